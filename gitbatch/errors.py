@@ -1,0 +1,75 @@
+"""What can stop a run, and the exit code that each stop has.
+
+    GitbatchError            1   an expected error: one line what happened, one line what to do
+    ├── UsageError           2   an option is missing or makes no sense
+    ├── PlanError            2   the plan or the project's files say something that can't be run
+    ├── PausedError          3   a person is needed and nobody is there to ask
+    ├── BusyError           75   someone else is at work here: try again later
+    └── GitError             1   a git command that must succeed did not
+
+A failed item is no exception: it is an `Outcome` (see `batch/model.py`).
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The exit codes of every command."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    PAUSED = 3
+    BUG = 4
+    TRY_AGAIN = 75
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class GitbatchError(Exception):
+    """An expected error: what happened, and what to do about it."""
+
+    code = ExitCode.FAILED
+
+    def __init__(self, message: str, advice: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.advice = advice
+
+
+class UsageError(GitbatchError):
+    """An option is missing or makes no sense."""
+
+    code = ExitCode.USAGE
+
+
+class PlanError(GitbatchError):
+    """The plan or one of the project's files can't be run as it is written."""
+
+    code = ExitCode.USAGE
+
+
+class PausedError(GitbatchError):
+    """The batch waits for a person."""
+
+    code = ExitCode.PAUSED
+
+
+class BusyError(GitbatchError):
+    """Someone else holds what we need; the same command may succeed later."""
+
+    code = ExitCode.TRY_AGAIN
+
+
+class GitError(GitbatchError):
+    """A git command failed that must not fail; keeps what was run and what git said."""
+
+    def __init__(self, argv: tuple[str, ...], status: int, stderr: str) -> None:
+        said = stderr.strip().splitlines()
+        super().__init__(
+            f"git {argv[0] if argv else ''} failed ({status}): {said[-1] if said else 'no message'}",
+            f"the command was: git {' '.join(argv)}",
+        )
+        self.argv = argv
+        self.status = status
+        self.stderr = stderr

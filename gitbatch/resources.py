@@ -1,0 +1,22 @@
+"""The files that come with gitbatch and are no Python: sample repositories and hooks.
+
+In a wheel they are inside the package; in a checkout (an editable install) they are where people look for them,
+at the top level.
+"""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+
+
+def resource(name: str) -> Path:
+    """The folder or file with a name such as `repos/demo` or `hooks/pre-commit`."""
+    installed = _PACKAGE / "data" / name
+    return (
+        installed
+        if installed.exists()
+        else _PACKAGE.parent / _IN_A_CHECKOUT[name.partition("/")[0]] / name.partition("/")[2]
+    )
+
+
+_IN_A_CHECKOUT = {"repos": "fixtures/repos", "hooks": "hooks"}

@@ -1,0 +1,41 @@
+"""Making text from agents harmless, before it reaches a file, a commit message or a terminal.
+
+Both functions give one line: no line break, no escape sequence, no invisible or unassigned character can
+come through, so text from an agent can neither start a Markdown block nor a commit trailer nor move a cursor.
+What they can't do: judge what the words say. Text stays untrusted when a later agent reads it.
+"""
+
+import re
+import unicodedata
+
+LIMIT = 600
+"""Characters that a text from an agent may have."""
+
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+    r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f]).*?(?:\x1b\\|[\x07\x9c]|$)"  # OSC, DCS, SOS, PM, APC
+    r"|\x1b[ -/]*[0-~]",  # two-character escapes
+    re.DOTALL,
+)
+_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_BREAKS = str.maketrans(dict.fromkeys("\t\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029", " "))
+_MARKDOWN = re.compile(r"[\\`*_\[\]<>#|~&!]")
+_LEADING = re.compile(r"^(?:[-+=]|(\d+)(?=[.)]))")
+
+
+def plain(text: str, limit: int = LIMIT) -> str:
+    """One harmless line for terminals, logs and commit messages, at most `limit` characters."""
+    bounded = text[: limit * 20]  # no agent makes us normalise a gigabyte
+    flat = _ESCAPES.sub("", bounded).translate(_BREAKS)
+    # NFC may compose but never brings back a character of the classes dropped here.
+    visible = "".join(
+        c for c in unicodedata.normalize("NFC", flat) if unicodedata.category(c) not in _INVISIBLE
+    )
+    line = " ".join(visible.split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def markdown(text: str, limit: int = LIMIT) -> str:
+    """One harmless line for Markdown: what `plain` gives, with everything that could be syntax escaped."""
+    escaped = _MARKDOWN.sub(r"\\\g<0>", plain(text, limit))
+    return _LEADING.sub(lambda m: f"{m[1]}\\" if m[1] else f"\\{m[0]}", escaped)
