@@ -1,0 +1,163 @@
+"""The user's checkout after their branch has moved: each changed path follows, and nothing else is touched.
+
+A path follows when the user has not changed it: in the working tree by writing a new file beside the old one
+and renaming it, in the index by replacing its entry. What the user has changed stays as it is and is reported.
+Doing it again changes nothing, so it is simply done again after an interruption.
+"""
+
+import os
+import secrets
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+
+from gitbatch.errors import GitError
+from gitbatch.repo.nofollow import NotRegularError, directory, regular_file
+from gitbatch.repo.objects import REGULAR
+from gitbatch.repo.repository import Repository
+
+_INDEX_PATIENCE = 20
+"""Tries, a tenth of a second apart, for an index that another git has locked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What following left for the user to look at."""
+
+    kept: tuple[str, ...] = ()
+    """Paths where the user's own version stays."""
+    index_locked: bool = False
+    """The index was locked by someone else all the time: run again to follow."""
+
+
+class _State(Enum):
+    ABSENT = auto()
+    OLD = auto()
+    NEW = auto()
+    OTHER = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    path: str
+    old: str | None
+    new: str
+
+
+def uncommitted(repo: Repository, paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the paths that have uncommitted changes in the user's checkout (staged, unstaged or untracked)."""
+    if not paths:
+        return ()
+    options = ("--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignored=no")
+    found = set(_status(repo, options, paths))
+    # An ignored file at an output path would be overwritten all the same.
+    found |= {path for path in paths if path not in found and _is_unknown(repo, path)}
+    return tuple(path for path in paths if path in found)
+
+
+def _status(repo: Repository, options: tuple[str, ...], paths: tuple[str, ...]) -> list[str]:
+    listed: list[str] = []
+    for start in range(0, len(paths), 500):  # an argument list has its limits
+        out = repo.git.run("status", *options, "--", *paths[start : start + 500]).stdout
+        listed += [os.fsdecode(line[3:]) for line in out.split(b"\0") if line]
+    return listed
+
+
+def _is_unknown(repo: Repository, path: str) -> bool:
+    """Whether something is at the path that git does not track."""
+    if not os.path.lexists(repo.root / path):
+        return False
+    return not repo.git.run("ls-files", "-z", "--", path).stdout
+
+
+def follow(repo: Repository, old_tree: str, new_tree: str, paths: tuple[str, ...]) -> Followed:
+    """Bring `paths`, which were changed from one tree to another, into the checkout."""
+    staged = _staged(repo, paths)
+    kept: list[str] = []
+    entries: list[_Change] = []
+    for path in paths:
+        old, new = repo.objects.entry(old_tree, path), repo.objects.entry(new_tree, path)
+        change = _Change(path, old.oid if old else None, new.oid if new else "")
+        if staged.get(path) == change.new:
+            continue
+        if staged.get(path) != change.old:
+            kept.append(path)
+            continue
+        if not _follow_file(repo, change):
+            kept.append(path)
+        entries.append(change)
+    return Followed(tuple(kept), index_locked=not _update_index(repo, entries))
+
+
+def _staged(repo: Repository, paths: tuple[str, ...]) -> dict[str, str]:
+    """The blob that the index has for each path; for one in conflict, something that equals no blob."""
+    found: dict[str, str] = {}
+    for start in range(0, len(paths), 500):
+        out = repo.git.run("ls-files", "--stage", "-z", "--", *paths[start : start + 500]).stdout
+        for line in filter(None, out.split(b"\0")):
+            head, _, name = line.partition(b"\t")
+            _, oid, stage = head.decode().split(" ")
+            found[os.fsdecode(name)] = oid if stage == "0" else "unmerged"
+    return found
+
+
+def _follow_file(repo: Repository, change: _Change) -> bool:
+    """Replace a file that is as the old version was. Returns whether the file is now the new version."""
+    state = _state(repo, change)
+    if state is _State.NEW:
+        return True
+    if state is not (_State.ABSENT if change.old is None else _State.OLD):
+        return False
+    try:
+        _replace(repo, change)
+    except OSError:  # a folder on the way is a link or a file of the user's
+        return False
+    return True
+
+
+def _state(repo: Repository, change: _Change) -> _State:
+    try:
+        with regular_file(repo.root, change.path) as (descriptor, _):
+            here = repo.git.feed(descriptor, "hash-object", "--stdin").stdout.decode().strip()
+    except FileNotFoundError:
+        return _State.ABSENT
+    except (NotRegularError, OSError):
+        return _State.OTHER
+    if here == change.new:
+        return _State.NEW
+    return _State.OLD if here == change.old else _State.OTHER
+
+
+def _replace(repo: Repository, change: _Change) -> None:
+    *parents, name = change.path.split("/")
+    with directory(repo.root, tuple(parents), create=True) as parent:
+        temporary = f".{name[:40]}.{secrets.token_hex(4)}.gitbatch"
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=parent)
+        try:
+            repo.git.pour(descriptor, "cat-file", "blob", change.new)
+            os.fsync(descriptor)
+            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=parent)
+            raise
+        finally:
+            os.close(descriptor)
+
+
+def _update_index(repo: Repository, changes: list[_Change]) -> bool:
+    """Put the new versions into the index. Returns false if someone else had it locked all the time."""
+    if not changes:
+        return True
+    lines = b"".join(f"{REGULAR} {c.new} 0\t".encode() + os.fsencode(c.path) + b"\0" for c in changes)
+    lock = Path(repo.git_dir / "index.lock")
+    for _ in range(_INDEX_PATIENCE):
+        done = repo.git.feed(lines, "update-index", "-z", "--index-info", check=False)
+        if done.status == 0:
+            return True
+        if not lock.exists():
+            raise GitError(("update-index", "--index-info"), done.status, done.stderr)
+        time.sleep(0.1)
+    return False

@@ -1,0 +1,78 @@
+"""Opening files below a directory without ever following a link.
+
+Agents write where we look: each step of a path may have become a symlink, a FIFO or a device a moment ago.
+So paths are walked one component at a time from a directory descriptor, and a file is only taken when what
+was opened, not what was named, is a regular file.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class NotRegularError(OSError):
+    """What is at the path is no regular file of its own: a link, a directory, a FIFO, a second name of a file."""
+
+
+@contextmanager
+def directory(root: Path, parts: tuple[str, ...], *, create: bool = False) -> Iterator[int]:
+    """A descriptor of the directory `parts` below `root`; with `create`, missing ones are made.
+
+    Raises:
+        OSError: a component is missing, a link, or no directory.
+    """
+    current = os.open(root, _DIRECTORY)
+    try:
+        for part in parts:
+            if create:
+                _make(part, current)
+            below = os.open(part, _DIRECTORY, dir_fd=current)
+            os.close(current)
+            current = below
+        yield current
+    finally:
+        os.close(current)
+
+
+def _make(name: str, parent: int) -> None:
+    try:
+        os.mkdir(name, dir_fd=parent)
+    except FileExistsError:
+        return
+
+
+@contextmanager
+def regular_file(root: Path, path: str) -> Iterator[tuple[int, os.stat_result]]:
+    """A read-only descriptor of the regular file `path` below `root`, and its status; it has exactly one name.
+
+    Raises:
+        NotRegularError: it is something else, or has more than one link.
+        OSError: it is missing, or a component on the way is a link.
+    """
+    *parents, name = path.split("/")
+    with directory(root, tuple(parents)) as parent:
+        descriptor = os.open(name, _FILE, dir_fd=parent)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise NotRegularError(f"{path} is not a regular file")
+            if status.st_nlink != 1:
+                raise NotRegularError(f"{path} has {status.st_nlink} names (hard links)")
+            yield descriptor, status
+        finally:
+            os.close(descriptor)
+
+
+def read_small(root: Path, path: str, limit: int) -> bytes:
+    """The content of a small regular file below `root`, at most `limit` bytes of it.
+
+    Raises:
+        OSError: as `regular_file`.
+    """
+    with regular_file(root, path) as (descriptor, _), open(descriptor, "rb", closefd=False) as stream:
+        return stream.read(limit)

@@ -1,0 +1,171 @@
+"""Starting git: the one place that does.
+
+Every git runs with a scrubbed environment and a fixed configuration, so that nothing which a repository, a
+parent process or an agent has set can redirect it or make it run a program: no hooks, no fsmonitor, no
+replace objects, no network, no user or system configuration. Arguments are lists, output is bytes.
+"""
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from git import Git as GitPython
+from git.exc import GitCommandNotFound
+
+from gitbatch.errors import GitbatchError, GitError
+
+ENVIRONMENT = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "none",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_LITERAL_PATHSPECS": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    "LC_ALL": "C",
+}
+CONFIGURATION = (
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.fsync=committed",
+    "core.quotePath=false",
+    "core.protectHFS=true",
+    "core.protectNTFS=true",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "submodule.recurse=false",
+    "advice.detachedHead=false",
+)
+_OPTIONS = tuple(part for setting in CONFIGURATION for part in ("-c", setting))
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What a git process left: its exit status, its output, its complaint."""
+
+    status: int
+    stdout: bytes
+    stderr: str
+
+
+def scrub_environment() -> dict[str, str]:
+    """Take every GIT_* variable out of this process's environment; returns what was there.
+
+    A hook or an alias that starts us sets GIT_DIR, GIT_INDEX_FILE and more, which redirect even `git -C`.
+    Children inherit the environment, so it is cleaned once, for all of them.
+    """
+    found = {name: value for name, value in os.environ.items() if name.startswith("GIT_")}
+    for name in found:
+        del os.environ[name]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """Starts git in one directory."""
+
+    directory: Path
+
+    def run(self, *arguments: str, check: bool = True) -> Finished:
+        """Run a command without input to its end.
+
+        Raises:
+            GitError: it failed, unless `check` is false.
+        """
+        try:
+            status, stdout, stderr = GitPython(self.directory).execute(
+                ["git", *_OPTIONS, *arguments],
+                with_extended_output=True,
+                with_exceptions=False,
+                stdout_as_string=False,
+                strip_newline_in_stdout=False,
+                env=ENVIRONMENT,
+                process_group=0,  # a terminal's Ctrl-C must not cut git
+            )
+        except GitCommandNotFound as error:
+            raise GitbatchError(
+                "git was not found", "install git 2.38 or newer and put it on PATH"
+            ) from error
+        return self._checked(arguments, Finished(status, stdout, stderr), check=check)
+
+    def feed(self, stdin: bytes | int, *arguments: str, check: bool = True) -> Finished:
+        """Run a command with input: bytes, or a file descriptor that git reads itself.
+
+        Raises:
+            GitError: it failed, unless `check` is false.
+        """
+        process = self._open(arguments, stdin if isinstance(stdin, int) else subprocess.PIPE, subprocess.PIPE)
+        stdout, stderr = process.communicate(None if isinstance(stdin, int) else stdin)
+        finished = Finished(process.returncode, stdout, stderr.decode(errors="replace"))
+        return self._checked(arguments, finished, check=check)
+
+    def pour(self, descriptor: int, *arguments: str) -> None:
+        """Run a command whose output git writes to a file descriptor itself: the bytes never come through us.
+
+        Raises:
+            GitError: it failed.
+        """
+        process = self._open(arguments, subprocess.DEVNULL, subprocess.PIPE, stdout=descriptor)
+        _, stderr = process.communicate()
+        self._checked(
+            arguments, Finished(process.returncode, b"", stderr.decode(errors="replace")), check=True
+        )
+
+    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Start a process that goes on, talked to by pipes."""
+        return self._open(arguments, subprocess.PIPE, subprocess.DEVNULL)
+
+    def text(self, *arguments: str) -> str:
+        """The output of a command that must succeed, without its last newline.
+
+        Raises:
+            GitError: it failed.
+        """
+        return os.fsdecode(self.run(*arguments).stdout).removesuffix("\n")
+
+    def show(self, *arguments: str) -> None:
+        """Run a command that writes to the user's terminal itself, through their pager."""
+        subprocess.run(
+            ["git", *_OPTIONS, "--paginate", *arguments],  # noqa: S607
+            cwd=self.directory,
+            env={**os.environ, **ENVIRONMENT},
+            check=False,
+        )
+
+    def as_user(self, *arguments: str, extra: dict[str, str]) -> str:
+        """The output of a command that reads the user's own configuration: for who they are, nothing else.
+
+        Raises:
+            GitError: it failed.
+        """
+        process = subprocess.run(
+            ["git", *arguments],  # noqa: S607
+            cwd=self.directory,
+            env={**os.environ, **extra, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+        finished = Finished(process.returncode, process.stdout, process.stderr.decode(errors="replace"))
+        return os.fsdecode(self._checked(arguments, finished, check=True).stdout)
+
+    def _open(
+        self, arguments: tuple[str, ...], stdin: int, stderr: int, stdout: int = subprocess.PIPE
+    ) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(
+            ["git", *_OPTIONS, *arguments],  # noqa: S607  # git is found on PATH, as everywhere
+            cwd=self.directory,
+            env={**os.environ, **ENVIRONMENT},
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            process_group=0,
+        )
+
+    @staticmethod
+    def _checked(arguments: tuple[str, ...], finished: Finished, *, check: bool) -> Finished:
+        if check and finished.status != 0:
+            raise GitError(arguments, finished.status, finished.stderr)
+        return finished

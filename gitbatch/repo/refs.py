@@ -1,0 +1,111 @@
+"""Refs: their names, and moving them by compare-and-swap. No other file spells a ref name."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitbatch.errors import BusyError, GitError
+from gitbatch.repo.process import Git
+
+BATCHES = "refs/gitbatch/"
+HEADS = "refs/heads/"
+
+
+def base_ref(batch: str) -> str:
+    """Where a batch began; it pins the objects and is where an undo goes."""
+    return f"{BATCHES}{batch}/base"
+
+
+def record_ref(batch: str) -> str:
+    """What a batch was started with (a blob). The batch exists if and only if this ref does."""
+    return f"{BATCHES}{batch}/record"
+
+
+def end_ref(batch: str) -> str:
+    """The last checkpoint of a batch that is over. A batch without it is unfinished."""
+    return f"{BATCHES}{batch}/end"
+
+
+def rescue_ref(batch: str, slug: str) -> str:
+    """An item's commit that was not merged when its batch ended."""
+    return f"{BATCHES}{batch}/rescue/{slug}"
+
+
+def item_branch(batch: str, slug: str) -> str:
+    """The branch of an item: at the group's base until its one commit is there. `slug` has the group's number."""
+    return f"{HEADS}gitbatch/{batch}/{slug}"
+
+
+def item_branches(batch: str) -> str:
+    """What the names of all item branches of a batch start with."""
+    return f"{HEADS}gitbatch/{batch}/"
+
+
+def short(ref: str) -> str:
+    """A branch's name as people write it."""
+    return ref.removeprefix(HEADS)
+
+
+@dataclass(frozen=True, slots=True)
+class Refs:
+    """The refs of one repository."""
+
+    git: Git
+    common_dir: Path
+    zero: str
+    """The id that stands for "no object"."""
+
+    def read(self, ref: str) -> str | None:
+        """The object that a full ref name points to, or None."""
+        found = self.git.run("show-ref", "--verify", "--hash", "--", ref, check=False)
+        return found.stdout.decode().strip() if found.status == 0 else None
+
+    def commit(self, name: str) -> str | None:
+        """The commit that a revision (a branch, HEAD, an id) names, or None."""
+        found = self.git.run(
+            "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", check=False
+        )
+        return found.stdout.decode().strip() if found.status == 0 else None
+
+    def below(self, prefix: str) -> dict[str, str]:
+        """All refs whose names start with `prefix` (ending in a slash), with their objects."""
+        listed = self.git.run("for-each-ref", "--format=%(refname)%00%(objectname)", prefix).stdout
+        lines = os.fsdecode(listed).splitlines()
+        return {ref: oid for ref, _, oid in (line.partition("\0") for line in lines)}
+
+    def create(self, ref: str, oid: str) -> None:
+        """Make a ref that does not exist.
+
+        Raises:
+            GitError: it exists.
+        """
+        if not self.swap(ref, oid, None, "gitbatch: created"):
+            raise GitError(("update-ref", ref, oid), 1, f"{ref} exists already")
+
+    def swap(self, ref: str, new: str, old: str | None, reason: str) -> bool:
+        """Move a ref from `old` (None: it must not exist) to `new`: compare-and-swap.
+
+        Returns:
+            Whether it moved; false if it was not at `old`.
+
+        Raises:
+            BusyError: another git holds the ref's lock.
+        """
+        done = self.git.run("update-ref", "-m", reason, ref, new, old or self.zero, check=False)
+        if done.status == 0:
+            return True
+        if self.read(ref) != old:
+            return False
+        lock = self.common_dir / f"{ref}.lock"
+        if lock.exists():
+            raise BusyError(
+                f"{short(ref)} is locked by another git process",
+                f"wait until it has ended; if none is running, remove {lock} and try again",
+            )
+        raise GitError(("update-ref", ref, new), done.status, done.stderr)
+
+    def delete(self, refs: dict[str, str]) -> None:
+        """Delete refs that still point where the caller saw them. No commit point: the rest can be done again."""
+        if refs:
+            lines = "".join(f"delete {ref} {oid}\n" for ref, oid in refs.items())
+            self.git.feed(os.fsencode(lines), "update-ref", "--stdin")

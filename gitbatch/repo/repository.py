@@ -1,0 +1,173 @@
+"""Opening a repository: where it is, what it is, whether a batch can run in it at all."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitbatch.errors import GitbatchError, GitError
+from gitbatch.repo.objects import Objects
+from gitbatch.repo.process import Finished, Git, scrub_environment
+from gitbatch.repo.refs import HEADS, Refs
+
+OLDEST_GIT = (2, 38)
+
+_UNDER_WAY = {
+    "MERGE_HEAD": "a merge",
+    "CHERRY_PICK_HEAD": "a cherry-pick",
+    "REVERT_HEAD": "a revert",
+    "rebase-merge": "a rebase",
+    "rebase-apply": "a rebase or git am",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the user is, as git knows them: the committer of everything we commit."""
+
+    name: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository with a checkout."""
+
+    root: Path
+    """The top of the user's checkout."""
+    git_dir: Path
+    """Of this checkout: HEAD and the index are here."""
+    common_dir: Path
+    """Of the repository: objects and refs are here."""
+    identity: Identity
+    git: Git
+    objects: Objects
+    refs: Refs
+
+    @property
+    def own_dir(self) -> Path:
+        """Where the lock and the logs are. Nothing in it is needed to go on with a batch."""
+        return self.common_dir / "gitbatch"
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return self.root.name
+
+    def head_branch(self) -> str | None:
+        """The full name of the branch that is checked out; None on a detached HEAD."""
+        found = self.git.run("symbolic-ref", "--quiet", "HEAD", check=False)
+        return os.fsdecode(found.stdout).strip() if found.status == 0 else None
+
+    def close(self) -> None:
+        """End the git processes that serve it."""
+        self.objects.close()
+
+
+def open_repository(directory: Path) -> Repository:
+    """Open the repository that a directory is in.
+
+    Takes the GIT_* variables out of this process's environment: after it, only the identity is kept of them.
+
+    Raises:
+        GitbatchError: git is missing or too old, there is no repository, it is bare, or nobody is named in it.
+    """
+    if not directory.is_dir():
+        raise GitbatchError(f"{directory} is not a folder", "name a folder inside a repository with -C")
+    inherited = scrub_environment()
+    git = Git(directory)
+    _require_version(git)
+    bare, git_dir, common_dir, object_format = _locate(git)
+    if bare == "true":
+        raise GitbatchError(
+            f"{directory} is in a bare repository", "run gitbatch in a clone that has its files checked out"
+        )
+    root = Path(git.text("rev-parse", "--path-format=absolute", "--show-toplevel"))
+    inside = Git(root)
+    id_bytes = 32 if object_format == "sha256" else 20
+    return Repository(
+        root=root,
+        git_dir=Path(git_dir),
+        common_dir=Path(common_dir),
+        identity=_identity(root, inherited),
+        git=inside,
+        objects=Objects(inside, id_bytes),
+        refs=Refs(inside, Path(common_dir), "0" * (2 * id_bytes)),
+    )
+
+
+def _locate(git: Git) -> list[str]:
+    asked = ("--is-bare-repository", "--absolute-git-dir", "--git-common-dir", "--show-object-format")
+    found = git.run("rev-parse", "--path-format=absolute", *asked, check=False)
+    if found.status != 0:
+        _explain_no_repository(git, found)
+    return os.fsdecode(found.stdout).splitlines()
+
+
+def _explain_no_repository(git: Git, found: Finished) -> None:
+    said = found.stderr.strip().splitlines()
+    if said and "dubious ownership" in found.stderr:  # only to choose the advice; the text shown is git's own
+        advice = "if you trust it, run the git config command that git names: " + said[-1].strip()
+        raise GitbatchError(said[0].removeprefix("fatal: "), advice)
+    raise GitbatchError(
+        f"{git.directory} is not in a git repository",
+        "change into one, name one with -C DIR, or run git init",
+    )
+
+
+def _require_version(git: Git) -> None:
+    said = git.text("--version")
+    found = re.search(r"(\d+)\.(\d+)", said)
+    if found and (int(found[1]), int(found[2])) < OLDEST_GIT:
+        raise GitbatchError(
+            f"git {found[0]} is too old", f"gitbatch needs git {'.'.join(map(str, OLDEST_GIT))} or newer"
+        )
+
+
+def _identity(root: Path, inherited: Mapping[str, str]) -> Identity:
+    """The user's name, by their own configuration and variables: read with those, and nothing else is."""
+    kept = {
+        name: value for name, value in inherited.items() if name.startswith(("GIT_COMMITTER_", "GIT_CONFIG"))
+    }
+    try:
+        said = Git(root).as_user("var", "GIT_COMMITTER_IDENT", extra=kept)
+    except GitError as error:
+        advice = 'run: git config user.name "Your Name" && git config user.email you@example.org'
+        raise GitbatchError("git does not know who you are", advice) from error
+    name, _, rest = said.partition(" <")
+    return Identity(name, rest.partition(">")[0])
+
+
+def require_nothing_under_way(repo: Repository) -> None:
+    """Refuse to move the branch of a checkout that is in the middle of something.
+
+    Raises:
+        GitbatchError: a merge, rebase, cherry-pick or revert is under way.
+    """
+    for name, what in _UNDER_WAY.items():
+        if (repo.git_dir / name).exists():
+            raise GitbatchError(
+                f"{what} is under way in this checkout", "finish or abort it (see git status) first"
+            )
+
+
+def require_target(repo: Repository) -> tuple[str, str]:
+    """The branch that is checked out and its commit.
+
+    Raises:
+        GitbatchError: the HEAD is detached, or the branch has no commit yet.
+    """
+    branch = repo.head_branch()
+    if branch is None:
+        raise GitbatchError(
+            "HEAD is detached: there is no branch to record checkpoints on",
+            "check out a branch (git switch NAME), or name one with --branch",
+        )
+    tip = repo.refs.read(branch)
+    if tip is None:
+        name = branch.removeprefix(HEADS)
+        raise GitbatchError(
+            f"branch {name} has no commit yet", "commit the plan first: git add task.md && git commit -m plan"
+        )
+    return branch, tip
