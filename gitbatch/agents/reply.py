@@ -1,0 +1,77 @@
+"""From what an agent wrote to a `Reply`: checked in shape, cut to size, made harmless. Rule S3."""
+
+import re
+
+import msgspec
+
+from gitbatch.agents.protocol import Contribution, Failure, Reply, ReplyFlag, Usage
+from gitbatch.text import plain
+
+SENTENCES = 3
+REPLY_BYTES = 1024 * 1024
+_ENTRIES = 100
+
+_SENTENCE_END = re.compile(r"[.!?…][\"'”’»)\]]*\s+(?=[\"'“„‘«(\[`]*[^\W_])")  # noqa: RUF001  # quotes of several languages
+_ABBREVIATION = re.compile(
+    r"(?:^|[\s(])(?:[A-Za-zÄÖÜäöü]|e\.g|i\.e|z\.\s?B|d\.\s?h|bzw|usw|etc|vs|ca|Nr|No|Dr|St|resp)\.$"
+)
+
+
+class _WrittenContribution(msgspec.Struct, frozen=True):
+    artifact: str
+    text: str
+
+
+class _WrittenReply(msgspec.Struct, frozen=True):
+    """The JSON that an agent may write."""
+
+    summary: str = ""
+    decisions: tuple[str, ...] = ()
+    contributions: tuple[_WrittenContribution, ...] = ()
+
+
+def parse_reply(written: bytes, usage: Usage = Usage()) -> Reply | Failure:  # noqa: B008  # a frozen value
+    """The reply in the JSON that an agent wrote; a failure that says what is wrong with it."""
+    try:
+        parsed = msgspec.json.decode(written, type=_WrittenReply)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return Failure(f"the reply is not as it should be: {plain(str(error))}")
+    contributions = tuple(Contribution(c.artifact, c.text) for c in parsed.contributions)
+    return make_reply(parsed.summary, parsed.decisions, contributions, usage)
+
+
+def make_reply(
+    summary: str,
+    decisions: tuple[str, ...] = (),
+    contributions: tuple[Contribution, ...] = (),
+    usage: Usage = Usage(),  # noqa: B008  # a frozen value
+) -> Reply:
+    """A reply whose texts can go anywhere; a summary that is missing or too long is flagged."""
+    clean = plain(summary)
+    short = first_sentences(clean, SENTENCES)
+    flags = (
+        *((ReplyFlag.SUMMARY_MISSING,) if not clean else ()),
+        *((ReplyFlag.SUMMARY_CUT,) if short != clean else ()),
+    )
+    said = tuple(filter(None, map(plain, decisions[:_ENTRIES])))
+    given = tuple(Contribution(plain(c.artifact), plain(c.text)) for c in contributions[:_ENTRIES])
+    named = Usage(plain(usage.model), usage.tokens, usage.cost)
+    return Reply(short, said, tuple(c for c in given if c.artifact and c.text), named, flags)
+
+
+def first_sentences(text: str, most: int) -> str:
+    """The text up to the end of its `most`-th sentence."""
+    seen = 0
+    for end in _SENTENCE_END.finditer(text):
+        if _ABBREVIATION.search(text[: end.start() + 1]):
+            continue
+        seen += 1
+        if seen == most:
+            return text[: end.end()].rstrip()
+    return text
+
+
+def last_paragraph(text: str) -> str:
+    """The last paragraph of a program's output: its summary, where it writes no reply."""
+    paragraphs = re.split(r"\n\s*\n", text.replace("\r\n", "\n").strip())
+    return paragraphs[-1]

@@ -1,0 +1,155 @@
+"""gitbatch.toml: what a project may set, read from a commit. An unknown or wrong value is an error that names it."""
+
+import re
+import tomllib
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gitbatch.errors import PlanError
+from gitbatch.plan.model import OUTPUT_TEMPLATE, TITLES_DOD, TITLES_SCOPE, TITLES_WORK, PlanOptions
+
+CONFIG_FILE = "gitbatch.toml"
+
+_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?")
+
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class _Table(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """A table of the file."""
+
+
+class BatchTable(_Table, frozen=True):
+    """How a batch runs, where the command line does not say otherwise."""
+
+    jobs: Positive = 4
+    """Items that run at the same time."""
+    agent: str | None = None
+    """The agent for items that name none; needed when there is more than one."""
+    checkout: Annotated[str, Meta(pattern="^(full|context)$")] = "full"
+    """`full`: a worktree has every file; `context`: the item's context and its output's folder."""
+    output: str = OUTPUT_TEMPLATE
+    """Where items write that name no output."""
+    tick_dod: bool = True
+    """Tick a Definition-of-Done entry when all items that name it are done."""
+    max_output_bytes: Positive = 10 * 1024 * 1024
+    worktrees: str | None = None
+    """Where worktrees are made; the user's cache folder if not set."""
+
+
+class ProjectTable(_Table, frozen=True):
+    """Where a project keeps things."""
+
+    phase_folder: str = "docs/phases/{phase}"
+    shared: tuple[str, ...] = ()
+    """Shared artifacts of a phase: agents contribute lines, only the orchestrator writes."""
+    context_documents: tuple[str, ...] = ("discovery-waves.md",)
+    """Documents that name, under a heading equal to a group's title, what the group's items need to read."""
+    condensed: tuple[str, ...] = ("{name}.condensed.md", "condensed/{name}.md")
+    """Where the condensed form of NAME.md is, beside it."""
+
+
+class TitlesTable(_Table, frozen=True):
+    """Further titles, beside the built-in ones, for the sections that gitbatch reads."""
+
+    work: tuple[str, ...] = ()
+    dod: tuple[str, ...] = ()
+    scope: tuple[str, ...] = ()
+
+
+class CommandAgent(_Table, frozen=True, tag_field="kind", tag="command"):
+    """An agent that is a program: it is started once for each item, in the item's worktree."""
+
+    command: Annotated[tuple[str, ...], Meta(min_length=1)]
+    timeout: str = "30m"
+    pass_env: tuple[str, ...] = ()
+    """Names of environment variables that the program gets beside the usual ones."""
+
+
+AgentTable = CommandAgent
+"""One of the kinds of agent, told apart by `kind`."""
+
+
+class Config(_Table, frozen=True):
+    """The whole file."""
+
+    batch: BatchTable = BatchTable()
+    project: ProjectTable = ProjectTable()
+    titles: TitlesTable = TitlesTable()
+    agents: dict[str, AgentTable] = {}
+
+    @property
+    def scope_titles(self) -> tuple[str, ...]:
+        """Titles of the section of CLAUDE.md that names the phase."""
+        return TITLES_SCOPE + self.titles.scope
+
+    def plan_options(
+        self, phase: str = "", folder: str = "", protected: frozenset[str] = frozenset()
+    ) -> PlanOptions:
+        """How to read the plan of a phase."""
+        return PlanOptions(
+            work_titles=TITLES_WORK + self.titles.work,
+            dod_titles=TITLES_DOD + self.titles.dod,
+            output_template=self.batch.output,
+            phase=phase,
+            folder=folder,
+            protected=protected,
+        )
+
+    def agent_name(self, wanted: str | None) -> str:
+        """The agent to use: the wanted one, else the configured one, else the only one.
+
+        Raises:
+            PlanError: there is none of that name, or it is not clear which.
+        """
+        name = wanted or self.batch.agent or (next(iter(self.agents)) if len(self.agents) == 1 else None)
+        if name in self.agents:
+            return name
+        known = ", ".join(sorted(self.agents)) or "none"
+        if not self.agents:
+            raise PlanError(
+                "no agent is configured", f"add one to {CONFIG_FILE} and commit it:\n{EXAMPLE_AGENT}"
+            )
+        if name is None:
+            raise PlanError(
+                "it is not clear which agent to use",
+                f"name one with --agent, or as agent under [batch]: {known}",
+            )
+        raise PlanError(f"there is no agent {name!r}", f"{CONFIG_FILE} has: {known}")
+
+
+EXAMPLE_AGENT = '[agents.writer]\nkind = "command"\ncommand = ["my-agent", "--write", "{output}"]'
+
+
+def parse_config(source: bytes | None) -> Config:
+    """The configuration that the text of gitbatch.toml says; without one, the defaults.
+
+    Raises:
+        PlanError: it is no TOML, or something in it is unknown or of the wrong kind.
+    """
+    try:
+        parsed = msgspec.convert(tomllib.loads((source or b"").decode()), Config)
+        for agent in parsed.agents.values():
+            seconds(agent.timeout)
+    except UnicodeDecodeError as error:
+        raise PlanError(f"{CONFIG_FILE} is not UTF-8 (byte {error.start})", "save it as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise PlanError(f"{CONFIG_FILE} is not valid TOML: {error}", "mend the line that it names") from error
+    except msgspec.ValidationError as error:
+        raise PlanError(f"{CONFIG_FILE}: {error}", "README.md lists every setting") from error
+    return parsed
+
+
+def seconds(duration: str) -> float:
+    """The seconds of a duration such as `90`, `90s`, `30m` or `1h30m`.
+
+    Raises:
+        PlanError: it is none.
+    """
+    match = _DURATION.fullmatch(duration.strip())
+    if not match or not any(match.groups()):
+        raise PlanError(f"{duration!r} is no duration", "write it like 90s, 30m or 1h30m")
+    hours, minutes, rest = (int(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + rest

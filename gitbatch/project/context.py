@@ -1,0 +1,111 @@
+"""What an agent is given to read (rules C1 to C4): a manifest of paths and blobs, never the content."""
+
+import posixpath
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gitbatch.plan.model import Group, Plan, WorkItem
+from gitbatch.plan.outline import outline
+from gitbatch.plan.titles import matches
+from gitbatch.project.control import Project
+from gitbatch.project.snapshot import Snapshot
+
+_NAMED = re.compile(
+    r"`([^`\n]+)`|\[[^\]\n]*\]\(\s*<?([^)>\s]+)>?[^)\n]*\)|^\s*[-*+]\s+(\S+)\s*$", re.MULTILINE
+)
+
+
+class Reason(StrEnum):
+    """Why a file is in a manifest; the order of the members is the order of the manifest."""
+
+    RULES = "rules"
+    STATUS = "status"
+    PHASE = "phase"
+    DECLARED = "declared"
+    EARLIER = "earlier group"
+
+
+@dataclass(frozen=True, slots=True)
+class ContextFile:
+    """One file of a manifest. `condensed_from`: the raw document that it stands for (rule C4)."""
+
+    path: str
+    blob: str
+    reason: Reason
+    condensed_from: str | None = None
+
+
+def manifest(
+    item: WorkItem, group: Group, plan: Plan, project: Project, snapshot: Snapshot
+) -> tuple[ContextFile, ...]:
+    """The files that an item's agent reads, in order, each once, condensed where a condensed form exists."""
+    found: dict[str, ContextFile] = {}
+    for path, reason in _wanted(item, group, plan, project, snapshot):
+        file = _condensed(path, reason, project, snapshot)
+        if file:
+            found.setdefault(file.path, file)
+    return tuple(found.values())
+
+
+def _wanted(
+    item: WorkItem, group: Group, plan: Plan, project: Project, snapshot: Snapshot
+) -> Iterable[tuple[str, Reason]]:
+    if project.rules:
+        yield project.rules, Reason.RULES
+    yield project.status, Reason.STATUS
+    for path in phase_context(group, project, snapshot):
+        yield path, Reason.PHASE
+    if item.context:
+        for name in item.context:
+            for path in resolve(name, project, snapshot):
+                yield path, Reason.DECLARED
+    else:
+        for earlier in plan.groups[: group.number - 1]:
+            for done in earlier.items:
+                yield done.output, Reason.EARLIER
+
+
+def phase_context(group: Group, project: Project, snapshot: Snapshot) -> tuple[str, ...]:
+    """The files that the phase's context documents name under a heading equal to the group's title (rule C2)."""
+    found: list[str] = []
+    for document in project.contexts:
+        source = snapshot.read(document) or b""
+        for heading in outline(source):
+            if matches(heading.title, (group.title,)):
+                text = source[heading.body : heading.end].decode(errors="replace")
+                for names in _NAMED.findall(text):
+                    found += resolve(next(filter(None, names)), project, snapshot)
+    return tuple(dict.fromkeys(found))
+
+
+def resolve(name: str, project: Project, snapshot: Snapshot) -> tuple[str, ...]:
+    """The files that a name in a plan means: below the top folder, else beside the plan. A folder: all in it."""
+    for path in spellings(name, project):
+        if snapshot.blob(path):
+            return (path,)
+        inside = snapshot.files(path)
+        if inside:
+            return inside
+    return ()
+
+
+def spellings(name: str, project: Project) -> tuple[str, ...]:
+    """The repository paths that a name in a plan may mean, in the order in which they are tried."""
+    home = posixpath.dirname(project.task)
+    paths = (posixpath.normpath(name.removeprefix("/")), posixpath.normpath(posixpath.join(home, name)))
+    return tuple(dict.fromkeys(path for path in paths if path != "." and not path.startswith("..")))
+
+
+def _condensed(path: str, reason: Reason, project: Project, snapshot: Snapshot) -> ContextFile | None:
+    """The condensed form of a file where there is one, else the file, else None (rule C4)."""
+    folder, base = posixpath.split(path)
+    name = posixpath.splitext(base)[0]
+    for pattern in project.config.project.condensed:
+        shorter = posixpath.join(folder, pattern.format(name=name))
+        blob = snapshot.blob(shorter)
+        if blob and shorter != path:
+            return ContextFile(shorter, blob, reason, path)
+    blob = snapshot.blob(path)
+    return ContextFile(path, blob, reason) if blob else None

@@ -1,0 +1,112 @@
+"""The control files of the active phase: which there are and where. Rules O2, C1, C2."""
+
+import unicodedata
+from dataclasses import dataclass
+
+from gitbatch.errors import PlanError
+from gitbatch.project.config import CONFIG_FILE, Config
+from gitbatch.project.scope import SCOPE_FILE, Phase, active_phase
+from gitbatch.project.snapshot import Snapshot
+
+TASK, STATUS, DECISIONS, RULES = "task.md", "status.md", "decisions-log.md", "rules.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A project as one commit has it. Paths are repository paths."""
+
+    phase: Phase
+    task: str
+    status: str
+    """Where the status is, or will be written if the commit has none."""
+    decisions: str
+    """Where the decisions log is, or will be written."""
+    rules: str | None
+    contexts: tuple[str, ...]
+    """The phase's context documents."""
+    artifacts: tuple[str, ...]
+    """The phase's shared artifacts, present or not."""
+    config: Config
+
+    @property
+    def shared_files(self) -> tuple[str, ...]:
+        """The files that only an orchestrator commit changes."""
+        return (self.task, self.status, self.decisions, *self.artifacts)
+
+    @property
+    def protected(self) -> frozenset[str]:
+        """Every path that no item may write: control files wherever they are looked for, casefolded."""
+        names = [
+            TASK,
+            STATUS,
+            DECISIONS,
+            RULES,
+            *self.config.project.context_documents,
+            *self.config.project.shared,
+        ]
+        looked_for = [f"{folder}{name}" for folder in _folders(self.phase) for name in names]
+        found = (*self.shared_files, SCOPE_FILE, CONFIG_FILE, *looked_for)
+        return frozenset(unicodedata.normalize("NFC", path).casefold() for path in found)
+
+
+def find_project(snapshot: Snapshot, config: Config, wanted: str | None = None) -> Project:
+    """The project in a commit.
+
+    Args:
+        snapshot: the commit.
+        config: its configuration.
+        wanted: the task.md that the user named; it must be the active phase's.
+
+    Raises:
+        PlanError: there is no task.md, more than one, or the wanted one is not the active phase's.
+    """
+    phase = active_phase(snapshot, config)
+    task = _task(snapshot, phase, wanted)
+    if wanted is not None and wanted != task:
+        raise PlanError(
+            f"{wanted} is not the plan of the active phase, which is {task}",
+            "change the active scope in CLAUDE.md: only its phase is processed",
+        )
+    here = phase or Phase("", "")
+    home = task.rpartition("/")[0]
+    beside = f"{home}/" if home else ""
+
+    def find(name: str) -> str | None:
+        return next(
+            (f"{folder}{name}" for folder in _folders(here) if snapshot.blob(f"{folder}{name}")), None
+        )
+
+    return Project(
+        phase=here,
+        task=task,
+        status=find(STATUS) or f"{beside}{STATUS}",
+        decisions=find(DECISIONS) or f"{beside}{DECISIONS}",
+        rules=find(RULES),
+        contexts=tuple(filter(None, map(find, config.project.context_documents))),
+        artifacts=tuple(find(name) or f"{beside}{name}" for name in config.project.shared),
+        config=config,
+    )
+
+
+def _task(snapshot: Snapshot, phase: Phase | None, wanted: str | None) -> str:
+    if phase is not None:
+        candidates = [f"{folder}{TASK}" for folder in _folders(phase) if snapshot.blob(f"{folder}{TASK}")][:1]
+    else:
+        candidates = [path for path in (TASK, f"docs/{TASK}") if snapshot.blob(path)]
+        candidates = [wanted] if wanted in candidates else candidates
+    if not candidates:
+        where = f"{phase.folder}/, docs/ or the top folder" if phase else "the top folder or docs/"
+        raise PlanError(
+            f"there is no {TASK} in {where} of this commit", f"write a plan and commit it: git add {TASK}"
+        )
+    if len(candidates) > 1:
+        advice = (
+            f"name one: gitbatch run {candidates[0]}; or name a phase under Aktiver Scope in {SCOPE_FILE}"
+        )
+        raise PlanError(f"there is more than one plan: {' and '.join(candidates)}", advice)
+    return candidates[0]
+
+
+def _folders(phase: Phase) -> tuple[str, ...]:
+    """Where control files are looked for, in order; each ends in a slash or is empty."""
+    return tuple(dict.fromkeys((f"{phase.folder}/" if phase.folder else "", "docs/", "")))

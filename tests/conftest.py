@@ -1,0 +1,131 @@
+"""What tests share: a repository made from a sample, real git in it, and gitbatch run as a user runs it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+SAMPLES = Path(__file__).parent.parent / "fixtures" / "repos"
+
+IDENTITY = {
+    "GIT_AUTHOR_NAME": "Test User",
+    "GIT_AUTHOR_EMAIL": "user@example.org",
+    "GIT_AUTHOR_DATE": "2026-01-02T03:04:05Z",
+    "GIT_COMMITTER_NAME": "Test User",
+    "GIT_COMMITTER_EMAIL": "user@example.org",
+    "GIT_COMMITTER_DATE": "2026-01-02T03:04:05Z",
+}
+
+
+@dataclass
+class Place:
+    """A repository of a test, with a home of its own."""
+
+    root: Path
+    home: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def git(self, *arguments: str, check: bool = True) -> str:
+        """What git says, without the newline at its end."""
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=self.root,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout.removesuffix("\n")
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file, with the folders on the way."""
+        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / path).write_text(text, encoding="utf-8", newline="")
+
+    def read(self, path: str) -> str:
+        """The text of a file, with its line ends."""
+        return (self.root / path).read_bytes().decode()
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace a text in a file; it must be there."""
+        text = self.read(path)
+        assert old in text
+        self.write(path, text.replace(old, new))
+
+    def commit(self, message: str = "change") -> str:
+        """Commit everything; returns the commit."""
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+        return self.git("rev-parse", "HEAD")
+
+    def gitbatch(
+        self, *arguments: str, code: int | None = None, **more: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run gitbatch as a user would, without a terminal; with `code`, it must exit with that."""
+        done = subprocess.run(
+            [sys.executable, "-m", "gitbatch", *arguments],
+            cwd=self.root,
+            env={**self.environment, **more},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert code is None or done.returncode == code, (
+            f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        )
+        return done
+
+    def state(self) -> tuple[str, str]:
+        """Everything that a command which changes nothing must leave as it is: status and refs."""
+        return self.git("status", "--porcelain", "--ignored"), self.git("for-each-ref")
+
+    def subjects(self) -> list[str]:
+        """The subjects of the first-parent history, the oldest first."""
+        return self.git("log", "--first-parent", "--reverse", "--format=%s").splitlines()
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """An environment in which only the test's own files count."""
+    home = tmp_path / "home"
+    home.mkdir()
+    kept = {
+        name: os.environ[name] for name in ("PATH", "LANG", "COVERAGE_PROCESS_START") if name in os.environ
+    }
+    kept |= {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+    return {
+        **kept,
+        **IDENTITY,
+        "HOME": str(home),
+        "XDG_CACHE_HOME": str(home / "cache"),
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "TERM": "dumb",
+    }
+
+
+@pytest.fixture
+def place(tmp_path: Path, environment: dict[str, str]) -> Place:
+    """An empty repository on branch main."""
+    root = tmp_path / "repo"
+    root.mkdir()
+    made = Place(root, tmp_path / "home", environment)
+    made.git("init", "--quiet", "--initial-branch=main")
+    return made
+
+
+@pytest.fixture
+def three(place: Place) -> Iterator[Place]:
+    """The sample with three groups of four items, committed."""
+    shutil.copytree(SAMPLES / "three-groups", place.root, dirs_exist_ok=True)
+    place.commit("The plan")
+    yield place
+    assert place.git("fsck", "--strict", "--no-dangling") == ""
