@@ -1,0 +1,5 @@
+"""`python -m gitbatch`."""
+
+from gitbatch.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""The run: schedule, attempt, harvest, merge, checkpoint, resume, events, the loop."""

@@ -1,0 +1,129 @@
+"""Everything that happens in a run, as values on one stream. Views and the log only listen.
+
+As JSON, an event is one object on one line, with the schema's version, its kind and the time.
+"""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import msgspec
+
+from gitbatch.agents.protocol import Stream
+from gitbatch.batch.model import Checkpoint, Outcome
+
+SCHEMA = 1
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
+    """Something that happened. `at`: seconds since the epoch, put in by the stream."""
+
+    schema: int = SCHEMA
+    batch: str
+    at: float = 0.0
+
+    is_progress: ClassVar[bool] = False
+
+
+class BatchStarted(Event, frozen=True, tag="batch-started"):
+    """A batch starts, or goes on after an interruption."""
+
+    resumed: bool
+    target: str
+    mode: str
+    agent: str
+    jobs: int
+    groups: int
+    items: int
+    groups_done: int = 0
+
+
+class GroupStarted(Event, frozen=True, tag="group-started"):
+    """The items of a group are about to run."""
+
+    position: int
+    of: int
+    title: str
+    items: tuple[str, ...]
+    """Keys of the items that are still to run."""
+    already: tuple[str, ...]
+    """Keys of items that an earlier start of the batch had finished."""
+
+
+class ItemStarted(Event, frozen=True, tag="item-started"):
+    """An item's worktree is there and its agent starts."""
+
+    item: str
+    name: str
+    agent: str
+    attempt: int
+    context: tuple[str, ...]
+
+
+class ItemProgress(Event, frozen=True, tag="item-progress"):
+    """A line that an agent showed."""
+
+    item: str
+    stream: Stream
+    line: str
+
+    is_progress: ClassVar[bool] = True
+
+
+class ItemFinished(Event, frozen=True, tag="item-finished"):
+    """What became of an item; a success is in git when this is sent."""
+
+    outcome: Outcome
+
+
+class CheckpointReached(Event, frozen=True, tag="checkpoint"):
+    """A group is recorded: the target branch has moved."""
+
+    checkpoint: Checkpoint
+
+
+class BatchPaused(Event, frozen=True, tag="batch-paused"):
+    """The batch waits for a review."""
+
+    next_group: str
+
+
+class BatchStopped(Event, frozen=True, tag="batch-stopped"):
+    """A hard stop (rules O6, K4)."""
+
+    reason: str
+    advice: str
+
+
+class BatchFinished(Event, frozen=True, tag="batch-finished"):
+    """Nothing of the batch is left to do."""
+
+    succeeded: int
+    failed: int
+
+
+class Notice(Event, frozen=True, tag="notice"):
+    """Something that the user should know and that stops nothing."""
+
+    text: str
+
+
+Listener = Callable[[Event], None]
+
+
+def encode_event(event: Event) -> str:
+    """An event as one line of JSON."""
+    return msgspec.json.encode(event).decode()
+
+
+class EventStream:
+    """Hands each event, with its time, to every listener, in order."""
+
+    def __init__(self, clock: Callable[[], float], listeners: tuple[Listener, ...]) -> None:
+        self._clock = clock
+        self._listeners = listeners
+
+    def __call__(self, event: Event) -> None:
+        """Send an event."""
+        stamped = msgspec.structs.replace(event, at=round(self._clock(), 3))
+        for listener in self._listeners:
+            listener(stamped)

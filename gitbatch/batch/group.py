@@ -1,0 +1,78 @@
+"""Running the items of a group at the same time (rules P3, E1), as many as may run at once."""
+
+import asyncio
+from collections.abc import Mapping
+
+from gitbatch.batch.attempt import Run, Task, attempt
+from gitbatch.batch.events import ItemFinished
+from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
+from gitbatch.batch.scene import Scene
+from gitbatch.batch.select import blocking
+from gitbatch.plan.model import Hints
+
+
+async def run_group(
+    run: Run, scene: Scene, group: BatchGroup, already: Mapping[str, Outcome], missing: frozenset[str]
+) -> tuple[Outcome, ...]:
+    """The outcomes of a group's items, in plan order.
+
+    Args:
+        run: the tools.
+        scene: the target branch's tip, which is the base of every item that starts now.
+        group: which group.
+        already: outcomes, by key, of items that an earlier start of the batch has finished.
+        missing: outputs of items of earlier groups that did not succeed.
+    """
+    gate = asyncio.Semaphore(_width(run, scene, group))
+    over = {item.key: asyncio.Event() for item in group.items}
+
+    async def outcome_of(batch_item: BatchItem) -> Outcome:
+        try:
+            if batch_item.key in already:
+                return already[batch_item.key]
+            task = _task(run, scene, group, batch_item, missing)
+            if isinstance(task, Outcome):
+                run.emit(ItemFinished(batch=run.batch.id, outcome=task))
+                return task
+            for key in task.item.hints.after:
+                if key in over:
+                    await over[key].wait()
+            async with gate:
+                return await attempt(run, task)
+        finally:
+            over[batch_item.key].set()
+
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(outcome_of(item)) for item in group.items]
+    return tuple(task.result() for task in running)
+
+
+def _width(run: Run, scene: Scene, group: BatchGroup) -> int:
+    """How many items of the group may run at the same time (rule F5)."""
+    plan_group = next((g for g in scene.plan.groups if g.title == group.title), None)
+    limits = [_limit(hints) for hints in (plan_group.hints if plan_group else Hints(), scene.plan.hints)]
+    said = next((limit for limit in limits if limit is not None), run.jobs)
+    return min(run.jobs, said)
+
+
+def _limit(hints: Hints) -> int | None:
+    return 1 if hints.sequential else hints.max
+
+
+def _task(
+    run: Run, scene: Scene, group: BatchGroup, batch_item: BatchItem, missing: frozenset[str]
+) -> Task | Outcome:
+    """What is to run for an item; an outcome if it can't start."""
+    found = scene.find(batch_item.key)
+    if found is None:
+        return Outcome(batch_item, ItemStatus.CANCELLED, reason=f"it is no longer in {scene.plan.path}")
+    plan_group, item = found
+    reads = blocking(item, scene, missing)
+    if reads:
+        return Outcome(batch_item, ItemStatus.BLOCKED, reason=f"it reads {reads}, which was not written")
+    agent = item.hints.agent or plan_group.hints.agent or scene.plan.hints.agent or run.batch.record.agent
+    if agent not in scene.project.config.agents:
+        return Outcome(
+            batch_item, ItemStatus.FAILED, reason=f"there is no agent {agent} in gitbatch.toml any more"
+        )
+    return Task(scene, group, batch_item, plan_group, item, agent)

@@ -1,0 +1,108 @@
+"""The wall: taking the one output file out of a worktree, and nothing else (rules O1, S1, S2).
+
+The file is opened without following any link, must be a regular file with one name, and its descriptor is
+handed to git, which stores the blob. We never read its bytes, never run git in the worktree, never commit
+what an agent committed. The item's commit is then built from its base's tree and that one blob: whatever else
+the agent did, there is no way for it into the commit.
+"""
+
+import os
+import unicodedata
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitbatch.agents.protocol import Failure
+from gitbatch.repo.nofollow import regular_file
+from gitbatch.repo.repository import Repository
+from gitbatch.repo.worktrees import Worktree
+from gitbatch.text import plain
+
+_NAMED_STRAYS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Harvest:
+    """The output as git has it now."""
+
+    blob: str
+    size: int
+
+
+def harvest(
+    repo: Repository, worktree: Path, output: str, limit: int, before: str | None
+) -> Harvest | Failure:
+    """Take the output file.
+
+    Args:
+        repo: where the blob is stored.
+        worktree: the agent's folder.
+        output: the output's path below it.
+        limit: the most bytes it may have.
+        before: the blob that the base has at that path.
+    """
+    try:
+        with regular_file(worktree, output) as (descriptor, status):
+            problem = _size_problem(status.st_size, limit)
+            blob = "" if problem else repo.objects.write_blob(descriptor)
+    except FileNotFoundError:
+        return Failure("no output file was written")
+    except OSError as error:
+        return Failure(f"the output can't be taken: {plain(error.strerror or str(error))}")
+    if blob and blob == before:
+        problem = Failure("the output file is unchanged")
+    return problem or Harvest(blob, status.st_size)
+
+
+def _size_problem(size: int, limit: int) -> Failure | None:
+    if size == 0:
+        return Failure("the output file is empty")
+    if size > limit:
+        return Failure(f"the output file has {size} bytes, more than the limit of {limit}")
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Strays:
+    """What else an agent changed in its worktree. Paths as harmless lines."""
+
+    forbidden: tuple[str, ...] = ()
+    """Shared files and outputs of other items."""
+    others: tuple[str, ...] = ()
+
+
+def find_strays(worktree: Worktree, output: str, forbidden: frozenset[str]) -> Strays:
+    """Walk a worktree for what changed since it was made, without git and without following links.
+
+    Args:
+        worktree: the worktree.
+        output: the item's own output.
+        forbidden: paths, folded, of shared files and of all items' outputs.
+    """
+    changed = tuple(_changed(worktree))
+    bad = {path for path in changed if path != output and folded(path) in forbidden}
+    bad |= {path for path in worktree.guarded if not os.path.lexists(worktree.path / path)}
+    others = [path for path in changed if path not in bad and path != output]
+    named = [plain(path) for path in others[:_NAMED_STRAYS]]
+    more = [f"and {len(others) - _NAMED_STRAYS} more"] if len(others) > _NAMED_STRAYS else []
+    return Strays(tuple(sorted(map(plain, bad))), tuple(named + more))
+
+
+def _changed(worktree: Worktree) -> Iterator[str]:
+    """The paths below a worktree, folders aside, whose change time is after its making."""
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        with suppress(OSError), os.scandir(worktree.path / folder) as entries:
+            for entry in entries:
+                path = f"{folder}{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(f"{path}/")
+                elif path != ".git" and entry.stat(follow_symlinks=False).st_ctime_ns > worktree.made:
+                    yield path
+
+
+def folded(path: str) -> str:
+    """A path as it is compared: two paths that some file system takes for one are equal."""
+    return unicodedata.normalize("NFC", path).casefold()

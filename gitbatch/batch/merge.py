@@ -1,0 +1,87 @@
+"""Merging the item branches of a group: the tip's tree plus one blob for each item, built as objects.
+
+Outputs are disjoint, so there is nothing to merge in the usual sense: no checkout, no merge driver, no index.
+"""
+
+from dataclasses import dataclass, replace
+
+from gitbatch.batch.attempt import Run
+from gitbatch.batch.messages import merge_message
+from gitbatch.batch.model import BatchGroup, ItemStatus, Outcome
+from gitbatch.errors import GitbatchError
+from gitbatch.repo.objects import REGULAR, Objects
+from gitbatch.repo.repository import Repository
+
+PARENTS = 16
+"""Item branches in one merge: more can't be read in a graph."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The merge commits of a group, and the outcomes after it."""
+
+    commit: str
+    """The last merge commit; the tip itself if there was nothing to merge."""
+    tree: str
+    outcomes: tuple[Outcome, ...]
+
+
+def item_blob(objects: Objects, commit: str, output: str) -> str | None:
+    """The blob that an item's commit puts at its output: if it has one parent and changes that path alone."""
+    found = objects.commit(commit)
+    if len(found.parents) != 1:
+        return None
+    changes = objects.changes(objects.commit(found.parents[0]).tree, found.tree)
+    change = next(changes, None)
+    if change is None or change.path != output or change.new is None or change.new.mode != REGULAR:
+        return None
+    return change.new.oid if next(changes, None) is None else None
+
+
+def merge_items(run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], tip: str) -> Merged:
+    """Merge what succeeded, in plan order, into `tip`. Nothing moves: what is returned are objects."""
+    objects = run.repo.objects
+    tree = objects.commit(tip).tree
+    judged = tuple(_conflict(run.repo, outcome, tree) for outcome in outcomes)
+    wanted = [outcome for outcome in judged if outcome.succeeded]
+    commit = tip
+    for start in range(0, len(wanted), PARENTS):
+        part = tuple(wanted[start : start + PARENTS])
+        commits = tuple(outcome.commit or "" for outcome in part)
+        blobs = {o.item.key: _require_blob(objects, o) for o in part}
+        tree = objects.write_tree(tree, blobs)
+        who = run.committer()
+        commit = objects.write_commit(
+            tree, (commit, *commits), merge_message(run.batch.record, group, part), who, who
+        )
+    return Merged(commit, tree, judged)
+
+
+def _require_blob(objects: Objects, outcome: Outcome) -> str:
+    blob = item_blob(objects, outcome.commit or "", outcome.item.key)
+    if blob is None:
+        raise GitbatchError(
+            f"commit {outcome.commit} is not the one-file commit of {outcome.item.key}",
+            "nothing was merged; look at the commit, then run gitbatch abort",
+        )
+    return blob
+
+
+def _conflict(repo: Repository, outcome: Outcome, tree: str) -> Outcome:
+    """The outcome, turned into a conflict if the target changed the output's path since the item's base."""
+    if not outcome.succeeded or outcome.commit is None:
+        return outcome
+    base = repo.objects.commit(outcome.commit).parents[0]
+    path = outcome.item.key
+    was, now = (repo.objects.entry(t, path) for t in (repo.objects.commit(base).tree, tree))
+    if was == now and not _in_the_way(repo.objects, tree, path):
+        return outcome
+    reason = f"{path} was changed on the branch while the item ran; its work is kept on its branch"
+    return replace(outcome, status=ItemStatus.CONFLICTED, reason=reason)
+
+
+def _in_the_way(objects: Objects, tree: str, path: str) -> bool:
+    """Whether a file stands where a path needs a folder."""
+    parts = path.split("/")
+    above = (objects.entry(tree, "/".join(parts[:end])) for end in range(1, len(parts)))
+    return any(entry is not None and not entry.is_tree for entry in above)

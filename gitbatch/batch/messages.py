@@ -1,0 +1,160 @@
+"""Commit messages: written for people, with trailers from which a run can be rebuilt.
+
+Texts of agents are single clean lines by the time they get here, and trailers are the last paragraph, which is
+ours alone; so no text can pass for a trailer. Trailers are read only from there.
+"""
+
+import textwrap
+from dataclasses import dataclass
+
+from gitbatch.agents.protocol import Contribution, Reply, ReplyFlag, Usage
+from gitbatch.batch.model import BatchGroup, CriterionState, Outcome, Record
+from gitbatch.project.context import ContextFile
+from gitbatch.text import plain
+
+_PREFIX = "Gitbatch-"
+_WIDTH = 72
+_EXACT = frozenset({"Item", "Failed"})
+"""Trailers that have an output path; the plan's rules for those leave nothing to clean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trailers:
+    """The trailers of one of our commits, in order; names without their prefix."""
+
+    pairs: tuple[tuple[str, str], ...] = ()
+
+    def first(self, name: str) -> str:
+        """The first value of a trailer; empty if there is none."""
+        return next(iter(self.every(name)), "")
+
+    def every(self, name: str) -> tuple[str, ...]:
+        """All values of a trailer."""
+        return tuple(value for key, value in self.pairs if key == name)
+
+
+def parse_trailers(message: str) -> Trailers:
+    """The trailers of a message: its last paragraph, if every line of that is one of ours."""
+    lines = message.rstrip("\n").rpartition("\n\n")[2].split("\n")
+    if not all(line.startswith(_PREFIX) and ": " in line for line in lines):
+        return Trailers()
+    return Trailers(tuple(line.removeprefix(_PREFIX).partition(": ")[::2] for line in lines))
+
+
+def item_message(  # each is a trailer
+    record: Record,
+    group: BatchGroup,
+    outcome: Outcome,
+    agent: str,
+    context: tuple[ContextFile, ...],
+    dod: tuple[int, ...],
+) -> str:
+    """The message of an item's commit."""
+    reply = outcome.reply or Reply("")
+    pairs: list[tuple[str, object]] = [
+        *_batch_pairs(record, group),
+        ("Item", outcome.item.key),
+        ("Agent", agent),
+        ("Model", reply.usage.model),
+        ("Attempt", outcome.attempts),
+        ("Seconds", f"{outcome.seconds:.1f}"),
+        ("Tokens", reply.usage.tokens or ""),
+        ("Cost", "" if reply.usage.cost is None else f"{reply.usage.cost:.6f}"),
+        *(("Context", f"{file.path}@{file.blob}") for file in context),
+        ("DoD", ", ".join(f"#{number}" for number in dod)),
+        *(("Decision", decision) for decision in reply.decisions),
+        *(("Contribution", f"{c.artifact}: {c.text}") for c in reply.contributions),
+        *(("Flag", flag) for flag in reply.flags),
+    ]
+    return _message(outcome.item.title, [_wrapped(reply.summary)], pairs)
+
+
+def parse_item_message(message: str) -> tuple[Trailers, Reply]:
+    """The trailers and the reply that an item's commit keeps."""
+    trailers = parse_trailers(message)
+    body = message.rstrip("\n").rpartition("\n\n")[0].partition("\n\n")[2]
+    contributions = (text.partition(": ")[::2] for text in trailers.every("Contribution"))
+    cost = trailers.first("Cost")
+    return trailers, Reply(
+        summary=" ".join(body.split()),
+        decisions=trailers.every("Decision"),
+        contributions=tuple(Contribution(*pair) for pair in contributions),
+        usage=Usage(
+            trailers.first("Model"), int(trailers.first("Tokens") or 0), float(cost) if cost else None
+        ),
+        flags=tuple(ReplyFlag(flag) for flag in trailers.every("Flag")),
+    )
+
+
+def merge_message(record: Record, group: BatchGroup, items: tuple[Outcome, ...]) -> str:
+    """The message of a merge of item branches."""
+    count = f"{len(items)} item{'s' * (len(items) != 1)}"
+    listed = "\n".join(f"- {outcome.item.name}: {outcome.item.key}" for outcome in items)
+    return _message(f"gitbatch: merge {count} of “{group.title}”", [listed], _batch_pairs(record, group))
+
+
+def checkpoint_message(
+    record: Record,
+    group: BatchGroup,
+    outcomes: tuple[Outcome, ...],
+    criteria: tuple[CriterionState, ...],
+    notes: tuple[str, ...],
+) -> str:
+    """The message of an orchestrator commit: the items with their summaries, the failures, what is cross-cutting."""
+    number, of = record.groups.index(group) + 1, len(record.groups)
+    done = sum(outcome.succeeded for outcome in outcomes)
+    failures = [outcome for outcome in outcomes if not outcome.succeeded]
+    crossing = [c for c in criteria if c.cross_cutting]
+    paragraphs = [
+        "\n".join(_row(outcome) for outcome in outcomes),
+        *(_failure(outcome) for outcome in failures),
+        "\n".join(
+            f"Cross-cutting, named by no item: #{c.number} {_box(c)} {plain(c.text)}" for c in crossing
+        ),
+        "\n".join(f"Note: {note}" for note in notes),
+    ]
+    pairs = [
+        *_batch_pairs(record, group),
+        ("Checkpoint", f"{number}/{of}"),
+        *(("Failed", f"{o.item.key}: {o.status}: {plain(o.reason)}") for o in failures),
+    ]
+    subject = f"gitbatch: checkpoint {number}/{of}: {group.title} ({done} of {len(outcomes)} done)"
+    return _message(subject, paragraphs, pairs)
+
+
+def _batch_pairs(record: Record, group: BatchGroup) -> list[tuple[str, object]]:
+    return [("Batch", record.batch), ("Group", f"{group.number} {plain(group.title)}")]
+
+
+def _row(outcome: Outcome) -> str:
+    said = outcome.reply.summary if outcome.reply and outcome.succeeded else outcome.reason
+    head = f"{outcome.status:<10} {outcome.item.name}"
+    where = f" → {outcome.item.key}" if outcome.item.key != outcome.item.name else ""
+    flags = f" [{', '.join(outcome.reply.flags)}]" if outcome.reply and outcome.reply.flags else ""
+    return f"{head}{where}{flags}\n{textwrap.indent(_wrapped(said, _WIDTH - 11), ' ' * 11)}".rstrip()
+
+
+def _failure(outcome: Outcome) -> str:
+    """The details of a failure (rule E3); nothing if there are none beyond its reason."""
+    strays = ("left in its worktree: " + ", ".join(outcome.strays),) if outcome.strays else ()
+    lines = (*outcome.details, *strays)
+    if not lines:
+        return ""
+    return f"{outcome.item.name} {outcome.status}, in its own words:\n" + "\n".join(
+        f"    {line}" for line in lines
+    )
+
+
+def _box(criterion: CriterionState) -> str:
+    return "[x]" if criterion.done else "[ ]"
+
+
+def _wrapped(text: str, width: int = _WIDTH) -> str:
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+
+
+def _message(subject: str, paragraphs: list[str], pairs: list[tuple[str, object]]) -> str:
+    trailers = "\n".join(
+        f"{_PREFIX}{name}: {plain(str(value), 2000)}" for name, value in pairs if value != ""
+    )
+    return "\n\n".join([plain(subject, 100), *filter(None, paragraphs), trailers]) + "\n"

@@ -1,0 +1,183 @@
+"""The values of a run: what a batch was started with, what became of its items, what a checkpoint recorded."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gitbatch.agents.protocol import Reply
+from gitbatch.errors import UsageError
+
+
+class ItemStatus(StrEnum):
+    """What became of an item."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CONFLICTED = "conflicted"
+    """The output's path was changed on the target branch while the item ran."""
+    REFUSED = "refused"
+    """The agent wrote where it must not."""
+    BLOCKED = "blocked"
+    """Not started: it declares a file as context that another item should have written, and did not."""
+    CANCELLED = "cancelled"
+    """Not started: the plan no longer has it, or the batch ended before."""
+
+
+class Pace(StrEnum):
+    """When a batch pauses for a review (rules K1 to K3)."""
+
+    AFTER_EACH = "after-each"
+    AFTER_BATCH = "after-batch"
+    AT_END = "at-end"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointMode:
+    """A pace; for `after-batch`, with how many groups run between two pauses."""
+
+    pace: Pace
+    every: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> "CheckpointMode":
+        """The mode as it is written on the command line.
+
+        Raises:
+            UsageError: it is none.
+        """
+        match = re.fullmatch(r"after-each|at-end|after-batch:([1-9]\d{0,5})", text)
+        if not match:
+            raise UsageError(
+                f"{text!r} is no checkpoint mode",
+                "use --checkpoint after-each, after-batch:N (N ≥ 1) or at-end",
+            )
+        return cls(Pace(text.partition(":")[0]), int(match[1] or 1))
+
+    def __str__(self) -> str:
+        return f"{self.pace}:{self.every}" if self.pace is Pace.AFTER_BATCH else str(self.pace)
+
+    def pauses_after(self, position: int) -> bool:
+        """Whether there is a pause after the group at a position (from 1) of the batch."""
+        return self.pace is not Pace.AT_END and position % self.every == 0
+
+
+@dataclass(frozen=True, slots=True)
+class BatchItem:
+    """An item as the batch was started with it."""
+
+    key: str
+    name: str
+    """Its id, or its key where it has none."""
+    title: str
+    slug: str
+    """The last part of its branch's name: group number and a short name, unique in the batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchGroup:
+    """A group of the batch: those of its items that were chosen."""
+
+    number: int
+    """In the plan, from 1."""
+    title: str
+    items: tuple[BatchItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a batch was started with; git keeps it as a blob (see `record.py`)."""
+
+    batch: str
+    started: int
+    """Seconds since the epoch."""
+    target: str
+    """The branch that checkpoints go to, a full ref name."""
+    phase: str
+    task: str
+    mode: str
+    agent: str
+    jobs: int
+    groups: tuple[BatchGroup, ...]
+    version: int = 1
+
+    @property
+    def items(self) -> tuple[BatchItem, ...]:
+        """All items, in plan order."""
+        return tuple(item for group in self.groups for item in group.items)
+
+    @property
+    def checkpoint_mode(self) -> CheckpointMode:
+        """When the batch pauses."""
+        return CheckpointMode.parse(self.mode)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an item, with the reply or the error."""
+
+    item: BatchItem
+    status: ItemStatus
+    reply: Reply | None = None
+    commit: str | None = None
+    """The item's commit, where there is one."""
+    reason: str = ""
+    """One harmless line; empty when it succeeded."""
+    details: tuple[str, ...] = ()
+    """Harmless lines: the end of what the agent said on standard error."""
+    strays: tuple[str, ...] = ()
+    """What else it left in its worktree; discarded."""
+    attempts: int = 1
+    seconds: float = 0.0
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether its output is in history."""
+        return self.status is ItemStatus.SUCCEEDED
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionState:
+    """A Definition-of-Done entry at a checkpoint."""
+
+    number: int
+    text: str
+    done: bool
+    items: tuple[str, ...]
+    """The names of the items that name it."""
+    open_items: int
+
+    @property
+    def cross_cutting(self) -> bool:
+        """Whether no item names it (rule T2)."""
+        return not self.items
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The recorded end of a group."""
+
+    batch: str
+    number: int
+    """Position of the group in the batch, from 1."""
+    of: int
+    group: BatchGroup
+    outcomes: tuple[Outcome, ...]
+    criteria: tuple[CriterionState, ...]
+    before: str
+    """The target branch's commit before the checkpoint."""
+    commit: str
+    """The orchestrator commit."""
+    notes: tuple[str, ...] = ()
+    """What could not be written as wanted, one harmless line each."""
+    kept: tuple[str, ...] = ()
+    """Paths where the user's own version stays in the checkout."""
+
+    @property
+    def failures(self) -> tuple[Outcome, ...]:
+        """The outcomes that are no success."""
+        return tuple(outcome for outcome in self.outcomes if not outcome.succeeded)
+
+    @property
+    def phase_complete(self) -> bool:
+        """Whether every Definition-of-Done entry is done (rule O6)."""
+        return bool(self.criteria) and all(criterion.done for criterion in self.criteria)

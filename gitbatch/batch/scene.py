@@ -1,0 +1,91 @@
+"""The project as one commit of the target branch has it: configuration, control files, plan."""
+
+import unicodedata
+from dataclasses import dataclass
+
+from gitbatch.errors import PlanError
+from gitbatch.plan.model import Group, Plan, PlanOptions, WorkItem
+from gitbatch.plan.parse import parse_plan
+from gitbatch.plan.render import render_diagnostic
+from gitbatch.project.config import CONFIG_FILE, Config, parse_config
+from gitbatch.project.control import Project, find_project
+from gitbatch.repo.repository import Repository
+from gitbatch.repo.snapshot import TreeSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Everything that a commit says about the work."""
+
+    commit: str
+    tree: str
+    snapshot: TreeSnapshot
+    project: Project
+    plan: Plan
+    source: bytes
+    """The text of the plan."""
+    guarded: frozenset[str]
+    """Paths (NFC, casefolded) that have one writer: control files, and every item's output."""
+
+    @property
+    def options(self) -> PlanOptions:
+        """How the plan was read."""
+        return plan_options(self.project)
+
+    def find(self, key: str) -> tuple[Group, WorkItem] | None:
+        """The item with a key and its group, or None."""
+        return next(
+            ((group, item) for group in self.plan.groups for item in group.items if item.output == key), None
+        )
+
+
+def plan_options(project: Project) -> PlanOptions:
+    """How to read the plan of a project."""
+    return project.config.plan_options(project.phase.name, project.phase.folder, project.protected)
+
+
+def read_config(repo: Repository, commit: str) -> Config:
+    """The configuration that a commit has.
+
+    Raises:
+        PlanError: it is wrong.
+    """
+    return parse_config(TreeSnapshot(repo.objects, repo.objects.commit(commit).tree).read(CONFIG_FILE))
+
+
+def read_scene(repo: Repository, commit: str, wanted: str | None = None) -> Scene:
+    """The scene of a commit.
+
+    Args:
+        repo: the repository.
+        commit: which commit.
+        wanted: the task.md that the user named.
+
+    Raises:
+        PlanError: the configuration is wrong, or the project has no plan.
+    """
+    tree = repo.objects.commit(commit).tree
+    snapshot = TreeSnapshot(repo.objects, tree)
+    config = parse_config(snapshot.read(CONFIG_FILE))
+    project = find_project(snapshot, config, wanted)
+    source = snapshot.read(project.task) or b""
+    plan = parse_plan(source, project.task, plan_options(project))
+    guarded = project.protected | {
+        unicodedata.normalize("NFC", item.output).casefold() for item in plan.items
+    }
+    return Scene(commit, tree, snapshot, project, plan, source, guarded)
+
+
+def require_runnable(scene: Scene) -> None:
+    """Refuse a plan with errors.
+
+    Raises:
+        PlanError: it has errors; the message shows all of its diagnostics.
+    """
+    errors = scene.plan.errors
+    if errors:
+        shown = "\n\n".join(
+            render_diagnostic(d, scene.source, scene.plan.path) for d in scene.plan.diagnostics
+        )
+        count = f"{len(errors)} error{'s' * (len(errors) != 1)}"
+        raise PlanError(f"{shown}\n\n{scene.plan.path}: {count}", "mend the plan, commit it and try again")

@@ -1,0 +1,200 @@
+"""Starting a batch: everything that could stop it later is checked before anything is changed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitbatch.batch.events import BatchStopped
+from gitbatch.batch.model import CheckpointMode, Record
+from gitbatch.batch.record import Batch, new_batch_id, write_record
+from gitbatch.batch.scene import Scene, require_runnable
+from gitbatch.batch.select import batch_groups, require_context
+from gitbatch.errors import GitbatchError, PlanError, UsageError
+from gitbatch.plan.model import WorkItem
+from gitbatch.repo.checkout import uncommitted
+from gitbatch.repo.objects import SUBMODULE, SYMLINK
+from gitbatch.repo.refs import HEADS
+from gitbatch.repo.repository import Repository, require_nothing_under_way, require_target
+from gitbatch.repo.worktrees import checked_out_elsewhere
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The branch that checkpoints go to."""
+
+    ref: str
+    tip: str
+    exists: bool
+    followed: bool
+    """Whether the user's checkout has it, and follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What the user chose for a batch."""
+
+    items: tuple[WorkItem, ...]
+    mode: CheckpointMode
+    agent: str
+    jobs: int
+
+
+def find_target(repo: Repository, name: str | None) -> Target:
+    """The branch to run on: the one that is checked out, or the named one (made at HEAD if it is new).
+
+    Raises:
+        GitbatchError: a merge or the like is under way, HEAD is detached, there is no commit, or the branch is
+            checked out in another worktree.
+        UsageError: the name can't be a branch's.
+    """
+    if name is None or f"{HEADS}{name}" == repo.head_branch():
+        branch, tip = require_target(repo)
+        require_nothing_under_way(repo)
+        return Target(branch, tip, exists=True, followed=True)
+    ref = f"{HEADS}{name}"
+    if repo.git.run("check-ref-format", ref, check=False).status != 0 or name.startswith("-"):
+        raise UsageError(
+            f"{name!r} can't be the name of a branch", "see git help check-ref-format for what can"
+        )
+    elsewhere = checked_out_elsewhere(repo, ref)
+    if elsewhere:
+        raise GitbatchError(
+            f"branch {name} is checked out in {elsewhere}", f"run gitbatch there: -C {elsewhere}"
+        )
+    at = repo.refs.read(ref)
+    tip_or_head = at or repo.refs.commit("HEAD")
+    if tip_or_head is None:
+        raise GitbatchError(
+            "this repository has no commit yet", "commit the plan first: git add task.md && git commit"
+        )
+    return Target(ref, tip_or_head, exists=at is not None, followed=False)
+
+
+def find_plan_commit(repo: Repository, name: str | None) -> str:
+    """The commit that a plan is read from where nothing is to run: a branch's, or HEAD's.
+
+    Raises:
+        GitbatchError: there is no such commit.
+    """
+    commit = repo.refs.commit(f"{HEADS}{name}" if name else "HEAD")
+    if commit is None:
+        what = f"there is no branch {name}" if name else "this repository has no commit yet"
+        raise GitbatchError(what, "commit the plan first: git add task.md && git commit")
+    return commit
+
+
+def nothing_to_do(scene: Scene) -> BatchStopped | None:
+    """Why there is nothing to start, if so: the phase is complete (rule O6), or every item is done."""
+    criteria = scene.plan.criteria
+    if criteria and all(criterion.done for criterion in criteria):
+        phase = f"phase {scene.project.phase.name}" if scene.project.phase.name else "the phase"
+        return BatchStopped(
+            batch="",
+            reason=f"every Definition-of-Done entry of {phase} is complete",
+            advice="hard stop: what comes next is yours to decide (the active scope in CLAUDE.md)",
+        )
+    if all(item.done for item in scene.plan.items):
+        advice = "add items, or look at the Definition of Done: gitbatch plan"
+        return BatchStopped(batch="", reason=f"every item of {scene.plan.path} is done", advice=advice)
+    return None
+
+
+def begin_batch(repo: Repository, target: Target, scene: Scene, choice: Choice, now: float) -> Batch:
+    """Check everything, then start a batch.
+
+    Raises:
+        GitbatchError: something is in the way; nothing has been changed.
+    """
+    require_runnable(scene)
+    require_context(scene, choice.items)
+    _require_agents(scene, choice)
+    _require_places(repo, scene, choice.items)
+    require_room_for_branches(repo)
+    if target.followed:
+        require_clean(repo, scene, tuple(item.output for item in choice.items))
+    record = Record(
+        batch=new_batch_id(now),
+        started=int(now),
+        target=target.ref,
+        phase=scene.project.phase.name,
+        task=scene.project.task,
+        mode=str(choice.mode),
+        agent=choice.agent,
+        jobs=choice.jobs,
+        groups=batch_groups(scene.plan, choice.items),
+    )
+    if not target.exists:
+        repo.refs.create(target.ref, target.tip)
+    return write_record(repo, record, target.tip)
+
+
+def require_clean(repo: Repository, scene: Scene, outputs: tuple[str, ...]) -> None:
+    """Refuse to start over changes of the user's that a checkpoint would meet.
+
+    Raises:
+        GitbatchError: a shared file or an output has uncommitted changes; the message names them.
+    """
+    dirty = uncommitted(repo, (*scene.project.shared_files, *outputs))
+    if dirty:
+        raise GitbatchError(
+            f"uncommitted changes in {', '.join(dirty[:5])}{' and more' * (len(dirty) > 5)}",
+            "commit or stash them first: gitbatch writes these files itself",
+        )
+
+
+def _require_agents(scene: Scene, choice: Choice) -> None:
+    config, plan = scene.project.config, scene.plan
+    groups = {group.number: group for group in plan.groups}
+    for item in choice.items:
+        wanted = item.hints.agent or groups[item.group].hints.agent or plan.hints.agent or choice.agent
+        if wanted not in config.agents:
+            known = ", ".join(sorted(config.agents)) or "none"
+            raise PlanError(
+                f"{plan.path}:{item.line}: {item.name} wants agent {wanted!r}, which is not configured",
+                f"gitbatch.toml has: {known}",
+            )
+
+
+def _require_places(repo: Repository, scene: Scene, items: tuple[WorkItem, ...]) -> None:
+    """Every output must have a place in the commit: below folders, not links, submodules or files."""
+    for item in items:
+        parts = item.output.split("/")
+        for end in range(1, len(parts) + 1):
+            path = "/".join(parts[:end])
+            entry = repo.objects.entry(scene.tree, path)
+            last = end == len(parts)
+            if entry is None or (entry.is_file if last else entry.is_tree):
+                continue
+            what = {SYMLINK: "a symlink", SUBMODULE: "a submodule"}.get(
+                entry.mode, "a folder" if entry.is_tree else "a file"
+            )
+            raise PlanError(
+                f"{scene.plan.path}:{item.line}: the output {item.output} can't be written: {path} is {what}",
+                "give the item another output",
+            )
+
+
+def require_room_for_branches(repo: Repository) -> None:
+    """Refuse where a branch has the name of the folder that item branches need.
+
+    Raises:
+        GitbatchError: there is a branch called gitbatch.
+    """
+    if repo.refs.read(f"{HEADS}gitbatch"):
+        raise GitbatchError(
+            "there is a branch called gitbatch, and item branches are called gitbatch/…",
+            "rename yours: git branch -m gitbatch some-other-name",
+        )
+
+
+def require_workshop(repo: Repository, workshop: Path) -> None:
+    """Refuse a place for worktrees inside the user's checkout or its .git.
+
+    Raises:
+        UsageError: it is inside.
+    """
+    place = workshop.resolve()
+    if any(place.is_relative_to(here.resolve()) for here in (repo.root, repo.common_dir)):
+        raise UsageError(
+            f"worktrees can't be made in {workshop}: it is inside the repository",
+            "set worktrees under [batch], or GITBATCH_WORKTREES, to a folder outside",
+        )

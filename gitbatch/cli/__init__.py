@@ -1,0 +1,1 @@
+"""The commands: options → call → render. The only place that prints, prompts and exits."""

@@ -1,0 +1,80 @@
+"""Asking a person: what is missing before a batch (rule O7), and what to do at a pause."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import questionary
+
+from gitbatch.batch.model import CheckpointMode, Pace
+from gitbatch.batch.select import select_items
+from gitbatch.errors import GitbatchError, UsageError
+
+if TYPE_CHECKING:
+    from gitbatch.plan.model import Plan
+
+_CONTINUE, _DIFF, _STOP = "continue with the next group", "show the diff", "stop here"
+
+
+def ask_items(plan: "Plan") -> str:
+    """Which items to run, in the words of --items."""
+    open_groups = [(g, sum(not item.done for item in g.items)) for g in plan.groups]
+    total = sum(count for _, count in open_groups)
+    choices = [questionary.Choice(f"all {total} open items", "all")]
+    choices += [
+        questionary.Choice(f"group {g.number}: {g.title} ({count} open)", f"group:{g.number}")
+        for g, count in open_groups
+        if count
+    ]
+    choices.append(questionary.Choice("some items, by id or output path", "some"))
+    chosen: str = _answer(questionary.select("Which items?", choices))
+    if chosen != "some":
+        return chosen
+    return _answer(questionary.text("Ids or output paths, with commas between:", validate=_valid_items(plan)))
+
+
+def _valid_items(plan: "Plan") -> Callable[[str], bool | str]:
+    def valid(text: str) -> bool | str:
+        try:
+            return bool(select_items(plan, text)) or "that names no open item"
+        except UsageError as error:
+            return error.message
+
+    return valid
+
+
+def ask_mode(groups: int) -> CheckpointMode:
+    """When to pause for a review."""
+    choices = [
+        questionary.Choice("after each group", Pace.AFTER_EACH),
+        questionary.Choice("after every N groups", Pace.AFTER_BATCH),
+        questionary.Choice("only at the end", Pace.AT_END),
+    ]
+    pace = Pace(_answer(questionary.select("Pause for a review?", choices)))
+    if pace is not Pace.AFTER_BATCH:
+        return CheckpointMode(pace)
+    text = _answer(
+        questionary.text(
+            f"After how many of the {groups} groups?",
+            default="2",
+            validate=lambda t: t.isdigit() and int(t) > 0,
+        )
+    )
+    return CheckpointMode(pace, int(text))
+
+
+def _answer(question: questionary.Question) -> str:
+    answer = question.ask(kbi_msg="")
+    if answer is None:
+        raise GitbatchError("nothing was started", "")
+    return answer  # type: ignore[no-any-return]  # questionary does not type its answers
+
+
+async def ask_to_continue(show_diff: Callable[[], None]) -> bool:
+    """At a pause: go on, look at the diff, or stop. True: go on."""
+    while True:
+        question = questionary.select("Checkpoint reached:", [_CONTINUE, _DIFF, _STOP])
+        answer: str | None = await question.ask_async(kbi_msg="")
+        if answer != _DIFF:
+            return answer == _CONTINUE
+        await asyncio.to_thread(show_diff)

@@ -1,0 +1,218 @@
+"""What `gitbatch run` does: from options to a batch, through the loop, to an exit code."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import typer
+
+from gitbatch.batch.attempt import Run
+from gitbatch.batch.checkpoint import require_tip
+from gitbatch.batch.events import Event, EventStream, Notice
+from gitbatch.batch.loop import Ending, Pause, Result, run_batch
+from gitbatch.batch.model import Checkpoint, CheckpointMode
+from gitbatch.batch.record import Batch, unfinished_batch
+from gitbatch.batch.scene import Scene, read_scene, require_runnable
+from gitbatch.batch.select import select_items
+from gitbatch.batch.start import Choice, begin_batch, find_target, nothing_to_do, require_workshop
+from gitbatch.cli.common import HERE, make_console, opened, repository_path, workshop_of
+from gitbatch.errors import ExitCode, UsageError
+from gitbatch.repo.lock import repository_lock
+from gitbatch.repo.repository import Repository
+from gitbatch.repo.thread import GitThread
+from gitbatch.view.jsonlines import JsonLines, open_log
+from gitbatch.view.live import LiveView
+from gitbatch.view.plain import PlainView
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of `gitbatch run` as they were given."""
+
+    task_md: Path | None
+    items: str | None
+    checkpoint: str | None
+    agent: str | None
+    jobs: int | None
+    branch: str | None
+    no_input: bool
+    json: bool
+    directory: Path
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether somebody is there to answer."""
+        return not self.no_input and not self.json and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+class View(Protocol):
+    """What shows events."""
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        ...
+
+    def close(self) -> None:
+        """Leave the screen as it should stay."""
+        ...
+
+
+def run_command(options: Options) -> ExitCode:
+    """Start or go on with a batch; returns how it ended."""
+    view = _view(options)
+    with opened(options.directory) as repo, repository_lock(repo):
+        batch = unfinished_batch(repo)
+        resumed = batch is not None
+        if batch is None:
+            batch = _begin(repo, options, view)
+        else:
+            _tell_ignored(options, batch, view)
+        return _run(repo, batch, options, view, resumed=resumed) if batch else ExitCode.DONE
+
+
+def _view(options: Options) -> View:
+    if options.json:
+        return JsonLines(sys.stdout)
+    console = make_console()
+    return LiveView(console) if console.is_terminal and not console.is_dumb_terminal else PlainView(console)
+
+
+def _begin(repo: Repository, options: Options, view: View) -> Batch | None:
+    """Check, ask for what is missing, start. None: there is nothing to do, and the user has been told."""
+    mode = CheckpointMode.parse(options.checkpoint) if options.checkpoint else None
+    target = find_target(repo, options.branch)
+    scene = read_scene(repo, target.tip, repository_path(repo, options.directory, options.task_md))
+    require_runnable(scene)
+    idle = nothing_to_do(scene)
+    if idle:
+        view(idle)
+        return None
+    agent = scene.project.config.agent_name(options.agent)
+    _require_answers(options)
+    items = select_items(scene.plan, options.items or _ask_items(scene))
+    if not items:
+        raise UsageError(f"--items {options.items} names no open item", "see gitbatch plan for what is open")
+    mode = mode or _ask_mode(len({item.group for item in items}))
+    choice = Choice(items, mode, agent, options.jobs or scene.project.config.batch.jobs)
+    return begin_batch(repo, target, scene, choice, time.time())
+
+
+def _require_answers(options: Options) -> None:
+    """Rule O7: what is missing is asked for; where nobody can answer, it is an error that names it."""
+    given = {"--items": options.items, "--checkpoint": options.checkpoint}
+    missing = " and ".join(name for name, value in given.items() if value is None)
+    if missing and not options.can_ask:
+        raise UsageError(
+            f"{missing} {'is' if ' ' not in missing else 'are'} missing, and nobody is there to ask",
+            "for example: gitbatch run --items all --checkpoint after-each",
+        )
+
+
+def _ask_items(scene: Scene) -> str:
+    from gitbatch.cli.ask import ask_items
+
+    return ask_items(scene.plan)
+
+
+def _ask_mode(groups: int) -> CheckpointMode:
+    from gitbatch.cli.ask import ask_mode
+
+    return ask_mode(groups)
+
+
+def _tell_ignored(options: Options, batch: Batch, view: View) -> None:
+    given = {
+        "TASK_MD": options.task_md,
+        "--items": options.items,
+        "--checkpoint": options.checkpoint,
+        "--agent": options.agent,
+        "--branch": options.branch,
+    }
+    ignored = ", ".join(name for name, value in given.items() if value is not None)
+    if ignored:
+        text = (
+            f"batch {batch.id} is unfinished and goes on with what it was started with; not used: {ignored}"
+        )
+        view(Notice(batch=batch.id, text=f"{text} (gitbatch abort ends it)"))
+
+
+def _run(repo: Repository, batch: Batch, options: Options, view: View, *, resumed: bool) -> ExitCode:
+    scene = read_scene(repo, require_tip(repo, batch.record.target))
+    workshop = workshop_of(repo, batch, scene.project.config)
+    require_workshop(repo, workshop)
+    git = GitThread()
+    with open_log(repo.own_dir, batch.id) as log:
+        run = Run(
+            repo=repo,
+            batch=batch,
+            jobs=options.jobs or batch.record.jobs,
+            workshop=workshop,
+            environment=dict(os.environ),
+            emit=EventStream(time.time, (JsonLines(log), view)),
+            clock=time.time,
+            git=git,
+        )
+        try:
+            result = asyncio.run(_until_signal(run_batch(run, _pause(run, options, view), resumed=resumed)))
+        finally:
+            git.close()
+            view.close()
+    return _tell_end(result, options)
+
+
+async def _until_signal(work: Coroutine[None, None, Result]) -> Result | signal.Signals:
+    """Do the work; a signal ends it in good order and is what is returned."""
+    loop = asyncio.get_running_loop()
+    task = loop.create_task(work)
+    received: list[signal.Signals] = []
+
+    def stop(number: signal.Signals) -> None:
+        received.append(number)
+        task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not received:
+            raise
+        return received[0]
+
+
+def _pause(run: Run, options: Options, view: View) -> Pause:
+    async def pause(checkpoint: Checkpoint) -> bool:
+        if not options.can_ask:
+            return False
+        from gitbatch.cli.ask import ask_to_continue
+
+        view.close()
+        diff = (
+            "diff",
+            "--stat",
+            "--patch",
+            "--no-ext-diff",
+            "--no-textconv",
+            checkpoint.before,
+            checkpoint.commit,
+        )
+        return await ask_to_continue(lambda: run.repo.git.show(*diff))
+
+    return pause
+
+
+def _tell_end(result: Result | signal.Signals, options: Options) -> ExitCode:
+    go_on = f"go on with: gitbatch run{'' if options.directory == HERE else f' -C {options.directory}'}"
+    if isinstance(result, signal.Signals):
+        typer.echo(f"gitbatch: interrupted; every finished item is in git. {go_on}", err=True)
+        return ExitCode.INTERRUPTED if result == signal.SIGINT else ExitCode.TERMINATED
+    if result.ending is Ending.PAUSED:
+        typer.echo(f"gitbatch: paused. {go_on}", err=True)
+        return ExitCode.PAUSED
+    return ExitCode.FAILED if result.failed or not result.over else ExitCode.DONE

@@ -1,0 +1,73 @@
+"""What the commands share: their common options, opening the repository, the console."""
+
+import hashlib
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from gitbatch.batch.record import Batch
+    from gitbatch.project.config import Config
+    from gitbatch.repo.repository import Repository
+
+Directory = Annotated[
+    Path, typer.Option("-C", metavar="DIR", help="Run as if started in DIR.", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="For programs: one JSON object a line.")]
+HERE = Path()
+
+
+@contextmanager
+def opened(directory: Path) -> "Iterator[Repository]":
+    """The repository that a directory is in, closed at the end."""
+    from gitbatch.repo.repository import open_repository
+
+    repo = open_repository(directory)
+    try:
+        yield repo
+    finally:
+        repo.close()
+
+
+def make_console() -> "Console":
+    """The console of standard output; colour only in a terminal, and not with NO_COLOR."""
+    from rich.console import Console
+
+    return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 120)
+
+
+def workshop_of(repo: "Repository", batch: "Batch", config: "Config") -> Path:
+    """The folder for the worktrees of a batch: outside the checkout, and not where everybody may write."""
+    from platformdirs import user_cache_path
+
+    said = os.environ.get("GITBATCH_WORKTREES") or config.batch.worktrees
+    place = Path(said).expanduser() if said else user_cache_path("gitbatch")
+    mark = hashlib.sha256(os.fsencode(repo.common_dir)).hexdigest()[:8]
+    return repo.root.joinpath(place) / f"{repo.name}-{mark}" / batch.id
+
+
+def repository_path(repo: "Repository", directory: Path, path: Path | None) -> str | None:
+    """A path from the command line as a repository path.
+
+    Raises:
+        UsageError: it is outside the repository.
+    """
+    from gitbatch.errors import UsageError
+
+    if path is None:
+        return None
+    full = Path(os.path.normpath(directory.resolve() / path))
+    try:
+        return full.relative_to(repo.root.resolve()).as_posix()
+    except ValueError:
+        raise UsageError(
+            f"{path} is outside the repository {repo.root}", "name the plan of this repository"
+        ) from None

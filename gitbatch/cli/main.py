@@ -1,0 +1,87 @@
+"""The entry point: the list of commands, and what an error looks like."""
+
+import os
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gitbatch import __version__
+from gitbatch.cli import abort, demo, plan, run, status
+from gitbatch.errors import ExitCode, GitbatchError
+
+app = typer.Typer(
+    name="gitbatch",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (run.run, status.status, plan.plan, abort.abort, demo.demo):
+    app.command()(command)
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gitbatch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[  # the callback does the work
+        bool,
+        typer.Option(
+            "--version",
+            help="Show the version.",
+            is_eager=True,
+            callback=lambda wanted: _version(wanted=wanted),
+        ),
+    ] = False,
+) -> None:
+    """A plan in task.md becomes one reviewed commit per group, and no worker can put anything into history but its one file."""
+
+
+def main() -> None:
+    """Run the command line and exit with the code that says how it went."""
+    try:
+        app()
+    except GitbatchError as error:
+        _say(error)
+        sys.exit(error.code)
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)
+    except Exception:  # noqa: BLE001  # the last resort: a bug must leave a trace and an exit code
+        typer.echo(f"gitbatch: a bug in gitbatch. The traceback is in {_write_traceback()}", err=True)
+        typer.echo("  nothing is lost: finished items are in git; gitbatch run goes on", err=True)
+        sys.exit(ExitCode.BUG)
+
+
+def _say(error: GitbatchError) -> None:
+    colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    prefix = typer.style("gitbatch:", fg="red", bold=True) if colour else "gitbatch:"
+    typer.echo(f"{prefix} {error.message}", err=True)
+    for line in error.advice.splitlines():
+        typer.echo(f"  {line}", err=True)
+
+
+def _write_traceback() -> Path:
+    from platformdirs import user_log_path
+
+    text = f"gitbatch {__version__}, Python {sys.version}\n{traceback.format_exc()}"
+    name = f"bug-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    try:
+        path = user_log_path("gitbatch", ensure_exists=True) / name
+        path.write_text(text, encoding="utf-8")
+    except OSError:
+        path = Path(tempfile.gettempdir()) / f"gitbatch-{name}"
+        path.write_text(text, encoding="utf-8")
+    return path
+
+
+if __name__ == "__main__":
+    main()

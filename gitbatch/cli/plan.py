@@ -1,0 +1,34 @@
+"""`gitbatch plan`: what would run. Changes nothing."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gitbatch.cli.common import HERE, Directory, Json
+
+
+def plan(
+    task_md: Annotated[
+        Path | None, typer.Argument(metavar="[TASK_MD]", help="The plan; the active phase's if not given.")
+    ] = None,
+    branch: Annotated[str | None, typer.Option(help="Read the plan from this branch.")] = None,
+    json: Json = False,
+    directory: Directory = HERE,
+) -> None:
+    """Show what would run: groups, items, outputs, what each reads, and the control files found."""
+    import msgspec
+
+    from gitbatch.batch.scene import read_scene, require_runnable
+    from gitbatch.batch.start import find_plan_commit
+    from gitbatch.cli.common import make_console, opened, repository_path
+    from gitbatch.view.overview import plan_state, render_plan
+
+    with opened(directory) as repo:
+        scene = read_scene(repo, find_plan_commit(repo, branch), repository_path(repo, directory, task_md))
+        require_runnable(scene)
+        shown = plan_state(scene)
+        if json:
+            typer.echo(msgspec.json.encode(shown).decode())
+        else:
+            make_console().print(render_plan(shown))

@@ -1,0 +1,41 @@
+"""`gitbatch run`: start a batch, or go on with the unfinished one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gitbatch.cli.common import HERE, Directory, Json
+
+
+def run(  # typer shows the options' own help
+    task_md: Annotated[
+        Path | None, typer.Argument(metavar="[TASK_MD]", help="The plan; the active phase's if not given.")
+    ] = None,
+    items: Annotated[
+        str | None,
+        typer.Option(help="Which items: all, group:1-2, or ids and output paths with commas between."),
+    ] = None,
+    checkpoint: Annotated[
+        str | None, typer.Option(help="When to pause: after-each, after-batch:N or at-end.")
+    ] = None,
+    agent: Annotated[str | None, typer.Option(help="The agent for items that name none.")] = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Items that run at the same time.")] = None,
+    branch: Annotated[
+        str | None,
+        typer.Option(help="Run on this branch (made at HEAD if new) and leave the checkout alone."),
+    ] = None,
+    no_input: Annotated[
+        bool, typer.Option("--no-input", help="Never ask; a missing option is an error.")
+    ] = False,
+    json: Json = False,
+    directory: Directory = HERE,
+) -> None:
+    """Run the plan: one subagent for each item, one reviewed commit for each group.
+
+    With an unfinished batch, goes on with it and with what it was started with.
+    """
+    from gitbatch.cli.batch import Options, run_command
+
+    options = Options(task_md, items, checkpoint, agent, jobs, branch, no_input, json, directory)
+    raise typer.Exit(run_command(options))

@@ -1,0 +1,29 @@
+"""`gitbatch status`: where the current or the last batch is."""
+
+import typer
+
+from gitbatch.cli.common import HERE, Directory, Json
+
+
+def status(json: Json = False, directory: Directory = HERE) -> None:
+    """Show the unfinished batch, or the last one. Changes nothing."""
+    import msgspec
+
+    from gitbatch.batch.record import all_batches
+    from gitbatch.batch.resume import read_state
+    from gitbatch.cli.common import make_console, opened
+    from gitbatch.view.overview import batch_state, render_batch
+
+    with opened(directory) as repo:
+        batches = all_batches(repo)
+        if not batches:
+            typer.echo("{}" if json else "no batch has run here yet: gitbatch run starts one")
+            return
+        batch = next((batch for batch in batches if not batch.ended), batches[-1])
+        shown = batch_state(batch, read_state(repo, batch))
+        if json:
+            typer.echo(msgspec.json.encode(shown).decode())
+            return
+        make_console().print(render_batch(shown))
+        if not batch.ended:
+            typer.echo("go on with: gitbatch run   (or end it: gitbatch abort)")

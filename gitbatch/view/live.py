@@ -1,0 +1,105 @@
+"""The live view: in a terminal, one line for each running item and a bar for the batch."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from gitbatch.batch.events import (
+    BatchStarted,
+    CheckpointReached,
+    Event,
+    GroupStarted,
+    ItemFinished,
+    ItemProgress,
+    ItemStarted,
+)
+from gitbatch.view.plain import PlainView
+
+_REFRESH = 8
+"""Times a second."""
+
+
+@dataclass(slots=True)
+class _Row:
+    name: str
+    began: float
+    last: str = ""
+
+
+class LiveView:
+    """Shows what runs as it runs; what is over is printed above, as in the line view."""
+
+    def __init__(self, console: Console, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._plain = PlainView(console)
+        self._console = console
+        self._monotonic = monotonic
+        self._rows: dict[str, _Row] = {}
+        self._done = 0
+        self._total = 0
+        self._live: Live | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        match event:
+            case BatchStarted():
+                self._total = event.items
+            case GroupStarted():
+                self._done += len(event.already)
+            case ItemStarted():
+                self._rows[event.item] = _Row(event.name, self._monotonic())
+                self._start()
+                return
+            case ItemProgress():
+                if event.item in self._rows:
+                    self._rows[event.item].last = event.line
+                return
+            case ItemFinished():
+                self._rows.pop(event.outcome.item.key, None)
+                self._done += 1
+            case CheckpointReached():
+                self.close()
+            case _:
+                pass
+        self._plain(event)
+
+    def close(self) -> None:
+        """Take the moving part off the screen: before a prompt, and at the end."""
+        if self._live:
+            self._live.stop()
+            self._live = None
+
+    def _start(self) -> None:
+        if self._live is None:
+            self._live = Live(
+                console=self._console,
+                get_renderable=self._render,
+                refresh_per_second=_REFRESH,
+                transient=True,
+                vertical_overflow="ellipsis",
+            )
+            self._live.start()
+
+    def _render(self) -> RenderableType:
+        table = Table.grid(padding=(0, 1))
+        table.add_column(width=1)
+        table.add_column(no_wrap=True)
+        table.add_column(justify="right", width=6)
+        table.add_column(no_wrap=True, overflow="ellipsis")
+        now = self._monotonic()
+        for row in list(self._rows.values()):
+            elapsed = f"{now - row.began:.0f} s"
+            table.add_row(
+                Spinner("dots"), Text(row.name, "bold"), Text(elapsed, "dim"), Text(row.last, "dim")
+            )
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(
+            ProgressBar(self._total or 1, self._done, width=30), Text(f"{self._done} of {self._total} items")
+        )
+        return Group(table, bar)

@@ -1,0 +1,223 @@
+"""A batch or a plan at rest: what `gitbatch status` and `gitbatch plan` show, for people and for programs."""
+
+from dataclasses import dataclass
+
+from rich.console import Group as Lines
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from gitbatch.batch.consolidate import criteria_of
+from gitbatch.batch.events import SCHEMA
+from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, ItemStatus
+from gitbatch.batch.record import Batch
+from gitbatch.batch.resume import State
+from gitbatch.batch.scene import Scene
+from gitbatch.project.context import manifest, resolve
+from gitbatch.repo.refs import short
+from gitbatch.view.review import STYLES, render_criteria
+
+OPEN = "open"
+WAITING = "done, not merged yet"
+
+
+@dataclass(frozen=True, slots=True)
+class ItemState:
+    """An item of a batch: `status` is an `ItemStatus`, or says that it is open, or done and not merged."""
+
+    item: str
+    name: str
+    group: int
+    status: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchState:
+    """A batch, as `gitbatch status --json` shows it."""
+
+    batch: str
+    state: str
+    """`unfinished` or `ended`."""
+    target: str
+    mode: str
+    agent: str
+    groups: int
+    groups_done: int
+    items: tuple[ItemState, ...]
+    schema: int = SCHEMA
+
+
+def batch_state(batch: Batch, state: State) -> BatchState:
+    """The state of a batch as values."""
+    items = tuple(_item_state(group, item, state) for group in batch.record.groups for item in group.items)
+    return BatchState(
+        batch=batch.id,
+        state="ended" if batch.ended else "unfinished",
+        target=batch.record.target,
+        mode=batch.record.mode,
+        agent=batch.record.agent,
+        groups=len(batch.record.groups),
+        groups_done=len(state.recorded),
+        items=items,
+    )
+
+
+def _item_state(group: BatchGroup, item: BatchItem, state: State) -> ItemState:
+    failed = next((outcome for outcome in state.failed if outcome.item == item), None)
+    if failed:
+        return ItemState(item.key, item.name, group.number, failed.status, failed.reason)
+    if state.is_recorded(group):
+        return ItemState(item.key, item.name, group.number, ItemStatus.SUCCEEDED)
+    return ItemState(item.key, item.name, group.number, WAITING if item.key in state.ready else OPEN)
+
+
+def render_batch(shown: BatchState) -> RenderableType:
+    """A batch for people."""
+    done = sum(item.status == ItemStatus.SUCCEEDED for item in shown.items)
+    head = Text.assemble(
+        ("batch ", "bold"),
+        (shown.batch, "bold"),
+        f" ({shown.state}) on {short(shown.target)}: {shown.groups_done} of {shown.groups} groups, "
+        f"{done} of {len(shown.items)} items",
+    )
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
+    for item in shown.items:
+        style = STYLES.get(ItemStatus(item.status)) if item.status in set(ItemStatus) else "dim"
+        table.add_row(
+            Text(str(item.group)),
+            Text(item.status, style or ""),
+            Text(item.name),
+            Text(item.reason or item.item),
+        )
+    return Lines(head, Padding(table, (0, 0, 0, 2)))
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFile:
+    """A file that an item's agent will read."""
+
+    path: str
+    reason: str
+    condensed_from: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedItem:
+    """An item as it would run."""
+
+    item: str
+    id: str | None
+    title: str
+    done: bool
+    line: int
+    criteria: tuple[int, ...]
+    agent: str | None
+    context: tuple[PlannedFile, ...]
+    absent: tuple[str, ...]
+    """What it declares as context and what is not in the commit yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedGroup:
+    """A group as it would run."""
+
+    number: int
+    title: str
+    items: tuple[PlannedItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanState:
+    """A plan, as `gitbatch plan --json` shows it."""
+
+    plan: str
+    commit: str
+    phase: str
+    rules: str | None
+    status: str
+    decisions: str
+    context_documents: tuple[str, ...]
+    artifacts: tuple[str, ...]
+    agents: tuple[str, ...]
+    groups: tuple[PlannedGroup, ...]
+    criteria: tuple[CriterionState, ...]
+    schema: int = SCHEMA
+
+
+def plan_state(scene: Scene) -> PlanState:
+    """What would run, as values."""
+    project, plan = scene.project, scene.plan
+    groups = []
+    for group in plan.groups:
+        items = tuple(
+            PlannedItem(
+                item=item.output,
+                id=item.id,
+                title=item.title,
+                done=item.done,
+                line=item.line,
+                criteria=item.criteria,
+                agent=item.hints.agent or group.hints.agent or plan.hints.agent or project.config.batch.agent,
+                context=tuple(
+                    PlannedFile(file.path, file.reason, file.condensed_from)
+                    for file in manifest(item, group, plan, project, scene.snapshot)
+                ),
+                absent=tuple(name for name in item.context if not resolve(name, project, scene.snapshot)),
+            )
+            for item in group.items
+        )
+        groups.append(PlannedGroup(group.number, group.title, items))
+    return PlanState(
+        plan=plan.path,
+        commit=scene.commit,
+        phase=project.phase.name,
+        rules=project.rules,
+        status=project.status,
+        decisions=project.decisions,
+        context_documents=project.contexts,
+        artifacts=project.artifacts,
+        agents=tuple(project.config.agents),
+        groups=tuple(groups),
+        criteria=criteria_of(plan),
+    )
+
+
+def render_plan(shown: PlanState) -> RenderableType:
+    """A plan for people: control files, then groups with their items, outputs and what they read."""
+    found = {
+        "plan": shown.plan,
+        "phase": shown.phase or "(a project of a single phase)",
+        "rules": shown.rules or "(none)",
+        "status": shown.status,
+        "decisions": shown.decisions,
+        "phase context": ", ".join(shown.context_documents) or "(none)",
+        "shared artifacts": ", ".join(shown.artifacts) or "(none)",
+        "agents": ", ".join(shown.agents) or "(none)",
+    }
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
+    for name, value in found.items():
+        table.add_row(Text(name, "dim"), Text(value))
+    parts: list[RenderableType] = [table]
+    for group in shown.groups:
+        parts.append(Text.assemble("\n", (f"group {group.number}", "bold"), f"  {group.title}"))
+        parts += [Padding(_planned(item), (0, 0, 0, 2)) for item in group.items]
+    if shown.criteria:
+        parts += [Text("\nDefinition of Done", "bold"), render_criteria(shown.criteria)]
+    return Lines(*parts)
+
+
+def _planned(item: PlannedItem) -> RenderableType:
+    box = "[x]" if item.done else "[ ]"
+    head = Text.assemble((f"{box} ", "green" if item.done else ""), (item.title, "bold"))
+    lines = [head, Text.assemble("      → ", (item.item, "cyan"))]
+    if item.criteria or item.agent:
+        dod = "".join(f" #{number}" for number in item.criteria)
+        lines.append(Text(f"      agent {item.agent or '(--agent)'}{', DoD' + dod if dod else ''}", "dim"))
+    for file in item.context if not item.done else ():
+        raw = f", condensed form of {file.condensed_from}" if file.condensed_from else ""
+        lines.append(Text(f"      reads {file.path} ({file.reason}{raw})", "dim"))
+    absent = () if item.done else item.absent
+    lines += [Text(f"      reads {name} (not there yet)", "dim") for name in absent]
+    return Lines(*lines)

@@ -1,0 +1,110 @@
+"""The line view: one line for each event, for logs, pipes and plain terminals."""
+
+from functools import singledispatchmethod
+
+from rich.console import Console
+from rich.text import Text
+
+from gitbatch.agents.protocol import Stream
+from gitbatch.batch.events import (
+    BatchFinished,
+    BatchPaused,
+    BatchStarted,
+    BatchStopped,
+    CheckpointReached,
+    Event,
+    GroupStarted,
+    ItemFinished,
+    ItemProgress,
+    ItemStarted,
+    Notice,
+)
+from gitbatch.repo.refs import short
+from gitbatch.view.review import STYLES, render_checkpoint
+
+
+class PlainView:
+    """Prints events as they come."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._names: dict[str, str] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        self.show(event)
+
+    def close(self) -> None:
+        """Nothing moves on the screen here."""
+
+    def line(self, *parts: str | tuple[str, str]) -> None:
+        """Print one line, without markup."""
+        self.console.print(Text.assemble(*parts), soft_wrap=True)
+
+    @singledispatchmethod
+    def show(self, event: Event) -> None:
+        """Show one kind of event; a kind without a line of its own is not shown."""
+
+    @show.register
+    def _(self, event: BatchStarted) -> None:
+        verb = f"goes on after {event.groups_done} of {event.groups} groups" if event.resumed else "starts"
+        self.line(("batch ", "bold"), (event.batch, "bold"), f" {verb} on {short(event.target)}")
+        self.line(
+            f"  {event.items} items in {event.groups} groups, checkpoint {event.mode}, "
+            f"agent {event.agent}, {event.jobs} at a time"
+        )
+
+    @show.register
+    def _(self, event: GroupStarted) -> None:
+        kept = f", {len(event.already)} done before" if event.already else ""
+        self.line(
+            (f"group {event.position}/{event.of}", "bold"),
+            f"  {event.title}: {len(event.items)} to run{kept}",
+        )
+
+    @show.register
+    def _(self, event: ItemStarted) -> None:
+        self._names[event.item] = event.name
+        again = f", attempt {event.attempt}" if event.attempt > 1 else ""
+        self.line("  start     ", (event.name, "bold"), f" → {event.item} ({event.agent}{again})")
+
+    @show.register
+    def _(self, event: ItemProgress) -> None:
+        mark = "!" if event.stream is Stream.ERROR else "|"
+        self.line((f"  {mark}         {self._names.get(event.item, event.item)}: {event.line}", "dim"))
+
+    @show.register
+    def _(self, event: ItemFinished) -> None:
+        outcome = event.outcome
+        seconds = f" ({outcome.seconds:.1f} s)" if outcome.seconds else ""
+        said = f": {outcome.reason}" if outcome.reason else ""
+        self.line(
+            "  ",
+            (f"{outcome.status:<10}", STYLES[outcome.status]),
+            (outcome.item.name, "bold"),
+            seconds,
+            said,
+        )
+
+    @show.register
+    def _(self, event: CheckpointReached) -> None:
+        self.console.print(render_checkpoint(event.checkpoint))
+
+    @show.register
+    def _(self, event: BatchPaused) -> None:
+        self.line(("paused", "yellow"), f"  next: {event.next_group}")
+
+    @show.register
+    def _(self, event: BatchStopped) -> None:
+        self.line(("stopped", "yellow"), f"  {event.reason}")
+        self.line(f"         {event.advice}")
+
+    @show.register
+    def _(self, event: BatchFinished) -> None:
+        failed = f", {event.failed} not done" if event.failed else ""
+        style = "yellow" if event.failed else "green"
+        self.line(("finished", style), f"  {event.succeeded} done{failed}")
+
+    @show.register
+    def _(self, event: Notice) -> None:
+        self.line(("note", "yellow"), f"  {event.text}")

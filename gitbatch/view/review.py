@@ -1,0 +1,77 @@
+"""A checkpoint as a person reviews it: what was done, what failed and why, where the Definition of Done is."""
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from gitbatch.batch.model import Checkpoint, CriterionState, ItemStatus, Outcome
+
+STYLES = {
+    ItemStatus.SUCCEEDED: "green",
+    ItemStatus.FAILED: "red",
+    ItemStatus.CONFLICTED: "magenta",
+    ItemStatus.REFUSED: "bold red",
+    ItemStatus.BLOCKED: "yellow",
+    ItemStatus.CANCELLED: "yellow",
+}
+
+
+def render_checkpoint(checkpoint: Checkpoint) -> RenderableType:
+    """The whole checkpoint. Texts of agents are shown as text, never as markup."""
+    done = len(checkpoint.outcomes) - len(checkpoint.failures)
+    title = Text.assemble(
+        (f"checkpoint {checkpoint.number}/{checkpoint.of}", "bold"),
+        f"  {checkpoint.group.title}: {done} of {len(checkpoint.outcomes)} done  ",
+        (checkpoint.commit[:10], "cyan"),
+    )
+    parts: list[RenderableType] = [title, _outcomes(checkpoint)]
+    parts += [_details(outcome) for outcome in checkpoint.failures if outcome.details]
+    if checkpoint.criteria:
+        parts.append(render_criteria(checkpoint.criteria))
+    parts += [Text(f"note: {note}", "yellow") for note in checkpoint.notes]
+    parts += [
+        Text(f"note: your own version of {path} stays in the checkout", "yellow") for path in checkpoint.kept
+    ]
+    return Group(*parts)
+
+
+def _outcomes(checkpoint: Checkpoint) -> RenderableType:
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for outcome in checkpoint.outcomes:
+        table.add_row(Text(outcome.status, STYLES[outcome.status]), Text(outcome.item.name), _said(outcome))
+    return Padding(table, (0, 0, 0, 2))
+
+
+def _said(outcome: Outcome) -> Text:
+    if not outcome.succeeded:
+        return Text(outcome.reason)
+    text = Text(outcome.reply.summary if outcome.reply else "")
+    for flag in outcome.reply.flags if outcome.reply else ():
+        text.append(f" [{flag}]", "yellow")
+    if outcome.strays:
+        text.append(f" [discarded: {', '.join(outcome.strays)}]", "yellow")
+    return text
+
+
+def _details(outcome: Outcome) -> RenderableType:
+    lines = Text("\n".join(outcome.details), "dim")
+    return Padding(Group(Text(f"{outcome.item.name} said:"), Padding(lines, (0, 0, 0, 2))), (0, 0, 0, 2))
+
+
+def render_criteria(criteria: tuple[CriterionState, ...]) -> RenderableType:
+    """The Definition of Done as a small table; what no item names is cross-cutting (rule T2)."""
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
+    for criterion in criteria:
+        count = f"{len(criterion.items) - criterion.open_items}/{len(criterion.items)} items"
+        state = "[x]" if criterion.done else "[ ]"
+        table.add_row(
+            Text(f"DoD #{criterion.number}"),
+            Text(state, "green" if criterion.done else ""),
+            Text("cross-cutting", "yellow") if criterion.cross_cutting else Text(count),
+            Text(criterion.text),
+        )
+    return Padding(table, (0, 0, 0, 2))
