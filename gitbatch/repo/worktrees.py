@@ -145,14 +145,20 @@ def _place(record: Path) -> Path:
 
 def remove_tree(path: Path) -> None:
     """Remove a folder that an agent could write: no link is followed, no permission in it stops us."""
+    if path.is_symlink() or not path.is_dir():
+        return
+    try:
+        shutil.rmtree(path)
+    except PermissionError:
+        _unlock(path)
+        shutil.rmtree(path)
 
-    def unlock(remove: Callable[[str], object], name: str, _: object) -> None:
-        with suppress(OSError):
-            parent = os.path.dirname(name)  # noqa: PTH120  # shutil gives strings
-            os.chmod(parent, 0o700, follow_symlinks=os.chmod not in os.supports_follow_symlinks)  # noqa: PTH101
-            remove(name)
 
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, onerror=unlock)
-        if path.exists():  # folders that had to be unlocked on the way down are empty by now
-            shutil.rmtree(path, ignore_errors=True)
+def _unlock(path: Path) -> None:
+    """Make every folder of a tree readable and writable for us; it has no writer any more."""
+    folders = [path]
+    while folders:
+        folder = folders.pop()
+        folder.chmod(0o700)
+        with os.scandir(folder) as entries:
+            folders += [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]

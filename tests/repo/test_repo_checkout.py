@@ -1,0 +1,129 @@
+"""Following the user's checkout: what is untouched follows, what the user changed stays."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from conftest import Place
+
+from gitbatch.repo.checkout import Followed, follow, uncommitted
+from gitbatch.repo.repository import Repository, open_repository
+
+
+@pytest.fixture
+def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    place.write("old.md", "old\n")
+    place.write("sub/keep.md", "keep\n")
+    place.write("user.md", "user\n")
+    place.commit()
+    opened = open_repository(place.root)
+    yield opened
+    opened.close()
+
+
+PATHS = ("old.md", "new/file.md")
+
+
+def moved(repo: Repository, place: Place) -> tuple[str, str]:
+    old = repo.objects.commit(place.git("rev-parse", "HEAD")).tree
+    blobs = {path: repo.objects.write_blob(f"new {path}\n".encode()) for path in PATHS}
+    new = repo.objects.write_tree(old, blobs)
+    place.git("update-ref", "refs/heads/main", place.git("commit-tree", new, "-p", "HEAD", "-m", "moved"))
+    return old, new
+
+
+def test_what_is_untouched_follows(repo: Repository, place: Place) -> None:
+    trees = moved(repo, place)
+    assert follow(repo, *trees, PATHS) == Followed()
+    assert place.git("status", "--porcelain") == ""
+    assert place.read("new/file.md") == "new new/file.md\n"
+    assert follow(repo, *trees, PATHS) == Followed(), "again: nothing to do"
+    assert place.git("status", "--porcelain") == ""
+
+
+def test_other_changes_of_the_user_are_left_alone(repo: Repository, place: Place) -> None:
+    place.write("user.md", "staged\n")
+    place.git("add", "user.md")
+    place.write("sub/keep.md", "unstaged\n")
+    place.write("untracked.md", "untracked\n")
+    before = place.git("status", "--porcelain")
+    follow(repo, *moved(repo, place), PATHS)
+    assert place.git("status", "--porcelain") == before
+
+
+def test_an_edited_file_stays_and_shows_as_a_change(repo: Repository, place: Place) -> None:
+    trees = moved(repo, place)
+    place.write("old.md", "mine\n")
+    assert follow(repo, *trees, PATHS) == Followed(kept=("old.md",))
+    assert place.read("old.md") == "mine\n"
+    assert place.git("status", "--porcelain") == " M old.md", (
+        "a commit of the user's can't undo the checkpoint"
+    )
+    assert follow(repo, *trees, PATHS) == Followed(), "and it is said once"
+
+
+def test_a_staged_version_of_the_user_stays(repo: Repository, place: Place) -> None:
+    place.write("old.md", "mine\n")
+    place.git("add", "old.md")
+    assert follow(repo, *moved(repo, place), PATHS).kept == ("old.md",)
+    assert place.git("show", ":old.md") == "mine"
+
+
+@pytest.mark.parametrize("kind", ["file", "symlink", "folder", "fifo", "deleted"])
+def test_what_stands_in_the_way_stays(repo: Repository, place: Place, kind: str) -> None:
+    target = place.root / "old.md"
+    target.unlink()
+    match kind:
+        case "file":
+            target.write_text("other\n", encoding="utf-8")
+        case "symlink":
+            target.symlink_to("user.md")
+        case "folder":
+            target.mkdir()
+            (target / "x").write_text("x", encoding="utf-8")
+        case "fifo":
+            os.mkfifo(target)
+    assert follow(repo, *moved(repo, place), PATHS).kept == ("old.md",)
+    assert place.read("user.md") == "user\n"
+
+
+def test_a_folder_that_became_a_link_is_not_followed(repo: Repository, place: Place) -> None:
+    (place.home / "elsewhere").mkdir()
+    (place.root / "new").symlink_to(place.home / "elsewhere")
+    assert follow(repo, *moved(repo, place), PATHS).kept == ("new/file.md",)
+    assert list((place.home / "elsewhere").iterdir()) == []
+
+
+def test_an_interrupted_following_is_made_good(repo: Repository, place: Place) -> None:
+    trees = moved(repo, place)
+    place.write("old.md", "new old.md\n")
+    assert follow(repo, *trees, PATHS) == Followed()
+    assert place.git("status", "--porcelain") == ""
+
+
+def test_a_locked_index_is_waited_for_then_said(
+    repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitbatch.repo.checkout._INDEX_PATIENCE", 2)
+    trees = moved(repo, place)
+    lock = place.root / ".git" / "index.lock"
+    lock.touch()
+    assert follow(repo, *trees, PATHS).index_locked
+    lock.unlink()
+    assert follow(repo, *trees, PATHS) == Followed()
+    assert place.git("status", "--porcelain") == ""
+
+
+def test_uncommitted_names_every_kind_of_change(repo: Repository, place: Place) -> None:
+    place.write(".gitignore", "ignored.md\n")
+    place.commit()
+    place.write("old.md", "unstaged\n")
+    place.write("user.md", "staged\n")
+    place.git("add", "user.md")
+    place.write("untracked.md", "x")
+    place.write("ignored.md", "x")
+    paths = ("old.md", "user.md", "untracked.md", "ignored.md", "sub/keep.md", "nothing.md", "new*.md")
+    assert uncommitted(repo, paths) == paths[:4]
+    assert uncommitted(repo, ()) == ()

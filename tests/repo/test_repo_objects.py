@@ -1,0 +1,129 @@
+"""Objects against git itself: what we write, git reads the same."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Place
+
+from gitbatch.errors import GitError
+from gitbatch.repo.objects import MissingObjectError, Objects, Signature
+from gitbatch.repo.process import Git
+
+WHO = Signature("A <b> C", "a@b\n", 1_700_000_000)
+
+
+@pytest.fixture
+def objects(place: Place) -> Iterator[Objects]:
+    made = Objects(Git(place.root))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def tree(place: Place) -> str:
+    place.write("a/b/c.txt", "c")
+    place.write("a/d e.txt", "d")
+    place.write("ü/ß.md", "s")
+    place.write("z", "z")
+    (place.root / "run").write_text("#!/bin/sh\n", encoding="utf-8")
+    (place.root / "run").chmod(0o755)
+    (place.root / "link").symlink_to("z")
+    place.commit()
+    return place.git("rev-parse", "HEAD^{tree}")
+
+
+def test_a_tree_is_read_as_git_lists_it(place: Place, objects: Objects, tree: str) -> None:
+    listed = place.git("ls-tree", "-r", "-z", tree).split("\0")[:-1]
+    expected = [(line.split("\t")[1], *line.split("\t")[0].split(" ")[::2]) for line in listed]
+    assert [(path, entry.mode, entry.oid) for path, entry in objects.files(tree)] == expected
+
+
+@pytest.mark.parametrize(
+    "path", ["a/b/c.txt", "a/b/new.txt", "new", "n/e/w.txt", "a/d e.txt", "ü/neu.md", "a.x", "a-x"]
+)
+def test_a_written_tree_is_the_base_plus_the_blob(
+    place: Place, objects: Objects, tree: str, path: str
+) -> None:
+    blob = objects.write_blob(b"new\n")
+    made = objects.write_tree(tree, {path: blob})
+    place.git("read-tree", tree)
+    place.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
+    assert made == place.git("write-tree")
+
+
+def test_a_tree_without_a_base(place: Place, objects: Objects) -> None:
+    blob = objects.write_blob(b"x")
+    made = objects.write_tree(None, {"a/b": blob, "a/c": blob, "d": blob})
+    assert place.git("ls-tree", "-r", "--name-only", made).split("\n") == ["a/b", "a/c", "d"]
+
+
+def test_changes_are_what_diff_tree_says(place: Place, objects: Objects, tree: str) -> None:
+    place.git("mv", "z", "y")
+    place.git("rm", "-rq", "a/b")
+    place.write("a/b", "now a file")
+    place.write("ü/ß.md", "other")
+    place.commit()
+    new = place.git("rev-parse", "HEAD^{tree}")
+    said = place.git("diff-tree", "-r", "--no-renames", "-z", tree, new).split("\0")[:-1]
+    expected = {path: tuple(head.split(" ")[2:4]) for head, path in zip(said[::2], said[1::2], strict=True)}
+    zero = "0" * 40
+    found = {
+        change.path: (change.old.oid if change.old else zero, change.new.oid if change.new else zero)
+        for change in objects.changes(tree, new)
+    }
+    assert found == expected
+    assert list(objects.changes(new, new)) == []
+
+
+def test_entry_finds_files_folders_and_nothing(objects: Objects, tree: str) -> None:
+    file, folder = objects.entry(tree, "a/b/c.txt"), objects.entry(tree, "a/b")
+    assert file is not None
+    assert file.is_file
+    assert folder is not None
+    assert folder.is_tree
+    assert objects.entry(tree, "a/b/nothing") is None
+    assert objects.entry(tree, "z/below/a/file") is None
+
+
+def test_a_commit_comes_back_as_it_was_written(place: Place, objects: Objects, tree: str) -> None:
+    parent = place.git("rev-parse", "HEAD")
+    oid = objects.write_commit(tree, (parent,), "subject\n\nbody — ü\n", WHO, WHO)
+    commit = objects.commit(oid)
+    assert (commit.tree, commit.parents, commit.message) == (tree, (parent,), "subject\n\nbody — ü\n")
+    assert commit.committed == WHO.when
+    assert place.git("log", "-1", "--format=%an|%ae|%ct|%s", oid) == "A b C|a@b|1700000000|subject"
+    place.git("branch", "made", oid)
+    assert place.git("fsck", "--strict") == ""
+
+
+def test_missing_and_mistaken_objects_are_errors(objects: Objects, tree: str) -> None:
+    for name, read in (("0" * 40, objects.blob), (tree, objects.blob), (tree, objects.commit)):
+        with pytest.raises(MissingObjectError):
+            read(name)
+    assert objects.tree(tree), "the process still answers"
+
+
+def test_a_descriptor_is_read_by_git(objects: Objects, tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(b"\x00binary\r\n")
+    with (tmp_path / "x").open("rb") as stream:
+        assert objects.blob(objects.write_blob(stream.fileno())) == b"\x00binary\r\n"
+
+
+def test_sha256_repositories_work(tmp_path: Path, environment: dict[str, str]) -> None:
+    place = Place(tmp_path, tmp_path, environment)
+    place.git("init", "-q", "--object-format=sha256", "-b", "main")
+    objects = Objects(Git(tmp_path), id_bytes=32)
+    tree = objects.write_tree(None, {"a/b": objects.write_blob(b"x")})
+    assert [path for path, _ in objects.files(tree)] == ["a/b"]
+    objects.close()
+
+
+def test_a_dead_git_is_an_error(objects: Objects, tree: str) -> None:
+    objects.tree(tree)
+    process = objects._reader.process
+    assert process is not None
+    process.kill()
+    process.wait()
+    with pytest.raises(GitError):
+        objects.tree(tree)

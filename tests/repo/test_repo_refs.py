@@ -1,0 +1,74 @@
+"""Refs: compare-and-swap, and what it says when it can't."""
+
+import pytest
+from conftest import Place
+
+from gitbatch.errors import BusyError, GitError
+from gitbatch.repo import refs as names
+from gitbatch.repo.process import Git
+from gitbatch.repo.refs import Refs
+
+REF = "refs/heads/gitbatch/b/1-x"
+
+
+@pytest.fixture
+def commits(place: Place) -> tuple[str, str]:
+    place.write("a", "1")
+    one = place.commit()
+    place.write("a", "2")
+    return one, place.commit()
+
+
+@pytest.fixture
+def refs(place: Place) -> Refs:
+    return Refs(Git(place.root), place.root / ".git", "0" * 40)
+
+
+def test_swap_moves_only_from_what_it_expects(refs: Refs, commits: tuple[str, str]) -> None:
+    one, two = commits
+    assert refs.swap(REF, one, None, "made")
+    assert not refs.swap(REF, two, None, "made again")
+    assert not refs.swap(REF, one, two, "from elsewhere")
+    assert refs.swap(REF, two, one, "moved")
+    assert refs.read(REF) == two
+
+
+def test_create_refuses_what_exists(refs: Refs, commits: tuple[str, str]) -> None:
+    refs.create(REF, commits[0])
+    with pytest.raises(GitError):
+        refs.create(REF, commits[0])
+
+
+def test_a_locked_ref_is_busy_and_says_where(place: Place, refs: Refs, commits: tuple[str, str]) -> None:
+    lock = place.root / ".git" / "refs/heads/main.lock"
+    lock.touch()
+    with pytest.raises(BusyError) as caught:
+        refs.swap("refs/heads/main", commits[0], commits[1], "moved")
+    assert str(lock) in caught.value.advice
+
+
+def test_a_swap_that_fails_for_another_reason_is_an_error(refs: Refs, commits: tuple[str, str]) -> None:
+    with pytest.raises(GitError):
+        refs.swap("refs/heads/main", "1" * 40, commits[1], "to an object that is not there")
+
+
+def test_below_and_delete(refs: Refs, commits: tuple[str, str]) -> None:
+    one, two = commits
+    refs.create(REF, one)
+    refs.create(f"{REF}-2", two)
+    refs.create("refs/heads/gitbatch/other/1-x", two)
+    found = refs.below("refs/heads/gitbatch/b/")
+    assert found == {REF: one, f"{REF}-2": two}
+    refs.delete(found)
+    assert refs.below(names.item_branches("b")) == {}
+    assert refs.read("refs/heads/gitbatch/other/1-x") == two
+    refs.delete({})
+
+
+def test_a_commit_is_found_by_any_name_and_nothing_else(
+    refs: Refs, place: Place, commits: tuple[str, str]
+) -> None:
+    assert refs.commit("HEAD") == refs.commit("refs/heads/main") == commits[1]
+    assert refs.commit("--help") is None
+    assert refs.commit(place.git("rev-parse", "HEAD^{tree}")) is None
+    assert refs.read("refs/heads/nothing") is None

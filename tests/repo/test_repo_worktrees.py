@@ -1,0 +1,164 @@
+"""Worktrees of items: filled by git, removed as files, whatever an agent made of them."""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import SAMPLES, Place
+
+from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.worktrees import (
+    Worktree,
+    add_worktree,
+    checked_out_elsewhere,
+    remove_tree,
+    remove_worktree,
+    worktrees_named,
+)
+
+BRANCH = "refs/heads/gitbatch/b/1-x"
+
+
+@pytest.fixture
+def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    place.write("a b/ü.md", "1")
+    place.write("a b/second.md", "2")
+    place.write("c/[x]*.md", "3")
+    place.write("c/other.md", "4")
+    place.write("top.md", "5")
+    place.commit()
+    opened = open_repository(place.root)
+    yield opened
+    opened.close()
+
+
+def make(repo: Repository, tmp_path: Path, sparse: tuple[str, ...] | None = None) -> Worktree:
+    return add_worktree(
+        repo,
+        path=tmp_path / "wörk trees" / "b-1-x",
+        branch=BRANCH,
+        base=repo.refs.commit("HEAD") or "",
+        output="out/deep/x.md",
+        sparse=sparse,
+    )
+
+
+def files(root: Path) -> list[str]:
+    return sorted(str(p.relative_to(root)) for p in root.rglob("*") if p.is_file() and p.name != ".git")
+
+
+def test_a_full_worktree_has_everything(repo: Repository, tmp_path: Path) -> None:
+    made = make(repo, tmp_path)
+    assert files(made.path) == ["a b/second.md", "a b/ü.md", "c/[x]*.md", "c/other.md", "top.md"]
+    assert (made.path / "out/deep").is_dir()
+    assert repo.refs.read(BRANCH) == repo.refs.commit("HEAD")
+
+
+def test_a_sparse_worktree_has_what_was_asked_for(repo: Repository, place: Place, tmp_path: Path) -> None:
+    config = place.read(".git/config")
+    made = make(repo, tmp_path, ("a b/ü.md", "c/[x]*.md", "out/deep/"))
+    assert files(made.path) == ["a b/ü.md", "c/[x]*.md"]
+    status = subprocess.run(["git", "status", "--porcelain"], cwd=made.path, capture_output=True, check=True)
+    assert status.stdout == b"", "what is not checked out is not deleted"
+    assert place.read(".git/config") == config
+
+
+def test_nothing_of_the_checkout_is_newer_than_its_making(repo: Repository, tmp_path: Path) -> None:
+    made = make(repo, tmp_path)
+    times = [p.lstat().st_ctime_ns for p in made.path.rglob("*") if p.is_file() and p.name != ".git"]
+    assert max(times) <= made.made
+    (made.path / "top.md").chmod(0o600)
+    assert (made.path / "top.md").stat().st_ctime_ns > made.made
+
+
+def test_removal_leaves_no_trace_and_touches_nothing_else(
+    repo: Repository, place: Place, tmp_path: Path
+) -> None:
+    place.git("worktree", "add", "-q", "--detach", str(tmp_path / "users own"))
+    made = make(repo, tmp_path)
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "x").write_text("x", encoding="utf-8")
+    (made.path / "link").symlink_to(tmp_path / "precious")
+    locked = made.path / "locked" / "inner"
+    locked.mkdir(parents=True)
+    (locked / "x").write_text("x", encoding="utf-8")
+    locked.chmod(0)
+    (made.path / ".git").write_text("gitdir: /somewhere/else", encoding="utf-8")
+    remove_worktree(repo, made.path)
+    assert not made.path.exists()
+    assert (tmp_path / "precious" / "x").read_text(encoding="utf-8") == "x"
+    assert worktrees_named(repo, "b-") == ()
+    assert place.git("worktree", "list", "--porcelain").count("worktree ") == 2
+    remove_worktree(repo, made.path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+def test_a_locked_folder_is_removed_without_being_root() -> None:
+    with tempfile.TemporaryDirectory() as top:
+        tree = Path(top) / "tree"
+        (tree / "a" / "b").mkdir(parents=True)
+        (tree / "a" / "b" / "x").write_text("x", encoding="utf-8")
+        for folder in (Path(top), tree, tree / "a", tree / "a" / "b"):
+            os.chown(folder, 65534, 65534)
+        (tree / "a" / "b").chmod(0)
+        (tree / "a").chmod(0o500)
+        child = os.fork()
+        if child == 0:
+            try:
+                os.setresuid(65534, 65534, 65534)
+                remove_tree(tree)
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        assert not tree.exists()
+
+
+def test_a_missing_worktree_is_still_known_by_its_record(repo: Repository, tmp_path: Path) -> None:
+    made = make(repo, tmp_path)
+    remove_tree(made.path)
+    assert worktrees_named(repo, "b-") == (made.path,)
+    remove_worktree(repo, made.path)
+    assert worktrees_named(repo, "b-") == ()
+
+
+def test_a_branch_in_another_checkout_is_found(repo: Repository, place: Place, tmp_path: Path) -> None:
+    place.git("worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
+    assert checked_out_elsewhere(repo, "refs/heads/side") == tmp_path / "side"
+    assert checked_out_elsewhere(repo, "refs/heads/main") is None
+
+
+@pytest.mark.rule("S1")
+def test_the_hook_lets_only_the_assigned_file_be_committed(
+    repo: Repository, place: Place, tmp_path: Path
+) -> None:
+    hook = place.root / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_bytes((SAMPLES.parent.parent / "hooks" / "pre-commit").read_bytes())
+    hook.chmod(0o755)
+    made = make(repo, tmp_path)
+    inside = Place(made.path, place.home, place.environment)
+    inside.write("out/deep/x.md", "x")
+    inside.commit()
+    inside.write("top.md", "mine now\n")
+    inside.write("out/deep/x.md", "y")
+    inside.git("add", "--all")
+    done = subprocess.run(
+        ["git", "commit", "-qm", "x"],
+        cwd=made.path,
+        env=place.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "gitbatch: top.md may not be committed here (rule S1: a subagent writes only its own output file)",
+        "gitbatch: the assigned file is out/deep/x.md; gitbatch commits it for you",
+    ]
+    place.write("top.md", "the user's\n")
+    assert place.commit(), "the user's own commits pass"
