@@ -1,0 +1,412 @@
+"""A batch from its start to its end, as a user runs it: real git, real processes, three groups of four items."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Place
+from history import assert_tidy, audit, changed, ticked, trailers
+
+ALL = [f"T{group}0{item}" for group in (1, 2, 3) for item in (1, 2, 3, 4)]
+
+
+def run(place: Place, *arguments: str, code: int = 0, mode: str = "at-end") -> str:
+    done = place.gitbatch("run", "--items", "all", "--checkpoint", mode, *arguments, code=code)
+    return done.stdout + done.stderr
+
+
+@pytest.mark.rule("K1", "K2", "K3", "O3", "P4", "S1")
+@pytest.mark.parametrize(
+    ("mode", "codes"),
+    [("after-each", [3, 3, 0]), ("after-batch:2", [3, 0]), ("after-batch:9", [0]), ("at-end", [0])],
+)
+def test_every_mode_ends_with_the_same_history(three: Place, mode: str, codes: list[int]) -> None:
+    three.write("notes.txt", "untracked")
+    three.write("rules.md", "staged\n")
+    three.git("add", "rules.md")
+    three.write("tools/agent.sh", three.read("tools/agent.sh") + "# unstaged\n")
+    before = three.git("status", "--porcelain")
+    found = [three.gitbatch("run", "--items", "all", "--checkpoint", mode).returncode]
+    while found[-1] == 3:
+        found.append(three.gitbatch("run", "--no-input").returncode)
+    assert found == codes
+    story = audit(three)
+    assert (len(story.items), len(story.merges), len(story.checkpoints)) == (12, 3, 3)
+    assert ticked(three) == ALL
+    assert three.git("status", "--porcelain") == before
+    assert_tidy(three)
+
+
+def test_the_first_parent_history_is_the_story(three: Place) -> None:
+    run(three)
+    assert three.subjects() == [
+        "The plan",
+        "gitbatch: merge 4 items of “Letters”",
+        "gitbatch: checkpoint 1/3: Letters (4 of 4 done)",
+        "gitbatch: merge 4 items of “Pairs”",
+        "gitbatch: checkpoint 2/3: Pairs (4 of 4 done)",
+        "gitbatch: merge 4 items of “Words”",
+        "gitbatch: checkpoint 3/3: Words (4 of 4 done)",
+    ]
+
+
+def test_an_item_commit_says_everything(three: Place) -> None:
+    run(three)
+    commit = three.git("log", "--all", "--format=%H", "--grep", "^Gitbatch-Item: out/pairs/ab.md$")
+    body = three.git("log", "-1", "--format=%B", commit)
+    assert body.splitlines()[:3] == ["T201 Write ab", "", "Wrote out/pairs/ab.md. It has one heading."]
+    assert trailers(three, commit, "Group") == ["2 Pairs"]
+    assert trailers(three, commit, "Agent") == ["scripted"]
+    assert trailers(three, commit, "Attempt") == ["1"]
+    assert trailers(three, commit, "DoD") == ["#2"]
+    assert trailers(three, commit, "Decision") == ["Used one heading in out/pairs/ab.md"]
+    assert trailers(three, commit, "Contribution") == ["inventory.md: out/pairs/ab.md exists"]
+    paths = [line.partition("@")[0] for line in trailers(three, commit, "Context")]
+    assert paths == ["rules.md", "status.md", "out/letters/a.md", "out/letters/b.md"]
+    assert three.git("log", "-1", "--format=%an|%cn", commit) == "scripted (gitbatch agent)|Test User"
+
+
+@pytest.mark.rule("O3", "O4", "T2")
+def test_the_orchestrator_commit_writes_the_shared_files(three: Place) -> None:
+    run(three, code=0)
+    assert three.read("task.md").count("- [x]") == 14, (
+        "12 items, and the two criteria whose items are all done"
+    )
+    assert "- [ ] Somebody has read it all" in three.read("task.md")
+    status = three.read("status.md")
+    assert status.startswith("# Status\n\nWhat the user wrote here stays.\n")
+    assert "checkpoint 3 of 3" in status
+    assert "cross-cutting" in status
+    decisions = [line for line in three.read("decisions-log.md").splitlines() if line.startswith("- **D")]
+    assert [line.split("**")[1] for line in decisions] == [f"D{number}" for number in range(1, 13)]
+    inventory = three.read("inventory.md")
+    assert (
+        inventory.index("- none yet")
+        < inventory.index("out/letters/d.md exists")
+        < inventory.index("## Other")
+    )
+    assert "Text of the user." in inventory
+    body = three.git("log", "-1", "--format=%B")
+    assert "Cross-cutting, named by no item: #3 [ ] Somebody has read it all" in body
+
+
+@pytest.mark.rule("E1", "E2", "E3")
+def test_failures_are_told_and_stop_nothing_else(three: Place) -> None:
+    three.edit("task.md", "Write c →", "Write c do: fail →")
+    three.commit()
+    said = run(three, code=1)
+    assert "T103" in said
+    assert "the source is not there" in said
+    assert ticked(three) == [name for name in ALL if name not in {"T103", "T202", "T203"}]
+    assert "- [ ] Every letter has its page" in three.read("task.md")
+    first = three.git("log", "--format=%H", "--grep", "checkpoint 1/3")
+    assert trailers(three, first, "Failed") == ["out/letters/c.md: failed: exit code 3"]
+    assert "    the source is not there" in three.git("log", "-1", "--format=%B", first)
+    second = three.git("log", "--format=%H", "--grep", "checkpoint 2/3")
+    assert trailers(three, second, "Failed") == [
+        f"out/pairs/{name}.md: blocked: it reads out/letters/c.md, which was not written"
+        for name in ("bc", "cd")
+    ]
+    audit(three)
+    assert_tidy(three)
+
+
+@pytest.mark.rule("F4")
+def test_the_next_run_starts_a_new_batch_with_what_is_open(three: Place) -> None:
+    three.edit("task.md", "Write c →", "Write c do: fail →")
+    three.commit()
+    run(three, code=1)
+    three.edit("task.md", "Write c do: fail →", "Write c →")
+    three.commit("Mend the plan")
+    said = run(three, code=0)
+    assert "3 items in 2 groups" in said
+    assert ticked(three) == ALL
+    assert len(audit(three).items) == 12
+    assert run(three, code=0).startswith("stopped  every item of task.md is done")
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "reason"),
+    [
+        ("nothing", "failed", "no output file was written"),
+        ("empty", "failed", "the output file is empty"),
+        ("link", "failed", "the output can't be taken"),
+        ("shared", "refused", "the agent changed task.md, which is not its file"),
+        ("sibling", "refused", "the agent changed out/letters/a.md, which is not its file"),
+    ],
+)
+@pytest.mark.rule("S1", "S2")
+def test_what_an_agent_must_not_do_costs_it_its_item(
+    three: Place, what: str, status: str, reason: str
+) -> None:
+    three.edit("task.md", "Write b →", f"Write b do: {what} →")
+    three.commit()
+    run(three, code=1)
+    first = three.git("log", "--format=%H", "--grep", "checkpoint 1/3")
+    (failed,) = trailers(three, first, "Failed")
+    assert failed.startswith(f"out/letters/b.md: {status}: {reason}")
+    assert "T102" not in ticked(three)
+    assert "mine" not in three.read("task.md")
+    audit(three)
+    assert_tidy(three)
+
+
+@pytest.mark.parametrize("what", ["stray", "commit"])
+@pytest.mark.rule("S1")
+def test_what_else_an_agent_leaves_is_named_and_gone(three: Place, what: str) -> None:
+    three.edit("task.md", "Write b →", f"Write b do: {what} →")
+    three.commit()
+    said = run(three, code=0)
+    stray = {"stray": "notes.tmp", "commit": "extra.txt"}[what]
+    assert stray in said
+    assert stray not in three.git("ls-tree", "-r", "--name-only", "main").splitlines()
+    audit(three)
+    assert_tidy(three)
+
+
+def test_an_unchanged_output_is_a_failure(three: Place) -> None:
+    run(three)
+    three.edit("task.md", "- [x] T101", "- [ ] T101")
+    three.edit("task.md", "- [x] Every", "- [ ] Every")
+    three.commit()
+    three.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", code=1)
+    assert trailers(three, "HEAD", "Failed") == ["out/letters/a.md: failed: the output file is unchanged"]
+
+
+@pytest.mark.rule("S3")
+def test_the_last_paragraph_is_the_summary_and_a_missing_one_is_flagged(three: Place) -> None:
+    three.edit("task.md", "Write a →", "Write a do: talk →")
+    three.edit("task.md", "Write b →", "Write b do: silent →")
+    three.commit()
+    said = run(three)
+    assert "The last paragraph is the summary." in said
+    assert "no summary" in said
+    commit = three.git("log", "--all", "--format=%H", "--grep", "^Gitbatch-Item: out/letters/b.md$")
+    assert trailers(three, commit, "Flag") == ["no summary"]
+
+
+@pytest.mark.rule("O7")
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ([], "--items and --checkpoint"),
+        (["--items", "all"], "--checkpoint"),
+        (["--checkpoint", "at-end"], "--items"),
+    ],
+)
+def test_what_is_missing_is_named_where_nobody_can_answer(
+    three: Place, given: list[str], missing: str
+) -> None:
+    before = three.state()
+    done = three.gitbatch("run", *given, "--no-input", code=2)
+    assert f"{missing} {'is' if ' ' not in missing else 'are'} missing" in done.stderr
+    assert three.state() == before
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("group:1-2", ALL[:8]),
+        ("group:3", ALL[8:]),
+        ("group:1,3", ALL[:4] + ALL[8:]),
+        ("T301,out/letters/b.md", ["T102", "T301"]),
+    ],
+)
+def test_only_what_was_chosen_runs(three: Place, choice: str, expected: list[str]) -> None:
+    three.gitbatch("run", "--items", choice, "--checkpoint", "at-end", code=0)
+    assert ticked(three) == expected
+
+
+@pytest.mark.rule("O6")
+def test_a_complete_definition_of_done_is_a_hard_stop(three: Place) -> None:
+    three.edit("task.md", "- [ ] Somebody", "- [x] Somebody")
+    three.commit()
+    said = run(three, code=0)
+    assert (
+        "every Definition-of-Done entry of the phase is complete; 4 item(s) of the batch were not started"
+        in said
+    )
+    assert ticked(three) == ALL[:8]
+    assert_tidy(three)
+    said = run(three, code=0)
+    assert "hard stop" in said
+    assert ticked(three) == ALL[:8]
+
+
+def test_the_tick_of_a_criterion_can_be_the_users(three: Place) -> None:
+    three.edit("gitbatch.toml", "jobs = 4", "jobs = 4\ntick-dod = false")
+    three.commit()
+    run(three)
+    assert "- [ ] Every letter has its page" in three.read("task.md")
+
+
+def test_another_branch_leaves_the_checkout_alone(three: Place) -> None:
+    three.write("task.md", "# not even the plan is looked at\n")
+    before = (
+        three.git("status", "--porcelain"),
+        three.git("rev-parse", "main"),
+        three.git("symbolic-ref", "HEAD"),
+    )
+    run(three, "--branch", "work/batch")
+    assert before == (
+        three.git("status", "--porcelain"),
+        three.git("rev-parse", "main"),
+        three.git("symbolic-ref", "HEAD"),
+    )
+    assert ticked(three, branch="work/batch") == ALL
+    assert len(audit(three, "work/batch").items) == 12
+    assert_tidy(three)
+
+
+@pytest.mark.parametrize("checkout", ["full", "context"])
+def test_a_context_checkout_has_only_what_is_needed(three: Place, checkout: str) -> None:
+    three.edit("gitbatch.toml", "jobs = 4", f'jobs = 4\ncheckout = "{checkout}"')
+    three.edit("gitbatch.toml", '"sh", "tools/agent.sh", ', '"sh", "-c", "ls -R >$0; echo Done.", ')
+    three.commit()
+    three.gitbatch("run", "--items", "T201,T101,T102", "--checkpoint", "at-end", code=0)
+    listed = three.read("out/pairs/ab.md").split()
+    assert ("agent.sh" in listed) is (checkout == "full")
+    assert {"a.md", "b.md", "rules.md"} <= set(listed)
+    assert three.git("config", "--get-regexp", "sparse", check=False) == ""
+
+
+def test_json_is_one_object_a_line_and_the_log_is_the_same(three: Place) -> None:
+    done = three.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", "--json", code=0)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {event["schema"] for event in events} == {1}
+    kinds = [event["event"] for event in events]
+    assert kinds[:3] == ["batch-started", "group-started", "item-started"]
+    assert kinds[-3:] == ["item-finished", "checkpoint", "batch-finished"]
+    assert {
+        "event": "item-progress",
+        "line": "working on out/letters/a.md",
+        "stream": "progress",
+    }.items() <= next(event for event in events if event["event"] == "item-progress").items()
+    (log,) = (three.root / ".git" / "gitbatch").glob("*/events.jsonl")
+    assert [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] == events
+
+
+@pytest.mark.rule("F4")
+def test_recorded_parameters_win_when_a_batch_goes_on(three: Place) -> None:
+    run(three, mode="after-each", code=3)
+    done = three.gitbatch("run", "--items", "T304", "--checkpoint", "at-end", "--agent", "nobody", code=3)
+    assert "not used: --items, --checkpoint, --agent" in done.stdout
+    assert ticked(three) == ALL[:8]
+    three.gitbatch("run", code=0)
+    assert ticked(three) == ALL
+
+
+def test_status_tells_where_a_batch_is(three: Place) -> None:
+    assert "no batch has run here yet" in three.gitbatch("status", code=0).stdout
+    three.edit("task.md", "Write c →", "Write c do: fail →")
+    three.commit()
+    run(three, mode="after-each", code=3)
+    before = three.state()
+    said = three.gitbatch("status", code=0).stdout
+    assert "1 of 3 groups, 3 of 12 items" in said
+    assert "gitbatch run" in said
+    told = json.loads(three.gitbatch("status", "--json", code=0).stdout)
+    assert [item["status"] for item in told["items"]] == ["succeeded"] * 2 + ["failed", "succeeded"] + [
+        "open"
+    ] * 8
+    assert told["state"] == "unfinished"
+    assert three.state() == before
+
+
+def test_abort_keeps_what_was_not_merged(three: Place) -> None:
+    run(three, mode="after-each", code=3)
+    done = three.gitbatch("abort", code=0)
+    assert "is ended" in done.stdout
+    assert_tidy(three)
+    assert "there is no unfinished batch" in three.gitbatch("abort", code=1).stderr
+    assert "starts on main" in run(three)
+
+
+def test_plan_shows_what_would_run_and_changes_nothing(three: Place) -> None:
+    before = three.state()
+    said = three.gitbatch("plan", code=0).stdout
+    for part in (
+        "T201 Write ab",
+        "out/pairs/ab.md",
+        "reads out/letters/a.md (not there yet)",
+        "reads rules.md (rules)",
+    ):
+        assert part in said
+    told = json.loads(three.gitbatch("plan", "--json", code=0).stdout)
+    assert [len(group["items"]) for group in told["groups"]] == [4, 4, 4]
+    assert three.state() == before
+
+
+def test_git_batch_works_as_a_git_command(three: Place) -> None:
+    three.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    assert three.git("batch", "--version").startswith("gitbatch ")
+
+
+@pytest.mark.rule("P3")
+def test_the_items_of_a_group_run_at_the_same_time(three: Place) -> None:
+    for letter in "abcd":
+        three.edit("task.md", f"Write {letter} →", f"Write {letter} do: nap 1 →")
+    three.commit()
+    done = three.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end", "--json", code=0)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    started = [event["at"] for event in events if event["event"] == "item-started"]
+    finished = [event["at"] for event in events if event["event"] == "item-finished"]
+    assert max(started) < min(finished)
+
+
+def test_jobs_bound_how_many_run(three: Place) -> None:
+    done = three.gitbatch(
+        "run", "--items", "group:1", "--checkpoint", "at-end", "--jobs", "1", "--json", code=0
+    )
+    kinds = [json.loads(line)["event"] for line in done.stdout.splitlines()]
+    assert [kind for kind in kinds if kind in {"item-started", "item-finished"}] == [
+        "item-started",
+        "item-finished",
+    ] * 4
+
+
+def test_the_users_commit_during_a_group_is_built_upon(three: Place) -> None:
+    three.edit("task.md", "Write a →", "Write a do: commit-on-main →")
+    three.edit(
+        "tools/agent.sh",
+        "fail) echo",
+        'commit-on-main) page >"$output"; root=$(git rev-parse --git-common-dir)/..; cd "$root"; '
+        'echo u >user.txt; git add user.txt; git commit -qm "The user"; exit 0 ;;\nfail) echo',
+    )
+    three.edit("gitbatch.toml", 'timeout = "1m"', 'timeout = "1m"\npass-env = ["GIT_CONFIG_GLOBAL"]')
+    three.git("config", "user.name", "Test User")
+    three.git("config", "user.email", "user@example.org")
+    three.commit()
+    run(three)
+    assert three.subjects()[1:5] == [
+        "change",
+        "The user",
+        "gitbatch: merge 4 items of “Letters”",
+        "gitbatch: checkpoint 1/3: Letters (4 of 4 done)",
+    ]
+    assert three.git("status", "--porcelain") == ""
+    assert_tidy(three)
+
+
+def test_a_conflict_is_a_value(three: Place) -> None:
+    three.edit("task.md", "Write a →", "Write a do: take →")
+    three.edit(
+        "tools/agent.sh",
+        "fail) echo",
+        'take) page >"$output"; cd "$(git rev-parse --git-common-dir)/.."; mkdir -p out/letters; '
+        'echo u >out/letters/a.md; git add out; git commit -qm "The user"; exit 0 ;;\nfail) echo',
+    )
+    three.git("config", "user.name", "Test User")
+    three.git("config", "user.email", "user@example.org")
+    three.commit()
+    said = run(three, code=1)
+    assert "conflicted" in said
+    assert three.read("out/letters/a.md") == "u\n"
+    assert "T101" not in ticked(three)
+    branches = three.git("for-each-ref", "--format=%(refname:short)", "refs/heads/gitbatch/").splitlines()
+    assert [branch.rpartition("/")[2] for branch in branches] == ["1-t101"]
+    assert changed(three, f"{branches[0]}^", branches[0]).keys() == {"out/letters/a.md"}
+    first = three.git("log", "--format=%H", "--grep", "checkpoint 1/3")
+    assert trailers(three, first, "Failed")[0].startswith("out/letters/a.md: conflicted: ")
