@@ -1,0 +1,270 @@
+"""The blocks of a Markdown text that a plan is made of, each at its place: headings, boxes, comments.
+
+mistune decides what is what (`marks.py` says how its answer is traced to the source); this module only walks
+its tokens. Only the block parser runs: inline text is read by `inline.py`, from the source.
+Not for meaning: which heading opens the work section is decided in `sections.py`.
+"""
+
+from bisect import bisect_right
+from dataclasses import dataclass, replace
+from enum import Enum
+from itertools import accumulate
+
+from gitbatch.plan.findings import Findings
+from gitbatch.plan.inline import scan
+from gitbatch.plan.markdown import Token, tokens
+from gitbatch.plan.marks import MARK, OPENING, Candidate, Sort, marked
+from gitbatch.plan.source import Source, Span
+
+MAX_BOXES = 10_000
+"""Boxes in a file."""
+MAX_DEPTH = 6
+"""Lists around a box."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawHeading:
+    """A heading at the top level of the text."""
+
+    level: int
+    title: str
+    span: Span
+    """Its title."""
+    start: int
+    end: int
+    """Where the text below it begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A task item whose ancestors are lists only."""
+
+    inner: int
+    """The character between the brackets."""
+    line: int
+    root: int
+    """The index of the outermost box around it: its own index, if it is no sub-step."""
+    depth: int
+    """How many lists are around it."""
+    top_list: int
+    """The index of the outermost list around it."""
+    number: int | None
+    """The number that an ordered list prints before it."""
+    text: Span
+    """Its first paragraph, behind the box."""
+    end_line: int
+    """The first line that is no longer part of it."""
+
+
+class Reason(Enum):
+    """Why something that looks like a box is none."""
+
+    LOOKALIKE = "lookalike"
+    LOOSE = "no bullet before it"
+    QUOTED = "in a quote"
+    INDENTED = "in indented code"
+    HTML = "in an HTML block"
+    DEEP = "too deep"
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """Something that looks like a box and is none."""
+
+    span: Span
+    reason: Reason
+    box: int | None
+    """The index of the box that it is a part of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """An HTML comment. Unclosed: it hides the rest of the text."""
+
+    span: Span
+    content: str
+    box: int | None
+    """The index of the box that it is a part of."""
+    is_quoted: bool
+    is_closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Everything located in one text, each kind in document order."""
+
+    headings: tuple[RawHeading, ...]
+    boxes: tuple[Box, ...]
+    strays: tuple[Stray, ...]
+    comments: tuple[Comment, ...]
+
+
+def headings(source: Source) -> tuple[RawHeading, ...]:
+    """The headings at the top level of a source."""
+    blank = [""] * source.front_matter
+    text = "\n".join((*blank, *list(source.lines())[source.front_matter :], ""))
+    return _headings(source, text, tokens(text))
+
+
+def locate(source: Source, findings: Findings) -> Blocks:
+    """The blocks of a source that was read without a diagnostic; nothing, if it has too many boxes."""
+    text, candidates = marked(source)
+    boxes = [candidate for candidate in candidates if candidate.sort is Sort.BOX]
+    if len(boxes) > MAX_BOXES:
+        message = f"the file has more than {MAX_BOXES:,} boxes"
+        findings.error(
+            "GB002", boxes[MAX_BOXES].span, message, "split the plan: each phase has its own task.md"
+        )
+        return Blocks((), (), (), ())
+    found = tokens(text)
+    walk = _Walk(source, candidates)
+    walk.blocks(found, _Place())
+    return walk.result(_headings(source, text, found))
+
+
+def _headings(source: Source, text: str, found: list[Token]) -> tuple[RawHeading, ...]:
+    starts = (0, *accumulate(len(line) + 1 for line in text.split("\n")))
+    return tuple(
+        _heading(
+            source, token, bisect_right(starts, token["at"]) - 1, bisect_right(starts, token["last"]) - 1
+        )
+        for token in found
+        if token["type"] == "heading"
+    )
+
+
+def _heading(source: Source, token: Token, first: int, last: int) -> RawHeading:
+    start = source.starts[first]
+    raw = source.text[start : source.ends[max(first, last - 1)]]
+    title = raw.strip() if last > first else _atx_title(raw)
+    at = start + raw.rfind(title)
+    return RawHeading(
+        level=token["attrs"]["level"],
+        title=" ".join(title.split()),
+        span=Span(at, at + len(title)),
+        start=start,
+        end=source.starts[last + 1] if last + 1 < len(source.starts) else len(source.text),
+    )
+
+
+def _atx_title(line: str) -> str:
+    title = line.lstrip(" ").lstrip("#").strip(" \t")
+    opened = title.rstrip("#")
+    return title if opened and opened[-1] not in " \t" else opened.rstrip(" \t")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in the tree of tokens the walk is."""
+
+    lists: int = 0
+    top_list: int = 0
+    is_quoted: bool = False
+    box: int | None = None
+
+
+class _Walk:
+    """One pass over the tokens; what it finds is in its lists."""
+
+    def __init__(self, source: Source, candidates: tuple[Candidate, ...]) -> None:
+        self._source = source
+        self._candidates = candidates
+        self._boxes: list[Box] = []
+        self._strays: list[Stray] = []
+        self._comments: list[Comment] = []
+
+    def result(self, headings: tuple[RawHeading, ...]) -> Blocks:
+        for heading in headings:
+            if "<!--" in heading.title:
+                inline = scan(self._source.text[heading.start : heading.end])
+                for piece in inline.comments:
+                    self._comment(heading.start + piece.start, _Place())
+        comments = sorted(self._comments, key=lambda comment: comment.span)
+        return Blocks(headings, tuple(self._boxes), tuple(self._strays), tuple(comments))
+
+    def blocks(self, children: list[Token], place: _Place) -> None:
+        for index, token in enumerate(children):
+            match token["type"]:
+                case "list":
+                    self._list(token, place if place.lists else replace(place, top_list=index))
+                case "block_quote":
+                    self.blocks(token["children"], replace(place, is_quoted=True))
+                case "paragraph" | "block_text":
+                    self._paragraph(token["text"], place)
+                case "block_html":
+                    self._html(token["raw"], place)
+                case "block_code" if token["style"] == "indent":
+                    self._astray(token["raw"], Reason.INDENTED, place)
+
+    def _list(self, token: Token, place: _Place) -> None:
+        inside = replace(place, lists=place.lists + 1)
+        first = token["attrs"].get("start", 1)
+        for index, entry in enumerate(token["children"]):
+            self._entry(entry["children"], inside, first + index if token["attrs"]["ordered"] else None)
+
+    def _entry(self, children: list[Token], place: _Place, number: int | None) -> None:
+        first = children[0]
+        text = first["text"] if first["type"] in {"paragraph", "block_text"} else ""
+        opening = OPENING.match(text)
+        if not opening or place.is_quoted:
+            self.blocks(children, place)
+            return
+        candidate = self._candidates[int(opening[1])]
+        if candidate.sort is Sort.LOOKALIKE:
+            self._strays.append(Stray(candidate.span, Reason.LOOKALIKE, place.box))
+        else:
+            self._box(candidate, children[-1]["lines"], text.rstrip().count("\n"), place, number)
+            place = replace(place, box=len(self._boxes) - 1)
+        self._paragraph(text[opening.end() :], place)
+        self.blocks(children[1:], place)
+
+    def _box(
+        self, candidate: Candidate, lines: int, more_lines: int, place: _Place, number: int | None
+    ) -> None:
+        index = len(self._boxes)
+        line = self._source.line(candidate.mark)
+        box = Box(
+            inner=candidate.span.start,
+            line=line,
+            root=index if place.box is None else self._boxes[place.box].root,
+            depth=place.lists,
+            top_list=place.top_list,
+            number=number,
+            text=Span(candidate.mark, self._source.ends[line + more_lines]),
+            end_line=line + lines,
+        )
+        self._boxes.append(box)
+
+    def _paragraph(self, text: str, place: _Place) -> None:
+        reason = Reason.DEEP if place.lists >= MAX_DEPTH else Reason.LOOSE
+        self._astray(text, reason, place)
+        if "<!--" not in text:
+            return
+        for piece in scan(text).comments:
+            mark = MARK.match(piece.content)
+            if mark:
+                self._comment(self._candidates[int(mark[1])].span.start, place)
+
+    def _astray(self, text: str, reason: Reason, place: _Place) -> None:
+        for mark in MARK.finditer(text):
+            candidate = self._candidates[int(mark[1])]
+            if candidate.sort is Sort.BOX:
+                self._strays.append(
+                    Stray(candidate.span, Reason.QUOTED if place.is_quoted else reason, place.box)
+                )
+
+    def _html(self, raw: str, place: _Place) -> None:
+        if not raw.lstrip().startswith("<!--"):
+            self._astray(raw, Reason.HTML, place)
+        closed_at = 0
+        for mark in MARK.finditer(raw):
+            if mark.start() >= closed_at and raw.startswith("<!--", mark.start() - 4):
+                self._comment(self._candidates[int(mark[1])].span.start, place)
+                closed_at = raw.find("-->", mark.end()) % (len(raw) + 1)
+
+    def _comment(self, start: int, place: _Place) -> None:
+        text = self._source.text
+        close = text.find("-->", start + 4)
+        end = close + 3 if close >= 0 else self._source.ends[self._source.line(start)]
+        content = text[start + 4 : close if close >= 0 else end]
+        self._comments.append(Comment(Span(start, end), content, place.box, place.is_quoted, close >= 0))

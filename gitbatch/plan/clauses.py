@@ -1,0 +1,247 @@
+"""An item's first paragraph, taken apart: id, title, clauses.
+
+Both clause forms (`→ Key: values` and `(key: values)`) become one `Clause`. What is no clause is title; what
+was probably meant as one is an error. Spans are characters of the source.
+Not for meaning: whether a path or a DoD number is good is judged where it is used.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from gitbatch.plan.findings import Findings, quoted
+from gitbatch.plan.inline import COMMENT, HIDDEN, Inline, Kind, one_line, scan
+from gitbatch.plan.source import Span
+from gitbatch.plan.spelling import nearest
+
+
+class Key(Enum):
+    """What a clause declares."""
+
+    DOD = "DoD"
+    OUTPUT = "Output"
+    CONTEXT = "Context"
+    AFTER = "After"
+    AGENT = "Agent"
+    ID = "Id"
+
+
+_SPELLINGS = {key.value.casefold(): key for key in Key} | {
+    "ausgabe": Key.OUTPUT,
+    "kontext": Key.CONTEXT,
+    "nach": Key.AFTER,
+}
+_LONG_NAMES = ("Output", "Ausgabe", "Context", "Kontext", "After", "Nach", "Agent")
+_NAMES = ("DoD", "Id", *_LONG_NAMES)
+
+_WORD = r"[^\W\d_]{1,20}"
+_EMPHASIS = r"(?:\*\*|__)?"
+# Both patterns begin with the last character of what they look for: a set of characters is found fast.
+_LEAD = rf"[→⇒>(](?:(?<=[→⇒(])|(?<=[-=]>))\s*{_EMPHASIS}"
+_OPENING = re.compile(rf"{_LEAD}(?P<key>{_WORD})(?P<colon>{_EMPHASIS}\s*:{_EMPHASIS})?")
+_BOUNDARY = re.compile(rf"[→⇒>(){COMMENT}](?:(?<=\()\s*{_EMPHASIS}(?P<key>{_WORD}){_EMPHASIS}\s*:)?")
+_ARROW_BODIES = ("--", "==")
+_SEPARATOR = re.compile(r"[,;()]")
+_NESTED = re.compile(rf"({_WORD})\s*:")
+_BRACKET = re.compile(r"[()]")
+_ID_BODY = r"[A-Z]{1,8}-?[0-9]{1,9}(?:\.[0-9]{1,9})*[A-Za-z]?|[0-9]{1,9}(?:\.[0-9]{1,9})+"
+_LEADING_ID = re.compile(
+    rf"\s*(?:\*\*)?({_ID_BODY})(?:[:.)]?\*\*|\*\*[:.)]|[:.)])?(?=\s|$)|\s*\*\*({_ID_BODY})[:.)]?(?=\s)"
+)
+_FITS = {
+    Key.DOD: re.compile(r"\s*#?[0-9]"),
+    Key.ID: re.compile(rf"\s*(?:{_ID_BODY})\b"),
+    Key.OUTPUT: re.compile(rf"\s*(?:{HIDDEN}|\S*[\w-](?:/|\.[A-Za-z]\w*)\S*)"),
+    Key.CONTEXT: re.compile(rf"\s*(?:{HIDDEN}|\S*[\w-](?:/|\.[A-Za-z]\w*)\S*)"),
+}
+"""What a value of a key looks like: a word that is only near the key, or lacks its colon, is taken seriously if this follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One value of a clause: a code span's content, a link's target, or bare text as it is written."""
+
+    text: str
+    span: Span
+    is_bare: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A clause and its values, at least one."""
+
+    key: Key
+    values: tuple[Value, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What an item's text says."""
+
+    id: str | None
+    title: str
+    """On one line, with its id, without clauses and comments."""
+    label: str
+    """The title without its id."""
+    clauses: tuple[Clause, ...]
+
+    def of(self, key: Key) -> tuple[Value, ...]:
+        """The values that the clauses with a key have together."""
+        return tuple(value for clause in self.clauses if clause.key is key for value in clause.values)
+
+
+def read_wording(span: Span, findings: Findings) -> Wording:
+    """The wording of the item whose first paragraph (behind its box) is `span`."""
+    inline = scan(findings.source.text[slice(*span)])
+    reader = _Reader(inline, span.start, findings)
+    clauses = tuple(reader.clauses())
+    _report_repeated(clauses, findings)
+    cuts = [(clause.span.start - span.start, clause.span.end - span.start) for clause in clauses]
+    cuts += [(piece.start, piece.end) for piece in inline.comments]
+    lead = _LEADING_ID.match(inline.text)
+    title = one_line(inline.text, cuts).rstrip(" ,;")
+    label = one_line(inline.text, cuts, lead.end()).rstrip(" ,;") if lead else title
+    return Wording((lead[1] or lead[2]) if lead else None, title, label, clauses)
+
+
+def _report_repeated(clauses: tuple[Clause, ...], findings: Findings) -> None:
+    seen: set[Key] = set()
+    for clause in clauses:
+        if clause.key in seen:
+            code = "GB220" if clause.key is Key.OUTPUT else "GB212"
+            advice = (
+                "an item has one output"
+                if clause.key is Key.OUTPUT
+                else "put the values into one clause, with commas"
+            )
+            findings.error(code, clause.span, f"{clause.key.value} is declared twice", advice)
+        seen.add(clause.key)
+
+
+class _Reader:
+    """Finds the clauses of one paragraph, from left to right."""
+
+    def __init__(self, inline: Inline, base: int, findings: Findings) -> None:
+        self._mask = inline.mask
+        self._text = inline.text
+        self._pieces = {piece.start: piece for piece in inline.pieces if piece.kind is not Kind.COMMENT}
+        self._closings = _closings(inline.mask)
+        self._base = base
+        self._findings = findings
+
+    def clauses(self) -> Iterator[Clause]:
+        position = 0
+        while opening := _OPENING.search(self._mask, position):
+            key = self._key(opening)
+            position = opening.start() + 1
+            if key:
+                end, position = self._extent(opening)
+                yield self._clause(key, opening, end, position)
+
+    def _key(self, opening: re.Match[str]) -> Key | None:
+        """The key that opens a clause here; reports a word that was probably meant as one."""
+        word, colon = opening["key"], opening["colon"]
+        key = _SPELLINGS.get(word.casefold())
+        if key and colon:
+            return key
+        near = word if key else nearest(word, _NAMES, 1) if colon else None
+        if near and self._is_meant(near, opening):
+            message = f"{quoted(word)} has no colon" if key else f"{quoted(word)} opens no clause"
+            advice = f"did you mean {quoted(f'{near}:')}? Text that is meant literally goes in backticks"
+            self._findings.error("GB210", self._span(*opening.span("key")), message, advice)
+        return None
+
+    def _is_meant(self, near: str, opening: re.Match[str]) -> bool:
+        if opening["colon"] and near in _LONG_NAMES:
+            return True
+        fits = _FITS.get(_SPELLINGS[near.casefold()])
+        return bool(fits and fits.match(self._mask, opening.end()))
+
+    def _extent(self, opening: re.Match[str]) -> tuple[int, int]:
+        """Where the clause's values end, and where it ends itself."""
+        if opening[0][0] == "(":
+            close = self._closings.get(opening.start())
+            if close is not None:
+                return close, close + 1
+            span = self._span(*opening.span())
+            self._findings.error(
+                "GB211", span, "the bracket is never closed", "write “)” behind the last value"
+            )
+        end = self._boundary(opening.end())
+        return end, end
+
+    def _boundary(self, start: int) -> int:
+        """Where a clause without a closing bracket stops: at the next arrow, clause, comment or outer bracket."""
+        depth = 0
+        for found in _BOUNDARY.finditer(self._mask, start):
+            sign = found[0][0]
+            if sign == "(" and not (found["key"] and _is_key(found["key"])):
+                depth += 1
+            elif sign == ")" and depth:
+                depth -= 1
+            elif sign != ">" or self._mask[found.start() - 1] in "-=":
+                return self._arrow(found.start())
+        return len(self._mask)
+
+    def _arrow(self, last: int) -> int:
+        """Where the arrow begins whose last character this is; other characters begin where they are."""
+        if self._mask[last] != ">":
+            return last
+        return last - 2 if self._mask[max(0, last - 2) : last] in _ARROW_BODIES else last - 1
+
+    def _clause(self, key: Key, opening: re.Match[str], end: int, clause_end: int) -> Clause:
+        values = tuple(self._values(opening.end(), end))
+        clause = Clause(key, values, self._span(self._arrow(opening.start()), clause_end))
+        if not values:
+            advice = "write a value behind the colon, or remove the clause"
+            self._findings.error("GB213", clause.span, f"{quoted(key.value)} has no value", advice)
+        for value in values:
+            nested = _NESTED.match(value.text) if value.is_bare else None
+            if nested and nested[1].casefold() in _SPELLINGS:
+                advice = f"give {quoted(nested[1])} a bracket or an arrow of its own"
+                self._findings.error("GB213", value.span, "a clause inside a clause", advice)
+        return clause
+
+    def _values(self, start: int, end: int) -> Iterator[Value]:
+        depth, left = 0, start
+        for separator in _SEPARATOR.finditer(self._mask, start, end):
+            if separator[0] in "()":
+                depth = max(0, depth + (1 if separator[0] == "(" else -1))
+            elif depth == 0:
+                yield from self._value(left, separator.start())
+                left = separator.end()
+        yield from self._value(left, end)
+
+    def _value(self, start: int, end: int) -> Iterator[Value]:
+        """The value between two separators; none, if there is nothing between them."""
+        masked = self._mask[start:end]
+        start += len(masked) - len(masked.lstrip())
+        end = start + len(masked.strip())
+        piece = self._pieces.get(start)
+        if piece and piece.end == end:
+            yield Value(piece.content.strip(), self._span(start, end), is_bare=False)
+        elif start < end:
+            yield Value(" ".join(self._text[start:end].split()), self._span(start, end), is_bare=True)
+
+    def _span(self, start: int, end: int) -> Span:
+        """A stretch of the paragraph as a span of the source, without the space at its end."""
+        return Span(self._base + start, self._base + start + len(self._mask[start:end].rstrip()))
+
+
+def _is_key(word: str) -> bool:
+    """Whether a word with a colon opens a clause, or was probably meant to."""
+    return word.casefold() in _SPELLINGS or nearest(word, _LONG_NAMES, 1) is not None
+
+
+def _closings(mask: str) -> dict[int, int]:
+    """For each opening bracket that is closed, where: one pass, or many unclosed ones would be quadratic."""
+    opened: list[int] = []
+    pairs: dict[int, int] = {}
+    for bracket in _BRACKET.finditer(mask):
+        if bracket[0] == "(":
+            opened.append(bracket.start())
+        elif opened:
+            pairs[opened.pop()] = bracket.start()
+    return pairs

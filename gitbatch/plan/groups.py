@@ -1,0 +1,90 @@
+"""The groups of a plan, put together: items drafted one by one, then what concerns several of them.
+
+That is: no two items write the same file, and `after:` names real items in an order that can be kept.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+
+from gitbatch.plan.after import Node, resolve
+from gitbatch.plan.findings import Findings, quoted
+from gitbatch.plan.inline import one_line, scan
+from gitbatch.plan.items import Draft, draft_item
+from gitbatch.plan.model import Group, PlanOptions, WorkItem
+from gitbatch.plan.naming import Home
+from gitbatch.plan.outputs import collisions
+from gitbatch.plan.scopes import Scopes
+from gitbatch.plan.sections import GroupSection, Layout
+from gitbatch.plan.source import Source
+from gitbatch.plan.titles import slugify
+
+
+def read_groups(
+    layout: Layout, scopes: Scopes, criteria: int, options: PlanOptions, findings: Findings
+) -> tuple[Group, ...]:
+    """The groups with their items, in a plan with so many criteria."""
+    homes = [Home(n, slugify(section.heading.title), options) for n, section in enumerate(layout.groups, 1)]
+    drafts = [
+        draft_item(box, settings, home, criteria, findings)
+        for home, section, row in zip(homes, layout.groups, scopes.items, strict=True)
+        for box, settings in zip(section.items, row, strict=True)
+    ]
+    _report_collisions(drafts, findings)
+    nodes = [Node(draft.item.group, draft.item.id, draft.item.output, draft.after) for draft in drafts]
+    waits = resolve(nodes, [settings.after for settings in scopes.groups], findings)
+    items = iter(_waiting(draft.item, outputs) for draft, outputs in zip(drafts, waits.items, strict=True))
+    return tuple(
+        Group(
+            number=home.group,
+            title=_title(section),
+            slug=home.slug,
+            prose=_prose(section, layout, findings.source),
+            items=tuple(islice(items, len(section.items))),
+            hints=replace(settings.hints, after=outputs),
+            line=findings.source.line(section.heading.start) + 1,
+        )
+        for home, section, settings, outputs in zip(
+            homes, layout.groups, scopes.groups, waits.groups, strict=True
+        )
+    )
+
+
+def _waiting(item: WorkItem, outputs: tuple[str, ...]) -> WorkItem:
+    return replace(item, hints=replace(item.hints, after=outputs)) if outputs else item
+
+
+def _title(section: GroupSection) -> str:
+    title = section.heading.title
+    comments = scan(title).comments if "<!--" in title else ()
+    return one_line(title, [(piece.start, piece.end) for piece in comments])
+
+
+def _prose(section: GroupSection, layout: Layout, source: Source) -> str:
+    """What the group says besides its items, raw."""
+    end = section.end
+    if layout.dod and section.heading.start < layout.dod.heading.start < end:
+        end = layout.dod.heading.start
+    position = source.line(section.heading.end) if section.heading.end < end else source.line(end)
+    parts: list[str] = []
+    stop = source.line(end) if end < len(source.text) else len(source.starts)
+    for first, after in ((item.line, item.end_line) for item in section.items):
+        parts.append(_lines(source, position, min(first, stop)))
+        position = max(position, after)
+    parts.append(_lines(source, position, stop))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _lines(source: Source, first: int, after: int) -> str:
+    return "\n".join(source.raw_line(line) for line in range(first, after)).strip("\n")
+
+
+def _report_collisions(drafts: Sequence[Draft], findings: Findings) -> None:
+    """Items that would write the same file, or one of which needs a folder where another needs a file."""
+    for later, earlier in collisions(draft.item.output for draft in drafts):
+        item, other = drafts[later].item, drafts[earlier].item
+        message = (
+            f"the output {quoted(item.output)} collides with {quoted(other.output)} of line {other.line}"
+        )
+        advice = "declare another path: “→ Output: path/of/the/file.md”, or give the item an id"
+        findings.error("GB223", drafts[later].output, message, advice)

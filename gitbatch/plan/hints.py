@@ -1,0 +1,194 @@
+"""Hints: HTML comments that override how items are run, and whom they act on.
+
+A comment is a hint only if it is nothing else: one name, at most one value. Every other comment is somebody
+else's and left alone; one that is a typing error away from a hint is a warning.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from gitbatch.plan.blocks import Comment
+from gitbatch.plan.clauses import Value
+from gitbatch.plan.findings import Findings, quoted
+from gitbatch.plan.model import Hints
+from gitbatch.plan.source import Span
+from gitbatch.plan.spelling import nearest
+
+
+class Name(Enum):
+    """What a hint may be."""
+
+    SEQUENTIAL = "sequential"
+    PARALLEL = "parallel"
+    MAX = "max"
+    RETRIES = "retries"
+    TIMEOUT = "timeout"
+    AFTER = "after"
+    AGENT = "agent"
+    OUTPUT = "output"
+
+
+AGENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,79}")
+"""A name of an agent."""
+
+_NAMES = {name.value: name for name in Name}
+_HINT = re.compile(
+    r"\s*(?P<prefix>gitbatch\s*:)?\s*(?P<name>[A-Za-z]{1,20})\s*(?:[:=](?P<value>.*))?",
+    re.DOTALL | re.IGNORECASE,
+)
+_SEVERAL = re.compile(r"[,;]")
+_NUMBER = re.compile(r"[0-9]{1,6}")
+_DURATION = re.compile(
+    r"(?:([0-9]{1,4})\s*h)?\s*(?:([0-9]{1,6})\s*m(?:in)?)?\s*(?:([0-9]{1,7}(?:\.[0-9]{1,3})?)\s*s?)?"
+)
+_WANTED = {
+    Name.SEQUENTIAL: "",
+    Name.PARALLEL: "",
+    Name.MAX: "a number from 1",
+    Name.RETRIES: "a number from 0",
+    Name.TIMEOUT: "a time like 90, 90s, 5m or 1h30m",
+    Name.AFTER: "ids or output paths of items, with commas between them",
+    Name.AGENT: "the name of an agent",
+    Name.OUTPUT: "a path",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """One hint with its value as it is written."""
+
+    name: Name
+    value: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the hints of one item, of one group or of the plan say together."""
+
+    hints: Hints
+    """`after` is still empty here: it is resolved in `after.py`."""
+    after: tuple[Value, ...] = ()
+    output: Value | None = None
+
+
+NOTHING_SAID = Settings(Hints())
+"""The settings of whoever has no hints."""
+
+
+def read_hint(comment: Comment, findings: Findings, *, is_ours: bool) -> Hint | None:
+    """The hint that a comment is. `is_ours`: it stands in the work section, where near-misses are reported."""
+    match = _HINT.fullmatch(comment.content)
+    if not match:
+        if is_ours:
+            _report_several(comment, findings)
+        return None
+    name = _NAMES.get(match["name"].casefold())
+    if name:
+        return _checked(Hint(name, (match["value"] or "").strip("` "), comment.span), findings)
+    near = nearest(match["name"], _NAMES, 1)
+    meant = f"did you mean {quoted(near)}?" if near else f"there are {', '.join(_NAMES)}"
+    if match["prefix"]:
+        findings.error("GB301", comment.span, f"{quoted(match['name'])} is no hint", meant)
+    elif near and is_ours and len(near) > len(Name.MAX.value):
+        advice = f"{meant} The comment has no effect as it is"
+        findings.warning("GB301", comment.span, f"{quoted(match['name'])} is no hint", advice)
+    return None
+
+
+def _report_several(comment: Comment, findings: Findings) -> None:
+    parts = [_HINT.fullmatch(part) for part in _SEVERAL.split(comment.content)]
+    if len(parts) > 1 and all(part and part["name"].casefold() in _NAMES for part in parts):
+        advice = "write one comment for each hint"
+        findings.warning("GB301", comment.span, "several hints in one comment have no effect", advice)
+
+
+def _checked(hint: Hint, findings: Findings) -> Hint | None:
+    """The hint, if its value is one that its name can have."""
+    if _is_good(hint):
+        return hint
+    wanted = _WANTED[hint.name]
+    message = (
+        f"{quoted(hint.value)} is no value for {hint.name.value}"
+        if hint.value
+        else f"{hint.name.value} has no value"
+    )
+    advice = (
+        f"write {quoted(f'<!-- {hint.name.value}: … -->')} with {wanted}" if wanted else "it takes no value"
+    )
+    findings.error("GB213", hint.span, message, advice)
+    return None
+
+
+def _is_good(hint: Hint) -> bool:
+    match hint.name:
+        case Name.SEQUENTIAL | Name.PARALLEL:
+            return not hint.value
+        case Name.MAX:
+            return _NUMBER.fullmatch(hint.value) is not None and int(hint.value) > 0
+        case Name.RETRIES:
+            return _NUMBER.fullmatch(hint.value) is not None
+        case Name.TIMEOUT:
+            return _seconds(hint.value) > 0
+        case Name.AGENT:
+            return AGENT.fullmatch(hint.value) is not None
+        case _:
+            return bool(hint.value)
+
+
+def _seconds(text: str) -> float:
+    """A duration in seconds; 0 for what is none."""
+    match = _DURATION.fullmatch(text)
+    if not match:
+        return 0
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def settle(hints: Sequence[Hint], findings: Findings) -> Settings:
+    """The hints of one place, together. Reports those that contradict each other."""
+    said: dict[Name, Hint] = {}
+    after: list[Value] = []
+    if not hints:
+        return NOTHING_SAID
+    for hint in hints:
+        if hint.name is Name.AFTER:
+            names = (part.strip("` ") for part in _SEVERAL.split(hint.value))
+            after += (Value(name, hint.span, is_bare=False) for name in names if name)
+        elif hint.name not in said:
+            said[hint.name] = hint
+        elif said[hint.name].value != hint.value:
+            message = f"{hint.name.value} is said twice, differently"
+            findings.error("GB302", hint.span, message, "keep one of the two")
+    _report_conflict(said, findings)
+    return Settings(_hints(said), tuple(after), _output(said))
+
+
+def _report_conflict(said: dict[Name, Hint], findings: Findings) -> None:
+    sequential, parallel, limit = (said.get(name) for name in (Name.SEQUENTIAL, Name.PARALLEL, Name.MAX))
+    others = [
+        hint for hint in (parallel, limit) if hint and not (hint.name is Name.MAX and int(hint.value) == 1)
+    ]
+    if sequential and others:
+        later = max(sequential, *others, key=lambda hint: hint.span)
+        message = f"sequential contradicts {others[0].name.value}"
+        findings.error("GB302", later.span, message, "keep one of the two")
+
+
+def _hints(said: dict[Name, Hint]) -> Hints:
+    value = {name: hint.value for name, hint in said.items()}
+    return Hints(
+        sequential=Name.SEQUENTIAL in value,
+        parallel=Name.PARALLEL in value,
+        max=int(value[Name.MAX]) if Name.MAX in value else None,
+        retries=int(value[Name.RETRIES]) if Name.RETRIES in value else None,
+        timeout=_seconds(value[Name.TIMEOUT]) if Name.TIMEOUT in value else None,
+        agent=value.get(Name.AGENT),
+    )
+
+
+def _output(said: dict[Name, Hint]) -> Value | None:
+    hint = said.get(Name.OUTPUT)
+    return Value(hint.value, hint.span, is_bare=False) if hint else None

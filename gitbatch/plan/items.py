@@ -1,0 +1,99 @@
+"""The items of a plan: boxes of the work section, with everything that clauses and hints say about them.
+
+An item is drafted alone (`Draft`); what concerns several (unique outputs, `after:`) is settled in `parse.py`.
+"""
+
+import re
+import textwrap
+from dataclasses import dataclass, replace
+
+from gitbatch.plan.blocks import Box
+from gitbatch.plan.clauses import Key, Value, Wording, read_wording
+from gitbatch.plan.criteria import box_mark, box_span, is_done, read_references
+from gitbatch.plan.findings import Findings, quoted
+from gitbatch.plan.hints import AGENT, Settings
+from gitbatch.plan.model import Hints, WorkItem
+from gitbatch.plan.naming import Choice, Home, choose_output
+from gitbatch.plan.source import Source, Span
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An item whose `hints.after` is still missing, with the names that will be in it."""
+
+    item: WorkItem
+    after: tuple[Value, ...]
+    output: Span
+    """Where the output is declared, else the box."""
+
+
+def draft_item(box: Box, settings: Settings, home: Home, criteria: int, findings: Findings) -> Draft:
+    """The item that a box of the work section is, in a plan with so many criteria."""
+    source = findings.source
+    wording = read_wording(box.text, findings)
+    if not wording.title:
+        findings.error(
+            "GB203", box_span(box), "an item without a text", "say what is to be done, or remove the box"
+        )
+    name = _id(wording, findings)
+    output = choose_output(Choice(wording, name, settings.output, box_span(box)), home, findings)
+    item = WorkItem(
+        output=output.path,
+        id=name,
+        title=wording.title,
+        text=_whole_text(box, source),
+        done=is_done(box, source),
+        criteria=read_references(wording.of(Key.DOD), criteria, findings),
+        context=tuple(dict.fromkeys(value.text for value in wording.of(Key.CONTEXT))),
+        hints=_with_agent(settings.hints, wording, findings),
+        group=home.group,
+        line=box.line + 1,
+        mark=box_mark(box, source),
+    )
+    return Draft(item, (*wording.of(Key.AFTER), *settings.after), output.span)
+
+
+def _whole_text(box: Box, source: Source) -> str:
+    """The item with its sub-steps, as it is written, without the indentation that all its lines share."""
+    lines = (source.raw_line(line) for line in range(box.line, min(box.end_line, len(source.starts))))
+    return textwrap.dedent("\n".join(lines)).rstrip()
+
+
+def _id(wording: Wording, findings: Findings) -> str | None:
+    """The id of the clause, else the one at the beginning of the text."""
+    declared = _single(wording, Key.ID, _ID, "an id has letters, digits, “.”, “-” and “_”", findings)
+    if declared and wording.id and declared.text != wording.id:
+        message = f"the item has two ids: {quoted(wording.id)} and {quoted(declared.text)}"
+        findings.error("GB212", declared.span, message, "keep one of the two")
+    return declared.text if declared else wording.id
+
+
+def _with_agent(hints: Hints, wording: Wording, findings: Findings) -> Hints:
+    """The hints, with the agent that a clause names: it is stronger than a hint."""
+    declared = _single(wording, Key.AGENT, AGENT, "write the name of one agent", findings)
+    if not declared:
+        return hints
+    if hints.agent not in {None, declared.text}:
+        message = f"this clause overrides the hint agent: {quoted(hints.agent or '')}"
+        findings.warning("GB302", declared.span, message, "remove the hint")
+    return replace(hints, agent=declared.text)
+
+
+def _single(
+    wording: Wording, key: Key, form: re.Pattern[str], advice: str, findings: Findings
+) -> Value | None:
+    """The one value of a clause that can have only one, if it has the right form."""
+    values = wording.of(key)
+    if not values:
+        return None
+    wrong = next((value for value in values if not form.fullmatch(value.text)), None)
+    if wrong:
+        findings.error("GB213", wrong.span, f"{quoted(wrong.text)} is no {key.value.lower()}", advice)
+        return None
+    if len(values) > 1:
+        findings.error(
+            "GB213", values[1].span, f"an item has one {key.value.lower()}", "keep one of the values"
+        )
+    return values[0]

@@ -1,0 +1,51 @@
+"""What looks like work and is none: reported, never silently skipped.
+
+Only where work or criteria are expected: a lookalike elsewhere in the file is somebody's prose.
+"""
+
+from gitbatch.plan.blocks import MAX_DEPTH, Blocks, Reason, Stray
+from gitbatch.plan.findings import Findings
+from gitbatch.plan.sections import Layout
+from gitbatch.plan.source import Span
+
+_BOX = "write “- [ ]” for an open item or “- [x]” for a done one; text in backticks is no box"
+_SAID = {
+    Reason.LOOKALIKE: ("GB201", "this looks like a check box and is none", _BOX),
+    Reason.LOOSE: (
+        "GB201",
+        "a check box that opens no list item",
+        f"{_BOX}; a list needs a blank line above it",
+    ),
+    Reason.QUOTED: ("GB202", "a check box in a quote is no item", "take it out of the quote if it is work"),
+    Reason.INDENTED: (
+        "GB202",
+        "a check box in indented code is no item",
+        "indent it by at most three spaces",
+    ),
+    Reason.HTML: ("GB202", "a check box in an HTML block is no item", "put a blank line above the list"),
+    Reason.DEEP: ("GB202", f"a check box in more than {MAX_DEPTH} lists", "nest less deeply"),
+}
+_HARMLESS = frozenset({Reason.QUOTED, Reason.INDENTED, Reason.HTML})
+
+
+def report_lookalikes(blocks: Blocks, layout: Layout, findings: Findings) -> None:
+    """Everything in the work section and the Definition of Done that looks like a box and is none."""
+    for stray in blocks.strays:
+        if layout.is_work(stray.span.start) or layout.is_among_criteria(stray.span.start):
+            _report(stray, findings)
+    for box in blocks.boxes:
+        if box.depth > MAX_DEPTH and layout.is_work(box.inner):
+            _report(Stray(Span(box.inner, box.inner + 1), Reason.DEEP, None), findings)
+
+
+def _report(stray: Stray, findings: Findings) -> None:
+    code, message, advice = _SAID[stray.reason]
+    is_substep = stray.box is not None and stray.reason is not Reason.DEEP
+    say = findings.warning if is_substep or stray.reason in _HARMLESS else findings.error
+    say(code, _bracketed(stray.span, findings), message, advice)
+
+
+def _bracketed(span: Span, findings: Findings) -> Span:
+    """The span with its brackets; a ballot character has none."""
+    has_brackets = findings.source.text[span.start - 1 : span.start] == "["
+    return Span(span.start - 1, span.end + 1) if has_brackets else span

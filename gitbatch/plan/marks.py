@@ -1,0 +1,101 @@
+"""Marks in the text that survive block parsing, so that what the parser found can be traced to its place.
+
+mistune's tokens have no positions. Behind everything that may be a box, and behind the opening of every
+comment, stands a pair of noncharacters with a number between them (`U+FDD0 7 U+FDD1`); the token in which
+number 7 turns up says what the parser took it for. Marks change no block structure, and a source that
+holds noncharacters itself is refused beforehand.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from gitbatch.plan.source import Source, Span
+
+MARK = re.compile("\ufdd0([0-9]+)\ufdd1")
+"""A mark in a token's text."""
+OPENING = re.compile(r"\s*(?:\[[^\[\]]{0,3}\]|[☐☑☒])\ufdd0([0-9]+)\ufdd1")
+"""A text that opens with a box or a lookalike."""
+
+_INTERESTING = re.compile(r"[\[☐☑☒]|<!--")
+_BOX = re.compile(r"[ \t>*+\-0-9.)]*\[([^\[\]]{0,3})\](.?)")
+_BALLOT = re.compile(r"[ \t>]*(?:[*+-]|[0-9]{1,9}[.)])[ \t]+([☐☑☒])")
+_SIGNS = frozenset("-~/>!?*+.=_✓✔✗✘✅❌☑")
+_LINK_GOES_ON = frozenset("([:")
+
+
+class Sort(Enum):
+    """What a candidate looks like before the parser has seen it."""
+
+    BOX = "box"
+    LOOKALIKE = "lookalike"
+    COMMENT = "comment"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Something marked: for boxes the span between the brackets, for comments that of `<!--`."""
+
+    sort: Sort
+    span: Span
+    mark: int
+    """Behind which character of the source its mark stands."""
+
+
+def marked(source: Source) -> tuple[str, tuple[Candidate, ...]]:
+    r"""The source as the parser gets it (`\n` only, front matter blank) with marks, and what they stand for."""
+    candidates: list[Candidate] = []
+    lines = [""] * source.front_matter
+    for number in range(source.front_matter, len(source.starts)):
+        line = source.raw_line(number)
+        found = list(_candidates(line, source.starts[number])) if _INTERESTING.search(line) else []
+        lines.append(_with_marks(line, source.starts[number], found, len(candidates)) if found else line)
+        candidates += found
+    return "\n".join((*lines, "")), tuple(candidates)
+
+
+def _candidates(line: str, start: int) -> Iterator[Candidate]:
+    """What a line holds: at most one box, and it is the first bracket; any number of comments."""
+    box = _box(line, start)
+    if box:
+        yield box
+    position = line.find("<!--")
+    while position >= 0:
+        at = start + position
+        yield Candidate(Sort.COMMENT, Span(at, at + 4), at + 4)
+        position = line.find("<!--", position + 4)
+
+
+def _box(line: str, start: int) -> Candidate | None:
+    ballot = _BALLOT.match(line)
+    if ballot:
+        return Candidate(Sort.LOOKALIKE, _moved(ballot.span(1), start), start + ballot.end(1))
+    box = _BOX.match(line)
+    sort = _sort(box[1], box[2]) if box else None
+    if not box or not sort:
+        return None
+    return Candidate(sort, _moved(box.span(1), start), start + box.end(1) + 1)
+
+
+def _sort(inside: str, following: str) -> Sort | None:
+    if inside in {" ", "x", "X"} and (not following or following.isspace()):
+        return Sort.BOX
+    if following in _LINK_GOES_ON and following:
+        return None
+    content = inside.strip()
+    looks_alike = not content or content in {"x", "X"} or content in _SIGNS
+    return Sort.LOOKALIKE if looks_alike else None
+
+
+def _moved(span: tuple[int, int], by: int) -> Span:
+    return Span(span[0] + by, span[1] + by)
+
+
+def _with_marks(line: str, start: int, found: list[Candidate], first: int) -> str:
+    parts: list[str] = []
+    position = 0
+    for number, candidate in enumerate(found, first):
+        parts += (line[position : candidate.mark - start], f"\ufdd0{number}\ufdd1")
+        position = candidate.mark - start
+    return "".join((*parts, line[position:]))

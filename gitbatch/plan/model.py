@@ -1,0 +1,145 @@
+"""The values that a plan is made of. Everything is frozen; positions are byte offsets into the file."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+TITLES_WORK = ("Arbeitspakete", "Work Packages", "Work Items")
+TITLES_DOD = ("Definition of Done", "DoD")
+TITLES_SCOPE = ("Aktiver Scope", "Active Scope")
+OUTPUT_TEMPLATE = "{phase}/{group-slug}/{id-or-slug}.md"
+
+
+class Severity(StrEnum):
+    """How bad a diagnostic is: an error keeps the plan from running."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One thing to say about the plan, at a place. `start`/`end`: bytes; line and column: from 1, characters."""
+
+    code: str
+    severity: Severity
+    message: str
+    help: str
+    start: int
+    end: int
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A check box: the offset of the byte between its brackets, and its raw line as the plan had it."""
+
+    offset: int
+    line: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What HTML comments override, for one item, a group or the plan. `None` and `()`: not said."""
+
+    sequential: bool = False
+    parallel: bool = False
+    max: int | None = None
+    retries: int | None = None
+    timeout: float | None = None
+    """Seconds."""
+    after: tuple[str, ...] = ()
+    agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One entry of the Definition of Done, numbered from 1 in document order."""
+
+    number: int
+    text: str
+    done: bool
+    mark: Mark
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkItem:
+    """One checkbox of the work section. Its key is its output path, unique in the plan."""
+
+    output: str
+    id: str | None
+    title: str
+    """The raw text with its id, without clauses and hints, on one line: what a person would call the item."""
+    text: str
+    """The whole raw item with its sub-steps, as an agent gets it."""
+    done: bool
+    criteria: tuple[int, ...]
+    context: tuple[str, ...]
+    hints: Hints
+    group: int
+    line: int
+    mark: Mark
+
+    @property
+    def name(self) -> str:
+        """The short name: the id, or the output path where there is none."""
+        return self.id or self.output
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One heading of the work section; its items may run at the same time. Numbered from 1 in document order."""
+
+    number: int
+    title: str
+    slug: str
+    prose: str
+    """What stands between the heading and the items, raw: part of the items' context."""
+    items: tuple[WorkItem, ...]
+    hints: Hints
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """What the configuration says about reading a plan."""
+
+    work_titles: tuple[str, ...] = TITLES_WORK
+    dod_titles: tuple[str, ...] = TITLES_DOD
+    output_template: str = OUTPUT_TEMPLATE
+    phase: str = ""
+    """The phase's name, fills `{phase}` in the template; empty for a project of a single phase."""
+    folder: str = ""
+    """The phase's folder, fills `{folder}`."""
+    protected: frozenset[str] = field(default_factory=frozenset)
+    """Repository paths that no item may have as its output (compared casefolded, NFC)."""
+    guess_output: bool = False
+    """Whether an item that declares no output may name it in its text (a single path); else the template decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A parsed task.md. With an error among its diagnostics it must not be run."""
+
+    path: str
+    groups: tuple[Group, ...]
+    criteria: tuple[Criterion, ...]
+    hints: Hints
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def items(self) -> tuple[WorkItem, ...]:
+        """All items, in plan order."""
+        return tuple(item for group in self.groups for item in group.items)
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """The diagnostics that keep the plan from running."""
+        return tuple(d for d in self.diagnostics if d.severity is Severity.ERROR)
+
+    @property
+    def cross_cutting(self) -> tuple[Criterion, ...]:
+        """The criteria that no item names (rule T2)."""
+        named = {number for item in self.items for number in item.criteria}
+        return tuple(c for c in self.criteria if c.number not in named)

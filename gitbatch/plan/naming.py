@@ -1,0 +1,112 @@
+"""Which file an item writes: what it declares, else (if configured) the one path in its text, else what the template says.
+
+Guessing is off by default: a wrong guess overwrites a file that nobody meant.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from gitbatch.plan.clauses import Key, Value, Wording
+from gitbatch.plan.findings import Findings, quoted
+from gitbatch.plan.inline import scan
+from gitbatch.plan.model import PlanOptions
+from gitbatch.plan.outputs import expand, path_problem
+from gitbatch.plan.source import Span
+from gitbatch.plan.titles import slugify
+
+_FILE = re.compile(r"[^\s:]*[^\s:/.]\.[A-Za-z][A-Za-z0-9]{0,7}")
+_BARE_FILE = re.compile(r"(?<!\S)[\w.-]{1,100}/[\w./-]{0,400}\.[A-Za-z][A-Za-z0-9]{0,7}(?=[\s.,;:!?)]|$)")
+_ADVICE = "declare the path: “→ Output: path/of/the/file.md”"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The group that items are named in."""
+
+    group: int
+    slug: str
+    options: PlanOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """An item's output path, and where the plan says so (or the box, where it does not)."""
+
+    path: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What there is to choose from: an item's wording, its id, its output hint, and the place of its box."""
+
+    wording: Wording
+    id: str | None
+    hint: Value | None
+    box: Span
+
+
+def choose_output(choice: Choice, home: Home, findings: Findings) -> Output:
+    """The output path of an item. Reports a declaration that is not clear, and a path that is not safe."""
+    declared = _declared(choice, findings)
+    guessed = None if declared or not home.options.guess_output else _guessed(choice, home, findings)
+    path = (declared.text if declared else None) or guessed or _assigned(choice, home)
+    output = Output(unicodedata.normalize("NFC", path), declared.span if declared else choice.box)
+    problem = path_problem(output.path, home.options.protected)
+    if problem:
+        whose = "" if declared else "assigned "
+        advice = "choose another path" if declared else _ADVICE
+        findings.error("GB222", output.span, f"the {whose}output {quoted(output.path)} {problem}", advice)
+    return output
+
+
+def _declared(choice: Choice, findings: Findings) -> Value | None:
+    """The output that a clause declares, else the one of a hint."""
+    for clause in choice.wording.clauses:
+        if clause.key is Key.OUTPUT and len(clause.values) > 1:
+            message = f"{len(clause.values)} outputs, but an item has one"
+            findings.error("GB220", clause.span, message, "split the item, one for each file")
+    values = choice.wording.of(Key.OUTPUT)
+    if not values:
+        return choice.hint
+    first = values[0]
+    if first.is_bare and " " in first.text:
+        message = f"the output {quoted(first.text)} has a space in it"
+        findings.error(
+            "GB213",
+            first.span,
+            message,
+            "put a path with spaces in backticks, and other text before the clause",
+        )
+    if choice.hint and choice.hint.text != first.text:
+        message = f"the output hint has no effect: the item declares {quoted(first.text)}"
+        findings.warning("GB302", choice.hint.span, message, "remove the hint")
+    return first
+
+
+def _guessed(choice: Choice, home: Home, findings: Findings) -> str | None:
+    inline = scan(choice.wording.title)
+    spans = [piece.content for piece in inline.pieces if _FILE.fullmatch(piece.content)]
+    named = dict.fromkeys([*spans, *_BARE_FILE.findall(inline.mask)])
+    paths = [path for path in named if not path_problem(path, home.options.protected)]
+    if len(paths) > 1:
+        findings.error(
+            "GB221", choice.box, f"the text names {len(paths)} paths: which one is the output?", _ADVICE
+        )
+        return None
+    return paths[0] if paths else None
+
+
+def _assigned(choice: Choice, home: Home) -> str:
+    slug = slugify(choice.wording.label)
+    values = {
+        "phase": home.options.phase,
+        "folder": home.options.folder,
+        "group": str(home.group),
+        "group-slug": home.slug,
+        "id": choice.id or "",
+        "slug": slug,
+        "id-or-slug": choice.id or slug,
+    }
+    return expand(home.options.output_template, values)

@@ -1,0 +1,126 @@
+"""Output paths: which are safe, what the template makes of an item, which of them collide.
+
+A path that passes here is a plain file name on every file system that git serves; git itself accepts far more.
+That no parent is a symlink or a submodule can only be seen in a repository and is checked there.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+CONTROL_NAMES = ("task.md", "status.md", "decisions-log.md")
+"""Shared files that every phase has."""
+PLACEHOLDERS = ("phase", "folder", "group", "group-slug", "id", "slug", "id-or-slug")
+"""What an output template may name, in braces."""
+MAX_PATH = 1024
+"""Bytes in a path."""
+MAX_COMPONENT = 255
+"""Bytes in one component of a path."""
+
+_START, _END = r"(?:^|(?<=/))", r"(?=/|$)"
+_DEVICES = r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])"
+_RULES = tuple(
+    (re.compile(pattern, re.IGNORECASE), problem)
+    for pattern, problem in (
+        (rf"^[/~]", "is not relative to the repository"),
+        (rf"{_START}{_END}", "has an empty part"),
+        (rf"{_START}\.\.?{_END}", "has the part “.” or “..”"),
+        (r"[\\:]", "holds a backslash or a colon"),
+        (rf"{_START} |[. ]{_END}", "has a part with a dot or space at its edge"),
+        (rf"{_START}\.git", "has a part that begins with “.git”"),
+        (rf"{_START}{_DEVICES} *(?:\.[^/]*)?{_END}", "has a part that Windows keeps for a device"),
+        (r"~[0-9]", "holds “~” and a digit, a Windows short name"),
+        (rf"[^/]{{{MAX_COMPONENT + 1}}}", f"has a part longer than {MAX_COMPONENT} bytes"),
+    )
+)
+_PLACEHOLDER = re.compile(r"\{([^{}/]*)\}")
+
+
+def path_key(path: str) -> str:
+    """What two paths have in common that are the same file somewhere: NFC and casefold."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
+
+
+def control_paths(folder: str = "") -> frozenset[str]:
+    """Where the shared files of a phase may be: in its folder, in `docs/` and at the root."""
+    places = {"", "docs", folder.strip("/")}
+    return frozenset(f"{place}/{name}".lstrip("/") for place in places for name in CONTROL_NAMES)
+
+
+def path_problem(path: str, protected: Iterable[str] = ()) -> str | None:
+    """Why a repository path can't be an output, as the end of a sentence that begins with the path; `None`: it can."""
+    if not path:
+        return "is empty"
+    if not path.isprintable():
+        return "holds a control or invisible character"
+    if unicodedata.normalize("NFC", path) != path:
+        return "is not in Unicode's composed form (NFC)"
+    if len(path.encode()) > MAX_PATH:
+        return f"is longer than {MAX_PATH:,} bytes"
+    problem = next((problem for rule, problem in _RULES if rule.search(path)), None)
+    return problem or _shared_problem(path_key(path), _shared(frozenset(protected)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """Shared files and the folders that they are in, as keys."""
+
+    files: frozenset[str]
+    folders: frozenset[str]
+
+
+@lru_cache(maxsize=8)
+def _shared(protected: frozenset[str]) -> _Shared:
+    files = frozenset(map(path_key, protected))
+    return _Shared(files, frozenset(parent for file in files for parent in _parents(file)))
+
+
+def _parents(path: str) -> list[str]:
+    return [path[:at] for at, character in enumerate(path) if character == "/"]
+
+
+def _shared_problem(key: str, shared: _Shared) -> str | None:
+    if key == "claude.md" or key.endswith("/claude.md"):
+        return "is CLAUDE.md, which nobody writes"
+    if key in shared.files:
+        return "is a shared file, which only the orchestrator writes"
+    if key in shared.folders or not shared.files.isdisjoint(_parents(key)):
+        return "collides with the folder or name of a shared file"
+    return None
+
+
+def template_problem(template: str) -> str | None:
+    """Why a text can't be an output template; `None`: it can."""
+    unknown = next((name for name in _PLACEHOLDER.findall(template) if name not in PLACEHOLDERS), None)
+    if unknown is not None:
+        known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+        return f"{{{unknown}}} is unknown; there are {known}"
+    if not _PLACEHOLDER.search(template):
+        return "it names the same file for every item"
+    return path_problem(_PLACEHOLDER.sub("x", template))
+
+
+def expand(template: str, values: Mapping[str, str]) -> str:
+    """The template with its placeholders filled; a part of the path that ends up empty is dropped."""
+    parts = (_PLACEHOLDER.sub(lambda m: values.get(m[1], m[0]), part) for part in template.split("/"))
+    filled = ((part, raw) for part, raw in zip(parts, template.split("/"), strict=True))
+    kept = (part for part, raw in filled if part.strip() or not _PLACEHOLDER.search(raw))
+    return unicodedata.normalize("NFC", "/".join(kept))
+
+
+def collisions(paths: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Pairs of indexes of paths that can't both be files: later and earlier, at most one pair for each path."""
+    seen: dict[str, int] = {}
+    folders: dict[str, int] = {}
+    for index, path in enumerate(paths):
+        key = path_key(path)
+        parents = _parents(key)
+        earlier = (seen.get(key), folders.get(key), *(seen.get(parent) for parent in parents))
+        other = next((found for found in earlier if found is not None), None)
+        if other is not None:
+            yield index, other
+        seen.setdefault(key, index)
+        for parent in parents:
+            folders.setdefault(parent, index)

@@ -1,0 +1,37 @@
+"""`parse_plan`: the bytes of a task.md → a `Plan`, with everything that is wrong with it.
+
+The way of the text: bytes → `source` → `blocks` (what is where) → `sections` (what is work) → `scopes` (whose
+hint is what) → `criteria` and `groups` → Plan. Never raises, whatever the bytes are; a plan with errors still
+has everything that could be read, so that all errors are reported at once.
+"""
+
+from dataclasses import replace
+
+from gitbatch.plan.blocks import locate
+from gitbatch.plan.criteria import read_criteria
+from gitbatch.plan.findings import Findings
+from gitbatch.plan.groups import read_groups
+from gitbatch.plan.lookalikes import report_lookalikes
+from gitbatch.plan.model import Hints, Plan, PlanOptions
+from gitbatch.plan.outputs import control_paths
+from gitbatch.plan.scopes import find_scopes
+from gitbatch.plan.sections import find_layout
+from gitbatch.plan.source import read
+
+
+def parse_plan(source: bytes, path: str, options: PlanOptions) -> Plan:
+    """The plan that a task.md holds. `path`: the file's name in the repository, which no item may write."""
+    text, problems = read(source)
+    if problems:
+        return Plan(path, (), (), Hints(), problems)
+    findings = Findings(text)
+    blocks = locate(text, findings)
+    if findings.in_order():
+        return Plan(path, (), (), Hints(), findings.in_order())
+    layout = find_layout(blocks, options, findings)
+    report_lookalikes(blocks, layout, findings)
+    criteria = read_criteria(layout.criteria, findings)
+    scopes = find_scopes(blocks, layout, findings)
+    protected = options.protected | control_paths(options.folder) | {path}
+    groups = read_groups(layout, scopes, len(criteria), replace(options, protected=protected), findings)
+    return Plan(path, groups, criteria, scopes.plan.hints, findings.in_order())

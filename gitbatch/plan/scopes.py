@@ -1,0 +1,91 @@
+"""Whom each hint acts on: decided by its place alone.
+
+In an item: that item. Below a group's heading and above its first item: the group. Below the work section's
+heading and above its first group: the plan. Anywhere else it has no owner, and that is said.
+"""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from gitbatch.plan.blocks import Blocks, Comment
+from gitbatch.plan.findings import Findings
+from gitbatch.plan.hints import Hint, Name, Settings, read_hint, settle
+from gitbatch.plan.sections import Layout
+
+_NOT_FOR_GROUPS = frozenset({Name.OUTPUT})
+_NOT_FOR_PLANS = frozenset({Name.OUTPUT, Name.AFTER})
+
+
+@dataclass(frozen=True, slots=True)
+class Scopes:
+    """The settings of the plan, and those of its groups and items in the order of the layout."""
+
+    plan: Settings
+    groups: tuple[Settings, ...]
+    items: tuple[tuple[Settings, ...], ...]
+
+
+def find_scopes(blocks: Blocks, layout: Layout, findings: Findings) -> Scopes:
+    """The hints of a plan with their owners. Reports hints that have none."""
+    plan: list[Hint] = []
+    groups: list[list[Hint]] = [[] for _ in layout.groups]
+    items: dict[int, list[Hint]] = {item.root: [] for group in layout.groups for item in group.items}
+    for comment in blocks.comments:
+        hint = _read(comment, layout, findings)
+        if not hint:
+            continue
+        owner = _owner(comment, blocks, layout)
+        if owner is None or hint.name in owner.forbidden:
+            _report_ownerless(hint, owner, findings)
+        elif owner.root is not None:
+            items[owner.root].append(hint)
+        else:
+            (plan if owner.group is None else groups[owner.group]).append(hint)
+    return Scopes(
+        settle(plan, findings),
+        tuple(settle(hints, findings) for hints in groups),
+        tuple(tuple(settle(items[item.root], findings) for item in group.items) for group in layout.groups),
+    )
+
+
+def _read(comment: Comment, layout: Layout, findings: Findings) -> Hint | None:
+    if comment.is_closed:
+        return read_hint(comment, findings, is_ours=layout.is_work(comment.span.start))
+    advice = "write “-->” where it ends; as it is, it hides everything below it"
+    findings.error("GB301", comment.span, "the comment is never closed", advice)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    """Whom a hint acts on: the item with this box, else the group with this index, else the plan."""
+
+    root: int | None
+    group: int | None
+    forbidden: frozenset[Name]
+
+
+def _owner(comment: Comment, blocks: Blocks, layout: Layout) -> _Owner | None:
+    at = comment.span.start
+    if comment.is_quoted or not layout.is_work(at):
+        return None
+    index = bisect_right(layout.groups, at, key=lambda group: group.heading.start) - 1
+    if comment.box is not None:
+        root = blocks.boxes[comment.box].root
+        return _Owner(root, index, frozenset()) if index >= 0 else None
+    if index < 0:
+        return _Owner(None, None, _NOT_FOR_PLANS)
+    items = layout.groups[index].items
+    return _Owner(None, index, _NOT_FOR_GROUPS) if not items or at < items[0].inner else None
+
+
+def _report_ownerless(hint: Hint, owner: _Owner | None, findings: Findings) -> None:
+    if owner:
+        message = f"{hint.name.value} can't be said of a whole {'plan' if owner.group is None else 'group'}"
+    else:
+        message = f"the hint {hint.name.value} has no owner here, and no effect"
+    advice = (
+        "put it into an item's text or indent it below the item; "
+        "for a group, put it between its heading and its first item"
+    )
+    findings.warning("GB303", hint.span, message, advice)

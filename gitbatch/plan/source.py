@@ -1,0 +1,157 @@
+r"""The bytes of a Markdown file, as text whose every character knows its byte offset, line and column.
+
+Invariant: lines end at `\n`, `\r\n` or `\r` and nowhere else (`str.splitlines` knows eight more), so a line
+here is a line for Markdown, for git and for an editor. A byte order mark is no part of the text.
+The limits keep every later stage fast: what is quadratic in a line or in the file stays bounded.
+Not for meaning: this module knows nothing of headings or boxes.
+"""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
+
+from gitbatch.plan.model import Diagnostic, Severity
+
+MAX_FILE = 2 * 1024 * 1024
+"""Bytes in a file."""
+MAX_LINE = 8 * 1024
+"""Bytes in a line."""
+
+_BOM = b"\xef\xbb\xbf"
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_NEWLINE = re.compile(r"\r\n|\n|\r")
+_NEWLINE_BYTES = re.compile(rb"\r\n|\n|\r")
+_PLANE_ENDS = "".join(chr(plane * 0x10000 + low) for plane in range(17) for low in (0xFFFE, 0xFFFF))
+_NONCHARACTER = re.compile(f"[\ufdd0-\ufdef{_PLANE_ENDS}]")
+_YAML_KEY = re.compile(r"[\"']?[\w.-]+[\"']?\s*:")
+
+
+class Span(NamedTuple):
+    """A stretch of text, in characters."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A text and where its lines are. Offsets are characters of `text`; lines count from 0 here."""
+
+    text: str
+    starts: tuple[int, ...]
+    """Where each line begins."""
+    ends: tuple[int, ...]
+    """Where each line ends, before its line break."""
+    byte_starts: tuple[int, ...]
+    """Where each line begins in the file."""
+    front_matter: int
+    """How many lines at the top are YAML front matter."""
+
+    def line(self, offset: int) -> int:
+        """The line that holds a character."""
+        return bisect_right(self.starts, offset) - 1
+
+    def byte(self, offset: int) -> int:
+        """The offset in the file of a character."""
+        line = self.line(offset)
+        return self.byte_starts[line] + len(self.text[self.starts[line] : offset].encode())
+
+    def raw_line(self, line: int) -> str:
+        """A line without its line break."""
+        return self.text[self.starts[line] : self.ends[line]]
+
+    def lines(self) -> Iterator[str]:
+        """All lines, without their line breaks."""
+        return (self.text[start:end] for start, end in zip(self.starts, self.ends, strict=True))
+
+    def diagnostic(self, code: str, severity: Severity, span: Span, message: str, advice: str) -> Diagnostic:
+        """Something to say about a stretch of this text."""
+        line = self.line(span.start)
+        return Diagnostic(
+            code=code,
+            severity=severity,
+            message=message,
+            help=advice,
+            start=self.byte(span.start),
+            end=self.byte(span.end),
+            line=line + 1,
+            column=span.start - self.starts[line] + 1,
+        )
+
+
+def read(data: bytes) -> tuple[Source, tuple[Diagnostic, ...]]:
+    """A file's text, and why it can't be used: with a diagnostic, only the positions in it are good."""
+    if len(data) > MAX_FILE:
+        advice = "split the plan: each phase has its own task.md"
+        empty = _source("", b"", 0)
+        return empty, (
+            _refused(empty, "GB002", Span(0, 0), f"the file is larger than {MAX_FILE:,} bytes", advice),
+        )
+    body = data.removeprefix(_BOM)
+    shift = len(data) - len(body)
+    try:
+        source = _source(body.decode(), body, shift)
+    except UnicodeDecodeError as error:
+        before = body[: error.start]
+        source = _source(before.decode(), before, shift)
+        return source, (_undecodable(source, data, body[error.start]),)
+    return source, (*_long_lines(source, body, shift), *_forbidden(source))
+
+
+def _source(text: str, body: bytes, shift: int) -> Source:
+    breaks = [match.span() for match in _NEWLINE.finditer(text)]
+    starts = (0, *(end for _, end in breaks))
+    ends = (*(start for start, _ in breaks), len(text))
+    byte_starts = tuple(chain((shift,), (match.end() + shift for match in _NEWLINE_BYTES.finditer(body))))
+    return Source(text, starts, ends, byte_starts, _front_matter(text, starts, ends))
+
+
+def _front_matter(text: str, starts: tuple[int, ...], ends: tuple[int, ...]) -> int:
+    """The number of lines that YAML front matter takes; 0 where `---` is only a rule."""
+    lines = (text[start:end].rstrip() for start, end in zip(starts, ends, strict=True))
+    if next(lines) != "---":
+        return 0
+    is_yaml = False
+    for number, line in enumerate(lines, 2):
+        if line in {"---", "..."}:
+            return number
+        if not is_yaml and line and not line.startswith("#"):
+            if not _YAML_KEY.match(line):
+                return 0
+            is_yaml = True
+    return 0
+
+
+def _refused(source: Source, code: str, span: Span, message: str, advice: str) -> Diagnostic:
+    return source.diagnostic(code, Severity.ERROR, span, message, advice)
+
+
+def _undecodable(source: Source, data: bytes, byte: int) -> Diagnostic:
+    end = len(source.text)
+    what = "the file is UTF-16" if data.startswith(_UTF16) else f"byte 0x{byte:02x} is not UTF-8"
+    return _refused(source, "GB001", Span(end, end), what, "save the file as UTF-8")
+
+
+def _long_lines(source: Source, body: bytes, shift: int) -> Iterator[Diagnostic]:
+    following = (*source.byte_starts[1:], len(body) + shift)
+    for line, (start, end) in enumerate(zip(source.byte_starts, following, strict=True)):
+        if end - start > MAX_LINE + 2 or len(source.raw_line(line).encode()) > MAX_LINE:
+            span = Span(source.starts[line], source.ends[line])
+            yield _refused(
+                source, "GB002", span, f"the line is longer than {MAX_LINE:,} bytes", "break the line"
+            )
+
+
+def _forbidden(source: Source) -> Iterator[Diagnostic]:
+    nul = source.text.find("\0")
+    if nul >= 0:
+        yield _refused(
+            source, "GB001", Span(nul, nul + 1), "a NUL character in a text file", "remove the character"
+        )
+    found = _NONCHARACTER.search(source.text)
+    if found:
+        message = f"U+{ord(found[0]):04X} is no character (Unicode keeps it for internal use)"
+        yield _refused(source, "GB003", Span(*found.span()), message, "remove the character")

@@ -1,0 +1,92 @@
+"""Ticking boxes: the only change that gitbatch makes to a task.md, one byte per box.
+
+The user may have edited the file since the plan was read, so nothing is trusted but the bytes as they are now:
+a box is ticked where its line still stands, else where its line stands open exactly once, else not at all.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from gitbatch.plan.model import Mark, Plan, PlanOptions
+from gitbatch.plan.parse import parse_plan
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """A task.md with its new ticks, and what became of each mark."""
+
+    source: bytes
+    ticked: tuple[Mark, ...]
+    already: tuple[Mark, ...]
+    """Boxes that somebody ticked before."""
+    refused: tuple[Mark, ...]
+    """Boxes that can't be told for sure: the line is gone, or is there more than once."""
+
+
+class _Fate(Enum):
+    TICKED = "ticked"
+    ALREADY = "already"
+    REFUSED = "refused"
+
+
+def tick(source: bytes, marks: Sequence[Mark], options: PlanOptions) -> Ticked:
+    """Tick items and criteria. `marks`: as `parse_plan` gave them for this or an earlier version of the file."""
+    plan = parse_plan(source, "", options)
+    places = _find(tuple(dict.fromkeys(marks)), _boxes(plan))
+    ticked = bytearray(source)
+    fates: list[tuple[Mark, _Fate]] = []
+    for mark, place in places:
+        if place is None:
+            fates.append((mark, _Fate.REFUSED))
+        elif source[place.offset : place.offset + 1] == b" ":
+            ticked[place.offset] = ord("x")
+            fates.append((mark, _Fate.TICKED))
+        else:
+            fates.append((mark, _Fate.ALREADY))
+    sorted_out = (tuple(mark for mark, fate in fates if fate is wanted) for wanted in _Fate)
+    return Ticked(bytes(ticked), *sorted_out)
+
+
+def _boxes(plan: Plan) -> list[Mark]:
+    return [*(item.mark for item in plan.items), *(criterion.mark for criterion in plan.criteria)]
+
+
+def _find(marks: Sequence[Mark], boxes: Sequence[Mark]) -> list[tuple[Mark, Mark | None]]:
+    """For each mark the box that it means today, if that is certain. No box is found for two marks."""
+    by_offset = {box.offset: box for box in boxes}
+    still = {mark for mark in marks if mark.offset in by_offset and _same(by_offset[mark.offset], mark)}
+    moved = _unclaimed(boxes, {mark.offset for mark in still})
+    asking = Counter(_as_open(mark.line) for mark in marks if mark not in still)
+    return [
+        (mark, by_offset[mark.offset] if mark in still else _moved(mark, moved, asking)) for mark in marks
+    ]
+
+
+def _unclaimed(boxes: Iterable[Mark], claimed: set[int]) -> dict[bytes, list[Mark]]:
+    """The boxes that no mark was found at, by their lines."""
+    moved: dict[bytes, list[Mark]] = {}
+    for box in boxes:
+        if box.offset not in claimed:
+            moved.setdefault(_as_open(box.line), []).append(box)
+    return moved
+
+
+def _moved(mark: Mark, moved: dict[bytes, list[Mark]], asking: Counter[bytes]) -> Mark | None:
+    line = _as_open(mark.line)
+    same = moved.get(line, [])
+    is_open = [box for box in same if box.line == line]
+    if asking[line] > 1 or len(is_open) > 1 or not same:
+        return None
+    return is_open[0] if is_open else same[0]
+
+
+def _same(left: Mark, right: Mark) -> bool:
+    return _as_open(left.line) == _as_open(right.line)
+
+
+def _as_open(line: bytes) -> bytes:
+    """A line with its box open: the box is the first bracket in it."""
+    box = line.find(b"[") + 1
+    return b"%s %s" % (line[:box], line[box + 1 :]) if box else line

@@ -1,0 +1,103 @@
+"""Titles: when two of them are the same, when one was probably meant, and what a file name makes of them.
+
+A title is matched exactly or not at all; what is only near is suggested to the user and never taken.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from gitbatch.plan.spelling import distance
+
+MAX_SLUG = 40
+"""Characters in a slug."""
+
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
+_EMPHASIS = str.maketrans("", "", "*_`~")
+_NUMBER = re.compile(r"\d+\ufe0f?\u20e3|\d+(?:\.\d+)*(?:[.):]|(?=\s))")
+_SYMBOLS = frozenset({"So", "Sk", "Mn", "Me", "Cf"})
+_UMLAUTS = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "ø": "oe", "å": "a", "ł": "l"}
+)
+_NO_SLUG = re.compile(r"[^a-z0-9]+")
+
+
+def normalise(title: str) -> str:
+    """A title as it is compared: without case, emphasis, comments, a leading number or emoji, a trailing `:` or `( … )`."""
+    bare = _COMMENT.sub(" ", title).translate(_EMPHASIS)
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", bare).casefold())
+    return " ".join(_without_tail(_without_lead(folded)).split())
+
+
+def _without_lead(title: str) -> str:
+    start, length = 0, len(title)
+    while start < length:
+        number = _NUMBER.match(title, start)
+        if number:
+            start = number.end()
+        elif title[start].isspace() or unicodedata.category(title[start]) in _SYMBOLS:
+            start += 1
+        else:
+            break
+    return title[start:]
+
+
+def _without_tail(title: str) -> str:
+    end = len(title)
+    while end > 0:
+        last = title[end - 1]
+        if last == ")":
+            opened = title.rfind("(", 0, end)
+            if opened < 0 or ")" in title[opened : end - 1]:
+                break
+            end = opened
+        elif last == ":" or last.isspace():
+            end -= 1
+        else:
+            break
+    return title[:end]
+
+
+def matches(title: str, synonyms: Iterable[str]) -> bool:
+    """Whether a title is one of the synonyms."""
+    return normalise(title) in {normalise(synonym) for synonym in synonyms}
+
+
+def suggestion(title: str, synonyms: Iterable[str]) -> str | None:
+    """The synonym that a title which matches none was probably meant to be: it holds one, or is a typing error away."""
+    words = normalise(title)
+    for synonym in synonyms:
+        known = normalise(synonym)
+        if not known or words == known:
+            continue
+        if re.search(rf"(?<!\w){re.escape(known)}(?!\w)", words) or _is_typo(words, known):
+            return synonym
+    return None
+
+
+def _is_typo(words: str, known: str) -> bool:
+    limit = 2 if len(known) >= 8 else 1 if len(known) >= 5 else 0
+    return abs(len(words) - len(known)) <= limit and distance(words, known) <= limit
+
+
+def slugify(text: str) -> str:
+    """A text as part of a file name: `a-z0-9-`, at most 40 characters, never empty, the same on every machine."""
+    visible = _LINK.sub(r"\1", _COMMENT.sub(" ", text))
+    composed = unicodedata.normalize("NFC", visible).casefold().translate(_UMLAUTS)
+    ascii_only = unicodedata.normalize("NFKD", composed).encode("ascii", "ignore").decode()
+    slug = _NO_SLUG.sub("-", ascii_only).strip("-")
+    if slug:
+        return _cut(slug)
+    if not visible.strip():
+        return "untitled"
+    # A title in a script that ASCII can't spell: different titles still get different names.
+    return f"x-{hashlib.sha256(visible.strip().encode()).hexdigest()[:8]}"
+
+
+def _cut(slug: str) -> str:
+    if len(slug) <= MAX_SLUG:
+        return slug
+    head, _, _ = slug[: MAX_SLUG + 1].rpartition("-")
+    return head or slug[:MAX_SLUG]
