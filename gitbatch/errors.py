@@ -3,8 +3,8 @@
     GitbatchError            1   an expected error: one line what happened, one line what to do
     ├── UsageError           2   an option is missing or makes no sense
     ├── PlanError            2   the plan or the project's files say something that can't be run
-    ├── PausedError          3   a person is needed and nobody is there to ask
     ├── BusyError           75   someone else is at work here: try again later
+    ├── DeclinedError      130   the user was asked and wanted nothing
     └── GitError             1   a git command that must succeed did not
 
 A failed item is no exception: it is an `Outcome` (see `batch/model.py`).
@@ -22,6 +22,7 @@ class ExitCode(IntEnum):
     PAUSED = 3
     BUG = 4
     TRY_AGAIN = 75
+    HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
 
@@ -49,10 +50,10 @@ class PlanError(GitbatchError):
     code = ExitCode.USAGE
 
 
-class PausedError(GitbatchError):
-    """The batch waits for a person."""
+class DeclinedError(GitbatchError):
+    """The user was asked and wanted nothing."""
 
-    code = ExitCode.PAUSED
+    code = ExitCode.INTERRUPTED
 
 
 class BusyError(GitbatchError):

@@ -116,14 +116,20 @@ def encode_event(event: Event) -> str:
 
 
 class EventStream:
-    """Hands each event, with its time, to every listener, in order."""
+    """Hands each event, with its time, to every listener, in order.
+
+    A listener that can't write any more (a closed terminal, a full disk) is dropped: it must not stop the run.
+    """
 
     def __init__(self, clock: Callable[[], float], listeners: tuple[Listener, ...]) -> None:
         self._clock = clock
-        self._listeners = listeners
+        self._listeners = list(listeners)
 
     def __call__(self, event: Event) -> None:
         """Send an event."""
         stamped = msgspec.structs.replace(event, at=round(self._clock(), 3))
-        for listener in self._listeners:
-            listener(stamped)
+        for listener in tuple(self._listeners):
+            try:
+                listener(stamped)
+            except OSError:
+                self._listeners.remove(listener)

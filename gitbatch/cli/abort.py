@@ -9,7 +9,7 @@ def abort(directory: Directory = HERE) -> None:
     """End the unfinished batch; finished items that were not merged are kept under refs/gitbatch/."""
     from gitbatch.batch.record import abort_batch, unfinished_batch
     from gitbatch.batch.scene import read_config
-    from gitbatch.cli.common import opened, workshop_of
+    from gitbatch.cli.common import opened, workshops_of
     from gitbatch.errors import GitbatchError
     from gitbatch.repo.lock import repository_lock
 
@@ -18,7 +18,7 @@ def abort(directory: Directory = HERE) -> None:
         if batch is None:
             raise GitbatchError("there is no unfinished batch", "gitbatch status shows the last one")
         last = repo.refs.read(batch.record.target) or batch.base
-        rescued = abort_batch(repo, batch, workshop_of(repo, batch, read_config(repo, last)), last)
+        rescued = abort_batch(repo, batch, workshops_of(repo, read_config(repo, last)) / batch.id, last)
         typer.echo(f"batch {batch.id} is ended")
         for ref in rescued:
             typer.echo(f"  kept: {ref}   (git show {ref})")

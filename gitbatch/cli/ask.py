@@ -8,7 +8,7 @@ import questionary
 
 from gitbatch.batch.model import CheckpointMode, Pace
 from gitbatch.batch.select import select_items
-from gitbatch.errors import GitbatchError, UsageError
+from gitbatch.errors import DeclinedError, UsageError
 
 if TYPE_CHECKING:
     from gitbatch.plan.model import Plan
@@ -66,7 +66,7 @@ def ask_mode(groups: int) -> CheckpointMode:
 def _answer(question: questionary.Question) -> str:
     answer = question.ask(kbi_msg="")
     if answer is None:
-        raise GitbatchError("nothing was started", "")
+        raise DeclinedError("nothing was started", "run it again when you know what you want")
     return answer  # type: ignore[no-any-return]  # questionary does not type its answers
 
 

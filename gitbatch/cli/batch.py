@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,8 +21,8 @@ from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.record import Batch, unfinished_batch
 from gitbatch.batch.scene import Scene, read_scene, require_runnable
 from gitbatch.batch.select import select_items
-from gitbatch.batch.start import Choice, begin_batch, find_target, nothing_to_do, require_workshop
-from gitbatch.cli.common import HERE, make_console, opened, repository_path, workshop_of
+from gitbatch.batch.start import Choice, begin_batch, find_target, nothing_to_do
+from gitbatch.cli.common import HERE, make_console, opened, repository_path, workshops_of
 from gitbatch.errors import ExitCode, UsageError
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.repository import Repository
@@ -49,6 +50,14 @@ class Options:
     def can_ask(self) -> bool:
         """Whether somebody is there to answer."""
         return not self.no_input and not self.json and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+_ENDING_SIGNALS = {
+    signal.SIGINT: ExitCode.INTERRUPTED,
+    signal.SIGTERM: ExitCode.TERMINATED,
+    signal.SIGHUP: ExitCode.HUNG_UP,
+}
+"""Signals that end a run in good order: Ctrl-C, a system that shuts down, a terminal that is closed."""
 
 
 class View(Protocol):
@@ -99,6 +108,7 @@ def _begin(repo: Repository, options: Options, view: View) -> Batch | None:
     if not items:
         raise UsageError(f"--items {options.items} names no open item", "see gitbatch plan for what is open")
     mode = mode or _ask_mode(len({item.group for item in items}))
+    workshops_of(repo, scene.project.config)  # refuses a bad place before anything is started
     choice = Choice(items, mode, agent, options.jobs or scene.project.config.batch.jobs)
     return begin_batch(repo, target, scene, choice, time.time())
 
@@ -144,8 +154,7 @@ def _tell_ignored(options: Options, batch: Batch, view: View) -> None:
 
 def _run(repo: Repository, batch: Batch, options: Options, view: View, *, resumed: bool) -> ExitCode:
     scene = read_scene(repo, require_tip(repo, batch.record.target))
-    workshop = workshop_of(repo, batch, scene.project.config)
-    require_workshop(repo, workshop)
+    workshop = workshops_of(repo, scene.project.config) / batch.id
     git = GitThread()
     with open_log(repo.own_dir, batch.id) as log:
         run = Run(
@@ -162,7 +171,8 @@ def _run(repo: Repository, batch: Batch, options: Options, view: View, *, resume
             result = asyncio.run(_until_signal(run_batch(run, _pause(run, options, view), resumed=resumed)))
         finally:
             git.close()
-            view.close()
+            with suppress(OSError):
+                view.close()
     return _tell_end(result, options)
 
 
@@ -176,7 +186,7 @@ async def _until_signal(work: Coroutine[None, None, Result]) -> Result | signal.
         received.append(number)
         task.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _ENDING_SIGNALS:
         loop.add_signal_handler(number, stop, number)
     try:
         return await task
@@ -210,8 +220,9 @@ def _pause(run: Run, options: Options, view: View) -> Pause:
 def _tell_end(result: Result | signal.Signals, options: Options) -> ExitCode:
     go_on = f"go on with: gitbatch run{'' if options.directory == HERE else f' -C {options.directory}'}"
     if isinstance(result, signal.Signals):
-        typer.echo(f"gitbatch: interrupted; every finished item is in git. {go_on}", err=True)
-        return ExitCode.INTERRUPTED if result == signal.SIGINT else ExitCode.TERMINATED
+        with suppress(OSError):  # the terminal may be gone
+            typer.echo(f"gitbatch: interrupted; every finished item is in git. {go_on}", err=True)
+        return _ENDING_SIGNALS[result]
     if result.ending is Ending.PAUSED:
         typer.echo(f"gitbatch: paused. {go_on}", err=True)
         return ExitCode.PAUSED

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from gitbatch.batch.record import Batch
     from gitbatch.project.config import Config
     from gitbatch.repo.repository import Repository
 
@@ -44,14 +43,22 @@ def make_console() -> "Console":
     return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 120)
 
 
-def workshop_of(repo: "Repository", batch: "Batch", config: "Config") -> Path:
-    """The folder for the worktrees of a batch: outside the checkout, and not where everybody may write."""
+def workshops_of(repo: "Repository", config: "Config") -> Path:
+    """The folder for the worktrees of a repository's batches: outside of it, and not where everybody may write.
+
+    Raises:
+        UsageError: the user named one that is inside the repository.
+    """
     from platformdirs import user_cache_path
+
+    from gitbatch.batch.start import require_workshop
 
     said = os.environ.get("GITBATCH_WORKTREES") or config.batch.worktrees
     place = Path(said).expanduser() if said else user_cache_path("gitbatch")
     mark = hashlib.sha256(os.fsencode(repo.common_dir)).hexdigest()[:8]
-    return repo.root.joinpath(place) / f"{repo.name}-{mark}" / batch.id
+    folder = repo.root.joinpath(place) / f"{repo.name}-{mark}"
+    require_workshop(repo, folder)
+    return folder
 
 
 def repository_path(repo: "Repository", directory: Path, path: Path | None) -> str | None:

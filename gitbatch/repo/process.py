@@ -10,10 +10,11 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitbatch.errors import GitbatchError, GitError
+
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # without git, importing it raises; we say it ourselves
 from git import Git as GitPython
 from git.exc import GitCommandNotFound
-
-from gitbatch.errors import GitbatchError, GitError
 
 ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",

@@ -1,0 +1,154 @@
+"""Interrupted anywhere, started again: finished items are kept, the rest runs, nothing is there twice."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import Place
+from history import assert_tidy, audit, ticked
+
+ARGUMENTS = ("run", "--items", "all", "--checkpoint", "at-end")
+
+
+def start(place: Place, until: str) -> "subprocess.Popen[str]":
+    """Start a run and wait until it has said something."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gitbatch", *ARGUMENTS],
+        cwd=place.root,
+        env=place.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if until in line:
+            return process
+    raise AssertionError(f"{until} was never said")
+
+
+def agents_below(place: Place) -> list[int]:
+    """The processes that work below the test's home."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and (entry / "cwd").readlink().is_relative_to(place.home):
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def kill(process: "subprocess.Popen[str]", place: Place) -> None:
+    """End a run as a power cut does: without a word, agents and all."""
+    process.kill()
+    for pid in agents_below(place):
+        os.kill(pid, signal.SIGKILL)
+    process.communicate()
+
+
+def go_on(place: Place) -> str:
+    place.edit("task.md", " do: hang", "")
+    place.commit("No more hanging")
+    return place.gitbatch("run", code=0).stdout
+
+
+@pytest.fixture
+def hanging(three: Place) -> Place:
+    three.edit("task.md", "Write d →", "Write d do: hang →")
+    three.commit()
+    return three
+
+
+@pytest.mark.rule("F4")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_in_good_order(hanging: Place, number: signal.Signals) -> None:
+    process = start(hanging, "succeeded T103")
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert "interrupted; every finished item is in git" in said
+    assert agents_below(hanging) == []
+    assert hanging.git("worktree", "list", "--porcelain").count("worktree ") == 1
+    told = go_on(hanging)
+    assert "goes on after 0 of 3 groups" in told
+    assert "1 to run, 3 done before" in told
+    assert len(audit(hanging).items) == 12
+    assert_tidy(hanging)
+
+
+@pytest.mark.rule("F4")
+def test_a_kill_loses_nothing(hanging: Place) -> None:
+    process = start(hanging, "succeeded T103")
+    kill(process, hanging)
+    said = hanging.gitbatch("status", code=0).stdout
+    assert said.count("done, not merged yet") == 3
+    assert "1 to run, 3 done before" in go_on(hanging)
+    story = audit(hanging)
+    assert (len(story.items), len(story.checkpoints)) == (12, 3)
+    assert len(ticked(hanging)) == 12
+    assert_tidy(hanging)
+    before = hanging.state()
+    hanging.gitbatch(*ARGUMENTS, code=0)
+    assert hanging.state() == before
+
+
+def test_a_killed_batch_can_be_aborted_and_what_was_done_is_kept(hanging: Place) -> None:
+    process = start(hanging, "succeeded T103")
+    kill(process, hanging)
+    said = hanging.gitbatch("abort", code=0).stdout
+    assert said.count("/rescue/1-t10") == 6, "each is named, with the command that shows it"
+    rescued = hanging.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/rescue/*").splitlines()
+    assert [ref.rpartition("/")[2] for ref in rescued] == ["1-t101", "1-t102", "1-t103"]
+    assert "# out/letters/a.md" in hanging.git("show", f"{rescued[0]}:out/letters/a.md")
+    assert_tidy(hanging)
+
+
+def test_a_checkout_that_was_not_followed_is_followed_at_the_next_start(three: Place) -> None:
+    three.gitbatch("run", "--items", "all", "--checkpoint", "after-each", code=3)
+    three.git("read-tree", "HEAD~2")
+    for path in ("task.md", "status.md", "inventory.md"):
+        three.write(path, three.git("show", f"HEAD~2:{path}") + "\n")
+    for path in ("out/letters/a.md", "decisions-log.md"):
+        (three.root / path).unlink()
+    three.gitbatch("run", code=3)
+    assert three.git("status", "--porcelain") == ""
+
+
+def test_a_forged_item_branch_is_not_taken_for_done(hanging: Place) -> None:
+    process = start(hanging, "succeeded T103")
+    kill(process, hanging)
+    (branch,) = hanging.git(
+        "for-each-ref", "--format=%(refname)", "refs/heads/gitbatch/*/1-t104"
+    ).splitlines()
+    (other,) = hanging.git("for-each-ref", "--format=%(refname)", "refs/heads/gitbatch/*/1-t101").splitlines()
+    message = hanging.git("log", "-1", "--format=%B", other).replace("letters/a.md", "letters/d.md")
+    blob = hanging.git("rev-parse", "HEAD:task.md")
+    hanging.git("read-tree", "HEAD")
+    hanging.git("update-index", "--add", "--cacheinfo", f"100644,{blob},out/letters/d.md")
+    hanging.git("update-index", "--add", "--cacheinfo", f"100644,{blob},sneaked.md")
+    forged = hanging.git("commit-tree", hanging.git("write-tree"), "-p", "HEAD", "-m", message)
+    hanging.git("read-tree", "HEAD")
+    hanging.git("update-ref", branch, forged)
+    assert "1 to run, 3 done before" in go_on(hanging)
+    assert "sneaked.md" not in hanging.git("ls-tree", "-r", "--name-only", "HEAD")
+
+
+def test_a_branch_that_is_gone_is_said(three: Place) -> None:
+    three.git("branch", "work")
+    three.gitbatch("run", "--items", "all", "--checkpoint", "after-each", "--branch", "work", code=3)
+    three.git("branch", "-D", "work")
+    assert "branch work, which the batch runs on, is gone" in three.gitbatch("run", code=1).stderr
+    three.gitbatch("abort", code=0)
+
+
+def test_an_item_that_left_the_plan_is_said_and_not_guessed(three: Place) -> None:
+    three.gitbatch("run", "--items", "all", "--checkpoint", "after-each", code=3)
+    text = three.read("task.md")
+    three.write("task.md", "".join(line for line in text.splitlines(keepends=True) if "T204" not in line))
+    three.commit()
+    said = three.gitbatch("run", code=3).stdout
+    assert "cancelled  T204  it is no longer in task.md" in said

@@ -1,0 +1,321 @@
+"""Bad input: one line what happened, one line what to do, the right exit code, and nothing changed."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import Place
+
+RUN = ("run", "--items", "all", "--checkpoint", "at-end")
+
+
+def refused(
+    place: Place, code: int, *words: str, arguments: tuple[str, ...] = RUN, **environment: str
+) -> None:
+    """The command must fail with a code, say the words, show no traceback and change nothing."""
+    before = place.state()
+    done = place.gitbatch(*arguments, code=code, **environment)
+    for word in words:
+        assert word in done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("gitbatch:")]
+    assert len(said) == 1, done.stderr
+    assert len(done.stderr.splitlines()) >= 2, "what to do is said too"
+    assert place.state() == before
+
+
+def test_not_a_repository(place: Place) -> None:
+    done = place.gitbatch(*RUN, "-C", str(place.home), code=1)
+    assert "is not in a git repository" in done.stderr
+    assert "-C DIR" in done.stderr
+
+
+def test_no_such_folder(three: Place) -> None:
+    refused(three, 1, "is not a folder", arguments=(*RUN, "-C", "nowhere"))
+
+
+def test_bare(three: Place, tmp_path: Path) -> None:
+    three.git("clone", "-q", "--bare", ".", str(tmp_path / "bare"))
+    done = three.gitbatch(*RUN, "-C", str(tmp_path / "bare"), code=1)
+    assert "bare repository" in done.stderr
+
+
+def test_unborn(place: Place) -> None:
+    refused(place, 1, "branch main has no commit yet", "git add task.md")
+    refused(place, 1, "no commit yet", arguments=("plan",))
+    refused(place, 1, "no commit yet", arguments=(*RUN, "--branch", "new"))
+
+
+def test_detached(three: Place) -> None:
+    three.git("checkout", "-q", "--detach")
+    refused(three, 1, "HEAD is detached", "--branch")
+
+
+@pytest.mark.parametrize(
+    ("command", "what"),
+    [
+        (("merge", "side"), "a merge"),
+        (("cherry-pick", "side"), "a cherry-pick"),
+        (("rebase", "side"), "a rebase"),
+    ],
+)
+def test_in_the_middle_of_something(three: Place, command: tuple[str, ...], what: str) -> None:
+    three.git("checkout", "-q", "-b", "side")
+    three.write("rules.md", "side\n")
+    three.commit()
+    three.git("checkout", "-q", "main")
+    three.write("rules.md", "main\n")
+    three.commit()
+    three.git(*command, check=False)
+    refused(three, 1, "HEAD is detached" if what == "a rebase" else f"{what} is under way")
+
+
+def test_git_too_old(three: Place, tmp_path: Path) -> None:
+    fake = tmp_path / "bin" / "git"
+    fake.parent.mkdir()
+    fake.write_text("#!/bin/sh\necho git version 2.30.1\n", encoding="utf-8")
+    fake.chmod(0o755)
+    refused(three, 1, "git 2.30 is too old", "2.38", PATH=str(fake.parent))
+
+
+def test_no_git(three: Place, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    done = three.gitbatch(*RUN, code=1, PATH=str(tmp_path / "bin"))
+    assert "git was not found" in done.stderr
+
+
+def test_nobody_knows_who(three: Place) -> None:
+    for name in [name for name in three.environment if name.startswith(("GIT_AUTHOR", "GIT_COMMITTER"))]:
+        del three.environment[name]
+    three.git("config", "user.useConfigOnly", "true")
+    refused(three, 1, "git does not know who you are", "user.name")
+
+
+def test_no_plan(place: Place) -> None:
+    place.write("README.md", "x")
+    place.commit()
+    refused(place, 2, "there is no task.md")
+
+
+@pytest.mark.rule("T3", "P2")
+def test_only_a_definition_of_done_is_a_hard_stop(three: Place) -> None:
+    three.write("task.md", "# Plan\n\n- [ ] All is good\n- [ ] All is written\n")
+    three.commit()
+    refused(three, 2, "GB10", "### ")
+
+
+def test_a_plan_with_errors_shows_them_all(three: Place) -> None:
+    three.edit("task.md", "Write b → DoD: #1", "Write b → DoD: #9")
+    three.edit("task.md", "Output: out/letters/d.md", "Output: ../d.md")
+    three.commit()
+    before = three.state()
+    done = three.gitbatch(*RUN, code=2)
+    assert "task.md:14:" in done.stderr
+    assert "GB214" in done.stderr
+    assert "GB222" in done.stderr
+    assert three.state() == before
+
+
+def test_two_items_with_one_output(three: Place) -> None:
+    three.edit("task.md", "out/letters/b.md\n", "out/letters/A.md\n")
+    three.commit()
+    done = three.gitbatch(*RUN, code=2)
+    assert "GB223" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("--agent", "nobody"), ()])
+def test_an_unknown_agent(three: Place, arguments: tuple[str, ...]) -> None:
+    if not arguments:
+        three.edit("task.md", "Write b →", "Write b → Agent: nobody →")
+        three.commit()
+    refused(three, 2, "nobody", "scripted", arguments=(*RUN, *arguments))
+
+
+def test_no_agent_at_all(three: Place) -> None:
+    three.write("gitbatch.toml", "")
+    three.commit()
+    refused(three, 2, "no agent is configured", "[agents.writer]")
+
+
+def dirty_plan(place: Place) -> None:
+    place.write("task.md", place.read("task.md") + "\nmore\n")
+
+
+def staged_status(place: Place) -> None:
+    place.write("status.md", "staged")
+    place.git("add", "status.md")
+
+
+def untracked_output(place: Place) -> None:
+    place.write("out/letters/c.md", "mine")
+
+
+def untracked_log(place: Place) -> None:
+    place.write("decisions-log.md", "mine")
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        (dirty_plan, "task.md"),
+        (staged_status, "status.md"),
+        (untracked_output, "out/letters/c.md"),
+        (untracked_log, "decisions-log.md"),
+    ],
+)
+def test_uncommitted_changes_in_what_gitbatch_writes(
+    three: Place, change: Callable[[Place], None], path: str
+) -> None:
+    change(three)
+    refused(three, 1, f"uncommitted changes in {path}", "commit or stash")
+
+
+def test_a_lock_held_by_another_run(three: Place) -> None:
+    three.edit("task.md", "Write a →", "Write a do: nap 5 →")
+    three.commit()
+    first = subprocess.Popen(
+        [sys.executable, "-m", "gitbatch", "run", "--items", "T101", "--checkpoint", "at-end"],
+        cwd=three.root,
+        env=three.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert first.stdout is not None
+    while "start     T101" not in first.stdout.readline():
+        pass
+    before = three.state()
+    done = three.gitbatch(*RUN, code=75)
+    assert f"another gitbatch is at work in repo (process {first.pid}, since " in done.stderr
+    three.gitbatch("abort", code=75)
+    assert three.state() == before
+    assert "0 of 1 groups" in three.gitbatch("status", code=0).stdout
+    first.communicate(timeout=60)
+    assert first.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--checkpoint", "sometimes", "--items", "all"), "is no checkpoint mode"),
+        (("--checkpoint", "after-batch:0", "--items", "all"), "is no checkpoint mode"),
+        (("--items", "T999", "--checkpoint", "at-end"), "no item is called 'T999'"),
+        (("--items", "group:7", "--checkpoint", "at-end"), "group:7 is not in the plan"),
+        (("--items", ",", "--checkpoint", "at-end"), "--items names nothing"),
+        ((*RUN[1:], "--branch", "a..b"), "can't be the name of a branch"),
+        (("../elsewhere.md", *RUN[1:]), "is outside the repository"),
+        (("docs/other.md", *RUN[1:]), "docs/other.md"),
+    ],
+)
+def test_options_that_make_no_sense(three: Place, arguments: tuple[str, ...], words: str) -> None:
+    refused(three, 2, words, arguments=("run", *arguments))
+
+
+def test_an_unknown_option_is_a_usage_error(three: Place) -> None:
+    assert "No such option" in three.gitbatch("run", "--nonsense", code=2).stderr
+
+
+def test_a_done_item_is_not_run_again(three: Place) -> None:
+    three.edit("task.md", "- [ ] T101", "- [x] T101")
+    three.commit()
+    refused(three, 2, "T101 is done", arguments=("run", "--items", "T101", "--checkpoint", "at-end"))
+
+
+@pytest.mark.rule("O2")
+def test_a_plan_of_another_phase(three: Place) -> None:
+    three.write("CLAUDE.md", "## Aktiver Scope\n\nPhase: one\n")
+    three.write("docs/phases/one/task.md", three.read("task.md"))
+    three.write("docs/phases/two/task.md", three.read("task.md"))
+    three.commit()
+    refused(
+        three,
+        2,
+        "docs/phases/two/task.md is not the plan of the active phase",
+        arguments=("run", "docs/phases/two/task.md", *RUN[1:]),
+    )
+
+
+@pytest.mark.rule("O5", "K4")
+def test_another_phase_in_the_middle_of_a_batch_is_a_hard_stop(three: Place) -> None:
+    three.write("CLAUDE.md", "## Aktiver Scope\n\nPhase: one\n")
+    for phase in ("one", "two"):
+        three.write(f"docs/phases/{phase}/task.md", three.read("task.md"))
+    three.commit()
+    three.gitbatch("run", "--items", "all", "--checkpoint", "after-each", code=3)
+    three.write("CLAUDE.md", "## Aktiver Scope\n\nPhase: two\n")
+    three.commit()
+    done = three.gitbatch("run", code=1)
+    assert "the active phase is now two; this batch belongs to one" in done.stdout
+    assert "- [x] T201" not in three.read("docs/phases/one/task.md")
+    assert "- [x]" not in three.read("docs/phases/two/task.md")
+
+
+def test_a_context_that_nothing_writes(three: Place) -> None:
+    three.edit("task.md", "(context: out/letters/a.md, out/letters/b.md)", "(context: nowhere.md)")
+    three.commit()
+    refused(three, 2, "T201 reads nowhere.md", "task.md:20")
+
+
+def test_a_context_whose_writer_was_not_chosen(three: Place) -> None:
+    refused(three, 2, "choose T101 too", arguments=("run", "--items", "T201", "--checkpoint", "at-end"))
+
+
+@pytest.mark.parametrize("kind", ["symlink", "file"])
+def test_an_output_below_something_that_is_no_folder(three: Place, kind: str) -> None:
+    if kind == "symlink":
+        (three.root / "out").symlink_to("tools")
+    else:
+        three.write("out", "a file")
+    three.commit()
+    refused(three, 2, "can't be written: out is a")
+
+
+def test_a_branch_called_gitbatch(three: Place) -> None:
+    three.git("branch", "gitbatch")
+    refused(three, 1, "there is a branch called gitbatch", "git branch -m")
+
+
+def test_a_branch_that_another_worktree_has(three: Place, tmp_path: Path) -> None:
+    three.git("worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
+    refused(three, 1, "branch side is checked out in", arguments=(*RUN, "--branch", "side"))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[batch]\njobs = 0\n", "$.batch.jobs"),
+        ("[batch]\njbos = 4\n", "jbos"),
+        ("[agents.a]\nkind = 'telepathy'\n", "telepathy"),
+        ("[agents.a]\nkind = 'command'\ncommand = 'a string'\n", "$.agents"),
+        ("[agents.a]\nkind = 'command'\ncommand = ['x']\ntimeout = 'soon'\n", "'soon' is no duration"),
+        ("this is not toml", "not valid TOML"),
+    ],
+)
+def test_a_configuration_that_makes_no_sense(three: Place, text: str, words: str) -> None:
+    three.write("gitbatch.toml", text)
+    three.commit()
+    refused(three, 2, words)
+
+
+def test_worktrees_inside_the_repository(three: Place) -> None:
+    refused(three, 2, "inside the repository", GITBATCH_WORKTREES=str(three.root / "trees"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
+def test_a_git_folder_that_can_not_be_written(three: Place) -> None:
+    (three.root / ".git").chmod(0o500)
+    done = three.gitbatch(*RUN, code=1)
+    (three.root / ".git").chmod(0o700)
+    assert "can't be written" in done.stderr
+
+
+def test_a_bug_leaves_a_trace(three: Place, tmp_path: Path) -> None:
+    broken = tmp_path / "sitecustomize.py"
+    broken.write_text("import gitbatch.batch.record as r\nr.all_batches = None\n", encoding="utf-8")
+    done = three.gitbatch("status", code=4, PYTHONPATH=str(tmp_path))
+    assert "Traceback" not in done.stderr
+    path = Path(done.stderr.split("The traceback is in ")[1].splitlines()[0])
+    assert "TypeError" in path.read_text(encoding="utf-8")
+    assert time.time() - path.stat().st_mtime < 60
