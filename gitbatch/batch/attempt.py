@@ -19,7 +19,7 @@ from gitbatch.batch.messages import item_message
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
 from gitbatch.batch.record import Batch
 from gitbatch.batch.scene import Scene
-from gitbatch.errors import GitError
+from gitbatch.errors import GitbatchError, GitError
 from gitbatch.plan.model import Group, WorkItem
 from gitbatch.project.config import seconds
 from gitbatch.project.context import ContextFile, manifest
@@ -101,9 +101,14 @@ def _make_worktree(run: Run, task: Task, place: Path, context: tuple[ContextFile
         folder = task.item.output.rpartition("/")[0]
         sparse = (*(file.path for file in context), f"{folder}/" if folder else task.item.output)
     branch = item_branch(run.batch.id, task.batch_item.slug)
-    made = add_worktree(
-        run.repo, path=place, branch=branch, base=task.scene.commit, output=task.item.output, sparse=sparse
-    )
+    output, base = task.item.output, task.scene.commit
+    try:
+        made = add_worktree(run.repo, path=place, branch=branch, base=base, output=output, sparse=sparse)
+    except OSError as error:
+        raise GitbatchError(
+            f"a worktree can't be made in {place.parent}: {error.strerror}",
+            "make room or the folder writable, or set GITBATCH_WORKTREES to another; then gitbatch run goes on",
+        ) from error
     guarded = tuple(path for path in task.scene.project.shared_files if (place / path).exists())
     return replace(made, guarded=guarded)
 

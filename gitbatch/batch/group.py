@@ -42,15 +42,24 @@ async def run_group(
         finally:
             over[batch_item.key].set()
 
-    async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(outcome_of(item)) for item in group.items]
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(outcome_of(item)) for item in group.items]
+    except ExceptionGroup as several:
+        raise _first(several) from several
     return tuple(task.result() for task in running)
+
+
+def _first(several: ExceptionGroup[Exception]) -> Exception:
+    """What stopped the group first; the others were stopped with it."""
+    error = several.exceptions[0]
+    return _first(error) if isinstance(error, ExceptionGroup) else error
 
 
 def _width(run: Run, scene: Scene, group: BatchGroup) -> int:
     """How many items of the group may run at the same time (rule F5)."""
-    plan_group = next((g for g in scene.plan.groups if g.title == group.title), None)
-    limits = [_limit(hints) for hints in (plan_group.hints if plan_group else Hints(), scene.plan.hints)]
+    found = next(filter(None, (scene.find(item.key) for item in group.items)), None)
+    limits = [_limit(hints) for hints in (found[0].hints if found else Hints(), scene.plan.hints)]
     said = next((limit for limit in limits if limit is not None), run.jobs)
     return min(run.jobs, said)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from gitbatch.errors import PlanError
 from gitbatch.plan.model import Group, Plan, PlanOptions, WorkItem
 from gitbatch.plan.parse import parse_plan
-from gitbatch.plan.render import render_diagnostic
+from gitbatch.plan.render import render_diagnostic, summary
 from gitbatch.project.config import CONFIG_FILE, Config, parse_config
 from gitbatch.project.control import Project, find_project
 from gitbatch.repo.repository import Repository
@@ -82,10 +82,14 @@ def require_runnable(scene: Scene) -> None:
     Raises:
         PlanError: it has errors; the message shows all of its diagnostics.
     """
-    errors = scene.plan.errors
-    if errors:
-        shown = "\n\n".join(
-            render_diagnostic(d, scene.source, scene.plan.path) for d in scene.plan.diagnostics
+    if scene.plan.errors:
+        counted = summary(scene.plan.diagnostics)
+        raise PlanError(
+            f"{render_diagnostics(scene)}\n\n{scene.plan.path}: {counted}",
+            "mend the plan, commit it and try again",
         )
-        count = f"{len(errors)} error{'s' * (len(errors) != 1)}"
-        raise PlanError(f"{shown}\n\n{scene.plan.path}: {count}", "mend the plan, commit it and try again")
+
+
+def render_diagnostics(scene: Scene) -> str:
+    """What there is to say about the plan, for people; empty if nothing."""
+    return "\n\n".join(render_diagnostic(d, scene.source, scene.plan.path) for d in scene.plan.diagnostics)

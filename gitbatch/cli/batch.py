@@ -22,7 +22,7 @@ from gitbatch.batch.record import Batch, unfinished_batch
 from gitbatch.batch.scene import Scene, read_scene, require_runnable
 from gitbatch.batch.select import select_items
 from gitbatch.batch.start import Choice, begin_batch, find_target, nothing_to_do
-from gitbatch.cli.common import HERE, make_console, opened, repository_path, workshops_of
+from gitbatch.cli.common import HERE, make_console, opened, repository_path, tell_warnings, workshops_of
 from gitbatch.errors import ExitCode, UsageError
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.repository import Repository
@@ -98,6 +98,7 @@ def _begin(repo: Repository, options: Options, view: View) -> Batch | None:
     target = find_target(repo, options.branch)
     scene = read_scene(repo, target.tip, repository_path(repo, options.directory, options.task_md))
     require_runnable(scene)
+    tell_warnings(scene)
     idle = nothing_to_do(scene)
     if idle:
         view(idle)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from gitbatch.batch.scene import Scene
     from gitbatch.project.config import Config
     from gitbatch.repo.repository import Repository
 
@@ -59,6 +60,14 @@ def workshops_of(repo: "Repository", config: "Config") -> Path:
     folder = repo.root.joinpath(place) / f"{repo.name}-{mark}"
     require_workshop(repo, folder)
     return folder
+
+
+def tell_warnings(scene: "Scene") -> None:
+    """Show what is suspicious in a plan that can be run."""
+    from gitbatch.batch.scene import render_diagnostics
+
+    if scene.plan.diagnostics:
+        typer.echo(render_diagnostics(scene) + "\n", err=True)
 
 
 def repository_path(repo: "Repository", directory: Path, path: Path | None) -> str | None:

@@ -21,12 +21,13 @@ def plan(
 
     from gitbatch.batch.scene import read_scene, require_runnable
     from gitbatch.batch.start import find_plan_commit
-    from gitbatch.cli.common import make_console, opened, repository_path
+    from gitbatch.cli.common import make_console, opened, repository_path, tell_warnings
     from gitbatch.view.overview import plan_state, render_plan
 
     with opened(directory) as repo:
         scene = read_scene(repo, find_plan_commit(repo, branch), repository_path(repo, directory, task_md))
         require_runnable(scene)
+        tell_warnings(scene)
         shown = plan_state(scene)
         if json:
             typer.echo(msgspec.json.encode(shown).decode())

@@ -303,6 +303,19 @@ def test_worktrees_inside_the_repository(three: Place) -> None:
     refused(three, 2, "inside the repository", GITBATCH_WORKTREES=str(three.root / "trees"))
 
 
+def test_a_place_for_worktrees_that_can_not_be_written(three: Place) -> None:
+    done = three.gitbatch(*RUN, code=1, GITBATCH_WORKTREES="/proc/nowhere")
+    assert "a worktree can't be made in /proc/nowhere" in done.stderr
+    three.gitbatch("run", code=0)
+
+
+def test_a_warning_is_shown_and_stops_nothing(three: Place) -> None:
+    three.edit("task.md", "- [ ] T102", "<!-- sequential -->\n- [ ] T102")
+    three.commit()
+    assert "GB303 warning" in three.gitbatch("plan", code=0).stderr
+    assert "GB303 warning" in three.gitbatch(*RUN, code=0).stderr
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
 def test_a_git_folder_that_can_not_be_written(three: Place) -> None:
     (three.root / ".git").chmod(0o500)
