@@ -28,14 +28,15 @@ class ExitCode(IntEnum):
 
 
 class GitbatchError(Exception):
-    """An expected error: what happened, and what to do about it."""
+    """An expected error: what happened, and what to do about it; `details` are shown before both."""
 
     code = ExitCode.FAILED
 
-    def __init__(self, message: str, advice: str = "") -> None:
+    def __init__(self, message: str, advice: str = "", details: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.advice = advice
+        self.details = details
 
 
 class UsageError(GitbatchError):

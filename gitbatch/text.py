@@ -18,20 +18,25 @@ _ESCAPES = re.compile(
     re.DOTALL,
 )
 _INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_BREAKS = str.maketrans(dict.fromkeys("\t\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029", " "))
+# What Unicode calls default ignorable although it is a letter or a mark: joiners, fillers, variation selectors.
+_IGNORABLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+_BREAKS = str.maketrans(dict.fromkeys("\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029", " "))
+_LONGEST_COMPOSED = 4
+"""The most characters that NFC makes one of."""
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>#|~&!]")
 _LEADING = re.compile(r"^(?:[-+=]|(\d+)(?=[.)]))")
 
 
 def plain(text: str, limit: int = LIMIT) -> str:
-    """One harmless line for terminals, logs and commit messages, at most `limit` characters."""
-    bounded = text[: limit * 20]  # no agent makes us normalise a gigabyte
-    flat = _ESCAPES.sub("", bounded).translate(_BREAKS)
-    # NFC may compose but never brings back a character of the classes dropped here.
-    visible = "".join(
-        c for c in unicodedata.normalize("NFC", flat) if unicodedata.category(c) not in _INVISIBLE
-    )
-    line = " ".join(visible.split())
+    """One harmless line for terminals, logs and commit messages, at most `limit` characters; idempotent."""
+    bounded = text[: limit * 20]  # no agent makes us clean a gigabyte
+    flat = _IGNORABLE.sub("", _ESCAPES.sub("", bounded).translate(_BREAKS))
+    visible = "".join(c for c in flat if unicodedata.category(c) not in _INVISIBLE)
+    # NFC comes last: what stood between a letter and its accent is gone, and it brings nothing back that was dropped.
+    # It is quadratic in a pile of accents, so it gets no more than what can end up in the line.
+    line = unicodedata.normalize("NFC", " ".join(visible.split())[: (limit + 1) * _LONGEST_COMPOSED])
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 

@@ -8,18 +8,20 @@ which ends with it.
 
 import asyncio
 import os
+import re
 import signal
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply, Stream
 from gitbatch.agents.reply import REPLY_BYTES, last_paragraph, make_reply, parse_reply
-from gitbatch.errors import PlanError
-from gitbatch.project.config import CommandAgent, seconds
+from gitbatch.project.config import CommandAgent
 from gitbatch.repo.nofollow import read_small, regular_file
+from gitbatch.repo.worktrees import remove_tree
 from gitbatch.text import plain
 
 PASSED = (
@@ -43,7 +45,10 @@ _POLL = 0.2
 _TAIL_LINES = 20
 _TAIL_BYTES = 64 * 1024
 _SHOWN_LINES = 10_000
+_LAST_CHUNKS = 16
+"""How much of the progress file is read when the program has ended, in pieces of `_TAIL_BYTES`."""
 _PIPE_PATIENCE = 1.0
+_PLACEHOLDER = re.compile(r"\{(?:output|item|prompt_file)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,35 +62,33 @@ class CommandRunner:
 
     async def run(self, assignment: Assignment, progress: Progress) -> Reply | Failure:
         """Run the program to its end; its last words are the details of a failure."""
-        files = _Files.prepare(assignment)
         try:
-            process = await asyncio.create_subprocess_exec(
+            files = _Files.prepare(assignment)
+            transport, watch = await asyncio.get_running_loop().subprocess_exec(
+                lambda: _Watch(progress, files.progress),
                 *self._argv(assignment, files),
                 cwd=assignment.worktree,
                 env=self._environment(assignment, files),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
                 start_new_session=True,
             )
         except OSError as error:
-            return Failure(f"the agent can't be started: {self.table.command[0]}: {error.strerror}")
-        watch = _Watch(process, progress, files.progress)
+            return Failure(plain(f"the agent can't be started: {error.filename}: {error.strerror}"))
         try:
-            status = await watch.until_end(assignment)
+            _feed(transport, assignment.prompt)
+            in_time = await watch.until_exit(assignment.timeout)
         finally:
-            await _end_group(process)
-        await watch.drain()
-        if status is None:
+            await _end(transport, watch)
+        status = transport.get_returncode()
+        if not in_time:
             return Failure(f"it took longer than {assignment.timeout:g} seconds", watch.last_errors())
-        if status != 0:
+        if status:
             how = f"ended by signal {-status}" if status < 0 else f"exit code {status}"
             return Failure(how, watch.last_errors())
         return _reply(files, watch)
 
     def _argv(self, assignment: Assignment, files: "_Files") -> list[str]:
         given = {"{output}": assignment.output, "{item}": assignment.item, "{prompt_file}": str(files.prompt)}
-        return [_filled(argument, given) for argument in self.table.command]
+        return [_PLACEHOLDER.sub(lambda match: given[match[0]], argument) for argument in self.table.command]
 
     def _environment(self, assignment: Assignment, files: "_Files") -> dict[str, str]:
         wanted = {*PASSED, *self.table.pass_env}
@@ -102,25 +105,6 @@ class CommandRunner:
         }
 
 
-def command_agent(name: str, table: CommandAgent, environment: Mapping[str, str]) -> CommandRunner:
-    """The agent of a configuration table.
-
-    Raises:
-        PlanError: its time-out is no duration.
-    """
-    if seconds(table.timeout) <= 0:
-        raise PlanError(
-            f"agent {name}: the time-out must be more than nothing", 'write it like timeout = "30m"'
-        )
-    return CommandRunner(name, table, environment)
-
-
-def _filled(argument: str, given: Mapping[str, str]) -> str:
-    for placeholder, value in given.items():
-        argument = argument.replace(placeholder, value)
-    return argument
-
-
 @dataclass(frozen=True, slots=True)
 class _Files:
     """The files that the agent and we hand each other, in the scratch folder."""
@@ -133,7 +117,9 @@ class _Files:
     @classmethod
     def prepare(cls, assignment: Assignment) -> "_Files":
         scratch = assignment.scratch
-        scratch.mkdir(parents=True, exist_ok=True)
+        # What an earlier attempt has left there could be a link, or be taken for the reply of this one.
+        remove_tree(scratch)
+        scratch.mkdir(parents=True)
         files = cls(scratch / "prompt.md", scratch / "context", scratch / "progress", scratch / "reply.json")
         files.prompt.write_text(assignment.prompt, encoding="utf-8", errors="surrogateescape")
         listed = "".join(f"{file.path}\n" for file in assignment.context)
@@ -142,42 +128,59 @@ class _Files:
         return files
 
 
-class _Watch:
-    """What a running program says, as it says it; keeps only the ends."""
+class _Watch(asyncio.SubprocessProtocol):
+    """What a running program says, as it says it; keeps only the ends.
 
-    def __init__(self, process: asyncio.subprocess.Process, progress: Progress, progress_file: Path) -> None:
-        self._process = process
+    A protocol, because `asyncio.subprocess.Process.wait` also waits for the pipes (python/cpython#119710): a
+    child of the program that holds them open would hold us up until the time-out.
+    """
+
+    def __init__(self, progress: Progress, progress_file: Path) -> None:
+        self.exited = asyncio.Event()
+        """The program has ended; its children may not have."""
+        self.closed = asyncio.Event()
+        """It has ended and nobody holds its pipes."""
         self._progress = progress
         self._file = progress_file
         self._file_at = 0
-        self._file_rest = b""
+        self._rests = dict.fromkeys(Stream, b"")
         self._shown = 0
         self._errors: deque[str] = deque(maxlen=_TAIL_LINES)
         self._output = b""
-        self._readers = (
-            asyncio.ensure_future(self._read(process.stdout, Stream.OUTPUT)),
-            asyncio.ensure_future(self._read(process.stderr, Stream.ERROR)),
-        )
 
-    async def until_end(self, assignment: Assignment) -> int | None:
-        """Wait for the program's exit status; None if it took too long."""
-        feeding = asyncio.ensure_future(self._feed(assignment.prompt))
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """Take in a piece of standard output (1) or standard error (2)."""
+        if fd == 1:
+            self._output = (self._output + data)[-_TAIL_BYTES:]
+        self._take(Stream.OUTPUT if fd == 1 else Stream.ERROR, data)
+
+    def process_exited(self) -> None:
+        """Note that the program has ended."""
+        self.exited.set()
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Note that its pipes are closed too."""
+        self.closed.set()
+
+    async def until_exit(self, patience: float) -> bool:
+        """Wait for the program to end, following its progress file; false if it takes too long."""
         following = asyncio.ensure_future(self._follow())
         try:
-            async with asyncio.timeout(assignment.timeout):
-                return await self._process.wait()
+            async with asyncio.timeout(patience):
+                await self.exited.wait()
         except TimeoutError:
-            return None
+            return False
         finally:
-            feeding.cancel()
             following.cancel()
+        return True
 
-    async def drain(self) -> None:
-        """Take in what is left in the pipes; a stray child that holds them open does not hold us up."""
-        await asyncio.wait(self._readers, timeout=_PIPE_PATIENCE)
-        for reader in self._readers:
-            reader.cancel()
-        self._take_progress()
+    def finish(self) -> None:
+        """Take in what is left when everything has ended, unfinished lines too."""
+        for _ in range(_LAST_CHUNKS):
+            if not self._take_progress():
+                break
+        for stream, rest in self._rests.items():
+            self._show(stream, [rest])
 
     def last_errors(self) -> tuple[str, ...]:
         """The last lines of standard error."""
@@ -187,42 +190,29 @@ class _Watch:
         """The end of standard output."""
         return self._output.decode(errors="replace")
 
-    async def _feed(self, prompt: str) -> None:
-        stdin = self._process.stdin
-        if stdin is None:  # pragma: no cover  # it is a pipe
-            return
-        with suppress(BrokenPipeError, ConnectionResetError):  # a program need not read its prompt
-            stdin.write(prompt.encode(errors="surrogateescape"))
-            await stdin.drain()
-            stdin.close()
-            await stdin.wait_closed()
-
-    async def _read(self, pipe: asyncio.StreamReader | None, stream: Stream) -> None:
-        rest = b""
-        while pipe and (chunk := await pipe.read(_TAIL_BYTES)):
-            if stream is Stream.OUTPUT:
-                self._output = (self._output + chunk)[-_TAIL_BYTES:]
-            *lines, rest = (rest + chunk).split(b"\n")
-            rest = rest[-_TAIL_BYTES:]
-            self._show(stream, lines)
-        self._show(stream, [rest])
-
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(_POLL)
             self._take_progress()
 
-    def _take_progress(self) -> None:
+    def _take_progress(self) -> bool:
+        """Take in the next piece of the progress file, if there is one."""
         with suppress(OSError), regular_file(self._file.parent, self._file.name) as (descriptor, _):
             chunk = os.pread(descriptor, _TAIL_BYTES, self._file_at)
             self._file_at += len(chunk)
-            *lines, self._file_rest = (self._file_rest + chunk).split(b"\n")
-            self._file_rest = self._file_rest[-_TAIL_BYTES:]
-            self._show(Stream.PROGRESS, lines)
+            self._take(Stream.PROGRESS, chunk)
+            return bool(chunk)
+        return False
+
+    def _take(self, stream: Stream, chunk: bytes) -> None:
+        *lines, rest = (self._rests[stream] + chunk).split(b"\n")
+        self._rests[stream] = rest[-_TAIL_BYTES:]
+        # A program that floods us must not keep the other items waiting.
+        self._show(stream, lines if self._shown <= _SHOWN_LINES else lines[-_TAIL_LINES:])
 
     def _show(self, stream: Stream, lines: list[bytes]) -> None:
         for raw in lines:
-            line = plain(raw.decode(errors="replace"))
+            line = plain(raw.decode(errors="replace")) if raw.strip() else ""
             if not line:
                 continue
             if stream is Stream.ERROR:
@@ -234,15 +224,42 @@ class _Watch:
                 self._progress(stream, f"… more than {_SHOWN_LINES} lines: the rest is not shown")
 
 
-async def _end_group(process: asyncio.subprocess.Process) -> None:
-    """End the program, if it still runs, and everything in its process group."""
-    if process.returncode is None:
-        _signal_group(process.pid, signal.SIGTERM)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_GRACE):
-                await process.wait()
-    _signal_group(process.pid, signal.SIGKILL)
-    await process.wait()
+def _feed(transport: asyncio.SubprocessTransport, prompt: str) -> None:
+    """Write the prompt to standard input as fast as the program reads it; it need not."""
+    stdin = _stdin(transport)
+    stdin.write(prompt.encode(errors="surrogateescape"))
+    stdin.write_eof()
+
+
+async def _end(transport: asyncio.SubprocessTransport, watch: _Watch) -> None:
+    """End the program, if it still runs, and everything in its process group; take in its last words."""
+    group = transport.get_pid()
+    try:
+        if not watch.exited.is_set():
+            _signal_group(group, signal.SIGTERM)
+            await _wait(watch.exited, _GRACE)
+    finally:  # also if we are cancelled once more
+        _signal_group(group, signal.SIGKILL)
+    await watch.exited.wait()
+    try:
+        await _wait(watch.closed, _PIPE_PATIENCE)  # a child that has left the group does not hold us up
+    finally:
+        stdin = _stdin(transport)
+        if stdin.get_write_buffer_size():  # such a child has standard input too, and does not read it
+            stdin.abort()
+        transport.close()
+    await watch.closed.wait()
+    watch.finish()
+
+
+async def _wait(event: asyncio.Event, patience: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(patience):
+            await event.wait()
+
+
+def _stdin(transport: asyncio.SubprocessTransport) -> asyncio.WriteTransport:
+    return cast("asyncio.WriteTransport", transport.get_pipe_transport(0))
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

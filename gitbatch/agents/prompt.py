@@ -38,4 +38,4 @@ def render_prompt(item: WorkItem, group: Group, context: tuple[ContextFile, ...]
 
 
 def _quoted(text: str) -> str:
-    return "\n".join(f"> {line}" for line in text.strip().split("\n"))
+    return "\n".join(f"> {line}" for line in text.strip().splitlines())

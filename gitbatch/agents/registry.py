@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from gitbatch.agents.command import command_agent
+from gitbatch.agents.command import CommandRunner
 from gitbatch.agents.protocol import Agent
 from gitbatch.project.config import Config
 
@@ -11,6 +11,6 @@ def make_agent(name: str, config: Config, environment: Mapping[str, str]) -> Age
     """The agent that the configuration has under a name.
 
     Raises:
-        PlanError: there is none, or its table makes no sense.
+        PlanError: there is none.
     """
-    return command_agent(name, config.agents[config.agent_name(name)], environment)
+    return CommandRunner(name, config.agents[config.agent_name(name)], environment)

@@ -5,7 +5,7 @@ import re
 import msgspec
 
 from gitbatch.agents.protocol import Contribution, Failure, Reply, ReplyFlag, Usage
-from gitbatch.text import plain
+from gitbatch.text import LIMIT, plain
 
 SENTENCES = 3
 REPLY_BYTES = 1024 * 1024
@@ -13,8 +13,16 @@ _ENTRIES = 100
 
 _SENTENCE_END = re.compile(r"[.!?…][\"'”’»)\]]*\s+(?=[\"'“„‘«(\[`]*[^\W_])")  # noqa: RUF001  # quotes of several languages
 _ABBREVIATION = re.compile(
-    r"(?:^|[\s(])(?:[A-Za-zÄÖÜäöü]|e\.g|i\.e|z\.\s?B|d\.\s?h|bzw|usw|etc|vs|ca|Nr|No|Dr|St|resp)\.$"
+    r"(?:^|[\s(])(?:"
+    r"abb|abs|al|approx|bspw|bzw|ca|cf|dr|etc|evtl|exkl|fig|ggf|inkl|kap|mio|mrd|mrs?|ms"
+    r"|nr|no|prof|resp|sog|std?|usf|usw|vgl|vs"
+    r"|(?:[^\W\d_]\.\s?)*[^\W\d_]"  # a single letter, or letters with dots: e.g., z. B.
+    r"|(?:ab|am|bis|das|dem|den|der|des|die|im|seit|vom|zum|zur)\s[0-9]{1,2}"  # a German ordinal: am 3. Mai
+    r")\.$",
+    re.IGNORECASE,
 )
+_LONGEST = 12
+"""Characters that are enough to see an abbreviation and what stands before it."""
 
 
 class _WrittenContribution(msgspec.Struct, frozen=True):
@@ -34,7 +42,7 @@ def parse_reply(written: bytes, usage: Usage = Usage()) -> Reply | Failure:  # n
     """The reply in the JSON that an agent wrote; a failure that says what is wrong with it."""
     try:
         parsed = msgspec.json.decode(written, type=_WrittenReply)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Failure(f"the reply is not as it should be: {plain(str(error))}")
     contributions = tuple(Contribution(c.artifact, c.text) for c in parsed.contributions)
     return make_reply(parsed.summary, parsed.decisions, contributions, usage)
@@ -47,7 +55,7 @@ def make_reply(
     usage: Usage = Usage(),  # noqa: B008  # a frozen value
 ) -> Reply:
     """A reply whose texts can go anywhere; a summary that is missing or too long is flagged."""
-    clean = plain(summary)
+    clean = plain(summary, LIMIT * SENTENCES)
     short = first_sentences(clean, SENTENCES)
     flags = (
         *((ReplyFlag.SUMMARY_MISSING,) if not clean else ()),
@@ -56,14 +64,15 @@ def make_reply(
     said = tuple(filter(None, map(plain, decisions[:_ENTRIES])))
     given = tuple(Contribution(plain(c.artifact), plain(c.text)) for c in contributions[:_ENTRIES])
     named = Usage(plain(usage.model), usage.tokens, usage.cost)
-    return Reply(short, said, tuple(c for c in given if c.artifact and c.text), named, flags)
+    return Reply(plain(short), said, tuple(c for c in given if c.artifact and c.text), named, flags)
 
 
 def first_sentences(text: str, most: int) -> str:
     """The text up to the end of its `most`-th sentence."""
     seen = 0
     for end in _SENTENCE_END.finditer(text):
-        if _ABBREVIATION.search(text[: end.start() + 1]):
+        stop = end.start() + 1
+        if _ABBREVIATION.search(text, max(0, stop - _LONGEST), stop):
             continue
         seen += 1
         if seen == most:
@@ -72,6 +81,6 @@ def first_sentences(text: str, most: int) -> str:
 
 
 def last_paragraph(text: str) -> str:
-    """The last paragraph of a program's output: its summary, where it writes no reply."""
-    paragraphs = re.split(r"\n\s*\n", text.replace("\r\n", "\n").strip())
-    return paragraphs[-1]
+    """The last paragraph of a program's output that says something: its summary, where it writes no reply."""
+    paragraphs = re.split(r"\n\s*\n", text.replace("\r\n", "\n"))
+    return next((said for said in map(str.strip, reversed(paragraphs)) if plain(said)), "")

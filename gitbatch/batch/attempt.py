@@ -13,7 +13,7 @@ from pathlib import Path
 from gitbatch.agents.prompt import render_prompt
 from gitbatch.agents.protocol import Agent, Assignment, Failure, Reply, Stream
 from gitbatch.agents.registry import make_agent
-from gitbatch.batch.events import EventStream, ItemFinished, ItemProgress, ItemStarted
+from gitbatch.batch.events import AttemptFailed, EventStream, ItemFinished, ItemProgress, ItemStarted
 from gitbatch.batch.harvest import Strays, find_strays, harvest
 from gitbatch.batch.messages import item_message
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
@@ -62,6 +62,9 @@ class Task:
     group: Group
     item: WorkItem
     agent: str
+    timeout: float | None
+    """Seconds, where a hint says so."""
+    retries: int
 
     @property
     def key(self) -> str:
@@ -69,29 +72,46 @@ class Task:
         return self.batch_item.key
 
 
-async def attempt(run: Run, task: Task) -> Outcome:
-    """Run an item once. Every failure of the item is in the outcome; what is raised stops the batch."""
+async def run_item(run: Run, task: Task) -> Outcome:
+    """Run an item to its end: a failed attempt is followed by another, as often as the item may be retried."""
+    number, previous = 1, ""
+    while True:
+        outcome = await attempt(run, task, number, previous)
+        if outcome.succeeded or number > task.retries:
+            run.emit(ItemFinished(batch=run.batch.id, outcome=outcome))
+            return outcome
+        run.emit(AttemptFailed(batch=run.batch.id, outcome=outcome, left=task.retries - number + 1))
+        number, previous = number + 1, outcome.reason
+
+
+async def attempt(run: Run, task: Task, number: int, previous: str) -> Outcome:
+    """Run an item once. Every failure of the item is in the outcome; what is raised stops the batch.
+
+    Args:
+        run: the tools.
+        task: the item.
+        number: of the attempt, from 1.
+        previous: why the attempt before failed.
+    """
     began = time.monotonic()
     place = run.workshop / f"{run.batch.id}-{task.batch_item.slug}"
     scratch = run.workshop / f"{task.batch_item.slug}.io"
-    context = await run.git(
-        manifest, task.item, task.group, task.scene.plan, task.scene.project, task.scene.snapshot
-    )
+    scene = task.scene
+    context = await run.git(manifest, task.item, task.group, scene.plan, scene.project, scene.snapshot)
     worktree = await run.git(_make_worktree, run, task, place, context)
     committed = False
     try:
-        assignment = _assignment(task, worktree, scratch, context)
-        agent = make_agent(task.agent, task.scene.project.config, run.environment)
+        assignment = replace(_assignment(task, worktree, scratch, context, previous), attempt=number)
+        agent = make_agent(task.agent, scene.project.config, run.environment)
         answer = await _ask(run, task, agent, assignment)
         outcome = await _judge(run, task, worktree, answer)
-        outcome = replace(outcome, seconds=round(time.monotonic() - began, 3), attempts=assignment.attempt)
+        outcome = replace(outcome, seconds=round(time.monotonic() - began, 3), attempts=number)
         if outcome.succeeded:
             outcome = await run.git(_commit, run, task, outcome, context)
         committed = outcome.succeeded
     finally:
         # Not interrupted by a cancellation: what is left here, the next start would have to remove.
         await asyncio.shield(run.git(_clear, run, task, worktree, scratch, keep_branch=committed))
-    run.emit(ItemFinished(batch=run.batch.id, outcome=outcome))
     return outcome
 
 
@@ -114,7 +134,7 @@ def _make_worktree(run: Run, task: Task, place: Path, context: tuple[ContextFile
 
 
 def _assignment(
-    task: Task, worktree: Worktree, scratch: Path, context: tuple[ContextFile, ...]
+    task: Task, worktree: Worktree, scratch: Path, context: tuple[ContextFile, ...], previous: str
 ) -> Assignment:
     table = task.scene.project.config.agents[task.agent]
     return Assignment(
@@ -122,9 +142,9 @@ def _assignment(
         output=task.item.output,
         worktree=worktree.path,
         scratch=scratch,
-        prompt=render_prompt(task.item, task.group, context),
+        prompt=render_prompt(task.item, task.group, context, previous),
         context=context,
-        timeout=task.item.hints.timeout or seconds(table.timeout),
+        timeout=task.timeout or seconds(table.timeout),
         attempt=1,
     )
 

@@ -69,6 +69,14 @@ class ItemProgress(Event, frozen=True, tag="item-progress"):
     is_progress: ClassVar[bool] = True
 
 
+class AttemptFailed(Event, frozen=True, tag="attempt-failed"):
+    """An attempt at an item failed, and the item is tried again."""
+
+    outcome: Outcome
+    left: int
+    """Attempts that are left, the next one included."""
+
+
 class ItemFinished(Event, frozen=True, tag="item-finished"):
     """What became of an item; a success is in git when this is sent."""
 

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Mapping
 
-from gitbatch.batch.attempt import Run, Task, attempt
+from gitbatch.batch.attempt import Run, Task, run_item
 from gitbatch.batch.events import ItemFinished
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
 from gitbatch.batch.scene import Scene
+from gitbatch.batch.schedule import predecessors, settings, width
 from gitbatch.batch.select import blocking
-from gitbatch.plan.model import Hints
 
 
 async def run_group(
@@ -34,11 +34,11 @@ async def run_group(
             if isinstance(task, Outcome):
                 run.emit(ItemFinished(batch=run.batch.id, outcome=task))
                 return task
-            for key in task.item.hints.after:
+            for key in predecessors(task.item, task.group):
                 if key in over:
                     await over[key].wait()
             async with gate:
-                return await attempt(run, task)
+                return await run_item(run, task)
         finally:
             over[batch_item.key].set()
 
@@ -59,13 +59,7 @@ def _first(several: ExceptionGroup[Exception]) -> Exception:
 def _width(run: Run, scene: Scene, group: BatchGroup) -> int:
     """How many items of the group may run at the same time (rule F5)."""
     found = next(filter(None, (scene.find(item.key) for item in group.items)), None)
-    limits = [_limit(hints) for hints in (found[0].hints if found else Hints(), scene.plan.hints)]
-    said = next((limit for limit in limits if limit is not None), run.jobs)
-    return min(run.jobs, said)
-
-
-def _limit(hints: Hints) -> int | None:
-    return 1 if hints.sequential else hints.max
+    return width(found[0], scene.plan, run.jobs) if found else run.jobs
 
 
 def _task(
@@ -79,9 +73,11 @@ def _task(
     reads = blocking(item, scene, missing)
     if reads:
         return Outcome(batch_item, ItemStatus.BLOCKED, reason=f"it reads {reads}, which was not written")
-    agent = item.hints.agent or plan_group.hints.agent or scene.plan.hints.agent or run.batch.record.agent
+    said = settings(item, plan_group, scene.plan)
+    agent = said.agent or run.batch.record.agent
     if agent not in scene.project.config.agents:
         return Outcome(
             batch_item, ItemStatus.FAILED, reason=f"there is no agent {agent} in gitbatch.toml any more"
         )
-    return Task(scene, group, batch_item, plan_group, item, agent)
+    retries = scene.project.config.batch.retries if said.retries is None else said.retries
+    return Task(scene, group, batch_item, plan_group, item, agent, said.timeout, retries)

@@ -83,10 +83,10 @@ def require_runnable(scene: Scene) -> None:
         PlanError: it has errors; the message shows all of its diagnostics.
     """
     if scene.plan.errors:
-        counted = summary(scene.plan.diagnostics)
         raise PlanError(
-            f"{render_diagnostics(scene)}\n\n{scene.plan.path}: {counted}",
+            f"{scene.plan.path} can't be run: {summary(scene.plan.diagnostics)}",
             "mend the plan, commit it and try again",
+            render_diagnostics(scene),
         )
 
 

@@ -7,6 +7,7 @@ from gitbatch.batch.events import BatchStopped
 from gitbatch.batch.model import CheckpointMode, Record
 from gitbatch.batch.record import Batch, new_batch_id, write_record
 from gitbatch.batch.scene import Scene, require_runnable
+from gitbatch.batch.schedule import settings
 from gitbatch.batch.select import batch_groups, require_context
 from gitbatch.errors import GitbatchError, PlanError, UsageError
 from gitbatch.plan.model import WorkItem
@@ -145,7 +146,7 @@ def _require_agents(scene: Scene, choice: Choice) -> None:
     config, plan = scene.project.config, scene.plan
     groups = {group.number: group for group in plan.groups}
     for item in choice.items:
-        wanted = item.hints.agent or groups[item.group].hints.agent or plan.hints.agent or choice.agent
+        wanted = settings(item, groups[item.group], plan).agent or choice.agent
         if wanted not in config.agents:
             known = ", ".join(sorted(config.agents)) or "none"
             raise PlanError(

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from gitbatch import __version__
-from gitbatch.cli import abort, demo, plan, run, status
+from gitbatch.cli import abort, demo, init, lint, plan, run, status
 from gitbatch.errors import ExitCode, GitbatchError
 
 app = typer.Typer(
@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run.run, status.status, plan.plan, abort.abort, demo.demo):
+for command in (run.run, status.status, plan.plan, lint.lint, init.init, abort.abort, demo.demo):
     app.command()(command)
 
 
@@ -62,6 +62,8 @@ def main() -> None:
 
 
 def _say(error: GitbatchError) -> None:
+    if error.details:
+        typer.echo(f"{error.details}\n", err=True)
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     prefix = typer.style("gitbatch:", fg="red", bold=True) if colour else "gitbatch:"
     typer.echo(f"{prefix} {error.message}", err=True)

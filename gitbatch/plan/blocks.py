@@ -64,6 +64,7 @@ class Reason(Enum):
     QUOTED = "in a quote"
     INDENTED = "in indented code"
     HTML = "in an HTML block"
+    UNDERLINED = "in a heading"
     DEEP = "too deep"
 
 
@@ -191,6 +192,8 @@ class _Walk:
                     self.blocks(token["children"], replace(place, is_quoted=True))
                 case "paragraph" | "block_text":
                     self._paragraph(token["text"], place)
+                case "heading" if "text" in token:
+                    self._astray(token["text"], Reason.UNDERLINED, place)
                 case "block_html":
                     self._html(token["raw"], place)
                 case "block_code" if token["style"] == "indent":
@@ -230,7 +233,7 @@ class _Walk:
             depth=place.lists,
             top_list=place.top_list,
             number=number,
-            text=Span(candidate.mark, self._source.ends[line + more_lines]),
+            text=Span(candidate.span.end + 1, self._source.ends[line + more_lines]),
             end_line=line + lines,
         )
         self._boxes.append(box)

@@ -42,7 +42,8 @@ _LEAD = rf"[→⇒>(](?:(?<=[→⇒(])|(?<=[-=]>))\s*{_EMPHASIS}"
 _OPENING = re.compile(rf"{_LEAD}(?P<key>{_WORD})(?P<colon>{_EMPHASIS}\s*:{_EMPHASIS})?")
 _BOUNDARY = re.compile(rf"[→⇒>(){COMMENT}](?:(?<=\()\s*{_EMPHASIS}(?P<key>{_WORD}){_EMPHASIS}\s*:)?")
 _ARROW_BODIES = ("--", "==")
-_SEPARATOR = re.compile(r"[,;()]")
+_ATOM = r"(?:[^\s,;()]+|\([^()]*\)|[()])"
+_VALUE = re.compile(rf"{_ATOM}(?:\s*{_ATOM})*")
 _NESTED = re.compile(rf"({_WORD})\s*:")
 _BRACKET = re.compile(r"[()]")
 _ID_BODY = r"[A-Z]{1,8}-?[0-9]{1,9}(?:\.[0-9]{1,9})*[A-Za-z]?|[0-9]{1,9}(?:\.[0-9]{1,9})+"
@@ -102,7 +103,7 @@ def read_wording(span: Span, findings: Findings) -> Wording:
     cuts += [(piece.start, piece.end) for piece in inline.comments]
     lead = _LEADING_ID.match(inline.text)
     title = one_line(inline.text, cuts).rstrip(" ,;")
-    label = one_line(inline.text, cuts, lead.end()).rstrip(" ,;") if lead else title
+    label = title.removeprefix(lead[0].strip()).strip() if lead else title
     return Wording((lead[1] or lead[2]) if lead else None, title, label, clauses)
 
 
@@ -205,25 +206,15 @@ class _Reader:
         return clause
 
     def _values(self, start: int, end: int) -> Iterator[Value]:
-        depth, left = 0, start
-        for separator in _SEPARATOR.finditer(self._mask, start, end):
-            if separator[0] in "()":
-                depth = max(0, depth + (1 if separator[0] == "(" else -1))
-            elif depth == 0:
-                yield from self._value(left, separator.start())
-                left = separator.end()
-        yield from self._value(left, end)
-
-    def _value(self, start: int, end: int) -> Iterator[Value]:
-        """The value between two separators; none, if there is nothing between them."""
-        masked = self._mask[start:end]
-        start += len(masked) - len(masked.lstrip())
-        end = start + len(masked.strip())
-        piece = self._pieces.get(start)
-        if piece and piece.end == end:
-            yield Value(piece.content.strip(), self._span(start, end), is_bare=False)
-        elif start < end:
-            yield Value(" ".join(self._text[start:end].split()), self._span(start, end), is_bare=True)
+        """What stands between the separators; nothing for two separators with nothing between them."""
+        for match in _VALUE.finditer(self._mask, start, end):
+            left, right = match.span()
+            piece = self._pieces.get(left)
+            span = Span(self._base + left, self._base + right)
+            if piece and piece.end == right:
+                yield Value(piece.content.strip(), span, is_bare=False)
+            else:
+                yield Value(" ".join(self._text[left:right].split()), span, is_bare=True)
 
     def _span(self, start: int, end: int) -> Span:
         """A stretch of the paragraph as a span of the source, without the space at its end."""

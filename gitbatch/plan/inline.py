@@ -18,6 +18,7 @@ COMMENT = "\ufdd3"
 """Fills comments in a mask."""
 
 _OPENING = re.compile(r"\\[!-/:-@\[-`{-~]|`+|<!--")
+_HIDING = re.compile(r"[`\\]|<!--|\]\(")
 _BACKTICKS = re.compile(r"`+")
 _LABEL = r"(?:[^\[\]]|\[[^\[\]]{0,200}\]){0,500}"
 _TARGET = r"<(?P<angle>[^<>\n]{0,2000})>|(?P<bare>(?:[^\s()<>]|\([^\s()]{0,200}\)){0,2000})"
@@ -59,6 +60,8 @@ class Inline:
 
 def scan(text: str) -> Inline:
     """The pieces of a paragraph. Code spans and comments hide each other from the left, as in CommonMark; both hide links."""
+    if not _HIDING.search(text):
+        return Inline(text, text, ())
     spans = list(_spans(text))
     mask = _covered(text, ((start, end, _filler(piece)) for start, end, piece in spans))
     links = [_link(text, match) for match in _LINK.finditer(mask)] if "](" in mask else []

@@ -23,6 +23,7 @@ _SAID = {
         "indent it by at most three spaces",
     ),
     Reason.HTML: ("GB202", "a check box in an HTML block is no item", "put a blank line above the list"),
+    Reason.UNDERLINED: ("GB201", "a check box in a heading is no item", "put a blank line above the line of “=” or “-”"),
     Reason.DEEP: ("GB202", f"a check box in more than {MAX_DEPTH} lists", "nest less deeply"),
 }
 _HARMLESS = frozenset({Reason.QUOTED, Reason.INDENTED, Reason.HTML})

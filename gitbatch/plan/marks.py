@@ -1,7 +1,7 @@
 """Marks in the text that survive block parsing, so that what the parser found can be traced to its place.
 
-mistune's tokens have no positions. Behind everything that may be a box, and behind the opening of every
-comment, stands a pair of noncharacters with a number between them (`U+FDD0 7 U+FDD1`); the token in which
+mistune's tokens have no positions. Before everything that may be a box, and behind the opening of every
+comment, we put a pair of noncharacters with a number between them (`U+FDD0 7 U+FDD1`); the token in which
 number 7 turns up says what the parser took it for. Marks change no block structure, and a source that
 holds noncharacters itself is refused beforehand.
 """
@@ -15,7 +15,7 @@ from gitbatch.plan.source import Source, Span
 
 MARK = re.compile("\ufdd0([0-9]+)\ufdd1")
 """A mark in a token's text."""
-OPENING = re.compile(r"\s*(?:\[[^\[\]]{0,3}\]|[☐☑☒])\ufdd0([0-9]+)\ufdd1")
+OPENING = re.compile(r"\s*\ufdd0([0-9]+)\ufdd1(?:\[[^\[\]]{0,3}\]|[☐☑☒])")
 """A text that opens with a box or a lookalike."""
 
 _INTERESTING = re.compile(r"[\[☐☑☒]|<!--")
@@ -40,7 +40,7 @@ class Candidate:
     sort: Sort
     span: Span
     mark: int
-    """Behind which character of the source its mark stands."""
+    """Before which character of the source its mark stands."""
 
 
 def marked(source: Source) -> tuple[str, tuple[Candidate, ...]]:
@@ -70,12 +70,12 @@ def _candidates(line: str, start: int) -> Iterator[Candidate]:
 def _box(line: str, start: int) -> Candidate | None:
     ballot = _BALLOT.match(line)
     if ballot:
-        return Candidate(Sort.LOOKALIKE, _moved(ballot.span(1), start), start + ballot.end(1))
+        return Candidate(Sort.LOOKALIKE, _moved(ballot.span(1), start), start + ballot.start(1))
     box = _BOX.match(line)
     sort = _sort(box[1], box[2]) if box else None
     if not box or not sort:
         return None
-    return Candidate(sort, _moved(box.span(1), start), start + box.end(1) + 1)
+    return Candidate(sort, _moved(box.span(1), start), start + box.start(1) - 1)
 
 
 def _sort(inside: str, following: str) -> Sort | None:

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 
 CONTROL_NAMES = ("task.md", "status.md", "decisions-log.md")
 """Shared files that every phase has."""
@@ -24,7 +25,7 @@ _DEVICES = r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])"
 _RULES = tuple(
     (re.compile(pattern, re.IGNORECASE), problem)
     for pattern, problem in (
-        (rf"^[/~]", "is not relative to the repository"),
+        (r"^[/~]", "is not relative to the repository"),
         (rf"{_START}{_END}", "has an empty part"),
         (rf"{_START}\.\.?{_END}", "has the part “.” or “..”"),
         (r"[\\:]", "holds a backslash or a colon"),
@@ -78,7 +79,7 @@ def _shared(protected: frozenset[str]) -> _Shared:
 
 
 def _parents(path: str) -> list[str]:
-    return [path[:at] for at, character in enumerate(path) if character == "/"]
+    return list(accumulate(path.split("/")[:-1], "{}/{}".format))
 
 
 def _shared_problem(key: str, shared: _Shared) -> str | None:

@@ -127,7 +127,7 @@ def _group_headings(bare: Layout, headings: Sequence[RawHeading], findings: Find
 
 def _groups(headings: list[RawHeading], items: list[Box], end: int) -> tuple[GroupSection, ...]:
     starts = [heading.start for heading in headings]
-    ends = [*starts[1:], end]
+    ends = [*starts, end][1:]
     members: list[list[Box]] = [[] for _ in range(len(headings) + 1)]
     for item in items:
         members[bisect_right(starts, item.inner)].append(item)

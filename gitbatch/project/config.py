@@ -2,19 +2,23 @@
 
 import re
 import tomllib
-from typing import Annotated
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
 from gitbatch.errors import PlanError
 from gitbatch.plan.model import OUTPUT_TEMPLATE, TITLES_DOD, TITLES_SCOPE, TITLES_WORK, PlanOptions
+from gitbatch.plan.outputs import CONTROL_NAMES, path_key, path_problem
 
 CONFIG_FILE = "gitbatch.toml"
 
-_DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?")
+_DURATION = re.compile(r"(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s?)?")
 
 Positive = Annotated[int, Meta(ge=1)]
+Argument = Annotated[str, Meta(pattern="^[^\\x00]*$")]
+"""What a program can be given: anything but a NUL."""
 
 
 class _Table(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -28,7 +32,9 @@ class BatchTable(_Table, frozen=True):
     """Items that run at the same time."""
     agent: str | None = None
     """The agent for items that name none; needed when there is more than one."""
-    checkout: Annotated[str, Meta(pattern="^(full|context)$")] = "full"
+    retries: Annotated[int, Meta(ge=0)] = 0
+    """How often a failed item is tried again."""
+    checkout: Literal["full", "context"] = "full"
     """`full`: a worktree has every file; `context`: the item's context and its output's folder."""
     output: str = OUTPUT_TEMPLATE
     """Where items write that name no output."""
@@ -62,7 +68,7 @@ class TitlesTable(_Table, frozen=True):
 class CommandAgent(_Table, frozen=True, tag_field="kind", tag="command"):
     """An agent that is a program: it is started once for each item, in the item's worktree."""
 
-    command: Annotated[tuple[str, ...], Meta(min_length=1)]
+    command: Annotated[tuple[Argument, ...], Meta(min_length=1)]
     timeout: str = "30m"
     pass_env: tuple[str, ...] = ()
     """Names of environment variables that the program gets beside the usual ones."""
@@ -120,6 +126,7 @@ class Config(_Table, frozen=True):
         raise PlanError(f"there is no agent {name!r}", f"{CONFIG_FILE} has: {known}")
 
 
+_ADVICE = "README.md lists every setting"
 EXAMPLE_AGENT = '[agents.writer]\nkind = "command"\ncommand = ["my-agent", "--write", "{output}"]'
 
 
@@ -130,16 +137,63 @@ def parse_config(source: bytes | None) -> Config:
         PlanError: it is no TOML, or something in it is unknown or of the wrong kind.
     """
     try:
-        parsed = msgspec.convert(tomllib.loads((source or b"").decode()), Config)
-        for agent in parsed.agents.values():
-            seconds(agent.timeout)
+        raw = tomllib.loads((source or b"").decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise PlanError(f"{CONFIG_FILE} is not UTF-8 (byte {error.start})", "save it as UTF-8") from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # tomllib lets those of int() and of deep nesting through
         raise PlanError(f"{CONFIG_FILE} is not valid TOML: {error}", "mend the line that it names") from error
+    try:
+        parsed = msgspec.convert(raw, Config)
     except msgspec.ValidationError as error:
-        raise PlanError(f"{CONFIG_FILE}: {error}", "README.md lists every setting") from error
+        raise PlanError(f"{CONFIG_FILE}: {_named(str(error), raw)}", _ADVICE) from error
+    _require_sense(parsed)
     return parsed
+
+
+def _named(message: str, raw: dict[str, Any]) -> str:
+    """What msgspec says, with the name of the agent: it leaves out which one it was."""
+    if "$.agents[...]" not in message:
+        return message
+    name = next(name for name, table in raw["agents"].items() if not _is_agent(table))
+    return message.replace("$.agents[...]", f"$.agents.{name}")
+
+
+def _is_agent(table: object) -> bool:
+    try:
+        msgspec.convert(table, AgentTable)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _require_sense(config: Config) -> None:
+    """Refuse values that are of the right type and still can't be meant."""
+    project = config.project
+    problems = [("project.phase-folder", _braces_problem(project.phase_folder, "{phase}"))]
+    problems += [("project.condensed", _braces_problem(path, "{name}")) for path in project.condensed]
+    problems += [("project.shared", _shared_problem(path)) for path in project.shared]
+    problems += [(f"agents.{name}.timeout", _time_problem(a.timeout)) for name, a in config.agents.items()]
+    for setting, problem in problems:
+        if problem:
+            raise PlanError(f"{CONFIG_FILE}: {problem} - at `$.{setting}`", _ADVICE)
+
+
+def _braces_problem(pattern: str, placeholder: str) -> str | None:
+    rest = pattern.replace(placeholder, "")
+    return f"{pattern!r} has braces that are not {placeholder}" if "{" in rest or "}" in rest else None
+
+
+def _shared_problem(path: str) -> str | None:
+    is_control = PurePosixPath(path_key(path)).name in {*CONTROL_NAMES, CONFIG_FILE}
+    problem = "is a control file" if is_control else path_problem(path)
+    return f"{path!r} {problem}" if problem else None
+
+
+def _time_problem(duration: str) -> str | None:
+    try:
+        return None if seconds(duration) > 0 else f"{duration!r} is no time at all"
+    except PlanError as error:
+        return error.message
 
 
 def seconds(duration: str) -> float:

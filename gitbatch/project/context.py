@@ -2,19 +2,19 @@
 
 import posixpath
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from gitbatch.plan.inline import Inline, Kind
 from gitbatch.plan.model import Group, Plan, WorkItem
 from gitbatch.plan.outline import outline
 from gitbatch.plan.titles import matches
 from gitbatch.project.control import Project
+from gitbatch.project.sections import link_path, section_lines
 from gitbatch.project.snapshot import Snapshot
 
-_NAMED = re.compile(
-    r"`([^`\n]+)`|\[[^\]\n]*\]\(\s*<?([^)>\s]+)>?[^)\n]*\)|^\s*[-*+]\s+(\S+)\s*$", re.MULTILINE
-)
+_ENTRY = re.compile(r"\s*(?:[-*+]|[0-9]{1,9}[.)])\s+(.+)")
 
 
 class Reason(StrEnum):
@@ -74,10 +74,20 @@ def phase_context(group: Group, project: Project, snapshot: Snapshot) -> tuple[s
         source = snapshot.read(document) or b""
         for heading in outline(source):
             if matches(heading.title, (group.title,)):
-                text = source[heading.body : heading.end].decode(errors="replace")
-                for names in _NAMED.findall(text):
-                    found += resolve(next(filter(None, names)), project, snapshot)
+                for line in section_lines(source, heading):
+                    for name in _names(line):
+                        found += resolve(name, project, snapshot)
     return tuple(dict.fromkeys(found))
+
+
+def _names(line: Inline) -> Iterator[str]:
+    """What a line of a context document names: its code spans and links; without any, the entry of a list."""
+    if not line.pieces:
+        entry = _ENTRY.fullmatch(line.text)
+        if entry:
+            yield entry[1].strip()
+    for piece in line.pieces:
+        yield link_path(piece) if piece.kind is Kind.LINK else piece.content
 
 
 def resolve(name: str, project: Project, snapshot: Snapshot) -> tuple[str, ...]:
@@ -94,8 +104,9 @@ def resolve(name: str, project: Project, snapshot: Snapshot) -> tuple[str, ...]:
 def spellings(name: str, project: Project) -> tuple[str, ...]:
     """The repository paths that a name in a plan may mean, in the order in which they are tried."""
     home = posixpath.dirname(project.task)
-    paths = (posixpath.normpath(name.removeprefix("/")), posixpath.normpath(posixpath.join(home, name)))
-    return tuple(dict.fromkeys(path for path in paths if path != "." and not path.startswith("..")))
+    below = posixpath.normpath(name.lstrip("/"))
+    paths = (below,) if name.startswith("/") else (below, posixpath.normpath(posixpath.join(home, name)))
+    return tuple(dict.fromkeys(path for path in paths if path.partition("/")[0] not in {".", ".."}))
 
 
 def _condensed(path: str, reason: Reason, project: Project, snapshot: Snapshot) -> ContextFile | None:
@@ -103,7 +114,7 @@ def _condensed(path: str, reason: Reason, project: Project, snapshot: Snapshot) 
     folder, base = posixpath.split(path)
     name = posixpath.splitext(base)[0]
     for pattern in project.config.project.condensed:
-        shorter = posixpath.join(folder, pattern.format(name=name))
+        shorter = posixpath.join(folder, pattern.replace("{name}", name))
         blob = snapshot.blob(shorter)
         if blob and shorter != path:
             return ContextFile(shorter, blob, reason, path)

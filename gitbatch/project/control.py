@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from gitbatch.errors import PlanError
 from gitbatch.project.config import CONFIG_FILE, Config
 from gitbatch.project.scope import SCOPE_FILE, Phase, active_phase
+from gitbatch.project.sections import require_text
 from gitbatch.project.snapshot import Snapshot
 
 TASK, STATUS, DECISIONS, RULES = "task.md", "status.md", "decisions-log.md", "rules.md"
@@ -58,7 +59,8 @@ def find_project(snapshot: Snapshot, config: Config, wanted: str | None = None) 
         wanted: the task.md that the user named; it must be the active phase's.
 
     Raises:
-        PlanError: there is no task.md, more than one, or the wanted one is not the active phase's.
+        PlanError: there is no task.md, more than one, or the wanted one is not the active phase's; CLAUDE.md or a
+            context document can't be read.
     """
     phase = active_phase(snapshot, config)
     task = _task(snapshot, phase, wanted)
@@ -68,21 +70,22 @@ def find_project(snapshot: Snapshot, config: Config, wanted: str | None = None) 
             "change the active scope in CLAUDE.md: only its phase is processed",
         )
     here = phase or Phase("", "")
-    home = task.rpartition("/")[0]
-    beside = f"{home}/" if home else ""
+    beside = task.removesuffix(TASK)
+    folders = _folders(phase) if phase else dict.fromkeys((beside, "docs/", ""))
 
     def find(name: str) -> str | None:
-        return next(
-            (f"{folder}{name}" for folder in _folders(here) if snapshot.blob(f"{folder}{name}")), None
-        )
+        return next((f"{folder}{name}" for folder in folders if snapshot.blob(f"{folder}{name}")), None)
 
+    contexts = tuple(filter(None, map(find, config.project.context_documents)))
+    for path in contexts:
+        require_text(path, snapshot.read(path) or b"")
     return Project(
         phase=here,
         task=task,
         status=find(STATUS) or f"{beside}{STATUS}",
         decisions=find(DECISIONS) or f"{beside}{DECISIONS}",
         rules=find(RULES),
-        contexts=tuple(filter(None, map(find, config.project.context_documents))),
+        contexts=contexts,
         artifacts=tuple(find(name) or f"{beside}{name}" for name in config.project.shared),
         config=config,
     )

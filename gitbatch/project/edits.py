@@ -1,5 +1,6 @@
 """What the orchestrator writes into shared files: text of a file in, text out. Rules O3 and O4.
 
+Every edit only inserts, but for our own section, which it replaces: what the user wrote stays byte for byte.
 Text that comes from agents arrives here as one clean line and is escaped for Markdown on its way in.
 """
 
@@ -10,10 +11,14 @@ from gitbatch.plan.outline import outline
 from gitbatch.plan.titles import matches
 from gitbatch.text import markdown
 
+_BLANK = " \t\r\n"
 BEGIN = "<!-- gitbatch:begin (this section is rewritten at each checkpoint) -->"
 END = "<!-- gitbatch:end -->"
-_SECTION = re.compile(r"<!-- gitbatch:begin\b[^\n]*?-->.*?<!-- gitbatch:end -->", re.DOTALL)
-_NUMBER = re.compile(r"^- \*\*D(\d+)\*\*", re.MULTILINE)
+# A beginning whose end was deleted is nobody's: up to the next end there may be text of the user's.
+_SECTION = re.compile(
+    r"<!-- gitbatch:begin\b[^\n]*?-->(?:(?!<!-- gitbatch:begin\b).)*?<!-- gitbatch:end -->", re.DOTALL
+)
+_NUMBER = re.compile(r"^- \*\*D([0-9]{1,9})\*\*", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,7 @@ def replace_section(source: bytes, section: str) -> bytes:
     if found:
         text = text[: found.start()] + ours + text[found.end() :]
     else:
-        text = _with_blank_line(text, newline) + ours + newline
+        text += _gap(text, newline, 2) + ours + newline
     return text.encode(errors="surrogateescape")
 
 
@@ -46,35 +51,50 @@ def append_decisions(source: bytes, decisions: tuple[Decision, ...]) -> bytes:
     text = source.decode(errors="surrogateescape") or "# Decisions\n"
     newline = _newline(text)
     numbers = [int(number) for number in _NUMBER.findall(text)]
-    last_is_ours = bool(numbers) and text.rstrip().splitlines()[-1].startswith("- **D")
-    text = text.rstrip() + newline if last_is_ours else _with_blank_line(text, newline)
-    for number, decision in enumerate(decisions, max(numbers, default=0) + 1):
-        line = f"- **D{number}** · {decision.date} · {markdown(decision.item)}: {markdown(decision.text)}"
-        text += line + newline
-    return text.encode(errors="surrogateescape")
+    last_is_ours = bool(numbers) and text.rstrip(_BLANK).splitlines()[-1].startswith("- **D")
+    before, after = _split(text) if last_is_ours else (text, "")
+    listed = "".join(
+        f"- **D{number}** · {decision.date} · {markdown(decision.item)}: {markdown(decision.text)}{newline}"
+        for number, decision in enumerate(decisions, max(numbers, default=0) + 1)
+    )
+    gap = _gap(before, newline, 1 if last_is_ours else 2)
+    return (before + gap + listed + after).encode(errors="surrogateescape")
 
 
 def append_contributions(source: bytes, heading: str, lines: tuple[str, ...]) -> bytes:
     """A shared artifact with contributions as list entries at the end of the section called `heading`."""
     if not lines:
         return source
-    newline = _newline(source.decode(errors="surrogateescape"))
-    listed = "".join(f"- {markdown(line)}{newline}" for line in lines).encode()
-    section = next((h for h in outline(source) if matches(h.title, (heading,))), None)
+    text = source.decode(errors="surrogateescape")
+    newline = _newline(text)
+    listed = "".join(f"- {markdown(line)}{newline}" for line in lines)
+    title = markdown(heading)
+    # A heading that we made has the title as we escaped it.
+    section = next((h for h in outline(source) if matches(h.title, (heading, title))), None)
     if section is None:
-        text = source.decode(errors="surrogateescape")
-        title = f"## {markdown(heading)}{newline}{newline}"
-        return (_with_blank_line(text, newline) + title).encode(errors="surrogateescape") + listed
-    before, after = source[: section.end], source[section.end :]
-    body = before.rstrip()
-    is_list = body.splitlines()[-1].lstrip().startswith(b"- ")
-    joint = newline.encode() * (1 if is_list else 2)
-    return body + joint + listed + (newline.encode() + after if after else b"")
+        text += f"{_gap(text, newline, 2)}## {title}{newline * 2}{listed}"
+        return text.encode(errors="surrogateescape")
+    before, after = _split(source[: section.end].decode())
+    rest = source[section.end :].decode()
+    is_list = before.splitlines()[-1].lstrip().startswith("- ")
+    before += _gap(before, newline, 1 if is_list else 2) + listed
+    if rest and not after:  # a heading right below would become a part of the last entry
+        before += newline
+    return (before + after + rest).encode()
 
 
 def _newline(text: str) -> str:
     return "\r\n" if "\r\n" in text else "\n"
 
 
-def _with_blank_line(text: str, newline: str) -> str:
-    return text.rstrip() + newline * 2 if text.strip() else ""
+def _split(text: str) -> tuple[str, str]:
+    """A text up to the end of its last line that is not blank, and the blank lines below."""
+    end = text.find("\n", len(text.rstrip(_BLANK))) + 1 or len(text)
+    return text[:end], text[end:]
+
+
+def _gap(text: str, newline: str, breaks: int) -> str:
+    """The line breaks that a text lacks to end in so many; at the top of a file none are needed."""
+    said = text.rstrip(_BLANK)
+    lacking = breaks - text.count("\n", len(said)) if said else 0
+    return newline * max(lacking, 0 if not text or text.endswith("\n") else 1)

@@ -5,17 +5,19 @@ import re
 from dataclasses import dataclass
 
 from gitbatch.errors import PlanError
+from gitbatch.plan.inline import Inline, Kind, one_line
 from gitbatch.plan.outline import outline
 from gitbatch.plan.titles import matches
 from gitbatch.project.config import Config
+from gitbatch.project.sections import link_path, require_text, section_lines
 from gitbatch.project.snapshot import Snapshot
 
 SCOPE_FILE = "CLAUDE.md"
 
 _EXAMPLE = "write in CLAUDE.md:\n\n## Aktiver Scope\n\nPhase: NAME"
-_LINK = re.compile(r"\[[^\]\n]*\]\(\s*<?([^)>\s]+)>?[^)\n]*\)")
 _PHASE = re.compile(r"^(?:aktive\s+|active\s+)?phase\s*:\s*(.+)$", re.IGNORECASE)
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_EMPHASIS = re.compile(r"\*+|(?<![\w`\\])_+|_+(?![\w`])")
+_SYNTAX = re.compile(r"`|\\(?=_)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +33,17 @@ def active_phase(snapshot: Snapshot, config: Config) -> Phase | None:
     """The phase that CLAUDE.md names; None where there is no CLAUDE.md, or none with a scope section.
 
     Raises:
-        PlanError: the section names no phase, more than one, or one whose folder does not exist.
+        PlanError: CLAUDE.md can't be read; the section names no phase, more than one, or one without a folder.
     """
-    source = snapshot.read(SCOPE_FILE)
-    sections = [h for h in outline(source or b"") if matches(h.title, config.scope_titles)]
-    if source is None or not sections:
+    source = snapshot.read(SCOPE_FILE) or b""
+    require_text(SCOPE_FILE, source)
+    sections = [h for h in outline(source) if matches(h.title, config.scope_titles)]
+    if not sections:
         return None
     if len(sections) > 1:
         raise PlanError("CLAUDE.md has more than one scope section", "keep one of them, naming one phase")
-    text = source[sections[0].body : sections[0].end].decode(errors="replace")
-    named = {
-        phase.folder: phase
-        for line in _COMMENT.sub("", text).splitlines()
-        for phase in _named(line, snapshot, config)
-    }
+    lines = section_lines(source, sections[0])
+    named = {phase.folder: phase for line in lines for phase in _named(line, snapshot, config)}
     if not named:
         raise PlanError("the scope section of CLAUDE.md names no phase", _EXAMPLE)
     if len(named) > 1:
@@ -61,15 +60,17 @@ def active_phase(snapshot: Snapshot, config: Config) -> Phase | None:
     return phase
 
 
-def _named(line: str, snapshot: Snapshot, config: Config) -> tuple[Phase, ...]:
+def _named(line: Inline, snapshot: Snapshot, config: Config) -> tuple[Phase, ...]:
     """The phases that a line names: links to a folder, else `Phase: NAME`."""
-    folders = (_folder(target, snapshot) for target in _LINK.findall(line))
+    links = [piece for piece in line.pieces if piece.kind is Kind.LINK]
+    folders = (_folder(link_path(link), snapshot) for link in links)
     linked = tuple(Phase(posixpath.basename(folder), folder) for folder in folders if folder)
-    stated = _PHASE.match(re.sub(r"[*_`]", "", line).strip().lstrip("-+ ").strip())
+    bare = one_line(line.text, [(link.start, link.end) for link in links])
+    stated = _PHASE.match(_SYNTAX.sub("", _EMPHASIS.sub("", bare)).lstrip("-+ "))
     if linked or not stated:
         return linked
-    name = _LINK.sub("", stated[1]).strip().rstrip(".").strip()
-    folder = config.project.phase_folder.format(phase=name)
+    name = stated[1].rstrip(". ")
+    folder = config.project.phase_folder.replace("{phase}", name)
     return (Phase(name, posixpath.normpath(folder)),) if name else ()
 
 

@@ -14,6 +14,7 @@ from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, ItemStat
 from gitbatch.batch.record import Batch
 from gitbatch.batch.resume import State
 from gitbatch.batch.scene import Scene
+from gitbatch.batch.schedule import critical_path, settings, steps
 from gitbatch.project.context import manifest, resolve
 from gitbatch.repo.refs import short
 from gitbatch.view.review import STYLES, render_criteria
@@ -91,7 +92,7 @@ def render_batch(shown: BatchState) -> RenderableType:
             Text(item.name),
             Text(item.reason or item.item),
         )
-    return Lines(head, Padding(table, (0, 0, 0, 2)))
+    return Lines(head, Padding(table, (0, 0, 0, 2), expand=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,8 @@ class PlannedGroup:
     number: int
     title: str
     items: tuple[PlannedItem, ...]
+    steps: tuple[tuple[str, ...], ...]
+    """The names of the open items in the order in which they run, if each takes the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,9 @@ class PlanState:
     agents: tuple[str, ...]
     groups: tuple[PlannedGroup, ...]
     criteria: tuple[CriterionState, ...]
+    jobs: int
+    critical_path: tuple[str, ...]
+    """The names of the longest chain of open items of which each must wait for the one before."""
     schema: int = SCHEMA
 
 
@@ -159,7 +165,7 @@ def plan_state(scene: Scene) -> PlanState:
                 done=item.done,
                 line=item.line,
                 criteria=item.criteria,
-                agent=item.hints.agent or group.hints.agent or plan.hints.agent or project.config.batch.agent,
+                agent=settings(item, group, plan).agent or project.config.batch.agent,
                 context=tuple(
                     PlannedFile(file.path, file.reason, file.condensed_from)
                     for file in manifest(item, group, plan, project, scene.snapshot)
@@ -168,7 +174,9 @@ def plan_state(scene: Scene) -> PlanState:
             )
             for item in group.items
         )
-        groups.append(PlannedGroup(group.number, group.title, items))
+        order = steps(group, plan, project.config.batch.jobs)
+        named = tuple(tuple(item.name for item in step) for step in order)
+        groups.append(PlannedGroup(group.number, group.title, items, named))
     return PlanState(
         plan=plan.path,
         commit=scene.commit,
@@ -181,6 +189,8 @@ def plan_state(scene: Scene) -> PlanState:
         agents=tuple(project.config.agents),
         groups=tuple(groups),
         criteria=criteria_of(plan),
+        jobs=project.config.batch.jobs,
+        critical_path=tuple(item.name for item in critical_path(plan, project.config.batch.jobs)),
     )
 
 
@@ -202,7 +212,12 @@ def render_plan(shown: PlanState) -> RenderableType:
     parts: list[RenderableType] = [table]
     for group in shown.groups:
         parts.append(Text.assemble("\n", (f"group {group.number}", "bold"), f"  {group.title}"))
-        parts += [Padding(_planned(item), (0, 0, 0, 2)) for item in group.items]
+        parts += [Padding(_planned(item), (0, 0, 0, 2), expand=False) for item in group.items]
+        if len(group.steps) > 1:
+            parts.append(Text(f"  order: {' → '.join(' '.join(step) for step in group.steps)}"))
+    if shown.critical_path:
+        chain = " → ".join(shown.critical_path)
+        parts.append(Text(f"\ncritical path with {shown.jobs} at a time: {chain}"))
     if shown.criteria:
         parts += [Text("\nDefinition of Done", "bold"), render_criteria(shown.criteria)]
     return Lines(*parts)

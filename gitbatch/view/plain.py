@@ -7,6 +7,7 @@ from rich.text import Text
 
 from gitbatch.agents.protocol import Stream
 from gitbatch.batch.events import (
+    AttemptFailed,
     BatchFinished,
     BatchPaused,
     BatchStarted,
@@ -72,6 +73,13 @@ class PlainView:
     def _(self, event: ItemProgress) -> None:
         mark = "!" if event.stream is Stream.ERROR else "|"
         self.line((f"  {mark}         {self._names.get(event.item, event.item)}: {event.line}", "dim"))
+
+    @show.register
+    def _(self, event: AttemptFailed) -> None:
+        outcome = event.outcome
+        self.line(
+            ("  again     ", "yellow"), (outcome.item.name, "bold"), f": {outcome.reason}; {event.left} left"
+        )
 
     @show.register
     def _(self, event: ItemFinished) -> None:

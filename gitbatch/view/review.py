@@ -43,7 +43,7 @@ def _outcomes(checkpoint: Checkpoint) -> RenderableType:
     table.add_column(overflow="fold")
     for outcome in checkpoint.outcomes:
         table.add_row(Text(outcome.status, STYLES[outcome.status]), Text(outcome.item.name), _said(outcome))
-    return Padding(table, (0, 0, 0, 2))
+    return Padding(table, (0, 0, 0, 2), expand=False)
 
 
 def _said(outcome: Outcome) -> Text:
@@ -59,7 +59,11 @@ def _said(outcome: Outcome) -> Text:
 
 def _details(outcome: Outcome) -> RenderableType:
     lines = Text("\n".join(outcome.details), "dim")
-    return Padding(Group(Text(f"{outcome.item.name} said:"), Padding(lines, (0, 0, 0, 2))), (0, 0, 0, 2))
+    return Padding(
+        Group(Text(f"{outcome.item.name} said:"), Padding(lines, (0, 0, 0, 2), expand=False)),
+        (0, 0, 0, 2),
+        expand=False,
+    )
 
 
 def render_criteria(criteria: tuple[CriterionState, ...]) -> RenderableType:
@@ -74,4 +78,4 @@ def render_criteria(criteria: tuple[CriterionState, ...]) -> RenderableType:
             Text("cross-cutting", "yellow") if criterion.cross_cutting else Text(count),
             Text(criterion.text),
         )
-    return Padding(table, (0, 0, 0, 2))
+    return Padding(table, (0, 0, 0, 2), expand=False)

@@ -1,0 +1,84 @@
+"""When items run (rules P3, P4, F5): how many at once, which after which, and what of the hints holds for each.
+
+Pure: the loop runs what this says, and `gitbatch plan` shows it.
+"""
+
+from dataclasses import dataclass
+
+from gitbatch.plan.model import Group, Hints, Plan, WorkItem
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What holds for an item: its own hints, else its group's, else the plan's. None: nothing was said."""
+
+    agent: str | None
+    timeout: float | None
+    """Seconds."""
+    retries: int | None
+
+
+def settings(item: WorkItem, group: Group, plan: Plan) -> Settings:
+    """What the hints say for an item."""
+    said = (item.hints, group.hints, plan.hints)
+    return Settings(
+        agent=next((hints.agent for hints in said if hints.agent is not None), None),
+        timeout=next((hints.timeout for hints in said if hints.timeout is not None), None),
+        retries=next((hints.retries for hints in said if hints.retries is not None), None),
+    )
+
+
+def width(group: Group, plan: Plan, jobs: int) -> int:
+    """How many items of a group may run at the same time."""
+    limits = (_limit(hints, jobs) for hints in (group.hints, plan.hints))
+    return min(jobs, next((limit for limit in limits if limit is not None), jobs))
+
+
+def _limit(hints: Hints, jobs: int) -> int | None:
+    if hints.sequential:
+        return 1
+    return jobs if hints.parallel and hints.max is None else hints.max
+
+
+def predecessors(item: WorkItem, group: Group) -> tuple[str, ...]:
+    """The keys of the items of the same group that must be over before an item starts.
+
+    An item that is itself `sequential` runs alone: after those before it, and before those behind it.
+    """
+    before = group.items[: group.items.index(item)]
+    waited = {other.output for other in before if item.hints.sequential or other.hints.sequential}
+    waited |= set(item.hints.after)
+    return tuple(other.output for other in group.items if other.output in waited)
+
+
+def steps(group: Group, plan: Plan, jobs: int) -> tuple[tuple[WorkItem, ...], ...]:
+    """The open items of a group in the steps in which they run, if each takes the same time."""
+    waiting = [item for item in group.items if not item.done]
+    found: list[tuple[WorkItem, ...]] = []
+    most = width(group, plan, jobs)
+    while waiting:
+        left = {item.output for item in waiting}
+        ready = [item for item in waiting if left.isdisjoint(predecessors(item, group))]
+        step = tuple(ready[:most])
+        if not step:  # a cycle; the plan has an error for it
+            break
+        found.append(step)
+        waiting = [item for item in waiting if item not in step]
+    return tuple(found)
+
+
+def critical_path(plan: Plan, jobs: int) -> tuple[WorkItem, ...]:
+    """The longest chain of open items of which each must wait for the one before."""
+    path: list[WorkItem] = []
+    for group in plan.groups:
+        path += _chain(group, steps(group, plan, jobs))
+    return tuple(path)
+
+
+def _chain(group: Group, found: tuple[tuple[WorkItem, ...], ...]) -> list[WorkItem]:
+    """One item for each step, from the last back: what it waits for, else whoever had its place."""
+    chain: list[WorkItem] = []
+    for step in reversed(found):
+        waited = predecessors(chain[0], group) if chain else ()
+        chain.insert(0, next((item for item in step if item.output in waited), step[0]))
+    return chain

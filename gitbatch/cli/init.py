@@ -1,0 +1,40 @@
+"""`gitbatch init`: a working start."""
+
+from typing import Annotated
+
+import typer
+
+from gitbatch.cli.common import HERE, Directory
+
+
+def init(
+    phase: Annotated[str, typer.Option(help="The phase's name; its folder is docs/phases/NAME.")] = "phase-1",
+    language: Annotated[
+        str, typer.Option("--lang", metavar="de|en", help="The language of what is written.")
+    ] = "en",
+    directory: Directory = HERE,
+) -> None:
+    """Write a plan template, a phase with its files, and a configuration. Never overwrites a file."""
+    from gitbatch.cli.common import opened
+    from gitbatch.errors import UsageError
+    from gitbatch.project.config import CONFIG_FILE, parse_config
+    from gitbatch.project.disk import DiskSnapshot
+    from gitbatch.project.scaffold import Language, scaffold
+
+    if language not in set(Language):
+        raise UsageError(f"{language!r} is no language that templates exist in", "use --lang de or --lang en")
+    with opened(directory) as repo:
+        config = parse_config(DiskSnapshot(repo.root).read(CONFIG_FILE))
+        made = scaffold(repo.root, phase, Language(language), config)
+    for path in made.written:
+        typer.echo(f"wrote  {path}")
+    for path in made.kept:
+        typer.echo(f"kept   {path}")
+    if made.scope:
+        typer.echo(
+            f"\nyour CLAUDE.md does not name {phase} as the active phase; write into it:\n\n{made.scope}"
+        )
+    typer.echo(
+        "\nnext: write the plan and name an agent in gitbatch.toml, then\n"
+        f'  gitbatch lint && git add --all && git commit -m "Plan {phase}" && gitbatch plan'
+    )

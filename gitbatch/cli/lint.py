@@ -1,0 +1,63 @@
+"""`gitbatch lint`: everything that is wrong or suspicious in a plan."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gitbatch.cli.common import HERE, Directory
+
+if TYPE_CHECKING:
+    from gitbatch.project.lint import Checked
+
+
+class Format(StrEnum):
+    """How diagnostics are shown."""
+
+    TEXT = "text"
+    JSON = "json"
+    GITHUB = "github"
+
+
+def lint(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PATH]...", help="Plans; the active phase's if none is given."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if there are warnings.")] = False,
+    form: Annotated[
+        Format, typer.Option("--format", help="For people, programs, or GitHub annotations.")
+    ] = Format.TEXT,
+    directory: Directory = HERE,
+) -> None:
+    """Check plans as the disk has them. Exits with 2 if there are errors."""
+    from gitbatch.project.lint import active_plan, check_plan
+
+    wanted = [directory / path for path in paths] if paths else [directory / active_plan(directory)]
+    checked = [check_plan(path) for path in wanted]
+    for one in checked:
+        _show(one, form)
+    if any(one.plan.errors for one in checked):
+        raise typer.Exit(2)
+    raise typer.Exit(1 if strict and any(one.plan.diagnostics for one in checked) else 0)
+
+
+def _show(checked: "Checked", form: Format) -> None:
+    from gitbatch.cli.common import make_console
+    from gitbatch.plan.render import summary
+    from gitbatch.view.diagnostics import diagnostic_annotation, diagnostic_json, diagnostic_text
+
+    diagnostics = checked.plan.diagnostics
+    if form is Format.TEXT:
+        console = make_console()
+        for diagnostic in diagnostics:
+            console.print(diagnostic_text(diagnostic, checked.source, checked.path), soft_wrap=True)
+            console.print()
+        items = len(checked.plan.items)
+        good = f"{items} item{'s' * (items != 1)} in {len(checked.plan.groups)} groups"
+        console.print(f"{checked.path}: {summary(diagnostics) or good}", soft_wrap=True)
+        return
+    show = diagnostic_json if form is Format.JSON else diagnostic_annotation
+    for diagnostic in diagnostics:
+        typer.echo(show(diagnostic, checked.path))

@@ -1,0 +1,29 @@
+"""A project's files as they are on the disk: for checking a plan before it is committed, never for running it."""
+
+import hashlib
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class DiskSnapshot:
+    """The files below a folder: a `project.snapshot.Snapshot`."""
+
+    root: Path
+
+    def blob(self, path: str) -> str | None:
+        """Something that tells two contents of a file apart; None if there is no such file."""
+        content = self.read(path)
+        return None if content is None else hashlib.sha256(content).hexdigest()
+
+    def read(self, path: str) -> bytes | None:
+        """The content of the file at `path`, or None."""
+        with suppress(OSError):
+            return (self.root / path).read_bytes()
+        return None
+
+    def files(self, folder: str) -> tuple[str, ...]:
+        """The paths of all files below a folder."""
+        found = sorted(path for path in (self.root / folder).rglob("*") if path.is_file())
+        return tuple(path.relative_to(self.root).as_posix() for path in found)

@@ -1,0 +1,66 @@
+"""Reading a plan from the disk, before it is committed, with the options that its project has."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitbatch.errors import PlanError, UsageError
+from gitbatch.plan.model import Plan, PlanOptions
+from gitbatch.plan.parse import parse_plan
+from gitbatch.project.config import CONFIG_FILE, Config, parse_config
+from gitbatch.project.control import find_project
+from gitbatch.project.disk import DiskSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A plan file and what there is to say about it."""
+
+    path: str
+    source: bytes
+    plan: Plan
+
+
+def check_plan(path: Path) -> Checked:
+    """Read a plan file.
+
+    Raises:
+        UsageError: it can't be read.
+    """
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} can't be read: {error.strerror}", "name a plan, such as task.md") from error
+    return Checked(
+        str(path), source, parse_plan(source, str(path), _options(project_root(path.resolve().parent)))
+    )
+
+
+def active_plan(directory: Path) -> Path:
+    """The plan of the active phase of the project that a directory is in, as the disk has it.
+
+    Raises:
+        PlanError: there is none, or more than one.
+    """
+    root = project_root(directory.resolve())
+    found = root / find_project(DiskSnapshot(root), _config(root)).task
+    return found.relative_to(directory.resolve()) if found.is_relative_to(directory.resolve()) else found
+
+
+def project_root(directory: Path) -> Path:
+    """The nearest folder, upwards, that is a repository or has a configuration; the directory itself if none."""
+    upwards = (directory, *directory.parents)
+    return next((d for d in upwards if (d / ".git").exists() or (d / CONFIG_FILE).exists()), directory)
+
+
+def _config(root: Path) -> Config:
+    return parse_config(DiskSnapshot(root).read(CONFIG_FILE))
+
+
+def _options(root: Path) -> PlanOptions:
+    """The options of the project; where the project can't be made out, what its configuration says alone."""
+    config = _config(root)
+    try:
+        project = find_project(DiskSnapshot(root), config)
+    except PlanError:
+        return config.plan_options()
+    return config.plan_options(project.phase.name, project.phase.folder, project.protected)

@@ -1,0 +1,81 @@
+"""A working start for a project: files from templates, never over a file that is there. Rule T1."""
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from gitbatch.errors import PlanError, UsageError
+from gitbatch.project.config import CONFIG_FILE, Config
+from gitbatch.project.control import DECISIONS, RULES, STATUS, TASK
+from gitbatch.project.disk import DiskSnapshot
+from gitbatch.project.scope import SCOPE_FILE, active_phase
+
+TEMPLATE = "docs/templates/task.md"
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_PHASE = re.compile(r"[^\W_][\w.-]{0,59}")
+
+
+class Language(StrEnum):
+    """The language of what is written."""
+
+    EN = "en"
+    DE = "de"
+
+
+@dataclass(frozen=True, slots=True)
+class Scaffold:
+    """What was done. Paths are repository paths."""
+
+    written: tuple[str, ...]
+    kept: tuple[str, ...]
+    """Files that were there and stay as they are."""
+    scope: str
+    """What the user should write into their CLAUDE.md; empty if it names the phase already."""
+
+
+def scaffold(root: Path, phase: str, language: Language, config: Config) -> Scaffold:
+    """Write what is missing of a project with a phase.
+
+    Raises:
+        UsageError: the phase's name can't be a folder's.
+    """
+    if not _PHASE.fullmatch(phase):
+        raise UsageError(f"{phase!r} can't be the name of a phase", "use letters, digits, dots, dashes")
+    folder = config.project.phase_folder.format(phase=phase).strip("/")
+    files = {
+        SCOPE_FILE: SCOPE_FILE,
+        CONFIG_FILE: CONFIG_FILE,
+        TEMPLATE: "template.md",
+        **{f"{folder}/{name}": name for name in (TASK, STATUS, DECISIONS, RULES)},
+    }
+    written = []
+    for path, template in files.items():
+        text = (_TEMPLATES / language / template).read_text(encoding="utf-8")
+        if _write_new(root / path, text.replace("{phase}", phase).replace("{folder}", folder)):
+            written.append(path)
+    kept = tuple(path for path in files if path not in written)
+    return Scaffold(tuple(written), kept, _missing_scope(root, phase, language, config))
+
+
+def _write_new(path: Path, text: str) -> bool:
+    """Write a file that is not there yet. Returns whether it was written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("x", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _missing_scope(root: Path, phase: str, language: Language, config: Config) -> str:
+    """The scope section, if the user's CLAUDE.md does not name the phase as the active one."""
+    with suppress(PlanError):
+        active = active_phase(DiskSnapshot(root), config)
+        if active and active.name == phase:
+            return ""
+    text = (_TEMPLATES / language / SCOPE_FILE).read_text(encoding="utf-8")
+    return text[text.index("## ") :].replace("{phase}", phase)

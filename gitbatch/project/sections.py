@@ -1,0 +1,40 @@
+"""The lines of one section of a user's document, and the paths that they name.
+
+A comment or a fenced example in such a section is an aside: it names nothing.
+"""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import unquote
+
+from gitbatch.errors import PlanError
+from gitbatch.plan.inline import Inline, Piece, scan
+from gitbatch.plan.outline import Heading
+from gitbatch.plan.source import read
+
+_ASIDE = re.compile(
+    r"<!--.*?(?:-->|\Z)|^ {0,3}(?P<fence>`{3,}|~{3,})(?:[^`\n]*)$.*?(?:^ {0,3}(?P=fence)[`~]*[ \t\r]*$|\Z)",
+    re.DOTALL | re.MULTILINE,
+)
+
+
+def require_text(path: str, source: bytes) -> None:
+    """Refuse a document that can't be read as text: its sections would be missing without a word.
+
+    Raises:
+        PlanError: it is not UTF-8, or too large; the message names the line.
+    """
+    _, problems = read(source)
+    if problems:
+        raise PlanError(f"{path}:{problems[0].line}: {problems[0].message}", problems[0].help)
+
+
+def section_lines(source: bytes, heading: Heading) -> Iterator[Inline]:
+    """The lines below a heading, each with its code spans and links found."""
+    text = source[heading.body : heading.end].decode(errors="replace")
+    return map(scan, _ASIDE.sub("", text).splitlines())
+
+
+def link_path(link: Piece) -> str:
+    """The path that a link leads to: decoded, without its fragment."""
+    return unquote(link.content.partition("#")[0])

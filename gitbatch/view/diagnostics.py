@@ -1,0 +1,67 @@
+"""What there is to say about a plan: with colour for people, as JSON or as workflow annotations for programs."""
+
+from dataclasses import dataclass
+
+import msgspec
+from rich.text import Text
+
+from gitbatch.batch.events import SCHEMA
+from gitbatch.plan.model import Diagnostic, Severity
+from gitbatch.plan.render import render_diagnostic
+from gitbatch.text import plain
+
+_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A diagnostic as one line of JSON. `start`, `end`: byte offsets; line and column: from 1, in characters."""
+
+    path: str
+    code: str
+    severity: Severity
+    message: str
+    help: str
+    line: int
+    column: int
+    start: int
+    end: int
+    schema: int = SCHEMA
+
+
+def diagnostic_text(diagnostic: Diagnostic, source: bytes, path: str) -> Text:
+    """A diagnostic for a terminal, with its severity, its caret and its help in colour."""
+    head, line, caret, *advice = render_diagnostic(diagnostic, source, path).split("\n")
+    place, _, message = head.partition(f"{diagnostic.code} {diagnostic.severity}: ")
+    style = _STYLES[diagnostic.severity]
+    return Text.assemble(
+        (place, "bold"),
+        (f"{diagnostic.code} {diagnostic.severity}: ", style),
+        (message, "bold"),
+        f"\n{line}\n",
+        (caret, style),
+        ("\n" + "\n".join(advice), "cyan"),
+    )
+
+
+def diagnostic_json(diagnostic: Diagnostic, path: str) -> str:
+    """A diagnostic as one line of JSON."""
+    d = diagnostic
+    finding = Finding(path, d.code, d.severity, d.message, d.help, d.line, d.column, d.start, d.end)
+    return msgspec.json.encode(finding).decode()
+
+
+def diagnostic_annotation(diagnostic: Diagnostic, path: str) -> str:
+    """A diagnostic as a GitHub workflow command, which shows it at its line in a review."""
+    place = f"file={_property(path)},line={diagnostic.line},col={diagnostic.column}"
+    text = _escaped(f"{diagnostic.message}\n{diagnostic.help}")
+    return f"::{diagnostic.severity} {place},title={_property(diagnostic.code)}::{text}"
+
+
+def _escaped(text: str) -> str:
+    lines = (plain(line, 2000) for line in text.split("\n"))
+    return "%0A".join(line.replace("%", "%25") for line in lines)
+
+
+def _property(text: str) -> str:
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")

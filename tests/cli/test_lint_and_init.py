@@ -1,0 +1,137 @@
+"""`gitbatch lint` and `gitbatch init`, as a new user meets them."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+from conftest import Place
+
+BAD = "## Work Packages\n\n### G\n\n- [] lookalike\n- [ ] a <!-- sequental -->\n- [ ] b → DoD: #7\n"
+WARNING = "## Work Packages\n\n### G\n\n- [ ] a <!-- sequental -->\n"
+
+
+def test_all_diagnostics_are_shown_in_order(place: Place) -> None:
+    place.write("task.md", BAD)
+    said = place.gitbatch("lint", code=2).stdout
+    assert [
+        line.split(": ")[0] for line in said.splitlines() if " | " not in line and line.startswith("task.md:")
+    ] == [
+        "task.md:5:3",
+        "task.md:6:9",
+        "task.md:7:16",
+        "task.md",
+    ]
+    assert "6 | - [ ] a <!-- sequental -->\n  |         ^^^^^^^^^^^^^^^^^^\nhelp: did you mean" in said
+    assert said.splitlines()[-1] == "task.md: 2 errors, 1 warning"
+    assert "\x1b" not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "code"),
+    [(BAD, (), 2), (WARNING, (), 0), (WARNING, ("--strict",), 1), ("### no plan", (), 2)],
+)
+def test_the_exit_code(place: Place, text: str, arguments: tuple[str, ...], code: int) -> None:
+    place.write("task.md", text)
+    place.gitbatch("lint", *arguments, code=code)
+    place.gitbatch("lint", *arguments, "task.md", code=code)
+
+
+def test_a_good_plan_is_counted(three: Place) -> None:
+    assert three.gitbatch("lint", "--strict", code=0).stdout == "task.md: 12 items in 3 groups\n"
+
+
+def test_json_has_byte_offsets(place: Place) -> None:
+    place.write("task.md", BAD)
+    found = [
+        json.loads(line) for line in place.gitbatch("lint", "--format", "json", code=2).stdout.splitlines()
+    ]
+    assert [(one["code"], one["line"], one["column"], one["schema"]) for one in found] == [
+        ("GB201", 5, 3, 1),
+        ("GB301", 6, 9, 1),
+        ("GB214", 7, 16, 1),
+    ]
+    assert BAD.encode()[found[2]["start"] : found[2]["end"]] == b"#7"
+
+
+def test_github_annotations_are_one_line_each(place: Place) -> None:
+    place.write("100%,a.md", BAD)
+    lines = place.gitbatch("lint", "--format", "github", "100%,a.md", code=2).stdout.splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith("::error file=100%25%2Ca.md,line=5,col=3,title=GB201::")
+    assert "%0A" in lines[0]
+
+
+def test_colour_in_a_terminal(place: Place) -> None:
+    place.write("task.md", BAD)
+    parent, child = pty.openpty()
+    environment = {**place.environment, "TERM": "xterm-256color"}
+    command = [sys.executable, "-m", "gitbatch", "lint"]
+    subprocess.run(command, cwd=place.root, env=environment, stdout=child, check=False)
+    assert b"\x1b[1;31mGB201 error: \x1b[0m" in os.read(parent, 65536)
+
+
+def test_several_plans_outside_a_repository(place: Place) -> None:
+    (place.home / "a.md").write_text(WARNING, encoding="utf-8")
+    (place.home / "b.md").write_text(BAD, encoding="utf-8")
+    said = place.gitbatch("lint", "-C", str(place.home), "a.md", "b.md", code=2).stdout
+    assert f"{place.home}/a.md: 1 warning" in said
+    assert f"{place.home}/b.md: 2 errors, 1 warning" in said
+    assert "can't be read" in place.gitbatch("lint", "nothing.md", code=2).stderr
+
+
+def test_the_projects_configuration_counts(place: Place) -> None:
+    place.write("gitbatch.toml", '[titles]\nwork = ["Aufgaben"]\n[project]\nshared = ["inventory.md"]\n')
+    place.write("task.md", "## Aufgaben\n\n### G\n\n- [ ] a → Output: inventory.md\n")
+    assert "GB222" in place.gitbatch("lint", code=2).stdout
+
+
+def test_run_and_plan_refuse_with_the_same_output(three: Place) -> None:
+    three.write("task.md", BAD)
+    three.commit()
+    shown = three.gitbatch("lint", code=2).stdout.rsplit("\n", 2)[0].rstrip()
+    for command in (("plan",), ("run", "--items", "all", "--checkpoint", "at-end")):
+        assert shown in three.gitbatch(*command, code=2).stderr
+
+
+@pytest.mark.rule("T1")
+@pytest.mark.parametrize("language", ["de", "en"])
+def test_init_then_lint_plan_and_run(place: Place, language: str) -> None:
+    said = place.gitbatch("init", "--lang", language, "--phase", "erste", code=0).stdout
+    for path in ("docs/templates/task.md", "docs/phases/erste/rules.md", "CLAUDE.md", "gitbatch.toml"):
+        assert f"wrote  {path}" in said
+    place.gitbatch("lint", "--strict", code=0)
+    place.gitbatch("lint", "--strict", "docs/templates/task.md", code=0)
+    place.write(
+        "gitbatch.toml",
+        place.read("gitbatch.toml")
+        + '\n[agents.writer]\nkind = "command"\ncommand = ["sh", "-c", "cat >$GITBATCH_OUTPUT; echo Done. It is short."]\n',
+    )
+    place.commit()
+    assert "docs/phases/erste/rules.md (rules)" in place.gitbatch("plan", code=0).stdout
+    place.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=0)
+    assert place.read("docs/phases/erste/task.md").count("[x]") == 5
+    assert place.git("status", "--porcelain") == ""
+
+
+def test_init_never_overwrites(place: Place) -> None:
+    place.write("CLAUDE.md", "# Mine\n")
+    place.write("docs/phases/phase-1/task.md", "mine\n")
+    said = place.gitbatch("init", code=0).stdout
+    assert "kept   docs/phases/phase-1/task.md" in said
+    assert "write into it:\n\n## Active Scope\n\nPhase: phase-1" in said
+    assert (place.read("CLAUDE.md"), place.read("docs/phases/phase-1/task.md")) == ("# Mine\n", "mine\n")
+    before = place.git("status", "--porcelain", "--untracked-files=all")
+    place.gitbatch("init", code=0)
+    assert place.git("status", "--porcelain", "--untracked-files=all") == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(("--phase", "../x"), "can't be the name of a phase"), (("--lang", "fr"), "--lang de or --lang en")],
+)
+def test_init_with_options_that_make_no_sense(place: Place, arguments: tuple[str, ...], words: str) -> None:
+    assert words in place.gitbatch("init", *arguments, code=2).stderr
+    assert place.git("status", "--porcelain") == ""

@@ -1,0 +1,375 @@
+"""Text from agents is harmless in a terminal, in a commit message and in Markdown; and it still says what it said."""
+
+import os
+import subprocess
+import sys
+import time
+import unicodedata
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from gitbatch.text import LIMIT, markdown, plain
+
+DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Categories of characters that nobody sees."""
+IGNORABLE = frozenset(
+    {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x3164, 0xFFA0}
+    | {*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)}
+)
+"""Letters and marks that nobody sees either (Default_Ignorable_Code_Point)."""
+OPENING = frozenset({0x1B, 0x90, 0x98, 0x9B, 0x9D, 0x9E, 0x9F})
+"""Characters that begin an escape sequence."""
+
+DOCUMENT = """\
+# Status
+
+Text of the user.
+
+{text}
+
+| Item | Summary |
+|---|---|
+| T1 | {text} |
+| T2 | of the user |
+
+- first
+- {text}
+- last
+
+## Next
+"""
+"""Everything that we put text into: a paragraph, a table's cell, a list's entry."""
+
+HOSTILE = [
+    # another block begins
+    "# Heading",
+    "###### Heading ######",
+    "Heading\n=======",
+    "Heading\n-------",
+    "===",
+    "---",
+    "***",
+    "___",
+    "- entry",
+    "+ entry",
+    "* entry",
+    "- - - entry",
+    "1. entry",
+    "1) entry",
+    "007. entry",
+    "123456789. entry",
+    "- [x] T101 done",
+    "[x] done",
+    "> quote",
+    ">>> quote",
+    "```\nfence",
+    "~~~~ fence",
+    "    code",
+    "\tcode",
+    "done\n\n## Definition of Done\n\n- [x] all of it",
+    "| a | b |\n|---|---|\n| c | d |",
+    ":-: | :-:",
+    "a | b",
+    "|",
+    "\\|",
+    "\\\\| T9 | done |",
+    "ends in a backslash \\",
+    "ends in two \\\\",
+    # HTML
+    "<!-- gitbatch:end -->",
+    "<!--",
+    "-->",
+    "<script>alert(1)</script>",
+    "<div>\n\n</div>",
+    "<?php",
+    "<![CDATA[",
+    "</table></td></tr>",
+    "<https://example.org>",
+    "&lt;b&gt; &#35; &nbsp;",
+    # inline
+    "`code` ``code``",
+    "`",
+    "*em* **strong** _em_ __strong__ ~~struck~~",
+    "a*b*c a_b_c",
+    "[link](javascript:alert(1))",
+    "[label]: https://example.org",
+    "[label]",
+    "[^1]: note",
+    "![image](https://example.org/pixel.png)",
+    "!",
+    # other lines than the newline
+    "a\rb\r\nc\vd\fe",
+    "a\x1cb\x1dc\x1ed\x85e\u2028f\u2029g",
+    # what NFC makes syntax of
+    "\u1fefcode\u1fef",
+    "\u037e \u2260 <\u0338 =\u0338 >\u0338",
+    # what the eye does not see
+    "\u202etxt.exe\u202c \u2066isolated\u2069",
+    "zero\u200bwidth\u200cjoi\u200dner\u2060s\ufeff",
+    "soft\u00adhyphen",
+    "\u034f\u115f\u1160\u17b4\u180b\u3164\ufe0f\uffa0\U000e0100",
+    "tags \U000e0001\U000e0041",
+    "private \ue000 \U000f0000, noncharacter \ufdd0 \uffff, unassigned \U0003ffff",
+    "half a pair \ud800 \udfff",
+    "\0nul\x01\x02",
+    # terminals
+    "\x1b[2J\x1b[H\x1b[31mred\x1b[0m",
+    "\x1b]0;title\x07text",
+    "\x1b]8;;https://example.org\x1b\\link\x1b]8;;\x1b\\",
+    "\x1b[200~pasted\n\x1b[201~",
+    "\x9b31mred \x9d0;title\x9c text",
+    "\b\b\b\b\x7f",
+    # commit messages
+    "Done.\n\nGitbatch-Batch: 20260101-000000-0000\nGitbatch-Item: CLAUDE.md",
+    "Signed-off-by: A <a@example.org>",
+    "# a comment of git",
+    # sizes
+    "",
+    " \n\t ",
+    "x" * 5000,
+    "\\" * 5000,
+    "|" * 5000,
+    "a\u0301\u0316" * 5000,
+    "\x1b[" * 5000,
+    "\x9b" + "0" * 6000 + " " * 6000,
+]
+
+FRAGMENTS = st.sampled_from(
+    [
+        *(text for text in HOSTILE if len(text) < 80),
+        *"\\`*_[]<>#|~&!-+=.:;()'\"${}@^0123456789\t ",
+        "\n",
+        "\n\n",
+        "word",
+    ]
+)
+ANY_TEXT = st.text(max_size=60) | st.lists(FRAGMENTS, max_size=8).map("".join)
+THOUSANDS = settings(max_examples=2000, deadline=None, database=None)
+
+PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+def read(document: str) -> tuple[list[tuple[str, str, int]], list[str]]:
+    """A document's blocks (type, tag, depth), and what a reader sees of its paragraphs, headings and cells.
+
+    What is more than text in a paragraph is shown by its kind.
+    """
+    tokens = PARSER.parse(document)
+    shown = [
+        "".join(part.content if part.type == "text" else f"{{{part.type}}}" for part in token.children or [])
+        for token in tokens
+        if token.type == "inline"
+    ]
+    return [(token.type, token.tag, token.level) for token in tokens], shown
+
+
+BLOCKS, PARAGRAPHS = read(DOCUMENT)
+
+
+def assert_harmless(said: str) -> None:
+    """One line of visible characters."""
+    assert said.isprintable()
+    assert {unicodedata.category(c) for c in said}.isdisjoint(DROPPED)
+    assert said.split() == said.split(" ") or not said
+    assert len(said) <= LIMIT
+
+
+def assert_only_text(text: str) -> None:
+    """In every place of the document, the text is what it says and nothing else."""
+    said = plain(text)
+    if not said:  # nobody writes an entry of nothing
+        return
+    paragraphs = [paragraph.replace("{text}", said) for paragraph in PARAGRAPHS]
+    assert read(DOCUMENT.replace("{text}", markdown(text))) == (BLOCKS, paragraphs)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:30]))
+def test_a_hostile_text_is_one_harmless_line(text: str) -> None:
+    assert_harmless(plain(text))
+    assert plain(plain(text)) == plain(text)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:30]))
+def test_a_hostile_text_is_only_text_in_markdown(text: str) -> None:
+    assert_only_text(text)
+
+
+@THOUSANDS
+@given(ANY_TEXT)
+def test_any_text_is_one_harmless_line(text: str) -> None:
+    assert_harmless(plain(text))
+
+
+@THOUSANDS
+@given(ANY_TEXT)
+def test_any_text_is_only_text_in_markdown(text: str) -> None:
+    assert_only_text(text)
+
+
+@THOUSANDS
+@given(ANY_TEXT, st.integers(min_value=1, max_value=50))
+def test_cleaning_twice_is_cleaning_once(text: str, limit: int) -> None:
+    once = plain(text, limit)
+    assert plain(once, limit) == once
+    assert len(once) <= limit
+
+
+def test_of_all_characters_exactly_the_visible_ones_stay() -> None:
+    """Full stops between them keep them from composing and from being collapsed."""
+    for start in range(0, sys.maxunicode + 1, 0x400):
+        characters = [chr(point) for point in range(start, start + 0x400) if point not in OPENING]
+        expected = ".".join(map(seen, characters))
+        assert plain(f".{'.'.join(characters)}.", 0x1000) == f".{expected}.", hex(start)
+
+
+def seen(character: str) -> str:
+    """What a reader sees of a character."""
+    if character.isspace():
+        return " "
+    if unicodedata.category(character) in DROPPED or ord(character) in IGNORABLE:
+        return ""
+    return unicodedata.normalize("NFC", character)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\x1b[1;31mbold\x1b[0m", "bold"),
+        ("\x1b[38:2::255:0:0mcolon\x1b[m", "colon"),
+        ("\x1b[?25lhidden cursor\x1b[?25h", "hidden cursor"),
+        ("\x1b[4 qcursor shape", "cursor shape"),
+        ("\x9b31meight bits\x9b0m", "eight bits"),
+        ("\x1b]0;title\x07text", "text"),
+        ("\x1b]8;;https://example.org\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x9d0;title\x9ctext", "text"),
+        ("\x1b]52;c;cGFzdGU=\x07clipboard", "clipboard"),
+        ("\x1bPq#0;2;0;0;0\x1b\\sixel", "sixel"),
+        ("\x90q\x9cDCS", "DCS"),
+        ("\x1bXstart of string\x1b\\SOS", "SOS"),
+        ("\x1b^privacy\nmessage\x1b\\PM", "PM"),
+        ("\x1b_application\x1b\\APC", "APC"),
+        ("\x1b]0;never ended", ""),
+        ("\x1b(0\x1b)Bcharset", "charset"),
+        ("\x1b7save\x1b8restore\x1bcreset", "saverestorereset"),
+        ("\x1b#8align", "align"),
+        ("cut off \x1b[31", "cut off 31"),
+        ("alone \x1b", "alone"),
+        ("a \x1b\x1b[31mb", "a b"),
+        ("hidden in itself \x1b[3\x1b[31m1m", "hidden in itself 31m"),
+        ("\x1b\u200b[31mno escape", "[31mno escape"),
+    ],
+)
+def test_escape_sequences_go_and_the_words_stay(text: str, expected: str) -> None:
+    assert plain(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("one\ntwo\r\nthree\rfour\vfive\fsix", "one two three four five six"),
+        ("a\x1cb\x1dc\x1ed\x85e\u2028f\u2029g", "a b c d e f g"),
+        ("  many \t\t spaces\u00a0\u2003\u3000of \n\n all kinds ", "many spaces of all kinds"),
+        ("e\u0301", "é"),
+        ("e\u200d\u0301", "é"),
+        ("e\u034f\u0301", "é"),
+        ("a\u200bb\u00adc\ufeffd", "abcd"),
+        ("\u202eevil\u202c", "evil"),
+        ("🏳\ufe0f\u200d🌈 ⚠\ufe0f", "🏳🌈 ⚠"),
+        ("Größe, naïve, 日本語, עברית, ไทย", "Größe, naïve, 日本語, עברית, ไทย"),
+        ("\ud83d\ude00", ""),
+        ("\u3164", ""),
+        ("a\0b\x08c\x7fd", "abcd"),
+    ],
+)
+def test_what_is_seen_stays(text: str, expected: str) -> None:
+    assert plain(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "expected"),
+    [
+        ("x" * 600, LIMIT, "x" * 600),
+        ("x" * 601, LIMIT, "x" * 599 + "…"),
+        ("abcdef", 6, "abcdef"),
+        ("abcdefg", 6, "abcde…"),
+        ("abcd efg", 6, "abcd…"),
+        ("abc", 1, "…"),
+        ("\x1b[0m" * 20 + "abc", 3, ""),
+        ("e\u0301" * 6, 6, "é" * 6),
+        ("e\u0301" * 7, 6, "é" * 5 + "…"),
+        ("\u03b1\u0313\u0300\u0345" * 7, 6, "\u1f82" * 5 + "…"),
+        ("a" + " " * 30 + "b" * 9, 6, "a bbb…"),
+    ],
+)
+def test_a_text_is_cut_to_what_can_be_shown(text: str, limit: int, expected: str) -> None:
+    assert plain(text, limit) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 50_000_000,
+        "a" + "\u0301\u0316" * 500_000,
+        "\x1b]" * 500_000,
+        "\x9b" + "0" * 1_000_000,
+        "\u200b" * 1_000_000,
+    ],
+    ids=["long", "accents", "strings", "sequence", "nothing"],
+)
+def test_no_text_keeps_us_busy(text: str) -> None:
+    began = time.process_time()
+    plain(text, 2000)
+    assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain words, nothing else.", "plain words, nothing else."),
+        ("\\ ` * _ [ ] < > # | ~ & !", "\\\\ \\` \\* \\_ \\[ \\] \\< \\> \\# \\| \\~ \\& \\!"),
+        ("- a - b", "\\- a - b"),
+        ("+ a + b", "\\+ a + b"),
+        ("= a = b", "\\= a = b"),
+        ("12. a 12. b", "12\\. a 12. b"),
+        ("12) a", "12\\) a"),
+        ("12 a", "12 a"),
+        ("1.5 hours", "1\\.5 hours"),
+        ("(a) {b} $c$ 'd' \"e\"", "(a) {b} $c$ 'd' \"e\""),
+        ("\u1fefcode\u1fef", "\\`code\\`"),
+        ("  \u200b- a", "\\- a"),
+    ],
+)
+def test_markdown_escapes_what_could_be_syntax(text: str, expected: str) -> None:
+    assert markdown(text) == expected
+
+
+def test_the_limit_is_of_what_is_read() -> None:
+    assert markdown("*" * 700) == "\\*" * 599 + "…"
+    assert markdown("**bold**", 4) == "\\*\\*b…"
+
+
+SPOOFS = [text for text in HOSTILE if ":" in text or "#" in text] + [
+    "Gitbatch-Batch: 1",
+    "\nGitbatch-Batch: 1\n",
+    "Done.\r\rGitbatch-Batch: 1",
+    "Done.\u2029\u2029Gitbatch-Batch: 1",
+    "Done.\x85\x85Gitbatch-Batch: 1",
+    "Done.\n\n\x1b[8mGitbatch-Batch: 1\x1b[0m",
+    "Done.\n\nCo-authored-by: A <a@example.org>\n\n---\ndiff --git a/x b/x",
+]
+
+
+@pytest.mark.parametrize("text", SPOOFS, ids=lambda text: ascii(text[:30]))
+def test_git_reads_no_trailer_that_an_agent_wrote(text: str) -> None:
+    message = f"Subject\n\n{plain(text)}\n\nGitbatch-Batch: ours\n"
+    done = subprocess.run(
+        ["git", "interpret-trailers", "--parse", "--no-divider"],
+        input=message.encode(),
+        env={"PATH": os.environ["PATH"], "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"},
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout == b"Gitbatch-Batch: ours\n"
