@@ -23,6 +23,7 @@ from gitbatch.errors import GitbatchError, GitError
 from gitbatch.plan.model import Group, WorkItem
 from gitbatch.project.config import seconds
 from gitbatch.project.context import ContextFile, manifest
+from gitbatch.repo.fingerprint import Fingerprint, require_untouched
 from gitbatch.repo.objects import Signature
 from gitbatch.repo.refs import item_branch
 from gitbatch.repo.repository import Repository
@@ -45,6 +46,8 @@ class Run:
     clock: Callable[[], float]
     """Seconds since the epoch: for what is written into history."""
     git: GitThread
+    fingerprint: Fingerprint
+    """The repository's control files when the run began."""
 
     def committer(self) -> Signature:
         """The user, now."""
@@ -174,11 +177,8 @@ async def _judge(run: Run, task: Task, worktree: Worktree, answer: Reply | Failu
         return _refused(task, answer, strays)
     if isinstance(answer, Failure):
         return _failed(task, answer, strays)
-    before = task.scene.snapshot.blob
     limit = task.scene.project.config.batch.max_output_bytes
-    taken = await run.git(
-        lambda: harvest(run.repo, worktree.path, task.item.output, limit, before(task.item.output))
-    )
+    taken = await run.git(harvest, run.repo, worktree.path, task.item.output, limit, task.scene.tree)
     if isinstance(taken, Failure):
         return replace(_failed(task, taken, strays), reply=answer)
     return Outcome(task.batch_item, ItemStatus.SUCCEEDED, answer, taken.blob, strays=strays.others)
@@ -198,6 +198,7 @@ def _failed(task: Task, failure: Failure, strays: Strays) -> Outcome:
 
 def _commit(run: Run, task: Task, outcome: Outcome, context: tuple[ContextFile, ...]) -> Outcome:
     """The first commit point."""
+    require_untouched(run.repo, run.fingerprint)
     repo, blob = run.repo, outcome.commit or ""
     tree = repo.objects.write_tree(task.scene.tree, {task.item.output: blob})
     message = item_message(

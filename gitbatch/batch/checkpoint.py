@@ -15,6 +15,7 @@ from gitbatch.batch.scene import read_scene
 from gitbatch.errors import BusyError, GitbatchError
 from gitbatch.plan.model import Mark
 from gitbatch.repo.checkout import Followed, follow
+from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.refs import item_branch, short
 from gitbatch.repo.repository import Repository
 
@@ -28,9 +29,11 @@ def record_group(
 
     Raises:
         BusyError: the branch would not hold still.
+        TamperedError: a control file of the repository was changed.
     """
     for _ in range(_TRIES):
         checkpoint = _build(run, group, outcomes, marks)
+        require_untouched(run.repo, run.fingerprint)
         reason = f"gitbatch: checkpoint {checkpoint.number}/{checkpoint.of}"
         if run.repo.refs.swap(run.batch.record.target, checkpoint.commit, checkpoint.before, reason):
             return checkpoint

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gitbatch.agents.protocol import Failure
+from gitbatch.repo.attributes import FilteredPathError, store
 from gitbatch.repo.nofollow import regular_file
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees import Worktree
@@ -30,9 +31,7 @@ class Harvest:
     size: int
 
 
-def harvest(
-    repo: Repository, worktree: Path, output: str, limit: int, before: str | None
-) -> Harvest | Failure:
+def harvest(repo: Repository, worktree: Path, output: str, limit: int, tree: str) -> Harvest | Failure:
     """Take the output file.
 
     Args:
@@ -40,17 +39,18 @@ def harvest(
         worktree: the agent's folder.
         output: the output's path below it.
         limit: the most bytes it may have.
-        before: the blob that the base has at that path.
+        tree: of the base: it says how line ends are stored, and what would be unchanged.
     """
     try:
         with regular_file(worktree, output) as (descriptor, status):
             problem = _size_problem(status.st_size, limit)
-            blob = "" if problem else repo.objects.write_blob(descriptor)
+            blob = "" if problem else store(repo, descriptor, tree, output)
     except FileNotFoundError:
         return Failure("no output file was written")
-    except OSError as error:
-        return Failure(f"the output can't be taken: {plain(error.strerror or str(error))}")
-    if blob and blob == before:
+    except (FilteredPathError, OSError) as error:
+        return Failure(f"the output can't be taken: {plain(getattr(error, 'strerror', None) or str(error))}")
+    before = repo.objects.entry(tree, output)
+    if before and blob == before.oid:
         problem = Failure("the output file is unchanged")
     return problem or Harvest(blob, status.st_size)
 

@@ -24,6 +24,7 @@ from gitbatch.batch.select import select_items
 from gitbatch.batch.start import Choice, begin_batch, find_target, nothing_to_do
 from gitbatch.cli.common import HERE, make_console, opened, repository_path, tell_warnings, workshops_of
 from gitbatch.errors import ExitCode, UsageError
+from gitbatch.repo.fingerprint import take_fingerprint
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.thread import GitThread
@@ -167,6 +168,7 @@ def _run(repo: Repository, batch: Batch, options: Options, view: View, *, resume
             emit=EventStream(time.time, (JsonLines(log), view)),
             clock=time.time,
             git=git,
+            fingerprint=take_fingerprint(repo, f"{batch.id}-"),
         )
         try:
             result = asyncio.run(_until_signal(run_batch(run, _pause(run, options, view), resumed=resumed)))

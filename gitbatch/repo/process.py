@@ -7,7 +7,8 @@ replace objects, no network, no user or system configuration. Arguments are list
 
 import os
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitbatch.errors import GitbatchError, GitError
@@ -65,9 +66,10 @@ def scrub_environment() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Git:
-    """Starts git in one directory."""
+    """Starts git in one directory. `variables`: what is set beside the usual, for a git with another index."""
 
     directory: Path
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, *arguments: str, check: bool = True) -> Finished:
         """Run a command without input to its end.
@@ -82,7 +84,7 @@ class Git:
                 with_exceptions=False,
                 stdout_as_string=False,
                 strip_newline_in_stdout=False,
-                env=ENVIRONMENT,
+                env={**ENVIRONMENT, **self.variables},
                 process_group=0,  # a terminal's Ctrl-C must not cut git
             )
         except GitCommandNotFound as error:
@@ -158,7 +160,7 @@ class Git:
         return subprocess.Popen(
             ["git", *_OPTIONS, *arguments],  # noqa: S607  # git is found on PATH, as everywhere
             cwd=self.directory,
-            env={**os.environ, **ENVIRONMENT},
+            env={**os.environ, **ENVIRONMENT, **self.variables},
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,

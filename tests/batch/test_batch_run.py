@@ -410,3 +410,52 @@ def test_a_conflict_is_a_value(three: Place) -> None:
     assert changed(three, f"{branches[0]}^", branches[0]).keys() == {"out/letters/a.md"}
     first = three.git("log", "--format=%H", "--grep", "checkpoint 1/3")
     assert trailers(three, first, "Failed")[0].startswith("out/letters/a.md: conflicted: ")
+
+
+@pytest.mark.rule("S1")
+def test_a_changed_git_configuration_stops_before_anything_moves(three: Place) -> None:
+    three.edit("task.md", "Write a →", "Write a do: tamper →")
+    three.edit(
+        "tools/agent.sh",
+        "fail) echo",
+        'tamper) page >"$output"; git config core.fsmonitor "touch /tmp/never"; exit 0 ;;\nfail) echo',
+    )
+    three.commit()
+    before = three.git("rev-parse", "main")
+    done = three.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", code=1)
+    assert "while agents ran, config changed in" in done.stderr
+    assert "nothing was moved" in done.stderr
+    assert three.git("rev-parse", "main") == before
+    assert ticked(three) == []
+    three.git("config", "--unset", "core.fsmonitor")
+    three.edit("task.md", " do: tamper", "")
+    three.commit()
+    three.gitbatch("run", code=0)
+    assert ticked(three) == ["T101"]
+
+
+def test_line_ends_are_stored_by_the_commits_attributes(three: Place) -> None:
+    three.write(".gitattributes", "*.md text\n*.bin filter=lfs\n")
+    three.edit(
+        "gitbatch.toml",
+        '"sh", "tools/agent.sh", ',
+        '"sh", "-c", "printf \'a\\\\r\\\\nb\\\\r\\\\n\' >$0; echo Done.", ',
+    )
+    three.edit("task.md", "out/letters/b.md\n", "out/letters/b.bin\n")
+    three.edit(
+        "task.md",
+        "T201 Write ab → DoD: #2 → Output: out/pairs/ab.md (context: out/letters/a.md, out/letters/b.md)",
+        "T201 x",
+    )
+    three.edit(
+        "task.md",
+        "T202 Write bc → DoD: #2 → Output: out/pairs/bc.md (context: out/letters/b.md, out/letters/c.md)",
+        "T202 x",
+    )
+    three.commit()
+    three.gitbatch("run", "--items", "T101,T102", "--checkpoint", "at-end", code=1)
+    assert three.git("cat-file", "blob", "HEAD:out/letters/a.md") == "a\nb"
+    (failed,) = trailers(three, "HEAD", "Failed")
+    assert failed == (
+        "out/letters/b.bin: failed: the output can't be taken: out/letters/b.bin has the filter lfs (.gitattributes)"
+    )

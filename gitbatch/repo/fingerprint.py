@@ -1,0 +1,110 @@
+"""What a repository's control files were when a run began: who changes them could make git run a program, or lie.
+
+Compared before each commit point. Times and sizes first, then content: to touch a file is no change.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitbatch.errors import GitbatchError
+from gitbatch.repo.repository import Repository
+
+_FILES = ("HEAD", "config", "config.worktree", "shallow", "objects/info/alternates", "commondir", "gitdir")
+_FOLDERS = ("hooks", "info")
+_POINTERS = ("gitdir", "commondir", "config.worktree")
+
+
+class TamperedError(GitbatchError):
+    """A control file of the repository is not what it was when the run began."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """One file: `stamp` changes whenever the file is written, `digest` only with its content."""
+
+    stamp: tuple[int, ...]
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """The control files of a repository at a moment."""
+
+    marks: tuple[tuple[Path, _Mark], ...]
+    ours: str
+    """What the names of the run's own worktrees start with: those come and go."""
+
+
+def take_fingerprint(repo: Repository, ours: str) -> Fingerprint:
+    """The fingerprint of a repository now. `ours`: what the names of the run's own worktrees start with."""
+    return Fingerprint(
+        tuple((path, _Mark(_stamp(path), _digest(path))) for path in _control_files(repo, ours)), ours
+    )
+
+
+def require_untouched(repo: Repository, before: Fingerprint) -> None:
+    """Stop if a control file has been changed, made or removed.
+
+    Raises:
+        TamperedError: the message names the files.
+    """
+    known = dict(before.marks)
+    there = set(_control_files(repo, before.ours))
+    changed = {path for path in there if not _is_same(path, known.get(path))} | (known.keys() - there)
+    if changed:
+        names = ", ".join(sorted(os.path.relpath(path, repo.common_dir) for path in changed))
+        raise TamperedError(
+            f"while agents ran, {names} changed in {repo.common_dir}",
+            "nothing was moved. Look at what has changed; if it was you, gitbatch run goes on",
+        )
+
+
+def _is_same(path: Path, mark: _Mark | None) -> bool:
+    return mark is not None and (_stamp(path) == mark.stamp or _digest(path) == mark.digest)
+
+
+def _control_files(repo: Repository, ours: str) -> Iterator[Path]:
+    for place in dict.fromkeys((repo.git_dir, repo.common_dir)):
+        yield from (place / name for name in _FILES if os.path.lexists(place / name))
+        for folder in _FOLDERS:
+            yield from _below(place / folder)
+    for record in _entries(repo.common_dir / "worktrees"):
+        if not record.name.startswith(ours):
+            yield from (record / name for name in _POINTERS if os.path.lexists(record / name))
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    """Everything below a folder that is no folder; a folder that is a link counts as a file."""
+    for path in _entries(folder):
+        if path.is_dir() and not path.is_symlink():
+            yield from _below(path)
+        else:
+            yield path
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        status = path.lstat()
+    except OSError:
+        return ()
+    return (status.st_mode, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _digest(path: Path) -> str:
+    """The content, with the mode: a hook that becomes executable has changed."""
+    try:
+        mode = path.lstat().st_mode
+        content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+    except OSError as error:
+        return f"unreadable: {error.errno}"
+    return f"{mode:o} {hashlib.sha256(content).hexdigest()}"

@@ -1,0 +1,100 @@
+"""Storing an output: what `git add` would store, by the commit's attributes, and never through a filter."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Place
+
+from gitbatch.repo.attributes import FilteredPathError, store
+from gitbatch.repo.repository import Repository, open_repository
+
+
+@pytest.fixture
+def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    place.write("readme", "x")
+    place.commit()
+    opened = open_repository(place.root)
+    opened.own_dir.mkdir()
+    yield opened
+    opened.close()
+
+
+def stored(repo: Repository, tmp_path: Path, path: str, content: bytes) -> bytes:
+    tree = repo.objects.commit(repo.refs.commit("HEAD") or "").tree
+    (tmp_path / "output").write_bytes(content)
+    with (tmp_path / "output").open("rb") as stream:
+        return repo.objects.blob(store(repo, stream.fileno(), tree, path))
+
+
+@pytest.mark.parametrize(
+    ("rules", "path", "content"),
+    [
+        ({}, "a.md", b"a\r\nb\n"),
+        ({".gitattributes": "* text=auto\n"}, "a.md", b"a\r\nb\r\n"),
+        ({".gitattributes": "* text=auto\n"}, "a.bin", b"a\r\n\0b\r\n"),
+        ({".gitattributes": "* text=auto\n", "out/.gitattributes": "*.md -text\n"}, "out/a.md", b"a\r\n"),
+        ({".gitattributes": "*.md text eol=crlf\n"}, "out/deep/a.md", b"a\r\nb\r\n"),
+        ({".gitattributes": "*.md text\n"}, "old.md", b"a\r\nnew\r\n"),
+        ({".gitattributes": "[attr]page text\n*.md page\n"}, "a b.md", b"a\r\n"),
+        (
+            {".gitattributes": "*.md working-tree-encoding=UTF-16LE text\n"},
+            "a.md",
+            "ü\r\n".encode("utf-16-le"),
+        ),
+        ({".gitattributes": "*.md ident\n"}, "a.md", b"$Id: 123 $\n"),
+    ],
+)
+def test_it_is_what_git_add_stores(
+    repo: Repository, place: Place, tmp_path: Path, rules: dict[str, str], path: str, content: bytes
+) -> None:
+    for name, text in {**rules, "old.md": "a\r\nold\r\n"}.items():
+        place.write(name, text)
+    place.commit()
+    found = stored(repo, tmp_path, path, content)
+    (place.root / path).parent.mkdir(parents=True, exist_ok=True)
+    (place.root / path).write_bytes(content)
+    place.git("add", path)
+    assert found == repo.objects.blob(place.git("rev-parse", f":{path}"))
+
+
+@pytest.mark.parametrize("value", ["true", "input"])
+def test_autocrlf_counts(repo: Repository, place: Place, tmp_path: Path, value: str) -> None:
+    place.git("config", "core.autocrlf", value)
+    assert stored(repo, tmp_path, "a.md", b"a\r\n") == b"a\n"
+
+
+def test_the_attributes_are_the_commits_and_not_the_disks(
+    repo: Repository, place: Place, tmp_path: Path
+) -> None:
+    place.write(".gitattributes", "*.md text\n")
+    assert stored(repo, tmp_path, "a.md", b"a\r\n") == b"a\r\n"
+    place.commit()
+    place.write(".gitattributes", "")
+    assert stored(repo, tmp_path, "a.md", b"a\r\n") == b"a\n"
+
+
+@pytest.mark.parametrize("name", [".gitattributes", "big/.gitattributes", ".git/info/attributes"])
+def test_a_filter_is_never_run(repo: Repository, place: Place, tmp_path: Path, name: str) -> None:
+    place.git("config", "filter.lfs.clean", f"touch {tmp_path}/ran; cat")
+    place.git("config", "filter.lfs.required", "true")
+    place.write(name, "*.md filter=lfs\n")
+    if not name.startswith(".git/"):
+        place.git("-c", "filter.lfs.clean=cat", "add", name)
+        place.git("commit", "-qm", "rules")
+    with pytest.raises(FilteredPathError, match="has the filter lfs"):
+        stored(repo, tmp_path, "big/a.md", b"a")
+    assert not (tmp_path / "ran").exists()
+    place.write("big/a.md", "a")
+    place.git("add", "big/a.md")
+    assert (tmp_path / "ran").exists(), "the naive way runs it"
+
+
+def test_nothing_is_left_behind(repo: Repository, place: Place, tmp_path: Path) -> None:
+    place.write(".gitattributes", "*.md text\n")
+    place.commit()
+    stored(repo, tmp_path, "a.md", b"a\r\n")
+    assert list(repo.own_dir.iterdir()) == []
+    assert place.git("status", "--porcelain") == ""

@@ -1,0 +1,73 @@
+"""The fingerprint: every way to change a control file is seen, and what is no change is not."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Place
+
+from gitbatch.repo.fingerprint import TamperedError, require_untouched, take_fingerprint
+from gitbatch.repo.repository import Repository, open_repository
+
+
+@pytest.fixture
+def repo(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    place.write("readme", "x")
+    place.commit()
+    place.git("worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
+    place.write(".git/hooks/pre-commit", "#!/bin/sh\n")
+    place.write(".git/info/attributes", "")
+    opened = open_repository(place.root)
+    yield opened
+    opened.close()
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "config": lambda git: (git / "config").write_text("[core]\n\tfsmonitor = evil\n", encoding="utf-8"),
+    "HEAD": lambda git: (git / "HEAD").write_text("ref: refs/heads/side\n", encoding="utf-8"),
+    "hooks/post-checkout": lambda git: (git / "hooks" / "post-checkout").write_text("x", encoding="utf-8"),
+    "hooks/pre-commit": lambda git: (git / "hooks" / "pre-commit").chmod(0o755),
+    "info/attributes": lambda git: (git / "info" / "attributes").write_text("* filter=x\n", encoding="utf-8"),
+    "info/grafts": lambda git: (git / "info" / "grafts").write_text("x", encoding="utf-8"),
+    "shallow": lambda git: (git / "shallow").write_text("x", encoding="utf-8"),
+    "config.worktree": lambda git: (git / "config.worktree").write_text("x", encoding="utf-8"),
+    "objects/info/alternates": lambda git: (git / "objects/info/alternates").write_text(
+        "/x", encoding="utf-8"
+    ),
+    "worktrees/side/gitdir": lambda git: (git / "worktrees/side/gitdir").write_text(
+        "/x/.git\n", encoding="utf-8"
+    ),
+    "worktrees/side/commondir": lambda git: (git / "worktrees/side/commondir").unlink(),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_is_seen_and_named(repo: Repository, name: str) -> None:
+    before = take_fingerprint(repo, "b-")
+    CHANGES[name](repo.common_dir)
+    with pytest.raises(TamperedError, match=name):
+        require_untouched(repo, before)
+
+
+def test_a_hook_that_becomes_a_link_is_seen(repo: Repository, tmp_path: Path) -> None:
+    before = take_fingerprint(repo, "b-")
+    hook = repo.common_dir / "hooks" / "pre-commit"
+    (tmp_path / "same").write_bytes(hook.read_bytes())
+    hook.unlink()
+    hook.symlink_to(tmp_path / "same")
+    with pytest.raises(TamperedError):
+        require_untouched(repo, before)
+
+
+def test_what_a_run_does_is_no_change(repo: Repository, place: Place, tmp_path: Path) -> None:
+    before = take_fingerprint(repo, "b-")
+    place.git("worktree", "add", "-q", "-b", "item", str(tmp_path / "b-1"))
+    place.write("other", "x")
+    place.commit("the user's")
+    place.git("pack-refs", "--all")
+    config = repo.common_dir / "config"
+    config.write_bytes(config.read_bytes())
+    (tmp_path / "side" / "new").write_text("x", encoding="utf-8")
+    require_untouched(repo, before)
