@@ -6,73 +6,28 @@ then on the item is done, whatever happens; it is never run or paid for again (r
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from gitbatch.agents.prompt import render_prompt
 from gitbatch.agents.protocol import Agent, Assignment, Failure, Reply, Stream
 from gitbatch.agents.registry import make_agent
-from gitbatch.batch.events import AttemptFailed, EventStream, ItemFinished, ItemProgress, ItemStarted
-from gitbatch.batch.harvest import Strays, find_strays, harvest
+from gitbatch.batch.events import AttemptFailed, ItemFinished, ItemProgress, ItemStarted, Notice
+from gitbatch.batch.harvest import find_strays, harvest
+from gitbatch.batch.merge import finished
 from gitbatch.batch.messages import item_message
-from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
-from gitbatch.batch.record import Batch
-from gitbatch.batch.scene import Scene
+from gitbatch.batch.model import ItemStatus, Outcome
+from gitbatch.batch.running import Run, Task
 from gitbatch.errors import GitbatchError, GitError
-from gitbatch.plan.model import Group, WorkItem
 from gitbatch.project.config import seconds
 from gitbatch.project.context import ContextFile, manifest
-from gitbatch.repo.fingerprint import Fingerprint, require_untouched
+from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.objects import Signature
-from gitbatch.repo.refs import item_branch
-from gitbatch.repo.repository import Repository
-from gitbatch.repo.thread import GitThread
 from gitbatch.repo.worktrees import Worktree, add_worktree, remove_tree, remove_worktree
 from gitbatch.text import plain
 
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What one process brings to a batch: the tools that every step uses."""
-
-    repo: Repository
-    batch: Batch
-    jobs: int
-    workshop: Path
-    """The batch's folder for worktrees; nothing else is in it."""
-    environment: Mapping[str, str]
-    emit: EventStream
-    clock: Callable[[], float]
-    """Seconds since the epoch: for what is written into history."""
-    git: GitThread
-    fingerprint: Fingerprint
-    """The repository's control files when the run began."""
-
-    def committer(self) -> Signature:
-        """The user, now."""
-        who = self.repo.identity
-        return Signature(who.name, who.email, int(self.clock()))
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """An item that is about to run, in the group's scene."""
-
-    scene: Scene
-    batch_group: BatchGroup
-    batch_item: BatchItem
-    group: Group
-    item: WorkItem
-    agent: str
-    timeout: float | None
-    """Seconds, where a hint says so."""
-    retries: int
-
-    @property
-    def key(self) -> str:
-        """The item's key."""
-        return self.batch_item.key
+_TRIES = 10
+"""How often an output is taken again when its objects were pruned before its branch had them."""
 
 
 async def run_item(run: Run, task: Task) -> Outcome:
@@ -100,22 +55,36 @@ async def attempt(run: Run, task: Task, number: int, previous: str) -> Outcome:
     place = run.workshop / f"{run.batch.id}-{task.batch_item.slug}"
     scratch = run.workshop / f"{task.batch_item.slug}.io"
     scene = task.scene
-    context = await run.git(manifest, task.item, task.group, scene.plan, scene.project, scene.snapshot)
-    worktree = await run.git(_make_worktree, run, task, place, context)
-    committed = False
     try:
+        context = await run.git(manifest, task.item, task.group, scene.plan, scene.project, scene.snapshot)
+        worktree = await run.git(_make_worktree, run, task, place, context)
         assignment = replace(_assignment(task, worktree, scratch, context, previous), attempt=number)
         agent = make_agent(task.agent, scene.project.config, run.environment)
         answer = await _ask(run, task, agent, assignment)
-        outcome = await _judge(run, task, worktree, answer)
-        outcome = replace(outcome, seconds=round(time.monotonic() - began, 3), attempts=number)
-        if outcome.succeeded:
-            outcome = await run.git(_commit, run, task, outcome, context)
-        committed = outcome.succeeded
+        strays = await asyncio.to_thread(find_strays, worktree, task.item.output, scene.guarded)
+        outcome = Outcome(
+            task.batch_item,
+            ItemStatus.FAILED,
+            strays=strays.others,
+            attempts=number,
+            seconds=round(time.monotonic() - began, 3),
+        )
+        if strays.forbidden:
+            reason = f"the agent changed {', '.join(strays.forbidden)}, which is not its file"
+            return replace(outcome, status=ItemStatus.REFUSED, reason=reason, details=_details(answer))
+        if isinstance(answer, Failure):
+            return replace(outcome, reason=answer.reason, details=answer.details)
+        return await run.git(_take, run, task, worktree, replace(outcome, reply=answer), context)
     finally:
         # Not interrupted by a cancellation: what is left here, the next start would have to remove.
-        await asyncio.shield(run.git(_clear, run, task, worktree, scratch, keep_branch=committed))
-    return outcome
+        if not await asyncio.shield(run.git(_clear, run, task, place, scratch)):
+            name = task.batch_item.name
+            text = f"something still writes into the worktree of {name}; it was moved aside in {run.workshop}"
+            run.emit(Notice(batch=run.batch.id, text=text))
+
+
+def _details(answer: Reply | Failure) -> tuple[str, ...]:
+    return answer.details if isinstance(answer, Failure) else ()
 
 
 def _make_worktree(run: Run, task: Task, place: Path, context: tuple[ContextFile, ...]) -> Worktree:
@@ -123,7 +92,7 @@ def _make_worktree(run: Run, task: Task, place: Path, context: tuple[ContextFile
     if task.scene.project.config.batch.checkout == "context":
         folder = task.item.output.rpartition("/")[0]
         sparse = (*(file.path for file in context), f"{folder}/" if folder else task.item.output)
-    branch = item_branch(run.batch.id, task.batch_item.slug)
+    branch = task.branch(run.batch.id)
     output, base = task.item.output, task.scene.commit
     try:
         made = add_worktree(run.repo, path=place, branch=branch, base=base, output=output, sparse=sparse)
@@ -170,53 +139,48 @@ async def _ask(run: Run, task: Task, agent: Agent, assignment: Assignment) -> Re
     return await agent.run(assignment, progress)
 
 
-async def _judge(run: Run, task: Task, worktree: Worktree, answer: Reply | Failure) -> Outcome:
-    """What the attempt comes to, before anything is committed; a success carries its blob in `commit`."""
-    strays = await asyncio.to_thread(find_strays, worktree, task.item.output, task.scene.guarded)
-    if strays.forbidden:
-        return _refused(task, answer, strays)
-    if isinstance(answer, Failure):
-        return _failed(task, answer, strays)
+def _take(
+    run: Run, task: Task, worktree: Worktree, outcome: Outcome, context: tuple[ContextFile, ...]
+) -> Outcome:
+    """Harvest the output and commit it: the first commit point.
+
+    Until the branch has them, a `git gc --prune=now` somewhere may remove the new objects; so they are looked
+    for afterwards, and taken again, as long as the worktree is there.
+    """
     limit = task.scene.project.config.batch.max_output_bytes
-    taken = await run.git(harvest, run.repo, worktree.path, task.item.output, limit, task.scene.tree)
-    if isinstance(taken, Failure):
-        return replace(_failed(task, taken, strays), reply=answer)
-    return Outcome(task.batch_item, ItemStatus.SUCCEEDED, answer, taken.blob, strays=strays.others)
-
-
-def _refused(task: Task, answer: Reply | Failure, strays: Strays) -> Outcome:
-    details = answer.details if isinstance(answer, Failure) else ()
-    reason = f"the agent changed {', '.join(strays.forbidden)}, which is not its file"
-    return Outcome(task.batch_item, ItemStatus.REFUSED, None, None, reason, details, strays.others)
-
-
-def _failed(task: Task, failure: Failure, strays: Strays) -> Outcome:
-    return Outcome(
-        task.batch_item, ItemStatus.FAILED, None, None, failure.reason, failure.details, strays.others
+    for _ in range(_TRIES):
+        taken = harvest(run.repo, worktree.path, task.item.output, limit, task.scene.tree)
+        if isinstance(taken, Failure):
+            return replace(outcome, reason=taken.reason, details=taken.details)
+        commit = _commit(run, task, outcome, taken.blob, context)
+        if finished(run.repo, run.batch.id, task.batch_item, commit):
+            return replace(outcome, status=ItemStatus.SUCCEEDED, commit=commit)
+    return replace(
+        outcome, reason="git loses the new objects: is something pruning this repository all the time?"
     )
 
 
-def _commit(run: Run, task: Task, outcome: Outcome, context: tuple[ContextFile, ...]) -> Outcome:
-    """The first commit point."""
-    require_untouched(run.repo, run.fingerprint)
-    repo, blob = run.repo, outcome.commit or ""
+def _commit(run: Run, task: Task, outcome: Outcome, blob: str, context: tuple[ContextFile, ...]) -> str:
+    repo, branch = run.repo, task.branch(run.batch.id)
     tree = repo.objects.write_tree(task.scene.tree, {task.item.output: blob})
     message = item_message(
         run.batch.record, task.batch_group, outcome, task.agent, context, task.item.criteria
     )
     author = Signature(f"{task.agent} (gitbatch agent)", "agent@gitbatch.invalid", int(run.clock()))
     commit = repo.objects.write_commit(tree, (task.scene.commit,), message, author, run.committer())
-    branch = item_branch(run.batch.id, task.batch_item.slug)
-    # An agent may have committed on its branch, or even deleted it: what it made of it is not asked.
+    require_untouched(repo, run.fingerprint)
+    # An agent may have committed on its branch, deleted it, or put others below its name: that is not asked.
+    repo.refs.delete(repo.refs.below(f"{branch}/"))
     if not repo.refs.swap(branch, commit, repo.refs.read(branch), "gitbatch: item done"):
         raise GitError(("update-ref", branch, commit), 1, f"{branch} moved while we moved it")
-    return replace(outcome, commit=commit)
+    return commit
 
 
-def _clear(run: Run, task: Task, worktree: Worktree, scratch: Path, *, keep_branch: bool) -> None:
-    remove_worktree(run.repo, worktree.path)
-    remove_tree(scratch)
-    branch = item_branch(run.batch.id, task.batch_item.slug)
-    found = None if keep_branch else run.repo.refs.read(branch)
-    if found:
-        run.repo.refs.delete({branch: found})
+def _clear(run: Run, task: Task, place: Path, scratch: Path) -> bool:
+    """Remove what an attempt had; its branch too, unless the item is done. Returns whether its folders are gone."""
+    gone = [remove_worktree(run.repo, place), remove_tree(scratch)]
+    branch = task.branch(run.batch.id)
+    at = run.repo.refs.read(branch)
+    if at and not finished(run.repo, run.batch.id, task.batch_item, at):
+        run.repo.refs.delete({branch: at})
+    return all(gone)

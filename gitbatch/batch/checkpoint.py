@@ -5,18 +5,22 @@ moved meanwhile, everything is built again upon the new tip; no agent runs again
 """
 
 from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import replace
 
-from gitbatch.batch.attempt import Run
+from gitbatch.batch.abort import delete_branches
 from gitbatch.batch.consolidate import consolidate
 from gitbatch.batch.merge import merge_items
 from gitbatch.batch.messages import checkpoint_message
 from gitbatch.batch.model import BatchGroup, Checkpoint, Outcome
+from gitbatch.batch.running import Run
 from gitbatch.batch.scene import read_scene
 from gitbatch.errors import BusyError, GitbatchError
 from gitbatch.plan.model import Mark
-from gitbatch.repo.checkout import Followed, follow
+from gitbatch.repo.checkout import Followed, follow, index_lock
 from gitbatch.repo.fingerprint import require_untouched
-from gitbatch.repo.refs import item_branch, short
+from gitbatch.repo.objects import MissingObjectError
+from gitbatch.repo.refs import building_ref, followed_ref, item_branch, short
 from gitbatch.repo.repository import Repository
 
 _TRIES = 20
@@ -25,22 +29,58 @@ _TRIES = 20
 def record_group(
     run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], marks: Mapping[str, Mark]
 ) -> Checkpoint:
-    """Record a group on the target branch.
+    """Record a group on the target branch, and let the checkout follow.
 
     Raises:
-        BusyError: the branch would not hold still.
+        BusyError: the branch would not hold still, or the checkout's index is locked by another git.
         TamperedError: a control file of the repository was changed.
     """
+    target = run.batch.record.target
+    has_target = run.repo.head_branch() == target
+    with index_lock(run.repo) if has_target else nullcontext():
+        checkpoint = _move(run, group, outcomes, marks)
+        followed = follow_checkout(run.repo, target, checkpoint.before, checkpoint.commit)
+    run.repo.refs.point(followed_ref(run.batch.id), checkpoint.commit)
+    return replace(checkpoint, kept=followed.kept)
+
+
+def _move(
+    run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], marks: Mapping[str, Mark]
+) -> Checkpoint:
+    """The second commit point: build, then move the branch once."""
+    repo, target, held = run.repo, run.batch.record.target, building_ref(run.batch.id)
     for _ in range(_TRIES):
-        checkpoint = _build(run, group, outcomes, marks)
-        require_untouched(run.repo, run.fingerprint)
+        try:
+            checkpoint = _build(run, group, outcomes, marks)
+            # From here on a `git gc --prune=now` somewhere leaves the new objects alone; was it there before?
+            repo.refs.point(held, checkpoint.commit)
+            _require_objects(repo, checkpoint)
+        except MissingObjectError:
+            continue
+        require_untouched(repo, run.fingerprint)
         reason = f"gitbatch: checkpoint {checkpoint.number}/{checkpoint.of}"
-        if run.repo.refs.swap(run.batch.record.target, checkpoint.commit, checkpoint.before, reason):
+        if repo.refs.swap(target, checkpoint.commit, checkpoint.before, reason):
+            repo.refs.delete({held: checkpoint.commit})
             return checkpoint
-    target = short(run.batch.record.target)
     raise BusyError(
-        f"branch {target} is moved all the time by someone else", "run gitbatch run again when it is quiet"
+        f"branch {short(target)} is moved, or this repository is pruned, all the time by someone else",
+        "run gitbatch run again when it is quiet; what is done is kept",
     )
+
+
+def _require_objects(repo: Repository, checkpoint: Checkpoint) -> None:
+    """Read what a checkpoint is made of, the contents of files aside.
+
+    Raises:
+        MissingObjectError: something of it is gone.
+    """
+    commit = repo.objects.commit(checkpoint.commit)
+    old = repo.objects.commit(checkpoint.before).tree
+    for change in repo.objects.changes(old, commit.tree):
+        if change.new and not repo.objects.exists(change.new.oid):
+            raise MissingObjectError(change.new.oid)
+    while commit.oid != checkpoint.before:
+        commit = repo.objects.commit(commit.parents[0])
 
 
 def _build(
@@ -99,11 +139,13 @@ def follow_checkout(repo: Repository, target: str, before: str, after: str) -> F
     )
 
 
-def drop_branches(run: Run, checkpoint: Checkpoint) -> None:
-    """Delete the branches of the items that are merged; those in conflict stay."""
+def drop_branches(run: Run, checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Delete the branches of the items that are merged; returns those that somebody has checked out and that stay."""
     branches = {
         item_branch(run.batch.id, outcome.item.slug): outcome.commit
         for outcome in checkpoint.outcomes
         if outcome.succeeded and outcome.commit
     }
-    run.repo.refs.delete({ref: oid for ref, oid in branches.items() if run.repo.refs.read(ref) == oid})
+    return delete_branches(
+        run.repo, {ref: oid for ref, oid in branches.items() if run.repo.refs.read(ref) == oid}
+    )

@@ -35,6 +35,8 @@ class BatchStarted(Event, frozen=True, tag="batch-started"):
     groups: int
     items: int
     groups_done: int = 0
+    items_done: int = 0
+    """Items of the recorded groups, however they ended."""
 
 
 class GroupStarted(Event, frozen=True, tag="group-started"):

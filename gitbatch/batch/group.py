@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Mapping
 
-from gitbatch.batch.attempt import Run, Task, run_item
+from gitbatch.batch.attempt import run_item
 from gitbatch.batch.events import ItemFinished
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
-from gitbatch.batch.scene import Scene
+from gitbatch.batch.running import Run, Task
+from gitbatch.batch.scene import Scene, place_problem
 from gitbatch.batch.schedule import predecessors, settings, width
 from gitbatch.batch.select import blocking
 
@@ -30,7 +31,7 @@ async def run_group(
         try:
             if batch_item.key in already:
                 return already[batch_item.key]
-            task = _task(run, scene, group, batch_item, missing)
+            task = await run.git(_task, run, scene, group, batch_item, missing)
             if isinstance(task, Outcome):
                 run.emit(ItemFinished(batch=run.batch.id, outcome=task))
                 return task
@@ -73,6 +74,9 @@ def _task(
     reads = blocking(item, scene, missing)
     if reads:
         return Outcome(batch_item, ItemStatus.BLOCKED, reason=f"it reads {reads}, which was not written")
+    problem = place_problem(scene, item.output)
+    if problem:
+        return Outcome(batch_item, ItemStatus.CONFLICTED, reason=f"it can't be written: {problem}")
     said = settings(item, plan_group, scene.plan)
     agent = said.agent or run.batch.record.agent
     if agent not in scene.project.config.agents:

@@ -1,11 +1,10 @@
 """The run: group after group (rule P4), a checkpoint after each, a pause where the mode says so."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
-from gitbatch.batch.attempt import Run
-from gitbatch.batch.checkpoint import drop_branches, follow_checkout, record_group, require_tip
+from gitbatch.batch.checkpoint import drop_branches, record_group, require_tip
 from gitbatch.batch.events import (
     BatchFinished,
     BatchPaused,
@@ -19,10 +18,14 @@ from gitbatch.batch.group import run_group
 from gitbatch.batch.model import BatchGroup, Checkpoint
 from gitbatch.batch.record import end_batch, remove_leftovers
 from gitbatch.batch.resume import State, resume
+from gitbatch.batch.running import Run
 from gitbatch.batch.scene import Scene, read_scene, require_runnable
-from gitbatch.batch.start import require_clean
+from gitbatch.batch.start import is_complete, require_clean, require_not_elsewhere
 from gitbatch.repo.checkout import Followed
+from gitbatch.repo.refs import short
 from gitbatch.repo.repository import require_nothing_under_way
+
+_COMPLETE = "every Definition-of-Done entry of the phase is complete"
 
 Pause = Callable[[Checkpoint], Awaitable[bool]]
 """Asks for a review of a checkpoint; true: go on."""
@@ -79,15 +82,22 @@ async def run_batch(run: Run, pause: Pause, *, resumed: bool) -> Result:
         scene = await run.git(_scene, run)
         if scene.project.phase.name != record.phase:
             return _stop_at_boundary(run, scene, tally)
+        if is_complete(scene):
+            return await _stop_complete(run, tally)
         checkpoint = await _run_one(run, scene, group, state, tally.missing)
         tally.add(checkpoint)
         rest = record.groups[checkpoint.number :]
-        if rest and checkpoint.phase_complete:
-            return await _stop_complete(run, checkpoint, tally)
-        if rest and record.checkpoint_mode.pauses_after(checkpoint.number) and not await pause(checkpoint):
+        if (
+            rest
+            and not checkpoint.phase_complete
+            and record.checkpoint_mode.pauses_after(checkpoint.number)
+            and not await pause(checkpoint)
+        ):
             run.emit(BatchPaused(batch=run.batch.id, next_group=rest[0].title))
             return tally.result(Ending.PAUSED)
-    await run.git(_finish, run)
+    scene = await run.git(_finish, run)
+    if is_complete(scene):
+        run.emit(Notice(batch=run.batch.id, text=f"{_COMPLETE}; what comes next is yours to decide"))
     result = tally.result(Ending.COMPLETE, over=True)
     run.emit(BatchFinished(batch=run.batch.id, succeeded=result.succeeded, failed=result.failed))
     return result
@@ -96,7 +106,9 @@ async def run_batch(run: Run, pause: Pause, *, resumed: bool) -> Result:
 def _require_ready(run: Run, state: State) -> None:
     """Refuse to go on over the user's changes, or in the middle of a merge, in a checkout that would follow."""
     target = run.batch.record.target
-    if run.repo.head_branch() == target:
+    if run.repo.head_branch() != target:
+        require_not_elsewhere(run.repo, target)
+    else:
         require_nothing_under_way(run.repo)
         left = (item.key for g in run.batch.record.groups if not state.is_recorded(g) for item in g.items)
         require_clean(run.repo, read_scene(run.repo, require_tip(run.repo, target)), tuple(left))
@@ -125,18 +137,11 @@ async def _run_one(
     marks = {item.output: item.mark for item in scene.plan.items}
     outcomes = await run_group(run, scene, group, already, missing)
     checkpoint = await run.git(record_group, run, group, outcomes, marks)
-    followed = await run.git(_after, run, checkpoint)
-    checkpoint = replace(checkpoint, kept=followed.kept)
+    stay = await run.git(drop_branches, run, checkpoint)
     run.emit(CheckpointReached(batch=run.batch.id, checkpoint=checkpoint))
-    _tell_kept(run, replace(followed, kept=()))
+    for ref in stay:
+        run.emit(Notice(batch=run.batch.id, text=f"{short(ref)} is merged and stays: it is checked out"))
     return checkpoint
-
-
-def _after(run: Run, checkpoint: Checkpoint) -> Followed:
-    """What follows from a checkpoint: checkout and branches."""
-    followed = follow_checkout(run.repo, run.batch.record.target, checkpoint.before, checkpoint.commit)
-    drop_branches(run, checkpoint)
-    return followed
 
 
 def _announce(run: Run, state: State, *, resumed: bool) -> None:
@@ -152,6 +157,7 @@ def _announce(run: Run, state: State, *, resumed: bool) -> None:
             groups=len(record.groups),
             items=len(record.items),
             groups_done=len(state.recorded),
+            items_done=state.succeeded + len(state.failed),
         )
     )
 
@@ -159,9 +165,6 @@ def _announce(run: Run, state: State, *, resumed: bool) -> None:
 def _tell_kept(run: Run, followed: Followed) -> None:
     for path in followed.kept:
         run.emit(Notice(batch=run.batch.id, text=f"your own version of {path} stays in the checkout"))
-    if followed.index_locked:
-        text = "the checkout's index is locked by another git: gitbatch run brings it up to date later"
-        run.emit(Notice(batch=run.batch.id, text=text))
 
 
 def _stop_at_boundary(run: Run, scene: Scene, tally: _Tally) -> Result:
@@ -177,21 +180,23 @@ def _stop_at_boundary(run: Run, scene: Scene, tally: _Tally) -> Result:
     return tally.result(Ending.STOPPED)
 
 
-async def _stop_complete(run: Run, checkpoint: Checkpoint, tally: _Tally) -> Result:
+async def _stop_complete(run: Run, tally: _Tally) -> Result:
     """Rule O6: the phase is complete, although items of the batch are left."""
     await run.git(_finish, run)
-    left = sum(len(group.items) for group in run.batch.record.groups[checkpoint.number :])
+    left = len(run.batch.record.items) - tally.succeeded - len(tally.missing)
     run.emit(
         BatchStopped(
             batch=run.batch.id,
-            reason=f"every Definition-of-Done entry of the phase is complete; {left} item(s) of the batch were not started",
+            reason=f"{_COMPLETE}; {left} item(s) of the batch were not started",
             advice="review the phase; what comes next is yours to decide",
         )
     )
     return tally.result(Ending.STOPPED, over=True)
 
 
-def _finish(run: Run) -> None:
+def _finish(run: Run) -> Scene:
     """The batch is over: its end is marked last, so that an interruption before it is made good."""
     remove_leftovers(run.repo, run.batch, run.workshop)
-    end_batch(run.repo, run.batch, require_tip(run.repo, run.batch.record.target))
+    tip = require_tip(run.repo, run.batch.record.target)
+    end_batch(run.repo, run.batch, tip)
+    return read_scene(run.repo, tip)

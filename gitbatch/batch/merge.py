@@ -5,11 +5,11 @@ Outputs are disjoint, so there is nothing to merge in the usual sense: no checko
 
 from dataclasses import dataclass, replace
 
-from gitbatch.batch.attempt import Run
-from gitbatch.batch.messages import merge_message
-from gitbatch.batch.model import BatchGroup, ItemStatus, Outcome
+from gitbatch.batch.messages import merge_message, parse_item_message
+from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
+from gitbatch.batch.running import Run
 from gitbatch.errors import GitbatchError
-from gitbatch.repo.objects import REGULAR, Objects
+from gitbatch.repo.objects import REGULAR, MissingObjectError, Objects
 from gitbatch.repo.repository import Repository
 
 PARENTS = 16
@@ -36,6 +36,26 @@ def item_blob(objects: Objects, commit: str, output: str) -> str | None:
     if change is None or change.path != output or change.new is None or change.new.mode != REGULAR:
         return None
     return change.new.oid if next(changes, None) is None else None
+
+
+def finished(repo: Repository, batch: str, item: BatchItem, oid: str | None) -> Outcome | None:
+    """The outcome that a commit on an item's branch stands for; None if it is not the item's one-file commit.
+
+    Whoever moved the branch there: what is taken for done is complete, one file, and the item's own.
+    """
+    try:
+        commit = repo.objects.commit(oid or "")
+        trailers, reply = parse_item_message(commit.message)
+        if trailers.first("Batch") != batch or trailers.first("Item") != item.key:
+            return None
+        blob = item_blob(repo.objects, commit.oid, item.key)
+    except MissingObjectError:  # pruned before its branch had it
+        return None
+    if blob is None or not repo.objects.exists(blob):
+        return None
+    spent = float(trailers.first("Seconds") or 0)
+    tries = int(trailers.first("Attempt") or 1)
+    return Outcome(item, ItemStatus.SUCCEEDED, reply, commit.oid, seconds=spent, attempts=tries)
 
 
 def merge_items(run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], tip: str) -> Merged:

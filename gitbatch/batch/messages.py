@@ -34,11 +34,10 @@ class Trailers:
 
 
 def parse_trailers(message: str) -> Trailers:
-    """The trailers of a message: its last paragraph, if every line of that is one of ours."""
+    """The trailers of a message: our lines of its last paragraph, where others may have been added (a sign-off)."""
     lines = message.rstrip("\n").rpartition("\n\n")[2].split("\n")
-    if not all(line.startswith(_PREFIX) and ": " in line for line in lines):
-        return Trailers()
-    return Trailers(tuple(line.removeprefix(_PREFIX).partition(": ")[::2] for line in lines))
+    ours = (line.removeprefix(_PREFIX) for line in lines if line.startswith(_PREFIX) and ": " in line)
+    return Trailers(tuple(line.partition(": ")[::2] for line in ours))
 
 
 def item_message(  # each is a trailer
@@ -155,6 +154,8 @@ def _wrapped(text: str, width: int = _WIDTH) -> str:
 
 def _message(subject: str, paragraphs: list[str], pairs: list[tuple[str, object]]) -> str:
     trailers = "\n".join(
-        f"{_PREFIX}{name}: {plain(str(value), 2000)}" for name, value in pairs if value != ""
+        f"{_PREFIX}{name}: {value if name in _EXACT else plain(str(value), 2000)}"
+        for name, value in pairs
+        if value != ""
     )
     return "\n\n".join([plain(subject, 100), *filter(None, paragraphs), trailers]) + "\n"

@@ -13,7 +13,7 @@ import msgspec
 
 from gitbatch.batch.model import Record
 from gitbatch.errors import GitbatchError
-from gitbatch.repo.refs import BATCHES, base_ref, end_ref, item_branches, record_ref, rescue_ref
+from gitbatch.repo.refs import BATCHES, base_ref, end_ref, record_ref
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees import remove_tree, remove_worktree, worktrees_named
 
@@ -49,14 +49,24 @@ def write_record(repo: Repository, record: Record, base: str) -> Batch:
 
 
 def all_batches(repo: Repository) -> tuple[Batch, ...]:
-    """Every batch of the repository, the oldest first."""
+    """Every batch of the repository, the oldest first; without those that are over and can't be read any more.
+
+    Raises:
+        GitbatchError: the record of an unfinished batch can't be read.
+    """
     refs = repo.refs.below(BATCHES)
     ids = sorted({ref.split("/")[2] for ref in refs if ref.endswith("/record")})
-    return tuple(
-        Batch(_read(repo, refs[record_ref(batch)], batch), refs[base_ref(batch)], end_ref(batch) in refs)
-        for batch in ids
-        if _BATCH_ID.fullmatch(batch) and base_ref(batch) in refs
-    )
+    found = []
+    for batch in ids:
+        if not _BATCH_ID.fullmatch(batch) or base_ref(batch) not in refs:
+            continue
+        ended = end_ref(batch) in refs
+        try:
+            found.append(Batch(_read(repo, refs[record_ref(batch)], batch), refs[base_ref(batch)], ended))
+        except GitbatchError:
+            if not ended:
+                raise
+    return tuple(found)
 
 
 def unfinished_batch(repo: Repository) -> Batch | None:
@@ -77,31 +87,6 @@ def _read(repo: Repository, blob: str, batch: str) -> Record:
 def end_batch(repo: Repository, batch: Batch, last: str) -> None:
     """Mark a batch as over, with the commit that it ended at."""
     repo.refs.create(end_ref(batch.id), last)
-
-
-def rescue_items(repo: Repository, batch: Batch) -> tuple[str, ...]:
-    """Keep what was done and not merged: item branches with a commit become rescue refs. Returns their names."""
-    branches = repo.refs.below(item_branches(batch.id))
-    worth = {
-        ref: oid
-        for ref, oid in branches.items()
-        if f"Gitbatch-Batch: {batch.id}\n" in repo.objects.commit(oid).message
-    }
-    kept: list[str] = []
-    for ref, oid in worth.items():
-        name = rescue_ref(batch.id, ref.rpartition("/")[2])
-        repo.refs.swap(name, oid, repo.refs.read(name), "gitbatch: rescued")
-        kept.append(name)
-    repo.refs.delete(branches)
-    return tuple(kept)
-
-
-def abort_batch(repo: Repository, batch: Batch, workshop: Path, last: str) -> tuple[str, ...]:
-    """End a batch where it is; returns the refs that keep what was done and not merged."""
-    remove_leftovers(repo, batch, workshop)
-    kept = rescue_items(repo, batch)
-    end_batch(repo, batch, last)
-    return kept
 
 
 def remove_leftovers(repo: Repository, batch: Batch, workshop: Path) -> None:

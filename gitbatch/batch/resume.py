@@ -7,17 +7,19 @@ Everything else (checkout, worktrees, branches) follows from those and is simply
 """
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
-from gitbatch.batch.attempt import Run
+from gitbatch.batch.abort import delete_branches
 from gitbatch.batch.checkpoint import follow_checkout, require_tip
-from gitbatch.batch.merge import item_blob
-from gitbatch.batch.messages import parse_item_message, parse_trailers
+from gitbatch.batch.merge import finished
+from gitbatch.batch.messages import parse_trailers
 from gitbatch.batch.model import BatchGroup, ItemStatus, Outcome
 from gitbatch.batch.record import Batch, remove_leftovers
-from gitbatch.repo.checkout import Followed
+from gitbatch.batch.running import Run
+from gitbatch.repo.checkout import Followed, index_lock, reclaim_index
 from gitbatch.repo.objects import Commit
-from gitbatch.repo.refs import item_branch, item_branches
+from gitbatch.repo.refs import followed_ref, item_branch, item_branches
 from gitbatch.repo.repository import Repository
 
 
@@ -89,43 +91,38 @@ def _recorded(batch: Batch, commit: Commit) -> RecordedGroup | None:
 def _ready(repo: Repository, batch: Batch, recorded: tuple[RecordedGroup, ...]) -> dict[str, Outcome]:
     branches = repo.refs.below(item_branches(batch.id))
     over = {r.group for r in recorded}
-    ready: dict[str, Outcome] = {}
-    for group in batch.record.groups:
-        for item in group.items if group not in over else ():
-            oid = branches.get(item_branch(batch.id, item.slug))
-            commit = repo.objects.commit(oid) if oid else None
-            if commit is None:
-                continue
-            trailers, reply = parse_item_message(commit.message)
-            ours = trailers.first("Batch") == batch.id and trailers.first("Item") == item.key
-            # The wall once more: what is on the branch must be a one-file commit, whoever moved it there.
-            if ours and item_blob(repo.objects, commit.oid, item.key):
-                spent = float(trailers.first("Seconds") or 0)
-                ready[item.key] = Outcome(item, ItemStatus.SUCCEEDED, reply, commit.oid, seconds=spent)
-    return ready
+    waiting = (item for group in batch.record.groups if group not in over for item in group.items)
+    found = ((item, branches.get(item_branch(batch.id, item.slug))) for item in waiting)
+    outcomes = (finished(repo, batch.id, item, oid) for item, oid in found if oid)
+    return {outcome.item.key: outcome for outcome in outcomes if outcome}
 
 
 def resume(run: Run) -> tuple[State, Followed]:
     """Bring everything into the state that the commit points say, and return that state. Idempotent."""
-    state = read_state(run.repo, run.batch)
+    repo, target = run.repo, run.batch.record.target
+    reclaim_index(repo)
+    state = read_state(repo, run.batch)
     followed = Followed()
-    if state.recorded:
-        last = state.recorded[-1].commit
-        before = _before(run, last)
-        followed = follow_checkout(run.repo, run.batch.record.target, before, last)
-    remove_leftovers(run.repo, run.batch, run.workshop)
-    branches = run.repo.refs.below(item_branches(run.batch.id))
+    last = state.recorded[-1].commit if state.recorded else None
+    if last and repo.refs.read(followed_ref(run.batch.id)) != last:
+        with index_lock(repo) if repo.head_branch() == target else nullcontext():
+            followed = follow_checkout(repo, target, _before(run, last), last)
+        repo.refs.point(followed_ref(run.batch.id), last)
+    remove_leftovers(repo, run.batch, run.workshop)
+    branches = repo.refs.below(item_branches(run.batch.id))
     conflicted = {o.item.slug for o in state.failed if o.status is ItemStatus.CONFLICTED}
     keep = {outcome.item.slug for outcome in state.ready.values()} | conflicted
-    run.repo.refs.delete({ref: oid for ref, oid in branches.items() if ref.rpartition("/")[2] not in keep})
+    start = len(item_branches(run.batch.id))
+    delete_branches(repo, {ref: oid for ref, oid in branches.items() if ref[start:] not in keep})
     return state, followed
 
 
 def _before(run: Run, last: str) -> str:
     """The target's commit before a checkpoint: below the orchestrator commit and the merges under it."""
-    commit = run.repo.objects.commit(run.repo.objects.commit(last).parents[0])
-    while (trailers := parse_trailers(commit.message)).first("Batch") == run.batch.id and not trailers.first(
+    objects = run.repo.objects
+    commit = objects.commit(objects.commit(last).parents[0])
+    while (ours := parse_trailers(commit.message)).first("Batch") == run.batch.id and not ours.first(
         "Checkpoint"
     ):
-        commit = run.repo.objects.commit(commit.parents[0])
+        commit = objects.commit(commit.parents[0])
     return commit.oid

@@ -9,6 +9,7 @@ from gitbatch.plan.parse import parse_plan
 from gitbatch.plan.render import render_diagnostic, summary
 from gitbatch.project.config import CONFIG_FILE, Config, parse_config
 from gitbatch.project.control import Project, find_project
+from gitbatch.repo.objects import SUBMODULE, SYMLINK
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
 
@@ -88,6 +89,19 @@ def require_runnable(scene: Scene) -> None:
             "mend the plan, commit it and try again",
             render_diagnostics(scene),
         )
+
+
+def place_problem(scene: Scene, output: str) -> str | None:
+    """Why an output has no place in the commit, if so: what stands there, or on the way, is no file or folder."""
+    parts = output.split("/")
+    for end in range(1, len(parts) + 1):
+        path = "/".join(parts[:end])
+        entry = scene.snapshot.objects.entry(scene.tree, path)
+        if entry is None or (entry.is_file if end == len(parts) else entry.is_tree):
+            continue
+        kinds = {SYMLINK: "a symlink", SUBMODULE: "a submodule"}
+        return f"{path} is {kinds.get(entry.mode, 'a folder' if entry.is_tree else 'a file')}"
+    return None
 
 
 def render_diagnostics(scene: Scene) -> str:

@@ -6,14 +6,13 @@ from pathlib import Path
 from gitbatch.batch.events import BatchStopped
 from gitbatch.batch.model import CheckpointMode, Record
 from gitbatch.batch.record import Batch, new_batch_id, write_record
-from gitbatch.batch.scene import Scene, require_runnable
+from gitbatch.batch.scene import Scene, place_problem, require_runnable
 from gitbatch.batch.schedule import settings
 from gitbatch.batch.select import batch_groups, require_context
 from gitbatch.errors import GitbatchError, PlanError, UsageError
 from gitbatch.plan.model import WorkItem
 from gitbatch.repo.checkout import uncommitted
-from gitbatch.repo.objects import SUBMODULE, SYMLINK
-from gitbatch.repo.refs import HEADS
+from gitbatch.repo.refs import HEADS, short
 from gitbatch.repo.repository import Repository, require_nothing_under_way, require_target
 from gitbatch.repo.worktrees import checked_out_elsewhere
 
@@ -48,19 +47,11 @@ def find_target(repo: Repository, name: str | None) -> Target:
         UsageError: the name can't be a branch's.
     """
     if name is None or f"{HEADS}{name}" == repo.head_branch():
-        branch, tip = require_target(repo)
         require_nothing_under_way(repo)
+        branch, tip = require_target(repo)
         return Target(branch, tip, exists=True, followed=True)
-    ref = f"{HEADS}{name}"
-    if repo.git.run("check-ref-format", ref, check=False).status != 0 or name.startswith("-"):
-        raise UsageError(
-            f"{name!r} can't be the name of a branch", "see git help check-ref-format for what can"
-        )
-    elsewhere = checked_out_elsewhere(repo, ref)
-    if elsewhere:
-        raise GitbatchError(
-            f"branch {name} is checked out in {elsewhere}", f"run gitbatch there: -C {elsewhere}"
-        )
+    ref = _branch_ref(repo, name)
+    require_not_elsewhere(repo, ref)
     at = repo.refs.read(ref)
     tip_or_head = at or repo.refs.commit("HEAD")
     if tip_or_head is None:
@@ -68,6 +59,37 @@ def find_target(repo: Repository, name: str | None) -> Target:
             "this repository has no commit yet", "commit the plan first: git add task.md && git commit"
         )
     return Target(ref, tip_or_head, exists=at is not None, followed=False)
+
+
+def _branch_ref(repo: Repository, name: str) -> str:
+    """The full name of a branch that exists or could be made."""
+    said = repo.git.run("check-ref-format", "--branch", name, check=False)
+    if said.status != 0 or said.stdout.decode(errors="replace").strip() != name or name.startswith("refs/"):
+        raise UsageError(
+            f"{name!r} can't be the name of a branch", "see git help check-ref-format for what can"
+        )
+    parts = name.split("/")
+    above = (HEADS + "/".join(parts[:end]) for end in range(1, len(parts)))
+    in_the_way = next(filter(repo.refs.read, above), None) or next(
+        iter(repo.refs.below(f"{HEADS}{name}/")), None
+    )
+    if in_the_way or parts[0] == "gitbatch":
+        what = f"there is a branch {short(in_the_way)}" if in_the_way else "gitbatch/… is for item branches"
+        raise UsageError(f"there can't be a branch {name}: {what}", "give another name with --branch")
+    return repo.refs.resolve(f"{HEADS}{name}")
+
+
+def require_not_elsewhere(repo: Repository, ref: str) -> None:
+    """Refuse to move a branch under another checkout, which would not follow.
+
+    Raises:
+        GitbatchError: another worktree has the branch checked out.
+    """
+    elsewhere = checked_out_elsewhere(repo, ref)
+    if elsewhere:
+        raise GitbatchError(
+            f"branch {short(ref)} is checked out in {elsewhere}", f"run gitbatch there: -C {elsewhere}"
+        )
 
 
 def find_plan_commit(repo: Repository, name: str | None) -> str:
@@ -83,10 +105,14 @@ def find_plan_commit(repo: Repository, name: str | None) -> str:
     return commit
 
 
+def is_complete(scene: Scene) -> bool:
+    """Whether every Definition-of-Done entry of the phase is done (rule O6)."""
+    return bool(scene.plan.criteria) and all(criterion.done for criterion in scene.plan.criteria)
+
+
 def nothing_to_do(scene: Scene) -> BatchStopped | None:
     """Why there is nothing to start, if so: the phase is complete (rule O6), or every item is done."""
-    criteria = scene.plan.criteria
-    if criteria and all(criterion.done for criterion in criteria):
+    if is_complete(scene):
         phase = f"phase {scene.project.phase.name}" if scene.project.phase.name else "the phase"
         return BatchStopped(
             batch="",
@@ -108,7 +134,7 @@ def begin_batch(repo: Repository, target: Target, scene: Scene, choice: Choice, 
     require_runnable(scene)
     require_context(scene, choice.items)
     _require_agents(scene, choice)
-    _require_places(repo, scene, choice.items)
+    _require_places(scene, choice.items)
     require_room_for_branches(repo)
     if target.followed:
         require_clean(repo, scene, tuple(item.output for item in choice.items))
@@ -155,21 +181,13 @@ def _require_agents(scene: Scene, choice: Choice) -> None:
             )
 
 
-def _require_places(repo: Repository, scene: Scene, items: tuple[WorkItem, ...]) -> None:
+def _require_places(scene: Scene, items: tuple[WorkItem, ...]) -> None:
     """Every output must have a place in the commit: below folders, not links, submodules or files."""
     for item in items:
-        parts = item.output.split("/")
-        for end in range(1, len(parts) + 1):
-            path = "/".join(parts[:end])
-            entry = repo.objects.entry(scene.tree, path)
-            last = end == len(parts)
-            if entry is None or (entry.is_file if last else entry.is_tree):
-                continue
-            what = {SYMLINK: "a symlink", SUBMODULE: "a submodule"}.get(
-                entry.mode, "a folder" if entry.is_tree else "a file"
-            )
+        problem = place_problem(scene, item.output)
+        if problem:
             raise PlanError(
-                f"{scene.plan.path}:{item.line}: the output {item.output} can't be written: {path} is {what}",
+                f"{scene.plan.path}:{item.line}: the output {item.output} can't be written: {problem}",
                 "give the item another output",
             )
 

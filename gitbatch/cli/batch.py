@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shlex
 import signal
 import sys
 import time
@@ -13,12 +14,12 @@ from typing import Protocol
 
 import typer
 
-from gitbatch.batch.attempt import Run
 from gitbatch.batch.checkpoint import require_tip
 from gitbatch.batch.events import Event, EventStream, Notice
 from gitbatch.batch.loop import Ending, Pause, Result, run_batch
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.record import Batch, unfinished_batch
+from gitbatch.batch.running import Run
 from gitbatch.batch.scene import Scene, read_scene, require_runnable
 from gitbatch.batch.select import select_items
 from gitbatch.batch.start import Choice, begin_batch, find_target, nothing_to_do
@@ -76,13 +77,14 @@ class View(Protocol):
 def run_command(options: Options) -> ExitCode:
     """Start or go on with a batch; returns how it ended."""
     view = _view(options)
+    tell = EventStream(time.time, (view,))
     with opened(options.directory) as repo, repository_lock(repo):
         batch = unfinished_batch(repo)
         resumed = batch is not None
         if batch is None:
-            batch = _begin(repo, options, view)
+            batch = _begin(repo, options, tell)
         else:
-            _tell_ignored(options, batch, view)
+            _tell_ignored(options, batch, tell)
         return _run(repo, batch, options, view, resumed=resumed) if batch else ExitCode.DONE
 
 
@@ -93,7 +95,7 @@ def _view(options: Options) -> View:
     return LiveView(console) if console.is_terminal and not console.is_dumb_terminal else PlainView(console)
 
 
-def _begin(repo: Repository, options: Options, view: View) -> Batch | None:
+def _begin(repo: Repository, options: Options, tell: EventStream) -> Batch | None:
     """Check, ask for what is missing, start. None: there is nothing to do, and the user has been told."""
     mode = CheckpointMode.parse(options.checkpoint) if options.checkpoint else None
     target = find_target(repo, options.branch)
@@ -102,7 +104,7 @@ def _begin(repo: Repository, options: Options, view: View) -> Batch | None:
     tell_warnings(scene)
     idle = nothing_to_do(scene)
     if idle:
-        view(idle)
+        tell(idle)
         return None
     agent = scene.project.config.agent_name(options.agent)
     _require_answers(options)
@@ -138,7 +140,7 @@ def _ask_mode(groups: int) -> CheckpointMode:
     return ask_mode(groups)
 
 
-def _tell_ignored(options: Options, batch: Batch, view: View) -> None:
+def _tell_ignored(options: Options, batch: Batch, tell: EventStream) -> None:
     given = {
         "TASK_MD": options.task_md,
         "--items": options.items,
@@ -151,7 +153,7 @@ def _tell_ignored(options: Options, batch: Batch, view: View) -> None:
         text = (
             f"batch {batch.id} is unfinished and goes on with what it was started with; not used: {ignored}"
         )
-        view(Notice(batch=batch.id, text=f"{text} (gitbatch abort ends it)"))
+        tell(Notice(batch=batch.id, text=f"{text} (gitbatch abort ends it)"))
 
 
 def _run(repo: Repository, batch: Batch, options: Options, view: View, *, resumed: bool) -> ExitCode:
@@ -170,8 +172,10 @@ def _run(repo: Repository, batch: Batch, options: Options, view: View, *, resume
             git=git,
             fingerprint=take_fingerprint(repo, f"{batch.id}-"),
         )
+        signals = _Signals()
+        pause = _pause(run, options, view, signals)
         try:
-            result = asyncio.run(_until_signal(run_batch(run, _pause(run, options, view), resumed=resumed)))
+            result = asyncio.run(signals.supervise(run_batch(run, pause, resumed=resumed)))
         finally:
             git.close()
             with suppress(OSError):
@@ -179,27 +183,36 @@ def _run(repo: Repository, batch: Batch, options: Options, view: View, *, resume
     return _tell_end(result, options)
 
 
-async def _until_signal(work: Coroutine[None, None, Result]) -> Result | signal.Signals:
-    """Do the work; a signal ends it in good order and is what is returned."""
-    loop = asyncio.get_running_loop()
-    task = loop.create_task(work)
-    received: list[signal.Signals] = []
+class _Signals:
+    """What ends a run in good order. The handlers are set again after each prompt, which takes them away."""
 
-    def stop(number: signal.Signals) -> None:
-        received.append(number)
-        task.cancel()
+    def __init__(self) -> None:
+        self.received: list[signal.Signals] = []
+        self._task: asyncio.Task[Result] | None = None
 
-    for number in _ENDING_SIGNALS:
-        loop.add_signal_handler(number, stop, number)
-    try:
-        return await task
-    except asyncio.CancelledError:
-        if not received:
-            raise
-        return received[0]
+    async def supervise(self, work: Coroutine[None, None, Result]) -> Result | signal.Signals:
+        """Do the work to its end, or until a signal, which is then what is returned."""
+        self._task = asyncio.get_running_loop().create_task(work)
+        self.listen()
+        try:
+            return await self._task
+        except asyncio.CancelledError:
+            if not self.received:
+                raise
+            return self.received[0]
+
+    def listen(self) -> None:
+        """Set the handlers."""
+        for number in _ENDING_SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, self._stop, number)
+
+    def _stop(self, number: signal.Signals) -> None:
+        self.received.append(number)
+        if self._task:
+            self._task.cancel()
 
 
-def _pause(run: Run, options: Options, view: View) -> Pause:
+def _pause(run: Run, options: Options, view: View, signals: _Signals) -> Pause:
     async def pause(checkpoint: Checkpoint) -> bool:
         if not options.can_ask:
             return False
@@ -215,13 +228,16 @@ def _pause(run: Run, options: Options, view: View) -> Pause:
             checkpoint.before,
             checkpoint.commit,
         )
-        return await ask_to_continue(lambda: run.repo.git.show(*diff))
+        try:
+            return await ask_to_continue(lambda: run.repo.git.show(*diff))
+        finally:
+            signals.listen()
 
     return pause
 
 
 def _tell_end(result: Result | signal.Signals, options: Options) -> ExitCode:
-    go_on = f"go on with: gitbatch run{'' if options.directory == HERE else f' -C {options.directory}'}"
+    go_on = f"go on with: gitbatch run{'' if options.directory == HERE else f' -C {shlex.quote(str(options.directory))}'}"
     if isinstance(result, signal.Signals):
         with suppress(OSError):  # the terminal may be gone
             typer.echo(f"gitbatch: interrupted; every finished item is in git. {go_on}", err=True)

@@ -38,10 +38,17 @@ def opened(directory: Path) -> "Iterator[Repository]":
 
 
 def make_console() -> "Console":
-    """The console of standard output; colour only in a terminal, and not with NO_COLOR."""
+    """The console of standard output; colour only in a terminal, and not with NO_COLOR.
+
+    Where standard output is gone (`| head`), it raises BrokenPipeError like any other write; rich would exit.
+    """
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 120)
+    class PipeConsole(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError
+
+    return PipeConsole(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 120)
 
 
 def workshops_of(repo: "Repository", config: "Config") -> Path:

@@ -1,5 +1,8 @@
 """`gitbatch demo`: a sample repository and a real batch on it, without a key."""
 
+import shlex
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -33,7 +36,8 @@ def demo(
     typer.echo("\nthe story, as git tells it:  git log --first-parent --oneline\n")
     with opened(directory) as repo:
         typer.echo(repo.git.text("log", "--first-parent", "--format=  %h %s"))
-    typer.echo(_NEXT.format(directory=directory))
+    program = "gitbatch" if shutil.which("gitbatch") else shlex.quote(str(Path(sys.argv[0]).resolve()))
+    typer.echo(_NEXT.format(directory=shlex.quote(str(directory)), gitbatch=program))
 
 
 _NEXT = """
@@ -42,9 +46,9 @@ Look around:
   git log --graph --oneline            every subagent's one-file commit
   git show                             the last checkpoint: ticks, status, decisions
   cat docs/reference/rules.md          a page that an agent wrote
-  gitbatch status                      what failed, and why
+  {gitbatch} status                      what failed, and why
 
 One module is Python 2, so its page failed and the cheat sheet that needs it was not started.
 Mend it and run again; only what is open runs:
   sed -i 's/^\\( *\\)print \\(.*\\)$/\\1print(\\2)/' almanac/yearsheet.py
-  git commit -am "Make yearsheet Python 3" && gitbatch run --items all --checkpoint at-end"""
+  git commit -am "Make yearsheet Python 3" && {gitbatch} run --items all --checkpoint at-end"""

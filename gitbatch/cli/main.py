@@ -1,5 +1,6 @@
 """The entry point: the list of commands, and what an error looks like."""
 
+import io
 import os
 import sys
 import tempfile
@@ -11,7 +12,7 @@ from typing import Annotated
 import typer
 
 from gitbatch import __version__
-from gitbatch.cli import abort, demo, init, lint, plan, run, status
+from gitbatch.cli import abort, demo, hooks, init, lint, plan, run, status, verify
 from gitbatch.errors import ExitCode, GitbatchError
 
 app = typer.Typer(
@@ -21,8 +22,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run.run, status.status, plan.plan, lint.lint, init.init, abort.abort, demo.demo):
+for command in (run.run, status.status, plan.plan, lint.lint, init.init, abort.abort, demo.demo, verify.verify):
     app.command()(command)
+app.add_typer(hooks.app, name="hooks")
 
 
 def _version(*, wanted: bool) -> None:
@@ -48,8 +50,14 @@ def root(
 
 def main() -> None:
     """Run the command line and exit with the code that says how it went."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal can't show stops nothing
     try:
         app()
+    except BrokenPipeError:
+        _forget_output()
+        sys.exit(ExitCode.FAILED)
     except GitbatchError as error:
         _say(error)
         sys.exit(error.code)
@@ -59,6 +67,11 @@ def main() -> None:
         typer.echo(f"gitbatch: a bug in gitbatch. The traceback is in {_write_traceback()}", err=True)
         typer.echo("  nothing is lost: finished items are in git; gitbatch run goes on", err=True)
         sys.exit(ExitCode.BUG)
+
+
+def _forget_output() -> None:
+    """Let what is left in standard output's buffer go nowhere: whoever read it has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(error: GitbatchError) -> None:

@@ -36,7 +36,7 @@ def store(repo: Repository, descriptor: int, tree: str, path: str) -> str:
         for place, oid in rules:
             (Path(folder) / place).parent.mkdir(parents=True, exist_ok=True)
             (Path(folder) / place).write_bytes(repo.objects.blob(oid))
-        git = Git(Path(folder), _variables(repo, folder))
+        git = repo.git.at(Path(folder), **_variables(repo, folder))
         _require_no_filter(git, path)
         return git.feed(descriptor, "hash-object", "-w", "--stdin", f"--path={path}").stdout.decode().strip()
 

@@ -2,23 +2,27 @@
 
 A path follows when the user has not changed it: in the working tree by writing a new file beside the old one
 and renaming it, in the index by replacing its entry. What the user has changed stays as it is and is reported.
-Doing it again changes nothing, so it is simply done again after an interruption.
+
+The index is locked, as git locks it, from before the branch moves until everything has followed: a `git commit` of
+the user's in between, which would take the old index for an undoing of the checkpoint, has to wait.
 """
 
 import os
 import secrets
+import shutil
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
-from gitbatch.errors import GitError
+from gitbatch.errors import BusyError
 from gitbatch.repo.nofollow import NotRegularError, directory, regular_file
 from gitbatch.repo.objects import REGULAR
 from gitbatch.repo.repository import Repository
 
-_INDEX_PATIENCE = 20
+_PATIENCE = 100
 """Tries, a tenth of a second apart, for an index that another git has locked."""
 
 
@@ -28,8 +32,6 @@ class Followed:
 
     kept: tuple[str, ...] = ()
     """Paths where the user's own version stays."""
-    index_locked: bool = False
-    """The index was locked by someone else all the time: run again to follow."""
 
 
 class _State(Enum):
@@ -54,6 +56,7 @@ def uncommitted(repo: Repository, paths: tuple[str, ...]) -> tuple[str, ...]:
     found = set(_status(repo, options, paths))
     # An ignored file at an output path would be overwritten all the same.
     found |= {path for path in paths if path not in found and _is_unknown(repo, path)}
+    found |= {path for path in paths if _is_blocked(repo.root, path)}
     return tuple(path for path in paths if path in found)
 
 
@@ -65,6 +68,13 @@ def _status(repo: Repository, options: tuple[str, ...], paths: tuple[str, ...]) 
     return listed
 
 
+def _is_blocked(root: Path, path: str) -> bool:
+    """Whether something that is no folder stands where the path needs one."""
+    parts = path.split("/")[:-1]
+    above = (root.joinpath(*parts[:end]) for end in range(1, len(parts) + 1))
+    return any(os.path.lexists(place) and (place.is_symlink() or not place.is_dir()) for place in above)
+
+
 def _is_unknown(repo: Repository, path: str) -> bool:
     """Whether something is at the path that git does not track."""
     if not os.path.lexists(repo.root / path):
@@ -72,8 +82,53 @@ def _is_unknown(repo: Repository, path: str) -> bool:
     return not repo.git.run("ls-files", "-z", "--", path).stdout
 
 
+@contextmanager
+def index_lock(repo: Repository) -> Iterator[None]:
+    """Hold the lock of the checkout's index, as git does.
+
+    The lock is a second name of a file of ours, so that after a crash it is known to be ours and not a live git's.
+
+    Raises:
+        BusyError: another git has it.
+    """
+    lock, mark = repo.git_dir / "index.lock", repo.own_dir / "index-lock"
+    repo.own_dir.mkdir(exist_ok=True)
+    reclaim_index(repo)
+    mark.touch()
+    try:
+        _link_patiently(mark, lock)
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def reclaim_index(repo: Repository) -> None:
+    """Remove the index's lock if a run of ours that is dead has left it. Call it under the repository's lock."""
+    lock, mark = repo.git_dir / "index.lock", repo.own_dir / "index-lock"
+    with suppress(FileNotFoundError):
+        if lock.samefile(mark):
+            lock.unlink()
+
+
+def _link_patiently(mark: Path, lock: Path) -> None:
+    for _ in range(_PATIENCE):
+        try:
+            lock.hardlink_to(mark)
+        except FileExistsError:
+            time.sleep(0.1)
+        else:
+            return
+    raise BusyError(
+        f"the index of the checkout is locked by another git ({lock})",
+        "finish what it does (is a commit message being edited?); then gitbatch run goes on, nothing is lost",
+    )
+
+
 def follow(repo: Repository, old_tree: str, new_tree: str, paths: tuple[str, ...]) -> Followed:
-    """Bring `paths`, which were changed from one tree to another, into the checkout."""
+    """Bring `paths`, which were changed from one tree to another, into the checkout. Call it under `index_lock`."""
     staged = _staged(repo, paths)
     kept: list[str] = []
     entries: list[_Change] = []
@@ -88,7 +143,8 @@ def follow(repo: Repository, old_tree: str, new_tree: str, paths: tuple[str, ...
         if not _follow_file(repo, change):
             kept.append(path)
         entries.append(change)
-    return Followed(tuple(kept), index_locked=not _update_index(repo, entries))
+    _update_index(repo, entries)
+    return Followed(tuple(kept))
 
 
 def _staged(repo: Repository, paths: tuple[str, ...]) -> dict[str, str]:
@@ -147,17 +203,16 @@ def _replace(repo: Repository, change: _Change) -> None:
             os.close(descriptor)
 
 
-def _update_index(repo: Repository, changes: list[_Change]) -> bool:
-    """Put the new versions into the index. Returns false if someone else had it locked all the time."""
+def _update_index(repo: Repository, changes: list[_Change]) -> None:
+    """Put the new versions into the index: into a copy, which then takes its place."""
     if not changes:
-        return True
+        return
+    index, copy = repo.git_dir / "index", repo.git_dir / "index.gitbatch"
+    if index.exists():
+        shutil.copy2(index, copy)
+    else:
+        copy.unlink(missing_ok=True)
     lines = b"".join(f"{REGULAR} {c.new} 0\t".encode() + os.fsencode(c.path) + b"\0" for c in changes)
-    lock = Path(repo.git_dir / "index.lock")
-    for _ in range(_INDEX_PATIENCE):
-        done = repo.git.feed(lines, "update-index", "-z", "--index-info", check=False)
-        if done.status == 0:
-            return True
-        if not lock.exists():
-            raise GitError(("update-index", "--index-info"), done.status, done.stderr)
-        time.sleep(0.1)
-    return False
+    git = repo.git.at(repo.root, GIT_INDEX_FILE=str(copy))
+    git.feed(lines, "update-index", "-z", "--index-info")
+    copy.replace(index)

@@ -1,6 +1,6 @@
 """Git objects: reading and writing blobs, trees and commits without an index and without a checkout.
 
-Two git processes stay open for a run (`cat-file --batch`, `mktree --batch`), so a tree costs a tenth of a
+Two git processes stay open for a run (`cat-file --batch-command`, `mktree --batch`), so a tree costs a tenth of a
 millisecond, and a change to one file costs the trees on its path, however large the repository is.
 Not safe for use by two threads at once: a run has one thread for git.
 """
@@ -137,7 +137,7 @@ class Objects:
     _trees: _Process = field(init=False)
 
     def __post_init__(self) -> None:
-        self._reader = _Process(self.git, ("cat-file", "--batch"))
+        self._reader = _Process(self.git, ("cat-file", "--batch-command"))
         # --missing: what we name is there (we wrote it, or it stood in the tree before); not to check it keeps
         # a folder of 10,000 files cheap, and a partial clone from fetching.
         self._trees = _Process(self.git, ("mktree", "-z", "--batch", "--missing"))
@@ -148,13 +148,17 @@ class Objects:
         self._trees.close()
 
     def _read(self, name: str, kind: str) -> bytes:
-        answer = self._reader.ask(f"{name}\n".encode()).split(b" ")
+        answer = self._reader.ask(f"contents {name}\n".encode()).split(b" ")
         if len(answer) != 3:
             raise MissingObjectError(name)
         data = self._reader.read(int(answer[2]))
         if answer[1] != kind.encode():
             raise MissingObjectError(f"{name} ({kind})")
         return data
+
+    def exists(self, oid: str) -> bool:
+        """Whether an object is in the repository; its content is not read."""
+        return len(self._reader.ask(f"info {oid}\n".encode()).split(b" ")) == 3
 
     def blob(self, oid: str) -> bytes:
         """The bytes of a blob: for control files, never for an output.

@@ -71,6 +71,10 @@ class Git:
     directory: Path
     variables: Mapping[str, str] = field(default_factory=dict)
 
+    def at(self, directory: Path, **variables: str) -> "Git":
+        """The same git in another directory, with further variables."""
+        return Git(directory, {**self.variables, **variables})
+
     def run(self, *arguments: str, check: bool = True) -> Finished:
         """Run a command without input to its end.
 
@@ -133,7 +137,7 @@ class Git:
         subprocess.run(
             ["git", *_OPTIONS, "--paginate", *arguments],  # noqa: S607
             cwd=self.directory,
-            env={**os.environ, **ENVIRONMENT},
+            env={**os.environ, **ENVIRONMENT, **self.variables, "LC_ALL": os.environ.get("LC_ALL", "")},
             check=False,
         )
 

@@ -26,6 +26,16 @@ def end_ref(batch: str) -> str:
     return f"{BATCHES}{batch}/end"
 
 
+def followed_ref(batch: str) -> str:
+    """The last checkpoint that the user's checkout has followed, or had no need to."""
+    return f"{BATCHES}{batch}/followed"
+
+
+def building_ref(batch: str) -> str:
+    """The checkpoint that is being built: it keeps its objects from being pruned until the branch has them."""
+    return f"{BATCHES}{batch}/building"
+
+
 def rescue_ref(batch: str, slug: str) -> str:
     """An item's commit that was not merged when its batch ended."""
     return f"{BATCHES}{batch}/rescue/{slug}"
@@ -48,7 +58,7 @@ def short(ref: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Refs:
-    """The refs of one repository."""
+    """The refs of one repository. What is written is the named ref itself, never what it may point on to."""
 
     git: Git
     common_dir: Path
@@ -59,6 +69,15 @@ class Refs:
         """The object that a full ref name points to, or None."""
         found = self.git.run("show-ref", "--verify", "--hash", "--", ref, check=False)
         return found.stdout.decode().strip() if found.status == 0 else None
+
+    def resolve(self, ref: str) -> str:
+        """The ref that a symbolic ref comes to in the end; a ref that is not symbolic comes to itself."""
+        for _ in range(5):
+            found = self.git.run("symbolic-ref", "--quiet", ref, check=False)
+            if found.status != 0:
+                break
+            ref = os.fsdecode(found.stdout).strip()
+        return ref
 
     def commit(self, name: str) -> str | None:
         """The commit that a revision (a branch, HEAD, an id) names, or None."""
@@ -82,6 +101,10 @@ class Refs:
         if not self.swap(ref, oid, None, "gitbatch: created"):
             raise GitError(("update-ref", ref, oid), 1, f"{ref} exists already")
 
+    def point(self, ref: str, oid: str) -> None:
+        """Let a ref of ours point to an object, wherever it was."""
+        self.git.run("update-ref", "--no-deref", ref, oid)
+
     def swap(self, ref: str, new: str, old: str | None, reason: str) -> bool:
         """Move a ref from `old` (None: it must not exist) to `new`: compare-and-swap.
 
@@ -91,7 +114,7 @@ class Refs:
         Raises:
             BusyError: another git holds the ref's lock.
         """
-        done = self.git.run("update-ref", "-m", reason, ref, new, old or self.zero, check=False)
+        done = self.git.run("update-ref", "--no-deref", "-m", reason, ref, new, old or self.zero, check=False)
         if done.status == 0:
             return True
         if self.read(ref) != old:
@@ -107,5 +130,5 @@ class Refs:
     def delete(self, refs: dict[str, str]) -> None:
         """Delete refs that still point where the caller saw them. No commit point: the rest can be done again."""
         if refs:
-            lines = "".join(f"delete {ref} {oid}\n" for ref, oid in refs.items())
+            lines = "".join(f"option no-deref\ndelete {ref} {oid}\n" for ref, oid in refs.items())
             self.git.feed(os.fsencode(lines), "update-ref", "--stdin")

@@ -78,42 +78,58 @@ def open_repository(directory: Path) -> Repository:
     inherited = scrub_environment()
     git = Git(directory)
     _require_version(git)
-    bare, git_dir, common_dir, object_format = _locate(git)
+    git, (bare, git_dir, common_dir, object_format) = _locate(git, inherited)
     if bare == "true":
         raise GitbatchError(
             f"{directory} is in a bare repository", "run gitbatch in a clone that has its files checked out"
         )
-    root = Path(git.text("rev-parse", "--path-format=absolute", "--show-toplevel"))
-    inside = Git(root)
+    top = git.run("rev-parse", "--path-format=absolute", "--show-toplevel", check=False)
+    if top.status != 0:
+        raise GitbatchError(f"{directory} is inside a .git folder", "run gitbatch where the files are")
+    root = Path(os.fsdecode(top.stdout).removesuffix("\n"))
+    identity = _identity(root, inherited)
+    named = {"GIT_COMMITTER_NAME": identity.name, "GIT_COMMITTER_EMAIL": identity.email}  # for reflogs
+    inside = git.at(root, **named)
     id_bytes = 32 if object_format == "sha256" else 20
     return Repository(
         root=root,
         git_dir=Path(git_dir),
         common_dir=Path(common_dir),
-        identity=_identity(root, inherited),
+        identity=identity,
         git=inside,
         objects=Objects(inside, id_bytes),
         refs=Refs(inside, Path(common_dir), "0" * (2 * id_bytes)),
     )
 
 
-def _locate(git: Git) -> list[str]:
+def _locate(git: Git, inherited: Mapping[str, str]) -> tuple[Git, list[str]]:
+    """What kind of repository this is and where; and a git that works in it."""
     asked = ("--is-bare-repository", "--absolute-git-dir", "--git-common-dir", "--show-object-format")
     found = git.run("rev-parse", "--path-format=absolute", *asked, check=False)
+    if (
+        found.status != 0 and "dubious ownership" in found.stderr
+    ):  # to choose what to do; what is shown is git's own
+        git = _trusted(git, found, inherited)
+        found = git.run("rev-parse", "--path-format=absolute", *asked, check=False)
     if found.status != 0:
-        _explain_no_repository(git, found)
-    return os.fsdecode(found.stdout).splitlines()
+        raise GitbatchError(
+            f"{git.directory} is not in a git repository",
+            "change into one, name one with -C DIR, or run git init",
+        )
+    return git, os.fsdecode(found.stdout).splitlines()
 
 
-def _explain_no_repository(git: Git, found: Finished) -> None:
-    said = found.stderr.strip().splitlines()
-    if said and "dubious ownership" in found.stderr:  # only to choose the advice; the text shown is git's own
+def _trusted(git: Git, refused: Finished, inherited: Mapping[str, str]) -> Git:
+    """A git for a repository of another owner, if the user's own configuration trusts it."""
+    kept = {name: value for name, value in inherited.items() if name.startswith("GIT_CONFIG")}
+    try:
+        top = git.as_user("rev-parse", "--show-toplevel", extra=kept).removesuffix("\n")
+    except GitError as error:
+        said = refused.stderr.strip().splitlines()
         advice = "if you trust it, run the git config command that git names: " + said[-1].strip()
-        raise GitbatchError(said[0].removeprefix("fatal: "), advice)
-    raise GitbatchError(
-        f"{git.directory} is not in a git repository",
-        "change into one, name one with -C DIR, or run git init",
-    )
+        raise GitbatchError(said[0].removeprefix("fatal: "), advice) from error
+    trust = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": top}
+    return git.at(git.directory, **trust)
 
 
 def _require_version(git: Git) -> None:
@@ -158,7 +174,8 @@ def require_target(repo: Repository) -> tuple[str, str]:
     Raises:
         GitbatchError: the HEAD is detached, or the branch has no commit yet.
     """
-    branch = repo.head_branch()
+    named = repo.head_branch()
+    branch = repo.refs.resolve(named) if named else None
     if branch is None:
         raise GitbatchError(
             "HEAD is detached: there is no branch to record checkpoints on",

@@ -23,10 +23,12 @@ class GitThread:
     async def __call__(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Do a call on the thread. A call that has begun is finished even when its caller is cancelled."""
         future = self._executor.submit(function, *args, **kwargs)
+        wrapped = asyncio.wrap_future(future)
         try:
-            return await asyncio.shield(asyncio.wrap_future(future))
+            return await asyncio.shield(wrapped)
         except asyncio.CancelledError:
-            future.cancel()
+            if not future.cancel():  # it has begun: whoever cleans up must find it finished
+                await asyncio.wait([wrapped])
             raise
 
     def close(self) -> None:

@@ -5,9 +5,12 @@ files, together with its record below `.git/worktrees`, and never by a command t
 Worktrees are made one at a time: `git worktree add` loses a race against itself.
 """
 
+import errno
 import os
 import re
+import secrets
 import shutil
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +23,9 @@ from gitbatch.repo.repository import Repository
 
 ASSIGNED = "gitbatch-output"
 """In git's record of a worktree: the one path that may be committed there, for the pre-commit hook."""
+
+_REMOVALS = 5
+"""Tries to remove a folder into which something still writes."""
 
 _GLOB = re.compile(r"[*?[\\]")
 _ESCAPED = r"\\\g<0>"
@@ -64,19 +70,19 @@ def add_worktree(
     record = _record_of(repo, path)
     (record / ASSIGNED).write_text(f"{output}\n", encoding="utf-8")
     if sparse is not None:
-        _check_out_some(record, path, sparse)
+        _check_out_some(repo.git.at(path), record, sparse)
     (path / output).parent.mkdir(parents=True, exist_ok=True)
     return Worktree(path, branch, _settle(path))
 
 
-def _check_out_some(record: Path, path: Path, sparse: tuple[str, ...]) -> None:
+def _check_out_some(git: Git, record: Path, sparse: tuple[str, ...]) -> None:
     """Fill a worktree by a pattern file of its own; the repository's configuration stays as it is."""
     info = record / "info"
     info.mkdir(exist_ok=True)
     patterns = "".join(f"/{_GLOB.sub(_ESCAPED, name)}\n" for name in sparse)
     (info / "sparse-checkout").write_text(patterns, encoding="utf-8", errors="surrogateescape")
     settings = ("-c", "core.sparseCheckout=true", "-c", "core.sparseCheckoutCone=false")
-    Git(path).run(*settings, "read-tree", "-mu", "HEAD")
+    git.run(*settings, "read-tree", "-mu", "HEAD")
 
 
 def _record_of(repo: Repository, path: Path) -> Path:
@@ -102,15 +108,20 @@ def _touch(path: Path) -> int:
     return path.stat().st_ctime_ns
 
 
-def remove_worktree(repo: Repository, path: Path) -> None:
-    """Remove a worktree and git's record of it, whatever state it is in. Its branch is left alone."""
-    remove_tree(path)
+def remove_worktree(repo: Repository, path: Path) -> bool:
+    """Remove a worktree and git's record of it, whatever state it is in. Its branch is left alone.
+
+    Returns:
+        Whether its folder is gone (see `remove_tree`).
+    """
+    gone = remove_tree(path)
     for record in _records(repo, lambda place: place == path):
         remove_tree(record)
     with suppress(
         OSError
     ):  # as git does: the last one takes the folder along; another is still there otherwise
         (repo.common_dir / "worktrees").rmdir()
+    return gone
 
 
 def worktrees_named(repo: Repository, prefix: str) -> tuple[Path, ...]:
@@ -118,15 +129,22 @@ def worktrees_named(repo: Repository, prefix: str) -> tuple[Path, ...]:
     return tuple(_place(record) for record in _records(repo, lambda place: place.name.startswith(prefix)))
 
 
+def checked_out(repo: Repository) -> dict[str, Path]:
+    """Which branch (full name) is checked out where, over all worktrees of the repository."""
+    listed = os.fsdecode(repo.git.run("worktree", "list", "--porcelain", "-z").stdout)
+    found: dict[str, Path] = {}
+    for entry in listed.split("\0\0"):
+        place, *lines = entry.split("\0")
+        for line in lines:
+            if line.startswith("branch "):
+                found[line.removeprefix("branch ")] = Path(place.removeprefix("worktree "))
+    return found
+
+
 def checked_out_elsewhere(repo: Repository, branch: str) -> Path | None:
-    """The other worktree of the user's that has a branch (full name) checked out, if any."""
-    listed = repo.git.run("worktree", "list", "--porcelain", "-z").stdout
-    for entry in os.fsdecode(listed).split("\0\0"):
-        lines = entry.split("\0")
-        place = Path(lines[0].removeprefix("worktree "))
-        if f"branch {branch}" in lines and place != repo.root:
-            return place
-    return None
+    """The other worktree that has a branch (full name) checked out, if any."""
+    place = checked_out(repo).get(branch)
+    return None if place == repo.root else place
 
 
 def _records(repo: Repository, wanted: Callable[[Path], bool]) -> tuple[Path, ...]:
@@ -143,15 +161,30 @@ def _place(record: Path) -> Path:
     return Path()
 
 
-def remove_tree(path: Path) -> None:
-    """Remove a folder that an agent could write: no link is followed, no permission in it stops us."""
+def remove_tree(path: Path) -> bool:
+    """Remove a folder that an agent could write: no link is followed, no permission in it stops us.
+
+    Returns:
+        Whether it is gone. A process that still writes into it can keep it: then it is moved out of the way.
+    """
     if path.is_symlink() or not path.is_dir():
-        return
-    try:
-        shutil.rmtree(path)
-    except PermissionError:
-        _unlock(path)
-        shutil.rmtree(path)
+        return True
+    for _ in range(_REMOVALS):
+        with suppress(FileNotFoundError):
+            try:
+                shutil.rmtree(path)
+            except PermissionError:
+                _unlock(path)
+                continue
+            except OSError as error:
+                if error.errno != errno.ENOTEMPTY:
+                    raise
+                time.sleep(0.05)
+                continue
+        return True
+    with suppress(OSError):
+        path.rename(path.with_name(f".busy-{secrets.token_hex(4)}"))
+    return False
 
 
 def _unlock(path: Path) -> None:

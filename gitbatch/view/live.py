@@ -30,6 +30,7 @@ _REFRESH = 8
 class _Row:
     name: str
     began: float
+    spinner: Spinner
     last: str = ""
 
 
@@ -49,11 +50,11 @@ class LiveView:
         """Show an event."""
         match event:
             case BatchStarted():
-                self._total = event.items
+                self._total, self._done = event.items, event.items_done
             case GroupStarted():
                 self._done += len(event.already)
             case ItemStarted():
-                self._rows[event.item] = _Row(event.name, self._monotonic())
+                self._rows[event.item] = _Row(event.name, self._monotonic(), Spinner("dots"))
                 self._start()
                 return
             case ItemProgress():

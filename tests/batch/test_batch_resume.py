@@ -110,6 +110,8 @@ def test_a_killed_batch_can_be_aborted_and_what_was_done_is_kept(hanging: Place)
 
 def test_a_checkout_that_was_not_followed_is_followed_at_the_next_start(three: Place) -> None:
     three.gitbatch("run", "--items", "all", "--checkpoint", "after-each", code=3)
+    (followed,) = three.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/followed").splitlines()
+    three.git("update-ref", "-d", followed)
     three.git("read-tree", "HEAD~2")
     for path in ("task.md", "status.md", "inventory.md"):
         three.write(path, three.git("show", f"HEAD~2:{path}") + "\n")

@@ -106,7 +106,7 @@ def test_an_interrupted_following_is_made_good(repo: Repository, place: Place) -
 def test_a_locked_index_is_waited_for_then_said(
     repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gitbatch.repo.checkout._INDEX_PATIENCE", 2)
+    monkeypatch.setattr("gitbatch.repo.checkout._PATIENCE", 2)
     trees = moved(repo, place)
     lock = place.root / ".git" / "index.lock"
     lock.touch()

@@ -1,0 +1,63 @@
+"""What the steps of a run are given: the tools that all of them use, and the item that is about to run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from gitbatch.batch.events import EventStream
+from gitbatch.batch.model import BatchGroup, BatchItem
+from gitbatch.batch.record import Batch
+from gitbatch.batch.scene import Scene
+from gitbatch.plan.model import Group, WorkItem
+from gitbatch.repo.fingerprint import Fingerprint
+from gitbatch.repo.objects import Signature
+from gitbatch.repo.refs import item_branch
+from gitbatch.repo.repository import Repository
+from gitbatch.repo.thread import GitThread
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one process brings to a batch: the tools that every step uses."""
+
+    repo: Repository
+    batch: Batch
+    jobs: int
+    workshop: Path
+    """The batch's folder for worktrees; nothing else is in it."""
+    environment: Mapping[str, str]
+    emit: EventStream
+    clock: Callable[[], float]
+    """Seconds since the epoch: for what is written into history."""
+    git: GitThread
+    fingerprint: Fingerprint
+    """The repository's control files when the run began."""
+
+    def committer(self) -> Signature:
+        """The user, now."""
+        who = self.repo.identity
+        return Signature(who.name, who.email, int(self.clock()))
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An item that is about to run, in the group's scene."""
+
+    scene: Scene
+    batch_group: BatchGroup
+    batch_item: BatchItem
+    group: Group
+    item: WorkItem
+    agent: str
+    timeout: float | None
+    """Seconds, where a hint says so."""
+    retries: int
+
+    @property
+    def key(self) -> str:
+        """The item's key."""
+        return self.batch_item.key
+
+    def branch(self, batch: str) -> str:
+        """The item's branch."""
+        return item_branch(batch, self.batch_item.slug)

@@ -1,0 +1,75 @@
+"""`gitbatch hooks`: the pre-commit hook, an early fence where subagents work."""
+
+import os
+
+import typer
+
+from gitbatch.cli.common import HERE, Directory, Json
+
+app = typer.Typer(
+    no_args_is_help=True, help="The pre-commit hook: where a subagent works, only its file may be committed."
+)
+
+
+@app.command()
+def install(directory: Directory = HERE) -> None:
+    """Install the hook, or update it. A hook that is there is kept and runs after it."""
+    from gitbatch.cli.common import opened
+    from gitbatch.guard import install as guard
+    from gitbatch.guard.place import find_place
+    from gitbatch.guard.report import notes
+    from gitbatch.repo.lock import repository_lock
+
+    settings = _settings()
+    with opened(directory) as repo, repository_lock(repo):
+        place = find_place(repo, settings)
+        change = guard.install(repo, place)
+        typer.echo(f"{change}  {place.hook}")
+        if place.chained:
+            typer.echo(f"after it runs the hook that was there, now {place.chained}")
+        for note in notes(repo, place):
+            typer.echo(f"note: {note}", err=True)
+
+
+@app.command()
+def uninstall(directory: Directory = HERE) -> None:
+    """Take the hook away. A hook that was there before is put back as it was."""
+    from gitbatch.cli.common import opened
+    from gitbatch.guard import install as guard
+    from gitbatch.guard.place import find_place
+    from gitbatch.repo.lock import repository_lock
+
+    settings = _settings()
+    with opened(directory) as repo, repository_lock(repo):
+        place = find_place(repo, settings)
+        change = guard.uninstall(repo, place)
+        typer.echo(f"{change}  {place.hook}")
+
+
+@app.command()
+def status(json: Json = False, directory: Directory = HERE) -> None:
+    """Show whether the hook is installed, and what speaks against it. Changes nothing."""
+    import msgspec
+
+    from gitbatch.cli.common import opened
+    from gitbatch.guard.place import find_place
+    from gitbatch.guard.report import report
+
+    settings = _settings()
+    with opened(directory) as repo:
+        found = report(repo, find_place(repo, settings))
+    if json:
+        typer.echo(msgspec.json.encode(found).decode())
+        return
+    typer.echo(f"{found.state}  {found.path}")
+    if found.chained:
+        typer.echo(f"after it runs the hook that was there, now {found.chained}")
+    if found.problem:
+        typer.echo(f"can't be installed: {found.problem}\n  {found.advice.replace(chr(10), chr(10) + '  ')}")
+    for note in found.notes:
+        typer.echo(f"note: {note}")
+
+
+def _settings() -> dict[str, str]:
+    """The variables that say where the user's configuration is; opening a repository takes them away."""
+    return {name: value for name, value in os.environ.items() if name.startswith("GIT_CONFIG_")}

@@ -1,0 +1,41 @@
+"""`gitbatch verify`: whether a history keeps the rules, for a CI that trusts nobody."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from gitbatch.cli.common import HERE, Directory, Json
+
+
+def verify(
+    revisions: Annotated[
+        str, typer.Argument(metavar="[RANGE]", help="A range A..B, or a revision: all that it has.")
+    ] = "HEAD",
+    json: Json = False,
+    directory: Directory = HERE,
+) -> None:
+    """Audit the commits of gitbatch in a history. Changes nothing. Exits with 1 if there are findings."""
+    import msgspec
+
+    from gitbatch.batch.verify import audit
+    from gitbatch.cli.common import opened
+
+    for name in (
+        "GIT_COMMITTER_NAME",
+        "GIT_COMMITTER_EMAIL",
+    ):  # a CI job may have no identity; it needs none here
+        os.environ.setdefault(name, "gitbatch verify")
+    with opened(directory) as repo:
+        found = audit(repo, revisions)
+    for finding in found.findings:
+        line = f"{finding.commit[:12]}  {finding.rule} {finding.check}: {finding.message}"
+        typer.echo(msgspec.json.encode(finding).decode() if json else line)
+    if not json:
+        count = f"{len(found.findings)} finding{'s' * (len(found.findings) != 1)}"
+        typer.echo(
+            f"{found.judged} commits of gitbatch judged, {count if found.findings else 'nothing found'}"
+        )
+    for end in found.ends:
+        typer.echo(f"note: this clone ends at {end[:12]}; what is older was not seen", err=True)
+    raise typer.Exit(1 if found.findings else 0)
