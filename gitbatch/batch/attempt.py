@@ -148,16 +148,19 @@ def _take(
     for afterwards, and taken again, as long as the worktree is there.
     """
     limit = task.scene.project.config.batch.max_output_bytes
+    problem = "git loses the new objects: is something pruning this repository all the time?"
     for _ in range(_TRIES):
-        taken = harvest(run.repo, worktree.path, task.item.output, limit, task.scene.tree)
-        if isinstance(taken, Failure):
-            return replace(outcome, reason=taken.reason, details=taken.details)
-        commit = _commit(run, task, outcome, taken.blob, context)
+        try:
+            taken = harvest(run.repo, worktree.path, task.item.output, limit, task.scene.tree)
+            if isinstance(taken, Failure):
+                return replace(outcome, reason=taken.reason, details=taken.details)
+            commit = _commit(run, task, outcome, taken.blob, context)
+        except GitError as error:  # as when an object is pruned before the branch has it
+            problem = plain(error.message)
+            continue
         if finished(run.repo, run.batch.id, task.batch_item, commit):
             return replace(outcome, status=ItemStatus.SUCCEEDED, commit=commit)
-    return replace(
-        outcome, reason="git loses the new objects: is something pruning this repository all the time?"
-    )
+    return replace(outcome, reason=problem)
 
 
 def _commit(run: Run, task: Task, outcome: Outcome, blob: str, context: tuple[ContextFile, ...]) -> str:

@@ -15,7 +15,7 @@ from gitbatch.batch.messages import checkpoint_message
 from gitbatch.batch.model import BatchGroup, Checkpoint, Outcome
 from gitbatch.batch.running import Run
 from gitbatch.batch.scene import read_scene
-from gitbatch.errors import BusyError, GitbatchError
+from gitbatch.errors import BusyError, GitbatchError, GitError
 from gitbatch.plan.model import Mark
 from gitbatch.repo.checkout import Followed, follow, index_lock
 from gitbatch.repo.fingerprint import require_untouched
@@ -49,23 +49,25 @@ def _move(
 ) -> Checkpoint:
     """The second commit point: build, then move the branch once."""
     repo, target, held = run.repo, run.batch.record.target, building_ref(run.batch.id)
+    problem: GitbatchError = BusyError(
+        f"branch {short(target)} is moved all the time by someone else",
+        "run gitbatch run again when it is quiet; what is done is kept",
+    )
     for _ in range(_TRIES):
         try:
             checkpoint = _build(run, group, outcomes, marks)
             # From here on a `git gc --prune=now` somewhere leaves the new objects alone; was it there before?
             repo.refs.point(held, checkpoint.commit)
             _require_objects(repo, checkpoint)
-        except MissingObjectError:
+        except GitError as error:  # as when objects are pruned before a ref has them
+            problem = error
             continue
         require_untouched(repo, run.fingerprint)
         reason = f"gitbatch: checkpoint {checkpoint.number}/{checkpoint.of}"
         if repo.refs.swap(target, checkpoint.commit, checkpoint.before, reason):
             repo.refs.delete({held: checkpoint.commit})
             return checkpoint
-    raise BusyError(
-        f"branch {short(target)} is moved, or this repository is pruned, all the time by someone else",
-        "run gitbatch run again when it is quiet; what is done is kept",
-    )
+    raise problem
 
 
 def _require_objects(repo: Repository, checkpoint: Checkpoint) -> None:

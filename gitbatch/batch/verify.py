@@ -17,12 +17,12 @@ from gitbatch.batch.events import SCHEMA
 from gitbatch.batch.merge import PARENTS
 from gitbatch.batch.messages import Trailers, parse_trailers
 from gitbatch.batch.scene import plan_options
-from gitbatch.errors import GitbatchError, UsageError
+from gitbatch.errors import GitbatchError, GitError, UsageError
 from gitbatch.guard.shared import SharedFiles, read_shared
 from gitbatch.plan.outputs import path_problem
 from gitbatch.plan.parse import parse_plan
 from gitbatch.project.control import Project
-from gitbatch.repo.objects import REGULAR, Commit, MissingObjectError, Objects, TreeEntry
+from gitbatch.repo.objects import REGULAR, Commit, Objects, TreeEntry
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
 from gitbatch.text import plain
@@ -99,7 +99,7 @@ def audit(repo: Repository, revisions: str) -> Audit:
 
     Raises:
         UsageError: the revisions name no commit.
-        GitbatchError: the clone lacks objects that have to be looked at.
+        GitbatchError: the repository lacks objects that have to be looked at.
     """
     named = _resolve(repo, revisions)
     tips = [oid for oid in named if not oid.startswith("^")]
@@ -118,10 +118,9 @@ def audit(repo: Repository, revisions: str) -> Audit:
             if oid not in history.ends
             for check, message in auditor.judge(*history.ours[oid])
         )
-    except MissingObjectError as error:
-        raise GitbatchError(
-            error.stderr, "this clone has left objects out: clone it without --filter"
-        ) from error
+    except GitError as error:
+        advice = "if this is a partial clone (--filter), audit a full one"
+        raise GitbatchError(f"the history can't be read: {error.stderr}", advice) from error
     return Audit(len(judged), findings, tuple(sorted(history.ends)))
 
 
@@ -195,9 +194,9 @@ class _Auditor:
             yield Check.ITEM_SHARED, f"changes {_listed(taken)} beside its output {key}"
         if strays := changes.keys() - taken - {key}:
             yield Check.ITEM_CHANGES, f"changes {_listed(strays)}, which is not its output {key}"
-        if key not in changes:
+        elif key not in changes:
             yield Check.ITEM_CHANGES, f"does not change its output {key}"
-        elif not _is_regular(changes[key]):
+        if key in changes and not _is_regular(changes[key]):
             yield Check.ITEM_FILE, f"its output {key} is deleted, or no regular file of mode {REGULAR}"
 
     def _judge_merge(self, commit: Commit, batch: str) -> _Complaints:

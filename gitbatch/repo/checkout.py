@@ -56,7 +56,7 @@ def uncommitted(repo: Repository, paths: tuple[str, ...]) -> tuple[str, ...]:
     found = set(_status(repo, options, paths))
     # An ignored file at an output path would be overwritten all the same.
     found |= {path for path in paths if path not in found and _is_unknown(repo, path)}
-    found |= {path for path in paths if _is_blocked(repo.root, path)}
+    found |= {path for path in paths if _is_blocked(repo, path)}
     return tuple(path for path in paths if path in found)
 
 
@@ -68,11 +68,15 @@ def _status(repo: Repository, options: tuple[str, ...], paths: tuple[str, ...]) 
     return listed
 
 
-def _is_blocked(root: Path, path: str) -> bool:
-    """Whether something that is no folder stands where the path needs one."""
+def _is_blocked(repo: Repository, path: str) -> bool:
+    """Whether something of the user's that is no folder, and not committed, stands where the path needs one."""
     parts = path.split("/")[:-1]
-    above = (root.joinpath(*parts[:end]) for end in range(1, len(parts) + 1))
-    return any(os.path.lexists(place) and (place.is_symlink() or not place.is_dir()) for place in above)
+    for end in range(1, len(parts) + 1):
+        above = "/".join(parts[:end])
+        place = repo.root / above
+        if place.is_symlink() or (place.exists() and not place.is_dir()):
+            return _is_unknown(repo, above)
+    return False
 
 
 def _is_unknown(repo: Repository, path: str) -> bool:

@@ -53,7 +53,12 @@ def require_untouched(repo: Repository, before: Fingerprint) -> None:
     """
     known = dict(before.marks)
     there = set(_control_files(repo, before.ours))
-    changed = {path for path in there if not _is_same(path, known.get(path))} | (known.keys() - there)
+    changed = {path for path in there & known.keys() if not _is_same(path, known[path])}
+    changed |= {path for path in known.keys() - there if not _is_removed_worktree(repo, path)}
+    # A worktree that the user adds or removes meanwhile redirects nothing.
+    changed |= {
+        path for path in there - known.keys() if not path.is_relative_to(repo.common_dir / "worktrees")
+    }
     if changed:
         names = ", ".join(sorted(os.path.relpath(path, repo.common_dir) for path in changed))
         raise TamperedError(
@@ -62,15 +67,21 @@ def require_untouched(repo: Repository, before: Fingerprint) -> None:
         )
 
 
-def _is_same(path: Path, mark: _Mark | None) -> bool:
-    return mark is not None and (_stamp(path) == mark.stamp or _digest(path) == mark.digest)
+def _is_removed_worktree(repo: Repository, path: Path) -> bool:
+    return path.is_relative_to(repo.common_dir / "worktrees") and not path.parent.exists()
+
+
+def _is_same(path: Path, mark: _Mark) -> bool:
+    return _stamp(path) == mark.stamp or _digest(path) == mark.digest
 
 
 def _control_files(repo: Repository, ours: str) -> Iterator[Path]:
     for place in dict.fromkeys((repo.git_dir, repo.common_dir)):
         yield from (place / name for name in _FILES if os.path.lexists(place / name))
         for folder in _FOLDERS:
-            yield from _below(place / folder)
+            yield from (
+                path for path in _below(place / folder) if path != place / "info" / "refs"
+            )  # made by git gc
     for record in _entries(repo.common_dir / "worktrees"):
         if not record.name.startswith(ours):
             yield from (record / name for name in _POINTERS if os.path.lexists(record / name))

@@ -29,6 +29,7 @@ class GitThread:
         except asyncio.CancelledError:
             if not future.cancel():  # it has begun: whoever cleans up must find it finished
                 await asyncio.wait([wrapped])
+                wrapped.exception()  # the cancellation is what counts
             raise
 
     def close(self) -> None:

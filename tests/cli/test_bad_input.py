@@ -1,6 +1,7 @@
 """Bad input: one line what happened, one line what to do, the right exit code, and nothing changed."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -43,6 +44,23 @@ def test_bare(three: Place, tmp_path: Path) -> None:
     assert "bare repository" in done.stderr
 
 
+def test_inside_the_git_folder(three: Place) -> None:
+    assert "is inside a .git folder" in three.gitbatch(*RUN, "-C", ".git", code=1).stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_a_repository_of_somebody_else(three: Place) -> None:
+    shutil.chown(three.root, 65534, 65534)
+    shutil.chown(three.root / ".git", 65534, 65534)
+    done = three.gitbatch("plan", code=1)
+    assert "dubious ownership" in done.stderr
+    assert "safe.directory" in done.stderr
+    config = three.home / "gitconfig"
+    three.environment["GIT_CONFIG_GLOBAL"] = str(config)
+    three.git("config", "--global", "--add", "safe.directory", str(three.root))
+    three.gitbatch(*RUN, code=0)
+
+
 def test_unborn(place: Place) -> None:
     refused(place, 1, "branch main has no commit yet", "git add task.md")
     refused(place, 1, "no commit yet", arguments=("plan",))
@@ -70,7 +88,7 @@ def test_in_the_middle_of_something(three: Place, command: tuple[str, ...], what
     three.write("rules.md", "main\n")
     three.commit()
     three.git(*command, check=False)
-    refused(three, 1, "HEAD is detached" if what == "a rebase" else f"{what} is under way")
+    refused(three, 1, f"{what} is under way")
 
 
 def test_git_too_old(three: Place, tmp_path: Path) -> None:
@@ -153,6 +171,10 @@ def untracked_output(place: Place) -> None:
     place.write("out/letters/c.md", "mine")
 
 
+def file_in_the_way(place: Place) -> None:
+    place.write("out", "no folder")
+
+
 def untracked_log(place: Place) -> None:
     place.write("decisions-log.md", "mine")
 
@@ -164,6 +186,7 @@ def untracked_log(place: Place) -> None:
         (staged_status, "status.md"),
         (untracked_output, "out/letters/c.md"),
         (untracked_log, "decisions-log.md"),
+        (file_in_the_way, "out/letters/a.md"),
     ],
 )
 def test_uncommitted_changes_in_what_gitbatch_writes(
@@ -205,6 +228,10 @@ def test_a_lock_held_by_another_run(three: Place) -> None:
         (("--items", "group:7", "--checkpoint", "at-end"), "group:7 is not in the plan"),
         (("--items", ",", "--checkpoint", "at-end"), "--items names nothing"),
         ((*RUN[1:], "--branch", "a..b"), "can't be the name of a branch"),
+        ((*RUN[1:], "--branch", "HEAD"), "can't be the name of a branch"),
+        ((*RUN[1:], "--branch", "refs/heads/x"), "can't be the name of a branch"),
+        ((*RUN[1:], "--branch", "main/below"), "there is a branch main"),
+        ((*RUN[1:], "--branch", "gitbatch"), "gitbatch/… is for item branches"),
         (("../elsewhere.md", *RUN[1:]), "is outside the repository"),
         (("docs/other.md", *RUN[1:]), "docs/other.md"),
     ],

@@ -1,6 +1,7 @@
 """What a person meets in a real terminal: being asked, the live view, the pause, Ctrl-C."""
 
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -122,6 +123,28 @@ def test_ctrl_c_ends_agents_and_keeps_what_is_done(three: Place) -> None:
     assert "1 to run, 3 done before" in done.stdout
     assert len(audit(three).items) == 4
     assert_tidy(three)
+
+
+def test_ctrl_c_works_after_a_pause(three: Place) -> None:
+    three.edit("task.md", "Write ab →", "Write ab do: hang →")
+    three.commit()
+    with terminal(three, "run", "--items", "all", "--checkpoint", "after-each") as child:
+        child.expect("continue with the next group")
+        child.send(ENTER)
+        child.expect("7 of 12 items")
+        child.sendcontrol("c")
+        child.expect("interrupted; every finished item is in git")
+        assert end(child) == 130
+
+
+def test_a_reader_that_goes_away_stops_nothing(three: Place) -> None:
+    command = f"{sys.executable} -m gitbatch run --items all --checkpoint at-end | head -n 1"
+    subprocess.run(["sh", "-c", command], cwd=three.root, env=three.environment, check=True)
+    assert len(ticked(three)) == 12
+
+
+def test_a_terminal_that_can_not_show_a_name_stops_nothing(three: Place) -> None:
+    three.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end", code=0, PYTHONIOENCODING="latin-1")
 
 
 def test_colour_is_for_terminals(three: Place) -> None:

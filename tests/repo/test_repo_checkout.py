@@ -1,12 +1,14 @@
 """Following the user's checkout: what is untouched follows, what the user changed stays."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 from conftest import Place
 
-from gitbatch.repo.checkout import Followed, follow, uncommitted
+from gitbatch.errors import BusyError
+from gitbatch.repo.checkout import Followed, follow, index_lock, uncommitted
 from gitbatch.repo.repository import Repository, open_repository
 
 
@@ -103,17 +105,36 @@ def test_an_interrupted_following_is_made_good(repo: Repository, place: Place) -
     assert place.git("status", "--porcelain") == ""
 
 
-def test_a_locked_index_is_waited_for_then_said(
+def test_the_index_of_a_live_git_is_waited_for_then_busy(
     repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gitbatch.repo.checkout._PATIENCE", 2)
-    trees = moved(repo, place)
     lock = place.root / ".git" / "index.lock"
     lock.touch()
-    assert follow(repo, *trees, PATHS).index_locked
-    lock.unlink()
-    assert follow(repo, *trees, PATHS) == Followed()
-    assert place.git("status", "--porcelain") == ""
+    with pytest.raises(BusyError, match="index of the checkout is locked"), index_lock(repo):
+        pass
+    assert lock.exists(), "it is not ours"
+
+
+def test_while_the_index_is_held_git_has_to_wait(repo: Repository, place: Place) -> None:
+    place.write("user.md", "staged\n")
+    with index_lock(repo):
+        done = subprocess.run(
+            ["git", "commit", "-qam", "x"], cwd=place.root, env=place.environment, check=False
+        )
+        assert done.returncode != 0
+    place.git("commit", "-qam", "x")
+
+
+def test_a_lock_that_a_dead_run_left_is_reclaimed(repo: Repository, place: Place) -> None:
+    lock = place.root / ".git" / "index.lock"
+    with index_lock(repo):
+        (place.root / ".git/gitbatch/kept").hardlink_to(lock)
+    (place.root / ".git/gitbatch/kept").rename(place.root / ".git/gitbatch/index-lock")
+    lock.hardlink_to(place.root / ".git/gitbatch/index-lock")
+    with index_lock(repo):
+        pass
+    assert not lock.exists()
 
 
 def test_uncommitted_names_every_kind_of_change(repo: Repository, place: Place) -> None:

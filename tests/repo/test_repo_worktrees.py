@@ -158,7 +158,7 @@ def test_the_hook_lets_only_the_assigned_file_be_committed(
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "gitbatch: top.md may not be committed here (rule S1: a subagent writes only its own output file)",
-        "gitbatch: the assigned file is out/deep/x.md; gitbatch commits it for you",
+        "gitbatch: the assigned file is out/deep/x.md: leave it in the worktree; gitbatch commits it for you",
     ]
     place.write("top.md", "the user's\n")
     assert place.commit(), "the user's own commits pass"

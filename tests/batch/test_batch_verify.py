@@ -1,0 +1,608 @@
+"""The audit of a history: a real batch passes, and whatever is forged upon it is found, and nothing else.
+
+Every forgery is made with git plumbing, as one could who has the repository and not gitbatch.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import pytest
+from conftest import IDENTITY, SAMPLES, Place
+
+from gitbatch.batch.verify import Check, Finding, audit
+from gitbatch.errors import GitbatchError, UsageError
+from gitbatch.repo.repository import open_repository
+
+OUT = "out/new.md"
+BATCH = "20260102-030405-abcd"
+DELETED = ("0", "0" * 40)
+
+
+@dataclass(frozen=True)
+class Forger:
+    """Makes commits of any shape; none of them moves a ref."""
+
+    place: Place
+    tip: str
+    """A history of three checkpoints."""
+    plan: str
+    """The commit before it: every box is open."""
+
+    def blob(self, text: str) -> str:
+        return self.git("hash-object", "-w", "--stdin", stdin=text)
+
+    def git(self, *arguments: str, stdin: str = "") -> str:
+        """What git says, with an index of the forger's own."""
+        environment = {**self.place.environment, "GIT_INDEX_FILE": str(self.place.home / "index")}
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=self.place.root,
+            env=environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    def commit(
+        self, message: str, parents: tuple[str, ...], changes: Mapping[str, str | tuple[str, str]]
+    ) -> str:
+        """A commit: its first parent's files with changes (a text, or mode and object)."""
+        self.git("read-tree", *(parents[:1] or ["--empty"]))
+        entries = {
+            p: ("100644", self.blob(new)) if isinstance(new, str) else new for p, new in changes.items()
+        }
+        lines = (f"{mode} {oid}\t{path}\0" for path, (mode, oid) in entries.items())
+        self.git("update-index", "--replace", "-z", "--index-info", stdin="".join(lines))
+        above = [part for parent in parents for part in ("-p", parent)]
+        return self.git("commit-tree", self.git("write-tree"), *above, "-m", message)
+
+    def item(
+        self,
+        changes: Mapping[str, str | tuple[str, str]],
+        key: str = OUT,
+        parents: tuple[str, ...] = (),
+        batch: str = BATCH,
+    ) -> str:
+        message = f"T1 Write\n\nDone.\n\nGitbatch-Batch: {batch}\nGitbatch-Group: 1 G\nGitbatch-Item: {key}"
+        return self.commit(message, parents or (self.tip,), changes)
+
+    def merge(
+        self, items: tuple[str, ...], changes: Mapping[str, str | tuple[str, str]], first: str = ""
+    ) -> str:
+        message = f"gitbatch: merge\n\n- it\n\nGitbatch-Batch: {BATCH}\nGitbatch-Group: 1 G"
+        return self.commit(message, (first or self.tip, *items), changes)
+
+    def checkpoint(
+        self,
+        changes: Mapping[str, str | tuple[str, str]],
+        parents: tuple[str, ...] = (),
+        rows: str = "failed     T1 → out/failed.md\n           It broke.",
+        batch: str = BATCH,
+    ) -> str:
+        trailers = f"Gitbatch-Batch: {batch}\nGitbatch-Group: 1 G\nGitbatch-Checkpoint: 1/1"
+        message = f"gitbatch: checkpoint 1/1: G\n\n{rows}\n\n{trailers}"
+        return self.commit(message, parents or (self.tip,), changes)
+
+    def read(self, path: str, commit: str = "") -> str:
+        return self.place.git("show", f"{commit or self.tip}:{path}") + "\n"
+
+    def of(self, key: str) -> str:
+        """The commit of an item of the batch that has run."""
+        return self.place.git("log", self.tip, "--format=%H", "--grep", f"^Gitbatch-Item: {key}$")
+
+    def findings(self, revisions: str) -> tuple[Finding, ...]:
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in self.place.environment.items():  # opening takes them out again
+                patch.setenv(name, value)
+            repo = open_repository(self.place.root)
+        try:
+            return audit(repo, revisions).findings
+        finally:
+            repo.close()
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A repository in which a batch has run."""
+    home = tmp_path_factory.mktemp("home")
+    root = home / "repo"
+    shutil.copytree(SAMPLES / "three-groups", root)
+    environment = {**IDENTITY, "PATH": os.environ["PATH"], "HOME": str(home), "GIT_CONFIG_GLOBAL": os.devnull}
+    place = Place(root, home, environment)
+    place.git("init", "--quiet", "--initial-branch=main")
+    place.commit("The plan")
+    place.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=0)
+    return place
+
+
+def forger_in(place: Place) -> Forger:
+    return Forger(place, place.git("rev-parse", "main"), place.git("rev-list", "--max-parents=0", "main"))
+
+
+@pytest.fixture(scope="module")
+def forger(recorded: Place) -> Iterator[Forger]:
+    """For tests that only add objects."""
+    yield forger_in(recorded)
+    assert recorded.git("fsck", "--strict", "--no-dangling") == ""
+
+
+@pytest.fixture
+def owner(place: Place, recorded: Place) -> Forger:
+    """For tests that move refs: a copy of the repository."""
+    shutil.rmtree(place.root)
+    shutil.copytree(recorded.root, place.root)
+    return forger_in(place)
+
+
+# Each forgery returns the commit that is wrong.
+
+
+def item_with_two_parents(f: Forger) -> str:
+    return f.item({OUT: "x"}, parents=(f.tip, f.plan))
+
+
+def item_without_parent(f: Forger) -> str:
+    message = f"T1\n\nDone.\n\nGitbatch-Batch: {BATCH}\nGitbatch-Item: {OUT}"
+    return f.commit(message, (), {OUT: "x"})
+
+
+def item_with_a_stray(f: Forger) -> str:
+    return f.item({OUT: "x", "tools/agent.sh": "rm -rf ~"})
+
+
+def item_of_another_file(f: Forger) -> str:
+    return f.item({"out/other.md": "x"})
+
+
+def item_of_a_siblings_file(f: Forger) -> str:
+    return f.item({OUT: "x", "out/letters/a.md": "mine"})
+
+
+def item_that_changes_nothing(f: Forger) -> str:
+    return f.item({})
+
+
+def item_that_is_a_folder(f: Forger) -> str:
+    return f.item({f"{OUT}/x": "x"})
+
+
+def item_that_is_executable(f: Forger) -> str:
+    return f.item({OUT: ("100755", f.blob("x"))})
+
+
+def item_that_is_a_link(f: Forger) -> str:
+    return f.item({OUT: ("120000", f.blob("../task.md"))})
+
+
+def item_that_is_a_repository(f: Forger) -> str:
+    return f.item({OUT: ("160000", f.tip)})
+
+
+def item_that_deletes_its_file(f: Forger) -> str:
+    return f.item({"out/letters/a.md": DELETED}, "out/letters/a.md")
+
+
+def item_that_renames_the_plan(f: Forger) -> str:
+    return f.item({OUT: ("100644", f.place.git("rev-parse", f"{f.tip}:task.md")), "task.md": DELETED})
+
+
+def item_with_the_status(f: Forger) -> str:
+    return f.item({OUT: "x", "status.md": "all is well"})
+
+
+def item_with_an_artifact(f: Forger) -> str:
+    return f.item({OUT: "x", "inventory.md": "mine"})
+
+
+def item_with_a_log_in_capitals(f: Forger) -> str:
+    return f.item({OUT: "x", "Decisions-Log.md": "mine"})
+
+
+def item_with_the_scope(f: Forger) -> str:
+    return f.item({OUT: "x", "CLAUDE.md": "mine"})
+
+
+def item_with_an_artifact_that_it_disowns(f: Forger) -> str:
+    """The configuration that counts is the one before it."""
+    base = f.commit(
+        "config", (f.tip,), {"gitbatch.toml": '[project]\nshared = ["lists.md"]\n', "lists.md": "-"}
+    )
+    return f.item({OUT: "x", "lists.md": "mine"}, parents=(base,))
+
+
+def item_called_like_the_plan(f: Forger) -> str:
+    return f.item({"TASK.md": "x"}, "TASK.md")
+
+
+def item_called_like_the_configuration(f: Forger) -> str:
+    return f.item({"gitbatch.toml": "[batch]\n"}, "gitbatch.toml")
+
+
+def item_with_a_name_for_windows(f: Forger) -> str:
+    return f.item({"out/con.md": "x"}, "out/con.md")
+
+
+def item_in_a_hidden_folder(f: Forger) -> str:
+    return f.item({".github/workflows/x.yml": "x"}, ".github/workflows/x.yml")
+
+
+def merge_of_nothing(f: Forger) -> str:
+    return f.merge((), {"x": "x"})
+
+
+def merge_of_too_many(f: Forger) -> str:
+    keys = [f"out/{number}.md" for number in range(17)]
+    return f.merge(tuple(f.item({key: "x"}, key) for key in keys), dict.fromkeys(keys, "x"))
+
+
+def merge_of_a_commit_that_is_no_item(f: Forger) -> str:
+    return f.merge((f.item({OUT: "x"}), f.commit("mine", (f.tip,), {"x": "x"})), {OUT: "x"})
+
+
+def merge_of_another_batch(f: Forger) -> str:
+    return f.merge((f.item({OUT: "x"}, batch="20250102-030405-abcd"),), {OUT: "x"})
+
+
+def merge_of_an_item_twice(f: Forger) -> str:
+    return f.merge((f.item({OUT: "x"}), f.item({OUT: "y"})), {OUT: "y"})
+
+
+def merge_with_a_stray(f: Forger) -> str:
+    return f.merge((f.item({OUT: "x"}),), {OUT: "x", "tools/agent.sh": "rm -rf ~"})
+
+
+def merge_without_its_item(f: Forger) -> str:
+    return f.merge((f.item({OUT: "x"}),), {})
+
+
+def merge_with_other_content(f: Forger) -> str:
+    return f.merge((f.item({OUT: "x"}),), {OUT: "y"})
+
+
+def merge_with_another_mode(f: Forger) -> str:
+    return f.merge((f.item({OUT: "x"}),), {OUT: ("100755", f.blob("x"))})
+
+
+def merge_with_the_plan(f: Forger) -> str:
+    return f.merge((f.item({OUT: "x"}),), {OUT: "x", "task.md": "mine"})
+
+
+def merge_with_the_scope(f: Forger) -> str:
+    return f.merge((f.item({OUT: "x"}),), {OUT: "x", "docs/CLAUDE.md": "mine"})
+
+
+def checkpoint_that_merges(f: Forger) -> str:
+    return f.checkpoint({"status.md": "x"}, parents=(f.tip, f.plan))
+
+
+def checkpoint_with_a_stray(f: Forger) -> str:
+    return f.checkpoint({"status.md": "x", "tools/agent.sh": "rm -rf ~"})
+
+
+def checkpoint_with_an_output(f: Forger) -> str:
+    return f.checkpoint({"out/letters/a.md": "x"})
+
+
+def checkpoint_with_the_scope(f: Forger) -> str:
+    return f.checkpoint({"CLAUDE.md": "x"})
+
+
+def checkpoint_with_the_configuration(f: Forger) -> str:
+    return f.checkpoint({"gitbatch.toml": "[batch]\njobs = 9\n"})
+
+
+def checkpoint_that_deletes_the_log(f: Forger) -> str:
+    return f.checkpoint({"decisions-log.md": DELETED})
+
+
+def checkpoint_that_makes_a_link(f: Forger) -> str:
+    return f.checkpoint({"status.md": ("120000", f.blob("/etc/passwd"))})
+
+
+def checkpoint_of_an_item_that_is_not_there(f: Forger) -> str:
+    return f.checkpoint({"status.md": "x"}, rows=f"succeeded  T1 → {OUT} [no summary]\n           Done.")
+
+
+def checkpoint_of_an_item_without_id(f: Forger) -> str:
+    return f.checkpoint({"status.md": "x"}, rows=f"succeeded  {OUT}\n           succeeded  nothing.md")
+
+
+def checkpoint_of_an_item_of_another_batch(f: Forger) -> str:
+    return f.checkpoint({"status.md": "x"}, rows="succeeded  T101 → out/letters/a.md")
+
+
+def checkpoint_that_adds_an_item(f: Forger) -> str:
+    return f.checkpoint({"task.md": f.read("task.md") + "- [ ] T999 Write more\n"})
+
+
+def checkpoint_that_changes_a_word(f: Forger) -> str:
+    return f.checkpoint({"task.md": f.read("task.md").replace("Write a ", "Wrote a ")})
+
+
+def checkpoint_that_opens_a_box(f: Forger) -> str:
+    return f.checkpoint({"task.md": f.read("task.md").replace("- [x] T101", "- [ ] T101")})
+
+
+def checkpoint_that_ticks_what_nobody_did(f: Forger) -> str:
+    plan = f.read("task.md", f.plan).replace("- [ ] T101", "- [x] T101")
+    return f.checkpoint({"task.md": plan}, parents=(f.plan,))
+
+
+def checkpoint_that_ticks_what_another_batch_did(f: Forger) -> str:
+    opened = f.read("task.md").replace("- [x] T101", "- [ ] T101")
+    base = f.commit("Once more", (f.tip,), {"task.md": opened})
+    return f.checkpoint({"task.md": f.read("task.md")}, parents=(base,))
+
+
+def checkpoint_that_ticks_a_criterion(f: Forger) -> str:
+    return f.checkpoint({"task.md": f.read("task.md").replace("- [ ] Somebody", "- [x] Somebody")})
+
+
+def checkpoint_that_ticks_a_criterion_too_early(f: Forger) -> str:
+    plan = f.read("task.md", f.plan).replace("- [ ] Every letter", "- [x] Every letter")
+    return f.checkpoint({"task.md": plan}, parents=(f.plan,))
+
+
+def trailers_of_two_kinds(f: Forger) -> str:
+    message = f"x\n\nGitbatch-Batch: {BATCH}\nGitbatch-Item: {OUT}\nGitbatch-Checkpoint: 1/1"
+    return f.commit(message, (f.tip,), {OUT: "x"})
+
+
+def trailers_of_two_items(f: Forger) -> str:
+    message = f"x\n\nGitbatch-Batch: {BATCH}\nGitbatch-Item: {OUT}\nGitbatch-Item: y"
+    return f.commit(message, (f.tip,), {OUT: "x"})
+
+
+def trailers_without_a_batch(f: Forger) -> str:
+    return f.commit(f"x\n\nGitbatch-Item: {OUT}", (f.tip,), {OUT: "x"})
+
+
+def item_of_no_project(f: Forger) -> str:
+    base = f.commit("no plan", (f.tip,), {"task.md": DELETED})
+    return f.item({OUT: "x"}, parents=(base,))
+
+
+FORGERIES: dict[Callable[[Forger], str], tuple[Check, str]] = {
+    item_with_two_parents: (Check.ITEM_PARENT, "has 2 parents"),
+    item_without_parent: (Check.ITEM_PARENT, "has 0 parents"),
+    item_with_a_stray: (Check.ITEM_CHANGES, "changes tools/agent.sh, which is not its output out/new.md"),
+    item_of_another_file: (Check.ITEM_CHANGES, "changes out/other.md, which is not its output"),
+    item_of_a_siblings_file: (Check.ITEM_CHANGES, "changes out/letters/a.md"),
+    item_that_changes_nothing: (Check.ITEM_CHANGES, "does not change its output out/new.md"),
+    item_that_is_a_folder: (Check.ITEM_CHANGES, "changes out/new.md/x"),
+    item_that_is_executable: (
+        Check.ITEM_FILE,
+        "its output out/new.md is deleted, or no regular file of mode 100644",
+    ),
+    item_that_is_a_link: (Check.ITEM_FILE, "no regular file"),
+    item_that_is_a_repository: (Check.ITEM_FILE, "no regular file"),
+    item_that_deletes_its_file: (Check.ITEM_FILE, "is deleted"),
+    item_that_renames_the_plan: (Check.ITEM_SHARED, "changes task.md beside its output out/new.md"),
+    item_with_the_status: (Check.ITEM_SHARED, "changes status.md"),
+    item_with_an_artifact: (Check.ITEM_SHARED, "changes inventory.md"),
+    item_with_a_log_in_capitals: (Check.ITEM_SHARED, "changes Decisions-Log.md"),
+    item_with_the_scope: (Check.ITEM_SHARED, "changes CLAUDE.md"),
+    item_with_an_artifact_that_it_disowns: (Check.ITEM_SHARED, "changes lists.md"),
+    item_called_like_the_plan: (Check.ITEM_PATH, "its output TASK.md is a shared file"),
+    item_called_like_the_configuration: (Check.ITEM_PATH, "its output gitbatch.toml is a shared file"),
+    item_with_a_name_for_windows: (Check.ITEM_PATH, "Windows keeps for a device"),
+    item_in_a_hidden_folder: (Check.ITEM_PATH, "begins with “.git”"),
+    merge_of_nothing: (Check.MERGE_PARENTS, "does not merge 1 to 16 different items of its batch alone"),
+    merge_of_too_many: (Check.MERGE_PARENTS, "does not merge"),
+    merge_of_a_commit_that_is_no_item: (Check.MERGE_PARENTS, "does not merge"),
+    merge_of_another_batch: (Check.MERGE_PARENTS, "does not merge"),
+    merge_of_an_item_twice: (Check.MERGE_PARENTS, "does not merge"),
+    merge_with_a_stray: (Check.MERGE_TREE, "tools/agent.sh is neither its first parent's nor its item's"),
+    merge_without_its_item: (Check.MERGE_TREE, "out/new.md is neither"),
+    merge_with_other_content: (Check.MERGE_TREE, "out/new.md is neither"),
+    merge_with_another_mode: (Check.MERGE_TREE, "out/new.md is neither"),
+    merge_with_the_plan: (Check.MERGE_SHARED, "changes task.md"),
+    merge_with_the_scope: (Check.MERGE_SHARED, "changes docs/CLAUDE.md"),
+    checkpoint_that_merges: (Check.CHECKPOINT_PARENT, "has 2 parents"),
+    checkpoint_with_a_stray: (Check.CHECKPOINT_CHANGES, "changes tools/agent.sh, which is no shared file"),
+    checkpoint_with_an_output: (Check.CHECKPOINT_CHANGES, "changes out/letters/a.md"),
+    checkpoint_with_the_scope: (Check.CHECKPOINT_CHANGES, "changes CLAUDE.md"),
+    checkpoint_with_the_configuration: (Check.CHECKPOINT_CHANGES, "changes gitbatch.toml"),
+    checkpoint_that_deletes_the_log: (Check.CHECKPOINT_CHANGES, "decisions-log.md is no regular file"),
+    checkpoint_that_makes_a_link: (Check.CHECKPOINT_CHANGES, "status.md is no regular file"),
+    checkpoint_of_an_item_that_is_not_there: (Check.CHECKPOINT_ITEMS, "says that out/new.md succeeded, but"),
+    checkpoint_of_an_item_without_id: (Check.CHECKPOINT_ITEMS, "says that out/new.md succeeded, but"),
+    checkpoint_of_an_item_of_another_batch: (Check.CHECKPOINT_ITEMS, "says that out/letters/a.md succeeded"),
+    checkpoint_that_adds_an_item: (Check.CHECKPOINT_PLAN, "changes more of task.md than boxes"),
+    checkpoint_that_changes_a_word: (Check.CHECKPOINT_PLAN, "changes more of task.md than boxes"),
+    checkpoint_that_opens_a_box: (Check.CHECKPOINT_PLAN, "changes more of task.md than boxes"),
+    checkpoint_that_ticks_what_nobody_did: (Check.TICK, "ticks T101, but no commit of it can be reached"),
+    checkpoint_that_ticks_what_another_batch_did: (Check.TICK, "ticks T101"),
+    checkpoint_that_ticks_a_criterion: (Check.TICK, "ticks #3 of the Definition of Done before its items"),
+    checkpoint_that_ticks_a_criterion_too_early: (Check.TICK, "ticks #1 of the Definition of Done"),
+    trailers_of_two_kinds: (Check.TRAILERS, "its trailers are not those of"),
+    trailers_of_two_items: (Check.TRAILERS, "its trailers are not those of"),
+    trailers_without_a_batch: (Check.TRAILERS, "its trailers are not those of"),
+    item_of_no_project: (Check.PROJECT, "there is no task.md"),
+}
+
+
+@pytest.mark.rule("S1", "S2", "O3", "O4", "E2")
+@pytest.mark.parametrize("forge", FORGERIES, ids=lambda forge: forge.__name__)
+def test_a_forgery_is_found_and_nothing_else(forger: Forger, forge: Callable[[Forger], str]) -> None:
+    forged = forge(forger)
+    check, message = FORGERIES[forge]
+    (finding,) = forger.findings(forged)
+    assert (finding.commit, finding.check, finding.rule) == (forged, check, check.rule)
+    assert message in finding.message
+
+
+def test_an_item_must_be_below_the_checkpoint_that_names_it(forger: Forger) -> None:
+    """It is in the history; it can't be reached from where it is said to be."""
+    item = forger.item({OUT: "x"})
+    checkpoint = forger.checkpoint({"status.md": "x"}, rows=f"succeeded  T1 → {OUT}")
+    (finding,) = forger.findings(forger.commit("both", (checkpoint, item), {OUT: "x"}))
+    assert (finding.commit, finding.check) == (checkpoint, Check.CHECKPOINT_ITEMS)
+
+
+def test_every_check_is_tested() -> None:
+    assert {check for check, _ in FORGERIES.values()} == set(Check)
+
+
+def test_a_real_batch_passes(owner: Forger) -> None:
+    done = owner.place.gitbatch("verify", code=0)
+    assert done.stdout == "18 commits of gitbatch judged, nothing found\n"
+    assert done.stderr == ""
+
+
+def user_quotes_trailers(f: Forger) -> str:
+    """Trailers are the last paragraph, nothing else."""
+    quoted = f"Gitbatch-Batch: {BATCH}\nGitbatch-Item: {OUT}"
+    return f.commit(f"Look at this\n\n{quoted}\n\nIt is wrong.", (f.tip,), {"task.md": "mine"})
+
+
+def user_changes_everything(f: Forger) -> str:
+    first = f.commit("mine", (f.tip,), {"CLAUDE.md": "mine", "out/letters/a.md": "mine", "task.md": DELETED})
+    return f.commit("merge", (first, f.plan), {"status.md": DELETED})
+
+
+def user_merges_an_item(f: Forger) -> str:
+    return f.commit("Merge branch 'gitbatch/b/1-x'", (f.tip, f.item({OUT: "x"})), {OUT: "y", "x": "x"})
+
+
+def user_picks_an_item(f: Forger) -> str:
+    message = f.place.git("log", "-1", "--format=%B", f.of("out/letters/a.md"))
+    return f.commit(message, (f.plan,), {"out/letters/a.md": "x"})
+
+
+def a_batch_of_sixteen(f: Forger) -> str:
+    keys = [f"out/ü {number}.md" for number in range(16)]
+    merge = f.merge(tuple(f.item({key: "x"}, key) for key in keys), dict.fromkeys(keys, "x"))
+    rows = "\n".join(f"succeeded  T{n} → {key} [no summary]\n           Done." for n, key in enumerate(keys))
+    return f.checkpoint({"status.md": "x", "inventory.md": "x"}, parents=(merge,), rows=rows)
+
+
+def an_item_that_the_user_had_written_alike(f: Forger) -> str:
+    base = f.commit("mine", (f.tip,), {OUT: "x"})
+    return f.merge((f.item({OUT: "x"}),), {}, first=base)
+
+
+def an_item_that_a_reviewer_has_signed(f: Forger) -> str:
+    message = f"T1\n\nDone.\n\nGitbatch-Batch: {BATCH}\nGitbatch-Item: {OUT}\nSigned-off-by: U <u@x>"
+    return f.commit(message, (f.tip,), {OUT: "x"})
+
+
+GOOD: tuple[Callable[[Forger], str], ...] = (
+    user_quotes_trailers,
+    user_changes_everything,
+    user_merges_an_item,
+    user_picks_an_item,
+    a_batch_of_sixteen,
+    an_item_that_the_user_had_written_alike,
+    an_item_that_a_reviewer_has_signed,
+)
+
+
+@pytest.mark.parametrize("make", GOOD, ids=lambda make: make.__name__)
+def test_what_breaks_no_rule_is_no_finding(forger: Forger, make: Callable[[Forger], str]) -> None:
+    assert forger.findings(make(forger)) == ()
+
+
+def test_a_range_judges_its_commits_alone(forger: Forger) -> None:
+    forged = item_with_a_stray(forger)
+    above = forger.item({"out/above.md": "x"}, "out/above.md", parents=(forged,))
+    assert [finding.commit for finding in forger.findings(f"{forger.tip}..{above}")] == [forged]
+    assert forger.findings(f"{forged}..{above}") == ()
+    assert forger.findings(f"{above}..{forged}") == ()
+    checkpoint = forger.checkpoint({"status.md": "x"}, parents=(above,), rows="succeeded  T1 → out/above.md")
+    assert forger.findings(f"{above}..{checkpoint}") == (), "what is below the range can be reached"
+
+
+@pytest.mark.parametrize(
+    "revisions", ["nothing", "--all", "main:task.md", "main^{tree}", "main..nothing", ""]
+)
+def test_revisions_that_name_no_commit_are_a_usage_error(forger: Forger, revisions: str) -> None:
+    with pytest.raises(UsageError, match="names no commit here"):
+        forger.findings(revisions)
+
+
+def test_the_command_tells_people_and_programs(owner: Forger) -> None:
+    place = owner.place
+    forged = owner.item({OUT: "x", "a\x1b[2Jb\nc": "x"})
+    place.git("update-ref", "refs/heads/main", forged)
+    done = place.gitbatch("verify", code=1)
+    assert done.stdout.splitlines() == [
+        f"{forged[:12]}  S1 item-changes: changes ab c, which is not its output {OUT}",
+        "19 commits of gitbatch judged, 1 finding",
+    ]
+    (line,) = place.gitbatch("verify", "main~1..main", "--json", code=1).stdout.splitlines()
+    assert json.loads(line) == {
+        "commit": forged,
+        "rule": "S1",
+        "check": "item-changes",
+        "message": f"changes ab c, which is not its output {OUT}",
+        "schema": 1,
+    }
+    assert "names no commit here" in place.gitbatch("verify", "x..y", code=2).stderr
+    assert place.gitbatch("verify", "main~1", "--json", code=0).stdout == ""
+
+
+def test_nothing_is_changed_and_nobody_has_to_be_named(owner: Forger) -> None:
+    place = owner.place
+    before = place.state()
+    unnamed = {name: value for name, value in place.environment.items() if name not in IDENTITY}
+    assert replace(place, environment=unnamed).gitbatch("verify", code=0).stderr == ""
+    assert place.state() == before
+
+
+def test_a_shallow_clone_is_judged_as_far_as_it_goes(owner: Forger) -> None:
+    place = owner.place
+    place.git("update-ref", "refs/heads/main", item_with_a_stray(owner))
+    clone = replace(place, root=place.root.parent / "clone")
+    place.git("clone", "--quiet", "--depth=3", f"file://{place.root}", str(clone.root))
+    ends = (clone.root / ".git" / "shallow").read_text(encoding="utf-8").split()
+    done = clone.gitbatch("verify", code=1)
+    assert "item-changes: changes tools/agent.sh" in done.stdout
+    assert "1 finding" in done.stdout
+    assert sorted(done.stderr.splitlines()) == sorted(
+        f"note: this clone ends at {end[:12]}; what is older was not seen" for end in ends
+    )
+
+
+def test_a_clone_without_all_objects_is_an_error(owner: Forger) -> None:
+    place = owner.place
+    place.git("config", "uploadpack.allowFilter", "true")
+    clone = place.root.parent / "clone"
+    place.git("clone", "--quiet", "--no-checkout", "--filter=blob:none", f"file://{place.root}", str(clone))
+    with pytest.raises(GitbatchError, match="the history can't be read") as error:
+        replace(owner, place=replace(place, root=clone)).findings("HEAD")
+    assert "partial clone" in error.value.advice
+
+
+def test_a_project_with_two_plans_is_judged_by_both(forger: Forger) -> None:
+    base = forger.commit("second plan", (forger.tip,), {"docs/task.md": forger.read("task.md", forger.plan)})
+    item = forger.item({OUT: "x", "docs/task.md": "mine"}, parents=(base,))
+    (finding,) = forger.findings(item)
+    assert (finding.check, finding.message) == (
+        Check.ITEM_SHARED,
+        f"changes docs/task.md beside its output {OUT}",
+    )
+    ticked = forger.read("task.md", forger.plan).replace("- [ ] T101", "- [x] T101")
+    (finding,) = forger.findings(forger.checkpoint({"docs/task.md": ticked}, parents=(base,)))
+    assert finding.check is Check.TICK
+
+
+@pytest.mark.rule("O2")
+def test_the_active_scope_says_what_is_shared(forger: Forger) -> None:
+    phase = {
+        "CLAUDE.md": "## Aktiver Scope\n\nPhase: p\n",
+        "docs/phases/p/task.md": forger.read("task.md", forger.plan),
+        "docs/phases/p/status.md": "# Status\n",
+    }
+    base = forger.commit("A phase", (forger.tip,), phase)
+    (finding,) = forger.findings(forger.item({OUT: "x", "docs/phases/p/status.md": "x"}, parents=(base,)))
+    assert finding.check is Check.ITEM_SHARED
+    (finding,) = forger.findings(forger.checkpoint({"status.md": "x"}, parents=(base,)))
+    assert finding.check is Check.CHECKPOINT_CHANGES, "of another scope"
+    assert forger.findings(forger.checkpoint({"docs/phases/p/status.md": "x"}, parents=(base,))) == ()

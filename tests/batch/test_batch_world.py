@@ -1,0 +1,197 @@
+"""A world that moves, and agents that are a nuisance: nobody else pays for it, and nothing of the user's is lost."""
+
+import subprocess
+
+import pytest
+from conftest import Place
+from history import assert_tidy, audit, ticked, trailers
+
+RUN = ("run", "--items", "all", "--checkpoint")
+
+
+def with_agent(place: Place, letter: str, script: str) -> None:
+    """Let the item of a letter run a piece of shell after it has written its page."""
+    place.edit("task.md", f"Write {letter} →", f"Write {letter} do: special →")
+    place.edit("tools/agent.sh", "fail) echo", f'special) page >"$output"; {script} ;;\nfail) echo')
+    place.commit()
+
+
+@pytest.mark.parametrize(
+    ("script", "succeeds"),
+    [
+        ('git symbolic-ref "$(git symbolic-ref HEAD)" refs/heads/main; exit 3', False),
+        ('git symbolic-ref "$(git symbolic-ref HEAD)" refs/heads/main', True),
+        (
+            'own=$(git symbolic-ref --short HEAD); git checkout -q --detach; git branch -qD "$own"; git branch "$own/x"',
+            True,
+        ),
+        ('own=$(git symbolic-ref --short HEAD); git checkout -q --detach; git branch -qD "$own"', True),
+        ("git checkout -qb elsewhere", True),
+        ("git gc -q --prune=now", True),
+        ("rm -rf .git", True),
+        ("chmod -R 500 .", False),
+        (
+            'setsid sh -c "for i in 1 2 3 4 5 6 7 8 9; do mkdir -p $PWD/x$i/y; sleep 0.1; done" >/dev/null 2>&1 &',
+            True,
+        ),
+    ],
+)
+@pytest.mark.rule("E1", "S1")
+def test_what_an_agent_does_to_its_branch_or_worktree_costs_nobody_else(
+    three: Place, script: str, *, succeeds: bool
+) -> None:
+    with_agent(three, "b", script)
+    start = three.git("rev-parse", "main")
+    three.gitbatch(*RUN, "at-end", code=0 if succeeds else 1)
+    missing = set() if succeeds else {"T102", "T201", "T202"}
+    assert set(ticked(three)) == {f"T{g}0{i}" for g in (1, 2, 3) for i in (1, 2, 3, 4)} - missing
+    assert three.git("merge-base", "main", start) == start
+    assert three.git("status", "--porcelain") == ""
+    audit(three)
+
+
+def test_objects_that_are_pruned_all_the_time_are_taken_again(three: Place) -> None:
+    loop = "for i in 1 2 3 4 5; do git prune --expire=now || true; done"
+    for letter in "abcd":
+        three.edit("task.md", f"Write {letter} →", f"Write {letter} do: special →")
+    three.edit("tools/agent.sh", "fail) echo", f'special) page >"$output"; {loop} ;;\nfail) echo')
+    three.commit()
+    three.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end", code=0)
+    assert len(audit(three).items) == 4
+
+
+def test_a_path_with_two_spaces_stays_what_it_is(three: Place) -> None:
+    three.edit("task.md", "out/letters/c.md\n", "`out/letters/c  c.md`\n")
+    three.edit("task.md", "Write c →", "Write c do: fail →")
+    three.edit("task.md", "(context: out/letters/b.md, out/letters/c.md)", "(context: `out/letters/c  c.md`)")
+    three.edit("task.md", "(context: out/letters/c.md, out/letters/d.md)", "")
+    three.edit("task.md", "out/letters/b.md\n", "`out/letters/b  b.md`\n")
+    three.edit("task.md", "(context: out/letters/a.md, out/letters/b.md)", "")
+    three.commit()
+    three.gitbatch(*RUN, "after-each", code=3)
+    three.gitbatch("run", code=3)
+    first, second = three.git(
+        "log", "--reverse", "--format=%H", "--grep", "^gitbatch: checkpoint"
+    ).splitlines()
+    assert trailers(three, second, "Failed") == [
+        "out/pairs/bc.md: blocked: it reads out/letters/c c.md, which was not written"
+    ]
+    assert (
+        three.git("log", "-1", "--format=%B", first).count("Gitbatch-Failed: out/letters/c  c.md: failed")
+        == 1
+    )
+    assert "T102" in ticked(three)
+
+
+def test_what_the_user_stages_at_a_pause_stays(three: Place) -> None:
+    three.gitbatch(*RUN, "after-each", code=3)
+    three.git("rm", "-q", "out/letters/a.md")
+    before = three.git("status", "--porcelain")
+    three.gitbatch("run", code=3)
+    assert three.git("status", "--porcelain") == before == "D  out/letters/a.md"
+
+
+def test_a_batch_is_not_continued_beside_the_checkout_that_has_its_branch(three: Place) -> None:
+    three.gitbatch(*RUN, "after-each", code=3)
+    other = three.root.parent / "other"
+    three.git("worktree", "add", "-q", "-b", "feature", str(other))
+    done = three.gitbatch("run", "-C", str(other), code=1)
+    assert f"branch main is checked out in {three.root}" in done.stderr
+    three.gitbatch("run", code=3)
+    assert three.git("status", "--porcelain") == ""
+
+
+def test_a_branch_that_the_user_looks_at_is_not_deleted(three: Place) -> None:
+    with_agent(
+        three,
+        "d",
+        'cd "$(git rev-parse --git-common-dir)/.."; sleep 1; git for-each-ref --format="%(refname:short)" '
+        '"refs/heads/gitbatch/*/1-t101" | xargs git worktree add -q ../looked-at',
+    )
+    done = three.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end", code=0)
+    assert "1-t101 is merged and stays: it is checked out" in done.stdout
+    looked_at = Place(three.root.parent / "looked-at", three.home, three.environment)
+    assert looked_at.git("status", "--porcelain") == ""
+    assert looked_at.git("log", "-1", "--format=%s") == "T101 Write a do: special" or looked_at.git(
+        "rev-parse", "HEAD"
+    )
+
+
+def test_a_signed_off_checkpoint_is_still_one(three: Place) -> None:
+    three.gitbatch(*RUN, "after-each", code=3)
+    three.git("commit", "-q", "--amend", "--signoff", "--no-edit")
+    assert "1 of 3 groups" in three.gitbatch("status", code=0).stdout
+    three.gitbatch("run", code=3)
+    assert len(audit(three).items) == 8
+
+
+def test_a_broken_configuration_does_not_keep_a_batch_from_being_ended(three: Place) -> None:
+    three.gitbatch(*RUN, "after-each", code=3)
+    three.write("gitbatch.toml", "broken = [")
+    three.commit()
+    three.gitbatch("run", code=2)
+    three.gitbatch("abort", code=0)
+    assert_tidy(three)
+
+
+def test_abort_rescues_only_what_was_done(three: Place) -> None:
+    three.gitbatch(*RUN, "after-each", code=3)
+    batch = three.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/record").split("/")[2]
+    three.git("branch", f"gitbatch/{batch}/2-t201", "main")
+    assert "kept:" not in three.gitbatch("abort", code=0).stdout
+    assert_tidy(three)
+
+
+def test_a_file_where_the_next_group_needs_a_folder_is_a_conflict(three: Place) -> None:
+    three.gitbatch(*RUN, "after-each", code=3)
+    three.write("out/pairs", "the user's")
+    three.commit()
+    three.gitbatch("run", code=3)
+    failed = trailers(three, "HEAD", "Failed")
+    assert len(failed) == 4
+    assert failed[0] == "out/pairs/ab.md: conflicted: it can't be written: out/pairs is a file"
+    three.gitbatch("run", code=1)
+    assert len(ticked(three)) == 8
+
+
+@pytest.mark.rule("O6")
+def test_a_phase_that_the_user_completes_at_a_pause_is_a_hard_stop(three: Place) -> None:
+    three.gitbatch(*RUN, "after-each", code=3)
+    three.write(
+        "task.md",
+        three.read("task.md")
+        .replace("- [ ] Every", "- [x] Every")
+        .replace("- [ ] Somebody", "- [x] Somebody"),
+    )
+    three.commit()
+    done = three.gitbatch("run", code=0)
+    assert "8 item(s) of the batch were not started" in done.stdout
+    assert len(ticked(three)) == 4
+
+
+@pytest.mark.rule("O6")
+def test_a_phase_that_ends_with_its_last_group_is_told(three: Place) -> None:
+    three.edit("task.md", "- [ ] Somebody has read it all\n", "")
+    three.commit()
+    done = three.gitbatch("run", "--items", "group:1-2", "--checkpoint", "at-end", code=0)
+    assert (
+        "every Definition-of-Done entry of the phase is complete; what comes next is yours to decide"
+        in done.stdout
+    )
+
+
+def test_a_commit_of_the_user_right_behind_a_checkpoint_undoes_nothing(three: Place) -> None:
+    three.write("user.txt", "staged")
+    three.git("add", "user.txt")
+    watch = (
+        'old=$(git rev-parse main); while [ "$(git rev-parse main)" = "$old" ]; do :; done; '
+        "until git commit -qm user; do :; done"
+    )
+    watcher = subprocess.Popen(
+        ["sh", "-c", watch], cwd=three.root, env=three.environment, stderr=subprocess.DEVNULL
+    )
+    three.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end", code=0)
+    watcher.wait(timeout=30)
+    assert three.git("log", "-1", "--format=%s") == "user"
+    assert three.git("diff", "--name-only", "HEAD^", "HEAD") == "user.txt"
+    assert three.git("status", "--porcelain") == ""
