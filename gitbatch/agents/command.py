@@ -240,16 +240,19 @@ async def _end(transport: asyncio.SubprocessTransport, watch: _Watch) -> None:
             await _wait(watch.exited, _GRACE)
     finally:  # also if we are cancelled once more
         _signal_group(group, signal.SIGKILL)
-    await watch.exited.wait()
-    try:
+        await watch.exited.wait()
         await _wait(watch.closed, _PIPE_PATIENCE)  # a child that has left the group does not hold us up
-    finally:
-        stdin = _stdin(transport)
-        if stdin.get_write_buffer_size():  # such a child has standard input too, and does not read it
-            stdin.abort()
-        transport.close()
-    await watch.closed.wait()
-    watch.finish()
+        _let_go(transport)
+        await watch.closed.wait()
+        watch.finish()
+
+
+def _let_go(transport: asyncio.SubprocessTransport) -> None:
+    """Close our ends of the pipes; nobody reads any more what is left of the prompt."""
+    stdin = _stdin(transport)
+    if stdin.get_write_buffer_size():
+        stdin.abort()
+    transport.close()
 
 
 async def _wait(event: asyncio.Event, patience: float) -> None:

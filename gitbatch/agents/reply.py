@@ -11,9 +11,10 @@ SENTENCES = 3
 REPLY_BYTES = 1024 * 1024
 _ENTRIES = 100
 
-_SENTENCE_END = re.compile(r"[.!?…][\"'”’»)\]]*\s+(?=[\"'“„‘«(\[`]*[^\W_])")  # noqa: RUF001  # quotes of several languages
+# Quotes of several languages: what closes in one opens in another.
+_SENTENCE_END = re.compile(r"[.!?…][\"'“”‘’«»)\]`*_]*\s+(?=[\"'“”„‘’‚«»(\[`*_]*[^\W_])")  # noqa: RUF001
 _ABBREVIATION = re.compile(
-    r"(?:^|[\s(])(?:"
+    r"(?:^|[\s\"'“„‘‚«»(\[`*_])(?:"  # noqa: RUF001
     r"abb|abs|al|approx|bspw|bzw|ca|cf|dr|etc|evtl|exkl|fig|ggf|inkl|kap|mio|mrd|mrs?|ms"
     r"|nr|no|prof|resp|sog|std?|usf|usw|vgl|vs"
     r"|(?:[^\W\d_]\.\s?)*[^\W\d_]"  # a single letter, or letters with dots: e.g., z. B.

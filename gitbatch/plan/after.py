@@ -34,16 +34,20 @@ def resolve(nodes: Sequence[Node], groups: Sequence[tuple[Value, ...]], findings
     index = _Index(nodes, findings)
     edges = [_unique(index.find(value, node.group) for value in node.after) for node in nodes]
     for cycle in _cycles(edges):
-        chain = " → ".join(quoted(nodes[i].id or nodes[i].output) for i in (*cycle[:8], cycle[0]))
-        place = nodes[cycle[0]].after[0].span
-        findings.error(
-            "GB231", place, f"items wait for each other: {chain}", "take one “after” out of the circle"
-        )
+        _report_cycle([nodes[index] for index in cycle], findings)
     earlier = [_unique(index.find(value, number) for value in after) for number, after in enumerate(groups)]
     return Waits(
         tuple(tuple(nodes[i].output for i in edge) for edge in edges),
         tuple(tuple(nodes[i].output for i in edge) for edge in earlier),
     )
+
+
+def _report_cycle(cycle: Sequence[Node], findings: Findings) -> None:
+    names = [quoted(node.id or node.output) for node in cycle[:8]]
+    message = f"items wait for each other: {' → '.join((*names, names[0]))}"
+    if len(cycle) == 1:
+        message = f"the item {names[0]} waits for itself"
+    findings.error("GB231", cycle[0].after[0].span, message, "take one “after” out of the circle")
 
 
 def _unique(found: Iterable[int | None]) -> tuple[int, ...]:

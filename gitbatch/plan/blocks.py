@@ -6,6 +6,7 @@ Not for meaning: which heading opens the work section is decided in `sections.py
 """
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import accumulate
@@ -54,6 +55,15 @@ class Box:
     """Its first paragraph, behind the box."""
     end_line: int
     """The first line that is no longer part of it."""
+
+    @property
+    def span(self) -> Span:
+        """The box with its brackets."""
+        return Span(self.inner - 1, self.inner + 2)
+
+    def is_done(self, source: Source) -> bool:
+        """Whether it is ticked."""
+        return source.text[self.inner] != " "
 
 
 class Reason(Enum):
@@ -244,26 +254,29 @@ class _Walk:
         if "<!--" not in text:
             return
         for piece in scan(text).comments:
-            mark = MARK.match(piece.content)
-            if mark:
-                self._comment(self._candidates[int(mark[1])].span.start, place)
+            _, candidate = next(self._marks(piece.content))  # the mark behind its own opening
+            self._comment(candidate.span.start, place)
 
     def _astray(self, text: str, reason: Reason, place: _Place) -> None:
-        for mark in MARK.finditer(text):
-            candidate = self._candidates[int(mark[1])]
+        why = Reason.QUOTED if place.is_quoted else reason
+        for _, candidate in self._marks(text):
             if candidate.sort is Sort.BOX:
-                self._strays.append(
-                    Stray(candidate.span, Reason.QUOTED if place.is_quoted else reason, place.box)
-                )
+                self._strays.append(Stray(candidate.span, why, place.box))
 
     def _html(self, raw: str, place: _Place) -> None:
         if not raw.lstrip().startswith("<!--"):
             self._astray(raw, Reason.HTML, place)
         closed_at = 0
-        for mark in MARK.finditer(raw):
-            if mark.start() >= closed_at and raw.startswith("<!--", mark.start() - 4):
-                self._comment(self._candidates[int(mark[1])].span.start, place)
-                closed_at = raw.find("-->", mark.end()) % (len(raw) + 1)
+        for at, candidate in self._marks(raw):
+            if candidate.sort is Sort.COMMENT and at >= closed_at:
+                self._comment(candidate.span.start, place)
+                closed_at = raw.find("-->", at)
+                if closed_at < 0:
+                    return
+
+    def _marks(self, text: str) -> Iterator[tuple[int, Candidate]]:
+        """The marks in a token's text: where they are, and what they stand for."""
+        return ((mark.start(), self._candidates[int(mark[1])]) for mark in MARK.finditer(text))
 
     def _comment(self, start: int, place: _Place) -> None:
         text = self._source.text

@@ -42,8 +42,8 @@ _LEAD = rf"[→⇒>(](?:(?<=[→⇒(])|(?<=[-=]>))\s*{_EMPHASIS}"
 _OPENING = re.compile(rf"{_LEAD}(?P<key>{_WORD})(?P<colon>{_EMPHASIS}\s*:{_EMPHASIS})?")
 _BOUNDARY = re.compile(rf"[→⇒>(){COMMENT}](?:(?<=\()\s*{_EMPHASIS}(?P<key>{_WORD}){_EMPHASIS}\s*:)?")
 _ARROW_BODIES = ("--", "==")
-_ATOM = r"(?:[^\s,;()]+|\([^()]*\)|[()])"
-_VALUE = re.compile(rf"{_ATOM}(?:\s*{_ATOM})*")
+_ATOM = rf"(?:[^\s,;(){COMMENT}]+|\([^()]*\)|[()])"
+_VALUE = re.compile(rf"{_ATOM}(?:[\s{COMMENT}]*{_ATOM})*")
 _NESTED = re.compile(rf"({_WORD})\s*:")
 _BRACKET = re.compile(r"[()]")
 _ID_BODY = r"[A-Z]{1,8}-?[0-9]{1,9}(?:\.[0-9]{1,9})*[A-Za-z]?|[0-9]{1,9}(?:\.[0-9]{1,9})+"
@@ -70,7 +70,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """A clause and its values, at least one."""
+    """A clause and its values; a clause without any is reported."""
 
     key: Key
     values: tuple[Value, ...]
@@ -112,11 +112,8 @@ def _report_repeated(clauses: tuple[Clause, ...], findings: Findings) -> None:
     for clause in clauses:
         if clause.key in seen:
             code = "GB220" if clause.key is Key.OUTPUT else "GB212"
-            advice = (
-                "an item has one output"
-                if clause.key is Key.OUTPUT
-                else "put the values into one clause, with commas"
-            )
+            is_single = clause.key in {Key.OUTPUT, Key.AGENT, Key.ID}
+            advice = "keep one of the two" if is_single else "put the values into one clause, with commas"
             findings.error(code, clause.span, f"{clause.key.value} is declared twice", advice)
         seen.add(clause.key)
 

@@ -25,16 +25,6 @@ def box_mark(box: Box, source: Source) -> Mark:
     return Mark(source.byte(box.inner), source.raw_line(box.line).encode())
 
 
-def box_span(box: Box) -> Span:
-    """A box with its brackets."""
-    return Span(box.inner - 1, box.inner + 2)
-
-
-def is_done(box: Box, source: Source) -> bool:
-    """Whether a box is ticked."""
-    return source.text[box.inner] != " "
-
-
 def read_criteria(boxes: Iterable[Box], findings: Findings) -> tuple[Criterion, ...]:
     """The entries of the Definition of Done. Warns where printed numbers are not the real ones."""
     source = findings.source
@@ -44,17 +34,17 @@ def read_criteria(boxes: Iterable[Box], findings: Findings) -> tuple[Criterion, 
         raw = source.text[slice(*box.text)]
         comments = scan(raw).comments if "<!--" in raw else ()
         text = one_line(raw, [(piece.start, piece.end) for piece in comments])
-        criteria.append(Criterion(number, text, is_done(box, source), box_mark(box, source), box.line + 1))
+        criteria.append(Criterion(number, text, box.is_done(source), box_mark(box, source), box.line + 1))
         if not text:
             findings.warning(
-                "GB203", box_span(box), f"DoD #{number} says nothing", "write what must hold, or remove it"
+                "GB203", box.span, f"DoD #{number} says nothing", "write what must hold, or remove it"
             )
         printed = _printed(raw) or box.number
         if printed is not None and printed != number and not differs:
             differs = True
             message = f"this entry is DoD #{number}, but the number before it is {printed}"
             findings.warning(
-                "GB214", box_span(box), message, "entries are counted from 1 in the order of the file"
+                "GB214", box.span, message, "entries are counted from 1 in the order of the file"
             )
     return tuple(criteria)
 
@@ -73,11 +63,7 @@ def read_references(values: Iterable[Value], count: int, findings: Findings) -> 
             missing = next((number for number in (first, last) if not 1 <= number <= count), None)
             if missing is not None:
                 entries = f"{count} {'entry' if count == 1 else 'entries'}"
-                advice = (
-                    f"name one from #1 to #{count}"
-                    if count
-                    else "the plan has no Definition of Done: add one"
-                )
+                advice = _choices(count)
                 findings.error("GB214", span, f"DoD #{missing} does not exist ({entries})", advice)
             elif last < first:
                 findings.error(
@@ -89,6 +75,12 @@ def read_references(values: Iterable[Value], count: int, findings: Findings) -> 
             else:
                 ranges.append((first, last))
     return tuple(_numbers(ranges))
+
+
+def _choices(count: int) -> str:
+    if not count:
+        return "add a section “Definition of Done” with boxes"
+    return "there is only #1" if count == 1 else f"name one from #1 to #{count}"
 
 
 def _numbers(ranges: list[tuple[int, int]]) -> Iterator[int]:

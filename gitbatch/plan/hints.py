@@ -39,10 +39,20 @@ _HINT = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _SEVERAL = re.compile(r"[,;]")
-_NUMBER = re.compile(r"[0-9]{1,6}")
-_DURATION = re.compile(
-    r"(?:([0-9]{1,4})\s*h)?\s*(?:([0-9]{1,6})\s*m(?:in)?)?\s*(?:([0-9]{1,7}(?:\.[0-9]{1,3})?)\s*s?)?"
-)
+_PART_OF_A_TIME = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([hm]?)")
+_SECONDS = {"h": 3600, "m": 60, "": 1}
+_FORMS = {
+    Name.SEQUENTIAL: re.compile(""),
+    Name.PARALLEL: re.compile(""),
+    Name.MAX: re.compile(r"0*[1-9][0-9]{0,5}"),
+    Name.RETRIES: re.compile(r"[0-9]{1,6}"),
+    Name.TIMEOUT: re.compile(
+        r"(?=.*[1-9])(?:[0-9]{1,4}\s*h)?\s*(?:[0-9]{1,6}\s*m(?:in)?)?\s*(?:[0-9]{1,7}(?:\.[0-9]{1,3})?\s*s?)?"
+    ),
+    Name.AFTER: re.compile(r".*[^\s`,;].*", re.DOTALL),
+    Name.AGENT: AGENT,
+    Name.OUTPUT: re.compile(r"`[^`\r\n]+`|[^\s`]+"),
+}
 _WANTED = {
     Name.SEQUENTIAL: "",
     Name.PARALLEL: "",
@@ -51,7 +61,7 @@ _WANTED = {
     Name.TIMEOUT: "a time like 90, 90s, 5m or 1h30m",
     Name.AFTER: "ids or output paths of items, with commas between them",
     Name.AGENT: "the name of an agent",
-    Name.OUTPUT: "a path",
+    Name.OUTPUT: "a path, in backticks if it has a space",
 }
 
 
@@ -74,8 +84,7 @@ class Settings:
     output: Value | None = None
 
 
-NOTHING_SAID = Settings(Hints())
-"""The settings of whoever has no hints."""
+_NOTHING_SAID = Settings(Hints())
 
 
 def read_hint(comment: Comment, findings: Findings, *, is_ours: bool) -> Hint | None:
@@ -85,17 +94,33 @@ def read_hint(comment: Comment, findings: Findings, *, is_ours: bool) -> Hint | 
         if is_ours:
             _report_several(comment, findings)
         return None
+    is_addressed = match["prefix"] is not None
     name = _NAMES.get(match["name"].casefold())
-    if name:
-        return _checked(Hint(name, (match["value"] or "").strip("` "), comment.span), findings)
-    near = nearest(match["name"], _NAMES, 1)
+    if not name:
+        _report_unknown(match["name"], comment, findings, is_ours=is_ours, is_addressed=is_addressed)
+        return None
+    hint = Hint(name, (match["value"] or "").strip(), comment.span)
+    if _is_good(hint):
+        return hint
+    if is_addressed or (is_ours and match["value"] is not None):
+        _report_value(hint, findings)
+    elif is_ours:
+        advice = f"write {quoted(f'<!-- {name.value}: … -->')} with {_WANTED[name]}"
+        findings.warning("GB301", comment.span, f"{name.value} without a value has no effect", advice)
+    return None
+
+
+def _report_unknown(
+    word: str, comment: Comment, findings: Findings, *, is_ours: bool, is_addressed: bool
+) -> None:
+    """A name that is none: an error behind `gitbatch:`, else a warning if it is nearly one."""
+    near = nearest(word, _NAMES, 1)
     meant = f"did you mean {quoted(near)}?" if near else f"there are {', '.join(_NAMES)}"
-    if match["prefix"]:
-        findings.error("GB301", comment.span, f"{quoted(match['name'])} is no hint", meant)
+    if is_addressed:
+        findings.error("GB301", comment.span, f"{quoted(word)} is no hint", meant)
     elif near and is_ours and len(near) > len(Name.MAX.value):
         advice = f"{meant} The comment has no effect as it is"
-        findings.warning("GB301", comment.span, f"{quoted(match['name'])} is no hint", advice)
-    return None
+        findings.warning("GB301", comment.span, f"{quoted(word)} is no hint", advice)
 
 
 def _report_several(comment: Comment, findings: Findings) -> None:
@@ -105,57 +130,31 @@ def _report_several(comment: Comment, findings: Findings) -> None:
         findings.warning("GB301", comment.span, "several hints in one comment have no effect", advice)
 
 
-def _checked(hint: Hint, findings: Findings) -> Hint | None:
-    """The hint, if its value is one that its name can have."""
-    if _is_good(hint):
-        return hint
-    wanted = _WANTED[hint.name]
-    message = (
-        f"{quoted(hint.value)} is no value for {hint.name.value}"
-        if hint.value
-        else f"{hint.name.value} has no value"
-    )
-    advice = (
-        f"write {quoted(f'<!-- {hint.name.value}: … -->')} with {wanted}" if wanted else "it takes no value"
-    )
+def _report_value(hint: Hint, findings: Findings) -> None:
+    name, wanted = hint.name.value, _WANTED[hint.name]
+    message = f"{quoted(hint.value)} is no value for {name}" if hint.value else f"{name} has no value"
+    advice = f"write {quoted(f'<!-- {name}: … -->')} with {wanted}" if wanted else "it takes no value"
     findings.error("GB213", hint.span, message, advice)
-    return None
 
 
 def _is_good(hint: Hint) -> bool:
-    match hint.name:
-        case Name.SEQUENTIAL | Name.PARALLEL:
-            return not hint.value
-        case Name.MAX:
-            return _NUMBER.fullmatch(hint.value) is not None and int(hint.value) > 0
-        case Name.RETRIES:
-            return _NUMBER.fullmatch(hint.value) is not None
-        case Name.TIMEOUT:
-            return _seconds(hint.value) > 0
-        case Name.AGENT:
-            return AGENT.fullmatch(hint.value) is not None
-        case _:
-            return bool(hint.value)
+    return _FORMS[hint.name].fullmatch(hint.value) is not None
 
 
-def _seconds(text: str) -> float:
-    """A duration in seconds; 0 for what is none."""
-    match = _DURATION.fullmatch(text)
-    if not match:
-        return 0
-    hours, minutes, seconds = (float(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + seconds
+def _seconds(time: str) -> float:
+    """A time of the right form in seconds."""
+    return sum(float(number) * _SECONDS[unit] for number, unit in _PART_OF_A_TIME.findall(time))
 
 
 def settle(hints: Sequence[Hint], findings: Findings) -> Settings:
     """The hints of one place, together. Reports those that contradict each other."""
+    if not hints:
+        return _NOTHING_SAID
     said: dict[Name, Hint] = {}
     after: list[Value] = []
-    if not hints:
-        return NOTHING_SAID
     for hint in hints:
         if hint.name is Name.AFTER:
-            names = (part.strip("` ") for part in _SEVERAL.split(hint.value))
+            names = (part.strip(" `") for part in _SEVERAL.split(hint.value))
             after += (Value(name, hint.span, is_bare=False) for name in names if name)
         elif hint.name not in said:
             said[hint.name] = hint
@@ -191,4 +190,4 @@ def _hints(said: dict[Name, Hint]) -> Hints:
 
 def _output(said: dict[Name, Hint]) -> Value | None:
     hint = said.get(Name.OUTPUT)
-    return Value(hint.value, hint.span, is_bare=False) if hint else None
+    return Value(hint.value.strip("`"), hint.span, is_bare=False) if hint else None

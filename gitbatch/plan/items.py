@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from gitbatch.plan.blocks import Box
 from gitbatch.plan.clauses import Key, Value, Wording, read_wording
-from gitbatch.plan.criteria import box_mark, box_span, is_done, read_references
+from gitbatch.plan.criteria import box_mark, read_references
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.hints import AGENT, Settings
 from gitbatch.plan.model import Hints, WorkItem
@@ -35,16 +35,16 @@ def draft_item(box: Box, settings: Settings, home: Home, criteria: int, findings
     wording = read_wording(box.text, findings)
     if not wording.title:
         findings.error(
-            "GB203", box_span(box), "an item without a text", "say what is to be done, or remove the box"
+            "GB203", box.span, "an item without a text", "say what is to be done, or remove the box"
         )
     name = _id(wording, findings)
-    output = choose_output(Choice(wording, name, settings.output, box_span(box)), home, findings)
+    output = choose_output(Choice(wording, name, settings.output, box.span), home, findings)
     item = WorkItem(
         output=output.path,
         id=name,
         title=wording.title,
         text=_whole_text(box, source),
-        done=is_done(box, source),
+        done=box.is_done(source),
         criteria=read_references(wording.of(Key.DOD), criteria, findings),
         context=tuple(dict.fromkeys(value.text for value in wording.of(Key.CONTEXT))),
         hints=_with_agent(settings.hints, wording, findings),
@@ -92,8 +92,8 @@ def _single(
     if wrong:
         findings.error("GB213", wrong.span, f"{quoted(wrong.text)} is no {key.value.lower()}", advice)
         return None
-    if len(values) > 1:
-        findings.error(
-            "GB213", values[1].span, f"an item has one {key.value.lower()}", "keep one of the values"
-        )
+    several = next((c for c in wording.clauses if c.key is key and len(c.values) > 1), None)
+    if several:
+        message = f"an item has one {key.value.lower()}"
+        findings.error("GB213", several.values[1].span, message, "keep one of the values")
     return values[0]

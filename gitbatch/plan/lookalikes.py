@@ -23,7 +23,11 @@ _SAID = {
         "indent it by at most three spaces",
     ),
     Reason.HTML: ("GB202", "a check box in an HTML block is no item", "put a blank line above the list"),
-    Reason.UNDERLINED: ("GB201", "a check box in a heading is no item", "put a blank line above the line of “=” or “-”"),
+    Reason.UNDERLINED: (
+        "GB201",
+        "a check box in a heading is no item",
+        "put a blank line above the line of “=” or “-”",
+    ),
     Reason.DEEP: ("GB202", f"a check box in more than {MAX_DEPTH} lists", "nest less deeply"),
 }
 _HARMLESS = frozenset({Reason.QUOTED, Reason.INDENTED, Reason.HTML})
@@ -41,7 +45,7 @@ def report_lookalikes(blocks: Blocks, layout: Layout, findings: Findings) -> Non
 
 def _report(stray: Stray, findings: Findings) -> None:
     code, message, advice = _SAID[stray.reason]
-    is_substep = stray.box is not None and stray.reason is not Reason.DEEP
+    is_substep = stray.box is not None and stray.reason is Reason.LOOKALIKE
     say = findings.warning if is_substep or stray.reason in _HARMLESS else findings.error
     say(code, _bracketed(stray.span, findings), message, advice)
 

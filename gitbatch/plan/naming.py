@@ -67,22 +67,16 @@ def _declared(choice: Choice, findings: Findings) -> Value | None:
         if clause.key is Key.OUTPUT and len(clause.values) > 1:
             message = f"{len(clause.values)} outputs, but an item has one"
             findings.error("GB220", clause.span, message, "split the item, one for each file")
-    values = choice.wording.of(Key.OUTPUT)
-    if not values:
-        return choice.hint
-    first = values[0]
-    if first.is_bare and " " in first.text:
-        message = f"the output {quoted(first.text)} has a space in it"
-        findings.error(
-            "GB213",
-            first.span,
-            message,
-            "put a path with spaces in backticks, and other text before the clause",
-        )
-    if choice.hint and choice.hint.text != first.text:
+    first = next(iter(choice.wording.of(Key.OUTPUT)), None)
+    if first and choice.hint and choice.hint.text != first.text:
         message = f"the output hint has no effect: the item declares {quoted(first.text)}"
         findings.warning("GB302", choice.hint.span, message, "remove the hint")
-    return first
+    declared = first or choice.hint
+    if declared and declared.is_bare and " " in declared.text:
+        message = f"the output {quoted(declared.text)} has a space in it"
+        advice = "put a path with spaces in backticks, and other text before the clause"
+        findings.error("GB213", declared.span, message, advice)
+    return declared
 
 
 def _guessed(choice: Choice, home: Home, findings: Findings) -> str | None:

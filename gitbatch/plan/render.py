@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from gitbatch.plan.model import Diagnostic, Severity
 from gitbatch.text import plain
 
-BEFORE = 60
+BEFORE = 100
 """Characters of a long line that are shown before the place."""
 BEHIND = 120
 """Characters that are shown from the place on."""

@@ -10,18 +10,18 @@ from dataclasses import dataclass
 
 from gitbatch.plan.blocks import Blocks, Box, RawHeading
 from gitbatch.plan.findings import Findings, quoted
-from gitbatch.plan.model import PlanOptions
+from gitbatch.plan.model import TITLES_WORK, PlanOptions
 from gitbatch.plan.outline import section_ends
 from gitbatch.plan.source import Span
 from gitbatch.plan.titles import normalise, suggestion
 
 EXAMPLE = """\
-## Arbeitspakete
+## {title}
 
 ### Group name
 - [ ] First piece of work → DoD: #1
 - [ ] Second piece of work, at the same time → DoD: #2"""
-"""What a user who has no work section is shown."""
+"""What a user who has no work section is shown, with the title that is to be there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Layout:
         """Whether a character is in the Definition of Done and in no work section inside it."""
         if self.dod is None or not self.dod.holds(offset):
             return False
-        is_outer = self.work is not None and self.work.heading.start > self.dod.heading.start
+        is_outer = self.work is not None and self.dod.holds(self.work.heading.start)
         return not (is_outer and self.work is not None and self.work.holds(offset))
 
     def is_among_criteria(self, offset: int) -> bool:
@@ -70,6 +70,10 @@ class Layout:
         if self.dod or not self.criteria:
             return self.is_dod(offset)
         return self.criteria[0].inner <= offset <= self.criteria[-1].inner
+
+
+_Near = tuple[Section, str]
+"""A section, and the title that was probably meant."""
 
 
 def find_layout(blocks: Blocks, options: PlanOptions, findings: Findings) -> Layout:
@@ -84,12 +88,9 @@ def find_layout(blocks: Blocks, options: PlanOptions, findings: Findings) -> Lay
     groups = _groups(_group_headings(bare, blocks.headings, findings), items, work.end if work else 0)
     layout = Layout(work, dod, groups, _criteria(bare, outermost))
     near = _near_work(layout, sections, outermost, options)
-    for section, title in near + _near_dod(layout, sections, outermost, options):
-        advice = f"if it is meant, call it {quoted(title)}"
-        findings.warning(
-            "GB102", section.heading.span, f"{quoted(section.heading.title)} is no known title", advice
-        )
-    _report_missing(layout, items, outermost, findings)
+    _report_near(near + _near_dod(layout, sections, outermost, options), findings)
+    wanted = next(iter(options.work_titles), TITLES_WORK[0])
+    _report_missing(layout, outermost, near[0][0].heading if near else None, wanted, findings)
     return layout
 
 
@@ -146,27 +147,27 @@ def _criteria(bare: Layout, outermost: list[Box]) -> tuple[Box, ...]:
 
 def _near_work(
     layout: Layout, sections: list[Section], boxes: list[Box], options: PlanOptions
-) -> list[tuple[Section, str]]:
-    """Sections that were probably meant to be the work section. With one there already, only those that hold boxes."""
+) -> list[_Near]:
+    """Sections that were probably meant to be the work section; if there is one, only those that hold boxes."""
     outside = [section for section in sections if not layout.is_work(section.heading.start)]
-    return [
-        (section, title)
-        for section in (outside if not layout.work else _with_boxes(outside, boxes))
-        if (title := suggestion(section.heading.title, options.work_titles))
-    ]
+    return _near(_with_boxes(outside, boxes) if layout.work else outside, options.work_titles)
 
 
-def _near_dod(
-    layout: Layout, sections: list[Section], boxes: list[Box], options: PlanOptions
-) -> list[tuple[Section, str]]:
+def _near_dod(layout: Layout, sections: list[Section], boxes: list[Box], options: PlanOptions) -> list[_Near]:
     """Sections that hold boxes and were probably meant to be the Definition of Done, if there is none."""
-    if layout.dod or layout.criteria:
-        return []
-    return [
-        (section, title)
-        for section in _with_boxes(sections, boxes)
-        if (title := suggestion(section.heading.title, options.dod_titles))
-    ]
+    is_there = layout.dod or layout.criteria
+    return [] if is_there else _near(_with_boxes(sections, boxes), options.dod_titles)
+
+
+def _near(sections: Iterable[Section], titles: Sequence[str]) -> list[_Near]:
+    suggestions = ((section, suggestion(section.heading.title, titles)) for section in sections)
+    return [(section, title) for section, title in suggestions if title]
+
+
+def _report_near(near: Iterable[_Near], findings: Findings) -> None:
+    for section, title in near:
+        message = f"{quoted(section.heading.title)} is no known title"
+        findings.warning("GB102", section.heading.span, message, f"if it is meant, call it {quoted(title)}")
 
 
 def _with_boxes(sections: Iterable[Section], boxes: list[Box]) -> list[Section]:
@@ -174,26 +175,36 @@ def _with_boxes(sections: Iterable[Section], boxes: list[Box]) -> list[Section]:
     return [s for s in sections if bisect_right(places, s.heading.start) < bisect_right(places, s.end)]
 
 
-def _report_missing(layout: Layout, items: list[Box], boxes: list[Box], findings: Findings) -> None:
-    """The hard stops of rule T3: no work section, or one without groups."""
-    if not layout.work:
-        flat = f"; the flat list from line {boxes[0].line + 1} is a Definition of Done" if boxes else ""
-        message = f"no section “Arbeitspakete” [Work Packages] with the work in groups{flat}"
-        place = Span(boxes[0].inner - 1, boxes[0].inner + 2) if boxes else Span(0, 0)
-        findings.error("GB100", place, message, f"add one, with your own groups and items:\n\n{EXAMPLE}")
+def _report_missing(
+    layout: Layout, boxes: list[Box], near: RawHeading | None, title: str, findings: Findings
+) -> None:
+    """The hard stops of rule T3: no work section, or one without groups. `title`: what to call the section."""
+    if layout.work:
+        _report_ungrouped(
+            layout.work, layout.groups, [box for box in boxes if layout.is_work(box.inner)], findings
+        )
         return
-    place = layout.work.heading.span
-    loose = [item for item in items if not layout.groups or item.inner < layout.groups[0].heading.start]
-    group = f"{'#' * min(layout.work.heading.level + 1, 6)} Group name"
+    place = near.span if near else boxes[0].span if boxes else Span(0, 0)
+    is_flat = bool(layout.criteria) and not near
+    flat = "; a flat list is a Definition of Done and never dispatched" if is_flat else ""
+    message = f"no section {quoted(title)} with the work in groups{flat}"
+    advice = f"add one, with your own groups and items:\n\n{EXAMPLE.format(title=title)}"
+    findings.error("GB100", place, message, advice)
+
+
+def _report_ungrouped(
+    work: Section, groups: Sequence[GroupSection], items: list[Box], findings: Findings
+) -> None:
+    first_group = groups[0].heading.start if groups else work.end
+    loose = [item for item in items if item.inner < first_group]
+    example = f"{'#' * min(work.heading.level + 1, 6)} Group name"
     if loose:
-        where = "above the first group" if layout.groups else "in a work section without groups"
-        message = (
-            f"{len(loose)} {'item' if len(loose) == 1 else 'items'} {where}: a flat list is never dispatched"
-        )
-        advice = f"put a heading above the items:\n\n{group}\n{findings.source.raw_line(loose[0].line)}"
-        findings.error("GB101", Span(loose[0].inner - 1, loose[0].inner + 2), message, advice)
+        many = "1 item" if len(loose) == 1 else f"{len(loose)} items"
+        where = "above the first group" if groups else "in a work section without groups"
+        message = f"{many} {where}: a flat list is never dispatched"
+        advice = f"put a heading above the items:\n\n{example}\n{findings.source.raw_line(loose[0].line)}"
+        findings.error("GB101", loose[0].span, message, advice)
     elif not items:
-        message = "the work section has no items" if layout.groups else "the work section has no groups"
-        findings.error(
-            "GB101", place, message, f"add groups with check boxes:\n\n{group}\n- [ ] First piece of work"
-        )
+        message = f"the work section has no {'items' if groups else 'groups'}"
+        advice = f"add groups with check boxes:\n\n{example}\n- [ ] First piece of work"
+        findings.error("GB101", work.heading.span, message, advice)

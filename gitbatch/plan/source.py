@@ -117,7 +117,7 @@ def _front_matter(text: str, starts: tuple[int, ...], ends: tuple[int, ...]) -> 
     is_yaml = False
     for number, line in enumerate(lines, 2):
         if line in {"---", "..."}:
-            return number
+            return number if is_yaml or number == 2 else 0
         if not is_yaml and line and not line.startswith("#"):
             if not _YAML_KEY.match(line):
                 return 0

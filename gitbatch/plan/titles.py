@@ -13,7 +13,6 @@ from gitbatch.plan.spelling import distance
 MAX_SLUG = 40
 """Characters in a slug."""
 
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
 _EMPHASIS = str.maketrans("", "", "*_`~")
 _NUMBER = re.compile(r"\d+\ufe0f?\u20e3|\d+(?:\.\d+)*(?:[.):]|(?=\s))")
@@ -26,7 +25,7 @@ _NO_SLUG = re.compile(r"[^a-z0-9]+")
 
 def normalise(title: str) -> str:
     """A title as it is compared: without case, emphasis, comments, a leading number or emoji, a trailing `:` or `( … )`."""
-    bare = _COMMENT.sub(" ", title).translate(_EMPHASIS)
+    bare = without_comments(title).translate(_EMPHASIS)
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", bare).casefold())
     return " ".join(_without_tail(_without_lead(folded)).split())
 
@@ -48,16 +47,36 @@ def _without_tail(title: str) -> str:
     end = len(title)
     while end > 0:
         last = title[end - 1]
-        if last == ")":
-            opened = title.rfind("(", 0, end)
-            if opened < 0 or ")" in title[opened : end - 1]:
-                break
-            end = opened
-        elif last == ":" or last.isspace():
+        if last == ":" or last.isspace():
             end -= 1
+        elif last == ")" and (opened := _opening(title, end)) is not None:
+            end = opened
         else:
             break
     return title[:end]
+
+
+def _opening(title: str, end: int) -> int | None:
+    """Where the bracket opens that closes before `end`."""
+    depth = 0
+    for at in range(end - 1, -1, -1):
+        depth += {")": 1, "(": -1}.get(title[at], 0)
+        if depth == 0:
+            return at
+    return None
+
+
+def without_comments(text: str) -> str:
+    """The text with a space for each HTML comment; one that is never closed is text."""
+    parts: list[str] = []
+    position = 0
+    while (opened := text.find("<!--", position)) >= 0:
+        closed = text.find("-->", opened + 4)
+        if closed < 0:
+            break
+        parts += (text[position:opened], " ")
+        position = closed + 3
+    return "".join((*parts, text[position:]))
 
 
 def matches(title: str, synonyms: Iterable[str]) -> bool:
@@ -84,7 +103,7 @@ def _is_typo(words: str, known: str) -> bool:
 
 def slugify(text: str) -> str:
     """A text as part of a file name: `a-z0-9-`, at most 40 characters, never empty, the same on every machine."""
-    visible = _LINK.sub(r"\1", _COMMENT.sub(" ", text))
+    visible = _LINK.sub(r"\1", without_comments(text))
     composed = unicodedata.normalize("NFC", visible).casefold().translate(_UMLAUTS)
     ascii_only = unicodedata.normalize("NFKD", composed).encode("ascii", "ignore").decode()
     slug = _NO_SLUG.sub("-", ascii_only).strip("-")

@@ -17,8 +17,6 @@ CONFIG_FILE = "gitbatch.toml"
 _DURATION = re.compile(r"(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s?)?")
 
 Positive = Annotated[int, Meta(ge=1)]
-Argument = Annotated[str, Meta(pattern="^[^\\x00]*$")]
-"""What a program can be given: anything but a NUL."""
 
 
 class _Table(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -68,7 +66,7 @@ class TitlesTable(_Table, frozen=True):
 class CommandAgent(_Table, frozen=True, tag_field="kind", tag="command"):
     """An agent that is a program: it is started once for each item, in the item's worktree."""
 
-    command: Annotated[tuple[Argument, ...], Meta(min_length=1)]
+    command: Annotated[tuple[str, ...], Meta(min_length=1)]
     timeout: str = "30m"
     pass_env: tuple[str, ...] = ()
     """Names of environment variables that the program gets beside the usual ones."""
@@ -172,7 +170,9 @@ def _require_sense(config: Config) -> None:
     problems = [("project.phase-folder", _braces_problem(project.phase_folder, "{phase}"))]
     problems += [("project.condensed", _braces_problem(path, "{name}")) for path in project.condensed]
     problems += [("project.shared", _shared_problem(path)) for path in project.shared]
-    problems += [(f"agents.{name}.timeout", _time_problem(a.timeout)) for name, a in config.agents.items()]
+    for name, agent in config.agents.items():
+        problems.append((f"agents.{name}.timeout", _time_problem(agent.timeout)))
+        problems.append((f"agents.{name}.command", _command_problem(agent.command)))
     for setting, problem in problems:
         if problem:
             raise PlanError(f"{CONFIG_FILE}: {problem} - at `$.{setting}`", _ADVICE)
@@ -187,6 +187,10 @@ def _shared_problem(path: str) -> str | None:
     is_control = PurePosixPath(path_key(path)).name in {*CONTROL_NAMES, CONFIG_FILE}
     problem = "is a control file" if is_control else path_problem(path)
     return f"{path!r} {problem}" if problem else None
+
+
+def _command_problem(command: tuple[str, ...]) -> str | None:
+    return "an argument holds a NUL character" if "\0" in "".join(command) else None
 
 
 def _time_problem(duration: str) -> str | None:

@@ -87,7 +87,9 @@ def _names(line: Inline) -> Iterator[str]:
         if entry:
             yield entry[1].strip()
     for piece in line.pieces:
-        yield link_path(piece) if piece.kind is Kind.LINK else piece.content
+        name = link_path(piece) if piece.kind is Kind.LINK else piece.content
+        if name:
+            yield name
 
 
 def resolve(name: str, project: Project, snapshot: Snapshot) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from gitbatch.project.scope import SCOPE_FILE, active_phase
 TEMPLATE = "docs/templates/task.md"
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_PHASE = re.compile(r"[^\W_][\w.-]{0,59}")
+# Its end is a letter or digit too: in CLAUDE.md a dot would end a sentence, an underscore an emphasis.
+_PHASE = re.compile(r"[^\W_](?:[\w.-]{0,58}[^\W_])?")
 
 
 class Language(StrEnum):

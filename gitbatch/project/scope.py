@@ -52,7 +52,7 @@ def active_phase(snapshot: Snapshot, config: Config) -> Phase | None:
             f"the scope section of CLAUDE.md names more than one phase: {names}", "keep the active one"
         )
     (phase,) = named.values()
-    if not snapshot.files(phase.folder):
+    if not _has_folder(phase.folder, snapshot):
         raise PlanError(
             f"phase {phase.name} has no folder {phase.folder} in this commit",
             "make and commit the folder with its task.md, or correct the scope section of CLAUDE.md",
@@ -79,4 +79,9 @@ def _folder(target: str, snapshot: Snapshot) -> str | None:
     path = posixpath.normpath(target.removeprefix("/"))
     if posixpath.basename(path).casefold() == "task.md":
         path = posixpath.dirname(path)
-    return path if path and snapshot.files(path) else None
+    return path if _has_folder(path, snapshot) else None
+
+
+def _has_folder(path: str, snapshot: Snapshot) -> bool:
+    """Whether there is such a folder below the top folder."""
+    return path.partition("/")[0] not in {"", ".", ".."} and bool(snapshot.files(path))

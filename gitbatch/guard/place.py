@@ -1,0 +1,137 @@
+"""Where git looks for the hooks of a checkout, by the user's own configuration, and what speaks against writing there.
+
+Nothing here writes. What speaks against a place is a value: `status` shows it, `install` refuses with it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from filecmp import cmp
+from pathlib import Path
+from shlex import quote
+
+from gitbatch.guard.script import FRAMEWORK, HOOK, KEPT, MOVED, HookState, inspect
+from gitbatch.repo.repository import Repository
+from gitbatch.resources import resource
+
+_UNSET = "unknown"
+"""The scope that git names for a setting that nobody made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why nothing is changed at a place, and what to do about it."""
+
+    message: str
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder that git looks for hooks in."""
+
+    folder: Path
+    setting: str | None = None
+    """`core.hooksPath` as it is written; None where it is not set."""
+    scope: str | None = None
+    """Where it is set: `local`, `worktree`, `global`, `system`, `command`."""
+
+    @property
+    def hook(self) -> Path:
+        """Where our script is or belongs: the pre-commit framework may have moved it aside, and runs it there."""
+        moved, hook = self.folder / MOVED, self.folder / HOOK
+        is_moved = inspect(moved).is_ours and inspect(hook) is HookState.FOREIGN
+        return moved if is_moved else hook
+
+    @property
+    def kept(self) -> Path:
+        """Where the hook is that was there before ours."""
+        return self.folder / KEPT
+
+    @property
+    def chained(self) -> Path | None:
+        """The hook that ours runs after itself; none where the pre-commit framework has a newer one and runs ours."""
+        is_replaced = self.hook.name == MOVED and is_of_framework(self.kept)
+        return self.kept if self.kept.exists() and not is_replaced else None
+
+    @property
+    def in_worktrees(self) -> bool:
+        """Whether git finds the folder from every worktree, and not from this checkout alone."""
+        return self.setting is None or Path(self.setting).is_absolute()
+
+
+def find_place(repo: Repository, settings: Mapping[str, str]) -> Place:
+    """Where git looks for the hooks of a checkout.
+
+    Args:
+        repo: the repository.
+        settings: the user's `GIT_CONFIG_*` variables, which say where their configuration is.
+    """
+    asked = ("--type=path", "--show-scope", "-z", "--default", "", "--get", "core.hooksPath")
+    scope, value, _ = repo.git.as_user("config", *asked, extra=dict(settings)).split("\0")
+    if scope == _UNSET:
+        return own_place(repo)
+    return Place(repo.root / value, value, scope)
+
+
+def own_place(repo: Repository) -> Place:
+    """Where git looks if nothing is configured."""
+    return Place(repo.common_dir / "hooks")
+
+
+def is_inside(repo: Repository, folder: Path) -> bool:
+    """Whether a folder belongs to this repository, links followed: its `.git`, this checkout or the main one."""
+    common = repo.common_dir.resolve()
+    ours = (common, repo.root.resolve(), *((common.parent,) if common.name == ".git" else ()))
+    return any(folder.resolve().is_relative_to(top) for top in ours)
+
+
+def find_obstacle(repo: Repository, place: Place) -> Obstacle | None:
+    """What keeps us from writing a hook at a place; None if nothing does."""
+    if place.setting == "":
+        return Obstacle(
+            "core.hooksPath is empty", f"remove it: git config --{place.scope} --unset core.hooksPath"
+        )
+    if not is_inside(repo, place.folder):
+        source = f"core.hooksPath ({place.scope})" if place.setting else str(place.folder)
+        return Obstacle(
+            f"{source} leads out of the repository, to {place.folder.resolve()}, which other repositories may share",
+            f"give this one hooks of its own: git config core.hooksPath {quote(str(repo.common_dir / 'hooks'))}\n{_call()}",
+        )
+    return find_conflict(repo, place)
+
+
+def find_conflict(repo: Repository, place: Place) -> Obstacle | None:
+    """What stands at a place that we must not move, replace or delete."""
+    hook = place.hook
+    state = inspect(hook)
+    if state is HookState.ODD:
+        what = "a link" if hook.is_symlink() else "no file that can be read"
+        return Obstacle(f"{hook} is {what}", f"put a file in its place, or {_call()}")
+    if state is HookState.EDITED:
+        return Obstacle(
+            f"{hook} is gitbatch's hook with changes of somebody else's",
+            "take those lines out into a hook of your own: install keeps that and runs it too",
+        )
+    if state is not HookState.INSTALLED and _is_tracked(repo, hook):
+        return Obstacle(f"{hook} is tracked in the repository", _call())
+    if state is HookState.FOREIGN and place.kept.exists() and not cmp(hook, place.kept, shallow=False):
+        return Obstacle(
+            f"{hook} is not gitbatch's, and {place.kept.name} beside it keeps another one",
+            "delete the one that you do not need, then try again",
+        )
+    return None
+
+
+def _is_tracked(repo: Repository, hook: Path) -> bool:
+    """Whether the hook is a file of the checkout it is in. Below `.git` git answers with an error: it is in none."""
+    here = repo.git.at(hook.parent)
+    return hook.parent.is_dir() and bool(here.run("ls-files", "--", hook.name, check=False).stdout)
+
+
+def _call() -> str:
+    return f"call gitbatch's hook from your own: sh {quote(str(resource(f'hooks/{HOOK}')))} || exit 1"
+
+
+def is_of_framework(hook: Path) -> bool:
+    """Whether a hook was written by the pre-commit framework."""
+    return hook.is_file() and FRAMEWORK in hook.read_bytes()

@@ -1,0 +1,75 @@
+"""The second choice: Landlock, which needs no package and works inside containers. Our own launcher applies it.
+
+It holds: a program reads the places of its view, writes its worktree and scratch folder, and nothing else; there is
+no socket without `network`, and with it only Internet ones; it can't trace, and from ABI 6 on not signal, processes
+that are not its own; no capability is left; all its processes end with it (a keeper ends them).
+
+It does not hold, because the kernel asks Landlock about contents only:
+  - the worktree's `.git` pointer can be replaced, since a right to a folder can't be taken back for one file
+    in it (`strict_output` prevents it). It fools git in that worktree, where nobody runs it after an agent;
+  - mode, times and owner of the user's files, wherever they are, can be changed, and files locked;
+  - that a file exists, its size and its times can be seen;
+  - before ABI 6 (Linux 6.12) the user's other processes can be signalled;
+  - System V shared memory of the user can be used.
+Less works than under bubblewrap: $HOME and /tmp can't be written (TMPDIR can), /dev has no terminals and no shared
+memory, the children of the program have no /proc/self, there is no loopback without `network`.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from gitbatch.sandbox.launch import launch, probe
+from gitbatch.sandbox.model import Confinement, SandboxKind, Unavailable
+from gitbatch.sandbox.places import Access, strict_output, view
+
+_PATIENCE = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Landlock:
+    """Landlock, switched on in the kernel."""
+
+    abi: int
+    """Its version; what each brings is in landlock(7)."""
+    kind: SandboxKind = SandboxKind.LANDLOCK
+
+    def command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
+        """What to start instead of `argv`; see `Sandbox.command`."""
+        places = dict(view(argv, confinement).places)
+        output = strict_output(confinement)
+        options = [*_rules(places), *(("--write", str(output)) if output else ())]
+        return launch(list(argv), confinement, "landlock", *options)
+
+
+def _rules(places: dict[Path, Access]) -> Iterator[str]:
+    hidden = [path for path, access in places.items() if access is Access.HIDDEN]
+    for path, access in places.items():
+        if access is not Access.HIDDEN:
+            for part in _without(path, hidden):
+                yield from (f"--{access.value}", str(part))
+
+
+def _without(path: Path, hidden: list[Path]) -> Iterator[Path]:
+    """The largest parts of a folder that have nothing hidden in them: a rule can't be taken back further down."""
+    if not any(place.is_relative_to(path) for place in hidden):
+        yield path
+    elif path not in hidden:
+        with os.scandir(path) as entries:
+            below = sorted(Path(entry.path) for entry in entries if not entry.is_symlink())
+        for part in below:
+            yield from _without(part, hidden)
+
+
+@cache
+def find_landlock() -> Landlock | Unavailable:
+    """Landlock, if the kernel has what we need of it and it holds. Asked once for each process."""
+    done = subprocess.run(
+        probe(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_PATIENCE
+    )
+    if done.returncode:
+        return Unavailable(done.stderr.strip() or f"exit code {done.returncode}")
+    return Landlock(int(done.stdout))

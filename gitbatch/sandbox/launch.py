@@ -1,0 +1,48 @@
+"""The command line of the launcher: how the orchestrator starts the process in `launcher/`, whatever the kind."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from gitbatch.sandbox.model import Confinement
+from gitbatch.sandbox.places import strict_output
+
+_START = (
+    "import sys; sys.path.append(sys.argv.pop(1)); "
+    "from gitbatch.sandbox.launcher.main import main; main(sys.argv[1:])"
+)
+_LAUNCHER = (sys.executable, "-I", "-S", "-c", _START, str(Path(__file__).parents[2]))
+"""Isolated, and without site: nothing of the user's environment runs in the launcher, and it starts fast."""
+
+
+def launch(argv: list[str], confinement: Confinement, mode: str, *options: str) -> list[str]:
+    """The command that starts the launcher, which starts `argv`.
+
+    Args:
+        argv: the program, or the sandbox that starts it.
+        confinement: its limits and folders.
+        mode: one of those in `launcher.main`.
+        options: more of them, for that mode.
+    """
+    return [*_LAUNCHER, "--mode", mode, *options, *_options(confinement), "--", *argv]
+
+
+def probe() -> list[str]:
+    """The command that says which ABI of Landlock works here, or on standard error why none does."""
+    return [*_LAUNCHER, "--mode", "probe", "--"]
+
+
+def _options(confinement: Confinement) -> Iterator[str]:
+    limits = confinement.limits
+    yield from ("--worktree", str(confinement.worktree))
+    yield from ("--scratch", str(confinement.scratch))
+    yield from ("--network", "yes" if confinement.network else "no")
+    yield from ("--file-bytes", str(limits.file_bytes))
+    yield from ("--scratch-bytes", str(limits.scratch_bytes))
+    if limits.processes is not None:
+        yield from ("--processes", str(limits.processes))
+    if limits.cpu_seconds is not None:
+        yield from ("--cpu-seconds", str(limits.cpu_seconds))
+    output = strict_output(confinement)
+    if output:
+        yield from ("--output", str(output))

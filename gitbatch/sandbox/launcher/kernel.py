@@ -1,0 +1,66 @@
+"""The system calls that Python has no name for, by ctypes. Numbers from Linux's headers; libc may lack them too."""
+
+# ruff: noqa: PTH123 - pathlib takes longer to import than the launcher to do its work
+
+import ctypes
+import os
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+PR_SET_PDEATHSIG = 1
+PR_SET_SECCOMP = 22
+PR_CAPBSET_DROP = 24
+PR_SET_CHILD_SUBREAPER = 36
+PR_SET_NO_NEW_PRIVS = 38
+PR_CAP_AMBIENT = 47
+PR_CAP_AMBIENT_CLEAR_ALL = 4
+
+_CAPABILITY_VERSION_3 = 0x20080522
+
+
+def prctl(option: int, first: int = 0, second: int = 0) -> None:
+    """Change a property of this process, one of `PR_SET_…`.
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    arguments = (ctypes.c_ulong(number) for number in (first, second, 0, 0))
+    _check(_LIBC.prctl(option, *arguments))
+
+
+def syscall(number: int, *arguments: object) -> int:
+    """Make a system call by its number.
+
+    Raises:
+        OSError: it fails.
+    """
+    return _check(_LIBC.syscall(ctypes.c_long(number), *arguments))
+
+
+def drop_capabilities() -> None:
+    """Give up every capability for good, also what a later exec would give back to root."""
+    if os.geteuid() == 0:
+        _drop_bounding_set()
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    none = (ctypes.c_uint32 * 6)()
+    _check(_LIBC.capset(header, none))
+
+
+def _drop_bounding_set() -> None:
+    with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
+        last = int(file.read())
+    for capability in range(last + 1):
+        try:
+            prctl(PR_CAPBSET_DROP, capability)
+        except (
+            PermissionError
+        ):  # a root that never had CAP_SETPCAP: `no_new_privs` keeps exec from giving any
+            return
+
+
+def _check(result: int) -> int:
+    if result == -1:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result

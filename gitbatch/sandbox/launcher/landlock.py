@@ -1,0 +1,92 @@
+"""Landlock: a process gives up, for itself and all its children, what the file system and TCP would let it do.
+
+See landlock(7). Rules only ever allow, and hold for everything below a folder. What is not named here does not
+need a right: looking up a path, stat, chmod, chown, utime, flock.
+"""
+
+import ctypes
+import os
+import stat
+import struct
+from collections.abc import Mapping
+
+from gitbatch.sandbox.launcher.kernel import PR_SET_NO_NEW_PRIVS, prctl, syscall
+
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+_VERSION, _PATH_BENEATH = 1, 1
+
+_EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _TRUNCATE, _IOCTL = (
+    1 << 0,
+    1 << 1,
+    1 << 2,
+    1 << 3,
+    1 << 14,
+    1 << 15,
+)
+_MAKE_CHAR, _MAKE_BLOCK = 1 << 6, 1 << 11
+_OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL
+_TCP = 0b11
+_SCOPE_ABSTRACT, _SCOPE_SIGNAL = 0b01, 0b10
+
+READ = _EXECUTE | _READ_FILE | _READ_DIR
+WRITE = (1 << 15) - 1 & ~(_MAKE_CHAR | _MAKE_BLOCK)
+"""Everything up to ABI 3 but making devices."""
+DEVICE = _READ_FILE | _WRITE_FILE | _IOCTL
+
+LEAST = 4
+"""The ABI that we need: the first that knows TCP."""
+
+
+def abi() -> int:
+    """The version of Landlock that the kernel has.
+
+    Raises:
+        OSError: it has none, or it is switched off.
+    """
+    return syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION))
+
+
+def restrict(rules: Mapping[str, int], *, network: bool) -> None:
+    """Give up all access to files but what the rules (path → rights) allow, and signals to others; for good.
+
+    Raises:
+        OSError: the kernel refuses, or a path is not there.
+    """
+    version = abi()
+    handled = (1 << (16 if version >= 5 else 15)) - 1
+    scoped = _SCOPE_ABSTRACT | _SCOPE_SIGNAL if version >= 6 else 0
+    ruleset = _make(handled, 0 if network else _TCP, scoped)
+    for path, rights in rules.items():
+        _allow(ruleset, path, rights & handled)
+    _enforce(ruleset)
+
+
+def leave_abstract_sockets() -> None:
+    """Give up abstract Unix sockets of others, where the kernel can (ABI 6); nothing else."""
+    try:
+        if abi() >= 6:
+            _enforce(_make(0, 0, _SCOPE_ABSTRACT))
+    except OSError:  # no Landlock here: the module docstring of bubblewrap says what that means
+        return
+
+
+def _make(files: int, tcp: int, scoped: int) -> int:
+    attributes = struct.pack("=QQQ" if scoped else "=QQ", files, tcp, *((scoped,) if scoped else ()))
+    return syscall(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint32(0))
+
+
+def _allow(ruleset: int, path: str, rights: int) -> None:
+    descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            rights &= _OF_FILES
+        rule = struct.pack("=Qi", rights, descriptor)
+        syscall(_ADD_RULE, ctypes.c_int(ruleset), ctypes.c_int(_PATH_BENEATH), rule, ctypes.c_uint32(0))
+    finally:
+        os.close(descriptor)
+
+
+def _enforce(ruleset: int) -> None:
+    prctl(PR_SET_NO_NEW_PRIVS, 1)
+    syscall(_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0))
+    os.close(ruleset)

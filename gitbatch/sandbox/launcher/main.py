@@ -1,0 +1,126 @@
+"""The launcher: limits, then one of the modes. Its command line is made by `sandbox/launch.py`, and by nothing else."""
+
+# ruff: noqa: PTH103, PTH110, PTH111, PTH120, PTH123 - pathlib takes longer to import than the launcher to do its work
+
+import os
+import signal
+import sys
+from functools import partial
+
+from gitbatch.sandbox.launcher import process
+from gitbatch.sandbox.launcher.keeper import keep
+from gitbatch.sandbox.launcher.kernel import drop_capabilities
+from gitbatch.sandbox.launcher.landlock import DEVICE, READ, WRITE, leave_abstract_sockets, restrict
+from gitbatch.sandbox.launcher.limits import Written, set_limits
+from gitbatch.sandbox.launcher.probe import probe
+from gitbatch.sandbox.launcher.seccomp import filter_calls
+from gitbatch.sandbox.launcher.watch import watch
+
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+_KERNEL = tuple(
+    f"/proc/{name}"
+    for name in ("cpuinfo", "filesystems", "loadavg", "meminfo", "stat", "sys", "uptime", "version")
+)
+"""What /proc says of the machine; what it says of other processes is not among it."""
+
+
+class Options:
+    """The command line: `--name value …`, then `--` and the program."""
+
+    def __init__(self, arguments: list[str]) -> None:
+        end = arguments.index("--")
+        self.argv = arguments[end + 1 :]
+        self._pairs = list(zip(arguments[0:end:2], arguments[1:end:2], strict=True))
+
+    @property
+    def network(self) -> bool:
+        """Whether the program may use the network."""
+        return self.one("--network") == "yes"
+
+    def every(self, name: str) -> list[str]:
+        """The values of an option that may come often."""
+        return [value for key, value in self._pairs if key == name]
+
+    def one(self, name: str) -> str:
+        """The value of an option that is always there."""
+        return self.every(name)[0]
+
+    def number(self, name: str) -> int | None:
+        """The value of an option that is a number, if it is there."""
+        return next((int(value) for value in self.every(name)), None)
+
+
+def main(arguments: list[str]) -> None:
+    """Do what the command line says, and exit as the program does."""
+    options = Options(arguments)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # nothing that gitbatch has open is for the program
+    try:
+        if options.one("--mode") == "probe":
+            probe()
+        _prepare(options)
+        sys.exit(_run(options))
+    except OSError as error:
+        process.complain(f"{error.filename or 'the sandbox'}: {error.strerror}")
+        sys.exit(process.CANNOT_RUN)
+
+
+def _prepare(options: Options) -> None:
+    """Make the folders and the file that the program is to find, and set the limits."""
+    scratch = options.one("--scratch")
+    for name in ("tmp", "home"):
+        os.makedirs(f"{scratch}/{name}", exist_ok=True)
+    _undo_coercion()
+    os.environ["TMPDIR"] = f"{scratch}/tmp"  # noqa: S108 - its own
+    for output in options.every("--output"):
+        os.makedirs(os.path.dirname(output), exist_ok=True)
+        os.close(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644))
+    os.chdir(options.one("--worktree"))
+    set_limits(
+        file_bytes=int(options.one("--file-bytes")),
+        processes=options.number("--processes"),
+        cpu_seconds=options.number("--cpu-seconds"),
+    )
+
+
+def _undo_coercion() -> None:
+    """Take back the LC_CTYPE that Python sets for itself in the C locale (PEP 538), which `-I` does not prevent."""
+    with open("/proc/self/environ", "rb") as given:
+        if b"\0LC_CTYPE=" not in b"\0" + given.read():
+            os.environ.pop("LC_CTYPE", None)
+
+
+def _run(options: Options) -> int:
+    mode = options.one("--mode")
+    if mode == "none":
+        process.execute(options.argv)
+    folders = [options.one("--worktree"), options.one("--scratch")]
+    written = Written(folders, int(options.one("--scratch-bytes")))
+    if mode == "landlock":
+        program = partial(_confined, options)
+        return watch(lambda: os._exit(keep(program)), written, on_our_death=signal.SIGTERM)
+    if options.network:
+        leave_abstract_sockets()
+    return watch(lambda: process.execute(options.argv), written, on_our_death=signal.SIGKILL)
+
+
+def _confined(options: Options) -> None:
+    """Become the program, under Landlock."""
+    rules = dict.fromkeys((*options.every("--read"), *_KERNEL, f"/proc/{os.getpid()}"), READ)
+    rules |= dict.fromkeys(_DEVICES, DEVICE)
+    rules |= dict.fromkeys(options.every("--write"), WRITE)
+    there = {path: rights for path, rights in rules.items() if os.path.exists(path)}
+    restrict(there, network=options.network)
+    drop_capabilities()
+    _spare_git_its_warning()
+    filter_calls(network=options.network)
+    process.execute(options.argv)
+
+
+def _spare_git_its_warning() -> None:
+    """Say that there are no settings of the user's, where git would find that it may not read them."""
+    try:
+        open(os.path.expanduser("~/.gitconfig"), "rb").close()
+    except PermissionError:
+        os.environ.setdefault("GIT_CONFIG_GLOBAL", os.devnull)
+    except OSError:
+        pass

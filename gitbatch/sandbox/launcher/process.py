@@ -1,0 +1,92 @@
+"""Starting a process and hearing of its end, with signals as messages: they are blocked and waited for."""
+
+# ruff: noqa: PTH123 - pathlib takes longer to import than the launcher to do its work
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+
+from gitbatch.sandbox.launcher.kernel import PR_SET_PDEATHSIG, prctl
+
+CANNOT_RUN, NOT_FOUND = 126, 127
+"""The exit codes of a shell for a program that can't be started."""
+
+_AWAITED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
+
+
+def block_signals() -> None:
+    """From here on signals wait until they are asked for; `fork` keeps that, `execute` ends it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
+
+
+def next_signal(patience: float | None = None) -> int | None:
+    """The signal that comes next; None: none came in so many seconds."""
+    if patience is None:
+        return signal.sigwait(_AWAITED)
+    came = signal.sigtimedwait(_AWAITED, patience)
+    return came.si_signo if came else None
+
+
+def fork(run: Callable[[], None], *, on_our_death: signal.Signals) -> int:
+    """Start a process in a session of its own that does `run`, and nothing after that; returns its id.
+
+    What `run` raises goes up the stack of the new process, where `main` tells it as it would ours.
+    """
+    parent = os.getpid()
+    child = os.fork()
+    if child:
+        return child
+    os.setsid()
+    prctl(PR_SET_PDEATHSIG, on_our_death)
+    if os.getppid() == parent:  # else it died before we could ask for the signal
+        run()
+    os._exit(CANNOT_RUN)
+
+
+def execute(argv: list[str]) -> None:
+    """Become another program; it finds signals as they were before Python started."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
+    try:
+        os.execvp(argv[0], argv)  # noqa: S606 - no shell is meant
+    except OSError as error:
+        complain(f"{argv[0]}: {error.strerror}")
+        os._exit(NOT_FOUND if isinstance(error, FileNotFoundError) else CANNOT_RUN)
+
+
+def reap() -> dict[int, int]:
+    """The children that have ended, with their exit codes (128 + n: by signal n)."""
+    ended: dict[int, int] = {}
+    with suppress(ChildProcessError):
+        while True:
+            child, status = os.waitpid(-1, os.WNOHANG)
+            if not child:
+                break
+            code = os.waitstatus_to_exitcode(status)
+            ended[child] = code if code >= 0 else 128 - code
+    return ended
+
+
+def children(process: int) -> list[int]:
+    """The children of a process that has one thread."""
+    try:
+        with open(f"/proc/{process}/task/{process}/children", encoding="ascii") as file:
+            return [int(number) for number in file.read().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def let_go_of_pipes() -> None:
+    """Leave standard input and output to the program alone, so that whoever reads or writes sees when it closes them."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    os.close(nothing)
+
+
+def complain(message: str) -> None:
+    """Say on standard error why a program did not run, or runs no more."""
+    print(f"gitbatch: {message}", file=sys.stderr, flush=True)  # noqa: T201 - the launcher's only voice

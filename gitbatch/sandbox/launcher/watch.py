@@ -1,0 +1,60 @@
+"""The process that gitbatch started and whose exit code it sees. It hands on signals, and watches the disk.
+
+Its child, the wrapper (bubblewrap, or our keeper), is not in its process group: whoever kills that group ends the
+wrapper too, by the death signal, and the wrapper everything else. The wrapper's first child leads the program's.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+from gitbatch.sandbox.launcher import process
+from gitbatch.sandbox.launcher.kernel import PR_SET_PDEATHSIG, prctl
+from gitbatch.sandbox.launcher.limits import Written
+
+_PERIOD = 1.0
+_SHARE = 50
+"""Looking takes at most one part in so many of our time."""
+_TOO_MUCH = 128 + signal.SIGXFSZ
+
+
+def watch(wrapper: Callable[[], None], written: Written, on_our_death: signal.Signals) -> int:
+    """Run a wrapper to its end.
+
+    Args:
+        wrapper: ends with the exit code of its program; SIGTERM ends it and all that it started.
+        written: what the program has written.
+        on_our_death: the signal that the wrapper gets if we are killed.
+    """
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    process.block_signals()
+    child = process.fork(wrapper, on_our_death=on_our_death)
+    process.let_go_of_pipes()
+    pause, over = _PERIOD, False
+    while True:
+        came = process.next_signal(pause)
+        if came == signal.SIGCHLD:
+            ended = process.reap()
+            if child in ended:
+                return _TOO_MUCH if over else ended[child]
+        elif came:
+            _hand_on(came, child)
+        else:
+            began = time.monotonic()
+            if not over and written.too_much():
+                over = True
+                process.complain("the program has written more than it may; it is ended")
+                os.kill(child, signal.SIGTERM)
+            pause = max(_PERIOD, _SHARE * (time.monotonic() - began))
+
+
+def _hand_on(number: int, wrapper: int) -> None:
+    """Send a signal to the program, and to all that are in its process group."""
+    for leader in process.children(wrapper):
+        try:
+            os.killpg(leader, number)
+        except ProcessLookupError:
+            break  # it is about to become the leader: nothing of the program runs yet
+        return
+    os.kill(wrapper, signal.SIGTERM)

@@ -1,0 +1,123 @@
+"""Which files a program needs to run that are not the system's: its command line and its PATH, looked at closely.
+
+Interpreters and tools live below $HOME (pyenv, nvm, virtual environments, pipx), beside keys. So of a folder on
+PATH only these become readable: the folder itself; beside it, if it is called `bin` or so, the subfolders that
+hold code (`lib`, `versions`, …); and where its links lead, by the same rule. Never `share` or a whole prefix:
+~/.local/share has keyrings, ~/.cargo has a token. What a tool needs beyond that, the user lists.
+"""
+
+import errno
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+SYSTEM = tuple(
+    map(
+        Path,
+        (
+            "/usr",
+            "/bin",
+            "/sbin",
+            "/lib",
+            "/lib32",
+            "/lib64",
+            "/libx32",
+            "/etc",
+            "/opt",
+            "/nix",  # NixOS
+            "/gnu",  # Guix
+            "/snap",
+            "/sys/devices/system",  # how many processors there are
+            "/sys/fs/cgroup",  # how much memory there is
+        ),
+    )
+)
+"""What every program may read, as far as the user may."""
+
+_OTHERWISE = (Path("/proc"), Path("/dev"), Path("/sys"))
+"""What is no disk: every sandbox has its own of it."""
+_BIN = frozenset({"bin", "sbin", "shims", ".bin"})
+"""What a folder of programs is called; the folder above it is then a prefix."""
+_CODE = (
+    *("bin", "sbin", "include", "lib", "lib32", "lib64", "libexec"),
+    *("installs", "plugins", "tools", "version", "versions"),  # pyenv, rbenv, asdf, mise, volta
+    "pyvenv.cfg",
+)
+"""What of a prefix holds code, and no settings or keys."""
+_MOST_LINKS = 40
+"""As the kernel: more links in a row are a loop."""
+
+
+def tool_paths(argv: Sequence[str], path: str, home: Path, worktree: Path) -> frozenset[Path]:
+    """What a program that is started by `argv` with this PATH must be able to read; what is missing is left out.
+
+    A file that the command line names by an absolute path counts too: an agent is often a script.
+
+    Raises:
+        FileNotFoundError: there is no such program.
+    """
+    named = [Path(argument) for argument in argv[1:] if argument.startswith("/")]
+    files = [_program(argv[0], path, worktree), *(file for file in named if file.is_file())]
+    return _on_path(path, home) | _closure(map(_place, files), home)
+
+
+def _program(name: str, path: str, worktree: Path) -> Path:
+    """Where the program is; a relative path starts in the worktree, as the program will."""
+    for folder in [""] if "/" in name else path.split(":"):
+        file = worktree / folder / name
+        if file.is_file() and os.access(file, os.X_OK):
+            return file
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+
+
+@cache
+def _on_path(path: str, home: Path) -> frozenset[Path]:
+    """What the folders on PATH need. Remembered: a batch starts many programs with one PATH."""
+    return _closure((Path(folder) for folder in path.split(":") if folder.startswith("/")), home)
+
+
+def _closure(places: Iterable[Path], home: Path) -> frozenset[Path]:
+    """Folders and files, what belongs to them, and what their links lead to."""
+    found: set[Path] = set()
+    waiting = list(places)
+    while waiting:
+        place = waiting.pop()
+        if place in found or _is_system(place) or _holds(place, home) or not os.path.exists(place):  # noqa: PTH110 - a folder that is closed to us is no error
+            continue
+        found.add(place)
+        if place.name in _BIN and not _holds(place.parent, home):
+            found.update(place.parent / name for name in _CODE if os.path.exists(place.parent / name))
+        links = _links_in(place) if place.is_dir() else [place]
+        waiting += (_place(hop) for link in links for hop in _hops(link))
+    return frozenset(found)
+
+
+def _place(file: Path) -> Path:
+    """The folder of a program, if it is one of programs; else only the file."""
+    return file.parent if file.parent.name in _BIN else file
+
+
+def _is_system(place: Path) -> bool:
+    """Whether a place is seen anyway, or is no place on a disk."""
+    return any(place.resolve().is_relative_to(folder) for folder in (*SYSTEM, *_OTHERWISE))
+
+
+def _holds(place: Path, home: Path) -> bool:
+    """Whether to show a folder would show $HOME."""
+    return home.is_relative_to(place) or home.resolve().is_relative_to(place.resolve())
+
+
+def _links_in(folder: Path) -> list[Path]:
+    """The links to programs in a folder."""
+    with os.scandir(folder) as entries:
+        return [Path(entry.path) for entry in entries if entry.is_symlink() and entry.is_file()]
+
+
+def _hops(link: Path) -> Iterator[Path]:
+    """Where a link leads, and where that leads, to the end."""
+    for _ in range(_MOST_LINKS):
+        if not link.is_symlink():
+            return
+        link = Path(os.path.normpath(link.parent / link.readlink()))
+        yield link

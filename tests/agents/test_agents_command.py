@@ -1,0 +1,531 @@
+"""The agent that is a program: real processes, small shell scripts, from their start to the end of their last child."""
+
+import asyncio
+import errno
+import gc
+import json
+import os
+import signal
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from gitbatch.agents import command
+from gitbatch.agents.command import CommandRunner
+from gitbatch.agents.protocol import Assignment, Contribution, Failure, Reply, ReplyFlag, Stream
+from gitbatch.project.config import CommandAgent
+from gitbatch.project.context import ContextFile, Reason
+
+OUTPUT, ERROR, PROGRESS = Stream.OUTPUT, Stream.ERROR, Stream.PROGRESS
+SAID_NOTHING = Reply("", flags=(ReplyFlag.SUMMARY_MISSING,))
+REPLY_BYTES = 1_048_576
+NEVER = 60.0
+"""Seconds that no test takes."""
+
+
+@dataclass
+class Bench:
+    """A worktree and a scratch folder, and what the program that ran there showed."""
+
+    root: Path
+    shown: list[tuple[Stream, str]] = field(default_factory=list)
+    environment: dict[str, str] = field(default_factory=lambda: {"PATH": os.environ["PATH"]})
+    pass_env: tuple[str, ...] = ()
+    output: str = "out/a.md"
+    prompt: str = "Write a.\n"
+    context: tuple[ContextFile, ...] = ()
+    timeout: float = NEVER
+    listen: Callable[[str], None] = lambda _: None
+
+    @property
+    def worktree(self) -> Path:
+        return self.root / "work tree"
+
+    @property
+    def scratch(self) -> Path:
+        return self.root / "batch" / "a.io"
+
+    def lines(self, stream: Stream) -> list[str]:
+        return [line for source, line in self.shown if source is stream]
+
+    def start(self, *argv: str) -> asyncio.Task[Reply | Failure]:
+        """Start a program in the running loop."""
+        table = CommandAgent(command=argv, pass_env=self.pass_env)
+        assignment = Assignment(
+            item=self.output,
+            output=self.output,
+            worktree=self.worktree,
+            scratch=self.scratch,
+            prompt=self.prompt,
+            context=self.context,
+            timeout=self.timeout,
+            attempt=2,
+        )
+        runner = CommandRunner("tester", table, self.environment)
+        return asyncio.ensure_future(runner.run(assignment, self._show))
+
+    def _show(self, stream: Stream, line: str) -> None:
+        self.shown.append((stream, line))
+        self.listen(line)
+
+    def run(self, *argv: str) -> Reply | Failure:
+        """Run a program to its end, and see that nothing of it is left in the loop."""
+
+        async def whole() -> Reply | Failure:
+            async with asyncio.timeout(NEVER / 2):
+                answer = await self.start(*argv)
+            await asyncio.sleep(0)
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            return answer
+
+        answer = asyncio.run(whole())
+        gc.collect()  # what was not closed says so here, not in another test
+        return answer
+
+    def sh(self, script: str) -> Reply | Failure:
+        return self.run("sh", "-c", script)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    made = Bench(tmp_path)
+    made.worktree.mkdir()
+    return made
+
+
+class Tether:
+    """A FIFO that a program and its children hold open: at its end, the last of them is gone."""
+
+    def __init__(self, path: Path) -> None:
+        os.mkfifo(path)
+        self._reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        self.hold = f"exec 9>'{path}'; echo held >&9"
+
+    def is_loose(self, patience: float = 5) -> bool:
+        """Whether it was held and nobody holds it any more; who was just killed needs a moment to be gone."""
+        until = time.monotonic() + patience
+        said = b""
+        while time.monotonic() < until:
+            try:
+                piece = os.read(self._reader, 100)
+            except BlockingIOError:
+                time.sleep(0.01)
+                continue
+            if not piece:
+                return said == b"held\n"
+            said += piece
+        return False
+
+    def close(self) -> None:
+        os.close(self._reader)
+
+
+@pytest.fixture
+def tether(tmp_path: Path) -> Iterator[Tether]:
+    made = Tether(tmp_path / "tether")
+    yield made
+    made.close()
+
+
+# what a program is given
+
+
+def test_it_runs_in_the_worktree_with_the_prompt_on_standard_input(bench: Bench) -> None:
+    bench.prompt = "Schreibe „a“.\n\n> # zitiert\n" * 10_000
+    assert bench.sh("pwd -P >where; cat >said; echo Done.") == Reply("Done.")
+    assert (bench.worktree / "where").read_text().rstrip("\n") == str(bench.worktree.resolve())
+    assert (bench.worktree / "said").read_text(encoding="utf-8") == bench.prompt
+
+
+@pytest.mark.parametrize(
+    "script", ["echo Done.", "exec <&-; sleep 0.1; echo Done.", "head -c 10; echo; echo; echo Done."]
+)
+def test_it_need_not_read_its_prompt(bench: Bench, script: str) -> None:
+    bench.prompt = "x" * 5_000_000
+    assert bench.sh(script) == Reply("Done.")
+
+
+def test_it_finds_its_assignment_in_files(bench: Bench) -> None:
+    bench.prompt = "Wärme\n"
+    bench.context = (
+        ContextFile("rules.md", "1" * 40, Reason.RULES),
+        ContextFile("docs/ü b.md", "2" * 40, Reason.DECLARED),
+    )
+    bench.sh(
+        'cat "$GITBATCH_PROMPT_FILE" >prompt; cat "$GITBATCH_CONTEXT" >context; cp "$GITBATCH_PROGRESS" progress'
+    )
+    assert (bench.worktree / "prompt").read_text(encoding="utf-8") == "Wärme\n"
+    assert (bench.worktree / "context").read_text(encoding="utf-8") == "rules.md\ndocs/ü b.md\n"
+    assert (bench.worktree / "progress").read_text() == ""
+
+
+USUAL = "PATH HOME USER LOGNAME SHELL LANG LANGUAGE TERM TMPDIR TZ VIRTUAL_ENV"
+
+
+def test_of_the_users_environment_it_gets_an_allow_list(bench: Bench) -> None:
+    usual = {name: f"the {name}" for name in USUAL.split()} | {
+        "PATH": os.environ["PATH"],
+        "LC_ALL": "C.UTF-8",
+    }
+    secret = {
+        "ANTHROPIC_API_KEY": "secret",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "GIT_DIR": "/elsewhere",
+        "LD_PRELOAD": "/evil.so",
+        "PYTHONPATH": "/evil",
+        "SSH_AUTH_SOCK": "/run/agent",
+        "GITBATCH_OUTPUT": "CLAUDE.md",
+        "GITBATCH_SECRET": "secret",
+    }
+    bench.environment = usual | secret | {"API_KEY": "wanted"}
+    bench.pass_env = ("API_KEY", "NOT_SET")
+    bench.sh("env -0 >environment")
+    found = dict(
+        entry.split("=", 1) for entry in (bench.worktree / "environment").read_text().split("\0") if entry
+    )
+    assert {name: value for name, value in found.items() if name not in {"PWD", "OLDPWD", "SHLVL", "_"}} == {
+        **usual,
+        "API_KEY": "wanted",
+        "GITBATCH_ATTEMPT": "2",
+        "GITBATCH_CONTEXT": str(bench.scratch / "context"),
+        "GITBATCH_ITEM": "out/a.md",
+        "GITBATCH_OUTPUT": "out/a.md",
+        "GITBATCH_PROGRESS": str(bench.scratch / "progress"),
+        "GITBATCH_PROMPT_FILE": str(bench.scratch / "prompt.md"),
+        "GITBATCH_REPLY": str(bench.scratch / "reply.json"),
+    }
+
+
+def test_placeholders_are_filled_once_and_anywhere_in_an_argument(bench: Bench) -> None:
+    bench.output = "out/{item} $HOME;x.md"
+    arguments = ("--out={output}", "{item}{item}", "{prompt_file}", "{context} {}", "{outputs}", "")
+    bench.run("sh", "-c", r'printf "%s\n" "$@" >arguments', "name", *arguments)
+    assert (bench.worktree / "arguments").read_text().split("\n") == [
+        f"--out={bench.output}",
+        bench.output * 2,
+        str(bench.scratch / "prompt.md"),
+        "{context} {}",
+        "{outputs}",
+        "",
+        "",
+    ]
+
+
+def test_what_an_earlier_attempt_left_is_neither_followed_nor_taken(bench: Bench, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("of the user")
+    bench.scratch.mkdir(parents=True)
+    (bench.scratch / "reply.json").write_text('{"summary": "Forged."}')
+    for name in ("prompt.md", "context", "progress"):
+        (bench.scratch / name).symlink_to(precious)
+    assert bench.sh("echo Done.") == Reply("Done.")
+    assert precious.read_text() == "of the user"
+
+
+# what it says
+
+
+@pytest.mark.rule("F1")
+@pytest.mark.parametrize(
+    ("where", "stream"), [("", OUTPUT), (">&2", ERROR), ('>>"$GITBATCH_PROGRESS"', PROGRESS)]
+)
+def test_a_line_is_shown_while_the_program_runs(bench: Bench, where: str, stream: Stream) -> None:
+    heard = bench.worktree / "heard"
+    bench.listen = lambda _: heard.touch()
+    answer = bench.sh(f"echo working {where}; until [ -e heard ]; do sleep 0.01; done; echo; echo Done.")
+    assert bench.shown == [(stream, "working"), (OUTPUT, "Done.")]
+    assert answer == Reply("Done.")
+
+
+def test_lines_are_harmless_whole_and_not_empty(bench: Bench) -> None:
+    bench.sh(
+        r"printf '\033[31mred\033[0m\r\n\n \t\n\033[2J\n'; printf 'a \342\200\256 b\n'; printf 'caf\351\n';"
+        r"printf 'ha'; sleep 0.05; printf 'lf\nno end'"
+    )
+    assert bench.shown == [(OUTPUT, line) for line in ("red", "a b", "caf\ufffd", "half", "no end")]
+
+
+@pytest.mark.rule("F1")
+def test_the_progress_file_is_shown_to_its_end(bench: Bench) -> None:
+    bench.sh(
+        'seq 1 3000 | sed "s/$/ ................................../" >>"$GITBATCH_PROGRESS"; printf last >>"$GITBATCH_PROGRESS"'
+    )
+    assert bench.lines(PROGRESS) == [*(f"{n} {'.' * 34}" for n in range(1, 3001)), "last"]
+
+
+@pytest.mark.rule("F1")
+@pytest.mark.parametrize(
+    "make",
+    [
+        'ln -s "$SECRET" "$GITBATCH_PROGRESS"',
+        'ln "$SECRET" "$GITBATCH_PROGRESS"',
+        'mkfifo "$GITBATCH_PROGRESS"',
+        'mkdir "$GITBATCH_PROGRESS"',
+        "true",
+        'd=$(dirname "$GITBATCH_PROGRESS"); mv "$d" moved; ln -s "$(dirname "$SECRET")" "$d"',
+    ],
+    ids=["symlink", "hard link", "FIFO", "folder", "nothing", "folder is a symlink"],
+)
+def test_a_progress_file_that_is_no_file_is_not_followed(
+    bench: Bench, make: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_POLL", 0.01)
+    (tmp_path / "secrets").mkdir()
+    secret = tmp_path / "secrets" / "progress"
+    secret.write_text("secret\n")
+    bench.environment["SECRET"], bench.pass_env = str(secret), ("SECRET",)
+    bench.listen = lambda _: (bench.worktree / "heard").touch()
+    wait = "until [ -e heard ]; do sleep 0.01; done"
+    bench.sh(
+        f'echo before >>"$GITBATCH_PROGRESS"; {wait}; rm "$GITBATCH_PROGRESS"; {make}; sleep 0.1; echo Done.'
+    )
+    assert bench.shown == [(PROGRESS, "before"), (OUTPUT, "Done.")]
+
+
+def test_a_flood_of_lines_is_cut_and_its_end_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "_SHOWN_LINES", 50)
+    answer = bench.sh("seq 1 200000; seq 1 200000 >&2; exit 3")
+    assert answer == Failure("exit code 3", tuple(str(n) for n in range(199_981, 200_001)))
+    assert len(bench.shown) == 51
+    assert bench.shown[-1][1] == "… more than 50 lines: the rest is not shown"
+
+
+@pytest.mark.parametrize("where", ["", ">&2", '>"$GITBATCH_PROGRESS"'], ids=["output", "error", "progress"])
+def test_output_without_a_line_break_takes_no_memory(bench: Bench, where: str) -> None:
+    tracemalloc.start()
+    bench.sh(f"head -c 30000000 /dev/zero | tr '\\0' x {where}")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert [line for _, line in bench.shown] == ["x" * 599 + "…"]
+    assert peak < 4_000_000
+
+
+# what it replies
+
+
+def test_a_reply_is_read_from_its_file(bench: Bench) -> None:
+    reply = {
+        "summary": "Wrote a. It is short.",
+        "decisions": ["Kept it short."],
+        "contributions": [{"artifact": "inventory.md", "text": "a exists"}],
+    }
+    bench.prompt = json.dumps(reply)
+    assert bench.sh('cat >"$GITBATCH_REPLY"; echo "Not this."') == Reply(
+        "Wrote a. It is short.", ("Kept it short.",), (Contribution("inventory.md", "a exists"),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("true", SAID_NOTHING),
+        ("echo One. >&2", SAID_NOTHING),
+        ("printf 'First.\\n\\nOne.\\nTwo.\\n\\n'", Reply("One. Two.")),
+        ("printf 'One.\\n\\n\\033[0m\\n'", Reply("One.")),
+        ("echo One. Two. Three. Four.", Reply("One. Two. Three.", flags=(ReplyFlag.SUMMARY_CUT,))),
+        ("seq 1 100000; echo; echo Done.", Reply("Done.")),
+        ('echo One.; rm -r "$(dirname $GITBATCH_REPLY)"', Reply("One.")),
+    ],
+)
+def test_without_a_reply_the_last_paragraph_is_the_summary(
+    bench: Bench, script: str, expected: Reply
+) -> None:
+    assert bench.sh(script) == expected
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ('echo "{" >"$GITBATCH_REPLY"', "the reply is not as it should be: "),
+        (': >"$GITBATCH_REPLY"', "the reply is not as it should be: "),
+        ('echo "[[[" >"$GITBATCH_REPLY"', "the reply is not as it should be: "),
+        (
+            f'head -c {REPLY_BYTES + 1} /dev/zero >"$GITBATCH_REPLY"',
+            f"the reply is larger than {REPLY_BYTES} bytes",
+        ),
+        ('echo "{}" >r; ln -s "$PWD/r" "$GITBATCH_REPLY"', "the reply can't be read: "),
+        ('echo "{}" >r; ln r "$GITBATCH_REPLY"', "the reply can't be read: reply.json has 2 names"),
+        ('mkfifo "$GITBATCH_REPLY"', "the reply can't be read: reply.json is not a regular file"),
+        ('mkdir "$GITBATCH_REPLY"', "the reply can't be read: reply.json is not a regular file"),
+    ],
+)
+def test_a_reply_that_is_none_is_a_failure(bench: Bench, script: str, reason: str) -> None:
+    answer = bench.sh(script)
+    assert isinstance(answer, Failure)
+    assert answer.reason.startswith(reason)
+
+
+def test_the_largest_reply(bench: Bench) -> None:
+    bench.prompt = '{"summary": "One."}'.ljust(REPLY_BYTES)
+    assert bench.sh('cat >"$GITBATCH_REPLY"') == Reply("One.")
+
+
+# how it ends
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("exit 1", "exit code 1"),
+        ("exit 255", "exit code 255"),
+        ("kill -9 $$", "ended by signal 9"),
+        ("kill -TERM $$", "ended by signal 15"),
+        ("kill -SEGV $$", "ended by signal 11"),
+    ],
+)
+def test_any_other_end_is_a_failure_with_its_last_words(bench: Bench, script: str, reason: str) -> None:
+    answer = bench.sh(
+        f"echo '{{}}' >\"$GITBATCH_REPLY\"; echo out; seq 1 30 >&2; printf 'last words' >&2; {script}"
+    )
+    assert answer == Failure(reason, (*(str(n) for n in range(12, 31)), "last words"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "reason"),
+    [
+        (("no-such-program",), "no-such-program: No such file or directory"),
+        (("./no-such-program", "{output}"), "./no-such-program: No such file or directory"),
+        (("./plain-file",), "./plain-file: Permission denied"),
+        (("/",), "/: Permission denied"),
+        (("sh", "x" * 3_000_000), "sh: Argument list too long"),
+    ],
+    ids=["name", "path", "not executable", "folder", "too long"],
+)
+def test_a_program_that_cannot_be_started(bench: Bench, argv: tuple[str, ...], reason: str) -> None:
+    (bench.worktree / "plain-file").write_text("")
+    assert bench.run(*argv) == Failure(f"the agent can't be started: {reason}")
+
+
+def test_a_place_where_nothing_can_be_started(bench: Bench) -> None:
+    bench.worktree.rmdir()
+    assert bench.sh("true") == Failure(
+        f"the agent can't be started: {bench.worktree}: {os.strerror(errno.ENOENT)}"
+    )
+
+
+def test_a_scratch_folder_that_is_a_link_is_not_used(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    bench.scratch.parent.mkdir()
+    bench.scratch.symlink_to(tmp_path / "elsewhere")
+    assert bench.sh("true") == Failure(f"the agent can't be started: {bench.scratch}: File exists")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_a_time_out_lets_the_program_clean_up(bench: Bench, tether: Tether) -> None:
+    bench.timeout = 1
+    answer = bench.sh(f"{tether.hold}; trap 'echo cleaned up >&2; exit 0' TERM; echo ready; sleep 60 & wait")
+    assert answer == Failure("it took longer than 1 seconds", ("cleaned up",))
+    assert bench.lines(OUTPUT) == ["ready"]
+    assert tether.is_loose()
+
+
+def test_a_time_out_ends_grandchildren_and_who_ignores_it(
+    bench: Bench, tether: Tether, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_GRACE", 0.2)
+    bench.timeout = 1
+    began = time.monotonic()
+    answer = bench.sh(
+        f"{tether.hold}; trap '' TERM; (sleep 60 & sleep 60) & echo ready; while :; do sleep 60; done"
+    )
+    assert answer == Failure("it took longer than 1 seconds")
+    assert 1.2 <= time.monotonic() - began < 10
+    assert bench.lines(OUTPUT) == ["ready"]
+    assert tether.is_loose()
+
+
+def test_what_a_program_leaves_running_ends_with_it(bench: Bench, tether: Tether) -> None:
+    began = time.monotonic()
+    assert bench.sh(f"{tether.hold}; trap '' TERM HUP; sleep 60 & echo Done.") == Reply("Done.")
+    assert time.monotonic() - began < 10
+    assert tether.is_loose()
+
+
+DAEMON = """\
+import os, sys
+ready, left = os.pipe()
+if os.fork():
+    os.read(ready, 1)
+    print("Done.", flush=True)
+    os._exit(int(sys.argv[1]))
+os.setsid()
+sys.stderr.write(f"{os.getpid()}\\nunfinished")
+sys.stderr.flush()
+os.write(left, b".")
+os.execvp("sleep", ["sleep", "60"])
+"""
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_child_that_has_left_the_group_and_holds_the_pipes_holds_nobody_up(
+    bench: Bench, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "_PIPE_PATIENCE", 0.5)
+    bench.prompt = "x" * 1_000_000
+    began = time.monotonic()
+    answer = bench.run(sys.executable, "-c", DAEMON, str(code))
+    assert time.monotonic() - began < 10
+    pid, unfinished = bench.lines(ERROR)
+    os.kill(int(pid), signal.SIGKILL)
+    assert unfinished == "unfinished"
+    assert answer == (Failure("exit code 3", (pid, unfinished)) if code else Reply("Done."))
+
+
+def cancelled(bench: Bench, script: str, *, again_after: float | None = None) -> float:
+    """Cancel a program when it shows its first line, and once more some seconds later; returns how long that took."""
+
+    async def whole() -> float:
+        task = bench.start("sh", "-c", script)
+        ready = asyncio.Event()
+        bench.listen = lambda _: ready.set()
+        async with asyncio.timeout(NEVER / 2):
+            await ready.wait()
+            began = time.monotonic()
+            task.cancel()
+            if again_after is not None:
+                await asyncio.sleep(again_after)
+                task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        return time.monotonic() - began
+
+    took = asyncio.run(whole())
+    gc.collect()
+    return took
+
+
+def test_cancelling_ends_the_whole_group(bench: Bench, tether: Tether) -> None:
+    assert cancelled(bench, f"{tether.hold}; (sleep 60 & sleep 60) & echo ready; sleep 60") < 4
+    assert tether.is_loose()
+
+
+def test_cancelling_gives_the_program_its_time(bench: Bench, tether: Tether) -> None:
+    script = f"{tether.hold}; trap 'sleep 0.3; echo cleaned up; exit' TERM; echo ready; sleep 60 & wait"
+    assert cancelled(bench, script) >= 0.3
+    assert bench.lines(OUTPUT) == ["ready", "cleaned up"]
+    assert tether.is_loose()
+
+
+def test_cancelling_twice_ends_a_program_that_ignores_it(bench: Bench, tether: Tether) -> None:
+    script = f"{tether.hold}; trap '' TERM; echo ready; while :; do sleep 60; done"
+    assert cancelled(bench, script, again_after=0.1) < 3
+    assert tether.is_loose()
+
+
+def test_many_at_once(tmp_path: Path) -> None:
+    benches = [Bench(tmp_path / str(number)) for number in range(20)]
+    for bench in benches:
+        bench.worktree.mkdir(parents=True)
+        bench.prompt = f"{bench.root.name}. " * 20_000
+
+    async def whole() -> list[Reply | Failure]:
+        return await asyncio.gather(*(bench.start("sh", "-c", "tail -c 4; sleep 0.5") for bench in benches))
+
+    began = time.monotonic()
+    assert asyncio.run(whole()) == [Reply(f"{bench.prompt[-4:].strip()}") for bench in benches]
+    assert time.monotonic() - began < 8

@@ -1,0 +1,20 @@
+"""From a name in the configuration to an agent."""
+
+import pytest
+
+from gitbatch.agents.command import CommandRunner
+from gitbatch.agents.registry import make_agent
+from gitbatch.errors import PlanError
+from gitbatch.project.config import CommandAgent, Config
+
+CONFIG = Config(agents={"a": CommandAgent(command=("x",)), "b": CommandAgent(command=("y",), timeout="1m")})
+
+
+def test_an_agent_has_its_name_its_table_and_the_environment() -> None:
+    environment = {"PATH": "/bin"}
+    assert make_agent("b", CONFIG, environment) == CommandRunner("b", CONFIG.agents["b"], environment)
+
+
+def test_an_unknown_name() -> None:
+    with pytest.raises(PlanError, match=r"^there is no agent 'c'$"):
+        make_agent("c", CONFIG, {})

@@ -1,0 +1,239 @@
+"""From what an agent wrote to a reply: its shape, its size, its sentences."""
+
+import json
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gitbatch.agents.protocol import Contribution, Failure, Reply, ReplyFlag, Usage
+from gitbatch.agents.reply import first_sentences, last_paragraph, make_reply, parse_reply
+from gitbatch.text import LIMIT, plain
+
+MISSING, CUT = ReplyFlag.SUMMARY_MISSING, ReplyFlag.SUMMARY_CUT
+HOSTILE = "\x1b[2J# Done\n\n- [x] \u202eall\u2028Gitbatch-Batch: 1\0"
+HARMLESS = "# Done - [x] all Gitbatch-Batch: 1"
+
+
+def written(**reply: object) -> bytes:
+    return json.dumps(reply).encode()
+
+
+def test_everything_that_an_agent_may_say() -> None:
+    source = written(
+        summary="Wrote a. Checked b.",
+        decisions=["Use X.", "Not Y."],
+        contributions=[{"artifact": "inventory.md", "text": "a exists"}],
+    )
+    assert parse_reply(source, Usage("model", 10, 0.5)) == Reply(
+        summary="Wrote a. Checked b.",
+        decisions=("Use X.", "Not Y."),
+        contributions=(Contribution("inventory.md", "a exists"),),
+        usage=Usage("model", 10, 0.5),
+        flags=(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (b"{}", Reply("", flags=(MISSING,))),
+        (b'{"summary": " \\n "}', Reply("", flags=(MISSING,))),
+        (b'{"summary": "One."}', Reply("One.")),
+        (b'\n {"summary": "One."} \n', Reply("One.")),
+        (b'{"summary": "One.", "mood": [1, {"a": null}], "usage": 3}', Reply("One.")),
+        (b'{"summary": "One.", "summary": "Two."}', Reply("Two.")),
+        (b'{"summary": "\\u00dcber\\ud83d\\ude00"}', Reply("Über😀")),
+        (b'{"summary": "One.", "decisions": ["", " ", "\\u200b", "a"]}', Reply("One.", ("a",))),
+        (
+            b'{"summary": "One.", "contributions": [{"artifact": "", "text": "a"}, {"artifact": "a", "text": ""}]}',
+            Reply("One."),
+        ),
+        (
+            b'{"summary": "One.", "contributions": [{"artifact": "a.md", "text": "b", "line": 7}]}',
+            Reply("One.", contributions=(Contribution("a.md", "b"),)),
+        ),
+    ],
+)
+def test_shapes_that_are_taken(source: bytes, expected: Reply) -> None:
+    assert parse_reply(source) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (b"", "Input data was truncated"),
+        (b"{", "Input data was truncated"),
+        (b"done", "JSON is malformed"),
+        (b"{} {}", "JSON is malformed"),
+        (b"\xef\xbb\xbf{}", "JSON is malformed"),
+        (b"[]", "Expected `object`, got `array`"),
+        (b"null", "Expected `object`, got `null`"),
+        (b'"Done."', "Expected `object`, got `str`"),
+        (b'{"summary": null}', "Expected `str`, got `null` - at `$.summary`"),
+        (b'{"summary": ["One."]}', "Expected `str`, got `array` - at `$.summary`"),
+        (b'{"decisions": "a"}', "Expected `array`, got `str` - at `$.decisions`"),
+        (b'{"decisions": [1]}', "Expected `str`, got `int` - at `$.decisions[0]`"),
+        (
+            b'{"contributions": [{"artifact": "a"}]}',
+            "missing required field `text` - at `$.contributions[0]`",
+        ),
+        (b'{"contributions": {"a.md": "b"}}', "Expected `array`, got `object` - at `$.contributions`"),
+        (b'{"summary": "\xff"}', "can't decode byte 0xff"),
+        (b'{"summary": "\\ud800"}', "truncated"),
+        (b'{"summary": "\\x1b"}', "invalid escape"),
+        (b'{"x": ' + b"[" * 100_000, "recursion"),
+    ],
+    ids=lambda value: ascii(value[:40]),
+)
+def test_shapes_that_are_a_failure(source: bytes, reason: str) -> None:
+    failure = parse_reply(source)
+    assert isinstance(failure, Failure)
+    assert failure.reason.startswith("the reply is not as it should be: ")
+    assert reason.casefold() in failure.reason.casefold()
+
+
+@settings(max_examples=300, deadline=None, database=None)
+@given(
+    st.binary(max_size=60)
+    | st.recursive(st.none() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)).map(
+        lambda x: json.dumps(x).encode()
+    )
+)
+def test_whatever_was_written_there_is_an_answer(source: bytes) -> None:
+    assert isinstance(parse_reply(source), Reply | Failure)
+
+
+def test_every_text_is_made_harmless() -> None:
+    source = written(
+        summary=HOSTILE,
+        decisions=[HOSTILE],
+        contributions=[{"artifact": HOSTILE, "text": HOSTILE}],
+    )
+    said = parse_reply(source, Usage(HOSTILE))
+    assert said == Reply(HARMLESS, (HARMLESS,), (Contribution(HARMLESS, HARMLESS),), Usage(HARMLESS))
+
+
+def test_a_reply_has_at_most_a_hundred_of_each() -> None:
+    reply = make_reply("One.", ("a",) * 101, (Contribution("a.md", "b"),) * 101)
+    assert (len(reply.decisions), len(reply.contributions)) == (100, 100)
+
+
+THREE = "One is done. Two is too! Is three?"
+
+
+@pytest.mark.rule("S3")
+@pytest.mark.parametrize(
+    ("summary", "expected", "flags"),
+    [
+        ("One.", "One.", ()),
+        ("One. Two.", "One. Two.", ()),
+        (THREE, THREE, ()),
+        (f"{THREE} ", THREE, ()),
+        (f"{THREE} Four.", THREE, (CUT,)),
+        (f"{THREE}\n\nFour. Five. Six.", THREE, (CUT,)),
+        ("", "", (MISSING,)),
+        ("\x1b[0m\u200b\n", "", (MISSING,)),
+        (f"{'a' * 250}. {'b' * 250}. {'c' * 250}.", f"{'a' * 250}. {'b' * 250}. {'c' * 95}…", ()),
+        (f"{'a' * 250}. {'b' * 250}. {'c' * 250}. Four.", f"{'a' * 250}. {'b' * 250}. {'c' * 95}…", (CUT,)),
+        ("a" * 5000, "a" * (LIMIT - 1) + "…", ()),
+    ],
+)
+def test_a_summary_has_three_sentences_at_most(
+    summary: str, expected: str, flags: tuple[ReplyFlag, ...]
+) -> None:
+    assert make_reply(summary) == Reply(expected, flags=flags)
+
+
+@settings(max_examples=500, deadline=None, database=None)
+@given(
+    st.lists(
+        st.sampled_from(["Wort", "word", ". ", "! ", "? ", "… ", " z. B. ", " 3", "\n", "„", "“", "(", ")"])
+    ).map("".join)
+)
+def test_a_summary_that_was_cut_needs_no_second_cut(text: str) -> None:
+    once = make_reply(text).summary
+    assert make_reply(once) == Reply(once, flags=() if once else (MISSING,))
+    assert plain(text).startswith(once)
+
+
+@pytest.mark.rule("S3")
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "A word.",
+        "Really?!",
+        "So…",
+        "It was done (all of it.)",
+        "Version 1.2.3 of a.md at 10.30 o'clock.",
+        "See example.org/a.b?c=d!e for more.",
+        "Wrote e.g. a list, i.e. one file, etc. and more.",
+        "Dr. Smith vs. Mr. Jones, cf. No. 5 and fig. A, approx. half, resp. all.",
+        "J. R. R. Tolkien wrote it.",
+        "Geschrieben z. B. als Liste, z.B. hier, d. h. kurz, d.h. u. a. so, i. d. R. ganz.",
+        "Siehe Nr. 5, Abs. drei, Abb. vier, Kap. fünf bzw. ca. sechs usw. und vgl. sieben ggf. inkl. acht.",
+        "(Vgl. Müller et al. sowie Prof. Meier.)",
+        "Am 3. Mai, in der 2. Gruppe, vom 24. Dezember bis 31. Januar.",
+        "Ca. die Hälfte.",
+        "„Bzw. alles.“",
+    ],
+)
+def test_one_sentence(sentence: str) -> None:
+    assert first_sentences(f"{sentence} The end. And more.", 1) == sentence
+
+
+@pytest.mark.rule("S3")
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("Done. next", "Done."),
+        ("Done.  Next.", "Done."),
+        ("Done! 3 files.", "Done!"),
+        ("Ist es fertig? Ähnlich.", "Ist es fertig?"),
+        ("“Done.” “Next.”", "“Done.”"),
+        ("(Done.) (Next.)", "(Done.)"),
+        ("„Fertig.“ »Weiter.«", "„Fertig.“"),
+        ("Done in a.md. `b.md` is next.", "Done in a.md."),
+        ("There are 2024. Next.", "There are 2024."),
+        ("The tests pass, 45 of 45. Next.", "The tests pass, 45 of 45."),
+        ("It is in the tab. Next.", "It is in the tab."),
+        ("Wait… what?", "Wait…"),
+        ("Done. - Next.", "Done. - Next."),
+        ("**Done.** Next.", "**Done.**"),
+        ("Done. **Next.**", "Done."),
+        ("‚Fertig.‘ Weiter.", "‚Fertig.‘"),  # noqa: RUF001  # German quotes
+        ("Done.Next.", "Done.Next."),
+        ("no end at all", "no end at all"),
+        ("", ""),
+    ],
+)
+def test_where_a_sentence_ends(text: str, first: str) -> None:
+    assert first_sentences(text, 1) == first
+
+
+def test_no_text_keeps_us_busy() -> None:
+    began = time.process_time()
+    first_sentences("z. B. " * 20_000, 3)
+    last_paragraph("\n \t" * 20_000 + "a" + "\n" + " " * 60_000 + "b")
+    assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("", ""),
+        ("\n \n", ""),
+        ("one", "one"),
+        ("one\ntwo", "one\ntwo"),
+        ("one\n\ntwo\nthree\n", "two\nthree"),
+        ("one\r\n\r\ntwo\r\nthree\r\n", "two\nthree"),
+        ("one\n \t \ntwo", "two"),
+        ("one\n\n\n\n\ntwo\n\n\n", "two"),
+        ("one\n\n\x1b[0m\n", "one"),
+        ("one\n\n\x1b[?25h\n\n\u200b", "one"),
+        ("\x1b[0m", ""),
+    ],
+)
+def test_the_last_paragraph_that_says_something(output: str, expected: str) -> None:
+    assert last_paragraph(output) == expected

@@ -1,0 +1,351 @@
+"""The pre-commit hook at work: what an agent tries in its worktree, each time also without the hook, where it succeeds."""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+from conftest import Place
+
+from gitbatch.batch.model import BatchGroup, BatchItem, Record
+from gitbatch.batch.record import write_record
+from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.worktrees import add_worktree
+from gitbatch.resources import resource
+
+SCRIPT = resource("hooks/pre-commit")
+SHELLS = tuple(shell for shell in ("sh", "dash", "bash", "ksh", "zsh") if shutil.which(shell))
+OUTPUT = "out/x.md"
+BRANCH = "refs/heads/gitbatch/b/1-x"
+
+
+@dataclass(frozen=True)
+class Desk:
+    """An agent's worktree, and the user's checkout that it comes from."""
+
+    user: Place
+    agent: Place
+
+    def add_and_commit(self) -> subprocess.CompletedProcess[str]:
+        self.agent.git("add", "--all")
+        return self.commit("--message", "work")
+
+    def commit(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["git", "commit", "--quiet", *arguments],
+            cwd=self.agent.root,
+            env=self.agent.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture
+def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    place.write("task.md", "- [ ] T1 Write x\n")
+    place.write("phase/CLAUDE.md", "# Scope\n")
+    place.write("code.txt", "code\n")
+    place.commit()
+    opened = open_repository(place.root)
+    yield opened
+    opened.close()
+
+
+def put_hook(place: Place) -> None:
+    shutil.copy(SCRIPT, place.root / ".git" / "hooks" / "pre-commit")
+
+
+def make_desk(repo: Repository, place: Place, output: str = OUTPUT) -> Desk:
+    path = place.root.parent / "wörk trees" / "b-1-x"
+    add_worktree(repo, path=path, branch=BRANCH, base="HEAD", output=output, sparse=None)
+    return Desk(place, replace(place, root=path))
+
+
+def shared_file(desk: Desk) -> None:
+    desk.agent.write(OUTPUT, "x\n")
+    desk.agent.write("task.md", "- [x] T1 Write x\n")
+
+
+def scope_file(desk: Desk) -> None:
+    desk.agent.write("phase/CLAUDE.md", "# Mine\n")
+
+
+def other_file(desk: Desk) -> None:
+    desk.agent.write(OUTPUT, "x\n")
+    desk.agent.write("a b/ü.md", "stray\n")
+
+
+def name_around_the_output(desk: Desk) -> None:
+    desk.agent.write(f"{OUTPUT}.bak", "x\n")
+    desk.agent.write(f"{OUTPUT} ", "x\n")
+    desk.agent.write(f" {OUTPUT}", "x\n")
+    desk.agent.write("out/X.md", "x\n")
+    desk.agent.write(f"{OUTPUT}:100644:x", "x\n")
+    desk.agent.write(f"100644:{OUTPUT}", "x\n")
+
+
+def name_with_line_breaks(desk: Desk) -> None:
+    desk.agent.write(f"a\n{OUTPUT}", "x\n")
+    desk.agent.write(f"{OUTPUT}\n", "x\n")
+    desk.agent.write(f"\t{OUTPUT}\x1b[2J", "x\n")
+
+
+def rename(desk: Desk) -> None:
+    desk.agent.git("mv", "task.md", OUTPUT)
+
+
+def deletion(desk: Desk) -> None:
+    (desk.agent.root / "code.txt").unlink()
+
+
+def executable(desk: Desk) -> None:
+    desk.agent.write(OUTPUT, "x\n")
+    (desk.agent.root / OUTPUT).chmod(0o755)
+
+
+def link(desk: Desk) -> None:
+    (desk.agent.root / OUTPUT).symlink_to("../task.md")
+
+
+def folder(desk: Desk) -> None:
+    desk.agent.write(f"{OUTPUT}/x.md", "x\n")
+
+
+def nested_repository(desk: Desk) -> None:
+    inner = replace(desk.agent, root=desk.agent.root / OUTPUT)
+    inner.root.mkdir(parents=True)
+    inner.git("init", "--quiet")
+    inner.git("commit", "--quiet", "--allow-empty", "--message", "inner")
+
+
+def other_branch(desk: Desk) -> None:
+    desk.agent.git("switch", "--quiet", "--create", "mine")
+    desk.agent.write("code.txt", "mine\n")
+
+
+def detached(desk: Desk) -> None:
+    desk.agent.git("switch", "--quiet", "--detach")
+    desk.agent.write("code.txt", "mine\n")
+
+
+ATTACKS: dict[Callable[[Desk], None], tuple[str, str]] = {
+    shared_file: ("task.md", "S2"),
+    scope_file: ("phase/CLAUDE.md", "S2"),
+    other_file: ("a b/ü.md", "S1"),
+    name_around_the_output: ("out/X.md", "S1"),
+    name_with_line_breaks: (r'"\tout/x.md\033[2J"', "S1"),
+    rename: ("task.md", "S2"),
+    deletion: ("code.txt", "S1"),
+    executable: (OUTPUT, "S1"),
+    link: (OUTPUT, "S1"),
+    folder: (f"{OUTPUT}/x.md", "S1"),
+    nested_repository: (OUTPUT, "S1"),
+    other_branch: ("code.txt", "S1"),
+    detached: ("code.txt", "S1"),
+}
+
+
+@pytest.mark.rule("S1", "S2", "O3")
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
+def test_what_is_not_the_assigned_file_is_blocked(
+    repo: Repository, place: Place, attack: Callable[[Desk], None]
+) -> None:
+    put_hook(place)
+    desk = make_desk(repo, place)
+    attack(desk)
+    done = desk.add_and_commit()
+    path, rule = ATTACKS[attack]
+    assert done.returncode == 1
+    assert f"gitbatch: {path} may not be committed here (rule {rule}: " in done.stderr
+    assert f"gitbatch: the assigned file is {OUTPUT}: " in done.stderr
+    assert "\x1b" not in done.stderr
+    assert desk.agent.git("log", "-1", "--format=%s") == "change"
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
+def test_without_the_hook_it_is_committed(
+    repo: Repository, place: Place, attack: Callable[[Desk], None]
+) -> None:
+    desk = make_desk(repo, place)
+    attack(desk)
+    assert desk.add_and_commit().returncode == 0
+    assert desk.agent.git("log", "-1", "--format=%s") == "work"
+
+
+@pytest.mark.rule("S1")
+def test_each_of_several_names_is_judged(repo: Repository, place: Place) -> None:
+    put_hook(place)
+    desk = make_desk(repo, place)
+    name_around_the_output(desk)
+    said = desk.add_and_commit().stderr
+    assert said.count("may not be committed here") == 6
+    for number in range(20):
+        desk.agent.write(f"many/{number}.md", "x\n")
+    said = desk.add_and_commit().stderr
+    assert said.count("may not be committed here") == 10
+    assert "gitbatch: … and 16 more\n" in said
+
+
+@pytest.mark.parametrize("how", [("--all",), ("--", "code.txt"), ("--amend",), ("--include", "code.txt")])
+@pytest.mark.rule("S1")
+def test_every_way_to_say_commit_is_judged(repo: Repository, place: Place, how: tuple[str, ...]) -> None:
+    put_hook(place)
+    desk = make_desk(repo, place)
+    desk.agent.write("code.txt", "mine\n")
+    if how == ("--amend",):
+        desk.agent.git("add", "code.txt")
+    assert "gitbatch: code.txt may not be committed" in desk.commit("--message", "work", *how).stderr
+
+
+@pytest.mark.parametrize(
+    ("output", "shown"),
+    [
+        (OUTPUT, OUTPUT),
+        ("a b/ü 'x'.md", "a b/ü 'x'.md"),
+        ('say "hi".md', r'"say \"hi\".md"'),
+        ("-x.md", "-x.md"),
+        ("$(id)/`id`*[a].md", "$(id)/`id`*[a].md"),
+    ],
+)
+def test_the_assigned_file_passes(repo: Repository, place: Place, output: str, shown: str) -> None:
+    put_hook(place)
+    desk = make_desk(repo, place, output)
+    desk.agent.write(output, "x\n")
+    assert desk.add_and_commit().returncode == 0
+    (desk.agent.root / output).unlink()
+    assert desk.add_and_commit().returncode == 0
+    desk.agent.write("code.txt", "mine\n")
+    assert f"the assigned file is {shown}: " in desk.add_and_commit().stderr
+
+
+def test_a_fence_is_no_wall(repo: Repository, place: Place) -> None:
+    """What passes it is why gitbatch takes one file out of the worktree, and nothing that was committed there."""
+    put_hook(place)
+    desk = make_desk(repo, place)
+    shared_file(desk)
+    desk.agent.git("add", "--all")
+    assert desk.commit("--no-verify", "--message", "work").returncode == 0
+
+
+def start_batch(repo: Repository, place: Place) -> str:
+    """Record a batch of two items; the branch of the second has not moved. Returns that branch's short name."""
+    items = (
+        BatchItem("out/one.md", "T1", 'Write "slug": "1-t2"', "1-t1"),
+        BatchItem('out/"two".md', "T2", "Write two", "1-t2"),
+    )
+    batch = "20260102-030405-abcd"
+    groups = (BatchGroup(1, "Group", items),)
+    record = Record(batch, 0, "refs/heads/main", "", "task.md", "at-end", "a", 1, groups)
+    write_record(repo, record, place.git("rev-parse", "HEAD"))
+    place.git("branch", f"gitbatch/{batch}/1-t2")
+    return f"gitbatch/{batch}/1-t2"
+
+
+@pytest.mark.rule("S1")
+def test_an_item_branch_that_is_checked_out_elsewhere_takes_its_file_alone(
+    repo: Repository, place: Place
+) -> None:
+    put_hook(place)
+    place.git("switch", "--quiet", start_batch(repo, place))
+    desk = Desk(place, place)
+    place.write('out/"two".md', "2\n")
+    assert desk.add_and_commit().returncode == 0
+    place.write("out/one.md", "1\n")
+    said = desk.add_and_commit().stderr
+    assert "out/one.md may not be committed here (rule S1" in said
+    assert r'the assigned file is "out/\"two\".md": this is the branch of an item' in said
+    place.git("switch", "--quiet", "--create", "mine")
+    assert desk.add_and_commit().returncode == 0
+
+
+@pytest.mark.rule("S1")
+def test_without_the_hook_an_item_branch_takes_everything(repo: Repository, place: Place) -> None:
+    place.git("switch", "--quiet", start_batch(repo, place))
+    place.write("out/one.md", "1\n")
+    assert Desk(place, place).add_and_commit().returncode == 0
+
+
+def test_on_an_item_branch_of_an_unknown_batch_nothing_passes(place: Place) -> None:
+    place.write("a.txt", "a")
+    place.commit()
+    put_hook(place)
+    place.git("switch", "--quiet", "--create", "gitbatch/20260102-030405-abcd/1-x")
+    place.write("out/x.md", "x")
+    said = Desk(place, place).add_and_commit().stderr
+    assert "out/x.md may not be committed here (rule S1" in said
+    assert "the assigned file is not known here" in said
+
+
+@pytest.mark.parametrize("where", ["main", "gitbatch", "gitbatch/mine", "feature/gitbatch/a/b"])
+def test_the_user_is_let_pass(place: Place, where: str) -> None:
+    put_hook(place)
+    place.write("task.md", "plan")
+    place.commit()
+    place.git("switch", "--quiet", "--detach")
+    place.git("branch", "--delete", "main")
+    place.git("switch", "--quiet", "--create", where)
+    place.write("task.md", "mine")
+    assert Desk(place, place).add_and_commit().stderr == ""
+    linked = replace(place, root=place.root.parent / "linked")
+    place.git("worktree", "add", "--quiet", "--detach", str(linked.root))
+    linked.write("task.md", "mine too")
+    assert Desk(place, linked).add_and_commit().stderr == ""
+
+
+def test_a_commit_of_the_user_starts_no_program(place: Place) -> None:
+    """With nothing on PATH no program can be started; that a shell starts is all that it costs."""
+    put_hook(place)
+    environment = {"PATH": "/nowhere"}
+    costs = []
+    for _ in range(20):
+        start = time.perf_counter()
+        done = subprocess.run(
+            [".git/hooks/pre-commit"], cwd=place.root, env=environment, capture_output=True, check=False
+        )
+        costs.append(time.perf_counter() - start)
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert min(costs) < 0.01
+
+
+def test_a_checkout_whose_git_folder_is_elsewhere_is_recognised(repo: Repository, place: Place) -> None:
+    """Where git does not say where it is, it is asked: here the hook is started by something else."""
+    put_hook(place)
+    desk = make_desk(repo, place)
+    other_file(desk)
+    desk.agent.git("add", "--all")
+    done = subprocess.run(
+        ["sh", place.root / ".git" / "hooks" / "pre-commit"],
+        cwd=desk.agent.root,
+        env=place.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "a b/ü.md may not be committed here" in done.stderr
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_script_is_plain_shell(shell: str) -> None:
+    posix = {"bash": ["--posix"]}.get(shell, [])
+    assert subprocess.run([shell, *posix, "-n", SCRIPT], check=False).returncode == 0
+    assert SCRIPT.read_bytes().startswith(b"#!/bin/sh\n")
+    assert os.access(SCRIPT, os.X_OK)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_every_shell_blocks_the_same(repo: Repository, place: Place, shell: str) -> None:
+    put_hook(place)
+    hook = place.root / ".git" / "hooks" / "pre-commit"
+    script = hook.read_text(encoding="utf-8").replace("/bin/sh", shutil.which(shell) or "", 1)
+    hook.write_text(script, encoding="utf-8")
+    desk = make_desk(repo, place)
+    name_with_line_breaks(desk)
+    said = desk.add_and_commit().stderr
+    assert said.count("may not be committed here") == 3

@@ -1,0 +1,64 @@
+"""What hides what in a paragraph: code spans, comments, links, escapes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitbatch.plan.inline import COMMENT, HIDDEN, Kind, one_line, scan
+
+
+@pytest.mark.parametrize(
+    ("text", "visible", "pieces"),
+    [
+        ("plain", "plain", []),
+        ("a `b` c", "a ___ c", [(Kind.CODE, "b")]),
+        ("`` ` ``", "_______", [(Kind.CODE, "`")]),
+        ("` `` `", "______", [(Kind.CODE, "``")]),
+        ("`  `", "____", [(Kind.CODE, "  ")]),
+        ("`a\r\nb\nc`", "________", [(Kind.CODE, "a b c")]),
+        ("`a ``b", "`a ``b", []),
+        ("``a `b` c", "``a ___ c", [(Kind.CODE, "b")]),
+        (r"\`a` b`", "__a____", [(Kind.CODE, " b")]),
+        (r"\\`a`", "_____", [(Kind.CODE, "a")]),
+        (r"\→ \(", r"\→ __", []),
+        ("a <!-- b --> c", "a !!!!!!!!!! c", [(Kind.COMMENT, " b ")]),
+        ("a <!-- b", "a <!-- b", []),
+        ("<!-- ` --> ` b", "!!!!!!!!!! ` b", [(Kind.COMMENT, " ` ")]),
+        ("`<!-- ` -->", "_______ -->", [(Kind.CODE, "<!-- ")]),
+        (r"\<!-- a -->", "__!-- a -->", []),
+        ("[a](b) c", "______ c", [(Kind.LINK, "b")]),
+        ("![a](b.png)", "___________", [(Kind.LINK, "b.png")]),
+        ("[a](<b c> 'title')", "__________________", [(Kind.LINK, "b c")]),
+        ('[a](b "t")', "__________", [(Kind.LINK, "b")]),
+        ("[a](b(1).md)", "____________", [(Kind.LINK, "b(1).md")]),
+        ("[a [b] c](d)", "____________", [(Kind.LINK, "d")]),
+        ("[`a`](b)", "________", [(Kind.LINK, "b")]),
+        ("`a` [b](c) `d`", "___ ______ ___", [(Kind.CODE, "a"), (Kind.LINK, "c"), (Kind.CODE, "d")]),
+        ("[a](b c)", "[a](b c)", []),
+        ("[a] (b)", "[a] (b)", []),
+        ("[a]()", "_____", [(Kind.LINK, "")]),
+        ("[a`](b)`", "[a______", [(Kind.CODE, "](b)")]),
+    ],
+)
+def test_pieces_and_mask(text: str, visible: str, pieces: list[tuple[Kind, str]]) -> None:
+    inline = scan(text)
+    assert inline.mask.replace(HIDDEN, "_").replace(COMMENT, "!") == visible
+    assert [(piece.kind, piece.content) for piece in inline.pieces] == pieces
+
+
+@given(st.text("ab`\\<!->[]() \n", max_size=60))
+def test_a_mask_is_as_long_as_its_text_and_hides_exactly_its_pieces(text: str) -> None:
+    inline = scan(text)
+    assert len(inline.mask) == len(text)
+    hidden = {i for piece in inline.pieces for i in range(piece.start, piece.end)}
+    for index, (mask, character) in enumerate(zip(inline.mask, text, strict=True)):
+        assert (mask in {HIDDEN, COMMENT}) or mask == character
+        assert index not in hidden or mask != character
+    ends = [piece.end for piece in inline.pieces]
+    assert all(end <= piece.start for end, piece in zip(ends, inline.pieces[1:], strict=False))
+
+
+def test_one_line() -> None:
+    assert one_line("a  b\n c", []) == "a b c"
+    assert one_line("a [b] c (d) e", [(8, 11), (2, 5)]) == "a c e"
+    assert one_line("ab (c (d) e) f", [(3, 12), (6, 9)], start=1) == "b f"

@@ -1,0 +1,184 @@
+"""Where the control files are, and which paths no item may write."""
+
+import pytest
+from project.file_tree import FileTree
+
+from gitbatch.errors import ExitCode, PlanError
+from gitbatch.plan.outputs import path_problem
+from gitbatch.project.config import Config, ProjectTable
+from gitbatch.project.control import Project, find_project
+from gitbatch.project.scope import Phase
+
+SCOPE = {"CLAUDE.md": "## Active Scope\n\nPhase: one\n"}
+PHASE = "docs/phases/one/"
+PLAN = {**SCOPE, f"{PHASE}task.md": ""}
+SHARED = Config(project=ProjectTable(shared=("inventory.md",)))
+
+
+def project(*paths: str, config: Config = SHARED, wanted: str | None = None) -> Project:
+    """The project in a commit with a phase and these further files."""
+    return find_project(FileTree({**PLAN, **dict.fromkeys(paths, "")}), config, wanted)
+
+
+def single(*paths: str, wanted: str | None = None) -> Project:
+    """The project in a commit with these files, without a phase."""
+    return find_project(FileTree(dict.fromkeys(paths, "")), SHARED, wanted)
+
+
+def problem(*paths: str, wanted: str | None = None) -> PlanError:
+    with pytest.raises(PlanError) as raised:
+        single(*paths, wanted=wanted)
+    assert raised.value.code is ExitCode.USAGE
+    return raised.value
+
+
+@pytest.mark.rule("O2")
+def test_everything_is_looked_for_in_the_phase_first() -> None:
+    names = ("status.md", "decisions-log.md", "rules.md", "discovery-waves.md", "inventory.md")
+    everywhere = [f"{folder}{name}" for folder in (PHASE, "docs/", "") for name in (*names, "task.md")]
+    assert project(*everywhere) == Project(
+        phase=Phase("one", "docs/phases/one"),
+        task=f"{PHASE}task.md",
+        status=f"{PHASE}status.md",
+        decisions=f"{PHASE}decisions-log.md",
+        rules=f"{PHASE}rules.md",
+        contexts=(f"{PHASE}discovery-waves.md",),
+        artifacts=(f"{PHASE}inventory.md",),
+        config=SHARED,
+    )
+
+
+@pytest.mark.parametrize("folder", ["docs/", ""])
+def test_then_in_docs_and_then_at_the_top(folder: str) -> None:
+    names = ("status.md", "decisions-log.md", "rules.md", "discovery-waves.md", "inventory.md")
+    found = project(*(f"{place}{name}" for place in (folder, "") for name in names))
+    assert (found.status, found.decisions, *found.artifacts) == (
+        f"{folder}status.md",
+        f"{folder}decisions-log.md",
+        f"{folder}inventory.md",
+    )
+    assert (found.rules, *found.contexts) == (f"{folder}rules.md", f"{folder}discovery-waves.md")
+
+
+def test_what_is_missing_will_be_written_beside_the_plan() -> None:
+    found = project()
+    assert found.shared_files == (
+        f"{PHASE}task.md",
+        f"{PHASE}status.md",
+        f"{PHASE}decisions-log.md",
+        f"{PHASE}inventory.md",
+    )
+    assert (found.rules, found.contexts) == (None, ())
+
+
+@pytest.mark.parametrize(
+    ("paths", "task"),
+    [
+        ([f"{PHASE}task.md", "docs/task.md", "task.md"], f"{PHASE}task.md"),
+        ([f"{PHASE}notes.md", "docs/task.md", "task.md"], "docs/task.md"),
+        ([f"{PHASE}notes.md", "task.md", "docs/phases/two/task.md"], "task.md"),
+    ],
+)
+def test_the_plan_of_a_phase(paths: list[str], task: str) -> None:
+    assert find_project(FileTree({**SCOPE, **dict.fromkeys(paths, "")}), Config()).task == task
+
+
+def test_contexts_are_in_the_order_of_the_configuration() -> None:
+    config = Config(project=ProjectTable(context_documents=("b.md", "missing.md", "a.md")))
+    assert project("docs/a.md", "b.md", config=config).contexts == ("b.md", "docs/a.md")
+
+
+@pytest.mark.parametrize(
+    ("paths", "task", "status", "rules"),
+    [
+        (["task.md"], "task.md", "status.md", None),
+        (["task.md", "docs/status.md", "docs/rules.md"], "task.md", "docs/status.md", "docs/rules.md"),
+        (["task.md", "status.md", "docs/status.md"], "task.md", "status.md", None),
+        (["docs/task.md"], "docs/task.md", "docs/status.md", None),
+        (["docs/task.md", "status.md", "rules.md"], "docs/task.md", "status.md", "rules.md"),
+        (
+            ["docs/task.md", "docs/status.md", "status.md", "docs/rules.md", "rules.md"],
+            "docs/task.md",
+            "docs/status.md",
+            "docs/rules.md",
+        ),
+        (["task.md", "docs/phases/one/task.md"], "task.md", "status.md", None),
+    ],
+)
+def test_a_project_of_a_single_phase(paths: list[str], task: str, status: str, rules: str | None) -> None:
+    found = single(*paths)
+    assert (found.phase, found.task, found.status, found.rules) == (Phase("", ""), task, status, rules)
+
+
+def test_two_plans_without_a_phase() -> None:
+    error = problem("task.md", "docs/task.md")
+    assert error.message == "there is more than one plan: task.md and docs/task.md"
+    assert "gitbatch run task.md" in error.advice
+    assert single("task.md", "docs/task.md", wanted="docs/task.md").task == "docs/task.md"
+    assert problem("task.md", "docs/task.md", wanted="src/task.md").message == error.message
+
+
+def test_no_plan() -> None:
+    assert problem().message == "there is no task.md in the top folder or docs/ of this commit"
+    assert problem("src/task.md", wanted="src/task.md").message == problem().message
+    with pytest.raises(PlanError, match=r"no task.md in docs/phases/one/, docs/ or the top folder"):
+        find_project(FileTree({**SCOPE, f"{PHASE}notes.md": ""}), Config())
+
+
+@pytest.mark.rule("O2", "O5")
+@pytest.mark.parametrize("wanted", ["docs/phases/two/task.md", "task.md", "docs/task.md", "missing.md"])
+def test_the_plan_of_another_phase_is_refused(wanted: str) -> None:
+    with pytest.raises(PlanError) as raised:
+        project("docs/phases/two/task.md", "task.md", "docs/task.md", wanted=wanted)
+    assert raised.value.message == f"{wanted} is not the plan of the active phase, which is {PHASE}task.md"
+
+
+def test_the_wanted_plan_may_be_the_active_one() -> None:
+    assert project(wanted=f"{PHASE}task.md") == project()
+
+
+@pytest.mark.rule("C2")
+def test_a_context_document_that_cannot_be_read_is_an_error() -> None:
+    tree = FileTree({**PLAN, f"{PHASE}discovery-waves.md": "# Über\n".encode("latin-1")})
+    with pytest.raises(PlanError, match=f"^{PHASE}discovery-waves.md:1: byte 0xdc is not UTF-8$"):
+        find_project(tree, Config())
+
+
+@pytest.mark.rule("O3", "O4", "S2")
+@pytest.mark.parametrize("folder", [PHASE, "docs/", "", "Docs/", "DOCS/PHASES/ONE/"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "task.md",
+        "status.md",
+        "decisions-log.md",
+        "rules.md",
+        "discovery-waves.md",
+        "inventory.md",
+        "STATUS.md",
+    ],
+)
+def test_no_item_may_write_a_control_file(folder: str, name: str) -> None:
+    assert path_problem(f"{folder}{name}", project().protected)
+
+
+@pytest.mark.rule("S2")
+@pytest.mark.parametrize(
+    "path", ["CLAUDE.md", "claude.md", "gitbatch.toml", "GitBatch.TOML", "src/CLAUDE.md"]
+)
+def test_no_item_may_write_what_rules_over_it(path: str) -> None:
+    assert path_problem(path, project().protected)
+
+
+def test_a_control_file_is_protected_however_its_name_is_composed() -> None:
+    config = Config(project=ProjectTable(shared=("U\u0308bersicht.md",)))
+    assert "übersicht.md" in project(config=config).protected
+
+
+@pytest.mark.parametrize("path", ["out/a.md", f"{PHASE}a.md", "docs/phases/two/status.md", "src/task.md"])
+def test_other_paths_are_free(path: str) -> None:
+    assert path_problem(path, project().protected) is None
+
+
+def test_where_a_plan_was_found_is_protected_too() -> None:
+    assert {"docs/task.md", "docs/status.md", "status.md"} <= single("docs/task.md").protected

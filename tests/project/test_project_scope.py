@@ -1,0 +1,215 @@
+"""CLAUDE.md names one phase, in any of the ways in which people write it; anything else is an error, never a guess."""
+
+import pytest
+from project.file_tree import FileTree
+
+from gitbatch.errors import ExitCode, PlanError
+from gitbatch.project.config import Config, ProjectTable, TitlesTable
+from gitbatch.project.scope import Phase, active_phase
+
+ONE = Phase("one", "docs/phases/one")
+FOLDERS = ("one", "two", "snake_case_name", "_edges_", "with space", "v1.0")
+
+
+def phase_of(claude: str | bytes, config: Config | None = None) -> Phase | None:
+    """The active phase of a project with this CLAUDE.md and a folder for each of some phases."""
+    folders = {f"docs/phases/{name}/task.md": "" for name in FOLDERS}
+    return active_phase(FileTree({"CLAUDE.md": claude, "src/a.py": "", **folders}), config or Config())
+
+
+def scope(text: str) -> str:
+    """A CLAUDE.md with this text in its scope section."""
+    return (
+        f"# Project\n\nPhase: two is not meant here.\n\n## Aktiver Scope\n\n{text}\n\n## Next\n\nPhase: two\n"
+    )
+
+
+def problem(claude: str | bytes, config: Config | None = None) -> str:
+    with pytest.raises(PlanError) as raised:
+        phase_of(claude, config)
+    assert raised.value.code is ExitCode.USAGE
+    assert raised.value.advice
+    return raised.value.message
+
+
+@pytest.mark.rule("O2")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Phase: one",
+        "phase : one",
+        "Active phase: one",
+        "Aktive Phase: one",
+        "AKTIVE PHASE: one.",
+        "**Phase:** one",
+        "**Phase: one**",
+        "**Aktive Phase**: **one**",
+        "*Phase:* one",
+        "__Phase:__ one",
+        "Phase: _one_",
+        "Phase: `one`",
+        "- Phase: one",
+        "* **Phase:** one",
+        "+ Phase: one",
+        "Some words first.\n\nPhase: one\n\nSome words after: they name nothing.",
+        "[one](docs/phases/one)",
+        "[one](docs/phases/one/)",
+        "[one](./docs/phases/one/)",
+        "[one](/docs/phases/one/)",
+        "[one](<docs/phases/one/>)",
+        '[one](docs/phases/one "Title")',
+        "[the plan](docs/phases/one/task.md)",
+        "[the plan](docs/phases/one/task.md#arbeitspakete)",
+        "[one](docs/phases/%6Fne)",
+        "Phase: [one](docs/phases/one/)",
+        "- **Phase:** [the first](docs/phases/one/), see [the web](https://example.org/)",
+        "Phase: one\n\nSee [its folder](docs/phases/one/) and [its plan](docs/phases/one/task.md).",
+        "Phase: one\n\nPhase: one",
+        "~~Phase: two~~\n\nPhase: one",
+        "<!-- Phase: two -->\nPhase: one",
+        "Phase: one <!-- was: two -->",
+        "<!--\nPhase: two\n[two](docs/phases/two)\n-->\nPhase: one",
+        "Phase: one\n\n```\nPhase: two\n```",
+        "Phase: one\n\n~~~~ markdown\nPhase: two\n~~~\nPhase: two\n~~~~",
+        "Phase: one\n\n```\nPhase: two",
+        "Phase: one\n\n`[two](docs/phases/two)` is how a link is written.",
+        "### Now\n\nPhase: one",
+    ],
+)
+@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_the_phase_that_is_named(text: str, newline: str) -> None:
+    assert phase_of(scope(text).replace("\n", newline)) == ONE
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Phase: snake_case_name", "snake_case_name"),
+        ("**Phase:** snake_case_name", "snake_case_name"),
+        ("__Phase: snake_case_name__", "snake_case_name"),
+        ("Phase: snake\\_case\\_name", "snake_case_name"),
+        ("Phase: `_edges_`", "_edges_"),
+        ("Phase: with space", "with space"),
+        ("[x](<docs/phases/with space>)", "with space"),
+        ("[x](docs/phases/with%20space/)", "with space"),
+        ("Phase: v1.0.", "v1.0"),
+    ],
+)
+def test_a_name_is_taken_as_it_is_written(text: str, name: str) -> None:
+    assert phase_of(scope(text)) == Phase(name, f"docs/phases/{name}")
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Aktiver Scope",
+        "Active Scope",
+        "ACTIVE SCOPE:",
+        "**Active Scope**",
+        "2.1 Aktiver Scope (Stand: heute)",
+        "🎯 Active scope",
+    ],
+)
+@pytest.mark.parametrize("marks", ["# {}", "### {} ###", "{}\n===="])
+def test_the_section_has_a_known_title(title: str, marks: str) -> None:
+    assert phase_of(f"{marks.format(title)}\n\nPhase: one\n") == ONE
+
+
+def test_a_link_names_the_phase_after_its_folder() -> None:
+    assert phase_of(scope("[the sources](src)")) == Phase("src", "src")
+
+
+def test_what_the_configuration_says() -> None:
+    config = Config(
+        titles=TitlesTable(scope=("Jetzt",)), project=ProjectTable(phase_folder="./docs//phases/{phase}/")
+    )
+    assert phase_of("## Jetzt\n\nPhase: one\n", config) == ONE
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"CLAUDE.md": ""},
+        {"CLAUDE.md": "# Project\n\nPhase: one\n"},
+        {"CLAUDE.md": "## Active Scope of the project\n\nPhase: one\n"},
+        {"CLAUDE.md": "```\n## Active Scope\n\nPhase: one\n```\n"},
+        {"docs/CLAUDE.md": "## Active Scope\n\nPhase: one\n"},
+    ],
+)
+def test_without_a_scope_section_there_is_a_single_phase(files: dict[str, str]) -> None:
+    assert active_phase(FileTree({**files, "docs/phases/one/task.md": ""}), Config()) is None
+
+
+@pytest.mark.rule("O2")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "The first one.",
+        "Phase:",
+        "Phase: ...",
+        "Phase: **",
+        "Phase one",
+        "Phases: one",
+        "### Phase: one",
+        "[one](docs/phases/missing/)",
+        "[one](task.md)",
+        "[one](https://example.org/docs/phases/one/)",
+        "[one](..)",
+        "[one](.)",
+        "Phase: [one](https://example.org/)",
+        "`[one](docs/phases/one/)`",
+        "<!-- Phase: one -->",
+        "<!-- Phase: one",
+        "```\nPhase: one\n```",
+    ],
+)
+def test_a_section_that_names_no_phase(text: str) -> None:
+    assert problem(f"## Active Scope\n\n{text}\n") == "the scope section of CLAUDE.md names no phase"
+
+
+@pytest.mark.rule("O2")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Phase: one\nPhase: two",
+        "Phase: two\n\n[one](docs/phases/one)",
+        "[one](docs/phases/one) and [two](docs/phases/two)",
+        "Phase: one\n\n### Later\n\n- [two](docs/phases/two/)",
+    ],
+)
+def test_a_section_that_names_more_than_one(text: str) -> None:
+    assert problem(scope(text)) == "the scope section of CLAUDE.md names more than one phase: one, two"
+
+
+def test_a_phase_without_a_folder() -> None:
+    assert problem(scope("Phase: three")) == "phase three has no folder docs/phases/three in this commit"
+    config = Config(project=ProjectTable(phase_folder="plans/{phase}"))
+    assert problem(scope("Phase: one"), config) == "phase one has no folder plans/one in this commit"
+
+
+def test_two_sections() -> None:
+    claude = scope("Phase: one") + "\n## Active Scope\n\nPhase: one\n"
+    assert problem(claude) == "CLAUDE.md has more than one scope section"
+
+
+@pytest.mark.rule("O2")
+@pytest.mark.parametrize(
+    ("claude", "message"),
+    [
+        (
+            "# Über\n\n## Aktiver Scope\n\nPhase: one\n".encode("latin-1"),
+            "CLAUDE.md:1: byte 0xdc is not UTF-8",
+        ),
+        ("## Aktiver Scope\n\nPhase: one\n".encode("utf-16"), "CLAUDE.md:1: the file is UTF-16"),
+        (b"## Aktiver Scope\n\nPhase: one\n\0", "CLAUDE.md:4: a NUL character in a text file"),
+    ],
+    ids=["Latin-1", "UTF-16", "NUL"],
+)
+def test_a_file_that_cannot_be_read_is_no_project_of_a_single_phase(claude: bytes, message: str) -> None:
+    assert problem(claude) == message
+
+
+def test_a_byte_order_mark_hides_nothing() -> None:
+    assert phase_of(b"\xef\xbb\xbf## Active Scope\n\nPhase: one\n") == ONE

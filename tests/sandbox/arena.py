@@ -1,0 +1,319 @@
+"""A place to attack: a repository with two worktrees, a home with keys, another process; and the ways to run there."""
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from gitbatch.sandbox.find import find_sandbox
+from gitbatch.sandbox.model import Confinement, SandboxKind
+from sandbox.attacks import TRIED
+
+ATTACKS = Path(__file__).parent / "attacks.py"
+SECRET = f"secret-{secrets.token_hex(8)}"
+"""What is in every place that an agent may not read."""
+NOBODY = 65534
+_USERS_PYTHON = "/usr/bin/python3"
+"""What an unprivileged user can run; the tests' own interpreter may be in root's home."""
+_PATIENCE = 30
+
+
+class Wall(Enum):
+    """What stands between an agent and the rest, and whose agent it is: ours, or that of a user that root becomes."""
+
+    CONTROL = (None, False)
+    BUBBLEWRAP = (SandboxKind.BUBBLEWRAP, False)
+    LANDLOCK = (SandboxKind.LANDLOCK, False)
+    NONE = (SandboxKind.NONE, False)
+    USERS_CONTROL = (None, True)
+    USERS_BUBBLEWRAP = (SandboxKind.BUBBLEWRAP, True)
+    USERS_LANDLOCK = (SandboxKind.LANDLOCK, True)
+
+    @property
+    def kind(self) -> SandboxKind | None:
+        """The sandbox; None: there is none."""
+        return self.value[0]
+
+    @property
+    def user(self) -> int | None:
+        """Who root becomes first."""
+        return NOBODY if self.value[1] else None
+
+    @property
+    def python(self) -> tuple[str, ...]:
+        """An interpreter that starts fast."""
+        return (_USERS_PYTHON if self.user else sys.executable, "-I", "-S")
+
+    def require(self) -> None:
+        """Skip the test where this can't be had; a sandbox that does not work is an error."""
+        if self.user:
+            if os.getuid() != 0:
+                pytest.skip("the tests run as a user already")
+            problem = _user_problem(self.kind is SandboxKind.BUBBLEWRAP)
+            if problem:
+                pytest.skip(problem)
+        if self.kind:
+            find_sandbox(self.kind)
+
+
+@cache
+def _user_problem(needs_bubblewrap: bool) -> str | None:  # noqa: FBT001 - the only question
+    code = "import sys; sys.path.append(sys.argv[1]); assert sys.version_info >= (3, 11); import gitbatch.sandbox.find"
+    trials = {f"no {_USERS_PYTHON} for users": [_USERS_PYTHON, "-c", code, str(ATTACKS.parents[2])]}
+    if needs_bubblewrap:
+        trials["no user namespaces for users"] = ["bwrap", "--ro-bind", "/", "/", "--unshare-all", "true"]
+    for problem, argv in trials.items():
+        done = subprocess.run(argv, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", capture_output=True, check=False)  # fmt: skip
+        if done.returncode:
+            return f"{problem}: {done.stderr.decode()[-200:]}"
+    return None
+
+
+@dataclass
+class Arena:
+    """The place. `base` is readable for every user, and so are the folders on the way."""
+
+    base: Path
+    wall: Wall
+    environment: dict[str, str] = field(default_factory=dict)
+    victim: "subprocess.Popen[bytes] | None" = None
+
+    @property
+    def repo(self) -> Path:
+        return self.base / "repo"
+
+    @property
+    def home(self) -> Path:
+        return self.base / "home"
+
+    @property
+    def worktree(self) -> Path:
+        return self.base / "shop" / "item"
+
+    @property
+    def sibling(self) -> Path:
+        return self.base / "shop" / "other"
+
+    @property
+    def scratch(self) -> Path:
+        return self.base / "shop" / "item.io"
+
+    @property
+    def elsewhere(self) -> Path:
+        return self.base / "elsewhere"
+
+    def confinement(self, **changes: object) -> Confinement:
+        """What an agent may do here."""
+        usual: dict[str, object] = {
+            "worktree": self.worktree,
+            "scratch": self.scratch,
+            "repository": (self.repo,),
+            "hidden": (self.base / "shop",),
+            "home": self.home,
+            "path": self.environment["PATH"],
+        }
+        return Confinement(**{**usual, **changes})  # type: ignore[arg-type]
+
+    def command(self, *argv: str, **changes: object) -> list[str]:
+        """What starts a program behind the wall."""
+        if not self.wall.kind:
+            return list(argv)
+        made = find_sandbox(self.wall.kind).command(argv, self.confinement(**changes))
+        return [self.wall.python[0], *made[1:]]
+
+    def start(
+        self, *argv: str, stdin: int = subprocess.DEVNULL, **changes: object
+    ) -> "subprocess.Popen[str]":
+        """Start a program behind the wall, as the orchestrator does."""
+        return subprocess.Popen(
+            self.command(*argv, **changes),
+            cwd=self.worktree,
+            env=self.environment,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            user=self.wall.user,
+            group=self.wall.user,
+            extra_groups=[] if self.wall.user else None,
+        )
+
+    def run(
+        self, *argv: str, stdin: str | None = None, **changes: object
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a program behind the wall to its end."""
+        source = subprocess.DEVNULL if stdin is None else subprocess.PIPE
+        with self.start(*argv, stdin=source, **changes) as process:
+            output, errors = process.communicate(stdin, timeout=_PATIENCE)
+        return subprocess.CompletedProcess(argv, process.returncode, output, errors)
+
+    def attack(self, name: str, **changes: object) -> "subprocess.CompletedProcess[str]":
+        """Run one of the attacks."""
+        done = self.run(*self.wall.python, str(ATTACKS), name, **changes)
+        assert TRIED in done.stderr, done
+        return done
+
+    def python(self, code: str, **changes: object) -> "subprocess.CompletedProcess[str]":
+        """Run a few lines of Python."""
+        return self.run(*self.wall.python, "-c", code, **changes)
+
+    def state(self) -> dict[str, object]:
+        """Everything that an agent may not change, as it is now."""
+        places = (self.repo, self.home, self.sibling, self.elsewhere)
+        return {
+            f"{place.name}/{path}": seen for place in places for path, seen in _contents(place).items()
+        } | {".git": _seen(self.worktree / ".git")}
+
+
+def _contents(folder: Path) -> dict[str, object]:
+    return {str(file.relative_to(folder)): _seen(file) for file in (folder, *folder.rglob("*"))}
+
+
+def _seen(file: Path) -> object:
+    if not os.path.lexists(file):
+        return None
+    status = file.lstat()
+    if file.is_symlink():
+        return file.readlink()
+    if not file.is_file():
+        return status.st_mode
+    with suppress(OSError):
+        return (status.st_mode, status.st_mtime, file.read_bytes(), os.listxattr(file))
+    return status.st_mode
+
+
+def build(base: Path) -> None:
+    """Make the place, with real git."""
+
+    def git(*arguments: str) -> None:
+        who = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
+        subprocess.run(["git", *who, *arguments], cwd=base / "repo", check=True, capture_output=True)
+
+    for file, text in {
+        "home/.ssh/id_ed25519": SECRET,
+        "home/.netrc": f"password {SECRET}",
+        "home/.bashrc": "",
+        "elsewhere/secret": SECRET,
+        "repo/CLAUDE.md": "# Rules\n",
+        "repo/README.md": "# Project\n",
+        "shop/item.io/prompt.md": "Do it.\n",
+    }.items():
+        (base / file).parent.mkdir(parents=True, exist_ok=True)
+        (base / file).write_text(text)
+    git("init", "--quiet", "--template=", "--initial-branch=main")
+    (base / "repo/.git/hooks").mkdir()
+    git("add", ".")
+    git("commit", "--quiet", "--message", "The plan")
+    git("worktree", "add", "--quiet", "-b", "item", str(base / "shop/item"))
+    git("worktree", "add", "--quiet", "-b", "other", str(base / "shop/other"))
+    (base / "shop/other/draft.md").write_text(SECRET)
+
+
+@contextmanager
+def victim(arena: Arena) -> Iterator[None]:
+    """Another process of the same user, that has a key in its environment and in its command line."""
+    who = {"user": arena.wall.user, "group": arena.wall.user}
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", "read line", SECRET],
+        env={"KEY": SECRET},
+        stdin=subprocess.PIPE,
+        extra_groups=[] if arena.wall.user else None,
+        **who,  # type: ignore[arg-type]
+    )
+    arena.victim = process
+    arena.environment["VICTIM"] = str(process.pid)
+    try:
+        yield
+    finally:
+        process.kill()
+        process.communicate()
+
+
+class Listeners:
+    """What listens on this machine, and tells whoever comes a secret."""
+
+    def __init__(self, arena: Arena, stack: ExitStack) -> None:
+        run = arena.base / "run"
+        run.mkdir()
+        abstract = f"gitbatch-{secrets.token_hex(8)}"
+        tcp = socket.create_server(("127.0.0.1", 0))
+        servers = [tcp, *(socket.socket(socket.AF_UNIX) for _ in range(3))]
+        for server, name in zip(
+            servers[1:], (f"{run}/s", f"{arena.repo}/daemon.sock", f"\0{abstract}"), strict=True
+        ):
+            server.bind(name)
+            server.listen()
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind(("127.0.0.1", 0))
+        self.datagrams = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.datagrams.bind(f"{run}/d")
+        for path in (run / "s", run / "d", arena.repo / "daemon.sock"):
+            path.chmod(0o777)
+        for server in servers:
+            stack.enter_context(server)
+            threading.Thread(target=_tell, args=(server,), daemon=True).start()
+        for receiver in (self.udp, self.datagrams):
+            stack.enter_context(receiver)
+            receiver.setblocking(False)
+        arena.environment |= {
+            "PORT": str(tcp.getsockname()[1]),
+            "UDP_PORT": str(self.udp.getsockname()[1]),
+            "SOCKET": f"{run}/s",
+            "DATAGRAM": f"{run}/d",
+            "ABSTRACT": abstract,
+        }
+
+    def reached(self) -> bool:
+        """Whether a datagram has come."""
+        for receiver in (self.udp, self.datagrams):
+            with suppress(BlockingIOError):
+                return bool(receiver.recv(999))
+        return False
+
+
+def _tell(server: socket.socket) -> None:
+    with suppress(OSError):
+        while True:
+            with server.accept()[0] as connection:
+                connection.sendall(SECRET.encode())
+
+
+def beats(arena: Arena) -> bool:
+    """Whether something that an agent started is still at work in the worktree; it has been."""
+    heart = arena.worktree / "heartbeat"
+    before = heart.stat().st_size
+    assert before
+    time.sleep(0.2)
+    return heart.stat().st_size > before
+
+
+def prepare(base: Path, template: Path, wall: Wall) -> Arena:
+    """An arena as new; what is as it was is left alone, for removing folders takes the most time of all."""
+    wall.require()
+    shutil.rmtree(base / "run", ignore_errors=True)
+    for part in ("repo", "home", "elsewhere", "shop/other", "shop/item", "shop/item.io"):
+        if not (base / part).exists() or _contents(base / part) != _contents(template / part):
+            shutil.rmtree(base / part, ignore_errors=True)
+            shutil.copytree(template / part, base / part, symlinks=True)
+    owner = os.getuid() if wall.user is None else wall.user
+    for file in (base, *base.rglob("*")):
+        os.chown(file, owner, owner, follow_symlinks=False)
+    arena = Arena(base, wall)
+    places = {"REPO": arena.repo, "SIBLING": arena.sibling, "HOME": arena.home, "ELSEWHERE": arena.elsewhere}
+    path = "/usr/bin:/bin" if wall.user else os.environ["PATH"]
+    arena.environment = {"PATH": path, **{name: str(place) for name, place in places.items()}}
+    return arena

@@ -1,0 +1,43 @@
+"""The fixtures of the sandbox's tests."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from sandbox.arena import Arena, Listeners, Wall, build, prepare, victim
+
+
+@pytest.fixture(scope="session")
+def grounds() -> Iterator[tuple[Path, Path]]:
+    """Where the arena is, and what it is made from. Not below pytest's folder: that is closed to other users."""
+    with tempfile.TemporaryDirectory(prefix="gitbatch-arena-") as made, tempfile.TemporaryDirectory() as kept:
+        base = Path(made).resolve()
+        base.chmod(0o755)
+        build(base)
+        shutil.copytree(base, kept, symlinks=True, dirs_exist_ok=True)
+        yield base, Path(kept)
+
+
+@pytest.fixture
+def wall() -> Wall:
+    """What a test is about says its parameter."""
+    return Wall.CONTROL
+
+
+@pytest.fixture
+def arena(grounds: tuple[Path, Path], wall: Wall) -> Iterator[Arena]:
+    """The arena, behind the test's wall, with another process in it."""
+    made = prepare(*grounds, wall)
+    with victim(made):
+        yield made
+
+
+@pytest.fixture
+def listeners(arena: Arena) -> Iterator[Listeners]:
+    """What listens on this machine."""
+    with ExitStack() as stack:
+        yield Listeners(arena, stack)

@@ -1,0 +1,172 @@
+"""Each attack is run without a sandbox, where it must succeed (else it proves nothing), and behind each wall."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gitbatch.sandbox.model import Limits
+from sandbox.arena import SECRET, Arena, Listeners, Wall, beats
+from sandbox.attacks import ATTACKS, WON
+
+WALLS = (Wall.CONTROL, Wall.BUBBLEWRAP, Wall.LANDLOCK)
+USERS_WALLS = (Wall.USERS_CONTROL, Wall.USERS_BUBBLEWRAP, Wall.USERS_LANDLOCK)
+MEBIBYTE = 1024 * 1024
+LANDLOCKS = frozenset({Wall.LANDLOCK, Wall.USERS_LANDLOCK})
+BUBBLEWRAPS = frozenset({Wall.BUBBLEWRAP, Wall.USERS_BUBBLEWRAP})
+
+HOLES = {
+    "change_a_mode": LANDLOCKS,
+    "change_times": LANDLOCKS,
+    "overwrite_the_pointer": LANDLOCKS,
+    "replace_the_pointer": LANDLOCKS,
+    "delete_the_pointer": LANDLOCKS,
+}
+"""What a wall does not hold. The docstring of its module says so, and the README."""
+
+OVER_SOCKETS = (
+    "connect_by_tcp",
+    "send_by_udp",
+    "connect_by_path",
+    "connect_by_path_in_the_checkout",
+    "connect_by_abstract_name",
+    "send_by_half_a_pair",
+)
+DAEMONS = ("leave_a_daemon", "leave_daemons_that_breed")
+OTHER_FILES = ("write_another_file_of_the_worktree", "make_another_file_in_the_worktree")
+POINTERS = ("overwrite_the_pointer", "replace_the_pointer", "delete_the_pointer")
+PLAIN = tuple(
+    name
+    for name in ATTACKS
+    if name not in {*OVER_SOCKETS, *DAEMONS, *OTHER_FILES, "write_a_large_file", "ask_for_a_ring"}
+)
+USERS = (
+    "overwrite_a_file_of_the_checkout",
+    "write_through_a_hard_link",
+    "write_a_hook",
+    "commit",
+    "overwrite_the_pointer",
+    "change_a_mode",
+    "read_a_sibling",
+    "read_a_key",
+    "read_a_key_by_a_mount",
+    "read_an_environment",
+    "read_memory",
+    "trace",
+    "kill",
+    "limit_another_process",
+)
+"""What a user tries who is not root, to whom the kernel gives less, and asks more of bubblewrap."""
+
+walls = pytest.mark.parametrize("wall", WALLS, ids=lambda wall: wall.name)
+users_walls = pytest.mark.parametrize("wall", USERS_WALLS, ids=lambda wall: wall.name)
+all_walls = pytest.mark.parametrize("wall", [*WALLS, *USERS_WALLS], ids=lambda wall: wall.name)
+
+
+def require_possible(name: str, wall: Wall) -> None:
+    """Skip a control that the system itself stops."""
+    root = os.getuid() == 0 and not wall.user
+    yama = Path("/proc/sys/kernel/yama/ptrace_scope")
+    if root or wall.kind:
+        return
+    if name == "make_a_device":
+        pytest.skip("only root can")
+    if name in {"read_memory", "trace"} and yama.exists() and yama.read_text().strip() != "0":
+        pytest.skip("the system lets nobody trace")
+
+
+def loss(arena: Arena, name: str, **changes: object) -> str:
+    """What an attack achieves; empty: nothing."""
+    before = arena.state()
+    done = arena.attack(name, **changes)
+    assert "NameError" not in done.stderr, done.stderr
+    after = arena.state()
+    changed = [path for path in {**before, **after} if before.get(path) != after.get(path)]
+    assert arena.victim
+    signs = {
+        f"it changed {changed}": bool(changed),
+        "it read a secret": SECRET in done.stdout,
+        "it got what it wanted": WON in done.stdout,
+        "it ended another process": arena.victim.poll() is not None,
+    }
+    return next((sign for sign, seen in signs.items() if seen), "") or _limited(arena.victim.pid)
+
+
+def _limited(process: int) -> str:
+    return next(
+        (line for line in Path(f"/proc/{process}/limits").read_text().splitlines() if " 7 " in line), ""
+    )
+
+
+def expect(arena: Arena, name: str, lost: str, holes: frozenset[Wall] = frozenset()) -> None:
+    """An attack succeeds without a wall, and where a hole is known, and nowhere else."""
+    should = arena.wall.kind is None or arena.wall in holes
+    assert bool(lost) == should, lost or f"{name} should have succeeded, so this test proves nothing"
+
+
+@walls
+@pytest.mark.parametrize("name", PLAIN)
+def test_an_attack_succeeds_without_a_wall_and_fails_behind_one(arena: Arena, wall: Wall, name: str) -> None:
+    require_possible(name, wall)
+    expect(arena, name, loss(arena, name), HOLES.get(name, frozenset()))
+
+
+@users_walls
+@pytest.mark.parametrize("name", USERS)
+def test_so_it_does_when_the_user_is_not_root(arena: Arena, wall: Wall, name: str) -> None:
+    require_possible(name, wall)
+    expect(arena, name, loss(arena, name), HOLES.get(name, frozenset()))
+
+
+@walls
+@pytest.mark.parametrize("name", OVER_SOCKETS)
+def test_without_network_nothing_that_listens_is_reached(
+    arena: Arena, wall: Wall, listeners: Listeners, name: str
+) -> None:
+    lost = loss(arena, name) or listeners.reached()
+    expect(arena, name, str(lost or ""))
+
+
+@walls
+@pytest.mark.parametrize("name", OVER_SOCKETS)
+def test_with_network_only_the_network_is_reached(
+    arena: Arena, wall: Wall, listeners: Listeners, name: str
+) -> None:
+    network = name in {"connect_by_tcp", "send_by_udp"}
+    lost = loss(arena, name, network=True) or listeners.reached()
+    expect(arena, name, str(lost or ""), LANDLOCKS | BUBBLEWRAPS if network else frozenset())
+
+
+@pytest.mark.parametrize("wall", [Wall.CONTROL, Wall.LANDLOCK], ids=lambda wall: wall.name)
+def test_the_filter_of_landlock_can_t_be_passed_by(arena: Arena, wall: Wall) -> None:
+    expect(arena, "ask_for_a_ring", loss(arena, "ask_for_a_ring"))
+
+
+@all_walls
+@pytest.mark.parametrize("name", DAEMONS)
+def test_no_process_outlives_its_agent(arena: Arena, wall: Wall, name: str) -> None:
+    assert arena.attack(name).returncode == 0
+    lives = beats(arena)
+    (arena.worktree / "stop").touch()
+    expect(arena, name, "it lives" if lives else "")
+
+
+@walls
+def test_a_file_grows_no_larger_than_it_may(arena: Arena, wall: Wall) -> None:
+    arena.attack("write_a_large_file", limits=Limits(file_bytes=MEBIBYTE))
+    size = (arena.worktree / "large").stat().st_size
+    expect(arena, "write_a_large_file", "" if size <= MEBIBYTE else f"{size} bytes")
+
+
+@walls
+@pytest.mark.parametrize("name", [*OTHER_FILES, *POINTERS])
+def test_where_it_is_strict_an_agent_writes_only_its_output(arena: Arena, wall: Wall, name: str) -> None:
+    before = contents(arena.worktree)
+    arena.attack(name, strict_output=arena.worktree / "docs/output.md")
+    expect(arena, name, "" if contents(arena.worktree) == before else "it wrote another file")
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """The files of a worktree but the output."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "output.md")
+    return {path: path.read_bytes() for path in files}
