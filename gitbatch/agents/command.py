@@ -22,6 +22,7 @@ from gitbatch.agents.reply import REPLY_BYTES, last_paragraph, make_reply, parse
 from gitbatch.project.config import CommandAgent
 from gitbatch.repo.nofollow import read_small, regular_file
 from gitbatch.repo.worktrees import remove_tree
+from gitbatch.sandbox.model import Confinement, Limits, Sandbox
 from gitbatch.text import plain
 
 PASSED = (
@@ -59,6 +60,7 @@ class CommandRunner:
     table: CommandAgent
     environment: Mapping[str, str]
     """The user's environment, of which an allow-list is passed on."""
+    sandbox: Sandbox
 
     async def run(self, assignment: Assignment, progress: Progress) -> Reply | Failure:
         """Run the program to its end; its last words are the details of a failure."""
@@ -66,7 +68,7 @@ class CommandRunner:
             files = _Files.prepare(assignment)
             transport, watch = await asyncio.get_running_loop().subprocess_exec(
                 lambda: _Watch(progress, files.progress),
-                *self._argv(assignment, files),
+                *self.sandbox.command(self._argv(assignment, files), self._confinement(assignment)),
                 cwd=assignment.worktree,
                 env=self._environment(assignment, files),
                 start_new_session=True,
@@ -90,6 +92,23 @@ class CommandRunner:
         given = {"{output}": assignment.output, "{item}": assignment.item, "{prompt_file}": str(files.prompt)}
         return [_PLACEHOLDER.sub(lambda match: given[match[0]], argument) for argument in self.table.command]
 
+    def _confinement(self, assignment: Assignment) -> Confinement:
+        home = Path(self.environment.get("HOME", "/nonexistent"))
+        table = self.table
+        return Confinement(
+            worktree=assignment.worktree,
+            scratch=assignment.scratch,
+            repository=assignment.repository,
+            hidden=assignment.hidden,
+            home=home,
+            path=self.environment.get("PATH", ""),
+            needs=tuple(_expanded(path, home) for path in table.needs),
+            writable=tuple(_expanded(path, home) for path in table.writable),
+            network=table.network,
+            strict_output=assignment.worktree / assignment.output if table.strict else None,
+            limits=Limits(file_bytes=table.max_file_bytes, scratch_bytes=table.max_scratch_bytes),
+        )
+
     def _environment(self, assignment: Assignment, files: "_Files") -> dict[str, str]:
         wanted = {*PASSED, *self.table.pass_env}
         passed = {k: v for k, v in self.environment.items() if k in wanted or k.startswith("LC_")}
@@ -103,6 +122,11 @@ class CommandRunner:
             "GITBATCH_PROGRESS": str(files.progress),
             "GITBATCH_REPLY": str(files.reply),
         }
+
+
+def _expanded(path: str, home: Path) -> Path:
+    """A path from the configuration; `~` is the user's home folder."""
+    return home / path[2:] if path.startswith("~/") else Path(path)
 
 
 @dataclass(frozen=True, slots=True)

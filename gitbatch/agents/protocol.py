@@ -48,6 +48,10 @@ class Assignment:
     timeout: float
     """Seconds."""
     attempt: int
+    repository: tuple[Path, ...] = ()
+    """The user's checkout and git's common folder: for reading at the most."""
+    hidden: tuple[Path, ...] = ()
+    """Folders that the agent has no business in: where the worktrees of the others are."""
 
 
 @dataclass(frozen=True, slots=True)

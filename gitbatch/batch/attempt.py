@@ -58,8 +58,14 @@ async def attempt(run: Run, task: Task, number: int, previous: str) -> Outcome:
     try:
         context = await run.git(manifest, task.item, task.group, scene.plan, scene.project, scene.snapshot)
         worktree = await run.git(_make_worktree, run, task, place, context)
-        assignment = replace(_assignment(task, worktree, scratch, context, previous), attempt=number)
-        agent = make_agent(task.agent, scene.project.config, run.environment)
+        assignment = _assignment(task, worktree, scratch, context, previous)
+        assignment = replace(
+            assignment,
+            attempt=number,
+            repository=(run.repo.root, run.repo.common_dir),
+            hidden=(run.workshop.parent.parent,),
+        )
+        agent = make_agent(task.agent, scene.project.config, run.environment, run.sandbox)
         answer = await _ask(run, task, agent, assignment)
         strays = await asyncio.to_thread(find_strays, worktree, task.item.output, scene.guarded)
         outcome = Outcome(

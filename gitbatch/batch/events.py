@@ -32,6 +32,8 @@ class BatchStarted(Event, frozen=True, tag="batch-started"):
     mode: str
     agent: str
     jobs: int
+    sandbox: str
+    """The kinds of sandbox that the agents run in."""
     groups: int
     items: int
     groups_done: int = 0

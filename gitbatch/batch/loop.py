@@ -20,10 +20,12 @@ from gitbatch.batch.record import end_batch, remove_leftovers
 from gitbatch.batch.resume import State, resume
 from gitbatch.batch.running import Run
 from gitbatch.batch.scene import Scene, read_scene, require_runnable
-from gitbatch.batch.start import is_complete, require_clean, require_not_elsewhere
+from gitbatch.batch.start import agents_of, is_complete, require_clean, require_not_elsewhere
 from gitbatch.repo.checkout import Followed
 from gitbatch.repo.refs import short
 from gitbatch.repo.repository import require_nothing_under_way
+from gitbatch.sandbox.find import find_sandbox
+from gitbatch.sandbox.model import SandboxKind
 
 _COMPLETE = "every Definition-of-Done entry of the phase is complete"
 
@@ -71,7 +73,7 @@ class _Tally:
 async def run_batch(run: Run, pause: Pause, *, resumed: bool) -> Result:
     """Run a batch from wherever it is to its end, a pause, or a hard stop."""
     state, followed = await run.git(resume, run)
-    _announce(run, state, resumed=resumed)
+    _announce(run, state, await run.git(_sandboxes, run), resumed=resumed)
     _tell_kept(run, followed)
     await run.git(_require_ready, run, state)
     tally = _Tally(state.succeeded, state.missing)
@@ -144,7 +146,15 @@ async def _run_one(
     return checkpoint
 
 
-def _announce(run: Run, state: State, *, resumed: bool) -> None:
+def _sandboxes(run: Run) -> str:
+    """The kinds of sandbox that the batch's agents run in. Refuses to start where one can't be had."""
+    scene = read_scene(run.repo, require_tip(run.repo, run.batch.record.target))
+    agents = agents_of(scene, run.batch.record)
+    wanted = {run.sandbox or SandboxKind(scene.project.config.agents[name].sandbox) for name in agents}
+    return ", ".join(sorted({find_sandbox(kind).kind for kind in wanted}))
+
+
+def _announce(run: Run, state: State, sandboxes: str, *, resumed: bool) -> None:
     record = run.batch.record
     run.emit(
         BatchStarted(
@@ -154,6 +164,7 @@ def _announce(run: Run, state: State, *, resumed: bool) -> None:
             mode=record.mode,
             agent=record.agent,
             jobs=run.jobs,
+            sandbox=sandboxes,
             groups=len(record.groups),
             items=len(record.items),
             groups_done=len(state.recorded),

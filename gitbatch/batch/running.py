@@ -14,6 +14,7 @@ from gitbatch.repo.objects import Signature
 from gitbatch.repo.refs import item_branch
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.thread import GitThread
+from gitbatch.sandbox.model import SandboxKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class Run:
     clock: Callable[[], float]
     """Seconds since the epoch: for what is written into history."""
     git: GitThread
+    sandbox: SandboxKind | None
+    """What the user asked for on the command line; None: what the configuration says of each agent."""
     fingerprint: Fingerprint
     """The repository's control files when the run began."""
 

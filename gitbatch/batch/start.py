@@ -15,6 +15,8 @@ from gitbatch.repo.checkout import uncommitted
 from gitbatch.repo.refs import HEADS, short
 from gitbatch.repo.repository import Repository, require_nothing_under_way, require_target
 from gitbatch.repo.worktrees import checked_out_elsewhere
+from gitbatch.sandbox.find import find_sandbox
+from gitbatch.sandbox.model import SandboxKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Choice:
     mode: CheckpointMode
     agent: str
     jobs: int
+    sandbox: SandboxKind | None = None
+    """None: what the configuration says of each agent."""
 
 
 def find_target(repo: Repository, name: str | None) -> Target:
@@ -179,6 +183,14 @@ def _require_agents(scene: Scene, choice: Choice) -> None:
                 f"{plan.path}:{item.line}: {item.name} wants agent {wanted!r}, which is not configured",
                 f"gitbatch.toml has: {known}",
             )
+        find_sandbox(choice.sandbox or SandboxKind(config.agents[wanted].sandbox))
+
+
+def agents_of(scene: Scene, record: Record) -> frozenset[str]:
+    """The names of the configured agents that a batch's items want."""
+    found = (scene.find(item.key) for item in record.items)
+    wanted = {settings(item, group, scene.plan).agent or record.agent for group, item in filter(None, found)}
+    return frozenset(wanted & scene.project.config.agents.keys())
 
 
 def _require_places(scene: Scene, items: tuple[WorkItem, ...]) -> None:

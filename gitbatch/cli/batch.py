@@ -29,6 +29,7 @@ from gitbatch.repo.fingerprint import take_fingerprint
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.thread import GitThread
+from gitbatch.sandbox.model import SandboxKind
 from gitbatch.view.jsonlines import JsonLines, open_log
 from gitbatch.view.live import LiveView
 from gitbatch.view.plain import PlainView
@@ -47,6 +48,7 @@ class Options:
     no_input: bool
     json: bool
     directory: Path
+    sandbox: SandboxKind | None = None
 
     @property
     def can_ask(self) -> bool:
@@ -113,7 +115,7 @@ def _begin(repo: Repository, options: Options, tell: EventStream) -> Batch | Non
         raise UsageError(f"--items {options.items} names no open item", "see gitbatch plan for what is open")
     mode = mode or _ask_mode(len({item.group for item in items}))
     workshops_of(repo, scene.project.config)  # refuses a bad place before anything is started
-    choice = Choice(items, mode, agent, options.jobs or scene.project.config.batch.jobs)
+    choice = Choice(items, mode, agent, options.jobs or scene.project.config.batch.jobs, options.sandbox)
     return begin_batch(repo, target, scene, choice, time.time())
 
 
@@ -170,6 +172,7 @@ def _run(repo: Repository, batch: Batch, options: Options, view: View, *, resume
             emit=EventStream(time.time, (JsonLines(log), view)),
             clock=time.time,
             git=git,
+            sandbox=options.sandbox,
             fingerprint=take_fingerprint(repo, f"{batch.id}-"),
         )
         signals = _Signals()

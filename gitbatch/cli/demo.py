@@ -3,6 +3,7 @@
 import shlex
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,9 +21,11 @@ def demo(
     """Make a sample repository and run its plan: three groups, one item that fails for a real reason."""
     from gitbatch.cli.batch import Options, run_command
     from gitbatch.cli.common import opened
-    from gitbatch.errors import UsageError
+    from gitbatch.errors import GitbatchError, UsageError
     from gitbatch.repo.sample import make_repository
     from gitbatch.resources import resource
+    from gitbatch.sandbox.find import find_sandbox
+    from gitbatch.sandbox.model import SandboxKind
 
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise UsageError(f"{directory} exists and is not empty", "name another folder: gitbatch demo DIR")
@@ -30,9 +33,13 @@ def demo(
     typer.echo(
         f"made {directory}: a small package, and a plan to document it (docs/phases/reference/task.md)\n"
     )
-    run_command(
-        Options(None, "all", "at-end", None, None, None, no_input=True, json=False, directory=directory)
-    )
+    options = Options(None, "all", "at-end", None, None, None, no_input=True, json=False, directory=directory)
+    try:
+        find_sandbox(SandboxKind.AUTO)
+    except GitbatchError as error:
+        typer.echo(f"{error.message}; the demo's agents are ours and run without\n")
+        options = replace(options, sandbox=SandboxKind.NONE)
+    run_command(options)
     typer.echo("\nthe story, as git tells it:  git log --first-parent --oneline\n")
     with opened(directory) as repo:
         typer.echo(repo.git.text("log", "--first-parent", "--format=  %h %s"))

@@ -22,7 +22,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run.run, status.status, plan.plan, lint.lint, init.init, abort.abort, demo.demo, verify.verify):
+for command in (
+    run.run,
+    status.status,
+    plan.plan,
+    lint.lint,
+    init.init,
+    abort.abort,
+    demo.demo,
+    verify.verify,
+):
     app.command()(command)
 app.add_typer(hooks.app, name="hooks")
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from gitbatch.cli.common import HERE, Directory, Json
+from gitbatch.sandbox.model import SandboxKind
 
 
 def run(  # typer shows the options' own help
@@ -25,6 +26,9 @@ def run(  # typer shows the options' own help
         str | None,
         typer.Option(help="Run on this branch (made at HEAD if new) and leave the checkout alone."),
     ] = None,
+    sandbox: Annotated[
+        SandboxKind | None, typer.Option(help="What agents run in, whatever the configuration says.")
+    ] = None,
     no_input: Annotated[
         bool, typer.Option("--no-input", help="Never ask; a missing option is an error.")
     ] = False,
@@ -37,5 +41,5 @@ def run(  # typer shows the options' own help
     """
     from gitbatch.cli.batch import Options, run_command
 
-    options = Options(task_md, items, checkpoint, agent, jobs, branch, no_input, json, directory)
+    options = Options(task_md, items, checkpoint, agent, jobs, branch, no_input, json, directory, sandbox)
     raise typer.Exit(run_command(options))

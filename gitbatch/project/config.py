@@ -70,6 +70,17 @@ class CommandAgent(_Table, frozen=True, tag_field="kind", tag="command"):
     timeout: str = "30m"
     pass_env: tuple[str, ...] = ()
     """Names of environment variables that the program gets beside the usual ones."""
+    sandbox: Annotated[str, Meta(pattern="^(auto|bubblewrap|landlock|none)$")] = "auto"
+    """`auto`: the best that works here, and an error where none does; `none` must be asked for by name."""
+    network: bool = False
+    strict: bool = False
+    """The output is the only file of the worktree that it may write; many programs need more."""
+    needs: tuple[str, ...] = ()
+    """Paths that it may read beside the system's, the repository's and its tools'; `~` is the home folder."""
+    writable: tuple[str, ...] = ()
+    """Paths that it may write beside its worktree."""
+    max_file_bytes: Positive = 1024 * 1024 * 1024
+    max_scratch_bytes: Positive = 4 * 1024 * 1024 * 1024
 
 
 AgentTable = CommandAgent

@@ -83,11 +83,11 @@ def _closure(places: Iterable[Path], home: Path) -> frozenset[Path]:
     waiting = list(places)
     while waiting:
         place = waiting.pop()
-        if place in found or _is_system(place) or _holds(place, home) or not os.path.exists(place):  # noqa: PTH110 - a folder that is closed to us is no error
+        if place in found or _is_system(place) or _holds(place, home) or not _is_there(place):
             continue
         found.add(place)
         if place.name in _BIN and not _holds(place.parent, home):
-            found.update(place.parent / name for name in _CODE if os.path.exists(place.parent / name))
+            found.update(place.parent / name for name in _CODE if _is_there(place.parent / name))
         links = _links_in(place) if place.is_dir() else [place]
         waiting += (_place(hop) for link in links for hop in _hops(link))
     return frozenset(found)
@@ -96,6 +96,11 @@ def _closure(places: Iterable[Path], home: Path) -> frozenset[Path]:
 def _place(file: Path) -> Path:
     """The folder of a program, if it is one of programs; else only the file."""
     return file.parent if file.parent.name in _BIN else file
+
+
+def _is_there(place: Path) -> bool:
+    """Whether a place exists and we may look there; `Path.exists` raises if we may not."""
+    return os.path.exists(place)  # noqa: PTH110
 
 
 def _is_system(place: Path) -> bool:

@@ -224,6 +224,17 @@ def test_the_assigned_file_passes(repo: Repository, place: Place, output: str, s
     assert f"the assigned file is {shown}: " in desk.add_and_commit().stderr
 
 
+def test_what_is_not_to_be_committed_is_not_judged(repo: Repository, place: Place) -> None:
+    put_hook(place)
+    desk = make_desk(repo, place)
+    desk.agent.write(OUTPUT, "x\n")
+    desk.agent.git("add", OUTPUT)
+    desk.agent.write("code.txt", "not staged\n")
+    desk.agent.write("stray.txt", "only announced\n")
+    desk.agent.git("add", "--intent-to-add", "stray.txt")
+    assert desk.commit("--message", "work").stderr == ""
+
+
 def test_a_fence_is_no_wall(repo: Repository, place: Place) -> None:
     """What passes it is why gitbatch takes one file out of the worktree, and nothing that was committed there."""
     put_hook(place)

@@ -1,5 +1,6 @@
 """A place to attack: a repository with two worktrees, a home with keys, another process; and the ways to run there."""
 
+import enum
 import os
 import secrets
 import shutil
@@ -11,15 +12,15 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import cache
 from pathlib import Path
+from typing import TypedDict
 
 import pytest
+from sandbox.attacks import TRIED
 
 from gitbatch.sandbox.find import find_sandbox
 from gitbatch.sandbox.model import Confinement, SandboxKind
-from sandbox.attacks import TRIED
 
 ATTACKS = Path(__file__).parent / "attacks.py"
 SECRET = f"secret-{secrets.token_hex(8)}"
@@ -30,26 +31,27 @@ _USERS_PYTHON = "/usr/bin/python3"
 _PATIENCE = 30
 
 
-class Wall(Enum):
+class Wall(enum.Enum):
     """What stands between an agent and the rest, and whose agent it is: ours, or that of a user that root becomes."""
 
-    CONTROL = (None, False)
-    BUBBLEWRAP = (SandboxKind.BUBBLEWRAP, False)
-    LANDLOCK = (SandboxKind.LANDLOCK, False)
-    NONE = (SandboxKind.NONE, False)
-    USERS_CONTROL = (None, True)
-    USERS_BUBBLEWRAP = (SandboxKind.BUBBLEWRAP, True)
-    USERS_LANDLOCK = (SandboxKind.LANDLOCK, True)
+    CONTROL = enum.auto()
+    BUBBLEWRAP = enum.auto()
+    LANDLOCK = enum.auto()
+    NONE = enum.auto()
+    USERS_CONTROL = enum.auto()
+    USERS_BUBBLEWRAP = enum.auto()
+    USERS_LANDLOCK = enum.auto()
 
     @property
     def kind(self) -> SandboxKind | None:
-        """The sandbox; None: there is none."""
-        return self.value[0]
+        """The sandbox; None: the program is started as it is."""
+        name = self.name.removeprefix("USERS_").lower()
+        return None if name == "control" else SandboxKind(name)
 
     @property
     def user(self) -> int | None:
         """Who root becomes first."""
-        return NOBODY if self.value[1] else None
+        return NOBODY if self.name.startswith("USERS_") else None
 
     @property
     def python(self) -> tuple[str, ...]:
@@ -61,24 +63,44 @@ class Wall(Enum):
         if self.user:
             if os.getuid() != 0:
                 pytest.skip("the tests run as a user already")
-            problem = _user_problem(self.kind is SandboxKind.BUBBLEWRAP)
+            problem = _no_python_for_users() or (
+                _no_namespaces_for_users() if self.kind is SandboxKind.BUBBLEWRAP else ""
+            )
             if problem:
                 pytest.skip(problem)
         if self.kind:
             find_sandbox(self.kind)
 
 
+def behind(*walls: Wall) -> pytest.MarkDecorator:
+    """Run a test once behind each wall."""
+    return pytest.mark.parametrize("arena", walls, indirect=True, ids=lambda wall: wall.name)
+
+
 @cache
-def _user_problem(needs_bubblewrap: bool) -> str | None:  # noqa: FBT001 - the only question
+def _no_python_for_users() -> str:
     code = "import sys; sys.path.append(sys.argv[1]); assert sys.version_info >= (3, 11); import gitbatch.sandbox.find"
-    trials = {f"no {_USERS_PYTHON} for users": [_USERS_PYTHON, "-c", code, str(ATTACKS.parents[2])]}
-    if needs_bubblewrap:
-        trials["no user namespaces for users"] = ["bwrap", "--ro-bind", "/", "/", "--unshare-all", "true"]
-    for problem, argv in trials.items():
-        done = subprocess.run(argv, user=NOBODY, group=NOBODY, extra_groups=[], cwd="/", capture_output=True, check=False)  # fmt: skip
-        if done.returncode:
-            return f"{problem}: {done.stderr.decode()[-200:]}"
-    return None
+    return _problem_of_users(_USERS_PYTHON, "-c", code, str(ATTACKS.parents[2]))
+
+
+@cache
+def _no_namespaces_for_users() -> str:
+    return _problem_of_users("bwrap", "--ro-bind", "/", "/", "--unshare-all", "true")
+
+
+def _problem_of_users(*argv: str) -> str:
+    done = subprocess.run(argv, **_as_user(NOBODY), cwd="/", capture_output=True, check=False)
+    return f"a user can't run {argv[0]}: {done.stderr.decode()[-200:]}" if done.returncode else ""
+
+
+class _Credentials(TypedDict):
+    user: int | None
+    group: int | None
+    extra_groups: list[int] | None
+
+
+def _as_user(user: int | None) -> _Credentials:
+    return {"user": user, "group": user, "extra_groups": None if user is None else []}
 
 
 @dataclass
@@ -114,31 +136,32 @@ class Arena:
     def elsewhere(self) -> Path:
         return self.base / "elsewhere"
 
-    def confinement(self, **changes: object) -> Confinement:
-        """What an agent may do here."""
-        usual: dict[str, object] = {
-            "worktree": self.worktree,
-            "scratch": self.scratch,
-            "repository": (self.repo,),
-            "hidden": (self.base / "shop",),
-            "home": self.home,
-            "path": self.environment["PATH"],
-        }
-        return Confinement(**{**usual, **changes})  # type: ignore[arg-type]
+    @property
+    def usual(self) -> Confinement:
+        """What an agent may do here, where a test wants nothing else."""
+        return Confinement(
+            worktree=self.worktree,
+            scratch=self.scratch,
+            repository=(self.repo,),
+            hidden=(self.base / "shop",),
+            home=self.home,
+            path=self.environment["PATH"],
+        )
 
-    def command(self, *argv: str, **changes: object) -> list[str]:
+    def command(self, *argv: str, confinement: Confinement | None = None) -> list[str]:
         """What starts a program behind the wall."""
         if not self.wall.kind:
             return list(argv)
-        made = find_sandbox(self.wall.kind).command(argv, self.confinement(**changes))
+        made = find_sandbox(self.wall.kind).command(argv, confinement or self.usual)
         return [self.wall.python[0], *made[1:]]
 
     def start(
-        self, *argv: str, stdin: int = subprocess.DEVNULL, **changes: object
+        self, *argv: str, stdin: int = subprocess.DEVNULL, confinement: Confinement | None = None
     ) -> "subprocess.Popen[str]":
         """Start a program behind the wall, as the orchestrator does."""
         return subprocess.Popen(
-            self.command(*argv, **changes),
+            self.command(*argv, confinement=confinement),
+            **_as_user(self.wall.user),
             cwd=self.worktree,
             env=self.environment,
             stdin=stdin,
@@ -147,29 +170,26 @@ class Arena:
             text=True,
             errors="replace",
             start_new_session=True,
-            user=self.wall.user,
-            group=self.wall.user,
-            extra_groups=[] if self.wall.user else None,
         )
 
     def run(
-        self, *argv: str, stdin: str | None = None, **changes: object
+        self, *argv: str, stdin: str | None = None, confinement: Confinement | None = None
     ) -> "subprocess.CompletedProcess[str]":
         """Run a program behind the wall to its end."""
         source = subprocess.DEVNULL if stdin is None else subprocess.PIPE
-        with self.start(*argv, stdin=source, **changes) as process:
+        with self.start(*argv, stdin=source, confinement=confinement) as process:
             output, errors = process.communicate(stdin, timeout=_PATIENCE)
         return subprocess.CompletedProcess(argv, process.returncode, output, errors)
 
-    def attack(self, name: str, **changes: object) -> "subprocess.CompletedProcess[str]":
+    def attack(self, name: str, confinement: Confinement | None = None) -> "subprocess.CompletedProcess[str]":
         """Run one of the attacks."""
-        done = self.run(*self.wall.python, str(ATTACKS), name, **changes)
+        done = self.run(*self.wall.python, str(ATTACKS), name, confinement=confinement)
         assert TRIED in done.stderr, done
         return done
 
-    def python(self, code: str, **changes: object) -> "subprocess.CompletedProcess[str]":
+    def python(self, code: str, confinement: Confinement | None = None) -> "subprocess.CompletedProcess[str]":
         """Run a few lines of Python."""
-        return self.run(*self.wall.python, "-c", code, **changes)
+        return self.run(*self.wall.python, "-c", code, confinement=confinement)
 
     def state(self) -> dict[str, object]:
         """Everything that an agent may not change, as it is now."""
@@ -226,13 +246,11 @@ def build(base: Path) -> None:
 @contextmanager
 def victim(arena: Arena) -> Iterator[None]:
     """Another process of the same user, that has a key in its environment and in its command line."""
-    who = {"user": arena.wall.user, "group": arena.wall.user}
     process = subprocess.Popen(
         ["/bin/sh", "-c", "read line", SECRET],
+        **_as_user(arena.wall.user),
         env={"KEY": SECRET},
         stdin=subprocess.PIPE,
-        extra_groups=[] if arena.wall.user else None,
-        **who,  # type: ignore[arg-type]
     )
     arena.victim = process
     arena.environment["VICTIM"] = str(process.pid)

@@ -1,7 +1,7 @@
 """What a hostile agent tries. Started by a test as `python attacks.py NAME`, inside a sandbox or, as a control, without.
 
 Where everything is, it is told in the environment: a wall must not depend on what is not known. An attack that
-reads prints what it got; one that writes leaves its mark; the test looks from outside at who has won.
+reads returns what it got, which is printed; one that writes leaves its mark; the test looks from outside at who has won.
 """
 
 import ctypes
@@ -162,8 +162,7 @@ def read_a_sibling() -> str:
 
 
 def find_a_sibling() -> str:
-    for path in HERE.parent.glob("*/draft.md"):
-        return path.read_text()
+    return "".join(path.read_text() for path in HERE.parent.glob("*/draft.md"))
 
 
 def read_a_key() -> str:
@@ -202,8 +201,7 @@ def read_a_key_by_a_mount() -> None:
 
 
 def list_home() -> str:
-    if "id_ed25519" in os.listdir(HOME / ".ssh"):
-        return WON
+    return WON if (HOME / ".ssh/id_ed25519") in (HOME / ".ssh").iterdir() else ""
 
 
 def write_to_home() -> None:
@@ -228,20 +226,21 @@ def read_a_command_line() -> str:
 
 
 def read_memory() -> str:
-    for line in Path(f"/proc/{VICTIM}/maps").read_text().splitlines():
-        if "[stack]" in line:
-            start, end = (int(part, 16) for part in line.split()[0].split("-"))
-            with Path(f"/proc/{VICTIM}/mem").open("rb", buffering=0) as memory:
-                memory.seek(start)
-                return memory.read(end - start).decode(errors="replace")
+    """Of the stack, where the environment is."""
+    maps = Path(f"/proc/{VICTIM}/maps").read_text().splitlines()
+    stack = next(line for line in maps if "[stack]" in line)
+    start, end = (int(part, 16) for part in stack.split()[0].split("-"))
+    with Path(f"/proc/{VICTIM}/mem").open("rb", buffering=0) as memory:
+        memory.seek(start)
+        return memory.read(end - start).decode(errors="replace")
 
 
 def trace() -> str:
     attach, detach = 16, 17
     libc = ctypes.CDLL(None)
-    if libc.ptrace(attach, VICTIM, None, None) == 0:
-        return WON
-        libc.ptrace(detach, VICTIM, None, None)
+    done = libc.ptrace(attach, VICTIM, None, None)
+    libc.ptrace(detach, VICTIM, None, None)
+    return WON if done == 0 else ""
 
 
 def kill() -> None:
@@ -263,15 +262,15 @@ def send_by_udp() -> None:
 
 
 def connect_by_path() -> str:
-    _connect(os.environ["SOCKET"])
+    return _connect(os.environ["SOCKET"])
 
 
 def connect_by_path_in_the_checkout() -> str:
-    _connect(str(REPO / "daemon.sock"))
+    return _connect(str(REPO / "daemon.sock"))
 
 
 def connect_by_abstract_name() -> str:
-    _connect("\0" + os.environ["ABSTRACT"])
+    return _connect("\0" + os.environ["ABSTRACT"])
 
 
 def send_by_half_a_pair() -> None:
@@ -282,8 +281,7 @@ def send_by_half_a_pair() -> None:
 def ask_for_a_ring() -> str:
     """Operations of io_uring, such as making a socket, are seen by no filter of system calls."""
     parameters = ctypes.create_string_buffer(120)
-    if ctypes.CDLL(None).syscall(425, 4, parameters) >= 0:
-        return WON
+    return WON if ctypes.CDLL(None).syscall(425, 4, parameters) >= 0 else ""
 
 
 def make_a_device() -> str:
@@ -327,8 +325,7 @@ def _beat() -> bool:
 
 def write_a_large_file() -> None:
     with Path("large").open("wb") as file:
-        for _ in range(8):
-            file.write(b"x" * 1024 * 1024)
+        file.writelines(b"x" * 1024 * 1024 for _ in range(8))
 
 
 def write_another_file_of_the_worktree() -> None:
@@ -349,19 +346,19 @@ def _become(script: str) -> None:
     os.execv("/bin/sh", ["sh", "-c", script])  # noqa: S606 - that is the attack
 
 
-def _connect(address: str) -> None:
+def _connect(address: str) -> str:
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(2)
         connection.connect(address)
         return connection.recv(99).decode()
 
 
-ATTACKS: dict[str, Callable[[], None]] = {
+ATTACKS: dict[str, Callable[[], str | None]] = {
     name: thing
     for name, thing in list(globals().items())
     if getattr(thing, "__module__", "") == __name__ and not name.startswith("_")
 }
 
 if __name__ == "__main__":
-    return TRIED, file=sys.stderr, flush=True
-    ATTACKS[sys.argv[1]]()
+    sys.stderr.write(TRIED)
+    sys.stdout.write(ATTACKS[sys.argv[1]]() or "")

@@ -7,8 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-
-from sandbox.arena import Arena, Listeners, Wall, build, prepare, victim
+from sandbox.arena import Arena, Listeners, build, prepare, victim
 
 
 @pytest.fixture(scope="session")
@@ -23,15 +22,9 @@ def grounds() -> Iterator[tuple[Path, Path]]:
 
 
 @pytest.fixture
-def wall() -> Wall:
-    """What a test is about says its parameter."""
-    return Wall.CONTROL
-
-
-@pytest.fixture
-def arena(grounds: tuple[Path, Path], wall: Wall) -> Iterator[Arena]:
-    """The arena, behind the test's wall, with another process in it."""
-    made = prepare(*grounds, wall)
+def arena(grounds: tuple[Path, Path], request: pytest.FixtureRequest) -> Iterator[Arena]:
+    """The arena behind a wall, which is the parameter, with another process in it."""
+    made = prepare(*grounds, request.param)
     with victim(made):
         yield made
 

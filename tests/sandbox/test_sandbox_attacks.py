@@ -1,13 +1,14 @@
 """Each attack is run without a sandbox, where it must succeed (else it proves nothing), and behind each wall."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
-from gitbatch.sandbox.model import Limits
-from sandbox.arena import SECRET, Arena, Listeners, Wall, beats
+from sandbox.arena import SECRET, Arena, Listeners, Wall, beats, behind
 from sandbox.attacks import ATTACKS, WON
+
+from gitbatch.sandbox.model import Confinement, Limits
 
 WALLS = (Wall.CONTROL, Wall.BUBBLEWRAP, Wall.LANDLOCK)
 USERS_WALLS = (Wall.USERS_CONTROL, Wall.USERS_BUBBLEWRAP, Wall.USERS_LANDLOCK)
@@ -58,9 +59,9 @@ USERS = (
 )
 """What a user tries who is not root, to whom the kernel gives less, and asks more of bubblewrap."""
 
-walls = pytest.mark.parametrize("wall", WALLS, ids=lambda wall: wall.name)
-users_walls = pytest.mark.parametrize("wall", USERS_WALLS, ids=lambda wall: wall.name)
-all_walls = pytest.mark.parametrize("wall", [*WALLS, *USERS_WALLS], ids=lambda wall: wall.name)
+walls = behind(*WALLS)
+users_walls = behind(*USERS_WALLS)
+all_walls = behind(*WALLS, *USERS_WALLS)
 
 
 def require_possible(name: str, wall: Wall) -> None:
@@ -75,10 +76,10 @@ def require_possible(name: str, wall: Wall) -> None:
         pytest.skip("the system lets nobody trace")
 
 
-def loss(arena: Arena, name: str, **changes: object) -> str:
+def loss(arena: Arena, name: str, confinement: Confinement | None = None) -> str:
     """What an attack achieves; empty: nothing."""
     before = arena.state()
-    done = arena.attack(name, **changes)
+    done = arena.attack(name, confinement)
     assert "NameError" not in done.stderr, done.stderr
     after = arena.state()
     changed = [path for path in {**before, **after} if before.get(path) != after.get(path)]
@@ -106,22 +107,22 @@ def expect(arena: Arena, name: str, lost: str, holes: frozenset[Wall] = frozense
 
 @walls
 @pytest.mark.parametrize("name", PLAIN)
-def test_an_attack_succeeds_without_a_wall_and_fails_behind_one(arena: Arena, wall: Wall, name: str) -> None:
-    require_possible(name, wall)
+def test_an_attack_succeeds_without_a_wall_and_fails_behind_one(arena: Arena, name: str) -> None:
+    require_possible(name, arena.wall)
     expect(arena, name, loss(arena, name), HOLES.get(name, frozenset()))
 
 
 @users_walls
 @pytest.mark.parametrize("name", USERS)
-def test_so_it_does_when_the_user_is_not_root(arena: Arena, wall: Wall, name: str) -> None:
-    require_possible(name, wall)
+def test_so_it_does_when_the_user_is_not_root(arena: Arena, name: str) -> None:
+    require_possible(name, arena.wall)
     expect(arena, name, loss(arena, name), HOLES.get(name, frozenset()))
 
 
 @walls
 @pytest.mark.parametrize("name", OVER_SOCKETS)
 def test_without_network_nothing_that_listens_is_reached(
-    arena: Arena, wall: Wall, listeners: Listeners, name: str
+    arena: Arena, listeners: Listeners, name: str
 ) -> None:
     lost = loss(arena, name) or listeners.reached()
     expect(arena, name, str(lost or ""))
@@ -129,22 +130,20 @@ def test_without_network_nothing_that_listens_is_reached(
 
 @walls
 @pytest.mark.parametrize("name", OVER_SOCKETS)
-def test_with_network_only_the_network_is_reached(
-    arena: Arena, wall: Wall, listeners: Listeners, name: str
-) -> None:
+def test_with_network_only_the_network_is_reached(arena: Arena, listeners: Listeners, name: str) -> None:
     network = name in {"connect_by_tcp", "send_by_udp"}
-    lost = loss(arena, name, network=True) or listeners.reached()
+    lost = loss(arena, name, replace(arena.usual, network=True)) or listeners.reached()
     expect(arena, name, str(lost or ""), LANDLOCKS | BUBBLEWRAPS if network else frozenset())
 
 
-@pytest.mark.parametrize("wall", [Wall.CONTROL, Wall.LANDLOCK], ids=lambda wall: wall.name)
-def test_the_filter_of_landlock_can_t_be_passed_by(arena: Arena, wall: Wall) -> None:
+@behind(Wall.CONTROL, Wall.LANDLOCK)
+def test_the_filter_of_landlock_can_t_be_passed_by(arena: Arena) -> None:
     expect(arena, "ask_for_a_ring", loss(arena, "ask_for_a_ring"))
 
 
 @all_walls
 @pytest.mark.parametrize("name", DAEMONS)
-def test_no_process_outlives_its_agent(arena: Arena, wall: Wall, name: str) -> None:
+def test_no_process_outlives_its_agent(arena: Arena, name: str) -> None:
     assert arena.attack(name).returncode == 0
     lives = beats(arena)
     (arena.worktree / "stop").touch()
@@ -152,17 +151,17 @@ def test_no_process_outlives_its_agent(arena: Arena, wall: Wall, name: str) -> N
 
 
 @walls
-def test_a_file_grows_no_larger_than_it_may(arena: Arena, wall: Wall) -> None:
-    arena.attack("write_a_large_file", limits=Limits(file_bytes=MEBIBYTE))
+def test_a_file_grows_no_larger_than_it_may(arena: Arena) -> None:
+    arena.attack("write_a_large_file", replace(arena.usual, limits=Limits(file_bytes=MEBIBYTE)))
     size = (arena.worktree / "large").stat().st_size
     expect(arena, "write_a_large_file", "" if size <= MEBIBYTE else f"{size} bytes")
 
 
 @walls
 @pytest.mark.parametrize("name", [*OTHER_FILES, *POINTERS])
-def test_where_it_is_strict_an_agent_writes_only_its_output(arena: Arena, wall: Wall, name: str) -> None:
+def test_where_it_is_strict_an_agent_writes_only_its_output(arena: Arena, name: str) -> None:
     before = contents(arena.worktree)
-    arena.attack(name, strict_output=arena.worktree / "docs/output.md")
+    arena.attack(name, replace(arena.usual, strict_output=arena.worktree / "docs/output.md"))
     expect(arena, name, "" if contents(arena.worktree) == before else "it wrote another file")
 
 

@@ -4,40 +4,36 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
+from sandbox.arena import SECRET, Arena, Wall, beats, behind
 
-from gitbatch.sandbox.find import find_sandbox
-from gitbatch.sandbox.model import Limits, SandboxKind
-from sandbox.arena import NOBODY, SECRET, Arena, Wall, beats
+from gitbatch.sandbox.model import Limits
 
 CONFINED = (Wall.BUBBLEWRAP, Wall.LANDLOCK)
-confined = pytest.mark.parametrize("wall", CONFINED, ids=lambda wall: wall.name)
-everywhere = pytest.mark.parametrize(
-    "wall",
-    [*CONFINED, Wall.NONE, Wall.USERS_BUBBLEWRAP, Wall.USERS_LANDLOCK],
-    ids=lambda wall: wall.name,
-)
+USERS = (Wall.USERS_BUBBLEWRAP, Wall.USERS_LANDLOCK)
+confined = behind(*CONFINED)
+everywhere = behind(*CONFINED, Wall.NONE, *USERS)
 
 
 @everywhere
 @pytest.mark.parametrize(
     ("end", "code"), [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143), ("kill -KILL $$", 137)]
 )
-def test_the_end_of_a_program_is_told(arena: Arena, wall: Wall, end: str, code: int) -> None:
+def test_the_end_of_a_program_is_told(arena: Arena, end: str, code: int) -> None:
     done = arena.run("sh", "-c", end)
-    assert done.returncode in {code, 128 - code if wall is Wall.NONE else code}
+    assert done.returncode in {code, 128 - code if arena.wall is Wall.NONE else code}
 
 
 @everywhere
-def test_what_it_reads_and_says_passes_through(arena: Arena, wall: Wall) -> None:
+def test_what_it_reads_and_says_passes_through(arena: Arena) -> None:
     done = arena.run("sh", "-c", "cat; echo no >&2", stdin="yes\n" * 50_000)
     assert (done.stdout, done.stderr) == ("yes\n" * 50_000, "no\n")
 
 
 @everywhere
-def test_it_finds_its_place_and_what_it_is_given(arena: Arena, wall: Wall) -> None:
+def test_it_finds_its_place_and_what_it_is_given(arena: Arena) -> None:
     arena.environment["GIVEN"] = "a b"
     done = arena.run(
         "sh", "-c", 'pwd -P; echo "$TMPDIR"; cat "$0"; echo "$GIVEN"', str(arena.scratch / "prompt.md")
@@ -46,14 +42,14 @@ def test_it_finds_its_place_and_what_it_is_given(arena: Arena, wall: Wall) -> No
 
 
 @confined
-def test_its_environment_is_what_it_is_given(arena: Arena, wall: Wall) -> None:
+def test_its_environment_is_what_it_is_given(arena: Arena) -> None:
     done = arena.run("env")
     named = {line.partition("=")[0] for line in done.stdout.splitlines()}
     assert named - set(arena.environment) <= {"TMPDIR", "PWD"}
 
 
 @everywhere
-def test_it_works_in_its_worktree_and_scratch_folder(arena: Arena, wall: Wall) -> None:
+def test_it_works_in_its_worktree_and_scratch_folder(arena: Arena) -> None:
     work = """
         set -e
         mkdir -p a/b; echo one > a/b/temporary; mv a/b/temporary output.md; ln -s output.md link; ln output.md a/hard
@@ -67,7 +63,7 @@ def test_it_works_in_its_worktree_and_scratch_folder(arena: Arena, wall: Wall) -
 
 
 @everywhere
-def test_git_can_be_read(arena: Arena, wall: Wall) -> None:
+def test_git_can_be_read(arena: Arena) -> None:
     done = arena.run(
         "sh", "-c", "echo x >> README.md; git status --short && git log --format=%s && git diff --stat"
     )
@@ -76,7 +72,7 @@ def test_git_can_be_read(arena: Arena, wall: Wall) -> None:
 
 
 @confined
-def test_the_usual_devices_are_there(arena: Arena, wall: Wall) -> None:
+def test_the_usual_devices_are_there(arena: Arena) -> None:
     done = arena.run(
         "bash",
         "-c",
@@ -86,7 +82,7 @@ def test_the_usual_devices_are_there(arena: Arena, wall: Wall) -> None:
 
 
 @confined
-def test_it_knows_itself_and_the_machine(arena: Arena, wall: Wall) -> None:
+def test_it_knows_itself_and_the_machine(arena: Arena) -> None:
     done = arena.python(
         "for name in ('self/status', 'self/maps', 'meminfo', 'cpuinfo'): print(open(f'/proc/{name}').readline())"
     )
@@ -94,29 +90,29 @@ def test_it_knows_itself_and_the_machine(arena: Arena, wall: Wall) -> None:
 
 
 @everywhere
-def test_no_power_is_left(arena: Arena, wall: Wall) -> None:
-    if wall is Wall.NONE:
+def test_no_power_is_left(arena: Arena) -> None:
+    if arena.wall is Wall.NONE:
         pytest.skip("it is the user")
     done = arena.run("grep", "-E", "Cap|NoNewPrivs", "/proc/self/status")
     held = dict(line.split(":\t") for line in done.stdout.splitlines())
     bounding = held.pop("CapBnd")
     assert set(held.values()) == {"0" * 16, "1"}
-    assert bounding == "0" * 16 or wall.user
+    assert bounding == "0" * 16 or arena.wall.user
 
 
 @confined
-def test_what_gitbatch_has_open_is_not_handed_on(arena: Arena, wall: Wall) -> None:
+def test_what_gitbatch_has_open_is_not_handed_on(arena: Arena) -> None:
     with (arena.home / ".ssh/id_ed25519").open() as file:
         os.set_inheritable(file.fileno(), True)
         code = f"import os; print(os.read({file.fileno()}, 99))"
-        argv = arena.command(*wall.python, "-c", code)
+        argv = arena.command(*arena.wall.python, "-c", code)
         done = subprocess.run(argv, env=arena.environment, pass_fds=[file.fileno()], capture_output=True, text=True, check=False)  # fmt: skip
     assert SECRET not in done.stdout
     assert "Bad file descriptor" in done.stderr
 
 
 @confined
-def test_what_is_listed_is_there(arena: Arena, wall: Wall) -> None:
+def test_what_is_listed_is_there(arena: Arena) -> None:
     cache = arena.home / "cache"
     cache.mkdir()
     done = arena.run(
@@ -129,9 +125,9 @@ def test_what_is_listed_is_there(arena: Arena, wall: Wall) -> None:
 
 
 @everywhere
-def test_a_term_signal_reaches_it(arena: Arena, wall: Wall) -> None:
+def test_a_term_signal_reaches_it(arena: Arena) -> None:
     code = "import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(print('farewell') or 9))\nprint('ready', flush=True)\ntime.sleep(20)"
-    with arena.start(*wall.python, "-c", code) as process:
+    with arena.start(*arena.wall.python, "-c", code) as process:
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
         os.killpg(process.pid, signal.SIGTERM)
@@ -142,11 +138,9 @@ def test_a_term_signal_reaches_it(arena: Arena, wall: Wall) -> None:
 BEATS = "import os, time\nif os.fork() == 0:\n  os.setsid()\nwhile True:\n  open('heartbeat', 'a').write('.')\n  print('beat', flush=True)\n  time.sleep(0.02)"
 
 
-@pytest.mark.parametrize(
-    "wall", [*CONFINED, Wall.USERS_BUBBLEWRAP, Wall.USERS_LANDLOCK], ids=lambda wall: wall.name
-)
-def test_when_it_is_killed_all_that_it_started_ends(arena: Arena, wall: Wall) -> None:
-    with arena.start(*wall.python, "-c", BEATS) as process:
+@behind(*CONFINED, *USERS)
+def test_when_it_is_killed_all_that_it_started_ends(arena: Arena) -> None:
+    with arena.start(*arena.wall.python, "-c", BEATS) as process:
         assert process.stdout
         process.stdout.readline()
         os.killpg(process.pid, signal.SIGKILL)
@@ -156,9 +150,9 @@ def test_when_it_is_killed_all_that_it_started_ends(arena: Arena, wall: Wall) ->
 
 
 @confined
-def test_when_gitbatch_is_killed_all_ends(arena: Arena, wall: Wall) -> None:
+def test_when_gitbatch_is_killed_all_ends(arena: Arena) -> None:
     code = "import subprocess, sys; subprocess.run(sys.argv[1:])"
-    orchestrator = [sys.executable, "-c", code, *arena.command(*wall.python, "-c", BEATS)]
+    orchestrator = [sys.executable, "-c", code, *arena.command(*arena.wall.python, "-c", BEATS)]
     with subprocess.Popen(
         orchestrator, cwd=arena.worktree, env=arena.environment, stdout=subprocess.PIPE
     ) as process:
@@ -170,22 +164,22 @@ def test_when_gitbatch_is_killed_all_ends(arena: Arena, wall: Wall) -> None:
 
 
 @confined
-def test_it_does_not_fill_the_disk(arena: Arena, wall: Wall) -> None:
+def test_it_does_not_fill_the_disk(arena: Arena) -> None:
     code = "import time\nfor n in range(8): open(f'part{n}', 'wb').write(bytes(1024 * 1024)).__class__\ntime.sleep(20)"
-    done = arena.python(code, limits=Limits(scratch_bytes=4 * 1024 * 1024))
+    done = arena.python(code, replace(arena.usual, limits=Limits(scratch_bytes=4 * 1024 * 1024)))
     assert done.returncode == 128 + signal.SIGXFSZ
     assert "written more than it may" in done.stderr
 
 
 @confined
-def test_it_does_not_compute_for_ever(arena: Arena, wall: Wall) -> None:
-    done = arena.python("while True: pass", limits=Limits(cpu_seconds=1))
+def test_it_does_not_compute_for_ever(arena: Arena) -> None:
+    done = arena.python("while True: pass", replace(arena.usual, limits=Limits(cpu_seconds=1)))
     assert done.returncode in {128 + signal.SIGXCPU, 128 + signal.SIGKILL}
 
 
-@pytest.mark.parametrize("wall", [Wall.USERS_BUBBLEWRAP, Wall.USERS_LANDLOCK], ids=lambda wall: wall.name)
-def test_it_does_not_start_processes_without_end(arena: Arena, wall: Wall) -> None:
+@behind(*USERS)
+def test_it_does_not_start_processes_without_end(arena: Arena) -> None:
     code = "import os, time\ntry:\n  for n in range(200):\n    if not os.fork(): time.sleep(20)\nexcept OSError: print(n)"
-    done = arena.python(code, limits=Limits(processes=20))
+    done = arena.python(code, replace(arena.usual, limits=Limits(processes=20)))
     assert done.stdout
     assert int(done.stdout) < 20
