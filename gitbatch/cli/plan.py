@@ -23,6 +23,7 @@ def plan(
     from gitbatch.batch.start import find_plan_commit
     from gitbatch.cli.common import make_console, opened, repository_path, tell_warnings
     from gitbatch.view.overview import plan_state, render_plan
+    from gitbatch.view.plain import print_block
 
     with opened(directory) as repo:
         scene = read_scene(repo, find_plan_commit(repo, branch), repository_path(repo, directory, task_md))
@@ -32,4 +33,4 @@ def plan(
         if json:
             typer.echo(msgspec.json.encode(shown).decode())
         else:
-            make_console().print(render_plan(shown))
+            print_block(make_console(), render_plan(shown))

@@ -13,6 +13,7 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
     from gitbatch.batch.resume import read_state
     from gitbatch.cli.common import make_console, opened
     from gitbatch.view.overview import batch_state, render_batch
+    from gitbatch.view.plain import print_block
 
     with opened(directory) as repo:
         batches = all_batches(repo)
@@ -24,6 +25,6 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
         if json:
             typer.echo(msgspec.json.encode(shown).decode())
             return
-        make_console().print(render_batch(shown))
+        print_block(make_console(), render_batch(shown))
         if not batch.ended:
             typer.echo("go on with: gitbatch run   (or end it: gitbatch abort)")

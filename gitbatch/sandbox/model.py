@@ -30,7 +30,7 @@ class Limits:
     file_bytes: int = 1024 * _MEBIBYTE
     """The size of any one file."""
     scratch_bytes: int = 4096 * _MEBIBYTE
-    """All that it has written at a time. Looked at about once a second, so a fast writer gets a little further."""
+    """All that it has written and not deleted. Looked at once a second (in a large worktree less often), so not exact."""
     processes: int | None = 2048
     """Processes and threads beside those that the user runs at the start. Does nothing for root."""
     cpu_seconds: int | None = None

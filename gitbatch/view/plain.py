@@ -2,7 +2,7 @@
 
 from functools import singledispatchmethod
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.text import Text
 
 from gitbatch.agents.protocol import Stream
@@ -22,6 +22,17 @@ from gitbatch.batch.events import (
 )
 from gitbatch.repo.refs import short
 from gitbatch.view.review import STYLES, render_checkpoint
+
+
+def print_block(console: Console, block: RenderableType) -> None:
+    """Print something that has more lines than one; outside a terminal without the spaces that fill them up."""
+    if console.is_terminal:
+        console.print(block)
+        return
+    with console.capture() as captured:
+        console.print(block)
+    for line in captured.get().splitlines():
+        console.print(Text(line.rstrip()), soft_wrap=True)
 
 
 class PlainView:
@@ -97,7 +108,7 @@ class PlainView:
 
     @show.register
     def _(self, event: CheckpointReached) -> None:
-        self.console.print(render_checkpoint(event.checkpoint))
+        print_block(self.console, render_checkpoint(event.checkpoint))
 
     @show.register
     def _(self, event: BatchPaused) -> None:

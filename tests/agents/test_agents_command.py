@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,12 +20,22 @@ from gitbatch.agents.command import CommandRunner
 from gitbatch.agents.protocol import Assignment, Contribution, Failure, Reply, ReplyFlag, Stream
 from gitbatch.project.config import CommandAgent
 from gitbatch.project.context import ContextFile, Reason
+from gitbatch.sandbox.model import Confinement, SandboxKind
 
 OUTPUT, ERROR, PROGRESS = Stream.OUTPUT, Stream.ERROR, Stream.PROGRESS
 SAID_NOTHING = Reply("", flags=(ReplyFlag.SUMMARY_MISSING,))
 REPLY_BYTES = 1_048_576
 NEVER = 60.0
 """Seconds that no test takes."""
+
+
+class Unwrapped:
+    """A sandbox that leaves the command line as it is: what is tested here is the agent."""
+
+    kind = SandboxKind.NONE
+
+    def command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:  # noqa: ARG002
+        return list(argv)
 
 
 @dataclass
@@ -66,7 +76,7 @@ class Bench:
             timeout=self.timeout,
             attempt=2,
         )
-        runner = CommandRunner("tester", table, self.environment)
+        runner = CommandRunner("tester", table, self.environment, Unwrapped())
         return asyncio.ensure_future(runner.run(assignment, self._show))
 
     def _show(self, stream: Stream, line: str) -> None:

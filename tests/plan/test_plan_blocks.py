@@ -126,6 +126,11 @@ def test_comments_with_their_owner() -> None:
         assert source.text[: comment.span.end].endswith("-->") == comment.is_closed
 
 
+def test_an_empty_comment_is_a_comment() -> None:
+    _, blocks = located("<!---->\n\na <!----> <!-- b -->\n")
+    assert [comment.content for comment in blocks.comments] == ["", "", " b "]
+
+
 def test_the_text_of_an_item_is_raw_but_for_its_indentation() -> None:
     plan = in_group(
         "- Backend\r\n\r\n   - [ ] T1 a → DoD: #1\r\n     b\r\n\r\n     ```\r\n       x\r\n     ```\r\n- [ ] c"

@@ -58,6 +58,8 @@ def test_values_that_can_not_be(comment: str) -> None:
         "2",
         "prettier-ignore",
         "region: x",
+        "note, agent: x",
+        "secuenzial",
         "# max: 2",
     ],
 )

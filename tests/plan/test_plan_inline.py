@@ -23,6 +23,7 @@ from gitbatch.plan.inline import COMMENT, HIDDEN, Kind, one_line, scan
         (r"\→ \(", r"\→ __", []),
         ("a <!-- b --> c", "a !!!!!!!!!! c", [(Kind.COMMENT, " b ")]),
         ("a <!-- b", "a <!-- b", []),
+        ("<!---->-->", "!!!!!!!-->", [(Kind.COMMENT, "")]),
         ("<!-- ` --> ` b", "!!!!!!!!!! ` b", [(Kind.COMMENT, " ` ")]),
         ("`<!-- ` -->", "_______ -->", [(Kind.CODE, "<!-- ")]),
         (r"\<!-- a -->", "__!-- a -->", []),

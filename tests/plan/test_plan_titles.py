@@ -45,6 +45,7 @@ def test_titles_that_are_taken(title: str) -> None:
         ("7. Arbeitspakete und Reihenfolge", "Arbeitspakete"),
         ("Übersicht der Arbeitspakete", "Arbeitspakete"),
         ("Arbeitspackete", "Arbeitspakete"),
+        ("Arbeitspackette", "Arbeitspakete"),
         ("Work Package", "Work Packages"),
         ("Work Itmes", "Work Items"),
         ("Unsere Work Items", "Work Items"),
@@ -72,6 +73,8 @@ def test_brackets_that_do_not_fit_are_part_of_the_title(title: str) -> None:
 def test_a_short_title_is_not_guessed_from_typing_errors() -> None:
     assert suggestion("Dog", TITLES_DOD) is None
     assert suggestion("DoD der Phase", TITLES_DOD) == "DoD"
+    assert suggestion("Tsaks", ("Tasks",)) == "Tasks"
+    assert suggestion("Tsakss", ("Tasks",)) is None
 
 
 @given(st.text(max_size=30))

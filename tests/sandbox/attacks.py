@@ -360,5 +360,5 @@ ATTACKS: dict[str, Callable[[], str | None]] = {
 }
 
 if __name__ == "__main__":
-    sys.stderr.write(TRIED)
+    os.write(2, TRIED.encode())
     sys.stdout.write(ATTACKS[sys.argv[1]]() or "")

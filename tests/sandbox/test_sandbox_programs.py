@@ -115,10 +115,9 @@ def test_what_gitbatch_has_open_is_not_handed_on(arena: Arena) -> None:
 def test_what_is_listed_is_there(arena: Arena) -> None:
     cache = arena.home / "cache"
     cache.mkdir()
-    done = arena.run(
-        "sh", "-c", f"cat {arena.home}/.netrc; echo x > {cache}/file; echo x > {arena.home}/.netrc",
-        needs=(arena.home / ".netrc", arena.home / "missing"), writable=(cache,),
-    )  # fmt: skip
+    listed = replace(arena.usual, needs=(arena.home / ".netrc", arena.home / "missing"), writable=(cache,))
+    script = f"cat {arena.home}/.netrc; echo x > {cache}/file; echo x > {arena.home}/.netrc"
+    done = arena.run("sh", "-c", script, confinement=listed)
     assert SECRET in done.stdout
     assert (cache / "file").exists()
     assert SECRET in (arena.home / ".netrc").read_text()
@@ -165,7 +164,7 @@ def test_when_gitbatch_is_killed_all_ends(arena: Arena) -> None:
 
 @confined
 def test_it_does_not_fill_the_disk(arena: Arena) -> None:
-    code = "import time\nfor n in range(8): open(f'part{n}', 'wb').write(bytes(1024 * 1024)).__class__\ntime.sleep(20)"
+    code = "import time\nfor n in range(8): open(f'part{n}', 'wb').write(bytes(1024 * 1024))\ntime.sleep(20)"
     done = arena.python(code, replace(arena.usual, limits=Limits(scratch_bytes=4 * 1024 * 1024)))
     assert done.returncode == 128 + signal.SIGXFSZ
     assert "written more than it may" in done.stderr

@@ -37,30 +37,28 @@ def _tasks() -> int:
 
 
 class Written:
-    """What has been written below some folders from now on. Walks them only when the disk has lost as much as that."""
+    """What has been written below some folders from now on."""
 
     def __init__(self, folders: list[str], limit: int) -> None:
         self._folders = folders
         self._limit = limit
         self._since = time.time_ns()
-        self._free = _free(folders[0])
 
     def too_much(self) -> bool:
-        """Whether it is more than the limit. A file that has been deleted and is still open is not seen."""
-        if self._free - _free(self._folders[0]) <= self._limit:
-            return False
-        return sum(self._size(folder) for folder in self._folders) > self._limit
+        """Whether it is more than the limit now. A file that has been deleted and is still open is not seen."""
+        size, waiting = 0, list(self._folders)
+        while waiting and size <= self._limit:
+            with suppress(OSError), os.scandir(waiting.pop()) as entries:  # gone, or closed to us
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    else:
+                        size += self._new(entry)
+        return size > self._limit
 
-    def _size(self, folder: str) -> int:
-        size = 0
-        for _, _, names, at in os.fwalk(folder):
-            for name in names:
-                with suppress(OSError):  # gone in the meantime
-                    status = os.stat(name, dir_fd=at, follow_symlinks=False)
-                    size += status.st_blocks * 512 if status.st_ctime_ns > self._since else 0
-        return size
-
-
-def _free(folder: str) -> int:
-    disk = os.statvfs(folder)
-    return disk.f_bfree * disk.f_frsize
+    def _new(self, entry: "os.DirEntry[str]") -> int:
+        with suppress(FileNotFoundError):
+            status = entry.stat(follow_symlinks=False)
+            if status.st_ctime_ns > self._since:
+                return status.st_blocks * 512
+        return 0
