@@ -10,7 +10,20 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "gitbatch"
 
-ORDER = ("errors", "text", "resources", "plan", "project", "repo", "sandbox", "agents", "guard", "batch", "view", "cli")
+ORDER = (
+    "errors",
+    "text",
+    "resources",
+    "plan",
+    "project",
+    "repo",
+    "sandbox",
+    "agents",
+    "guard",
+    "batch",
+    "view",
+    "cli",
+)
 """What may be imported by what stands behind it."""
 
 HOME_OF = {"git": "repo", "typer": "cli", "questionary": "cli", "anthropic": "agents", "rich": "view"}

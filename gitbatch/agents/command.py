@@ -126,7 +126,7 @@ class CommandRunner:
 
 def _expanded(path: str, home: Path) -> Path:
     """A path from the configuration; `~` is the user's home folder."""
-    return home / path[2:] if path.startswith("~/") else Path(path)
+    return home / path[2:] if path == "~" or path.startswith("~/") else Path(path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ class CommandAgent(_Table, frozen=True, tag_field="kind", tag="command"):
     timeout: str = "30m"
     pass_env: tuple[str, ...] = ()
     """Names of environment variables that the program gets beside the usual ones."""
-    sandbox: Annotated[str, Meta(pattern="^(auto|bubblewrap|landlock|none)$")] = "auto"
+    sandbox: Literal["auto", "bubblewrap", "landlock", "none"] = "auto"
     """`auto`: the best that works here, and an error where none does; `none` must be asked for by name."""
     network: bool = False
     strict: bool = False
@@ -184,6 +184,8 @@ def _require_sense(config: Config) -> None:
     for name, agent in config.agents.items():
         problems.append((f"agents.{name}.timeout", _time_problem(agent.timeout)))
         problems.append((f"agents.{name}.command", _command_problem(agent.command)))
+        problems += [(f"agents.{name}.needs", _place_problem(path)) for path in agent.needs]
+        problems += [(f"agents.{name}.writable", _place_problem(path)) for path in agent.writable]
     for setting, problem in problems:
         if problem:
             raise PlanError(f"{CONFIG_FILE}: {problem} - at `$.{setting}`", _ADVICE)
@@ -202,6 +204,11 @@ def _shared_problem(path: str) -> str | None:
 
 def _command_problem(command: tuple[str, ...]) -> str | None:
     return "an argument holds a NUL character" if "\0" in "".join(command) else None
+
+
+def _place_problem(path: str) -> str | None:
+    is_place = (path == "~" or path.startswith(("/", "~/"))) and "\0" not in path
+    return None if is_place else f"{path!r} is neither an absolute path nor one below ~"
 
 
 def _time_problem(duration: str) -> str | None:

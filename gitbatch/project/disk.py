@@ -19,11 +19,13 @@ class DiskSnapshot:
 
     def read(self, path: str) -> bytes | None:
         """The content of the file at `path`, or None."""
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # a NUL in a path is a ValueError
             return (self.root / path).read_bytes()
         return None
 
     def files(self, folder: str) -> tuple[str, ...]:
         """The paths of all files below a folder."""
-        found = sorted(path for path in (self.root / folder).rglob("*") if path.is_file())
-        return tuple(path.relative_to(self.root).as_posix() for path in found)
+        with suppress(OSError, ValueError):
+            found = sorted(path for path in (self.root / folder).rglob("*") if path.is_file())
+            return tuple(path.relative_to(self.root).as_posix() for path in found)
+        return ()

@@ -7,10 +7,9 @@ that are not its own; no capability is left; all its processes end with it (a ke
 It does not hold, because the kernel asks Landlock about contents only:
   - the worktree's `.git` pointer can be replaced, since a right to a folder can't be taken back for one file
     in it (`strict_output` prevents it). It fools git in that worktree, where nobody runs it after an agent;
-  - mode, times and owner of the user's files, wherever they are, can be changed, and files locked;
+  - mode and times of the user's files, wherever they are, can be changed;
   - that a file exists, its size and its times can be seen;
-  - before ABI 6 (Linux 6.12) the user's other processes can be signalled;
-  - System V shared memory of the user can be used.
+  - before ABI 6 (Linux 6.12) the user's other processes can be signalled.
 Less works than under bubblewrap: $HOME and /tmp can't be written (TMPDIR can), /dev has no terminals and no shared
 memory, the children of the program have no /proc/self, there is no loopback without `network`.
 """
@@ -46,22 +45,23 @@ class Landlock:
 
 
 def _rules(places: dict[Path, Access]) -> Iterator[str]:
-    hidden = [path for path, access in places.items() if access is Access.HIDDEN]
+    hidden = {str(path) for path, access in places.items() if access is Access.HIDDEN}
+    around = {str(folder) for path in hidden for folder in Path(path).parents}
     for path, access in places.items():
         if access is not Access.HIDDEN:
-            for part in _without(path, hidden):
-                yield from (f"--{access.value}", str(part))
+            for part in _without(str(path), hidden, around):
+                yield from (f"--{access.value}", part)
 
 
-def _without(path: Path, hidden: list[Path]) -> Iterator[Path]:
-    """The largest parts of a folder that have nothing hidden in them: a rule can't be taken back further down."""
-    if not any(place.is_relative_to(path) for place in hidden):
-        yield path
-    elif path not in hidden:
+def _without(path: str, hidden: set[str], around: set[str]) -> Iterator[str]:
+    """The largest parts of a place that have nothing hidden in them: a rule can't be taken back further down."""
+    if path in around:
         with os.scandir(path) as entries:
-            below = sorted(Path(entry.path) for entry in entries if not entry.is_symlink())
+            below = sorted(entry.path for entry in entries if not entry.is_symlink())
         for part in below:
-            yield from _without(part, hidden)
+            yield from _without(part, hidden, around)
+    elif path not in hidden:
+        yield path
 
 
 @cache

@@ -2,13 +2,15 @@
 
 import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from pathlib import Path
 
 from gitbatch.sandbox.model import Confinement
-from gitbatch.sandbox.tools import SYSTEM, tool_paths
+from gitbatch.sandbox.tools import SYSTEM, is_there, tool_paths
 
 _NAMES = (Path("/etc/resolv.conf"),)
 """What the system's folders have links to that are needed, elsewhere."""
@@ -38,18 +40,11 @@ def view(argv: Sequence[str], confinement: Confinement) -> View:
     Raises:
         OSError: there is no such program, or the strict output is not in the worktree.
     """
-    places: dict[Path, Access] = {}
-    links: dict[Path, Path] = {}
-    for path, access in _wanted(argv, confinement):
-        real = path.resolve()
-        if real.exists():
-            places[real] = access  # of two for one path, the later
-            links |= _links_on_the_way(path)
-    there = {path for path in links if (access_of(path, places) or Access.HIDDEN) is not Access.HIDDEN}
-    return View(
-        tuple(sorted(places.items())),
-        tuple(sorted((link, to) for link, to in links.items() if link not in there)),
-    )
+    standing = _standing(tool_paths(argv, confinement.path, confinement.home, confinement.worktree))
+    own = _gather(_wanted(confinement))
+    places = dict((*standing.places, *own.places))
+    links = {link: to for link, to in (*standing.links, *own.links) if not _shown(link, places)}
+    return View(tuple(sorted(places.items())), tuple(sorted(links.items())))
 
 
 def access_of(path: Path, places: Mapping[Path, Access]) -> Access | None:
@@ -66,17 +61,24 @@ def strict_output(confinement: Confinement) -> Path | None:
     output = confinement.strict_output
     if output is None:
         return None
-    real = output.parent.resolve() / output.name
-    if not real.is_relative_to(confinement.worktree.resolve()) or real.is_symlink():
+    real = Path(os.path.realpath(output.parent), output.name)
+    if not real.is_relative_to(os.path.realpath(confinement.worktree)) or real.is_symlink():
         raise OSError(errno.ELOOP, "the output leads out of the worktree", str(output))
     return real
 
 
-def _wanted(argv: Sequence[str], confinement: Confinement) -> Iterator[tuple[Path, Access]]:
-    """Every place that matters; a later one takes precedence over the same path before."""
+@cache
+def _standing(tools: frozenset[Path]) -> View:
+    """What every item's program sees. Remembered: it takes longer to find out than the rest."""
+    readable = ((path, Access.READ) for path in (*SYSTEM, *_NAMES, *tools))
+    closed = _closed(Path("/etc")) if os.geteuid() == 0 else ()
+    return _gather((*readable, *((path, Access.HIDDEN) for path in closed)))
+
+
+def _wanted(confinement: Confinement) -> Iterator[tuple[Path, Access]]:
+    """The item's own places; a later one takes precedence over the same path before."""
     at = confinement
-    readable = (*SYSTEM, *_NAMES, *tool_paths(argv, at.path, at.home, at.worktree), *at.needs, *at.repository)
-    yield from ((path, Access.READ) for path in readable)
+    yield from ((path, Access.READ) for path in (*at.needs, *at.repository))
     yield from ((path, Access.HIDDEN) for path in (at.home, *at.hidden))
     yield from ((path, Access.WRITE) for path in at.writable)
     yield at.worktree, Access.READ if at.strict_output else Access.WRITE
@@ -84,13 +86,44 @@ def _wanted(argv: Sequence[str], confinement: Confinement) -> Iterator[tuple[Pat
     yield at.scratch, Access.WRITE
 
 
+def _gather(wanted: Iterable[tuple[Path, Access]]) -> View:
+    """Where the wanted places really are, as far as they exist."""
+    places: dict[Path, Access] = {}
+    links: dict[Path, Path] = {}
+    for path, access in wanted:
+        real = Path(os.path.realpath(path))  # Path.resolve raises for a loop
+        if is_there(real):
+            places[real] = access
+            links |= _links_on_the_way(path)
+    return View(tuple(places.items()), tuple(links.items()))
+
+
+def _shown(link: Path, places: Mapping[Path, Access]) -> bool:
+    """Whether a link is there anyway, because the folder that it is in is."""
+    return access_of(link, places) not in {None, Access.HIDDEN}
+
+
+@cache
+def _closed(folder: Path) -> tuple[Path, ...]:
+    """What is closed to everybody but root: an agent of root's sees no more of the system's settings than others."""
+    found, waiting = [], [folder]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if not entry.is_symlink() and not entry.stat().st_mode & stat.S_IROTH:
+                    found.append(Path(entry.path))
+                elif entry.is_dir(follow_symlinks=False):
+                    waiting.append(Path(entry.path))
+    return tuple(found)
+
+
 def _links_on_the_way(path: Path) -> dict[Path, Path]:
-    """The links that a walk to a path passes, and what they hold."""
+    """The links that a walk to a path, which exists, passes, and what they hold."""
     links: dict[Path, Path] = {}
     waiting, here = list(reversed(path.parts)), Path("/")
     while waiting:
         here = Path(os.path.normpath(here / waiting.pop()))
-        if here.is_symlink() and here not in links:
+        if here.is_symlink():
             links[here] = here.readlink()
             waiting += reversed(links[here].parts)
             here = here.parent

@@ -66,7 +66,7 @@ def _program(name: str, path: str, worktree: Path) -> Path:
     """Where the program is; a relative path starts in the worktree, as the program will."""
     for folder in [""] if "/" in name else path.split(":"):
         file = worktree / folder / name
-        if file.is_file() and os.access(file, os.X_OK):
+        if _is_program(file):
             return file
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
 
@@ -83,11 +83,11 @@ def _closure(places: Iterable[Path], home: Path) -> frozenset[Path]:
     waiting = list(places)
     while waiting:
         place = waiting.pop()
-        if place in found or _is_system(place) or _holds(place, home) or not _is_there(place):
+        if place in found or _is_system(place) or _holds(place, home) or not is_there(place):
             continue
         found.add(place)
         if place.name in _BIN and not _holds(place.parent, home):
-            found.update(place.parent / name for name in _CODE if _is_there(place.parent / name))
+            found.update(place.parent / name for name in _CODE if is_there(place.parent / name))
         links = _links_in(place) if place.is_dir() else [place]
         waiting += (_place(hop) for link in links for hop in _hops(link))
     return frozenset(found)
@@ -98,25 +98,32 @@ def _place(file: Path) -> Path:
     return file.parent if file.parent.name in _BIN else file
 
 
-def _is_there(place: Path) -> bool:
+def is_there(place: Path) -> bool:
     """Whether a place exists and we may look there; `Path.exists` raises if we may not."""
     return os.path.exists(place)  # noqa: PTH110
 
 
 def _is_system(place: Path) -> bool:
     """Whether a place is seen anyway, or is no place on a disk."""
-    return any(place.resolve().is_relative_to(folder) for folder in (*SYSTEM, *_OTHERWISE))
+    real = Path(os.path.realpath(place))  # Path.resolve raises for a loop
+    return any(path.is_relative_to(folder) for path in (place, real) for folder in (*SYSTEM, *_OTHERWISE))
 
 
 def _holds(place: Path, home: Path) -> bool:
     """Whether to show a folder would show $HOME."""
-    return home.is_relative_to(place) or home.resolve().is_relative_to(place.resolve())
+    return home.is_relative_to(place) or home.resolve().is_relative_to(os.path.realpath(place))
 
 
 def _links_in(folder: Path) -> list[Path]:
     """The links to programs in a folder."""
     with os.scandir(folder) as entries:
-        return [Path(entry.path) for entry in entries if entry.is_symlink() and entry.is_file()]
+        links = [entry.path for entry in entries if entry.is_symlink()]
+    return [Path(link) for link in links if _is_program(link)]
+
+
+def _is_program(file: str | Path) -> bool:
+    """Whether there is something to start; a loop of links is nothing."""
+    return os.path.isfile(file) and os.access(file, os.X_OK)  # noqa: PTH113 - Path.is_file raises for a loop
 
 
 def _hops(link: Path) -> Iterator[Path]:

@@ -12,7 +12,9 @@ import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from gitbatch.agents import command
@@ -20,7 +22,8 @@ from gitbatch.agents.command import CommandRunner
 from gitbatch.agents.protocol import Assignment, Contribution, Failure, Reply, ReplyFlag, Stream
 from gitbatch.project.config import CommandAgent
 from gitbatch.project.context import ContextFile, Reason
-from gitbatch.sandbox.model import Confinement, SandboxKind
+from gitbatch.sandbox.model import Confinement, Limits, Sandbox, SandboxKind
+from gitbatch.sandbox.none import NoSandbox
 
 OUTPUT, ERROR, PROGRESS = Stream.OUTPUT, Stream.ERROR, Stream.PROGRESS
 SAID_NOTHING = Reply("", flags=(ReplyFlag.SUMMARY_MISSING,))
@@ -29,12 +32,15 @@ NEVER = 60.0
 """Seconds that no test takes."""
 
 
+@dataclass
 class Unwrapped:
     """A sandbox that leaves the command line as it is: what is tested here is the agent."""
 
-    kind = SandboxKind.NONE
+    kind: SandboxKind = SandboxKind.NONE
+    asked: list[Confinement] = field(default_factory=list)
 
-    def command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:  # noqa: ARG002
+    def command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
+        self.asked.append(confinement)
         return list(argv)
 
 
@@ -46,6 +52,7 @@ class Bench:
     shown: list[tuple[Stream, str]] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=lambda: {"PATH": os.environ["PATH"]})
     pass_env: tuple[str, ...] = ()
+    sandbox: Sandbox = field(default_factory=Unwrapped)
     output: str = "out/a.md"
     prompt: str = "Write a.\n"
     context: tuple[ContextFile, ...] = ()
@@ -76,7 +83,7 @@ class Bench:
             timeout=self.timeout,
             attempt=2,
         )
-        runner = CommandRunner("tester", table, self.environment, Unwrapped())
+        runner = CommandRunner("tester", table, self.environment, self.sandbox)
         return asyncio.ensure_future(runner.run(assignment, self._show))
 
     def _show(self, stream: Stream, line: str) -> None:
@@ -235,6 +242,69 @@ def test_what_an_earlier_attempt_left_is_neither_followed_nor_taken(bench: Bench
         (bench.scratch / name).symlink_to(precious)
     assert bench.sh("echo Done.") == Reply("Done.")
     assert precious.read_text() == "of the user"
+
+
+def test_the_sandbox_is_told_what_the_program_may_do(tmp_path: Path) -> None:
+    sandbox = Unwrapped()
+    assignment = Assignment(
+        item="out/a.md",
+        output="out/a.md",
+        worktree=tmp_path / "tree",
+        scratch=tmp_path / "scratch",
+        prompt="",
+        context=(),
+        timeout=NEVER,
+        attempt=1,
+        repository=(tmp_path / "repo", tmp_path / "repo/.git"),
+        hidden=(tmp_path / "cache",),
+    )
+    assignment.worktree.mkdir()
+    table = CommandAgent(
+        command=("true",),
+        network=True,
+        strict=True,
+        needs=("~/.config/x", "~", "/opt/~y"),
+        writable=("/var/cache/x", "~/.cache"),
+        max_file_bytes=1000,
+        max_scratch_bytes=2000,
+    )
+    environment = {"PATH": os.environ["PATH"], "HOME": "/home/me"}
+
+    def told(**changes: Any) -> Confinement:  # noqa: ANN401  # fields of a table
+        runner = CommandRunner("tester", msgspec.structs.replace(table, **changes), environment, sandbox)
+        asyncio.run(runner.run(assignment, lambda _stream, _line: None))
+        return sandbox.asked.pop()
+
+    assert told() == Confinement(
+        worktree=assignment.worktree,
+        scratch=assignment.scratch,
+        repository=assignment.repository,
+        hidden=assignment.hidden,
+        home=Path("/home/me"),
+        path=os.environ["PATH"],
+        needs=(Path("/home/me/.config/x"), Path("/home/me"), Path("/opt/~y")),
+        writable=(Path("/var/cache/x"), Path("/home/me/.cache")),
+        network=True,
+        strict_output=tmp_path / "tree/out/a.md",
+        limits=Limits(file_bytes=1000, scratch_bytes=2000),
+    )
+    assert told(strict=False).strict_output is None
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("cat; echo Done.", Reply("Done.")),
+        ("echo why >&2; exit 3", Failure("exit code 3", ("why",))),
+        ("kill -9 $$", Failure("ended by signal 9")),
+    ],
+)
+def test_it_runs_behind_the_launcher_of_a_real_sandbox(
+    bench: Bench, script: str, expected: Reply | Failure
+) -> None:
+    bench.sandbox = NoSandbox()
+    bench.prompt = "Write a.\n\n"
+    assert bench.sh(script) == expected
 
 
 # what it says

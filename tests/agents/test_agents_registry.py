@@ -18,6 +18,14 @@ def test_an_agent_has_its_name_its_table_and_the_environment() -> None:
     assert made == CommandRunner("b", CONFIG.agents["b"], environment, NoSandbox())
 
 
+def test_the_sandbox_is_the_wanted_one_or_that_of_the_configuration() -> None:
+    config = Config(agents={"a": CommandAgent(command=("x",), sandbox="none")})
+    assert make_agent("a", config, {}, None) == CommandRunner("a", config.agents["a"], {}, NoSandbox())
+    assert make_agent("b", CONFIG, {}, SandboxKind.NONE) == CommandRunner(
+        "b", CONFIG.agents["b"], {}, NoSandbox()
+    )
+
+
 def test_an_unknown_name() -> None:
     with pytest.raises(PlanError, match=r"^there is no agent 'c'$"):
         make_agent("c", CONFIG, {}, None)

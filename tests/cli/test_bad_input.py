@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -197,7 +198,7 @@ def test_uncommitted_changes_in_what_gitbatch_writes(
 
 
 def test_a_lock_held_by_another_run(three: Place) -> None:
-    three.edit("task.md", "Write a →", "Write a do: nap 5 →")
+    three.edit("task.md", "Write a →", "Write a do: hang →")
     three.commit()
     first = subprocess.Popen(
         [sys.executable, "-m", "gitbatch", "run", "--items", "T101", "--checkpoint", "at-end"],
@@ -215,8 +216,9 @@ def test_a_lock_held_by_another_run(three: Place) -> None:
     three.gitbatch("abort", code=75)
     assert three.state() == before
     assert "0 of 1 groups" in three.gitbatch("status", code=0).stdout
+    first.send_signal(signal.SIGINT)
     first.communicate(timeout=60)
-    assert first.returncode == 0
+    assert first.returncode == 130
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def terminal(place: Place, *arguments: str) -> Iterator["pexpect.spawn[str]"]:
         cwd=str(place.root),
         env=environment,
         encoding="utf-8",
-        timeout=30,
+        timeout=120,
         dimensions=(40, 120),
     )
     try:

@@ -26,7 +26,7 @@ from gitbatch.plan.tick import tick
 
 OPTIONS = PlanOptions()
 DOCUMENTS = settings(
-    max_examples=20_000 if os.environ.get("GITBATCH_HYPOTHESIS") == "long" else 300,
+    max_examples=20_000 if os.environ.get("GITBATCH_HYPOTHESIS") == "long" else 200,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -48,6 +48,13 @@ kind = "command"
 command = ["sh", "-c", "true"]
 timeout = "90s"
 pass-env = ["API_KEY"]
+sandbox = "landlock"
+network = true
+strict = true
+needs = ["~", "~/.config/x", "/opt/x"]
+writable = ["/var/cache/x"]
+max-file-bytes = 1
+max-scratch-bytes = 2
 
 [agents.other]
 kind = "command"
@@ -115,8 +122,30 @@ def test_every_setting_arrives(mark: bytes, newline: bytes) -> None:
         ),
         titles=TitlesTable(work=("Aufgaben",), dod=("Fertig",), scope=("Jetzt",)),
         agents={
-            "writer": CommandAgent(command=("sh", "-c", "true"), timeout="90s", pass_env=("API_KEY",)),
-            "other": CommandAgent(command=("other",), timeout="30m", pass_env=()),
+            "writer": CommandAgent(
+                command=("sh", "-c", "true"),
+                timeout="90s",
+                pass_env=("API_KEY",),
+                sandbox="landlock",
+                network=True,
+                strict=True,
+                needs=("~", "~/.config/x", "/opt/x"),
+                writable=("/var/cache/x",),
+                max_file_bytes=1,
+                max_scratch_bytes=2,
+            ),
+            "other": CommandAgent(
+                command=("other",),
+                timeout="30m",
+                pass_env=(),
+                sandbox="auto",
+                network=False,
+                strict=False,
+                needs=(),
+                writable=(),
+                max_file_bytes=2**30,
+                max_scratch_bytes=2**32,
+            ),
         },
     )
 
@@ -166,6 +195,20 @@ def test_titles_are_added_to_the_known_ones() -> None:
         (agent('pass-env = "KEY"'), "Expected `array`, got `str` - at `$.agents.bad.pass-env`"),
         ('[agents.bad]\nkind = "command"', "missing required field `command` - at `$.agents.bad`"),
         (agent("timeout = 30"), "Expected `str`, got `int` - at `$.agents.bad.timeout`"),
+        (agent('sandbox = "docker"'), "Invalid enum value 'docker' - at `$.agents.bad.sandbox`"),
+        (agent('sandbox = "none\\n"'), "Invalid enum value 'none\\n' - at `$.agents.bad.sandbox`"),
+        (
+            agent('needs = ["/a", "b"]'),
+            "'b' is neither an absolute path nor one below ~ - at `$.agents.bad.needs`",
+        ),
+        (
+            agent('needs = ["~b/c"]'),
+            "'~b/c' is neither an absolute path nor one below ~ - at `$.agents.bad.needs`",
+        ),
+        (
+            agent('writable = [""]'),
+            "'' is neither an absolute path nor one below ~ - at `$.agents.bad.writable`",
+        ),
         (agent('timeout = "soon"'), "'soon' is no duration - at `$.agents.bad.timeout`"),
         (agent('timeout = "0s"'), "'0s' is no time at all - at `$.agents.bad.timeout`"),
         (agent('command = ["a\\u0000b"]'), "an argument holds a NUL character - at `$.agents.bad.command`"),

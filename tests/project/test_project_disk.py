@@ -21,12 +21,19 @@ def disk(tmp_path: Path) -> DiskSnapshot:
     return DiskSnapshot(tmp_path)
 
 
-@pytest.mark.parametrize("path", [*FILES, "missing.md", "docs", "task.md/x"])
+STRANGE = ["a\0b", "x" * 5000, "\udc80"]
+
+
+@pytest.mark.parametrize(
+    "path", [*FILES, "missing.md", "docs", "task.md/x", *STRANGE], ids=lambda path: ascii(path[:20])
+)
 def test_a_file_is_read_as_it_is(disk: DiskSnapshot, path: str) -> None:
     assert disk.read(path) == FileTree(FILES).read(path)
 
 
-@pytest.mark.parametrize("folder", ["docs", "docs/deep", "missing", "task.md"])
+@pytest.mark.parametrize(
+    "folder", ["docs", "docs/deep", "missing", "task.md", *STRANGE], ids=lambda path: ascii(path[:20])
+)
 def test_a_folder_has_the_same_files(disk: DiskSnapshot, folder: str) -> None:
     assert disk.files(folder) == FileTree(FILES).files(folder)
 

@@ -1,5 +1,6 @@
 """A place to attack: a repository with two worktrees, a home with keys, another process; and the ways to run there."""
 
+import ctypes
 import enum
 import os
 import secrets
@@ -245,7 +246,7 @@ def build(base: Path) -> None:
 
 @contextmanager
 def victim(arena: Arena) -> Iterator[None]:
-    """Another process of the same user, that has a key in its environment and in its command line."""
+    """Another process of the same user, with a key in its environment, its command line, and in shared memory."""
     process = subprocess.Popen(
         ["/bin/sh", "-c", "read line", SECRET],
         **_as_user(arena.wall.user),
@@ -254,9 +255,15 @@ def victim(arena: Arena) -> Iterator[None]:
     )
     arena.victim = process
     arena.environment["VICTIM"] = str(process.pid)
+    libc = ctypes.CDLL(None)
+    libc.shmat.restype = ctypes.c_void_p
+    segment = libc.shmget(0, 4096, 0o1666)
+    ctypes.memmove(libc.shmat(segment, None, 0), SECRET.encode(), len(SECRET))
+    arena.environment["SEGMENT"] = str(segment)
     try:
         yield
     finally:
+        libc.shmctl(segment, 0, None)
         process.kill()
         process.communicate()
 

@@ -200,6 +200,10 @@ def read_a_key_by_a_mount() -> None:
     )
 
 
+def see_that_a_key_exists() -> str:
+    return WON if (HOME / ".ssh/id_ed25519").stat().st_size else ""
+
+
 def list_home() -> str:
     return WON if (HOME / ".ssh/id_ed25519") in (HOME / ".ssh").iterdir() else ""
 
@@ -207,6 +211,18 @@ def list_home() -> str:
 def write_to_home() -> None:
     with (HOME / ".bashrc").open("a") as file:
         file.write(MARK)
+
+
+def read_a_setting_of_root() -> str:
+    with Path("/etc/shadow").open("rb") as file:
+        return WON if file.read(1) else ""
+
+
+def read_shared_memory() -> str:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.shmat.restype = ctypes.c_ssize_t
+    place = libc.shmat(int(os.environ["SEGMENT"]), None, 0o10000)
+    return "" if place == -1 else ctypes.string_at(place).decode()
 
 
 def read_elsewhere() -> str:

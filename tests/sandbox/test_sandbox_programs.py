@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from sandbox.arena import SECRET, Arena, Wall, beats, behind
@@ -145,6 +146,19 @@ def test_when_it_is_killed_all_that_it_started_ends(arena: Arena) -> None:
         os.killpg(process.pid, signal.SIGKILL)
         process.stdout.read()  # to its end: nobody has the pipe open any more
         assert process.wait(10) == -signal.SIGKILL
+    assert not beats(arena)
+
+
+@behind(*CONFINED, *USERS)
+def test_when_what_keeps_it_is_killed_all_ends(arena: Arena) -> None:
+    """Bubblewrap or our keeper: what is left is the process that gitbatch knows."""
+    with arena.start(*arena.wall.python, "-c", BEATS) as process:
+        assert process.stdout
+        process.stdout.readline()
+        wrapper = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+        os.kill(int(wrapper), signal.SIGKILL)
+        process.stdout.read()
+        assert process.wait(10) == 128 + signal.SIGKILL
     assert not beats(arena)
 
 

@@ -21,7 +21,7 @@ def keep(program: Callable[[], None]) -> int:
     code = None
     while code is None and process.next_signal() != signal.SIGTERM:
         code = process.reap().get(child)
-    _sweep()
+    process.end_children()
     os.close(shown)
     return 128 + signal.SIGKILL if code is None else code
 
@@ -29,15 +29,3 @@ def keep(program: Callable[[], None]) -> int:
 def _pin(child: int) -> int:
     """Keep the kernel's entry for a process in /proc as it is: the program's rule for it holds for no new one."""
     return os.open(f"/proc/{child}", os.O_PATH | os.O_CLOEXEC)
-
-
-def _sweep() -> None:
-    """End all children, and theirs, which become ours."""
-    while True:
-        for child in process.children(os.getpid()):
-            os.kill(child, signal.SIGKILL)  # ours until we reap it, so it can be no other's id
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
-            return
-        process.reap()

@@ -70,6 +70,18 @@ def reap() -> dict[int, int]:
     return ended
 
 
+def end_children() -> None:
+    """End all children, and theirs, which become ours (`PR_SET_CHILD_SUBREAPER`), until there are none."""
+    while True:
+        for child in children(os.getpid()):
+            os.kill(child, signal.SIGKILL)  # ours until we reap it, so it can be no other's id
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+        reap()
+
+
 def children(process: int) -> list[int]:
     """The children of a process that has one thread."""
     try:

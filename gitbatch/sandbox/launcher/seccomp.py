@@ -36,7 +36,7 @@ Instruction = tuple[int, int, int, int]
 class Machine:
     """The numbers of a processor architecture."""
 
-    __slots__ = ("audit", "keyrings", "prlimit", "socket", "socketpair", "xattrs")
+    __slots__ = ("audit", "prlimit", "shared", "socket", "socketpair", "xattrs")
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Machine:
         socket: int,
         socketpair: int,
         prlimit: int,
-        keyrings: tuple[int, ...],
+        shared: tuple[int, ...],
         xattrs: tuple[int, ...],
     ) -> None:
         self.audit = audit
@@ -53,8 +53,9 @@ class Machine:
         self.socket = socket
         self.socketpair = socketpair
         self.prlimit = prlimit
-        self.keyrings = keyrings
-        """add_key, request_key, keyctl."""
+        self.shared = shared
+        """What a user's processes share without a path: mq_open, System V's shared memory, semaphores and messages;
+        add_key, request_key, keyctl."""
         self.xattrs = xattrs
         """Setting and removing, by path, without following, by descriptor."""
 
@@ -66,7 +67,7 @@ def _generic(audit: int) -> Machine:
         socket=198,
         socketpair=199,
         prlimit=261,
-        keyrings=(217, 218, 219),
+        shared=(180, *range(186, 197), 217, 218, 219),
         xattrs=(5, 6, 7, 14, 15, 16),
     )
 
@@ -77,7 +78,7 @@ MACHINES = {
         socket=41,
         socketpair=53,
         prlimit=302,
-        keyrings=(248, 249, 250),
+        shared=(240, 29, 30, 31, 64, 65, 66, 68, 69, 70, 71, 220, 248, 249, 250),
         xattrs=(188, 189, 190, 197, 198, 199),
     ),
     "aarch64": _generic(0xC00000B7),
@@ -97,7 +98,12 @@ def filter_calls(*, network: bool) -> None:
     machine = MACHINES.get(os.uname().machine)
     if machine is None:
         raise OSError(errno.ENOSYS, f"no filter for {os.uname().machine}")
-    code = b"".join(struct.pack("=HBBI", *step) for step in _program(machine, network=network))
+    install(_program(machine, network=network))
+
+
+def install(instructions: Iterable[Instruction]) -> None:
+    """Put a filter on this process and all its children, for good."""
+    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
     steps = ctypes.create_string_buffer(code)
     program = ctypes.create_string_buffer(struct.pack("HP", len(code) // 8, ctypes.addressof(steps)))
     prctl(PR_SET_NO_NEW_PRIVS, 1)
@@ -113,21 +119,21 @@ def _program(machine: Machine, *, network: bool) -> list[Instruction]:
         (_LOAD, 0, 0, _NUMBER),
         (_AT_LEAST, 0, 1, _X32),
         (_RETURN, 0, 0, _FAIL | errno.ENOSYS),
-        *_refuse((*_IO_URING, *machine.keyrings), errno.ENOSYS),
-        *_refuse((*_NEW_XATTRS, *machine.xattrs), errno.EOPNOTSUPP),
-        *_only(machine.socket, 0, _ANY, families, errno.EACCES),
-        *_only(machine.socketpair, 1, 0xF, _CONNECTED, errno.EACCES),
-        *_only(machine.prlimit, 0, _ANY, [0], errno.EPERM),  # itself, not another
+        *refuse((*_IO_URING, *machine.shared), errno.ENOSYS),
+        *refuse((*_NEW_XATTRS, *machine.xattrs), errno.EOPNOTSUPP),
+        *only(machine.socket, 0, _ANY, families, errno.EACCES),
+        *only(machine.socketpair, 1, 0xF, _CONNECTED, errno.EACCES),
+        *only(machine.prlimit, 0, _ANY, [0], errno.EPERM),  # itself, not another
         (_RETURN, 0, 0, _ALLOW),
     ]
 
 
-def _refuse(numbers: Iterable[int], error: int) -> list[Instruction]:
+def refuse(numbers: Iterable[int], error: int) -> list[Instruction]:
     """Let calls fail."""
     return [step for number in numbers for step in ((_EQUAL, 0, 1, number), (_RETURN, 0, 0, _FAIL | error))]
 
 
-def _only(number: int, index: int, mask: int, values: Iterable[int], error: int) -> list[Instruction]:
+def only(number: int, index: int, mask: int, values: Iterable[int], error: int) -> list[Instruction]:
     """Let a call fail, unless an argument, masked, is one of some values."""
     wanted = list(values)
     judge = [

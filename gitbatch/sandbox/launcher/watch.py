@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from gitbatch.sandbox.launcher import process
-from gitbatch.sandbox.launcher.kernel import PR_SET_PDEATHSIG, prctl
+from gitbatch.sandbox.launcher.kernel import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl
 from gitbatch.sandbox.launcher.limits import Written
 
 _PERIOD = 1.0
@@ -28,6 +28,7 @@ def watch(wrapper: Callable[[], None], written: Written, on_our_death: signal.Si
         on_our_death: the signal that the wrapper gets if we are killed.
     """
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
     process.block_signals()
     child = process.fork(wrapper, on_our_death=on_our_death)
     process.let_go_of_pipes()
@@ -37,6 +38,7 @@ def watch(wrapper: Callable[[], None], written: Written, on_our_death: signal.Si
         if came == signal.SIGCHLD:
             ended = process.reap()
             if child in ended:
+                process.end_children()  # of a wrapper that could not do it
                 return _TOO_MUCH if over else ended[child]
         elif came:
             _hand_on(came, child)

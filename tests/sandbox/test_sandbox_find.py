@@ -1,0 +1,113 @@
+"""Which sandbox is used: the one that is asked for or the best, if it really works; else an error that says why not."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sandbox.arena import Arena, Wall, behind
+
+from gitbatch.sandbox.bubblewrap import WHERE, Bubblewrap, find_bubblewrap
+from gitbatch.sandbox.find import find_sandbox
+from gitbatch.sandbox.landlock import find_landlock
+from gitbatch.sandbox.model import SandboxKind, Unavailable
+
+PACKAGE = Path(__file__).parents[2]
+
+WITHOUT = """
+import errno, sys
+sys.path.insert(0, sys.argv[1])
+from gitbatch.errors import GitbatchError
+from gitbatch.sandbox.find import find_sandbox
+from gitbatch.sandbox.launcher.kernel import drop_capabilities
+from gitbatch.sandbox.launcher.seccomp import install, only, refuse
+from gitbatch.sandbox.model import SandboxKind
+NEW_NAMESPACE = 0x7E020000
+steps = [(0x20, 0, 0, 0)]
+if "landlock" in sys.argv: steps += refuse([444], errno.EOPNOTSUPP)
+if "bubblewrap" in sys.argv: steps += only({clone}, 0, NEW_NAMESPACE, [0], errno.EPERM)
+install([*steps, (0x06, 0, 0, 0x7FFF0000)])
+try:
+    print(find_sandbox(SandboxKind(sys.argv[2])).kind)
+except GitbatchError as error:
+    print(error.message, error.advice, error.details, sep="\\n")
+"""
+"""As in a container that denies system calls: a filter does that here too, to a real bubblewrap and a real kernel."""
+
+
+def found_without(wanted: SandboxKind, *kinds: SandboxKind) -> list[str]:
+    """What is found, or the error, where some kinds do not work."""
+    code = WITHOUT.replace("{clone}", {"x86_64": "56"}.get(os.uname().machine, "220"))
+    argv = [sys.executable, "-c", code, str(PACKAGE), wanted, *kinds]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
+
+
+def test_what_is_asked_for_is_found() -> None:
+    kinds = [SandboxKind.BUBBLEWRAP, SandboxKind.LANDLOCK, SandboxKind.NONE]
+    assert [find_sandbox(kind).kind for kind in kinds] == kinds
+
+
+def test_bubblewrap_is_the_best() -> None:
+    assert find_sandbox(SandboxKind.AUTO).kind is SandboxKind.BUBBLEWRAP
+
+
+def test_landlock_is_the_second() -> None:
+    assert found_without(SandboxKind.AUTO, SandboxKind.BUBBLEWRAP) == ["landlock"]
+
+
+def test_none_is_never_chosen_for_the_user() -> None:
+    said = found_without(SandboxKind.AUTO, SandboxKind.BUBBLEWRAP, SandboxKind.LANDLOCK)
+    assert said[0] == "there is no sandbox for agents here"
+    assert "install bubblewrap" in said[1]
+    assert 'sandbox = "none"' in said[1]
+    assert said[2].startswith("bubblewrap: /")
+    assert said[3] == "landlock: the kernel refuses (system call: Operation not supported)"
+    assert found_without(SandboxKind.NONE, SandboxKind.BUBBLEWRAP, SandboxKind.LANDLOCK) == ["none"]
+
+
+@pytest.mark.parametrize("kind", [SandboxKind.BUBBLEWRAP, SandboxKind.LANDLOCK])
+def test_one_that_is_asked_for_is_not_replaced_by_another(kind: SandboxKind) -> None:
+    assert found_without(kind, kind)[0].startswith(f"the sandbox can't be used: {kind}: ")
+
+
+def bwrap(folder: Path, text: str) -> str:
+    """A folder with a program of that name."""
+    (folder / "bwrap").write_text(text)
+    (folder / "bwrap").chmod(0o755)
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("#!/bin/sh\necho 'bwrap: no namespaces' >&2; exit 1\n", "does not work here (bwrap: no namespaces)"),
+        ("#!/bin/sh\nexit 3\n", "does not work here (exit code 3)"),
+        ("no program", "can't be started"),
+    ],
+)
+def test_bubblewrap_that_does_not_work_is_told(tmp_path: Path, text: str, why: str) -> None:
+    found = find_bubblewrap(bwrap(tmp_path, text))
+    assert isinstance(found, Unavailable)
+    assert f"{tmp_path}/bwrap {why}" in found.why
+
+
+def test_bubblewrap_that_is_not_there_is_told(tmp_path: Path) -> None:
+    assert find_bubblewrap(str(tmp_path)) == Unavailable("it is not installed")
+
+
+@behind(Wall.CONTROL)
+def test_an_older_bubblewrap_does_too(arena: Arena, tmp_path: Path) -> None:
+    """Before 0.7 it has no --size; Ubuntu 22.04 has 0.6."""
+    real = find_bubblewrap()
+    assert isinstance(real, Bubblewrap)
+    old = f'#!/bin/sh\ncase "$*" in *" --size "*) echo "bwrap: Unknown option --size" >&2; exit 1;; esac\nexec {real.program} "$@"\n'
+    found = find_bubblewrap(bwrap(tmp_path, old))
+    assert found == Bubblewrap(str(tmp_path / "bwrap"), sized=False)
+    done = subprocess.run(found.command(["sh", "-c", "echo > /dev/shm/x"], arena.usual), check=False)
+    assert done.returncode == 0
+
+
+def test_a_probe_runs_once() -> None:
+    assert find_bubblewrap(WHERE) is find_bubblewrap(WHERE)
+    assert find_landlock() is find_landlock()

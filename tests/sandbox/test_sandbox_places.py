@@ -1,0 +1,166 @@
+"""What a program sees, for layouts in which one place is inside another: the deepest wins, in whatever order."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sandbox.arena import Arena, Wall, behind
+
+from gitbatch.sandbox.model import Confinement
+from gitbatch.sandbox.places import Access, strict_output, view
+
+LOOK = """
+import json, os, sys
+seen = {}
+for path in json.load(sys.stdin):
+    try:
+        with open(path, "rb") as file: seen[path] = "read" if file.read() else ""
+        with open(path, "ab") as file: seen[path] = "write"
+    except OSError: pass
+json.dump(seen, sys.stdout)
+"""
+
+Layout = Callable[[Confinement, Path], tuple[Confinement, dict[str, str]]]
+
+
+def as_usual(usual: Confinement, _base: Path) -> tuple[Confinement, dict[str, str]]:
+    return usual, {
+        "shop/item/README.md": "write",
+        "shop/item/.git": "read",
+        "shop/item.io/prompt.md": "write",
+        "repo/README.md": "read",
+        "repo/.git/config": "read",
+    }
+
+
+def everything_below_home(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
+    confined, seen = as_usual(usual, base)
+    return replace(confined, home=base), seen
+
+
+def home_is_the_repository(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
+    """Whoever has their home in git gets no more than the common folder shown."""
+    confined = replace(usual, home=base / "repo", repository=(base / "repo", base / "repo/.git"))
+    return confined, {**as_usual(usual, base)[1], "repo/README.md": ""}
+
+
+def home_inside_the_repository(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
+    confined = replace(usual, repository=(base,), needs=(base / "home/.bashrc",))
+    return confined, {**as_usual(usual, base)[1], "elsewhere/secret": "read", "home/.bashrc": "read"}
+
+
+def the_workshop_inside_the_repository(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
+    """Listed first, and hidden later: it is not the order that decides."""
+    confined, seen = as_usual(replace(usual, repository=(base,), hidden=(base / "shop",)), base)
+    return confined, {**seen, "elsewhere/secret": "read"}
+
+
+def a_hidden_file(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
+    confined, seen = as_usual(usual, base)
+    return replace(confined, hidden=(*usual.hidden, base / "repo/README.md")), {**seen, "repo/README.md": ""}
+
+
+def a_hidden_place_that_is_not_there(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
+    confined, seen = as_usual(usual, base)
+    return replace(confined, hidden=(*usual.hidden, base / "none"), needs=(base / "none",)), seen
+
+
+def links_that_lead_nowhere(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
+    (base / "run").mkdir()
+    (base / "run/loop").symlink_to("loop")
+    (base / "run/broken").symlink_to("none")
+    confined, seen = as_usual(usual, base)
+    return replace(confined, needs=(base / "run/loop", base / "run/broken")), seen
+
+
+def named_through_links(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
+    """As where /home is a link, or the user's cache folder one to a larger disk; one link leads to another."""
+    (base / "run").mkdir()
+    (base / "run/to").symlink_to(base)
+    (base / "run/again").symlink_to("to/run/../home")
+    way = base / "run/to"
+    confined = replace(
+        usual,
+        worktree=way / "shop/item",
+        scratch=way / "shop/item.io",
+        repository=(way / "repo",),
+        hidden=(way / "shop",),
+        home=base / "run/again",
+        needs=(way / "home/.bashrc",),
+    )
+    seen = {**as_usual(usual, base)[1], "home/.bashrc": "read"}
+    return confined, {**seen, **{f"run/to/{path}": access for path, access in seen.items()}}
+
+
+@behind(Wall.BUBBLEWRAP, Wall.LANDLOCK)
+@pytest.mark.parametrize(
+    "layout",
+    [
+        as_usual,
+        everything_below_home,
+        home_is_the_repository,
+        home_inside_the_repository,
+        the_workshop_inside_the_repository,
+        a_hidden_file,
+        a_hidden_place_that_is_not_there,
+        links_that_lead_nowhere,
+        named_through_links,
+    ],
+)
+def test_the_deepest_place_wins(arena: Arena, layout: Layout) -> None:
+    (arena.home / ".bashrc").write_text("# mine")
+    confined, expected = layout(arena.usual, arena.base)
+    if arena.wall is Wall.LANDLOCK:  # it can't take a right to a folder back for a file in it
+        expected = {path: "write" if path.endswith("/.git") else access for path, access in expected.items()}
+    files = [file for file in arena.base.rglob("*") if file.is_file() and "/objects/" not in str(file)]
+    asked = {str(file) for file in files} | {str(arena.base / path) for path in expected}
+    done = arena.run(*arena.wall.python, "-c", LOOK, stdin=json.dumps(sorted(asked)), confinement=confined)
+    assert done.returncode == 0, done.stderr
+    seen = {
+        str(Path(path).relative_to(arena.base)): access for path, access in json.loads(done.stdout).items()
+    }
+    assert {path: seen.get(path, "") for path in expected} == expected
+    private = {path for path in seen if path.startswith(("home/", "shop/other/")) and seen[path]}
+    assert private <= set(expected)
+
+
+@behind(Wall.BUBBLEWRAP, Wall.LANDLOCK)
+def test_a_strict_output_must_be_in_the_worktree(arena: Arena) -> None:
+    (arena.worktree / "docs").symlink_to(arena.repo)
+    strict = replace(arena.usual, strict_output=arena.worktree / "docs/output.md")
+    with pytest.raises(OSError, match="leads out of the worktree"):
+        arena.command("true", confinement=strict)
+
+
+@behind(Wall.CONTROL)
+def test_a_strict_output_may_not_be_a_link(arena: Arena) -> None:
+    (arena.worktree / "output.md").symlink_to("README.md")
+    with pytest.raises(OSError, match="leads out of the worktree"):
+        strict_output(replace(arena.usual, strict_output=arena.worktree / "output.md"))
+
+
+@behind(Wall.BUBBLEWRAP, Wall.LANDLOCK)
+def test_a_strict_output_is_made_where_it_is_missing(arena: Arena) -> None:
+    output = arena.worktree / "docs/deep/output.md"
+    done = arena.run(
+        "sh", "-c", f"echo done > {output}", confinement=replace(arena.usual, strict_output=output)
+    )
+    assert (done.returncode, output.read_text()) == (0, "done\n")
+
+
+@behind(Wall.CONTROL)
+def test_a_place_has_the_access_that_was_said_last(arena: Arena) -> None:
+    both = replace(arena.usual, needs=(arena.elsewhere,), hidden=(arena.elsewhere,), writable=(arena.repo,))
+    places = dict(view(["sh"], both).places)
+    assert places[arena.elsewhere] is Access.HIDDEN
+    assert places[arena.repo] is Access.WRITE
+
+
+@behind(Wall.CONTROL)
+def test_the_places_are_the_same_every_time(arena: Arena) -> None:
+    assert view(["sh"], arena.usual) == view(["sh"], arena.usual)
+    assert list(view(["sh"], arena.usual).places) == sorted(view(["sh"], arena.usual).places)
+    assert os.path.realpath("/etc/resolv.conf") in {str(path) for path, _ in view(["sh"], arena.usual).places}

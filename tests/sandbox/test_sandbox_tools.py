@@ -1,0 +1,137 @@
+"""What of $HOME a program gets to see because its tools live there; never a key."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gitbatch.sandbox.tools import tool_paths
+
+FILES = (
+    ".pyenv/shims/python",
+    ".pyenv/bin/pyenv",
+    ".pyenv/versions/3.12/bin/python3",
+    ".pyenv/versions/3.12/lib/os.py",
+    ".pyenv/version",
+    ".venv/bin/pip",
+    ".venv/lib/pip.py",
+    ".venv/pyvenv.cfg",
+    ".venv/secrets.env",
+    ".local/bin/plain",
+    ".local/lib/python/site.py",
+    ".local/share/keyrings/login",
+    ".local/state/history",
+    ".local/share/pipx/venvs/tool/bin/tool",
+    ".local/share/pipx/venvs/tool/lib/tool.py",
+    ".local/share/pipx/token",
+    ".local/share/claude/versions/1.0.3",
+    ".local/share/uv/python/3.13/bin/python3.13",
+    ".local/share/uv/python/3.13/lib/os.py",
+    ".cargo/bin/cargo",
+    ".cargo/credentials.toml",
+    ".ssh/id_ed25519",
+    ".netrc",
+    "scripts/mine",
+    "bin/own",
+    "lib/private",
+)
+LINKS = {
+    ".local/bin/tool": "../share/pipx/venvs/tool/bin/tool",
+    ".local/bin/claude": "../share/claude/versions/1.0.3",
+    ".local/share/pipx/venvs/tool/bin/python": "../../../../../../.local/bin/python3.13",
+    ".local/bin/python3.13": "../share/uv/python/3.13/bin/python3.13",
+    ".venv/bin/python": "../../.pyenv/versions/3.12/bin/python3",
+    ".local/bin/loop": "loop",
+    ".local/bin/key": "../../.ssh/id_ed25519",
+    ".local/bin/folder": "../../.ssh",
+    ".local/bin/broken": "nowhere",
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home as people have it; only what is in a folder of programs may be run."""
+    for name in FILES:
+        file = tmp_path / "home" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(
+            0o755
+            if "bin" in name or "shims" in name or name.startswith(("scripts", ".local/share/claude"))
+            else 0o600
+        )
+    for name, target in LINKS.items():
+        (tmp_path / "home" / name).symlink_to(target)
+    return tmp_path / "home"
+
+
+def needed(home: Path, *folders: str, argv: tuple[str, ...] = ("sh",)) -> set[str]:
+    """What becomes readable below $HOME."""
+    path = ":".join([*(str(home / folder) for folder in folders), "/usr/bin", "/bin"])
+    return {str(place.relative_to(home)) for place in tool_paths(argv, path, home, home / "worktree")}
+
+
+TABLE = {
+    (".pyenv/shims", ".pyenv/bin"): {f".pyenv/{name}" for name in ("shims", "bin", "versions", "version")},
+    (".venv/bin",): {
+        *(".venv/bin", ".venv/lib", ".venv/pyvenv.cfg"),
+        *(".pyenv/versions/3.12/bin", ".pyenv/versions/3.12/lib"),
+    },
+    (".cargo/bin",): {".cargo/bin"},
+    ("scripts",): {"scripts"},
+    ("bin",): {"bin"},
+    (".local/bin",): {
+        *(".local/bin", ".local/lib", ".local/share/claude/versions/1.0.3"),
+        *(f".local/share/pipx/venvs/tool/{name}" for name in ("bin", "lib")),
+        *(f".local/share/uv/python/3.13/{name}" for name in ("bin", "lib")),
+    },
+}
+
+
+@pytest.mark.parametrize("folders", TABLE, ids=" ".join)
+def test_of_a_tool_its_code_is_seen_and_nothing_else(home: Path, folders: tuple[str, ...]) -> None:
+    assert needed(home, *folders) == TABLE[folders]
+
+
+@pytest.mark.parametrize("folder", ["", "..", "../..", ".ssh/..", "/", "none", ".netrc"])
+def test_a_path_that_would_show_the_home_shows_nothing(home: Path, folder: str) -> None:
+    seen = tool_paths(["sh"], f"{home / folder}:/usr/bin:/bin", home, home)
+    assert not [place for place in seen if home.is_relative_to(place)]
+    assert home / ".ssh/id_ed25519" not in seen
+
+
+@pytest.mark.parametrize("path", ["", ":", ".", "bin:relative", "/usr/bin:/bin:/proc/self/cwd:/dev"])
+def test_what_is_no_place_of_its_own_is_left_out(home: Path, path: str) -> None:
+    assert tool_paths(["/bin/sh"], path, home, home) == frozenset()
+
+
+def test_files_that_the_command_line_names_are_seen(home: Path) -> None:
+    key, script = home / ".ssh/id_ed25519", home / "scripts/mine"
+    assert needed(home, argv=("sh", str(script), "--flag", str(home / "scripts"))) == {"scripts/mine"}
+    assert needed(home, argv=("sh", str(key))) == {".ssh/id_ed25519"}  # whoever asks for it, gets it
+    assert needed(home, argv=("sh", "/proc/self/status", "/dev/null", "/none", "id")) == set()
+
+
+def test_the_program_is_seen_wherever_it_is(home: Path) -> None:
+    assert needed(home, argv=(str(home / "scripts/mine"),)) == {"scripts/mine"}
+    assert needed(home, argv=(str(home / ".cargo/bin/cargo"),)) == {".cargo/bin"}
+
+
+def test_a_program_may_be_in_the_worktree(home: Path) -> None:
+    (home / "worktree/tools").mkdir(parents=True)
+    (home / "worktree/tools/agent").touch(0o755)
+    assert needed(home, argv=("./tools/agent",)) == {"worktree/tools/agent"}
+
+
+@pytest.mark.parametrize("name", ["no-such-program", "./none", "/none", "", "scripts"])
+def test_a_program_that_is_not_there_is_an_error_that_names_it(home: Path, name: str) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        needed(home, argv=(name,))
+    assert caught.value.filename == name
+
+
+def test_a_folder_that_is_closed_to_us_is_no_error(home: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("nothing is closed to root")
+    (home / ".cargo").chmod(0)
+    assert needed(home, ".cargo/bin", "scripts") == {"scripts"}
+    (home / ".cargo").chmod(0o700)
