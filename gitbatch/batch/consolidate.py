@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gitbatch.batch.model import BatchGroup, CriterionState, Outcome, Record
-from gitbatch.batch.scene import Scene
+from gitbatch.batch.scene import Scene, read_scene
+from gitbatch.errors import PlanError
 from gitbatch.plan.model import Mark, Plan
 from gitbatch.plan.parse import parse_plan
 from gitbatch.plan.tick import tick
 from gitbatch.project.edits import Decision, append_contributions, append_decisions, replace_section
+from gitbatch.repo.repository import Repository
 from gitbatch.text import markdown, plain
 
 
@@ -105,6 +107,15 @@ def criteria_of(plan: Plan) -> tuple[CriterionState, ...]:
             CriterionState(criterion.number, plain(criterion.text), criterion.done, names, open_items)
         )
     return tuple(states)
+
+
+def criteria_at(repo: Repository, ref: str) -> tuple[CriterionState, ...]:
+    """The Definition of Done as a branch has it; none where it has no plan that can be read."""
+    commit = repo.refs.read(ref)
+    try:
+        return criteria_of(read_scene(repo, commit).plan) if commit else ()
+    except PlanError:
+        return ()
 
 
 def _artifacts(

@@ -151,6 +151,11 @@ class CriterionState:
         """Whether no item names it (rule T2)."""
         return not self.items
 
+    @property
+    def ready(self) -> bool:
+        """Whether all items that name it are done, and its box is not ticked yet."""
+        return bool(self.items) and not self.open_items and not self.done
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:

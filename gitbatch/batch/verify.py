@@ -12,7 +12,6 @@ from enum import StrEnum
 from typing import Self
 
 from gitbatch.agents.protocol import ReplyFlag
-from gitbatch.batch.consolidate import criteria_of
 from gitbatch.batch.events import SCHEMA
 from gitbatch.batch.merge import PARENTS
 from gitbatch.batch.messages import Trailers, parse_trailers
@@ -174,14 +173,14 @@ class _Auditor:
         if len(batches) != 1 or len(items + checkpoints) > 1:
             yield Check.TRAILERS, "its trailers are not those of one item, one merge or one checkpoint"
             return
-        if commit.parents and (problem := self._compare(commit)[0].problem):
-            yield Check.PROJECT, f"can't be judged by the project of its parent: {problem}"
         if items:
             yield from self._judge_item(commit, items[0])
         elif checkpoints:
             yield from self._judge_checkpoint(commit, batches[0])
         else:
             yield from self._judge_merge(commit, batches[0])
+        if commit.parents and (problem := self._shared_in(self._tree(commit.parents[0])).problem):
+            yield Check.PROJECT, f"can't be judged by the project of its parent: {problem}"
 
     def _judge_item(self, commit: Commit, key: str) -> _Complaints:
         if len(commit.parents) != 1:
@@ -233,10 +232,10 @@ class _Auditor:
 
     def _judge_plan(self, commit: Commit, batch: str, project: Project) -> _Complaints:
         """Of a plan, an orchestrator commit changes one byte for each box that it ticks."""
-        path, options = project.task, plan_options(project)
+        path = project.task
         trees = self._tree(commit.parents[0]), commit.tree
         old, new = (TreeSnapshot(self.objects, tree).read(path) or b"" for tree in trees)
-        plan = parse_plan(old, path, options)
+        plan = parse_plan(old, path, plan_options(project))
         boxes = {entry.mark.offset for entries in (plan.items, plan.criteria) for entry in entries}
         ticked = {at for at in boxes if (old[at : at + 1], new[at : at + 1]) == (b" ", b"x")}
         expected = bytearray(old)
@@ -248,9 +247,12 @@ class _Auditor:
         for item in plan.items:
             if item.mark.offset in ticked and not self._reaches(commit.oid, batch, item.output):
                 yield Check.TICK, f"ticks {item.name}, but no commit of it can be reached"
-        for criterion, state in zip(plan.criteria, criteria_of(parse_plan(new, path, options)), strict=True):
-            if criterion.mark.offset in ticked and (state.open_items or not state.items):
-                yield Check.TICK, f"ticks #{state.number} of the Definition of Done before its items"
+        named = {number for item in plan.items for number in item.criteria}
+        to_do = (item for item in plan.items if not item.done and item.mark.offset not in ticked)
+        complete = named.difference(*(item.criteria for item in to_do))
+        for criterion in plan.criteria:
+            if criterion.mark.offset in ticked and criterion.number not in complete:
+                yield Check.TICK, f"ticks #{criterion.number} of the Definition of Done before its items"
 
     def _reaches(self, oid: str, batch: str, key: str) -> bool:
         """Whether an item's commit can be reached, or may be beyond the end of a shallow clone."""
@@ -267,9 +269,12 @@ class _Auditor:
     def _compare(self, commit: Commit) -> tuple[SharedFiles, dict[str, TreeEntry | None]]:
         """The shared files of a commit's first parent; and path → what the commit makes of it."""
         base = self._tree(commit.parents[0])
-        if base not in self._shared:
-            self._shared[base] = read_shared(TreeSnapshot(self.objects, base))
-        return self._shared[base], {c.path: c.new for c in self.objects.changes(base, commit.tree)}
+        return self._shared_in(base), {c.path: c.new for c in self.objects.changes(base, commit.tree)}
+
+    def _shared_in(self, tree: str) -> SharedFiles:
+        if tree not in self._shared:
+            self._shared[tree] = read_shared(TreeSnapshot(self.objects, tree))
+        return self._shared[tree]
 
 
 def _is_regular(entry: TreeEntry | None) -> bool:

@@ -9,6 +9,7 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
     """Show the unfinished batch, or the last one. Changes nothing."""
     import msgspec
 
+    from gitbatch.batch.consolidate import criteria_at
     from gitbatch.batch.record import all_batches
     from gitbatch.batch.resume import read_state
     from gitbatch.cli.common import make_console, opened
@@ -21,7 +22,7 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
             typer.echo("{}" if json else "no batch has run here yet: gitbatch run starts one")
             return
         batch = next((batch for batch in batches if not batch.ended), batches[-1])
-        shown = batch_state(batch, read_state(repo, batch))
+        shown = batch_state(batch, read_state(repo, batch), criteria_at(repo, batch.record.target))
         if json:
             typer.echo(msgspec.json.encode(shown).decode())
             return

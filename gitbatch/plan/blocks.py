@@ -7,9 +7,10 @@ Not for meaning: which heading opens the work section is decided in `sections.py
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from itertools import accumulate
+from typing import NamedTuple
 
 from gitbatch.plan.findings import Findings
 from gitbatch.plan.inline import scan
@@ -164,9 +165,8 @@ def _atx_title(line: str) -> str:
     return title if opened and opened[-1] not in " \t" else opened.rstrip(" \t")
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where in the tree of tokens the walk is."""
+class _Place(NamedTuple):
+    """Where in the tree of tokens the walk is. A named tuple, as a new one is needed for each box."""
 
     lists: int = 0
     top_list: int = 0
@@ -197,9 +197,9 @@ class _Walk:
         for index, token in enumerate(children):
             match token["type"]:
                 case "list":
-                    self._list(token, place if place.lists else replace(place, top_list=index))
+                    self._list(token, place if place.lists else place._replace(top_list=index))
                 case "block_quote":
-                    self.blocks(token["children"], replace(place, is_quoted=True))
+                    self.blocks(token["children"], place._replace(is_quoted=True))
                 case "paragraph" | "block_text":
                     self._paragraph(token["text"], place)
                 case "heading" if "text" in token:
@@ -210,7 +210,7 @@ class _Walk:
                     self._astray(token["raw"], Reason.INDENTED, place)
 
     def _list(self, token: Token, place: _Place) -> None:
-        inside = replace(place, lists=place.lists + 1)
+        inside = place._replace(lists=place.lists + 1)
         first = token["attrs"].get("start", 1)
         for index, entry in enumerate(token["children"]):
             self._entry(entry["children"], inside, first + index if token["attrs"]["ordered"] else None)
@@ -227,7 +227,7 @@ class _Walk:
             self._strays.append(Stray(candidate.span, Reason.LOOKALIKE, place.box))
         else:
             self._box(candidate, children[-1]["lines"], text.rstrip().count("\n"), place, number)
-            place = replace(place, box=len(self._boxes) - 1)
+            place = place._replace(box=len(self._boxes) - 1)
         self._paragraph(text[opening.end() :], place)
         self.blocks(children[1:], place)
 

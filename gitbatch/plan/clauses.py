@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from itertools import chain
 
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.inline import COMMENT, HIDDEN, Inline, Kind, one_line, scan
@@ -90,15 +91,17 @@ class Wording:
 
     def of(self, key: Key) -> tuple[Value, ...]:
         """The values that the clauses with a key have together."""
-        return tuple(value for clause in self.clauses if clause.key is key for value in clause.values)
+        named = [clause.values for clause in self.clauses if clause.key is key]
+        return tuple(chain.from_iterable(named)) if named else ()
 
 
 def read_wording(span: Span, findings: Findings) -> Wording:
     """The wording of the item whose first paragraph (behind its box) is `span`."""
     inline = scan(findings.source.text[slice(*span)])
-    reader = _Reader(inline, span.start, findings)
-    clauses = tuple(reader.clauses())
-    _report_repeated(clauses, findings)
+    clauses: tuple[Clause, ...] = ()
+    if _OPENING.search(inline.mask):
+        clauses = tuple(_Reader(inline, span.start, findings).clauses())
+        _report_repeated(clauses, findings)
     cuts = [(clause.span.start - span.start, clause.span.end - span.start) for clause in clauses]
     cuts += [(piece.start, piece.end) for piece in inline.comments]
     lead = _LEADING_ID.match(inline.text)

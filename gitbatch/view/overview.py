@@ -47,10 +47,12 @@ class BatchState:
     groups: int
     groups_done: int
     items: tuple[ItemState, ...]
+    criteria: tuple[CriterionState, ...]
+    """The Definition of Done as the target branch has it now."""
     schema: int = SCHEMA
 
 
-def batch_state(batch: Batch, state: State) -> BatchState:
+def batch_state(batch: Batch, state: State, criteria: tuple[CriterionState, ...]) -> BatchState:
     """The state of a batch as values."""
     items = tuple(_item_state(group, item, state) for group in batch.record.groups for item in group.items)
     return BatchState(
@@ -62,6 +64,7 @@ def batch_state(batch: Batch, state: State) -> BatchState:
         groups=len(batch.record.groups),
         groups_done=len(state.recorded),
         items=items,
+        criteria=criteria,
     )
 
 
@@ -92,7 +95,8 @@ def render_batch(shown: BatchState) -> RenderableType:
             Text(item.name),
             Text(item.reason or item.item),
         )
-    return Lines(head, Padding(table, (0, 0, 0, 2), expand=False))
+    parts: list[RenderableType] = [head, Padding(table, (0, 0, 0, 2), expand=False)]
+    return Lines(*parts, render_criteria(shown.criteria)) if shown.criteria else Lines(*parts)
 
 
 @dataclass(frozen=True, slots=True)

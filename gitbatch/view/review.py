@@ -70,12 +70,19 @@ def render_criteria(criteria: tuple[CriterionState, ...]) -> RenderableType:
     """The Definition of Done as a small table; what no item names is cross-cutting (rule T2)."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
     for criterion in criteria:
-        count = f"{len(criterion.items) - criterion.open_items}/{len(criterion.items)} items"
         state = "[x]" if criterion.done else "[ ]"
         table.add_row(
             Text(f"DoD #{criterion.number}"),
             Text(state, "green" if criterion.done else ""),
-            Text("cross-cutting", "yellow") if criterion.cross_cutting else Text(count),
+            _coverage(criterion),
             Text(criterion.text),
         )
     return Padding(table, (0, 0, 0, 2), expand=False)
+
+
+def _coverage(criterion: CriterionState) -> Text:
+    if criterion.cross_cutting:
+        return Text("cross-cutting", "yellow")
+    if criterion.ready:
+        return Text("ready: tick it", "green")
+    return Text(f"{len(criterion.items) - criterion.open_items}/{len(criterion.items)} items")

@@ -238,8 +238,13 @@ def test_a_complete_definition_of_done_is_a_hard_stop(three: Place) -> None:
 def test_the_tick_of_a_criterion_can_be_the_users(three: Place) -> None:
     three.edit("gitbatch.toml", "jobs = 4", "jobs = 4\ntick-dod = false")
     three.commit()
-    run(three)
+    said = run(three)
     assert "- [ ] Every letter has its page" in three.read("task.md")
+    assert "DoD #1  [ ]  ready: tick it  Every letter has its page" in said
+    for command in ("status", "plan"):
+        shown = three.gitbatch(command, code=0).stdout
+        assert "DoD #2  [ ]  ready: tick it  Every pair has its page" in shown
+        assert "DoD #3  [ ]  cross-cutting   Somebody has read it all" in shown
 
 
 def test_another_branch_leaves_the_checkout_alone(three: Place) -> None:
