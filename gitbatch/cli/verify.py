@@ -10,7 +10,7 @@ from gitbatch.cli.common import HERE, Directory, Json
 
 def verify(
     revisions: Annotated[
-        str, typer.Argument(metavar="[RANGE]", help="A range A..B, or a revision: all that it has.")
+        str, typer.Argument(metavar="RANGE", help="A range A..B, or a revision: all that it has.")
     ] = "HEAD",
     json: Json = False,
     directory: Directory = HERE,

@@ -93,14 +93,14 @@ def _guessed(choice: Choice, home: Home, findings: Findings) -> str | None:
 
 
 def _assigned(choice: Choice, home: Home) -> str:
-    slug = slugify(choice.wording.label)
+    template, label = home.options.output_template, choice.wording.label
     values = {
         "phase": home.options.phase,
         "folder": home.options.folder,
         "group": str(home.group),
         "group-slug": home.slug,
         "id": choice.id or "",
-        "slug": slug,
-        "id-or-slug": choice.id or slug,
+        "slug": slugify(label) if "{slug}" in template else "",
+        "id-or-slug": choice.id or slugify(label),
     }
-    return expand(home.options.output_template, values)
+    return expand(template, values)

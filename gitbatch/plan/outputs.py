@@ -105,10 +105,12 @@ def template_problem(template: str) -> str | None:
 
 def expand(template: str, values: Mapping[str, str]) -> str:
     """The template with its placeholders filled; a part of the path that ends up empty is dropped."""
-    parts = (_PLACEHOLDER.sub(lambda m: values.get(m[1], m[0]), part) for part in template.split("/"))
-    filled = ((part, raw) for part, raw in zip(parts, template.split("/"), strict=True))
-    kept = (part for part, raw in filled if part.strip() or not _PLACEHOLDER.search(raw))
-    return unicodedata.normalize("NFC", "/".join(kept))
+    parts: list[str] = []
+    for part in template.split("/"):
+        filled = _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), part)
+        if filled.strip() or filled == part:
+            parts.append(filled)
+    return unicodedata.normalize("NFC", "/".join(parts))
 
 
 def collisions(paths: Iterable[str]) -> Iterator[tuple[int, int]]:

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import pytest
@@ -15,7 +16,7 @@ from conftest import IDENTITY, SAMPLES, Place
 
 from gitbatch.batch.verify import Check, Finding, audit
 from gitbatch.errors import GitbatchError, UsageError
-from gitbatch.repo.repository import open_repository
+from gitbatch.repo.repository import Repository, open_repository
 
 OUT = "out/new.md"
 BATCH = "20260102-030405-abcd"
@@ -27,6 +28,7 @@ class Forger:
     """Makes commits of any shape; none of them moves a ref."""
 
     place: Place
+    repo: Repository
     tip: str
     """A history of three checkpoints."""
     plan: str
@@ -97,14 +99,17 @@ class Forger:
         return self.place.git("log", self.tip, "--format=%H", "--grep", f"^Gitbatch-Item: {key}$")
 
     def findings(self, revisions: str) -> tuple[Finding, ...]:
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in self.place.environment.items():  # opening takes them out again
-                patch.setenv(name, value)
-            repo = open_repository(self.place.root)
-        try:
-            return audit(repo, revisions).findings
-        finally:
-            repo.close()
+        return audit(self.repo, revisions).findings
+
+
+@contextmanager
+def opened(place: Place) -> Iterator[Repository]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in place.environment.items():  # opening takes them out again
+            patch.setenv(name, value)
+        repo = open_repository(place.root)
+    yield repo
+    repo.close()
 
 
 @pytest.fixture(scope="module")
@@ -121,23 +126,28 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Place:
     return place
 
 
-def forger_in(place: Place) -> Forger:
-    return Forger(place, place.git("rev-parse", "main"), place.git("rev-list", "--max-parents=0", "main"))
+@contextmanager
+def forging_in(place: Place) -> Iterator[Forger]:
+    plan = place.git("rev-list", "--max-parents=0", "main")
+    with opened(place) as repo:
+        yield Forger(place, repo, place.git("rev-parse", "main"), plan)
 
 
 @pytest.fixture(scope="module")
 def forger(recorded: Place) -> Iterator[Forger]:
     """For tests that only add objects."""
-    yield forger_in(recorded)
+    with forging_in(recorded) as made:
+        yield made
     assert recorded.git("fsck", "--strict", "--no-dangling") == ""
 
 
 @pytest.fixture
-def owner(place: Place, recorded: Place) -> Forger:
+def owner(place: Place, recorded: Place) -> Iterator[Forger]:
     """For tests that move refs: a copy of the repository."""
     shutil.rmtree(place.root)
     shutil.copytree(recorded.root, place.root)
-    return forger_in(place)
+    with forging_in(place) as made:
+        yield made
 
 
 # Each forgery returns the commit that is wrong.
@@ -571,7 +581,8 @@ def test_a_shallow_clone_is_judged_as_far_as_it_goes(owner: Forger) -> None:
     clone = replace(place, root=place.root.parent / "clone")
     place.git("clone", "--quiet", "--depth=3", f"file://{place.root}", str(clone.root))
     (end,) = (clone.root / ".git" / "shallow").read_text(encoding="utf-8").split()
-    (finding,) = replace(owner, place=clone).findings("HEAD")
+    with opened(clone) as repo:
+        (finding,) = audit(repo, "HEAD").findings
     assert finding.commit == forged
     done = clone.gitbatch("verify", code=1)
     assert done.stdout.endswith("3 commits of gitbatch judged, 1 finding\n")
@@ -583,8 +594,11 @@ def test_a_clone_without_all_objects_is_an_error(owner: Forger) -> None:
     place.git("config", "uploadpack.allowFilter", "true")
     clone = place.root.parent / "clone"
     place.git("clone", "--quiet", "--no-checkout", "--filter=blob:none", f"file://{place.root}", str(clone))
-    with pytest.raises(GitbatchError, match="the history can't be read") as error:
-        replace(owner, place=replace(place, root=clone)).findings("HEAD")
+    with (
+        opened(replace(place, root=clone)) as repo,
+        pytest.raises(GitbatchError, match="the history can't be read") as error,
+    ):
+        audit(repo, "HEAD")
     assert "partial clone" in error.value.advice
 
 

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -204,16 +205,18 @@ def _contents(folder: Path) -> dict[str, object]:
     return {str(file.relative_to(folder)): _seen(file) for file in (folder, *folder.rglob("*"))}
 
 
+_kept = cache(_contents)
+
+
 def _seen(file: Path) -> object:
-    if not os.path.lexists(file):
+    try:
+        status = file.lstat()
+        if stat.S_ISLNK(status.st_mode):
+            return file.readlink()
+        if stat.S_ISREG(status.st_mode):
+            return (status.st_mode, status.st_mtime, file.read_bytes(), os.listxattr(file))
+    except FileNotFoundError:
         return None
-    status = file.lstat()
-    if file.is_symlink():
-        return file.readlink()
-    if not file.is_file():
-        return status.st_mode
-    with suppress(OSError):
-        return (status.st_mode, status.st_mtime, file.read_bytes(), os.listxattr(file))
     return status.st_mode
 
 
@@ -235,6 +238,8 @@ def build(base: Path) -> None:
     }.items():
         (base / file).parent.mkdir(parents=True, exist_ok=True)
         (base / file).write_text(text)
+    for folder in ("tmp", "home"):  # as the launcher makes them
+        (base / "shop/item.io" / folder).mkdir()
     git("init", "--quiet", "--template=", "--initial-branch=main")
     (base / "repo/.git/hooks").mkdir()
     git("add", ".")
@@ -327,16 +332,17 @@ def beats(arena: Arena) -> bool:
 
 
 def prepare(base: Path, template: Path, wall: Wall) -> Arena:
-    """An arena as new; what is as it was is left alone, for removing folders takes the most time of all."""
+    """An arena as new. What is as it was is left alone: removing folders takes the most time of all."""
     wall.require()
     shutil.rmtree(base / "run", ignore_errors=True)
     for part in ("repo", "home", "elsewhere", "shop/other", "shop/item", "shop/item.io"):
-        if not (base / part).exists() or _contents(base / part) != _contents(template / part):
+        if not (base / part).exists() or _contents(base / part) != _kept(template / part):
             shutil.rmtree(base / part, ignore_errors=True)
             shutil.copytree(template / part, base / part, symlinks=True)
     owner = os.getuid() if wall.user is None else wall.user
-    for file in (base, *base.rglob("*")):
-        os.chown(file, owner, owner, follow_symlinks=False)
+    if wall.user or base.stat().st_uid != owner:
+        for file in (base, *base.rglob("*")):
+            os.chown(file, owner, owner, follow_symlinks=False)
     arena = Arena(base, wall)
     places = {"REPO": arena.repo, "SIBLING": arena.sibling, "HOME": arena.home, "ELSEWHERE": arena.elsewhere}
     path = "/usr/bin:/bin" if wall.user else os.environ["PATH"]

@@ -1,5 +1,6 @@
 """The fixtures of the sandbox's tests."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -12,8 +13,12 @@ from sandbox.arena import Arena, Listeners, build, prepare, victim
 
 @pytest.fixture(scope="session")
 def grounds() -> Iterator[tuple[Path, Path]]:
-    """Where the arena is, and what it is made from. Not below pytest's folder: that is closed to other users."""
-    with tempfile.TemporaryDirectory(prefix="gitbatch-arena-") as made, tempfile.TemporaryDirectory() as kept:
+    """Where the arena is, and what it is made from. Not below pytest's folder, which is closed to other users."""
+    place = "/var/tmp" if os.access("/var/tmp", os.W_OK) else None  # noqa: S108 - any place but /tmp will do
+    with (
+        tempfile.TemporaryDirectory(prefix="gitbatch-arena-", dir=place) as made,
+        tempfile.TemporaryDirectory() as kept,
+    ):
         base = Path(made).resolve()
         base.chmod(0o755)
         build(base)
