@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,6 +111,65 @@ def test_what_gitbatch_has_open_is_not_handed_on(arena: Arena) -> None:
         done = subprocess.run(argv, env=arena.environment, pass_fds=[file.fileno()], capture_output=True, text=True, check=False)  # fmt: skip
     assert SECRET not in done.stdout
     assert "Bad file descriptor" in done.stderr
+
+
+@confined
+def test_nothing_else_can_be_written(arena: Arena) -> None:
+    """Not even in memory: an empty folder that hides another is closed, and so is the root of it all."""
+    hidden = arena.repo / "hidden"
+    hidden.mkdir()
+    folders = [
+        "/",
+        "/dev",
+        "/proc",
+        "/sys",
+        "/usr",
+        "/etc",
+        "/opt",
+        str(arena.base),
+        str(arena.base / "shop"),
+        str(hidden),
+    ]
+    script = 'for folder; do mkdir "$folder/new" 2>/dev/null && echo "$folder"; done; mkdir "$TMPDIR/new" && echo all'
+    done = arena.run("sh", "-c", script, "sh", *folders, confinement=replace(arena.usual, hidden=(hidden,)))
+    assert done.stdout == "all\n"
+
+
+@confined
+def test_home_and_tmp_are_its_own_or_closed(arena: Arena) -> None:
+    """In bubblewrap they are empty folders of its own, in Landlock it has only TMPDIR."""
+    script = "for folder in ~ /tmp; do echo x > $folder/mine && ls -A $folder; done 2>/dev/null"
+    own = ["mine", "mine"] if arena.wall is Wall.BUBBLEWRAP else []
+    assert arena.run("sh", "-c", script).stdout.split() == own
+    assert not (arena.home / "mine").exists()
+    assert not Path("/tmp/mine").exists()  # noqa: S108
+
+
+@confined
+def test_tmp_is_its_own_where_everything_is_in_tmp(arena: Arena) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as made:  # noqa: S108
+        base = Path(made)
+        usual = replace(arena.usual, worktree=base / "item", scratch=base / "item.io", hidden=(base,))
+        for folder in (usual.worktree, usual.scratch, base / "other"):
+            folder.mkdir()
+        look = f"pwd -P; echo x > output.md; ls {base} /tmp >&2; echo x > $TMPDIR/mine; ls /tmp/mine; :"
+        done = arena.run("sh", "-c", look, confinement=usual)
+        assert done.stdout.split()[0] == str(usual.worktree)
+        assert (usual.worktree / "output.md").exists()
+        assert ("/tmp/mine" in done.stdout) == (arena.wall is Wall.BUBBLEWRAP)  # noqa: S108
+        assert "other" not in done.stderr
+
+
+@behind(Wall.LANDLOCK)
+def test_landlock_takes_more_away_than_it_has_to(arena: Arena) -> None:
+    """What the README says works less than in bubblewrap."""
+    for script in (
+        "sh -c 'read line < /proc/self/status'; exit",
+        "exec 3<>/dev/ptmx",
+        "ls /",
+        "echo > /dev/shm/mine",
+    ):
+        assert arena.run("sh", "-c", f"{script} $?").returncode, script
 
 
 @confined

@@ -16,7 +16,6 @@ def keep(program: Callable[[], None]) -> int:
     """Run a program to its end, or until SIGTERM; returns its exit code when nothing of it is left."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     child = process.fork(program, on_our_death=signal.SIGKILL)
-    process.let_go_of_pipes()
     shown = _pin(child)
     code = None
     while code is None and process.next_signal() != signal.SIGTERM:

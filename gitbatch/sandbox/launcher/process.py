@@ -91,14 +91,6 @@ def children(process: int) -> list[int]:
         return []
 
 
-def let_go_of_pipes() -> None:
-    """Leave standard input and output to the program alone, so that whoever reads or writes sees when it closes them."""
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
-    os.dup2(nothing, 1)
-    os.close(nothing)
-
-
 def complain(message: str) -> None:
     """Say on standard error why a program did not run, or runs no more."""
     print(f"gitbatch: {message}", file=sys.stderr, flush=True)  # noqa: T201 - the launcher's only voice

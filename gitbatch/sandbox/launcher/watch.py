@@ -31,7 +31,6 @@ def watch(wrapper: Callable[[], None], written: Written, on_our_death: signal.Si
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     process.block_signals()
     child = process.fork(wrapper, on_our_death=on_our_death)
-    process.let_go_of_pipes()
     pause, over = _PERIOD, False
     while True:
         came = process.next_signal(pause)
