@@ -32,13 +32,19 @@ def lint(
     directory: Directory = HERE,
 ) -> None:
     """Check plans as the disk has them. Exits with 2 if there are errors."""
+    from gitbatch.errors import UsageError
     from gitbatch.project.lint import active_plan, check_plan
 
     wanted = [directory / path for path in paths] if paths else [directory / active_plan(directory)]
-    checked = [check_plan(path) for path in wanted]
-    for one in checked:
-        _show(one, form)
-    if any(one.plan.errors for one in checked):
+    checked = []
+    for path in wanted:
+        try:
+            checked.append(check_plan(path))
+        except UsageError as error:
+            typer.echo(f"gitbatch: {error.message}\n  {error.advice}", err=True)
+            continue
+        _show(checked[-1], form)
+    if len(checked) < len(wanted) or any(one.plan.errors for one in checked):
         raise typer.Exit(2)
     raise typer.Exit(1 if strict and any(one.plan.diagnostics for one in checked) else 0)
 

@@ -249,10 +249,9 @@ class _Walk:
         self._boxes.append(box)
 
     def _paragraph(self, text: str, place: _Place) -> None:
-        reason = Reason.DEEP if place.lists >= MAX_DEPTH else Reason.LOOSE
-        self._astray(text, reason, place)
-        if "<!--" not in text:
+        if not MARK.search(text):
             return
+        self._astray(text, Reason.DEEP if place.lists >= MAX_DEPTH else Reason.LOOSE, place)
         for piece in scan(text).comments:
             _, candidate = next(self._marks(piece.content))  # the mark behind its own opening
             self._comment(candidate.span.start, place)

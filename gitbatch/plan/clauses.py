@@ -101,6 +101,7 @@ def read_wording(span: Span, findings: Findings) -> Wording:
     clauses: tuple[Clause, ...] = ()
     if _OPENING.search(inline.mask):
         clauses = tuple(_Reader(inline, span.start, findings).clauses())
+    if len(clauses) > 1:
         _report_repeated(clauses, findings)
     cuts = [(clause.span.start - span.start, clause.span.end - span.start) for clause in clauses]
     cuts += [(piece.start, piece.end) for piece in inline.comments]

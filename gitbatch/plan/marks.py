@@ -15,11 +15,11 @@ from gitbatch.plan.source import Source, Span
 
 MARK = re.compile("\ufdd0([0-9]+)\ufdd1")
 """A mark in a token's text."""
-OPENING = re.compile(r"\s*\ufdd0([0-9]+)\ufdd1(?:\[[^\[\]]{0,3}\]|[☐☑☒])")
+OPENING = re.compile(r"[\s*_]*\ufdd0([0-9]+)\ufdd1(?:[\[［][^\[\]［］]{0,3}[\]］]|[☐☑☒])")
 """A text that opens with a box or a lookalike."""
 
-_INTERESTING = re.compile(r"[\[☐☑☒]|<!--")
-_BOX = re.compile(r"[ \t>*+\-0-9.)]*\[([^\[\]]{0,3})\](.?)")
+_INTERESTING = re.compile(r"[\[［☐☑☒]|<!--")
+_BOX = re.compile(r"[ \t>*+\-0-9.)_•‣·–—]*[\[［]([^\[\]［］]{0,3})[\]］](.?)")
 _BALLOT = re.compile(r"[ \t>]*(?:[*+-]|[0-9]{1,9}[.)])[ \t]+([☐☑☒])")
 _SIGNS = frozenset("-~/>!?*+.=_✓✔✗✘✅❌☑")
 _LINK_GOES_ON = frozenset("([:")
@@ -68,20 +68,20 @@ def _candidates(line: str, start: int) -> Iterator[Candidate]:
 
 
 def _box(line: str, start: int) -> Candidate | None:
+    box = _BOX.match(line)
+    if box:
+        sort = _sort(box[1], box[2]) if line[box.start(1) - 1] == "[" else Sort.LOOKALIKE
+        return Candidate(sort, _moved(box.span(1), start), start + box.start(1) - 1) if sort else None
     ballot = _BALLOT.match(line)
     if ballot:
         return Candidate(Sort.LOOKALIKE, _moved(ballot.span(1), start), start + ballot.start(1))
-    box = _BOX.match(line)
-    sort = _sort(box[1], box[2]) if box else None
-    if not box or not sort:
-        return None
-    return Candidate(sort, _moved(box.span(1), start), start + box.start(1) - 1)
+    return None
 
 
 def _sort(inside: str, following: str) -> Sort | None:
     if inside in {" ", "x", "X"} and (not following or following.isspace()):
         return Sort.BOX
-    if following in _LINK_GOES_ON and following:
+    if following in _LINK_GOES_ON and following and inside != " ":  # a link; none is called "[ ]"
         return None
     content = inside.strip()
     looks_alike = not content or content in {"x", "X"} or content in _SIGNS

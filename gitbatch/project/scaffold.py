@@ -1,5 +1,6 @@
 """A working start for a project: files from templates, never over a file that is there. Rule T1."""
 
+import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -52,6 +53,7 @@ def scaffold(root: Path, phase: str, language: Language, config: Config) -> Scaf
         TEMPLATE: "template.md",
         **{f"{folder}/{name}": name for name in (TASK, STATUS, DECISIONS, RULES)},
     }
+    _require_folders(root, tuple(files))
     written = []
     for path, template in files.items():
         text = (_TEMPLATES / language / template).read_text(encoding="utf-8")
@@ -59,6 +61,17 @@ def scaffold(root: Path, phase: str, language: Language, config: Config) -> Scaf
             written.append(path)
     kept = tuple(path for path in files if path not in written)
     return Scaffold(tuple(written), kept, _missing_scope(root, phase, language, config))
+
+
+def _require_folders(root: Path, paths: tuple[str, ...]) -> None:
+    """Refuse before anything is written where a file stands in the place of a folder."""
+    for path in paths:
+        for above in (root / path).relative_to(root).parents:
+            place = root / above
+            if os.path.lexists(place) and not place.is_dir():
+                raise UsageError(
+                    f"{above} is a file, and {path} needs a folder there", "move it out of the way"
+                )
 
 
 def _write_new(path: Path, text: str) -> bool:

@@ -510,9 +510,7 @@ def test_a_time_out_ends_grandchildren_and_who_ignores_it(
     monkeypatch.setattr(command, "_GRACE", 0.2)
     bench.timeout = 1
     began = time.monotonic()
-    answer = bench.sh(
-        f"{tether.hold}; trap '' TERM; (sleep 60 & sleep 60) & echo ready; while :; do sleep 60; done"
-    )
+    answer = bench.sh(f"{tether.hold}; trap '' TERM; (sleep 60 & sleep 60) & echo ready; sleep 60; true")
     assert answer == Failure("it took longer than 1 seconds")
     assert 1.2 <= time.monotonic() - began < 10
     assert bench.lines(OUTPUT) == ["ready"]
@@ -556,6 +554,13 @@ def test_a_child_that_has_left_the_group_and_holds_the_pipes_holds_nobody_up(
     assert answer == (Failure("exit code 3", (pid, unfinished)) if code else Reply("Done."))
 
 
+def test_what_such_a_child_says_soon_after_is_heard(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "_PIPE_PATIENCE", NEVER)
+    late = DAEMON.replace('"sleep", ["sleep", "60"]', '"sh", ["sh", "-c", "sleep 0.2; echo Late."]')
+    assert bench.run(sys.executable, "-c", late, "0") == Reply("Done. Late.")
+    assert bench.lines(OUTPUT) == ["Done.", "Late."]
+
+
 def cancelled(bench: Bench, script: str, *, again_after: float | None = None) -> float:
     """Cancel a program when it shows its first line, and once more some seconds later; returns how long that took."""
 
@@ -592,7 +597,7 @@ def test_cancelling_gives_the_program_its_time(bench: Bench, tether: Tether) -> 
 
 
 def test_cancelling_twice_ends_a_program_that_ignores_it(bench: Bench, tether: Tether) -> None:
-    script = f"{tether.hold}; trap '' TERM; echo ready; while :; do sleep 60; done"
+    script = f"{tether.hold}; trap '' TERM; echo ready; sleep 60; true"
     assert cancelled(bench, script, again_after=0.1) < 3
     assert tether.is_loose()
 

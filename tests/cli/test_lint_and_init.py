@@ -79,7 +79,10 @@ def test_several_plans_outside_a_repository(place: Place) -> None:
     said = place.gitbatch("lint", "-C", str(place.home), "a.md", "b.md", code=2).stdout
     assert f"{place.home}/a.md: 1 warning" in said
     assert f"{place.home}/b.md: 2 errors, 1 warning" in said
-    assert "can't be read" in place.gitbatch("lint", "nothing.md", code=2).stderr
+    place.write("task.md", WARNING)
+    done = place.gitbatch("lint", "nothing.md", "task.md", code=2)
+    assert "can't be read" in done.stderr
+    assert "task.md: 1 warning" in done.stdout, "one bad path does not hide the others"
 
 
 def test_the_projects_configuration_counts(place: Place) -> None:
@@ -135,3 +138,10 @@ def test_init_never_overwrites(place: Place) -> None:
 def test_init_with_options_that_make_no_sense(place: Place, arguments: tuple[str, ...], words: str) -> None:
     assert words in place.gitbatch("init", *arguments, code=2).stderr
     assert place.git("status", "--porcelain") == ""
+
+
+def test_init_where_a_file_is_in_the_way_writes_nothing(place: Place) -> None:
+    place.write("docs/phases", "a file")
+    before = place.git("status", "--porcelain", "--untracked-files=all")
+    assert "docs/phases is a file" in place.gitbatch("init", code=2).stderr
+    assert place.git("status", "--porcelain", "--untracked-files=all") == before

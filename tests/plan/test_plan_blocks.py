@@ -68,6 +68,12 @@ def test_boxes_know_their_place_in_the_tree() -> None:
         ("1. [✓] a", Reason.LOOKALIKE),
         ("2) [!] a", Reason.LOOKALIKE),
         ("- ☑ a", Reason.LOOKALIKE),
+        ("- **[ ]** a", Reason.LOOKALIKE),
+        ("- [ ](optional) a", Reason.LOOKALIKE),
+        ("- [ ]: a", Reason.LOOKALIKE),
+        ("- ［ ］ a", Reason.LOOKALIKE),
+        ("• [ ] a", Reason.LOOSE),
+        ("– [x] a", Reason.LOOSE),
         ("- []", Reason.LOOKALIKE),
         ("[ ] a", Reason.LOOSE),
         ("[x] a", Reason.LOOSE),
@@ -86,7 +92,7 @@ def test_what_looks_like_a_box_and_is_none(line: str, reason: Reason) -> None:
     assert blocks.boxes == ()
     assert stray.reason is reason
     around = source.text[stray.span.start - 1 : stray.span.end + 1]
-    assert (around[0], around[-1]) == ("[", "]") or around.strip() in set("☐☑☒")
+    assert (around[0], around[-1]) == ("[", "]") or around == "［ ］" or around.strip() in set("☐☑☒")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +100,7 @@ def test_what_looks_like_a_box_and_is_none(line: str, reason: Reason) -> None:
     [
         *("- [x](a.md) link", "- [x][ref] link", "- [-]: x", "- [a] b", "- [1] note", "- [...] b", "- [link] b"),
         *("- [](a.md)", "text [ ] a", "- a [ ] b", "# [ ] a", "| [ ] |", "[] a", "[-] a", "- \\[ ] a"),
-        *("- `[ ]` a", "- **[ ]** a", "☐ a"),
+        *("- `[ ]` a", "☐ a"),
     ],
 )  # fmt: skip
 def test_what_is_no_box_and_looks_like_none(line: str) -> None:

@@ -147,7 +147,7 @@ def test_home_and_tmp_are_its_own_or_closed(arena: Arena) -> None:
 
 @confined
 def test_tmp_is_its_own_where_everything_is_in_tmp(arena: Arena) -> None:
-    with tempfile.TemporaryDirectory(dir="/tmp") as made:  # noqa: S108
+    with tempfile.TemporaryDirectory(dir="/tmp") as made:
         base = Path(made)
         usual = replace(arena.usual, worktree=base / "item", scratch=base / "item.io", hidden=(base,))
         for folder in (usual.worktree, usual.scratch, base / "other"):
@@ -195,7 +195,18 @@ def test_a_term_signal_reaches_it(arena: Arena) -> None:
         assert process.wait(10) == 9
 
 
-BEATS = "import os, time\nif os.fork() == 0:\n  os.setsid()\nwhile True:\n  open('heartbeat', 'a').write('.')\n  print('beat', flush=True)\n  time.sleep(0.02)"
+BEATS = """
+import os, time
+if os.fork():
+    time.sleep(10)
+    os._exit(0)
+os.setsid()
+for _ in range(500):
+    open("heartbeat", "a").write(".")
+    print("beat", flush=True)
+    time.sleep(0.02)
+"""
+"""A program and its daemon, in a session of its own; both end some time, also if a test fails."""
 
 
 @behind(*CONFINED, *USERS)
