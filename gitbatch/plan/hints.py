@@ -97,7 +97,7 @@ def read_hint(comment: Comment, findings: Findings, *, is_ours: bool) -> Hint | 
     is_addressed = match["prefix"] is not None
     name = _NAMES.get(match["name"].casefold())
     if not name:
-        _report_unknown(match["name"], comment, findings, is_ours=is_ours, is_addressed=is_addressed)
+        _report_unknown(match, comment, findings, is_ours=is_ours)
         return None
     hint = Hint(name, (match["value"] or "").strip(), comment.span)
     if _is_good(hint):
@@ -110,15 +110,18 @@ def read_hint(comment: Comment, findings: Findings, *, is_ours: bool) -> Hint | 
     return None
 
 
-def _report_unknown(
-    word: str, comment: Comment, findings: Findings, *, is_ours: bool, is_addressed: bool
-) -> None:
+def _report_unknown(match: re.Match[str], comment: Comment, findings: Findings, *, is_ours: bool) -> None:
     """A name that is none: an error behind `gitbatch:`, else a warning if it is nearly one."""
+    word = match["name"]
     near = nearest(word, _NAMES, 1)
     meant = f"did you mean {quoted(near)}?" if near else f"there are {', '.join(_NAMES)}"
-    if is_addressed:
+    if match["prefix"] is not None:
         findings.error("GB301", comment.span, f"{quoted(word)} is no hint", meant)
-    elif near and is_ours and len(near) > len(Name.MAX.value):
+    elif (
+        near
+        and is_ours
+        and (len(near) > len(Name.MAX.value) or _NUMBER.fullmatch((match["value"] or "").strip()))
+    ):
         advice = f"{meant} The comment has no effect as it is"
         findings.warning("GB301", comment.span, f"{quoted(word)} is no hint", advice)
 

@@ -15,11 +15,11 @@ from gitbatch.plan.source import Source, Span
 
 MARK = re.compile("\ufdd0([0-9]+)\ufdd1")
 """A mark in a token's text."""
-OPENING = re.compile(r"[\s*_]*\ufdd0([0-9]+)\ufdd1(?:[\[［][^\[\]［］]{0,3}[\]］]|[☐☑☒])")
+OPENING = re.compile(r"[\s*_]*\ufdd0([0-9]+)\ufdd1(?:[\[\uff3b][^\[\]\uff3b\uff3d]{0,3}[\]\uff3d]|[☐☑☒])")
 """A text that opens with a box or a lookalike."""
 
-_INTERESTING = re.compile(r"[\[［☐☑☒]|<!--")
-_BOX = re.compile(r"[ \t>*+\-0-9.)_•‣·–—]*[\[［]([^\[\]［］]{0,3})[\]］](.?)")
+_INTERESTING = re.compile(r"[\[\uff3b☐☑☒]|<!--")
+_BOX = re.compile(r"[ \t>*+\-0-9.)_•‣·\u2013\u2014]*[\[\uff3b]([^\[\]\uff3b\uff3d]{0,3})[\]\uff3d](.?)")
 _BALLOT = re.compile(r"[ \t>]*(?:[*+-]|[0-9]{1,9}[.)])[ \t]+([☐☑☒])")
 _SIGNS = frozenset("-~/>!?*+.=_✓✔✗✘✅❌☑")
 _LINK_GOES_ON = frozenset("([:")

@@ -145,3 +145,9 @@ def test_init_where_a_file_is_in_the_way_writes_nothing(place: Place) -> None:
     before = place.git("status", "--porcelain", "--untracked-files=all")
     assert "docs/phases is a file" in place.gitbatch("init", code=2).stderr
     assert place.git("status", "--porcelain", "--untracked-files=all") == before
+
+
+@pytest.mark.parametrize("hint", ["maxx: 2", "mx: 2", "sequental", "retires: 2"])
+def test_a_hint_that_is_nearly_one_is_a_warning(place: Place, hint: str) -> None:
+    place.write("task.md", f"## Work Packages\n\n### G\n\n<!-- {hint} -->\n\n- [ ] a\n")
+    assert "GB301 warning" in place.gitbatch("lint", "--strict", code=1).stdout

@@ -71,9 +71,9 @@ def test_boxes_know_their_place_in_the_tree() -> None:
         ("- **[ ]** a", Reason.LOOKALIKE),
         ("- [ ](optional) a", Reason.LOOKALIKE),
         ("- [ ]: a", Reason.LOOKALIKE),
-        ("- ［ ］ a", Reason.LOOKALIKE),
+        ("- \uff3b \uff3d a", Reason.LOOKALIKE),
         ("• [ ] a", Reason.LOOSE),
-        ("– [x] a", Reason.LOOSE),
+        ("\u2013 [x] a", Reason.LOOSE),
         ("- []", Reason.LOOKALIKE),
         ("[ ] a", Reason.LOOSE),
         ("[x] a", Reason.LOOSE),
@@ -92,7 +92,7 @@ def test_what_looks_like_a_box_and_is_none(line: str, reason: Reason) -> None:
     assert blocks.boxes == ()
     assert stray.reason is reason
     around = source.text[stray.span.start - 1 : stray.span.end + 1]
-    assert (around[0], around[-1]) == ("[", "]") or around == "［ ］" or around.strip() in set("☐☑☒")
+    assert (around[0], around[-1]) == ("[", "]") or around == "\uff3b \uff3d" or around.strip() in set("☐☑☒")
 
 
 @pytest.mark.parametrize(
