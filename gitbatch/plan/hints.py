@@ -117,11 +117,7 @@ def _report_unknown(match: re.Match[str], comment: Comment, findings: Findings, 
     meant = f"did you mean {quoted(near)}?" if near else f"there are {', '.join(_NAMES)}"
     if match["prefix"] is not None:
         findings.error("GB301", comment.span, f"{quoted(word)} is no hint", meant)
-    elif (
-        near
-        and is_ours
-        and (len(near) > len(Name.MAX.value) or _NUMBER.fullmatch((match["value"] or "").strip()))
-    ):
+    elif near and is_ours and (len(near) > len(Name.MAX.value) or (match["value"] or "").strip().isdigit()):
         advice = f"{meant} The comment has no effect as it is"
         findings.warning("GB301", comment.span, f"{quoted(word)} is no hint", advice)
 
