@@ -222,8 +222,8 @@ class _Walk:
         if not opening or place.is_quoted:
             self.blocks(children, place)
             return
-        candidate = self._candidates[int(opening[1])]
-        if candidate.sort is Sort.LOOKALIKE:
+        candidate = self._candidates[int(opening["mark"])]
+        if candidate.sort is Sort.LOOKALIKE or opening["emphasis"]:
             self._strays.append(Stray(candidate.span, Reason.LOOKALIKE, place.box))
         else:
             self._box(candidate, children[-1]["lines"], text.rstrip().count("\n"), place, number)

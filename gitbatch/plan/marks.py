@@ -15,8 +15,10 @@ from gitbatch.plan.source import Source, Span
 
 MARK = re.compile("\ufdd0([0-9]+)\ufdd1")
 """A mark in a token's text."""
-OPENING = re.compile(r"[\s*_]*\ufdd0([0-9]+)\ufdd1(?:[\[\uff3b][^\[\]\uff3b\uff3d]{0,3}[\]\uff3d]|[☐☑☒])")
-"""A text that opens with a box or a lookalike."""
+OPENING = re.compile(
+    r"\s*(?P<emphasis>[*_]*)\ufdd0(?P<mark>[0-9]+)\ufdd1(?:[\[\uff3b][^\[\]\uff3b\uff3d]{0,3}[\]\uff3d]|[☐☑☒])"
+)
+"""A text that opens with a box or a lookalike; one in emphasis is a lookalike for every parser."""
 
 _INTERESTING = re.compile(r"[\[\uff3b☐☑☒]|<!--")
 _BOX = re.compile(r"[ \t>*+\-0-9.)_•‣·\u2013\u2014]*[\[\uff3b]([^\[\]\uff3b\uff3d]{0,3})[\]\uff3d](.?)")
