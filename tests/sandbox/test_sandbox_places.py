@@ -68,6 +68,13 @@ def a_hidden_place_that_is_not_there(usual: Confinement, base: Path) -> tuple[Co
     return replace(confined, hidden=(*usual.hidden, base / "none"), needs=(base / "none",)), seen
 
 
+def a_link_in_home(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
+    (base / "home/link").symlink_to("../elsewhere")
+    confined, seen = as_usual(usual, base)
+    needs = (base / "home/link/secret",)
+    return replace(confined, needs=needs), {**seen, "home/link/secret": "read", "elsewhere/secret": "read"}
+
+
 def links_that_lead_nowhere(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
     (base / "run").mkdir()
     (base / "run/loop").symlink_to("loop")
@@ -106,6 +113,7 @@ def named_through_links(usual: Confinement, base: Path) -> tuple[Confinement, di
         the_workshop_inside_the_repository,
         a_hidden_file,
         a_hidden_place_that_is_not_there,
+        a_link_in_home,
         links_that_lead_nowhere,
         named_through_links,
     ],

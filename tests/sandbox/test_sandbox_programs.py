@@ -5,8 +5,10 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
+from typing import IO, AnyStr
 
 import pytest
 from sandbox.arena import SECRET, Arena, Wall, beats, behind
@@ -65,7 +67,14 @@ def test_it_works_in_its_worktree_and_scratch_folder(arena: Arena) -> None:
 
 
 @everywhere
+def test_its_signals_are_as_a_program_finds_them(arena: Arena) -> None:
+    done = arena.run("grep", "-E", "SigIgn|SigBlk", "/proc/self/status")
+    assert {line.split()[1] for line in done.stdout.splitlines()} == {"0" * 16}
+
+
+@everywhere
 def test_git_can_be_read(arena: Arena) -> None:
+    (arena.home / ".gitconfig").write_text("[user]\n")
     done = arena.run(
         "sh", "-c", "echo x >> README.md; git status --short && git log --format=%s && git diff --stat"
     )
@@ -209,13 +218,20 @@ for _ in range(500):
 """A program and its daemon, in a session of its own; both end some time, also if a test fails."""
 
 
+def drain(pipe: IO[AnyStr]) -> None:
+    """Read to the end, which comes when nobody has the pipe open any more; long before the daemon ends by itself."""
+    began = time.monotonic()
+    pipe.read()
+    assert time.monotonic() < began + 6
+
+
 @behind(*CONFINED, *USERS)
 def test_when_it_is_killed_all_that_it_started_ends(arena: Arena) -> None:
     with arena.start(*arena.wall.python, "-c", BEATS) as process:
         assert process.stdout
         process.stdout.readline()
         os.killpg(process.pid, signal.SIGKILL)
-        process.stdout.read()  # to its end: nobody has the pipe open any more
+        drain(process.stdout)
         assert process.wait(10) == -signal.SIGKILL
     assert not beats(arena)
 
@@ -228,7 +244,7 @@ def test_when_what_keeps_it_is_killed_all_ends(arena: Arena) -> None:
         process.stdout.readline()
         wrapper = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
         os.kill(int(wrapper), signal.SIGKILL)
-        process.stdout.read()
+        drain(process.stdout)
         assert process.wait(10) == 128 + signal.SIGKILL
     assert not beats(arena)
 
@@ -243,7 +259,7 @@ def test_when_gitbatch_is_killed_all_ends(arena: Arena) -> None:
         assert process.stdout
         process.stdout.readline()
         process.kill()
-        process.stdout.read()
+        drain(process.stdout)
     assert not beats(arena)
 
 
