@@ -20,6 +20,7 @@ from pathlib import Path
 from gitbatch.sandbox.launch import launch
 from gitbatch.sandbox.model import Confinement, SandboxKind, Unavailable
 from gitbatch.sandbox.places import Access, View, access_of, strict_output, view
+from gitbatch.sandbox.tools import real_path
 
 WHERE = "/usr/bin:/bin:/usr/local/bin:/run/wrappers/bin:/run/current-system/sw/bin"
 """Not the user's PATH: a wall that comes out of a project's `node_modules/.bin` would be none."""
@@ -44,7 +45,7 @@ class Bubblewrap:
         """What to start instead of `argv`; see `Sandbox.command`."""
         mounts = (*_fresh(sized=self.sized), *_mounts(view(argv, confinement), confinement))
         network = ("--share-net",) if confinement.network else ()
-        place = ("--chdir", str(confinement.worktree.resolve()))
+        place = ("--chdir", str(real_path(confinement.worktree)))
         return launch(
             [self.program, *_NAMESPACES, *network, *mounts, *place, "--", *argv], confinement, "bubblewrap"
         )
@@ -79,19 +80,24 @@ def _try(program: str, *, sized: bool) -> str:
 def _fresh(*, sized: bool) -> Iterator[str]:
     """What every program gets anew."""
     yield from ("--proc", "/proc", "--dev", "/dev")
+    if os.geteuid() == 0:
+        # Root needs no capability to write /proc/sys/kernel/core_pattern, and what is in there runs outside.
+        yield from ("--remount-ro", "/proc")
     yield from ("--size", _SHARED_MEMORY) if sized else ()
     yield from ("--tmpfs", "/dev/shm", "--remount-ro", "/dev")  # noqa: S108 - its own
 
 
 def _mounts(seen: View, confinement: Confinement) -> Iterator[str]:
     """The mounts, in their order: of two, the later is on top, so a folder comes before what is below it."""
-    scratch = confinement.scratch.resolve()
-    own = {_TMP: scratch / "tmp", confinement.home.resolve(): scratch / "home"}
+    scratch = real_path(confinement.scratch)
+    own = {_TMP: scratch / "tmp", real_path(confinement.home): scratch / "home"}
     places = {_TMP: Access.HIDDEN, **dict(seen.places)}
     output = strict_output(confinement)
     if output:
         places[output] = Access.WRITE
-    places |= {socket: Access.HIDDEN for socket in _sockets() if access_of(socket, places) is Access.READ}
+    for socket in _sockets():
+        if socket not in places and access_of(socket, places) is Access.READ:
+            places[socket] = Access.HIDDEN
     steps: dict[Path, tuple[str, ...]] = {link: ("--symlink", str(target)) for link, target in seen.links}
     steps |= {path: _mount(path, access, own.get(path)) for path, access in places.items()}
     masks = {path for path, access in places.items() if access is Access.HIDDEN and path not in own}
@@ -112,7 +118,7 @@ def _sockets() -> Iterator[Path]:
             _, _, name = row.partition(" /")
             path = Path(f"/{name}")
             if name and path.is_socket():
-                yield path.resolve()
+                yield real_path(path)
 
 
 def _mount(path: Path, access: Access, own: Path | None) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ memory, the children of the program have no /proc/self, there is no loopback wit
 
 import os
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -67,6 +68,8 @@ def _without(path: str, hidden: set[str], around: set[str]) -> Iterator[str]:
 @cache
 def find_landlock() -> Landlock | Unavailable:
     """Landlock, if the kernel has what we need of it and it holds. Asked once for each process."""
+    if sys.platform != "linux":
+        return Unavailable("it is a part of Linux")
     done = subprocess.run(
         probe(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_PATIENCE
     )

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from gitbatch.sandbox.model import Confinement
-from gitbatch.sandbox.tools import SYSTEM, is_there, tool_paths
+from gitbatch.sandbox.tools import SYSTEM, is_there, real_path, tool_paths
 
 _NAMES = (Path("/etc/resolv.conf"),)
 """What the system's folders have links to that are needed, elsewhere."""
@@ -40,8 +40,10 @@ def view(argv: Sequence[str], confinement: Confinement) -> View:
     Raises:
         OSError: there is no such program, or the strict output is not in the worktree.
     """
-    standing = _standing(tool_paths(argv, confinement.path, confinement.home, confinement.worktree))
-    own = _gather(_wanted(confinement))
+    at = confinement
+    tools = tool_paths(argv, at.path, at.home, at.worktree)
+    standing = _standing(frozenset(tool for tool in tools if not _within(tool, (at.worktree, at.scratch))))
+    own = _gather(_wanted(at))
     places = dict((*standing.places, *own.places))
     links = {link: to for link, to in (*standing.links, *own.links) if not _shown(link, places)}
     return View(tuple(sorted(places.items())), tuple(sorted(links.items())))
@@ -61,10 +63,14 @@ def strict_output(confinement: Confinement) -> Path | None:
     output = confinement.strict_output
     if output is None:
         return None
-    real = Path(os.path.realpath(output.parent), output.name)
-    if not real.is_relative_to(os.path.realpath(confinement.worktree)) or real.is_symlink():
+    real = real_path(output.parent) / output.name
+    if not real.is_relative_to(real_path(confinement.worktree)) or real.is_symlink():
         raise OSError(errno.ELOOP, "the output leads out of the worktree", str(output))
     return real
+
+
+def _within(path: Path, folders: Iterable[Path]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)
 
 
 @cache
@@ -91,7 +97,7 @@ def _gather(wanted: Iterable[tuple[Path, Access]]) -> View:
     places: dict[Path, Access] = {}
     links: dict[Path, Path] = {}
     for path, access in wanted:
-        real = Path(os.path.realpath(path))  # Path.resolve raises for a loop
+        real = real_path(path)
         if is_there(real):
             places[real] = access
             links |= _links_on_the_way(path)

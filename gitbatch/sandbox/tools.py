@@ -12,26 +12,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-SYSTEM = tuple(
-    map(
-        Path,
-        (
-            "/usr",
-            "/bin",
-            "/sbin",
-            "/lib",
-            "/lib32",
-            "/lib64",
-            "/libx32",
-            "/etc",
-            "/opt",
-            "/nix",  # NixOS
-            "/gnu",  # Guix
-            "/snap",
-            "/sys/devices/system",  # how many processors there are
-            "/sys/fs/cgroup",  # how much memory there is
-        ),
-    )
+SYSTEM = (
+    *map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/snap")),
+    *map(Path, ("/nix", "/gnu")),  # NixOS, Guix
+    *map(Path, ("/sys/devices/system", "/sys/fs/cgroup")),  # how many processors there are, how much memory
 )
 """What every program may read, as far as the user may."""
 
@@ -58,7 +42,7 @@ def tool_paths(argv: Sequence[str], path: str, home: Path, worktree: Path) -> fr
         FileNotFoundError: there is no such program.
     """
     named = [Path(argument) for argument in argv[1:] if argument.startswith("/")]
-    files = [_program(argv[0], path, worktree), *(file for file in named if file.is_file())]
+    files = [_program(argv[0], path, worktree), *(file for file in named if os.path.isfile(file))]  # noqa: PTH113
     return _on_path(path, home) | _closure(map(_place, files), home)
 
 
@@ -98,6 +82,11 @@ def _place(file: Path) -> Path:
     return file.parent if file.parent.name in _BIN else file
 
 
+def real_path(path: Path) -> Path:
+    """A path without links in it; `Path.resolve` raises if they are a loop."""
+    return Path(os.path.realpath(path))
+
+
 def is_there(place: Path) -> bool:
     """Whether a place exists and we may look there; `Path.exists` raises if we may not."""
     return os.path.exists(place)  # noqa: PTH110
@@ -105,13 +94,14 @@ def is_there(place: Path) -> bool:
 
 def _is_system(place: Path) -> bool:
     """Whether a place is seen anyway, or is no place on a disk."""
-    real = Path(os.path.realpath(place))  # Path.resolve raises for a loop
-    return any(path.is_relative_to(folder) for path in (place, real) for folder in (*SYSTEM, *_OTHERWISE))
+    return any(
+        path.is_relative_to(folder) for path in (place, real_path(place)) for folder in (*SYSTEM, *_OTHERWISE)
+    )
 
 
 def _holds(place: Path, home: Path) -> bool:
     """Whether to show a folder would show $HOME."""
-    return home.is_relative_to(place) or home.resolve().is_relative_to(os.path.realpath(place))
+    return home.is_relative_to(place) or real_path(home).is_relative_to(real_path(place))
 
 
 def _links_in(folder: Path) -> list[Path]:

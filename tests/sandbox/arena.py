@@ -251,7 +251,7 @@ def build(base: Path) -> None:
 
 @contextmanager
 def victim(arena: Arena) -> Iterator[None]:
-    """Another process of the same user, with a key in its environment, its command line, and in shared memory."""
+    """Another process of the same user, with a key in its environment, its command line, in shared memory, and in the kernel."""
     process = subprocess.Popen(
         ["/bin/sh", "-c", "read line", SECRET],
         **_as_user(arena.wall.user),
@@ -265,6 +265,8 @@ def victim(arena: Arena) -> Iterator[None]:
     segment = libc.shmget(0, 4096, 0o1666)
     ctypes.memmove(libc.shmat(segment, None, 0), SECRET.encode(), len(SECRET))
     arena.environment["SEGMENT"] = str(segment)
+    add_key = 248 if os.uname().machine == "x86_64" else 217
+    libc.syscall(add_key, b"user", b"gitbatch-test", SECRET.encode(), len(SECRET), -3)
     try:
         yield
     finally:

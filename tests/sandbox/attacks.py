@@ -13,6 +13,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 MARK = "overwritten by the agent"
@@ -216,6 +217,23 @@ def write_to_home() -> None:
 def read_a_setting_of_root() -> str:
     with Path("/etc/shadow").open("rb") as file:
         return WON if file.read(1) else ""
+
+
+def open_a_setting_of_the_kernel() -> str:
+    """By which a root without any capability gets out of many a container. Opened only: nothing is written."""
+    for path in ("/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern"):
+        with suppress(OSError), Path(path).open("ab"):
+            return WON
+    return ""
+
+
+def read_a_key_of_the_kernel() -> str:
+    search, read, session = 10, 11, -3
+    keyctl = 250 if os.uname().machine == "x86_64" else 219
+    libc, found = ctypes.CDLL(None), ctypes.create_string_buffer(99)
+    key = libc.syscall(keyctl, search, session, b"user", b"gitbatch-test", 0)
+    libc.syscall(keyctl, read, key, found, 99)
+    return found.value.decode()
 
 
 def read_shared_memory() -> str:

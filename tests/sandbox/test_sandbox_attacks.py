@@ -42,6 +42,7 @@ PLAIN = tuple(
     for name in ATTACKS
     if name not in {*OVER_SOCKETS, *DAEMONS, *OTHER_FILES, "write_a_large_file", "ask_for_a_ring"}
 )
+FOR_ROOT = {"make_a_device", "read_a_setting_of_root", "open_a_setting_of_the_kernel"}
 USERS = (
     "overwrite_a_file_of_the_checkout",
     "write_through_a_hard_link",
@@ -71,7 +72,7 @@ def require_possible(name: str, wall: Wall) -> None:
     yama = Path("/proc/sys/kernel/yama/ptrace_scope")
     if root or wall.kind:
         return
-    if name in {"make_a_device", "read_a_setting_of_root"}:
+    if name in FOR_ROOT:
         pytest.skip("only root can")
     if name in {"read_memory", "trace"} and yama.exists() and yama.read_text().strip() != "0":
         pytest.skip("the system lets nobody trace")

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sandbox.arena import Arena, Wall, behind
+from sandbox.arena import SECRET, Arena, Listeners, Wall, behind
 
 from gitbatch.sandbox.model import Confinement
 from gitbatch.sandbox.places import Access, strict_output, view
@@ -133,6 +133,24 @@ def test_the_deepest_place_wins(arena: Arena, layout: Layout) -> None:
     assert {path: seen.get(path, "") for path in expected} == expected
     private = {path for path in seen if path.startswith(("home/", "shop/other/")) and seen[path]}
     assert private <= set(expected)
+
+
+@behind(Wall.BUBBLEWRAP)
+def test_a_socket_that_is_listed_can_be_used(arena: Arena, listeners: Listeners) -> None:
+    assert not listeners.reached()
+    listed = replace(arena.usual, needs=(Path(arena.environment["SOCKET"]),))
+    assert SECRET in arena.attack("connect_by_path", listed).stdout
+
+
+@behind(Wall.BUBBLEWRAP, Wall.LANDLOCK)
+def test_a_program_of_the_worktree_does_not_close_its_folder(arena: Arena) -> None:
+    for folder in ("bin", "lib"):
+        (arena.worktree / folder).mkdir()
+    program = arena.worktree / "bin/agent"
+    program.write_text("#!/bin/sh\necho x > lib/output.md && rm bin/agent")
+    program.chmod(0o755)
+    assert arena.run("./bin/agent", str(arena.scratch / "prompt.md")).returncode == 0
+    assert not program.exists()
 
 
 @behind(Wall.BUBBLEWRAP, Wall.LANDLOCK)

@@ -283,3 +283,22 @@ def test_it_does_not_start_processes_without_end(arena: Arena) -> None:
     done = arena.python(code, replace(arena.usual, limits=Limits(processes=20)))
     assert done.stdout
     assert int(done.stdout) < 20
+
+
+@behind(Wall.NONE)
+def test_where_there_is_no_proc_none_works_too(arena: Arena) -> None:
+    """As on macOS."""
+    bare = ("bwrap", "--bind", "/", "/", "--tmpfs", "/proc", "--dev", "/dev")
+    done = subprocess.run(
+        [*bare, *arena.command("echo", "works")], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("works\n", "")
+
+
+def test_the_launcher_imports_nothing_heavy() -> None:
+    heavy = {"asyncio", "dataclasses", "inspect", "json", "pathlib", "re", "socket", "subprocess", "typing"}
+    code = f"import sys; sys.path.append({str(Path(__file__).parents[2])!r}); import gitbatch.sandbox.launcher.main; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert not heavy & set(done.stdout.split())

@@ -4,6 +4,7 @@
 
 import ctypes
 import os
+from contextlib import suppress
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -50,13 +51,17 @@ def drop_capabilities() -> None:
 def _drop_bounding_set() -> None:
     with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
         last = int(file.read())
-    for capability in range(last + 1):
-        try:
+    # Without CAP_SETPCAP, which root may lack, it is `no_new_privs` alone that keeps exec from giving any.
+    with suppress(PermissionError):
+        for capability in range(last + 1):
             prctl(PR_CAPBSET_DROP, capability)
-        except (
-            PermissionError
-        ):  # a root that never had CAP_SETPCAP: `no_new_privs` keeps exec from giving any
-            return
+
+
+def leave_keyring() -> None:
+    """Get an empty session keyring: the user's is handed down, and no namespace hides the keys in it."""
+    keyctl, join_session = 250 if os.uname().machine == "x86_64" else 219, 1
+    with suppress(OSError):  # a kernel without keyrings, or a container that denies them
+        syscall(keyctl, ctypes.c_int(join_session), None)
 
 
 def _check(result: int) -> int:

@@ -1,6 +1,6 @@
 """The limits that the kernel keeps for a process and its children, and the disk that they may fill."""
 
-# ruff: noqa: PTH116, PTH208 - pathlib takes longer to import than the launcher to do its work
+# ruff: noqa: PTH112, PTH116, PTH208 - pathlib takes longer to import than the launcher to do its work
 
 import os
 import resource
@@ -14,7 +14,7 @@ def set_limits(*, file_bytes: int, processes: int | None, cpu_seconds: int | Non
     _lower(resource.RLIMIT_FSIZE, file_bytes)
     if cpu_seconds is not None:
         _lower(resource.RLIMIT_CPU, cpu_seconds)
-    if processes is not None and os.getuid() != 0:  # root is not counted
+    if processes is not None and os.getuid() != 0 and os.path.isdir("/proc"):  # root is not counted
         _lower(resource.RLIMIT_NPROC, _tasks() + processes)
 
 

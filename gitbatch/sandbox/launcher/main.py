@@ -5,11 +5,12 @@
 import os
 import signal
 import sys
+from contextlib import suppress
 from functools import partial
 
 from gitbatch.sandbox.launcher import process
 from gitbatch.sandbox.launcher.keeper import keep
-from gitbatch.sandbox.launcher.kernel import drop_capabilities
+from gitbatch.sandbox.launcher.kernel import drop_capabilities, leave_keyring
 from gitbatch.sandbox.launcher.landlock import DEVICE, READ, WRITE, leave_abstract_sockets, restrict
 from gitbatch.sandbox.launcher.limits import Written, set_limits
 from gitbatch.sandbox.launcher.probe import probe
@@ -56,7 +57,7 @@ def main(arguments: list[str]) -> None:
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # nothing that gitbatch has open is for the program
     try:
         if options.one("--mode") == "probe":
-            probe()
+            sys.exit(probe())
         _prepare(options)
         sys.exit(_run(options))
     except OSError as error:
@@ -84,7 +85,7 @@ def _prepare(options: Options) -> None:
 
 def _undo_coercion() -> None:
     """Take back the LC_CTYPE that Python sets for itself in the C locale (PEP 538), which `-I` does not prevent."""
-    with open("/proc/self/environ", "rb") as given:
+    with suppress(FileNotFoundError), open("/proc/self/environ", "rb") as given:  # only Linux has it
         if b"\0LC_CTYPE=" not in b"\0" + given.read():
             os.environ.pop("LC_CTYPE", None)
 
@@ -98,6 +99,7 @@ def _run(options: Options) -> int:
     if mode == "landlock":
         program = partial(_confined, options)
         return watch(lambda: os._exit(keep(program)), written, on_our_death=signal.SIGTERM)
+    leave_keyring()
     if options.network:
         leave_abstract_sockets()
     return watch(lambda: process.execute(options.argv), written, on_our_death=signal.SIGKILL)
@@ -118,9 +120,10 @@ def _confined(options: Options) -> None:
 
 def _spare_git_its_warning() -> None:
     """Say that there are no settings of the user's, where git would find that it may not read them."""
-    try:
-        open(os.path.expanduser("~/.gitconfig"), "rb").close()
-    except PermissionError:
-        os.environ.setdefault("GIT_CONFIG_GLOBAL", os.devnull)
-    except OSError:
-        pass
+    for file in ("~/.gitconfig", "~/.config/git/config"):
+        try:
+            open(os.path.expanduser(file), "rb").close()
+        except PermissionError:
+            os.environ.setdefault("GIT_CONFIG_GLOBAL", os.devnull)
+        except OSError:
+            continue
