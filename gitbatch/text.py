@@ -7,6 +7,13 @@ What they can't do: judge what the words say. Text stays untrusted when a later 
 
 import re
 import unicodedata
+from typing import NewType
+
+Harmless = NewType("Harmless", str)
+"""One line that `plain` has made, or `markdown`: where a text from an agent may end up, this is the type.
+
+Nothing else makes one, so the type checker finds every call site that leaves the cleaning out.
+"""
 
 LIMIT = 600
 """Characters that a text from an agent may have."""
@@ -29,7 +36,7 @@ _MARKDOWN = re.compile(r"[\\`*_\[\]<>#|~&!]")
 _LEADING = re.compile(r"^(?:[-+=]|(\d+)(?=[.)]))")
 
 
-def plain(text: str, limit: int = LIMIT) -> str:
+def plain(text: str, limit: int = LIMIT) -> Harmless:
     """One harmless line for terminals, logs and commit messages, at most `limit` characters; idempotent."""
     bounded = text[: limit * 20]  # no agent makes us clean a gigabyte
     flat = _IGNORABLE.sub("", _ESCAPES.sub("", bounded).translate(_BREAKS))
@@ -37,10 +44,10 @@ def plain(text: str, limit: int = LIMIT) -> str:
     # NFC comes last: what stood between a letter and its accent is gone, and it brings nothing back that was dropped.
     # It is quadratic in a pile of accents, so it gets no more than what can end up in the line.
     line = unicodedata.normalize("NFC", " ".join(visible.split())[: (limit + 1) * _LONGEST_COMPOSED])
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+    return Harmless(line if len(line) <= limit else line[: limit - 1].rstrip() + "…")
 
 
-def markdown(text: str, limit: int = LIMIT) -> str:
+def markdown(text: str, limit: int = LIMIT) -> Harmless:
     """One harmless line for Markdown: what `plain` gives, with everything that could be syntax escaped."""
     escaped = _MARKDOWN.sub(r"\\\g<0>", plain(text, limit))
-    return _LEADING.sub(lambda m: f"{m[1]}\\" if m[1] else f"\\{m[0]}", escaped)
+    return Harmless(_LEADING.sub(lambda m: f"{m[1]}\\" if m[1] else f"\\{m[0]}", escaped))

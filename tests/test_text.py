@@ -1,17 +1,25 @@
 """Text from agents is harmless in a terminal, in a commit message and in Markdown; and it still says what it said."""
 
+import ast
 import os
 import subprocess
 import sys
 import time
 import unicodedata
+from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from gitbatch.text import LIMIT, markdown, plain
+from gitbatch import text
+from gitbatch.agents.protocol import Contribution, Failure, Reply, Usage
+from gitbatch.batch.events import ItemProgress
+from gitbatch.batch.harvest import Strays
+from gitbatch.batch.model import Checkpoint, Outcome
+from gitbatch.text import LIMIT, Harmless, markdown, plain
 
 DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Categories of characters that nobody sees."""
@@ -373,3 +381,69 @@ def test_git_reads_no_trailer_that_an_agent_wrote(text: str) -> None:
         check=True,
     )
     assert done.stdout == b"Gitbatch-Batch: ours\n"
+
+
+TRUSTED = {
+    "Reply": set(),
+    "Contribution": set(),
+    "Failure": set(),
+    "Usage": set(),
+    "Outcome": {"commit"},
+    "ItemProgress": {"batch", "item"},
+    "Strays": set(),
+    "Checkpoint": {"batch", "before", "commit", "kept"},
+}
+"""The values that carry text of agents, and their fields that hold plain strings of our own (ids, keys)."""
+
+
+@pytest.mark.rule("S3")
+@pytest.mark.parametrize(
+    "value", [Reply, Contribution, Failure, Usage, Outcome, ItemProgress, Strays, Checkpoint]
+)
+def test_where_a_text_from_an_agent_may_be_only_a_harmless_one_fits(value: type) -> None:
+    """So the type checker, which every change must pass, finds each call site that leaves the cleaning out."""
+    hints = get_type_hints(value)
+    raw = {name for name, hint in hints.items() if hint in {str, str | None, tuple[str, ...]}}
+    assert raw - {"schema"} == TRUSTED[value.__name__]
+    assert (
+        Harmless in {part for hint in hints.values() for part in (hint, *get_args(hint))}
+        or value is Checkpoint
+    )
+
+
+def test_nothing_but_the_cleaning_makes_a_text_harmless() -> None:
+    package = Path(text.__file__).parent
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            is_call = (
+                isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Harmless"
+            )
+            is_cast = (
+                isinstance(node, ast.Call)
+                and ast.unparse(node.func) == "cast"
+                and "Harmless" in ast.unparse(node)
+            )
+            empty = is_call and ast.unparse(node) == "Harmless('')"
+            assert path.name == "text.py" or empty or not (is_call or is_cast), f"{path}: {ast.unparse(node)}"
+
+
+def test_the_type_checker_finds_a_text_that_was_not_cleaned(tmp_path: Path) -> None:
+    careless = tmp_path / "careless.py"
+    careless.write_text(
+        "from gitbatch.agents.protocol import Failure, Progress, Reply, Stream\n"
+        "from gitbatch.text import plain\n"
+        "def said(raw: str, progress: Progress) -> None:\n"
+        "    progress(Stream.OUTPUT, Reply(plain(raw)).summary)\n"
+        "    Reply(raw)\n"
+        "    Failure(raw)\n"
+        "    Failure(plain(raw), (raw,))\n"
+        "    Reply(plain(raw).strip())\n"
+        "    progress(Stream.OUTPUT, raw)\n"
+    )
+    mypy = pytest.importorskip("mypy.api")
+    said, _, _ = mypy.run(
+        ["--strict", "--no-incremental", "--cache-dir", str(tmp_path / "cache"), str(careless)]
+    )
+    assert [
+        line.split(":")[1] for line in said.splitlines() if "error" in line and "careless.py" in line
+    ] == list("56789")

@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply, Stream
 from gitbatch.agents.reply import REPLY_BYTES, last_paragraph, make_reply, parse_reply
 from gitbatch.project.config import CommandAgent
 from gitbatch.repo.nofollow import read_small, regular_file
 from gitbatch.repo.worktrees import remove_tree
 from gitbatch.sandbox.model import Confinement, Limits, Sandbox
-from gitbatch.text import plain
+from gitbatch.text import Harmless, plain
 
 PASSED = (
     "PATH",
@@ -82,10 +83,14 @@ class CommandRunner:
             await _end(transport, watch)
         status = transport.get_returncode()
         if not in_time:
-            return Failure(f"it took longer than {assignment.timeout:g} seconds", watch.last_errors())
+            return Failure(
+                plain(f"it took longer than {assignment.timeout:g} seconds"),
+                watch.last_errors(),
+                Cause.TIMEOUT,
+            )
         if status:
             how = f"ended by signal {-status}" if status < 0 else f"exit code {status}"
-            return Failure(how, watch.last_errors())
+            return Failure(plain(how), watch.last_errors(), _cause(status))
         return _reply(files, watch)
 
     def _argv(self, assignment: Assignment, files: "_Files") -> list[str]:
@@ -169,7 +174,7 @@ class _Watch(asyncio.SubprocessProtocol):
         self._file_at = 0
         self._rests = dict.fromkeys(Stream, b"")
         self._shown = 0
-        self._errors: deque[str] = deque(maxlen=_TAIL_LINES)
+        self._errors: deque[Harmless] = deque(maxlen=_TAIL_LINES)
         self._output = b""
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
@@ -206,7 +211,7 @@ class _Watch(asyncio.SubprocessProtocol):
         for stream, rest in self._rests.items():
             self._show(stream, [rest])
 
-    def last_errors(self) -> tuple[str, ...]:
+    def last_errors(self) -> tuple[Harmless, ...]:
         """The last lines of standard error."""
         return tuple(self._errors)
 
@@ -236,7 +241,7 @@ class _Watch(asyncio.SubprocessProtocol):
 
     def _show(self, stream: Stream, lines: list[bytes]) -> None:
         for raw in lines:
-            line = plain(raw.decode(errors="replace")) if raw.strip() else ""
+            line = plain(raw.decode(errors="replace") if raw.strip() else "")
             if not line:
                 continue
             if stream is Stream.ERROR:
@@ -245,7 +250,7 @@ class _Watch(asyncio.SubprocessProtocol):
             if self._shown <= _SHOWN_LINES:
                 self._progress(stream, line)
             elif self._shown == _SHOWN_LINES + 1:
-                self._progress(stream, f"… more than {_SHOWN_LINES} lines: the rest is not shown")
+                self._progress(stream, plain(f"… more than {_SHOWN_LINES} lines: the rest is not shown"))
 
 
 def _feed(transport: asyncio.SubprocessTransport, prompt: str) -> None:
@@ -294,13 +299,18 @@ def _signal_group(group: int, number: signal.Signals) -> None:
         os.killpg(group, number)
 
 
+def _cause(status: int) -> Cause:
+    """What an exit code means: 75 is EX_TEMPFAIL of sysexits.h, come back later."""
+    return Cause.BUSY if status == os.EX_TEMPFAIL else Cause.FAILED
+
+
 def _reply(files: _Files, watch: _Watch) -> Reply | Failure:
     try:
         written = read_small(files.reply.parent, files.reply.name, REPLY_BYTES + 1)
     except FileNotFoundError:
         return make_reply(last_paragraph(watch.last_output()))
     except OSError as error:
-        return Failure(f"the reply can't be read: {plain(str(error))}")
+        return Failure(plain(f"the reply can't be read: {error}"))
     if len(written) > REPLY_BYTES:
-        return Failure(f"the reply is larger than {REPLY_BYTES} bytes")
+        return Failure(plain(f"the reply is larger than {REPLY_BYTES} bytes"))
     return parse_reply(written)

@@ -10,7 +10,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from gitbatch.agents.failures import Cause
 from gitbatch.project.context import ContextFile
+from gitbatch.text import Harmless
 
 
 class Stream(StrEnum):
@@ -21,8 +23,8 @@ class Stream(StrEnum):
     PROGRESS = "progress"
 
 
-Progress = Callable[[Stream, str], None]
-"""Called with each line as it comes; the line is already harmless."""
+Progress = Callable[[Stream, Harmless], None]
+"""Called with each line as it comes."""
 
 
 class ReplyFlag(StrEnum):
@@ -30,6 +32,72 @@ class ReplyFlag(StrEnum):
 
     SUMMARY_MISSING = "no summary"
     SUMMARY_CUT = "summary cut to 3 sentences"
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """One line for a shared artifact."""
+
+    artifact: Harmless
+    text: Harmless
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an agent used, in one or more requests. No requests: it did not say."""
+
+    model: Harmless = Harmless("")
+    """The last one; empty: unknown."""
+    input: int = 0
+    """Tokens that were read anew, those of the cache not included."""
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    requests: int = 0
+    cost: float | None = None
+    """US dollars; None: unknown."""
+
+    @property
+    def tokens(self) -> int:
+        """All tokens, read and written."""
+        return self.input + self.output + self.cache_read + self.cache_write
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """What both used; the cost is unknown if one of both that made requests does not know it."""
+        used = [usage for usage in (self, other) if usage.requests or usage.cost is not None]
+        costs = [usage.cost for usage in used if usage.cost is not None]
+        return Usage(
+            model=other.model or self.model,
+            input=self.input + other.input,
+            output=self.output + other.output,
+            cache_read=self.cache_read + other.cache_read,
+            cache_write=self.cache_write + other.cache_write,
+            requests=self.requests + other.requests,
+            cost=sum(costs) if costs and len(costs) == len(used) else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a subagent returns: make one with `reply.make_reply`."""
+
+    summary: Harmless
+    decisions: tuple[Harmless, ...] = ()
+    contributions: tuple[Contribution, ...] = ()
+    usage: Usage = Usage()
+    flags: tuple[ReplyFlag, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why there is no reply: one line, and details for whoever looks closer."""
+
+    reason: Harmless
+    details: tuple[Harmless, ...] = ()
+    cause: Cause = Cause.FAILED
+    retry_after: float | None = None
+    """Seconds that a busy server asked to wait; None: it did not say."""
+    usage: Usage = Usage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,43 +120,8 @@ class Assignment:
     """The user's checkout and git's common folder: for reading at the most."""
     hidden: tuple[Path, ...] = ()
     """Folders that the agent has no business in: where the worktrees of the others are."""
-
-
-@dataclass(frozen=True, slots=True)
-class Contribution:
-    """One line for a shared artifact."""
-
-    artifact: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What an attempt used. Zero tokens: the agent did not say."""
-
-    model: str = ""
-    tokens: int = 0
-    cost: float | None = None
-    """US dollars; None: unknown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What a subagent returns. Its texts are harmless single lines: make one with `reply.make_reply`."""
-
-    summary: str
-    decisions: tuple[str, ...] = ()
-    contributions: tuple[Contribution, ...] = ()
-    usage: Usage = Usage()
-    flags: tuple[ReplyFlag, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why there is no reply: one line, and details (harmless lines) for whoever looks closer."""
-
-    reason: str
-    details: tuple[str, ...] = ()
+    previous: Failure | None = None
+    """Why the attempt before this one failed."""
 
 
 class Agent(Protocol):

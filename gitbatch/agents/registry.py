@@ -1,29 +1,41 @@
 """From an agent's table in the configuration to the agent. One line for each kind; heavy ones import when used."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from gitbatch.agents.budget import Budget
 from gitbatch.agents.command import CommandRunner
+from gitbatch.agents.gate import Gate
 from gitbatch.agents.protocol import Agent
-from gitbatch.project.config import Config
+from gitbatch.project.config import AgentTable, Config
 from gitbatch.sandbox.find import find_sandbox
 from gitbatch.sandbox.model import SandboxKind
 
 
-def make_agent(
-    name: str, config: Config, environment: Mapping[str, str], wanted: SandboxKind | None
-) -> Agent:
-    """The agent that the configuration has under a name.
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """The agents of a run, each made once, and what they share."""
 
-    Args:
-        name: the agent's.
-        config: the configuration.
-        environment: the user's environment.
-        wanted: the sandbox that the user asked for; None: what the configuration says.
+    environment: Mapping[str, str]
+    """The user's."""
+    sandbox: SandboxKind | None
+    """What the user asked for on the command line; None: what the configuration says of each agent."""
+    gate: Gate = field(default_factory=Gate)
+    budget: Budget = field(default_factory=Budget)
+    _made: dict[tuple[str, AgentTable], Agent] = field(default_factory=dict)
 
-    Raises:
-        PlanError: there is none.
-        GitbatchError: its sandbox does not work here.
-    """
-    table = config.agents[config.agent_name(name)]
-    sandbox = find_sandbox(wanted or SandboxKind(table.sandbox))
-    return CommandRunner(name, table, environment, sandbox)
+    def agent(self, name: str, config: Config) -> Agent:
+        """The agent that the configuration has under a name.
+
+        Raises:
+            PlanError: there is none.
+            GitbatchError: its sandbox does not work here.
+        """
+        table = config.agents[config.agent_name(name)]
+        if (name, table) not in self._made:
+            self._made[name, table] = self._make(name, table)
+        return self._made[name, table]
+
+    def _make(self, name: str, table: AgentTable) -> Agent:
+        sandbox = find_sandbox(self.sandbox or SandboxKind(table.sandbox))
+        return CommandRunner(name, table, self.environment, sandbox)

@@ -39,23 +39,30 @@ class _WrittenReply(msgspec.Struct, frozen=True):
     contributions: tuple[_WrittenContribution, ...] = ()
 
 
-def parse_reply(written: bytes, usage: Usage = Usage()) -> Reply | Failure:  # noqa: B008  # a frozen value
+def parse_reply(written: bytes, usage: Usage = Usage()) -> Reply | Failure:
     """The reply in the JSON that an agent wrote; a failure that says what is wrong with it."""
     try:
         parsed = msgspec.json.decode(written, type=_WrittenReply)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Failure(f"the reply is not as it should be: {plain(str(error))}")
-    contributions = tuple(Contribution(c.artifact, c.text) for c in parsed.contributions)
+        return Failure(plain(f"the reply is not as it should be: {error}"))
+    contributions = tuple((c.artifact, c.text) for c in parsed.contributions)
     return make_reply(parsed.summary, parsed.decisions, contributions, usage)
 
 
 def make_reply(
     summary: str,
     decisions: tuple[str, ...] = (),
-    contributions: tuple[Contribution, ...] = (),
-    usage: Usage = Usage(),  # noqa: B008  # a frozen value
+    contributions: tuple[tuple[str, str], ...] = (),
+    usage: Usage = Usage(),
 ) -> Reply:
-    """A reply whose texts can go anywhere; a summary that is missing or too long is flagged."""
+    """A reply whose texts can go anywhere; a summary that is missing or too long is flagged.
+
+    Args:
+        summary: what was done.
+        decisions: for the decisions log.
+        contributions: pairs of a shared artifact and a line for it.
+        usage: what it took.
+    """
     clean = plain(summary, LIMIT * SENTENCES)
     short = first_sentences(clean, SENTENCES)
     flags = (
@@ -63,9 +70,8 @@ def make_reply(
         *((ReplyFlag.SUMMARY_CUT,) if short != clean else ()),
     )
     said = tuple(filter(None, map(plain, decisions[:_ENTRIES])))
-    given = tuple(Contribution(plain(c.artifact), plain(c.text)) for c in contributions[:_ENTRIES])
-    named = Usage(plain(usage.model), usage.tokens, usage.cost)
-    return Reply(plain(short), said, tuple(c for c in given if c.artifact and c.text), named, flags)
+    given = tuple(Contribution(plain(artifact), plain(text)) for artifact, text in contributions[:_ENTRIES])
+    return Reply(plain(short), said, tuple(c for c in given if c.artifact and c.text), usage, flags)
 
 
 def first_sentences(text: str, most: int) -> str:

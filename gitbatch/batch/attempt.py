@@ -9,9 +9,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from gitbatch.agents.failures import Cause
 from gitbatch.agents.prompt import render_prompt
 from gitbatch.agents.protocol import Agent, Assignment, Failure, Reply, Stream
-from gitbatch.agents.registry import make_agent
 from gitbatch.batch.events import AttemptFailed, ItemFinished, ItemProgress, ItemStarted, Notice
 from gitbatch.batch.harvest import find_strays, harvest
 from gitbatch.batch.merge import finished
@@ -24,7 +24,7 @@ from gitbatch.project.context import ContextFile, manifest
 from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.objects import Signature
 from gitbatch.repo.worktrees import Worktree, add_worktree, remove_tree, remove_worktree
-from gitbatch.text import plain
+from gitbatch.text import Harmless, plain
 
 _TRIES = 10
 """How often an output is taken again when its objects were pruned before its branch had them."""
@@ -65,7 +65,7 @@ async def attempt(run: Run, task: Task, number: int, previous: str) -> Outcome:
             repository=(run.repo.root, run.repo.common_dir),
             hidden=(run.workshop.parent.parent,),
         )
-        agent = make_agent(task.agent, scene.project.config, run.environment, run.sandbox)
+        agent = run.agents.agent(task.agent, scene.project.config)
         answer = await _ask(run, task, agent, assignment)
         strays = await asyncio.to_thread(find_strays, worktree, task.item.output, scene.guarded)
         outcome = Outcome(
@@ -76,10 +76,15 @@ async def attempt(run: Run, task: Task, number: int, previous: str) -> Outcome:
             seconds=round(time.monotonic() - began, 3),
         )
         if strays.forbidden:
-            reason = f"the agent changed {', '.join(strays.forbidden)}, which is not its file"
-            return replace(outcome, status=ItemStatus.REFUSED, reason=reason, details=_details(answer))
+            return replace(
+                outcome,
+                status=ItemStatus.REFUSED,
+                reason=plain(f"the agent changed {', '.join(strays.forbidden)}, which is not its file"),
+                details=_details(answer),
+                cause=Cause.REFUSED,
+            )
         if isinstance(answer, Failure):
-            return replace(outcome, reason=answer.reason, details=answer.details)
+            return replace(outcome, reason=answer.reason, details=answer.details, cause=answer.cause)
         return await run.git(_take, run, task, worktree, replace(outcome, reply=answer), context)
     finally:
         # Not interrupted by a cancellation: what is left here, the next start would have to remove.
@@ -89,7 +94,7 @@ async def attempt(run: Run, task: Task, number: int, previous: str) -> Outcome:
             run.emit(Notice(batch=run.batch.id, text=text))
 
 
-def _details(answer: Reply | Failure) -> tuple[str, ...]:
+def _details(answer: Reply | Failure) -> tuple[Harmless, ...]:
     return answer.details if isinstance(answer, Failure) else ()
 
 
@@ -139,7 +144,7 @@ async def _ask(run: Run, task: Task, agent: Agent, assignment: Assignment) -> Re
         )
     )
 
-    def progress(stream: Stream, line: str) -> None:
+    def progress(stream: Stream, line: Harmless) -> None:
         run.emit(ItemProgress(batch=run.batch.id, item=task.key, stream=stream, line=line))
 
     return await agent.run(assignment, progress)
@@ -154,12 +159,12 @@ def _take(
     for afterwards, and taken again, as long as the worktree is there.
     """
     limit = task.scene.project.config.batch.max_output_bytes
-    problem = "git loses the new objects: is something pruning this repository all the time?"
+    problem = plain("git loses the new objects: is something pruning this repository all the time?")
     for _ in range(_TRIES):
         try:
             taken = harvest(run.repo, worktree.path, task.item.output, limit, task.scene.tree)
             if isinstance(taken, Failure):
-                return replace(outcome, reason=taken.reason, details=taken.details)
+                return replace(outcome, reason=taken.reason, details=taken.details, cause=taken.cause)
             commit = _commit(run, task, outcome, taken.blob, context)
         except GitError as error:  # as when an object is pruned before the branch has it
             problem = plain(error.message)

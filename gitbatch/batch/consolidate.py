@@ -15,7 +15,7 @@ from gitbatch.plan.parse import parse_plan
 from gitbatch.plan.tick import tick
 from gitbatch.project.edits import Decision, append_contributions, append_decisions, replace_section
 from gitbatch.repo.repository import Repository
-from gitbatch.text import markdown, plain
+from gitbatch.text import Harmless, markdown, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Consolidation:
     files: tuple[tuple[str, bytes], ...]
     """Path and new content, of those that change."""
     criteria: tuple[CriterionState, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Harmless, ...]
 
 
 def consolidate(
@@ -73,11 +73,11 @@ def consolidate(
 
 def _tick_items(
     done: list[Outcome], marks: Mapping[str, Mark], scene: Scene
-) -> tuple[bytes, tuple[str, ...]]:
+) -> tuple[bytes, tuple[Harmless, ...]]:
     names = {marks[outcome.item.key]: outcome.item for outcome in done if outcome.item.key in marks}
     ticked = tick(scene.source, tuple(names), scene.options)
     notes = tuple(
-        f"the box of {names[mark].name} was not ticked: its line in {scene.plan.path} has changed"
+        plain(f"the box of {names[mark].name} was not ticked: its line in {scene.plan.path} has changed")
         for mark in ticked.refused
     )
     return ticked.source, notes
@@ -120,22 +120,20 @@ def criteria_at(repo: Repository, ref: str) -> tuple[CriterionState, ...]:
 
 def _artifacts(
     group: BatchGroup, done: list[Outcome], scene: Scene
-) -> tuple[dict[str, bytes], tuple[str, ...]]:
+) -> tuple[dict[str, bytes], tuple[Harmless, ...]]:
     """The shared artifacts with the group's contributions; and a note for each that goes nowhere."""
     known = {path.rpartition("/")[2]: path for path in scene.project.artifacts}
     known |= {path: path for path in scene.project.artifacts}
     lines: dict[str, list[str]] = {}
-    notes: list[str] = []
+    notes: list[Harmless] = []
     for outcome in done:
         for contribution in outcome.reply.contributions if outcome.reply else ():
             path = known.get(contribution.artifact)
             if path:
                 lines.setdefault(path, []).append(contribution.text)
             else:
-                notes.append(
-                    f"{outcome.item.name} contributed to {contribution.artifact}, which is no shared artifact; "
-                    "the text is in the item's commit"
-                )
+                who = f"{outcome.item.name} contributed to {contribution.artifact}"
+                notes.append(plain(f"{who}, which is no shared artifact; the text is in the item's commit"))
     read = scene.snapshot.read
     files = {
         path: append_contributions(read(path) or b"", group.title, tuple(texts))

@@ -10,6 +10,7 @@ import msgspec
 
 from gitbatch.agents.protocol import Stream
 from gitbatch.batch.model import Checkpoint, Outcome
+from gitbatch.text import Harmless
 
 SCHEMA = 1
 
@@ -68,7 +69,7 @@ class ItemProgress(Event, frozen=True, tag="item-progress"):
 
     item: str
     stream: Stream
-    line: str
+    line: Harmless
 
     is_progress: ClassVar[bool] = True
 

@@ -10,6 +10,7 @@ from gitbatch.batch.running import Run, Task
 from gitbatch.batch.scene import Scene, place_problem
 from gitbatch.batch.schedule import predecessors, settings, width
 from gitbatch.batch.select import blocking
+from gitbatch.text import plain
 
 
 async def run_group(
@@ -69,19 +70,25 @@ def _task(
     """What is to run for an item; an outcome if it can't start."""
     found = scene.find(batch_item.key)
     if found is None:
-        return Outcome(batch_item, ItemStatus.CANCELLED, reason=f"it is no longer in {scene.plan.path}")
+        return Outcome(
+            batch_item, ItemStatus.CANCELLED, reason=plain(f"it is no longer in {scene.plan.path}")
+        )
     plan_group, item = found
     reads = blocking(item, scene, missing)
     if reads:
-        return Outcome(batch_item, ItemStatus.BLOCKED, reason=f"it reads {reads}, which was not written")
+        return Outcome(
+            batch_item, ItemStatus.BLOCKED, reason=plain(f"it reads {reads}, which was not written")
+        )
     problem = place_problem(scene, item.output)
     if problem:
-        return Outcome(batch_item, ItemStatus.CONFLICTED, reason=f"it can't be written: {problem}")
+        return Outcome(batch_item, ItemStatus.CONFLICTED, reason=plain(f"it can't be written: {problem}"))
     said = settings(item, plan_group, scene.plan)
     agent = said.agent or run.batch.record.agent
     if agent not in scene.project.config.agents:
         return Outcome(
-            batch_item, ItemStatus.FAILED, reason=f"there is no agent {agent} in gitbatch.toml any more"
+            batch_item,
+            ItemStatus.FAILED,
+            reason=plain(f"there is no agent {agent} in gitbatch.toml any more"),
         )
     retries = scene.project.config.batch.retries if said.retries is None else said.retries
     return Task(scene, group, batch_item, plan_group, item, agent, said.timeout, retries)

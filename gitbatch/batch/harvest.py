@@ -13,12 +13,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Failure
 from gitbatch.repo.attributes import FilteredPathError, store
 from gitbatch.repo.nofollow import regular_file
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees import Worktree
-from gitbatch.text import plain
+from gitbatch.text import Harmless, plain
 
 _NAMED_STRAYS = 20
 
@@ -46,30 +47,34 @@ def harvest(repo: Repository, worktree: Path, output: str, limit: int, tree: str
             problem = _size_problem(status.st_size, limit)
             blob = "" if problem else store(repo, descriptor, tree, output)
     except FileNotFoundError:
-        return Failure("no output file was written")
+        return _unusable("no output file was written")
     except (FilteredPathError, OSError) as error:
-        return Failure(f"the output can't be taken: {plain(getattr(error, 'strerror', None) or str(error))}")
+        return _unusable(f"the output can't be taken: {getattr(error, 'strerror', None) or error}")
     before = repo.objects.entry(tree, output)
     if before and blob == before.oid:
-        problem = Failure("the output file is unchanged")
+        problem = _unusable("the output file is unchanged")
     return problem or Harvest(blob, status.st_size)
 
 
 def _size_problem(size: int, limit: int) -> Failure | None:
     if size == 0:
-        return Failure("the output file is empty")
+        return _unusable("the output file is empty")
     if size > limit:
-        return Failure(f"the output file has {size} bytes, more than the limit of {limit}")
+        return _unusable(f"the output file has {size} bytes, more than the limit of {limit}")
     return None
+
+
+def _unusable(reason: str) -> Failure:
+    return Failure(plain(reason), cause=Cause.NO_OUTPUT)
 
 
 @dataclass(frozen=True, slots=True)
 class Strays:
     """What else an agent changed in its worktree. Paths as harmless lines."""
 
-    forbidden: tuple[str, ...] = ()
+    forbidden: tuple[Harmless, ...] = ()
     """Shared files and outputs of other items."""
-    others: tuple[str, ...] = ()
+    others: tuple[Harmless, ...] = ()
 
 
 def find_strays(worktree: Worktree, output: str, forbidden: frozenset[str]) -> Strays:
@@ -85,7 +90,7 @@ def find_strays(worktree: Worktree, output: str, forbidden: frozenset[str]) -> S
     bad |= {path for path in worktree.guarded if not os.path.lexists(worktree.path / path)}
     others = [path for path in changed if path not in bad and path != output]
     named = [plain(path) for path in others[:_NAMED_STRAYS]]
-    more = [f"and {len(others) - _NAMED_STRAYS} more"] if len(others) > _NAMED_STRAYS else []
+    more = [plain(f"and {len(others) - _NAMED_STRAYS} more")] if len(others) > _NAMED_STRAYS else []
     return Strays(tuple(sorted(map(plain, bad))), tuple(named + more))
 
 

@@ -150,7 +150,7 @@ def _sandboxes(run: Run) -> str:
     """The kinds of sandbox that the batch's agents run in. Refuses to start where one can't be had."""
     scene = read_scene(run.repo, require_tip(run.repo, run.batch.record.target))
     agents = agents_of(scene, run.batch.record)
-    wanted = {run.sandbox or SandboxKind(scene.project.config.agents[name].sandbox) for name in agents}
+    wanted = {run.agents.sandbox or SandboxKind(scene.project.config.agents[name].sandbox) for name in agents}
     return ", ".join(sorted({find_sandbox(kind).kind for kind in wanted}))
 
 

@@ -3,6 +3,7 @@
 Outputs are disjoint, so there is nothing to merge in the usual sense: no checkout, no merge driver, no index.
 """
 
+import re
 from dataclasses import dataclass, replace
 
 from gitbatch.batch.messages import merge_message, parse_item_message
@@ -11,6 +12,7 @@ from gitbatch.batch.running import Run
 from gitbatch.errors import GitbatchError
 from gitbatch.repo.objects import REGULAR, MissingObjectError, Objects
 from gitbatch.repo.repository import Repository
+from gitbatch.text import plain
 
 PARENTS = 16
 """Item branches in one merge: more can't be read in a graph."""
@@ -53,9 +55,16 @@ def finished(repo: Repository, batch: str, item: BatchItem, oid: str | None) -> 
         return None
     if blob is None or not repo.objects.exists(blob):
         return None
-    spent = float(trailers.first("Seconds") or 0)
-    tries = int(trailers.first("Attempt") or 1)
-    return Outcome(item, ItemStatus.SUCCEEDED, reply, commit.oid, seconds=spent, attempts=tries)
+    spent = re.fullmatch(r"[0-9]{1,9}\.[0-9]", trailers.first("Seconds"))
+    tries = re.fullmatch(r"[1-9][0-9]{0,5}", trailers.first("Attempt"))
+    return Outcome(
+        item,
+        ItemStatus.SUCCEEDED,
+        reply,
+        commit.oid,
+        seconds=float(spent[0]) if spent else 0.0,
+        attempts=int(tries[0]) if tries else 1,
+    )
 
 
 def merge_items(run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], tip: str) -> Merged:
@@ -96,7 +105,7 @@ def _conflict(repo: Repository, outcome: Outcome, tree: str) -> Outcome:
     was, now = (repo.objects.entry(t, path) for t in (repo.objects.commit(base).tree, tree))
     if was == now and not _in_the_way(repo.objects, tree, path):
         return outcome
-    reason = f"{path} was changed on the branch while the item ran; its work is kept on its branch"
+    reason = plain(f"{path} was changed on the branch while the item ran; its work is kept on its branch")
     return replace(outcome, status=ItemStatus.CONFLICTED, reason=reason)
 
 

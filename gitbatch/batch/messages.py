@@ -4,16 +4,19 @@ Texts of agents are single clean lines by the time they get here, and trailers a
 ours alone; so no text can pass for a trailer. Trailers are read only from there.
 """
 
+import re
 import textwrap
 from dataclasses import dataclass
 
 from gitbatch.agents.protocol import Contribution, Reply, ReplyFlag, Usage
+from gitbatch.agents.reply import SENTENCES
 from gitbatch.batch.model import BatchGroup, CriterionState, Outcome, Record
 from gitbatch.project.context import ContextFile
-from gitbatch.text import plain
+from gitbatch.text import LIMIT, plain
 
 _PREFIX = "Gitbatch-"
 _WIDTH = 72
+_COUNTS = ("input", "output", "cache_read", "cache_write", "requests")
 _EXACT = frozenset({"Item", "Failed"})
 """Trailers that have an output path; the plan's rules for those leave nothing to clean."""
 
@@ -49,7 +52,7 @@ def item_message(  # each is a trailer
     dod: tuple[int, ...],
 ) -> str:
     """The message of an item's commit."""
-    reply = outcome.reply or Reply("")
+    reply = outcome.reply or Reply(plain(""))
     pairs: list[tuple[str, object]] = [
         *_batch_pairs(record, group),
         ("Item", outcome.item.key),
@@ -58,6 +61,7 @@ def item_message(  # each is a trailer
         ("Attempt", outcome.attempts),
         ("Seconds", f"{outcome.seconds:.1f}"),
         ("Tokens", reply.usage.tokens or ""),
+        ("Usage", _counts(reply.usage)),
         ("Cost", "" if reply.usage.cost is None else f"{reply.usage.cost:.6f}"),
         *(("Context", f"{file.path}@{file.blob}") for file in context),
         ("DoD", ", ".join(f"#{number}" for number in dod)),
@@ -73,15 +77,28 @@ def parse_item_message(message: str) -> tuple[Trailers, Reply]:
     trailers = parse_trailers(message)
     body = message.rstrip("\n").rpartition("\n\n")[0].partition("\n\n")[2]
     contributions = (text.partition(": ")[::2] for text in trailers.every("Contribution"))
-    cost = trailers.first("Cost")
     return trailers, Reply(
-        summary=" ".join(body.split()),
-        decisions=trailers.every("Decision"),
-        contributions=tuple(Contribution(*pair) for pair in contributions),
-        usage=Usage(
-            trailers.first("Model"), int(trailers.first("Tokens") or 0), float(cost) if cost else None
-        ),
-        flags=tuple(ReplyFlag(flag) for flag in trailers.every("Flag")),
+        summary=plain(body, LIMIT * SENTENCES),
+        decisions=tuple(map(plain, trailers.every("Decision"))),
+        contributions=tuple(Contribution(plain(artifact), plain(text)) for artifact, text in contributions),
+        usage=_parse_usage(trailers),
+        flags=tuple(flag for flag in ReplyFlag if flag in trailers.every("Flag")),
+    )
+
+
+def _counts(usage: Usage) -> str:
+    """The counts of a usage, one `name=number` each; empty if the agent did not say."""
+    return " ".join(f"{name}={getattr(usage, name)}" for name in _COUNTS) if usage.requests else ""
+
+
+def _parse_usage(trailers: Trailers) -> Usage:
+    """The usage of a commit. Whatever does not read as one is taken as not said: an agent can make commits too."""
+    counts = dict(re.findall(r"(\w+)=([0-9]{1,15})(?![^ ])", trailers.first("Usage")))
+    cost = re.fullmatch(r"[0-9]{1,9}\.[0-9]{6}", trailers.first("Cost"))
+    return Usage(
+        plain(trailers.first("Model")),
+        **{name: int(counts.get(name, 0)) for name in _COUNTS},
+        cost=float(cost[0]) if cost else None,
     )
 
 

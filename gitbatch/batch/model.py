@@ -4,8 +4,10 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gitbatch.agents.protocol import Reply
+from gitbatch.agents.failures import Cause
+from gitbatch.agents.protocol import Reply, Usage
 from gitbatch.errors import UsageError
+from gitbatch.text import Harmless
 
 
 class ItemStatus(StrEnum):
@@ -120,14 +122,18 @@ class Outcome:
     reply: Reply | None = None
     commit: str | None = None
     """The item's commit, where there is one."""
-    reason: str = ""
-    """One harmless line; empty when it succeeded."""
-    details: tuple[str, ...] = ()
-    """Harmless lines: the end of what the agent said on standard error."""
-    strays: tuple[str, ...] = ()
+    reason: Harmless = Harmless("")
+    """Empty when it succeeded."""
+    details: tuple[Harmless, ...] = ()
+    """The end of what the agent said on standard error."""
+    cause: Cause | None = None
+    """Of the failure, where the attempt itself failed."""
+    strays: tuple[Harmless, ...] = ()
     """What else it left in its worktree; discarded."""
     attempts: int = 1
     seconds: float = 0.0
+    usage: Usage = Usage()
+    """Of all attempts together."""
 
     @property
     def succeeded(self) -> bool:
@@ -172,7 +178,7 @@ class Checkpoint:
     """The target branch's commit before the checkpoint."""
     commit: str
     """The orchestrator commit."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[Harmless, ...] = ()
     """What could not be written as wanted, one harmless line each."""
     kept: tuple[str, ...] = ()
     """Paths where the user's own version stays in the checkout."""

@@ -21,6 +21,7 @@ from gitbatch.repo.checkout import Followed, index_lock, reclaim_index
 from gitbatch.repo.objects import Commit
 from gitbatch.repo.refs import followed_ref, item_branch, item_branches
 from gitbatch.repo.repository import Repository
+from gitbatch.text import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ def _recorded(batch: Batch, commit: Commit) -> RecordedGroup | None:
     items = {item.key: item for item in group.items}
     failures = (line.split(": ", 2) for line in trailers.every("Failed"))
     failed = tuple(
-        Outcome(items[key], ItemStatus(status), reason=reason)
+        Outcome(items[key], ItemStatus(status), reason=plain(reason))
         for key, status, reason in failures
         if key in items
     )

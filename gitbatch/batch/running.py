@@ -1,9 +1,10 @@
 """What the steps of a run are given: the tools that all of them use, and the item that is about to run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitbatch.agents.registry import Roster
 from gitbatch.batch.events import EventStream
 from gitbatch.batch.model import BatchGroup, BatchItem
 from gitbatch.batch.record import Batch
@@ -14,7 +15,6 @@ from gitbatch.repo.objects import Signature
 from gitbatch.repo.refs import item_branch
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.thread import GitThread
-from gitbatch.sandbox.model import SandboxKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,11 @@ class Run:
     jobs: int
     workshop: Path
     """The batch's folder for worktrees; nothing else is in it."""
-    environment: Mapping[str, str]
+    agents: Roster
     emit: EventStream
     clock: Callable[[], float]
     """Seconds since the epoch: for what is written into history."""
     git: GitThread
-    sandbox: SandboxKind | None
-    """What the user asked for on the command line; None: what the configuration says of each agent."""
     fingerprint: Fingerprint
     """The repository's control files when the run began."""
 

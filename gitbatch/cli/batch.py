@@ -14,6 +14,7 @@ from typing import Protocol
 
 import typer
 
+from gitbatch.agents.registry import Roster
 from gitbatch.batch.checkpoint import require_tip
 from gitbatch.batch.events import Event, EventStream, Notice
 from gitbatch.batch.loop import Ending, Pause, Result, run_batch
@@ -168,11 +169,10 @@ def _run(repo: Repository, batch: Batch, options: Options, view: View, *, resume
             batch=batch,
             jobs=options.jobs or batch.record.jobs,
             workshop=workshop,
-            environment=dict(os.environ),
+            agents=Roster(dict(os.environ), options.sandbox),
             emit=EventStream(time.time, (JsonLines(log), view)),
             clock=time.time,
             git=git,
-            sandbox=options.sandbox,
             fingerprint=take_fingerprint(repo, f"{batch.id}-"),
         )
         signals = _Signals()

@@ -16,17 +16,19 @@ from typing import Any
 
 import msgspec
 import pytest
+from agents.values import a_failure, a_reply
 
 from gitbatch.agents import command
 from gitbatch.agents.command import CommandRunner
-from gitbatch.agents.protocol import Assignment, Contribution, Failure, Reply, ReplyFlag, Stream
+from gitbatch.agents.failures import Cause
+from gitbatch.agents.protocol import Assignment, Failure, Reply, ReplyFlag, Stream
 from gitbatch.project.config import CommandAgent
 from gitbatch.project.context import ContextFile, Reason
 from gitbatch.sandbox.model import Confinement, Limits, Sandbox, SandboxKind
 from gitbatch.sandbox.none import NoSandbox
 
 OUTPUT, ERROR, PROGRESS = Stream.OUTPUT, Stream.ERROR, Stream.PROGRESS
-SAID_NOTHING = Reply("", flags=(ReplyFlag.SUMMARY_MISSING,))
+SAID_NOTHING = a_reply("", flags=(ReplyFlag.SUMMARY_MISSING,))
 REPLY_BYTES = 1_048_576
 NEVER = 60.0
 """Seconds that no test takes."""
@@ -154,7 +156,7 @@ def tether(tmp_path: Path) -> Iterator[Tether]:
 
 def test_it_runs_in_the_worktree_with_the_prompt_on_standard_input(bench: Bench) -> None:
     bench.prompt = "Schreibe „a“.\n\n> # zitiert\n" * 10_000
-    assert bench.sh("pwd -P >where; cat >said; echo Done.") == Reply("Done.")
+    assert bench.sh("pwd -P >where; cat >said; echo Done.") == a_reply("Done.")
     assert (bench.worktree / "where").read_text().rstrip("\n") == str(bench.worktree.resolve())
     assert (bench.worktree / "said").read_text(encoding="utf-8") == bench.prompt
 
@@ -164,7 +166,7 @@ def test_it_runs_in_the_worktree_with_the_prompt_on_standard_input(bench: Bench)
 )
 def test_it_need_not_read_its_prompt(bench: Bench, script: str) -> None:
     bench.prompt = "x" * 5_000_000
-    assert bench.sh(script) == Reply("Done.")
+    assert bench.sh(script) == a_reply("Done.")
 
 
 def test_it_finds_its_assignment_in_files(bench: Bench) -> None:
@@ -240,7 +242,7 @@ def test_what_an_earlier_attempt_left_is_neither_followed_nor_taken(bench: Bench
     (bench.scratch / "reply.json").write_text('{"summary": "Forged."}')
     for name in ("prompt.md", "context", "progress"):
         (bench.scratch / name).symlink_to(precious)
-    assert bench.sh("echo Done.") == Reply("Done.")
+    assert bench.sh("echo Done.") == a_reply("Done.")
     assert precious.read_text() == "of the user"
 
 
@@ -294,9 +296,9 @@ def test_the_sandbox_is_told_what_the_program_may_do(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        ("cat; echo Done.", Reply("Done.")),
-        ("echo why >&2; exit 3", Failure("exit code 3", ("why",))),
-        ("kill -9 $$", Failure("ended by signal 9")),
+        ("cat; echo Done.", a_reply("Done.")),
+        ("echo why >&2; exit 3", a_failure("exit code 3", ("why",))),
+        ("kill -9 $$", a_failure("ended by signal 9")),
     ],
 )
 def test_it_runs_behind_the_launcher_of_a_real_sandbox(
@@ -319,7 +321,7 @@ def test_a_line_is_shown_while_the_program_runs(bench: Bench, where: str, stream
     bench.listen = lambda _: heard.touch()
     answer = bench.sh(f"echo working {where}; until [ -e heard ]; do sleep 0.01; done; echo; echo Done.")
     assert bench.shown == [(stream, "working"), (OUTPUT, "Done.")]
-    assert answer == Reply("Done.")
+    assert answer == a_reply("Done.")
 
 
 def test_lines_are_harmless_whole_and_not_empty(bench: Bench) -> None:
@@ -370,7 +372,7 @@ def test_a_progress_file_that_is_no_file_is_not_followed(
 def test_a_flood_of_lines_is_cut_and_its_end_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "_SHOWN_LINES", 50)
     answer = bench.sh("seq 1 200000; seq 1 200000 >&2; exit 3")
-    assert answer == Failure("exit code 3", tuple(str(n) for n in range(199_981, 200_001)))
+    assert answer == a_failure("exit code 3", tuple(str(n) for n in range(199_981, 200_001)))
     assert len(bench.shown) == 51
     assert bench.shown[-1][1] == "… more than 50 lines: the rest is not shown"
 
@@ -395,8 +397,8 @@ def test_a_reply_is_read_from_its_file(bench: Bench) -> None:
         "contributions": [{"artifact": "inventory.md", "text": "a exists"}],
     }
     bench.prompt = json.dumps(reply)
-    assert bench.sh('cat >"$GITBATCH_REPLY"; echo "Not this."') == Reply(
-        "Wrote a. It is short.", ("Kept it short.",), (Contribution("inventory.md", "a exists"),)
+    assert bench.sh('cat >"$GITBATCH_REPLY"; echo "Not this."') == a_reply(
+        "Wrote a. It is short.", ("Kept it short.",), (("inventory.md", "a exists"),)
     )
 
 
@@ -405,11 +407,11 @@ def test_a_reply_is_read_from_its_file(bench: Bench) -> None:
     [
         ("true", SAID_NOTHING),
         ("echo One. >&2", SAID_NOTHING),
-        ("printf 'First.\\n\\nOne.\\nTwo.\\n\\n'", Reply("One. Two.")),
-        ("printf 'One.\\n\\n\\033[0m\\n'", Reply("One.")),
-        ("echo One. Two. Three. Four.", Reply("One. Two. Three.", flags=(ReplyFlag.SUMMARY_CUT,))),
-        ("seq 1 100000; echo; echo Done.", Reply("Done.")),
-        ('echo One.; rm -r "$(dirname $GITBATCH_REPLY)"', Reply("One.")),
+        ("printf 'First.\\n\\nOne.\\nTwo.\\n\\n'", a_reply("One. Two.")),
+        ("printf 'One.\\n\\n\\033[0m\\n'", a_reply("One.")),
+        ("echo One. Two. Three. Four.", a_reply("One. Two. Three.", flags=(ReplyFlag.SUMMARY_CUT,))),
+        ("seq 1 100000; echo; echo Done.", a_reply("Done.")),
+        ('echo One.; rm -r "$(dirname $GITBATCH_REPLY)"', a_reply("One.")),
     ],
 )
 def test_without_a_reply_the_last_paragraph_is_the_summary(
@@ -442,7 +444,7 @@ def test_a_reply_that_is_none_is_a_failure(bench: Bench, script: str, reason: st
 
 def test_the_largest_reply(bench: Bench) -> None:
     bench.prompt = '{"summary": "One."}'.ljust(REPLY_BYTES)
-    assert bench.sh('cat >"$GITBATCH_REPLY"') == Reply("One.")
+    assert bench.sh('cat >"$GITBATCH_REPLY"') == a_reply("One.")
 
 
 # how it ends
@@ -462,7 +464,7 @@ def test_any_other_end_is_a_failure_with_its_last_words(bench: Bench, script: st
     answer = bench.sh(
         f"echo '{{}}' >\"$GITBATCH_REPLY\"; echo out; seq 1 30 >&2; printf 'last words' >&2; {script}"
     )
-    assert answer == Failure(reason, (*(str(n) for n in range(12, 31)), "last words"))
+    assert answer == a_failure(reason, (*(str(n) for n in range(12, 31)), "last words"))
 
 
 @pytest.mark.parametrize(
@@ -478,12 +480,12 @@ def test_any_other_end_is_a_failure_with_its_last_words(bench: Bench, script: st
 )
 def test_a_program_that_cannot_be_started(bench: Bench, argv: tuple[str, ...], reason: str) -> None:
     (bench.worktree / "plain-file").write_text("")
-    assert bench.run(*argv) == Failure(f"the agent can't be started: {reason}")
+    assert bench.run(*argv) == a_failure(f"the agent can't be started: {reason}")
 
 
 def test_a_place_where_nothing_can_be_started(bench: Bench) -> None:
     bench.worktree.rmdir()
-    assert bench.sh("true") == Failure(
+    assert bench.sh("true") == a_failure(
         f"the agent can't be started: {bench.worktree}: {os.strerror(errno.ENOENT)}"
     )
 
@@ -492,14 +494,14 @@ def test_a_scratch_folder_that_is_a_link_is_not_used(bench: Bench, tmp_path: Pat
     (tmp_path / "elsewhere").mkdir()
     bench.scratch.parent.mkdir()
     bench.scratch.symlink_to(tmp_path / "elsewhere")
-    assert bench.sh("true") == Failure(f"the agent can't be started: {bench.scratch}: File exists")
+    assert bench.sh("true") == a_failure(f"the agent can't be started: {bench.scratch}: File exists")
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_a_time_out_lets_the_program_clean_up(bench: Bench, tether: Tether) -> None:
     bench.timeout = 1
     answer = bench.sh(f"{tether.hold}; trap 'echo cleaned up >&2; exit 0' TERM; echo ready; sleep 60 & wait")
-    assert answer == Failure("it took longer than 1 seconds", ("cleaned up",))
+    assert answer == a_failure("it took longer than 1 seconds", ("cleaned up",), Cause.TIMEOUT)
     assert bench.lines(OUTPUT) == ["ready"]
     assert tether.is_loose()
 
@@ -511,7 +513,7 @@ def test_a_time_out_ends_grandchildren_and_who_ignores_it(
     bench.timeout = 1
     began = time.monotonic()
     answer = bench.sh(f"{tether.hold}; trap '' TERM; (sleep 60 & sleep 60) & echo ready; sleep 60; true")
-    assert answer == Failure("it took longer than 1 seconds")
+    assert answer == a_failure("it took longer than 1 seconds", cause=Cause.TIMEOUT)
     assert 1.2 <= time.monotonic() - began < 10
     assert bench.lines(OUTPUT) == ["ready"]
     assert tether.is_loose()
@@ -519,7 +521,7 @@ def test_a_time_out_ends_grandchildren_and_who_ignores_it(
 
 def test_what_a_program_leaves_running_ends_with_it(bench: Bench, tether: Tether) -> None:
     began = time.monotonic()
-    assert bench.sh(f"{tether.hold}; trap '' TERM HUP; sleep 60 & echo Done.") == Reply("Done.")
+    assert bench.sh(f"{tether.hold}; trap '' TERM HUP; sleep 60 & echo Done.") == a_reply("Done.")
     assert time.monotonic() - began < 10
     assert tether.is_loose()
 
@@ -551,13 +553,13 @@ def test_a_child_that_has_left_the_group_and_holds_the_pipes_holds_nobody_up(
     pid, unfinished = bench.lines(ERROR)
     os.kill(int(pid), signal.SIGKILL)
     assert unfinished == "unfinished"
-    assert answer == (Failure("exit code 3", (pid, unfinished)) if code else Reply("Done."))
+    assert answer == (a_failure("exit code 3", (pid, unfinished)) if code else a_reply("Done."))
 
 
 def test_what_such_a_child_says_soon_after_is_heard(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "_PIPE_PATIENCE", NEVER)
     late = DAEMON.replace('"sleep", ["sleep", "60"]', '"sh", ["sh", "-c", "sleep 0.2; echo Late."]')
-    assert bench.run(sys.executable, "-c", late, "0") == Reply("Done. Late.")
+    assert bench.run(sys.executable, "-c", late, "0") == a_reply("Done. Late.")
     assert bench.lines(OUTPUT) == ["Done.", "Late."]
 
 
@@ -612,5 +614,5 @@ def test_many_at_once(tmp_path: Path) -> None:
         return await asyncio.gather(*(bench.start("sh", "-c", "tail -c 4; sleep 0.5") for bench in benches))
 
     began = time.monotonic()
-    assert asyncio.run(whole()) == [Reply(f"{bench.prompt[-4:].strip()}") for bench in benches]
+    assert asyncio.run(whole()) == [a_reply(f"{bench.prompt[-4:].strip()}") for bench in benches]
     assert time.monotonic() - began < 8

@@ -4,10 +4,11 @@ import json
 import time
 
 import pytest
+from agents.values import a_reply
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitbatch.agents.protocol import Contribution, Failure, Reply, ReplyFlag, Usage
+from gitbatch.agents.protocol import Failure, Reply, ReplyFlag, Usage
 from gitbatch.agents.reply import first_sentences, last_paragraph, make_reply, parse_reply
 from gitbatch.text import LIMIT, plain
 
@@ -26,11 +27,11 @@ def test_everything_that_an_agent_may_say() -> None:
         decisions=["Use X.", "Not Y."],
         contributions=[{"artifact": "inventory.md", "text": "a exists"}],
     )
-    assert parse_reply(source, Usage("model", 10, 0.5)) == Reply(
+    assert parse_reply(source, Usage(input=10, cost=0.5)) == a_reply(
         summary="Wrote a. Checked b.",
         decisions=("Use X.", "Not Y."),
-        contributions=(Contribution("inventory.md", "a exists"),),
-        usage=Usage("model", 10, 0.5),
+        contributions=(("inventory.md", "a exists"),),
+        usage=Usage(input=10, cost=0.5),
         flags=(),
     )
 
@@ -38,21 +39,21 @@ def test_everything_that_an_agent_may_say() -> None:
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        (b"{}", Reply("", flags=(MISSING,))),
-        (b'{"summary": " \\n "}', Reply("", flags=(MISSING,))),
-        (b'{"summary": "One."}', Reply("One.")),
-        (b'\n {"summary": "One."} \n', Reply("One.")),
-        (b'{"summary": "One.", "mood": [1, {"a": null}], "usage": 3}', Reply("One.")),
-        (b'{"summary": "One.", "summary": "Two."}', Reply("Two.")),
-        (b'{"summary": "\\u00dcber\\ud83d\\ude00"}', Reply("Über😀")),
-        (b'{"summary": "One.", "decisions": ["", " ", "\\u200b", "a"]}', Reply("One.", ("a",))),
+        (b"{}", a_reply("", flags=(MISSING,))),
+        (b'{"summary": " \\n "}', a_reply("", flags=(MISSING,))),
+        (b'{"summary": "One."}', a_reply("One.")),
+        (b'\n {"summary": "One."} \n', a_reply("One.")),
+        (b'{"summary": "One.", "mood": [1, {"a": null}], "usage": 3}', a_reply("One.")),
+        (b'{"summary": "One.", "summary": "Two."}', a_reply("Two.")),
+        (b'{"summary": "\\u00dcber\\ud83d\\ude00"}', a_reply("Über😀")),
+        (b'{"summary": "One.", "decisions": ["", " ", "\\u200b", "a"]}', a_reply("One.", ("a",))),
         (
             b'{"summary": "One.", "contributions": [{"artifact": "", "text": "a"}, {"artifact": "a", "text": ""}]}',
-            Reply("One."),
+            a_reply("One."),
         ),
         (
             b'{"summary": "One.", "contributions": [{"artifact": "a.md", "text": "b", "line": 7}]}',
-            Reply("One.", contributions=(Contribution("a.md", "b"),)),
+            a_reply("One.", contributions=(("a.md", "b"),)),
         ),
     ],
 )
@@ -111,12 +112,12 @@ def test_every_text_is_made_harmless() -> None:
         decisions=[HOSTILE],
         contributions=[{"artifact": HOSTILE, "text": HOSTILE}],
     )
-    said = parse_reply(source, Usage(HOSTILE))
-    assert said == Reply(HARMLESS, (HARMLESS,), (Contribution(HARMLESS, HARMLESS),), Usage(HARMLESS))
+    said = parse_reply(source)
+    assert said == a_reply(HARMLESS, (HARMLESS,), ((HARMLESS, HARMLESS),))
 
 
 def test_a_reply_has_at_most_a_hundred_of_each() -> None:
-    reply = make_reply("One.", ("a",) * 101, (Contribution("a.md", "b"),) * 101)
+    reply = make_reply("One.", ("a",) * 101, (("a.md", "b"),) * 101)
     assert (len(reply.decisions), len(reply.contributions)) == (100, 100)
 
 
@@ -143,7 +144,7 @@ THREE = "One is done. Two is too! Is three?"
 def test_a_summary_has_three_sentences_at_most(
     summary: str, expected: str, flags: tuple[ReplyFlag, ...]
 ) -> None:
-    assert make_reply(summary) == Reply(expected, flags=flags)
+    assert make_reply(summary) == a_reply(expected, flags=flags)
 
 
 @settings(max_examples=500, deadline=None, database=None)
@@ -154,7 +155,7 @@ def test_a_summary_has_three_sentences_at_most(
 )
 def test_a_summary_that_was_cut_needs_no_second_cut(text: str) -> None:
     once = make_reply(text).summary
-    assert make_reply(once) == Reply(once, flags=() if once else (MISSING,))
+    assert make_reply(once) == a_reply(once, flags=() if once else (MISSING,))
     assert plain(text).startswith(once)
 
 

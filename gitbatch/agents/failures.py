@@ -1,0 +1,64 @@
+"""Why attempts fail, and what is done about each: the one table behind every retry (rule F3)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class Cause(StrEnum):
+    """Why an attempt, or a request of one, failed."""
+
+    BUSY = "busy"
+    """Rate limit, overload, a server's error, no connection, a stream that was cut; exit code 75 of a program."""
+    LATER = "come back later"
+    """The server says to come back after more time than a batch waits."""
+    CONTEXT = "context too large"
+    FAILED = "failed"
+    """A tool's error, no end of the work, an exit code, anything else."""
+    TIMEOUT = "timed out"
+    REFUSED = "wrote what is not its file"
+    NO_OUTPUT = "no usable output"
+    """No file, an empty one, an unchanged one, or one that can't be taken."""
+    DECLINED = "declined by the model"
+    BUDGET = "budget reached"
+    FATAL = "can't work at all"
+    """No valid key, no credit, a request that the server will never take, a program that is not there."""
+
+
+class Remedy(StrEnum):
+    """What is done about a failure."""
+
+    WAIT = "wait and go on"
+    AGAIN = "again"
+    FAIL = "the item fails"
+    PAUSE = "the batch pauses"
+    STOP = "the batch stops"
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What a cause leads to."""
+
+    remedy: Remedy
+    lesson: str = ""
+    """What the next attempt is told beside the reason."""
+
+
+TREATMENTS: Mapping[Cause, Treatment] = MappingProxyType(
+    {
+        Cause.BUSY: Treatment(Remedy.WAIT),
+        Cause.LATER: Treatment(Remedy.PAUSE),
+        Cause.CONTEXT: Treatment(Remedy.AGAIN, "Read less: only what the item needs."),
+        Cause.FAILED: Treatment(Remedy.AGAIN, "Go another way than the one that failed."),
+        Cause.TIMEOUT: Treatment(Remedy.AGAIN, "Be quicker: write the file first, then make it better."),
+        Cause.REFUSED: Treatment(Remedy.AGAIN, "Write no other file than yours, not even for a moment."),
+        Cause.NO_OUTPUT: Treatment(
+            Remedy.AGAIN, "Write your file, and make sure that it is there before you end."
+        ),
+        Cause.DECLINED: Treatment(Remedy.FAIL),
+        Cause.BUDGET: Treatment(Remedy.PAUSE),
+        Cause.FATAL: Treatment(Remedy.STOP),
+    }
+)
+"""Only AGAIN counts as one of an item's retries."""

@@ -1,0 +1,53 @@
+"""What a batch may spend."""
+
+from gitbatch.agents.budget import Budget
+from gitbatch.agents.protocol import Usage
+from gitbatch.text import plain
+
+
+def a_request(cost: float | None = 0.25, tokens: int = 100) -> Usage:
+    return Usage(plain("m"), input=tokens, requests=1, cost=cost)
+
+
+def test_without_limits_everything_goes() -> None:
+    budget = Budget()
+    assert budget.reserve("a", 1e9)
+    budget.charge("a", a_request(1e9))
+    assert not budget.is_reached
+
+
+def test_what_is_reserved_is_not_there_for_others() -> None:
+    budget = Budget(max_cost=1.0)
+    assert budget.reserve("a", 0.75)
+    assert not budget.reserve("b", 0.5)
+    budget.release("a")
+    assert budget.reserve("b", 0.5)
+
+
+def test_what_is_used_comes_off_what_was_reserved() -> None:
+    budget = Budget(max_cost=1.0)
+    budget.reserve("a", 0.5)
+    budget.charge("a", a_request(0.25))
+    assert budget.reserve("b", 0.5)
+    budget.charge("a", a_request(0.5))
+    assert budget.used.cost == 0.75
+    assert not budget.reserve("c", 0.01)
+
+
+def test_a_limit_is_reached_by_cost_or_by_tokens() -> None:
+    money, tokens = Budget(max_cost=0.5), Budget(max_tokens=200)
+    for budget in (money, tokens):
+        budget.charge("a", a_request())
+        assert not budget.is_reached
+        budget.charge("a", a_request())
+        assert budget.is_reached
+        assert not budget.reserve("b", 0)
+
+
+def test_what_two_used_together() -> None:
+    both = a_request(0.25) + Usage(plain("n"), output=5, cache_read=7, cache_write=9, requests=2, cost=0.5)
+    assert both == Usage(plain("n"), 100, 5, 7, 9, 3, 0.75)
+    assert both.tokens == 121
+    assert (both + a_request(None)).cost is None
+    assert (Usage() + a_request()).cost == 0.25
+    assert Usage() + Usage() == Usage()
