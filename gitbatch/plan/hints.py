@@ -38,6 +38,7 @@ _HINT = re.compile(
     r"\s*(?P<prefix>gitbatch\s*:)?\s*(?P<name>[A-Za-z]{1,20})\s*(?:[:=](?P<value>.*))?",
     re.DOTALL | re.IGNORECASE,
 )
+_ADDRESS = re.compile(r"\s*(?P<to>[A-Za-z]{6,10})\s*:?\s*(?P<name>[A-Za-z]{1,20})\b")
 _SEVERAL = re.compile(r"[,;]")
 _PART_OF_A_TIME = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([hm]?)")
 _SECONDS = {"h": 3600, "m": 60, "": 1}
@@ -90,6 +91,8 @@ _NOTHING_SAID = Settings(Hints())
 def read_hint(comment: Comment, findings: Findings, *, is_ours: bool) -> Hint | None:
     """The hint that a comment is. `is_ours`: it stands in the work section, where near-misses are reported."""
     match = _HINT.fullmatch(comment.content)
+    if is_ours and _report_address(match, comment, findings):
+        return None
     if not match:
         if is_ours:
             _report_several(comment, findings)
@@ -120,6 +123,18 @@ def _report_unknown(match: re.Match[str], comment: Comment, findings: Findings, 
     elif near and is_ours and (len(near) > len(Name.MAX.value) or (match["value"] or "").strip().isdigit()):
         advice = f"{meant} The comment has no effect as it is"
         findings.warning("GB301", comment.span, f"{quoted(word)} is no hint", advice)
+
+
+def _report_address(match: re.Match[str] | None, comment: Comment, findings: Findings) -> bool:
+    """Whether a comment is addressed to us, nearly: `gitbach: max=2`, `gitbatch max=2`. Says so."""
+    address = _ADDRESS.match(comment.content)
+    if (match and match["prefix"]) or not address or address["name"].casefold() not in _NAMES:
+        return False
+    if nearest(address["to"], ["gitbatch"], 2) is None:
+        return False
+    advice = f"write {quoted(f'<!-- gitbatch: {address[2]} … -->')}, or the hint alone"
+    findings.warning("GB301", comment.span, "this comment is nearly a hint, and has no effect", advice)
+    return True
 
 
 def _report_several(comment: Comment, findings: Findings) -> None:

@@ -8,7 +8,7 @@ import textwrap
 from dataclasses import dataclass, replace
 
 from gitbatch.plan.blocks import Box
-from gitbatch.plan.clauses import Key, Value, Wording, read_wording
+from gitbatch.plan.clauses import Key, Value, Wording, read_wording, report_misplaced
 from gitbatch.plan.criteria import box_mark, read_references
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.hints import AGENT, Settings
@@ -37,6 +37,7 @@ def draft_item(box: Box, settings: Settings, home: Home, criteria: int, findings
         findings.error(
             "GB203", box.span, "an item without a text", "say what is to be done, or remove the box"
         )
+    _report_below(box, findings)
     name = _id(wording, findings)
     output = choose_output(Choice(wording, name, settings.output, box.span), home, findings)
     item = WorkItem(
@@ -55,10 +56,19 @@ def draft_item(box: Box, settings: Settings, home: Home, criteria: int, findings
     return Draft(item, (*wording.of(Key.AFTER), *settings.after), output.span)
 
 
+def _report_below(box: Box, findings: Findings) -> None:
+    """Say what stands below the first paragraph as if it were a clause of the item's."""
+    source = findings.source
+    end = source.ends[min(box.end_line, len(source.ends)) - 1]
+    if box.text.end < end:
+        report_misplaced(source.text[box.text.end : end], box.text.end, findings)
+
+
 def _whole_text(box: Box, source: Source) -> str:
     """The item with its sub-steps, as it is written, without the indentation that all its lines share."""
     lines = (source.raw_line(line) for line in range(box.line, min(box.end_line, len(source.starts))))
-    return textwrap.dedent("\n".join(lines)).rstrip()
+    text = "\n".join(lines)
+    return textwrap.dedent(text).rstrip() if "\n" in text else text.strip()
 
 
 def _id(wording: Wording, findings: Findings) -> str | None:

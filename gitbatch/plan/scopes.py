@@ -12,6 +12,7 @@ from gitbatch.plan.findings import Findings
 from gitbatch.plan.hints import Hint, Name, Settings, read_hint, settle
 from gitbatch.plan.sections import Layout
 
+_IDLE_IN_ITEMS = frozenset({Name.MAX, Name.PARALLEL})
 _NOT_FOR_GROUPS = frozenset({Name.OUTPUT})
 _NOT_FOR_PLANS = frozenset({Name.OUTPUT, Name.AFTER})
 
@@ -39,6 +40,8 @@ def find_scopes(blocks: Blocks, layout: Layout, findings: Findings) -> Scopes:
             _report_ownerless(hint, owner, findings)
         elif owner.root is not None:
             items[owner.root].append(hint)
+            if hint.name in _IDLE_IN_ITEMS:
+                _report_idle(hint, findings)
         else:
             (plan if owner.group is None else groups[owner.group]).append(hint)
     return Scopes(
@@ -77,6 +80,14 @@ def _owner(comment: Comment, blocks: Blocks, layout: Layout) -> _Owner | None:
         return _Owner(None, None, _NOT_FOR_PLANS)
     items = layout.groups[index].items
     return _Owner(None, index, _NOT_FOR_GROUPS) if not items or at < items[0].inner else None
+
+
+def _report_idle(hint: Hint, findings: Findings) -> None:
+    message = f"{hint.name.value} says nothing of a single item"
+    advice = (
+        "for the group, put it between its heading and its first item; to run an item alone, say sequential"
+    )
+    findings.warning("GB303", hint.span, message, advice)
 
 
 def _report_ownerless(hint: Hint, owner: _Owner | None, findings: Findings) -> None:

@@ -103,7 +103,8 @@ def _only(sections: list[Section], titles: Iterable[str], findings: Findings) ->
             continue
         if first:
             line = findings.source.line(first.heading.start) + 1
-            message = f"{quoted(section.heading.title)} is there twice (first in line {line})"
+            earlier = f"{quoted(first.heading.title)} in line {line}"
+            message = f"{quoted(section.heading.title)} is a second section of the same kind as {earlier}"
             findings.error(
                 "GB103", section.heading.span, message, "make one section of the two, or rename one"
             )

@@ -99,9 +99,7 @@ def _task(snapshot: Snapshot, phase: Phase | None, wanted: str | None) -> str:
         candidates = [wanted] if wanted in candidates else candidates
     if not candidates:
         where = f"{phase.folder}/, docs/ or the top folder" if phase else "the top folder or docs/"
-        raise PlanError(
-            f"there is no {TASK} in {where} of this commit", f"write a plan and commit it: git add {TASK}"
-        )
+        raise PlanError(f"there is no {TASK} in {where}", f"write a plan and commit it: git add {TASK}")
     if len(candidates) > 1:
         advice = (
             f"name one: gitbatch run {candidates[0]}; or name a phase under Aktiver Scope in {SCOPE_FILE}"

@@ -45,7 +45,10 @@ def scaffold(root: Path, phase: str, language: Language, config: Config) -> Scaf
         UsageError: the phase's name can't be a folder's.
     """
     if not _PHASE.fullmatch(phase):
-        raise UsageError(f"{phase!r} can't be the name of a phase", "use letters, digits, dots, dashes")
+        raise UsageError(
+            f"{phase!r} can't be the name of a phase",
+            "use letters and digits, with dots, dashes and underscores between, at most 60 characters",
+        )
     folder = config.project.phase_folder.format(phase=phase).strip("/")
     files = {
         SCOPE_FILE: SCOPE_FILE,

@@ -54,7 +54,7 @@ def active_phase(snapshot: Snapshot, config: Config) -> Phase | None:
     (phase,) = named.values()
     if not _has_folder(phase.folder, snapshot):
         raise PlanError(
-            f"phase {phase.name} has no folder {phase.folder} in this commit",
+            f"phase {phase.name} has no folder {phase.folder}",
             "make and commit the folder with its task.md, or correct the scope section of CLAUDE.md",
         )
     return phase

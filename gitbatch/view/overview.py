@@ -14,7 +14,7 @@ from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, ItemStat
 from gitbatch.batch.record import Batch
 from gitbatch.batch.resume import State
 from gitbatch.batch.scene import Scene
-from gitbatch.batch.schedule import critical_path, settings, steps
+from gitbatch.batch.schedule import critical_path, settings, steps, width
 from gitbatch.project.context import manifest, resolve
 from gitbatch.repo.refs import short
 from gitbatch.view.review import STYLES, render_criteria
@@ -133,6 +133,8 @@ class PlannedGroup:
     items: tuple[PlannedItem, ...]
     steps: tuple[tuple[str, ...], ...]
     """The names of the open items in the order in which they run, if each takes the same time."""
+    at_once: int
+    """How many of its items may run at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +182,8 @@ def plan_state(scene: Scene) -> PlanState:
         )
         order = steps(group, plan, project.config.batch.jobs)
         named = tuple(tuple(item.name for item in step) for step in order)
-        groups.append(PlannedGroup(group.number, group.title, items, named))
+        most = width(group, plan, project.config.batch.jobs)
+        groups.append(PlannedGroup(group.number, group.title, items, named, most))
     return PlanState(
         plan=plan.path,
         commit=scene.commit,
@@ -215,7 +218,8 @@ def render_plan(shown: PlanState) -> RenderableType:
         table.add_row(Text(name, "dim"), Text(value))
     parts: list[RenderableType] = [table]
     for group in shown.groups:
-        parts.append(Text.assemble("\n", (f"group {group.number}", "bold"), f"  {group.title}"))
+        limit = (f"  at most {group.at_once} at a time", "dim") if group.at_once < shown.jobs else ""
+        parts.append(Text.assemble("\n", (f"group {group.number}", "bold"), f"  {group.title}", limit))
         parts += [Padding(_planned(item), (0, 0, 0, 2), expand=False) for item in group.items]
         if len(group.steps) > 1:
             parts.append(Text(f"  order: {' → '.join(' '.join(step) for step in group.steps)}"))

@@ -45,7 +45,7 @@ def test_ids(text: str, name: str | None) -> None:
         ("a, → DoD: #1", "a"),
         ("a <!-- note --> b <!-- retries: 1 -->", "a b"),
         ("a → Output: o.md -> then that", "a -> then that"),
-        ("a → Output: o.md <!-- max: 2 --> b", "a b"),
+        ("a → Output: o.md <!-- retries: 2 --> b", "a b"),
         ("a (see → DoD: #1) b", "a (see ) b"),
         ("*a* [b](c) `d`", "*a* [b](c) `d`"),
         ("a\r\n  b", "a b"),

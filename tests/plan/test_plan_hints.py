@@ -30,7 +30,8 @@ from gitbatch.plan.model import Hints
     ],
 )
 def test_what_hints_say(comment: str, hints: Hints) -> None:
-    assert item(f"a <!--{comment}-->").hints == hints
+    plan = in_group(f"- [ ] a <!--{comment}-->")
+    assert (plan.items[0].hints, plan.errors) == (hints, ())
 
 
 @pytest.mark.parametrize(
@@ -100,7 +101,7 @@ Prose with `<!-- parallel -->` and <!-- timeout: 2 --> in it.
 
 def test_place_decides_whom_a_hint_acts_on() -> None:
     plan = parse(PLACES)
-    assert plan.diagnostics == ()
+    assert plan.errors == ()
     assert plan.hints == Hints(retries=1, max=1, timeout=1)
     assert plan.groups[0].hints == Hints(retries=2, max=2, timeout=2, agent="two")
     assert plan.items[0].hints == Hints(retries=3, max=3, timeout=3, agent="three", after=("one/T1.md",))
@@ -157,7 +158,14 @@ def test_comments_that_are_shown_are_no_hints(text: str) -> None:
 )
 def test_conflicts(first: str, second: str, is_conflict: bool) -> None:  # noqa: FBT001 - a column of the table
     plan = in_group(f"- [ ] T1 a\n- [ ] T2 b\n- [ ] T3 c <!-- {first} --> <!-- {second} -->")
-    assert codes(plan) == (["GB302"] if is_conflict else [])
+    assert [code for code in codes(plan) if code != "GB303"] == (["GB302"] if is_conflict else [])
+
+
+@pytest.mark.parametrize("comment", ["parallel", "max: 2"])
+def test_what_only_a_group_can_have_is_warned_of_in_an_item(comment: str) -> None:
+    plan = in_group(f"- [ ] a <!-- {comment} -->")
+    assert (codes(plan), plan.errors) == (["GB303"], ())
+    assert codes(in_group(f"<!-- {comment} -->\n- [ ] a")) == []
 
 
 def test_a_narrower_hint_does_not_conflict_with_a_wider_one() -> None:

@@ -184,9 +184,9 @@ def test_a_section_that_names_more_than_one(text: str) -> None:
 
 
 def test_a_phase_without_a_folder() -> None:
-    assert problem(scope("Phase: three")) == "phase three has no folder docs/phases/three in this commit"
+    assert problem(scope("Phase: three")) == "phase three has no folder docs/phases/three"
     config = Config(project=ProjectTable(phase_folder="plans/{phase}"))
-    assert problem(scope("Phase: one"), config) == "phase one has no folder plans/one in this commit"
+    assert problem(scope("Phase: one"), config) == "phase one has no folder plans/one"
 
 
 def test_two_sections() -> None:
