@@ -141,7 +141,7 @@ def _report_other_arrows(inline: Inline, start: int, findings: Findings) -> None
 
 def _report_repeated(clauses: tuple[Clause, ...], findings: Findings) -> None:
     for index, clause in enumerate(clauses):
-        if any(earlier.key is clause.key for earlier in clauses[:index]):
+        if clause.key in [earlier.key for earlier in clauses[:index]]:
             code = "GB220" if clause.key is Key.OUTPUT else "GB212"
             is_single = clause.key in {Key.OUTPUT, Key.AGENT, Key.ID}
             advice = "keep one of the two" if is_single else "put the values into one clause, with commas"

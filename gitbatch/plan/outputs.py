@@ -41,6 +41,8 @@ _PLACEHOLDER = re.compile(r"\{([^{}/]*)\}")
 
 def path_key(path: str) -> str:
     """What two paths have in common that are the same file somewhere: NFC and casefold."""
+    if path.isascii():  # most are, and a large plan asks often
+        return path.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
