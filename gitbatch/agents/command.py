@@ -89,8 +89,7 @@ class CommandRunner:
                 Cause.TIMEOUT,
             )
         if status:
-            how = f"ended by signal {-status}" if status < 0 else f"exit code {status}"
-            return Failure(plain(how), watch.last_errors(), _cause(status))
+            return Failure(plain(_how_ended(status)), watch.last_errors(), _cause(status))
         return _reply(files, watch)
 
     def _argv(self, assignment: Assignment, files: "_Files") -> list[str]:
@@ -297,6 +296,14 @@ def _stdin(transport: asyncio.SubprocessTransport) -> asyncio.WriteTransport:
 def _signal_group(group: int, number: signal.Signals) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
+
+
+def _how_ended(status: int) -> str:
+    """An exit status in words. What starts a program for us (a shell, a sandbox) reports signal N as 128 + N."""
+    if status < 0:
+        return f"ended by signal {-status}"
+    signals = {number + 128 for number in signal.valid_signals()}
+    return f"exit code {status}" + (f" (signal {status - 128})" if status in signals else "")
 
 
 def _cause(status: int) -> Cause:

@@ -150,6 +150,17 @@ def _row(outcome: Outcome) -> str:
     return f"{head}{where}{flags}\n{textwrap.indent(_wrapped(said, _WIDTH - 11), ' ' * 11)}".rstrip()
 
 
+_FLAG = f"(?:{'|'.join(map(re.escape, ReplyFlag))})"
+_SUCCEEDED = re.compile(rf"^succeeded  (?:.+? → )?(.+?)(?: \[{_FLAG}(?:, {_FLAG})*\])?$", re.MULTILINE)
+"""A row of an item that succeeded, as `_row` writes it; the group is the item's key."""
+
+
+def parse_succeeded(message: str) -> tuple[str, ...]:
+    """The keys of the items that an orchestrator commit's message says have succeeded."""
+    rows = message.partition("\n\n")[2].partition("\n\n")[0]
+    return tuple(_SUCCEEDED.findall(rows))
+
+
 def _failure(outcome: Outcome) -> str:
     """The details of a failure (rule E3); nothing if there are none beyond its reason."""
     strays = ("left in its worktree: " + ", ".join(outcome.strays),) if outcome.strays else ()

@@ -5,16 +5,14 @@ our trailers; the user's own commits are not. Each is judged by the project as i
 commit changes the rules that it is judged by. Nothing here repairs anything.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
-from gitbatch.agents.protocol import ReplyFlag
 from gitbatch.batch.events import SCHEMA
 from gitbatch.batch.merge import PARENTS
-from gitbatch.batch.messages import Trailers, parse_trailers
+from gitbatch.batch.messages import Trailers, parse_succeeded, parse_trailers
 from gitbatch.batch.scene import plan_options
 from gitbatch.errors import GitbatchError, GitError, UsageError
 from gitbatch.guard.shared import SharedFiles, read_shared
@@ -25,10 +23,6 @@ from gitbatch.repo.objects import REGULAR, Commit, Objects, TreeEntry
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
 from gitbatch.text import plain
-
-_FLAG = f"(?:{'|'.join(map(re.escape, ReplyFlag))})"
-_SUCCEEDED = re.compile(rf"^succeeded  (?:.+? → )?(.+?)(?: \[{_FLAG}(?:, {_FLAG})*\])?$", re.MULTILINE)
-"""A line in an orchestrator commit's list of items; the group is the item's key."""
 
 
 class Check(StrEnum):
@@ -218,7 +212,7 @@ class _Auditor:
         if len(commit.parents) != 1:
             yield Check.CHECKPOINT_PARENT, f"has {len(commit.parents)} parents; a checkpoint has one"
             return
-        for key in _SUCCEEDED.findall(commit.message.partition("\n\n")[2].partition("\n\n")[0]):
+        for key in parse_succeeded(commit.message):
             if not self._reaches(commit.oid, batch, key):
                 yield Check.CHECKPOINT_ITEMS, f"says that {key} succeeded, but no commit of it can be reached"
         shared, changes = self._compare(commit)

@@ -25,7 +25,7 @@ def plan(
     from gitbatch.view.overview import plan_state, render_plan
     from gitbatch.view.plain import print_block
 
-    with opened(directory) as repo:
+    with opened(directory, read_only=True) as repo:
         scene = read_scene(repo, find_plan_commit(repo, branch), repository_path(repo, directory, task_md))
         require_runnable(scene)
         tell_warnings(scene)

@@ -16,7 +16,7 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
     from gitbatch.view.overview import batch_state, render_batch
     from gitbatch.view.plain import print_block
 
-    with opened(directory) as repo:
+    with opened(directory, read_only=True) as repo:
         batches = all_batches(repo)
         if not batches:
             typer.echo("{}" if json else "no batch has run here yet: gitbatch run starts one")

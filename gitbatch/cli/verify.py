@@ -1,6 +1,5 @@
 """`gitbatch verify`: whether a history keeps the rules, for a CI that trusts nobody."""
 
-import os
 from typing import Annotated
 
 import typer
@@ -21,12 +20,7 @@ def verify(
     from gitbatch.batch.verify import audit
     from gitbatch.cli.common import opened
 
-    for name in (
-        "GIT_COMMITTER_NAME",
-        "GIT_COMMITTER_EMAIL",
-    ):  # a CI job may have no identity; it needs none here
-        os.environ.setdefault(name, "gitbatch verify")
-    with opened(directory) as repo:
+    with opened(directory, read_only=True) as repo:
         found = audit(repo, revisions)
     for finding in found.findings:
         line = f"{finding.commit[:12]}  {finding.rule} {finding.check}: {finding.message}"

@@ -30,6 +30,9 @@ class Identity:
     email: str
 
 
+_NOBODY = Identity("nobody", "nobody@gitbatch.invalid")
+
+
 @dataclass(frozen=True, slots=True)
 class Repository:
     """A repository with a checkout."""
@@ -65,10 +68,14 @@ class Repository:
         self.objects.close()
 
 
-def open_repository(directory: Path) -> Repository:
+def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
     """Open the repository that a directory is in.
 
     Takes the GIT_* variables out of this process's environment: after it, only the identity is kept of them.
+
+    Args:
+        directory: inside the repository.
+        read_only: nothing will be committed, so nobody needs to be named: a CI job often has no identity.
 
     Raises:
         GitbatchError: git is missing or too old, there is no repository, it is bare, or nobody is named in it.
@@ -87,7 +94,7 @@ def open_repository(directory: Path) -> Repository:
     if top.status != 0:
         raise GitbatchError(f"{directory} is inside a .git folder", "run gitbatch where the files are")
     root = Path(os.fsdecode(top.stdout).removesuffix("\n"))
-    identity = _identity(root, inherited)
+    identity = _NOBODY if read_only else _identity(root, inherited)
     named = {"GIT_COMMITTER_NAME": identity.name, "GIT_COMMITTER_EMAIL": identity.email}  # for reflogs
     inside = git.at(root, **named)
     id_bytes = 32 if object_format == "sha256" else 20

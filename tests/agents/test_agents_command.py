@@ -455,6 +455,7 @@ def test_the_largest_reply(bench: Bench) -> None:
     [
         ("exit 1", "exit code 1"),
         ("exit 255", "exit code 255"),
+        ("exit 137", "exit code 137 (signal 9)"),
         ("kill -9 $$", "ended by signal 9"),
         ("kill -TERM $$", "ended by signal 15"),
         ("kill -SEGV $$", "ended by signal 11"),

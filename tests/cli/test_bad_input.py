@@ -111,6 +111,8 @@ def test_nobody_knows_who(three: Place) -> None:
         del three.environment[name]
     three.git("config", "user.useConfigOnly", "true")
     refused(three, 1, "git does not know who you are", "user.name")
+    for looks_only in ("plan", "status", "verify"):
+        three.gitbatch(looks_only)
 
 
 def test_no_plan(place: Place) -> None:
