@@ -1,0 +1,39 @@
+"""The fixtures of the wall's tests."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import IDENTITY
+from wall.attacks import SCRIPTS
+from wall.grounds import Grounds, copy_of, lay_out
+
+Make = Callable[[], Grounds]
+
+
+@pytest.fixture(scope="session")
+def usual() -> dict[str, str]:
+    """What is in the environment beside the places."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in {"PATH", "LANG"} or name.startswith("COVERAGE_")
+    }
+    return {**kept, **IDENTITY, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "TERM": "dumb"}
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory, usual: dict[str, str]) -> Path:
+    """The grounds with all attacks."""
+    base = tmp_path_factory.mktemp("template")
+    lay_out(base, {**usual, "HOME": str(base)}, SCRIPTS)
+    return base
+
+
+@pytest.fixture
+def grounds(template: Path, tmp_path: Path, usual: dict[str, str]) -> Iterator[Grounds]:
+    """The grounds, as new."""
+    made = copy_of(template, tmp_path / "grounds", usual)
+    yield made
+    made.end_daemons()

@@ -1,0 +1,101 @@
+"""Whole runs with agents that attack: behind each wall nothing is lost; without one, history and the orchestrator hold."""
+
+import json
+from collections.abc import Iterable
+from subprocess import CompletedProcess
+
+import pytest
+from history import assert_tidy
+from wall import naive
+from wall.attacks import ATTACKS, WORKTREE, WORLD, Attack, Control
+from wall.grounds import Grounds, only
+
+WALLS = ("bubblewrap", "landlock")
+
+
+def run(grounds: Grounds, kind: str, names: Iterable[str]) -> tuple[dict[str, str], CompletedProcess[str]]:
+    """Run items; what became of each: status and reason."""
+    items = only(["sibling", *names])
+    done = grounds.place.gitbatch(
+        "run", "--items", items, "--checkpoint", "at-end", "--sandbox", kind, "--json"
+    )
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    outcomes = (event["outcome"] for event in events if event["event"] == "item-finished")
+    return {o["item"]["title"].removeprefix("Work "): f"{o['status']}: {o['reason']}" for o in outcomes}, done
+
+
+def expect(became: dict[str, str], attacks: dict[str, Attack], *, confined: bool) -> None:
+    wanted = {
+        name: attack.becomes if confined else attack.becomes_without or attack.becomes
+        for name, attack in attacks.items()
+    }
+    differs = {
+        name: became.get(name) for name, start in wanted.items() if not became.get(name, "").startswith(start)
+    }
+    assert differs == {}
+    assert became["sibling"] == "succeeded: "
+
+
+@pytest.mark.rule("S1", "S2")
+@pytest.mark.parametrize("kind", WALLS)
+def test_behind_a_wall_no_attack_reaches_anything(grounds: Grounds, kind: str) -> None:
+    became, done = run(grounds, kind, ATTACKS)
+    assert done.returncode == 1, done.stderr
+    assert f'"sandbox":"{kind}"' in done.stdout
+    expect(became, ATTACKS, confined=True)
+    assert grounds.history() == set()
+    assert grounds.outside() == set()
+    assert grounds.code_ran() == set()
+    assert grounds.place.git("status", "--porcelain") == ""
+    grounds.place.gitbatch("verify", code=0)
+    assert_tidy(grounds.place)
+
+
+@pytest.mark.rule("S1", "S2")
+def test_without_a_wall_what_an_agent_does_in_its_worktree_stays_there(grounds: Grounds) -> None:
+    became, done = run(grounds, "none", WORKTREE)
+    assert done.returncode == 1, done.stderr
+    expect(became, WORKTREE, confined=False)
+    assert grounds.history() == set()
+    assert grounds.code_ran() == set()
+    grounds.place.gitbatch("verify", code=0)
+    assert_tidy(grounds.place)
+
+
+@pytest.mark.rule("S1")
+@pytest.mark.parametrize("name", WORLD)
+def test_without_a_wall_history_is_right_and_no_program_runs(grounds: Grounds, name: str) -> None:
+    attack = WORLD[name]
+    became, done = run(grounds, "none", [name])
+    assert grounds.code_ran() == set()
+    wrong = grounds.history()
+    if attack.becomes_without == "stopped":
+        assert done.returncode == 1
+        assert "while agents ran, " in done.stderr
+        assert grounds.place.git("rev-parse", "refs/heads/main") == grounds.start
+    else:
+        assert done.returncode == 0, done.stderr
+        expect(became, {name: attack}, confined=False)
+    assert wrong == ({attack.limit} if attack.limit else set()), "what only a sandbox can prevent is known"
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_naive_orchestrator_falls_for_it(grounds: Grounds, name: str) -> None:
+    attack = ATTACKS[name]
+    try:
+        with naive.patience(3):
+            naive.run(grounds, name, attack.control)
+    except TimeoutError:
+        assert (name, attack.control) == ("fifo", Control.READ), "it hangs"
+        return
+    lost = grounds.history() | grounds.outside() | grounds.code_ran()
+    assert lost, "else the tests above prove nothing"
+
+
+@pytest.mark.parametrize("control", Control)
+def test_where_nobody_attacks_a_naive_orchestrator_is_right(grounds: Grounds, control: Control) -> None:
+    naive.run(grounds, "sibling", control)
+    assert "the work of out/sibling.md" in grounds.place.git("show", "main:out/sibling.md")
+    assert grounds.history() | grounds.outside() | grounds.code_ran() == set(), (
+        "else the test above proves nothing"
+    )
