@@ -22,6 +22,7 @@ from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply, Strea
 from gitbatch.agents.reply import REPLY_BYTES, last_paragraph, make_reply, parse_reply
 from gitbatch.project.config import CommandAgent
 from gitbatch.repo.nofollow import read_small, regular_file
+from gitbatch.repo.thread import to_its_end
 from gitbatch.repo.worktrees import remove_tree
 from gitbatch.sandbox.model import Confinement, Limits, Sandbox
 from gitbatch.text import Harmless, plain
@@ -79,8 +80,10 @@ class CommandRunner:
         try:
             _feed(transport, assignment.prompt)
             in_time = await watch.until_exit(assignment.timeout)
-        finally:
+        except asyncio.CancelledError:
             await _end(transport, watch)
+            raise
+        await to_its_end(_end(transport, watch))  # what it has done is kept, whoever wants to stop now
         status = transport.get_returncode()
         if not in_time:
             return Failure(

@@ -23,6 +23,7 @@ from gitbatch.project.config import seconds
 from gitbatch.project.context import ContextFile, manifest
 from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.objects import Signature
+from gitbatch.repo.thread import to_its_end
 from gitbatch.repo.worktrees import Worktree, add_worktree, remove_tree, remove_worktree
 from gitbatch.text import Harmless, plain
 
@@ -67,31 +68,41 @@ async def attempt(run: Run, task: Task, number: int, previous: str) -> Outcome:
         )
         agent = run.agents.agent(task.agent, scene.project.config)
         answer = await _ask(run, task, agent, assignment)
-        strays = await asyncio.to_thread(find_strays, worktree, task.item.output, scene.guarded)
         outcome = Outcome(
-            task.batch_item,
-            ItemStatus.FAILED,
-            strays=strays.others,
-            attempts=number,
-            seconds=round(time.monotonic() - began, 3),
+            task.batch_item, ItemStatus.FAILED, attempts=number, seconds=round(time.monotonic() - began, 3)
         )
-        if strays.forbidden:
-            return replace(
-                outcome,
-                status=ItemStatus.REFUSED,
-                reason=plain(f"the agent changed {', '.join(strays.forbidden)}, which is not its file"),
-                details=_details(answer),
-                cause=Cause.REFUSED,
-            )
-        if isinstance(answer, Failure):
-            return replace(outcome, reason=answer.reason, details=answer.details, cause=answer.cause)
-        return await run.git(_take, run, task, worktree, replace(outcome, reply=answer), context)
+        # What an agent has finished is paid for: it is taken even if the run is being ended.
+        return await to_its_end(_judge(run, task, worktree, answer, outcome, context))
     finally:
         # Not interrupted by a cancellation: what is left here, the next start would have to remove.
-        if not await asyncio.shield(run.git(_clear, run, task, place, scratch)):
+        if not await to_its_end(run.git(_clear, run, task, place, scratch)):
             name = task.batch_item.name
             text = f"something still writes into the worktree of {name}; it was moved aside in {run.workshop}"
             run.emit(Notice(batch=run.batch.id, text=text))
+
+
+async def _judge(
+    run: Run,
+    task: Task,
+    worktree: Worktree,
+    answer: Reply | Failure,
+    outcome: Outcome,
+    context: tuple[ContextFile, ...],
+) -> Outcome:
+    """What becomes of an attempt whose agent is done; `outcome`: what is known of it before."""
+    strays = await asyncio.to_thread(find_strays, worktree, task.item.output, task.scene.guarded)
+    outcome = replace(outcome, strays=strays.others)
+    if strays.forbidden:
+        return replace(
+            outcome,
+            status=ItemStatus.REFUSED,
+            reason=plain(f"the agent changed {', '.join(strays.forbidden)}, which is not its file"),
+            details=_details(answer),
+            cause=Cause.REFUSED,
+        )
+    if isinstance(answer, Failure):
+        return replace(outcome, reason=answer.reason, details=answer.details, cause=answer.cause)
+    return await run.git(_take, run, task, worktree, replace(outcome, reply=answer), context)
 
 
 def _details(answer: Reply | Failure) -> tuple[Harmless, ...]:

@@ -154,6 +154,7 @@ class Git:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             check=False,
+            process_group=0,
         )
         finished = Finished(process.returncode, process.stdout, process.stderr.decode(errors="replace"))
         return os.fsdecode(self._checked(arguments, finished, check=True).stdout)

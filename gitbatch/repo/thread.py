@@ -5,7 +5,8 @@ for the agents while git works.
 """
 
 import asyncio
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
@@ -14,14 +15,36 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
+async def to_its_end(work: Coroutine[None, None, _T]) -> _T:
+    """Do what must not be left half done: a cancellation meanwhile is put off until the caller awaits again.
+
+    Raises:
+        CancelledError: it came twice, or the work itself was cancelled.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.cancelled():
+            await asyncio.wait([task])
+        result = task.result()
+        caller = asyncio.current_task()
+        if caller:
+            caller.cancel()
+        return result
+
+
 @dataclass(frozen=True, slots=True)
 class GitThread:
     """Awaitable calls, one after the other, in the order in which they were made."""
 
     _executor: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "git"))
+    _refusing: threading.Event = field(default_factory=threading.Event)
 
     async def __call__(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Do a call on the thread. A call that has begun is finished even when its caller is cancelled."""
+        if self._refusing.is_set():
+            raise asyncio.CancelledError
         future = self._executor.submit(function, *args, **kwargs)
         wrapped = asyncio.wrap_future(future)
         try:
@@ -31,6 +54,10 @@ class GitThread:
                 await asyncio.wait([wrapped])
                 wrapped.exception()  # the cancellation is what counts
             raise
+
+    def refuse(self) -> None:
+        """Begin nothing more: every further call is cancelled."""
+        self._refusing.set()
 
     def close(self) -> None:
         """Wait for what has begun."""

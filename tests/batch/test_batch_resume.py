@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from conftest import Place
 from history import assert_tidy, audit, ticked
+from processes import agents_below
 
 ARGUMENTS = ("run", "--items", "all", "--checkpoint", "at-end")
 
@@ -29,18 +29,6 @@ def start(place: Place, done: int = 3) -> "subprocess.Popen[str]":
         if done == 0:
             return process
     raise AssertionError("it ended too early")
-
-
-def agents_below(place: Place) -> list[int]:
-    """The processes that work below the test's home."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and (entry / "cwd").readlink().is_relative_to(place.home):
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
 
 
 def kill(process: "subprocess.Popen[str]", place: Place) -> None:

@@ -1,15 +1,21 @@
 """What a person meets in a real terminal: being asked, the live view, the pause, Ctrl-C."""
 
+import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pexpect
 import pytest
 from conftest import Place
 from history import assert_tidy, audit, ticked
+from processes import agents_below, is_below
 
 DOWN, ENTER = "\x1b[B", "\r"
 
@@ -35,6 +41,11 @@ def terminal(place: Place, *arguments: str) -> Iterator["pexpect.spawn[str]"]:
         yield child
     finally:
         child.close(force=True)
+
+
+def pid_of(child: "pexpect.spawn[str]") -> int:
+    assert child.pid is not None
+    return child.pid
 
 
 def end(child: "pexpect.spawn[str]") -> int | None:
@@ -153,3 +164,82 @@ def test_colour_is_for_terminals(three: Place) -> None:
     with terminal(three, "run", "--items", "group:2", "--checkpoint", "at-end") as child:
         child.expect(re.escape("\x1b[32m"))
         assert end(child) == 0
+
+
+STUBBORN = 'stubborn) page >"$output"; trap "" TERM INT HUP; while :; do sleep 1; done ;;\nfail) echo'
+
+
+@pytest.mark.rule("F4")
+def test_ctrl_c_once_more_ends_at_once(three: Place) -> None:
+    three.edit("tools/agent.sh", "fail) echo", STUBBORN)
+    three.edit("task.md", "Write a →", "Write a do: stubborn →")
+    three.commit()
+    before = three.git("rev-parse", "main")
+    with terminal(three, "run", "--items", "group:1", "--checkpoint", "at-end") as child:
+        child.expect("3 of 4 items")
+        assert hears_ctrl_c(child) == {pid_of(child)}
+        child.sendcontrol("c")
+        child.expect("once more, and they are killed")
+        began = time.monotonic()
+        child.sendcontrol("c")
+        child.expect("interrupted; every finished item is in git. go on with: gitbatch run")
+        assert end(child) == 130
+        assert time.monotonic() - began < 3
+    assert agents_below(three) == []
+    assert three.git("rev-parse", "main") == before
+    assert three.git("status", "--porcelain") == ""
+    three.edit("task.md", "Write a do: stubborn →", "Write a →")
+    three.commit()
+    assert "1 to run, 3 done before" in three.gitbatch("run", code=0).stdout
+    assert_tidy(three)
+
+
+def hears_ctrl_c(child: "pexpect.spawn[str]") -> set[int]:
+    """The processes of a terminal that its Ctrl-C reaches."""
+    foreground = os.tcgetpgrp(child.child_fd)
+    pids = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    below = {pid_of(child), *(pid for pid in pids if is_below(pid, pid_of(child)))}
+    assert len(below) > 3, "agents and gits are at work"
+    return {pid for pid in below if os.getpgid(pid) == foreground}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_cuts_no_git(three: Place, times: int) -> None:
+    shim, log = three.home / "bin" / "git", three.home / "calls"
+    shim.parent.mkdir()
+    shim.write_text(
+        f'#!/bin/sh\ncase "$*" in *worktree\\ add*) echo begin >>{log}; sleep 1; {shutil.which("git")} "$@"; '
+        f'code=$?; echo end >>{log}; exit $code;; esac\nexec {shutil.which("git")} "$@"\n'
+    )
+    shim.chmod(0o755)
+    three.environment["PATH"] = f"{shim.parent}:{three.environment['PATH']}"
+    with terminal(three, "run", "--items", "group:1", "--checkpoint", "at-end") as child:
+        child.expect("4 to run")
+        wait_for(log.exists)
+        for _ in range(times):
+            child.sendcontrol("c")
+            time.sleep(0.1)
+        child.expect("interrupted; every finished item is in git")
+        assert end(child) == 130
+    assert log.read_text().split() == ["begin", "end"]
+    three.gitbatch("run", code=0)
+    assert len(audit(three).items) == 4
+    assert_tidy(three)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    for _ in range(1000):
+        if condition():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not happen")
+
+
+def test_a_system_that_shuts_down_ends_a_pause(three: Place) -> None:
+    with terminal(three, "run", "--items", "all", "--checkpoint", "after-each") as child:
+        child.expect("continue with the next group")
+        os.kill(pid_of(child), signal.SIGTERM)
+        child.expect("interrupted; every finished item is in git")
+        assert end(child) == 143
+    assert len(ticked(three)) == 4
+    assert_tidy(three)

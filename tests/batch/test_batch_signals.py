@@ -1,0 +1,185 @@
+"""Signals: the first ends a run in good order, the second at once; neither cuts a git, and nothing paid for is lost."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import Place
+from history import assert_tidy, audit, ticked
+from processes import agents_below, is_below
+
+STUBBORN = "trap '' TERM INT HUP; while :; do sleep 1; done"
+
+
+def with_agent(place: Place, letter: str, script: str) -> None:
+    """Let the item of a letter run a piece of shell after it has written its page and its reply."""
+    place.edit("task.md", f"Write {letter} →", f"Write {letter} do: special{letter} →")
+    place.edit("tools/agent.sh", "fail) echo", f'special{letter}) page >"$output"; {script} ;;\nfail) echo')
+    place.commit()
+
+
+@contextmanager
+def running(place: Place, *more: str) -> Iterator["subprocess.Popen[str]"]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gitbatch", "run", "--items", "group:1", "--checkpoint", "at-end", *more],
+        cwd=place.root,
+        env=place.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        bufsize=1,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+        for pid in agents_below(place):
+            os.kill(pid, signal.SIGKILL)
+
+
+def read_until(process: "subprocess.Popen[str]", *wanted: str) -> None:
+    """Read what it says until each of these has been seen."""
+    left = set(wanted)
+    assert process.stdout is not None
+    for line in process.stdout:
+        left = {text for text in left if text not in line}
+        if not left:
+            return
+    raise AssertionError(f"it ended without saying {left}")
+
+
+def seconds_to_end(process: "subprocess.Popen[str]") -> float:
+    began = time.monotonic()
+    process.wait(timeout=30)
+    return time.monotonic() - began
+
+
+def done_items(place: Place) -> list[str]:
+    """The items whose branch has their commit."""
+    said = place.git("for-each-ref", "--format=%(subject)", "refs/heads/gitbatch/")
+    return sorted(re.findall(r"^T\d+", said, re.MULTILINE))
+
+
+@pytest.mark.rule("F4")
+@pytest.mark.parametrize("sandbox", ["none", "landlock", "bubblewrap"])
+def test_the_second_signal_does_not_wait_for_an_agent_that_does_not_listen(
+    three: Place, sandbox: str
+) -> None:
+    with_agent(three, "a", STUBBORN)
+    before = three.git("rev-parse", "main")
+    with running(three, "--sandbox", sandbox) as process:
+        try:
+            read_until(
+                process, "working on out/letters/a.md", "succeeded T102", "succeeded T103", "succeeded T104"
+            )
+        except AssertionError:
+            pytest.skip(f"no {sandbox} here")
+        process.send_signal(signal.SIGINT)
+        read_until(process, "once more, and they are killed")
+        time.sleep(0.3)
+        assert process.poll() is None, "the agent is given time"
+        process.send_signal(signal.SIGTERM)
+        assert seconds_to_end(process) < 3
+        assert process.returncode == 130, "the first signal is what it ended by"
+        assert agents_below(three) == []
+    assert done_items(three) == ["T102", "T103", "T104"]
+    assert three.git("rev-parse", "main") == before
+    assert three.git("status", "--porcelain") == ""
+    three.edit("task.md", " do: speciala", "")
+    three.commit()
+    assert "1 to run, 3 done before" in three.gitbatch("run", code=0).stdout
+    assert_tidy(three)
+
+
+def test_the_first_signal_alone_gives_an_agent_its_time(three: Place) -> None:
+    with_agent(three, "a", "trap 'echo farewell >&2; exit 1' TERM; sleep 600 & wait")
+    with running(three) as process:
+        read_until(
+            process, "working on out/letters/a.md", "succeeded T102", "succeeded T103", "succeeded T104"
+        )
+        process.send_signal(signal.SIGTERM)
+        read_until(process, "farewell")
+        assert seconds_to_end(process) < 4
+        assert process.returncode == 143
+    assert_no_worktree(three)
+
+
+def assert_no_worktree(place: Place) -> None:
+    assert place.git("worktree", "list", "--porcelain").count("worktree ") == 1
+
+
+@pytest.mark.rule("F4")
+def test_what_an_agent_has_finished_when_the_signal_comes_is_committed(three: Place) -> None:
+    # The program has ended; a child of it holds the pipe for a while, so that it is not over for us.
+    with_agent(three, "a", "echo bye; setsid sleep 3 &")
+    with_agent(three, "b", "sleep 600")
+    three.edit("tools/agent.sh", "speciala)", "speciala) printf '{}' >\"$GITBATCH_REPLY\";")
+    three.commit()
+    with running(three) as process:
+        read_until(process, ": bye")
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
+        assert process.returncode == 130, said
+    assert "T101" in done_items(three)
+    assert "T102" not in done_items(three)
+    assert_no_worktree(three)
+
+
+def test_no_item_starts_after_the_first_signal(three: Place) -> None:
+    with_agent(three, "a", STUBBORN)
+    three.edit("gitbatch.toml", "jobs = 4", "jobs = 1")
+    three.commit()
+    with running(three) as process:
+        read_until(process, "working on out/letters/a.md")
+        process.send_signal(signal.SIGINT)
+        said, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "start" not in said
+    assert done_items(three) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_burst_of_signals_at_any_time_leaves_nothing_half_changed(
+    three: Place, number: signal.Signals
+) -> None:
+    for pause in (0.0, 0.05, 0.1):
+        with running(three) as process:
+            read_until(process, "start  ")
+            time.sleep(pause)
+            for _ in range(5):
+                if process.poll() is None:
+                    process.send_signal(number)
+                time.sleep(0.01)
+            process.communicate(timeout=30)
+            assert process.returncode in {0, 128 + number}
+    three.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end")
+    assert ticked(three) == ["T101", "T102", "T103", "T104"]
+    assert len(audit(three).items) == 4
+    assert_tidy(three)
+
+
+def test_agents_and_gits_are_in_process_groups_of_their_own(three: Place) -> None:
+    with_agent(three, "a", "sleep 600")
+    with running(three) as process:
+        read_until(
+            process, "working on out/letters/a.md", "succeeded T102", "succeeded T103", "succeeded T104"
+        )
+        below = [
+            int(entry.name)
+            for entry in Path("/proc").iterdir()
+            if entry.name.isdigit() and is_below(int(entry.name), process.pid)
+        ]
+        names = {Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip() for pid in below}
+        assert {"git", "sh"} <= names, "the open gits and the agent"
+        assert os.getpgid(process.pid) not in {os.getpgid(pid) for pid in below}
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
