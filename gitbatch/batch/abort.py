@@ -1,7 +1,5 @@
 """Ending a batch before it is complete. What was done and not merged is kept under rescue refs."""
 
-from pathlib import Path
-
 from gitbatch.batch.merge import finished
 from gitbatch.batch.record import Batch, end_batch, remove_leftovers
 from gitbatch.repo.refs import item_branch, item_branches, rescue_ref
@@ -9,10 +7,10 @@ from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees import checked_out
 
 
-def abort_batch(repo: Repository, batch: Batch, workshop: Path) -> tuple[str, ...]:
+def abort_batch(repo: Repository, batch: Batch) -> tuple[str, ...]:
     """End a batch where it is; returns the refs that keep what was done and not merged."""
     last = repo.refs.read(batch.record.target) or batch.base
-    remove_leftovers(repo, batch, workshop)
+    remove_leftovers(repo, batch.id)
     kept = []
     for item in batch.record.items:
         oid = repo.refs.read(item_branch(batch.id, item.slug))

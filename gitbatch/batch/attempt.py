@@ -90,6 +90,10 @@ async def _judge(
     context: tuple[ContextFile, ...],
 ) -> Outcome:
     """What becomes of an attempt whose agent is done; `outcome`: what is known of it before."""
+    if not worktree.path.is_dir():
+        return replace(
+            outcome, reason=plain("its worktree was removed while it ran"), details=_details(answer)
+        )
     strays = await asyncio.to_thread(find_strays, worktree, task.item.output, task.scene.guarded)
     outcome = replace(outcome, strays=strays.others)
     if strays.forbidden:

@@ -5,23 +5,24 @@ moved meanwhile, everything is built again upon the new tip; no agent runs again
 """
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import replace
 
 from gitbatch.batch.abort import delete_branches
 from gitbatch.batch.consolidate import consolidate
+from gitbatch.batch.follow import follow_checkout, follow_locked, require_tip
 from gitbatch.batch.merge import merge_items
 from gitbatch.batch.messages import checkpoint_message
 from gitbatch.batch.model import BatchGroup, Checkpoint, Outcome
 from gitbatch.batch.running import Run
 from gitbatch.batch.scene import read_scene
+from gitbatch.batch.start import require_not_elsewhere
 from gitbatch.errors import BusyError, GitbatchError, GitError
 from gitbatch.plan.model import Mark
-from gitbatch.repo.checkout import Followed, follow, index_lock
+from gitbatch.repo.checkout import index_lock
 from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.objects import MissingObjectError
 from gitbatch.repo.refs import building_ref, followed_ref, item_branch, short
-from gitbatch.repo.repository import Repository
+from gitbatch.repo.repository import Repository, require_movable
 
 _TRIES = 20
 
@@ -33,15 +34,21 @@ def record_group(
 
     Raises:
         BusyError: the branch would not hold still, or the checkout's index is locked by another git.
+        GitbatchError: the user is in the middle of a merge or rebase of the branch, or has it in another checkout.
         TamperedError: a control file of the repository was changed.
     """
-    target = run.batch.record.target
-    has_target = run.repo.head_branch() == target
-    with index_lock(run.repo) if has_target else nullcontext():
+    repo, target = run.repo, run.batch.record.target
+    require_movable(repo, target)
+    if repo.head_branch() == target:
+        with index_lock(repo):
+            checkpoint = _move(run, group, outcomes, marks)
+            followed = follow_locked(repo, target, checkpoint.before, checkpoint.commit)
+    else:
+        require_not_elsewhere(repo, target)
         checkpoint = _move(run, group, outcomes, marks)
-        followed = follow_checkout(run.repo, target, checkpoint.before, checkpoint.commit)
-    run.repo.refs.point(followed_ref(run.batch.id), checkpoint.commit)
-    return replace(checkpoint, kept=followed.kept)
+        followed = follow_checkout(repo, target, checkpoint.before, checkpoint.commit)
+    repo.refs.point(followed_ref(run.batch.id), checkpoint.commit)
+    return replace(checkpoint, kept=followed.kept, notes=(*checkpoint.notes, *followed.notes))
 
 
 def _move(
@@ -107,37 +114,6 @@ def _build(
         before=tip,
         commit=repo.objects.write_commit(tree, (merged.commit,), message, who, who),
         notes=shared.notes,
-    )
-
-
-def require_tip(repo: Repository, target: str) -> str:
-    """The commit of the target branch.
-
-    Raises:
-        GitbatchError: the branch is gone.
-    """
-    tip = repo.refs.read(target)
-    if tip is None:
-        name = short(target)
-        advice = (
-            f"make it again where it was (git branch {name} COMMIT), or end the batch with gitbatch abort"
-        )
-        raise GitbatchError(f"branch {name}, which the batch runs on, is gone", advice)
-    return tip
-
-
-def follow_checkout(repo: Repository, target: str, before: str, after: str) -> Followed:
-    """Bring what a checkpoint changed, from one commit to another, into the checkout, if it has the target branch.
-
-    What commits on top of `after` have changed again is not this checkpoint's to follow.
-    """
-    if repo.head_branch() != target:
-        return Followed()
-    trees = (repo.objects.commit(commit).tree for commit in (before, after, require_tip(repo, target)))
-    old, new, tip = trees
-    changed = (change.path for change in repo.objects.changes(old, new) if change.new)
-    return follow(
-        repo, old, new, tuple(p for p in changed if repo.objects.entry(tip, p) == repo.objects.entry(new, p))
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gitbatch.batch.checkpoint import drop_branches, record_group, require_tip
+from gitbatch.batch.checkpoint import drop_branches, record_group
 from gitbatch.batch.events import (
     BatchFinished,
     BatchPaused,
@@ -14,6 +14,7 @@ from gitbatch.batch.events import (
     GroupStarted,
     Notice,
 )
+from gitbatch.batch.follow import require_tip
 from gitbatch.batch.group import run_group
 from gitbatch.batch.model import BatchGroup, Checkpoint
 from gitbatch.batch.record import end_batch, remove_leftovers
@@ -176,6 +177,8 @@ def _announce(run: Run, state: State, sandboxes: str, *, resumed: bool) -> None:
 def _tell_kept(run: Run, followed: Followed) -> None:
     for path in followed.kept:
         run.emit(Notice(batch=run.batch.id, text=f"your own version of {path} stays in the checkout"))
+    for note in followed.notes:
+        run.emit(Notice(batch=run.batch.id, text=note))
 
 
 def _stop_at_boundary(run: Run, scene: Scene, tally: _Tally) -> Result:
@@ -207,7 +210,7 @@ async def _stop_complete(run: Run, tally: _Tally) -> Result:
 
 def _finish(run: Run) -> Scene:
     """The batch is over: its end is marked last, so that an interruption before it is made good."""
-    remove_leftovers(run.repo, run.batch, run.workshop)
+    remove_leftovers(run.repo, run.batch.id)
     tip = require_tip(run.repo, run.batch.record.target)
     end_batch(run.repo, run.batch, tip)
     return read_scene(run.repo, tip)

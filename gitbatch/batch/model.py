@@ -179,7 +179,7 @@ class Checkpoint:
     commit: str
     """The orchestrator commit."""
     notes: tuple[Harmless, ...] = ()
-    """What could not be written as wanted, one harmless line each."""
+    """What could not be written as wanted, in the commit or in the checkout, one harmless line each."""
     kept: tuple[str, ...] = ()
     """Paths where the user's own version stays in the checkout."""
 

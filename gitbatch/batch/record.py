@@ -3,9 +3,11 @@
 A batch exists if and only if its record ref does; it is over if and only if its end ref exists.
 """
 
+import os
 import re
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,9 @@ from gitbatch.errors import GitbatchError
 from gitbatch.repo.refs import BATCHES, base_ref, end_ref, record_ref
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees import remove_tree, remove_worktree, worktrees_named
+
+_WORKSHOPS = "workshops"
+"""In a batch's folder of ours: where its worktrees were made, each path ended by NUL."""
 
 _BATCH_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 
@@ -89,8 +94,42 @@ def end_batch(repo: Repository, batch: Batch, last: str) -> None:
     repo.refs.create(end_ref(batch.id), last)
 
 
-def remove_leftovers(repo: Repository, batch: Batch, workshop: Path) -> None:
-    """Remove every worktree of a batch, wherever it was made, and the batch's workshop folder."""
-    for path in worktrees_named(repo, f"{batch.id}-"):
+def note_workshop(repo: Repository, batch: str, workshop: Path) -> None:
+    """Write down where a batch makes its worktrees, before it makes the first.
+
+    A later start may make them elsewhere (the repository's folder was renamed, a setting changed), and must still
+    find these.
+    """
+    known = workshops(repo, batch)
+    if workshop in known:
+        return
+    folder = repo.own_dir / batch
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f"{_WORKSHOPS}.new"
+    with temporary.open("wb") as stream:
+        stream.writelines(os.fsencode(path) + b"\0" for path in (*known, workshop))
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(folder / _WORKSHOPS)
+
+
+def workshops(repo: Repository, batch: str) -> tuple[Path, ...]:
+    """The folders in which a batch has made worktrees, as far as we have written down.
+
+    Only folders called as the batch are: whoever changes our notes has no other removed.
+    """
+    with suppress(OSError):
+        noted = (repo.own_dir / batch / _WORKSHOPS).read_bytes().split(b"\0")
+        paths = (Path(os.fsdecode(path)) for path in noted if path)
+        return tuple(path for path in paths if path.is_absolute() and path.name == batch)
+    return ()
+
+
+def remove_leftovers(repo: Repository, batch: str) -> None:
+    """Remove every worktree of a batch, wherever it was made, and the folders that they were made in."""
+    for path in worktrees_named(repo, f"{batch}-"):
         remove_worktree(repo, path)
-    remove_tree(workshop)
+    for workshop in workshops(repo, batch):
+        remove_tree(workshop)
+        with suppress(OSError):  # another batch may be at home there
+            workshop.parent.rmdir()

@@ -7,17 +7,16 @@ Everything else (checkout, worktrees, branches) follows from those and is simply
 """
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 from gitbatch.batch.abort import delete_branches
-from gitbatch.batch.checkpoint import follow_checkout, require_tip
+from gitbatch.batch.follow import follow_checkout, require_tip
 from gitbatch.batch.merge import finished
 from gitbatch.batch.messages import parse_trailers
 from gitbatch.batch.model import BatchGroup, ItemStatus, Outcome
 from gitbatch.batch.record import Batch, remove_leftovers
 from gitbatch.batch.running import Run
-from gitbatch.repo.checkout import Followed, index_lock, reclaim_index
+from gitbatch.repo.checkout import Followed, reclaim_index
 from gitbatch.repo.objects import Commit
 from gitbatch.repo.refs import followed_ref, item_branch, item_branches
 from gitbatch.repo.repository import Repository
@@ -106,10 +105,9 @@ def resume(run: Run) -> tuple[State, Followed]:
     followed = Followed()
     last = state.recorded[-1].commit if state.recorded else None
     if last and repo.refs.read(followed_ref(run.batch.id)) != last:
-        with index_lock(repo) if repo.head_branch() == target else nullcontext():
-            followed = follow_checkout(repo, target, _before(run, last), last)
+        followed = follow_checkout(repo, target, _before(run, last), last)
         repo.refs.point(followed_ref(run.batch.id), last)
-    remove_leftovers(repo, run.batch, run.workshop)
+    remove_leftovers(repo, run.batch.id)
     branches = repo.refs.below(item_branches(run.batch.id))
     conflicted = {o.item.slug for o in state.failed if o.status is ItemStatus.CONFLICTED}
     keep = {outcome.item.slug for outcome in state.ready.values()} | conflicted

@@ -7,7 +7,7 @@ from gitbatch.errors import PlanError
 from gitbatch.plan.model import Group, Plan, PlanOptions, WorkItem
 from gitbatch.plan.parse import parse_plan
 from gitbatch.plan.render import render_diagnostic, summary
-from gitbatch.project.config import CONFIG_FILE, Config, parse_config
+from gitbatch.project.config import CONFIG_FILE, parse_config
 from gitbatch.project.control import Project, find_project
 from gitbatch.repo.objects import SUBMODULE, SYMLINK
 from gitbatch.repo.repository import Repository
@@ -43,15 +43,6 @@ class Scene:
 def plan_options(project: Project) -> PlanOptions:
     """How to read the plan of a project."""
     return project.config.plan_options(project.phase.name, project.phase.folder, project.protected)
-
-
-def read_config(repo: Repository, commit: str) -> Config:
-    """The configuration that a commit has.
-
-    Raises:
-        PlanError: it is wrong.
-    """
-    return parse_config(TreeSnapshot(repo.objects, repo.objects.commit(commit).tree).read(CONFIG_FILE))
 
 
 def read_scene(repo: Repository, commit: str, wanted: str | None = None) -> Scene:

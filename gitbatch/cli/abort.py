@@ -9,21 +9,15 @@ def abort(directory: Directory = HERE) -> None:
     """End the unfinished batch; finished items that were not merged are kept under refs/gitbatch/."""
     from gitbatch.batch.abort import abort_batch
     from gitbatch.batch.record import unfinished_batch
-    from gitbatch.batch.scene import read_config
-    from gitbatch.cli.common import opened, workshops_of
+    from gitbatch.cli.common import opened
     from gitbatch.errors import GitbatchError
-    from gitbatch.project.config import Config
     from gitbatch.repo.lock import repository_lock
 
     with opened(directory) as repo, repository_lock(repo):
         batch = unfinished_batch(repo)
         if batch is None:
             raise GitbatchError("there is no unfinished batch", "gitbatch status shows the last one")
-        try:
-            config = read_config(repo, repo.refs.read(batch.record.target) or batch.base)
-        except GitbatchError:  # whatever is wrong with it, a batch can be ended
-            config = Config()
-        rescued = abort_batch(repo, batch, workshops_of(repo, config) / batch.id)
+        rescued = abort_batch(repo, batch)
         typer.echo(f"batch {batch.id} is ended")
         for ref in rescued:
             typer.echo(f"  kept: {ref}   (git show {ref})")

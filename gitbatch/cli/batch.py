@@ -15,11 +15,11 @@ from typing import Protocol
 import typer
 
 from gitbatch.agents.registry import Roster
-from gitbatch.batch.checkpoint import require_tip
 from gitbatch.batch.events import Event, EventStream, Notice
+from gitbatch.batch.follow import require_tip
 from gitbatch.batch.loop import Ending, Pause, Result, run_batch
 from gitbatch.batch.model import Checkpoint, CheckpointMode
-from gitbatch.batch.record import Batch, unfinished_batch
+from gitbatch.batch.record import Batch, note_workshop, unfinished_batch
 from gitbatch.batch.running import Run
 from gitbatch.batch.scene import Scene, read_scene, require_runnable
 from gitbatch.batch.select import select_items
@@ -162,6 +162,7 @@ def _tell_ignored(options: Options, batch: Batch, tell: EventStream) -> None:
 def _run(repo: Repository, batch: Batch, options: Options, view: View, *, resumed: bool) -> ExitCode:
     scene = read_scene(repo, require_tip(repo, batch.record.target))
     workshop = workshops_of(repo, scene.project.config) / batch.id
+    note_workshop(repo, batch.id, workshop)
     git = GitThread()
     with open_log(repo.own_dir, batch.id) as log:
         run = Run(

@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -21,7 +21,9 @@ from gitbatch.errors import BusyError
 from gitbatch.repo.nofollow import NotRegularError, directory, regular_file
 from gitbatch.repo.objects import REGULAR
 from gitbatch.repo.repository import Repository
+from gitbatch.text import Harmless
 
+_UNMERGED = "unmerged"
 _PATIENCE = 100
 """Tries, a tenth of a second apart, for an index that another git has locked."""
 
@@ -32,6 +34,8 @@ class Followed:
 
     kept: tuple[str, ...] = ()
     """Paths where the user's own version stays."""
+    notes: tuple[Harmless, ...] = ()
+    """What else there is to say, one line each."""
 
 
 class _State(Enum):
@@ -151,6 +155,44 @@ def follow(repo: Repository, old_tree: str, new_tree: str, paths: tuple[str, ...
     return Followed(tuple(kept))
 
 
+def rewrite(repo: Repository, path: str, change: Callable[[bytes], bytes]) -> None:
+    """Change the user's own versions of a file: the staged one, and the one on disk. Call it under `index_lock`.
+
+    Where there is none (deleted, a link, in conflict), nothing is made.
+    """
+    staged = _staged(repo, (path,)).get(path)
+    if staged and staged != _UNMERGED:
+        before = repo.objects.blob(staged)
+        after = change(before)
+        if after != before:
+            _update_index(repo, [_Change(path, staged, repo.objects.write_blob(after))])
+    with suppress(OSError):
+        _rewrite_file(repo, path, change)
+
+
+def _rewrite_file(repo: Repository, path: str, change: Callable[[bytes], bytes]) -> None:
+    with regular_file(repo.root, path) as (descriptor, status):
+        before = os.pread(descriptor, status.st_size, 0)
+    after = change(before)
+    if after == before:
+        return
+    with _replacing(repo, path) as written:
+        _write_all(written, after)
+        os.fchmod(written, status.st_mode & 0o7777)
+        with regular_file(repo.root, path) as (_, now):  # saved again meanwhile: the user's is the newer one
+            if (now.st_ino, now.st_mtime_ns, now.st_size) != (
+                status.st_ino,
+                status.st_mtime_ns,
+                status.st_size,
+            ):
+                raise InterruptedError
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    with open(descriptor, "wb", closefd=False) as stream:
+        stream.write(content)
+
+
 def _staged(repo: Repository, paths: tuple[str, ...]) -> dict[str, str]:
     """The blob that the index has for each path; for one in conflict, something that equals no blob."""
     found: dict[str, str] = {}
@@ -159,7 +201,7 @@ def _staged(repo: Repository, paths: tuple[str, ...]) -> dict[str, str]:
         for line in filter(None, out.split(b"\0")):
             head, _, name = line.partition(b"\t")
             _, oid, stage = head.decode().split(" ")
-            found[os.fsdecode(name)] = oid if stage == "0" else "unmerged"
+            found[os.fsdecode(name)] = oid if stage == "0" else _UNMERGED
     return found
 
 
@@ -191,12 +233,19 @@ def _state(repo: Repository, change: _Change) -> _State:
 
 
 def _replace(repo: Repository, change: _Change) -> None:
-    *parents, name = change.path.split("/")
+    with _replacing(repo, change.path) as descriptor:
+        repo.git.pour(descriptor, "cat-file", "blob", change.new)
+
+
+@contextmanager
+def _replacing(repo: Repository, path: str) -> Iterator[int]:
+    """A new file that takes the place of the one at a path when everything went well."""
+    *parents, name = path.split("/")
     with directory(repo.root, tuple(parents), create=True) as parent:
         temporary = f".{name[:40]}.{secrets.token_hex(4)}.gitbatch"
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=parent)
         try:
-            repo.git.pour(descriptor, "cat-file", "blob", change.new)
+            yield descriptor
             os.fsync(descriptor)
             os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
         except BaseException:

@@ -1,10 +1,13 @@
 """What a repository's control files were when a run began: who changes them could make git run a program, or lie.
 
-Compared before each commit point. Times and sizes first, then content: to touch a file is no change.
+Compared before each commit point. Times and sizes first, then content: to touch a file is no change. Nor is what
+people do while a run goes on, where it can redirect nothing: check out another branch (HEAD names another branch or
+commit), let a branch track another (its section in `config`).
 """
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +18,12 @@ from gitbatch.repo.repository import Repository
 _FILES = ("HEAD", "config", "config.worktree", "shallow", "objects/info/alternates", "commondir", "gitdir")
 _FOLDERS = ("hooks", "info")
 _POINTERS = ("gitdir", "commondir", "config.worktree")
+
+_ANY_BRANCH = re.compile(rb"(?:ref: refs/heads/[^\0-\x20\x7f]+|[0-9a-f]{40}|[0-9a-f]{64})\n")
+_BRANCH_SECTION = re.compile(
+    rb"""^\[branch\ "[^"\\\n]*"\]\n  (?:[ \t]+(?:remote|merge|rebase|description|vscode-merge-base)\ =\ [^"\\\n]*\n)*""",
+    re.MULTILINE | re.VERBOSE,
+)
 
 
 class TamperedError(GitbatchError):
@@ -115,7 +124,20 @@ def _digest(path: Path) -> str:
     """The content, with the mode: a hook that becomes executable has changed."""
     try:
         mode = path.lstat().st_mode
-        content = os.fsencode(path.readlink()) if path.is_symlink() else path.read_bytes()
+        content = (
+            os.fsencode(path.readlink()) if path.is_symlink() else _telling(path.name, path.read_bytes())
+        )
     except OSError as error:
         return f"unreadable: {error.errno}"
     return f"{mode:o} {hashlib.sha256(content).hexdigest()}"
+
+
+def _telling(name: str, content: bytes) -> bytes:
+    """The content of a control file without what may change."""
+    if name == "HEAD" and _ANY_BRANCH.fullmatch(content):
+        return b"a branch or a commit"
+    if (
+        name == "config" and b"\\\n" not in content
+    ):  # a line that goes on could make a section part of a value
+        return _BRANCH_SECTION.sub(b"", content)
+    return content

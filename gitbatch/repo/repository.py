@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -173,6 +174,21 @@ def require_nothing_under_way(repo: Repository) -> None:
             raise GitbatchError(
                 f"{what} is under way in this checkout", "finish or abort it (see git status) first"
             )
+
+
+def require_movable(repo: Repository, branch: str) -> None:
+    """Refuse to move a branch (full name) that the user of this checkout is in the middle of something with.
+
+    Raises:
+        GitbatchError: a merge or the like is under way on it, or a rebase of it.
+    """
+    if repo.head_branch() == branch:
+        require_nothing_under_way(repo)
+    for name in ("rebase-merge", "rebase-apply"):
+        with suppress(OSError):
+            rebased = (repo.git_dir / name / "head-name").read_text(errors="surrogateescape").strip()
+            if rebased == branch:
+                require_nothing_under_way(repo)
 
 
 def require_target(repo: Repository) -> tuple[str, str]:

@@ -26,7 +26,7 @@ def repo(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 CHANGES: dict[str, Callable[[Path], object]] = {
     "config": lambda git: (git / "config").write_text("[core]\n\tfsmonitor = evil\n", encoding="utf-8"),
-    "HEAD": lambda git: (git / "HEAD").write_text("ref: refs/heads/side\n", encoding="utf-8"),
+    "HEAD": lambda git: (git / "HEAD").write_text("ref: refs/gitbatch/side\n", encoding="utf-8"),
     "hooks/post-checkout": lambda git: (git / "hooks" / "post-checkout").write_text("x", encoding="utf-8"),
     "hooks/pre-commit": lambda git: (git / "hooks" / "pre-commit").chmod(0o755),
     "info/attributes": lambda git: (git / "info" / "attributes").write_text("* filter=x\n", encoding="utf-8"),
@@ -49,6 +49,48 @@ def test_a_change_is_seen_and_named(repo: Repository, name: str) -> None:
     CHANGES[name](repo.common_dir)
     with pytest.raises(TamperedError, match=name):
         require_untouched(repo, before)
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        '[branch "x"]\n\tremote = origin\n[core]\n\tfsmonitor = evil\n',
+        '[branch "x"]\n\tfsmonitor = evil\n',
+        '[a]\n\tb = c\\\n[branch "x"]\n\tremote = origin\n',
+        '[branch "x"] fsmonitor = evil\n',
+        '[branch "x"]\n\tremote = origin [core]\n[core] fsmonitor = evil\n',
+        '[branch "x\\"]\n\tremote = origin\n',
+        '[branch "x"]\n\tremote = "\n[core]\n\tfsmonitor = evil\n',
+        '[branch "x"]\n\tremote = origin\\\n[core]\n',
+    ],
+)
+def test_a_setting_can_not_hide_in_a_branch(repo: Repository, added: str) -> None:
+    config = repo.common_dir / "config"
+    before = take_fingerprint(repo, "b-")
+    config.write_text(config.read_text(encoding="utf-8") + added, encoding="utf-8")
+    with pytest.raises(TamperedError, match="config"):
+        require_untouched(repo, before)
+
+
+def test_a_section_that_continues_a_value_is_seen(repo: Repository) -> None:
+    config = repo.common_dir / "config"
+    config.write_text(config.read_text(encoding="utf-8") + "[a]\n\tb = c\\\n\n", encoding="utf-8")
+    before = take_fingerprint(repo, "b-")
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.rstrip("\n") + '\n[branch "x"]\n\tremote = origin\n', encoding="utf-8")
+    with pytest.raises(TamperedError, match="config"):
+        require_untouched(repo, before)
+
+
+def test_another_branch_and_one_that_tracks_another_are_no_change(repo: Repository, place: Place) -> None:
+    place.git("branch", "other")
+    before = take_fingerprint(repo, "b-")
+    place.git("checkout", "-q", "-b", "with/track", "--track", "other")
+    place.git("branch", "--edit-description", check=False)
+    require_untouched(repo, before)
+    place.git("checkout", "-q", "--detach")
+    place.git("branch", "-qD", "with/track")
+    require_untouched(repo, before)
 
 
 def test_a_hook_that_becomes_a_link_is_seen(repo: Repository, tmp_path: Path) -> None:
