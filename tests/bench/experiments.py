@@ -1,0 +1,265 @@
+"""What is measured. Each experiment does everything that it compares in turn, so that a busy machine is busy for all."""
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.floor import Floor
+from bench.measure import Cost, Spread, run, spread
+from bench.repositories import AGENT, Repository, Work, output_name
+
+HERE = Path(__file__).parent
+PHASES = ("worktree", "agent", "harvest", "merge", "follow", "clean-up")
+GROUP_PHASES = frozenset({"merge", "follow"})
+"""Done once for a group: their times are divided by its items."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What `traced.py` found out about a run."""
+
+    cost: Cost
+    phases: Mapping[str, list[tuple[float, int]]]
+    """Seconds and git processes of each call."""
+    items: list[tuple[float, float, int]]
+    """When each item was over: seconds, processor seconds until then, kilobytes in use."""
+    git: int
+    peak: int
+    """Kilobytes that the orchestrator had at the most."""
+
+
+def run_gitbatch(repo: Repository, work: Work, sandbox: str, jobs: int = 1) -> Trace:
+    """Run the whole of some work, with stopwatches."""
+    repo.reset(work)
+    report = repo.folder / "trace.json"
+    options = ("--items", "all", "--checkpoint", "at-end", "--no-input", "--sandbox", sandbox)
+    argv: list[str | Path] = [
+        sys.executable,
+        HERE / "traced.py",
+        report,
+        "run",
+        *options,
+        "--jobs",
+        str(jobs),
+    ]
+    cost = run(argv, repo.root, repo.environment, repo.log)
+    found = json.loads(report.read_text(encoding="utf-8"))
+    phases = {phase: [(seconds, git) for seconds, git in calls] for phase, calls in found["phases"].items()}
+    items = [(at, cpu, rss) for at, cpu, rss in found["items"]]
+    return Trace(cost, phases, items, found["git"], found["peak"])
+
+
+def run_loop(repo: Repository, work: Work, items: int) -> tuple[Cost, list[list[float]]]:
+    """The same by the shell loop, of which some items are enough; seconds of each item's steps."""
+    repo.reset(work)
+    outputs = [output_name(item % work.groups + 1, item // work.groups + 1) for item in range(items)]
+    cost = run(
+        ["bash", HERE / "loop.sh", repo.worktrees, AGENT, *outputs], repo.root, repo.environment, repo.log
+    )
+    lines = repo.log.read_text(encoding="utf-8").splitlines()
+    steps = [[int(step) / 1e6 for step in line.split()] for line in lines if line[:1].isdecimal()]
+    return cost, steps
+
+
+@dataclass(slots=True)
+class Column:
+    """One way to do the work: for each phase the times of an item (seconds), and what an item costs in all."""
+
+    name: str
+    phases: dict[str, list[float]] = field(default_factory=dict)
+    git: dict[str, float] = field(default_factory=dict)
+    """Git processes of an item, where they are counted."""
+    wall: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    peak: int = 0
+
+    def add(self, phase: str, times: Iterable[float]) -> None:
+        """Note times of a phase."""
+        self.phases.setdefault(phase, []).extend(times)
+
+    def add_cost(self, cost: Cost, items: int) -> None:
+        """Note what all items together cost."""
+        self.wall.append(cost.wall / items)
+        self.cpu.append(cost.cpu / items)
+
+    def spreads(self) -> dict[str, Spread]:
+        """The times of an item by phase; `item`: everything, start-up included; `item cpu`: processor time."""
+        found = {phase: spread(self.phases[phase]) for phase in PHASES if self.phases.get(phase)}
+        if self.wall:
+            found |= {"item": spread(self.wall), "item cpu": spread(self.cpu)}
+        return found
+
+
+def measure_phases(
+    repo: Repository, work: Work, sandboxes: tuple[str, ...], rounds: int, loop_items: int
+) -> list[Column]:
+    """gitbatch (once for each sandbox), the shell loop and git's floor, in turn."""
+    ours = {sandbox: Column(f"gitbatch, sandbox {sandbox}") for sandbox in sandboxes}
+    loop, floor = Column("shell loop"), Column("git's floor")
+    for _ in range(rounds):
+        for sandbox, column in ours.items():
+            _add_trace(column, run_gitbatch(repo, work, sandbox), work)
+        cost, steps = run_loop(repo, work, loop_items)
+        loop.add_cost(cost, loop_items)
+        for phase, times in zip(
+            ("worktree", "agent", "harvest", "merge", "clean-up"), zip(*steps, strict=True), strict=True
+        ):
+            loop.add(phase, times)
+        repo.reset(work)
+        least = Floor(repo, work)
+        least.run()
+        for phase, seconds in least.times.items():
+            floor.add(phase, _per_item(phase, seconds, work))
+    return [*ours.values(), loop, floor]
+
+
+def _add_trace(column: Column, trace: Trace, work: Work) -> None:
+    column.add_cost(trace.cost, work.total)
+    column.peak = max(column.peak, trace.peak)
+    for phase, calls in trace.phases.items():
+        column.add(phase, _per_item(phase, [seconds for seconds, _ in calls], work))
+        column.git[phase] = sum(git for _, git in calls) / work.total
+    column.git["item"] = trace.git / work.total
+
+
+def _per_item(phase: str, seconds: list[float], work: Work) -> list[float]:
+    """The times of a phase for one item: a group's share, or the sum of what is done for an item in two steps."""
+    if phase in GROUP_PHASES:
+        return [time / work.items for time in seconds]
+    if phase == "clean-up":  # once for each item, and once for the group
+        shared = sorted(seconds)
+        return [sum(shared) / work.total]
+    parts = len(seconds) // work.total
+    return [sum(seconds[start : start + parts]) for start in range(0, len(seconds), parts)]
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Whether an item gets dearer the more there are: milliseconds for each item, early and late in one batch."""
+
+    items: int
+    jobs: int
+    early: float
+    late: float
+    early_cpu: float
+    late_cpu: float
+    early_memory: float
+    """Megabytes in use."""
+    peak: float
+    git: float
+    """Processes for each item."""
+
+
+def measure_growth(repo: Repository, items: int, jobs: int) -> Growth:
+    """One group of many items; early: the second twentieth of them, late: the last."""
+    trace = run_gitbatch(repo, Work(1, items), "none", jobs)
+    window = max(items // 20, 2)
+
+    def each(first: int, column: int) -> float:
+        begin, end = trace.items[first], trace.items[first + window - 1]
+        return 1000 * (end[column] - begin[column]) / (window - 1)
+
+    late = items - window
+    return Growth(
+        items=items,
+        jobs=jobs,
+        early=each(window, 0),
+        late=each(late, 0),
+        early_cpu=each(window, 1),
+        late_cpu=each(late, 1),
+        early_memory=trace.items[window][2] / 1024,
+        peak=trace.peak / 1024,
+        git=trace.git / items,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Merges:
+    """Bringing the finished items of one group into the branch and the checkout, in milliseconds."""
+
+    items: int
+    ours: Spread
+    """Merge, checkpoint commit, checkout: all of it."""
+    git_merge: Spread
+    """`git merge` of the same branches, one after another."""
+    octopus: Spread
+    """One `git merge` of all of them."""
+
+
+def measure_merges(repo: Repository, items: int, rounds: int) -> Merges:
+    """Our merge of a group against `git merge` of its branches."""
+    work = Work(1, items)
+    ours: list[float] = []
+    one_by_one: list[float] = []
+    octopus: list[float] = []
+    for _ in range(rounds):
+        trace = run_gitbatch(repo, work, "none", jobs=4)
+        ours.append(sum(seconds for phase in ("merge", "follow") for seconds, _ in trace.phases[phase]))
+        commits = _item_commits(repo)
+        assert len(commits) == items, f"{len(commits)} of {items} items were done"
+        for times, merges in ((one_by_one, [[c] for c in commits]), (octopus, [commits])):
+            repo.git("reset", "--quiet", "--hard", "start")
+            repo.git("reset", "--quiet", "--hard", f"{commits[0]}^")
+            script = "\n".join(f"git merge --quiet --no-ff -m Merge {' '.join(part)}" for part in merges)
+            cost = run(["sh", "-ec", script], repo.root, repo.environment, repo.log)
+            times.append(cost.wall)
+    return Merges(items, spread(ours), spread(one_by_one), spread(octopus))
+
+
+def _item_commits(repo: Repository) -> list[str]:
+    """The commits of the items of the batch that ran last."""
+    return repo.git("log", "--format=%H", "--grep=^Gitbatch-Item: ", "main").split()
+
+
+@dataclass(frozen=True, slots=True)
+class Width:
+    """Many agents at the same time, each of which only waits."""
+
+    items: int
+    jobs: int
+    seconds: float
+    """The wall time of the whole batch."""
+    ideal: float
+    """What the agents alone need."""
+    start_up: float
+    """Until the first agent may start."""
+    cpu: float
+
+
+def measure_width(repo: Repository, items: int, jobs: int, nap: float) -> Width:
+    """So many agents, each of which sleeps for `nap` seconds."""
+    work = Work(1, items, agent=f"sleep {nap}; {AGENT}")
+    trace = run_gitbatch(repo, work, "none", jobs)
+    begun = trace.items[0][0] - nap  # the first that is over has slept
+    return Width(items, jobs, trace.cost.wall, nap * -(-items // jobs), max(0.0, begun), trace.cost.cpu)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """How long commands take that do nothing, in milliseconds."""
+
+    times: Mapping[str, Spread]
+
+
+def measure_start(repo: Repository, rounds: int) -> Start:
+    """Commands in turn, after a batch of twelve items has run."""
+    run_gitbatch(repo, Work(1, 12), "none", jobs=4)
+    repo.git("config", "core.hooksPath", str(HERE / "no-hooks"))
+    hook = HERE.parent.parent / "hooks" / "pre-commit"
+    commands: dict[str, list[str | Path]] = {
+        "python -c pass": [sys.executable, "-c", "pass"],
+        "import typer": [sys.executable, "-c", "import typer"],
+        "gitbatch --version": [sys.executable, "-m", "gitbatch", "--version"],
+        "gitbatch status": [sys.executable, "-m", "gitbatch", "status"],
+        "gitbatch plan": [sys.executable, "-m", "gitbatch", "plan"],
+        "git commit": ["git", "commit", "--quiet", "--allow-empty", "-m", "one more"],
+        "the pre-commit hook": [hook],
+    }
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, argv in commands.items():
+            times[name].append(run(argv, repo.root, repo.environment, repo.log).wall)
+    repo.git("config", "--unset", "core.hooksPath")
+    return Start({name: spread(found) for name, found in times.items()})

@@ -1,0 +1,139 @@
+"""The repositories of the benchmark: as many files as are wanted, and a plan whose items cost nothing."""
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+AGENT = 'echo "what $2 says of itself" > "$1"'
+"""The agent that costs nothing: a shell that writes one line."""
+
+_IDENTITY = {
+    f"GIT_{role}_{part}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for part, value in (("NAME", "Bench"), ("EMAIL", "bench@example.org"), ("DATE", "2026-01-02T03:04:05Z"))
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be done in a repository: groups of items, and what the agent runs."""
+
+    groups: int
+    items: int
+    """In each group."""
+    checkout: str = "context"
+    agent: str = AGENT
+
+    @property
+    def total(self) -> int:
+        """How many items there are."""
+        return self.groups * self.items
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository of the benchmark, in a folder of its own with everything else that a run needs."""
+
+    folder: Path
+    files: int
+
+    @property
+    def root(self) -> Path:
+        """The checkout."""
+        return self.folder / "repo"
+
+    @property
+    def worktrees(self) -> Path:
+        """Where worktrees are made, by everybody."""
+        return self.folder / "worktrees"
+
+    @property
+    def log(self) -> Path:
+        """What the command that ran last has said."""
+        return self.folder / "log"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """An environment in which nothing of the user's counts."""
+        return {
+            **_IDENTITY,
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.folder / "home"),
+            "GITBATCH_WORKTREES": str(self.worktrees),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "LC_ALL": "C.UTF-8",
+            "TERM": "dumb",
+        }
+
+    def git(self, *arguments: str, stdin: bytes = b"") -> str:
+        """What git says, without the newline at its end."""
+        command = ["git", "-c", "gc.auto=0", "-c", "advice.detachedHead=false", *arguments]
+        done = subprocess.run(
+            command, cwd=self.root, env=self.environment, input=stdin, capture_output=True, check=True
+        )
+        return done.stdout.decode().removesuffix("\n")
+
+    def reset(self, work: Work) -> str:
+        """Bring everything back to where it began, with the plan of some work; returns the commit."""
+        self.git("reset", "--quiet", "--hard", "start")
+        self.git("worktree", "prune")
+        ours = ("refs/gitbatch/", "refs/heads/gitbatch/")
+        refs = self.git("for-each-ref", "--format=delete %(refname)%0a", *ours).replace("\n\n", "\n")
+        self.git("update-ref", "--stdin", stdin=refs.encode())
+        for path, text in _plan_files(work, self.files).items():
+            (self.root / path).write_text(text, encoding="utf-8")
+            self.git("add", path)
+        self.git("commit", "--quiet", "--message", "The plan")
+        return self.git("rev-parse", "HEAD")
+
+
+def make_repository(folder: Path, files: int) -> Repository:
+    """Make a repository with so many files, in folders of twenty, of which at most fifty are in one folder."""
+    made = Repository(folder, files)
+    for path in (made.root, made.worktrees, folder / "home"):
+        path.mkdir(parents=True)
+    made.git("init", "--quiet", "--initial-branch=main")
+    made.git("fast-import", "--quiet", stdin=b"".join(_stream(files)))
+    made.git("reset", "--quiet", "--hard", "main")
+    made.git("tag", "start")
+    return made
+
+
+def file_name(number: int) -> str:
+    """The path of a file, by its number from 0."""
+    return f"src/p{number // 1000:03}/m{number // 20 % 50:02}/file{number % 20:02}.py"
+
+
+def _stream(files: int) -> Iterator[bytes]:
+    """The files, as git fast-import reads them; between 200 and 4,000 bytes, no two alike."""
+    who = "Bench <bench@example.org> 1767323045 +0000"
+    yield f"commit refs/heads/main\ncommitter {who}\ndata 5\nstart\n".encode()
+    for number in range(files):
+        text = f"value_{number} = {number}\n".encode() * (10 + number * 7919 % 190)
+        yield f"M 100644 inline {file_name(number)}\ndata {len(text)}\n".encode() + text + b"\n"
+
+
+def output_name(group: int, item: int) -> str:
+    """The output of an item; both numbers from 1."""
+    return f"docs/g{group:02}/i{item:04}.md"
+
+
+def _plan_files(work: Work, files: int) -> Mapping[str, str]:
+    lines = ["# Bench", "", "## Work Packages"]
+    for group in range(1, work.groups + 1):
+        lines += ["", f"### Group {group}", ""]
+        for item in range(1, work.items + 1):
+            number = group * 1000 + item
+            reads = ", ".join(file_name(number * factor % files) for factor in (7, 31))
+            lines.append(f"- [ ] T{number:05} Write → Output: {output_name(group, item)} (context: {reads})")
+    config = [
+        "[batch]",
+        f'checkout = "{work.checkout}"',
+        "[agents.shell]",
+        'kind = "command"',
+        f"command = ['sh', '-c', '{work.agent}', 'sh', '{{output}}', '{{item}}']",
+    ]
+    return {"task.md": "\n".join(lines) + "\n", "gitbatch.toml": "\n".join(config) + "\n"}

@@ -1,0 +1,48 @@
+"""The benchmark works: no time is judged."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SMALL = (
+    "--files=30 --items=4 --rounds=1 --loop-items=2 --many=40 --merged=3 --wide=2 --nap=0.1 --sandbox=none"
+)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What a small round of everything finds, by experiment."""
+    place = ("--place", str(tmp_path_factory.mktemp("bench")))
+    command = [sys.executable, str(Path(__file__).parent), "--json", *SMALL.split(), *place]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return {part["experiment"]: part for part in json.loads(done.stdout)}
+
+
+def test_every_experiment_finds_something(found: dict[str, dict[str, Any]]) -> None:
+    assert found.keys() == {"phases", "growth", "merge", "width", "start"}
+    assert found["growth"]["late"] > 0
+    assert found["growth"]["peak"] > found["growth"]["early_memory"] > 0
+    assert found["merge"]["ours"]["count"] == found["merge"]["octopus"]["count"] == 1
+    assert found["width"]["seconds"] > 0.4
+    assert "gitbatch status" in found["start"]["ms"]
+
+
+def test_every_phase_is_seen_in_every_way_to_do_it(found: dict[str, dict[str, Any]]) -> None:
+    ours, loop, floor = found["phases"]["columns"]
+    phases = {"worktree", "agent", "harvest", "merge", "follow", "clean-up"}
+    whole = {"item", "item cpu"}
+    assert ours["ms"].keys() == phases | whole
+    assert loop["ms"].keys() == phases - {"follow"} | whole
+    assert floor["ms"].keys() == phases
+    assert all(times["median"] > 0 for column in (ours, loop, floor) for times in column["ms"].values())
+
+
+def test_git_processes_are_counted(found: dict[str, dict[str, Any]]) -> None:
+    """The persistent ones too; an item has at least one of its own."""
+    ours = found["phases"]["columns"][0]
+    assert ours["git"]["item"] > sum(count for phase, count in ours["git"].items() if phase != "item") >= 1
