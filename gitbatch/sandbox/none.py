@@ -1,13 +1,34 @@
 """No sandbox: the program runs as the user. What holds is only what `Limits` says of one file and of processes.
 
-It may read and write whatever the user may, and what it leaves running goes on.
+It may read and write whatever the user may, and what it leaves running goes on. A shell sets the limits: it starts in
+a twentieth of the time that our launcher takes, which has more to do for the other kinds.
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
-from gitbatch.sandbox.launch import launch
-from gitbatch.sandbox.model import Confinement, SandboxKind
+from gitbatch.sandbox.launcher.limits import count_tasks
+from gitbatch.sandbox.model import Confinement, Limits, SandboxKind
+
+_SHELL = "/bin/sh"
+_BLOCK = 512
+"""POSIX has `ulimit -f` count in these."""
+_SCRIPT = """
+limit() { ulimit "$@" 2>/dev/null; }
+limit -c 0
+limit -f "$3"
+[ -z "$4" ] || limit -u "$4" || limit -p "$4"
+[ -z "$5" ] || limit -t "$5"
+cd "$1" || exit 126
+export TMPDIR="$2"
+unset PWD OLDPWD SHLVL _
+shift 5
+exec "$@"
+"""
+"""A limit that is lower already stays. The number of processes is `-u` in some shells and `-p` in others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,4 +39,22 @@ class NoSandbox:
 
     def command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
         """What to start instead of `argv`; see `Sandbox.command`."""
-        return launch(list(argv), confinement, "none")
+        own = confinement.scratch / "tmp"
+        own.mkdir(exist_ok=True)
+        places = (str(confinement.worktree), str(own))
+        return [_SHELL, "-c", _SCRIPT, "gitbatch", *places, *_numbers(confinement.limits), *argv]
+
+
+def _numbers(limits: Limits) -> tuple[str, str, str]:
+    """Blocks of a file, processes, processor seconds; empty: not limited."""
+    processes = ""
+    if limits.processes is not None and os.getuid() != 0 and Path("/proc").is_dir():  # root is not counted
+        processes = str(_others() + limits.processes)
+    seconds = "" if limits.cpu_seconds is None else str(limits.cpu_seconds)
+    return str(-(-limits.file_bytes // _BLOCK)), processes, seconds
+
+
+@cache
+def _others() -> int:
+    """What the user runs when the first program starts; to count takes longer than to start one."""
+    return count_tasks()

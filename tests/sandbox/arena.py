@@ -155,7 +155,7 @@ class Arena:
         if not self.wall.kind:
             return list(argv)
         made = find_sandbox(self.wall.kind).command(argv, confinement or self.usual)
-        return [self.wall.python[0], *made[1:]]
+        return [self.wall.python[0] if made[0] == sys.executable else made[0], *made[1:]]
 
     def start(
         self, *argv: str, stdin: int = subprocess.DEVNULL, confinement: Confinement | None = None

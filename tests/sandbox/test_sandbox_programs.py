@@ -286,6 +286,26 @@ def test_it_does_not_start_processes_without_end(arena: Arena) -> None:
 
 
 @behind(Wall.NONE)
+def test_without_a_sandbox_there_are_limits_and_a_clean_environment(arena: Arena) -> None:
+    wanted = replace(arena.usual, limits=Limits(file_bytes=1000, cpu_seconds=7))
+    arena.environment["LOOKED_AT"] = "a 'b' $c"
+    done = arena.run("bash", "-c", "ulimit -c; ulimit -Hf; ulimit -t; env -0", confinement=wanted)
+    core, blocks, seconds, rest = done.stdout.split("\n", 3)
+    assert (core, blocks, seconds) == ("0", "1", "7")
+    names = {line.partition("=")[0] for line in rest.split("\0")} - {"PWD", "SHLVL", "_", ""}  # bash's own
+    assert names == {*arena.environment, "TMPDIR"}
+    assert "LOOKED_AT=a 'b' $c" in rest
+
+
+@behind(Wall.NONE)
+def test_without_a_sandbox_a_program_that_is_not_there_is_told_as_a_shell_tells_it(arena: Arena) -> None:
+    done = arena.run("no-such-program")
+    assert done.returncode == 127
+    assert "no-such-program" in done.stderr
+    assert "not found" in done.stderr
+
+
+@behind(Wall.NONE)
 def test_where_there_is_no_proc_none_works_too(arena: Arena) -> None:
     """As on macOS."""
     bare = ("bwrap", "--bind", "/", "/", "--tmpfs", "/proc", "--dev", "/dev")

@@ -15,7 +15,7 @@ def set_limits(*, file_bytes: int, processes: int | None, cpu_seconds: int | Non
     if cpu_seconds is not None:
         _lower(resource.RLIMIT_CPU, cpu_seconds)
     if processes is not None and os.getuid() != 0 and os.path.isdir("/proc"):  # root is not counted
-        _lower(resource.RLIMIT_NPROC, _tasks() + processes)
+        _lower(resource.RLIMIT_NPROC, count_tasks() + processes)
 
 
 def _lower(which: int, wanted: int) -> None:
@@ -24,7 +24,7 @@ def _lower(which: int, wanted: int) -> None:
     resource.setrlimit(which, (limit, limit))
 
 
-def _tasks() -> int:
+def count_tasks() -> int:
     """The processes and threads that the user runs: the kernel's limit counts all of them."""
     user = os.getuid()
     count = 0

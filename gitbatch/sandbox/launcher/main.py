@@ -92,8 +92,6 @@ def _undo_coercion() -> None:
 
 def _run(options: Options) -> int:
     mode = options.one("--mode")
-    if mode == "none":
-        process.execute(options.argv)
     folders = [options.one("--worktree"), options.one("--scratch")]
     written = Written(folders, int(options.one("--scratch-bytes")))
     if mode == "landlock":
