@@ -1,7 +1,7 @@
 """Git objects: reading and writing blobs, trees and commits without an index and without a checkout.
 
-Two git processes stay open for a run (`cat-file --batch-command`, `mktree --batch`), so a tree costs a tenth of a
-millisecond, and a change to one file costs the trees on its path, however large the repository is.
+A few git processes stay open for a run (see `pipe.py`), so a tree costs a tenth of a millisecond, and a change to one
+file costs the trees on its path, however large the repository is.
 Not safe for use by two threads at once: a run has one thread for git.
 """
 
@@ -9,13 +9,10 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from gitbatch.errors import GitError
+from gitbatch.repo.pipe import Pipe
 from gitbatch.repo.process import Git
-
-if TYPE_CHECKING:
-    import subprocess
 
 REGULAR = "100644"
 TREE = "40000"
@@ -82,70 +79,31 @@ class MissingObjectError(GitError):
 
 
 @dataclass(slots=True)
-class _Process:
-    """A git process that answers on a pipe; started when first asked."""
-
-    git: Git
-    arguments: tuple[str, ...]
-    process: "subprocess.Popen[bytes] | None" = None
-
-    def ask(self, question: bytes) -> bytes:
-        """Send a question, return the first line of the answer without its newline."""
-        if self.process is None:
-            self.process = self.git.start(*self.arguments)
-        stdin, stdout = self.process.stdin, self.process.stdout
-        if stdin is None or stdout is None:  # pragma: no cover  # both are pipes
-            raise GitError(self.arguments, 0, "no pipe")
-        try:
-            stdin.write(question)
-            stdin.flush()
-            line = stdout.readline()
-        except BrokenPipeError:
-            line = b""
-        if not line.endswith(b"\n"):
-            raise GitError(self.arguments, self.process.wait(), "git ended in the middle of its work")
-        return line[:-1]
-
-    def read(self, size: int) -> bytes:
-        """The next `size` bytes of the answer, and its closing newline dropped."""
-        stdout = self.process.stdout if self.process else None
-        data = stdout.read(size + 1) if stdout else b""
-        if len(data) != size + 1:
-            raise GitError(self.arguments, 0, "git ended in the middle of an object")
-        return data[:-1]
-
-    def close(self) -> None:
-        """End the process and wait for it."""
-        process, self.process = self.process, None
-        if process is None:
-            return
-        for stream in (process.stdin, process.stdout):
-            with suppress(BrokenPipeError):
-                if stream:
-                    stream.close()
-        process.wait()
-
-
-@dataclass(slots=True)
 class Objects:
     """The object store of one repository. Close it when done."""
 
     git: Git
     id_bytes: int = 20
     """Length of a raw object id: 20 for SHA-1, 32 for SHA-256."""
-    _reader: _Process = field(init=False)
-    _trees: _Process = field(init=False)
+    _reader: Pipe = field(init=False)
+    _trees: Pipe = field(init=False)
+    _writers: dict[str, Pipe] = field(init=False)
+    """By kind of object."""
 
     def __post_init__(self) -> None:
-        self._reader = _Process(self.git, ("cat-file", "--batch-command"))
+        self._reader = Pipe(self.git, ("cat-file", "--batch-command"))
         # --missing: what we name is there (we wrote it, or it stood in the tree before); not to check it keeps
         # a folder of 10,000 files cheap, and a partial clone from fetching.
-        self._trees = _Process(self.git, ("mktree", "-z", "--batch", "--missing"))
+        self._trees = Pipe(self.git, ("mktree", "-z", "--batch", "--missing"))
+        self._writers = {
+            kind: Pipe(self.git, ("hash-object", "-t", kind, "-w", "--no-filters", "--stdin-paths"))
+            for kind in ("blob", "commit")
+        }
 
     def close(self) -> None:
         """End the git processes."""
-        self._reader.close()
-        self._trees.close()
+        for pipe in (self._reader, self._trees, *self._writers.values()):
+            pipe.close()
 
     def _read(self, name: str, kind: str) -> bytes:
         answer = self._reader.ask(f"contents {name}\n".encode()).split(b" ")
@@ -236,7 +194,19 @@ class Objects:
 
     def write_blob(self, content: bytes | int) -> str:
         """Store a blob: bytes of ours, or whatever a file descriptor gives (git reads it, we don't)."""
-        return self.git.feed(content, "hash-object", "-w", "--stdin").stdout.decode().strip()
+        return self._write("blob", content)
+
+    def _write(self, kind: str, content: bytes | int) -> str:
+        """Store an object. The git that stays open finds a descriptor of ours in /proc, where there is one."""
+        if isinstance(content, bytes) and hasattr(os, "memfd_create"):
+            with os.fdopen(os.memfd_create("gitbatch"), "wb") as file:
+                file.write(content)
+                file.seek(0)
+                return self._write(kind, file.fileno())
+        if isinstance(content, int):
+            with suppress(GitError):
+                return self._writers[kind].ask(f"/proc/{os.getpid()}/fd/{content}\n".encode()).decode()
+        return self.git.feed(content, "hash-object", "-t", kind, "-w", "--stdin").stdout.decode().strip()
 
     def write_tree(self, base: str | None, blobs: Mapping[str, str]) -> str:
         """The tree `base` with the regular files `blobs` (path → blob id) put in.
@@ -273,11 +243,7 @@ class Objects:
         for role, who in (("author", author), ("committer", committer)):
             lines.append(f"{role} {_harmless(who.name)} <{_harmless(who.email)}> {who.when} +0000")
         data = "\n".join(lines) + "\n\n" + message.rstrip("\n") + "\n"
-        return (
-            self.git.feed(data.encode(), "hash-object", "-t", "commit", "-w", "--stdin")
-            .stdout.decode()
-            .strip()
-        )
+        return self._write("commit", data.encode())
 
 
 def _harmless(name: str) -> str:

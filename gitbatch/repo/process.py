@@ -120,9 +120,9 @@ class Git:
             arguments, Finished(process.returncode, b"", stderr.decode(errors="replace")), check=True
         )
 
-    def start(self, *arguments: str) -> "subprocess.Popen[bytes]":
-        """Start a process that goes on, talked to by pipes."""
-        return self._open(arguments, subprocess.PIPE, subprocess.DEVNULL)
+    def start(self, *arguments: str, buffered: bool = True) -> "subprocess.Popen[bytes]":
+        """Start a process that goes on, talked to by pipes; see `pipe.Pipe`."""
+        return self._open(arguments, subprocess.PIPE, subprocess.DEVNULL, buffer=-1 if buffered else 0)
 
     def text(self, *arguments: str) -> str:
         """The output of a command that must succeed, without its last newline.
@@ -160,7 +160,12 @@ class Git:
         return os.fsdecode(self._checked(arguments, finished, check=True).stdout)
 
     def _open(
-        self, arguments: tuple[str, ...], stdin: int, stderr: int, stdout: int = subprocess.PIPE
+        self,
+        arguments: tuple[str, ...],
+        stdin: int,
+        stderr: int,
+        stdout: int = subprocess.PIPE,
+        buffer: int = -1,
     ) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
             ["git", *_OPTIONS, *arguments],  # noqa: S607  # git is found on PATH, as everywhere
@@ -169,6 +174,7 @@ class Git:
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,
+            bufsize=buffer,
             process_group=0,
         )
 

@@ -1,5 +1,6 @@
 """Objects against git itself: what we write, git reads the same."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,9 +122,36 @@ def test_sha256_repositories_work(tmp_path: Path, environment: dict[str, str]) -
 
 def test_a_dead_git_is_an_error(objects: Objects, tree: str) -> None:
     objects.tree(tree)
-    process = objects._reader.process
+    process = objects._reader._process
     assert process is not None
     process.kill()
     process.wait()
     with pytest.raises(GitError):
         objects.tree(tree)
+
+
+def test_one_git_stores_all_blobs_and_one_all_commits(
+    place: Place, objects: Objects, tree: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[tuple[str, ...]] = []
+    start = Git.start
+
+    def noted(git: Git, *arguments: str, buffered: bool = True) -> subprocess.Popen[bytes]:
+        started.append(arguments)
+        return start(git, *arguments, buffered=buffered)
+
+    monkeypatch.setattr(Git, "start", noted)
+    with (place.root / "z").open("rb") as file:
+        blobs = [objects.write_blob(file.fileno()), objects.write_blob(b"z"), objects.write_blob(b"")]
+    commits = [objects.write_commit(tree, (), message, WHO, WHO) for message in ("one", "two")]
+    assert blobs[0] == blobs[1] == place.git("rev-parse", "HEAD:z")
+    assert [place.git("cat-file", "-t", oid) for oid in (*blobs, *commits)] == ["blob"] * 3 + ["commit"] * 2
+    assert len(started) == 2
+
+
+def test_where_there_is_no_proc_objects_are_stored_too(
+    place: Place, objects: Objects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gitbatch.repo.objects.os.getpid", lambda: 2**22 + 1)  # nobody's
+    blob = objects.write_blob(b"content")
+    assert place.git("cat-file", "blob", blob) == "content"
