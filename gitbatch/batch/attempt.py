@@ -181,8 +181,11 @@ def _take(
             if isinstance(taken, Failure):
                 return replace(outcome, reason=taken.reason, details=taken.details, cause=taken.cause)
             commit = _commit(run, task, outcome, taken.blob, context)
-        except GitError as error:  # as when an object is pruned before the branch has it
+        except (
+            GitError
+        ) as error:  # an object is pruned before the branch has it, or branches are below its name
             problem = plain(error.message)
+            run.repo.refs.delete(run.repo.refs.below(f"{task.branch(run.batch.id)}/"))
             continue
         if finished(run.repo, run.batch.id, task.batch_item, commit):
             return replace(outcome, status=ItemStatus.SUCCEEDED, commit=commit)
@@ -198,9 +201,8 @@ def _commit(run: Run, task: Task, outcome: Outcome, blob: str, context: tuple[Co
     author = Signature(f"{task.agent} (gitbatch agent)", "agent@gitbatch.invalid", int(run.clock()))
     commit = repo.objects.write_commit(tree, (task.scene.commit,), message, author, run.committer())
     require_untouched(repo, run.fingerprint)
-    # An agent may have committed on its branch, deleted it, or put others below its name: that is not asked.
-    repo.refs.delete(repo.refs.below(f"{branch}/"))
-    if not repo.refs.swap(branch, commit, repo.refs.read(branch), "gitbatch: item done"):
+    # An agent may have committed on its branch, or deleted it: that is not asked.
+    if not repo.refs.advance(branch, commit, repo.refs.read(branch)):
         raise GitError(("update-ref", branch, commit), 1, f"{branch} moved while we moved it")
     return commit
 

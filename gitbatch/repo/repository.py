@@ -67,6 +67,7 @@ class Repository:
     def close(self) -> None:
         """End the git processes that serve it."""
         self.objects.close()
+        self.refs.close()
 
 
 def open_repository(directory: Path, *, read_only: bool = False) -> Repository:

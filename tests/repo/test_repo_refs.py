@@ -1,5 +1,8 @@
 """Refs: compare-and-swap, and what it says when it can't."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from conftest import Place
 
@@ -20,8 +23,10 @@ def commits(place: Place) -> tuple[str, str]:
 
 
 @pytest.fixture
-def refs(place: Place) -> Refs:
-    return Refs(Git(place.root), place.root / ".git", "0" * 40)
+def refs(place: Place) -> Iterator[Refs]:
+    made = Refs(Git(place.root), place.root / ".git", "0" * 40)
+    yield made
+    made.close()
 
 
 def test_swap_moves_only_from_what_it_expects(refs: Refs, commits: tuple[str, str]) -> None:
@@ -37,6 +42,58 @@ def test_create_refuses_what_exists(refs: Refs, commits: tuple[str, str]) -> Non
     refs.create(REF, commits[0])
     with pytest.raises(GitError):
         refs.create(REF, commits[0])
+
+
+def test_a_ref_is_read_wherever_git_keeps_it(refs: Refs, place: Place, commits: tuple[str, str]) -> None:
+    one, two = commits
+    refs.create(REF, one)
+    place.git("symbolic-ref", "refs/heads/other", REF)
+    assert (refs.read(REF), refs.read("refs/heads/other")) == (one, one)
+    place.git("pack-refs", "--all")
+    assert not (place.root / ".git" / REF).exists()
+    assert (refs.read(REF), refs.read("refs/heads/other")) == (one, one)
+    place.git("update-ref", REF, two)
+    assert refs.read(REF) == two
+    (place.root / ".git" / REF).write_text("nonsense\n")
+    assert refs.read(REF) is None
+
+
+def test_one_git_advances_many_refs(
+    refs: Refs, commits: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two = commits
+    started: list[tuple[str, ...]] = []
+    start = Git._open
+
+    def noted(git: Git, arguments: tuple[str, ...], *rest: Any, **more: Any) -> Any:  # noqa: ANN401
+        started.append(arguments)
+        return start(git, arguments, *rest, **more)
+
+    monkeypatch.setattr(Git, "_open", noted)
+    for number in range(3):
+        assert refs.advance(f"{REF}{number}", one, None)
+        assert refs.advance(f"{REF}{number}", two, one)
+        assert refs.read(f"{REF}{number}") == two
+    assert len(started) == 1
+
+
+def test_advancing_from_elsewhere_is_refused_and_the_next_one_works(
+    refs: Refs, place: Place, commits: tuple[str, str]
+) -> None:
+    one, two = commits
+    assert refs.advance(REF, one, None)
+    assert not refs.advance(REF, two, None)
+    assert not refs.advance(REF, one, two)
+    assert refs.read(REF) == one
+    with pytest.raises(GitError):
+        refs.advance(f"{REF}/below", one, None)
+    lock = place.root / ".git" / f"{REF}.lock"
+    lock.touch()
+    with pytest.raises(BusyError):
+        refs.advance(REF, two, one)
+    lock.unlink()
+    assert refs.advance(REF, two, one)
+    assert refs.read(REF) == two
 
 
 def test_a_locked_ref_is_busy_and_says_where(place: Place, refs: Refs, commits: tuple[str, str]) -> None:
