@@ -23,7 +23,7 @@ STEPS = {
     "agent": ("batch.attempt._ask",),
     "harvest": ("batch.attempt.find_strays", "batch.attempt._take"),
     "merge": ("batch.checkpoint._move",),
-    "follow": ("batch.checkpoint.follow_checkout",),
+    "follow": ("batch.checkpoint.follow_locked",),
     "clean-up": ("batch.attempt._clear", "batch.loop.drop_branches"),
 }
 """Phase → the functions that do it; what of a batch is in none of them is start-up, planning and events."""

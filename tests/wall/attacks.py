@@ -151,7 +151,8 @@ WORLD = {
     "grafts": Attack(
         'page; mkdir -p "$git/info"; git rev-parse HEAD >"$git/info/grafts"', becomes_without="stopped"
     ),
-    "head": Attack('page; echo "ref: refs/heads/evil" >"$git/HEAD"', becomes_without="stopped"),
+    "head": Attack('page; echo "ref: refs/notes/evil" >"$git/HEAD"', becomes_without="stopped"),
+    "head_to_branch": Attack('page; echo "ref: refs/heads/evil" >"$git/HEAD"'),
     "replaced": Attack(
         'page; git replace -f "$(git rev-parse HEAD)" "$(as_evil commit-tree -m evil "HEAD^{tree}")"'
     ),
