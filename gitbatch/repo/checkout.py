@@ -234,7 +234,7 @@ def _state(repo: Repository, change: _Change) -> _State:
 
 def _replace(repo: Repository, change: _Change) -> None:
     with _replacing(repo, change.path) as descriptor:
-        repo.git.pour(descriptor, "cat-file", "blob", change.new)
+        repo.objects.pour(change.new, descriptor)
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Objects against git itself: what we write, git reads the same."""
 
+import errno
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -155,3 +157,36 @@ def test_where_there_is_no_proc_objects_are_stored_too(
     monkeypatch.setattr("gitbatch.repo.objects.os.getpid", lambda: 2**22 + 1)  # nobody's
     blob = objects.write_blob(b"content")
     assert place.git("cat-file", "blob", blob) == "content"
+
+
+@pytest.mark.parametrize("size", [0, 1, 70_000, 3_000_000])
+def test_a_blob_flows_into_a_file(objects: Objects, tmp_path: Path, size: int) -> None:
+    content = os.urandom(size)
+    blob = objects.write_blob(content)
+    for name in ("one", "two"):
+        with (tmp_path / name).open("wb") as file:
+            objects.pour(blob, file.fileno())
+        assert (tmp_path / name).read_bytes() == content
+
+
+def test_a_blob_flows_where_there_is_no_splice(
+    objects: Objects, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(_source: int, target: int, _count: int) -> int:
+        os.write(target, b"a beginning")
+        raise OSError(errno.EINVAL, "not here")
+
+    monkeypatch.setattr("gitbatch.repo.pipe.os.splice", refused)
+    blob = objects.write_blob(b"content")
+    with (tmp_path / "x").open("wb") as file:
+        objects.pour(blob, file.fileno())
+    assert (tmp_path / "x").read_bytes() == b"content"
+
+
+def test_what_is_no_blob_does_not_flow(objects: Objects, tree: str, tmp_path: Path) -> None:
+    for name in ("0" * 40, tree):
+        with (tmp_path / "x").open("wb") as file, pytest.raises(MissingObjectError):
+            objects.pour(name, file.fileno())
+    with (tmp_path / "x").open("wb") as file:
+        objects.pour(objects.write_blob(b"after it"), file.fileno())
+    assert (tmp_path / "x").read_bytes() == b"after it"
