@@ -19,6 +19,9 @@ TREE = "40000"
 SYMLINK = "120000"
 SUBMODULE = "160000"
 
+_REMEMBERED = 50_000
+"""Entries of trees: some ten megabytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class TreeEntry:
@@ -91,6 +94,8 @@ class Objects:
     _trees: Pipe = field(init=False)
     _writers: dict[str, Pipe] = field(init=False)
     """By kind of object."""
+    _folders: dict[str, Mapping[str, TreeEntry]] = field(init=False, default_factory=dict)
+    """By id of the tree."""
 
     def __post_init__(self) -> None:
         self._reader = Pipe(self.git, ("cat-file", "--batch-command"))
@@ -182,13 +187,30 @@ class Objects:
         return Commit(oid, first["tree"], parents, f"{author}>", int(committed.split(" ")[0]), message)
 
     def entry(self, tree: str, path: str) -> TreeEntry | None:
-        """What stands at `path` below a tree, or None."""
+        """What stands at `path` below a tree, or None.
+
+        Raises:
+            MissingObjectError: there is no such tree, unless it was there a moment ago.
+        """
         found: TreeEntry | None = TreeEntry(TREE, "", tree)
         for part in path.split("/"):
             if found is None or not found.is_tree:
                 return None
-            found = next((e for e in self.tree(found.oid) if e.name == part), None)
+            found = self._folder(found.oid).get(part)
         return found
+
+    def _folder(self, tree: str) -> Mapping[str, TreeEntry]:
+        """The entries of a tree by name. Remembered: one item's steps look at the same few folders again and again.
+
+        Nothing that asks whether objects are there may ask this.
+        """
+        known = self._folders.get(tree)
+        if known is None:
+            known = {entry.name: entry for entry in self.tree(tree)}
+            if sum(map(len, self._folders.values())) + len(known) > _REMEMBERED:
+                self._folders.clear()
+            self._folders[tree] = known
+        return known
 
     def files(self, tree: str, prefix: str = "") -> Iterator[tuple[str, TreeEntry]]:
         """Every entry below a tree that is no folder, with its path."""
@@ -235,7 +257,7 @@ class Objects:
 
         A folder on the way is made; where a file stands on the way, it is replaced: callers check that before.
         """
-        entries = {entry.name: entry for entry in self.tree(base)} if base else {}
+        entries = dict(self._folder(base)) if base else {}
         below: dict[str, dict[str, str]] = {}
         for path, oid in blobs.items():
             name, _, rest = path.partition("/")

@@ -190,3 +190,27 @@ def test_what_is_no_blob_does_not_flow(objects: Objects, tree: str, tmp_path: Pa
     with (tmp_path / "x").open("wb") as file:
         objects.pour(objects.write_blob(b"after it"), file.fileno())
     assert (tmp_path / "x").read_bytes() == b"after it"
+
+
+def test_a_folder_is_read_once_to_find_entries_and_anew_to_see_what_is_there(
+    place: Place, objects: Objects, tree: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert objects.entry(tree, "a/b/c.txt") == objects.entry(tree, "a/b/c.txt")
+    monkeypatch.setattr("gitbatch.repo.objects._REMEMBERED", 8)
+    for _ in range(3):
+        assert [objects.entry(tree, path) is not None for path in ("z", "a/d e.txt", "ü/ß.md", "ü/no")] == [
+            True,
+            True,
+            True,
+            False,
+        ]
+        assert sum(map(len, objects._folders.values())) <= 8
+    monkeypatch.undo()
+    assert objects.entry(tree, "ü/ß.md")
+    folder = place.git("rev-parse", f"{tree}:ü")
+    (place.root / ".git" / "objects" / folder[:2] / folder[2:]).unlink()
+    assert objects.entry(tree, "ü/ß.md")
+    with pytest.raises(MissingObjectError):
+        list(objects.files(tree))
+    with pytest.raises(MissingObjectError):
+        list(objects.changes("", tree))
