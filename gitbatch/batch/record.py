@@ -22,7 +22,8 @@ from gitbatch.repo.worktrees import remove_tree, remove_worktree, worktrees_name
 _WORKSHOPS = "workshops"
 """In a batch's folder of ours: where its worktrees were made, each path ended by NUL."""
 
-_BATCH_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+BATCH_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+"""Every id of a batch, and nothing else that we name anything by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def all_batches(repo: Repository) -> tuple[Batch, ...]:
     ids = sorted({ref.split("/")[2] for ref in refs if ref.endswith("/record")})
     found = []
     for batch in ids:
-        if not _BATCH_ID.fullmatch(batch) or base_ref(batch) not in refs:
+        if not BATCH_ID.fullmatch(batch) or base_ref(batch) not in refs:
             continue
         ended = end_ref(batch) in refs
         try:

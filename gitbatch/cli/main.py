@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from gitbatch import __version__
-from gitbatch.cli import abort, demo, hooks, init, lint, plan, run, status, verify
+from gitbatch.cli import abort, demo, gc, hooks, init, lint, plan, run, status, verify
 from gitbatch.errors import ExitCode, GitbatchError
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ for command in (
     lint.lint,
     init.init,
     abort.abort,
+    gc.gc,
     demo.demo,
     verify.verify,
 ):

@@ -48,6 +48,11 @@ def rescue_ref(batch: str, slug: str) -> str:
     return f"{BATCHES}{batch}/rescue/{slug}"
 
 
+def rescue_refs(batch: str) -> str:
+    """What the names of all rescue refs of a batch start with."""
+    return f"{BATCHES}{batch}/rescue/"
+
+
 def item_branch(batch: str, slug: str) -> str:
     """The branch of an item: at the group's base until its one commit is there. `slug` has the group's number."""
     return f"{HEADS}gitbatch/{batch}/{slug}"

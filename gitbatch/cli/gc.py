@@ -1,0 +1,56 @@
+"""`gitbatch gc`: remove what finished batches have left."""
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gitbatch.cli.common import HERE, Directory
+
+if TYPE_CHECKING:
+    from gitbatch.batch.gc import Garbage
+
+
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be removed.")] = False,
+    keep: Annotated[
+        int, typer.Option(min=0, help="So many of the last finished batches stay known to gitbatch status.")
+    ] = 1,
+    json: Annotated[bool, typer.Option("--json", help="For programs: one JSON object.")] = False,
+    directory: Directory = HERE,
+) -> None:
+    """Remove what finished batches have left: worktrees, branches, refs, logs. What is unmerged is kept."""
+    from gitbatch.batch.gc import collect, find_garbage
+    from gitbatch.cli.common import opened
+    from gitbatch.repo.lock import repository_lock
+
+    with opened(directory) as repo, nullcontext() if dry_run else repository_lock(repo):
+        garbage = find_garbage(repo, keep)
+        if not dry_run:
+            collect(repo, garbage)
+    if json:
+        _tell_program(garbage, dry_run=dry_run)
+    else:
+        _tell_person(garbage, dry_run=dry_run)
+
+
+def _tell_program(garbage: "Garbage", *, dry_run: bool) -> None:
+    import msgspec
+
+    said = {"dry_run": dry_run, **msgspec.to_builtins(garbage)}
+    typer.echo(msgspec.json.encode(said).decode())
+
+
+def _tell_person(garbage: "Garbage", *, dry_run: bool) -> None:
+    from gitbatch.repo.refs import short
+    from gitbatch.text import plain
+
+    would = "would be " * dry_run
+    for rescue in garbage.rescued:
+        typer.echo(f"{would}kept: {rescue.name} is not merged; now {rescue.ref}   (git show {rescue.ref})")
+    for removal in garbage.removed:
+        typer.echo(f"{would}removed: {removal.kind} {plain(short(removal.name), 2000)}")
+    for kept in garbage.kept:
+        typer.echo(f"stays: {short(kept.name)}: {plain(kept.reason, 2000)}")
+    if not garbage.removed:
+        typer.echo("nothing to remove")
