@@ -7,6 +7,7 @@ which ends with it.
 """
 
 import asyncio
+import errno
 import os
 import re
 import signal
@@ -19,11 +20,19 @@ from typing import cast
 
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply, Stream
-from gitbatch.agents.reply import REPLY_BYTES, last_paragraph, make_reply, parse_reply
+from gitbatch.agents.reply import (
+    REPLY_BYTES,
+    LastWords,
+    last_paragraph,
+    make_reply,
+    parse_last_words,
+    parse_reply,
+)
 from gitbatch.project.config import CommandAgent
 from gitbatch.repo.nofollow import read_small, regular_file
 from gitbatch.repo.thread import to_its_end
 from gitbatch.repo.worktrees import remove_tree
+from gitbatch.sandbox.launcher.process import CANNOT_RUN, NOT_FOUND
 from gitbatch.sandbox.model import Confinement, Limits, Sandbox
 from gitbatch.text import Harmless, plain
 
@@ -64,6 +73,20 @@ class CommandRunner:
     """The user's environment, of which an allow-list is passed on."""
     sandbox: Sandbox
 
+    @property
+    def knows_usage(self) -> bool:
+        """Whether the program says what it used."""
+        return self.table.reports_usage
+
+    @property
+    def knows_cost(self) -> bool:
+        """Whether the program says what that cost."""
+        return self.table.reports_usage
+
+    @property
+    def cost_limit(self) -> None:
+        """It can't be limited from outside."""
+
     async def run(self, assignment: Assignment, progress: Progress) -> Reply | Failure:
         """Run the program to its end; its last words are the details of a failure."""
         try:
@@ -76,7 +99,10 @@ class CommandRunner:
                 start_new_session=True,
             )
         except OSError as error:
-            return Failure(plain(f"the agent can't be started: {error.filename}: {error.strerror}"))
+            return Failure(
+                plain(f"the agent can't be started: {error.filename}: {error.strerror}"),
+                cause=Cause.FATAL if self._is_missing(error) else Cause.FAILED,
+            )
         try:
             _feed(transport, assignment.prompt)
             in_time = await watch.until_exit(assignment.timeout)
@@ -86,14 +112,24 @@ class CommandRunner:
         await to_its_end(_end(transport, watch))  # what it has done is kept, whoever wants to stop now
         status = transport.get_returncode()
         if not in_time:
-            return Failure(
-                plain(f"it took longer than {assignment.timeout:g} seconds"),
-                watch.last_errors(),
-                Cause.TIMEOUT,
-            )
-        if status:
-            return Failure(plain(_how_ended(status)), watch.last_errors(), _cause(status))
-        return _reply(files, watch)
+            how, cause = f"it took longer than {assignment.timeout:g} seconds", Cause.TIMEOUT
+        elif status:
+            how, cause = self._how(status, watch.last_errors())
+        else:
+            return _reply(files, watch)
+        last = _last_words(files)
+        return Failure(plain(how), watch.last_errors(), cause, last.retry_after, last.usage)
+
+    def _how(self, status: int, errors: tuple[Harmless, ...]) -> tuple[str, Cause]:
+        """How the program ended, and what that means."""
+        missing = f"gitbatch: {plain(self.table.command[0])}: "  # as the sandbox's launcher says it
+        if status in {CANNOT_RUN, NOT_FOUND} and errors and errors[-1].startswith(missing):
+            return f"the agent can't be started: {errors[-1].removeprefix('gitbatch: ')}", Cause.FATAL
+        return _how_ended(status), _cause(status)
+
+    def _is_missing(self, error: OSError) -> bool:
+        """Whether it is the program itself that is not there, which no other item will find either."""
+        return error.filename == self.table.command[0] and error.errno in {errno.ENOENT, errno.EACCES}
 
     def _argv(self, assignment: Assignment, files: "_Files") -> list[str]:
         given = {"{output}": assignment.output, "{item}": assignment.item, "{prompt_file}": str(files.prompt)}
@@ -312,6 +348,14 @@ def _how_ended(status: int) -> str:
 def _cause(status: int) -> Cause:
     """What an exit code means: 75 is EX_TEMPFAIL of sysexits.h, come back later."""
     return Cause.BUSY if status == os.EX_TEMPFAIL else Cause.FAILED
+
+
+def _last_words(files: _Files) -> LastWords:
+    """What a program that failed says of itself in its reply file, if it can be read."""
+    try:
+        return parse_last_words(read_small(files.reply.parent, files.reply.name, REPLY_BYTES))
+    except OSError:
+        return LastWords()
 
 
 def _reply(files: _Files, watch: _Watch) -> Reply | Failure:

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 
@@ -19,9 +20,16 @@ class Gate:
     """The most seconds that a server may make us wait; what is longer pauses the batch. `inf`: wait for anything."""
     patience: float = 1800.0
     """The most seconds of waits in a row without any success, before that too pauses the batch."""
+    listener: Callable[[float], None] = field(default=lambda _: None)
+    """Called with the seconds to wait, each time that the gate closes or stays closed for longer."""
     _opens: float = field(default=-inf, init=False)
     _in_a_row: int = field(default=0, init=False)
     _closed_since: float | None = field(default=None, init=False)
+
+    @property
+    def is_endless(self) -> bool:
+        """Whether it waits for anything."""
+        return self.cap == inf
 
     async def passed(self) -> float:
         """Wait until the server may be asked (again). Returns the seconds that it took."""
@@ -45,7 +53,9 @@ class Gate:
         if now >= self._opens:  # of several that were under way at once, only the first counts
             self._in_a_row = min(self._in_a_row + 1, 10)
         self._closed_since = since
-        self._opens = max(self._opens, now + wait)
+        if now + wait > self._opens:
+            self._opens = now + wait
+            self.listener(wait)
         return True
 
     def succeeded(self) -> None:

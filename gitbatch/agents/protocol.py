@@ -62,6 +62,12 @@ class Usage:
         """All tokens, read and written."""
         return self.input + self.output + self.cache_read + self.cache_write
 
+    @property
+    def cache_hits(self) -> float:
+        """How much of all that was read came from the cache, 0 to 1."""
+        read = self.input + self.cache_read + self.cache_write
+        return self.cache_read / read if read else 0.0
+
     def __add__(self, other: "Usage") -> "Usage":
         """What both used; the cost is unknown if one of both that made requests does not know it."""
         used = [usage for usage in (self, other) if usage.requests or usage.cost is not None]
@@ -130,6 +136,21 @@ class Agent(Protocol):
     @property
     def name(self) -> str:
         """Its name in the configuration."""
+        ...
+
+    @property
+    def knows_usage(self) -> bool:
+        """Whether it says how many tokens its attempts use: without that, no limit of tokens can be kept."""
+        ...
+
+    @property
+    def knows_cost(self) -> bool:
+        """Whether it says what its attempts cost: without that, no money limit can be kept."""
+        ...
+
+    @property
+    def cost_limit(self) -> float | None:
+        """The most US dollars that it lets an item cost; None: it does not limit that."""
         ...
 
     async def run(self, assignment: Assignment, progress: Progress) -> Reply | Failure:

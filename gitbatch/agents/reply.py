@@ -1,8 +1,11 @@
 """From what an agent wrote to a `Reply`: checked in shape, cut to size, made harmless. Rule S3."""
 
 import re
+from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 from gitbatch.agents.protocol import Contribution, Failure, Reply, ReplyFlag, Usage
 from gitbatch.text import LIMIT, plain
@@ -31,22 +34,80 @@ class _WrittenContribution(msgspec.Struct, frozen=True):
     text: str
 
 
+_Count = Annotated[int, Meta(ge=0, le=10**15)]
+_Seconds = Annotated[float, Meta(ge=0, le=10**9)]
+
+
+class _WrittenUsage(msgspec.Struct, frozen=True):
+    model: str = ""
+    input: _Count = 0
+    output: _Count = 0
+    cache_read: _Count = 0
+    cache_write: _Count = 0
+    requests: _Count = 1
+    cost: Annotated[float, Meta(ge=0, le=10**9)] | None = None
+
+
 class _WrittenReply(msgspec.Struct, frozen=True):
     """The JSON that an agent may write."""
 
     summary: str = ""
     decisions: tuple[str, ...] = ()
     contributions: tuple[_WrittenContribution, ...] = ()
+    usage: msgspec.Raw = msgspec.Raw(b"null")
+    """Read on its own: work is not thrown away because its price does not read."""
+    retry_after: msgspec.Raw = msgspec.Raw(b"null")
 
 
-def parse_reply(written: bytes, usage: Usage = Usage()) -> Reply | Failure:
+@dataclass(frozen=True, slots=True)
+class LastWords:
+    """What an agent that failed wrote in place of a reply."""
+
+    usage: Usage = Usage()
+    retry_after: float | None = None
+    """Seconds; None: it did not say."""
+
+
+def parse_last_words(written: bytes) -> LastWords:
+    """What an agent that failed says all the same; nothing if it can't be read."""
+    try:
+        parsed = msgspec.json.decode(written, type=_WrittenReply)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return LastWords()
+    return LastWords(_usage(parsed.usage), _seconds(parsed.retry_after))
+
+
+def _seconds(raw: msgspec.Raw) -> float | None:
+    try:
+        return msgspec.json.decode(raw, type=_Seconds | None)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _usage(raw: msgspec.Raw) -> Usage:
+    try:
+        written = msgspec.json.decode(raw, type=_WrittenUsage)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return Usage()
+    return Usage(
+        plain(written.model),
+        written.input,
+        written.output,
+        written.cache_read,
+        written.cache_write,
+        written.requests,
+        written.cost,
+    )
+
+
+def parse_reply(written: bytes) -> Reply | Failure:
     """The reply in the JSON that an agent wrote; a failure that says what is wrong with it."""
     try:
         parsed = msgspec.json.decode(written, type=_WrittenReply)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Failure(plain(f"the reply is not as it should be: {error}"))
     contributions = tuple((c.artifact, c.text) for c in parsed.contributions)
-    return make_reply(parsed.summary, parsed.decisions, contributions, usage)
+    return make_reply(parsed.summary, parsed.decisions, contributions, _usage(parsed.usage))
 
 
 def make_reply(

@@ -6,17 +6,19 @@ then on the item is done, whatever happens; it is never run or paid for again (r
 
 import asyncio
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gitbatch.agents.budget import Spent
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.prompt import render_prompt
-from gitbatch.agents.protocol import Agent, Assignment, Failure, Reply, Stream
-from gitbatch.batch.events import AttemptFailed, ItemFinished, ItemProgress, ItemStarted, Notice
+from gitbatch.agents.protocol import Agent, Assignment, Failure, Reply, Stream, Usage
+from gitbatch.batch.events import ItemProgress, ItemStarted, Notice
+from gitbatch.batch.halt import Halt
 from gitbatch.batch.harvest import find_strays, harvest
 from gitbatch.batch.merge import finished
 from gitbatch.batch.messages import item_message
-from gitbatch.batch.model import ItemStatus, Outcome
+from gitbatch.batch.model import Attempt, ItemStatus, Outcome
 from gitbatch.batch.running import Run, Task
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.project.config import seconds
@@ -29,50 +31,57 @@ from gitbatch.text import Harmless, plain
 
 _TRIES = 10
 """How often an output is taken again when its objects were pruned before its branch had them."""
+_MOMENT = 0.01
+"""Seconds that are no wait."""
 
 
-async def run_item(run: Run, task: Task) -> Outcome:
-    """Run an item to its end: a failed attempt is followed by another, as often as the item may be retried."""
-    number, previous = 1, ""
-    while True:
-        outcome = await attempt(run, task, number, previous)
-        if outcome.succeeded or number > task.retries:
-            run.emit(ItemFinished(batch=run.batch.id, outcome=outcome))
-            return outcome
-        run.emit(AttemptFailed(batch=run.batch.id, outcome=outcome, left=task.retries - number + 1))
-        number, previous = number + 1, outcome.reason
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How often and how long an item waited for a server."""
+
+    count: int = 0
+    seconds: float = 0.0
+
+    def more(self) -> "Waits":
+        """With one more."""
+        return replace(self, count=self.count + 1)
+
+    def longer(self, seconds: float) -> "Waits":
+        """With so many more seconds, if it is more than the looking itself takes."""
+        return replace(self, seconds=round(self.seconds + seconds, 3)) if seconds >= _MOMENT else self
 
 
-async def attempt(run: Run, task: Task, number: int, previous: str) -> Outcome:
-    """Run an item once. Every failure of the item is in the outcome; what is raised stops the batch.
+async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits) -> Outcome | Attempt:
+    """Run an item once. Every failure of the item is a value; what is raised stops the batch.
 
     Args:
         run: the tools.
         task: the item.
-        number: of the attempt, from 1.
-        previous: why the attempt before failed.
+        past: the attempts before.
+        waits: what it waited so far.
     """
     began = time.monotonic()
     place = run.workshop / f"{run.batch.id}-{task.batch_item.slug}"
     scratch = run.workshop / f"{task.batch_item.slug}.io"
     scene = task.scene
+    counted = tuple(tried for tried in past if tried.counts)
+    tried = Attempt(
+        task.key, scene.commit, len(counted) + 1, ItemStatus.FAILED, Cause.FAILED, reason=plain("")
+    )
     try:
         context = await run.git(manifest, task.item, task.group, scene.plan, scene.project, scene.snapshot)
         worktree = await run.git(_make_worktree, run, task, place, context)
-        assignment = _assignment(task, worktree, scratch, context, previous)
+        assignment = _assignment(task, worktree, scratch, context, counted)
         assignment = replace(
             assignment,
-            attempt=number,
             repository=(run.repo.root, run.repo.common_dir),
             hidden=(run.workshop.parent.parent,),
         )
         agent = run.agents.agent(task.agent, scene.project.config)
-        answer = await _ask(run, task, agent, assignment)
-        outcome = Outcome(
-            task.batch_item, ItemStatus.FAILED, attempts=number, seconds=round(time.monotonic() - began, 3)
-        )
+        answer = await _ask(run, task, agent, assignment, tried)
+        tried = replace(tried, seconds=round(time.monotonic() - began, 3), usage=_settle(run, task, answer))
         # What an agent has finished is paid for: it is taken even if the run is being ended.
-        return await to_its_end(_judge(run, task, worktree, answer, outcome, context))
+        return await to_its_end(_judge(run, task, Work(worktree, context, past, waits, tried), answer))
     finally:
         # Not interrupted by a cancellation: what is left here, the next start would have to remove.
         if not await to_its_end(run.git(_clear, run, task, place, scratch)):
@@ -81,32 +90,86 @@ async def attempt(run: Run, task: Task, number: int, previous: str) -> Outcome:
             run.emit(Notice(batch=run.batch.id, text=text))
 
 
-async def _judge(
-    run: Run,
-    task: Task,
-    worktree: Worktree,
-    answer: Reply | Failure,
-    outcome: Outcome,
-    context: tuple[ContextFile, ...],
-) -> Outcome:
-    """What becomes of an attempt whose agent is done; `outcome`: what is known of it before."""
-    if not worktree.path.is_dir():
-        return replace(
-            outcome, reason=plain("its worktree was removed while it ran"), details=_details(answer)
-        )
-    strays = await asyncio.to_thread(find_strays, worktree, task.item.output, task.scene.guarded)
-    outcome = replace(outcome, strays=strays.others)
+@dataclass(frozen=True, slots=True)
+class Work:
+    """An attempt whose agent is done, and what there was before it."""
+
+    worktree: Worktree
+    context: tuple[ContextFile, ...]
+    past: tuple[Attempt, ...]
+    waits: Waits
+    tried: Attempt
+    """What is known of it: its number, its time, what it used."""
+
+
+async def _judge(run: Run, task: Task, work: Work, answer: Reply | Failure) -> Outcome | Attempt:
+    """What becomes of an attempt whose agent is done."""
+    tried, waits = work.tried, work.waits
+    if not work.worktree.path.is_dir():
+        reason = plain("its worktree was removed while it ran")
+        return replace(tried, reason=reason, details=_details(answer))
+    strays = await asyncio.to_thread(find_strays, work.worktree, task.item.output, task.scene.guarded)
+    tried = replace(tried, strays=strays.others)
     if strays.forbidden:
         return replace(
-            outcome,
+            tried,
             status=ItemStatus.REFUSED,
             reason=plain(f"the agent changed {', '.join(strays.forbidden)}, which is not its file"),
             details=_details(answer),
             cause=Cause.REFUSED,
         )
     if isinstance(answer, Failure):
-        return replace(outcome, reason=answer.reason, details=answer.details, cause=answer.cause)
-    return await run.git(_take, run, task, worktree, replace(outcome, reply=answer), context)
+        return _told(tried, answer)
+    _require_cost(run, task, tried.usage)
+    outcome = Outcome(
+        task.batch_item,
+        ItemStatus.SUCCEEDED,
+        reply=replace(answer, usage=tried.usage),
+        strays=tried.strays,
+        attempts=tried.number,
+        earlier=tuple(before for before in work.past if before.counts),
+        seconds=round(seconds_of(work.past) + tried.seconds, 3),
+        waits=waits.count,
+        waited=waits.seconds,
+        spent=spent_by(work.past) + Spent.of(tried.usage),
+    )
+    taken = await run.git(_take, run, task, work.worktree, outcome, work.context)
+    return _told(tried, taken) if isinstance(taken, Failure) else taken
+
+
+def seconds_of(past: tuple[Attempt, ...]) -> float:
+    """How long attempts took together."""
+    return round(sum(tried.seconds for tried in past), 3)
+
+
+def spent_by(past: tuple[Attempt, ...]) -> Spent:
+    """What attempts used together."""
+    return sum((Spent.of(tried.usage) for tried in past), Spent())
+
+
+def _settle(run: Run, task: Task, answer: Reply | Failure) -> Usage:
+    """What the attempt used. One that the server was too busy for, and that says nothing, has cost nothing."""
+    is_busy = isinstance(answer, Failure) and answer.cause in {Cause.BUSY, Cause.LATER}
+    if is_busy and answer.usage == Usage() and not run.agents.budget.is_charged(task.key):
+        return Usage()
+    return run.agents.budget.settle(task.key, answer.usage)
+
+
+def _told(tried: Attempt, failure: Failure) -> Attempt:
+    return replace(
+        tried,
+        reason=failure.reason,
+        details=failure.details,
+        cause=failure.cause,
+        retry_after=failure.retry_after,
+    )
+
+
+def _require_cost(run: Run, task: Task, used: Usage) -> None:
+    """Let nothing start any more where a money limit can't be kept, because an agent does not say what it cost."""
+    if run.agents.budget.max_cost is not None and used.cost is None:
+        reason = plain(f"agent {task.agent} did not say what {task.batch_item.name} cost")
+        run.brake.pull(Halt(Cause.BUDGET, reason, "let it report its cost, or run without a money limit"))
 
 
 def _details(answer: Reply | Failure) -> tuple[Harmless, ...]:
@@ -132,8 +195,13 @@ def _make_worktree(run: Run, task: Task, place: Path, context: tuple[ContextFile
 
 
 def _assignment(
-    task: Task, worktree: Worktree, scratch: Path, context: tuple[ContextFile, ...], previous: str
+    task: Task,
+    worktree: Worktree,
+    scratch: Path,
+    context: tuple[ContextFile, ...],
+    counted: tuple[Attempt, ...],
 ) -> Assignment:
+    previous = counted[-1].failure if counted else None
     table = task.scene.project.config.agents[task.agent]
     return Assignment(
         item=task.key,
@@ -143,11 +211,13 @@ def _assignment(
         prompt=render_prompt(task.item, task.group, context, previous),
         context=context,
         timeout=task.timeout or seconds(table.timeout),
-        attempt=1,
+        attempt=len(counted) + 1,
+        previous=previous,
     )
 
 
-async def _ask(run: Run, task: Task, agent: Agent, assignment: Assignment) -> Reply | Failure:
+async def _ask(run: Run, task: Task, agent: Agent, assignment: Assignment, tried: Attempt) -> Reply | Failure:
+    """The agent's answer. What an attempt that is interrupted has used until then, is written down."""
     run.emit(
         ItemStarted(
             batch=run.batch.id,
@@ -162,12 +232,22 @@ async def _ask(run: Run, task: Task, agent: Agent, assignment: Assignment) -> Re
     def progress(stream: Stream, line: Harmless) -> None:
         run.emit(ItemProgress(batch=run.batch.id, item=task.key, stream=stream, line=line))
 
-    return await agent.run(assignment, progress)
+    try:
+        answer = await agent.run(assignment, progress)
+    except asyncio.CancelledError:
+        used = run.agents.budget.settle(task.key, Usage())
+        if used != Usage():
+            cut = replace(tried, cause=None, reason=plain("interrupted"), usage=used)
+            await to_its_end(run.git(run.ledger.add, cut))
+        raise
+    if isinstance(answer, Reply):
+        run.agents.gate.succeeded()
+    return answer
 
 
 def _take(
     run: Run, task: Task, worktree: Worktree, outcome: Outcome, context: tuple[ContextFile, ...]
-) -> Outcome:
+) -> Outcome | Failure:
     """Harvest the output and commit it: the first commit point.
 
     Until the branch has them, a `git gc --prune=now` somewhere may remove the new objects; so they are looked
@@ -179,7 +259,7 @@ def _take(
         try:
             taken = harvest(run.repo, worktree.path, task.item.output, limit, task.scene.tree)
             if isinstance(taken, Failure):
-                return replace(outcome, reason=taken.reason, details=taken.details, cause=taken.cause)
+                return taken
             commit = _commit(run, task, outcome, taken.blob, context)
         except (
             GitError
@@ -188,8 +268,8 @@ def _take(
             run.repo.refs.delete(run.repo.refs.below(f"{task.branch(run.batch.id)}/"))
             continue
         if finished(run.repo, run.batch.id, task.batch_item, commit):
-            return replace(outcome, status=ItemStatus.SUCCEEDED, commit=commit)
-    return replace(outcome, reason=problem)
+            return replace(outcome, commit=commit)
+    return Failure(problem)
 
 
 def _commit(run: Run, task: Task, outcome: Outcome, blob: str, context: tuple[ContextFile, ...]) -> str:

@@ -8,7 +8,9 @@ from typing import ClassVar
 
 import msgspec
 
-from gitbatch.agents.protocol import Stream
+from gitbatch.agents.budget import Spent
+from gitbatch.agents.failures import Cause
+from gitbatch.agents.protocol import Stream, Usage
 from gitbatch.batch.model import Checkpoint, Outcome
 from gitbatch.text import Harmless
 
@@ -75,11 +77,28 @@ class ItemProgress(Event, frozen=True, tag="item-progress"):
 
 
 class AttemptFailed(Event, frozen=True, tag="attempt-failed"):
-    """An attempt at an item failed, and the item is tried again."""
+    """An attempt at an item failed, and the item is tried again, at once or when the batch goes on."""
 
     outcome: Outcome
     left: int
     """Attempts that are left, the next one included."""
+    counts: bool = True
+    """Whether the one that failed was one of the item's; not if it ended the run."""
+
+
+class ItemWaiting(Event, frozen=True, tag="item-waiting"):
+    """The server was too busy for an item: it starts again when the others do. No attempt is counted."""
+
+    item: str
+    name: str
+    reason: Harmless
+    usage: Usage
+
+
+class BatchWaiting(Event, frozen=True, tag="batch-waiting"):
+    """A server is busy: nobody asks it, and nothing starts, for so many seconds."""
+
+    seconds: float
 
 
 class ItemFinished(Event, frozen=True, tag="item-finished"):
@@ -107,11 +126,24 @@ class BatchStopped(Event, frozen=True, tag="batch-stopped"):
     advice: str
 
 
+class BatchHalted(Event, frozen=True, tag="batch-halted"):
+    """No item was started any more, and those that ran came to their end: the next start goes on."""
+
+    cause: Cause
+    reason: Harmless
+    advice: str
+    back_at: float | None
+    """Seconds since the epoch: when the server wants to be asked again."""
+    items_left: int
+    spent: Spent
+
+
 class BatchFinished(Event, frozen=True, tag="batch-finished"):
     """Nothing of the batch is left to do."""
 
     succeeded: int
     failed: int
+    spent: Spent = Spent()
 
 
 class Notice(Event, frozen=True, tag="notice"):

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 
-from gitbatch.batch.attempt import run_item
 from gitbatch.batch.events import ItemFinished
-from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
+from gitbatch.batch.model import Attempt, BatchGroup, BatchItem, ItemStatus, Outcome
+from gitbatch.batch.retry import run_item
 from gitbatch.batch.running import Run, Task
 from gitbatch.batch.scene import Scene, place_problem
 from gitbatch.batch.schedule import predecessors, settings, width
@@ -15,8 +16,8 @@ from gitbatch.text import plain
 
 async def run_group(
     run: Run, scene: Scene, group: BatchGroup, already: Mapping[str, Outcome], missing: frozenset[str]
-) -> tuple[Outcome, ...]:
-    """The outcomes of a group's items, in plan order.
+) -> tuple[Outcome, ...] | None:
+    """The outcomes of a group's items, in plan order; None if the batch halts before all of them have one.
 
     Args:
         run: the tools.
@@ -28,10 +29,11 @@ async def run_group(
     gate = asyncio.Semaphore(_width(run, scene, group))
     over = {item.key: asyncio.Event() for item in group.items}
 
-    async def outcome_of(batch_item: BatchItem) -> Outcome:
+    async def outcome_of(batch_item: BatchItem) -> Outcome | None:
         try:
             if batch_item.key in already:
-                return already[batch_item.key]
+                done = already[batch_item.key]
+                return replace(done, earlier=_earlier(run, batch_item))
             task = await run.git(_task, run, scene, group, batch_item, missing)
             if isinstance(task, Outcome):
                 run.emit(ItemFinished(batch=run.batch.id, outcome=task))
@@ -49,7 +51,13 @@ async def run_group(
             running = [tasks.create_task(outcome_of(item)) for item in group.items]
     except ExceptionGroup as several:
         raise _first(several) from several
-    return tuple(task.result() for task in running)
+    outcomes = tuple(outcome for task in running if (outcome := task.result()))
+    return outcomes if len(outcomes) == len(group.items) else None
+
+
+def _earlier(run: Run, item: BatchItem) -> tuple[Attempt, ...]:
+    """The failed attempts at an item that an earlier start of the batch has finished."""
+    return tuple(tried for tried in run.ledger.pages.of_item(item.key) if tried.counts)
 
 
 def _first(several: ExceptionGroup[Exception]) -> Exception:

@@ -1,24 +1,28 @@
 """The run: group after group (rule P4), a checkpoint after each, a pause where the mode says so."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from gitbatch.agents.failures import Cause
 from gitbatch.batch.checkpoint import drop_branches, record_group
 from gitbatch.batch.events import (
     BatchFinished,
+    BatchHalted,
     BatchPaused,
     BatchStarted,
     BatchStopped,
+    BatchWaiting,
     CheckpointReached,
     GroupStarted,
     Notice,
 )
 from gitbatch.batch.follow import require_tip
 from gitbatch.batch.group import run_group
+from gitbatch.batch.halt import Halt
 from gitbatch.batch.model import BatchGroup, Checkpoint
 from gitbatch.batch.record import end_batch, remove_leftovers
-from gitbatch.batch.resume import State, resume
+from gitbatch.batch.resume import State, read_state, resume
 from gitbatch.batch.running import Run
 from gitbatch.batch.scene import Scene, read_scene, require_runnable
 from gitbatch.batch.start import agents_of, is_complete, require_clean, require_not_elsewhere
@@ -27,6 +31,7 @@ from gitbatch.repo.refs import short
 from gitbatch.repo.repository import require_nothing_under_way
 from gitbatch.sandbox.find import find_sandbox
 from gitbatch.sandbox.model import SandboxKind
+from gitbatch.text import plain
 
 _COMPLETE = "every Definition-of-Done entry of the phase is complete"
 
@@ -41,6 +46,8 @@ class Ending(StrEnum):
     """Nothing of the batch is left to do."""
     PAUSED = "paused"
     """Groups are left, and the user wants to go on later."""
+    HALTED = "halted"
+    """No item was started any more: see why in `Result.halt`."""
     STOPPED = "stopped"
     """A hard stop: only the user may go on."""
 
@@ -54,6 +61,7 @@ class Result:
     failed: int
     over: bool
     """Whether the batch has ended, so that the next run starts a new one."""
+    halt: Halt | None = None
 
 
 @dataclass(slots=True)
@@ -73,6 +81,7 @@ class _Tally:
 
 async def run_batch(run: Run, pause: Pause, *, resumed: bool) -> Result:
     """Run a batch from wherever it is to its end, a pause, or a hard stop."""
+    run.agents.gate.listener = lambda wait: run.emit(BatchWaiting(batch=run.batch.id, seconds=round(wait, 1)))
     state, followed = await run.git(resume, run)
     _announce(run, state, await run.git(_sandboxes, run), resumed=resumed)
     _tell_kept(run, followed)
@@ -87,12 +96,15 @@ async def run_batch(run: Run, pause: Pause, *, resumed: bool) -> Result:
             return _stop_at_boundary(run, scene, tally)
         if is_complete(scene):
             return await _stop_complete(run, tally)
-        checkpoint = await _run_one(run, scene, group, state, tally.missing)
+        checkpoint = None if run.brake.halt else await _run_one(run, scene, group, state, tally.missing)
+        if checkpoint is None:
+            return await _halt(run, tally)
         tally.add(checkpoint)
         rest = record.groups[checkpoint.number :]
         if (
             rest
             and not checkpoint.phase_complete
+            and not run.brake.halt
             and record.checkpoint_mode.pauses_after(checkpoint.number)
             and not await pause(checkpoint)
         ):
@@ -102,7 +114,14 @@ async def run_batch(run: Run, pause: Pause, *, resumed: bool) -> Result:
     if is_complete(scene):
         run.emit(Notice(batch=run.batch.id, text=f"{_COMPLETE}; what comes next is yours to decide"))
     result = tally.result(Ending.COMPLETE, over=True)
-    run.emit(BatchFinished(batch=run.batch.id, succeeded=result.succeeded, failed=result.failed))
+    run.emit(
+        BatchFinished(
+            batch=run.batch.id,
+            succeeded=result.succeeded,
+            failed=result.failed,
+            spent=run.agents.budget.spent,
+        )
+    )
     return result
 
 
@@ -125,7 +144,8 @@ def _scene(run: Run) -> Scene:
 
 async def _run_one(
     run: Run, scene: Scene, group: BatchGroup, state: State, missing: frozenset[str]
-) -> Checkpoint:
+) -> Checkpoint | None:
+    """Run a group and record it; None if the batch halts before it is complete."""
     already = {key: outcome for key, outcome in state.ready.items() if outcome.item in group.items}
     run.emit(
         GroupStarted(
@@ -139,6 +159,8 @@ async def _run_one(
     )
     marks = {item.output: item.mark for item in scene.plan.items}
     outcomes = await run_group(run, scene, group, already, missing)
+    if outcomes is None:
+        return None
     checkpoint = await run.git(record_group, run, group, outcomes, marks)
     stay = await run.git(drop_branches, run, checkpoint)
     run.emit(CheckpointReached(batch=run.batch.id, checkpoint=checkpoint))
@@ -179,6 +201,24 @@ def _tell_kept(run: Run, followed: Followed) -> None:
         run.emit(Notice(batch=run.batch.id, text=f"your own version of {path} stays in the checkout"))
     for note in followed.notes:
         run.emit(Notice(batch=run.batch.id, text=note))
+
+
+async def _halt(run: Run, tally: _Tally) -> Result:
+    """The batch halts at a clean point, perhaps in the middle of a group: what is done is on its branches."""
+    halt = run.brake.halt or Halt(Cause.FATAL, plain("the batch halted"), "gitbatch run goes on")
+    state = await run.git(read_state, run.repo, run.batch)
+    run.emit(
+        BatchHalted(
+            batch=run.batch.id,
+            cause=halt.cause,
+            reason=halt.reason,
+            advice=halt.advice,
+            back_at=halt.back_at,
+            items_left=len(run.batch.record.items) - state.succeeded - len(state.failed) - len(state.ready),
+            spent=run.agents.budget.spent,
+        )
+    )
+    return replace(tally.result(Ending.HALTED), halt=halt)
 
 
 def _stop_at_boundary(run: Run, scene: Scene, tally: _Tally) -> Result:

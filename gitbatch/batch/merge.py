@@ -6,7 +6,7 @@ Outputs are disjoint, so there is nothing to merge in the usual sense: no checko
 import re
 from dataclasses import dataclass, replace
 
-from gitbatch.batch.messages import merge_message, parse_item_message
+from gitbatch.batch.messages import merge_message, parse_item_message, parse_spent
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
 from gitbatch.batch.running import Run
 from gitbatch.errors import GitbatchError
@@ -55,15 +55,19 @@ def finished(repo: Repository, batch: str, item: BatchItem, oid: str | None) -> 
         return None
     if blob is None or not repo.objects.exists(blob):
         return None
-    spent = re.fullmatch(r"[0-9]{1,9}\.[0-9]", trailers.first("Seconds"))
+    took = re.fullmatch(r"[0-9]{1,9}\.[0-9]", trailers.first("Seconds"))
     tries = re.fullmatch(r"[1-9][0-9]{0,5}", trailers.first("Attempt"))
+    waited = re.fullmatch(r"[0-9]{1,9}\.[0-9]", trailers.first("Waited"))
+    attempts = int(tries[0]) if tries else 1
     return Outcome(
         item,
         ItemStatus.SUCCEEDED,
         reply,
         commit.oid,
-        seconds=float(spent[0]) if spent else 0.0,
-        attempts=int(tries[0]) if tries else 1,
+        seconds=float(took[0]) if took else 0.0,
+        attempts=attempts,
+        waited=float(waited[0]) if waited else 0.0,
+        spent=parse_spent(trailers, attempts),
     )
 
 

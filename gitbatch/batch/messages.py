@@ -8,9 +8,11 @@ import re
 import textwrap
 from dataclasses import dataclass
 
+from gitbatch.agents.budget import Spent
+from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Contribution, Reply, ReplyFlag, Usage
 from gitbatch.agents.reply import SENTENCES
-from gitbatch.batch.model import BatchGroup, CriterionState, Outcome, Record
+from gitbatch.batch.model import Attempt, BatchGroup, CriterionState, Outcome, Record
 from gitbatch.project.context import ContextFile
 from gitbatch.text import LIMIT, plain
 
@@ -52,17 +54,17 @@ def item_message(  # each is a trailer
     dod: tuple[int, ...],
 ) -> str:
     """The message of an item's commit."""
-    reply = outcome.reply or Reply(plain(""))
+    reply, spent = outcome.reply or Reply(plain("")), outcome.spent
     pairs: list[tuple[str, object]] = [
         *_batch_pairs(record, group),
         ("Item", outcome.item.key),
         ("Agent", agent),
-        ("Model", reply.usage.model),
+        ("Model", spent.usage.model),
         ("Attempt", outcome.attempts),
+        *(("Earlier", f"{tried.number}: {_why(tried)}") for tried in outcome.earlier),
+        ("Waited", f"{outcome.waited:.1f}" if outcome.waited else ""),
         ("Seconds", f"{outcome.seconds:.1f}"),
-        ("Tokens", reply.usage.tokens or ""),
-        ("Usage", _counts(reply.usage)),
-        ("Cost", "" if reply.usage.cost is None else f"{reply.usage.cost:.6f}"),
+        *_spent_pairs(spent),
         *(("Context", f"{file.path}@{file.blob}") for file in context),
         ("DoD", ", ".join(f"#{number}" for number in dod)),
         *(("Decision", decision) for decision in reply.decisions),
@@ -84,6 +86,27 @@ def parse_item_message(message: str) -> tuple[Trailers, Reply]:
         usage=_parse_usage(trailers),
         flags=tuple(flag for flag in ReplyFlag if flag in trailers.every("Flag")),
     )
+
+
+def _spent_pairs(spent: Spent) -> list[tuple[str, object]]:
+    """The trailers of what was used: by all attempts, failed ones too. What nobody knows has none."""
+    cost = spent.usage.cost
+    return [
+        ("Tokens", spent.usage.tokens or ""),
+        ("Usage", _counts(spent.usage)),
+        ("Cost", "" if cost is None else f"{cost:.6f}"),
+        ("Cost-Unknown", "" if cost is None else spent.unknown or ""),
+    ]
+
+
+def parse_spent(trailers: Trailers, attempts: int) -> Spent:
+    """What the trailers of a commit say was used, by so many attempts."""
+    usage = _parse_usage(trailers)
+    if usage.cost is None:
+        return Spent(usage, 0, attempts)
+    said = re.fullmatch(r"[1-9][0-9]{0,5}", trailers.first("Cost-Unknown"))
+    unknown = int(said[0]) if said else 0
+    return Spent(usage, max(1, attempts - unknown), unknown)
 
 
 def _counts(usage: Usage) -> str:
@@ -121,8 +144,10 @@ def checkpoint_message(
     done = sum(outcome.succeeded for outcome in outcomes)
     failures = [outcome for outcome in outcomes if not outcome.succeeded]
     crossing = [c for c in criteria if c.cross_cutting]
+    spent = sum((outcome.spent for outcome in outcomes), Spent())
     paragraphs = [
         "\n".join(_row(outcome) for outcome in outcomes),
+        _wrapped(f"Together: {told_spent(spent)}.") if spent.usage != Usage() else "",
         *(_failure(outcome) for outcome in failures),
         "\n".join(
             f"Cross-cutting, named by no item: #{c.number} {_box(c)} {plain(c.text)}" for c in crossing
@@ -132,6 +157,7 @@ def checkpoint_message(
     pairs = [
         *_batch_pairs(record, group),
         ("Checkpoint", f"{number}/{of}"),
+        *(_spent_pairs(spent) if spent.usage != Usage() else ()),
         *(("Failed", f"{o.item.key}: {o.status}: {plain(o.reason)}") for o in failures),
     ]
     subject = f"gitbatch: checkpoint {number}/{of}: {group.title} ({done} of {len(outcomes)} done)"
@@ -147,7 +173,51 @@ def _row(outcome: Outcome) -> str:
     head = f"{outcome.status:<10} {outcome.item.name}"
     where = f" → {outcome.item.key}" if outcome.item.key != outcome.item.name else ""
     flags = f" [{', '.join(outcome.reply.flags)}]" if outcome.reply and outcome.reply.flags else ""
-    return f"{head}{where}{flags}\n{textwrap.indent(_wrapped(said, _WIDTH - 11), ' ' * 11)}".rstrip()
+    lines = [_wrapped(said, _WIDTH - 11), *(_wrapped(line, _WIDTH - 11) for line in told_work(outcome))]
+    return "\n".join([f"{head}{where}{flags}", *(textwrap.indent(line, " " * 11) for line in lines if line)])
+
+
+def _why(tried: Attempt) -> str:
+    """Why an attempt failed; the kind of failure where the reason alone does not say it."""
+    said = tried.cause not in {None, Cause.FAILED, Cause.TIMEOUT, Cause.REFUSED, Cause.NO_OUTPUT}
+    return f"{tried.cause}: {tried.reason}" if said else tried.reason
+
+
+def told_work(outcome: Outcome) -> tuple[str, ...]:
+    """How an item got to its end, a line each, for people: attempts, waits, what it used. Nothing that is plain."""
+    waits = f"told {outcome.waits} time(s) that the server is busy, " if outcome.waits else ""
+    failed = "; ".join(f"{tried.number}: {_why(tried)}" for tried in outcome.earlier)
+    lines = (
+        f"{outcome.attempts} attempts; before failed {failed}" if outcome.earlier else "",
+        f"{waits}waited {outcome.waited:.1f} s" if outcome.waits or outcome.waited else "",
+        told_spent(outcome.spent) if outcome.spent.usage != Usage() else "",
+    )
+    return tuple(line for line in lines if line)
+
+
+def told_spent(spent: Spent) -> str:
+    """What was used, for people. A cost that is not known is said to be unknown."""
+    usage = spent.usage
+    if usage == Usage():
+        return "unknown usage"
+    tokens = f"{usage.tokens:,} tokens in {usage.requests:,} request{'s' * (usage.requests != 1)}"
+    kinds = (
+        ("input", usage.input),
+        ("output", usage.output),
+        ("cache read", usage.cache_read),
+        ("cache write", usage.cache_write),
+    )
+    split = ", ".join(f"{name} {count:,}" for name, count in kinds if count)
+    hit = f", cache hit rate {usage.cache_hits:.0%}" if usage.cache_read or usage.cache_write else ""
+    return f"{tokens}{f' ({split})' if split else ''}{hit}, {told_cost(spent)}"
+
+
+def told_cost(spent: Spent) -> str:
+    """What was spent, for people."""
+    if spent.usage.cost is None:
+        return "cost unknown"
+    unknown = f" and {spent.unknown} attempt{'s' * (spent.unknown != 1)} of unknown cost"
+    return f"${spent.usage.cost:.4f}{unknown if spent.unknown else ''}"
 
 
 _FLAG = f"(?:{'|'.join(map(re.escape, ReplyFlag))})"

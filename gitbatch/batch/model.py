@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gitbatch.agents.failures import Cause
-from gitbatch.agents.protocol import Reply, Usage
+from gitbatch.agents.budget import Spent
+from gitbatch.agents.failures import TREATMENTS, Cause, Remedy
+from gitbatch.agents.protocol import Failure, Reply, Usage
 from gitbatch.errors import UsageError
 from gitbatch.text import Harmless
 
@@ -114,6 +115,42 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt at an item that came to nothing."""
+
+    item: str
+    """The item's key."""
+    base: str
+    """The commit that it was made upon. With another one, the item gets all its attempts anew."""
+    number: int
+    status: ItemStatus
+    cause: Cause | None
+    """None: it was interrupted."""
+    reason: Harmless
+    details: tuple[Harmless, ...] = ()
+    strays: tuple[Harmless, ...] = ()
+    seconds: float = 0.0
+    usage: Usage = Usage()
+    retry_after: float | None = None
+    """Seconds that a busy server asked to wait."""
+
+    @property
+    def remedy(self) -> Remedy | None:
+        """What is done about it; None: nothing, it was interrupted."""
+        return TREATMENTS[self.cause].remedy if self.cause else None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is one of those that an item has: waits, interruptions and halts are not."""
+        return self.remedy in {Remedy.AGAIN, Remedy.FAIL}
+
+    @property
+    def failure(self) -> Failure:
+        """What the next attempt is told."""
+        return Failure(self.reason, self.details, self.cause or Cause.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of an item, with the reply or the error."""
 
@@ -131,9 +168,16 @@ class Outcome:
     strays: tuple[Harmless, ...] = ()
     """What else it left in its worktree; discarded."""
     attempts: int = 1
+    earlier: tuple[Attempt, ...] = ()
+    """Those before the last one."""
     seconds: float = 0.0
-    usage: Usage = Usage()
-    """Of all attempts together."""
+    """Of all attempts together, waits not included."""
+    waits: int = 0
+    """How often it was told that the server is busy."""
+    waited: float = 0.0
+    """Seconds that it waited for the server, for others' sake too."""
+    spent: Spent = Spent()
+    """By all attempts together."""
 
     @property
     def succeeded(self) -> bool:

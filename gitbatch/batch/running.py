@@ -1,11 +1,13 @@
 """What the steps of a run are given: the tools that all of them use, and the item that is about to run."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitbatch.agents.registry import Roster
 from gitbatch.batch.events import EventStream
+from gitbatch.batch.halt import Brake
+from gitbatch.batch.ledger import Ledger
 from gitbatch.batch.model import BatchGroup, BatchItem
 from gitbatch.batch.record import Batch
 from gitbatch.batch.scene import Scene
@@ -33,6 +35,8 @@ class Run:
     git: GitThread
     fingerprint: Fingerprint
     """The repository's control files when the run began."""
+    ledger: Ledger
+    brake: Brake = field(default_factory=Brake)
 
     def committer(self) -> Signature:
         """The user, now."""

@@ -186,6 +186,12 @@ def _require_agents(scene: Scene, choice: Choice) -> None:
         find_sandbox(choice.sandbox or SandboxKind(config.agents[wanted].sandbox))
 
 
+def wanted_agents(scene: Scene, items: tuple[WorkItem, ...], default: str) -> frozenset[str]:
+    """The names of the agents that items want."""
+    groups = {group.number: group for group in scene.plan.groups}
+    return frozenset(settings(item, groups[item.group], scene.plan).agent or default for item in items)
+
+
 def agents_of(scene: Scene, record: Record) -> frozenset[str]:
     """The names of the configured agents that a batch's items want."""
     found = (scene.find(item.key) for item in record.items)

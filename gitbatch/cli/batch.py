@@ -9,21 +9,28 @@ import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Protocol
 
 import typer
 
+from gitbatch.agents.failures import Cause
+from gitbatch.agents.gate import Gate
+from gitbatch.agents.protocol import Agent
 from gitbatch.agents.registry import Roster
 from gitbatch.batch.events import Event, EventStream, Notice
 from gitbatch.batch.follow import require_tip
+from gitbatch.batch.ledger import Ledger, Pages
 from gitbatch.batch.loop import Ending, Pause, Result, run_batch
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.record import Batch, note_workshop, unfinished_batch
+from gitbatch.batch.resume import read_state
 from gitbatch.batch.running import Run
 from gitbatch.batch.scene import Scene, read_scene, require_runnable
 from gitbatch.batch.select import select_items
-from gitbatch.batch.start import Choice, begin_batch, find_target, nothing_to_do
+from gitbatch.batch.spending import Limits, read_spending, require_measured, total
+from gitbatch.batch.start import Choice, agents_of, begin_batch, find_target, nothing_to_do, wanted_agents
 from gitbatch.cli.common import HERE, make_console, opened, repository_path, tell_warnings, workshops_of
 from gitbatch.errors import ExitCode, UsageError
 from gitbatch.repo.fingerprint import take_fingerprint
@@ -50,6 +57,8 @@ class Options:
     json: bool
     directory: Path
     sandbox: SandboxKind | None = None
+    limits: Limits = Limits()
+    wait: bool = False
 
     @property
     def can_ask(self) -> bool:
@@ -63,6 +72,14 @@ _ENDING_SIGNALS = {
     signal.SIGHUP: ExitCode.HUNG_UP,
 }
 """Signals that end a run in good order: Ctrl-C, a system that shuts down, a terminal that is closed."""
+
+
+_HALTS = {
+    Cause.BUSY: ExitCode.TRY_AGAIN,
+    Cause.LATER: ExitCode.TRY_AGAIN,
+    Cause.BUDGET: ExitCode.PAUSED,
+}
+"""How a run ends that halts; for every other cause somebody must mend something."""
 
 
 class View(Protocol):
@@ -84,11 +101,13 @@ def run_command(options: Options) -> ExitCode:
     with opened(options.directory) as repo, repository_lock(repo):
         batch = unfinished_batch(repo)
         resumed = batch is not None
+        gate = Gate(cap=inf) if options.wait else Gate()
+        roster = Roster(dict(os.environ), options.sandbox, gate)
         if batch is None:
-            batch = _begin(repo, options, tell)
+            batch = _begin(repo, options, roster, tell)
         else:
             _tell_ignored(options, batch, tell)
-        return _run(repo, batch, options, view, resumed=resumed) if batch else ExitCode.DONE
+        return _run(repo, batch, options, roster, view, resumed=resumed) if batch else ExitCode.DONE
 
 
 def _view(options: Options) -> View:
@@ -98,7 +117,7 @@ def _view(options: Options) -> View:
     return LiveView(console) if console.is_terminal and not console.is_dumb_terminal else PlainView(console)
 
 
-def _begin(repo: Repository, options: Options, tell: EventStream) -> Batch | None:
+def _begin(repo: Repository, options: Options, roster: Roster, tell: EventStream) -> Batch | None:
     """Check, ask for what is missing, start. None: there is nothing to do, and the user has been told."""
     mode = CheckpointMode.parse(options.checkpoint) if options.checkpoint else None
     target = find_target(repo, options.branch)
@@ -117,7 +136,38 @@ def _begin(repo: Repository, options: Options, tell: EventStream) -> Batch | Non
     mode = mode or _ask_mode(len({item.group for item in items}))
     workshops_of(repo, scene.project.config)  # refuses a bad place before anything is started
     choice = Choice(items, mode, agent, options.jobs or scene.project.config.batch.jobs, options.sandbox)
+    names = wanted_agents(scene, items, agent)
+    require_measured(_agents(roster, scene, names), _limits(options, Pages(), scene))
     return begin_batch(repo, target, scene, choice, time.time())
+
+
+def _agents(roster: Roster, scene: Scene, names: frozenset[str]) -> tuple[Agent, ...]:
+    """Agents by their names; those that are not configured are somebody else's to complain about."""
+    config = scene.project.config
+    return tuple(roster.agent(name, config) for name in sorted(names & config.agents.keys()))
+
+
+def _limits(options: Options, pages: Pages, scene: Scene) -> Limits:
+    """The limits that hold: from the command line, now or at an earlier start, else from the configuration."""
+    table, given = scene.project.config.batch, options.limits
+    costs = (given.max_cost, pages.max_cost, table.max_cost)
+    tokens = (given.max_tokens, pages.max_tokens, table.max_tokens)
+    return Limits(
+        next((cost for cost in costs if cost is not None), None),
+        next((count for count in tokens if count is not None), None),
+    )
+
+
+def _set_budget(repo: Repository, batch: Batch, options: Options, roster: Roster, scene: Scene) -> Ledger:
+    """What the batch may spend and has spent; the limits that were given are written down for later starts."""
+    ledger = Ledger.open(repo, batch.id)
+    limits = _limits(options, ledger.pages, scene)
+    require_measured(_agents(roster, scene, agents_of(scene, batch.record)), limits)
+    ledger.limit(options.limits.max_cost, options.limits.max_tokens)
+    budget = roster.budget
+    budget.max_cost, budget.max_tokens = limits.max_cost, limits.max_tokens
+    budget.spent = total(read_spending(repo, batch, read_state(repo, batch), ledger.pages))
+    return ledger
 
 
 def _require_answers(options: Options) -> None:
@@ -159,9 +209,12 @@ def _tell_ignored(options: Options, batch: Batch, tell: EventStream) -> None:
         tell(Notice(batch=batch.id, text=f"{text} (gitbatch abort ends it)"))
 
 
-def _run(repo: Repository, batch: Batch, options: Options, view: View, *, resumed: bool) -> ExitCode:
+def _run(
+    repo: Repository, batch: Batch, options: Options, roster: Roster, view: View, *, resumed: bool
+) -> ExitCode:
     scene = read_scene(repo, require_tip(repo, batch.record.target))
     workshop = workshops_of(repo, scene.project.config) / batch.id
+    ledger = _set_budget(repo, batch, options, roster, scene)
     note_workshop(repo, batch.id, workshop)
     git = GitThread()
     with open_log(repo.own_dir, batch.id) as log:
@@ -170,11 +223,12 @@ def _run(repo: Repository, batch: Batch, options: Options, view: View, *, resume
             batch=batch,
             jobs=options.jobs or batch.record.jobs,
             workshop=workshop,
-            agents=Roster(dict(os.environ), options.sandbox),
+            agents=roster,
             emit=EventStream(time.time, (JsonLines(log), view)),
             clock=time.time,
             git=git,
             fingerprint=take_fingerprint(repo, f"{batch.id}-"),
+            ledger=ledger,
         )
         signals = _Signals(run)
         pause = _pause(run, options, view, signals)
@@ -272,4 +326,7 @@ def _tell_end(result: Result | signal.Signals, options: Options) -> ExitCode:
     if result.ending is Ending.PAUSED:
         typer.echo(f"gitbatch: paused. {go_on}", err=True)
         return ExitCode.PAUSED
+    if result.halt:
+        typer.echo(f"gitbatch: {result.halt.reason}\n{result.halt.advice}", err=True)
+        return _HALTS.get(result.halt.cause, ExitCode.FAILED)
     return ExitCode.FAILED if result.failed or not result.over else ExitCode.DONE

@@ -29,6 +29,16 @@ def run(  # typer shows the options' own help
     sandbox: Annotated[
         SandboxKind | None, typer.Option(help="What agents run in, whatever the configuration says.")
     ] = None,
+    max_cost: Annotated[
+        float | None,
+        typer.Option(min=0.0, metavar="USD", help="What the batch may cost, over interruptions."),
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Tokens the batch may use, over interruptions.")
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="When a server says to come back later, wait as long as it says.")
+    ] = False,
     no_input: Annotated[
         bool, typer.Option("--no-input", help="Never ask; a missing option is an error.")
     ] = False,
@@ -39,7 +49,21 @@ def run(  # typer shows the options' own help
 
     With an unfinished batch, goes on with it and with what it was started with.
     """
+    from gitbatch.batch.spending import Limits
     from gitbatch.cli.batch import Options, run_command
 
-    options = Options(task_md, items, checkpoint, agent, jobs, branch, no_input, json, directory, sandbox)
+    options = Options(
+        task_md,
+        items,
+        checkpoint,
+        agent,
+        jobs,
+        branch,
+        no_input,
+        json,
+        directory,
+        sandbox,
+        Limits(max_cost, max_tokens),
+        wait,
+    )
     raise typer.Exit(run_command(options))

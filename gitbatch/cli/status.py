@@ -10,8 +10,10 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
     import msgspec
 
     from gitbatch.batch.consolidate import criteria_at
+    from gitbatch.batch.ledger import read_ledger
     from gitbatch.batch.record import all_batches
     from gitbatch.batch.resume import read_state
+    from gitbatch.batch.spending import read_spending
     from gitbatch.cli.common import make_console, opened
     from gitbatch.view.overview import batch_state, render_batch
     from gitbatch.view.plain import print_block
@@ -22,7 +24,9 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
             typer.echo("{}" if json else "no batch has run here yet: gitbatch run starts one")
             return
         batch = next((batch for batch in batches if not batch.ended), batches[-1])
-        shown = batch_state(batch, read_state(repo, batch), criteria_at(repo, batch.record.target))
+        state = read_state(repo, batch)
+        spending = read_spending(repo, batch, state, read_ledger(repo, batch.id))
+        shown = batch_state(batch, state, criteria_at(repo, batch.record.target), spending)
         if json:
             typer.echo(msgspec.json.encode(shown).decode())
             return

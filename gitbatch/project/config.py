@@ -17,6 +17,7 @@ CONFIG_FILE = "gitbatch.toml"
 _DURATION = re.compile(r"(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s?)?")
 
 Positive = Annotated[int, Meta(ge=1)]
+Amount = Annotated[float, Meta(gt=0)]
 
 
 class _Table(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -30,8 +31,12 @@ class BatchTable(_Table, frozen=True):
     """Items that run at the same time."""
     agent: str | None = None
     """The agent for items that name none; needed when there is more than one."""
-    retries: Annotated[int, Meta(ge=0)] = 0
+    retries: Annotated[int, Meta(ge=0)] = 2
     """How often a failed item is tried again."""
+    max_cost: Amount | None = None
+    """US dollars that a batch may cost, over interruptions; `--max-cost` overrides it."""
+    max_tokens: Positive | None = None
+    """Tokens that a batch may use, over interruptions; `--max-tokens` overrides it."""
     checkout: Literal["full", "context"] = "full"
     """`full`: a worktree has every file; `context`: the item's context and its output's folder."""
     output: str = OUTPUT_TEMPLATE
@@ -73,6 +78,8 @@ class CommandAgent(_Table, frozen=True, tag_field="kind", tag="command"):
     sandbox: Literal["auto", "bubblewrap", "landlock", "none"] = "auto"
     """`auto`: the best that works here, and an error where none does; `none` must be asked for by name."""
     network: bool = False
+    reports_usage: bool = False
+    """The program says in its reply what it used and what that cost; without that, no limit can be kept."""
     strict: bool = False
     """The output is the only file of the worktree that it may write; many programs need more."""
     needs: tuple[str, ...] = ()

@@ -43,6 +43,11 @@ def building_ref(batch: str) -> str:
     return f"{BATCHES}{batch}/building"
 
 
+def ledger_ref(batch: str) -> str:
+    """What a batch tried and did not get (a blob), and the limits it was given."""
+    return f"{BATCHES}{batch}/ledger"
+
+
 def rescue_ref(batch: str, slug: str) -> str:
     """An item's commit that was not merged when its batch ended."""
     return f"{BATCHES}{batch}/rescue/{slug}"

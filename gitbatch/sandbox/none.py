@@ -26,6 +26,7 @@ cd "$1" || exit 126
 export TMPDIR="$2"
 unset PWD OLDPWD SHLVL _
 shift 5
+command -v "$1" >/dev/null || { echo "gitbatch: $1: No such file or directory" >&2; exit 127; }
 exec "$@"
 """
 """A limit that is lower already stays. The number of processes is `-u` in some shells and `-p` in others."""

@@ -12,13 +12,17 @@ from rich.table import Table
 from rich.text import Text
 
 from gitbatch.batch.events import (
+    AttemptFailed,
+    BatchHalted,
     BatchStarted,
+    BatchWaiting,
     CheckpointReached,
     Event,
     GroupStarted,
     ItemFinished,
     ItemProgress,
     ItemStarted,
+    ItemWaiting,
 )
 from gitbatch.view.plain import PlainView
 
@@ -44,6 +48,7 @@ class LiveView:
         self._rows: dict[str, _Row] = {}
         self._done = 0
         self._total = 0
+        self._opens = 0.0
         self._live: Live | None = None
 
     def __call__(self, event: Event) -> None:
@@ -61,14 +66,26 @@ class LiveView:
                 if event.item in self._rows:
                     self._rows[event.item].last = event.line
                 return
+            case _:
+                self._end(event)
+        self._plain(event)
+
+    def _end(self, event: Event) -> None:
+        """Take from the screen what an event ends."""
+        match event:
+            case ItemWaiting():
+                self._rows.pop(event.item, None)
+            case AttemptFailed():
+                self._rows.pop(event.outcome.item.key, None)
             case ItemFinished():
                 self._rows.pop(event.outcome.item.key, None)
                 self._done += 1
-            case CheckpointReached():
+            case BatchWaiting():
+                self._opens = self._monotonic() + event.seconds
+            case CheckpointReached() | BatchHalted():
                 self.close()
             case _:
                 pass
-        self._plain(event)
 
     def close(self) -> None:
         """Take the moving part off the screen: before a prompt, and at the end."""
@@ -100,7 +117,10 @@ class LiveView:
                 Spinner("dots"), Text(row.name, "bold"), Text(elapsed, "dim"), Text(row.last, "dim")
             )
         bar = Table.grid(padding=(0, 1))
+        waiting = f"  waiting {self._opens - now:.0f} s: the server is busy" if self._opens > now else ""
         bar.add_row(
-            ProgressBar(self._total or 1, self._done, width=30), Text(f"{self._done} of {self._total} items")
+            ProgressBar(self._total or 1, self._done, width=30),
+            Text(f"{self._done} of {self._total} items"),
+            Text(waiting, "yellow"),
         )
         return Group(table, bar)

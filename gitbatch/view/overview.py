@@ -1,6 +1,7 @@
 """A batch or a plan at rest: what `gitbatch status` and `gitbatch plan` show, for people and for programs."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from rich.console import Group as Lines
 from rich.console import RenderableType
@@ -8,13 +9,17 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from gitbatch.agents.budget import Spent
+from gitbatch.agents.protocol import Usage
 from gitbatch.batch.consolidate import criteria_of
 from gitbatch.batch.events import SCHEMA
+from gitbatch.batch.messages import told_cost, told_spent
 from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, ItemStatus
 from gitbatch.batch.record import Batch
 from gitbatch.batch.resume import State
 from gitbatch.batch.scene import Scene
 from gitbatch.batch.schedule import critical_path, settings, steps, width
+from gitbatch.batch.spending import ItemSpent, total
 from gitbatch.project.context import manifest, resolve
 from gitbatch.repo.refs import short
 from gitbatch.view.review import STYLES, render_criteria
@@ -32,6 +37,10 @@ class ItemState:
     group: int
     status: str
     reason: str = ""
+    attempts: int = 0
+    """That ended, failed ones included."""
+    spent: Spent | None = None
+    """By all of them; None: nothing is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +58,25 @@ class BatchState:
     items: tuple[ItemState, ...]
     criteria: tuple[CriterionState, ...]
     """The Definition of Done as the target branch has it now."""
+    spent: Spent = Spent()
+    """By all items, over all starts; the cost is the sum of what is known, null if none is."""
     schema: int = SCHEMA
 
 
-def batch_state(batch: Batch, state: State, criteria: tuple[CriterionState, ...]) -> BatchState:
+def batch_state(
+    batch: Batch,
+    state: State,
+    criteria: tuple[CriterionState, ...],
+    spending: Mapping[str, ItemSpent],
+) -> BatchState:
     """The state of a batch as values."""
-    items = tuple(_item_state(group, item, state) for group in batch.record.groups for item in group.items)
+    found = (_item_state(group, item, state) for group in batch.record.groups for item in group.items)
+    items = tuple(
+        replace(item, attempts=spending[item.item].attempts, spent=spending[item.item].spent)
+        if item.item in spending
+        else item
+        for item in found
+    )
     return BatchState(
         batch=batch.id,
         state="ended" if batch.ended else "unfinished",
@@ -65,6 +87,7 @@ def batch_state(batch: Batch, state: State, criteria: tuple[CriterionState, ...]
         groups_done=len(state.recorded),
         items=items,
         criteria=criteria,
+        spent=total(spending),
     )
 
 
@@ -93,10 +116,20 @@ def render_batch(shown: BatchState) -> RenderableType:
             Text(str(item.group)),
             Text(item.status, style or ""),
             Text(item.name),
-            Text(item.reason or item.item),
+            Text.assemble(item.reason or item.item, (_work(item), "dim")),
         )
     parts: list[RenderableType] = [head, Padding(table, (0, 0, 0, 2), expand=False)]
+    if shown.spent.usage != Usage():
+        parts.append(Text(f"used so far: {told_spent(shown.spent)}"))
     return Lines(*parts, render_criteria(shown.criteria)) if shown.criteria else Lines(*parts)
+
+
+def _work(item: ItemState) -> str:
+    """What an item took, where there is anything to say."""
+    parts = [f"{item.attempts} attempts"] if item.attempts > 1 else []
+    if item.spent and item.spent.usage != Usage():
+        parts += [f"{item.spent.usage.tokens:,} tokens", told_cost(item.spent)]
+    return f"  ({', '.join(parts)})" if parts else ""
 
 
 @dataclass(frozen=True, slots=True)

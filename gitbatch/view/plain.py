@@ -5,23 +5,33 @@ from functools import singledispatchmethod
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from gitbatch.agents.protocol import Stream
+from gitbatch.agents.budget import Spent
+from gitbatch.agents.failures import Cause
+from gitbatch.agents.protocol import Stream, Usage
 from gitbatch.batch.events import (
     AttemptFailed,
     BatchFinished,
+    BatchHalted,
     BatchPaused,
     BatchStarted,
     BatchStopped,
+    BatchWaiting,
     CheckpointReached,
     Event,
     GroupStarted,
     ItemFinished,
     ItemProgress,
     ItemStarted,
+    ItemWaiting,
     Notice,
 )
+from gitbatch.batch.messages import told_cost, told_spent
+from gitbatch.batch.model import Outcome
 from gitbatch.repo.refs import short
 from gitbatch.view.review import STYLES, render_checkpoint
+
+_LONG = 0.5
+"""Seconds from which on a wait is told."""
 
 
 def print_block(console: Console, block: RenderableType) -> None:
@@ -33,6 +43,18 @@ def print_block(console: Console, block: RenderableType) -> None:
         console.print(block)
     for line in captured.get().splitlines():
         console.print(Text(line.rstrip()), soft_wrap=True)
+
+
+def _took(outcome: Outcome) -> str:
+    """How long an item took, and what for, if it was more than one attempt."""
+    parts = [f"{outcome.seconds:.1f} s"]
+    if outcome.attempts > 1:
+        parts.append(f"{outcome.attempts} attempts")
+    if outcome.waited >= _LONG:
+        parts.append(f"waited {outcome.waited:.0f} s")
+    if outcome.spent.usage != Usage():
+        parts += [f"{outcome.spent.usage.tokens:,} tokens", told_cost(outcome.spent)]
+    return ", ".join(parts)
 
 
 class PlainView:
@@ -89,14 +111,26 @@ class PlainView:
     @show.register
     def _(self, event: AttemptFailed) -> None:
         outcome = event.outcome
+        what = f"attempt {outcome.attempts}: " if event.counts else ""
+        cause = f" ({outcome.cause})" if outcome.cause not in {None, Cause.FAILED} else ""
         self.line(
-            ("  again     ", "yellow"), (outcome.item.name, "bold"), f": {outcome.reason}; {event.left} left"
+            ("  again     " if event.counts else "  not done  ", "yellow"),
+            (outcome.item.name, "bold"),
+            f": {what}{outcome.reason}{cause}; {event.left} left",
         )
+
+    @show.register
+    def _(self, event: ItemWaiting) -> None:
+        self.line(("  busy      ", "yellow"), (event.name, "bold"), f": {event.reason}; it starts again")
+
+    @show.register
+    def _(self, event: BatchWaiting) -> None:
+        self.line(("waiting", "yellow"), f"   {event.seconds:.0f} s: the server is busy")
 
     @show.register
     def _(self, event: ItemFinished) -> None:
         outcome = event.outcome
-        seconds = f" ({outcome.seconds:.1f} s)" if outcome.seconds else ""
+        seconds = f" ({_took(outcome)})" if outcome.seconds else ""
         said = f": {outcome.reason}" if outcome.reason else ""
         self.line(
             "  ",
@@ -124,6 +158,17 @@ class PlainView:
         failed = f", {event.failed} not done" if event.failed else ""
         style = "yellow" if event.failed else "green"
         self.line(("finished", style), f"  {event.succeeded} done{failed}")
+        self._told_total(event.spent)
+
+    @show.register
+    def _(self, event: BatchHalted) -> None:
+        self.line(("halted", "yellow"), f"  {event.reason}")
+        self.line(f"        {event.items_left} item(s) are left; what is done is in git. {event.advice}")
+        self._told_total(event.spent)
+
+    def _told_total(self, spent: Spent) -> None:
+        if spent.usage != Usage():
+            self.line(("total", "bold"), f"     {told_spent(spent)}")
 
     @show.register
     def _(self, event: Notice) -> None:

@@ -5,6 +5,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from gitbatch.agents.budget import Spent
+from gitbatch.agents.protocol import Usage
+from gitbatch.batch.messages import told_spent, told_work
 from gitbatch.batch.model import Checkpoint, CriterionState, ItemStatus, Outcome
 
 STYLES = {
@@ -27,6 +30,9 @@ def render_checkpoint(checkpoint: Checkpoint) -> RenderableType:
     )
     parts: list[RenderableType] = [title, _outcomes(checkpoint)]
     parts += [_details(outcome) for outcome in checkpoint.failures if outcome.details]
+    spent = sum((outcome.spent for outcome in checkpoint.outcomes), Spent())
+    if spent.usage != Usage():
+        parts.append(Text(f"  {told_spent(spent)}", "dim"))
     if checkpoint.criteria:
         parts.append(render_criteria(checkpoint.criteria))
     parts += [Text(f"note: {note}", "yellow") for note in checkpoint.notes]
@@ -47,6 +53,13 @@ def _outcomes(checkpoint: Checkpoint) -> RenderableType:
 
 
 def _said(outcome: Outcome) -> Text:
+    text = _told(outcome)
+    for line in told_work(outcome):
+        text.append(f"\n{line}", "dim")
+    return text
+
+
+def _told(outcome: Outcome) -> Text:
     if not outcome.succeeded:
         return Text(outcome.reason)
     text = Text(outcome.reply.summary if outcome.reply else "")

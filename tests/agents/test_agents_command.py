@@ -481,7 +481,8 @@ def test_any_other_end_is_a_failure_with_its_last_words(bench: Bench, script: st
 )
 def test_a_program_that_cannot_be_started(bench: Bench, argv: tuple[str, ...], reason: str) -> None:
     (bench.worktree / "plain-file").write_text("")
-    assert bench.run(*argv) == a_failure(f"the agent can't be started: {reason}")
+    cause = Cause.FAILED if "too long" in reason else Cause.FATAL
+    assert bench.run(*argv) == a_failure(f"the agent can't be started: {reason}", cause=cause)
 
 
 def test_a_place_where_nothing_can_be_started(bench: Bench) -> None:

@@ -26,12 +26,13 @@ def test_everything_that_an_agent_may_say() -> None:
         summary="Wrote a. Checked b.",
         decisions=["Use X.", "Not Y."],
         contributions=[{"artifact": "inventory.md", "text": "a exists"}],
+        usage={"model": "m", "input": 10, "cost": 0.5},
     )
-    assert parse_reply(source, Usage(input=10, cost=0.5)) == a_reply(
+    assert parse_reply(source) == a_reply(
         summary="Wrote a. Checked b.",
         decisions=("Use X.", "Not Y."),
         contributions=(("inventory.md", "a exists"),),
-        usage=Usage(input=10, cost=0.5),
+        usage=Usage(plain("m"), input=10, requests=1, cost=0.5),
         flags=(),
     )
 

@@ -25,7 +25,9 @@ EVERYTHING = b"""\
 [batch]
 jobs = 8
 agent = "writer"
-retries = 2
+retries = 3
+max-cost = 2.5
+max-tokens = 1000
 checkout = "context"
 output = "out/{id-or-slug}.md"
 tick-dod = false
@@ -85,7 +87,9 @@ def test_without_settings_everything_has_its_default(source: bytes | None) -> No
     assert Config().batch == BatchTable(
         jobs=4,
         agent=None,
-        retries=0,
+        retries=2,
+        max_cost=None,
+        max_tokens=None,
         checkout="full",
         output=OUTPUT_TEMPLATE,
         tick_dod=True,
@@ -107,7 +111,9 @@ def test_every_setting_arrives(mark: bytes, newline: bytes) -> None:
         batch=BatchTable(
             jobs=8,
             agent="writer",
-            retries=2,
+            retries=3,
+            max_cost=2.5,
+            max_tokens=1000,
             checkout="context",
             output="out/{id-or-slug}.md",
             tick_dod=False,

@@ -1,0 +1,137 @@
+"""An item to its end: attempt after attempt, by the table of causes (rule F3); waits and halts are not attempts."""
+
+from dataclasses import replace
+
+from gitbatch.agents.failures import Cause, Remedy
+from gitbatch.agents.protocol import Usage
+from gitbatch.batch.attempt import Waits, attempt, seconds_of, spent_by
+from gitbatch.batch.events import AttemptFailed, ItemFinished, ItemWaiting
+from gitbatch.batch.halt import MORE, Halt, cannot_work, come_back_later, out_of_budget
+from gitbatch.batch.model import Attempt, BatchItem, Outcome
+from gitbatch.batch.running import Run, Task
+from gitbatch.repo.thread import to_its_end
+from gitbatch.text import plain
+
+
+async def run_item(run: Run, task: Task) -> Outcome | None:
+    """Run an item to its end: what is done about a failed attempt, the table of causes says (rule F3).
+
+    Returns:
+        The outcome; None if the batch halts before there is one.
+    """
+    waits = Waits()
+    while True:
+        past = run.ledger.pages.of_item(task.key)
+        if _is_over(past, task):
+            return _finish(run, failed_outcome(task.batch_item, past, waits))
+        waited = await _cleared(run, task)
+        if waited is None:
+            return None
+        waits = waits.longer(waited)
+        try:
+            tried = await attempt(run, task, past, waits)
+        finally:
+            run.agents.budget.release(task.key)
+        if isinstance(tried, Outcome):
+            return _finish(run, tried)
+        if tried.counts or tried.usage != Usage():
+            await to_its_end(run.git(run.ledger.add, tried))  # it is paid for, even if the run is being ended
+        if _waits(run, task, tried):
+            waits = waits.more()
+        elif not _goes_on(run, task, tried):
+            return None
+
+
+def _finish(run: Run, outcome: Outcome) -> Outcome:
+    run.emit(ItemFinished(batch=run.batch.id, outcome=outcome))
+    return outcome
+
+
+def _counted(past: tuple[Attempt, ...], task: Task) -> tuple[Attempt, ...]:
+    """The attempts that count for a task: those upon the same commit. If the user changed anything, it starts anew."""
+    return tuple(tried for tried in past if tried.counts and tried.base == task.scene.commit)
+
+
+def _is_over(past: tuple[Attempt, ...], task: Task) -> bool:
+    mine = _counted(past, task)
+    return bool(mine) and (mine[-1].remedy is Remedy.FAIL or len(mine) > task.retries)
+
+
+async def _cleared(run: Run, task: Task) -> float | None:
+    """Wait until an attempt may start; the seconds that the server took of that. None: the batch halts."""
+    budget, brake = run.agents.budget, run.brake
+    if brake.halt:
+        return None
+    limit = run.agents.agent(task.agent, task.scene.project.config).cost_limit
+    if not await budget.secure(task.key, budget.spent.mean if limit is None else limit):
+        brake.pull(out_of_budget(budget))
+        return None
+    waited = await brake.unless(run.agents.gate.passed())
+    if brake.halt:
+        budget.release(task.key)
+        return None
+    return waited
+
+
+def _waits(run: Run, task: Task, tried: Attempt) -> bool:
+    """Close the gate if that is what is to be done about a failure; false if it is not, or would take too long."""
+    gate = run.agents.gate
+    busy = tried.remedy is Remedy.WAIT or (tried.cause is Cause.LATER and gate.is_endless)
+    if not busy or not gate.close(tried.retry_after):
+        return False
+    run.emit(
+        ItemWaiting(
+            batch=run.batch.id,
+            item=task.key,
+            name=task.batch_item.name,
+            reason=tried.reason,
+            usage=tried.usage,
+        )
+    )
+    return True
+
+
+def _goes_on(run: Run, task: Task, tried: Attempt) -> bool:
+    """Whether an item goes on after a failure; if not, the batch halts."""
+    if not tried.counts:
+        run.brake.pull(_halt(run, task, tried))
+    past = run.ledger.pages.of_item(task.key)
+    if _is_over(past, task):
+        return True  # to its outcome
+    outcome = replace(failed_outcome(task.batch_item, (tried,), Waits()), attempts=tried.number)
+    left = task.retries + 1 - len(_counted(past, task))
+    run.emit(AttemptFailed(batch=run.batch.id, outcome=outcome, left=left, counts=tried.counts))
+    return run.brake.halt is None
+
+
+def _halt(run: Run, task: Task, tried: Attempt) -> Halt:
+    """Why the batch halts after an attempt."""
+    match tried.cause:
+        case Cause.BUDGET if run.agents.budget.is_reached:
+            return out_of_budget(run.agents.budget)
+        case Cause.BUDGET:
+            return Halt(Cause.BUDGET, plain(f"{task.batch_item.name}: {tried.reason}"), MORE)
+        case Cause.BUSY | Cause.LATER:
+            return come_back_later(tried.reason, run.clock(), tried.retry_after)
+        case _:
+            return cannot_work(task.batch_item.name, tried.reason)
+
+
+def failed_outcome(item: BatchItem, past: tuple[Attempt, ...], waits: Waits) -> Outcome:
+    """What became of an item by its attempts, of which the last one that counts was the last."""
+    counted = tuple(tried for tried in past if tried.counts) or past
+    last = counted[-1]
+    return Outcome(
+        item,
+        last.status,
+        reason=last.reason,
+        details=last.details,
+        cause=last.cause,
+        strays=last.strays,
+        attempts=len(counted),
+        earlier=counted[:-1],
+        seconds=seconds_of(past),
+        waits=waits.count,
+        waited=waits.seconds,
+        spent=spent_by(past),
+    )

@@ -1,0 +1,134 @@
+"""Agents that fail as they are told, in whole runs: what an item is to do at each of its starts stands in its title.
+
+`do: 3 75 ok` in an item: exit code 3 at its first start, 75 at the second, success at the third and after. What was
+started when, and each prompt, is kept in the test's home folder.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from conftest import Place
+from processes import agents_below
+
+AGENT = r"""
+set -u
+name=$(basename "$GITBATCH_OUTPUT" .md)
+count=$(($(cat "$HOME/$name.starts" 2>/dev/null || echo 0) + 1))
+echo "$count" >"$HOME/$name.starts"
+cat >"$HOME/$name.prompt.$count"
+words=$(sed -n 's/^> .*do: \([a-z0-9 .]*[a-z0-9]\).*/\1/p' "$HOME/$name.prompt.$count" | head -n 1)
+word=$(echo "$words" | cut -d ' ' -f "$count")
+[ -n "$word" ] || word=ok
+say() { echo "{\"summary\": \"Wrote it. It is short.\"${1:-}}" >"$GITBATCH_REPLY"; }
+usage=", \"usage\": {\"model\": \"m-1\", \"input\": 100, \"output\": 20, \"cache_read\": 300, \"requests\": 2, \"cost\": 0.4}"
+page() { mkdir -p "$(dirname "$GITBATCH_OUTPUT")"; echo "$name $count" >"$GITBATCH_OUTPUT"; }
+case $word in
+75) say ', "retry_after": 0.05'; exit 75 ;;
+later) say ', "retry_after": 5000'; exit 75 ;;
+soon) say ', "retry_after": 0.5'; exit 75 ;;
+crowd)
+    while [ "$(ls "$HOME"/*.starts | wc -l)" -lt 20 ]; do sleep 0.05; done
+    touch "$HOME/busy"; say ', "retry_after": 1'; exit 75 ;;
+follow) while [ ! -e "$HOME/busy" ]; do sleep 0.05; done; sleep 0.2; page; say ;;
+slow) sleep 600 ;;
+hold) while [ ! -e "$HOME/go" ]; do sleep 0.05; done; page; say ;;
+shared) page; echo x >>task.md ;;
+nothing) say ;;
+paid) page; say "$usage" ;;
+cached) page; say "$usage" ;;
+paidfail) say "$usage"; echo "it broke" >&2; exit 3 ;;
+[0-9]*) echo "it broke" >&2; exit "$word" ;;
+*) page; say ;;
+esac
+"""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a run said."""
+
+    code: int
+    events: list[Any]
+    stderr: str
+
+    def of(self, kind: str) -> list[Any]:
+        """The events of one kind."""
+        return [event for event in self.events if event["event"] == kind]
+
+    def outcome(self, name: str) -> dict[str, Any]:
+        """What became of an item."""
+        found: dict[str, Any]
+        (found,) = [e["outcome"] for e in self.of("item-finished") if e["outcome"]["item"]["name"] == name]
+        return found
+
+
+def set_up(place: Place, *words: str, batch: str = "", agent: str = "", groups: int = 1) -> None:
+    """A plan with an item for each text: what it is to do; in so many groups of the same size."""
+    place.write("agent.sh", AGENT)
+    place.write(
+        "gitbatch.toml",
+        f'[batch]\n{batch}\n[agents.told]\nkind = "command"\ncommand = ["sh", "agent.sh"]\n'
+        f'sandbox = "none"\ntimeout = "20s"\n{agent}\n',
+    )
+    size = len(words) // groups
+    lines = ["# Plan\n\n## Work Packages\n"]
+    for number, word in enumerate(words, 1):
+        if (number - 1) % size == 0:
+            lines.append(f"\n### Group {number}\n\n")
+        lines.append(f"- [ ] T{number} Write do: {word} → Output: out/T{number}.md\n")
+    place.write("task.md", "".join(lines))
+    place.commit("The plan")
+
+
+def run(place: Place, *arguments: str, jobs: int = 4, code: int = 0) -> Told:
+    """Run the plan, or go on with it."""
+    done = place.gitbatch(
+        "run",
+        "--items",
+        "all",
+        "--checkpoint",
+        "at-end",
+        "--jobs",
+        str(jobs),
+        "--json",
+        *arguments,
+        code=code,
+    )
+    return Told(done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr)
+
+
+def starts(place: Place, name: str) -> int:
+    """How often the program was started for an item."""
+    path = place.home / f"{name}.starts"
+    return int(path.read_text()) if path.exists() else 0
+
+
+def prompt(place: Place, name: str, start: int) -> str:
+    """The prompt of one of those starts."""
+    return (place.home / f"{name}.prompt.{start}").read_text()
+
+
+def killed_when(place: Place, name: str, start: int) -> None:
+    """Run until an attempt has failed and the program is started so often for an item; then kill it, agents and all."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gitbatch", "run", "--items", "all", "--checkpoint", "at-end"],
+        cwd=place.root,
+        env=place.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    end = time.monotonic() + 60
+    while starts(place, name) < start or not place.git("for-each-ref", "refs/gitbatch/*/ledger"):
+        assert time.monotonic() < end
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    for pid in agents_below(place):
+        os.kill(pid, signal.SIGKILL)
+    process.wait()

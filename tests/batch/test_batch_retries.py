@@ -1,0 +1,226 @@
+"""A failed attempt is followed by another that knows why it failed; a busy server makes all wait (rule F3)."""
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+from batch.programs import killed_when, prompt, run, set_up, starts
+from conftest import Place
+from history import assert_tidy, audit, trailers
+
+from gitbatch.agents.failures import TREATMENTS, Cause, Remedy
+from gitbatch.agents.gate import Gate
+from gitbatch.batch.halt import Brake, cannot_work
+from gitbatch.cli import batch as cli
+from gitbatch.errors import ExitCode
+from gitbatch.text import plain
+
+README = Path(__file__).parent.parent.parent / "README.md"
+
+
+@pytest.mark.rule("F3")
+@pytest.mark.parametrize(
+    ("word", "reason", "cause"),
+    [
+        ("3", "exit code 3", Cause.FAILED),
+        ("slow", "it took longer than 1 seconds", Cause.TIMEOUT),
+        ("shared", "the agent changed task.md, which is not its file", Cause.REFUSED),
+        ("nothing", "no output file was written", Cause.NO_OUTPUT),
+    ],
+)
+def test_the_next_attempt_knows_why_the_last_one_failed(
+    place: Place, word: str, reason: str, cause: Cause
+) -> None:
+    set_up(place, f"{word} ok")
+    if word == "slow":
+        place.edit("gitbatch.toml", "20s", "1s")
+        place.commit()
+    told = run(place)
+    (failed,) = told.of("attempt-failed")
+    assert (failed["outcome"]["reason"], failed["outcome"]["cause"]) == (reason, cause)
+    assert (failed["left"], failed["counts"]) == (2, True)
+    assert "The last attempt failed" not in prompt(place, "T1", 1)
+    assert f"The last attempt failed: {reason}\n" in prompt(place, "T1", 2)
+    assert f"{TREATMENTS[cause].lesson}\n" in prompt(place, "T1", 2)
+    item = place.git("log", "--format=%H", "--grep", "^Gitbatch-Item")
+    assert trailers(place, item, "Attempt") == ["2"]
+    assert trailers(place, item, "Earlier") == [f"1: {reason}"]
+    assert f"2 attempts; before failed 1: {reason}" in " ".join(place.git("log", "-1", "--format=%B").split())
+    assert told.outcome("T1")["attempts"] == 2
+    audit(place)
+    assert_tidy(place)
+
+
+def test_an_item_has_two_retries_unless_somebody_says_otherwise(place: Place) -> None:
+    set_up(place, "3 4 5", "3 4 5 <!-- retries: 0 -->")
+    told = run(place, code=1)
+    assert (starts(place, "T1"), starts(place, "T2")) == (3, 1)
+    assert told.outcome("T1")["reason"] == "exit code 5"
+    assert [tried["reason"] for tried in told.outcome("T1")["earlier"]] == ["exit code 3", "exit code 4"]
+    body = place.git("log", "-1", "--format=%B")
+    assert "3 attempts; before failed 1: exit code 3; 2: exit code 4" in body
+    assert "T1 failed, in its own words:\n    it broke" in body
+    assert "> it broke" in prompt(place, "T1", 3)
+
+
+@pytest.mark.rule("F3")
+def test_a_busy_server_is_waited_for_and_that_is_no_attempt(place: Place) -> None:
+    set_up(place, "75 75 ok", batch="retries = 0")
+    told = run(place)
+    assert told.of("attempt-failed") == []
+    assert [event["name"] for event in told.of("item-waiting")] == ["T1", "T1"]
+    assert [event["seconds"] for event in told.of("batch-waiting")] == [0.1, 0.1]
+    outcome = told.outcome("T1")
+    assert (outcome["attempts"], outcome["waits"]) == (1, 2)
+    assert 0.1 <= outcome["waited"] < 5
+    assert "told 2 time(s) that the server is busy, waited 0." in place.git("log", "-1", "--format=%B")
+    assert place.git("for-each-ref", "refs/gitbatch/*/ledger") == "", "nothing failed"
+
+
+@pytest.mark.rule("F3")
+def test_one_of_twenty_that_meets_a_busy_server_makes_all_new_starts_wait(place: Place) -> None:
+    set_up(place, "crowd ok", *["follow"] * 19, *["ok"] * 4, batch="retries = 0")
+    told = run(place, jobs=20)
+    (closed,) = told.of("batch-waiting")
+    assert closed["seconds"] == 1
+    before = [e for e in told.of("item-started") if e["at"] < closed["at"]]
+    after = [e for e in told.of("item-started") if e["at"] >= closed["at"]]
+    assert len(before) == 20
+    assert sorted(event["name"] for event in after) == ["T1", "T21", "T22", "T23", "T24"]
+    assert min(event["at"] for event in after) >= closed["at"] + 1
+    assert {e["outcome"]["status"] for e in told.of("item-finished")} == {"succeeded"}
+    assert {e["outcome"]["attempts"] for e in told.of("item-finished")} == {1}
+
+
+def test_attempts_are_known_after_a_kill(place: Place) -> None:
+    set_up(place, "3 slow 4 ok")
+    killed_when(place, "T1", 2)
+    told = run(place)
+    assert starts(place, "T1") == 4
+    assert [event["left"] for event in told.of("attempt-failed")] == [1], "one of the two was used before"
+    assert "The last attempt failed: exit code 3\n" in prompt(place, "T1", 3)
+    assert told.outcome("T1")["attempts"] == 3
+    body = place.git("log", "-1", "--format=%B")
+    assert "3 attempts; before failed 1: exit code 3; 2: exit code 4" in body
+
+
+def test_what_failed_for_good_is_not_paid_for_again_after_a_kill(place: Place) -> None:
+    set_up(place, "3", "hold", batch="retries = 0")
+    killed_when(place, "T2", 1)
+    assert starts(place, "T1") == 1
+    (place.home / "go").touch()
+    told = run(place, code=1)
+    assert starts(place, "T1") == 1
+    assert told.outcome("T1")["reason"] == "exit code 3"
+    assert "T1 failed, in its own words:\n    it broke" in place.git("log", "-1", "--format=%B")
+
+
+def test_what_failed_for_good_has_a_new_chance_when_the_user_has_changed_something(place: Place) -> None:
+    set_up(place, "3 ok", "hold", batch="retries = 0")
+    killed_when(place, "T2", 1)
+    (place.home / "go").touch()
+    place.write("mended.txt", "yes\n")
+    place.commit("Mend it")
+    told = run(place)
+    assert starts(place, "T1") == 2
+    assert told.outcome("T1")["attempts"] == 2
+
+
+@pytest.mark.rule("F3")
+def test_come_back_later_halts_the_batch_at_a_clean_point(place: Place) -> None:
+    set_up(place, "later ok", "follow", "ok", batch="retries = 0")
+    (place.home / "busy").touch()
+    told = run(place, jobs=2, code=75)
+    assert starts(place, "T3") == 0, "no new item starts"
+    (halted,) = told.of("batch-halted")
+    assert (halted["cause"], halted["items_left"]) == ("come back later", 2)
+    assert 4000 < halted["back_at"] - halted["at"] <= 5001
+    assert "come back at " in told.stderr
+    assert "(in 1 h 23 min)" in told.stderr
+    assert [e["outcome"]["item"]["name"] for e in told.of("item-finished")] == ["T2"], "it ran to its end"
+    said = place.gitbatch("status", code=0).stdout
+    assert said.count("done, not merged yet") == 1
+    assert said.count("open") >= 2
+    told = run(place)
+    assert (starts(place, "T1"), starts(place, "T2")) == (2, 1)
+    assert told.outcome("T1")["attempts"] == 1
+    assert len(audit(place).items) == 3
+    assert_tidy(place)
+
+
+@pytest.mark.parametrize(("wait", "code"), [(False, ExitCode.TRY_AGAIN), (True, ExitCode.DONE)])
+def test_wait_waits_for_what_would_halt(
+    place: Place, monkeypatch: pytest.MonkeyPatch, *, wait: bool, code: ExitCode
+) -> None:
+    set_up(place, "soon ok")
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(cli, "Gate", lambda cap=0.1: Gate(cap=cap))
+    options = cli.Options(
+        None, "all", "at-end", None, None, None, no_input=True, json=True, directory=place.root, wait=wait
+    )
+    assert cli.run_command(options) is code
+    assert signal.getsignal(signal.SIGINT) is not None
+    assert starts(place, "T1") == 1 + wait
+
+
+@pytest.mark.rule("F3")
+def test_an_agent_that_cannot_work_at_all_stops_the_batch_and_nothing_is_lost(place: Place) -> None:
+    set_up(place, "ok", "ok <!-- agent: absent -->", "ok", batch='agent = "told"')
+    toml = place.read("gitbatch.toml")
+    absent = '[agents.absent]\nkind = "command"\ncommand = ["no-such-program"]\nsandbox = "none"\n'
+    place.write("gitbatch.toml", toml + absent)
+    place.commit("An agent")
+    told = run(place, jobs=1, code=1)
+    (halted,) = told.of("batch-halted")
+    assert halted["cause"] == "can't work at all"
+    assert "no-such-program: No such file or directory" in halted["reason"]
+    assert [event["counts"] for event in told.of("attempt-failed")] == [False]
+    assert "then gitbatch run goes on" in told.stderr
+    assert (starts(place, "T1"), starts(place, "T3")) == (1, 0)
+    place.edit("gitbatch.toml", '"no-such-program"', '"sh", "agent.sh"')
+    place.commit("Mend it")
+    told = run(place)
+    assert told.outcome("T2")["attempts"] == 1
+    assert (starts(place, "T1"), starts(place, "T2"), starts(place, "T3")) == (1, 1, 1)
+    assert len(audit(place).items) == 3
+
+
+def test_the_views_tell_of_attempts_waits_and_halts(place: Place) -> None:
+    set_up(place, "3 75 ok", "later")
+    said = place.gitbatch("run", "--items", "T1", "--checkpoint", "at-end", code=0).stdout
+    assert "  again     T1: attempt 1: exit code 3; 2 left\n" in said
+    assert "  busy      T1: exit code 75; it starts again\n" in said
+    assert "waiting   0 s: the server is busy\n" in said
+    assert " s, 2 attempts)\n" in said
+    done = place.gitbatch("run", "--items", "T2", "--checkpoint", "at-end", code=75)
+    assert "halted  exit code 75: come back at " in done.stdout
+    assert "1 item(s) are left; what is done is in git. gitbatch run goes on then" in done.stdout
+
+
+def test_the_readme_has_the_table_of_causes() -> None:
+    rows = [line.split("|")[1:-1] for line in README.read_text(encoding="utf-8").splitlines()]
+    found = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows if len(row) == 4}
+    for cause, treatment in TREATMENTS.items():
+        assert found[f"`{cause}`"][1:] == [treatment.remedy, treatment.lesson]
+
+
+def test_every_cause_has_a_treatment_and_only_again_has_a_lesson() -> None:
+    assert TREATMENTS.keys() == set(Cause)
+    assert all(bool(t.lesson) == (t.remedy is Remedy.AGAIN) for t in TREATMENTS.values())
+
+
+def test_the_brake_ends_a_wait() -> None:
+    async def scene() -> float:
+        brake, gate = Brake(), Gate()
+        gate.close(60)
+        waiting = asyncio.create_task(brake.unless(gate.passed()))
+        await asyncio.sleep(0.05)
+        brake.pull(cannot_work("T1", plain("no key")))
+        brake.pull(cannot_work("T2", plain("too late")))
+        assert brake.halt
+        assert brake.halt.reason == "T1: no key"
+        return await waiting
+
+    assert asyncio.run(scene()) < 1
