@@ -41,7 +41,7 @@ hold) while [ ! -e "$HOME/go" ]; do sleep 0.05; done; page; say ;;
 shared) page; echo x >>task.md ;;
 nothing) say ;;
 paid) page; say "$usage" ;;
-cached) page; say "$usage" ;;
+
 paidfail) say "$usage"; echo "it broke" >&2; exit 3 ;;
 [0-9]*) echo "it broke" >&2; exit "$word" ;;
 *) page; say ;;
@@ -114,10 +114,10 @@ def prompt(place: Place, name: str, start: int) -> str:
     return (place.home / f"{name}.prompt.{start}").read_text()
 
 
-def killed_when(place: Place, name: str, start: int) -> None:
+def killed_when(place: Place, name: str, start: int, *arguments: str) -> None:
     """Run until an attempt has failed and the program is started so often for an item; then kill it, agents and all."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "gitbatch", "run", "--items", "all", "--checkpoint", "at-end"],
+        [sys.executable, "-m", "gitbatch", "run", "--items", "all", "--checkpoint", "at-end", *arguments],
         cwd=place.root,
         env=place.environment,
         stdout=subprocess.DEVNULL,

@@ -1,0 +1,187 @@
+"""What agents used is known afterwards, and limits hold: over failed attempts, halts and kills."""
+
+import asyncio
+import json
+
+import pytest
+from batch.programs import killed_when, run, set_up, starts
+from conftest import Place
+from history import assert_tidy, audit, trailers
+
+from gitbatch.agents.budget import Budget, Spent
+from gitbatch.agents.protocol import Usage
+from gitbatch.batch.messages import parse_spent, parse_trailers, told_spent
+from gitbatch.text import plain
+
+REPORTS = "reports-usage = true"
+
+
+def test_what_an_item_used_is_in_its_commit_the_checkpoint_and_status(place: Place) -> None:
+    set_up(place, "paidfail paid", "paid", "ok")
+    told = run(place)
+    commits = {
+        trailers(place, commit, "Item")[0]: commit
+        for commit in place.git("log", "--format=%H", "--grep", "^Gitbatch-Item").splitlines()
+    }
+    first = commits["out/T1.md"]
+    assert trailers(place, first, "Usage") == [
+        "input=200 output=40 cache_read=600 cache_write=0 requests=4"
+    ], "the failed attempt was paid for as well"
+    assert trailers(place, first, "Cost") == ["0.800000"]
+    assert trailers(place, first, "Tokens") == ["840"]
+    assert trailers(place, first, "Model") == ["m-1"]
+    assert trailers(place, commits["out/T3.md"], "Cost") == []
+    body = " ".join(place.git("log", "-1", "--format=%B").split())
+    assert (
+        "840 tokens in 4 requests (input 200, output 40, cache read 600), cache hit rate 75%, $0.8000" in body
+    )
+    assert "Together: 1,260 tokens in 6 requests (input 300, output 60, cache read 900), " in body
+    assert "cache hit rate 75%, $1.2000 and 1 attempt of unknown cost." in body
+    assert trailers(place, "HEAD", "Cost") == ["1.200000"]
+    assert trailers(place, "HEAD", "Cost-Unknown") == ["1"]
+    assert told.of("batch-finished")[0]["spent"] == {
+        "usage": {
+            "model": "m-1",
+            "input": 300,
+            "output": 60,
+            "cache_read": 900,
+            "cache_write": 0,
+            "requests": 6,
+            "cost": pytest.approx(1.2),
+        },
+        "known": 3,
+        "unknown": 1,
+    }
+    status = json.loads(place.gitbatch("status", "--json", code=0).stdout)
+    assert status["spent"]["usage"]["cost"] == pytest.approx(1.2)
+    assert status["spent"]["unknown"] == 1
+    assert [item["attempts"] for item in status["items"]] == [2, 1, 1]
+    assert [item["spent"]["usage"]["cost"] for item in status["items"]] == [0.8, 0.4, None]
+    said = place.gitbatch("status", code=0).stdout
+    assert "used so far: 1,260 tokens in 6 requests" in " ".join(said.split())
+    assert "out/T1.md  (2 attempts, 840 tokens, $0.8000)" in said
+    assert "$0.00" not in said
+
+
+def test_where_nobody_says_what_it_used_nothing_is_made_up(place: Place) -> None:
+    set_up(place, "3", batch="retries = 0")
+    run(place, code=1)
+    assert "$" not in place.git("log", "-1", "--format=%B")
+    status = json.loads(place.gitbatch("status", "--json", code=0).stdout)
+    assert status["spent"]["usage"]["cost"] is None
+    assert status["spent"]["unknown"] == 1
+    assert status["items"][0]["attempts"] == 1
+
+
+def test_a_money_limit_pauses_the_batch_and_a_higher_one_goes_on(place: Place) -> None:
+    set_up(place, *["paid"] * 4, agent=REPORTS, groups=2)
+    told = run(place, "--max-cost", "1.3", jobs=1, code=3)
+    (halted,) = told.of("batch-halted")
+    assert (halted["cause"], halted["items_left"]) == ("budget reached", 1)
+    assert halted["reason"] == "$1.20 of $1.30 are spent; what is left is not enough for another item"
+    assert "go on with more: gitbatch run --max-cost USD" in told.stderr
+    assert [starts(place, f"T{number}") for number in (1, 2, 3, 4)] == [1, 1, 1, 0]
+    told = run(place, code=3)
+    assert told.of("item-started") == [], "the limit stays until another is given"
+    run(place, "--max-cost", "10")
+    assert len(audit(place).items) == 4
+    assert_tidy(place)
+
+
+def test_failed_attempts_count_against_the_limit_after_a_kill_too(place: Place) -> None:
+    set_up(place, "paidfail slow", "paid", agent=REPORTS)
+    killed_when(place, "T1", 2, "--max-cost", "5", "--jobs", "1")
+    told = run(place, "--max-cost", "0.5", jobs=1, code=3)
+    assert told.of("item-started") == []
+    assert told.of("batch-halted")[0]["reason"].startswith("$0.40 of $0.50 are spent")
+    status = json.loads(place.gitbatch("status", "--json", code=0).stdout)
+    assert status["spent"]["usage"]["cost"] == 0.4
+    assert status["items"][0]["attempts"] == 1
+
+
+def test_a_limit_of_tokens_and_one_in_the_configuration(place: Place) -> None:
+    set_up(place, *["paid"] * 3, agent=REPORTS, batch="max-tokens = 800")
+    told = run(place, jobs=1, code=3)
+    assert told.of("batch-halted")[0]["reason"] == "840 of 800 tokens are used"
+    assert "gitbatch run --max-tokens N" in told.stderr
+    assert len(told.of("item-finished")) == 2
+    run(place, "--max-tokens", "9000")
+
+
+@pytest.mark.parametrize("option", [("--max-cost", "1"), ("--max-tokens", "1000")])
+def test_a_limit_that_cannot_be_kept_is_refused(place: Place, option: tuple[str, str]) -> None:
+    set_up(place, "paid", "ok")
+    before = place.state()
+    told = run(place, *option, code=2)
+    assert f"agent told does not say what it {'costs' if 'cost' in option[0] else 'uses'}" in told.stderr
+    assert "reports-usage = true" in told.stderr
+    assert place.state() == before
+
+
+def test_an_agent_that_breaks_its_word_halts_a_limited_batch(place: Place) -> None:
+    set_up(place, "ok", "paid", agent=REPORTS)
+    told = run(place, "--max-cost", "9", jobs=1, code=3)
+    assert told.of("batch-halted")[0]["reason"] == "agent told did not say what T1 cost"
+    assert [event["outcome"]["status"] for event in told.of("item-finished")] == ["succeeded"]
+
+
+def a_request(cost: float | None) -> Usage:
+    return Usage(plain("m"), input=100, requests=1, cost=cost)
+
+
+def test_who_finds_nothing_left_waits_for_others_to_give_back() -> None:
+    async def scene() -> list[bool]:
+        budget = Budget(max_cost=1.0)
+        assert await budget.secure("a", 0.9)
+        waiting = [asyncio.create_task(budget.secure(name, 0.5)) for name in ("b", "c")]
+        await asyncio.sleep(0.01)
+        assert not any(task.done() for task in waiting)
+        budget.settle("a", a_request(0.1))
+        budget.release("a")
+        await asyncio.sleep(0.01)
+        assert [task.done() for task in waiting] == [True, False]
+        budget.settle("b", a_request(0.5))
+        budget.release("b")
+        return [await task for task in waiting]
+
+    assert asyncio.run(scene()) == [True, False], "0.6 are spent, and 0.5 can never be enough"
+
+
+def test_an_attempt_is_charged_once() -> None:
+    budget = Budget()
+    budget.charge("a", a_request(0.25))
+    budget.charge("a", a_request(0.25))
+    assert budget.settle("a", a_request(0.5)) == Usage(plain("m"), 200, requests=2, cost=0.5)
+    assert budget.settle("b", a_request(1.0)).cost == 1.0
+    assert budget.spent == Spent(Usage(plain("m"), 300, requests=3, cost=1.5), known=2)
+
+
+def test_a_cost_that_is_not_known_counts_as_the_mean() -> None:
+    budget = Budget(max_cost=1.0)
+    budget.settle("a", a_request(0.4))
+    budget.settle("b", a_request(None))
+    assert budget.used.cost == 0.4
+    assert (budget.spent.known, budget.spent.unknown) == (1, 1)
+    assert not budget.is_reached
+    assert not budget.reserve("c", 0.3)
+    budget.settle("c", Usage())
+    assert budget.is_reached
+
+
+@pytest.mark.parametrize(
+    ("text", "attempts", "expected"),
+    [
+        ("", 2, Spent(unknown=2)),
+        ("Gitbatch-Cost: 0.500000", 2, Spent(Usage(cost=0.5), 2)),
+        ("Gitbatch-Cost: 0.500000\nGitbatch-Cost-Unknown: 1", 3, Spent(Usage(cost=0.5), 2, 1)),
+        ("Gitbatch-Cost: 0.500000\nGitbatch-Cost-Unknown: 9", 3, Spent(Usage(cost=0.5), 1, 9)),
+        ("Gitbatch-Cost: -1\nGitbatch-Cost-Unknown: x", 1, Spent(unknown=1)),
+    ],
+)
+def test_what_trailers_say_was_spent(text: str, attempts: int, expected: Spent) -> None:
+    assert parse_spent(parse_trailers(f"x\n\n{text}\n"), attempts) == expected
+
+
+def test_what_is_not_known_is_said_to_be_unknown() -> None:
+    assert told_spent(Spent()) == "unknown usage"
+    assert told_spent(Spent.of(a_request(None))) == "100 tokens in 1 request (input 100), cost unknown"
