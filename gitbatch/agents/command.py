@@ -131,6 +131,9 @@ class CommandRunner:
         """Whether it is the program itself that is not there, which no other item will find either."""
         return error.filename == self.table.command[0] and error.errno in {errno.ENOENT, errno.EACCES}
 
+    async def close(self) -> None:
+        """Nothing is kept between items."""
+
     def _argv(self, assignment: Assignment, files: "_Files") -> list[str]:
         given = {"{output}": assignment.output, "{item}": assignment.item, "{prompt_file}": str(files.prompt)}
         return [_PLACEHOLDER.sub(lambda match: given[match[0]], argument) for argument in self.table.command]

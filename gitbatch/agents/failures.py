@@ -22,6 +22,9 @@ class Cause(StrEnum):
     """No file, an empty one, an unchanged one, or one that can't be taken."""
     DECLINED = "declined by the model"
     BUDGET = "budget reached"
+    """Of the batch."""
+    LIMIT = "limit of the item reached"
+    """Of money or tokens, as its agent is configured: more attempts would only cost more."""
     FATAL = "can't work at all"
     """No valid key, no credit, a request that the server will never take, a program that is not there."""
 
@@ -58,6 +61,7 @@ TREATMENTS: Mapping[Cause, Treatment] = MappingProxyType(
         ),
         Cause.DECLINED: Treatment(Remedy.FAIL),
         Cause.BUDGET: Treatment(Remedy.PAUSE),
+        Cause.LIMIT: Treatment(Remedy.FAIL),
         Cause.FATAL: Treatment(Remedy.STOP),
     }
 )

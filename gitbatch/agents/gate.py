@@ -58,6 +58,11 @@ class Gate:
             self.listener(wait)
         return True
 
+    @property
+    def closed_for(self) -> float:
+        """The seconds until it opens, as it is now; 0: it is open."""
+        return max(0.0, self._opens - asyncio.get_running_loop().time())
+
     def succeeded(self) -> None:
         """Note that the server answers."""
         self._in_a_row = 0

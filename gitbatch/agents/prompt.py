@@ -30,10 +30,12 @@ def render_prompt(
         context: the files to read first.
         previous: why the last attempt failed; None on the first.
     """
-    parts = [_RULES.format(output=item.output), f"# Task: {item.title}\n\nGroup: {group.title}"]
-    if group.prose.strip():
-        parts.append(group.prose.strip())
-    parts.append("The item as it stands in the plan:\n\n" + _quoted(item.text))
+    parts = [
+        _RULES.format(output=item.output),
+        f"# Task: {item.title}",
+        render_group(group),
+        render_item(item),
+    ]
     if context:
         listed = "\n".join(f"- {file.path} ({file.reason})" for file in context)
         parts.append(
@@ -52,6 +54,16 @@ def render_lesson(previous: Failure) -> str:
         parts.append(_quoted("\n".join(previous.details[-_LAST_WORDS:])) + "\n")
     lesson = TREATMENTS[previous.cause].lesson
     return "\n".join([*parts, lesson] if lesson else parts).rstrip()
+
+
+def render_group(group: Group) -> str:
+    """What all items of a group are told."""
+    return "\n\n".join(filter(None, (f"Group: {group.title}", group.prose.strip())))
+
+
+def render_item(item: WorkItem) -> str:
+    """The item, word for word."""
+    return "The item as it stands in the plan:\n\n" + _quoted(item.text)
 
 
 def _quoted(text: str) -> str:

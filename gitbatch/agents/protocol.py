@@ -12,6 +12,7 @@ from typing import Protocol
 
 from gitbatch.agents.failures import Cause
 from gitbatch.project.context import ContextFile
+from gitbatch.repo.base import Base
 from gitbatch.text import Harmless
 
 
@@ -128,6 +129,12 @@ class Assignment:
     """Folders that the agent has no business in: where the worktrees of the others are."""
     previous: Failure | None = None
     """Why the attempt before this one failed."""
+    group: str = ""
+    """What all items of the group are told: its title and prose."""
+    task: str = ""
+    """The item as it stands in the plan. An agent that builds its own prompt uses this and `group`."""
+    base: Base | None = None
+    """For an agent without a process: the commit that the item starts from, to read."""
 
 
 class Agent(Protocol):
@@ -155,4 +162,8 @@ class Agent(Protocol):
 
     async def run(self, assignment: Assignment, progress: Progress) -> Reply | Failure:
         """Work on an assignment to its end. Cancelling it ends everything that it started."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what it keeps for the whole run, such as connections."""
         ...

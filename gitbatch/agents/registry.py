@@ -1,6 +1,6 @@
 """From an agent's table in the configuration to the agent. One line for each kind; heavy ones import when used."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gitbatch.agents.budget import Budget
@@ -29,12 +29,22 @@ class Roster:
 
         Raises:
             PlanError: there is none.
-            GitbatchError: its sandbox does not work here.
+            GitbatchError: it can't work here: its sandbox does not, its key is missing, its limit can't be held.
         """
         table = config.agents[config.agent_name(name)]
         if (name, table) not in self._made:
             self._made[name, table] = self._make(name, table)
         return self._made[name, table]
+
+    def sandboxes(self, names: Iterable[str], config: Config) -> str:
+        """The kinds of sandbox that agents run in; empty if none of them is a process. Raises as `agent` does."""
+        agents = (self.agent(name, config) for name in names)
+        return ", ".join(sorted({agent.sandbox.kind for agent in agents if isinstance(agent, CommandRunner)}))
+
+    async def close(self) -> None:
+        """Let the agents go."""
+        for agent in self._made.values():
+            await agent.close()
 
     def _make(self, name: str, table: AgentTable) -> Agent:
         sandbox = find_sandbox(self.sandbox or SandboxKind(table.sandbox))

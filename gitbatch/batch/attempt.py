@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gitbatch.agents.budget import Spent
 from gitbatch.agents.failures import Cause
-from gitbatch.agents.prompt import render_prompt
+from gitbatch.agents.prompt import render_group, render_item, render_prompt
 from gitbatch.agents.protocol import Agent, Assignment, Failure, Reply, Stream, Usage
 from gitbatch.batch.events import ItemProgress, ItemStarted, Notice
 from gitbatch.batch.halt import Halt
@@ -23,6 +23,7 @@ from gitbatch.batch.running import Run, Task
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.project.config import seconds
 from gitbatch.project.context import ContextFile, manifest
+from gitbatch.repo.base import Base
 from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.objects import Signature
 from gitbatch.repo.thread import to_its_end
@@ -76,6 +77,7 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
             assignment,
             repository=(run.repo.root, run.repo.common_dir),
             hidden=(run.workshop.parent.parent,),
+            base=Base(scene.commit, scene.snapshot, run.git, run.repo.git),
         )
         agent = run.agents.agent(task.agent, scene.project.config)
         answer = await _ask(run, task, agent, assignment, tried)
@@ -213,6 +215,8 @@ def _assignment(
         timeout=task.timeout or seconds(table.timeout),
         attempt=len(counted) + 1,
         previous=previous,
+        group=render_group(task.group),
+        task=render_item(task.item),
     )
 
 

@@ -36,7 +36,7 @@ class BatchStarted(Event, frozen=True, tag="batch-started"):
     agent: str
     jobs: int
     sandbox: str
-    """The kinds of sandbox that the agents run in."""
+    """The kinds of sandbox that the agents run in; empty: none of them is a process."""
     groups: int
     items: int
     groups_done: int = 0

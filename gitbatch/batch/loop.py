@@ -29,8 +29,6 @@ from gitbatch.batch.start import agents_of, is_complete, require_clean, require_
 from gitbatch.repo.checkout import Followed
 from gitbatch.repo.refs import short
 from gitbatch.repo.repository import require_nothing_under_way
-from gitbatch.sandbox.find import find_sandbox
-from gitbatch.sandbox.model import SandboxKind
 from gitbatch.text import plain
 
 _COMPLETE = "every Definition-of-Done entry of the phase is complete"
@@ -170,11 +168,9 @@ async def _run_one(
 
 
 def _sandboxes(run: Run) -> str:
-    """The kinds of sandbox that the batch's agents run in. Refuses to start where one can't be had."""
+    """The kinds of sandbox that the batch's agents run in. Refuses to start where an agent can't work."""
     scene = read_scene(run.repo, require_tip(run.repo, run.batch.record.target))
-    agents = agents_of(scene, run.batch.record)
-    wanted = {run.agents.sandbox or SandboxKind(scene.project.config.agents[name].sandbox) for name in agents}
-    return ", ".join(sorted({find_sandbox(kind).kind for kind in wanted}))
+    return run.agents.sandboxes(agents_of(scene, run.batch.record), scene.project.config)
 
 
 def _announce(run: Run, state: State, sandboxes: str, *, resumed: bool) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from gitbatch.agents.registry import Roster
 from gitbatch.batch.events import BatchStopped
 from gitbatch.batch.model import CheckpointMode, Record
 from gitbatch.batch.record import Batch, new_batch_id, write_record
@@ -15,8 +16,6 @@ from gitbatch.repo.checkout import uncommitted
 from gitbatch.repo.refs import HEADS, short
 from gitbatch.repo.repository import Repository, require_nothing_under_way, require_target
 from gitbatch.repo.worktrees import checked_out_elsewhere
-from gitbatch.sandbox.find import find_sandbox
-from gitbatch.sandbox.model import SandboxKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +37,7 @@ class Choice:
     mode: CheckpointMode
     agent: str
     jobs: int
-    sandbox: SandboxKind | None = None
-    """None: what the configuration says of each agent."""
+    agents: Roster
 
 
 def find_target(repo: Repository, name: str | None) -> Target:
@@ -183,7 +181,7 @@ def _require_agents(scene: Scene, choice: Choice) -> None:
                 f"{plan.path}:{item.line}: {item.name} wants agent {wanted!r}, which is not configured",
                 f"gitbatch.toml has: {known}",
             )
-        find_sandbox(choice.sandbox or SandboxKind(config.agents[wanted].sandbox))
+        choice.agents.agent(wanted, config)
 
 
 def wanted_agents(scene: Scene, items: tuple[WorkItem, ...], default: str) -> frozenset[str]:

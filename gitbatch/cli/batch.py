@@ -135,7 +135,7 @@ def _begin(repo: Repository, options: Options, roster: Roster, tell: EventStream
         raise UsageError(f"--items {options.items} names no open item", "see gitbatch plan for what is open")
     mode = mode or _ask_mode(len({item.group for item in items}))
     workshops_of(repo, scene.project.config)  # refuses a bad place before anything is started
-    choice = Choice(items, mode, agent, options.jobs or scene.project.config.batch.jobs, options.sandbox)
+    choice = Choice(items, mode, agent, options.jobs or scene.project.config.batch.jobs, roster)
     names = wanted_agents(scene, items, agent)
     require_measured(_agents(roster, scene, names), _limits(options, Pages(), scene))
     return begin_batch(repo, target, scene, choice, time.time())
@@ -233,12 +233,19 @@ def _run(
         signals = _Signals(run)
         pause = _pause(run, options, view, signals)
         try:
-            result = asyncio.run(signals.supervise(run_batch(run, pause, resumed=resumed)))
+            result = asyncio.run(signals.supervise(_batch(run, pause, resumed=resumed)))
         finally:
             git.close()
             with suppress(OSError):
                 view.close()
     return _tell_end(result, options)
+
+
+async def _batch(run: Run, pause: Pause, *, resumed: bool) -> Result:
+    try:
+        return await run_batch(run, pause, resumed=resumed)
+    finally:
+        await run.agents.close()
 
 
 class _Signals:

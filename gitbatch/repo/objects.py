@@ -126,6 +126,11 @@ class Objects:
         """Whether an object is in the repository; its content is not read."""
         return len(self._reader.ask(f"info {oid}\n".encode()).split(b" ")) == 3
 
+    def size(self, oid: str) -> int | None:
+        """How many bytes an object has, its content not read; None: it is not in the repository."""
+        answer = self._reader.ask(f"info {oid}\n".encode()).split(b" ")
+        return int(answer[2]) if len(answer) == 3 else None
+
     def blob(self, oid: str) -> bytes:
         """The bytes of a blob: for control files, never for an output.
 

@@ -7,6 +7,7 @@ replace objects, no network, no user or system configuration. Arguments are list
 
 import os
 import subprocess
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,6 +51,17 @@ class Finished:
     status: int
     stdout: bytes
     stderr: str
+
+
+@dataclass(frozen=True, slots=True)
+class Peeked:
+    """What a git process said within its limits."""
+
+    status: int | None
+    """None: it was ended by us."""
+    stdout: bytes
+    complete: bool
+    """It came to its end within the limits."""
 
 
 def scrub_environment() -> dict[str, str]:
@@ -119,6 +131,32 @@ class Git:
         self._checked(
             arguments, Finished(process.returncode, b"", stderr.decode(errors="replace")), check=True
         )
+
+    def peek(self, *arguments: str, seconds: float, most: int) -> Peeked:
+        """Run a command that may take too long or say too much: at most so many seconds, at most so many bytes."""
+        process = self._open(arguments, subprocess.DEVNULL, subprocess.DEVNULL)
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(seconds, end)
+        timer.start()
+        try:
+            stdout = process.stdout.read(most + 1) if process.stdout else b""
+            cut = len(stdout) > most
+            if cut:
+                process.kill()
+            status = process.wait()
+        finally:
+            timer.cancel()
+            process.kill()
+            process.wait()
+            if process.stdout:
+                process.stdout.close()
+        complete = not cut and not late.is_set()
+        return Peeked(status if complete else None, stdout[:most], complete)
 
     def start(self, *arguments: str, buffered: bool = True) -> "subprocess.Popen[bytes]":
         """Start a process that goes on, talked to by pipes; see `pipe.Pipe`."""

@@ -85,8 +85,11 @@ class PlainView:
         self.line(("batch ", "bold"), (event.batch, "bold"), f" {verb} on {short(event.target)}")
         self.line(
             f"  {event.items} items in {event.groups} groups, checkpoint {event.mode}, "
-            f"agent {event.agent}, {event.jobs} at a time, ",
-            (f"sandbox {event.sandbox}", "yellow" if "none" in event.sandbox else ""),
+            f"agent {event.agent}, {event.jobs} at a time",
+            (
+                f", sandbox {event.sandbox}" if event.sandbox else "",
+                "yellow" if "none" in event.sandbox else "",
+            ),
         )
 
     @show.register

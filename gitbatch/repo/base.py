@@ -1,0 +1,118 @@
+"""What an agent without a process of its own may read: the files of one commit, and nothing else.
+
+Everything comes from git's objects: no path is ever opened, so there is no link to follow and no other folder to
+reach. Answers are bounded, and a search has a time limit.
+"""
+
+import asyncio
+import itertools
+import os
+from dataclasses import dataclass
+
+from gitbatch.errors import GitError
+from gitbatch.repo.process import Git
+from gitbatch.repo.snapshot import TreeSnapshot
+from gitbatch.repo.thread import GitThread
+
+_SEARCH_SECONDS = 15.0
+_SEARCH_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class BaseFile:
+    """A regular file of the commit. `content`: None if it is larger than was asked for."""
+
+    size: int
+    content: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A line that a search found."""
+
+    path: str
+    line: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hits:
+    """What a search found. `complete`: it looked everywhere, within its limits of time and size."""
+
+    found: tuple[Hit, ...]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The commit that an item starts from. Safe to use from the event loop by many items at once."""
+
+    commit: str
+    snapshot: TreeSnapshot
+    thread: GitThread
+    """The run's: the object store is used on this one only."""
+    git: Git
+
+    async def file(self, path: str, most: int) -> BaseFile | None:
+        """The regular file at a path; its content if it has at most so many bytes. None: there is none."""
+        return await self.thread(self._file, path, most)
+
+    async def blob(self, oid: str, most: int) -> BaseFile | None:
+        """The same, by its object id."""
+        return await self.thread(self._blob, oid, most)
+
+    async def paths(self, folder: str, skip: int, most: int) -> tuple[str, ...]:
+        """Paths of the regular files below a folder (empty: the top), in git's order, a page of them."""
+        return await self.thread(self._paths, folder, skip, most)
+
+    async def search(self, text: str, folder: str, *, regex: bool, ignore_case: bool) -> Hits:
+        """The lines of text files below a folder, or of one file, that have a text or match an expression.
+
+        Raises:
+            GitError: git can't search for that.
+        """
+        # A process of its own, which does not touch the object store's pipes: it need not hold up the git thread.
+        return await asyncio.to_thread(self._search, text, folder, regex=regex, ignore_case=ignore_case)
+
+    def _file(self, path: str, most: int) -> BaseFile | None:
+        oid = self.snapshot.blob(path)
+        return self._blob(oid, most) if oid else None
+
+    def _blob(self, oid: str, most: int) -> BaseFile | None:
+        objects = self.snapshot.objects
+        size = objects.size(oid)
+        if size is None:
+            return None
+        return BaseFile(size, objects.blob(oid) if size <= most else None)
+
+    def _paths(self, folder: str, skip: int, most: int) -> tuple[str, ...]:
+        objects, tree = self.snapshot.objects, self.snapshot.tree
+        if folder:
+            entry = objects.entry(tree, folder)
+            if entry is None or not entry.is_tree:
+                return ()
+            tree = entry.oid
+        walked = objects.files(tree, f"{folder}/" if folder else "")
+        files = (path for path, entry in walked if entry.is_file)
+        return tuple(itertools.islice(files, skip, skip + most))
+
+    def _search(self, text: str, folder: str, *, regex: bool, ignore_case: bool) -> Hits:
+        options = ["-E" if regex else "-F", *(["-i"] if ignore_case else [])]
+        where = ["--", folder] if folder else []
+        looked = self.git.peek(
+            *("grep", "-n", "-z", "-I", "--full-name", "--no-color", "--no-column", "--no-textconv"),
+            *(*options, "-e", text, self.snapshot.tree, *where),
+            seconds=_SEARCH_SECONDS,
+            most=_SEARCH_BYTES,
+        )
+        if looked.complete and looked.status not in {0, 1}:
+            raise GitError(("grep", "-e", text), looked.status or 0, "it can't be searched for")
+        lines = looked.stdout.split(b"\n")
+        return Hits(tuple(filter(None, map(self._hit, lines[:-1]))), looked.complete)
+
+    def _hit(self, line: bytes) -> Hit | None:
+        parts = line.split(b"\0", 2)
+        if len(parts) != 3 or not parts[1].isdigit():
+            return None
+        path = os.fsdecode(parts[0]).removeprefix(f"{self.snapshot.tree}:")
+        return Hit(path, int(parts[1]), parts[2].decode(errors="replace"))
