@@ -4,10 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from gitbatch.agents.budget import Budget
+from gitbatch.agents.claude.agent import ClaudeAgent
 from gitbatch.agents.command import CommandRunner
 from gitbatch.agents.gate import Gate
 from gitbatch.agents.protocol import Agent
-from gitbatch.project.config import AgentTable, Config
+from gitbatch.project.config import AgentTable, AnthropicAgent, Config
 from gitbatch.sandbox.find import find_sandbox
 from gitbatch.sandbox.model import SandboxKind
 
@@ -47,5 +48,7 @@ class Roster:
             await agent.close()
 
     def _make(self, name: str, table: AgentTable) -> Agent:
+        if isinstance(table, AnthropicAgent):
+            return ClaudeAgent.make(name, table, self.environment, self.gate, self.budget)
         sandbox = find_sandbox(self.sandbox or SandboxKind(table.sandbox))
         return CommandRunner(name, table, self.environment, sandbox)

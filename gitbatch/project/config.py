@@ -90,7 +90,44 @@ class CommandAgent(_Table, frozen=True, tag_field="kind", tag="command"):
     max_scratch_bytes: Positive = 4 * 1024 * 1024 * 1024
 
 
-AgentTable = CommandAgent
+class Price(_Table, frozen=True):
+    """US dollars for a million tokens."""
+
+    input: Annotated[float, Meta(ge=0)]
+    output: Annotated[float, Meta(ge=0)]
+    cache_read: Annotated[float, Meta(ge=0)] | None = None
+    """As `input` if not set."""
+    cache_write: Annotated[float, Meta(ge=0)] | None = None
+    """As `input` if not set."""
+
+
+class AnthropicAgent(_Table, frozen=True, tag_field="kind", tag="anthropic"):
+    """Claude, by the Messages API of Anthropic or of any server that speaks it; it needs no process and no sandbox."""
+
+    model: str = "claude-sonnet-5-5"
+    fallback_model: str | None = None
+    """Used where the context is too large for `model`: one with a larger window."""
+    context_window: Positive | None = None
+    """Tokens that `model` can read; what is known of the model if not set."""
+    max_turns: Positive = 50
+    """Answers of the model for one attempt."""
+    max_output_tokens: Positive = 32_000
+    """Of one answer."""
+    timeout: str = "30m"
+    """Of one attempt; waiting for a busy server does not count."""
+    base_url: str | None = None
+    """Where the server is; ANTHROPIC_BASE_URL, else Anthropic's, if not set."""
+    api_key_env: str = "ANTHROPIC_API_KEY"
+    """The environment variable that has the key."""
+    max_cost: Annotated[float, Meta(gt=0)] | None = None
+    """US dollars for one item, all attempts together."""
+    max_tokens: Positive | None = None
+    """For one item, all attempts together; those of the cache count too."""
+    price: Price | None = None
+    """Of `model`, where the prices that come with gitbatch are not yours."""
+
+
+AgentTable = CommandAgent | AnthropicAgent
 """One of the kinds of agent, told apart by `kind`."""
 
 
@@ -190,9 +227,10 @@ def _require_sense(config: Config) -> None:
     problems += [("project.shared", _shared_problem(path)) for path in project.shared]
     for name, agent in config.agents.items():
         problems.append((f"agents.{name}.timeout", _time_problem(agent.timeout)))
-        problems.append((f"agents.{name}.command", _command_problem(agent.command)))
-        problems += [(f"agents.{name}.needs", _place_problem(path)) for path in agent.needs]
-        problems += [(f"agents.{name}.writable", _place_problem(path)) for path in agent.writable]
+        if isinstance(agent, CommandAgent):
+            problems.append((f"agents.{name}.command", _command_problem(agent.command)))
+            problems += [(f"agents.{name}.needs", _place_problem(path)) for path in agent.needs]
+            problems += [(f"agents.{name}.writable", _place_problem(path)) for path in agent.writable]
     for setting, problem in problems:
         if problem:
             raise PlanError(f"{CONFIG_FILE}: {problem} - at `$.{setting}`", _ADVICE)

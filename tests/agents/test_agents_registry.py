@@ -9,21 +9,22 @@ from gitbatch.project.config import CommandAgent, Config
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.sandbox.none import NoSandbox
 
-CONFIG = Config(agents={"a": CommandAgent(command=("x",)), "b": CommandAgent(command=("y",), timeout="1m")})
+A, B = CommandAgent(command=("x",)), CommandAgent(command=("y",), timeout="1m")
+CONFIG = Config(agents={"a": A, "b": B})
 
 
 def test_an_agent_has_its_name_its_table_and_the_environment() -> None:
     environment = {"PATH": "/bin"}
     made = Roster(environment, SandboxKind.NONE).agent("b", CONFIG)
-    assert made == CommandRunner("b", CONFIG.agents["b"], environment, NoSandbox())
+    assert made == CommandRunner("b", B, environment, NoSandbox())
 
 
 def test_the_sandbox_is_the_wanted_one_or_that_of_the_configuration() -> None:
-    config = Config(agents={"a": CommandAgent(command=("x",), sandbox="none")})
-    assert Roster({}, None).agent("a", config) == CommandRunner("a", config.agents["a"], {}, NoSandbox())
-    assert Roster({}, SandboxKind.NONE).agent("b", CONFIG) == CommandRunner(
-        "b", CONFIG.agents["b"], {}, NoSandbox()
+    table = CommandAgent(command=("x",), sandbox="none")
+    assert Roster({}, None).agent("a", Config(agents={"a": table})) == CommandRunner(
+        "a", table, {}, NoSandbox()
     )
+    assert Roster({}, SandboxKind.NONE).agent("b", CONFIG) == CommandRunner("b", B, {}, NoSandbox())
 
 
 def test_an_unknown_name() -> None:

@@ -12,6 +12,7 @@ from gitbatch.plan.model import (
 )
 from gitbatch.project.config import (
     EXAMPLE_AGENT,
+    AgentTable,
     BatchTable,
     CommandAgent,
     Config,
@@ -308,7 +309,8 @@ def test_what_is_no_duration(duration: str) -> None:
     assert raised.value.advice == "write it like 90s, 30m or 1h30m"
 
 
-ONE, TWO = {"a": CommandAgent(command=("a",))}, {n: CommandAgent(command=(n,)) for n in "ba"}
+ONE: dict[str, AgentTable] = {"a": CommandAgent(command=("a",))}
+TWO: dict[str, AgentTable] = {name: CommandAgent(command=(name,)) for name in "ba"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,129 @@
+"""The agent kind `anthropic`: what the conversations of all its items share, and how one of them is begun.
+
+The library is imported when the first item starts, on a thread: it takes a second or more, and nothing else of
+gitbatch needs it.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gitbatch.agents.budget import Budget
+from gitbatch.agents.claude.prices import Prices
+from gitbatch.agents.claude.warmup import Warmup
+from gitbatch.agents.gate import Gate
+from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply, Usage
+from gitbatch.errors import GitbatchError
+from gitbatch.project.config import AnthropicAgent
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+
+_WINDOW = 200_000
+"""Tokens, where it is not known how many a model can read."""
+_CONNECT, _SILENCE = 15.0, 300.0
+"""Seconds to wait for a connection, and for the next piece of an answer."""
+
+
+@dataclass(slots=True, eq=False)
+class ClaudeAgent:
+    """Claude, for all items of a run that want it. Made by `make`."""
+
+    name: str
+    table: AnthropicAgent
+    key: str = field(repr=False)
+    base_url: str | None
+    gate: Gate
+    budget: Budget
+    prices: Prices
+    warmup: Warmup = field(default_factory=Warmup)
+    answers: int = 0
+    """Whole answers of the server, to any item: does it work at all?"""
+    can_count: bool = True
+    """Until the server says that it does not count tokens."""
+    used: dict[str, Usage] = field(default_factory=dict)
+    """By item, over all attempts."""
+    _client: "AsyncAnthropic | None" = None
+    _has_begun: bool = False
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @classmethod
+    def make(
+        cls, name: str, table: AnthropicAgent, environment: Mapping[str, str], gate: Gate, budget: Budget
+    ) -> "ClaudeAgent":
+        """The agent, if it can work.
+
+        Raises:
+            GitbatchError: its key is missing, or it can't be known what it costs and there is a limit.
+        """
+        key = environment.get(table.api_key_env, "").strip()
+        if not key or not key.isascii() or not key.isprintable():
+            what = "has characters that no key has" if key else "is not set"
+            raise GitbatchError(
+                f"agent {name} needs a key, and {table.api_key_env} {what}",
+                f"export {table.api_key_env}=… (a server of your own that needs none takes any)",
+            )
+        made = cls(
+            name=name,
+            table=table,
+            key=key,
+            base_url=table.base_url or environment.get("ANTHROPIC_BASE_URL") or None,
+            gate=gate,
+            budget=budget,
+            prices=Prices(table.model, table.price),
+        )
+        made._require_prices()
+        return made
+
+    def _require_prices(self) -> None:
+        """Refuse a limit in money that can't be held."""
+        if self.budget.max_cost is None and self.table.max_cost is None:
+            return
+        for model in filter(None, (self.table.model, self.table.fallback_model)):
+            if not self.prices.knows(model):
+                raise GitbatchError(
+                    f"there is a limit in money, and what {model} (agent {self.name}) costs is not known",
+                    f"set price = {{input = …, output = …}} under [agents.{self.name}], or limit tokens",
+                )
+
+    def first(self) -> bool:
+        """True the first time that it is asked: what is to be said once."""
+        was, self._has_begun = self._has_begun, True
+        return not was
+
+    def window(self, model: str) -> int:
+        """Tokens that a model can read."""
+        configured = self.table.context_window if model == self.table.model else None
+        return configured or self.prices.window(model) or _WINDOW
+
+    async def run(self, assignment: Assignment, progress: Progress) -> Reply | Failure:
+        """Work on an assignment in a conversation of its own."""
+        from gitbatch.agents.claude.conversation import converse  # noqa: PLC0415 - used when it runs
+
+        return await converse(self, await self._connected(), assignment, progress)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._client:
+            await self._client.close()
+
+    async def _connected(self) -> "AsyncAnthropic":
+        async with self._lock:
+            if self._client is None:
+                self._client = await asyncio.to_thread(self._connect)
+            return self._client
+
+    def _connect(self) -> "AsyncAnthropic":
+        import genai_prices  # noqa: F401, PLC0415 - here it holds up nobody
+        import httpx2  # noqa: PLC0415
+        from anthropic import AsyncAnthropic  # noqa: PLC0415
+
+        client = AsyncAnthropic(
+            api_key=self.key,
+            base_url=self.base_url,
+            max_retries=0,
+            timeout=httpx2.Timeout(_SILENCE, connect=_CONNECT),
+        )
+        client.messages  # noqa: B018 - imports what it needs
+        return client

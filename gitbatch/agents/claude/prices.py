@@ -1,0 +1,84 @@
+"""What requests cost, in US dollars: by the configuration, else by the library genai-prices, else unknown.
+
+The library has dated prices of Anthropic's models and is released every few weeks; importing it takes 0.2 s, so it
+is imported only where a price is asked for. An unknown model has an unknown cost, never none.
+"""
+
+from dataclasses import dataclass
+
+from gitbatch.agents.protocol import Usage
+from gitbatch.project.config import Price
+
+_MILLION = 1_000_000
+_SHORT = 1_000
+"""Tokens of a request that is not charged as a long one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """The prices of an agent's models."""
+
+    model: str
+    own: Price | None
+    """The configuration's, for `model`."""
+
+    def cost(self, model: str, usage: Usage) -> float | None:
+        """What a request has cost. None: it is not known."""
+        if self.own and model == self.model:
+            return _by_table(self.own, usage)
+        from genai_prices import Usage as Tokens  # noqa: PLC0415 - it takes 0.2 s
+        from genai_prices import calc_price  # noqa: PLC0415
+
+        whole = usage.input + usage.cache_read + usage.cache_write
+        tokens = Tokens(
+            input_tokens=whole,
+            cache_read_tokens=usage.cache_read,
+            cache_write_tokens=usage.cache_write,
+            output_tokens=usage.output,
+        )
+        try:
+            return float(calc_price(tokens, model, provider_id="anthropic").total_price)
+        except (LookupError, ValueError):  # ValueError: a price that does not know one of the kinds of token
+            return None
+
+    def knows(self, model: str) -> bool:
+        """Whether the cost of a model's requests is known."""
+        return self.cost(model, Usage(input=1, output=1, cache_read=1, cache_write=1)) is not None
+
+    def window(self, model: str) -> int | None:
+        """How many tokens a model can read, if that is known."""
+        from genai_prices import Usage as Tokens  # noqa: PLC0415
+        from genai_prices import calc_price  # noqa: PLC0415
+
+        try:
+            found = calc_price(Tokens(input_tokens=1), model, provider_id="anthropic")
+        except (LookupError, ValueError):
+            return None
+        return found.model.context_window
+
+    def describe(self, model: str) -> str:
+        """The prices and where they are from, for people."""
+        read = self.cost(model, Usage(input=_SHORT))
+        written = self.cost(model, Usage(output=_SHORT))
+        if read is None or written is None:
+            return f"{model}: what it costs is not known"
+        if self.own and model == self.model:
+            source = "as configured"
+        else:
+            from genai_prices import __version__  # noqa: PLC0415
+
+            source = f"genai-prices {__version__}"
+        times = _MILLION / _SHORT
+        return f"{model}: ${read * times:g} in, ${written * times:g} out for a million tokens ({source})"
+
+
+def _by_table(price: Price, usage: Usage) -> float:
+    read = price.input if price.cache_read is None else price.cache_read
+    write = price.input if price.cache_write is None else price.cache_write
+    total = (
+        usage.input * price.input
+        + usage.output * price.output
+        + usage.cache_read * read
+        + usage.cache_write * write
+    )
+    return total / _MILLION

@@ -1,0 +1,134 @@
+r"""What the scripted server answers: a script in the item's text, one step for each answer.
+
+    `script: say Reading + read rules.md; write # A page; finish`
+
+Steps stand between semicolons; which one is meant is the number of answers that the request has already, so the
+server needs no memory of a conversation. Parts of a step stand between plus signs:
+
+    say TEXT   read PATH   list FOLDER   search TEXT   write TEXT   append TEXT   edit OLD => NEW   finish [TEXT]
+    TOOL JSON        a call of any tool
+    big N            writes a file of about N bytes
+    stop REASON      the stop reason, where it is not the usual one
+    nap SECONDS      waits before it answers
+    fail STATUS [after=SECONDS] [xN]    the first N (1) times that it is asked this, an error
+    cut eof|reset|error [xN]            the first N (1) times, the answer breaks off in its middle
+    overflow N       an error while the request has more than N bytes
+    leak             an error that quotes the key
+
+In texts, \n is a line end. Without a script, it writes a page about what it was given and says that it is scripted.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+_SCRIPT = re.compile(r"script: ([^`\n]*)")
+_FILE = re.compile(r'^<file-[0-9a-f]+ path="([^"\n]*)"[^>\n]*>\n(.*)$', re.MULTILINE)
+_OUTPUT = re.compile(r"^Your file: (.+)$", re.MULTILINE)
+_FAULTS = ("fail", "cut", "overflow", "leak")
+SUMMARY = "Wrote the page from what was given. It was written by the scripted server, not by a model."
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What goes wrong before a step succeeds."""
+
+    kind: str
+    what: str = ""
+    times: int = 1
+    after: str = ""
+    """The retry-after header."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One answer."""
+
+    blocks: tuple[dict[str, Any], ...]
+    stop: str
+    nap: float = 0.0
+    faults: tuple[Fault, ...] = ()
+
+
+def next_step(request: dict[str, Any]) -> Step:
+    """The answer that a request's script has for it."""
+    said = texts(request)
+    number = sum(message["role"] == "assistant" for message in request["messages"])
+    found = _SCRIPT.findall(said)
+    steps = found[0].split(";") if found else _default(said)
+    return _parse(steps[min(number, len(steps) - 1)], number)
+
+
+def output_of(request: dict[str, Any]) -> str:
+    """The path of the item that a request belongs to."""
+    found = _OUTPUT.findall(texts(request))
+    return found[-1].strip() if found else ""
+
+
+def texts(request: dict[str, Any]) -> str:
+    """What the first message says."""
+    content = request["messages"][0]["content"]
+    return content if isinstance(content, str) else "\n".join(block.get("text", "") for block in content)
+
+
+def _default(said: str) -> list[str]:
+    """A page about what was given: real tool calls, no pretended thoughts."""
+    files = _FILE.findall(said)
+    lines = [f"- {path}: {first.strip().strip('#').strip()[:80] or 'empty'}" for path, first in files]
+    page = [
+        "# Scripted page",
+        "",
+        "The scripted server of gitbatch wrote this, not a model. It was given:",
+        "",
+    ]
+    text = "\\n".join([*page, *(lines or ["- nothing"])]).replace(";", ",").replace("+", "and")
+    look = f"read {files[0][0]}" if files else "list"
+    return [f"say I am the scripted server: there is no model here + {look}", f"write {text}\\n", "finish"]
+
+
+def _parse(text: str, number: int) -> Step:
+    blocks: list[dict[str, Any]] = []
+    faults: list[Fault] = []
+    stop, nap = "", 0.0
+    for part in text.split(" + "):
+        verb, _, rest = part.strip().partition(" ")
+        rest = rest.replace("\\n", "\n")
+        if verb == "stop":
+            stop = rest
+        elif verb == "nap":
+            nap = float(rest)
+        elif verb in _FAULTS:
+            faults.append(_fault(verb, rest))
+        elif verb == "say":
+            blocks.append({"type": "text", "text": rest})
+        elif verb:
+            name, arguments = _call(verb, rest)
+            call = f"toolu_{number}_{len(blocks)}"
+            blocks.append({"type": "tool_use", "id": call, "name": name, "input": arguments})
+    usual = "tool_use" if any(block["type"] == "tool_use" for block in blocks) else "end_turn"
+    return Step(tuple(blocks), stop or usual, nap, tuple(faults))
+
+
+def _fault(verb: str, rest: str) -> Fault:
+    words = rest.split()
+    times = next((int(word[1:]) for word in words if re.fullmatch(r"x[0-9]+", word)), 1)
+    after = next((word.removeprefix("after=") for word in words if word.startswith("after=")), "")
+    return Fault(verb, words[0] if words else "", times, after)
+
+
+def _call(verb: str, rest: str) -> tuple[str, dict[str, Any]]:
+    """The tool that a verb stands for; another verb is the name of a tool, its arguments as JSON."""
+    old, _, new = rest.partition(" => ")
+    calls: dict[str, tuple[str, dict[str, Any]]] = {
+        "read": ("read_file", {"path": rest}),
+        "list": ("list_files", {"folder": rest}),
+        "search": ("search", {"text": rest}),
+        "write": ("write_output", {"content": rest}),
+        "append": ("write_output", {"content": rest, "append": True}),
+        "edit": ("edit_output", {"old": old, "new": new}),
+        "finish": ("finish", {"summary": rest or SUMMARY}),
+    }
+    if verb == "big":
+        return "write_output", {"content": "A line of a large file.\n" * (int(rest) // 24)}
+    return calls.get(verb) or (verb, json.loads(rest or "{}"))

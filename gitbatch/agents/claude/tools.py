@@ -1,0 +1,353 @@
+"""What the model can do: read its base commit, write its one file, finish. There is no shell and no other tool.
+
+An answer is text, and says whether it is an error that the model can correct. Nothing here raises for what a model
+asks, however wrong.
+"""
+
+import posixpath
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from gitbatch.agents.claude.output import LARGEST, OutputFile
+from gitbatch.agents.protocol import Reply
+from gitbatch.agents.reply import SENTENCES, first_sentences, make_reply
+from gitbatch.errors import GitError
+from gitbatch.repo.base import Base
+from gitbatch.text import plain
+
+if TYPE_CHECKING:
+    from anthropic.types import ToolParam
+
+_READABLE = 4 * 1024 * 1024
+"""The largest file that is read, in bytes."""
+_PAGE_LINES, _PAGE_CHARACTERS = 2_000, 60_000
+_LISTED, _FOUND, _LINE = 500, 200, 300
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a tool gives back. `reply`: the work is done."""
+
+    text: str
+    is_error: bool = False
+    note: str = ""
+    """For whoever watches; the first line of the text if empty."""
+    reply: Reply | None = None
+
+
+def _error(text: str) -> Answer:
+    return Answer(text, is_error=True)
+
+
+@dataclass(slots=True)
+class Bench:
+    """What the tools work with, for one attempt."""
+
+    base: Base
+    output: OutputFile
+    has_written: bool = False
+
+
+class _Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The arguments of one tool."""
+
+    async def use(self, bench: Bench) -> Answer:
+        """Do it."""
+        raise NotImplementedError  # pragma: no cover
+
+
+class ReadFile(_Tool, frozen=True):
+    """A page of a file; the output's own path gives what has been written."""
+
+    path: str
+    from_line: int = 1
+    lines: int = _PAGE_LINES
+
+    async def use(self, bench: Bench) -> Answer:
+        """Do it."""
+        path = _inside(self.path)
+        if path == bench.output.path and bench.has_written:
+            content = bench.output.read()
+        else:
+            file = await bench.base.file(path, _READABLE)
+            if file and file.content is None:
+                return _error(
+                    f"{path} has {file.size} bytes, more than can be read ({_READABLE}); use search"
+                )
+            content = file.content if file else None
+        if content is None:
+            return _error(f"there is no file {path}; list_files shows what there is")
+        if b"\0" in content[:8192]:
+            return _error(f"{path} is no text ({len(content)} bytes)")
+        return _page(path, content.decode(errors="replace"), max(1, self.from_line), max(1, self.lines))
+
+
+def _page(path: str, text: str, first: int, most: int) -> Answer:
+    """Some lines of a text, as many as fit."""
+    lines = text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    shown: list[str] = []
+    left = _PAGE_CHARACTERS
+    for line in lines[first - 1 : first - 1 + min(most, _PAGE_LINES)]:
+        if len(line) > left and shown:
+            break
+        shown.append(line[:left])
+        left -= len(shown[-1]) + 1
+    if not shown:
+        return _error(f"{path} has {len(lines)} lines; there is none at {first}")
+    last = first - 1 + len(shown)
+    head = f"{path}: lines {first} to {last} of {len(lines)}"
+    more = f"; go on with from_line={last + 1}" if last < len(lines) else ""
+    return Answer(f"{head}{more}\n" + "\n".join(shown), note=head)
+
+
+class ListFiles(_Tool, frozen=True):
+    """Paths below a folder."""
+
+    folder: str = ""
+    skip: int = 0
+
+    async def use(self, bench: Bench) -> Answer:
+        """Do it."""
+        folder, skip = _inside(self.folder), max(0, self.skip)
+        found = await bench.base.paths(folder, skip, _LISTED + 1)
+        if not found:
+            return _error(f"there are no {'more ' * bool(skip)}files below {folder or 'the top'}")
+        more = f"\nthere are more: go on with skip={skip + _LISTED}" if len(found) > _LISTED else ""
+        paths = found[:_LISTED]
+        return Answer("\n".join(paths) + more, note=f"{folder or 'the top'}: {len(paths)} paths")
+
+
+class Search(_Tool, frozen=True):
+    """Lines that have a text."""
+
+    text: str
+    folder: str = ""
+    regex: bool = False
+    ignore_case: bool = False
+
+    async def use(self, bench: Bench) -> Answer:
+        """Do it."""
+        if not self.text or "\n" in self.text or "\0" in self.text:
+            return _error("give one line of text to search for")
+        folder = _inside(self.folder)
+        try:
+            hits = await bench.base.search(self.text, folder, regex=self.regex, ignore_case=self.ignore_case)
+        except (GitError, ValueError):  # ValueError: what no process takes as an argument
+            return _error("that can't be searched for: is it an expression, is the folder right?")
+        lines = [f"{hit.path}:{hit.line}: {hit.text[:_LINE]}" for hit in hits.found[:_FOUND]]
+        complete = hits.complete and len(hits.found) <= _FOUND
+        said = f"{len(lines)} lines" + (
+            "" if complete else "; there are more, or it took too long: narrow it"
+        )
+        return Answer("\n".join((said, *lines)), note=f"{self.text}: {said}")
+
+
+class WriteOutput(_Tool, frozen=True):
+    """The whole output, or a further part of it."""
+
+    content: str
+    append: bool = False
+
+    async def use(self, bench: Bench) -> Answer:
+        """Do it."""
+        before = (bench.output.read() or b"") if self.append and bench.has_written else b""
+        return _write(bench, before + _encoded(self.content))
+
+
+class EditOutput(_Tool, frozen=True):
+    """A change of the output."""
+
+    old: str
+    new: str
+    everywhere: bool = False
+
+    async def use(self, bench: Bench) -> Answer:
+        """Do it."""
+        content, old, new = bench.output.read(), _encoded(self.old), _encoded(self.new)
+        if content is None:
+            return _error(f"{bench.output.path} is not there yet: use write_output")
+        count = content.count(old) if old else 0
+        if count == 0:
+            return _error("the old text is not in the file: it must be there, word for word")
+        if count > 1 and not self.everywhere:
+            return _error(f"the old text is there {count} times: give more of it, or everywhere=true")
+        if len(content) + count * (len(new) - len(old)) > LARGEST:
+            return _error(f"the file would be larger than {LARGEST} bytes")
+        return _write(bench, content.replace(old, new))
+
+
+def _write(bench: Bench, content: bytes) -> Answer:
+    if len(content) > LARGEST:
+        return _error(f"that is more than {LARGEST} bytes")
+    try:
+        bench.output.write(content)
+    except OSError as error:
+        return _error(f"{bench.output.path} can't be written: {error.strerror}")
+    bench.has_written = True
+    return Answer(f"{bench.output.path} has {len(content)} bytes now")
+
+
+class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    artifact: str
+    text: str
+
+
+class Finish(_Tool, frozen=True):
+    """The end of the work, with what is said about it (rule S3)."""
+
+    summary: str
+    decisions: tuple[str, ...] = ()
+    contributions: tuple[_Line, ...] = ()
+
+    async def use(self, bench: Bench) -> Answer:
+        """Do it."""
+        if not bench.has_written:
+            return _error(f"{bench.output.path} is not written yet: use write_output, then finish")
+        summary = plain(self.summary, 10_000)
+        if first_sentences(summary, SENTENCES) != summary or first_sentences(summary, 1) == summary:
+            return _error(
+                "the summary must have 2 or 3 sentences; it does not. Finish again with one that has"
+            )
+        reply = make_reply(
+            self.summary, self.decisions, tuple((line.artifact, line.text) for line in self.contributions)
+        )
+        if reply.flags:
+            return _error("the summary is too long. Finish again with a shorter one")
+        return Answer("done", reply=reply)
+
+
+_TOOLS: dict[str, type[_Tool]] = {
+    "read_file": ReadFile,
+    "list_files": ListFiles,
+    "search": Search,
+    "write_output": WriteOutput,
+    "edit_output": EditOutput,
+    "finish": Finish,
+}
+
+
+async def use_tool(bench: Bench, name: str, arguments: object) -> Answer:
+    """Do what the model asks for."""
+    kind = _TOOLS.get(name)
+    if kind is None:
+        return _error(f"there is no tool {name}; there are: {', '.join(_TOOLS)}")
+    try:
+        return await msgspec.convert(arguments, kind).use(bench)
+    except msgspec.ValidationError as error:
+        return _error(f"the arguments are not as they should be: {error}")
+    except GitError as error:
+        return _error(error.message)
+    except OSError as error:
+        return _error(f"{bench.output.path}: {error.strerror or error}")
+
+
+def _inside(path: str) -> str:
+    """A path as it stands in a commit; what leads out of it is the path of nothing."""
+    clean = posixpath.normpath(path.strip().lstrip("/") or ".")
+    return "" if clean == "." else clean
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode(errors="replace")
+
+
+def _schema(required: tuple[str, ...], **properties: dict[str, Any]) -> dict[str, object]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(required),
+        "additionalProperties": False,
+    }
+
+
+def _text(description: str) -> dict[str, Any]:
+    return {"type": "string", "description": description}
+
+
+def _number(description: str) -> dict[str, Any]:
+    return {"type": "integer", "description": description}
+
+
+def _switch(description: str) -> dict[str, Any]:
+    return {"type": "boolean", "description": description}
+
+
+TOOLS: tuple["ToolParam", ...] = (
+    {
+        "name": "read_file",
+        "description": "Read a text file of the repository, as it was when the work began. "
+        f"At most {_PAGE_LINES} lines at a time.",
+        "input_schema": _schema(
+            ("path",),
+            path=_text("from the top of the repository"),
+            from_line=_number("the first line, from 1"),
+            lines=_number("how many"),
+        ),
+    },
+    {
+        "name": "list_files",
+        "description": f"List the paths of all files below a folder, {_LISTED} at a time.",
+        "input_schema": _schema(
+            (),
+            folder=_text("from the top of the repository; empty: everything"),
+            skip=_number("how many paths to leave out, to go on"),
+        ),
+    },
+    {
+        "name": "search",
+        "description": f"Find the lines of text files that have a text, at most {_FOUND}.",
+        "input_schema": _schema(
+            ("text",),
+            text=_text("one line; taken word for word, unless regex is true"),
+            folder=_text("a folder or file to look in; empty: everything"),
+            regex=_switch("the text is a POSIX extended regular expression"),
+            ignore_case=_switch("capitals and small letters are the same"),
+        ),
+    },
+    {
+        "name": "write_output",
+        "description": "Write your file, whole. A long one: first a part, then the others with append=true.",
+        "input_schema": _schema(
+            ("content",),
+            content=_text("the text of the file"),
+            append=_switch("add it to what you have written"),
+        ),
+    },
+    {
+        "name": "edit_output",
+        "description": "Replace a text in your file.",
+        "input_schema": _schema(
+            ("old", "new"),
+            old=_text("what is there now, word for word, and only once"),
+            new=_text("what is to be there"),
+            everywhere=_switch("replace it wherever it is"),
+        ),
+    },
+    {
+        "name": "finish",
+        "description": "End your work, when your file is complete. Always the last thing that you do.",
+        "input_schema": _schema(
+            ("summary",),
+            summary=_text("2 or 3 sentences: what you did and what a reviewer should know"),
+            decisions={
+                "type": "array",
+                "items": {"type": "string"},
+                "description": "decisions that others should know, one sentence each; usually none",
+            },
+            contributions={
+                "type": "array",
+                "items": _schema(
+                    ("artifact", "text"),
+                    artifact=_text("the name of a shared file that the rules tell you to contribute to"),
+                    text=_text("one line for it"),
+                ),
+                "description": "lines for shared files; only where the rules ask for them",
+            },
+        ),
+    },
+)
+"""As the model is told about them; the same for every item, so that they are part of what is cached."""
