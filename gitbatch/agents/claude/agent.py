@@ -87,6 +87,21 @@ class ClaudeAgent:
                     f"set price = {{input = …, output = …}} under [agents.{self.name}], or limit tokens",
                 )
 
+    @property
+    def knows_usage(self) -> bool:
+        """The server says it with each answer."""
+        return True
+
+    @property
+    def knows_cost(self) -> bool:
+        """Whether there are prices for its models."""
+        return all(map(self.prices.knows, filter(None, (self.table.model, self.table.fallback_model))))
+
+    @property
+    def cost_limit(self) -> float | None:
+        """US dollars for an item; None: not limited."""
+        return self.table.max_cost
+
     def first(self) -> bool:
         """True the first time that it is asked: what is to be said once."""
         was, self._has_begun = self._has_begun, True
