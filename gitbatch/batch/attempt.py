@@ -26,6 +26,7 @@ from gitbatch.project.context import ContextFile, manifest
 from gitbatch.repo.base import Base
 from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.objects import Signature
+from gitbatch.repo.signing import SigningError
 from gitbatch.repo.thread import to_its_end
 from gitbatch.repo.worktrees import Worktree, add_worktree, remove_tree, remove_worktree
 from gitbatch.text import Harmless, plain
@@ -283,7 +284,13 @@ def _commit(run: Run, task: Task, outcome: Outcome, blob: str, context: tuple[Co
         run.batch.record, task.batch_group, outcome, task.agent, context, task.item.criteria
     )
     author = Signature(f"{task.agent} (gitbatch agent)", "agent@gitbatch.invalid", int(run.clock()))
-    commit = repo.objects.write_commit(tree, (task.scene.commit,), message, author, run.committer())
+    parts = (tree, (task.scene.commit,), message, author, run.committer())
+    try:
+        commit = repo.objects.write_commit(*parts)
+    except (
+        SigningError
+    ):  # the key is gone since the start; what is paid for is kept, and signed at the checkpoint
+        commit = repo.objects.write_unsigned(*parts)
     require_untouched(repo, run.fingerprint)
     # An agent may have committed on its branch, or deleted it: that is not asked.
     if not repo.refs.advance(branch, commit, repo.refs.read(branch)):

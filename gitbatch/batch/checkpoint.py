@@ -62,6 +62,7 @@ def _move(
     )
     for _ in range(_TRIES):
         try:
+            outcomes = _signed(run, outcomes)
             checkpoint = _build(run, group, outcomes, marks)
             # From here on a `git gc --prune=now` somewhere leaves the new objects alone; was it there before?
             repo.refs.point(held, checkpoint.commit)
@@ -75,6 +76,22 @@ def _move(
             repo.refs.delete({held: checkpoint.commit})
             return checkpoint
     raise problem
+
+
+def _signed(run: Run, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
+    """The outcomes with signed commits, if the user signs: those that could not be signed when they were made are now.
+
+    Raises:
+        SigningError: one still can't be. Nothing is lost: the item's branch keeps the commit without a signature.
+    """
+    repo, found = run.repo, []
+    for outcome in outcomes:
+        new = repo.objects.signed(outcome.commit) if outcome.succeeded and outcome.commit else outcome.commit
+        if new and outcome.commit and new != outcome.commit:
+            branch = item_branch(run.batch.id, outcome.item.slug)
+            repo.refs.swap(branch, new, outcome.commit, "gitbatch: signed")
+        found.append(replace(outcome, commit=new))
+    return tuple(found)
 
 
 def _require_objects(repo: Repository, checkpoint: Checkpoint) -> None:

@@ -83,7 +83,7 @@ async def run_batch(run: Run, pause: Pause, *, resumed: bool) -> Result:
     state, followed = await run.git(resume, run)
     _announce(run, state, await run.git(_sandboxes, run), resumed=resumed)
     _tell_kept(run, followed)
-    await run.git(_require_ready, run, state)
+    await run.git(_require_ready, run, state, resumed=resumed)
     tally = _Tally(state.succeeded, state.missing)
     record = run.batch.record
     for group in record.groups:
@@ -123,8 +123,11 @@ async def run_batch(run: Run, pause: Pause, *, resumed: bool) -> Result:
     return result
 
 
-def _require_ready(run: Run, state: State) -> None:
-    """Refuse to go on over the user's changes, or in the middle of a merge, in a checkout that would follow."""
+def _require_ready(run: Run, state: State, *, resumed: bool) -> None:
+    """Refuse to go on over the user's changes, or in the middle of a merge, in a checkout that would follow.
+
+    A batch that has only just begun has seen whether commits can be signed.
+    """
     target = run.batch.record.target
     if run.repo.head_branch() != target:
         require_not_elsewhere(run.repo, target)
@@ -132,6 +135,8 @@ def _require_ready(run: Run, state: State) -> None:
         require_nothing_under_way(run.repo)
         left = (item.key for g in run.batch.record.groups if not state.is_recorded(g) for item in g.items)
         require_clean(run.repo, read_scene(run.repo, require_tip(run.repo, target)), tuple(left))
+    if resumed:
+        run.repo.objects.require_signer()
 
 
 def _scene(run: Run) -> Scene:

@@ -140,6 +140,7 @@ def begin_batch(repo: Repository, target: Target, scene: Scene, choice: Choice, 
     require_room_for_branches(repo)
     if target.followed:
         require_clean(repo, scene, tuple(item.output for item in choice.items))
+    repo.objects.require_signer()
     record = Record(
         batch=new_batch_id(now),
         started=int(now),

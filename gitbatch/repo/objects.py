@@ -6,6 +6,7 @@ Not safe for use by two threads at once: a run has one thread for git.
 """
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from gitbatch.errors import GitError
 from gitbatch.repo.pipe import Pipe
 from gitbatch.repo.process import Git
+from gitbatch.repo.signing import Signer
 
 REGULAR = "100644"
 TREE = "40000"
@@ -88,6 +90,8 @@ class Objects:
     git: Git
     id_bytes: int = 20
     """Length of a raw object id: 20 for SHA-1, 32 for SHA-256."""
+    signer: Signer | None = None
+    """How the user signs their commits, if they do."""
     _reader: Pipe = field(init=False)
     _source: Pipe = field(init=False)
     """For what is not to be read by us."""
@@ -287,12 +291,70 @@ class Objects:
     def write_commit(
         self, tree: str, parents: tuple[str, ...], message: str, author: Signature, committer: Signature
     ) -> str:
-        """Store a commit. The message is ours to the last byte: it is not edited, and has no line over its own."""
+        """Store a commit, signed if the user signs. The message is ours to the last byte: it is not edited.
+
+        Raises:
+            SigningError: it can't be signed.
+        """
+        if self.signer is None:
+            return self.write_unsigned(tree, parents, message, author, committer)
+        who = _variables("AUTHOR", author) | _variables("COMMITTER", committer)
+        return self.signer.write_commit(self.git, tree, parents, message.rstrip("\n") + "\n", who)
+
+    def write_unsigned(
+        self, tree: str, parents: tuple[str, ...], message: str, author: Signature, committer: Signature
+    ) -> str:
+        """Store a commit without a signature."""
         lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
         for role, who in (("author", author), ("committer", committer)):
             lines.append(f"{role} {_harmless(who.name)} <{_harmless(who.email)}> {who.when} +0000")
         data = "\n".join(lines) + "\n\n" + message.rstrip("\n") + "\n"
         return self._write("commit", data.encode())
+
+    def signed(self, oid: str) -> str:
+        """A commit of ours as it is when it is signed: itself, if it is already or the user does not sign.
+
+        Raises:
+            SigningError: it can't be signed.
+        """
+        head, _, message = self._read(oid, "commit").decode().partition("\n\n")
+        fields = [line.partition(" ")[::2] for line in head.split("\n")]
+        if self.signer is None or any(key.startswith("gpgsig") for key, _ in fields):
+            return oid
+        first = dict(reversed(fields))
+        parents = tuple(value for key, value in fields if key == "parent")
+        author, committer = (_signature(first[role]) for role in ("author", "committer"))
+        return self.write_commit(first["tree"], parents, message, author, committer)
+
+    def require_signer(self) -> None:
+        """Sign something, if the user signs, to see that it works: before anything is paid for.
+
+        Raises:
+            SigningError: it does not.
+        """
+        if self.signer is not None:
+            nobody = Signature("gitbatch", "agent@gitbatch.invalid", 0)
+            empty = self.git.feed(b"", "hash-object", "-t", "tree", "--stdin").stdout.decode().strip()
+            with tempfile.TemporaryDirectory(
+                prefix="gitbatch-"
+            ) as folder:  # git knows the empty tree by heart
+                elsewhere = self.git.at(self.git.directory, GIT_OBJECT_DIRECTORY=folder)
+                who = _variables("AUTHOR", nobody) | _variables("COMMITTER", nobody)
+                self.signer.write_commit(elsewhere, empty, (), "Can we sign?\n", who)
+
+
+def _variables(role: str, who: Signature) -> dict[str, str]:
+    return {
+        f"GIT_{role}_NAME": _harmless(who.name),
+        f"GIT_{role}_EMAIL": _harmless(who.email),
+        f"GIT_{role}_DATE": f"@{who.when} +0000",
+    }
+
+
+def _signature(text: str) -> Signature:
+    name, _, rest = text.partition(" <")
+    email, _, when = rest.partition("> ")
+    return Signature(name, email, int(when.split(" ")[0]))
 
 
 def _harmless(name: str) -> str:

@@ -120,6 +120,17 @@ class Git:
         finished = Finished(process.returncode, stdout, stderr.decode(errors="replace"))
         return self._checked(arguments, finished, check=check)
 
+    def feed_alone(self, stdin: bytes, *arguments: str) -> Finished:
+        """As `feed`, in a session of its own: what git starts has no terminal to ask on, and can't stop for one.
+
+        Raises:
+            GitError: it failed.
+        """
+        process = self._open(arguments, subprocess.PIPE, subprocess.PIPE, alone=True)
+        stdout, stderr = process.communicate(stdin)
+        finished = Finished(process.returncode, stdout, stderr.decode(errors="replace"))
+        return self._checked(arguments, finished, check=True)
+
     def pour(self, descriptor: int, *arguments: str) -> None:
         """Run a command whose output git writes to a file descriptor itself: the bytes never come through us.
 
@@ -204,6 +215,8 @@ class Git:
         stderr: int,
         stdout: int = subprocess.PIPE,
         buffer: int = -1,
+        *,
+        alone: bool = False,
     ) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
             ["git", *_OPTIONS, *arguments],  # noqa: S607  # git is found on PATH, as everywhere
@@ -213,7 +226,8 @@ class Git:
             stdout=stdout,
             stderr=stderr,
             bufsize=buffer,
-            process_group=0,
+            start_new_session=alone,
+            process_group=None if alone else 0,
         )
 
     @staticmethod

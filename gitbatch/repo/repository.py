@@ -11,6 +11,7 @@ from gitbatch.errors import GitbatchError, GitError
 from gitbatch.repo.objects import Objects
 from gitbatch.repo.process import Finished, Git, scrub_environment
 from gitbatch.repo.refs import HEADS, Refs
+from gitbatch.repo.signing import read_signer
 
 OLDEST_GIT = (2, 38)
 
@@ -99,6 +100,7 @@ def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
     identity = _NOBODY if read_only else _identity(root, inherited)
     named = {"GIT_COMMITTER_NAME": identity.name, "GIT_COMMITTER_EMAIL": identity.email}  # for reflogs
     inside = git.at(root, **named)
+    signer = read_signer(git.at(root), inherited, f"{identity.name} <{identity.email}>")
     id_bytes = 32 if object_format == "sha256" else 20
     return Repository(
         root=root,
@@ -106,7 +108,7 @@ def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
         common_dir=Path(common_dir),
         identity=identity,
         git=inside,
-        objects=Objects(inside, id_bytes),
+        objects=Objects(inside, id_bytes, signer),
         refs=Refs(inside, Path(common_dir), "0" * (2 * id_bytes)),
     )
 
