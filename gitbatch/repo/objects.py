@@ -205,10 +205,10 @@ class Objects:
         for part in path.split("/"):
             if found is None or not found.is_tree:
                 return None
-            found = self._folder(found.oid).get(part)
+            found = self.folder(found.oid).get(part)
         return found
 
-    def _folder(self, tree: str) -> Mapping[str, TreeEntry]:
+    def folder(self, tree: str) -> Mapping[str, TreeEntry]:
         """The entries of a tree by name. Remembered: one item's steps look at the same few folders again and again.
 
         Nothing that asks whether objects are there may ask this.
@@ -266,7 +266,7 @@ class Objects:
 
         A folder on the way is made; where a file stands on the way, it is replaced: callers check that before.
         """
-        entries = dict(self._folder(base)) if base else {}
+        entries = dict(self.folder(base)) if base else {}
         below: dict[str, dict[str, str]] = {}
         for path, oid in blobs.items():
             name, _, rest = path.partition("/")

@@ -7,7 +7,6 @@ Worktrees are made one at a time: `git worktree add` loses a race against itself
 
 import errno
 import os
-import re
 import secrets
 import shutil
 import time
@@ -17,18 +16,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from gitbatch.repo.process import Git
+from gitbatch.errors import GitError
 from gitbatch.repo.refs import short
 from gitbatch.repo.repository import Repository
+from gitbatch.repo.sparse import check_out
 
 ASSIGNED = "gitbatch-output"
 """In git's record of a worktree: the one path that may be committed there, for the pre-commit hook."""
 
 _REMOVALS = 5
 """Tries to remove a folder into which something still writes."""
-
-_GLOB = re.compile(r"[*?[\\]")
-_ESCAPED = r"\\\g<0>"
 
 
 class CheckoutKind(StrEnum):
@@ -65,24 +62,41 @@ def add_worktree(
         sparse: check out these paths only (a folder ends in a slash); None: everything.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    some = ("--no-checkout",) if sparse is not None else ()
-    repo.git.run("worktree", "add", "--quiet", *some, "-b", short(branch), "--", str(path), base)
-    record = _record_of(repo, path)
+    if sparse is None:
+        repo.git.run("worktree", "add", "--quiet", "-b", short(branch), "--", str(path), base)
+        record = _record_of(repo, path)
+    else:
+        record = _add_sparse(repo, path, branch, base, sparse)
     (record / ASSIGNED).write_text(f"{output}\n", encoding="utf-8")
-    if sparse is not None:
-        _check_out_some(repo.git.at(path), record, sparse)
     (path / output).parent.mkdir(parents=True, exist_ok=True)
     return Worktree(path, branch, _settle(path))
 
 
-def _check_out_some(git: Git, record: Path, sparse: tuple[str, ...]) -> None:
-    """Fill a worktree by a pattern file of its own; the repository's configuration stays as it is."""
-    info = record / "info"
-    info.mkdir(exist_ok=True)
-    patterns = "".join(f"/{_GLOB.sub(_ESCAPED, name)}\n" for name in sparse)
-    (info / "sparse-checkout").write_text(patterns, encoding="utf-8", errors="surrogateescape")
-    settings = ("-c", "core.sparseCheckout=true", "-c", "core.sparseCheckoutCone=false")
-    git.run(*settings, "read-tree", "-mu", "HEAD")
+def _add_sparse(repo: Repository, path: Path, branch: str, base: str, sparse: tuple[str, ...]) -> Path:
+    """Do as `git worktree add` does, with a few files: a git process that does it looks at all of them.
+
+    Returns:
+        Git's record of the worktree.
+    """
+    record = repo.common_dir / "worktrees" / path.name
+    record.mkdir(parents=True)
+    lock = record / "locked"  # so that no `git worktree prune` takes it for abandoned until it is complete
+    lock.write_text("initializing", encoding="utf-8")
+    path.mkdir()
+    said = {
+        path / ".git": f"gitdir: {record}",
+        record / "gitdir": str(path / ".git"),
+        record / "commondir": "../..",
+        record / "HEAD": f"ref: {branch}",
+    }
+    for file, text in said.items():
+        file.write_bytes(os.fsencode(f"{text}\n"))
+    if not repo.refs.advance(branch, base, None):
+        raise GitError(("worktree", "add", str(path)), 1, f"there is a branch {short(branch)} already")
+    index = check_out(repo.objects, repo.objects.commit(base).tree, sparse, path)
+    (record / "index").write_bytes(index)
+    lock.unlink()
+    return record
 
 
 def _record_of(repo: Repository, path: Path) -> Path:

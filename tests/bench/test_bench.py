@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 SMALL = (
-    "--files=30 --items=4 --rounds=1 --loop-items=2 --many=40 --merged=3 --wide=2 --nap=0.1 --sandbox=none"
+    "--files=30 --items=4 --rounds=1 --loop-items=2 --many=20 --merged=2 --wide=2 --nap=0.1 --sandbox=none"
 )
 
 
