@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
+from typing import NamedTuple
 
 from gitbatch.errors import BusyError
 from gitbatch.repo.nofollow import NotRegularError, directory, regular_file
@@ -24,6 +25,7 @@ from gitbatch.repo.repository import Repository
 from gitbatch.text import Harmless
 
 _UNMERGED = "unmerged"
+_AS_STORED = frozenset({b"unspecified", b"unset", b"lf"})
 _PATIENCE = 100
 """Tries, a tenth of a second apart, for an index that another git has locked."""
 
@@ -38,6 +40,18 @@ class Followed:
     """What else there is to say, one line each."""
 
 
+class _Entry(NamedTuple):
+    """What the index has at a path."""
+
+    blob: str
+    """`_UNMERGED` for one in conflict, which equals no blob."""
+    skipped: bool
+    """A sparse checkout leaves it out."""
+
+
+_NO_ENTRY = _Entry("", skipped=False)
+
+
 class _State(Enum):
     ABSENT = auto()
     OLD = auto()
@@ -50,6 +64,10 @@ class _Change:
     path: str
     old: str | None
     new: str
+    converted: bool = False
+    """The file has other line ends than the blob, or the like."""
+    skipped: bool = False
+    """A sparse checkout leaves it out."""
 
 
 def uncommitted(repo: Repository, paths: tuple[str, ...]) -> tuple[str, ...]:
@@ -138,14 +156,18 @@ def _link_patiently(mark: Path, lock: Path) -> None:
 def follow(repo: Repository, old_tree: str, new_tree: str, paths: tuple[str, ...]) -> Followed:
     """Bring `paths`, which were changed from one tree to another, into the checkout. Call it under `index_lock`."""
     staged = _staged(repo, paths)
+    converted = _converted(repo, paths)
     kept: list[str] = []
     entries: list[_Change] = []
     for path in paths:
         old, new = repo.objects.entry(old_tree, path), repo.objects.entry(new_tree, path)
-        change = _Change(path, old.oid if old else None, new.oid if new else "")
-        if staged.get(path) == change.new:
+        entry = staged.get(path, _NO_ENTRY)
+        change = _Change(
+            path, old.oid if old else None, new.oid if new else "", path in converted, entry.skipped
+        )
+        if entry.blob == change.new:
             continue
-        if staged.get(path) != change.old:
+        if entry.blob != (change.old or ""):
             kept.append(path)
             continue
         if not _follow_file(repo, change):
@@ -155,17 +177,29 @@ def follow(repo: Repository, old_tree: str, new_tree: str, paths: tuple[str, ...
     return Followed(tuple(kept))
 
 
+def _converted(repo: Repository, paths: tuple[str, ...]) -> frozenset[str]:
+    """The paths whose files may differ from their blobs by conversion: by attributes or by configuration."""
+    asked = ("eol", "ident", "working-tree-encoding")
+    said = repo.git.run("config", "--get-regexp", r"^core\.(autocrlf|eol)$", check=False).stdout.split(b"\n")
+    if not {b"core.autocrlf true", b"core.eol crlf"}.isdisjoint(said):
+        return frozenset(paths)
+    names = b"".join(os.fsencode(path) + b"\0" for path in paths)
+    parts = repo.git.feed(names, "check-attr", "-z", "--stdin", *asked).stdout.split(b"\0")
+    values = zip(parts[::3], parts[2::3], strict=False)
+    return frozenset(os.fsdecode(path) for path, value in values if value not in _AS_STORED)
+
+
 def rewrite(repo: Repository, path: str, change: Callable[[bytes], bytes]) -> None:
     """Change the user's own versions of a file: the staged one, and the one on disk. Call it under `index_lock`.
 
     Where there is none (deleted, a link, in conflict), nothing is made.
     """
-    staged = _staged(repo, (path,)).get(path)
+    staged, skipped = _staged(repo, (path,)).get(path, _NO_ENTRY)
     if staged and staged != _UNMERGED:
         before = repo.objects.blob(staged)
         after = change(before)
         if after != before:
-            _update_index(repo, [_Change(path, staged, repo.objects.write_blob(after))])
+            _update_index(repo, [_Change(path, staged, repo.objects.write_blob(after), skipped=skipped)])
     with suppress(OSError):
         _rewrite_file(repo, path, change)
 
@@ -193,22 +227,22 @@ def _write_all(descriptor: int, content: bytes) -> None:
         stream.write(content)
 
 
-def _staged(repo: Repository, paths: tuple[str, ...]) -> dict[str, str]:
-    """The blob that the index has for each path; for one in conflict, something that equals no blob."""
-    found: dict[str, str] = {}
+def _staged(repo: Repository, paths: tuple[str, ...]) -> dict[str, _Entry]:
+    """What the index has at each path."""
+    found: dict[str, _Entry] = {}
     for start in range(0, len(paths), 500):
-        out = repo.git.run("ls-files", "--stage", "-z", "--", *paths[start : start + 500]).stdout
+        out = repo.git.run("ls-files", "-t", "--stage", "-z", "--", *paths[start : start + 500]).stdout
         for line in filter(None, out.split(b"\0")):
             head, _, name = line.partition(b"\t")
-            _, oid, stage = head.decode().split(" ")
-            found[os.fsdecode(name)] = oid if stage == "0" else _UNMERGED
+            tag, _, oid, stage = head.decode().split(" ")
+            found[os.fsdecode(name)] = _Entry(oid if stage == "0" else _UNMERGED, tag == "S")
     return found
 
 
 def _follow_file(repo: Repository, change: _Change) -> bool:
     """Replace a file that is as the old version was. Returns whether the file is now the new version."""
     state = _state(repo, change)
-    if state is _State.NEW:
+    if state is _State.NEW or (change.skipped and state is _State.ABSENT):
         return True
     if state is not (_State.ABSENT if change.old is None else _State.OLD):
         return False
@@ -222,19 +256,29 @@ def _follow_file(repo: Repository, change: _Change) -> bool:
 def _state(repo: Repository, change: _Change) -> _State:
     try:
         with regular_file(repo.root, change.path) as (descriptor, _):
-            here = repo.git.feed(descriptor, "hash-object", "--stdin").stdout.decode().strip()
+            here = {_hash(repo, descriptor)}
+            if change.converted and here.isdisjoint({change.old, change.new}):
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                here = {_hash(repo, descriptor, f"--path={change.path}")}
     except FileNotFoundError:
         return _State.ABSENT
     except (NotRegularError, OSError):
         return _State.OTHER
-    if here == change.new:
+    if change.new in here:
         return _State.NEW
-    return _State.OLD if here == change.old else _State.OTHER
+    return _State.OLD if change.old in here else _State.OTHER
+
+
+def _hash(repo: Repository, descriptor: int, *options: str) -> str:
+    return repo.git.feed(descriptor, "hash-object", "--stdin", *options).stdout.decode().strip()
 
 
 def _replace(repo: Repository, change: _Change) -> None:
     with _replacing(repo, change.path) as descriptor:
-        repo.objects.pour(change.new, descriptor)
+        if change.converted:
+            repo.git.pour(descriptor, "cat-file", "--filters", f"--path={change.path}", change.new)
+        else:
+            repo.objects.pour(change.new, descriptor)
 
 
 @contextmanager
@@ -268,4 +312,7 @@ def _update_index(repo: Repository, changes: list[_Change]) -> None:
     lines = b"".join(f"{REGULAR} {c.new} 0\t".encode() + os.fsencode(c.path) + b"\0" for c in changes)
     git = repo.git.at(repo.root, GIT_INDEX_FILE=str(copy))
     git.feed(lines, "update-index", "-z", "--index-info")
+    skipped = b"".join(os.fsencode(c.path) + b"\0" for c in changes if c.skipped)
+    if skipped:
+        git.feed(skipped, "update-index", "--skip-worktree", "-z", "--stdin")
     copy.replace(index)

@@ -87,6 +87,14 @@ class Git:
         """The same git in another directory, with further variables."""
         return Git(directory, {**self.variables, **variables})
 
+    def told(self, settings: Mapping[str, str]) -> "Git":
+        """The same git with further settings; not as arguments, where a name with "=" in it can't be told."""
+        variables = dict(self.variables)
+        count = int(variables.get("GIT_CONFIG_COUNT", "0"))
+        for number, (name, value) in enumerate(settings.items(), count):
+            variables |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+        return Git(self.directory, {**variables, "GIT_CONFIG_COUNT": str(count + len(settings))})
+
     def run(self, *arguments: str, check: bool = True) -> Finished:
         """Run a command without input to its end.
 

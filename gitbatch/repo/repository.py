@@ -11,7 +11,8 @@ from gitbatch.errors import GitbatchError, GitError
 from gitbatch.repo.objects import Objects
 from gitbatch.repo.process import Finished, Git, scrub_environment
 from gitbatch.repo.refs import HEADS, Refs
-from gitbatch.repo.signing import read_signer
+from gitbatch.repo.settings import read_settings, settings_for_ours
+from gitbatch.repo.signing import find_signer
 
 OLDEST_GIT = (2, 38)
 
@@ -99,8 +100,9 @@ def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
     root = Path(os.fsdecode(top.stdout).removesuffix("\n"))
     identity = _NOBODY if read_only else _identity(root, inherited)
     named = {"GIT_COMMITTER_NAME": identity.name, "GIT_COMMITTER_EMAIL": identity.email}  # for reflogs
-    inside = git.at(root, **named)
-    signer = read_signer(git.at(root), inherited, f"{identity.name} <{identity.email}>")
+    settings = read_settings(git.at(root), inherited)
+    inside = git.at(root, **named).told(settings_for_ours(settings))
+    signer = find_signer(settings, f"{identity.name} <{identity.email}>")
     id_bytes = 32 if object_format == "sha256" else 20
     return Repository(
         root=root,

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.repo.process import Git
+from gitbatch.repo.settings import Setting
 from gitbatch.text import plain
 
-_ASKED = r"^(commit\.gpgsign|user\.signingkey|gpg\..*)$"
-_NOTHING_FOUND = 1
 _PROGRAMS = {"openpgp": "gpg", "x509": "gpgsm", "ssh": "ssh-keygen"}
 _TRUE = frozenset({"true", "yes", "on", "1"})
 _THEIRS = frozenset({"system", "global", "command"})
@@ -68,42 +67,26 @@ class Signer:
         return done.stdout.decode().strip()
 
 
-def read_signer(git: Git, inherited: Mapping[str, str], identity: str) -> Signer | None:
-    """How the user signs in a repository, by their own configuration; None if they don't.
-
-    Args:
-        git: in the repository.
-        inherited: the GIT_* variables that this process was started with.
-        identity: the committer's name and address, by which gpg finds a key if none is named.
-    """
-    kept = {name: value for name, value in inherited.items() if name.startswith("GIT_CONFIG")}
-    try:
-        listed = git.as_user("config", "--show-scope", "-z", "--get-regexp", _ASKED, extra=kept)
-    except GitError as error:
-        if error.status == _NOTHING_FOUND:
-            return None
-        raise
-    found = _parse(listed)
+def find_signer(settings: tuple[Setting, ...], identity: str) -> Signer | None:
+    """How the user signs, by their settings; None if they don't. `identity`: by which gpg finds a key if none is named."""
+    found = _by_key(settings)
     if found.get("commit.gpgsign", "false").lower() not in _TRUE:
         return None
     kind = found.get("gpg.format", "openpgp").lower()
     key = found.get("user.signingkey") or (identity if kind != "ssh" else "")
     program = found.get(f"gpg.{kind}.program", _PROGRAMS.get(kind, ""))
     name = "gpg.program" if kind == "openpgp" else f"gpg.{kind}.program"
-    settings = [f"gpg.format={kind}", f"{name}={program}", "i18n.commitEncoding=UTF-8"]
+    chosen = [f"gpg.format={kind}", f"{name}={program}", "i18n.commitEncoding=UTF-8"]
     if kind == "ssh":
-        settings.append(f"gpg.ssh.defaultKeyCommand={found.get('gpg.ssh.defaultkeycommand', '')}")
-    return Signer(tuple(settings), key)
+        chosen.append(f"gpg.ssh.defaultKeyCommand={found.get('gpg.ssh.defaultkeycommand', '')}")
+    return Signer(tuple(chosen), key)
 
 
-def _parse(listed: str) -> dict[str, str]:
+def _by_key(settings: tuple[Setting, ...]) -> dict[str, str]:
     """The last value of each setting; of a program, the last that the user's own configuration has."""
-    parts = listed.split("\0")
     found: dict[str, str] = {}
-    for scope, entry in zip(parts[::2], parts[1::2], strict=False):
-        key, separator, value = entry.partition("\n")
-        if key.endswith(("program", "command")) and scope not in _THEIRS:
+    for setting in settings:
+        if setting.key.endswith(("program", "command")) and setting.scope not in _THEIRS:
             continue
-        name = "gpg.openpgp.program" if key == "gpg.program" else key
-        found[name] = value if separator else "true"
+        found["gpg.openpgp.program" if setting.key == "gpg.program" else setting.key] = setting.value
     return found

@@ -63,7 +63,8 @@ def add_worktree(
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if sparse is None:
-        repo.git.run("worktree", "add", "--quiet", "-b", short(branch), "--", str(path), base)
+        everything = ("-c", "core.sparseCheckout=false")  # whatever the user's own checkout leaves out
+        repo.git.run(*everything, "worktree", "add", "--quiet", "-b", short(branch), "--", str(path), base)
         record = _record_of(repo, path)
     else:
         record = _add_sparse(repo, path, branch, base, sparse)

@@ -1,0 +1,54 @@
+"""What of the user's own configuration counts for us: read once, with their git; ours runs without it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gitbatch.errors import GitError
+from gitbatch.repo.process import Git
+
+_ASKED = r"^(commit\.gpgsign|user\.signingkey|gpg\..*|core\.(autocrlf|eol)|filter\..*)$"
+_NOTHING_FOUND = 1
+_LINE_ENDS = frozenset({"core.autocrlf", "core.eol"})
+_NO_FILTER = {"clean": "", "smudge": "", "process": "", "required": "false"}
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting, with the scope that git found it in (`global`, `local`, …); without a value it is `true`."""
+
+    scope: str
+    key: str
+    value: str
+
+
+def read_settings(git: Git, inherited: Mapping[str, str]) -> tuple[Setting, ...]:
+    """The settings that we ask for, in the order in which git reads them: the last one of a key holds.
+
+    Args:
+        git: in the repository.
+        inherited: the GIT_* variables that this process was started with.
+    """
+    kept = {name: value for name, value in inherited.items() if name.startswith("GIT_CONFIG")}
+    try:
+        listed = git.as_user("config", "--show-scope", "-z", "--get-regexp", _ASKED, extra=kept)
+    except GitError as error:
+        if error.status == _NOTHING_FOUND:
+            return ()
+        raise
+    parts = listed.split("\0")
+    entries = ((scope, *entry.partition("\n")) for scope, entry in zip(parts[::2], parts[1::2], strict=False))
+    return tuple(
+        Setting(scope, key, value if separator else "true") for scope, key, separator, value in entries
+    )
+
+
+def settings_for_ours(settings: tuple[Setting, ...]) -> dict[str, str]:
+    """What each git of ours is told: line ends as the user wants them, and no filter at all.
+
+    A filter is a program. None is run for us: neither where a worktree is filled nor where a file is compared.
+    """
+    found = {setting.key: setting.value for setting in settings if setting.key in _LINE_ENDS}
+    drivers = {
+        s.key.rpartition(".")[0] for s in settings if s.key.startswith("filter.") and s.key.count(".") > 1
+    }
+    return found | {f"{driver}.{name}": value for driver in drivers for name, value in _NO_FILTER.items()}

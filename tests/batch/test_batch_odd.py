@@ -1,0 +1,237 @@
+"""Odd repositories: each works like any other, or is refused with a clear message. README has the same table."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import SAMPLES, Place
+from history import audit, ticked
+
+ALL = ("run", "--items", "all", "--checkpoint", "at-end")
+Odd = Callable[[Place], Place]
+"""Makes a sample repository odd; returns where to run."""
+
+
+def as_it_is(place: Place) -> Place:
+    return place
+
+
+def linked_worktree(place: Place) -> Place:
+    place.git("checkout", "-q", "--detach")
+    other = place.root.parent / "linked wörktree"
+    place.git("worktree", "add", "-q", str(other), "main")
+    return replace(place, root=other)
+
+
+def sparse_checkout(place: Place) -> Place:
+    place.write("elsewhere/big.md", "big")
+    place.write("docs/status.md", "x")
+    place.commit()
+    place.git("sparse-checkout", "set", "--cone", "tools")
+    assert not (place.root / "elsewhere").exists()
+    return place
+
+
+def sparse_without_shared_files(place: Place) -> Place:
+    place.git("sparse-checkout", "set", "--no-cone", "/tools/", "/task.md", "/gitbatch.toml")
+    assert not (place.root / "status.md").exists()
+    return place
+
+
+def shallow_clone(place: Place) -> Place:
+    place.write("later", "x")
+    place.commit()
+    other = place.root.parent / "shallow"
+    place.git("clone", "-q", "--depth", "1", f"file://{place.root}", str(other))
+    return replace(place, root=other)
+
+
+def submodule(place: Place) -> Place:
+    inner = place.root.parent / "inner"
+    place.git("clone", "-q", str(place.root), str(inner))
+    place.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(inner), "sub")
+    place.commit("A submodule")
+    place.write("sub/mine.txt", "the user's")
+    place.write("sub/task.md", "dirty")
+    return place
+
+
+def autocrlf(value: str) -> Odd:
+    def odd(place: Place) -> Place:
+        keep_scripts(place)
+        place.git("config", "core.autocrlf", value)
+        return checked_out_anew(place)
+
+    return odd
+
+
+def keep_scripts(place: Place) -> None:
+    """Whose checkout has other line ends says so for what must not have them: the agents' worktrees get them too."""
+    place.write(".gitattributes", "*.sh -text\n")
+    place.commit()
+
+
+def checked_out_anew(place: Place) -> Place:
+    place.git("rm", "-rq", "--cached", ".")
+    place.git("reset", "-q", "--hard")
+    return place
+
+
+def autocrlf_of_the_user(place: Place) -> Place:
+    keep_scripts(place)
+    config = place.home / "gitconfig"
+    config.write_text("[core]\n\tautocrlf = true\n", encoding="utf-8")
+    place.environment["GIT_CONFIG_GLOBAL"] = str(config)
+    return checked_out_anew(place)
+
+
+def crlf_by_attribute(place: Place) -> Place:
+    place.write(".gitattributes", "*.md text eol=crlf\n")
+    place.commit()
+    return checked_out_anew(place)
+
+
+def git_dir_of_a_parent(place: Place) -> Place:
+    other = place.root.parent / "parent"
+    place.git("init", "-q", str(other))
+    environment = {
+        **place.environment,
+        "GIT_DIR": str(other / ".git"),
+        "GIT_INDEX_FILE": str(other / ".git" / "index"),
+        "GIT_WORK_TREE": str(other),
+        "GIT_OBJECT_DIRECTORY": str(other / ".git" / "objects"),
+    }
+    return replace(place, environment=environment)
+
+
+def lfs_elsewhere(place: Place) -> Place:
+    place.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n")
+    place.write("model.bin", "version https://git-lfs.github.com/spec/v1\n")
+    place.commit()
+    trap = place.home / "lfs"
+    trap.write_text(f"#!/bin/sh\ntouch {place.home}/smudged\ncat\n", encoding="utf-8")
+    trap.chmod(0o755)
+    for kind in ("smudge", "clean"):
+        place.git("config", f"filter.lfs.{kind}", str(trap))
+    return place
+
+
+def separate_git_dir(place: Place) -> Place:
+    place.git("init", "-q", "--separate-git-dir", str(place.root.parent / "the git dir"))
+    return place
+
+
+def packed(place: Place) -> Place:
+    place.git("gc", "-q")
+    place.git("pack-refs", "--all")
+    return place
+
+
+WORKING = {
+    "plain": as_it_is,
+    "a linked worktree": linked_worktree,
+    "a sparse checkout": sparse_checkout,
+    "a sparse checkout without shared files": sparse_without_shared_files,
+    "a shallow clone": shallow_clone,
+    "submodules": submodule,
+    "autocrlf = true": autocrlf("true"),
+    "autocrlf = input": autocrlf("input"),
+    "autocrlf of the user": autocrlf_of_the_user,
+    "eol=crlf": crlf_by_attribute,
+    "GIT_DIR of a parent": git_dir_of_a_parent,
+    "LFS elsewhere": lfs_elsewhere,
+    "a separate git dir": separate_git_dir,
+    "everything packed": packed,
+}
+
+
+@pytest.mark.parametrize("odd", WORKING.values(), ids=WORKING.keys())
+def test_it_works(three: Place, odd: Odd) -> None:
+    place = odd(three)
+    clean = {name: value for name, value in place.environment.items() if name in three.environment}
+    look = replace(place, environment=clean)
+    before = look.git("status", "--porcelain", "--ignore-submodules=none")
+    sparse = look.git("ls-files", "-t").count("S ")
+    (three.home / "smudged").unlink(missing_ok=True)
+    place.gitbatch(*ALL, code=0)
+    assert not (three.home / "smudged").exists()
+    assert look.git("status", "--porcelain", "--ignore-submodules=none") == before
+    assert look.git("ls-files", "-t").count("S ") == sparse
+    story = audit(look)
+    assert (len(story.items), len(story.checkpoints)) == (12, 3)
+    assert len(ticked(look)) == 12
+    assert look.git("ls-files", "--eol", "out").count("i/lf") == 12
+    assert (look.root / "out/words/four.md").exists()
+    assert look.git("worktree", "list", "--porcelain").count("worktree ") == 1 + (odd is linked_worktree)
+    place.gitbatch("gc", "--keep", "0", code=0)
+
+
+FORMATS = {"sha256": ("--object-format=sha256",), "reftable": ("--ref-format=reftable",)}
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_other_formats(tmp_path: Path, environment: dict[str, str], form: str) -> None:
+    place = Place(tmp_path / "repo", tmp_path / "home", environment)
+    place.root.mkdir()
+    place.git("init", "-q", "-b", "main", *FORMATS[form], check=False)
+    if not (place.root / ".git").exists():
+        pytest.skip(f"this git has no {form}")
+    shutil.copytree(SAMPLES / "three-groups", place.root, dirs_exist_ok=True)
+    place.commit()
+    place.gitbatch("run", "--items", "all", "--checkpoint", "after-each", code=3)
+    place.gitbatch("run", code=3)
+    place.gitbatch("run", code=0)
+    assert len(audit(place).items) == 12
+    assert place.git("status", "--porcelain") == ""
+    place.gitbatch("gc", "--keep", "0", code=0)
+    assert place.git("fsck", "--strict", "--no-dangling") == ""
+
+
+def test_spaces_and_unicode_in_every_path(tmp_path: Path, environment: dict[str, str]) -> None:
+    home = tmp_path / "Zu Hause 家 'q' \"d\" $x"
+    (tmp_path / "home").rename(home)
+    environment = {k: v.replace(str(tmp_path / "home"), str(home)) for k, v in environment.items()}
+    place = Place(tmp_path / "mein Repo ü [x]* 'q' \"d\"", home, environment)
+    shutil.copytree(SAMPLES / "three-groups", place.root)
+    place.git("init", "-q", "-b", "main")
+    place.edit("task.md", "→ Output: out/letters/a.md", "→ Output: `out/ä ö/a b's.md`")
+    place.edit("task.md", "context: out/letters/a.md, out/letters/b.md", "context: `out/ä ö/a b's.md`")
+    place.edit("task.md", "context: out/letters/d.md, out/letters/a.md", "context: `out/ä ö/a b's.md`")
+    place.commit()
+    place.gitbatch(*ALL, code=0)
+    assert len(audit(place).items) == 12
+    assert (place.root / "out/ä ö/a b's.md").exists()
+    assert place.git("status", "--porcelain") == ""
+
+
+def test_an_output_with_a_filter_is_refused(three: Place) -> None:
+    three.write(".gitattributes", "out/letters/a.md filter=lfs\n")
+    three.commit()
+    said = three.gitbatch("run", "--items", "T101,T102", "--checkpoint", "at-end", code=1).stdout
+    assert "out/letters/a.md has the filter lfs (.gitattributes)" in said
+    assert ticked(three) == ["T102"]
+
+
+def test_a_git_folder_that_can_not_be_written_is_refused(three: Place) -> None:
+    as_others = ["setpriv", "--bounding-set=-dac_override,-fowner"] if os.getuid() == 0 else []
+    if as_others and not shutil.which("setpriv"):
+        pytest.skip("root may write everything")
+    (three.root / ".git").chmod(0o500)
+    done = subprocess.run(
+        [*as_others, sys.executable, "-m", "gitbatch", *ALL],
+        cwd=three.root,
+        env=three.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (three.root / ".git").chmod(0o700)
+    assert done.returncode == 1, done.stderr
+    assert f"{three.root}/.git/gitbatch can't be written: Permission denied" in done.stderr
+    assert "make the repository's .git writable for you" in done.stderr
+    assert three.git("for-each-ref", "refs/gitbatch", "refs/heads/gitbatch") == ""
