@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gitbatch.batch.model import BatchGroup, CriterionState, Outcome, Record
-from gitbatch.batch.scene import Scene, read_scene
+from gitbatch.batch.scene import Scene, read_plan, read_scene
 from gitbatch.errors import PlanError
 from gitbatch.plan.model import Mark, Plan
-from gitbatch.plan.parse import parse_plan
 from gitbatch.plan.tick import tick
 from gitbatch.project.edits import Decision, append_contributions, append_decisions, replace_section
 from gitbatch.repo.repository import Repository
@@ -85,7 +84,7 @@ def _tick_items(
 
 def _tick_criteria(source: bytes, scene: Scene) -> tuple[bytes, Plan]:
     """Tick each entry of the Definition of Done whose items are all done, unless the project does not want it."""
-    plan = parse_plan(source, scene.plan.path, scene.options)
+    plan = read_plan(source, scene.plan.path, scene.options)
     if not scene.project.config.batch.tick_dod:
         return source, plan
     complete = {c.number for c in criteria_of(plan) if c.items and not c.open_items}
@@ -93,7 +92,7 @@ def _tick_criteria(source: bytes, scene: Scene) -> tuple[bytes, Plan]:
     if not marks:
         return source, plan
     source = tick(source, marks, scene.options).source
-    return source, parse_plan(source, scene.plan.path, scene.options)
+    return source, read_plan(source, scene.plan.path, scene.options)
 
 
 def criteria_of(plan: Plan) -> tuple[CriterionState, ...]:

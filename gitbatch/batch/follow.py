@@ -7,10 +7,9 @@ whose line has changed is reported and left alone.
 
 from dataclasses import replace
 
-from gitbatch.batch.scene import plan_options, read_scene
+from gitbatch.batch.scene import plan_options, read_plan, read_scene
 from gitbatch.errors import GitbatchError, PlanError
 from gitbatch.plan.model import Mark, Plan
-from gitbatch.plan.parse import parse_plan
 from gitbatch.plan.tick import tick
 from gitbatch.repo.checkout import Followed, follow, index_lock, rewrite
 from gitbatch.repo.refs import short
@@ -68,7 +67,7 @@ def _with_ticks(repo: Repository, before: str, after: str, followed: Followed) -
     if path not in followed.kept or old is None:
         return followed
     options = plan_options(scene.project)
-    names = _newly_ticked(parse_plan(repo.objects.blob(old.oid), path, options), scene.plan)
+    names = _newly_ticked(read_plan(repo.objects.blob(old.oid), path, options), scene.plan)
     refused: list[Mark] = []
 
     def ticked(content: bytes) -> bytes:

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from gitbatch.agents.registry import Roster
 from gitbatch.batch.events import EventStream
 from gitbatch.batch.halt import Brake
 from gitbatch.batch.ledger import Ledger
@@ -16,7 +16,10 @@ from gitbatch.repo.fingerprint import Fingerprint
 from gitbatch.repo.objects import Signature
 from gitbatch.repo.refs import item_branch
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.thread import GitThread
+
+if TYPE_CHECKING:  # asyncio and all that agents need: what only looks at a batch does without
+    from gitbatch.agents.registry import Roster
+    from gitbatch.repo.thread import GitThread
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +31,11 @@ class Run:
     jobs: int
     workshop: Path
     """The batch's folder for worktrees; nothing else is in it."""
-    agents: Roster
+    agents: "Roster"
     emit: EventStream
     clock: Callable[[], float]
     """Seconds since the epoch: for what is written into history."""
-    git: GitThread
+    git: "GitThread"
     fingerprint: Fingerprint
     """The repository's control files when the run began."""
     ledger: Ledger

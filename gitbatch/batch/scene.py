@@ -2,6 +2,7 @@
 
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gitbatch.errors import PlanError
 from gitbatch.plan.model import Group, Plan, PlanOptions, WorkItem
@@ -40,6 +41,12 @@ class Scene:
         )
 
 
+@lru_cache(maxsize=4)
+def read_plan(source: bytes, path: str, options: PlanOptions) -> Plan:
+    """The plan in a text. Remembered: a run asks for the same one several times at each checkpoint."""
+    return parse_plan(source, path, options)
+
+
 def plan_options(project: Project) -> PlanOptions:
     """How to read the plan of a project."""
     return project.config.plan_options(project.phase.name, project.phase.folder, project.protected)
@@ -61,7 +68,7 @@ def read_scene(repo: Repository, commit: str, wanted: str | None = None) -> Scen
     config = parse_config(snapshot.read(CONFIG_FILE))
     project = find_project(snapshot, config, wanted)
     source = snapshot.read(project.task) or b""
-    plan = parse_plan(source, project.task, plan_options(project))
+    plan = read_plan(source, project.task, plan_options(project))
     guarded = project.protected | {
         unicodedata.normalize("NFC", item.output).casefold() for item in plan.items
     }

@@ -51,8 +51,7 @@ def _rule_files(repo: Repository, tree: str, path: str) -> list[tuple[str, str]]
 
 def _converts_by_default(repo: Repository) -> bool:
     """Whether the repository's configuration converts line ends without any attribute."""
-    found = repo.git.run("config", "--get", "core.autocrlf", check=False)
-    return found.stdout.strip() in {b"true", b"input"}
+    return repo.setting("core.autocrlf") in {b"true", b"input"}
 
 
 def _variables(repo: Repository, folder: str) -> dict[str, str]:

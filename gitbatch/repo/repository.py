@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitbatch.errors import GitbatchError, GitError
@@ -50,6 +50,7 @@ class Repository:
     git: Git
     objects: Objects
     refs: Refs
+    _settings: dict[str, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def own_dir(self) -> Path:
@@ -65,6 +66,15 @@ class Repository:
         """The full name of the branch that is checked out; None on a detached HEAD."""
         found = self.git.run("symbolic-ref", "--quiet", "HEAD", check=False)
         return os.fsdecode(found.stdout).strip() if found.status == 0 else None
+
+    def setting(self, key: str) -> bytes:
+        """What the repository's configuration says, as it stands there; empty if nothing. Asked once for each key.
+
+        A run stops when the configuration changes (`fingerprint.py`).
+        """
+        if key not in self._settings:
+            self._settings[key] = self.git.run("config", "--get", key, check=False).stdout.strip()
+        return self._settings[key]
 
     def close(self) -> None:
         """End the git processes that serve it."""

@@ -73,7 +73,13 @@ class PlainView:
 
     def line(self, *parts: str | tuple[str, str]) -> None:
         """Print one line, without markup."""
-        self.console.print(Text.assemble(*parts), soft_wrap=True)
+        if self.console.is_terminal:
+            self.console.print(Text.assemble(*parts), soft_wrap=True)
+            return
+        # There is nothing to lay out and no colour; the console would take a millisecond all the same.
+        text = "".join(part if isinstance(part, str) else part[0] for part in parts)
+        self.console.file.write(f"{text}\n")
+        self.console.file.flush()
 
     @singledispatchmethod
     def show(self, event: Event) -> None:
