@@ -42,6 +42,11 @@ class BatchStarted(Event, frozen=True, tag="batch-started"):
     groups_done: int = 0
     items_done: int = 0
     """Items of the recorded groups, however they ended."""
+    max_cost: float | None = None
+    """US dollars that the batch may cost; None: no limit."""
+    max_tokens: int | None = None
+    spent: Spent = Spent()
+    """By earlier starts."""
 
 
 class GroupStarted(Event, frozen=True, tag="group-started"):

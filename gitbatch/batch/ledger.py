@@ -1,22 +1,41 @@
-"""What a batch tried and did not get, in git: a blob that a ref of the batch points to, written when it happens.
+"""What a batch tried and did not get, in git: for each item with failed attempts a blob that a ref of the batch points to.
 
 An item's commit says what the item took in the end; here is what would be lost otherwise: attempts that failed (and
-were paid for all the same), and the limits that the user gave. A kill loses at most the attempts that were running.
+were paid for all the same), and the limits that the user gave. It is written when it happens: a kill loses at most the
+attempts that were running.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import msgspec
 
 from gitbatch.agents.budget import Spent
 from gitbatch.batch.model import Attempt
+from gitbatch.batch.record import Batch
 from gitbatch.errors import GitbatchError, GitError
-from gitbatch.repo.refs import ledger_ref
+from gitbatch.repo.refs import ledger_refs, limits_ref
 from gitbatch.repo.repository import Repository
 
 _TRIES = 10
 """How often it is written again when its blob was pruned before the ref had it."""
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a batch may spend; None: no limit."""
+
+    max_cost: float | None = None
+    """US dollars."""
+    max_tokens: int | None = None
+
+    def or_else(self, other: "Limits") -> "Limits":
+        """These, and of the other those that are missing."""
+        return Limits(
+            other.max_cost if self.max_cost is None else self.max_cost,
+            other.max_tokens if self.max_tokens is None else self.max_tokens,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +43,9 @@ class Pages:
     """All that a ledger says."""
 
     attempts: tuple[Attempt, ...] = ()
-    """In the order in which they ended."""
-    max_cost: float | None = None
-    """As the user gave it last on the command line."""
-    max_tokens: int | None = None
-    version: int = 1
+    """Those of one item in the order in which they ended."""
+    limits: Limits = Limits()
+    """As the user gave them last on the command line."""
 
     def of_item(self, item: str) -> tuple[Attempt, ...]:
         """The attempts at an item, by its key."""
@@ -39,9 +56,9 @@ class Pages:
         return sum((Spent.of(attempt.usage) for attempt in self.of_item(item)), Spent())
 
     @property
-    def items(self) -> Iterator[str]:
+    def items(self) -> tuple[str, ...]:
         """The keys of the items that are in it."""
-        return iter({attempt.item: None for attempt in self.attempts})
+        return tuple(dict.fromkeys(attempt.item for attempt in self.attempts))
 
 
 @dataclass(slots=True)
@@ -49,39 +66,38 @@ class Ledger:
     """The ledger of a batch that runs. Used from the one thread that does git."""
 
     repo: Repository
-    batch: str
+    batch: Batch
     pages: Pages = field(default_factory=Pages)
 
     @classmethod
-    def open(cls, repo: Repository, batch: str) -> "Ledger":
+    def open(cls, repo: Repository, batch: Batch) -> "Ledger":
         """The ledger of a batch, from git."""
-        return cls(repo, batch, read_ledger(repo, batch))
+        return cls(repo, batch, read_ledger(repo, batch.id))
 
     def add(self, attempt: Attempt) -> None:
         """Write an attempt down."""
-        self._write(replace(self.pages, attempts=(*self.pages.attempts, attempt)))
+        pages = replace(self.pages, attempts=(*self.pages.attempts, attempt))
+        slug = next(item.slug for item in self.batch.record.items if item.key == attempt.item)
+        self._write(f"{ledger_refs(self.batch.id)}{slug}", pages.of_item(attempt.item))
+        self.pages = pages
 
-    def limit(self, max_cost: float | None, max_tokens: int | None) -> None:
+    def limit(self, given: Limits) -> None:
         """Write down the limits that were given; None: as they were."""
-        pages = replace(
-            self.pages,
-            max_cost=self.pages.max_cost if max_cost is None else max_cost,
-            max_tokens=self.pages.max_tokens if max_tokens is None else max_tokens,
-        )
-        if pages != self.pages:
-            self._write(pages)
+        limits = given.or_else(self.pages.limits)
+        if limits != self.pages.limits:
+            self._write(limits_ref(self.batch.id), limits)
+            self.pages = replace(self.pages, limits=limits)
 
-    def _write(self, pages: Pages) -> None:
-        content = msgspec.json.encode(pages)
+    def _write(self, ref: str, value: tuple[Attempt, ...] | Limits) -> None:
+        content = msgspec.json.encode(value)
         for left in reversed(range(_TRIES)):
             try:
-                self.repo.refs.point(ledger_ref(self.batch), self.repo.objects.write_blob(content))
+                self.repo.refs.point(ref, self.repo.objects.write_blob(content))
             except GitError:  # as when the blob is pruned before the ref has it
                 if not left:
                     raise
-                continue
-            break
-        self.pages = pages
+            else:
+                return
 
 
 def read_ledger(repo: Repository, batch: str) -> Pages:
@@ -90,13 +106,20 @@ def read_ledger(repo: Repository, batch: str) -> Pages:
     Raises:
         GitbatchError: it can't be read.
     """
-    blob = repo.refs.read(ledger_ref(batch))
-    if blob is None:
-        return Pages()
+    items = repo.refs.below(ledger_refs(batch))
+    attempts = (_read(repo, ref, oid, tuple[Attempt, ...]) for ref, oid in sorted(items.items()))
+    limits = repo.refs.read(limits_ref(batch))
+    return Pages(
+        tuple(attempt for several in attempts for attempt in several),
+        _read(repo, limits_ref(batch), limits, Limits) if limits else Limits(),
+    )
+
+
+def _read(repo: Repository, ref: str, blob: str, kind: type[_T]) -> _T:
     try:
-        return msgspec.json.decode(repo.objects.blob(blob), type=Pages)
+        return msgspec.json.decode(repo.objects.blob(blob), type=kind)
     except msgspec.DecodeError as error:
         raise GitbatchError(
-            f"the ledger of batch {batch} can't be read: {error}",
-            f"without it only the failed attempts are forgotten: git update-ref -d {ledger_ref(batch)}",
+            f"{ref} can't be read: {error}",
+            f"without it only failed attempts and limits are forgotten: git update-ref -d {ref}",
         ) from error

@@ -193,6 +193,9 @@ def _announce(run: Run, state: State, sandboxes: str, *, resumed: bool) -> None:
             items=len(record.items),
             groups_done=len(state.recorded),
             items_done=state.succeeded + len(state.failed),
+            max_cost=run.agents.budget.max_cost,
+            max_tokens=run.agents.budget.max_tokens,
+            spent=run.agents.budget.spent,
         )
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gitbatch.agents.budget import Spent
 from gitbatch.agents.protocol import Agent
-from gitbatch.batch.ledger import Pages
+from gitbatch.batch.ledger import Limits, Pages
 from gitbatch.batch.merge import finished
 from gitbatch.batch.messages import parse_trailers
 from gitbatch.batch.model import BatchItem, Outcome
@@ -65,14 +65,6 @@ def _kept(repo: Repository, batch: Batch, state: State) -> list[Outcome]:
     """The outcomes of items in conflict, whose commits stay on their branches."""
     branches = ((o.item, repo.refs.read(item_branch(batch.id, o.item.slug))) for o in state.failed)
     return [found for item, oid in branches if oid and (found := finished(repo, batch.id, item, oid))]
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What a batch may spend; None: no limit."""
-
-    max_cost: float | None = None
-    max_tokens: int | None = None
 
 
 def require_measured(agents: tuple[Agent, ...], limits: Limits) -> None:

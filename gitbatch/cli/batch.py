@@ -21,7 +21,7 @@ from gitbatch.agents.protocol import Agent
 from gitbatch.agents.registry import Roster
 from gitbatch.batch.events import Event, EventStream, Notice
 from gitbatch.batch.follow import require_tip
-from gitbatch.batch.ledger import Ledger, Pages
+from gitbatch.batch.ledger import Ledger, Limits
 from gitbatch.batch.loop import Ending, Pause, Result, run_batch
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.record import Batch, note_workshop, unfinished_batch
@@ -29,7 +29,7 @@ from gitbatch.batch.resume import read_state
 from gitbatch.batch.running import Run
 from gitbatch.batch.scene import Scene, read_scene, require_runnable
 from gitbatch.batch.select import select_items
-from gitbatch.batch.spending import Limits, read_spending, require_measured, total
+from gitbatch.batch.spending import read_spending, require_measured, total
 from gitbatch.batch.start import Choice, agents_of, begin_batch, find_target, nothing_to_do, wanted_agents
 from gitbatch.cli.common import HERE, make_console, opened, repository_path, tell_warnings, workshops_of
 from gitbatch.errors import ExitCode, UsageError
@@ -136,8 +136,7 @@ def _begin(repo: Repository, options: Options, roster: Roster, tell: EventStream
     mode = mode or _ask_mode(len({item.group for item in items}))
     workshops_of(repo, scene.project.config)  # refuses a bad place before anything is started
     choice = Choice(items, mode, agent, options.jobs or scene.project.config.batch.jobs, roster)
-    names = wanted_agents(scene, items, agent)
-    require_measured(_agents(roster, scene, names), _limits(options, Pages(), scene))
+    _limit(roster, scene, wanted_agents(scene, items, agent), options.limits)
     return begin_batch(repo, target, scene, choice, time.time())
 
 
@@ -147,26 +146,21 @@ def _agents(roster: Roster, scene: Scene, names: frozenset[str]) -> tuple[Agent,
     return tuple(roster.agent(name, config) for name in sorted(names & config.agents.keys()))
 
 
-def _limits(options: Options, pages: Pages, scene: Scene) -> Limits:
-    """The limits that hold: from the command line, now or at an earlier start, else from the configuration."""
-    table, given = scene.project.config.batch, options.limits
-    costs = (given.max_cost, pages.max_cost, table.max_cost)
-    tokens = (given.max_tokens, pages.max_tokens, table.max_tokens)
-    return Limits(
-        next((cost for cost in costs if cost is not None), None),
-        next((count for count in tokens if count is not None), None),
-    )
+def _limit(roster: Roster, scene: Scene, names: frozenset[str], given: Limits) -> None:
+    """Set what the batch may spend: as it was given, else as it is configured. Refuses what could not be kept."""
+    table = scene.project.config.batch
+    limits = given.or_else(Limits(table.max_cost, table.max_tokens))
+    roster.budget.max_cost, roster.budget.max_tokens = limits.max_cost, limits.max_tokens
+    require_measured(_agents(roster, scene, names), limits)
 
 
-def _set_budget(repo: Repository, batch: Batch, options: Options, roster: Roster, scene: Scene) -> Ledger:
-    """What the batch may spend and has spent; the limits that were given are written down for later starts."""
-    ledger = Ledger.open(repo, batch.id)
-    limits = _limits(options, ledger.pages, scene)
-    require_measured(_agents(roster, scene, agents_of(scene, batch.record)), limits)
-    ledger.limit(options.limits.max_cost, options.limits.max_tokens)
-    budget = roster.budget
-    budget.max_cost, budget.max_tokens = limits.max_cost, limits.max_tokens
-    budget.spent = total(read_spending(repo, batch, read_state(repo, batch), ledger.pages))
+def _open_ledger(repo: Repository, batch: Batch, options: Options, roster: Roster, scene: Scene) -> Ledger:
+    """The ledger; what the batch may spend, by the last limits that were given, and has spent, is in the budget."""
+    ledger = Ledger.open(repo, batch)
+    given = options.limits.or_else(ledger.pages.limits)
+    _limit(roster, scene, agents_of(scene, batch.record), given)
+    ledger.limit(given)
+    roster.budget.spent = total(read_spending(repo, batch, read_state(repo, batch), ledger.pages))
     return ledger
 
 
@@ -214,7 +208,7 @@ def _run(
 ) -> ExitCode:
     scene = read_scene(repo, require_tip(repo, batch.record.target))
     workshop = workshops_of(repo, scene.project.config) / batch.id
-    ledger = _set_budget(repo, batch, options, roster, scene)
+    ledger = _open_ledger(repo, batch, options, roster, scene)
     note_workshop(repo, batch.id, workshop)
     git = GitThread()
     with open_log(repo.own_dir, batch.id) as log:

@@ -43,9 +43,14 @@ def building_ref(batch: str) -> str:
     return f"{BATCHES}{batch}/building"
 
 
-def ledger_ref(batch: str) -> str:
-    """What a batch tried and did not get (a blob), and the limits it was given."""
-    return f"{BATCHES}{batch}/ledger"
+def ledger_refs(batch: str) -> str:
+    """What the names of the refs start with that have the failed attempts at items (a blob each)."""
+    return f"{BATCHES}{batch}/ledger/"
+
+
+def limits_ref(batch: str) -> str:
+    """What a batch may spend (a blob), where the user said so on the command line."""
+    return f"{BATCHES}{batch}/limits"
 
 
 def rescue_ref(batch: str, slug: str) -> str:

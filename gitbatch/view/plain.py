@@ -98,6 +98,13 @@ class PlainView:
             ),
         )
 
+        if event.max_cost is not None or event.max_tokens is not None:
+            cost = "" if event.max_cost is None else f"${event.max_cost:.2f}"
+            tokens = "" if event.max_tokens is None else f"{event.max_tokens:,} tokens"
+            self.line(f"  limit {' and '.join(filter(None, (cost, tokens)))}")
+        if event.spent.usage != Usage():
+            self.line(f"  used so far: {told_spent(event.spent)}")
+
     @show.register
     def _(self, event: GroupStarted) -> None:
         kept = f", {len(event.already)} done before" if event.already else ""

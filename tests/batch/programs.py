@@ -124,7 +124,7 @@ def killed_when(place: Place, name: str, start: int, *arguments: str) -> None:
         stderr=subprocess.DEVNULL,
     )
     end = time.monotonic() + 60
-    while starts(place, name) < start or not place.git("for-each-ref", "refs/gitbatch/*/ledger"):
+    while starts(place, name) < start or not place.git("for-each-ref", "refs/gitbatch/*/ledger/*"):
         assert time.monotonic() < end
         assert process.poll() is None
         time.sleep(0.05)

@@ -99,6 +99,19 @@ def test_failed_attempts_count_against_the_limit_after_a_kill_too(place: Place) 
     assert status["items"][0]["attempts"] == 1
 
 
+def test_a_start_says_the_limits_and_what_earlier_starts_used(place: Place) -> None:
+    set_up(place, "paid", "paid", agent=REPORTS, groups=2)
+    arguments = ("run", "--items", "all", "--checkpoint", "after-each")
+    said = place.gitbatch(*arguments, "--max-cost", "5", "--max-tokens", "90000", code=3).stdout
+    assert "  limit $5.00 and 90,000 tokens\n" in said
+    assert "used so far" not in said
+    assert "succeeded T1 (" in said
+    assert " s, 420 tokens, $0.4000)\n" in said
+    said = place.gitbatch("run", code=0).stdout
+    assert "  limit $5.00 and 90,000 tokens\n  used so far: 420 tokens in 2 requests" in said
+    assert "total     840 tokens in 4 requests" in said
+
+
 def test_a_limit_of_tokens_and_one_in_the_configuration(place: Place) -> None:
     set_up(place, *["paid"] * 3, agent=REPORTS, batch="max-tokens = 800")
     told = run(place, jobs=1, code=3)

@@ -75,7 +75,7 @@ def test_a_busy_server_is_waited_for_and_that_is_no_attempt(place: Place) -> Non
     assert (outcome["attempts"], outcome["waits"]) == (1, 2)
     assert 0.1 <= outcome["waited"] < 5
     assert "told 2 time(s) that the server is busy, waited 0." in place.git("log", "-1", "--format=%B")
-    assert place.git("for-each-ref", "refs/gitbatch/*/ledger") == "", "nothing failed"
+    assert place.git("for-each-ref", "refs/gitbatch/*/ledger/*") == "", "nothing failed"
 
 
 @pytest.mark.rule("F3")
