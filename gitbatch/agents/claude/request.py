@@ -98,7 +98,8 @@ class Request:
                 async for event in stream:
                     began = True
                     self._hear(event, arguments)
-                    self._note_usage(stream)
+                    if event.type in {"message_start", "message_delta"}:
+                        self._note_usage(stream)
                 return self._turn(stream, arguments)
         # A server that is none may answer anything, and the library then raises more than its own errors.
         except (AnthropicError, HTTPError, InvalidURL, ValueError, LookupError, RuntimeError) as error:

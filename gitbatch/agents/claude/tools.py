@@ -15,7 +15,7 @@ from gitbatch.agents.protocol import Reply
 from gitbatch.agents.reply import SENTENCES, first_sentences, make_reply
 from gitbatch.errors import GitError
 from gitbatch.repo.base import Base
-from gitbatch.text import plain
+from gitbatch.text import LIMIT, plain
 
 if TYPE_CHECKING:
     from anthropic.types import ToolParam
@@ -212,11 +212,11 @@ class Finish(_Tool, frozen=True):
             return _error(
                 "the summary must have 2 or 3 sentences; it does not. Finish again with one that has"
             )
+        if len(summary) > LIMIT:
+            return _error(f"the summary has more than {LIMIT} characters. Finish again with a shorter one")
         reply = make_reply(
             self.summary, self.decisions, tuple((line.artifact, line.text) for line in self.contributions)
         )
-        if reply.flags:
-            return _error("the summary is too long. Finish again with a shorter one")
         return Answer("done", reply=reply)
 
 

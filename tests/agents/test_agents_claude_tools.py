@@ -1,0 +1,188 @@
+"""The tools of the Claude agent: they read one commit, write one file, and answer whatever is asked."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import IDENTITY
+
+from gitbatch.agents.claude import tools
+from gitbatch.agents.claude.output import OutputFile
+from gitbatch.agents.claude.tools import Answer, Bench, use_tool
+from gitbatch.repo.base import Base
+from gitbatch.repo.objects import Objects
+from gitbatch.repo.process import Git
+from gitbatch.repo.snapshot import TreeSnapshot
+from gitbatch.repo.thread import GitThread
+
+FILES = {
+    "src/a.py": b"one\ntwo\nthree\n",
+    "src/b.bin": b"a\0b",
+    "empty": b"",
+    "out/x.md": b"of the commit\n",
+}
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
+    root = tmp_path_factory.mktemp("repo")
+    git = Git(root, {name: value for name, value in IDENTITY.items() if "DATE" not in name})
+    git.run("init", "--quiet", "--initial-branch=main")
+    for path, content in FILES.items():
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_bytes(content)
+    (root / "link").symlink_to("/etc/passwd")
+    git.run("add", "--all")
+    git.run("commit", "--quiet", "--message", "files")
+    thread, objects = GitThread(), Objects(git)
+    commit = git.text("rev-parse", "HEAD")
+    yield Base(commit, TreeSnapshot(objects, objects.commit(commit).tree), thread, git)
+    thread.close()
+    objects.close()
+
+
+@pytest.fixture
+def bench(base: Base, tmp_path: Path) -> Bench:
+    (tmp_path / "worktree").mkdir()
+    return Bench(base, OutputFile(tmp_path / "worktree", "out/x.md"))
+
+
+def use(bench: Bench, name: str, **arguments: object) -> Answer:
+    return asyncio.run(use_tool(bench, name, arguments))
+
+
+def written(bench: Bench) -> str:
+    return (bench.output.worktree / "out/x.md").read_text(encoding="utf-8")
+
+
+def test_a_file_is_read_in_pages(bench: Bench) -> None:
+    assert use(bench, "read_file", path="src/a.py").text == "src/a.py: lines 1 to 3 of 3\none\ntwo\nthree"
+    page = use(bench, "read_file", path="/src/./a.py", from_line=2, lines=1)
+    assert page.text == "src/a.py: lines 2 to 2 of 3; go on with from_line=3\ntwo"
+    assert use(bench, "read_file", path="src/a.py", from_line=4).is_error
+
+
+def test_a_page_is_no_larger_than_it_may_be(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tools, "_PAGE_CHARACTERS", 8)
+    assert use(bench, "read_file", path="src/a.py").text.startswith("src/a.py: lines 1 to 2 of 3; go on")
+    monkeypatch.setattr(tools, "_READABLE", 8)
+    assert use(bench, "read_file", path="src/a.py").text.startswith("src/a.py has 14 bytes, more than")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["link", "src", "src/b.bin", "../repo/src/a.py", "/etc/passwd", "nowhere", "", ".git/config", "a\0"],
+)
+def test_what_is_no_text_file_of_the_commit_is_not_read(bench: Bench, path: str) -> None:
+    answer = use(bench, "read_file", path=path)
+    assert answer.is_error
+    assert "root" not in answer.text
+
+
+def test_files_are_listed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert use(bench, "list_files", folder="src/").text == "src/a.py\nsrc/b.bin"
+    monkeypatch.setattr(tools, "_LISTED", 2)
+    assert use(bench, "list_files").text == "empty\nout/x.md\nthere are more: go on with skip=2"
+    assert use(bench, "list_files", skip=2).text == "src/a.py\nsrc/b.bin"
+    assert use(bench, "list_files", folder="..").is_error
+    assert use(bench, "list_files", skip=9).is_error
+
+
+def test_text_is_searched_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (
+        use(bench, "search", text="t").text
+        == "3 lines\nout/x.md:1: of the commit\nsrc/a.py:2: two\nsrc/a.py:3: three"
+    )
+    assert use(bench, "search", text="^T", regex=True, ignore_case=True).text.startswith(
+        "2 lines\nsrc/a.py:2"
+    )
+    assert use(bench, "search", text="absent").text == "0 lines"
+    monkeypatch.setattr(tools, "_FOUND", 1)
+    assert "there are more" in use(bench, "search", text="t").text
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"text": ""}, {"text": "a\nb"}, {"text": "("}, {"text": "a", "folder": ".."}]
+)
+def test_what_can_not_be_searched_for_is_an_error(bench: Bench, arguments: dict[str, str]) -> None:
+    assert use(bench, "search", **arguments, regex=True).is_error
+
+
+def test_the_output_is_written_edited_and_read_back(bench: Bench) -> None:
+    assert "of the commit" in use(bench, "read_file", path="out/x.md").text
+    assert use(bench, "write_output", content="a ä a\n").text == "out/x.md has 7 bytes now"
+    assert use(bench, "write_output", content="b\n", append=True).text == "out/x.md has 9 bytes now"
+    assert use(bench, "edit_output", old="a", new="c").text.startswith("the old text is there 2 times")
+    assert not use(bench, "edit_output", old="a", new="c", everywhere=True).is_error
+    assert use(bench, "read_file", path="out/x.md").text.endswith("\nc ä c\nb")
+    assert written(bench) == "c ä c\nb\n"
+    assert [path.name for path in (bench.output.worktree / "out").iterdir()] == ["x.md"]
+
+
+def test_what_was_there_before_is_not_added_to(bench: Bench) -> None:
+    bench.output.write(b"before")  # as a checkout does
+    use(bench, "write_output", content="new", append=True)
+    assert written(bench) == "new"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("edit_output", {"old": "x", "new": "y"}),
+        ("write_output", {"content": "x", "path": "task.md"}),
+        ("write_output", {}),
+        ("write_output", {"content": 3}),
+        ("finish", {"summary": "One. Two."}),
+        ("bash", {"command": "rm -rf /"}),
+        ("write_output", "text"),
+    ],
+)
+def test_a_wrong_call_is_an_error_and_writes_nothing(bench: Bench, name: str, arguments: object) -> None:
+    assert asyncio.run(use_tool(bench, name, arguments)).is_error
+    assert list(bench.output.worktree.iterdir()) == []
+
+
+def test_an_edit_can_not_grow_without_end(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tools, "LARGEST", 100)
+    use(bench, "write_output", content="aaaaaaaaaa")
+    assert use(bench, "edit_output", old="a", new="a" * 11, everywhere=True).is_error
+    assert use(bench, "write_output", content="a" * 101).is_error
+    assert written(bench) == "aaaaaaaaaa"
+
+
+@pytest.mark.rule("S1")
+def test_no_link_on_the_way_to_the_output_is_followed(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (bench.output.worktree / "out").symlink_to(tmp_path / "elsewhere")
+    assert use(bench, "write_output", content="x").is_error
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    (bench.output.worktree / "out").unlink()
+    (bench.output.worktree / "out").mkdir()
+    (tmp_path / "victim").write_text("victim", encoding="utf-8")
+    (bench.output.worktree / "out/x.md").symlink_to(tmp_path / "victim")
+    assert use(bench, "edit_output", old="victim", new="x").is_error
+    assert not use(bench, "write_output", content="x").is_error  # the link itself is replaced
+    assert (tmp_path / "victim").read_text(encoding="utf-8") == "victim"
+
+
+@pytest.mark.rule("S3")
+@pytest.mark.parametrize(
+    ("summary", "is_right"),
+    [
+        ("One sentence only.", False),
+        ("", False),
+        ("One. Two.", True),
+        ("One. Two. Three.", True),
+        ("One. Two. Three. Four.", False),
+        ("z. B. this, it is one.", False),
+        ("A long word. " + "x" * 5_000, False),
+    ],
+)
+def test_a_summary_has_two_or_three_sentences(bench: Bench, summary: str, *, is_right: bool) -> None:
+    use(bench, "write_output", content="x")
+    answer = use(
+        bench, "finish", summary=summary, decisions=["d"], contributions=[{"artifact": "a", "text": "t"}]
+    )
+    assert answer.is_error is not is_right
+    assert (answer.reply is not None) is is_right
