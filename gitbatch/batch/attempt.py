@@ -26,6 +26,7 @@ from gitbatch.project.context import ContextFile, manifest
 from gitbatch.repo.base import Base
 from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.objects import Signature
+from gitbatch.repo.room import require_room
 from gitbatch.repo.signing import SigningError
 from gitbatch.repo.thread import to_its_end
 from gitbatch.repo.worktrees import Worktree, add_worktree, remove_tree, remove_worktree
@@ -71,6 +72,7 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
         task.key, scene.commit, len(counted) + 1, ItemStatus.FAILED, Cause.FAILED, reason=plain("")
     )
     try:
+        _require_room(run)
         context = await run.git(manifest, task.item, task.group, scene.plan, scene.project, scene.snapshot)
         worktree = await run.git(_make_worktree, run, task, place, context)
         assignment = _assignment(task, worktree, scratch, context, counted)
@@ -82,6 +84,7 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
         )
         agent = run.agents.agent(task.agent, scene.project.config)
         answer = await _ask(run, task, agent, assignment, tried)
+        _require_room(run)
         tried = replace(tried, seconds=round(time.monotonic() - began, 3), usage=_settle(run, task, answer))
         # What an agent has finished is paid for: it is taken even if the run is being ended.
         return await to_its_end(_judge(run, task, Work(worktree, context, past, waits, tried), answer))
@@ -91,6 +94,10 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
             name = task.batch_item.name
             text = f"something still writes into the worktree of {name}; it was moved aside in {run.workshop}"
             run.emit(Notice(batch=run.batch.id, text=text))
+
+
+def _require_room(run: Run) -> None:
+    require_room(run.workshop, run.repo.common_dir)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +281,7 @@ def _take(
             continue
         if finished(run.repo, run.batch.id, task.batch_item, commit):
             return replace(outcome, commit=commit)
+    _require_room(run)
     return Failure(problem)
 
 
@@ -293,7 +301,7 @@ def _commit(run: Run, task: Task, outcome: Outcome, blob: str, context: tuple[Co
         commit = repo.objects.write_unsigned(*parts)
     require_untouched(repo, run.fingerprint)
     # An agent may have committed on its branch, or deleted it: that is not asked.
-    if not repo.refs.advance(branch, commit, repo.refs.read(branch)):
+    if not repo.commit_point(branch, commit, repo.refs.read(branch)):
         raise GitError(("update-ref", branch, commit), 1, f"{branch} moved while we moved it")
     return commit
 

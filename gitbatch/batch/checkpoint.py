@@ -72,8 +72,7 @@ def _move(
             continue
         require_untouched(repo, run.fingerprint)
         reason = f"gitbatch: checkpoint {checkpoint.number}/{checkpoint.of}"
-        if repo.refs.swap(target, checkpoint.commit, checkpoint.before, reason):
-            repo.refs.delete({held: checkpoint.commit})
+        if repo.commit_point(target, checkpoint.commit, checkpoint.before, reason):
             return checkpoint
     raise problem
 

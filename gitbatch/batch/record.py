@@ -15,9 +15,10 @@ import msgspec
 
 from gitbatch.batch.model import Record
 from gitbatch.errors import GitbatchError
-from gitbatch.repo.refs import BATCHES, base_ref, end_ref, record_ref
+from gitbatch.repo.durable import write_file
+from gitbatch.repo.refs import BATCHES, base_ref, building_ref, end_ref, record_ref
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.worktrees import remove_tree, remove_worktree, worktrees_named
+from gitbatch.repo.worktrees import remove_records, remove_tree, remove_worktree, worktrees_named
 
 _WORKSHOPS = "workshops"
 """In a batch's folder of ours: where its worktrees were made, each path ended by NUL."""
@@ -47,11 +48,25 @@ def new_batch_id(now: float) -> str:
 
 
 def write_record(repo: Repository, record: Record, base: str) -> Batch:
-    """Start a batch. Its base is pinned first: from the moment the record is there, all that it needs is."""
+    """Start a batch. Its base is pinned first: from the moment the record is there, all that it needs is.
+
+    It is a commit point of its own: without the record, nobody would know of items that are done.
+    """
     blob = repo.objects.write_blob(msgspec.json.format(msgspec.json.encode(record), indent=1))
+    _forget_unborn(repo)
     repo.refs.create(base_ref(record.batch), base)
-    repo.refs.create(record_ref(record.batch), blob)
+    if not repo.commit_point(record_ref(record.batch), blob, None, "gitbatch: started"):
+        raise GitbatchError(
+            f"batch {record.batch} exists already", "run it again: the next one has another id"
+        )
     return Batch(record, base, ended=False)
+
+
+def _forget_unborn(repo: Repository) -> None:
+    """Remove what starts of batches have left that were killed before the record was there."""
+    refs = repo.refs.below(BATCHES)
+    bases = {ref: oid for ref, oid in refs.items() if ref.endswith("/base")}
+    repo.refs.delete({r: oid for r, oid in bases.items() if record_ref(r.split("/")[2]) not in refs})
 
 
 def all_batches(repo: Repository) -> tuple[Batch, ...]:
@@ -92,7 +107,10 @@ def _read(repo: Repository, blob: str, batch: str) -> Record:
 
 def end_batch(repo: Repository, batch: Batch, last: str) -> None:
     """Mark a batch as over, with the commit that it ended at."""
-    repo.refs.create(end_ref(batch.id), last)
+    held = repo.refs.read(building_ref(batch.id))
+    if held:
+        repo.refs.delete({building_ref(batch.id): held})
+    repo.commit_point(end_ref(batch.id), last, None, "gitbatch: ended")
 
 
 def note_workshop(repo: Repository, batch: str, workshop: Path) -> None:
@@ -106,12 +124,7 @@ def note_workshop(repo: Repository, batch: str, workshop: Path) -> None:
         return
     folder = repo.own_dir / batch
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"{_WORKSHOPS}.new"
-    with temporary.open("wb") as stream:
-        stream.writelines(os.fsencode(path) + b"\0" for path in (*known, workshop))
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(folder / _WORKSHOPS)
+    write_file(folder / _WORKSHOPS, b"".join(os.fsencode(path) + b"\0" for path in (*known, workshop)))
 
 
 def workshops(repo: Repository, batch: str) -> tuple[Path, ...]:
@@ -130,6 +143,7 @@ def remove_leftovers(repo: Repository, batch: str) -> None:
     """Remove every worktree of a batch, wherever it was made, and the folders that they were made in."""
     for path in worktrees_named(repo, f"{batch}-"):
         remove_worktree(repo, path)
+    remove_records(repo, f"{batch}-")
     for workshop in workshops(repo, batch):
         remove_tree(workshop)
         with suppress(OSError):  # another batch may be at home there

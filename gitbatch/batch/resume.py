@@ -1,9 +1,22 @@
 """Where a batch is, read from git alone; and making good, at each start, what an interruption left undone.
 
-- An item is done if and only if its branch is at its one-file commit.
-- A group is done if and only if its orchestrator commit can be reached from the target branch.
+Nothing is read but refs, commits and check boxes; what holds between them, whenever a run is cut:
 
-Everything else (checkout, worktrees, branches) follows from those and is simply done again.
+1. A batch exists if and only if its record ref does, and then its base is pinned (`record.write_record`: the base
+   comes first; a base without a record is nobody's, and is removed by the next batch that starts).
+2. An item is done if and only if its branch is at its one-file commit. The branch moves there once, when everything
+   below the commit is on the disk. It is deleted only when its group is done, or if it is not at such a commit.
+3. A group is done if and only if its orchestrator commit can be reached from the target branch, which moves to it
+   once. So outputs, ticks and status are in history together or not at all.
+4. The checkout has followed if and only if `followed` is at the last group's orchestrator commit. A path that still
+   is as it was before follows; so to follow again does nothing, and `followed` moves last.
+5. Worktrees and the item branches of done groups are of no use to anyone: they go at every start. The batch is over if
+   and only if its end ref exists, which is made when nothing of that, and no `building`, is left.
+6. Locks: whoever holds the repository's is alone, its dead predecessor's gits included; what those have left locked
+   is removed before anything here begins (`repo/lock.py`, `repo/stale.py`).
+
+Each step asks only for the state that it finds, not for how it came about: to be cut in the middle of a resume, or to
+resume twice, is nothing special.
 """
 
 from collections.abc import Mapping
@@ -16,7 +29,7 @@ from gitbatch.batch.messages import parse_trailers
 from gitbatch.batch.model import BatchGroup, ItemStatus, Outcome
 from gitbatch.batch.record import Batch, remove_leftovers
 from gitbatch.batch.running import Run
-from gitbatch.repo.checkout import Followed, reclaim_index
+from gitbatch.repo.checkout import Followed
 from gitbatch.repo.objects import Commit
 from gitbatch.repo.refs import followed_ref, item_branch, item_branches
 from gitbatch.repo.repository import Repository
@@ -100,13 +113,15 @@ def _ready(repo: Repository, batch: Batch, recorded: tuple[RecordedGroup, ...]) 
 def resume(run: Run) -> tuple[State, Followed]:
     """Bring everything into the state that the commit points say, and return that state. Idempotent."""
     repo, target = run.repo, run.batch.record.target
-    reclaim_index(repo)
+    # Invariants 1 to 3: these decide, and nothing below changes them.
     state = read_state(repo, run.batch)
     followed = Followed()
     last = state.recorded[-1].commit if state.recorded else None
+    # Invariant 4: the checkout first, while the item branches still keep what they keep.
     if last and repo.refs.read(followed_ref(run.batch.id)) != last:
         followed = follow_checkout(repo, target, _before(run, last), last)
         repo.refs.point(followed_ref(run.batch.id), last)
+    # Invariant 5: what is left of dead runs. A branch that is at its item's commit stays until its group is done.
     remove_leftovers(repo, run.batch.id)
     branches = repo.refs.below(item_branches(run.batch.id))
     conflicted = {o.item.slug for o in state.failed if o.status is ItemStatus.CONFLICTED}

@@ -9,11 +9,11 @@ def abort(directory: Directory = HERE) -> None:
     """End the unfinished batch; finished items that were not merged are kept under refs/gitbatch/."""
     from gitbatch.batch.abort import abort_batch
     from gitbatch.batch.record import unfinished_batch
-    from gitbatch.cli.common import opened
+    from gitbatch.cli.common import opened, tell_waiting
     from gitbatch.errors import GitbatchError
     from gitbatch.repo.lock import repository_lock
 
-    with opened(directory) as repo, repository_lock(repo):
+    with opened(directory) as found, repository_lock(found, tell_waiting) as repo:
         batch = unfinished_batch(repo)
         if batch is None:
             raise GitbatchError("there is no unfinished batch", "gitbatch status shows the last one")

@@ -31,7 +31,15 @@ from gitbatch.batch.scene import Scene, read_scene, require_runnable
 from gitbatch.batch.select import select_items
 from gitbatch.batch.spending import read_spending, require_measured, total
 from gitbatch.batch.start import Choice, agents_of, begin_batch, find_target, nothing_to_do, wanted_agents
-from gitbatch.cli.common import HERE, make_console, opened, repository_path, tell_warnings, workshops_of
+from gitbatch.cli.common import (
+    HERE,
+    make_console,
+    opened,
+    repository_path,
+    tell_waiting,
+    tell_warnings,
+    workshops_of,
+)
 from gitbatch.errors import ExitCode, UsageError
 from gitbatch.repo.fingerprint import take_fingerprint
 from gitbatch.repo.lock import repository_lock
@@ -98,7 +106,7 @@ def run_command(options: Options) -> ExitCode:
     """Start or go on with a batch; returns how it ended."""
     view = _view(options)
     tell = EventStream(time.time, (view,))
-    with opened(options.directory) as repo, repository_lock(repo):
+    with opened(options.directory) as found, repository_lock(found, tell_waiting) as repo:
         batch = unfinished_batch(repo)
         resumed = batch is not None
         gate = Gate(cap=inf) if options.wait else Gate()

@@ -69,6 +69,11 @@ def workshops_of(repo: "Repository", config: "Config") -> Path:
     return folder
 
 
+def tell_waiting(text: str) -> None:
+    """Show what a command waits for before it begins."""
+    typer.echo(f"gitbatch: {text}", err=True)
+
+
 def tell_warnings(scene: "Scene") -> None:
     """Show what is suspicious in a plan that can be run."""
     from gitbatch.batch.scene import render_diagnostics

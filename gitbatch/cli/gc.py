@@ -21,10 +21,13 @@ def gc(
 ) -> None:
     """Remove what finished batches have left: worktrees, branches, refs, logs. What is unmerged is kept."""
     from gitbatch.batch.gc import collect, find_garbage
-    from gitbatch.cli.common import opened
+    from gitbatch.cli.common import opened, tell_waiting
     from gitbatch.repo.lock import repository_lock
 
-    with opened(directory) as repo, nullcontext() if dry_run else repository_lock(repo):
+    with (
+        opened(directory) as found,
+        nullcontext(found) if dry_run else repository_lock(found, tell_waiting) as repo,
+    ):
         garbage = find_garbage(repo, keep)
         if not dry_run:
             collect(repo, garbage)

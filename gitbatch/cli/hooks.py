@@ -14,14 +14,14 @@ app = typer.Typer(
 @app.command()
 def install(directory: Directory = HERE) -> None:
     """Install the hook, or update it. A hook that is there is kept and runs after it."""
-    from gitbatch.cli.common import opened
+    from gitbatch.cli.common import opened, tell_waiting
     from gitbatch.guard import install as guard
     from gitbatch.guard.place import find_place
     from gitbatch.guard.report import notes
     from gitbatch.repo.lock import repository_lock
 
     settings = _settings()
-    with opened(directory) as repo, repository_lock(repo):
+    with opened(directory) as found, repository_lock(found, tell_waiting) as repo:
         place = find_place(repo, settings)
         change = guard.install(repo, place)
         typer.echo(f"{change}  {place.hook}")
@@ -34,13 +34,13 @@ def install(directory: Directory = HERE) -> None:
 @app.command()
 def uninstall(directory: Directory = HERE) -> None:
     """Take the hook away. A hook that was there before is put back as it was."""
-    from gitbatch.cli.common import opened
+    from gitbatch.cli.common import opened, tell_waiting
     from gitbatch.guard import install as guard
     from gitbatch.guard.place import find_place
     from gitbatch.repo.lock import repository_lock
 
     settings = _settings()
-    with opened(directory) as repo, repository_lock(repo):
+    with opened(directory) as found, repository_lock(found, tell_waiting) as repo:
         place = find_place(repo, settings)
         change = guard.uninstall(repo, place)
         typer.echo(f"{change}  {place.hook}")

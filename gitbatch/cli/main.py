@@ -14,6 +14,7 @@ import typer
 from gitbatch import __version__
 from gitbatch.cli import abort, demo, gc, hooks, init, lint, plan, run, status, verify
 from gitbatch.errors import ExitCode, GitbatchError
+from gitbatch.repo.room import FULL, DiskFullError
 
 app = typer.Typer(
     name="gitbatch",
@@ -73,10 +74,17 @@ def main() -> None:
         sys.exit(error.code)
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
-    except Exception:  # noqa: BLE001  # the last resort: a bug must leave a trace and an exit code
-        typer.echo(f"gitbatch: a bug in gitbatch. The traceback is in {_write_traceback()}", err=True)
-        typer.echo("  nothing is lost: finished items are in git; gitbatch run goes on", err=True)
-        sys.exit(ExitCode.BUG)
+    except Exception as error:  # noqa: BLE001  # the last resort: a bug must leave a trace and an exit code
+        sys.exit(_say_unexpected(error))
+
+
+def _say_unexpected(error: Exception) -> ExitCode:
+    if isinstance(error, OSError) and error.errno in FULL:
+        _say(DiskFullError(error.filename or "nothing could be written"))
+        return ExitCode.FAILED
+    typer.echo(f"gitbatch: a bug in gitbatch. The traceback is in {_write_traceback()}", err=True)
+    typer.echo("  nothing is lost: finished items are in git; gitbatch run goes on", err=True)
+    return ExitCode.BUG
 
 
 def _forget_output() -> None:

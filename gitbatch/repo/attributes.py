@@ -38,7 +38,8 @@ def store(repo: Repository, descriptor: int, tree: str, path: str) -> str:
             (Path(folder) / place).write_bytes(repo.objects.blob(oid))
         git = repo.git.at(Path(folder), **_variables(repo, folder))
         _require_no_filter(git, path)
-        return git.feed(descriptor, "hash-object", "-w", "--stdin", f"--path={path}").stdout.decode().strip()
+        made = git.feed(descriptor, "hash-object", "-w", "--stdin", f"--path={path}")
+        return repo.objects.note_written(made.stdout.decode().strip())
 
 
 def _rule_files(repo: Repository, tree: str, path: str) -> list[tuple[str, str]]:

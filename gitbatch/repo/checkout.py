@@ -8,7 +8,6 @@ the user's in between, which would take the old index for an undoing of the chec
 """
 
 import os
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gitbatch.errors import BusyError
+from gitbatch.repo.durable import drop_remains, replacing, sync_file
 from gitbatch.repo.nofollow import NotRegularError, directory, regular_file
 from gitbatch.repo.objects import REGULAR
 from gitbatch.repo.repository import Repository
@@ -119,7 +119,6 @@ def index_lock(repo: Repository) -> Iterator[None]:
     """
     lock, mark = repo.git_dir / "index.lock", repo.own_dir / "index-lock"
     repo.own_dir.mkdir(exist_ok=True)
-    reclaim_index(repo)
     mark.touch()
     try:
         _link_patiently(mark, lock)
@@ -129,14 +128,6 @@ def index_lock(repo: Repository) -> Iterator[None]:
             lock.unlink(missing_ok=True)
     finally:
         mark.unlink(missing_ok=True)
-
-
-def reclaim_index(repo: Repository) -> None:
-    """Remove the index's lock if a run of ours that is dead has left it. Call it under the repository's lock."""
-    lock, mark = repo.git_dir / "index.lock", repo.own_dir / "index-lock"
-    with suppress(FileNotFoundError):
-        if lock.samefile(mark):
-            lock.unlink()
 
 
 def _link_patiently(mark: Path, lock: Path) -> None:
@@ -160,6 +151,7 @@ def follow(repo: Repository, old_tree: str, new_tree: str, paths: tuple[str, ...
     kept: list[str] = []
     entries: list[_Change] = []
     for path in paths:
+        _drop_remains(repo, path)
         old, new = repo.objects.entry(old_tree, path), repo.objects.entry(new_tree, path)
         entry = staged.get(path, _NO_ENTRY)
         change = _Change(
@@ -253,6 +245,13 @@ def _follow_file(repo: Repository, change: _Change) -> bool:
     return True
 
 
+def _drop_remains(repo: Repository, path: str) -> None:
+    """Remove what a run that was killed here has left beside a file."""
+    *parents, name = path.split("/")
+    with suppress(OSError), directory(repo.root, tuple(parents)) as parent:
+        drop_remains(parent, name)
+
+
 def _state(repo: Repository, change: _Change) -> _State:
     try:
         with regular_file(repo.root, change.path) as (descriptor, _):
@@ -285,19 +284,8 @@ def _replace(repo: Repository, change: _Change) -> None:
 def _replacing(repo: Repository, path: str) -> Iterator[int]:
     """A new file that takes the place of the one at a path when everything went well."""
     *parents, name = path.split("/")
-    with directory(repo.root, tuple(parents), create=True) as parent:
-        temporary = f".{name[:40]}.{secrets.token_hex(4)}.gitbatch"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=parent)
-        try:
-            yield descriptor
-            os.fsync(descriptor)
-            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
-        except BaseException:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary, dir_fd=parent)
-            raise
-        finally:
-            os.close(descriptor)
+    with directory(repo.root, tuple(parents), create=True) as parent, replacing(parent, name) as descriptor:
+        yield descriptor
 
 
 def _update_index(repo: Repository, changes: list[_Change]) -> None:
@@ -315,4 +303,5 @@ def _update_index(repo: Repository, changes: list[_Change]) -> None:
     skipped = b"".join(os.fsencode(c.path) + b"\0" for c in changes if c.skipped)
     if skipped:
         git.feed(skipped, "update-index", "--skip-worktree", "-z", "--stdin")
+    sync_file(copy)
     copy.replace(index)

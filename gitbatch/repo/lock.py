@@ -1,23 +1,48 @@
-"""One gitbatch at a time in a repository."""
+"""One gitbatch at a time in a repository, and none before the gits of a killed one have ended.
 
+Two locks, both the operating system's, so that they are gone when whoever holds them is:
+
+- `lock` is held by the gitbatch process alone. Who finds it taken is told by whom (`holder`), and leaves.
+- `children` is held by that process and by every git that it starts, which inherit it. When a run is killed, its
+  gits may go on for a moment; who takes the lock next waits for them, so that nothing moves under its feet. Agents
+  inherit neither.
+
+Who holds both knows that no process of ours is alive here, and removes what dead ones have left locked (`stale.py`).
+"""
+
+import fcntl
+import getpass
 import os
+import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from gitbatch.errors import BusyError, GitbatchError
+from gitbatch.repo.durable import write_file
 from gitbatch.repo.repository import Repository
+from gitbatch.repo.stale import reclaim_folders, reclaim_index, reclaim_ref_locks, signing_umask
 from gitbatch.text import plain
+
+_PATIENCE = 60.0
+"""Seconds that the gits of a killed run are waited for."""
+_SILENCE = 0.3
+"""Seconds of waiting that nobody needs to be told of."""
 
 
 @contextmanager
-def repository_lock(repo: Repository) -> Iterator[None]:
-    """Hold the repository's lock; it is the operating system's, so it is gone when the process is.
+def repository_lock(repo: Repository, tell: Callable[[str], None]) -> Iterator[Repository]:
+    """Hold the repository's locks; what is yielded is the repository to use while they are held.
+
+    Args:
+        repo: the repository.
+        tell: is told what is waited for.
 
     Raises:
-        BusyError: another gitbatch holds it.
+        BusyError: another gitbatch is at work, or a git of a killed one does not end.
         GitbatchError: the repository can't be written to.
     """
     holder = repo.own_dir / "holder"
@@ -27,25 +52,98 @@ def repository_lock(repo: Repository) -> Iterator[None]:
         lock.acquire(blocking=False)
     except Timeout as error:
         raise BusyError(
-            f"another gitbatch is at work in {repo.name}{_holder(holder.read_text)}",
+            f"another gitbatch is at work in {repo.name}{_holder(holder)}",
             "wait for it to end, or look at it with: gitbatch status",
         ) from error
     except OSError as error:
-        raise GitbatchError(
-            f"{repo.own_dir} can't be written: {error.strerror}",
-            "make the repository's .git writable for you",
-        ) from error
+        raise _unwritable(repo, error) from error
     try:
-        holder.write_text(
-            f"process {os.getpid()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}", encoding="utf-8"
-        )
-        yield
+        with _children_lock(repo, tell) as descriptor:
+            _write_holder(repo, holder)
+            held = repo.held_by(descriptor, signing_umask())
+            try:
+                yield held
+            finally:
+                held.close()
+                holder.unlink(missing_ok=True)
     finally:
-        holder.unlink(missing_ok=True)
         lock.release()
 
 
-def _holder(read: "object") -> str:
+@contextmanager
+def _children_lock(repo: Repository, tell: Callable[[str], None]) -> Iterator[int]:
+    """Hold the lock that gits inherit, and tidy up after dead ones."""
+    path = repo.own_dir / "children"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise _unwritable(repo, error) from error
+    try:
+        _wait_for_orphans(descriptor, path, tell)
+        reclaim_ref_locks(repo.common_dir, repo.git_dir)
+        reclaim_index(repo.git_dir, repo.own_dir)
+        reclaim_folders(repo.own_dir)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _wait_for_orphans(descriptor: int, path: Path, tell: Callable[[str], None]) -> None:
+    began, told = time.monotonic(), False
+    while not _try_lock(descriptor):
+        waited = time.monotonic() - began
+        if waited > _PATIENCE:
+            raise BusyError(
+                f"git processes that a killed run has left are still at work{_pids(path)}",
+                "wait until they have ended, or end them; then gitbatch run goes on, nothing is lost",
+            )
+        if waited > _SILENCE and not told:
+            tell(f"waiting for git processes that a killed run has left{_pids(path)}")
+            told = True
+        time.sleep(0.01)
+
+
+def _try_lock(descriptor: int) -> bool:
+    with suppress(BlockingIOError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+def _pids(path: Path) -> str:
+    """Which processes have a file open, where the system shows that."""
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if link.samefile(path) and int(link.parts[2]) != os.getpid():
+                found.add(int(link.parts[2]))
+    return f" (process {', '.join(map(str, sorted(found)))})" if found else ""
+
+
+def _write_holder(repo: Repository, holder: Path) -> None:
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    text = f"process {os.getpid()} of {_user()} on {socket.gethostname()}, since {since}"
+    try:
+        write_file(holder, text.encode(errors="replace"))
+    except OSError as error:
+        raise _unwritable(repo, error) from error
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in some containers
+        return f"user {os.geteuid()}"
+
+
+def _unwritable(repo: Repository, error: OSError) -> GitbatchError:
+    return GitbatchError(
+        f"{repo.own_dir} can't be written: {error.strerror}",
+        "make the repository's .git writable for you, and room on its disk",
+    )
+
+
+def _holder(path: Path) -> str:
     with suppress(OSError, UnicodeDecodeError):
-        return f" ({plain(read())})" if callable(read) else ""
+        return f" ({plain(path.read_text(encoding='utf-8'))})"
     return ""

@@ -10,8 +10,10 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from gitbatch.errors import GitError
+from gitbatch.repo.durable import sync_folders
 from gitbatch.repo.pipe import Pipe
 from gitbatch.repo.process import Git
 from gitbatch.repo.signing import Signer
@@ -100,6 +102,7 @@ class Objects:
     """By kind of object."""
     _folders: dict[str, Mapping[str, TreeEntry]] = field(init=False, default_factory=dict)
     """By id of the tree."""
+    _written: set[str] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
         self._reader = Pipe(self.git, ("cat-file", "--batch-command"))
@@ -116,6 +119,21 @@ class Objects:
         """End the git processes."""
         for pipe in (self._reader, self._source, self._trees, *self._writers.values()):
             pipe.close()
+
+    def sync(self, folder: Path) -> None:
+        """Bring the names of the objects that were written since the last call to the disk; git did the contents.
+
+        Args:
+            folder: where the objects are.
+        """
+        written, self._written = self._written, set()
+        if written:
+            sync_folders((*(folder / oid[:2] for oid in sorted(written)), folder))
+
+    def note_written(self, oid: str) -> str:
+        """Have the name of an object that was written by other means go to the disk with the next `sync`."""
+        self._written.add(oid)
+        return oid
 
     def _read(self, name: str, kind: str) -> bytes:
         answer = self._reader.ask(f"contents {name}\n".encode()).split(b" ")
@@ -250,12 +268,16 @@ class Objects:
         return self._write("blob", content)
 
     def _write(self, kind: str, content: bytes | int) -> str:
+        """Store an object."""
+        return self.note_written(self._stored(kind, content))
+
+    def _stored(self, kind: str, content: bytes | int) -> str:
         """Store an object. The git that stays open finds a descriptor of ours in /proc, where there is one."""
         if isinstance(content, bytes) and hasattr(os, "memfd_create"):
             with os.fdopen(os.memfd_create("gitbatch"), "wb") as file:
                 file.write(content)
                 file.seek(0)
-                return self._write(kind, file.fileno())
+                return self._stored(kind, file.fileno())
         if isinstance(content, int):
             with suppress(GitError):
                 return self._writers[kind].ask(f"/proc/{os.getpid()}/fd/{content}\n".encode()).decode()
@@ -286,7 +308,7 @@ class Objects:
             f"{e.mode:0>6} {kinds.get(e.mode, 'blob')} {e.oid}\t".encode() + os.fsencode(e.name) + b"\0"
             for e in entries.values()
         )
-        return self._trees.ask(b"".join(lines) + b"\0").decode()
+        return self.note_written(self._trees.ask(b"".join(lines) + b"\0").decode())
 
     def write_commit(
         self, tree: str, parents: tuple[str, ...], message: str, author: Signature, committer: Signature
@@ -299,7 +321,8 @@ class Objects:
         if self.signer is None:
             return self.write_unsigned(tree, parents, message, author, committer)
         who = _variables("AUTHOR", author) | _variables("COMMITTER", committer)
-        return self.signer.write_commit(self.git, tree, parents, message.rstrip("\n") + "\n", who)
+        made = self.signer.write_commit(self.git, tree, parents, message.rstrip("\n") + "\n", who)
+        return self.note_written(made)
 
     def write_unsigned(
         self, tree: str, parents: tuple[str, ...], message: str, author: Signature, committer: Signature

@@ -9,7 +9,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gitbatch.errors import GitbatchError, GitError
@@ -78,14 +78,21 @@ def scrub_environment() -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Git:
-    """Starts git in one directory. `variables`: what is set beside the usual, for a git with another index."""
+    """Starts git in one directory.
+
+    `variables`: what is set beside the usual, for a git with another index. `held`: descriptors that every git
+    started by it inherits; the lock behind them is held until the last of those gits has ended. `umask`: of the
+    processes; -1: ours.
+    """
 
     directory: Path
     variables: Mapping[str, str] = field(default_factory=dict)
+    held: tuple[int, ...] = ()
+    umask: int = -1
 
     def at(self, directory: Path, **variables: str) -> "Git":
         """The same git in another directory, with further variables."""
-        return Git(directory, {**self.variables, **variables})
+        return replace(self, directory=directory, variables={**self.variables, **variables})
 
     def told(self, settings: Mapping[str, str]) -> "Git":
         """The same git with further settings; not as arguments, where a name with "=" in it can't be told."""
@@ -99,7 +106,7 @@ class Git:
         """Run a command without input to its end.
 
         Raises:
-            GitError: it failed, unless `check` is false.
+            GitError: it was killed, or it failed, unless `check` is false.
         """
         try:
             status, stdout, stderr = GitPython(self.directory).execute(
@@ -110,6 +117,8 @@ class Git:
                 strip_newline_in_stdout=False,
                 env={**ENVIRONMENT, **self.variables},
                 process_group=0,  # a terminal's Ctrl-C must not cut git
+                pass_fds=self.held,
+                umask=self.umask,
             )
         except GitCommandNotFound as error:
             raise GitbatchError(
@@ -121,7 +130,7 @@ class Git:
         """Run a command with input: bytes, or a file descriptor that git reads itself.
 
         Raises:
-            GitError: it failed, unless `check` is false.
+            GitError: it was killed, or it failed, unless `check` is false.
         """
         process = self._open(arguments, stdin if isinstance(stdin, int) else subprocess.PIPE, subprocess.PIPE)
         stdout, stderr = process.communicate(None if isinstance(stdin, int) else stdin)
@@ -236,10 +245,13 @@ class Git:
             bufsize=buffer,
             start_new_session=alone,
             process_group=None if alone else 0,
+            pass_fds=() if alone else self.held,  # what a program that signs leaves behind must hold no lock
+            umask=self.umask,
         )
 
     @staticmethod
     def _checked(arguments: tuple[str, ...], finished: Finished, *, check: bool) -> Finished:
-        if check and finished.status != 0:
+        # A git that was killed has given no answer, and least of all "no".
+        if finished.status < 0 or (check and finished.status != 0):
             raise GitError(arguments, finished.status, finished.stderr)
         return finished

@@ -2,13 +2,16 @@
 
 import os
 import re
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from gitbatch.errors import BusyError, GitError
+from gitbatch.errors import BusyError, GitbatchError, GitError
+from gitbatch.repo.durable import sync_folders
 from gitbatch.repo.pipe import Pipe
-from gitbatch.repo.process import Git
+from gitbatch.repo.process import Finished, Git
+from gitbatch.repo.stale import OURS, locks_in_the_way, reclaim_ref_locks, take_back_signature
 
 BATCHES = "refs/gitbatch/"
 HEADS = "refs/heads/"
@@ -84,8 +87,12 @@ class Refs:
 
     git: Git
     common_dir: Path
+    git_dir: Path
     zero: str
     """The id that stands for "no object"."""
+    signing: int | None = None
+    """The umask by which locks that are shared with the user's git are known to be ours (`stale.py`); None: the
+    repository's lock is not held, and nothing is taken for stale."""
     session: Pipe = field(init=False)
     """A git that moves one ref after the other; it ends when one can't be moved, and is started again."""
 
@@ -134,12 +141,15 @@ class Refs:
         Raises:
             BusyError, GitError: as `swap`.
         """
-        with suppress(GitError):
-            transaction = f"start\noption no-deref\nupdate {ref} {new} {old or self.zero}\ncommit\n"
+        transaction = f"start\noption no-deref\nupdate {ref} {new} {old or self.zero}\ncommit\n"
+        try:
             if (
                 self.session.ask(os.fsencode(transaction)) == b"start: ok"
                 and self.session.line() == b"commit: ok"
             ):
+                return True
+        except GitError as error:
+            if error.status < 0 and self.read(ref) == new:  # it was killed when it had just done it
                 return True
         return self.swap(ref, new, old, _REASON)
 
@@ -154,7 +164,9 @@ class Refs:
 
     def point(self, ref: str, oid: str) -> None:
         """Let a ref of ours point to an object, wherever it was."""
-        self.git.run("update-ref", "--no-deref", ref, oid)
+        done = self._update(ref, ref, oid)
+        if done.status != 0 and self.read(ref) != oid:
+            raise self._problem(ref, done)
 
     def swap(self, ref: str, new: str, old: str | None, reason: str) -> bool:
         """Move a ref from `old` (None: it must not exist) to `new`: compare-and-swap.
@@ -165,21 +177,102 @@ class Refs:
         Raises:
             BusyError: another git holds the ref's lock.
         """
-        done = self.git.run("update-ref", "--no-deref", "-m", reason, ref, new, old or self.zero, check=False)
+        done = self._update(ref, "-m", reason, ref, new, old or self.zero)
         if done.status == 0:
             return True
-        if self.read(ref) != old:
-            return False
-        lock = self.common_dir / f"{ref}.lock"
-        if lock.exists():
-            raise BusyError(
-                f"{short(ref)} is locked by another git process",
-                f"wait until it has ended; if none is running, remove {lock} and try again",
-            )
-        raise GitError(("update-ref", ref, new), done.status, done.stderr)
+        now = self.read(ref)
+        if now == new and done.status < 0:  # the git was killed when it had just done it
+            return True
+        if now == old:
+            raise self._problem(ref, done)
+        return False
 
     def delete(self, refs: dict[str, str]) -> None:
-        """Delete refs that still point where the caller saw them. No commit point: the rest can be done again."""
-        if refs:
-            lines = "".join(f"option no-deref\ndelete {ref} {oid}\n" for ref, oid in refs.items())
-            self.git.feed(os.fsencode(lines), "update-ref", "--stdin")
+        """Delete refs that still point where the caller saw them. No commit point: the rest can be done again.
+
+        Raises:
+            BusyError: another git holds a lock.
+        """
+        done = self._delete(refs)
+        if done.status < 0 or (done.status > 0 and self._reclaim()):
+            self._reclaim()
+            there = {ref: oid for ref, oid in refs.items() if self.read(ref) == oid}
+            done = self._delete(there)
+        if done.status != 0:
+            raise self._problem(next(iter(refs)), done)
+
+    def sync(self, ref: str) -> None:
+        """Bring the name of a ref to the disk; git did its content."""
+        if self._is_reftable:
+            sync_folders((self.common_dir / "reftable",))
+            return
+        path = self.common_dir / ref
+        sync_folders(above for above in path.parents if above.is_relative_to(self.common_dir / "refs"))
+
+    def _update(self, ref: str, *arguments: str) -> Finished:
+        """Run `git update-ref`; once more if a dead git of ours was in the way."""
+        git = self._signing(ref)
+        done = _run(git, "--no-deref", *arguments)
+        if done.status < 0 or (done.status > 0 and self._reclaim()):
+            self._reclaim()
+            again = _run(git, "--no-deref", *arguments)
+            done = done if done.status < 0 and again.status > 0 else again
+        if git is not self.git:
+            take_back_signature(self.common_dir / ref)
+        return done
+
+    def _delete(self, refs: dict[str, str]) -> Finished:
+        if not refs:
+            return Finished(0, b"", "")
+        git = self.git
+        if self.signing is not None and not self._is_reftable:
+            git = replace(git, umask=self.signing)  # git takes the lock of packed-refs
+            self._make_folders(refs)
+        lines = "".join(f"option no-deref\ndelete {ref} {oid}\n" for ref, oid in refs.items())
+        done = _run(git, "--stdin", stdin=os.fsencode(lines))
+        take_back_signature(self.common_dir / "packed-refs")
+        return done
+
+    def _signing(self, ref: str) -> Git:
+        """The git to move a ref with: one that signs its locks, where the user's git may want the same ones."""
+        logs = (self.common_dir / "logs" / ref, self.git_dir / "logs" / "HEAD")
+        if (
+            self.signing is None
+            or ref.startswith(OURS)
+            or self._is_reftable
+            or not all(log.is_file() for log in logs)  # what git makes anew and keeps must not be signed
+        ):
+            return self.git
+        self._make_folders((ref,))
+        return replace(self.git, umask=self.signing)
+
+    def _make_folders(self, refs: Iterable[str]) -> None:
+        """Make the folders that git would make for the locks of refs: in a signed one it could not write."""
+        for ref in refs:
+            with suppress(OSError):  # what is in the way there, git says better
+                (self.common_dir / ref).parent.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def _is_reftable(self) -> bool:
+        return (self.common_dir / "reftable").is_dir()
+
+    def _reclaim(self) -> bool:
+        return self.signing is not None and reclaim_ref_locks(self.common_dir, self.git_dir)
+
+    def _problem(self, ref: str, done: Finished) -> GitbatchError:
+        """Why a ref was not written."""
+        locks = locks_in_the_way(self.common_dir, self.git_dir, ref)
+        if locks:
+            return BusyError(
+                f"{short(ref)} can't be written: another git has locked {locks[0].name}",
+                f"wait until it has ended; if none is running, remove {locks[0]}; then gitbatch run goes on",
+            )
+        return GitError(("update-ref", ref), done.status, done.stderr)
+
+
+def _run(git: Git, *arguments: str, stdin: bytes = b"") -> Finished:
+    """Run `git update-ref` to whatever end."""
+    try:
+        return git.feed(stdin, "update-ref", *arguments, check=False)
+    except GitError as killed:
+        return Finished(killed.status, b"", killed.stderr)

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gitbatch.errors import GitbatchError, GitError
@@ -76,6 +76,32 @@ class Repository:
             self._settings[key] = self.git.run("config", "--get", key, check=False).stdout.strip()
         return self._settings[key]
 
+    def held_by(self, descriptor: int, signing: int) -> "Repository":
+        """The same repository, all of whose gits inherit a lock's descriptor. Close both.
+
+        Args:
+            descriptor: see `Git.held`.
+            signing: see `Refs.signing`.
+        """
+        git = replace(self.git, held=(descriptor,))
+        objects = Objects(git, self.objects.id_bytes, self.objects.signer)
+        return replace(self, git=git, objects=objects, refs=replace(self.refs, git=git, signing=signing))
+
+    def commit_point(self, ref: str, new: str, old: str | None, reason: str = "") -> bool:
+        """Move a ref by compare-and-swap, so that it holds from then on, whatever happens.
+
+        See `Refs.swap`; without a reason `Refs.advance`.
+
+        git brings the contents of objects and of the ref to the disk, and no names of files: so those of the
+        objects go before the ref is moved, and the ref's own before anybody is told.
+        """
+        self.objects.sync(self.common_dir / "objects")
+        refs = self.refs
+        moved = refs.swap(ref, new, old, reason) if reason else refs.advance(ref, new, old)
+        if moved:
+            self.refs.sync(ref)
+        return moved
+
     def close(self) -> None:
         """End the git processes that serve it."""
         self.objects.close()
@@ -121,7 +147,7 @@ def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
         identity=identity,
         git=inside,
         objects=Objects(inside, id_bytes, signer),
-        refs=Refs(inside, Path(common_dir), "0" * (2 * id_bytes)),
+        refs=Refs(inside, Path(common_dir), Path(git_dir), "0" * (2 * id_bytes)),
     )
 
 

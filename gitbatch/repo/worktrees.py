@@ -139,6 +139,14 @@ def remove_worktree(repo: Repository, path: Path) -> bool:
     return gone
 
 
+def remove_records(repo: Repository, prefix: str) -> None:
+    """Remove git's records whose own names start with a prefix of ours: one that a killed git began says no place."""
+    for record in (repo.common_dir / "worktrees").glob(f"{prefix}*"):
+        remove_tree(record)
+    with suppress(OSError):  # as above
+        (repo.common_dir / "worktrees").rmdir()
+
+
 def worktrees_named(repo: Repository, prefix: str) -> tuple[Path, ...]:
     """The paths of all recorded worktrees whose folder's name starts with a prefix of ours, present or not."""
     return tuple(_place(record) for record in _records(repo, lambda place: place.name.startswith(prefix)))

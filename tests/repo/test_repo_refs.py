@@ -24,7 +24,7 @@ def commits(place: Place) -> tuple[str, str]:
 
 @pytest.fixture
 def refs(place: Place) -> Iterator[Refs]:
-    made = Refs(Git(place.root), place.root / ".git", "0" * 40)
+    made = Refs(Git(place.root), place.root / ".git", place.root / ".git", "0" * 40)
     yield made
     made.close()
 

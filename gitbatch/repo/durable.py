@@ -1,0 +1,70 @@
+"""Files that are there after a power cut, whole: the one place that writes them.
+
+A new content goes into a file beside the old one, to the disk, and then takes its place. Until then the old one is
+there, from then on the new one, and never a part of either. What a kill leaves of the file beside it has a name that
+the next try uses again, so it does not stay.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file of ours; its folder must be there."""
+    parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with replacing(parent, path.name) as descriptor, open(descriptor, "wb", closefd=False) as stream:
+            stream.write(content)
+    finally:
+        os.close(parent)
+
+
+@contextmanager
+def replacing(parent: int, name: str) -> Iterator[int]:
+    """A descriptor of a new file that takes the name `name` in the folder behind `parent`, if nothing is raised."""
+    drop_remains(parent, name)
+    beside = _beside(name)
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=parent)
+    try:
+        yield descriptor
+        os.fsync(descriptor)
+        os.rename(beside, name, src_dir_fd=parent, dst_dir_fd=parent)
+        os.fsync(parent)
+    except BaseException:
+        drop_remains(parent, name)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def drop_remains(parent: int, name: str) -> None:
+    """Remove what an earlier, killed `replacing` has left in a folder."""
+    with suppress(FileNotFoundError):
+        os.unlink(_beside(name), dir_fd=parent)
+
+
+def _beside(name: str) -> str:
+    return f".{name[:40]}.{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}.gitbatch"
+
+
+def sync_file(path: Path) -> None:
+    """Bring the content of a file that another program has written to the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_folders(folders: Iterable[Path]) -> None:
+    """Bring the entries of folders to the disk; one that is gone by now has none."""
+    for folder in folders:
+        with suppress(FileNotFoundError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)

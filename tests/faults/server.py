@@ -1,0 +1,114 @@
+"""Runs gitbatch over and over, each time in a fork of a process that has it imported already.
+
+One JSON object a line on standard input asks for a run, one on standard output tells how it went. The steps of
+a run are counted, and its victims killed, by `shim.c`, which is preloaded into this process and into git.
+"""
+
+import ctypes
+import json
+import mmap
+import os
+import signal
+import struct
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import gitbatch.batch.loop
+import gitbatch.cli.batch
+import gitbatch.cli.main
+import gitbatch.sandbox.none
+import gitbatch.view.overview
+
+PRELOADED = (gitbatch.batch.loop, gitbatch.cli.batch, gitbatch.sandbox.none, gitbatch.view.overview)
+_HEAD = struct.Struct("IIIIii")
+_VICTIMS = {"everything": 1, "gitbatch": 2, "git": 3}
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    with Path(os.environ["FAULTS_PAGE"]).open("r+b") as file:
+        page = mmap.mmap(file.fileno(), 4096)
+    for line in sys.stdin:
+        print(json.dumps(serve(page, json.loads(line))), flush=True)  # noqa: T201
+
+
+def serve(page: mmap.mmap, asked: "dict[str, Any]") -> "dict[str, Any]":
+    """Do one run."""
+    output = Path(asked["output"])
+    page[:4096] = bytes(4096)
+    child = os.fork()
+    if not child:
+        become_gitbatch(page, asked, output)
+    status = wait(child, asked["timeout"])
+    count, _, _, killed, _, _ = _HEAD.unpack(page[: _HEAD.size])
+    if asked["victim"] == "everything" and killed:
+        end_orphans()
+    page[:4096] = page[: _HEAD.size - 8] + bytes(8) + page[_HEAD.size : 4096]  # nobody is gitbatch any more
+    where = page[_HEAD.size : 256].split(b"\0")[0].decode(errors="replace")
+    said = output.read_text(encoding="utf-8", errors="replace")
+    return {"status": status, "steps": count, "killed": bool(killed), "where": where, "said": said}
+
+
+def become_gitbatch(page: mmap.mmap, asked: "dict[str, Any]", output: Path) -> None:
+    """Be what `gitbatch ARGUMENTS` would be."""
+    null = os.open(os.devnull, os.O_RDONLY)
+    said = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.dup2(null, 0)
+    os.dup2(said, 1)
+    os.dup2(said, 2)
+    os.closerange(3, 1000)
+    os.chdir(asked["cwd"])
+    os.setpgid(0, 0)
+    kept = {name: os.environ[name] for name in ("LD_PRELOAD", "FAULTS_PAGE")}
+    os.environ.clear()
+    os.environ.update(asked["environment"] | kept)
+    sys.argv = ["gitbatch", *asked["arguments"]]
+    head = _HEAD.pack(0, asked["at"], _VICTIMS[asked["victim"]], 0, os.getpid(), int(asked["record"]))
+    page[: _HEAD.size] = head
+    code = 70
+    try:
+        gitbatch.cli.main.main()
+        code = 0
+    except SystemExit as end:
+        code = int(end.code or 0)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def wait(child: int, patience: float) -> int:
+    """The exit status of a process; 124: it took too long, and was killed."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        with suppress(ChildProcessError):
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == child:
+                return os.waitstatus_to_exitcode(status)
+            if pid:
+                continue
+        time.sleep(0.001)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return 124
+
+
+def end_orphans() -> None:
+    """Kill whatever a run has left running: as a power cut does."""
+    while True:
+        listed = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split()
+        for pid in map(int, listed):
+            os.kill(pid, signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+/* Preloaded into gitbatch and its gits: every call that could change a disk is a step, counted over all of them
+   in one shared page; at the step that a trial wants, someone is killed. Nothing else changes. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { EVERYTHING = 1, GITBATCH = 2, GIT = 3 };
+
+struct page {
+    unsigned count;  /* steps so far */
+    unsigned at;     /* the step to kill at; 0: none */
+    unsigned victim; /* one of the above */
+    unsigned killed; /* whether it has been done */
+    int gitbatch;    /* the process that counts as gitbatch; 0: nothing is counted */
+    int record;      /* whether each step is written to the log */
+    char where[232]; /* what the killing step was */
+};
+
+static struct page *page;
+static int is_git;
+
+static void attach(void)
+{
+    const char *name = getenv("FAULTS_PAGE");
+    int fd = name ? syscall(SYS_openat, AT_FDCWD, name, O_RDWR | O_CLOEXEC) : -1;
+    if (fd < 0)
+        return;
+    void *found = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    syscall(SYS_close, fd);
+    if (found != MAP_FAILED)
+        page = found;
+}
+
+static void record(unsigned number, const char *what, const char *path)
+{
+    char line[512], name[512];
+    snprintf(name, sizeof name, "%s.log", getenv("FAULTS_PAGE"));
+    int size = snprintf(line, sizeof line, "%u %s %s %s\n", number, is_git ? "git" : "gitbatch", what, path);
+    int fd = syscall(SYS_openat, AT_FDCWD, name, O_WRONLY | O_CREAT | O_APPEND, 0600);
+    syscall(SYS_write, fd, line, size < (int)sizeof line ? size : (int)sizeof line - 1);
+    syscall(SYS_close, fd);
+}
+
+static void step(const char *what, const char *path)
+{
+    if (!page || !page->gitbatch || (!is_git && getpid() != page->gitbatch))
+        return;
+    unsigned number = __atomic_add_fetch(&page->count, 1, __ATOMIC_SEQ_CST);
+    if (page->record)
+        record(number, what, path);
+    if (number != page->at || (page->victim == GIT && !is_git))
+        return;
+    snprintf(page->where, sizeof page->where, "%s: %s %s", is_git ? "git" : "gitbatch", what, path);
+    page->killed = 1;
+    pid_t self = getpgrp() == getpgid(page->gitbatch) ? getpid() : 0; /* 0: with the gits that it has started */
+    if (page->victim != GIT)
+        kill(page->gitbatch, SIGKILL);
+    if (is_git && page->victim != GITBATCH)
+        kill(self, SIGKILL);
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+    char name[256] = "";
+    attach();
+    readlink("/proc/self/exe", name, sizeof name - 1);
+    is_git = strstr(name, "python") == NULL;
+    if (is_git)
+        step("start", "");
+}
+
+__attribute__((destructor)) static void end(void)
+{
+    if (is_git)
+        step("exit", "");
+}
+
+static int is_device(const char *path)
+{
+    return !strncmp(path, "/dev/", 5) && strncmp(path, "/dev/shm/", 9);
+}
+
+static void step_fd(const char *what, int fd)
+{
+    struct stat status;
+    if (fd > 2 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
+        step(what, "");
+}
+
+#define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
+
+#define OPEN(name, parameters, call)                                                                      \
+    int name parameters                                                                                    \
+    {                                                                                                        \
+        va_list rest;                                                                                        \
+        va_start(rest, flags);                                                                               \
+        mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(rest, mode_t) : 0;                              \
+        va_end(rest);                                                                                        \
+        if ((flags & (O_WRONLY | O_RDWR | O_CREAT | O_TRUNC)) && !is_device(path))                           \
+            step("open", path);                                                                              \
+        return call;                                                                                         \
+    }
+
+OPEN(open, (const char *path, int flags, ...), REAL(open)(path, flags, mode))
+OPEN(open64, (const char *path, int flags, ...), REAL(open64)(path, flags, mode))
+OPEN(openat, (int at, const char *path, int flags, ...), REAL(openat)(at, path, flags, mode))
+OPEN(openat64, (int at, const char *path, int flags, ...), REAL(openat64)(at, path, flags, mode))
+
+#define STEP(type, name, parameters, arguments, path)                                                        \
+    type name parameters                                                                                     \
+    {                                                                                                        \
+        step(#name, path);                                                                                   \
+        return REAL(name) arguments;                                                                         \
+    }
+
+STEP(int, rename, (const char *a, const char *b), (a, b), b)
+STEP(int, renameat, (int x, const char *a, int y, const char *b), (x, a, y, b), b)
+STEP(int, link, (const char *a, const char *b), (a, b), b)
+STEP(int, linkat, (int x, const char *a, int y, const char *b, int f), (x, a, y, b, f), b)
+STEP(int, symlink, (const char *a, const char *b), (a, b), b)
+STEP(int, unlink, (const char *a), (a), a)
+STEP(int, unlinkat, (int x, const char *a, int f), (x, a, f), a)
+STEP(int, mkdir, (const char *a, mode_t m), (a, m), a)
+STEP(int, mkdirat, (int x, const char *a, mode_t m), (x, a, m), a)
+STEP(int, rmdir, (const char *a), (a), a)
+
+int fsync(int fd)
+{
+    step_fd("fsync", fd);
+    return REAL(fsync)(fd);
+}
+
+ssize_t write(int fd, const void *data, size_t size)
+{
+    step_fd("write", fd);
+    return REAL(write)(fd, data, size);
+}
+
+pid_t waitpid(pid_t pid, int *status, int options)
+{
+    pid_t ended = REAL(waitpid)(pid, status, options);
+    if (ended > 0)
+        step("waited", "");
+    return ended;
+}

@@ -1,0 +1,97 @@
+"""Killed anywhere: a run, one of its gits, or a resume; then looked at, started again, and looked at again.
+
+Every step of a run is known (`shim.c`): each call of gitbatch or of a git of its that could change the disk, and each
+start and end of a git. The long round takes all of them, one after the other; the usual one a sample.
+
+    GITBATCH_FAULTS=long pytest tests/faults -n 0 -s
+"""
+
+import os
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from faults.trials import RUN, Bench, open_bench, trial
+
+LONG = os.environ.get("GITBATCH_FAULTS") == "long"
+
+SEED = 6
+SAMPLE = 20
+"""Trials of the usual round."""
+READING = ("start", "exit", "waited")
+"""Steps that change nothing on the disk themselves."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Who is killed at which step of a run, and at which step of the resume, if at all."""
+
+    kind: str
+    step: int
+    victim: str
+    then: int = 0
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """Where trials are made."""
+    with open_bench(tmp_path_factory.getbasetemp()) as made:
+        yield made
+
+
+def steps_of_a_run(bench: Bench) -> list[tuple[int, str, str]]:
+    """Number, process and call of each step."""
+    bench.server.run(bench.place(), *RUN, record=True)
+    lines = (line.split(" ") for line in bench.server.recorded())
+    return [(int(number), process, call) for number, process, call, *_ in lines]
+
+
+def plan(bench: Bench) -> list[Trial]:
+    """Every trial there is, in an order that is always the same and favours no part of a run."""
+    steps = steps_of_a_run(bench)
+    chance = random.Random(SEED)  # noqa: S311 - to be the same each time
+    trials = [Trial("power cut", n, "everything") for n, _, call in steps if call not in READING]
+    trials += [Trial("git killed", n, "git") for n, process, _ in steps if process == "git"]
+    trials += [
+        Trial("gitbatch killed while its git writes", n, "gitbatch")
+        for n, process, call in steps
+        if process == "git" and call not in READING
+    ]
+    trials += [
+        Trial("resume killed too", chance.randint(1, len(steps)), "everything", chance.randint(1, 400))
+        for _ in range(300)
+    ]
+    chance.shuffle(trials)
+    return trials
+
+
+def tell(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    if LONG:
+        with capsys.disabled():
+            print(text, flush=True)  # noqa: T201 - what the long round is for
+
+
+def test_what_is_killed_anywhere_is_as_if_nothing_had_happened(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trials = plan(bench)
+    done, asked, failed = Counter[str](), Counter[str](), []
+    for number, one in enumerate(trials if LONG else trials[:SAMPLE]):
+        then = ((one.then, one.victim),) if one.then else ()
+        try:
+            verdict = trial(bench, one.step, one.victim, then=then)
+        except AssertionError as error:
+            failed.append(f"{one}: {error}")
+            tell(capsys, failed[-1])
+            continue
+        done[one.kind] += verdict is not None
+        asked[one.kind] += bool(verdict and verdict.asked)
+        if number % 100 == 0:
+            tell(
+                capsys, f"{number} of {len(trials)}: held {dict(done)}, a lock removed by hand {dict(asked)}"
+            )
+    tell(capsys, f"held {dict(done)}, a lock removed by hand {dict(asked)}")
+    assert failed == []
+    assert sum(done.values()) >= (2000 if LONG else SAMPLE - 5)

@@ -1,0 +1,376 @@
+"""One trial: a run is killed at one step, its repository is looked at, it is started again, and looked at again."""
+
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from conftest import IDENTITY, Place
+
+HERE = Path(__file__).parent
+
+RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--jobs", "1")
+
+PLAN = """# Two groups of two
+
+## Definition of Done
+
+- [ ] Every letter has its page
+- [ ] Every pair has its page
+
+## Arbeitspakete
+
+### Letters
+
+- [ ] T1 Write a → DoD: #1 → Output: out/a.md
+- [ ] T2 Write b → DoD: #1 → Output: out/b.md
+
+### Pairs
+
+- [ ] T3 Write ab → DoD: #2 → Output: out/pairs/ab.md (context: out/a.md, out/b.md)
+- [ ] T4 Write ba → DoD: #2 → Output: out/pairs/ba.md (context: out/b.md, out/a.md)
+"""
+
+AGENT = """echo "$1" >>"$HOME/agents.log"
+{ echo "# $1"; while read -r path; do head -n 1 "$path"; done <"$GITBATCH_CONTEXT"; } >"$1"
+printf '{"summary": "Wrote %s. It is a page.", "decisions": ["One heading in %s"]}' "$1" "$1" >"$GITBATCH_REPLY"
+"""
+
+CONFIG = """[agents.scripted]
+kind = "command"
+command = ["sh", "agent.sh", "{output}"]
+sandbox = "none"
+"""
+
+OUTPUTS = ("out/a.md", "out/b.md", "out/pairs/ab.md", "out/pairs/ba.md")
+"""Of the items, in plan order."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a run went."""
+
+    status: int
+    """Its exit code; negative: it was killed."""
+    steps: int
+    killed: bool
+    where: str
+    said: str
+
+
+@dataclass
+class Server:
+    """The process that forks a gitbatch for each run."""
+
+    process: "subprocess.Popen[str]"
+    page: Path
+
+    def run(
+        self,
+        place: Place,
+        *arguments: str,
+        at: int = 0,
+        victim: str = "everything",
+        record: bool = False,
+    ) -> Ran:
+        """Run gitbatch; `at`: the step at which `victim` is killed, 0: nobody is."""
+        asked = {
+            "arguments": arguments,
+            "cwd": str(place.root),
+            "environment": place.environment,
+            "at": at,
+            "victim": victim,
+            "record": record,
+            "timeout": 60,
+            "output": str(self.page.with_suffix(".out")),
+        }
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(json.dumps(asked) + "\n")
+        self.process.stdin.flush()
+        return Ran(**json.loads(self.process.stdout.readline()))
+
+    def recorded(self) -> list[str]:
+        """The steps of the run that was recorded last: number, process, call, path."""
+        log = self.page.with_name(self.page.name + ".log")
+        lines = log.read_text(encoding="utf-8").splitlines()
+        log.unlink()
+        return lines
+
+
+@contextmanager
+def serving(folder: Path, environment: dict[str, str]) -> Iterator[Server]:
+    """A server with the shim preloaded; needs a C compiler."""
+    shim, page = folder / "shim.so", folder / "page"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", shim, HERE / "shim.c", "-ldl"], check=True)
+    page.write_bytes(bytes(4096))
+    process = subprocess.Popen(
+        [sys.executable, "-X", "frozen_modules=on", str(HERE / "server.py")],
+        env={
+            **environment,
+            "LD_PRELOAD": str(shim),
+            "FAULTS_PAGE": str(page),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPATH": str(HERE.parents[1]),
+        },
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield Server(process, page)
+    finally:
+        process.communicate()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a repository looks like in the end, whichever way it came there; ids and times left out."""
+
+    story: tuple[str, ...]
+    """Subject and number of parents of each first-parent commit."""
+    files: tuple[tuple[str, str], ...]
+    status: str
+
+
+@dataclass
+class Bench:
+    """Where trials are made: a repository to copy, and what a run that nobody kills makes of it."""
+
+    server: Server
+    folder: Path
+    environment: dict[str, str]
+    expected: Snapshot | None = None
+    ends: "itertools.count[int]" = field(default_factory=itertools.count)
+    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    def place(self) -> Place:
+        """A new copy of the repository."""
+        folder = self.folder / f"trial-{next(self._numbers)}"
+        shutil.copytree(self.folder / "template", folder, symlinks=True)
+        home = folder / "home"
+        return Place(
+            folder / "repo",
+            home,
+            {**self.environment, "HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")},
+        )
+
+    def make_template(self) -> None:
+        """The plan, the agent, and changes of the user's that nobody may touch."""
+        place = Place(self.folder / "template" / "repo", self.folder / "template" / "home", self.environment)
+        place.root.mkdir(parents=True)
+        place.home.mkdir()
+        place.git("init", "--quiet", "--initial-branch=main", "--template=")
+        for path, text in {
+            "task.md": PLAN,
+            "agent.sh": AGENT,
+            "gitbatch.toml": CONFIG,
+            "mine.txt": "one\n",
+            "status.md": "# Status\n",
+            ".gitattributes": "*.md text\n",
+        }.items():
+            place.write(path, text)
+        place.commit("The plan")
+        place.write("mine.txt", "one\ntwo\n")
+        place.write("staged.txt", "staged\n")
+        place.git("add", "staged.txt")
+        place.write("staged.txt", "staged and changed\n")
+        place.write("untracked.txt", "untracked\n")
+
+
+def make_bench(server: Server, folder: Path, environment: dict[str, str]) -> Bench:
+    """A bench, with what to expect learned from a run that nobody kills."""
+    bench = Bench(server, folder, environment)
+    bench.make_template()
+    place = bench.place()
+    ran = server.run(place, *RUN)
+    assert ran.status == 0, ran.said
+    bench.expected = snapshot(place)
+    check_end(bench, place)
+    assert sorted(agents(place)) == sorted(OUTPUTS)
+    return bench
+
+
+@contextmanager
+def open_bench(fallback: Path) -> Iterator[Bench]:
+    """A bench in memory, or below a folder where that is not possible. Skips the test where a bench can't be."""
+    if sys.platform != "linux" or not shutil.which("cc"):
+        pytest.skip("needs Linux and a C compiler")
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own below it
+    folder = (memory if os.access(memory, os.W_OK) else fallback) / f"gitbatch-faults-{os.getpid()}"
+    folder.mkdir()
+    environment = {
+        "PATH": os.environ["PATH"],
+        **IDENTITY,
+        "HOME": str(folder),
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "TERM": "dumb",
+    }
+    try:
+        with serving(folder, environment) as server:
+            yield make_bench(server, folder, environment)
+    finally:
+        shutil.rmtree(folder)
+
+
+def snapshot(place: Place) -> Snapshot:
+    """What a repository looks like now."""
+    (batch,) = {line.split("/")[2] for line in place.git("for-each-ref", "refs/gitbatch").splitlines()} or {
+        "none"
+    }
+    story = place.git("log", "--first-parent", "--reverse", "--format=%s|%P").splitlines()
+    names = place.git("ls-files", "-z").split("\0")[:-1]
+    found = {p: (place.root / p).read_text(encoding="utf-8") for p in names}
+    return Snapshot(
+        tuple(f"{line.partition('|')[0]}|{len(line.partition('|')[2].split())}" for line in story),
+        tuple(
+            (p, re.sub(r"\d{4}-\d\d-\d\d", "DAY", text.replace(batch, "BATCH"))) for p, text in found.items()
+        ),
+        place.git("status", "--porcelain"),
+    )
+
+
+def agents(place: Place) -> list[str]:
+    """The outputs of the agents that were started, in that order."""
+    log = place.home / "agents.log"
+    return log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+
+
+@dataclass(frozen=True)
+class Committed:
+    """What history says at one instant."""
+
+    merged: tuple[str, ...]
+    """Outputs that the branch has."""
+    waiting: tuple[str, ...]
+    """Outputs that only their item's branch has."""
+
+
+def check_instant(bench: Bench, place: Place) -> Committed:
+    """What must hold whenever a run is cut: outputs, ticks and status agree, and git finds nothing wrong."""
+    merged = tuple(p for p in place.git("ls-tree", "-r", "--name-only", "main", "out/").splitlines())
+    ticked = [
+        line.split("Output: ")[1].split()[0] for line in _show(place, "task.md") if line.startswith("- [x] T")
+    ]
+    assert sorted(merged) == sorted(ticked), "outputs and ticks differ"
+    groups = [OUTPUTS[:2], OUTPUTS[2:]]
+    done = [group for group in groups if set(group) <= set(merged)]
+    assert sorted(merged) == sorted(p for group in done for p in group), "half a group"
+    rows = [line.split(" | ")[1] for line in _show(place, "status.md") if line.startswith("| T")]
+    assert rows == list(done[-1] if done else []), "status differs"
+    subjects = place.git("log", "--first-parent", "--format=%s", "main").splitlines()
+    assert sum(s.startswith("gitbatch: checkpoint") for s in subjects) == len(done), subjects
+    wrong = fsck(place)
+    assert wrong == [], wrong
+    branches = place.git(
+        "for-each-ref", "--format=%(trailers:key=Gitbatch-Item,valueonly,separator=)", "refs/heads/gitbatch"
+    )
+    waiting = tuple(p for p in branches.splitlines() if p and p not in merged)
+    said = bench.server.run(place, "status", "--json").said
+    if said.strip() != "{}" and '"batch"' in said:
+        shown = json.loads(said)
+        states = {item["item"]: item["status"] for item in shown["items"]}
+        for key, state in states.items():
+            assert (state == "succeeded") == (key in merged), (key, state, merged)
+            assert (state == "done, not merged yet") == (key in waiting), (key, state, waiting)
+    return Committed(merged, waiting)
+
+
+def fsck(place: Place) -> list[str]:
+    """What git finds wrong; but for the HEAD of a worktree that `git worktree add` was making when it was killed."""
+    done = subprocess.run(
+        ["git", "fsck", "--strict", "--no-dangling", "--no-progress"],
+        cwd=place.root,
+        env=place.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    unborn = re.compile(r"error: (invalid )?worktrees/\S+/HEAD(: detached HEAD points at nothing)?")
+    said = [line for line in (done.stdout + done.stderr).splitlines() if not unborn.fullmatch(line)]
+    return said or [f"exit code {done.returncode}"] * (done.returncode not in {0, 8})
+
+
+def _show(place: Place, path: str) -> list[str]:
+    return place.git("show", f"main:{path}").splitlines()
+
+
+def check_end(bench: Bench, place: Place) -> None:
+    """What must hold when a batch is complete, however often it was cut."""
+    assert snapshot(place) == bench.expected
+    assert not place.git("fsck", "--strict", "--no-dangling")
+    git = place.root / ".git"
+    left = [p for p in git.rglob("*") if p.name.endswith(".lock") or p.name.endswith(".new")]
+    left += [p for p in (git / "worktrees", git / "index.gitbatch") if p.exists()]
+    left += [p for p in (place.home / "cache").rglob("*") if p.is_file()]
+    assert left == []
+    own = {p.name for p in (git / "gitbatch").iterdir() if p.is_file()}
+    assert own <= {"lock", "children"}, own
+    refs = place.git("for-each-ref", "--format=%(refname)").splitlines()
+    assert sorted(ref.rpartition("/")[2] for ref in refs) == ["base", "end", "followed", "main", "record"], (
+        refs
+    )
+    if next(bench.ends) % 4:  # it costs as much as a trial, and depends least on where the kill was
+        return
+    before = place.state()
+    again = bench.server.run(place, *RUN)
+    assert again.status == 0, again.said
+    assert place.state() == before, "running again changed something"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A trial that held."""
+
+    where: str
+    resumes: int
+    asked: str = ""
+    """What the resume asked the user to do, if it did not go on by itself."""
+
+
+def trial(bench: Bench, at: int, victim: str, *, then: tuple[tuple[int, str], ...] = ()) -> Verdict | None:
+    """Kill a run at a step, then its resumes at further steps, then let it end. None: there is no such step."""
+    place = bench.place()
+    ran = bench.server.run(place, *RUN, at=at, victim=victim)
+    if not ran.killed:
+        shutil.rmtree(place.root.parent)
+        return None
+    where, resumes = [ran.where], 0
+    acknowledged = after_kill(bench, place, ran)
+    for number, who in then:
+        ran = bench.server.run(place, *RUN, at=number, victim=who)
+        resumes += 1
+        if ran.killed:
+            where.append(ran.where)
+            acknowledged |= after_kill(bench, place, ran)
+    asked, tries = "", 0
+    while (ran := bench.server.run(place, *RUN)).status:
+        tries += 1
+        assert (ran.status, tries) <= (75, 3), f"exit {ran.status}: {ran.said}"
+        lock = re.search(r"remove (\S+\.lock)", ran.said)
+        assert lock, ran.said
+        asked = lock[1]
+        Path(asked).unlink()
+    check_end(bench, place)
+    started = agents(place)
+    for key in acknowledged:
+        assert started.count(key) == 1, f"{key} ran again"
+    shutil.rmtree(place.root.parent)
+    return Verdict(" | ".join(where), resumes + 1, asked)
+
+
+def after_kill(bench: Bench, place: Place, ran: Ran) -> set[str]:
+    """Check the instant; the items that may never run again."""
+    if ran.status != -9:
+        assert ran.status in {0, 1, 75}, f"exit {ran.status}: {ran.said}"
+    now = check_instant(bench, place)
+    return {*now.merged, *now.waiting}
