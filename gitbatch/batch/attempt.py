@@ -20,7 +20,7 @@ from gitbatch.batch.merge import finished
 from gitbatch.batch.messages import item_message
 from gitbatch.batch.model import Attempt, ItemStatus, Outcome
 from gitbatch.batch.running import Run, Task
-from gitbatch.errors import GitbatchError, GitError
+from gitbatch.errors import BusyError, GitbatchError, GitError
 from gitbatch.project.config import seconds
 from gitbatch.project.context import ContextFile, manifest
 from gitbatch.repo.base import Base
@@ -71,6 +71,7 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
     tried = Attempt(
         task.key, scene.commit, len(counted) + 1, ItemStatus.FAILED, Cause.FAILED, reason=plain("")
     )
+    keep = False
     try:
         _require_room(run)
         context = await run.git(manifest, task.item, task.group, scene.plan, scene.project, scene.snapshot)
@@ -87,10 +88,13 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
         _require_room(run)
         tried = replace(tried, seconds=round(time.monotonic() - began, 3), usage=_settle(run, task, answer))
         # What an agent has finished is paid for: it is taken even if the run is being ended.
-        return await to_its_end(_judge(run, task, Work(worktree, context, past, waits, tried), answer))
+        keep = True  # where even that is cut off, the next start sees what the branch has
+        result = await to_its_end(_judge(run, task, Work(worktree, context, past, waits, tried), answer))
+        keep = isinstance(result, Outcome) and result.succeeded
+        return result
     finally:
         # Not interrupted by a cancellation: what is left here, the next start would have to remove.
-        if not await to_its_end(run.git(_clear, run, task, place, scratch)):
+        if not await to_its_end(run.git(_clear, run, task, place, scratch, keep=keep)):
             name = task.batch_item.name
             text = f"something still writes into the worktree of {name}; it was moved aside in {run.workshop}"
             run.emit(Notice(batch=run.batch.id, text=text))
@@ -193,6 +197,7 @@ def _make_worktree(run: Run, task: Task, place: Path, context: tuple[ContextFile
         sparse = (*(file.path for file in context), f"{folder}/" if folder else task.item.output)
     branch = task.branch(run.batch.id)
     output, base = task.item.output, task.scene.commit
+    require_untouched(run.repo, run.fingerprint)  # git runs filters when it fills a worktree
     try:
         made = add_worktree(run.repo, path=place, branch=branch, base=base, output=output, sparse=sparse)
     except OSError as error:
@@ -200,6 +205,11 @@ def _make_worktree(run: Run, task: Task, place: Path, context: tuple[ContextFile
             f"a worktree can't be made in {place.parent}: {error.strerror}",
             "make room or the folder writable, or set GITBATCH_WORKTREES to another; then gitbatch run goes on",
         ) from error
+    except GitError:  # an agent without a sandbox has put something where the branch belongs
+        remove_worktree(run.repo, place)
+        run.repo.refs.remove(branch)
+        run.repo.refs.delete(run.repo.refs.below(f"{branch}/"))
+        made = add_worktree(run.repo, path=place, branch=branch, base=base, output=output, sparse=sparse)
     guarded = tuple(path for path in task.scene.project.shared_files if (place / path).exists())
     return replace(made, guarded=guarded)
 
@@ -273,9 +283,8 @@ def _take(
             if isinstance(taken, Failure):
                 return taken
             commit = _commit(run, task, outcome, taken.blob, context)
-        except (
-            GitError
-        ) as error:  # an object is pruned before the branch has it, or branches are below its name
+        # An object is pruned before the branch has it, or something stands or locks where the branch is.
+        except (GitError, BusyError) as error:
             problem = plain(error.message)
             run.repo.refs.delete(run.repo.refs.below(f"{task.branch(run.batch.id)}/"))
             continue
@@ -306,11 +315,12 @@ def _commit(run: Run, task: Task, outcome: Outcome, blob: str, context: tuple[Co
     return commit
 
 
-def _clear(run: Run, task: Task, place: Path, scratch: Path) -> bool:
-    """Remove what an attempt had; its branch too, unless the item is done. Returns whether its folders are gone."""
-    gone = [remove_worktree(run.repo, place), remove_tree(scratch)]
-    branch = task.branch(run.batch.id)
-    at = run.repo.refs.read(branch)
-    if at and not finished(run.repo, run.batch.id, task.batch_item, at):
-        run.repo.refs.delete({branch: at})
+def _clear(run: Run, task: Task, worktree: Path, scratch: Path, *, keep: bool) -> bool:
+    """Remove what an attempt had; its branch too, unless it has our commit. Returns whether its folders are gone.
+
+    Where an agent could write refs, its branch may have a commit that looks like ours: it is not asked how it looks.
+    """
+    gone = [remove_worktree(run.repo, worktree), remove_tree(scratch)]
+    if not keep:
+        run.repo.refs.remove(task.branch(run.batch.id))  # where that fails, the next start does it
     return all(gone)

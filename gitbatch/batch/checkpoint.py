@@ -28,11 +28,19 @@ _TRIES = 20
 
 
 def record_group(
-    run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], marks: Mapping[str, Mark]
+    run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], marks: Mapping[str, Mark], began: str
 ) -> Checkpoint:
     """Record a group on the target branch, and let the checkout follow.
 
+    Args:
+        run: the tools.
+        group: the group.
+        outcomes: of its items.
+        marks: where the plan had the boxes of its items, by key.
+        began: where the branch was when the group began: it may have got more commits, but not lost any.
+
     Raises:
+        GitbatchError: the branch has lost commits.
         BusyError: the branch would not hold still, or the checkout's index is locked by another git.
         GitbatchError: the user is in the middle of a merge or rebase of the branch, or has it in another checkout.
         TamperedError: a control file of the repository was changed.
@@ -41,18 +49,18 @@ def record_group(
     require_movable(repo, target)
     if repo.head_branch() == target:
         with index_lock(repo):
-            checkpoint = _move(run, group, outcomes, marks)
+            checkpoint = _move(run, group, outcomes, marks, began)
             followed = follow_locked(repo, target, checkpoint.before, checkpoint.commit)
     else:
         require_not_elsewhere(repo, target)
-        checkpoint = _move(run, group, outcomes, marks)
+        checkpoint = _move(run, group, outcomes, marks, began)
         followed = follow_checkout(repo, target, checkpoint.before, checkpoint.commit)
     repo.refs.point(followed_ref(run.batch.id), checkpoint.commit)
     return replace(checkpoint, kept=followed.kept, notes=(*checkpoint.notes, *followed.notes))
 
 
 def _move(
-    run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], marks: Mapping[str, Mark]
+    run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], marks: Mapping[str, Mark], began: str
 ) -> Checkpoint:
     """The second commit point: build, then move the branch once."""
     repo, target, held = run.repo, run.batch.record.target, building_ref(run.batch.id)
@@ -71,6 +79,7 @@ def _move(
             problem = error
             continue
         require_untouched(repo, run.fingerprint)
+        _require_forward(repo, target, began, checkpoint.before)
         reason = f"gitbatch: checkpoint {checkpoint.number}/{checkpoint.of}"
         if repo.commit_point(target, checkpoint.commit, checkpoint.before, reason):
             return checkpoint
@@ -91,6 +100,20 @@ def _signed(run: Run, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
             repo.refs.swap(branch, new, outcome.commit, "gitbatch: signed")
         found.append(replace(outcome, commit=new))
     return tuple(found)
+
+
+def _require_forward(repo: Repository, target: str, began: str, tip: str) -> None:
+    """Refuse to build upon a branch that was moved back or elsewhere: what it has lost would look done to us.
+
+    Raises:
+        GitbatchError: the branch has lost commits.
+    """
+    if tip != began and repo.git.run("merge-base", "--is-ancestor", began, tip, check=False).status:
+        raise GitbatchError(
+            f"branch {short(target)} was moved while the group ran: it has lost commit {began[:12]}",
+            f"it was left where it is. If it was you, gitbatch run goes on with what the branch has now; "
+            f"else put it back first: git update-ref {target} {began[:12]}",
+        )
 
 
 def _require_objects(repo: Repository, checkpoint: Checkpoint) -> None:

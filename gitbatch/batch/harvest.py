@@ -17,6 +17,7 @@ from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Failure
 from gitbatch.repo.attributes import FilteredPathError, store
 from gitbatch.repo.nofollow import regular_file
+from gitbatch.repo.objects import MissingObjectError
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees import Worktree
 from gitbatch.text import Harmless, plain
@@ -46,14 +47,20 @@ def harvest(repo: Repository, worktree: Path, output: str, limit: int, tree: str
         with regular_file(worktree, output) as (descriptor, status):
             problem = _size_problem(status.st_size, limit)
             blob = "" if problem else store(repo, descriptor, tree, output)
+            size = repo.objects.size(blob) if blob else 0
+            if size is None:  # pruned already
+                raise MissingObjectError(blob)
     except FileNotFoundError:
         return _unusable("no output file was written")
     except (FilteredPathError, OSError) as error:
         return _unusable(f"the output can't be taken: {getattr(error, 'strerror', None) or error}")
+    if problem:
+        return problem
     before = repo.objects.entry(tree, output)
     if before and blob == before.oid:
-        problem = _unusable("the output file is unchanged")
-    return problem or Harvest(blob, status.st_size)
+        return _unusable("the output file is unchanged")
+    # A process that is still alive may have written while git read: what counts is what was stored.
+    return _size_problem(size, limit) or Harvest(blob, size)
 
 
 def _size_problem(size: int, limit: int) -> Failure | None:

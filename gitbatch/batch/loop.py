@@ -164,7 +164,7 @@ async def _run_one(
     outcomes = await run_group(run, scene, group, already, missing)
     if outcomes is None:
         return None
-    checkpoint = await run.git(record_group, run, group, outcomes, marks)
+    checkpoint = await run.git(record_group, run, group, outcomes, marks, scene.commit)
     stay = await run.git(drop_branches, run, checkpoint)
     run.emit(CheckpointReached(batch=run.batch.id, checkpoint=checkpoint))
     for ref in stay:

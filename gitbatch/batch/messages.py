@@ -19,6 +19,8 @@ from gitbatch.text import LIMIT, plain
 _PREFIX = "Gitbatch-"
 _WIDTH = 72
 _COUNTS = ("input", "output", "cache_read", "cache_write", "requests")
+_END = re.compile(r"^(?=---|diff -|Index: )", re.MULTILINE)
+"""What `git interpret-trailers` and `git am` take for the end of a message, where a line begins with it."""
 _EXACT = frozenset({"Item", "Failed"})
 """Trailers that have an output path; the plan's rules for those leave nothing to clean."""
 
@@ -71,7 +73,7 @@ def item_message(  # each is a trailer
         *(("Contribution", f"{c.artifact}: {c.text}") for c in reply.contributions),
         *(("Flag", flag) for flag in reply.flags),
     ]
-    return _message(outcome.item.title, [_wrapped(reply.summary)], pairs)
+    return _message(outcome.item.title, [_END.sub(" ", _wrapped(reply.summary))], pairs)
 
 
 def parse_item_message(message: str) -> tuple[Trailers, Reply]:

@@ -95,8 +95,8 @@ def _recorded(batch: Batch, commit: Commit) -> RecordedGroup | None:
     failures = (line.split(": ", 2) for line in trailers.every("Failed"))
     failed = tuple(
         Outcome(items[key], ItemStatus(status), reason=plain(reason))
-        for key, status, reason in failures
-        if key in items
+        for key, status, reason in (parts for parts in failures if len(parts) == 3)
+        if key in items and status in tuple(ItemStatus)
     )
     return RecordedGroup(group, commit.oid, failed)
 

@@ -45,13 +45,15 @@ class Fingerprint:
     marks: tuple[tuple[Path, _Mark], ...]
     ours: str
     """What the names of the run's own worktrees start with: those come and go."""
+    included: tuple[Path, ...]
+    """Files that the configuration includes, wherever they are, whether they exist or not."""
 
 
 def take_fingerprint(repo: Repository, ours: str) -> Fingerprint:
     """The fingerprint of a repository now. `ours`: what the names of the run's own worktrees start with."""
-    return Fingerprint(
-        tuple((path, _Mark(_stamp(path), _digest(path))) for path in _control_files(repo, ours)), ours
-    )
+    included = _included(repo)
+    files = _control_files(repo, ours, included)
+    return Fingerprint(tuple((path, _Mark(_stamp(path), _digest(path))) for path in files), ours, included)
 
 
 def require_untouched(repo: Repository, before: Fingerprint) -> None:
@@ -61,7 +63,7 @@ def require_untouched(repo: Repository, before: Fingerprint) -> None:
         TamperedError: the message names the files.
     """
     known = dict(before.marks)
-    there = set(_control_files(repo, before.ours))
+    there = set(_control_files(repo, before.ours, before.included))
     changed = {path for path in there & known.keys() if not _is_same(path, known[path])}
     changed |= {path for path in known.keys() - there if not _is_removed_worktree(repo, path)}
     # A worktree that the user adds or removes meanwhile redirects nothing.
@@ -84,7 +86,20 @@ def _is_same(path: Path, mark: _Mark) -> bool:
     return _stamp(path) == mark.stamp or _digest(path) == mark.digest
 
 
-def _control_files(repo: Repository, ours: str) -> Iterator[Path]:
+def _included(repo: Repository) -> tuple[Path, ...]:
+    """The files that the repository's configuration names to be included, under whatever condition."""
+    pattern = r"^include(if\..*)?\.path$"
+    asked = ("config", "--includes", "--show-origin", "-z", "--get-regexp", pattern)
+    said = os.fsdecode(repo.git.run(*asked, check=False).stdout).split("\0")
+    found = []
+    for origin, setting in zip(said[::2], said[1::2], strict=False):
+        file = repo.root / origin.removeprefix("file:")
+        found.append(file.parent / Path(setting.partition("\n")[2]).expanduser())
+    return tuple(found)
+
+
+def _control_files(repo: Repository, ours: str, included: tuple[Path, ...]) -> Iterator[Path]:
+    yield from (path for path in included if os.path.lexists(path))
     for place in dict.fromkeys((repo.git_dir, repo.common_dir)):
         yield from (place / name for name in _FILES if os.path.lexists(place / name))
         for folder in _FOLDERS:

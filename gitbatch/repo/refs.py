@@ -187,6 +187,10 @@ class Refs:
             raise self._problem(ref, done)
         return False
 
+    def remove(self, ref: str) -> bool:
+        """Delete a ref wherever it points, even to an object that is gone; returns whether it is not there now."""
+        return self.git.run("update-ref", "--no-deref", "-d", ref, check=False).status == 0
+
     def delete(self, refs: dict[str, str]) -> None:
         """Delete refs that still point where the caller saw them. No commit point: the rest can be done again.
 

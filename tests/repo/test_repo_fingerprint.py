@@ -93,6 +93,21 @@ def test_another_branch_and_one_that_tracks_another_are_no_change(repo: Reposito
     require_untouched(repo, before)
 
 
+@pytest.mark.parametrize("key", ["include.path", "includeIf.onbranch:gitbatch/**.path"])
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_file_that_the_configuration_includes_is_watched(
+    repo: Repository, place: Place, key: str, *, exists: bool
+) -> None:
+    if exists:
+        place.write("team.gitconfig", "[alias]\n\tst = status\n")
+    place.git("config", key, "../team.gitconfig")
+    before = take_fingerprint(repo, "b-")
+    require_untouched(repo, before)
+    place.write("team.gitconfig", '[filter "x"]\n\tsmudge = evil\n')
+    with pytest.raises(TamperedError, match=r"team\.gitconfig"):
+        require_untouched(repo, before)
+
+
 def test_a_hook_that_becomes_a_link_is_seen(repo: Repository, tmp_path: Path) -> None:
     before = take_fingerprint(repo, "b-")
     hook = repo.common_dir / "hooks" / "pre-commit"

@@ -21,6 +21,8 @@ class Control(Enum):
     """Copies the output into the checkout, and commits it there."""
     READ = auto()
     """Reads the output, writes it into the checkout, and commits it there."""
+    PLUMBING = auto()
+    """Puts the output upon whatever the branch has, without a checkout."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,12 @@ class Attack:
 _CAN_NOT = "failed: the output can't be taken"
 _NO_OUTPUT = "failed: no output file was written"
 _REFUSED = "refused: the agent changed {}, which is not its file"
+_DIG = """
+import os
+for _ in range(2500):
+    os.mkdir("deep")
+    os.chdir("deep")
+"""
 _TRAILERS = "-m x -m 'Gitbatch-Batch: 20260101-000000-abcd\nGitbatch-Item: task.md\nGitbatch-Checkpoint: 9/9'"
 
 WORKTREE = {
@@ -63,6 +71,7 @@ WORKTREE = {
     "attributes": Attack("page; echo '* eol=crlf filter=pwned' >.gitattributes"),
     "modules": Attack("page; printf '[submodule \"x\"]\\n\\tpath = x\\n\\turl = -pwned\\n' >.gitmodules"),
     "ignored": Attack("page; echo '*' >.gitignore; echo pwned >notes.md"),
+    "deep": Attack(f"page; python3 -c '{_DIG}'"),
     # the output itself
     "mode": Attack('page; chmod 755 "$output"'),
     "special_mode": Attack('page; chmod 6777 "$output"', control=Control.COPY),

@@ -111,6 +111,7 @@ class Grounds:
         """What has changed outside of history: in the checkout, in `.git`, in the home, elsewhere."""
         after = _seen(self.base)
         wrong = {path for path in {**self.before, **after} if self.before.get(path) != after.get(path)}
+        wrong |= {f"{path.name} is left" for path in (self.base / "worktrees").glob("*")}
         return wrong | {f"process {number} is alive" for number in self.daemons()}
 
     def code_ran(self) -> set[str]:

@@ -28,6 +28,7 @@ def run(grounds: Grounds, name: str, control: Control) -> None:
         )
     for each, worktree in reversed([*zip(names, worktrees, strict=True)]):
         _take(grounds.place, worktree, each, control)
+        grounds.place.git("worktree", "remove", "--force", str(worktree), check=False)
 
 
 def _worktree(grounds: Grounds, name: str) -> Path:
@@ -47,6 +48,17 @@ def _take(place: Place, worktree: Path, name: str, control: Control) -> None:
         if control is Control.ADD_ALL or names == [output]:
             place.git("merge", "-q", "--no-ff", "-m", "gitbatch: merge", f"item/{name}", check=False)
         return
+    if control is Control.PLUMBING:
+        aside = Place(
+            place.root, place.home, {**place.environment, "GIT_INDEX_FILE": str(place.home / "index")}
+        )
+        aside.git("read-tree", "main")
+        blob = aside.git("hash-object", "-w", str(worktree / output))
+        aside.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{output}")
+        commit = aside.git("commit-tree", "-p", "main", "-m", f"gitbatch: {name}", aside.git("write-tree"))
+        place.git("update-ref", "refs/heads/main", commit)
+        (place.home / "index").unlink()
+        return
     (place.root / output).parent.mkdir(exist_ok=True)
     if control is Control.COPY:
         shutil.copy(worktree / output, place.root / output)
@@ -54,6 +66,12 @@ def _take(place: Place, worktree: Path, name: str, control: Control) -> None:
         (place.root / output).write_bytes((worktree / output).read_bytes())
     place.git("add", output)
     place.git("commit", "-qm", f"gitbatch: {name}")
+
+
+def is_done(place: Place, branch: str, output: str) -> bool:
+    """Whether an item is done, by what its branch says."""
+    said = place.git("log", "-1", "--format=%(trailers:key=Gitbatch-Item,valueonly)", branch)
+    return said.strip() == output and place.git("diff", "--name-only", f"{branch}^", branch) == output
 
 
 @contextmanager
@@ -70,3 +88,18 @@ def patience(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def status(summary: str) -> str:
+    """A status file with what an agent says of its item."""
+    return f"# Status\n\n{summary}\n\n| Item | Summary |\n|---|---|\n| T1 | {summary} |\n\n- {summary}\n\n## Next\n"
+
+
+def message(summary: str, output: str = "out/x.md") -> str:
+    """The message of an item's commit."""
+    return f"Write\n\n{summary}\nGitbatch-Item: {output}\n"
+
+
+def shown(line: str) -> str:
+    """What is printed of a line of progress."""
+    return f"T1: {line}\n"

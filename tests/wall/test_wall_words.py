@@ -1,0 +1,294 @@
+"""What hostile agents say: it changes no file's structure, no message's trailers, and nothing in a terminal but text."""
+
+import json
+import random
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+from conftest import SAMPLES, Place
+from history import audit, trailers
+from markdown_it import MarkdownIt
+from test_text import HOSTILE
+from wall import naive
+from wall.terminal import Terminal
+
+from gitbatch.agents.reply import make_reply
+from gitbatch.batch.consolidate import consolidate
+from gitbatch.batch.messages import checkpoint_message, item_message
+from gitbatch.batch.model import BatchGroup, ItemStatus, Outcome, Record
+from gitbatch.batch.scene import Scene, read_scene
+from gitbatch.batch.select import batch_groups
+from gitbatch.repo.repository import open_repository
+from gitbatch.text import plain
+
+PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+ITEMS = 40
+"""In one group, so that much is said at once."""
+RANDOM = 5_000
+FRAGMENTS = (
+    *(text for text in HOSTILE if 0 < len(text) < 90),
+    *"\\`*_[]<>#|~&!-+=.:;()'\"${}@^0123456789 \t\n\r",
+    "\n\n",
+    "\r\n",
+    "\u2028",
+    "\x1b[",
+    "\x9b",
+    "word",
+    "Gitbatch-Item: task.md",
+    "\n---\n",
+    "x" * 70,
+)
+
+
+def random_text(chance: random.Random) -> str:
+    """Anything: pieces of what is hostile, or characters from all of Unicode."""
+    if chance.random() < 0.7:
+        return "".join(chance.choices(FRAGMENTS, k=chance.randint(1, 9)))
+    return "".join(
+        chr(chance.choice((chance.randrange(0x300), chance.randrange(sys.maxunicode)))) for _ in range(30)
+    )
+
+
+def said(chance: random.Random, count: int) -> list[str]:
+    """Texts of which something is left when they are cleaned: an entry of nothing is not written."""
+    texts: list[str] = []
+    while len(texts) < count:
+        text = random_text(chance)
+        if plain(text):
+            texts.append(text)
+    return texts
+
+
+def structure(document: str) -> list[tuple[str, str, int, tuple[str, ...]]]:
+    """The blocks of a document, and what there is in each beside text."""
+    return [
+        (token.type, token.tag, token.level, tuple(c.type for c in token.children or [] if c.type != "text"))
+        for token in PARSER.parse(document)
+    ]
+
+
+@pytest.fixture
+def scene(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+    """A plan with many items, and files in which the user has written."""
+    shutil.copytree(SAMPLES / "three-groups", place.root, dirs_exist_ok=True)
+    items = "".join(f"- [ ] T{number} Write → Output: out/{number}.md\n" for number in range(ITEMS))
+    place.write("task.md", f"# P\n\n## Work Packages\n\n### Group\n\n{items}")
+    place.write("decisions-log.md", "# Decisions\n\n- **D1** · 2026-01-01 · me: mine\n\n## Below\n\ntext\n")
+    place.write("inventory.md", "# Inventory\n\n## Group\n\n- mine\n\n## Below\n\ntext\n")
+    place.commit()
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    repo = open_repository(place.root)
+    yield read_scene(repo, place.git("rev-parse", "HEAD"))
+    repo.close()
+
+
+def outcomes_of(group: BatchGroup, texts: list[str]) -> tuple[Outcome, ...]:
+    """Every fourth item fails, with a text as its reason; the others say all that they may say."""
+    found = []
+    for number, item in enumerate(group.items):
+        text, more, other = texts[3 * number : 3 * number + 3]
+        if number % 4 == 3:
+            details = (plain(more), plain(other))
+            found.append(Outcome(item, ItemStatus.FAILED, reason=plain(text), details=details))
+        else:
+            reply = make_reply(
+                text,
+                (more,),
+                (("inventory.md", other), (more, text)),
+            )
+            found.append(Outcome(item, ItemStatus.SUCCEEDED, reply))
+    return tuple(found)
+
+
+def written(scene: Scene, texts: list[str]) -> tuple[dict[str, str], list[str]]:
+    """The shared files and the commit messages after a group in which these texts were said."""
+    (group,) = batch_groups(scene.plan, scene.plan.items)
+    record = Record("20260102-030405-abcd", 0, "refs/heads/main", "", "task.md", "at-end", "a", 1, (group,))
+    outcomes = outcomes_of(group, texts)
+    marks = {item.output: item.mark for item in scene.plan.items}
+    shared = consolidate(record, group, outcomes, marks, scene, 0)
+    messages = [
+        item_message(record, group, outcome, "a", (), ()) for outcome in outcomes if outcome.succeeded
+    ]
+    messages.append(checkpoint_message(record, group, outcomes, shared.criteria, shared.notes))
+    return {path: content.decode() for path, content in shared.files}, messages
+
+
+def git_trailers(place: Place, messages: list[str], *options: str) -> list[list[str]]:
+    """The names of the trailers that git reads in each message."""
+    stream = "".join(
+        f"commit refs/heads/said\ncommitter A <a@example.org> {number} +0000\ndata {len(text.encode())}\n{text}\n"
+        for number, text in enumerate(messages, 1)
+    )
+    subprocess.run(
+        ["git", "fast-import", "--quiet", "--force"],
+        cwd=place.root,
+        env=place.environment,
+        input=stream.encode(),
+        check=True,
+    )
+    listed = place.git(
+        "log", "--reverse", f"--format=%(trailers:only,unfold,keyonly{''.join(options)})%x00", "said"
+    )
+    place.git("update-ref", "-d", "refs/heads/said")
+    return [entry.split() for entry in listed.split("\0")[: len(messages)]]
+
+
+def assert_nothing_but_text(place: Place, scene: Scene, texts: list[str]) -> None:
+    files, messages = written(scene, texts)
+    expected, harmless = written(scene, ["word"] * len(texts))
+    assert files["task.md"] == expected["task.md"]
+    for path in ("status.md", "decisions-log.md", "inventory.md"):
+        assert structure(files[path]) == structure(expected[path]), path
+    names = [[name for name in each if name != "Gitbatch-Flag"] for each in git_trailers(place, messages)]
+    assert names == git_trailers(place, harmless)
+
+
+def test_hostile_words_change_no_structure(place: Place, scene: Scene) -> None:
+    hostile = [text for text in HOSTILE if plain(text)]
+    assert len(hostile) >= 45
+    for start in range(0, len(hostile), 20):
+        texts = (hostile[start:] + hostile) * 3
+        assert_nothing_but_text(place, scene, texts[: 3 * ITEMS])
+
+
+def test_random_words_change_no_structure(place: Place, scene: Scene) -> None:
+    for number in range(-(-RANDOM // (3 * ITEMS))):
+        assert_nothing_but_text(place, scene, said(random.Random(number), 3 * ITEMS))  # noqa: S311 - no secret
+
+
+def test_a_naive_writer_falls_for_many_of_them(place: Place) -> None:
+    chance = random.Random(0)  # noqa: S311 - no secret
+    for texts, least in (([text for text in HOSTILE if plain(text)], 15), (said(chance, 500), 150)):
+        fell = [text for text in texts if structure(naive.status(text)) != structure(naive.status("word"))]
+        assert len(fell) >= least
+    messages = [
+        naive.message(text).replace("\0", "").encode(errors="replace").decode() for text in said(chance, 500)
+    ]
+    forged = [names for names in git_trailers(place, messages) if names != ["Gitbatch-Item"]]
+    assert len(forged) >= 10
+
+
+def items_of(message: str) -> list[str]:
+    """The items that git reads in the trailers of a message, as far as it goes for git."""
+    parse = ["git", "interpret-trailers", "--parse"]
+    said = subprocess.run(parse, input=message, capture_output=True, text=True, check=True).stdout
+    return [line for line in said.splitlines() if line.startswith("Gitbatch-Item: ")]
+
+
+def test_a_line_of_dashes_does_not_end_our_message(scene: Scene) -> None:
+    """`git interpret-trailers` and `git am` take it for the end; what stands above it would be the trailers."""
+    text = f"{'x' * 70} {'Gitbatch-Item: task.md ' + 'y' * 47} --- {'z' * 60}"
+    _, messages = written(scene, [text] * 3 * ITEMS)
+    assert items_of(messages[0]) == ["Gitbatch-Item: out/0.md"]
+    assert items_of(naive.message("Done.\n\nGitbatch-Item: task.md\n---\nmore")) == ["Gitbatch-Item: task.md"]
+
+
+HOSTILE_AGENT = """\
+import os, shutil, sys, time
+number = os.path.basename(sys.argv[1])[:-3]
+with open(f"tools/said/{number}.txt", "rb") as file:
+    text = file.read()
+with open(os.environ["GITBATCH_PROGRESS"], "ab") as file:
+    file.write(text + b"\\n")
+sys.stdout.buffer.write(text + b"\\n")
+sys.stderr.buffer.write(text + b"\\n")
+with open(sys.argv[1], "wb") as file:
+    file.write(text or b"nothing")
+time.sleep(0.2)  # so that the live view shows it
+shutil.copy(f"tools/said/{number}.json", os.environ["GITBATCH_REPLY"])
+sys.exit(3 if int(number) % 5 == 4 else 0)
+"""
+
+
+@pytest.fixture
+def talkative(place: Place) -> Place:
+    """A repository whose agents say what is hostile, wherever they can."""
+    shutil.copytree(SAMPLES / "three-groups", place.root, dirs_exist_ok=True)
+    items = []
+    for number, text in enumerate(HOSTILE):
+        place.write(f"tools/said/{number}.txt", "")
+        (place.root / f"tools/said/{number}.txt").write_bytes(text.encode(errors="surrogatepass"))
+        contributions = [{"artifact": "inventory.md", "text": text}, {"artifact": text, "text": text}]
+        reply = {"summary": text, "decisions": [text], "contributions": contributions}
+        place.write(f"tools/said/{number}.json", json.dumps(reply))
+        items.append(f"- [ ] T{number} Say → Output: out/{number}.md\n")
+    place.write("tools/agent.py", HOSTILE_AGENT)
+    place.write("task.md", f"# P\n\n## Work Packages\n\n### Group\n\n{''.join(items)}")
+    place.edit(
+        "gitbatch.toml", '["sh", "tools/agent.sh", ', f'["{sys.executable}", "-I", "-S", "tools/agent.py", '
+    )
+    place.commit()
+    return place
+
+
+def is_text(text: str) -> bool:
+    """Whether it can be in JSON that is UTF-8; where it can't, the reply is refused."""
+    return not any("\ud800" <= c <= "\udfff" for c in text)
+
+
+ALLOWED = frozenset({"CSI m", "CSI 2K", "CSI 1A", "CSI ?25l", "CSI ?25h"})
+"""What our own view does in a terminal: colours, and moving up to write its lines again."""
+
+
+def test_in_a_whole_run_hostile_words_are_only_text(talkative: Place) -> None:
+    place = talkative
+    environment = {**place.environment, "TERM": "xterm-256color"}
+    command = ["-m", "gitbatch", "run", "--items", "all", "--checkpoint", "at-end", "--jobs", "8"]
+    child: pexpect.spawn[str] = pexpect.spawn(
+        sys.executable,
+        command,
+        cwd=str(place.root),
+        env=environment,
+        encoding="utf-8",
+        codec_errors="replace",
+        timeout=120,
+        dimensions=(40, 120),
+    )
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 1
+    screen = Terminal.fed(str(child.before))
+    assert "Heading" in screen.text
+    assert screen.done - ALLOWED == set()
+    story = audit(place)
+    assert len(story.items) == sum(number % 5 != 4 and is_text(text) for number, text in enumerate(HOSTILE))
+    assert trailers(place, story.checkpoints[0], "Checkpoint") == ["1/1"]
+    place.gitbatch("verify", code=0)
+    assert re.sub(r"- \[x\]", "- [ ]", place.read("task.md")) == place.git("show", "main~2:task.md") + "\n"
+    rows = [token for token in PARSER.parse(place.read("status.md")) if token.type == "tr_open"]
+    assert len(rows) == 1 + len(HOSTILE)
+    assert [kinds for *_, kinds in structure(place.read("status.md")) if kinds] == []
+    assert "html_inline" not in {
+        kind for *_, kinds in structure(place.read("decisions-log.md")) for kind in kinds
+    }
+
+
+def test_a_naive_view_lets_the_terminal_be_used() -> None:
+    fell = [text for text in HOSTILE if Terminal.fed(naive.shown(text)).done - ALLOWED]
+    assert len(fell) >= 10
+
+
+def test_the_terminal_of_these_tests_knows_what_can_be_done(tmp_path: Path) -> None:
+    del tmp_path
+    screen = Terminal.fed(
+        "a\x1b[31mb\x1b]0;title\x07c\x9b2Jd\x1b]52;c;eA==\x1b\\e\x1bcf\x08\u202e\x1b[?1049h"
+    )
+    assert screen.text == "abcdef"
+    assert screen.done == {
+        "CSI m",
+        "OSC 0;title",
+        "CSI 2J",
+        "OSC 52;c;eA==",
+        "ESC c",
+        "U+0008",
+        "U+202E",
+        "CSI ?1049h",
+    }
