@@ -29,7 +29,7 @@ _CONTROL = ("config", "HEAD", "hooks", "info", "objects/info", "packed-refs")
 _AGENT = """\
 set -u
 output=$1
-root=$GROUNDS/repo git=$GROUNDS/repo/.git elsewhere=$GROUNDS/elsewhere payload=$GROUNDS/payload
+root=$GROUNDS/repo git=$GROUNDS/repo/.git elsewhere=$GROUNDS/elsewhere payload=$GROUNDS/repo/tools/payload
 page() { printf '# %s\\n\\nthe work of %s\\n' "$output" "$output" >"$output"; }
 as_evil() { git -c user.name=Evil -c user.email=evil@example.org -c commit.gpgSign=false "$@"; }
 . "tools/attacks/$(basename "$output" .md).sh"
@@ -194,19 +194,18 @@ def lay_out(base: Path, environment: dict[str, str], scripts: dict[str, str]) ->
         "docs/old.md": "What was there before.\n",
         "gitbatch.toml": _CONFIGURATION,
         "tools/agent.sh": _AGENT,
+        "tools/payload": _PAYLOAD,
         **{f"tools/attacks/{name}.sh": f"{script}\n" for name, script in scripts.items()},
     }
     for path, text in files.items():
         place.write(path, text)
+    (place.root / "tools/payload").chmod(0o755)
     place.commit("The plan")
     for name in ("home/.ssh", "elsewhere"):
         (base / name).mkdir(parents=True)
     (base / "home/.ssh/id").write_text(SECRET, encoding="utf-8")
     (base / "home/.bashrc").write_text("# the user's\n", encoding="utf-8")
     (base / "elsewhere/linked_folder.md").write_text(SECRET, encoding="utf-8")
-    payload = base / "payload"
-    payload.write_text(_PAYLOAD, encoding="utf-8")
-    payload.chmod(0o755)
 
 
 def copy_of(template: Path, base: Path, environment: dict[str, str]) -> Grounds:

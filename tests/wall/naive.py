@@ -90,6 +90,36 @@ def patience(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+def start_somehow(argv: list[str]) -> None:
+    """Start a program in a sandbox, or else without."""
+    boxed = subprocess.run(["bwrap", "--ro-bind", "/", "/", "--", "true"], capture_output=True, check=False)
+    subprocess.run(
+        [*(["bwrap", "--ro-bind", "/", "/", "--"] if boxed.returncode == 0 else []), *argv], check=False
+    )
+
+
+def start_bound(worktree: Path, argv: list[str], *, right_order: bool) -> None:
+    """Start a program in a worktree that it may write, but for the pointer in it."""
+    binds = [("--bind", worktree), ("--ro-bind", worktree / ".git")]
+    ordered = binds if right_order else reversed(binds)
+    mounts = [str(part) for option, path in ordered for part in (option, path, path)]
+    command = ["bwrap", "--ro-bind", "/", "/", *mounts, "--chdir", str(worktree), "--", *argv]
+    subprocess.run(command, capture_output=True, check=False)
+
+
+def write(place: Place, path: str) -> None:
+    """Write an output where the plan says, and commit it."""
+    (place.root / path).parent.mkdir(parents=True, exist_ok=True)
+    (place.root / path).write_text("written", encoding="utf-8")
+    place.git("add", "-f", "--", path, check=False)
+    place.git("commit", "-qm", "gitbatch: write", check=False)
+
+
+def written(place: Place) -> list[str]:
+    """What is in history."""
+    return place.git("-c", "core.quotePath=false", "ls-tree", "-r", "--name-only", "HEAD").splitlines()
+
+
 def status(summary: str) -> str:
     """A status file with what an agent says of its item."""
     return f"# Status\n\n{summary}\n\n| Item | Summary |\n|---|---|\n| T1 | {summary} |\n\n- {summary}\n\n## Next\n"

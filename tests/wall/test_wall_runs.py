@@ -90,6 +90,7 @@ def test_a_naive_orchestrator_falls_for_it(grounds: Grounds, name: str) -> None:
         return
     lost = grounds.history() | grounds.outside() | grounds.code_ran()
     assert lost, "else the tests above prove nothing"
+    assert bool(grounds.code_ran()) == attack.runs
 
 
 @pytest.mark.parametrize("control", Control)

@@ -1,0 +1,134 @@
+"""The plan's paths: none that leaves the repository, or that some system takes for another file, gets as far as an agent."""
+
+import re
+import unicodedata
+from pathlib import Path
+
+import pytest
+from wall import naive
+from wall.grounds import Grounds
+
+PATHS = {
+    "leaves the repository": [
+        "../elsewhere/x.md",
+        "out/../../elsewhere/x.md",
+        "/gitbatch-x.md",
+        "~/x.md",
+    ],
+    "is git's": [
+        ".git/hooks/post-commit",
+        ".GIT/config",
+        "sub/.git/config",
+        ".gitattributes",
+        ".gitmodules",
+        ".github/workflows/x.yml",
+    ],
+    "is a shared file to some system": [
+        "task.md",
+        "TASK.md",
+        "Status.MD",
+        "CLAUDE.md",
+        "claude.md",
+        "ta\u017fk.md",
+        "task.md::$DATA",
+        "docs/DECISIONS-LOG.md",
+    ],
+    "is another file to some system": [
+        "./out/x.md",
+        "out//x.md",
+        "out/x.md.",
+        "out /x.md",
+        "out\\x.md",
+        "x:y.md",
+        "CON",
+        "aux.md",
+        "out/LPT1.txt",
+        "TASK~1.md",
+    ],
+    "can't be seen": ["out/a\u200bb.md", "out/a\u202egnp.md"],
+}
+"""What git and a naive writer take as output paths; see also the table of `test_plan_outputs.py`."""
+ALL = [path for paths in PATHS.values() for path in paths]
+COLLIDING = {
+    "equal": ("out/same.md", "out/same.md"),
+    "case": ("out/Same.md", "out/same.md"),
+    "form": ("out/\u212b.md", "out/\u00e5.md"),
+    "folder": ("out/same", "out/same/x.md"),
+}
+RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--sandbox", "none")
+
+
+def with_outputs(grounds: Grounds, *paths: str) -> str:
+    """A plan with items that write these; returns what the history is then."""
+    items = "".join(f"- [ ] T{number} Write → Output: `{path}`\n" for number, path in enumerate(paths, 1))
+    grounds.place.write("task.md", f"# P\n\n## Work Packages\n\n### G\n\n{items}")
+    return grounds.place.commit()
+
+
+def assert_refused(grounds: Grounds, start: str, lines: int) -> None:
+    """Nothing runs, and every item is named."""
+    done = grounds.place.gitbatch(*RUN, code=2)
+    said = {int(line) for line in re.findall(r"task\.md:(\d+):\d+: GB\d+ error", done.stderr)}
+    assert said == set(range(7, 7 + lines))
+    assert grounds.place.git("rev-parse", "main") == start
+    assert grounds.place.git("for-each-ref", "refs/gitbatch") == ""
+    assert grounds.place.git("status", "--porcelain") == ""
+    assert grounds.outside() == set()
+
+
+@pytest.mark.rule("S1", "S2")
+def test_no_dangerous_path_gets_as_far_as_an_agent(grounds: Grounds) -> None:
+    assert_refused(grounds, with_outputs(grounds, *ALL), len(ALL))
+
+
+@pytest.mark.parametrize("path", [path for path in ALL if not path.startswith("/")])
+def test_a_naive_orchestrator_takes_it(grounds: Grounds, path: str) -> None:
+    """It writes elsewhere, or into git's files, or over another, or gives history a name that is not harmless."""
+    before = set(naive.written(grounds.place))
+    naive.write(grounds.place, path)
+    new = set(naive.written(grounds.place)) - before
+    changed = grounds.place.git("diff", "--name-only", "--diff-filter=MDT", grounds.start, "HEAD")
+    assert grounds.outside() or changed or new == {path} or new == {"out/x.md"} != {path}
+
+
+@pytest.mark.rule("S2")
+@pytest.mark.parametrize("kind", COLLIDING)
+def test_two_items_never_write_one_file(grounds: Grounds, kind: str) -> None:
+    start = with_outputs(grounds, *COLLIDING[kind])
+    done = grounds.place.gitbatch(*RUN, code=2)
+    assert re.search(r"task\.md:8:\d+: GB\d+ error", done.stderr)
+    assert grounds.place.git("rev-parse", "main") == start
+
+
+@pytest.mark.parametrize("kind", COLLIDING)
+def test_a_naive_orchestrator_writes_it_twice(grounds: Grounds, kind: str) -> None:
+    first, second = COLLIDING[kind]
+    naive.write(grounds.place, first)
+    try:
+        naive.write(grounds.place, second)
+    except OSError:
+        assert kind == "folder"
+        return
+    keys = [unicodedata.normalize("NFC", path.casefold()) for path in naive.written(grounds.place)]
+    assert len(keys) != len(set(keys)) or kind == "equal"
+
+
+@pytest.mark.rule("S1")
+def test_an_output_below_a_link_of_the_repository_is_refused(grounds: Grounds) -> None:
+    link_to(grounds, grounds.base / "elsewhere")
+    start = with_outputs(grounds, "linked/x.md")
+    done = grounds.place.gitbatch(*RUN, code=2)
+    assert "the output linked/x.md can't be written: linked is a symlink" in done.stderr
+    assert grounds.place.git("rev-parse", "main") == start
+    assert not (grounds.base / "elsewhere/x.md").exists()
+
+
+def test_a_naive_orchestrator_follows_it(grounds: Grounds) -> None:
+    link_to(grounds, grounds.base / "elsewhere")
+    naive.write(grounds.place, "linked/x.md")
+    assert (grounds.base / "elsewhere/x.md").exists()
+
+
+def link_to(grounds: Grounds, target: Path) -> None:
+    (grounds.place.root / "linked").symlink_to(target)
+    grounds.place.commit()

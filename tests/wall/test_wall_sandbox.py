@@ -1,0 +1,160 @@
+"""The wall and the machine: no sandbox to be had, everything inside the user's home, hooks that are there already."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from wall import naive
+from wall.attacks import Control
+from wall.grounds import Grounds, only
+
+WITHOUT_MOUNTS = """
+import errno, os, sys
+from gitbatch.sandbox.launcher import seccomp
+mount = {"x86_64": 165, "aarch64": 40}[os.uname().machine]
+landlock = 444
+load, allow = (0x20, 0, 0, 0), (0x06, 0, 0, 0x7FFF0000)
+seccomp.install([load, *seccomp.refuse((mount, landlock), errno.EPERM), allow])
+"""
+"""Makes this process, and all that it starts, live on a machine where neither bubblewrap nor Landlock works."""
+GITBATCH = "from gitbatch.cli.main import main; main()"
+RUN = ("run", "--items", only(["extra"]), "--checkpoint", "at-end")
+known = pytest.mark.skipif(
+    os.uname().machine not in {"x86_64", "aarch64"}, reason="no filter for this machine"
+)
+
+
+def start(grounds: Grounds, code: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=grounds.place.root,
+        env=grounds.place.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@known
+@pytest.mark.parametrize(
+    "asked", [(), ("--sandbox", "auto"), ("--sandbox", "bubblewrap"), ("--sandbox", "landlock")]
+)
+def test_where_there_is_no_sandbox_nothing_starts(grounds: Grounds, asked: tuple[str, ...]) -> None:
+    done = start(grounds, WITHOUT_MOUNTS + GITBATCH, *RUN, *asked)
+    assert done.returncode == 1
+    sorry = (
+        "the sandbox can't be used: "
+        if asked and asked[1] != "auto"
+        else "there is no sandbox for agents here"
+    )
+    assert sorry in done.stderr
+    assert 'ask for sandbox = "none" by name' in done.stderr
+    assert grounds.place.git("for-each-ref", "--format=%(refname)") == "refs/heads/main"
+    assert grounds.place.git("worktree", "list", "--porcelain").count("worktree ") == 1
+
+
+@known
+def test_there_none_is_used_if_it_is_asked_for_by_name(grounds: Grounds) -> None:
+    done = start(grounds, WITHOUT_MOUNTS + GITBATCH, *RUN, "--sandbox", "none")
+    assert done.returncode == 0, done.stderr
+    assert "sandbox none" in done.stdout
+    assert start(grounds, GITBATCH, *RUN[:2], only(["sibling"]), *RUN[3:]).returncode == 0, (
+        "else it is no filter"
+    )
+
+
+@known
+def test_a_naive_orchestrator_does_without(grounds: Grounds) -> None:
+    place = grounds.base / "elsewhere/new"
+    code = f"from wall import naive; naive.start_somehow(['touch', {str(place)!r}])"
+    tests = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
+    start(grounds, tests + code)
+    assert not place.exists(), "where there is a sandbox, it uses it"
+    start(grounds, tests + WITHOUT_MOUNTS + code)
+    assert place.exists()
+
+
+INSIDE = (
+    "checkout_by_dots",
+    "checkout_by_path",
+    "checkout_by_link",
+    "fsmonitor",
+    "hook_files",
+    "worktree_of_sibling",
+    "key_of_home",
+    "key_of_processes",
+)
+
+
+@pytest.mark.rule("S1", "S2")
+@pytest.mark.parametrize("kind", ["bubblewrap", "landlock"])
+def test_the_order_of_places_is_right_where_all_are_in_the_users_home(grounds: Grounds, kind: str) -> None:
+    """Home is hidden, the checkout in it seen, the folder of the worktrees hidden, one of them written, its pointer not."""
+    script = 'page; cat "$root/notes.md" >>"$output"; git log --format=%s >>"$output"; { echo x >>.git; } || echo kept >>"$output"'
+    grounds.place.write("tools/attacks/extra.sh", script)
+    grounds.place.environment["HOME"] = str(grounds.base)
+    made = Grounds(grounds.place, grounds.place.commit("Look"), grounds.before)
+    items = only(["sibling", "extra", *INSIDE])
+    made.place.gitbatch("run", "--items", items, "--checkpoint", "at-end", "--sandbox", kind, code=0)
+    seen = made.place.git("show", "main:out/extra.md")
+    assert "What the project's rules are." in seen
+    assert "The plan" in seen
+    assert ("kept" in seen) == (kind == "bubblewrap")
+    assert made.history() == set()
+    assert made.outside() - {"repo/tools/attacks/extra.sh"} == set()
+
+
+def test_in_the_wrong_order_the_pointer_is_open(grounds: Grounds) -> None:
+    grounds.place.git("worktree", "add", "-q", "-b", "item/x", str(grounds.base / "worktrees/x"))
+    worktree = grounds.base / "worktrees/x"
+    before = (worktree / ".git").read_bytes()
+    for right in (True, False):
+        naive.start_bound(worktree, ["sh", "-c", "echo x >>.git"], right_order=right)
+        assert ((worktree / ".git").read_bytes() == before) == right
+
+
+HOOKS = ("pre-commit", "commit-msg", "post-commit", "post-checkout", "post-merge", "reference-transaction")
+
+
+def with_hooks(grounds: Grounds, where: str) -> Grounds:
+    """The user has hooks; those in the checkout are also in each worktree, where an agent can change them."""
+    folder = grounds.place.root / (".git/hooks" if where == "git" else "githooks")
+    folder.mkdir(exist_ok=True)
+    change = ""
+    for name in HOOKS:
+        (folder / name).write_text(
+            "#!/bin/sh\nexit 0\n"
+            if where == "checkout"
+            else (grounds.place.root / "tools/payload").read_text()
+        )
+        (folder / name).chmod(0o755)
+        change += f'cp "$payload" githooks/{name}; ' if where == "checkout" else ""
+    grounds.place.write("tools/attacks/extra.sh", f"page; {change}")
+    started = grounds.place.commit("Hooks")
+    if where == "checkout":
+        grounds.place.git("config", "core.hooksPath", "githooks")
+    (grounds.base / "ran").unlink(missing_ok=True)
+    return Grounds(grounds.place, started)
+
+
+@pytest.mark.rule("S1")
+@pytest.mark.parametrize("where", ["git", "checkout"])
+@pytest.mark.parametrize("kind", ["bubblewrap", "landlock", "none"])
+def test_hooks_that_are_there_are_not_run_and_stay(grounds: Grounds, where: str, kind: str) -> None:
+    made = with_hooks(grounds, where)
+    made.place.gitbatch(*RUN, "--sandbox", kind, code=0)
+    assert made.code_ran() == set()
+    assert made.history() == set()
+    hooks = made.place.root / (".git/hooks" if where == "git" else "githooks")
+    assert {path.name for path in hooks.iterdir()} >= set(HOOKS)
+
+
+@pytest.mark.parametrize("where", ["git", "checkout"])
+def test_a_naive_orchestrator_runs_them(grounds: Grounds, where: str) -> None:
+    made = with_hooks(grounds, where)
+    naive.run(made, "extra", Control.ADD_ALL)
+    assert made.code_ran()
