@@ -224,3 +224,11 @@ def test_the_brake_ends_a_wait() -> None:
         return await waiting
 
     assert asyncio.run(scene()) < 1
+
+
+def test_the_ledger_of_a_finished_batch_goes_with_it(place: Place) -> None:
+    set_up(place, "3 ok")
+    run(place)
+    assert place.git("for-each-ref", "refs/gitbatch/*/ledger/*") != ""
+    place.gitbatch("gc", "--keep", "0", code=0)
+    assert place.git("for-each-ref", "refs/gitbatch/") == ""
