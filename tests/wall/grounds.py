@@ -44,6 +44,7 @@ exit 0
 _CONFIGURATION = f"""\
 [batch]
 jobs = 6
+retries = 0
 max-output-bytes = {LIMIT}
 
 [agents.hostile]
