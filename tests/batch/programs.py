@@ -30,6 +30,7 @@ usage=", \"usage\": {\"model\": \"m-1\", \"input\": 100, \"output\": 20, \"cache
 page() { mkdir -p "$(dirname "$GITBATCH_OUTPUT")"; echo "$name $count" >"$GITBATCH_OUTPUT"; }
 case $word in
 75) say ', "retry_after": 0.05'; exit 75 ;;
+minute) say ', "retry_after": 60'; exit 75 ;;
 later) say ', "retry_after": 5000'; exit 75 ;;
 soon) say ', "retry_after": 0.5'; exit 75 ;;
 crowd)

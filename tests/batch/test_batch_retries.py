@@ -2,19 +2,26 @@
 
 import asyncio
 import signal
+import subprocess
+import sys
+import time
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from batch.programs import killed_when, prompt, run, set_up, starts
 from conftest import Place
 from history import assert_tidy, audit, trailers
+from rich.console import Console
 
 from gitbatch.agents.failures import TREATMENTS, Cause, Remedy
 from gitbatch.agents.gate import Gate
+from gitbatch.batch.events import BatchWaiting
 from gitbatch.batch.halt import Brake, cannot_work
 from gitbatch.cli import batch as cli
 from gitbatch.errors import ExitCode
 from gitbatch.text import plain
+from gitbatch.view.live import LiveView
 
 README = Path(__file__).parent.parent.parent / "README.md"
 
@@ -209,6 +216,40 @@ def test_the_readme_has_the_table_of_causes() -> None:
 def test_every_cause_has_a_treatment_and_only_again_has_a_lesson() -> None:
     assert TREATMENTS.keys() == set(Cause)
     assert all(bool(t.lesson) == (t.remedy is Remedy.AGAIN) for t in TREATMENTS.values())
+
+
+def test_who_waits_can_be_interrupted(place: Place) -> None:
+    set_up(place, "minute")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gitbatch", "run", "--items", "all", "--checkpoint", "at-end"],
+        cwd=place.root,
+        env=place.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert any(line.startswith("  busy      T1") for line in process.stdout)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=50)
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert time.monotonic() - began < 30
+    assert place.git("worktree", "list", "--porcelain").count("worktree ") == 1
+
+
+def test_the_live_view_says_how_long_everybody_waits() -> None:
+    shown = StringIO()
+    console = Console(file=shown, force_terminal=True, width=100)
+    now = [100.0]
+    view = LiveView(console, lambda: now[0])
+    view(BatchWaiting(batch="b", seconds=12))
+    now[0] += 2
+    console.print(view._render())
+    assert "waiting 10 s: the server is busy" in shown.getvalue()
+    now[0] += 20
+    with console.capture() as captured:
+        console.print(view._render())
+    assert "waiting" not in captured.get()
 
 
 def test_the_brake_ends_a_wait() -> None:
