@@ -170,6 +170,7 @@ class Conversation:
 
     async def _mend(self, found: Trouble, strikes: int) -> Failure | None:
         """Do what a request that failed needs before it is made again. A failure: there is nothing to do."""
+        self.let_others_go()  # it may be our request that is the trouble
         if found.cause is Cause.CONTEXT and await self._smaller(found):
             return None
         if found.cause is not Cause.BUSY:
@@ -183,14 +184,18 @@ class Conversation:
 
     async def _pass(self) -> None:
         """Wait where all have to wait: for a busy server, and for the first item of the group."""
-        gate = self.agent.gate
+        gate, began = self.agent.gate, asyncio.get_running_loop().time()
+        was_closed = gate.closed_for > 0
         async with self._unhurried():
-            closed = gate.closed_for
-            waited = await gate.passed()
-            if closed:
-                self.shown.say(f"goes on after {waited:.1f} s")
-            if self.leads != self._warm_key and await self.agent.warmup.wait(self._warm_key):
-                self.leads = self._warm_key
+            while True:
+                await gate.passed()
+                if self.leads != self._warm_key and await self.agent.warmup.wait(self._warm_key):
+                    self.leads = self._warm_key
+                if not gate.closed_for:  # it may have closed while we waited for the other
+                    break
+                was_closed = True
+        if was_closed:
+            self.shown.say(f"goes on after {asyncio.get_running_loop().time() - began:.1f} s")
 
     @asynccontextmanager
     async def _unhurried(self) -> AsyncIterator[None]:
@@ -241,7 +246,6 @@ class Conversation:
     async def _smaller(self, trouble: Trouble) -> bool:
         """Begin again with a smaller context, once; then with the model that can read more. False: neither helps."""
         fallback = self.agent.table.fallback_model
-        self.let_others_go()
         if self.level == 0:
             self.level = 1
             self.shown.say(f"begins again with a smaller context: {trouble.said}")

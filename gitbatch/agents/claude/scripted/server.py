@@ -38,7 +38,7 @@ class Seen:
     """A request, as tests ask about it."""
 
     at: float
-    """Monotonic seconds."""
+    """When it arrived, in monotonic seconds."""
     path: str
     item: str
     turn: int
@@ -81,6 +81,13 @@ class ScriptedServer:
         if self._loop and self._end and self._thread:
             self._loop.call_soon_threadsafe(self._end.set)
             self._thread.join()
+
+    def forget(self) -> None:
+        """Be as new."""
+        self.seen.clear()
+        self._asked.clear()
+        self._cached.clear()
+        self.most_under_way = 0
 
     def of(self, item: str) -> list[Seen]:
         """The requests of one item."""
@@ -146,8 +153,8 @@ class ScriptedServer:
         """Answer as the script says."""
         step = next_step(request)
         fault = self._fault(step, body)
-        await asyncio.sleep(step.nap or self.nap)
         self._see("/v1/messages", request, body, fault)
+        await asyncio.sleep(step.nap or self.nap)
         match fault:
             case Fault("fail"):
                 return await self._refuse(

@@ -1,0 +1,482 @@
+"""Conversations of the Claude agent with the real library, against the scripted server."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field, replace
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import IDENTITY
+
+from gitbatch.agents import gate as gate_module
+from gitbatch.agents.budget import Budget
+from gitbatch.agents.claude.agent import ClaudeAgent
+from gitbatch.agents.claude.scripted.script import SUMMARY
+from gitbatch.agents.claude.scripted.server import KEY, ScriptedServer, Seen
+from gitbatch.agents.failures import Cause
+from gitbatch.agents.gate import Gate
+from gitbatch.agents.protocol import Assignment, Failure, Reply, Stream
+from gitbatch.errors import GitbatchError
+from gitbatch.project.config import AnthropicAgent, Price
+from gitbatch.project.context import ContextFile, Reason
+from gitbatch.repo.base import Base
+from gitbatch.repo.objects import Objects
+from gitbatch.repo.process import Git
+from gitbatch.repo.snapshot import TreeSnapshot
+from gitbatch.repo.thread import GitThread
+from gitbatch.text import Harmless
+
+FILES = {"rules.md": "Short pages.\n", "src/a.py": "def a(): ...\n" * 50, "src/large.py": "x = 1\n" * 20_000}
+PRICE = Price(input=1.0, output=10.0, cache_read=0.1, cache_write=2.0)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
+    root = tmp_path_factory.mktemp("repo")
+    git = Git(root, {name: value for name, value in IDENTITY.items() if "DATE" not in name})
+    git.run("init", "--quiet", "--initial-branch=main")
+    for path, text in FILES.items():
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_text(text, encoding="utf-8")
+    git.run("add", "--all")
+    git.run("commit", "--quiet", "--message", "files")
+    thread, objects = GitThread(), Objects(git)
+    commit = git.text("rev-parse", "HEAD")
+    yield Base(commit, TreeSnapshot(objects, objects.commit(commit).tree), thread, git)
+    thread.close()
+    objects.close()
+
+
+@dataclass
+class Stage:
+    """What a conversation needs, and what it left."""
+
+    server: ScriptedServer
+    base: Base
+    folder: Path
+    table: AnthropicAgent = field(default_factory=lambda: AnthropicAgent(model="scripted", price=PRICE))
+    gate: Gate = field(default_factory=Gate)
+    budget: Budget = field(default_factory=Budget)
+    said: list[tuple[Stream, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.server.forget()
+        self.server.counts = True
+
+    def agent(self) -> ClaudeAgent:
+        environment = {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": self.server.url}
+        return ClaudeAgent.make("claude", self.table, environment, self.gate, self.budget)
+
+    def assignment(self, script: str, name: str = "a", **more: Any) -> Assignment:  # noqa: ANN401 - fields of an assignment
+        worktree = self.folder / name
+        worktree.mkdir(exist_ok=True)
+        rules = self.context("rules.md", Reason.RULES)
+        made = Assignment(
+            item=f"out/{name}.md",
+            output=f"out/{name}.md",
+            worktree=worktree,
+            scratch=self.folder / f"{name}.io",
+            prompt="",
+            context=(rules,),
+            timeout=60.0,
+            attempt=1,
+            group="Group: G",
+            task=f"> - [ ] Write {name} `script: {script}`",
+            base=self.base,
+        )
+        return replace(made, **more)
+
+    def context(self, path: str, reason: Reason) -> ContextFile:
+        return ContextFile(path, self.base.snapshot.blob(path) or "", reason)
+
+    def run(self, *assignments: Assignment) -> list[Reply | Failure]:
+        agent = self.agent()
+
+        async def scene() -> list[Reply | Failure]:
+            try:
+                return await asyncio.gather(*(agent.run(assignment, self.hear) for assignment in assignments))
+            finally:
+                await agent.close()
+
+        return asyncio.run(scene())
+
+    def talk(self, script: str, **more: Any) -> Reply | Failure:  # noqa: ANN401 - fields of an assignment
+        (result,) = self.run(self.assignment(script, **more))
+        return result
+
+    def failure(self, script: str, **more: Any) -> Failure:  # noqa: ANN401 - fields of an assignment
+        result = self.talk(script, **more)
+        assert isinstance(result, Failure), result
+        return result
+
+    def hear(self, stream: Stream, line: Harmless) -> None:
+        self.said.append((stream, line))
+
+    def output(self, name: str = "a") -> str | None:
+        path = self.folder / name / "out" / f"{name}.md"
+        return path.read_text(encoding="utf-8") if path.exists() else None
+
+    @property
+    def asked(self) -> list[Seen]:
+        return self.server.of("out/a.md")
+
+    def lines(self) -> str:
+        return "\n".join(line for _, line in self.said)
+
+
+@pytest.fixture
+def stage(server: ScriptedServer, base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    monkeypatch.setattr(gate_module, "_FIRST", 0.02)
+    return Stage(server, base, tmp_path)
+
+
+def test_text_tools_and_several_turns(stage: Stage) -> None:
+    result = stage.talk(
+        "say Let me see.\\nNow. + read src/a.py + list src; write # A\\n; edit A => B; finish"
+    )
+    assert isinstance(result, Reply)
+    assert result.summary == SUMMARY
+    assert stage.output() == "# B\n"
+    assert stage.said == [
+        (Stream.PROGRESS, "scripted: $1 in, $10 out for a million tokens (as configured)"),
+        (Stream.OUTPUT, "Let me see."),
+        (Stream.OUTPUT, "Now."),
+        (Stream.PROGRESS, "read_file: src/a.py: lines 1 to 50 of 50"),
+        (Stream.PROGRESS, "list_files: src: 2 paths"),
+        (Stream.PROGRESS, "write_output: out/a.md has 4 bytes now"),
+        (Stream.PROGRESS, "edit_output: out/a.md has 4 bytes now"),
+        (Stream.PROGRESS, "finish: done"),
+    ]
+    assert [seen.turn for seen in stage.asked] == [0, 1, 2, 3]
+    assert "def a()" in stage.asked[1].messages
+
+
+def test_what_was_used_is_counted_and_charged(stage: Stage) -> None:
+    result = stage.talk("write x; finish")
+    used = result.usage
+    assert used.requests == 2
+    assert used.cache_read > 1_000, "the second request reads what the first has written"
+    assert used.cache_write > 1_000
+    expected = used.input * 1.0 + used.output * 10.0 + used.cache_read * 0.1 + used.cache_write * 2.0
+    assert used.cost == pytest.approx(expected / 1_000_000)
+    assert stage.budget.used == used
+    assert used.model == "scripted"
+
+
+def test_an_unknown_model_costs_nobody_knows_what(stage: Stage) -> None:
+    stage.table = AnthropicAgent(model="scripted")
+    assert stage.talk("write x; finish").usage.cost is None
+    assert "what it costs is not known" in stage.lines()
+
+
+@pytest.mark.parametrize("limits", [{"max_cost": 1.0}, {"price": None, "max_cost": 1.0}, {}])
+def test_a_limit_in_money_needs_a_price(stage: Stage, limits: dict[str, Any]) -> None:
+    stage.table = AnthropicAgent(model="scripted", **limits)
+    stage.budget = Budget(max_cost=None if limits else 5.0)
+    with pytest.raises(GitbatchError, match=r"what scripted \(agent claude\) costs is not known"):
+        stage.agent()
+
+
+@pytest.mark.parametrize("key", ["", " ", "a\nb", "schlüssel"])
+def test_a_key_that_can_be_none_is_an_error_at_once(key: str) -> None:
+    with pytest.raises(GitbatchError, match="MY_KEY"):
+        ClaudeAgent.make("c", AnthropicAgent(api_key_env="MY_KEY"), {"MY_KEY": key}, Gate(), Budget())
+
+
+def test_items_of_a_group_share_the_start_and_the_first_goes_alone(stage: Stage) -> None:
+    names = [f"i{number}" for number in range(20)]
+    results = stage.run(*(stage.assignment("nap 0.05 + write x; finish", name) for name in names))
+    assert all(isinstance(result, Reply) for result in results)
+    assert len({seen.start for seen in stage.server.seen}) == 1
+    first, *rest = [seen for seen in stage.server.seen if seen.turn == 0]
+    assert min(seen.at for seen in rest) > first.at
+    assert stage.server.most_under_way > 10
+    written = [result.usage.cache_write for result in results if result.usage.cache_write]
+    assert len(written) == 1, "one wrote the cache, all others read it"
+
+
+def test_one_that_fails_before_it_begins_lets_another_go_first(stage: Stage) -> None:
+    first = stage.assignment("nap 30", "slow", timeout=0.3)
+    results = stage.run(first, *(stage.assignment("write x; finish", f"i{n}") for n in range(3)))
+    assert [type(result) for result in results] == [Failure, Reply, Reply, Reply]
+
+
+def test_fifty_at_once(stage: Stage) -> None:
+    names = [f"i{number}" for number in range(50)]
+    results = stage.run(*(stage.assignment("say x; write y; finish", name) for name in names))
+    assert all(isinstance(result, Reply) for result in results)
+    assert {stage.output(name) for name in names} == {"y"}
+
+
+@pytest.mark.rule("F3")
+@pytest.mark.parametrize("status", [429, 529, 500, 503, 408])
+def test_a_busy_server_is_waited_for(stage: Stage, status: int) -> None:
+    assert isinstance(stage.talk(f"fail {status} x2 + write x; finish"), Reply)
+    assert [seen.status for seen in stage.asked] == [status, status, 200, 200]
+    assert stage.asked[0].size == stage.asked[2].size, "the same request again"
+    assert f"s: {status} " in stage.lines()
+
+
+@pytest.mark.rule("F3")
+def test_a_rate_limit_makes_all_wait_and_none_fail(stage: Stage) -> None:
+    scripts = {f"i{n}": "nap 0.1 + write x; finish" for n in range(20)} | {
+        "limited": "write x; fail 429 after=0.6 + finish"
+    }
+    results = stage.run(*(stage.assignment(script, name) for name, script in scripts.items()))
+    assert all(isinstance(result, Reply) for result in results)
+    limited = next(seen.at for seen in stage.server.seen if seen.status == 429)
+    later = [seen.at - limited for seen in stage.server.seen]
+    assert [seconds for seconds in later if 0.25 < seconds < 0.55] == [], (
+        "those under way arrive, then nobody asks"
+    )
+    assert max(later) > 0.6
+    assert stage.lines().count("goes on after") > 10, "the others have waited too"
+
+
+@pytest.mark.rule("F3")
+@pytest.mark.parametrize("how", ["eof", "reset", "error"])
+def test_a_cut_answer_is_asked_for_again_and_writes_nothing(stage: Stage, how: str) -> None:
+    result = stage.talk(f"cut {how} x2 + big 20000; finish")
+    assert isinstance(result, Reply)
+    assert result.usage.requests == 4, "what was cut was paid for too"
+    assert len(stage.output() or "") == 19_992
+    assert "waits" in stage.lines()
+
+
+@pytest.mark.parametrize("how", ["eof", "reset", "error"])
+def test_an_answer_that_is_cut_every_time_is_no_endless_loop(stage: Stage, how: str) -> None:
+    failure = stage.failure(f"cut {how} x99 + big 20000; finish")
+    assert failure.cause is Cause.FAILED
+    assert len(stage.asked) == failure.usage.requests == 5
+    assert stage.output() is None
+
+
+def test_a_request_that_only_fails_for_one_item_fails_that_item(stage: Stage) -> None:
+    scripts = {"a": "fail 500 x99 + write x"} | {
+        f"i{n}": f"nap 0.0{n} + write x; " + "say y + read rules.md; " * 20 + "finish" for n in range(1, 4)
+    }
+    results = stage.run(*(stage.assignment(script, name) for name, script in scripts.items()))
+    assert [isinstance(result, Reply) for result in results] == [False, True, True, True]
+
+
+def test_who_shall_come_back_later_is_told_when(stage: Stage) -> None:
+    stage.gate = Gate(cap=10)
+    failure = stage.failure("write x; fail 429 after=7200 + finish")
+    assert (failure.cause, failure.retry_after) == (Cause.LATER, 7200.0)
+    assert failure.usage.requests == 1
+    stage.gate = Gate(cap=inf)
+    assert isinstance(stage.talk("fail 429 after=0.1 + write x; finish"), Reply)
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404])
+def test_what_no_waiting_mends_is_fatal(stage: Stage, status: int) -> None:
+    failure = stage.failure(f"fail {status} x9 + write x")
+    assert failure.cause is Cause.FATAL
+    assert str(status) in failure.reason
+    assert len(stage.asked) == 1
+
+
+def test_a_wrong_key_and_no_server(stage: Stage) -> None:
+    stage.server.key = "another"
+    failure = stage.failure("write x")
+    stage.server.key = KEY
+    assert failure.cause is Cause.FATAL
+    assert KEY not in failure.reason
+    stage.table = AnthropicAgent(model="scripted", base_url="no-address")
+    assert stage.failure("write x").cause is Cause.FATAL
+    stage.table = AnthropicAgent(model="scripted", base_url="http://127.0.0.1:1")
+    stage.gate = Gate(patience=0.01)
+    assert stage.failure("write x").cause is Cause.LATER
+
+
+def test_the_key_is_cut_out_of_what_the_server_says(stage: Stage) -> None:
+    failure = stage.failure("leak")
+    assert (
+        failure.reason == "400 invalid_request_error: bad request with the key [the key], in full: [the key]"
+    )
+    assert KEY not in stage.lines()
+    assert KEY not in repr(stage.agent())
+
+
+def test_a_context_that_is_too_large_is_made_smaller_once(stage: Stage) -> None:
+    large = stage.context("src/large.py", Reason.DECLARED)
+    stage.table = AnthropicAgent(model="scripted", context_window=200_000)
+    result = stage.talk("overflow 60000 + write x; finish", context=(large,))
+    assert isinstance(result, Reply)
+    assert [seen.size > 60_000 for seen in stage.asked] == [True, False, False]
+    assert "not quoted, only named: src/large.py" in stage.lines()
+
+
+def test_then_a_model_with_a_larger_window(stage: Stage) -> None:
+    stage.table = AnthropicAgent(model="scripted", fallback_model="wide", context_window=50_000)
+    failure = stage.failure("overflow 10 + write x")
+    assert [seen.model for seen in stage.asked] == ["scripted", "scripted", "wide", "wide"]
+    assert failure.cause is Cause.CONTEXT
+
+
+def test_a_conversation_that_grows_too_large_goes_on_from_its_file(stage: Stage) -> None:
+    result = stage.talk("write x; read src/a.py + stop model_context_window_exceeded; finish")
+    assert isinstance(result, Failure)
+    assert result.cause is Cause.CONTEXT
+    assert "has what you wrote before" in stage.asked[-2].messages
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_a_prompt_that_may_be_too_large_is_counted_first(stage: Stage, *, counts: bool) -> None:
+    stage.server.counts = counts
+    large = stage.context("src/large.py", Reason.DECLARED)
+    stage.table = AnthropicAgent(model="scripted", context_window=170_000, max_output_tokens=150_000)
+    assert isinstance(stage.talk("write x; finish", context=(large,)), Reply)
+    assert all(seen.size < 60_000 for seen in stage.asked)
+
+
+def test_a_cut_at_the_output_limit_goes_on(stage: Stage) -> None:
+    assert isinstance(
+        stage.talk("say part + stop max_tokens; write x + stop max_tokens; write y; finish"), Reply
+    )
+    assert stage.output() == "y"
+    assert "Your answer was cut" in stage.asked[1].messages
+    assert "not done" in stage.asked[2].messages
+
+
+def test_a_pause_goes_on_without_a_word(stage: Stage) -> None:
+    assert isinstance(stage.talk("say x + stop pause_turn; write y; finish"), Reply)
+    assert '"role": "assistant"' in stage.asked[1].messages
+
+
+def test_who_does_not_finish_is_nudged_and_then_fails(stage: Stage) -> None:
+    assert isinstance(stage.talk("write x; say done; finish"), Reply)
+    assert "You have not called finish" in stage.asked[2].messages
+    failure = stage.failure("say a; say b; say c; finish")
+    assert (failure.cause, failure.reason) == (Cause.FAILED, "it ended without finishing")
+    assert failure.details[-1] == "c"
+
+
+def test_an_empty_answer_is_no_end(stage: Stage) -> None:
+    assert stage.failure("nap 0").reason == "it ended without finishing"
+
+
+def test_a_wrong_tool_call_is_corrected_or_fails(stage: Stage) -> None:
+    assert isinstance(stage.talk("finish; write x; finish One only.; finish"), Reply)
+    assert "is not written yet" in stage.asked[1].messages
+    assert "2 or 3 sentences" in stage.asked[3].messages
+    failure = stage.failure('read a; read b; write_output {"x": 1}; finish')
+    assert failure.cause is Cause.FAILED
+    assert failure.reason.startswith("tools: the arguments are not as they should be")
+
+
+def test_a_refusal_is_no_matter_for_another_attempt(stage: Stage) -> None:
+    assert stage.failure("say no + stop refusal").cause is Cause.DECLINED
+
+
+def test_there_is_a_limit_of_turns(stage: Stage) -> None:
+    stage.table = AnthropicAgent(model="scripted", max_turns=4)
+    assert stage.failure("read rules.md").reason == "no end after 4 answers"
+    assert len(stage.asked) == 4
+
+
+def test_the_time_of_an_item_does_not_run_while_it_waits(stage: Stage) -> None:
+    waits = stage.assignment("fail 429 after=0.7 + write x; finish", timeout=0.6)
+    hangs = stage.assignment("say x; nap 5", "b", timeout=0.6)
+    (reply,), (failure,) = stage.run(waits), stage.run(hangs)
+    assert isinstance(reply, Reply)
+    assert isinstance(failure, Failure)
+    assert (failure.cause, failure.usage.requests) == (Cause.TIMEOUT, 1)
+
+
+@pytest.mark.parametrize(
+    ("table", "budget", "cause"),
+    [
+        ({"max_tokens": 10}, Budget(), Cause.LIMIT),
+        ({"max_cost": 0.000_001}, Budget(), Cause.LIMIT),
+        ({}, Budget(max_cost=0.000_001), Cause.BUDGET),
+        ({}, Budget(max_tokens=10), Cause.BUDGET),
+    ],
+)
+def test_a_limit_holds_between_requests(
+    stage: Stage, table: dict[str, Any], budget: Budget, cause: Cause
+) -> None:
+    stage.table, stage.budget = AnthropicAgent(model="scripted", price=PRICE, **table), budget
+    failure = stage.failure("write x; finish")
+    assert (failure.cause, failure.usage.requests, len(stage.asked)) == (cause, 1, 1)
+
+
+def test_a_limit_of_an_item_holds_over_its_attempts(stage: Stage) -> None:
+    stage.table = AnthropicAgent(model="scripted", max_tokens=4_000)
+    agent = stage.agent()
+
+    async def scene() -> list[Reply | Failure]:
+        try:
+            return [await agent.run(stage.assignment("say a"), stage.hear) for _ in range(2)]
+        finally:
+            await agent.close()
+
+    causes = [result.cause for result in asyncio.run(scene()) if isinstance(result, Failure)]
+    assert causes == [Cause.FAILED, Cause.LIMIT]
+
+
+def test_an_attempt_knows_why_the_last_one_failed(stage: Stage) -> None:
+    previous = Failure(Harmless("no output file was written"), cause=Cause.NO_OUTPUT)
+    stage.talk("write x; finish", previous=previous)
+    assert "failed: no output file was written. Write your file, and make sure" in stage.asked[0].messages
+
+
+def test_a_cancelled_conversation_ends_at_once(stage: Stage) -> None:
+    agent = stage.agent()
+
+    async def scene() -> None:
+        task = asyncio.ensure_future(agent.run(stage.assignment("nap 30"), stage.hear))
+        while not stage.server.under_way:  # noqa: ASYNC110 - it is another thread's
+            await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await agent.close()
+
+    asyncio.run(asyncio.wait_for(scene(), 10))
+
+
+Answer = Callable[[asyncio.StreamWriter], Coroutine[None, None, None]]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>",
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 36\r\n\r\nevent: message_start\ndata: {bad json\n\n",
+        b'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 77\r\n\r\nevent: message_start\ndata: {"type": "message_start", "message": {"id": null}}\n\n',
+        b'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 56\r\n\r\nevent: content_block_stop\ndata: {"type":"x", "index": 4}\n\n',
+        b"no http at all\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n",
+    ],
+)
+def test_a_server_that_is_none_breaks_nothing(stage: Stage, body: bytes) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100_000)
+        writer.write(body)
+        await writer.drain()
+        writer.close()
+
+    async def scene() -> Reply | Failure:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        stage.table, stage.gate = AnthropicAgent(model="scripted", base_url=url), Gate(patience=0.2)
+        agent = stage.agent()
+        try:
+            return await agent.run(stage.assignment("write x"), stage.hear)
+        finally:
+            await agent.close()
+            server.close()
+
+    result = asyncio.run(scene())
+    assert isinstance(result, Failure)
+    assert result.cause in {Cause.FAILED, Cause.LATER, Cause.FATAL}
