@@ -34,7 +34,8 @@ class Gate:
     async def passed(self) -> float:
         """Wait until the server may be asked (again). Returns the seconds that it took."""
         loop = asyncio.get_running_loop()
-        began = loop.time()
+        if self._opens <= (began := loop.time()):
+            return 0.0
         while (left := self._opens - loop.time()) > 0:  # noqa: ASYNC110 - it may close again while we wait
             await asyncio.sleep(left * (1 + random.uniform(0, _SPREAD)))  # noqa: S311 - no secret
         return loop.time() - began

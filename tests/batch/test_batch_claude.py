@@ -1,0 +1,227 @@
+"""Whole runs of the Claude agent, with the real library, against the scripted server."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Place
+from history import assert_tidy, audit, ticked, trailers
+
+from gitbatch.agents.claude.scripted.script import SUMMARY
+from gitbatch.agents.claude.scripted.server import ScriptedServer
+
+KEY = "a-key-of-40-characters-that-nobody-sees-"
+PRICE = "price = {input = 1.0, output = 10.0, cache-read = 0.1, cache-write = 2.0}"
+WRITE = "say Reading. + read rules.md; write # Page; finish"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[ScriptedServer]:
+    with ScriptedServer(key=KEY) as server:
+        yield server
+
+
+@pytest.fixture
+def server(running: ScriptedServer, place: Place) -> ScriptedServer:
+    running.forget()
+    place.environment |= {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": running.url}
+    return running
+
+
+def plan(place: Place, *groups: list[str], jobs: int = 50, batch: str = "", agent: str = PRICE) -> None:
+    """A plan with a group of items for each list of scripts."""
+    text = "# P\n\n## Work Packages\n"
+    for number, scripts in enumerate(groups, 1):
+        text += f"\n### Group {number}\n\n"
+        for index, script in enumerate(scripts, 1):
+            name = f"T{number}{index:02}"
+            text += f"- [ ] {name} Write it `script: {script}` → Output: out/{name}.md\n"
+    place.write("task.md", text)
+    place.write("rules.md", "# Rules\n\nWrite short pages.\n")
+    place.write(
+        "gitbatch.toml",
+        f'[batch]\njobs = {jobs}\n{batch}\n[agents.claude]\nkind = "anthropic"\nmodel = "scripted"\n{agent}\n',
+    )
+    place.commit("The plan")
+
+
+def run(place: Place, *more: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    return place.gitbatch("run", "--items", "all", "--checkpoint", "at-end", *more, code=code)
+
+
+def events(place: Place) -> list[dict[str, object]]:
+    """The events of all starts of the only batch."""
+    (log,) = (place.root / ".git" / "gitbatch").glob("*/events.jsonl")
+    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+
+
+def assert_no_key(place: Place, done: subprocess.CompletedProcess[str]) -> None:
+    """The key is nowhere: not in what was said, not in any file, not in any object."""
+    assert KEY not in done.stdout + done.stderr
+    for folder in (place.root, place.home):
+        for path in folder.rglob("*"):
+            assert not path.is_file() or KEY.encode() not in path.read_bytes(), path
+    command = ["git", "cat-file", "--batch-all-objects", "--batch"]
+    objects = subprocess.run(command, cwd=place.root, env=place.environment, capture_output=True, check=True)
+    assert KEY.encode() not in objects.stdout
+
+
+@pytest.mark.rule("F1", "S1", "S3")
+def test_a_plan_is_done_by_claude(place: Place, server: ScriptedServer) -> None:
+    plan(place, [WRITE] * 4, ["write # Two; finish"] * 2)
+    done = run(place)
+    story = audit(place)
+    assert_tidy(place)
+    assert len(story.items) == len(ticked(place)) == 6
+    assert place.git("show", "HEAD:out/T101.md") == "# Page"
+    item = story.items[0]
+    assert " ".join(SUMMARY.split()) in " ".join(place.git("log", "-1", "--format=%B", item).split())
+    assert trailers(place, item, "Model") == ["scripted"]
+    assert "requests=3" in trailers(place, item, "Usage")[0]
+    assert float(trailers(place, item, "Cost")[0]) > 0
+    shown = [event["line"] for event in events(place) if event["event"] == "item-progress"]
+    assert shown.count("Reading.") == 4
+    assert shown.count("read_file: rules.md: lines 1 to 3 of 3") == 4
+    assert "sandbox" not in done.stdout
+    assert len({seen.start for seen in server.seen}) == 2, "one start for each group"
+    assert_no_key(place, done)
+
+
+@pytest.mark.rule("F3", "F5")
+def test_a_rate_limit_makes_a_whole_batch_wait_and_nothing_fails(
+    place: Place, server: ScriptedServer
+) -> None:
+    plan(
+        place,
+        [*["nap 0.2 + write x; nap 0.2 + read rules.md; finish"] * 19, "write x; fail 429 after=2 + finish"],
+    )
+    run(place)
+    assert len(ticked(place)) == 20
+    assert {trailers(place, commit, "Attempt")[0] for commit in audit(place).items} == {"1"}
+    limited = next(seen.at for seen in server.seen if seen.status == 429)
+    assert [seen for seen in server.seen if 1.0 < seen.at - limited < 1.9] == []
+    assert max(seen.at for seen in server.seen) - limited > 2
+
+
+@pytest.mark.rule("F3", "F4")
+def test_a_cut_stream_never_commits_half_a_file(place: Place, server: ScriptedServer) -> None:
+    scripts = [f"cut {how} + big 60000; finish" for how in ("eof", "reset", "error")]
+    plan(place, [*scripts, "big 60000; cut eof + big 100; finish"])
+    run(place)
+    sizes = {
+        path: place.git("cat-file", "-s", f"HEAD:{path}")
+        for path in place.git("ls-tree", "-r", "--name-only", "HEAD", "out").splitlines()
+    }
+    assert sizes == {
+        "out/T101.md": "60000",
+        "out/T102.md": "60000",
+        "out/T103.md": "60000",
+        "out/T104.md": "96",
+    }
+    assert len(server.of("out/T101.md")) == 3
+
+
+def test_a_key_that_is_refused_stops_the_batch_and_nothing_is_lost(
+    place: Place, server: ScriptedServer
+) -> None:
+    plan(place, ["write x; finish", "fail 401 + write y; finish", "write z; finish"], jobs=1)
+    done = run(place, code=1)
+    assert "401 authentication_error" in done.stdout + done.stderr
+    assert server.of("out/T103.md") == []
+    assert_no_key(place, done)
+    place.gitbatch("run", "--no-input", code=0)
+    assert len(audit(place).items) == 3
+    assert len(server.of("out/T101.md")) == 2, "what is done is not paid for again"
+
+
+def test_a_key_that_is_missing_is_said_before_anything_is_started(
+    place: Place, server: ScriptedServer
+) -> None:
+    plan(place, [WRITE])
+    del place.environment["ANTHROPIC_API_KEY"]
+    before = place.state()
+    assert "ANTHROPIC_API_KEY is not set" in run(place, code=1).stderr
+    assert place.state() == before
+    assert server.seen == []
+
+
+def test_a_money_limit_needs_a_known_price(place: Place, server: ScriptedServer) -> None:
+    plan(place, [WRITE], agent="")
+    before = place.state()
+    done = run(place, "--max-cost", "5", code=1)
+    assert "what scripted (agent claude) costs is not known" in done.stderr
+    assert place.state() == before
+    assert server.seen == []
+
+
+def test_a_money_limit_holds(place: Place, server: ScriptedServer) -> None:
+    plan(place, [WRITE] * 6, jobs=2)
+    done = run(place, "--max-cost", "0.004", code=3)
+    assert "are spent" in done.stderr
+    spent = sum(float(trailers(place, commit, "Cost")[0]) for commit in audit(place).items)
+    assert spent <= 0.02, "at most one request too much for each that ran"
+    assert len(server.seen) < 18
+
+
+@pytest.mark.usefixtures("server")
+def test_a_server_that_says_later_pauses_the_batch(place: Place) -> None:
+    plan(place, ["write x; finish", "fail 429 after=7200 + write x; finish"], jobs=1)
+    done = run(place, code=75)
+    assert "429 rate_limit_error" in done.stdout + done.stderr
+    place.gitbatch("run", "--no-input", code=0)
+    assert len(ticked(place)) == 2
+
+
+@pytest.mark.usefixtures("server")
+def test_the_key_stays_with_us_whatever_the_server_says(place: Place) -> None:
+    plan(place, [WRITE, "leak"], batch="retries = 0")
+    assert_no_key(place, run(place, code=1))
+
+
+@pytest.mark.parametrize("command", [["--version"], ["status"], ["plan"], ["lint"]])
+def test_what_runs_no_agent_does_not_import_the_library(place: Place, command: list[str]) -> None:
+    plan(place, [WRITE])
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "gitbatch", *command],
+        cwd=place.root,
+        env=place.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    # Not pydantic: typer imports it wherever it is installed.
+    assert not imported & {"anthropic", "httpx2", "genai_prices"}
+
+
+@pytest.mark.slow
+def test_fifty_items_at_once_take_little_memory(place: Place, server: ScriptedServer, tmp_path: Path) -> None:
+    """Idle: a process that runs one item, so that the library is there, its connection, git."""
+
+    def peak(scripts: list[str]) -> int:
+        """The most memory that a run has at once, in MB."""
+        plan(place, scripts)
+        arguments = ["run", "--items", "all", "--checkpoint", "at-end"]
+        log = (tmp_path / "log").open("wb")
+        child = subprocess.Popen(
+            [sys.executable, "-m", "gitbatch", *arguments],
+            cwd=place.root,
+            env=place.environment,
+            stdout=log,
+            stderr=log,
+        )
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        log.close()
+        assert child.returncode == 0, (tmp_path / "log").read_text(encoding="utf-8")
+        return usage.ru_maxrss // 1024
+
+    talk = "nap 0.5 + say x + read rules.md; nap 0.5 + big 60000; nap 0.5 + finish"
+    idle = peak([talk.replace("60000", "50000")])
+    busy = peak([talk] * 50)
+    assert server.most_under_way > 30
+    assert busy - idle <= 150, (idle, busy)
