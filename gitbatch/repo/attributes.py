@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gitbatch.repo.process import Git
 from gitbatch.repo.repository import Repository
+from gitbatch.repo.stale import TEMPORARY
 
 _NAME = ".gitattributes"
 _ABSENT = frozenset({b"unspecified", b"unset"})
@@ -32,7 +33,7 @@ def store(repo: Repository, descriptor: int, tree: str, path: str) -> str:
         and not _converts_by_default(repo)
     ):
         return repo.objects.write_blob(descriptor)
-    with tempfile.TemporaryDirectory(prefix="gitbatch-", dir=repo.own_dir) as folder:
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=repo.own_dir) as folder:
         for place, oid in rules:
             (Path(folder) / place).parent.mkdir(parents=True, exist_ok=True)
             (Path(folder) / place).write_bytes(repo.objects.blob(oid))

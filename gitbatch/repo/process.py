@@ -100,7 +100,7 @@ class Git:
         count = int(variables.get("GIT_CONFIG_COUNT", "0"))
         for number, (name, value) in enumerate(settings.items(), count):
             variables |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
-        return Git(self.directory, {**variables, "GIT_CONFIG_COUNT": str(count + len(settings))})
+        return replace(self, variables={**variables, "GIT_CONFIG_COUNT": str(count + len(settings))})
 
     def run(self, *arguments: str, check: bool = True) -> Finished:
         """Run a command without input to its end.

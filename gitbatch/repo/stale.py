@@ -24,6 +24,10 @@ OURS = ("refs/gitbatch/", "refs/heads/gitbatch/")
 _OWNER_WRITES = stat.S_IWUSR
 
 
+TEMPORARY = "gitbatch-"
+"""What the names of folders in our folder start with that a run makes for a moment."""
+
+
 def signing_umask() -> int:
     """This process's umask and the signature. Not for use while other threads make files."""
     usual = os.umask(0o077)
@@ -65,8 +69,8 @@ def reclaim_index(git_dir: Path, own_dir: Path) -> None:
 
 
 def reclaim_folders(own_dir: Path) -> None:
-    """Remove the temporary folders (`attributes.py`) of a dead run. Call it under the lock."""
-    for path in own_dir.glob("gitbatch-*"):
+    """Remove the temporary folders of a dead run. Call it under the lock."""
+    for path in own_dir.glob(f"{TEMPORARY}*"):
         shutil.rmtree(path)
 
 

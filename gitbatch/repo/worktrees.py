@@ -1,14 +1,14 @@
-"""The worktrees that agents work in: made by git, filled by git, removed by us.
+"""The worktrees that agents work in: made by us as git makes them, filled by git, removed by us.
 
 Git runs in a worktree only before its agent starts. Afterwards the folder is an agent's, so it is removed as
 files, together with its record below `.git/worktrees`, and never by a command that would look into it.
-Worktrees are made one at a time: `git worktree add` loses a race against itself.
+A record comes and goes as a whole: at no moment does another git find a part of one.
 """
 
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +18,7 @@ from gitbatch.errors import GitError
 from gitbatch.repo.refs import short
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.sparse import check_out
+from gitbatch.repo.stale import TEMPORARY
 
 ASSIGNED = "gitbatch-output"
 """In git's record of a worktree: the one path that may be committed there, for the pre-commit hook."""
@@ -61,48 +62,50 @@ def add_worktree(
         sparse: check out these paths only (a folder ends in a slash); None: everything.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.mkdir()
+    record = repo.common_dir / "worktrees" / path.name
+    (path / ".git").write_bytes(os.fsencode(f"gitdir: {record}\n"))
+    if not repo.refs.advance(branch, base, None):
+        raise GitError(("worktree", "add", str(path)), 1, f"there is a branch {short(branch)} already")
+    index = None if sparse is None else check_out(repo.objects, repo.objects.commit(base).tree, sparse, path)
+    _put_record(repo, record, path, {"HEAD": f"ref: {branch}", ASSIGNED: output}, index)
     if sparse is None:
         everything = ("-c", "core.sparseCheckout=false")  # whatever the user's own checkout leaves out
-        repo.git.run(*everything, "worktree", "add", "--quiet", "-b", short(branch), "--", str(path), base)
-        record = _record_of(repo, path)
-    else:
-        record = _add_sparse(repo, path, branch, base, sparse)
-    (record / ASSIGNED).write_text(f"{output}\n", encoding="utf-8")
+        repo.git.at(path).run(*everything, "read-tree", "--reset", "-u", "HEAD")
     (path / output).parent.mkdir(parents=True, exist_ok=True)
     return Worktree(path, branch, _settle(path))
 
 
-def _add_sparse(repo: Repository, path: Path, branch: str, base: str, sparse: tuple[str, ...]) -> Path:
-    """Do as `git worktree add` does, with a few files: a git process that does it looks at all of them.
+def _put_record(
+    repo: Repository, record: Path, path: Path, more: Mapping[str, str], index: bytes | None
+) -> None:
+    """Make git's record of a worktree, as `git worktree add` does, but all at once.
 
-    Returns:
-        Git's record of the worktree.
+    While that git makes one, file by file, others fail (`git branch`, `git fsck`); if it is killed there, they do
+    until somebody removes the record.
     """
-    record = repo.common_dir / "worktrees" / path.name
-    record.mkdir(parents=True)
-    lock = record / "locked"  # so that no `git worktree prune` takes it for abandoned until it is complete
-    lock.write_text("initializing", encoding="utf-8")
-    path.mkdir()
-    said = {
-        path / ".git": f"gitdir: {record}",
-        record / "gitdir": str(path / ".git"),
-        record / "commondir": "../..",
-        record / "HEAD": f"ref: {branch}",
-    }
-    for file, text in said.items():
-        file.write_bytes(os.fsencode(f"{text}\n"))
-    if not repo.refs.advance(branch, base, None):
-        raise GitError(("worktree", "add", str(path)), 1, f"there is a branch {short(branch)} already")
-    index = check_out(repo.objects, repo.objects.commit(base).tree, sparse, path)
-    (record / "index").write_bytes(index)
-    lock.unlink()
-    return record
+    made = _temporary(repo)
+    for name, text in {"gitdir": str(path / ".git"), "commondir": "../..", **more}.items():
+        (made / name).write_bytes(os.fsencode(f"{text}\n"))
+    if index is not None:
+        (made / "index").write_bytes(index)
+    record.parent.mkdir(exist_ok=True)
+    made.rename(record)
 
 
-def _record_of(repo: Repository, path: Path) -> Path:
-    """The folder below `.git/worktrees` of a worktree whose agent has not started."""
-    pointer = (path / ".git").read_text(encoding="utf-8", errors="surrogateescape")
-    return repo.common_dir / "worktrees" / Path(pointer.removeprefix("gitdir: ").rstrip("\n")).name
+def _remove_record(repo: Repository, record: Path) -> None:
+    """Remove git's record of a worktree, all at once: of a part of one, other gits say that it is broken."""
+    gone = _temporary(repo)
+    with suppress(FileNotFoundError):
+        record.rename(gone / "record")
+    remove_tree(gone)
+
+
+def _temporary(repo: Repository) -> Path:
+    """A new folder beside the record, which the next start removes if we are killed here."""
+    folder = repo.own_dir / f"{TEMPORARY}{secrets.token_hex(4)}"
+    folder.mkdir(parents=True)
+    return folder
 
 
 def _settle(path: Path) -> int:
@@ -130,7 +133,7 @@ def remove_worktree(repo: Repository, path: Path) -> bool:
     """
     gone = remove_tree(path)
     for record in _records(repo, lambda place: place == path):
-        remove_tree(record)
+        _remove_record(repo, record)
     with suppress(
         OSError
     ):  # as git does: the last one takes the folder along; another is still there otherwise
@@ -141,7 +144,7 @@ def remove_worktree(repo: Repository, path: Path) -> bool:
 def remove_records(repo: Repository, prefix: str) -> None:
     """Remove git's records whose own names start with a prefix of ours: one that a killed git began says no place."""
     for record in (repo.common_dir / "worktrees").glob(f"{prefix}*"):
-        remove_tree(record)
+        _remove_record(repo, record)
     with suppress(OSError):  # as above
         (repo.common_dir / "worktrees").rmdir()
 

@@ -1,0 +1,112 @@
+"""Files that are whole after a power cut, and what goes to the disk at a commit point, in which order."""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from conftest import Place
+
+from gitbatch.repo.durable import drop_remains, replacing, write_file
+from gitbatch.repo.objects import Signature
+from gitbatch.repo.repository import Repository, open_repository
+
+REF = "refs/heads/gitbatch/b/1-x"
+
+
+@pytest.fixture
+def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    place.write("a.txt", "a\n")
+    place.commit()
+    opened = open_repository(place.root)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """What is brought to the disk, in that order."""
+    paths: list[Path] = []
+    fsync = os.fsync
+
+    def noting(descriptor: int) -> None:
+        paths.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    return paths
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    write_file(file, b"old")
+    parent = os.open(tmp_path, os.O_RDONLY)
+    with suppress(InterruptedError), replacing(parent, "file") as descriptor:
+        os.write(descriptor, b"ne")
+        raise InterruptedError
+    assert file.read_bytes() == b"old"
+    write_file(file, b"new")
+    assert file.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [file]
+    os.close(parent)
+
+
+def test_what_a_kill_has_left_beside_a_file_goes_with_the_next_try(tmp_path: Path) -> None:
+    parent = os.open(tmp_path, os.O_RDONLY)
+
+    def drop() -> None:
+        drop_remains(parent, "file")
+
+    def write() -> None:
+        write_file(tmp_path / "file", b"x")
+
+    for after in (drop, write):
+        with replacing(parent, "file"):
+            (beside,) = tmp_path.iterdir()
+            os.link(beside, tmp_path / "kept")
+        (tmp_path / "file").unlink()
+        (tmp_path / "kept").rename(beside)
+        after()
+        assert not beside.exists()
+    os.close(parent)
+
+
+def test_a_file_and_then_its_name_go_to_the_disk(tmp_path: Path, synced: list[Path]) -> None:
+    write_file(tmp_path / "file", b"x")
+    beside, folder = synced
+    assert beside.parent == folder == tmp_path
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_a_commit_point_brings_names_of_objects_and_then_of_the_ref_to_the_disk(
+    repo: Repository, place: Place, synced: list[Path]
+) -> None:
+    who = Signature("A", "a@example.org", 0)
+    blob = repo.objects.write_blob(b"content")
+    tree = repo.objects.write_tree(None, {"sub/file": blob})
+    commit = repo.objects.write_commit(tree, (), "x", who, who)
+    below = place.git("rev-parse", f"{commit}:sub")
+    assert repo.commit_point(REF, commit, None)
+    git = place.root / ".git"
+    objects = [path for path in synced if path.is_relative_to(git / "objects")]
+    assert {path.name for path in objects[:-1]} == {oid[:2] for oid in (blob, tree, commit, below)}
+    assert objects[-1] == git / "objects"
+    assert synced[len(objects) :] == [
+        git / "refs/heads/gitbatch/b",
+        git / "refs/heads/gitbatch",
+        git / "refs/heads",
+        git / "refs",
+    ]
+
+
+def test_a_commit_point_that_is_missed_says_nothing_is_on_the_disk(
+    repo: Repository, place: Place, synced: list[Path]
+) -> None:
+    head = place.git("rev-parse", "HEAD")
+    assert repo.commit_point(REF, head, None)
+    del synced[:]
+    assert not repo.commit_point(REF, head, None)
+    assert synced == []

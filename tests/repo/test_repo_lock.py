@@ -1,0 +1,207 @@
+"""One gitbatch at a time; the gits of a dead one are waited for; what dead ones have locked is proven theirs."""
+
+import fcntl
+import os
+import shutil
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from conftest import Place
+
+from gitbatch.errors import BusyError, GitError
+from gitbatch.repo import lock
+from gitbatch.repo.lock import repository_lock
+from gitbatch.repo.repository import Repository, open_repository
+
+TARGET = "refs/heads/main"
+
+
+@pytest.fixture
+def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    place.write("a.txt", "a\n")
+    place.commit()
+    opened = open_repository(place.root)
+    yield opened
+    opened.close()
+
+
+@contextmanager
+def orphan(repo: Repository) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process that holds what a git of ours inherits."""
+    repo.own_dir.mkdir(exist_ok=True)
+    descriptor = os.open(repo.own_dir / "children", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    process = subprocess.Popen(["sleep", "60"], pass_fds=(descriptor,))
+    os.close(descriptor)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def silent(_: str) -> None:
+    """Nobody needs to know."""
+
+
+def test_who_comes_second_is_told_who_is_first(repo: Repository) -> None:
+    with (
+        repository_lock(repo, silent),
+        pytest.raises(BusyError) as refused,
+        repository_lock(repo, silent),
+    ):
+        pass
+    assert f"process {os.getpid()} of " in refused.value.message
+    assert ", since 20" in refused.value.message
+    assert os.uname().nodename in refused.value.message
+    with repository_lock(repo, silent):
+        pass
+    assert sorted(path.name for path in repo.own_dir.iterdir()) == ["children", "lock"]
+
+
+def test_the_gits_of_a_dead_run_are_waited_for(repo: Repository) -> None:
+    told: list[str] = []
+    with orphan(repo) as git:
+        timer = threading.Timer(0.6, git.kill)
+        timer.start()
+        threading.Thread(target=git.wait).start()
+        with repository_lock(repo, told.append):
+            pass
+        timer.join()
+    assert told == [f"waiting for git processes that a killed run has left (process {git.pid})"]
+
+
+def test_a_git_that_does_not_end_is_named(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "_PATIENCE", 0.1)
+    with (
+        orphan(repo) as git,
+        pytest.raises(BusyError, match=f"process {git.pid}"),
+        repository_lock(repo, silent),
+    ):
+        pass
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_gits_inherit_the_lock_and_nobody_else_does(repo: Repository) -> None:
+    def has_lock(process: "subprocess.Popen[bytes]") -> bool:
+        links = [link.readlink().name for link in Path(f"/proc/{process.pid}/fd").iterdir()]
+        process.communicate()
+        return "children" in links
+
+    with repository_lock(repo, silent) as held:
+        assert has_lock(held.git.start("cat-file", "--batch"))
+        assert not has_lock(subprocess.Popen(["cat"], stdin=subprocess.PIPE))
+        assert not has_lock(repo.git.start("cat-file", "--batch"))
+
+
+def lock_like_ours(path: Path) -> None:
+    """What a git of ours that was killed leaves where the user's git locks too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(0o444)
+
+
+def test_locks_of_dead_gits_of_ours_are_removed_and_others_stay(repo: Repository, place: Place) -> None:
+    git = place.root / ".git"
+    ours = [git / "refs/heads/gitbatch/b/1-x.lock", git / "refs/gitbatch/b/end.lock"]
+    for path in ours:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    signed = [git / "HEAD.lock", git / "packed-refs.lock", git / "packed-refs.new", git / f"{TARGET}.lock"]
+    for path in signed:
+        lock_like_ours(path)
+    theirs = [git / "refs/heads/theirs.lock", git / "config.lock"]
+    for path in theirs:
+        path.touch()
+    litter = git / "gitbatch" / "gitbatch-x1"
+    litter.mkdir(parents=True)
+    with repository_lock(repo, silent):
+        assert not [path for path in (*ours, *signed, litter) if path.exists()]
+        assert all(path.exists() for path in theirs)
+
+
+def test_our_git_signs_the_locks_it_shares_and_leaves_no_trace_of_it(repo: Repository, place: Place) -> None:
+    """Seen by a hook that git runs while it holds the locks."""
+    git, seen = place.root / ".git", place.home / "seen"
+    with repository_lock(repo, silent) as held:
+        hooks = place.home / "hooks"
+        hooks.mkdir()
+        hook = hooks / "reference-transaction"
+        hook.write_text(
+            f'#!/bin/sh\n[ "$1" = prepared ] && stat -c "%a %n" {git}/HEAD.lock {git}/{TARGET}.lock '
+            f"{git}/packed-refs.lock >>{seen} 2>/dev/null\nexit 0\n"
+        )
+        hook.chmod(0o755)
+        shutil.copy(shutil.which("git") or "", place.home)  # the hooks path of our git can't be changed
+        watched = held.git.at(place.root)
+        head = place.git("rev-parse", "HEAD")
+        new = place.git("commit-tree", f"{head}^{{tree}}", "-p", head, "-m", "x")
+        refs = held.refs
+        signing = refs._signing(TARGET)
+        assert signing.umask == refs.signing
+        assert watched.umask == -1
+        done = signing.run("-c", f"core.hooksPath={hooks}", "update-ref", TARGET, new, head)
+        assert done.status == 0
+        assert {line.split()[0] for line in seen.read_text().splitlines()} == {"444"}
+        assert refs.swap(TARGET, head, new, "back")
+    assert (git / TARGET).stat().st_mode & 0o777 == 0o666 & ~_umask()
+    assert not list(git.rglob("*.lock"))
+
+
+def _umask() -> int:
+    usual = os.umask(0o22)
+    os.umask(usual)
+    return usual
+
+
+def test_a_lock_of_the_users_git_is_named_and_left(repo: Repository, place: Place) -> None:
+    head = place.git("rev-parse", "HEAD")
+    new = place.git("commit-tree", f"{head}^{{tree}}", "-p", head, "-m", "x")
+    for name in (f"{TARGET}.lock", "HEAD.lock"):
+        path = place.root / ".git" / name
+        with repository_lock(repo, silent) as held:
+            path.touch()
+            with pytest.raises(BusyError) as refused:
+                held.refs.swap(TARGET, new, head, "x")
+            assert f"remove {path}" in refused.value.advice
+            path.unlink()
+
+
+def shim(place: Place, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """Put a git on PATH that does more than git, or less."""
+    folder = place.home / "bin"
+    folder.mkdir()
+    (folder / "git").write_text(f"#!/bin/sh\nreal={shutil.which('git')}\n{script}\n")
+    (folder / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+
+def test_a_git_that_was_killed_has_not_said_no(
+    repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shim(place, monkeypatch, "kill -9 $$")
+    for question in (
+        repo.head_branch,
+        lambda: repo.refs.read("refs/heads/none"),
+        lambda: repo.refs.commit("HEAD"),
+    ):
+        with pytest.raises(GitError) as killed:
+            question()
+        assert killed.value.status == -signal.SIGKILL
+
+
+def test_a_ref_that_a_killed_git_has_moved_is_moved(
+    repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = place.git("rev-parse", "HEAD")
+    new = place.git("commit-tree", f"{head}^{{tree}}", "-p", head, "-m", "x")
+    case = 'case "$*" in *update-ref*) "$real" "$@"; kill -9 $$ ;; *) exec "$real" "$@" ;; esac'
+    shim(place, monkeypatch, case)
+    assert repo.refs.swap(TARGET, new, head, "x")
+    assert repo.refs.read(TARGET) == new
