@@ -35,5 +35,7 @@ def require_room(*places: Path) -> None:
     for place in places:
         there = next(above for above in (place, *place.parents) if above.is_dir())
         status = os.statvfs(there)
-        if status.f_bavail * status.f_frsize < _RESERVE or (status.f_files and not status.f_favail):
+        has_bytes = not status.f_blocks or status.f_bavail * status.f_frsize >= _RESERVE
+        has_names = not status.f_files or status.f_favail > 0
+        if not (has_bytes and has_names):  # 0 of 0: a file system that does not count them
             raise DiskFullError(place)

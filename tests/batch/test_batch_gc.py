@@ -66,7 +66,7 @@ def test_the_last_batch_stays_known_and_older_ones_go(run: Place) -> None:
     assert run.gitbatch("gc", code=0).stdout == "nothing to remove\n"
     run.gitbatch("gc", "--keep", "0", code=0)
     assert not refs(run, "refs/gitbatch")
-    assert sorted(path.name for path in (run.root / ".git" / "gitbatch").iterdir()) == ["lock"]
+    assert sorted(path.name for path in (run.root / ".git" / "gitbatch").iterdir()) == ["children", "lock"]
     assert "no batch has run here yet" in run.gitbatch("status", code=0).stdout
     assert run.git("log", "--format=%H") == before
     assert len(audit(run).items) == 8
@@ -201,7 +201,7 @@ def test_cut_anywhere_it_loses_nothing_and_is_done_again(
     run.gitbatch("gc", "--keep", "0", code=0)
     (kept,) = refs(run, "refs/gitbatch")
     assert run.git("rev-parse", kept) == commit
-    assert sorted(path.name for path in (run.root / ".git" / "gitbatch").iterdir()) == ["lock"]
+    assert sorted(path.name for path in (run.root / ".git" / "gitbatch").iterdir()) == ["children", "lock"]
 
 
 def test_two_at_once(run: Place) -> None:

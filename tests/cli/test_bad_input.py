@@ -214,7 +214,7 @@ def test_a_lock_held_by_another_run(three: Place) -> None:
         pass
     before = three.state()
     done = three.gitbatch(*RUN, code=75)
-    assert f"another gitbatch is at work in repo (process {first.pid}, since " in done.stderr
+    assert f"another gitbatch is at work in repo (process {first.pid} of " in done.stderr
     three.gitbatch("abort", code=75)
     assert three.state() == before
     assert "0 of 1 groups" in three.gitbatch("status", code=0).stdout
