@@ -207,7 +207,7 @@ class Refs:
 
     def sync(self, ref: str) -> None:
         """Bring the name of a ref to the disk; git did its content."""
-        if self._is_reftable:
+        if self.is_reftable:
             sync_folders((self.common_dir / "reftable",))
             return
         path = self.common_dir / ref
@@ -229,7 +229,7 @@ class Refs:
         if not refs:
             return Finished(0, b"", "")
         git = self.git
-        if self.signing is not None and not self._is_reftable:
+        if self.signing is not None and not self.is_reftable:
             git = replace(git, umask=self.signing)  # git takes the lock of packed-refs
             self._make_folders(refs)
         lines = "".join(f"option no-deref\ndelete {ref} {oid}\n" for ref, oid in refs.items())
@@ -243,7 +243,7 @@ class Refs:
         if (
             self.signing is None
             or ref.startswith(OURS)
-            or self._is_reftable
+            or self.is_reftable
             or not all(log.is_file() for log in logs)  # what git makes anew and keeps must not be signed
         ):
             return self.git
@@ -257,7 +257,8 @@ class Refs:
                 (self.common_dir / ref).parent.mkdir(parents=True, exist_ok=True)
 
     @property
-    def _is_reftable(self) -> bool:
+    def is_reftable(self) -> bool:
+        """Whether git keeps refs in tables, and no file of a ref is one."""
         return (self.common_dir / "reftable").is_dir()
 
     def _reclaim(self) -> bool:

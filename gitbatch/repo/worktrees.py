@@ -23,6 +23,8 @@ from gitbatch.repo.stale import TEMPORARY
 ASSIGNED = "gitbatch-output"
 """In git's record of a worktree: the one path that may be committed there, for the pre-commit hook."""
 
+_EVERYTHING = ("-c", "core.sparseCheckout=false")
+"""Whatever the user's own checkout leaves out, a full worktree has it."""
 _REMOVALS = 5
 """Tries to remove a folder into which something still writes."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -59,9 +61,26 @@ def add_worktree(
         branch: the full name of a branch that does not exist yet.
         base: a commit.
         output: the path of the one file that the agent is to write.
-        sparse: check out these paths only (a folder ends in a slash); None: everything.
+        sparse: check out these paths only (a folder ends in a slash), where that can be done; None: everything.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if repo.refs.is_reftable:
+        _add_by_git(repo, path, branch, base, output)
+    else:
+        _add_by_hand(repo, path, branch, base, output, sparse)
+    (path / output).parent.mkdir(parents=True, exist_ok=True)
+    return Worktree(path, branch, _settle(path))
+
+
+def _add_by_git(repo: Repository, path: Path, branch: str, base: str, output: str) -> None:
+    """Let git make everything: where refs are in a reftable, HEAD is no file that could be written by hand."""
+    repo.git.run(*_EVERYTHING, "worktree", "add", "--quiet", "-b", short(branch), "--", str(path), base)
+    (repo.common_dir / "worktrees" / path.name / ASSIGNED).write_text(f"{output}\n", encoding="utf-8")
+
+
+def _add_by_hand(
+    repo: Repository, path: Path, branch: str, base: str, output: str, sparse: tuple[str, ...] | None
+) -> None:
     path.mkdir()
     record = repo.common_dir / "worktrees" / path.name
     (path / ".git").write_bytes(os.fsencode(f"gitdir: {record}\n"))
@@ -70,10 +89,7 @@ def add_worktree(
     index = None if sparse is None else check_out(repo.objects, repo.objects.commit(base).tree, sparse, path)
     _put_record(repo, record, path, {"HEAD": f"ref: {branch}", ASSIGNED: output}, index)
     if sparse is None:
-        everything = ("-c", "core.sparseCheckout=false")  # whatever the user's own checkout leaves out
-        repo.git.at(path).run(*everything, "read-tree", "--reset", "-u", "HEAD")
-    (path / output).parent.mkdir(parents=True, exist_ok=True)
-    return Worktree(path, branch, _settle(path))
+        repo.git.at(path).run(*_EVERYTHING, "read-tree", "--reset", "-u", "HEAD")
 
 
 def _put_record(

@@ -171,11 +171,35 @@ def test_it_works(three: Place, odd: Odd) -> None:
     place.gitbatch("gc", "--keep", "0", code=0)
 
 
+def with_context_checkout(place: Place) -> None:
+    """An agent sees what its item reads, and git works where it is."""
+    script = "ls -R | sort >$0; git status --porcelain >&2; git cat-file -e HEAD:tools/agent.sh && echo Done. All of it."
+    place.edit("gitbatch.toml", "jobs = 4", 'jobs = 4\ncheckout = "context"')
+    place.edit("gitbatch.toml", '"sh", "tools/agent.sh", ', f'"sh", "-c", "{script}", ')
+    place.commit()
+
+
+@pytest.mark.parametrize(
+    "name", ["a linked worktree", "a sparse checkout", "a shallow clone", "submodules", "a separate git dir"]
+)
+def test_a_context_checkout_works_too(three: Place, name: str) -> None:
+    with_context_checkout(three)
+    place = WORKING[name](three)
+    before = place.git("status", "--porcelain", "--ignore-submodules=none")
+    said = place.gitbatch("run", "--items", "T101,T102,T201", "--checkpoint", "at-end", code=0).stdout
+    assert "!         T201: ?? out/pairs/ab.md" in said or "!         T201: ?? out/pairs/" in said
+    assert "agent.sh" not in place.read("out/pairs/ab.md").split()
+    assert {"a.md", "b.md", "rules.md"} <= set(place.read("out/pairs/ab.md").split())
+    assert place.git("status", "--porcelain", "--ignore-submodules=none") == before
+    assert len(audit(place).items) == 3
+
+
 FORMATS = {"sha256": ("--object-format=sha256",), "reftable": ("--ref-format=reftable",)}
 
 
+@pytest.mark.parametrize("checkout", ["full", "context"])
 @pytest.mark.parametrize("form", FORMATS)
-def test_other_formats(tmp_path: Path, environment: dict[str, str], form: str) -> None:
+def test_other_formats(tmp_path: Path, environment: dict[str, str], form: str, checkout: str) -> None:
     place = Place(tmp_path / "repo", tmp_path / "home", environment)
     place.root.mkdir()
     place.git("init", "-q", "-b", "main", *FORMATS[form], check=False)
@@ -183,6 +207,8 @@ def test_other_formats(tmp_path: Path, environment: dict[str, str], form: str) -
         pytest.skip(f"this git has no {form}")
     shutil.copytree(SAMPLES / "three-groups", place.root, dirs_exist_ok=True)
     place.commit()
+    if checkout == "context":
+        with_context_checkout(place)
     place.gitbatch("run", "--items", "all", "--checkpoint", "after-each", code=3)
     place.gitbatch("run", code=3)
     place.gitbatch("run", code=0)
