@@ -439,6 +439,22 @@ def test_a_changed_git_configuration_stops_before_anything_moves(three: Place) -
     assert ticked(three) == ["T101"]
 
 
+@pytest.mark.rule("S1")
+def test_a_filter_that_an_agent_sets_up_is_not_run_for_the_next(three: Place) -> None:
+    three.edit("gitbatch.toml", "jobs = 4", "jobs = 1")
+    three.edit("task.md", "Write a →", "Write a do: tamper →")
+    three.edit(
+        "tools/agent.sh",
+        "fail) echo",
+        'tamper) git config filter.x.smudge "touch $HOME/caught; cat"; '
+        'echo "* filter=x" >"$(git rev-parse --git-common-dir)/info/attributes"; exit 3 ;;\nfail) echo',
+    )
+    three.commit()
+    done = three.gitbatch("run", "--items", "T101,T102", "--checkpoint", "at-end", code=1)
+    assert "while agents ran, config, info/attributes changed in" in done.stderr
+    assert not (three.home / "caught").exists()
+
+
 def test_line_ends_are_stored_by_the_commits_attributes(three: Place) -> None:
     three.write(".gitattributes", "*.md text\n*.bin filter=lfs\n")
     three.edit(
