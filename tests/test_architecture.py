@@ -78,3 +78,18 @@ def test_version_imports_nothing_heavy() -> None:
     code = f"import sys; sys.argv = ['gitbatch', '--version']\nfrom gitbatch.cli.main import app\ntry: app()\nexcept SystemExit: print([m for m in {heavy!r} if m in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.splitlines()[-1] == "[]"
+
+
+def test_to_look_at_a_batch_imports_nothing_that_runs_one() -> None:
+    heavy = (
+        "asyncio",
+        "anthropic",
+        "pydantic",
+        "questionary",
+        "gitbatch.agents.command",
+        "gitbatch.sandbox.find",
+    )
+    code = f"import sys; sys.argv = ['gitbatch', 'status', '-C', '/']\nfrom gitbatch.cli.main import main\ntry: main()\nexcept SystemExit: print([m for m in {heavy!r} if m in sys.modules])"
+    code += "\nimport gitbatch.view.overview\n" + f"print([m for m in {heavy!r} if m in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.splitlines()[-2:] == ["[]", "[]"]

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gitbatch.agents.failures import Cause
 from gitbatch.project.context import ContextFile
-from gitbatch.repo.base import Base
 from gitbatch.text import Harmless
+
+if TYPE_CHECKING:  # it brings asyncio, and this module is imported by everything that knows an outcome
+    from gitbatch.repo.base import Base
 
 
 class Stream(StrEnum):
@@ -133,7 +135,7 @@ class Assignment:
     """What all items of the group are told: its title and prose."""
     task: str = ""
     """The item as it stands in the plan. An agent that builds its own prompt uses this and `group`."""
-    base: Base | None = None
+    base: "Base | None" = None
     """For an agent without a process: the commit that the item starts from, to read."""
 
 

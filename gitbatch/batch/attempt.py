@@ -9,10 +9,10 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gitbatch.agents.budget import Spent
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.prompt import render_group, render_item, render_prompt
 from gitbatch.agents.protocol import Agent, Assignment, Failure, Reply, Stream, Usage
+from gitbatch.agents.spent import Spent
 from gitbatch.batch.events import ItemProgress, ItemStarted, Notice
 from gitbatch.batch.halt import Halt
 from gitbatch.batch.harvest import find_strays, harvest

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import msgspec
 
-from gitbatch.agents.budget import Spent
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Stream, Usage
+from gitbatch.agents.spent import Spent
 from gitbatch.batch.model import Checkpoint, Outcome
 from gitbatch.text import Harmless
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
-from gitbatch.agents.budget import Spent
+from gitbatch.agents.spent import Spent
 from gitbatch.batch.model import Attempt
 from gitbatch.batch.record import Batch
 from gitbatch.errors import GitbatchError, GitError

@@ -8,10 +8,10 @@ import re
 import textwrap
 from dataclasses import dataclass
 
-from gitbatch.agents.budget import Spent
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Contribution, Reply, ReplyFlag, Usage
 from gitbatch.agents.reply import SENTENCES
+from gitbatch.agents.spent import Spent
 from gitbatch.batch.model import Attempt, BatchGroup, CriterionState, Outcome, Record
 from gitbatch.project.context import ContextFile
 from gitbatch.text import LIMIT, plain

@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from gitbatch.agents.budget import Spent
 from gitbatch.agents.failures import TREATMENTS, Cause, Remedy
 from gitbatch.agents.protocol import Failure, Reply, Usage
+from gitbatch.agents.spent import Spent
 from gitbatch.errors import UsageError
 from gitbatch.text import Harmless
 

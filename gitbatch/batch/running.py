@@ -1,12 +1,11 @@
 """What the steps of a run are given: the tools that all of them use, and the item that is about to run."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gitbatch.batch.events import EventStream
-from gitbatch.batch.halt import Brake
 from gitbatch.batch.ledger import Ledger
 from gitbatch.batch.model import BatchGroup, BatchItem
 from gitbatch.batch.record import Batch
@@ -19,6 +18,7 @@ from gitbatch.repo.repository import Repository
 
 if TYPE_CHECKING:  # asyncio and all that agents need: what only looks at a batch does without
     from gitbatch.agents.registry import Roster
+    from gitbatch.batch.halt import Brake
     from gitbatch.repo.thread import GitThread
 
 
@@ -39,7 +39,7 @@ class Run:
     fingerprint: Fingerprint
     """The repository's control files when the run began."""
     ledger: Ledger
-    brake: Brake = field(default_factory=Brake)
+    brake: "Brake"
 
     def committer(self) -> Signature:
         """The user, now."""

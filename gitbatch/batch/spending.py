@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gitbatch.agents.budget import Spent
 from gitbatch.agents.protocol import Agent
+from gitbatch.agents.spent import Spent
 from gitbatch.batch.ledger import Limits, Pages
 from gitbatch.batch.merge import finished
 from gitbatch.batch.messages import parse_trailers

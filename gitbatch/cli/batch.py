@@ -21,6 +21,7 @@ from gitbatch.agents.protocol import Agent
 from gitbatch.agents.registry import Roster
 from gitbatch.batch.events import Event, EventStream, Notice
 from gitbatch.batch.follow import require_tip
+from gitbatch.batch.halt import Brake
 from gitbatch.batch.ledger import Ledger, Limits
 from gitbatch.batch.loop import Ending, Pause, Result, run_batch
 from gitbatch.batch.model import Checkpoint, CheckpointMode
@@ -230,6 +231,7 @@ def _run(
             clock=time.time,
             git=git,
             fingerprint=take_fingerprint(repo, f"{batch.id}-"),
+            brake=Brake(),
             ledger=ledger,
         )
         signals = _Signals(run)

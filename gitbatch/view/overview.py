@@ -9,8 +9,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gitbatch.agents.budget import Spent
 from gitbatch.agents.protocol import Usage
+from gitbatch.agents.spent import Spent
 from gitbatch.batch.consolidate import criteria_of
 from gitbatch.batch.events import SCHEMA
 from gitbatch.batch.messages import told_cost, told_spent

@@ -5,9 +5,9 @@ from functools import singledispatchmethod
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from gitbatch.agents.budget import Spent
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Stream, Usage
+from gitbatch.agents.spent import Spent
 from gitbatch.batch.events import (
     AttemptFailed,
     BatchFinished,

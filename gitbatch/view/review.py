@@ -5,8 +5,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gitbatch.agents.budget import Spent
 from gitbatch.agents.protocol import Usage
+from gitbatch.agents.spent import Spent
 from gitbatch.batch.messages import told_spent, told_work
 from gitbatch.batch.model import Checkpoint, CriterionState, ItemStatus, Outcome
 

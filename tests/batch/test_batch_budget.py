@@ -8,8 +8,9 @@ from batch.programs import killed_when, run, set_up, starts
 from conftest import Place
 from history import assert_tidy, audit, trailers
 
-from gitbatch.agents.budget import Budget, Spent
+from gitbatch.agents.budget import Budget
 from gitbatch.agents.protocol import Usage
+from gitbatch.agents.spent import Spent
 from gitbatch.batch.messages import parse_spent, parse_trailers, told_spent
 from gitbatch.text import plain
 
