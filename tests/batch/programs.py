@@ -75,7 +75,7 @@ def set_up(place: Place, *words: str, batch: str = "", agent: str = "", groups: 
     place.write(
         "gitbatch.toml",
         f'[batch]\n{batch}\n[agents.told]\nkind = "command"\ncommand = ["sh", "agent.sh"]\n'
-        f'sandbox = "none"\ntimeout = "20s"\n{agent}\n',
+        f'sandbox = "none"\ntimeout = "60s"\n{agent}\n',
     )
     size = len(words) // groups
     lines = ["# Plan\n\n## Work Packages\n"]
@@ -124,12 +124,14 @@ def killed_when(place: Place, name: str, start: int, *arguments: str) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    end = time.monotonic() + 60
-    while starts(place, name) < start or not place.git("for-each-ref", "refs/gitbatch/*/ledger/*"):
-        assert time.monotonic() < end
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.kill()
-    for pid in agents_below(place):
-        os.kill(pid, signal.SIGKILL)
-    process.wait()
+    end = time.monotonic() + 110
+    try:
+        while starts(place, name) < start or not place.git("for-each-ref", "refs/gitbatch/*/ledger/*"):
+            assert time.monotonic() < end
+            assert process.poll() is None
+            time.sleep(0.05)
+    finally:
+        process.kill()
+        for pid in agents_below(place):
+            os.kill(pid, signal.SIGKILL)
+        process.wait()

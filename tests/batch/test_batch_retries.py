@@ -41,7 +41,7 @@ def test_the_next_attempt_knows_why_the_last_one_failed(
 ) -> None:
     set_up(place, f"{word} ok")
     if word == "slow":
-        place.edit("gitbatch.toml", "20s", "1s")
+        place.edit("gitbatch.toml", "60s", "1s")
         place.commit()
     told = run(place)
     (failed,) = told.of("attempt-failed")
