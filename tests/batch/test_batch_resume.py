@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from conftest import Place
@@ -13,8 +14,8 @@ from processes import agents_below
 ARGUMENTS = ("run", "--items", "all", "--checkpoint", "at-end")
 
 
-def start(place: Place, done: int = 3) -> "subprocess.Popen[str]":
-    """Start a run and wait until so many items have succeeded."""
+def start(place: Place, done: int = 3, word: str = "  succeeded") -> "subprocess.Popen[str]":
+    """Start a run and wait until so many items have succeeded, or something else has happened so often."""
     process = subprocess.Popen(
         [sys.executable, "-m", "gitbatch", *ARGUMENTS],
         cwd=place.root,
@@ -25,7 +26,7 @@ def start(place: Place, done: int = 3) -> "subprocess.Popen[str]":
     )
     assert process.stdout is not None
     for line in process.stdout:
-        done -= line.startswith("  succeeded")
+        done -= line.startswith(word)
         if done == 0:
             return process
     raise AssertionError("it ended too early")
@@ -143,3 +144,55 @@ def test_an_item_that_left_the_plan_is_said_and_not_guessed(three: Place) -> Non
     three.commit()
     said = three.gitbatch("run", code=3).stdout
     assert "cancelled  T204  it is no longer in task.md" in said
+
+
+def test_to_resume_again_and_again_changes_nothing(hanging: Place) -> None:
+    kill(start(hanging), hanging)
+    told = []
+    for _ in range(2):
+        process = start(hanging, done=1, word="  start ")
+        told.append(hanging.git("for-each-ref", "--format=%(refname) %(objectname)"))
+        kill(process, hanging)
+    assert told[0] == told[1]
+    assert "1 to run, 3 done before" in go_on(hanging)
+    assert len(audit(hanging).items) == 12
+    assert_tidy(hanging)
+
+
+def test_a_lock_of_the_users_git_on_their_branch_stops_a_run_and_is_left(three: Place) -> None:
+    lock = three.root / ".git/refs/heads/main.lock"
+    lock.touch()
+    said = three.gitbatch(*ARGUMENTS, code=75).stderr
+    assert f"remove {lock}; then gitbatch run goes on" in said
+    lock.unlink()
+    assert "0 to run, 4 done before" in three.gitbatch("run", code=0).stdout
+    assert len(audit(three).items) == 12
+    assert_tidy(three)
+
+
+def test_what_an_agent_leaves_running_does_not_hold_the_next_run_up(three: Place) -> None:
+    three.edit("task.md", "Write d →", "Write d do: leave →")
+    three.edit(
+        "tools/agent.sh",
+        "fail) echo",
+        'leave) page >"$output"; setsid sleep 20 >/dev/null 2>&1 & ;;\nfail) echo',
+    )
+    three.commit()
+    three.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end", code=0)
+    began = time.monotonic()
+    three.gitbatch("run", "--items", "group:2", "--checkpoint", "at-end", code=0)
+    assert time.monotonic() - began < 15
+
+
+def test_a_resume_with_nothing_to_do_is_quick(three: Place) -> None:
+    """Half a second on a quiet machine; here three, and the best of three, on a busy one."""
+    three.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=0)
+    (end,) = three.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/end").splitlines()
+    best = 60.0
+    for _ in range(3):
+        three.git("update-ref", "-d", end)  # it was killed before it could say that it is complete
+        began = time.monotonic()
+        said = three.gitbatch("run", code=0).stdout
+        best = min(best, time.monotonic() - began)
+        assert "goes on after 3 of 3 groups" in said
+    assert best < 3.0
