@@ -34,6 +34,6 @@ def test_in_a_wheel_it_is_inside_the_package(
     assert resource(name) == there
 
 
-@pytest.mark.parametrize("sample", ["demo", "three-groups"])
+@pytest.mark.parametrize("sample", ["demo", "demo-claude", "three-groups"])
 def test_the_samples_are_there(sample: str) -> None:
     assert (resource(f"repos/{sample}") / "gitbatch.toml").is_file()

@@ -1,13 +1,28 @@
 """`gitbatch demo`: a sample repository and a real batch on it, without a key."""
 
+import os
 import shlex
 import shutil
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gitbatch.cli.batch import Options
+
+
+class DemoAgent(StrEnum):
+    """What does the demo's items."""
+
+    COMMAND = "command"
+    ANTHROPIC = "anthropic"
 
 
 def demo(
@@ -17,45 +32,81 @@ def demo(
             metavar="[DIR]", help="Where to make the sample repository; must not exist or be empty."
         ),
     ] = Path("gitbatch-demo"),
+    agent: Annotated[
+        DemoAgent,
+        typer.Option(
+            help="command: programs of the sample; anthropic: the Claude agent, with a scripted server."
+        ),
+    ] = DemoAgent.COMMAND,
 ) -> None:
-    """Make a sample repository and run its plan: three groups, one item that fails for a real reason."""
+    """Make a sample repository and run its plan: three groups of a package's documentation."""
     from gitbatch.cli.batch import Options, run_command
     from gitbatch.cli.common import opened
-    from gitbatch.errors import GitbatchError, UsageError
+    from gitbatch.errors import UsageError
     from gitbatch.repo.sample import make_repository
     from gitbatch.resources import resource
-    from gitbatch.sandbox.find import find_sandbox
-    from gitbatch.sandbox.model import SandboxKind
 
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise UsageError(f"{directory} exists and is not empty", "name another folder: gitbatch demo DIR")
-    make_repository(resource("repos/demo"), directory)
+    over = [resource("repos/demo-claude")] if agent is DemoAgent.ANTHROPIC else []
+    make_repository(directory, resource("repos/demo"), *over)
     typer.echo(
         f"made {directory}: a small package, and a plan to document it (docs/phases/reference/task.md)\n"
     )
     options = Options(None, "all", "at-end", None, None, None, no_input=True, json=False, directory=directory)
+    with _prepared(options, agent) as prepared:
+        run_command(prepared)
+    typer.echo("\nthe story, as git tells it:  git log --first-parent --oneline\n")
+    with opened(directory) as repo:
+        typer.echo(repo.git.text("log", "--first-parent", "--format=  %h %s"))
+    program = "gitbatch" if shutil.which("gitbatch") else shlex.quote(str(Path(sys.argv[0]).resolve()))
+    typer.echo(_NEXT[agent].format(directory=shlex.quote(str(directory)), gitbatch=program))
+
+
+@contextmanager
+def _prepared(options: "Options", agent: DemoAgent) -> "Iterator[Options]":
+    """What the demo's agents need: a sandbox where one works, or the scripted server."""
+    from gitbatch.errors import GitbatchError
+    from gitbatch.sandbox.find import find_sandbox
+    from gitbatch.sandbox.model import SandboxKind
+
+    if agent is DemoAgent.ANTHROPIC:
+        from gitbatch.agents.claude.scripted.server import ScriptedServer
+
+        typer.echo(_SCRIPTED)
+        with ScriptedServer(nap=0.2, limit_every=10) as server:
+            os.environ |= {"ANTHROPIC_BASE_URL": server.url, "ANTHROPIC_API_KEY": server.key}
+            yield options
+        return
     try:
         find_sandbox(SandboxKind.AUTO)
     except GitbatchError as error:
         typer.echo(f"{error.message}; the demo's agents are ours and run without\n")
         options = replace(options, sandbox=SandboxKind.NONE)
-    run_command(options)
-    typer.echo("\nthe story, as git tells it:  git log --first-parent --oneline\n")
-    with opened(directory) as repo:
-        typer.echo(repo.git.text("log", "--first-parent", "--format=  %h %s"))
-    program = "gitbatch" if shutil.which("gitbatch") else shlex.quote(str(Path(sys.argv[0]).resolve()))
-    typer.echo(_NEXT.format(directory=shlex.quote(str(directory)), gitbatch=program))
+    yield options
 
 
-_NEXT = """
+_SCRIPTED = """\
+SCRIPTED: no model answers in this demo. A server on this machine plays one, from a script: what it writes says
+nothing, and what it costs is pretended. The agent, its library, its tools, the waits and the history are real.
+"""
+
+_LOOK = """
 Look around:
   cd {directory}
   git log --graph --oneline            every subagent's one-file commit
   git show                             the last checkpoint: ticks, status, decisions
   cat docs/reference/rules.md          a page that an agent wrote
-  {gitbatch} status                      what failed, and why
+  {gitbatch} status                      what became of each item
+"""
 
+_NEXT = {
+    DemoAgent.COMMAND: f"""{_LOOK}
 One module is Python 2, so its page failed and the cheat sheet that needs it was not started.
 Mend it and run again; only what is open runs:
   sed -i 's/^\\( *\\)print \\(.*\\)$/\\1print(\\2)/' almanac/yearsheet.py
-  git commit -am "Make yearsheet Python 3" && {gitbatch} run --items all --checkpoint at-end"""
+  git commit -am "Make yearsheet Python 3" && {{gitbatch}} run --items all --checkpoint at-end""",
+    DemoAgent.ANTHROPIC: f"""{_LOOK}
+All of that was SCRIPTED. With Claude itself: name a model in gitbatch.toml, set ANTHROPIC_API_KEY, open some
+boxes in docs/phases/reference/task.md again, commit, and gitbatch run.""",
+}

@@ -23,7 +23,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-_SCRIPT = re.compile(r"script: ([^`\n]*)")
+_SCRIPT = re.compile(r"`script: ([^`\n]*)`")
 _FILE = re.compile(r'^<file-[0-9a-f]+ path="([^"\n]*)"[^>\n]*>\n(.*)$', re.MULTILINE)
 _OUTPUT = re.compile(r"^Your file: (.+)$", re.MULTILINE)
 _FAULTS = ("fail", "cut", "overflow", "leak")
@@ -56,7 +56,7 @@ def next_step(request: dict[str, Any]) -> Step:
     said = texts(request)
     number = sum(message["role"] == "assistant" for message in request["messages"])
     found = _SCRIPT.findall(said)
-    steps = found[0].split(";") if found else _default(said)
+    steps = found[0].split(";") if found else _default("\n".join((_shared(request), said)))
     return _parse(steps[min(number, len(steps) - 1)], number)
 
 
@@ -70,6 +70,12 @@ def texts(request: dict[str, Any]) -> str:
     """What the first message says."""
     content = request["messages"][0]["content"]
     return content if isinstance(content, str) else "\n".join(block.get("text", "") for block in content)
+
+
+def _shared(request: dict[str, Any]) -> str:
+    """What stands before the messages."""
+    system = request.get("system") or ""
+    return system if isinstance(system, str) else "\n".join(block["text"] for block in system)
 
 
 def _default(said: str) -> list[str]:

@@ -60,6 +60,8 @@ class ScriptedServer:
     """Whether it can count tokens."""
     nap: float = 0.0
     """Seconds before each answer, so that there is something to see."""
+    limit_every: int = 0
+    """Each so-many-th request is refused once, for a second, as a rate limit; 0: none."""
     url: str = ""
     seen: list[Seen] = field(default_factory=list)
     under_way: int = 0
@@ -153,6 +155,8 @@ class ScriptedServer:
         """Answer as the script says."""
         step = next_step(request)
         fault = self._fault(step, body)
+        if self.limit_every and (len(self.seen) + 1) % self.limit_every == 0:
+            fault = Fault("fail", "429", after="1")
         self._see("/v1/messages", request, body, fault)
         await asyncio.sleep(step.nap or self.nap)
         match fault:
