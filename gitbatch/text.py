@@ -32,7 +32,11 @@ _IGNORABLE = re.compile(
 _BREAKS = str.maketrans(dict.fromkeys("\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u2029", " "))
 _LONGEST_COMPOSED = 4
 """The most characters that NFC makes one of."""
-_MARKDOWN = re.compile(r"[\\`*_\[\]<>#|~&!]")
+_MARKDOWN = re.compile(r"[\\`*_\[\]<>#|~&!$@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+_SKIPPING = re.compile(r"(?:\[|\*{3})\s*((?:skip|no)[ _-]\w+|\w+[ _-]skip)\s*(?:\]|\*{3})", re.IGNORECASE)
+_CLOSING = re.compile(
+    r"(\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\b:?\s+(?:[\w.-]+/[\w.-]+)?)#(?=\d)", re.IGNORECASE
+)
 _LEADING = re.compile(r"^(?:[-+=]|(\d+)(?=[.)]))")
 
 
@@ -45,6 +49,11 @@ def plain(text: str, limit: int = LIMIT) -> Harmless:
     # It is quadratic in a pile of accents, so it gets no more than what can end up in the line.
     line = unicodedata.normalize("NFC", " ".join(visible.split())[: (limit + 1) * _LONGEST_COMPOSED])
     return Harmless(line if len(line) <= limit else line[: limit - 1].rstrip() + "…")
+
+
+def undirected(message: str) -> str:
+    """A message in which nothing is an order to a forge: `[skip ci]` and `Closes #1` would be obeyed on a push."""
+    return _CLOSING.sub("\\1№", _SKIPPING.sub(r"(\1)", message))
 
 
 def markdown(text: str, limit: int = LIMIT) -> Harmless:

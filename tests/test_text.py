@@ -19,7 +19,7 @@ from gitbatch.agents.protocol import Contribution, Failure, Reply, Usage
 from gitbatch.batch.events import ItemProgress
 from gitbatch.batch.harvest import Strays
 from gitbatch.batch.model import Checkpoint, Outcome
-from gitbatch.text import LIMIT, Harmless, markdown, plain
+from gitbatch.text import LIMIT, Harmless, markdown, plain, undirected
 
 DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Categories of characters that nobody sees."""
@@ -345,7 +345,8 @@ def test_no_text_keeps_us_busy(text: str) -> None:
         ("12) a", "12\\) a"),
         ("12 a", "12 a"),
         ("1.5 hours", "1\\.5 hours"),
-        ("(a) {b} $c$ 'd' \"e\"", "(a) {b} $c$ 'd' \"e\""),
+        ("(a) {b} 'd' \"e\"", "(a) {b} 'd' \"e\""),
+        ("$x$ @you https://a.b www.c.d 10:30", "\\$x\\$ \\@you https\\://a.b www\\.c.d 10:30"),
         ("\u1fefcode\u1fef", "\\`code\\`"),
         ("  \u200b- a", "\\- a"),
     ],
@@ -447,3 +448,20 @@ def test_the_type_checker_finds_a_text_that_was_not_cleaned(tmp_path: Path) -> N
     assert [
         line.split(":")[1] for line in said.splitlines() if "error" in line and "careless.py" in line
     ] == list("56789")
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("[skip ci] Done.", "(skip ci) Done."),
+        ("Done [CI-Skip].", "Done (CI-Skip)."),
+        ("[no ci][actions skip]", "(no ci)(actions skip)"),
+        ("***NO_CI***", "(NO_CI)"),
+        ("Closes #1, fixed: org/repo#22", "Closes №1, fixed: org/repo№22"),
+        ("resolves\n#3", "resolves\n№3"),
+        ("See #1 [here] and [x]; fix it #later", "See #1 [here] and [x]; fix it #later"),
+    ],
+)
+def test_a_message_gives_no_orders_to_a_forge(said: str, expected: str) -> None:
+    assert undirected(said) == expected
+    assert undirected(expected) == expected

@@ -23,6 +23,7 @@ from gitbatch.batch.running import Run, Task
 from gitbatch.errors import BusyError, GitbatchError, GitError
 from gitbatch.project.config import seconds
 from gitbatch.project.context import ContextFile, manifest
+from gitbatch.project.scope import SCOPE_FILE
 from gitbatch.repo.base import Base
 from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.objects import Signature
@@ -210,7 +211,7 @@ def _make_worktree(run: Run, task: Task, place: Path, context: tuple[ContextFile
         run.repo.refs.remove(branch)
         run.repo.refs.delete(run.repo.refs.below(f"{branch}/"))
         made = add_worktree(run.repo, path=place, branch=branch, base=base, output=output, sparse=sparse)
-    guarded = tuple(path for path in task.scene.project.shared_files if (place / path).exists())
+    guarded = tuple(p for p in (SCOPE_FILE, *task.scene.project.shared_files) if (place / p).exists())
     return replace(made, guarded=guarded)
 
 

@@ -11,6 +11,7 @@ from gitbatch.batch.running import Run, Task
 from gitbatch.batch.scene import Scene, place_problem
 from gitbatch.batch.schedule import predecessors, settings, width
 from gitbatch.batch.select import blocking
+from gitbatch.repo.attributes import FilteredPathError, require_no_filter
 from gitbatch.text import plain
 
 
@@ -90,6 +91,10 @@ def _task(
     problem = place_problem(scene, item.output)
     if problem:
         return Outcome(batch_item, ItemStatus.CONFLICTED, reason=plain(f"it can't be written: {problem}"))
+    try:
+        require_no_filter(run.repo, scene.tree, item.output)
+    except FilteredPathError as error:
+        return Outcome(batch_item, ItemStatus.FAILED, reason=plain(f"the output can't be taken: {error}"))
     said = settings(item, plan_group, scene.plan)
     agent = said.agent or run.batch.record.agent
     if agent not in scene.project.config.agents:

@@ -111,7 +111,7 @@ def _changed(worktree: Worktree) -> Iterator[str]:
                 path = f"{folder}{entry.name}"
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(f"{path}/")
-                elif path != ".git" and entry.stat(follow_symlinks=False).st_ctime_ns > worktree.made:
+                elif entry.stat(follow_symlinks=False).st_ctime_ns > worktree.made:
                     yield path
 
 

@@ -14,7 +14,7 @@ from gitbatch.agents.reply import SENTENCES
 from gitbatch.agents.spent import Spent
 from gitbatch.batch.model import Attempt, BatchGroup, CriterionState, Outcome, Record
 from gitbatch.project.context import ContextFile
-from gitbatch.text import LIMIT, plain
+from gitbatch.text import LIMIT, plain, undirected
 
 _PREFIX = "Gitbatch-"
 _WIDTH = 72
@@ -258,4 +258,5 @@ def _message(subject: str, paragraphs: list[str], pairs: list[tuple[str, object]
         for name, value in pairs
         if value != ""
     )
-    return "\n\n".join([plain(subject, 100), *filter(None, paragraphs), trailers]) + "\n"
+    body = undirected("\n\n".join([*filter(None, paragraphs), trailers]))
+    return f"{plain(subject, 100)}\n\n{body}\n"

@@ -19,6 +19,7 @@ from gitbatch.guard.shared import SharedFiles, read_shared
 from gitbatch.plan.outputs import path_problem
 from gitbatch.plan.parse import parse_plan
 from gitbatch.project.control import Project
+from gitbatch.project.edits import keeps_text
 from gitbatch.repo.objects import REGULAR, Commit, Objects, TreeEntry
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
@@ -36,6 +37,7 @@ class Check(StrEnum):
         check._value_, check.rule = name, rule
         return check
 
+    HISTORY = "history", "O3"
     TRAILERS = "trailers", "O3"
     PROJECT = "project", "O2"
     ITEM_PARENT = "item-parent", "S1"
@@ -50,6 +52,7 @@ class Check(StrEnum):
     CHECKPOINT_CHANGES = "checkpoint-changes", "O3"
     CHECKPOINT_PLAN = "checkpoint-plan", "O3"
     CHECKPOINT_ITEMS = "checkpoint-items", "E2"
+    CHECKPOINT_TEXTS = "checkpoint-texts", "O3"
     TICK = "tick", "E2"
 
 
@@ -101,20 +104,30 @@ def audit(repo: Repository, revisions: str) -> Audit:
         raise UsageError(
             f"{plain(revisions)} names no commit here", "name a branch, a commit or a range A..B"
         )
-    wanted = history.parents.keys() if tips == named else set(repo.git.text("rev-list", *named).split())
+    wanted = frozenset(history.parents if tips == named else repo.git.text("rev-list", *named).split())
     judged = [oid for oid in history.ours if oid in wanted]
     auditor = _Auditor(repo.objects, history)
     try:
-        findings = tuple(
-            Finding(oid, check.rule, check, plain(message))
-            for oid in judged
-            if oid not in history.ends
-            for check, message in auditor.judge(*history.ours[oid])
+        findings = (
+            *(_finding(oid, Check.HISTORY, _CUT) for oid in sorted(history.ends & wanted)),
+            *(
+                _finding(oid, check, message)
+                for oid in judged
+                if oid not in history.ends
+                for check, message in auditor.judge(*history.ours[oid])
+            ),
         )
     except GitError as error:
         advice = "if this is a partial clone (--filter), audit a full one"
         raise GitbatchError(f"the history can't be read: {error.stderr}", advice) from error
     return Audit(len(judged), findings, tuple(sorted(history.ends)))
+
+
+_CUT = "this clone ends here, and what is older can't be judged: fetch the whole history"
+
+
+def _finding(oid: str, check: Check, message: str) -> Finding:
+    return Finding(oid, check.rule, check, plain(message))
 
 
 def _resolve(repo: Repository, revisions: str) -> list[str]:
@@ -131,7 +144,7 @@ def _read_history(repo: Repository, tips: list[str]) -> _History:
     listed = repo.git.text("rev-list", "--topo-order", "--reverse", "--parents", *tips)
     parents = {oid: above for oid, *above in (line.split(" ") for line in listed.splitlines())}
     candidates = set(repo.git.text("rev-list", "--fixed-strings", "--grep=Gitbatch-", *tips).split())
-    commits = (repo.objects.commit(oid) for oid in parents if oid in candidates)
+    commits = [repo.objects.commit(oid) for oid in parents if oid in candidates]
     ours = {c.oid: (c, trailers) for c in commits if (trailers := parse_trailers(c.message)).pairs}
     roots = (oid for oid, above in parents.items() if not above)
     return _History(parents, ours, frozenset(oid for oid in roots if repo.objects.commit(oid).parents))
@@ -212,9 +225,7 @@ class _Auditor:
         if len(commit.parents) != 1:
             yield Check.CHECKPOINT_PARENT, f"has {len(commit.parents)} parents; a checkpoint has one"
             return
-        for key in parse_succeeded(commit.message):
-            if not self._reaches(commit.oid, batch, key):
-                yield Check.CHECKPOINT_ITEMS, f"says that {key} succeeded, but no commit of it can be reached"
+        yield from self._judge_rows(commit, batch)
         shared, changes = self._compare(commit)
         if strays := changes.keys() - shared.paths:
             yield Check.CHECKPOINT_CHANGES, f"changes {_listed(strays)}, which is no shared file"
@@ -223,12 +234,32 @@ class _Auditor:
         for project in shared.projects:
             if _is_regular(changes.get(project.task)):
                 yield from self._judge_plan(commit, batch, project)
+            yield from self._judge_texts(commit, project, changes)
+
+    def _judge_rows(self, commit: Commit, batch: str) -> _Complaints:
+        """What a checkpoint says has succeeded, the merges of its batch right below it have brought."""
+        merged = self._merged_below(commit, batch)
+        for key in parse_succeeded(commit.message):
+            if not self._reaches(commit.oid, batch, key):
+                yield Check.CHECKPOINT_ITEMS, f"says that {key} succeeded, but no commit of it can be reached"
+            elif merged is not None and key not in merged:
+                yield (
+                    Check.CHECKPOINT_ITEMS,
+                    f"says that {key} succeeded, but no merge of its batch below it has it",
+                )
+
+    def _judge_texts(
+        self, commit: Commit, project: Project, changes: dict[str, TreeEntry | None]
+    ) -> _Complaints:
+        """To a shared file that is no plan, an orchestrator commit adds lines, and replaces our own section."""
+        for path in (project.status, project.decisions, *project.artifacts):
+            if _is_regular(changes.get(path)) and not keeps_text(*self._versions(commit, path)):
+                yield Check.CHECKPOINT_TEXTS, f"takes away or changes what {path} said"
 
     def _judge_plan(self, commit: Commit, batch: str, project: Project) -> _Complaints:
         """Of a plan, an orchestrator commit changes one byte for each box that it ticks."""
         path = project.task
-        trees = self._tree(commit.parents[0]), commit.tree
-        old, new = (TreeSnapshot(self.objects, tree).read(path) or b"" for tree in trees)
+        old, new = self._versions(commit, path)
         plan = parse_plan(old, path, plan_options(project))
         boxes = {entry.mark.offset for entries in (plan.items, plan.criteria) for entry in entries}
         ticked = {at for at in boxes if (old[at : at + 1], new[at : at + 1]) == (b" ", b"x")}
@@ -247,6 +278,27 @@ class _Auditor:
         for criterion in plan.criteria:
             if criterion.mark.offset in ticked and criterion.number not in complete:
                 yield Check.TICK, f"ticks #{criterion.number} of the Definition of Done before its items"
+
+    def _merged_below(self, commit: Commit, batch: str) -> frozenset[str] | None:
+        """The items that the merges of a batch right below a commit bring. None: the clone ends there."""
+        found: set[str] = set()
+        oid = commit.parents[0]
+        while (merge := self.history.ours.get(oid)) and merge[1].first("Batch") == batch:
+            if merge[1].first("Item") or merge[1].first("Checkpoint") or not merge[0].parents:
+                break
+            if oid in self.history.ends:
+                return None
+            found |= {self._key(parent, batch) for parent in merge[0].parents[1:]}
+            oid = merge[0].parents[0]
+        return frozenset(found)
+
+    def _versions(self, commit: Commit, path: str) -> tuple[bytes, bytes]:
+        """A file before a commit and after it; empty where it is not there."""
+        before, after = (
+            TreeSnapshot(self.objects, tree).read(path) or b""
+            for tree in (self._tree(commit.parents[0]), commit.tree)
+        )
+        return before, after
 
     def _reaches(self, oid: str, batch: str, key: str) -> bool:
         """Whether an item's commit can be reached, or may be beyond the end of a shallow clone."""

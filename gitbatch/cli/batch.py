@@ -41,8 +41,8 @@ from gitbatch.cli.common import (
     tell_warnings,
     workshops_of,
 )
-from gitbatch.errors import ExitCode, UsageError
-from gitbatch.repo.fingerprint import take_fingerprint
+from gitbatch.errors import ExitCode, GitError, UsageError
+from gitbatch.repo.fingerprint import require_untouched, take_fingerprint
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.thread import GitThread
@@ -248,6 +248,11 @@ def _run(
 async def _batch(run: Run, pause: Pause, *, resumed: bool) -> Result:
     try:
         return await run_batch(run, pause, resumed=resumed)
+    except GitError:
+        require_untouched(
+            run.repo, run.fingerprint
+        )  # what was tampered with says more than how git fails for it
+        raise
     finally:
         await run.agents.close()
 

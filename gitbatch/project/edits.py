@@ -44,6 +44,15 @@ def replace_section(source: bytes, section: str) -> bytes:
     return text.encode(errors="surrogateescape")
 
 
+def keeps_text(old: bytes, new: bytes) -> bool:
+    """Whether a new version of a shared file has all lines of the old one, in order; our section and blank lines aside."""
+    before, after = (
+        _SECTION.sub("", source.decode(errors="surrogateescape")).splitlines() for source in (old, new)
+    )
+    rest = iter(after)
+    return all(line in rest for line in before if line.strip())
+
+
 def append_decisions(source: bytes, decisions: tuple[Decision, ...]) -> bytes:
     """The log with numbered decisions at its end; numbers go on from the highest of ours."""
     if not decisions:

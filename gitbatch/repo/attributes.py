@@ -6,6 +6,8 @@ agent could write: git gets a checkout that has the commit's `.gitattributes` fi
 """
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gitbatch.repo.process import Git
@@ -27,20 +29,42 @@ def store(repo: Repository, descriptor: int, tree: str, path: str) -> str:
         FilteredPathError: the path has a filter attribute.
     """
     rules = _rule_files(repo, tree, path)
-    if (
-        not rules
-        and not (repo.common_dir / "info" / "attributes").exists()
-        and not _converts_by_default(repo)
-    ):
+    if not rules and not _own_rules(repo) and not _converts_by_default(repo):
         return repo.objects.write_blob(descriptor)
+    with _as_committed(repo, rules) as git:
+        _require_no_filter(git, path)
+        made = git.feed(descriptor, "hash-object", "-w", "--stdin", f"--path={path}")
+        return repo.objects.note_written(made.stdout.decode().strip())
+
+
+def require_no_filter(repo: Repository, tree: str, path: str) -> None:
+    """Refuse a path before anybody works on it. Asks git only where the word is said at all.
+
+    Raises:
+        FilteredPathError: the path has a filter attribute.
+    """
+    rules = _rule_files(repo, tree, path)
+    if any(b"filter" in said for said in (_own_rules(repo), *(repo.objects.blob(oid) for _, oid in rules))):
+        with _as_committed(repo, rules) as git:
+            _require_no_filter(git, path)
+
+
+@contextmanager
+def _as_committed(repo: Repository, rules: list[tuple[str, str]]) -> Iterator[Git]:
+    """A git in a checkout that has attribute files and nothing else."""
     with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=repo.own_dir) as folder:
         for place, oid in rules:
             (Path(folder) / place).parent.mkdir(parents=True, exist_ok=True)
             (Path(folder) / place).write_bytes(repo.objects.blob(oid))
-        git = repo.git.at(Path(folder), **_variables(repo, folder))
-        _require_no_filter(git, path)
-        made = git.feed(descriptor, "hash-object", "-w", "--stdin", f"--path={path}")
-        return repo.objects.note_written(made.stdout.decode().strip())
+        yield repo.git.at(Path(folder), **_variables(repo, folder))
+
+
+def _own_rules(repo: Repository) -> bytes:
+    """The attributes that are the user's alone, in no commit."""
+    try:
+        return (repo.common_dir / "info" / "attributes").read_bytes()
+    except OSError:
+        return b""
 
 
 def _rule_files(repo: Repository, tree: str, path: str) -> list[tuple[str, str]]:
@@ -69,4 +93,4 @@ def _variables(repo: Repository, folder: str) -> dict[str, str]:
 def _require_no_filter(git: Git, path: str) -> None:
     said = git.run("check-attr", "-z", "filter", "--", path).stdout.split(b"\0")
     if len(said) > 2 and said[2] not in _ABSENT:
-        raise FilteredPathError(f"{path} has the filter {said[2].decode(errors='replace')} (.gitattributes)")
+        raise FilteredPathError(f"{path} has the filter {said[2].decode(errors='replace')} (git attributes)")

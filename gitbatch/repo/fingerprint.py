@@ -1,8 +1,7 @@
 """What a repository's control files were when a run began: who changes them could make git run a program, or lie.
 
-Compared before each commit point. Times and sizes first, then content: to touch a file is no change. Nor is what
-people do while a run goes on, where it can redirect nothing: check out another branch (HEAD names another branch or
-commit), let a branch track another (its section in `config`).
+Compared before each commit point. Times and sizes first, then content: to touch a file is no change. Nor is to check
+out another branch while a run goes on, which redirects nothing: HEAD may name any branch or commit.
 """
 
 import hashlib
@@ -20,10 +19,7 @@ _FOLDERS = ("hooks", "info")
 _POINTERS = ("gitdir", "commondir", "config.worktree")
 
 _ANY_BRANCH = re.compile(rb"(?:ref: refs/heads/[^\0-\x20\x7f]+|[0-9a-f]{40}|[0-9a-f]{64})\n")
-_BRANCH_SECTION = re.compile(
-    rb"""^\[branch\ "[^"\\\n]*"\]\n  (?:[ \t]+(?:remote|merge|rebase|description|vscode-merge-base)\ =\ [^"\\\n]*\n)*""",
-    re.MULTILINE | re.VERBOSE,
-)
+_LARGEST_HOOK = 1024 * 1024
 
 
 class TamperedError(GitbatchError):
@@ -45,15 +41,15 @@ class Fingerprint:
     marks: tuple[tuple[Path, _Mark], ...]
     ours: str
     """What the names of the run's own worktrees start with: those come and go."""
-    included: tuple[Path, ...]
-    """Files that the configuration includes, wherever they are, whether they exist or not."""
+    named: tuple[Path, ...]
+    """What the configuration names, wherever it is, whether it exists or not: included files, the folder of hooks."""
 
 
 def take_fingerprint(repo: Repository, ours: str) -> Fingerprint:
     """The fingerprint of a repository now. `ours`: what the names of the run's own worktrees start with."""
-    included = _included(repo)
-    files = _control_files(repo, ours, included)
-    return Fingerprint(tuple((path, _Mark(_stamp(path), _digest(path))) for path in files), ours, included)
+    named = (*_included(repo), *_hooks(repo))
+    files = _control_files(repo, ours, named)
+    return Fingerprint(tuple((path, _Mark(_stamp(path), _digest(path))) for path in files), ours, named)
 
 
 def require_untouched(repo: Repository, before: Fingerprint) -> None:
@@ -63,7 +59,7 @@ def require_untouched(repo: Repository, before: Fingerprint) -> None:
         TamperedError: the message names the files.
     """
     known = dict(before.marks)
-    there = set(_control_files(repo, before.ours, before.included))
+    there = set(_control_files(repo, before.ours, before.named))
     changed = {path for path in there & known.keys() if not _is_same(path, known[path])}
     changed |= {path for path in known.keys() - there if not _is_removed_worktree(repo, path)}
     # A worktree that the user adds or removes meanwhile redirects nothing.
@@ -83,7 +79,8 @@ def _is_removed_worktree(repo: Repository, path: Path) -> bool:
 
 
 def _is_same(path: Path, mark: _Mark) -> bool:
-    return _stamp(path) == mark.stamp or _digest(path) == mark.digest
+    stamp = _stamp(path)
+    return (stamp == mark.stamp and stamp != ()) or _digest(path) == mark.digest
 
 
 def _included(repo: Repository) -> tuple[Path, ...]:
@@ -98,8 +95,19 @@ def _included(repo: Repository) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _control_files(repo: Repository, ours: str, included: tuple[Path, ...]) -> Iterator[Path]:
-    yield from (path for path in included if os.path.lexists(path))
+def _hooks(repo: Repository) -> tuple[Path, ...]:
+    """The folder that the configuration names for hooks, if it does; with husky, the one above has the scripts."""
+    asked = ("config", "--local", "--includes", "--type=path", "--get", "core.hooksPath")
+    said = repo.git.run(*asked, check=False).stdout
+    if not said.strip():
+        return ()
+    folder = repo.root / os.fsdecode(said).removesuffix("\n")
+    return (folder.parent if folder.name == "_" else folder,)
+
+
+def _control_files(repo: Repository, ours: str, named: tuple[Path, ...]) -> Iterator[Path]:
+    for path in named:
+        yield from _below(path) if path.is_dir() else [path] if os.path.lexists(path) else []
     for place in dict.fromkeys((repo.git_dir, repo.common_dir)):
         yield from (place / name for name in _FILES if os.path.lexists(place / name))
         for folder in _FOLDERS:
@@ -132,6 +140,8 @@ def _stamp(path: Path) -> tuple[int, ...]:
         status = path.lstat()
     except OSError:
         return ()
+    if path.is_symlink():  # what it leads to may change
+        return ()
     return (status.st_mode, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
@@ -139,20 +149,18 @@ def _digest(path: Path) -> str:
     """The content, with the mode: a hook that becomes executable has changed."""
     try:
         mode = path.lstat().st_mode
-        content = (
-            os.fsencode(path.readlink()) if path.is_symlink() else _telling(path.name, path.read_bytes())
-        )
+        content = _linked(path) if path.is_symlink() else _telling(path.name, path.read_bytes())
     except OSError as error:
         return f"unreadable: {error.errno}"
     return f"{mode:o} {hashlib.sha256(content).hexdigest()}"
 
 
+def _linked(path: Path) -> bytes:
+    """Where a link leads, and the file that is there."""
+    target = os.fsencode(path.readlink()) + b"\0"
+    return target + path.read_bytes() if path.is_file() and path.stat().st_size <= _LARGEST_HOOK else target
+
+
 def _telling(name: str, content: bytes) -> bytes:
     """The content of a control file without what may change."""
-    if name == "HEAD" and _ANY_BRANCH.fullmatch(content):
-        return b"a branch or a commit"
-    if (
-        name == "config" and b"\\\n" not in content
-    ):  # a line that goes on could make a section part of a value
-        return _BRANCH_SECTION.sub(b"", content)
-    return content
+    return b"a branch or a commit" if name == "HEAD" and _ANY_BRANCH.fullmatch(content) else content

@@ -273,9 +273,9 @@ def test_another_branch_checked_out_in_mid_run_is_left_alone(waiting: Place) -> 
     assert_tidy(waiting)
 
 
-def test_a_new_tracking_branch_and_a_detached_head_are_no_matter_either(waiting: Place) -> None:
+def test_a_new_branch_and_a_detached_head_are_no_matter_either(waiting: Place) -> None:
     with in_mid_run(waiting):
-        waiting.git("checkout", "-q", "-b", "mine", "--track", "main")
+        waiting.git("checkout", "-q", "-b", "mine")
         waiting.git("checkout", "-q", "--detach")
     assert waiting.git("status", "--porcelain") == ""
     assert ticked(waiting) == ["T101", "T102", "T103", "T104"]

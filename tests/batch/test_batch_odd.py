@@ -235,7 +235,7 @@ def test_an_output_with_a_filter_is_refused(three: Place) -> None:
     three.write(".gitattributes", "out/letters/a.md filter=lfs\n")
     three.commit()
     said = three.gitbatch("run", "--items", "T101,T102", "--checkpoint", "at-end", code=1).stdout
-    assert "out/letters/a.md has the filter lfs (.gitattributes)" in said
+    assert "out/letters/a.md has the filter lfs (git attributes)" in said
     assert ticked(three) == ["T102"]
 
 

@@ -478,5 +478,5 @@ def test_line_ends_are_stored_by_the_commits_attributes(three: Place) -> None:
     assert three.git("cat-file", "blob", "HEAD:out/letters/a.md") == "a\nb"
     (failed,) = trailers(three, "HEAD", "Failed")
     assert failed == (
-        "out/letters/b.bin: failed: the output can't be taken: out/letters/b.bin has the filter lfs (.gitattributes)"
+        "out/letters/b.bin: failed: the output can't be taken: out/letters/b.bin has the filter lfs (git attributes)"
     )

@@ -94,6 +94,10 @@ class Forger:
     def read(self, path: str, commit: str = "") -> str:
         return self.place.git("show", f"{commit or self.tip}:{path}") + "\n"
 
+    def longer(self, path: str) -> str:
+        """The file of the tip with a line more."""
+        return self.read(path) + "x\n"
+
     def of(self, key: str) -> str:
         """The commit of an item of the batch that has run."""
         return self.place.git("log", self.tip, "--format=%H", "--grep", f"^Gitbatch-Item: {key}$")
@@ -288,11 +292,11 @@ def merge_with_the_scope(f: Forger) -> str:
 
 
 def checkpoint_that_merges(f: Forger) -> str:
-    return f.checkpoint({"status.md": "x"}, parents=(f.tip, f.plan))
+    return f.checkpoint({"status.md": f.longer("status.md")}, parents=(f.tip, f.plan))
 
 
 def checkpoint_with_a_stray(f: Forger) -> str:
-    return f.checkpoint({"status.md": "x", "tools/agent.sh": "rm -rf ~"})
+    return f.checkpoint({"status.md": f.longer("status.md"), "tools/agent.sh": "rm -rf ~"})
 
 
 def checkpoint_with_an_output(f: Forger) -> str:
@@ -316,15 +320,34 @@ def checkpoint_that_makes_a_link(f: Forger) -> str:
 
 
 def checkpoint_of_an_item_that_is_not_there(f: Forger) -> str:
-    return f.checkpoint({"status.md": "x"}, rows=f"succeeded  T1 → {OUT} [no summary]\n           Done.")
+    return f.checkpoint(
+        {"status.md": f.longer("status.md")}, rows=f"succeeded  T1 → {OUT} [no summary]\n           Done."
+    )
 
 
 def checkpoint_of_an_item_without_id(f: Forger) -> str:
-    return f.checkpoint({"status.md": "x"}, rows=f"succeeded  {OUT}\n           succeeded  nothing.md")
+    return f.checkpoint(
+        {"status.md": f.longer("status.md")}, rows=f"succeeded  {OUT}\n           succeeded  nothing.md"
+    )
 
 
 def checkpoint_of_an_item_of_another_batch(f: Forger) -> str:
-    return f.checkpoint({"status.md": "x"}, rows="succeeded  T101 → out/letters/a.md")
+    return f.checkpoint({"status.md": f.longer("status.md")}, rows="succeeded  T101 → out/letters/a.md")
+
+
+def checkpoint_upon_a_merge_that_is_not_ours(f: Forger) -> str:
+    """Whose trailers are gone, so that what else it brings is nobody's."""
+    merge = f.commit("merge", (f.tip, f.item({OUT: "x"})), {OUT: "x", "evil.sh": "x"})
+    return f.checkpoint({"status.md": f.longer("status.md")}, parents=(merge,), rows=f"succeeded  T1 → {OUT}")
+
+
+def checkpoint_that_rewrites_the_status(f: Forger) -> str:
+    return f.checkpoint({"status.md": "evil\n"})
+
+
+def checkpoint_that_drops_a_decision(f: Forger) -> str:
+    lines = f.read("decisions-log.md").splitlines(keepends=True)
+    return f.checkpoint({"decisions-log.md": "".join(lines[:-2]) + "- other\n"})
 
 
 def checkpoint_that_adds_an_item(f: Forger) -> str:
@@ -424,6 +447,12 @@ FORGERIES: dict[Callable[[Forger], str], tuple[Check, str]] = {
     checkpoint_of_an_item_that_is_not_there: (Check.CHECKPOINT_ITEMS, "says that out/new.md succeeded, but"),
     checkpoint_of_an_item_without_id: (Check.CHECKPOINT_ITEMS, "says that out/new.md succeeded, but"),
     checkpoint_of_an_item_of_another_batch: (Check.CHECKPOINT_ITEMS, "says that out/letters/a.md succeeded"),
+    checkpoint_upon_a_merge_that_is_not_ours: (Check.CHECKPOINT_ITEMS, "but no merge of its batch below it"),
+    checkpoint_that_rewrites_the_status: (
+        Check.CHECKPOINT_TEXTS,
+        "takes away or changes what status.md said",
+    ),
+    checkpoint_that_drops_a_decision: (Check.CHECKPOINT_TEXTS, "decisions-log.md"),
     checkpoint_that_adds_an_item: (Check.CHECKPOINT_PLAN, "changes more of task.md than boxes"),
     checkpoint_that_changes_a_word: (Check.CHECKPOINT_PLAN, "changes more of task.md than boxes"),
     checkpoint_that_opens_a_box: (Check.CHECKPOINT_PLAN, "changes more of task.md than boxes"),
@@ -451,7 +480,7 @@ def test_a_forgery_is_found_and_nothing_else(forger: Forger, forge: Callable[[Fo
 def test_an_item_must_be_below_the_checkpoint_that_names_it(forger: Forger) -> None:
     """It is in the history; it can't be reached from where it is said to be."""
     item = forger.item({OUT: "x"})
-    checkpoint = forger.checkpoint({"status.md": "x"}, rows=f"succeeded  T1 → {OUT}")
+    checkpoint = forger.checkpoint({"status.md": forger.longer("status.md")}, rows=f"succeeded  T1 → {OUT}")
     (finding,) = forger.findings(forger.commit("both", (checkpoint, item), {OUT: "x"}))
     assert (finding.commit, finding.check) == (checkpoint, Check.CHECKPOINT_ITEMS)
 
@@ -497,7 +526,11 @@ def a_batch_of_sixteen(f: Forger) -> str:
     keys = [f"out/ü {number}.md" for number in range(16)]
     merge = f.merge(tuple(f.item({key: "x"}, key) for key in keys), dict.fromkeys(keys, "x"))
     rows = "\n".join(f"succeeded  T{n} → {key} [no summary]\n           Done." for n, key in enumerate(keys))
-    return f.checkpoint({"status.md": "x", "inventory.md": "x"}, parents=(merge,), rows=rows)
+    return f.checkpoint(
+        {"status.md": f.longer("status.md"), "inventory.md": f.longer("inventory.md")},
+        parents=(merge,),
+        rows=rows,
+    )
 
 
 def an_item_that_the_user_had_written_alike(f: Forger) -> str:
@@ -532,8 +565,11 @@ def test_a_range_judges_its_commits_alone(forger: Forger) -> None:
     assert [finding.commit for finding in forger.findings(f"{forger.tip}..{above}")] == [forged]
     assert forger.findings(f"{forged}..{above}") == ()
     assert forger.findings(f"{above}..{forged}") == ()
-    checkpoint = forger.checkpoint({"status.md": "x"}, parents=(above,), rows="succeeded  T1 → out/above.md")
-    assert forger.findings(f"{above}..{checkpoint}") == (), "what is below the range can be reached"
+    merge = forger.merge((above,), {}, first=above)
+    checkpoint = forger.checkpoint(
+        {"status.md": forger.longer("status.md")}, parents=(merge,), rows="succeeded  T1 → out/above.md"
+    )
+    assert forger.findings(f"{merge}..{checkpoint}") == (), "what is below the range can be reached"
 
 
 @pytest.mark.parametrize(
@@ -582,10 +618,10 @@ def test_a_shallow_clone_is_judged_as_far_as_it_goes(owner: Forger) -> None:
     place.git("clone", "--quiet", "--depth=3", f"file://{place.root}", str(clone.root))
     (end,) = (clone.root / ".git" / "shallow").read_text(encoding="utf-8").split()
     with opened(clone) as repo:
-        (finding,) = audit(repo, "HEAD").findings
-    assert finding.commit == forged
+        cut, finding = audit(repo, "HEAD").findings
+    assert (cut.commit, cut.check, finding.commit) == (end, Check.HISTORY, forged)
     done = clone.gitbatch("verify", code=1)
-    assert done.stdout.endswith("3 commits of gitbatch judged, 1 finding\n")
+    assert done.stdout.endswith("3 commits of gitbatch judged, 2 findings\n")
     assert done.stderr == f"note: this clone ends at {end[:12]}; what is older was not seen\n"
 
 
@@ -625,6 +661,11 @@ def test_the_active_scope_says_what_is_shared(forger: Forger) -> None:
     base = forger.commit("A phase", (forger.tip,), phase)
     (finding,) = forger.findings(forger.item({OUT: "x", "docs/phases/p/status.md": "x"}, parents=(base,)))
     assert finding.check is Check.ITEM_SHARED
-    (finding,) = forger.findings(forger.checkpoint({"status.md": "x"}, parents=(base,)))
+    (finding,) = forger.findings(
+        forger.checkpoint({"status.md": forger.longer("status.md")}, parents=(base,))
+    )
     assert finding.check is Check.CHECKPOINT_CHANGES, "of another scope"
-    assert forger.findings(forger.checkpoint({"docs/phases/p/status.md": "x"}, parents=(base,))) == ()
+    assert (
+        forger.findings(forger.checkpoint({"docs/phases/p/status.md": "# Status\nx\n"}, parents=(base,)))
+        == ()
+    )

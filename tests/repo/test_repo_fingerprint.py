@@ -51,46 +51,52 @@ def test_a_change_is_seen_and_named(repo: Repository, name: str) -> None:
         require_untouched(repo, before)
 
 
-@pytest.mark.parametrize(
-    "added",
-    [
-        '[branch "x"]\n\tremote = origin\n[core]\n\tfsmonitor = evil\n',
-        '[branch "x"]\n\tfsmonitor = evil\n',
-        '[a]\n\tb = c\\\n[branch "x"]\n\tremote = origin\n',
-        '[branch "x"] fsmonitor = evil\n',
-        '[branch "x"]\n\tremote = origin [core]\n[core] fsmonitor = evil\n',
-        '[branch "x\\"]\n\tremote = origin\n',
-        '[branch "x"]\n\tremote = "\n[core]\n\tfsmonitor = evil\n',
-        '[branch "x"]\n\tremote = origin\\\n[core]\n',
-    ],
-)
-def test_a_setting_can_not_hide_in_a_branch(repo: Repository, added: str) -> None:
-    config = repo.common_dir / "config"
+def test_another_branch_is_no_change(repo: Repository, place: Place) -> None:
     before = take_fingerprint(repo, "b-")
-    config.write_text(config.read_text(encoding="utf-8") + added, encoding="utf-8")
-    with pytest.raises(TamperedError, match="config"):
-        require_untouched(repo, before)
-
-
-def test_a_section_that_continues_a_value_is_seen(repo: Repository) -> None:
-    config = repo.common_dir / "config"
-    config.write_text(config.read_text(encoding="utf-8") + "[a]\n\tb = c\\\n\n", encoding="utf-8")
-    before = take_fingerprint(repo, "b-")
-    text = config.read_text(encoding="utf-8")
-    config.write_text(text.rstrip("\n") + '\n[branch "x"]\n\tremote = origin\n', encoding="utf-8")
-    with pytest.raises(TamperedError, match="config"):
-        require_untouched(repo, before)
-
-
-def test_another_branch_and_one_that_tracks_another_are_no_change(repo: Repository, place: Place) -> None:
-    place.git("branch", "other")
-    before = take_fingerprint(repo, "b-")
-    place.git("checkout", "-q", "-b", "with/track", "--track", "other")
-    place.git("branch", "--edit-description", check=False)
+    place.git("checkout", "-q", "-b", "with/slash")
     require_untouched(repo, before)
     place.git("checkout", "-q", "--detach")
-    place.git("branch", "-qD", "with/track")
+    place.git("branch", "-qD", "with/slash")
     require_untouched(repo, before)
+
+
+@pytest.mark.parametrize("added", ['[branch "x"]\n\tremote = evil\n', '[branch "x"]\n', "# a comment\n"])
+def test_any_change_of_the_configuration_is_one(repo: Repository, added: str) -> None:
+    """A heading alone takes the settings below it away from where they were."""
+    config = repo.common_dir / "config"
+    before = take_fingerprint(repo, "b-")
+    config.write_text(added + config.read_text(encoding="utf-8"), encoding="utf-8")
+    with pytest.raises(TamperedError, match="config"):
+        require_untouched(repo, before)
+
+
+@pytest.mark.parametrize(
+    ("setting", "hook"),
+    [(".githooks", ".githooks/pre-commit"), (".husky/_", ".husky/pre-commit"), (".husky/_", ".husky/_/h")],
+)
+def test_hooks_are_watched_where_the_configuration_has_them(
+    repo: Repository, place: Place, setting: str, hook: str
+) -> None:
+    place.write(".husky/_/h", "x")
+    place.write(".githooks/pre-push", "x")
+    place.git("config", "core.hooksPath", setting)
+    before = take_fingerprint(repo, "b-")
+    require_untouched(repo, before)
+    place.write(hook, "evil")
+    with pytest.raises(TamperedError, match=hook):
+        require_untouched(repo, before)
+
+
+def test_what_a_linked_hook_leads_to_is_watched(repo: Repository, place: Place) -> None:
+    place.write("scripts/check", "x")
+    hook = repo.common_dir / "hooks" / "pre-push"
+    hook.parent.mkdir(exist_ok=True)
+    hook.symlink_to("../../scripts/check")
+    before = take_fingerprint(repo, "b-")
+    require_untouched(repo, before)
+    place.write("scripts/check", "evil")
+    with pytest.raises(TamperedError, match="pre-push"):
+        require_untouched(repo, before)
 
 
 @pytest.mark.parametrize("key", ["include.path", "includeIf.onbranch:gitbatch/**.path"])
