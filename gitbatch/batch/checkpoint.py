@@ -97,7 +97,7 @@ def _signed(run: Run, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
         new = repo.objects.signed(outcome.commit) if outcome.succeeded and outcome.commit else outcome.commit
         if new and outcome.commit and new != outcome.commit:
             branch = item_branch(run.batch.id, outcome.item.slug)
-            repo.refs.swap(branch, new, outcome.commit, "gitbatch: signed")
+            repo.commit_point(branch, new, outcome.commit, "gitbatch: signed")
         found.append(replace(outcome, commit=new))
     return tuple(found)
 

@@ -15,6 +15,7 @@ from gitbatch.repo.refs import Refs
 from gitbatch.repo.repository import Repository, open_repository
 from gitbatch.repo.worktrees import remove_tree
 
+LOCKS = {"holder", "children", "lock"}
 GROUP = ("run", "--checkpoint", "at-end", "--items")
 
 
@@ -29,7 +30,7 @@ def refs(place: Place, pattern: str) -> list[str]:
 def everything(place: Place) -> list[str]:
     """All files of .git and of the cache, but for the locks."""
     roots = (place.root / ".git", place.home / "cache")
-    return sorted(str(path) for root in roots for path in root.rglob("*") if path.name != "holder")
+    return sorted(str(path) for root in roots for path in root.rglob("*") if path.name not in LOCKS)
 
 
 @pytest.fixture
