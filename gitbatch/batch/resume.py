@@ -113,6 +113,7 @@ def _ready(repo: Repository, batch: Batch, recorded: tuple[RecordedGroup, ...]) 
 def resume(run: Run) -> tuple[State, Followed]:
     """Bring everything into the state that the commit points say, and return that state. Idempotent."""
     repo, target = run.repo, run.batch.record.target
+    repo.refs.settle(target)
     # Invariants 1 to 3: these decide, and nothing below changes them.
     state = read_state(repo, run.batch)
     followed = Followed()

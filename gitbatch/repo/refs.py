@@ -213,6 +213,10 @@ class Refs:
         path = self.common_dir / ref
         sync_folders(above for above in path.parents if above.is_relative_to(self.common_dir / "refs"))
 
+    def settle(self, ref: str) -> None:
+        """Finish what a move of a ref has left to do that was killed when it was done."""
+        take_back_signature(self.common_dir / ref)
+
     def _update(self, ref: str, *arguments: str) -> Finished:
         """Run `git update-ref`; once more if a dead git of ours was in the way."""
         git = self._signing(ref)
@@ -222,7 +226,7 @@ class Refs:
             again = _run(git, "--no-deref", *arguments)
             done = done if done.status < 0 and again.status > 0 else again
         if git is not self.git:
-            take_back_signature(self.common_dir / ref)
+            self.settle(ref)
         return done
 
     def _delete(self, refs: dict[str, str]) -> Finished:

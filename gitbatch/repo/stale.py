@@ -55,6 +55,7 @@ def reclaim_ref_locks(common_dir: Path, git_dir: Path) -> bool:
     left = [path for path in _ref_locks(common_dir, git_dir) if _is_ours(common_dir, path)]
     for path in left:
         path.unlink(missing_ok=True)
+    take_back_signature(common_dir / "packed-refs")
     return bool(left)
 
 

@@ -18,6 +18,7 @@ from conftest import IDENTITY, Place
 HERE = Path(__file__).parent
 
 RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--jobs", "1")
+AT_ONCE = (*RUN[:-1], "2")
 
 PLAN = """# Two groups of two
 
@@ -310,6 +311,7 @@ def check_end(bench: Bench, place: Place) -> None:
     assert not place.git("fsck", "--strict", "--no-dangling")
     git = place.root / ".git"
     left = [p for p in git.rglob("*") if p.name.endswith(".lock") or p.name.endswith(".new")]
+    left += [p for p in (git / "refs").rglob("*") if p.is_file() and not p.stat().st_mode & 0o200]
     left += [p for p in (git / "worktrees", git / "index.gitbatch") if p.exists()]
     left += [p for p in (place.home / "cache").rglob("*") if p.is_file()]
     assert left == []
@@ -337,11 +339,19 @@ class Verdict:
     """What the resume asked the user to do, if it did not go on by itself."""
 
 
-def trial(bench: Bench, at: int, victim: str, *, then: tuple[tuple[int, str], ...] = ()) -> Verdict | None:
+def trial(
+    bench: Bench,
+    at: int,
+    victim: str,
+    *,
+    then: tuple[tuple[int, str], ...] = (),
+    arguments: tuple[str, ...] = RUN,
+) -> Verdict | None:
     """Kill a run at a step, then its resumes at further steps, then let it end. None: there is no such step."""
     place = bench.place()
-    ran = bench.server.run(place, *RUN, at=at, victim=victim)
+    ran = bench.server.run(place, *arguments, at=at, victim=victim)
     if not ran.killed:
+        assert ran.status == 0, ran.said
         shutil.rmtree(place.root.parent)
         return None
     where, resumes = [ran.where], 0

@@ -119,11 +119,14 @@ def test_locks_of_dead_gits_of_ours_are_removed_and_others_stay(repo: Repository
     theirs = [git / "refs/heads/theirs.lock", git / "config.lock"]
     for path in theirs:
         path.touch()
+    (git / "packed-refs").write_text("# pack-refs with: peeled fully-peeled sorted \n")
+    (git / "packed-refs").chmod(0o444)
     litter = git / "gitbatch" / "gitbatch-x1"
     litter.mkdir(parents=True)
     with repository_lock(repo, silent):
         assert not [path for path in (*ours, *signed, litter) if path.exists()]
         assert all(path.exists() for path in theirs)
+        assert (git / "packed-refs").stat().st_mode & 0o200
 
 
 def test_our_git_signs_the_locks_it_shares_and_leaves_no_trace_of_it(repo: Repository, place: Place) -> None:
