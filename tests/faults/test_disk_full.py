@@ -80,4 +80,4 @@ def test_some_of_the_disks_are_full_before_and_some_in_the_middle(bench: Bench, 
         began.append(len(agents(place)))
         ballast.unlink()
     assert began[0] == 0
-    assert len(set(began)) > 3, began
+    assert len(set(began)) >= 3, began
