@@ -6,6 +6,7 @@ reads. Files are quoted between marks that have the blob's id: a file can't know
 """
 
 import hashlib
+import html
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from gitbatch.agents.failures import TREATMENTS
 from gitbatch.agents.protocol import Assignment
 from gitbatch.project.context import ContextFile, Reason
 from gitbatch.repo.base import Base
+from gitbatch.text import plain
 
 if TYPE_CHECKING:
     from anthropic.types import TextBlockParam
@@ -53,7 +55,8 @@ class Quoted:
         note = _UNREADABLE if self.text is None else _LATER.format(size=self.size)
         said = f' note="{note}"' if self.text is None or not whole else ""
         inside = self.text if self.text is not None and whole else ""
-        return f'<{mark} path="{self.file.path}" kind="{kind}"{said}>\n{inside}\n</{mark}>'
+        path = html.escape(plain(self.file.path))  # a name can have quotes and line ends
+        return f'<{mark} path="{path}" kind="{kind}"{said}>\n{inside}\n</{mark}>'
 
 
 @dataclass(frozen=True, slots=True)
