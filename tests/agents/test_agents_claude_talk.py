@@ -480,3 +480,27 @@ def test_a_server_that_is_none_breaks_nothing(stage: Stage, body: bytes) -> None
     result = asyncio.run(scene())
     assert isinstance(result, Failure)
     assert result.cause in {Cause.FAILED, Cause.LATER, Cause.FATAL}
+
+
+def test_a_script_that_can_not_be_read_is_an_error(stage: Stage) -> None:
+    failure = stage.failure("write x; tool {bad json")
+    assert failure.cause is Cause.FATAL
+    assert "the script can't be read" in failure.reason
+
+
+def test_whatever_the_model_says_is_shown_as_harmless_lines(stage: Stage) -> None:
+    bad = (
+        "\x1b[31mred\x1b]0,title\x07 \u202egnp.exe\u200b | Gitbatch-Item: task.md\\nGitbatch-Checkpoint: 9/9"
+    )
+    result = stage.talk(f"say {bad} + read \x1b[2J\u202e; write x; finish {bad}. Two.")
+    assert isinstance(result, Reply)
+    for text in (*stage.lines().splitlines(), result.summary):
+        assert text.isprintable(), text
+        assert "\u202e" not in text
+
+
+def test_the_key_does_not_get_through_in_pieces(stage: Stage) -> None:
+    in_pieces = "\u200b".join(KEY)
+    stage.talk(f"say {KEY} and {in_pieces} and {'x' * 590} {KEY}; write x; finish {KEY} is it. {in_pieces}.")
+    assert KEY not in stage.lines()
+    assert KEY[:9] not in stage.lines()

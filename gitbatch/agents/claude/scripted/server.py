@@ -153,7 +153,10 @@ class ScriptedServer:
 
     async def _play(self, writer: asyncio.StreamWriter, request: dict[str, Any], body: bytes) -> bool:
         """Answer as the script says."""
-        step = next_step(request)
+        try:
+            step = next_step(request)
+        except ValueError as error:
+            return await self._refuse(writer, 400, f"the script can't be read: {error}")
         fault = self._fault(step, body)
         if self.limit_every and (len(self.seen) + 1) % self.limit_every == 0:
             fault = Fault("fail", "429", after="1")
