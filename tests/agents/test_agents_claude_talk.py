@@ -350,6 +350,8 @@ def test_a_cut_at_the_output_limit_goes_on(stage: Stage) -> None:
 def test_a_pause_goes_on_without_a_word(stage: Stage) -> None:
     assert isinstance(stage.talk("say x + stop pause_turn; write y; finish"), Reply)
     assert '"role": "assistant"' in stage.asked[1].messages
+    assert "cache_control" not in stage.asked[1].messages
+    assert "cache_control" in stage.asked[2].messages
 
 
 def test_who_does_not_finish_is_nudged_and_then_fails(stage: Stage) -> None:

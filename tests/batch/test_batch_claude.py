@@ -194,8 +194,7 @@ def test_what_runs_no_agent_does_not_import_the_library(place: Place, command: l
         check=True,
     )
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    # Not pydantic: typer imports it wherever it is installed.
-    assert not imported & {"anthropic", "httpx2", "genai_prices"}
+    assert not imported & {"anthropic", "httpx2", "pydantic", "genai_prices"}
 
 
 @pytest.mark.slow

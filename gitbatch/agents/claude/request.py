@@ -63,6 +63,8 @@ class Question:
     def params(self) -> list["MessageParam"]:
         """The messages, the end of the last one marked for the server's cache: the next request begins with them."""
         *before, last = self.messages
+        if last.role != "user":  # after a pause; not every block of an answer can be marked
+            return [cast("MessageParam", said.param()) for said in self.messages]
         *blocks, final = last.blocks
         marked = replace(last, blocks=(*blocks, {**final, "cache_control": {"type": "ephemeral"}}))
         return [cast("MessageParam", said.param()) for said in (*before, marked)]
