@@ -252,6 +252,13 @@ def test_a_cut_answer_is_asked_for_again_and_writes_nothing(stage: Stage, how: s
 
 
 @pytest.mark.parametrize("how", ["eof", "reset", "error"])
+def test_half_of_a_text_is_no_answer_either(stage: Stage, how: str) -> None:
+    words = "many words " * 30
+    assert isinstance(stage.talk(f"cut {how} + say {words}; write x; finish"), Reply)
+    assert [seen.turn for seen in stage.asked] == [0, 0, 1, 2]
+
+
+@pytest.mark.parametrize("how", ["eof", "reset", "error"])
 def test_an_answer_that_is_cut_every_time_is_no_endless_loop(stage: Stage, how: str) -> None:
     failure = stage.failure(f"cut {how} x99 + big 20000; finish")
     assert failure.cause is Cause.FAILED
