@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitbatch.errors import GitError
-from gitbatch.repo.durable import sync_folders
+from gitbatch.repo.durable import sync_all
 from gitbatch.repo.pipe import Pipe
 from gitbatch.repo.process import Git
 from gitbatch.repo.signing import Signer
@@ -103,6 +103,9 @@ class Objects:
     _folders: dict[str, Mapping[str, TreeEntry]] = field(init=False, default_factory=dict)
     """By id of the tree."""
     _written: set[str] = field(init=False, default_factory=set)
+    """Not yet with their names on the disk."""
+    _trees_written: set[str] = field(init=False, default_factory=set)
+    """Not yet on the disk."""
 
     def __post_init__(self) -> None:
         self._reader = Pipe(self.git, ("cat-file", "--batch-command"))
@@ -121,14 +124,18 @@ class Objects:
             pipe.close()
 
     def sync(self, folder: Path) -> None:
-        """Bring the names of the objects that were written since the last call to the disk; git did the contents.
+        """Bring the names of the objects that were written since the last call to the disk.
+
+        git did the contents, but not those of trees: mktree reads no core.fsync (seen in 2.39).
 
         Args:
             folder: where the objects are.
         """
         written, self._written = self._written, set()
+        trees, self._trees_written = self._trees_written, set()
         if written:
-            sync_folders((*(folder / oid[:2] for oid in sorted(written)), folder))
+            folders = {folder / oid[:2] for oid in written}
+            sync_all((*(folder / oid[:2] / oid[2:] for oid in trees), *folders, folder))
 
     def note_written(self, oid: str) -> str:
         """Have the name of an object that was written by other means go to the disk with the next `sync`."""
@@ -308,7 +315,9 @@ class Objects:
             f"{e.mode:0>6} {kinds.get(e.mode, 'blob')} {e.oid}\t".encode() + os.fsencode(e.name) + b"\0"
             for e in entries.values()
         )
-        return self.note_written(self._trees.ask(b"".join(lines) + b"\0").decode())
+        made = self.note_written(self._trees.ask(b"".join(lines) + b"\0").decode())
+        self._trees_written.add(made)
+        return made
 
     def write_commit(
         self, tree: str, parents: tuple[str, ...], message: str, author: Signature, committer: Signature

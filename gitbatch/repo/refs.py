@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gitbatch.errors import BusyError, GitbatchError, GitError
-from gitbatch.repo.durable import sync_folders
+from gitbatch.repo.durable import sync_all
 from gitbatch.repo.pipe import Pipe
 from gitbatch.repo.process import Finished, Git
 from gitbatch.repo.stale import OURS, locks_in_the_way, reclaim_ref_locks, take_back_signature
@@ -208,10 +208,10 @@ class Refs:
     def sync(self, ref: str) -> None:
         """Bring the name of a ref to the disk; git did its content."""
         if self.is_reftable:
-            sync_folders((self.common_dir / "reftable",))
+            sync_all((self.common_dir / "reftable",))
             return
         path = self.common_dir / ref
-        sync_folders(above for above in path.parents if above.is_relative_to(self.common_dir / "refs"))
+        sync_all(above for above in path.parents if above.is_relative_to(self.common_dir / "refs"))
 
     def settle(self, ref: str) -> None:
         """Finish what a move of a ref has left to do that was killed when it was done."""

@@ -92,14 +92,16 @@ def test_a_commit_point_brings_names_of_objects_and_then_of_the_ref_to_the_disk(
     assert repo.commit_point(REF, commit, None)
     git = place.root / ".git"
     objects = [path for path in synced if path.is_relative_to(git / "objects")]
-    assert {path.name for path in objects[:-1]} == {oid[:2] for oid in (blob, tree, commit, below)}
-    assert objects[-1] == git / "objects"
-    assert synced[len(objects) :] == [
+    folders = {git / "objects" / oid[:2] for oid in (blob, tree, commit, below)}
+    contents = {git / "objects" / oid[:2] / oid[2:] for oid in (tree, below)}  # those of the others git does
+    assert set(objects) == {git / "objects", *folders, *contents}
+    assert objects == synced[: len(objects)], "before the ref"
+    assert set(synced[len(objects) :]) == {
         git / "refs/heads/gitbatch/b",
         git / "refs/heads/gitbatch",
         git / "refs/heads",
         git / "refs",
-    ]
+    }
 
 
 def test_a_commit_point_that_is_missed_says_nothing_is_on_the_disk(
