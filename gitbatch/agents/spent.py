@@ -6,6 +6,11 @@ from typing import Self
 from gitbatch.agents.protocol import Usage
 
 
+def dollars(amount: float) -> str:
+    """An amount for people; with parts of a cent where it has some."""
+    return f"${amount:.2f}" if round(amount, 2) == round(amount, 4) else f"${amount:.4f}"
+
+
 @dataclass(frozen=True, slots=True)
 class Spent:
     """What several attempts used: the sum of what is known, and how many did not say what they cost."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from gitbatch.agents.budget import Budget
 from gitbatch.agents.failures import Cause
+from gitbatch.agents.spent import dollars
 from gitbatch.text import Harmless, plain
 
 MORE = "go on with more: gitbatch run --max-cost USD"
@@ -77,7 +78,7 @@ def out_of_budget(budget: Budget) -> Halt:
     if tokens is not None and budget.used.tokens >= tokens:
         said, option = f"{budget.used.tokens:,} of {tokens:,} tokens are used", "--max-tokens N"
     else:
-        said, option = f"${spent.usage.cost or 0:.2f} of ${cost or 0:.2f} are spent", "--max-cost USD"
+        said, option = f"{dollars(spent.usage.cost or 0)} of {dollars(cost or 0)} are spent", "--max-cost USD"
         if spent.unknown:
             said += f", and {spent.unknown} attempt(s) did not say what they cost"
         if not budget.is_reached:

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Stream, Usage
-from gitbatch.agents.spent import Spent
+from gitbatch.agents.spent import Spent, dollars
 from gitbatch.batch.events import (
     AttemptFailed,
     BatchFinished,
@@ -99,7 +99,7 @@ class PlainView:
         )
 
         if event.max_cost is not None or event.max_tokens is not None:
-            cost = "" if event.max_cost is None else f"${event.max_cost:.2f}"
+            cost = "" if event.max_cost is None else dollars(event.max_cost)
             tokens = "" if event.max_tokens is None else f"{event.max_tokens:,} tokens"
             self.line(f"  limit {' and '.join(filter(None, (cost, tokens)))}")
         if event.spent.usage != Usage():

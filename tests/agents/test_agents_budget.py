@@ -2,6 +2,7 @@
 
 from gitbatch.agents.budget import Budget
 from gitbatch.agents.protocol import Usage
+from gitbatch.agents.spent import dollars
 from gitbatch.text import plain
 
 
@@ -51,3 +52,14 @@ def test_what_two_used_together() -> None:
     assert (both + a_request(None)).cost is None
     assert (Usage() + a_request()).cost == 0.25
     assert Usage() + Usage() == Usage()
+
+
+def test_amounts_for_people() -> None:
+    assert [dollars(amount) for amount in (0, 0.5, 1.3, 5, 0.0042, 0.125)] == [
+        "$0.00",
+        "$0.50",
+        "$1.30",
+        "$5.00",
+        "$0.0042",
+        "$0.1250",
+    ]
