@@ -33,7 +33,10 @@ _BREAKS = str.maketrans(dict.fromkeys("\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u202
 _LONGEST_COMPOSED = 4
 """The most characters that NFC makes one of."""
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>#|~&!$@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
-_SKIPPING = re.compile(r"(?:\[|\*{3})\s*((?:skip|no)[ _-]\w+|\w+[ _-]skip)\s*(?:\]|\*{3})", re.IGNORECASE)
+_RUNS = r"(?:ci|actions?|builds?|checks?|pipelines?|deploy|tests?|travis|circleci|jenkins|azurepipelines)"
+_SKIPPING = re.compile(
+    rf"(?:\[|\*{{3}})\s*((?:skip|no)[ _-]{_RUNS}|{_RUNS}[ _-]skip)\s*(?:\]|\*{{3}})", re.IGNORECASE
+)
 _CLOSING = re.compile(
     r"(\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\b:?\s+(?:[\w.-]+/[\w.-]+)?)#(?=\d)", re.IGNORECASE
 )

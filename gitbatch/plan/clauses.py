@@ -140,8 +140,11 @@ def _report_other_arrows(inline: Inline, start: int, findings: Findings) -> None
 
 
 def _report_repeated(clauses: tuple[Clause, ...], findings: Findings) -> None:
-    for index, clause in enumerate(clauses):
-        if clause.key in [earlier.key for earlier in clauses[:index]]:
+    seen: list[Key] = []
+    for clause in clauses:
+        if clause.key not in seen:
+            seen.append(clause.key)
+        else:
             code = "GB220" if clause.key is Key.OUTPUT else "GB212"
             is_single = clause.key in {Key.OUTPUT, Key.AGENT, Key.ID}
             advice = "keep one of the two" if is_single else "put the values into one clause, with commas"

@@ -48,12 +48,12 @@ RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--sandbox", "none")
 def lay(tmp_path: Path, usual: dict[str, str]) -> Lay:
     """Grounds with items of one's own."""
 
-    def make(scripts: dict[str, str], plan: str = "", settings: str = "", **files: str) -> Grounds:
+    def make(scripts: dict[str, str], plan: str = "", settings: str = "retries = 0", **files: str) -> Grounds:
         template = tmp_path / "template"
         template.mkdir()
         lay_out(template, {**usual, "HOME": str(template)}, scripts)
         made = copy_of(template, tmp_path / "grounds", usual)
-        made.place.edit("gitbatch.toml", "jobs = 6\n", f"jobs = 1\n{settings}\n")
+        made.place.edit("gitbatch.toml", "jobs = 6\nretries = 0\n", f"jobs = 1\n{settings}\n")
         if plan:
             made.place.write("task.md", plan)
         for path, text in files.items():
