@@ -208,7 +208,7 @@ def test_ctrl_c_cuts_no_git(three: Place, times: int) -> None:
     shim, log = three.home / "bin" / "git", three.home / "calls"
     shim.parent.mkdir()
     shim.write_text(
-        f'#!/bin/sh\ncase "$*" in *worktree\\ add*) echo begin >>{log}; sleep 1; {shutil.which("git")} "$@"; '
+        f'#!/bin/sh\ncase "$*" in *read-tree*-u*) echo begin >>{log}; sleep 1; {shutil.which("git")} "$@"; '
         f'code=$?; echo end >>{log}; exit $code;; esac\nexec {shutil.which("git")} "$@"\n'
     )
     shim.chmod(0o755)
