@@ -16,7 +16,7 @@ from pathlib import Path
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Failure
 from gitbatch.repo.attributes import FilteredPathError, store
-from gitbatch.repo.nofollow import regular_file
+from gitbatch.repo.nofollow import read_small, regular_file
 from gitbatch.repo.objects import MissingObjectError
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees import Worktree
@@ -111,8 +111,18 @@ def _changed(worktree: Worktree) -> Iterator[str]:
                 path = f"{folder}{entry.name}"
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(f"{path}/")
-                elif entry.stat(follow_symlinks=False).st_ctime_ns > worktree.made:
+                elif entry.stat(follow_symlinks=False).st_ctime_ns > worktree.made and not (
+                    path == ".git" and _is_pointer(worktree)
+                ):
                     yield path
+
+
+def _is_pointer(worktree: Worktree) -> bool:
+    """Whether the `.git` of a worktree, which is touched when it is made, says what it said then."""
+    try:
+        return read_small(worktree.path, ".git", len(worktree.pointer) + 1) == worktree.pointer
+    except OSError:
+        return False
 
 
 def folded(path: str) -> str:

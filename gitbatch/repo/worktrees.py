@@ -46,6 +46,8 @@ class Worktree:
     """Full ref name."""
     made: int
     """Change time (ns) that no file of the checkout has passed: what is newer than it, the agent touched."""
+    pointer: bytes = b""
+    """What its `.git` says."""
     guarded: tuple[str, ...] = ()
     """Files in it that the agent must leave as they are."""
 
@@ -69,7 +71,7 @@ def add_worktree(
     else:
         _add_by_hand(repo, path, branch, base, output, sparse)
     (path / output).parent.mkdir(parents=True, exist_ok=True)
-    return Worktree(path, branch, _settle(path))
+    return Worktree(path, branch, _settle(path), (path / ".git").read_bytes())
 
 
 def _add_by_git(repo: Repository, path: Path, branch: str, base: str, output: str) -> None:

@@ -480,3 +480,20 @@ def test_line_ends_are_stored_by_the_commits_attributes(three: Place) -> None:
     assert failed == (
         "out/letters/b.bin: failed: the output can't be taken: out/letters/b.bin has the filter lfs (git attributes)"
     )
+
+
+@pytest.mark.rule("S1")
+def test_a_pointer_that_was_changed_is_named_and_one_that_was_not_is_no_stray(three: Place) -> None:
+    three.edit(
+        "gitbatch.toml",
+        '"sh", "tools/agent.sh", ',
+        '"sh", "-c", "case $0 in */a.md) echo x >>.git;; esac; echo text >$0; echo Done. All of it.", ',
+    )
+    three.commit()
+    said = three.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end", "--json", code=0).stdout
+    events = [json.loads(line) for line in said.splitlines()]
+    strays = {
+        e["outcome"]["item"]["key"]: e["outcome"]["strays"] for e in events if e["event"] == "item-finished"
+    }
+    assert strays.pop("out/letters/a.md") == [".git"]
+    assert set(map(tuple, strays.values())) == {()}
