@@ -1,8 +1,7 @@
 """Ending a batch before it is complete. What was done and not merged is kept under rescue refs."""
 
-from gitbatch.batch.merge import finished
 from gitbatch.batch.record import Batch, end_batch, remove_leftovers
-from gitbatch.repo.refs import item_branch, item_branches, rescue_ref
+from gitbatch.repo.refs import item_branches, rescue_ref
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees import checked_out
 
@@ -11,14 +10,21 @@ def abort_batch(repo: Repository, batch: Batch) -> tuple[str, ...]:
     """End a batch where it is; returns the refs that keep what was done and not merged."""
     last = repo.refs.read(batch.record.target) or batch.base
     remove_leftovers(repo, batch.id)
-    kept = []
-    for item in batch.record.items:
-        oid = repo.refs.read(item_branch(batch.id, item.slug))
-        if oid and finished(repo, batch.id, item, oid):
-            repo.refs.point(rescue_ref(batch.id, item.slug), oid)
-            kept.append(rescue_ref(batch.id, item.slug))
-    delete_branches(repo, repo.refs.below(item_branches(batch.id)))
+    branches = repo.refs.below(item_branches(batch.id))
+    kept = rescue(repo, batch.id, branches, last)
+    delete_branches(repo, branches)
     end_batch(repo, batch, last)
+    return kept
+
+
+def rescue(repo: Repository, batch: str, branches: dict[str, str], merged: str) -> tuple[str, ...]:
+    """Keep what item branches have and a commit has not, under refs; returns those."""
+    kept = []
+    for branch, oid in branches.items():
+        if repo.git.run("merge-base", "--is-ancestor", oid, merged, check=False).status:
+            ref = rescue_ref(batch, branch.removeprefix(item_branches(batch)))
+            repo.refs.point(ref, oid)
+            kept.append(ref)
     return tuple(kept)
 
 

@@ -5,6 +5,7 @@ then on the item is done, whatever happens; it is never run or paid for again (r
 """
 
 import asyncio
+import secrets
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +34,8 @@ from gitbatch.repo.thread import to_its_end
 from gitbatch.repo.worktrees import Worktree, add_worktree, remove_tree, remove_worktree
 from gitbatch.text import Harmless, plain
 
+_START = secrets.token_hex(2)
+"""In the names of this process's folders: without a sandbox, agents of a killed run may still write into theirs."""
 _TRIES = 10
 """How often an output is taken again when its objects were pruned before its branch had them."""
 _MOMENT = 0.01
@@ -65,8 +68,8 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
         waits: what it waited so far.
     """
     began = time.monotonic()
-    place = run.workshop / f"{run.batch.id}-{task.batch_item.slug}"
-    scratch = run.workshop / f"{task.batch_item.slug}.io"
+    place = run.workshop / f"{run.batch.id}-{task.batch_item.slug}-{_START}"
+    scratch = run.workshop / f"{task.batch_item.slug}-{_START}.io"
     scene = task.scene
     counted = tuple(tried for tried in past if tried.counts)
     tried = Attempt(

@@ -79,7 +79,14 @@ def _tick_items(
         plain(f"the box of {names[mark].name} was not ticked: its line in {scene.plan.path} has changed")
         for mark in ticked.refused
     )
-    return ticked.source, notes
+    gone = tuple(
+        plain(
+            f"the box of {o.item.name} was not ticked: no item of {scene.plan.path} writes {o.item.key} any more"
+        )
+        for o in done
+        if o.item.key not in marks
+    )
+    return ticked.source, (*notes, *gone)
 
 
 def _tick_criteria(source: bytes, scene: Scene) -> tuple[bytes, Plan]:

@@ -23,10 +23,11 @@ async def run_group(
     Args:
         run: the tools.
         scene: the target branch's tip, which is the base of every item that starts now.
-        group: which group.
+        group: which group; what is ticked in the plan by now does not run.
         already: outcomes, by key, of items that an earlier start of the batch has finished.
         missing: outputs of items of earlier groups that did not succeed.
     """
+    items = left_to_do(scene, group, already)
     gate = asyncio.Semaphore(_width(run, scene, group))
     over = {item.key: asyncio.Event() for item in group.items}
 
@@ -49,11 +50,18 @@ async def run_group(
 
     try:
         async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(outcome_of(item)) for item in group.items]
+            running = [tasks.create_task(outcome_of(item)) for item in items]
     except ExceptionGroup as several:
         raise _first(several) from several
     outcomes = tuple(outcome for task in running if (outcome := task.result()))
-    return outcomes if len(outcomes) == len(group.items) else None
+    return outcomes if len(outcomes) == len(items) else None
+
+
+def left_to_do(scene: Scene, group: BatchGroup, already: Mapping[str, Outcome]) -> tuple[BatchItem, ...]:
+    """The items of a group without those that somebody has ticked since: by hand, or by rewording a checkpoint."""
+    found = {item.key: scene.find(item.key) for item in group.items}
+    ticked = {key for key, place in found.items() if place and place[1].done}
+    return tuple(item for item in group.items if item.key in already or item.key not in ticked)
 
 
 def _earlier(run: Run, item: BatchItem) -> tuple[Attempt, ...]:

@@ -18,7 +18,7 @@ from gitbatch.batch.events import (
     Notice,
 )
 from gitbatch.batch.follow import require_tip
-from gitbatch.batch.group import run_group
+from gitbatch.batch.group import left_to_do, run_group
 from gitbatch.batch.halt import Halt
 from gitbatch.batch.model import BatchGroup, Checkpoint
 from gitbatch.batch.record import end_batch, remove_leftovers
@@ -90,10 +90,14 @@ async def run_batch(run: Run, pause: Pause, *, resumed: bool) -> Result:
         if state.is_recorded(group):
             continue
         scene = await run.git(_scene, run)
-        if scene.project.phase.name != record.phase:
-            return _stop_at_boundary(run, scene, tally)
-        if is_complete(scene):
-            return await _stop_complete(run, tally)
+        stopped = await _hard_stop(run, scene, tally)
+        if stopped:
+            return stopped
+        if not left_to_do(scene, group, state.ready):
+            tally.succeeded += len(group.items)
+            text = f"every item of “{group.title}” is ticked in {scene.plan.path}: none of them runs again"
+            run.emit(Notice(batch=run.batch.id, text=plain(text)))
+            continue
         checkpoint = None if run.brake.halt else await _run_one(run, scene, group, state, tally.missing)
         if checkpoint is None:
             return await _halt(run, tally)
@@ -223,6 +227,13 @@ async def _halt(run: Run, tally: _Tally) -> Result:
         )
     )
     return replace(tally.result(Ending.HALTED), halt=halt)
+
+
+async def _hard_stop(run: Run, scene: Scene, tally: _Tally) -> Result | None:
+    """The end of a run where only the user may go on, if that is so."""
+    if scene.project.phase.name != run.batch.record.phase:
+        return _stop_at_boundary(run, scene, tally)
+    return await _stop_complete(run, tally) if is_complete(scene) else None
 
 
 def _stop_at_boundary(run: Run, scene: Scene, tally: _Tally) -> Result:

@@ -4,8 +4,9 @@ Nothing is read but refs, commits and check boxes; what holds between them, when
 
 1. A batch exists if and only if its record ref does, and then its base is pinned (`record.write_record`: the base
    comes first; a base without a record is nobody's, and is removed by the next batch that starts).
-2. An item is done if and only if its branch is at its one-file commit. The branch moves there once, when everything
-   below the commit is on the disk. It is deleted only when its group is done, or if it is not at such a commit.
+2. An item is done if and only if its branch has its one-file commit. The branch moves there once, when everything
+   below the commit is on the disk. It is deleted only when its group is done, or if it has no such commit; what
+   somebody else has committed there is kept under a rescue ref.
 3. A group is done if and only if its orchestrator commit can be reached from the target branch, which moves to it
    once. So outputs, ticks and status are in history together or not at all.
 4. The checkout has followed if and only if `followed` is at the last group's orchestrator commit. A path that still
@@ -22,11 +23,11 @@ resume twice, is nothing special.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gitbatch.batch.abort import delete_branches
+from gitbatch.batch.abort import delete_branches, rescue
 from gitbatch.batch.follow import follow_checkout, require_tip
 from gitbatch.batch.merge import finished
 from gitbatch.batch.messages import parse_trailers
-from gitbatch.batch.model import BatchGroup, ItemStatus, Outcome
+from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
 from gitbatch.batch.record import Batch, remove_leftovers
 from gitbatch.batch.running import Run
 from gitbatch.repo.checkout import Followed
@@ -34,6 +35,9 @@ from gitbatch.repo.objects import Commit
 from gitbatch.repo.refs import followed_ref, item_branch, item_branches
 from gitbatch.repo.repository import Repository
 from gitbatch.text import plain
+
+_LOOKED_AT = 100
+"""Commits of an item's branch that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +110,14 @@ def _ready(repo: Repository, batch: Batch, recorded: tuple[RecordedGroup, ...]) 
     over = {r.group for r in recorded}
     waiting = (item for group in batch.record.groups if group not in over for item in group.items)
     found = ((item, branches.get(item_branch(batch.id, item.slug))) for item in waiting)
-    outcomes = (finished(repo, batch.id, item, oid) for item, oid in found if oid)
+    outcomes = (_finished_below(repo, batch, item, oid) for item, oid in found if oid)
     return {outcome.item.key: outcome for outcome in outcomes if outcome}
+
+
+def _finished_below(repo: Repository, batch: Batch, item: BatchItem, tip: str) -> Outcome | None:
+    """What an item's branch has finished; the user may have committed upon it."""
+    listed = repo.git.text("rev-list", "--first-parent", f"--max-count={_LOOKED_AT}", tip, f"^{batch.base}")
+    return next(filter(None, (finished(repo, batch.id, item, oid) for oid in listed.split())), None)
 
 
 def resume(run: Run) -> tuple[State, Followed]:
@@ -128,7 +138,9 @@ def resume(run: Run) -> tuple[State, Followed]:
     conflicted = {o.item.slug for o in state.failed if o.status is ItemStatus.CONFLICTED}
     keep = {outcome.item.slug for outcome in state.ready.values()} | conflicted
     start = len(item_branches(run.batch.id))
-    delete_branches(repo, {ref: oid for ref, oid in branches.items() if ref[start:] not in keep})
+    left = {ref: oid for ref, oid in branches.items() if ref[start:] not in keep}
+    rescue(repo, run.batch.id, left, require_tip(repo, target))
+    delete_branches(repo, left)
     return state, followed
 
 

@@ -122,6 +122,7 @@ class Git:
                 umask=self.umask,
             )
         except GitCommandNotFound as error:
+            self._require_directory()
             raise GitbatchError(
                 "git was not found", "install git 2.38 or newer and put it on PATH"
             ) from error
@@ -236,6 +237,7 @@ class Git:
         *,
         alone: bool = False,
     ) -> "subprocess.Popen[bytes]":
+        self._require_directory()
         return subprocess.Popen(
             ["git", *_OPTIONS, *arguments],  # noqa: S607  # git is found on PATH, as everywhere
             cwd=self.directory,
@@ -249,6 +251,11 @@ class Git:
             pass_fds=() if alone else self.held,  # what a program that signs leaves behind must hold no lock
             umask=self.umask,
         )
+
+    def _require_directory(self) -> None:
+        if not self.directory.is_dir():
+            advice = "was it renamed? Every finished item is in git: gitbatch run goes on, where it is now"
+            raise GitbatchError(f"{self.directory} is gone", advice)
 
     @staticmethod
     def _checked(arguments: tuple[str, ...], finished: Finished, *, check: bool) -> Finished:

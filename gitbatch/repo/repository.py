@@ -122,6 +122,10 @@ def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
     """
     if not directory.is_dir():
         raise GitbatchError(f"{directory} is not a folder", "name a folder inside a repository with -C")
+    if "\n" in str(directory.resolve()):
+        raise GitbatchError(
+            f"the path of {directory} has a line break in it", "rename the folder: git's answers end at one"
+        )
     inherited = scrub_environment()
     git = Git(directory)
     _require_version(git)

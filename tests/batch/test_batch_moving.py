@@ -326,7 +326,7 @@ def test_a_merge_or_rebase_of_the_branch_in_mid_run_is_waited_for(waiting: Place
 
 def test_a_worktree_deleted_in_mid_run_is_a_failure_of_its_item_alone(waiting: Place) -> None:
     with in_mid_run(waiting, code=1) as said:
-        (place,) = (waiting.home / "cache").glob("gitbatch/*/*/*-1-t101")
+        (place,) = (waiting.home / "cache").glob("gitbatch/*/*/*-1-t101-*")
         shutil.rmtree(place)
     assert re.search(r"failed +T101 .*: its worktree was removed while it ran", said[0])
     assert ticked(waiting) == ["T102", "T103", "T104"]
@@ -347,7 +347,7 @@ def test_item_branches_deleted_in_mid_run_cost_nothing(waiting: Place) -> None:
 
 def test_a_worktree_deleted_between_runs_is_no_matter(waiting: Place) -> None:
     kill_in_mid_run(waiting)
-    (place,) = (waiting.home / "cache").glob("gitbatch/*/*/*-1-t101")
+    (place,) = (waiting.home / "cache").glob("gitbatch/*/*/*-1-t101-*")
     shutil.rmtree(place)
     assert "1 to run, 3 done before" in waiting.gitbatch("run", code=0).stdout
     assert_tidy(waiting)
@@ -389,3 +389,30 @@ def test_a_renamed_repository_finds_what_it_left_and_goes_on(waiting: Place, als
 
 def assert_no_worktrees(folder: Path) -> None:
     assert not list(folder.rglob(".git"))
+
+
+@pytest.mark.rule("F4")
+@pytest.mark.parametrize("how", ["reworded", "squashed"])
+def test_a_checkpoint_that_lost_its_trailers_is_not_run_again(three: Place, how: str) -> None:
+    plan = three.git("rev-parse", "main")
+    three.gitbatch("run", "--items", "group:1-2", "--checkpoint", "after-each", "--no-input", code=3)
+    if how == "squashed":
+        three.git("reset", "--soft", plan)
+        three.git("commit", "-qm", "Reviewed: all in one")
+    else:
+        three.git("commit", "-q", "--amend", "-m", "Reviewed")
+    said = three.gitbatch("run", "--no-input", code=0).stdout
+    assert "is ticked in task.md: none of them runs again" in said
+    assert len(ticked(three)) == 8
+    assert_tidy(three)
+
+
+@pytest.mark.rule("F4")
+def test_what_the_user_ticks_at_a_pause_does_not_run(three: Place) -> None:
+    three.gitbatch("run", "--items", "group:1-2", "--checkpoint", "after-each", "--no-input", code=3)
+    three.edit("task.md", "- [ ] T201", "- [x] T201")
+    three.write("out/pairs/ab.md", "by hand")
+    three.commit()
+    three.gitbatch("run", "--no-input", code=0)
+    assert three.git("show", "main:out/pairs/ab.md") == "by hand"
+    assert len(ticked(three)) == 8

@@ -129,6 +129,21 @@ def test_a_forged_item_branch_is_not_taken_for_done(hanging: Place) -> None:
     assert "sneaked.md" not in hanging.git("ls-tree", "-r", "--name-only", "HEAD")
 
 
+@pytest.mark.rule("F4")
+def test_what_a_user_commits_upon_an_item_is_kept_and_the_item_not_run_again(hanging: Place) -> None:
+    kill(start(hanging), hanging)
+    refs = hanging.git("for-each-ref", "--format=%(refname)", "refs/heads/gitbatch").splitlines()
+    mine = []
+    for ref in (refs[0], refs[-1]):  # one that is done, one that is not
+        tree = hanging.git("rev-parse", f"{ref}^{{tree}}")
+        mine.append(hanging.git("commit-tree", tree, "-p", ref, "-m", "mine"))
+        hanging.git("update-ref", ref, mine[-1])
+    assert "1 to run, 3 done before" in go_on(hanging)
+    kept = hanging.git("for-each-ref", "--format=%(objectname)").split()
+    assert set(mine) <= set(kept)
+    assert len(audit(hanging).items) == 12
+
+
 def test_a_branch_that_is_gone_is_said(three: Place) -> None:
     three.git("branch", "work")
     three.gitbatch("run", "--items", "all", "--checkpoint", "after-each", "--branch", "work", code=3)
