@@ -153,14 +153,15 @@ def test_a_burst_of_signals_at_any_time_leaves_nothing_half_changed(
 ) -> None:
     for pause in (0.0, 0.05, 0.1):
         with running(three) as process:
-            read_until(process, "start  ")
+            read_until(process, "group 1/1")  # on a fast machine nothing may be left to start
             time.sleep(pause)
             for _ in range(5):
                 if process.poll() is None:
                     process.send_signal(number)
                 time.sleep(0.01)
-            process.communicate(timeout=30)
-            assert process.returncode in {0, 128 + number}
+            said, _ = process.communicate(timeout=30)
+            over = {0, -number} if "finished" in said else set()  # Python itself was ending when the signal came
+            assert process.returncode in {128 + number, *over}
     three.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end")
     assert ticked(three) == ["T101", "T102", "T103", "T104"]
     assert len(audit(three).items) == 4
