@@ -9,6 +9,7 @@ from conftest import IDENTITY
 
 from gitbatch.agents.claude import tools
 from gitbatch.agents.claude.output import OutputFile
+from gitbatch.agents.claude.secret import Secret
 from gitbatch.agents.claude.tools import Answer, Bench, use_tool
 from gitbatch.repo.base import Base
 from gitbatch.repo.objects import Objects
@@ -16,6 +17,7 @@ from gitbatch.repo.process import Git
 from gitbatch.repo.snapshot import TreeSnapshot
 from gitbatch.repo.thread import GitThread
 
+KEY = "a-key-that-nobody-sees"
 FILES = {
     "src/a.py": b"one\ntwo\nthree\n",
     "src/b.bin": b"a\0b",
@@ -45,7 +47,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
 @pytest.fixture
 def bench(base: Base, tmp_path: Path) -> Bench:
     (tmp_path / "worktree").mkdir()
-    return Bench(base, OutputFile(tmp_path / "worktree", "out/x.md"))
+    return Bench(base, OutputFile(tmp_path / "worktree", "out/x.md"), Secret(KEY))
 
 
 def use(bench: Bench, name: str, **arguments: object) -> Answer:
@@ -186,3 +188,28 @@ def test_a_summary_has_two_or_three_sentences(bench: Bench, summary: str, *, is_
     )
     assert answer.is_error is not is_right
     assert (answer.reply is not None) is is_right
+
+
+def test_what_is_said_at_the_end_is_without_the_key(bench: Bench) -> None:
+    use(bench, "write_output", content="x")
+    said = f"It is {KEY}. Or {chr(0x200B).join(KEY)}."
+    line = {"artifact": KEY, "text": said}
+    reply = use(bench, "finish", summary=said, decisions=[said], contributions=[line]).reply
+    assert reply
+    assert reply.summary == reply.decisions[0] == "It is [the key]. Or [the key]."
+    assert KEY not in repr(reply)
+
+
+def test_the_key_is_in_no_file(bench: Bench) -> None:
+    assert use(bench, "write_output", content=f"a {KEY} b").is_error
+    assert not bench.has_written
+    use(bench, "write_output", content=KEY[:9])
+    assert "key" in use(bench, "write_output", content=KEY[9:], append=True).text
+    assert use(bench, "edit_output", old=KEY[:9], new=KEY).is_error
+    assert written(bench) == KEY[:9]
+
+
+def test_what_is_given_to_a_server_that_needs_no_key_is_no_secret(bench: Bench) -> None:
+    bench.secret = Secret("none")
+    assert not use(bench, "write_output", content="There is none.").is_error
+    assert bench.secret.cut("There is none.") == "There is none."

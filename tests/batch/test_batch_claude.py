@@ -182,6 +182,15 @@ def test_the_key_stays_with_us_whatever_the_server_says(place: Place) -> None:
     assert_no_key(place, run(place, code=1))
 
 
+@pytest.mark.usefixtures("server")
+def test_the_key_stays_with_us_whatever_the_model_says(place: Place) -> None:
+    said = r"say It is \k. + search \k; write \k; write x; finish It is \k. Two."
+    plan(place, [said])
+    done = run(place)
+    assert "It is [the key]. Two." in place.git("log", "--format=%B")
+    assert_no_key(place, done)
+
+
 @pytest.mark.parametrize("command", [["--version"], ["status"], ["plan"], ["lint"]])
 def test_what_runs_no_agent_does_not_import_the_library(place: Place, command: list[str]) -> None:
     plan(place, [WRITE])

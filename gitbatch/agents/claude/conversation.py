@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from gitbatch.agents.claude.output import OutputFile
 from gitbatch.agents.claude.prompt import Prompt, Quoted, build_prompt, guessed_tokens, read_context
 from gitbatch.agents.claude.request import Question, Request, Said, Turn
+from gitbatch.agents.claude.secret import Secret
 from gitbatch.agents.claude.shown import Shown
 from gitbatch.agents.claude.tools import TOOLS, Answer, Bench, use_tool
 from gitbatch.agents.claude.trouble import Trouble
@@ -45,8 +46,9 @@ async def converse(
     """Hold the conversation for an assignment."""
     if assignment.base is None:
         return Failure(plain("this agent needs the base commit, and was not given it"), cause=Cause.FATAL)
-    bench = Bench(assignment.base, OutputFile(assignment.worktree, assignment.output))
-    shown = Shown(progress, agent.key)
+    secret = Secret(agent.key)
+    bench = Bench(assignment.base, OutputFile(assignment.worktree, assignment.output), secret)
+    shown = Shown(progress, secret)
     files = await read_context(assignment, assignment.base, _LARGEST_QUOTE)
     limit = asyncio.timeout(assignment.timeout)
     talk = Conversation(agent, client, assignment, files, bench, shown, limit)

@@ -3,6 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 
+from gitbatch.agents.claude.secret import Secret
 from gitbatch.agents.protocol import Progress, Stream
 from gitbatch.text import Harmless, plain
 
@@ -17,17 +18,14 @@ class Shown:
     """The model's words come in pieces; they are shown line by line."""
 
     progress: Progress
-    key: str
-    """What must never be shown; a server may quote it."""
+    secret: Secret
     _text: str = ""
     _bytes: int = 0
     _last: deque[Harmless] = field(default_factory=lambda: deque(maxlen=_KEPT))
 
     def clean(self, text: str) -> Harmless:
         """A text of the model or the server as it may be shown and kept."""
-        # Twice: what is invisible between its characters falls away in the first cleaning.
-        hidden = "[the key]"
-        return plain(plain(text.replace(self.key, hidden), 20_000).replace(self.key, hidden))
+        return plain(self.secret.cut(text))
 
     def say(self, text: str) -> None:
         """Show a line of ours."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gitbatch.agents.claude.output import LARGEST, OutputFile
+from gitbatch.agents.claude.secret import Secret
 from gitbatch.agents.protocol import Reply
 from gitbatch.agents.reply import SENTENCES, first_sentences, make_reply
 from gitbatch.errors import GitError
@@ -47,6 +48,7 @@ class Bench:
 
     base: Base
     output: OutputFile
+    secret: Secret
     has_written: bool = False
 
 
@@ -183,6 +185,8 @@ class EditOutput(_Tool, frozen=True):
 def _write(bench: Bench, content: bytes) -> Answer:
     if len(content) > LARGEST:
         return _error(f"that is more than {LARGEST} bytes")
+    if bench.secret.is_in(content):
+        return _error("that has the API key of this session in it, which must not be in a file: leave it out")
     try:
         bench.output.write(content)
     except OSError as error:
@@ -207,7 +211,8 @@ class Finish(_Tool, frozen=True):
         """Do it."""
         if not bench.has_written:
             return _error(f"{bench.output.path} is not written yet: use write_output, then finish")
-        summary = plain(self.summary, 10_000)
+        cut = bench.secret.cut
+        summary = plain(cut(self.summary), 10_000)
         if first_sentences(summary, SENTENCES) != summary or first_sentences(summary, 1) == summary:
             return _error(
                 "the summary must have 2 or 3 sentences; it does not. Finish again with one that has"
@@ -215,7 +220,9 @@ class Finish(_Tool, frozen=True):
         if len(summary) > LIMIT:
             return _error(f"the summary has more than {LIMIT} characters. Finish again with a shorter one")
         reply = make_reply(
-            self.summary, self.decisions, tuple((line.artifact, line.text) for line in self.contributions)
+            summary,
+            tuple(map(cut, self.decisions)),
+            tuple((cut(line.artifact), cut(line.text)) for line in self.contributions),
         )
         return Answer("done", reply=reply)
 

@@ -15,7 +15,8 @@ server needs no memory of a conversation. Parts of a step stand between plus sig
     overflow N       an error while the request has more than N bytes
     leak             an error that quotes the key
 
-In texts, \n is a line end. Without a script, it writes a page about what it was given and says that it is scripted.
+In texts, \n is a line end and \k the server's key. Without a script, it writes a page about what it was given and says
+that it is scripted.
 """
 
 import json

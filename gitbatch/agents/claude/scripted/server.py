@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from gitbatch.agents.claude.scripted.script import Fault, Step, next_step, output_of
@@ -154,7 +154,7 @@ class ScriptedServer:
     async def _play(self, writer: asyncio.StreamWriter, request: dict[str, Any], body: bytes) -> bool:
         """Answer as the script says."""
         try:
-            step = next_step(request)
+            step = self._with_key(next_step(request))
         except ValueError as error:
             return await self._refuse(writer, 400, f"the script can't be read: {error}")
         fault = self._fault(step, body)
@@ -174,6 +174,11 @@ class ScriptedServer:
                 text = f"bad request with the key {self.key}, in full: {self.key}"
                 return await self._refuse(writer, 400, text)
         return await self._stream(writer, request, body, step, fault)
+
+    def _with_key(self, step: Step) -> Step:
+        r"""A step in which the key stands where the script says \k."""
+        blocks = json.dumps(step.blocks).replace("\\\\k", self.key)
+        return replace(step, blocks=tuple(json.loads(blocks)))
 
     def _fault(self, step: Step, body: bytes) -> Fault | None:
         """What goes wrong this time."""

@@ -1,0 +1,31 @@
+"""The key, which must get nowhere: it is cut out of every text of the model and the server, and no file may have it."""
+
+from dataclasses import dataclass, field
+
+from gitbatch.text import plain
+
+_SHORTEST = 8
+"""Characters of a key that is worth hiding: a server that needs none is given `x` or `none`, and these are words."""
+_HIDDEN = "[the key]"
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A key that a model or a server may repeat, by mistake or because it was told to."""
+
+    key: str = field(repr=False)
+
+    def cut(self, text: str) -> str:
+        """A text in one line and without the key, which may become longer than what `plain` gives."""
+        if not self._is_one:
+            return text
+        # Twice: what is invisible between its characters falls away in the cleaning.
+        return plain(text.replace(self.key, _HIDDEN), 20_000).replace(self.key, _HIDDEN)
+
+    def is_in(self, content: bytes) -> bool:
+        """Whether a file has the key."""
+        return self._is_one and self.key.encode() in content
+
+    @property
+    def _is_one(self) -> bool:
+        return len(self.key) >= _SHORTEST
