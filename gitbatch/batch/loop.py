@@ -138,7 +138,9 @@ def _require_ready(run: Run, state: State, *, resumed: bool) -> None:
     else:
         require_nothing_under_way(run.repo)
         left = (item.key for g in run.batch.record.groups if not state.is_recorded(g) for item in g.items)
-        require_clean(run.repo, read_scene(run.repo, require_tip(run.repo, target)), tuple(left))
+        scene = read_scene(run.repo, require_tip(run.repo, target))
+        # An edited plan is the user's next thought, and gets the ticks, as one that is edited during a run does.
+        require_clean(run.repo, scene, tuple(left), but=frozenset({scene.project.task} if resumed else ()))
     if resumed:
         run.repo.objects.require_signer()
 

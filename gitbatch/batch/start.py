@@ -157,13 +157,15 @@ def begin_batch(repo: Repository, target: Target, scene: Scene, choice: Choice, 
     return write_record(repo, record, target.tip)
 
 
-def require_clean(repo: Repository, scene: Scene, outputs: tuple[str, ...]) -> None:
-    """Refuse to start over changes of the user's that a checkpoint would meet.
+def require_clean(
+    repo: Repository, scene: Scene, outputs: tuple[str, ...], but: frozenset[str] = frozenset()
+) -> None:
+    """Refuse to start over changes of the user's that a checkpoint would meet; `but`: files that may have some.
 
     Raises:
         GitbatchError: a shared file or an output has uncommitted changes; the message names them.
     """
-    dirty = uncommitted(repo, (*scene.project.shared_files, *outputs))
+    dirty = uncommitted(repo, tuple(p for p in (*scene.project.shared_files, *outputs) if p not in but))
     if dirty:
         raise GitbatchError(
             f"uncommitted changes in {', '.join(dirty[:5])}{' and more' * (len(dirty) > 5)}",

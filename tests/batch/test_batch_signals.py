@@ -160,7 +160,9 @@ def test_a_burst_of_signals_at_any_time_leaves_nothing_half_changed(
                     process.send_signal(number)
                 time.sleep(0.01)
             said, _ = process.communicate(timeout=30)
-            over = {0, -number} if "finished" in said else set()  # Python itself was ending when the signal came
+            over = (
+                {0, -number} if "finished" in said else set()
+            )  # Python itself was ending when the signal came
             assert process.returncode in {128 + number, *over}
     three.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end")
     assert ticked(three) == ["T101", "T102", "T103", "T104"]
