@@ -392,6 +392,14 @@ def test_there_is_a_limit_of_turns(stage: Stage) -> None:
     assert len(stage.asked) == 4
 
 
+def test_what_a_request_used_is_charged_even_if_the_time_of_the_item_ends_in_it(stage: Stage) -> None:
+    failure = stage.failure("cut hang + write x", timeout=0.5)
+    assert (failure.cause, failure.usage.requests) == (Cause.TIMEOUT, 1)
+    assert failure.usage.input > 0
+    assert failure.usage.cost
+    assert stage.budget.used == failure.usage
+
+
 def test_the_time_of_an_item_does_not_run_while_it_waits(stage: Stage) -> None:
     waits = stage.assignment("fail 429 after=0.7 + write x; finish", timeout=0.6)
     hangs = stage.assignment("say x; nap 5", "b", timeout=0.6)

@@ -6,7 +6,6 @@ from httpx2 import ReadError, Request, Response, UnsupportedProtocol
 
 from gitbatch.agents.claude.trouble import retry_after, trouble_of
 from gitbatch.agents.failures import Cause
-from gitbatch.agents.protocol import Usage
 
 ASKED = Request("POST", "http://127.0.0.1/v1/messages")
 
@@ -43,25 +42,25 @@ def status_error(status: int, kind: str, text: str = "text", code: str | None = 
     ],
 )
 def test_an_answer_with_an_error(status: int, kind: str, text: str, cause: Cause, *, is_limit: bool) -> None:
-    found = trouble_of(status_error(status, kind, text), began=False, usage=Usage())
+    found = trouble_of(status_error(status, kind, text), began=False)
     assert (found.cause, found.is_limit) == (cause, is_limit)
     assert kind in found.said
 
 
 def test_a_spend_limit_is_no_rate_limit() -> None:
     error = status_error(429, "rate_limit_error", code="enforced_spend_limit_reached")
-    assert trouble_of(error, began=False, usage=Usage()).cause is Cause.FATAL
+    assert trouble_of(error, began=False).cause is Cause.FATAL
     error = status_error(429, "rate_limit_error", code="ramp_limit_exceeded")
-    assert trouble_of(error, began=False, usage=Usage()).cause is Cause.BUSY
+    assert trouble_of(error, began=False).cause is Cause.BUSY
 
 
 def test_no_connection_and_a_broken_one() -> None:
     error = APIConnectionError(request=ASKED)
-    assert trouble_of(error, began=False, usage=Usage()).cause is Cause.BUSY
+    assert trouble_of(error, began=False).cause is Cause.BUSY
     error.__cause__ = UnsupportedProtocol("no scheme")
-    assert trouble_of(error, began=False, usage=Usage()).cause is Cause.FATAL
-    broken = trouble_of(ReadError("reset"), began=True, usage=Usage(input=3, requests=1))
-    assert (broken.cause, broken.is_cut, broken.usage.input) == (Cause.BUSY, True, 3)
+    assert trouble_of(error, began=False).cause is Cause.FATAL
+    broken = trouble_of(ReadError("reset"), began=True)
+    assert (broken.cause, broken.is_cut) == (Cause.BUSY, True)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,11 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -165,6 +168,22 @@ def test_a_money_limit_holds(place: Place, server: ScriptedServer) -> None:
     spent = sum(float(trailers(place, commit, "Cost")[0]) for commit in audit(place).items)
     assert spent <= 0.02, "at most one request too much for each that ran"
     assert len(server.seen) < 18
+
+
+def test_a_request_that_the_user_interrupts_is_in_the_ledger(place: Place, server: ScriptedServer) -> None:
+    plan(place, ["cut hang + write x"])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gitbatch", "run", "--items", "all", "--checkpoint", "at-end"],
+        cwd=place.root,
+        env=place.environment,
+    )
+    while not server.seen and process.poll() is None:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130
+    said = json.loads(place.gitbatch("status", "--json", code=0).stdout)
+    assert re.search(r'"requests": ?1\b', json.dumps(said)), said
 
 
 @pytest.mark.usefixtures("server")

@@ -159,8 +159,11 @@ class Conversation:
                 return problem
             await self._pass()
             answers = self.agent.answers
-            found = await self._request().answer()
-            self._charge(found.usage)
+            request = self._request()
+            try:
+                found = await request.answer()
+            finally:  # one that is cut off by the item's time or the user has used something too
+                self._charge(request.used)
             if isinstance(found, Turn):
                 self.agent.answers += 1
                 self.agent.gate.succeeded()

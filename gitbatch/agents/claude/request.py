@@ -43,7 +43,6 @@ class Turn:
     stop: str
     said: str
     """Why it refused, if it did."""
-    usage: Usage
 
     @property
     def calls(self) -> tuple[dict[str, Any], ...]:
@@ -82,6 +81,12 @@ class Request:
     """Called when the answer begins."""
     _usage: Usage = Usage()
 
+    @property
+    def used(self) -> Usage:
+        """What it has used, as far as the server has said it."""
+        usage = self._usage
+        return replace(usage, cost=self.prices.cost(self.question.model, usage)) if usage.requests else usage
+
     async def answer(self) -> Turn | Trouble:
         """Ask once, and show the answer as it comes."""
         from anthropic import AnthropicError  # noqa: PLC0415 - imported by now
@@ -105,7 +110,7 @@ class Request:
                 return self._turn(stream, arguments)
         # A server that is none may answer anything, and the library then raises more than its own errors.
         except (AnthropicError, HTTPError, InvalidURL, ValueError, LookupError, RuntimeError) as error:
-            return trouble_of(error, began=began, usage=self._priced(self._usage))
+            return trouble_of(error, began=began)
         finally:
             self.shown.end()
 
@@ -127,19 +132,18 @@ class Request:
     def _turn(self, stream: "AsyncMessageStream[None]", arguments: dict[int, list[str]]) -> Turn | Trouble:
         """The answer, if it is whole."""
         message = _snapshot(stream)
-        usage = self._priced(self._usage)
         if message is None or message.stop_reason is None:
-            return cut(usage)
+            return cut()
         if message.stop_reason != "max_tokens" and not all(map(_is_json, arguments.values())):
-            return cut(usage)
+            return cut()
         if message.stop_reason == "model_context_window_exceeded":
             said = "the conversation is larger than the model can read"
-            return Trouble(Cause.CONTEXT, said, usage=usage)
+            return Trouble(Cause.CONTEXT, said)
         blocks = tuple(block.to_dict() for block in message.content)
         content = tuple(block for block in blocks if block["type"] != "text" or block["text"])
         details = message.stop_details
         said = str(getattr(details, "explanation", None) or getattr(details, "category", None) or "")
-        return Turn(content, message.stop_reason, said, usage)
+        return Turn(content, message.stop_reason, said)
 
     def _note_usage(self, stream: "AsyncMessageStream[None]") -> None:
         message = _snapshot(stream)
@@ -153,9 +157,6 @@ class Request:
                 cache_write=counted.cache_creation_input_tokens or 0,
                 requests=1,
             )
-
-    def _priced(self, usage: Usage) -> Usage:
-        return replace(usage, cost=self.prices.cost(self.question.model, usage)) if usage.requests else usage
 
 
 def _snapshot(stream: "AsyncMessageStream[None]") -> Any:  # noqa: ANN401 - a generic model of the library

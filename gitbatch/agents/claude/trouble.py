@@ -11,7 +11,6 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from gitbatch.agents.failures import Cause
-from gitbatch.agents.protocol import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,48 +39,46 @@ class Trouble:
     """The server refuses for now, and would for anybody: not the fault of this request."""
     is_cut: bool = False
     """It had begun to answer."""
-    usage: Usage = Usage()
 
 
-def trouble_of(error: Exception, *, began: bool, usage: Usage) -> Trouble:
+def trouble_of(error: Exception, *, began: bool) -> Trouble:
     """What an exception of a request means.
 
     Args:
         error: what was raised.
         began: whether the answer had begun.
-        usage: what is known to have been used.
     """
     from anthropic import APIConnectionError, APIStatusError  # noqa: PLC0415 - it takes a second
     from httpx2 import InvalidURL, UnsupportedProtocol  # noqa: PLC0415
 
     if isinstance(error, APIStatusError):
-        return _by_status(error, began=began, usage=usage)
+        return _by_status(error, began=began)
     if isinstance(error, InvalidURL | UnsupportedProtocol) or isinstance(
         error.__cause__, InvalidURL | UnsupportedProtocol
     ):
-        return Trouble(Cause.FATAL, f"the server's address is wrong: {error.__cause__ or error}", usage=usage)
+        return Trouble(Cause.FATAL, f"the server's address is wrong: {error.__cause__ or error}")
     if isinstance(error, APIConnectionError):
-        return Trouble(Cause.BUSY, f"no connection: {error.__cause__ or error}", is_cut=began, usage=usage)
+        return Trouble(Cause.BUSY, f"no connection: {error.__cause__ or error}", is_cut=began)
     what = str(error) or type(error).__name__
-    return Trouble(Cause.BUSY, f"the answer was cut: {what}", is_cut=True, usage=usage)
+    return Trouble(Cause.BUSY, f"the answer was cut: {what}", is_cut=True)
 
 
-def cut(usage: Usage) -> Trouble:
+def cut() -> Trouble:
     """The stream came to an end that is none: the third shape, which raises nothing."""
-    return Trouble(Cause.BUSY, "the answer was cut: the stream ended too early", is_cut=True, usage=usage)
+    return Trouble(Cause.BUSY, "the answer was cut: the stream ended too early", is_cut=True)
 
 
-def _by_status(error: "APIStatusError", *, began: bool, usage: Usage) -> Trouble:
+def _by_status(error: "APIStatusError", *, began: bool) -> Trouble:
     status, kind = error.status_code, error.type or ""
     said = f"{status if status != 200 else ''} {kind}: {error.api_message or error.message}".strip()
     if error.error_code in _SPENT:
-        return Trouble(Cause.FATAL, said, usage=usage)
+        return Trouble(Cause.FATAL, said)
     if status >= 500 or status in _BUSY_STATUSES or kind in _BUSY_TYPES:
         is_limit = kind in {"rate_limit_error", "overloaded_error"} or status in {429, 529}
         wait = retry_after(error.response.headers, time.time())
-        return Trouble(Cause.BUSY, said, wait, is_limit=is_limit, is_cut=began, usage=usage)
+        return Trouble(Cause.BUSY, said, wait, is_limit=is_limit, is_cut=began)
     is_too_long = status == 413 or (kind == "invalid_request_error" and _TOO_LONG.search(error.message))
-    return Trouble(Cause.CONTEXT if is_too_long else Cause.FATAL, said, usage=usage)
+    return Trouble(Cause.CONTEXT if is_too_long else Cause.FATAL, said)
 
 
 def retry_after(headers: "Mapping[str, str]", now: float) -> float | None:

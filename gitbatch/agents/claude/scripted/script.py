@@ -11,7 +11,7 @@ server needs no memory of a conversation. Parts of a step stand between plus sig
     stop REASON      the stop reason, where it is not the usual one
     nap SECONDS      waits before it answers
     fail STATUS [after=SECONDS] [xN]    the first N (1) times that it is asked this, an error
-    cut eof|reset|error [xN]            the first N (1) times, the answer breaks off in its middle
+    cut eof|reset|error|hang [xN]       the first N (1) times, the answer breaks off in its middle, or hangs there
     overflow N       an error while the request has more than N bytes
     leak             an error that quotes the key
 

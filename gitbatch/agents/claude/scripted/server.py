@@ -20,6 +20,8 @@ KEY = "scripted-key"
 MODEL = "scripted"
 _CHUNK = 48
 """Characters of a piece of an answer."""
+_HANG = 60.0
+"""Seconds: longer than anybody waits."""
 _TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -228,6 +230,8 @@ class ScriptedServer:
         for event in events[:last]:
             _send(writer, event)
             await writer.drain()
+        if fault and fault.what == "hang":
+            await asyncio.sleep(_HANG)
         if fault and fault.what == "reset":
             writer.transport.abort()
             return False
