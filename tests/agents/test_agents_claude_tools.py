@@ -213,3 +213,25 @@ def test_what_is_given_to_a_server_that_needs_no_key_is_no_secret(bench: Bench) 
     bench.secret = Secret("none")
     assert not use(bench, "write_output", content="There is none.").is_error
     assert bench.secret.cut("There is none.") == "There is none."
+
+
+@pytest.mark.parametrize("number", [99999999999999999999, -1, 10**400])
+def test_no_number_is_too_large_for_an_answer(bench: Bench, number: int) -> None:
+    for name, arguments in (
+        ("list_files", {"skip": number}),
+        ("read_file", {"path": "src/a.py", "from_line": number}),
+        ("read_file", {"path": "src/a.py", "lines": number}),
+    ):
+        answer = use(bench, name, **arguments)
+        assert answer.is_error
+        assert "as they should be" in answer.text
+
+
+@pytest.mark.parametrize("path", ["a\0b", "\ud800", "x" * 200_000])
+def test_no_path_is_too_odd_for_an_answer(bench: Bench, path: str) -> None:
+    for name, field in (("read_file", "path"), ("list_files", "folder"), ("search", "folder")):
+        assert use(bench, name, **{field: path, **({"text": "x"} if name == "search" else {})}).is_error
+
+
+def test_a_text_that_is_too_long_to_search_for_is_told(bench: Bench) -> None:
+    assert "too long" in use(bench, "search", text="x" * 200_000).text

@@ -6,9 +6,10 @@ asks, however wrong.
 
 import posixpath
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from gitbatch.agents.claude.output import LARGEST, OutputFile
 from gitbatch.agents.claude.secret import Secret
@@ -25,6 +26,8 @@ _READABLE = 4 * 1024 * 1024
 """The largest file that is read, in bytes."""
 _PAGE_LINES, _PAGE_CHARACTERS = 2_000, 60_000
 _LISTED, _FOUND, _LINE = 500, 200, 300
+_SEARCHED = 1_000
+"""Characters of a text to search for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,9 @@ class Bench:
     has_written: bool = False
 
 
+_Number = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+
+
 class _Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The arguments of one tool."""
 
@@ -64,8 +70,8 @@ class ReadFile(_Tool, frozen=True):
     """A page of a file; the output's own path gives what has been written."""
 
     path: str
-    from_line: int = 1
-    lines: int = _PAGE_LINES
+    from_line: _Number = 1
+    lines: _Number = _PAGE_LINES
 
     async def use(self, bench: Bench) -> Answer:
         """Do it."""
@@ -110,11 +116,11 @@ class ListFiles(_Tool, frozen=True):
     """Paths below a folder."""
 
     folder: str = ""
-    skip: int = 0
+    skip: _Number = 0
 
     async def use(self, bench: Bench) -> Answer:
         """Do it."""
-        folder, skip = _inside(self.folder), max(0, self.skip)
+        folder, skip = _inside(self.folder), self.skip
         found = await bench.base.paths(folder, skip, _LISTED + 1)
         if not found:
             return _error(f"there are no {'more ' * bool(skip)}files below {folder or 'the top'}")
@@ -135,6 +141,8 @@ class Search(_Tool, frozen=True):
         """Do it."""
         if not self.text or "\n" in self.text or "\0" in self.text:
             return _error("give one line of text to search for")
+        if len(self.text) > _SEARCHED:
+            return _error(f"the text to search for is too long: give {_SEARCHED} characters at the most")
         folder = _inside(self.folder)
         try:
             hits = await bench.base.search(self.text, folder, regex=self.regex, ignore_case=self.ignore_case)
@@ -245,6 +253,8 @@ async def use_tool(bench: Bench, name: str, arguments: object) -> Answer:
     try:
         return await msgspec.convert(arguments, kind).use(bench)
     except msgspec.ValidationError as error:
+        return _error(f"the arguments are not as they should be: {error}")
+    except (ValueError, OverflowError) as error:  # what the schema lets through, and no file or process takes
         return _error(f"the arguments are not as they should be: {error}")
     except GitError as error:
         return _error(error.message)
