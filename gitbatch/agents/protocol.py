@@ -131,6 +131,8 @@ class Assignment:
     """Folders that the agent has no business in: where the worktrees of the others are."""
     previous: Failure | None = None
     """Why the attempt before this one failed."""
+    used: Usage = Usage()
+    """By all attempts at the item before this one, over all starts of the batch; its cost as far as it is known."""
     group: str = ""
     """What all items of the group are told: its title and prose."""
     task: str = ""

@@ -85,6 +85,7 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
             assignment,
             repository=(run.repo.root, run.repo.common_dir),
             hidden=(run.workshop.parent.parent,),
+            used=spent_by(past).usage,
             base=Base(scene.commit, scene.snapshot, run.git, run.repo.git),
         )
         agent = run.agents.agent(task.agent, scene.project.config)

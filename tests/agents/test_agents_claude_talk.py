@@ -17,7 +17,7 @@ from gitbatch.agents.claude.scripted.script import SUMMARY
 from gitbatch.agents.claude.scripted.server import KEY, ScriptedServer, Seen
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.gate import Gate
-from gitbatch.agents.protocol import Assignment, Failure, Reply, Stream
+from gitbatch.agents.protocol import Assignment, Failure, Reply, Stream, Usage
 from gitbatch.errors import GitbatchError
 from gitbatch.project.config import AnthropicAgent, Price
 from gitbatch.project.context import ContextFile, Reason
@@ -426,18 +426,12 @@ def test_a_limit_holds_between_requests(
     assert (failure.cause, failure.usage.requests, len(stage.asked)) == (cause, 1, 1)
 
 
-def test_a_limit_of_an_item_holds_over_its_attempts(stage: Stage) -> None:
-    stage.table = AnthropicAgent(model="scripted", max_tokens=4_000)
-    agent = stage.agent()
-
-    async def scene() -> list[Reply | Failure]:
-        try:
-            return [await agent.run(stage.assignment("say a"), stage.hear) for _ in range(2)]
-        finally:
-            await agent.close()
-
-    causes = [result.cause for result in asyncio.run(scene()) if isinstance(result, Failure)]
-    assert causes == [Cause.FAILED, Cause.LIMIT]
+@pytest.mark.parametrize("limit", [{"max_tokens": 4_000}, {"max_cost": 0.5}])
+def test_a_limit_of_an_item_holds_over_its_attempts(stage: Stage, limit: dict[str, Any]) -> None:
+    stage.table = AnthropicAgent(model="scripted", price=PRICE, **limit)
+    assert stage.failure("say a").cause is Cause.FAILED
+    before = Usage(input=4_000, requests=3, cost=0.5)
+    assert stage.failure("say a", used=before).cause is Cause.LIMIT
 
 
 def test_an_attempt_knows_why_the_last_one_failed(stage: Stage) -> None:

@@ -186,6 +186,16 @@ def test_a_request_that_the_user_interrupts_is_in_the_ledger(place: Place, serve
     assert re.search(r'"requests": ?1\b', json.dumps(said)), said
 
 
+def test_the_limit_of_an_item_holds_over_starts_of_the_batch(place: Place, server: ScriptedServer) -> None:
+    plan(place, ["write x; fail 401 + read rules.md; finish"], agent=f"{PRICE}\nmax-tokens = 2000")
+    run(place, code=1)
+    assert len(server.seen) == 2
+    place.gitbatch("run", "--no-input", code=1)
+    assert len(server.seen) == 3, "a start on its own would have made two requests"
+    used = [event for event in events(place) if event["event"] == "item-finished"]
+    assert "tokens for this item are used" in json.dumps(used[-1])
+
+
 @pytest.mark.usefixtures("server")
 def test_a_server_that_says_later_pauses_the_batch(place: Place) -> None:
     plan(place, ["write x; finish", "fail 429 after=7200 + write x; finish"], jobs=1)

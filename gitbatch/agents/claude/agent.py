@@ -13,7 +13,7 @@ from gitbatch.agents.budget import Budget
 from gitbatch.agents.claude.prices import Prices
 from gitbatch.agents.claude.warmup import Warmup
 from gitbatch.agents.gate import Gate
-from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply, Usage
+from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply
 from gitbatch.errors import GitbatchError
 from gitbatch.project.config import AnthropicAgent
 
@@ -42,8 +42,6 @@ class ClaudeAgent:
     """Whole answers of the server, to any item: does it work at all?"""
     can_count: bool = True
     """Until the server says that it does not count tokens."""
-    used: dict[str, Usage] = field(default_factory=dict)
-    """By item, over all attempts."""
     _client: "AsyncAnthropic | None" = None
     _has_begun: bool = False
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)

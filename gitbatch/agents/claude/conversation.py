@@ -21,6 +21,7 @@ from gitbatch.agents.claude.tools import TOOLS, Answer, Bench, use_tool
 from gitbatch.agents.claude.trouble import Trouble
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply, Usage
+from gitbatch.agents.spent import Spent
 from gitbatch.text import plain
 
 if TYPE_CHECKING:
@@ -233,13 +234,11 @@ class Conversation:
     def _charge(self, usage: Usage) -> None:
         if usage.requests:
             self.used += usage
-            key = self.assignment.item
-            self.agent.used[key] = self.agent.used.get(key, Usage()) + usage
-            self.agent.budget.charge(key, usage)
+            self.agent.budget.charge(self.assignment.item, usage)
 
     def _spent(self) -> Failure | None:
         """Whether a limit forbids another request."""
-        table, used = self.agent.table, self.agent.used.get(self.assignment.item, Usage())
+        table, used = self.agent.table, Spent(self.assignment.used).plus(self.used).usage
         if self.agent.budget.is_reached:
             return self._failure(Cause.BUDGET, "the budget of the batch is reached")
         if table.max_cost is not None and (used.cost or 0.0) >= table.max_cost:
