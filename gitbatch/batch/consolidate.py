@@ -74,7 +74,7 @@ def _tick_items(
     done: list[Outcome], marks: Mapping[str, Mark], scene: Scene
 ) -> tuple[bytes, tuple[Harmless, ...]]:
     names = {marks[outcome.item.key]: outcome.item for outcome in done if outcome.item.key in marks}
-    ticked = tick(scene.source, tuple(names), scene.options)
+    ticked = tick(scene.source, tuple(names), scene.plan)
     notes = tuple(
         plain(f"the box of {names[mark].name} was not ticked: its line in {scene.plan.path} has changed")
         for mark in ticked.refused
@@ -98,7 +98,7 @@ def _tick_criteria(source: bytes, scene: Scene) -> tuple[bytes, Plan]:
     marks = tuple(c.mark for c in plan.criteria if c.number in complete and not c.done)
     if not marks:
         return source, plan
-    source = tick(source, marks, scene.options).source
+    source = tick(source, marks, plan).source
     return source, read_plan(source, scene.plan.path, scene.options)
 
 

@@ -71,7 +71,7 @@ def _with_ticks(repo: Repository, before: str, after: str, followed: Followed) -
     refused: list[Mark] = []
 
     def ticked(content: bytes) -> bytes:
-        done = tick(content, tuple(names), options)
+        done = tick(content, tuple(names), read_plan(content, path, options))
         refused.extend(done.refused)
         return done.source
 

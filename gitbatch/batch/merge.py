@@ -33,7 +33,7 @@ def item_blob(objects: Objects, commit: str, output: str) -> str | None:
     found = objects.commit(commit)
     if len(found.parents) != 1:
         return None
-    changes = objects.changes(objects.commit(found.parents[0]).tree, found.tree)
+    changes = objects.changes(objects.tree_of(found.parents[0]), found.tree)
     change = next(changes, None)
     if change is None or change.path != output or change.new is None or change.new.mode != REGULAR:
         return None
@@ -106,7 +106,7 @@ def _conflict(repo: Repository, outcome: Outcome, tree: str) -> Outcome:
         return outcome
     base = repo.objects.commit(outcome.commit).parents[0]
     path = outcome.item.key
-    was, now = (repo.objects.entry(t, path) for t in (repo.objects.commit(base).tree, tree))
+    was, now = (repo.objects.entry(t, path) for t in (repo.objects.tree_of(base), tree))
     if was == now and not _in_the_way(repo.objects, tree, path):
         return outcome
     reason = plain(f"{path} was changed on the branch while the item ran; its work is kept on its branch")

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from gitbatch.plan.model import Mark, Plan, PlanOptions
-from gitbatch.plan.parse import parse_plan
+from gitbatch.plan.model import Mark, Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +30,14 @@ class _Fate(Enum):
     REFUSED = "refused"
 
 
-def tick(source: bytes, marks: Sequence[Mark], options: PlanOptions) -> Ticked:
-    """Tick items and criteria. `marks`: as `parse_plan` gave them for this or an earlier version of the file."""
-    plan = parse_plan(source, "", options)
+def tick(source: bytes, marks: Sequence[Mark], plan: Plan) -> Ticked:
+    """Tick items and criteria.
+
+    Args:
+        source: a task.md.
+        marks: as `parse_plan` gave them for this or an earlier version of the file.
+        plan: what `source` says.
+    """
     places = _find(tuple(dict.fromkeys(marks)), _boxes(plan))
     ticked = bytearray(source)
     fates: list[tuple[Mark, _Fate]] = []

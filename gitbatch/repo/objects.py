@@ -102,6 +102,8 @@ class Objects:
     """By kind of object."""
     _folders: dict[str, Mapping[str, TreeEntry]] = field(init=False, default_factory=dict)
     """By id of the tree."""
+    _bases: dict[str, str] = field(init=False, default_factory=dict)
+    """Trees of commits that many others stand on."""
     _written: set[str] = field(init=False, default_factory=set)
     """Not yet with their names on the disk."""
     _trees_written: set[str] = field(init=False, default_factory=set)
@@ -220,6 +222,13 @@ class Objects:
         parents = tuple(value for key, value in fields if key == "parent")
         return Commit(oid, first["tree"], parents, f"{author}>", int(committed.split(" ")[0]), message)
 
+    def tree_of(self, commit: str) -> str:
+        """The tree of a commit. Remembered, as folders are: many items have one base."""
+        known = self._bases.get(commit)
+        if known is None:
+            known = self._bases[commit] = self.commit(commit).tree
+        return known
+
     def entry(self, tree: str, path: str) -> TreeEntry | None:
         """What stands at `path` below a tree, or None.
 
@@ -255,10 +264,13 @@ class Objects:
                 yield f"{prefix}{entry.name}", entry
 
     def changes(self, old: str, new: str, prefix: str = "") -> Iterator[Change]:
-        """What differs between two trees, path by path, without rename detection; unchanged folders cost nothing."""
+        """What differs between two trees, path by path, without rename detection; unchanged folders cost nothing.
+
+        Of the new tree every folder that differs is read, so that one that is gone is found out.
+        """
         if old == new:
             return
-        before = {entry.name: entry for entry in self.tree(old)} if old else {}
+        before = self.folder(old) if old else {}
         after = {entry.name: entry for entry in self.tree(new)} if new else {}
         for name in sorted(before.keys() | after.keys()):
             was, now = before.get(name), after.get(name)
@@ -349,9 +361,11 @@ class Objects:
         Raises:
             SigningError: it can't be signed.
         """
+        if self.signer is None:
+            return oid
         head, _, message = self._read(oid, "commit").decode().partition("\n\n")
         fields = [line.partition(" ")[::2] for line in head.split("\n")]
-        if self.signer is None or any(key.startswith("gpgsig") for key, _ in fields):
+        if any(key.startswith("gpgsig") for key, _ in fields):
             return oid
         first = dict(reversed(fields))
         parents = tuple(value for key, value in fields if key == "parent")

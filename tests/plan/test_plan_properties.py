@@ -172,7 +172,7 @@ def test_a_tick_is_one_byte_and_changes_one_entry(data: bytes, order: random.Ran
     plan = parse_plan(data, "task.md", OPTIONS)
     assume(entries(plan))
     chosen = order.choice(entries(plan))
-    done = tick(data, [chosen.mark], OPTIONS)
+    done = tick(data, [chosen.mark], plan)
     different = [index for index, (a, b) in enumerate(zip(data, done.source, strict=True)) if a != b]
     assert different == ([] if chosen.done else [chosen.mark.offset])
     after = parse_plan(done.source, "task.md", OPTIONS)
@@ -194,7 +194,7 @@ def states(plan: Plan) -> dict[int, bool]:
 @given(documents())
 def test_ticking_everything_ticks_everything(data: bytes) -> None:
     plan = parse_plan(data, "task.md", OPTIONS)
-    done = tick(data, [entry.mark for entry in entries(plan)], OPTIONS)
+    done = tick(data, [entry.mark for entry in entries(plan)], plan)
     assert (len(done.refused), len(done.source)) == (0, len(data))
     assert all(states(parse_plan(done.source, "task.md", OPTIONS)).values())
 
@@ -241,7 +241,7 @@ def test_any_bytes_are_answered(data: bytes, more: bytes) -> None:
         assert 0 <= diagnostic.start <= diagnostic.end <= len(data)
         assert render_diagnostic(diagnostic, data, plan.path)
     assert all(heading.end <= len(data) for heading in outline(data))
-    assert tick(data, [], OPTIONS).source == data
+    assert tick(data, [], plan).source == data
 
 
 WORDS = (

@@ -1,5 +1,7 @@
 """Ticks: exactly one byte, of exactly the right box, or nothing."""
 
+from collections.abc import Sequence
+
 import pytest
 from plan.plan_samples import DOD
 
@@ -16,8 +18,12 @@ def marks(text: str) -> list[Mark]:
     return [entry.mark for entry in plan.items] + [entry.mark for entry in plan.criteria]
 
 
+def tick_bytes(source: bytes, wanted: Sequence[Mark]) -> Ticked:
+    return tick(source, wanted, parse_plan(source, "task.md", OPTIONS))
+
+
 def ticked(text: str, *wanted: Mark) -> Ticked:
-    return tick(text.encode(), wanted, OPTIONS)
+    return tick_bytes(text.encode(), wanted)
 
 
 def test_a_tick_is_one_byte_and_one_item() -> None:
@@ -39,7 +45,7 @@ def test_sub_steps_are_never_touched() -> None:
 
 def test_ticking_twice_is_ticking_once() -> None:
     once = ticked(PLAN, *marks(PLAN))
-    again = tick(once.source, marks(PLAN), OPTIONS)
+    again = tick_bytes(once.source, marks(PLAN))
     assert again == Ticked(once.source, (), tuple(marks(PLAN)), ())
 
 
@@ -126,9 +132,7 @@ def test_the_same_mark_twice_is_one_mark() -> None:
 @pytest.mark.parametrize("data", [b"", b"\xff", b"# Nothing\n", b"x" * 9000])
 def test_a_file_that_is_no_plan_is_left_alone(data: bytes) -> None:
     mark = Mark(3, b"- [ ] a")
-    assert tick(data, [mark, Mark(99, b"no box")], OPTIONS) == Ticked(
-        data, (), (), (mark, Mark(99, b"no box"))
-    )
+    assert tick_bytes(data, [mark, Mark(99, b"no box")]) == Ticked(data, (), (), (mark, Mark(99, b"no box")))
 
 
 def test_a_plan_with_errors_is_ticked_all_the_same() -> None:
