@@ -27,8 +27,8 @@ from gitbatch.project.context import ContextFile, manifest
 from gitbatch.project.scope import SCOPE_FILE
 from gitbatch.repo.base import Base
 from gitbatch.repo.fingerprint import require_untouched
-from gitbatch.repo.objects import Signature
 from gitbatch.repo.room import require_room
+from gitbatch.repo.signature import Signature
 from gitbatch.repo.signing import SigningError
 from gitbatch.repo.thread import to_its_end
 from gitbatch.repo.worktrees import Worktree, add_worktree, remove_tree, remove_worktree

@@ -12,9 +12,9 @@ from gitbatch.batch.record import Batch
 from gitbatch.batch.scene import Scene
 from gitbatch.plan.model import Group, WorkItem
 from gitbatch.repo.fingerprint import Fingerprint
-from gitbatch.repo.objects import Signature
 from gitbatch.repo.refs import item_branch
 from gitbatch.repo.repository import Repository
+from gitbatch.repo.signature import Signature
 
 if TYPE_CHECKING:  # asyncio and all that agents need: what only looks at a batch does without
     from gitbatch.agents.registry import Roster

@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from enum import Enum, auto
 from pathlib import Path
 from typing import NamedTuple
 
 from gitbatch.errors import BusyError
-from gitbatch.repo.durable import drop_remains, replacing, sync_file
-from gitbatch.repo.nofollow import NotRegularError, directory, regular_file
+from gitbatch.repo.durable import replacing, sync_file
+from gitbatch.repo.files import Change, drop_all_remains, follow_files
+from gitbatch.repo.nofollow import directory, regular_file
 from gitbatch.repo.objects import REGULAR
 from gitbatch.repo.repository import Repository
 from gitbatch.text import Harmless
@@ -50,24 +50,6 @@ class _Entry(NamedTuple):
 
 
 _NO_ENTRY = _Entry("", skipped=False)
-
-
-class _State(Enum):
-    ABSENT = auto()
-    OLD = auto()
-    NEW = auto()
-    OTHER = auto()
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    path: str
-    old: str | None
-    new: str
-    converted: bool = False
-    """The file has other line ends than the blob, or the like."""
-    skipped: bool = False
-    """A sparse checkout leaves it out."""
 
 
 def uncommitted(repo: Repository, paths: tuple[str, ...]) -> tuple[str, ...]:
@@ -148,25 +130,24 @@ def follow(repo: Repository, old_tree: str, new_tree: str, paths: tuple[str, ...
     """Bring `paths`, which were changed from one tree to another, into the checkout. Call it under `index_lock`."""
     staged = _staged(repo, paths)
     converted = _converted(repo, paths)
-    kept: list[str] = []
-    entries: list[_Change] = []
+    kept: set[str] = set()
+    entries: list[Change] = []
     for path in paths:
-        _drop_remains(repo, path)
         old, new = repo.objects.entry(old_tree, path), repo.objects.entry(new_tree, path)
         entry = staged.get(path, _NO_ENTRY)
-        change = _Change(
+        change = Change(
             path, old.oid if old else None, new.oid if new else "", path in converted, entry.skipped
         )
         if entry.blob == change.new:
             continue
-        if entry.blob != (change.old or ""):
-            kept.append(path)
-            continue
-        if not _follow_file(repo, change):
-            kept.append(path)
-        entries.append(change)
+        if entry.blob == (change.old or ""):
+            entries.append(change)
+        else:
+            kept.add(path)
+    drop_all_remains(repo, paths)
+    kept |= follow_files(repo, entries)
     _update_index(repo, entries)
-    return Followed(tuple(kept))
+    return Followed(tuple(path for path in paths if path in kept))
 
 
 def _converted(repo: Repository, paths: tuple[str, ...]) -> frozenset[str]:
@@ -191,7 +172,7 @@ def rewrite(repo: Repository, path: str, change: Callable[[bytes], bytes]) -> No
         before = repo.objects.blob(staged)
         after = change(before)
         if after != before:
-            _update_index(repo, [_Change(path, staged, repo.objects.write_blob(after), skipped=skipped)])
+            _update_index(repo, [Change(path, staged, repo.objects.write_blob(after), skipped=skipped)])
     with suppress(OSError):
         _rewrite_file(repo, path, change)
 
@@ -231,55 +212,6 @@ def _staged(repo: Repository, paths: tuple[str, ...]) -> dict[str, _Entry]:
     return found
 
 
-def _follow_file(repo: Repository, change: _Change) -> bool:
-    """Replace a file that is as the old version was. Returns whether the file is now the new version."""
-    state = _state(repo, change)
-    if state is _State.NEW or (change.skipped and state is _State.ABSENT):
-        return True
-    if state is not (_State.ABSENT if change.old is None else _State.OLD):
-        return False
-    try:
-        _replace(repo, change)
-    except OSError:  # a folder on the way is a link or a file of the user's
-        return False
-    return True
-
-
-def _drop_remains(repo: Repository, path: str) -> None:
-    """Remove what a run that was killed here has left beside a file."""
-    *parents, name = path.split("/")
-    with suppress(OSError), directory(repo.root, tuple(parents)) as parent:
-        drop_remains(parent, name)
-
-
-def _state(repo: Repository, change: _Change) -> _State:
-    try:
-        with regular_file(repo.root, change.path) as (descriptor, _):
-            here = {_hash(repo, descriptor)}
-            if change.converted and here.isdisjoint({change.old, change.new}):
-                os.lseek(descriptor, 0, os.SEEK_SET)
-                here = {_hash(repo, descriptor, f"--path={change.path}")}
-    except FileNotFoundError:
-        return _State.ABSENT
-    except (NotRegularError, OSError):
-        return _State.OTHER
-    if change.new in here:
-        return _State.NEW
-    return _State.OLD if change.old in here else _State.OTHER
-
-
-def _hash(repo: Repository, descriptor: int, *options: str) -> str:
-    return repo.git.feed(descriptor, "hash-object", "--stdin", *options).stdout.decode().strip()
-
-
-def _replace(repo: Repository, change: _Change) -> None:
-    with _replacing(repo, change.path) as descriptor:
-        if change.converted:
-            repo.git.pour(descriptor, "cat-file", "--filters", f"--path={change.path}", change.new)
-        else:
-            repo.objects.pour(change.new, descriptor)
-
-
 @contextmanager
 def _replacing(repo: Repository, path: str) -> Iterator[int]:
     """A new file that takes the place of the one at a path when everything went well."""
@@ -288,7 +220,7 @@ def _replacing(repo: Repository, path: str) -> Iterator[int]:
         yield descriptor
 
 
-def _update_index(repo: Repository, changes: list[_Change]) -> None:
+def _update_index(repo: Repository, changes: list[Change]) -> None:
     """Put the new versions into the index: into a copy, which then takes its place."""
     if not changes:
         return

@@ -7,7 +7,7 @@ the next try uses again, so it does not stay.
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -32,19 +32,45 @@ def write_file(path: Path, content: bytes) -> None:
 @contextmanager
 def replacing(parent: int, name: str) -> Iterator[int]:
     """A descriptor of a new file that takes the name `name` in the folder behind `parent`, if nothing is raised."""
-    drop_remains(parent, name)
-    beside = _beside(name)
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=parent)
-    try:
+    with replacing_all(parent, (name,)) as (descriptor,):
         yield descriptor
-        os.fsync(descriptor)
-        os.rename(beside, name, src_dir_fd=parent, dst_dir_fd=parent)
+
+
+@contextmanager
+def replacing_all(
+    parent: int, names: Sequence[str], still: Callable[[str], bool] = lambda _: True
+) -> Iterator[list[int]]:
+    """The same for many names in one folder: all contents go to the disk at once, then the names do.
+
+    `still`: asked for each name when its content is on the disk, whether it is to be taken.
+    """
+    written: list[int] = []
+    try:
+        for name in names:
+            drop_remains(parent, name)
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            written.append(os.open(_beside(name), flags, 0o666, dir_fd=parent))
+        yield written
+        _sync_open(written)
+        for name in names:
+            if still(name):
+                os.rename(_beside(name), name, src_dir_fd=parent, dst_dir_fd=parent)
+            else:
+                drop_remains(parent, name)
         os.fsync(parent)
     except BaseException:
-        drop_remains(parent, name)
+        for name in names:
+            drop_remains(parent, name)
         raise
     finally:
-        os.close(descriptor)
+        for descriptor in written:
+            os.close(descriptor)
+
+
+def _sync_open(descriptors: list[int]) -> None:
+    """Bring what was written to the disk; one needs no other thread."""
+    for _ in _pool().map(os.fsync, descriptors) if len(descriptors) > 1 else map(os.fsync, descriptors):
+        pass
 
 
 def drop_remains(parent: int, name: str) -> None:

@@ -55,17 +55,23 @@ def regular_file(root: Path, path: str) -> Iterator[tuple[int, os.stat_result]]:
         OSError: it is missing, or a component on the way is a link.
     """
     *parents, name = path.split("/")
-    with directory(root, tuple(parents)) as parent:
-        descriptor = os.open(name, _FILE, dir_fd=parent)
-        try:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise NotRegularError(f"{path} is not a regular file")
-            if status.st_nlink != 1:
-                raise NotRegularError(f"{path} has {status.st_nlink} names (hard links)")
-            yield descriptor, status
-        finally:
-            os.close(descriptor)
+    with directory(root, tuple(parents)) as parent, regular_file_in(parent, name) as found:
+        yield found
+
+
+@contextmanager
+def regular_file_in(parent: int, name: str) -> Iterator[tuple[int, os.stat_result]]:
+    """The same for a file of the folder behind a descriptor."""
+    descriptor = os.open(name, _FILE, dir_fd=parent)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise NotRegularError(f"{name} is not a regular file")
+        if status.st_nlink != 1:
+            raise NotRegularError(f"{name} has {status.st_nlink} names (hard links)")
+        yield descriptor, status
+    finally:
+        os.close(descriptor)
 
 
 def read_small(root: Path, path: str, limit: int) -> bytes:

@@ -16,6 +16,7 @@ from gitbatch.errors import GitError
 from gitbatch.repo.durable import sync_all
 from gitbatch.repo.pipe import Pipe
 from gitbatch.repo.process import Git
+from gitbatch.repo.signature import Signature, harmless, parse_signature, variables
 from gitbatch.repo.signing import Signer
 
 REGULAR = "100644"
@@ -67,15 +68,6 @@ class Commit:
     committed: int
     """Seconds since the epoch."""
     message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Signature:
-    """Who a commit names as author or committer, and when (seconds since the epoch, UTC)."""
-
-    name: str
-    email: str
-    when: int
 
 
 class MissingObjectError(GitError):
@@ -341,7 +333,7 @@ class Objects:
         """
         if self.signer is None:
             return self.write_unsigned(tree, parents, message, author, committer)
-        who = _variables("AUTHOR", author) | _variables("COMMITTER", committer)
+        who = variables("AUTHOR", author) | variables("COMMITTER", committer)
         made = self.signer.write_commit(self.git, tree, parents, message.rstrip("\n") + "\n", who)
         return self.note_written(made)
 
@@ -351,7 +343,7 @@ class Objects:
         """Store a commit without a signature."""
         lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
         for role, who in (("author", author), ("committer", committer)):
-            lines.append(f"{role} {_harmless(who.name)} <{_harmless(who.email)}> {who.when} +0000")
+            lines.append(f"{role} {harmless(who.name)} <{harmless(who.email)}> {who.when} +0000")
         data = "\n".join(lines) + "\n\n" + message.rstrip("\n") + "\n"
         return self._write("commit", data.encode())
 
@@ -369,7 +361,7 @@ class Objects:
             return oid
         first = dict(reversed(fields))
         parents = tuple(value for key, value in fields if key == "parent")
-        author, committer = (_signature(first[role]) for role in ("author", "committer"))
+        author, committer = (parse_signature(first[role]) for role in ("author", "committer"))
         return self.write_commit(first["tree"], parents, message, author, committer)
 
     def require_signer(self) -> None:
@@ -385,24 +377,5 @@ class Objects:
                 prefix="gitbatch-"
             ) as folder:  # git knows the empty tree by heart
                 elsewhere = self.git.at(self.git.directory, GIT_OBJECT_DIRECTORY=folder)
-                who = _variables("AUTHOR", nobody) | _variables("COMMITTER", nobody)
+                who = variables("AUTHOR", nobody) | variables("COMMITTER", nobody)
                 self.signer.write_commit(elsewhere, empty, (), "Can we sign?\n", who)
-
-
-def _variables(role: str, who: Signature) -> dict[str, str]:
-    return {
-        f"GIT_{role}_NAME": _harmless(who.name),
-        f"GIT_{role}_EMAIL": _harmless(who.email),
-        f"GIT_{role}_DATE": f"@{who.when} +0000",
-    }
-
-
-def _signature(text: str) -> Signature:
-    name, _, rest = text.partition(" <")
-    email, _, when = rest.partition("> ")
-    return Signature(name, email, int(when.split(" ")[0]))
-
-
-def _harmless(name: str) -> str:
-    """A name as git would write it into a commit: without what delimits it there."""
-    return "".join(c for c in name if c not in "<>\n\0").strip()

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from conftest import Place
@@ -150,3 +151,34 @@ def test_uncommitted_names_every_kind_of_change(repo: Repository, place: Place) 
     paths = ("old.md", "user.md", "untracked.md", "ignored.md", "sub/keep.md", "nothing.md", "new*.md")
     assert uncommitted(repo, paths) == paths[:4]
     assert uncommitted(repo, ()) == ()
+
+
+def test_files_of_one_folder_follow_together_and_one_that_is_saved_meanwhile_stays(
+    repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = repo.objects.commit(place.git("rev-parse", "HEAD")).tree
+    paths = ("a/1.md", "a/2.md", "a/3.md", "old.md", "user.md")
+    new = repo.objects.write_tree(old, {path: repo.objects.write_blob(path.encode()) for path in paths})
+    place.git("update-ref", "refs/heads/main", place.git("commit-tree", new, "-p", "HEAD", "-m", "moved"))
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def saving(descriptor: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink().relative_to(place.root)))
+        place.write("a/2.md", "the user's\n")
+        if synced[-1].startswith(".old.md"):
+            place.write("old.md", "the user's\n")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", saving)
+    assert follow(repo, old, new, paths) == Followed(("a/2.md", "old.md"))
+    assert [place.read(path) for path in paths] == [
+        "a/1.md",
+        "the user's\n",
+        "a/3.md",
+        "the user's\n",
+        "user.md",
+    ]
+    assert [name for name in synced if name in {"a", "."}] == ["a", "."], "each folder once"
+    assert len(synced) == len(paths) + 3, "and the index"
+    assert not list(place.root.rglob(".*.gitbatch"))

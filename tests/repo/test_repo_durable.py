@@ -9,8 +9,8 @@ import pytest
 from conftest import Place
 
 from gitbatch.repo.durable import drop_remains, replacing, write_file
-from gitbatch.repo.objects import Signature
 from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.signature import Signature
 
 REF = "refs/heads/gitbatch/b/1-x"
 

@@ -10,8 +10,9 @@ import pytest
 from conftest import Place
 
 from gitbatch.errors import GitError
-from gitbatch.repo.objects import MissingObjectError, Objects, Signature
+from gitbatch.repo.objects import MissingObjectError, Objects
 from gitbatch.repo.process import Git
+from gitbatch.repo.signature import Signature
 
 WHO = Signature("A <b> C", "a@b\n", 1_700_000_000)
 

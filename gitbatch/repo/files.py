@@ -1,0 +1,176 @@
+"""The files of the user's checkout that follow the branch: those that are as the old versions were.
+
+Each is written beside the old one, and takes its place when it is on the disk: those of one folder are brought there
+at the same time. A file that the user saves meanwhile stays.
+"""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from gitbatch.repo.durable import drop_remains, replacing_all
+from gitbatch.repo.nofollow import NotRegularError, directory, regular_file_in
+from gitbatch.repo.repository import Repository
+
+_AT_ONCE = 100
+"""Files that are open at the same time."""
+_Stamp = tuple[int, int, int] | None
+"""By which a file is known not to have been saved since; None: there is none."""
+
+
+class _State(Enum):
+    ABSENT = auto()
+    OLD = auto()
+    NEW = auto()
+    OTHER = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A path that is to follow from one blob to another."""
+
+    path: str
+    old: str | None
+    new: str
+    converted: bool = False
+    """The file has other line ends than the blob, or the like."""
+    skipped: bool = False
+    """A sparse checkout leaves it out."""
+
+    @property
+    def folder(self) -> tuple[str, ...]:
+        """The parts of the path of its folder."""
+        return tuple(self.path.split("/")[:-1])
+
+    @property
+    def name(self) -> str:
+        """Its name in its folder."""
+        return self.path.rpartition("/")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was there when it was looked at."""
+
+    change: Change
+    state: _State
+    stamp: _Stamp = None
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it is as the old version was, and is to follow."""
+        if self.change.skipped and self.state is _State.ABSENT:
+            return False
+        return self.state is (_State.ABSENT if self.change.old is None else _State.OLD)
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there is nothing to do."""
+        return self.state is _State.NEW or (self.change.skipped and self.state is _State.ABSENT)
+
+
+def follow_files(repo: Repository, changes: list[Change]) -> set[str]:
+    """Replace those files that are as the old versions were. Returns the paths that are not as the new ones now."""
+    folders: dict[tuple[str, ...], list[Change]] = {}
+    for change in changes:
+        folders.setdefault(change.folder, []).append(change)
+    left: set[str] = set()
+    for folder, inside in folders.items():
+        for start in range(0, len(inside), _AT_ONCE):
+            left |= _follow_some(repo, folder, inside[start : start + _AT_ONCE])
+    return left
+
+
+def _follow_some(repo: Repository, folder: tuple[str, ...], changes: list[Change]) -> set[str]:
+    wanted: list[_Seen] = []
+    left: set[str] = set()
+    for seen in _look(repo, folder, changes):
+        if seen.is_old:
+            wanted.append(seen)
+        elif not seen.is_new:
+            left.add(seen.change.path)
+    return left | _replace(repo, folder, wanted) if wanted else left
+
+
+def _replace(repo: Repository, folder: tuple[str, ...], wanted: list[_Seen]) -> set[str]:
+    """Replace files, unless they were saved since they were looked at; returns the paths of those that were."""
+    seen_as = {seen.change.name: seen for seen in wanted}
+    saved: set[str] = set()
+
+    def still(name: str) -> bool:
+        same = _stamp(parent, name) == seen_as[name].stamp
+        if not same:
+            saved.add(seen_as[name].change.path)
+        return same
+
+    try:
+        with (
+            directory(repo.root, folder, create=True) as parent,
+            replacing_all(parent, tuple(seen_as), still) as written,
+        ):
+            for seen, descriptor in zip(wanted, written, strict=True):
+                _pour(repo, seen.change, descriptor)
+    except OSError:  # a folder on the way is a link or a file of the user's
+        return {seen.change.path for seen in wanted}
+    return saved
+
+
+def drop_all_remains(repo: Repository, paths: tuple[str, ...]) -> None:
+    """Remove what a run that was killed here has left beside files."""
+    folders: dict[str, list[str]] = {}
+    for path in paths:
+        folder, _, name = path.rpartition("/")
+        folders.setdefault(folder, []).append(name)
+    for folder, names in folders.items():
+        with suppress(OSError), directory(repo.root, tuple(filter(None, folder.split("/")))) as parent:
+            for name in names:
+                drop_remains(parent, name)
+
+
+def _look(repo: Repository, folder: tuple[str, ...], changes: list[Change]) -> list[_Seen]:
+    """What is there of some files of one folder."""
+    try:
+        with directory(repo.root, folder) as parent:
+            # The stamp first: what is saved after it is noticed.
+            stamps = [_stamp(parent, change.name) for change in changes]
+            return [_Seen(c, _state(repo, parent, c), s) for c, s in zip(changes, stamps, strict=True)]
+    except FileNotFoundError:
+        return [_Seen(change, _State.ABSENT) for change in changes]
+    except OSError:
+        return [_Seen(change, _State.OTHER) for change in changes]
+
+
+def _stamp(parent: int, name: str) -> _Stamp:
+    try:
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _state(repo: Repository, parent: int, change: Change) -> _State:
+    try:
+        with regular_file_in(parent, change.name) as (descriptor, _):
+            here = {_hash(repo, descriptor)}
+            if change.converted and here.isdisjoint({change.old, change.new}):
+                os.lseek(descriptor, 0, os.SEEK_SET)
+                here = {_hash(repo, descriptor, f"--path={change.path}")}
+    except FileNotFoundError:
+        return _State.ABSENT
+    except (NotRegularError, OSError):
+        return _State.OTHER
+    if change.new in here:
+        return _State.NEW
+    return _State.OLD if change.old in here else _State.OTHER
+
+
+def _hash(repo: Repository, descriptor: int, *options: str) -> str:
+    return repo.git.feed(descriptor, "hash-object", "--stdin", *options).stdout.decode().strip()
+
+
+def _pour(repo: Repository, change: Change, descriptor: int) -> None:
+    if change.converted:
+        repo.git.pour(descriptor, "cat-file", "--filters", f"--path={change.path}", change.new)
+    else:
+        repo.objects.pour(change.new, descriptor)

@@ -1,0 +1,33 @@
+"""Who a commit names, as git writes it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who a commit names as author or committer, and when (seconds since the epoch, UTC)."""
+
+    name: str
+    email: str
+    when: int
+
+
+def variables(role: str, who: Signature) -> dict[str, str]:
+    """What tells git who is who; `role`: AUTHOR or COMMITTER."""
+    return {
+        f"GIT_{role}_NAME": harmless(who.name),
+        f"GIT_{role}_EMAIL": harmless(who.email),
+        f"GIT_{role}_DATE": f"@{who.when} +0000",
+    }
+
+
+def parse_signature(text: str) -> Signature:
+    """The signature that a commit has in a line of its head."""
+    name, _, rest = text.partition(" <")
+    email, _, when = rest.partition("> ")
+    return Signature(name, email, int(when.split(" ")[0]))
+
+
+def harmless(name: str) -> str:
+    """A name as git would write it into a commit: without what delimits it there."""
+    return "".join(c for c in name if c not in "<>\n\0").strip()
