@@ -15,7 +15,7 @@ ATTACKS = {
     "config": 'git config --file "$git/config" core.fsmonitor "touch /tmp/pwned"',
     "hook": 'mkdir -p "$git/hooks"; echo "touch /tmp/pwned" >"$git/hooks/post-checkout"',
     "ref": 'printf "%s\\n" 0000000000000000000000000000000000000001 >"$git/refs/heads/pwned"',
-    "sibling": 'for d in "$PWD"/../*-1-t102; do echo pwned >"$d/out/letters/b.md"; done',
+    "sibling": 'for d in "$PWD"/../*-1-t102-*; do echo pwned >"$d/out/letters/b.md"; done',
     "home": 'echo pwned >"$HOME/pwned"',
 }
 """What the agent of T101 tries, as shell; `root` and `git` are the checkout and its .git."""
