@@ -1,6 +1,7 @@
 """Conversations of the Claude agent with the real library, against the scripted server."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field, replace
 from math import inf
@@ -302,6 +303,31 @@ def test_a_wrong_key_and_no_server(stage: Stage) -> None:
     stage.table = AnthropicAgent(model="scripted", base_url="http://127.0.0.1:1")
     stage.gate = Gate(patience=0.01)
     assert stage.failure("write x").cause is Cause.LATER
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY", "SSL_CERT_FILE"])
+@pytest.mark.parametrize("value", ["http://127.0.0.1:1", "socks5://127.0.0.1:1"])
+def test_no_proxy_leads_to_a_server_on_this_machine(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert isinstance(stage.talk("write x; finish"), Reply)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("ALL_PROXY", "socks4://127.0.0.1:1"), ("SSL_CERT_FILE", "/is/not/there"), ("ALL_PROXY", "http://[::")],
+)
+def test_a_connection_that_can_not_be_set_up_is_fatal_and_one_line(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    stage.table = AnthropicAgent(model="scripted", base_url="https://gitbatch.invalid")
+    failure = stage.failure("write x")
+    assert failure.cause is Cause.FATAL
+    assert "no connection can be set up" in failure.reason
+    gc.collect()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_the_key_is_cut_out_of_what_the_server_says(stage: Stage) -> None:

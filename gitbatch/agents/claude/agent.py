@@ -7,15 +7,20 @@ gitbatch needs it.
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from gitbatch.agents.budget import Budget
 from gitbatch.agents.claude.prices import Prices
+from gitbatch.agents.claude.secret import Secret
 from gitbatch.agents.claude.warmup import Warmup
+from gitbatch.agents.failures import Cause
 from gitbatch.agents.gate import Gate
 from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply
 from gitbatch.errors import GitbatchError
 from gitbatch.project.config import AnthropicAgent
+from gitbatch.text import plain
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -24,6 +29,10 @@ _WINDOW = 200_000
 """Tokens, where it is not known how many a model can read."""
 _CONNECT, _SILENCE = 15.0, 300.0
 """Seconds to wait for a connection, and for the next piece of an answer."""
+
+
+class ConnectionSetupError(GitbatchError):
+    """No connection can be made by what the environment and the configuration say."""
 
 
 @dataclass(slots=True, eq=False)
@@ -114,7 +123,11 @@ class ClaudeAgent:
         """Work on an assignment in a conversation of its own."""
         from gitbatch.agents.claude.conversation import converse  # noqa: PLC0415 - used when it runs
 
-        return await converse(self, await self._connected(), assignment, progress)
+        try:
+            client = await self._connected()
+        except ConnectionSetupError as error:
+            return Failure(plain(Secret(self.key).cut(error.message)), cause=Cause.FATAL)
+        return await converse(self, client, assignment, progress)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -130,13 +143,34 @@ class ClaudeAgent:
     def _connect(self) -> "AsyncAnthropic":
         import genai_prices  # noqa: F401, PLC0415 - here it holds up nobody
         import httpx2  # noqa: PLC0415
-        from anthropic import AsyncAnthropic  # noqa: PLC0415
+        from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient  # noqa: PLC0415
 
-        client = AsyncAnthropic(
-            api_key=self.key,
-            base_url=self.base_url,
-            max_retries=0,
-            timeout=httpx2.Timeout(_SILENCE, connect=_CONNECT),
-        )
+        timeout = httpx2.Timeout(_SILENCE, connect=_CONNECT)
+        try:  # a client of our own: the library's, if it can't be made, prints a traceback when it is collected
+            if is_loopback(self.base_url or ""):
+                # With a transport, nobody asks the environment for proxies.
+                transport = httpx2.AsyncHTTPTransport(
+                    trust_env=False, limits=httpx2.Limits(max_connections=1_000)
+                )
+                http = DefaultAsyncHttpxClient(timeout=timeout, trust_env=False, transport=transport)
+            else:
+                http = DefaultAsyncHttpxClient(timeout=timeout)
+            client = AsyncAnthropic(
+                api_key=self.key, base_url=self.base_url, max_retries=0, timeout=timeout, http_client=http
+            )
+        # What the environment says of proxies and certificates can be wrong in many ways.
+        except (ImportError, OSError, ValueError, httpx2.InvalidURL) as error:
+            raise ConnectionSetupError(
+                f"no connection can be set up (HTTP_PROXY, ALL_PROXY, SSL_CERT_FILE, the server's address): {error}"
+            ) from error
         client.messages  # noqa: B018 - imports what it needs
         return client
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a server is on this machine: no proxy leads to it."""
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
