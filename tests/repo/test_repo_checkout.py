@@ -164,9 +164,11 @@ def test_files_of_one_folder_follow_together_and_one_that_is_saved_meanwhile_sta
     fsync = os.fsync
 
     def saving(descriptor: int) -> None:
-        synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink().relative_to(place.root)))
-        place.write("a/2.md", "the user's\n")
-        if synced[-1].startswith(".old.md"):
+        name = str(Path(f"/proc/self/fd/{descriptor}").readlink().relative_to(place.root))
+        synced.append(name)
+        if name.startswith("a/.2.md"):
+            place.write("a/2.md", "the user's\n")
+        if name.startswith(".old.md"):
             place.write("old.md", "the user's\n")
         fsync(descriptor)
 
