@@ -48,7 +48,10 @@ class Gate:
         """
         now = asyncio.get_running_loop().time()
         since = now if self._closed_since is None else self._closed_since
-        wait = min(_FIRST * 2**self._in_a_row, _LONGEST) if retry_after is None else retry_after
+        own = min(_FIRST * 2**self._in_a_row, _LONGEST)
+        wait = own if retry_after is None else retry_after
+        if self._in_a_row and retry_after is not None:  # who says 0 again and again is not asked all the time
+            wait = max(wait, min(own, self.cap))
         if wait > self.cap or (self.cap < inf and now - since > self.patience):
             return False
         if now >= self._opens:  # of several that were under way at once, only the first counts

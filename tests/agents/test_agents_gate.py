@@ -51,6 +51,23 @@ def test_waits_grow_until_the_server_answers(monkeypatch: pytest.MonkeyPatch) ->
     assert after < second
 
 
+def test_a_server_that_says_at_once_is_not_asked_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate, "_FIRST", 0.02)
+    monkeypatch.setattr(gate, "_SPREAD", 0.0)
+
+    async def scene() -> list[float]:
+        shared, waits = Gate(), []
+        for _ in range(3):
+            shared.close(0.0)
+            waits.append(await shared.passed())
+        return waits
+
+    first, second, third = asyncio.run(scene())
+    assert first < 0.01
+    assert second >= 0.04
+    assert third >= 0.08
+
+
 def test_several_failures_at_the_same_time_are_one() -> None:
     async def scene() -> Gate:
         shared = Gate()
