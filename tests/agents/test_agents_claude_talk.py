@@ -408,6 +408,27 @@ def test_a_wrong_tool_call_is_corrected_or_fails(stage: Stage) -> None:
     assert failure.reason.startswith("tools: the arguments are not as they should be")
 
 
+@pytest.mark.parametrize("arguments", ["{bad}", '{"content": "half', "[1]", "nul", '{"content": "x"} y'])
+def test_arguments_that_are_no_json_are_corrected_by_the_model(stage: Stage, arguments: str) -> None:
+    result = stage.talk(f"say a + read rules.md + raw write_output {arguments}; write x; finish")
+    assert isinstance(result, Reply)
+    assert [seen.status for seen in stage.asked] == [200, 200, 200]
+    assert "no JSON object" in stage.asked[1].messages
+    assert "Short pages" in stage.asked[1].messages
+    assert "waits" not in stage.lines()
+
+
+def test_who_finishes_with_a_failing_call_has_not_finished(stage: Stage) -> None:
+    assert isinstance(stage.talk("write x; finish + read nowhere; finish"), Reply)
+    assert "another call of the same answer failed" in stage.asked[2].messages
+    assert len(stage.asked) == 3
+
+
+def test_what_stands_after_finish_is_done_before_it(stage: Stage) -> None:
+    assert isinstance(stage.talk("finish + write x"), Reply)
+    assert (stage.output(), len(stage.asked)) == ("x", 1)
+
+
 def test_a_refusal_is_no_matter_for_another_attempt(stage: Stage) -> None:
     assert stage.failure("say no + stop refusal").cause is Cause.DECLINED
 

@@ -39,6 +39,8 @@ _LARGEST_QUOTE = 4 * 1024 * 1024
 _NUDGE = "You have not called finish. Go on with the work if it is not complete; call finish when your file is written."
 _CUT = "Your answer was cut at the limit of its length. Go on from there, in smaller pieces."
 _NOT_RUN = "not done: the answer was cut in the middle of it. Do it again, in smaller pieces"
+_NO_OBJECT = "not done: the arguments are no JSON object. Do it again, with arguments that are"
+_NOT_FINISHED = "not finished: another call of the same answer failed. Mend that, then finish again"
 
 
 async def converse(
@@ -270,23 +272,32 @@ class Conversation:
         if turn.stop == "max_tokens":
             self._tell(*(_result(call, Answer(_NOT_RUN, is_error=True)) for call in turn.calls), _words(_CUT))
         elif turn.calls:
-            return await self._use(turn.calls)
+            return await self._use(turn)
         elif turn.stop != "pause_turn" or not turn.content:
             self.idle += 1
             self._tell(_words(_NUDGE))
         return self._stuck("it ended without finishing")
 
-    async def _use(self, calls: tuple[dict[str, Any], ...]) -> Reply | Failure | None:
-        answers: list[Answer] = []
-        for call in calls:
-            answer = await use_tool(self.bench, call["name"], call["input"])
+    async def _use(self, turn: Turn) -> Reply | Failure | None:
+        """Do what an answer asks for, `finish` last: it ends the work only where nothing else of the answer failed."""
+        answers: dict[int, Answer] = {}
+        for at, call in sorted(enumerate(turn.calls), key=lambda each: each[1]["name"] == "finish"):
+            failed = any(answer.is_error for answer in answers.values())
+            answer = await self._do(call, is_broken=call["id"] in turn.broken, failed=failed)
             self.shown.say(f"{call['name']}: {answer.note or answer.text.partition(chr(10))[0]}")
             if answer.reply:
                 return replace(answer.reply, usage=self.used)
-            answers.append(answer)
-        self.idle = self.idle + 1 if all(answer.is_error for answer in answers) else 0
-        self._tell(*map(_result, calls, answers))
-        return self._stuck(f"tools: {answers[-1].text.partition(chr(10))[0]}")
+            answers[at] = answer
+        self.idle = self.idle + 1 if all(answer.is_error for answer in answers.values()) else 0
+        self._tell(*(_result(call, answers[at]) for at, call in enumerate(turn.calls)))
+        return self._stuck(f"tools: {answers[max(answers)].text.partition(chr(10))[0]}")
+
+    async def _do(self, call: dict[str, Any], *, is_broken: bool, failed: bool) -> Answer:
+        if is_broken:
+            return Answer(_NO_OBJECT, is_error=True)
+        if failed and call["name"] == "finish":
+            return Answer(_NOT_FINISHED, is_error=True)
+        return await use_tool(self.bench, call["name"], call["input"])
 
     def _stuck(self, why: str) -> Failure | None:
         return self._failure(Cause.FAILED, why) if self.idle >= _IDLE_TURNS else None

@@ -1,12 +1,12 @@
 """One request: what is asked, the answer as it streams in, and what became of it.
 
-An answer is whole when it has a stop reason and its tools' arguments are whole; anything else is a trouble, so that
-nothing is ever done with half of an answer.
+An answer is whole when it has a stop reason; anything else is a trouble, so that nothing is ever done with half of an
+answer. Arguments of a tool that are no JSON object are the model's mistake, which it is told.
 """
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from gitbatch.agents.claude.prices import Prices
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
     from anthropic.lib.streaming import AsyncMessageStream
     from anthropic.types import MessageParam, TextBlockParam
+
+
+_NO_JSON = "Unable to parse tool parameter JSON"
+"""How the library begins its ValueError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class Turn:
     stop: str
     said: str
     """Why it refused, if it did."""
+    broken: frozenset[str] = frozenset()
+    """The calls whose arguments are no JSON object, by id; their input is empty."""
 
     @property
     def calls(self) -> tuple[dict[str, Any], ...]:
@@ -80,6 +86,9 @@ class Request:
     begun: Callable[[], None]
     """Called when the answer begins."""
     _usage: Usage = Usage()
+    _arguments: dict[int, list[str]] = field(default_factory=dict)
+    """Of the tools, as they come; by the number of the block."""
+    _stream: "AsyncMessageStream[None] | None" = None
 
     @property
     def used(self) -> Usage:
@@ -101,20 +110,20 @@ class Request:
                 tools=TOOLS,
                 messages=self.question.params(),
             ) as stream:
-                arguments: dict[int, list[str]] = {}
+                self._stream = stream
                 async for event in stream:
                     began = True
-                    self._hear(event, arguments)
+                    self._hear(event)
                     if event.type in {"message_start", "message_delta"}:
                         self._note_usage(stream)
-                return self._turn(stream, arguments)
+                return self._turn(stream)
         # A server that is none may answer anything, and the library then raises more than its own errors.
         except (AnthropicError, HTTPError, InvalidURL, ValueError, LookupError, RuntimeError) as error:
-            return trouble_of(error, began=began)
+            return self._unreadable(error) or trouble_of(error, began=began)
         finally:
             self.shown.end()
 
-    def _hear(self, event: Any, arguments: dict[int, list[str]]) -> None:  # noqa: ANN401 - a union of 20 types
+    def _hear(self, event: Any) -> None:  # noqa: ANN401 - a union of 20 types
         """Take in one event of the stream."""
         match event.type:
             case "message_start":
@@ -122,28 +131,33 @@ class Request:
             case "text":
                 self.shown.hear(event.text)
             case "content_block_delta" if event.delta.type == "input_json_delta":
-                arguments.setdefault(event.index, []).append(event.delta.partial_json)
+                self._arguments.setdefault(event.index, []).append(event.delta.partial_json)
                 self.shown.grow("writing", len(event.delta.partial_json))
             case "content_block_stop":
                 self.shown.end()
             case _:
                 pass
 
-    def _turn(self, stream: "AsyncMessageStream[None]", arguments: dict[int, list[str]]) -> Turn | Trouble:
+    def _unreadable(self, error: Exception) -> Turn | None:
+        """The answer up to arguments that are no JSON, which the library does not read on from; None: that is not it."""
+        message = _snapshot(self._stream) if self._stream else None
+        if message is None or not str(error).startswith(_NO_JSON):
+            return None
+        broken = message.content[-1].id
+        return Turn(_content(message, frozenset({broken})), "tool_use", "", frozenset({broken}))
+
+    def _turn(self, stream: "AsyncMessageStream[None]") -> Turn | Trouble:
         """The answer, if it is whole."""
         message = _snapshot(stream)
         if message is None or message.stop_reason is None:
             return cut()
-        if message.stop_reason != "max_tokens" and not all(map(_is_json, arguments.values())):
-            return cut()
         if message.stop_reason == "model_context_window_exceeded":
-            said = "the conversation is larger than the model can read"
-            return Trouble(Cause.CONTEXT, said)
-        blocks = tuple(block.to_dict() for block in message.content)
-        content = tuple(block for block in blocks if block["type"] != "text" or block["text"])
+            return Trouble(Cause.CONTEXT, "the conversation is larger than the model can read")
+        calls = {at: block.id for at, block in enumerate(message.content) if block.type == "tool_use"}
+        broken = frozenset(call for at, call in calls.items() if not _is_object(self._arguments.get(at, [])))
         details = message.stop_details
         said = str(getattr(details, "explanation", None) or getattr(details, "category", None) or "")
-        return Turn(content, message.stop_reason, said)
+        return Turn(_content(message, broken), message.stop_reason, said, broken)
 
     def _note_usage(self, stream: "AsyncMessageStream[None]") -> None:
         message = _snapshot(stream)
@@ -167,11 +181,16 @@ def _snapshot(stream: "AsyncMessageStream[None]") -> Any:  # noqa: ANN401 - a ge
         return None
 
 
-def _is_json(pieces: list[str]) -> bool:
+def _content(message: Any, broken: frozenset[str]) -> tuple[dict[str, Any], ...]:  # noqa: ANN401 - as above
+    """The blocks of an answer as they are sent back: no server takes an empty text, or an input that is no object."""
+    blocks = (block.to_dict(warnings=False) for block in message.content)
+    said = (block for block in blocks if block["type"] != "text" or block["text"])
+    return tuple({**block, "input": {}} if block.get("id") in broken else block for block in said)
+
+
+def _is_object(pieces: list[str]) -> bool:
     """Whether the arguments of a tool are whole: the library takes a part of them for all of them."""
-    text = "".join(pieces)
     try:
-        json.loads(text or "{}")
-    except ValueError:
+        return isinstance(json.loads("".join(pieces) or "{}"), dict)
+    except (ValueError, RecursionError):
         return False
-    return True

@@ -7,6 +7,7 @@ server needs no memory of a conversation. Parts of a step stand between plus sig
 
     say TEXT   read PATH   list FOLDER   search TEXT   write TEXT   append TEXT   edit OLD => NEW   finish [TEXT]
     TOOL JSON        a call of any tool
+    raw TOOL TEXT    the same with arguments that need not be JSON
     big N            writes a file of about N bytes
     stop REASON      the stop reason, where it is not the usual one
     nap SECONDS      waits before it answers
@@ -124,7 +125,7 @@ def _fault(verb: str, rest: str) -> Fault:
     return Fault(verb, words[0] if words else "", times, after)
 
 
-def _call(verb: str, rest: str) -> tuple[str, dict[str, Any]]:
+def _call(verb: str, rest: str) -> tuple[str, dict[str, Any] | str]:
     """The tool that a verb stands for; another verb is the name of a tool, its arguments as JSON."""
     old, _, new = rest.partition(" => ")
     calls: dict[str, tuple[str, dict[str, Any]]] = {
@@ -136,6 +137,9 @@ def _call(verb: str, rest: str) -> tuple[str, dict[str, Any]]:
         "edit": ("edit_output", {"old": old, "new": new}),
         "finish": ("finish", {"summary": rest or SUMMARY}),
     }
+    if verb == "raw":
+        name, _, arguments = rest.partition(" ")
+        return name, arguments
     if verb == "big":
         return "write_output", {"content": "A line of a large file.\n" * (int(rest) // 24)}
     return calls.get(verb) or (verb, json.loads(rest or "{}"))

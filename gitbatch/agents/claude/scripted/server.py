@@ -287,6 +287,10 @@ def _start(request: dict[str, Any]) -> str:
     return hashlib.sha256(shared.encode()).hexdigest()[:16]
 
 
+def _arguments(given: dict[str, Any] | str) -> str:
+    return given if isinstance(given, str) else json.dumps(given)
+
+
 def _events(step: Step, model: str, usage: dict[str, int]) -> Iterator[dict[str, Any]]:
     """The events of an answer."""
     message = {"id": "msg_scripted", "type": "message", "role": "assistant", "model": model, "content": []}
@@ -295,7 +299,7 @@ def _events(step: Step, model: str, usage: dict[str, int]) -> Iterator[dict[str,
     written = 0
     for index, block in enumerate(step.blocks):
         is_text = block["type"] == "text"
-        text = block["text"] if is_text else json.dumps(block["input"])
+        text = block["text"] if is_text else _arguments(block["input"])
         empty = {"type": "text", "text": ""} if is_text else {**block, "input": {}}
         yield {"type": "content_block_start", "index": index, "content_block": empty}
         for at in range(0, len(text), _CHUNK):
