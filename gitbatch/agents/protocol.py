@@ -61,6 +61,11 @@ class Usage:
     """US dollars; None: unknown."""
 
     @property
+    def is_nothing(self) -> bool:
+        """Whether nothing is known to have been used."""
+        return not (self.requests or self.tokens or self.cost)
+
+    @property
     def tokens(self) -> int:
         """All tokens, read and written."""
         return self.input + self.output + self.cache_read + self.cache_write
@@ -84,6 +89,10 @@ class Usage:
             requests=self.requests + other.requests,
             cost=sum(costs) if costs and len(costs) == len(used) else None,
         )
+
+
+FREE = Usage(cost=0.0)
+"""What an attempt used that made no request: it is known what that costs."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,7 +169,7 @@ def spent_by(past: tuple[Attempt, ...]) -> Spent:
 def _settle(run: Run, task: Task, answer: Reply | Failure) -> Usage:
     """What the attempt used. One that the server was too busy for, and that says nothing, has cost nothing."""
     is_busy = isinstance(answer, Failure) and answer.cause in {Cause.BUSY, Cause.LATER}
-    if is_busy and answer.usage == Usage() and not run.agents.budget.is_charged(task.key):
+    if is_busy and answer.usage.is_nothing and not run.agents.budget.is_charged(task.key):
         return Usage()
     return run.agents.budget.settle(task.key, answer.usage)
 
@@ -263,7 +263,7 @@ async def _ask(run: Run, task: Task, agent: Agent, assignment: Assignment, tried
         answer = await agent.run(assignment, progress)
     except asyncio.CancelledError:
         used = run.agents.budget.settle(task.key, Usage())
-        if used != Usage():
+        if not used.is_nothing:
             cut = replace(tried, cause=None, reason=plain("interrupted"), usage=used)
             await to_its_end(run.git(run.ledger.add, cut))
         raise

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from gitbatch.agents.failures import Cause, Remedy
-from gitbatch.agents.protocol import Usage
 from gitbatch.batch.attempt import Waits, attempt, seconds_of, spent_by
 from gitbatch.batch.events import AttemptFailed, ItemFinished, ItemWaiting
 from gitbatch.batch.halt import MORE, Halt, cannot_work, come_back_later, out_of_budget
@@ -34,7 +33,7 @@ async def run_item(run: Run, task: Task) -> Outcome | None:
             run.agents.budget.release(task.key)
         if isinstance(tried, Outcome):
             return _finish(run, tried)
-        if tried.counts or tried.usage != Usage():
+        if tried.counts or not tried.usage.is_nothing:
             await to_its_end(run.git(run.ledger.add, tried))  # it is paid for, even if the run is being ended
         if _waits(run, task, tried):
             waits = waits.more()

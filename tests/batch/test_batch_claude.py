@@ -197,6 +197,14 @@ def test_the_limit_of_an_item_holds_over_starts_of_the_batch(place: Place, serve
 
 
 @pytest.mark.usefixtures("server")
+def test_an_attempt_that_made_no_request_has_cost_nothing(place: Place) -> None:
+    plan(place, ["nap 20 + write x"], batch="retries = 0", agent=f'{PRICE}\ntimeout = "1s"')
+    run(place, code=1)
+    spent = json.loads(place.gitbatch("status", "--json", code=0).stdout)["spent"]
+    assert (spent["usage"]["cost"], spent["known"], spent["unknown"]) == (0.0, 1, 0)
+
+
+@pytest.mark.usefixtures("server")
 def test_a_server_that_says_later_pauses_the_batch(place: Place) -> None:
     plan(place, ["write x; finish", "fail 429 after=7200 + write x; finish"], jobs=1)
     done = run(place, code=75)

@@ -17,7 +17,7 @@ from gitbatch.agents.claude.secret import Secret
 from gitbatch.agents.claude.warmup import Warmup
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.gate import Gate
-from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply
+from gitbatch.agents.protocol import FREE, Assignment, Failure, Progress, Reply
 from gitbatch.errors import GitbatchError
 from gitbatch.project.config import AnthropicAgent
 from gitbatch.text import plain
@@ -126,7 +126,7 @@ class ClaudeAgent:
         try:
             client = await self._connected()
         except ConnectionSetupError as error:
-            return Failure(plain(Secret(self.key).cut(error.message)), cause=Cause.FATAL)
+            return Failure(plain(Secret(self.key).cut(error.message)), cause=Cause.FATAL, usage=FREE)
         return await converse(self, client, assignment, progress)
 
     async def close(self) -> None:

@@ -20,7 +20,7 @@ from gitbatch.agents.claude.shown import Shown
 from gitbatch.agents.claude.tools import TOOLS, Answer, Bench, use_tool
 from gitbatch.agents.claude.trouble import Trouble
 from gitbatch.agents.failures import Cause
-from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply, Usage
+from gitbatch.agents.protocol import FREE, Assignment, Failure, Progress, Reply, Usage
 from gitbatch.agents.spent import Spent
 from gitbatch.text import plain
 
@@ -48,7 +48,9 @@ async def converse(
 ) -> Reply | Failure:
     """Hold the conversation for an assignment."""
     if assignment.base is None:
-        return Failure(plain("this agent needs the base commit, and was not given it"), cause=Cause.FATAL)
+        return Failure(
+            plain("this agent needs the base commit, and was not given it"), cause=Cause.FATAL, usage=FREE
+        )
     secret = Secret(agent.key)
     bench = Bench(assignment.base, OutputFile(assignment.worktree, assignment.output), secret)
     shown = Shown(progress, secret)
@@ -81,7 +83,7 @@ class Conversation:
     model: str = ""
     level: int = 0
     """How often the context was made smaller."""
-    used: Usage = Usage()
+    used: Usage = FREE
     messages: list[Said] = field(default_factory=list)
     idle: int = 0
     prompt: Prompt = field(default_factory=lambda: Prompt((), "", ()))
