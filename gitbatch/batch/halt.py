@@ -15,6 +15,9 @@ from gitbatch.text import Harmless, plain
 
 MORE = "go on with more: gitbatch run --max-cost USD"
 
+_NEVER = 366 * 24 * 3600.0
+"""Seconds after which a date says nothing, and may be none that a clock can show."""
+
 
 @dataclass(frozen=True, slots=True)
 class Halt:
@@ -56,6 +59,8 @@ def come_back_later(reason: Harmless, now: float, seconds: float | None) -> Halt
     """The server wants us to come back after more time than a batch waits."""
     if seconds is None:
         when, back_at = "it does not say when to come back", None
+    elif seconds > _NEVER:
+        when, back_at = "it says to come back in more than a year", None
     else:
         back_at = now + seconds
         clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(back_at))
@@ -69,6 +74,8 @@ def _span(seconds: float) -> str:
     minutes = round(seconds / 60)
     if seconds < 100:
         return f"{seconds:.0f} s"
+    if minutes >= 48 * 60:
+        return f"{round(minutes / 60 / 24)} days"
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
 
 

@@ -298,11 +298,18 @@ def test_a_wrong_key_and_no_server(stage: Stage) -> None:
     stage.server.key = KEY
     assert failure.cause is Cause.FATAL
     assert KEY not in failure.reason
-    stage.table = AnthropicAgent(model="scripted", base_url="no-address")
-    assert stage.failure("write x").cause is Cause.FATAL
     stage.table = AnthropicAgent(model="scripted", base_url="http://127.0.0.1:1")
     stage.gate = Gate(patience=0.01)
     assert stage.failure("write x").cause is Cause.LATER
+
+
+@pytest.mark.parametrize(
+    "url", ["no-address", "http://", "http:///v1", "http://[::1", "http://x:99999", "ftp://x"]
+)
+def test_an_address_without_a_host_is_an_error_at_once(stage: Stage, url: str) -> None:
+    stage.table = AnthropicAgent(model="scripted", base_url=url)
+    with pytest.raises(GitbatchError, match="the server's address of agent claude is none"):
+        stage.agent()
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY", "SSL_CERT_FILE"])
@@ -538,6 +545,7 @@ def test_a_server_that_is_none_breaks_nothing(stage: Stage, body: bytes) -> None
     result = asyncio.run(scene())
     assert isinstance(result, Failure)
     assert result.cause in {Cause.FAILED, Cause.LATER, Cause.FATAL}
+    assert ("the server's address" in result.reason) == (b"html" in body)
 
 
 def test_a_script_that_can_not_be_read_is_an_error(stage: Stage) -> None:

@@ -17,7 +17,7 @@ from rich.console import Console
 from gitbatch.agents.failures import TREATMENTS, Cause, Remedy
 from gitbatch.agents.gate import Gate
 from gitbatch.batch.events import BatchWaiting
-from gitbatch.batch.halt import Brake, cannot_work
+from gitbatch.batch.halt import Brake, cannot_work, come_back_later
 from gitbatch.cli import batch as cli
 from gitbatch.errors import ExitCode
 from gitbatch.text import plain
@@ -273,3 +273,12 @@ def test_the_ledger_of_a_finished_batch_goes_with_it(place: Place) -> None:
     assert place.git("for-each-ref", "refs/gitbatch/*/ledger/*") != ""
     place.gitbatch("gc", "--keep", "0", code=0)
     assert place.git("for-each-ref", "refs/gitbatch/") == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(45, "(in 45 s)"), (7_500, "(in 2 h 05 min)"), (8e5, "(in 9 days)"), (1e15, "in more than a year")],
+)
+def test_when_to_come_back_is_said_in_words_that_make_sense(seconds: float, said: str) -> None:
+    halt = come_back_later(plain("busy"), 1_000.0, seconds)
+    assert halt.reason.endswith(said)

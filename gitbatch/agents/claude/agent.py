@@ -62,7 +62,7 @@ class ClaudeAgent:
         """The agent, if it can work.
 
         Raises:
-            GitbatchError: its key is missing, or it can't be known what it costs and there is a limit.
+            GitbatchError: its key is missing, its server's address is none, or it can't be known what it costs and there is a limit.
         """
         key = environment.get(table.api_key_env, "").strip()
         if not key or not key.isascii() or not key.isprintable():
@@ -80,6 +80,7 @@ class ClaudeAgent:
             budget=budget,
             prices=Prices(table.model, table.price),
         )
+        _require_host(name, made.base_url)
         made._require_prices()
         return made
 
@@ -165,6 +166,22 @@ class ClaudeAgent:
             ) from error
         client.messages  # noqa: B018 - imports what it needs
         return client
+
+
+def _require_host(name: str, url: str | None) -> None:
+    """Refuse an address that nobody can be reached at; it is not quoted, as it may have a password."""
+    if url is None:
+        return
+    try:
+        parts = urlsplit(url)
+        is_one = bool(parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0)
+    except ValueError:
+        is_one = False
+    if not is_one:
+        raise GitbatchError(
+            f"the server's address of agent {name} is none",
+            f"set base-url under [agents.{name}], or ANTHROPIC_BASE_URL, to http://HOST or https://HOST",
+        )
 
 
 def is_loopback(url: str) -> bool:

@@ -149,6 +149,9 @@ class Request:
     def _turn(self, stream: "AsyncMessageStream[None]") -> Turn | Trouble:
         """The answer, if it is whole."""
         message = _snapshot(stream)
+        kind = stream.response.headers.get("content-type", "")
+        if message is None and "html" in kind:
+            return Trouble(Cause.FATAL, f"the server's address is wrong: it answers with a page ({kind})")
         if message is None or message.stop_reason is None:
             return cut()
         if message.stop_reason == "model_context_window_exceeded":
