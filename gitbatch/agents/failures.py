@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+SERVER_BUSY, NO_CONNECTION = "the server is busy", "no connection"
+"""What a wait is for, in words."""
+
 
 class Cause(StrEnum):
     """Why an attempt, or a request of one, failed."""

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 
+from gitbatch.agents.failures import SERVER_BUSY
+
 _FIRST, _LONGEST = 1.0, 60.0
 """Seconds to wait where the server does not say how long: doubled each time, up to the longest."""
 _SPREAD = 0.25
@@ -20,8 +22,8 @@ class Gate:
     """The most seconds that a server may make us wait; what is longer pauses the batch. `inf`: wait for anything."""
     patience: float = 1800.0
     """The most seconds of waits in a row without any success, before that too pauses the batch."""
-    listener: Callable[[float], None] = field(default=lambda _: None)
-    """Called with the seconds to wait, each time that the gate closes or stays closed for longer."""
+    listener: Callable[[float, str], None] = field(default=lambda _, __: None)
+    """Called with the seconds to wait and what for, each time that the gate closes or stays closed for longer."""
     _opens: float = field(default=-inf, init=False)
     _in_a_row: int = field(default=0, init=False)
     _closed_since: float | None = field(default=None, init=False)
@@ -40,11 +42,12 @@ class Gate:
             await asyncio.sleep(left * (1 + random.uniform(0, _SPREAD)))  # noqa: S311 - no secret
         return loop.time() - began
 
-    def close(self, retry_after: float | None) -> bool:
+    def close(self, retry_after: float | None, why: str = SERVER_BUSY) -> bool:
         """Make everybody wait. Returns false, and does nothing, where that would take longer than a batch waits.
 
         Args:
             retry_after: the seconds that the server asked for; None: it did not say.
+            why: what the wait is for, in words.
         """
         now = asyncio.get_running_loop().time()
         since = now if self._closed_since is None else self._closed_since
@@ -59,7 +62,7 @@ class Gate:
         self._closed_since = since
         if now + wait > self._opens:
             self._opens = now + wait
-            self.listener(wait)
+            self.listener(wait, why)
         return True
 
     @property

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import msgspec
 
-from gitbatch.agents.failures import Cause
+from gitbatch.agents.failures import SERVER_BUSY, Cause
 from gitbatch.agents.protocol import Stream, Usage
 from gitbatch.agents.spent import Spent
 from gitbatch.batch.model import Checkpoint, Outcome
@@ -101,9 +101,10 @@ class ItemWaiting(Event, frozen=True, tag="item-waiting"):
 
 
 class BatchWaiting(Event, frozen=True, tag="batch-waiting"):
-    """A server is busy: nobody asks it, and nothing starts, for so many seconds."""
+    """A server is busy or out of reach: nobody asks it, and nothing starts, for so many seconds."""
 
     seconds: float
+    reason: str = SERVER_BUSY
 
 
 class ItemFinished(Event, frozen=True, tag="item-finished"):

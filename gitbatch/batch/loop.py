@@ -79,7 +79,9 @@ class _Tally:
 
 async def run_batch(run: Run, pause: Pause, *, resumed: bool) -> Result:
     """Run a batch from wherever it is to its end, a pause, or a hard stop."""
-    run.agents.gate.listener = lambda wait: run.emit(BatchWaiting(batch=run.batch.id, seconds=round(wait, 1)))
+    run.agents.gate.listener = lambda wait, why: run.emit(
+        BatchWaiting(batch=run.batch.id, seconds=round(wait, 1), reason=why)
+    )
     state, followed = await run.git(resume, run)
     _announce(run, state, await run.git(_sandboxes, run), resumed=resumed)
     _tell_kept(run, followed)

@@ -48,7 +48,7 @@ class LiveView:
         self._rows: dict[str, _Row] = {}
         self._done = 0
         self._total = 0
-        self._opens = 0.0
+        self._opens, self._why = 0.0, ""
         self._live: Live | None = None
 
     def __call__(self, event: Event) -> None:
@@ -81,7 +81,7 @@ class LiveView:
                 self._rows.pop(event.outcome.item.key, None)
                 self._done += 1
             case BatchWaiting():
-                self._opens = self._monotonic() + event.seconds
+                self._opens, self._why = self._monotonic() + event.seconds, event.reason
             case CheckpointReached() | BatchHalted():
                 self.close()
             case _:
@@ -117,7 +117,7 @@ class LiveView:
                 Spinner("dots"), Text(row.name, "bold"), Text(elapsed, "dim"), Text(row.last, "dim")
             )
         bar = Table.grid(padding=(0, 1))
-        waiting = f"  waiting {self._opens - now:.0f} s: the server is busy" if self._opens > now else ""
+        waiting = f"  waiting {self._opens - now:.0f} s: {self._why}" if self._opens > now else ""
         bar.add_row(
             ProgressBar(self._total or 1, self._done, width=30),
             Text(f"{self._done} of {self._total} items"),

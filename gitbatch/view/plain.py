@@ -141,7 +141,7 @@ class PlainView:
 
     @show.register
     def _(self, event: BatchWaiting) -> None:
-        self.line(("waiting", "yellow"), f"   {event.seconds:.0f} s: the server is busy")
+        self.line(("waiting", "yellow"), f"   {event.seconds:.0f} s: {event.reason}")
 
     @show.register
     def _(self, event: ItemFinished) -> None:

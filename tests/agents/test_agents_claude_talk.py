@@ -299,8 +299,10 @@ def test_a_wrong_key_and_no_server(stage: Stage) -> None:
     assert failure.cause is Cause.FATAL
     assert KEY not in failure.reason
     stage.table = AnthropicAgent(model="scripted", base_url="http://127.0.0.1:1")
-    stage.gate = Gate(patience=0.01)
+    told: list[str] = []
+    stage.gate = Gate(patience=0.01, listener=lambda _, why: told.append(why))
     assert stage.failure("write x").cause is Cause.LATER
+    assert set(told) == {"no connection"}
 
 
 @pytest.mark.parametrize(

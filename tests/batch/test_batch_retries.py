@@ -77,11 +77,13 @@ def test_a_busy_server_is_waited_for_and_that_is_no_attempt(place: Place) -> Non
     told = run(place)
     assert told.of("attempt-failed") == []
     assert [event["name"] for event in told.of("item-waiting")] == ["T1", "T1"]
-    assert [event["seconds"] for event in told.of("batch-waiting")] == [0.1, 0.1]
+    assert [event["seconds"] for event in told.of("batch-waiting")] == [0.1, 2.0], (
+        "what the server says, but no busy loop"
+    )
     outcome = told.outcome("T1")
     assert (outcome["attempts"], outcome["waits"]) == (1, 2)
     assert 0.1 <= outcome["waited"] < 5
-    assert "told 2 time(s) that the server is busy, waited 0." in place.git("log", "-1", "--format=%B")
+    assert "told 2 time(s) that the server is busy, waited 2." in place.git("log", "-1", "--format=%B")
     assert place.git("for-each-ref", "refs/gitbatch/*/ledger/*") == "", "nothing failed"
 
 
@@ -246,6 +248,9 @@ def test_the_live_view_says_how_long_everybody_waits() -> None:
     now[0] += 2
     console.print(view._render())
     assert "waiting 10 s: the server is busy" in shown.getvalue()
+    view(BatchWaiting(batch="b", seconds=12, reason="no connection"))
+    console.print(view._render())
+    assert "waiting 12 s: no connection" in shown.getvalue()
     now[0] += 20
     with console.capture() as captured:
         console.print(view._render())

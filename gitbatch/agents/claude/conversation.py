@@ -19,7 +19,7 @@ from gitbatch.agents.claude.secret import Secret
 from gitbatch.agents.claude.shown import Shown
 from gitbatch.agents.claude.tools import TOOLS, Answer, Bench, use_tool
 from gitbatch.agents.claude.trouble import Trouble
-from gitbatch.agents.failures import Cause
+from gitbatch.agents.failures import NO_CONNECTION, SERVER_BUSY, Cause
 from gitbatch.agents.protocol import FREE, Assignment, Failure, Progress, Reply, Usage
 from gitbatch.agents.spent import Spent
 from gitbatch.text import plain
@@ -187,7 +187,8 @@ class Conversation:
             return self._failure(found.cause, found.said)
         if strikes >= _STRIKES:
             return self._failure(Cause.FAILED, f"{strikes} requests failed: {found.said}")
-        if not self.agent.gate.close(found.retry_after):
+        why = NO_CONNECTION if found.is_offline else SERVER_BUSY
+        if not self.agent.gate.close(found.retry_after, why):
             return self._failure(Cause.LATER, found.said, found.retry_after)
         self.shown.say(f"waits {self.agent.gate.closed_for:.1f} s: {found.said}")
         return None

@@ -39,6 +39,8 @@ class Trouble:
     """The server refuses for now, and would for anybody: not the fault of this request."""
     is_cut: bool = False
     """It had begun to answer."""
+    is_offline: bool = False
+    """There was no connection: nobody says that the server is busy."""
 
 
 def trouble_of(error: Exception, *, began: bool) -> Trouble:
@@ -58,7 +60,8 @@ def trouble_of(error: Exception, *, began: bool) -> Trouble:
     ):
         return Trouble(Cause.FATAL, f"the server's address is wrong: {error.__cause__ or error}")
     if isinstance(error, APIConnectionError):
-        return Trouble(Cause.BUSY, f"no connection: {error.__cause__ or error}", is_cut=began)
+        said = f"no connection: {error.__cause__ or error}"
+        return Trouble(Cause.BUSY, said, is_cut=began, is_offline=True)
     what = str(error) or type(error).__name__
     return Trouble(Cause.BUSY, f"the answer was cut: {what}", is_cut=True)
 
