@@ -99,6 +99,8 @@ class Price(_Table, frozen=True):
     """As `input` if not set."""
     cache_write: Annotated[float, Meta(ge=0)] | None = None
     """As `input` if not set."""
+    as_of: Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$")] | None = None
+    """When they were looked up, as 2026-11 or 2026-11-20; shown with them."""
 
 
 class AnthropicAgent(_Table, frozen=True, tag_field="kind", tag="anthropic"):

@@ -2,18 +2,21 @@
 
 import asyncio
 import gc
+import re
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from conftest import IDENTITY
 
 from gitbatch.agents import gate as gate_module
 from gitbatch.agents.budget import Budget
 from gitbatch.agents.claude.agent import ClaudeAgent
+from gitbatch.agents.claude.prices import Prices
 from gitbatch.agents.claude.scripted.script import SUMMARY
 from gitbatch.agents.claude.scripted.server import KEY, ScriptedServer, Seen
 from gitbatch.agents.failures import Cause
@@ -147,7 +150,7 @@ def test_text_tools_and_several_turns(stage: Stage) -> None:
     assert result.summary == SUMMARY
     assert stage.output() == "# B\n"
     assert stage.said == [
-        (Stream.PROGRESS, "scripted: $1 in, $10 out for a million tokens (as configured)"),
+        (Stream.PROGRESS, "scripted: $1 in, $10 out for a million tokens (as configured, without a date)"),
         (Stream.OUTPUT, "Let me see."),
         (Stream.OUTPUT, "Now."),
         (Stream.PROGRESS, "read_file: src/a.py: lines 1 to 50 of 50"),
@@ -170,6 +173,15 @@ def test_what_was_used_is_counted_and_charged(stage: Stage) -> None:
     assert used.cost == pytest.approx(expected / 1_000_000)
     assert stage.budget.used == used
     assert used.model == "scripted"
+
+
+def test_prices_are_shown_with_their_date(stage: Stage) -> None:
+    stage.table = AnthropicAgent(model="scripted", price=msgspec.structs.replace(PRICE, as_of="2026-11"))
+    stage.talk("write x; finish")
+    assert "(as configured, of 2026-11)" in stage.lines()
+    assert re.search(
+        r"\(genai-prices \d[\d.]*, which gives no date\)", Prices("m", None).describe("claude-sonnet-4-5")
+    )
 
 
 def test_an_unknown_model_costs_nobody_knows_what(stage: Stage) -> None:

@@ -63,11 +63,13 @@ class Prices:
         if read is None or written is None:
             return f"{model}: what it costs is not known"
         if self.own and model == self.model:
-            source = "as configured"
+            source = (
+                f"as configured, of {self.own.as_of}" if self.own.as_of else "as configured, without a date"
+            )
         else:
             from genai_prices import __version__  # noqa: PLC0415
 
-            source = f"genai-prices {__version__}"
+            source = f"genai-prices {__version__}, which gives no date"
         times = _MILLION / _SHORT
         return f"{model}: ${read * times:g} in, ${written * times:g} out for a million tokens ({source})"
 
