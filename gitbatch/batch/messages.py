@@ -192,7 +192,7 @@ def told_work(outcome: Outcome) -> tuple[str, ...]:
     lines = (
         f"{outcome.attempts} attempts; before failed {failed}" if outcome.earlier else "",
         f"{waits}waited {outcome.waited:.1f} s" if outcome.waits or outcome.waited else "",
-        told_spent(outcome.spent) if outcome.spent.usage != Usage() else "",
+        f"{outcome.seconds:.1f} s, {told_spent(outcome.spent)}" if outcome.spent.usage != Usage() else "",
     )
     return tuple(line for line in lines if line)
 

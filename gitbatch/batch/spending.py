@@ -22,6 +22,8 @@ class ItemSpent:
 
     attempts: int
     spent: Spent
+    seconds: float
+    """Of the attempts that ended."""
 
 
 def read_spending(repo: Repository, batch: Batch, state: State, pages: Pages) -> Mapping[str, ItemSpent]:
@@ -29,10 +31,13 @@ def read_spending(repo: Repository, batch: Batch, state: State, pages: Pages) ->
     found = {}
     for key in pages.items:
         counted = sum(tried.counts for tried in pages.of_item(key))
-        found[key] = ItemSpent(counted, pages.spent(key))
+        took = sum(tried.seconds for tried in pages.of_item(key))
+        found[key] = ItemSpent(counted, pages.spent(key), round(took, 1))
     merged = (outcome for recorded in state.recorded for outcome in _merged(repo, batch, recorded))
     for outcome in (*merged, *state.ready.values(), *_kept(repo, batch, state)):
-        found[outcome.item.key] = ItemSpent(outcome.attempts, outcome.spent)  # failed attempts included
+        before = found[outcome.item.key].seconds if outcome.item.key in found else 0.0
+        took = round(before + outcome.seconds, 1)
+        found[outcome.item.key] = ItemSpent(outcome.attempts, outcome.spent, took)  # failed attempts included
     return found
 
 

@@ -41,6 +41,8 @@ class ItemState:
     """That ended, failed ones included."""
     spent: Spent | None = None
     """By all of them; None: nothing is known."""
+    seconds: float = 0.0
+    """Of all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +74,8 @@ def batch_state(
     """The state of a batch as values."""
     found = (_item_state(group, item, state) for group in batch.record.groups for item in group.items)
     items = tuple(
-        replace(item, attempts=spending[item.item].attempts, spent=spending[item.item].spent)
-        if item.item in spending
+        replace(item, attempts=took.attempts, spent=took.spent, seconds=took.seconds)
+        if (took := spending.get(item.item))
         else item
         for item in found
     )
@@ -128,7 +130,7 @@ def _work(item: ItemState) -> str:
     """What an item took, where there is anything to say."""
     parts = [f"{item.attempts} attempts"] if item.attempts > 1 else []
     if item.spent and item.spent.usage != Usage():
-        parts += [f"{item.spent.usage.tokens:,} tokens", told_cost(item.spent)]
+        parts += [f"{item.seconds:.1f} s", f"{item.spent.usage.tokens:,} tokens", told_cost(item.spent)]
     return f"  ({', '.join(parts)})" if parts else ""
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 
 import pytest
 from batch.programs import killed_when, run, set_up, starts
@@ -33,9 +34,10 @@ def test_what_an_item_used_is_in_its_commit_the_checkpoint_and_status(place: Pla
     assert trailers(place, first, "Model") == ["m-1"]
     assert trailers(place, commits["out/T3.md"], "Cost") == []
     body = " ".join(place.git("log", "-1", "--format=%B").split())
-    assert (
-        "840 tokens in 4 requests (input 200, output 40, cache read 600), cache hit rate 75%, $0.8000" in body
+    used = (
+        r" s, 840 tokens in 4 requests \(input 200, output 40, cache read 600\), cache hit rate 75%, \$0.8000"
     )
+    assert re.search(rf"[0-9.]+{used}", body)
     assert "Together: 1,260 tokens in 6 requests (input 300, output 60, cache read 900), " in body
     assert "cache hit rate 75%, $1.2000 and 1 attempt of unknown cost." in body
     assert trailers(place, "HEAD", "Cost") == ["1.200000"]
@@ -60,7 +62,8 @@ def test_what_an_item_used_is_in_its_commit_the_checkpoint_and_status(place: Pla
     assert [item["spent"]["usage"]["cost"] for item in status["items"]] == [0.8, 0.4, None]
     said = place.gitbatch("status", code=0).stdout
     assert "used so far: 1,260 tokens in 6 requests" in " ".join(said.split())
-    assert "out/T1.md  (2 attempts, 840 tokens, $0.8000)" in said
+    assert re.search(r"out/T1\.md  \(2 attempts, [0-9.]+ s, 840 tokens, \$0\.8000\)", said)
+    assert [type(item["seconds"]) for item in status["items"]] == [float] * 3
     assert "$0.00" not in said
 
 
