@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from gitbatch.repo.repository import Repository, open_repository
+
 SAMPLES = Path(__file__).parent.parent / "fixtures" / "repos"
 
 IDENTITY = {
@@ -129,3 +131,15 @@ def three(place: Place) -> Iterator[Place]:
     place.commit("The plan")
     yield place
     assert place.git("fsck", "--strict", "--no-dangling") == ""
+
+
+@pytest.fixture
+def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    """A repository with one file, opened in this process."""
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    place.write("a.txt", "a\n")
+    place.commit()
+    opened = open_repository(place.root)
+    yield opened
+    opened.close()

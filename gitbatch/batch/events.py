@@ -4,7 +4,6 @@ As JSON, an event is one object on one line, with the schema's version, its kind
 """
 
 from collections.abc import Callable
-from typing import ClassVar
 
 import msgspec
 
@@ -23,8 +22,6 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=st
     schema: int = SCHEMA
     batch: str
     at: float = 0.0
-
-    is_progress: ClassVar[bool] = False
 
 
 class BatchStarted(Event, frozen=True, tag="batch-started"):
@@ -77,8 +74,6 @@ class ItemProgress(Event, frozen=True, tag="item-progress"):
     item: str
     stream: Stream
     line: Harmless
-
-    is_progress: ClassVar[bool] = True
 
 
 class AttemptFailed(Event, frozen=True, tag="attempt-failed"):

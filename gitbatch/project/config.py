@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from gitbatch.errors import PlanError
 from gitbatch.plan.model import OUTPUT_TEMPLATE, TITLES_DOD, TITLES_SCOPE, TITLES_WORK, PlanOptions
-from gitbatch.plan.outputs import CONTROL_NAMES, path_key, path_problem
+from gitbatch.plan.outputs import CONTROL_NAMES, path_key, path_problem, template_problem
 
 CONFIG_FILE = "gitbatch.toml"
 
@@ -224,7 +224,8 @@ def _is_agent(table: object) -> bool:
 def _require_sense(config: Config) -> None:
     """Refuse values that are of the right type and still can't be meant."""
     project = config.project
-    problems = [("project.phase-folder", _braces_problem(project.phase_folder, "{phase}"))]
+    problems = [("batch.output", _template_problem(config.batch.output))]
+    problems += [("project.phase-folder", _braces_problem(project.phase_folder, "{phase}"))]
     problems += [("project.condensed", _braces_problem(path, "{name}")) for path in project.condensed]
     problems += [("project.shared", _shared_problem(path)) for path in project.shared]
     for name, agent in config.agents.items():
@@ -236,6 +237,11 @@ def _require_sense(config: Config) -> None:
     for setting, problem in problems:
         if problem:
             raise PlanError(f"{CONFIG_FILE}: {problem} - at `$.{setting}`", _ADVICE)
+
+
+def _template_problem(template: str) -> str | None:
+    problem = template_problem(template)
+    return f"{template!r} can't name outputs: {problem}" if problem else None
 
 
 def _braces_problem(pattern: str, placeholder: str) -> str | None:

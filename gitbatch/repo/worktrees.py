@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from gitbatch.errors import GitError
@@ -28,13 +27,6 @@ _EVERYTHING = ("-c", "core.sparseCheckout=false")
 _REMOVALS = 5
 """Tries to remove a folder into which something still writes."""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-class CheckoutKind(StrEnum):
-    """How much of the repository an item's worktree has."""
-
-    FULL = "full"
-    CONTEXT = "context"
 
 
 @dataclass(frozen=True, slots=True)

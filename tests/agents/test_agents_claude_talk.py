@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from conftest import IDENTITY
+from agents.values import committed
 
 from gitbatch.agents import gate as gate_module
 from gitbatch.agents.budget import Budget
@@ -26,10 +26,6 @@ from gitbatch.errors import GitbatchError
 from gitbatch.project.config import AnthropicAgent, Price
 from gitbatch.project.context import ContextFile, Reason
 from gitbatch.repo.base import Base
-from gitbatch.repo.objects import Objects
-from gitbatch.repo.process import Git
-from gitbatch.repo.snapshot import TreeSnapshot
-from gitbatch.repo.thread import GitThread
 from gitbatch.text import Harmless
 
 FILES = {"rules.md": "Short pages.\n", "src/a.py": "def a(): ...\n" * 50, "src/large.py": "x = 1\n" * 20_000}
@@ -44,19 +40,9 @@ def server() -> Iterator[ScriptedServer]:
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
-    root = tmp_path_factory.mktemp("repo")
-    git = Git(root, {name: value for name, value in IDENTITY.items() if "DATE" not in name})
-    git.run("init", "--quiet", "--initial-branch=main")
-    for path, text in FILES.items():
-        (root / path).parent.mkdir(exist_ok=True)
-        (root / path).write_text(text, encoding="utf-8")
-    git.run("add", "--all")
-    git.run("commit", "--quiet", "--message", "files")
-    thread, objects = GitThread(), Objects(git)
-    commit = git.text("rev-parse", "HEAD")
-    yield Base(commit, TreeSnapshot(objects, objects.commit(commit).tree), thread, git)
-    thread.close()
-    objects.close()
+    contents = {path: text.encode() for path, text in FILES.items()}
+    with committed(tmp_path_factory.mktemp("repo"), contents) as made:
+        yield made
 
 
 @dataclass

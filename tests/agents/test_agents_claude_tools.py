@@ -5,17 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import IDENTITY
+from agents.values import committed
 
 from gitbatch.agents.claude import tools
 from gitbatch.agents.claude.output import OutputFile
 from gitbatch.agents.claude.secret import Secret
 from gitbatch.agents.claude.tools import Answer, Bench, use_tool
 from gitbatch.repo.base import Base
-from gitbatch.repo.objects import Objects
-from gitbatch.repo.process import Git
-from gitbatch.repo.snapshot import TreeSnapshot
-from gitbatch.repo.thread import GitThread
 
 KEY = "a-key-that-nobody-sees"
 FILES = {
@@ -29,19 +25,9 @@ FILES = {
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
     root = tmp_path_factory.mktemp("repo")
-    git = Git(root, {name: value for name, value in IDENTITY.items() if "DATE" not in name})
-    git.run("init", "--quiet", "--initial-branch=main")
-    for path, content in FILES.items():
-        (root / path).parent.mkdir(exist_ok=True)
-        (root / path).write_bytes(content)
     (root / "link").symlink_to("/etc/passwd")
-    git.run("add", "--all")
-    git.run("commit", "--quiet", "--message", "files")
-    thread, objects = GitThread(), Objects(git)
-    commit = git.text("rev-parse", "HEAD")
-    yield Base(commit, TreeSnapshot(objects, objects.commit(commit).tree), thread, git)
-    thread.close()
-    objects.close()
+    with committed(root, FILES) as made:
+        yield made
 
 
 @pytest.fixture

@@ -1,7 +1,18 @@
-"""Replies and failures as tests expect them: written in plain strings."""
+"""Replies and failures as tests expect them, in plain strings; and a base commit for tools to read."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from conftest import IDENTITY
 
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Contribution, Failure, Reply, ReplyFlag, Usage
+from gitbatch.repo.base import Base
+from gitbatch.repo.objects import Objects
+from gitbatch.repo.process import Git
+from gitbatch.repo.snapshot import TreeSnapshot
+from gitbatch.repo.thread import GitThread
 from gitbatch.text import Harmless
 
 
@@ -18,3 +29,22 @@ def a_reply(
 
 def a_failure(reason: str, details: tuple[str, ...] = (), cause: Cause = Cause.FAILED) -> Failure:
     return Failure(Harmless(reason), tuple(map(Harmless, details)), cause)
+
+
+@contextmanager
+def committed(root: Path, files: Mapping[str, bytes]) -> Iterator[Base]:
+    """A base commit with these files, and with whatever is in the folder already."""
+    git = Git(root, {name: value for name, value in IDENTITY.items() if "DATE" not in name})
+    git.run("init", "--quiet", "--initial-branch=main")
+    for path, content in files.items():
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_bytes(content)
+    git.run("add", "--all")
+    git.run("commit", "--quiet", "--message", "files")
+    thread, objects = GitThread(), Objects(git)
+    commit = git.text("rev-parse", "HEAD")
+    try:
+        yield Base(commit, TreeSnapshot(objects, objects.commit(commit).tree), thread, git)
+    finally:
+        thread.close()
+        objects.close()

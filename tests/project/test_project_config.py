@@ -352,3 +352,17 @@ def test_the_shortest_time_out() -> None:
 def test_the_example_is_a_configuration() -> None:
     (name,) = parse_config(EXAMPLE_AGENT.encode()).agents
     assert name == "writer"
+
+
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        ("out/{nothing}.md", "{nothing} is unknown; there are "),
+        ("out/page.md", "it names the same file for every item"),
+        ("../{id}.md", "has the part “.” or “..”"),
+    ],
+)
+def test_an_output_template_that_names_no_files_is_refused(template: str, why: str) -> None:
+    said = problem(f'[batch]\noutput = "{template}"')
+    assert said.startswith(f"gitbatch.toml: '{template}' can't name outputs: {why}")
+    assert said.endswith(" - at `$.batch.output`")

@@ -1,7 +1,6 @@
 """Files that are whole after a power cut, and what goes to the disk at a commit point, in which order."""
 
 import os
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,21 +8,10 @@ import pytest
 from conftest import Place
 
 from gitbatch.repo.durable import drop_remains, replacing, write_file
-from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.repository import Repository
 from gitbatch.repo.signature import Signature
 
 REF = "refs/heads/gitbatch/b/1-x"
-
-
-@pytest.fixture
-def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
-    for name, value in place.environment.items():
-        monkeypatch.setenv(name, value)
-    place.write("a.txt", "a\n")
-    place.commit()
-    opened = open_repository(place.root)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

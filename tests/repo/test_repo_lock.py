@@ -16,20 +16,9 @@ from conftest import Place
 from gitbatch.errors import BusyError, GitError
 from gitbatch.repo import lock
 from gitbatch.repo.lock import repository_lock
-from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.repository import Repository
 
 TARGET = "refs/heads/main"
-
-
-@pytest.fixture
-def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
-    for name, value in place.environment.items():
-        monkeypatch.setenv(name, value)
-    place.write("a.txt", "a\n")
-    place.commit()
-    opened = open_repository(place.root)
-    yield opened
-    opened.close()
 
 
 @contextmanager

@@ -17,7 +17,6 @@ from typing import Any, Self
 from gitbatch.agents.claude.scripted.script import Fault, Step, next_step, output_of
 
 KEY = "scripted-key"
-MODEL = "scripted"
 _CHUNK = 48
 """Characters of a piece of an answer."""
 _HANG = 60.0
