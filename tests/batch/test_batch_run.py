@@ -9,6 +9,8 @@ import pytest
 from conftest import Place
 from history import assert_tidy, audit, changed, ticked, trailers
 
+from gitbatch.batch.record import BATCH_ID, new_batch_id
+
 ALL = [f"T{group}0{item}" for group in (1, 2, 3) for item in (1, 2, 3, 4)]
 
 
@@ -125,6 +127,13 @@ def test_the_next_run_starts_a_new_batch_with_what_is_open(three: Place) -> None
     assert ticked(three) == ALL
     assert len(audit(three).items) == 12
     assert run(three, code=0).startswith("stopped  every item of task.md is done")
+
+
+def test_names_of_batches_sort_by_age_within_a_second_too() -> None:
+    moments = [1_800_000_000 + part / 1000 for part in range(0, 2000, 7)]
+    names = [new_batch_id(moment) for moment in moments]
+    assert names == sorted(set(names))
+    assert all(BATCH_ID.fullmatch(name) for name in names)
 
 
 @pytest.mark.parametrize(
