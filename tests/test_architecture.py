@@ -80,6 +80,17 @@ def test_version_imports_nothing_heavy() -> None:
     assert said.splitlines()[-1] == "[]"
 
 
+def test_the_sandbox_needs_python_alone() -> None:
+    """What has to be trusted most has no dependency, so it can be tried as any user with any Python."""
+    names = [
+        ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        for path in sorted((PACKAGE / "sandbox").glob("*.py"))
+    ]
+    code = f"import sys; sys.path.insert(0, {str(PACKAGE.parent)!r})\nimport " + ", ".join(names)
+    said = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=False)
+    assert said.stderr == ""
+
+
 def test_to_look_at_a_batch_imports_nothing_that_runs_one() -> None:
     heavy = (
         "asyncio",

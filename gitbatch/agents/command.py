@@ -14,9 +14,10 @@ import signal
 from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
+
+from msgspec import Struct
 
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply, Stream
@@ -63,8 +64,7 @@ _PIPE_PATIENCE = 1.0
 _PLACEHOLDER = re.compile(r"\{(?:output|item|prompt_file)\}")
 
 
-@dataclass(frozen=True, slots=True)
-class CommandRunner:
+class CommandRunner(Struct, frozen=True):
     """The agent kind `command`."""
 
     name: str
@@ -175,8 +175,7 @@ def _expanded(path: str, home: Path) -> Path:
     return home / path[2:] if path == "~" or path.startswith("~/") else Path(path)
 
 
-@dataclass(frozen=True, slots=True)
-class _Files:
+class _Files(Struct, frozen=True):
     """The files that the agent and we hand each other, in the scratch folder."""
 
     prompt: Path

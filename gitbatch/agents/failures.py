@@ -1,9 +1,10 @@
 """Why attempts fail, and what is done about each: the one table behind every retry (rule F3)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+
+from msgspec import Struct
 
 SERVER_BUSY, NO_CONNECTION = "the server is busy", "no connection"
 """What a wait is for, in words."""
@@ -42,8 +43,7 @@ class Remedy(StrEnum):
     STOP = "the batch stops"
 
 
-@dataclass(frozen=True, slots=True)
-class Treatment:
+class Treatment(Struct, frozen=True):
     """What a cause leads to."""
 
     remedy: Remedy

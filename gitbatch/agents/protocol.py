@@ -5,10 +5,11 @@ not be trusted: of all that it does, one file and this reply are taken.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec import Struct
 
 from gitbatch.agents.failures import Cause
 from gitbatch.project.context import ContextFile
@@ -37,16 +38,14 @@ class ReplyFlag(StrEnum):
     SUMMARY_CUT = "summary cut to 3 sentences"
 
 
-@dataclass(frozen=True, slots=True)
-class Contribution:
+class Contribution(Struct, frozen=True):
     """One line for a shared artifact."""
 
     artifact: Harmless
     text: Harmless
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """What an agent used, in one or more requests. No requests: it did not say."""
 
     model: Harmless = Harmless("")
@@ -95,8 +94,7 @@ FREE = Usage(cost=0.0)
 """What an attempt used that made no request: it is known what that costs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """What a subagent returns: make one with `reply.make_reply`."""
 
     summary: Harmless
@@ -106,8 +104,7 @@ class Reply:
     flags: tuple[ReplyFlag, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """Why there is no reply: one line, and details for whoever looks closer."""
 
     reason: Harmless
@@ -118,8 +115,7 @@ class Failure:
     usage: Usage = Usage()
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(Struct, frozen=True):
     """What a subagent is given."""
 
     item: str

@@ -1,7 +1,8 @@
 """From an agent's table in the configuration to the agent. One line for each kind; heavy ones import when used."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from gitbatch.agents.budget import Budget
 from gitbatch.agents.claude.agent import ClaudeAgent
@@ -13,8 +14,7 @@ from gitbatch.sandbox.find import find_sandbox
 from gitbatch.sandbox.model import SandboxKind
 
 
-@dataclass(frozen=True, slots=True)
-class Roster:
+class Roster(Struct, frozen=True):
     """The agents of a run, each made once, and what they share."""
 
     environment: Mapping[str, str]

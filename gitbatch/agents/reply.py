@@ -1,11 +1,10 @@
 """From what an agent wrote to a `Reply`: checked in shape, cut to size, made harmless. Rule S3."""
 
 import re
-from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from gitbatch.agents.protocol import Contribution, Failure, Reply, ReplyFlag, Usage
 from gitbatch.text import LIMIT, plain
@@ -59,8 +58,7 @@ class _WrittenReply(msgspec.Struct, frozen=True):
     retry_after: msgspec.Raw = msgspec.Raw(b"null")
 
 
-@dataclass(frozen=True, slots=True)
-class LastWords:
+class LastWords(Struct, frozen=True):
     """What an agent that failed wrote in place of a reply."""
 
     usage: Usage = Usage()

@@ -1,7 +1,8 @@
 """What attempts used, added up: a value. What may be used is `budget.py`'s."""
 
-from dataclasses import dataclass
 from typing import Self
+
+from msgspec import Struct
 
 from gitbatch.agents.protocol import Usage
 
@@ -11,8 +12,7 @@ def dollars(amount: float) -> str:
     return f"${amount:.2f}" if round(amount, 2) == round(amount, 4) else f"${amount:.4f}"
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
+class Spent(Struct, frozen=True):
     """What several attempts used: the sum of what is known, and how many did not say what they cost."""
 
     usage: Usage = Usage()

@@ -7,8 +7,10 @@ then on the item is done, whatever happens; it is never run or paid for again (r
 import asyncio
 import secrets
 import time
-from dataclasses import dataclass, replace
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.prompt import render_group, render_item, render_prompt
@@ -42,8 +44,7 @@ _MOMENT = 0.01
 """Seconds that are no wait."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waits:
+class Waits(Struct, frozen=True):
     """How often and how long an item waited for a server."""
 
     count: int = 0
@@ -109,8 +110,7 @@ def _require_room(run: Run) -> None:
     require_room(run.workshop, run.repo.common_dir)
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Struct, frozen=True):
     """An attempt whose agent is done, and what there was before it."""
 
     worktree: Worktree

@@ -5,7 +5,8 @@ moved meanwhile, everything is built again upon the new tip; no agent runs again
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from gitbatch.batch.abort import delete_branches
 from gitbatch.batch.consolidate import consolidate

@@ -5,7 +5,8 @@ Read from the commit that is being built upon, so that what the user committed m
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gitbatch.batch.model import BatchGroup, CriterionState, Outcome, Record
 from gitbatch.batch.scene import Scene, read_plan, read_scene
@@ -17,8 +18,7 @@ from gitbatch.repo.repository import Repository
 from gitbatch.text import Harmless, markdown, plain
 
 
-@dataclass(frozen=True, slots=True)
-class Consolidation:
+class Consolidation(Struct, frozen=True):
     """The shared files after a checkpoint, and what there is to say about them."""
 
     files: tuple[tuple[str, bytes], ...]

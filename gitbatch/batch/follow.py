@@ -5,7 +5,7 @@ checkpoint ticked are ticked in it too; else their next commit would open them a
 whose line has changed is reported and left alone.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from gitbatch.batch.scene import plan_options, read_plan, read_scene
 from gitbatch.errors import GitbatchError, PlanError

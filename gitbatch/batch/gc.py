@@ -10,9 +10,10 @@ listed as a branch nor pushed as one, and `git branch NAME REF` makes it a branc
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from msgspec import Struct
 
 from gitbatch.batch.record import BATCH_ID, remove_leftovers, workshops
 from gitbatch.repo.refs import (
@@ -43,8 +44,7 @@ class Kind(StrEnum):
     FOLDER = "folder"
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
+class Removal(Struct, frozen=True):
     """One thing to remove."""
 
     kind: Kind
@@ -55,8 +55,7 @@ class Removal:
     """What a ref points to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rescue:
+class Rescue(Struct, frozen=True):
     """A commit that is kept under another ref, because nothing else has it."""
 
     name: str
@@ -66,16 +65,14 @@ class Rescue:
     commit: str
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """Something that stays, and why."""
 
     name: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Garbage:
+class Garbage(Struct, frozen=True):
     """What there is to do."""
 
     removed: tuple[Removal, ...]

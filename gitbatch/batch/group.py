@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from gitbatch.batch.events import ItemFinished
 from gitbatch.batch.model import Attempt, BatchGroup, BatchItem, ItemStatus, Outcome

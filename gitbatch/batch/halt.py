@@ -8,6 +8,8 @@ import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from gitbatch.agents.budget import Budget
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.spent import dollars
@@ -19,8 +21,7 @@ _NEVER = 366 * 24 * 3600.0
 """Seconds after which a date says nothing, and may be none that a clock can show."""
 
 
-@dataclass(frozen=True, slots=True)
-class Halt:
+class Halt(Struct, frozen=True):
     """Why a batch halts, and how it goes on."""
 
     cause: Cause

@@ -10,8 +10,9 @@ import os
 import unicodedata
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Failure
@@ -25,8 +26,7 @@ from gitbatch.text import Harmless, plain
 _NAMED_STRAYS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Harvest:
+class Harvest(Struct, frozen=True):
     """The output as git has it now."""
 
     blob: str
@@ -75,8 +75,7 @@ def _unusable(reason: str) -> Failure:
     return Failure(plain(reason), cause=Cause.NO_OUTPUT)
 
 
-@dataclass(frozen=True, slots=True)
-class Strays:
+class Strays(Struct, frozen=True):
     """What else an agent changed in its worktree. Paths as harmless lines."""
 
     forbidden: tuple[Harmless, ...] = ()

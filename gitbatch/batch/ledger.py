@@ -5,10 +5,12 @@ were paid for all the same), and the limits that the user gave. It is written wh
 attempts that were running.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.agents.spent import Spent
 from gitbatch.batch.model import Attempt
@@ -22,8 +24,7 @@ _TRIES = 10
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What a batch may spend; None: no limit."""
 
     max_cost: float | None = None
@@ -38,8 +39,7 @@ class Limits:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Pages:
+class Pages(Struct, frozen=True):
     """All that a ledger says."""
 
     attempts: tuple[Attempt, ...] = ()

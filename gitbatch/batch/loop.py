@@ -1,8 +1,11 @@
 """The run: group after group (rule P4), a checkpoint after each, a pause where the mode says so."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.agents.failures import Cause
 from gitbatch.batch.checkpoint import drop_branches, record_group
@@ -50,8 +53,7 @@ class Ending(StrEnum):
     """A hard stop: only the user may go on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(Struct, frozen=True):
     """The end of a run."""
 
     ending: Ending

@@ -4,7 +4,9 @@ Outputs are disjoint, so there is nothing to merge in the usual sense: no checko
 """
 
 import re
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.batch.messages import merge_message, parse_item_message, parse_spent
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
@@ -18,8 +20,7 @@ PARENTS = 16
 """Item branches in one merge: more can't be read in a graph."""
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
+class Merged(Struct, frozen=True):
     """The merge commits of a group, and the outcomes after it."""
 
     commit: str

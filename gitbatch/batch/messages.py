@@ -6,7 +6,8 @@ ours alone; so no text can pass for a trailer. Trailers are read only from there
 
 import re
 import textwrap
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Contribution, Reply, ReplyFlag, Usage
@@ -25,8 +26,7 @@ _EXACT = frozenset({"Item", "Failed"})
 """Trailers that have an output path; the plan's rules for those leave nothing to clean."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trailers:
+class Trailers(Struct, frozen=True):
     """The trailers of one of our commits, in order; names without their prefix."""
 
     pairs: tuple[tuple[str, str], ...] = ()

@@ -1,8 +1,9 @@
 """The values of a run: what a batch was started with, what became of its items, what a checkpoint recorded."""
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from gitbatch.agents.failures import TREATMENTS, Cause, Remedy
 from gitbatch.agents.protocol import Failure, Reply, Usage
@@ -34,8 +35,7 @@ class Pace(StrEnum):
     AT_END = "at-end"
 
 
-@dataclass(frozen=True, slots=True)
-class CheckpointMode:
+class CheckpointMode(Struct, frozen=True):
     """A pace; for `after-batch`, with how many groups run between two pauses."""
 
     pace: Pace
@@ -64,8 +64,7 @@ class CheckpointMode:
         return self.pace is not Pace.AT_END and position % self.every == 0
 
 
-@dataclass(frozen=True, slots=True)
-class BatchItem:
+class BatchItem(Struct, frozen=True):
     """An item as the batch was started with it."""
 
     key: str
@@ -76,8 +75,7 @@ class BatchItem:
     """The last part of its branch's name: group number and a short name, unique in the batch."""
 
 
-@dataclass(frozen=True, slots=True)
-class BatchGroup:
+class BatchGroup(Struct, frozen=True):
     """A group of the batch: those of its items that were chosen."""
 
     number: int
@@ -86,8 +84,7 @@ class BatchGroup:
     items: tuple[BatchItem, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True):
     """What a batch was started with; git keeps it as a blob (see `record.py`)."""
 
     batch: str
@@ -114,8 +111,7 @@ class Record:
         return CheckpointMode.parse(self.mode)
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(Struct, frozen=True):
     """An attempt at an item that came to nothing."""
 
     item: str
@@ -150,8 +146,7 @@ class Attempt:
         return Failure(self.reason, self.details, self.cause or Cause.FAILED)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What became of an item, with the reply or the error."""
 
     item: BatchItem
@@ -185,8 +180,7 @@ class Outcome:
         return self.status is ItemStatus.SUCCEEDED
 
 
-@dataclass(frozen=True, slots=True)
-class CriterionState:
+class CriterionState(Struct, frozen=True):
     """A Definition-of-Done entry at a checkpoint."""
 
     number: int
@@ -207,8 +201,7 @@ class CriterionState:
         return bool(self.items) and not self.open_items and not self.done
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(Struct, frozen=True):
     """The recorded end of a group."""
 
     batch: str

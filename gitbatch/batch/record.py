@@ -7,10 +7,10 @@ import os
 import re
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from gitbatch.batch.model import Record
 from gitbatch.errors import GitbatchError
@@ -26,8 +26,7 @@ BATCH_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 """Every id of a batch, and nothing else that we name anything by."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """A batch as git knows it."""
 
     record: Record

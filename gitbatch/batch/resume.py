@@ -21,7 +21,8 @@ resume twice, is nothing special.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gitbatch.batch.abort import delete_branches, rescue
 from gitbatch.batch.follow import follow_checkout, require_tip
@@ -40,8 +41,7 @@ _LOOKED_AT = 100
 """Commits of an item's branch that are looked at."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedGroup:
+class RecordedGroup(Struct, frozen=True):
     """A group whose checkpoint is in history."""
 
     group: BatchGroup
@@ -49,8 +49,7 @@ class RecordedGroup:
     failed: tuple[Outcome, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(Struct, frozen=True):
     """Where a batch is."""
 
     recorded: tuple[RecordedGroup, ...]

@@ -1,6 +1,6 @@
 """An item to its end: attempt after attempt, by the table of causes (rule F3); waits and halts are not attempts."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from gitbatch.agents.failures import Cause, Remedy
 from gitbatch.batch.attempt import Waits, attempt, seconds_of, spent_by

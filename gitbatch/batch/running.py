@@ -1,9 +1,10 @@
 """What the steps of a run are given: the tools that all of them use, and the item that is about to run."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gitbatch.batch.events import EventStream
 from gitbatch.batch.ledger import Ledger
@@ -22,8 +23,7 @@ if TYPE_CHECKING:  # asyncio and all that agents need: what only looks at a batc
     from gitbatch.repo.thread import GitThread
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """What one process brings to a batch: the tools that every step uses."""
 
     repo: Repository
@@ -47,8 +47,7 @@ class Run:
         return Signature(who.name, who.email, int(self.clock()))
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """An item that is about to run, in the group's scene."""
 
     scene: Scene

@@ -1,8 +1,9 @@
 """The project as one commit of the target branch has it: configuration, control files, plan."""
 
 import unicodedata
-from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec import Struct
 
 from gitbatch.errors import PlanError
 from gitbatch.plan.model import Group, Plan, PlanOptions, WorkItem
@@ -15,8 +16,7 @@ from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(Struct, frozen=True):
     """Everything that a commit says about the work."""
 
     commit: str

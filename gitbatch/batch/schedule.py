@@ -3,13 +3,12 @@
 Pure: the loop runs what this says, and `gitbatch plan` shows it.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gitbatch.plan.model import Group, Hints, Plan, WorkItem
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What holds for an item: its own hints, else its group's, else the plan's. None: nothing was said."""
 
     agent: str | None

@@ -1,7 +1,8 @@
 """What a batch has used so far, over all its starts, read from git: items' commits, and the ledger for the rest."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gitbatch.agents.protocol import Agent
 from gitbatch.agents.spent import Spent
@@ -16,8 +17,7 @@ from gitbatch.repo.refs import item_branch
 from gitbatch.repo.repository import Repository
 
 
-@dataclass(frozen=True, slots=True)
-class ItemSpent:
+class ItemSpent(Struct, frozen=True):
     """What an item took so far."""
 
     attempts: int

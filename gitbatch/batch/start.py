@@ -1,7 +1,8 @@
 """Starting a batch: everything that could stop it later is checked before anything is changed."""
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from gitbatch.agents.registry import Roster
 from gitbatch.batch.events import BatchStopped
@@ -18,8 +19,7 @@ from gitbatch.repo.repository import Repository, require_nothing_under_way, requ
 from gitbatch.repo.worktrees import checked_out_elsewhere
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Struct, frozen=True):
     """The branch that checkpoints go to."""
 
     ref: str
@@ -29,8 +29,7 @@ class Target:
     """Whether the user's checkout has it, and follows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """What the user chose for a batch."""
 
     items: tuple[WorkItem, ...]

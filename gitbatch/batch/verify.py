@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
 
+from msgspec import Struct
+
 from gitbatch.batch.events import SCHEMA
 from gitbatch.batch.merge import PARENTS
 from gitbatch.batch.messages import Trailers, parse_succeeded, parse_trailers
@@ -56,8 +58,7 @@ class Check(StrEnum):
     TICK = "tick", "E2"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """What is wrong with a commit. For programs, one JSON object."""
 
     commit: str
@@ -67,8 +68,7 @@ class Finding:
     schema: int = SCHEMA
 
 
-@dataclass(frozen=True, slots=True)
-class Audit:
+class Audit(Struct, frozen=True):
     """What an audit found, the oldest commit first."""
 
     judged: int
@@ -78,8 +78,7 @@ class Audit:
     """The commits whose parents a shallow clone lacks: they are not judged, and what is older can't be seen."""
 
 
-@dataclass(frozen=True, slots=True)
-class _History:
+class _History(Struct, frozen=True):
     parents: dict[str, list[str]]
     """Of every commit; parents come before their children."""
     ours: dict[str, tuple[Commit, Trailers]]

@@ -8,12 +8,12 @@ import sys
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Protocol
 
 import typer
+from msgspec import Struct
 
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.gate import Gate
@@ -52,8 +52,7 @@ from gitbatch.view.live import LiveView
 from gitbatch.view.plain import PlainView
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(Struct, frozen=True):
     """The options of `gitbatch run` as they were given."""
 
     task_md: Path | None

@@ -5,7 +5,6 @@ import shlex
 import shutil
 import sys
 from contextlib import contextmanager
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -66,6 +65,8 @@ def demo(
 @contextmanager
 def _prepared(options: "Options", agent: DemoAgent) -> "Iterator[Options]":
     """What the demo's agents need: a sandbox where one works, or the scripted server."""
+    from msgspec.structs import replace
+
     from gitbatch.errors import GitbatchError
     from gitbatch.sandbox.find import find_sandbox
     from gitbatch.sandbox.model import SandboxKind

@@ -4,10 +4,11 @@ Nothing here writes. What speaks against a place is a value: `status` shows it, 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from filecmp import cmp
 from pathlib import Path
 from shlex import quote
+
+from msgspec import Struct
 
 from gitbatch.guard.script import FRAMEWORK, HOOK, KEPT, MOVED, HookState, inspect
 from gitbatch.repo.repository import Repository
@@ -17,16 +18,14 @@ _UNSET = "unknown"
 """The scope that git names for a setting that nobody made."""
 
 
-@dataclass(frozen=True, slots=True)
-class Obstacle:
+class Obstacle(Struct, frozen=True):
     """Why nothing is changed at a place, and what to do about it."""
 
     message: str
     advice: str
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A folder that git looks for hooks in."""
 
     folder: Path

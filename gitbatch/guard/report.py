@@ -1,15 +1,15 @@
 """Where the hook is and what it does there: what `gitbatch hooks status` tells."""
 
-from dataclasses import dataclass
 from shlex import quote
+
+from msgspec import Struct
 
 from gitbatch.guard.place import Place, find_obstacle, is_of_framework
 from gitbatch.guard.script import HOOK, MOVED, HookState, inspect
 from gitbatch.repo.repository import Repository
 
 
-@dataclass(frozen=True, slots=True)
-class HookReport:
+class HookReport(Struct, frozen=True):
     """The hook of a checkout; for programs, one JSON object."""
 
     state: HookState

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gitbatch.errors import PlanError
 from gitbatch.plan.outputs import control_paths, path_key
@@ -13,8 +14,7 @@ from gitbatch.project.snapshot import Snapshot
 _SCOPE_FILE = "/claude.md"
 
 
-@dataclass(frozen=True, slots=True)
-class SharedFiles:
+class SharedFiles(Struct, frozen=True):
     """The shared files of a tree. Where there is no project to tell them, those that every project has."""
 
     projects: tuple[Project, ...] = ()

@@ -4,15 +4,15 @@ An item may wait for items of its own group or of an earlier one, a group for it
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gitbatch.plan.clauses import Value
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.outputs import path_key
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """An item as others name it, and the names of those it waits for."""
 
     group: int
@@ -21,8 +21,7 @@ class Node:
     after: tuple[Value, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Waits:
+class Waits(Struct, frozen=True):
     """The output paths that each item and each group waits for, in the order in which they were given."""
 
     items: tuple[tuple[str, ...], ...]

@@ -7,10 +7,11 @@ Not for meaning: which heading opens the work section is decided in `sections.py
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from itertools import accumulate
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from gitbatch.plan.findings import Findings
 from gitbatch.plan.inline import scan
@@ -24,8 +25,7 @@ MAX_DEPTH = 6
 """Lists around a box."""
 
 
-@dataclass(frozen=True, slots=True)
-class RawHeading:
+class RawHeading(Struct, frozen=True):
     """A heading at the top level of the text."""
 
     level: int
@@ -37,8 +37,7 @@ class RawHeading:
     """Where the text below it begins."""
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(Struct, frozen=True):
     """A task item whose ancestors are lists only."""
 
     inner: int
@@ -79,8 +78,7 @@ class Reason(Enum):
     DEEP = "too deep"
 
 
-@dataclass(frozen=True, slots=True)
-class Stray:
+class Stray(Struct, frozen=True):
     """Something that looks like a box and is none."""
 
     span: Span
@@ -89,8 +87,7 @@ class Stray:
     """The index of the box that it is a part of."""
 
 
-@dataclass(frozen=True, slots=True)
-class Comment:
+class Comment(Struct, frozen=True):
     """An HTML comment. Unclosed: it hides the rest of the text."""
 
     span: Span
@@ -101,8 +98,7 @@ class Comment:
     is_closed: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Blocks:
+class Blocks(Struct, frozen=True):
     """Everything located in one text, each kind in document order."""
 
     headings: tuple[RawHeading, ...]

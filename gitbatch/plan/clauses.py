@@ -7,10 +7,11 @@ Not for meaning: whether a path or a DoD number is good is judged where it is us
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
 from itertools import chain
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.inline import COMMENT, HIDDEN, Inline, Kind, one_line, scan
@@ -84,8 +85,7 @@ class Clause(NamedTuple):
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Wording:
+class Wording(Struct, frozen=True):
     """What an item's text says."""
 
     id: str | None

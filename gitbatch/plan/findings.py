@@ -3,15 +3,14 @@
 Every stage of the parser gets the same `Findings` and adds to it; nothing is decided by what is in it.
 """
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from gitbatch.plan.model import Diagnostic, Severity
 from gitbatch.plan.source import Source, Span
 from gitbatch.text import plain
 
 
-@dataclass(frozen=True, slots=True)
-class Findings:
+class Findings(Struct, frozen=True):
     """Diagnostics about one source, in the order in which they were found."""
 
     source: Source

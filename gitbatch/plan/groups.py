@@ -4,8 +4,9 @@ That is: no two items write the same file, and `after:` names real items in an o
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import islice
+
+from msgspec.structs import replace
 
 from gitbatch.plan.after import Node, resolve
 from gitbatch.plan.findings import Findings, quoted

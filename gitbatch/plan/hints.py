@@ -6,8 +6,9 @@ else's and left alone; one that is a typing error away from a hint is a warning.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from gitbatch.plan.blocks import Comment
 from gitbatch.plan.clauses import Value
@@ -66,8 +67,7 @@ _WANTED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
+class Hint(Struct, frozen=True):
     """One hint with its value as it is written."""
 
     name: Name
@@ -75,8 +75,7 @@ class Hint:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Struct, frozen=True):
     """What the hints of one item, of one group or of the plan say together."""
 
     hints: Hints

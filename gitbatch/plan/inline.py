@@ -8,9 +8,10 @@ Not a full inline parser: emphasis and reference links are text here.
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from itertools import groupby
+
+from msgspec import Struct
 
 HIDDEN = "\ufdd2"
 """Fills code spans, links and escaped characters in a mask."""
@@ -34,8 +35,7 @@ class Kind(Enum):
     LINK = "link"
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(Struct, frozen=True):
     """A code span, comment or link: its place in the text, and what it says (a link: its target)."""
 
     kind: Kind
@@ -44,8 +44,7 @@ class Piece:
     content: str
 
 
-@dataclass(frozen=True, slots=True)
-class Inline:
+class Inline(Struct, frozen=True):
     """A paragraph's text with its pieces, in order, and the mask that hides them."""
 
     text: str

@@ -5,7 +5,9 @@ An item is drafted alone (`Draft`); what concerns several (unique outputs, `afte
 
 import re
 import textwrap
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.plan.blocks import Box
 from gitbatch.plan.clauses import Key, Value, Wording, read_wording, report_misplaced
@@ -19,8 +21,7 @@ from gitbatch.plan.source import Source, Span
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(Struct, frozen=True):
     """An item whose `hints.after` is still missing, with the names that will be in it."""
 
     item: WorkItem

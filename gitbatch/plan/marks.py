@@ -8,8 +8,9 @@ holds noncharacters itself is refused beforehand.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from gitbatch.plan.source import Source, Span
 
@@ -37,8 +38,7 @@ class Sort(Enum):
     COMMENT = "comment"
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(Struct, frozen=True):
     """Something marked: for boxes the span between the brackets, for comments that of `<!--`."""
 
     sort: Sort

@@ -1,7 +1,8 @@
 """The values that a plan is made of. Everything is frozen; positions are byte offsets into the file."""
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 TITLES_WORK = ("Arbeitspakete", "Work Packages", "Work Items")
 TITLES_DOD = ("Definition of Done", "DoD")
@@ -16,8 +17,7 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(Struct, frozen=True):
     """One thing to say about the plan, at a place. `start`/`end`: bytes; line and column: from 1, characters."""
 
     code: str
@@ -30,16 +30,14 @@ class Diagnostic:
     column: int
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """A check box: the offset of the byte between its brackets, and its raw line as the plan had it."""
 
     offset: int
     line: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Hints:
+class Hints(Struct, frozen=True):
     """What HTML comments override, for one item, a group or the plan. `None` and `()`: not said."""
 
     sequential: bool = False
@@ -52,8 +50,7 @@ class Hints:
     agent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Criterion:
+class Criterion(Struct, frozen=True):
     """One entry of the Definition of Done, numbered from 1 in document order."""
 
     number: int
@@ -63,8 +60,7 @@ class Criterion:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkItem:
+class WorkItem(Struct, frozen=True):
     """One checkbox of the work section. Its key is its output path, unique in the plan."""
 
     output: str
@@ -87,8 +83,7 @@ class WorkItem:
         return self.id or self.output
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """One heading of the work section; its items may run at the same time. Numbered from 1 in document order."""
 
     number: int
@@ -101,8 +96,7 @@ class Group:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class PlanOptions:
+class PlanOptions(Struct, frozen=True):
     """What the configuration says about reading a plan."""
 
     work_titles: tuple[str, ...] = TITLES_WORK
@@ -118,8 +112,7 @@ class PlanOptions:
     """Whether an item that declares no output may name it in its text (a single path); else the template decides."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """A parsed task.md. With an error among its diagnostics it must not be run."""
 
     path: str

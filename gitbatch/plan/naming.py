@@ -5,7 +5,8 @@ Guessing is off by default: a wrong guess overwrites a file that nobody meant.
 
 import re
 import unicodedata
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gitbatch.plan.clauses import Key, Value, Wording
 from gitbatch.plan.findings import Findings, quoted
@@ -20,8 +21,7 @@ _BARE_FILE = re.compile(r"(?<!\S)[\w.-]{1,100}/[\w./-]{0,400}\.[A-Za-z][A-Za-z0-
 _ADVICE = "declare the path: “→ Output: path/of/the/file.md”"
 
 
-@dataclass(frozen=True, slots=True)
-class Home:
+class Home(Struct, frozen=True):
     """The group that items are named in."""
 
     group: int
@@ -29,16 +29,14 @@ class Home:
     options: PlanOptions
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Struct, frozen=True):
     """An item's output path, and where the plan says so (or the box, where it does not)."""
 
     path: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """What there is to choose from: an item's wording, its id, its output hint, and the place of its box."""
 
     wording: Wording

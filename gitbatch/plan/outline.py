@@ -4,15 +4,15 @@ Used on CLAUDE.md, context documents and shared artifacts, by whoever cuts out o
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gitbatch.plan.blocks import RawHeading, headings
 from gitbatch.plan.source import read
 from gitbatch.plan.titles import normalise
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
+class Heading(Struct, frozen=True):
     """A heading and its section. Offsets are bytes of the file, also where it begins with a byte order mark."""
 
     level: int

@@ -7,9 +7,10 @@ That no parent is a symlink or a submodule can only be seen in a repository and 
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
+
+from msgspec import Struct
 
 CONTROL_NAMES = ("task.md", "status.md", "decisions-log.md")
 """Shared files that every phase has."""
@@ -67,8 +68,7 @@ def path_problem(path: str, protected: Iterable[str] = ()) -> str | None:
     return _shared_problem(path_key(path), _shared(frozenset(protected)))
 
 
-@dataclass(frozen=True, slots=True)
-class _Shared:
+class _Shared(Struct, frozen=True):
     """Shared files and the folders that they are in, as keys."""
 
     files: frozenset[str]

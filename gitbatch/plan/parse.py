@@ -5,7 +5,7 @@ hint is what) → `criteria` and `groups` → Plan. Never raises, whatever the b
 has everything that could be read, so that all errors are reported at once.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from gitbatch.plan.blocks import locate
 from gitbatch.plan.criteria import read_criteria

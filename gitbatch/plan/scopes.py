@@ -5,7 +5,8 @@ heading and above its first group: the plan. Anywhere else it has no owner, and 
 """
 
 from bisect import bisect_right
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gitbatch.plan.blocks import Blocks, Comment
 from gitbatch.plan.findings import Findings
@@ -17,8 +18,7 @@ _NOT_FOR_GROUPS = frozenset({Name.OUTPUT})
 _NOT_FOR_PLANS = frozenset({Name.OUTPUT, Name.AFTER})
 
 
-@dataclass(frozen=True, slots=True)
-class Scopes:
+class Scopes(Struct, frozen=True):
     """The settings of the plan, and those of its groups and items in the order of the layout."""
 
     plan: Settings
@@ -59,8 +59,7 @@ def _read(comment: Comment, layout: Layout, findings: Findings) -> Hint | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class _Owner:
+class _Owner(Struct, frozen=True):
     """Whom a hint acts on: the item with this box, else the group with this index, else the plan."""
 
     root: int | None

@@ -6,7 +6,8 @@ that stands, below the work section an item. Every other box in the file is nobo
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gitbatch.plan.blocks import Blocks, Box, RawHeading
 from gitbatch.plan.findings import Findings, quoted
@@ -24,8 +25,7 @@ EXAMPLE = """\
 """What a user who has no work section is shown, with the title that is to be there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """A heading and everything below it, down to the next heading of its level or a higher one."""
 
     heading: RawHeading
@@ -36,8 +36,7 @@ class Section:
         return self.heading.start <= offset < self.end
 
 
-@dataclass(frozen=True, slots=True)
-class GroupSection:
+class GroupSection(Struct, frozen=True):
     """A group's heading, where the group ends, and its items."""
 
     heading: RawHeading
@@ -45,8 +44,7 @@ class GroupSection:
     items: tuple[Box, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """Where everything is. Without a work section there are no groups."""
 
     work: Section | None

@@ -9,9 +9,10 @@ Not for meaning: this module knows nothing of headings or boxes.
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from gitbatch.plan.model import Diagnostic, Severity
 
@@ -38,8 +39,7 @@ class Span(NamedTuple):
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """A text and where its lines are. Offsets are characters of `text`; lines count from 0 here."""
 
     text: str

@@ -6,14 +6,14 @@ a box is ticked where its line still stands, else where its line stands open exa
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum
+
+from msgspec import Struct
 
 from gitbatch.plan.model import Mark, Plan
 
 
-@dataclass(frozen=True, slots=True)
-class Ticked:
+class Ticked(Struct, frozen=True):
     """A task.md with its new ticks, and what became of each mark."""
 
     source: bytes

@@ -3,8 +3,9 @@
 import posixpath
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from gitbatch.plan.inline import Inline, Kind
 from gitbatch.plan.model import Group, Plan, WorkItem
@@ -27,8 +28,7 @@ class Reason(StrEnum):
     EARLIER = "earlier group"
 
 
-@dataclass(frozen=True, slots=True)
-class ContextFile:
+class ContextFile(Struct, frozen=True):
     """One file of a manifest. `condensed_from`: the raw document that it stands for (rule C4)."""
 
     path: str

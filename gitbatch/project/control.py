@@ -1,7 +1,8 @@
 """The control files of the active phase: which there are and where. Rules O2, C1, C2."""
 
 import unicodedata
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gitbatch.errors import PlanError
 from gitbatch.project.config import CONFIG_FILE, Config
@@ -12,8 +13,7 @@ from gitbatch.project.snapshot import Snapshot
 TASK, STATUS, DECISIONS, RULES = "task.md", "status.md", "decisions-log.md", "rules.md"
 
 
-@dataclass(frozen=True, slots=True)
-class Project:
+class Project(Struct, frozen=True):
     """A project as one commit has it. Paths are repository paths."""
 
     phase: Phase

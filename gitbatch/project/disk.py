@@ -2,12 +2,12 @@
 
 import hashlib
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class DiskSnapshot:
+
+class DiskSnapshot(Struct, frozen=True):
     """The files below a folder: a `project.snapshot.Snapshot`."""
 
     root: Path

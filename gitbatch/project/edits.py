@@ -5,7 +5,8 @@ Text that comes from agents arrives here as one clean line and is escaped for Ma
 """
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gitbatch.plan.outline import outline
 from gitbatch.plan.titles import matches
@@ -21,8 +22,7 @@ _SECTION = re.compile(
 _NUMBER = re.compile(r"^- \*\*D([0-9]{1,9})\*\*", re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """A decision that an agent made, for decisions-log.md."""
 
     date: str

@@ -1,7 +1,8 @@
 """Reading a plan from the disk, before it is committed, with the options that its project has."""
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from gitbatch.errors import PlanError, UsageError
 from gitbatch.plan.model import Plan, PlanOptions
@@ -11,8 +12,7 @@ from gitbatch.project.control import find_project
 from gitbatch.project.disk import DiskSnapshot
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """A plan file and what there is to say about it."""
 
     path: str

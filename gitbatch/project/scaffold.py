@@ -3,9 +3,10 @@
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+
+from msgspec import Struct
 
 from gitbatch.errors import PlanError, UsageError
 from gitbatch.project.config import CONFIG_FILE, Config
@@ -27,8 +28,7 @@ class Language(StrEnum):
     DE = "de"
 
 
-@dataclass(frozen=True, slots=True)
-class Scaffold:
+class Scaffold(Struct, frozen=True):
     """What was done. Paths are repository paths."""
 
     written: tuple[str, ...]

@@ -2,7 +2,8 @@
 
 import posixpath
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gitbatch.errors import PlanError
 from gitbatch.plan.inline import Inline, Kind, one_line
@@ -20,8 +21,7 @@ _EMPHASIS = re.compile(r"\*+|(?<![\w`\\])_+|_+(?![\w`])")
 _SYNTAX = re.compile(r"`|\\(?=_)")
 
 
-@dataclass(frozen=True, slots=True)
-class Phase:
+class Phase(Struct, frozen=True):
     """The scope of a batch. A project of a single phase has an empty name and folder."""
 
     name: str

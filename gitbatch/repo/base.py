@@ -7,7 +7,8 @@ reach. Answers are bounded, and a search has a time limit.
 import asyncio
 import itertools
 import os
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gitbatch.errors import GitError
 from gitbatch.repo.process import Git
@@ -18,16 +19,14 @@ _SEARCH_SECONDS = 15.0
 _SEARCH_BYTES = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class BaseFile:
+class BaseFile(Struct, frozen=True):
     """A regular file of the commit. `content`: None if it is larger than was asked for."""
 
     size: int
     content: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(Struct, frozen=True):
     """A line that a search found."""
 
     path: str
@@ -35,16 +34,14 @@ class Hit:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Hits:
+class Hits(Struct, frozen=True):
     """What a search found. `complete`: it looked everywhere, within its limits of time and size."""
 
     found: tuple[Hit, ...]
     complete: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(Struct, frozen=True):
     """The commit that an item starts from. Safe to use from the event loop by many items at once."""
 
     commit: str

@@ -12,9 +12,10 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from gitbatch.errors import BusyError
 from gitbatch.repo.durable import replacing, sync_file
@@ -30,8 +31,7 @@ _PATIENCE = 100
 """Tries, a tenth of a second apart, for an index that another git has locked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Followed:
+class Followed(Struct, frozen=True):
     """What following left for the user to look at."""
 
     kept: tuple[str, ...] = ()

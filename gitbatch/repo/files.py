@@ -6,8 +6,9 @@ at the same time. A file that the user saves meanwhile stays.
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from msgspec import Struct
 
 from gitbatch.repo.durable import drop_remains, replacing_all
 from gitbatch.repo.nofollow import NotRegularError, directory, regular_file_in
@@ -26,8 +27,7 @@ class _State(Enum):
     OTHER = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """A path that is to follow from one blob to another."""
 
     path: str
@@ -49,8 +49,7 @@ class Change:
         return self.path.rpartition("/")[2]
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(Struct, frozen=True):
     """What was there when it was looked at."""
 
     change: Change

@@ -8,8 +8,9 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from gitbatch.errors import GitbatchError
 from gitbatch.repo.repository import Repository
@@ -26,16 +27,14 @@ class TamperedError(GitbatchError):
     """A control file of the repository is not what it was when the run began."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Mark:
+class _Mark(Struct, frozen=True):
     """One file: `stamp` changes whenever the file is written, `digest` only with its content."""
 
     stamp: tuple[int, ...]
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
+class Fingerprint(Struct, frozen=True):
     """The control files of a repository at a moment."""
 
     marks: tuple[tuple[Path, _Mark], ...]

@@ -12,6 +12,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import Struct
+
 from gitbatch.errors import GitError
 from gitbatch.repo.durable import sync_all
 from gitbatch.repo.pipe import Pipe
@@ -28,8 +30,7 @@ _REMEMBERED = 50_000
 """Entries of trees: some ten megabytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class TreeEntry:
+class TreeEntry(Struct, frozen=True):
     """One line of a tree object; `mode` as git stores it (no leading zero)."""
 
     mode: str
@@ -47,8 +48,7 @@ class TreeEntry:
         return self.mode.startswith("100")
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """A path that differs between two trees; None: it is not there, or a folder."""
 
     path: str
@@ -56,8 +56,7 @@ class Change:
     new: TreeEntry | None
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(Struct, frozen=True):
     """A commit object, as far as we read it."""
 
     oid: str

@@ -9,8 +9,10 @@ import os
 import subprocess
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gitbatch.errors import GitbatchError, GitError
 
@@ -45,8 +47,7 @@ CONFIGURATION = (
 _OPTIONS = tuple(part for setting in CONFIGURATION for part in ("-c", setting))
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """What a git process left: its exit status, its output, its complaint."""
 
     status: int
@@ -54,8 +55,7 @@ class Finished:
     stderr: str
 
 
-@dataclass(frozen=True, slots=True)
-class Peeked:
+class Peeked(Struct, frozen=True):
     """What a git process said within its limits."""
 
     status: int | None
@@ -77,8 +77,7 @@ def scrub_environment() -> dict[str, str]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Git:
+class Git(Struct, frozen=True):
     """Starts git in one directory.
 
     `variables`: what is set beside the usual, for a git with another index. `held`: descriptors that every git
@@ -102,6 +101,14 @@ class Git:
         for number, (name, value) in enumerate(settings.items(), count):
             variables |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
         return replace(self, variables={**variables, "GIT_CONFIG_COUNT": str(count + len(settings))})
+
+    def holding(self, descriptor: int) -> "Git":
+        """The same git, which holds the lock behind a descriptor as long as one of its processes runs."""
+        return replace(self, held=(descriptor,))
+
+    def masked(self, umask: int) -> "Git":
+        """The same git with another umask."""
+        return replace(self, umask=umask)
 
     def run(self, *arguments: str, check: bool = True) -> Finished:
         """Run a command without input to its end.

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gitbatch.errors import BusyError, GitbatchError, GitError
@@ -234,7 +234,7 @@ class Refs:
             return Finished(0, b"", "")
         git = self.git
         if self.signing is not None and not self.is_reftable:
-            git = replace(git, umask=self.signing)  # git takes the lock of packed-refs
+            git = git.masked(self.signing)  # git takes the lock of packed-refs
             self._make_folders(refs)
         lines = "".join(f"option no-deref\ndelete {ref} {oid}\n" for ref, oid in refs.items())
         done = _run(git, "--stdin", stdin=os.fsencode(lines))
@@ -252,7 +252,7 @@ class Refs:
         ):
             return self.git
         self._make_folders((ref,))
-        return replace(self.git, umask=self.signing)
+        return self.git.masked(self.signing)
 
     def _make_folders(self, refs: Iterable[str]) -> None:
         """Make the folders that git would make for the locks of refs: in a signed one it could not write."""

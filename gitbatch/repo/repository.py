@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from msgspec import Struct
+
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.repo.objects import Objects
 from gitbatch.repo.process import Finished, Git, scrub_environment
@@ -25,8 +27,7 @@ _UNDER_WAY = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """Who the user is, as git knows them: the committer of everything we commit."""
 
     name: str
@@ -83,7 +84,7 @@ class Repository:
             descriptor: see `Git.held`.
             signing: see `Refs.signing`.
         """
-        git = replace(self.git, held=(descriptor,))
+        git = self.git.holding(descriptor)
         objects = Objects(git, self.objects.id_bytes, self.objects.signer)
         return replace(self, git=git, objects=objects, refs=replace(self.refs, git=git, signing=signing))
 

@@ -1,7 +1,8 @@
 """What of the user's own configuration counts for us: read once, with their git; ours runs without it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gitbatch.errors import GitError
 from gitbatch.repo.process import Git
@@ -12,8 +13,7 @@ _LINE_ENDS = frozenset({"core.autocrlf", "core.eol"})
 _NO_FILTER = {"clean": "", "smudge": "", "process": "", "required": "false"}
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """One setting, with the scope that git found it in (`global`, `local`, …); without a value it is `true`."""
 
     scope: str

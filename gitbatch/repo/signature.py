@@ -1,10 +1,9 @@
 """Who a commit names, as git writes it."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(Struct, frozen=True):
     """Who a commit names as author or committer, and when (seconds since the epoch, UTC)."""
 
     name: str

@@ -10,7 +10,8 @@ sees behind the live view. A key that an agent (ssh-agent, gpg-agent) has unlock
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.repo.process import Git
@@ -38,8 +39,7 @@ class SigningError(GitbatchError):
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Signer:
+class Signer(Struct, frozen=True):
     """How the user signs."""
 
     settings: tuple[str, ...]

@@ -1,12 +1,11 @@
 """A commit's files, as `project/` reads them."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gitbatch.repo.objects import Objects
 
 
-@dataclass(frozen=True, slots=True)
-class TreeSnapshot:
+class TreeSnapshot(Struct, frozen=True):
     """The files of one tree: a `project.snapshot.Snapshot`."""
 
     objects: Objects

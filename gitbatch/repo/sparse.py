@@ -12,8 +12,9 @@ import stat
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from gitbatch.errors import GitError
 from gitbatch.repo.nofollow import directory
@@ -27,8 +28,7 @@ _SKIP_WORKTREE = 0x4000
 _NOT_LOOKED_AT = struct.pack(">10I", *(0,) * 10)
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(Struct, frozen=True):
     """An entry of the index; `status`: of the file, where it is checked out."""
 
     path: str

@@ -8,8 +8,9 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
+
+from msgspec import Struct, field
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -34,8 +35,7 @@ async def to_its_end(work: Coroutine[None, None, _T]) -> _T:
         return result
 
 
-@dataclass(frozen=True, slots=True)
-class GitThread:
+class GitThread(Struct, frozen=True):
     """Awaitable calls, one after the other, in the order in which they were made."""
 
     _executor: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "git"))

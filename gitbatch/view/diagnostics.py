@@ -1,8 +1,7 @@
 """What there is to say about a plan: with colour for people, as JSON or as workflow annotations for programs."""
 
-from dataclasses import dataclass
-
 import msgspec
+from msgspec import Struct
 from rich.text import Text
 
 from gitbatch.batch.events import SCHEMA
@@ -13,8 +12,7 @@ from gitbatch.text import plain
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow"}
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """A diagnostic as one line of JSON. `start`, `end`: byte offsets; line and column: from 1, in characters."""
 
     path: str

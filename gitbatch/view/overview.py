@@ -1,8 +1,9 @@
 """A batch or a plan at rest: what `gitbatch status` and `gitbatch plan` show, for people and for programs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
+from msgspec import Struct
+from msgspec.structs import replace
 from rich.console import Group as Lines
 from rich.console import RenderableType
 from rich.padding import Padding
@@ -28,8 +29,7 @@ OPEN = "open"
 WAITING = "done, not merged yet"
 
 
-@dataclass(frozen=True, slots=True)
-class ItemState:
+class ItemState(Struct, frozen=True):
     """An item of a batch: `status` is an `ItemStatus`, or says that it is open, or done and not merged."""
 
     item: str
@@ -45,8 +45,7 @@ class ItemState:
     """Of all of them."""
 
 
-@dataclass(frozen=True, slots=True)
-class BatchState:
+class BatchState(Struct, frozen=True):
     """A batch, as `gitbatch status --json` shows it."""
 
     batch: str
@@ -134,8 +133,7 @@ def _work(item: ItemState) -> str:
     return f"  ({', '.join(parts)})" if parts else ""
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedFile:
+class PlannedFile(Struct, frozen=True):
     """A file that an item's agent will read."""
 
     path: str
@@ -143,8 +141,7 @@ class PlannedFile:
     condensed_from: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedItem:
+class PlannedItem(Struct, frozen=True):
     """An item as it would run."""
 
     item: str
@@ -159,8 +156,7 @@ class PlannedItem:
     """What it declares as context and what is not in the commit yet."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedGroup:
+class PlannedGroup(Struct, frozen=True):
     """A group as it would run."""
 
     number: int
@@ -172,8 +168,7 @@ class PlannedGroup:
     """How many of its items may run at the same time."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlanState:
+class PlanState(Struct, frozen=True):
     """A plan, as `gitbatch plan --json` shows it."""
 
     plan: str

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import re
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 from agents.values import committed
+from msgspec.structs import replace
 
 from gitbatch.agents import gate as gate_module
 from gitbatch.agents.budget import Budget

@@ -1,12 +1,11 @@
 """What an agent is told: the rules first, the item quoted, whatever the item says."""
 
-from dataclasses import replace
-
 import pytest
 from agents.values import a_failure
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from msgspec.structs import replace
 
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.prompt import render_prompt

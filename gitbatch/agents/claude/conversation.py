@@ -9,8 +9,10 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from gitbatch.agents.claude.output import OutputFile
 from gitbatch.agents.claude.prompt import Prompt, Quoted, build_prompt, guessed_tokens, read_context

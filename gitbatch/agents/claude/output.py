@@ -3,8 +3,9 @@
 import os
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from gitbatch.repo.nofollow import directory, read_small
 
@@ -12,8 +13,7 @@ LARGEST = 16 * 1024 * 1024
 """Bytes that a write may have: edits could double a file again and again."""
 
 
-@dataclass(frozen=True, slots=True)
-class OutputFile:
+class OutputFile(Struct, frozen=True):
     """The assigned path below the worktree; nothing else can be named."""
 
     worktree: Path

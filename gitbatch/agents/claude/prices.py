@@ -4,7 +4,7 @@ The library has dated prices of Anthropic's models and is released every few wee
 is imported only where a price is asked for. An unknown model has an unknown cost, never none.
 """
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from gitbatch.agents.protocol import Usage
 from gitbatch.project.config import Price
@@ -14,8 +14,7 @@ _SHORT = 1_000
 """Tokens of a request that is not charged as a long one."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
+class Prices(Struct, frozen=True):
     """The prices of an agent's models."""
 
     model: str

@@ -7,8 +7,9 @@ reads. Files are quoted between marks that have the blob's id: a file can't know
 
 import hashlib
 import html
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gitbatch.agents.failures import TREATMENTS
 from gitbatch.agents.protocol import Assignment
@@ -40,8 +41,7 @@ _SHARE = 0.25
 """How much of the window each of the three parts with quoted files may fill at first; the rest is for the work."""
 
 
-@dataclass(frozen=True, slots=True)
-class Quoted:
+class Quoted(Struct, frozen=True):
     """A context file as it goes into the prompt."""
 
     file: ContextFile
@@ -59,8 +59,7 @@ class Quoted:
         return f'<{mark} path="{path}" kind="{kind}"{said}>\n{inside}\n</{mark}>'
 
 
-@dataclass(frozen=True, slots=True)
-class Prompt:
+class Prompt(Struct, frozen=True):
     """The fixed start of a conversation."""
 
     system: tuple[str, ...]
@@ -120,8 +119,7 @@ def build_prompt(assignment: Assignment, files: tuple[Quoted, ...], window: int,
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(Struct, frozen=True):
     text: str
     left_out: tuple[str, ...]
 

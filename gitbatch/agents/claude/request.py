@@ -6,8 +6,11 @@ answer. Arguments of a tool that are no JSON object are the model's mistake, whi
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.agents.claude.prices import Prices
 from gitbatch.agents.claude.shown import Shown
@@ -26,8 +29,7 @@ _NO_JSON = "Unable to parse tool parameter JSON"
 """How the library begins its ValueError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(Struct, frozen=True):
     """One message, its blocks as the server takes them."""
 
     role: str
@@ -38,8 +40,7 @@ class Said:
         return {"role": self.role, "content": list(self.blocks)}
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(Struct, frozen=True):
     """A whole answer of the model."""
 
     content: tuple[dict[str, Any], ...]
@@ -56,8 +57,7 @@ class Turn:
         return tuple(block for block in self.content if block["type"] == "tool_use")
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """What is asked."""
 
     model: str

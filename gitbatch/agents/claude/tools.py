@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from gitbatch.agents.claude.output import LARGEST, OutputFile
 from gitbatch.agents.claude.secret import Secret
@@ -30,8 +30,7 @@ _SEARCHED = 1_000
 """Characters of a text to search for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What a tool gives back. `reply`: the work is done."""
 
     text: str

@@ -6,9 +6,10 @@ as errors of its own, as errors of httpx2, as an APIStatusError with status 200,
 
 import re
 import time
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from gitbatch.agents.failures import Cause
 
@@ -27,8 +28,7 @@ _SPENT = {"contract_spend_limit_reached", "enforced_spend_limit_reached"}
 """Codes of a 429 that no waiting mends."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
+class Trouble(Struct, frozen=True):
     """Why a request has no answer."""
 
     cause: Cause

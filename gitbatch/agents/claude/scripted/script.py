@@ -22,8 +22,9 @@ that it is scripted.
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 _SCRIPT = re.compile(r"`script: ([^`\n]*)`")
 _FILE = re.compile(r'^<file-[0-9a-f]+ path="([^"\n]*)"[^>\n]*>\n(.*)$', re.MULTILINE)
@@ -32,8 +33,7 @@ _FAULTS = ("fail", "cut", "overflow", "leak")
 SUMMARY = "Wrote the page from what was given. It was written by the scripted server, not by a model."
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Struct, frozen=True):
     """What goes wrong before a step succeeds."""
 
     kind: str
@@ -43,8 +43,7 @@ class Fault:
     """The retry-after header."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One answer."""
 
     blocks: tuple[dict[str, Any], ...]

@@ -11,8 +11,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Self
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.agents.claude.scripted.script import Fault, Step, next_step, output_of
 
@@ -34,8 +37,7 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """A request, as tests ask about it."""
 
     at: float
