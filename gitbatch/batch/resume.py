@@ -80,7 +80,8 @@ class State(Struct, frozen=True):
 def read_state(repo: Repository, batch: Batch) -> State:
     """Where a batch is. Changes nothing."""
     tip = require_tip(repo, batch.record.target)
-    listed = repo.git.text("rev-list", "--first-parent", "--reverse", f"^{batch.base}", tip).split()
+    since = ("rev-list", "--first-parent", "--reverse", f"^{batch.base}", tip)
+    listed = repo.git.text(*since).split() if tip != batch.base else []
     found = {r.group: r for oid in listed if (r := _recorded(batch, repo.objects.commit(oid)))}
     recorded = tuple(found[group] for group in batch.record.groups if group in found)
     return State(recorded, _ready(repo, batch, recorded))
@@ -115,6 +116,9 @@ def _ready(repo: Repository, batch: Batch, recorded: tuple[RecordedGroup, ...]) 
 
 def _finished_below(repo: Repository, batch: Batch, item: BatchItem, tip: str) -> Outcome | None:
     """What an item's branch has finished; the user may have committed upon it."""
+    done = finished(repo, batch.id, item, tip)
+    if done:
+        return done
     listed = repo.git.text("rev-list", "--first-parent", f"--max-count={_LOOKED_AT}", tip, f"^{batch.base}")
     return next(filter(None, (finished(repo, batch.id, item, oid) for oid in listed.split())), None)
 

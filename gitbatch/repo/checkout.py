@@ -153,8 +153,7 @@ def follow(repo: Repository, old_tree: str, new_tree: str, paths: tuple[str, ...
 def _converted(repo: Repository, paths: tuple[str, ...]) -> frozenset[str]:
     """The paths whose files may differ from their blobs by conversion: by attributes or by configuration."""
     asked = ("eol", "ident", "working-tree-encoding")
-    said = repo.git.run("config", "--get-regexp", r"^core\.(autocrlf|eol)$", check=False).stdout.split(b"\n")
-    if not {b"core.autocrlf true", b"core.eol crlf"}.isdisjoint(said):
+    if repo.setting("core.autocrlf") == b"true" or repo.setting("core.eol") == b"crlf":
         return frozenset(paths)
     names = b"".join(os.fsencode(path) + b"\0" for path in paths)
     parts = repo.git.feed(names, "check-attr", "-z", "--stdin", *asked).stdout.split(b"\0")

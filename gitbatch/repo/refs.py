@@ -17,6 +17,7 @@ BATCHES = "refs/gitbatch/"
 HEADS = "refs/heads/"
 
 _ID = re.compile(rb"(?:[0-9a-f]{40}|[0-9a-f]{64})\n")
+_LEADS_TO = re.compile(rb"ref: (refs/heads/[^\x00-\x20\x7f~^:?*\[\\]+)\n")
 _REASON = "gitbatch: item"
 """What the reflog of an item's branch says."""
 
@@ -105,21 +106,45 @@ class Refs:
 
     def read(self, ref: str) -> str | None:
         """The object that a full ref name points to, or None."""
-        # As git does: a ref's own file counts, if it is there. Else (packed, symbolic, kept otherwise) git knows.
-        with suppress(OSError):
+        # As git does: a ref's own file counts, if it is there, else that of packed refs. What these two don't say
+        # plainly (a symbolic ref, tables, a packed one), git knows.
+        try:
             said = (self.common_dir / ref).read_bytes()
             if len(said) == len(self.zero) + 1 and _ID.fullmatch(said):
                 return said[:-1].decode()
+        except FileNotFoundError:
+            if not self.is_reftable and os.fsencode(f" {ref}\n") not in self._packed():
+                return None
+        except OSError:
+            pass
         found = self.git.run("show-ref", "--verify", "--hash", "--", ref, check=False)
         return found.stdout.decode().strip() if found.status == 0 else None
+
+    def _packed(self) -> bytes:
+        try:
+            return (self.common_dir / "packed-refs").read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def leads_to(self, name: str) -> str | None:
+        """The ref that HEAD, or another symbolic ref, points on to; None if it is not symbolic."""
+        path = self.git_dir / name if name == "HEAD" else self.common_dir / name
+        if not self.is_reftable and not path.is_symlink():
+            with suppress(OSError):
+                said = path.read_bytes()
+                found = _LEADS_TO.fullmatch(said)
+                if found or _ID.fullmatch(said):
+                    return os.fsdecode(found[1]) if found else None
+        asked = self.git.run("symbolic-ref", "--quiet", name, check=False)
+        return os.fsdecode(asked.stdout).strip() if asked.status == 0 else None
 
     def resolve(self, ref: str) -> str:
         """The ref that a symbolic ref comes to in the end; a ref that is not symbolic comes to itself."""
         for _ in range(5):
-            found = self.git.run("symbolic-ref", "--quiet", ref, check=False)
-            if found.status != 0:
+            further = self.leads_to(ref)
+            if further is None:
                 break
-            ref = os.fsdecode(found.stdout).strip()
+            ref = further
         return ref
 
     def commit(self, name: str) -> str | None:
@@ -141,17 +166,18 @@ class Refs:
         Raises:
             BusyError, GitError: as `swap`.
         """
-        transaction = f"start\noption no-deref\nupdate {ref} {new} {old or self.zero}\ncommit\n"
+        return self._in_session(ref, new, old or self.zero) or self.swap(ref, new, old, _REASON)
+
+    def _in_session(self, ref: str, new: str, old: str = "") -> bool:
+        """Whether the git that stays open has moved a ref; without `old`: wherever it was."""
+        transaction = f"start\noption no-deref\nupdate {ref} {new} {old}".rstrip() + "\ncommit\n"
         try:
-            if (
+            return (
                 self.session.ask(os.fsencode(transaction)) == b"start: ok"
                 and self.session.line() == b"commit: ok"
-            ):
-                return True
-        except GitError as error:
-            if error.status < 0 and self.read(ref) == new:  # it was killed when it had just done it
-                return True
-        return self.swap(ref, new, old, _REASON)
+            )
+        except GitError as error:  # perhaps it was killed when it had just done it
+            return error.status < 0 and self.read(ref) == new
 
     def create(self, ref: str, oid: str) -> None:
         """Make a ref that does not exist.
@@ -164,6 +190,8 @@ class Refs:
 
     def point(self, ref: str, oid: str) -> None:
         """Let a ref of ours point to an object, wherever it was."""
+        if self._in_session(ref, oid):
+            return
         done = self._update(ref, ref, oid)
         if done.status != 0 and self.read(ref) != oid:
             raise self._problem(ref, done)

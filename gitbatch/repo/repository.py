@@ -65,8 +65,7 @@ class Repository:
 
     def head_branch(self) -> str | None:
         """The full name of the branch that is checked out; None on a detached HEAD."""
-        found = self.git.run("symbolic-ref", "--quiet", "HEAD", check=False)
-        return os.fsdecode(found.stdout).strip() if found.status == 0 else None
+        return self.refs.leads_to("HEAD")
 
     def setting(self, key: str) -> bytes:
         """What the repository's configuration says, as it stands there; empty if nothing. Asked once for each key.
@@ -130,15 +129,14 @@ def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
     inherited = scrub_environment()
     git = Git(directory)
     _require_version(git)
-    git, (bare, git_dir, common_dir, object_format) = _locate(git, inherited)
+    git, (bare, git_dir, common_dir, object_format, *top) = _locate(git, inherited)
     if bare == "true":
         raise GitbatchError(
             f"{directory} is in a bare repository", "run gitbatch in a clone that has its files checked out"
         )
-    top = git.run("rev-parse", "--path-format=absolute", "--show-toplevel", check=False)
-    if top.status != 0:
+    if not top:
         raise GitbatchError(f"{directory} is inside a .git folder", "run gitbatch where the files are")
-    root = Path(os.fsdecode(top.stdout).removesuffix("\n"))
+    root = Path(top[0])
     identity = _NOBODY if read_only else _identity(root, inherited)
     named = {"GIT_COMMITTER_NAME": identity.name, "GIT_COMMITTER_EMAIL": identity.email}  # for reflogs
     settings = read_settings(git.at(root), inherited)
@@ -156,21 +154,25 @@ def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
     )
 
 
+_WHERE = ("--is-bare-repository", "--absolute-git-dir", "--git-common-dir", "--show-object-format")
+
+
 def _locate(git: Git, inherited: Mapping[str, str]) -> tuple[Git, list[str]]:
-    """What kind of repository this is and where; and a git that works in it."""
-    asked = ("--is-bare-repository", "--absolute-git-dir", "--git-common-dir", "--show-object-format")
-    found = git.run("rev-parse", "--path-format=absolute", *asked, check=False)
+    """What kind of repository this is and where (its top last, if we are in a checkout); and a git that works in it."""
+    asked = ("rev-parse", "--path-format=absolute", *_WHERE, "--show-toplevel")
+    found = git.run(*asked, check=False)
     if (
         found.status != 0 and "dubious ownership" in found.stderr
     ):  # to choose what to do; what is shown is git's own
         git = _trusted(git, found, inherited)
-        found = git.run("rev-parse", "--path-format=absolute", *asked, check=False)
-    if found.status != 0:
+        found = git.run(*asked, check=False)
+    said = os.fsdecode(found.stdout).splitlines()
+    if len(said) < len(_WHERE):
         raise GitbatchError(
             f"{git.directory} is not in a git repository",
             "change into one, name one with -C DIR, or run git init",
         )
-    return git, os.fsdecode(found.stdout).splitlines()
+    return git, said
 
 
 def _trusted(git: Git, refused: Finished, inherited: Mapping[str, str]) -> Git:

@@ -58,6 +58,44 @@ def test_a_ref_is_read_wherever_git_keeps_it(refs: Refs, place: Place, commits: 
     assert refs.read(REF) is None
 
 
+def test_what_is_not_there_is_none_with_packed_refs_too(
+    refs: Refs, place: Place, commits: tuple[str, str]
+) -> None:
+    assert refs.read("refs/heads/other") is None
+    place.git("branch", "other-one")
+    place.git("pack-refs", "--all")
+    assert refs.read("refs/heads/other") is None
+    assert refs.read("refs/heads/other-one") == commits[1]
+    place.git("branch", "-D", "other-one")
+    assert refs.read("refs/heads/other-one") is None
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "ref: refs/heads/main\n",
+        "ref: refs/heads/a/b-ü.c\n",
+        "ref: refs/heads/unborn\n",
+        "ref:  refs/heads/main  \n",
+        "ref: refs/heads/main",
+        "ref: refs/heads/main\n\n",
+        "ref: refs/tags/odd\n",
+        "{oid}\n",
+        "{oid}",
+        "link",
+    ],
+)
+def test_head_leads_where_git_says(refs: Refs, place: Place, commits: tuple[str, str], head: str) -> None:
+    file = place.root / ".git/HEAD"
+    file.unlink()
+    if head == "link":
+        file.symlink_to("refs/heads/main")
+    else:
+        file.write_text(head.format(oid=commits[0]))
+    said = place.git("symbolic-ref", "--quiet", "HEAD", check=False)
+    assert (refs.leads_to("HEAD") or "") == said
+
+
 def test_one_git_advances_many_refs(
     refs: Refs, commits: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
