@@ -389,7 +389,7 @@ TRUSTED = {
     "Contribution": set(),
     "Failure": set(),
     "Usage": set(),
-    "Outcome": {"commit"},
+    "Outcome": set(),
     "ItemProgress": {"batch", "item"},
     "Strays": set(),
     "Checkpoint": {"batch", "before", "commit", "kept"},

@@ -293,8 +293,9 @@ def _take(
             problem = plain(error.message)
             run.repo.refs.delete(run.repo.refs.below(f"{task.branch(run.batch.id)}/"))
             continue
-        if finished(run.repo, run.batch.id, task.batch_item, commit):
-            return replace(outcome, commit=commit)
+        done = finished(run.repo, run.batch.id, task.batch_item, commit)
+        if done:
+            return replace(outcome, commit=done.commit)
     _require_room(run)
     return Failure(problem)
 

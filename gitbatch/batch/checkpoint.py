@@ -95,11 +95,12 @@ def _signed(run: Run, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
     """
     repo, found = run.repo, []
     for outcome in outcomes:
-        new = repo.objects.signed(outcome.commit) if outcome.succeeded and outcome.commit else outcome.commit
-        if new and outcome.commit and new != outcome.commit:
+        old = outcome.commit if outcome.succeeded else None
+        new = repo.objects.signed(old.oid) if old else ""
+        if old and new != old.oid:
             branch = item_branch(run.batch.id, outcome.item.slug)
-            repo.commit_point(branch, new, outcome.commit, "gitbatch: signed")
-        found.append(replace(outcome, commit=new))
+            repo.commit_point(branch, new, old.oid, "gitbatch: signed")
+        found.append(replace(outcome, commit=replace(old, oid=new)) if old else outcome)
     return tuple(found)
 
 
@@ -118,16 +119,18 @@ def _require_forward(repo: Repository, target: str, began: str, tip: str) -> Non
 
 
 def _require_objects(repo: Repository, checkpoint: Checkpoint) -> None:
-    """Read what a checkpoint is made of, the contents of files aside.
+    """See that everything a checkpoint is made of is there.
 
     Raises:
         MissingObjectError: something of it is gone.
     """
     commit = repo.objects.commit(checkpoint.commit)
     old = repo.objects.commit(checkpoint.before).tree
-    for change in repo.objects.changes(old, commit.tree):
-        if change.new and not repo.objects.exists(change.new.oid):
-            raise MissingObjectError(change.new.oid)
+    made = [outcome.commit for outcome in checkpoint.outcomes if outcome.succeeded and outcome.commit]
+    wanted = {change.new.oid for change in repo.objects.changes(old, commit.tree) if change.new}
+    gone = repo.objects.missing(wanted.union(*((item.oid, *item.trees) for item in made)))
+    if gone:
+        raise MissingObjectError(gone[0])
     while commit.oid != checkpoint.before:
         commit = repo.objects.commit(commit.parents[0])
 
@@ -160,7 +163,7 @@ def _build(
 def drop_branches(run: Run, checkpoint: Checkpoint) -> tuple[str, ...]:
     """Delete the branches of the items that are merged; returns those that somebody has checked out and that stay."""
     branches = {
-        item_branch(run.batch.id, outcome.item.slug): outcome.commit
+        item_branch(run.batch.id, outcome.item.slug): outcome.commit.oid
         for outcome in checkpoint.outcomes
         if outcome.succeeded and outcome.commit
     }

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from gitbatch.batch.model import BatchGroup, CriterionState, Outcome, Record
-from gitbatch.batch.scene import Scene, read_plan, read_scene
+from gitbatch.batch.scene import Scene, read_scene
 from gitbatch.errors import PlanError
 from gitbatch.plan.model import Mark, Plan
-from gitbatch.plan.tick import tick
+from gitbatch.plan.tick import is_ticked, tick
 from gitbatch.project.edits import Decision, append_contributions, append_decisions, replace_section
 from gitbatch.repo.repository import Repository
 from gitbatch.text import Harmless, markdown, plain
@@ -47,8 +47,8 @@ def consolidate(
     """
     done = [outcome for outcome in outcomes if outcome.succeeded]
     source, notes = _tick_items(done, marks, scene)
-    source, plan = _tick_criteria(source, scene)
-    criteria = criteria_of(plan)
+    source = _tick_criteria(source, scene)
+    criteria = criteria_of(scene.plan, source)
     read = scene.snapshot.read
     project = scene.project
     decisions = tuple(
@@ -89,29 +89,30 @@ def _tick_items(
     return ticked.source, (*notes, *gone)
 
 
-def _tick_criteria(source: bytes, scene: Scene) -> tuple[bytes, Plan]:
+def _tick_criteria(source: bytes, scene: Scene) -> bytes:
     """Tick each entry of the Definition of Done whose items are all done, unless the project does not want it."""
-    plan = read_plan(source, scene.plan.path, scene.options)
     if not scene.project.config.batch.tick_dod:
-        return source, plan
-    complete = {c.number for c in criteria_of(plan) if c.items and not c.open_items}
-    marks = tuple(c.mark for c in plan.criteria if c.number in complete and not c.done)
-    if not marks:
-        return source, plan
-    source = tick(source, marks, plan).source
-    return source, read_plan(source, scene.plan.path, scene.options)
+        return source
+    complete = {
+        c.number for c in criteria_of(scene.plan, source) if c.items and not c.open_items and not c.done
+    }
+    return tick(source, tuple(c.mark for c in scene.plan.criteria if c.number in complete), scene.plan).source
 
 
-def criteria_of(plan: Plan) -> tuple[CriterionState, ...]:
-    """The state of each entry of the Definition of Done."""
+def criteria_of(plan: Plan, source: bytes) -> tuple[CriterionState, ...]:
+    """The state of each entry of the Definition of Done.
+
+    Args:
+        plan: a plan.
+        source: its text, in which more boxes may be ticked: to tick one changes nothing else.
+    """
     states = []
     for criterion in plan.criteria:
         items = [item for item in plan.items if criterion.number in item.criteria]
         names = tuple(item.name for item in items)
-        open_items = sum(not item.done for item in items)
-        states.append(
-            CriterionState(criterion.number, plain(criterion.text), criterion.done, names, open_items)
-        )
+        open_items = sum(not is_ticked(source, item.mark) for item in items)
+        done = is_ticked(source, criterion.mark)
+        states.append(CriterionState(criterion.number, plain(criterion.text), done, names, open_items))
     return tuple(states)
 
 
@@ -119,9 +120,10 @@ def criteria_at(repo: Repository, ref: str) -> tuple[CriterionState, ...]:
     """The Definition of Done as a branch has it; none where it has no plan that can be read."""
     commit = repo.refs.read(ref)
     try:
-        return criteria_of(read_scene(repo, commit).plan) if commit else ()
+        scene = read_scene(repo, commit) if commit else None
     except PlanError:
         return ()
+    return criteria_of(scene.plan, scene.source) if scene else ()
 
 
 def _artifacts(

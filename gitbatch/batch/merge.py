@@ -9,10 +9,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.batch.messages import merge_message, parse_item_message, parse_spent
-from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
+from gitbatch.batch.model import BatchGroup, BatchItem, ItemCommit, ItemStatus, Outcome
 from gitbatch.batch.running import Run
-from gitbatch.errors import GitbatchError
-from gitbatch.repo.objects import REGULAR, MissingObjectError, Objects
+from gitbatch.repo.objects import REGULAR, Commit, MissingObjectError, Objects, TreeEntry
 from gitbatch.repo.repository import Repository
 from gitbatch.text import plain
 
@@ -29,16 +28,37 @@ class Merged(Struct, frozen=True):
     outcomes: tuple[Outcome, ...]
 
 
-def item_blob(objects: Objects, commit: str, output: str) -> str | None:
-    """The blob that an item's commit puts at its output: if it has one parent and changes that path alone."""
-    found = objects.commit(commit)
-    if len(found.parents) != 1:
+def item_commit(objects: Objects, commit: Commit, output: str) -> ItemCommit | None:
+    """A commit as an item's: if it has one parent and changes that path alone.
+
+    Raises:
+        MissingObjectError: one of its trees is gone.
+    """
+    if len(commit.parents) != 1:
         return None
-    changes = objects.changes(objects.tree_of(found.parents[0]), found.tree)
-    change = next(changes, None)
-    if change is None or change.path != output or change.new is None or change.new.mode != REGULAR:
+    old, trees = objects.tree_of(commit.parents[0]), [commit.tree]
+    *folders, name = output.split("/")
+    for folder in folders:
+        was, now = _only_difference(objects, old, trees[-1], folder)
+        if now is None or not now.is_tree or (was and not was.is_tree):
+            return None
+        old = was.oid if was else ""
+        trees.append(now.oid)
+    was, now = _only_difference(objects, old, trees[-1], name)
+    if now is None or now.mode != REGULAR or (was and was.is_tree):
         return None
-    return change.new.oid if next(changes, None) is None else None
+    return ItemCommit(commit.oid, commit.parents[0], tuple(trees), now.oid)
+
+
+def _only_difference(
+    objects: Objects, old: str, new: str, name: str
+) -> tuple[TreeEntry | None, TreeEntry | None]:
+    """What stood at a name of a folder and what stands there now; nothing, unless they differ and all else is alike."""
+    before = objects.folder(old) if old else {}
+    after = {entry.name: entry for entry in objects.tree(new)}  # not from memory: is it there?
+    was, now = before.get(name), after.get(name)
+    is_only = now is not None and was != now and {**before, name: now} == after
+    return (was, now) if is_only else (None, None)
 
 
 def finished(repo: Repository, batch: str, item: BatchItem, oid: str | None) -> Outcome | None:
@@ -51,10 +71,10 @@ def finished(repo: Repository, batch: str, item: BatchItem, oid: str | None) -> 
         trailers, reply = parse_item_message(commit.message)
         if trailers.first("Batch") != batch or trailers.first("Item") != item.key:
             return None
-        blob = item_blob(repo.objects, commit.oid, item.key)
+        made = item_commit(repo.objects, commit, item.key)
     except MissingObjectError:  # pruned before its branch had it
         return None
-    if blob is None or not repo.objects.exists(blob):
+    if made is None or repo.objects.missing((made.blob,)):
         return None
     took = re.fullmatch(r"[0-9]{1,9}\.[0-9]", trailers.first("Seconds"))
     tries = re.fullmatch(r"[1-9][0-9]{0,5}", trailers.first("Attempt"))
@@ -64,7 +84,7 @@ def finished(repo: Repository, batch: str, item: BatchItem, oid: str | None) -> 
         item,
         ItemStatus.SUCCEEDED,
         reply,
-        commit.oid,
+        made,
         seconds=float(took[0]) if took else 0.0,
         attempts=attempts,
         waited=float(waited[0]) if waited else 0.0,
@@ -76,39 +96,27 @@ def merge_items(run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], tip:
     """Merge what succeeded, in plan order, into `tip`. Nothing moves: what is returned are objects."""
     objects = run.repo.objects
     tree = objects.commit(tip).tree
-    judged = tuple(_conflict(run.repo, outcome, tree) for outcome in outcomes)
-    wanted = [outcome for outcome in judged if outcome.succeeded]
+    judged = tuple(_conflict(objects, outcome, tree) for outcome in outcomes)
+    wanted = [(outcome, outcome.commit) for outcome in judged if outcome.succeeded and outcome.commit]
     commit = tip
     for start in range(0, len(wanted), PARENTS):
-        part = tuple(wanted[start : start + PARENTS])
-        commits = tuple(outcome.commit or "" for outcome in part)
-        blobs = {o.item.key: _require_blob(objects, o) for o in part}
-        tree = objects.write_tree(tree, blobs)
-        who = run.committer()
-        commit = objects.write_commit(
-            tree, (commit, *commits), merge_message(run.batch.record, group, part), who, who
+        part, commits = zip(*wanted[start : start + PARENTS], strict=True)
+        tree = objects.write_tree(
+            tree, {o.item.key: made.blob for o, made in zip(part, commits, strict=True)}
         )
+        message = merge_message(run.batch.record, group, part)
+        who = run.committer()
+        commit = objects.write_commit(tree, (commit, *(made.oid for made in commits)), message, who, who)
     return Merged(commit, tree, judged)
 
 
-def _require_blob(objects: Objects, outcome: Outcome) -> str:
-    blob = item_blob(objects, outcome.commit or "", outcome.item.key)
-    if blob is None:
-        raise GitbatchError(
-            f"commit {outcome.commit} is not the one-file commit of {outcome.item.key}",
-            "nothing was merged; look at the commit, then run gitbatch abort",
-        )
-    return blob
-
-
-def _conflict(repo: Repository, outcome: Outcome, tree: str) -> Outcome:
+def _conflict(objects: Objects, outcome: Outcome, tree: str) -> Outcome:
     """The outcome, turned into a conflict if the target changed the output's path since the item's base."""
     if not outcome.succeeded or outcome.commit is None:
         return outcome
-    base = repo.objects.commit(outcome.commit).parents[0]
     path = outcome.item.key
-    was, now = (repo.objects.entry(t, path) for t in (repo.objects.tree_of(base), tree))
-    if was == now and not _in_the_way(repo.objects, tree, path):
+    was, now = (objects.entry(t, path) for t in (objects.tree_of(outcome.commit.base), tree))
+    if was == now and not _in_the_way(objects, tree, path):
         return outcome
     reason = plain(f"{path} was changed on the branch while the item ran; its work is kept on its branch")
     return replace(outcome, status=ItemStatus.CONFLICTED, reason=reason)

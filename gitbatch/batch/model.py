@@ -146,14 +146,26 @@ class Attempt(Struct, frozen=True):
         return Failure(self.reason, self.details, self.cause or Cause.FAILED)
 
 
+class ItemCommit(Struct, frozen=True):
+    """An item's commit, as it was found to be when it was made or met: one parent, one file changed."""
+
+    oid: str
+    base: str
+    """Its parent."""
+    trees: tuple[str, ...]
+    """Those on the way to the output, from the top."""
+    blob: str
+    """The output."""
+
+
 class Outcome(Struct, frozen=True):
     """What became of an item, with the reply or the error."""
 
     item: BatchItem
     status: ItemStatus
     reply: Reply | None = None
-    commit: str | None = None
-    """The item's commit, where there is one."""
+    commit: ItemCommit | None = None
+    """Where it succeeded, or did and met a conflict."""
     reason: Harmless = Harmless("")
     """Empty when it succeeded."""
     details: tuple[Harmless, ...] = ()

@@ -44,13 +44,18 @@ def tick(source: bytes, marks: Sequence[Mark], plan: Plan) -> Ticked:
     for mark, place in places:
         if place is None:
             fates.append((mark, _Fate.REFUSED))
-        elif source[place.offset : place.offset + 1] == b" ":
+        elif is_ticked(source, place):
+            fates.append((mark, _Fate.ALREADY))
+        else:
             ticked[place.offset] = ord("x")
             fates.append((mark, _Fate.TICKED))
-        else:
-            fates.append((mark, _Fate.ALREADY))
     sorted_out = (tuple(mark for mark, fate in fates if fate is wanted) for wanted in _Fate)
     return Ticked(bytes(ticked), *sorted_out)
+
+
+def is_ticked(source: bytes, mark: Mark) -> bool:
+    """Whether a box is ticked in a text that has it where the mark says."""
+    return source[mark.offset : mark.offset + 1] != b" "
 
 
 def _boxes(plan: Plan) -> list[Mark]:

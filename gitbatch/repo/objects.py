@@ -7,7 +7,7 @@ Not safe for use by two threads at once: a run has one thread for git.
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -144,9 +144,11 @@ class Objects:
             raise MissingObjectError(f"{name} ({kind})")
         return data
 
-    def exists(self, oid: str) -> bool:
-        """Whether an object is in the repository; its content is not read."""
-        return len(self._reader.ask(f"info {oid}\n".encode()).split(b" ")) == 3
+    def missing(self, oids: Iterable[str]) -> tuple[str, ...]:
+        """Those objects that are not in the repository; no content is read."""
+        wanted = tuple(oids)
+        answers = self._reader.ask_all([f"info {oid}\n".encode() for oid in wanted])
+        return tuple(oid for oid, said in zip(wanted, answers, strict=True) if len(said.split(b" ")) != 3)
 
     def size(self, oid: str) -> int | None:
         """How many bytes an object has, its content not read; None: it is not in the repository."""

@@ -14,7 +14,11 @@ from gitbatch.repo.process import Git
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Sequence
     from typing import IO
+
+_AT_ONCE = 40
+"""Questions whose answers fit into the smallest pipe: git must never wait for us to read while we wait to write."""
 
 
 @dataclass(slots=True)
@@ -42,6 +46,19 @@ class Pipe:
         except BrokenPipeError as error:
             raise self._ended() from error
         return self.line()
+
+    def ask_all(self, questions: "Sequence[bytes]") -> list[bytes]:
+        """Send questions whose answers are one short line each, many at once; return the lines.
+
+        Raises:
+            GitError: git has ended instead.
+        """
+        answers = []
+        for start in range(0, len(questions), _AT_ONCE):
+            some = questions[start : start + _AT_ONCE]
+            answers.append(self.ask(b"".join(some)))
+            answers += [self.line() for _ in some[1:]]
+        return answers
 
     def line(self) -> bytes:
         """The next line of the answer without its newline.

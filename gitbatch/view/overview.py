@@ -225,7 +225,7 @@ def plan_state(scene: Scene) -> PlanState:
         artifacts=project.artifacts,
         agents=tuple(project.config.agents),
         groups=tuple(groups),
-        criteria=criteria_of(plan),
+        criteria=criteria_of(plan, scene.source),
         jobs=project.config.batch.jobs,
         critical_path=tuple(item.name for item in critical_path(plan, project.config.batch.jobs)),
     )

@@ -22,7 +22,7 @@ from gitbatch.plan.outline import outline
 from gitbatch.plan.parse import parse_plan
 from gitbatch.plan.render import render_diagnostic
 from gitbatch.plan.source import read
-from gitbatch.plan.tick import tick
+from gitbatch.plan.tick import is_ticked, tick
 
 OPTIONS = PlanOptions()
 DOCUMENTS = settings(
@@ -177,6 +177,7 @@ def test_a_tick_is_one_byte_and_changes_one_entry(data: bytes, order: random.Ran
     assert different == ([] if chosen.done else [chosen.mark.offset])
     after = parse_plan(done.source, "task.md", OPTIONS)
     assert states(after) == states(plan) | {chosen.mark.offset: True}
+    assert {e.mark.offset: is_ticked(done.source, e.mark) for e in entries(plan)} == states(after)
     assert [d.code for d in after.diagnostics] == [d.code for d in plan.diagnostics]
 
 

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -179,11 +179,12 @@ def test_a_git_that_was_killed_has_not_said_no(
 ) -> None:
     place.git("pack-refs", "--all")
     shim(place, monkeypatch, "kill -9 $$")
-    for question in (
+    questions: tuple[Callable[[], str | None], ...] = (
         lambda: repo.refs.leads_to("refs/heads/none"),
         lambda: repo.refs.read("refs/heads/main"),
         lambda: repo.refs.commit("HEAD"),
-    ):
+    )
+    for question in questions:
         with pytest.raises(GitError) as killed:
             question()
         assert killed.value.status == -signal.SIGKILL
