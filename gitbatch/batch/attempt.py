@@ -316,7 +316,7 @@ def _commit(run: Run, task: Task, outcome: Outcome, blob: str, context: tuple[Co
         commit = repo.objects.write_unsigned(*parts)
     require_untouched(repo, run.fingerprint)
     # An agent may have committed on its branch, or deleted it: that is not asked.
-    if not repo.commit_point(branch, commit, repo.refs.read(branch)):
+    if not repo.commit_point(branch, commit, repo.refs.read(branch), "gitbatch: item"):
         raise GitError(("update-ref", branch, commit), 1, f"{branch} moved while we moved it")
     return commit
 

@@ -132,10 +132,9 @@ async def run_batch(run: Run, pause: Pause, *, resumed: bool) -> Result:
 
 
 def _require_ready(run: Run, state: State, *, resumed: bool) -> None:
-    """Refuse to go on over the user's changes, or in the middle of a merge, in a checkout that would follow.
-
-    A batch that has only just begun has seen whether commits can be signed.
-    """
+    """Refuse to go on over the user's changes, or in the middle of a merge, in a checkout that would follow."""
+    if not resumed:  # it has only just begun, and has seen all that
+        return
     target = run.batch.record.target
     if run.repo.head_branch() != target:
         require_not_elsewhere(run.repo, target)
@@ -144,9 +143,8 @@ def _require_ready(run: Run, state: State, *, resumed: bool) -> None:
         left = (item.key for g in run.batch.record.groups if not state.is_recorded(g) for item in g.items)
         scene = read_scene(run.repo, require_tip(run.repo, target))
         # An edited plan is the user's next thought, and gets the ticks, as one that is edited during a run does.
-        require_clean(run.repo, scene, tuple(left), but=frozenset({scene.project.task} if resumed else ()))
-    if resumed:
-        run.repo.objects.require_signer()
+        require_clean(run.repo, scene, tuple(left), but=frozenset({scene.project.task}))
+    run.repo.objects.require_signer()
 
 
 def _scene(run: Run) -> Scene:

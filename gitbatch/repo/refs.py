@@ -18,8 +18,8 @@ HEADS = "refs/heads/"
 
 _ID = re.compile(rb"(?:[0-9a-f]{40}|[0-9a-f]{64})\n")
 _LEADS_TO = re.compile(rb"ref: (refs/heads/[^\x00-\x20\x7f~^:?*\[\\]+)\n")
-_REASON = "gitbatch: item"
-"""What the reflog of an item's branch says."""
+_REASON = "gitbatch"
+"""What the reflogs of our own refs say, where they have one."""
 
 
 def base_ref(batch: str) -> str:
@@ -156,20 +156,17 @@ class Refs:
 
     def below(self, prefix: str) -> dict[str, str]:
         """All refs whose names start with `prefix` (ending in a slash), with their objects."""
+        folder = self.common_dir / prefix
+        if not self.is_reftable and not folder.is_dir() and os.fsencode(f" {prefix}") not in self._packed():
+            return {}
         listed = self.git.run("for-each-ref", "--format=%(refname)%00%(objectname)", prefix).stdout
         lines = os.fsdecode(listed).splitlines()
         return {ref: oid for ref, _, oid in (line.partition("\0") for line in lines)}
 
-    def advance(self, ref: str, new: str, old: str | None) -> bool:
-        """As `swap`, for the many branches of items: by a git that stays open.
-
-        Raises:
-            BusyError, GitError: as `swap`.
-        """
-        return self._in_session(ref, new, old or self.zero) or self.swap(ref, new, old, _REASON)
-
     def _in_session(self, ref: str, new: str, old: str = "") -> bool:
-        """Whether the git that stays open has moved a ref; without `old`: wherever it was."""
+        """Whether the git that stays open has moved a ref of ours; without `old`: wherever it was."""
+        if not ref.startswith(OURS):  # its lock is one that the user's git may want, so it is signed
+            return False
         transaction = f"start\noption no-deref\nupdate {ref} {new} {old}".rstrip() + "\ncommit\n"
         try:
             return (
@@ -205,6 +202,8 @@ class Refs:
         Raises:
             BusyError: another git holds the ref's lock.
         """
+        if self._in_session(ref, new, old or self.zero):
+            return True
         done = self._update(ref, "-m", reason, ref, new, old or self.zero)
         if done.status == 0:
             return True

@@ -87,17 +87,14 @@ class Repository:
         objects = Objects(git, self.objects.id_bytes, self.objects.signer)
         return replace(self, git=git, objects=objects, refs=replace(self.refs, git=git, signing=signing))
 
-    def commit_point(self, ref: str, new: str, old: str | None, reason: str = "") -> bool:
-        """Move a ref by compare-and-swap, so that it holds from then on, whatever happens.
-
-        See `Refs.swap`; without a reason `Refs.advance`.
+    def commit_point(self, ref: str, new: str, old: str | None, reason: str) -> bool:
+        """Move a ref by compare-and-swap (see `Refs.swap`), so that it holds from then on, whatever happens.
 
         git brings the contents of objects and of the ref to the disk, and no names of files: so those of the
         objects go before the ref is moved, and the ref's own before anybody is told.
         """
         self.objects.sync(self.common_dir / "objects")
-        refs = self.refs
-        moved = refs.swap(ref, new, old, reason) if reason else refs.advance(ref, new, old)
+        moved = self.refs.swap(ref, new, old, reason)
         if moved:
             self.refs.sync(ref)
         return moved

@@ -78,7 +78,7 @@ def _add_by_hand(
     path.mkdir()
     record = repo.common_dir / "worktrees" / path.name
     (path / ".git").write_bytes(os.fsencode(f"gitdir: {record}\n"))
-    if not repo.refs.advance(branch, base, None):
+    if not repo.refs.swap(branch, base, None, "gitbatch: item"):
         raise GitError(("worktree", "add", str(path)), 1, f"there is a branch {short(branch)} already")
     index = None if sparse is None else check_out(repo.objects, repo.objects.commit(base).tree, sparse, path)
     _put_record(repo, record, path, {"HEAD": f"ref: {branch}", ASSIGNED: output}, index)

@@ -77,7 +77,7 @@ def test_a_commit_point_brings_names_of_objects_and_then_of_the_ref_to_the_disk(
     tree = repo.objects.write_tree(None, {"sub/file": blob})
     commit = repo.objects.write_commit(tree, (), "x", who, who)
     below = place.git("rev-parse", f"{commit}:sub")
-    assert repo.commit_point(REF, commit, None)
+    assert repo.commit_point(REF, commit, None, "x")
     git = place.root / ".git"
     objects = [path for path in synced if path.is_relative_to(git / "objects")]
     folders = {git / "objects" / oid[:2] for oid in (blob, tree, commit, below)}
@@ -96,7 +96,7 @@ def test_a_commit_point_that_is_missed_says_nothing_is_on_the_disk(
     repo: Repository, place: Place, synced: list[Path]
 ) -> None:
     head = place.git("rev-parse", "HEAD")
-    assert repo.commit_point(REF, head, None)
+    assert repo.commit_point(REF, head, None, "x")
     del synced[:]
-    assert not repo.commit_point(REF, head, None)
+    assert not repo.commit_point(REF, head, None, "x")
     assert synced == []

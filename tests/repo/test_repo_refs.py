@@ -96,7 +96,7 @@ def test_head_leads_where_git_says(refs: Refs, place: Place, commits: tuple[str,
     assert (refs.leads_to("HEAD") or "") == said
 
 
-def test_one_git_advances_many_refs(
+def test_one_git_moves_many_refs_of_ours(
     refs: Refs, commits: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one, two = commits
@@ -109,28 +109,28 @@ def test_one_git_advances_many_refs(
 
     monkeypatch.setattr(Git, "_open", noted)
     for number in range(3):
-        assert refs.advance(f"{REF}{number}", one, None)
-        assert refs.advance(f"{REF}{number}", two, one)
+        assert refs.swap(f"{REF}{number}", one, None, "x")
+        assert refs.swap(f"{REF}{number}", two, one, "x")
         assert refs.read(f"{REF}{number}") == two
     assert len(started) == 1
 
 
-def test_advancing_from_elsewhere_is_refused_and_the_next_one_works(
+def test_one_of_ours_that_moved_is_refused_and_the_next_one_works(
     refs: Refs, place: Place, commits: tuple[str, str]
 ) -> None:
     one, two = commits
-    assert refs.advance(REF, one, None)
-    assert not refs.advance(REF, two, None)
-    assert not refs.advance(REF, one, two)
+    assert refs.swap(REF, one, None, "x")
+    assert not refs.swap(REF, two, None, "x")
+    assert not refs.swap(REF, one, two, "x")
     assert refs.read(REF) == one
     with pytest.raises(GitError):
-        refs.advance(f"{REF}/below", one, None)
+        refs.swap(f"{REF}/below", one, None, "x")
     lock = place.root / ".git" / f"{REF}.lock"
     lock.touch()
     with pytest.raises(BusyError):
-        refs.advance(REF, two, one)
+        refs.swap(REF, two, one, "x")
     lock.unlink()
-    assert refs.advance(REF, two, one)
+    assert refs.swap(REF, two, one, "x")
     assert refs.read(REF) == two
 
 
