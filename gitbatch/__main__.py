@@ -1,5 +1,23 @@
-"""`python -m gitbatch`."""
+"""Where the program starts: `gitbatch`, `git batch`, `python -m gitbatch`."""
 
-from gitbatch.cli.main import main
+import atexit
+import gc
+import sys
 
-main()
+_OBJECTS = 50_000
+"""Made and not dropped, between two looks for garbage: some megabytes. Python's own 700 makes imports slow."""
+
+
+def main() -> None:
+    """Run the command line and exit with the code that says how it went."""
+    gc.set_threshold(_OBJECTS)
+    atexit.register(gc.freeze)  # nobody looks for garbage in what the end of the process takes anyway
+    try:
+        from gitbatch.cli.main import main as run
+    except KeyboardInterrupt:  # it takes a moment, and nothing has begun
+        sys.exit(130)
+    run()
+
+
+if __name__ == "__main__":
+    main()

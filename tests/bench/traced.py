@@ -15,8 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from gitbatch.__main__ import main as gitbatch
 from gitbatch.batch.events import EventStream, ItemFinished
-from gitbatch.cli.main import main as gitbatch
 
 STEPS = {
     "worktree": ("batch.attempt._make_worktree",),

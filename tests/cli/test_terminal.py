@@ -136,6 +136,21 @@ def test_ctrl_c_ends_agents_and_keeps_what_is_done(three: Place) -> None:
     assert_tidy(three)
 
 
+def test_ctrl_c_while_python_still_imports_says_nothing_and_ends() -> None:
+    code = """
+import sys
+class Interrupted:
+    def find_spec(self, name, *rest):
+        if name == "gitbatch.cli.main":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+from gitbatch.__main__ import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_ctrl_c_works_after_a_pause(three: Place) -> None:
     three.edit("task.md", "Write ab →", "Write ab do: hang →")
     three.commit()
