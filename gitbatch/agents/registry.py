@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct, field
 
 from gitbatch.agents.budget import Budget
-from gitbatch.agents.claude.agent import ClaudeAgent
 from gitbatch.agents.command import CommandRunner
 from gitbatch.agents.gate import Gate
 from gitbatch.agents.protocol import Agent
@@ -49,6 +48,8 @@ class Roster(Struct, frozen=True):
 
     def _make(self, name: str, table: AgentTable) -> Agent:
         if isinstance(table, AnthropicAgent):
+            from gitbatch.agents.claude.agent import ClaudeAgent  # noqa: PLC0415 - see above
+
             return ClaudeAgent.make(name, table, self.environment, self.gate, self.budget)
         sandbox = find_sandbox(self.sandbox or SandboxKind(table.sandbox))
         return CommandRunner(name, table, self.environment, sandbox)

@@ -48,7 +48,6 @@ from gitbatch.repo.repository import Repository
 from gitbatch.repo.thread import GitThread
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.view.jsonlines import JsonLines, open_log
-from gitbatch.view.live import LiveView
 from gitbatch.view.plain import PlainView
 
 
@@ -122,7 +121,11 @@ def _view(options: Options) -> View:
     if options.json:
         return JsonLines(sys.stdout)
     console = make_console()
-    return LiveView(console) if console.is_terminal and not console.is_dumb_terminal else PlainView(console)
+    if not console.is_terminal or console.is_dumb_terminal:
+        return PlainView(console)
+    from gitbatch.view.live import LiveView
+
+    return LiveView(console)
 
 
 def _begin(repo: Repository, options: Options, roster: Roster, tell: EventStream) -> Batch | None:

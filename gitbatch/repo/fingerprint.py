@@ -7,6 +7,7 @@ out another branch while a run goes on, which redirects nothing: HEAD may name a
 import hashlib
 import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,21 +116,23 @@ def _control_files(repo: Repository, ours: str, named: tuple[Path, ...]) -> Iter
             )  # made by git gc
     for record in _entries(repo.common_dir / "worktrees"):
         if not record.name.startswith(ours):
-            yield from (record / name for name in _POINTERS if os.path.lexists(record / name))
+            pointers = (Path(record.path, name) for name in _POINTERS)
+            yield from filter(os.path.lexists, pointers)
 
 
 def _below(folder: Path) -> Iterator[Path]:
     """Everything below a folder that is no folder; a folder that is a link counts as a file."""
-    for path in _entries(folder):
-        if path.is_dir() and not path.is_symlink():
-            yield from _below(path)
+    for entry in _entries(folder):
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(Path(entry.path))
         else:
-            yield path
+            yield Path(entry.path)
 
 
-def _entries(folder: Path) -> list[Path]:
+def _entries(folder: Path) -> "list[os.DirEntry[str]]":
     try:
-        return sorted(folder.iterdir())
+        with os.scandir(folder) as entries:
+            return list(entries)
     except OSError:
         return []
 
@@ -139,7 +142,7 @@ def _stamp(path: Path) -> tuple[int, ...]:
         status = path.lstat()
     except OSError:
         return ()
-    if path.is_symlink():  # what it leads to may change
+    if stat.S_ISLNK(status.st_mode):  # what it leads to may change
         return ()
     return (status.st_mode, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 

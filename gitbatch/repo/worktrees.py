@@ -202,13 +202,13 @@ def remove_tree(path: Path) -> bool:
     Returns:
         Whether it is gone. A process that still writes into it can keep it: then it is moved out of the way.
     """
-    for attempt in range(_REMOVALS):
+    for attempt in range(1, _REMOVALS + 1):
         if path.is_symlink() or not path.is_dir():
             return True
-        time.sleep(0.05 * attempt)
         with suppress(OSError):
             _take_apart(path)
             return True
+        time.sleep(0.05 * attempt)
     with suppress(OSError):
         path.rename(path.with_name(f".busy-{secrets.token_hex(4)}"))
     return False
