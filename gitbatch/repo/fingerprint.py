@@ -38,7 +38,7 @@ class _Mark(Struct, frozen=True):
 class Fingerprint(Struct, frozen=True):
     """The control files of a repository at a moment."""
 
-    marks: tuple[tuple[Path, _Mark], ...]
+    marks: tuple[tuple[str, _Mark], ...]
     ours: str
     """What the names of the run's own worktrees start with: those come and go."""
     named: tuple[Path, ...]
@@ -49,7 +49,7 @@ def take_fingerprint(repo: Repository, ours: str) -> Fingerprint:
     """The fingerprint of a repository now. `ours`: what the names of the run's own worktrees start with."""
     named = (*_included(repo), *_hooks(repo))
     files = _control_files(repo, ours, named)
-    return Fingerprint(tuple((path, _Mark(_stamp(path), _digest(path))) for path in files), ours, named)
+    return Fingerprint(tuple((path, _Mark(_stamp(path), _digest(Path(path)))) for path in files), ours, named)
 
 
 def require_untouched(repo: Repository, before: Fingerprint) -> None:
@@ -61,11 +61,9 @@ def require_untouched(repo: Repository, before: Fingerprint) -> None:
     known = dict(before.marks)
     there = set(_control_files(repo, before.ours, before.named))
     changed = {path for path in there & known.keys() if not _is_same(path, known[path])}
-    changed |= {path for path in known.keys() - there if not _is_removed_worktree(repo, path)}
     # A worktree that the user adds or removes meanwhile redirects nothing.
-    changed |= {
-        path for path in there - known.keys() if not path.is_relative_to(repo.common_dir / "worktrees")
-    }
+    changed |= {path for path in known.keys() - there if not _is_removed_worktree(repo, path)}
+    changed |= {path for path in there - known.keys() if not _is_of_a_worktree(repo, path)}
     if changed:
         names = ", ".join(sorted(os.path.relpath(path, repo.common_dir) for path in changed))
         raise TamperedError(
@@ -74,13 +72,17 @@ def require_untouched(repo: Repository, before: Fingerprint) -> None:
         )
 
 
-def _is_removed_worktree(repo: Repository, path: Path) -> bool:
-    return path.is_relative_to(repo.common_dir / "worktrees") and not path.parent.exists()
+def _is_of_a_worktree(repo: Repository, path: str) -> bool:
+    return path.startswith(f"{repo.common_dir}/worktrees/")
 
 
-def _is_same(path: Path, mark: _Mark) -> bool:
+def _is_removed_worktree(repo: Repository, path: str) -> bool:
+    return _is_of_a_worktree(repo, path) and not Path(path).parent.exists()
+
+
+def _is_same(path: str, mark: _Mark) -> bool:
     stamp = _stamp(path)
-    return (stamp == mark.stamp and stamp != ()) or _digest(path) == mark.digest
+    return (stamp == mark.stamp and stamp != ()) or _digest(Path(path)) == mark.digest
 
 
 def _included(repo: Repository) -> tuple[Path, ...]:
@@ -105,31 +107,30 @@ def _hooks(repo: Repository) -> tuple[Path, ...]:
     return (folder.parent if folder.name == "_" else folder,)
 
 
-def _control_files(repo: Repository, ours: str, named: tuple[Path, ...]) -> Iterator[Path]:
+def _control_files(repo: Repository, ours: str, named: tuple[Path, ...]) -> Iterator[str]:
+    """The paths of all that are there. As strings: they are looked at twice for each item."""
     for path in named:
-        yield from _below(path) if path.is_dir() else [path] if os.path.lexists(path) else []
-    for place in dict.fromkeys((repo.git_dir, repo.common_dir)):
-        yield from (place / name for name in _FILES if os.path.lexists(place / name))
+        yield from _below(os.fspath(path)) if path.is_dir() else filter(os.path.lexists, (os.fspath(path),))
+    for place in dict.fromkeys((os.fspath(repo.git_dir), os.fspath(repo.common_dir))):
+        yield from filter(os.path.lexists, (f"{place}/{name}" for name in _FILES))
         for folder in _FOLDERS:
-            yield from (
-                path for path in _below(place / folder) if path != place / "info" / "refs"
-            )  # made by git gc
-    for record in _entries(repo.common_dir / "worktrees"):
+            made_by_gc = f"{place}/info/refs"
+            yield from (path for path in _below(f"{place}/{folder}") if path != made_by_gc)
+    for record in _entries(f"{repo.common_dir}/worktrees"):
         if not record.name.startswith(ours):
-            pointers = (Path(record.path, name) for name in _POINTERS)
-            yield from filter(os.path.lexists, pointers)
+            yield from filter(os.path.lexists, (f"{record.path}/{name}" for name in _POINTERS))
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def _below(folder: str) -> Iterator[str]:
     """Everything below a folder that is no folder; a folder that is a link counts as a file."""
     for entry in _entries(folder):
         if entry.is_dir(follow_symlinks=False):
-            yield from _below(Path(entry.path))
+            yield from _below(entry.path)
         else:
-            yield Path(entry.path)
+            yield entry.path
 
 
-def _entries(folder: Path) -> "list[os.DirEntry[str]]":
+def _entries(folder: str) -> "list[os.DirEntry[str]]":
     try:
         with os.scandir(folder) as entries:
             return list(entries)
@@ -137,9 +138,9 @@ def _entries(folder: Path) -> "list[os.DirEntry[str]]":
         return []
 
 
-def _stamp(path: Path) -> tuple[int, ...]:
+def _stamp(path: str) -> tuple[int, ...]:
     try:
-        status = path.lstat()
+        status = os.lstat(path)
     except OSError:
         return ()
     if stat.S_ISLNK(status.st_mode):  # what it leads to may change
