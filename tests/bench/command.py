@@ -111,11 +111,15 @@ def _growth(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:
 
 def _merge(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:
     found: Merges = experiments.measure_merges(repo, wanted.merged, wanted.rounds)
-    text = (
-        f"\nmerging {found.items} items, {repo.files} files, ms: ours, with checkpoint and checkout, {found.ours}; "
-        f"git merge one by one {found.git_merge}: x {found.git_merge.median / found.ours.median:.1f}; "
-        f"one octopus {found.octopus}: x {found.octopus.median / found.ours.median:.1f}"
-    )
+    rows = [
+        [f"merging {found.items} items, {repo.files} files", "ms", "/ merge, checkpoint", "/ checkout too"],
+        ["merge, checkpoint", str(found.recorded), "1.0 x", ""],
+        ["… and the checkout follows", str(found.ours), "", "1.0 x"],
+    ]
+    for name, times in (("git merge, one by one", found.git_merge), ("one octopus", found.octopus)):
+        ratios = [f"{times.median / ours.median:.1f} x" for ours in (found.recorded, found.ours)]
+        rows.append([name, str(times), *ratios])
+    text = f"\n{_table(rows)}"
     return {**asdict(found), "text": text}
 
 

@@ -180,8 +180,10 @@ class Merges:
     """Bringing the finished items of one group into the branch and the checkout, in milliseconds."""
 
     items: int
+    recorded: Spread
+    """Ours: the merge and the checkpoint, until the branch has them."""
     ours: Spread
-    """Merge, checkpoint commit, checkout: all of it."""
+    """The same, and the checkout has followed."""
     git_merge: Spread
     """`git merge` of the same branches, one after another."""
     octopus: Spread
@@ -191,12 +193,15 @@ class Merges:
 def measure_merges(repo: Repository, items: int, rounds: int) -> Merges:
     """Our merge of a group against `git merge` of its branches."""
     work = Work(1, items)
+    recorded: list[float] = []
     ours: list[float] = []
     one_by_one: list[float] = []
     octopus: list[float] = []
     for _ in range(rounds):
         trace = run_gitbatch(repo, work, "none", jobs=4)
-        ours.append(sum(seconds for phase in ("merge", "follow") for seconds, _ in trace.phases[phase]))
+        took = {phase: sum(seconds for seconds, _ in trace.phases[phase]) for phase in GROUP_PHASES}
+        recorded.append(took["merge"])
+        ours.append(took["merge"] + took["follow"])
         commits = _item_commits(repo)
         assert len(commits) == items, f"{len(commits)} of {items} items were done"
         for times, merges in ((one_by_one, [[c] for c in commits]), (octopus, [commits])):
@@ -205,7 +210,7 @@ def measure_merges(repo: Repository, items: int, rounds: int) -> Merges:
             script = "\n".join(f"git merge --quiet --no-ff -m Merge {' '.join(part)}" for part in merges)
             cost = run(["sh", "-ec", script], repo.root, repo.environment, repo.log)
             times.append(cost.wall)
-    return Merges(items, spread(ours), spread(one_by_one), spread(octopus))
+    return Merges(items, spread(recorded), spread(ours), spread(one_by_one), spread(octopus))
 
 
 def _item_commits(repo: Repository) -> list[str]:
