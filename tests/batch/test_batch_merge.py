@@ -1,0 +1,95 @@
+"""Which commit is an item's: compared with what git itself finds to be different, for trees of all kinds."""
+
+import random
+from collections.abc import Iterator
+
+import pytest
+from conftest import Place
+
+from gitbatch.batch.merge import item_commit
+from gitbatch.repo.objects import MissingObjectError
+from gitbatch.repo.repository import Repository, open_repository
+
+OUTPUT = "out/deep/page.md"
+PATHS = (OUTPUT, "out/deep/page.md/x", "out/deep/other", "out/deep", "out", "out/a", "top", "outer", "z/y")
+MODES = ("100644", "100755", "120000", "160000")
+
+
+@pytest.fixture
+def repo(place: Place) -> Iterator[Repository]:
+    place.write("top", "1")
+    place.commit()
+    opened = open_repository(place.root)
+    yield opened
+    opened.close()
+
+
+def random_tree(
+    repo: Repository, chance: random.Random, base: dict[str, tuple[str, str]]
+) -> dict[str, tuple[str, str]]:
+    """A tree as paths with mode and id: another one with a few changes; no path is below a file."""
+    files = dict(base)
+    for _ in range(chance.choice((0, 1, 1, 1, 2))):
+        path = OUTPUT if chance.random() < 0.6 else chance.choice(PATHS)
+        clash = [p for p in files if p.startswith(f"{path}/") or path.startswith(f"{p}/")]
+        for name in (*clash, path):
+            files.pop(name, None)
+        if chance.random() < 0.85:
+            mode = "100644" if chance.random() < 0.6 else chance.choice(MODES)
+            files[path] = (mode, repo.objects.write_blob(chance.choice((b"1", b"2", b"3"))))
+    return files
+
+
+def write(place: Place, repo: Repository, files: dict[str, tuple[str, str]]) -> str:
+    """Store a tree with git's own index."""
+    git = repo.git.at(place.root, GIT_INDEX_FILE=str(place.root / ".git/index.test"))
+    git.run("read-tree", "--empty")
+    lines = "".join(f"{mode} {oid} 0\t{path}\n" for path, (mode, oid) in files.items())
+    git.feed(lines.encode(), "update-index", "--index-info")
+    return git.text("write-tree")
+
+
+def is_items(place: Place, old: str, new: str) -> bool:
+    """What git says: one path differs, and it is the output, a regular file now, and was a file or nothing."""
+    lines = place.git("diff-tree", "-r", "--no-renames", "--no-abbrev", old, new).splitlines()
+    if len(lines) != 1:
+        return False
+    head, _, path = lines[0].partition("\t")
+    return path == OUTPUT and head.split(" ")[1] == "100644"
+
+
+def test_an_item_commit_is_what_git_says(place: Place, repo: Repository) -> None:
+    chance = random.Random(7)  # noqa: S311 - the same trees each time
+    who = "A <a@example.org> 1 +0000"
+    found = {True: 0, False: 0}
+    for number in range(250):
+        before = random_tree(
+            repo, chance, random_tree(repo, chance, {"top": ("100644", repo.objects.write_blob(b"1"))})
+        )
+        after = random_tree(repo, chance, before)
+        old, new = write(place, repo, before), write(place, repo, after)
+        parents = [
+            place.git("commit-tree", old, "-m", f"{number} {n}")
+            for n in range(chance.choice((0, 1, 1, 1, 1, 1, 2)))
+        ]
+        oid = place.git("commit-tree", new, *(part for p in parents for part in ("-p", p)), "-m", who)
+        made = item_commit(repo.objects, repo.objects.commit(oid), OUTPUT)
+        wanted = len(parents) == 1 and is_items(place, old, new)
+        assert (made is not None) is wanted, place.git("diff-tree", "-r", old, new)
+        found[wanted] += 1
+        if made:
+            below = place.git(
+                "rev-parse", f"{oid}^{{tree}}", f"{oid}:out", f"{oid}:out/deep", f"{oid}:{OUTPUT}"
+            ).splitlines()
+            assert (made.oid, made.base, [*made.trees, made.blob]) == (oid, parents[0], below)
+    assert min(found.values()) > 20, found
+
+
+def test_a_commit_whose_tree_is_gone_is_no_item(place: Place, repo: Repository) -> None:
+    base = place.git("rev-parse", "HEAD")
+    tree = repo.objects.write_tree(repo.objects.tree_of(base), {OUTPUT: repo.objects.write_blob(b"x")})
+    oid = place.git("commit-tree", tree, "-p", base, "-m", "x")
+    lost = place.git("rev-parse", f"{oid}:out/deep")
+    (place.root / ".git/objects" / lost[:2] / lost[2:]).unlink()
+    with pytest.raises(MissingObjectError):
+        item_commit(repo.objects, repo.objects.commit(oid), OUTPUT)
