@@ -96,11 +96,12 @@ def _signed(run: Run, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
     repo, found = run.repo, []
     for outcome in outcomes:
         old = outcome.commit if outcome.succeeded else None
-        new = repo.objects.signed(old.oid) if old else ""
-        if old and new != old.oid:
+        new = repo.objects.signed(old) if old else ""
+        if old and new != old:
             branch = item_branch(run.batch.id, outcome.item.slug)
-            repo.commit_point(branch, new, old.oid, "gitbatch: signed")
-        found.append(replace(outcome, commit=replace(old, oid=new)) if old else outcome)
+            repo.commit_point(branch, new, old, "gitbatch: signed")
+            outcome = replace(outcome, commit=old.signed(new))  # noqa: PLW2901
+        found.append(outcome)
     return tuple(found)
 
 
@@ -128,7 +129,7 @@ def _require_objects(repo: Repository, checkpoint: Checkpoint) -> None:
     old = repo.objects.commit(checkpoint.before).tree
     made = [outcome.commit for outcome in checkpoint.outcomes if outcome.succeeded and outcome.commit]
     wanted = {change.new.oid for change in repo.objects.changes(old, commit.tree) if change.new}
-    gone = repo.objects.missing(wanted.union(*((item.oid, *item.trees) for item in made)))
+    gone = repo.objects.missing(wanted.union(*((item, *item.trees) for item in made)))
     if gone:
         raise MissingObjectError(gone[0])
     while commit.oid != checkpoint.before:
@@ -163,7 +164,7 @@ def _build(
 def drop_branches(run: Run, checkpoint: Checkpoint) -> tuple[str, ...]:
     """Delete the branches of the items that are merged; returns those that somebody has checked out and that stay."""
     branches = {
-        item_branch(run.batch.id, outcome.item.slug): outcome.commit.oid
+        item_branch(run.batch.id, outcome.item.slug): outcome.commit
         for outcome in checkpoint.outcomes
         if outcome.succeeded and outcome.commit
     }

@@ -157,8 +157,8 @@ Listener = Callable[[Event], None]
 
 
 def encode_event(event: Event) -> str:
-    """An event as one line of JSON."""
-    return msgspec.json.encode(event).decode()
+    """An event as one line of JSON; the commit of an item as its id."""
+    return msgspec.json.encode(event, enc_hook=str).decode()
 
 
 class EventStream:

@@ -55,10 +55,13 @@ def _only_difference(
 ) -> tuple[TreeEntry | None, TreeEntry | None]:
     """What stood at a name of a folder and what stands there now; nothing, unless they differ and all else is alike."""
     before = objects.folder(old) if old else {}
-    after = {entry.name: entry for entry in objects.tree(new)}  # not from memory: is it there?
-    was, now = before.get(name), after.get(name)
-    is_only = now is not None and was != now and {**before, name: now} == after
-    return (was, now) if is_only else (None, None)
+    after = objects.tree(new)  # not from memory: is it there?
+    was, now = before.get(name), next((entry for entry in after if entry.name == name), None)
+    if now is None or was == now:
+        return None, None
+    # In order, so that a tree which git would not have written, with a name twice, is none of ours.
+    wanted = sorted({**before, name: now}.values(), key=lambda entry: entry.place)
+    return (was, now) if after == tuple(wanted) else (None, None)
 
 
 def finished(repo: Repository, batch: str, item: BatchItem, oid: str | None) -> Outcome | None:
@@ -74,7 +77,7 @@ def finished(repo: Repository, batch: str, item: BatchItem, oid: str | None) -> 
         made = item_commit(repo.objects, commit, item.key)
     except MissingObjectError:  # pruned before its branch had it
         return None
-    if made is None or repo.objects.missing((made.blob,)):
+    if made is None or not repo.objects.is_blob(made.blob):
         return None
     took = re.fullmatch(r"[0-9]{1,9}\.[0-9]", trailers.first("Seconds"))
     tries = re.fullmatch(r"[1-9][0-9]{0,5}", trailers.first("Attempt"))
@@ -106,7 +109,7 @@ def merge_items(run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], tip:
         )
         message = merge_message(run.batch.record, group, part)
         who = run.committer()
-        commit = objects.write_commit(tree, (commit, *(made.oid for made in commits)), message, who, who)
+        commit = objects.write_commit(tree, (commit, *commits), message, who, who)
     return Merged(commit, tree, judged)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from enum import StrEnum
+from typing import Self
 
 from msgspec import Struct
 
@@ -146,16 +147,27 @@ class Attempt(Struct, frozen=True):
         return Failure(self.reason, self.details, self.cause or Cause.FAILED)
 
 
-class ItemCommit(Struct, frozen=True):
-    """An item's commit, as it was found to be when it was made or met: one parent, one file changed."""
+class ItemCommit(str):
+    """The id of an item's commit, with what it was found to be when it was made or met: one parent, one file changed.
 
-    oid: str
+    `base`: its parent. `trees`: those on the way to the output, from the top. `blob`: the output.
+    """
+
+    __slots__ = ("base", "blob", "trees")
+
+    def __new__(cls, oid: str, base: str, trees: tuple[str, ...], blob: str) -> Self:
+        """Say so of a commit."""
+        made = super().__new__(cls, oid)
+        made.base, made.trees, made.blob = base, trees, blob
+        return made
+
     base: str
-    """Its parent."""
     trees: tuple[str, ...]
-    """Those on the way to the output, from the top."""
     blob: str
-    """The output."""
+
+    def signed(self, oid: str) -> "ItemCommit":
+        """The same commit as it is with a signature."""
+        return ItemCommit(oid, self.base, self.trees, self.blob)
 
 
 class Outcome(Struct, frozen=True):

@@ -47,11 +47,11 @@ def find_target(repo: Repository, name: str | None) -> Target:
             checked out in another worktree.
         UsageError: the name can't be a branch's.
     """
-    if name is None or f"{HEADS}{name}" == repo.head_branch():
+    ref = None if name is None else _branch_ref(repo, name)
+    if ref is None or ref == repo.head_branch():
         require_nothing_under_way(repo)
         branch, tip = require_target(repo)
         return Target(branch, tip, exists=True, followed=True)
-    ref = _branch_ref(repo, name)
     require_not_elsewhere(repo, ref)
     at = repo.refs.read(ref)
     tip_or_head = at or repo.refs.commit("HEAD")

@@ -43,6 +43,11 @@ class TreeEntry(Struct, frozen=True):
         return self.mode == TREE
 
     @property
+    def place(self) -> bytes:
+        """What git sorts it by in a tree."""
+        return os.fsencode(f"{self.name}/" if self.is_tree else self.name)
+
+    @property
     def is_file(self) -> bool:
         """Whether this is a regular file, executable or not."""
         return self.mode.startswith("100")
@@ -149,6 +154,10 @@ class Objects:
         wanted = tuple(oids)
         answers = self._reader.ask_all([f"info {oid}\n".encode() for oid in wanted])
         return tuple(oid for oid, said in zip(wanted, answers, strict=True) if len(said.split(b" ")) != 3)
+
+    def is_blob(self, oid: str) -> bool:
+        """Whether an object is in the repository, and a blob; its content is not read."""
+        return self._reader.ask(f"info {oid}\n".encode()).split(b" ")[1:2] == [b"blob"]
 
     def size(self, oid: str) -> int | None:
         """How many bytes an object has, its content not read; None: it is not in the repository."""

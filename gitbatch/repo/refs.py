@@ -17,7 +17,8 @@ BATCHES = "refs/gitbatch/"
 HEADS = "refs/heads/"
 
 _ID = re.compile(rb"(?:[0-9a-f]{40}|[0-9a-f]{64})\n")
-_LEADS_TO = re.compile(rb"ref: (refs/heads/[^\x00-\x20\x7f~^:?*\[\\]+)\n")
+_LEADS_TO = re.compile(rb"ref: (refs/heads/[\w-]+(?:[./][\w-]+)*)\n")
+"""A symbolic ref that names a usual branch; of other names git says whether they can be."""
 _REASON = "gitbatch"
 """What the reflogs of our own refs say, where they have one."""
 
@@ -113,35 +114,47 @@ class Refs:
             if len(said) == len(self.zero) + 1 and _ID.fullmatch(said):
                 return said[:-1].decode()
         except FileNotFoundError:
-            if not self.is_reftable and os.fsencode(f" {ref}\n") not in self._packed():
+            if not self._may_be_kept(self.common_dir / ref, f" {ref}\n"):
                 return None
         except OSError:
             pass
         found = self.git.run("show-ref", "--verify", "--hash", "--", ref, check=False)
         return found.stdout.decode().strip() if found.status == 0 else None
 
-    def _packed(self) -> bytes:
+    def _may_be_kept(self, path: Path, packed: str) -> bool:
+        """Whether git may keep refs that have no file: as a link that leads nowhere, among packed ones, in tables."""
+        if self.is_reftable or path.is_symlink():
+            return True
         try:
-            return (self.common_dir / "packed-refs").read_bytes()
+            return os.fsencode(packed) in (self.common_dir / "packed-refs").read_bytes()
         except FileNotFoundError:
-            return b""
+            return False
+        except OSError:
+            return True
 
     def leads_to(self, name: str) -> str | None:
-        """The ref that HEAD, or another symbolic ref, points on to; None if it is not symbolic."""
+        """The ref that HEAD, or another symbolic ref, comes to in the end; None if it is not symbolic."""
+        further = self._next(name)
+        return self.resolve(further) if further else None
+
+    def _next(self, name: str) -> str | None:
+        """The next ref on the way there."""
         path = self.git_dir / name if name == "HEAD" else self.common_dir / name
         if not self.is_reftable and not path.is_symlink():
             with suppress(OSError):
                 said = path.read_bytes()
                 found = _LEADS_TO.fullmatch(said)
-                if found or _ID.fullmatch(said):
-                    return os.fsdecode(found[1]) if found else None
+                if _ID.fullmatch(said):
+                    return None
+                if found and not found[1].endswith(b".lock"):
+                    return os.fsdecode(found[1])
         asked = self.git.run("symbolic-ref", "--quiet", name, check=False)
         return os.fsdecode(asked.stdout).strip() if asked.status == 0 else None
 
     def resolve(self, ref: str) -> str:
         """The ref that a symbolic ref comes to in the end; a ref that is not symbolic comes to itself."""
         for _ in range(5):
-            further = self.leads_to(ref)
+            further = self._next(ref)
             if further is None:
                 break
             ref = further
@@ -157,10 +170,10 @@ class Refs:
     def below(self, prefix: str) -> dict[str, str]:
         """All refs whose names start with `prefix` (ending in a slash), with their objects."""
         folder = self.common_dir / prefix
-        if not self.is_reftable and not folder.is_dir() and os.fsencode(f" {prefix}") not in self._packed():
+        if not folder.is_dir() and not self._may_be_kept(folder, f" {prefix}"):
             return {}
         listed = self.git.run("for-each-ref", "--format=%(refname)%00%(objectname)", prefix).stdout
-        lines = os.fsdecode(listed).splitlines()
+        lines = filter(None, os.fsdecode(listed).split("\n"))
         return {ref: oid for ref, _, oid in (line.partition("\0") for line in lines)}
 
     def _in_session(self, ref: str, new: str, old: str = "") -> bool:
@@ -202,7 +215,8 @@ class Refs:
         Raises:
             BusyError: another git holds the ref's lock.
         """
-        if self._in_session(ref, new, old or self.zero):
+        # What is packed, a git that stays open may know from before; then it is one that has only just started.
+        if self.read(ref) == old and self._in_session(ref, new, old or self.zero):
             return True
         done = self._update(ref, "-m", reason, ref, new, old or self.zero)
         if done.status == 0:

@@ -64,7 +64,7 @@ class Repository:
         return self.root.name
 
     def head_branch(self) -> str | None:
-        """The full name of the branch that is checked out; None on a detached HEAD."""
+        """The full name of the branch that is checked out, by whatever names; None on a detached HEAD."""
         return self.refs.leads_to("HEAD")
 
     def setting(self, key: str) -> bytes:
@@ -163,8 +163,8 @@ def _locate(git: Git, inherited: Mapping[str, str]) -> tuple[Git, list[str]]:
     ):  # to choose what to do; what is shown is git's own
         git = _trusted(git, found, inherited)
         found = git.run(*asked, check=False)
-    said = os.fsdecode(found.stdout).splitlines()
-    if len(said) < len(_WHERE):
+    said = os.fsdecode(found.stdout).split("\n")[:-1]  # a path may have other characters that end lines
+    if len(said) not in {len(_WHERE), len(_WHERE) + 1}:
         raise GitbatchError(
             f"{git.directory} is not in a git repository",
             "change into one, name one with -C DIR, or run git init",
@@ -242,8 +242,7 @@ def require_target(repo: Repository) -> tuple[str, str]:
     Raises:
         GitbatchError: the HEAD is detached, or the branch has no commit yet.
     """
-    named = repo.head_branch()
-    branch = repo.refs.resolve(named) if named else None
+    branch = repo.head_branch()
     if branch is None:
         raise GitbatchError(
             "HEAD is detached: there is no branch to record checkpoints on",

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import pytest
 from conftest import Place
 
-from gitbatch.batch.merge import item_commit
+from gitbatch.batch.merge import finished, item_commit
+from gitbatch.batch.model import BatchItem
 from gitbatch.repo.objects import MissingObjectError
 from gitbatch.repo.repository import Repository, open_repository
 
@@ -81,8 +82,58 @@ def test_an_item_commit_is_what_git_says(place: Place, repo: Repository) -> None
             below = place.git(
                 "rev-parse", f"{oid}^{{tree}}", f"{oid}:out", f"{oid}:out/deep", f"{oid}:{OUTPUT}"
             ).splitlines()
-            assert (made.oid, made.base, [*made.trees, made.blob]) == (oid, parents[0], below)
+            assert (made, made.base, [*made.trees, made.blob]) == (oid, parents[0], below)
     assert min(found.values()) > 20, found
+
+
+def hand_made(place: Place, repo: Repository, *entries: tuple[str, str, str]) -> str:
+    """A tree as it stands there, whether git would have written it or not: mode, name and id of each entry."""
+    data = b"".join(f"{mode} {name}\0".encode() + bytes.fromhex(oid) for mode, name, oid in entries)
+    git = repo.git.at(place.root)
+    return git.feed(data, "hash-object", "-t", "tree", "-w", "--literally", "--stdin").stdout.decode().strip()
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "plain",
+        "file twice",
+        "folder twice",
+        "file and folder",
+        "output twice",
+        "not in order",
+        "no blob",
+        "path as name",
+    ],
+)
+def test_a_tree_that_git_would_not_have_written_is_no_items(
+    place: Place, repo: Repository, what: str
+) -> None:
+    one, two = (repo.objects.write_blob(content) for content in (b"1", b"2"))
+
+    def tree(*entries: tuple[str, str, str]) -> str:
+        return hand_made(place, repo, *entries)
+
+    base = tree(("100644", "a", one), ("40000", "d", tree(("100644", "y", one))))
+    folder = tree(("100644", "x", two), ("100644", "y", one))
+    a, d = ("100644", "a", one), ("40000", "d", folder)
+    new = {
+        "plain": lambda: tree(a, d),
+        "file twice": lambda: tree(("100644", "a", two), a, d),
+        "folder twice": lambda: tree(a, ("40000", "d", tree(("100644", "evil", one))), d),
+        "file and folder": lambda: tree(a, ("100644", "d", one), d),
+        "output twice": lambda: tree(
+            a, ("40000", "d", tree(("100644", "x", one), ("100644", "x", two), ("100644", "y", one)))
+        ),
+        "not in order": lambda: tree(d, a),
+        "no blob": lambda: tree(a, ("40000", "d", tree(("100644", "x", folder), ("100644", "y", one)))),
+        "path as name": lambda: tree(a, ("40000", "d", tree(("100644", "y", one))), ("100644", "d/x", two)),
+    }[what]()
+    parent = place.git("commit-tree", base, "-m", "base")
+    message = "gitbatch: x\n\nGitbatch-Batch: b\nGitbatch-Item: d/x\n"
+    oid = place.git("commit-tree", new, "-p", parent, "-m", message)
+    item = BatchItem("d/x", "x", "Write x", "1-x")
+    assert (finished(repo, "b", item, oid) is not None) is (what == "plain")
 
 
 def test_a_commit_whose_tree_is_gone_is_no_item(place: Place, repo: Repository) -> None:

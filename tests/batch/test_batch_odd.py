@@ -28,6 +28,19 @@ def linked_worktree(place: Place) -> Place:
     return replace(place, root=other)
 
 
+def other_line_ends_in_the_path(place: Place) -> Place:
+    place.git("checkout", "-q", "--detach")
+    other = place.root.parent / "linked\r\x0c\u2028worktree"
+    place.git("worktree", "add", "-q", str(other), "main")
+    return replace(place, root=other)
+
+
+def another_name_of_the_branch(place: Place) -> Place:
+    place.git("symbolic-ref", "refs/heads/master", "refs/heads/main")
+    place.git("symbolic-ref", "HEAD", "refs/heads/master")
+    return place
+
+
 def sparse_checkout(place: Place) -> Place:
     place.write("elsewhere/big.md", "big")
     place.write("docs/status.md", "x")
@@ -135,6 +148,8 @@ def packed(place: Place) -> Place:
 WORKING = {
     "plain": as_it_is,
     "a linked worktree": linked_worktree,
+    "line ends in the path": other_line_ends_in_the_path,
+    "another name of the branch": another_name_of_the_branch,
     "a sparse checkout": sparse_checkout,
     "a sparse checkout without shared files": sparse_without_shared_files,
     "a shallow clone": shallow_clone,
@@ -167,7 +182,21 @@ def test_it_works(three: Place, odd: Odd) -> None:
     assert ticked(look) == ["T101", "T102", "T201"]
     assert look.git("ls-files", "--eol", "out").count("i/lf") == 3
     assert (look.root / "out/pairs/ab.md").exists()
-    assert look.git("worktree", "list", "--porcelain").count("worktree ") == 1 + (odd is linked_worktree)
+    assert look.git("worktree", "list", "--porcelain").count("worktree ") == 1 + (
+        odd in {linked_worktree, other_line_ends_in_the_path}
+    )
+
+
+def test_another_name_of_the_branch_does_not_lead_around_a_check(three: Place) -> None:
+    three.git("symbolic-ref", "refs/heads/master", "refs/heads/main")
+    three.write("task.md", three.read("task.md") + "\nedited\n")
+    said = three.gitbatch(*SOME, "--branch", "master", code=1).stderr
+    assert "uncommitted changes in task.md" in said
+    three.git("checkout", "-q", "task.md")
+    (three.root / ".git/MERGE_HEAD").write_text(three.git("rev-parse", "HEAD") + "\n", encoding="ascii")
+    said = three.gitbatch(*SOME, "--branch", "master", code=1).stderr
+    assert "a merge is under way" in said
+    assert three.git("for-each-ref", "refs/gitbatch") == ""
 
 
 def with_context_checkout(place: Place) -> None:

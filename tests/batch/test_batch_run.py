@@ -298,6 +298,12 @@ def test_json_is_one_object_a_line_and_the_log_is_the_same(three: Place) -> None
         "line": "working on out/letters/a.md",
         "stream": "progress",
     }.items() <= next(event for event in events if event["event"] == "item-progress").items()
+    (checkpoint,) = (event["checkpoint"] for event in events if event["event"] == "checkpoint")
+    commit = checkpoint["outcomes"][0]["commit"]
+    assert (
+        three.git("log", "-1", "--format=%(trailers:key=Gitbatch-Item,valueonly)", commit)
+        == "out/letters/a.md\n"
+    )
     (log,) = (three.root / ".git" / "gitbatch").glob("*/events.jsonl")
     assert [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] == events
 

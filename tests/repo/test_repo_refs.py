@@ -80,12 +80,22 @@ def test_what_is_not_there_is_none_with_packed_refs_too(
         "ref: refs/heads/main",
         "ref: refs/heads/main\n\n",
         "ref: refs/tags/odd\n",
+        "ref: refs/heads/alias\n",
+        "ref: refs/heads/alias-of-alias\n",
+        "ref: refs/heads/../../ORIG_HEAD\n",
+        "ref: refs/heads/a..b\n",
+        "ref: refs/heads/a.lock\n",
+        "ref: refs/heads/a.\n",
+        "ref: refs/heads//main\n",
+        "ref: refs/heads/a@{{b\n",
         "{oid}\n",
         "{oid}",
         "link",
     ],
 )
 def test_head_leads_where_git_says(refs: Refs, place: Place, commits: tuple[str, str], head: str) -> None:
+    place.git("symbolic-ref", "refs/heads/alias", "refs/heads/main")
+    place.git("symbolic-ref", "refs/heads/alias-of-alias", "refs/heads/alias")
     file = place.root / ".git/HEAD"
     file.unlink()
     if head == "link":
@@ -94,6 +104,35 @@ def test_head_leads_where_git_says(refs: Refs, place: Place, commits: tuple[str,
         file.write_text(head.format(oid=commits[0]))
     said = place.git("symbolic-ref", "--quiet", "HEAD", check=False)
     assert (refs.leads_to("HEAD") or "") == said
+
+
+def test_a_ref_is_a_link_that_leads_to_no_file(refs: Refs, place: Place, commits: tuple[str, str]) -> None:
+    place.git("pack-refs", "--all")
+    (place.root / ".git/refs/heads/link").symlink_to("refs/heads/main")
+    assert refs.read("refs/heads/link") == place.git("rev-parse", "refs/heads/link") == commits[1]
+
+
+def test_packed_refs_that_can_not_be_read_are_gits_to_complain_of(refs: Refs, place: Place) -> None:
+    (place.root / ".git/packed-refs").mkdir()
+    with pytest.raises(GitError):
+        refs.below("refs/gitbatch/b/")
+
+
+def test_a_ref_that_was_packed_meanwhile_is_not_moved_from_what_it_was(
+    refs: Refs, place: Place, commits: tuple[str, str]
+) -> None:
+    """A git that stays open may take the packed refs of a moment ago for those of now, if they are as large."""
+    one, two = commits
+    three = place.git("commit-tree", f"{two}^{{tree}}", "-p", two, "-m", "three")
+    for _ in range(5):
+        place.git("update-ref", REF, one)
+        place.git("pack-refs", "--all")
+        assert refs.swap(REF, one, one, "x")
+        for commit in (two, three):
+            place.git("update-ref", REF, commit)
+            place.git("pack-refs", "--all")
+        assert not refs.swap(REF, two, one, "x")
+        assert refs.read(REF) == three
 
 
 def test_one_git_moves_many_refs_of_ours(
