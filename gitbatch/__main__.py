@@ -4,6 +4,8 @@ import atexit
 import gc
 import sys
 
+from gitbatch.errors import ExitCode
+
 _OBJECTS = 50_000
 """Made and not dropped, between two looks for garbage: some megabytes. Python's own 700 makes imports slow."""
 
@@ -15,7 +17,7 @@ def main() -> None:
     try:
         from gitbatch.cli.main import main as run
     except KeyboardInterrupt:  # it takes a moment, and nothing has begun
-        sys.exit(130)
+        sys.exit(ExitCode.INTERRUPTED)
     run()
 
 

@@ -29,11 +29,6 @@ class Scene(Struct, frozen=True):
     guarded: frozenset[str]
     """Paths (NFC, casefolded) that have one writer: control files, and every item's output."""
 
-    @property
-    def options(self) -> PlanOptions:
-        """How the plan was read."""
-        return plan_options(self.project)
-
     def find(self, key: str) -> tuple[Group, WorkItem] | None:
         """The item with a key and its group, or None."""
         return next(

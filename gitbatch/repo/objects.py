@@ -157,12 +157,16 @@ class Objects:
 
     def is_blob(self, oid: str) -> bool:
         """Whether an object is in the repository, and a blob; its content is not read."""
-        return self._reader.ask(f"info {oid}\n".encode()).split(b" ")[1:2] == [b"blob"]
+        return self._info(oid)[1:2] == [b"blob"]
 
     def size(self, oid: str) -> int | None:
         """How many bytes an object has, its content not read; None: it is not in the repository."""
-        answer = self._reader.ask(f"info {oid}\n".encode()).split(b" ")
+        answer = self._info(oid)
         return int(answer[2]) if len(answer) == 3 else None
+
+    def _info(self, oid: str) -> list[bytes]:
+        """Id, kind and size of an object, if it is there."""
+        return self._reader.ask(f"info {oid}\n".encode()).split(b" ")
 
     def blob(self, oid: str) -> bytes:
         """The bytes of a blob: for control files, never for an output.

@@ -206,6 +206,8 @@ def test_cut_anywhere_it_loses_nothing_and_is_done_again(
 
 
 def test_two_at_once(run: Place) -> None:
+    before = run.state()
     with Path(run.root / ".git" / "gitbatch" / "lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        run.gitbatch("gc", code=75)
+        assert "gitbatch" in run.gitbatch("gc", "--keep", "0", code=75).stderr
+    assert run.state() == before

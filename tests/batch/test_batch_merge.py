@@ -1,7 +1,6 @@
 """Which commit is an item's: compared with what git itself finds to be different, for trees of all kinds."""
 
 import random
-from collections.abc import Iterator
 
 import pytest
 from conftest import Place
@@ -9,20 +8,11 @@ from conftest import Place
 from gitbatch.batch.merge import finished, item_commit
 from gitbatch.batch.model import BatchItem
 from gitbatch.repo.objects import MissingObjectError
-from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.repository import Repository
 
 OUTPUT = "out/deep/page.md"
 PATHS = (OUTPUT, "out/deep/page.md/x", "out/deep/other", "out/deep", "out", "out/a", "top", "outer", "z/y")
 MODES = ("100644", "100755", "120000", "160000")
-
-
-@pytest.fixture
-def repo(place: Place) -> Iterator[Repository]:
-    place.write("top", "1")
-    place.commit()
-    opened = open_repository(place.root)
-    yield opened
-    opened.close()
 
 
 def random_tree(

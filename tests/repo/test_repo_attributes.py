@@ -1,25 +1,18 @@
 """Storing an output: what `git add` would store, by the commit's attributes, and never through a filter."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import Place
 
 from gitbatch.repo.attributes import FilteredPathError, store
-from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.repository import Repository
 
 
 @pytest.fixture
-def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
-    for name, value in place.environment.items():
-        monkeypatch.setenv(name, value)
-    place.write("readme", "x")
-    place.commit()
-    opened = open_repository(place.root)
-    opened.own_dir.mkdir()
-    yield opened
-    opened.close()
+def repo(repo: Repository) -> Repository:
+    repo.own_dir.mkdir()
+    return repo
 
 
 def stored(repo: Repository, tmp_path: Path, path: str, content: bytes) -> bytes:
