@@ -16,10 +16,6 @@ from msgspec.structs import replace
 
 from gitbatch.errors import GitbatchError, GitError
 
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # without git, importing it raises; we say it ourselves
-from git import Git as GitPython
-from git.exc import GitCommandNotFound
-
 ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
@@ -44,6 +40,8 @@ CONFIGURATION = (
     "submodule.recurse=false",
     "advice.detachedHead=false",
 )
+NO_GIT = ("git was not found", "install git 2.38 or newer and put it on PATH")
+"""What is wrong and what to do, where there is no git."""
 _OPTIONS = tuple(part for setting in CONFIGURATION for part in ("-c", setting))
 
 
@@ -116,24 +114,8 @@ class Git(Struct, frozen=True):
         Raises:
             GitError: it was killed, or it failed, unless `check` is false.
         """
-        try:
-            status, stdout, stderr = GitPython(self.directory).execute(
-                ["git", *_OPTIONS, *arguments],
-                with_extended_output=True,
-                with_exceptions=False,
-                stdout_as_string=False,
-                strip_newline_in_stdout=False,
-                env={**ENVIRONMENT, **self.variables},
-                process_group=0,  # a terminal's Ctrl-C must not cut git
-                pass_fds=self.held,
-                umask=self.umask,
-            )
-        except GitCommandNotFound as error:
-            self._require_directory()
-            raise GitbatchError(
-                "git was not found", "install git 2.38 or newer and put it on PATH"
-            ) from error
-        return self._checked(arguments, Finished(status, stdout, stderr), check=check)
+        process = self._open(arguments, subprocess.DEVNULL, subprocess.PIPE)
+        return _ended(process, arguments, check=check)
 
     def feed(self, stdin: bytes | int, *arguments: str, check: bool = True) -> Finished:
         """Run a command with input: bytes, or a file descriptor that git reads itself.
@@ -141,10 +123,10 @@ class Git(Struct, frozen=True):
         Raises:
             GitError: it was killed, or it failed, unless `check` is false.
         """
-        process = self._open(arguments, stdin if isinstance(stdin, int) else subprocess.PIPE, subprocess.PIPE)
-        stdout, stderr = process.communicate(None if isinstance(stdin, int) else stdin)
-        finished = Finished(process.returncode, stdout, stderr.decode(errors="replace"))
-        return self._checked(arguments, finished, check=check)
+        if isinstance(stdin, int):
+            return _ended(self._open(arguments, stdin, subprocess.PIPE), arguments, check=check)
+        process = self._open(arguments, subprocess.PIPE, subprocess.PIPE)
+        return _ended(process, arguments, stdin, check=check)
 
     def feed_alone(self, stdin: bytes, *arguments: str) -> Finished:
         """As `feed`, in a session of its own: what git starts has no terminal to ask on, and can't stop for one.
@@ -153,9 +135,7 @@ class Git(Struct, frozen=True):
             GitError: it failed.
         """
         process = self._open(arguments, subprocess.PIPE, subprocess.PIPE, alone=True)
-        stdout, stderr = process.communicate(stdin)
-        finished = Finished(process.returncode, stdout, stderr.decode(errors="replace"))
-        return self._checked(arguments, finished, check=True)
+        return _ended(process, arguments, stdin)
 
     def pour(self, descriptor: int, *arguments: str) -> None:
         """Run a command whose output git writes to a file descriptor itself: the bytes never come through us.
@@ -163,11 +143,7 @@ class Git(Struct, frozen=True):
         Raises:
             GitError: it failed.
         """
-        process = self._open(arguments, subprocess.DEVNULL, subprocess.PIPE, stdout=descriptor)
-        _, stderr = process.communicate()
-        self._checked(
-            arguments, Finished(process.returncode, b"", stderr.decode(errors="replace")), check=True
-        )
+        _ended(self._open(arguments, subprocess.DEVNULL, subprocess.PIPE, stdout=descriptor), arguments)
 
     def peek(self, *arguments: str, seconds: float, most: int) -> Peeked:
         """Run a command that may take too long or say too much: at most so many seconds, at most so many bytes."""
@@ -222,17 +198,16 @@ class Git(Struct, frozen=True):
         Raises:
             GitError: it failed.
         """
-        process = subprocess.run(
+        process = subprocess.Popen(
             ["git", *arguments],  # noqa: S607
             cwd=self.directory,
             env={**os.environ, **extra, "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             process_group=0,
         )
-        finished = Finished(process.returncode, process.stdout, process.stderr.decode(errors="replace"))
-        return os.fsdecode(self._checked(arguments, finished, check=True).stdout)
+        return os.fsdecode(_ended(process, arguments).stdout)
 
     def _open(
         self,
@@ -244,29 +219,42 @@ class Git(Struct, frozen=True):
         *,
         alone: bool = False,
     ) -> "subprocess.Popen[bytes]":
-        self._require_directory()
-        return subprocess.Popen(
-            ["git", *_OPTIONS, *arguments],  # noqa: S607  # git is found on PATH, as everywhere
-            cwd=self.directory,
-            env={**os.environ, **ENVIRONMENT, **self.variables},
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            bufsize=buffer,
-            start_new_session=alone,
-            process_group=None if alone else 0,
-            pass_fds=() if alone else self.held,  # what a program that signs leaves behind must hold no lock
-            umask=self.umask,
-        )
+        try:
+            return subprocess.Popen(
+                ["git", *_OPTIONS, *arguments],  # noqa: S607  # git is found on PATH, as everywhere
+                cwd=self.directory,
+                env={**os.environ, **ENVIRONMENT, **self.variables},
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                bufsize=buffer,
+                start_new_session=alone,
+                # A terminal's Ctrl-C must not cut git.
+                process_group=None if alone else 0,
+                pass_fds=() if alone else self.held,  # what a program that signs leaves behind holds no lock
+                umask=self.umask,
+            )
+        except FileNotFoundError as error:
+            raise self._missing() from error
 
-    def _require_directory(self) -> None:
-        if not self.directory.is_dir():
-            advice = "was it renamed? Every finished item is in git: gitbatch run goes on, where it is now"
-            raise GitbatchError(f"{self.directory} is gone", advice)
+    def _missing(self) -> GitbatchError:
+        """Why git could not be started: it is not there, or the directory is not."""
+        if self.directory.is_dir():
+            return GitbatchError(*NO_GIT)
+        advice = "was it renamed? Every finished item is in git: gitbatch run goes on, where it is now"
+        return GitbatchError(f"{self.directory} is gone", advice)
 
-    @staticmethod
-    def _checked(arguments: tuple[str, ...], finished: Finished, *, check: bool) -> Finished:
-        # A git that was killed has given no answer, and least of all "no".
-        if finished.status < 0 or (check and finished.status != 0):
-            raise GitError(arguments, finished.status, finished.stderr)
-        return finished
+
+def _ended(
+    process: "subprocess.Popen[bytes]",
+    arguments: tuple[str, ...],
+    stdin: bytes | None = None,
+    *,
+    check: bool = True,
+) -> Finished:
+    """Wait for a git; a git that was killed has given no answer, and least of all "no"."""
+    stdout, stderr = process.communicate(stdin)
+    finished = Finished(process.returncode, stdout or b"", stderr.decode(errors="replace"))
+    if finished.status < 0 or (check and finished.status != 0):
+        raise GitError(arguments, finished.status, finished.stderr)
+    return finished

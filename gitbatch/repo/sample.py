@@ -1,38 +1,59 @@
-"""Making a repository from a tree of plain files: for the demo."""
+"""Making a repository from a tree of plain files: for the demo.
 
+Nothing of it is an agent's yet, and nothing must be quick, so GitPython does it. What a run does, `process.py` does.
+"""
+
+import os
 import shutil
 from pathlib import Path
 
-from gitbatch.errors import GitError
-from gitbatch.repo.process import Git, scrub_environment
+from gitbatch.errors import GitbatchError, GitError
+from gitbatch.repo.process import NO_GIT, scrub_environment
+
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # without git, importing it raises; we say it ourselves
+from git import Repo
+from git.exc import GitCommandError, GitCommandNotFound
 
 
 def make_repository(place: Path, *trees: Path) -> None:
     """Copy trees to a new folder, later ones over earlier ones, and commit it as the first commit of a new repository.
 
     The commit is the user's, where git knows them; a name of its own is configured otherwise.
+
+    Raises:
+        GitbatchError: git is not there.
+        GitError: git failed.
     """
-    inherited = scrub_environment()
-    for tree in trees:
-        shutil.copytree(tree, place, ignore=shutil.ignore_patterns("__pycache__", ".git"), dirs_exist_ok=True)
-    git = Git(place)
-    git.run("init", "--quiet", "--initial-branch=main")
-    git.run("config", "commit.gpgsign", "false")  # nobody has to unlock a key for a demo
     try:
-        kept = {name: value for name, value in inherited.items() if name.startswith("GIT_CONFIG")}
-        git.as_user("var", "GIT_COMMITTER_IDENT", extra=kept)
-    except (
-        GitError
-    ):  # variables say it at most: the repository is opened more than once, and they are there once
-        git.run("config", "user.name", inherited.get("GIT_COMMITTER_NAME", "gitbatch demo"))
-        git.run("config", "user.email", inherited.get("GIT_COMMITTER_EMAIL", "demo@gitbatch.invalid"))
-    git.run("add", "--all")
-    git.as_user(
-        "commit",
-        "--quiet",
-        "--no-verify",
-        "--no-gpg-sign",
-        "-m",
-        "A small package and a plan to document it",
-        extra=inherited,
-    )
+        _make(place, trees, scrub_environment())
+    except GitCommandNotFound as error:
+        raise GitbatchError(*NO_GIT) from error
+    except GitCommandError as error:
+        argv = tuple(str(part) for part in error.command[1:])
+        raise GitError(argv, error.status if isinstance(error.status, int) else 1, error.stderr) from error
+
+
+def _make(place: Path, trees: tuple[Path, ...], inherited: dict[str, str]) -> None:
+    nothing_of_the_users = {
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+    }  # no template of hooks
+    with Repo.init(place, expand_vars=False, initial_branch="main", env=nothing_of_the_users) as repo:
+        configured = {name: value for name, value in inherited.items() if name.startswith("GIT_CONFIG")}
+        repo.git.update_environment(**configured)
+        with repo.config_writer() as config:
+            config.set_value("commit", "gpgsign", "false")  # nobody has to unlock a key for a demo
+            try:
+                repo.git.var("GIT_COMMITTER_IDENT")
+            except GitCommandError:
+                # Variables may say it; but the repository is opened more than once, and they are there once.
+                config.set_value("user", "name", inherited.get("GIT_COMMITTER_NAME", "gitbatch demo"))
+                email = inherited.get("GIT_COMMITTER_EMAIL", "demo@gitbatch.invalid")
+                config.set_value("user", "email", email)
+        for tree in trees:
+            ignored = shutil.ignore_patterns("__pycache__", ".git")
+            shutil.copytree(tree, place, ignore=ignored, dirs_exist_ok=True)
+        repo.git.update_environment(**inherited)
+        repo.git.add("--all")
+        message = "A small package and a plan to document it"
+        repo.git.commit("--quiet", "--no-verify", "--no-gpg-sign", "--message", message)

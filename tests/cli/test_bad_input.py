@@ -106,6 +106,16 @@ def test_no_git(three: Place, tmp_path: Path) -> None:
     assert "git was not found" in done.stderr
 
 
+def test_a_demo_without_git_leaves_nothing_behind(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    done = place.gitbatch("demo", "made", code=1, PATH=str(tmp_path / "bin"))
+    assert done.stderr.splitlines() == [
+        "gitbatch: git was not found",
+        "  install git 2.38 or newer and put it on PATH",
+    ]
+    assert not any((place.root / "made").glob("*"))
+
+
 def test_nobody_knows_who(three: Place) -> None:
     for name in [name for name in three.environment if name.startswith(("GIT_AUTHOR", "GIT_COMMITTER"))]:
         del three.environment[name]
