@@ -99,8 +99,17 @@ def test_to_look_at_a_batch_imports_nothing_that_runs_one() -> None:
         "questionary",
         "gitbatch.agents.command",
         "gitbatch.sandbox.find",
+        "git",
+        "rich",
     )
     code = f"import sys; sys.argv = ['gitbatch', 'status', '-C', '/']\nfrom gitbatch.cli.main import main\ntry: main()\nexcept SystemExit: print([m for m in {heavy!r} if m in sys.modules])"
     code += "\nimport gitbatch.view.overview\n" + f"print([m for m in {heavy!r} if m in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.splitlines()[-2:] == ["[]", "[]"]
+
+
+def test_to_run_a_batch_for_a_pipe_imports_nothing_that_it_does_not_need() -> None:
+    heavy = ("git", "rich", "anthropic", "pydantic", "questionary", "gitbatch.agents.claude.agent")
+    code = f"import sys, gitbatch.cli.batch; print([m for m in {heavy!r} if m in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.splitlines()[-1] == "[]"

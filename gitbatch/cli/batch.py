@@ -15,6 +15,7 @@ from typing import Protocol
 import typer
 from msgspec import Struct
 
+from gitbatch.agents.children import watch_by_descriptor
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.gate import Gate
 from gitbatch.agents.protocol import Agent
@@ -34,7 +35,7 @@ from gitbatch.batch.spending import read_spending, require_measured, total
 from gitbatch.batch.start import Choice, agents_of, begin_batch, find_target, nothing_to_do, wanted_agents
 from gitbatch.cli.common import (
     HERE,
-    make_console,
+    make_page,
     opened,
     repository_path,
     tell_waiting,
@@ -48,6 +49,7 @@ from gitbatch.repo.repository import Repository
 from gitbatch.repo.thread import GitThread
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.view.jsonlines import JsonLines, open_log
+from gitbatch.view.page import PlainPage
 from gitbatch.view.plain import PlainView
 
 
@@ -120,12 +122,12 @@ def run_command(options: Options) -> ExitCode:
 def _view(options: Options) -> View:
     if options.json:
         return JsonLines(sys.stdout)
-    console = make_console()
-    if not console.is_terminal or console.is_dumb_terminal:
-        return PlainView(console)
+    page = make_page()
+    if isinstance(page, PlainPage) or not page.can_move:
+        return PlainView(page)
     from gitbatch.view.live import LiveView
 
-    return LiveView(console)
+    return LiveView(page)
 
 
 def _begin(repo: Repository, options: Options, roster: Roster, tell: EventStream) -> Batch | None:
@@ -238,6 +240,7 @@ def _run(
         )
         signals = _Signals(run)
         pause = _pause(run, options, view, signals)
+        watch_by_descriptor()
         try:
             result = asyncio.run(signals.supervise(_batch(run, pause, resumed=resumed)))
         finally:

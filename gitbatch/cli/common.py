@@ -1,4 +1,4 @@
-"""What the commands share: their common options, opening the repository, the console."""
+"""What the commands share: their common options, opening the repository, where they show things."""
 
 import hashlib
 import os
@@ -12,11 +12,11 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.console import Console
-
     from gitbatch.batch.scene import Scene
     from gitbatch.project.config import Config
     from gitbatch.repo.repository import Repository
+    from gitbatch.view.page import PlainPage
+    from gitbatch.view.terminal import Terminal
 
 Directory = Annotated[
     Path, typer.Option("-C", metavar="DIR", help="Run as if started in DIR.", show_default=False)
@@ -37,18 +37,15 @@ def opened(directory: Path, *, read_only: bool = False) -> "Iterator[Repository]
         repo.close()
 
 
-def make_console() -> "Console":
-    """The console of standard output; colour only in a terminal, and not with NO_COLOR.
+def make_page() -> "PlainPage | Terminal":
+    """Where to show something: standard output, a terminal or not (or one that FORCE_COLOR promises)."""
+    if sys.stdout.isatty() or os.environ.get("FORCE_COLOR"):
+        from gitbatch.view.terminal import Terminal
 
-    Where standard output is gone (`| head`), it raises BrokenPipeError like any other write; rich would exit.
-    """
-    from rich.console import Console
+        return Terminal()
+    from gitbatch.view.page import PlainPage
 
-    class PipeConsole(Console):
-        def on_broken_pipe(self) -> None:
-            raise BrokenPipeError
-
-    return PipeConsole(highlight=False, markup=False, emoji=False, width=None if sys.stdout.isatty() else 120)
+    return PlainPage(sys.stdout)
 
 
 def workshops_of(repo: "Repository", config: "Config") -> Path:

@@ -50,19 +50,18 @@ def lint(
 
 
 def _show(checked: "Checked", form: Format) -> None:
-    from gitbatch.cli.common import make_console
+    from gitbatch.cli.common import make_page
     from gitbatch.plan.render import summary
-    from gitbatch.view.diagnostics import diagnostic_annotation, diagnostic_json, diagnostic_text
+    from gitbatch.view.diagnostics import diagnostic_annotation, diagnostic_json, diagnostic_lines
 
     diagnostics = checked.plan.diagnostics
     if form is Format.TEXT:
-        console = make_console()
+        page = make_page()
         for diagnostic in diagnostics:
-            console.print(diagnostic_text(diagnostic, checked.source, checked.path), soft_wrap=True)
-            console.print()
+            page.line(*diagnostic_lines(diagnostic, checked.source, checked.path).parts, "\n")
         items = len(checked.plan.items)
         good = f"{items} item{'s' * (items != 1)} in {len(checked.plan.groups)} groups"
-        console.print(f"{checked.path}: {summary(diagnostics) or good}", soft_wrap=True)
+        page.line(f"{checked.path}: {summary(diagnostics) or good}")
         return
     show = diagnostic_json if form is Format.JSON else diagnostic_annotation
     for diagnostic in diagnostics:

@@ -21,9 +21,8 @@ def plan(
 
     from gitbatch.batch.scene import read_scene, require_runnable
     from gitbatch.batch.start import find_plan_commit
-    from gitbatch.cli.common import make_console, opened, repository_path, tell_warnings
+    from gitbatch.cli.common import make_page, opened, repository_path, tell_warnings
     from gitbatch.view.overview import plan_state, render_plan
-    from gitbatch.view.plain import print_block
 
     with opened(directory, read_only=True) as repo:
         scene = read_scene(repo, find_plan_commit(repo, branch), repository_path(repo, directory, task_md))
@@ -33,4 +32,4 @@ def plan(
         if json:
             typer.echo(msgspec.json.encode(shown).decode())
         else:
-            print_block(make_console(), render_plan(shown))
+            make_page().show(render_plan(shown))

@@ -14,9 +14,8 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
     from gitbatch.batch.record import all_batches
     from gitbatch.batch.resume import read_state
     from gitbatch.batch.spending import read_spending
-    from gitbatch.cli.common import make_console, opened
+    from gitbatch.cli.common import make_page, opened
     from gitbatch.view.overview import batch_state, render_batch
-    from gitbatch.view.plain import print_block
 
     with opened(directory, read_only=True) as repo:
         batches = all_batches(repo)
@@ -30,6 +29,6 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
         if json:
             typer.echo(msgspec.json.encode(shown).decode())
             return
-        print_block(make_console(), render_batch(shown))
+        make_page().show(render_batch(shown))
         if not batch.ended:
             typer.echo("go on with: gitbatch run   (or end it: gitbatch abort)")

@@ -2,12 +2,12 @@
 
 import msgspec
 from msgspec import Struct
-from rich.text import Text
 
 from gitbatch.batch.events import SCHEMA
 from gitbatch.plan.model import Diagnostic, Severity
 from gitbatch.plan.render import render_diagnostic
 from gitbatch.text import plain
+from gitbatch.view.block import Line, line
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow"}
 
@@ -27,16 +27,16 @@ class Finding(Struct, frozen=True):
     schema: int = SCHEMA
 
 
-def diagnostic_text(diagnostic: Diagnostic, source: bytes, path: str) -> Text:
-    """A diagnostic for a terminal, with its severity, its caret and its help in colour."""
-    head, line, caret, *advice = render_diagnostic(diagnostic, source, path).split("\n")
+def diagnostic_lines(diagnostic: Diagnostic, source: bytes, path: str) -> Line:
+    """A diagnostic for people, with its severity, its caret and its help in colour."""
+    head, shown, caret, *advice = render_diagnostic(diagnostic, source, path).split("\n")
     place, _, message = head.partition(f"{diagnostic.code} {diagnostic.severity}: ")
     style = _STYLES[diagnostic.severity]
-    return Text.assemble(
+    return line(
         (place, "bold"),
         (f"{diagnostic.code} {diagnostic.severity}: ", style),
         (message, "bold"),
-        f"\n{line}\n",
+        f"\n{shown}\n",
         (caret, style),
         ("\n" + "\n".join(advice), "cyan"),
     )

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
@@ -25,6 +25,7 @@ from gitbatch.batch.events import (
     ItemWaiting,
 )
 from gitbatch.view.plain import PlainView
+from gitbatch.view.terminal import Terminal
 
 _REFRESH = 8
 """Times a second."""
@@ -41,9 +42,9 @@ class _Row:
 class LiveView:
     """Shows what runs as it runs; what is over is printed above, as in the line view."""
 
-    def __init__(self, console: Console, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._plain = PlainView(console)
-        self._console = console
+    def __init__(self, terminal: Terminal, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._plain = PlainView(terminal)
+        self._console = terminal.console
         self._monotonic = monotonic
         self._rows: dict[str, _Row] = {}
         self._done = 0

@@ -1,14 +1,9 @@
 """A batch or a plan at rest: what `gitbatch status` and `gitbatch plan` show, for people and for programs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
-from rich.console import Group as Lines
-from rich.console import RenderableType
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
 
 from gitbatch.agents.protocol import Usage
 from gitbatch.agents.spent import Spent
@@ -23,6 +18,7 @@ from gitbatch.batch.schedule import critical_path, settings, steps, width
 from gitbatch.batch.spending import ItemSpent, total
 from gitbatch.project.context import manifest, resolve
 from gitbatch.repo.refs import short
+from gitbatch.view.block import Block, Cell, Line, Table, line
 from gitbatch.view.review import STYLES, render_criteria
 
 OPEN = "open"
@@ -101,28 +97,23 @@ def _item_state(group: BatchGroup, item: BatchItem, state: State) -> ItemState:
     return ItemState(item.key, item.name, group.number, WAITING if item.key in state.ready else OPEN)
 
 
-def render_batch(shown: BatchState) -> RenderableType:
+def render_batch(shown: BatchState) -> Block:
     """A batch for people."""
     done = sum(item.status == ItemStatus.SUCCEEDED for item in shown.items)
-    head = Text.assemble(
+    head = line(
         ("batch ", "bold"),
         (shown.batch, "bold"),
         f" ({shown.state}) on {short(shown.target)}: {shown.groups_done} of {shown.groups} groups, "
         f"{done} of {len(shown.items)} items",
     )
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
-    for item in shown.items:
-        style = STYLES.get(ItemStatus(item.status)) if item.status in set(ItemStatus) else "dim"
-        table.add_row(
-            Text(str(item.group)),
-            Text(item.status, style or ""),
-            Text(item.name),
-            Text.assemble(item.reason or item.item, (_work(item), "dim")),
-        )
-    parts: list[RenderableType] = [head, Padding(table, (0, 0, 0, 2), expand=False)]
-    if shown.spent.usage != Usage():
-        parts.append(Text(f"used so far: {told_spent(shown.spent)}"))
-    return Lines(*parts, render_criteria(shown.criteria)) if shown.criteria else Lines(*parts)
+    used = (line(f"used so far: {told_spent(shown.spent)}"),) if shown.spent.usage != Usage() else ()
+    return head, Table(tuple(map(_row, shown.items))), *used, *render_criteria(shown.criteria)
+
+
+def _row(item: ItemState) -> tuple[Cell, ...]:
+    style = STYLES[ItemStatus(item.status)] if item.status in set(ItemStatus) else "dim"
+    said = (item.reason or item.item, (_work(item), "dim"))
+    return (str(item.group),), ((item.status, style),), (item.name,), said
 
 
 def _work(item: ItemState) -> str:
@@ -231,7 +222,7 @@ def plan_state(scene: Scene) -> PlanState:
     )
 
 
-def render_plan(shown: PlanState) -> RenderableType:
+def render_plan(shown: PlanState) -> Block:
     """A plan for people: control files, then groups with their items, outputs and what they read."""
     found = {
         "plan": shown.plan,
@@ -243,34 +234,33 @@ def render_plan(shown: PlanState) -> RenderableType:
         "shared artifacts": ", ".join(shown.artifacts) or "(none)",
         "agents": ", ".join(shown.agents) or "(none)",
     }
-    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
-    for name, value in found.items():
-        table.add_row(Text(name, "dim"), Text(value))
-    parts: list[RenderableType] = [table]
+    parts: list[Line | Table] = [
+        Table(tuple((((name, "dim"),), (value,)) for name, value in found.items()), indent=0)
+    ]
     for group in shown.groups:
         limit = (f"  at most {group.at_once} at a time", "dim") if group.at_once < shown.jobs else ""
-        parts.append(Text.assemble("\n", (f"group {group.number}", "bold"), f"  {group.title}", limit))
-        parts += [Padding(_planned(item), (0, 0, 0, 2), expand=False) for item in group.items]
+        parts.append(line("\n", (f"group {group.number}", "bold"), f"  {group.title}", limit))
+        parts += [part for item in group.items for part in _planned(item)]
         if len(group.steps) > 1:
-            parts.append(Text(f"  order: {' → '.join(' '.join(step) for step in group.steps)}"))
+            parts.append(line(f"  order: {' → '.join(' '.join(step) for step in group.steps)}"))
     if shown.critical_path:
         chain = " → ".join(shown.critical_path)
-        parts.append(Text(f"\ncritical path with {shown.jobs} at a time: {chain}"))
+        parts.append(line(f"\ncritical path with {shown.jobs} at a time: {chain}"))
     if shown.criteria:
-        parts += [Text("\nDefinition of Done", "bold"), render_criteria(shown.criteria)]
-    return Lines(*parts)
+        parts += [line(("\nDefinition of Done", "bold")), *render_criteria(shown.criteria)]
+    return tuple(parts)
 
 
-def _planned(item: PlannedItem) -> RenderableType:
+def _planned(item: PlannedItem) -> Iterator[Line]:
     box = "[x]" if item.done else "[ ]"
-    head = Text.assemble((f"{box} ", "green" if item.done else ""), (item.title, "bold"))
-    lines = [head, Text.assemble("      → ", (item.item, "cyan"))]
+    yield line((f"{box} ", "green" if item.done else ""), (item.title, "bold"), indent=2)
+    yield line("→ ", (item.item, "cyan"), indent=8)
     if item.criteria or item.agent:
         dod = "".join(f" #{number}" for number in item.criteria)
-        lines.append(Text(f"      agent {item.agent or '(--agent)'}{', DoD' + dod if dod else ''}", "dim"))
+        said = f"agent {item.agent or '(--agent)'}{', DoD' + dod if dod else ''}"
+        yield line((said, "dim"), indent=8)
     for file in item.context if not item.done else ():
         raw = f", condensed form of {file.condensed_from}" if file.condensed_from else ""
-        lines.append(Text(f"      reads {file.path} ({file.reason}{raw})", "dim"))
-    absent = () if item.done else item.absent
-    lines += [Text(f"      reads {name} (not there yet)", "dim") for name in absent]
-    return Lines(*lines)
+        yield line((f"reads {file.path} ({file.reason}{raw})", "dim"), indent=8)
+    for name in item.absent if not item.done else ():
+        yield line((f"reads {name} (not there yet)", "dim"), indent=8)

@@ -2,9 +2,6 @@
 
 from functools import singledispatchmethod
 
-from rich.console import Console, RenderableType
-from rich.text import Text
-
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Stream, Usage
 from gitbatch.agents.spent import Spent, dollars
@@ -28,21 +25,12 @@ from gitbatch.batch.events import (
 from gitbatch.batch.messages import told_cost, told_spent
 from gitbatch.batch.model import Outcome
 from gitbatch.repo.refs import short
+from gitbatch.view.block import Part
+from gitbatch.view.page import Page
 from gitbatch.view.review import STYLES, render_checkpoint
 
 _LONG = 0.5
 """Seconds from which on a wait is told."""
-
-
-def print_block(console: Console, block: RenderableType) -> None:
-    """Print something that has more lines than one; outside a terminal without the spaces that fill them up."""
-    if console.is_terminal:
-        console.print(block)
-        return
-    with console.capture() as captured:
-        console.print(block)
-    for line in captured.get().splitlines():
-        console.print(Text(line.rstrip()), soft_wrap=True)
 
 
 def _took(outcome: Outcome) -> str:
@@ -60,8 +48,8 @@ def _took(outcome: Outcome) -> str:
 class PlainView:
     """Prints events as they come."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, page: Page) -> None:
+        self.page = page
         self._names: dict[str, str] = {}
 
     def __call__(self, event: Event) -> None:
@@ -71,15 +59,9 @@ class PlainView:
     def close(self) -> None:
         """Nothing moves on the screen here."""
 
-    def line(self, *parts: str | tuple[str, str]) -> None:
-        """Print one line, without markup."""
-        if self.console.is_terminal:
-            self.console.print(Text.assemble(*parts), soft_wrap=True)
-            return
-        # There is nothing to lay out and no colour; the console would take a millisecond all the same.
-        text = "".join(part if isinstance(part, str) else part[0] for part in parts)
-        self.console.file.write(f"{text}\n")
-        self.console.file.flush()
+    def line(self, *parts: Part) -> None:
+        """Show one line."""
+        self.page.line(*parts)
 
     @singledispatchmethod
     def show(self, event: Event) -> None:
@@ -158,7 +140,7 @@ class PlainView:
 
     @show.register
     def _(self, event: CheckpointReached) -> None:
-        print_block(self.console, render_checkpoint(event.checkpoint))
+        self.page.show(render_checkpoint(event.checkpoint))
 
     @show.register
     def _(self, event: BatchPaused) -> None:

@@ -22,6 +22,7 @@ from gitbatch.cli import batch as cli
 from gitbatch.errors import ExitCode
 from gitbatch.text import plain
 from gitbatch.view.live import LiveView
+from gitbatch.view.terminal import Terminal
 
 README = Path(__file__).parent.parent.parent / "README.md"
 
@@ -243,7 +244,7 @@ def test_the_live_view_says_how_long_everybody_waits() -> None:
     shown = StringIO()
     console = Console(file=shown, force_terminal=True, width=100)
     now = [100.0]
-    view = LiveView(console, lambda: now[0])
+    view = LiveView(Terminal(console), lambda: now[0])
     view(BatchWaiting(batch="b", seconds=12))
     now[0] += 2
     console.print(view._render())

@@ -1,0 +1,26 @@
+"""How the event loop learns that a program has ended: from the kernel, by a descriptor for each.
+
+Python 3.12 and later do so by themselves, where the kernel can; Python 3.11 has a thread wait for each program.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+
+
+def watch_by_descriptor() -> None:
+    """Let Python 3.11 do as later versions do; call it before there is an event loop."""
+    if sys.version_info >= (3, 12) or not hasattr(os, "pidfd_open"):
+        return
+    try:
+        own = os.pidfd_open(os.getpid())
+    except OSError:  # an old kernel, or a sandbox around us that forbids it
+        return
+    try:
+        signal.pidfd_send_signal(own, 0)
+    except OSError:
+        return
+    finally:
+        os.close(own)
+    asyncio.set_child_watcher(asyncio.PidfdChildWatcher())

@@ -1,0 +1,51 @@
+"""Showing in a terminal: rich lays it out, in the terminal's width and colours."""
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table as Grid
+from rich.text import Text
+
+from gitbatch.view.block import Block, Cell, Line, Part, Table
+
+
+class _Console(Console):
+    """Where standard output is gone (`| head`), it raises BrokenPipeError like any other write; rich would exit."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+class Terminal:
+    """Shows blocks in a terminal; colour not with NO_COLOR."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or _Console(highlight=False, markup=False, emoji=False)
+
+    @property
+    def can_move(self) -> bool:
+        """Whether a part of the screen can be drawn again and again."""
+        return self.console.is_terminal and not self.console.is_dumb_terminal
+
+    def line(self, *parts: Part) -> None:
+        """Show one line; the terminal breaks it."""
+        self.console.print(Text.assemble(*parts), soft_wrap=True)
+
+    def show(self, block: Block) -> None:
+        """Show a block."""
+        for part in block:
+            self.console.print(_laid_out(part))
+
+
+def _laid_out(part: Line | Table) -> RenderableType:
+    shown = Text.assemble(*part.parts) if isinstance(part, Line) else _grid(part.rows)
+    return Padding(shown, (0, 0, 0, part.indent), expand=False) if part.indent else shown
+
+
+def _grid(rows: tuple[tuple[Cell, ...], ...]) -> Grid:
+    """Where there is no room for all, the widest column is folded first."""
+    grid = Grid(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
+    for _ in range(max(map(len, rows), default=0)):
+        grid.add_column(overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text.assemble(*cell) for cell in row))
+    return grid

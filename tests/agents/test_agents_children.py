@@ -1,0 +1,46 @@
+"""Many programs at once, and no thread for any of them."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from gitbatch.agents.children import watch_by_descriptor
+
+CODE = """
+import asyncio, threading
+from gitbatch.agents.children import watch_by_descriptor
+
+async def scene():
+    napping = [await asyncio.create_subprocess_exec("sleep", "0.3") for _ in range(20)]
+    most = threading.active_count()
+    return most, [await nap.wait() for nap in napping]
+
+watch_by_descriptor()
+most, codes = asyncio.run(scene())
+assert codes == [0] * 20, codes
+print(most)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this system has no descriptors of processes")
+def test_no_thread_waits_for_a_program() -> None:
+    said = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True).stdout
+    assert int(said) == 1
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="Python does it by itself")
+def test_where_the_kernel_can_not_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_pid: int) -> int:
+        raise PermissionError
+
+    set_up: list[asyncio.AbstractChildWatcher] = []
+    monkeypatch.setattr(asyncio, "set_child_watcher", set_up.append)
+    watch_by_descriptor()
+    assert len(set_up) == hasattr(os, "pidfd_open")
+    monkeypatch.setattr(os, "pidfd_open", refused, raising=False)
+    watch_by_descriptor()
+    assert len(set_up) == hasattr(signal, "pidfd_send_signal")
