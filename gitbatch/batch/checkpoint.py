@@ -162,8 +162,11 @@ def _build(
 
 
 def drop_branches(run: Run, checkpoint: Checkpoint) -> tuple[str, ...]:
-    """Delete the branches of the items that are merged; returns those that somebody has checked out and that stay."""
-    branches = {
+    """Delete the branches of the items that are merged; returns those that somebody has checked out and that stay.
+
+    The ref that held the checkpoint while it was built goes too: the branch has it now.
+    """
+    branches = {building_ref(run.batch.id): checkpoint.commit} | {
         item_branch(run.batch.id, outcome.item.slug): outcome.commit
         for outcome in checkpoint.outcomes
         if outcome.succeeded and outcome.commit

@@ -29,7 +29,7 @@ def store(repo: Repository, descriptor: int, tree: str, path: str) -> str:
         FilteredPathError: the path has a filter attribute.
     """
     rules = _rule_files(repo, tree, path)
-    if not rules and not _own_rules(repo) and not _converts_by_default(repo):
+    if not rules and not _own_rules(repo) and not repo.line_ends.stored:
         return repo.objects.write_blob(descriptor)
     with _as_committed(repo, rules) as git:
         _require_no_filter(git, path)
@@ -73,11 +73,6 @@ def _rule_files(repo: Repository, tree: str, path: str) -> list[tuple[str, str]]
     places = ["/".join([*parts[:end], _NAME]) for end in range(len(parts) + 1)]
     found = ((place, repo.objects.entry(tree, place)) for place in places)
     return [(place, entry.oid) for place, entry in found if entry and entry.is_file]
-
-
-def _converts_by_default(repo: Repository) -> bool:
-    """Whether the repository's configuration converts line ends without any attribute."""
-    return repo.setting("core.autocrlf") in {b"true", b"input"}
 
 
 def _variables(repo: Repository, folder: str) -> dict[str, str]:

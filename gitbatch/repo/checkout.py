@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,37 +58,34 @@ def uncommitted(repo: Repository, paths: tuple[str, ...]) -> tuple[str, ...]:
     if not paths:
         return ()
     options = ("--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignored=no")
-    found = set(_status(repo, options, paths))
-    # An ignored file at an output path would be overwritten all the same.
-    found |= {path for path in paths if path not in found and _is_unknown(repo, path)}
-    found |= {path for path in paths if _is_blocked(repo, path)}
+    found = {line[3:] for line in _listed(repo, ("status", *options), paths)}
+    # Two things more than git status says: an ignored file at an output path would be overwritten all the same, and
+    # nothing can be written below what is no folder.
+    there = {path: path for path in paths if path not in found and os.path.lexists(repo.root / path)}
+    in_the_way = {path: above for path in paths if (above := _no_folder(repo, path))}
+    asked = there | in_the_way
+    tracked = _listed(repo, ("ls-files", "-z"), tuple(dict.fromkeys(asked.values())))
+    known = {above for path in tracked for above in accumulate(path.split("/"), "{}/{}".format)}
+    found |= {path for path, place in asked.items() if place not in known}
     return tuple(path for path in paths if path in found)
 
 
-def _status(repo: Repository, options: tuple[str, ...], paths: tuple[str, ...]) -> list[str]:
-    listed: list[str] = []
+def _listed(repo: Repository, command: tuple[str, ...], paths: tuple[str, ...]) -> Iterator[str]:
+    """What a command lists of some paths."""
     for start in range(0, len(paths), 500):  # an argument list has its limits
-        out = repo.git.run("status", *options, "--", *paths[start : start + 500]).stdout
-        listed += [os.fsdecode(line[3:]) for line in out.split(b"\0") if line]
-    return listed
+        out = repo.git.run(*command, "--", *paths[start : start + 500]).stdout
+        yield from (os.fsdecode(line) for line in out.split(b"\0") if line)
 
 
-def _is_blocked(repo: Repository, path: str) -> bool:
-    """Whether something of the user's that is no folder, and not committed, stands where the path needs one."""
+def _no_folder(repo: Repository, path: str) -> str | None:
+    """What stands where the path needs a folder and is none, if anything does."""
     parts = path.split("/")[:-1]
     for end in range(1, len(parts) + 1):
         above = "/".join(parts[:end])
         place = repo.root / above
         if place.is_symlink() or (place.exists() and not place.is_dir()):
-            return _is_unknown(repo, above)
-    return False
-
-
-def _is_unknown(repo: Repository, path: str) -> bool:
-    """Whether something is at the path that git does not track."""
-    if not os.path.lexists(repo.root / path):
-        return False
-    return not repo.git.run("ls-files", "-z", "--", path).stdout
+            return above
+    return None
 
 
 @contextmanager
@@ -153,7 +151,7 @@ def follow(repo: Repository, old_tree: str, new_tree: str, paths: tuple[str, ...
 def _converted(repo: Repository, paths: tuple[str, ...]) -> frozenset[str]:
     """The paths whose files may differ from their blobs by conversion: by attributes or by configuration."""
     asked = ("eol", "ident", "working-tree-encoding")
-    if repo.setting("core.autocrlf") == b"true" or repo.setting("core.eol") == b"crlf":
+    if repo.line_ends.on_disk:
         return frozenset(paths)
     names = b"".join(os.fsencode(path) + b"\0" for path in paths)
     parts = repo.git.feed(names, "check-attr", "-z", "--stdin", *asked).stdout.split(b"\0")
@@ -202,12 +200,10 @@ def _write_all(descriptor: int, content: bytes) -> None:
 def _staged(repo: Repository, paths: tuple[str, ...]) -> dict[str, _Entry]:
     """What the index has at each path."""
     found: dict[str, _Entry] = {}
-    for start in range(0, len(paths), 500):
-        out = repo.git.run("ls-files", "-t", "--stage", "-z", "--", *paths[start : start + 500]).stdout
-        for line in filter(None, out.split(b"\0")):
-            head, _, name = line.partition(b"\t")
-            tag, _, oid, stage = head.decode().split(" ")
-            found[os.fsdecode(name)] = _Entry(oid if stage == "0" else _UNMERGED, tag == "S")
+    for line in _listed(repo, ("ls-files", "-t", "--stage", "-z"), paths):
+        head, _, name = line.partition("\t")
+        tag, _, oid, stage = head.split(" ")
+        found[name] = _Entry(oid if stage == "0" else _UNMERGED, tag == "S")
     return found
 
 

@@ -13,12 +13,15 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from gitbatch.errors import GitbatchError
+from gitbatch.errors import GitbatchError, GitError
 from gitbatch.repo.repository import Repository
 
 _FILES = ("HEAD", "config", "config.worktree", "shallow", "objects/info/alternates", "commondir", "gitdir")
 _FOLDERS = ("hooks", "info")
 _POINTERS = ("gitdir", "commondir", "config.worktree")
+
+_NAMES = r"^(include(if\..*)?\.path|core\.hookspath)$"
+_NOTHING_NAMED = 1
 
 _ANY_BRANCH = re.compile(rb"(?:ref: refs/heads/[^\0-\x20\x7f]+|[0-9a-f]{40}|[0-9a-f]{64})\n")
 _LARGEST_HOOK = 1024 * 1024
@@ -47,7 +50,7 @@ class Fingerprint(Struct, frozen=True):
 
 def take_fingerprint(repo: Repository, ours: str) -> Fingerprint:
     """The fingerprint of a repository now. `ours`: what the names of the run's own worktrees start with."""
-    named = (*_included(repo), *_hooks(repo))
+    named = _named(repo)
     files = _control_files(repo, ours, named)
     return Fingerprint(tuple((path, _Mark(_stamp(path), _digest(Path(path)))) for path in files), ours, named)
 
@@ -85,26 +88,26 @@ def _is_same(path: str, mark: _Mark) -> bool:
     return (stamp == mark.stamp and stamp != ()) or _digest(Path(path)) == mark.digest
 
 
-def _included(repo: Repository) -> tuple[Path, ...]:
-    """The files that the repository's configuration names to be included, under whatever condition."""
-    pattern = r"^include(if\..*)?\.path$"
-    asked = ("config", "--includes", "--show-origin", "-z", "--get-regexp", pattern)
-    said = os.fsdecode(repo.git.run(*asked, check=False).stdout).split("\0")
+def _named(repo: Repository) -> tuple[Path, ...]:
+    """What the repository's configuration names: files to be included, under whatever condition, and folders of hooks."""
+    asked = ("config", "--includes", "--show-origin", "--type=path", "-z", "--get-regexp", _NAMES)
+    listed = repo.git.run(*asked, check=False)
+    if listed.status not in {0, _NOTHING_NAMED}:
+        raise GitError(asked, listed.status, listed.stderr)
+    said = os.fsdecode(listed.stdout).split("\0")
     found = []
     for origin, setting in zip(said[::2], said[1::2], strict=False):
+        if not origin.startswith("file:"):  # what we tell git ourselves
+            continue
         file = repo.root / origin.removeprefix("file:")
-        found.append(file.parent / Path(setting.partition("\n")[2]).expanduser())
+        key, _, path = setting.partition("\n")
+        found.append(_hooks(repo.root / path) if key == "core.hookspath" else file.parent / path)
     return tuple(found)
 
 
-def _hooks(repo: Repository) -> tuple[Path, ...]:
-    """The folder that the configuration names for hooks, if it does; with husky, the one above has the scripts."""
-    asked = ("config", "--local", "--includes", "--type=path", "--get", "core.hooksPath")
-    said = repo.git.run(*asked, check=False).stdout
-    if not said.strip():
-        return ()
-    folder = repo.root / os.fsdecode(said).removesuffix("\n")
-    return (folder.parent if folder.name == "_" else folder,)
+def _hooks(folder: Path) -> Path:
+    """Where the hooks' scripts are; with husky, the folder above has them."""
+    return folder.parent if folder.name == "_" else folder
 
 
 def _control_files(repo: Repository, ours: str, named: tuple[Path, ...]) -> Iterator[str]:

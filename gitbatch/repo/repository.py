@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from msgspec import Struct
@@ -13,7 +13,7 @@ from gitbatch.errors import GitbatchError, GitError
 from gitbatch.repo.objects import Objects
 from gitbatch.repo.process import Finished, Git, scrub_environment
 from gitbatch.repo.refs import HEADS, Refs
-from gitbatch.repo.settings import read_settings, settings_for_ours
+from gitbatch.repo.settings import LineEnds, line_ends, read_settings, settings_for_ours
 from gitbatch.repo.signing import find_signer
 
 OLDEST_GIT = (2, 38)
@@ -51,7 +51,7 @@ class Repository:
     git: Git
     objects: Objects
     refs: Refs
-    _settings: dict[str, bytes] = field(default_factory=dict, repr=False)
+    line_ends: LineEnds
 
     @property
     def own_dir(self) -> Path:
@@ -67,15 +67,6 @@ class Repository:
         """The full name of the branch that is checked out, by whatever names; None on a detached HEAD."""
         return self.refs.leads_to("HEAD")
 
-    def setting(self, key: str) -> bytes:
-        """What the repository's configuration says, as it stands there; empty if nothing. Asked once for each key.
-
-        A run stops when the configuration changes (`fingerprint.py`).
-        """
-        if key not in self._settings:
-            self._settings[key] = self.git.run("config", "--get", key, check=False).stdout.strip()
-        return self._settings[key]
-
     def held_by(self, descriptor: int, signing: int) -> "Repository":
         """The same repository, all of whose gits inherit a lock's descriptor. Close both.
 
@@ -90,8 +81,8 @@ class Repository:
     def commit_point(self, ref: str, new: str, old: str | None, reason: str) -> bool:
         """Move a ref by compare-and-swap (see `Refs.swap`), so that it holds from then on, whatever happens.
 
-        git brings the contents of objects and of the ref to the disk, and no names of files: so those of the
-        objects go before the ref is moved, and the ref's own before anybody is told.
+        git brings the content of the ref to the disk, and no names of files: the objects go before the ref is moved,
+        and the ref's name before anybody is told.
         """
         self.objects.sync(self.common_dir / "objects")
         moved = self.refs.swap(ref, new, old, reason)
@@ -148,6 +139,7 @@ def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
         git=inside,
         objects=Objects(inside, id_bytes, signer),
         refs=Refs(inside, Path(common_dir), Path(git_dir), "0" * (2 * id_bytes)),
+        line_ends=line_ends(settings),
     )
 
 

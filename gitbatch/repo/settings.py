@@ -9,6 +9,8 @@ from gitbatch.repo.process import Git
 
 _ASKED = r"^(commit\.gpgsign|user\.signingkey|gpg\..*|core\.(autocrlf|eol)|filter\..*)$"
 _NOTHING_FOUND = 1
+TRUE = frozenset({"true", "yes", "on", "1"})
+"""How git lets people write it (in lower case); a key without a value is `true` too."""
 _LINE_ENDS = frozenset({"core.autocrlf", "core.eol"})
 _NO_FILTER = {"clean": "", "smudge": "", "process": "", "required": "false"}
 
@@ -19,6 +21,15 @@ class Setting(Struct, frozen=True):
     scope: str
     key: str
     value: str
+
+
+class LineEnds(Struct, frozen=True):
+    """What git does to line ends where no attribute says it."""
+
+    on_disk: bool
+    """Files of the checkout get CRLF."""
+    stored: bool
+    """CRLF becomes LF in what is stored."""
 
 
 def read_settings(git: Git, inherited: Mapping[str, str]) -> tuple[Setting, ...]:
@@ -40,6 +51,14 @@ def read_settings(git: Git, inherited: Mapping[str, str]) -> tuple[Setting, ...]
     return tuple(
         Setting(scope, key, value if separator else "true") for scope, key, separator, value in entries
     )
+
+
+def line_ends(settings: tuple[Setting, ...]) -> LineEnds:
+    """Where line ends are converted. It holds for a run, which stops when the configuration changes."""
+    found = {setting.key: setting.value.lower() for setting in settings if setting.key in _LINE_ENDS}
+    auto = found.get("core.autocrlf", "")
+    always = auto in TRUE
+    return LineEnds(on_disk=always or found.get("core.eol") == "crlf", stored=always or auto == "input")
 
 
 def settings_for_ours(settings: tuple[Setting, ...]) -> dict[str, str]:

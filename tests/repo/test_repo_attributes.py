@@ -6,7 +6,7 @@ import pytest
 from conftest import Place
 
 from gitbatch.repo.attributes import FilteredPathError, store
-from gitbatch.repo.repository import Repository
+from gitbatch.repo.repository import Repository, open_repository
 
 
 @pytest.fixture
@@ -53,10 +53,18 @@ def test_it_is_what_git_add_stores(
     assert found == repo.objects.blob(place.git("rev-parse", f":{path}"))
 
 
-@pytest.mark.parametrize("value", ["true", "input"])
-def test_autocrlf_counts(repo: Repository, place: Place, tmp_path: Path, value: str) -> None:
+@pytest.mark.parametrize(
+    ("value", "content"), [("true", b"a\n"), ("Yes", b"a\n"), ("input", b"a\n"), ("false", b"a\r\n")]
+)
+def test_autocrlf_counts(place: Place, tmp_path: Path, value: str, content: bytes) -> None:
+    place.write("a.txt", "a")
+    place.commit()
     place.git("config", "core.autocrlf", value)
-    assert stored(repo, tmp_path, "a.md", b"a\r\n") == b"a\n"
+    repo = open_repository(place.root, read_only=True)
+    repo.own_dir.mkdir()
+    found = stored(repo, tmp_path, "a.md", b"a\r\n")
+    repo.close()
+    assert found == content
 
 
 def test_the_attributes_are_the_commits_and_not_the_disks(

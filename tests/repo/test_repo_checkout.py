@@ -153,6 +153,16 @@ def test_uncommitted_names_every_kind_of_change(repo: Repository, place: Place) 
     assert uncommitted(repo, ()) == ()
 
 
+def test_uncommitted_names_what_has_no_folder_to_be_in(repo: Repository, place: Place) -> None:
+    place.write("file", "committed")
+    place.write("folder/tracked.md", "x")
+    place.commit()
+    place.write("loose", "not committed")
+    (place.root / "link").symlink_to("folder")
+    paths = ("loose/a.md", "link/deep/b.md", "file/c.md", "folder", "folder/new.md", "none/d.md")
+    assert uncommitted(repo, paths) == paths[:2]
+
+
 def test_files_of_one_folder_follow_together_and_one_that_is_saved_meanwhile_stays(
     repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

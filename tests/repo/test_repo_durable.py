@@ -1,6 +1,7 @@
 """Files that are whole after a power cut, and what goes to the disk at a commit point, in which order."""
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -69,9 +70,17 @@ def test_a_file_and_then_its_name_go_to_the_disk(tmp_path: Path, synced: list[Pa
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
-def test_a_commit_point_brings_names_of_objects_and_then_of_the_ref_to_the_disk(
-    repo: Repository, place: Place, synced: list[Path]
+@pytest.mark.parametrize("seconds", [0.0, 0.001], ids=["quick disk", "slow disk"])
+def test_a_commit_point_brings_objects_and_then_the_name_of_the_ref_to_the_disk(
+    repo: Repository, place: Place, synced: list[Path], monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
+    fsync = os.fsync
+
+    def slowly(descriptor: int) -> None:
+        time.sleep(seconds)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slowly)
     who = Signature("A", "a@example.org", 0)
     blob = repo.objects.write_blob(b"content")
     tree = repo.objects.write_tree(None, {"sub/file": blob})
@@ -81,7 +90,7 @@ def test_a_commit_point_brings_names_of_objects_and_then_of_the_ref_to_the_disk(
     git = place.root / ".git"
     objects = [path for path in synced if path.is_relative_to(git / "objects")]
     folders = {git / "objects" / oid[:2] for oid in (blob, tree, commit, below)}
-    contents = {git / "objects" / oid[:2] / oid[2:] for oid in (tree, below)}  # those of the others git does
+    contents = {git / "objects" / oid[:2] / oid[2:] for oid in (blob, tree, commit, below)}
     assert set(objects) == {git / "objects", *folders, *contents}
     assert objects == synced[: len(objects)], "before the ref"
     assert set(synced[len(objects) :]) == {
