@@ -6,8 +6,8 @@ import sys
 
 from gitbatch.errors import ExitCode
 
-_OBJECTS = 50_000
-"""Made and not dropped, between two looks for garbage: some megabytes. Python's own 700 makes imports slow."""
+_OBJECTS = 200_000
+"""Made and not dropped, between two looks for garbage: megabytes at the most. Python's own 700 makes imports slow."""
 
 
 def main() -> None:
