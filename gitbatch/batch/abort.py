@@ -23,7 +23,7 @@ def rescue(repo: Repository, batch: str, branches: dict[str, str], merged: str) 
     for branch, oid in branches.items():
         if repo.git.run("merge-base", "--is-ancestor", oid, merged, check=False).status:
             ref = rescue_ref(batch, branch.removeprefix(item_branches(batch)))
-            repo.refs.point(ref, oid)
+            repo.point(ref, oid)
             kept.append(ref)
     return tuple(kept)
 

@@ -56,7 +56,7 @@ def record_group(
         require_not_elsewhere(repo, target)
         checkpoint = _move(run, group, outcomes, marks, began)
         followed = follow_checkout(repo, target, checkpoint.before, checkpoint.commit)
-    repo.refs.point(followed_ref(run.batch.id), checkpoint.commit)
+    repo.point(followed_ref(run.batch.id), checkpoint.commit)
     return replace(checkpoint, kept=followed.kept, notes=(*checkpoint.notes, *followed.notes))
 
 
@@ -74,7 +74,7 @@ def _move(
             outcomes = _signed(run, outcomes)
             checkpoint = _build(run, group, outcomes, marks)
             # From here on a `git gc --prune=now` somewhere leaves the new objects alone; was it there before?
-            repo.refs.point(held, checkpoint.commit)
+            repo.point(held, checkpoint.commit)
             _require_objects(repo, checkpoint)
         except GitError as error:  # as when objects are pruned before a ref has them
             problem = error

@@ -110,7 +110,7 @@ def find_garbage(repo: Repository, keep: int) -> Garbage:
 def collect(repo: Repository, garbage: Garbage) -> None:
     """Do it, in an order in which nothing is lost and no batch comes to life again. Call it under the lock."""
     for rescue in garbage.rescued:
-        repo.refs.point(rescue.ref, rescue.commit)
+        repo.point(rescue.ref, rescue.commit)
     for batch in dict.fromkeys(r.batch for r in garbage.removed if r.kind is Kind.WORKTREE):
         remove_leftovers(repo, batch)
     refs = {r.name: r.oid for r in garbage.removed if r.kind in {Kind.BRANCH, Kind.REF}}

@@ -92,7 +92,7 @@ class Ledger:
         content = msgspec.json.encode(value)
         for left in reversed(range(_TRIES)):
             try:
-                self.repo.refs.point(ref, self.repo.objects.write_blob(content))
+                self.repo.point(ref, self.repo.objects.write_blob(content))
             except GitError:  # as when the blob is pruned before the ref has it
                 if not left:
                     raise

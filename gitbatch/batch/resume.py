@@ -134,7 +134,7 @@ def resume(run: Run) -> tuple[State, Followed]:
     # Invariant 4: the checkout first, while the item branches still keep what they keep.
     if last and repo.refs.read(followed_ref(run.batch.id)) != last:
         followed = follow_checkout(repo, target, _before(run, last), last)
-        repo.refs.point(followed_ref(run.batch.id), last)
+        repo.point(followed_ref(run.batch.id), last)
     # Invariant 5: what is left of dead runs. A branch that is at its item's commit stays until its group is done.
     remove_leftovers(repo, run.batch.id)
     branches = repo.refs.below(item_branches(run.batch.id))

@@ -86,6 +86,8 @@ class Objects:
     """The object store of one repository. Close it when done."""
 
     git: Git
+    store: Path
+    """Where they are on the disk."""
     id_bytes: int = 20
     """Length of a raw object id: 20 for SHA-1, 32 for SHA-256."""
     signer: Signer | None = None
@@ -119,18 +121,16 @@ class Objects:
         for pipe in (self._reader, self._source, self._trees, *self._writers.values()):
             pipe.close()
 
-    def sync(self, folder: Path) -> None:
+    def sync(self) -> None:
         """Bring the objects that were written since the last call to the disk, and their names.
 
-        git would do one after the other, and not what it finds written already.
-
-        Args:
-            folder: where the objects are.
+        Before anything that is on the disk names them: a ref, the index. git would do one after the other, and not
+        what it finds written already.
         """
         written, self._written = self._written, set()
         if written:
-            folders = {folder / oid[:2] for oid in written}
-            sync_all((*(folder / oid[:2] / oid[2:] for oid in written), *folders, folder))
+            folders = {self.store / oid[:2] for oid in written}
+            sync_all((*(self.store / oid[:2] / oid[2:] for oid in written), *folders, self.store))
 
     def note_written(self, oid: str) -> str:
         """Have an object that was written by other means go to the disk with the next `sync`."""

@@ -75,7 +75,7 @@ class Repository:
             signing: see `Refs.signing`.
         """
         git = self.git.holding(descriptor)
-        objects = Objects(git, self.objects.id_bytes, self.objects.signer)
+        objects = Objects(git, self.objects.store, self.objects.id_bytes, self.objects.signer)
         return replace(self, git=git, objects=objects, refs=replace(self.refs, git=git, signing=signing))
 
     def commit_point(self, ref: str, new: str, old: str | None, reason: str) -> bool:
@@ -84,11 +84,19 @@ class Repository:
         git brings the content of the ref to the disk, and no names of files: the objects go before the ref is moved,
         and the ref's name before anybody is told.
         """
-        self.objects.sync(self.common_dir / "objects")
+        self.objects.sync()
         moved = self.refs.swap(ref, new, old, reason)
         if moved:
             self.refs.sync(ref)
         return moved
+
+    def point(self, ref: str, oid: str) -> None:
+        """Let a ref of ours point to an object, wherever it was. No commit point; but a ref never leads nowhere.
+
+        git has a ref on the disk before it says that it is moved: so what it points to has to be there before.
+        """
+        self.objects.sync()
+        self.refs.point(ref, oid)
 
     def close(self) -> None:
         """End the git processes that serve it."""
@@ -137,7 +145,7 @@ def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
         common_dir=Path(common_dir),
         identity=identity,
         git=inside,
-        objects=Objects(inside, id_bytes, signer),
+        objects=Objects(inside, Path(common_dir) / "objects", id_bytes, signer),
         refs=Refs(inside, Path(common_dir), Path(git_dir), "0" * (2 * id_bytes)),
         line_ends=line_ends(settings),
     )

@@ -41,7 +41,7 @@ def committed(root: Path, files: Mapping[str, bytes]) -> Iterator[Base]:
         (root / path).write_bytes(content)
     git.run("add", "--all")
     git.run("commit", "--quiet", "--message", "files")
-    thread, objects = GitThread(), Objects(git)
+    thread, objects = GitThread(), Objects(git, root / ".git/objects")
     commit = git.text("rev-parse", "HEAD")
     try:
         yield Base(commit, TreeSnapshot(objects, objects.commit(commit).tree), thread, git)

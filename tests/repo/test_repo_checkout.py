@@ -171,6 +171,7 @@ def test_files_of_one_folder_follow_together_and_one_that_is_saved_meanwhile_sta
     new = repo.objects.write_tree(old, {path: repo.objects.write_blob(path.encode()) for path in paths})
     place.git("update-ref", "refs/heads/main", place.git("commit-tree", new, "-p", "HEAD", "-m", "moved"))
     synced: list[str] = []
+    repo.objects.sync()  # as a commit point has done by then
     fsync = os.fsync
 
     def saving(descriptor: int) -> None:

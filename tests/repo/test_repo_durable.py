@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import Place
 
+from gitbatch.repo.checkout import index_lock, rewrite
 from gitbatch.repo.durable import drop_remains, replacing, write_file
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.signature import Signature
@@ -99,6 +100,26 @@ def test_a_commit_point_brings_objects_and_then_the_name_of_the_ref_to_the_disk(
         git / "refs/heads",
         git / "refs",
     }
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_nothing_that_is_on_the_disk_names_an_object_that_is_not(
+    repo: Repository, place: Place, synced: list[Path]
+) -> None:
+    """Neither a ref that is no commit point, nor the index."""
+    store = place.root / ".git/objects"
+    note = repo.objects.write_blob(b"a note")
+    repo.point("refs/gitbatch/b/limits", note)
+    assert {store / note[:2], store / note[:2] / note[2:]} <= set(synced)
+    place.write("staged", "old\n")
+    place.git("add", "staged")
+    with index_lock(repo):
+        rewrite(repo, "staged", lambda content: content + b"new\n")
+    oid = place.git("rev-parse", ":staged")
+    blob, index = (
+        synced.index(path) for path in (store / oid[:2] / oid[2:], place.root / ".git/index.gitbatch")
+    )
+    assert blob < index
 
 
 def test_a_commit_point_that_is_missed_says_nothing_is_on_the_disk(

@@ -19,7 +19,7 @@ WHO = Signature("A <b> C", "a@b\n", 1_700_000_000)
 
 @pytest.fixture
 def objects(place: Place) -> Iterator[Objects]:
-    made = Objects(Git(place.root))
+    made = Objects(Git(place.root), place.root / ".git/objects")
     yield made
     made.close()
 
@@ -117,7 +117,7 @@ def test_a_descriptor_is_read_by_git(objects: Objects, tmp_path: Path) -> None:
 def test_sha256_repositories_work(tmp_path: Path, environment: dict[str, str]) -> None:
     place = Place(tmp_path, tmp_path, environment)
     place.git("init", "-q", "--object-format=sha256", "-b", "main")
-    objects = Objects(Git(tmp_path), id_bytes=32)
+    objects = Objects(Git(tmp_path), tmp_path / ".git/objects", id_bytes=32)
     tree = objects.write_tree(None, {"a/b": objects.write_blob(b"x")})
     assert [path for path, _ in objects.files(tree)] == ["a/b"]
     objects.close()

@@ -149,7 +149,7 @@ def test_a_branch_that_is_there_is_not_taken(repo: Repository, tmp_path: Path) -
 
 @pytest.mark.parametrize("name", ["..", ".", ".git", "a/b"])
 def test_a_tree_that_git_would_refuse_is_refused(place: Place, tmp_path: Path, name: str) -> None:
-    objects = Objects(Git(place.root))
+    objects = Objects(Git(place.root), place.root / ".git/objects")
     inner = objects.write_tree(None, {"config": objects.write_blob(b"evil")})
     oid = bytes.fromhex(inner)
     objects.folder(inner)
