@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gitbatch.repo.objects import WRITE_BLOB
 from gitbatch.repo.process import Git
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.stale import TEMPORARY
@@ -33,7 +34,7 @@ def store(repo: Repository, descriptor: int, tree: str, path: str) -> str:
         return repo.objects.write_blob(descriptor)
     with _as_committed(repo, rules) as git:
         _require_no_filter(git, path)
-        made = git.feed(descriptor, "hash-object", "-w", "--stdin", f"--path={path}")
+        made = git.feed(descriptor, *WRITE_BLOB, "--stdin", f"--path={path}")
         return repo.objects.note_written(made.stdout.decode().strip())
 
 

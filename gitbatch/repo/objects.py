@@ -26,6 +26,21 @@ TREE = "40000"
 SYMLINK = "120000"
 SUBMODULE = "160000"
 
+WRITE_BLOB = ("-c", "core.bigFileThreshold=1024g", "hash-object", "-w")
+"""How git stores a blob: in a file of its own, however large. Of a pack, nobody would bring the name to the disk."""
+_WRITE = {
+    "blob": (*WRITE_BLOB, "--no-filters"),
+    "tree": (
+        "hash-object",
+        "-w",
+        "-t",
+        "tree",
+        "--literally",
+    ),  # what else stands in it, the user's git has put there
+    "commit": ("hash-object", "-w", "-t", "commit"),
+}
+"""How git stores an object, by its kind."""
+
 _REMEMBERED = 50_000
 """Entries of trees: some ten megabytes."""
 
@@ -46,6 +61,11 @@ class TreeEntry(Struct, frozen=True):
     def place(self) -> bytes:
         """What git sorts it by in a tree."""
         return os.fsencode(f"{self.name}/" if self.is_tree else self.name)
+
+    @property
+    def line(self) -> bytes:
+        """How it stands in the tree."""
+        return f"{self.mode} ".encode() + os.fsencode(self.name) + b"\0" + bytes.fromhex(self.oid)
 
     @property
     def is_file(self) -> bool:
@@ -95,7 +115,6 @@ class Objects:
     _reader: Pipe = field(init=False)
     _source: Pipe = field(init=False)
     """For what is not to be read by us."""
-    _trees: Pipe = field(init=False)
     _writers: dict[str, Pipe] = field(init=False)
     """By kind of object."""
     _folders: dict[str, Mapping[str, TreeEntry]] = field(init=False, default_factory=dict)
@@ -103,37 +122,32 @@ class Objects:
     _bases: dict[str, str] = field(init=False, default_factory=dict)
     """Trees of commits that many others stand on."""
     _written: set[str] = field(init=False, default_factory=set)
-    """Not yet on the disk."""
+    """Not yet with their names on the disk."""
 
     def __post_init__(self) -> None:
         self._reader = Pipe(self.git, ("cat-file", "--batch-command"))
         self._source = Pipe(self.git, ("cat-file", "--batch"), buffered=False)
-        # --missing: what we name is there (we wrote it, or it stood in the tree before); not to check it keeps
-        # a folder of 10,000 files cheap, and a partial clone from fetching.
-        self._trees = Pipe(self.git, ("mktree", "-z", "--batch", "--missing"))
-        self._writers = {
-            kind: Pipe(self.git, ("hash-object", "-t", kind, "-w", "--no-filters", "--stdin-paths"))
-            for kind in ("blob", "commit")
-        }
+        self._writers = {kind: Pipe(self.git, (*args, "--stdin-paths")) for kind, args in _WRITE.items()}
 
     def close(self) -> None:
         """End the git processes."""
-        for pipe in (self._reader, self._source, self._trees, *self._writers.values()):
+        for pipe in (self._reader, self._source, *self._writers.values()):
             pipe.close()
 
     def sync(self) -> None:
-        """Bring the objects that were written since the last call to the disk, and their names.
+        """Bring the names of the objects that were written since the last call to the disk.
 
-        Before anything that is on the disk names them: a ref, the index. git would do one after the other, and not
-        what it finds written already.
+        Before anything that is on the disk names them: a ref, the index. Their contents git brings there, before it
+        gives them their names: after a power cut it would take one that has only its name for written, for ever.
+        What it finds written by somebody who did not, is brought there here.
         """
-        written, self._written = self._written, set()
-        if written:
-            folders = {self.store / oid[:2] for oid in written}
-            sync_all((*(self.store / oid[:2] / oid[2:] for oid in written), *folders, self.store))
+        if self._written:
+            folders = {self.store / oid[:2] for oid in self._written}
+            sync_all((*(self.store / oid[:2] / oid[2:] for oid in self._written), *folders, self.store))
+            self._written.clear()
 
     def note_written(self, oid: str) -> str:
-        """Have an object that was written by other means go to the disk with the next `sync`."""
+        """Have the name of an object that was written by other means go to the disk with the next `sync`."""
         self._written.add(oid)
         return oid
 
@@ -303,7 +317,7 @@ class Objects:
         if isinstance(content, int):
             with suppress(GitError):
                 return self._writers[kind].ask(f"/proc/{os.getpid()}/fd/{content}\n".encode()).decode()
-        return self.git.feed(content, "hash-object", "-t", kind, "-w", "--stdin").stdout.decode().strip()
+        return self.git.feed(content, *_WRITE[kind], "--stdin").stdout.decode().strip()
 
     def write_tree(self, base: str | None, blobs: Mapping[str, str]) -> str:
         """The tree `base` with the regular files `blobs` (path → blob id) put in.
@@ -322,15 +336,9 @@ class Objects:
             old = entries.get(name)
             oid = self.write_tree(old.oid if old and old.is_tree else None, inner)
             entries[name] = TreeEntry(TREE, name, oid)
-        return self._make_tree(entries)
-
-    def _make_tree(self, entries: Mapping[str, TreeEntry]) -> str:
-        kinds = {TREE: "tree", SUBMODULE: "commit"}
-        lines = (
-            f"{e.mode:0>6} {kinds.get(e.mode, 'blob')} {e.oid}\t".encode() + os.fsencode(e.name) + b"\0"
-            for e in entries.values()
-        )
-        return self.note_written(self._trees.ask(b"".join(lines) + b"\0").decode())
+        # What we name is there: we wrote it, or it stood in the tree before. Nobody looks, so a folder of 10,000 files
+        # is cheap, and a partial clone fetches nothing.
+        return self._write("tree", b"".join(e.line for e in sorted(entries.values(), key=lambda e: e.place)))
 
     def write_commit(
         self, tree: str, parents: tuple[str, ...], message: str, author: Signature, committer: Signature

@@ -81,8 +81,8 @@ class Repository:
     def commit_point(self, ref: str, new: str, old: str | None, reason: str) -> bool:
         """Move a ref by compare-and-swap (see `Refs.swap`), so that it holds from then on, whatever happens.
 
-        git brings the content of the ref to the disk, and no names of files: the objects go before the ref is moved,
-        and the ref's name before anybody is told.
+        git brings the contents of objects and of the ref to the disk, and no names of files: so those of the
+        objects go before the ref is moved, and the ref's own before anybody is told.
         """
         self.objects.sync()
         moved = self.refs.swap(ref, new, old, reason)

@@ -93,8 +93,21 @@ static int is_device(const char *path)
 static void step_fd(const char *what, int fd)
 {
     struct stat status;
-    if (fd > 2 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode))
-        step(what, "");
+    char inode[32];
+    if (fd > 2 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode)) {
+        snprintf(inode, sizeof inode, "%lu", (unsigned long)status.st_ino);
+        step(what, inode);
+    }
+}
+
+/* A file gets a name: the log has which file, to be found among those that were written and brought to the disk. */
+static void step_name(const char *what, int at, const char *file, const char *name)
+{
+    struct stat status = {0};
+    char said[400];
+    fstatat(at, file, &status, AT_SYMLINK_NOFOLLOW);
+    snprintf(said, sizeof said, "%lu %s", (unsigned long)status.st_ino, name);
+    step(what, said);
 }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
@@ -123,10 +136,17 @@ OPEN(openat64, (int at, const char *path, int flags, ...), REAL(openat64)(at, pa
         return REAL(name) arguments;                                                                         \
     }
 
-STEP(int, rename, (const char *a, const char *b), (a, b), b)
-STEP(int, renameat, (int x, const char *a, int y, const char *b), (x, a, y, b), b)
-STEP(int, link, (const char *a, const char *b), (a, b), b)
-STEP(int, linkat, (int x, const char *a, int y, const char *b, int f), (x, a, y, b, f), b)
+#define STEP_NAME(name, parameters, arguments, at, file, to)                                                 \
+    int name parameters                                                                                      \
+    {                                                                                                        \
+        step_name(#name, at, file, to);                                                                      \
+        return REAL(name) arguments;                                                                         \
+    }
+
+STEP_NAME(rename, (const char *a, const char *b), (a, b), AT_FDCWD, a, b)
+STEP_NAME(renameat, (int x, const char *a, int y, const char *b), (x, a, y, b), x, a, b)
+STEP_NAME(link, (const char *a, const char *b), (a, b), AT_FDCWD, a, b)
+STEP_NAME(linkat, (int x, const char *a, int y, const char *b, int f), (x, a, y, b, f), x, a, b)
 STEP(int, symlink, (const char *a, const char *b), (a, b), b)
 STEP(int, unlink, (const char *a), (a), a)
 STEP(int, unlinkat, (int x, const char *a, int f), (x, a, f), a)

@@ -8,6 +8,7 @@ start and end of a git. The long round takes all of them, one after the other; t
 
 import os
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -47,6 +48,29 @@ def steps_of_a_run(bench: Bench) -> list[tuple[int, str, str]]:
     bench.server.run(bench.place(), *RUN, record=True)
     lines = (line.split(" ") for line in bench.server.recorded())
     return [(int(number), process, call) for number, process, call, *_ in lines]
+
+
+LASTING = re.compile(r"(?:^|/)(objects/[0-9a-f]{2}/[0-9a-f]{38}|refs/.+(?<!\.lock)|index|HEAD|packed-refs)$")
+"""What must be whole after a power cut: git takes an object that has only its name for written, for ever."""
+
+
+def test_what_lasts_gets_its_name_when_its_content_is_on_the_disk(bench: Bench) -> None:
+    place = bench.place()
+    bench.server.run(place, *RUN, record=True)
+    unsafe: set[str] = set()
+    named = Counter[str]()
+    for line in bench.server.recorded():
+        _, _, call, file, *name = line.split(" ", 4)
+        if call == "write":
+            unsafe.add(file)
+        elif call == "fsync":
+            unsafe.discard(file)
+        elif name and "/worktrees/" not in name[0] and (found := LASTING.search(name[0])):
+            named[found[1].split("/")[0]] += 1
+            assert file not in unsafe, f"{name[0]} is named before it is safe"
+    assert named["objects"] > 20
+    assert named["refs"] > 10
+    assert named["index"] == 2
 
 
 def plan(bench: Bench) -> list[Trial]:
