@@ -11,8 +11,8 @@ from gitbatch.errors import GitbatchError, GitError
 from gitbatch.repo.process import NO_GIT, scrub_environment
 
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # without git, importing it raises; we say it ourselves
-from git import Git, Repo, exc
-
+from git import Git
+from git.exc import GitCommandError, GitCommandNotFound
 
 _KEPT = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_CONFIG")
 """What counts of the user's variables: who they are. Others say where another repository is."""
@@ -31,35 +31,30 @@ def make_repository(place: Path, *trees: Path) -> None:
     place.mkdir(parents=True, exist_ok=True)
     try:
         _make(place.resolve(), trees, inherited)
-    except exc.GitCommandNotFound as error:
+    except GitCommandNotFound as error:
         raise GitbatchError(*NO_GIT) from error
-    except exc.GitCommandError as error:
+    except GitCommandError as error:
         argv = tuple(str(part) for part in error.command[1:])
         raise GitError(argv, error.status if isinstance(error.status, int) else 1, error.stderr) from error
 
 
 def _make(place: Path, trees: tuple[Path, ...], inherited: dict[str, str]) -> None:
-    nothing_of_the_users = {
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_CONFIG_NOSYSTEM": "1",
-    }  # no template of hooks
-    Git(place).execute(["git", "init", "--quiet", "--initial-branch=main"], env=nothing_of_the_users)
-    with Repo(place, expand_vars=False) as repo:  # a path is a path, also one with a $ in it
-        configured = {name: value for name, value in inherited.items() if name.startswith("GIT_CONFIG")}
-        repo.git.update_environment(**configured)
-        with repo.config_writer() as config:
-            config.set_value("commit", "gpgsign", "false")  # nobody has to unlock a key for a demo
-            try:
-                repo.git.var("GIT_COMMITTER_IDENT")
-            except exc.GitCommandError:
-                # Variables may say it; but the repository is opened more than once, and they are there once.
-                config.set_value("user", "name", inherited.get("GIT_COMMITTER_NAME", "gitbatch demo"))
-                email = inherited.get("GIT_COMMITTER_EMAIL", "demo@gitbatch.invalid")
-                config.set_value("user", "email", email)
-        for tree in trees:
-            ignored = shutil.ignore_patterns("__pycache__", ".git")
-            shutil.copytree(tree, place, ignore=ignored, dirs_exist_ok=True)
-        repo.git.update_environment(**inherited)
-        repo.git.add("--all")
-        message = "A small package and a plan to document it"
-        repo.git.commit("--quiet", "--no-verify", "--no-gpg-sign", "--message", message)
+    def git(*arguments: str, **variables: str) -> None:
+        # GitPython would replace a $NAME in a path of its own; in an argument it does not.
+        Git().execute(["git", "-C", str(place), *arguments], env=variables)
+
+    configured = {name: value for name, value in inherited.items() if name.startswith("GIT_CONFIG")}
+    # Without what the user has configured: it could bring a template with hooks.
+    git("init", "--quiet", "--initial-branch=main", GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1")
+    git("config", "commit.gpgsign", "false")  # nobody has to unlock a key for a demo
+    try:
+        git("var", "GIT_COMMITTER_IDENT", **configured)
+    except GitCommandError:
+        # Variables may say it; but the repository is opened more than once, and they are there once.
+        git("config", "user.name", inherited.get("GIT_COMMITTER_NAME", "gitbatch demo"))
+        git("config", "user.email", inherited.get("GIT_COMMITTER_EMAIL", "demo@gitbatch.invalid"))
+    for tree in trees:
+        shutil.copytree(tree, place, ignore=shutil.ignore_patterns("__pycache__", ".git"), dirs_exist_ok=True)
+    git("add", "--all")
+    message = "A small package and a plan to document it"
+    git("commit", "--quiet", "--no-verify", "--no-gpg-sign", "--message", message, **inherited)

@@ -52,10 +52,10 @@ def test_a_repository_of_the_environment_is_left_alone(
     assert user.git("status", "--porcelain") == "?? secret.txt"
 
 
+@pytest.mark.usefixtures("environment_of")
 def test_a_failing_git_is_an_error_of_ours(
-    environment_of: Place, tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert environment_of
     monkeypatch.setenv("GIT_AUTHOR_DATE", "no date")
     with pytest.raises(GitError, match="invalid date"):
         make_repository(tmp_path / "demo", tree)
