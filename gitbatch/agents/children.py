@@ -5,8 +5,21 @@ Python 3.12 and later do so by themselves, where the kernel can; Python 3.11 has
 
 import asyncio
 import os
+import resource
 import signal
 import sys
+
+_EACH, _OURS = 6, 128
+"""Descriptors of an agent (its pipes, what it is watched by, files that come and go), and of everything else."""
+
+
+def make_room(agents: int) -> None:
+    """Let this process have as many descriptors as so many agents need at once, if it is allowed to."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = agents * _EACH + _OURS
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def watch_by_descriptor() -> None:

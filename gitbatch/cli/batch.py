@@ -15,7 +15,7 @@ from typing import Protocol
 import typer
 from msgspec import Struct
 
-from gitbatch.agents.children import watch_by_descriptor
+from gitbatch.agents.children import make_room, watch_by_descriptor
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.gate import Gate
 from gitbatch.agents.protocol import Agent
@@ -240,6 +240,7 @@ def _run(
         )
         signals = _Signals(run)
         pause = _pause(run, options, view, signals)
+        make_room(run.jobs)
         watch_by_descriptor()
         try:
             result = asyncio.run(signals.supervise(_batch(run, pause, resumed=resumed)))

@@ -61,6 +61,7 @@ def root(
 
 def main() -> None:
     """Run the command line and exit with the code that says how it went."""
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal can't show stops nothing
@@ -76,6 +77,13 @@ def main() -> None:
         sys.exit(ExitCode.INTERRUPTED)
     except Exception as error:  # noqa: BLE001  # the last resort: a bug must leave a trace and an exit code
         sys.exit(_say_unexpected(error))
+
+
+def _open_what_is_closed() -> None:
+    """Have nowhere to write to, where we were started with a closed standard output or error (`>&-`)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - until the end
 
 
 def _say_unexpected(error: Exception) -> ExitCode:

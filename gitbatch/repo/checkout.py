@@ -61,12 +61,13 @@ def uncommitted(repo: Repository, paths: tuple[str, ...]) -> tuple[str, ...]:
     found = {line[3:] for line in _listed(repo, ("status", *options), paths)}
     # Two things more than git status says: an ignored file at an output path would be overwritten all the same, and
     # nothing can be written below what is no folder.
-    there = {path: path for path in paths if path not in found and os.path.lexists(repo.root / path)}
+    there = [path for path in paths if path not in found and os.path.lexists(repo.root / path)]
     in_the_way = {path: above for path in paths if (above := _no_folder(repo, path))}
-    asked = there | in_the_way
-    tracked = _listed(repo, ("ls-files", "-z"), tuple(dict.fromkeys(asked.values())))
-    known = {above for path in tracked for above in accumulate(path.split("/"), "{}/{}".format)}
-    found |= {path for path, place in asked.items() if place not in known}
+    asked = dict.fromkeys((*there, *in_the_way.values()))
+    tracked = frozenset(_listed(repo, ("ls-files", "-z"), tuple(asked)))
+    folders = {above for path in tracked for above in accumulate(path.split("/")[:-1], "{}/{}".format)}
+    found |= {path for path in there if path not in tracked | folders}
+    found |= {path for path, above in in_the_way.items() if above not in tracked}
     return tuple(path for path in paths if path in found)
 
 

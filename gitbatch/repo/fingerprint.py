@@ -22,6 +22,28 @@ _POINTERS = ("gitdir", "commondir", "config.worktree")
 
 _NAMES = r"^(include(if\..*)?\.path|core\.hookspath)$"
 _NOTHING_NAMED = 1
+_HOOKS = (
+    *(
+        "applypatch-msg",
+        "commit-msg",
+        "fsmonitor-watchman",
+        "post-applypatch",
+        "post-checkout",
+        "post-commit",
+    ),
+    *("post-index-change", "post-merge", "post-receive", "post-rewrite", "post-update", "pre-applypatch"),
+    *(
+        "pre-auto-gc",
+        "pre-commit",
+        "pre-merge-commit",
+        "pre-push",
+        "pre-rebase",
+        "pre-receive",
+        "prepare-commit-msg",
+    ),
+    *("proc-receive", "push-to-checkout", "reference-transaction", "sendemail-validate", "update"),
+)
+"""As githooks(5) calls them."""
 
 _ANY_BRANCH = re.compile(rb"(?:ref: refs/heads/[^\0-\x20\x7f]+|[0-9a-f]{40}|[0-9a-f]{64})\n")
 _LARGEST_HOOK = 1024 * 1024
@@ -95,19 +117,26 @@ def _named(repo: Repository) -> tuple[Path, ...]:
     if listed.status not in {0, _NOTHING_NAMED}:
         raise GitError(asked, listed.status, listed.stderr)
     said = os.fsdecode(listed.stdout).split("\0")
-    found = []
+    found: list[Path] = []
     for origin, setting in zip(said[::2], said[1::2], strict=False):
         if not origin.startswith("file:"):  # what we tell git ourselves
             continue
         file = repo.root / origin.removeprefix("file:")
         key, _, path = setting.partition("\n")
-        found.append(_hooks(repo.root / path) if key == "core.hookspath" else file.parent / path)
+        found += _hooks(repo, path) if key == "core.hookspath" else (file.parent / path,)
     return tuple(found)
 
 
-def _hooks(folder: Path) -> Path:
-    """Where the hooks' scripts are; with husky, the folder above has them."""
-    return folder.parent if folder.name == "_" else folder
+def _hooks(repo: Repository, path: str) -> tuple[Path, ...]:
+    """Where the hooks' scripts are; with husky, the folder above has them. An empty path: there are none."""
+    if not path:
+        return ()
+    folder = Path(os.path.normpath(repo.root / path))
+    above = folder.parent if folder.name == "_" else folder
+    if not repo.common_dir.is_relative_to(above):
+        return (above,)
+    # It is the whole checkout, in which much may change.
+    return (*(above / name for name in _HOOKS), *((folder,) if folder != above else ()))
 
 
 def _control_files(repo: Repository, ours: str, named: tuple[Path, ...]) -> Iterator[str]:

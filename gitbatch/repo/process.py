@@ -198,15 +198,18 @@ class Git(Struct, frozen=True):
         Raises:
             GitError: it failed.
         """
-        process = subprocess.Popen(
-            ["git", *arguments],  # noqa: S607
-            cwd=self.directory,
-            env={**os.environ, **extra, "LC_ALL": "C"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            process_group=0,
-        )
+        try:
+            process = subprocess.Popen(
+                ["git", *arguments],  # noqa: S607
+                cwd=self.directory,
+                env={**os.environ, **extra, "LC_ALL": "C"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                process_group=0,
+            )
+        except OSError as error:
+            raise self._not_started(error) from error
         return os.fsdecode(_ended(process, arguments).stdout)
 
     def _open(
@@ -234,15 +237,17 @@ class Git(Struct, frozen=True):
                 pass_fds=() if alone else self.held,  # what a program that signs leaves behind holds no lock
                 umask=self.umask,
             )
-        except FileNotFoundError as error:
-            raise self._missing() from error
+        except OSError as error:
+            raise self._not_started(error) from error
 
-    def _missing(self) -> GitbatchError:
-        """Why git could not be started: it is not there, or the directory is not."""
-        if self.directory.is_dir():
+    def _not_started(self, error: OSError) -> GitbatchError:
+        """Why git could not be started: the directory is not there, or git is not, or it is no program."""
+        if not self.directory.is_dir():
+            advice = "was it renamed? Every finished item is in git: gitbatch run goes on, where it is now"
+            return GitbatchError(f"{self.directory} is gone", advice)
+        if isinstance(error, FileNotFoundError):
             return GitbatchError(*NO_GIT)
-        advice = "was it renamed? Every finished item is in git: gitbatch run goes on, where it is now"
-        return GitbatchError(f"{self.directory} is gone", advice)
+        return GitbatchError(f"git can't be started: {error.strerror}", NO_GIT[1])
 
 
 def _ended(

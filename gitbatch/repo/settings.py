@@ -1,5 +1,6 @@
 """What of the user's own configuration counts for us: read once, with their git; ours runs without it."""
 
+import re
 from collections.abc import Mapping
 
 from msgspec import Struct
@@ -9,8 +10,8 @@ from gitbatch.repo.process import Git
 
 _ASKED = r"^(commit\.gpgsign|user\.signingkey|gpg\..*|core\.(autocrlf|eol)|filter\..*)$"
 _NOTHING_FOUND = 1
-TRUE = frozenset({"true", "yes", "on", "1"})
-"""How git lets people write it (in lower case); a key without a value is `true` too."""
+_TRUE = frozenset({"true", "yes", "on"})
+_NUMBER = re.compile(r"[+-]?(0x[0-9a-f]+|[0-9]+)[kmg]?")
 _LINE_ENDS = frozenset({"core.autocrlf", "core.eol"})
 _NO_FILTER = {"clean": "", "smudge": "", "process": "", "required": "false"}
 
@@ -53,11 +54,18 @@ def read_settings(git: Git, inherited: Mapping[str, str]) -> tuple[Setting, ...]
     )
 
 
+def is_true(value: str) -> bool:
+    """Whether git takes a value for true: a word in any case, or a number other than 0."""
+    word = value.lower()
+    number = _NUMBER.fullmatch(word)
+    return word in _TRUE or (number is not None and number[1].strip("0x") != "")
+
+
 def line_ends(settings: tuple[Setting, ...]) -> LineEnds:
     """Where line ends are converted. It holds for a run, which stops when the configuration changes."""
     found = {setting.key: setting.value.lower() for setting in settings if setting.key in _LINE_ENDS}
     auto = found.get("core.autocrlf", "")
-    always = auto in TRUE
+    always = is_true(auto)
     return LineEnds(on_disk=always or found.get("core.eol") == "crlf", stored=always or auto == "input")
 
 

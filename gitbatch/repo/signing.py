@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.repo.process import Git
-from gitbatch.repo.settings import TRUE, Setting
+from gitbatch.repo.settings import Setting, is_true
 from gitbatch.text import plain
 
 _PROGRAMS = {"openpgp": "gpg", "x509": "gpgsm", "ssh": "ssh-keygen"}
@@ -69,7 +69,7 @@ class Signer(Struct, frozen=True):
 def find_signer(settings: tuple[Setting, ...], identity: str) -> Signer | None:
     """How the user signs, by their settings; None if they don't. `identity`: by which gpg finds a key if none is named."""
     found = _by_key(settings)
-    if found.get("commit.gpgsign", "false").lower() not in TRUE:
+    if not is_true(found.get("commit.gpgsign", "false")):
         return None
     kind = found.get("gpg.format", "openpgp").lower()
     key = found.get("user.signingkey") or (identity if kind != "ssh" else "")

@@ -1,11 +1,18 @@
 """Showing in a terminal: rich lays it out, in the terminal's width and colours."""
 
+import sys
+
 from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
-from gitbatch.view.block import Block, Cell, Line, Part, Table
+from gitbatch.view.block import Block, Cell, Line, Part, Table, words
+
+_NO_TERMINAL = 120
+"""Columns, where nobody knows how wide it is: for colour in a log."""
+_SHORT = 12
+"""Columns of a cell that is never folded."""
 
 
 class _Console(Console):
@@ -19,7 +26,8 @@ class Terminal:
     """Shows blocks in a terminal; colour not with NO_COLOR."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or _Console(highlight=False, markup=False, emoji=False)
+        width = None if sys.stdout.isatty() else _NO_TERMINAL
+        self.console = console or _Console(highlight=False, markup=False, emoji=False, width=width)
 
     @property
     def can_move(self) -> bool:
@@ -42,10 +50,11 @@ def _laid_out(part: Line | Table) -> RenderableType:
 
 
 def _grid(rows: tuple[tuple[Cell, ...], ...]) -> Grid:
-    """Where there is no room for all, the widest column is folded first."""
+    """Where there is no room for all, the widest column is folded first, and short ones never."""
     grid = Grid(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
-    for _ in range(max(map(len, rows), default=0)):
-        grid.add_column(overflow="fold")
+    for column in zip(*rows, strict=True):
+        longest = max(len(words(cell)) for cell in column)
+        grid.add_column(overflow="fold", no_wrap=longest <= _SHORT)
     for row in rows:
         grid.add_row(*(Text.assemble(*cell) for cell in row))
     return grid

@@ -44,3 +44,20 @@ def test_where_the_kernel_can_not_nothing_changes(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(os, "pidfd_open", refused, raising=False)
     watch_by_descriptor()
     assert len(set_up) == hasattr(signal, "pidfd_send_signal")
+
+
+def test_there_is_room_for_many_agents() -> None:
+    code = """
+import resource
+from gitbatch.agents.children import make_room
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (140, hard))
+for agents in (2, 40, 10**9):
+    make_room(agents)
+    print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+print(hard)
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    few, some, most, hard = map(int, said.split())
+    assert (few, some) == (140, 368)
+    assert most == hard

@@ -106,6 +106,14 @@ def test_no_git(three: Place, tmp_path: Path) -> None:
     assert "git was not found" in done.stderr
 
 
+def test_closed_standard_streams_stop_nothing(three: Place) -> None:
+    for command in ("plan", "status", "run --items all --checkpoint at-end --no-input"):
+        shell = f"exec {sys.executable} -m gitbatch {command} >&- 2>&-"
+        done = subprocess.run(["sh", "-c", shell], cwd=three.root, env=three.environment, check=False)
+        assert done.returncode == 0, command
+    assert "T204" in three.git("log", "--format=%s")
+
+
 def test_a_demo_without_git_leaves_nothing_behind(place: Place, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     done = place.gitbatch("demo", "made", code=1, PATH=str(tmp_path / "bin"))

@@ -163,6 +163,18 @@ def test_uncommitted_names_what_has_no_folder_to_be_in(repo: Repository, place: 
     assert uncommitted(repo, paths) == paths[:2]
 
 
+def test_uncommitted_names_what_is_behind_a_link_that_stands_for_a_folder(
+    repo: Repository, place: Place
+) -> None:
+    place.write("docs/api/keep", "k")
+    place.commit()
+    (place.root / "docs/api").rename(place.root.parent / "elsewhere")
+    (place.root / "docs/api").symlink_to("../../elsewhere")
+    (place.root / "docs/api/mine.md").write_text("mine", encoding="utf-8")
+    paths = ("docs/api/mine.md", "docs/api/new.md")
+    assert uncommitted(repo, paths) == paths
+
+
 def test_files_of_one_folder_follow_together_and_one_that_is_saved_meanwhile_stays(
     repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

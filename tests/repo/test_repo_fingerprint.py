@@ -72,19 +72,37 @@ def test_any_change_of_the_configuration_is_one(repo: Repository, added: str) ->
 
 @pytest.mark.parametrize(
     ("setting", "hook"),
-    [(".githooks", ".githooks/pre-commit"), (".husky/_", ".husky/pre-commit"), (".husky/_", ".husky/_/h")],
+    [
+        (".githooks", ".githooks/pre-commit"),
+        (".husky/_", ".husky/pre-commit"),
+        (".husky/_", ".husky/_/h"),
+        (".", "pre-commit"),
+        ("_", "post-checkout"),
+        ("_", "_/h"),
+    ],
 )
 def test_hooks_are_watched_where_the_configuration_has_them(
     repo: Repository, place: Place, setting: str, hook: str
 ) -> None:
     place.write(".husky/_/h", "x")
     place.write(".githooks/pre-push", "x")
+    place.write("_/h", "x")
     place.git("config", "core.hooksPath", setting)
     before = take_fingerprint(repo, "b-")
+    place.write("notes/today.md", "the user writes")
+    place.write(".git/gitbatch/log", "and so do we")
     require_untouched(repo, before)
     place.write(hook, "evil")
     with pytest.raises(TamperedError, match=hook):
         require_untouched(repo, before)
+
+
+def test_without_a_folder_of_hooks_nothing_more_is_watched(repo: Repository, place: Place) -> None:
+    place.git("config", "core.hooksPath", "")
+    before = take_fingerprint(repo, "b-")
+    assert before.named == ()
+    place.write("pre-commit", "not a hook")
+    require_untouched(repo, before)
 
 
 def test_what_a_linked_hook_leads_to_is_watched(repo: Repository, place: Place) -> None:
