@@ -42,6 +42,8 @@ CONFIGURATION = (
 )
 NO_GIT = ("git was not found", "install git 2.38 or newer and put it on PATH")
 """What is wrong and what to do, where there is no git."""
+_NO_PROGRAM = (FileNotFoundError, NotADirectoryError, PermissionError)
+"""What it means that there is no git, or no directory for it."""
 _OPTIONS = tuple(part for setting in CONFIGURATION for part in ("-c", setting))
 
 
@@ -208,7 +210,7 @@ class Git(Struct, frozen=True):
                 stderr=subprocess.PIPE,
                 process_group=0,
             )
-        except OSError as error:
+        except _NO_PROGRAM as error:
             raise self._not_started(error) from error
         return os.fsdecode(_ended(process, arguments).stdout)
 
@@ -237,7 +239,7 @@ class Git(Struct, frozen=True):
                 pass_fds=() if alone else self.held,  # what a program that signs leaves behind holds no lock
                 umask=self.umask,
             )
-        except OSError as error:
+        except _NO_PROGRAM as error:
             raise self._not_started(error) from error
 
     def _not_started(self, error: OSError) -> GitbatchError:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pytest
 from conftest import Place
@@ -36,7 +37,8 @@ def kill(process: "subprocess.Popen[str]", place: Place) -> None:
     """End a run as a power cut does: without a word, agents and all."""
     process.kill()
     for pid in agents_below(place):
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            os.kill(pid, signal.SIGKILL)
     process.communicate()
 
 
