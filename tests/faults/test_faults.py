@@ -77,7 +77,7 @@ def plan(bench: Bench) -> list[Trial]:
     """Every trial there is, in an order that is always the same and favours no part of a run."""
     steps = steps_of_a_run(bench)
     chance = random.Random(SEED)  # noqa: S311 - to be the same each time
-    trials = [Trial("power cut", n, "everything") for n, _, call in steps if call not in READING]
+    trials = [Trial("everything killed", n, "everything") for n, _, call in steps if call not in READING]
     trials += [Trial("git killed", n, "git") for n, process, _ in steps if process == "git"]
     trials += [
         Trial("gitbatch killed while its git writes", n, "gitbatch")
