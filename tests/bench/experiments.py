@@ -51,6 +51,13 @@ def run_gitbatch(repo: Repository, work: Work, sandbox: str, jobs: int = 1) -> T
     return Trace(cost, phases, items, found["git"], found["peak"])
 
 
+def run_as_people_do(repo: Repository, work: Work, sandbox: str) -> Cost:
+    """The whole of some work without stopwatches, with as many items at a time as nobody has to ask for."""
+    repo.reset(work)
+    options = ("--items", "all", "--checkpoint", "at-end", "--no-input", "--sandbox", sandbox)
+    return run([sys.executable, "-m", "gitbatch", "run", *options], repo.root, repo.environment, repo.log)
+
+
 def run_loop(repo: Repository, work: Work, items: int) -> tuple[Cost, list[list[float]]]:
     """The same by the shell loop, of which some items are enough; seconds of each item's steps."""
     repo.reset(work)
@@ -95,11 +102,12 @@ class Column:
 def measure_phases(
     repo: Repository, work: Work, sandboxes: tuple[str, ...], rounds: int, loop_items: int
 ) -> list[Column]:
-    """gitbatch (once for each sandbox), the shell loop and git's floor, in turn."""
+    """gitbatch (for each sandbox, without and with stopwatches), the shell loop and git's floor, in turn."""
     ours = {sandbox: Column(f"gitbatch, sandbox {sandbox}") for sandbox in sandboxes}
-    loop, floor = Column("shell loop"), Column("git's floor")
+    loop, floor = Column("shell loop"), Column("git by hand")
     for _ in range(rounds):
         for sandbox, column in ours.items():
+            column.add_cost(run_as_people_do(repo, work, sandbox), work.total)
             _add_trace(column, run_gitbatch(repo, work, sandbox), work)
         cost, steps = run_loop(repo, work, loop_items)
         loop.add_cost(cost, loop_items)
@@ -116,7 +124,6 @@ def measure_phases(
 
 
 def _add_trace(column: Column, trace: Trace, work: Work) -> None:
-    column.add_cost(trace.cost, work.total)
     column.peak = max(column.peak, trace.peak)
     for phase, calls in trace.phases.items():
         column.add(phase, _per_item(phase, [seconds for seconds, _ in calls], work))

@@ -1,4 +1,4 @@
-"""git's own floor: the least that git needs for each phase, by hand, without a check, a lock or a word to anybody.
+"""git's own floor: what git needs for each phase, its commands by hand, without a check, a lock or a word to anybody.
 
 Persistent processes for objects, a sparse checkout, no index but the user's; one merge and one commit for a group.
 """

@@ -107,13 +107,37 @@ def file_name(number: int) -> str:
     return f"src/p{number // 1000:03}/m{number // 20 % 50:02}/file{number % 20:02}.py"
 
 
+_SIZES = (50, 600, 1300, 2000, 2800, 3800, 4700, 5700, 7000, 9500, 30_000)
+"""How large files of a Python project are, in bytes: the least, the deciles and the most of this one, rounded."""
+_LARGE = 10_000
+"""Files from which on a repository is made of small ones, so that it fits on a disk."""
+
+
 def _stream(files: int) -> Iterator[bytes]:
-    """The files, as git fast-import reads them; between 200 and 4,000 bytes, no two alike."""
+    """The files, as git fast-import reads them; no two alike."""
     who = "Bench <bench@example.org> 1767323045 +0000"
     yield f"commit refs/heads/main\ncommitter {who}\ndata 5\nstart\n".encode()
     for number in range(files):
-        text = f"value_{number} = {number}\n".encode() * (10 + number * 7919 % 190)
+        text = _text(number, _size(number) if files < _LARGE else 200 + number * 7919 % 3800)
         yield f"M 100644 inline {file_name(number)}\ndata {len(text)}\n".encode() + text + b"\n"
+
+
+def _size(number: int) -> int:
+    """The size of a file of a project of the usual kind."""
+    decile, rest = divmod(number * 7919 % 1000, 100)
+    low, high = _SIZES[decile : decile + 2]
+    return low + (high - low) * rest // 100
+
+
+def _text(number: int, size: int) -> bytes:
+    """Lines that compress about as well as source code does."""
+    lines: list[bytes] = []
+    length = 0
+    while length < size:
+        seed = number * 1_000_003 + len(lines) * 7919
+        lines.append(f"    value_{seed % 9973} = compute({seed % 7907}, name_{seed % 631})\n".encode())
+        length += len(lines[-1])
+    return b"".join(lines)[:size]
 
 
 def output_name(group: int, item: int) -> str:
