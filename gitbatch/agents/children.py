@@ -8,18 +8,22 @@ import os
 import resource
 import signal
 import sys
+from contextlib import suppress
 
 _EACH, _OURS = 6, 128
 """Descriptors of an agent (its pipes, what it is watched by, files that come and go), and of everything else."""
 
 
-def make_room(agents: int) -> None:
-    """Let this process have as many descriptors as so many agents need at once, if it is allowed to."""
+def make_room(agents: int) -> int:
+    """Let this process have as many descriptors as so many agents need at once; returns for how many there is room."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = agents * _EACH + _OURS
     if soft != resource.RLIM_INFINITY and soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        with suppress(OSError, ValueError):  # some systems have a limit of limits
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+            soft = most
+    return agents if soft == resource.RLIM_INFINITY else min(agents, max(1, (soft - _OURS) // _EACH))
 
 
 def watch_by_descriptor() -> None:

@@ -224,11 +224,12 @@ def _run(
     ledger = _open_ledger(repo, batch, options, roster, scene)
     note_workshop(repo, batch.id, workshop)
     git = GitThread()
+    wanted = options.jobs or batch.record.jobs
     with open_log(repo.own_dir, batch.id) as log:
         run = Run(
             repo=repo,
             batch=batch,
-            jobs=options.jobs or batch.record.jobs,
+            jobs=make_room(wanted),
             workshop=workshop,
             agents=roster,
             emit=EventStream(time.time, (JsonLines(log), view)),
@@ -238,9 +239,11 @@ def _run(
             brake=Brake(),
             ledger=ledger,
         )
+        if run.jobs < wanted:
+            text = f"this process may have open files for {run.jobs} agents at a time, not for {wanted} (ulimit -n)"
+            run.emit(Notice(batch=batch.id, text=text))
         signals = _Signals(run)
         pause = _pause(run, options, view, signals)
-        make_room(run.jobs)
         watch_by_descriptor()
         try:
             result = asyncio.run(signals.supervise(_batch(run, pause, resumed=resumed)))

@@ -133,7 +133,7 @@ def _hooks(repo: Repository, path: str) -> tuple[Path, ...]:
         return ()
     folder = Path(os.path.normpath(repo.root / path))
     above = folder.parent if folder.name == "_" else folder
-    if not repo.common_dir.is_relative_to(above):
+    if not repo.common_dir.resolve().is_relative_to(above.resolve()):
         return (above,)
     # It is the whole checkout, in which much may change.
     return (*(above / name for name in _HOOKS), *((folder,) if folder != above else ()))

@@ -219,9 +219,8 @@ class Objects:
         while at < len(data):
             space, nul = data.index(b" ", at), data.index(b"\0", at)
             end = nul + 1 + self.id_bytes
-            yield TreeEntry(
-                data[at:space].decode(), os.fsdecode(data[space + 1 : nul]), data[nul + 1 : end].hex()
-            )
+            mode = data[at:space].lstrip(b"0").decode()  # old programs have written some
+            yield TreeEntry(mode, os.fsdecode(data[space + 1 : nul]), data[nul + 1 : end].hex())
             at = end
 
     def commit(self, oid: str) -> Commit:

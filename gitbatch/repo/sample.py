@@ -34,7 +34,7 @@ def make_repository(place: Path, *trees: Path) -> None:
     except GitCommandNotFound as error:
         raise GitbatchError(*NO_GIT) from error
     except GitCommandError as error:
-        argv = tuple(str(part) for part in error.command[1:])
+        argv = tuple(str(part) for part in error.command[3:])
         raise GitError(argv, error.status if isinstance(error.status, int) else 1, error.stderr) from error
 
 
@@ -55,6 +55,7 @@ def _make(place: Path, trees: tuple[Path, ...], inherited: dict[str, str]) -> No
         git("config", "user.email", inherited.get("GIT_COMMITTER_EMAIL", "demo@gitbatch.invalid"))
     for tree in trees:
         shutil.copytree(tree, place, ignore=shutil.ignore_patterns("__pycache__", ".git"), dirs_exist_ok=True)
-    git("add", "--all")
+    git("add", "--all", "--force")  # whatever the user ignores everywhere
     message = "A small package and a plan to document it"
-    git("commit", "--quiet", "--no-verify", "--no-gpg-sign", "--message", message, **inherited)
+    unhooked = ("-c", "core.hooksPath=/dev/null", "commit", "--quiet", "--no-gpg-sign")
+    git(*unhooked, "--message", message, **inherited)

@@ -57,7 +57,7 @@ def read_settings(git: Git, inherited: Mapping[str, str]) -> tuple[Setting, ...]
 def is_true(value: str) -> bool:
     """Whether git takes a value for true: a word in any case, or a number other than 0."""
     word = value.lower()
-    number = _NUMBER.fullmatch(word)
+    number = _NUMBER.fullmatch(word.lstrip())
     return word in _TRUE or (number is not None and number[1].strip("0x") != "")
 
 

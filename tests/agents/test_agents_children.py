@@ -53,7 +53,7 @@ from gitbatch.agents.children import make_room
 _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (140, hard))
 for agents in (2, 40, 10**9):
-    make_room(agents)
+    assert make_room(agents) == agents or agents > 40
     print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 print(hard)
 """
@@ -61,3 +61,16 @@ print(hard)
     few, some, most, hard = map(int, said.split())
     assert (few, some) == (140, 368)
     assert most == hard
+
+
+def test_where_there_is_no_room_fewer_run_at_a_time() -> None:
+    code = """
+import resource
+from gitbatch.agents.children import make_room
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 188))
+print(make_room(60), make_room(5))
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+print(make_room(60))
+"""
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["10", "5", "1"]

@@ -97,6 +97,17 @@ def test_hooks_are_watched_where_the_configuration_has_them(
         require_untouched(repo, before)
 
 
+def test_the_checkout_by_another_name_is_the_checkout(repo: Repository, place: Place, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(place.root)
+    place.git("config", "core.hooksPath", str(tmp_path / "link"))
+    before = take_fingerprint(repo, "b-")
+    place.write("notes.md", "the user writes")
+    require_untouched(repo, before)
+    place.write("pre-commit", "evil")
+    with pytest.raises(TamperedError, match="pre-commit"):
+        require_untouched(repo, before)
+
+
 def test_without_a_folder_of_hooks_nothing_more_is_watched(repo: Repository, place: Place) -> None:
     place.git("config", "core.hooksPath", "")
     before = take_fingerprint(repo, "b-")

@@ -56,6 +56,22 @@ def test_a_written_tree_is_the_base_plus_the_blob(
     assert made == place.git("write-tree")
 
 
+def test_modes_as_old_programs_wrote_them_are_read_as_git_reads_them(
+    place: Place, objects: Objects, tree: str
+) -> None:
+    raw = subprocess.run(
+        ["git", "cat-file", "tree", tree], cwd=place.root, capture_output=True, check=True
+    ).stdout
+    (place.root / "padded").write_bytes(raw.replace(b"40000 ", b"040000 "))
+    padded = place.git("hash-object", "-t", "tree", "-w", "--literally", "padded")
+    assert padded != tree
+    blob = objects.write_blob(b"new\n")
+    for path in ("a/b/new.txt", "a-x"):
+        place.git("read-tree", padded)
+        place.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
+        assert objects.write_tree(padded, {path: blob}) == place.git("write-tree")
+
+
 def test_a_tree_without_a_base(place: Place, objects: Objects) -> None:
     blob = objects.write_blob(b"x")
     made = objects.write_tree(None, {"a/b": blob, "a/c": blob, "d": blob})

@@ -52,6 +52,22 @@ def test_a_repository_of_the_environment_is_left_alone(
     assert user.git("status", "--porcelain") == "?? secret.txt"
 
 
+def test_what_the_user_has_everywhere_changes_nothing(
+    environment_of: Place, tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    for name in ("pre-commit", "prepare-commit-msg", "commit-msg"):
+        (hooks / name).write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+        (hooks / name).chmod(0o755)
+    (tmp_path / "ignored").write_text("*.md\n", encoding="utf-8")
+    config = f"[core]\n\thooksPath = {hooks}\n\texcludesFile = {tmp_path / 'ignored'}\n"
+    (tmp_path / "config").write_text(config, encoding="utf-8")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "config"))
+    make_repository(tmp_path / "demo", tree)
+    assert Place(tmp_path / "demo", tmp_path, environment_of.environment).git("ls-files") == "docs/a.md"
+
+
 @pytest.mark.usefixtures("environment_of")
 def test_a_failing_git_is_an_error_of_ours(
     tmp_path: Path, tree: Path, monkeypatch: pytest.MonkeyPatch

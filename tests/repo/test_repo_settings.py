@@ -8,7 +8,7 @@ from gitbatch.repo.settings import LineEnds, Setting, is_true, line_ends
 VALUES = "true TRUE Yes on 1 2 -1 +3 0x1 0x10 010 1k 10M 100 false No off 0 00 -0 0x0 0k"
 
 
-@pytest.mark.parametrize("value", [*VALUES.split(), ""])
+@pytest.mark.parametrize("value", [*VALUES.split(), "", " 1"])
 def test_true_is_what_git_takes_for_true(place: Place, value: str) -> None:
     place.git("config", "some.thing", value)
     assert is_true(value) is (place.git("config", "--type=bool", "some.thing") == "true")
