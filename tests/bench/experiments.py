@@ -102,7 +102,7 @@ class Column:
 def measure_phases(
     repo: Repository, work: Work, sandboxes: tuple[str, ...], rounds: int, loop_items: int
 ) -> list[Column]:
-    """gitbatch (for each sandbox, without and with stopwatches), the shell loop and git's floor, in turn."""
+    """gitbatch (for each sandbox, without and with stopwatches), the shell loop and git by hand, in turn."""
     ours = {sandbox: Column(f"gitbatch, sandbox {sandbox}") for sandbox in sandboxes}
     loop, floor = Column("shell loop"), Column("git by hand")
     for _ in range(rounds):

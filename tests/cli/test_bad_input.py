@@ -106,6 +106,29 @@ def test_no_git(three: Place, tmp_path: Path) -> None:
     assert "git was not found" in done.stderr
 
 
+def test_a_git_that_is_no_program(three: Place, tmp_path: Path) -> None:
+    (tmp_path / "bin" / "git").mkdir(parents=True)  # found on PATH, and can't be run
+    refused(three, 1, "git can't be started", "install git", PATH=str(tmp_path / "bin"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how many files are open is different elsewhere")
+def test_where_few_files_may_be_open_fewer_agents_run_at_a_time(three: Place) -> None:
+    limited = (
+        f"ulimit -n 140; exec {sys.executable} -m gitbatch run --items all --checkpoint at-end --jobs 40"
+    )
+    done = subprocess.run(
+        ["bash", "-c", limited],
+        cwd=three.root,
+        env=three.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "open files for 2 agents at a time, not for 40" in done.stdout
+    assert ", 2 at a time" in done.stdout
+
+
 def test_closed_standard_streams_stop_nothing(three: Place) -> None:
     for command in ("plan", "status", "run --items all --checkpoint at-end --no-input"):
         shell = f"exec {sys.executable} -m gitbatch {command} >&- 2>&-"
