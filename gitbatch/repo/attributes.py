@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gitbatch.repo.objects import WRITE_BLOB
 from gitbatch.repo.process import Git
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.stale import TEMPORARY
+from gitbatch.repo.writer import WRITE_BLOB
 
 _NAME = ".gitattributes"
 _ABSENT = frozenset({b"unspecified", b"unset"})
@@ -35,7 +35,7 @@ def store(repo: Repository, descriptor: int, tree: str, path: str) -> str:
     with _as_committed(repo, rules) as git:
         _require_no_filter(git, path)
         made = git.feed(descriptor, *WRITE_BLOB, "--stdin", f"--path={path}")
-        return repo.objects.note_written(made.stdout.decode().strip())
+        return repo.objects.writer.note(made.stdout.decode().strip())
 
 
 def require_no_filter(repo: Repository, tree: str, path: str) -> None:

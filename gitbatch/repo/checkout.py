@@ -220,7 +220,7 @@ def _update_index(repo: Repository, changes: list[Change]) -> None:
     """Put the new versions into the index: into a copy, which then takes its place."""
     if not changes:
         return
-    repo.objects.sync()
+    repo.objects.writer.sync()
     index, copy = repo.git_dir / "index", repo.git_dir / "index.gitbatch"
     if index.exists():
         shutil.copy2(index, copy)

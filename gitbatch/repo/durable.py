@@ -86,7 +86,7 @@ def _beside(name: str) -> str:
     return f".{name[:40]}.{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}.gitbatch"
 
 
-def sync_file(path: Path) -> None:
+def sync_file(path: Path | str) -> None:
     """Bring the content of a file that another program has written to the disk, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -95,7 +95,7 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def sync_all(paths: Iterable[Path]) -> None:
+def sync_all(paths: Iterable[Path | str]) -> None:
     """Bring folders (their names) and files to the disk; what is gone by now has nothing to bring.
 
     As soon as the disk turns out to be slow, the rest goes at once: it does that in a quarter of the time that one
@@ -108,7 +108,7 @@ def sync_all(paths: Iterable[Path]) -> None:
         pass
 
 
-def _sync_if_there(path: Path) -> float:
+def _sync_if_there(path: Path | str) -> float:
     """Bring it to the disk; returns how many seconds that took."""
     began = time.perf_counter()
     with suppress(FileNotFoundError):

@@ -15,31 +15,16 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.errors import GitError
-from gitbatch.repo.durable import sync_all
 from gitbatch.repo.pipe import Pipe
 from gitbatch.repo.process import Git
 from gitbatch.repo.signature import Signature, harmless, parse_signature, variables
 from gitbatch.repo.signing import Signer
+from gitbatch.repo.writer import Writer
 
 REGULAR = "100644"
 TREE = "40000"
 SYMLINK = "120000"
 SUBMODULE = "160000"
-
-WRITE_BLOB = ("-c", "core.bigFileThreshold=1024g", "hash-object", "-w")
-"""How git stores a blob: in a file of its own, however large. Of a pack, nobody would bring the name to the disk."""
-_WRITE = {
-    "blob": (*WRITE_BLOB, "--no-filters"),
-    "tree": (
-        "hash-object",
-        "-w",
-        "-t",
-        "tree",
-        "--literally",
-    ),  # what else stands in it, the user's git has put there
-    "commit": ("hash-object", "-w", "-t", "commit"),
-}
-"""How git stores an object, by its kind."""
 
 _REMEMBERED = 50_000
 """Entries of trees: some ten megabytes."""
@@ -112,47 +97,32 @@ class Objects:
     """Length of a raw object id: 20 for SHA-1, 32 for SHA-256."""
     signer: Signer | None = None
     """How the user signs their commits, if they do."""
+    writer: Writer = field(init=False)
     _reader: Pipe = field(init=False)
     _source: Pipe = field(init=False)
     """For what is not to be read by us."""
-    _writers: dict[str, Pipe] = field(init=False)
-    """By kind of object."""
     _folders: dict[str, Mapping[str, TreeEntry]] = field(init=False, default_factory=dict)
     """By id of the tree."""
     _bases: dict[str, str] = field(init=False, default_factory=dict)
     """Trees of commits that many others stand on."""
-    _written: set[str] = field(init=False, default_factory=set)
-    """Not yet with their names on the disk."""
 
     def __post_init__(self) -> None:
         self._reader = Pipe(self.git, ("cat-file", "--batch-command"))
         self._source = Pipe(self.git, ("cat-file", "--batch"), buffered=False)
-        self._writers = {kind: Pipe(self.git, (*args, "--stdin-paths")) for kind, args in _WRITE.items()}
+        self.writer = Writer(self.git, self.store, self.id_bytes)
 
     def close(self) -> None:
         """End the git processes."""
-        for pipe in (self._reader, self._source, *self._writers.values()):
-            pipe.close()
+        for open_git in (self._reader, self._source, self.writer):
+            open_git.close()
 
-    def sync(self) -> None:
-        """Bring the names of the objects that were written since the last call to the disk.
-
-        Before anything that is on the disk names them: a ref, the index. Their contents git brings there, before it
-        gives them their names: after a power cut it would take one that has only its name for written, for ever.
-        What it finds written by somebody who did not, is brought there here.
-        """
-        if self._written:
-            folders = {self.store / oid[:2] for oid in self._written}
-            sync_all((*(self.store / oid[:2] / oid[2:] for oid in self._written), *folders, self.store))
-            self._written.clear()
-
-    def note_written(self, oid: str) -> str:
-        """Have the name of an object that was written by other means go to the disk with the next `sync`."""
-        self._written.add(oid)
-        return oid
+    def _ask(self, question: str) -> list[bytes]:
+        """What the git that reads answers, word by word, when all that we wrote is there."""
+        self.writer.settle()
+        return self._reader.ask(f"{question}\n".encode()).split(b" ")
 
     def _read(self, name: str, kind: str) -> bytes:
-        answer = self._reader.ask(f"contents {name}\n".encode()).split(b" ")
+        answer = self._ask(f"contents {name}")
         if len(answer) != 3:
             raise MissingObjectError(name)
         data = self._reader.read(int(answer[2]))
@@ -163,6 +133,7 @@ class Objects:
     def missing(self, oids: Iterable[str]) -> tuple[str, ...]:
         """Those objects that are not in the repository; no content is read."""
         wanted = tuple(oids)
+        self.writer.settle()
         answers = self._reader.ask_all([f"info {oid}\n".encode() for oid in wanted])
         return tuple(oid for oid, said in zip(wanted, answers, strict=True) if len(said.split(b" ")) != 3)
 
@@ -177,7 +148,7 @@ class Objects:
 
     def _info(self, oid: str) -> list[bytes]:
         """Id, kind and size of an object, if it is there."""
-        return self._reader.ask(f"info {oid}\n".encode()).split(b" ")
+        return self._ask(f"info {oid}")
 
     def blob(self, oid: str) -> bytes:
         """The bytes of a blob: for control files, never for an output.
@@ -194,6 +165,7 @@ class Objects:
             MissingObjectError: there is no such blob.
             GitError: git failed to write it.
         """
+        self.writer.settle()
         if hasattr(os, "splice"):
             answer = self._source.ask(f"{oid}\n".encode()).split(b" ")
             if answer[1:2] != [b"blob"]:
@@ -300,23 +272,7 @@ class Objects:
 
     def write_blob(self, content: bytes | int) -> str:
         """Store a blob: bytes of ours, or whatever a file descriptor gives (git reads it, we don't)."""
-        return self._write("blob", content)
-
-    def _write(self, kind: str, content: bytes | int) -> str:
-        """Store an object."""
-        return self.note_written(self._stored(kind, content))
-
-    def _stored(self, kind: str, content: bytes | int) -> str:
-        """Store an object. The git that stays open finds a descriptor of ours in /proc, where there is one."""
-        if isinstance(content, bytes) and hasattr(os, "memfd_create"):
-            with os.fdopen(os.memfd_create("gitbatch"), "wb") as file:
-                file.write(content)
-                file.seek(0)
-                return self._stored(kind, file.fileno())
-        if isinstance(content, int):
-            with suppress(GitError):
-                return self._writers[kind].ask(f"/proc/{os.getpid()}/fd/{content}\n".encode()).decode()
-        return self.git.feed(content, *_WRITE[kind], "--stdin").stdout.decode().strip()
+        return self.writer.take(content) if isinstance(content, int) else self.writer.write("blob", content)
 
     def write_tree(self, base: str | None, blobs: Mapping[str, str]) -> str:
         """The tree `base` with the regular files `blobs` (path → blob id) put in.
@@ -337,7 +293,9 @@ class Objects:
             entries[name] = TreeEntry(TREE, name, oid)
         # What we name is there: we wrote it, or it stood in the tree before. Nobody looks, so a folder of 10,000 files
         # is cheap, and a partial clone fetches nothing.
-        return self._write("tree", b"".join(e.line for e in sorted(entries.values(), key=lambda e: e.place)))
+        return self.writer.write(
+            "tree", b"".join(e.line for e in sorted(entries.values(), key=lambda e: e.place))
+        )
 
     def write_commit(
         self, tree: str, parents: tuple[str, ...], message: str, author: Signature, committer: Signature
@@ -350,8 +308,9 @@ class Objects:
         if self.signer is None:
             return self.write_unsigned(tree, parents, message, author, committer)
         who = variables("AUTHOR", author) | variables("COMMITTER", committer)
+        self.writer.settle()
         made = self.signer.write_commit(self.git, tree, parents, message.rstrip("\n") + "\n", who)
-        return self.note_written(made)
+        return self.writer.note(made)
 
     def write_unsigned(
         self, tree: str, parents: tuple[str, ...], message: str, author: Signature, committer: Signature
@@ -361,7 +320,7 @@ class Objects:
         for role, who in (("author", author), ("committer", committer)):
             lines.append(f"{role} {harmless(who.name)} <{harmless(who.email)}> {who.when} +0000")
         data = "\n".join(lines) + "\n\n" + message.rstrip("\n") + "\n"
-        return self._write("commit", data.encode())
+        return self.writer.write("commit", data.encode())
 
     def signed(self, oid: str) -> str:
         """A commit of ours as it is when it is signed: itself, if it is already or the user does not sign.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import IO
 
-_AT_ONCE = 40
+AT_ONCE = 40
 """Questions whose answers fit into the smallest pipe: git must never wait for us to read while we wait to write."""
 
 
@@ -37,6 +37,15 @@ class Pipe:
         Raises:
             GitError: git has ended instead.
         """
+        self.send(question)
+        return self.line()
+
+    def send(self, question: bytes) -> None:
+        """Send a question whose answer is asked for later; never more than `AT_ONCE`.
+
+        Raises:
+            GitError: git has ended.
+        """
         if self._process is None:
             self._process = self.git.start(*self.arguments, buffered=self.buffered)
         stdin, _ = self._ends()
@@ -45,7 +54,6 @@ class Pipe:
             stdin.flush()
         except BrokenPipeError as error:
             raise self._ended() from error
-        return self.line()
 
     def ask_all(self, questions: "Sequence[bytes]") -> list[bytes]:
         """Send questions whose answers are one short line each, many at once; return the lines.
@@ -54,8 +62,8 @@ class Pipe:
             GitError: git has ended instead.
         """
         answers = []
-        for start in range(0, len(questions), _AT_ONCE):
-            some = questions[start : start + _AT_ONCE]
+        for start in range(0, len(questions), AT_ONCE):
+            some = questions[start : start + AT_ONCE]
             answers.append(self.ask(b"".join(some)))
             answers += [self.line() for _ in some[1:]]
         return answers

@@ -84,7 +84,7 @@ class Repository:
         git brings the contents of objects and of the ref to the disk, and no names of files: so those of the
         objects go before the ref is moved, and the ref's own before anybody is told.
         """
-        self.objects.sync()
+        self.objects.writer.sync()
         moved = self.refs.swap(ref, new, old, reason)
         if moved:
             self.refs.sync(ref)
@@ -95,7 +95,7 @@ class Repository:
 
         git has a ref on the disk before it says that it is moved: so what it points to has to be there before.
         """
-        self.objects.sync()
+        self.objects.writer.sync()
         self.refs.point(ref, oid)
 
     def close(self) -> None:

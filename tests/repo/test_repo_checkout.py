@@ -34,6 +34,7 @@ def moved(repo: Repository, place: Place) -> tuple[str, str]:
     old = repo.objects.commit(place.git("rev-parse", "HEAD")).tree
     blobs = {path: repo.objects.write_blob(f"new {path}\n".encode()) for path in PATHS}
     new = repo.objects.write_tree(old, blobs)
+    repo.objects.writer.settle()
     place.git("update-ref", "refs/heads/main", place.git("commit-tree", new, "-p", "HEAD", "-m", "moved"))
     return old, new
 
@@ -181,9 +182,9 @@ def test_files_of_one_folder_follow_together_and_one_that_is_saved_meanwhile_sta
     old = repo.objects.commit(place.git("rev-parse", "HEAD")).tree
     paths = ("a/1.md", "a/2.md", "a/3.md", "old.md", "user.md")
     new = repo.objects.write_tree(old, {path: repo.objects.write_blob(path.encode()) for path in paths})
+    repo.objects.writer.sync()  # as a commit point has done by then
     place.git("update-ref", "refs/heads/main", place.git("commit-tree", new, "-p", "HEAD", "-m", "moved"))
     synced: list[str] = []
-    repo.objects.sync()  # as a commit point has done by then
     fsync = os.fsync
 
     def saving(descriptor: int) -> None:

@@ -75,6 +75,7 @@ def test_modes_as_old_programs_wrote_them_are_read_as_git_reads_them(
 def test_a_tree_without_a_base(place: Place, objects: Objects) -> None:
     blob = objects.write_blob(b"x")
     made = objects.write_tree(None, {"a/b": blob, "a/c": blob, "d": blob})
+    objects.writer.settle()
     assert place.git("ls-tree", "-r", "--name-only", made).split("\n") == ["a/b", "a/c", "d"]
 
 
@@ -147,33 +148,6 @@ def test_a_dead_git_is_an_error(objects: Objects, tree: str) -> None:
     process.wait()
     with pytest.raises(GitError):
         objects.tree(tree)
-
-
-def test_one_git_stores_all_blobs_and_one_all_commits(
-    place: Place, objects: Objects, tree: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    started: list[tuple[str, ...]] = []
-    start = Git.start
-
-    def noted(git: Git, *arguments: str, buffered: bool = True) -> subprocess.Popen[bytes]:
-        started.append(arguments)
-        return start(git, *arguments, buffered=buffered)
-
-    monkeypatch.setattr(Git, "start", noted)
-    with (place.root / "z").open("rb") as file:
-        blobs = [objects.write_blob(file.fileno()), objects.write_blob(b"z"), objects.write_blob(b"")]
-    commits = [objects.write_commit(tree, (), message, WHO, WHO) for message in ("one", "two")]
-    assert blobs[0] == blobs[1] == place.git("rev-parse", "HEAD:z")
-    assert [place.git("cat-file", "-t", oid) for oid in (*blobs, *commits)] == ["blob"] * 3 + ["commit"] * 2
-    assert len(started) == 2
-
-
-def test_where_there_is_no_proc_objects_are_stored_too(
-    place: Place, objects: Objects, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gitbatch.repo.objects.os.getpid", lambda: 2**22 + 1)  # nobody's
-    blob = objects.write_blob(b"content")
-    assert place.git("cat-file", "blob", blob) == "content"
 
 
 @pytest.mark.parametrize("size", [0, 1, 70_000, 3_000_000])

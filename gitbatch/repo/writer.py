@@ -1,0 +1,161 @@
+"""Storing git objects: named by us at once, written by gits that stay open, and waited for together.
+
+An object's name is the hash of what is in it, so nobody has to wait for git to say it: the trees and commits of a
+change are all on their way before the first one is there. Whoever lets anything name them (a ref, the index), or
+reads them, calls `sync` or `settle` before.
+Not safe for use by two threads at once: a run has one thread for git.
+"""
+
+import hashlib
+import os
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from gitbatch.errors import GitbatchError, GitError
+from gitbatch.repo.durable import sync_all
+from gitbatch.repo.pipe import AT_ONCE, Pipe
+from gitbatch.repo.process import Git
+
+WRITE_BLOB = ("-c", "core.bigFileThreshold=1024g", "hash-object", "-w")
+"""How git stores a blob: in a file of its own, however large. Of a pack, nobody would bring the name to the disk."""
+_WRITE = {
+    "blob": (*WRITE_BLOB, "--no-filters"),
+    # What else stands in a tree, the user's git has put there.
+    "tree": ("hash-object", "-w", "-t", "tree", "--literally"),
+    "commit": ("hash-object", "-w", "-t", "commit"),
+}
+"""How git stores an object, by its kind."""
+
+
+class _Waiting(NamedTuple):
+    """An object on its way."""
+
+    kind: str
+    oid: str
+    content: IO[bytes]
+    """Has no name anywhere; git finds it by our descriptor."""
+
+
+@dataclass(slots=True)
+class Writer:
+    """Stores the objects of one repository. Close it when done."""
+
+    git: Git
+    folder: Path
+    """Where git keeps them."""
+    id_bytes: int
+    """Length of a raw object id: 20 for SHA-1, 32 for SHA-256."""
+    _gits: dict[str, Pipe] = field(init=False)
+    """By kind of object."""
+    _waiting: list[_Waiting] = field(init=False, default_factory=list)
+    """In the order in which the gits answer."""
+    _written: set[str] = field(init=False, default_factory=set)
+    """Not yet with their names on the disk."""
+
+    def __post_init__(self) -> None:
+        self._gits = {kind: Pipe(self.git, (*args, "--stdin-paths")) for kind, args in _WRITE.items()}
+
+    def write(self, kind: str, content: bytes) -> str:
+        """Store an object; returns its id, under which it is there after the next `settle` or `sync`.
+
+        Raises:
+            GitError: git can't store it; also `settle` and `sync` may say so.
+        """
+        if not hasattr(os, "memfd_create"):
+            return self.note(self._alone(kind, content))
+        if len(self._waiting) == AT_ONCE:
+            self.settle()
+        oid = self._name(kind, content)
+        file = os.fdopen(os.memfd_create("gitbatch"), "w+b")
+        file.write(content)
+        file.flush()
+        self._waiting.append(_Waiting(kind, oid, file))
+        try:
+            self._gits[kind].send(_path(file.fileno()))
+        except GitError:  # it has ended: the next one must not answer for it
+            self.settle()
+        return self.note(oid)
+
+    def take(self, descriptor: int) -> str:
+        """Store whatever a file descriptor gives as a blob: git reads it, we don't.
+
+        Raises:
+            GitError: git can't store it.
+        """
+        self.settle()
+        with suppress(GitError):  # there is no /proc
+            return self.note(self._gits["blob"].ask(_path(descriptor)).decode())
+        return self.note(self._alone("blob", descriptor))
+
+    def note(self, oid: str) -> str:
+        """Have the name of an object that was written by whatever means go to the disk with the next `sync`."""
+        self._written.add(oid)
+        return oid
+
+    def settle(self) -> None:
+        """Wait until everything that was written is there.
+
+        Raises:
+            GitError: git can't store it.
+        """
+        waiting, self._waiting = self._waiting, []
+        try:
+            for each in waiting:
+                self._require_stored(each)
+        except GitbatchError:
+            self.close()  # it would answer for what nobody waits for any more
+            raise
+        finally:
+            for each in waiting:
+                each.content.close()
+
+    def sync(self) -> None:
+        """Bring the names of the objects that were written since the last call to the disk.
+
+        Before anything that is on the disk names them: a ref, the index. Their contents git brings there, before it
+        gives them their names: after a power cut it would take one that has only its name for written, for ever.
+        What it finds written by somebody who did not, is brought there here.
+
+        Raises:
+            GitError: git can't store one of them.
+        """
+        self.settle()
+        if self._written:
+            places = [f"{self.folder}/{oid[:2]}/{oid[2:]}" for oid in self._written]
+            sync_all((*places, *{os.path.dirname(place) for place in places}, str(self.folder)))  # noqa: PTH120
+            self._written.clear()
+
+    def close(self) -> None:
+        """End the gits. What was on its way may not arrive."""
+        for pipe in self._gits.values():
+            pipe.close()
+        for waiting in self._waiting:
+            waiting.content.close()
+        self._waiting.clear()
+
+    def _name(self, kind: str, content: bytes) -> str:
+        made = hashlib.new("sha1" if self.id_bytes == 20 else "sha256", usedforsecurity=False)
+        made.update(b"%s %d\0" % (kind.encode(), len(content)))
+        made.update(content)
+        return made.hexdigest()
+
+    def _require_stored(self, waiting: _Waiting) -> None:
+        kind, oid, content = waiting
+        try:
+            called = self._gits[kind].line().decode()
+        except GitError:  # it has ended, or there is no /proc
+            content.seek(0)
+            called = self._alone(kind, content.fileno())
+        if called != oid:
+            raise GitError(_WRITE[kind], 0, f"git calls {called} what is {oid}")
+
+    def _alone(self, kind: str, content: bytes | int) -> str:
+        """Store an object by a git of its own."""
+        return self.git.feed(content, *_WRITE[kind], "--stdin").stdout.decode().strip()
+
+
+def _path(descriptor: int) -> bytes:
+    """Where another process finds what a descriptor of ours gives, where there is a /proc."""
+    return f"/proc/{os.getpid()}/fd/{descriptor}\n".encode()

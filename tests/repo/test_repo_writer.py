@@ -1,0 +1,177 @@
+"""Storing objects: each has git's name for it at once, and is there when it was waited for, whatever happens to gits."""
+
+import hashlib
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Place
+
+from gitbatch.errors import GitbatchError, GitError
+from gitbatch.repo.pipe import AT_ONCE, Pipe
+from gitbatch.repo.process import Git
+from gitbatch.repo.writer import Writer
+
+COMMIT = b"tree %s\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\n%d\n"
+
+
+@pytest.fixture
+def writer(place: Place) -> Iterator[Writer]:
+    made = Writer(Git(place.root), place.root / ".git/objects", 20)
+    yield made
+    made.close()
+
+
+def there(place: Place, oids: list[str]) -> list[str]:
+    """The kind of each object, as another git sees it."""
+    return [place.git("cat-file", "-t", oid, check=False) for oid in oids]
+
+
+def some(writer: Writer, count: int) -> list[str]:
+    """Blobs, trees and commits in turn."""
+    made = []
+    for number in range(count):
+        blob = writer.write("blob", b"%d" % number)
+        tree = writer.write("tree", b"100644 file\0" + bytes.fromhex(blob))
+        made += [blob, tree, writer.write("commit", COMMIT % (tree.encode(), number))]
+    return made
+
+
+KINDS = ["blob", "tree", "commit"]
+
+
+def test_an_object_has_its_name_at_once_and_is_there_when_it_was_waited_for(
+    place: Place, writer: Writer
+) -> None:
+    made = some(writer, 2 * AT_ONCE)
+    writer.settle()
+    assert there(place, made[:3] + made[-3:]) == KINDS * 2
+    assert len(set(made)) == 6 * AT_ONCE
+    place.git("fsck", "--strict", "--no-dangling")
+
+
+@pytest.mark.parametrize("content", [b"", b"\0\r\n", b"x" * 3_000_000], ids=["empty", "binary", "large"])
+def test_a_name_is_the_one_that_git_has_for_it(place: Place, writer: Writer, content: bytes) -> None:
+    (place.root / "file").write_bytes(content)
+    assert writer.write("blob", content) == place.git("hash-object", "--no-filters", "file")
+    writer.settle()
+
+
+def test_one_git_stores_all_blobs_and_one_all_commits(
+    place: Place, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[tuple[str, ...]] = []
+    start = Git.start
+
+    def noted(git: Git, *arguments: str, buffered: bool = True) -> subprocess.Popen[bytes]:
+        started.append(arguments)
+        return start(git, *arguments, buffered=buffered)
+
+    monkeypatch.setattr(Git, "start", noted)
+    place.write("z", "z")
+    with (place.root / "z").open("rb") as file:
+        taken = writer.take(file.fileno())
+    assert taken == writer.write("blob", b"z")
+    some(writer, 3)
+    writer.settle()
+    assert len(started) == 3
+
+
+def end(pipe: Pipe) -> None:
+    process = pipe._process
+    assert process is not None
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("before", [0, 1, 3])
+def test_what_a_killed_git_had_to_store_is_stored_all_the_same(
+    place: Place, writer: Writer, kind: str, before: int
+) -> None:
+    some(writer, 1)
+    writer.settle()
+    made = some(writer, before)
+    end(writer._gits[kind])
+    made += some(writer, 3)
+    writer.settle()
+    made += some(writer, 1)
+    writer.settle()
+    assert there(place, made) == KINDS * (before + 4)
+
+
+def test_a_git_that_does_not_start_again_is_an_error(
+    place: Place, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some(writer, 1)
+    writer.settle()
+    writer.write("blob", b"one")
+    end(writer._gits["blob"])
+    monkeypatch.setenv("PATH", str(place.root / "nothing"))
+    with pytest.raises(GitbatchError, match="git was not found"):
+        writer.settle()
+
+
+def test_what_git_refuses_is_an_error_and_what_comes_after_it_is_stored(place: Place, writer: Writer) -> None:
+    good = writer.write("blob", b"good")
+    writer.write("commit", b"no commit")
+    with pytest.raises(GitError, match="hash-object"):
+        writer.sync()
+    assert there(place, [good, *some_settled(writer)]) == ["blob", *KINDS]
+
+
+def some_settled(writer: Writer) -> list[str]:
+    made = some(writer, 1)
+    writer.settle()
+    return made
+
+
+def test_a_name_that_git_does_not_agree_to_is_an_error(
+    place: Place, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where git takes an object for a forged one: nothing may be built upon a name that leads nowhere."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "_name", lambda *_: "1" * 40)
+        writer.write("blob", b"one")
+        writer.write("blob", b"two")
+        with pytest.raises(GitError, match="1111"):
+            writer.settle()
+    assert there(place, some_settled(writer)) == KINDS
+
+
+@pytest.mark.parametrize("lacking", ["/proc", "memfd"])
+def test_where_the_machine_lacks_something_objects_are_stored_too(
+    place: Place, writer: Writer, monkeypatch: pytest.MonkeyPatch, lacking: str
+) -> None:
+    if lacking == "/proc":
+        monkeypatch.setattr("gitbatch.repo.writer.os.getpid", lambda: 2**22 + 1)  # nobody's
+    else:
+        monkeypatch.delattr("gitbatch.repo.writer.os.memfd_create", raising=False)
+    place.write("z", "z")
+    with (place.root / "z").open("rb") as file:
+        taken = writer.take(file.fileno())
+    made = [taken, *some(writer, 3)]
+    writer.settle()
+    assert there(place, made) == ["blob", *KINDS * 3]
+
+
+def test_nothing_stays_open_of_what_was_not_waited_for(writer: Writer) -> None:
+    before = open_descriptors()
+    some(writer, 5)
+    writer.close()
+    assert open_descriptors() == before
+
+
+def open_descriptors() -> int:
+    folder = Path("/proc/self/fd")
+    return len(list(folder.iterdir())) if folder.is_dir() else 0
+
+
+def test_names_of_a_sha256_repository_are_that(tmp_path: Path, environment: dict[str, str]) -> None:
+    place = Place(tmp_path, tmp_path, environment)
+    place.git("init", "-q", "--object-format=sha256", "-b", "main")
+    writer = Writer(Git(tmp_path), tmp_path / ".git/objects", 32)
+    assert writer.write("blob", b"x") == hashlib.sha256(b"blob 1\0x").hexdigest()
+    writer.settle()
+    writer.close()
