@@ -33,7 +33,7 @@ from gitbatch.project.config import CommandAgent
 from gitbatch.repo.nofollow import read_small, regular_file
 from gitbatch.repo.thread import to_its_end
 from gitbatch.repo.worktrees import remove_tree
-from gitbatch.sandbox.launcher.process import CANNOT_RUN, NOT_FOUND
+from gitbatch.sandbox.launcher import CANNOT_RUN, NOT_FOUND
 from gitbatch.sandbox.model import Confinement, Limits, Sandbox
 from gitbatch.text import Harmless, plain
 

@@ -79,8 +79,7 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
     keep = False
     try:
         _require_room(run)
-        context = await run.git(manifest, task.item, task.group, scene.plan, scene.project, scene.snapshot)
-        worktree = await run.git(_make_worktree, run, task, place, context)
+        worktree, context = await run.git(_prepare, run, task, place)
         assignment = _assignment(task, worktree, scratch, context, counted)
         assignment = replace(
             assignment,
@@ -95,7 +94,10 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
         tried = replace(tried, seconds=round(time.monotonic() - began, 3), usage=_settle(run, task, answer))
         # What an agent has finished is paid for: it is taken even if the run is being ended.
         keep = True  # where even that is cut off, the next start sees what the branch has
-        result = await to_its_end(_judge(run, task, Work(worktree, context, past, waits, tried), answer))
+        if isinstance(answer, Reply):
+            _require_cost(run, task, tried.usage)
+        work = Work(worktree, context, past, waits, tried)
+        result = await to_its_end(run.git(_judge, run, task, work, answer))
         keep = isinstance(result, Outcome) and result.succeeded
         return result
     finally:
@@ -121,13 +123,13 @@ class Work(Struct, frozen=True):
     """What is known of it: its number, its time, what it used."""
 
 
-async def _judge(run: Run, task: Task, work: Work, answer: Reply | Failure) -> Outcome | Attempt:
+def _judge(run: Run, task: Task, work: Work, answer: Reply | Failure) -> Outcome | Attempt:
     """What becomes of an attempt whose agent is done."""
     tried, waits = work.tried, work.waits
     if not work.worktree.path.is_dir():
         reason = plain("its worktree was removed while it ran")
         return replace(tried, reason=reason, details=_details(answer))
-    strays = await asyncio.to_thread(find_strays, work.worktree, task.item.output, task.scene.guarded)
+    strays = find_strays(work.worktree, task.item.output, task.scene.guarded)
     tried = replace(tried, strays=strays.others)
     if strays.forbidden:
         return replace(
@@ -139,7 +141,6 @@ async def _judge(run: Run, task: Task, work: Work, answer: Reply | Failure) -> O
         )
     if isinstance(answer, Failure):
         return _told(tried, answer)
-    _require_cost(run, task, tried.usage)
     outcome = Outcome(
         task.batch_item,
         ItemStatus.SUCCEEDED,
@@ -152,7 +153,7 @@ async def _judge(run: Run, task: Task, work: Work, answer: Reply | Failure) -> O
         waited=waits.seconds,
         spent=spent_by(work.past) + Spent.of(tried.usage),
     )
-    taken = await run.git(_take, run, task, work.worktree, outcome, work.context)
+    taken = _take(run, task, work.worktree, outcome, work.context)
     return _told(tried, taken) if isinstance(taken, Failure) else taken
 
 
@@ -193,6 +194,13 @@ def _require_cost(run: Run, task: Task, used: Usage) -> None:
 
 def _details(answer: Reply | Failure) -> tuple[Harmless, ...]:
     return answer.details if isinstance(answer, Failure) else ()
+
+
+def _prepare(run: Run, task: Task, place: Path) -> tuple[Worktree, tuple[ContextFile, ...]]:
+    """What an agent needs: its worktree, and the list of what it is to read."""
+    scene = task.scene
+    context = manifest(task.item, task.group, scene.plan, scene.project, scene.snapshot)
+    return _make_worktree(run, task, place, context), context
 
 
 def _make_worktree(run: Run, task: Task, place: Path, context: tuple[ContextFile, ...]) -> Worktree:

@@ -54,16 +54,20 @@ def workshops_of(repo: "Repository", config: "Config") -> Path:
     Raises:
         UsageError: the user named one that is inside the repository.
     """
-    from platformdirs import user_cache_path
-
     from gitbatch.batch.start import require_workshop
 
     said = os.environ.get("GITBATCH_WORKTREES") or config.batch.worktrees
-    place = Path(said).expanduser() if said else user_cache_path("gitbatch")
+    place = Path(said).expanduser() if said else _cache()
     mark = hashlib.sha256(os.fsencode(repo.common_dir)).hexdigest()[:8]
     folder = repo.root.joinpath(place) / f"{repo.name}-{mark}"
     require_workshop(repo, folder)
     return folder
+
+
+def _cache() -> Path:
+    from platformdirs import user_cache_path
+
+    return user_cache_path("gitbatch")
 
 
 def tell_waiting(text: str) -> None:

@@ -2,9 +2,10 @@
 
 import os
 import re
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 
 from gitbatch.errors import BusyError, GitbatchError, GitError
@@ -178,14 +179,23 @@ class Refs:
 
     def _in_session(self, ref: str, new: str, old: str = "") -> bool:
         """Whether the git that stays open has moved a ref of ours; without `old`: wherever it was."""
+        return self._send(ref, new, old) and self._has_moved(ref, new)
+
+    def _send(self, ref: str, new: str, old: str) -> bool:
+        """Ask the git that stays open to move a ref of ours; false if it can't be asked that."""
         if not ref.startswith(OURS):  # its lock is one that the user's git may want, so it is signed
             return False
         transaction = f"start\noption no-deref\nupdate {ref} {new} {old}".rstrip() + "\ncommit\n"
         try:
-            return (
-                self.session.ask(os.fsencode(transaction)) == b"start: ok"
-                and self.session.line() == b"commit: ok"
-            )
+            self.session.send(os.fsencode(transaction))
+        except GitError:
+            return False
+        return True
+
+    def _has_moved(self, ref: str, new: str) -> bool:
+        """What it answers."""
+        try:
+            return self.session.line() == b"start: ok" and self.session.line() == b"commit: ok"
         except GitError as error:  # perhaps it was killed when it had just done it
             return error.status < 0 and self.read(ref) == new
 
@@ -195,8 +205,23 @@ class Refs:
         Raises:
             GitError: it exists.
         """
-        if not self.swap(ref, oid, None, "gitbatch: created"):
-            raise GitError(("update-ref", ref, oid), 1, f"{ref} exists already")
+        with self.creating(ref, oid):
+            pass
+
+    @contextmanager
+    def creating(self, ref: str, oid: str) -> Iterator[None]:
+        """Make a ref that does not exist, while the caller does something else, but moves no other ref.
+
+        Raises:
+            GitError: it exists.
+        """
+        is_sent = self.read(ref) is None and self._send(ref, oid, self.zero)
+        try:
+            yield
+        finally:
+            is_made = is_sent and self._has_moved(ref, oid)
+        if not is_made and not self.swap(ref, oid, None, "gitbatch: created"):
+            raise GitError(("update-ref", ref, oid), 1, f"{short(ref)} exists already")
 
     def point(self, ref: str, oid: str) -> None:
         """Let a ref of ours point to an object, wherever it was."""
@@ -251,8 +276,8 @@ class Refs:
         if self.is_reftable:
             sync_all((self.common_dir / "reftable",))
             return
-        path = self.common_dir / ref
-        sync_all(above for above in path.parents if above.is_relative_to(self.common_dir / "refs"))
+        *folders, _ = ref.split("/")
+        sync_all(f"{self.common_dir}/{folder}" for folder in accumulate(folders, "{}/{}".format))
 
     def settle(self, ref: str) -> None:
         """Finish what a move of a ref has left to do that was killed when it was done."""

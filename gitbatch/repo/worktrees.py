@@ -14,7 +14,6 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from gitbatch.errors import GitError
 from gitbatch.repo.refs import short
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.sparse import check_out
@@ -78,9 +77,8 @@ def _add_by_hand(
     path.mkdir()
     record = repo.common_dir / "worktrees" / path.name
     (path / ".git").write_bytes(os.fsencode(f"gitdir: {record}\n"))
-    if not repo.refs.swap(branch, base, None, "gitbatch: item"):
-        raise GitError(("worktree", "add", str(path)), 1, f"there is a branch {short(branch)} already")
-    index = None if sparse is None else check_out(repo.objects, repo.objects.commit(base).tree, sparse, path)
+    with repo.refs.creating(branch, base):
+        index = None if sparse is None else check_out(repo.objects, repo.objects.tree_of(base), sparse, path)
     _put_record(repo, record, path, {"HEAD": f"ref: {branch}", ASSIGNED: output}, index)
     if sparse is None:
         repo.git.at(path).run(*_EVERYTHING, "read-tree", "--reset", "-u", "HEAD")

@@ -10,6 +10,7 @@ import hashlib
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -27,11 +28,14 @@ _WRITE = {
     "commit": ("hash-object", "-w", "-t", "commit"),
 }
 """How git stores an object, by its kind."""
+_GITS = {"blob": 1, "tree": 3, "commit": 1}
+"""How many gits do it at the same time: each waits for the disk, and a change has a tree for each folder on its way."""
 
 
 class _Waiting(NamedTuple):
     """An object on its way."""
 
+    git: Pipe
     kind: str
     oid: str
     content: IO[bytes]
@@ -47,15 +51,18 @@ class Writer:
     """Where git keeps them."""
     id_bytes: int
     """Length of a raw object id: 20 for SHA-1, 32 for SHA-256."""
-    _gits: dict[str, Pipe] = field(init=False)
-    """By kind of object."""
+    _gits: dict[str, tuple[Pipe, ...]] = field(init=False)
+    """By kind of object. The first does what one can do."""
     _waiting: list[_Waiting] = field(init=False, default_factory=list)
     """In the order in which the gits answer."""
     _written: set[str] = field(init=False, default_factory=set)
     """Not yet with their names on the disk."""
 
     def __post_init__(self) -> None:
-        self._gits = {kind: Pipe(self.git, (*args, "--stdin-paths")) for kind, args in _WRITE.items()}
+        self._gits = {
+            kind: tuple(Pipe(self.git, (*args, "--stdin-paths")) for _ in range(_GITS[kind]))
+            for kind, args in _WRITE.items()
+        }
 
     def write(self, kind: str, content: bytes) -> str:
         """Store an object; returns its id, under which it is there after the next `settle` or `sync`.
@@ -71,9 +78,11 @@ class Writer:
         file = os.fdopen(os.memfd_create("gitbatch"), "w+b")
         file.write(content)
         file.flush()
-        self._waiting.append(_Waiting(kind, oid, file))
+        gits = self._gits[kind]
+        git = gits[sum(waiting.kind == kind for waiting in self._waiting) % len(gits)]
+        self._waiting.append(_Waiting(git, kind, oid, file))
         try:
-            self._gits[kind].send(_path(file.fileno()))
+            git.send(_path(file.fileno()))
         except GitError:  # it has ended: the next one must not answer for it
             self.settle()
         return self.note(oid)
@@ -86,7 +95,7 @@ class Writer:
         """
         self.settle()
         with suppress(GitError):  # there is no /proc
-            return self.note(self._gits["blob"].ask(_path(descriptor)).decode())
+            return self.note(self._gits["blob"][0].ask(_path(descriptor)).decode())
         return self.note(self._alone("blob", descriptor))
 
     def note(self, oid: str) -> str:
@@ -129,8 +138,8 @@ class Writer:
 
     def close(self) -> None:
         """End the gits. What was on its way may not arrive."""
-        for pipe in self._gits.values():
-            pipe.close()
+        for git in chain(*self._gits.values()):
+            git.close()
         for waiting in self._waiting:
             waiting.content.close()
         self._waiting.clear()
@@ -142,9 +151,9 @@ class Writer:
         return made.hexdigest()
 
     def _require_stored(self, waiting: _Waiting) -> None:
-        kind, oid, content = waiting
+        git, kind, oid, content = waiting
         try:
-            called = self._gits[kind].line().decode()
+            called = git.line().decode()
         except GitError:  # it has ended, or there is no /proc
             content.seek(0)
             called = self._alone(kind, content.fileno())

@@ -1,10 +1,9 @@
 """Choosing the sandbox: the one that is asked for, or the best that works here."""
 
+# ruff: noqa: PLC0415 - a kind is imported when it is asked for: start-up is a feature
+
 from gitbatch.errors import GitbatchError
-from gitbatch.sandbox.bubblewrap import find_bubblewrap
-from gitbatch.sandbox.landlock import find_landlock
 from gitbatch.sandbox.model import Sandbox, SandboxKind, Unavailable
-from gitbatch.sandbox.none import NoSandbox
 
 _ADVICE = 'install bubblewrap (https://github.com/containers/bubblewrap), or ask for sandbox = "none" by name: then agents run without a wall'
 
@@ -16,6 +15,8 @@ def find_sandbox(wanted: SandboxKind) -> Sandbox:
         GitbatchError: the wanted one, or for `AUTO` any but `NONE`, does not work here.
     """
     if wanted is SandboxKind.NONE:
+        from gitbatch.sandbox.none import NoSandbox
+
         return NoSandbox()
     reasons = []
     for kind, find in _FINDERS.items():
@@ -29,5 +30,17 @@ def find_sandbox(wanted: SandboxKind) -> Sandbox:
     raise GitbatchError(f"the sandbox can't be used: {reasons[0]}", _ADVICE)
 
 
-_FINDERS = {SandboxKind.BUBBLEWRAP: find_bubblewrap, SandboxKind.LANDLOCK: find_landlock}
+def _find_bubblewrap() -> Sandbox | Unavailable:
+    from gitbatch.sandbox.bubblewrap import find_bubblewrap
+
+    return find_bubblewrap()
+
+
+def _find_landlock() -> Sandbox | Unavailable:
+    from gitbatch.sandbox.landlock import find_landlock
+
+    return find_landlock()
+
+
+_FINDERS = {SandboxKind.BUBBLEWRAP: _find_bubblewrap, SandboxKind.LANDLOCK: _find_landlock}
 """The best first."""

@@ -58,7 +58,7 @@ def test_a_name_is_the_one_that_git_has_for_it(place: Place, writer: Writer, con
     writer.settle()
 
 
-def test_one_git_stores_all_blobs_and_one_all_commits(
+def test_a_git_stays_open_for_each_kind_and_more_where_several_wait(
     place: Place, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started: list[tuple[str, ...]] = []
@@ -73,9 +73,13 @@ def test_one_git_stores_all_blobs_and_one_all_commits(
     with (place.root / "z").open("rb") as file:
         taken = writer.take(file.fileno())
     assert taken == writer.write("blob", b"z")
-    some(writer, 3)
-    writer.settle()
+    for _ in range(3):
+        some(writer, 1)
+        writer.settle()
     assert len(started) == 3
+    some(writer, 10)
+    writer.settle()
+    assert len(started) == 5, "trees are stored by three"
 
 
 def end(pipe: Pipe) -> None:
@@ -93,7 +97,7 @@ def test_what_a_killed_git_had_to_store_is_stored_all_the_same(
     some(writer, 1)
     writer.settle()
     made = some(writer, before)
-    end(writer._gits[kind])
+    end(writer._gits[kind][0])
     made += some(writer, 3)
     writer.settle()
     made += some(writer, 1)
@@ -107,7 +111,7 @@ def test_a_git_that_does_not_start_again_is_an_error(
     some(writer, 1)
     writer.settle()
     writer.write("blob", b"one")
-    end(writer._gits["blob"])
+    end(writer._gits["blob"][0])
     monkeypatch.setenv("PATH", str(place.root / "nothing"))
     with pytest.raises(GitbatchError, match="git was not found"):
         writer.settle()

@@ -6,3 +6,6 @@
 It is started with `main.main`; its command line is made in `sandbox/launch.py`. `dataclasses`, `pathlib` and `json`
 would cost more than all that it does.
 """
+
+CANNOT_RUN, NOT_FOUND = 126, 127
+"""The exit codes of a shell for a program that can't be started."""

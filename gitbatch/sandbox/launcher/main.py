@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from functools import partial
 
-from gitbatch.sandbox.launcher import process
+from gitbatch.sandbox.launcher import CANNOT_RUN, process
 from gitbatch.sandbox.launcher.keeper import keep
 from gitbatch.sandbox.launcher.kernel import drop_capabilities, leave_keyring
 from gitbatch.sandbox.launcher.landlock import DEVICE, READ, WRITE, leave_abstract_sockets, restrict
@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> None:
         sys.exit(_run(options))
     except OSError as error:
         process.complain(f"{error.filename or 'the sandbox'}: {error.strerror}")
-        sys.exit(process.CANNOT_RUN)
+        sys.exit(CANNOT_RUN)
 
 
 def _prepare(options: Options) -> None:

@@ -8,10 +8,8 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 
+from gitbatch.sandbox.launcher import CANNOT_RUN, NOT_FOUND
 from gitbatch.sandbox.launcher.kernel import PR_SET_PDEATHSIG, prctl
-
-CANNOT_RUN, NOT_FOUND = 126, 127
-"""The exit codes of a shell for a program that can't be started."""
 
 _AWAITED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
