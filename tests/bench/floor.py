@@ -152,7 +152,7 @@ class Floor:
             git("worktree", "add", "--quiet", "--no-checkout", "-b", branch, str(place), base)
             info = self.repo.root / ".git" / "worktrees" / place.name / "info"
             info.mkdir()
-            reads = (file_name(number * factor % self.repo.files) for factor in (7, 31))
+            reads = (file_name(number * factor % self.repo.files, self.repo.files) for factor in (7, 31))
             (info / "sparse-checkout").write_text("".join(f"/{path}\n" for path in reads))
             sparse = ("-c", "core.sparseCheckout=true", "-c", "core.sparseCheckoutCone=false")
             git("-C", str(place), *sparse, "read-tree", "-mu", "HEAD")

@@ -91,7 +91,7 @@ class Repository:
 
 
 def make_repository(folder: Path, files: int) -> Repository:
-    """Make a repository with so many files, in folders of twenty, of which at most fifty are in one folder."""
+    """Make a repository with so many files; the smallest is as Flask's, which has 236 of them."""
     made = Repository(folder, files)
     for path in (made.root, made.worktrees, folder / "home"):
         path.mkdir(parents=True)
@@ -102,13 +102,18 @@ def make_repository(folder: Path, files: int) -> Repository:
     return made
 
 
-def file_name(number: int) -> str:
-    """The path of a file, by its number from 0."""
-    return f"src/p{number // 1000:03}/m{number // 20 % 50:02}/file{number % 20:02}.py"
+def file_name(number: int, files: int) -> str:
+    """The path of a file, by its number from 0, in a repository of so many: few in a folder where there are few."""
+    inside, folders = (5, 10) if files < _MANY else (20, 50)
+    folder, name = divmod(number, inside)
+    above, folder = divmod(folder, folders)
+    return f"src/p{above:03}/m{folder:02}/file{name:02}.py"
 
 
-_SIZES = (50, 600, 1300, 2000, 2800, 3800, 4700, 5700, 7000, 9500, 30_000)
-"""How large files of a Python project are, in bytes: the least, the deciles and the most of this one, rounded."""
+_SIZES = (20, 50, 280, 700, 1400, 2300, 3300, 5000, 8400, 13_200, 90_000)
+"""The deciles of the sizes of Flask's files in bytes (3.1.2: 1.75 MB in 48 folders), but for the most, which is a picture."""
+_MANY = 1000
+"""Files from which on a repository has more of them in a folder."""
 _LARGE = 10_000
 """Files from which on a repository is made of small ones, so that it fits on a disk."""
 
@@ -119,7 +124,7 @@ def _stream(files: int) -> Iterator[bytes]:
     yield f"commit refs/heads/main\ncommitter {who}\ndata 5\nstart\n".encode()
     for number in range(files):
         text = _text(number, _size(number) if files < _LARGE else 200 + number * 7919 % 3800)
-        yield f"M 100644 inline {file_name(number)}\ndata {len(text)}\n".encode() + text + b"\n"
+        yield f"M 100644 inline {file_name(number, files)}\ndata {len(text)}\n".encode() + text + b"\n"
 
 
 def _size(number: int) -> int:
@@ -130,12 +135,14 @@ def _size(number: int) -> int:
 
 
 def _text(number: int, size: int) -> bytes:
-    """Lines that look like source code; they compress better (to a fifth, not a third), so a checkout is rather too cheap."""
+    """Lines that look like source code. They compress to less than a third, Flask's files to not quite a half."""
     lines: list[bytes] = []
     length = 0
     while length < size:
         seed = number * 1_000_003 + len(lines) * 7919
-        lines.append(f"    value_{seed % 9973} = compute({seed % 7907}, name_{seed % 631})\n".encode())
+        lines.append(
+            f"    value_{seed % 9973} = compute({seed % 7907}, name_{seed * 2654435761 % 2**32:08x})\n".encode()
+        )
         length += len(lines[-1])
     return b"".join(lines)[:size]
 
@@ -151,7 +158,7 @@ def _plan_files(work: Work, files: int) -> Mapping[str, str]:
         lines += ["", f"### Group {group}", ""]
         for item in range(1, work.items + 1):
             number = group * 1000 + item
-            reads = ", ".join(file_name(number * factor % files) for factor in (7, 31))
+            reads = ", ".join(file_name(number * factor % files, files) for factor in (7, 31))
             lines.append(f"- [ ] T{number:05} Write → Output: {output_name(group, item)} (context: {reads})")
     config = [
         "[batch]",
