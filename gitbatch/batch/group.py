@@ -32,12 +32,15 @@ async def run_group(
     gate = asyncio.Semaphore(_width(run, scene, group))
     over = {item.key: asyncio.Event() for item in group.items}
 
+    def tasks_of() -> dict[str, Task | Outcome]:
+        return {i.key: _task(run, scene, group, i, missing) for i in items if i.key not in already}
+
     async def outcome_of(batch_item: BatchItem) -> Outcome | None:
         try:
             if batch_item.key in already:
                 done = already[batch_item.key]
                 return replace(done, earlier=_earlier(run, batch_item))
-            task = await run.git(_task, run, scene, group, batch_item, missing)
+            task = todo[batch_item.key]
             if isinstance(task, Outcome):
                 run.emit(ItemFinished(batch=run.batch.id, outcome=task))
                 return task
@@ -49,6 +52,7 @@ async def run_group(
         finally:
             over[batch_item.key].set()
 
+    todo = await run.git(tasks_of)
     try:
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(outcome_of(item)) for item in items]

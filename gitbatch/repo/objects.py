@@ -116,13 +116,13 @@ class Objects:
         for open_git in (self._reader, self._source, self.writer):
             open_git.close()
 
-    def _ask(self, question: str) -> list[bytes]:
-        """What the git that reads answers, word by word, when all that we wrote is there."""
-        self.writer.settle()
-        return self._reader.ask(f"{question}\n".encode()).split(b" ")
+    def _ask(self, question: str, oid: str) -> list[bytes]:
+        """What the git that reads answers about an object, word by word."""
+        self.writer.settle(oid)
+        return self._reader.ask(f"{question} {oid}\n".encode()).split(b" ")
 
     def _read(self, name: str, kind: str) -> bytes:
-        answer = self._ask(f"contents {name}")
+        answer = self._ask("contents", name)
         if len(answer) != 3:
             raise MissingObjectError(name)
         data = self._reader.read(int(answer[2]))
@@ -148,7 +148,7 @@ class Objects:
 
     def _info(self, oid: str) -> list[bytes]:
         """Id, kind and size of an object, if it is there."""
-        return self._ask(f"info {oid}")
+        return self._ask("info", oid)
 
     def blob(self, oid: str) -> bytes:
         """The bytes of a blob: for control files, never for an output.
@@ -165,7 +165,7 @@ class Objects:
             MissingObjectError: there is no such blob.
             GitError: git failed to write it.
         """
-        self.writer.settle()
+        self.writer.settle(oid)
         if hasattr(os, "splice"):
             answer = self._source.ask(f"{oid}\n".encode()).split(b" ")
             if answer[1:2] != [b"blob"]:

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 
@@ -101,6 +101,10 @@ class Refs:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "session", Pipe(self.git, ("update-ref", "-m", _REASON, "--stdin")))
+
+    def held_by(self, git: Git, signing: int) -> "Refs":
+        """The same refs for a git that holds a lock, in which stale locks are known (see `signing`)."""
+        return replace(self, git=git, signing=signing)
 
     def close(self) -> None:
         """End the git that stays open."""

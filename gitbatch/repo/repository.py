@@ -4,10 +4,10 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.repo.objects import Objects
@@ -37,8 +37,7 @@ class Identity(Struct, frozen=True):
 _NOBODY = Identity("nobody", "nobody@gitbatch.invalid")
 
 
-@dataclass(frozen=True, slots=True)
-class Repository:
+class Repository(Struct, frozen=True):
     """A repository with a checkout."""
 
     root: Path
@@ -76,7 +75,7 @@ class Repository:
         """
         git = self.git.holding(descriptor)
         objects = Objects(git, self.objects.store, self.objects.id_bytes, self.objects.signer)
-        return replace(self, git=git, objects=objects, refs=replace(self.refs, git=git, signing=signing))
+        return replace(self, git=git, objects=objects, refs=self.refs.held_by(git, signing))
 
     def commit_point(self, ref: str, new: str, old: str | None, reason: str) -> bool:
         """Move a ref by compare-and-swap (see `Refs.swap`), so that it holds from then on, whatever happens.

@@ -93,6 +93,7 @@ def _put_record(
     until somebody removes the record.
     """
     made = _temporary(repo)
+    made.mkdir()
     for name, text in {"gitdir": str(path / ".git"), "commondir": "../..", **more}.items():
         (made / name).write_bytes(os.fsencode(f"{text}\n"))
     if index is not None:
@@ -105,15 +106,14 @@ def _remove_record(repo: Repository, record: Path) -> None:
     """Remove git's record of a worktree, all at once: of a part of one, other gits say that it is broken."""
     gone = _temporary(repo)
     with suppress(FileNotFoundError):
-        record.rename(gone / "record")
-    remove_tree(gone)
+        record.rename(gone)
+        remove_tree(gone)
 
 
 def _temporary(repo: Repository) -> Path:
-    """A new folder beside the record, which the next start removes if we are killed here."""
-    folder = repo.own_dir / f"{TEMPORARY}{secrets.token_hex(4)}"
-    folder.mkdir(parents=True)
-    return folder
+    """Where a new folder beside the record goes, which the next start removes if we are killed here."""
+    repo.own_dir.mkdir(exist_ok=True)
+    return repo.own_dir / f"{TEMPORARY}{secrets.token_hex(4)}"
 
 
 def _settle(path: Path) -> int:
@@ -164,6 +164,9 @@ def worktrees_named(repo: Repository, prefix: str) -> tuple[Path, ...]:
 
 def checked_out(repo: Repository) -> dict[str, Path]:
     """Which branch (full name) is checked out where, over all worktrees of the repository."""
+    if not (repo.common_dir / "worktrees").exists():  # there is one checkout, and it is ours
+        branch = repo.head_branch()
+        return {branch: repo.root} if branch else {}
     listed = os.fsdecode(repo.git.run("worktree", "list", "--porcelain", "-z").stdout)
     found: dict[str, Path] = {}
     for entry in listed.split("\0\0"):

@@ -103,12 +103,14 @@ class Writer:
         self._written.add(oid)
         return oid
 
-    def settle(self) -> None:
-        """Wait until everything that was written is there.
+    def settle(self, oid: str = "") -> None:
+        """Wait until everything that was written is there; with the id of an object, only if that is not yet there.
 
         Raises:
             GitError: git can't store it.
         """
+        if oid and all(waiting.oid != oid for waiting in self._waiting):
+            return
         waiting, self._waiting = self._waiting, []
         try:
             for each in waiting:

@@ -6,10 +6,9 @@ worktree and its scratch folder are seen and writable, wherever they are. Nothin
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 _MEBIBYTE = 1024 * 1024
 
@@ -23,8 +22,7 @@ class SandboxKind(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(NamedTuple):
     """How much a program may use. What it may do is in `Confinement`; how long it may take, its agent knows."""
 
     file_bytes: int = 1024 * _MEBIBYTE
@@ -37,8 +35,7 @@ class Limits:
     """Processor time of any one process."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Confinement:
+class Confinement(NamedTuple):
     """What one program may do. Paths are absolute; one that does not exist is passed over, where that makes sense."""
 
     worktree: Path
@@ -47,10 +44,10 @@ class Confinement:
     """Its private folder, which it may write; its TMPDIR is made there. It must exist."""
     repository: tuple[Path, ...]
     """The checkout and git's common folder: it may read them."""
-    hidden: tuple[Path, ...] = ()
-    """Folders that it may not see even where they are below a readable one, such as that of all worktrees."""
     home: Path
     """$HOME, of which it sees nothing but what is listed here."""
+    hidden: tuple[Path, ...] = ()
+    """Folders that it may not see even where they are below a readable one, such as that of all worktrees."""
     path: str = ""
     """Its PATH: the folders on it that are not the system's become readable, and the tools that they belong to."""
     needs: tuple[Path, ...] = ()
@@ -85,8 +82,7 @@ class Sandbox(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Unavailable:
+class Unavailable(NamedTuple):
     """Why a kind of sandbox can't be had here, in words that can stand after its name and a colon."""
 
     why: str

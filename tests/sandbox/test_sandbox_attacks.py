@@ -1,7 +1,6 @@
 """Each attack is run without a sandbox, where it must succeed (else it proves nothing), and behind each wall."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,7 +133,7 @@ def test_without_network_nothing_that_listens_is_reached(
 @pytest.mark.parametrize("name", OVER_SOCKETS)
 def test_with_network_only_the_network_is_reached(arena: Arena, listeners: Listeners, name: str) -> None:
     network = name in {"connect_by_tcp", "send_by_udp"}
-    lost = loss(arena, name, replace(arena.usual, network=True)) or listeners.reached()
+    lost = loss(arena, name, arena.usual._replace(network=True)) or listeners.reached()
     expect(arena, name, str(lost or ""), LANDLOCKS | BUBBLEWRAPS if network else frozenset())
 
 
@@ -154,7 +153,7 @@ def test_no_process_outlives_its_agent(arena: Arena, name: str) -> None:
 
 @walls
 def test_a_file_grows_no_larger_than_it_may(arena: Arena) -> None:
-    arena.attack("write_a_large_file", replace(arena.usual, limits=Limits(file_bytes=MEBIBYTE)))
+    arena.attack("write_a_large_file", arena.usual._replace(limits=Limits(file_bytes=MEBIBYTE)))
     size = (arena.worktree / "large").stat().st_size
     expect(arena, "write_a_large_file", "" if size <= MEBIBYTE else f"{size} bytes")
 
@@ -163,7 +162,7 @@ def test_a_file_grows_no_larger_than_it_may(arena: Arena) -> None:
 @pytest.mark.parametrize("name", [*OTHER_FILES, *POINTERS])
 def test_where_it_is_strict_an_agent_writes_only_its_output(arena: Arena, name: str) -> None:
     before = contents(arena.worktree)
-    arena.attack(name, replace(arena.usual, strict_output=arena.worktree / "docs/output.md"))
+    arena.attack(name, arena.usual._replace(strict_output=arena.worktree / "docs/output.md"))
     expect(arena, name, "" if contents(arena.worktree) == before else "it wrote another file")
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,41 +37,41 @@ def as_usual(usual: Confinement, _base: Path) -> tuple[Confinement, dict[str, st
 
 def everything_below_home(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
     confined, seen = as_usual(usual, base)
-    return replace(confined, home=base), seen
+    return confined._replace(home=base), seen
 
 
 def home_is_the_repository(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
     """Whoever has their home in git gets no more than the common folder shown."""
-    confined = replace(usual, home=base / "repo", repository=(base / "repo", base / "repo/.git"))
+    confined = usual._replace(home=base / "repo", repository=(base / "repo", base / "repo/.git"))
     return confined, {**as_usual(usual, base)[1], "repo/README.md": ""}
 
 
 def home_inside_the_repository(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
-    confined = replace(usual, repository=(base,), needs=(base / "home/.bashrc",))
+    confined = usual._replace(repository=(base,), needs=(base / "home/.bashrc",))
     return confined, {**as_usual(usual, base)[1], "elsewhere/secret": "read", "home/.bashrc": "read"}
 
 
 def the_workshop_inside_the_repository(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
     """Listed first, and hidden later: it is not the order that decides."""
-    confined, seen = as_usual(replace(usual, repository=(base,), hidden=(base / "shop",)), base)
+    confined, seen = as_usual(usual._replace(repository=(base,), hidden=(base / "shop",)), base)
     return confined, {**seen, "elsewhere/secret": "read"}
 
 
 def a_hidden_file(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
     confined, seen = as_usual(usual, base)
-    return replace(confined, hidden=(*usual.hidden, base / "repo/README.md")), {**seen, "repo/README.md": ""}
+    return confined._replace(hidden=(*usual.hidden, base / "repo/README.md")), {**seen, "repo/README.md": ""}
 
 
 def a_hidden_place_that_is_not_there(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
     confined, seen = as_usual(usual, base)
-    return replace(confined, hidden=(*usual.hidden, base / "none"), needs=(base / "none",)), seen
+    return confined._replace(hidden=(*usual.hidden, base / "none"), needs=(base / "none",)), seen
 
 
 def a_link_in_home(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
     (base / "home/link").symlink_to("../elsewhere")
     confined, seen = as_usual(usual, base)
     needs = (base / "home/link/secret",)
-    return replace(confined, needs=needs), {**seen, "home/link/secret": "read", "elsewhere/secret": "read"}
+    return confined._replace(needs=needs), {**seen, "home/link/secret": "read", "elsewhere/secret": "read"}
 
 
 def links_that_lead_nowhere(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
@@ -80,7 +79,7 @@ def links_that_lead_nowhere(usual: Confinement, base: Path) -> tuple[Confinement
     (base / "run/loop").symlink_to("loop")
     (base / "run/broken").symlink_to("none")
     confined, seen = as_usual(usual, base)
-    return replace(confined, needs=(base / "run/loop", base / "run/broken")), seen
+    return confined._replace(needs=(base / "run/loop", base / "run/broken")), seen
 
 
 def named_through_links(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
@@ -89,8 +88,7 @@ def named_through_links(usual: Confinement, base: Path) -> tuple[Confinement, di
     (base / "run/to").symlink_to(base)
     (base / "run/again").symlink_to("to/run/../home")
     way = base / "run/to"
-    confined = replace(
-        usual,
+    confined = usual._replace(
         worktree=way / "shop/item",
         scratch=way / "shop/item.io",
         repository=(way / "repo",),
@@ -138,7 +136,7 @@ def test_the_deepest_place_wins(arena: Arena, layout: Layout) -> None:
 @behind(Wall.BUBBLEWRAP)
 def test_a_socket_that_is_listed_can_be_used(arena: Arena, listeners: Listeners) -> None:
     assert not listeners.reached()
-    listed = replace(arena.usual, needs=(Path(arena.environment["SOCKET"]),))
+    listed = arena.usual._replace(needs=(Path(arena.environment["SOCKET"]),))
     assert SECRET in arena.attack("connect_by_path", listed).stdout
 
 
@@ -156,7 +154,7 @@ def test_a_program_of_the_worktree_does_not_close_its_folder(arena: Arena) -> No
 @behind(Wall.BUBBLEWRAP, Wall.LANDLOCK)
 def test_a_strict_output_must_be_in_the_worktree(arena: Arena) -> None:
     (arena.worktree / "docs").symlink_to(arena.repo)
-    strict = replace(arena.usual, strict_output=arena.worktree / "docs/output.md")
+    strict = arena.usual._replace(strict_output=arena.worktree / "docs/output.md")
     with pytest.raises(OSError, match="leads out of the worktree"):
         arena.command("true", confinement=strict)
 
@@ -165,21 +163,21 @@ def test_a_strict_output_must_be_in_the_worktree(arena: Arena) -> None:
 def test_a_strict_output_may_not_be_a_link(arena: Arena) -> None:
     (arena.worktree / "output.md").symlink_to("README.md")
     with pytest.raises(OSError, match="leads out of the worktree"):
-        strict_output(replace(arena.usual, strict_output=arena.worktree / "output.md"))
+        strict_output(arena.usual._replace(strict_output=arena.worktree / "output.md"))
 
 
 @behind(Wall.BUBBLEWRAP, Wall.LANDLOCK)
 def test_a_strict_output_is_made_where_it_is_missing(arena: Arena) -> None:
     output = arena.worktree / "docs/deep/output.md"
     done = arena.run(
-        "sh", "-c", f"echo done > {output}", confinement=replace(arena.usual, strict_output=output)
+        "sh", "-c", f"echo done > {output}", confinement=arena.usual._replace(strict_output=output)
     )
     assert (done.returncode, output.read_text()) == (0, "done\n")
 
 
 @behind(Wall.CONTROL)
 def test_a_place_has_the_access_that_was_said_last(arena: Arena) -> None:
-    both = replace(arena.usual, needs=(arena.elsewhere,), hidden=(arena.elsewhere,), writable=(arena.repo,))
+    both = arena.usual._replace(needs=(arena.elsewhere,), hidden=(arena.elsewhere,), writable=(arena.repo,))
     places = dict(view(["sh"], both).places)
     assert places[arena.elsewhere] is Access.HIDDEN
     assert places[arena.repo] is Access.WRITE

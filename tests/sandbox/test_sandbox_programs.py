@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, AnyStr
 
@@ -140,7 +139,7 @@ def test_nothing_else_can_be_written(arena: Arena) -> None:
         str(hidden),
     ]
     script = 'for folder; do mkdir "$folder/new" 2>/dev/null && echo "$folder"; done; mkdir "$TMPDIR/new" && echo all'
-    done = arena.run("sh", "-c", script, "sh", *folders, confinement=replace(arena.usual, hidden=(hidden,)))
+    done = arena.run("sh", "-c", script, "sh", *folders, confinement=arena.usual._replace(hidden=(hidden,)))
     assert done.stdout == "all\n"
 
 
@@ -158,7 +157,7 @@ def test_home_and_tmp_are_its_own_or_closed(arena: Arena) -> None:
 def test_tmp_is_its_own_where_everything_is_in_tmp(arena: Arena) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as made:
         base = Path(made)
-        usual = replace(arena.usual, worktree=base / "item", scratch=base / "item.io", hidden=(base,))
+        usual = arena.usual._replace(worktree=base / "item", scratch=base / "item.io", hidden=(base,))
         for folder in (usual.worktree, usual.scratch, base / "other"):
             folder.mkdir()
         look = f"pwd -P; echo x > output.md; ls {base} /tmp >&2; echo x > $TMPDIR/mine; ls /tmp/mine; :"
@@ -185,7 +184,7 @@ def test_landlock_takes_more_away_than_it_has_to(arena: Arena) -> None:
 def test_what_is_listed_is_there(arena: Arena) -> None:
     cache = arena.home / "cache"
     cache.mkdir()
-    listed = replace(arena.usual, needs=(arena.home / ".netrc", arena.home / "missing"), writable=(cache,))
+    listed = arena.usual._replace(needs=(arena.home / ".netrc", arena.home / "missing"), writable=(cache,))
     script = f"cat {arena.home}/.netrc; echo x > {cache}/file; echo x > {arena.home}/.netrc"
     done = arena.run("sh", "-c", script, confinement=listed)
     assert SECRET in done.stdout
@@ -266,28 +265,28 @@ def test_when_gitbatch_is_killed_all_ends(arena: Arena) -> None:
 @confined
 def test_it_does_not_fill_the_disk(arena: Arena) -> None:
     code = "import time\nfor n in range(8): open(f'part{n}', 'wb').write(bytes(1024 * 1024))\ntime.sleep(20)"
-    done = arena.python(code, replace(arena.usual, limits=Limits(scratch_bytes=4 * 1024 * 1024)))
+    done = arena.python(code, arena.usual._replace(limits=Limits(scratch_bytes=4 * 1024 * 1024)))
     assert done.returncode == 128 + signal.SIGXFSZ
     assert "written more than it may" in done.stderr
 
 
 @confined
 def test_it_does_not_compute_for_ever(arena: Arena) -> None:
-    done = arena.python("while True: pass", replace(arena.usual, limits=Limits(cpu_seconds=1)))
+    done = arena.python("while True: pass", arena.usual._replace(limits=Limits(cpu_seconds=1)))
     assert done.returncode in {128 + signal.SIGXCPU, 128 + signal.SIGKILL}
 
 
 @behind(*USERS)
 def test_it_does_not_start_processes_without_end(arena: Arena) -> None:
     code = "import os, time\ntry:\n  for n in range(200):\n    if not os.fork(): time.sleep(20)\nexcept OSError: print(n)"
-    done = arena.python(code, replace(arena.usual, limits=Limits(processes=20)))
+    done = arena.python(code, arena.usual._replace(limits=Limits(processes=20)))
     assert done.stdout
     assert int(done.stdout) < 20
 
 
 @behind(Wall.NONE)
 def test_without_a_sandbox_there_are_limits_and_a_clean_environment(arena: Arena) -> None:
-    wanted = replace(arena.usual, limits=Limits(file_bytes=1000, cpu_seconds=7))
+    wanted = arena.usual._replace(limits=Limits(file_bytes=1000, cpu_seconds=7))
     arena.environment["LOOKED_AT"] = "a 'b' $c"
     done = arena.run("bash", "-c", "ulimit -c; ulimit -Hf; ulimit -t; env -0", confinement=wanted)
     core, blocks, seconds, rest = done.stdout.split("\n", 3)
