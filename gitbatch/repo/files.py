@@ -151,10 +151,10 @@ def _stamp(parent: int, name: str) -> _Stamp:
 def _state(repo: Repository, parent: int, change: Change) -> _State:
     try:
         with regular_file_in(parent, change.name) as (descriptor, _):
-            here = {_hash(repo, descriptor)}
+            here = {repo.objects.writer.name(descriptor)}
             if change.converted and here.isdisjoint({change.old, change.new}):
                 os.lseek(descriptor, 0, os.SEEK_SET)
-                here = {_hash(repo, descriptor, f"--path={change.path}")}
+                here = {_name_converted(repo, descriptor, change.path)}
     except FileNotFoundError:
         return _State.ABSENT
     except (NotRegularError, OSError):
@@ -164,8 +164,8 @@ def _state(repo: Repository, parent: int, change: Change) -> _State:
     return _State.OLD if change.old in here else _State.OTHER
 
 
-def _hash(repo: Repository, descriptor: int, *options: str) -> str:
-    return repo.git.feed(descriptor, "hash-object", "--stdin", *options).stdout.decode().strip()
+def _name_converted(repo: Repository, descriptor: int, path: str) -> str:
+    return repo.git.feed(descriptor, "hash-object", "--stdin", f"--path={path}").stdout.decode().strip()
 
 
 def _pour(repo: Repository, change: Change, descriptor: int) -> None:

@@ -28,6 +28,7 @@ _WRITE = {
     "commit": ("hash-object", "-w", "-t", "commit"),
 }
 """How git stores an object, by its kind."""
+_NAME = ("hash-object", "--no-filters")
 _GITS = {"blob": 1, "tree": 3, "commit": 1}
 """How many gits do it at the same time: each waits for the disk, and a change has a tree for each folder on its way."""
 
@@ -53,6 +54,7 @@ class Writer:
     """Length of a raw object id: 20 for SHA-1, 32 for SHA-256."""
     _gits: dict[str, tuple[Pipe, ...]] = field(init=False)
     """By kind of object. The first does what one can do."""
+    _namer: Pipe = field(init=False)
     _waiting: list[_Waiting] = field(init=False, default_factory=list)
     """In the order in which the gits answer."""
     _written: set[str] = field(init=False, default_factory=set)
@@ -63,6 +65,7 @@ class Writer:
             kind: tuple(Pipe(self.git, (*args, "--stdin-paths")) for _ in range(_GITS[kind]))
             for kind, args in _WRITE.items()
         }
+        self._namer = Pipe(self.git, (*_NAME, "--stdin-paths"))
 
     def write(self, kind: str, content: bytes) -> str:
         """Store an object; returns its id, under which it is there after the next `settle` or `sync`.
@@ -71,10 +74,10 @@ class Writer:
             GitError: git can't store it; also `settle` and `sync` may say so.
         """
         if not hasattr(os, "memfd_create"):
-            return self.note(self._alone(kind, content))
+            return self.note(self._alone(_WRITE[kind], content))
         if len(self._waiting) == AT_ONCE:
             self.settle()
-        oid = self._name(kind, content)
+        oid = self._id(kind, content)
         file = os.fdopen(os.memfd_create("gitbatch"), "w+b")
         file.write(content)
         file.flush()
@@ -94,9 +97,21 @@ class Writer:
             GitError: git can't store it.
         """
         self.settle()
+        return self.note(self._read(self._gits["blob"][0], descriptor, _WRITE["blob"]))
+
+    def name(self, descriptor: int) -> str:
+        """The id that `take` would give it; nothing is stored.
+
+        Raises:
+            GitError: git can't read it.
+        """
+        return self._read(self._namer, descriptor, _NAME)
+
+    def _read(self, git: Pipe, descriptor: int, command: tuple[str, ...]) -> str:
+        """What a git that stays open, or else one of its own, calls what a descriptor gives."""
         with suppress(GitError):  # there is no /proc
-            return self.note(self._gits["blob"][0].ask(_path(descriptor)).decode())
-        return self.note(self._alone("blob", descriptor))
+            return git.ask(_path(descriptor)).decode()
+        return self._alone(command, descriptor)
 
     def note(self, oid: str) -> str:
         """Have the name of an object that was written by whatever means go to the disk with the next `sync`."""
@@ -140,13 +155,13 @@ class Writer:
 
     def close(self) -> None:
         """End the gits. What was on its way may not arrive."""
-        for git in chain(*self._gits.values()):
+        for git in (self._namer, *chain(*self._gits.values())):
             git.close()
         for waiting in self._waiting:
             waiting.content.close()
         self._waiting.clear()
 
-    def _name(self, kind: str, content: bytes) -> str:
+    def _id(self, kind: str, content: bytes) -> str:
         made = hashlib.new("sha1" if self.id_bytes == 20 else "sha256", usedforsecurity=False)
         made.update(b"%s %d\0" % (kind.encode(), len(content)))
         made.update(content)
@@ -158,13 +173,13 @@ class Writer:
             called = git.line().decode()
         except GitError:  # it has ended, or there is no /proc
             content.seek(0)
-            called = self._alone(kind, content.fileno())
+            called = self._alone(_WRITE[kind], content.fileno())
         if called != oid:
             raise GitError(_WRITE[kind], 0, f"git calls {called} what is {oid}")
 
-    def _alone(self, kind: str, content: bytes | int) -> str:
-        """Store an object by a git of its own."""
-        return self.git.feed(content, *_WRITE[kind], "--stdin").stdout.decode().strip()
+    def _alone(self, command: tuple[str, ...], content: bytes | int) -> str:
+        """What a git of its own calls it."""
+        return self.git.feed(content, *command, "--stdin").stdout.decode().strip()
 
 
 def _path(descriptor: int) -> bytes:
