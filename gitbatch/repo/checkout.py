@@ -27,6 +27,11 @@ from gitbatch.repo.repository import Repository
 from gitbatch.text import Harmless
 
 _UNMERGED = "unmerged"
+_ARGUMENTS = 500
+_CHANGED = ("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignored=no")
+_TRACKED = ("ls-files", "-z")
+_STAGED = ("ls-files", "-t", "--stage", "-z")
+_CONVERTING = ("check-attr", "-z", "eol", "ident", "working-tree-encoding")
 _AS_STORED = frozenset({b"unspecified", b"unset", b"lf"})
 _PATIENCE = 100
 """Tries, a tenth of a second apart, for an index that another git has locked."""
@@ -57,25 +62,30 @@ def uncommitted(repo: Repository, paths: tuple[str, ...]) -> tuple[str, ...]:
     """Those of the paths that have uncommitted changes in the user's checkout (staged, unstaged or untracked)."""
     if not paths:
         return ()
-    options = ("--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignored=no")
-    found = {line[3:] for line in _listed(repo, ("status", *options), paths)}
     # Two things more than git status says: an ignored file at an output path would be overwritten all the same, and
     # nothing can be written below what is no folder.
-    there = [path for path in paths if path not in found and os.path.lexists(repo.root / path)]
     in_the_way = {path: above for path in paths if (above := _no_folder(repo, path))}
-    asked = dict.fromkeys((*there, *in_the_way.values()))
-    tracked = frozenset(_listed(repo, ("ls-files", "-z"), tuple(asked)))
+    found: set[str] = set()
+    tracked: set[str] = set()
+    for some in _portions(paths):
+        asked = (*some, *(in_the_way[path] for path in some if path in in_the_way))
+        changed, known = repo.git.run_all((*_CHANGED, "--", *some), (*_TRACKED, "--", *asked))
+        found |= {line[3:] for line in _names(changed.stdout)}
+        tracked |= set(_names(known.stdout))
+    there = [path for path in paths if path not in found and os.path.lexists(repo.root / path)]
     folders = {above for path in tracked for above in accumulate(path.split("/")[:-1], "{}/{}".format)}
     found |= {path for path in there if path not in tracked | folders}
     found |= {path for path, above in in_the_way.items() if above not in tracked}
     return tuple(path for path in paths if path in found)
 
 
-def _listed(repo: Repository, command: tuple[str, ...], paths: tuple[str, ...]) -> Iterator[str]:
-    """What a command lists of some paths."""
-    for start in range(0, len(paths), 500):  # an argument list has its limits
-        out = repo.git.run(*command, "--", *paths[start : start + 500]).stdout
-        yield from (os.fsdecode(line) for line in out.split(b"\0") if line)
+def _portions(paths: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """An argument list has its limits."""
+    return (paths[start : start + _ARGUMENTS] for start in range(0, len(paths), _ARGUMENTS))
+
+
+def _names(listed: bytes) -> Iterator[str]:
+    return (os.fsdecode(line) for line in listed.split(b"\0") if line)
 
 
 def _no_folder(repo: Repository, path: str) -> str | None:
@@ -127,8 +137,7 @@ def _link_patiently(mark: Path, lock: Path) -> None:
 
 def follow(repo: Repository, old_tree: str, new_tree: str, paths: tuple[str, ...]) -> Followed:
     """Bring `paths`, which were changed from one tree to another, into the checkout. Call it under `index_lock`."""
-    staged = _staged(repo, paths)
-    converted = _converted(repo, paths)
+    staged, converted = _as_they_are(repo, paths)
     kept: set[str] = set()
     entries: list[Change] = []
     for path in paths:
@@ -149,15 +158,17 @@ def follow(repo: Repository, old_tree: str, new_tree: str, paths: tuple[str, ...
     return Followed(tuple(path for path in paths if path in kept))
 
 
-def _converted(repo: Repository, paths: tuple[str, ...]) -> frozenset[str]:
-    """The paths whose files may differ from their blobs by conversion: by attributes or by configuration."""
-    asked = ("eol", "ident", "working-tree-encoding")
-    if repo.line_ends.on_disk:
-        return frozenset(paths)
-    names = b"".join(os.fsencode(path) + b"\0" for path in paths)
-    parts = repo.git.feed(names, "check-attr", "-z", "--stdin", *asked).stdout.split(b"\0")
-    values = zip(parts[::3], parts[2::3], strict=False)
-    return frozenset(os.fsdecode(path) for path, value in values if value not in _AS_STORED)
+def _as_they_are(repo: Repository, paths: tuple[str, ...]) -> tuple[dict[str, _Entry], frozenset[str]]:
+    """What the index has at each path; and the paths whose files may differ from their blobs by conversion."""
+    staged: dict[str, _Entry] = {}
+    converted = set(paths) if repo.line_ends.on_disk else set[str]()
+    for some in _portions(paths):
+        listed, attributes = repo.git.run_all((*_STAGED, "--", *some), (*_CONVERTING, "--", *some))
+        staged |= _entries(listed.stdout)
+        parts = attributes.stdout.split(b"\0")
+        values = zip(parts[::3], parts[2::3], strict=False)
+        converted |= {os.fsdecode(path) for path, value in values if value not in _AS_STORED}
+    return staged, frozenset(converted)
 
 
 def rewrite(repo: Repository, path: str, change: Callable[[bytes], bytes]) -> None:
@@ -165,7 +176,7 @@ def rewrite(repo: Repository, path: str, change: Callable[[bytes], bytes]) -> No
 
     Where there is none (deleted, a link, in conflict), nothing is made.
     """
-    staged, skipped = _staged(repo, (path,)).get(path, _NO_ENTRY)
+    staged, skipped = _entries(repo.git.run(*_STAGED, "--", path).stdout).get(path, _NO_ENTRY)
     if staged and staged != _UNMERGED:
         before = repo.objects.blob(staged)
         after = change(before)
@@ -198,10 +209,10 @@ def _write_all(descriptor: int, content: bytes) -> None:
         stream.write(content)
 
 
-def _staged(repo: Repository, paths: tuple[str, ...]) -> dict[str, _Entry]:
-    """What the index has at each path."""
+def _entries(listed: bytes) -> dict[str, _Entry]:
+    """What the index has at each path, as it was listed."""
     found: dict[str, _Entry] = {}
-    for line in _listed(repo, ("ls-files", "-t", "--stage", "-z"), paths):
+    for line in _names(listed):
         head, _, name = line.partition("\t")
         tag, _, oid, stage = head.split(" ")
         found[name] = _Entry(oid if stage == "0" else _UNMERGED, tag == "S")

@@ -119,6 +119,17 @@ class Git(Struct, frozen=True):
         process = self._open(arguments, subprocess.DEVNULL, subprocess.PIPE)
         return _ended(process, arguments, check=check)
 
+    def run_all(self, *commands: tuple[str, ...], check: bool = True) -> list[Finished]:
+        """Run commands without input side by side, each to its end.
+
+        Raises:
+            GitError: one was killed, or failed, unless `check` is false.
+        """
+        processes = [self._open(command, subprocess.DEVNULL, subprocess.PIPE) for command in commands]
+        said = [process.communicate() for process in processes]
+        together = zip(processes, commands, said, strict=True)
+        return [_judged(process, command, *output, check=check) for process, command, output in together]
+
     def feed(self, stdin: bytes | int, *arguments: str, check: bool = True) -> Finished:
         """Run a command with input: bytes, or a file descriptor that git reads itself.
 
@@ -259,8 +270,19 @@ def _ended(
     *,
     check: bool = True,
 ) -> Finished:
-    """Wait for a git; a git that was killed has given no answer, and least of all "no"."""
-    stdout, stderr = process.communicate(stdin)
+    """Wait for a git."""
+    return _judged(process, arguments, *process.communicate(stdin), check=check)
+
+
+def _judged(
+    process: "subprocess.Popen[bytes]",
+    arguments: tuple[str, ...],
+    stdout: bytes,
+    stderr: bytes,
+    *,
+    check: bool,
+) -> Finished:
+    """What a git has left; one that was killed has given no answer, and least of all "no"."""
     finished = Finished(process.returncode, stdout or b"", stderr.decode(errors="replace"))
     if finished.status < 0 or (check and finished.status != 0):
         raise GitError(arguments, finished.status, finished.stderr)

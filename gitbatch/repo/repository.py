@@ -123,8 +123,9 @@ def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
         )
     inherited = scrub_environment()
     git = Git(directory)
-    _require_version(git)
-    git, (bare, git_dir, common_dir, object_format, *top) = _locate(git, inherited)
+    version, found = git.run_all(("--version",), _WHERE, check=False)
+    _require_version(os.fsdecode(version.stdout))
+    git, (bare, git_dir, common_dir, object_format, *top) = _locate(git, found, inherited)
     if bare == "true":
         raise GitbatchError(
             f"{directory} is in a bare repository", "run gitbatch in a clone that has its files checked out"
@@ -150,20 +151,22 @@ def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
     )
 
 
-_WHERE = ("--is-bare-repository", "--absolute-git-dir", "--git-common-dir", "--show-object-format")
+_ASKED = ("--is-bare-repository", "--absolute-git-dir", "--git-common-dir", "--show-object-format")
+_WHERE = ("rev-parse", "--path-format=absolute", *_ASKED, "--show-toplevel")
 
 
-def _locate(git: Git, inherited: Mapping[str, str]) -> tuple[Git, list[str]]:
-    """What kind of repository this is and where (its top last, if we are in a checkout); and a git that works in it."""
-    asked = ("rev-parse", "--path-format=absolute", *_WHERE, "--show-toplevel")
-    found = git.run(*asked, check=False)
+def _locate(git: Git, found: Finished, inherited: Mapping[str, str]) -> tuple[Git, list[str]]:
+    """What kind of repository this is and where (its top last, if we are in a checkout); and a git that works in it.
+
+    `found`: what git says when it is asked where.
+    """
     if (
         found.status != 0 and "dubious ownership" in found.stderr
     ):  # to choose what to do; what is shown is git's own
         git = _trusted(git, found, inherited)
-        found = git.run(*asked, check=False)
+        found = git.run(*_WHERE, check=False)
     said = os.fsdecode(found.stdout).split("\n")[:-1]  # a path may have other characters that end lines
-    if len(said) not in {len(_WHERE), len(_WHERE) + 1}:
+    if len(said) not in {len(_ASKED), len(_ASKED) + 1}:
         raise GitbatchError(
             f"{git.directory} is not in a git repository",
             "change into one, name one with -C DIR, or run git init",
@@ -184,8 +187,7 @@ def _trusted(git: Git, refused: Finished, inherited: Mapping[str, str]) -> Git:
     return git.at(git.directory, **trust)
 
 
-def _require_version(git: Git) -> None:
-    said = git.text("--version")
+def _require_version(said: str) -> None:
     found = re.search(r"(\d+)\.(\d+)", said)
     if found and (int(found[1]), int(found[2])) < OLDEST_GIT:
         raise GitbatchError(
