@@ -111,14 +111,18 @@ class Pipe:
 
     def close(self) -> None:
         """End the process and wait for it."""
+        self.hang_up()
         process, self._process = self._process, None
-        if process is None:
-            return
-        for stream in (process.stdin, process.stdout):
+        if process is not None:
+            process.wait()
+
+    def hang_up(self) -> None:
+        """Let the process end without waiting for it; all that can be done then is to `close`."""
+        process = self._process
+        for stream in (process.stdin, process.stdout) if process else ():
             with suppress(BrokenPipeError):
                 if stream:
                     stream.close()
-        process.wait()
 
     def _ends(self) -> "tuple[IO[bytes], IO[bytes]]":
         process = self._process

@@ -140,7 +140,8 @@ def remove_worktree(repo: Repository, path: Path) -> bool:
         Whether its folder is gone (see `remove_tree`).
     """
     gone = remove_tree(path)
-    for record in _records(repo, lambda place: place == path):
+    usual = repo.common_dir / "worktrees" / path.name  # others are not looked at: there may be many
+    for record in (usual,) if _place(usual) == path else _records(repo, lambda place: place == path):
         _remove_record(repo, record)
     with suppress(
         OSError

@@ -155,7 +155,10 @@ class Writer:
 
     def close(self) -> None:
         """End the gits. What was on its way may not arrive."""
-        for git in (self._namer, *chain(*self._gits.values())):
+        gits = (self._namer, *chain(*self._gits.values()))
+        for git in gits:
+            git.hang_up()
+        for git in gits:
             git.close()
         for waiting in self._waiting:
             waiting.content.close()

@@ -43,7 +43,8 @@ def _parse() -> argparse.Namespace:
     add(
         "--only", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS), help="all but phases: first size"
     )
-    add("--items", type=int, default=20, help="of a batch, in two groups (phases)")
+    add("--items", type=int, default=20, help="of a batch (phases)")
+    add("--groups", type=int, default=1, help="that they are in, each with a checkpoint (phases)")
     add("--checkout", choices=("context", "full"), default="context", help="kind of worktree (phases)")
     add("--sandbox", nargs="+", default=["none", "auto"], help="kinds to compare (phases)")
     add("--rounds", type=int, default=3, help="how often everything is done in turn")
@@ -59,7 +60,7 @@ def _parse() -> argparse.Namespace:
 
 
 def _phases(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:
-    work = Work(2, wanted.items // 2, wanted.checkout)
+    work = Work(wanted.groups, wanted.items // wanted.groups, wanted.checkout)
     columns = experiments.measure_phases(repo, work, tuple(wanted.sandbox), wanted.rounds, wanted.loop_items)
     found = [
         {
@@ -70,7 +71,7 @@ def _phases(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:
         }
         for column in columns
     ]
-    head = f"{repo.files} files, {work.total} items in {work.groups} groups, checkout {work.checkout}; ms for each item"
+    head = f"{repo.files} files, {work.total} items in {work.groups} group(s), checkout {work.checkout}; ms for each item"
     return {"columns": found, "text": f"\n{head}\n\n{_phase_table(columns)}"}
 
 
