@@ -58,10 +58,10 @@ _LEADING_ID = re.compile(
     rf"\s*(?:\*\*)?({_ID_BODY})(?:[:.)]?\*\*|\*\*[:.)]|[:.)])?(?=\s|$)|\s*\*\*({_ID_BODY})[:.)]?(?=\s)"
 )
 _FITS = {
-    Key.DOD: re.compile(r"\s*#?[0-9]"),
-    Key.ID: re.compile(rf"\s*(?:{_ID_BODY})\b"),
-    Key.OUTPUT: re.compile(rf"\s*(?:{HIDDEN}|\S*[\w-](?:/|\.[A-Za-z]\w*)\S*)"),
-    Key.CONTEXT: re.compile(rf"\s*(?:{HIDDEN}|\S*[\w-](?:/|\.[A-Za-z]\w*)\S*)"),
+    Key.DOD: r"\s*#?[0-9]",
+    Key.ID: rf"\s*(?:{_ID_BODY})\b",
+    Key.OUTPUT: rf"\s*(?:{HIDDEN}|\S*[\w-](?:/|\.[A-Za-z]\w*)\S*)",
+    Key.CONTEXT: rf"\s*(?:{HIDDEN}|\S*[\w-](?:/|\.[A-Za-z]\w*)\S*)",
 }
 """What a value of a key looks like: a word that is only near the key, or lacks its colon, is taken seriously if this follows."""
 
@@ -188,7 +188,7 @@ class _Reader:
         if opening["colon"] and near in _LONG_NAMES:
             return True
         fits = _FITS.get(_SPELLINGS[near.casefold()])
-        return bool(fits and fits.match(self._mask, opening.end()))
+        return bool(fits and re.compile(fits).match(self._mask, opening.end()))
 
     def _extent(self, opening: re.Match[str]) -> tuple[int, int]:
         """Where the clause's values end, and where it ends itself."""

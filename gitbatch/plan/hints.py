@@ -44,17 +44,16 @@ _SEVERAL = re.compile(r"[,;]")
 _PART_OF_A_TIME = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([hm]?)")
 _SECONDS = {"h": 3600, "m": 60, "": 1}
 _FORMS = {
-    Name.SEQUENTIAL: re.compile(""),
-    Name.PARALLEL: re.compile(""),
-    Name.MAX: re.compile(r"0*[1-9][0-9]{0,5}"),
-    Name.RETRIES: re.compile(r"[0-9]{1,6}"),
-    Name.TIMEOUT: re.compile(
-        r"(?=.*[1-9])(?:[0-9]{1,4}\s*h)?\s*(?:[0-9]{1,6}\s*m(?:in)?)?\s*(?:[0-9]{1,7}(?:\.[0-9]{1,3})?\s*s?)?"
-    ),
-    Name.AFTER: re.compile(r".*[^\s`,;].*", re.DOTALL),
-    Name.AGENT: AGENT,
-    Name.OUTPUT: re.compile(r"`[^`\r\n]+`|[^\s`]+"),
+    Name.SEQUENTIAL: "",
+    Name.PARALLEL: "",
+    Name.MAX: r"0*[1-9][0-9]{0,5}",
+    Name.RETRIES: r"[0-9]{1,6}",
+    Name.TIMEOUT: r"(?=.*[1-9])(?:[0-9]{1,4}\s*h)?\s*(?:[0-9]{1,6}\s*m(?:in)?)?\s*(?:[0-9]{1,7}(?:\.[0-9]{1,3})?\s*s?)?",
+    Name.AFTER: r"(?s:.*[^\s`,;].*)",
+    Name.AGENT: AGENT.pattern,
+    Name.OUTPUT: r"`[^`\r\n]+`|[^\s`]+",
 }
+"""What is right after a name. Compiled when one is looked at: most plans have few hints."""
 _WANTED = {
     Name.SEQUENTIAL: "",
     Name.PARALLEL: "",
@@ -151,7 +150,7 @@ def _report_value(hint: Hint, findings: Findings) -> None:
 
 
 def _is_good(hint: Hint) -> bool:
-    return _FORMS[hint.name].fullmatch(hint.value) is not None
+    return re.fullmatch(_FORMS[hint.name], hint.value) is not None
 
 
 def _seconds(time: str) -> float:

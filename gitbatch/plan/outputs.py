@@ -34,7 +34,6 @@ _PATTERNS = (
     (r"~[0-9]", "holds “~” and a digit, a Windows short name"),
     (rf"[^/]{{{MAX_COMPONENT + 1}}}", f"has a part longer than {MAX_COMPONENT} bytes"),
 )
-_RULES = tuple((re.compile(pattern, re.IGNORECASE), problem) for pattern, problem in _PATTERNS)
 _ANY_RULE = re.compile("|".join(f"(?:{pattern})" for pattern, _ in _PATTERNS), re.IGNORECASE)
 """What no good path matches: one search instead of nine."""
 _PLACEHOLDER = re.compile(r"\{([^{}/]*)\}")
@@ -64,7 +63,7 @@ def path_problem(path: str, protected: Iterable[str] = ()) -> str | None:
     if len(path.encode()) > MAX_PATH:
         return f"is longer than {MAX_PATH:,} bytes"
     if _ANY_RULE.search(path):
-        return next(problem for rule, problem in _RULES if rule.search(path))
+        return next(problem for rule, problem in _PATTERNS if re.search(rule, path, re.IGNORECASE))
     return _shared_problem(path_key(path), _shared(frozenset(protected)))
 
 
