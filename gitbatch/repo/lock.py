@@ -22,7 +22,6 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from gitbatch.errors import BusyError, GitbatchError
-from gitbatch.repo.durable import write_file
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.stale import reclaim_folders, reclaim_index, reclaim_ref_locks, signing_umask
 from gitbatch.text import plain
@@ -124,7 +123,7 @@ def _write_holder(repo: Repository, holder: Path) -> None:
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     text = f"process {os.getpid()} of {_user()} on {socket.gethostname()}, since {since}"
     try:
-        write_file(holder, text.encode(errors="replace"))
+        holder.write_bytes(text.encode(errors="replace"))  # after a power cut nobody holds it
     except OSError as error:
         raise _unwritable(repo, error) from error
 
@@ -145,5 +144,6 @@ def _unwritable(repo: Repository, error: OSError) -> GitbatchError:
 
 def _holder(path: Path) -> str:
     with suppress(OSError, UnicodeDecodeError):
-        return f" ({plain(path.read_text(encoding='utf-8'))})"
+        said = plain(path.read_text(encoding="utf-8"))
+        return f" ({said})" if said else ""
     return ""
