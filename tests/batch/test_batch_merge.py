@@ -33,6 +33,7 @@ def random_tree(
 
 def write(place: Place, repo: Repository, files: dict[str, tuple[str, str]]) -> str:
     """Store a tree with git's own index."""
+    repo.objects.writer.settle()
     git = repo.git.at(place.root, GIT_INDEX_FILE=str(place.root / ".git/index.test"))
     git.run("read-tree", "--empty")
     lines = "".join(f"{mode} {oid} 0\t{path}\n" for path, (mode, oid) in files.items())
@@ -100,6 +101,7 @@ def test_a_tree_that_git_would_not_have_written_is_no_items(
     place: Place, repo: Repository, what: str
 ) -> None:
     one, two = (repo.objects.write_blob(content) for content in (b"1", b"2"))
+    repo.objects.writer.settle()
 
     def tree(*entries: tuple[str, str, str]) -> str:
         return hand_made(place, repo, *entries)
@@ -129,6 +131,7 @@ def test_a_tree_that_git_would_not_have_written_is_no_items(
 def test_a_commit_whose_tree_is_gone_is_no_item(place: Place, repo: Repository) -> None:
     base = place.git("rev-parse", "HEAD")
     tree = repo.objects.write_tree(repo.objects.tree_of(base), {OUTPUT: repo.objects.write_blob(b"x")})
+    repo.objects.writer.settle()
     oid = place.git("commit-tree", tree, "-p", base, "-m", "x")
     lost = place.git("rev-parse", f"{oid}:out/deep")
     (place.root / ".git/objects" / lost[:2] / lost[2:]).unlink()

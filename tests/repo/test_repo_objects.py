@@ -51,6 +51,7 @@ def test_a_written_tree_is_the_base_plus_the_blob(
 ) -> None:
     blob = objects.write_blob(b"new\n")
     made = objects.write_tree(tree, {path: blob})
+    objects.writer.settle()
     place.git("read-tree", tree)
     place.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
     assert made == place.git("write-tree")
@@ -66,6 +67,7 @@ def test_modes_as_old_programs_wrote_them_are_read_as_git_reads_them(
     padded = place.git("hash-object", "-t", "tree", "-w", "--literally", "padded")
     assert padded != tree
     blob = objects.write_blob(b"new\n")
+    objects.writer.settle()
     for path in ("a/b/new.txt", "a-x"):
         place.git("read-tree", padded)
         place.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
