@@ -4,59 +4,110 @@ import argparse
 import json
 import os
 import shutil
+import subprocess
 import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from bench import experiments
-from bench.experiments import PHASES, Column, Growth, Merges, Start, Width
+from bench.experiments import PHASES, Column, Merges, Start
+from bench.measure import FailedError
 from bench.repositories import Repository, Work, make_repository
 
+from gitbatch.sandbox.model import SandboxKind
+
 EXPERIMENTS = ("phases", "growth", "merge", "width", "start")
+_LEAST_MANY = 20
 
 
 def main() -> None:
     """Measure what is wanted, and print it."""
-    wanted = _parse()
-    parts: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(prefix="gitbatch bench ", dir=wanted.place) as folder:
-        for number, files in enumerate(wanted.files):
-            repo = make_repository(Path(folder) / f"{number}", files)
-            for name in EXPERIMENTS:
-                if name in wanted.only and (name == "phases" or number == 0):
-                    part = _EXPERIMENTS[name](repo, wanted)
-                    parts.append({"experiment": name, "files": files, **part})
-                    if not wanted.json:
-                        print(part.pop("text"), flush=True)
-            shutil.rmtree(repo.folder)
+    parser = _parser()
+    wanted = parser.parse_args()
+    if wanted.items % wanted.groups:
+        parser.error("--items can't be parted into --groups evenly")
+    found: dict[str, Any] = {"parameters": {**vars(wanted), "file_system": file_system(Path(wanted.place))}}
+
+    def say(text: str) -> None:
+        if not wanted.json:
+            print(text, flush=True)
+
+    say(
+        f"in {wanted.place} ({found['parameters']['file_system']}), {wanted.rounds} round(s); behind a median, in brackets:"
+    )
+    say("the quartiles of eight measurements or more, else the least and the most")
+    try:
+        with tempfile.TemporaryDirectory(prefix="gitbatch bench ", dir=wanted.place) as folder:
+            found["experiments"] = list(_measure(Path(folder), wanted, say))
+    except (FailedError, OSError, subprocess.CalledProcessError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
     if wanted.json:
-        for part in parts:
-            del part["text"]
-        print(json.dumps(parts, indent=1))
+        print(json.dumps(found, indent=1))
 
 
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python tests/bench", description=__doc__)
+def _measure(
+    folder: Path, wanted: argparse.Namespace, say: Callable[[str], None]
+) -> Iterator[dict[str, Any]]:
+    """What each experiment finds; it is said as soon as it is known."""
+    for number, files in enumerate(wanted.files):
+        repo = make_repository(folder / f"{number}", files)
+        for name in EXPERIMENTS:
+            if name in wanted.only and (name == "phases" or number == 0):
+                part = _EXPERIMENTS[name](repo, wanted)
+                say(part.pop("text"))
+                yield {"experiment": name, "files": files, **part}
+        shutil.rmtree(repo.folder)
+
+
+def file_system(place: Path) -> str:
+    """The kind of file system that a place is on; empty where the machine does not say."""
+    try:
+        mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return ""
+    kinds = {mount.split(" ")[1]: mount.split(" ")[2] for mount in mounts}
+    return next((kinds[str(above)] for above in (place, *place.parents) if str(above) in kinds), "")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python tests/bench", description="What gitbatch costs.")
     add = parser.add_argument
-    add("--files", type=int, nargs="+", default=[236, 5000], help="sizes of repositories; also 100000")
+    add("--files", type=_count, nargs="+", default=[236, 5000], help="sizes of repositories; also 100000")
     add(
         "--only", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS), help="all but phases: first size"
     )
-    add("--items", type=int, default=20, help="of a batch (phases)")
-    add("--groups", type=int, default=1, help="that they are in, each with a checkpoint (phases)")
+    add("--items", type=_count, default=20, help="of a batch (phases)")
+    add("--groups", type=_count, default=1, help="that they are in, each with a checkpoint (phases)")
     add("--checkout", choices=("context", "full"), default="context", help="kind of worktree (phases)")
-    add("--sandbox", nargs="+", default=["none", "auto"], help="kinds to compare (phases)")
-    add("--rounds", type=int, default=3, help="how often everything is done in turn")
-    add("--loop-items", type=int, default=5, help="items that the shell loop does in each round")
-    add("--many", type=int, default=1000, help="items of the long batch (growth)")
-    add("--jobs", type=int, default=4, help="items at the same time (growth)")
-    add("--wide", type=int, default=64, help="agents that sleep at the same time (width)")
+    add("--sandbox", nargs="+", choices=[kind.value for kind in SandboxKind], default=["none", "auto"], help="kinds to compare")
+    add("--rounds", type=_count, default=3, help="how often everything is done in turn")
+    add("--loop-items", type=_count, default=5, help="items that the shell loop does in each round")
+    add("--many", type=_many, default=1000, help="items of the long batch, at least 20 (growth)")
+    add("--jobs", type=_count, default=4, help="items at the same time (growth)")
+    add("--branches", type=_count, default=10_000, help="that a repository has besides (growth)")
+    add("--wide", type=_count, default=64, help="agents that sleep at the same time (width)")
     add("--nap", type=float, default=1.0, help="seconds that they sleep (width)")
-    add("--merged", type=int, default=100, help="branches (merge)")
-    add("--place", default=os.environ.get("TMPDIR", "/var/tmp"), help="where to work")  # noqa: S108
-    add("--json", action="store_true")
-    return parser.parse_args()
+    add("--merged", type=_count, default=100, help="branches (merge)")
+    place = os.environ.get("TMPDIR", "/var/tmp")  # noqa: S108
+    add("--place", default=place, help="a folder to work in; its file system decides what a checkout costs")
+    add("--json", action="store_true", help="print one JSON object at the end, and nothing else")
+    return parser
+
+
+def _count(said: str) -> int:
+    number = int(said)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{said} is less than 1")
+    return number
+
+
+def _many(said: str) -> int:
+    number = int(said)
+    if number < _LEAST_MANY:
+        raise argparse.ArgumentTypeError(f"{said} is less than {_LEAST_MANY}")
+    return number
 
 
 def _phases(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:
@@ -67,11 +118,14 @@ def _phases(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:
             "name": column.name,
             "ms": {phase: asdict(times) for phase, times in column.spreads().items()},
             "git": column.git,
-            "peak_mb": round(column.peak / 1024, 1),
+            "peak_mb": round(column.peak / 1024, 1) if column.peak else None,
         }
         for column in columns
     ]
-    head = f"{repo.files} files, {work.total} items in {work.groups} group(s), checkout {work.checkout}; ms for each item"
+    head = (
+        f"{repo.files} files, {work.total} items in {work.groups} group(s), checkout {work.checkout}; ms for each item "
+        "(all of it: start-up too, as many at a time as usual; phases: one at a time)"
+    )
     return {"columns": found, "text": f"\n{head}\n\n{_phase_table(columns)}"}
 
 
@@ -100,14 +154,26 @@ def _table(rows: list[list[str]]) -> str:
 
 
 def _growth(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:
-    found: Growth = experiments.measure_growth(repo, wanted.many, wanted.jobs)
-    text = (
-        f"\n{found.items} items in one group, {found.jobs} at a time, {repo.files} files: early {found.early:.1f} ms an item "
-        f"({found.early_cpu:.1f} ms processor time), late {found.late:.1f} ({found.late_cpu:.1f}): "
-        f"x {found.late / found.early:.2f} ({found.late_cpu / found.early_cpu:.2f})\n"
-        f"memory {found.early_memory:.0f} MB early, {found.peak:.0f} MB at the most; {found.git:.1f} git processes an item"
-    )
-    return {**asdict(found), "text": text}
+    many, jobs, rounds = wanted.many, wanted.jobs, wanted.rounds
+    found = [experiments.measure_growth(repo, many, jobs, sandbox, rounds) for sandbox in wanted.sandbox]
+    first = wanted.sandbox[0]
+    found.append(experiments.measure_growth(repo, many, wanted.wide, first, rounds))
+    found.append(experiments.measure_growth(repo, many, jobs, first, rounds, wanted.branches))
+    rows = [["", "early", "late", "late / early", "… processor time", "whole run", "memory, MB", "git"]]
+    rows += [
+        [
+            f"{f.sandbox}, {f.jobs} at a time" + (f", {f.branches} branches" if f.branches else ""),
+            *(str(times) for times in (f.early, f.late)),
+            f"{f.late.median / f.early.median:.2f} x",
+            f"{f.late_cpu.median / f.early_cpu.median:.2f} x",
+            str(f.whole),
+            f"{f.early_memory:.0f}, at most {f.peak:.0f}",
+            f"{f.git:.2f}",
+        ]
+        for f in found
+    ]
+    head = f"{many} items in one group, {repo.files} files; ms and git processes for each item"
+    return {"batches": [asdict(f) for f in found], "text": f"\n{head}\n\n{_table(rows)}"}
 
 
 def _merge(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:
@@ -125,13 +191,18 @@ def _merge(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:
 
 
 def _width(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:
-    found: Width = experiments.measure_width(repo, 4 * wanted.wide, wanted.wide, wanted.nap)
-    text = (
-        f"\n{found.items} agents that sleep {wanted.nap:g} s, {found.jobs} at a time: {found.seconds:.2f} s; ideal {found.ideal:g} s "
-        f"+ {found.start_up:.2f} s start-up: x {found.seconds / (found.ideal + found.start_up):.2f}; "
-        f"{found.cpu:.1f} s processor time"
-    )
-    return {**asdict(found), "text": text}
+    many, jobs = 4 * wanted.wide, wanted.wide
+    found = [
+        experiments.measure_width(repo, many, jobs, wanted.nap, sandbox, wanted.rounds)
+        for sandbox in wanted.sandbox
+    ]
+    rows = [["", "ms", "ideal, s", "start-up, s", "/ both", "processor time, s"]]
+    rows += [
+        [f.sandbox, str(f.seconds), f"{f.ideal:g}", f"{f.start_up:.2f}", f"{f.ratio:.2f} x", f"{f.cpu:.1f}"]
+        for f in found
+    ]
+    head = f"{many} agents that sleep {wanted.nap:g} s, {jobs} at a time"
+    return {"batches": [asdict(f) for f in found], "text": f"\n{head}\n\n{_table(rows)}"}
 
 
 def _start(repo: Repository, wanted: argparse.Namespace) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """What is measured. Each experiment does everything that it compares in turn, so that a busy machine is busy for all."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 
 from bench.floor import Floor
 from bench.measure import Cost, Spread, run, spread
-from bench.repositories import AGENT, Repository, Work, output_name
+from bench.repositories import AGENT, Repository, Work, fresh, output_name
 
 HERE = Path(__file__).parent
 PHASES = ("worktree", "agent", "harvest", "merge", "follow", "clean-up")
@@ -25,9 +27,13 @@ class Trace:
     """Seconds and git processes of each call."""
     items: list[tuple[float, float, int]]
     """When each item was over: seconds, processor seconds until then, kilobytes in use."""
+    started: float
+    """When the first agent started, in seconds."""
     git: int
     peak: int
     """Kilobytes that the orchestrator had at the most."""
+    sandbox: str
+    """What the agents ran in."""
 
 
 def run_gitbatch(repo: Repository, work: Work, sandbox: str, jobs: int = 1) -> Trace:
@@ -48,7 +54,10 @@ def run_gitbatch(repo: Repository, work: Work, sandbox: str, jobs: int = 1) -> T
     found = json.loads(report.read_text(encoding="utf-8"))
     phases = {phase: [(seconds, git) for seconds, git in calls] for phase, calls in found["phases"].items()}
     items = [(at, cpu, rss) for at, cpu, rss in found["items"]]
-    return Trace(cost, phases, items, found["git"], found["peak"])
+    kind = re.search(r", sandbox (\w+)", repo.log.read_text(encoding="utf-8", errors="replace"))
+    return Trace(
+        cost, phases, items, found["started"], found["git"], found["peak"], kind[1] if kind else sandbox
+    )
 
 
 def run_as_people_do(repo: Repository, work: Work, sandbox: str) -> Cost:
@@ -63,7 +72,10 @@ def run_loop(repo: Repository, work: Work, items: int) -> tuple[Cost, list[list[
     repo.reset(work)
     outputs = [output_name(item % work.groups + 1, item // work.groups + 1) for item in range(items)]
     cost = run(
-        ["bash", HERE / "loop.sh", repo.worktrees, AGENT, *outputs], repo.root, repo.environment, repo.log
+        ["bash", HERE / "loop.sh", repo.worktrees, fresh(AGENT), *outputs],
+        repo.root,
+        repo.environment,
+        repo.log,
     )
     lines = repo.log.read_text(encoding="utf-8").splitlines()
     steps = [[int(step) / 1e6 for step in line.split()] for line in lines if line[:1].isdecimal()]
@@ -103,12 +115,14 @@ def measure_phases(
     repo: Repository, work: Work, sandboxes: tuple[str, ...], rounds: int, loop_items: int
 ) -> list[Column]:
     """gitbatch (for each sandbox, without and with stopwatches), the shell loop and git by hand, in turn."""
-    ours = {sandbox: Column(f"gitbatch, sandbox {sandbox}") for sandbox in sandboxes}
+    ours = {sandbox: Column(f"gitbatch, {sandbox}") for sandbox in sandboxes}
     loop, floor = Column("shell loop"), Column("git by hand")
     for _ in range(rounds):
         for sandbox, column in ours.items():
             column.add_cost(run_as_people_do(repo, work, sandbox), work.total)
-            _add_trace(column, run_gitbatch(repo, work, sandbox), work)
+            trace = run_gitbatch(repo, work, sandbox)
+            column.name = f"gitbatch, {trace.sandbox}"
+            _add_trace(column, trace, work)
         cost, steps = run_loop(repo, work, loop_items)
         loop.add_cost(cost, loop_items)
         for phase, times in zip(
@@ -146,12 +160,19 @@ def _per_item(phase: str, seconds: list[float], work: Work) -> list[float]:
 class Growth:
     """Whether an item gets dearer the more there are: milliseconds for each item, early and late in one batch."""
 
+    sandbox: str
     items: int
     jobs: int
-    early: float
-    late: float
-    early_cpu: float
-    late_cpu: float
+    branches: int
+    """Others, that have nothing to do with it."""
+    early: Spread
+    """From the tenth item on."""
+    late: Spread
+    """The last ones."""
+    early_cpu: Spread
+    late_cpu: Spread
+    whole: Spread
+    """Everything, by the number of items: start-up, checkpoint and clean-up too."""
     early_memory: float
     """Megabytes in use."""
     peak: float
@@ -159,26 +180,34 @@ class Growth:
     """Processes for each item."""
 
 
-def measure_growth(repo: Repository, items: int, jobs: int) -> Growth:
-    """One group of many items; early: the second twentieth of them, late: the last."""
-    trace = run_gitbatch(repo, Work(1, items), "none", jobs)
-    window = max(items // 20, 2)
+def measure_growth(
+    repo: Repository, items: int, jobs: int, sandbox: str, rounds: int, branches: int = 0
+) -> Growth:
+    """One group of many items, several times."""
+    first, window = min(10, items // 4), min(max(items // 20, 2 * jobs), items // 3)
+    if branches:
+        repo.add_branches(branches)
+    traces = [run_gitbatch(repo, Work(1, items), sandbox, jobs) for _ in range(rounds)]
+    if branches:
+        repo.remove_branches()
 
-    def each(first: int, column: int) -> float:
-        begin, end = trace.items[first], trace.items[first + window - 1]
-        return 1000 * (end[column] - begin[column]) / (window - 1)
+    def each(begin: int, column: int) -> Spread:
+        ends = ((trace.items[begin][column], trace.items[begin + window - 1][column]) for trace in traces)
+        return spread((late - early) / (window - 1) for early, late in ends)
 
-    late = items - window
     return Growth(
+        sandbox=traces[0].sandbox,
         items=items,
         jobs=jobs,
-        early=each(window, 0),
-        late=each(late, 0),
-        early_cpu=each(window, 1),
-        late_cpu=each(late, 1),
-        early_memory=trace.items[window][2] / 1024,
-        peak=trace.peak / 1024,
-        git=trace.git / items,
+        branches=branches,
+        early=each(first, 0),
+        late=each(items - window, 0),
+        early_cpu=each(first, 1),
+        late_cpu=each(items - window, 1),
+        whole=spread(trace.cost.wall / items for trace in traces),
+        early_memory=traces[0].items[first + window][2] / 1024,
+        peak=max(trace.peak for trace in traces) / 1024,
+        git=traces[0].git / items,
     )
 
 
@@ -227,25 +256,38 @@ def _item_commits(repo: Repository) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Width:
-    """Many agents at the same time, each of which only waits."""
+    """Many agents at the same time, each of which only waits; seconds."""
 
+    sandbox: str
     items: int
     jobs: int
-    seconds: float
-    """The wall time of the whole batch."""
+    seconds: Spread
+    """The wall time of the whole batch (milliseconds)."""
     ideal: float
     """What the agents alone need."""
     start_up: float
-    """Until the first agent may start."""
+    """Until the first agent starts."""
     cpu: float
 
+    @property
+    def ratio(self) -> float:
+        """How much longer it takes than it must."""
+        return self.seconds.median / 1000 / (self.ideal + self.start_up)
 
-def measure_width(repo: Repository, items: int, jobs: int, nap: float) -> Width:
+
+def measure_width(repo: Repository, items: int, jobs: int, nap: float, sandbox: str, rounds: int) -> Width:
     """So many agents, each of which sleeps for `nap` seconds."""
     work = Work(1, items, agent=f"sleep {nap}; {AGENT}")
-    trace = run_gitbatch(repo, work, "none", jobs)
-    begun = trace.items[0][0] - nap  # the first that is over has slept
-    return Width(items, jobs, trace.cost.wall, nap * -(-items // jobs), max(0.0, begun), trace.cost.cpu)
+    traces = [run_gitbatch(repo, work, sandbox, jobs) for _ in range(rounds)]
+    return Width(
+        sandbox=traces[0].sandbox,
+        items=items,
+        jobs=jobs,
+        seconds=spread(trace.cost.wall for trace in traces),
+        ideal=nap * -(-items // jobs),
+        start_up=median(trace.started for trace in traces),
+        cpu=median(trace.cost.cpu for trace in traces),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,13 +302,15 @@ def measure_start(repo: Repository, rounds: int) -> Start:
     run_gitbatch(repo, Work(1, 12), "none", jobs=4)
     repo.git("config", "core.hooksPath", str(HERE / "no-hooks"))
     hook = HERE.parent.parent / "hooks" / "pre-commit"
+    commit = ("commit", "--quiet", "--allow-empty", "-m", "one more")
     commands: dict[str, list[str | Path]] = {
         "python -c pass": [sys.executable, "-c", "pass"],
         "import typer": [sys.executable, "-c", "import typer"],
         "gitbatch --version": [sys.executable, "-m", "gitbatch", "--version"],
         "gitbatch status": [sys.executable, "-m", "gitbatch", "status"],
         "gitbatch plan": [sys.executable, "-m", "gitbatch", "plan"],
-        "git commit": ["git", "commit", "--quiet", "--allow-empty", "-m", "one more"],
+        "git commit": ["git", *commit],
+        "… with the pre-commit hook": ["git", "-c", f"core.hooksPath={hook.parent}", *commit],
         "the pre-commit hook": [hook],
     }
     times: dict[str, list[float]] = {name: [] for name in commands}

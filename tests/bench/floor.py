@@ -1,6 +1,7 @@
-"""git's own floor: what git needs for each phase, its commands by hand, without a check, a lock or a word to anybody.
+"""git by hand: what its commands need for each phase, without a check, a lock, a sync or a word to anybody.
 
-Persistent processes for objects, a sparse checkout, no index but the user's; one merge and one commit for a group.
+Processes that stay open for trees, a sparse checkout, no index but the user's; one merge and one commit for a group. It
+is no lower bound: gitbatch writes some of what the commands write (a worktree's record, its index) itself.
 """
 
 import shutil
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from bench.repositories import AGENT, Repository, Work, file_name, output_name
+from bench.repositories import AGENT, Repository, Work, file_name, fresh, output_name
 
 
 class _Pipe:
@@ -90,6 +91,7 @@ class Floor:
     def __init__(self, repo: Repository, work: Work) -> None:
         self.repo = repo
         self.work = work
+        self.agent = fresh(AGENT)
         self.times: dict[str, list[float]] = {}
 
     def run(self) -> None:
@@ -116,9 +118,9 @@ class Floor:
             output = output_name(group, item)
             branch, place = f"floor/{group}-{item}", self.repo.worktrees / f"floor-{group}-{item}"
             with self._timed("worktree"):
-                self._add_worktree(branch, place, base, (group * 1000 + item, output))
+                self._add_worktree(branch, place, base, (group * 10_000 + item, output))
             with self._timed("agent"):
-                subprocess.run(["sh", "-c", AGENT, "sh", output, output], cwd=place, check=True)
+                subprocess.run(["sh", "-c", self.agent, "sh", output, output], cwd=place, check=True)
             with self._timed("harvest"):
                 blob = git("hash-object", "-w", "--stdin", stdin=(place / output).read_bytes()).encode()
                 folder, name = output.encode().rsplit(b"/", 1)

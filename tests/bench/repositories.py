@@ -1,13 +1,16 @@
 """The repositories of the benchmark: as many files as are wanted, and a plan whose items cost nothing."""
 
+import itertools
 import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-AGENT = 'echo "what $2 says of itself" > "$1"'
+AGENT = 'echo "what $2 says of itself, this time RUN" > "$1"'
 """The agent that costs nothing: a shell that writes one line."""
+
+_RUNS = itertools.count(1)
 
 _IDENTITY = {
     f"GIT_{role}_{part}": value
@@ -89,6 +92,18 @@ class Repository:
         self.git("commit", "--quiet", "--message", "The plan")
         return self.git("rev-parse", "HEAD")
 
+    def add_branches(self, count: int) -> None:
+        """Make so many branches that have nothing to do with the work, and pack half of them."""
+        for half in (range(count // 2), range(count // 2, count)):
+            lines = "".join(f"create refs/heads/other/{number} start\n" for number in half)
+            self.git("pack-refs", "--all")
+            self.git("update-ref", "--stdin", stdin=lines.encode())
+
+    def remove_branches(self) -> None:
+        """Remove them."""
+        refs = self.git("for-each-ref", "--format=delete %(refname)", "refs/heads/other/")
+        self.git("update-ref", "--stdin", stdin=f"{refs}\n".encode())
+
 
 def make_repository(folder: Path, files: int) -> Repository:
     """Make a repository with so many files; the smallest is as Flask's, which has 236 of them."""
@@ -96,6 +111,7 @@ def make_repository(folder: Path, files: int) -> Repository:
     for path in (made.root, made.worktrees, folder / "home"):
         path.mkdir(parents=True)
     made.git("init", "--quiet", "--initial-branch=main")
+    made.git("config", "gc.auto", "0")  # it would run beside whatever is measured next
     made.git("fast-import", "--quiet", stdin=b"".join(_stream(files)))
     made.git("reset", "--quiet", "--hard", "main")
     made.git("tag", "start")
@@ -147,6 +163,11 @@ def _text(number: int, size: int) -> bytes:
     return b"".join(lines)[:size]
 
 
+def fresh(agent: str) -> str:
+    """An agent that writes what it has not written before: what git has already, it does not write."""
+    return agent.replace("RUN", str(next(_RUNS)))
+
+
 def output_name(group: int, item: int) -> str:
     """The output of an item; both numbers from 1."""
     return f"docs/g{group:02}/i{item:04}.md"
@@ -157,14 +178,14 @@ def _plan_files(work: Work, files: int) -> Mapping[str, str]:
     for group in range(1, work.groups + 1):
         lines += ["", f"### Group {group}", ""]
         for item in range(1, work.items + 1):
-            number = group * 1000 + item
+            number = group * 10_000 + item
             reads = ", ".join(file_name(number * factor % files, files) for factor in (7, 31))
-            lines.append(f"- [ ] T{number:05} Write → Output: {output_name(group, item)} (context: {reads})")
+            lines.append(f"- [ ] T{number:06} Write → Output: {output_name(group, item)} (context: {reads})")
     config = [
         "[batch]",
         f'checkout = "{work.checkout}"',
         "[agents.shell]",
         'kind = "command"',
-        f"command = ['sh', '-c', '{work.agent}', 'sh', '{{output}}', '{{item}}']",
+        f"command = ['sh', '-c', '{fresh(work.agent)}', 'sh', '{{output}}', '{{item}}']",
     ]
     return {"task.md": "\n".join(lines) + "\n", "gitbatch.toml": "\n".join(config) + "\n"}

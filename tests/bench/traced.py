@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gitbatch.__main__ import main as gitbatch
-from gitbatch.batch.events import EventStream, ItemFinished
+from gitbatch.batch.events import EventStream, ItemFinished, ItemStarted
 
 STEPS = {
     "worktree": ("batch.attempt._make_worktree",),
@@ -36,6 +36,8 @@ class Trace:
         self.phases: dict[str, list[tuple[float, int]]] = {phase: [] for phase in STEPS}
         self.items: list[tuple[float, float, int]] = []
         self.git = 0
+        self.started: float | None = None
+        """When the first agent started."""
 
     def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Count the git processes."""
@@ -89,6 +91,8 @@ def instrument(trace: Trace) -> None:
     send = EventStream.__call__
 
     def noting(self: Any, event: Any) -> None:  # noqa: ANN401
+        if isinstance(event, ItemStarted) and trace.started is None:
+            trace.started = time.monotonic()
         if isinstance(event, ItemFinished):
             trace.note_item()
         send(self, event)
@@ -109,6 +113,7 @@ def main() -> None:
         found = {
             "phases": trace.phases,
             "items": [(at - began, cpu, rss) for at, cpu, rss in trace.items],
+            "started": (trace.started or began) - began,
             "git": trace.git,
             "peak": memory("VmHWM"),
         }
