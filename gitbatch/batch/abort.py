@@ -20,8 +20,9 @@ def abort_batch(repo: Repository, batch: Batch) -> tuple[str, ...]:
 def rescue(repo: Repository, batch: str, branches: dict[str, str], merged: str) -> tuple[str, ...]:
     """Keep what item branches have and a commit has not, under refs; returns those."""
     kept = []
+    gone = repo.objects.missing(branches.values())  # pruned: there is nothing to keep
     for branch, oid in branches.items():
-        if repo.git.run("merge-base", "--is-ancestor", oid, merged, check=False).status:
+        if oid not in gone and repo.git.run("merge-base", "--is-ancestor", oid, merged, check=False).status:
             ref = rescue_ref(batch, branch.removeprefix(item_branches(batch)))
             repo.point(ref, oid)
             kept.append(ref)

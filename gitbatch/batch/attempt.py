@@ -296,12 +296,12 @@ def _take(
             if isinstance(taken, Failure):
                 return taken
             commit = _commit(run, task, outcome, taken.blob, context)
+            done = finished(run.repo, run.batch.id, task.batch_item, commit)
         # An object is pruned before the branch has it, or something stands or locks where the branch is.
         except (GitError, BusyError) as error:
             problem = plain(error.message)
             run.repo.refs.delete(run.repo.refs.below(f"{task.branch(run.batch.id)}/"))
             continue
-        done = finished(run.repo, run.batch.id, task.batch_item, commit)
         if done:
             return replace(outcome, commit=done.commit)
     _require_room(run)

@@ -28,7 +28,7 @@ from gitbatch.repo.refs import (
     short,
 )
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.worktrees import checked_out, remove_tree, worktrees_named
+from gitbatch.repo.worktrees import checked_out, remove_anything, worktrees_named
 
 _OWN_BRANCHES = f"{HEADS}gitbatch/"
 _TEMPORARY = "gitbatch-*"
@@ -120,7 +120,7 @@ def collect(repo: Repository, garbage: Garbage) -> None:
     repo.refs.delete({name: oid for name, oid in refs.items() if name not in records})
     for removal in garbage.removed:
         if removal.kind is Kind.FOLDER:
-            remove_tree(Path(removal.name))
+            remove_anything(Path(removal.name))
 
 
 def _batches(repo: Repository, refs: Iterable[str]) -> list[str]:
@@ -142,7 +142,9 @@ def _unmerged(repo: Repository, refs: dict[str, str]) -> frozenset[str]:
     lines = [*sorted(ours), *(f"^{oid}" for oid in sorted(theirs - {""}))]
     if not ours:
         return frozenset()
-    listed = repo.git.feed("\n".join(lines).encode() + b"\n", "rev-list", "--stdin").stdout
+    listed = repo.git.feed(
+        "\n".join(lines).encode() + b"\n", "rev-list", "--ignore-missing", "--stdin"
+    ).stdout
     return frozenset(listed.decode().split()) & ours
 
 

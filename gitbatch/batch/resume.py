@@ -119,7 +119,8 @@ def _finished_below(repo: Repository, batch: Batch, item: BatchItem, tip: str) -
     done = finished(repo, batch.id, item, tip)
     if done:
         return done
-    listed = repo.git.text("rev-list", "--first-parent", f"--max-count={_LOOKED_AT}", tip, f"^{batch.base}")
+    options = ("--first-parent", f"--max-count={_LOOKED_AT}", "--ignore-missing")  # pruned: it is not done
+    listed = repo.git.run("rev-list", *options, tip, f"^{batch.base}", check=False).stdout.decode()
     return next(filter(None, (finished(repo, batch.id, item, oid) for oid in listed.split())), None)
 
 

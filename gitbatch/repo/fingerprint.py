@@ -151,8 +151,8 @@ def _control_files(repo: Repository, ours: str, named: tuple[Path, ...]) -> Iter
     for place in dict.fromkeys((os.fspath(repo.git_dir), os.fspath(repo.common_dir))):
         yield from filter(os.path.lexists, (f"{place}/{name}" for name in _FILES))
         for folder in _FOLDERS:
-            made_by_gc = f"{place}/info/refs"
-            yield from (path for path in _below(f"{place}/{folder}") if path != made_by_gc)
+            made_by_gc = f"{place}/info/refs"  # and, for a moment, one with "_" and six letters behind it
+            yield from (path for path in _below(f"{place}/{folder}") if not path.startswith(made_by_gc))
     for record in _entries(f"{repo.common_dir}/worktrees"):
         if not record.name.startswith(ours):
             yield from filter(os.path.lexists, (f"{record.path}/{name}" for name in _POINTERS))

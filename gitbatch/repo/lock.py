@@ -22,12 +22,15 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from gitbatch.errors import BusyError, GitbatchError
+from gitbatch.repo.nofollow import read_small
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.stale import reclaim_folders, reclaim_index, reclaim_ref_locks, signing_umask
 from gitbatch.text import plain
 
 _PATIENCE = 60.0
 """Seconds that the gits of a killed run are waited for."""
+_SAID = 1000
+"""Bytes of what the holder of the lock says of itself."""
 _SILENCE = 0.3
 """Seconds of waiting that nobody needs to be told of."""
 
@@ -123,7 +126,9 @@ def _write_holder(repo: Repository, holder: Path) -> None:
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     text = f"process {os.getpid()} of {_user()} on {socket.gethostname()}, since {since}"
     try:
-        holder.write_bytes(text.encode(errors="replace"))  # after a power cut nobody holds it
+        holder.unlink(missing_ok=True)
+        with holder.open("xb") as file:  # not to the disk: after a power cut nobody holds the lock
+            file.write(text.encode(errors="replace"))
     except OSError as error:
         raise _unwritable(repo, error) from error
 
@@ -143,7 +148,7 @@ def _unwritable(repo: Repository, error: OSError) -> GitbatchError:
 
 
 def _holder(path: Path) -> str:
-    with suppress(OSError, UnicodeDecodeError):
-        said = plain(path.read_text(encoding="utf-8"))
+    with suppress(OSError):
+        said = plain(read_small(path.parent, path.name, _SAID).decode(errors="replace"))
         return f" ({said})" if said else ""
     return ""

@@ -19,7 +19,7 @@ from gitbatch.repo.pipe import Pipe
 from gitbatch.repo.process import Git
 from gitbatch.repo.signature import Signature, harmless, parse_signature, variables
 from gitbatch.repo.signing import Signer
-from gitbatch.repo.writer import Writer
+from gitbatch.repo.writer import Writer, packs_stamp
 
 REGULAR = "100644"
 TREE = "40000"
@@ -105,6 +105,7 @@ class Objects:
     """By id of the tree."""
     _bases: dict[str, str] = field(init=False, default_factory=dict)
     """Trees of commits that many others stand on."""
+    _packs: int = field(init=False, default=-1)
 
     def __post_init__(self) -> None:
         self._reader = Pipe(self.git, ("cat-file", "--batch-command"))
@@ -116,9 +117,20 @@ class Objects:
         for open_git in (self._reader, self._source, self.writer):
             open_git.close()
 
+    def _prepare(self, oid: str = "") -> None:
+        """See that what we wrote can be read, and by a git that knows which packs there are.
+
+        One that is open finds objects in a pack that `git gc` has removed.
+        """
+        self.writer.settle(oid)
+        if (now := packs_stamp(self.store)) != self._packs:
+            self._reader.close()
+            self._source.close()
+            self._packs = now
+
     def _ask(self, question: str, oid: str) -> list[bytes]:
         """What the git that reads answers about an object, word by word."""
-        self.writer.settle(oid)
+        self._prepare(oid)
         return self._reader.ask(f"{question} {oid}\n".encode()).split(b" ")
 
     def _read(self, name: str, kind: str) -> bytes:
@@ -133,7 +145,7 @@ class Objects:
     def missing(self, oids: Iterable[str]) -> tuple[str, ...]:
         """Those objects that are not in the repository; no content is read."""
         wanted = tuple(oids)
-        self.writer.settle()
+        self._prepare()
         answers = self._reader.ask_all([f"info {oid}\n".encode() for oid in wanted])
         return tuple(oid for oid, said in zip(wanted, answers, strict=True) if len(said.split(b" ")) != 3)
 
@@ -165,7 +177,7 @@ class Objects:
             MissingObjectError: there is no such blob.
             GitError: git failed to write it.
         """
-        self.writer.settle(oid)
+        self._prepare(oid)
         if hasattr(os, "splice"):
             answer = self._source.ask(f"{oid}\n".encode()).split(b" ")
             if answer[1:2] != [b"blob"]:

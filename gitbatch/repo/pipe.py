@@ -37,8 +37,12 @@ class Pipe:
         Raises:
             GitError: git has ended instead.
         """
-        self.send(question)
-        return self.line()
+        try:
+            self.send(question)
+            return self.line()
+        except BaseException:
+            self.close()  # what it answers later is nobody's
+            raise
 
     def send(self, question: bytes) -> None:
         """Send a question whose answer is asked for later; never more than `AT_ONCE`.

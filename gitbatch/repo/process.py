@@ -9,6 +9,7 @@ import os
 import subprocess
 import threading
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -125,8 +126,12 @@ class Git(Struct, frozen=True):
         Raises:
             GitError: one was killed, or failed, unless `check` is false.
         """
-        processes = [self._open(command, subprocess.DEVNULL, subprocess.PIPE) for command in commands]
-        said = [process.communicate() for process in processes]
+        with ExitStack() as ended:
+            processes = [
+                ended.enter_context(self._open(command, subprocess.DEVNULL, subprocess.PIPE))
+                for command in commands
+            ]
+            said = [process.communicate() for process in processes]
         together = zip(processes, commands, said, strict=True)
         return [_judged(process, command, *output, check=check) for process, command, output in together]
 

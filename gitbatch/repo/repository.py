@@ -124,7 +124,7 @@ def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
     inherited = scrub_environment()
     git = Git(directory)
     version, found = git.run_all(("--version",), _WHERE, check=False)
-    _require_version(os.fsdecode(version.stdout))
+    _require_version(version)
     git, (bare, git_dir, common_dir, object_format, *top) = _locate(git, found, inherited)
     if bare == "true":
         raise GitbatchError(
@@ -187,8 +187,10 @@ def _trusted(git: Git, refused: Finished, inherited: Mapping[str, str]) -> Git:
     return git.at(git.directory, **trust)
 
 
-def _require_version(said: str) -> None:
-    found = re.search(r"(\d+)\.(\d+)", said)
+def _require_version(said: Finished) -> None:
+    if said.status:
+        raise GitError(("--version",), said.status, said.stderr)
+    found = re.search(r"(\d+)\.(\d+)", os.fsdecode(said.stdout))
     if found and (int(found[1]), int(found[2])) < OLDEST_GIT:
         raise GitbatchError(
             f"git {found[0]} is too old", f"gitbatch needs git {'.'.join(map(str, OLDEST_GIT))} or newer"

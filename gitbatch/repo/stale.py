@@ -72,7 +72,10 @@ def reclaim_index(git_dir: Path, own_dir: Path) -> None:
 def reclaim_folders(own_dir: Path) -> None:
     """Remove the temporary folders of a dead run. Call it under the lock."""
     for path in own_dir.glob(f"{TEMPORARY}*"):
-        shutil.rmtree(path)
+        if path.is_symlink() or not path.is_dir():  # an agent without a sandbox has put it there
+            path.unlink()
+        else:
+            shutil.rmtree(path)
 
 
 def locks_in_the_way(common_dir: Path, git_dir: Path, ref: str) -> tuple[Path, ...]:

@@ -107,7 +107,7 @@ def _remove_record(repo: Repository, record: Path) -> None:
     gone = _temporary(repo)
     with suppress(FileNotFoundError):
         record.rename(gone)
-        remove_tree(gone)
+        remove_anything(gone)
 
 
 def _temporary(repo: Repository) -> Path:
@@ -135,6 +135,8 @@ def _touch(path: Path) -> int:
 
 def remove_worktree(repo: Repository, path: Path) -> bool:
     """Remove a worktree and git's record of it, whatever state it is in. Its branch is left alone.
+
+    A further record of the same place, which no git makes, goes at the end of the batch.
 
     Returns:
         Whether its folder is gone (see `remove_tree`).
@@ -196,6 +198,18 @@ def _place(record: Path) -> Path:
             (record / "gitdir").read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n")
         ).parent
     return Path()
+
+
+def remove_anything(path: Path) -> bool:
+    """Remove what an agent may have put where a folder of ours belongs: a folder, a file, a link.
+
+    Returns:
+        Whether it is gone (see `remove_tree`).
+    """
+    if path.is_symlink() or not path.is_dir():
+        path.unlink(missing_ok=True)
+        return True
+    return remove_tree(path)
 
 
 def remove_tree(path: Path) -> bool:

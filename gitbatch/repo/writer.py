@@ -6,6 +6,7 @@ reads them, calls `sync` or `settle` before.
 Not safe for use by two threads at once: a run has one thread for git.
 """
 
+import errno
 import hashlib
 import os
 from contextlib import suppress
@@ -14,7 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from gitbatch.errors import GitbatchError, GitError
+from gitbatch.errors import GitError
 from gitbatch.repo.durable import sync_all
 from gitbatch.repo.pipe import AT_ONCE, Pipe
 from gitbatch.repo.process import Git
@@ -59,6 +60,7 @@ class Writer:
     """In the order in which the gits answer."""
     _written: set[str] = field(init=False, default_factory=set)
     """Not yet with their names on the disk."""
+    _packs: int = field(init=False, default=-1)
 
     def __post_init__(self) -> None:
         self._gits = {
@@ -73,22 +75,27 @@ class Writer:
         Raises:
             GitError: git can't store it; also `settle` and `sync` may say so.
         """
-        if not hasattr(os, "memfd_create"):
-            return self.note(self._alone(_WRITE[kind], content))
+        self._notice_packs()
         if len(self._waiting) == AT_ONCE:
             self.settle()
-        oid = self._id(kind, content)
-        file = os.fdopen(os.memfd_create("gitbatch"), "w+b")
-        file.write(content)
-        file.flush()
+        try:
+            file = _open(content)
+        except OSError:  # no such call here, or as many descriptors are open as may be
+            self.settle()
+            return self.note(self._alone(_WRITE[kind], content))
         gits = self._gits[kind]
         git = gits[sum(waiting.kind == kind for waiting in self._waiting) % len(gits)]
-        self._waiting.append(_Waiting(git, kind, oid, file))
+        waiting = _Waiting(git, kind, self._id(kind, content), file)
         try:
             git.send(_path(file.fileno()))
+            self._waiting.append(waiting)
         except GitError:  # it has ended: the next one must not answer for it
+            self._waiting.append(waiting)
             self.settle()
-        return self.note(oid)
+        except OSError:
+            file.close()
+            raise
+        return self.note(waiting.oid)
 
     def take(self, descriptor: int) -> str:
         """Store whatever a file descriptor gives as a blob: git reads it, we don't.
@@ -96,6 +103,7 @@ class Writer:
         Raises:
             GitError: git can't store it.
         """
+        self._notice_packs()
         self.settle()
         return self.note(self._read(self._gits["blob"][0], descriptor, _WRITE["blob"]))
 
@@ -130,8 +138,8 @@ class Writer:
         try:
             for each in waiting:
                 self._require_stored(each)
-        except GitbatchError:
-            self.close()  # it would answer for what nobody waits for any more
+        except BaseException:
+            self.close()  # they would answer for what nobody waits for any more
             raise
         finally:
             for each in waiting:
@@ -164,6 +172,15 @@ class Writer:
             waiting.content.close()
         self._waiting.clear()
 
+    def _notice_packs(self) -> None:
+        """Have new gits write when packs have come or gone: one that is open takes what a pack had for written.
+
+        Asked for the first object of several that are named together.
+        """
+        if not self._written and (now := packs_stamp(self.folder)) != self._packs:
+            self.close()
+            self._packs = now
+
     def _id(self, kind: str, content: bytes) -> str:
         made = hashlib.new("sha1" if self.id_bytes == 20 else "sha256", usedforsecurity=False)
         made.update(b"%s %d\0" % (kind.encode(), len(content)))
@@ -183,6 +200,32 @@ class Writer:
     def _alone(self, command: tuple[str, ...], content: bytes | int) -> str:
         """What a git of its own calls it."""
         return self.git.feed(content, *command, "--stdin").stdout.decode().strip()
+
+
+def packs_stamp(folder: Path) -> int:
+    """A number that changes when a pack comes to an object store, or goes."""
+    try:
+        return os.stat(f"{folder}/pack").st_mtime_ns  # noqa: PTH116 - asked often
+    except OSError:
+        return 0
+
+
+def _open(content: bytes) -> IO[bytes]:
+    """A file without a name that has a content.
+
+    Raises:
+        OSError: there is none to be had.
+    """
+    if not hasattr(os, "memfd_create"):
+        raise OSError(errno.ENOSYS, "memfd_create")
+    file = os.fdopen(os.memfd_create("gitbatch"), "w+b")
+    try:
+        file.write(content)
+        file.flush()
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _path(descriptor: int) -> bytes:

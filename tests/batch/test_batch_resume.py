@@ -131,6 +131,26 @@ def test_a_forged_item_branch_is_not_taken_for_done(hanging: Place) -> None:
     assert "sneaked.md" not in hanging.git("ls-tree", "-r", "--name-only", "HEAD")
 
 
+@pytest.mark.parametrize("command", ["run", "abort"])
+def test_an_item_branch_whose_commit_is_gone_stops_nothing(hanging: Place, command: str) -> None:
+    """As after a `git gc --prune=now` at the wrong moment: the item is not done, and there is nothing to keep."""
+    kill(start(hanging), hanging)
+    (branch,) = hanging.git(
+        "for-each-ref", "--format=%(refname)", "refs/heads/gitbatch/*/1-t101"
+    ).splitlines()
+    (hanging.root / ".git" / branch).write_text("1234" * 10 + "\n")
+    if command == "run":
+        assert "2 to run, 2 done before" in go_on(hanging)
+        assert len(audit(hanging).items) == 12
+    else:
+        assert hanging.gitbatch("abort", code=0).stdout.count("/rescue/1-t10") == 4
+    assert_tidy(hanging)
+    (hanging.root / ".git" / branch).parent.mkdir(parents=True)
+    (hanging.root / ".git" / branch).write_text("1234" * 10 + "\n")
+    assert branch.removeprefix("refs/heads/") in hanging.gitbatch("gc", code=0).stdout
+    assert_tidy(hanging)
+
+
 @pytest.mark.rule("F4")
 def test_what_a_user_commits_upon_an_item_is_kept_and_the_item_not_run_again(hanging: Place) -> None:
     kill(start(hanging), hanging)

@@ -81,7 +81,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--items", type=_count, default=20, help="of a batch (phases)")
     add("--groups", type=_count, default=1, help="that they are in, each with a checkpoint (phases)")
     add("--checkout", choices=("context", "full"), default="context", help="kind of worktree (phases)")
-    add("--sandbox", nargs="+", choices=[kind.value for kind in SandboxKind], default=["none", "auto"], help="kinds to compare")
+    add(
+        "--sandbox",
+        nargs="+",
+        choices=[kind.value for kind in SandboxKind],
+        default=["none", "auto"],
+        help="kinds to compare",
+    )
     add("--rounds", type=_count, default=3, help="how often everything is done in turn")
     add("--loop-items", type=_count, default=5, help="items that the shell loop does in each round")
     add("--many", type=_many, default=1000, help="items of the long batch, at least 20 (growth)")

@@ -106,6 +106,13 @@ def test_no_git(three: Place, tmp_path: Path) -> None:
     assert "git was not found" in done.stderr
 
 
+def test_a_git_that_fails_is_heard(three: Place, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/git").write_text("#!/bin/sh\necho 'xcrun: error: no developer tools' >&2\nexit 1\n")
+    (tmp_path / "bin/git").chmod(0o755)
+    refused(three, 1, "no developer tools", PATH=f"{tmp_path / 'bin'}:/usr/bin:/bin")
+
+
 def test_a_git_that_is_no_program(three: Place, tmp_path: Path) -> None:
     (tmp_path / "bin" / "git").mkdir(parents=True)  # found on PATH, and can't be run
     refused(three, 1, "git can't be started", "install git", PATH=str(tmp_path / "bin"))

@@ -153,6 +153,13 @@ def test_a_hook_that_becomes_a_link_is_seen(repo: Repository, tmp_path: Path) ->
         require_untouched(repo, before)
 
 
+def test_what_git_gc_makes_is_no_change(repo: Repository, place: Place) -> None:
+    before = take_fingerprint(repo, "b-")
+    place.write(".git/info/refs_Ab3xYz", "for a moment")
+    place.git("update-server-info")
+    require_untouched(repo, before)
+
+
 def test_what_a_run_does_is_no_change(repo: Repository, place: Place, tmp_path: Path) -> None:
     before = take_fingerprint(repo, "b-")
     place.git("worktree", "add", "-q", "-b", "item", str(tmp_path / "b-1"))

@@ -55,6 +55,29 @@ def test_who_comes_second_is_told_who_is_first(repo: Repository) -> None:
     assert sorted(path.name for path in repo.own_dir.iterdir()) == ["children", "lock"]
 
 
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_what_stands_where_the_holder_is_named_is_replaced(
+    repo: Repository, tmp_path: Path, kind: str
+) -> None:
+    """An agent without a sandbox can put it there: nothing is written through it, and nobody waits for it."""
+    (tmp_path / "precious").write_text("mine")
+    repo.own_dir.mkdir(exist_ok=True)
+    holder = repo.own_dir / "holder"
+
+    def plant() -> None:
+        holder.unlink(missing_ok=True)
+        holder.symlink_to(tmp_path / "precious") if kind == "link" else os.mkfifo(holder)
+
+    plant()
+    with repository_lock(repo, silent):
+        assert holder.is_file()
+        assert not holder.is_symlink()
+        plant()
+        with pytest.raises(BusyError, match="another gitbatch"), repository_lock(repo, silent):
+            pass
+    assert (tmp_path / "precious").read_text() == "mine"
+
+
 def test_the_gits_of_a_dead_run_are_waited_for(repo: Repository) -> None:
     told: list[str] = []
     with orphan(repo) as git:

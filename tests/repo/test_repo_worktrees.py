@@ -10,10 +10,12 @@ import pytest
 from conftest import SAMPLES, Place
 
 from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.stale import reclaim_folders
 from gitbatch.repo.worktrees import (
     Worktree,
     add_worktree,
     checked_out_elsewhere,
+    remove_records,
     remove_tree,
     remove_worktree,
     worktrees_named,
@@ -162,3 +164,30 @@ def test_the_hook_lets_only_the_assigned_file_be_committed(
     ]
     place.write("top.md", "the user's\n")
     assert place.commit(), "the user's own commits pass"
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "folder"])
+def test_whatever_stands_where_a_record_belongs_goes_and_stays_in_nobodys_way(
+    repo: Repository, tmp_path: Path, kind: str
+) -> None:
+    """An agent without a sandbox can put it there."""
+    records = repo.common_dir / "worktrees"
+    records.mkdir()
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept/file").write_text("mine")
+    odd = records / "b-odd"
+    match kind:
+        case "file":
+            odd.write_text("x")
+        case "link":
+            odd.symlink_to(tmp_path / "kept")
+        case _:
+            odd.mkdir()
+    remove_records(repo, "b-")
+    assert not records.exists()
+    assert not list(repo.own_dir.glob("gitbatch-*"))
+    (repo.own_dir / "gitbatch-1").write_text("left by somebody")
+    (repo.own_dir / "gitbatch-2").symlink_to(tmp_path / "kept")
+    reclaim_folders(repo.own_dir)
+    assert not list(repo.own_dir.glob("gitbatch-*"))
+    assert (tmp_path / "kept/file").exists()

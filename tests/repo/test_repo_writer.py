@@ -1,5 +1,6 @@
 """Storing objects: each has git's name for it at once, and is there when it was waited for, whatever happens to gits."""
 
+import errno
 import hashlib
 import subprocess
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import pytest
 from conftest import Place
 
 from gitbatch.errors import GitbatchError, GitError
+from gitbatch.repo.objects import Objects
 from gitbatch.repo.pipe import AT_ONCE, Pipe
 from gitbatch.repo.process import Git
 from gitbatch.repo.writer import Writer
@@ -179,3 +181,52 @@ def test_names_of_a_sha256_repository_are_that(tmp_path: Path, environment: dict
     assert writer.write("blob", b"x") == hashlib.sha256(b"blob 1\0x").hexdigest()
     writer.settle()
     writer.close()
+
+
+def test_what_a_pack_had_that_is_gone_is_written_anew(place: Place) -> None:
+    """An open git remembers packs: it would say that an object is there which `git gc` has pruned with its pack."""
+    objects = Objects(Git(place.root), place.root / ".git/objects")
+    place.write("one", "one\n")
+    place.write("two", "two\n")
+    place.commit("lost")
+    place.git("repack", "-adq")
+    place.git("update-ref", "-d", "HEAD")
+    place.git("reflog", "expire", "--expire=now", "--all")
+    one = objects.write_blob(b"one\n")
+    assert objects.is_blob(one)
+    place.git("rm", "-rq", "--cached", ".")
+    place.git("gc", "--prune=now", "--quiet")
+    objects.writer.sync()
+    two = objects.write_blob(b"two\n")
+    objects.writer.settle()
+    assert place.git("cat-file", "-t", two) == "blob"
+    assert objects.missing((one, two)) == (one,)
+    objects.close()
+
+
+@pytest.mark.parametrize("call", ["memfd_create", "fork"])
+def test_where_no_more_descriptors_or_processes_are_to_be_had_nothing_gets_out_of_step(
+    place: Place, writer: Writer, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    some(writer, 1)
+    writer.settle()
+
+    def refuse(*_args: object, **_more: object) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    writer.write("blob", b"first")
+    if call == "fork":  # the git has ended, and no other can be started
+        end(writer._gits["blob"][0])
+        with monkeypatch.context() as patch:
+            patch.setattr(Git, "_open", refuse)
+            with pytest.raises(OSError, match="Too many"):
+                writer.settle()
+    else:
+        with monkeypatch.context() as patch:
+            patch.setattr("gitbatch.repo.writer.os.memfd_create", refuse)
+            alone = writer.write("blob", b"alone")
+        assert there(place, [alone]) == ["blob"]
+    place.write("z", "the output")
+    with (place.root / "z").open("rb") as file:
+        assert writer.take(file.fileno()) == place.git("hash-object", "z")
+    assert there(place, some_settled(writer)) == KINDS
