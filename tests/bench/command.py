@@ -51,14 +51,33 @@ def _measure(
     folder: Path, wanted: argparse.Namespace, say: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
     """What each experiment finds; it is said as soon as it is known."""
+    phases: dict[int, list[dict[str, Any]]] = {}
     for number, files in enumerate(wanted.files):
         repo = make_repository(folder / f"{number}", files)
         for name in EXPERIMENTS:
             if name in wanted.only and (name == "phases" or number == 0):
                 part = _EXPERIMENTS[name](repo, wanted)
                 say(part.pop("text"))
+                if name == "phases":
+                    phases[files] = part["columns"]
                 yield {"experiment": name, "files": files, **part}
         shutil.rmtree(repo.folder)
+    if len(phases) > 1:
+        part = _size(min(phases), max(phases), phases)
+        say(part.pop("text"))
+        yield {"experiment": "size", **part}
+
+
+def _size(few: int, many: int, phases: dict[int, list[dict[str, Any]]]) -> dict[str, Any]:
+    """How much dearer the same batch is in the largest repository than in the smallest, by processor time."""
+    both = zip(phases[few], phases[many], strict=True)
+    ratios = {
+        small["name"]: large["ms"]["item cpu"]["median"] / small["ms"]["item cpu"]["median"]
+        for small, large in both
+        if small["peak_mb"]
+    }
+    said = "; ".join(f"{name}: {ratio:.2f} x" for name, ratio in ratios.items())
+    return {"ratios": ratios, "text": f"\nprocessor time of an item at {many} files / at {few}: {said}"}
 
 
 def file_system(place: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-SMALL = "--files=30 --items=4 --rounds=1 --loop-items=2 --many=20 --branches=50 --merged=2 --wide=2 --nap=0.1 --sandbox=none"
+SMALL = "--files 30 31 --items=4 --rounds=1 --loop-items=2 --many=20 --branches=50 --merged=2 --wide=2 --nap=0.1 --sandbox=none"
 
 
 @pytest.fixture(scope="module")
@@ -18,11 +18,13 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     command = [sys.executable, str(Path(__file__).parent), "--json", *SMALL.split(), *place]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
-    return {part["experiment"]: part for part in json.loads(done.stdout)["experiments"]}
+    # Of two sizes, the first is kept.
+    return {part["experiment"]: part for part in reversed(json.loads(done.stdout)["experiments"])}
 
 
 def test_every_experiment_finds_something(found: dict[str, dict[str, Any]]) -> None:
-    assert found.keys() == {"phases", "growth", "merge", "width", "start"}
+    assert found.keys() == {"phases", "growth", "merge", "width", "start", "size"}
+    assert list(found["size"]["ratios"]) == ["gitbatch, none"]
     usual, wide, among_branches = found["growth"]["batches"]
     assert usual["late"]["median"] > 0
     assert usual["peak"] > usual["early_memory"] > 0
