@@ -21,7 +21,8 @@ _ID = re.compile(rb"(?:[0-9a-f]{40}|[0-9a-f]{64})\n")
 _LEADS_TO = re.compile(rb"ref: (refs/heads/[\w-]+(?:[./][\w-]+)*)\n")
 """A symbolic ref that names a usual branch; of other names git says whether they can be."""
 _REASON = "gitbatch"
-"""What the reflogs of our own refs say, where they have one."""
+"""What the reflogs of our own refs say, where they have one: they get none, for what they were nobody asks."""
+_SESSION = ("-c", "core.logAllRefUpdates=false", "update-ref", "-m", _REASON, "--stdin")
 
 
 def base_ref(batch: str) -> str:
@@ -100,7 +101,7 @@ class Refs:
     """A git that moves one ref after the other; it ends when one can't be moved, and is started again."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "session", Pipe(self.git, ("update-ref", "-m", _REASON, "--stdin")))
+        object.__setattr__(self, "session", Pipe(self.git, _SESSION))
 
     def held_by(self, git: Git, signing: int) -> "Refs":
         """The same refs for a git that holds a lock, in which stale locks are known (see `signing`)."""
