@@ -194,7 +194,7 @@ def test_cut_anywhere_it_loses_nothing_and_is_done_again(
     with monkeypatch.context() as patched:
         patched.setattr(Refs, "point", cutting(Refs.point))
         patched.setattr(Refs, "delete", cutting(Refs.delete))
-        patched.setattr("gitbatch.batch.gc.remove_tree", cutting(remove_tree))
+        patched.setattr("gitbatch.batch.gc.remove_anything", cutting(remove_tree))
         with pytest.raises(KeyboardInterrupt):
             collect(repo, garbage)
     assert not [batch for batch in all_batches(repo) if not batch.ended], "no batch has come to life again"
