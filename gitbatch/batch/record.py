@@ -13,12 +13,14 @@ import msgspec
 from msgspec import Struct
 
 from gitbatch.batch.model import Record
-from gitbatch.errors import GitbatchError
+from gitbatch.errors import GitbatchError, GitError
 from gitbatch.repo.durable import write_file
 from gitbatch.repo.refs import BATCHES, base_ref, building_ref, end_ref, record_ref
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees import remove_records, remove_tree, remove_worktree, worktrees_named
 
+_TRIES = 10
+"""How often a record is written again when its blob was pruned before the ref had it."""
 _WORKSHOPS = "workshops"
 """In a batch's folder of ours: where its worktrees were made, each path ended by NUL."""
 
@@ -50,14 +52,27 @@ def write_record(repo: Repository, record: Record, base: str) -> Batch:
 
     It is a commit point of its own: without the record, nobody would know of items that are done.
     """
-    blob = repo.objects.write_blob(msgspec.json.format(msgspec.json.encode(record), indent=1))
     _forget_unborn(repo)
     repo.refs.create(base_ref(record.batch), base)
-    if not repo.commit_point(record_ref(record.batch), blob, None, "gitbatch: started"):
-        raise GitbatchError(
-            f"batch {record.batch} exists already", "run it again: the next one has another id"
-        )
-    return Batch(record, base, ended=False)
+    ref, content = record_ref(record.batch), msgspec.json.format(msgspec.json.encode(record), indent=1)
+    problem = GitbatchError(
+        f"git loses the record of batch {record.batch}", "is something pruning this repository all the time?"
+    )
+    for _ in range(_TRIES):  # a `git gc --prune=now` somewhere may remove the blob before the ref has it
+        blob = repo.objects.write_blob(content)
+        try:
+            is_ours = repo.commit_point(ref, blob, None, "gitbatch: started")
+        except GitError as error:
+            problem = error
+            continue
+        if not is_ours:
+            raise GitbatchError(
+                f"batch {record.batch} exists already", "run it again: the next one has another id"
+            )
+        if not repo.objects.missing((blob,)):
+            return Batch(record, base, ended=False)
+        repo.refs.remove(ref)
+    raise problem
 
 
 def _forget_unborn(repo: Repository) -> None:
