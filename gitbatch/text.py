@@ -45,9 +45,7 @@ _LEADING = re.compile(r"^(?:[-+=]|(\d+)(?=[.)]))")
 
 def plain(text: str, limit: int = LIMIT) -> Harmless:
     """One harmless line for terminals, logs and commit messages, at most `limit` characters; idempotent."""
-    if (
-        len(text) <= limit and text.isascii() and text.isprintable()
-    ):  # most are: there is nothing to be dropped
+    if len(text) <= limit and text.isascii() and text.isprintable():  # most are: nothing is to be dropped
         return Harmless(" ".join(text.split()))
     bounded = text[: limit * 20]  # no agent makes us clean a gigabyte
     flat = _IGNORABLE.sub("", _ESCAPES.sub("", bounded).translate(_BREAKS))
