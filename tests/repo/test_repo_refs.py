@@ -44,6 +44,32 @@ def test_create_refuses_what_exists(refs: Refs, commits: tuple[str, str]) -> Non
         refs.create(REF, commits[0])
 
 
+@pytest.mark.parametrize("dies", ["never", "before", "meanwhile"])
+def test_a_ref_is_made_while_something_else_is_done(refs: Refs, commits: tuple[str, str], dies: str) -> None:
+    refs.create(f"{REF}-first", commits[0])
+    process = refs.session._process
+    assert process is not None
+
+    def end(when: str) -> None:
+        if dies == when:
+            process.kill()
+            process.wait()
+
+    end("before")
+    with refs.creating(REF, commits[0]):
+        end("meanwhile")
+    assert refs.read(REF) == commits[0]
+    assert refs.session.ask(b"start\n") == b"start: ok", "what it answered was read"
+    assert refs.session.ask(b"abort\n") == b"abort: ok"
+
+
+def test_what_fails_meanwhile_leaves_the_git_in_step(refs: Refs, commits: tuple[str, str]) -> None:
+    with pytest.raises(KeyError), refs.creating(REF, commits[0]):
+        raise KeyError
+    assert refs.session.ask(b"start\nabort\n") == b"start: ok"
+    assert refs.session.line() == b"abort: ok"
+
+
 def test_a_ref_is_read_wherever_git_keeps_it(refs: Refs, place: Place, commits: tuple[str, str]) -> None:
     one, two = commits
     refs.create(REF, one)

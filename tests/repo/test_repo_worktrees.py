@@ -14,6 +14,7 @@ from gitbatch.repo.stale import reclaim_folders
 from gitbatch.repo.worktrees import (
     Worktree,
     add_worktree,
+    checked_out,
     checked_out_elsewhere,
     remove_records,
     remove_tree,
@@ -191,3 +192,15 @@ def test_whatever_stands_where_a_record_belongs_goes_and_stays_in_nobodys_way(
     reclaim_folders(repo.own_dir)
     assert not list(repo.own_dir.glob("gitbatch-*"))
     assert (tmp_path / "kept/file").exists()
+
+
+def test_what_is_checked_out_is_known_with_and_without_other_worktrees(
+    repo: Repository, place: Place, tmp_path: Path
+) -> None:
+    assert checked_out(repo) == {"refs/heads/main": repo.root}
+    place.git("worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
+    both = {"refs/heads/main": repo.root, "refs/heads/side": tmp_path / "side"}
+    assert checked_out(repo) == both
+    place.git("worktree", "remove", str(tmp_path / "side"))
+    place.git("checkout", "-q", "--detach")
+    assert checked_out(repo) == {}

@@ -230,3 +230,15 @@ def test_where_no_more_descriptors_or_processes_are_to_be_had_nothing_gets_out_o
     with (place.root / "z").open("rb") as file:
         assert writer.take(file.fileno()) == place.git("hash-object", "z")
     assert there(place, some_settled(writer)) == KINDS
+
+
+def test_never_more_files_are_open_than_answers_fit_into_a_pipe(writer: Writer) -> None:
+    before = open_descriptors()
+    writer.write("blob", b"the git is open")
+    writer.settle()
+    most = 0
+    for number in range(3 * AT_ONCE):
+        writer.write("blob", b"%d" % number)
+        most = max(most, open_descriptors())
+    writer.settle()
+    assert most <= before + 2 + AT_ONCE, "two pipes of the git that stays open"
