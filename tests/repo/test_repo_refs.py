@@ -10,6 +10,7 @@ from gitbatch.errors import BusyError, GitError
 from gitbatch.repo import refs as names
 from gitbatch.repo.process import Git
 from gitbatch.repo.refs import Refs
+from gitbatch.repo.stale import signing_umask
 
 REF = "refs/heads/gitbatch/b/1-x"
 
@@ -44,8 +45,19 @@ def test_create_refuses_what_exists(refs: Refs, commits: tuple[str, str]) -> Non
         refs.create(REF, commits[0])
 
 
+@pytest.fixture
+def locked(refs: Refs) -> Iterator[Refs]:
+    """The refs as a run has them: what a git that was killed has left locked is known to be ours."""
+    made = refs.held_by(refs.git, signing_umask())
+    yield made
+    made.close()
+
+
 @pytest.mark.parametrize("dies", ["never", "before", "meanwhile"])
-def test_a_ref_is_made_while_something_else_is_done(refs: Refs, commits: tuple[str, str], dies: str) -> None:
+def test_a_ref_is_made_while_something_else_is_done(
+    locked: Refs, commits: tuple[str, str], dies: str
+) -> None:
+    refs = locked
     refs.create(f"{REF}-first", commits[0])
     process = refs.session._process
     assert process is not None
@@ -58,7 +70,8 @@ def test_a_ref_is_made_while_something_else_is_done(refs: Refs, commits: tuple[s
     end("before")
     with refs.creating(REF, commits[0]):
         end("meanwhile")
-    assert refs.read(REF) == commits[0]
+    refs.create(f"{REF}-last", commits[1])
+    assert (refs.read(REF), refs.read(f"{REF}-last")) == commits
     assert refs.session.ask(b"start\n") == b"start: ok", "what it answered was read"
     assert refs.session.ask(b"abort\n") == b"abort: ok"
 
