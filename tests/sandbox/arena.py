@@ -5,6 +5,7 @@ import enum
 import os
 import secrets
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -253,10 +254,11 @@ def build(base: Path) -> None:
 def victim(arena: Arena) -> Iterator[None]:
     """Another process of the same user, with a key in its environment, its command line, in shared memory, and in the kernel."""
     process = subprocess.Popen(
-        ["/bin/sh", "-c", "read line", SECRET],
+        ["/bin/sh", "-c", "while read line; do echo $line; done", SECRET],
         **_as_user(arena.wall.user),
         env={"KEY": SECRET},
         stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     arena.victim = process
     arena.environment["VICTIM"] = str(process.pid)
@@ -273,6 +275,17 @@ def victim(arena: Arena) -> Iterator[None]:
         libc.shmctl(segment, 0, None)
         process.kill()
         process.communicate()
+
+
+def answers(process: "subprocess.Popen[bytes]") -> bool:
+    """Whether the victim lives; one that has been killed a moment ago may still look as if it did."""
+    assert process.stdin
+    assert process.stdout
+    process.send_signal(signal.SIGCONT)  # who traces it may have left it stopped
+    with suppress(BrokenPipeError):
+        process.stdin.write(b"still there\n")
+        process.stdin.flush()
+    return bool(process.stdout.readline())
 
 
 class Listeners:

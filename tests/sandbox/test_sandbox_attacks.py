@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from sandbox.arena import SECRET, Arena, Listeners, Wall, beats, behind
+from sandbox.arena import SECRET, Arena, Listeners, Wall, answers, beats, behind
 from sandbox.attacks import ATTACKS, WON
 
 from gitbatch.sandbox.model import Confinement, Limits
@@ -89,7 +89,7 @@ def loss(arena: Arena, name: str, confinement: Confinement | None = None) -> str
         f"it changed {changed}": bool(changed),
         "it read a secret": SECRET in done.stdout,
         "it got what it wanted": WON in done.stdout,
-        "it ended another process": arena.victim.poll() is not None,
+        "it ended another process": not answers(arena.victim),
     }
     return next((sign for sign, seen in signs.items() if seen), "") or _limited(arena.victim.pid)
 
