@@ -99,11 +99,11 @@ def _mounts(seen: View, confinement: Confinement) -> Iterator[str]:
         if socket not in places and access_of(socket, places) is Access.READ:
             places[socket] = Access.HIDDEN
     steps: dict[Path, tuple[str, ...]] = {link: ("--symlink", str(target)) for link, target in seen.links}
-    steps |= {path: _mount(path, access, own.get(path)) for path, access in places.items()}
-    masks = {path for path, access in places.items() if access is Access.HIDDEN and path not in own}
-    for path in masks:
-        if access_of(path.parent, places) in {None, Access.HIDDEN}:
-            del steps[path]  # nothing shows it
+    for path, access in places.items():
+        around = next((places[folder] for folder in path.parents if folder in places), Access.HIDDEN)
+        if path in own or access is not around:  # else the mount of the folder shows it, or nothing does
+            steps[path] = _mount(path, access, own.get(path))
+    masks = [path for path in steps if places.get(path) is Access.HIDDEN]
     for path in sorted(steps):
         yield from (*steps[path], str(path))
     for path in (Path("/"), *(mask for mask in masks if steps.get(mask) == _EMPTY)):

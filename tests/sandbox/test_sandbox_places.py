@@ -151,6 +151,15 @@ def test_a_program_of_the_worktree_does_not_close_its_folder(arena: Arena) -> No
     assert not program.exists()
 
 
+@behind(Wall.BUBBLEWRAP)
+def test_what_the_mount_of_a_folder_shows_gets_none_of_its_own(arena: Arena) -> None:
+    needed, kept = arena.repo / "README.md", arena.elsewhere / "secret"
+    confined = arena.usual._replace(needs=(needed, kept))
+    command = arena.command("cat", "README.md", confinement=confined)
+    assert (command.count(str(needed)), command.count(str(kept))) == (0, 2)
+    assert arena.run("cat", str(needed), str(kept), confinement=confined).returncode == 0
+
+
 @behind(Wall.BUBBLEWRAP, Wall.LANDLOCK)
 def test_a_strict_output_must_be_in_the_worktree(arena: Arena) -> None:
     (arena.worktree / "docs").symlink_to(arena.repo)
