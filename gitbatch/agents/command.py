@@ -29,6 +29,7 @@ from gitbatch.agents.reply import (
     parse_last_words,
     parse_reply,
 )
+from gitbatch.agents.starter import Starter
 from gitbatch.project.config import CommandAgent
 from gitbatch.repo.nofollow import read_small, regular_file
 from gitbatch.repo.thread import to_its_end
@@ -72,6 +73,7 @@ class CommandRunner(Struct, frozen=True):
     environment: Mapping[str, str]
     """The user's environment, of which an allow-list is passed on."""
     sandbox: Sandbox
+    starter: Starter
 
     @property
     def knows_usage(self) -> bool:
@@ -91,12 +93,11 @@ class CommandRunner(Struct, frozen=True):
         """Run the program to its end; its last words are the details of a failure."""
         try:
             files = _Files.prepare(assignment)
-            transport, watch = await asyncio.get_running_loop().subprocess_exec(
+            transport, watch = await self.starter.start(
                 lambda: _Watch(progress, files.progress),
-                *self.sandbox.command(self._argv(assignment, files), self._confinement(assignment)),
-                cwd=assignment.worktree,
-                env=self._environment(assignment, files),
-                start_new_session=True,
+                self.sandbox.command(self._argv(assignment, files), self._confinement(assignment)),
+                self._environment(assignment, files),
+                assignment.worktree,
             )
         except OSError as error:
             return Failure(

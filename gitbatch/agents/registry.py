@@ -1,6 +1,7 @@
 """From an agent's table in the configuration to the agent. One line for each kind; heavy ones import when used."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 from msgspec import Struct, field
 
@@ -8,6 +9,7 @@ from gitbatch.agents.budget import Budget
 from gitbatch.agents.command import CommandRunner
 from gitbatch.agents.gate import Gate
 from gitbatch.agents.protocol import Agent
+from gitbatch.agents.starter import Starter
 from gitbatch.project.config import AgentTable, AnthropicAgent, Config
 from gitbatch.sandbox.find import find_sandbox
 from gitbatch.sandbox.model import SandboxKind
@@ -20,6 +22,7 @@ class Roster(Struct, frozen=True):
     """The user's."""
     sandbox: SandboxKind | None
     """What the user asked for on the command line; None: what the configuration says of each agent."""
+    starter: Starter
     gate: Gate = field(default_factory=Gate)
     budget: Budget = field(default_factory=Budget)
     _made: dict[tuple[str, AgentTable], Agent] = field(default_factory=dict)
@@ -52,4 +55,7 @@ class Roster(Struct, frozen=True):
 
             return ClaudeAgent.make(name, table, self.environment, self.gate, self.budget)
         sandbox = find_sandbox(self.sandbox or SandboxKind(table.sandbox))
-        return CommandRunner(name, table, self.environment, sandbox)
+        if sandbox.kind is not SandboxKind.NONE:
+            with suppress(OSError):  # the first item tries again, and says so
+                self.starter.begin()
+        return CommandRunner(name, table, self.environment, sandbox, self.starter)

@@ -7,7 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Coroutine
-from contextlib import suppress
+from contextlib import closing, suppress
 from math import inf
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +20,7 @@ from gitbatch.agents.failures import Cause
 from gitbatch.agents.gate import Gate
 from gitbatch.agents.protocol import Agent
 from gitbatch.agents.registry import Roster
+from gitbatch.agents.starter import Starter
 from gitbatch.batch.events import Event, EventStream, Notice
 from gitbatch.batch.follow import require_tip
 from gitbatch.batch.halt import Brake
@@ -107,11 +108,15 @@ def run_command(options: Options) -> ExitCode:
     """Start or go on with a batch; returns how it ended."""
     view = _view(options)
     tell = EventStream(time.time, (view,))
-    with opened(options.directory) as found, repository_lock(found, tell_waiting) as repo:
+    with (
+        opened(options.directory) as found,
+        repository_lock(found, tell_waiting) as repo,
+        closing(Starter()) as starter,
+    ):
         batch = unfinished_batch(repo)
         resumed = batch is not None
         gate = Gate(cap=inf) if options.wait else Gate()
-        roster = Roster(dict(os.environ), options.sandbox, gate)
+        roster = Roster(dict(os.environ), options.sandbox, starter, gate)
         if batch is None:
             batch = _begin(repo, options, roster, tell)
         else:

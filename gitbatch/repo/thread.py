@@ -26,13 +26,11 @@ async def to_its_end(work: Coroutine[None, None, _T]) -> _T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        if not task.cancelled():
-            await asyncio.wait([task])
-        result = task.result()
+        await asyncio.wait([task])
         caller = asyncio.current_task()
-        if caller:
+        if caller and not task.cancelled():
             caller.cancel()
-        return result
+        return task.result()
 
 
 class GitThread(Struct, frozen=True):

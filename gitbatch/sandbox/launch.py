@@ -1,17 +1,16 @@
 """The command line of the launcher: how the orchestrator starts the process in `launcher/`, whatever the kind."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gitbatch.sandbox.model import Confinement
 from gitbatch.sandbox.places import strict_output
 
-_START = (
-    "import sys; sys.path.append(sys.argv.pop(1)); "
-    "from gitbatch.sandbox.launcher.main import main; main(sys.argv[1:])"
-)
-_LAUNCHER = (sys.executable, "-I", "-S", "-c", _START, str(Path(__file__).parents[2]))
+_PYTHON = (sys.executable, "-I", "-S", "-c")
+_START = "import sys; sys.path.append(sys.argv.pop(1)); from gitbatch.sandbox.launcher."
+_PACKAGE = str(Path(__file__).parents[2])
+_LAUNCHER = (*_PYTHON, _START + "main import main; main(sys.argv[1:])", _PACKAGE)
 """Isolated, and without site: nothing of the user's environment runs in the launcher, and it starts fast."""
 
 
@@ -25,6 +24,17 @@ def launch(argv: list[str], confinement: Confinement, mode: str, *options: str) 
         options: more of them, for that mode.
     """
     return [*_LAUNCHER, "--mode", mode, *options, *_options(confinement), "--", *argv]
+
+
+def serve() -> list[str]:
+    """The command that starts a launcher which forks for each program."""
+    return [*_PYTHON, _START + "server import serve; serve()", _PACKAGE]
+
+
+def arguments(command: Sequence[str]) -> Sequence[str] | None:
+    """What a command line that starts the launcher has for it; None: it starts something else."""
+    head, rest = command[: len(_LAUNCHER)], command[len(_LAUNCHER) :]
+    return rest if tuple(head) == _LAUNCHER else None
 
 
 def probe() -> list[str]:

@@ -22,8 +22,10 @@ from gitbatch.agents import command
 from gitbatch.agents.command import CommandRunner
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Assignment, Failure, Reply, ReplyFlag, Stream
+from gitbatch.agents.starter import Starter
 from gitbatch.project.config import CommandAgent
 from gitbatch.project.context import ContextFile, Reason
+from gitbatch.sandbox.launch import launch
 from gitbatch.sandbox.model import Confinement, Limits, Sandbox, SandboxKind
 from gitbatch.sandbox.none import NoSandbox
 
@@ -47,6 +49,14 @@ class Unwrapped:
 
 
 @dataclass
+class Served(Unwrapped):
+    """A sandbox with nothing in it but our launcher, which a server starts."""
+
+    def command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
+        return launch(super().command(argv, confinement), confinement, "bubblewrap")
+
+
+@dataclass
 class Bench:
     """A worktree and a scratch folder, and what the program that ran there showed."""
 
@@ -60,6 +70,7 @@ class Bench:
     context: tuple[ContextFile, ...] = ()
     timeout: float = NEVER
     listen: Callable[[str], None] = lambda _: None
+    starters: list[Starter] = field(default_factory=list)
 
     @property
     def worktree(self) -> Path:
@@ -85,7 +96,10 @@ class Bench:
             timeout=self.timeout,
             attempt=2,
         )
-        runner = CommandRunner("tester", table, self.environment, self.sandbox)
+        self.starters.append(Starter())
+        if isinstance(self.sandbox, Served):
+            self.starters[-1].begin()
+        runner = CommandRunner("tester", table, self.environment, self.sandbox, self.starters[-1])
         return asyncio.ensure_future(runner.run(assignment, self._show))
 
     def _show(self, stream: Stream, line: str) -> None:
@@ -111,10 +125,16 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    made = Bench(tmp_path)
+def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    made = Bench(tmp_path, sandbox=getattr(request, "param", Unwrapped)())
     made.worktree.mkdir()
-    return made
+    yield made
+    for starter in made.starters:
+        starter.close()
+
+
+either = pytest.mark.parametrize("bench", [Unwrapped, Served], indirect=True)
+"""The program is started by the event loop, or our launcher by its server."""
 
 
 class Tether:
@@ -154,6 +174,7 @@ def tether(tmp_path: Path) -> Iterator[Tether]:
 # what a program is given
 
 
+@either
 def test_it_runs_in_the_worktree_with_the_prompt_on_standard_input(bench: Bench) -> None:
     bench.prompt = "Schreibe „a“.\n\n> # zitiert\n" * 10_000
     assert bench.sh("pwd -P >where; cat >said; echo Done.") == a_reply("Done.")
@@ -164,11 +185,13 @@ def test_it_runs_in_the_worktree_with_the_prompt_on_standard_input(bench: Bench)
 @pytest.mark.parametrize(
     "script", ["echo Done.", "exec <&-; sleep 0.1; echo Done.", "head -c 10; echo; echo; echo Done."]
 )
+@either
 def test_it_need_not_read_its_prompt(bench: Bench, script: str) -> None:
     bench.prompt = "x" * 5_000_000
     assert bench.sh(script) == a_reply("Done.")
 
 
+@either
 def test_it_finds_its_assignment_in_files(bench: Bench) -> None:
     bench.prompt = "Wärme\n"
     bench.context = (
@@ -273,7 +296,9 @@ def test_the_sandbox_is_told_what_the_program_may_do(tmp_path: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "HOME": "/home/me"}
 
     def told(**changes: Any) -> Confinement:  # noqa: ANN401  # fields of a table
-        runner = CommandRunner("tester", msgspec.structs.replace(table, **changes), environment, sandbox)
+        runner = CommandRunner(
+            "tester", msgspec.structs.replace(table, **changes), environment, sandbox, Starter()
+        )
         asyncio.run(runner.run(assignment, lambda _stream, _line: None))
         return sandbox.asked.pop()
 
@@ -316,6 +341,7 @@ def test_it_runs_behind_the_launcher_of_a_real_sandbox(
 @pytest.mark.parametrize(
     ("where", "stream"), [("", OUTPUT), (">&2", ERROR), ('>>"$GITBATCH_PROGRESS"', PROGRESS)]
 )
+@either
 def test_a_line_is_shown_while_the_program_runs(bench: Bench, where: str, stream: Stream) -> None:
     heard = bench.worktree / "heard"
     bench.listen = lambda _: heard.touch()
@@ -333,6 +359,7 @@ def test_lines_are_harmless_whole_and_not_empty(bench: Bench) -> None:
 
 
 @pytest.mark.rule("F1")
+@either
 def test_the_progress_file_is_shown_to_its_end(bench: Bench) -> None:
     bench.sh(
         'seq 1 3000 | sed "s/$/ ................................../" >>"$GITBATCH_PROGRESS"; printf last >>"$GITBATCH_PROGRESS"'
@@ -369,6 +396,7 @@ def test_a_progress_file_that_is_no_file_is_not_followed(
     assert bench.shown == [(PROGRESS, "before"), (OUTPUT, "Done.")]
 
 
+@either
 def test_a_flood_of_lines_is_cut_and_its_end_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "_SHOWN_LINES", 50)
     answer = bench.sh("seq 1 200000; seq 1 200000 >&2; exit 3")
@@ -378,6 +406,7 @@ def test_a_flood_of_lines_is_cut_and_its_end_kept(bench: Bench, monkeypatch: pyt
 
 
 @pytest.mark.parametrize("where", ["", ">&2", '>"$GITBATCH_PROGRESS"'], ids=["output", "error", "progress"])
+@either
 def test_output_without_a_line_break_takes_no_memory(bench: Bench, where: str) -> None:
     tracemalloc.start()
     bench.sh(f"head -c 30000000 /dev/zero | tr '\\0' x {where}")
@@ -390,6 +419,7 @@ def test_output_without_a_line_break_takes_no_memory(bench: Bench, where: str) -
 # what it replies
 
 
+@either
 def test_a_reply_is_read_from_its_file(bench: Bench) -> None:
     reply = {
         "summary": "Wrote a. It is short.",
@@ -414,6 +444,7 @@ def test_a_reply_is_read_from_its_file(bench: Bench) -> None:
         ('echo One.; rm -r "$(dirname $GITBATCH_REPLY)"', a_reply("One.")),
     ],
 )
+@either
 def test_without_a_reply_the_last_paragraph_is_the_summary(
     bench: Bench, script: str, expected: Reply
 ) -> None:
@@ -500,6 +531,7 @@ def test_a_scratch_folder_that_is_a_link_is_not_used(bench: Bench, tmp_path: Pat
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
+@either
 def test_a_time_out_lets_the_program_clean_up(bench: Bench, tether: Tether) -> None:
     bench.timeout = 1
     answer = bench.sh(f"{tether.hold}; trap 'echo cleaned up >&2; exit 0' TERM; echo ready; sleep 60 & wait")
@@ -521,6 +553,7 @@ def test_a_time_out_ends_grandchildren_and_who_ignores_it(
     assert tether.is_loose()
 
 
+@either
 def test_what_a_program_leaves_running_ends_with_it(bench: Bench, tether: Tether) -> None:
     began = time.monotonic()
     assert bench.sh(f"{tether.hold}; trap '' TERM HUP; sleep 60 & echo Done.") == a_reply("Done.")
@@ -588,11 +621,13 @@ def cancelled(bench: Bench, script: str, *, again_after: float | None = None) ->
     return took
 
 
+@either
 def test_cancelling_ends_the_whole_group(bench: Bench, tether: Tether) -> None:
     assert cancelled(bench, f"{tether.hold}; (sleep 60 & sleep 60) & echo ready; sleep 60") < 4
     assert tether.is_loose()
 
 
+@either
 def test_cancelling_gives_the_program_its_time(bench: Bench, tether: Tether) -> None:
     script = f"{tether.hold}; trap 'sleep 0.3; echo cleaned up; exit' TERM; echo ready; sleep 60 & wait"
     assert cancelled(bench, script) >= 0.3

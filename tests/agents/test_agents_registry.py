@@ -4,6 +4,7 @@ import pytest
 
 from gitbatch.agents.command import CommandRunner
 from gitbatch.agents.registry import Roster
+from gitbatch.agents.starter import Starter
 from gitbatch.errors import PlanError
 from gitbatch.project.config import CommandAgent, Config
 from gitbatch.sandbox.model import SandboxKind
@@ -15,24 +16,27 @@ CONFIG = Config(agents={"a": A, "b": B})
 
 def test_an_agent_has_its_name_its_table_and_the_environment() -> None:
     environment = {"PATH": "/bin"}
-    made = Roster(environment, SandboxKind.NONE).agent("b", CONFIG)
-    assert made == CommandRunner("b", B, environment, NoSandbox())
+    roster = Roster(environment, SandboxKind.NONE, Starter())
+    assert roster.agent("b", CONFIG) == CommandRunner("b", B, environment, NoSandbox(), roster.starter)
 
 
 def test_the_sandbox_is_the_wanted_one_or_that_of_the_configuration() -> None:
     table = CommandAgent(command=("x",), sandbox="none")
-    assert Roster({}, None).agent("a", Config(agents={"a": table})) == CommandRunner(
-        "a", table, {}, NoSandbox()
-    )
-    assert Roster({}, SandboxKind.NONE).agent("b", CONFIG) == CommandRunner("b", B, {}, NoSandbox())
+    for roster, name, config in (
+        (Roster({}, None, Starter()), "a", Config(agents={"a": table})),
+        (Roster({}, SandboxKind.NONE, Starter()), "b", CONFIG),
+    ):
+        made = roster.agent(name, config)
+        assert isinstance(made, CommandRunner)
+        assert made.sandbox == NoSandbox()
 
 
 def test_an_unknown_name() -> None:
     with pytest.raises(PlanError, match=r"^there is no agent 'c'$"):
-        Roster({}, None).agent("c", CONFIG)
+        Roster({}, None, Starter()).agent("c", CONFIG)
 
 
 def test_an_agent_is_made_once() -> None:
-    roster = Roster({}, SandboxKind.NONE)
+    roster = Roster({}, SandboxKind.NONE, Starter())
     assert roster.agent("a", CONFIG) is roster.agent("a", CONFIG)
     assert roster.agent("a", CONFIG) is not roster.agent("b", CONFIG)

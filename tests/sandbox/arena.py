@@ -26,6 +26,7 @@ from gitbatch.sandbox.find import find_sandbox
 from gitbatch.sandbox.model import Confinement, SandboxKind
 
 ATTACKS = Path(__file__).parent / "attacks.py"
+SERVED = Path(__file__).parent / "served.py"
 SECRET = f"secret-{secrets.token_hex(8)}"
 """What is in every place that an agent may not read."""
 NOBODY = 65534
@@ -161,9 +162,12 @@ class Arena:
     def start(
         self, *argv: str, stdin: int = subprocess.DEVNULL, confinement: Confinement | None = None
     ) -> "subprocess.Popen[str]":
-        """Start a program behind the wall, as the orchestrator does."""
+        """Start a program behind the wall."""
+        return self._start(self.command(*argv, confinement=confinement), stdin)
+
+    def _start(self, command: list[str], stdin: int) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            self.command(*argv, confinement=confinement),
+            command,
             **_as_user(self.wall.user),
             cwd=self.worktree,
             env=self.environment,
@@ -178,9 +182,12 @@ class Arena:
     def run(
         self, *argv: str, stdin: str | None = None, confinement: Confinement | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        """Run a program behind the wall to its end."""
+        """Run a program behind the wall to its end, started as the orchestrator does."""
         source = subprocess.DEVNULL if stdin is None else subprocess.PIPE
-        with self.start(*argv, stdin=source, confinement=confinement) as process:
+        command = self.command(*argv, confinement=confinement)
+        if self.wall.kind in {SandboxKind.BUBBLEWRAP, SandboxKind.LANDLOCK}:
+            command = [*self.wall.python, str(SERVED), str(SERVED.parents[2]), *command]
+        with self._start(command, source) as process:
             output, errors = process.communicate(stdin, timeout=_PATIENCE)
         return subprocess.CompletedProcess(argv, process.returncode, output, errors)
 

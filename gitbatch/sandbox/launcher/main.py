@@ -53,16 +53,20 @@ class Options:
 
 def main(arguments: list[str]) -> None:
     """Do what the command line says, and exit as the program does."""
+    _undo_coercion()
+    sys.exit(probe() if "probe" in arguments[:2] else launch(arguments))
+
+
+def launch(arguments: list[str]) -> int:
+    """Do what the command line says; returns how the program ended."""
     options = Options(arguments)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # nothing that gitbatch has open is for the program
     try:
-        if options.one("--mode") == "probe":
-            sys.exit(probe())
         _prepare(options)
-        sys.exit(_run(options))
+        return _run(options)
     except OSError as error:
         process.complain(f"{error.filename or 'the sandbox'}: {error.strerror}")
-        sys.exit(CANNOT_RUN)
+        return CANNOT_RUN
 
 
 def _prepare(options: Options) -> None:
@@ -70,7 +74,6 @@ def _prepare(options: Options) -> None:
     scratch = options.one("--scratch")
     for name in ("tmp", "home"):
         os.makedirs(f"{scratch}/{name}", exist_ok=True)
-    _undo_coercion()
     os.environ["TMPDIR"] = f"{scratch}/tmp"  # noqa: S108 - its own
     for output in options.every("--output"):
         os.makedirs(os.path.dirname(output), exist_ok=True)

@@ -1,0 +1,113 @@
+"""Our end of the launcher that forks (`launcher/server.py`): it is asked to start programs, and tells how they end."""
+
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import NamedTuple
+
+from gitbatch.sandbox.launch import serve
+from gitbatch.sandbox.launcher import REQUEST
+
+_ANSWER_BYTES = 64
+
+
+class Word(Enum):
+    """What it tells."""
+
+    STARTED = "started"
+    """The program leads a process group of its own."""
+    FAILED = "failed"
+    """It could not be started."""
+    ENDED = "ended"
+
+
+class Told(NamedTuple):
+    """An answer."""
+
+    word: Word
+    number: int
+    """The process; of what failed, the number of the error."""
+    status: int = 0
+    """How a process ended: its exit code, or -n where signal n ended it."""
+
+    @property
+    def has_started(self) -> bool:
+        """Whether a program runs."""
+        return self.word is Word.STARTED
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether a program that ran has ended."""
+        return self.word is Word.ENDED
+
+
+class Server:
+    """One such launcher. Make it in a thread that lives as long as it: it ends when that thread does."""
+
+    def __init__(self) -> None:
+        self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                serve(),
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env={},
+                start_new_session=True,
+            )
+
+    def ask(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        directory: Path,
+        streams: Sequence[int],
+    ) -> None:
+        """Ask it to start a program. It is to be asked for the next when it has told of this one.
+
+        Args:
+            arguments: what the launcher's command line would be.
+            environment: of the program.
+            directory: its current folder.
+            streams: its standard input, output and error.
+
+        Raises:
+            OSError: it has ended, or there are too many descriptors.
+        """
+        coded = {_text(name): _text(value) for name, value in environment.items()}
+        request = json.dumps(([_text(argument) for argument in arguments], coded, _text(directory)))
+        with os.fdopen(os.memfd_create("request"), "w+") as file:
+            file.write(request)
+            file.seek(0)
+            socket.send_fds(self.socket, [REQUEST], [file.fileno(), *streams])
+
+    def hear(self, flags: int = 0) -> Told | None:
+        """What it tells next; None: it has ended, and so has everything that it started.
+
+        Raises:
+            BlockingIOError: nothing yet, where `flags` say not to wait.
+        """
+        try:
+            answer = self.socket.recv(_ANSWER_BYTES, flags)
+        except ConnectionResetError:
+            answer = b""
+        if not answer:
+            return None
+        word, *numbers = answer.split()
+        return Told(Word(word.decode()), *map(int, numbers))
+
+    def close(self) -> None:
+        """End it, and what it has started."""
+        self.socket.close()
+        self._process.kill()
+        self._process.wait()
+
+
+def _text(name: str | Path) -> str:
+    """A character for each byte."""
+    return os.fsencode(name).decode("latin-1")
