@@ -10,6 +10,7 @@ import errno
 import os
 import signal
 import socket
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -34,7 +35,8 @@ class Starter:
         self._loop: asyncio.AbstractEventLoop | None = None
         """That hears what the server tells."""
         self._one_at_a_time = asyncio.Lock()
-        self._starting: Started | None = None
+        self._starting: deque[Started] = deque()
+        """In the order in which the server was asked, which is that of its answers."""
         self._running: dict[int, Started] = {}
 
     def begin(self) -> "Server":
@@ -72,8 +74,8 @@ class Starter:
         self._server = self._loop = None
         while self._running:
             self._running.popitem()[1].ended(-signal.SIGKILL)
-        if self._starting:
-            self._starting.failed(errno.ECHILD, "what starts it was killed")
+        while self._starting:
+            self._starting.popleft().failed(errno.ECHILD, "what starts it was killed")
 
     def _asked(self, command: Sequence[str]) -> Sequence[str] | None:
         """What the server is to be asked for; None: nothing, for it is not our launcher that starts."""
@@ -96,14 +98,12 @@ class Starter:
                 try:
                     streams = await started.open(theirs)
                     server = self._listened_to()
-                    self._starting = started
                     server.ask(asked, environment, directory, streams)
+                    self._starting.append(started)
                     await started.has_started
                 except BaseException:
                     started.close()
                     raise
-                finally:
-                    self._starting = None
         return started
 
     def _listened_to(self) -> "Server":
@@ -125,11 +125,11 @@ class Starter:
             self.close()  # the next program gets a new one
         elif told.has_ended:
             self._running.pop(told.number).ended(told.status)
-        elif self._starting and told.has_started:
-            self._starting.begun(told.number)
-            self._running[told.number] = self._starting
-        elif self._starting:
-            self._starting.failed(told.number, os.strerror(told.number))
+        elif told.has_started:
+            started = self._running[told.number] = self._starting.popleft()
+            started.begun(told.number)
+        else:
+            self._starting.popleft().failed(told.number, os.strerror(told.number))
 
 
 class Started(asyncio.SubprocessTransport):
@@ -160,9 +160,12 @@ class Started(asyncio.SubprocessTransport):
         return streams
 
     def begun(self, process: int) -> None:
-        """Note that it has started."""
+        """Note that it has started; if nobody waits for it any more, it ends at once."""
         self._process = process
-        self.has_started.set_result(None)
+        if self.has_started.done():
+            os.killpg(process, signal.SIGKILL)
+        else:
+            self.has_started.set_result(None)
 
     def failed(self, number: int, why: str) -> None:
         """Note that it could not be started."""

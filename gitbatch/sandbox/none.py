@@ -1,7 +1,7 @@
 """No sandbox: the program runs as the user. What holds is only what `Limits` says of one file and of processes.
 
 It may read and write whatever the user may, and what it leaves running goes on. A shell sets the limits: it starts in
-a twentieth of the time that our launcher takes, which has more to do for the other kinds.
+a twentieth of the time that Python takes, and the launcher that forks has nothing to do here.
 """
 
 import os

@@ -232,7 +232,8 @@ def test_what_is_not_started_is_an_error(stage: Stage, monkeypatch: pytest.Monke
 
     async def scene() -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(server.Server, "ask", lambda *_: stage.starter._hear())
+            loop = asyncio.get_running_loop()
+            patch.setattr(server.Server, "ask", lambda *_: loop.call_soon(stage.starter._hear))
             patch.setattr(server.Server, "hear", lambda *_: told)
             with pytest.raises(BlockingIOError) as refused:
                 await stage.run("true")
@@ -273,6 +274,28 @@ def test_who_is_cancelled_meanwhile_has_the_program_all_the_same(stage: Stage, t
         with pytest.raises(asyncio.CancelledError):
             await running
         assert stage.children() == []
+
+    stage.play(scene)
+
+
+def test_what_nobody_waits_for_any_more_is_ended_and_is_no_other(stage: Stage) -> None:
+    async def scene() -> None:
+        assert await stage.run("true") == (0, b"", b"")
+        os.kill(stage.server, signal.SIGSTOP)
+        starting = asyncio.ensure_future(stage.run("sleep 60"))
+        await asyncio.sleep(0.1)
+        for _ in range(2):
+            starting.cancel()
+            await asyncio.sleep(0.01)
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        other = asyncio.ensure_future(stage.run("echo other; exit 3"))
+        await asyncio.sleep(0.1)
+        os.kill(stage.server, signal.SIGCONT)
+        assert await other == (3, b"other\n", b"")
+        assert all(is_gone(int(child)) for child in stage.children())
 
     stage.play(scene)
 
