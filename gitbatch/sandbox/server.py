@@ -13,6 +13,8 @@ from gitbatch.sandbox.launch import serve
 from gitbatch.sandbox.launcher import REQUEST
 
 _ANSWER_BYTES = 64
+_PATIENCE = 5.0
+"""Seconds that it may take to end what it has started."""
 
 
 class Word(Enum):
@@ -46,7 +48,7 @@ class Told(NamedTuple):
 
 
 class Server:
-    """One such launcher. Make it in a thread that lives as long as it: it ends when that thread does."""
+    """One such launcher. It ends, and what it has started, when it is closed or this process ends."""
 
     def __init__(self) -> None:
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -104,8 +106,11 @@ class Server:
     def close(self) -> None:
         """End it, and what it has started."""
         self.socket.close()
-        self._process.kill()
-        self._process.wait()
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
 
 def _text(name: str | Path) -> str:

@@ -3,7 +3,8 @@
     orchestrator ── server ── watch ── wrapper ── program ── …
 
 What it is asked comes through its standard input, a socket whose other end `sandbox/server.py` has; so do the answers go.
-It ends, and all that it started with it, when nobody is left who could ask, or when gitbatch is killed.
+When nobody is left who could ask, for gitbatch has ended or was killed, it ends all that it has started, and itself. What a
+killed watch or wrapper leaves behind becomes its child, and ends too: bubblewrap forks before it asks for a death signal.
 """
 
 # ruff: noqa: PTH123 - the launcher has no pathlib
@@ -14,19 +15,20 @@ import os
 import select
 import signal
 import socket
+from contextlib import suppress
 from typing import NoReturn
 
 from gitbatch.sandbox.launcher import CANNOT_RUN, REQUEST
-from gitbatch.sandbox.launcher.kernel import PR_SET_PDEATHSIG, prctl
+from gitbatch.sandbox.launcher.kernel import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl
 from gitbatch.sandbox.launcher.main import launch
-from gitbatch.sandbox.launcher.process import complain
+from gitbatch.sandbox.launcher.process import children, complain, end_children
 
 _DESCRIPTORS = 4
 
 
 def serve() -> NoReturn:
     """Fork for each request, and tell of each program that it has started, and later how it ended."""
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
     asked = socket.socket(fileno=os.dup(0))
     wake, waker = os.pipe()
     os.set_blocking(waker, False)
@@ -37,46 +39,61 @@ def serve() -> NoReturn:
     waiting = select.poll()
     for descriptor in (asked.fileno(), wake):
         waiting.register(descriptor, select.POLLIN)
+    running: set[int] = set()
     while True:
         ready = [descriptor for descriptor, _ in waiting.poll()]
         if wake in ready:
             os.read(wake, 4096)
-            _tell_who_has_ended(asked)
+            _tell_who_has_ended(asked, running)
         if asked.fileno() in ready:
             message, descriptors, _, _ = socket.recv_fds(asked, len(REQUEST), _DESCRIPTORS)
             if message != REQUEST:
-                os._exit(0)
-            _start(asked, descriptors)
+                break
+            running |= _start(asked, descriptors)
+    end_children()
+    os._exit(0)
 
 
-def _tell_who_has_ended(asked: socket.socket) -> None:
-    while True:
-        try:
+def _tell_who_has_ended(asked: socket.socket, running: set[int]) -> None:
+    is_something_left = False
+    with suppress(ChildProcessError):
+        while True:
             child, status = os.waitpid(-1, os.WNOHANG)
-        except ChildProcessError:
-            return
-        if not child:
-            return
-        asked.send(b"ended %d %d" % (child, os.waitstatus_to_exitcode(status)))
+            if not child:
+                break
+            is_something_left |= os.WIFSIGNALED(status) or child not in running
+            if child in running:
+                running.remove(child)
+                with suppress(BrokenPipeError):
+                    asked.send(b"ended %d %d" % (child, os.waitstatus_to_exitcode(status)))
+    if is_something_left:
+        for child in set(children(os.getpid())) - running:
+            os.kill(child, signal.SIGKILL)
 
 
-def _start(asked: socket.socket, descriptors: list[int]) -> None:
+def _start(asked: socket.socket, descriptors: list[int]) -> set[int]:
+    """Fork for a request; returns the new process, if it could be made."""
+    made: set[int] = set()
     leads, led = os.pipe()
     server = os.getpid()
     try:
         child = os.fork()
     except OSError as error:
-        asked.send(b"failed %d" % (error.errno or 0))
+        with suppress(BrokenPipeError):
+            asked.send(b"failed %d" % (error.errno or 0))
     else:
         if not child:
             _become(server, led, descriptors)
         os.close(led)
         os.read(leads, 1)  # until it leads its own group, and can be ended with it
-        asked.send(b"started %d" % child)
+        made.add(child)
+        with suppress(BrokenPipeError):
+            asked.send(b"started %d" % child)
         led = -1
     for descriptor in (leads, led, *descriptors):
         if descriptor >= 0:
             os.close(descriptor)
+    return made
 
 
 def _become(server: int, led: int, descriptors: list[int]) -> NoReturn:

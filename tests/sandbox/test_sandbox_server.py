@@ -1,0 +1,88 @@
+"""Whoever is killed at whatever moment of a start: nothing of the program is left, and nothing that waits for it."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+import pytest
+from sandbox.arena import SERVED, Arena, Wall, behind
+
+from gitbatch.sandbox.launch import arguments
+from gitbatch.sandbox.server import Server, Word
+
+ROUNDS = 24
+confined = behind(Wall.BUBBLEWRAP, Wall.LANDLOCK)
+PROGRAM = "import os, time\nif not os.fork() and not os.fork(): os.setsid()\ntime.sleep(60)"
+"""It leaves processes behind that are in no group of its own."""
+
+
+def left(arena: Arena) -> list[str]:
+    """What is still there of the program, or of what starts it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            command = (process / "cmdline").read_text()
+            state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+            if str(arena.scratch) in command and state != "Z":
+                found.append(f"{process.name} {command[:200]}")
+    return found
+
+
+def is_clean(arena: Arena) -> bool:
+    until = time.monotonic() + 5
+    while left(arena):
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def spread(longest: float) -> Iterator[float]:
+    """Moments from zero on, each in the largest gap between those before."""
+    return (longest * (number * 0.618 % 1) for number in count())
+
+
+@confined
+@pytest.mark.parametrize("longest", [0.012, 0.1])
+def test_when_what_watches_a_start_is_killed(arena: Arena, longest: float) -> None:
+    asked = arguments(arena.command(*arena.wall.python, "-c", PROGRAM, str(arena.scratch)))
+    assert asked
+    server, moments = Server(), spread(longest)
+    with Path(os.devnull).open("r+b") as null:
+        for _ in range(ROUNDS):
+            server.ask(asked, arena.environment, arena.worktree, [null.fileno()] * 3)
+            started = server.hear()
+            assert started
+            time.sleep(next(moments))
+            os.killpg(started.number, signal.SIGKILL)
+            assert server.hear() == (Word.ENDED, started.number, -signal.SIGKILL)
+    assert is_clean(arena), left(arena)
+    server.close()
+
+
+@confined
+@pytest.mark.parametrize("longest", [0.012, 0.1])
+def test_when_it_is_closed_or_who_asked_is_killed(arena: Arena, longest: float) -> None:
+    command = arena.command(*arena.wall.python, "-c", PROGRAM, str(arena.scratch))
+    asked = arguments(command)
+    assert asked
+    moments = spread(longest)
+    with Path(os.devnull).open("r+b") as null:
+        for _ in range(ROUNDS // 4):
+            server = Server()
+            server.ask(asked, arena.environment, arena.worktree, [null.fileno()] * 3)
+            server.hear()
+            time.sleep(next(moments))
+            server.close()
+            assert left(arena) == []
+            with subprocess.Popen(
+                [*arena.wall.python, str(SERVED), str(SERVED.parents[2]), *command], stdin=subprocess.DEVNULL
+            ) as asking:
+                time.sleep(0.15 + next(moments))
+                asking.kill()
+            assert is_clean(arena), left(arena)
