@@ -29,7 +29,7 @@ from gitbatch.agents.reply import (
     parse_last_words,
     parse_reply,
 )
-from gitbatch.agents.starter import Starter
+from gitbatch.agents.starter import HEARS_NOTHING, Starter
 from gitbatch.project.config import CommandAgent
 from gitbatch.repo.nofollow import read_small, regular_file
 from gitbatch.repo.thread import to_its_end
@@ -310,6 +310,9 @@ async def _end(transport: asyncio.SubprocessTransport, watch: _Watch) -> None:
             await _wait(watch.exited, _GRACE)
     finally:  # also if we are cancelled once more
         _signal_group(group, signal.SIGKILL)
+        await _wait(watch.exited, HEARS_NOTHING)
+        if not watch.exited.is_set():
+            transport.kill()
         await watch.exited.wait()
         await _wait(watch.closed, _PIPE_PATIENCE)  # a child that has left the group does not hold us up
         _let_go(transport)

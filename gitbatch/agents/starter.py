@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _P = TypeVar("_P", bound=asyncio.SubprocessProtocol)
 _STREAMS = (0, 1, 2)
+_PATIENCE = 5.0
+HEARS_NOTHING = 30.0
+"""Seconds after which a server that does not tell of something has come to grief."""
 
 
 class Starter:
@@ -64,13 +67,20 @@ class Starter:
         protocol = make()
         return await to_its_end(self._by_server(protocol, asked, environment, directory)), protocol
 
+    def give_up(self) -> None:
+        """Kill a server that does not answer."""
+        self._close(0.0)
+
     def close(self) -> None:
         """End the server, and with it whatever it has started that still runs."""
+        self._close(_PATIENCE)
+
+    def _close(self, patience: float) -> None:
         if self._server is None:
             return
         if self._loop and not self._loop.is_closed():
             self._loop.remove_reader(self._server.socket)
-        self._server.close()
+        self._server.close(patience)
         self._server = self._loop = None
         while self._running:
             self._running.popitem()[1].ended(-signal.SIGKILL)
@@ -92,15 +102,23 @@ class Starter:
         environment: Mapping[str, str],
         directory: Path,
     ) -> "Started":
-        started = Started(protocol)
+        started = Started(protocol, self.give_up)
         async with self._one_at_a_time:
             with ExitStack() as theirs:
                 try:
                     streams = await started.open(theirs)
-                    server = self._listened_to()
-                    server.ask(asked, environment, directory, streams)
+                    try:
+                        self._listened_to().ask(asked, environment, directory, streams)
+                    except ConnectionError:  # it has died, and we have not heard of it yet
+                        self.close()
+                        self._listened_to().ask(asked, environment, directory, streams)
                     self._starting.append(started)
-                    await started.has_started
+                    async with asyncio.timeout(HEARS_NOTHING):
+                        await started.has_started
+                except TimeoutError:
+                    started.close()
+                    self.give_up()
+                    raise OSError(errno.ETIMEDOUT, "what starts it does not answer", "the sandbox") from None
                 except BaseException:
                     started.close()
                     raise
@@ -135,8 +153,9 @@ class Starter:
 class Started(asyncio.SubprocessTransport):
     """A program that a server has started."""
 
-    def __init__(self, protocol: asyncio.SubprocessProtocol) -> None:
+    def __init__(self, protocol: asyncio.SubprocessProtocol, give_up: Callable[[], None]) -> None:
         super().__init__()
+        self._give_up = give_up
         self.has_started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Fails with an `OSError` if it can't be."""
         self._process = 0
@@ -203,6 +222,11 @@ class Started(asyncio.SubprocessTransport):
         """Close our ends of its streams."""
         for pipe in self._pipes.values():
             pipe.close()
+
+    def kill(self) -> None:
+        """End it for good, when it has been killed and the server does not tell of that."""
+        if self._code is None:
+            self._give_up()
 
     def _finish(self) -> None:
         if self._code is not None and not self._open:

@@ -13,6 +13,8 @@ from gitbatch.sandbox.launch import serve
 from gitbatch.sandbox.launcher import REQUEST
 
 _ANSWER_BYTES = 64
+_NEEDED = ("LD_LIBRARY_PATH",)
+"""What of our environment Python may need to start."""
 _PATIENCE = 5.0
 """Seconds that it may take to end what it has started."""
 
@@ -59,7 +61,7 @@ class Server:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 cwd="/",
-                env={},
+                env={name: os.environ[name] for name in _NEEDED if name in os.environ},
                 start_new_session=True,
             )
 
@@ -103,11 +105,11 @@ class Server:
         word, *numbers = answer.split()
         return Told(Word(word.decode()), *map(int, numbers))
 
-    def close(self) -> None:
-        """End it, and what it has started."""
+    def close(self, patience: float = _PATIENCE) -> None:
+        """End it, and what it has started; after so many seconds with less care."""
         self.socket.close()
         try:
-            self._process.wait(_PATIENCE)
+            self._process.wait(patience)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

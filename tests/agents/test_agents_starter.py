@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from gitbatch.agents import starter
 from gitbatch.agents.starter import Starter
 from gitbatch.sandbox import server
 from gitbatch.sandbox.launch import launch
@@ -205,11 +206,68 @@ def test_a_server_that_dies_before_it_starts_a_program_says_so_and_another_does(
             await starting
         os.kill(stage.server, signal.SIGKILL)
         stage.starter.begin()._process.wait()
-        with suppress(OSError):  # it may be heard of only now
-            await stage.run("true")
-        assert await stage.run("exit 7") == (7, b"", b"")
+        assert await stage.run("exit 7") == (7, b"", b""), "it is not even noticed"
 
     stage.play(scene)
+
+
+def test_a_server_that_does_not_answer_is_given_up(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        process, heard = await stage.start("sleep", "60")
+        os.kill(stage.server, signal.SIGSTOP)
+        with monkeypatch.context() as patch:
+            patch.setattr(starter, "HEARS_NOTHING", 0.2)
+            with pytest.raises(OSError, match="what starts it does not answer"):
+                await stage.run("true")
+        await heard.closed.wait()
+        assert process.get_returncode() == -signal.SIGKILL
+        process, heard = await stage.start("sleep", "60")
+        os.kill(stage.server, signal.SIGSTOP)
+        os.kill(process.get_pid(), signal.SIGKILL)
+        process.kill()
+        await heard.closed.wait()
+        assert process.get_returncode() == -signal.SIGKILL
+        process.kill()
+        assert await stage.run("exit 5") == (5, b"", b"")
+
+    stage.play(scene)
+
+
+@pytest.mark.parametrize("name", ["zero", "", "a=b"])
+def test_an_environment_that_can_not_be(stage: Stage, name: str) -> None:
+    stage.environment[name] = "\0" if name == "zero" else "x"
+
+    async def scene() -> None:
+        code, _, said = await stage.run("true")
+        assert (code, said.count(b"\n"), said[:22]) == (126, 1, b"gitbatch: the sandbox:")
+        stage.environment = dict(ENVIRONMENT)
+        assert await stage.run("exit 2") == (2, b"", b"")
+
+    stage.play(scene)
+
+
+def test_what_who_started_us_has_made_of_signals_is_undone(tmp_path: Path) -> None:
+    code = """
+import asyncio, signal, sys
+from pathlib import Path
+for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT): signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
+sys.path.append(sys.argv[1])
+from agents.test_agents_starter import Stage
+
+stage = Stage(Path(sys.argv[2]))
+stage.starter.begin()
+print(asyncio.run(stage.run("grep -E 'Sig(Ign|Blk)' /proc/self/status")))
+stage.starter.close()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(Path(__file__).parents[1]), str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=NEVER,
+    )
+    assert done.stdout.count("0000000000000000") == 2, done
 
 
 def test_what_can_not_be_forked_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,8 +44,8 @@ def fork(run: Callable[[], None], *, on_our_death: signal.Signals) -> int:
 
 
 def execute(argv: list[str]) -> None:
-    """Become another program; it finds signals as they were before Python started."""
-    for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
+    """Become another program; it finds signals as usual, whatever Python, or who started us, has made of them."""
+    for number in (*_AWAITED, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
     try:

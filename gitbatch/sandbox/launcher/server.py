@@ -33,6 +33,7 @@ def serve() -> NoReturn:
     wake, waker = os.pipe()
     os.set_blocking(waker, False)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD,))  # who started gitbatch may have blocked it
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     gc.disable()
     gc.freeze()  # what a collection would touch, each child would have to copy
@@ -74,9 +75,10 @@ def _tell_who_has_ended(asked: socket.socket, running: set[int]) -> None:
 def _start(asked: socket.socket, descriptors: list[int]) -> set[int]:
     """Fork for a request; returns the new process, if it could be made."""
     made: set[int] = set()
-    leads, led = os.pipe()
     server = os.getpid()
+    leads = led = -1
     try:
+        leads, led = os.pipe()
         child = os.fork()
     except OSError as error:
         with suppress(BrokenPipeError):
@@ -112,12 +114,16 @@ def _become(server: int, led: int, descriptors: list[int]) -> NoReturn:
         arguments, environment, directory = json.load(file)
     try:
         os.chdir(_name(directory))
+        os.environb.clear()
+        os.environb.update({_name(name): _name(value) for name, value in environment.items()})
+        code = launch([os.fsdecode(_name(argument)) for argument in arguments])
     except OSError as error:
-        complain(f"{os.fsdecode(_name(directory))}: {error.strerror}")
-        os._exit(CANNOT_RUN)
-    os.environb.clear()
-    os.environb.update({_name(name): _name(value) for name, value in environment.items()})
-    os._exit(launch([os.fsdecode(_name(argument)) for argument in arguments]))
+        complain(f"{os.fsdecode(error.filename or b'the sandbox')}: {error.strerror}")
+        code = CANNOT_RUN
+    except ValueError as error:  # a zero byte
+        complain(f"the sandbox: {error}")
+        code = CANNOT_RUN
+    os._exit(code)
 
 
 def _name(text: str) -> bytes:
