@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 _P = TypeVar("_P", bound=asyncio.SubprocessProtocol)
 _STREAMS = (0, 1, 2)
 _PATIENCE = 5.0
+"""Seconds that a server may take to end what it has started."""
 HEARS_NOTHING = 30.0
-"""Seconds after which a server that does not tell of something has come to grief."""
+"""Seconds after which a server that does not tell of what must have happened is given up."""
 
 
 class Starter:
@@ -107,11 +108,7 @@ class Starter:
             with ExitStack() as theirs:
                 try:
                     streams = await started.open(theirs)
-                    try:
-                        self._listened_to().ask(asked, environment, directory, streams)
-                    except ConnectionError:  # it has died, and we have not heard of it yet
-                        self.close()
-                        self._listened_to().ask(asked, environment, directory, streams)
+                    self._ask(asked, environment, directory, streams)
                     self._starting.append(started)
                     async with asyncio.timeout(HEARS_NOTHING):
                         await started.has_started
@@ -123,6 +120,15 @@ class Starter:
                     started.close()
                     raise
         return started
+
+    def _ask(
+        self, asked: Sequence[str], environment: Mapping[str, str], directory: Path, streams: Sequence[int]
+    ) -> None:
+        try:
+            self._listened_to().ask(asked, environment, directory, streams)
+        except ConnectionError:  # it has died, and we have not heard of it yet
+            self.close()
+            self._listened_to().ask(asked, environment, directory, streams)
 
     def _listened_to(self) -> "Server":
         server = self.begin()
