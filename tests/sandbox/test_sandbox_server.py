@@ -1,6 +1,7 @@
 """Whoever is killed at whatever moment of a start: nothing of the program is left, and nothing that waits for it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -42,6 +43,12 @@ def is_clean(arena: Arena) -> bool:
     return True
 
 
+def afresh(arena: Arena) -> None:
+    """Have a start find its scratch folder as new; where tools are below /tmp, bubblewrap makes links in it."""
+    for name in ("tmp", "home"):
+        shutil.rmtree(arena.scratch / name, ignore_errors=True)
+
+
 def spread(longest: float) -> Iterator[float]:
     """Moments from zero on, each in the largest gap between those before."""
     return (longest * (number * 0.618 % 1) for number in count())
@@ -55,6 +62,7 @@ def test_when_what_watches_a_start_is_killed(arena: Arena, longest: float) -> No
     server, moments = Server(), spread(longest)
     with Path(os.devnull).open("r+b") as null:
         for _ in range(ROUNDS):
+            afresh(arena)
             server.ask(asked, arena.environment, arena.worktree, [null.fileno()] * 3)
             started = server.hear()
             assert started
@@ -74,12 +82,14 @@ def test_when_it_is_closed_or_who_asked_is_killed(arena: Arena, longest: float) 
     moments = spread(longest)
     with Path(os.devnull).open("r+b") as null:
         for _ in range(ROUNDS // 4):
+            afresh(arena)
             server = Server()
             server.ask(asked, arena.environment, arena.worktree, [null.fileno()] * 3)
             server.hear()
             time.sleep(next(moments))
             server.close()
             assert left(arena) == []
+            afresh(arena)
             with subprocess.Popen(
                 [*arena.wall.python, str(SERVED), str(SERVED.parents[2]), *command], stdin=subprocess.DEVNULL
             ) as asking:
