@@ -12,7 +12,7 @@ import signal
 import socket
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 _P = TypeVar("_P", bound=asyncio.SubprocessProtocol)
 _STREAMS = (0, 1, 2)
-_PATIENCE = 5.0
-"""Seconds that a server may take to end what it has started."""
 HEARS_NOTHING = 30.0
 """Seconds after which a server that does not tell of what must have happened is given up."""
 
@@ -70,18 +68,17 @@ class Starter:
 
     def give_up(self) -> None:
         """Kill a server that does not answer."""
-        self._close(0.0)
+        if self._server:
+            self._server.kill()
+        self.close()
 
     def close(self) -> None:
         """End the server, and with it whatever it has started that still runs."""
-        self._close(_PATIENCE)
-
-    def _close(self, patience: float) -> None:
         if self._server is None:
             return
         if self._loop and not self._loop.is_closed():
             self._loop.remove_reader(self._server.socket)
-        self._server.close(patience)
+        self._server.close()
         self._server = self._loop = None
         while self._running:
             self._running.popitem()[1].ended(-signal.SIGKILL)
@@ -188,7 +185,8 @@ class Started(asyncio.SubprocessTransport):
         """Note that it has started; if nobody waits for it any more, it ends at once."""
         self._process = process
         if self.has_started.done():
-            os.killpg(process, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.killpg(process, signal.SIGKILL)
         else:
             self.has_started.set_result(None)
 

@@ -91,7 +91,7 @@ class Server:
             socket.send_fds(self.socket, [REQUEST], [file.fileno(), *streams])
 
     def hear(self, flags: int = 0) -> Told | None:
-        """What it tells next; None: it has ended, and so has everything that it started.
+        """What it tells next; None: it has ended, and what it started ends too.
 
         Raises:
             BlockingIOError: nothing yet, where `flags` say not to wait.
@@ -105,11 +105,15 @@ class Server:
         word, *numbers = answer.split()
         return Told(Word(word.decode()), *map(int, numbers))
 
-    def close(self, patience: float = _PATIENCE) -> None:
-        """End it, and what it has started; after so many seconds with less care."""
+    def kill(self) -> None:
+        """End it where it does not answer."""
+        self._process.kill()
+
+    def close(self) -> None:
+        """End it, and what it has started."""
         self.socket.close()
         try:
-            self._process.wait(patience)
+            self._process.wait(_PATIENCE)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()

@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -278,7 +279,7 @@ def test_what_can_not_be_forked_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     with ours, theirs, monkeypatch.context() as patch:
         patch.setattr(os, "fork", refused)
         descriptors = [os.dup(0) for _ in range(4)]
-        _start(theirs, descriptors)
+        _start(theirs, set(), descriptors)
         assert ours.recv(99) == b"failed %d" % errno.EAGAIN
         for descriptor in descriptors:
             with pytest.raises(OSError, match="Bad file descriptor"):
@@ -336,11 +337,15 @@ def test_who_is_cancelled_meanwhile_has_the_program_all_the_same(stage: Stage, t
     stage.play(scene)
 
 
-def test_what_nobody_waits_for_any_more_is_ended_and_is_no_other(stage: Stage) -> None:
+@pytest.mark.parametrize("program", ["sleep 60", "true"])
+def test_what_nobody_waits_for_any_more_is_ended_and_is_no_other(stage: Stage, program: str) -> None:
+    troubles: list[dict[str, Any]] = []
+
     async def scene() -> None:
         assert await stage.run("true") == (0, b"", b"")
         os.kill(stage.server, signal.SIGSTOP)
-        starting = asyncio.ensure_future(stage.run("sleep 60"))
+        asyncio.get_running_loop().set_exception_handler(lambda _, trouble: troubles.append(trouble))
+        starting = asyncio.ensure_future(stage.run(program))
         await asyncio.sleep(0.1)
         for _ in range(2):
             starting.cancel()
@@ -352,8 +357,11 @@ def test_what_nobody_waits_for_any_more_is_ended_and_is_no_other(stage: Stage) -
         other = asyncio.ensure_future(stage.run("echo other; exit 3"))
         await asyncio.sleep(0.1)
         os.kill(stage.server, signal.SIGCONT)
+        if program == "true":
+            time.sleep(0.5)  # noqa: ASYNC251 - so that it has ended before we hear that it has started
         assert await other == (3, b"other\n", b"")
         assert all(is_gone(int(child)) for child in stage.children())
+        assert troubles == []
 
     stage.play(scene)
 

@@ -7,8 +7,6 @@ When nobody is left who could ask, for gitbatch has ended or was killed, it ends
 killed watch or wrapper leaves behind becomes its child, and ends too: bubblewrap forks before it asks for a death signal.
 """
 
-# ruff: noqa: PTH123 - the launcher has no pathlib
-
 import gc
 import json
 import os
@@ -16,12 +14,13 @@ import select
 import signal
 import socket
 from contextlib import suppress
-from typing import NoReturn
+from functools import partial
+from typing import IO, NoReturn
 
 from gitbatch.sandbox.launcher import CANNOT_RUN, REQUEST
-from gitbatch.sandbox.launcher.kernel import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl
+from gitbatch.sandbox.launcher.kernel import PR_SET_CHILD_SUBREAPER, prctl
 from gitbatch.sandbox.launcher.main import launch
-from gitbatch.sandbox.launcher.process import children, complain, end_children
+from gitbatch.sandbox.launcher.process import children, complain, end_children, fork
 
 _DESCRIPTORS = 4
 
@@ -50,9 +49,14 @@ def serve() -> NoReturn:
             message, descriptors, _, _ = socket.recv_fds(asked, len(REQUEST), _DESCRIPTORS)
             if message != REQUEST:
                 break
-            running |= _start(asked, descriptors)
+            _start(asked, running, descriptors)
     end_children()
     os._exit(0)
+
+
+def _tell(asked: socket.socket, answer: bytes) -> None:
+    with suppress(BrokenPipeError):  # nobody is left: that is seen when the next request is waited for
+        asked.send(answer)
 
 
 def _tell_who_has_ended(asked: socket.socket, running: set[int]) -> None:
@@ -65,52 +69,42 @@ def _tell_who_has_ended(asked: socket.socket, running: set[int]) -> None:
             is_something_left |= os.WIFSIGNALED(status) or child not in running
             if child in running:
                 running.remove(child)
-                with suppress(BrokenPipeError):
-                    asked.send(b"ended %d %d" % (child, os.waitstatus_to_exitcode(status)))
+                _tell(asked, b"ended %d %d" % (child, os.waitstatus_to_exitcode(status)))
     if is_something_left:
         for child in set(children(os.getpid())) - running:
             os.kill(child, signal.SIGKILL)
 
 
-def _start(asked: socket.socket, descriptors: list[int]) -> set[int]:
-    """Fork for a request; returns the new process, if it could be made."""
-    made: set[int] = set()
-    server = os.getpid()
-    leads = led = -1
+def _start(asked: socket.socket, running: set[int], descriptors: list[int]) -> None:
     try:
-        leads, led = os.pipe()
-        child = os.fork()
+        child = _fork(descriptors)
     except OSError as error:
-        with suppress(BrokenPipeError):
-            asked.send(b"failed %d" % (error.errno or 0))
+        _tell(asked, b"failed %d" % (error.errno or 0))
     else:
-        if not child:
-            _become(server, led, descriptors)
-        os.close(led)
-        os.read(leads, 1)  # until it leads its own group, and can be ended with it
-        made.add(child)
-        with suppress(BrokenPipeError):
-            asked.send(b"started %d" % child)
-        led = -1
-    for descriptor in (leads, led, *descriptors):
-        if descriptor >= 0:
-            os.close(descriptor)
-    return made
+        running.add(child)
+        _tell(asked, b"started %d" % child)
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
-def _become(server: int, led: int, descriptors: list[int]) -> NoReturn:
+def _fork(descriptors: list[int]) -> int:
+    """Start what a request asks for; returns its process when that leads its own group, and can be ended with it."""
+    leads, led = os.pipe()
+    with os.fdopen(leads, "rb") as reading:
+        with os.fdopen(led, "wb") as writing:
+            child = fork(partial(_become, writing, descriptors), on_our_death=signal.SIGKILL)
+        reading.read()
+    return child
+
+
+def _become(writing: IO[bytes], descriptors: list[int]) -> NoReturn:
     """Do in a new process what a launcher's command line would make it do."""
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != server:  # it died before we could ask for the signal
-        os._exit(CANNOT_RUN)
-    os.setsid()
-    os.close(led)
+    writing.close()
     signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     request, *streams = descriptors
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
-    with open(request, "rb") as file:
+    with os.fdopen(request, "rb") as file:
         arguments, environment, directory = json.load(file)
     try:
         os.chdir(_name(directory))
