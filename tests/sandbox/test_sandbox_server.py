@@ -1,4 +1,4 @@
-"""Whoever is killed at whatever moment of a start: nothing of the program is left, and nothing that waits for it."""
+"""Who asks, or watches, is killed at whatever moment of a start: nothing of the program is left, nor what waits for it."""
 
 import os
 import shutil
