@@ -40,6 +40,7 @@ CONFIGURATION = (
     "maintenance.auto=false",
     "submodule.recurse=false",
     "advice.detachedHead=false",
+    "advice.graftFileDeprecated=false",  # GIT_GRAFT_FILE is set above, not by the user
 )
 NO_GIT = ("git was not found", "install git 2.38 or newer and put it on PATH")
 """What is wrong and what to do, where there is no git."""
