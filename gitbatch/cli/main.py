@@ -46,7 +46,7 @@ def _version(*, wanted: bool) -> None:
 
 @app.callback()
 def root(
-    version: Annotated[  # the callback does the work
+    version: Annotated[  # noqa: ARG001  # the callback does the work
         bool,
         typer.Option(
             "--version",
@@ -57,6 +57,22 @@ def root(
     ] = False,
 ) -> None:
     """A plan in task.md becomes one reviewed commit per group, and no worker can put anything into history but its one file."""
+    _require_current_folder()
+
+
+def _require_current_folder() -> None:
+    """Refuse to run in a folder that was deleted: relative paths, and `-C` with one, mean nothing there.
+
+    Raises:
+        GitbatchError: the current folder is gone.
+    """
+    try:
+        os.getcwd()  # noqa: PTH109  # Path.cwd() is the same call
+    except OSError as error:
+        raise GitbatchError(
+            f"the current folder cannot be used: {error.strerror}",
+            "it was probably deleted or renamed: change into the repository (cd) and run the command again",
+        ) from error
 
 
 def main() -> None:

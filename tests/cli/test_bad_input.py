@@ -39,6 +39,28 @@ def test_no_such_folder(three: Place) -> None:
     refused(three, 1, "is not a folder", arguments=(*RUN, "-C", "nowhere"))
 
 
+@pytest.mark.parametrize(
+    "command", ["run", "plan", "lint", "status", "init", "abort", "gc", "demo", "verify", "hooks status"]
+)
+def test_the_current_folder_was_deleted(place: Place, command: str) -> None:
+    gone = place.home / "gone"
+    gone.mkdir()
+    script = 'rmdir "$PWD" && exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", script, "sh", sys.executable, "-m", "gitbatch", *command.split()],
+        cwd=gone,
+        env=place.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.splitlines() == [
+        "gitbatch: the current folder cannot be used: No such file or directory",
+        "  it was probably deleted or renamed: change into the repository (cd) and run the command again",
+    ]
+
+
 def test_bare(three: Place, tmp_path: Path) -> None:
     three.git("clone", "-q", "--bare", ".", str(tmp_path / "bare"))
     done = three.gitbatch(*RUN, "-C", str(tmp_path / "bare"), code=1)
@@ -262,7 +284,7 @@ def test_a_lock_held_by_another_run(three: Place) -> None:
         pass
     before = three.state()
     done = three.gitbatch(*RUN, code=75)
-    assert f"another gitbatch is at work in repo (process {first.pid} of " in done.stderr
+    assert f"another gitbatch is running in {three.root} (process {first.pid} of " in done.stderr
     three.gitbatch("abort", code=75)
     assert three.state() == before
     assert "0 of 1 groups" in three.gitbatch("status", code=0).stdout
