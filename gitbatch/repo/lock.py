@@ -29,8 +29,8 @@ from gitbatch.text import plain
 
 _PATIENCE = 60.0
 """Seconds that the gits of a killed run are waited for."""
-_SAID = 1000
-"""Bytes of what the holder of the lock says of itself."""
+_SAID = 8192
+"""Bytes of what the holder of the lock says of itself: a path may have 4,096."""
 _SILENCE = 0.3
 """Seconds of waiting that nobody needs to be told of."""
 
@@ -54,8 +54,8 @@ def repository_lock(repo: Repository, tell: Callable[[str], None]) -> Iterator[R
         lock.acquire(blocking=False)
     except Timeout as error:
         raise BusyError(
-            f"another gitbatch is at work in {repo.name}{_holder(holder)}",
-            "wait for it to end, or look at it with: gitbatch status",
+            f"another gitbatch is running in {_holder(holder) or repo.name}",
+            "wait until it ends, or see how far it is: gitbatch status",
         ) from error
     except OSError as error:
         raise _unwritable(repo, error) from error
@@ -124,7 +124,8 @@ def _pids(path: Path) -> str:
 
 def _write_holder(repo: Repository, holder: Path) -> None:
     since = time.strftime("%Y-%m-%d %H:%M:%S")
-    text = f"process {os.getpid()} of {_user()} on {socket.gethostname()}, since {since}"
+    who = f"process {os.getpid()} of {_user()} on {socket.gethostname()}, since {since}"
+    text = f"{repo.root} ({who})"
     try:
         holder.unlink(missing_ok=True)
         with holder.open("xb") as file:  # not to the disk: after a power cut nobody holds the lock
@@ -148,7 +149,7 @@ def _unwritable(repo: Repository, error: OSError) -> GitbatchError:
 
 
 def _holder(path: Path) -> str:
+    """The folder in which the holder of the lock runs, and its process; empty if that is unknown."""
     with suppress(OSError):
-        said = plain(read_small(path.parent, path.name, _SAID).decode(errors="replace"))
-        return f" ({said})" if said else ""
+        return plain(read_small(path.parent, path.name, _SAID).decode(errors="replace"), _SAID)
     return ""

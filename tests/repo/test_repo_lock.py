@@ -47,9 +47,10 @@ def test_who_comes_second_is_told_who_is_first(repo: Repository) -> None:
         repository_lock(repo, silent),
     ):
         pass
-    assert f"process {os.getpid()} of " in refused.value.message
+    assert f"another gitbatch is running in {repo.root} (process {os.getpid()} of " in refused.value.message
     assert ", since 20" in refused.value.message
     assert os.uname().nodename in refused.value.message
+    assert refused.value.message.endswith(")")
     with repository_lock(repo, silent):
         pass
     assert sorted(path.name for path in repo.own_dir.iterdir()) == ["children", "lock"]
