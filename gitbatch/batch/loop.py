@@ -32,6 +32,7 @@ from gitbatch.batch.start import agents_of, is_complete, require_clean, require_
 from gitbatch.repo.checkout import Followed
 from gitbatch.repo.refs import short
 from gitbatch.repo.repository import require_nothing_under_way
+from gitbatch.repo.unlocked import require_unlocked
 from gitbatch.text import plain
 
 _COMPLETE = "every Definition-of-Done entry of the phase is complete"
@@ -144,6 +145,7 @@ def _require_ready(run: Run, state: State, *, resumed: bool) -> None:
         scene = read_scene(run.repo, require_tip(run.repo, target))
         # An edited plan is the user's next thought, and gets the ticks, as one that is edited during a run does.
         require_clean(run.repo, scene, tuple(left), but=frozenset({scene.project.task}))
+    require_unlocked(run.repo, target)
     run.repo.objects.require_signer()
 
 

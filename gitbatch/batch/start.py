@@ -16,6 +16,7 @@ from gitbatch.plan.model import WorkItem
 from gitbatch.repo.checkout import uncommitted
 from gitbatch.repo.refs import HEADS, short
 from gitbatch.repo.repository import Repository, require_nothing_under_way, require_target
+from gitbatch.repo.unlocked import require_unlocked
 from gitbatch.repo.worktrees import checked_out_elsewhere
 
 
@@ -137,6 +138,7 @@ def begin_batch(repo: Repository, target: Target, scene: Scene, choice: Choice, 
     _require_agents(scene, choice)
     _require_places(scene, choice.items)
     require_room_for_branches(repo)
+    require_unlocked(repo, target.ref)
     if target.followed:
         require_clean(repo, scene, tuple(item.output for item in choice.items))
     repo.objects.require_signer()

@@ -100,7 +100,7 @@ def _no_folder(repo: Repository, path: str) -> str | None:
 
 
 @contextmanager
-def index_lock(repo: Repository) -> Iterator[None]:
+def index_lock(repo: Repository, tries: int | None = None) -> Iterator[None]:
     """Hold the lock of the checkout's index, as git does.
 
     The lock is a second name of a file of ours, so that after a crash it is known to be ours and not a live git's.
@@ -112,7 +112,7 @@ def index_lock(repo: Repository) -> Iterator[None]:
     repo.own_dir.mkdir(exist_ok=True)
     mark.touch()
     try:
-        _link_patiently(mark, lock)
+        _link_patiently(mark, lock, _PATIENCE if tries is None else tries)
         try:
             yield
         finally:
@@ -121,8 +121,8 @@ def index_lock(repo: Repository) -> Iterator[None]:
         mark.unlink(missing_ok=True)
 
 
-def _link_patiently(mark: Path, lock: Path) -> None:
-    for _ in range(_PATIENCE):
+def _link_patiently(mark: Path, lock: Path, tries: int) -> None:
+    for _ in range(tries):
         try:
             lock.hardlink_to(mark)
         except FileExistsError:
@@ -131,7 +131,8 @@ def _link_patiently(mark: Path, lock: Path) -> None:
             return
     raise BusyError(
         f"the index of the checkout is locked by another git ({lock})",
-        "finish what it does (is a commit message being edited?); then gitbatch run goes on, nothing is lost",
+        "finish what it does (is a commit message being edited?); if no git command is running there, it was left "
+        f"behind: remove {lock}. Then run gitbatch run again: nothing is lost",
     )
 
 

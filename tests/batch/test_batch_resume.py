@@ -198,13 +198,34 @@ def test_to_resume_again_and_again_changes_nothing(hanging: Place) -> None:
 
 def test_a_lock_of_the_users_git_on_their_branch_stops_a_run_and_is_left(three: Place) -> None:
     lock = three.root / ".git/refs/heads/main.lock"
-    lock.touch()
+    three.edit("task.md", "Write d →", "Write d do: lock →")
+    three.edit("tools/agent.sh", "fail) echo", f'lock) page >"$output"; touch {lock} ;;\nfail) echo')
+    three.commit()
     said = three.gitbatch(*ARGUMENTS, code=75).stderr
     assert f"remove {lock}; then gitbatch run goes on" in said
     lock.unlink()
     assert "0 to run, 4 done before" in three.gitbatch("run", code=0).stdout
     assert len(audit(three).items) == 12
     assert_tidy(three)
+
+
+@pytest.mark.parametrize("name", ["index.lock", "refs/heads/main.lock"])
+def test_a_lock_that_was_left_behind_is_noticed_before_an_agent_starts(three: Place, name: str) -> None:
+    lock = three.root / ".git" / name
+    lock.touch()
+    before = three.state()
+    done = three.gitbatch(*ARGUMENTS, code=75)
+    assert "  start " not in done.stdout
+    assert f"remove {lock}" in done.stderr
+    assert three.state() == before
+    lock.unlink()
+    three.gitbatch(*ARGUMENTS[:-1], "after-each", code=3)
+    lock.touch()
+    done = three.gitbatch("run", code=75)
+    assert "  start " not in done.stdout
+    assert f"remove {lock}" in done.stderr
+    lock.unlink()
+    three.gitbatch("run", code=3)
 
 
 def test_what_an_agent_leaves_running_does_not_hold_the_next_run_up(three: Place) -> None:
