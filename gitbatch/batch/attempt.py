@@ -24,7 +24,7 @@ from gitbatch.batch.messages import item_message
 from gitbatch.batch.model import Attempt, ItemStatus, Outcome
 from gitbatch.batch.running import Run, Task
 from gitbatch.errors import BusyError, GitbatchError, GitError
-from gitbatch.project.config import seconds
+from gitbatch.plan.duration import require_duration
 from gitbatch.project.context import ContextFile, manifest
 from gitbatch.project.scope import SCOPE_FILE
 from gitbatch.repo.base import Base
@@ -243,7 +243,7 @@ def _assignment(
         scratch=scratch,
         prompt=render_prompt(task.item, task.group, context, previous),
         context=context,
-        timeout=task.timeout or seconds(table.timeout),
+        timeout=task.timeout or require_duration(table.timeout),
         attempt=len(counted) + 1,
         previous=previous,
         group=render_group(task.group),

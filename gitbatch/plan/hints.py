@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from gitbatch.plan.blocks import Comment
 from gitbatch.plan.clauses import Value
+from gitbatch.plan.duration import EXAMPLES, parse_duration
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.model import Hints
 from gitbatch.plan.source import Span
@@ -41,14 +42,11 @@ _HINT = re.compile(
 )
 _ADDRESS = re.compile(r"\s*(?P<to>[A-Za-z]{6,10})\s*:?\s*(?P<name>[A-Za-z]{1,20})\b")
 _SEVERAL = re.compile(r"[,;]")
-_PART_OF_A_TIME = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([hm]?)")
-_SECONDS = {"h": 3600, "m": 60, "": 1}
 _FORMS = {
     Name.SEQUENTIAL: "",
     Name.PARALLEL: "",
     Name.MAX: r"0*[1-9][0-9]{0,5}",
     Name.RETRIES: r"[0-9]{1,6}",
-    Name.TIMEOUT: r"(?=.*[1-9])(?:[0-9]{1,4}\s*h)?\s*(?:[0-9]{1,6}\s*m(?:in)?)?\s*(?:[0-9]{1,7}(?:\.[0-9]{1,3})?\s*s?)?",
     Name.AFTER: r"(?s:.*[^\s`,;].*)",
     Name.AGENT: AGENT.pattern,
     Name.OUTPUT: r"`[^`\r\n]+`|[^\s`]+",
@@ -59,7 +57,7 @@ _WANTED = {
     Name.PARALLEL: "",
     Name.MAX: "a number from 1",
     Name.RETRIES: "a number from 0",
-    Name.TIMEOUT: "a time like 90, 90s, 5m or 1h30m",
+    Name.TIMEOUT: f"a time like {EXAMPLES}",
     Name.AFTER: "ids or output paths of items, with commas between them",
     Name.AGENT: "the name of an agent",
     Name.OUTPUT: "a path, in backticks if it has a space",
@@ -150,12 +148,9 @@ def _report_value(hint: Hint, findings: Findings) -> None:
 
 
 def _is_good(hint: Hint) -> bool:
+    if hint.name is Name.TIMEOUT:
+        return parse_duration(hint.value) is not None
     return re.fullmatch(_FORMS[hint.name], hint.value) is not None
-
-
-def _seconds(time: str) -> float:
-    """A time of the right form in seconds."""
-    return sum(float(number) * _SECONDS[unit] for number, unit in _PART_OF_A_TIME.findall(time))
 
 
 def settle(hints: Sequence[Hint], findings: Findings) -> Settings:
@@ -195,7 +190,7 @@ def _hints(said: dict[Name, Hint]) -> Hints:
         parallel=Name.PARALLEL in value,
         max=int(value[Name.MAX]) if Name.MAX in value else None,
         retries=int(value[Name.RETRIES]) if Name.RETRIES in value else None,
-        timeout=_seconds(value[Name.TIMEOUT]) if Name.TIMEOUT in value else None,
+        timeout=parse_duration(value[Name.TIMEOUT]) if Name.TIMEOUT in value else None,
         agent=value.get(Name.AGENT),
     )
 

@@ -1,6 +1,5 @@
 """gitbatch.toml: what a project may set, read from a commit. An unknown or wrong value is an error that names it."""
 
-import re
 import tomllib
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
@@ -9,12 +8,11 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gitbatch.errors import PlanError
+from gitbatch.plan.duration import EXAMPLES, parse_duration
 from gitbatch.plan.model import OUTPUT_TEMPLATE, TITLES_DOD, TITLES_SCOPE, TITLES_WORK, PlanOptions
 from gitbatch.plan.outputs import CONTROL_NAMES, path_key, path_problem, template_problem
 
 CONFIG_FILE = "gitbatch.toml"
-
-_DURATION = re.compile(r"(?:([0-9]{1,9})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,9})s?)?")
 
 Positive = Annotated[int, Meta(ge=1)]
 Amount = Annotated[float, Meta(gt=0)]
@@ -265,20 +263,4 @@ def _place_problem(path: str) -> str | None:
 
 
 def _time_problem(duration: str) -> str | None:
-    try:
-        return None if seconds(duration) > 0 else f"{duration!r} is no time at all"
-    except PlanError as error:
-        return error.message
-
-
-def seconds(duration: str) -> float:
-    """The seconds of a duration such as `90`, `90s`, `30m` or `1h30m`.
-
-    Raises:
-        PlanError: it is none.
-    """
-    match = _DURATION.fullmatch(duration.strip())
-    if not match or not any(match.groups()):
-        raise PlanError(f"{duration!r} is no duration", "write it like 90s, 30m or 1h30m")
-    hours, minutes, rest = (int(part or 0) for part in match.groups())
-    return hours * 3600 + minutes * 60 + rest
+    return None if parse_duration(duration) else f"invalid duration {duration!r} (write it like {EXAMPLES})"

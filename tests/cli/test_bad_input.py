@@ -390,7 +390,7 @@ def test_a_branch_that_another_worktree_has(three: Place, tmp_path: Path) -> Non
         ("[batch]\njbos = 4\n", "jbos"),
         ("[agents.a]\nkind = 'telepathy'\n", "telepathy"),
         ("[agents.a]\nkind = 'command'\ncommand = 'a string'\n", "$.agents"),
-        ("[agents.a]\nkind = 'command'\ncommand = ['x']\ntimeout = 'soon'\n", "'soon' is no duration"),
+        ("[agents.a]\nkind = 'command'\ncommand = ['x']\ntimeout = 'soon'\n", "invalid duration 'soon'"),
         ("this is not toml", "not valid TOML"),
     ],
 )
