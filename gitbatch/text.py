@@ -24,7 +24,9 @@ _ESCAPES = re.compile(
     r"|\x1b[ -/]*[0-~]",  # two-character escapes
     re.DOTALL,
 )
-_INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+INVISIBLE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+"""Unicode categories of characters that a terminal does not show, or obeys."""
+_NO_WIDTH = frozenset({"Mn", "Me"})
 # What Unicode calls default ignorable although it is a letter or a mark: joiners, fillers, variation selectors.
 _IGNORABLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
@@ -49,7 +51,7 @@ def plain(text: str, limit: int = LIMIT) -> Harmless:
         return Harmless(" ".join(text.split()))
     bounded = text[: limit * 20]  # no agent makes us clean a gigabyte
     flat = _IGNORABLE.sub("", _ESCAPES.sub("", bounded).translate(_BREAKS))
-    visible = "".join(c for c in flat if unicodedata.category(c) not in _INVISIBLE)
+    visible = "".join(c for c in flat if unicodedata.category(c) not in INVISIBLE)
     # NFC comes last: what stood between a letter and its accent is gone, and it brings nothing back that was dropped.
     # It is quadratic in a pile of accents, so it gets no more than what can end up in the line.
     line = unicodedata.normalize("NFC", " ".join(visible.split())[: (limit + 1) * _LONGEST_COMPOSED])
@@ -65,3 +67,17 @@ def markdown(text: str, limit: int = LIMIT) -> Harmless:
     """One harmless line for Markdown: what `plain` gives, with everything that could be syntax escaped."""
     escaped = _MARKDOWN.sub(r"\\\g<0>", plain(text, limit))
     return Harmless(_LEADING.sub(lambda m: f"{m[1]}\\" if m[1] else f"\\{m[0]}", escaped))
+
+
+def display_width(text: str) -> int:
+    """Returns the columns that a terminal gives to one line: wide characters take two, combining marks none."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    category = unicodedata.category(character)
+    if category in _NO_WIDTH:
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1

@@ -19,7 +19,7 @@ from gitbatch.agents.protocol import Contribution, Failure, Reply, Usage
 from gitbatch.batch.events import ItemProgress
 from gitbatch.batch.harvest import Strays
 from gitbatch.batch.model import Checkpoint, Outcome
-from gitbatch.text import LIMIT, Harmless, markdown, plain, undirected
+from gitbatch.text import LIMIT, Harmless, display_width, markdown, plain, undirected
 
 DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Categories of characters that nobody sees."""
@@ -465,3 +465,11 @@ def test_the_type_checker_finds_a_text_that_was_not_cleaned(tmp_path: Path) -> N
 def test_a_message_gives_no_orders_to_a_forge(said: str, expected: str) -> None:
     assert undirected(said) == expected
     assert undirected(expected) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [("", 0), ("abc", 3), ("Prüfen", 6), ("u\u0308", 1), ("漢字", 4), ("\uff46", 2), ("🙂!", 3), ("\u20dda", 1)],
+)
+def test_display_width(text: str, columns: int) -> None:
+    assert display_width(text) == columns

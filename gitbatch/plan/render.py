@@ -8,16 +8,14 @@ import unicodedata
 from collections.abc import Iterable
 
 from gitbatch.plan.model import Diagnostic, Severity
-from gitbatch.text import plain
+from gitbatch.text import INVISIBLE, display_width, plain
 
 BEFORE = 100
 """Characters of a long line that are shown before the place."""
 BEHIND = 120
 """Characters that are shown from the place on."""
 
-_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _REPLACED = "\N{REPLACEMENT CHARACTER}"
-_NO_WIDTH = frozenset({"Mn", "Me"})
 
 
 def render_diagnostic(diagnostic: Diagnostic, source: bytes, path: str) -> str:
@@ -58,8 +56,10 @@ def _line_and_caret(diagnostic: Diagnostic, source: bytes) -> tuple[str, str]:
         before = f"…{before[-BEFORE:]}"
     if len(marked + after) > BEHIND:
         marked, after = marked[:BEHIND], f"{after[: max(0, BEHIND - len(marked))]}…"
-    space = "".join(character if character == "\t" else " " * _columns(character) for character in before)
-    width = sum(_columns(character) for character in marked.partition("\t")[0])
+    space = "".join(
+        character if character == "\t" else " " * display_width(_harmless(character)) for character in before
+    )
+    width = display_width(_harmless(marked.partition("\t")[0]))
     return _harmless(before + marked + after), space + "^" * max(1, width)
 
 
@@ -69,13 +69,4 @@ def _harmless(text: str) -> str:
 
 
 def _is_unseen(character: str) -> bool:
-    return character != "\t" and unicodedata.category(character) in _UNSEEN
-
-
-def _columns(character: str) -> int:
-    """The columns that a terminal gives to a character, as `_harmless` shows it."""
-    if _is_unseen(character):
-        return 1
-    if unicodedata.category(character) in _NO_WIDTH:
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
+    return character != "\t" and unicodedata.category(character) in INVISIBLE

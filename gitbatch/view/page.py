@@ -3,10 +3,10 @@
 rich could do it too; to import it and let it lay out a table takes a tenth of the time of a small batch.
 """
 
-import unicodedata
 from collections.abc import Iterator
 from typing import IO, Protocol
 
+from gitbatch.text import display_width
 from gitbatch.view.block import Block, Cell, Line, Part, Table, words
 
 _GAP = "  "
@@ -49,21 +49,17 @@ def _lines(part: Line | Table) -> Iterator[str]:
         yield from (margin + text for text in words(part.parts).split("\n"))
         return
     rows = [[_split(cell) for cell in row] for row in part.rows]
-    widths = [max(_cells(text) for cell in column for text in cell) for column in zip(*rows, strict=True)]
+    widths = [
+        max(display_width(text) for cell in column for text in cell) for column in zip(*rows, strict=True)
+    ]
     for row in rows:
         for number in range(max(map(len, row))):
             texts = [cell[number] if number < len(cell) else "" for cell in row]
-            padded = (text + " " * (width - _cells(text)) for text, width in zip(texts, widths, strict=True))
+            padded = (
+                text + " " * (width - display_width(text)) for text, width in zip(texts, widths, strict=True)
+            )
             yield margin + _GAP.join(padded)
 
 
 def _split(cell: Cell) -> list[str]:
     return words(cell).split("\n")
-
-
-def _cells(text: str) -> int:
-    """How wide a text is, where wide letters take two cells and combining marks none."""
-    if text.isascii():
-        return len(text)
-    wide = sum(unicodedata.east_asian_width(letter) in {"W", "F"} for letter in text)
-    return len(text) + wide - sum(unicodedata.combining(letter) > 0 for letter in text)
