@@ -23,7 +23,9 @@ class Cause(StrEnum):
     TIMEOUT = "timed out"
     REFUSED = "wrote what is not its file"
     NO_OUTPUT = "no usable output"
-    """No file, an empty one, an unchanged one, or one that can't be taken."""
+    """No file, an empty one, or one that can't be taken."""
+    UNCHANGED = "nothing changed"
+    """The file is as it was before the attempt: another attempt would be paid for the same."""
     DECLINED = "declined by the model"
     BUDGET = "budget reached"
     """Of the batch."""
@@ -62,6 +64,7 @@ TREATMENTS: Mapping[Cause, Treatment] = MappingProxyType(
         Cause.NO_OUTPUT: Treatment(
             Remedy.AGAIN, "Write your file, and make sure that it is there before you end."
         ),
+        Cause.UNCHANGED: Treatment(Remedy.FAIL),
         Cause.DECLINED: Treatment(Remedy.FAIL),
         Cause.BUDGET: Treatment(Remedy.PAUSE),
         Cause.LIMIT: Treatment(Remedy.FAIL),

@@ -294,7 +294,7 @@ def _take(
         try:
             taken = harvest(run.repo, worktree.path, task.item.output, limit, task.scene.tree)
             if isinstance(taken, Failure):
-                return taken
+                return _advised(task, taken)
             commit = _commit(run, task, outcome, taken.blob, context)
             done = finished(run.repo, run.batch.id, task.batch_item, commit)
         # An object is pruned before the branch has it, or something stands or locks where the branch is.
@@ -306,6 +306,14 @@ def _take(
             return replace(outcome, commit=done.commit)
     _require_room(run)
     return Failure(problem)
+
+
+def _advised(task: Task, failure: Failure) -> Failure:
+    """The failure with what only the user can do about it: an item whose file is right as it is has no commit."""
+    if failure.cause is not Cause.UNCHANGED:
+        return failure
+    advice = f"if it is right, tick the item's box in {task.scene.plan.path} by hand (- [x]) and commit that"
+    return replace(failure, reason=plain(f"{failure.reason}; {advice}"))
 
 
 def _commit(run: Run, task: Task, outcome: Outcome, blob: str, context: tuple[ContextFile, ...]) -> str:

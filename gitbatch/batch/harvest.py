@@ -58,7 +58,7 @@ def harvest(repo: Repository, worktree: Path, output: str, limit: int, tree: str
         return problem
     before = repo.objects.entry(tree, output)
     if before and blob == before.oid:
-        return _unusable("the output file is unchanged")
+        return Failure(plain(f"the agent changed nothing: {output} is as it was"), cause=Cause.UNCHANGED)
     # A process that is still alive may have written while git read: what counts is what was stored.
     return _size_problem(size, limit) or Harvest(blob, size)
 

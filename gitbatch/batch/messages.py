@@ -181,7 +181,8 @@ def _row(outcome: Outcome) -> str:
 
 def _why(tried: Attempt) -> str:
     """Why an attempt failed; the kind of failure where the reason alone does not say it."""
-    said = tried.cause not in {None, Cause.FAILED, Cause.TIMEOUT, Cause.REFUSED, Cause.NO_OUTPUT}
+    told = {None, Cause.FAILED, Cause.TIMEOUT, Cause.REFUSED, Cause.NO_OUTPUT, Cause.UNCHANGED}
+    said = tried.cause not in told
     return f"{tried.cause}: {tried.reason}" if said else tried.reason
 
 

@@ -175,13 +175,20 @@ def test_what_else_an_agent_leaves_is_named_and_gone(three: Place, what: str) ->
     assert_tidy(three)
 
 
-def test_an_unchanged_output_is_a_failure(three: Place) -> None:
+def test_an_unchanged_output_fails_at_once_and_says_how_to_tick(three: Place) -> None:
     run(three)
     three.edit("task.md", "- [x] T101", "- [ ] T101")
     three.edit("task.md", "- [x] Every", "- [ ] Every")
     three.commit()
-    three.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", code=1)
-    assert trailers(three, "HEAD", "Failed") == ["out/letters/a.md: failed: the output file is unchanged"]
+    done = three.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", code=1)
+    assert done.stdout.count("  start     T101") == 1, "one attempt, not three that are paid for"
+    reason = (
+        "the agent changed nothing: out/letters/a.md is as it was; "
+        "if it is right, tick the item's box in task.md by hand (- [x]) and commit that"
+    )
+    assert trailers(three, "HEAD", "Failed") == [f"out/letters/a.md: failed: {reason}"]
+    assert reason in " ".join(done.stdout.split())
+    assert "T101" not in ticked(three)
 
 
 @pytest.mark.rule("S3")
