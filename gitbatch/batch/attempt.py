@@ -1,8 +1,4 @@
-"""One attempt at an item: worktree → agent → harvest → item commit → worktree removed.
-
-The commit point: the item's branch moves, by compare-and-swap, from where it is to the commit that we built. From
-then on the item is done, whatever happens; it is never run or paid for again (rule F4).
-"""
+"""One attempt at an item: worktree → agent → harvest → item commit (`item_commit.py`) → worktree removed."""
 
 import asyncio
 import secrets
@@ -18,28 +14,23 @@ from gitbatch.agents.protocol import Agent, Assignment, Failure, Reply, Stream, 
 from gitbatch.agents.spent import Spent
 from gitbatch.batch.events import ItemProgress, ItemStarted, Notice
 from gitbatch.batch.halt import Halt
-from gitbatch.batch.harvest import find_strays, harvest
-from gitbatch.batch.merge import finished
-from gitbatch.batch.messages import item_message
+from gitbatch.batch.harvest import find_strays
+from gitbatch.batch.item_commit import take_output
 from gitbatch.batch.model import Attempt, ItemStatus, Outcome
 from gitbatch.batch.running import Run, Task
-from gitbatch.errors import BusyError, GitbatchError, GitError
+from gitbatch.errors import GitbatchError, GitError
 from gitbatch.plan.duration import require_duration
 from gitbatch.project.context import ContextFile, manifest
 from gitbatch.project.scope import SCOPE_FILE
 from gitbatch.repo.base import Base
 from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.room import require_room
-from gitbatch.repo.signature import Signature
-from gitbatch.repo.signing import SigningError
 from gitbatch.repo.thread import to_its_end
 from gitbatch.repo.worktrees import Worktree, add_worktree, remove_tree, remove_worktree
 from gitbatch.text import Harmless, plain
 
 _START = secrets.token_hex(2)
 """In the names of this process's folders: without a sandbox, agents of a killed run may still write into theirs."""
-_TRIES = 10
-"""How often an output is taken again when its objects were pruned before its branch had them."""
 _MOMENT = 0.01
 """Seconds that are no wait."""
 
@@ -153,7 +144,7 @@ def _judge(run: Run, task: Task, work: Work, answer: Reply | Failure) -> Outcome
         waited=waits.seconds,
         spent=spent_by(work.past) + Spent.of(tried.usage),
     )
-    taken = _take(run, task, work.worktree, outcome, work.context)
+    taken = take_output(run, task, work.worktree, outcome, work.context)
     return _told(tried, taken) if isinstance(taken, Failure) else taken
 
 
@@ -278,63 +269,6 @@ async def _ask(run: Run, task: Task, agent: Agent, assignment: Assignment, tried
     if isinstance(answer, Reply):
         run.agents.gate.succeeded()
     return answer
-
-
-def _take(
-    run: Run, task: Task, worktree: Worktree, outcome: Outcome, context: tuple[ContextFile, ...]
-) -> Outcome | Failure:
-    """Harvest the output and commit it: the first commit point.
-
-    Until the branch has them, a `git gc --prune=now` somewhere may remove the new objects; so they are looked
-    for afterwards, and taken again, as long as the worktree is there.
-    """
-    limit = task.scene.project.config.batch.max_output_bytes
-    problem = plain("git loses the new objects: is something pruning this repository all the time?")
-    for _ in range(_TRIES):
-        try:
-            taken = harvest(run.repo, worktree.path, task.item.output, limit, task.scene.tree)
-            if isinstance(taken, Failure):
-                return _advised(task, taken)
-            commit = _commit(run, task, outcome, taken.blob, context)
-            done = finished(run.repo, run.batch.id, task.batch_item, commit)
-        # An object is pruned before the branch has it, or something stands or locks where the branch is.
-        except (GitError, BusyError) as error:
-            problem = plain(error.message)
-            run.repo.refs.delete(run.repo.refs.below(f"{task.branch(run.batch.id)}/"))
-            continue
-        if done:
-            return replace(outcome, commit=done.commit)
-    _require_room(run)
-    return Failure(problem)
-
-
-def _advised(task: Task, failure: Failure) -> Failure:
-    """The failure with what only the user can do about it: an item whose file is right as it is has no commit."""
-    if failure.cause is not Cause.UNCHANGED:
-        return failure
-    advice = f"if it is right, tick the item's box in {task.scene.plan.path} by hand (- [x]) and commit that"
-    return replace(failure, reason=plain(f"{failure.reason}; {advice}"))
-
-
-def _commit(run: Run, task: Task, outcome: Outcome, blob: str, context: tuple[ContextFile, ...]) -> str:
-    repo, branch = run.repo, task.branch(run.batch.id)
-    tree = repo.objects.write_tree(task.scene.tree, {task.item.output: blob})
-    message = item_message(
-        run.batch.record, task.batch_group, outcome, task.agent, context, task.item.criteria
-    )
-    author = Signature(f"{task.agent} (gitbatch agent)", "agent@gitbatch.invalid", int(run.clock()))
-    parts = (tree, (task.scene.commit,), message, author, run.committer())
-    try:
-        commit = repo.objects.write_commit(*parts)
-    except (
-        SigningError
-    ):  # the key is gone since the start; what is paid for is kept, and signed at the checkpoint
-        commit = repo.objects.write_unsigned(*parts)
-    require_untouched(repo, run.fingerprint)
-    # An agent may have committed on its branch, or deleted it: that is not asked.
-    if not repo.commit_point(branch, commit, repo.refs.read(branch), "gitbatch: item"):
-        raise GitError(("update-ref", branch, commit), 1, f"{branch} moved while we moved it")
-    return commit
 
 
 def _clear(run: Run, task: Task, worktree: Path, scratch: Path, *, keep: bool) -> bool:

@@ -21,7 +21,7 @@ from gitbatch.batch.events import EventStream, ItemFinished, ItemStarted
 STEPS = {
     "worktree": ("batch.attempt._make_worktree",),
     "agent": ("batch.attempt._ask",),
-    "harvest": ("batch.attempt.find_strays", "batch.attempt._take"),
+    "harvest": ("batch.attempt.find_strays", "batch.attempt.take_output"),
     "merge": ("batch.checkpoint._move",),
     "follow": ("batch.checkpoint.follow_locked",),
     "clean-up": ("batch.attempt._clear", "batch.loop.drop_branches"),
