@@ -469,7 +469,16 @@ def test_a_message_gives_no_orders_to_a_forge(said: str, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "columns"),
-    [("", 0), ("abc", 3), ("Prüfen", 6), ("u\u0308", 1), ("漢字", 4), ("\uff46", 2), ("🙂!", 3), ("\u20dda", 1)],
+    [
+        ("", 0),
+        ("abc", 3),
+        ("Prüfen", 6),
+        ("u\u0308", 1),
+        ("漢字", 4),
+        ("\uff46", 2),
+        ("🙂!", 3),
+        ("\u20dda", 1),
+    ],
 )
 def test_display_width(text: str, columns: int) -> None:
     assert display_width(text) == columns

@@ -19,6 +19,7 @@ from typing import cast
 
 from msgspec import Struct
 
+from gitbatch.agents.environment import passed_variables, secret_names
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply, Stream
 from gitbatch.agents.reply import (
@@ -29,6 +30,7 @@ from gitbatch.agents.reply import (
     parse_last_words,
     parse_reply,
 )
+from gitbatch.agents.secrets import Secrets
 from gitbatch.agents.starter import HEARS_NOTHING, Starter
 from gitbatch.project.config import CommandAgent
 from gitbatch.repo.nofollow import read_small, regular_file
@@ -37,21 +39,6 @@ from gitbatch.repo.worktrees import remove_tree
 from gitbatch.sandbox.launcher import CANNOT_RUN, NOT_FOUND
 from gitbatch.sandbox.model import Confinement, Limits, Sandbox
 from gitbatch.text import Harmless, plain
-
-PASSED = (
-    "PATH",
-    "HOME",
-    "USER",
-    "LOGNAME",
-    "SHELL",
-    "LANG",
-    "LANGUAGE",
-    "TERM",
-    "TMPDIR",
-    "TZ",
-    "VIRTUAL_ENV",
-)
-"""The variables that every program gets; what else it needs, the configuration names."""
 
 _GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
@@ -91,10 +78,11 @@ class CommandRunner(Struct, frozen=True):
 
     async def run(self, assignment: Assignment, progress: Progress) -> Reply | Failure:
         """Run the program to its end; its last words are the details of a failure."""
+        secrets = Secrets.of(self.environment, secret_names(self.table))
         try:
             files = _Files.prepare(assignment)
             transport, watch = await self.starter.start(
-                lambda: _Watch(progress, files.progress),
+                lambda: _Watch(progress, files.progress, secrets),
                 self.sandbox.command(self._argv(assignment, files), self._confinement(assignment)),
                 self._environment(assignment, files),
                 assignment.worktree,
@@ -117,7 +105,7 @@ class CommandRunner(Struct, frozen=True):
         elif status:
             how, cause = self._how(status, watch.last_errors())
         else:
-            return _reply(files, watch)
+            return _reply(files, watch, secrets)
         last = _last_words(files)
         return Failure(plain(how), watch.last_errors(), cause, last.retry_after, last.usage)
 
@@ -157,10 +145,8 @@ class CommandRunner(Struct, frozen=True):
         )
 
     def _environment(self, assignment: Assignment, files: "_Files") -> dict[str, str]:
-        wanted = {*PASSED, *self.table.pass_env}
-        passed = {k: v for k, v in self.environment.items() if k in wanted or k.startswith("LC_")}
         return {
-            **passed,
+            **passed_variables(self.table, self.environment),
             "GITBATCH_OUTPUT": assignment.output,
             "GITBATCH_ITEM": assignment.item,
             "GITBATCH_ATTEMPT": str(assignment.attempt),
@@ -205,12 +191,13 @@ class _Watch(asyncio.SubprocessProtocol):
     child of the program that holds them open would hold us up until the time-out.
     """
 
-    def __init__(self, progress: Progress, progress_file: Path) -> None:
+    def __init__(self, progress: Progress, progress_file: Path, secrets: Secrets) -> None:
         self.exited = asyncio.Event()
         """The program has ended; its children may not have."""
         self.closed = asyncio.Event()
         """It has ended and nobody holds its pipes."""
         self._progress = progress
+        self._secrets = secrets
         self._file = progress_file
         self._file_at = 0
         self._rests = dict.fromkeys(Stream, b"")
@@ -221,7 +208,8 @@ class _Watch(asyncio.SubprocessProtocol):
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """Take in a piece of standard output (1) or standard error (2)."""
         if fd == 1:
-            self._output = (self._output + data)[-_TAIL_BYTES:]
+            # Masked before it is cut, here and below: what is left of a value that was cut is a part of a key.
+            self._output = self._secrets.mask_bytes(self._output + data)[-_TAIL_BYTES:]
         self._take(Stream.OUTPUT if fd == 1 else Stream.ERROR, data)
 
     def process_exited(self) -> None:
@@ -275,7 +263,7 @@ class _Watch(asyncio.SubprocessProtocol):
         return False
 
     def _take(self, stream: Stream, chunk: bytes) -> None:
-        *lines, rest = (self._rests[stream] + chunk).split(b"\n")
+        *lines, rest = self._secrets.mask_bytes(self._rests[stream] + chunk).split(b"\n")
         self._rests[stream] = rest[-_TAIL_BYTES:]
         # A program that floods us must not keep the other items waiting.
         self._show(stream, lines if self._shown <= _SHOWN_LINES else lines[-_TAIL_LINES:])
@@ -364,7 +352,7 @@ def _last_words(files: _Files) -> LastWords:
         return LastWords()
 
 
-def _reply(files: _Files, watch: _Watch) -> Reply | Failure:
+def _reply(files: _Files, watch: _Watch, secrets: Secrets) -> Reply | Failure:
     try:
         written = read_small(files.reply.parent, files.reply.name, REPLY_BYTES + 1)
     except FileNotFoundError:
@@ -373,4 +361,4 @@ def _reply(files: _Files, watch: _Watch) -> Reply | Failure:
         return Failure(plain(f"the reply can't be read: {error}"))
     if len(written) > REPLY_BYTES:
         return Failure(plain(f"the reply is larger than {REPLY_BYTES} bytes"))
-    return parse_reply(written)
+    return parse_reply(secrets.mask_bytes(written))

@@ -26,6 +26,8 @@ class Cause(StrEnum):
     """No file, an empty one, or one that can't be taken."""
     UNCHANGED = "nothing changed"
     """The file is as it was before the attempt: another attempt would be paid for the same."""
+    LEAK = "holds a secret"
+    """The output has the value of a variable that is secret in it: it is not taken, nor kept anywhere else."""
     DECLINED = "declined by the model"
     BUDGET = "budget reached"
     """Of the batch."""
@@ -65,6 +67,9 @@ TREATMENTS: Mapping[Cause, Treatment] = MappingProxyType(
             Remedy.AGAIN, "Write your file, and make sure that it is there before you end."
         ),
         Cause.UNCHANGED: Treatment(Remedy.FAIL),
+        Cause.LEAK: Treatment(
+            Remedy.AGAIN, "Never write the value of a key into your file; name its variable instead."
+        ),
         Cause.DECLINED: Treatment(Remedy.FAIL),
         Cause.BUDGET: Treatment(Remedy.PAUSE),
         Cause.LIMIT: Treatment(Remedy.FAIL),

@@ -7,8 +7,10 @@ from msgspec import Struct, field
 
 from gitbatch.agents.budget import Budget
 from gitbatch.agents.command import CommandRunner
+from gitbatch.agents.environment import secret_names
 from gitbatch.agents.gate import Gate
 from gitbatch.agents.protocol import Agent
+from gitbatch.agents.secrets import Secrets
 from gitbatch.agents.starter import Starter
 from gitbatch.project.config import AgentTable, AnthropicAgent, Config
 from gitbatch.sandbox.find import find_sandbox
@@ -43,6 +45,11 @@ class Roster(Struct, frozen=True):
         """The kinds of sandbox that agents run in; empty if none of them is a process. Raises as `agent` does."""
         agents = (self.agent(name, config) for name in names)
         return ", ".join(sorted({agent.sandbox.kind for agent in agents if isinstance(agent, CommandRunner)}))
+
+    def secrets(self, config: Config) -> Secrets:
+        """Returns the values that no text and no output may hold: those of all agents of the configuration."""
+        names = (name for table in config.agents.values() for name in secret_names(table))
+        return Secrets.of(self.environment, names)
 
     async def close(self) -> None:
         """Let the agents go."""

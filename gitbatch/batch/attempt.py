@@ -121,7 +121,8 @@ def _judge(run: Run, task: Task, work: Work, answer: Reply | Failure) -> Outcome
         reason = plain("its worktree was removed while it ran")
         return replace(tried, reason=reason, details=_details(answer))
     strays = find_strays(work.worktree, task.item.output, task.scene.guarded)
-    tried = replace(tried, strays=strays.others)
+    secrets = run.agents.secrets(task.scene.project.config)
+    tried = replace(tried, strays=secrets.mask_lines(strays.others))
     if strays.forbidden:
         return replace(
             tried,
@@ -169,6 +170,7 @@ def _settle(run: Run, task: Task, answer: Reply | Failure) -> Usage:
 def _told(tried: Attempt, failure: Failure) -> Attempt:
     return replace(
         tried,
+        status=ItemStatus.REFUSED if failure.cause is Cause.LEAK else tried.status,
         reason=failure.reason,
         details=failure.details,
         cause=failure.cause,
@@ -255,11 +257,13 @@ async def _ask(run: Run, task: Task, agent: Agent, assignment: Assignment, tried
         )
     )
 
+    secrets = run.agents.secrets(task.scene.project.config)
+
     def progress(stream: Stream, line: Harmless) -> None:
         run.emit(ItemProgress(batch=run.batch.id, item=task.key, stream=stream, line=line))
 
     try:
-        answer = await agent.run(assignment, progress)
+        answer = await agent.run(assignment, secrets.mask_progress(progress))
     except asyncio.CancelledError:
         used = run.agents.budget.settle(task.key, Usage())
         if not used.is_nothing:
@@ -268,7 +272,7 @@ async def _ask(run: Run, task: Task, agent: Agent, assignment: Assignment, tried
         raise
     if isinstance(answer, Reply):
         run.agents.gate.succeeded()
-    return answer
+    return secrets.mask_answer(answer)
 
 
 def _clear(run: Run, task: Task, worktree: Path, scratch: Path, *, keep: bool) -> bool:

@@ -16,10 +16,12 @@ from msgspec import Struct
 
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Failure
+from gitbatch.agents.secrets import Secrets
 from gitbatch.repo.attributes import FilteredPathError, store
 from gitbatch.repo.nofollow import read_small, regular_file
 from gitbatch.repo.objects import MissingObjectError
 from gitbatch.repo.repository import Repository
+from gitbatch.repo.search import holds_any
 from gitbatch.repo.worktrees import Worktree
 from gitbatch.text import Harmless, plain
 
@@ -33,8 +35,10 @@ class Harvest(Struct, frozen=True):
     size: int
 
 
-def harvest(repo: Repository, worktree: Path, output: str, limit: int, tree: str) -> Harvest | Failure:
-    """Take the output file.
+def harvest(  # each is one thing that it needs
+    repo: Repository, worktree: Path, output: str, limit: int, tree: str, secrets: Secrets
+) -> Harvest | Failure:
+    """Take the output file. A failure of the cause `LEAK` means that it may not be kept anywhere, for rescue neither.
 
     Args:
         repo: where the blob is stored.
@@ -42,6 +46,7 @@ def harvest(repo: Repository, worktree: Path, output: str, limit: int, tree: str
         output: the output's path below it.
         limit: the most bytes it may have.
         tree: of the base: it says how line ends are stored, and what would be unchanged.
+        secrets: values that it may not hold.
     """
     try:
         with regular_file(worktree, output) as (descriptor, status):
@@ -60,7 +65,7 @@ def harvest(repo: Repository, worktree: Path, output: str, limit: int, tree: str
     if before and blob == before.oid:
         return Failure(plain(f"the agent changed nothing: {output} is as it was"), cause=Cause.UNCHANGED)
     # A process that is still alive may have written while git read: what counts is what was stored.
-    return _size_problem(size, limit) or Harvest(blob, size)
+    return _size_problem(size, limit) or _secret_problem(repo, blob, secrets) or Harvest(blob, size)
 
 
 def _size_problem(size: int, limit: int) -> Failure | None:
@@ -69,6 +74,16 @@ def _size_problem(size: int, limit: int) -> Failure | None:
     if size > limit:
         return _unusable(f"the output file has {size} bytes, more than the limit of {limit}")
     return None
+
+
+def _secret_problem(repo: Repository, blob: str, secrets: Secrets) -> Failure | None:
+    """Returns why an output is refused that holds a secret; git looks into it, we do not (rule O1)."""
+    names = secrets.found_by(lambda forms: holds_any(repo.git, blob, forms))
+    if not names:
+        return None
+    reason = f"the output holds the value of {', '.join(names)}"
+    advice = "if it is not secret, name it under public-env instead of pass-env"
+    return Failure(plain(reason), (plain(advice),), Cause.LEAK)
 
 
 def _unusable(reason: str) -> Failure:

@@ -34,10 +34,11 @@ def take_output(
     for afterwards, and taken again, as long as the worktree is there.
     """
     limit = task.scene.project.config.batch.max_output_bytes
+    secrets = run.agents.secrets(task.scene.project.config)
     problem = plain("git loses the new objects: is something pruning this repository all the time?")
     for _ in range(_TRIES):
         try:
-            taken = harvest(run.repo, worktree.path, task.item.output, limit, task.scene.tree)
+            taken = harvest(run.repo, worktree.path, task.item.output, limit, task.scene.tree, secrets)
             if isinstance(taken, Failure):
                 return _advised(task, taken)
             commit = _commit(run, task, outcome, taken.blob, context)

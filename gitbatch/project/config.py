@@ -72,7 +72,9 @@ class CommandAgent(_Table, frozen=True, tag_field="kind", tag="command"):
     command: Annotated[tuple[str, ...], Meta(min_length=1)]
     timeout: str = "30m"
     pass_env: tuple[str, ...] = ()
-    """Names of environment variables that the program gets beside the usual ones."""
+    """Names of environment variables that the program gets beside the usual ones; their values are secret."""
+    public_env: tuple[str, ...] = ()
+    """As `pass_env`, for values that are not secret: a model's name, a server's address."""
     sandbox: Literal["auto", "bubblewrap", "landlock", "none"] = "auto"
     """`auto`: the best that works here, and an error where none does; `none` must be asked for by name."""
     network: bool = False

@@ -9,6 +9,7 @@ from wall.attacks import Control
 from wall.grounds import LIMIT, Grounds, copy_of, lay_out
 
 from gitbatch.agents.protocol import Failure
+from gitbatch.agents.secrets import Secrets
 from gitbatch.batch.harvest import harvest
 from gitbatch.repo.attributes import store
 from gitbatch.repo.repository import Repository, open_repository
@@ -180,6 +181,6 @@ def test_what_is_stored_is_measured_and_not_only_what_was_there_before(
 
     monkeypatch.setattr("gitbatch.batch.harvest.store", late)
     tree = grounds.place.git("rev-parse", "main^{tree}")
-    taken = harvest(opened, grounds.place.root, "out/grows.md", LIMIT, tree)
+    taken = harvest(opened, grounds.place.root, "out/grows.md", LIMIT, tree, Secrets())
     opened.close()
     assert isinstance(taken, Failure)

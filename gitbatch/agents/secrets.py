@@ -1,0 +1,148 @@
+"""Secrets: the values of variables that agents are given, such as API keys, and what keeps them out of history.
+
+Every text of an agent that is kept or shown has them replaced by their variable's name. An output that holds one is
+refused (`batch/harvest.py`); git looks for them there, so that gitbatch reads no output (rule O1).
+
+This is for mistakes: a program that prints its environment, a server that repeats a key in an error. A program that
+wants to give a key away can encode it (base64, one character a line, another file's name), and nothing here sees that.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from gitbatch.agents.protocol import Contribution, Failure, Progress, Reply, Stream, Usage
+from gitbatch.text import Harmless, plain
+
+SHORTEST = 8
+"""Characters of a value that is worth hiding: shorter ones are words such as `x` or `none`."""
+_TOKEN = re.compile(r"[A-Za-z0-9+/=_-]{24,}")
+"""What tells a line of a key from a line that anybody may write."""
+_LONGEST = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """The value of one variable, in the forms in which it may turn up."""
+
+    name: Harmless
+    in_text: tuple[str, ...] = field(repr=False)
+    in_outputs: tuple[str, ...] = field(repr=False)
+    """None has a line break: these are looked for line by line."""
+
+    @classmethod
+    def of(cls, name: str, value: str) -> "Secret":
+        """Returns the forms of a value: as it is, in one line, as JSON writes it; of several lines, each of them."""
+        whole = {
+            value,
+            plain(value, _LONGEST),
+            *(json.dumps(value, ensure_ascii=c)[1:-1] for c in (True, False)),
+        }
+        lines = [line.strip() for line in value.replace("\\n", "\n").splitlines()]
+        long = {line for line in lines if len(line) >= SHORTEST}
+        if len(lines) == 1:
+            return cls(plain(name), _longest_first(whole), _longest_first(whole))
+        # Lines such as `"type": "service_account"` or BEGIN PRIVATE KEY are no secret: an output may have them.
+        tokens = {token for line in lines for token in _TOKEN.findall(line) if any(map(str.isdigit, token))}
+        one_line = {form for form in whole if "\n" not in form}
+        return cls(plain(name), _longest_first(whole | long), _longest_first(one_line | (tokens or long)))
+
+
+def _longest_first(forms: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(forms, key=lambda form: (-len(form), form)))
+
+
+class Secrets:
+    """All values that nothing may hold. Immutable."""
+
+    __slots__ = ("_bytes", "_names", "_text", "every")
+
+    def __init__(self, every: Iterable[Secret] = ()) -> None:
+        self.every = tuple(every)
+        self._names = {form: secret.name for secret in self.every for form in secret.in_text}
+        pattern = "|".join(map(re.escape, _longest_first(self._names)))
+        self._text = re.compile(pattern)
+        self._bytes = re.compile(pattern.encode(errors="surrogateescape"))
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str], names: Iterable[str]) -> "Secrets":
+        """Returns the values of some variables, as far as they are set and long enough.
+
+        Args:
+            environment: the user's.
+            names: of the variables.
+        """
+        found = {name: environment.get(name, "").strip() for name in sorted(set(names))}
+        return cls(Secret.of(name, value) for name, value in found.items() if len(value) >= SHORTEST)
+
+    def mask(self, text: str) -> str:
+        """Returns a text with the name of the variable in the place of each value."""
+        return self._text.sub(lambda found: self._hidden(found[0]), text) if self.every else text
+
+    def mask_bytes(self, data: bytes) -> bytes:
+        """Does the same with bytes that are not decoded yet."""
+        if not self.every:
+            return data
+        return self._bytes.sub(
+            lambda found: self._hidden(found[0].decode(errors="surrogateescape")).encode(), data
+        )
+
+    def mask_line(self, line: Harmless) -> Harmless:
+        """Does the same with a harmless line: with what fell away in its cleaning, a value may have come together."""
+        return plain(masked, _LONGEST) if (masked := self.mask(line)) != line else line
+
+    def mask_lines(self, lines: tuple[Harmless, ...]) -> tuple[Harmless, ...]:
+        """Does the same with several."""
+        return tuple(map(self.mask_line, lines))
+
+    def mask_answer(self, answer: Reply | Failure) -> Reply | Failure:
+        """Does the same with all that an agent returned."""
+        if not self.every:
+            return answer
+        if isinstance(answer, Failure):
+            return replace(
+                answer,
+                reason=self.mask_line(answer.reason),
+                details=self.mask_lines(answer.details),
+                usage=self._usage(answer.usage),
+            )
+        return replace(
+            answer,
+            summary=self.mask_line(answer.summary),
+            decisions=self.mask_lines(answer.decisions),
+            contributions=tuple(
+                Contribution(self.mask_line(c.artifact), self.mask_line(c.text)) for c in answer.contributions
+            ),
+            usage=self._usage(answer.usage),
+        )
+
+    def mask_progress(self, progress: Progress) -> Progress:
+        """Does the same with each line before it is shown."""
+
+        def show(stream: Stream, line: Harmless) -> None:
+            progress(stream, self.mask_line(line))
+
+        return show if self.every else progress
+
+    def found_by(self, search: Callable[[tuple[str, ...]], bool]) -> tuple[Harmless, ...]:
+        """Returns the names of the variables whose values are in something.
+
+        Args:
+            search: whether one of some forms is in it. It is called once if nothing is.
+        """
+        if not self.every or not search(tuple(self._in_outputs())):
+            return ()
+        return tuple(secret.name for secret in self.every if search(secret.in_outputs))
+
+    def _in_outputs(self) -> Iterator[str]:
+        for secret in self.every:
+            yield from secret.in_outputs
+
+    def _hidden(self, form: str) -> str:
+        return f"[value of {self._names[form]}]"
+
+    def _usage(self, usage: Usage) -> Usage:
+        return replace(usage, model=self.mask_line(usage.model))
