@@ -1,7 +1,7 @@
 """What an agent without a process of its own may read: the files of one commit, and nothing else.
 
 Everything comes from git's objects: no path is ever opened, so there is no link to follow and no other folder to
-reach. Answers are bounded, and a search has a time limit.
+reach. Answers are bounded, and a search has limits of time and memory.
 """
 
 import asyncio
@@ -17,6 +17,8 @@ from gitbatch.repo.thread import GitThread
 
 _SEARCH_SECONDS = 15.0
 _SEARCH_BYTES = 1024 * 1024
+_SEARCH_MEMORY = 512 * 1024 * 1024
+"""Of one search: a regular expression of 30 characters can take gigabytes."""
 
 
 class BaseFile(Struct, frozen=True):
@@ -35,7 +37,7 @@ class Hit(Struct, frozen=True):
 
 
 class Hits(Struct, frozen=True):
-    """What a search found. `complete`: it looked everywhere, within its limits of time and size."""
+    """What a search found. `complete`: it looked everywhere, within its limits of time, size and memory."""
 
     found: tuple[Hit, ...]
     complete: bool
@@ -96,7 +98,7 @@ class Base(Struct, frozen=True):
     def _search(self, text: str, folder: str, *, regex: bool, ignore_case: bool) -> Hits:
         options = ["-E" if regex else "-F", *(["-i"] if ignore_case else [])]
         where = ["--", folder] if folder else []
-        looked = self.git.peek(
+        looked = self.git.with_memory_limit(_SEARCH_MEMORY).peek(
             *("grep", "-n", "-z", "-I", "--full-name", "--no-color", "--no-column", "--no-textconv"),
             *(*options, "-e", text, self.snapshot.tree, *where),
             seconds=_SEARCH_SECONDS,

@@ -7,7 +7,6 @@ replace objects, no network, no user or system configuration. Arguments are list
 
 import os
 import subprocess
-import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,6 +15,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gitbatch.errors import GitbatchError, GitError
+from gitbatch.repo.limits import Watch, limited
 
 ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -84,13 +84,14 @@ class Git(Struct, frozen=True):
 
     `variables`: what is set beside the usual, for a git with another index. `held`: descriptors that every git
     started by it inherits; the lock behind them is held until the last of those gits has ended. `umask`: of the
-    processes; -1: ours.
+    processes; -1: ours. `memory`: the bytes that a process may allocate; 0: as many as it likes.
     """
 
     directory: Path
     variables: Mapping[str, str] = field(default_factory=dict)
     held: tuple[int, ...] = ()
     umask: int = -1
+    memory: int = 0
 
     def at(self, directory: Path, **variables: str) -> "Git":
         """The same git in another directory, with further variables."""
@@ -111,6 +112,10 @@ class Git(Struct, frozen=True):
     def masked(self, umask: int) -> "Git":
         """The same git with another umask."""
         return replace(self, umask=umask)
+
+    def with_memory_limit(self, memory: int) -> "Git":
+        """Returns the same git, with processes that may allocate at most `memory` bytes."""
+        return replace(self, memory=memory)
 
     def run(self, *arguments: str, check: bool = True) -> Finished:
         """Run a command without input to its end.
@@ -165,29 +170,21 @@ class Git(Struct, frozen=True):
         _ended(self._open(arguments, subprocess.DEVNULL, subprocess.PIPE, stdout=descriptor), arguments)
 
     def peek(self, *arguments: str, seconds: float, most: int) -> Peeked:
-        """Run a command that may take too long or say too much: at most so many seconds, at most so many bytes."""
+        """Run a command that may take too long or say too much: at most `seconds`, at most `most` bytes."""
         process = self._open(arguments, subprocess.DEVNULL, subprocess.DEVNULL)
-        late = threading.Event()
-
-        def end() -> None:
-            late.set()
-            process.kill()
-
-        timer = threading.Timer(seconds, end)
-        timer.start()
         try:
-            stdout = process.stdout.read(most + 1) if process.stdout else b""
-            cut = len(stdout) > most
-            if cut:
-                process.kill()
-            status = process.wait()
+            with Watch(process, seconds, self.memory) as watch:
+                stdout = process.stdout.read(most + 1) if process.stdout else b""
+                cut = len(stdout) > most
+                if cut:
+                    process.kill()
+                status = process.wait()
         finally:
-            timer.cancel()
             process.kill()
             process.wait()
             if process.stdout:
                 process.stdout.close()
-        complete = not cut and not late.is_set()
+        complete = not cut and not watch.has_killed
         return Peeked(status if complete else None, stdout[:most], complete)
 
     def start(self, *arguments: str, buffered: bool = True) -> "subprocess.Popen[bytes]":
@@ -241,9 +238,10 @@ class Git(Struct, frozen=True):
         *,
         alone: bool = False,
     ) -> "subprocess.Popen[bytes]":
+        argv = ("git", *_OPTIONS, *arguments)  # git is found on PATH, as everywhere
         try:
             return subprocess.Popen(
-                ["git", *_OPTIONS, *arguments],  # noqa: S607  # git is found on PATH, as everywhere
+                limited(self.memory, argv) if self.memory else argv,
                 cwd=self.directory,
                 env={**os.environ, **ENVIRONMENT, **self.variables},
                 stdin=stdin,

@@ -2,9 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
+from random import Random
+from resource import RUSAGE_CHILDREN, getrusage
 
 import pytest
 from conftest import Place
+from msgspec.structs import replace
 
 from gitbatch.errors import GitError
 from gitbatch.repo import base as module
@@ -78,3 +82,20 @@ def test_a_search_has_limits(base: Base, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(module, "_SEARCH_SECONDS", 0.0)
     monkeypatch.setattr(module, "_SEARCH_BYTES", 10_000)
     assert not search(base, "foo").complete
+
+
+@pytest.mark.parametrize("expression", ["((a{1,255}){1,255}){1,255}", "(a|b)*a(a|b){200}c"])
+def test_a_search_has_a_limit_of_memory(
+    place: Place, base: Base, monkeypatch: pytest.MonkeyPatch, expression: str
+) -> None:
+    """One that needs too much when it is read, and one when it is looked for: git exits with "not found"."""
+    monkeypatch.setattr(module, "_SEARCH_MEMORY", 64 * 1024 * 1024)
+    random = Random(13)  # noqa: S311 - no secret
+    place.write("long.txt", "".join(random.choice("ab") for _ in range(400_000)) + "\n")
+    objects = base.snapshot.objects
+    there = replace(base, snapshot=TreeSnapshot(objects, objects.commit(place.commit()).tree))
+    before = getrusage(RUSAGE_CHILDREN).ru_maxrss
+    with suppress(GitError):
+        assert not search(there, expression, regex=True).complete
+    assert getrusage(RUSAGE_CHILDREN).ru_maxrss <= max(before, 300_000), "kilobytes"
+    assert search(there, "foo", regex=True).complete

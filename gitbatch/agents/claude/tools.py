@@ -146,11 +146,13 @@ class Search(_Tool, frozen=True):
         try:
             hits = await bench.base.search(self.text, folder, regex=self.regex, ignore_case=self.ignore_case)
         except (GitError, ValueError):  # ValueError: what no process takes as an argument
-            return _error("that can't be searched for: is it an expression, is the folder right?")
+            return _error(
+                "that can't be searched for: is it an expression, is the folder right, does it take too much memory?"
+            )
         lines = [f"{hit.path}:{hit.line}: {hit.text[:_LINE]}" for hit in hits.found[:_FOUND]]
         complete = hits.complete and len(hits.found) <= _FOUND
         said = f"{len(lines)} lines" + (
-            "" if complete else "; there are more, or it took too long: narrow it"
+            "" if complete else "; there are more, or it took too long or too much memory: narrow it"
         )
         return Answer("\n".join((said, *lines)), note=f"{self.text}: {said}")
 
