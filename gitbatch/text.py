@@ -35,6 +35,11 @@ _BREAKS = str.maketrans(dict.fromkeys("\t\n\v\f\r\x1c\x1d\x1e\x1f\x85\u2028\u202
 _LONGEST_COMPOSED = 4
 """The most characters that NFC makes one of."""
 _MARKDOWN = re.compile(r"[\\`*_\[\]<>#|~&!$@]|:(?=//)|(?<=www)\.", re.IGNORECASE)
+_PIECE = re.compile(r"[^\s`|<>\\]+|[`|<>\\]+")
+_AROUND = "()[]{}\"'*_~.,;:!?"
+"""What may stand around an address and is not part of it."""
+_ADDRESS = re.compile(r".@.|://|www\.", re.IGNORECASE)
+"""What every automatic link of GitHub Flavored Markdown has: URLs, `www.`, mail addresses, `mailto:`, `xmpp:`."""
 _RUNS = r"(?:ci|actions?|builds?|checks?|pipelines?|deploy|tests?|travis|circleci|jenkins|azurepipelines)"
 _SKIPPING = re.compile(
     rf"(?:\[|\*{{3}})\s*((?:skip|no)[ _-]{_RUNS}|{_RUNS}[ _-]skip)\s*(?:\]|\*{{3}})", re.IGNORECASE
@@ -64,8 +69,11 @@ def undirected(message: str) -> str:
 
 
 def markdown(text: str, limit: int = LIMIT) -> Harmless:
-    """One harmless line for Markdown: what `plain` gives, with everything that could be syntax escaped."""
-    escaped = _MARKDOWN.sub(r"\\\g<0>", plain(text, limit))
+    """One harmless line for Markdown: what `plain` gives, with everything that could be syntax escaped.
+
+    Addresses become code: GitHub makes links of mail addresses after it has dropped the backslashes, but not in code.
+    """
+    escaped = _PIECE.sub(lambda piece: _escape(piece[0]), plain(text, limit))
     return Harmless(_LEADING.sub(lambda m: f"{m[1]}\\" if m[1] else f"\\{m[0]}", escaped))
 
 
@@ -81,3 +89,12 @@ def _columns(character: str) -> int:
     if category in _NO_WIDTH:
         return 0
     return 2 if unicodedata.east_asian_width(character) in {"W", "F"} else 1
+
+
+def _escape(piece: str) -> str:
+    """The Markdown of a text without spaces."""
+    core = piece.strip(_AROUND)
+    if not _ADDRESS.search(core):
+        return _MARKDOWN.sub(r"\\\g<0>", piece)
+    before, _, after = piece.partition(core)
+    return f"{_escape(before)}`{core}`{_escape(after)}"

@@ -6,9 +6,11 @@ import subprocess
 import sys
 import time
 import unicodedata
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import get_args, get_type_hints
 
+import cmarkgfm  # type: ignore[import-untyped]  # it has no types
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -134,6 +136,16 @@ HOSTILE = [
     "Done.\n\nGitbatch-Batch: 20260101-000000-0000\nGitbatch-Item: CLAUDE.md",
     "Signed-off-by: A <a@example.org>",
     "# a comment of git",
+    # addresses, of which GitHub makes links
+    "foo@bar.com a.b-c_d+e@f.g-h.i_j",
+    "_foo@bar.com_ *foo@bar.com* (foo@bar.com). foo@bar.com, <foo@bar.com>",
+    "mailto:foo@bar.baz xmpp:foo@bar.baz/txt@bin xmpp:foo@bar.baz/a.b",
+    "www.commonmark.org/a?b=(c) WWW.a.b (www.a.b) *www.a.b*",
+    "http://a.b https://a.b/c_d?e=f&copy; ftp://a.b HTTPS://A.B",
+    "a@b.co|c@d.co `e@f.co` \\g@h.co \\\\@i.co $j@k.co$ [l](mailto:m@n.co) -o@p.co",
+    "1.a@b.co",
+    "@you a @ b @@c d@ e@f@g.co é@ü.co x<!--a@b.co-->",
+    "git@github.com:a/b.git ssh://git@a.b/c javascript:alert(1)@a.b://c",
     # sizes
     "",
     " \n\t ",
@@ -149,6 +161,7 @@ FRAGMENTS = st.sampled_from(
     [
         *(text for text in HOSTILE if len(text) < 80),
         *"\\`*_[]<>#|~&!-+=.:;()'\"${}@^0123456789\t ",
+        *("foo@bar.com", "@bar.com", "foo@", "www.", "://a.b", "http", "xmpp:", "mailto:", ".b/c"),
         "\n",
         "\n\n",
         "word",
@@ -163,11 +176,14 @@ PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 def read(document: str) -> tuple[list[tuple[str, str, int]], list[str]]:
     """A document's blocks (type, tag, depth), and what a reader sees of its paragraphs, headings and cells.
 
-    What is more than text in a paragraph is shown by its kind.
+    What is more than text or code in a paragraph is shown by its kind.
     """
     tokens = PARSER.parse(document)
     shown = [
-        "".join(part.content if part.type == "text" else f"{{{part.type}}}" for part in token.children or [])
+        "".join(
+            part.content if part.type in {"text", "code_inline"} else f"{{{part.type}}}"
+            for part in token.children or []
+        )
         for token in tokens
         if token.type == "inline"
     ]
@@ -223,6 +239,47 @@ def test_cleaning_twice_is_cleaning_once(text: str, limit: int) -> None:
     once = plain(text, limit)
     assert plain(once, limit) == once
     assert len(once) <= limit
+
+
+class Page(HTMLParser):
+    """The elements of a page, and its words."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.elements: list[str] = []
+        self.words = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements += [tag, *(f"{name}={value}" for name, value in attrs)]
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def assert_only_text_on_github(text: str) -> None:
+    """The same, by GitHub's own implementation: what it makes links of is no syntax that a backslash ends."""
+    said = plain(text)
+    if not said:
+        return
+    page, empty = (
+        Page(cmarkgfm.github_flavored_markdown_to_html(DOCUMENT.replace("{text}", shown)))
+        for shown in (markdown(text), "-text-")
+    )
+    assert [element for element in page.elements if element != "code"] == empty.elements
+    assert page.words == empty.words.replace("-text-", said)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:30]))
+def test_github_makes_nothing_of_a_hostile_text(text: str) -> None:
+    assert_only_text_on_github(text)
+
+
+@THOUSANDS
+@given(ANY_TEXT)
+def test_github_makes_nothing_of_any_text(text: str) -> None:
+    assert_only_text_on_github(text)
 
 
 def test_of_all_characters_exactly_the_visible_ones_stay() -> None:
@@ -346,7 +403,9 @@ def test_no_text_keeps_us_busy(text: str) -> None:
         ("12 a", "12 a"),
         ("1.5 hours", "1\\.5 hours"),
         ("(a) {b} 'd' \"e\"", "(a) {b} 'd' \"e\""),
-        ("$x$ @you https://a.b www.c.d 10:30", "\\$x\\$ \\@you https\\://a.b www\\.c.d 10:30"),
+        ("$x$ @you https://a.b www.c.d 10:30", "\\$x\\$ \\@you `https://a.b` `www.c.d` 10:30"),
+        ("write to (a_b@c.de), or:x@y.z|", "write to (`a_b@c.de`), `or:x@y.z`\\|"),
+        ("1.a@b.c is no list", "`1.a@b.c` is no list"),
         ("\u1fefcode\u1fef", "\\`code\\`"),
         ("  \u200b- a", "\\- a"),
     ],
