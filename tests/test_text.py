@@ -10,7 +10,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import get_args, get_type_hints
 
-import cmarkgfm  # type: ignore[import-untyped]  # it has no types
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -263,6 +262,7 @@ def assert_only_text_on_github(text: str) -> None:
     said = plain(text)
     if not said:
         return
+    cmarkgfm = pytest.importorskip("cmarkgfm")
     page, empty = (
         Page(cmarkgfm.github_flavored_markdown_to_html(DOCUMENT.replace("{text}", shown)))
         for shown in (markdown(text), "-text-")
