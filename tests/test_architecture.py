@@ -14,6 +14,7 @@ ORDER = (
     "errors",
     "text",
     "resources",
+    "crash",
     "plan",
     "project",
     "repo",

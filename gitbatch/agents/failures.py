@@ -53,6 +53,8 @@ class Treatment(Struct, frozen=True):
     remedy: Remedy
     lesson: str = ""
     """What the next attempt is told beside the reason."""
+    pauses: bool = False
+    """The item waits a little before it is tried again: why it failed is not known, and time may help."""
 
 
 TREATMENTS: Mapping[Cause, Treatment] = MappingProxyType(
@@ -60,7 +62,7 @@ TREATMENTS: Mapping[Cause, Treatment] = MappingProxyType(
         Cause.BUSY: Treatment(Remedy.WAIT),
         Cause.LATER: Treatment(Remedy.PAUSE),
         Cause.CONTEXT: Treatment(Remedy.AGAIN, "Read less: only what the item needs."),
-        Cause.FAILED: Treatment(Remedy.AGAIN, "Go another way than the one that failed."),
+        Cause.FAILED: Treatment(Remedy.AGAIN, "Go another way than the one that failed.", pauses=True),
         Cause.TIMEOUT: Treatment(Remedy.AGAIN, "Be quicker: write the file first, then make it better."),
         Cause.REFUSED: Treatment(Remedy.AGAIN, "Write no other file than yours, not even for a moment."),
         Cause.NO_OUTPUT: Treatment(

@@ -18,6 +18,7 @@ from gitbatch.batch.harvest import find_strays
 from gitbatch.batch.item_commit import take_output
 from gitbatch.batch.model import Attempt, ItemStatus, Outcome
 from gitbatch.batch.running import Run, Task
+from gitbatch.batch.unexpected import fail_attempt, find_run_error
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.plan.duration import require_duration
 from gitbatch.project.context import ContextFile, manifest
@@ -51,7 +52,7 @@ class Waits(Struct, frozen=True):
 
 
 async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits) -> Outcome | Attempt:
-    """Run an item once. Every failure of the item is a value; what is raised stops the batch.
+    """Run an item once. Every failure of the item is a value, an internal error too; what is raised stops the batch.
 
     Args:
         run: the tools.
@@ -90,6 +91,13 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
         work = Work(worktree, context, past, waits, tried)
         result = await to_its_end(run.git(_judge, run, task, work, answer))
         keep = isinstance(result, Outcome) and result.succeeded
+    except Exception as error:  # noqa: BLE001 - the one broad catch of an item: its trouble stays its own (rule E1)
+        if found := find_run_error(error):
+            raise found from error.__cause__
+        keep = False
+        tried = _settled(run, task, tried, began)
+        return fail_attempt(tried, task.agent, error, run.agents.secrets(scene.project.config))
+    else:
         return result
     finally:
         # Not interrupted by a cancellation: what is left here, the next start would have to remove.
@@ -97,6 +105,14 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
             name = task.batch_item.name
             text = f"something still writes into the worktree of {name}; it was moved aside in {run.workshop}"
             run.emit(Notice(batch=run.batch.id, text=text))
+
+
+def _settled(run: Run, task: Task, tried: Attempt, began: float) -> Attempt:
+    """Returns an attempt that was cut off by an error, with what it has used until then."""
+    if tried.seconds:
+        return tried
+    seconds = round(max(time.monotonic() - began, 0.001), 3)
+    return replace(tried, seconds=seconds, usage=run.agents.budget.settle(task.key, Usage()))
 
 
 def _require_room(run: Run) -> None:

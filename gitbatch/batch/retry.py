@@ -1,15 +1,20 @@
 """An item to its end: attempt after attempt, by the table of causes (rule F3); waits and halts are not attempts."""
 
+import asyncio
+
 from msgspec.structs import replace
 
-from gitbatch.agents.failures import Cause, Remedy
+from gitbatch.agents.failures import TREATMENTS, Cause, Remedy
 from gitbatch.batch.attempt import Waits, attempt, seconds_of, spent_by
 from gitbatch.batch.events import AttemptFailed, ItemFinished, ItemWaiting
 from gitbatch.batch.halt import MORE, Halt, cannot_work, come_back_later, out_of_budget
 from gitbatch.batch.model import Attempt, BatchItem, Outcome
 from gitbatch.batch.running import Run, Task
+from gitbatch.plan.duration import parse_duration
 from gitbatch.repo.thread import to_its_end
 from gitbatch.text import plain
+
+_LONGEST_PAUSE = 60.0
 
 
 async def run_item(run: Run, task: Task) -> Outcome | None:
@@ -39,6 +44,8 @@ async def run_item(run: Run, task: Task) -> Outcome | None:
             waits = waits.more()
         elif not _goes_on(run, task, tried):
             return None
+        else:
+            await _pause(run, task, tried)
 
 
 def _finish(run: Run, outcome: Outcome) -> Outcome:
@@ -101,6 +108,15 @@ def _goes_on(run: Run, task: Task, tried: Attempt) -> bool:
     left = task.retries + 1 - len(_counted(past, task))
     run.emit(AttemptFailed(batch=run.batch.id, outcome=outcome, left=left, counts=tried.counts))
     return run.brake.halt is None
+
+
+async def _pause(run: Run, task: Task, tried: Attempt) -> None:
+    """Waits a little before an attempt after one that failed for no known reason, unless the batch halts meanwhile."""
+    past = run.ledger.pages.of_item(task.key)
+    first = parse_duration(task.scene.project.config.batch.retry_pause)
+    if first and tried.cause and TREATMENTS[tried.cause].pauses and not _is_over(past, task):
+        seconds = min(first * 2 ** (len(_counted(past, task)) - 1), _LONGEST_PAUSE)
+        await run.brake.unless(asyncio.sleep(seconds, seconds))
 
 
 def _halt(run: Run, task: Task, tried: Attempt) -> Halt:

@@ -3,16 +3,13 @@
 import io
 import os
 import sys
-import tempfile
-import time
-import traceback
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gitbatch import __version__
 from gitbatch.cli import abort, demo, gc, hooks, init, lint, plan, run, status, verify
+from gitbatch.crash import write_traceback
 from gitbatch.errors import ExitCode, GitbatchError
 from gitbatch.repo.room import FULL, DiskFullError
 
@@ -106,7 +103,7 @@ def _say_unexpected(error: Exception) -> ExitCode:
     if isinstance(error, OSError) and error.errno in FULL:
         _say(DiskFullError(error.filename or "nothing could be written"))
         return ExitCode.FAILED
-    typer.echo(f"gitbatch: a bug in gitbatch. The traceback is in {_write_traceback()}", err=True)
+    typer.echo(f"gitbatch: a bug in gitbatch. The traceback is in {write_traceback(error)}", err=True)
     typer.echo("  nothing is lost: finished items are in git; gitbatch run goes on", err=True)
     return ExitCode.BUG
 
@@ -124,20 +121,6 @@ def _say(error: GitbatchError) -> None:
     typer.echo(f"{prefix} {error.message}", err=True)
     for line in error.advice.splitlines():
         typer.echo(f"  {line}", err=True)
-
-
-def _write_traceback() -> Path:
-    from platformdirs import user_log_path
-
-    text = f"gitbatch {__version__}, Python {sys.version}\n{traceback.format_exc()}"
-    name = f"bug-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
-    try:
-        path = user_log_path("gitbatch", ensure_exists=True) / name
-        path.write_text(text, encoding="utf-8")
-    except OSError:
-        path = Path(tempfile.gettempdir()) / f"gitbatch-{name}"
-        path.write_text(text, encoding="utf-8")
-    return path
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """gitbatch.toml: what a project may set, read from a commit. An unknown or wrong value is an error that names it."""
 
+import re
 import tomllib
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
@@ -31,6 +32,8 @@ class BatchTable(_Table, frozen=True):
     """The agent for items that name none; needed when there is more than one."""
     retries: Annotated[int, Meta(ge=0)] = 2
     """How often a failed item is tried again."""
+    retry_pause: str = "1s"
+    """Before an item is tried again that failed for no known reason: doubled each time, up to a minute; `0s`: none."""
     max_cost: Amount | None = None
     """US dollars that a batch may cost, over interruptions; `--max-cost` overrides it."""
     max_tokens: Positive | None = None
@@ -225,6 +228,7 @@ def _require_sense(config: Config) -> None:
     """Refuse values that are of the right type and still can't be meant."""
     project = config.project
     problems = [("batch.output", _template_problem(config.batch.output))]
+    problems += [("batch.retry-pause", _pause_problem(config.batch.retry_pause))]
     problems += [("project.phase-folder", _braces_problem(project.phase_folder, "{phase}"))]
     problems += [("project.condensed", _braces_problem(path, "{name}")) for path in project.condensed]
     problems += [("project.shared", _shared_problem(path)) for path in project.shared]
@@ -262,6 +266,10 @@ def _command_problem(command: tuple[str, ...]) -> str | None:
 def _place_problem(path: str) -> str | None:
     is_place = (path == "~" or path.startswith(("/", "~/"))) and "\0" not in path
     return None if is_place else f"{path!r} is neither an absolute path nor one below ~"
+
+
+def _pause_problem(duration: str) -> str | None:
+    return None if re.fullmatch(r"\s*0+\s*s?\s*", duration) else _time_problem(duration)
 
 
 def _time_problem(duration: str) -> str | None:

@@ -72,6 +72,8 @@ class Told:
 def set_up(place: Place, *words: str, batch: str = "", agent: str = "", groups: int = 1) -> None:
     """A plan with an item for each text: what it is to do; in so many groups of the same size."""
     place.write("agent.sh", AGENT)
+    if "retry-pause" not in batch:
+        batch += '\nretry-pause = "0s"'
     place.write(
         "gitbatch.toml",
         f'[batch]\n{batch}\n[agents.told]\nkind = "command"\ncommand = ["sh", "agent.sh"]\n'

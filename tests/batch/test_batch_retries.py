@@ -288,3 +288,24 @@ def test_the_ledger_of_a_finished_batch_goes_with_it(place: Place) -> None:
 def test_when_to_come_back_is_said_in_words_that_make_sense(seconds: float, said: str) -> None:
     halt = come_back_later(plain("busy"), 1_000.0, seconds)
     assert halt.reason.endswith(said)
+
+
+def test_an_item_that_failed_for_no_known_reason_waits_a_little_and_each_time_longer(place: Place) -> None:
+    set_up(place, "3 4 ok", batch="retry-pause = '0.2s'")
+    told = run(place)
+    failed = [event["at"] for event in told.of("attempt-failed")]
+    _, *again = [event["at"] for event in told.of("item-started")]
+    assert again[0] - failed[0] >= 0.2
+    assert again[1] - failed[1] >= 0.4
+
+
+def test_an_item_that_failed_for_a_known_reason_does_not_wait(place: Place) -> None:
+    set_up(place, "nothing shared ok", batch="retry-pause = '1h'")
+    run(place)
+    assert starts(place, "T1") == 3
+
+
+def test_who_waits_to_try_again_does_not_hold_up_a_batch_that_halts(place: Place) -> None:
+    set_up(place, "3 ok", "later", batch="retry-pause = '1h'")
+    run(place, code=75)
+    assert starts(place, "T1") == 1

@@ -1,0 +1,170 @@
+"""An internal error while one item runs fails that attempt, whatever it is; the others are finished (rule E1)."""
+
+import asyncio
+import errno
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from batch.programs import set_up, starts
+from conftest import Place
+from history import assert_tidy, audit, ticked
+
+from gitbatch.agents.command import CommandRunner
+from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply
+from gitbatch.batch import attempt, unexpected
+from gitbatch.batch.unexpected import find_run_error
+from gitbatch.cli import batch as cli
+from gitbatch.errors import BusyError, ExitCode, GitError
+from gitbatch.repo.fingerprint import TamperedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NAMES = ("KeyError", "RecursionError", "TimeoutError", "ExceptionGroup", "FileNotFoundError")
+
+
+def error_named(name: str) -> Exception:
+    """An error of a type, as an agent might raise it."""
+    errors: dict[str, Exception] = {
+        "KeyError": KeyError("m03"),
+        "RecursionError": RecursionError("maximum recursion depth exceeded"),
+        "TimeoutError": TimeoutError(),
+        "ExceptionGroup": ExceptionGroup("several", [KeyError("a"), ValueError("b")]),
+        "FileNotFoundError": FileNotFoundError(errno.ENOENT, "No such file or directory", "x"),
+    }
+    return errors[name]
+
+
+def run_here(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:  # noqa: ANN401 - JSON
+    """Run the plan in this process; the exit code and the events."""
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    options = cli.Options(
+        None, "all", "at-end", None, None, None, no_input=True, json=True, directory=place.root
+    )
+    code = cli.run_command(options)
+    return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException, times: int) -> list[int]:
+    """Let the agent of the second item raise an error in its first attempts."""
+    met: list[int] = []
+    really = CommandRunner.run
+
+    async def run(self: CommandRunner, assignment: Assignment, progress: Progress) -> Reply | Failure:
+        if assignment.item == "out/T2.md" and assignment.attempt <= times:
+            met.append(assignment.attempt)
+            await asyncio.sleep(0)
+            raise error
+        return await really(self, assignment, progress)
+
+    monkeypatch.setattr(CommandRunner, "run", run)
+    return met
+
+
+@pytest.mark.rule("E1")
+@pytest.mark.parametrize("name", NAMES)
+def test_an_error_of_an_agent_fails_its_attempt_alone(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    set_up(place, "ok", "ok", "ok", batch="retries = 1\nretry-pause = '0s'")
+    met = raising(monkeypatch, error_named(name), 1)
+    code, events = run_here(place, monkeypatch, capsys)
+    assert (code, met) == (ExitCode.DONE, [1])
+    (failed,) = [event["outcome"] for event in events if event["event"] == "attempt-failed"]
+    assert failed["reason"].startswith(f"internal error in agent told: {name}")
+    (where,) = failed["details"]
+    log = Path(where.removeprefix("the traceback is in ")).read_text()
+    assert "Traceback (most recent call last)" in log
+    assert name in log
+    assert "test_batch_unexpected.py" in log
+    assert [starts(place, item) for item in ("T1", "T2", "T3")] == [1, 1, 1]
+    assert len(audit(place).items) == 3
+    assert_tidy(place)
+
+
+@pytest.mark.rule("E1", "E2", "E3")
+def test_an_error_in_every_attempt_fails_the_item_alone(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up(place, "ok", "ok", "ok", batch="retries = 1\nretry-pause = '0s'", agent='pass-env = ["MY_KEY"]')
+    place.environment["MY_KEY"] = "sk-Ab3x9zz-QQ77rr"
+    met = raising(monkeypatch, KeyError(place.environment["MY_KEY"]), 9)
+    code, events = run_here(place, monkeypatch, capsys)
+    assert (code, met) == (ExitCode.FAILED, [1, 2])
+    assert ticked(place) == ["T1", "T3"]
+    said = place.git("log", "-1", "--format=%B")
+    assert "internal error in agent told: KeyError: '[value of MY_KEY]'" in " ".join(said.split())
+    assert place.environment["MY_KEY"] not in said + json.dumps(events)
+    (log, other) = (place.home / ".local/state/gitbatch/log").iterdir()
+    assert log != other
+    assert place.environment["MY_KEY"] not in log.read_text() + other.read_text()
+    assert_tidy(place)
+
+
+@pytest.mark.parametrize("function", ["_prepare", "_assignment", "find_strays"])
+def test_an_error_in_our_own_code_fails_the_attempt_alone(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], function: str
+) -> None:
+    set_up(place, "ok", "ok", batch="retries = 1\nretry-pause = '0s'")
+    really: Callable[..., Any] = getattr(attempt, function)
+    errors = [AssertionError("never")]
+
+    def once(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever it takes
+        if errors:
+            raise errors.pop()
+        return really(*args, **kwargs)
+
+    monkeypatch.setattr(attempt, function, once)
+    code, events = run_here(place, monkeypatch, capsys)
+    assert code is ExitCode.DONE
+    (failed,) = [event["outcome"] for event in events if event["event"] == "attempt-failed"]
+    assert failed["reason"] == "internal error in agent told: AssertionError: never"
+    assert len(audit(place).items) == 2
+    assert_tidy(place)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TamperedError("x"),
+        BusyError("x"),
+        GitError(("x",), 1, ""),
+        OSError(errno.ENOSPC, "No space left on device"),
+        ExceptionGroup("x", [KeyError(), OSError(errno.EIO, "Input/output error")]),
+    ],
+    ids=repr,
+)
+def test_what_concerns_every_item_ends_the_run(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    set_up(place, "ok", "ok")
+    raising(monkeypatch, error, 1)
+    expected = error.exceptions[1] if isinstance(error, ExceptionGroup) else error
+    with pytest.raises(type(expected)) as raised:
+        run_here(place, monkeypatch, capsys)
+    assert raised.value is expected
+
+
+def test_an_interruption_stays_one() -> None:
+    assert find_run_error(KeyError()) is None
+    assert not issubclass(asyncio.CancelledError, Exception), "which is what is caught"
+    assert not issubclass(KeyboardInterrupt, Exception)
+
+
+def test_a_traceback_that_cannot_be_written_is_said(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up(place, "ok", "ok", batch="retries = 1\nretry-pause = '0s'")
+    raising(monkeypatch, KeyError("m03"), 1)
+
+    def fail(*_: object) -> Path:
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), "/log")
+
+    monkeypatch.setattr(unexpected, "write_traceback", fail)
+    _, events = run_here(place, monkeypatch, capsys)
+    (failed,) = [event["outcome"] for event in events if event["event"] == "attempt-failed"]
+    assert failed["details"] == ["the traceback cannot be written: [Errno 13] Permission denied: '/log'"]
