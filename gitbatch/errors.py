@@ -69,9 +69,20 @@ class GitError(GitbatchError):
     def __init__(self, argv: tuple[str, ...], status: int, stderr: str) -> None:
         said = stderr.strip().splitlines()
         super().__init__(
-            f"git {argv[0] if argv else ''} failed ({status}): {said[-1] if said else 'no message'}",
+            f"git {_subcommand(argv)} failed ({status}): {said[-1] if said else 'no message'}",
             f"the command was: git {' '.join(argv)}",
         )
         self.argv = argv
         self.status = status
         self.stderr = stderr
+
+
+def _subcommand(argv: tuple[str, ...]) -> str:
+    """The git command among its arguments: what comes first behind git's own options."""
+    words = iter(argv)
+    for word in words:
+        if word == "-c":
+            next(words, "")
+        elif not word.startswith("-"):
+            return word
+    return " ".join(argv)

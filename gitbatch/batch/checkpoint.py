@@ -14,6 +14,7 @@ from gitbatch.batch.follow import follow_checkout, follow_locked, require_tip
 from gitbatch.batch.merge import merge_items
 from gitbatch.batch.messages import checkpoint_message
 from gitbatch.batch.model import BatchGroup, Checkpoint, Outcome
+from gitbatch.batch.required_objects import require_shared_files
 from gitbatch.batch.running import Run
 from gitbatch.batch.scene import read_scene
 from gitbatch.batch.start import require_not_elsewhere
@@ -143,6 +144,7 @@ def _build(
     tip = require_tip(repo, record.target)
     merged = merge_items(run, group, outcomes, tip)
     scene = read_scene(repo, tip)
+    require_shared_files(repo, scene)
     shared = consolidate(record, group, merged.outcomes, marks, scene, run.clock())
     blobs = {path: repo.objects.write_blob(content) for path, content in shared.files}
     tree = repo.objects.write_tree(merged.tree, blobs)

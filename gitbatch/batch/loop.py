@@ -25,6 +25,7 @@ from gitbatch.batch.group import left_to_do, run_group
 from gitbatch.batch.halt import Halt
 from gitbatch.batch.model import BatchGroup, Checkpoint
 from gitbatch.batch.record import end_batch, remove_leftovers
+from gitbatch.batch.required_objects import require_objects
 from gitbatch.batch.resume import State, read_state, resume
 from gitbatch.batch.running import Run
 from gitbatch.batch.scene import Scene, read_scene, require_runnable
@@ -94,7 +95,7 @@ async def run_batch(run: Run, pause: Pause, *, resumed: bool) -> Result:
     for group in record.groups:
         if state.is_recorded(group):
             continue
-        scene = await run.git(_scene, run)
+        scene = await run.git(_scene, run, state)
         stopped = await _hard_stop(run, scene, tally)
         if stopped:
             return stopped
@@ -149,9 +150,11 @@ def _require_ready(run: Run, state: State, *, resumed: bool) -> None:
     run.repo.objects.require_signer()
 
 
-def _scene(run: Run) -> Scene:
+def _scene(run: Run, state: State) -> Scene:
     scene = read_scene(run.repo, require_tip(run.repo, run.batch.record.target))
     require_runnable(scene)
+    left = (item for g in run.batch.record.groups if not state.is_recorded(g) for item in g.items)
+    require_objects(run.repo, scene, filter(None, (scene.find(item.key) for item in left)))
     return scene
 
 

@@ -1,17 +1,21 @@
 """The project as one commit of the target branch has it: configuration, control files, plan."""
 
 import unicodedata
+from contextlib import suppress
 from functools import lru_cache
 
 from msgspec import Struct
 
 from gitbatch.errors import PlanError
 from gitbatch.plan.model import Group, Plan, PlanOptions, WorkItem
+from gitbatch.plan.outputs import CONTROL_NAMES
 from gitbatch.plan.parse import parse_plan
 from gitbatch.plan.render import render_diagnostic, summary
-from gitbatch.project.config import CONFIG_FILE, parse_config
+from gitbatch.project.config import CONFIG_FILE, ProjectTable, parse_config
 from gitbatch.project.control import Project, find_project
-from gitbatch.repo.objects import SUBMODULE, SYMLINK
+from gitbatch.project.scope import SCOPE_FILE
+from gitbatch.repo.objects import SUBMODULE, SYMLINK, MissingObjectError
+from gitbatch.repo.promised import require_present
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
 
@@ -48,7 +52,7 @@ def plan_options(project: Project) -> PlanOptions:
 
 
 def read_scene(repo: Repository, commit: str, wanted: str | None = None) -> Scene:
-    """The scene of a commit.
+    """The scene of a commit. In a partial clone, what it reads is fetched if it is missing and may be.
 
     Args:
         repo: the repository.
@@ -57,7 +61,28 @@ def read_scene(repo: Repository, commit: str, wanted: str | None = None) -> Scen
 
     Raises:
         PlanError: the configuration is wrong, or the project has no plan.
+        PartialCloneError: something is missing that may or could not be fetched.
     """
+    while True:  # what is missing is there afterwards, or that raises
+        try:
+            return _read_scene(repo, commit, wanted)
+        except MissingObjectError as error:
+            if repo.promised is None or not repo.objects.missing((error.oid,)):
+                raise
+            wanted_oids = (error.oid, *_control_blobs(repo, commit))
+            require_present(repo.objects, repo.promised, commit, wanted_oids)
+
+
+def _control_blobs(repo: Repository, commit: str) -> tuple[str, ...]:
+    """The blobs of all files with a control file's name: fetched together, not one after the other."""
+    names = {CONFIG_FILE, SCOPE_FILE, *CONTROL_NAMES, *ProjectTable().context_documents}
+    with suppress(MissingObjectError):  # of a tree: it is fetched first, and then its files are known
+        walked = repo.objects.files(repo.objects.commit(commit).tree)
+        return tuple(e.oid for path, e in walked if e.is_file and path.rpartition("/")[2] in names)
+    return ()
+
+
+def _read_scene(repo: Repository, commit: str, wanted: str | None) -> Scene:
     tree = repo.objects.commit(commit).tree
     snapshot = TreeSnapshot(repo.objects, tree)
     config = parse_config(snapshot.read(CONFIG_FILE))

@@ -8,6 +8,7 @@ from gitbatch.agents.registry import Roster
 from gitbatch.batch.events import BatchStopped
 from gitbatch.batch.model import CheckpointMode, Record
 from gitbatch.batch.record import Batch, new_batch_id, write_record
+from gitbatch.batch.required_objects import require_objects
 from gitbatch.batch.scene import Scene, place_problem, require_runnable
 from gitbatch.batch.schedule import settings
 from gitbatch.batch.select import batch_groups, require_context
@@ -138,6 +139,7 @@ def begin_batch(repo: Repository, target: Target, scene: Scene, choice: Choice, 
     _require_agents(scene, choice)
     _require_places(scene, choice.items)
     require_room_for_branches(repo)
+    require_objects(repo, scene, filter(None, (scene.find(item.output) for item in choice.items)))
     require_unlocked(repo, target.ref)
     if target.followed:
         require_clean(repo, scene, tuple(item.output for item in choice.items))

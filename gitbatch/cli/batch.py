@@ -27,6 +27,7 @@ from gitbatch.batch.halt import Brake
 from gitbatch.batch.ledger import Ledger, Limits
 from gitbatch.batch.loop import Ending, Pause, Result, run_batch
 from gitbatch.batch.model import Checkpoint, CheckpointMode
+from gitbatch.batch.notices import Notices
 from gitbatch.batch.record import Batch, note_workshop, unfinished_batch
 from gitbatch.batch.resume import read_state
 from gitbatch.batch.running import Run
@@ -44,7 +45,7 @@ from gitbatch.cli.common import (
     workshops_of,
 )
 from gitbatch.errors import ExitCode, GitError, UsageError
-from gitbatch.repo.fingerprint import require_untouched, take_fingerprint
+from gitbatch.repo.fingerprint import Fingerprint, require_untouched, take_fingerprint
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.thread import GitThread
@@ -69,6 +70,7 @@ class Options(Struct, frozen=True):
     sandbox: SandboxKind | None = None
     limits: Limits = Limits()
     wait: bool = False
+    no_fetch: bool = False
 
     @property
     def can_ask(self) -> bool:
@@ -110,9 +112,10 @@ def run_command(options: Options) -> ExitCode:
     tell = EventStream(time.time, (view,))
     with (
         opened(options.directory) as found,
-        repository_lock(found, tell_waiting) as repo,
+        repository_lock(found, tell_waiting) as locked,
         closing(Starter()) as starter,
     ):
+        repo = locked.fetching(None if options.no_fetch else tell_waiting)
         batch = unfinished_batch(repo)
         resumed = batch is not None
         gate = Gate(cap=inf) if options.wait else Gate()
@@ -140,6 +143,7 @@ def _begin(repo: Repository, options: Options, roster: Roster, tell: EventStream
     mode = CheckpointMode.parse(options.checkpoint) if options.checkpoint else None
     target = find_target(repo, options.branch)
     scene = read_scene(repo, target.tip, repository_path(repo, options.directory, options.task_md))
+    repo = _by_setting(repo, scene)
     require_runnable(scene)
     tell_warnings(scene)
     idle = nothing_to_do(scene)
@@ -156,6 +160,23 @@ def _begin(repo: Repository, options: Options, roster: Roster, tell: EventStream
     choice = Choice(items, mode, agent, options.jobs or scene.project.config.batch.jobs, roster)
     _limit(roster, scene, wanted_agents(scene, items, agent), options.limits)
     return begin_batch(repo, target, scene, choice, time.time())
+
+
+def _by_setting(repo: Repository, scene: Scene) -> Repository:
+    """The repository, which fetches only if the configuration allows it too."""
+    return repo if scene.project.config.batch.fetch else repo.fetching(None)
+
+
+def _watched(repo: Repository, fingerprint: Fingerprint, notices: Notices) -> Repository:
+    """The repository, which fetches nothing once a control file has changed: the user's own git reads those."""
+    if repo.promised is None or repo.promised.before is None:
+        return repo
+
+    def before(text: str) -> None:
+        require_untouched(repo, fingerprint)
+        notices(text)
+
+    return repo.fetching(before)
 
 
 def _agents(roster: Roster, scene: Scene, names: frozenset[str]) -> tuple[Agent, ...]:
@@ -230,17 +251,20 @@ def _run(
     note_workshop(repo, batch.id, workshop)
     git = GitThread()
     wanted = options.jobs or batch.record.jobs
+    fingerprint = take_fingerprint(repo, f"{batch.id}-")
     with open_log(repo.own_dir, batch.id) as log:
+        emit = EventStream(time.time, (JsonLines(log), view))
+        notices = Notices(emit, batch.id)
         run = Run(
-            repo=repo,
+            repo=_watched(_by_setting(repo, scene), fingerprint, notices),
             batch=batch,
             jobs=make_room(wanted),
             workshop=workshop,
             agents=roster,
-            emit=EventStream(time.time, (JsonLines(log), view)),
+            emit=emit,
             clock=time.time,
             git=git,
-            fingerprint=take_fingerprint(repo, f"{batch.id}-"),
+            fingerprint=fingerprint,
             brake=Brake(),
             ledger=ledger,
         )
@@ -251,7 +275,7 @@ def _run(
         pause = _pause(run, options, view, signals)
         watch_by_descriptor()
         try:
-            result = asyncio.run(signals.supervise(_batch(run, pause, resumed=resumed)))
+            result = asyncio.run(signals.supervise(_batch(run, pause, notices, resumed=resumed)))
         finally:
             git.close()
             with suppress(OSError):
@@ -259,7 +283,8 @@ def _run(
     return _tell_end(result, options)
 
 
-async def _batch(run: Run, pause: Pause, *, resumed: bool) -> Result:
+async def _batch(run: Run, pause: Pause, notices: Notices, *, resumed: bool) -> Result:
+    notices.attach()
     try:
         return await run_batch(run, pause, resumed=resumed)
     except GitError:

@@ -39,6 +39,10 @@ def run(  # typer shows the options' own help
     wait: Annotated[
         bool, typer.Option("--wait", help="When a server says to come back later, wait as long as it says.")
     ] = False,
+    no_fetch: Annotated[
+        bool,
+        typer.Option("--no-fetch", help="In a partial clone, fetch nothing; what is missing is an error."),
+    ] = False,
     no_input: Annotated[
         bool, typer.Option("--no-input", help="Never ask; a missing option is an error.")
     ] = False,
@@ -65,5 +69,6 @@ def run(  # typer shows the options' own help
         sandbox,
         Limits(max_cost, max_tokens),
         wait,
+        no_fetch,
     )
     raise typer.Exit(run_command(options))

@@ -40,6 +40,8 @@ class BatchTable(_Table, frozen=True):
     """Tokens that a batch may use, over interruptions; `--max-tokens` overrides it."""
     checkout: Literal["full", "context"] = "full"
     """`full`: a worktree has every file; `context`: the item's context and its output's folder."""
+    fetch: bool = True
+    """In a partial clone, fetch what the batch needs and what is missing; `--no-fetch` overrides it."""
     output: str = OUTPUT_TEMPLATE
     """Where items write that name no output."""
     tick_dod: bool = True

@@ -29,7 +29,7 @@ def store(repo: Repository, descriptor: int, tree: str, path: str) -> str:
     Raises:
         FilteredPathError: the path has a filter attribute.
     """
-    rules = _rule_files(repo, tree, path)
+    rules = rule_files(repo, tree, path)
     if not rules and not _own_rules(repo) and not repo.line_ends.stored:
         return repo.objects.write_blob(descriptor)
     with _as_committed(repo, rules) as git:
@@ -44,7 +44,7 @@ def require_no_filter(repo: Repository, tree: str, path: str) -> None:
     Raises:
         FilteredPathError: the path has a filter attribute.
     """
-    rules = _rule_files(repo, tree, path)
+    rules = rule_files(repo, tree, path)
     if any(b"filter" in said for said in (_own_rules(repo), *(repo.objects.blob(oid) for _, oid in rules))):
         with _as_committed(repo, rules) as git:
             _require_no_filter(git, path)
@@ -68,7 +68,7 @@ def _own_rules(repo: Repository) -> bytes:
         return b""
 
 
-def _rule_files(repo: Repository, tree: str, path: str) -> list[tuple[str, str]]:
+def rule_files(repo: Repository, tree: str, path: str) -> list[tuple[str, str]]:
     """The attribute files of a commit that speak of a path: path and blob of each."""
     parts = path.split("/")[:-1]
     places = ["/".join([*parts[:end], _NAME]) for end in range(len(parts) + 1)]

@@ -84,6 +84,11 @@ class MissingObjectError(GitError):
 
     def __init__(self, name: str) -> None:
         super().__init__(("cat-file", name), 1, f"object {name} is missing")
+        self.oid = name.partition(" ")[0]
+        self.message = f"object {name} is missing from the repository"
+        self.advice = (
+            f"see what else is missing: git fsck; in a partial clone, fetch it: git cat-file -t {self.oid}"
+        )
 
 
 @dataclass(slots=True)
@@ -97,6 +102,8 @@ class Objects:
     """Length of a raw object id: 20 for SHA-1, 32 for SHA-256."""
     signer: Signer | None = None
     """How the user signs their commits, if they do."""
+    partial: bool = False
+    """Objects may be missing that a remote has promised; git ends when it is asked for one, as it has no network."""
     writer: Writer = field(init=False)
     _reader: Pipe = field(init=False)
     _source: Pipe = field(init=False)
@@ -131,7 +138,15 @@ class Objects:
     def _ask(self, question: str, oid: str) -> list[bytes]:
         """What the git that reads answers about an object, word by word."""
         self._prepare(oid)
-        return self._reader.ask(f"{question} {oid}\n".encode()).split(b" ")
+        return self._asked(self._reader, f"{question} {oid}\n")
+
+    def _asked(self, pipe: Pipe, question: str) -> list[bytes]:
+        try:
+            return pipe.ask(question.encode()).split(b" ")
+        except GitError as error:
+            if self.partial and error.status > 0:
+                return [b"missing"]
+            raise
 
     def _read(self, name: str, kind: str) -> bytes:
         answer = self._ask("contents", name)
@@ -146,8 +161,21 @@ class Objects:
         """Those objects that are not in the repository; no content is read."""
         wanted = tuple(oids)
         self._prepare()
-        answers = self._reader.ask_all([f"info {oid}\n".encode() for oid in wanted])
+        try:
+            answers = self._reader.ask_all([f"info {oid}\n".encode() for oid in wanted])
+        except GitError as error:
+            if self.partial and error.status > 0:
+                return self._missing_by_walk(wanted)
+            raise
         return tuple(oid for oid, said in zip(wanted, answers, strict=True) if len(said.split(b" ")) != 3)
+
+    def _missing_by_walk(self, wanted: tuple[str, ...]) -> tuple[str, ...]:
+        """The same where git can end instead of an answer: what a walk that starts at the objects does not find."""
+        lines = "".join(f"{oid}\n" for oid in wanted).encode()
+        options = ("--objects", "--no-walk", "--ignore-missing", "--missing=print", "--stdin")
+        listed = self.git.feed(lines, "rev-list", *options).stdout.decode(errors="replace")
+        there = {line.partition(" ")[0] for line in listed.split("\n")}
+        return tuple(oid for oid in wanted if oid not in there)
 
     def is_blob(self, oid: str) -> bool:
         """Whether an object is in the repository, and a blob; its content is not read."""
@@ -179,7 +207,7 @@ class Objects:
         """
         self._prepare(oid)
         if hasattr(os, "splice"):
-            answer = self._source.ask(f"{oid}\n".encode()).split(b" ")
+            answer = self._asked(self._source, f"{oid}\n")
             if answer[1:2] != [b"blob"]:
                 self._source.close()  # nobody wants the rest of what it says
                 raise MissingObjectError(oid)

@@ -6,9 +6,10 @@ replace objects, no network, no user or system configuration. Arguments are list
 """
 
 import os
+import signal
 import subprocess
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -208,25 +209,44 @@ class Git(Struct, frozen=True):
             check=False,
         )
 
-    def as_user(self, *arguments: str, extra: dict[str, str]) -> str:
+    def as_user(self, *arguments: str, extra: Mapping[str, str]) -> str:
         """The output of a command that reads the user's own configuration: for who they are, nothing else.
 
         Raises:
             GitError: it failed.
         """
+        process = self._open_as_user(arguments, extra)
+        return os.fsdecode(_ended(process, arguments).stdout)
+
+    def fetch_as_user(self, stdin: bytes, *arguments: str, extra: Mapping[str, str]) -> None:
+        """Run a command as the user would run it, without a terminal to ask on; it does not outlive its caller.
+
+        Raises:
+            GitError: it failed.
+        """
+        process = self._open_as_user(arguments, {**extra, "GIT_TERMINAL_PROMPT": "0"}, alone=True)
         try:
-            process = subprocess.Popen(
+            _ended(process, arguments, stdin)
+        except BaseException:
+            end_session(process)
+            raise
+
+    def _open_as_user(
+        self, arguments: tuple[str, ...], extra: Mapping[str, str], *, alone: bool = False
+    ) -> "subprocess.Popen[bytes]":
+        try:
+            return subprocess.Popen(
                 ["git", *arguments],  # noqa: S607
                 cwd=self.directory,
                 env={**os.environ, **extra, "LC_ALL": "C"},
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if alone else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                process_group=0,
+                start_new_session=alone,
+                process_group=None if alone else 0,
             )
         except _NO_PROGRAM as error:
             raise self._not_started(error) from error
-        return os.fsdecode(_ended(process, arguments).stdout)
 
     def _open(
         self,
@@ -265,6 +285,17 @@ class Git(Struct, frozen=True):
         if isinstance(error, FileNotFoundError):
             return GitbatchError(*NO_GIT)
         return GitbatchError(f"git can't be started: {error.strerror}", NO_GIT[1])
+
+
+def end_session(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a process that leads a session, with all that it has started there."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        with suppress(BrokenPipeError):
+            if stream:
+                stream.close()
 
 
 def _ended(

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.repo.objects import Objects
 from gitbatch.repo.process import Finished, Git, scrub_environment
+from gitbatch.repo.promised import Promised, find_promised
 from gitbatch.repo.refs import HEADS, Refs
 from gitbatch.repo.settings import LineEnds, line_ends, read_settings, settings_for_ours
 from gitbatch.repo.signing import find_signer
@@ -51,6 +52,8 @@ class Repository(Struct, frozen=True):
     objects: Objects
     refs: Refs
     line_ends: LineEnds
+    promised: Promised | None = None
+    """The remote that has what a partial clone lacks."""
 
     @property
     def own_dir(self) -> Path:
@@ -74,8 +77,13 @@ class Repository(Struct, frozen=True):
             signing: see `Refs.signing`.
         """
         git = self.git.holding(descriptor)
-        objects = Objects(git, self.objects.store, self.objects.id_bytes, self.objects.signer)
+        old = self.objects
+        objects = Objects(git, old.store, old.id_bytes, old.signer, old.partial)
         return replace(self, git=git, objects=objects, refs=self.refs.held_by(git, signing))
+
+    def fetching(self, before: Callable[[str], None] | None) -> "Repository":
+        """The same repository, which fetches what a partial clone lacks, or does not; see `Promised.before`."""
+        return replace(self, promised=self.promised and replace(self.promised, before=before))
 
     def commit_point(self, ref: str, new: str, old: str | None, reason: str) -> bool:
         """Move a ref by compare-and-swap (see `Refs.swap`), so that it holds from then on, whatever happens.
@@ -136,6 +144,7 @@ def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
     identity = _NOBODY if read_only else _identity(root, inherited)
     named = {"GIT_COMMITTER_NAME": identity.name, "GIT_COMMITTER_EMAIL": identity.email}  # for reflogs
     settings = read_settings(git.at(root), inherited)
+    promised = find_promised(settings, inherited)
     inside = git.at(root, **named).told(settings_for_ours(settings))
     signer = find_signer(settings, f"{identity.name} <{identity.email}>")
     id_bytes = 32 if object_format == "sha256" else 20
@@ -145,9 +154,10 @@ def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
         common_dir=Path(common_dir),
         identity=identity,
         git=inside,
-        objects=Objects(inside, Path(common_dir) / "objects", id_bytes, signer),
+        objects=Objects(inside, Path(common_dir) / "objects", id_bytes, signer, promised is not None),
         refs=Refs(inside, Path(common_dir), Path(git_dir), "0" * (2 * id_bytes)),
         line_ends=line_ends(settings),
+        promised=promised,
     )
 
 

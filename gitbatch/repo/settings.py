@@ -8,7 +8,10 @@ from msgspec import Struct
 from gitbatch.errors import GitError
 from gitbatch.repo.process import Git
 
-_ASKED = r"^(commit\.gpgsign|user\.signingkey|gpg\..*|core\.(autocrlf|eol)|filter\..*)$"
+_ASKED = (
+    r"^(commit\.gpgsign|user\.signingkey|gpg\..*|core\.(autocrlf|eol)|filter\..*"
+    r"|extensions\.partialclone|remote\..*\.promisor)$"
+)
 _NOTHING_FOUND = 1
 _TRUE = frozenset({"true", "yes", "on"})
 _NUMBER = re.compile(r"[+-]?(0x[0-9a-f]+|[0-9]+)[kmg]?")

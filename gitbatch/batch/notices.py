@@ -1,0 +1,26 @@
+"""Notices from the git thread: what it waits for is shown while it waits, by the event loop."""
+
+import asyncio
+
+from gitbatch.batch.events import EventStream, Notice
+
+
+class Notices:
+    """Emits notices about a batch from any thread."""
+
+    def __init__(self, emit: EventStream, batch: str) -> None:
+        self._emit = emit
+        self._batch = batch
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def attach(self) -> None:
+        """Let the running event loop do the emitting from now on: listeners are called on one thread only."""
+        self._loop = asyncio.get_running_loop()
+
+    def __call__(self, text: str) -> None:
+        """Emit a notice."""
+        notice = Notice(batch=self._batch, text=text)
+        if self._loop is None:
+            self._emit(notice)
+        else:
+            self._loop.call_soon_threadsafe(self._emit, notice)
