@@ -14,6 +14,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from gitbatch.plan.findings import Findings, quoted
+from gitbatch.plan.foreign import report_foreign_words
 from gitbatch.plan.inline import COMMENT, HIDDEN, Inline, Kind, one_line, scan
 from gitbatch.plan.source import Span
 from gitbatch.plan.spelling import nearest
@@ -55,15 +56,24 @@ _NESTED = re.compile(rf"({_WORD})\s*:")
 _BRACKET = re.compile(r"[()]")
 _ID_BODY = r"[A-Z]{1,8}-?[0-9]{1,9}(?:\.[0-9]{1,9})*[A-Za-z]?|[0-9]{1,9}(?:\.[0-9]{1,9})+"
 _LEADING_ID = re.compile(
-    rf"\s*(?:\*\*)?({_ID_BODY})(?:[:.)]?\*\*|\*\*[:.)]|[:.)])?(?=\s|$)|\s*\*\*({_ID_BODY})[:.)]?(?=\s)"
+    rf"\s*(?:\*\*)?({_ID_BODY})(?:[:.)]?\*\*|\*\*[:.)]|[:.)])?(?=\s|$)(?!\s+[/&+]\s)"
+    rf"|\s*\*\*({_ID_BODY})[:.)]?(?=\s)(?!\s+[/&+]\s)"
 )
+"""Not “FR-3 / Clean”, which names something that has a slash in it."""
+_SWALLOWED_KEY = re.compile(
+    rf"\S.*?(?:[→⇒(]|[-=]>)\s*{_EMPHASIS}(?P<key>{_WORD}){_EMPHASIS}\s*:{_EMPHASIS}\s*$", re.DOTALL
+)
+_SWALLOWED_ARROW = re.compile(rf"(?:[→⇒(]|[-=]>)\s*{_EMPHASIS}(?P<key>{_WORD}){_EMPHASIS}\s*:")
+_PATH = rf"(?:{HIDDEN}+|[^\s,;()]*[\w-](?:/|\.[A-Za-z]\w*)[^\s,;()]*)"
+_PATHS = rf"\s*{_PATH}(?:\s*[,;]\s*{_PATH})*\s*(?=[)→⇒{COMMENT}]|[-=]>|$)"
+"""Paths to the end of the clause: “Context API/React hooks” in brackets is text."""
 _FITS = {
     Key.DOD: r"\s*#?[0-9]",
     Key.ID: rf"\s*(?:{_ID_BODY})\b",
-    Key.OUTPUT: rf"\s*(?:{HIDDEN}|\S*[\w-](?:/|\.[A-Za-z]\w*)\S*)",
-    Key.CONTEXT: rf"\s*(?:{HIDDEN}|\S*[\w-](?:/|\.[A-Za-z]\w*)\S*)",
+    Key.OUTPUT: _PATHS,
+    Key.CONTEXT: _PATHS,
 }
-"""What a value of a key looks like: a word that is only near the key, or lacks its colon, is taken seriously if this follows."""
+"""What the values of a key look like: a word that is only near the key, or lacks its colon, is taken seriously if this follows."""
 
 
 class Value(NamedTuple):
@@ -111,6 +121,8 @@ def read_wording(span: Span, findings: Findings) -> Wording:
     cuts = [(clause.span.start - span.start, clause.span.end - span.start) for clause in clauses]
     cuts += [(piece.start, piece.end) for piece in inline.comments]
     _report_other_arrows(inline, span.start, findings)
+    _report_swallowed(inline, span.start, findings)
+    report_foreign_words(inline.text, span.start, findings)
     lead = _LEADING_ID.match(inline.text)
     title = one_line(inline.text, cuts).rstrip(" ,;")
     label = title.removeprefix(lead[0].strip()).strip() if lead else title
@@ -119,6 +131,7 @@ def read_wording(span: Span, findings: Findings) -> Wording:
 
 def report_misplaced(text: str, start: int, findings: Findings) -> None:
     """Say of each clause below an item's first paragraph (here: a text and its place) that it has no effect."""
+    report_foreign_words(text, start, findings)
     if not _OPENING.search(text):
         return
     mask = scan(text).mask
@@ -137,6 +150,26 @@ def _report_other_arrows(inline: Inline, start: int, findings: Findings) -> None
             key = f"{found['key']}:"
             advice = f"write {quoted(f'→ {key}')} or {quoted(f'-> {key}')}"
             findings.error("GB210", span, "this arrow opens no clause", advice)
+
+
+def _report_swallowed(inline: Inline, start: int, findings: Findings) -> None:
+    """Reports a code span that began too early, at a stray backtick, and so hides a clause."""
+    for piece in inline.pieces:
+        if piece.kind is not Kind.CODE:
+            continue
+        raw = inline.text[piece.start : piece.end]
+        ticks = len(raw) - len(raw.lstrip("`"))
+        content = raw[ticks:-ticks]
+        found = _SWALLOWED_KEY.fullmatch(content.lstrip())
+        if not found and (content[:1].isspace() or content[-1:].isspace()):
+            found = _SWALLOWED_ARROW.search(content)
+        if found and found["key"].casefold() in _SPELLINGS:
+            span = Span(start + piece.start, start + piece.end)
+            message = f"this code span hides {quoted(found['key'] + ':')}"
+            advice = (
+                "remove the stray backtick before it, or put text with a backtick between double backticks"
+            )
+            findings.error("GB210", span, message, advice)
 
 
 def _report_repeated(clauses: tuple[Clause, ...], findings: Findings) -> None:

@@ -14,7 +14,7 @@ from gitbatch.plan.inline import one_line, scan
 from gitbatch.plan.items import Draft, draft_item
 from gitbatch.plan.model import Group, PlanOptions, WorkItem
 from gitbatch.plan.naming import Home
-from gitbatch.plan.outputs import collisions
+from gitbatch.plan.outputs import Outputs, collisions
 from gitbatch.plan.scopes import Scopes
 from gitbatch.plan.sections import GroupSection, Layout
 from gitbatch.plan.source import Source
@@ -31,6 +31,8 @@ def read_groups(
         for home, section, row in zip(homes, layout.groups, scopes.items, strict=True)
         for box, settings in zip(section.items, row, strict=True)
     ]
+    drafts = _numbered(drafts)
+    _report_doubled_ids(drafts, findings)
     _report_collisions(drafts, findings)
     nodes = [Node(draft.item.group, draft.item.id, draft.item.output, draft.after) for draft in drafts]
     waits = resolve(nodes, [settings.after for settings in scopes.groups], findings)
@@ -80,6 +82,27 @@ def _lines(source: Source, first: int, after: int) -> str:
     return "\n".join(source.raw_line(line) for line in range(first, after)).strip("\n")
 
 
+def _numbered(drafts: Sequence[Draft]) -> list[Draft]:
+    """The items with a number in each assigned output that would collide with another output."""
+    taken = Outputs(draft.item.output for draft in drafts if not draft.output.assigned)
+    numbered = []
+    for draft in drafts:
+        path = taken.add_free(draft.item.output) if draft.output.assigned else draft.item.output
+        same = path == draft.item.output
+        numbered.append(draft if same else replace(draft, item=replace(draft.item, output=path)))
+    return numbered
+
+
+def _report_doubled_ids(drafts: Sequence[Draft], findings: Findings) -> None:
+    first: dict[str, WorkItem] = {}
+    for draft in drafts:
+        name = draft.item.id
+        earlier = first.setdefault(name, draft.item) if name else draft.item
+        if earlier is not draft.item:
+            message = f"the id {quoted(name or '')} is that of the item in line {earlier.line} too"
+            findings.error("GB215", draft.box, message, "give one of the two another id")
+
+
 def _report_collisions(drafts: Sequence[Draft], findings: Findings) -> None:
     """Items that would write the same file, or one of which needs a folder where another needs a file."""
     for later, earlier in collisions(draft.item.output for draft in drafts):
@@ -88,4 +111,4 @@ def _report_collisions(drafts: Sequence[Draft], findings: Findings) -> None:
             f"the output {quoted(item.output)} collides with {quoted(other.output)} of line {other.line}"
         )
         advice = "declare another path: “→ Output: path/of/the/file.md”, or give the item an id"
-        findings.error("GB223", drafts[later].output, message, advice)
+        findings.error("GB223", drafts[later].output.span, message, advice)

@@ -14,6 +14,7 @@ from gitbatch.plan.blocks import Comment
 from gitbatch.plan.clauses import Value
 from gitbatch.plan.duration import EXAMPLES, parse_duration
 from gitbatch.plan.findings import Findings, quoted
+from gitbatch.plan.foreign import advice_for
 from gitbatch.plan.model import Hints
 from gitbatch.plan.source import Span
 from gitbatch.plan.spelling import nearest
@@ -112,6 +113,10 @@ def read_hint(comment: Comment, findings: Findings, *, is_ours: bool) -> Hint | 
 def _report_unknown(match: re.Match[str], comment: Comment, findings: Findings, *, is_ours: bool) -> None:
     """A name that is none: an error behind `gitbatch:`, else a warning if it is nearly one."""
     word = match["name"]
+    foreign = advice_for(word) if is_ours and match["value"] is not None else None
+    if foreign and match["prefix"] is None:
+        findings.warning("GB304", comment.span, f"{quoted(word)} has no effect here", foreign)
+        return
     near = nearest(word, _NAMES, 1)
     meant = f"did you mean {quoted(near)}?" if near else f"there are {', '.join(_NAMES)}"
     if match["prefix"] is not None:

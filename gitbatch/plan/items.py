@@ -15,7 +15,7 @@ from gitbatch.plan.criteria import box_mark, read_references
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.hints import AGENT, Settings
 from gitbatch.plan.model import Hints, WorkItem
-from gitbatch.plan.naming import Choice, Home, choose_output
+from gitbatch.plan.naming import Choice, Home, Output, choose_output
 from gitbatch.plan.source import Source, Span
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
@@ -26,8 +26,8 @@ class Draft(Struct, frozen=True):
 
     item: WorkItem
     after: tuple[Value, ...]
-    output: Span
-    """Where the output is declared, else the box."""
+    output: Output
+    box: Span
 
 
 def draft_item(box: Box, settings: Settings, home: Home, criteria: int, findings: Findings) -> Draft:
@@ -54,7 +54,7 @@ def draft_item(box: Box, settings: Settings, home: Home, criteria: int, findings
         line=box.line + 1,
         mark=box_mark(box, source),
     )
-    return Draft(item, (*wording.of(Key.AFTER), *settings.after), output.span)
+    return Draft(item, (*wording.of(Key.AFTER), *settings.after), output, box.span)
 
 
 def _report_below(box: Box, findings: Findings) -> None:

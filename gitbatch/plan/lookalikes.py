@@ -30,6 +30,11 @@ _SAID = {
     ),
     Reason.DEEP: ("GB202", f"a check box in more than {MAX_DEPTH} lists", "nest less deeply"),
 }
+_SIGNS = {
+    "-": "“[-]” (in progress, for other tools) is not known: write “- [ ]”",
+    "~": "“[~]” (in progress or dropped, for other tools) is not known: write “- [ ]”, or “- [x]” if it is done",
+}
+_OPTIONAL = "“[ ]*” (an optional task, for other tools) is not known: write “- [ ]”, or leave the item out"
 _HARMLESS = frozenset({Reason.QUOTED, Reason.INDENTED, Reason.HTML})
 
 
@@ -45,9 +50,20 @@ def report_lookalikes(blocks: Blocks, layout: Layout, findings: Findings) -> Non
 
 def _report(stray: Stray, findings: Findings) -> None:
     code, message, advice = _SAID[stray.reason]
+    if stray.reason is Reason.LOOKALIKE:
+        advice = _advice(stray.span, findings) or advice
     is_substep = stray.box is not None and stray.reason is Reason.LOOKALIKE
     say = findings.warning if is_substep or stray.reason in _HARMLESS else findings.error
     say(code, _bracketed(stray.span, findings), message, advice)
+
+
+def _advice(span: Span, findings: Findings) -> str | None:
+    """What to write instead of a sign that another tool has."""
+    text = findings.source.text
+    inside, behind = text[slice(*span)], text[span.end : span.end + 2]
+    if behind == "]*" and inside in {" ", "x", "X"}:
+        return _OPTIONAL
+    return _SIGNS.get(inside)
 
 
 def _bracketed(span: Span, findings: Findings) -> Span:

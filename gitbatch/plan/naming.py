@@ -34,6 +34,8 @@ class Output(Struct, frozen=True):
 
     path: str
     span: Span
+    assigned: bool
+    """The template named it, not the plan."""
 
 
 class Choice(Struct, frozen=True):
@@ -49,8 +51,9 @@ def choose_output(choice: Choice, home: Home, findings: Findings) -> Output:
     """The output path of an item. Reports a declaration that is not clear, and a path that is not safe."""
     declared = _declared(choice, findings)
     guessed = None if declared or not home.options.guess_output else _guessed(choice, home, findings)
-    path = (declared.text if declared else None) or guessed or _assigned(choice, home)
-    output = Output(unicodedata.normalize("NFC", path), declared.span if declared else choice.box)
+    named = (declared.text if declared else None) or guessed
+    path = unicodedata.normalize("NFC", named or _assigned(choice, home))
+    output = Output(path, declared.span if declared else choice.box, assigned=not named)
     problem = path_problem(output.path, home.options.protected)
     if problem:
         whose = "" if declared else "assigned "

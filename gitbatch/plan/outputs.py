@@ -14,6 +14,8 @@ from msgspec import Struct
 
 CONTROL_NAMES = ("task.md", "status.md", "decisions-log.md")
 """Shared files that every phase has."""
+INCLUDE_FILE = ".worktreeinclude"
+"""Names ignored files that worktrees get: what an agent may not decide."""
 PLACEHOLDERS = ("phase", "folder", "group", "group-slug", "id", "slug", "id-or-slug")
 """What an output template may name, in braces."""
 MAX_PATH = 1024
@@ -29,7 +31,7 @@ _PATTERNS = (
     (rf"{_START}\.\.?{_END}", "has the part “.” or “..”"),
     (r"[\\:]", "holds a backslash or a colon"),
     (rf"{_START} |[. ]{_END}", "has a part with a dot or space at its edge"),
-    (rf"{_START}\.git", "has a part that begins with “.git”"),
+    (rf"{_START}\.git(?:modules|attributes)?{_END}", "has a part that only git may write"),
     (rf"{_START}{_DEVICES} *(?:\.[^/]*)?{_END}", "has a part that Windows keeps for a device"),
     (r"~[0-9]", "holds “~” and a digit, a Windows short name"),
     (rf"[^/]{{{MAX_COMPONENT + 1}}}", f"has a part longer than {MAX_COMPONENT} bytes"),
@@ -115,17 +117,48 @@ def expand(template: str, values: Mapping[str, str]) -> str:
     return unicodedata.normalize("NFC", "/".join(parts))
 
 
-def collisions(paths: Iterable[str]) -> Iterator[tuple[int, int]]:
-    """Pairs of indexes of paths that can't both be files: later and earlier, at most one pair for each path."""
-    seen: dict[str, int] = {}
-    folders: dict[str, int] = {}
-    for index, path in enumerate(paths):
+class Outputs:
+    """Paths of which no two collide, and the folders that they need."""
+
+    def __init__(self, paths: Iterable[str] = ()) -> None:
+        self._files: dict[str, int] = {}
+        self._folders: dict[str, int] = {}
+        self._count = 0
+        for path in paths:
+            self.add(path)
+
+    def add(self, path: str) -> int | None:
+        """Adds a path; returns the number (from 0) of an earlier one that it collides with, if any."""
         key = path_key(path)
         parents = _parents(key)
-        earlier = (seen.get(key), folders.get(key), *(seen.get(parent) for parent in parents))
-        other = next((found for found in earlier if found is not None), None)
+        other = self._other(key, parents)
+        self._files.setdefault(key, self._count)
+        for parent in parents:
+            self._folders.setdefault(parent, self._count)
+        self._count += 1
+        return other
+
+    def add_free(self, path: str) -> str:
+        """Adds a path, with a number in its name where it would collide; returns it as it was added."""
+        stem, dot, ending = path.rpartition(".")
+        if not stem or "/" in ending:
+            stem, dot, ending = path, "", ""
+        free, number = path, 1
+        while self._other(path_key(free), _parents(path_key(free))) is not None:
+            number += 1
+            free = f"{stem}-{number}{dot}{ending}"
+        self.add(free)
+        return free
+
+    def _other(self, key: str, parents: list[str]) -> int | None:
+        found = (self._files.get(key), self._folders.get(key), *map(self._files.get, parents))
+        return next((number for number in found if number is not None), None)
+
+
+def collisions(paths: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Pairs of indexes of paths that can't both be files: later and earlier, at most one pair for each path."""
+    seen = Outputs()
+    for index, path in enumerate(paths):
+        other = seen.add(path)
         if other is not None:
             yield index, other
-        seen.setdefault(key, index)
-        for parent in parents:
-            folders.setdefault(parent, index)

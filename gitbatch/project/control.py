@@ -5,6 +5,7 @@ import unicodedata
 from msgspec import Struct
 
 from gitbatch.errors import PlanError
+from gitbatch.plan.outputs import INCLUDE_FILE
 from gitbatch.project.config import CONFIG_FILE, Config
 from gitbatch.project.scope import SCOPE_FILE, Phase, active_phase
 from gitbatch.project.sections import require_text
@@ -46,7 +47,7 @@ class Project(Struct, frozen=True):
             *self.config.project.shared,
         ]
         looked_for = [f"{folder}{name}" for folder in _folders(self.phase) for name in names]
-        found = (*self.shared_files, SCOPE_FILE, CONFIG_FILE, *looked_for)
+        found = (*self.shared_files, SCOPE_FILE, CONFIG_FILE, INCLUDE_FILE, *looked_for)
         return frozenset(unicodedata.normalize("NFC", path).casefold() for path in found)
 
 

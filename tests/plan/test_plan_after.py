@@ -41,9 +41,9 @@ def test_a_group_can_not_wait_for_itself() -> None:
     assert [d.message for d in plan.diagnostics] == ["“T3” comes later"]
 
 
-def test_an_id_that_is_used_again_later_means_the_earlier_one() -> None:
+def test_a_doubled_id_means_the_earlier_item() -> None:
     plan = parse("## Arbeitspakete\n### A\n- [ ] 1.1 a\n- [ ] b → After: 1.1\n### B\n- [ ] 1.1 c\n")
-    assert plan.diagnostics == ()
+    assert [d.code for d in plan.diagnostics] == ["GB215"]
     assert plan.items[1].hints.after == ("a/1.1.md",)
 
 

@@ -20,6 +20,10 @@ from gitbatch.plan.model import Hints
         ("**T1**: a", "T1"),
         ("**T1:** a", "T1"),
         ("**T1 a** b", "T1"),
+        ("**FR-3 / Clean** up", None),
+        ("FR-3 / FR-4 together", None),
+        ("**T1 & T2** b", None),
+        ("T1 /etc is read", "T1"),
         ("T1\n  a", "T1"),
         ("T1", "T1"),
         ("1. a", None),
@@ -174,3 +178,30 @@ def test_the_place_of_a_clause_is_without_the_space_behind_it() -> None:
     text = "## Arbeitspakete\n### G\n- [ ] t → Context: a → Context: b   \n"
     (diagnostic,) = parse(text).diagnostics
     assert marked(diagnostic, text) == "→ Context: b"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Rework it (Context API/React hooks)",
+        "Rework it (Output docs/a.md as HTML)",
+        "Rework it → Context api/v2 is the old one",
+        "Say what `Output:` means",
+        "Say what ``a ` b`` means",
+    ],
+)
+def test_text_that_only_looks_like_a_clause(text: str) -> None:
+    assert item(text).title == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a (Context docs/a.md)",
+        "a (Context docs/a.md, b.md)",
+        "a → Output docs/a.md",
+        "a → Output docs/a.md → DoD: #1",
+    ],
+)
+def test_a_clause_without_its_colon(text: str) -> None:
+    assert codes(in_group(f"- [ ] {text}")) == ["GB210"]

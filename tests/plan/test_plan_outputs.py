@@ -60,10 +60,10 @@ def test_paths_that_can_be_outputs(path: str) -> None:
         ("a/ b", "dot or space"),
         ("a./b", "dot or space"),
         ("a/b.", "dot or space"),
-        (".git", "begins with “.git”"),
-        (".GIT/config", "begins with “.git”"),
-        ("a/.gitattributes", "begins with “.git”"),
-        (".gitmodules", "begins with “.git”"),
+        (".git", "only git may write"),
+        (".GIT/config", "only git may write"),
+        ("a/.gitattributes", "only git may write"),
+        (".gitmodules", "only git may write"),
         ("git~1/x", "Windows short name"),
         ("CON", "device"),
         ("a/nul.txt", "device"),
@@ -203,3 +203,25 @@ def test_the_options_protect_paths() -> None:
 )
 def test_collisions(paths: list[str], pairs: list[tuple[int, int]]) -> None:
     assert list(collisions(paths)) == pairs
+
+
+@pytest.mark.parametrize(
+    "path", [".github/workflows/ci.yml", ".gitignore", "a/.gitkeep", ".gitlab-ci.yml", "x.git"]
+)
+def test_names_that_begin_like_git_are_files(path: str) -> None:
+    assert path_problem(path) is None
+
+
+def test_assigned_outputs_never_collide() -> None:
+    plan = in_group(
+        "- [ ] a\n- [ ] a\n- [ ] A\n- [ ] b → Output: g/a-2.md\n- [ ] c → Output: g/d.md/e\n- [ ] d"
+    )
+    assert plan.diagnostics == ()
+    assert [i.output for i in plan.items] == [
+        "g/a.md",
+        "g/a-3.md",
+        "g/a-4.md",
+        "g/a-2.md",
+        "g/d.md/e",
+        "g/d-2.md",
+    ]

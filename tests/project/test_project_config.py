@@ -260,8 +260,8 @@ def test_a_pattern_has_its_own_placeholder_and_no_other(setting: str, message: s
         ("/etc/passwd", "is not relative"),
         ("../a.md", "has the part"),
         ("a//b.md", "has an empty part"),
-        (".gitattributes", "has a part that begins with"),
-        (".git/config", "has a part that begins with"),
+        (".gitattributes", "has a part that only git may write"),
+        (".git/config", "has a part that only git may write"),
         ("a\\b.md", "holds a backslash"),
     ],
 )

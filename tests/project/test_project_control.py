@@ -164,7 +164,7 @@ def test_no_item_may_write_a_control_file(folder: str, name: str) -> None:
 
 @pytest.mark.rule("S2")
 @pytest.mark.parametrize(
-    "path", ["CLAUDE.md", "claude.md", "gitbatch.toml", "GitBatch.TOML", "src/CLAUDE.md"]
+    "path", ["CLAUDE.md", "claude.md", "gitbatch.toml", "GitBatch.TOML", ".worktreeinclude", "src/CLAUDE.md"]
 )
 def test_no_item_may_write_what_rules_over_it(path: str) -> None:
     assert path_problem(path, project().protected)

@@ -1,0 +1,62 @@
+"""Words of other planning tools that have no effect here: reported (GB304), with the clause that does what they mean.
+
+They are known by their form alone: a keyword with a colon where a line, a sub-step or a bracket begins, `[P]`, and
+`(depends on …)`. Text in backticks is text.
+"""
+
+import re
+
+from gitbatch.plan.findings import Findings, quoted
+from gitbatch.plan.inline import scan
+from gitbatch.plan.source import Span
+
+_AFTER = "write “→ After: ID” for an item of the same group; groups already run one after another"
+_OUTPUT = "write “→ Output: path/of/the/file.md”"
+_CONTEXT = "write “(context: file.md, other.md)”"
+_RETRIES = "write “<!-- retries: 2 -->”"
+_PARALLEL = "remove it: the items of a group run at the same time unless a hint says otherwise"
+
+_WORDS = {
+    "depends": _AFTER,
+    "depends on": _AFTER,
+    "dependencies": _AFTER,
+    "blocked by": _AFTER,
+    "requires": _AFTER,
+    "abhängig von": _AFTER,
+    "file": _OUTPUT,
+    "files": _OUTPUT,
+    "datei": _OUTPUT,
+    "dateien": _OUTPUT,
+    "reads": _CONTEXT,
+    "inputs": _CONTEXT,
+    "liest": _CONTEXT,
+    "retry": _RETRIES,
+    "parallel": _PARALLEL,
+}
+_NAMES = "|".join(sorted(_WORDS, key=len, reverse=True))
+_EMPHASIS = r"(?:\*\*|__|\*|_)?"
+_KEYWORD = re.compile(
+    rf"(?:^[ \t>]*(?:[*+-][ \t]+)?|[(→⇒]\s*|[-=]>\s*){_EMPHASIS}(?P<word>{_NAMES}){_EMPHASIS}\s*:{_EMPHASIS}(?=\s*\S)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_DEPENDS = re.compile(r"\((?P<word>depends on|blocked by|abhängig von)\s+[^()]{1,200}\)", re.IGNORECASE)
+_PARALLEL_MARK = re.compile(r"(?<![\w\]])(?P<word>\[P\])(?![\w(\[:])")
+_ANY = re.compile(rf"\[P\]|{_NAMES}", re.IGNORECASE)
+"""Most items have none of it: one search instead of three."""
+
+
+def report_foreign_words(text: str, start: int, findings: Findings) -> None:
+    """Says of each word of another tool in a part of an item (a text and its place) that it has no effect."""
+    if not _ANY.search(text):
+        return
+    mask = scan(text).mask
+    for pattern in (_KEYWORD, _DEPENDS, _PARALLEL_MARK):
+        for found in pattern.finditer(mask):
+            span = Span(start + found.start("word"), start + found.end("word"))
+            advice = advice_for(found["word"]) or _PARALLEL
+            findings.warning("GB304", span, f"{quoted(found['word'])} has no effect here", advice)
+
+
+def advice_for(word: str) -> str | None:
+    """Returns what to write instead of a word of another tool; None if the word is not known as one."""
+    return _WORDS.get(" ".join(word.split()).casefold())
