@@ -17,7 +17,6 @@ from gitbatch.project.context import ContextFile
 from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.room import require_room
 from gitbatch.repo.signature import Signature
-from gitbatch.repo.signing import SigningError
 from gitbatch.repo.worktrees import Worktree
 from gitbatch.text import plain
 
@@ -70,12 +69,8 @@ def _commit(run: Run, task: Task, outcome: Outcome, blob: str, context: tuple[Co
     )
     author = Signature(f"{task.agent} (gitbatch agent)", "agent@gitbatch.invalid", int(run.clock()))
     parts = (tree, (task.scene.commit,), message, author, run.committer())
-    try:
-        commit = repo.objects.write_commit(*parts)
-    except (
-        SigningError
-    ):  # the key is gone since the start; what is paid for is kept, and signed at the checkpoint
-        commit = repo.objects.write_unsigned(*parts)
+    # The key may be gone since the start: what is paid for is kept, and signed at the checkpoint.
+    commit = repo.objects.write_signed_if_possible(*parts)
     require_untouched(repo, run.fingerprint)
     # An agent may have committed on its branch, or deleted it: that is not asked.
     if not repo.commit_point(branch, commit, repo.refs.read(branch), "gitbatch: item"):

@@ -11,7 +11,8 @@ from msgspec.structs import replace
 from gitbatch.batch.messages import merge_message, parse_item_message, parse_spent
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemCommit, ItemStatus, Outcome
 from gitbatch.batch.running import Run
-from gitbatch.repo.objects import REGULAR, Commit, MissingObjectError, Objects, TreeEntry
+from gitbatch.repo.commit import Commit
+from gitbatch.repo.objects import REGULAR, MissingObjectError, Objects, TreeEntry
 from gitbatch.repo.repository import Repository
 from gitbatch.text import plain
 

@@ -32,7 +32,7 @@ from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
 from gitbatch.batch.record import Batch, remove_leftovers
 from gitbatch.batch.running import Run
 from gitbatch.repo.checkout import Followed
-from gitbatch.repo.objects import Commit
+from gitbatch.repo.commit import Commit
 from gitbatch.repo.refs import followed_ref, item_branch, item_branches
 from gitbatch.repo.repository import Repository
 from gitbatch.text import plain

@@ -22,7 +22,8 @@ from gitbatch.plan.outputs import path_problem
 from gitbatch.plan.parse import parse_plan
 from gitbatch.project.control import Project
 from gitbatch.project.edits import keeps_text
-from gitbatch.repo.objects import REGULAR, Commit, Objects, TreeEntry
+from gitbatch.repo.commit import Commit
+from gitbatch.repo.objects import REGULAR, Objects, TreeEntry
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
 from gitbatch.text import plain

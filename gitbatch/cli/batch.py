@@ -6,7 +6,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import closing, suppress
 from math import inf
 from pathlib import Path
@@ -45,6 +45,7 @@ from gitbatch.cli.common import (
     workshops_of,
 )
 from gitbatch.errors import ExitCode, GitError, UsageError
+from gitbatch.plan.duration import require_duration
 from gitbatch.repo.fingerprint import Fingerprint, require_untouched, take_fingerprint
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.repository import Repository
@@ -143,7 +144,7 @@ def _begin(repo: Repository, options: Options, roster: Roster, tell: EventStream
     mode = CheckpointMode.parse(options.checkpoint) if options.checkpoint else None
     target = find_target(repo, options.branch)
     scene = read_scene(repo, target.tip, repository_path(repo, options.directory, options.task_md))
-    repo = _by_setting(repo, scene)
+    repo = _by_setting(repo, scene, tell_waiting)
     require_runnable(scene)
     tell_warnings(scene)
     idle = nothing_to_do(scene)
@@ -162,9 +163,11 @@ def _begin(repo: Repository, options: Options, roster: Roster, tell: EventStream
     return begin_batch(repo, target, scene, choice, time.time())
 
 
-def _by_setting(repo: Repository, scene: Scene) -> Repository:
-    """The repository, which fetches only if the configuration allows it too."""
-    return repo if scene.project.config.batch.fetch else repo.fetching(None)
+def _by_setting(repo: Repository, scene: Scene, tell: Callable[[str], None]) -> Repository:
+    """The repository, which fetches and waits for a signature as the configuration says."""
+    table = scene.project.config.batch
+    repo.objects.wait_for_signer(require_duration(table.sign_timeout), tell)
+    return repo if table.fetch else repo.fetching(None)
 
 
 def _watched(repo: Repository, fingerprint: Fingerprint, notices: Notices) -> Repository:
@@ -256,7 +259,7 @@ def _run(
         emit = EventStream(time.time, (JsonLines(log), view))
         notices = Notices(emit, batch.id)
         run = Run(
-            repo=_watched(_by_setting(repo, scene), fingerprint, notices),
+            repo=_watched(_by_setting(repo, scene, notices), fingerprint, notices),
             batch=batch,
             jobs=make_room(wanted),
             workshop=workshop,

@@ -42,6 +42,8 @@ class BatchTable(_Table, frozen=True):
     """`full`: a worktree has every file; `context`: the item's context and its output's folder."""
     fetch: bool = True
     """In a partial clone, fetch what the batch needs and what is missing; `--no-fetch` overrides it."""
+    sign_timeout: str = "2m"
+    """How long a program that signs a commit is waited for: people type passphrases and touch keys."""
     output: str = OUTPUT_TEMPLATE
     """Where items write that name no output."""
     tick_dod: bool = True
@@ -230,6 +232,7 @@ def _require_sense(config: Config) -> None:
     """Refuse values that are of the right type and still can't be meant."""
     project = config.project
     problems = [("batch.output", _template_problem(config.batch.output))]
+    problems += [("batch.sign-timeout", _time_problem(config.batch.sign_timeout))]
     problems += [("batch.retry-pause", _pause_problem(config.batch.retry_pause))]
     problems += [("project.phase-folder", _braces_problem(project.phase_folder, "{phase}"))]
     problems += [("project.condensed", _braces_problem(path, "{name}")) for path in project.condensed]

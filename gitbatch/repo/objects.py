@@ -6,8 +6,7 @@ Not safe for use by two threads at once: a run has one thread for git.
 """
 
 import os
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,10 +14,12 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.errors import GitError
+from gitbatch.repo.commit import Commit, parse_commit
 from gitbatch.repo.pipe import Pipe
 from gitbatch.repo.process import Git
 from gitbatch.repo.signature import Signature, harmless, parse_signature, variables
-from gitbatch.repo.signing import Signer
+from gitbatch.repo.signing import Signer, SigningError, UnansweredSigningError
+from gitbatch.repo.walk import missing_by_walk
 from gitbatch.repo.writer import Writer, packs_stamp
 
 REGULAR = "100644"
@@ -66,19 +67,6 @@ class Change(Struct, frozen=True):
     new: TreeEntry | None
 
 
-class Commit(Struct, frozen=True):
-    """A commit object, as far as we read it."""
-
-    oid: str
-    tree: str
-    parents: tuple[str, ...]
-    author: str
-    """Name and mail address."""
-    committed: int
-    """Seconds since the epoch."""
-    message: str
-
-
 class MissingObjectError(GitError):
     """An object that must exist is not in the repository."""
 
@@ -113,6 +101,8 @@ class Objects:
     _bases: dict[str, str] = field(init=False, default_factory=dict)
     """Trees of commits that many others stand on."""
     _packs: int = field(init=False, default=-1)
+    _is_unanswered: bool = field(init=False, default=False)
+    """The program that signs has not answered."""
 
     def __post_init__(self) -> None:
         self._reader = Pipe(self.git, ("cat-file", "--batch-command"))
@@ -165,17 +155,9 @@ class Objects:
             answers = self._reader.ask_all([f"info {oid}\n".encode() for oid in wanted])
         except GitError as error:
             if self.partial and error.status > 0:
-                return self._missing_by_walk(wanted)
+                return missing_by_walk(self.git, wanted)
             raise
         return tuple(oid for oid, said in zip(wanted, answers, strict=True) if len(said.split(b" ")) != 3)
-
-    def _missing_by_walk(self, wanted: tuple[str, ...]) -> tuple[str, ...]:
-        """The same where git can end instead of an answer: what a walk that starts at the objects does not find."""
-        lines = "".join(f"{oid}\n" for oid in wanted).encode()
-        options = ("--objects", "--no-walk", "--ignore-missing", "--missing=print", "--stdin")
-        listed = self.git.feed(lines, "rev-list", *options).stdout.decode(errors="replace")
-        there = {line.partition(" ")[0] for line in listed.split("\n")}
-        return tuple(oid for oid in wanted if oid not in there)
 
     def is_blob(self, oid: str) -> bool:
         """Whether an object is in the repository, and a blob; its content is not read."""
@@ -241,14 +223,7 @@ class Objects:
         Raises:
             MissingObjectError: there is no such commit.
         """
-        data = self._read(oid, "commit").decode(errors="replace")
-        head, _, message = data.partition("\n\n")
-        fields = [line.partition(" ")[::2] for line in head.split("\n")]
-        first = dict(reversed(fields))
-        author, _, _ = first["author"].rpartition("> ")
-        _, _, committed = first["committer"].rpartition("> ")
-        parents = tuple(value for key, value in fields if key == "parent")
-        return Commit(oid, first["tree"], parents, f"{author}>", int(committed.split(" ")[0]), message)
+        return parse_commit(oid, self._read(oid, "commit"))
 
     def tree_of(self, commit: str) -> str:
         """The tree of a commit. Remembered, as folders are: many items have one base."""
@@ -352,6 +327,20 @@ class Objects:
         made = self.signer.write_commit(self.git, tree, parents, message.rstrip("\n") + "\n", who)
         return self.writer.note(made)
 
+    def write_signed_if_possible(
+        self, tree: str, parents: tuple[str, ...], message: str, author: Signature, committer: Signature
+    ) -> str:
+        """Store a commit, without a signature where it can't be signed: `signed` does it later.
+
+        A program that has not answered is not asked again: each time costs minutes.
+        """
+        parts = (tree, parents, message, author, committer)
+        try:
+            return self.write_unsigned(*parts) if self._is_unanswered else self.write_commit(*parts)
+        except SigningError as error:
+            self._is_unanswered = isinstance(error, UnansweredSigningError)
+            return self.write_unsigned(*parts)
+
     def write_unsigned(
         self, tree: str, parents: tuple[str, ...], message: str, author: Signature, committer: Signature
     ) -> str:
@@ -386,11 +375,8 @@ class Objects:
             SigningError: it does not.
         """
         if self.signer is not None:
-            nobody = Signature("gitbatch", "agent@gitbatch.invalid", 0)
-            empty = self.git.feed(b"", "hash-object", "-t", "tree", "--stdin").stdout.decode().strip()
-            with tempfile.TemporaryDirectory(
-                prefix="gitbatch-"
-            ) as folder:  # git knows the empty tree by heart
-                elsewhere = self.git.at(self.git.directory, GIT_OBJECT_DIRECTORY=folder)
-                who = variables("AUTHOR", nobody) | variables("COMMITTER", nobody)
-                self.signer.write_commit(elsewhere, empty, (), "Can we sign?\n", who)
+            self.signer.require(self.git)
+
+    def wait_for_signer(self, limit: float, tell: Callable[[str], None]) -> None:
+        """Set how many seconds a program that signs is waited for, and who is told of it."""
+        self.signer = self.signer and self.signer.waiting(limit, tell)

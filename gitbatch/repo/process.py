@@ -8,7 +8,7 @@ replace objects, no network, no user or system configuration. Arguments are list
 import os
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -78,6 +78,23 @@ def scrub_environment() -> dict[str, str]:
     for name in found:
         del os.environ[name]
     return found
+
+
+class Patience(Struct, frozen=True):
+    """How long a command is waited for that may wait for a person itself."""
+
+    notice: float = 10.0
+    """Seconds after which `tell` is called."""
+    limit: float = 120.0
+    """Seconds after which it is ended."""
+    tell: Callable[[], None] = lambda: None
+
+
+class UnansweredError(GitError):
+    """A git command was ended because it took too long."""
+
+    def __init__(self, argv: tuple[str, ...], limit: float) -> None:
+        super().__init__(argv, -signal.SIGKILL, f"no answer within {limit:g} s")
 
 
 class Git(Struct, frozen=True):
@@ -153,14 +170,21 @@ class Git(Struct, frozen=True):
         process = self._open(arguments, subprocess.PIPE, subprocess.PIPE)
         return _ended(process, arguments, stdin, check=check)
 
-    def feed_alone(self, stdin: bytes, *arguments: str) -> Finished:
+    def feed_alone(self, stdin: bytes, *arguments: str, patience: "Patience") -> Finished:
         """As `feed`, in a session of its own: what git starts has no terminal to ask on, and can't stop for one.
 
         Raises:
+            UnansweredError: it took too long, and was ended.
             GitError: it failed.
         """
         process = self._open(arguments, subprocess.PIPE, subprocess.PIPE, alone=True)
-        return _ended(process, arguments, stdin)
+        try:
+            return _judged(process, arguments, *_waited(process, stdin, patience), check=True)
+        except subprocess.TimeoutExpired as error:
+            raise UnansweredError(arguments, patience.limit) from error
+        finally:
+            if process.returncode is None:
+                end_session(process)
 
     def pour(self, descriptor: int, *arguments: str) -> None:
         """Run a command whose output git writes to a file descriptor itself: the bytes never come through us.
@@ -296,6 +320,22 @@ def end_session(process: "subprocess.Popen[bytes]") -> None:
         with suppress(BrokenPipeError):
             if stream:
                 stream.close()
+
+
+def _waited(process: "subprocess.Popen[bytes]", stdin: bytes, patience: Patience) -> tuple[bytes, bytes]:
+    """What a process says until it ends.
+
+    Raises:
+        TimeoutExpired: it has not ended in time.
+    """
+    first = min(patience.notice, patience.limit)
+    try:
+        return process.communicate(stdin, timeout=first)
+    except subprocess.TimeoutExpired:
+        if first == patience.limit:
+            raise
+    patience.tell()
+    return process.communicate(timeout=patience.limit - first)
 
 
 def _ended(

@@ -12,8 +12,8 @@ from msgspec import Struct
 
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.repo.objects import Objects
-from gitbatch.repo.process import Git
 from gitbatch.repo.settings import Setting, is_true
+from gitbatch.repo.walk import missing_of
 from gitbatch.text import plain
 
 _KEPT = (
@@ -29,7 +29,7 @@ _FETCH = (
     *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--recurse-submodules=no"),
     *("--filter=blob:none", "--stdin"),
 )
-_LIST = ("rev-list", "--objects", "--no-walk", "--missing=print")
+_LIST = "git rev-list --objects --no-walk --missing=print"
 _SHOWN = 10
 
 
@@ -89,13 +89,8 @@ def require_whole(objects: Objects, promised: Promised, commit: str) -> None:
     Raises:
         PartialCloneError: something is missing, and may or could not be fetched.
     """
-    while missing := _missing_of(objects.git, commit):
+    while missing := missing_of(objects.git, commit):
         _fetch(objects, promised, commit, missing)  # what is below a tree is known when it is there
-
-
-def _missing_of(git: Git, commit: str) -> tuple[str, ...]:
-    listed = git.run(*_LIST, commit).stdout.decode(errors="replace").split("\n")
-    return tuple(line[1:] for line in listed if line.startswith("?"))
 
 
 def _fetch(objects: Objects, promised: Promised, commit: str, missing: tuple[str, ...]) -> None:
@@ -129,6 +124,6 @@ def _fetch(objects: Objects, promised: Promised, commit: str, missing: tuple[str
 
 def _command(promised: Promised, commit: str) -> str:
     """A command for a shell that fetches everything that is missing of a commit."""
-    listed = f"git {' '.join(_LIST)} {commit} | sed -n 's/^?//p'"
+    listed = f"{_LIST} {commit} | sed -n 's/^?//p'"
     options = " ".join(option for option in _FETCH if option != "--quiet")
     return f"{listed} | git -c fetch.negotiationAlgorithm=noop {options} -- {promised.remote}"

@@ -199,3 +199,54 @@ def test_an_agent_that_changes_how_the_user_signs_gets_nothing_signed_its_way(si
     done = signing.gitbatch(*GROUP, code=1)
     assert "while agents ran, config changed" in done.stderr
     assert not (signing.home / "caught").exists()
+
+
+def hanging_program(place: Place) -> None:
+    """A program of the user's that signs as long as there is no file `hang` in their home folder."""
+    script = f'#!/bin/sh\n[ ! -e {place.home}/hang ] || sleep 600\nexec ssh-keygen "$@"\n'
+    program = place.home / "signer"
+    program.write_text(script, encoding="utf-8")
+    program.chmod(0o755)
+    user_setting(place, "gpg.ssh.program", str(program))
+    place.edit("gitbatch.toml", "jobs = 4", 'jobs = 4\nsign-timeout = "3s"')
+
+
+def test_a_program_that_never_answers_is_an_error_before_anything_starts(signing: Place) -> None:
+    hanging_program(signing)
+    signing.commit()
+    (signing.home / "hang").touch()
+    before = signing.state()
+    done = signing.gitbatch(*GROUP, code=1)
+    assert f"a commit can't be signed: {signing.home}/signer did not answer within 3 s\n" in done.stderr
+    assert "sign-timeout under [batch]" in done.stderr
+    assert signing.state() == before
+    (signing.home / "hang").unlink()
+    signing.gitbatch(*GROUP, code=0)
+
+
+def test_a_program_that_stops_answering_in_mid_run_costs_nothing(signing: Place) -> None:
+    hanging_program(signing)
+    signing.edit("task.md", "Write a →", "Write a do: take →")
+    signing.edit("tools/agent.sh", "fail) echo", 'take) page >"$output"; touch "$HOME/hang" ;;\nfail) echo')
+    signing.commit()
+    before = signing.git("rev-parse", "HEAD")
+    done = signing.gitbatch(*GROUP, code=1)
+    assert "did not answer within 3 s" in done.stderr
+    assert done.stdout.count("succeeded") == 4
+    assert signing.git("rev-parse", "HEAD") == before
+    (signing.home / "hang").unlink()
+    assert "0 to run, 4 done before" in signing.gitbatch("run", code=0).stdout
+    assert signatures(signing)[:6] == ["G"] * 6
+    assert_tidy(signing)
+
+
+@pytest.mark.parametrize("scope", ["--local", "--worktree"])
+def test_a_program_of_the_repositorys_own_that_is_not_used_is_named(signing: Place, scope: str) -> None:
+    user_setting(signing, "--unset", "user.signingkey")
+    signing.git("config", "extensions.worktreeConfig", "true")
+    signing.git("config", scope, "gpg.ssh.defaultKeyCommand", "my keys --first")
+    signing.git("config", scope, "gpg.program", "/of/another/kind")
+    done = signing.gitbatch(*GROUP, code=1)
+    assert " (gpg.ssh.defaultkeycommand of this repository's own configuration is not used)\n" in done.stderr
+    assert "git config --global gpg.ssh.defaultkeycommand 'my keys --first'" in done.stderr
+    assert "gpg.program" not in done.stderr

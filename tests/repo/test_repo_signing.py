@@ -1,0 +1,93 @@
+"""A program that signs and does not answer is reported, then ended with all that it has started."""
+
+import time
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from gitbatch.repo.objects import Objects
+from gitbatch.repo.process import Patience
+from gitbatch.repo.repository import Repository
+from gitbatch.repo.signature import Signature
+from gitbatch.repo.signing import Signer, SigningError, UnansweredSigningError
+
+WHO = Signature("Test User", "user@example.org", 0)
+
+
+def signer(program: Path, script: str, patience: Patience) -> Signer:
+    program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    program.chmod(0o755)
+    return Signer((f"gpg.program={program}",), "key", str(program), patience=patience)
+
+
+@pytest.fixture
+def objects(repo: Repository) -> Objects:
+    return repo.objects
+
+
+def test_what_is_waited_for_is_said_once_and_the_answer_is_taken(
+    repo: Repository, objects: Objects, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    script = f'while [ ! -e {tmp_path}/go ]; do sleep 0.05; done; cat >/dev/null; echo "[GNUPG:] SIG_CREATED " >&2; echo sig'
+    slow = signer(tmp_path / "signer", script, Patience(notice=0.01))
+
+    def tell(text: str) -> None:
+        said.append(text)
+        (tmp_path / "go").touch()
+
+    objects.signer = slow
+    objects.wait_for_signer(60, tell)
+    tree = objects.commit(repo.refs.commit("HEAD") or "").tree
+    made = objects.write_commit(tree, (), "A message\n", WHO, WHO)
+    assert b"gpgsig sig" in repo.git.run("cat-file", "commit", made).stdout
+    assert said == [
+        f"waiting for {tmp_path}/signer to sign a commit, at most 60 s: does the key have to be touched or unlocked?"
+    ]
+
+
+def test_without_an_answer_it_is_ended_and_not_asked_for_the_next_item(
+    repo: Repository, objects: Objects, tmp_path: Path
+) -> None:
+    script = f"echo x >>{tmp_path}/asked; sleep 600 & echo $! >{tmp_path}/pid; mv {tmp_path}/pid {tmp_path}/child; wait"
+    child = tmp_path / "child"
+
+    def until_it_runs() -> None:
+        while not child.exists():
+            time.sleep(0.01)
+
+    patience = Patience(notice=0.01, limit=0.02, tell=until_it_runs)
+    objects.signer = signer(tmp_path / "signer", script, patience)
+    tree = objects.commit(repo.refs.commit("HEAD") or "").tree
+    parts = (tree, (), "A message\n", WHO, WHO)
+    first = objects.write_signed_if_possible(*parts)
+    assert objects.write_signed_if_possible(*parts) == first
+    assert (tmp_path / "asked").read_text(encoding="utf-8") == "x\n"
+    stat = Path(f"/proc/{child.read_text(encoding='utf-8').strip()}/stat")
+    assert not stat.exists() or stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
+    with pytest.raises(UnansweredSigningError, match=r"signer did not answer within 0\.02 s"):
+        objects.write_commit(*parts)
+
+
+def test_a_limit_below_the_time_of_the_notice_holds(
+    repo: Repository, objects: Objects, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    objects.signer = signer(tmp_path / "signer", "sleep 600", Patience(notice=60))
+    objects.wait_for_signer(0.01, said.append)
+    tree = objects.commit(repo.refs.commit("HEAD") or "").tree
+    with pytest.raises(UnansweredSigningError):
+        objects.write_commit(tree, (), "A message\n", WHO, WHO)
+    assert said == []
+
+
+def test_one_that_fails_is_asked_again(repo: Repository, objects: Objects, tmp_path: Path) -> None:
+    objects.signer = signer(tmp_path / "signer", f"echo x >>{tmp_path}/asked; exit 1", Patience())
+    tree = objects.commit(repo.refs.commit("HEAD") or "").tree
+    parts = (tree, (), "A message\n", WHO, WHO)
+    for _ in range(2):
+        objects.write_signed_if_possible(*parts)
+    assert len((tmp_path / "asked").read_text(encoding="utf-8").split()) == 2
+    with pytest.raises(SigningError):
+        replace(objects.signer, unused=()).require(repo.git)
