@@ -48,6 +48,7 @@ from gitbatch.errors import ExitCode, GitError, UsageError
 from gitbatch.plan.duration import require_duration
 from gitbatch.repo.fingerprint import Fingerprint, require_untouched, take_fingerprint
 from gitbatch.repo.lock import repository_lock
+from gitbatch.repo.private_dir import show_diff
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.thread import GitThread
 from gitbatch.sandbox.model import SandboxKind
@@ -358,17 +359,8 @@ def _pause(run: Run, options: Options, view: View, signals: _Signals) -> Pause:
         from gitbatch.cli.ask import ask_to_continue
 
         view.close()
-        diff = (
-            "diff",
-            "--stat",
-            "--patch",
-            "--no-ext-diff",
-            "--no-textconv",
-            checkpoint.before,
-            checkpoint.commit,
-        )
         try:
-            return await ask_to_continue(lambda: run.repo.git.show(*diff))
+            return await ask_to_continue(lambda: show_diff(run.repo, checkpoint.before, checkpoint.commit))
         finally:
             signals.listen()
 

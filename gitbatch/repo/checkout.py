@@ -19,16 +19,23 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from gitbatch.errors import BusyError
+from gitbatch.repo.attributes import as_committed, read_rules
 from gitbatch.repo.durable import replacing, sync_file
 from gitbatch.repo.files import Change, drop_all_remains, follow_files
 from gitbatch.repo.nofollow import directory, regular_file
 from gitbatch.repo.objects import REGULAR
+from gitbatch.repo.private_dir import private_git
+from gitbatch.repo.process import Git
 from gitbatch.repo.repository import Repository
 from gitbatch.text import Harmless
 
 _UNMERGED = "unmerged"
 _ARGUMENTS = 500
-_CHANGED = ("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignored=no")
+_CHANGED = (
+    *("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignored=no"),
+    # In each submodule git would start another git, which reads the submodule's own configuration.
+    "--ignore-submodules=all",
+)
 _TRACKED = ("ls-files", "-z")
 _STAGED = ("ls-files", "-t", "--stage", "-z")
 _CONVERTING = ("check-attr", "-z", "eol", "ident", "working-tree-encoding")
@@ -67,11 +74,13 @@ def uncommitted(repo: Repository, paths: tuple[str, ...]) -> tuple[str, ...]:
     in_the_way = {path: above for path in paths if (above := _no_folder(repo, path))}
     found: set[str] = set()
     tracked: set[str] = set()
-    for some in _portions(paths):
-        asked = (*some, *(in_the_way[path] for path in some if path in in_the_way))
-        changed, known = repo.git.run_all((*_CHANGED, "--", *some), (*_TRACKED, "--", *asked))
-        found |= {line[3:] for line in _names(changed.stdout)}
-        tracked |= set(_names(known.stdout))
+    head = repo.refs.commit("HEAD") or ""
+    with private_git(repo, repo.root, head=head, index=repo.git_dir / "index") as git:
+        for some in _portions(paths):
+            asked = (*some, *(in_the_way[path] for path in some if path in in_the_way))
+            changed, known = git.run_all((*_CHANGED, "--", *some), (*_TRACKED, "--", *asked))
+            found |= {line[3:] for line in _names(changed.stdout)}
+            tracked |= set(_names(known.stdout))
     there = [path for path in paths if path not in found and os.path.lexists(repo.root / path)]
     folders = {above for path in tracked for above in accumulate(path.split("/")[:-1], "{}/{}".format)}
     found |= {path for path in there if path not in tracked | folders}
@@ -138,11 +147,23 @@ def _link_patiently(mark: Path, lock: Path, tries: int) -> None:
 
 def follow(repo: Repository, old_tree: str, new_tree: str, paths: tuple[str, ...]) -> Followed:
     """Bring `paths`, which were changed from one tree to another, into the checkout. Call it under `index_lock`."""
-    staged, converted = _as_they_are(repo, paths)
+    rules = read_rules(repo, new_tree, paths)
+    if not rules and not repo.attributes and not repo.line_ends.on_disk:
+        return _follow(repo, (old_tree, new_tree), paths, None)
+    with as_committed(repo, rules) as git:
+        return _follow(repo, (old_tree, new_tree), paths, git)
+
+
+def _follow(
+    repo: Repository, trees: tuple[str, str], paths: tuple[str, ...], converting: Git | None
+) -> Followed:
+    """The same; `converting`: a git that converts by the new tree's attributes, if there are any."""
+    staged = _as_staged(repo, paths)
+    converted = _converted(repo, converting, paths) if converting else frozenset()
     kept: set[str] = set()
     entries: list[Change] = []
     for path in paths:
-        old, new = repo.objects.entry(old_tree, path), repo.objects.entry(new_tree, path)
+        old, new = (repo.objects.entry(tree, path) for tree in trees)
         entry = staged.get(path, _NO_ENTRY)
         change = Change(
             path, old.oid if old else None, new.oid if new else "", path in converted, entry.skipped
@@ -154,22 +175,27 @@ def follow(repo: Repository, old_tree: str, new_tree: str, paths: tuple[str, ...
         else:
             kept.add(path)
     drop_all_remains(repo, paths)
-    kept |= follow_files(repo, entries)
+    kept |= follow_files(repo, entries, converting)
     _update_index(repo, entries)
     return Followed(tuple(path for path in paths if path in kept))
 
 
-def _as_they_are(repo: Repository, paths: tuple[str, ...]) -> tuple[dict[str, _Entry], frozenset[str]]:
-    """What the index has at each path; and the paths whose files may differ from their blobs by conversion."""
+def _as_staged(repo: Repository, paths: tuple[str, ...]) -> dict[str, _Entry]:
+    """What the index has at each path."""
     staged: dict[str, _Entry] = {}
+    for some in _portions(paths):
+        staged |= _entries(repo.git.run(*_STAGED, "--", *some).stdout)
+    return staged
+
+
+def _converted(repo: Repository, converting: Git, paths: tuple[str, ...]) -> frozenset[str]:
+    """The paths whose files may differ from their blobs by conversion."""
     converted = set(paths) if repo.line_ends.on_disk else set[str]()
     for some in _portions(paths):
-        listed, attributes = repo.git.run_all((*_STAGED, "--", *some), (*_CONVERTING, "--", *some))
-        staged |= _entries(listed.stdout)
-        parts = attributes.stdout.split(b"\0")
+        parts = converting.run(*_CONVERTING, "--", *some).stdout.split(b"\0")
         values = zip(parts[::3], parts[2::3], strict=False)
         converted |= {os.fsdecode(path) for path, value in values if value not in _AS_STORED}
-    return staged, frozenset(converted)
+    return frozenset(converted)
 
 
 def rewrite(repo: Repository, path: str, change: Callable[[bytes], bytes]) -> None:
@@ -239,10 +265,10 @@ def _update_index(repo: Repository, changes: list[Change]) -> None:
     else:
         copy.unlink(missing_ok=True)
     lines = b"".join(f"{REGULAR} {c.new} 0\t".encode() + os.fsencode(c.path) + b"\0" for c in changes)
-    git = repo.git.at(repo.root, GIT_INDEX_FILE=str(copy))
-    git.feed(lines, "update-index", "-z", "--index-info")
     skipped = b"".join(os.fsencode(c.path) + b"\0" for c in changes if c.skipped)
-    if skipped:
-        git.feed(skipped, "update-index", "--skip-worktree", "-z", "--stdin")
+    with private_git(repo, repo.root, index=copy) as git:
+        git.feed(lines, "update-index", "-z", "--index-info")
+        if skipped:
+            git.feed(skipped, "update-index", "--skip-worktree", "-z", "--stdin")
     sync_file(copy)
     copy.replace(index)

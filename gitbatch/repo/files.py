@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from gitbatch.repo.durable import drop_remains, replacing_all
 from gitbatch.repo.nofollow import NotRegularError, directory, regular_file_in
+from gitbatch.repo.process import Git
 from gitbatch.repo.repository import Repository
 
 _AT_ONCE = 100
@@ -49,6 +50,13 @@ class Change(Struct, frozen=True):
         return self.path.rpartition("/")[2]
 
 
+class _Places(Struct, frozen=True):
+    """Where files come from and go to."""
+
+    repo: Repository
+    converting: Git | None
+
+
 class _Seen(Struct, frozen=True):
     """What was there when it was looked at."""
 
@@ -69,30 +77,37 @@ class _Seen(Struct, frozen=True):
         return self.state is _State.NEW or (self.change.skipped and self.state is _State.ABSENT)
 
 
-def follow_files(repo: Repository, changes: list[Change]) -> set[str]:
-    """Replace those files that are as the old versions were. Returns the paths that are not as the new ones now."""
+def follow_files(repo: Repository, changes: list[Change], converting: Git | None = None) -> set[str]:
+    """Replace those files that are as the old versions were. Returns the paths that are not as the new ones now.
+
+    Args:
+        repo: the repository.
+        changes: the paths that changed.
+        converting: a git that converts files by the attributes that hold; see `private_dir.py`. None: none is converted.
+    """
+    places = _Places(repo, converting)
     folders: dict[tuple[str, ...], list[Change]] = {}
     for change in changes:
         folders.setdefault(change.folder, []).append(change)
     left: set[str] = set()
     for folder, inside in folders.items():
         for start in range(0, len(inside), _AT_ONCE):
-            left |= _follow_some(repo, folder, inside[start : start + _AT_ONCE])
+            left |= _follow_some(places, folder, inside[start : start + _AT_ONCE])
     return left
 
 
-def _follow_some(repo: Repository, folder: tuple[str, ...], changes: list[Change]) -> set[str]:
+def _follow_some(places: _Places, folder: tuple[str, ...], changes: list[Change]) -> set[str]:
     wanted: list[_Seen] = []
     left: set[str] = set()
-    for seen in _look(repo, folder, changes):
+    for seen in _look(places, folder, changes):
         if seen.is_old:
             wanted.append(seen)
         elif not seen.is_new:
             left.add(seen.change.path)
-    return left | _replace(repo, folder, wanted) if wanted else left
+    return left | _replace(places, folder, wanted) if wanted else left
 
 
-def _replace(repo: Repository, folder: tuple[str, ...], wanted: list[_Seen]) -> set[str]:
+def _replace(places: _Places, folder: tuple[str, ...], wanted: list[_Seen]) -> set[str]:
     """Replace files, unless they were saved since they were looked at; returns the paths of those that were."""
     seen_as = {seen.change.name: seen for seen in wanted}
     saved: set[str] = set()
@@ -105,11 +120,11 @@ def _replace(repo: Repository, folder: tuple[str, ...], wanted: list[_Seen]) -> 
 
     try:
         with (
-            directory(repo.root, folder, create=True) as parent,
+            directory(places.repo.root, folder, create=True) as parent,
             replacing_all(parent, tuple(seen_as), still) as written,
         ):
             for seen, descriptor in zip(wanted, written, strict=True):
-                _pour(repo, seen.change, descriptor)
+                _pour(places, seen.change, descriptor)
     except OSError:  # a folder on the way is a link or a file of the user's
         return {seen.change.path for seen in wanted}
     return saved
@@ -127,13 +142,13 @@ def drop_all_remains(repo: Repository, paths: tuple[str, ...]) -> None:
                 drop_remains(parent, name)
 
 
-def _look(repo: Repository, folder: tuple[str, ...], changes: list[Change]) -> list[_Seen]:
+def _look(places: _Places, folder: tuple[str, ...], changes: list[Change]) -> list[_Seen]:
     """What is there of some files of one folder."""
     try:
-        with directory(repo.root, folder) as parent:
+        with directory(places.repo.root, folder) as parent:
             # The stamp first: what is saved after it is noticed.
             stamps = [_stamp(parent, change.name) for change in changes]
-            return [_Seen(c, _state(repo, parent, c), s) for c, s in zip(changes, stamps, strict=True)]
+            return [_Seen(c, _state(places, parent, c), s) for c, s in zip(changes, stamps, strict=True)]
     except FileNotFoundError:
         return [_Seen(change, _State.ABSENT) for change in changes]
     except OSError:
@@ -148,13 +163,13 @@ def _stamp(parent: int, name: str) -> _Stamp:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def _state(repo: Repository, parent: int, change: Change) -> _State:
+def _state(places: _Places, parent: int, change: Change) -> _State:
     try:
         with regular_file_in(parent, change.name) as (descriptor, _):
-            here = {repo.objects.writer.name(descriptor)}
-            if change.converted and here.isdisjoint({change.old, change.new}):
+            here = {places.repo.objects.writer.name(descriptor)}
+            if change.converted and places.converting and here.isdisjoint({change.old, change.new}):
                 os.lseek(descriptor, 0, os.SEEK_SET)
-                here = {_name_converted(repo, descriptor, change.path)}
+                here = {_name_converted(places.converting, descriptor, change.path)}
     except FileNotFoundError:
         return _State.ABSENT
     except (NotRegularError, OSError):
@@ -164,12 +179,12 @@ def _state(repo: Repository, parent: int, change: Change) -> _State:
     return _State.OLD if change.old in here else _State.OTHER
 
 
-def _name_converted(repo: Repository, descriptor: int, path: str) -> str:
-    return repo.git.feed(descriptor, "hash-object", "--stdin", f"--path={path}").stdout.decode().strip()
+def _name_converted(git: Git, descriptor: int, path: str) -> str:
+    return git.feed(descriptor, "hash-object", "--stdin", f"--path={path}").stdout.decode().strip()
 
 
-def _pour(repo: Repository, change: Change, descriptor: int) -> None:
-    if change.converted:
-        repo.git.pour(descriptor, "cat-file", "--filters", f"--path={change.path}", change.new)
+def _pour(places: _Places, change: Change, descriptor: int) -> None:
+    if change.converted and places.converting:
+        places.converting.pour(descriptor, "cat-file", "--filters", f"--path={change.path}", change.new)
     else:
-        repo.objects.pour(change.new, descriptor)
+        places.repo.objects.pour(change.new, descriptor)

@@ -16,6 +16,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gitbatch.errors import GitbatchError, GitError
+from gitbatch.repo.childless import start_childless
 from gitbatch.repo.limits import Watch, limited
 
 ENVIRONMENT = {
@@ -102,7 +103,8 @@ class Git(Struct, frozen=True):
 
     `variables`: what is set beside the usual, for a git with another index. `held`: descriptors that every git
     started by it inherits; the lock behind them is held until the last of those gits has ended. `umask`: of the
-    processes; -1: ours. `memory`: the bytes that a process may allocate; 0: as many as it likes.
+    processes; -1: ours. `memory`: the bytes that a process may allocate; 0: as many as it likes. `childless`: its
+    processes cannot start others (`childless.py`).
     """
 
     directory: Path
@@ -110,6 +112,7 @@ class Git(Struct, frozen=True):
     held: tuple[int, ...] = ()
     umask: int = -1
     memory: int = 0
+    childless: bool = False
 
     def at(self, directory: Path, **variables: str) -> "Git":
         """The same git in another directory, with further variables."""
@@ -134,6 +137,10 @@ class Git(Struct, frozen=True):
     def with_memory_limit(self, memory: int) -> "Git":
         """Returns the same git, with processes that may allocate at most `memory` bytes."""
         return replace(self, memory=memory)
+
+    def without_children(self) -> "Git":
+        """Returns the same git, whose processes cannot start a program, whatever they read; but for `show`."""
+        return replace(self, childless=True)
 
     def run(self, *arguments: str, check: bool = True) -> Finished:
         """Run a command without input to its end.
@@ -283,7 +290,8 @@ class Git(Struct, frozen=True):
         alone: bool = False,
     ) -> "subprocess.Popen[bytes]":
         argv = ("git", *_OPTIONS, *arguments)  # git is found on PATH, as everywhere
-        try:
+
+        def popen() -> "subprocess.Popen[bytes]":
             return subprocess.Popen(
                 limited(self.memory, argv) if self.memory else argv,
                 cwd=self.directory,
@@ -298,6 +306,9 @@ class Git(Struct, frozen=True):
                 pass_fds=() if alone else self.held,  # what a program that signs leaves behind holds no lock
                 umask=self.umask,
             )
+
+        try:
+            return start_childless(popen) if self.childless else popen()
         except _NO_PROGRAM as error:
             raise self._not_started(error) from error
 

@@ -14,7 +14,7 @@ from gitbatch.repo.objects import Objects
 from gitbatch.repo.process import Finished, Git, scrub_environment
 from gitbatch.repo.promised import Promised, find_promised
 from gitbatch.repo.refs import HEADS, Refs
-from gitbatch.repo.settings import LineEnds, line_ends, read_settings, settings_for_ours
+from gitbatch.repo.settings import LineEnds, files_config, line_ends, read_settings, settings_for_ours
 from gitbatch.repo.signing import find_signer
 
 OLDEST_GIT = (2, 38)
@@ -52,6 +52,10 @@ class Repository(Struct, frozen=True):
     objects: Objects
     refs: Refs
     line_ends: LineEnds
+    files_config: Mapping[str, str]
+    """Settings about files, as they were when the process started; see `private_dir.py`."""
+    attributes: bytes
+    """The user's own attributes, in no commit (`info/attributes`), as they were then."""
     promised: Promised | None = None
     """The remote that has what a partial clone lacks."""
 
@@ -59,6 +63,11 @@ class Repository(Struct, frozen=True):
     def own_dir(self) -> Path:
         """Where the lock and the logs are. Nothing in it is needed to go on with a batch."""
         return self.common_dir / "gitbatch"
+
+    @property
+    def id_bytes(self) -> int:
+        """Length of a raw object id: 20 for SHA-1, 32 for SHA-256."""
+        return self.objects.id_bytes
 
     @property
     def name(self) -> str:
@@ -158,7 +167,16 @@ def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
         refs=Refs(inside, Path(common_dir), Path(git_dir), "0" * (2 * id_bytes)),
         line_ends=line_ends(settings),
         promised=promised,
+        files_config=files_config(settings),
+        attributes=_own_attributes(Path(common_dir)),
     )
+
+
+def _own_attributes(common_dir: Path) -> bytes:
+    try:
+        return (common_dir / "info" / "attributes").read_bytes()
+    except OSError:
+        return b""
 
 
 _ASKED = ("--is-bare-repository", "--absolute-git-dir", "--git-common-dir", "--show-object-format")

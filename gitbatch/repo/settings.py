@@ -8,13 +8,27 @@ from msgspec import Struct
 from gitbatch.errors import GitError
 from gitbatch.repo.process import Git
 
+_ABOUT_FILES = (
+    "core.checkstat",
+    "core.filemode",
+    "core.ignorecase",
+    "core.precomposeunicode",
+    "core.sharedrepository",
+    "core.sparsecheckout",
+    "core.sparsecheckoutcone",
+    "core.symlinks",
+    "core.trustctime",
+    "index.version",
+)
+"""Settings of a repository that say how git writes and compares files; none names a program or a path."""
 _ASKED = (
-    r"^(commit\.gpgsign|user\.signingkey|gpg\..*|core\.(autocrlf|eol)|filter\..*"
-    r"|extensions\.partialclone|remote\..*\.promisor)$"
+    r"^(commit\.gpgsign|user\.signingkey|gpg\..*|core\.(autocrlf|eol)|filter\..*|"
+    r"extensions\.partialclone|remote\..*\.promisor|" + "|".join(map(re.escape, _ABOUT_FILES)) + ")$"
 )
 _NOTHING_FOUND = 1
 _TRUE = frozenset({"true", "yes", "on"})
 _NUMBER = re.compile(r"[+-]?(0x[0-9a-f]+|[0-9]+)[kmg]?")
+_THE_REPOSITORYS = frozenset({"local", "worktree"})
 _LINE_ENDS = frozenset({"core.autocrlf", "core.eol"})
 _NO_FILTER = {"clean": "", "smudge": "", "process": "", "required": "false"}
 
@@ -70,6 +84,11 @@ def line_ends(settings: tuple[Setting, ...]) -> LineEnds:
     auto = found.get("core.autocrlf", "")
     always = is_true(auto)
     return LineEnds(on_disk=always or found.get("core.eol") == "crlf", stored=always or auto == "input")
+
+
+def files_config(settings: tuple[Setting, ...]) -> dict[str, str]:
+    """What the repository itself says of how git writes and compares files, by name; line ends aside."""
+    return {s.key: s.value for s in settings if s.key in _ABOUT_FILES and s.scope in _THE_REPOSITORYS}
 
 
 def settings_for_ours(settings: tuple[Setting, ...]) -> dict[str, str]:

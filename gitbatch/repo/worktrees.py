@@ -14,6 +14,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.refs import short
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.sparse import check_out
@@ -67,8 +68,10 @@ def add_worktree(
 
 def _add_by_git(repo: Repository, path: Path, branch: str, base: str, output: str) -> None:
     """Let git make everything: where refs are in a reftable, HEAD is no file that could be written by hand."""
-    repo.git.run(*_EVERYTHING, "worktree", "add", "--quiet", "-b", short(branch), "--", str(path), base)
-    (repo.common_dir / "worktrees" / path.name / ASSIGNED).write_text(f"{output}\n", encoding="utf-8")
+    record = repo.common_dir / "worktrees" / path.name
+    repo.git.run(*("worktree", "add", "--quiet", "--no-checkout", "-b", short(branch), "--", str(path), base))
+    (record / ASSIGNED).write_text(f"{output}\n", encoding="utf-8")
+    _fill(repo, record, path, base)
 
 
 def _add_by_hand(
@@ -81,7 +84,13 @@ def _add_by_hand(
         index = None if sparse is None else check_out(repo.objects, repo.objects.tree_of(base), sparse, path)
     _put_record(repo, record, path, {"HEAD": f"ref: {branch}", ASSIGNED: output}, index)
     if sparse is None:
-        repo.git.at(path).run(*_EVERYTHING, "read-tree", "--reset", "-u", "HEAD")
+        _fill(repo, record, path, base)
+
+
+def _fill(repo: Repository, record: Path, path: Path, base: str) -> None:
+    """Check out every file of a commit, with the line ends that git gives them; no filter is run."""
+    with private_git(repo, path, index=record / "index") as git:
+        git.run(*_EVERYTHING, "read-tree", "--reset", "-u", base)
 
 
 def _put_record(

@@ -1,5 +1,6 @@
 """Storing an output: what `git add` would store, by the commit's attributes, and never through a filter."""
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -78,19 +79,33 @@ def test_the_attributes_are_the_commits_and_not_the_disks(
 
 
 @pytest.mark.parametrize("name", [".gitattributes", "big/.gitattributes", ".git/info/attributes"])
-def test_a_filter_is_never_run(repo: Repository, place: Place, tmp_path: Path, name: str) -> None:
+def test_a_filter_is_never_run(place: Place, tmp_path: Path, name: str) -> None:
+    place.write("a.txt", "a\n")
+    place.commit()
     place.git("config", "filter.lfs.clean", f"touch {tmp_path}/ran; cat")
     place.git("config", "filter.lfs.required", "true")
     place.write(name, "*.md filter=lfs\n")
     if not name.startswith(".git/"):
         place.git("-c", "filter.lfs.clean=cat", "add", name)
         place.git("commit", "-qm", "rules")
-    with pytest.raises(FilteredPathError, match="has the filter lfs"):
-        stored(repo, tmp_path, "big/a.md", b"a")
+    with closing(open_repository(place.root, read_only=True)) as repo:
+        repo.own_dir.mkdir()
+        with pytest.raises(FilteredPathError, match="has the filter lfs"):
+            stored(repo, tmp_path, "big/a.md", b"a")
     assert not (tmp_path / "ran").exists()
     place.write("big/a.md", "a")
     place.git("add", "big/a.md")
     assert (tmp_path / "ran").exists(), "the naive way runs it"
+
+
+def test_the_users_own_attributes_are_those_of_the_start(
+    repo: Repository, place: Place, tmp_path: Path
+) -> None:
+    place.write(".git/info/attributes", "*.md text\n")
+    assert stored(repo, tmp_path, "a.md", b"a\r\n") == b"a\r\n"
+    with closing(open_repository(place.root, read_only=True)) as later:
+        place.write(".git/info/attributes", "")
+        assert stored(later, tmp_path, "a.md", b"a\r\n") == b"a\n"
 
 
 def test_nothing_is_left_behind(repo: Repository, place: Place, tmp_path: Path) -> None:

@@ -1,0 +1,119 @@
+"""Private git directories: gits that convert content read no configuration and no attributes that an agent can write.
+
+Which programs git runs of its own accord, `filter.*` and pagers above all, the repository's configuration and
+attributes say. An agent without a sandbox, or a process that it has left behind, can write both at any moment: also
+between a check of ours and the git that it is for. So every git of ours that could run one works in a git directory
+of its own, made for this one call and removed after it:
+
+- its configuration is written by us: format, `core.*` that matters to files, and nothing that names a program;
+- `info/attributes` is the user's, as it was when the process started; `.gitattributes` come from a commit;
+- objects are the repository's, by GIT_OBJECT_DIRECTORY; the index is the one that is named; HEAD is a commit.
+
+These are: `hash-object --path`, `cat-file --filters`, `check-attr` (files that follow, outputs that are stored),
+`read-tree -u` (worktrees), `status`, `update-index` (an index is written: files that have its own time are compared),
+and `diff` in a pager. All others read objects and refs, or write them as they
+are: git has no setting that makes one of those run a program, but for hooks, which each git of ours is told to leave
+alone, and for the program that signs, which is fixed (`signing.py`).
+
+An agent without a sandbox can also find this folder and write into it, in the milliseconds that it is there. Therefore
+the gits that convert cannot start a process at all, where the kernel can enforce that (`childless.py`).
+
+A folder for each call costs 0.3 ms; one for a whole run would be there to be found for hours.
+"""
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from gitbatch.repo.durable import sync_file
+from gitbatch.repo.process import Git
+from gitbatch.repo.repository import Repository
+from gitbatch.repo.stale import TEMPORARY
+
+_SHARED = "sharedindex.*"
+_PLAIN = re.compile(r"[\w.-]+")
+"""Values that need no quotes in a configuration; all that are kept are words or numbers."""
+
+
+@contextmanager
+def private_git(
+    repo: Repository, work_tree: Path | None = None, *, head: str = "", index: Path | None = None
+) -> Iterator[Git]:
+    """A git in a private git directory. It cannot start a process.
+
+    Args:
+        repo: whose objects it reads and writes.
+        work_tree: where its files are; None: a new empty folder (`Git.directory`).
+        head: the commit that HEAD is; empty: a branch that does not exist.
+        index: the index that it uses.
+    """
+    repo.own_dir.mkdir(exist_ok=True)
+    # What an agent writes into it meanwhile may keep it from being removed: the next start does.
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=repo.own_dir, ignore_cleanup_errors=True) as made:
+        place = Path(made)
+        _write(place / "git", repo, head)
+        files = work_tree or place / "files"
+        files.mkdir(exist_ok=True)
+        git = repo.git.told({"core.attributesFile": os.devnull})
+        with _sharing(index, place / "git"):
+            yield git.at(files, **_variables(repo, place / "git", files, index)).without_children()
+
+
+def _write(folder: Path, repo: Repository, head: str) -> None:
+    for made in (folder, folder / "refs", folder / "info"):
+        made.mkdir()
+    files = {
+        "HEAD": f"{head or 'ref: refs/heads/none'}\n".encode(),
+        "config": render_config(repo.id_bytes, repo.files_config).encode(),
+        "info/attributes": repo.attributes,
+    }
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+
+
+def render_config(id_bytes: int, settings: Mapping[str, str]) -> str:
+    """A configuration that has the format of a repository and some settings of it, and nothing else.
+
+    Args:
+        id_bytes: length of a raw object id.
+        settings: by full names, of sections without subsections; a value that is more than a word is left out.
+    """
+    sha256 = {"core.repositoryformatversion": "1", "extensions.objectformat": "sha256"}
+    sha1 = {"core.repositoryformatversion": "0"}
+    every = {**settings, "core.bare": "false", **(sha256 if id_bytes == 32 else sha1)}
+    parts = ((*name.split("."), value) for name, value in every.items() if _PLAIN.fullmatch(value))
+    return "".join(f"[{section}]\n\t{name} = {value}\n" for section, name, value in parts)
+
+
+@contextmanager
+def _sharing(index: Path | None, folder: Path) -> Iterator[None]:
+    """Let git find the other half of a split index (`core.splitIndex`), which it looks for, and writes, beside HEAD."""
+    if index is None:
+        yield
+        return
+    for shared in index.parent.glob(_SHARED):
+        (folder / shared.name).symlink_to(shared)
+    yield
+    for shared in folder.glob(_SHARED):
+        if not shared.is_symlink():
+            sync_file(shared)
+            shared.rename(index.parent / shared.name)
+
+
+def _variables(repo: Repository, folder: Path, files: Path, index: Path | None) -> dict[str, str]:
+    return {
+        "GIT_DIR": str(folder),
+        "GIT_WORK_TREE": str(files),
+        "GIT_OBJECT_DIRECTORY": str(repo.objects.store),
+        "GIT_ATTR_NOSYSTEM": "1",
+        **({"GIT_INDEX_FILE": str(index)} if index else {}),
+    }
+
+
+def show_diff(repo: Repository, before: str, after: str) -> None:
+    """Show the user what changed between two commits, through their pager ($PAGER)."""
+    with private_git(repo, repo.root) as git:
+        git.show("diff", "--stat", "--patch", "--no-ext-diff", "--no-textconv", before, after)
