@@ -245,14 +245,16 @@ class Refs:
         Raises:
             BusyError: another git holds the ref's lock.
         """
+        was = self.read(ref)
         # What is packed, a git that stays open may know from before; then it is one that has only just started.
-        if self.read(ref) == old and self._in_session(ref, new, old or self.zero):
+        if was == old and self._in_session(ref, new, old or self.zero):
             return True
         done = self._update(ref, "-m", reason, ref, new, old or self.zero)
         if done.status == 0:
             return True
         now = self.read(ref)
-        if now == new and done.status < 0:  # the git was killed when it had just done it
+        # It was killed when it had just done it; or it failed after it, as when it can't write the reflog of HEAD.
+        if now == new and (done.status < 0 or was == old):
             return True
         if now == old:
             raise self._problem(ref, done)

@@ -39,6 +39,18 @@ def test_swap_moves_only_from_what_it_expects(refs: Refs, commits: tuple[str, st
     assert refs.read(REF) == two
 
 
+def test_a_ref_that_git_moved_before_it_failed_is_moved(
+    refs: Refs, place: Place, commits: tuple[str, str]
+) -> None:
+    log = place.root / ".git" / "logs" / "HEAD"
+    log.unlink()
+    log.mkdir()
+    (log / "in the way").touch()  # git moves the branch, can't say so there, and fails
+    one, two = commits
+    assert refs.swap("refs/heads/main", one, two, "moved")
+    assert refs.read("refs/heads/main") == one
+
+
 def test_create_refuses_what_exists(refs: Refs, commits: tuple[str, str]) -> None:
     refs.create(REF, commits[0])
     with pytest.raises(GitError):
