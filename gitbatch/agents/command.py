@@ -33,6 +33,7 @@ from gitbatch.agents.reply import (
 from gitbatch.agents.secrets import Secrets
 from gitbatch.agents.starter import HEARS_NOTHING, Starter
 from gitbatch.project.config import CommandAgent
+from gitbatch.repo.disk import is_of_disk
 from gitbatch.repo.nofollow import read_small, regular_file
 from gitbatch.repo.thread import to_its_end
 from gitbatch.repo.worktrees import remove_tree
@@ -88,6 +89,8 @@ class CommandRunner(Struct, frozen=True):
                 assignment.worktree,
             )
         except OSError as error:
+            if is_of_disk(error):
+                raise
             return Failure(
                 plain(f"the agent can't be started: {error.filename}: {error.strerror}"),
                 cause=Cause.FATAL if self._is_missing(error) else Cause.FAILED,

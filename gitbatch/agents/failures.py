@@ -33,6 +33,8 @@ class Cause(StrEnum):
     """Of the batch."""
     LIMIT = "limit of the item reached"
     """Of money or tokens, as its agent is configured: more attempts would only cost more."""
+    DISK = "disk error"
+    """Of the disk that we write to: it says nothing about the item."""
     FATAL = "can't work at all"
     """No valid key, no credit, a request that the server will never take, a program that is not there."""
 
@@ -75,6 +77,7 @@ TREATMENTS: Mapping[Cause, Treatment] = MappingProxyType(
         Cause.DECLINED: Treatment(Remedy.FAIL),
         Cause.BUDGET: Treatment(Remedy.PAUSE),
         Cause.LIMIT: Treatment(Remedy.FAIL),
+        Cause.DISK: Treatment(Remedy.STOP),
         Cause.FATAL: Treatment(Remedy.STOP),
     }
 )

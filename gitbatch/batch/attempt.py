@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -24,6 +25,7 @@ from gitbatch.plan.duration import require_duration
 from gitbatch.project.context import ContextFile, manifest
 from gitbatch.project.scope import SCOPE_FILE
 from gitbatch.repo.base import Base
+from gitbatch.repo.disk import DiskError, disk_error
 from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.room import require_room
 from gitbatch.repo.thread import to_its_end
@@ -89,7 +91,7 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
         if isinstance(answer, Reply):
             _require_cost(run, task, tried.usage)
         work = Work(worktree, context, past, waits, tried)
-        result = await to_its_end(run.git(_judge, run, task, work, answer))
+        result = await _judged(run, task, work, answer)
         keep = isinstance(result, Outcome) and result.succeeded
     except Exception as error:  # noqa: BLE001 - the one broad catch of an item: its trouble stays its own (rule E1)
         if found := find_run_error(error):
@@ -128,6 +130,18 @@ class Work(Struct, frozen=True):
     waits: Waits
     tried: Attempt
     """What is known of it: its number, its time, what it used."""
+
+
+async def _judged(run: Run, task: Task, work: Work, answer: Reply | Failure) -> Outcome | Attempt:
+    """What becomes of an attempt whose agent is done; what it used is written down even if the disk fails here."""
+    try:
+        return await to_its_end(run.git(_judge, run, task, work, answer))
+    except (OSError, GitbatchError) as error:
+        if disk_error(error) and not work.tried.usage.is_nothing:
+            cut = replace(work.tried, cause=Cause.DISK, reason=plain("the disk failed"))
+            with suppress(OSError, GitbatchError):  # it may not take that either
+                await to_its_end(run.git(run.ledger.add, cut))
+        raise
 
 
 def _judge(run: Run, task: Task, work: Work, answer: Reply | Failure) -> Outcome | Attempt:
@@ -223,7 +237,7 @@ def _make_worktree(run: Run, task: Task, place: Path, context: tuple[ContextFile
     try:
         made = add_worktree(run.repo, path=place, branch=branch, base=base, output=output, sparse=sparse)
     except OSError as error:
-        raise GitbatchError(
+        raise DiskError(
             f"a worktree can't be made in {place.parent}: {error.strerror}",
             "make room or the folder writable, or set GITBATCH_WORKTREES to another; then gitbatch run goes on",
         ) from error

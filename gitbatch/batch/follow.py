@@ -8,10 +8,11 @@ whose line has changed is reported and left alone.
 from msgspec.structs import replace
 
 from gitbatch.batch.scene import plan_options, read_plan, read_scene
-from gitbatch.errors import GitbatchError, PlanError
+from gitbatch.errors import GitbatchError, GitError, PlanError
 from gitbatch.plan.model import Mark, Plan
 from gitbatch.plan.tick import tick
 from gitbatch.repo.checkout import Followed, follow, index_lock, rewrite
+from gitbatch.repo.disk import DiskError, disk_error, expected_error
 from gitbatch.repo.refs import short
 from gitbatch.repo.repository import Repository
 from gitbatch.text import plain
@@ -45,9 +46,24 @@ def follow_locked(repo: Repository, target: str, before: str, after: str) -> Fol
     """The same, under the lock of the index.
 
     What commits on top of `after` have changed again is not this checkpoint's to follow.
+
+    Raises:
+        DiskError: the disk failed. The same call, later, has the rest follow.
     """
     if repo.head_branch() != target:
         return Followed()
+    try:
+        return _follow(repo, target, before, after)
+    except (OSError, GitError) as error:
+        failed = expected_error(error) if isinstance(error, OSError) else disk_error(error)
+        if failed is None:
+            raise
+        what = f"the checkout has not followed {short(target)}: {failed.message}"
+        advice = f"{failed.advice}\nuntil then, do not commit here: it would take the checkpoint back"
+        raise DiskError(what, advice) from error
+
+
+def _follow(repo: Repository, target: str, before: str, after: str) -> Followed:
     trees = (repo.objects.commit(commit).tree for commit in (before, after, require_tip(repo, target)))
     old, new, tip = trees
     changed = (change.path for change in repo.objects.changes(old, new) if change.new)

@@ -13,6 +13,7 @@ from msgspec import Struct
 from gitbatch.agents.budget import Budget
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.spent import dollars
+from gitbatch.repo.disk import DiskError
 from gitbatch.text import Harmless, plain
 
 MORE = "go on with more: gitbatch run --max-cost USD"
@@ -92,6 +93,11 @@ def out_of_budget(budget: Budget) -> Halt:
         if not budget.is_reached:
             said += "; what is left is not enough for another item"
     return Halt(Cause.BUDGET, plain(said), f"go on with more: gitbatch run {option}")
+
+
+def disk_failed(error: DiskError) -> Halt:
+    """Nothing can be stored before somebody has seen to the disk."""
+    return Halt(Cause.DISK, plain(error.message), error.advice)
 
 
 def cannot_work(item: str, reason: Harmless) -> Halt:

@@ -18,6 +18,7 @@ from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Failure
 from gitbatch.agents.secrets import Secrets
 from gitbatch.repo.attributes import FilteredPathError, store
+from gitbatch.repo.disk import is_of_disk
 from gitbatch.repo.nofollow import read_small, regular_file
 from gitbatch.repo.objects import MissingObjectError
 from gitbatch.repo.repository import Repository
@@ -58,6 +59,8 @@ def harvest(  # each is one thing that it needs
     except FileNotFoundError:
         return _unusable("no output file was written")
     except (FilteredPathError, OSError) as error:
+        if isinstance(error, OSError) and is_of_disk(error):  # ours, and not what the agent has put there
+            raise
         return _unusable(f"the output can't be taken: {getattr(error, 'strerror', None) or error}")
     if problem:
         return problem

@@ -14,6 +14,7 @@ from gitbatch.batch.model import Outcome
 from gitbatch.batch.running import Run, Task
 from gitbatch.errors import BusyError, GitError
 from gitbatch.project.context import ContextFile
+from gitbatch.repo.disk import DiskError, disk_error
 from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.room import require_room
 from gitbatch.repo.signature import Signature
@@ -31,10 +32,14 @@ def take_output(
 
     Until the branch has them, a `git gc --prune=now` somewhere may remove the new objects; so they are looked
     for afterwards, and taken again, as long as the worktree is there.
+
+    Raises:
+        DiskError: our disk does not take it.
     """
     limit = task.scene.project.config.batch.max_output_bytes
     secrets = run.agents.secrets(task.scene.project.config)
     problem = plain("git loses the new objects: is something pruning this repository all the time?")
+    failed: DiskError | None = None
     for _ in range(_TRIES):
         try:
             taken = harvest(run.repo, worktree.path, task.item.output, limit, task.scene.tree, secrets)
@@ -44,11 +49,13 @@ def take_output(
             done = finished(run.repo, run.batch.id, task.batch_item, commit)
         # An object is pruned before the branch has it, or something stands or locks where the branch is.
         except (GitError, BusyError) as error:
-            problem = plain(error.message)
+            problem, failed = plain(error.message), disk_error(error)
             run.repo.refs.delete(run.repo.refs.below(f"{task.branch(run.batch.id)}/"))
             continue
         if done:
             return replace(outcome, commit=done.commit)
+    if failed:
+        raise failed
     require_room(run.workshop, run.repo.common_dir)
     return Failure(problem)
 

@@ -7,10 +7,12 @@ from msgspec.structs import replace
 from gitbatch.agents.failures import TREATMENTS, Cause, Remedy
 from gitbatch.batch.attempt import Waits, attempt, seconds_of, spent_by
 from gitbatch.batch.events import AttemptFailed, ItemFinished, ItemWaiting
-from gitbatch.batch.halt import MORE, Halt, cannot_work, come_back_later, out_of_budget
+from gitbatch.batch.halt import MORE, Halt, cannot_work, come_back_later, disk_failed, out_of_budget
 from gitbatch.batch.model import Attempt, BatchItem, Outcome
 from gitbatch.batch.running import Run, Task
+from gitbatch.errors import GitbatchError
 from gitbatch.plan.duration import parse_duration
+from gitbatch.repo.disk import disk_error
 from gitbatch.repo.thread import to_its_end
 from gitbatch.text import plain
 
@@ -32,12 +34,9 @@ async def run_item(run: Run, task: Task) -> Outcome | None:
         if waited is None:
             return None
         waits = waits.longer(waited)
-        try:
-            tried = await attempt(run, task, past, waits)
-        finally:
-            run.agents.budget.release(task.key)
-        if isinstance(tried, Outcome):
-            return _finish(run, tried)
+        tried = await _attempt(run, task, past, waits)
+        if not isinstance(tried, Attempt):
+            return tried and _finish(run, tried)
         if tried.counts or not tried.usage.is_nothing:
             await to_its_end(run.git(run.ledger.add, tried))  # it is paid for, even if the run is being ended
         if _waits(run, task, tried):
@@ -46,6 +45,20 @@ async def run_item(run: Run, task: Task) -> Outcome | None:
             return None
         else:
             await _pause(run, task, tried)
+
+
+async def _attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits) -> Outcome | Attempt | None:
+    """One attempt; None if our disk failed, which is not the item's fault: then nothing starts any more."""
+    try:
+        return await attempt(run, task, past, waits)
+    except (OSError, GitbatchError) as error:
+        failed = disk_error(error)
+        if failed is None:
+            raise
+        run.brake.pull(disk_failed(failed))
+        return None
+    finally:
+        run.agents.budget.release(task.key)
 
 
 def _finish(run: Run, outcome: Outcome) -> Outcome:

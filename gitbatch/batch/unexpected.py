@@ -4,8 +4,6 @@ What concerns every item is not the item's: errors that we expect (a lock, a rep
 that fails), and a disk that can't be written, end the run as they always did.
 """
 
-import errno
-
 from msgspec.structs import replace
 
 from gitbatch.agents.failures import Cause
@@ -13,17 +11,15 @@ from gitbatch.agents.secrets import Secrets
 from gitbatch.batch.model import Attempt
 from gitbatch.crash import write_traceback
 from gitbatch.errors import GitbatchError
-from gitbatch.repo.room import FULL
+from gitbatch.repo.disk import is_of_disk
 from gitbatch.text import plain
-
-_DISK = FULL | {errno.EIO, errno.EROFS}
 
 
 def find_run_error(error: Exception) -> Exception | None:
     """Returns the error, or one of several, that ends the run; None if it is the item's alone."""
     if isinstance(error, ExceptionGroup):
         return next(filter(None, map(find_run_error, error.exceptions)), None)
-    is_disk = isinstance(error, OSError) and error.errno in _DISK
+    is_disk = isinstance(error, OSError) and is_of_disk(error)
     return error if is_disk or isinstance(error, GitbatchError) else None
 
 

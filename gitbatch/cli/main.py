@@ -11,7 +11,7 @@ from gitbatch import __version__
 from gitbatch.cli import abort, demo, gc, hooks, init, lint, plan, run, status, verify
 from gitbatch.crash import write_traceback
 from gitbatch.errors import ExitCode, GitbatchError
-from gitbatch.repo.room import FULL, DiskFullError
+from gitbatch.repo.disk import disk_error, expected_error
 
 app = typer.Typer(
     name="gitbatch",
@@ -84,7 +84,7 @@ def main() -> None:
         _forget_output()
         sys.exit(ExitCode.FAILED)
     except GitbatchError as error:
-        _say(error)
+        _say(disk_error(error) or error)
         sys.exit(error.code)
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
@@ -100,9 +100,10 @@ def _open_what_is_closed() -> None:
 
 
 def _say_unexpected(error: Exception) -> ExitCode:
-    if isinstance(error, OSError) and error.errno in FULL:
-        _say(DiskFullError(error.filename or "nothing could be written"))
-        return ExitCode.FAILED
+    expected = expected_error(error) if isinstance(error, OSError) else None
+    if expected:
+        _say(expected)
+        return expected.code
     typer.echo(f"gitbatch: a bug in gitbatch. The traceback is in {write_traceback(error)}", err=True)
     typer.echo("  nothing is lost: finished items are in git; gitbatch run goes on", err=True)
     return ExitCode.BUG

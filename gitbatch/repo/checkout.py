@@ -20,13 +20,15 @@ from msgspec import Struct
 
 from gitbatch.errors import BusyError
 from gitbatch.repo.attributes import as_committed, read_rules
+from gitbatch.repo.disk import is_at_the_path, naming
 from gitbatch.repo.durable import replacing, sync_file
-from gitbatch.repo.files import Change, drop_all_remains, follow_files
+from gitbatch.repo.files import Change, differing, drop_all_remains, follow_files
 from gitbatch.repo.nofollow import directory, regular_file
 from gitbatch.repo.objects import REGULAR
 from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.process import Git
 from gitbatch.repo.repository import Repository
+from gitbatch.repo.stale import is_same_file, release_index
 from gitbatch.text import Harmless
 
 _UNMERGED = "unmerged"
@@ -60,6 +62,10 @@ class _Entry(NamedTuple):
     """`_UNMERGED` for one in conflict, which equals no blob."""
     skipped: bool
     """A sparse checkout leaves it out."""
+
+
+class _SavedAgain(Exception):  # noqa: N818 - no error
+    """The user saved a file while a new version of it was written."""
 
 
 _NO_ENTRY = _Entry("", skipped=False)
@@ -112,7 +118,8 @@ def _no_folder(repo: Repository, path: str) -> str | None:
 def index_lock(repo: Repository, tries: int | None = None) -> Iterator[None]:
     """Hold the lock of the checkout's index, as git does.
 
-    The lock is a second name of a file of ours, so that after a crash it is known to be ours and not a live git's.
+    The lock is a second name of a file of ours, so that after a crash it is known to be ours and not a live git's. That
+    file, which proves it, is removed when the lock is gone, and not before.
 
     Raises:
         BusyError: another git has it.
@@ -122,12 +129,9 @@ def index_lock(repo: Repository, tries: int | None = None) -> Iterator[None]:
     mark.touch()
     try:
         _link_patiently(mark, lock, _PATIENCE if tries is None else tries)
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
+        yield
     finally:
-        mark.unlink(missing_ok=True)
+        release_index(lock, mark)
 
 
 def _link_patiently(mark: Path, lock: Path, tries: int) -> None:
@@ -135,6 +139,8 @@ def _link_patiently(mark: Path, lock: Path, tries: int) -> None:
         try:
             lock.hardlink_to(mark)
         except FileExistsError:
+            if is_same_file(lock, mark):  # this process could not remove it
+                return
             time.sleep(0.1)
         else:
             return
@@ -146,7 +152,13 @@ def _link_patiently(mark: Path, lock: Path, tries: int) -> None:
 
 
 def follow(repo: Repository, old_tree: str, new_tree: str, paths: tuple[str, ...]) -> Followed:
-    """Bring `paths`, which were changed from one tree to another, into the checkout. Call it under `index_lock`."""
+    """Bring `paths`, which were changed from one tree to another, into the checkout. Call it under `index_lock`.
+
+    The index follows last: as long as it has an old version, the file at that path is looked at and may follow.
+
+    Raises:
+        OSError: the disk fails. Some paths may have followed; the same call has the others follow later.
+    """
     rules = read_rules(repo, new_tree, paths)
     if not rules and not repo.attributes and not repo.line_ends.on_disk:
         return _follow(repo, (old_tree, new_tree), paths, None)
@@ -162,20 +174,21 @@ def _follow(
     converted = _converted(repo, converting, paths) if converting else frozenset()
     kept: set[str] = set()
     entries: list[Change] = []
+    followed: list[Change] = []
     for path in paths:
         old, new = (repo.objects.entry(tree, path) for tree in trees)
         entry = staged.get(path, _NO_ENTRY)
         change = Change(
             path, old.oid if old else None, new.oid if new else "", path in converted, entry.skipped
         )
-        if entry.blob == change.new:
-            continue
-        if entry.blob == (change.old or ""):
+        if entry.blob == change.new:  # by an earlier call, which may not have come to its end
+            followed.append(change)
+        elif entry.blob == (change.old or ""):
             entries.append(change)
         else:
             kept.add(path)
     drop_all_remains(repo, paths)
-    kept |= follow_files(repo, entries, converting)
+    kept |= follow_files(repo, entries, converting) | differing(repo, followed, converting)
     _update_index(repo, entries)
     return Followed(tuple(path for path in paths if path in kept))
 
@@ -202,6 +215,9 @@ def rewrite(repo: Repository, path: str, change: Callable[[bytes], bytes]) -> No
     """Change the user's own versions of a file: the staged one, and the one on disk. Call it under `index_lock`.
 
     Where there is none (deleted, a link, in conflict), nothing is made.
+
+    Raises:
+        OSError: the disk fails.
     """
     staged, skipped = _entries(repo.git.run(*_STAGED, "--", path).stdout).get(path, _NO_ENTRY)
     if staged and staged != _UNMERGED:
@@ -209,8 +225,12 @@ def rewrite(repo: Repository, path: str, change: Callable[[bytes], bytes]) -> No
         after = change(before)
         if after != before:
             _update_index(repo, [Change(path, staged, repo.objects.write_blob(after), skipped=skipped)])
-    with suppress(OSError):
-        _rewrite_file(repo, path, change)
+    try:
+        with naming(repo.root / path), suppress(_SavedAgain):
+            _rewrite_file(repo, path, change)
+    except OSError as error:
+        if not is_at_the_path(error):
+            raise
 
 
 def _rewrite_file(repo: Repository, path: str, change: Callable[[bytes], bytes]) -> None:
@@ -228,7 +248,7 @@ def _rewrite_file(repo: Repository, path: str, change: Callable[[bytes], bytes])
                 status.st_mtime_ns,
                 status.st_size,
             ):
-                raise InterruptedError
+                raise _SavedAgain
 
 
 def _write_all(descriptor: int, content: bytes) -> None:

@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from gitbatch.repo.disk import naming
+
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
@@ -25,12 +27,13 @@ _QUICK = 0.0002
 
 def write_file(path: Path, content: bytes) -> None:
     """Write a file of ours; its folder must be there."""
-    parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with replacing(parent, path.name) as descriptor, open(descriptor, "wb", closefd=False) as stream:
-            stream.write(content)
-    finally:
-        os.close(parent)
+    with naming(path):
+        parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with replacing(parent, path.name) as descriptor, open(descriptor, "wb", closefd=False) as stream:
+                stream.write(content)
+        finally:
+            os.close(parent)
 
 
 @contextmanager
@@ -64,7 +67,8 @@ def replacing_all(
         os.fsync(parent)
     except BaseException:
         for name in names:
-            drop_remains(parent, name)
+            with suppress(OSError):  # what was raised says more; the next try removes what is left
+                drop_remains(parent, name)
         raise
     finally:
         for descriptor in written:
@@ -85,7 +89,8 @@ def sync_file(path: Path | str) -> None:
     """Bring the content of a file that another program has written to the disk, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        with naming(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -1,17 +1,19 @@
 """The files of the user's checkout that follow the branch: those that are as the old versions were.
 
 Each is written beside the old one, and takes its place when it is on the disk: those of one folder are brought there
-at the same time. A file that the user saves meanwhile stays.
+at the same time. A file that the user saves meanwhile stays. What stands at a path in place of a file or a folder is
+the user's, too; an error of the disk is not, and is raised: whoever asks again, when the disk is well, has the rest
+follow.
 """
 
 import os
-from contextlib import suppress
 from enum import Enum, auto
 
 from msgspec import Struct
 
+from gitbatch.repo.disk import is_at_the_path, naming
 from gitbatch.repo.durable import drop_remains, replacing_all
-from gitbatch.repo.nofollow import NotRegularError, directory, regular_file_in
+from gitbatch.repo.nofollow import directory, regular_file_in
 from gitbatch.repo.process import Git
 from gitbatch.repo.repository import Repository
 
@@ -84,6 +86,9 @@ def follow_files(repo: Repository, changes: list[Change], converting: Git | None
         repo: the repository.
         changes: the paths that changed.
         converting: a git that converts files by the attributes that hold; see `private_dir.py`. None: none is converted.
+
+    Raises:
+        OSError: the disk fails; some files may have followed.
     """
     places = _Places(repo, converting)
     folders: dict[tuple[str, ...], list[Change]] = {}
@@ -94,6 +99,16 @@ def follow_files(repo: Repository, changes: list[Change], converting: Git | None
         for start in range(0, len(inside), _AT_ONCE):
             left |= _follow_some(places, folder, inside[start : start + _AT_ONCE])
     return left
+
+
+def differing(repo: Repository, changes: list[Change], converting: Git | None = None) -> set[str]:
+    """The paths whose files are not as the new versions are; nothing is changed. Arguments: see `follow_files`.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    places = _Places(repo, converting)
+    return {c.path for c in changes for seen in _look(places, c.folder, [c]) if not seen.is_new}
 
 
 def _follow_some(places: _Places, folder: tuple[str, ...], changes: list[Change]) -> set[str]:
@@ -120,12 +135,16 @@ def _replace(places: _Places, folder: tuple[str, ...], wanted: list[_Seen]) -> s
 
     try:
         with (
+            naming(places.repo.root.joinpath(*folder)),
             directory(places.repo.root, folder, create=True) as parent,
             replacing_all(parent, tuple(seen_as), still) as written,
         ):
             for seen, descriptor in zip(wanted, written, strict=True):
                 _pour(places, seen.change, descriptor)
-    except OSError:  # a folder on the way is a link or a file of the user's
+    except OSError as error:
+        if not is_at_the_path(error):
+            raise
+        # a folder on the way is a link or a file of the user's
         return {seen.change.path for seen in wanted}
     return saved
 
@@ -137,21 +156,28 @@ def drop_all_remains(repo: Repository, paths: tuple[str, ...]) -> None:
         folder, _, name = path.rpartition("/")
         folders.setdefault(folder, []).append(name)
     for folder, names in folders.items():
-        with suppress(OSError), directory(repo.root, tuple(filter(None, folder.split("/")))) as parent:
-            for name in names:
-                drop_remains(parent, name)
+        parts = tuple(filter(None, folder.split("/")))
+        try:
+            with naming(repo.root / folder), directory(repo.root, parts) as parent:
+                for name in names:
+                    drop_remains(parent, name)
+        except OSError as error:
+            if not is_at_the_path(error):
+                raise
 
 
 def _look(places: _Places, folder: tuple[str, ...], changes: list[Change]) -> list[_Seen]:
     """What is there of some files of one folder."""
     try:
-        with directory(places.repo.root, folder) as parent:
+        with naming(places.repo.root.joinpath(*folder)), directory(places.repo.root, folder) as parent:
             # The stamp first: what is saved after it is noticed.
             stamps = [_stamp(parent, change.name) for change in changes]
             return [_Seen(c, _state(places, parent, c), s) for c, s in zip(changes, stamps, strict=True)]
     except FileNotFoundError:
         return [_Seen(change, _State.ABSENT) for change in changes]
-    except OSError:
+    except OSError as error:
+        if not is_at_the_path(error):
+            raise
         return [_Seen(change, _State.OTHER) for change in changes]
 
 
@@ -172,7 +198,9 @@ def _state(places: _Places, parent: int, change: Change) -> _State:
                 here = {_name_converted(places.converting, descriptor, change.path)}
     except FileNotFoundError:
         return _State.ABSENT
-    except (NotRegularError, OSError):
+    except OSError as error:
+        if not is_at_the_path(error):
+            raise
         return _State.OTHER
     if change.new in here:
         return _State.NEW

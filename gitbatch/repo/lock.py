@@ -67,7 +67,8 @@ def repository_lock(repo: Repository, tell: Callable[[str], None]) -> Iterator[R
                 yield held
             finally:
                 held.close()
-                holder.unlink(missing_ok=True)
+                with suppress(OSError):  # the lock says who holds it, and the next holder replaces the file
+                    holder.unlink(missing_ok=True)
     finally:
         lock.release()
 

@@ -4,19 +4,16 @@ What a program leaves that found its disk full proves nothing: half a file may l
 a failure of the program. So a run stops there, and says so, and does not count it for or against the item.
 """
 
-import errno
 import os
 from pathlib import Path
 
-from gitbatch.errors import GitbatchError
+from gitbatch.repo.disk import DiskError
 
 _RESERVE = 64 * 1024
 """Bytes; with less than that left, a disk counts as full."""
 
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
-
-class DiskFullError(GitbatchError):
+class DiskFullError(DiskError):
     """There is no room where we write."""
 
     def __init__(self, place: Path | str) -> None:

@@ -61,12 +61,24 @@ def reclaim_ref_locks(common_dir: Path, git_dir: Path) -> bool:
 
 def reclaim_index(git_dir: Path, own_dir: Path) -> None:
     """Remove what a dead run has left of holding and rewriting the checkout's index. Call it under the lock."""
-    lock, mark = git_dir / "index.lock", own_dir / "index-lock"
-    with suppress(FileNotFoundError):
-        if lock.samefile(mark):
-            lock.unlink()
-    for path in (mark, git_dir / "index.gitbatch", git_dir / "index.gitbatch.lock"):
+    for path in (git_dir / "index.gitbatch", git_dir / "index.gitbatch.lock"):
         path.unlink(missing_ok=True)
+    release_index(git_dir / "index.lock", own_dir / "index-lock")
+
+
+def release_index(lock: Path, mark: Path) -> None:
+    """Remove the lock of the index, if it is ours, and only then the mark: the file of ours that proves it."""
+    if is_same_file(lock, mark):
+        lock.unlink(missing_ok=True)
+    mark.unlink(missing_ok=True)
+
+
+def is_same_file(lock: Path, mark: Path) -> bool:
+    """Whether two names are there, and are names of the same file."""
+    try:
+        return os.path.samestat(lock.lstat(), mark.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def reclaim_folders(own_dir: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from gitbatch.repo.disk import is_of_disk, naming
 from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.refs import short
 from gitbatch.repo.repository import Repository
@@ -226,12 +227,20 @@ def remove_tree(path: Path) -> bool:
 
     Returns:
         Whether it is gone. A process that still writes into it can keep it: then it is moved out of the way.
+
+    Raises:
+        OSError: the disk keeps it.
     """
     for attempt in range(1, _REMOVALS + 1):
         if path.is_symlink() or not path.is_dir():
             return True
-        with suppress(OSError):
-            _take_apart(path)
+        try:
+            with naming(path):
+                _take_apart(path)
+        except OSError as error:
+            if is_of_disk(error) and attempt == _REMOVALS:
+                raise
+        else:
             return True
         time.sleep(0.05 * attempt)
     with suppress(OSError):

@@ -1,7 +1,8 @@
 """Runs gitbatch over and over, each time in a fork of a process that has it imported already.
 
 One JSON object a line on standard input asks for a run, one on standard output tells how it went. The steps of
-a run are counted, and its victims killed, by `shim.c`, which is preloaded into this process and into git.
+a run are counted, and its victims killed, by `shim.c`, or its calls fail by `errors.c`: one of them is preloaded into
+this process and into git.
 """
 
 import ctypes
@@ -24,7 +25,9 @@ import gitbatch.view.overview
 
 PRELOADED = (gitbatch.batch.loop, gitbatch.cli.batch, gitbatch.sandbox.none, gitbatch.view.overview)
 _HEAD = struct.Struct("IIIIii")
-_VICTIMS = {"everything": 1, "gitbatch": 2, "git": 3}
+_VICTIMS = {"everything": 1, "gitbatch": 2, "git": 3, "once": 1, "from there on": 2}
+"""Who is killed; which calls fail."""
+_FAULT = struct.Struct("i1024s1024s256s")
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -70,6 +73,9 @@ def become_gitbatch(page: mmap.mmap, asked: "dict[str, Any]", output: Path) -> N
     sys.argv = ["gitbatch", *asked["arguments"]]
     head = _HEAD.pack(0, asked["at"], _VICTIMS[asked["victim"]], 0, os.getpid(), int(asked["record"]))
     page[: _HEAD.size] = head
+    if "error" in asked:
+        named = (text.encode() for text in (*asked["below"], asked["only"]))
+        page[256 : 256 + _FAULT.size] = _FAULT.pack(asked["error"], *named)
     code = 70
     try:
         gitbatch.cli.main.main()

@@ -81,8 +81,20 @@ class Server:
         at: int = 0,
         victim: str = "everything",
         record: bool = False,
+        error: int = 0,
+        only: str = "",
     ) -> Ran:
-        """Run gitbatch; `at`: the step at which `victim` is killed, 0: nobody is."""
+        """Run gitbatch.
+
+        Args:
+            place: where.
+            arguments: of gitbatch.
+            at: the step at which `victim` is killed, or the call that fails; 0: none.
+            victim: who is killed; with `errors.c`, which calls fail.
+            record: whether the log has every step.
+            error: of the calls that fail.
+            only: with `errors.c`, only calls in whose record this stands are counted.
+        """
         asked = {
             "arguments": arguments,
             "cwd": str(place.root),
@@ -92,6 +104,9 @@ class Server:
             "record": record,
             "timeout": 60,
             "output": str(self.page.with_suffix(".out")),
+            "error": error,
+            "only": only,
+            "below": [str(place.root), place.environment["XDG_CACHE_HOME"]],
         }
         assert self.process.stdin
         assert self.process.stdout
@@ -108,10 +123,10 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, environment: dict[str, str]) -> Iterator[Server]:
-    """A server with the shim preloaded; needs a C compiler."""
+def serving(folder: Path, environment: dict[str, str], source: str) -> Iterator[Server]:
+    """A server with a library preloaded; needs a C compiler."""
     shim, page = folder / "shim.so", folder / "page"
-    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", shim, HERE / "shim.c", "-ldl"], check=True)
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", shim, HERE / source, "-ldl"], check=True)
     page.write_bytes(bytes(4096))
     process = subprocess.Popen(
         [sys.executable, "-X", "frozen_modules=on", str(HERE / "server.py")],
@@ -201,12 +216,19 @@ def make_bench(server: Server, folder: Path, environment: dict[str, str]) -> Ben
 
 
 @contextmanager
-def open_bench(fallback: Path) -> Iterator[Bench]:
-    """A bench in memory, or below a folder where that is not possible. Skips the test where a bench can't be."""
+def open_bench(fallback: Path, source: str = "shim.c") -> Iterator[Bench]:
+    """A bench in memory, or below a folder where that is not possible. Skips the test where a bench can't be.
+
+    Args:
+        fallback: the folder.
+        source: of the library that is preloaded.
+    """
     if sys.platform != "linux" or not shutil.which("cc"):
         pytest.skip("needs Linux and a C compiler")
     memory = Path("/dev/shm")  # noqa: S108 - a folder of our own below it
-    folder = (memory if os.access(memory, os.W_OK) else fallback) / f"gitbatch-faults-{os.getpid()}"
+    folder = (
+        memory if os.access(memory, os.W_OK) else fallback
+    ) / f"gitbatch-{Path(source).stem}-{os.getpid()}"
     folder.mkdir()
     environment = {
         "PATH": os.environ["PATH"],
@@ -217,7 +239,7 @@ def open_bench(fallback: Path) -> Iterator[Bench]:
         "TERM": "dumb",
     }
     try:
-        with serving(folder, environment) as server:
+        with serving(folder, environment, source) as server:
             yield make_bench(server, folder, environment)
     finally:
         shutil.rmtree(folder)
@@ -267,7 +289,7 @@ def check_instant(bench: Bench, place: Place) -> Committed:
     done = [group for group in groups if set(group) <= set(merged)]
     assert sorted(merged) == sorted(p for group in done for p in group), "half a group"
     rows = [line.split(" | ")[1] for line in _show(place, "status.md") if line.startswith("| T")]
-    assert rows == list(done[-1] if done else []), "status differs"
+    assert rows == list(done[-1] if done else []), f"status differs: {rows}"
     subjects = place.git("log", "--first-parent", "--format=%s", "main").splitlines()
     assert sum(s.startswith("gitbatch: checkpoint") for s in subjects) == len(done), subjects
     wrong = fsck(place)

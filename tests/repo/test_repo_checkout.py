@@ -66,7 +66,8 @@ def test_an_edited_file_stays_and_shows_as_a_change(repo: Repository, place: Pla
     assert place.git("status", "--porcelain") == " M old.md", (
         "a commit of the user's can't undo the checkpoint"
     )
-    assert follow(repo, *trees, PATHS) == Followed(), "and it is said once"
+    assert follow(repo, *trees, PATHS) == Followed(kept=("old.md",)), "whoever asks again is told again"
+    assert place.read("old.md") == "mine\n"
 
 
 def test_a_staged_version_of_the_user_stays(repo: Repository, place: Place) -> None:
