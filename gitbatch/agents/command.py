@@ -361,6 +361,8 @@ def _reply(files: _Files, watch: _Watch, secrets: Secrets) -> Reply | Failure:
     except FileNotFoundError:
         return make_reply(last_paragraph(watch.last_output()))
     except OSError as error:
+        if is_of_disk(error):
+            raise
         return Failure(plain(f"the reply can't be read: {error}"))
     if len(written) > REPLY_BYTES:
         return Failure(plain(f"the reply is larger than {REPLY_BYTES} bytes"))

@@ -14,6 +14,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.errors import GitbatchError, GitError
+from gitbatch.repo.disk import is_of_disk
 from gitbatch.repo.repository import Repository
 
 _FILES = ("HEAD", "config", "config.worktree", "shallow", "objects/info/alternates", "commondir", "gitdir")
@@ -191,6 +192,8 @@ def _digest(path: Path) -> str:
         mode = path.lstat().st_mode
         content = _linked(path) if path.is_symlink() else _telling(path.name, path.read_bytes())
     except OSError as error:
+        if is_of_disk(error):  # of which no agent is to be suspected
+            raise
         return f"unreadable: {error.errno}"
     return f"{mode:o} {hashlib.sha256(content).hexdigest()}"
 

@@ -133,8 +133,7 @@ def test_an_error_in_our_own_code_fails_the_attempt_alone(
         TamperedError("x"),
         BusyError("x"),
         GitError(("x",), 1, ""),
-        OSError(errno.ENOSPC, "No space left on device"),
-        ExceptionGroup("x", [KeyError(), OSError(errno.EIO, "Input/output error")]),
+        ExceptionGroup("x", [KeyError(), GitError(("x",), 1, "")]),
     ],
     ids=repr,
 )
@@ -147,6 +146,26 @@ def test_what_concerns_every_item_ends_the_run(
     with pytest.raises(type(expected)) as raised:
         run_here(place, monkeypatch, capsys)
     assert raised.value is expected
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        ExceptionGroup("x", [KeyError(), OSError(errno.EIO, "Input/output error")]),
+        GitError(("x",), 128, "fatal: unable to write loose object file: Input/output error"),
+    ],
+    ids=repr,
+)
+def test_a_disk_that_fails_halts_the_batch_and_is_no_attempt(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    set_up(place, "ok", "ok")
+    raising(monkeypatch, error, 1)
+    code, events = run_here(place, monkeypatch, capsys)
+    assert code is ExitCode.FAILED
+    assert [event["cause"] for event in events if event["event"] == "batch-halted"] == ["disk error"]
+    assert not [event for event in events if event["event"] == "attempt-failed"]
 
 
 def test_an_interruption_stays_one() -> None:

@@ -17,6 +17,7 @@ from gitbatch.agents.protocol import Reply
 from gitbatch.agents.reply import SENTENCES, first_sentences, make_reply
 from gitbatch.errors import GitError
 from gitbatch.repo.base import Base
+from gitbatch.repo.disk import is_of_disk
 from gitbatch.text import LIMIT, plain
 
 if TYPE_CHECKING:
@@ -199,6 +200,8 @@ def _write(bench: Bench, content: bytes) -> Answer:
     try:
         bench.output.write(content)
     except OSError as error:
+        if is_of_disk(error):  # nothing that the model does helps
+            raise
         return _error(f"{bench.output.path} can't be written: {error.strerror}")
     bench.has_written = True
     return Answer(f"{bench.output.path} has {len(content)} bytes now")
@@ -260,6 +263,8 @@ async def use_tool(bench: Bench, name: str, arguments: object) -> Answer:
     except GitError as error:
         return _error(error.message)
     except OSError as error:
+        if is_of_disk(error):
+            raise
         return _error(f"{bench.output.path}: {error.strerror or error}")
 
 
