@@ -11,17 +11,18 @@ import errno
 import os
 import re
 import signal
-from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.agents.environment import passed_variables, secret_names
 from gitbatch.agents.failures import Cause
-from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply, Stream
+from gitbatch.agents.last_lines import find_reason, is_busy
+from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply
 from gitbatch.agents.reply import (
     REPLY_BYTES,
     LastWords,
@@ -32,23 +33,18 @@ from gitbatch.agents.reply import (
 )
 from gitbatch.agents.secrets import Secrets
 from gitbatch.agents.starter import HEARS_NOTHING, Starter
+from gitbatch.agents.watch import Watch
 from gitbatch.project.config import CommandAgent
 from gitbatch.repo.disk import is_of_disk
-from gitbatch.repo.nofollow import read_small, regular_file
+from gitbatch.repo.nofollow import read_small
 from gitbatch.repo.thread import to_its_end
 from gitbatch.repo.worktrees import remove_tree
 from gitbatch.sandbox.launcher import CANNOT_RUN, NOT_FOUND
 from gitbatch.sandbox.model import Confinement, Limits, Sandbox
-from gitbatch.text import Harmless, plain
+from gitbatch.text import plain
 
 _GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
-_POLL = 0.2
-_TAIL_LINES = 20
-_TAIL_BYTES = 64 * 1024
-_SHOWN_LINES = 10_000
-_LAST_CHUNKS = 16
-"""How much of the progress file is read when the program has ended, in pieces of `_TAIL_BYTES`."""
 _PIPE_PATIENCE = 1.0
 _PLACEHOLDER = re.compile(r"\{(?:output|item|prompt_file)\}")
 
@@ -78,12 +74,12 @@ class CommandRunner(Struct, frozen=True):
         """It can't be limited from outside."""
 
     async def run(self, assignment: Assignment, progress: Progress) -> Reply | Failure:
-        """Run the program to its end; its last words are the details of a failure."""
+        """Run the program to its end; its last lines are the details of a failure, and the last one says why."""
         secrets = Secrets.of(self.environment, secret_names(self.table))
         try:
             files = _Files.prepare(assignment)
             transport, watch = await self.starter.start(
-                lambda: _Watch(progress, files.progress, secrets),
+                lambda: Watch(progress, files.progress, secrets),
                 self.sandbox.command(self._argv(assignment, files), self._confinement(assignment)),
                 self._environment(assignment, files),
                 assignment.worktree,
@@ -104,20 +100,28 @@ class CommandRunner(Struct, frozen=True):
         await to_its_end(_end(transport, watch))  # what it has done is kept, whoever wants to stop now
         status = transport.get_returncode()
         if not in_time:
-            how, cause = f"it took longer than {assignment.timeout:g} seconds", Cause.TIMEOUT
+            reason = plain(f"it took longer than {assignment.timeout:g} seconds")
+            failure = Failure(reason, watch.last_lines(), Cause.TIMEOUT)
         elif status:
-            how, cause = self._how(status, watch.last_errors())
+            failure = self._failure(status, watch)
         else:
             return _reply(files, watch, secrets)
-        last = _last_words(files)
-        return Failure(plain(how), watch.last_errors(), cause, last.retry_after, last.usage)
+        last = _last_words(files, secrets)
+        return replace(failure, retry_after=last.retry_after, usage=last.usage)
 
-    def _how(self, status: int, errors: tuple[Harmless, ...]) -> tuple[str, Cause]:
-        """How the program ended, and what that means."""
+    def _failure(self, status: int, watch: Watch) -> Failure:
+        """Returns why the program failed, by its exit status and its last lines."""
+        errors, details = watch.last_errors(), watch.last_lines()
         missing = f"gitbatch: {plain(self.table.command[0])}: "  # as the sandbox's launcher says it
         if status in {CANNOT_RUN, NOT_FOUND} and errors and errors[-1].startswith(missing):
-            return f"the agent can't be started: {errors[-1].removeprefix('gitbatch: ')}", Cause.FATAL
-        return _how_ended(status), _cause(status)
+            reason = f"the agent can't be started: {errors[-1].removeprefix('gitbatch: ')}"
+            return Failure(plain(reason), details, Cause.FATAL)
+        reason = _reason(status, find_reason(details))
+        if status == os.EX_TEMPFAIL:  # of sysexits.h: come back later
+            return Failure(plain(reason), details, Cause.BUSY)
+        seems_busy = is_busy(watch.last_whole_lines(), self.table.busy_words)
+        cause = Cause.BUSY if seems_busy else Cause.FAILED
+        return Failure(plain(reason), details, cause, is_guess=seems_busy)
 
     def _is_missing(self, error: OSError) -> bool:
         """Whether it is the program itself that is not there, which no other item will find either."""
@@ -187,104 +191,6 @@ class _Files(Struct, frozen=True):
         return files
 
 
-class _Watch(asyncio.SubprocessProtocol):
-    """What a running program says, as it says it; keeps only the ends.
-
-    A protocol, because `asyncio.subprocess.Process.wait` also waits for the pipes (python/cpython#119710): a
-    child of the program that holds them open would hold us up until the time-out.
-    """
-
-    def __init__(self, progress: Progress, progress_file: Path, secrets: Secrets) -> None:
-        self.exited = asyncio.Event()
-        """The program has ended; its children may not have."""
-        self.closed = asyncio.Event()
-        """It has ended and nobody holds its pipes."""
-        self._progress = progress
-        self._secrets = secrets
-        self._file = progress_file
-        self._file_at = 0
-        self._rests = dict.fromkeys(Stream, b"")
-        self._shown = 0
-        self._errors: deque[Harmless] = deque(maxlen=_TAIL_LINES)
-        self._output = b""
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
-        """Take in a piece of standard output (1) or standard error (2)."""
-        if fd == 1:
-            # Masked before it is cut, here and below: what is left of a value that was cut is a part of a key.
-            self._output = self._secrets.mask_bytes(self._output + data)[-_TAIL_BYTES:]
-        self._take(Stream.OUTPUT if fd == 1 else Stream.ERROR, data)
-
-    def process_exited(self) -> None:
-        """Note that the program has ended."""
-        self.exited.set()
-
-    def connection_lost(self, _exc: Exception | None) -> None:
-        """Note that its pipes are closed too."""
-        self.closed.set()
-
-    async def until_exit(self, patience: float) -> bool:
-        """Wait for the program to end, following its progress file; false if it takes too long."""
-        following = asyncio.ensure_future(self._follow())
-        try:
-            async with asyncio.timeout(patience):
-                await self.exited.wait()
-        except TimeoutError:
-            return False
-        finally:
-            following.cancel()
-        return True
-
-    def finish(self) -> None:
-        """Take in what is left when everything has ended, unfinished lines too."""
-        for _ in range(_LAST_CHUNKS):
-            if not self._take_progress():
-                break
-        for stream, rest in self._rests.items():
-            self._show(stream, [rest])
-
-    def last_errors(self) -> tuple[Harmless, ...]:
-        """The last lines of standard error."""
-        return tuple(self._errors)
-
-    def last_output(self) -> str:
-        """The end of standard output."""
-        return self._output.decode(errors="replace")
-
-    async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(_POLL)
-            self._take_progress()
-
-    def _take_progress(self) -> bool:
-        """Take in the next piece of the progress file, if there is one."""
-        with suppress(OSError), regular_file(self._file.parent, self._file.name) as (descriptor, _):
-            chunk = os.pread(descriptor, _TAIL_BYTES, self._file_at)
-            self._file_at += len(chunk)
-            self._take(Stream.PROGRESS, chunk)
-            return bool(chunk)
-        return False
-
-    def _take(self, stream: Stream, chunk: bytes) -> None:
-        *lines, rest = self._secrets.mask_bytes(self._rests[stream] + chunk).split(b"\n")
-        self._rests[stream] = rest[-_TAIL_BYTES:]
-        # A program that floods us must not keep the other items waiting.
-        self._show(stream, lines if self._shown <= _SHOWN_LINES else lines[-_TAIL_LINES:])
-
-    def _show(self, stream: Stream, lines: list[bytes]) -> None:
-        for raw in lines:
-            line = plain(raw.decode(errors="replace") if raw.strip() else "")
-            if not line:
-                continue
-            if stream is Stream.ERROR:
-                self._errors.append(line)
-            self._shown += 1
-            if self._shown <= _SHOWN_LINES:
-                self._progress(stream, line)
-            elif self._shown == _SHOWN_LINES + 1:
-                self._progress(stream, plain(f"… more than {_SHOWN_LINES} lines: the rest is not shown"))
-
-
 def _feed(transport: asyncio.SubprocessTransport, prompt: str) -> None:
     """Write the prompt to standard input as fast as the program reads it; it need not."""
     stdin = _stdin(transport)
@@ -292,7 +198,7 @@ def _feed(transport: asyncio.SubprocessTransport, prompt: str) -> None:
     stdin.write_eof()
 
 
-async def _end(transport: asyncio.SubprocessTransport, watch: _Watch) -> None:
+async def _end(transport: asyncio.SubprocessTransport, watch: Watch) -> None:
     """End the program, if it still runs, and everything in its process group; take in its last words."""
     group = transport.get_pid()
     try:
@@ -334,28 +240,29 @@ def _signal_group(group: int, number: signal.Signals) -> None:
         os.killpg(group, number)
 
 
-def _how_ended(status: int) -> str:
-    """An exit status in words. What starts a program for us (a shell, a sandbox) reports signal N as 128 + N."""
+def _reason(status: int, said: str) -> str:
+    """Why a program failed: what it said last, and how it ended.
+
+    What starts a program for us (a shell, a sandbox) reports signal N as 128 + N.
+    """
     if status < 0:
-        return f"ended by signal {-status}"
-    signals = {number + 128 for number in signal.valid_signals()}
-    return f"exit code {status}" + (f" (signal {status - 128})" if status in signals else "")
+        return f"{said} (signal {-status})" if said else f"ended by signal {-status}"
+    is_signal = status - 128 in signal.valid_signals()
+    if said:
+        return f"{said} (exit {status}{f', signal {status - 128}' if is_signal else ''})"
+    return f"exit code {status}" + (f" (signal {status - 128})" if is_signal else "")
 
 
-def _cause(status: int) -> Cause:
-    """What an exit code means: 75 is EX_TEMPFAIL of sysexits.h, come back later."""
-    return Cause.BUSY if status == os.EX_TEMPFAIL else Cause.FAILED
-
-
-def _last_words(files: _Files) -> LastWords:
+def _last_words(files: _Files, secrets: Secrets) -> LastWords:
     """What a program that failed says of itself in its reply file, if it can be read."""
     try:
-        return parse_last_words(read_small(files.reply.parent, files.reply.name, REPLY_BYTES))
+        written = read_small(files.reply.parent, files.reply.name, REPLY_BYTES)
+        return parse_last_words(secrets.mask_bytes(written))
     except OSError:
         return LastWords()
 
 
-def _reply(files: _Files, watch: _Watch, secrets: Secrets) -> Reply | Failure:
+def _reply(files: _Files, watch: Watch, secrets: Secrets) -> Reply | Failure:
     try:
         written = read_small(files.reply.parent, files.reply.name, REPLY_BYTES + 1)
     except FileNotFoundError:

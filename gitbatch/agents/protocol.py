@@ -113,6 +113,8 @@ class Failure(Struct, frozen=True):
     retry_after: float | None = None
     """Seconds that a busy server asked to wait; None: it did not say."""
     usage: Usage = Usage()
+    is_guess: bool = False
+    """The cause is a guess by what a program printed: it may be wrong, and is not believed for ever."""
 
 
 class Assignment(Struct, frozen=True):

@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from gitbatch.agents.json_text import after_json, is_json
 from gitbatch.agents.protocol import Contribution, Failure, Reply, ReplyFlag, Usage
 from gitbatch.text import LIMIT, plain
 
@@ -114,7 +115,7 @@ def make_reply(
     contributions: tuple[tuple[str, str], ...] = (),
     usage: Usage = Usage(),
 ) -> Reply:
-    """A reply whose texts can go anywhere; a summary that is missing or too long is flagged.
+    """A reply whose texts can go anywhere; a summary that is missing, JSON, or too long is flagged.
 
     Args:
         summary: what was done.
@@ -122,7 +123,7 @@ def make_reply(
         contributions: pairs of a shared artifact and a line for it.
         usage: what it took.
     """
-    clean = plain(summary, LIMIT * SENTENCES)
+    clean = plain("" if is_json(summary) else summary, LIMIT * SENTENCES)
     short = first_sentences(clean, SENTENCES)
     flags = (
         *((ReplyFlag.SUMMARY_MISSING,) if not clean else ()),
@@ -147,6 +148,9 @@ def first_sentences(text: str, most: int) -> str:
 
 
 def last_paragraph(text: str) -> str:
-    """The last paragraph of a program's output that says something: its summary, where it writes no reply."""
+    """The last paragraph of a program's output that says something: its summary, where it writes no reply.
+
+    JSON is none: empty where the output ends with it.
+    """
     paragraphs = re.split(r"\n\s*\n", text.replace("\r\n", "\n"))
-    return next((said for said in map(str.strip, reversed(paragraphs)) if plain(said)), "")
+    return after_json(next((said for said in map(str.strip, reversed(paragraphs)) if plain(said)), ""))

@@ -176,7 +176,11 @@ def _judge(run: Run, task: Task, work: Work, answer: Reply | Failure) -> Outcome
         spent=spent_by(work.past) + Spent.of(tried.usage),
     )
     taken = take_output(run, task, work.worktree, outcome, work.context)
-    return _told(tried, taken) if isinstance(taken, Failure) else taken
+    return (
+        _told(tried, replace(taken, details=taken.details or _details(answer)))
+        if isinstance(taken, Failure)
+        else taken
+    )
 
 
 def seconds_of(past: tuple[Attempt, ...]) -> float:
@@ -191,7 +195,9 @@ def spent_by(past: tuple[Attempt, ...]) -> Spent:
 
 def _settle(run: Run, task: Task, answer: Reply | Failure) -> Usage:
     """What the attempt used. One that the server was too busy for, and that says nothing, has cost nothing."""
-    is_busy = isinstance(answer, Failure) and answer.cause in {Cause.BUSY, Cause.LATER}
+    is_busy = (
+        isinstance(answer, Failure) and answer.cause in {Cause.BUSY, Cause.LATER} and not answer.is_guess
+    )
     if is_busy and answer.usage.is_nothing and not run.agents.budget.is_charged(task.key):
         return Usage()
     return run.agents.budget.settle(task.key, answer.usage)
@@ -205,6 +211,7 @@ def _told(tried: Attempt, failure: Failure) -> Attempt:
         details=failure.details,
         cause=failure.cause,
         retry_after=failure.retry_after,
+        is_guess=failure.is_guess,
     )
 
 
@@ -216,7 +223,10 @@ def _require_cost(run: Run, task: Task, used: Usage) -> None:
 
 
 def _details(answer: Reply | Failure) -> tuple[Harmless, ...]:
-    return answer.details if isinstance(answer, Failure) else ()
+    """Returns what the agent said at last: of one that thinks it succeeded, its summary."""
+    if isinstance(answer, Failure):
+        return answer.details
+    return (answer.summary,) if answer.summary else ()
 
 
 def _prepare(run: Run, task: Task, place: Path) -> tuple[Worktree, tuple[ContextFile, ...]]:

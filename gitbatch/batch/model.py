@@ -130,6 +130,8 @@ class Attempt(Struct, frozen=True):
     usage: Usage = Usage()
     retry_after: float | None = None
     """Seconds that a busy server asked to wait."""
+    is_guess: bool = False
+    """Its cause is a guess (see `Failure`)."""
 
     @property
     def remedy(self) -> Remedy | None:
@@ -181,7 +183,7 @@ class Outcome(Struct, frozen=True):
     reason: Harmless = Harmless("")
     """Empty when it succeeded."""
     details: tuple[Harmless, ...] = ()
-    """The end of what the agent said on standard error."""
+    """The end of what the agent said: on standard error, or on standard output where that is empty."""
     cause: Cause | None = None
     """Of the failure, where the attempt itself failed."""
     strays: tuple[Harmless, ...] = ()

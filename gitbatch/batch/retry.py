@@ -17,6 +17,8 @@ from gitbatch.repo.thread import to_its_end
 from gitbatch.text import plain
 
 _LONGEST_PAUSE = 60.0
+_GUESSES = 10
+"""How often an item waits because its program only seems to have met a busy server; after that, it has failed."""
 
 
 async def run_item(run: Run, task: Task) -> Outcome | None:
@@ -48,9 +50,12 @@ async def run_item(run: Run, task: Task) -> Outcome | None:
 
 
 async def _attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits) -> Outcome | Attempt | None:
-    """One attempt; None if our disk failed, which is not the item's fault: then nothing starts any more."""
+    """One attempt; None if our disk failed, which is not the item's fault: then nothing starts any more.
+
+    A cause that is a guess is not believed for ever: the program may only talk about limits.
+    """
     try:
-        return await attempt(run, task, past, waits)
+        tried = await attempt(run, task, past, waits)
     except (OSError, GitbatchError) as error:
         failed = disk_error(error)
         if failed is None:
@@ -59,6 +64,9 @@ async def _attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits
         return None
     finally:
         run.agents.budget.release(task.key)
+    if isinstance(tried, Attempt) and tried.is_guess and waits.count >= _GUESSES:
+        return replace(tried, cause=Cause.FAILED)
+    return tried
 
 
 def _finish(run: Run, outcome: Outcome) -> Outcome:

@@ -17,6 +17,8 @@ CONFIG_FILE = "gitbatch.toml"
 
 Positive = Annotated[int, Meta(ge=1)]
 Amount = Annotated[float, Meta(gt=0)]
+BusyPattern = Annotated[str, Meta(pattern=r"[^\s_-]", max_length=200)]
+BUSY_WORDS = ("rate limit", "429", "overloaded", "try again later")
 
 
 class _Table(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
@@ -93,8 +95,17 @@ class CommandAgent(_Table, frozen=True, tag_field="kind", tag="command"):
     """Paths that it may read beside the system's, the repository's and its tools'; `~` is the home folder."""
     writable: tuple[str, ...] = ()
     """Paths that it may write beside its worktree."""
+    busy_patterns: bool | tuple[BusyPattern, ...] = True
+    """What a server that is busy makes a failed program say in its last lines: `true` is `BUSY_WORDS`, `false` nothing."""
     max_file_bytes: Positive = 1024 * 1024 * 1024
     max_scratch_bytes: Positive = 4 * 1024 * 1024 * 1024
+
+    @property
+    def busy_words(self) -> tuple[str, ...]:
+        """The patterns that hold."""
+        if isinstance(self.busy_patterns, bool):
+            return BUSY_WORDS if self.busy_patterns else ()
+        return self.busy_patterns
 
 
 class Price(_Table, frozen=True):

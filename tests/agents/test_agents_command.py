@@ -18,7 +18,7 @@ import msgspec
 import pytest
 from agents.values import a_failure, a_reply
 
-from gitbatch.agents import command
+from gitbatch.agents import command, watch
 from gitbatch.agents.command import CommandRunner
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Assignment, Failure, Reply, ReplyFlag, Stream
@@ -69,6 +69,7 @@ class Bench:
     prompt: str = "Write a.\n"
     context: tuple[ContextFile, ...] = ()
     timeout: float = NEVER
+    busy_patterns: bool | tuple[str, ...] = True
     listen: Callable[[str], None] = lambda _: None
     starters: list[Starter] = field(default_factory=list)
 
@@ -85,7 +86,7 @@ class Bench:
 
     def start(self, *argv: str) -> asyncio.Task[Reply | Failure]:
         """Start a program in the running loop."""
-        table = CommandAgent(command=argv, pass_env=self.pass_env)
+        table = CommandAgent(command=argv, pass_env=self.pass_env, busy_patterns=self.busy_patterns)
         assignment = Assignment(
             item=self.output,
             output=self.output,
@@ -131,6 +132,11 @@ def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
     yield made
     for starter in made.starters:
         starter.close()
+
+
+def busy(reason: str, *details: str) -> Failure:
+    """A failure that looks as if a server was busy."""
+    return msgspec.structs.replace(a_failure(reason, details, Cause.BUSY), is_guess=True)
 
 
 either = pytest.mark.parametrize("bench", [Unwrapped, Served], indirect=True)
@@ -322,8 +328,7 @@ def test_the_sandbox_is_told_what_the_program_may_do(tmp_path: Path) -> None:
     ("script", "expected"),
     [
         ("cat; echo Done.", a_reply("Done.")),
-        ("echo why >&2; exit 3", a_failure("exit code 3", ("why",))),
-        ("kill -9 $$", a_failure("ended by signal 9")),
+        ("echo why >&2; exit 3", a_failure("why (exit 3)", ("why",))),
     ],
 )
 def test_it_runs_behind_the_launcher_of_a_real_sandbox(
@@ -383,7 +388,7 @@ def test_the_progress_file_is_shown_to_its_end(bench: Bench) -> None:
 def test_a_progress_file_that_is_no_file_is_not_followed(
     bench: Bench, make: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "_POLL", 0.01)
+    monkeypatch.setattr(watch, "_POLL", 0.01)
     (tmp_path / "secrets").mkdir()
     secret = tmp_path / "secrets" / "progress"
     secret.write_text("secret\n")
@@ -398,7 +403,7 @@ def test_a_progress_file_that_is_no_file_is_not_followed(
 
 @either
 def test_a_flood_of_lines_is_cut_and_its_end_kept(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "_SHOWN_LINES", 50)
+    monkeypatch.setattr(watch, "_SHOWN_LINES", 50)
     answer = bench.sh("seq 1 200000; seq 1 200000 >&2; exit 3")
     assert answer == a_failure("exit code 3", tuple(str(n) for n in range(199_981, 200_001)))
     assert len(bench.shown) == 51
@@ -414,6 +419,17 @@ def test_output_without_a_line_break_takes_no_memory(bench: Bench, where: str) -
     tracemalloc.stop()
     assert [line for _, line in bench.shown] == ["x" * 599 + "…"]
     assert peak < 4_000_000
+
+
+def test_json_is_shown_short(bench: Bench) -> None:
+    long = (
+        '{"type": "assistant", "message": {"content": [{"type": "text", "text": "' + "word " * 100 + '"}]}}'
+    )
+    bench.prompt = f'{long}\n{{"type": "system", "subtype": "init", "tools": []}}\n'
+    assert bench.sh("cat") == SAID_NOTHING
+    first, second = bench.lines(OUTPUT)
+    assert first == f"assistant: {'word ' * 29}wor…"
+    assert second == "system init"
 
 
 # what it replies
@@ -442,6 +458,10 @@ def test_a_reply_is_read_from_its_file(bench: Bench) -> None:
         ("echo One. Two. Three. Four.", a_reply("One. Two. Three.", flags=(ReplyFlag.SUMMARY_CUT,))),
         ("seq 1 100000; echo; echo Done.", a_reply("Done.")),
         ('echo One.; rm -r "$(dirname $GITBATCH_REPLY)"', a_reply("One.")),
+        ("""echo Hello.; echo; echo '{"type": "result", "result": "Done."}'""", SAID_NOTHING),
+        ("""echo '{"a": 1}'; echo Done.""", a_reply("Done.")),
+        ("""head -c 100000 /dev/zero | tr '\\0' x; echo '", "usage": {"in": 3}}'""", SAID_NOTHING),
+        (r"""echo '{"summary": "{\\"a\\": 1}"}' >"$GITBATCH_REPLY" """, SAID_NOTHING),
     ],
 )
 @either
@@ -484,12 +504,12 @@ def test_the_largest_reply(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        ("exit 1", "exit code 1"),
-        ("exit 255", "exit code 255"),
-        ("exit 137", "exit code 137 (signal 9)"),
-        ("kill -9 $$", "ended by signal 9"),
-        ("kill -TERM $$", "ended by signal 15"),
-        ("kill -SEGV $$", "ended by signal 11"),
+        ("exit 1", "last words (exit 1)"),
+        ("exit 255", "last words (exit 255)"),
+        ("exit 137", "last words (exit 137, signal 9)"),
+        ("kill -9 $$", "last words (signal 9)"),
+        ("kill -TERM $$", "last words (signal 15)"),
+        ("kill -SEGV $$", "last words (signal 11)"),
     ],
 )
 def test_any_other_end_is_a_failure_with_its_last_words(bench: Bench, script: str, reason: str) -> None:
@@ -497,6 +517,66 @@ def test_any_other_end_is_a_failure_with_its_last_words(bench: Bench, script: st
         f"echo '{{}}' >\"$GITBATCH_REPLY\"; echo out; seq 1 30 >&2; printf 'last words' >&2; {script}"
     )
     assert answer == a_failure(reason, (*(str(n) for n in range(12, 31)), "last words"))
+
+
+@pytest.mark.parametrize(
+    ("script", "failure"),
+    [
+        ("exit 1", a_failure("exit code 1")),
+        ("exit 137", a_failure("exit code 137 (signal 9)")),
+        ("kill -9 $$", a_failure("ended by signal 9")),
+        ("echo; echo 'KeyError: x'; exit 3", a_failure("KeyError: x (exit 3)", ("KeyError: x",))),
+        ("echo out; echo err >&2; exit 3", a_failure("err (exit 3)", ("err",))),
+        ("echo out; printf '\\033[0m\\n \\n' >&2; exit 3", a_failure("out (exit 3)", ("out",))),
+        (
+            "seq 1 30; echo '----'; exit 3",
+            a_failure("exit code 3", (*(str(n) for n in range(12, 31)), "----")),
+        ),
+        (
+            """echo '{"type": "error", "error": {"data": {"message": "No key"}}}'; exit 1""",
+            a_failure("error: No key (exit 1)", ("error: No key",)),
+        ),
+        (
+            "echo 'API Error: Rate limit'; exit 1",
+            busy("API Error: Rate limit (exit 1)", "API Error: Rate limit"),
+        ),
+        ("echo noise >&2; echo 'HTTP 429'; exit 1", busy("noise (exit 1)", "noise")),
+        ("""echo '{"type": "x", "error": "no", "code": 429}'; exit 1""", busy("x: no (exit 1)", "x: no")),
+        ("echo 'overloaded'; seq 5; exit 3", a_failure("overloaded (exit 3)", ("overloaded", *"12345"))),
+        ("echo busy; exit 75", a_failure("busy (exit 75)", ("busy",), Cause.BUSY)),
+    ],
+)
+@either
+def test_why_it_failed_is_what_it_said_last_on_either_stream(
+    bench: Bench, script: str, failure: Failure
+) -> None:
+    assert bench.sh(script) == failure
+
+
+@pytest.mark.parametrize(
+    ("patterns", "said", "is_busy"),
+    [
+        (True, "try again later", True),
+        (False, "try again later", False),
+        ((), "try again later", False),
+        (("quota",), "Quota exceeded", True),
+        (("quota",), "try again later", False),
+    ],
+)
+def test_what_counts_as_busy_is_configured(
+    bench: Bench, *, patterns: bool | tuple[str, ...], said: str, is_busy: bool
+) -> None:
+    bench.busy_patterns = patterns
+    answer = bench.sh(f"echo '{said}'; exit 1")
+    assert isinstance(answer, Failure)
+    assert (answer.cause is Cause.BUSY, answer.is_guess) == (is_busy, is_busy)
+
+
+def test_a_program_that_succeeds_or_takes_too_long_is_not_busy(bench: Bench) -> None:
+    assert bench.sh("echo rate limit") == a_reply("rate limit")
+    bench.timeout = 0.5
+    answer = bench.sh("echo rate limit; sleep 60")
+    assert answer == a_failure("it took longer than 0.5 seconds", ("rate limit",), Cause.TIMEOUT)
 
 
 @pytest.mark.parametrize(
@@ -547,7 +627,7 @@ def test_a_time_out_ends_grandchildren_and_who_ignores_it(
     bench.timeout = 1
     began = time.monotonic()
     answer = bench.sh(f"{tether.hold}; trap '' TERM; (sleep 60 & sleep 60) & echo ready; sleep 60; true")
-    assert answer == a_failure("it took longer than 1 seconds", cause=Cause.TIMEOUT)
+    assert answer == a_failure("it took longer than 1 seconds", ("ready",), Cause.TIMEOUT)
     assert 1.2 <= time.monotonic() - began < 10
     assert bench.lines(OUTPUT) == ["ready"]
     assert tether.is_loose()
@@ -588,7 +668,7 @@ def test_a_child_that_has_left_the_group_and_holds_the_pipes_holds_nobody_up(
     pid, unfinished = bench.lines(ERROR)
     os.kill(int(pid), signal.SIGKILL)
     assert unfinished == "unfinished"
-    assert answer == (a_failure("exit code 3", (pid, unfinished)) if code else a_reply("Done."))
+    assert answer == (a_failure("unfinished (exit 3)", (pid, unfinished)) if code else a_reply("Done."))
 
 
 def test_what_such_a_child_says_soon_after_is_heard(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,9 @@ crowd)
     touch "$HOME/busy"; say ', "retry_after": 1'; exit 75 ;;
 follow) while [ ! -e "$HOME/busy" ]; do sleep 0.05; done; sleep 0.2; page; say ;;
 slow) sleep 600 ;;
+key) echo "reading"; echo "KeyError: 'm03'"; exit 3 ;;
+limited) echo "Error: rate limit reached"; exit 1 ;;
+refused) echo "I may not write there. Please allow it." ;;
 hold) while [ ! -e "$HOME/go" ]; do sleep 0.05; done; page; say ;;
 shared) page; echo x >>task.md ;;
 nothing) say ;;

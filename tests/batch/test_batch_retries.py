@@ -1,6 +1,7 @@
 """A failed attempt is followed by another that knows why it failed; a busy server makes all wait (rule F3)."""
 
 import asyncio
+import re
 import signal
 import subprocess
 import sys
@@ -14,8 +15,10 @@ from conftest import Place
 from history import assert_tidy, audit, trailers
 from rich.console import Console
 
+from gitbatch.agents import gate
 from gitbatch.agents.failures import TREATMENTS, Cause, Remedy
 from gitbatch.agents.gate import Gate
+from gitbatch.batch import retry
 from gitbatch.batch.events import BatchWaiting
 from gitbatch.batch.halt import Brake, cannot_work, come_back_later
 from gitbatch.cli import batch as cli
@@ -31,7 +34,7 @@ README = Path(__file__).parent.parent.parent / "README.md"
 @pytest.mark.parametrize(
     ("word", "reason", "cause"),
     [
-        ("3", "exit code 3", Cause.FAILED),
+        ("3", "it broke (exit 3)", Cause.FAILED),
         ("slow", "it took longer than 1 seconds", Cause.TIMEOUT),
         ("shared", "the agent changed task.md, which is not its file", Cause.REFUSED),
         ("nothing", "no output file was written", Cause.NO_OUTPUT),
@@ -64,10 +67,13 @@ def test_an_item_has_two_retries_unless_somebody_says_otherwise(place: Place) ->
     set_up(place, "3 4 5", "3 4 5 <!-- retries: 0 -->")
     told = run(place, code=1)
     assert (starts(place, "T1"), starts(place, "T2")) == (3, 1)
-    assert told.outcome("T1")["reason"] == "exit code 5"
-    assert [tried["reason"] for tried in told.outcome("T1")["earlier"]] == ["exit code 3", "exit code 4"]
+    assert told.outcome("T1")["reason"] == "it broke (exit 5)"
+    assert [tried["reason"] for tried in told.outcome("T1")["earlier"]] == [
+        "it broke (exit 3)",
+        "it broke (exit 4)",
+    ]
     body = place.git("log", "-1", "--format=%B")
-    assert "3 attempts; before failed 1: exit code 3; 2: exit code 4" in body
+    assert "3 attempts; before failed 1: it broke (exit 3); 2: it broke (exit 4)" in " ".join(body.split())
     assert "T1 failed, in its own words:\n    it broke" in body
     assert "> it broke" in prompt(place, "T1", 3)
 
@@ -86,6 +92,75 @@ def test_a_busy_server_is_waited_for_and_that_is_no_attempt(place: Place) -> Non
     assert 0.1 <= outcome["waited"] < 5
     assert "told 2 time(s) that the server is busy, waited 2." in place.git("log", "-1", "--format=%B")
     assert place.git("for-each-ref", "refs/gitbatch/*/ledger/*") == "", "nothing failed"
+
+
+def run_here(place: Place, monkeypatch: pytest.MonkeyPatch) -> ExitCode:
+    """Run the plan in this process, with waits that take no time."""
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(gate, "_FIRST", 0.001)
+    options = cli.Options(
+        None, "all", "at-end", None, None, None, no_input=True, json=True, directory=place.root
+    )
+    return cli.run_command(options)
+
+
+@pytest.mark.rule("F3")
+def test_a_program_that_says_rate_limit_is_waited_for(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up(place, "limited limited ok", batch="retries = 0")
+    assert run_here(place, monkeypatch) is ExitCode.DONE
+    said = capsys.readouterr().out
+    assert said.count('"event":"item-waiting"') == 2
+    assert said.count("Error: rate limit reached (exit 1)") == 2
+    assert '"attempts":1' in said
+
+
+def test_a_program_that_always_says_rate_limit_is_not_believed_for_ever(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(place, " ".join(["limited"] * 20), batch="retries = 1")
+    monkeypatch.setattr(retry, "_GUESSES", 3)
+    assert run_here(place, monkeypatch) is ExitCode.FAILED
+    assert starts(place, "T1") == 3 + 2
+
+
+def test_what_looks_busy_is_configured(place: Place) -> None:
+    set_up(place, "limited ok", agent="busy-patterns = false")
+    told = run(place)
+    assert told.of("item-waiting") == []
+    assert told.outcome("T1")["attempts"] == 2
+
+
+@pytest.mark.rule("E3")
+def test_why_a_program_failed_stands_wherever_a_failure_is_shown(place: Place) -> None:
+    set_up(place, "key key", batch="retries = 1")
+    place.write("status.md", "# Status\n")
+    place.commit("Status")
+    why = "KeyError: 'm03' (exit 3)"
+    shown = place.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=1).stdout
+    assert f"  again     T1: attempt 1: {why}; 1 left\n" in shown
+    assert re.search(rf"  failed    T1 \(.*\): {re.escape(why)}\n", shown)
+    assert "T1 said:\n    reading\n    KeyError: 'm03'\n" in shown
+    message = place.git("log", "-1", "--format=%B")
+    assert f"failed     T1 → out/T1.md\n           {why}\n" in message
+    assert f"before failed 1: {why}\n" in message
+    assert "in its own words:\n    reading\n    KeyError: 'm03'\n" in message
+    assert trailers(place, "HEAD", "Failed") == [f"out/T1.md: failed: {why}"]
+    assert f"| T1 | out/T1.md | failed | {why} |" in place.read("status.md")
+    assert why in place.gitbatch("status", code=0).stdout
+    assert f'"reason":"{why}"' in place.gitbatch("status", "--json", code=0).stdout
+    assert f"The last attempt failed: {why}\n" in prompt(place, "T1", 2)
+    assert "> reading\n> KeyError: 'm03'\n" in prompt(place, "T1", 2)
+
+
+def test_what_a_program_says_that_wrote_nothing_and_succeeded_is_told(place: Place) -> None:
+    set_up(place, "refused ok")
+    (failed,) = run(place).of("attempt-failed")
+    assert failed["outcome"]["reason"] == "no output file was written"
+    assert failed["outcome"]["details"] == ["I may not write there. Please allow it."]
+    assert "> I may not write there. Please allow it.\n" in prompt(place, "T1", 2)
 
 
 @pytest.mark.rule("F3")
@@ -109,10 +184,10 @@ def test_attempts_are_known_after_a_kill(place: Place) -> None:
     told = run(place)
     assert starts(place, "T1") == 4
     assert [event["left"] for event in told.of("attempt-failed")] == [1], "one of the two was used before"
-    assert "The last attempt failed: exit code 3\n" in prompt(place, "T1", 3)
+    assert "The last attempt failed: it broke (exit 3)\n" in prompt(place, "T1", 3)
     assert told.outcome("T1")["attempts"] == 3
     body = place.git("log", "-1", "--format=%B")
-    assert "3 attempts; before failed 1: exit code 3; 2: exit code 4" in body
+    assert "3 attempts; before failed 1: it broke (exit 3); 2: it broke (exit 4)" in " ".join(body.split())
 
 
 def test_what_failed_for_good_is_not_paid_for_again_after_a_kill(place: Place) -> None:
@@ -122,7 +197,7 @@ def test_what_failed_for_good_is_not_paid_for_again_after_a_kill(place: Place) -
     (place.home / "go").touch()
     told = run(place, code=1)
     assert starts(place, "T1") == 1
-    assert told.outcome("T1")["reason"] == "exit code 3"
+    assert told.outcome("T1")["reason"] == "it broke (exit 3)"
     assert "T1 failed, in its own words:\n    it broke" in place.git("log", "-1", "--format=%B")
 
 
@@ -200,7 +275,7 @@ def test_an_agent_that_cannot_work_at_all_stops_the_batch_and_nothing_is_lost(pl
 def test_the_views_tell_of_attempts_waits_and_halts(place: Place) -> None:
     set_up(place, "3 75 ok", "later")
     said = place.gitbatch("run", "--items", "T1", "--checkpoint", "at-end", code=0).stdout
-    assert "  again     T1: attempt 1: exit code 3; 2 left\n" in said
+    assert "  again     T1: attempt 1: it broke (exit 3); 2 left\n" in said
     assert "  busy      T1: exit code 75; it starts again\n" in said
     assert "waiting   0 s: the server is busy\n" in said
     assert " s, 2 attempts)\n" in said

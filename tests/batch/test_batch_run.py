@@ -104,7 +104,7 @@ def test_failures_are_told_and_stop_nothing_else(three: Place) -> None:
     assert ticked(three) == [name for name in ALL if name not in {"T103", "T202", "T203"}]
     assert "- [ ] Every letter has its page" in three.read("task.md")
     first = three.git("log", "--format=%H", "--grep", "checkpoint 1/3")
-    assert trailers(three, first, "Failed") == ["out/letters/c.md: failed: exit code 3"]
+    assert trailers(three, first, "Failed") == ["out/letters/c.md: failed: the source is not there (exit 3)"]
     assert "    the source is not there" in three.git("log", "-1", "--format=%B", first)
     second = three.git("log", "--format=%H", "--grep", "checkpoint 2/3")
     assert trailers(three, second, "Failed") == [

@@ -59,7 +59,7 @@ def test_a_key_is_in_no_text_that_is_kept(place: Place) -> None:
         assert KEY[:-number] not in whole, "nor a part of it, where a long line was cut"
     assert "m-[value of MY_KEY]" in whole
     assert "x-[value of MY_KEY]" in whole
-    assert "> bad key [value of MY_KEY]\n" in prompt(place, "T2", 2)
+    assert "The last attempt failed: bad key [value of MY_KEY] (exit 3)\n" in prompt(place, "T2", 2)
     assert told.outcome("T1")["reply"]["summary"] == "The key is [value of MY_KEY]. It is short."
     assert told.outcome("T3")["reply"]["summary"] == "I used [value of MY_KEY]."
     audit(place)

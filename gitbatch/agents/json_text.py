@@ -1,0 +1,80 @@
+"""JSON in what a program prints: for people it is shown short, and it is never a summary."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+_SHOWN = 160
+"""Characters of a text in JSON that are shown."""
+_ERROR_FIRST = ("error", "message", "result", "text", "content", "delta", "summary", "data", "part", "item")
+"""Where agents have what they say to people, the most telling first; `name` and `title` only where there is no other."""
+_NAMES = ("name", "title", "status")
+_DEEPEST = 6
+_CLOSING = re.compile(r"[\]}]+[,;]?")
+
+
+def parse_json(text: str) -> dict[str, Any] | list[Any] | None:
+    """Returns the object or array that a text is; None if it is something else."""
+    stripped = text.strip()
+    if not stripped.startswith(("{", "[")):
+        return None
+    try:
+        parsed = msgspec.json.decode(stripped.encode(errors="replace"))
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return parsed if isinstance(parsed, dict | list) else None
+
+
+def is_json(text: str) -> bool:
+    """Returns whether a text is JSON: one value, or one on each line."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return bool(lines) and (
+        parse_json(text) is not None or all(parse_json(line) is not None for line in lines)
+    )
+
+
+def after_json(paragraph: str) -> str:
+    """Returns the lines of a paragraph after its last line of JSON: empty if it ends with one.
+
+    Of JSON in several lines, or that was cut at its beginning, the end is seen.
+    """
+    lines = paragraph.splitlines()
+    ends = (number for number, line in reversed(list(enumerate(lines, 1))) if _is_end_of_json(line))
+    return "\n".join(lines[next(ends, 0) :])
+
+
+def _is_end_of_json(line: str) -> bool:
+    stripped = line.strip()
+    if _CLOSING.fullmatch(stripped) or parse_json(stripped) is not None:
+        return True
+    return stripped.endswith(("}", "]")) and '":' in stripped
+
+
+def shorten_json(line: str) -> str:
+    """Returns a line as it is shown: of JSON, its type and what it says to people."""
+    parsed = parse_json(line)
+    if parsed is None:
+        return line
+    said = " ".join(next(_texts(parsed, _ERROR_FIRST), next(_texts(parsed, _NAMES), "")).split())
+    kinds = [parsed.get(key) for key in ("type", "subtype")] if isinstance(parsed, dict) else []
+    kind = " ".join(kind for kind in (kinds[:1] if said else kinds) if isinstance(kind, str))
+    short = ": ".join(filter(None, (kind, said))) or line.strip()
+    return short if len(short) <= _SHOWN else f"{short[: _SHOWN - 1].rstrip()}…"
+
+
+def _texts(value: object, wanted: tuple[str, ...], depth: int = 0) -> Iterator[str]:
+    """Returns the texts that stand under the wanted keys, also further down."""
+    if depth == _DEEPEST:
+        return
+    if isinstance(value, list):
+        for element in value:
+            yield from _texts(element, wanted, depth + 1)
+    elif isinstance(value, dict):
+        for key in dict.fromkeys((*wanted, *_ERROR_FIRST)):
+            below = value.get(key)
+            if not isinstance(below, str):
+                yield from _texts(below, wanted, depth + 1)
+            elif key in wanted and below.strip():
+                yield below

@@ -1,0 +1,52 @@
+"""What the last lines of a program that failed say: why, in one line, and whether it met a busy server."""
+
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+from gitbatch.text import Harmless, plain
+
+LOOKED_AT = 5
+"""How many of its last lines say whether a server was busy: what stands further up was survived."""
+_REASON = 200
+"""Characters of a reason: the rest is in the details."""
+_WORD = re.compile(r"[^\W\d_]{2}")
+_NOISE = re.compile(
+    r"at .*(?::\d+|native code|<anonymous>)\)?$"  # a frame of JavaScript
+    r"|at [\w$.]+\([^)]*\)$"  # of Java
+    r"|File \".*\", line \d+"  # of Python
+    r"|\.\.\. \d+ more$|Node\.js v\d|note: run with |goroutine \d+ \[|exit status \d+$"
+)
+"""What programs print after, or below, the line that says what happened."""
+_NO_STATUS = r"(?!\s*(?:ms|s|sec\w*|minutes?|[kKMG]i?B|bytes?|lines?|files?|tests?|items?|tokens?|words?|char\w*|passed|failed)\b)"
+"""What a number counts is not the number of an error."""
+
+
+def find_reason(lines: Sequence[Harmless]) -> Harmless:
+    """Returns the last line that says something; empty if there is none."""
+    said = [line for line in lines if _WORD.search(line)]
+    telling = [line for line in said if not _NOISE.match(line)]
+    return plain((telling or said)[-1], _REASON) if said else Harmless("")
+
+
+def is_busy(lines: Iterable[str], patterns: tuple[str, ...]) -> bool:
+    """Returns whether one of some lines has one of the patterns in it, in upper or lower case.
+
+    Args:
+        lines: the last ones of a program that failed.
+        patterns: words, between which there may be `-` or `_` as well; or a number, which stands alone, and is
+            neither that of a line of a file nor counts anything.
+    """
+    pattern = _compiled(patterns)
+    return pattern is not None and any(map(pattern.search, lines))
+
+
+@cache
+def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str] | None:
+    return re.compile("|".join(map(_one, patterns)), re.IGNORECASE) if patterns else None
+
+
+def _one(pattern: str) -> str:
+    if pattern.isdigit():
+        return rf"(?<![\w.,#/-])(?<!\w:)(?<!\bline )(?<!\blines ){pattern}(?![\w/-]|[.,:]\d){_NO_STATUS}"
+    return r"(?<![^\W_])" + r"[\s_-]*".join(map(re.escape, re.split(r"[\s_-]+", pattern.strip())))
