@@ -13,6 +13,7 @@ PACKAGE = Path(__file__).parent.parent / "gitbatch"
 ORDER = (
     "errors",
     "text",
+    "paths",
     "resources",
     "crash",
     "plan",

@@ -34,6 +34,7 @@ from gitbatch.agents.reply import (
 from gitbatch.agents.secrets import Secrets
 from gitbatch.agents.starter import HEARS_NOTHING, Starter
 from gitbatch.agents.watch import Watch
+from gitbatch.paths import quote_path
 from gitbatch.project.config import CommandAgent
 from gitbatch.repo.disk import is_of_disk
 from gitbatch.repo.nofollow import read_small
@@ -184,9 +185,9 @@ class _Files(Struct, frozen=True):
         remove_tree(scratch)
         scratch.mkdir(parents=True)
         files = cls(scratch / "prompt.md", scratch / "context", scratch / "progress", scratch / "reply.json")
-        files.prompt.write_text(assignment.prompt, encoding="utf-8", errors="surrogateescape")
-        listed = "".join(f"{file.path}\n" for file in assignment.context)
-        files.context.write_text(listed, encoding="utf-8", errors="surrogateescape")
+        files.prompt.write_text(assignment.prompt, encoding="utf-8")
+        listed = "".join(f"{quote_path(file.path)}\n" for file in assignment.context)
+        files.context.write_text(listed, encoding="utf-8")
         files.progress.write_text("", encoding="utf-8")
         return files
 

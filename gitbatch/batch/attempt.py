@@ -21,6 +21,7 @@ from gitbatch.batch.model import Attempt, ItemStatus, Outcome
 from gitbatch.batch.running import Run, Task
 from gitbatch.batch.unexpected import fail_attempt, find_run_error
 from gitbatch.errors import GitbatchError, GitError
+from gitbatch.paths import quote_path
 from gitbatch.plan.duration import require_duration
 from gitbatch.project.context import ContextFile, manifest
 from gitbatch.project.scope import SCOPE_FILE
@@ -293,7 +294,7 @@ async def _ask(run: Run, task: Task, agent: Agent, assignment: Assignment, tried
             name=task.batch_item.name,
             agent=task.agent,
             attempt=assignment.attempt,
-            context=tuple(plain(file.path) for file in assignment.context),
+            context=tuple(quote_path(file.path) for file in assignment.context),
         )
     )
 

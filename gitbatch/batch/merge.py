@@ -73,7 +73,7 @@ def finished(repo: Repository, batch: str, item: BatchItem, oid: str | None) -> 
     try:
         commit = repo.objects.commit(oid or "")
         trailers, reply = parse_item_message(commit.message)
-        if trailers.first("Batch") != batch or trailers.first("Item") != item.key:
+        if (trailers.batch, trailers.key) != (batch, item.key):
             return None
         made = item_commit(repo.objects, commit, item.key)
     except MissingObjectError:  # pruned before its branch had it

@@ -1,50 +1,26 @@
 """Commit messages: written for people, with trailers from which a run can be rebuilt.
 
 Texts of agents are single clean lines by the time they get here, and trailers are the last paragraph, which is
-ours alone; so no text can pass for a trailer. Trailers are read only from there.
+ours alone (see `trailers.py`); so no text can pass for a trailer. The rest is for people, and no program reads it.
 """
 
 import re
 import textwrap
-
-from msgspec import Struct
 
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Contribution, Reply, ReplyFlag, Usage
 from gitbatch.agents.reply import SENTENCES
 from gitbatch.agents.spent import Spent
 from gitbatch.batch.model import Attempt, BatchGroup, CriterionState, Outcome, Record
+from gitbatch.batch.trailers import Trailers, parse_trailers, render_failed, render_trailers
+from gitbatch.paths import quote_for_message
 from gitbatch.project.context import ContextFile
 from gitbatch.text import LIMIT, plain, undirected
 
-_PREFIX = "Gitbatch-"
 _WIDTH = 72
 _COUNTS = ("input", "output", "cache_read", "cache_write", "requests")
 _END = re.compile(r"^(?=---|diff -|Index: )", re.MULTILINE)
 """What `git interpret-trailers` and `git am` take for the end of a message, where a line begins with it."""
-_EXACT = frozenset({"Item", "Failed"})
-"""Trailers that have an output path; the plan's rules for those leave nothing to clean."""
-
-
-class Trailers(Struct, frozen=True):
-    """The trailers of one of our commits, in order; names without their prefix."""
-
-    pairs: tuple[tuple[str, str], ...] = ()
-
-    def first(self, name: str) -> str:
-        """The first value of a trailer; empty if there is none."""
-        return next(iter(self.every(name)), "")
-
-    def every(self, name: str) -> tuple[str, ...]:
-        """All values of a trailer."""
-        return tuple(value for key, value in self.pairs if key == name)
-
-
-def parse_trailers(message: str) -> Trailers:
-    """The trailers of a message: our lines of its last paragraph, where others may have been added (a sign-off)."""
-    lines = message.rstrip("\n").rpartition("\n\n")[2].split("\n")
-    ours = (line.removeprefix(_PREFIX) for line in lines if line.startswith(_PREFIX) and ": " in line)
-    return Trailers(tuple(line.partition(": ")[::2] for line in ours))
 
 
 def item_message(  # each is a trailer
@@ -67,7 +43,7 @@ def item_message(  # each is a trailer
         ("Waited", f"{outcome.waited:.1f}" if outcome.waited else ""),
         ("Seconds", f"{outcome.seconds:.1f}"),
         *_spent_pairs(spent),
-        *(("Context", f"{file.path}@{file.blob}") for file in context),
+        *(("Context", f"{quote_for_message(file.path)}@{file.blob}") for file in context),
         ("DoD", ", ".join(f"#{number}" for number in dod)),
         *(("Decision", decision) for decision in reply.decisions),
         *(("Contribution", f"{c.artifact}: {c.text}") for c in reply.contributions),
@@ -130,7 +106,7 @@ def _parse_usage(trailers: Trailers) -> Usage:
 def merge_message(record: Record, group: BatchGroup, items: tuple[Outcome, ...]) -> str:
     """The message of a merge of item branches."""
     count = f"{len(items)} item{'s' * (len(items) != 1)}"
-    listed = "\n".join(f"- {outcome.item.name}: {outcome.item.key}" for outcome in items)
+    listed = "\n".join(f"- {_name(outcome)}: {quote_for_message(outcome.item.key)}" for outcome in items)
     return _message(f"gitbatch: merge {count} of “{group.title}”", [listed], _batch_pairs(record, group))
 
 
@@ -160,7 +136,8 @@ def checkpoint_message(
         *_batch_pairs(record, group),
         ("Checkpoint", f"{number}/{of}"),
         *(_spent_pairs(spent) if spent.usage != Usage() else ()),
-        *(("Failed", f"{o.item.key}: {o.status}: {plain(o.reason)}") for o in failures),
+        *(("Succeeded", outcome.item.key) for outcome in outcomes if outcome.succeeded),
+        *(("Failed", render_failed(o.item.key, o.status, o.reason)) for o in failures),
     ]
     subject = f"gitbatch: checkpoint {number}/{of}: {group.title} ({done} of {len(outcomes)} done)"
     return _message(subject, paragraphs, pairs)
@@ -172,11 +149,17 @@ def _batch_pairs(record: Record, group: BatchGroup) -> list[tuple[str, object]]:
 
 def _row(outcome: Outcome) -> str:
     said = outcome.reply.summary if outcome.reply and outcome.succeeded else outcome.reason
-    head = f"{outcome.status:<10} {outcome.item.name}"
-    where = f" → {outcome.item.key}" if outcome.item.key != outcome.item.name else ""
+    head = f"{outcome.status:<10} {_name(outcome)}"
+    where = f" → {quote_for_message(outcome.item.key)}" if outcome.item.key != outcome.item.name else ""
     flags = f" [{', '.join(outcome.reply.flags)}]" if outcome.reply and outcome.reply.flags else ""
     lines = [_wrapped(said, _WIDTH - 11), *(_wrapped(line, _WIDTH - 11) for line in told_work(outcome))]
     return "\n".join([f"{head}{where}{flags}", *(textwrap.indent(line, " " * 11) for line in lines if line)])
+
+
+def _name(outcome: Outcome) -> str:
+    """What an item is called: its id, else its path as a message has it."""
+    is_path = outcome.item.name == outcome.item.key
+    return quote_for_message(outcome.item.key) if is_path else outcome.item.name
 
 
 def _why(tried: Attempt) -> str:
@@ -223,24 +206,13 @@ def told_cost(spent: Spent) -> str:
     return f"${spent.usage.cost:.4f}{unknown if spent.unknown else ''}"
 
 
-_FLAG = f"(?:{'|'.join(map(re.escape, ReplyFlag))})"
-_SUCCEEDED = re.compile(rf"^succeeded  (?:.+? → )?(.+?)(?: \[{_FLAG}(?:, {_FLAG})*\])?$", re.MULTILINE)
-"""A row of an item that succeeded, as `_row` writes it; the group is the item's key."""
-
-
-def parse_succeeded(message: str) -> tuple[str, ...]:
-    """The keys of the items that an orchestrator commit's message says have succeeded."""
-    rows = message.partition("\n\n")[2].partition("\n\n")[0]
-    return tuple(_SUCCEEDED.findall(rows))
-
-
 def _failure(outcome: Outcome) -> str:
     """The details of a failure (rule E3); nothing if there are none beyond its reason."""
     strays = ("left in its worktree: " + ", ".join(outcome.strays),) if outcome.strays else ()
     lines = (*outcome.details, *strays)
     if not lines:
         return ""
-    return f"{outcome.item.name} {outcome.status}, in its own words:\n" + "\n".join(
+    return f"{_name(outcome)} {outcome.status}, in its own words:\n" + "\n".join(
         f"    {line}" for line in lines
     )
 
@@ -254,10 +226,5 @@ def _wrapped(text: str, width: int = _WIDTH) -> str:
 
 
 def _message(subject: str, paragraphs: list[str], pairs: list[tuple[str, object]]) -> str:
-    trailers = "\n".join(
-        f"{_PREFIX}{name}: {value if name in _EXACT else plain(str(value), 2000)}"
-        for name, value in pairs
-        if value != ""
-    )
-    body = undirected("\n\n".join([*filter(None, paragraphs), trailers]))
-    return f"{plain(subject, 100)}\n\n{body}\n"
+    body = "\n\n".join([*map(undirected, filter(None, paragraphs)), render_trailers(pairs)])
+    return f"{undirected(plain(subject, 100))}\n\n{body}\n"

@@ -27,10 +27,10 @@ from msgspec import Struct
 from gitbatch.batch.abort import delete_branches, rescue
 from gitbatch.batch.follow import follow_checkout, require_tip
 from gitbatch.batch.merge import finished
-from gitbatch.batch.messages import parse_trailers
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
 from gitbatch.batch.record import Batch, remove_leftovers
 from gitbatch.batch.running import Run
+from gitbatch.batch.trailers import Kind, parse_trailers
 from gitbatch.repo.checkout import Followed
 from gitbatch.repo.commit import Commit
 from gitbatch.repo.refs import followed_ref, item_branch, item_branches
@@ -89,18 +89,16 @@ def read_state(repo: Repository, batch: Batch) -> State:
 
 def _recorded(batch: Batch, commit: Commit) -> RecordedGroup | None:
     trailers = parse_trailers(commit.message)
-    if trailers.first("Batch") != batch.id or not trailers.first("Checkpoint"):
+    if trailers.kind is not Kind.CHECKPOINT or trailers.batch != batch.id:
         return None
-    number = trailers.first("Group").partition(" ")[0]
-    group = next((group for group in batch.record.groups if str(group.number) == number), None)
+    group = next((group for group in batch.record.groups if group.number == trailers.group), None)
     if group is None:
         return None
     items = {item.key: item for item in group.items}
-    failures = (line.split(": ", 2) for line in trailers.every("Failed"))
     failed = tuple(
-        Outcome(items[key], ItemStatus(status), reason=plain(reason))
-        for key, status, reason in (parts for parts in failures if len(parts) == 3)
-        if key in items and status in tuple(ItemStatus)
+        Outcome(items[said.key], said.status, reason=plain(said.reason))
+        for said in trailers.failed
+        if said.key in items
     )
     return RecordedGroup(group, commit.oid, failed)
 
@@ -152,8 +150,6 @@ def _before(run: Run, last: str) -> str:
     """The target's commit before a checkpoint: below the orchestrator commit and the merges under it."""
     objects = run.repo.objects
     commit = objects.commit(objects.commit(last).parents[0])
-    while (ours := parse_trailers(commit.message)).first("Batch") == run.batch.id and not ours.first(
-        "Checkpoint"
-    ):
+    while (ours := parse_trailers(commit.message)).kind is Kind.MERGE and ours.batch == run.batch.id:
         commit = objects.commit(commit.parents[0])
     return commit.oid

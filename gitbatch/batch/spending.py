@@ -8,10 +8,10 @@ from gitbatch.agents.protocol import Agent
 from gitbatch.agents.spent import Spent
 from gitbatch.batch.ledger import Limits, Pages
 from gitbatch.batch.merge import finished
-from gitbatch.batch.messages import parse_trailers
 from gitbatch.batch.model import BatchItem, Outcome
 from gitbatch.batch.record import Batch
 from gitbatch.batch.resume import RecordedGroup, State
+from gitbatch.batch.trailers import Kind, parse_trailers
 from gitbatch.errors import UsageError
 from gitbatch.repo.refs import item_branch
 from gitbatch.repo.repository import Repository
@@ -51,18 +51,19 @@ def _merged(repo: Repository, batch: Batch, recorded: RecordedGroup) -> list[Out
     found = []
     items = {item.key: item for item in recorded.group.items}
     commit = repo.objects.commit(repo.objects.commit(recorded.commit).parents[0])
-    while len(commit.parents) > 1 and _is_ours(commit.message, batch):
+    while _is_merge(commit.message, batch):
         found += [_outcome(repo, batch, items, parent) for parent in commit.parents[1:]]
         commit = repo.objects.commit(commit.parents[0])
     return [outcome for outcome in found if outcome]
 
 
-def _is_ours(message: str, batch: Batch) -> bool:
-    return parse_trailers(message).first("Batch") == batch.id
+def _is_merge(message: str, batch: Batch) -> bool:
+    trailers = parse_trailers(message)
+    return trailers.kind is Kind.MERGE and trailers.batch == batch.id
 
 
 def _outcome(repo: Repository, batch: Batch, items: Mapping[str, BatchItem], oid: str) -> Outcome | None:
-    item = items.get(parse_trailers(repo.objects.commit(oid).message).first("Item"))
+    item = items.get(parse_trailers(repo.objects.commit(oid).message).key)
     return finished(repo, batch.id, item, oid) if item else None
 
 

@@ -14,8 +14,8 @@ from msgspec import Struct
 
 from gitbatch.batch.events import SCHEMA
 from gitbatch.batch.merge import PARENTS
-from gitbatch.batch.messages import Trailers, parse_succeeded, parse_trailers
 from gitbatch.batch.scene import plan_options
+from gitbatch.batch.trailers import Kind, Trailers, parse_trailers
 from gitbatch.errors import GitbatchError, GitError, UsageError
 from gitbatch.guard.shared import SharedFiles, read_shared
 from gitbatch.plan.outputs import path_problem
@@ -143,9 +143,13 @@ def _read_history(repo: Repository, tips: list[str]) -> _History:
         return _History({}, {}, frozenset())
     listed = repo.git.text("rev-list", "--topo-order", "--reverse", "--parents", *tips)
     parents = {oid: above for oid, *above in (line.split(" ") for line in listed.splitlines())}
-    candidates = set(repo.git.text("rev-list", "--fixed-strings", "--grep=Gitbatch-", *tips).split())
+    candidates = set(
+        repo.git.text(
+            "rev-list", "--fixed-strings", "--regexp-ignore-case", "--grep=Gitbatch-", *tips
+        ).split()
+    )
     commits = [repo.objects.commit(oid) for oid in parents if oid in candidates]
-    ours = {c.oid: (c, trailers) for c in commits if (trailers := parse_trailers(c.message)).pairs}
+    ours = {c.oid: (c, trailers) for c in commits if (trailers := parse_trailers(c.message)).are_ours}
     roots = (oid for oid, above in parents.items() if not above)
     return _History(parents, ours, frozenset(oid for oid in roots if repo.objects.commit(oid).parents))
 
@@ -164,8 +168,8 @@ class _Auditor:
 
     def __post_init__(self) -> None:
         for number, (oid, (_, trailers)) in enumerate(self.history.ours.items(), 1):
-            if trailers.first("Item"):
-                item = trailers.first("Batch"), trailers.first("Item")
+            if trailers.kind is Kind.ITEM:
+                item = trailers.batch, trailers.key
                 self._reach[oid] = 1 << number
                 self._items[item] = self._items.get(item, 1) | 1 << number
         for oid, parents in self.history.parents.items():
@@ -176,16 +180,17 @@ class _Auditor:
 
     def judge(self, commit: Commit, trailers: Trailers) -> _Complaints:
         """What is wrong with a commit that carries our trailers."""
-        batches, items, checkpoints = (trailers.every(name) for name in ("Batch", "Item", "Checkpoint"))
-        if len(batches) != 1 or len(items + checkpoints) > 1:
-            yield Check.TRAILERS, "its trailers are not those of one item, one merge or one checkpoint"
+        if trailers.problem:
+            yield Check.TRAILERS, trailers.problem
             return
-        if items:
-            yield from self._judge_item(commit, items[0])
-        elif checkpoints:
-            yield from self._judge_checkpoint(commit, batches[0])
+        if trailers.kind is Kind.ITEM:
+            yield from self._judge_item(commit, trailers.key)
+        elif trailers.kind is Kind.CHECKPOINT:
+            yield from self._judge_checkpoint(commit, trailers.batch)
+        elif trailers.kind is Kind.MERGE:
+            yield from self._judge_merge(commit, trailers.batch)
         else:
-            yield from self._judge_merge(commit, batches[0])
+            yield Check.TRAILERS, "it keeps what a failed attempt had written, and stands on no branch"
         if commit.parents and (problem := self._shared_in(self._tree(commit.parents[0])).problem):
             yield Check.PROJECT, f"can't be judged by the project of its parent: {problem}"
 
@@ -239,7 +244,7 @@ class _Auditor:
     def _judge_rows(self, commit: Commit, batch: str) -> _Complaints:
         """What a checkpoint says has succeeded, the merges of its batch right below it have brought."""
         merged = self._merged_below(commit, batch)
-        for key in parse_succeeded(commit.message):
+        for key in parse_trailers(commit.message).succeeded:
             if not self._reaches(commit.oid, batch, key):
                 yield Check.CHECKPOINT_ITEMS, f"says that {key} succeeded, but no commit of it can be reached"
             elif merged is not None and key not in merged:
@@ -307,7 +312,7 @@ class _Auditor:
     def _key(self, oid: str, batch: str) -> str:
         """The item that a commit is of; empty if it is none of a batch."""
         _, trailers = self.history.ours.get(oid, (None, Trailers()))
-        return trailers.first("Item") if trailers.first("Batch") == batch else ""
+        return trailers.key if trailers.first("Batch") == batch else ""
 
     def _tree(self, oid: str) -> str:
         return self.objects.commit(oid).tree

@@ -16,6 +16,7 @@ from gitbatch.batch.resume import State
 from gitbatch.batch.scene import Scene
 from gitbatch.batch.schedule import critical_path, settings, steps, width
 from gitbatch.batch.spending import ItemSpent, total
+from gitbatch.paths import quote_path
 from gitbatch.project.context import manifest, resolve
 from gitbatch.repo.refs import short
 from gitbatch.view.block import Block, Cell, Line, Table, line
@@ -194,7 +195,9 @@ def plan_state(scene: Scene) -> PlanState:
                 criteria=item.criteria,
                 agent=settings(item, group, plan).agent or project.config.batch.agent,
                 context=tuple(
-                    PlannedFile(file.path, file.reason, file.condensed_from)
+                    PlannedFile(
+                        quote_path(file.path), file.reason, quote_path(file.condensed_from or "") or None
+                    )
                     for file in manifest(item, group, plan, project, scene.snapshot)
                 ),
                 absent=tuple(name for name in item.context if not resolve(name, project, scene.snapshot)),

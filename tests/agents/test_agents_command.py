@@ -203,12 +203,15 @@ def test_it_finds_its_assignment_in_files(bench: Bench) -> None:
     bench.context = (
         ContextFile("rules.md", "1" * 40, Reason.RULES),
         ContextFile("docs/ü b.md", "2" * 40, Reason.DECLARED),
+        ContextFile("docs/c\n/etc/passwd", "3" * 40, Reason.DECLARED),
     )
     bench.sh(
         'cat "$GITBATCH_PROMPT_FILE" >prompt; cat "$GITBATCH_CONTEXT" >context; cp "$GITBATCH_PROGRESS" progress'
     )
     assert (bench.worktree / "prompt").read_text(encoding="utf-8") == "Wärme\n"
-    assert (bench.worktree / "context").read_text(encoding="utf-8") == "rules.md\ndocs/ü b.md\n"
+    assert (bench.worktree / "context").read_text(encoding="utf-8") == (
+        'rules.md\ndocs/ü b.md\n"docs/c\\012/etc/passwd"\n'
+    )
     assert (bench.worktree / "progress").read_text() == ""
 
 

@@ -12,7 +12,8 @@ from history import assert_tidy, audit, trailers
 from gitbatch.agents.budget import Budget
 from gitbatch.agents.protocol import Usage
 from gitbatch.agents.spent import Spent
-from gitbatch.batch.messages import parse_spent, parse_trailers, told_spent
+from gitbatch.batch.messages import parse_spent, told_spent
+from gitbatch.batch.trailers import parse_trailers
 from gitbatch.text import plain
 
 REPORTS = "reports-usage = true"

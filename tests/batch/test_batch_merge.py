@@ -122,10 +122,12 @@ def test_a_tree_that_git_would_not_have_written_is_no_items(
         "path as name": lambda: tree(a, ("40000", "d", tree(("100644", "y", one))), ("100644", "d/x", two)),
     }[what]()
     parent = place.git("commit-tree", base, "-m", "base")
-    message = "gitbatch: x\n\nGitbatch-Batch: b\nGitbatch-Item: d/x\n"
+    batch = "20260102-030405-abcd"
+    told = f"Batch: {batch}|Group: 1 g|Item: d/x|Agent: a|Attempt: 1|Seconds: 0.1".split("|")
+    message = "gitbatch: x\n\n" + "".join(f"Gitbatch-{line}\n" for line in told)
     oid = place.git("commit-tree", new, "-p", parent, "-m", message)
     item = BatchItem("d/x", "x", "Write x", "1-x")
-    assert (finished(repo, "b", item, oid) is not None) is (what == "plain")
+    assert (finished(repo, batch, item, oid) is not None) is (what == "plain")
 
 
 def test_a_commit_whose_tree_is_gone_is_no_item(place: Place, repo: Repository) -> None:

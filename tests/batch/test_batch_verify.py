@@ -23,6 +23,11 @@ BATCH = "20260102-030405-abcd"
 DELETED = ("0", "0" * 40)
 
 
+def item_trailers(key: str = OUT, batch: str = BATCH) -> str:
+    who = "Gitbatch-Agent: a\nGitbatch-Attempt: 1\nGitbatch-Seconds: 0.1"
+    return f"Gitbatch-Batch: {batch}\nGitbatch-Group: 1 G\nGitbatch-Item: {key}\n{who}"
+
+
 @dataclass(frozen=True)
 class Forger:
     """Makes commits of any shape; none of them moves a ref."""
@@ -71,7 +76,7 @@ class Forger:
         parents: tuple[str, ...] = (),
         batch: str = BATCH,
     ) -> str:
-        message = f"T1 Write\n\nDone.\n\nGitbatch-Batch: {batch}\nGitbatch-Group: 1 G\nGitbatch-Item: {key}"
+        message = f"T1 Write\n\nDone.\n\n{item_trailers(key, batch)}"
         return self.commit(message, parents or (self.tip,), changes)
 
     def merge(
@@ -84,11 +89,13 @@ class Forger:
         self,
         changes: Mapping[str, str | tuple[str, str]],
         parents: tuple[str, ...] = (),
-        rows: str = "failed     T1 → out/failed.md\n           It broke.",
+        succeeded: tuple[str, ...] = (),
         batch: str = BATCH,
     ) -> str:
         trailers = f"Gitbatch-Batch: {batch}\nGitbatch-Group: 1 G\nGitbatch-Checkpoint: 1/1"
-        message = f"gitbatch: checkpoint 1/1: G\n\n{rows}\n\n{trailers}"
+        said = [f"\nGitbatch-Succeeded: {key}" for key in succeeded]
+        failed = "" if succeeded else "\nGitbatch-Failed: out/failed.md: failed: it broke"
+        message = f"gitbatch: checkpoint 1/1: G\n\nrows\n\n{trailers}{''.join(said)}{failed}"
         return self.commit(message, parents or (self.tip,), changes)
 
     def read(self, path: str, commit: str = "") -> str:
@@ -162,7 +169,7 @@ def item_with_two_parents(f: Forger) -> str:
 
 
 def item_without_parent(f: Forger) -> str:
-    message = f"T1\n\nDone.\n\nGitbatch-Batch: {BATCH}\nGitbatch-Item: {OUT}"
+    message = f"T1\n\nDone.\n\n{item_trailers()}"
     return f.commit(message, (), {OUT: "x"})
 
 
@@ -242,8 +249,8 @@ def item_with_a_name_for_windows(f: Forger) -> str:
     return f.item({"out/con.md": "x"}, "out/con.md")
 
 
-def item_in_a_hidden_folder(f: Forger) -> str:
-    return f.item({".github/workflows/x.yml": "x"}, ".github/workflows/x.yml")
+def item_that_git_obeys(f: Forger) -> str:
+    return f.item({"out/.gitattributes": "x"}, "out/.gitattributes")
 
 
 def merge_of_nothing(f: Forger) -> str:
@@ -320,25 +327,21 @@ def checkpoint_that_makes_a_link(f: Forger) -> str:
 
 
 def checkpoint_of_an_item_that_is_not_there(f: Forger) -> str:
-    return f.checkpoint(
-        {"status.md": f.longer("status.md")}, rows=f"succeeded  T1 → {OUT} [no summary]\n           Done."
-    )
+    return f.checkpoint({"status.md": f.longer("status.md")}, succeeded=(OUT,))
 
 
 def checkpoint_of_an_item_without_id(f: Forger) -> str:
-    return f.checkpoint(
-        {"status.md": f.longer("status.md")}, rows=f"succeeded  {OUT}\n           succeeded  nothing.md"
-    )
+    return f.checkpoint({"status.md": f.longer("status.md")}, succeeded=(OUT,))
 
 
 def checkpoint_of_an_item_of_another_batch(f: Forger) -> str:
-    return f.checkpoint({"status.md": f.longer("status.md")}, rows="succeeded  T101 → out/letters/a.md")
+    return f.checkpoint({"status.md": f.longer("status.md")}, succeeded=("out/letters/a.md",))
 
 
 def checkpoint_upon_a_merge_that_is_not_ours(f: Forger) -> str:
     """Whose trailers are gone, so that what else it brings is nobody's."""
     merge = f.commit("merge", (f.tip, f.item({OUT: "x"})), {OUT: "x", "evil.sh": "x"})
-    return f.checkpoint({"status.md": f.longer("status.md")}, parents=(merge,), rows=f"succeeded  T1 → {OUT}")
+    return f.checkpoint({"status.md": f.longer("status.md")}, parents=(merge,), succeeded=(OUT,))
 
 
 def checkpoint_that_rewrites_the_status(f: Forger) -> str:
@@ -425,7 +428,7 @@ FORGERIES: dict[Callable[[Forger], str], tuple[Check, str]] = {
     item_called_like_the_plan: (Check.ITEM_PATH, "its output TASK.md is a shared file"),
     item_called_like_the_configuration: (Check.ITEM_PATH, "its output gitbatch.toml is a shared file"),
     item_with_a_name_for_windows: (Check.ITEM_PATH, "Windows keeps for a device"),
-    item_in_a_hidden_folder: (Check.ITEM_PATH, "begins with “.git”"),
+    item_that_git_obeys: (Check.ITEM_PATH, "only git may write"),
     merge_of_nothing: (Check.MERGE_PARENTS, "does not merge 1 to 16 different items of its batch alone"),
     merge_of_too_many: (Check.MERGE_PARENTS, "does not merge"),
     merge_of_a_commit_that_is_no_item: (Check.MERGE_PARENTS, "does not merge"),
@@ -480,7 +483,7 @@ def test_a_forgery_is_found_and_nothing_else(forger: Forger, forge: Callable[[Fo
 def test_an_item_must_be_below_the_checkpoint_that_names_it(forger: Forger) -> None:
     """It is in the history; it can't be reached from where it is said to be."""
     item = forger.item({OUT: "x"})
-    checkpoint = forger.checkpoint({"status.md": forger.longer("status.md")}, rows=f"succeeded  T1 → {OUT}")
+    checkpoint = forger.checkpoint({"status.md": forger.longer("status.md")}, succeeded=(OUT,))
     (finding,) = forger.findings(forger.commit("both", (checkpoint, item), {OUT: "x"}))
     assert (finding.commit, finding.check) == (checkpoint, Check.CHECKPOINT_ITEMS)
 
@@ -525,11 +528,10 @@ def user_picks_an_item(f: Forger) -> str:
 def a_batch_of_sixteen(f: Forger) -> str:
     keys = [f"out/ü {number}.md" for number in range(16)]
     merge = f.merge(tuple(f.item({key: "x"}, key) for key in keys), dict.fromkeys(keys, "x"))
-    rows = "\n".join(f"succeeded  T{n} → {key} [no summary]\n           Done." for n, key in enumerate(keys))
     return f.checkpoint(
         {"status.md": f.longer("status.md"), "inventory.md": f.longer("inventory.md")},
         parents=(merge,),
-        rows=rows,
+        succeeded=tuple(keys),
     )
 
 
@@ -539,7 +541,7 @@ def an_item_that_the_user_had_written_alike(f: Forger) -> str:
 
 
 def an_item_that_a_reviewer_has_signed(f: Forger) -> str:
-    message = f"T1\n\nDone.\n\nGitbatch-Batch: {BATCH}\nGitbatch-Item: {OUT}\nSigned-off-by: U <u@x>"
+    message = f"T1\n\nDone.\n\n{item_trailers()}\nSigned-off-by: U <u@x>"
     return f.commit(message, (f.tip,), {OUT: "x"})
 
 
@@ -568,7 +570,7 @@ def test_a_range_judges_its_commits_alone(forger: Forger) -> None:
     merge = forger.merge((above,), {}, first=above)
     merge = forger.merge((forger.item({"out/next.md": "x"}, "out/next.md"),), {"out/next.md": "x"})
     status = {"status.md": forger.longer("status.md")}
-    checkpoint = forger.checkpoint(status, parents=(merge,), rows="succeeded  T1 → out/next.md")
+    checkpoint = forger.checkpoint(status, parents=(merge,), succeeded=("out/next.md",))
     assert forger.findings(f"{merge}..{checkpoint}") == (), "what is below the range can be reached"
 
 

@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from gitbatch.agents.failures import TREATMENTS
 from gitbatch.agents.protocol import Assignment
+from gitbatch.paths import quote_path
 from gitbatch.project.context import ContextFile, Reason
 from gitbatch.repo.base import Base
-from gitbatch.text import plain
 
 if TYPE_CHECKING:
     from anthropic.types import TextBlockParam
@@ -55,7 +55,7 @@ class Quoted(Struct, frozen=True):
         note = _UNREADABLE if self.text is None else _LATER.format(size=self.size)
         said = f' note="{note}"' if self.text is None or not whole else ""
         inside = self.text if self.text is not None and whole else ""
-        path = html.escape(plain(self.file.path))  # a name can have quotes and line ends
+        path = html.escape(quote_path(self.file.path))  # a name can have quotes and line ends
         return f'<{mark} path="{path}" kind="{kind}"{said}>\n{inside}\n</{mark}>'
 
 
@@ -131,7 +131,7 @@ def _part(files: tuple[Quoted, ...], reasons: tuple[Reason, ...], room: int) -> 
     while whole and sum(quoted.size for quoted in whole) > room:
         whole.remove(max(whole, key=lambda quoted: quoted.size))
     text = "\n\n".join(quoted.block(whole=quoted in whole) for quoted in chosen)
-    return _Part(text, tuple(quoted.file.path for quoted in chosen if quoted not in whole))
+    return _Part(text, tuple(quote_path(quoted.file.path) for quoted in chosen if quoted not in whole))
 
 
 def _task(assignment: Assignment) -> str:

@@ -16,6 +16,7 @@ from gitbatch.agents.claude.secret import Secret
 from gitbatch.agents.protocol import Reply
 from gitbatch.agents.reply import SENTENCES, first_sentences, make_reply
 from gitbatch.errors import GitError
+from gitbatch.paths import quote_path, unquote_path
 from gitbatch.repo.base import Base
 from gitbatch.repo.disk import is_of_disk
 from gitbatch.text import LIMIT, plain
@@ -126,7 +127,9 @@ class ListFiles(_Tool, frozen=True):
             return _error(f"there are no {'more ' * bool(skip)}files below {folder or 'the top'}")
         more = f"\nthere are more: go on with skip={skip + _LISTED}" if len(found) > _LISTED else ""
         paths = found[:_LISTED]
-        return Answer("\n".join(paths) + more, note=f"{folder or 'the top'}: {len(paths)} paths")
+        return Answer(
+            "\n".join(map(quote_path, paths)) + more, note=f"{folder or 'the top'}: {len(paths)} paths"
+        )
 
 
 class Search(_Tool, frozen=True):
@@ -150,7 +153,7 @@ class Search(_Tool, frozen=True):
             return _error(
                 "that can't be searched for: is it an expression, is the folder right, does it take too much memory?"
             )
-        lines = [f"{hit.path}:{hit.line}: {hit.text[:_LINE]}" for hit in hits.found[:_FOUND]]
+        lines = [f"{quote_path(hit.path)}:{hit.line}: {hit.text[:_LINE]}" for hit in hits.found[:_FOUND]]
         complete = hits.complete and len(hits.found) <= _FOUND
         said = f"{len(lines)} lines" + (
             "" if complete else "; there are more, or it took too long or too much memory: narrow it"
@@ -270,7 +273,7 @@ async def use_tool(bench: Bench, name: str, arguments: object) -> Answer:
 
 def _inside(path: str) -> str:
     """A path as it stands in a commit; what leads out of it is the path of nothing."""
-    clean = posixpath.normpath(path.strip().lstrip("/") or ".")
+    clean = posixpath.normpath(unquote_path(path.strip()).lstrip("/") or ".")
     return "" if clean == "." else clean
 
 

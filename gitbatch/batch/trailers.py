@@ -1,0 +1,237 @@
+"""The trailers of our commits: which there are, how they are written, and the one way in which they are read.
+
+Trailers are the last paragraph of a message, each on a line of its own, spelled as they are written here; others (a
+sign-off) may stand among them. Whatever else looks like one of ours, in another spelling or place, makes the commit
+none of ours, and a finding of `gitbatch verify`: what one reader overlooks, no other may take for true.
+"""
+
+import re
+from collections.abc import Iterable
+from enum import StrEnum
+
+from msgspec import Struct
+
+from gitbatch.batch.model import ItemStatus
+from gitbatch.paths import quote_for_message, unquote_path
+from gitbatch.text import plain, undirected
+
+PREFIX = "Gitbatch-"
+
+
+class Kind(StrEnum):
+    """The kinds of our commits."""
+
+    ITEM = "item"
+    MERGE = "merge"
+    CHECKPOINT = "checkpoint"
+    RESCUE = "rescue"
+    """What a failed attempt had written. It stands on no branch that is merged."""
+
+
+class _Shape(Struct, frozen=True):
+    """Which trailers a kind of commit has: each exactly once, at most once, any number of times."""
+
+    once: frozenset[str]
+    optional: frozenset[str] = frozenset()
+    several: frozenset[str] = frozenset()
+
+    @property
+    def names(self) -> frozenset[str]:
+        return self.once | self.optional | self.several
+
+
+_SPENT = frozenset({"Tokens", "Usage", "Cost", "Cost-Unknown"})
+_ATTEMPT = _SPENT | {"Model", "Waited", "DoD"}
+_REPLY = frozenset({"Earlier", "Context", "Decision", "Contribution", "Flag"})
+_SHAPES = {
+    Kind.ITEM: _Shape(frozenset({"Batch", "Group", "Item", "Agent", "Attempt", "Seconds"}), _ATTEMPT, _REPLY),
+    Kind.MERGE: _Shape(frozenset({"Batch", "Group"})),
+    Kind.CHECKPOINT: _Shape(
+        frozenset({"Batch", "Group", "Checkpoint"}), _SPENT, frozenset({"Succeeded", "Failed"})
+    ),
+    Kind.RESCUE: _Shape(
+        frozenset({"Batch", "Group", "Rescued"}), _ATTEMPT | {"Agent", "Attempt", "Seconds"}, _REPLY
+    ),
+}
+_NAMES = frozenset[str]().union(*(shape.names for shape in _SHAPES.values()))
+_FORMS = {
+    "Batch": r"[0-9]{8}-[0-9]{6}-[0-9a-f]{4}",
+    "Group": r"[1-9][0-9]*(?: .*)?",
+    "Checkpoint": r"[1-9][0-9]*/[1-9][0-9]*",
+    "Attempt": r"[1-9][0-9]*",
+    "Seconds": r"[0-9]+[.][0-9]",
+}
+_STATUSES = "|".join(status for status in ItemStatus if status is not ItemStatus.SUCCEEDED)
+_FAILED = re.compile(rf"(.+?): ({_STATUSES}):(?: (.*))?")
+_OURS = re.compile(rf"{PREFIX}([A-Za-z-]+): (\S.*)")
+_ANY_SPELLING = re.compile(rf"\s*{PREFIX}[\w-]*\s*[:=]", re.IGNORECASE)
+_TRAILER = re.compile(r"[\w-]+\s*:|\s+\S|\(cherry picked from ")
+"""A line of a paragraph of trailers, as git reads them."""
+
+
+class Failed(Struct, frozen=True):
+    """An item that a checkpoint says has not succeeded."""
+
+    key: str
+    status: ItemStatus
+    reason: str
+
+
+class Trailers(Struct, frozen=True):
+    """The trailers of one of our commits, in order; names without their prefix."""
+
+    pairs: tuple[tuple[str, str], ...] = ()
+    problem: str = ""
+    """Why these are not the trailers of a commit that gitbatch has made."""
+
+    def first(self, name: str) -> str:
+        """The first value of a trailer; empty if there is none."""
+        return next(iter(self.every(name)), "")
+
+    def every(self, name: str) -> tuple[str, ...]:
+        """All values of a trailer."""
+        return tuple(value for key, value in self.pairs if key == name)
+
+    @property
+    def are_ours(self) -> bool:
+        """Whether there is anything of ours, in any spelling."""
+        return bool(self.pairs or self.problem)
+
+    @property
+    def kind(self) -> Kind | None:
+        """The kind of the commit; None: it is not ours."""
+        return None if self.problem or not self.pairs else _kind(self)
+
+    @property
+    def batch(self) -> str:
+        """The batch of a commit of ours; empty if it is not."""
+        return self.first("Batch") if self.kind else ""
+
+    @property
+    def group(self) -> int:
+        """The number of the group in the plan."""
+        return int(self.first("Group").partition(" ")[0])
+
+    @property
+    def key(self) -> str:
+        """The path of an item's output; empty if the commit is not an item's."""
+        return unquote_path(self.first("Item")) if self.kind is Kind.ITEM else ""
+
+    @property
+    def succeeded(self) -> tuple[str, ...]:
+        """The keys of the items that a checkpoint has brought."""
+        return tuple(map(unquote_path, self.every("Succeeded")))
+
+    @property
+    def failed(self) -> tuple[Failed, ...]:
+        """The items that a checkpoint has not brought."""
+        found = filter(None, map(_FAILED.fullmatch, self.every("Failed")))
+        return tuple(Failed(unquote_path(f[1]), ItemStatus(f[2]), f[3] or "") for f in found)
+
+    @property
+    def context(self) -> tuple[tuple[str, str], ...]:
+        """Path and blob of what an item's agent was given to read."""
+        parts = (value.rpartition("@")[::2] for value in self.every("Context"))
+        return tuple((unquote_path(path), blob) for path, blob in parts)
+
+
+def render_trailers(pairs: Iterable[tuple[str, object]]) -> str:
+    """The lines of trailers; what has an empty value is left out. Text of agents is made harmless."""
+    return "\n".join(f"{PREFIX}{name}: {_value(name, value)}" for name, value in pairs if value != "")
+
+
+def render_failed(key: str, status: ItemStatus, reason: str) -> str:
+    """The value of the trailer of an item that has not succeeded."""
+    return f"{quote_for_message(key)}: {status}: {undirected(plain(reason))}"
+
+
+def parse_trailers(message: str) -> Trailers:
+    """The trailers of a message."""
+    paragraphs = _paragraphs(message.partition("\0")[0])
+    pairs = [match.groups() for line in paragraphs[-1] if (match := _OURS.fullmatch(line))]
+    problem = _misplaced(message, paragraphs, len(pairs))
+    found = Trailers(tuple((name, value) for name, value in pairs), problem)
+    return found if problem or not pairs else Trailers(found.pairs, _problem(found))
+
+
+def _value(name: str, value: object) -> str:
+    if name not in _NAMES:
+        raise KeyError(name)  # to be added above, or no reader knows it
+    if name in {"Item", "Succeeded"}:
+        return quote_for_message(str(value))
+    return str(value) if name in {"Failed", "Context"} else undirected(plain(str(value), 2000))
+
+
+def _paragraphs(message: str) -> list[list[str]]:
+    """The paragraphs of a message, but for the first, which git never reads as trailers; at least an empty one."""
+    paragraphs: list[list[str]] = [[]]
+    for line in message.split("\n"):
+        if not line.strip():
+            paragraphs.append([])
+        else:
+            paragraphs[-1].append(line)
+    return list(filter(None, paragraphs))[1:] or [[]]
+
+
+def _misplaced(message: str, paragraphs: list[list[str]], read: int) -> str:
+    """Why what looks like trailers of ours is not written as we write them."""
+    if "\0" in message and any(map(_ANY_SPELLING.match, re.split(r"[\n\0]", message))):
+        return "its message has a NUL, behind which git shows nothing"
+    if sum(1 for line in paragraphs[-1] if _ANY_SPELLING.match(line)) != read:
+        return "its trailers are not spelled as gitbatch spells them"
+    if not read:
+        return _elsewhere(message, paragraphs)
+    after = zip(paragraphs[-1], paragraphs[-1][1:], strict=False)
+    if any(_OURS.fullmatch(line) and below[0].isspace() for line, below in after):
+        return "one of its trailers has more than one line"
+    return ""
+
+
+def _elsewhere(message: str, paragraphs: list[list[str]]) -> str:
+    """Where else than in the last paragraph there are trailers of ours. A text that quotes some has none."""
+    if _ANY_SPELLING.match(message):
+        return "its trailers are its subject"
+    for paragraph in reversed(paragraphs):
+        if not all(map(_TRAILER.match, paragraph)):
+            return ""
+        if any(map(_ANY_SPELLING.match, paragraph)):
+            return "its trailers are not its last paragraph"
+    return ""
+
+
+def _kind(trailers: Trailers) -> Kind:
+    names = {name for name, _ in trailers.pairs}
+    marks = {"Item": Kind.ITEM, "Checkpoint": Kind.CHECKPOINT, "Rescued": Kind.RESCUE}
+    return next((kind for name, kind in marks.items() if name in names), Kind.MERGE)
+
+
+def _problem(trailers: Trailers) -> str:
+    """Why trailers are not those of one item, one merge or one checkpoint."""
+    kind = _kind(trailers)
+    shape = _SHAPES[kind]
+    for name in dict.fromkeys((*sorted(shape.once), *(name for name, _ in trailers.pairs))):
+        values = trailers.every(name)
+        if name not in shape.names:
+            return f"its trailers are not those of one item, one merge or one checkpoint: {PREFIX}{name} in a {kind} commit"
+        if not values or (len(values) > 1 and name not in shape.several):
+            return f"its trailers are not those of one item, one merge or one checkpoint: {len(values)} {PREFIX}{name}"
+        if not all(_is_well_formed(name, value) for value in values):
+            return f"its trailer {PREFIX}{name} cannot be read"
+    return ""
+
+
+def _is_well_formed(name: str, value: str) -> bool:
+    if name in {"Item", "Succeeded"}:
+        return _is_path(value)
+    if name == "Failed":
+        found = _FAILED.fullmatch(value)
+        return bool(found and _is_path(found[1]))
+    if name == "Context":
+        path, _, blob = value.rpartition("@")
+        return _is_path(path) and bool(re.fullmatch(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", blob))
+    return bool(re.fullmatch(_FORMS.get(name, ".*"), value))
+
+
+def _is_path(text: str) -> bool:
+    """Whether a path is written in the one way in which we write it."""
+    return bool(text) and quote_for_message(unquote_path(text)) == text

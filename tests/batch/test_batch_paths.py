@@ -1,0 +1,147 @@
+"""Every path that lint accepts comes back byte for byte, wherever a program reads it from."""
+
+import json
+
+import pytest
+from conftest import Place
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from gitbatch.agents.protocol import Reply
+from gitbatch.batch.messages import checkpoint_message, item_message, merge_message, parse_item_message
+from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome, Record
+from gitbatch.batch.trailers import Kind, parse_trailers
+from gitbatch.plan.model import PlanOptions
+from gitbatch.plan.outputs import path_problem
+from gitbatch.plan.parse import parse_plan
+from gitbatch.project.context import ContextFile, Reason
+from gitbatch.text import plain, undirected
+
+PIECES = (
+    *("[skip ci]", "[ci skip]", "***NO_CI***", "fix #1", "Closes GH-1", "resolves a/b#2", "implements ABC-1"),
+    *("→", " → ", "  ", '"', "'", "@name", "!1", "&amp;", "<b>", "|", "#", "DoD", "-", "--", "succeeded  "),
+    *(
+        "failed",
+        "e\u0301",
+        "ü",
+        "❤\ufe0f",
+        "\u034f",
+        "\u3164",
+        "漢",
+        "%s",
+        "$HOME",
+        "{x}",
+        "~",
+        "a@b.example",
+    ),
+)
+paths = (
+    st.lists(
+        st.one_of(
+            st.sampled_from(PIECES), st.characters(categories=("L", "M", "N", "P", "S", "Zs")), st.just("/")
+        ),
+        max_size=9,
+    )
+    .map(lambda pieces: "out/" + "".join(pieces) + ".md")
+    .filter(lambda path: path_problem(path) is None)
+)
+
+
+def outcomes_of(keys: list[str], status: ItemStatus) -> tuple[Outcome, ...]:
+    items = [BatchItem(key, key, "Write", f"1-{number}") for number, key in enumerate(keys)]
+    return tuple(
+        Outcome(item, status, Reply(plain("Done. It is short.")), reason=plain(f"{item.key}: failed: x"))
+        for item in items
+    )
+
+
+@given(st.lists(paths, min_size=1, max_size=4, unique=True))
+def test_messages_carry_paths_whole(keys: list[str]) -> None:
+    done = outcomes_of(keys, ItemStatus.SUCCEEDED)
+    lost = outcomes_of([f"lost/{key}" for key in keys], ItemStatus.FAILED)
+    group = BatchGroup(1, "G", tuple(outcome.item for outcome in (*done, *lost)))
+    record = Record("20260102-030405-abcd", 0, "refs/heads/main", "", "task.md", "at-end", "a", 1, (group,))
+    files = tuple(ContextFile(key, "0" * 40, Reason.DECLARED) for key in keys)
+    messages = [item_message(record, group, outcome, "a", files, ()) for outcome in done]
+    for key, message in zip(keys, messages, strict=True):
+        trailers, _ = parse_item_message(message)
+        assert (trailers.kind, trailers.key) == (Kind.ITEM, key)
+        assert trailers.context == tuple((file.path, file.blob) for file in files)
+    messages += [merge_message(record, group, done), checkpoint_message(record, group, done + lost, (), ())]
+    trailers = parse_trailers(messages[-1])
+    assert trailers.kind is Kind.CHECKPOINT
+    assert trailers.succeeded == tuple(keys)
+    assert [failed.key for failed in trailers.failed] == [outcome.item.key for outcome in lost]
+    assert {failed.reason for failed in trailers.failed} <= {undirected(o.reason) for o in lost}
+    for message in messages:
+        assert undirected(message) == message
+
+
+AGENT = """\
+[batch]
+retries = 0
+
+[agents.writer]
+kind = "command"
+command = ["sh", "agent.sh"]
+sandbox = "none"
+"""
+
+
+SCRIPT = """\
+case $GITBATCH_OUTPUT in *lost*) exit 1 ;; esac
+mkdir -p "$(dirname "$GITBATCH_OUTPUT")"
+echo x >"$GITBATCH_OUTPUT"
+"""
+
+
+def plan_of(keys: list[str]) -> str:
+    return "# P\n\n## Work Packages\n\n### G\n\n" + "".join(f"- [ ] T → Output: ``{key}``\n" for key in keys)
+
+
+@settings(
+    max_examples=2,
+    phases=[Phase.generate],
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.lists(paths, min_size=8, max_size=12, unique=True))
+@pytest.mark.rule("F4")
+def test_a_run_carries_paths_whole(place: Place, generated: list[str]) -> None:
+    fixed = [
+        "docs/[skip ci] a.md",
+        "docs/fix #1.md",
+        "a → b.md",
+        'docs/"x".md',
+        "docs/a  b.md",
+        "lost/[x] #2.md",
+    ]
+    keys = [*fixed, *generated]
+    plan = parse_plan(plan_of(keys).encode(), "task.md", PlanOptions())
+    bad = {d.line for d in plan.errors}
+    lines = plan_of(keys).splitlines()
+    source = "\n".join(line for number, line in enumerate(lines, 1) if number not in bad) + "\n"
+    plan = parse_plan(source.encode(), "task.md", PlanOptions())
+    assert not plan.errors
+    keys = [item.output for item in plan.items]
+    assert set(keys) >= set(fixed)
+    done = [key for key in keys if "lost" not in key]
+    place.git("update-ref", "-d", "HEAD")
+    place.git("read-tree", "--empty")
+    place.git("clean", "-dfxq")
+    place.write("gitbatch.toml", AGENT)
+    place.write("agent.sh", SCRIPT)
+    place.write("task.md", source)
+    place.commit("The plan")
+    arguments = ("run", "--items", "all", "--checkpoint", "at-end", "--json")
+    said = [json.loads(line) for line in place.gitbatch(*arguments, code=1).stdout.splitlines()]
+    (checkpoint,) = [event["checkpoint"] for event in said if event["event"] == "checkpoint"]
+    assert [o["item"]["key"] for o in checkpoint["outcomes"]] == keys
+    assert [o["item"]["key"] for o in checkpoint["outcomes"] if o["status"] == "succeeded"] == done
+    listed = place.git("ls-tree", "-r", "-z", "--name-only", "main").split("\0")
+    assert set(done) <= set(listed)
+    status = json.loads(place.gitbatch("status", "--json").stdout)
+    assert {item["item"]: item["status"] for item in status["items"]} == {
+        key: "succeeded" if key in done else "failed" for key in keys
+    }
+    assert place.gitbatch("verify", code=0).stdout.endswith("nothing found\n")
