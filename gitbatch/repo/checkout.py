@@ -80,7 +80,8 @@ def uncommitted(repo: Repository, paths: tuple[str, ...]) -> tuple[str, ...]:
     in_the_way = {path: above for path in paths if (above := _no_folder(repo, path))}
     found: set[str] = set()
     tracked: set[str] = set()
-    head = repo.refs.commit("HEAD") or ""
+    branch = repo.head_branch()
+    head = (repo.refs.read(branch) if branch else repo.refs.commit("HEAD")) or ""
     with private_git(repo, repo.root, head=head, index=repo.git_dir / "index") as git:
         for some in _portions(paths):
             asked = (*some, *(in_the_way[path] for path in some if path in in_the_way))

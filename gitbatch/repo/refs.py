@@ -9,6 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from gitbatch.errors import BusyError, GitbatchError, GitError
+from gitbatch.repo.disk import is_of_disk
 from gitbatch.repo.durable import sync_all
 from gitbatch.repo.pipe import Pipe
 from gitbatch.repo.process import Finished, Git
@@ -122,8 +123,9 @@ class Refs:
         except FileNotFoundError:
             if not self._may_be_kept(self.common_dir / ref, f" {ref}\n"):
                 return None
-        except OSError:
-            pass
+        except OSError as error:
+            if is_of_disk(error):  # git would call it missing
+                raise
         found = self.git.run("show-ref", "--verify", "--hash", "--", ref, check=False)
         return found.stdout.decode().strip() if found.status == 0 else None
 
@@ -147,13 +149,17 @@ class Refs:
         """The next ref on the way there."""
         path = self.git_dir / name if name == "HEAD" else self.common_dir / name
         if not self.is_reftable and not path.is_symlink():
-            with suppress(OSError):
+            try:
                 said = path.read_bytes()
-                found = _LEADS_TO.fullmatch(said)
-                if _ID.fullmatch(said):
-                    return None
-                if found and not found[1].endswith(b".lock"):
-                    return os.fsdecode(found[1])
+            except OSError as error:
+                if is_of_disk(error):  # git would say that it leads nowhere
+                    raise
+                said = b""
+            found = _LEADS_TO.fullmatch(said)
+            if _ID.fullmatch(said):
+                return None
+            if found and not found[1].endswith(b".lock"):
+                return os.fsdecode(found[1])
         asked = self.git.run("symbolic-ref", "--quiet", name, check=False)
         return os.fsdecode(asked.stdout).strip() if asked.status == 0 else None
 

@@ -16,12 +16,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
+from conftest import Place
 from faults.trials import AT_ONCE, RUN, Bench, Ran, agents, check_end, check_instant, open_bench
 
 LONG = os.environ.get("GITBATCH_FAULTS") == "long"
 
 SEED = 13
-SAMPLE = 10
+SAMPLE = 8
 """Trials of the usual round."""
 MANY = 600
 """Trials of the long one."""
@@ -125,3 +126,108 @@ def test_a_disk_that_fails_anywhere_costs_nothing_that_is_done(
                 print(f"{number} of {len(trials)}: {dict(ended)}, failed {len(failed)}", flush=True)  # noqa: T201
     assert failed == []
     assert ended["exit 1"] >= len(trials) // 4
+
+
+@dataclass(frozen=True)
+class At:
+    """One call of a run that fails: the first, or another, of those in whose record a text stands."""
+
+    only: str
+    error: int
+    at: int = 1
+    mode: str = "once"
+
+
+def fail(bench: Bench, place: Place, which: At) -> Ran:
+    """Run while one call fails; it must end as an expected error."""
+    only = which.only.format(root=place.root, cache=place.environment["XDG_CACHE_HOME"])
+    ran = bench.server.run(place, *RUN, at=which.at, victim=which.mode, error=which.error, only=only)
+    assert ran.killed, f"no call: {only}"
+    assert ran.status == 1, ran.said
+    assert os.strerror(which.error) in ran.said or "the disk is full" in ran.said, ran.said
+    assert "a bug" not in ran.said
+    return ran
+
+
+FOLLOWING = (
+    At("mkdirat {root}/out", errno.ENOSPC),
+    At("open {root}/out/.a.md.", errno.EROFS),
+    At("{root}/out/.a.md.", errno.ENOSPC, at=2, mode="from there on"),
+    At("fsync {root}/out/.b.md.", errno.EIO),
+    At("renameat {root}/out/b.md", errno.EDQUOT),
+    At("fsync {root}/out", errno.EIO),
+    At("gitbatch open-to-read {root}/status.md", errno.EIO),
+    At("unlinkat {root}/.status.md.", errno.EIO),
+    At("open {root}/.git/index.gitbatch", errno.EDQUOT),
+    At("rename {root}/.git/index\n", errno.EROFS),
+)
+
+
+@pytest.mark.parametrize("which", FOLLOWING, ids=lambda which: f"{which.only} {errno.errorcode[which.error]}")
+def test_what_the_disk_kept_from_following_follows_at_the_next_start(bench: Bench, which: At) -> None:
+    place = bench.place()
+    ran = fail(bench, place, which)
+    assert "the checkout has not followed main" in ran.said
+    assert "then resume: gitbatch run" in ran.said
+    assert "do not commit here" in ran.said
+    assert "your own version" not in ran.said
+    assert check_instant(bench, place).merged == ("out/a.md", "out/b.md")
+    assert not place.git("for-each-ref", "refs/gitbatch/*/followed")
+    again = bench.server.run(place, *RUN)
+    assert again.status == 0, again.said
+    assert "your own version" not in again.said
+    check_end(bench, place)
+
+
+OURS = (
+    At("open {root}/.git/gitbatch/index-lock", errno.EROFS),
+    At("link {root}/.git/index.lock", errno.EIO),
+    At("fsync {root}/.git/objects/", errno.EIO, at=3),
+    At("gitbatch fsync {root}/.git/refs/", errno.EIO),
+    At("chmod {root}/.git/refs/heads/main", errno.EROFS),
+    At("mkdir {root}/.git/gitbatch/20", errno.ENOSPC),
+    At("gitbatch open-to-read {root}/.git/HEAD", errno.EIO),
+    At("gitbatch open-to-read {root}/.git/refs/heads/main", errno.EIO, at=4),
+    At("open {cache}/gitbatch/repo-", errno.ENOSPC, at=9),
+    At("prompt.md", errno.EDQUOT),
+    At("reply.json", errno.EIO),
+    At("-1-t1-", errno.EIO, at=30, mode="from there on"),
+)
+
+
+@pytest.mark.parametrize("which", OURS, ids=lambda which: f"{which.only} {errno.errorcode[which.error]}")
+def test_a_disk_that_fails_us_is_an_expected_error_and_no_attempt(bench: Bench, which: At) -> None:
+    place = bench.place()
+    fail(bench, place, which)
+    check_instant(bench, place)
+    assert not place.git("for-each-ref", "refs/gitbatch/*/ledger")
+    again = bench.server.run(place, *RUN)
+    assert again.status == 0, again.said
+    check_end(bench, place)
+
+
+@pytest.mark.parametrize(("at", "mode"), [(1, "once"), (2, "from there on")])
+def test_the_proof_that_the_index_is_locked_by_us_stays_as_long_as_the_lock(
+    bench: Bench, at: int, mode: str
+) -> None:
+    place = bench.place()
+    fail(bench, place, At("unlink {root}/.git/index.lock", errno.EIO, at, mode))
+    git = place.root / ".git"
+    assert (git / "index.lock").samefile(git / "gitbatch" / "index-lock")
+    again = bench.server.run(place, *RUN)
+    assert again.status == 0, again.said
+    check_end(bench, place)
+
+
+@pytest.mark.parametrize("staged", [False, True], ids=["on disk", "staged too"])
+def test_the_ticks_reach_a_plan_that_was_edited_though_the_disk_failed(bench: Bench, *, staged: bool) -> None:
+    place = bench.place()
+    edit = 'case "$1" in */a.md) cd "$HOME/../repo" && echo mine >>task.md'
+    place.edit("agent.sh", "{ echo", f"({edit}{' && git add task.md' * staged} ;; esac)\n{{ echo")
+    place.git("commit", "--quiet", "--message", "edits", "agent.sh")
+    fail(bench, place, At("renameat {root}/task.md", errno.EIO))
+    assert "- [x] T1" not in place.read("task.md")
+    again = bench.server.run(place, *RUN)
+    assert again.status == 0, again.said
+    assert place.read("task.md") == f"{place.git('show', 'HEAD:task.md')}\nmine\n"
+    assert "[ ] T" not in place.git("show", ":task.md")
