@@ -57,6 +57,8 @@ class Treatment(Struct, frozen=True):
     """What the next attempt is told beside the reason."""
     pauses: bool = False
     """The item waits a little before it is tried again: why it failed is not known, and time may help."""
+    blames_output: bool = False
+    """Whether the output itself was not good enough: then what the attempt had written cannot stay as it is."""
 
 
 TREATMENTS: Mapping[Cause, Treatment] = MappingProxyType(
@@ -68,13 +70,17 @@ TREATMENTS: Mapping[Cause, Treatment] = MappingProxyType(
         Cause.TIMEOUT: Treatment(Remedy.AGAIN, "Be quicker: write the file first, then make it better."),
         Cause.REFUSED: Treatment(Remedy.AGAIN, "Write no other file than yours, not even for a moment."),
         Cause.NO_OUTPUT: Treatment(
-            Remedy.AGAIN, "Write your file, and make sure that it is there before you end."
+            Remedy.AGAIN,
+            "Write your file, and make sure that it is there before you end.",
+            blames_output=True,
         ),
-        Cause.UNCHANGED: Treatment(Remedy.FAIL),
+        Cause.UNCHANGED: Treatment(Remedy.FAIL, blames_output=True),
         Cause.LEAK: Treatment(
-            Remedy.AGAIN, "Never write the value of a key into your file; name its variable instead."
+            Remedy.AGAIN,
+            "Never write the value of a key into your file; name its variable instead.",
+            blames_output=True,
         ),
-        Cause.DECLINED: Treatment(Remedy.FAIL),
+        Cause.DECLINED: Treatment(Remedy.FAIL, blames_output=True),
         Cause.BUDGET: Treatment(Remedy.PAUSE),
         Cause.LIMIT: Treatment(Remedy.FAIL),
         Cause.DISK: Treatment(Remedy.STOP),

@@ -117,6 +117,14 @@ class Failure(Struct, frozen=True):
     """The cause is a guess by what a program printed: it may be wrong, and is not believed for ever."""
 
 
+class EarlierOutput(Struct, frozen=True):
+    """What an earlier attempt had written: it is at the output's path when the agent starts."""
+
+    blob: str
+    may_stay: bool
+    """Whether it can be the output as it is: the attempt did not fail because of it."""
+
+
 class Assignment(Struct, frozen=True):
     """What a subagent is given."""
 
@@ -138,6 +146,8 @@ class Assignment(Struct, frozen=True):
     """Folders that the agent has no business in: where the worktrees of the others are."""
     previous: Failure | None = None
     """Why the attempt before this one failed."""
+    earlier: EarlierOutput | None = None
+    """What an attempt before this one had written, where anything is left of it."""
     used: Usage = Usage()
     """By all attempts at the item before this one, over all starts of the batch; its cost as far as it is known."""
     group: str = ""

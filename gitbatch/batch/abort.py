@@ -1,5 +1,7 @@
 """Ending a batch before it is complete. What was done and not merged is kept under rescue refs."""
 
+import itertools
+
 from gitbatch.batch.record import Batch, end_batch, remove_leftovers
 from gitbatch.repo.refs import item_branches, rescue_ref
 from gitbatch.repo.repository import Repository
@@ -23,10 +25,17 @@ def rescue(repo: Repository, batch: str, branches: dict[str, str], merged: str) 
     gone = repo.objects.missing(branches.values())  # pruned: there is nothing to keep
     for branch, oid in branches.items():
         if oid not in gone and repo.git.run("merge-base", "--is-ancestor", oid, merged, check=False).status:
-            ref = rescue_ref(batch, branch.removeprefix(item_branches(batch)))
+            ref = free_rescue_ref(repo, batch, branch.removeprefix(item_branches(batch)), oid)
             repo.point(ref, oid)
             kept.append(ref)
     return tuple(kept)
+
+
+def free_rescue_ref(repo: Repository, batch: str, name: str, oid: str) -> str:
+    """A rescue ref that keeps no other commit: an item's branch may be rescued at several starts."""
+    names = itertools.chain((name,), (f"{name}.{count}" for count in itertools.count(2)))
+    refs = (rescue_ref(batch, free) for free in names)
+    return next(ref for ref in refs if repo.refs.read(ref) in {None, oid})
 
 
 def delete_branches(repo: Repository, branches: dict[str, str]) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from gitbatch.batch.halt import Halt
 from gitbatch.batch.harvest import find_strays
 from gitbatch.batch.item_commit import take_output
 from gitbatch.batch.model import Attempt, ItemStatus, Outcome
+from gitbatch.batch.rescue import Ground, Rescued, find_usable, keep_output
 from gitbatch.batch.running import Run, Task
 from gitbatch.batch.unexpected import fail_attempt, find_run_error
 from gitbatch.errors import GitbatchError, GitError
@@ -25,6 +26,7 @@ from gitbatch.paths import quote_path
 from gitbatch.plan.duration import require_duration
 from gitbatch.project.context import ContextFile, manifest
 from gitbatch.project.scope import SCOPE_FILE
+from gitbatch.repo.attributes import FilteredPathError, put_output
 from gitbatch.repo.base import Base
 from gitbatch.repo.disk import DiskError, disk_error
 from gitbatch.repo.fingerprint import require_untouched
@@ -71,11 +73,11 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
     tried = Attempt(
         task.key, scene.commit, len(counted) + 1, ItemStatus.FAILED, Cause.FAILED, reason=plain("")
     )
-    keep = False
+    keep, ground, work = False, None, None
     try:
         _require_room(run)
-        worktree, context = await run.git(_prepare, run, task, place)
-        assignment = _assignment(task, worktree, scratch, context, counted)
+        ground = await run.git(_prepare, run, task, place)
+        assignment = _assignment(task, ground, scratch, counted)
         assignment = replace(
             assignment,
             repository=(run.repo.root, run.repo.common_dir),
@@ -91,7 +93,7 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
         keep = True  # where even that is cut off, the next start sees what the branch has
         if isinstance(answer, Reply):
             _require_cost(run, task, tried.usage)
-        work = Work(worktree, context, past, waits, tried)
+        work = Work(ground, past, waits, tried)
         result = await _judged(run, task, work, answer)
         keep = isinstance(result, Outcome) and result.succeeded
     except Exception as error:  # noqa: BLE001 - the one broad catch of an item: its trouble stays its own (rule E1)
@@ -99,7 +101,12 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
             raise found from error.__cause__
         keep = False
         tried = _settled(run, task, tried, began)
-        return fail_attempt(tried, task.agent, error, run.agents.secrets(scene.project.config))
+        tried = fail_attempt(tried, task.agent, error, run.agents.secrets(scene.project.config))
+        if (
+            ground and not work
+        ):  # it was the agent's error: what it had written is judged as that of any other
+            await to_its_end(run.git(keep_output, run, task, tried, ground))
+        return tried
     else:
         return result
     finally:
@@ -125,8 +132,7 @@ def _require_room(run: Run) -> None:
 class Work(Struct, frozen=True):
     """An attempt whose agent is done, and what there was before it."""
 
-    worktree: Worktree
-    context: tuple[ContextFile, ...]
+    ground: Ground
     past: tuple[Attempt, ...]
     waits: Waits
     tried: Attempt
@@ -146,12 +152,19 @@ async def _judged(run: Run, task: Task, work: Work, answer: Reply | Failure) -> 
 
 
 def _judge(run: Run, task: Task, work: Work, answer: Reply | Failure) -> Outcome | Attempt:
-    """What becomes of an attempt whose agent is done."""
-    tried, waits = work.tried, work.waits
-    if not work.worktree.path.is_dir():
+    """What becomes of an attempt whose agent is done; what one that failed had written is kept."""
+    ground, judged = work.ground, _judge_answer(run, task, work, answer)
+    if isinstance(judged, Attempt):
+        keep_output(run, task, judged, ground)
+    return judged
+
+
+def _judge_answer(run: Run, task: Task, work: Work, answer: Reply | Failure) -> Outcome | Attempt:
+    ground, tried, waits = work.ground, work.tried, work.waits
+    if not ground.worktree.path.is_dir():
         reason = plain("its worktree was removed while it ran")
         return replace(tried, reason=reason, details=_details(answer))
-    strays = find_strays(work.worktree, task.item.output, task.scene.guarded)
+    strays = find_strays(ground.worktree, task.item.output, task.scene.guarded)
     secrets = run.agents.secrets(task.scene.project.config)
     tried = replace(tried, strays=secrets.mask_lines(strays.others))
     if strays.forbidden:
@@ -176,7 +189,7 @@ def _judge(run: Run, task: Task, work: Work, answer: Reply | Failure) -> Outcome
         waited=waits.seconds,
         spent=spent_by(work.past) + Spent.of(tried.usage),
     )
-    taken = take_output(run, task, work.worktree, outcome, work.context)
+    taken = take_output(run, task, ground.worktree, outcome, ground.context, ground.output)
     return (
         _told(tried, replace(taken, details=taken.details or _details(answer)))
         if isinstance(taken, Failure)
@@ -230,11 +243,28 @@ def _details(answer: Reply | Failure) -> tuple[Harmless, ...]:
     return (answer.summary,) if answer.summary else ()
 
 
-def _prepare(run: Run, task: Task, place: Path) -> tuple[Worktree, tuple[ContextFile, ...]]:
-    """What an agent needs: its worktree, and the list of what it is to read."""
+def _prepare(run: Run, task: Task, place: Path) -> Ground:
+    """What an agent needs: its worktree, the list of what it is to read, and what an earlier attempt had written."""
     scene = task.scene
     context = manifest(task.item, task.group, scene.plan, scene.project, scene.snapshot)
-    return _make_worktree(run, task, place, context), context
+    try:
+        return Ground(_make_worktree(run, task, place, context), context, _put_earlier(run, task, place))
+    except OSError as error:
+        raise DiskError(
+            f"a worktree can't be made in {place.parent}: {error.strerror}",
+            "make room or the folder writable, or set GITBATCH_WORKTREES to another; then gitbatch run goes on",
+        ) from error
+
+
+def _put_earlier(run: Run, task: Task, place: Path) -> Rescued | None:
+    """Put what an earlier attempt had written into a new worktree, where there is any and it still fits."""
+    earlier = find_usable(run, task)
+    if earlier:
+        try:
+            put_output(run.repo, place, task.item.output, earlier.commit.blob, task.scene.tree)
+        except FilteredPathError:  # the user's own attributes have changed: the harvest says what is wrong
+            return None
+    return earlier
 
 
 def _make_worktree(run: Run, task: Task, place: Path, context: tuple[ContextFile, ...]) -> Worktree:
@@ -247,11 +277,6 @@ def _make_worktree(run: Run, task: Task, place: Path, context: tuple[ContextFile
     require_untouched(run.repo, run.fingerprint)  # git runs filters when it fills a worktree
     try:
         made = add_worktree(run.repo, path=place, branch=branch, base=base, output=output, sparse=sparse)
-    except OSError as error:
-        raise DiskError(
-            f"a worktree can't be made in {place.parent}: {error.strerror}",
-            "make room or the folder writable, or set GITBATCH_WORKTREES to another; then gitbatch run goes on",
-        ) from error
     except GitError:  # an agent without a sandbox has put something where the branch belongs
         remove_worktree(run.repo, place)
         run.repo.refs.remove(branch)
@@ -261,25 +286,20 @@ def _make_worktree(run: Run, task: Task, place: Path, context: tuple[ContextFile
     return replace(made, guarded=guarded)
 
 
-def _assignment(
-    task: Task,
-    worktree: Worktree,
-    scratch: Path,
-    context: tuple[ContextFile, ...],
-    counted: tuple[Attempt, ...],
-) -> Assignment:
+def _assignment(task: Task, ground: Ground, scratch: Path, counted: tuple[Attempt, ...]) -> Assignment:
     previous = counted[-1].failure if counted else None
     table = task.scene.project.config.agents[task.agent]
     return Assignment(
         item=task.key,
         output=task.item.output,
-        worktree=worktree.path,
+        worktree=ground.worktree.path,
         scratch=scratch,
-        prompt=render_prompt(task.item, task.group, context, previous),
-        context=context,
+        prompt=render_prompt(task.item, task.group, ground.context, previous, ground.output),
+        context=ground.context,
         timeout=task.timeout or require_duration(table.timeout),
         attempt=len(counted) + 1,
         previous=previous,
+        earlier=ground.output,
         group=render_group(task.group),
         task=render_item(task.item),
     )

@@ -15,6 +15,7 @@ from gitbatch.batch.merge import merge_items
 from gitbatch.batch.messages import checkpoint_message
 from gitbatch.batch.model import BatchGroup, Checkpoint, Outcome
 from gitbatch.batch.required_objects import require_shared_files
+from gitbatch.batch.rescue import rescued_refs
 from gitbatch.batch.running import Run
 from gitbatch.batch.scene import read_scene
 from gitbatch.batch.start import require_not_elsewhere
@@ -166,13 +167,15 @@ def _build(
 def drop_branches(run: Run, checkpoint: Checkpoint) -> tuple[str, ...]:
     """Delete the branches of the items that are merged; returns those that somebody has checked out and that stay.
 
-    The ref that held the checkpoint while it was built goes too: the branch has it now.
+    The ref that held the checkpoint while it was built goes too: the branch has it now. So does what failed attempts
+    at items that are done had written.
     """
-    branches = {building_ref(run.batch.id): checkpoint.commit} | {
-        item_branch(run.batch.id, outcome.item.slug): outcome.commit
+    repo, batch = run.repo, run.batch.id
+    done = {outcome.item.slug for outcome in checkpoint.outcomes if outcome.commit}
+    branches = {building_ref(batch): checkpoint.commit} | {
+        item_branch(batch, outcome.item.slug): outcome.commit
         for outcome in checkpoint.outcomes
         if outcome.succeeded and outcome.commit
     }
-    return delete_branches(
-        run.repo, {ref: oid for ref, oid in branches.items() if run.repo.refs.read(ref) == oid}
-    )
+    there = {ref: oid for ref, oid in branches.items() if repo.refs.read(ref) == oid}
+    return delete_branches(repo, there | rescued_refs(repo, batch, done))

@@ -5,7 +5,8 @@ records of worktrees that are called as ours are. What an unfinished batch has i
 
 A commit that no branch, remote branch or tag of the user's has would be lost with the ref that holds it. It goes to
 `refs/gitbatch/<batch>/rescue/`, where `gitbatch abort` keeps such commits too: not below `refs/heads/`, so it is neither
-listed as a branch nor pushed as one, and `git branch NAME REF` makes it a branch again.
+listed as a branch nor pushed as one, and `git branch NAME REF` makes it a branch again. What failed attempts had written
+(`rescue.py`) is not such a commit: it stays as long as the record of its batch, and goes with it.
 """
 
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.batch.record import BATCH_ID, remove_leftovers, workshops
+from gitbatch.batch.rescue import is_rescued_output
 from gitbatch.repo.refs import (
     BATCHES,
     HEADS,
@@ -169,14 +171,17 @@ def _garbage_of(
     branches = {ref: oid for ref, oid in refs.items() if ref.startswith(item_branches(batch))}
     kept = [Kept(ref, f"it is checked out in {taken[ref]}") for ref in branches if ref in taken]
     found += [Removal(Kind.BRANCH, ref, batch, oid) for ref, oid in branches.items() if ref not in taken]
+    rescued = {ref: oid for ref, oid in refs.items() if ref.startswith(rescue_refs(batch))}
+    outputs = {ref: oid for ref, oid in rescued.items() if is_rescued_output(repo, batch, oid)}
+    unmerged -= frozenset(outputs.values())  # what failed attempts had written goes with the record
     for ref, oid in refs.items():
         if not ref.startswith(f"{BATCHES}{batch}/"):
             continue
-        if ref.startswith(rescue_refs(batch)) and oid in unmerged:
+        if ref in rescued and oid in unmerged:
             kept.append(
                 Kept(ref, f"it is not merged (git show it; if nobody wants it: git update-ref -d {ref})")
             )
-        elif ref.startswith(rescue_refs(batch)) or not known:
+        elif (ref in rescued and ref not in outputs) or not known:
             found.append(Removal(Kind.REF, ref, batch, oid))
     log = repo.own_dir / batch
     if log.is_dir() and not known:
@@ -199,7 +204,7 @@ def _rescues(
         name, count = rescue_ref(batch, slug.replace("/", "-")), 1
         while name in used:
             count += 1
-            name = rescue_ref(batch, f"{slug.replace('/', '-')}-{count}")
+            name = rescue_ref(batch, f"{slug.replace('/', '-')}.{count}")
         safe.add(removal.oid)
         used.add(name)
         rescues.append(Rescue(short(removal.name), name, removal.oid))

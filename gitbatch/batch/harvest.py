@@ -4,6 +4,19 @@ The file is opened without following any link, must be a regular file with one n
 handed to git, which stores the blob. We never read its bytes, never run git in the worktree, never commit
 what an agent committed. The item's commit is then built from its base's tree and that one blob: whatever else
 the agent did, there is no way for it into the commit.
+
+An agent that says that it is done and has changed nothing fails at once: another attempt would be paid for the same.
+What counts as nothing, where an earlier attempt's output was in place when it started (see `rescue.py`):
+
+| in place when it started | the earlier attempt failed | what it leaves | |
+|---|---|---|---|
+| the base's version, or none | | the base's version | nothing changed: fails at once |
+| an earlier attempt's output | (whatever for) | the base's version | nothing changed: fails at once |
+| an earlier attempt's output | for another cause: its time, an exit code, a busy server, a limit, another file | that output | it is the output |
+| an earlier attempt's output | for the output itself: declined, not usable, unchanged | that output | nothing changed: fails at once |
+| (whatever) | | anything else | it is the output |
+
+Which causes blame the output, the table of `agents/failures.py` says (`Treatment.blames_output`).
 """
 
 import os
@@ -15,7 +28,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.agents.failures import Cause
-from gitbatch.agents.protocol import Failure
+from gitbatch.agents.protocol import EarlierOutput, Failure
 from gitbatch.agents.secrets import Secrets
 from gitbatch.repo.attributes import FilteredPathError, store
 from gitbatch.repo.disk import is_of_disk
@@ -66,9 +79,16 @@ def harvest(  # each is one thing that it needs
         return problem
     before = repo.objects.entry(tree, output)
     if before and blob == before.oid:
-        return Failure(plain(f"the agent changed nothing: {output} is as it was"), cause=Cause.UNCHANGED)
+        return _unchanged(f"{output} is as it was")
     # A process that is still alive may have written while git read: what counts is what was stored.
     return _size_problem(size, limit) or _secret_problem(repo, blob, secrets) or Harvest(blob, size)
+
+
+def judge_change(taken: Harvest | Failure, output: str, earlier: EarlierOutput | None) -> Harvest | Failure:
+    """Judges what was taken against what an earlier attempt had written, where that was there at the start."""
+    if isinstance(taken, Failure) or earlier is None or earlier.may_stay or taken.blob != earlier.blob:
+        return taken
+    return _unchanged(f"{output} is as the last attempt left it, and that was not enough")
 
 
 def _size_problem(size: int, limit: int) -> Failure | None:
@@ -87,6 +107,10 @@ def _secret_problem(repo: Repository, blob: str, secrets: Secrets) -> Failure | 
     reason = f"the output holds the value of {', '.join(names)}"
     advice = "if it is not secret, name it under public-env instead of pass-env"
     return Failure(plain(reason), (plain(advice),), Cause.LEAK)
+
+
+def _unchanged(how: str) -> Failure:
+    return Failure(plain(f"the agent changed nothing: {how}"), cause=Cause.UNCHANGED)
 
 
 def _unusable(reason: str) -> Failure:

@@ -6,8 +6,8 @@ From then on the item is done, whatever happens; it is never run or paid for aga
 from msgspec.structs import replace
 
 from gitbatch.agents.failures import Cause
-from gitbatch.agents.protocol import Failure
-from gitbatch.batch.harvest import harvest
+from gitbatch.agents.protocol import EarlierOutput, Failure
+from gitbatch.batch.harvest import harvest, judge_change
 from gitbatch.batch.merge import finished
 from gitbatch.batch.messages import item_message
 from gitbatch.batch.model import Outcome
@@ -26,7 +26,12 @@ _TRIES = 10
 
 
 def take_output(
-    run: Run, task: Task, worktree: Worktree, outcome: Outcome, context: tuple[ContextFile, ...]
+    run: Run,
+    task: Task,
+    worktree: Worktree,
+    outcome: Outcome,
+    context: tuple[ContextFile, ...],
+    earlier: EarlierOutput | None,
 ) -> Outcome | Failure:
     """Harvest the output and commit it: the first commit point.
 
@@ -43,6 +48,7 @@ def take_output(
     for _ in range(_TRIES):
         try:
             taken = harvest(run.repo, worktree.path, task.item.output, limit, task.scene.tree, secrets)
+            taken = judge_change(taken, task.item.output, earlier)
             if isinstance(taken, Failure):
                 return _advised(task, taken)
             commit = _commit(run, task, outcome, taken.blob, context)

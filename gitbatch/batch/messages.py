@@ -5,6 +5,7 @@ ours alone (see `trailers.py`); so no text can pass for a trailer. The rest is f
 """
 
 import re
+import shlex
 import textwrap
 
 from gitbatch.agents.failures import Cause
@@ -12,7 +13,7 @@ from gitbatch.agents.protocol import Contribution, Reply, ReplyFlag, Usage
 from gitbatch.agents.reply import SENTENCES
 from gitbatch.agents.spent import Spent
 from gitbatch.batch.model import Attempt, BatchGroup, CriterionState, Outcome, Record
-from gitbatch.batch.trailers import Trailers, parse_trailers, render_failed, render_trailers
+from gitbatch.batch.trailers import Trailers, parse_trailers, render_failed, render_rescued, render_trailers
 from gitbatch.paths import quote_for_message
 from gitbatch.project.context import ContextFile
 from gitbatch.text import LIMIT, plain, undirected
@@ -50,6 +51,35 @@ def item_message(  # each is a trailer
         *(("Flag", flag) for flag in reply.flags),
     ]
     return _message(outcome.item.title, [_END.sub(" ", _wrapped(reply.summary))], pairs)
+
+
+def rescue_message(
+    record: Record,
+    group: BatchGroup,
+    tried: Attempt,
+    cause: Cause,
+    agent: str,
+    context: tuple[ContextFile, ...],
+) -> str:
+    """The message of a commit that keeps what a failed attempt had written: like an item's, but it is not an item's.
+
+    `cause`: why what it keeps was not enough (see `rescue.py`).
+    """
+    title, spent = next(i.title for i in group.items if i.key == tried.item), Spent.of(tried.usage)
+    details = "\n".join(f"    {line}" for line in tried.details)
+    pairs: list[tuple[str, object]] = [
+        *_batch_pairs(record, group),
+        ("Rescued", render_rescued(tried.item, _why(tried))),
+        ("Cause", cause),
+        ("Agent", agent),
+        ("Model", spent.usage.model),
+        ("Attempt", tried.number),
+        ("Seconds", f"{tried.seconds:.1f}"),
+        *_spent_pairs(spent),
+        *(("Context", f"{quote_for_message(file.path)}@{file.blob}") for file in context),
+    ]
+    said = _wrapped(f"What attempt {tried.number} had written when it failed: {_why(tried)}")
+    return _message(f"Unfinished: {title}", [_END.sub(" ", said), details], pairs)
 
 
 def parse_item_message(message: str) -> tuple[Trailers, Reply]:
@@ -177,8 +207,14 @@ def told_work(outcome: Outcome) -> tuple[str, ...]:
         f"{outcome.attempts} attempts; before failed {failed}" if outcome.earlier else "",
         f"{waits}waited {outcome.waited:.1f} s" if outcome.waits or outcome.waited else "",
         f"{outcome.seconds:.1f} s, {told_spent(outcome.spent)}" if outcome.spent.usage != Usage() else "",
+        told_rescued(outcome.rescued, outcome.item.key),
     )
     return tuple(line for line in lines if line)
+
+
+def told_rescued(ref: str, path: str) -> str:
+    """Where to find what a failed attempt had written; empty if nothing is kept."""
+    return f"what it had written is kept: git show {shlex.quote(f'{ref}:{path}')}" if ref else ""
 
 
 def told_spent(spent: Spent) -> str:

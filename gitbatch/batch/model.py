@@ -188,6 +188,8 @@ class Outcome(Struct, frozen=True):
     """Of the failure, where the attempt itself failed."""
     strays: tuple[Harmless, ...] = ()
     """What else it left in its worktree; discarded."""
+    rescued: str = ""
+    """The ref that keeps what its last attempt had written; empty: nothing is kept."""
     attempts: int = 1
     earlier: tuple[Attempt, ...] = ()
     """Those before the last one."""

@@ -11,6 +11,7 @@ Nothing is read but refs, commits and check boxes; what holds between them, when
    once. So outputs, ticks and status are in history together or not at all.
 4. The checkout has followed if and only if `followed` is at the last group's orchestrator commit. A path that still
    is as it was before follows; so to follow again does nothing, and `followed` moves last.
+   What its last failed attempt had written is found by its ref alone (`rescue.py`), and goes when its group is done.
 5. Worktrees and the item branches of done groups are of no use to anyone: they go at every start. The batch is over if
    and only if its end ref exists, which is made when nothing of that, and no `building`, is left.
 6. Locks: whoever holds the repository's is alone, its dead predecessor's gits included; what those have left locked
@@ -23,12 +24,14 @@ resume twice, is nothing special.
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.batch.abort import delete_branches, rescue
 from gitbatch.batch.follow import follow_checkout, require_tip
 from gitbatch.batch.merge import finished
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
 from gitbatch.batch.record import Batch, remove_leftovers
+from gitbatch.batch.rescue import Rescued, read_rescued, rescued_refs
 from gitbatch.batch.running import Run
 from gitbatch.batch.trailers import Kind, parse_trailers
 from gitbatch.repo.checkout import Followed
@@ -56,6 +59,8 @@ class State(Struct, frozen=True):
     """In the order of the batch."""
     ready: Mapping[str, Outcome]
     """By key: items that are done and wait for their group's checkpoint."""
+    rescued: Mapping[str, Rescued] = {}
+    """By key: what failed attempts had written, of items that are not done."""
 
     @property
     def failed(self) -> tuple[Outcome, ...]:
@@ -72,6 +77,13 @@ class State(Struct, frozen=True):
         """The outputs that recorded groups should have brought and did not."""
         return frozenset(outcome.item.key for outcome in self.failed)
 
+    def is_done(self, item: BatchItem) -> bool:
+        """Whether an item has its commit: merged, in conflict, or waiting for its group."""
+        failed = {outcome.item: outcome.status for outcome in self.failed}
+        if item in failed:
+            return failed[item] is ItemStatus.CONFLICTED
+        return item.key in self.ready or any(item in recorded.group.items for recorded in self.recorded)
+
     def is_recorded(self, group: BatchGroup) -> bool:
         """Whether a group's checkpoint is in history."""
         return any(recorded.group == group for recorded in self.recorded)
@@ -84,7 +96,17 @@ def read_state(repo: Repository, batch: Batch) -> State:
     listed = repo.git.text(*since).split() if tip != batch.base else []
     found = {r.group: r for oid in listed if (r := _recorded(batch, repo.objects.commit(oid)))}
     recorded = tuple(found[group] for group in batch.record.groups if group in found)
-    return State(recorded, _ready(repo, batch, recorded))
+    state = State(recorded, _ready(repo, batch, recorded))
+    open_items = tuple(item for item in batch.record.items if not state.is_done(item))
+    return replace(state, rescued=read_rescued(repo, batch.id, open_items))
+
+
+def _superfluous(repo: Repository, batch: Batch, state: State) -> dict[str, str]:
+    """The refs of what failed attempts had written that nothing needs: their item is merged, or a later one has more."""
+    waiting = {outcome.item.slug for outcome in state.ready.values()}
+    refs = rescued_refs(repo, batch.id, {i.slug for i in batch.record.items if i.slug not in waiting})
+    needed = {rescued.ref for rescued in state.rescued.values()}
+    return {ref: oid for ref, oid in refs.items() if ref not in needed}
 
 
 def _recorded(batch: Batch, commit: Commit) -> RecordedGroup | None:
@@ -142,7 +164,7 @@ def resume(run: Run) -> tuple[State, Followed]:
     start = len(item_branches(run.batch.id))
     left = {ref: oid for ref, oid in branches.items() if ref[start:] not in keep}
     rescue(repo, run.batch.id, left, require_tip(repo, target))
-    delete_branches(repo, left)
+    delete_branches(repo, left | _superfluous(repo, run.batch, state))
     return state, followed
 
 

@@ -9,6 +9,7 @@ from gitbatch.batch.attempt import Waits, attempt, seconds_of, spent_by
 from gitbatch.batch.events import AttemptFailed, ItemFinished, ItemWaiting
 from gitbatch.batch.halt import MORE, Halt, cannot_work, come_back_later, disk_failed, out_of_budget
 from gitbatch.batch.model import Attempt, BatchItem, Outcome
+from gitbatch.batch.rescue import find_rescued
 from gitbatch.batch.running import Run, Task
 from gitbatch.errors import GitbatchError
 from gitbatch.plan.duration import parse_duration
@@ -31,7 +32,9 @@ async def run_item(run: Run, task: Task) -> Outcome | None:
     while True:
         past = run.ledger.pages.of_item(task.key)
         if _is_over(past, task):
-            return _finish(run, failed_outcome(task.batch_item, past, waits))
+            kept = await run.git(find_rescued, run.repo, run.batch.id, task.batch_item)
+            outcome = failed_outcome(task.batch_item, past, waits)
+            return _finish(run, replace(outcome, rescued=kept.ref if kept else ""))
         waited = await _cleared(run, task)
         if waited is None:
             return None

@@ -25,7 +25,7 @@ class Kind(StrEnum):
     MERGE = "merge"
     CHECKPOINT = "checkpoint"
     RESCUE = "rescue"
-    """What a failed attempt had written. It stands on no branch that is merged."""
+    """What a failed attempt had written (`rescue.py`). It stands on no branch that is merged."""
 
 
 class _Shape(Struct, frozen=True):
@@ -50,7 +50,7 @@ _SHAPES = {
         frozenset({"Batch", "Group", "Checkpoint"}), _SPENT, frozenset({"Succeeded", "Failed"})
     ),
     Kind.RESCUE: _Shape(
-        frozenset({"Batch", "Group", "Rescued"}), _ATTEMPT | {"Agent", "Attempt", "Seconds"}, _REPLY
+        frozenset({"Batch", "Group", "Rescued", "Cause", "Agent", "Attempt", "Seconds"}), _ATTEMPT, _REPLY
     ),
 }
 _NAMES = frozenset[str]().union(*(shape.names for shape in _SHAPES.values()))
@@ -118,6 +118,11 @@ class Trailers(Struct, frozen=True):
         return unquote_path(self.first("Item")) if self.kind is Kind.ITEM else ""
 
     @property
+    def rescued(self) -> str:
+        """The path of what a failed attempt had written; empty if the commit does not keep that."""
+        return unquote_path(self.first("Rescued").partition(": ")[0]) if self.kind is Kind.RESCUE else ""
+
+    @property
     def succeeded(self) -> tuple[str, ...]:
         """The keys of the items that a checkpoint has brought."""
         return tuple(map(unquote_path, self.every("Succeeded")))
@@ -145,6 +150,11 @@ def render_failed(key: str, status: ItemStatus, reason: str) -> str:
     return f"{quote_for_message(key)}: {status}: {undirected(plain(reason))}"
 
 
+def render_rescued(key: str, reason: str) -> str:
+    """The value of the trailer of what a failed attempt at an item had written, with why it failed."""
+    return f"{quote_for_message(key)}: {undirected(plain(reason))}"
+
+
 def parse_trailers(message: str) -> Trailers:
     """The trailers of a message."""
     paragraphs = _paragraphs(message.partition("\0")[0])
@@ -159,7 +169,7 @@ def _value(name: str, value: object) -> str:
         raise KeyError(name)  # to be added above, or no reader knows it
     if name in {"Item", "Succeeded"}:
         return quote_for_message(str(value))
-    return str(value) if name in {"Failed", "Context"} else undirected(plain(str(value), 2000))
+    return str(value) if name in {"Failed", "Rescued", "Context"} else undirected(plain(str(value), 2000))
 
 
 def _paragraphs(message: str) -> list[list[str]]:
@@ -226,6 +236,8 @@ def _is_well_formed(name: str, value: str) -> bool:
     if name == "Failed":
         found = _FAILED.fullmatch(value)
         return bool(found and _is_path(found[1]))
+    if name == "Rescued":
+        return _is_path(value.partition(": ")[0])
     if name == "Context":
         path, _, blob = value.rpartition("@")
         return _is_path(path) and bool(re.fullmatch(r"[0-9a-f]{40}(?:[0-9a-f]{24})?", blob))

@@ -26,6 +26,8 @@ class Reason(StrEnum):
     PHASE = "phase"
     DECLARED = "declared"
     EARLIER = "earlier group"
+    UNFINISHED = "your file, as an earlier attempt left it"
+    """In no manifest: an agent without a process is quoted it."""
 
 
 class ContextFile(Struct, frozen=True):

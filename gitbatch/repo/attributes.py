@@ -6,12 +6,17 @@ that has the commit's `.gitattributes` files and nothing else. One difference to
 file whose old version has CRLF is converted all the same.
 """
 
+import os
+import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
+from gitbatch.repo.nofollow import directory
 from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.process import Git
 from gitbatch.repo.repository import Repository
+from gitbatch.repo.stale import TEMPORARY
 from gitbatch.repo.writer import WRITE_BLOB
 
 _NAME = ".gitattributes"
@@ -38,6 +43,40 @@ def store(repo: Repository, descriptor: int, tree: str, path: str) -> str:
         _require_no_filter(repo, git, rules, path)
         made = git.feed(descriptor, *WRITE_BLOB, "--stdin", f"--path={path}")
         return repo.objects.writer.note(made.stdout.decode().strip())
+
+
+def put_output(repo: Repository, worktree: Path, path: str, blob: str, tree: str) -> None:
+    """Put a blob at a path of a new worktree, as a checkout would, without filters: whole, or what is there stays.
+
+    Raises:
+        OSError: it cannot be written there.
+        FilteredPathError: the path has a filter attribute.
+        GitError: the blob is gone.
+    """
+    *parents, name = path.split("/")
+    with directory(worktree, tuple(parents), create=True) as parent:
+        temporary = f"{TEMPORARY}{secrets.token_hex(8)}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(temporary, flags, 0o666, dir_fd=parent)
+        try:
+            _restore(repo, descriptor, tree, path, blob)
+            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+        except BaseException:
+            os.unlink(temporary, dir_fd=parent)
+            raise
+        finally:
+            os.close(descriptor)
+
+
+def _restore(repo: Repository, descriptor: int, tree: str, path: str, blob: str) -> None:
+    """Let a blob flow into a file as `store` would take it: what that converts, has to be converted before."""
+    rules = read_rules(repo, tree, (path,))
+    if not rules and not repo.attributes and not repo.line_ends.stored:
+        repo.objects.pour(blob, descriptor)
+        return
+    with as_committed(repo, rules) as git:
+        _require_no_filter(repo, git, rules, path)
+        git.pour(descriptor, "cat-file", "--filters", f"--path={path}", blob)
 
 
 def require_no_filter(repo: Repository, tree: str, path: str) -> None:

@@ -21,6 +21,7 @@ HEADS = "refs/heads/"
 _ID = re.compile(rb"(?:[0-9a-f]{40}|[0-9a-f]{64})\n")
 _LEADS_TO = re.compile(rb"ref: (refs/heads/[\w-]+(?:[./][\w-]+)*)\n")
 """A symbolic ref that names a usual branch; of other names git says whether they can be."""
+_NUMBERED = re.compile(r"(.+)-([1-9][0-9]{0,5})")
 _REASON = "gitbatch"
 """What the reflogs of our own refs say, where they have one: they get none, for what they were nobody asks."""
 _SESSION = ("-c", "core.logAllRefUpdates=false", "update-ref", "-m", _REASON, "--stdin")
@@ -61,9 +62,23 @@ def limits_ref(batch: str) -> str:
     return f"{BATCHES}{batch}/limits"
 
 
-def rescue_ref(batch: str, slug: str) -> str:
-    """An item's commit that was not merged when its batch ended."""
-    return f"{BATCHES}{batch}/rescue/{slug}"
+def rescue_ref(batch: str, name: str) -> str:
+    """A commit that would be lost with the branch or ref `name`, such as an item's that was not merged.
+
+    Never a name of `rescued_output_ref`: slugs have no dot.
+    """
+    return f"{rescue_refs(batch)}{name}{'.commit' if _NUMBERED.fullmatch(name) else ''}"
+
+
+def rescued_output_ref(batch: str, slug: str, attempt: int) -> str:
+    """What a failed attempt at an item had written: a commit that is no item's."""
+    return f"{rescue_refs(batch)}{slug}-{attempt}"
+
+
+def split_rescued_output(name: str) -> tuple[str, int] | None:
+    """The slug and the attempt of a name of `rescued_output_ref` without what all names start with; None: it is not one."""
+    found = _NUMBERED.fullmatch(name)
+    return (found[1], int(found[2])) if found else None
 
 
 def rescue_refs(batch: str) -> str:

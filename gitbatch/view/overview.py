@@ -9,7 +9,7 @@ from gitbatch.agents.protocol import Usage
 from gitbatch.agents.spent import Spent
 from gitbatch.batch.consolidate import criteria_of
 from gitbatch.batch.events import SCHEMA
-from gitbatch.batch.messages import told_cost, told_spent
+from gitbatch.batch.messages import told_cost, told_rescued, told_spent
 from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, ItemStatus
 from gitbatch.batch.record import Batch
 from gitbatch.batch.resume import State
@@ -40,6 +40,8 @@ class ItemState(Struct, frozen=True):
     """By all of them; None: nothing is known."""
     seconds: float = 0.0
     """Of all of them."""
+    rescued: str = ""
+    """The ref that keeps what its last failed attempt had written; empty: nothing is kept."""
 
 
 class BatchState(Struct, frozen=True):
@@ -74,6 +76,9 @@ def batch_state(
         if (took := spending.get(item.item))
         else item
         for item in found
+    )
+    items = tuple(
+        replace(item, rescued=kept.ref) if (kept := state.rescued.get(item.item)) else item for item in items
     )
     return BatchState(
         batch=batch.id,
@@ -113,7 +118,8 @@ def render_batch(shown: BatchState) -> Block:
 
 def _row(item: ItemState) -> tuple[Cell, ...]:
     style = STYLES[ItemStatus(item.status)] if item.status in set(ItemStatus) else "dim"
-    said = (item.reason or item.item, (_work(item), "dim"))
+    kept = told_rescued(item.rescued, item.item)
+    said = (item.reason or item.item, (_work(item), "dim"), (f"\n{kept}" if kept else "", "dim"))
     return (str(item.group),), ((item.status, style),), (item.name,), said
 
 

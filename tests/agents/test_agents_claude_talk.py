@@ -22,7 +22,7 @@ from gitbatch.agents.claude.scripted.script import SUMMARY
 from gitbatch.agents.claude.scripted.server import KEY, ScriptedServer, Seen
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.gate import Gate
-from gitbatch.agents.protocol import Assignment, Failure, Reply, Stream, Usage
+from gitbatch.agents.protocol import Assignment, EarlierOutput, Failure, Reply, Stream, Usage
 from gitbatch.errors import GitbatchError
 from gitbatch.project.config import AnthropicAgent, Price
 from gitbatch.project.context import ContextFile, Reason
@@ -571,3 +571,34 @@ def test_the_key_does_not_get_through_in_pieces(stage: Stage) -> None:
     stage.talk(f"say {KEY} and {in_pieces} and {'x' * 590} {KEY}; write x; finish {KEY} is it. {in_pieces}.")
     assert KEY not in stage.lines()
     assert KEY[:9] not in stage.lines()
+
+
+def left(stage: Stage, text: str, *, may_stay: bool) -> EarlierOutput:
+    """What an earlier attempt had written, in the worktree."""
+    path = stage.folder / "a" / "out" / "a.md"
+    path.parent.mkdir(parents=True)
+    path.write_text(text, encoding="utf-8")
+    blob = stage.base.git.feed(text.encode(), "hash-object", "-w", "--stdin").stdout.decode().strip()
+    return EarlierOutput(blob, may_stay)
+
+
+def test_what_an_earlier_attempt_wrote_is_quoted_read_and_edited(stage: Stage) -> None:
+    earlier = left(stage, "# Half\n", may_stay=True)
+    script = "read out/a.md; edit Half => Whole; append # End\\n; finish"
+    assert isinstance(stage.talk(script, earlier=earlier), Reply)
+    assert stage.output() == "# Whole\n# End\n"
+    assert "# Half" in stage.asked[0].messages, "quoted, before any tool is used"
+    assert "out/a.md: lines 1 to 1 of 1" in stage.asked[1].messages
+    assert "# Half" in stage.asked[1].messages
+
+
+def test_what_an_earlier_attempt_wrote_may_be_all_there_is_to_do(stage: Stage) -> None:
+    assert isinstance(stage.talk("finish", earlier=left(stage, "# All\n", may_stay=True)), Reply)
+    assert stage.output() == "# All\n"
+
+
+def test_what_was_not_enough_cannot_be_finished_as_it_is(stage: Stage) -> None:
+    earlier = left(stage, "# Half\n", may_stay=False)
+    assert isinstance(stage.talk("finish; edit Half => Whole; finish", earlier=earlier), Reply)
+    assert "out/a.md is as it was: change it, then finish" in stage.asked[1].messages
+    assert stage.output() == "# Whole\n"

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ name=$(basename "$GITBATCH_OUTPUT" .md)
 count=$(($(cat "$HOME/$name.starts" 2>/dev/null || echo 0) + 1))
 echo "$count" >"$HOME/$name.starts"
 cat >"$HOME/$name.prompt.$count"
+[ ! -e "$GITBATCH_OUTPUT" ] || cp "$GITBATCH_OUTPUT" "$HOME/$name.found.$count"
 words=$(sed -n 's/^> .*do: \([a-z0-9 .]*[a-z0-9]\).*/\1/p' "$HOME/$name.prompt.$count" | head -n 1)
 word=$(echo "$words" | cut -d ' ' -f "$count")
 [ -n "$word" ] || word=ok
@@ -41,6 +43,12 @@ slow) sleep 600 ;;
 key) echo "reading"; echo "KeyError: 'm03'"; exit 3 ;;
 limited) echo "Error: rate limit reached"; exit 1 ;;
 refused) echo "I may not write there. Please allow it." ;;
+half) page; echo "it broke" >&2; exit 3 ;;
+halfslow) page; sleep 600 ;;
+halfshared) page; echo x >>task.md ;;
+half75) page; say ', "retry_after": 0.05'; exit 75 ;;
+more) echo more >>"$GITBATCH_OUTPUT"; say ;;
+gone) rm -f "$GITBATCH_OUTPUT"; echo "it broke" >&2; exit 3 ;;
 hold) while [ ! -e "$HOME/go" ]; do sleep 0.05; done; page; say ;;
 shared) page; echo x >>task.md ;;
 nothing) say ;;
@@ -120,6 +128,12 @@ def prompt(place: Place, name: str, start: int) -> str:
     return (place.home / f"{name}.prompt.{start}").read_text()
 
 
+def found(place: Place, name: str, start: int) -> str | None:
+    """What was at the output's path at one of those starts."""
+    path = place.home / f"{name}.found.{start}"
+    return path.read_text() if path.exists() else None
+
+
 def killed_when(place: Place, name: str, start: int, *arguments: str) -> None:
     """Run until an attempt has failed and the program is started so often for an item; then kill it, agents and all."""
     process = subprocess.Popen(
@@ -138,5 +152,6 @@ def killed_when(place: Place, name: str, start: int, *arguments: str) -> None:
     finally:
         process.kill()
         for pid in agents_below(place):
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it may have ended since
+                os.kill(pid, signal.SIGKILL)
         process.wait()

@@ -270,3 +270,18 @@ def test_fifty_items_at_once_take_little_memory(place: Place, server: ScriptedSe
     busy = peak([talk] * 50)
     assert server.most_under_way > 30
     assert busy - idle <= 150, (idle, busy)
+
+
+def test_what_a_declined_attempt_had_written_has_to_be_changed(place: Place, server: ScriptedServer) -> None:
+    later = "fail 429 after=5000 + write # Later; finish"
+    plan(place, ["write # Half; stop refusal + say no", later], jobs=1, batch="retries = 0")
+    run(place, code=75)
+    (ref,) = place.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/rescue/*").splitlines()
+    assert place.git("show", f"{ref}:out/T101.md") == "# Half"
+    assert trailers(place, ref, "Cause") == ["declined by the model"]
+    place.edit("task.md", "write # Half; stop refusal + say no", "finish; edit Half => Whole; finish")
+    place.commit("Ask for something else")
+    run(place)
+    assert place.git("show", "HEAD:out/T101.md") == "# Whole"
+    assert "is as it was: change it" in server.of("out/T101.md")[-2].messages
+    assert place.git("for-each-ref", "refs/gitbatch/*/rescue/*") == "", "its item is merged"

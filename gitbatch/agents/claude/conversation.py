@@ -54,7 +54,8 @@ async def converse(
             plain("this agent needs the base commit, and was not given it"), cause=Cause.FATAL, usage=FREE
         )
     secret = Secret(agent.key)
-    bench = Bench(assignment.base, OutputFile(assignment.worktree, assignment.output), secret)
+    output = OutputFile(assignment.worktree, assignment.output)
+    bench = Bench(assignment.base, output, secret, assignment.earlier)
     shown = Shown(progress, secret)
     files = await read_context(assignment, assignment.base, _LARGEST_QUOTE)
     limit = asyncio.timeout(assignment.timeout)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from gitbatch.agents.failures import TREATMENTS
+from gitbatch.agents.prompt import render_earlier
 from gitbatch.agents.protocol import Assignment
 from gitbatch.paths import quote_path
 from gitbatch.project.context import ContextFile, Reason
@@ -88,13 +89,20 @@ class Prompt(Struct, frozen=True):
 async def read_context(assignment: Assignment, base: Base, most: int) -> tuple[Quoted, ...]:
     """The files of an assignment's manifest. `most`: bytes; a larger file is not even read."""
     found = []
-    for file in assignment.context:
+    for file in (*assignment.context, *_unfinished(assignment)):
         blob = await base.blob(file.blob, most)
         size = blob.size if blob else 0
         is_text = blob is not None and (blob.content is None or b"\0" not in blob.content[:8192])
         content = (blob.content or b"") if blob else b""
         found.append(Quoted(file, content.decode(errors="replace") if is_text else None, size))
     return tuple(found)
+
+
+def _unfinished(assignment: Assignment) -> tuple[ContextFile, ...]:
+    """The output as an earlier attempt left it, to be quoted like a context file."""
+    if assignment.earlier is None:
+        return ()
+    return (ContextFile(assignment.output, assignment.earlier.blob, Reason.UNFINISHED),)
 
 
 def build_prompt(assignment: Assignment, files: tuple[Quoted, ...], window: int, level: int) -> Prompt:
@@ -110,7 +118,7 @@ def build_prompt(assignment: Assignment, files: tuple[Quoted, ...], window: int,
     # Each part has a room of its own, so that a large file of one item does not change what the others share.
     shared = _part(files, _SHARED, room)
     earlier = _part(files, (Reason.EARLIER,), room)
-    own = _part(files, (Reason.DECLARED,), room)
+    own = _part(files, (Reason.DECLARED, Reason.UNFINISHED), room)
     system = ("\n\n".join(filter(None, (_RULES, assignment.group, shared.text))), earlier.text)
     return Prompt(
         system=tuple(_sendable(text) for text in system if text),
@@ -140,6 +148,8 @@ def _task(assignment: Assignment) -> str:
     if failed:
         lesson = TREATMENTS[failed.cause].lesson
         parts.append(f"The last attempt at this item failed: {failed.reason}. {lesson}".rstrip())
+    if assignment.earlier:
+        parts.append(f"{render_earlier(assignment.output, assignment.earlier)} edit_output changes it.")
     return "\n\n".join(parts)
 
 

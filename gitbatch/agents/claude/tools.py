@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 
 from gitbatch.agents.claude.output import LARGEST, OutputFile
 from gitbatch.agents.claude.secret import Secret
-from gitbatch.agents.protocol import Reply
+from gitbatch.agents.protocol import EarlierOutput, Reply
 from gitbatch.agents.reply import SENTENCES, first_sentences, make_reply
 from gitbatch.errors import GitError
 from gitbatch.paths import quote_path, unquote_path
@@ -53,7 +53,14 @@ class Bench:
     base: Base
     output: OutputFile
     secret: Secret
+    earlier: EarlierOutput | None = None
+    """What an earlier attempt had written, which the output has at the start."""
     has_written: bool = False
+
+    @property
+    def has_output(self) -> bool:
+        """Whether the output has what this attempt or an earlier one has written."""
+        return self.has_written or self.earlier is not None
 
 
 _Number = Annotated[int, Meta(ge=0, le=1_000_000_000)]
@@ -77,7 +84,7 @@ class ReadFile(_Tool, frozen=True):
     async def use(self, bench: Bench) -> Answer:
         """Do it."""
         path = _inside(self.path)
-        if path == bench.output.path and bench.has_written:
+        if path == bench.output.path and bench.has_output:
             content = bench.output.read()
         else:
             file = await bench.base.file(path, _READABLE)
@@ -169,7 +176,7 @@ class WriteOutput(_Tool, frozen=True):
 
     async def use(self, bench: Bench) -> Answer:
         """Do it."""
-        before = (bench.output.read() or b"") if self.append and bench.has_written else b""
+        before = (bench.output.read() or b"") if self.append and bench.has_output else b""
         return _write(bench, before + _encoded(self.content))
 
 
@@ -224,8 +231,9 @@ class Finish(_Tool, frozen=True):
 
     async def use(self, bench: Bench) -> Answer:
         """Do it."""
-        if not bench.has_written:
-            return _error(f"{bench.output.path} is not written yet: use write_output, then finish")
+        if not bench.has_written and not (bench.earlier and bench.earlier.may_stay):
+            how = "as it was: change it" if bench.earlier else "not written yet: use write_output"
+            return _error(f"{bench.output.path} is {how}, then finish")
         cut = bench.secret.cut
         summary = plain(cut(self.summary), 10_000)
         if first_sentences(summary, SENTENCES) != summary or first_sentences(summary, 1) == summary:

@@ -1,0 +1,368 @@
+"""What a failed agent had written is kept, is never taken for done, and is where the next attempt begins."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from batch.programs import found, prompt, run, set_up, starts
+from conftest import Place
+from history import assert_tidy, audit, changed, ticked, trailers
+
+from gitbatch.agents.failures import TREATMENTS, Cause
+from gitbatch.agents.protocol import EarlierOutput, Failure
+from gitbatch.batch.harvest import Harvest, judge_change
+from gitbatch.repo.refs import rescue_ref, rescued_output_ref, split_rescued_output
+
+UNTOLD = "is there already: an earlier attempt"
+
+
+@pytest.fixture(autouse=True)
+def sound(place: Place) -> Iterator[None]:
+    """Whatever a test does, git finds nothing wrong, and no branch has what was only rescued."""
+    yield
+    if not place.git("rev-parse", "--quiet", "--verify", "main", check=False):
+        return
+    assert place.git("fsck", "--strict", "--no-dangling") == ""
+    assert place.git("log", "--format=%H", "--grep", "^Gitbatch-Rescued", "main") == ""
+
+
+def rescued(place: Place) -> list[str]:
+    """The refs of what failed attempts had written, without what all their names start with."""
+    refs = place.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/rescue/*").splitlines()
+    return [ref.partition("/rescue/")[2] for ref in refs]
+
+
+def ref_of(place: Place, name: str) -> str:
+    """The full name of one of them."""
+    (ref,) = place.git("for-each-ref", "--format=%(refname)", f"refs/gitbatch/*/rescue/{name}").splitlines()
+    return ref
+
+
+def test_the_last_attempts_output_is_kept_and_named(place: Place) -> None:
+    set_up(place, "half half half", "ok")
+    base = place.git("rev-parse", "HEAD")
+    told = run(place, code=1)
+    assert rescued(place) == ["1-t1-3"], "that of the last attempt alone"
+    ref = ref_of(place, "1-t1-3")
+    assert place.git("show", f"{ref}:out/T1.md") == "T1 3"
+    assert place.git("rev-parse", f"{ref}^") == base
+    assert changed(place, f"{ref}^", ref) == {"out/T1.md": ("A", "100644")}
+    assert trailers(place, ref, "Rescued") == ["out/T1.md: it broke (exit 3)"]
+    assert trailers(place, ref, "Item") == []
+    assert trailers(place, ref, "Attempt") == ["3"]
+    assert "told (gitbatch agent)" in place.git("log", "-1", "--format=%an", ref)
+    where = f"what it had written is kept: git show {ref}:out/T1.md"
+    assert where in " ".join(place.git("log", "-1", "--format=%B").split())
+    assert told.outcome("T1")["rescued"] == ref
+    assert told.outcome("T2")["rescued"] == ""
+    (checkpoint,) = told.of("checkpoint")
+    assert [o["rescued"] for o in checkpoint["checkpoint"]["outcomes"]] == [ref, ""]
+    shown = json.loads(place.gitbatch("status", "--json", code=0).stdout)
+    assert [item["rescued"] for item in shown["items"]] == [ref, ""]
+    assert where in place.gitbatch("status", code=0).stdout
+    assert ticked(place) == ["T2"]
+    assert len(audit(place).items) == 1
+    assert_tidy(place)
+
+
+def test_the_view_names_it(place: Place) -> None:
+    set_up(place, "half", batch="retries = 0")
+    said = place.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=1).stdout
+    assert f"what it had written is kept: git show {ref_of(place, '1-t1-1')}:out/T1.md" in said
+
+
+@pytest.mark.parametrize("checkout", ["full", "context"])
+@pytest.mark.parametrize("word", ["half", "halfslow", "halfshared"])
+def test_a_retry_finds_it_at_its_path_and_is_told(place: Place, word: str, checkout: str) -> None:
+    set_up(place, f"{word} more", batch=f'checkout = "{checkout}"')
+    place.edit("gitbatch.toml", '"agent.sh"', f'"{place.root}/agent.sh"')
+    place.commit("The agent is in no worktree")
+    if word == "halfslow":
+        place.edit("gitbatch.toml", "60s", "1s")
+        place.commit()
+    told = run(place)
+    assert (found(place, "T1", 1), found(place, "T1", 2)) == (None, "T1 1\n")
+    assert UNTOLD not in prompt(place, "T1", 1)
+    assert f"out/T1.md {UNTOLD} at this item wrote it" in prompt(place, "T1", 2)
+    assert "cannot stay as it is" not in prompt(place, "T1", 2)
+    assert place.git("show", "main:out/T1.md") == "T1 1\nmore"
+    assert told.outcome("T1")["attempts"] == 2
+    assert rescued(place) == [], "its item is merged"
+    audit(place)
+    assert_tidy(place)
+
+
+@pytest.mark.parametrize("word", ["half", "halfslow", "halfshared"])
+def test_what_is_left_as_it_is_after_a_crash_or_a_time_out_is_the_output(place: Place, word: str) -> None:
+    set_up(place, f"{word} nothing")
+    if word == "halfslow":
+        place.edit("gitbatch.toml", "60s", "1s")
+        place.commit()
+    told = run(place)
+    assert told.outcome("T1")["status"] == "succeeded"
+    assert starts(place, "T1") == 2
+    assert place.git("show", "main:out/T1.md") == "T1 1"
+
+
+def test_a_busy_server_takes_nothing_away(place: Place) -> None:
+    set_up(place, "half75 more", batch="retries = 0")
+    run(place)
+    assert place.git("show", "main:out/T1.md") == "T1 1\nmore"
+    assert UNTOLD in prompt(place, "T1", 2)
+    assert "The last attempt failed" not in prompt(place, "T1", 2), "that was no attempt"
+
+
+def test_an_attempt_that_leaves_nothing_takes_nothing_away(place: Place) -> None:
+    set_up(place, "half gone 4")
+    told = run(place, code=1)
+    assert found(place, "T1", 3) == "T1 1\n"
+    assert rescued(place) == ["1-t1-3"], "the third left the first one's output where it was"
+    assert told.outcome("T1")["rescued"].endswith("/1-t1-3")
+    assert place.git("show", f"{ref_of(place, '1-t1-3')}:out/T1.md") == "T1 1"
+
+
+def test_what_does_not_pass_the_harvest_is_not_kept(place: Place) -> None:
+    set_up(place, "3", "shared", "nothing", batch="retries = 0\nmax-output-bytes = 3")
+    told = run(place, code=1)
+    assert rescued(place) == []
+    assert {e["outcome"]["rescued"] for e in told.of("item-finished")} == {""}
+
+
+def test_a_failure_leaves_the_base_version_alone_where_the_base_has_one(place: Place) -> None:
+    set_up(place, "half nothing")
+    place.write("out/T1.md", "from the base\n")
+    place.commit()
+    run(place)
+    assert found(place, "T1", 1) == "from the base\n"
+    assert found(place, "T1", 2) == "T1 1\n"
+    assert place.git("show", "main:out/T1.md") == "T1 1"
+
+
+def test_the_base_version_put_back_is_nothing_changed(place: Place) -> None:
+    set_up(place, "half restore ok")
+    place.edit(
+        "agent.sh", "nothing) say ;;", 'nothing) say ;;\nrestore) echo base >"$GITBATCH_OUTPUT"; say ;;'
+    )
+    place.write("out/T1.md", "base\n")
+    place.commit()
+    told = run(place, code=1)
+    assert starts(place, "T1") == 2
+    assert told.outcome("T1")["cause"] == "nothing changed"
+    assert told.outcome("T1")["rescued"].endswith("/1-t1-1"), "what was kept stays"
+
+
+def test_what_the_user_changed_since_is_not_covered(place: Place) -> None:
+    set_up(place, "half75 later ok", batch="retries = 0")
+    run(place, code=75)
+    assert rescued(place) == ["1-t1-1"]
+    place.write("out/T1.md", "the user's own\n")
+    place.commit("Write it by hand")
+    run(place)
+    assert found(place, "T1", 3) == "the user's own\n"
+    assert UNTOLD not in prompt(place, "T1", 3)
+    assert rescued(place) == []
+
+
+@pytest.mark.parametrize("cause", list(Cause))
+def test_only_a_cause_that_blames_the_output_makes_it_no_output_as_it_is(cause: Cause) -> None:
+    blamed = {Cause.NO_OUTPUT, Cause.UNCHANGED, Cause.LEAK, Cause.DECLINED}
+    assert TREATMENTS[cause].blames_output == (cause in blamed)
+    earlier = EarlierOutput("a" * 40, may_stay=cause not in blamed)
+    same, other = Harvest("a" * 40, 1), Harvest("b" * 40, 1)
+    assert judge_change(other, "x.md", earlier) == other
+    assert judge_change(same, "x.md", None) == same
+    judged = judge_change(same, "x.md", earlier)
+    if cause in blamed:
+        assert isinstance(judged, Failure)
+        assert judged.cause is Cause.UNCHANGED
+        assert judged.reason.startswith("the agent changed nothing: x.md is as the last attempt left it")
+    else:
+        assert judged == same
+
+
+def killed_at(place: Place, where: str, time: int = 1) -> None:
+    """Run until a function is called for the n-th time, and die there: no tidying up, no message."""
+    module, name = where.rsplit(".", 1)
+    code = f"""
+import os, sys
+from importlib import import_module
+from gitbatch.__main__ import main
+*path, last = {name!r}.split(":")
+owner = import_module({module!r})
+for part in path:
+    owner = getattr(owner, part)
+left, real = [None] * {time}, getattr(owner, last)
+def dying(*arguments, **named):
+    left.pop()
+    return real(*arguments, **named) if left else os._exit(9)
+setattr(owner, last, dying)
+sys.argv = ["gitbatch", "run", "--items", "all", "--checkpoint", "at-end", "--no-input"]
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=place.root, env=place.environment, capture_output=True, check=False
+    )
+    assert done.returncode == 9, done.stderr.decode()
+
+
+def test_a_kill_before_the_attempt_is_written_down_loses_no_output(place: Place) -> None:
+    set_up(place, "half more")
+    killed_at(place, "gitbatch.batch.ledger.Ledger:add")
+    assert rescued(place) == ["1-t1-1"]
+    assert "refs/gitbatch" not in place.git("for-each-ref", "refs/gitbatch/*/ledger/*")
+    assert json.loads(place.gitbatch("status", "--json", code=0).stdout)["items"][0]["rescued"] == ref_of(
+        place, "1-t1-1"
+    )
+    run(place)
+    assert found(place, "T1", 2) == "T1 1\n"
+    assert UNTOLD in prompt(place, "T1", 2)
+    assert place.git("show", "main:out/T1.md") == "T1 1\nmore"
+    assert rescued(place) == []
+    assert_tidy(place)
+
+
+def test_a_kill_between_two_rescues_leaves_the_newer_one(place: Place) -> None:
+    set_up(place, "half half more")
+    killed_at(place, "gitbatch.batch.rescue.rescued_refs", 3)  # the first call is the start's
+    assert rescued(place) == ["1-t1-1", "1-t1-2"]
+    run(place)
+    assert found(place, "T1", 3) == "T1 2\n"
+    assert place.git("show", "main:out/T1.md") == "T1 2\nmore"
+    assert rescued(place) == []
+    assert_tidy(place)
+
+
+def test_a_kill_after_the_merge_leaves_nothing_of_it(place: Place) -> None:
+    set_up(place, "half ok", "half", batch="retries = 1", groups=2)
+    place.edit("task.md", "do: half →", "do: half half →")
+    place.commit()
+    killed_at(place, "gitbatch.batch.loop.drop_branches")
+    assert rescued(place) == ["1-t1-1"]
+    shown = json.loads(place.gitbatch("status", "--json", code=0).stdout)
+    assert [item["rescued"] for item in shown["items"]] == ["", ""], "its item is done"
+    run(place, code=1)
+    assert rescued(place) == ["2-t2-2"]
+    assert_tidy(place)
+
+
+def test_no_branch_that_points_at_it_is_taken_for_done(place: Place) -> None:
+    """An agent without a sandbox can write refs."""
+    set_up(place, "half later ok", batch="retries = 1")
+    run(place, code=75)
+    ref = ref_of(place, "*")
+    batch = ref.split("/")[2]
+    place.git("update-ref", f"refs/heads/gitbatch/{batch}/1-t1", ref)
+    shown = json.loads(place.gitbatch("status", "--json", code=0).stdout)
+    assert [(item["status"], item["rescued"]) for item in shown["items"]] == [("open", ref)]
+    run(place)
+    assert starts(place, "T1") == 3, "it ran again"
+    assert place.git("show", "main:out/T1.md") == "T1 3"
+    assert len(audit(place).items) == 1
+
+
+def test_no_merge_that_brings_it_passes_verify(place: Place) -> None:
+    set_up(place, "half", batch="retries = 0")
+    run(place, code=1)
+    start = place.git("rev-parse", "HEAD")
+    place.gitbatch("verify", code=0)
+    place.git("merge", "-q", "-m", "Take it by hand", ref_of(place, "1-t1-1"))
+    for revisions in ("HEAD", f"{start}..HEAD"):
+        said = place.gitbatch("verify", "--json", revisions, code=1).stdout.splitlines()
+        assert place.git("rev-parse", "HEAD^2") in {json.loads(line)["commit"] for line in said}
+    place.git("reset", "-q", "--hard", start)
+
+
+def test_a_ref_that_keeps_something_else_is_passed_over(place: Place) -> None:
+    set_up(place, "half75 later ok", batch="retries = 0")
+    run(place, code=75)
+    ref = ref_of(place, "1-t1-1")
+    good = place.git("rev-parse", ref)
+    message = place.git("log", "-1", "--format=%B", good)
+    base, tree = place.git("rev-parse", f"{good}^", f"{good}^{{tree}}").split()
+    forged = {
+        "another item's": message.replace("out/T1.md:", "out/T2.md:"),
+        "another batch's": message.replace("Gitbatch-Batch: 2", "Gitbatch-Batch: 1"),
+        "an item's": f"{message}\nGitbatch-Item: out/T1.md",
+        "nothing's": "Some commit",
+    }
+    commits = [place.git("commit-tree", tree, "-p", base, "-m", text) for text in forged.values()]
+    commits += [place.git("commit-tree", f"{base}^{{tree}}", "-p", base, "-m", message)]
+    commits += [place.git("commit-tree", tree, "-m", message)]
+    for commit in commits:
+        place.git("update-ref", ref, commit)
+        shown = json.loads(place.gitbatch("status", "--json", code=0).stdout)
+        assert shown["items"][0]["rescued"] == "", place.git("log", "-1", "--format=%B", commit)
+    place.git("update-ref", ref, good)
+    shown = json.loads(place.gitbatch("status", "--json", code=0).stdout)
+    assert shown["items"][0]["rescued"] == ref
+
+
+def test_it_goes_with_the_record_of_its_batch(place: Place) -> None:
+    set_up(place, "half", batch="retries = 0")
+    run(place, code=1)
+    ref = ref_of(place, "1-t1-1")
+    place.gitbatch("gc", code=0)
+    assert rescued(place) == ["1-t1-1"], "the last batch stays known, with all that it has"
+    said = json.loads(place.gitbatch("gc", "--keep", "0", "--json", code=0).stdout)
+    assert said["rescued"] == [], "it is not kept once more"
+    assert ref in {removal["name"] for removal in said["removed"]}
+    assert place.git("for-each-ref", "refs/gitbatch/") == ""
+
+
+def test_abort_leaves_it_to_gc(place: Place) -> None:
+    set_up(place, "half", "later", batch="retries = 0")
+    run(place, jobs=1, code=75)
+    place.gitbatch("abort", code=0)
+    assert rescued(place) == ["1-t1-1"]
+    place.gitbatch("gc", "--keep", "0", code=0)
+    assert rescued(place) == []
+
+
+def test_an_output_that_holds_a_key_is_not_kept(place: Place) -> None:
+    set_up(place, "leak", batch="retries = 0", agent='pass-env = ["MY_KEY"]')
+    place.edit("agent.sh", "nothing) say ;;", 'leak) echo "$MY_KEY" >"$GITBATCH_OUTPUT"; exit 3 ;;')
+    place.edit("agent.sh", "leak) echo", "leak) mkdir -p out; echo")
+    place.commit()
+    place.environment["MY_KEY"] = "a-key-that-must-not-be-kept"
+    run(place, code=1)
+    assert starts(place, "T1") == 1
+    assert rescued(place) == []
+
+
+def test_what_was_committed_on_an_items_branch_is_kept_at_every_start(place: Place) -> None:
+    set_up(place, "later later later ok", batch="retries = 0")
+    run(place, code=75)
+    base = place.git("rev-parse", "HEAD")
+    batch = place.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/record").split("/")[2]
+    commits = [place.git("commit-tree", f"{base}^{{tree}}", "-p", base, "-m", text) for text in ("A", "B")]
+    for commit in commits:
+        place.git("update-ref", f"refs/heads/gitbatch/{batch}/1-t1", commit)
+        run(place, code=75)
+    assert rescued(place) == ["1-t1", "1-t1.2"]
+    assert [place.git("rev-parse", ref_of(place, name)) for name in rescued(place)] == commits
+
+
+def test_no_two_rescues_have_one_name() -> None:
+    assert rescued_output_ref("b", "1-a", 2) == "refs/gitbatch/b/rescue/1-a-2"
+    assert rescue_ref("b", "1-a") == "refs/gitbatch/b/rescue/1-a"
+    assert rescue_ref("b", "1-a-2") == "refs/gitbatch/b/rescue/1-a-2.commit", "a slug may end like that"
+    assert rescue_ref("b", "1-a.2") == "refs/gitbatch/b/rescue/1-a.2"
+    assert split_rescued_output("1-a-2-3") == ("1-a-2", 3)
+    assert [split_rescued_output(name) for name in ("1-a", "1-a-0", "1-a-2.commit", "end")] == [None] * 4
+
+
+@pytest.mark.parametrize("encoding", ["eol=crlf", "working-tree-encoding=UTF-16LE"])
+def test_a_retry_finds_it_as_a_checkout_would_have_it(place: Place, encoding: str) -> None:
+    set_up(place, "half nothing")
+    write = "*) page; say ;;"
+    place.edit("agent.sh", "half) page;", "half) mkdir -p out; printf 'a\\0\\n\\0' >\"$GITBATCH_OUTPUT\";")
+    if "crlf" in encoding:
+        place.edit("agent.sh", r"printf 'a\0\n\0'", r"printf 'a\r\n'")
+    assert write in place.read("agent.sh")
+    place.write(".gitattributes", f"out/*.md text {encoding}\n")
+    place.commit("Attributes")
+    run(place)
+    assert (place.home / "T1.found.2").read_bytes() == (b"a\r\n" if "crlf" in encoding else b"a\0\n\0")
+    assert place.git("show", "main:out/T1.md") == "a"
