@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from msgspec import Struct
 
-SERVER_BUSY, NO_CONNECTION = "the server is busy", "no connection"
+SERVER_BUSY, NO_CONNECTION, ANSWER_CUT = "the server is busy", "no connection", "the answer was cut"
 """What a wait is for, in words."""
 
 

@@ -36,6 +36,8 @@ class ReplyFlag(StrEnum):
 
     SUMMARY_MISSING = "no summary"
     SUMMARY_CUT = "summary cut to 3 sentences"
+    USAGE_MISSING = "usage missing"
+    """The server did not say how many tokens its answers took."""
 
 
 class Contribution(Struct, frozen=True):
@@ -68,6 +70,11 @@ class Usage(Struct, frozen=True):
     def tokens(self) -> int:
         """All tokens, read and written."""
         return self.input + self.output + self.cache_read + self.cache_write
+
+    @property
+    def is_uncounted(self) -> bool:
+        """Whether there were requests, and no server said how many tokens they took."""
+        return self.requests > 0 and not self.tokens
 
     @property
     def cache_hits(self) -> float:

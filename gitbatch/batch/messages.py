@@ -222,7 +222,7 @@ def told_spent(spent: Spent) -> str:
     usage = spent.usage
     if usage == Usage():
         return "unknown usage"
-    tokens = f"{usage.tokens:,} tokens in {usage.requests:,} request{'s' * (usage.requests != 1)}"
+    tokens = f"{told_tokens(usage)} in {usage.requests:,} request{'s' * (usage.requests != 1)}"
     kinds = (
         ("input", usage.input),
         ("output", usage.output),
@@ -232,6 +232,11 @@ def told_spent(spent: Spent) -> str:
     split = ", ".join(f"{name} {count:,}" for name, count in kinds if count)
     hit = f", cache hit rate {usage.cache_hits:.0%}" if usage.cache_read or usage.cache_write else ""
     return f"{tokens}{f' ({split})' if split else ''}{hit}, {told_cost(spent)}"
+
+
+def told_tokens(usage: Usage) -> str:
+    """Returns how many tokens were used, for people. What is not known is not 0."""
+    return "tokens unknown" if usage.is_uncounted else f"{usage.tokens:,} tokens"
 
 
 def told_cost(spent: Spent) -> str:

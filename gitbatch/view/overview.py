@@ -9,7 +9,7 @@ from gitbatch.agents.protocol import Usage
 from gitbatch.agents.spent import Spent
 from gitbatch.batch.consolidate import criteria_of
 from gitbatch.batch.events import SCHEMA
-from gitbatch.batch.messages import told_cost, told_rescued, told_spent
+from gitbatch.batch.messages import told_cost, told_rescued, told_spent, told_tokens
 from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, ItemStatus
 from gitbatch.batch.record import Batch
 from gitbatch.batch.resume import State
@@ -127,7 +127,7 @@ def _work(item: ItemState) -> str:
     """What an item took, where there is anything to say."""
     parts = [f"{item.attempts} attempts"] if item.attempts > 1 else []
     if item.spent and item.spent.usage != Usage():
-        parts += [f"{item.seconds:.1f} s", f"{item.spent.usage.tokens:,} tokens", told_cost(item.spent)]
+        parts += [f"{item.seconds:.1f} s", told_tokens(item.spent.usage), told_cost(item.spent)]
     return f"  ({', '.join(parts)})" if parts else ""
 
 

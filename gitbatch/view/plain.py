@@ -22,7 +22,7 @@ from gitbatch.batch.events import (
     ItemWaiting,
     Notice,
 )
-from gitbatch.batch.messages import told_cost, told_spent
+from gitbatch.batch.messages import told_cost, told_spent, told_tokens
 from gitbatch.batch.model import Outcome
 from gitbatch.repo.refs import short
 from gitbatch.view.block import Part
@@ -41,7 +41,7 @@ def _took(outcome: Outcome) -> str:
     if outcome.waited >= _LONG:
         parts.append(f"waited {outcome.waited:.0f} s")
     if outcome.spent.usage != Usage():
-        parts += [f"{outcome.spent.usage.tokens:,} tokens", told_cost(outcome.spent)]
+        parts += [told_tokens(outcome.spent.usage), told_cost(outcome.spent)]
     return ", ".join(parts)
 
 

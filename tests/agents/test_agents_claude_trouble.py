@@ -1,11 +1,27 @@
 """What the errors of the library and the server mean."""
 
+import json
+from socket import gaierror
+from ssl import SSLCertVerificationError, SSLError
+
 import pytest
 from anthropic import APIConnectionError, APIStatusError
-from httpx2 import ReadError, Request, Response, UnsupportedProtocol
+from httpx2 import (
+    ConnectError,
+    ConnectTimeout,
+    PoolTimeout,
+    ProxyError,
+    ReadError,
+    ReadTimeout,
+    RemoteProtocolError,
+    Request,
+    Response,
+    TooManyRedirects,
+    UnsupportedProtocol,
+)
 
-from gitbatch.agents.claude.trouble import retry_after, trouble_of
-from gitbatch.agents.failures import Cause
+from gitbatch.agents.claude.trouble import error_event, retry_after, trouble_of
+from gitbatch.agents.failures import ANSWER_CUT, NO_CONNECTION, SERVER_BUSY, Cause
 
 ASKED = Request("POST", "http://127.0.0.1/v1/messages")
 
@@ -20,8 +36,6 @@ def status_error(status: int, kind: str, text: str = "text", code: str | None = 
     [
         (429, "rate_limit_error", "", Cause.BUSY, True),
         (529, "overloaded_error", "", Cause.BUSY, True),
-        (200, "overloaded_error", "", Cause.BUSY, True),  # an SSE event in mid-stream
-        (200, "api_error", "", Cause.BUSY, False),
         (500, "api_error", "", Cause.BUSY, False),
         (503, "", "", Cause.BUSY, False),
         (408, "", "", Cause.BUSY, False),
@@ -39,11 +53,42 @@ def status_error(status: int, kind: str, text: str = "text", code: str | None = 
         (402, "billing_error", "", Cause.FATAL, False),
         (403, "permission_error", "", Cause.FATAL, False),
         (404, "not_found_error", "model: x", Cause.FATAL, False),
+        (404, "", "The model `x` does not exist", Cause.FATAL, False),
+        (404, "not_found_error", "Not found", Cause.FAILED, False),
+        (407, "", "", Cause.FATAL, False),
+        (400, "invalid_request_error", "tools.0.custom.name: bad", Cause.FATAL, False),
+        (
+            400,
+            "invalid_request_error",
+            "Your credit balance is too low to access the API",
+            Cause.FATAL,
+            False,
+        ),
+        (400, "invalid_request_error", "messages.4.content.0.text: bad", Cause.FAILED, False),
+        (422, "", "", Cause.FAILED, False),
     ],
 )
 def test_an_answer_with_an_error(status: int, kind: str, text: str, cause: Cause, *, is_limit: bool) -> None:
     found = trouble_of(status_error(status, kind, text), began=False)
     assert (found.cause, found.is_limit) == (cause, is_limit)
+    assert kind in found.said
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "cause", "why"),
+    [
+        ("overloaded_error", "Overloaded", Cause.BUSY, SERVER_BUSY),
+        ("rate_limit_error", "", Cause.BUSY, SERVER_BUSY),
+        ("api_error", "x", Cause.BUSY, ANSWER_CUT),
+        ("authentication_error", "x", Cause.FATAL, SERVER_BUSY),
+        ("invalid_request_error", "prompt is too long", Cause.CONTEXT, SERVER_BUSY),
+        ("invalid_request_error", "messages.1: x", Cause.FAILED, SERVER_BUSY),
+        ("new_error", "x", Cause.FAILED, SERVER_BUSY),
+    ],
+)
+def test_an_error_in_mid_stream(kind: str, text: str, cause: Cause, why: str) -> None:
+    found = error_event(json.dumps({"type": "error", "error": {"type": kind, "message": text}}))
+    assert (found.cause, found.is_cut, found.why) == (cause, cause is Cause.BUSY, why)
     assert kind in found.said
 
 
@@ -61,6 +106,54 @@ def test_no_connection_and_a_broken_one() -> None:
     assert trouble_of(error, began=False).cause is Cause.FATAL
     broken = trouble_of(ReadError("reset"), began=True)
     assert (broken.cause, broken.is_cut) == (Cause.BUSY, True)
+    assert broken.said == "the answer was cut: the connection was broken"
+
+
+def caused(error: Exception, *causes: Exception) -> APIConnectionError:
+    """The library's error, with a chain of causes."""
+    outer: Exception = APIConnectionError(request=ASKED)
+    first = outer
+    for cause in (error, *causes):
+        outer.__cause__ = cause
+        outer = cause
+    outer.__context__ = first  # a chain that is a ring must not hold us up
+    assert isinstance(first, APIConnectionError)
+    return first
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (caused(ConnectError("All failed"), OSError("all"), OSError(111, "x")), "the server cannot be reached (Connection refused)"),
+        (caused(ConnectError("x"), gaierror(-2, "Name or service not known")), "the server cannot be reached (Name or service not known)"),
+        (caused(ConnectTimeout("x")), "the server does not answer in time"),
+        (caused(ReadTimeout("x")), "the server was silent for too long"),
+        (caused(PoolTimeout("x")), "the request could not be sent in time"),
+        (caused(ProxyError("x")), "the proxy refuses"),
+        (caused(TooManyRedirects("x")), "the server redirects in a circle"),
+        (caused(RemoteProtocolError("x")), "the connection was broken, or the server does not speak HTTP"),
+        (caused(ConnectError("x"), SSLError(1, "[SSL: WRONG] x (_ssl.c:1)")), "the server cannot be reached"),
+    ],
+)  # fmt: skip
+def test_a_connection_that_fails_is_told_in_our_words(error: APIConnectionError, said: str) -> None:
+    found = trouble_of(error, began=False)
+    assert (found.cause, found.said, found.why) == (Cause.BUSY, f"no connection: {said}", NO_CONNECTION)
+
+
+def test_a_certificate_that_is_not_valid_is_named() -> None:
+    invalid = SSLCertVerificationError(1, "x")
+    invalid.verify_message = "self-signed certificate"
+    said = trouble_of(caused(ConnectError("x"), invalid), began=False).said
+    assert said.endswith("(its certificate is not valid: self-signed certificate)")
+
+
+def test_what_is_not_about_a_connection_is_no_lack_of_one() -> None:
+    found = trouble_of(KeyError("x"), began=False)
+    assert (found.said, found.is_cut, found.why) == (
+        "the answer was cut: it cannot be read (KeyError)",
+        True,
+        ANSWER_CUT,
+    )
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,8 @@ class ClaudeAgent:
     warmup: Warmup = field(default_factory=Warmup)
     answers: int = 0
     """Whole answers of the server, to any item: does it work at all?"""
+    is_nameless: bool = False
+    """The server sends events without names, and that was said."""
     can_count: bool = True
     """Until the server says that it does not count tokens."""
     _client: "AsyncAnthropic | None" = None

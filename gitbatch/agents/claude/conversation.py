@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from gitbatch.agents.claude.counting import CannotCountError, count_tokens
 from gitbatch.agents.claude.output import OutputFile
 from gitbatch.agents.claude.prompt import Prompt, Quoted, build_prompt, guessed_tokens, read_context
-from gitbatch.agents.claude.request import Question, Request, Said, Turn
+from gitbatch.agents.claude.request import NAMELESS, TOO_LARGE, Question, Request, Said, Turn
 from gitbatch.agents.claude.secret import Secret
 from gitbatch.agents.claude.shown import Shown
 from gitbatch.agents.claude.tools import TOOLS, Answer, Bench, use_tool
 from gitbatch.agents.claude.trouble import Trouble
-from gitbatch.agents.failures import NO_CONNECTION, SERVER_BUSY, Cause
-from gitbatch.agents.protocol import FREE, Assignment, Failure, Progress, Reply, Usage
+from gitbatch.agents.failures import Cause
+from gitbatch.agents.protocol import FREE, Assignment, Failure, Progress, Reply, ReplyFlag, Usage
 from gitbatch.agents.spent import Spent
 from gitbatch.text import plain
 
@@ -40,6 +41,9 @@ _LEVELS = 3
 _LARGEST_QUOTE = 4 * 1024 * 1024
 _NUDGE = "You have not called finish. Go on with the work if it is not complete; call finish when your file is written."
 _CUT = "Your answer was cut at the limit of its length. Go on from there, in smaller pieces."
+_REFUSED = (
+    "Your answer was refused: it was far larger than an answer may be. Write your file in smaller pieces."
+)
 _NOT_RUN = "not done: the answer was cut in the middle of it. Do it again, in smaller pieces"
 _NO_OBJECT = "not done: the arguments are no JSON object. Do it again, with arguments that are"
 _NOT_FINISHED = "not finished: another call of the same answer failed. Mend that, then finish again"
@@ -90,6 +94,8 @@ class Conversation:
     messages: list[Said] = field(default_factory=list)
     idle: int = 0
     prompt: Prompt = field(default_factory=lambda: Prompt((), "", ()))
+    is_counted: bool = True
+    """The server has said what each whole answer used."""
     leads: str = ""
     """The start of a prompt that others wait for us to send."""
 
@@ -141,22 +147,11 @@ class Conversation:
         return guessed_tokens(size) <= room
 
     async def _count(self) -> int | None:
-        from anthropic import AnthropicError, NotFoundError  # noqa: PLC0415 - imported by now
-        from httpx2 import HTTPError  # noqa: PLC0415
-
         try:
-            counted = await self.client.messages.count_tokens(
-                model=self.model,
-                system=self.prompt.system_blocks(),
-                tools=TOOLS,
-                messages=[{"role": "user", "content": self.prompt.task}],
-            )
-        except NotFoundError:
+            return await count_tokens(self.client, self.model, self.prompt)
+        except CannotCountError:
             self.agent.can_count = False
             return None
-        except (AnthropicError, HTTPError, ValueError):  # the request itself will show what is wrong
-            return None
-        return counted.input_tokens
 
     async def _answer(self) -> Turn | Failure:
         """The model's next answer, however often it must be asked for."""
@@ -175,7 +170,7 @@ class Conversation:
             if isinstance(found, Turn):
                 self.agent.answers += 1
                 self.agent.gate.succeeded()
-                return found
+                return self._uncounted(request) or found
             strikes += found.is_cut or (not found.is_limit and self.agent.answers > answers)
             end = await self._mend(found, strikes)
             if end:
@@ -190,8 +185,7 @@ class Conversation:
             return self._failure(found.cause, found.said)
         if strikes >= _STRIKES:
             return self._failure(Cause.FAILED, f"{strikes} requests failed: {found.said}")
-        why = NO_CONNECTION if found.is_offline else SERVER_BUSY
-        if not self.agent.gate.close(found.retry_after, why):
+        if not self.agent.gate.close(found.retry_after, found.why):
             return self._failure(Cause.LATER, found.said, found.retry_after)
         self.shown.say(f"waits {self.agent.gate.closed_for:.1f} s: {found.said}")
         return None
@@ -244,6 +238,22 @@ class Conversation:
             self.used += usage
             self.agent.budget.charge(self.assignment.item, usage)
 
+    def _uncounted(self, request: Request) -> Failure | None:
+        """Note what the server leaves out. A failure: a limit cannot be kept without it."""
+        if request.has_nameless and not self.agent.is_nameless:
+            self.agent.is_nameless = True
+            self.shown.say(f"{NAMELESS}: its events are read by the type in their data")
+        if request.is_counted:
+            return None
+        self.is_counted = False
+        table, budget = self.agent.table, self.agent.budget
+        limits = (table.max_cost, table.max_tokens, budget.max_cost, budget.max_tokens)
+        if all(limit is None for limit in limits):
+            return None
+        return self._failure(
+            Cause.FATAL, "there is a limit, and the server does not say how many tokens it used"
+        )
+
     def _spent(self) -> Failure | None:
         """Whether a limit forbids another request."""
         table, used = self.agent.table, Spent(self.assignment.used).plus(self.used).usage
@@ -275,6 +285,10 @@ class Conversation:
             return self._failure(Cause.DECLINED, f"the model declines: {turn.said or 'it does not say why'}")
         if turn.content:
             self.messages.append(Said("assistant", turn.content))
+        if turn.stop == TOO_LARGE:
+            self.idle += 1
+            self._tell(_words(_REFUSED))
+            return self._stuck("its answers are far larger than max-output-tokens allows")
         if turn.stop == "max_tokens":
             self._tell(*(_result(call, Answer(_NOT_RUN, is_error=True)) for call in turn.calls), _words(_CUT))
         elif turn.calls:
@@ -292,7 +306,8 @@ class Conversation:
             answer = await self._do(call, is_broken=call["id"] in turn.broken, failed=failed)
             self.shown.say(f"{call['name']}: {answer.note or answer.text.partition(chr(10))[0]}")
             if answer.reply:
-                return replace(answer.reply, usage=self.used)
+                flags = () if self.is_counted else (ReplyFlag.USAGE_MISSING,)
+                return replace(answer.reply, usage=self.used, flags=(*answer.reply.flags, *flags))
             answers[at] = answer
         self.idle = self.idle + 1 if all(answer.is_error for answer in answers.values()) else 0
         self._tell(*(_result(call, answers[at]) for at, call in enumerate(turn.calls)))

@@ -1,32 +1,37 @@
 """One request: what is asked, the answer as it streams in, and what became of it.
 
 An answer is whole when it has a stop reason; anything else is a trouble, so that nothing is ever done with half of an
-answer. Arguments of a tool that are no JSON object are the model's mistake, which it is told.
+answer. Arguments of a tool that are no JSON object are the model's mistake, which it is told. The library sends the
+request and gives the bytes of the answer; they are read here, as it parses the arguments of a tool again and again.
 """
 
-import json
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gitbatch.agents.claude.message import Event, IncomingMessage, parse_event
 from gitbatch.agents.claude.prices import Prices
 from gitbatch.agents.claude.shown import Shown
+from gitbatch.agents.claude.sse import BadStreamError, EventReader, ServerEvent
 from gitbatch.agents.claude.tools import TOOLS
-from gitbatch.agents.claude.trouble import Trouble, cut, trouble_of
+from gitbatch.agents.claude.trouble import Trouble, cut, error_event, trouble_of
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Usage
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
-    from anthropic.lib.streaming import AsyncMessageStream
     from anthropic.types import MessageParam, TextBlockParam
 
 
-_NO_JSON = "Unable to parse tool parameter JSON"
-"""How the library begins its ValueError."""
+_LARGEST_TOKEN = 32
+"""Characters that a token has at the most, on average: an answer with more is larger than what was asked for."""
+TOO_LARGE = "too_large"
+"""The stop reason of an answer that was refused for its size: no server's, but ours."""
+NAMELESS = "the server sends no event names"
 
 
 class Said(Struct, frozen=True):
@@ -85,115 +90,142 @@ class Request:
     shown: Shown
     begun: Callable[[], None]
     """Called when the answer begins."""
-    _usage: Usage = Usage()
-    _arguments: dict[int, list[str]] = field(default_factory=dict)
-    """Of the tools, as they come; by the number of the block."""
-    _stream: "AsyncMessageStream[None] | None" = None
+    has_nameless: bool = False
+    """The server sent an event without a name."""
+    _message: IncomingMessage = field(init=False)
+    _trouble: Trouble | None = None
+    _kind: str = ""
+    """The content type of the answer."""
+
+    def __post_init__(self) -> None:
+        self._message = IncomingMessage(self.question.max_tokens * _LARGEST_TOKEN)
 
     @property
     def used(self) -> Usage:
-        """What it has used, as far as the server has said it."""
-        usage = self._usage
-        return replace(usage, cost=self.prices.cost(self.question.model, usage)) if usage.requests else usage
+        """What it has used, as far as the server has said it; the cost is unknown if the server did not count."""
+        message = self._message
+        if not message.has_begun:
+            return Usage()
+        usage = Usage(
+            model=self.shown.clean(message.model or self.question.model),
+            input=message.count("input_tokens"),
+            output=message.count("output_tokens"),
+            cache_read=message.count("cache_read_input_tokens"),
+            cache_write=message.count("cache_creation_input_tokens"),
+            requests=1,
+        )
+        cost = self.prices.cost(self.question.model, usage) if message.is_counted else None
+        return replace(usage, cost=cost)
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the server says what it used."""
+        return self._message.is_counted
 
     async def answer(self) -> Turn | Trouble:
         """Ask once, and show the answer as it comes."""
-        from anthropic import AnthropicError  # noqa: PLC0415 - imported by now
-        from httpx2 import HTTPError, InvalidURL  # noqa: PLC0415
+        try:
+            async with aclosing(self._events()) as received:
+                async for events in received:
+                    for event in events:
+                        self._show(event)
+        finally:
+            self.shown.end()
+        return self._turn()
 
+    async def _events(self) -> AsyncGenerator[tuple[Event, ...], None]:
+        """Yield the events of the answer, those of each piece together; `_trouble` has what ended it too early."""
         began = False
         try:
-            async with self.client.messages.stream(
+            stream = await self.client.messages.create(
                 model=self.question.model,
                 max_tokens=self.question.max_tokens,
                 system=self.question.system,
                 tools=TOOLS,
                 messages=self.question.params(),
-            ) as stream:
-                self._stream = stream
-                async for event in stream:
-                    began = True
-                    self._hear(event)
-                    if event.type in {"message_start", "message_delta"}:
-                        self._note_usage(stream)
-                return self._turn(stream)
-        # A server that is none may answer anything, and the library then raises more than its own errors.
-        except (AnthropicError, HTTPError, InvalidURL, ValueError, LookupError, RuntimeError) as error:
-            return self._unreadable(error) or trouble_of(error, began=began)
-        finally:
-            self.shown.end()
+                stream=True,
+            )
+            began = True
+            async with stream, aclosing(stream.response.aiter_bytes()) as pieces:
+                self._kind = stream.response.headers.get("content-type", "")
+                reader = EventReader()
+                async for piece in pieces:
+                    yield self._take(reader.feed(piece))
+                    if self._trouble or self._message.is_too_large:
+                        break
+        # The library and what is below it raise whatever they like for what a server sends: it is this item's matter.
+        except Exception as error:  # noqa: BLE001
+            self._trouble = trouble_of(error, began=began)
 
-    def _hear(self, event: Any) -> None:  # noqa: ANN401 - a union of 20 types
-        """Take in one event of the stream."""
+    def _take(self, received: list[ServerEvent]) -> tuple[Event, ...]:
+        """Take events into the message, up to one that says that the server failed."""
+        taken: list[Event] = []
+        for one in received:
+            if one.name == "ping" or not one.data:
+                continue
+            if one.name == "error":
+                self._trouble = error_event(one.data)
+                break
+            event = parse_event(one) if one.name else self._parse_nameless(one)
+            if event.type == "error":
+                self._trouble = error_event(one.data)
+            if self._trouble:
+                break
+            self._message.take(event)
+            taken.append(event)
+        return tuple(taken)
+
+    def _parse_nameless(self, received: ServerEvent) -> Event:
+        """Read an event by the type in its data. Where there is none, the server speaks something else to every item."""
+        self.has_nameless = True
+        try:
+            event = parse_event(received)
+        except BadStreamError:
+            if self._message.has_begun:
+                raise
+            event = Event()
+        if not event.type and not self._message.has_begun:
+            said = f"{NAMELESS}, and does not speak the Messages API: is base-url right?"
+            self._trouble = Trouble(Cause.FATAL, said)
+        return event
+
+    def _show(self, event: Event) -> None:
+        """Show what an event brings."""
         match event.type:
             case "message_start":
                 self.begun()
-            case "text":
-                self.shown.hear(event.text)
-            case "content_block_delta" if event.delta.type == "input_json_delta":
-                self._arguments.setdefault(event.index, []).append(event.delta.partial_json)
-                self.shown.grow("writing", len(event.delta.partial_json))
+            case "content_block_delta":
+                self.shown.hear(event.piece("text_delta"))
+                self.shown.grow("writing", len(event.piece("input_json_delta")))
             case "content_block_stop":
                 self.shown.end()
             case _:
                 pass
 
-    def _unreadable(self, error: Exception) -> Turn | None:
-        """The answer up to arguments that are no JSON, which the library does not read on from; None: that is not it."""
-        message = _snapshot(self._stream) if self._stream else None
-        if message is None or not str(error).startswith(_NO_JSON):
-            return None
-        broken = message.content[-1].id
-        return Turn(_content(message, frozenset({broken})), "tool_use", "", frozenset({broken}))
-
-    def _turn(self, stream: "AsyncMessageStream[None]") -> Turn | Trouble:
+    def _turn(self) -> Turn | Trouble:
         """The answer, if it is whole."""
-        message = _snapshot(stream)
-        kind = stream.response.headers.get("content-type", "")
-        if message is None and "html" in kind:
-            return Trouble(Cause.FATAL, f"the server's address is wrong: it answers with a page ({kind})")
-        if message is None or message.stop_reason is None:
-            return cut()
-        if message.stop_reason == "model_context_window_exceeded":
+        message = self._message
+        if message.is_too_large:
+            return Turn((), TOO_LARGE, "")
+        if not message.stop:  # what comes after that can only be an end
+            return self._trouble or self._nothing()
+        if message.stop == "model_context_window_exceeded":
             return Trouble(Cause.CONTEXT, "the conversation is larger than the model can read")
-        calls = {at: block.id for at, block in enumerate(message.content) if block.type == "tool_use"}
-        broken = frozenset(call for at, call in calls.items() if not _is_object(self._arguments.get(at, [])))
-        details = message.stop_details
-        said = str(getattr(details, "explanation", None) or getattr(details, "category", None) or "")
-        return Turn(_content(message, broken), message.stop_reason, said, broken)
+        content = message.content()
+        return Turn(content, message.stop, message.refusal, message.broken)
 
-    def _note_usage(self, stream: "AsyncMessageStream[None]") -> None:
-        message = _snapshot(stream)
-        if message is not None:
-            counted = message.usage
-            self._usage = Usage(
-                model=self.shown.clean(message.model or self.question.model),
-                input=counted.input_tokens or 0,
-                output=counted.output_tokens or 0,
-                cache_read=counted.cache_read_input_tokens or 0,
-                cache_write=counted.cache_creation_input_tokens or 0,
-                requests=1,
+    def _nothing(self) -> Trouble:
+        """Why a stream that ended without an error is no answer."""
+        if self._message.has_begun:
+            return cut()
+        if "html" in self._kind:
+            return Trouble(
+                Cause.FATAL, f"the server's address is wrong: it answers with a page ({self._kind})"
             )
-
-
-def _snapshot(stream: "AsyncMessageStream[None]") -> Any:  # noqa: ANN401 - a generic model of the library
-    """The answer so far; None: it has not begun."""
-    try:
-        return stream.current_message_snapshot
-    except AssertionError:  # how the library says so; with python -O it is None
-        return None
-
-
-def _content(message: Any, broken: frozenset[str]) -> tuple[dict[str, Any], ...]:  # noqa: ANN401 - as above
-    """The blocks of an answer as they are sent back: no server takes an empty text, or an input that is no object."""
-    blocks = (block.to_dict(warnings=False) for block in message.content)
-    said = (block for block in blocks if block["type"] != "text" or block["text"])
-    return tuple({**block, "input": {}} if block.get("id") in broken else block for block in said)
-
-
-def _is_object(pieces: list[str]) -> bool:
-    """Whether the arguments of a tool are whole: the library takes a part of them for all of them."""
-    try:
-        return isinstance(json.loads("".join(pieces) or "{}"), dict)
-    except (ValueError, RecursionError):
-        return False
+        if self.has_nameless:
+            return Trouble(
+                Cause.FATAL, f"{NAMELESS}, and does not speak the Messages API: is base-url right?"
+            )
+        if self._kind and "event-stream" not in self._kind:
+            return cut(f"the server answers with {self._kind} instead of a stream of events")
+        return cut()

@@ -10,6 +10,9 @@ from gitbatch.text import Harmless, plain
 _KEPT = 10
 _LONG = 160
 """Characters after which a line is shown although it has not ended."""
+_LONGEST = 20_000
+_MOST_LINES = 100
+"""Of one piece of a text: an answer that comes at once must not keep the others waiting."""
 _SHOWN_BYTES = 8_192
 
 
@@ -34,9 +37,12 @@ class Shown:
 
     def hear(self, text: str) -> None:
         """Take in a piece of what the model says."""
-        *lines, self._text = (self._text + text).split("\n")
-        for line in lines:
+        *lines, rest = (self._text + text).split("\n")
+        if len(lines) > _MOST_LINES:
+            self._show(Stream.PROGRESS, f"{len(lines) - _MOST_LINES} lines are not shown")
+        for line in lines[-_MOST_LINES:]:
             self._show(Stream.OUTPUT, line)
+        self._text = rest[:_LONGEST]  # of a longer line, the end would not be shown anyway
         if len(self._text) > _LONG and " " in self._text:
             line, _, self._text = self._text.rpartition(" ")
             self._show(Stream.OUTPUT, line)

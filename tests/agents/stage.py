@@ -1,0 +1,123 @@
+"""A stage for conversations of the Claude agent: the real library, a server, a base commit, and what was heard."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agents.values import committed
+from msgspec.structs import replace
+
+from gitbatch.agents import gate as gate_module
+from gitbatch.agents.budget import Budget
+from gitbatch.agents.claude.agent import ClaudeAgent
+from gitbatch.agents.claude.scripted.server import KEY, ScriptedServer, Seen
+from gitbatch.agents.gate import Gate
+from gitbatch.agents.protocol import Assignment, Failure, Reply, Stream
+from gitbatch.project.config import AnthropicAgent, Price
+from gitbatch.project.context import ContextFile, Reason
+from gitbatch.repo.base import Base
+from gitbatch.text import Harmless
+
+FILES = {"rules.md": "Short pages.\n", "src/a.py": "def a(): ...\n" * 50, "src/large.py": "x = 1\n" * 20_000}
+PRICE = Price(input=1.0, output=10.0, cache_read=0.1, cache_write=2.0)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
+    contents = {path: text.encode() for path, text in FILES.items()}
+    with committed(tmp_path_factory.mktemp("repo"), contents) as made:
+        yield made
+
+
+@dataclass
+class Stage:
+    """What a conversation needs, and what it left."""
+
+    server: ScriptedServer
+    base: Base
+    folder: Path
+    table: AnthropicAgent = field(default_factory=lambda: AnthropicAgent(model="scripted", price=PRICE))
+    gate: Gate = field(default_factory=Gate)
+    budget: Budget = field(default_factory=Budget)
+    said: list[tuple[Stream, str]] = field(default_factory=list)
+    asked_raw: list[bytes] = field(default_factory=list)
+    """What a server of another kind was asked."""
+
+    def __post_init__(self) -> None:
+        self.server.forget()
+        self.server.counts = True
+
+    def agent(self) -> ClaudeAgent:
+        environment = {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": self.server.url}
+        return ClaudeAgent.make("claude", self.table, environment, self.gate, self.budget)
+
+    def assignment(self, script: str, name: str = "a", **more: Any) -> Assignment:  # noqa: ANN401 - fields of an assignment
+        worktree = self.folder / name
+        worktree.mkdir(exist_ok=True)
+        rules = self.context("rules.md", Reason.RULES)
+        made = Assignment(
+            item=f"out/{name}.md",
+            output=f"out/{name}.md",
+            worktree=worktree,
+            scratch=self.folder / f"{name}.io",
+            prompt="",
+            context=(rules,),
+            timeout=60.0,
+            attempt=1,
+            group="Group: G",
+            task=f"> - [ ] Write {name} `script: {script}`",
+            base=self.base,
+        )
+        return replace(made, **more)
+
+    def context(self, path: str, reason: Reason) -> ContextFile:
+        return ContextFile(path, self.base.snapshot.blob(path) or "", reason)
+
+    def run(self, *assignments: Assignment) -> list[Reply | Failure]:
+        agent = self.agent()
+
+        async def scene() -> list[Reply | Failure]:
+            try:
+                return await asyncio.gather(*(agent.run(assignment, self.hear) for assignment in assignments))
+            finally:
+                await agent.close()
+
+        return asyncio.run(scene())
+
+    def talk(self, script: str, **more: Any) -> Reply | Failure:  # noqa: ANN401 - fields of an assignment
+        (result,) = self.run(self.assignment(script, **more))
+        return result
+
+    def failure(self, script: str, **more: Any) -> Failure:  # noqa: ANN401 - fields of an assignment
+        result = self.talk(script, **more)
+        assert isinstance(result, Failure), result
+        return result
+
+    def hear(self, stream: Stream, line: Harmless) -> None:
+        self.said.append((stream, line))
+
+    def output(self, name: str = "a") -> str | None:
+        path = self.folder / name / "out" / f"{name}.md"
+        return path.read_text(encoding="utf-8") if path.exists() else None
+
+    @property
+    def asked(self) -> list[Seen]:
+        return self.server.of("out/a.md")
+
+    def lines(self) -> str:
+        return "\n".join(line for _, line in self.said)
+
+
+@pytest.fixture
+def stage(server: ScriptedServer, base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    monkeypatch.setattr(gate_module, "_FIRST", 0.02)
+    return Stage(server, base, tmp_path)
