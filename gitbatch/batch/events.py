@@ -14,6 +14,7 @@ from gitbatch.batch.model import Checkpoint, Outcome
 from gitbatch.text import Harmless
 
 SCHEMA = 1
+CHANGED_CONFIG = "gitbatch.toml names other programs, hosts, keys or paths than the batch was started with"
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
@@ -137,6 +138,16 @@ class BatchHalted(Event, frozen=True, tag="batch-halted"):
     """Seconds since the epoch: when the server wants to be asked again."""
     items_left: int
     spent: Spent
+
+
+class ConfigChanged(Event, frozen=True, tag="config-changed"):
+    """gitbatch.toml names other programs, hosts, keys or paths than the batch was started with.
+
+    They are not used before the user has accepted them (a notice then says so); otherwise the run ends.
+    """
+
+    difference: tuple[str, ...]
+    """Lines of `key = value`, each after `- ` or `+ `."""
 
 
 class BatchFinished(Event, frozen=True, tag="batch-finished"):

@@ -105,5 +105,6 @@ def cannot_work(item: str, reason: Harmless) -> Halt:
     return Halt(
         Cause.FATAL,
         plain(f"{item}: {reason}"),
-        "mend that (key, credit, model, program: see the agent in gitbatch.toml); then gitbatch run goes on",
+        "fix the agent (API key, credit, model or program), then resume: gitbatch run; "
+        "if you changed gitbatch.toml, commit it and add --accept-config",
     )

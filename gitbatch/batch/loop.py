@@ -17,6 +17,7 @@ from gitbatch.batch.events import (
     BatchStopped,
     BatchWaiting,
     CheckpointReached,
+    ConfigChanged,
     GroupStarted,
     Notice,
 )
@@ -42,6 +43,10 @@ Pause = Callable[[Checkpoint], Awaitable[bool]]
 """Asks for a review of a checkpoint; true: go on."""
 
 
+Accept = Callable[[], Awaitable[bool]]
+"""Asks whether to run by a configuration that has changed, once the difference is shown; true: accept it."""
+
+
 class Ending(StrEnum):
     """How a run came to its end."""
 
@@ -51,6 +56,8 @@ class Ending(StrEnum):
     """Groups are left, and the user wants to go on later."""
     HALTED = "halted"
     """No item was started any more: see why in `Result.halt`."""
+    CONFIG_CHANGED = "config-changed"
+    """Groups are left, and gitbatch.toml names what the user has not accepted."""
     STOPPED = "stopped"
     """A hard stop: only the user may go on."""
 
@@ -81,7 +88,7 @@ class _Tally:
         return Result(ending, self.succeeded, len(self.missing), over)
 
 
-async def run_batch(run: Run, pause: Pause, *, resumed: bool) -> Result:
+async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) -> Result:
     """Run a batch from wherever it is to its end, a pause, or a hard stop."""
     run.agents.gate.listener = lambda wait, why: run.emit(
         BatchWaiting(batch=run.batch.id, seconds=round(wait, 1), reason=why)
@@ -96,7 +103,7 @@ async def run_batch(run: Run, pause: Pause, *, resumed: bool) -> Result:
         if state.is_recorded(group):
             continue
         scene = await run.git(_scene, run, state)
-        stopped = await _hard_stop(run, scene, tally)
+        stopped = await _hard_stop(run, scene, tally, accept)
         if stopped:
             return stopped
         if not left_to_do(scene, group, state.ready):
@@ -156,6 +163,18 @@ def _scene(run: Run, state: State) -> Scene:
     left = (item for g in run.batch.record.groups if not state.is_recorded(g) for item in g.items)
     require_objects(run.repo, scene, filter(None, (scene.find(item.key) for item in left)))
     return scene
+
+
+async def _is_accepted(run: Run, scene: Scene, accept: Accept) -> bool:
+    """Whether a group may start by the configuration that its base has."""
+    change = run.fixed.find_change(scene)
+    if change is None:
+        return True
+    run.emit(ConfigChanged(batch=run.batch.id, difference=change.difference))
+    if not await accept():
+        return False
+    await run.git(run.fixed.accept, run.repo, run.batch.id, change)
+    return True
 
 
 async def _run_one(
@@ -238,11 +257,13 @@ async def _halt(run: Run, tally: _Tally) -> Result:
     return replace(tally.result(Ending.HALTED), halt=halt)
 
 
-async def _hard_stop(run: Run, scene: Scene, tally: _Tally) -> Result | None:
+async def _hard_stop(run: Run, scene: Scene, tally: _Tally, accept: Accept) -> Result | None:
     """The end of a run where only the user may go on, if that is so."""
     if scene.project.phase.name != run.batch.record.phase:
         return _stop_at_boundary(run, scene, tally)
-    return await _stop_complete(run, tally) if is_complete(scene) else None
+    if is_complete(scene):
+        return await _stop_complete(run, tally)
+    return None if await _is_accepted(run, scene, accept) else tally.result(Ending.CONFIG_CHANGED)
 
 
 def _stop_at_boundary(run: Run, scene: Scene, tally: _Tally) -> Result:

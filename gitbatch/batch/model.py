@@ -100,6 +100,8 @@ class Record(Struct, frozen=True):
     jobs: int
     groups: tuple[BatchGroup, ...]
     version: int = 1
+    config: str | None = None
+    """The blob of gitbatch.toml at the batch's base (see `configuration.py`)."""
 
     @property
     def items(self) -> tuple[BatchItem, ...]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from gitbatch.batch.configuration import FixedConfig
 from gitbatch.batch.events import EventStream
 from gitbatch.batch.ledger import Ledger
 from gitbatch.batch.model import BatchGroup, BatchItem
@@ -40,6 +41,7 @@ class Run(Struct, frozen=True):
     """The repository's control files when the run began."""
     ledger: Ledger
     brake: "Brake"
+    fixed: FixedConfig
 
     def committer(self) -> Signature:
         """The user, now."""

@@ -14,6 +14,7 @@ from gitbatch.batch.schedule import settings
 from gitbatch.batch.select import batch_groups, require_context
 from gitbatch.errors import GitbatchError, PlanError, UsageError
 from gitbatch.plan.model import WorkItem
+from gitbatch.project.config import CONFIG_FILE
 from gitbatch.repo.checkout import uncommitted
 from gitbatch.repo.refs import HEADS, short
 from gitbatch.repo.repository import Repository, require_nothing_under_way, require_target
@@ -154,6 +155,7 @@ def begin_batch(repo: Repository, target: Target, scene: Scene, choice: Choice, 
         agent=choice.agent,
         jobs=choice.jobs,
         groups=batch_groups(scene.plan, choice.items),
+        config=scene.snapshot.blob(CONFIG_FILE),
     )
     if not target.exists:
         repo.refs.create(target.ref, target.tip)

@@ -1,6 +1,8 @@
 """Asking a person: what is missing before a batch (rule O7), and what to do at a pause."""
 
 import asyncio
+import sys
+import termios
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -68,6 +70,22 @@ def _answer(question: questionary.Question) -> str:
     if answer is None:
         raise DeclinedError("nothing was started", "run it again when you know what you want")
     return answer  # type: ignore[no-any-return]  # questionary does not type its answers
+
+
+def ask_to_accept() -> bool:
+    """Ask whether the batch may run by the configuration whose difference is shown."""
+    return bool(_accepting().ask(kbi_msg=""))
+
+
+async def ask_to_accept_now() -> bool:
+    """Ask the same in the middle of a run."""
+    return bool(await _accepting().ask_async(kbi_msg=""))
+
+
+def _accepting() -> questionary.Question:
+    """A question that what was typed before does not answer."""
+    termios.tcflush(sys.stdin, termios.TCIFLUSH)
+    return questionary.confirm("Run the batch by the changed configuration?", default=False, auto_enter=False)
 
 
 async def ask_to_continue(show_diff: Callable[[], None]) -> bool:

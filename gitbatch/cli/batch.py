@@ -6,7 +6,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import closing, suppress
 from math import inf
 from pathlib import Path
@@ -21,11 +21,12 @@ from gitbatch.agents.gate import Gate
 from gitbatch.agents.protocol import Agent
 from gitbatch.agents.registry import Roster
 from gitbatch.agents.starter import Starter
-from gitbatch.batch.events import Event, EventStream, Notice
+from gitbatch.batch.configuration import read_fixed
+from gitbatch.batch.events import CHANGED_CONFIG, Event, EventStream, Notice
 from gitbatch.batch.follow import require_tip
 from gitbatch.batch.halt import Brake
 from gitbatch.batch.ledger import Ledger, Limits
-from gitbatch.batch.loop import Ending, Pause, Result, run_batch
+from gitbatch.batch.loop import Accept, Ending, Pause, Result, run_batch
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.notices import Notices
 from gitbatch.batch.record import Batch, note_workshop, unfinished_batch
@@ -35,6 +36,7 @@ from gitbatch.batch.scene import Scene, read_scene, require_runnable
 from gitbatch.batch.select import select_items
 from gitbatch.batch.spending import read_spending, require_measured, total
 from gitbatch.batch.start import Choice, agents_of, begin_batch, find_target, nothing_to_do, wanted_agents
+from gitbatch.cli.accept import accept_at_start, accept_between_groups
 from gitbatch.cli.common import (
     HERE,
     make_page,
@@ -44,6 +46,7 @@ from gitbatch.cli.common import (
     tell_warnings,
     workshops_of,
 )
+from gitbatch.cli.signals import ENDING_SIGNALS, Signals
 from gitbatch.errors import ExitCode, GitError, UsageError
 from gitbatch.plan.duration import require_duration
 from gitbatch.repo.fingerprint import Fingerprint, require_untouched, take_fingerprint
@@ -73,19 +76,12 @@ class Options(Struct, frozen=True):
     limits: Limits = Limits()
     wait: bool = False
     no_fetch: bool = False
+    accept_config: bool = False
 
     @property
     def can_ask(self) -> bool:
         """Whether somebody is there to answer."""
         return not self.no_input and not self.json and sys.stdin.isatty() and sys.stdout.isatty()
-
-
-_ENDING_SIGNALS = {
-    signal.SIGINT: ExitCode.INTERRUPTED,
-    signal.SIGTERM: ExitCode.TERMINATED,
-    signal.SIGHUP: ExitCode.HUNG_UP,
-}
-"""Signals that end a run in good order: Ctrl-C, a system that shuts down, a terminal that is closed."""
 
 
 _HALTS = {
@@ -250,6 +246,12 @@ def _run(
     repo: Repository, batch: Batch, options: Options, roster: Roster, view: View, *, resumed: bool
 ) -> ExitCode:
     scene = read_scene(repo, require_tip(repo, batch.record.target))
+    fixed = read_fixed(repo, batch)
+    change = fixed.find_change(scene)
+    if change and not accept_at_start(
+        repo, batch.id, fixed, change, EventStream(time.time, (view,)), options.accept_config, options.can_ask
+    ):
+        return _tell_changed(options)
     workshop = workshops_of(repo, scene.project.config) / batch.id
     ledger = _open_ledger(repo, batch, options, roster, scene)
     note_workshop(repo, batch.id, workshop)
@@ -271,15 +273,17 @@ def _run(
             fingerprint=fingerprint,
             brake=Brake(),
             ledger=ledger,
+            fixed=fixed,
         )
         if run.jobs < wanted:
             text = f"this process may have open files for {run.jobs} agents at a time, not for {wanted} (ulimit -n)"
             run.emit(Notice(batch=batch.id, text=text))
-        signals = _Signals(run)
+        signals = Signals(run)
         pause = _pause(run, options, view, signals)
+        accept = accept_between_groups(view.close, signals.listen, can_ask=options.can_ask)
         watch_by_descriptor()
         try:
-            result = asyncio.run(signals.supervise(_batch(run, pause, notices, resumed=resumed)))
+            result = asyncio.run(signals.supervise(_batch(run, pause, accept, notices, resumed=resumed)))
         finally:
             git.close()
             with suppress(OSError):
@@ -287,10 +291,10 @@ def _run(
     return _tell_end(result, options)
 
 
-async def _batch(run: Run, pause: Pause, notices: Notices, *, resumed: bool) -> Result:
+async def _batch(run: Run, pause: Pause, accept: Accept, notices: Notices, *, resumed: bool) -> Result:
     notices.attach()
     try:
-        return await run_batch(run, pause, resumed=resumed)
+        return await run_batch(run, pause, accept, resumed=resumed)
     except GitError:
         require_untouched(
             run.repo, run.fingerprint
@@ -300,59 +304,7 @@ async def _batch(run: Run, pause: Pause, notices: Notices, *, resumed: bool) -> 
         await run.agents.close()
 
 
-class _Signals:
-    """What ends a run in good order. The handlers are set again after each prompt, which takes them away.
-
-    The first signal: no further item starts, running agents are ended (SIGTERM, and SIGKILL to those that take too
-    long), what agents have finished is committed. The second: running agents are killed, and nothing more is begun,
-    not even cleaning up; only the git command that is at work is finished.
-    """
-
-    def __init__(self, run: Run) -> None:
-        self.received: list[signal.Signals] = []
-        self._run = run
-        self._main: asyncio.Task[Result | signal.Signals] | None = None
-        self._work: asyncio.Task[Result] | None = None
-
-    async def supervise(self, work: Coroutine[None, None, Result]) -> Result | signal.Signals:
-        """Do the work to its end, or until a signal, which is then what is returned."""
-        self._main = asyncio.current_task()
-        self._work = asyncio.get_running_loop().create_task(work)
-        self.listen()
-        try:
-            return await self._work
-        except asyncio.CancelledError:
-            if not self.received:
-                raise
-            for number in _ENDING_SIGNALS:  # what is left is to say so
-                signal.signal(number, signal.SIG_IGN)
-            return self.received[0]
-
-    def listen(self) -> None:
-        """Set the handlers; not by the loop, which would take them away while it closes."""
-        loop = asyncio.get_running_loop()
-
-        def hear(number: int, _frame: object) -> None:
-            with suppress(RuntimeError):  # the loop is closed: it is over
-                loop.call_soon_threadsafe(self._stop, signal.Signals(number))
-
-        for number in _ENDING_SIGNALS:
-            signal.signal(number, hear)
-
-    def _stop(self, number: signal.Signals) -> None:
-        self.received.append(number)
-        if len(self.received) == 1:
-            text = "interrupted: running agents are being ended; once more, and they are killed"
-            self._run.emit(Notice(batch=self._run.batch.id, text=text))
-            if self._work:
-                self._work.cancel()
-        else:
-            self._run.git.refuse()
-            for task in asyncio.all_tasks() - {self._main}:
-                task.cancel()
-
-
-def _pause(run: Run, options: Options, view: View, signals: _Signals) -> Pause:
+def _pause(run: Run, options: Options, view: View, signals: Signals) -> Pause:
     async def pause(checkpoint: Checkpoint) -> bool:
         if not options.can_ask:
             return False
@@ -367,15 +319,28 @@ def _pause(run: Run, options: Options, view: View, signals: _Signals) -> Pause:
     return pause
 
 
+def _command(options: Options) -> str:
+    """The command that resumes the batch."""
+    return f"gitbatch run{'' if options.directory == HERE else f' -C {shlex.quote(str(options.directory))}'}"
+
+
+def _tell_changed(options: Options) -> ExitCode:
+    advice = f"review the difference; to accept it: {_command(options)} --accept-config"
+    typer.echo(f"gitbatch: {CHANGED_CONFIG}\n{advice}", err=True)
+    return ExitCode.PAUSED
+
+
 def _tell_end(result: Result | signal.Signals, options: Options) -> ExitCode:
-    go_on = f"go on with: gitbatch run{'' if options.directory == HERE else f' -C {shlex.quote(str(options.directory))}'}"
+    go_on = f"go on with: {_command(options)}"
     if isinstance(result, signal.Signals):
         with suppress(OSError):  # the terminal may be gone
             typer.echo(f"gitbatch: interrupted; every finished item is in git. {go_on}", err=True)
-        return _ENDING_SIGNALS[result]
+        return ENDING_SIGNALS[result]
     if result.ending is Ending.PAUSED:
         typer.echo(f"gitbatch: paused. {go_on}", err=True)
         return ExitCode.PAUSED
+    if result.ending is Ending.CONFIG_CHANGED:
+        return _tell_changed(options)
     if result.halt:
         typer.echo(f"gitbatch: {result.halt.reason}\n{result.halt.advice}", err=True)
         return _HALTS.get(result.halt.cause, ExitCode.FAILED)

@@ -43,6 +43,13 @@ def run(  # typer shows the options' own help
         bool,
         typer.Option("--no-fetch", help="In a partial clone, fetch nothing; what is missing is an error."),
     ] = False,
+    accept_config: Annotated[
+        bool,
+        typer.Option(
+            "--accept-config",
+            help="Run by what gitbatch.toml says now, also where it names other programs, hosts, keys or paths.",
+        ),
+    ] = False,
     no_input: Annotated[
         bool, typer.Option("--no-input", help="Never ask; a missing option is an error.")
     ] = False,
@@ -70,5 +77,6 @@ def run(  # typer shows the options' own help
         Limits(max_cost, max_tokens),
         wait,
         no_fetch,
+        accept_config,
     )
     raise typer.Exit(run_command(options))

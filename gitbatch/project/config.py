@@ -15,6 +15,12 @@ from gitbatch.plan.outputs import CONTROL_NAMES, path_key, path_problem, templat
 
 CONFIG_FILE = "gitbatch.toml"
 
+FIXED = ("agents", "batch.worktrees")
+"""The tables and keys that name a program, a host, a key or a path outside the repository, by the file's own names.
+
+A batch runs by what they said when it started (`fixed.py`). A setting of that kind that is added is added here.
+"""
+
 Positive = Annotated[int, Meta(ge=1)]
 Amount = Annotated[float, Meta(gt=0)]
 BusyPattern = Annotated[str, Meta(pattern=r"[^\s_-]", max_length=200)]

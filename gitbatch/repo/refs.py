@@ -62,6 +62,11 @@ def limits_ref(batch: str) -> str:
     return f"{BATCHES}{batch}/limits"
 
 
+def config_ref(batch: str) -> str:
+    """The gitbatch.toml (a blob) that the user has accepted for a batch since it was started."""
+    return f"{BATCHES}{batch}/config"
+
+
 def rescue_ref(batch: str, name: str) -> str:
     """A commit that would be lost with the branch or ref `name`, such as an item's that was not merged.
 

@@ -17,6 +17,7 @@ from gitbatch.batch.events import (
     BatchStarted,
     BatchWaiting,
     CheckpointReached,
+    ConfigChanged,
     Event,
     GroupStarted,
     ItemFinished,
@@ -83,7 +84,7 @@ class LiveView:
                 self._done += 1
             case BatchWaiting():
                 self._opens, self._why = self._monotonic() + event.seconds, event.reason
-            case CheckpointReached() | BatchHalted():
+            case CheckpointReached() | BatchHalted() | ConfigChanged():
                 self.close()
             case _:
                 pass

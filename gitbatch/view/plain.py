@@ -6,6 +6,7 @@ from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Stream, Usage
 from gitbatch.agents.spent import Spent, dollars
 from gitbatch.batch.events import (
+    CHANGED_CONFIG,
     AttemptFailed,
     BatchFinished,
     BatchHalted,
@@ -14,6 +15,7 @@ from gitbatch.batch.events import (
     BatchStopped,
     BatchWaiting,
     CheckpointReached,
+    ConfigChanged,
     Event,
     GroupStarted,
     ItemFinished,
@@ -150,6 +152,12 @@ class PlainView:
     def _(self, event: BatchStopped) -> None:
         self.line(("stopped", "yellow"), f"  {event.reason}")
         self.line(f"         {event.advice}")
+
+    @show.register
+    def _(self, event: ConfigChanged) -> None:
+        self.line(("config", "yellow"), f"  {CHANGED_CONFIG}:")
+        for line in event.difference:
+            self.line(f"        {line}")
 
     @show.register
     def _(self, event: BatchFinished) -> None:

@@ -262,11 +262,12 @@ def test_an_agent_that_cannot_work_at_all_stops_the_batch_and_nothing_is_lost(pl
     assert halted["cause"] == "can't work at all"
     assert "no-such-program: No such file or directory" in halted["reason"]
     assert [event["counts"] for event in told.of("attempt-failed")] == [False]
-    assert "then gitbatch run goes on" in told.stderr
+    assert "if you changed gitbatch.toml, commit it and add --accept-config" in told.stderr
     assert (starts(place, "T1"), starts(place, "T3")) == (1, 0)
     place.edit("gitbatch.toml", '"no-such-program"', '"sh", "agent.sh"')
-    place.commit("Mend it")
-    told = run(place)
+    place.commit("Fix it")
+    run(place, code=3)
+    told = run(place, "--accept-config")
     assert told.outcome("T2")["attempts"] == 1
     assert (starts(place, "T1"), starts(place, "T2"), starts(place, "T3")) == (1, 1, 1)
     assert len(audit(place).items) == 3

@@ -258,3 +258,50 @@ def test_a_system_that_shuts_down_ends_a_pause(three: Place) -> None:
         assert end(child) == 143
     assert len(ticked(three)) == 4
     assert_tidy(three)
+
+
+def another_program(three: Place) -> None:
+    three.write("tools/other.sh", three.read("tools/agent.sh"))
+    three.edit("gitbatch.toml", "tools/agent.sh", "tools/other.sh")
+    three.commit("Another agent")
+
+
+@pytest.mark.parametrize(("answer", "code", "done"), [("n", 3, 4), ("y", 3, 8), ("\x03", 3, 4)])
+def test_a_resume_by_another_program_is_asked_about_once(
+    three: Place, answer: str, code: int, done: int
+) -> None:
+    three.gitbatch("run", "--items", "all", "--checkpoint", "after-each", code=3)
+    another_program(three)
+    with terminal(three, "run") as child:
+        child.expect(re.escape('+ agents.scripted.command = ["sh", "tools/other.sh"'))
+        child.expect("Run the batch by the changed configuration\\?")
+        child.send(answer if answer == "\x03" else answer + ENTER)
+        if done == 8:
+            child.expect("accepted: the batch runs by this configuration")
+            child.expect("stop here")
+            child.send(DOWN + DOWN + ENTER)
+        else:
+            child.expect("to accept it: gitbatch run --accept-config")
+        assert end(child) == code
+    assert len(ticked(three)) == done
+
+
+@pytest.mark.parametrize(("answer", "code", "done"), [("n", 3, 4), ("y", 0, 12)])
+def test_a_change_between_groups_is_asked_about(three: Place, answer: str, code: int, done: int) -> None:
+    with terminal(three, "run", "--items", "all", "--checkpoint", "after-each") as child:
+        child.expect("checkpoint 1/3")
+        child.expect("continue with the next group")
+        another_program(three)
+        child.send(ENTER)
+        child.expect("Run the batch by the changed configuration\\?")
+        child.send(answer + ENTER)
+        if done == 12:
+            for number in (2, 3):
+                child.expect(f"checkpoint {number}/3")
+                if number == 2:
+                    child.expect("continue with the next group")
+                    child.send(ENTER)
+        else:
+            child.expect("to accept it: gitbatch run --accept-config")
+        assert end(child) == code
+    assert len(ticked(three)) == done

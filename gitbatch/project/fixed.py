@@ -1,0 +1,45 @@
+"""What a batch fixes of gitbatch.toml when it starts, as lines that can be compared and shown.
+
+A line is a key and its value, nearly as TOML has them. Every key is there, with its default where the file does not
+have it, so that to write a default down changes nothing. All characters but ASCII are escaped: what an agent has
+committed cannot control a terminal.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+
+import msgspec
+
+from gitbatch.project.config import FIXED, Config
+
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def fixed_lines(config: Config) -> tuple[str, ...]:
+    """Returns what a configuration says of `FIXED`, one line for each key, sorted."""
+    said = msgspec.to_builtins(config)
+    return tuple(sorted(line for name in FIXED for line in _lines(name, _value(said, name))))
+
+
+def difference(before: tuple[str, ...], after: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns what differs, as `diff` shows it: lines that are gone with `- `, new ones with `+ `, by key."""
+    gone = [(line, f"- {line}") for line in before if line not in after]
+    new = [(line, f"+ {line}") for line in after if line not in before]
+    return tuple(shown for _, shown in sorted(gone + new, key=lambda pair: pair[0].partition(" = ")[0]))
+
+
+def _value(said: object, name: str) -> object:
+    for part in name.split("."):
+        said = said.get(part) if isinstance(said, Mapping) else None
+    return said
+
+
+def _lines(name: str, value: object) -> Iterator[str]:
+    if not isinstance(value, Mapping):
+        if value is not None:
+            yield f"{name} = {json.dumps(value)}"
+        return
+    for key, inner in value.items():
+        part = key if _BARE_KEY.fullmatch(key) else json.dumps(key)
+        yield from _lines(f"{name}.{part}", inner)

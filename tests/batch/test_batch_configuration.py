@@ -1,0 +1,128 @@
+"""What names programs, hosts, keys and paths outside is fixed when a batch starts; a change waits for the user."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Place
+from history import assert_tidy, audit, ticked
+
+RUN = ("run", "--items", "all", "--checkpoint", "after-each")
+WHOLE = ("run", "--items", "all", "--checkpoint", "at-end")
+ADVICE = "review the difference; to accept it: gitbatch run --accept-config\n"
+
+
+def events(said: str, kind: str) -> list[dict[str, Any]]:
+    found = [json.loads(line) for line in said.splitlines()]
+    return [event for event in found if event["event"] == kind]
+
+
+def change(place: Place, tmp_path: Path) -> None:
+    """Another program: as the agent, and it leaves a mark."""
+    text = place.read("tools/agent.sh")
+    place.write("tools/other.sh", text.replace("set -eu\n", f"set -eu\ntouch {tmp_path}/other-ran\n"))
+    place.edit("gitbatch.toml", "tools/agent.sh", "tools/other.sh")
+    place.commit("Another agent")
+
+
+DIFFERENCE = [
+    '- agents.scripted.command = ["sh", "tools/agent.sh", "{output}"]',
+    '+ agents.scripted.command = ["sh", "tools/other.sh", "{output}"]',
+]
+
+
+def test_a_resume_by_another_program_waits_for_the_user(three: Place, tmp_path: Path) -> None:
+    three.gitbatch(*RUN, code=3)
+    change(three, tmp_path)
+    before = three.state()
+    done = three.gitbatch("run", code=3)
+    assert "gitbatch.toml names other programs, hosts, keys or paths" in done.stdout
+    assert "".join(f"        {line}\n" for line in DIFFERENCE) in done.stdout
+    assert done.stderr.endswith(ADVICE)
+    assert three.state() == before
+    done = three.gitbatch("run", "--json", code=3)
+    (changed,) = events(done.stdout, "config-changed")
+    assert changed["difference"] == DIFFERENCE
+    assert done.stderr.endswith(ADVICE)
+    assert not (tmp_path / "other-ran").exists()
+    three.gitbatch("run", "--accept-config", code=3)
+    assert (tmp_path / "other-ran").exists()
+    done = three.gitbatch("run", code=0)
+    assert "config" not in done.stdout, "it was accepted, once and for all"
+    assert len(audit(three).items) == 12
+    assert_tidy(three)
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["another setting", "a record without a configuration"])
+def test_what_may_change_is_not_asked_about(three: Place, tmp_path: Path, *, old: bool) -> None:
+    three.gitbatch(*RUN, code=3)
+    if old:
+        (ref,) = three.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/record").splitlines()
+        record = json.loads(three.git("cat-file", "blob", ref))
+        del record["config"]
+        (tmp_path / "record").write_text(json.dumps(record), encoding="utf-8")
+        three.git("update-ref", ref, three.git("hash-object", "-w", str(tmp_path / "record")))
+        change(three, tmp_path)
+    else:
+        three.edit("gitbatch.toml", "jobs = 4", "jobs = 2")
+        three.commit()
+    done = three.gitbatch("run", code=3)
+    assert "accept" not in done.stdout + done.stderr
+    assert len(ticked(three)) == 8
+
+
+def test_a_place_for_worktrees_outside_counts_and_a_program_that_is_gone_shows_all(
+    three: Place, tmp_path: Path
+) -> None:
+    three.gitbatch(*RUN, code=3)
+    three.edit("gitbatch.toml", "jobs = 4", f'jobs = 4\nworktrees = "{tmp_path}/trees"')
+    three.commit()
+    done = three.gitbatch("run", code=3)
+    assert f'+ batch.worktrees = "{tmp_path}/trees"' in done.stdout
+    assert not (tmp_path / "trees").exists()
+    three.gitbatch("run", "--accept-config", code=3)
+    (ref,) = three.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/config").splitlines()
+    (tmp_path / "unreadable").write_text("[later]\nsetting = 1\n", encoding="utf-8")
+    three.git("update-ref", ref, three.git("hash-object", "-w", str(tmp_path / "unreadable")))
+    done = three.gitbatch("run", code=3)
+    assert '+ agents.scripted.kind = "command"' in done.stdout
+    assert "        - " not in done.stdout
+
+
+def commits_in_mid_run(place: Place, tmp_path: Path) -> None:
+    """Item a's agent, which has no sandbox, commits another program to the branch that the run is on."""
+    script = tmp_path / "commit.sh"
+    script.write_text(
+        f"cd {place.root}\n"
+        f"sed '/^set -eu/a touch {tmp_path}/other-ran' tools/agent.sh >tools/other.sh\n"
+        "sed -i s,tools/agent.sh,tools/other.sh, gitbatch.toml\n"
+        "git add tools/other.sh gitbatch.toml\n"
+        "git -c user.name=a -c user.email=a@example.org commit -qm mine\n",
+        encoding="utf-8",
+    )
+    reply = 'cat >"$GITBATCH_REPLY"'
+    place.edit("tools/agent.sh", reply, f"case $output in */a.md) sh {script} ;; esac\n{reply}")
+    place.commit("An agent that goes too far")
+
+
+@pytest.mark.parametrize("option", [(), ("--accept-config",)], ids=["", "accepted before"])
+def test_a_change_in_mid_run_ends_the_run_after_its_group(
+    three: Place, tmp_path: Path, option: tuple[str, ...]
+) -> None:
+    commits_in_mid_run(three, tmp_path)
+    done = three.gitbatch(*WHOLE, "--json", *option, code=3)
+    (changed,) = events(done.stdout, "config-changed")
+    assert changed["difference"] == DIFFERENCE
+    assert len(events(done.stdout, "checkpoint")) == 1
+    assert done.stderr.endswith(ADVICE)
+    assert ticked(three) == ["T101", "T102", "T103", "T104"]
+    assert not (tmp_path / "other-ran").exists()
+    three.gitbatch("run", code=3)
+    assert not (tmp_path / "other-ran").exists()
+    three.edit("gitbatch.toml", "tools/other.sh", "tools/agent.sh")
+    three.commit("Back")
+    three.gitbatch("run", code=0)
+    assert not (tmp_path / "other-ran").exists()
+    assert len(audit(three).items) == 12
+    assert_tidy(three)
