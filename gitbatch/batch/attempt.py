@@ -18,6 +18,7 @@ from gitbatch.batch.halt import Halt
 from gitbatch.batch.harvest import find_strays
 from gitbatch.batch.item_commit import take_output
 from gitbatch.batch.model import Attempt, ItemStatus, Outcome
+from gitbatch.batch.preflight import mark_filtered
 from gitbatch.batch.rescue import Ground, Rescued, find_usable, keep_output
 from gitbatch.batch.running import Run, Task
 from gitbatch.batch.unexpected import fail_attempt, find_run_error
@@ -246,7 +247,8 @@ def _details(answer: Reply | Failure) -> tuple[Harmless, ...]:
 def _prepare(run: Run, task: Task, place: Path) -> Ground:
     """What an agent needs: its worktree, the list of what it is to read, and what an earlier attempt had written."""
     scene = task.scene
-    context = manifest(task.item, task.group, scene.plan, scene.project, scene.snapshot)
+    listed = manifest(task.item, task.group, scene.plan, scene.project, scene.snapshot)
+    context = mark_filtered(run.repo, scene, listed)
     try:
         return Ground(_make_worktree(run, task, place, context), context, _put_earlier(run, task, place))
     except OSError as error:

@@ -30,7 +30,13 @@ from gitbatch.batch.required_objects import require_objects
 from gitbatch.batch.resume import State, read_state, resume
 from gitbatch.batch.running import Run
 from gitbatch.batch.scene import Scene, read_scene, require_runnable
-from gitbatch.batch.start import agents_of, is_complete, require_clean, require_not_elsewhere
+from gitbatch.batch.start import (
+    agents_of,
+    is_complete,
+    require_clean,
+    require_no_nested,
+    require_not_elsewhere,
+)
 from gitbatch.repo.checkout import Followed
 from gitbatch.repo.refs import short
 from gitbatch.repo.repository import require_nothing_under_way
@@ -149,10 +155,11 @@ def _require_ready(run: Run, state: State, *, resumed: bool) -> None:
         require_not_elsewhere(run.repo, target)
     else:
         require_nothing_under_way(run.repo)
-        left = (item.key for g in run.batch.record.groups if not state.is_recorded(g) for item in g.items)
+        left = tuple(i.key for g in run.batch.record.groups if not state.is_recorded(g) for i in g.items)
         scene = read_scene(run.repo, require_tip(run.repo, target))
         # An edited plan is the user's next thought, and gets the ticks, as one that is edited during a run does.
-        require_clean(run.repo, scene, tuple(left), but=frozenset({scene.project.task}))
+        require_no_nested(run.repo, scene, left)
+        require_clean(run.repo, scene, left, but=frozenset({scene.project.task}))
     require_unlocked(run.repo, target)
     run.repo.objects.require_signer()
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from gitbatch.batch.scene import Scene
 from gitbatch.plan.model import Group, WorkItem
 from gitbatch.project.context import manifest
-from gitbatch.repo.attributes import rule_files
+from gitbatch.repo.path_rules import rule_files
 from gitbatch.repo.promised import require_present, require_whole
 from gitbatch.repo.repository import Repository
 
@@ -45,8 +45,8 @@ def _needed(repo: Repository, scene: Scene, items: Iterable[tuple[Group, WorkIte
     snapshot = scene.snapshot
     paths = {*scene.project.shared_files}
     for group, item in items:
-        yield from (f.blob for f in manifest(item, group, scene.plan, scene.project, snapshot))
-        yield from (oid for _, oid in rule_files(repo, scene.tree, item.output))
+        paths |= {file.path for file in manifest(item, group, scene.plan, scene.project, snapshot)}
         folder = item.output.rpartition("/")[0]
         paths |= {item.output, *(snapshot.files(folder) if folder else ())}
     yield from filter(None, map(snapshot.blob, paths))
+    yield from (oid for _, oid in rule_files(repo, scene.tree, paths))

@@ -1,8 +1,10 @@
 """The project as one commit of the target branch has it: configuration, control files, plan."""
 
 import unicodedata
+from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -15,9 +17,12 @@ from gitbatch.project.config import CONFIG_FILE, ProjectTable, parse_config
 from gitbatch.project.control import Project, find_project
 from gitbatch.project.scope import SCOPE_FILE
 from gitbatch.repo.objects import SUBMODULE, SYMLINK, MissingObjectError
+from gitbatch.repo.path_rules import RULE_FILES
 from gitbatch.repo.promised import require_present
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
+
+_T = TypeVar("_T")
 
 
 class Scene(Struct, frozen=True):
@@ -63,19 +68,28 @@ def read_scene(repo: Repository, commit: str, wanted: str | None = None) -> Scen
         PlanError: the configuration is wrong, or the project has no plan.
         PartialCloneError: something is missing that may or could not be fetched.
     """
+    return with_objects(repo, commit, lambda: _read_scene(repo, commit, wanted))
+
+
+def with_objects(repo: Repository, commit: str, read: Callable[[], _T]) -> _T:
+    """Read something of a commit; in a partial clone, fetch what it needs and what is missing, if that may be.
+
+    Raises:
+        PartialCloneError: something is missing that may or could not be fetched.
+    """
     while True:  # what is missing is there afterwards, or that raises
         try:
-            return _read_scene(repo, commit, wanted)
+            return read()
         except MissingObjectError as error:
             if repo.promised is None or not repo.objects.missing((error.oid,)):
                 raise
-            wanted_oids = (error.oid, *_control_blobs(repo, commit))
-            require_present(repo.objects, repo.promised, commit, wanted_oids)
+            wanted = (error.oid, *_control_blobs(repo, commit))
+            require_present(repo.objects, repo.promised, commit, wanted)
 
 
 def _control_blobs(repo: Repository, commit: str) -> tuple[str, ...]:
     """The blobs of all files with a control file's name: fetched together, not one after the other."""
-    names = {CONFIG_FILE, SCOPE_FILE, *CONTROL_NAMES, *ProjectTable().context_documents}
+    names = {CONFIG_FILE, SCOPE_FILE, *CONTROL_NAMES, *ProjectTable().context_documents, *RULE_FILES}
     with suppress(MissingObjectError):  # of a tree: it is fetched first, and then its files are known
         walked = repo.objects.files(repo.objects.commit(commit).tree)
         return tuple(e.oid for path, e in walked if e.is_file and path.rpartition("/")[2] in names)

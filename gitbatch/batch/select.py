@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterable
 
 from gitbatch.batch.model import BatchGroup, BatchItem
+from gitbatch.batch.preflight import CONTEXT_ADVICE, context_problem
 from gitbatch.batch.scene import Scene
+from gitbatch.batch.surroundings import Surroundings
 from gitbatch.errors import PlanError, UsageError
 from gitbatch.plan.model import Plan, WorkItem
 from gitbatch.plan.titles import slugify
@@ -81,7 +83,7 @@ def _slug(item: WorkItem, group: int, taken: set[str]) -> str:
     return slug
 
 
-def require_context(scene: Scene, items: tuple[WorkItem, ...]) -> None:
+def require_context(scene: Scene, items: tuple[WorkItem, ...], around: Surroundings) -> None:
     """Refuse items whose declared context can't be there when they start.
 
     Raises:
@@ -93,6 +95,10 @@ def require_context(scene: Scene, items: tuple[WorkItem, ...]) -> None:
         for name in item.context:
             if resolve(name, scene.project, scene.snapshot):
                 continue
+            elsewhere = context_problem(name, scene.project, around)
+            if elsewhere:
+                said = f"{scene.plan.path}:{item.line}: {item.name} reads {name}, {elsewhere}"
+                raise PlanError(said, CONTEXT_ADVICE)
             writer = next((writers[path] for path in spellings(name, scene.project) if path in writers), None)
             if writer is None or writer.output not in chosen or writer.group >= item.group:
                 raise PlanError(

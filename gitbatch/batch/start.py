@@ -1,5 +1,6 @@
 """Starting a batch: everything that could stop it later is checked before anything is changed."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from msgspec import Struct
@@ -7,11 +8,13 @@ from msgspec import Struct
 from gitbatch.agents.registry import Roster
 from gitbatch.batch.events import BatchStopped
 from gitbatch.batch.model import CheckpointMode, Record
+from gitbatch.batch.preflight import nested_problem
 from gitbatch.batch.record import Batch, new_batch_id, write_record
 from gitbatch.batch.required_objects import require_objects
-from gitbatch.batch.scene import Scene, place_problem, require_runnable
+from gitbatch.batch.scene import Scene, require_runnable
 from gitbatch.batch.schedule import settings
 from gitbatch.batch.select import batch_groups, require_context
+from gitbatch.batch.surroundings import CommitSurroundings, Surroundings
 from gitbatch.errors import GitbatchError, PlanError, UsageError
 from gitbatch.plan.model import WorkItem
 from gitbatch.project.config import CONFIG_FILE
@@ -136,9 +139,10 @@ def begin_batch(repo: Repository, target: Target, scene: Scene, choice: Choice, 
         GitbatchError: something is in the way; nothing has been changed.
     """
     require_runnable(scene)
-    require_context(scene, choice.items)
+    around = CommitSurroundings(repo, scene, target.followed)
+    require_context(scene, choice.items, around)
     _require_agents(scene, choice)
-    _require_places(scene, choice.items)
+    _require_places(scene, choice.items, around)
     require_room_for_branches(repo)
     require_objects(repo, scene, filter(None, (scene.find(item.output) for item in choice.items)))
     require_unlocked(repo, target.ref)
@@ -205,15 +209,28 @@ def agents_of(scene: Scene, record: Record) -> frozenset[str]:
     return frozenset(wanted & scene.project.config.agents.keys())
 
 
-def _require_places(scene: Scene, items: tuple[WorkItem, ...]) -> None:
-    """Every output must have a place in the commit: below folders, not links, submodules or files."""
+def _require_places(scene: Scene, items: tuple[WorkItem, ...], around: Surroundings) -> None:
+    """Every output must have a place: below folders, not links, submodules, files or nested repositories."""
     for item in items:
-        problem = place_problem(scene, item.output)
+        problem = around.place_problem(item.output) or nested_problem(item.output, around)
         if problem:
             raise PlanError(
                 f"{scene.plan.path}:{item.line}: the output {item.output} can't be written: {problem}",
                 "give the item another output",
             )
+
+
+def require_no_nested(repo: Repository, scene: Scene, outputs: Iterable[str]) -> None:
+    """Refuse to go on where an output is below a repository of its own that has come since the batch began.
+
+    Raises:
+        PlanError: one is.
+    """
+    around = CommitSurroundings(repo, scene, followed=True)
+    for output in outputs:
+        problem = nested_problem(output, around)
+        if problem:
+            raise PlanError(f"the output {output} cannot be written: {problem}", "move that repository away")
 
 
 def require_room_for_branches(repo: Repository) -> None:

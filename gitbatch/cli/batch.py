@@ -29,6 +29,7 @@ from gitbatch.batch.ledger import Ledger, Limits
 from gitbatch.batch.loop import Accept, Ending, Pause, Result, run_batch
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.notices import Notices
+from gitbatch.batch.preflight import with_risks
 from gitbatch.batch.record import Batch, note_workshop, unfinished_batch
 from gitbatch.batch.resume import read_state
 from gitbatch.batch.running import Run
@@ -143,7 +144,7 @@ def _begin(repo: Repository, options: Options, roster: Roster, tell: EventStream
     scene = read_scene(repo, target.tip, repository_path(repo, options.directory, options.task_md))
     repo = _by_setting(repo, scene, tell_waiting)
     require_runnable(scene)
-    tell_warnings(scene)
+    tell_warnings(with_risks(repo, scene, followed=target.followed))
     idle = nothing_to_do(scene)
     if idle:
         tell(idle)

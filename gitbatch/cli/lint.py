@@ -39,7 +39,7 @@ def lint(
     checked = []
     for path in wanted:
         try:
-            checked.append(check_plan(path))
+            checked.append(_with_risks(check_plan(path)))
         except UsageError as error:
             typer.echo(f"gitbatch: {error.message}\n  {error.advice}", err=True)
             continue
@@ -47,6 +47,19 @@ def lint(
     if len(checked) < len(wanted) or any(one.plan.errors for one in checked):
         raise typer.Exit(2)
     raise typer.Exit(1 if strict and any(one.plan.diagnostics for one in checked) else 0)
+
+
+def _with_risks(checked: "Checked") -> "Checked":
+    """A plan that could be run, with what a run of it would refuse or regret."""
+    from msgspec.structs import replace
+
+    from gitbatch.batch.preflight import disk_risks
+
+    if checked.plan.errors:
+        return checked
+    return replace(
+        checked, plan=replace(checked.plan, diagnostics=(*checked.plan.diagnostics, *disk_risks(checked)))
+    )
 
 
 def _show(checked: "Checked", form: Format) -> None:

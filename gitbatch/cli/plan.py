@@ -19,6 +19,7 @@ def plan(
     """Show what would run: groups, items, outputs, what each reads, and the control files found."""
     import msgspec
 
+    from gitbatch.batch.preflight import with_risks
     from gitbatch.batch.scene import read_scene, require_runnable
     from gitbatch.batch.start import find_plan_commit
     from gitbatch.cli.common import make_page, opened, repository_path, tell_warnings
@@ -26,6 +27,8 @@ def plan(
 
     with opened(directory, read_only=True) as repo:
         scene = read_scene(repo, find_plan_commit(repo, branch), repository_path(repo, directory, task_md))
+        require_runnable(scene)
+        scene = with_risks(repo, scene, followed=branch is None)
         require_runnable(scene)
         tell_warnings(scene)
         shown = plan_state(scene)

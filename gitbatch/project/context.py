@@ -37,6 +37,22 @@ class ContextFile(Struct, frozen=True):
     blob: str
     reason: Reason
     condensed_from: str | None = None
+    filter: str | None = None
+    """The filter (such as lfs) whose stored form it is."""
+
+    @property
+    def note(self) -> str:
+        """What there is to know about its content; empty: it is what it looks like."""
+        return filter_note(self.filter) if self.filter else ""
+
+
+def filter_note(name: str) -> str:
+    """What a file is that a filter stores, in words."""
+    return (
+        "a Git LFS pointer, not the content"
+        if name == "lfs"
+        else f"as its filter {name} stores it, not as it is used"
+    )
 
 
 def manifest(

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.errors import PlanError, UsageError
 from gitbatch.plan.model import Plan, PlanOptions
 from gitbatch.plan.parse import parse_plan
 from gitbatch.project.config import CONFIG_FILE, Config, parse_config
-from gitbatch.project.control import find_project
+from gitbatch.project.control import Project, find_project
 from gitbatch.project.disk import DiskSnapshot
 
 
@@ -50,6 +51,14 @@ def project_root(directory: Path) -> Path:
     """The nearest folder, upwards, that is a repository or has a configuration; the directory itself if none."""
     upwards = (directory, *directory.parents)
     return next((d for d in upwards if (d / ".git").exists() or (d / CONFIG_FILE).exists()), directory)
+
+
+def project_on_disk(root: Path, path: str) -> Project | None:
+    """The project at a root as the disk has it, with the plan at a repository path; None if it can't be made out."""
+    try:
+        return replace(find_project(DiskSnapshot(root), _config(root)), task=path)
+    except PlanError:
+        return None
 
 
 def _config(root: Path) -> Config:

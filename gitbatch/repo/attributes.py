@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gitbatch.repo.nofollow import directory
+from gitbatch.repo.path_rules import rule_files
 from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.process import Git
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.stale import TEMPORARY
 from gitbatch.repo.writer import WRITE_BLOB
 
-_NAME = ".gitattributes"
 _ABSENT = frozenset({b"unspecified", b"unset"})
 
 Rules = tuple[tuple[str, bytes], ...]
@@ -93,16 +93,7 @@ def require_no_filter(repo: Repository, tree: str, path: str) -> None:
 
 def read_rules(repo: Repository, tree: str, paths: Iterable[str]) -> Rules:
     """The attribute files of a tree that speak of some paths."""
-    found = {rule for path in paths for rule in rule_files(repo, tree, path)}
-    return tuple((place, repo.objects.blob(oid)) for place, oid in sorted(found))
-
-
-def rule_files(repo: Repository, tree: str, path: str) -> list[tuple[str, str]]:
-    """The attribute files of a commit that speak of a path: path and blob of each."""
-    parts = path.split("/")[:-1]
-    places = ["/".join([*parts[:end], _NAME]) for end in range(len(parts) + 1)]
-    found = ((place, repo.objects.entry(tree, place)) for place in places)
-    return [(place, entry.oid) for place, entry in found if entry and entry.is_file]
+    return tuple((place, repo.objects.blob(oid)) for place, oid in rule_files(repo, tree, paths))
 
 
 @contextmanager

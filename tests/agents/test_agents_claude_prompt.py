@@ -128,3 +128,12 @@ def test_an_odd_name_is_only_a_name(name: str) -> None:
     head = task.splitlines()[0]
     assert head.endswith('" kind="declared">')
     assert head.count('"') == 4
+
+
+def test_a_file_that_a_filter_stores_is_named_as_one() -> None:
+    pointer = ContextFile("model.bin", "1" * 40, Reason.DECLARED, filter="lfs")
+    shown = Quoted(pointer, "version …", 10).block(whole=True)
+    assert ' note="a Git LFS pointer, not the content">\nversion …\n' in shown
+    assert ' note="a Git LFS pointer, not the content; not quoted' in Quoted(pointer, None, 10).block(
+        whole=True
+    )

@@ -54,7 +54,8 @@ class Quoted(Struct, frozen=True):
         """The file between its marks; a note in its place if it is not to be quoted as a whole."""
         mark, kind = f"file-{self.file.blob[:16]}", self.file.reason.value
         note = _UNREADABLE if self.text is None else _LATER.format(size=self.size)
-        said = f' note="{note}"' if self.text is None or not whole else ""
+        notes = [self.file.note, note if self.text is None or not whole else ""]
+        said = f' note="{html.escape("; ".join(filter(None, notes)))}"' if any(notes) else ""
         inside = self.text if self.text is not None and whole else ""
         path = html.escape(quote_path(self.file.path))  # a name can have quotes and line ends
         return f'<{mark} path="{path}" kind="{kind}"{said}>\n{inside}\n</{mark}>'

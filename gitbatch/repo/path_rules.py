@@ -1,0 +1,123 @@
+"""What ignore and attribute files say of paths: by a commit's files, or by those of the checkout. No program is run.
+
+The files of the repository count, and its `.git/info`; the user's own (`core.excludesFile`, `core.attributesFile`) do
+not, as they say nothing about the project.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from msgspec import Struct
+
+from gitbatch.errors import GitError
+from gitbatch.repo.process import Git
+from gitbatch.repo.repository import Repository
+
+ATTRIBUTES, IGNORE = ".gitattributes", ".gitignore"
+RULE_FILES = (ATTRIBUTES, IGNORE)
+_OWN = {ATTRIBUTES: "attributes", IGNORE: "exclude"}
+_EXCLUDE = ".git/info/exclude"
+_NOT_THE_USERS = ("-c", f"core.excludesFile={os.devnull}", "-c", f"core.attributesFile={os.devnull}")
+_ABSENT = frozenset({"unspecified", "unset", "set"})
+
+
+class Pattern(Struct, frozen=True):
+    """A pattern that ignores a path, and the file that has it."""
+
+    text: str
+    file: str
+
+
+def filters(repo: Repository, tree: str | None, paths: Iterable[str]) -> Mapping[str, str]:
+    """Returns the filter (such as lfs) of each path that has one.
+
+    Args:
+        repo: the repository.
+        tree: whose attribute files count; None: those of the checkout.
+        paths: the paths.
+    """
+    asked = tuple(paths)
+    if tree is not None and not _says(repo, tree, asked, b"filter"):
+        return {}
+    with _in_checkout(repo, tree, asked, ATTRIBUTES) as git:
+        said = _ask(git, asked, "check-attr", "-z", "--stdin", "filter")
+    return {
+        path: value
+        for path, _, value in zip(said[::3], said[1::3], said[2::3], strict=False)
+        if value not in _ABSENT
+    }
+
+
+def ignored(repo: Repository, tree: str | None, paths: Iterable[str]) -> Mapping[str, Pattern]:
+    """Returns the pattern that ignores each path that is ignored and not tracked, with the file that has it.
+
+    Args:
+        repo: the repository.
+        tree: whose ignore files count, and none of whose files the paths are; None: those of the checkout.
+        paths: the paths; none is below a submodule or a link.
+    """
+    asked = tuple(paths)
+    if tree is not None and not _says(repo, tree, asked, b""):
+        return {}
+    options = ("--no-index",) if tree is not None else ()
+    with _in_checkout(repo, tree, asked, IGNORE) as git:
+        said = _ask(git, asked, "check-ignore", "-z", "--verbose", "--stdin", *options)
+    found = zip(said[::4], said[2::4], said[3::4], strict=False)
+    return {path: Pattern(text, _named(file)) for file, text, path in found if not text.startswith("!")}
+
+
+def _named(file: str) -> str:
+    """The file of a pattern as people call it: git gives the whole path of the one in its folder."""
+    return _EXCLUDE if file.endswith(_EXCLUDE.removeprefix(".git")) else file
+
+
+def _ask(git: Git, paths: tuple[str, ...], *command: str) -> list[str]:
+    """What git says of paths, word by word; `check-ignore` exits with 1 where nothing is ignored.
+
+    Raises:
+        GitError: git cannot answer.
+    """
+    asking = git.at(git.directory, GIT_LITERAL_PATHSPECS="0")  # check-ignore refuses to run with it
+    lines = b"".join(os.fsencode(path) + b"\0" for path in paths)
+    done = asking.feed(lines, *_NOT_THE_USERS, *command, check=False)
+    if done.status > 1:
+        raise GitError(command, done.status, done.stderr)
+    return os.fsdecode(done.stdout).split("\0")[:-1]
+
+
+def _says(repo: Repository, tree: str, paths: tuple[str, ...], word: bytes) -> bool:
+    """Whether any file that speaks of the paths says a word at all."""
+    name = ATTRIBUTES if word else IGNORE
+    own = repo.common_dir / "info" / _OWN[name]
+    if own.is_file() and word in own.read_bytes():
+        return True
+    return any(word in repo.objects.blob(oid) for oid in dict(rule_files(repo, tree, paths, name)).values())
+
+
+def rule_files(
+    repo: Repository, tree: str, paths: Iterable[str], name: str = ATTRIBUTES
+) -> Iterator[tuple[str, str]]:
+    """The files of a name on the way to paths: path and blob of each."""
+    folders = {path[: end + 1] for path in paths for end, letter in enumerate(path) if letter == "/"} | {""}
+    for folder in sorted(folders):
+        entry = repo.objects.entry(tree, f"{folder}{name}")
+        if entry and entry.is_file:
+            yield f"{folder}{name}", entry.oid
+
+
+@contextmanager
+def _in_checkout(repo: Repository, tree: str | None, paths: tuple[str, ...], name: str) -> Iterator[Git]:
+    """A git in the checkout; of a commit: in a folder that has its files of that name and nothing else."""
+    if tree is None:
+        yield repo.git
+        return
+    with tempfile.TemporaryDirectory(prefix="gitbatch-") as folder:
+        for path, oid in rule_files(repo, tree, paths, name):
+            (Path(folder) / path).parent.mkdir(parents=True, exist_ok=True)
+            (Path(folder) / path).write_bytes(repo.objects.blob(oid))
+        yield repo.git.at(
+            Path(folder), GIT_DIR=str(repo.git_dir), GIT_WORK_TREE=folder, GIT_ATTR_NOSYSTEM="1"
+        )

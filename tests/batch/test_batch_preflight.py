@@ -1,0 +1,212 @@
+"""What a run would refuse or regret although the plan is right: lint, plan and run say the same."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import Place
+
+from gitbatch.project.lint import check_plan
+
+RUN = ("run", "--items", "all", "--checkpoint", "at-end")
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+
+
+def said(place: Place, code: str, *more: str) -> dict[str, list[str]]:
+    """The lines with a code that each of the three commands says, without the position of the file."""
+    found = {}
+    for command in (("lint",), ("plan",), (*RUN, *more)):
+        done = place.gitbatch(*command)
+        text = done.stdout + done.stderr
+        found[command[0]] = [line for line in text.splitlines() if f": {code} " in line]
+    return found
+
+
+def assert_same(found: dict[str, list[str]], *words: str) -> None:
+    assert found["lint"] == found["plan"] == found["run"]
+    for word in words:
+        assert word in "\n".join(found["lint"])
+
+
+def add_submodule(place: Place) -> None:
+    inner = place.root.parent / "inner"
+    place.git("clone", "-q", str(place.root), str(inner))
+    place.git("-c", "protocol.file.allow=always", "submodule", "add", "-q", str(inner), "sub")
+
+
+def add_repository(place: Place, folder: str) -> None:
+    place.git("init", "-q", folder)
+    place.write(f"{folder}/notes.md", "notes of another repository\n")
+    place.write(".gitignore", f"/{folder}/\n")
+
+
+@pytest.mark.parametrize("name", ["sub/rules.md", "sub/tools", "sub", "/sub/rules.md"])
+def test_a_context_in_a_submodule(three: Place, name: str) -> None:
+    add_submodule(three)
+    three.edit("task.md", "out/letters/a.md\n", f"out/letters/a.md (context: {name})\n")
+    three.commit()
+    found = said(three, "GB401")
+    assert found["lint"] == found["plan"]
+    assert f"“T101” reads “{name}”, which is in the submodule sub: " in found["lint"][0]
+    assert "task.md:13:67: GB401 error: " in found["lint"][0]
+    done = three.gitbatch(*RUN, code=2)
+    assert f"T101 reads {name}, which is in the submodule sub: its files are in no commit" in done.stderr
+    three.gitbatch("lint", code=2)
+    three.gitbatch("plan", code=2)
+    assert "GB401" in three.gitbatch("run", "--items", "T102", "--checkpoint", "at-end", code=0).stderr
+
+
+def test_a_context_in_a_nested_repository(three: Place) -> None:
+    add_repository(three, "other")
+    three.edit("task.md", "out/letters/a.md\n", "out/letters/a.md (context: other/notes.md)\n")
+    three.commit()
+    found = said(three, "GB401")
+    assert_same({**found, "run": found["plan"]}, "which is in the nested repository other")
+    assert "which is in the nested repository other" in three.gitbatch(*RUN, code=2).stderr
+
+
+def lfs(place: Place, content: str = POINTER) -> None:
+    place.write(".gitattributes", "*.bin filter=lfs -text\n*.key filter=git-crypt\n")
+    place.write("model.bin", content)
+    place.write("a.key", "secret\n")
+    place.edit("task.md", "out/letters/a.md\n", "out/letters/a.md (context: model.bin, a.key, rules.md)\n")
+    place.edit("tools/agent.sh", "prompt=$(cat)", 'prompt=$(tee "$HOME/$(basename $1).prompt")')
+    place.commit()
+
+
+def test_a_context_that_is_a_pointer_is_reported_and_the_prompt_says_so(three: Place) -> None:
+    lfs(three)
+    found = said(three, "GB402")
+    assert_same(found, "GB402 warning: “T101” reads “model.bin”, which is a Git LFS pointer, not the content")
+    assert_same(found, "“a.key”, which is as its filter git-crypt stores it")
+    prompt = (three.home / "a.md.prompt").read_text(encoding="utf-8")
+    assert "- model.bin (declared; a Git LFS pointer, not the content)\n" in prompt
+    assert "- a.key (declared; as its filter git-crypt stores it, not as it is used)\n" in prompt
+    assert "- rules.md (rules)\n" in prompt
+
+
+def test_a_large_file_under_the_lfs_attribute_is_no_pointer(three: Place) -> None:
+    lfs(three, "x" * 5000)
+    assert "model.bin" not in "\n".join(said(three, "GB402")["plan"])
+
+
+@pytest.mark.parametrize("where", [".gitignore", "out/.gitignore", ".git/info/exclude"])
+def test_an_output_that_is_ignored(three: Place, where: str) -> None:
+    pattern = "*.md" if where == "out/.gitignore" else "out/letters/a.md"
+    three.write(where, f"{pattern}\n!b.md\n")
+    if not where.startswith(".git/"):
+        three.commit()
+    found = said(three, "GB403")
+    assert_same(
+        found,
+        f"task.md:13:40: GB403 warning: the output “out/letters/a.md” is ignored by the pattern “{pattern}” in {where}",
+    )
+    assert "out/letters/b.md" not in "\n".join(found["lint"])
+    assert len(found["lint"]) == (11 if where == "out/.gitignore" else 1)
+    assert three.read("out/letters/a.md"), "it is written all the same"
+    three.gitbatch("lint", "--strict", code=0)
+
+
+def test_what_the_user_ignores_everywhere_is_theirs(three: Place) -> None:
+    (three.home / ".config/git").mkdir(parents=True)
+    (three.home / ".config/git/ignore").write_text("*.md\n", encoding="utf-8")
+    assert three.gitbatch("lint", code=0).stdout == "task.md: 12 items in 3 groups\n"
+
+
+def test_an_output_below_a_nested_repository_is_refused(three: Place) -> None:
+    three.git("init", "-q", "out/letters")
+    before = three.state()
+    found = said(three, "GB404")
+    problem = "out/letters is a repository of its own and no submodule of this one"
+    assert_same(found, f"the output “out/letters/a.md” cannot be written: {problem}")
+    assert len(found["lint"]) == 4
+    assert problem in three.gitbatch(*RUN, code=2).stderr
+    three.gitbatch("lint", code=2)
+    three.gitbatch("plan", code=2)
+    assert three.state() == before
+    three.gitbatch(*RUN, "--branch", "work", code=0)
+
+
+def test_a_nested_repository_that_comes_between_two_starts_is_refused(three: Place) -> None:
+    three.gitbatch(*RUN[:-1], "after-each", code=3)
+    three.git("init", "-q", "out/words")
+    done = three.gitbatch("run", code=2)
+    assert "the output out/words/one.md cannot be written: out/words is a repository" in done.stderr
+    (three.root / "out/words/.git").rename(three.home / "away")
+    three.gitbatch("run", code=3)
+
+
+def test_a_folder_that_is_no_repository_is_a_folder(three: Place) -> None:
+    (three.root / "out/letters/.git").mkdir(parents=True)
+    assert three.gitbatch("lint", code=0).stdout == "task.md: 12 items in 3 groups\n"
+
+
+def test_a_box_that_was_ticked_without_its_file(three: Place) -> None:
+    three.edit("task.md", "- [ ] T101", "- [x] T101")
+    three.edit("task.md", "- [ ] T102", "- [x] T102")
+    three.write("out/letters/b.md", "by hand\n")
+    three.commit()
+    (three.root / "out/letters/b.md").unlink()
+    three.git("update-index", "--skip-worktree", "out/letters/b.md")
+    found = said(three, "GB405", "--branch", "work")
+    assert_same(
+        found,
+        "task.md:13:1: GB405 warning: “T101” is ticked, and its output “out/letters/a.md” does not exist",
+    )
+    assert len(found["lint"]) == 1
+
+
+@pytest.mark.parametrize("kind", ["submodule", "link", "file", "folder"])
+def test_an_output_without_a_place(three: Place, kind: str) -> None:
+    if kind == "submodule":
+        add_submodule(three)
+    elif kind == "link":
+        three.write("real/x", "x")
+        (three.root / "sub").symlink_to("real")
+    elif kind == "file":
+        three.write("sub", "x")
+    else:
+        three.write("sub/a.md/x", "x")
+    three.edit("task.md", "out/letters/a.md\n", "sub/a.md\n")
+    three.edit("task.md", "out/letters/a.md, out/letters/b.md", "out/letters/b.md")
+    three.edit("task.md", "out/letters/d.md, out/letters/a.md", "out/letters/d.md")
+    three.commit()
+    found = said(three, "GB406")
+    what = {"submodule": "sub is a submodule", "link": "sub is a symlink", "file": "sub is a file"}
+    assert_same(found, f"cannot be written: {what.get(kind, 'sub/a.md is a folder')}")
+    assert "can't be written: sub" in three.gitbatch(*RUN, code=2).stderr
+
+
+def test_an_output_with_a_filter(three: Place) -> None:
+    three.write(".gitattributes", "out/letters/a.md filter=lfs\n*.sh filter\n")
+    three.commit()
+    assert_same(said(three, "GB407"), "the output “out/letters/a.md” has the filter “lfs”")
+
+
+def test_no_program_of_the_repositorys_is_started(three: Place) -> None:
+    trap = f"touch {three.home}/ran"
+    for name in ("filter.lfs.clean", "filter.lfs.smudge", "filter.lfs.process", "core.fsmonitor"):
+        three.git("config", name, trap)
+    three.write(".gitattributes", "*.bin filter=lfs\n")
+    three.git("add", ".gitattributes")
+    three.git("-c", "core.fsmonitor=false", "commit", "-qm", "attributes")
+    (three.home / "ran").unlink(missing_ok=True)
+    three.write(".gitignore", "out/\n")
+    three.write("new.bin", "x")
+    three.gitbatch("lint", code=0)
+    three.gitbatch("plan", code=0)
+    assert not (three.home / "ran").exists()
+
+
+def test_outside_a_repository_there_is_nothing_to_see(tmp_path: Path, three: Place) -> None:
+    (tmp_path / "alone").mkdir()
+    plan = tmp_path / "alone/task.md"
+    plan.write_text("## Work Packages\n\n### G\n\n- [x] a → Output: a.md\n", encoding="utf-8")
+    assert check_plan(plan).plan.diagnostics == ()
+    assert "1 item in 1 groups" in replace(three, root=tmp_path / "alone").gitbatch("lint", code=0).stdout
+
+
+def test_where_the_project_cannot_be_made_out_the_plan_alone_is_checked(three: Place) -> None:
+    three.write("CLAUDE.md", "## Active Scope\n\nPhase: nowhere\n")
+    three.edit("task.md", "- [ ] T101", "- [x] T101")
+    assert "GB405" not in three.gitbatch("lint", "task.md", code=0).stdout
