@@ -32,7 +32,7 @@ from gitbatch.agents.reply import (
     parse_reply,
 )
 from gitbatch.agents.secrets import Secrets
-from gitbatch.agents.starter import HEARS_NOTHING, Starter
+from gitbatch.agents.starter import HEARS_NOTHING, LauncherError, Starter
 from gitbatch.agents.watch import Watch
 from gitbatch.paths import quote_path
 from gitbatch.project.config import CommandAgent
@@ -47,6 +47,8 @@ from gitbatch.text import plain
 _GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 _PIPE_PATIENCE = 1.0
+_COMPLAINT = "gitbatch: "
+"""How each line of the launcher begins, and of the shell where there is no sandbox."""
 _PLACEHOLDER = re.compile(r"\{(?:output|item|prompt_file)\}")
 
 
@@ -90,7 +92,7 @@ class CommandRunner(Struct, frozen=True):
                 raise
             return Failure(
                 plain(f"the agent can't be started: {error.filename}: {error.strerror}"),
-                cause=Cause.FATAL if self._is_missing(error) else Cause.FAILED,
+                cause=Cause.FATAL if self._is_unusable(error) else Cause.FAILED,
             )
         try:
             _feed(transport, assignment.prompt)
@@ -104,19 +106,17 @@ class CommandRunner(Struct, frozen=True):
             reason = plain(f"it took longer than {assignment.timeout:g} seconds")
             failure = Failure(reason, watch.last_lines(), Cause.TIMEOUT)
         elif status:
-            failure = self._failure(status, watch)
+            failure = self._failure(status, watch, assignment)
         else:
             return _reply(files, watch, secrets)
         last = _last_words(files, secrets)
         return replace(failure, retry_after=last.retry_after, usage=last.usage)
 
-    def _failure(self, status: int, watch: Watch) -> Failure:
+    def _failure(self, status: int, watch: Watch, assignment: Assignment) -> Failure:
         """Returns why the program failed, by its exit status and its last lines."""
-        errors, details = watch.last_errors(), watch.last_lines()
-        missing = f"gitbatch: {plain(self.table.command[0])}: "  # as the sandbox's launcher says it
-        if status in {CANNOT_RUN, NOT_FOUND} and errors and errors[-1].startswith(missing):
-            reason = f"the agent can't be started: {errors[-1].removeprefix('gitbatch: ')}"
-            return Failure(plain(reason), details, Cause.FATAL)
+        details = watch.last_lines()
+        if status in {CANNOT_RUN, NOT_FOUND} and (problem := _launcher_problem(watch, assignment)):
+            return Failure(plain(f"the agent can't be started: {problem}"), details, Cause.FATAL)
         reason = _reason(status, find_reason(details))
         if status == os.EX_TEMPFAIL:  # of sysexits.h: come back later
             return Failure(plain(reason), details, Cause.BUSY)
@@ -124,9 +124,11 @@ class CommandRunner(Struct, frozen=True):
         cause = Cause.BUSY if seems_busy else Cause.FAILED
         return Failure(plain(reason), details, cause, is_guess=seems_busy)
 
-    def _is_missing(self, error: OSError) -> bool:
-        """Whether it is the program itself that is not there, which no other item will find either."""
-        return error.filename == self.table.command[0] and error.errno in {errno.ENOENT, errno.EACCES}
+    def _is_unusable(self, error: OSError) -> bool:
+        """Whether it is the program that is not there, or what starts it, which no other item will find either."""
+        return isinstance(error, LauncherError) or (
+            error.filename == self.table.command[0] and error.errno in {errno.ENOENT, errno.EACCES}
+        )
 
     async def close(self) -> None:
         """Nothing is kept between items."""
@@ -252,6 +254,20 @@ def _reason(status: int, said: str) -> str:
     if said:
         return f"{said} (exit {status}{f', signal {status - 128}' if is_signal else ''})"
     return f"exit code {status}" + (f" (signal {status - 128})" if is_signal else "")
+
+
+def _launcher_problem(watch: Watch, assignment: Assignment) -> str:
+    """Returns what the launcher, or bubblewrap, says of why it could not start the program; empty if neither does.
+
+    What is wrong with a place of the item is not the launcher's, nor another item's.
+    """
+    *others, last = watch.last_errors() or ("",)
+    if not last.startswith(_COMPLAINT):
+        return ""
+    by_bubblewrap = others and others[-1].startswith("bwrap: ")
+    said = f"the sandbox: {others[-1]}" if by_bubblewrap else last.removeprefix(_COMPLAINT)
+    own = (plain(str(assignment.worktree)), plain(str(assignment.scratch)))
+    return "" if any(place in said for place in own) else said
 
 
 def _last_words(files: _Files, secrets: Secrets) -> LastWords:

@@ -28,6 +28,14 @@ HEARS_NOTHING = 30.0
 """Seconds after which a server that does not tell of what must have happened is given up."""
 
 
+_STRIKES = 2
+"""How many starts in a row may fail by the server's fault before it is taken for broken."""
+
+
+class LauncherError(OSError):
+    """What starts programs does not work: no other program will be started either."""
+
+
 class Starter:
     """What starts the programs of a run's agents. Belongs to one event loop."""
 
@@ -40,6 +48,8 @@ class Starter:
         self._starting: deque[Started] = deque()
         """In the order in which the server was asked, which is that of its answers."""
         self._running: dict[int, Started] = {}
+        self._strikes = 0
+        """Starts in a row that failed by the server's fault."""
 
     def begin(self) -> "Server":
         """Have the server start, while other things are done, if there is none; without it there will be none."""
@@ -56,6 +66,7 @@ class Starter:
         """Start a program in a process group of its own, with a pipe for each of its standard streams.
 
         Raises:
+            LauncherError: nor can any other.
             OSError: it can't be started.
         """
         asked = self._asked(command)
@@ -82,8 +93,13 @@ class Starter:
         self._server = self._loop = None
         while self._running:
             self._running.popitem()[1].ended(-signal.SIGKILL)
+        self._strikes += bool(self._starting)
         while self._starting:
-            self._starting.popleft().failed(errno.ECHILD, "what starts it was killed")
+            self._starting.popleft().failed(self._trouble(errno.ECHILD, "what starts it was killed"))
+
+    def _trouble(self, number: int, why: str) -> OSError:
+        kind = LauncherError if self._strikes >= _STRIKES else OSError
+        return kind(number, why, "the sandbox")
 
     def _asked(self, command: Sequence[str]) -> Sequence[str] | None:
         """What the server is to be asked for; None: nothing, for it is not our launcher that starts."""
@@ -112,7 +128,7 @@ class Starter:
                 except TimeoutError:
                     started.close()
                     self.give_up()
-                    raise OSError(errno.ETIMEDOUT, "what starts it does not answer", "the sandbox") from None
+                    raise self._trouble(errno.ETIMEDOUT, "what starts it does not answer") from None
                 except BaseException:
                     started.close()
                     raise
@@ -121,14 +137,22 @@ class Starter:
     def _ask(
         self, asked: Sequence[str], environment: Mapping[str, str], directory: Path, streams: Sequence[int]
     ) -> None:
-        try:
-            self._listened_to().ask(asked, environment, directory, streams)
-        except ConnectionError:  # it has died, and we have not heard of it yet
-            self.close()
-            self._listened_to().ask(asked, environment, directory, streams)
+        for _ in range(2):
+            try:
+                return self._listened_to().ask(asked, environment, directory, streams)
+            except ConnectionError:  # it has died, and we have not heard of it yet
+                self.close()
+        self._strikes += 1
+        raise self._trouble(errno.ECHILD, "what starts it was killed")
 
     def _listened_to(self) -> "Server":
-        server = self.begin()
+        try:
+            server = self.begin()
+        except OSError as error:
+            self._strikes += 1
+            raise self._trouble(
+                error.errno or 0, f"what starts it can't be started: {error.strerror}"
+            ) from error
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             self._loop.add_reader(server.socket, self._hear)
@@ -149,8 +173,10 @@ class Starter:
         elif told.has_started:
             started = self._running[told.number] = self._starting.popleft()
             started.begun(told.number)
+            self._strikes = 0
         else:
-            self._starting.popleft().failed(told.number, os.strerror(told.number))
+            error = OSError(told.number, os.strerror(told.number), "the sandbox")
+            self._starting.popleft().failed(error)
 
 
 class Started(asyncio.SubprocessTransport):
@@ -190,10 +216,10 @@ class Started(asyncio.SubprocessTransport):
         else:
             self.has_started.set_result(None)
 
-    def failed(self, number: int, why: str) -> None:
+    def failed(self, error: OSError) -> None:
         """Note that it could not be started."""
         if not self.has_started.done():
-            self.has_started.set_exception(OSError(number, why, "the sandbox"))
+            self.has_started.set_exception(error)
 
     def ended(self, code: int) -> None:
         """Note that it has ended."""

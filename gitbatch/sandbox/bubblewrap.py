@@ -46,9 +46,8 @@ class Bubblewrap:
         mounts = (*_fresh(sized=self.sized), *_mounts(view(argv, confinement), confinement))
         network = ("--share-net",) if confinement.network else ()
         place = ("--chdir", str(real_path(confinement.worktree)))
-        return launch(
-            [self.program, *_NAMESPACES, *network, *mounts, *place, "--", *argv], confinement, "bubblewrap"
-        )
+        whole = [self.program, *_NAMESPACES, *network, *mounts, *place, "--", *argv]
+        return launch(whole, confinement, "bubblewrap", "--status", "yes")
 
 
 @cache

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
@@ -54,7 +55,8 @@ class Server:
 
     def __init__(self) -> None:
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        with theirs, ExitStack() as undone:
+            undone.callback(self.socket.close)
             self._process = subprocess.Popen(
                 serve(),
                 stdin=theirs.fileno(),
@@ -64,6 +66,7 @@ class Server:
                 env={name: os.environ[name] for name in _NEEDED if name in os.environ},
                 start_new_session=True,
             )
+            undone.pop_all()
 
     def ask(
         self,

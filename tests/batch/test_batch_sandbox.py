@@ -1,12 +1,20 @@
 """A hostile agent in a whole run: confined, it reaches nothing but its file; without a wall, history stays right."""
 
+import json
 import socket
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from batch.programs import set_up
 from conftest import Place
 from history import assert_tidy, audit, ticked
+
+from gitbatch.cli import batch as cli
+from gitbatch.errors import ExitCode
+from gitbatch.sandbox.bubblewrap import Bubblewrap
+from gitbatch.sandbox.model import Confinement
 
 WALLS = ["bubblewrap", "landlock"]
 
@@ -123,3 +131,34 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError:
         return b""
+
+
+def test_a_sandbox_that_can_not_be_set_up_halts_the_batch_after_the_first_item(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up(place, "ok", "ok", "ok")
+    place.edit("gitbatch.toml", 'sandbox = "none"', 'sandbox = "bubblewrap"')
+    place.commit("A wall")
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    really = Bubblewrap.command
+
+    def broken(self: Bubblewrap, argv: Sequence[str], confinement: Confinement) -> list[str]:
+        whole = really(self, argv, confinement)
+        at = len(whole) - 1 - whole[::-1].index("--")
+        return [*whole[:at], "--ro-bind", "/nonexistent", "/x", *whole[at:]]
+
+    monkeypatch.setattr(Bubblewrap, "command", broken)
+    options = cli.Options(
+        None, "all", "at-end", None, 1, None, no_input=True, json=True, directory=place.root
+    )
+    assert cli.run_command(options) is ExitCode.FAILED
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [event["name"] for event in events if event["event"] == "item-started"] == ["T1"]
+    (halted,) = [event for event in events if event["event"] == "batch-halted"]
+    assert halted["reason"] == (
+        "T1: the agent can't be started: the sandbox: "
+        "bwrap: Can't find source path /nonexistent: No such file or directory"
+    )
+    assert halted["items_left"] == 3
+    assert_tidy(place)

@@ -17,6 +17,8 @@ from gitbatch.sandbox.launcher.probe import probe
 from gitbatch.sandbox.launcher.seccomp import filter_calls
 from gitbatch.sandbox.launcher.watch import watch
 
+_NOT_SET_UP = 1
+"""How bubblewrap ends where it fails itself; and how many programs do."""
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _KERNEL = tuple(
     f"/proc/{name}"
@@ -65,7 +67,7 @@ def launch(arguments: list[str]) -> int:
         _prepare(options)
         return _run(options)
     except OSError as error:
-        process.complain(f"{error.filename or 'the sandbox'}: {error.strerror}")
+        process.complain(process.explain(error))
         return CANNOT_RUN
 
 
@@ -103,7 +105,30 @@ def _run(options: Options) -> int:
     leave_keyring()
     if options.network:
         leave_abstract_sockets()
+    if options.every("--status"):
+        return _bubblewrap(options.argv, written)
     return watch(lambda: process.execute(options.argv), written, on_our_death=signal.SIGKILL)
+
+
+def _bubblewrap(argv: list[str], written: Written) -> int:
+    """Run bubblewrap to its end. Where it could not start the program, it does not say how that ended; we say so then."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    os.set_inheritable(writing, True)  # bubblewrap has it closed before the program starts
+    told = [argv[0], "--json-status-fd", str(writing), *argv[1:]]
+    code = watch(lambda: process.execute(told), written, on_our_death=signal.SIGKILL)
+    if code == _NOT_SET_UP and b'"exit-code"' not in _rest(reading):
+        process.complain("the sandbox: bubblewrap can't set it up")
+        return CANNOT_RUN
+    return code
+
+
+def _rest(reading: int) -> bytes:
+    """What is left in a pipe."""
+    try:
+        return os.read(reading, 4096)
+    except BlockingIOError:
+        return b""
 
 
 def _confined(options: Options) -> None:

@@ -30,17 +30,21 @@ def next_signal(patience: float | None = None) -> int | None:
 def fork(run: Callable[[], None], *, on_our_death: signal.Signals) -> int:
     """Start a process in a session of its own that does `run`, and nothing after that; returns its id.
 
-    What `run` raises goes up the stack of the new process, where `main` tells it as it would ours.
+    What `run` raises is told on standard error, and the process ends with CANNOT_RUN, whatever it is.
     """
     parent = os.getpid()
     child = os.fork()
     if child:
         return child
-    os.setsid()
-    prctl(PR_SET_PDEATHSIG, on_our_death)
-    if os.getppid() == parent:  # else it died before we could ask for the signal
-        run()
-    os._exit(CANNOT_RUN)
+    try:
+        os.setsid()
+        prctl(PR_SET_PDEATHSIG, on_our_death)
+        if os.getppid() == parent:  # else it died before we could ask for the signal
+            run()
+    finally:
+        if error := sys.exception():
+            complain(explain(error))
+        os._exit(CANNOT_RUN)
 
 
 def execute(argv: list[str]) -> None:
@@ -87,6 +91,14 @@ def children(process: int) -> list[int]:
             return [int(number) for number in file.read().split()]
     except (FileNotFoundError, ProcessLookupError):
         return []
+
+
+def explain(error: BaseException) -> str:
+    """Say in one line what was raised, and where: `NAME: what`."""
+    if isinstance(error, OSError):
+        name = error.filename
+        return f"{os.fsdecode(name) if isinstance(name, str | bytes) and name else 'the sandbox'}: {error.strerror}"
+    return f"the sandbox: {type(error).__name__}: {error}"
 
 
 def complain(message: str) -> None:

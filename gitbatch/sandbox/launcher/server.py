@@ -20,7 +20,7 @@ from typing import IO, NoReturn
 from gitbatch.sandbox.launcher import CANNOT_RUN, REQUEST
 from gitbatch.sandbox.launcher.kernel import PR_SET_CHILD_SUBREAPER, prctl
 from gitbatch.sandbox.launcher.main import launch
-from gitbatch.sandbox.launcher.process import children, complain, end_children, fork
+from gitbatch.sandbox.launcher.process import children, complain, end_children, explain, fork
 
 _DESCRIPTORS = 4
 
@@ -112,7 +112,7 @@ def _become(writing: IO[bytes], descriptors: list[int]) -> NoReturn:
         os.environb.update({_name(name): _name(value) for name, value in environment.items()})
         code = launch([os.fsdecode(_name(argument)) for argument in arguments])
     except OSError as error:
-        complain(f"{os.fsdecode(error.filename or b'the sandbox')}: {error.strerror}")
+        complain(explain(error))
         code = CANNOT_RUN
     except ValueError as error:  # a zero byte
         complain(f"the sandbox: {error}")
