@@ -8,6 +8,7 @@ With `--private`, it also writes into each private git directory that it finds.
 import os
 import random
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -46,6 +47,5 @@ while True:
         put(place, evil if place.name == "config" else rules)
         if private:
             spoil_private()
-    for _ in range(chance.randrange(200)):
-        os.getppid()
+    time.sleep(chance.uniform(0, 0.002))
     put(git_dir / "info" / "attributes", "")
