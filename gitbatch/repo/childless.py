@@ -69,14 +69,11 @@ def _thread() -> ThreadPoolExecutor | None:
     machine = _MACHINES.get(os.uname().machine)
     if machine is None:
         return None
-    thread = ThreadPoolExecutor(1, "gitbatch-childless", _filter_calls, (machine,))
+    thread = ThreadPoolExecutor(1, "gitbatch-childless")
     try:
+        thread.submit(_filter_calls, machine).result()
         thread.submit(subprocess.run, ["git", "--version"], check=True, capture_output=True).result()
-    except (
-        OSError,
-        RuntimeError,
-        subprocess.SubprocessError,
-    ):  # RuntimeError: the thread could not be made so
+    except (OSError, subprocess.SubprocessError):
         thread.shutdown()
         return None
     return thread

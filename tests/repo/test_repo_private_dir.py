@@ -16,6 +16,7 @@ import pytest
 from conftest import Place
 
 from gitbatch.errors import GitbatchError
+from gitbatch.repo import childless
 from gitbatch.repo.attributes import store
 from gitbatch.repo.checkout import follow, uncommitted
 from gitbatch.repo.childless import start_childless
@@ -137,6 +138,26 @@ def can_fork() -> bool:
     """Whether a childless process can start another one."""
     command = ["sh", "-c", "(exit 0)"]
     return start_childless(lambda: subprocess.Popen(command, stderr=subprocess.DEVNULL)).wait() == 0
+
+
+def test_where_nothing_can_be_enforced_processes_start_as_usual(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = childless._thread.__wrapped__
+    with monkeypatch.context() as here:
+        here.setattr(childless, "_SET_SECCOMP", -1)  # no such option of prctl
+        assert make() is None
+    with monkeypatch.context() as here:
+        here.setattr(childless, "_MACHINES", {})
+        assert make() is None
+        here.setattr(childless, "_thread", make)
+        assert can_fork()
+    git = tmp_path / "bin" / "git"
+    git.parent.mkdir()
+    git.write_text('#!/bin/sh\n(exit 0) && echo "git version 2.39.5"\n', encoding="utf-8")
+    git.chmod(0o755)
+    monkeypatch.setenv("PATH", str(git.parent), prepend=os.pathsep)
+    assert make() is None, "this git needs to fork"
 
 
 def test_a_filter_that_gets_into_our_folder_cannot_start(repo: Repository, tmp_path: Path) -> None:
