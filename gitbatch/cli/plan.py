@@ -23,12 +23,13 @@ def plan(
     from gitbatch.batch.scene import read_scene, require_runnable
     from gitbatch.batch.start import find_plan_commit
     from gitbatch.cli.common import make_page, opened, repository_path, tell_warnings
+    from gitbatch.repo.refs import HEADS
     from gitbatch.view.overview import plan_state, render_plan
 
     with opened(directory, read_only=True) as repo:
         scene = read_scene(repo, find_plan_commit(repo, branch), repository_path(repo, directory, task_md))
         require_runnable(scene)
-        scene = with_risks(repo, scene, followed=branch is None)
+        scene = with_risks(repo, scene, followed=branch is None or f"{HEADS}{branch}" == repo.head_branch())
         require_runnable(scene)
         tell_warnings(scene)
         shown = plan_state(scene)

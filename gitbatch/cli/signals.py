@@ -66,5 +66,6 @@ class Signals:
                 self._work.cancel()
         else:
             self._run.git.refuse()
+            self._run.repo.objects.stop_signing()
             for task in asyncio.all_tasks() - {self._main}:
                 task.cancel()

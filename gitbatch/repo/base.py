@@ -53,7 +53,11 @@ class Base(Struct, frozen=True):
     git: Git
 
     async def file(self, path: str, most: int) -> BaseFile | None:
-        """The regular file at a path; its content if it has at most so many bytes. None: there is none."""
+        """The regular file at a path; its content if it has at most so many bytes. None: there is none.
+
+        Raises:
+            GitError: the commit has it, and this partial clone has not.
+        """
         return await self.thread(self._file, path, most)
 
     async def blob(self, oid: str, most: int) -> BaseFile | None:
@@ -75,7 +79,10 @@ class Base(Struct, frozen=True):
 
     def _file(self, path: str, most: int) -> BaseFile | None:
         oid = self.snapshot.blob(path)
-        return self._blob(oid, most) if oid else None
+        found = self._blob(oid, most) if oid else None
+        if oid and not found:
+            raise GitError(("cat-file", path), 1, f"{path} is missing in this partial clone")
+        return found
 
     def _blob(self, oid: str, most: int) -> BaseFile | None:
         objects = self.snapshot.objects
@@ -105,7 +112,9 @@ class Base(Struct, frozen=True):
             most=_SEARCH_BYTES,
         )
         if looked.complete and looked.status not in {0, 1}:
-            raise GitError(("grep", "-e", text), looked.status or 0, "it can't be searched for")
+            partial = self.snapshot.objects.partial
+            why = "files are missing in this partial clone" if partial else "it can't be searched for"
+            raise GitError(("grep", "-e", text), looked.status or 0, why)
         lines = looked.stdout.split(b"\n")
         return Hits(tuple(filter(None, map(self._hit, lines[:-1]))), looked.complete)
 

@@ -380,3 +380,8 @@ class Objects:
     def wait_for_signer(self, limit: float, tell: Callable[[str], None]) -> None:
         """Set how many seconds a program that signs is waited for, and who is told of it."""
         self.signer = self.signer and self.signer.waiting(limit, tell)
+
+    def stop_signing(self) -> None:
+        """End a program that signs, and each one that is started later, without waiting; from any thread."""
+        if self.signer is not None:
+            self.signer.patience.stop.set()

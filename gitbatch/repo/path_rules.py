@@ -13,14 +13,14 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.errors import GitError
+from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.process import Git
 from gitbatch.repo.repository import Repository
+from gitbatch.repo.stale import TEMPORARY
 
 ATTRIBUTES, IGNORE = ".gitattributes", ".gitignore"
 RULE_FILES = (ATTRIBUTES, IGNORE)
-_OWN = {ATTRIBUTES: "attributes", IGNORE: "exclude"}
 _EXCLUDE = ".git/info/exclude"
-_NOT_THE_USERS = ("-c", f"core.excludesFile={os.devnull}", "-c", f"core.attributesFile={os.devnull}")
 _ABSENT = frozenset({"unspecified", "unset", "set"})
 
 
@@ -43,7 +43,8 @@ def filters(repo: Repository, tree: str | None, paths: Iterable[str]) -> Mapping
     if tree is not None and not _says(repo, tree, asked, b"filter"):
         return {}
     with _in_checkout(repo, tree, asked, ATTRIBUTES) as git:
-        said = _ask(git, asked, "check-attr", "-z", "--stdin", "filter")
+        options = ("-c", f"core.attributesFile={os.devnull}")
+        said = _ask(git, asked, *options, "check-attr", "-z", "--stdin", "filter")
     return {
         path: value
         for path, _, value in zip(said[::3], said[1::3], said[2::3], strict=False)
@@ -60,11 +61,11 @@ def ignored(repo: Repository, tree: str | None, paths: Iterable[str]) -> Mapping
         paths: the paths; none is below a submodule or a link.
     """
     asked = tuple(paths)
-    if tree is not None and not _says(repo, tree, asked, b""):
-        return {}
-    options = ("--no-index",) if tree is not None else ()
+    own = repo.common_dir / "info" / "exclude"
+    options = ("-c", f"core.excludesFile={own if tree is not None else os.devnull}")
+    command = ("check-ignore", "-z", "--verbose", "--stdin", *(("--no-index",) if tree is not None else ()))
     with _in_checkout(repo, tree, asked, IGNORE) as git:
-        said = _ask(git, asked, "check-ignore", "-z", "--verbose", "--stdin", *options)
+        said = _ask(git, asked, *options, *command)
     found = zip(said[::4], said[2::4], said[3::4], strict=False)
     return {path: Pattern(text, _named(file)) for file, text, path in found if not text.startswith("!")}
 
@@ -82,19 +83,17 @@ def _ask(git: Git, paths: tuple[str, ...], *command: str) -> list[str]:
     """
     asking = git.at(git.directory, GIT_LITERAL_PATHSPECS="0")  # check-ignore refuses to run with it
     lines = b"".join(os.fsencode(path) + b"\0" for path in paths)
-    done = asking.feed(lines, *_NOT_THE_USERS, *command, check=False)
+    done = asking.feed(lines, *command, check=False)
     if done.status > 1:
         raise GitError(command, done.status, done.stderr)
     return os.fsdecode(done.stdout).split("\0")[:-1]
 
 
 def _says(repo: Repository, tree: str, paths: tuple[str, ...], word: bytes) -> bool:
-    """Whether any file that speaks of the paths says a word at all."""
-    name = ATTRIBUTES if word else IGNORE
-    own = repo.common_dir / "info" / _OWN[name]
-    if own.is_file() and word in own.read_bytes():
-        return True
-    return any(word in repo.objects.blob(oid) for oid in dict(rule_files(repo, tree, paths, name)).values())
+    """Whether any attribute file that speaks of the paths says a word at all."""
+    return word in repo.attributes or any(
+        word in repo.objects.blob(oid) for _, oid in rule_files(repo, tree, paths)
+    )
 
 
 def rule_files(
@@ -114,10 +113,21 @@ def _in_checkout(repo: Repository, tree: str | None, paths: tuple[str, ...], nam
     if tree is None:
         yield repo.git
         return
-    with tempfile.TemporaryDirectory(prefix="gitbatch-") as folder:
+    with _apart(repo) as git:
         for path, oid in rule_files(repo, tree, paths, name):
-            (Path(folder) / path).parent.mkdir(parents=True, exist_ok=True)
-            (Path(folder) / path).write_bytes(repo.objects.blob(oid))
+            (git.directory / path).parent.mkdir(parents=True, exist_ok=True)
+            (git.directory / path).write_bytes(repo.objects.blob(oid))
+        yield git
+
+
+@contextmanager
+def _apart(repo: Repository) -> Iterator[Git]:
+    """A private git in an empty folder; where nothing can be written into the repository, no batch can run either."""
+    if os.access(repo.common_dir, os.W_OK):
+        with private_git(repo) as git:
+            yield git
+        return
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder:
         yield repo.git.at(
             Path(folder), GIT_DIR=str(repo.git_dir), GIT_WORK_TREE=folder, GIT_ATTR_NOSYSTEM="1"
         )

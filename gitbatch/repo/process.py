@@ -8,6 +8,8 @@ replace objects, no network, no user or system configuration. Arguments are list
 import os
 import signal
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -46,6 +48,8 @@ CONFIGURATION = (
 )
 NO_GIT = ("git was not found", "install git 2.38 or newer and put it on PATH")
 """What is wrong and what to do, where there is no git."""
+_LOOK = 0.1
+"""Seconds between two looks at a command that may wait for a person."""
 _NO_PROGRAM = (FileNotFoundError, NotADirectoryError, PermissionError)
 """What it means that there is no git, or no directory for it."""
 _OPTIONS = tuple(part for setting in CONFIGURATION for part in ("-c", setting))
@@ -89,6 +93,8 @@ class Patience(Struct, frozen=True):
     limit: float = 120.0
     """Seconds after which it is ended."""
     tell: Callable[[], None] = lambda: None
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Set: it is ended at once."""
 
 
 class UnansweredError(GitError):
@@ -337,16 +343,20 @@ def _waited(process: "subprocess.Popen[bytes]", stdin: bytes, patience: Patience
     """What a process says until it ends.
 
     Raises:
-        TimeoutExpired: it has not ended in time.
+        TimeoutExpired: it has not ended in time, or nobody wants to wait any longer.
     """
-    first = min(patience.notice, patience.limit)
-    try:
-        return process.communicate(stdin, timeout=first)
-    except subprocess.TimeoutExpired:
-        if first == patience.limit:
-            raise
-    patience.tell()
-    return process.communicate(timeout=patience.limit - first)
+    began, told, given = time.monotonic(), False, stdin
+    while True:
+        left = patience.limit - (time.monotonic() - began)
+        try:
+            return process.communicate(given or None, timeout=max(0.0, min(_LOOK, left)))
+        except subprocess.TimeoutExpired:
+            waited, given = time.monotonic() - began, b""
+            if waited >= patience.limit or patience.stop.is_set():
+                raise
+            if waited >= patience.notice and not told:
+                patience.tell()
+                told = True
 
 
 def _ended(

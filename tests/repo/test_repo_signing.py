@@ -1,6 +1,8 @@
 """A program that signs and does not answer is reported, then ended with all that it has started."""
 
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,13 @@ def signer(program: Path, script: str, patience: Patience) -> Signer:
     program.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
     program.chmod(0o755)
     return Signer((f"gpg.program={program}",), "key", str(program), patience=patience)
+
+
+def wait_until_gone(pid: int) -> None:
+    stat = Path(f"/proc/{pid}/stat")
+    with suppress(OSError):
+        while stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z":
+            time.sleep(0.01)
 
 
 @pytest.fixture
@@ -64,8 +73,7 @@ def test_without_an_answer_it_is_ended_and_not_asked_for_the_next_item(
     first = objects.write_signed_if_possible(*parts)
     assert objects.write_signed_if_possible(*parts) == first
     assert (tmp_path / "asked").read_text(encoding="utf-8") == "x\n"
-    stat = Path(f"/proc/{child.read_text(encoding='utf-8').strip()}/stat")
-    assert not stat.exists() or stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z"
+    wait_until_gone(int(child.read_text(encoding="utf-8")))
     with pytest.raises(UnansweredSigningError, match=r"signer did not answer within 0\.02 s"):
         objects.write_commit(*parts)
 
@@ -91,3 +99,24 @@ def test_one_that_fails_is_asked_again(repo: Repository, objects: Objects, tmp_p
     assert len((tmp_path / "asked").read_text(encoding="utf-8").split()) == 2
     with pytest.raises(SigningError):
         replace(objects.signer, unused=()).require(repo.git)
+
+
+def test_nobody_has_to_wait_who_has_had_enough(repo: Repository, objects: Objects, tmp_path: Path) -> None:
+    objects.signer = signer(tmp_path / "signer", f"touch {tmp_path}/runs; sleep 600", Patience(notice=600))
+    objects.wait_for_signer(600, lambda _: None)
+    tree = objects.commit(repo.refs.commit("HEAD") or "").tree
+    ended: list[BaseException] = []
+
+    def sign() -> None:
+        try:
+            objects.write_commit(tree, (), "A message\n", WHO, WHO)
+        except UnansweredSigningError as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=sign)
+    thread.start()
+    while not (tmp_path / "runs").exists():
+        time.sleep(0.01)
+    objects.stop_signing()
+    thread.join()
+    assert len(ended) == 1

@@ -1,0 +1,103 @@
+"""The remote of a partial clone: only the recorded one, reached as the user reaches it."""
+
+from dataclasses import replace
+
+import pytest
+from conftest import Place
+
+from gitbatch.errors import GitbatchError
+from gitbatch.repo.promised import PartialCloneError, Promised, find_promised, require_present, require_whole
+from gitbatch.repo.repository import open_repository
+from gitbatch.repo.settings import Setting
+
+
+def local(key: str, value: str) -> Setting:
+    return Setting("local", key, value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "remote"),
+    [
+        ((), None),
+        ((local("remote.origin.promisor", "true"),), "origin"),
+        ((local("remote.up.stream.promisor", "yes"), local("extensions.partialclone", "mine")), "mine"),
+        ((local("remote.origin.promisor", "false"),), None),
+        ((local("extensions.partialclone", "--upload-pack=x"),), None),
+        ((local("commit.gpgsign", "true"),), None),
+    ],
+)
+def test_the_recorded_remote_is_the_one(settings: tuple[Setting, ...], remote: str | None) -> None:
+    found = find_promised(settings, {})
+    assert (found and found.remote) == remote
+
+
+def test_what_says_how_a_remote_is_reached_is_kept_and_nothing_else() -> None:
+    inherited = {
+        "GIT_SSH_COMMAND": "ssh -i key",
+        "GIT_DIR": "/x",
+        "GIT_INDEX_FILE": "/y",
+        "GIT_CONFIG_COUNT": "0",
+    }
+    found = find_promised((local("extensions.partialclone", "origin"),), inherited)
+    assert found == Promised("origin", {"GIT_SSH_COMMAND": "ssh -i key", "GIT_CONFIG_COUNT": "0"})
+
+
+@pytest.fixture
+def clone(place: Place) -> Place:
+    place.git("config", "uploadpack.allowFilter", "true")
+    for name in ("a", "b/c"):
+        place.write(f"{name}.md", f"{name}\n")
+    place.commit()
+    made = place.root.parent / "clone"
+    place.git("clone", "-q", "--filter=blob:none", "--no-checkout", f"file://{place.root}", str(made))
+    return replace(place, root=made)
+
+
+def test_the_fetch_uses_the_users_configuration_and_says_what_it_does(
+    clone: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clone.git("config", "remote.origin.url", "elsewhere:repo")
+    known = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.file://{clone.root.parent}/.insteadOf",
+        "GIT_CONFIG_VALUE_0": "elsewhere:",
+    }
+    for name, value in (clone.environment | known).items():
+        monkeypatch.setenv(name, value)
+    said: list[str] = []
+    repo = open_repository(clone.root).fetching(said.append)
+    commit = repo.refs.commit("HEAD") or ""
+    assert repo.promised is not None
+    require_whole(repo.objects, repo.promised, commit)
+    require_whole(repo.objects, repo.promised, commit)
+    assert said == ["fetching 2 objects that this partial clone lacks from origin"]
+    repo.close()
+
+
+def test_one_object_and_a_refusal(clone: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in clone.environment.items():
+        monkeypatch.setenv(name, value)
+    repo = open_repository(clone.root)
+    commit = repo.refs.commit("HEAD") or ""
+    entry = repo.objects.entry(repo.objects.tree_of(commit), "a.md")
+    assert entry is not None
+    assert repo.promised is not None
+    assert repo.objects.size(entry.oid) is None
+    assert not repo.objects.is_blob(entry.oid)
+    with pytest.raises(PartialCloneError, match=r"^1 object that the batch needs is missing"):
+        require_present(repo.objects, repo.promised, commit, (entry.oid, entry.oid))
+
+    def refuse(_: str) -> None:
+        raise GitbatchError("tampered with")
+
+    refusing = repo.fetching(refuse)
+    assert refusing.promised is not None
+    with pytest.raises(GitbatchError, match="tampered"):
+        require_present(repo.objects, refusing.promised, commit, (entry.oid,))
+    assert repo.objects.missing((entry.oid, commit)) == (entry.oid,)
+    unknown = "1" * 40
+    asking = repo.fetching(lambda _: None)
+    assert asking.promised is not None
+    with pytest.raises(PartialCloneError, match="fetching from origin failed"):
+        require_present(repo.objects, asking.promised, commit, (unknown,))
+    repo.close()
