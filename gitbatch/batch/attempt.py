@@ -18,22 +18,18 @@ from gitbatch.batch.halt import Halt
 from gitbatch.batch.harvest import find_strays
 from gitbatch.batch.item_commit import take_output
 from gitbatch.batch.model import Attempt, ItemStatus, Outcome
-from gitbatch.batch.preflight import mark_filtered
-from gitbatch.batch.rescue import Ground, Rescued, find_usable, keep_output
+from gitbatch.batch.rescue import StartingPoint, keep_output
 from gitbatch.batch.running import Run, Task
+from gitbatch.batch.starting_point import prepare
 from gitbatch.batch.unexpected import fail_attempt, find_run_error
-from gitbatch.errors import GitbatchError, GitError
+from gitbatch.errors import GitbatchError
 from gitbatch.paths import quote_path
 from gitbatch.plan.duration import require_duration
-from gitbatch.project.context import ContextFile, manifest
-from gitbatch.project.scope import SCOPE_FILE
-from gitbatch.repo.attributes import FilteredPathError, put_output
 from gitbatch.repo.base import Base
-from gitbatch.repo.disk import DiskError, disk_error
-from gitbatch.repo.fingerprint import require_untouched
+from gitbatch.repo.disk import disk_error
 from gitbatch.repo.room import require_room
 from gitbatch.repo.thread import to_its_end
-from gitbatch.repo.worktrees import Worktree, add_worktree, remove_tree, remove_worktree
+from gitbatch.repo.worktrees import remove_tree, remove_worktree
 from gitbatch.text import Harmless, plain
 
 _START = secrets.token_hex(2)
@@ -74,11 +70,11 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
     tried = Attempt(
         task.key, scene.commit, len(counted) + 1, ItemStatus.FAILED, Cause.FAILED, reason=plain("")
     )
-    keep, ground, work = False, None, None
+    keep, start, work = False, None, None
     try:
         _require_room(run)
-        ground = await run.git(_prepare, run, task, place)
-        assignment = _assignment(task, ground, scratch, counted)
+        start = await run.git(prepare, run, task, place)
+        assignment = _assignment(task, start, scratch, counted)
         assignment = replace(
             assignment,
             repository=(run.repo.root, run.repo.common_dir),
@@ -94,7 +90,7 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
         keep = True  # where even that is cut off, the next start sees what the branch has
         if isinstance(answer, Reply):
             _require_cost(run, task, tried.usage)
-        work = Work(ground, past, waits, tried)
+        work = Work(start, past, waits, tried)
         result = await _judged(run, task, work, answer)
         keep = isinstance(result, Outcome) and result.succeeded
     except Exception as error:  # noqa: BLE001 - the one broad catch of an item: its trouble stays its own (rule E1)
@@ -103,10 +99,8 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
         keep = False
         tried = _settled(run, task, tried, began)
         tried = fail_attempt(tried, task.agent, error, run.agents.secrets(scene.project.config))
-        if (
-            ground and not work
-        ):  # it was the agent's error: what it had written is judged as that of any other
-            await to_its_end(run.git(keep_output, run, task, tried, ground))
+        if start and not work:  # it was the agent's error: what it had written is judged as that of any other
+            await to_its_end(run.git(keep_output, run, task, tried, start))
         return tried
     else:
         return result
@@ -133,7 +127,7 @@ def _require_room(run: Run) -> None:
 class Work(Struct, frozen=True):
     """An attempt whose agent is done, and what there was before it."""
 
-    ground: Ground
+    start: StartingPoint
     past: tuple[Attempt, ...]
     waits: Waits
     tried: Attempt
@@ -154,18 +148,18 @@ async def _judged(run: Run, task: Task, work: Work, answer: Reply | Failure) -> 
 
 def _judge(run: Run, task: Task, work: Work, answer: Reply | Failure) -> Outcome | Attempt:
     """What becomes of an attempt whose agent is done; what one that failed had written is kept."""
-    ground, judged = work.ground, _judge_answer(run, task, work, answer)
+    start, judged = work.start, _judge_answer(run, task, work, answer)
     if isinstance(judged, Attempt):
-        keep_output(run, task, judged, ground)
+        keep_output(run, task, judged, start)
     return judged
 
 
 def _judge_answer(run: Run, task: Task, work: Work, answer: Reply | Failure) -> Outcome | Attempt:
-    ground, tried, waits = work.ground, work.tried, work.waits
-    if not ground.worktree.path.is_dir():
+    start, tried, waits = work.start, work.tried, work.waits
+    if not start.worktree.path.is_dir():
         reason = plain("its worktree was removed while it ran")
         return replace(tried, reason=reason, details=_details(answer))
-    strays = find_strays(ground.worktree, task.item.output, task.scene.guarded)
+    strays = find_strays(start.worktree, task.item.output, task.scene.guarded)
     secrets = run.agents.secrets(task.scene.project.config)
     tried = replace(tried, strays=secrets.mask_lines(strays.others))
     if strays.forbidden:
@@ -190,7 +184,7 @@ def _judge_answer(run: Run, task: Task, work: Work, answer: Reply | Failure) -> 
         waited=waits.seconds,
         spent=spent_by(work.past) + Spent.of(tried.usage),
     )
-    taken = take_output(run, task, ground.worktree, outcome, ground.context, ground.output)
+    taken = take_output(run, task, start.worktree, outcome, start.context, start.output)
     return (
         _told(tried, replace(taken, details=taken.details or _details(answer)))
         if isinstance(taken, Failure)
@@ -244,64 +238,20 @@ def _details(answer: Reply | Failure) -> tuple[Harmless, ...]:
     return (answer.summary,) if answer.summary else ()
 
 
-def _prepare(run: Run, task: Task, place: Path) -> Ground:
-    """What an agent needs: its worktree, the list of what it is to read, and what an earlier attempt had written."""
-    scene = task.scene
-    listed = manifest(task.item, task.group, scene.plan, scene.project, scene.snapshot)
-    context = mark_filtered(run.repo, scene, listed)
-    try:
-        return Ground(_make_worktree(run, task, place, context), context, _put_earlier(run, task, place))
-    except OSError as error:
-        raise DiskError(
-            f"a worktree can't be made in {place.parent}: {error.strerror}",
-            "make room or the folder writable, or set GITBATCH_WORKTREES to another; then gitbatch run goes on",
-        ) from error
-
-
-def _put_earlier(run: Run, task: Task, place: Path) -> Rescued | None:
-    """Put what an earlier attempt had written into a new worktree, where there is any and it still fits."""
-    earlier = find_usable(run, task)
-    if earlier:
-        try:
-            put_output(run.repo, place, task.item.output, earlier.commit.blob, task.scene.tree)
-        except FilteredPathError:  # the user's own attributes have changed: the harvest says what is wrong
-            return None
-    return earlier
-
-
-def _make_worktree(run: Run, task: Task, place: Path, context: tuple[ContextFile, ...]) -> Worktree:
-    sparse = None
-    if task.scene.project.config.batch.checkout == "context":
-        folder = task.item.output.rpartition("/")[0]
-        sparse = (*(file.path for file in context), f"{folder}/" if folder else task.item.output)
-    branch = task.branch(run.batch.id)
-    output, base = task.item.output, task.scene.commit
-    require_untouched(run.repo, run.fingerprint)  # git runs filters when it fills a worktree
-    try:
-        made = add_worktree(run.repo, path=place, branch=branch, base=base, output=output, sparse=sparse)
-    except GitError:  # an agent without a sandbox has put something where the branch belongs
-        remove_worktree(run.repo, place)
-        run.repo.refs.remove(branch)
-        run.repo.refs.delete(run.repo.refs.below(f"{branch}/"))
-        made = add_worktree(run.repo, path=place, branch=branch, base=base, output=output, sparse=sparse)
-    guarded = tuple(p for p in (SCOPE_FILE, *task.scene.project.shared_files) if (place / p).exists())
-    return replace(made, guarded=guarded)
-
-
-def _assignment(task: Task, ground: Ground, scratch: Path, counted: tuple[Attempt, ...]) -> Assignment:
+def _assignment(task: Task, start: StartingPoint, scratch: Path, counted: tuple[Attempt, ...]) -> Assignment:
     previous = counted[-1].failure if counted else None
     table = task.scene.project.config.agents[task.agent]
     return Assignment(
         item=task.key,
         output=task.item.output,
-        worktree=ground.worktree.path,
+        worktree=start.worktree.path,
         scratch=scratch,
-        prompt=render_prompt(task.item, task.group, ground.context, previous, ground.output),
-        context=ground.context,
+        prompt=render_prompt(task.item, task.group, start.context, previous, start.output),
+        context=start.context,
         timeout=task.timeout or require_duration(table.timeout),
         attempt=len(counted) + 1,
         previous=previous,
-        earlier=ground.output,
+        earlier=start.output,
         group=render_group(task.group),
         task=render_item(task.item),
     )

@@ -58,7 +58,7 @@ class Rescued(Struct, frozen=True):
         return EarlierOutput(self.commit.blob, may_stay=not TREATMENTS[self.cause].blames_output)
 
 
-class Ground(Struct, frozen=True):
+class StartingPoint(Struct, frozen=True):
     """What an agent starts from."""
 
     worktree: Worktree
@@ -72,7 +72,7 @@ class Ground(Struct, frozen=True):
         return self.earlier.output if self.earlier else None
 
 
-def keep_output(run: Run, task: Task, tried: Attempt, ground: Ground) -> None:
+def keep_output(run: Run, task: Task, tried: Attempt, start: StartingPoint) -> None:
     """Keep what a failed attempt had written, if it passes the harvest; that of the attempt before goes then.
 
     Where it cannot be kept, the attempt has failed all the same.
@@ -86,10 +86,10 @@ def keep_output(run: Run, task: Task, tried: Attempt, ground: Ground) -> None:
         return
     for _ in range(_TRIES):
         with suppress(GitError, BusyError):  # an object is pruned before the ref has it, or a ref is locked
-            taken = harvest(repo, ground.worktree.path, task.item.output, limit, task.scene.tree, secrets)
+            taken = harvest(repo, start.worktree.path, task.item.output, limit, task.scene.tree, secrets)
             if isinstance(taken, Failure):
                 return
-            commit = _write_commit(run, task, tried, ground, taken.blob)
+            commit = _write_commit(run, task, tried, start, taken.blob)
             repo.point(ref, commit)
             if _read(repo, run.batch.id, task.batch_item, ref, commit):
                 others = rescued_refs(repo, run.batch.id, {task.batch_item.slug})
@@ -98,14 +98,14 @@ def keep_output(run: Run, task: Task, tried: Attempt, ground: Ground) -> None:
     require_room(run.workshop, repo.common_dir)
 
 
-def _write_commit(run: Run, task: Task, tried: Attempt, ground: Ground, blob: str) -> str:
+def _write_commit(run: Run, task: Task, tried: Attempt, start: StartingPoint, blob: str) -> str:
     """The commit that keeps it. It is not signed: no branch ever has it, and a key may have to be touched."""
-    cause, earlier = tried.cause or Cause.FAILED, ground.earlier
+    cause, earlier = tried.cause or Cause.FAILED, start.earlier
     if earlier and earlier.commit.blob == blob and not earlier.output.may_stay:
         cause = earlier.cause  # it was left as it was
     tree = run.repo.objects.write_tree(task.scene.tree, {task.item.output: blob})
     record, group = run.batch.record, task.batch_group
-    message = rescue_message(record, group, tried, cause, task.agent, ground.context)
+    message = rescue_message(record, group, tried, cause, task.agent, start.context)
     author = Signature(f"{task.agent} (gitbatch agent)", "agent@gitbatch.invalid", int(run.clock()))
     return run.repo.objects.write_unsigned(tree, (task.scene.commit,), message, author, run.committer())
 

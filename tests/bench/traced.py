@@ -19,7 +19,7 @@ from gitbatch.__main__ import main as gitbatch
 from gitbatch.batch.events import EventStream, ItemFinished, ItemStarted
 
 STEPS = {
-    "worktree": ("batch.attempt._make_worktree",),
+    "worktree": ("batch.starting_point._make_worktree",),
     "agent": ("batch.attempt._ask",),
     "harvest": ("batch.attempt.find_strays", "batch.attempt.take_output"),
     "merge": ("batch.checkpoint._move",),
