@@ -366,3 +366,51 @@ def test_a_retry_finds_it_as_a_checkout_would_have_it(place: Place, encoding: st
     run(place)
     assert (place.home / "T1.found.2").read_bytes() == (b"a\r\n" if "crlf" in encoding else b"a\0\n\0")
     assert place.git("show", "main:out/T1.md") == "a"
+
+
+BROKEN = """
+import sys
+from gitbatch.__main__ import main
+from gitbatch.agents.command import CommandRunner
+real = CommandRunner.run
+async def broken(self, assignment, progress):
+    answer = await real(self, assignment, progress)
+    if assignment.attempt == 1:
+        raise KeyError("m03")
+    return answer
+CommandRunner.run = broken
+sys.argv = ["gitbatch", "run", "--items", "all", "--checkpoint", "at-end", "--no-input"]
+main()
+"""
+
+
+def test_what_an_agent_had_written_before_an_internal_error_is_kept(place: Place) -> None:
+    set_up(place, "ok more")
+    done = subprocess.run(
+        [sys.executable, "-c", BROKEN],
+        cwd=place.root,
+        env=place.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "internal error in agent told: KeyError: 'm03'" in done.stdout
+    assert found(place, "T1", 2) == "T1 1\n"
+    assert place.git("show", "main:out/T1.md") == "T1 1\nmore"
+
+
+@pytest.mark.parametrize("what", ["in the way", "tamper"])
+def test_where_it_cannot_be_kept_the_attempt_has_failed_all_the_same(place: Place, what: str) -> None:
+    set_up(place, "wall", batch="retries = 0")
+    wall = {
+        "in the way": "batch=$(git rev-parse --abbrev-ref HEAD)\ngit update-ref refs/${batch%/*}/rescue HEAD",
+        "tamper": "git config core.editor true",
+    }[what]
+    place.edit("agent.sh", "hold) while", f"wall) page\n{wall}\nexit 3 ;;\nhold) while")
+    place.commit("The agent")
+    done = place.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=1)
+    assert rescued(place) == []
+    assert ("1 not done" in done.stdout) == (what == "in the way"), done.stdout
+    tried = place.git("for-each-ref", "--format=%(objectname)", "refs/gitbatch/*/ledger/*")
+    assert '"number":1' in place.git("cat-file", "blob", tried), "it is written down"

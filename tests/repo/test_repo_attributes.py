@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from conftest import Place
 
-from gitbatch.repo.attributes import FilteredPathError, store
+from gitbatch.repo.attributes import FilteredPathError, put_output, store
+from gitbatch.repo.objects import MissingObjectError
 from gitbatch.repo.repository import Repository, open_repository
 
 
@@ -114,3 +115,24 @@ def test_nothing_is_left_behind(repo: Repository, place: Place, tmp_path: Path) 
     stored(repo, tmp_path, "a.md", b"a\r\n")
     assert list(repo.own_dir.iterdir()) == []
     assert place.git("status", "--porcelain") == ""
+
+
+def test_an_output_is_put_in_place_whole_or_not_at_all(repo: Repository, tmp_path: Path) -> None:
+    worktree = tmp_path / "worktree"
+    (worktree / "out").mkdir(parents=True)
+    (worktree / "out" / "a.md").write_text("old\n", encoding="utf-8")
+    (worktree / "out" / "a.md").chmod(0o444)
+    blob = repo.objects.write_blob(b"new\n")
+    plain_tree = repo.objects.write_tree(None, {})
+    put_output(repo, worktree, "out/a.md", blob, plain_tree)
+    put_output(repo, worktree, "new/deep/a.md", blob, plain_tree)
+    assert (worktree / "out" / "a.md").read_bytes() == b"new\n"
+    assert (worktree / "new" / "deep" / "a.md").read_bytes() == b"new\n"
+    rules = repo.objects.write_blob(b"*.md filter=lfs\n")
+    filtered = repo.objects.write_tree(None, {".gitattributes": rules})
+    with pytest.raises(FilteredPathError):
+        put_output(repo, worktree, "out/a.md", blob, filtered)
+    with pytest.raises(MissingObjectError):
+        put_output(repo, worktree, "out/a.md", "0" * 40, plain_tree)
+    assert [path.name for path in (worktree / "out").iterdir()] == ["a.md"], "nothing is left beside it"
+    assert (worktree / "out" / "a.md").read_bytes() == b"new\n"
