@@ -22,7 +22,6 @@ Which causes blame the output, the table of `agents/failures.py` says (`Treatmen
 import os
 import unicodedata
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -31,7 +30,7 @@ from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import EarlierOutput, Failure
 from gitbatch.agents.secrets import Secrets
 from gitbatch.repo.attributes import FilteredPathError, store
-from gitbatch.repo.disk import is_of_disk
+from gitbatch.repo.disk import is_of_disk, raising_only_of_disk
 from gitbatch.repo.nofollow import read_small, regular_file
 from gitbatch.repo.objects import MissingObjectError
 from gitbatch.repo.repository import Repository
@@ -147,7 +146,7 @@ def _changed(worktree: Worktree) -> Iterator[str]:
     folders = [""]
     while folders:
         folder = folders.pop()
-        with suppress(OSError), os.scandir(worktree.path / folder) as entries:
+        with raising_only_of_disk(), os.scandir(worktree.path / folder) as entries:
             for entry in entries:
                 path = f"{folder}{entry.name}"
                 if entry.is_dir(follow_symlinks=False):

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from gitbatch.batch.model import Record
 from gitbatch.errors import GitbatchError, GitError
+from gitbatch.repo.disk import raising_only_of_disk
 from gitbatch.repo.durable import write_file
 from gitbatch.repo.refs import BATCHES, base_ref, building_ref, end_ref, record_ref
 from gitbatch.repo.repository import Repository
@@ -145,7 +146,7 @@ def workshops(repo: Repository, batch: str) -> tuple[Path, ...]:
 
     Only folders called as the batch are: whoever changes our notes has no other removed.
     """
-    with suppress(OSError):
+    with raising_only_of_disk():
         noted = (repo.own_dir / batch / _WORKSHOPS).read_bytes().split(b"\0")
         paths = (Path(os.fsdecode(path)) for path in noted if path)
         return tuple(path for path in paths if path.is_absolute() and path.name == batch)

@@ -56,8 +56,17 @@ def disk_error(error: Exception) -> DiskError | None:
     if isinstance(error, OSError) and is_of_disk(error):
         return expected_error(error)
     if isinstance(error, GitError):
-        number = next((number for number in sorted(_DISK) if os.strerror(number) in error.stderr), None)
-        return DiskError(error.message, _advice(number)) if number else None
+        return _reported(error)
+    return None
+
+
+def _reported(error: GitError) -> DiskError | None:
+    """The error of the disk that git reports, which need not be the last thing that it says."""
+    for line in error.stderr.splitlines():
+        for number in sorted(_DISK):
+            if os.strerror(number) in line:
+                said = GitError(error.argv, error.status, line)
+                return DiskError(said.message, _advice(number))
     return None
 
 
@@ -94,3 +103,13 @@ def naming(place: Path | str) -> Iterator[None]:
         if not isinstance(error.filename, str) or not error.filename.startswith("/"):
             error.filename = os.fspath(place)
         raise
+
+
+@contextmanager
+def raising_only_of_disk() -> Iterator[None]:
+    """Pass over an `OSError` that what stands at a path causes; what a disk keeps from being read is not absent."""
+    try:
+        yield
+    except OSError as error:
+        if is_of_disk(error):
+            raise

@@ -9,7 +9,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from gitbatch.errors import BusyError, GitbatchError, GitError
-from gitbatch.repo.disk import is_of_disk
+from gitbatch.repo.disk import is_of_disk, raising_only_of_disk
 from gitbatch.repo.durable import sync_all
 from gitbatch.repo.pipe import Pipe
 from gitbatch.repo.process import Finished, Git
@@ -169,12 +169,9 @@ class Refs:
         """The next ref on the way there."""
         path = self.git_dir / name if name == "HEAD" else self.common_dir / name
         if not self.is_reftable and not path.is_symlink():
-            try:
+            said = b""
+            with raising_only_of_disk():  # git would say that it leads nowhere
                 said = path.read_bytes()
-            except OSError as error:
-                if is_of_disk(error):  # git would say that it leads nowhere
-                    raise
-                said = b""
             found = _LEADS_TO.fullmatch(said)
             if _ID.fullmatch(said):
                 return None

@@ -3,13 +3,13 @@
 import os
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.errors import GitbatchError, GitError
+from gitbatch.repo.disk import raising_only_of_disk
 from gitbatch.repo.objects import Objects
 from gitbatch.repo.process import Finished, Git, scrub_environment
 from gitbatch.repo.promised import Promised, find_promised
@@ -173,10 +173,9 @@ def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
 
 
 def _own_attributes(common_dir: Path) -> bytes:
-    try:
+    with raising_only_of_disk():
         return (common_dir / "info" / "attributes").read_bytes()
-    except OSError:
-        return b""
+    return b""
 
 
 _ASKED = ("--is-bare-repository", "--absolute-git-dir", "--git-common-dir", "--show-object-format")
@@ -261,7 +260,7 @@ def require_movable(repo: Repository, branch: str) -> None:
     if repo.head_branch() == branch:
         require_nothing_under_way(repo)
     for name in ("rebase-merge", "rebase-apply"):
-        with suppress(OSError):
+        with raising_only_of_disk():
             rebased = (repo.git_dir / name / "head-name").read_text(errors="surrogateescape").strip()
             if rebased == branch:
                 require_nothing_under_way(repo)

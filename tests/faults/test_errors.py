@@ -189,6 +189,8 @@ OURS = (
     At("gitbatch open-to-read {root}/.git/HEAD", errno.EIO),
     At("gitbatch open-to-read {root}/.git/refs/heads/main", errno.EIO, at=4),
     At("open {cache}/gitbatch/repo-", errno.ENOSPC, at=9),
+    At("open-to-read {root}/.git/gitbatch/20", errno.EIO),
+    At("open-to-read {root}/.git/info/attributes", errno.EIO),
     At("prompt.md", errno.EDQUOT),
     At("reply.json", errno.EIO),
     At("-1-t1-", errno.EIO, at=30, mode="from there on"),
@@ -231,3 +233,16 @@ def test_the_ticks_reach_a_plan_that_was_edited_though_the_disk_failed(bench: Be
     assert again.status == 0, again.said
     assert place.read("task.md") == f"{place.git('show', 'HEAD:task.md')}\nmine\n"
     assert "[ ] T" not in place.git("show", ":task.md")
+
+
+def test_what_git_left_of_an_object_is_read_by_nothing_and_removed_by_git_gc(bench: Bench) -> None:
+    place = bench.place()
+    fail(bench, place, At("tmp_obj_", errno.EIO, 5, "from there on"))
+    again = bench.server.run(place, *RUN)
+    assert again.status == 0, again.said
+    check_end(bench, place)
+    objects = place.root / ".git" / "objects"
+    assert list(objects.rglob("tmp_obj_*"))
+    place.git("prune", "--expire=now")
+    assert not list(objects.rglob("tmp_obj_*"))
+    check_end(bench, place)

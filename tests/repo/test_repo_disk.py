@@ -15,6 +15,7 @@ from gitbatch.repo.disk import (
     is_at_the_path,
     is_of_disk,
     naming,
+    raising_only_of_disk,
 )
 from gitbatch.repo.nofollow import NotRegularError, directory, regular_file
 
@@ -82,10 +83,12 @@ def test_a_mistake_of_ours_is_not_expected(number: int) -> None:
 
 
 def test_what_git_reports_of_the_disk_is_the_disks() -> None:
-    full = GitError(("hash-object",), 128, "fatal: unable to write loose object: No space left on device\n")
-    found = disk_error(full)
+    said = "error: unable to write file x: No space left on device\nfatal: unable to add y\n"
+    found = disk_error(GitError(("hash-object",), 128, said))
     assert found
-    assert found.message == full.message
+    assert found.message == (
+        "git hash-object failed (128): error: unable to write file x: No space left on device"
+    )
     assert found.advice.startswith("free disk space")
     assert disk_error(GitError(("show",), 128, "fatal: bad object")) is None
     assert disk_error(GitbatchError("x")) is None
@@ -107,3 +110,12 @@ def test_an_error_gets_the_name_of_its_place(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as raised, naming("/elsewhere"):
         (tmp_path / "none").read_bytes()
     assert raised.value.filename == str(tmp_path / "none"), "which it had"
+
+
+def test_what_is_absent_is_passed_over_and_what_a_disk_keeps_is_not(tmp_path: Path) -> None:
+    with raising_only_of_disk():
+        (tmp_path / "none").read_bytes()
+    broken = error(errno.EIO)
+    with pytest.raises(OSError, match="Input/output error") as raised, raising_only_of_disk():
+        raise broken
+    assert raised.value is broken
