@@ -1,6 +1,8 @@
 """The tools of the Claude agent: they read one commit, write one file, and answer whatever is asked."""
 
 import asyncio
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -199,6 +201,24 @@ def test_what_is_given_to_a_server_that_needs_no_key_is_no_secret(bench: Bench) 
     bench.secret = Secret("none")
     assert not use(bench, "write_output", content="There is none.").is_error
     assert bench.secret.cut("There is none.") == "There is none."
+
+
+@pytest.mark.parametrize(
+    ("number", "is_told"), [(errno.ENOSPC, False), (errno.EIO, False), (errno.EACCES, True)]
+)
+def test_the_model_is_not_asked_to_help_with_a_disk_that_fails(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, number: int, *, is_told: bool
+) -> None:
+    def rename(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "rename", rename)
+    if is_told:
+        assert use(bench, "write_output", content="x").text == "out/x.md can't be written: Permission denied"
+        return
+    with pytest.raises(OSError, match=os.strerror(number)):
+        use(bench, "write_output", content="x")
+    assert not list((bench.output.worktree / "out").iterdir())
 
 
 @pytest.mark.parametrize("number", [99999999999999999999, -1, 10**400])
