@@ -10,7 +10,6 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -18,10 +17,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.agents.claude.scripted.script import Fault, Step, next_step, output_of
+from gitbatch.agents.claude.scripted.wire import chunk, count_tokens, events, hash_start, head, whole
 
 KEY = "scripted-key"
-_CHUNK = 48
-"""Characters of a piece of an answer."""
 _HANG = 60.0
 """Seconds: longer than anybody waits."""
 _TYPES = {
@@ -127,15 +125,18 @@ class ScriptedServer:
 
     async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; false: the connection is over."""
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = {
-            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])
+            name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
         }
         body = await reader.readexactly(int(headers.get("content-length", "0")))
-        path = head[0].split(" ")[1].partition("?")[0]
+        method, target, *_ = lines[0].split(" ")
+        path = target.partition("?")[0]
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
+            if method == "HEAD":  # how Claude Code looks whether there is a server
+                return await self._reply(writer, 200 if path == "/" else 404)
             return await self._route(path, headers, body, writer)
         finally:
             self.under_way -= 1
@@ -149,9 +150,12 @@ class ScriptedServer:
             return await self._refuse(writer, 404, f"there is nothing at {path}")
         if given != self.key:
             return await self._refuse(writer, 401, f"the key {given} is not valid")
-        request = json.loads(body)
+        try:
+            request = json.loads(body)
+        except ValueError as error:
+            return await self._refuse(writer, 400, f"the request is not JSON: {error}")
         if is_count:
-            return await self._reply(writer, 200, {"input_tokens": _tokens(body)})
+            return await self._reply(writer, 200, {"input_tokens": count_tokens(body)})
         return await self._play(writer, request, body)
 
     async def _play(self, writer: asyncio.StreamWriter, request: dict[str, Any], body: bytes) -> bool:
@@ -160,7 +164,7 @@ class ScriptedServer:
             step = self._with_key(next_step(request))
         except ValueError as error:
             return await self._refuse(writer, 400, f"the script can't be read: {error}")
-        fault = self._fault(step, body)
+        fault = self._fault(step, request, body)
         if self.limit_every and (len(self.seen) + 1) % self.limit_every == 0:
             fault = Fault("fail", "429", after="1")
         self._see("/v1/messages", request, body, fault)
@@ -176,16 +180,20 @@ class ScriptedServer:
             case Fault("leak"):
                 text = f"bad request with the key {self.key}, in full: {self.key}"
                 return await self._refuse(writer, 400, text)
-        return await self._stream(writer, request, body, step, fault)
+        usage = self._usage(request, body)
+        if not request.get("stream"):
+            return await self._send_whole(writer, whole(step, request["model"], usage), fault)
+        return await self._stream(writer, list(events(step, request["model"], usage)), fault)
 
     def _with_key(self, step: Step) -> Step:
         r"""A step in which the key stands where the script says \k."""
         blocks = json.dumps(step.blocks).replace("\\\\k", self.key)
         return replace(step, blocks=tuple(json.loads(blocks)))
 
-    def _fault(self, step: Step, body: bytes) -> Fault | None:
-        """What goes wrong this time."""
-        times = self._asked[digest := hashlib.sha256(body).hexdigest()]
+    def _fault(self, step: Step, request: dict[str, Any], body: bytes) -> Fault | None:
+        """What goes wrong this time. A request that is made again without a stream is the same one."""
+        asked = json.dumps({**request, "stream": None}, sort_keys=True).encode()
+        times = self._asked[digest := hashlib.sha256(asked).hexdigest()]
         self._asked[digest] += 1
         for fault in step.faults:
             if fault.kind == "overflow":
@@ -201,7 +209,7 @@ class ScriptedServer:
         turn = sum(message["role"] == "assistant" for message in request["messages"])
         status = int(fault.what) if fault and fault.kind == "fail" else 200
         last = json.dumps(request["messages"][-1], ensure_ascii=False)
-        start = _start(request)
+        start = hash_start(request)
         self.seen.append(
             Seen(
                 time.monotonic(),
@@ -217,40 +225,52 @@ class ScriptedServer:
         )
 
     async def _stream(
-        self,
-        writer: asyncio.StreamWriter,
-        request: dict[str, Any],
-        body: bytes,
-        step: Step,
-        fault: Fault | None,
+        self, writer: asyncio.StreamWriter, answer: list[dict[str, Any]], fault: Fault | None
     ) -> bool:
-        usage = self._usage(request, body)
-        events = list(_events(step, request["model"], usage))
-        last = len(events) // 2 if fault else len(events)
-        writer.write(_head(200, "text/event-stream", "transfer-encoding: chunked"))
-        for event in events[:last]:
-            _send(writer, event)
+        last = len(answer) // 2 if fault else len(answer)
+        writer.write(head(200, "text/event-stream", "transfer-encoding: chunked"))
+        for event in answer[:last]:
+            writer.write(chunk(event))
             await writer.drain()
-        if fault and fault.what == "hang":
-            await asyncio.sleep(_HANG)
-        if fault and fault.what == "reset":
-            writer.transport.abort()
+        if fault and not await self._break_off(writer, fault):
             return False
         if fault and fault.what == "error":
             said = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
-            _send(writer, said)
+            writer.write(chunk(said))
         writer.write(b"0\r\n\r\n")
         await writer.drain()
         return True
 
+    async def _send_whole(
+        self, writer: asyncio.StreamWriter, answer: dict[str, Any], fault: Fault | None
+    ) -> bool:
+        """Send an answer that is not streamed; one that breaks off has half of its bytes."""
+        if fault is None:
+            return await self._reply(writer, 200, answer)
+        if fault.what == "error":
+            return await self._refuse(writer, 529, "Overloaded")
+        body = json.dumps(answer).encode()
+        writer.write(head(200, "application/json", f"content-length: {len(body)}") + body[: len(body) // 2])
+        await writer.drain()
+        await self._break_off(writer, fault)
+        return False
+
+    async def _break_off(self, writer: asyncio.StreamWriter, fault: Fault) -> bool:
+        """Do what a fault does in the middle of an answer; false: the connection is over."""
+        if fault.what == "hang":
+            await asyncio.sleep(_HANG)
+        if fault.what == "reset":
+            writer.transport.abort()
+        return fault.what != "reset"
+
     def _usage(self, request: dict[str, Any], body: bytes) -> dict[str, int]:
         """Counts as a server with a cache would give them."""
-        start = _start(request)
-        shared = _tokens(json.dumps([request.get("tools"), request.get("system")]).encode())
+        start = hash_start(request)
+        shared = count_tokens(json.dumps([request.get("tools"), request.get("system")]).encode())
         was_there = start in self._cached
         self._cached.add(start)
         return {
-            "input_tokens": max(1, _tokens(body) - shared),
+            "input_tokens": max(1, count_tokens(body) - shared),
             "output_tokens": 1,
             "cache_read_input_tokens": shared if was_there else 0,
             "cache_creation_input_tokens": 0 if was_there else shared,
@@ -262,60 +282,9 @@ class ScriptedServer:
         return await self._reply(writer, status, said, *((f"retry-after: {after}",) if after else ()))
 
     async def _reply(
-        self, writer: asyncio.StreamWriter, status: int, said: dict[str, Any], *more: str
+        self, writer: asyncio.StreamWriter, status: int, said: dict[str, Any] | None = None, *more: str
     ) -> bool:
-        body = json.dumps(said).encode()
-        writer.write(_head(status, "application/json", f"content-length: {len(body)}", *more) + body)
+        body = b"" if said is None else json.dumps(said).encode()
+        writer.write(head(status, "application/json", f"content-length: {len(body)}", *more) + body)
         await writer.drain()
         return True
-
-
-def _head(status: int, kind: str, *lines: str) -> bytes:
-    return "\r\n".join((f"HTTP/1.1 {status} Scripted", f"content-type: {kind}", *lines, "", "")).encode()
-
-
-def _send(writer: asyncio.StreamWriter, event: dict[str, Any]) -> None:
-    data = f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
-    writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
-
-
-def _tokens(body: bytes) -> int:
-    return len(body) // 4 + 1
-
-
-def _start(request: dict[str, Any]) -> str:
-    shared = json.dumps([request.get("tools"), request.get("system"), request["model"]])
-    return hashlib.sha256(shared.encode()).hexdigest()[:16]
-
-
-def _arguments(given: dict[str, Any] | str) -> str:
-    return given if isinstance(given, str) else json.dumps(given)
-
-
-def _events(step: Step, model: str, usage: dict[str, int]) -> Iterator[dict[str, Any]]:
-    """The events of an answer."""
-    message = {"id": "msg_scripted", "type": "message", "role": "assistant", "model": model, "content": []}
-    start = {**message, "stop_reason": None, "stop_sequence": None, "usage": usage}
-    yield {"type": "message_start", "message": start}
-    written = 0
-    for index, block in enumerate(step.blocks):
-        is_text = block["type"] == "text"
-        text = block["text"] if is_text else _arguments(block["input"])
-        empty = {"type": "text", "text": ""} if is_text else {**block, "input": {}}
-        yield {"type": "content_block_start", "index": index, "content_block": empty}
-        for at in range(0, len(text), _CHUNK):
-            piece = text[at : at + _CHUNK]
-            delta = (
-                {"type": "text_delta", "text": piece}
-                if is_text
-                else {"type": "input_json_delta", "partial_json": piece}
-            )
-            yield {"type": "content_block_delta", "index": index, "delta": delta}
-        yield {"type": "content_block_stop", "index": index}
-        written += _tokens(text.encode())
-    yield {
-        "type": "message_delta",
-        "delta": {"stop_reason": step.stop, "stop_sequence": None},
-        "usage": {"output_tokens": max(1, written)},
-    }
-    yield {"type": "message_stop"}
