@@ -90,12 +90,17 @@ def render_config(id_bytes: int, settings: Mapping[str, str]) -> str:
 
 @contextmanager
 def _sharing(index: Path | None, folder: Path) -> Iterator[None]:
-    """Let git find the other half of a split index (`core.splitIndex`), which it looks for, and writes, beside HEAD."""
+    """Let git find what an index needs and git looks for next to HEAD.
+
+    The other half of a split index, which it also writes there, and the patterns by which a sparse index stays sparse.
+    """
     if index is None:
         yield
         return
     for shared in index.parent.glob(_SHARED):
         (folder / shared.name).symlink_to(shared)
+    patterns = Path("info", "sparse-checkout")
+    (folder / patterns).symlink_to(index.parent / patterns)
     yield
     for shared in folder.glob(_SHARED):
         if not shared.is_symlink():

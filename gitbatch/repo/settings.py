@@ -18,6 +18,7 @@ _ABOUT_FILES = (
     "core.sparsecheckoutcone",
     "core.symlinks",
     "core.trustctime",
+    "index.sparse",
     "index.version",
 )
 """Settings of a repository that say how git writes and compares files; none names a program or a path."""

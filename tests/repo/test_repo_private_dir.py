@@ -216,6 +216,21 @@ def test_a_split_index_is_written(repo: Repository, place: Place, tmp_path: Path
     ]
 
 
+def test_a_sparse_index_stays_sparse(place: Place, tmp_path: Path) -> None:
+    place.write(".gitattributes", "*.md text eol=crlf\n")
+    for path in ("here/b.md", "elsewhere/c.md"):
+        place.write(path, "text\r\n")
+    place.commit()
+    place.git("sparse-checkout", "set", "--cone", "--sparse-index", "here")
+    index = place.root / ".git" / "index"
+    assert b"sdir" in index.read_bytes()
+    with closing(open_repository(place.root, read_only=True)) as repo:
+        repo.own_dir.mkdir()
+        follows_once(repo, tmp_path, 1)
+        assert uncommitted(repo, ("here/b.md",)) == ()
+    assert b"sdir" in index.read_bytes()
+
+
 @pytest.mark.parametrize("size", [20, 32])
 def test_a_configuration_has_what_it_is_given_and_nothing_that_needs_quotes(size: int) -> None:
     said = render_config(size, {"core.filemode": "true", "core.symlinks": 'x"\n[alias]'})
