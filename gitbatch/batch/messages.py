@@ -194,7 +194,7 @@ def _name(outcome: Outcome) -> str:
 
 def _why(tried: Attempt) -> str:
     """Why an attempt failed; the kind of failure where the reason alone does not say it."""
-    told = {None, Cause.FAILED, Cause.TIMEOUT, Cause.REFUSED, Cause.NO_OUTPUT, Cause.UNCHANGED}
+    told = {None, Cause.FAILED, Cause.TIMEOUT, Cause.REFUSED, Cause.NO_OUTPUT, Cause.UNCHANGED, Cause.LEAK}
     said = tried.cause not in told
     return f"{tried.cause}: {tried.reason}" if said else tried.reason
 

@@ -78,6 +78,20 @@ def test_an_output_that_holds_a_key_is_refused_by_name(place: Place) -> None:
     assert_tidy(place)
 
 
+def test_an_output_that_holds_a_key_is_not_rescued(place: Place) -> None:
+    keyed(place, 'page; echo "$MY_KEY" >>"$GITBATCH_OUTPUT"; exit 3', "page; exit 3")
+    place.edit("task.md", "do: s1 ok", "do: s1 s1 s1")
+    place.commit("Fails for good")
+    told = run(place, code=1)
+    assert told.outcome("T1")["status"] == "succeeded", "at its second start"
+    assert KEY not in kept(place) + str(told.events)
+    assert [
+        ref.rpartition("/")[2]
+        for ref in place.git("for-each-ref", "--format=%(refname)").splitlines()
+        if "/rescue/" in ref
+    ] == ["1-t2-3"]
+
+
 def test_what_is_short_or_said_to_be_public_is_not_secret(place: Place) -> None:
     keyed(
         place,
