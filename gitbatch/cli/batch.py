@@ -54,6 +54,7 @@ from gitbatch.repo.fingerprint import Fingerprint, require_untouched, take_finge
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.private_dir import show_diff
 from gitbatch.repo.repository import Repository
+from gitbatch.repo.settings import read_own_config
 from gitbatch.repo.thread import GitThread
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.view.jsonlines import JsonLines, open_log
@@ -169,15 +170,16 @@ def _by_setting(repo: Repository, scene: Scene, tell: Callable[[str], None]) -> 
 
 
 def _watched(repo: Repository, fingerprint: Fingerprint, notices: Notices) -> Repository:
-    """The repository, which fetches nothing once a control file has changed: the user's own git reads those."""
+    """The repository, which fetches by the configuration of now, and nothing once a control file has changed."""
     if repo.promised is None or repo.promised.before is None:
         return repo
+    config = read_own_config(repo.git, repo.promised.environment)
 
     def before(text: str) -> None:
         require_untouched(repo, fingerprint)
         notices(text)
 
-    return repo.fetching(before)
+    return repo.fetching(before, config)
 
 
 def _agents(roster: Roster, scene: Scene, names: frozenset[str]) -> tuple[Agent, ...]:

@@ -6,13 +6,18 @@ the one that promised the objects, without tags, submodules or hooks. Not for an
 clone is not partial, a missing object is damage.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 from msgspec import Struct
 
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.repo.objects import Objects
 from gitbatch.repo.settings import Setting, is_true
+from gitbatch.repo.stale import TEMPORARY
 from gitbatch.repo.walk import missing_of
 from gitbatch.text import plain
 
@@ -45,6 +50,8 @@ class Promised(Struct, frozen=True):
     """Variables that the user's own git is started with."""
     before: Callable[[str], None] | None = None
     """Called before each fetch with what is about to happen, and may refuse; None: nothing is fetched."""
+    config: str = ""
+    """The repository's own configuration as it was when the process started; empty: git reads it where it is."""
 
 
 def find_promised(settings: tuple[Setting, ...], inherited: Mapping[str, str]) -> Promised | None:
@@ -103,9 +110,8 @@ def _fetch(objects: Objects, promised: Promised, commit: str, missing: tuple[str
     promised.before(f"fetching {count} that this partial clone lacks from {promised.remote}")
     wanted = "".join(f"{oid}\n" for oid in missing).encode()
     try:
-        objects.git.fetch_as_user(
-            wanted, *_QUIETLY, *_FETCH, "--", promised.remote, extra=promised.environment
-        )
+        with _by_config(objects, promised) as environment:
+            objects.git.fetch_as_user(wanted, *_QUIETLY, *_FETCH, "--", promised.remote, extra=environment)
     except GitError as error:
         said = [plain(line) for line in error.stderr.strip().splitlines() if line.strip()]
         reason = said[-1] if said else "git does not say why"
@@ -120,6 +126,24 @@ def _fetch(objects: Objects, promised: Promised, commit: str, missing: tuple[str
             f"{what}, and {promised.remote} does not have them",
             f"see what it says: {_command(promised, commit)}",
         )
+
+
+@contextmanager
+def _by_config(objects: Objects, promised: Promised) -> Iterator[Mapping[str, str]]:
+    """The variables of a git that fetches: where agents may run, in a git directory with the configuration of the start.
+
+    The repository's own names programs too, and an agent without a sandbox could change it right before.
+    """
+    if not promised.config:
+        yield promised.environment
+        return
+    own = objects.store.parent / "gitbatch"
+    own.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=own, ignore_cleanup_errors=True) as made:
+        Path(made, "refs").mkdir()
+        Path(made, "HEAD").write_text("ref: refs/heads/none\n", encoding="utf-8")
+        Path(made, "config").write_bytes(os.fsencode(promised.config))
+        yield {**promised.environment, "GIT_DIR": made, "GIT_OBJECT_DIRECTORY": str(objects.store)}
 
 
 def _command(promised: Promised, commit: str) -> str:

@@ -90,9 +90,9 @@ class Repository(Struct, frozen=True):
         objects = Objects(git, old.store, old.id_bytes, old.signer, old.partial)
         return replace(self, git=git, objects=objects, refs=self.refs.held_by(git, signing))
 
-    def fetching(self, before: Callable[[str], None] | None) -> "Repository":
-        """The same repository, which fetches what a partial clone lacks, or does not; see `Promised.before`."""
-        return replace(self, promised=self.promised and replace(self.promised, before=before))
+    def fetching(self, before: Callable[[str], None] | None, config: str = "") -> "Repository":
+        """The same repository, which fetches what a partial clone lacks, or does not; see `Promised`."""
+        return replace(self, promised=self.promised and replace(self.promised, before=before, config=config))
 
     def commit_point(self, ref: str, new: str, old: str | None, reason: str) -> bool:
         """Move a ref by compare-and-swap (see `Refs.swap`), so that it holds from then on, whatever happens.

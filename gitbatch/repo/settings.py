@@ -30,6 +30,12 @@ _NOTHING_FOUND = 1
 _TRUE = frozenset({"true", "yes", "on"})
 _NUMBER = re.compile(r"[+-]?(0x[0-9a-f]+|[0-9]+)[kmg]?")
 _THE_REPOSITORYS = frozenset({"local", "worktree"})
+_OF_ITS_PLACE = (
+    *("include.", "includeif.", "core.worktree", "core.bare"),
+    *("extensions.worktreeconfig", "extensions.refstorage"),
+)
+"""What the names of settings start with that mean nothing in a copy of the configuration."""
+_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 _LINE_ENDS = frozenset({"core.autocrlf", "core.eol"})
 _NO_FILTER = {"clean": "", "smudge": "", "process": "", "required": "false"}
 
@@ -58,9 +64,31 @@ def read_settings(git: Git, inherited: Mapping[str, str]) -> tuple[Setting, ...]
         git: in the repository.
         inherited: the GIT_* variables that this process was started with.
     """
+    return _read(git, inherited, "--get-regexp", _ASKED)
+
+
+def read_own_config(git: Git, inherited: Mapping[str, str]) -> str:
+    """Returns all that the repository's own configuration says, with the files that it includes, as one file.
+
+    But for what makes sense in its place alone: where the checkout is, and how refs are stored.
+    """
+    settings = _read(git, inherited, "--list")
+    return "".join(
+        _render(s) for s in settings if s.scope in _THE_REPOSITORYS and not s.key.startswith(_OF_ITS_PLACE)
+    )
+
+
+def _render(setting: Setting) -> str:
+    section, _, rest = setting.key.partition(".")
+    sub, _, name = rest.rpartition(".")
+    quoted = f' "{sub.translate(_ESCAPES)}"' if sub else ""
+    return f'[{section}{quoted}]\n\t{name} = "{setting.value.translate(_ESCAPES)}"\n'
+
+
+def _read(git: Git, inherited: Mapping[str, str], *which: str) -> tuple[Setting, ...]:
     kept = {name: value for name, value in inherited.items() if name.startswith("GIT_CONFIG")}
     try:
-        listed = git.as_user("config", "--show-scope", "-z", "--get-regexp", _ASKED, extra=kept)
+        listed = git.as_user("config", "--show-scope", "-z", *which, extra=kept)
     except GitError as error:
         if error.status == _NOTHING_FOUND:
             return ()

@@ -1,6 +1,7 @@
 """The remote of a partial clone: only the recorded one, reached as the user reaches it."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from conftest import Place
@@ -8,7 +9,7 @@ from conftest import Place
 from gitbatch.errors import GitbatchError
 from gitbatch.repo.promised import PartialCloneError, Promised, find_promised, require_present, require_whole
 from gitbatch.repo.repository import open_repository
-from gitbatch.repo.settings import Setting
+from gitbatch.repo.settings import Setting, read_own_config
 
 
 def local(key: str, value: str) -> Setting:
@@ -101,3 +102,30 @@ def test_one_object_and_a_refusal(clone: Place, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(PartialCloneError, match="fetching from origin failed"):
         require_present(repo.objects, asking.promised, commit, (unknown,))
     repo.close()
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_fetch_in_a_run_is_by_the_configuration_of_its_start(
+    clone: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, frozen: bool
+) -> None:
+    for name, value in clone.environment.items():
+        monkeypatch.setenv(name, value)
+    clone.write("odd.config", '[url "elsewhere \\"#1\\":"]\n\tinsteadOf = "a b\\\\c;d"\n[some]\n\tflag\n')
+    clone.git("config", "include.path", "../odd.config")
+    repo = open_repository(clone.root)
+    config = read_own_config(repo.git, {})
+    repo = repo.fetching(lambda _: None, config if frozen else "")
+    clone.git("config", "remote.origin.uploadpack", f"touch {tmp_path}/canary; git-upload-pack")
+    commit = repo.refs.commit("HEAD") or ""
+    assert repo.promised is not None
+    require_whole(repo.objects, repo.promised, commit)
+    assert (tmp_path / "canary").exists() is not frozen
+    assert list(repo.own_dir.glob("*") if repo.own_dir.exists() else ()) == []
+    repo.close()
+    assert clone.git("fsck", "--strict", "--no-dangling") == ""
+    copied = tmp_path / "copied"
+    copied.write_text(config, encoding="utf-8")
+    listed = clone.git("config", "--file", str(copied), "--list").splitlines()
+    assert 'url.elsewhere "#1":.insteadof=a b\\c;d' in listed
+    assert "some.flag=true" in listed
+    assert not any(line.startswith("include") for line in listed)
