@@ -290,4 +290,5 @@ def _reply(files: _Files, watch: Watch, secrets: Secrets) -> Reply | Failure:
         return Failure(plain(f"the reply can't be read: {error}"))
     if len(written) > REPLY_BYTES:
         return Failure(plain(f"the reply is larger than {REPLY_BYTES} bytes"))
-    return parse_reply(secrets.mask_bytes(written))
+    answer = parse_reply(secrets.mask_bytes(written))
+    return replace(answer, details=watch.last_lines()) if isinstance(answer, Failure) else answer

@@ -151,7 +151,7 @@ class Starter:
         except OSError as error:
             self._strikes += 1
             raise self._trouble(
-                error.errno or 0, f"what starts it can't be started: {error.strerror}"
+                error.errno or 0, f"what starts it cannot be started: {error.strerror}"
             ) from error
         if self._loop is None:
             self._loop = asyncio.get_running_loop()

@@ -519,6 +519,12 @@ def test_a_reply_that_is_none_is_a_failure(bench: Bench, script: str, reason: st
     assert answer.reason.startswith(reason)
 
 
+def test_what_a_program_said_whose_reply_is_none_is_told(bench: Bench) -> None:
+    answer = bench.sh('echo "{" >"$GITBATCH_REPLY"; echo "I am done."')
+    assert isinstance(answer, Failure)
+    assert answer.details == ("I am done.",)
+
+
 def test_the_largest_reply(bench: Bench) -> None:
     bench.prompt = '{"summary": "One."}'.ljust(REPLY_BYTES)
     assert bench.sh('cat >"$GITBATCH_REPLY"') == a_reply("One.")

@@ -6,7 +6,7 @@ import os
 import signal
 import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -173,6 +173,14 @@ def test_nothing_is_said_where_nothing_was_told() -> None:
     os.close(writing)
 
 
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    made = Stage(tmp_path)
+    made.starter.begin()
+    yield made
+    made.starter.close()
+
+
 def program(path: Path, text: str) -> str:
     path.write_text(text)
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
@@ -206,6 +214,21 @@ def test_a_server_that_never_works_makes_the_agent_unusable(
     stage.starter.close()
 
 
+def test_servers_that_end_before_they_can_be_asked(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise BrokenPipeError
+
+    async def scene() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(server.Server, "ask", fail)
+            for kind in (OSError, LauncherError):
+                with pytest.raises(kind, match="what starts it was killed"):
+                    await stage.run("true")
+        assert await stage.run("exit 3") == (3, b"", b"")
+
+    stage.play(scene)
+
+
 def test_a_program_that_nothing_can_start_is_unusable(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "serve", lambda: ["/none"])
     bench.sandbox = Launched("bubblewrap", ())
@@ -225,5 +248,5 @@ def test_a_program_that_nothing_can_start_is_unusable(bench: Bench, monkeypatch:
     assert isinstance(second, Failure)
     assert (first.cause, second.cause) == (Cause.FAILED, Cause.FATAL)
     assert second.reason == (
-        "the agent can't be started: the sandbox: what starts it can't be started: No such file or directory"
+        "the agent can't be started: the sandbox: what starts it cannot be started: No such file or directory"
     )

@@ -118,7 +118,7 @@ def _bubblewrap(argv: list[str], written: Written) -> int:
     told = [argv[0], "--json-status-fd", str(writing), *argv[1:]]
     code = watch(lambda: process.execute(told), written, on_our_death=signal.SIGKILL)
     if code == _NOT_SET_UP and b'"exit-code"' not in _rest(reading):
-        process.complain("the sandbox: bubblewrap can't set it up")
+        process.complain("the sandbox: bubblewrap cannot set it up")
         return CANNOT_RUN
     return code
 

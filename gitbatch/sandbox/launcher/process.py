@@ -30,7 +30,7 @@ def next_signal(patience: float | None = None) -> int | None:
 def fork(run: Callable[[], None], *, on_our_death: signal.Signals) -> int:
     """Start a process in a session of its own that does `run`, and nothing after that; returns its id.
 
-    What `run` raises is told on standard error, and the process ends with CANNOT_RUN, whatever it is.
+    What `run` raises is reported on standard error, and the process ends with CANNOT_RUN.
     """
     parent = os.getpid()
     child = os.fork()
