@@ -229,7 +229,12 @@ def test_no_proxy_leads_to_a_server_on_this_machine(
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("ALL_PROXY", "socks4://127.0.0.1:1"), ("SSL_CERT_FILE", "/is/not/there"), ("ALL_PROXY", "http://[::")],
+    [
+        ("ALL_PROXY", "socks4://127.0.0.1:1"),
+        ("SSL_CERT_FILE", "/is/not/there"),
+        ("ALL_PROXY", "http://[::"),
+        ("ALL_PROXY", "ftp://me:pass-word@127.0.0.1:1"),
+    ],
 )
 def test_a_connection_that_can_not_be_set_up_is_fatal_and_one_line(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str, value: str
@@ -239,6 +244,7 @@ def test_a_connection_that_can_not_be_set_up_is_fatal_and_one_line(
     failure = stage.failure("write x")
     assert failure.cause is Cause.FATAL
     assert "no connection can be set up" in failure.reason
+    assert "pass-word" not in failure.reason
     gc.collect()
     assert "Traceback" not in capfd.readouterr().err
 

@@ -148,12 +148,11 @@ def test_a_certificate_that_is_not_valid_is_named() -> None:
 
 
 def test_what_is_not_about_a_connection_is_no_lack_of_one() -> None:
+    found = trouble_of(KeyError("x"), began=True)
+    said = "the answer was cut: it cannot be read (KeyError)"
+    assert (found.said, found.is_cut, found.why) == (said, True, ANSWER_CUT)
     found = trouble_of(KeyError("x"), began=False)
-    assert (found.said, found.is_cut, found.why) == (
-        "the answer was cut: it cannot be read (KeyError)",
-        True,
-        ANSWER_CUT,
-    )
+    assert (found.cause, found.said) == (Cause.FAILED, "the request cannot be made (KeyError)")
 
 
 @pytest.mark.parametrize(

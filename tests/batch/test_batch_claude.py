@@ -141,6 +141,49 @@ def test_a_key_that_is_refused_stops_the_batch_and_nothing_is_lost(
     assert len(server.of("out/T101.md")) == 2, "what is done is not paid for again"
 
 
+@pytest.mark.rule("E1")
+@pytest.mark.usefixtures("server")
+def test_a_request_that_is_refused_fails_its_item_and_no_other(place: Place) -> None:
+    scripts = ["fail 400 x9 + write y", "fail 404 x9 + write y", "write z; finish"]
+    plan(place, scripts, ["write x; finish"], jobs=1, batch="retries = 0")
+    done = run(place, code=1)
+    assert "400 invalid_request_error: this is what the script says" in done.stdout
+    assert "404 not_found_error: this is what the script says" in done.stdout
+    assert {"out/T103.md", "out/T201.md"} == set(place.git("ls-files", "out").splitlines())
+    assert_tidy(place)
+
+
+@pytest.mark.rule("E1")
+def test_a_server_that_does_not_say_what_it_used_stops_nothing(place: Place, server: ScriptedServer) -> None:
+    plan(place, [WRITE, WRITE])
+    server.tells_usage = False
+    try:
+        done = run(place)
+    finally:
+        server.tells_usage = True
+    story = audit(place)
+    assert len(story.items) == 2
+    assert "tokens unknown" in done.stdout
+    assert "[usage missing]" in done.stdout
+    assert not re.search(r"\b0 tokens|\$0\.0000", done.stdout)
+    assert trailers(place, story.items[0], "Flag") == ["usage missing"]
+    assert trailers(place, story.items[0], "Cost") == []
+    assert "tokens unknown" in place.gitbatch("status").stdout
+
+
+def test_no_limit_is_kept_with_a_server_that_does_not_say_what_it_used(
+    place: Place, server: ScriptedServer
+) -> None:
+    plan(place, [WRITE, WRITE], jobs=1)
+    server.tells_usage = False
+    try:
+        done = run(place, "--max-tokens", "1000000", code=1)
+    finally:
+        server.tells_usage = True
+    assert "does not say how many tokens it used, so no limit can be kept" in done.stdout + done.stderr
+    assert len(server.seen) == 1
+
+
 def test_a_key_that_is_missing_is_said_before_anything_is_started(
     place: Place, server: ScriptedServer
 ) -> None:

@@ -163,8 +163,10 @@ class ClaudeAgent:
             )
         # What the environment says of proxies and certificates can be wrong in many ways.
         except (ImportError, OSError, ValueError, httpx2.InvalidURL) as error:
+            # The words of the libraries quote addresses, which may have a password.
+            why = error.strerror if isinstance(error, OSError) else type(error).__name__
             raise ConnectionSetupError(
-                f"no connection can be set up (HTTP_PROXY, ALL_PROXY, SSL_CERT_FILE, the server's address): {error}"
+                f"no connection can be set up (HTTP_PROXY, ALL_PROXY, SSL_CERT_FILE, the server's address): {why}"
             ) from error
         client.messages  # noqa: B018 - imports what it needs
         return client

@@ -250,9 +250,8 @@ class Conversation:
         limits = (table.max_cost, table.max_tokens, budget.max_cost, budget.max_tokens)
         if all(limit is None for limit in limits):
             return None
-        return self._failure(
-            Cause.FATAL, "there is a limit, and the server does not say how many tokens it used"
-        )
+        unknown = "the server does not say how many tokens it used, so no limit can be kept"
+        return self._failure(Cause.FATAL, f"{unknown}: run without limits of cost and tokens")
 
     def _spent(self) -> Failure | None:
         """Whether a limit forbids another request."""

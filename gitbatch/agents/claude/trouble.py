@@ -78,10 +78,12 @@ def trouble_of(error: Exception, *, began: bool) -> Trouble:
     ):
         return Trouble(Cause.FATAL, "the server's address is wrong: no request can be sent to it")
     said = describe_connection_error(error)
-    if began or not said:
+    if began:
         return cut(said or f"it cannot be read ({type(error).__name__})")
     is_sent = not isinstance(error, APIConnectionError)
-    return Trouble(Cause.BUSY, f"no connection: {said}", is_cut=is_sent, why=NO_CONNECTION)
+    if not said and is_sent:
+        return Trouble(Cause.FAILED, f"the request cannot be made ({type(error).__name__})")
+    return Trouble(Cause.BUSY, f"{NO_CONNECTION}: {said or 'it failed'}", is_cut=is_sent, why=NO_CONNECTION)
 
 
 def cut(said: str = "the stream ended too early") -> Trouble:

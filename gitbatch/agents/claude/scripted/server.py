@@ -59,6 +59,8 @@ class ScriptedServer:
     key: str = KEY
     counts: bool = True
     """Whether it can count tokens."""
+    tells_usage: bool = True
+    """Whether it says what an answer took; there are servers that give null."""
     nap: float = 0.0
     """Seconds before each answer, so that there is something to see."""
     limit_every: int = 0
@@ -264,7 +266,9 @@ class ScriptedServer:
         return fault.what != "reset"
 
     def _usage(self, request: dict[str, Any], body: bytes) -> dict[str, int]:
-        """Counts as a server with a cache would give them."""
+        """Counts as a server with a cache would give them; none if it does not tell."""
+        if not self.tells_usage:
+            return {}
         start = hash_start(request)
         shared = count_tokens(json.dumps([request.get("tools"), request.get("system")]).encode())
         was_there = start in self._cached

@@ -49,7 +49,7 @@ def whole(step: Step, model: str, usage: dict[str, int]) -> dict[str, Any]:
         "content": blocks,
         "stop_reason": step.stop,
         "stop_sequence": None,
-        "usage": {**usage, "output_tokens": max(1, written)},
+        "usage": {**usage, "output_tokens": max(1, written)} if usage else None,
     }
 
 
@@ -72,7 +72,7 @@ def _object(given: dict[str, Any] | str) -> dict[str, Any]:
 
 def events(step: Step, model: str, usage: dict[str, int]) -> Iterator[dict[str, Any]]:
     """Yields the events of an answer that is streamed."""
-    start = {**_message(model), "stop_reason": None, "stop_sequence": None, "usage": usage}
+    start = {**_message(model), "stop_reason": None, "stop_sequence": None, "usage": usage or None}
     yield {"type": "message_start", "message": start}
     written = 0
     for index, block in enumerate(step.blocks):
@@ -93,6 +93,6 @@ def events(step: Step, model: str, usage: dict[str, int]) -> Iterator[dict[str, 
     yield {
         "type": "message_delta",
         "delta": {"stop_reason": step.stop, "stop_sequence": None},
-        "usage": {"output_tokens": max(1, written)},
+        "usage": {"output_tokens": max(1, written)} if usage else None,
     }
     yield {"type": "message_stop"}
