@@ -1,15 +1,20 @@
 """The remote of a partial clone: only the recorded one, reached as the user reaches it."""
 
+import asyncio
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import Place
 
-from gitbatch.errors import GitbatchError
+from gitbatch.errors import GitbatchError, GitError
+from gitbatch.repo.base import Base
 from gitbatch.repo.promised import PartialCloneError, Promised, find_promised, require_present, require_whole
 from gitbatch.repo.repository import open_repository
 from gitbatch.repo.settings import Setting, read_own_config
+from gitbatch.repo.snapshot import TreeSnapshot
+from gitbatch.repo.thread import GitThread
 
 
 def local(key: str, value: str) -> Setting:
@@ -129,3 +134,39 @@ def test_a_fetch_in_a_run_is_by_the_configuration_of_its_start(
     assert 'url.elsewhere "#1":.insteadof=a b\\c;d' in listed
     assert "some.flag=true" in listed
     assert not any(line.startswith("include") for line in listed)
+
+
+def test_a_fetch_that_brings_nothing_is_an_error(
+    clone: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    real = shutil.which("git")
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin/git"
+    program.write_text(
+        f'#!/bin/sh\ncase " $* " in *" fetch "*) exit 0 ;; esac\nexec {real} "$@"\n', encoding="utf-8"
+    )
+    program.chmod(0o755)
+    for name, value in clone.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{clone.environment['PATH']}")
+    repo = open_repository(clone.root).fetching(lambda _: None)
+    assert repo.promised is not None
+    with pytest.raises(PartialCloneError, match="origin does not have them"):
+        require_whole(repo.objects, repo.promised, repo.refs.commit("HEAD") or "")
+    repo.close()
+
+
+def test_who_reads_by_path_is_told_what_is_missing(clone: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in clone.environment.items():
+        monkeypatch.setenv(name, value)
+    repo = open_repository(clone.root)
+    commit = repo.refs.commit("HEAD") or ""
+    thread = GitThread()
+    base = Base(commit, TreeSnapshot(repo.objects, repo.objects.tree_of(commit)), thread, repo.git)
+    with pytest.raises(GitError, match=r"a\.md is missing in this partial clone"):
+        asyncio.run(base.file("a.md", 100))
+    with pytest.raises(GitError, match="files are missing in this partial clone"):
+        asyncio.run(base.search("a", "", regex=False, ignore_case=False))
+    assert asyncio.run(base.file("nothing.md", 100)) is None
+    thread.close()
+    repo.close()

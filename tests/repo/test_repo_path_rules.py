@@ -1,0 +1,72 @@
+"""What ignore and attribute files say of paths: those of a commit, not those of the checkout, and the other way round."""
+
+import msgspec
+import pytest
+from conftest import Place
+
+from gitbatch.errors import GitError
+from gitbatch.repo.path_rules import Pattern, filters, ignored, rule_files
+from gitbatch.repo.repository import Repository, open_repository
+
+
+@pytest.fixture
+def tree(repo: Repository, place: Place) -> str:
+    """A commit whose rules the checkout has not any more."""
+    place.write(".gitignore", "*.log\n!kept.log\n")
+    place.write("deep/.gitignore", "/er/\n")
+    place.write(".gitattributes", "*.bin filter=lfs\n")
+    tree = repo.objects.tree_of(place.commit())
+    for name in (".gitignore", "deep/.gitignore", ".gitattributes"):
+        (place.root / name).unlink()
+    return tree
+
+
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_commit_is_asked(
+    repo: Repository, tree: str, monkeypatch: pytest.MonkeyPatch, *, writable: bool
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: writable)
+    paths = ("a.log", "kept.log", "deep/er/b.md", "deep/c.md", "er/d.md")
+    assert ignored(repo, tree, paths) == {
+        "a.log": Pattern("*.log", ".gitignore"),
+        "deep/er/b.md": Pattern("/er/", "deep/.gitignore"),
+    }
+    assert filters(repo, tree, ("a.bin", "deep/b.bin", "c.md")) == {"a.bin": "lfs", "deep/b.bin": "lfs"}
+
+
+def test_the_checkout_is_asked(repo: Repository, place: Place, tree: str) -> None:
+    assert tree
+    assert ignored(repo, None, ("a.log",)) == {}
+    place.write(".gitignore", "b.log\n")
+    place.write(".gitattributes", "b.md filter=other\nc.md -filter\n")
+    assert ignored(repo, None, ("a.log", "b.log")) == {"b.log": Pattern("b.log", ".gitignore")}
+    assert filters(repo, None, ("a.bin", "b.md", "c.md")) == {"b.md": "other"}
+
+
+@pytest.mark.parametrize("checkout", [True, False])
+def test_the_repositorys_own_files_count(
+    repo: Repository, place: Place, tree: str, *, checkout: bool
+) -> None:
+    place.write(".git/info/exclude", "*.own\n")
+    place.write(".git/info/attributes", "*.own filter=mine\n")
+    again = open_repository(repo.root, read_only=True)
+    asked = None if checkout else tree
+    assert ignored(again, asked, ("a.own",)) == {"a.own": Pattern("*.own", ".git/info/exclude")}
+    assert filters(again, asked, ("a.own",)) == {"a.own": "mine"}
+    again.close()
+
+
+def test_where_no_file_speaks_of_filters_git_is_not_started(repo: Repository) -> None:
+    tree = repo.objects.tree_of(repo.refs.commit("HEAD") or "")
+    nowhere = msgspec.structs.replace(repo, git=repo.git.at(repo.root / "gone"))
+    assert filters(nowhere, tree, ("a.txt",)) == {}
+
+
+def test_a_path_that_git_cannot_judge_is_an_error(repo: Repository) -> None:
+    with pytest.raises(GitError):
+        ignored(repo, None, ("../outside",))
+
+
+def test_the_files_on_the_way_are_found_once(repo: Repository, tree: str) -> None:
+    found = [path for path, _ in rule_files(repo, tree, ("deep/a", "deep/b", "c"), ".gitignore")]
+    assert found == [".gitignore", "deep/.gitignore"]
