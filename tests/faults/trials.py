@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,10 +45,21 @@ AGENT = """echo "$1" >>"$HOME/agents.log"
 printf '{"summary": "Wrote %s. It is a page.", "decisions": ["One heading in %s"]}' "$1" "$1" >"$GITBATCH_REPLY"
 """
 
+RETRYING = (
+    """if [ "$1" = out/b.md ] && [ ! -e "$1" ]; then
+echo "$1" >>"$HOME/agents.log"; echo half >"$1"; exit 3
+fi
+"""
+    + AGENT
+)
+"""An agent that never gets one item done unless it finds what its failed attempt had written."""
+
 CONFIG = """[agents.scripted]
 kind = "command"
 command = ["sh", "agent.sh", "{output}"]
 sandbox = "none"
+[batch]
+retry-pause = "0s"
 """
 
 OUTPUTS = ("out/a.md", "out/b.md", "out/pairs/ab.md", "out/pairs/ba.md")
@@ -164,6 +175,9 @@ class Bench:
     server: Server
     folder: Path
     environment: dict[str, str]
+    agent: str = AGENT
+    also: "Callable[[Place, Committed], None]" = lambda _place, _now: None
+    """What else must hold at every instant."""
     expected: Snapshot | None = None
     ends: "itertools.count[int]" = field(default_factory=itertools.count)
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
@@ -187,7 +201,7 @@ class Bench:
         place.git("init", "--quiet", "--initial-branch=main", "--template=")
         for path, text in {
             "task.md": PLAN,
-            "agent.sh": AGENT,
+            "agent.sh": self.agent,
             "gitbatch.toml": CONFIG,
             "mine.txt": "one\n",
             "status.md": "# Status\n",
@@ -202,26 +216,28 @@ class Bench:
         place.write("untracked.txt", "untracked\n")
 
 
-def make_bench(server: Server, folder: Path, environment: dict[str, str]) -> Bench:
+def make_bench(server: Server, folder: Path, environment: dict[str, str], agent: str = AGENT) -> Bench:
     """A bench, with what to expect learned from a run that nobody kills."""
-    bench = Bench(server, folder, environment)
+    bench = Bench(server, folder, environment, agent)
     bench.make_template()
     place = bench.place()
     ran = server.run(place, *RUN)
     assert ran.status == 0, ran.said
     bench.expected = snapshot(place)
     check_end(bench, place)
-    assert sorted(agents(place)) == sorted(OUTPUTS)
+    assert sorted(set(agents(place))) == sorted(OUTPUTS)
+    assert len(agents(place)) == len(OUTPUTS) + (agent == RETRYING)
     return bench
 
 
 @contextmanager
-def open_bench(fallback: Path, source: str = "shim.c") -> Iterator[Bench]:
+def open_bench(fallback: Path, source: str = "shim.c", agent: str = AGENT) -> Iterator[Bench]:
     """A bench in memory, or below a folder where that is not possible. Skips the test where a bench can't be.
 
     Args:
         fallback: the folder.
         source: of the library that is preloaded.
+        agent: the script.
     """
     if sys.platform != "linux" or not shutil.which("cc"):
         pytest.skip("needs Linux and a C compiler")
@@ -240,7 +256,7 @@ def open_bench(fallback: Path, source: str = "shim.c") -> Iterator[Bench]:
     }
     try:
         with serving(folder, environment, source) as server:
-            yield make_bench(server, folder, environment)
+            yield make_bench(server, folder, environment, agent)
     finally:
         shutil.rmtree(folder)
 
@@ -339,7 +355,7 @@ def check_end(bench: Bench, place: Place) -> None:
     assert left == []
     own = {p.name for p in (git / "gitbatch").iterdir() if p.is_file()}
     assert own <= {"lock", "children"}, own
-    refs = place.git("for-each-ref", "--format=%(refname)").splitlines()
+    refs = [r for r in place.git("for-each-ref", "--format=%(refname)").splitlines() if "/ledger/" not in r]
     assert sorted(ref.rpartition("/")[2] for ref in refs) == ["base", "end", "followed", "main", "record"], (
         refs
     )
@@ -406,4 +422,5 @@ def after_kill(bench: Bench, place: Place, ran: Ran) -> dict[str, int]:
         assert ran.status in {0, 1, 75}, f"exit {ran.status}: {ran.said}"
     now = check_instant(bench, place)
     started = agents(place)
+    bench.also(place, now)
     return {key: started.count(key) for key in (*now.merged, *now.waiting)}

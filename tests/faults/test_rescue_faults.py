@@ -1,0 +1,54 @@
+"""Killed anywhere while an item fails and is tried again: what its failed attempt had written is there, or was never known.
+
+The agent gets its item done only where it finds that. Long: every step of a run, `GITBATCH_FAULTS=long`.
+"""
+
+import random
+from collections.abc import Iterator
+
+import pytest
+from conftest import Place
+from faults.test_faults import LONG, READING, SEED, VICTIMS, steps_of_a_run, tell
+from faults.trials import RETRYING, Bench, Committed, open_bench, trial
+
+SAMPLE = 10
+"""Trials of the usual round."""
+
+
+def is_kept(place: Place, now: Committed) -> None:
+    """Once a failed attempt is written down, what it had written is kept until its item is done."""
+    ledger = place.git("for-each-ref", "refs/gitbatch/*/ledger/*")
+    done = "out/b.md" in (*now.merged, *now.waiting)
+    refs = place.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/rescue/*").splitlines()
+    assert not ledger or done or refs, "the attempt is written down, and its output is lost"
+    for ref in refs:
+        assert place.git("show", f"{ref}:out/b.md") == "half"
+        assert place.git("log", "-1", "--format=%(trailers:key=Gitbatch-Item)", ref) == ""
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """Where trials are made."""
+    with open_bench(tmp_path_factory.getbasetemp(), agent=RETRYING) as made:
+        made.also = is_kept
+        yield made
+
+
+def test_what_a_failed_attempt_had_written_outlives_any_kill(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = [(number, process) for number, process, call in steps_of_a_run(bench) if call not in READING]
+    chance = random.Random(SEED)  # noqa: S311 - to be the same each time
+    trials = [
+        (n, victim) for n, process in steps for victim in VICTIMS if victim != "git" or process == "git"
+    ]
+    chance.shuffle(trials)
+    held, failed = 0, []
+    for step, victim in trials if LONG else trials[:SAMPLE]:
+        try:
+            held += trial(bench, step, victim) is not None
+        except AssertionError as error:
+            failed.append(f"{victim} at {step}: {error}")
+    tell(capsys, f"held {held} of {len(trials)}")
+    assert failed == []
+    assert held >= (len(trials) * 9 // 10 if LONG else SAMPLE // 2)
