@@ -69,7 +69,7 @@ def render_lesson(previous: Failure) -> str:
 
 
 def render_earlier(output: str, earlier: EarlierOutput) -> str:
-    """What an attempt is told of the output that it finds in its worktree."""
+    """Renders what an attempt is told of the output that it finds in its worktree."""
     stay = "" if earlier.may_stay else " It cannot stay as it is: that is why the attempt failed."
     return (
         f"{output} is there already: an earlier attempt at this item wrote it and failed before it was done. "

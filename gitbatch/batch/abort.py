@@ -32,7 +32,7 @@ def rescue(repo: Repository, batch: str, branches: dict[str, str], merged: str) 
 
 
 def free_rescue_ref(repo: Repository, batch: str, name: str, oid: str) -> str:
-    """A rescue ref that keeps no other commit: an item's branch may be rescued at several starts."""
+    """Returns a rescue ref that keeps no other commit: an item's branch may be rescued at several starts."""
     names = itertools.chain((name,), (f"{name}.{count}" for count in itertools.count(2)))
     refs = (rescue_ref(batch, free) for free in names)
     return next(ref for ref in refs if repo.refs.read(ref) in {None, oid})

@@ -5,7 +5,6 @@ ours alone (see `trailers.py`); so no text can pass for a trailer. The rest is f
 """
 
 import re
-import shlex
 import textwrap
 
 from gitbatch.agents.failures import Cause
@@ -61,7 +60,7 @@ def rescue_message(
     agent: str,
     context: tuple[ContextFile, ...],
 ) -> str:
-    """The message of a commit that keeps what a failed attempt had written: like an item's, but it is not an item's.
+    """Renders the message of a commit that keeps what a failed attempt had written. It is like an item's, and is not one.
 
     `cause`: why what it keeps was not enough (see `rescue.py`).
     """
@@ -207,14 +206,14 @@ def told_work(outcome: Outcome) -> tuple[str, ...]:
         f"{outcome.attempts} attempts; before failed {failed}" if outcome.earlier else "",
         f"{waits}waited {outcome.waited:.1f} s" if outcome.waits or outcome.waited else "",
         f"{outcome.seconds:.1f} s, {told_spent(outcome.spent)}" if outcome.spent.usage != Usage() else "",
-        told_rescued(outcome.rescued, outcome.item.key),
+        told_rescued(outcome.rescued),
     )
     return tuple(line for line in lines if line)
 
 
-def told_rescued(ref: str, path: str) -> str:
-    """Where to find what a failed attempt had written; empty if nothing is kept."""
-    return f"what it had written is kept: git show {shlex.quote(f'{ref}:{path}')}" if ref else ""
+def told_rescued(ref: str) -> str:
+    """Returns where to find what a failed attempt had written; empty if nothing is kept."""
+    return f"what it had written is kept: git show {ref}" if ref else ""
 
 
 def told_spent(spent: Spent) -> str:

@@ -73,7 +73,7 @@ class StartingPoint(Struct, frozen=True):
 
 
 def keep_output(run: Run, task: Task, tried: Attempt, start: StartingPoint) -> None:
-    """Keep what a failed attempt had written, if it passes the harvest; that of the attempt before goes then.
+    """Keeps what a failed attempt had written, if it passes the harvest; that of the attempt before goes then.
 
     Where it cannot be kept, the attempt has failed all the same.
     """
@@ -99,7 +99,7 @@ def keep_output(run: Run, task: Task, tried: Attempt, start: StartingPoint) -> N
 
 
 def _write_commit(run: Run, task: Task, tried: Attempt, start: StartingPoint, blob: str) -> str:
-    """The commit that keeps it. It is not signed: no branch ever has it, and a key may have to be touched."""
+    """Stores the commit that keeps it. It is not signed: no branch ever has it, and a key may have to be touched."""
     cause, earlier = tried.cause or Cause.FAILED, start.earlier
     if earlier and earlier.commit.blob == blob and not earlier.output.may_stay:
         cause = earlier.cause  # it was left as it was
@@ -111,12 +111,12 @@ def _write_commit(run: Run, task: Task, tried: Attempt, start: StartingPoint, bl
 
 
 def find_rescued(repo: Repository, batch: str, item: BatchItem) -> Rescued | None:
-    """What the last attempt at an item that left anything had written."""
+    """Returns what the last attempt at an item that left anything had written."""
     return read_rescued(repo, batch, (item,)).get(item.key)
 
 
 def find_usable(run: Run, task: Task) -> Rescued | None:
-    """The same, if the next attempt can begin with it: not where the item's file was changed on the branch since."""
+    """Returns the same, if the next attempt can begin with it: not where the item's file was changed on the branch since."""
     found = find_rescued(run.repo, run.batch.id, task.batch_item)
     if found is None:
         return None
@@ -126,7 +126,7 @@ def find_usable(run: Run, task: Task) -> Rescued | None:
 
 
 def read_rescued(repo: Repository, batch: str, items: Iterable[BatchItem]) -> Mapping[str, Rescued]:
-    """What the last attempts at items had written, by key."""
+    """Returns what the last attempts at items had written, by key."""
     refs = repo.refs.below(rescue_refs(batch))
     if not refs:
         return {}
@@ -141,7 +141,7 @@ def read_rescued(repo: Repository, batch: str, items: Iterable[BatchItem]) -> Ma
 
 
 def rescued_refs(repo: Repository, batch: str, slugs: Iterable[str]) -> dict[str, str]:
-    """The refs of what failed attempts at items had written."""
+    """Returns the refs of what failed attempts at items had written."""
     wanted = frozenset(slugs)
     found = {r: oid for r, oid in repo.refs.below(rescue_refs(batch)).items() if _slug(batch, r) in wanted}
     return {ref: oid for ref, oid in found.items() if is_rescued_output(repo, batch, oid)}
@@ -157,13 +157,13 @@ def is_rescued_output(repo: Repository, batch: str, oid: str) -> bool:
 
 
 def _slug(batch: str, ref: str) -> str:
-    """The slug of the item whose failed attempt a ref is of; empty if it is of none."""
+    """Returns the slug of the item whose failed attempt a ref is of; empty if it is of none."""
     parts = split_rescued_output(ref.removeprefix(rescue_refs(batch)))
     return parts[0] if parts else ""
 
 
 def _read(repo: Repository, batch: str, item: BatchItem, ref: str, oid: str) -> Rescued | None:
-    """What a ref keeps; None if its commit is not of the form, or objects are gone: an agent may write refs too."""
+    """Returns what a ref keeps; None if its commit is not of the form, or objects are gone: an agent may write refs too."""
     parts = split_rescued_output(ref.removeprefix(rescue_refs(batch)))
     if parts is None or not is_rescued_output(repo, batch, oid):
         return None

@@ -102,7 +102,7 @@ def read_state(repo: Repository, batch: Batch) -> State:
 
 
 def _superfluous(repo: Repository, batch: Batch, state: State) -> dict[str, str]:
-    """The refs of what failed attempts had written that nothing needs: their item is merged, or a later one has more."""
+    """Returns the refs of what failed attempts had written that nothing needs: their item is merged, or a later one has more."""
     waiting = {outcome.item.slug for outcome in state.ready.values()}
     refs = rescued_refs(repo, batch.id, {i.slug for i in batch.record.items if i.slug not in waiting})
     needed = {rescued.ref for rescued in state.rescued.values()}

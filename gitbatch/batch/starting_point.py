@@ -39,7 +39,7 @@ def prepare(run: Run, task: Task, place: Path) -> StartingPoint:
 
 
 def _put_earlier(run: Run, task: Task, place: Path) -> Rescued | None:
-    """Put what an earlier attempt had written into a new worktree, where there is any and it still fits."""
+    """Puts what an earlier attempt had written into a new worktree, where there is any and it still fits."""
     earlier = find_usable(run, task)
     if earlier:
         try:

@@ -46,7 +46,7 @@ def store(repo: Repository, descriptor: int, tree: str, path: str) -> str:
 
 
 def put_output(repo: Repository, worktree: Path, path: str, blob: str, tree: str) -> None:
-    """Put a blob at a path of a new worktree, as a checkout would, without filters: whole, or what is there stays.
+    """Puts a blob at a path of a new worktree, as a checkout would, without filters: whole, or what is there stays.
 
     Raises:
         OSError: it cannot be written there.
@@ -69,7 +69,7 @@ def put_output(repo: Repository, worktree: Path, path: str, blob: str, tree: str
 
 
 def _restore(repo: Repository, descriptor: int, tree: str, path: str, blob: str) -> None:
-    """Let a blob flow into a file as `store` would take it: what that converts, has to be converted before."""
+    """Lets a blob flow into a file as `store` would take it: what that converts, has to be converted before."""
     rules = read_rules(repo, tree, (path,))
     if not rules and not repo.attributes and not repo.line_ends.stored:
         repo.objects.pour(blob, descriptor)

@@ -76,12 +76,12 @@ def rescue_ref(batch: str, name: str) -> str:
 
 
 def rescued_output_ref(batch: str, slug: str, attempt: int) -> str:
-    """What a failed attempt at an item had written: a commit that is no item's."""
+    """What a failed attempt at an item had written: a commit that is not an item's."""
     return f"{rescue_refs(batch)}{slug}-{attempt}"
 
 
 def split_rescued_output(name: str) -> tuple[str, int] | None:
-    """The slug and the attempt of a name of `rescued_output_ref` without what all names start with; None: it is not one."""
+    """Returns slug and attempt of a ref of `rescued_output_ref`, named without `rescue_refs`; None: it is not one."""
     found = _NUMBERED.fullmatch(name)
     return (found[1], int(found[2])) if found else None
 

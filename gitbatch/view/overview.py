@@ -118,7 +118,7 @@ def render_batch(shown: BatchState) -> Block:
 
 def _row(item: ItemState) -> tuple[Cell, ...]:
     style = STYLES[ItemStatus(item.status)] if item.status in set(ItemStatus) else "dim"
-    kept = told_rescued(item.rescued, item.item)
+    kept = told_rescued(item.rescued)
     said = (item.reason or item.item, (_work(item), "dim"), (f"\n{kept}" if kept else "", "dim"))
     return (str(item.group),), ((item.status, style),), (item.name,), said
 

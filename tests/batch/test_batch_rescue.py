@@ -53,7 +53,7 @@ def test_the_last_attempts_output_is_kept_and_named(place: Place) -> None:
     assert trailers(place, ref, "Item") == []
     assert trailers(place, ref, "Attempt") == ["3"]
     assert "told (gitbatch agent)" in place.git("log", "-1", "--format=%an", ref)
-    where = f"what it had written is kept: git show {ref}:out/T1.md"
+    where = f"what it had written is kept: git show {ref}"
     assert where in " ".join(place.git("log", "-1", "--format=%B").split())
     assert told.outcome("T1")["rescued"] == ref
     assert told.outcome("T2")["rescued"] == ""
@@ -70,7 +70,7 @@ def test_the_last_attempts_output_is_kept_and_named(place: Place) -> None:
 def test_the_view_names_it(place: Place) -> None:
     set_up(place, "half", batch="retries = 0")
     said = place.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=1).stdout
-    assert f"what it had written is kept: git show {ref_of(place, '1-t1-1')}:out/T1.md" in said
+    assert f"what it had written is kept: git show {ref_of(place, '1-t1-1')}" in said
 
 
 @pytest.mark.parametrize("checkout", ["full", "context"])
@@ -414,3 +414,17 @@ def test_where_it_cannot_be_kept_the_attempt_has_failed_all_the_same(place: Plac
     assert ("1 not done" in done.stdout) == (what == "in the way"), done.stdout
     tried = place.git("for-each-ref", "--format=%(objectname)", "refs/gitbatch/*/ledger/*")
     assert '"number":1' in place.git("cat-file", "blob", tried), "it is written down"
+
+
+def test_every_path_comes_back_whole(place: Place) -> None:
+    path = "out/Fixes #1 [skip ci] a → b's.md"
+    set_up(place, "half half")
+    place.edit("task.md", "Output: out/T1.md", f"Output: `{path}`")
+    place.edit("gitbatch.toml", "[batch]", "[batch]\nretries = 0")
+    place.commit()
+    told = run(place, code=1)
+    ref = ref_of(place, "1-t1-1")
+    assert told.outcome("T1")["rescued"] == ref
+    assert json.loads(place.gitbatch("status", "--json", code=0).stdout)["items"][0]["rescued"] == ref
+    assert place.git("show", f"{ref}:{path}").endswith(" 1")
+    assert f"what it had written is kept: git show {ref}\n" in place.gitbatch("status", code=0).stdout

@@ -100,7 +100,7 @@ async def read_context(assignment: Assignment, base: Base, most: int) -> tuple[Q
 
 
 def _unfinished(assignment: Assignment) -> tuple[ContextFile, ...]:
-    """The output as an earlier attempt left it, to be quoted like a context file."""
+    """Returns the output as an earlier attempt left it, to be quoted like a context file."""
     if assignment.earlier is None:
         return ()
     return (ContextFile(assignment.output, assignment.earlier.blob, Reason.UNFINISHED),)
