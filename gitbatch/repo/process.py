@@ -6,12 +6,9 @@ replace objects, no network, no user or system configuration. Arguments are list
 """
 
 import os
-import signal
 import subprocess
-import threading
-import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -20,6 +17,7 @@ from msgspec.structs import replace
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.repo.childless import start_childless
 from gitbatch.repo.limits import Watch, limited
+from gitbatch.repo.patience import Patience, UnansweredError, end_session, wait_for
 
 ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -48,8 +46,6 @@ CONFIGURATION = (
 )
 NO_GIT = ("git was not found", "install git 2.38 or newer and put it on PATH")
 """What is wrong and what to do, where there is no git."""
-_LOOK = 0.1
-"""Seconds between two looks at a command that may wait for a person."""
 _NO_PROGRAM = (FileNotFoundError, NotADirectoryError, PermissionError)
 """What it means that there is no git, or no directory for it."""
 _OPTIONS = tuple(part for setting in CONFIGURATION for part in ("-c", setting))
@@ -83,25 +79,6 @@ def scrub_environment() -> dict[str, str]:
     for name in found:
         del os.environ[name]
     return found
-
-
-class Patience(Struct, frozen=True):
-    """How long a command is waited for that may wait for a person itself."""
-
-    notice: float = 10.0
-    """Seconds after which `tell` is called."""
-    limit: float = 120.0
-    """Seconds after which it is ended."""
-    tell: Callable[[], None] = lambda: None
-    stop: threading.Event = field(default_factory=threading.Event)
-    """Set: it is ended at once."""
-
-
-class UnansweredError(GitError):
-    """A git command was ended because it took too long."""
-
-    def __init__(self, argv: tuple[str, ...], limit: float) -> None:
-        super().__init__(argv, -signal.SIGKILL, f"no answer within {limit:g} s")
 
 
 class Git(Struct, frozen=True):
@@ -183,7 +160,7 @@ class Git(Struct, frozen=True):
         process = self._open(arguments, subprocess.PIPE, subprocess.PIPE)
         return _ended(process, arguments, stdin, check=check)
 
-    def feed_alone(self, stdin: bytes, *arguments: str, patience: "Patience") -> Finished:
+    def feed_alone(self, stdin: bytes, *arguments: str, patience: Patience) -> Finished:
         """As `feed`, in a session of its own: what git starts has no terminal to ask on, and can't stop for one.
 
         Raises:
@@ -192,7 +169,7 @@ class Git(Struct, frozen=True):
         """
         process = self._open(arguments, subprocess.PIPE, subprocess.PIPE, alone=True)
         try:
-            return _judged(process, arguments, *_waited(process, stdin, patience), check=True)
+            return _judged(process, arguments, *wait_for(process, stdin, patience), check=True)
         except subprocess.TimeoutExpired as error:
             raise UnansweredError(arguments, patience.limit) from error
         finally:
@@ -326,37 +303,6 @@ class Git(Struct, frozen=True):
         if isinstance(error, FileNotFoundError):
             return GitbatchError(*NO_GIT)
         return GitbatchError(f"git can't be started: {error.strerror}", NO_GIT[1])
-
-
-def end_session(process: "subprocess.Popen[bytes]") -> None:
-    """Kill a process that leads a session, with all that it has started there."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    for stream in (process.stdin, process.stdout, process.stderr):
-        with suppress(BrokenPipeError):
-            if stream:
-                stream.close()
-
-
-def _waited(process: "subprocess.Popen[bytes]", stdin: bytes, patience: Patience) -> tuple[bytes, bytes]:
-    """What a process says until it ends.
-
-    Raises:
-        TimeoutExpired: it has not ended in time, or nobody wants to wait any longer.
-    """
-    began, told, given = time.monotonic(), False, stdin
-    while True:
-        left = patience.limit - (time.monotonic() - began)
-        try:
-            return process.communicate(given or None, timeout=max(0.0, min(_LOOK, left)))
-        except subprocess.TimeoutExpired:
-            waited, given = time.monotonic() - began, b""
-            if waited >= patience.limit or patience.stop.is_set():
-                raise
-            if waited >= patience.notice and not told:
-                patience.tell()
-                told = True
 
 
 def _ended(

@@ -17,7 +17,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.errors import GitbatchError, GitError
-from gitbatch.repo.process import Git, Patience, UnansweredError
+from gitbatch.repo.patience import Patience, UnansweredError
+from gitbatch.repo.process import Git
 from gitbatch.repo.settings import Setting, is_true
 from gitbatch.repo.signature import Signature, variables
 from gitbatch.text import plain

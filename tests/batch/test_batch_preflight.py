@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from conftest import Place
 
+from gitbatch.batch.surroundings import OwnFiles
+from gitbatch.project.disk import DiskSnapshot
 from gitbatch.project.lint import check_plan
 
 RUN = ("run", "--items", "all", "--checkpoint", "at-end")
@@ -210,3 +212,16 @@ def test_where_the_project_cannot_be_made_out_the_plan_alone_is_checked(three: P
     three.write("CLAUDE.md", "## Active Scope\n\nPhase: nowhere\n")
     three.edit("task.md", "- [ ] T101", "- [x] T101")
     assert "GB405" not in three.gitbatch("lint", "task.md", code=0).stdout
+
+
+def test_the_files_of_other_repositories_are_not_own_files(three: Place) -> None:
+    add_repository(three, "other")
+    three.write("sub/a.md", "of the submodule\n")
+    own = OwnFiles(DiskSnapshot(three.root), frozenset({"sub"}))
+    assert [own.read(path) for path in ("rules.md", "sub/a.md", "other/notes.md")] == [
+        three.read("rules.md").encode(),
+        None,
+        None,
+    ]
+    assert own.files("sub") == own.files("other") == ()
+    assert own.blob("sub/a.md") is None

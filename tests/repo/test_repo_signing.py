@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from gitbatch.repo.objects import Objects
-from gitbatch.repo.process import Patience
+from gitbatch.repo.patience import Patience
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.signature import Signature
 from gitbatch.repo.signing import Signer, SigningError, UnansweredSigningError
@@ -101,7 +101,7 @@ def test_one_that_fails_is_asked_again(repo: Repository, objects: Objects, tmp_p
         replace(objects.signer, unused=()).require(repo.git)
 
 
-def test_nobody_has_to_wait_who_has_had_enough(repo: Repository, objects: Objects, tmp_path: Path) -> None:
+def test_a_wait_can_be_stopped(repo: Repository, objects: Objects, tmp_path: Path) -> None:
     objects.signer = signer(tmp_path / "signer", f"touch {tmp_path}/runs; sleep 600", Patience(notice=600))
     objects.wait_for_signer(600, lambda _: None)
     tree = objects.commit(repo.refs.commit("HEAD") or "").tree

@@ -28,7 +28,7 @@ def test_the_index_of_a_checkout_that_does_not_follow_may_be_locked(repo: Reposi
     require_unlocked(repo, "refs/heads/other")
 
 
-def test_one_that_goes_away_in_time_stops_nobody(
+def test_a_lock_that_goes_away_in_time_is_waited_for(
     repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock = place.root / ".git" / f"{MAIN}.lock"

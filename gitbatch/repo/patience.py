@@ -1,0 +1,66 @@
+"""Waiting for a git command that may wait for a person itself: with a notice, a limit, and a way to stop."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from msgspec import Struct, field
+
+from gitbatch.errors import GitError
+
+_LOOK = 0.1
+"""Seconds between two looks at a command that may wait for a person."""
+
+
+class Patience(Struct, frozen=True):
+    """How long a command is waited for that may wait for a person itself."""
+
+    notice: float = 10.0
+    """Seconds after which `tell` is called."""
+    limit: float = 120.0
+    """Seconds after which it is ended."""
+    tell: Callable[[], None] = lambda: None
+    stop: threading.Event = field(default_factory=threading.Event)
+    """Set: it is ended at once."""
+
+
+class UnansweredError(GitError):
+    """A git command was ended because it took too long."""
+
+    def __init__(self, argv: tuple[str, ...], limit: float) -> None:
+        super().__init__(argv, -signal.SIGKILL, f"no answer within {limit:g} s")
+
+
+def wait_for(process: "subprocess.Popen[bytes]", stdin: bytes, patience: Patience) -> tuple[bytes, bytes]:
+    """What a process says until it ends.
+
+    Raises:
+        TimeoutExpired: it has not ended in time, or it was told to stop.
+    """
+    began, told, given = time.monotonic(), False, stdin
+    while True:
+        left = patience.limit - (time.monotonic() - began)
+        try:
+            return process.communicate(given or None, timeout=max(0.0, min(_LOOK, left)))
+        except subprocess.TimeoutExpired:
+            waited, given = time.monotonic() - began, b""
+            if waited >= patience.limit or patience.stop.is_set():
+                raise
+            if waited >= patience.notice and not told:
+                patience.tell()
+                told = True
+
+
+def end_session(process: "subprocess.Popen[bytes]") -> None:
+    """Kill a process that leads a session, with all that it has started there."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for stream in (process.stdin, process.stdout, process.stderr):
+        with suppress(BrokenPipeError):
+            if stream:
+                stream.close()
