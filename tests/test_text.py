@@ -448,7 +448,7 @@ TRUSTED = {
     "Contribution": set(),
     "Failure": set(),
     "Usage": set(),
-    "Outcome": set(),
+    "Outcome": {"rescued"},
     "ItemProgress": {"batch", "item"},
     "Strays": set(),
     "Checkpoint": {"batch", "before", "commit", "kept"},

@@ -177,6 +177,9 @@ CUTS = {
     "no start": answer(b'event: ping\ndata: {"type": "ping"}\n\n'),
     "a chunk": b"HTTP/1.1 200 X\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n9\r\nevent",
     "compression": answer(b"no gzip", more="content-encoding: gzip\r\n"),
+    "a mistake before its start": answer(b"event: message_start\ndata: {bad\n\n"),
+    "a nameless ping": answer(b'data: {"type": "ping"}\n\n'),
+    "a nameless half": cut_at(stream(*WORK), b"data: {bad\n\n"),
     "JSON": answer(b'{"id": "x"}', kind="application/json"),
     "no content": b"HTTP/1.1 204 X\r\n\r\n",
 }

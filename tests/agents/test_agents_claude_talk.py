@@ -125,16 +125,16 @@ def test_a_busy_server_is_waited_for(stage: Stage, status: int) -> None:
 @pytest.mark.rule("F3")
 def test_a_rate_limit_makes_all_wait_and_none_fail(stage: Stage) -> None:
     scripts = {f"i{n}": "nap 0.1 + write x; finish" for n in range(20)} | {
-        "limited": "write x; fail 429 after=0.6 + finish"
+        "limited": "write x; fail 429 after=3 + finish"
     }
     results = stage.run(*(stage.assignment(script, name) for name, script in scripts.items()))
     assert all(isinstance(result, Reply) for result in results)
     limited = next(seen.at for seen in stage.server.seen if seen.status == 429)
     later = [seen.at - limited for seen in stage.server.seen]
-    assert [seconds for seconds in later if 0.25 < seconds < 0.55] == [], (
+    assert [seconds for seconds in later if 2.0 < seconds < 2.9] == [], (
         "those under way arrive, then nobody asks"
     )
-    assert max(later) > 0.6
+    assert max(later) > 2.9
     assert stage.lines().count("goes on after") > 10, "the others have waited too"
 
 

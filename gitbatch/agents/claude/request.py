@@ -222,10 +222,6 @@ class Request:
             return Trouble(
                 Cause.FATAL, f"the server's address is wrong: it answers with a page ({self._kind})"
             )
-        if self.has_nameless:
-            return Trouble(
-                Cause.FATAL, f"{NAMELESS}, and does not speak the Messages API: is base-url right?"
-            )
         if self._kind and "event-stream" not in self._kind:
             return cut(f"the server answers with {self._kind} instead of a stream of events")
         return cut()
