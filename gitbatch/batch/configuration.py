@@ -2,7 +2,7 @@
 
 They are fixed when the batch starts. Its record has the blob of gitbatch.toml at its base; a later version that the
 user has accepted, a ref of the batch has. Each group starts from the tip of the target branch, where an agent without a
-sandbox, a merge, or a checkout of somebody else's work may have put another version: if these parts differ there, nothing
+sandbox, a merge, or a checkout of another person's work may have put another version: if these parts differ there, nothing
 starts before the user has accepted it. All other settings may change while a batch runs.
 
 Within one process, what was accepted is kept in memory: nothing that an agent writes meanwhile changes it.
@@ -37,14 +37,12 @@ class ConfigChange(Struct, frozen=True):
 class FixedConfig:
     """What was accepted last."""
 
-    lines: tuple[str, ...] | None
-    """None: the batch was started by a version of gitbatch that did not record it."""
+    lines: tuple[str, ...]
+    """See `project/fixed.py`."""
 
     def find_change(self, scene: Scene) -> ConfigChange | None:
         """Returns what differs in a commit; None: nothing that is fixed."""
         there = fixed_lines(scene.project.config)
-        if self.lines is None:
-            self.lines = there
         if there == self.lines:
             return None
         return ConfigChange(scene.snapshot.blob(CONFIG_FILE) or "", there, difference(self.lines, there))
@@ -56,11 +54,17 @@ class FixedConfig:
         self.lines = change.lines
 
 
-def read_fixed(repo: Repository, batch: Batch) -> FixedConfig:
-    """Reads what a batch was started with, or what was accepted since."""
+def read_fixed(repo: Repository, batch: Batch, scene: Scene) -> FixedConfig:
+    """Reads what a batch was started with, or what was accepted since.
+
+    Of a batch that an older version of gitbatch has started, what the commit of `scene` says is recorded.
+    """
     blob = repo.refs.read(config_ref(batch.id)) or batch.record.config
     if blob is None:
-        return FixedConfig(None)
+        there = ConfigChange(scene.snapshot.blob(CONFIG_FILE) or "", fixed_lines(scene.project.config), ())
+        fixed = FixedConfig(())
+        fixed.accept(repo, batch.id, there)
+        return fixed
     try:
         return FixedConfig(fixed_lines(parse_config(repo.objects.blob(blob))))
     except (

@@ -249,7 +249,7 @@ def _run(
     repo: Repository, batch: Batch, options: Options, roster: Roster, view: View, *, resumed: bool
 ) -> ExitCode:
     scene = read_scene(repo, require_tip(repo, batch.record.target))
-    fixed = read_fixed(repo, batch)
+    fixed = read_fixed(repo, batch, scene)
     change = fixed.find_change(scene)
     if change and not accept_at_start(
         repo, batch.id, fixed, change, EventStream(time.time, (view,)), options.accept_config, options.can_ask

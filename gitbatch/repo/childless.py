@@ -1,12 +1,12 @@
 """Starting processes that cannot start others, enforced by the kernel where it can (Linux, seccomp).
 
 A filter of git's attributes is a program. Where git converts content, our configuration names none; but an agent
-without a sandbox has the rights of the user, and may write into any folder that a git of ours reads, however short
-its life. So the gits that convert are started by a thread whose filter lets it, and all that descends from it, make
-threads and run a program by vfork(2) (as `subprocess` does), and refuses fork(2), by which git starts its programs.
+without a sandbox may write into any directory that git reads, however short it exists. So these processes are started by
+a thread that has a filter of system calls. The filter refuses fork(2), by which git starts programs, for all that the
+thread starts; it allows threads, and vfork(2), by which `subprocess` starts git itself.
 
-Where the kernel or the architecture has no such filter, or the `git` on PATH is a script that needs to fork, processes
-start as usual, and the private folder (`private_dir.py`) is all that stands between.
+Where the kernel or the architecture has no such filter, or `git` on PATH is a script that needs to fork, processes
+start as usual, and the private directory (`private_dir.py`) is the only protection.
 """
 
 import ctypes

@@ -1,24 +1,25 @@
-"""Private git directories: gits that convert content read no configuration and no attributes that an agent can write.
+"""Private git directories: a git that converts files reads no configuration and no attributes that an agent can write.
 
-Which programs git runs of its own accord, `filter.*` and pagers above all, the repository's configuration and
-attributes say. An agent without a sandbox, or a process that it has left behind, can write both at any moment: also
-between a check of ours and the git that it is for. So every git of ours that could run one works in a git directory
-of its own, made for this one call and removed after it:
+The configuration and the attributes of a repository name programs that git runs by itself: filters, pagers. An agent
+without a sandbox, or a process that it has left behind, can write both at any moment, also between a check of ours and
+the git command that the check is for. So each git command that could run such a program gets a git directory that is
+made for this one call and removed after it:
 
-- its configuration is written by us: format, `core.*` that matters to files, and nothing that names a program;
-- `info/attributes` is the user's, as it was when the process started; `.gitattributes` come from a commit;
-- objects are the repository's, by GIT_OBJECT_DIRECTORY; the index is the one that is named; HEAD is a commit.
+- We write its configuration: the format, settings about files, and nothing that names a program.
+- `info/attributes` is the user's, as it was when this process started; `.gitattributes` come from a commit.
+- Objects are the repository's, by GIT_OBJECT_DIRECTORY. The index is the one that the caller names, HEAD a commit.
 
-These are: `hash-object --path`, `cat-file --filters`, `check-attr` (files that follow, outputs that are stored),
-`read-tree -u` (worktrees), `status`, `update-index` (an index is written: files that have its own time are compared),
-and `diff` in a pager. All others read objects and refs, or write them as they
-are: git has no setting that makes one of those run a program, but for hooks, which each git of ours is told to leave
-alone, and for the program that signs, which is fixed (`signing.py`).
+These commands are `hash-object --path`, `cat-file --filters` and `check-attr` (outputs, and files that follow),
+`read-tree -u` (worktrees), `status`, `update-index` (git compares files when it writes an index), and `diff` in a pager.
+All others read objects and refs, or write them unchanged. Of the programs that git could start for those, hooks are
+turned off for every git of ours, and the one that signs is fixed (`signing.py`).
 
-An agent without a sandbox can also find this folder and write into it, in the milliseconds that it is there. Therefore
-the gits that convert cannot start a process at all, where the kernel can enforce that (`childless.py`).
+An agent without a sandbox has the rights of the user, so it can also find this directory and write into it during the
+milliseconds in which it exists. No place and no mode of a file prevents that. Therefore a git that converts cannot start
+a process at all, where the kernel can enforce it (`childless.py`). Converting by code of our own would need no git, but
+it would read the bytes of outputs (rule O1), and repeat git's rules for line ends, `ident` and encodings.
 
-A folder for each call costs 0.3 ms; one for a whole run would be there to be found for hours.
+A directory for each call costs 0.2 ms of processor time. One for a whole run would cost nothing, and could be found for hours.
 """
 
 import os

@@ -70,6 +70,9 @@ def test_what_may_change_is_not_asked_about(three: Place, tmp_path: Path, *, old
     done = three.gitbatch("run", code=3)
     assert "accept" not in done.stdout + done.stderr
     assert len(ticked(three)) == 8
+    three.edit("gitbatch.toml", 'timeout = "1m"', 'timeout = "2m"')
+    three.commit()
+    assert '+ agents.scripted.timeout = "2m"' in three.gitbatch("run", code=3).stdout
 
 
 def test_a_place_for_worktrees_outside_counts_and_a_program_that_is_gone_shows_all(
