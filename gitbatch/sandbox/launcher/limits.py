@@ -2,10 +2,17 @@
 
 # ruff: noqa: PTH112, PTH116, PTH208 - pathlib takes longer to import than the launcher to do its work
 
+import errno
 import os
 import resource
 import time
 from contextlib import suppress
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NO_FOLDER = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
+"""It has been removed, or something else is there now."""
+_MOST_OPEN = 200
+"""Folders that are open at the same time; a tree that needs more was made so that it cannot be counted."""
 
 
 def set_limits(*, file_bytes: int, processes: int | None, cpu_seconds: int | None) -> None:
@@ -45,16 +52,64 @@ class Written:
         self._since = time.time_ns()
 
     def too_much(self) -> bool:
-        """Whether it is more than the limit now. A file that has been deleted and is still open is not seen."""
-        size, waiting = 0, list(self._folders)
-        while waiting and size <= self._limit:
-            with suppress(OSError), os.scandir(waiting.pop()) as entries:  # gone, or closed to us
-                for entry in entries:
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
-                    else:
-                        size += self._new(entry)
-        return size > self._limit
+        """Whether it is more than the limit now; what cannot be looked at counts as too much.
+
+        A file that has been deleted and is still open is not seen.
+        """
+        try:
+            return self._count() > self._limit
+        except OSError:
+            return True
+
+    def _count(self) -> int:
+        """The bytes, or as soon as they are more than the limit, some of them.
+
+        By descriptors: a path that is longer than the kernel takes can be made step by step. Of the folders on the way
+        only those stay open that have further folders to look at, so that depth alone costs nothing.
+        """
+        size = 0
+        waiting: list[tuple[int, list[str]]] = []
+        try:
+            for folder in self._folders:
+                waiting.append((os.open(folder, _FOLDER), []))
+                size += self._look(*waiting[-1])
+                while waiting and size <= self._limit:
+                    size += self._go_on(waiting)
+        finally:
+            for descriptor, _ in waiting:
+                os.close(descriptor)
+        return size
+
+    def _go_on(self, waiting: list[tuple[int, list[str]]]) -> int:
+        """Look into the next folder; returns what is new in it."""
+        descriptor, names = waiting[-1]
+        if not names:
+            os.close(waiting.pop()[0])
+            return 0
+        name = names.pop()
+        try:
+            below = os.open(name, _FOLDER, dir_fd=descriptor)
+        except OSError as error:
+            if error.errno in _NO_FOLDER:
+                return 0
+            raise
+        if not names:
+            os.close(waiting.pop()[0])
+        waiting.append((below, []))
+        if len(waiting) > _MOST_OPEN:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return self._look(*waiting[-1])
+
+    def _look(self, descriptor: int, names: list[str]) -> int:
+        """What is new in a folder itself; the folders in it are added to `names`."""
+        size = 0
+        with os.scandir(descriptor) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    names.append(entry.name)
+                else:
+                    size += self._new(entry)
+        return size
 
     def _new(self, entry: "os.DirEntry[str]") -> int:
         with suppress(FileNotFoundError):
