@@ -10,10 +10,11 @@ import resource
 import signal
 import socket
 import stat
+import struct
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 MARK = "overwritten by the agent"
@@ -21,7 +22,7 @@ WON = "the agent has won"
 TRIED = "the agent has tried"
 
 REPO, SIBLING, HOME, ELSEWHERE = (
-    Path(os.environ.get(name, "/nowhere")) for name in ("REPO", "SIBLING", "HOME", "ELSEWHERE")
+    Path(os.environ.get(name, "/nowhere")) for name in ("REPO", "SIBLING", "USERS_HOME", "ELSEWHERE")
 )
 VICTIM = int(os.environ.get("VICTIM", "0"))
 HERE = Path.cwd()
@@ -243,6 +244,28 @@ def read_shared_memory() -> str:
     return "" if place == -1 else ctypes.string_at(place).decode()
 
 
+def read_the_environment_file_of_the_checkout() -> str:
+    return (REPO / ".env").read_text()
+
+
+def read_a_file_of_the_checkout() -> str:
+    return WON if (REPO / "README.md").read_text() else ""
+
+
+def read_the_environment_file_by_dots() -> str:
+    return (HERE / os.path.relpath(REPO) / ".env").read_text()
+
+
+def read_a_token_of_git() -> str:
+    return (REPO / ".git/config").read_text()
+
+
+def read_a_token_by_git() -> None:
+    _become(
+        "git remote -v; git config --list; cat $(git rev-parse --git-common-dir)/config; git -C $REPO remote -v"
+    )
+
+
 def read_elsewhere() -> str:
     return (ELSEWHERE / "secret").read_text()
 
@@ -316,6 +339,86 @@ def ask_for_a_ring() -> str:
     """Operations of io_uring, such as making a socket, are seen by no filter of system calls."""
     parameters = ctypes.create_string_buffer(120)
     return WON if ctypes.CDLL(None).syscall(425, 4, parameters) >= 0 else ""
+
+
+def _is_set_id(path: Path | str) -> str:
+    return WON if Path(path).stat().st_mode & (stat.S_ISUID | stat.S_ISGID) else ""
+
+
+def set_an_id_by_path() -> str:
+    (HERE / "README.md").chmod(0o4755)
+    return _is_set_id("README.md")
+
+
+def set_a_group_id_by_path() -> str:
+    (HERE / "README.md").chmod(0o2755)
+    return _is_set_id("README.md")
+
+
+def set_an_id_elsewhere() -> str:
+    (ELSEWHERE / "secret").chmod(0o4755)
+    return _is_set_id(ELSEWHERE / "secret")
+
+
+def set_an_id_by_descriptor() -> str:
+    with Path("README.md").open("rb") as file:
+        os.fchmod(file.fileno(), 0o4755)
+    return _is_set_id("README.md")
+
+
+def set_an_id_by_folder() -> str:
+    with _folder() as folder:
+        os.chmod("README.md", 0o6755, dir_fd=folder)  # noqa: S103 - that is the attack
+    return _is_set_id("README.md")
+
+
+def set_an_id_by_a_new_call() -> str:
+    """fchmodat2, of Linux 6.6."""
+    ctypes.CDLL(None).syscall(452, -100, b"README.md", 0o4755, 0)
+    return _is_set_id("README.md")
+
+
+def make_a_set_id_file() -> str:
+    os.close(os.open("new", os.O_CREAT | os.O_WRONLY, 0o4755))
+    return _is_set_id("new")
+
+
+def make_a_set_id_file_in_a_folder() -> str:
+    with _folder() as folder:
+        os.close(os.open("new", os.O_CREAT | os.O_WRONLY, 0o4755, dir_fd=folder))
+    return _is_set_id("new")
+
+
+def make_a_set_id_file_by_another_call() -> str:
+    """openat2, whose mode is in memory."""
+    how = struct.pack("=QQQ", os.O_CREAT | os.O_WRONLY, 0o4755, 0)
+    ctypes.CDLL(None).syscall(437, -100, b"new", how, len(how))
+    return _is_set_id("new")
+
+
+def make_a_set_id_file_by_mknod() -> str:
+    os.mknod("new", stat.S_IFREG | 0o4755)
+    return _is_set_id("new")
+
+
+def make_a_set_id_file_by_mknod_in_a_folder() -> str:
+    with _folder() as folder:
+        os.mknod("new", stat.S_IFREG | 0o4755, dir_fd=folder)
+    return _is_set_id("new")
+
+
+def make_a_set_id_file_without_a_name() -> str:
+    file = os.open(".", os.O_TMPFILE | os.O_WRONLY, 0o4755)
+    return WON if os.fstat(file).st_mode & stat.S_ISUID else ""
+
+
+@contextmanager
+def _folder() -> Iterator[int]:
+    folder = os.open(".", os.O_RDONLY)
+    try:
+        yield folder
+    finally:
+        os.close(folder)
 
 
 def make_a_device() -> str:

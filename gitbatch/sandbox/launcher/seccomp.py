@@ -1,6 +1,6 @@
-"""The filter that closes what Landlock leaves open: sockets that are not TCP, and calls that reach other processes.
+"""The filter that closes what Landlock leaves open: sockets that are not TCP, other processes, and set-id bits.
 
-It judges numbers and arguments of system calls, never paths. Families of sockets are an allow-list, everything
+With those, an agent that runs as root could give its rights to any program of the machine. The filter judges numbers and arguments of system calls, never paths. Families of sockets are an allow-list, everything
 else that it names is refused. A stream `socketpair` stays: it leads nowhere else, and runtimes talk to their
 children through it. Refusals say what a kernel says that lacks the call, for which programs have a way out.
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from gitbatch.sandbox.launcher.kernel import PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, prctl
 
 _MODE_FILTER = 2
-_LOAD, _EQUAL, _AT_LEAST, _AND, _RETURN = 0x20, 0x15, 0x35, 0x54, 0x06
+_LOAD, _EQUAL, _AT_LEAST, _HAS, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 """Instructions of classic BPF."""
 _NUMBER, _MACHINE, _ARGUMENTS = 0, 4, 16
 """Offsets in `struct seccomp_data`; of an argument the lower half is looked at, as the kernel does for an int."""
@@ -36,57 +36,68 @@ Instruction = tuple[int, int, int, int]
 class Machine:
     """The numbers of a processor architecture."""
 
-    __slots__ = ("audit", "prlimit", "shared", "socket", "socketpair", "xattrs")
+    __slots__ = ("audit", "modes", "prlimit", "shared", "socket", "socketpair", "xattrs")
 
     def __init__(
         self,
         audit: int,
         *,
-        socket: int,
-        socketpair: int,
+        sockets: tuple[int, int],
         prlimit: int,
         shared: tuple[int, ...],
         xattrs: tuple[int, ...],
+        modes: tuple[tuple[int, int, int], ...],
     ) -> None:
         self.audit = audit
         """AUDIT_ARCH_*, by which the kernel tells the filter whose numbers a call uses."""
-        self.socket = socket
-        self.socketpair = socketpair
+        self.socket, self.socketpair = sockets
         self.prlimit = prlimit
         self.shared = shared
         """What a user's processes share without a path: mq_open, System V's shared memory, semaphores and messages;
         add_key, request_key, keyctl."""
         self.xattrs = xattrs
         """Setting and removing, by path, without following, by descriptor."""
+        self.modes = modes
+        """Calls that take a file's mode: chmod, fchmod, fchmodat, mknod, mknodat, creat; open, openat. Which argument it
+        is, and which has the flags of a call that opens a file (-1: it is none)."""
 
 
 def _generic(audit: int) -> Machine:
     """A machine with the numbers of asm-generic/unistd.h."""
     return Machine(
         audit,
-        socket=198,
-        socketpair=199,
+        sockets=(198, 199),
         prlimit=261,
         shared=(180, *range(186, 197), 217, 218, 219),
         xattrs=(5, 6, 7, 14, 15, 16),
+        modes=((52, 1, -1), (53, 2, -1), (33, 2, -1), (56, 3, 2)),
     )
 
 
 MACHINES = {
     "x86_64": Machine(
         0xC000003E,
-        socket=41,
-        socketpair=53,
+        sockets=(41, 53),
         prlimit=302,
         shared=(240, 29, 30, 31, 64, 65, 66, 68, 69, 70, 71, 220, 248, 249, 250),
         xattrs=(188, 189, 190, 197, 198, 199),
+        modes=(
+            *((90, 1, -1), (91, 1, -1), (268, 2, -1)),
+            *((133, 1, -1), (259, 2, -1), (85, 1, -1), (2, 2, 1), (257, 3, 2)),
+        ),
     ),
     "aarch64": _generic(0xC00000B7),
     "riscv64": _generic(0xC00000F3),
 }
 _IO_URING = (425, 426, 427)
 """It makes sockets past every filter."""
+_OPENAT2 = 437
+"""Its mode is in memory, where no filter can look; who uses it has a way out."""
 _NEW_XATTRS = (463, 466)
+_FCHMODAT2 = (452, 2, -1)
+_SET_ID = 0o6000
+_MAKES = 0o100 | 0o20000000
+"""O_CREAT and the bit of O_TMPFILE: without them open looks at no mode. The same on every machine of `MACHINES`."""
 
 
 def filter_calls(*, network: bool) -> None:
@@ -119,11 +130,12 @@ def _program(machine: Machine, *, network: bool) -> list[Instruction]:
         (_LOAD, 0, 0, _NUMBER),
         (_AT_LEAST, 0, 1, _X32),
         (_RETURN, 0, 0, _FAIL | errno.ENOSYS),
-        *refuse((*_IO_URING, *machine.shared), errno.ENOSYS),
+        *refuse((*_IO_URING, _OPENAT2, *machine.shared), errno.ENOSYS),
         *refuse((*_NEW_XATTRS, *machine.xattrs), errno.EOPNOTSUPP),
         *only(machine.socket, 0, _ANY, families, errno.EACCES),
         *only(machine.socketpair, 1, 0xF, _CONNECTED, errno.EACCES),
         *only(machine.prlimit, 0, _ANY, [0], errno.EPERM),  # itself, not another
+        *(step for call in (*machine.modes, _FCHMODAT2) for step in _without_set_id(*call)),
         (_RETURN, 0, 0, _ALLOW),
     ]
 
@@ -141,6 +153,19 @@ def only(number: int, index: int, mask: int, values: Iterable[int], error: int) 
         (_AND, 0, 0, mask),
         *((_EQUAL, len(wanted) - at, 0, value) for at, value in enumerate(wanted)),
         (_RETURN, 0, 0, _FAIL | error),
+        (_RETURN, 0, 0, _ALLOW),
+    ]
+    return [(_EQUAL, 0, len(judge), number), *judge]
+
+
+def _without_set_id(number: int, mode: int, flags: int) -> list[Instruction]:
+    """Let a call fail if its mode (an argument) has a set-id bit; one that opens a file, only if it makes one."""
+    opens = [(_LOAD, 0, 0, _ARGUMENTS + 8 * flags), (_HAS, 1, 0, _MAKES), (_RETURN, 0, 0, _ALLOW)]
+    judge = [
+        *(opens if flags >= 0 else ()),
+        (_LOAD, 0, 0, _ARGUMENTS + 8 * mode),
+        (_HAS, 0, 1, _SET_ID),
+        (_RETURN, 0, 0, _FAIL | errno.EPERM),
         (_RETURN, 0, 0, _ALLOW),
     ]
     return [(_EQUAL, 0, len(judge), number), *judge]
