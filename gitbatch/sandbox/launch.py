@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gitbatch.sandbox.model import Confinement
 from gitbatch.sandbox.places import strict_output
+from gitbatch.sandbox.tools import SYSTEM
 
 _PYTHON = (sys.executable, "-I", "-S", "-c")
 _START = "import sys; sys.path.append(sys.argv.pop(1)); from gitbatch.sandbox.launcher."
@@ -39,7 +40,8 @@ def arguments(command: Sequence[str]) -> Sequence[str] | None:
 
 def probe() -> list[str]:
     """The command that says which ABI of Landlock works here, or on standard error why none does."""
-    return [*_LAUNCHER, "--mode", "probe", "--"]
+    readable = (part for path in SYSTEM for part in ("--read", str(path)))
+    return [*_LAUNCHER, "--mode", "probe", *readable, "--"]
 
 
 def _options(confinement: Confinement) -> Iterator[str]:

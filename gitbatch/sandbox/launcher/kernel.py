@@ -38,19 +38,27 @@ def syscall(number: int, *arguments: object) -> int:
     return _check(_LIBC.syscall(ctypes.c_long(number), *arguments))
 
 
-def drop_capabilities() -> None:
-    """Give up every capability for good, also what a later exec would give back to root."""
-    if os.geteuid() == 0:
-        _drop_bounding_set()
+def last_capability() -> int:
+    """Returns the number of the last capability that the kernel knows; -1 where it does not matter: we are not root."""
+    if os.geteuid() != 0:
+        return -1
+    with open("/proc/sys/kernel/cap_last_cap", "rb") as file:
+        return int(file.read())
+
+
+def drop_capabilities(last: int) -> None:
+    """Give up every capability for good, also what a later exec would give back to root; opens nothing.
+
+    `last`: see `last_capability`.
+    """
+    _drop_bounding_set(last)
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     none = (ctypes.c_uint32 * 6)()
     _check(_LIBC.capset(header, none))
 
 
-def _drop_bounding_set() -> None:
-    with open("/proc/sys/kernel/cap_last_cap", encoding="ascii") as file:
-        last = int(file.read())
+def _drop_bounding_set(last: int) -> None:
     # Without CAP_SETPCAP, which root may lack, it is `no_new_privs` alone that keeps exec from giving any.
     with suppress(PermissionError):
         for capability in range(last + 1):

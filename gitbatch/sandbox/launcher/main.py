@@ -1,6 +1,6 @@
 """The launcher: limits, then one of the modes. Its command line is made by `sandbox/launch.py`, and by nothing else."""
 
-# ruff: noqa: PTH103, PTH110, PTH111, PTH120, PTH123 - pathlib takes longer to import than the launcher to do its work
+# ruff: noqa: PTH103, PTH110, PTH120, PTH123, PTH211 - pathlib takes longer to import than the launcher to do its work
 
 import os
 import signal
@@ -9,12 +9,12 @@ from contextlib import suppress
 from functools import partial
 
 from gitbatch.sandbox.launcher import CANNOT_RUN, process
+from gitbatch.sandbox.launcher.confine import confine
 from gitbatch.sandbox.launcher.keeper import keep
-from gitbatch.sandbox.launcher.kernel import drop_capabilities, leave_keyring
-from gitbatch.sandbox.launcher.landlock import DEVICE, READ, WRITE, leave_abstract_sockets, restrict
+from gitbatch.sandbox.launcher.kernel import leave_keyring
+from gitbatch.sandbox.launcher.landlock import DEVICE, READ, WRITE, leave_abstract_sockets
 from gitbatch.sandbox.launcher.limits import Written, set_limits
 from gitbatch.sandbox.launcher.probe import probe
-from gitbatch.sandbox.launcher.seccomp import filter_calls
 from gitbatch.sandbox.launcher.watch import watch
 
 _NOT_SET_UP = 1
@@ -56,7 +56,8 @@ class Options:
 def main(arguments: list[str]) -> None:
     """Do what the command line says, and exit as the program does."""
     _undo_coercion()
-    sys.exit(probe() if "probe" in arguments[:2] else launch(arguments))
+    options = Options(arguments)
+    sys.exit(probe(_rules(options)) if options.one("--mode") == "probe" else launch(arguments))
 
 
 def launch(arguments: list[str]) -> int:
@@ -77,6 +78,8 @@ def _prepare(options: Options) -> None:
     for name in ("tmp", "home"):
         os.makedirs(f"{scratch}/{name}", exist_ok=True)
     os.environ["TMPDIR"] = f"{scratch}/tmp"  # noqa: S108 - its own
+    for home in options.every("--home"):
+        _make_home(home, f"{scratch}/home", options.every("--home-link"))
     for output in options.every("--output"):
         os.makedirs(os.path.dirname(output), exist_ok=True)
         os.close(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644))
@@ -86,6 +89,15 @@ def _prepare(options: Options) -> None:
         processes=options.number("--processes"),
         cpu_seconds=options.number("--cpu-seconds"),
     )
+
+
+def _make_home(home: str, own: str, shown: list[str]) -> None:
+    """Let the program find its own folder as $HOME, with links to what it may see of the user's."""
+    for name in shown:
+        os.makedirs(os.path.dirname(f"{own}/{name}"), exist_ok=True)
+        with suppress(FileExistsError):  # of an attempt before
+            os.symlink(f"{home}/{name}", f"{own}/{name}")
+    os.environ["HOME"] = own
 
 
 def _undo_coercion() -> None:
@@ -133,23 +145,13 @@ def _rest(reading: int) -> bytes:
 
 def _confined(options: Options) -> None:
     """Become the program, under Landlock."""
-    rules = dict.fromkeys((*options.every("--read"), *_KERNEL, f"/proc/{os.getpid()}"), READ)
-    rules |= dict.fromkeys(_DEVICES, DEVICE)
-    rules |= dict.fromkeys(options.every("--write"), WRITE)
-    there = {path: rights for path, rights in rules.items() if os.path.exists(path)}
-    restrict(there, network=options.network)
-    drop_capabilities()
-    _spare_git_its_warning()
-    filter_calls(network=options.network)
+    confine(_rules(options), network=options.network)
     process.execute(options.argv)
 
 
-def _spare_git_its_warning() -> None:
-    """Say that there are no settings of the user's, where git would find that it may not read them."""
-    for file in ("~/.gitconfig", "~/.config/git/config"):
-        try:
-            open(os.path.expanduser(file), "rb").close()
-        except PermissionError:
-            os.environ.setdefault("GIT_CONFIG_GLOBAL", os.devnull)
-        except OSError:
-            continue
+def _rules(options: Options) -> dict[str, int]:
+    """What the program may do with which files."""
+    rules = dict.fromkeys((*options.every("--read"), *_KERNEL, f"/proc/{os.getpid()}"), READ)
+    rules |= dict.fromkeys(_DEVICES, DEVICE)
+    rules |= dict.fromkeys(options.every("--write"), WRITE)
+    return {path: rights for path, rights in rules.items() if os.path.exists(path)}

@@ -2,6 +2,7 @@
 
 # ruff: noqa: PTH123 - pathlib takes longer to import than the launcher to do its work
 
+import errno
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from contextlib import suppress
 from gitbatch.sandbox.launcher import CANNOT_RUN, NOT_FOUND
 from gitbatch.sandbox.launcher.kernel import PR_SET_PDEATHSIG, prctl
 
+_NOT_HERE = (errno.ENOENT, errno.ENOTDIR)
 _AWAITED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 
 
@@ -47,16 +49,30 @@ def fork(run: Callable[[], None], *, on_our_death: signal.Signals) -> int:
         os._exit(CANNOT_RUN)
 
 
+def places_of(program: str) -> list[str]:
+    """Returns the paths that a program may be at. As `os.execvp` looks for it, which imports a module to do so."""
+    if "/" in program:
+        return [program]
+    return [f"{folder or '.'}/{program}" for folder in os.environ.get("PATH", os.defpath).split(":")]
+
+
 def execute(argv: list[str]) -> None:
-    """Become another program; it finds signals as usual, whatever Python, or who started us, has made of them."""
+    """Become another program; it finds signals as usual, whatever Python, or who started us, has made of them.
+
+    Opens and imports nothing.
+    """
     for number in (*_AWAITED, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
-    try:
-        os.execvp(argv[0], argv)  # noqa: S606 - no shell is meant
-    except OSError as error:
-        complain(f"{argv[0]}: {error.strerror}")
-        os._exit(NOT_FOUND if isinstance(error, FileNotFoundError) else CANNOT_RUN)
+    problem = errno.ENOENT
+    for path in places_of(argv[0]):
+        try:
+            os.execv(path, argv)  # noqa: S606 - no shell is meant
+        except OSError as error:
+            if error.errno not in _NOT_HERE:
+                problem = error.errno or problem
+    complain(f"{argv[0]}: {os.strerror(problem)}")
+    os._exit(NOT_FOUND if problem == errno.ENOENT else CANNOT_RUN)
 
 
 def reap() -> dict[int, int]:
