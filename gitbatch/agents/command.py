@@ -19,6 +19,7 @@ from typing import cast
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gitbatch.agents.confine import confinement_of, read_in_checkouts
 from gitbatch.agents.environment import passed_variables, secret_names
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.last_lines import find_reason, is_busy
@@ -41,7 +42,7 @@ from gitbatch.repo.nofollow import read_small
 from gitbatch.repo.thread import to_its_end
 from gitbatch.repo.worktrees import remove_tree
 from gitbatch.sandbox.launcher import CANNOT_RUN, NOT_FOUND
-from gitbatch.sandbox.model import Confinement, Limits, Sandbox
+from gitbatch.sandbox.model import Sandbox, SandboxKind
 from gitbatch.text import plain
 
 _GRACE = 5.0
@@ -72,6 +73,12 @@ class CommandRunner(Struct, frozen=True):
         """Whether the program says what that cost."""
         return self.table.reports_usage
 
+    def read_in_checkouts(self, checkouts: tuple[Path, ...]) -> tuple[Path, ...]:
+        """What of the user's checkouts the program may read: its own installation, and what the table says."""
+        if self.sandbox.kind is SandboxKind.NONE:
+            return ()
+        return read_in_checkouts(self.table, self.environment, checkouts)
+
     @property
     def cost_limit(self) -> None:
         """It can't be limited from outside."""
@@ -83,7 +90,9 @@ class CommandRunner(Struct, frozen=True):
             files = _Files.prepare(assignment)
             transport, watch = await self.starter.start(
                 lambda: Watch(progress, files.progress, secrets),
-                self.sandbox.command(self._argv(assignment, files), self._confinement(assignment)),
+                self.sandbox.command(
+                    self._argv(assignment, files), confinement_of(self.table, self.environment, assignment)
+                ),
                 self._environment(assignment, files),
                 assignment.worktree,
             )
@@ -137,23 +146,6 @@ class CommandRunner(Struct, frozen=True):
         given = {"{output}": assignment.output, "{item}": assignment.item, "{prompt_file}": str(files.prompt)}
         return [_PLACEHOLDER.sub(lambda match: given[match[0]], argument) for argument in self.table.command]
 
-    def _confinement(self, assignment: Assignment) -> Confinement:
-        home = Path(self.environment.get("HOME", "/nonexistent"))
-        table = self.table
-        return Confinement(
-            worktree=assignment.worktree,
-            scratch=assignment.scratch,
-            repository=assignment.repository,
-            hidden=assignment.hidden,
-            home=home,
-            path=self.environment.get("PATH", ""),
-            needs=tuple(_expanded(path, home) for path in table.needs),
-            writable=tuple(_expanded(path, home) for path in table.writable),
-            network=table.network,
-            strict_output=assignment.worktree / assignment.output if table.strict else None,
-            limits=Limits(file_bytes=table.max_file_bytes, scratch_bytes=table.max_scratch_bytes),
-        )
-
     def _environment(self, assignment: Assignment, files: "_Files") -> dict[str, str]:
         return {
             **passed_variables(self.table, self.environment),
@@ -165,11 +157,6 @@ class CommandRunner(Struct, frozen=True):
             "GITBATCH_PROGRESS": str(files.progress),
             "GITBATCH_REPLY": str(files.reply),
         }
-
-
-def _expanded(path: str, home: Path) -> Path:
-    """A path from the configuration; `~` is the user's home folder."""
-    return home / path[2:] if path == "~" or path.startswith("~/") else Path(path)
 
 
 class _Files(Struct, frozen=True):

@@ -147,8 +147,10 @@ class Assignment(Struct, frozen=True):
     timeout: float
     """Seconds."""
     attempt: int
-    repository: tuple[Path, ...] = ()
-    """The user's checkout and git's common folder: for reading at the most."""
+    git: tuple[Path, ...] = ()
+    """What git reads in the worktree: directories of ours, and those that have the user's objects."""
+    checkouts: tuple[Path, ...] = ()
+    """The user's checkouts and git directories, in which the agent has no business."""
     hidden: tuple[Path, ...] = ()
     """Folders that the agent has no business in: where the worktrees of the others are."""
     previous: Failure | None = None

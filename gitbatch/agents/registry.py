@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from msgspec import Struct, field
 
@@ -50,6 +51,14 @@ class Roster(Struct, frozen=True):
         """Returns the values that no text and no output may hold: those of all agents of the configuration."""
         names = (name for table in config.agents.values() for name in secret_names(table))
         return Secrets.of(self.environment, names)
+
+    def read_in_checkouts(
+        self, names: Iterable[str], config: Config, checkouts: tuple[Path, ...]
+    ) -> tuple[Path, ...]:
+        """What of the user's checkouts the programs of agents may read."""
+        agents = (self.agent(name, config) for name in names)
+        found = (agent.read_in_checkouts(checkouts) for agent in agents if isinstance(agent, CommandRunner))
+        return tuple(sorted({path for paths in found for path in paths}))
 
     async def close(self) -> None:
         """Let the agents go."""

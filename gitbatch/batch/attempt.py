@@ -77,7 +77,8 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
         assignment = _assignment(task, start, scratch, counted)
         assignment = replace(
             assignment,
-            repository=(run.repo.root, run.repo.common_dir),
+            git=run.agent_git.readable(place, scene.commit),
+            checkouts=run.checkouts,
             hidden=(run.workshop.parent.parent,),
             used=spent_by(past).usage,
             base=Base(scene.commit, scene.snapshot, run.git, run.repo.git),

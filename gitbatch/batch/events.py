@@ -37,6 +37,8 @@ class BatchStarted(Event, frozen=True, tag="batch-started"):
     """The kinds of sandbox that the agents run in; empty: none of them is a process."""
     groups: int
     items: int
+    readable: tuple[str, ...] = ()
+    """What of the user's checkout the programs of agents may read."""
     groups_done: int = 0
     items_done: int = 0
     """Items of the recorded groups, however they ended."""

@@ -1,5 +1,6 @@
 """The run: group after group (rule P4), a checkpoint after each, a pause where the mode says so."""
 
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -100,7 +101,7 @@ async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) ->
         BatchWaiting(batch=run.batch.id, seconds=round(wait, 1), reason=why)
     )
     state, followed = await run.git(resume, run)
-    _announce(run, state, await run.git(_sandboxes, run), resumed=resumed)
+    _announce(run, state, *await run.git(_sandboxes, run), resumed=resumed)
     _tell_kept(run, followed)
     await run.git(_require_ready, run, state, resumed=resumed)
     tally = _Tally(state.succeeded, state.missing)
@@ -211,13 +212,19 @@ async def _run_one(
     return checkpoint
 
 
-def _sandboxes(run: Run) -> str:
-    """The kinds of sandbox that the batch's agents run in. Refuses to start where an agent can't work."""
+def _sandboxes(run: Run) -> tuple[str, tuple[str, ...]]:
+    """The kinds of sandbox that the batch's agents run in, and what of the checkout they may read.
+
+    Refuses to start where an agent cannot work.
+    """
     scene = read_scene(run.repo, require_tip(run.repo, run.batch.record.target))
-    return run.agents.sandboxes(agents_of(scene, run.batch.record), scene.project.config)
+    names, config = agents_of(scene, run.batch.record), scene.project.config
+    readable = run.agents.read_in_checkouts(names, config, run.checkouts)
+    shown = tuple(plain(os.path.relpath(path, run.repo.root)) for path in readable)
+    return run.agents.sandboxes(names, config), shown
 
 
-def _announce(run: Run, state: State, sandboxes: str, *, resumed: bool) -> None:
+def _announce(run: Run, state: State, sandboxes: str, readable: tuple[str, ...], *, resumed: bool) -> None:
     record = run.batch.record
     run.emit(
         BatchStarted(
@@ -228,6 +235,7 @@ def _announce(run: Run, state: State, sandboxes: str, *, resumed: bool) -> None:
             agent=record.agent,
             jobs=run.jobs,
             sandbox=sandboxes,
+            readable=readable,
             groups=len(record.groups),
             items=len(record.items),
             groups_done=len(state.recorded),

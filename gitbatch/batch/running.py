@@ -13,6 +13,7 @@ from gitbatch.batch.model import BatchGroup, BatchItem
 from gitbatch.batch.record import Batch
 from gitbatch.batch.scene import Scene
 from gitbatch.plan.model import Group, WorkItem
+from gitbatch.repo.agentgit import AgentGit
 from gitbatch.repo.fingerprint import Fingerprint
 from gitbatch.repo.refs import item_branch
 from gitbatch.repo.repository import Repository
@@ -39,6 +40,10 @@ class Run(Struct, frozen=True):
     git: "GitThread"
     fingerprint: Fingerprint
     """The repository's control files when the run began."""
+    agent_git: AgentGit
+    """What git finds in the agents' worktrees."""
+    checkouts: tuple[Path, ...]
+    """The user's checkouts and git directories, which agents may not read."""
     ledger: Ledger
     brake: "Brake"
     fixed: FixedConfig

@@ -13,7 +13,7 @@ from gitbatch.project.scope import SCOPE_FILE
 from gitbatch.repo.attributes import FilteredPathError, put_output
 from gitbatch.repo.disk import DiskError
 from gitbatch.repo.fingerprint import require_untouched
-from gitbatch.repo.worktrees import Worktree, add_worktree, remove_worktree
+from gitbatch.repo.worktrees import NewWorktree, Worktree, add_worktree, remove_worktree
 
 
 def prepare(run: Run, task: Task, place: Path) -> StartingPoint:
@@ -55,14 +55,14 @@ def _make_worktree(run: Run, task: Task, place: Path, context: tuple[ContextFile
         folder = task.item.output.rpartition("/")[0]
         sparse = (*(file.path for file in context), f"{folder}/" if folder else task.item.output)
     branch = task.branch(run.batch.id)
-    output, base = task.item.output, task.scene.commit
+    new = NewWorktree(place, branch, task.scene.commit, task.item.output, sparse)
     require_untouched(run.repo, run.fingerprint)  # git runs filters when it fills a worktree
     try:
-        made = add_worktree(run.repo, path=place, branch=branch, base=base, output=output, sparse=sparse)
+        made = add_worktree(run.repo, run.agent_git, new)
     except GitError:  # an agent without a sandbox has put something where the branch belongs
         remove_worktree(run.repo, place)
         run.repo.refs.remove(branch)
         run.repo.refs.delete(run.repo.refs.below(f"{branch}/"))
-        made = add_worktree(run.repo, path=place, branch=branch, base=base, output=output, sparse=sparse)
+        made = add_worktree(run.repo, run.agent_git, new)
     guarded = tuple(p for p in (SCOPE_FILE, *task.scene.project.shared_files) if (place / p).exists())
     return replace(made, guarded=guarded)

@@ -50,12 +50,14 @@ from gitbatch.cli.common import (
 from gitbatch.cli.signals import ENDING_SIGNALS, Signals
 from gitbatch.errors import ExitCode, GitError, UsageError
 from gitbatch.plan.duration import require_duration
+from gitbatch.repo.agentgit import read_agent_git
 from gitbatch.repo.fingerprint import Fingerprint, require_untouched, take_fingerprint
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.private_dir import show_diff
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.settings import read_own_config
 from gitbatch.repo.thread import GitThread
+from gitbatch.repo.worktrees import checkout_folders
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.view.jsonlines import JsonLines, open_log
 from gitbatch.view.page import PlainPage
@@ -274,6 +276,8 @@ def _run(
             clock=time.time,
             git=git,
             fingerprint=fingerprint,
+            agent_git=read_agent_git(repo, workshop, batch.record.target),
+            checkouts=checkout_folders(repo),
             brake=Brake(),
             ledger=ledger,
             fixed=fixed,
@@ -289,6 +293,7 @@ def _run(
             result = asyncio.run(signals.supervise(_batch(run, pause, accept, notices, resumed=resumed)))
         finally:
             git.close()
+            run.agent_git.close()
             with suppress(OSError):
                 view.close()
     return _tell_end(result, options)

@@ -3,26 +3,26 @@
 Git runs in a worktree only before its agent starts. Afterwards the folder is an agent's, so it is removed as
 files, together with its record below `.git/worktrees`, and never by a command that would look into it.
 A record comes and goes as a whole: at no moment does another git find a part of one.
+By the record the user's git knows the worktree; its `.git` names another directory, in which the agent's git finds
+what it may read (`agentgit.py`).
 """
 
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from msgspec import Struct
 
+from gitbatch.repo.agentgit import AgentGit, git_dir_of
 from gitbatch.repo.disk import is_of_disk, naming
 from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.refs import short
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.sparse import check_out
 from gitbatch.repo.stale import TEMPORARY
-
-ASSIGNED = "gitbatch-output"
-"""In git's record of a worktree: the one path that may be committed there, for the pre-commit hook."""
 
 _EVERYTHING = ("-c", "core.sparseCheckout=false")
 """Whatever the user's own checkout leaves out, a full worktree has it."""
@@ -45,69 +45,63 @@ class Worktree(Struct, frozen=True):
     """Files in it that the agent must leave as they are."""
 
 
-def add_worktree(
-    repo: Repository, *, path: Path, branch: str, base: str, output: str, sparse: tuple[str, ...] | None
-) -> Worktree:
-    """Make a worktree and its branch at `base`.
+class NewWorktree(Struct, frozen=True):
+    """A worktree that is to be made."""
 
-    Args:
-        repo: the repository.
-        path: where; its last part must be unique among the repository's worktrees.
-        branch: the full name of a branch that does not exist yet.
-        base: a commit.
-        output: the path of the one file that the agent is to write.
-        sparse: check out these paths only (a folder ends in a slash), where that can be done; None: everything.
-    """
+    path: Path
+    """Its last part must be unique among the repository's worktrees."""
+    branch: str
+    """The full name of a branch that does not exist yet."""
+    base: str
+    """The id of the commit that the branch starts at."""
+    output: str
+    """The path of the one file that the agent is to write."""
+    sparse: tuple[str, ...] | None
+    """Check out these paths only (a folder ends in a slash), where that can be done; None: everything."""
+
+
+def add_worktree(repo: Repository, agents: AgentGit, new: NewWorktree) -> Worktree:
+    """Make a worktree and its branch; `agents`: what git finds in it."""
+    path = new.path
     path.parent.mkdir(parents=True, exist_ok=True)
+    git_dir = agents.make(path, new.base, new.output)
+    pointer = os.fsencode(f"gitdir: {git_dir}\n")
     if repo.refs.is_reftable:
-        _add_by_git(repo, path, branch, base, output)
+        # HEAD is no file there that could be written by hand.
+        options = ("--quiet", "--no-checkout", "-b", short(new.branch))
+        repo.git.run(*_EVERYTHING, "worktree", "add", *options, "--", str(path), new.base)
+        (path / ".git").write_bytes(pointer)
     else:
-        _add_by_hand(repo, path, branch, base, output, sparse)
-    (path / output).parent.mkdir(parents=True, exist_ok=True)
-    return Worktree(path, branch, _settle(path), (path / ".git").read_bytes())
+        path.mkdir()
+        (path / ".git").write_bytes(pointer)
+        with repo.refs.creating(new.branch, new.base):
+            if new.sparse is not None:
+                index = check_out(repo.objects, repo.objects.tree_of(new.base), new.sparse, path)
+                (git_dir / "index").write_bytes(index)
+        _put_record(repo, path, new.branch)
+    if new.sparse is None or repo.refs.is_reftable:
+        _fill(repo, path, git_dir / "index", new.base)
+    (path / new.output).parent.mkdir(parents=True, exist_ok=True)
+    return Worktree(path, new.branch, _settle(path), pointer)
 
 
-def _add_by_git(repo: Repository, path: Path, branch: str, base: str, output: str) -> None:
-    """Let git make everything: where refs are in a reftable, HEAD is no file that could be written by hand."""
-    record = repo.common_dir / "worktrees" / path.name
-    repo.git.run(*("worktree", "add", "--quiet", "--no-checkout", "-b", short(branch), "--", str(path), base))
-    (record / ASSIGNED).write_text(f"{output}\n", encoding="utf-8")
-    _fill(repo, record, path, base)
-
-
-def _add_by_hand(
-    repo: Repository, path: Path, branch: str, base: str, output: str, sparse: tuple[str, ...] | None
-) -> None:
-    path.mkdir()
-    record = repo.common_dir / "worktrees" / path.name
-    (path / ".git").write_bytes(os.fsencode(f"gitdir: {record}\n"))
-    with repo.refs.creating(branch, base):
-        index = None if sparse is None else check_out(repo.objects, repo.objects.tree_of(base), sparse, path)
-    _put_record(repo, record, path, {"HEAD": f"ref: {branch}", ASSIGNED: output}, index)
-    if sparse is None:
-        _fill(repo, record, path, base)
-
-
-def _fill(repo: Repository, record: Path, path: Path, base: str) -> None:
+def _fill(repo: Repository, path: Path, index: Path, base: str) -> None:
     """Check out every file of a commit, with the line ends that git gives them; no filter is run."""
-    with private_git(repo, path, index=record / "index") as git:
+    with private_git(repo, path, index=index) as git:
         git.run(*_EVERYTHING, "read-tree", "--reset", "-u", base)
 
 
-def _put_record(
-    repo: Repository, record: Path, path: Path, more: Mapping[str, str], index: bytes | None
-) -> None:
+def _put_record(repo: Repository, path: Path, branch: str) -> None:
     """Make git's record of a worktree, as `git worktree add` does, but all at once.
 
     While that git makes one, file by file, others fail (`git branch`, `git fsck`); if it is killed there, they do
     until somebody removes the record.
     """
+    record = repo.common_dir / "worktrees" / path.name
     made = _temporary(repo)
     made.mkdir()
-    for name, text in {"gitdir": str(path / ".git"), "commondir": "../..", **more}.items():
+    for name, text in {"gitdir": str(path / ".git"), "commondir": "../..", "HEAD": f"ref: {branch}"}.items():
         (made / name).write_bytes(os.fsencode(f"{text}\n"))
-    if index is not None:
-        (made / "index").write_bytes(index)
     record.parent.mkdir(exist_ok=True)
     made.rename(record)
 
@@ -151,7 +145,7 @@ def remove_worktree(repo: Repository, path: Path) -> bool:
     Returns:
         Whether its folder is gone (see `remove_tree`).
     """
-    gone = remove_tree(path)
+    gone = all([remove_tree(path), remove_anything(git_dir_of(path))])
     usual = repo.common_dir / "worktrees" / path.name  # others are not looked at: there may be many
     for record in (usual,) if _place(usual) == path else _records(repo, lambda place: place == path):
         _remove_record(repo, record)
@@ -188,6 +182,13 @@ def checked_out(repo: Repository) -> dict[str, Path]:
             if line.startswith("branch "):
                 found[line.removeprefix("branch ")] = Path(place.removeprefix("worktree "))
     return found
+
+
+def checkout_folders(repo: Repository) -> tuple[Path, ...]:
+    """The folders of all checkouts of the repository, as far as they are known, and its git directories."""
+    main = (repo.common_dir.parent,) if repo.common_dir.name == ".git" else ()
+    linked = (_place(record) for record in _records(repo, lambda place: place != Path()))
+    return tuple(dict.fromkeys((repo.root, *main, *linked, repo.common_dir, repo.git_dir)))
 
 
 def checked_out_elsewhere(repo: Repository, branch: str) -> Path | None:

@@ -10,8 +10,10 @@ It does not hold, because the kernel asks Landlock about contents only:
   - mode and times of the user's files, wherever they are, can be changed;
   - that a file exists, its size and its times can be seen;
   - before ABI 6 (Linux 6.12) the user's other processes can be signalled.
-Less works than under bubblewrap: $HOME and /tmp can't be written (TMPDIR can), /dev has no terminals and no shared
-memory, the children of the program have no /proc/self, there is no loopback without `network`.
+$HOME names a folder of its own, on disk in its scratch folder, with links to what it may see of the user's.
+Less works than under bubblewrap: /tmp can't be written (TMPDIR can), /dev has no terminals and no shared
+memory, the children of the program have no /proc/self, there is no loopback without `network`, and no file can be
+given a set-user-id or set-group-id bit.
 """
 
 import os
@@ -24,7 +26,7 @@ from pathlib import Path
 
 from gitbatch.sandbox.launch import launch, probe
 from gitbatch.sandbox.model import Confinement, SandboxKind, Unavailable
-from gitbatch.sandbox.places import Access, strict_output, view
+from gitbatch.sandbox.places import Access, View, names_in_home, strict_output, view
 
 _PATIENCE = 20.0
 
@@ -39,10 +41,19 @@ class Landlock:
 
     def command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
         """What to start instead of `argv`; see `Sandbox.command`."""
-        places = dict(view(argv, confinement).places)
+        seen = view(argv, confinement)
         output = strict_output(confinement)
-        options = [*_rules(places), *(("--write", str(output)) if output else ())]
-        return launch(list(argv), confinement, "landlock", *options)
+        options = [*_rules(dict(seen.places)), *(("--write", str(output)) if output else ())]
+        return launch(list(argv), confinement, "landlock", *options, *_home(seen, confinement))
+
+
+def _home(seen: View, confinement: Confinement) -> Iterator[str]:
+    """Options by which $HOME is a folder of the program's own, unless it may write the user's."""
+    names = names_in_home(seen, confinement)
+    if names is not None:
+        yield from ("--home", str(confinement.home))
+        for name in names:
+            yield from ("--home-link", name)
 
 
 def _rules(places: dict[Path, Access]) -> Iterator[str]:
@@ -56,12 +67,14 @@ def _rules(places: dict[Path, Access]) -> Iterator[str]:
 
 def _without(path: str, hidden: set[str], around: set[str]) -> Iterator[str]:
     """The largest parts of a place that have nothing hidden in them: a rule can't be taken back further down."""
+    if path in hidden:
+        return
     if path in around:
         with os.scandir(path) as entries:
             below = sorted(entry.path for entry in entries if not entry.is_symlink())
         for part in below:
             yield from _without(part, hidden, around)
-    elif path not in hidden:
+    else:
         yield path
 
 

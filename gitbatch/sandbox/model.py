@@ -1,8 +1,9 @@
 """What a program may do (`Confinement`), and what a kind of sandbox is (`Sandbox`). Values only, no system call.
 
 The rule that every kind follows: *the deepest path wins*. A program sees the system's folders, what is
-on its PATH, the repository and what is listed as needed; a hidden folder below one of those is not seen; its
-worktree and its scratch folder are seen and writable, wherever they are. Nothing else exists for it.
+on its PATH, what git reads in its worktree and what is listed as needed; a hidden folder below one of those is not
+seen, nor is the user's checkout; its worktree and its scratch folder are seen and writable, wherever they are.
+Nothing else exists for it.
 """
 
 from collections.abc import Sequence
@@ -42,10 +43,12 @@ class Confinement(NamedTuple):
     """Its current folder. It may write there, except the pointer file `.git` (Landlock: see there)."""
     scratch: Path
     """Its private folder, which it may write; its TMPDIR is made there. It must exist."""
-    repository: tuple[Path, ...]
-    """The checkout and git's common folder: it may read them."""
+    git: tuple[Path, ...]
+    """What git reads in its worktree: it may read that too."""
     home: Path
     """$HOME, of which it sees nothing but what is listed here."""
+    checkouts: tuple[Path, ...] = ()
+    """The user's checkouts and git directories: of them it sees only what is listed as needed, and its own program."""
     hidden: tuple[Path, ...] = ()
     """Folders that it may not see even where they are below a readable one, such as that of all worktrees."""
     path: str = ""

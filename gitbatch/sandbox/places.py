@@ -41,7 +41,7 @@ def view(argv: Sequence[str], confinement: Confinement) -> View:
         OSError: there is no such program, or the strict output is not in the worktree.
     """
     at = confinement
-    tools = tool_paths(argv, at.path, at.home, at.worktree)
+    tools = tool_paths(argv, at.path, at.home, at.worktree, at.checkouts)
     standing = _standing(frozenset(tool for tool in tools if not _within(tool, (at.worktree, at.scratch))))
     own = _gather(_wanted(at))
     places = dict((*standing.places, *own.places))
@@ -52,6 +52,22 @@ def view(argv: Sequence[str], confinement: Confinement) -> View:
 def access_of(path: Path, places: Mapping[Path, Access]) -> Access | None:
     """What may be done at a path: what the deepest place says that it is in. None: it does not exist."""
     return next((places[place] for place in (path, *path.parents) if place in places), None)
+
+
+def names_in_home(seen: View, confinement: Confinement) -> tuple[str, ...] | None:
+    """Returns what a program sees of the user's home folder, by names below it; None: it may write all of it."""
+    places = dict(seen.places)
+    home = real_path(confinement.home)
+    if places.get(home) is Access.WRITE:
+        return None
+    at = confinement
+    own = {real_path(path) for path in (at.worktree, at.worktree / ".git", at.scratch, *at.git)}
+    known = [path for path, access in places.items() if access is not Access.HIDDEN and path not in own]
+    below = {path for path in known if path.is_relative_to(home) and path != home}
+    names = {path.relative_to(home) for path in below if below.isdisjoint(path.parents)}
+    links = (link for link, _ in seen.links if link.is_relative_to(confinement.home))
+    names |= {link.relative_to(confinement.home) for link in links if link != confinement.home}
+    return tuple(sorted(str(name) for name in names if names.isdisjoint(name.parents)))
 
 
 def strict_output(confinement: Confinement) -> Path | None:
@@ -84,7 +100,8 @@ def _standing(tools: frozenset[Path]) -> View:
 def _wanted(confinement: Confinement) -> Iterator[tuple[Path, Access]]:
     """The item's own places; a later one takes precedence over the same path before."""
     at = confinement
-    yield from ((path, Access.READ) for path in (*at.needs, *at.repository))
+    yield from ((path, Access.HIDDEN) for path in at.checkouts if path != Path("/"))
+    yield from ((path, Access.READ) for path in (*at.needs, *at.git))
     yield from ((path, Access.HIDDEN) for path in (at.home, *at.hidden))
     yield from ((path, Access.WRITE) for path in at.writable)
     yield at.worktree, Access.READ if at.strict_output else Access.WRITE

@@ -3,7 +3,8 @@
 Interpreters and tools live below $HOME (pyenv, nvm, virtual environments, pipx), beside keys. So of a folder on
 PATH only these become readable: the folder itself; beside it, if it is called `bin` or so, the subfolders that
 hold code (`lib`, `versions`, …); and where its links lead, by the same rule. Never `share` or a whole prefix:
-~/.local/share has keyrings, ~/.cargo has a token. What a tool needs beyond that, the user lists.
+~/.local/share has keyrings, ~/.cargo has a token. But `node_modules` is code as a whole, and its programs need all of it.
+A checkout is no prefix: of its own `bin`, no more than that folder is seen. What a tool needs beyond that, the user lists.
 """
 
 import errno
@@ -29,21 +30,48 @@ _CODE = (
     "pyvenv.cfg",
 )
 """What of a prefix holds code, and no settings or keys."""
+_PACKAGES = "node_modules"
+"""Where the packages of Node are, whose programs are in `.bin` there."""
 _MOST_LINKS = 40
 """As the kernel: more links in a row are a loop."""
 
 
-def tool_paths(argv: Sequence[str], path: str, home: Path, worktree: Path) -> frozenset[Path]:
+def tool_paths(
+    argv: Sequence[str], path: str, home: Path, worktree: Path, checkouts: tuple[Path, ...] = ()
+) -> frozenset[Path]:
     """What a program that is started by `argv` with this PATH must be able to read; what is missing is left out.
 
-    A file that the command line names by an absolute path counts too: an agent is often a script.
+    A file that the command line names by an absolute path counts too: an agent is often a script. What would show
+    `home` or one of the `checkouts` as a whole is left out.
 
     Raises:
         FileNotFoundError: there is no such program.
     """
-    named = [Path(argument) for argument in argv[1:] if argument.startswith("/")]
-    files = [_program(argv[0], path, worktree), *(file for file in named if os.path.isfile(file))]  # noqa: PTH113
-    return _on_path(path, home) | _closure(map(_place, files), home)
+    files = [_program(argv[0], path, worktree), *_named(argv[1:])]
+    closed = (home, *checkouts)
+    return _on_path(path, closed) | _closure(map(_place, files), closed)
+
+
+def tools_in_checkouts(
+    argv: Sequence[str], path: str, home: Path, checkouts: tuple[Path, ...]
+) -> tuple[Path, ...]:
+    """Returns what of the user's checkouts a program must be able to read, wherever its worktree is: prefixes, files."""
+    closed = (home, *checkouts)
+    found = _on_path(path, closed) | _closure(map(_place, _named(argv)), closed)
+    inside = {_prefix(place, closed) for place in found if _is_below(place, checkouts)}
+    return tuple(sorted(place for place in inside if inside.isdisjoint(place.parents)))
+
+
+def _named(arguments: Sequence[str]) -> list[Path]:
+    """The files that arguments name by absolute paths."""
+    paths = (Path(argument) for argument in arguments if argument.startswith("/"))
+    return [path for path in paths if os.path.isfile(path)]  # noqa: PTH113 - see _is_program
+
+
+def _prefix(place: Path, closed: tuple[Path, ...]) -> Path:
+    """The installation that a folder of programs or code belongs to."""
+    is_part = place.name in (*_BIN, *_CODE) and not _holds(place.parent, closed)
+    return place.parent if is_part else place
 
 
 def _program(name: str, path: str, worktree: Path) -> Path:
@@ -56,21 +84,25 @@ def _program(name: str, path: str, worktree: Path) -> Path:
 
 
 @cache
-def _on_path(path: str, home: Path) -> frozenset[Path]:
+def _on_path(path: str, closed: tuple[Path, ...]) -> frozenset[Path]:
     """What the folders on PATH need. Remembered: a batch starts many programs with one PATH."""
-    return _closure((Path(folder) for folder in path.split(":") if folder.startswith("/")), home)
+    return _closure((Path(folder) for folder in path.split(":") if folder.startswith("/")), closed)
 
 
-def _closure(places: Iterable[Path], home: Path) -> frozenset[Path]:
+def _closure(places: Iterable[Path], closed: tuple[Path, ...]) -> frozenset[Path]:
     """Folders and files, what belongs to them, and what their links lead to."""
     found: set[Path] = set()
     waiting = list(places)
     while waiting:
         place = waiting.pop()
-        if place in found or _is_system(place) or _holds(place, home) or not is_there(place):
+        if place in found or not is_there(place) or _holds(place, closed):
+            continue
+        if _is_system(place) and not _is_below(place, closed):
             continue
         found.add(place)
-        if place.name in _BIN and not _holds(place.parent, home):
+        if place.name == ".bin" and place.parent.name == _PACKAGES:
+            found.add(place.parent)
+        elif place.name in _BIN and not _holds(place.parent, closed):
             found.update(place.parent / name for name in _CODE if is_there(place.parent / name))
         links = _links_in(place) if place.is_dir() else [place]
         waiting += (_place(hop) for link in links for hop in _hops(link))
@@ -99,9 +131,17 @@ def _is_system(place: Path) -> bool:
     )
 
 
-def _holds(place: Path, home: Path) -> bool:
-    """Whether to show a folder would show $HOME."""
-    return home.is_relative_to(place) or real_path(home).is_relative_to(real_path(place))
+def _holds(place: Path, closed: tuple[Path, ...]) -> bool:
+    """Whether to show a folder would show one of the closed ones, $HOME and the checkouts, as a whole."""
+    return any(
+        folder.is_relative_to(place) or real_path(folder).is_relative_to(real_path(place))
+        for folder in closed
+    )
+
+
+def _is_below(place: Path, closed: tuple[Path, ...]) -> bool:
+    """Whether a place is inside of a closed folder, and so not seen because the system's folders are."""
+    return any(real_path(place).is_relative_to(real_path(folder)) for folder in closed)
 
 
 def _links_in(folder: Path) -> list[Path]:

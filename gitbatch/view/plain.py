@@ -81,7 +81,8 @@ class PlainView:
                 "yellow" if "none" in event.sandbox else "",
             ),
         )
-
+        if event.readable:
+            self.line(f"  agents can read of this checkout: {', '.join(event.readable)}")
         if event.max_cost is not None or event.max_tokens is not None:
             cost = "" if event.max_cost is None else dollars(event.max_cost)
             tokens = "" if event.max_tokens is None else f"{event.max_tokens:,} tokens"

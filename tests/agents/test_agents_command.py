@@ -289,7 +289,8 @@ def test_the_sandbox_is_told_what_the_program_may_do(tmp_path: Path) -> None:
         context=(),
         timeout=NEVER,
         attempt=1,
-        repository=(tmp_path / "repo", tmp_path / "repo/.git"),
+        git=(tmp_path / "item.git",),
+        checkouts=(tmp_path / "repo", tmp_path / "repo/.git"),
         hidden=(tmp_path / "cache",),
     )
     assignment.worktree.mkdir()
@@ -314,7 +315,8 @@ def test_the_sandbox_is_told_what_the_program_may_do(tmp_path: Path) -> None:
     assert told() == Confinement(
         worktree=assignment.worktree,
         scratch=assignment.scratch,
-        repository=assignment.repository,
+        git=assignment.git,
+        checkouts=assignment.checkouts,
         hidden=assignment.hidden,
         home=Path("/home/me"),
         path=os.environ["PATH"],

@@ -58,7 +58,7 @@ class Stage:
 
     def command(self, *argv: str) -> list[str]:
         nowhere = Path("/nonexistent")
-        confined = Confinement(worktree=self.root, scratch=self.root / "scratch", repository=(), home=nowhere)
+        confined = Confinement(worktree=self.root, scratch=self.root / "scratch", git=(), home=nowhere)
         return launch(list(argv), confined, "bubblewrap")
 
     async def start(self, *argv: str) -> tuple[asyncio.SubprocessTransport, Heard]:

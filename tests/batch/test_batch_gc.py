@@ -45,7 +45,7 @@ def with_conflict(place: Place) -> str:
     place.edit(
         "tools/agent.sh",
         "fail) echo",
-        'take) page >"$output"; cd "$(git rev-parse --git-common-dir)/.."; mkdir -p out/pairs; echo u >out/pairs/ab.md; '
+        f'take) page >"$output"; cd "{place.root}"; mkdir -p out/pairs; echo u >out/pairs/ab.md; '
         "git add out; git -c user.name=U -c user.email=u@u commit -qm user ;;\nfail) echo",
     )
     place.commit()

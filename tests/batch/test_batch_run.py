@@ -399,7 +399,7 @@ def test_the_users_commit_during_a_group_is_built_upon(three: Place) -> None:
     three.edit(
         "tools/agent.sh",
         "fail) echo",
-        'commit-on-main) page >"$output"; root=$(git rev-parse --git-common-dir)/..; cd "$root"; '
+        f'commit-on-main) page >"$output"; cd "{three.root}"; '
         'echo u >user.txt; git add user.txt; git commit -qm "The user"; exit 0 ;;\nfail) echo',
     )
     three.edit("gitbatch.toml", 'timeout = "1m"', 'timeout = "1m"\npass-env = ["GIT_CONFIG_GLOBAL"]')
@@ -422,7 +422,7 @@ def test_a_conflict_is_a_value(three: Place) -> None:
     three.edit(
         "tools/agent.sh",
         "fail) echo",
-        'take) page >"$output"; cd "$(git rev-parse --git-common-dir)/.."; mkdir -p out/letters; '
+        f'take) page >"$output"; cd "{three.root}"; mkdir -p out/letters; '
         'echo u >out/letters/a.md; git add out; git commit -qm "The user"; exit 0 ;;\nfail) echo',
     )
     three.git("config", "user.name", "Test User")
@@ -445,7 +445,7 @@ def test_a_changed_git_configuration_stops_before_anything_moves(three: Place) -
     three.edit(
         "tools/agent.sh",
         "fail) echo",
-        'tamper) page >"$output"; git config core.fsmonitor "touch /tmp/never"; exit 0 ;;\nfail) echo',
+        f'tamper) page >"$output"; git -C "{three.root}" config core.fsmonitor "touch /tmp/never"; exit 0 ;;\nfail) echo',
     )
     three.commit()
     before = three.git("rev-parse", "main")
@@ -468,8 +468,8 @@ def test_a_filter_that_an_agent_sets_up_is_not_run_for_the_next(three: Place) ->
     three.edit(
         "tools/agent.sh",
         "fail) echo",
-        'tamper) git config filter.x.smudge "touch $HOME/caught; cat"; '
-        'echo "* filter=x" >"$(git rev-parse --git-common-dir)/info/attributes"; exit 3 ;;\nfail) echo',
+        f'tamper) git -C "{three.root}" config filter.x.smudge "touch $HOME/caught; cat"; '
+        f'echo "* filter=x" >"{three.root}/.git/info/attributes"; exit 3 ;;\nfail) echo',
     )
     three.commit()
     done = three.gitbatch("run", "--items", "T101,T102", "--checkpoint", "at-end", code=1)

@@ -1,7 +1,10 @@
 """A hostile agent in a whole run: confined, it reaches nothing but its file; without a wall, history stays right."""
 
 import json
+import signal
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -162,3 +165,115 @@ def test_a_sandbox_that_can_not_be_set_up_halts_the_batch_after_the_first_item(
     )
     assert halted["items_left"] == 3
     assert_tidy(place)
+
+
+TOKEN = "token-0123456789"  # noqa: S105 - looked for in what an agent gets to read
+PEEK = (
+    '{ cat "$root/.env" "$root/rules.md" "$git/config" "$main/.env" "$main/.git/config" "$elsewhere/config"; '
+    "git config --list; git remote -v; cat $(git rev-parse --git-common-dir)/config; "
+    "git log -1 --format=%s; git status --short; git grep -h one -- rules.md; git ls-files rules.md; git diff --stat; "
+    '} >>"$output"'
+)
+"""What an agent reads with its own eyes and by git."""
+
+
+def layout(three: Place, how: str) -> Place:
+    """The place that a run starts in, with secrets beside the plan, as people have their checkouts."""
+    three.write("rules.md", "rules number one\n")
+    three.write(".gitignore", ".env\n")
+    three.commit("Rules")
+    three.git("config", "remote.origin.url", f"https://me:{TOKEN}@example.org/x.git")
+    three.git("config", "http.https://example.org/.extraHeader", f"Authorization: {TOKEN}")
+    elsewhere = three.root.parent / "elsewhere"
+    elsewhere.mkdir()
+    started = three
+    if how == "linked":
+        root = three.root.parent / "linked"
+        three.git("worktree", "add", "-q", "-b", "work", str(root))
+        started = Place(root, three.home, three.environment)
+    elif how == "separate":
+        three.git("init", "-q", "--separate-git-dir", str(elsewhere))
+    elif how == "home":
+        started = Place(three.root, three.root.parent, {**three.environment, "HOME": str(three.root.parent)})
+    for place in (three, started):
+        place.write(".env", f"KEY={TOKEN}\n")
+    variables = f"root={started.root}; git={three.root}/.git; main={three.root}; elsewhere={elsewhere}; "
+    started.edit(
+        "tools/agent.sh",
+        "fail) echo",
+        f'peek) page >"$output"; {variables} ( {PEEK} ) 2>/dev/null || true ;;\nfail) echo',
+    )
+    started.edit("task.md", "Write a →", "Write a do: peek →")
+    started.commit("Peek")
+    return started
+
+
+@pytest.mark.parametrize("how", ["main", "linked", "separate", "home"])
+@pytest.mark.parametrize("kind", [*WALLS, "none"])
+def test_an_agent_reads_its_worktree_and_history_and_nothing_of_the_checkout(
+    three: Place, kind: str, how: str
+) -> None:
+    place = layout(three, how)
+    done = place.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", "--sandbox", kind, code=0)
+    assert "agents can read of this checkout" not in done.stdout
+    branch = "work" if how == "linked" else "main"
+    seen = place.git("show", f"{branch}:out/letters/a.md").splitlines()
+    assert seen[-4:] == ["Peek", "?? out/", "rules number one", "rules.md"]
+    assert (TOKEN in "".join(seen)) == (kind == "none"), "without a sandbox it is there to be read"
+    assert ("rules number one" in seen[:-4]) == (kind == "none")
+    assert "https://example.org/x.git" in "".join(seen), "of the remote, the place is known"
+    assert place.git("worktree", "list", "--porcelain").count("worktree ") == (2 if how == "linked" else 1)
+
+
+@pytest.mark.parametrize("kind", WALLS)
+def test_a_program_that_is_installed_in_the_checkout_works_and_is_named(three: Place, kind: str) -> None:
+    three.write(".gitignore", "/.venv\n/node_modules\n/data\n")
+    three.commit()
+    for name, text in {
+        ".venv/bin/agent": '#!/bin/sh\n. "${0%/*}/../lib/agent.sh"\n',
+        ".venv/lib/agent.sh": 'cp "$(command -v page.js)" "$1"; cat "${0%/*}/../../data/x" >>"$1"; echo Done.\n',
+        "node_modules/page/page.js": "# the page\n",
+        "data/x": "the data\n",
+        "rules.md": "not for agents\n",
+    }.items():
+        three.write(name, text)
+        (three.root / name).chmod(0o755)
+    (three.root / "node_modules/.bin").mkdir()
+    (three.root / "node_modules/.bin/page.js").symlink_to("../page/page.js")
+    three.environment["PATH"] = (
+        f"{three.root}/.venv/bin:{three.root}/node_modules/.bin:{three.environment['PATH']}"
+    )
+    three.write(
+        "gitbatch.toml",
+        '[agents.writer]\nkind = "command"\ncommand = ["agent", "{output}"]\n'
+        f'needs = ["{three.root}/data"]\n',
+    )
+    three.commit("An installed agent")
+    done = three.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", "--sandbox", kind, code=0)
+    assert "  agents can read of this checkout: .venv, data, node_modules\n" in done.stdout
+    assert three.read("out/letters/a.md") == "# the page\nthe data\n"
+
+
+@pytest.mark.parametrize("kind", [*WALLS, "none"])
+def test_the_user_s_git_knows_an_agent_s_worktree(three: Place, kind: str) -> None:
+    three.edit("tools/agent.sh", "fail) echo", 'list) page >"$output"; sleep 30 ;;\nfail) echo')
+    three.edit("task.md", "Write a →", "Write a do: list →")
+    three.commit()
+    command = [sys.executable, "-m", "gitbatch", "run", "--items", "T101", "--checkpoint", "at-end"]
+    with subprocess.Popen(
+        [*command, "--sandbox", kind],
+        cwd=three.root,
+        env=three.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        for line in process.stdout:
+            if "start " in line:
+                break
+        listed = three.git("worktree", "list", "--porcelain")
+        assert "branch refs/heads/gitbatch/" in listed
+        three.git("worktree", "prune", "--expire=now")
+        assert three.git("worktree", "list", "--porcelain") == listed
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()

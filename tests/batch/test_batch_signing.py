@@ -193,7 +193,7 @@ def test_an_agent_that_changes_how_the_user_signs_gets_nothing_signed_its_way(si
         "tools/agent.sh",
         "fail) echo",
         'take) page >"$output"; for k in gpg.ssh.program gpg.program gpg.ssh.defaultKeyCommand; do '
-        'git config $k "$HOME/trap"; done; git config gpg.format openpgp ;;\nfail) echo',
+        f'git -C "{signing.root}" config $k "$HOME/trap"; done; git -C "{signing.root}" config gpg.format openpgp ;;\nfail) echo',
     )
     signing.git("commit", "-qam", "change")
     done = signing.gitbatch(*GROUP, code=1)

@@ -42,7 +42,9 @@ def with_agent(place: Place, letter: str, script: str) -> None:
 def test_what_an_agent_does_to_its_branch_or_worktree_costs_nobody_else(
     three: Place, script: str, *, succeeds: bool
 ) -> None:
-    with_agent(three, "b", script)
+    index = 'export GIT_INDEX_FILE="$(git rev-parse --absolute-git-dir)/index"'
+    own = f'{index}; export GIT_DIR="{three.root}/.git/worktrees/${{PWD##*/}}" GIT_WORK_TREE="$PWD"'
+    with_agent(three, "b", f"{own}; {script}")
     start = three.git("rev-parse", "main")
     three.gitbatch(*RUN, "at-end", code=0 if succeeds else 1)
     missing = set() if succeeds else {"T102", "T201", "T202"}
@@ -53,7 +55,7 @@ def test_what_an_agent_does_to_its_branch_or_worktree_costs_nobody_else(
 
 
 def test_objects_that_are_pruned_all_the_time_are_taken_again(three: Place) -> None:
-    loop = "for i in 1 2 3 4 5; do git prune --expire=now || true; done"
+    loop = f"for i in 1 2 3 4 5; do git -C '{three.root}' prune --expire=now || true; done"
     for letter in "abcd":
         three.edit("task.md", f"Write {letter} →", f"Write {letter} do: special →")
     three.edit("tools/agent.sh", "fail) echo", f'special) page >"$output"; {loop} ;;\nfail) echo')
@@ -107,7 +109,7 @@ def test_a_branch_that_the_user_looks_at_is_not_deleted(three: Place) -> None:
     with_agent(
         three,
         "d",
-        'cd "$(git rev-parse --git-common-dir)/.."; sleep 1; git for-each-ref --format="%(refname:short)" '
+        f'cd "{three.root}"; sleep 1; git for-each-ref --format="%(refname:short)" '
         '"refs/heads/gitbatch/*/1-t101" | xargs git worktree add -q ../looked-at',
     )
     done = three.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end", code=0)

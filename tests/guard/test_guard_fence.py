@@ -12,8 +12,9 @@ from conftest import Place
 
 from gitbatch.batch.model import BatchGroup, BatchItem, Record
 from gitbatch.batch.record import write_record
+from gitbatch.repo.agentgit import read_agent_git
 from gitbatch.repo.repository import Repository, open_repository
-from gitbatch.repo.worktrees import add_worktree
+from gitbatch.repo.worktrees import NewWorktree, add_worktree
 from gitbatch.resources import resource
 
 SCRIPT = resource("hooks/pre-commit")
@@ -63,7 +64,8 @@ def put_hook(place: Place) -> None:
 
 def make_desk(repo: Repository, place: Place, output: str = OUTPUT) -> Desk:
     path = place.root.parent / "wörk trees" / "b-1-x"
-    add_worktree(repo, path=path, branch=BRANCH, base="HEAD", output=output, sparse=None)
+    agents, base = read_agent_git(repo, path.parent, "refs/heads/main"), place.git("rev-parse", "HEAD")
+    add_worktree(repo, agents, NewWorktree(path, BRANCH, base, output, None))
     return Desk(place, replace(place, root=path))
 
 

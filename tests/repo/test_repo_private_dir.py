@@ -17,12 +17,13 @@ from conftest import Place
 
 from gitbatch.errors import GitbatchError
 from gitbatch.repo import childless
+from gitbatch.repo.agentgit import read_agent_git
 from gitbatch.repo.attributes import store
 from gitbatch.repo.checkout import follow, uncommitted
 from gitbatch.repo.childless import start_childless
 from gitbatch.repo.private_dir import private_git, render_config, show_diff
 from gitbatch.repo.repository import Repository, open_repository
-from gitbatch.repo.worktrees import add_worktree, remove_worktree
+from gitbatch.repo.worktrees import NewWorktree, add_worktree, remove_worktree
 
 LONG = os.environ.get("GITBATCH_FAULTS") == "long"
 TIMES = 200 if LONG else 8
@@ -73,7 +74,8 @@ def fills(repo: Repository, folder: Path, number: int) -> None:
     path = folder / f"tree-{number}"
     branch = f"refs/heads/gitbatch/{folder.name}/{number}"
     base = repo.refs.commit("HEAD") or ""
-    add_worktree(repo, path=path, branch=branch, base=base, output="b.md", sparse=None)
+    agents = read_agent_git(repo, folder, "refs/heads/main")
+    add_worktree(repo, agents, NewWorktree(path, branch, base, "b.md", None))
     assert (path / "a.md").read_bytes() == b"a\r\n"
     remove_worktree(repo, path)
 

@@ -9,11 +9,12 @@ import pytest
 from conftest import IDENTITY, Place
 
 from gitbatch.errors import GitError
+from gitbatch.repo.agentgit import read_agent_git
 from gitbatch.repo.objects import REGULAR, Objects, TreeEntry
 from gitbatch.repo.process import Git
 from gitbatch.repo.repository import Repository, open_repository
 from gitbatch.repo.sparse import check_out
-from gitbatch.repo.worktrees import add_worktree
+from gitbatch.repo.worktrees import NewWorktree, add_worktree
 
 BRANCH = "refs/heads/gitbatch/b/1-x"
 
@@ -60,7 +61,9 @@ def made(repo: Repository, tmp_path: Path, *paths: str) -> Place:
     """A worktree with some paths, to look at with the user's git."""
     base = repo.refs.commit("HEAD") or ""
     output = "out/x.md"
-    add_worktree(repo, path=tmp_path / "w t" / "b-1-x", branch=BRANCH, base=base, output=output, sparse=paths)
+    path = tmp_path / "w t" / "b-1-x"
+    agents = read_agent_git(repo, path.parent, "refs/heads/main")
+    add_worktree(repo, agents, NewWorktree(path, BRANCH, base, output, paths))
     return Place(tmp_path / "w t" / "b-1-x", tmp_path / "home", {})
 
 
@@ -132,9 +135,10 @@ def test_a_commit_of_the_agent_changes_what_it_changed(repo: Repository, tmp_pat
 
 def test_git_knows_the_worktree_as_its_own(repo: Repository, tmp_path: Path) -> None:
     place = made(repo, tmp_path, "z")
-    assert inside(place, "rev-parse", "--symbolic-full-name", "HEAD") == [BRANCH]
+    assert inside(place, "rev-parse", "HEAD", "main") == [repo.refs.commit("HEAD")] * 2
+    assert inside(place, "branch", "--list", "gitbatch/*") == [], "what others work on"
     listed = repo.git.text("worktree", "list", "--porcelain")
-    assert f"worktree {place.root}" in listed
+    assert f"worktree {place.root}\nHEAD {repo.refs.commit('HEAD')}\nbranch {BRANCH}\n" in listed
     repo.git.run("worktree", "prune", "--expire=now")
     assert repo.git.text("worktree", "list", "--porcelain") == listed
     assert "locked" not in listed

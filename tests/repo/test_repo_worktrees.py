@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from conftest import SAMPLES, Place
 
+from gitbatch.repo.agentgit import read_agent_git
 from gitbatch.repo.repository import Repository, open_repository
 from gitbatch.repo.stale import reclaim_folders
 from gitbatch.repo.worktrees import (
+    NewWorktree,
     Worktree,
     add_worktree,
     checked_out,
@@ -41,14 +43,9 @@ def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
 
 
 def make(repo: Repository, tmp_path: Path, sparse: tuple[str, ...] | None = None) -> Worktree:
-    return add_worktree(
-        repo,
-        path=tmp_path / "wörk trees" / "b-1-x",
-        branch=BRANCH,
-        base=repo.refs.commit("HEAD") or "",
-        output="out/deep/x.md",
-        sparse=sparse,
-    )
+    path = tmp_path / "wörk trees" / "b-1-x"
+    agents, base = read_agent_git(repo, path.parent, "refs/heads/main"), repo.refs.commit("HEAD") or ""
+    return add_worktree(repo, agents, NewWorktree(path, BRANCH, base, "out/deep/x.md", sparse))
 
 
 def files(root: Path) -> list[str]:

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -22,6 +22,9 @@ from typing import TypedDict
 import pytest
 from sandbox.attacks import TRIED
 
+from gitbatch.repo.agentgit import read_agent_git
+from gitbatch.repo.repository import open_repository
+from gitbatch.repo.worktrees import NewWorktree, add_worktree
 from gitbatch.sandbox.find import find_sandbox
 from gitbatch.sandbox.model import Confinement, SandboxKind
 
@@ -33,6 +36,7 @@ NOBODY = 65534
 _USERS_PYTHON = "/usr/bin/python3"
 """What an unprivileged user can run; the tests' own interpreter may be in root's home."""
 _PATIENCE = 30
+_SHOP = ("other", "other.git", "item", "item.git", "item.io")
 
 
 class Wall(enum.Enum):
@@ -141,12 +145,19 @@ class Arena:
         return self.base / "elsewhere"
 
     @property
+    def git(self) -> tuple[Path, ...]:
+        """What git reads in the worktree."""
+        shared = (self.base / "shop").glob("*.common")
+        return (self.base / "shop/item.git", *shared, self.repo / ".git/objects")
+
+    @property
     def usual(self) -> Confinement:
         """What an agent may do here, where a test wants nothing else."""
         return Confinement(
             worktree=self.worktree,
             scratch=self.scratch,
-            repository=(self.repo,),
+            git=self.git,
+            checkouts=(self.repo, self.repo / ".git"),
             hidden=(self.base / "shop",),
             home=self.home,
             path=self.environment["PATH"],
@@ -203,7 +214,7 @@ class Arena:
 
     def state(self) -> dict[str, object]:
         """Everything that an agent may not change, as it is now."""
-        places = (self.repo, self.home, self.sibling, self.elsewhere)
+        places = (self.repo, self.home, self.sibling, self.elsewhere, *self.git[:-1])
         return {
             f"{place.name}/{path}": seen for place in places for path, seen in _contents(place).items()
         } | {".git": _seen(self.worktree / ".git")}
@@ -232,8 +243,7 @@ def build(base: Path) -> None:
     """Make the place, with real git."""
 
     def git(*arguments: str) -> None:
-        who = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
-        subprocess.run(["git", *who, *arguments], cwd=base / "repo", check=True, capture_output=True)
+        subprocess.run(["git", *arguments], cwd=base / "repo", check=True, capture_output=True)
 
     for file, text in {
         "home/.ssh/id_ed25519": SECRET,
@@ -242,6 +252,8 @@ def build(base: Path) -> None:
         "elsewhere/secret": SECRET,
         "repo/CLAUDE.md": "# Rules\n",
         "repo/README.md": "# Project\n",
+        "repo/.gitignore": ".env\n",
+        "repo/.env": f"KEY={SECRET}\n",
         "shop/item.io/prompt.md": "Do it.\n",
     }.items():
         (base / file).parent.mkdir(parents=True, exist_ok=True)
@@ -250,10 +262,21 @@ def build(base: Path) -> None:
         (base / "shop/item.io" / folder).mkdir()
     git("init", "--quiet", "--template=", "--initial-branch=main")
     (base / "repo/.git/hooks").mkdir()
+    for key, value in {
+        "user.name": "Test",
+        "user.email": "test@example.org",
+        "remote.origin.url": f"https://me:{SECRET}@example.org/x.git",
+        "http.https://example.org/.extraHeader": f"Authorization: {SECRET}",
+    }.items():
+        git("config", key, value)
     git("add", ".")
     git("commit", "--quiet", "--message", "The plan")
-    git("worktree", "add", "--quiet", "-b", "item", str(base / "shop/item"))
-    git("worktree", "add", "--quiet", "-b", "other", str(base / "shop/other"))
+    with closing(open_repository(base / "repo")) as repo:
+        agents = read_agent_git(repo, base / "shop", "refs/heads/main")
+        commit = repo.refs.commit("HEAD") or ""
+        for name in ("item", "other"):
+            branch = f"refs/heads/gitbatch/b/{name}"
+            add_worktree(repo, agents, NewWorktree(base / "shop" / name, branch, commit, "output.md", None))
     (base / "shop/other/draft.md").write_text(SECRET)
 
 
@@ -357,7 +380,8 @@ def prepare(base: Path, template: Path, wall: Wall) -> Arena:
     """An arena as new. What is as it was is left alone: removing folders takes the most time of all."""
     wall.require()
     shutil.rmtree(base / "run", ignore_errors=True)
-    for part in ("repo", "home", "elsewhere", "shop/other", "shop/item", "shop/item.io"):
+    shared = (str(path.relative_to(template)) for path in template.glob("shop/*.common"))
+    for part in ("repo", "home", "elsewhere", *("shop/" + name for name in _SHOP), *shared):
         if not (base / part).exists() or _contents(base / part) != _kept(template / part):
             shutil.rmtree(base / part, ignore_errors=True)
             shutil.copytree(template / part, base / part, symlinks=True)
@@ -368,5 +392,6 @@ def prepare(base: Path, template: Path, wall: Wall) -> Arena:
     arena = Arena(base, wall)
     places = {"REPO": arena.repo, "SIBLING": arena.sibling, "HOME": arena.home, "ELSEWHERE": arena.elsewhere}
     path = "/usr/bin:/bin" if wall.user else os.environ["PATH"]
+    places["USERS_HOME"] = arena.home  # the wall may show another as $HOME
     arena.environment = {"PATH": path, **{name: str(place) for name, place in places.items()}}
     return arena

@@ -40,7 +40,9 @@ PLAIN = tuple(
     name
     for name in ATTACKS
     if name not in {*OVER_SOCKETS, *DAEMONS, *OTHER_FILES, "write_a_large_file", "ask_for_a_ring"}
+    and "_id_" not in name
 )
+SET_IDS = tuple(name for name in ATTACKS if "_id_" in name)
 FOR_ROOT = {"make_a_device", "read_a_setting_of_root", "open_a_setting_of_the_kernel"}
 USERS = (
     "overwrite_a_file_of_the_checkout",
@@ -140,6 +142,15 @@ def test_with_network_only_the_network_is_reached(arena: Arena, listeners: Liste
 @behind(Wall.CONTROL, Wall.LANDLOCK)
 def test_the_filter_of_landlock_can_t_be_passed_by(arena: Arena) -> None:
     expect(arena, "ask_for_a_ring", loss(arena, "ask_for_a_ring"))
+
+
+@behind(Wall.CONTROL, Wall.LANDLOCK, Wall.USERS_CONTROL, Wall.USERS_LANDLOCK)
+@pytest.mark.parametrize("name", SET_IDS)
+def test_behind_landlock_no_file_gets_a_set_id_bit(arena: Arena, name: str) -> None:
+    if arena.wall is Wall.CONTROL or arena.wall is Wall.USERS_CONTROL:
+        assert WON in arena.attack(name).stdout or "by_a_new_call" in name, "else it proves nothing"
+    else:
+        assert WON not in arena.attack(name).stdout
 
 
 @all_walls

@@ -30,8 +30,10 @@ def as_usual(usual: Confinement, _base: Path) -> tuple[Confinement, dict[str, st
         "shop/item/README.md": "write",
         "shop/item/.git": "read",
         "shop/item.io/prompt.md": "write",
-        "repo/README.md": "read",
-        "repo/.git/config": "read",
+        "shop/item.git/HEAD": "read",
+        "repo/README.md": "",
+        "repo/.env": "",
+        "repo/.git/config": "",
     }
 
 
@@ -41,20 +43,42 @@ def everything_below_home(usual: Confinement, base: Path) -> tuple[Confinement, 
 
 
 def home_is_the_repository(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
-    """Whoever has their home in git gets no more than the common folder shown."""
-    confined = usual._replace(home=base / "repo", repository=(base / "repo", base / "repo/.git"))
-    return confined, {**as_usual(usual, base)[1], "repo/README.md": ""}
+    return usual._replace(home=base / "repo"), as_usual(usual, base)[1]
 
 
 def home_inside_the_repository(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
-    confined = usual._replace(repository=(base,), needs=(base / "home/.bashrc",))
-    return confined, {**as_usual(usual, base)[1], "elsewhere/secret": "read", "home/.bashrc": "read"}
+    confined = usual._replace(checkouts=(base,), needs=(base / "home/.bashrc",))
+    return confined, {**as_usual(usual, base)[1], "elsewhere/secret": "", "home/.bashrc": "read"}
 
 
-def the_workshop_inside_the_repository(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
+def all_inside_a_needed_place(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
     """Listed first, and hidden later: it is not the order that decides."""
-    confined, seen = as_usual(usual._replace(repository=(base,), hidden=(base / "shop",)), base)
+    confined, seen = as_usual(usual._replace(needs=(base,)), base)
     return confined, {**seen, "elsewhere/secret": "read"}
+
+
+def the_checkout_is_needed(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
+    """Who names it gets the files, and still no configuration of git."""
+    confined, seen = as_usual(usual._replace(needs=(base / "repo",)), base)
+    return confined, {**seen, "repo/README.md": "read", "repo/.env": "read"}
+
+
+def a_folder_of_the_checkout_is_needed(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
+    (base / "repo/data").mkdir()
+    (base / "repo/data/x").write_text("x")
+    confined, seen = as_usual(usual._replace(needs=(base / "repo/data",)), base)
+    return confined, {**seen, "repo/data/x": "read"}
+
+
+def a_program_in_the_checkout(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
+    """Its installation is seen, and of the checkout's own folder of programs no more than that."""
+    seen = {"repo/.venv/lib/x.py": "read", "repo/node_modules/x/x.js": "read", "repo/bin/x": "read"}
+    for name in (*seen, "repo/.venv/bin/x", "repo/node_modules/.bin/x", "repo/lib/x"):
+        (base / name).parent.mkdir(parents=True, exist_ok=True)
+        (base / name).write_text("x")
+    folders = ":".join(str(base / "repo" / name) for name in (".venv/bin", "node_modules/.bin", "bin", ""))
+    confined, usually = as_usual(usual._replace(path=f"{folders}:{usual.path}"), base)
+    return confined, {**usually, **seen, "repo/lib/x": ""}
 
 
 def a_hidden_file(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
@@ -91,7 +115,8 @@ def named_through_links(usual: Confinement, base: Path) -> tuple[Confinement, di
     confined = usual._replace(
         worktree=way / "shop/item",
         scratch=way / "shop/item.io",
-        repository=(way / "repo",),
+        git=(way / "shop/item.git", *(way / "shop" / path.name for path in usual.git[1:-1]), usual.git[-1]),
+        checkouts=(way / "repo", way / "repo/.git"),
         hidden=(way / "shop",),
         home=base / "run/again",
         needs=(way / "home/.bashrc",),
@@ -108,7 +133,10 @@ def named_through_links(usual: Confinement, base: Path) -> tuple[Confinement, di
         everything_below_home,
         home_is_the_repository,
         home_inside_the_repository,
-        the_workshop_inside_the_repository,
+        all_inside_a_needed_place,
+        the_checkout_is_needed,
+        a_folder_of_the_checkout_is_needed,
+        a_program_in_the_checkout,
         a_hidden_file,
         a_hidden_place_that_is_not_there,
         a_link_in_home,
@@ -153,7 +181,7 @@ def test_a_program_of_the_worktree_does_not_close_its_folder(arena: Arena) -> No
 
 @behind(Wall.BUBBLEWRAP)
 def test_what_the_mount_of_a_folder_shows_gets_none_of_its_own(arena: Arena) -> None:
-    needed, kept = arena.repo / "README.md", arena.elsewhere / "secret"
+    needed, kept = arena.git[0] / "HEAD", arena.elsewhere / "secret"
     confined = arena.usual._replace(needs=(needed, kept))
     command = arena.command("cat", "README.md", confinement=confined)
     assert (command.count(str(needed)), command.count(str(kept))) == (0, 2)

@@ -12,6 +12,7 @@ from typing import IO, AnyStr
 import pytest
 from sandbox.arena import SECRET, Arena, Wall, beats, behind
 
+from gitbatch.repo.worktrees import remove_tree
 from gitbatch.sandbox.model import Limits
 
 CONFINED = (Wall.BUBBLEWRAP, Wall.LANDLOCK)
@@ -145,12 +146,52 @@ def test_nothing_else_can_be_written(arena: Arena) -> None:
 
 @confined
 def test_home_and_tmp_are_its_own_or_closed(arena: Arena) -> None:
-    """In bubblewrap they are empty folders of its own, in Landlock it has only TMPDIR."""
+    """Home is an empty folder of its own; /tmp too in bubblewrap, and in Landlock closed."""
     script = "for folder in ~ /tmp; do echo x > $folder/mine && ls -A $folder; done 2>/dev/null"
-    own = ["mine", "mine"] if arena.wall is Wall.BUBBLEWRAP else []
+    own = ["mine"] * (2 if arena.wall is Wall.BUBBLEWRAP else 1)
     assert arena.run("sh", "-c", script).stdout.split() == own
     assert not (arena.home / "mine").exists()
+    assert (arena.scratch / "home/mine").exists()
     assert not Path("/tmp/mine").exists()  # noqa: S108
+
+
+@confined
+def test_what_it_may_see_of_the_user_s_home_it_finds_in_its_own(arena: Arena) -> None:
+    for name in (".config/agent", ".my-agent", ".local/bin", ".local/lib"):
+        (arena.home / name).mkdir(parents=True)
+        (arena.home / name / "file").write_text(name)
+    (arena.home / "link").symlink_to(".config")
+    listed = arena.usual._replace(
+        needs=(arena.home / ".config/agent", arena.home / ".config", arena.home / "link/agent"),
+        writable=(arena.home / ".my-agent", arena.home / "none"),
+        path=f"{arena.home}/.local/bin:{arena.usual.path}",
+    )
+    script = """
+        cd ~ && cat .config/agent/file .local/bin/file .local/lib/file link/agent/file && echo x > .my-agent/new
+        echo x > .other && echo own; echo x > .config/agent/file || echo refused
+        """
+    done = arena.run("sh", "-c", script, confinement=listed)
+    assert done.stdout == ".config/agent.local/bin.local/lib.config/agentown\nrefused\n"
+    assert (arena.home / ".my-agent/new").exists()
+    assert not (arena.home / ".other").exists()
+
+
+@confined
+def test_a_home_that_is_all_writable_is_the_user_s(arena: Arena) -> None:
+    listed = arena.usual._replace(writable=(arena.home,))
+    arena.run("sh", "-c", "echo x > ~/mine", confinement=listed)
+    assert (arena.home / "mine").exists()
+
+
+@behind(*CONFINED, *USERS)
+def test_a_program_starts_where_it_cannot_see_the_python_that_starts_it(arena: Arena) -> None:
+    """As with uv and pyenv, below the home folder: after Landlock holds, Python can import nothing."""
+    confined = arena.usual._replace(path="/usr/bin:/bin")
+    arena.environment["PATH"] = "/usr/bin:/bin"
+    done = arena.run("sh", "-c", f"cat {os.__file__} || echo works", confinement=confined)
+    if arena.wall.user is None and Path(os.__file__).is_relative_to("/usr"):
+        pytest.skip("this Python is the system's, and seen")
+    assert (done.returncode, done.stdout.endswith("works\n")) == (0, True), done.stderr
 
 
 @confined
@@ -268,6 +309,38 @@ def test_it_does_not_fill_the_disk(arena: Arena) -> None:
     done = arena.python(code, arena.usual._replace(limits=Limits(scratch_bytes=4 * 1024 * 1024)))
     assert done.returncode == 128 + signal.SIGXFSZ
     assert "written more than it may" in done.stderr
+
+
+HIDES = {
+    "deep": "for n in range(400): os.mkdir('d' * 200); os.chdir('d' * 200)",
+    "deeper": "for n in range(3000): os.mkdir('d'); os.chdir('d')",
+    "wide": "for n in range(300): os.mkdir('a'); os.mkdir('b'); os.chdir('b')",
+    "closed": "os.mkdir('d'); os.chdir('d'); os.chmod('.', 0)",
+}
+"""Where an agent may put what it does not want to be counted."""
+
+
+@behind(*CONFINED, Wall.USERS_LANDLOCK)
+@pytest.mark.parametrize("how", HIDES)
+def test_what_is_hidden_is_counted_too(arena: Arena, how: str) -> None:
+    write = "[open(f'part{n}', 'wb').write(bytes(1024 * 1024)) for n in range(8)]"
+    steps = [write, HIDES[how]] if how == "closed" else [HIDES[how], write]
+    if how == "closed":
+        steps = ["os.mkdir('d'); os.chdir('d')", write, "os.chmod('.', 0)"]
+    code = "import os, time\n" + "\n".join(steps) + "\ntime.sleep(60)"
+    done = arena.python(code, arena.usual._replace(limits=Limits(scratch_bytes=4 * 1024 * 1024)))
+    assert done.returncode == 128 + signal.SIGXFSZ, done
+    assert "written more than it may" in done.stderr
+    remove_tree(arena.worktree)
+
+
+@confined
+@pytest.mark.parametrize("how", ["deep", "deeper"])
+def test_depth_alone_is_not_too_much(arena: Arena, how: str) -> None:
+    code = f"import os, time\n{HIDES[how]}\ntime.sleep(3)"
+    done = arena.python(code, arena.usual._replace(limits=Limits(scratch_bytes=4 * 1024 * 1024)))
+    assert (done.returncode, done.stderr) == (0, "")
+    remove_tree(arena.worktree)
 
 
 @confined

@@ -174,13 +174,13 @@ WORLD = {
     "head": Attack('page; echo "ref: refs/notes/evil" >"$git/HEAD"', becomes_without="stopped"),
     "head_to_branch": Attack('page; echo "ref: refs/heads/evil" >"$git/HEAD"'),
     "replaced": Attack(
-        'page; git replace -f "$(git rev-parse HEAD)" "$(as_evil commit-tree -m evil "HEAD^{tree}")"'
+        'export GIT_DIR="$git"; page; git replace -f "$(git rev-parse HEAD)" "$(as_evil commit-tree -m evil "HEAD^{tree}")"'
     ),
     "new_branch": Attack(
-        'page; git update-ref refs/heads/evil "$(as_evil commit-tree -m evil "HEAD^{tree}")"'
+        'export GIT_DIR="$git"; page; git update-ref refs/heads/evil "$(as_evil commit-tree -m evil "HEAD^{tree}")"'
     ),
     "moved_branch": Attack(
-        'page; git update-ref refs/heads/main "$(as_evil commit-tree -p main -m pwned "main^{tree}")"',
+        'export GIT_DIR="$git"; page; git update-ref refs/heads/main "$(as_evil commit-tree -p main -m pwned "main^{tree}")"',
         limit="a commit of Evil: pwned",
     ),
     # others

@@ -30,6 +30,7 @@ TWO_GROUPS = """\
 - [ ] T2 Work second → Output: out/second.md
 """
 FORGE = """\
+[ ! -e "$root/.git/worktrees/${PWD##*/}" ] || export GIT_DIR="$root/.git/worktrees/${PWD##*/}" GIT_WORK_TREE="$PWD"
 batch=$(git for-each-ref --format='%(refname)' 'refs/gitbatch/*/record' | cut -d / -f 3)
 forge() { # item branch, output, seconds
     blob=$(echo pwned | git hash-object -w --stdin)
@@ -41,6 +42,7 @@ forge() { # item branch, output, seconds
     unset GIT_INDEX_FILE
 }
 """
+"""A commit that looks like ours, in the user's repository: by git's record of the worktree, whose own `.git` leads elsewhere."""
 FILTER = '[filter "x"]\\n\\tsmudge = %s\\n\\tclean = %s\\n'
 RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--sandbox", "none")
 
@@ -135,7 +137,7 @@ def test_a_branch_in_the_way_of_a_later_item_is_removed(lay: Lay, branch: str) -
 
 
 def rolled_back(lay: Lay) -> Grounds:
-    back = 'page; git update-ref refs/heads/main "$(git rev-parse main~2)"'
+    back = 'page; git --git-dir="$git" update-ref refs/heads/main "$(git --git-dir="$git" rev-parse main~2)"'
     return lay({"first": "page", "second": back}, TWO_GROUPS)
 
 

@@ -1,0 +1,267 @@
+"""What git finds in an agent's worktree: enough to work with, no credential, nothing of what others work on."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from conftest import IDENTITY, Place
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitbatch.errors import GitError
+from gitbatch.repo.agentgit import (
+    AgentGit,
+    clean_settings,
+    clean_url,
+    git_dir_of,
+    object_directories,
+    read_agent_git,
+    render_config,
+)
+from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.settings import LineEnds
+from gitbatch.repo.worktrees import NewWorktree, add_worktree, checkout_folders, remove_worktree
+
+TOKEN = "token-1234567890"  # noqa: S105 - looked for, and not found
+SETTINGS = {
+    "remote.origin.url": f"https://me:{TOKEN}@example.org/x.git?private_token={TOKEN}",
+    "remote.origin.pushurl": f"https://{TOKEN}@example.org/x.git",
+    "remote.origin.proxy": f"http://{TOKEN}@proxy",
+    f"remote.https://{TOKEN}@example.org/.url": "x",
+    f"http.https://{TOKEN}@example.org/.extraHeader": f"Authorization: {TOKEN}",
+    f"url.https://{TOKEN}@example.org/.insteadOf": "https://example.org/",
+    "credential.helper": f"!echo {TOKEN}",
+    "include.path": f"../{TOKEN}",
+    "core.sshCommand": f"ssh -i {TOKEN}",
+    "sendemail.smtpPass": TOKEN,
+    "branch.main.remote": f"ssh://{TOKEN}@example.org/x",
+    "alias.x": f"!echo {TOKEN}",
+    "filter.x.smudge": f"echo {TOKEN}",
+}
+
+
+def set_up(place: Place) -> str:
+    for key, value in SETTINGS.items():
+        place.git("config", key, value)
+    place.git("config", "core.fileMode", "false")
+    place.write(".env", TOKEN)
+    place.write(".gitignore", ".env\n")
+    place.write("src/a.txt", "needle\n")
+    commit = place.commit("The plan")
+    place.git("tag", "-a", "v1", "-m", "one")
+    place.git("branch", "gitbatch/b/other")
+    place.write("src/a.txt", "stashed\n")
+    place.git("stash")
+    return commit
+
+
+@pytest.fixture
+def opened(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    set_up(place)
+    with closing(open_repository(place.root)) as repo:
+        yield repo
+
+
+def agent_place(repo: Repository, tmp_path: Path, sparse: tuple[str, ...] | None = None) -> Place:
+    """A worktree, in which the user's git works as an agent's would."""
+    path = tmp_path / "w t" / "b-1"
+    agents = read_agent_git(repo, path.parent, "refs/heads/main")
+    base = repo.refs.commit("HEAD") or ""
+    add_worktree(repo, agents, NewWorktree(path, "refs/heads/gitbatch/b/1", base, "out/x.md", sparse))
+    return Place(path, tmp_path / "home", {**os.environ, **IDENTITY})
+
+
+def all_text(*folders: Path) -> str:
+    files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+    return "".join(path.read_bytes().decode("latin-1") for path in files)
+
+
+def test_no_credential_and_no_one_elses_work_is_in_it(opened: Repository, tmp_path: Path) -> None:
+    assert TOKEN in (opened.common_dir / "config").read_text(), "else this proves nothing"
+    place = agent_place(opened, tmp_path)
+    shared = Path(place.git("rev-parse", "--git-common-dir"))
+    assert TOKEN not in all_text(shared, git_dir_of(place.root))
+    assert place.git("config", "--get", "remote.origin.url") == "https://example.org/x.git"
+    assert place.git("config", "--get", "core.fileMode") == "false"
+    assert place.git("stash", "list") == ""
+    refs = place.git("for-each-ref", "--format=%(refname)").split("\n")
+    assert refs == ["refs/heads/main", "refs/tags/v1"]
+
+
+@pytest.mark.parametrize("sparse", [None, ("src/a.txt",)])
+def test_git_works_in_it(opened: Repository, tmp_path: Path, sparse: tuple[str, ...] | None) -> None:
+    place = agent_place(opened, tmp_path, sparse)
+    assert place.git("log", "--format=%s") == "The plan"
+    assert place.git("describe", "--tags") == "v1"
+    assert place.git("status", "--porcelain") == ""
+    assert place.git("ls-files").split() == [".gitignore", "src/a.txt"]
+    assert place.git("grep", "--cached", "-h", "needle") == "needle"
+    assert place.git("show", "main:src/a.txt") == "needle"
+    place.write("src/a.txt", "changed\n")
+    assert "+changed" in place.git("diff")
+    assert place.git("diff", "--name-only", "main") == "src/a.txt"
+    assert place.git("fsck", "--strict", "--no-dangling") == ""
+
+
+def test_it_is_at_its_base_whatever_the_branch_is_now(
+    opened: Repository, place: Place, tmp_path: Path
+) -> None:
+    base = place.git("rev-parse", "HEAD")
+    agents = read_agent_git(opened, tmp_path / "trees", "refs/heads/main")
+    place.write("later.txt", "later\n")
+    later = place.commit("Later")
+    for name, commit in (("one", base), ("two", later), ("three", base)):
+        path = tmp_path / "trees" / name
+        add_worktree(opened, agents, NewWorktree(path, f"refs/heads/gitbatch/b/{name}", commit, "x.md", None))
+        seen = Place(path, place.home, place.environment).git("rev-parse", "HEAD", "main")
+        assert seen.split() == [commit, commit]
+    assert len(list((tmp_path / "trees").glob("*.common"))) == 2, "one for each base"
+
+
+def test_it_goes_with_its_worktree(opened: Repository, tmp_path: Path) -> None:
+    place = agent_place(opened, tmp_path)
+    assert remove_worktree(opened, place.root)
+    assert [path.suffix for path in place.root.parent.iterdir()] == [".common"]
+
+
+def test_what_a_commit_in_it_makes_stays_in_it(opened: Repository, place: Place, tmp_path: Path) -> None:
+    before = place.state(), len(list((place.root / ".git/objects").rglob("*")))
+    agent = agent_place(opened, tmp_path)
+    agent.write("out/x.md", "x\n")
+    made = agent.commit("Mine")
+    agent.git("update-ref", "refs/heads/main", made)
+    opened.refs.delete({"refs/heads/gitbatch/b/1": opened.refs.read("refs/heads/gitbatch/b/1") or ""})
+    assert (place.state(), len(list((place.root / ".git/objects").rglob("*")))) == before
+
+
+@pytest.mark.parametrize("how", ["shallow", "alternates", "partial", "sha256", "reftable", "sparse-index"])
+def test_git_works_in_it_in_odd_repositories(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    if how in {"sha256", "reftable"}:
+        option = "--object-format=sha256" if how == "sha256" else "--ref-format=reftable"
+        other = Place(tmp_path / "other", place.home, place.environment)
+        other.root.mkdir()
+        if subprocess.run(
+            ["git", "init", "-q", "-b", "main", option], cwd=other.root, check=False
+        ).returncode:
+            pytest.skip("this git has no reftable")
+        place = other
+    set_up(place)
+    place.write("b/c/d.txt", "d\n")
+    place.commit("Second")
+    place.git("config", "uploadpack.allowFilter", "true")
+    options = {
+        "shallow": ("--depth=1",),
+        "alternates": ("--reference", str(place.root)),
+        "partial": ("--filter=blob:none",),
+    }
+    if how in options:
+        clone = Place(tmp_path / "clone", place.home, place.environment)
+        source = f"file://{place.root}" if how != "alternates" else str(place.root)
+        place.git("clone", "-q", *options[how], source, str(clone.root))
+        place = clone
+    if how == "sparse-index":
+        place.git("sparse-checkout", "set", "--sparse-index", "src")
+    with closing(open_repository(place.root)) as repo:
+        agent = agent_place(repo, tmp_path)
+        assert agent.git("log", "-1", "--format=%s") == "Second"
+        assert agent.git("status", "--porcelain") == ""
+        assert agent.git("show", "HEAD:b/c/d.txt") == "d"
+        assert agent.read("b/c/d.txt") == "d\n"
+        agent.write("b/c/d.txt", "e\n")
+        assert "+e" in agent.git("diff")
+        assert (how == "shallow") == (agent.git("rev-parse", "--is-shallow-repository") == "true")
+
+
+def test_alternates_are_followed_to_their_end(tmp_path: Path) -> None:
+    for name, named in {"a": "../b\n# x\n", "b": f"{tmp_path}/c\n../a", "c": "../none\n"}.items():
+        (tmp_path / name / "info").mkdir(parents=True)
+        (tmp_path / name / "info/alternates").write_text(named)
+    assert object_directories(tmp_path / "a") == (tmp_path / "a", tmp_path / "b", tmp_path / "c")
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://example.org/x.git", "https://example.org/x.git"),
+        ("https://user@example.org/x", "https://example.org/x"),
+        ("https://user:p@ss@example.org:8080/x?y=z#f", "https://example.org:8080/x"),
+        ("https://example.org/a@b", "https://example.org/a@b"),
+        ("git@example.org:a/b.git", "example.org:a/b.git"),
+        ("x::https://user:pass@example.org/a", "x::https://example.org/a"),
+        ("/srv/git/a@b.git", "/srv/git/a@b.git"),
+        ("../x.git", "../x.git"),
+    ],
+)
+def test_a_url_loses_its_credentials(url: str, expected: str) -> None:
+    assert clean_url(url) == expected
+
+
+VALUES = st.one_of(st.none(), st.text(st.characters(exclude_characters="\0", codec="utf-8")))
+NAMES = st.text(st.characters(exclude_characters="\0\n", codec="utf-8"), min_size=1, max_size=20)
+
+
+@given(st.lists(st.tuples(NAMES, VALUES), min_size=1, max_size=5))
+def test_git_reads_the_settings_that_were_written(
+    tmp_path_factory: pytest.TempPathFactory, made: list[tuple[str, str | None]]
+) -> None:
+    file = tmp_path_factory.mktemp("config") / "config"
+    settings = tuple((f"remote.{name}.url", value) for name, value in made)
+    file.write_bytes(render_config(settings))
+    listed = subprocess.run(
+        ["git", "config", "-f", str(file), "--list", "-z"], capture_output=True, check=True
+    )
+    entries = [entry.partition("\n") for entry in listed.stdout.decode().split("\0")[:-1]]
+    assert [(key, value if sep else None) for key, sep, value in entries] == list(settings)
+
+
+@pytest.mark.parametrize(
+    ("ends", "setting"),
+    [
+        (LineEnds(on_disk=True, stored=True), ("core.autocrlf", "true")),
+        (LineEnds(on_disk=False, stored=True), ("core.autocrlf", "input")),
+        (LineEnds(on_disk=True, stored=False), ("core.eol", "crlf")),
+    ],
+)
+def test_line_ends_are_those_of_the_checkout(
+    repo: Repository, ends: LineEnds, setting: tuple[str, str]
+) -> None:
+    from msgspec.structs import replace  # noqa: PLC0415
+
+    assert setting in clean_settings(b"", replace(repo, line_ends=ends))
+    assert setting not in clean_settings(b"", repo)
+
+
+def test_a_repository_that_cannot_be_read_is_an_error(repo: Repository, place: Place, tmp_path: Path) -> None:
+    place.write(".git/config", "[broken\n")
+    with pytest.raises(GitError):
+        read_agent_git(repo, tmp_path, "refs/heads/main")
+
+
+def test_every_checkout_is_known(opened: Repository, place: Place, tmp_path: Path) -> None:
+    place.git("worktree", "add", "-q", "--detach", str(tmp_path / "linked"))
+    (place.root / ".git/worktrees/broken").mkdir()
+    everything = {place.root, tmp_path / "linked", place.root / ".git"}
+    assert set(checkout_folders(opened)) == everything
+    with closing(open_repository(tmp_path / "linked", read_only=True)) as repo:
+        assert checkout_folders(repo)[0] == tmp_path / "linked"
+        assert set(checkout_folders(repo)) == {*everything, place.root / ".git/worktrees/linked"}
+
+
+def test_a_shared_directory_that_is_gone_is_made_again(opened: Repository, tmp_path: Path) -> None:
+    agents: AgentGit = read_agent_git(opened, tmp_path, "refs/heads/main")
+    base = opened.refs.commit("HEAD") or ""
+    agents.make(tmp_path / "a", base, "x")
+    agents.shared(base).rename(tmp_path / "moved")
+    agents.make(tmp_path / "b", base, "x")
+    assert (agents.shared(base) / "config").exists()
+    agents.close()
+    assert not agents.shared(base).exists()
