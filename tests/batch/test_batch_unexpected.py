@@ -14,7 +14,7 @@ from history import assert_tidy, audit, ticked
 
 from gitbatch.agents.command import CommandRunner
 from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply
-from gitbatch.batch import attempt, unexpected
+from gitbatch.batch import attempt, item_commit, unexpected
 from gitbatch.batch.unexpected import find_run_error
 from gitbatch.cli import batch as cli
 from gitbatch.errors import BusyError, ExitCode, GitError
@@ -166,6 +166,30 @@ def test_a_disk_that_fails_halts_the_batch_and_is_no_attempt(
     assert code is ExitCode.FAILED
     assert [event["cause"] for event in events if event["event"] == "batch-halted"] == ["disk error"]
     assert not [event for event in events if event["event"] == "attempt-failed"]
+
+
+def test_what_an_item_cost_is_known_though_the_disk_did_not_take_its_output(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    set_up(place, "paid")
+    really, met = item_commit.take_output, list[str]()
+
+    def fails_once(*arguments: Any) -> Any:  # noqa: ANN401 - whatever it takes
+        met.append("")
+        if len(met) == 1:
+            raise OSError(errno.EIO, "Input/output error")
+        return really(*arguments)
+
+    monkeypatch.setattr(attempt, "take_output", fails_once)
+    code, events = run_here(place, monkeypatch, capsys)
+    assert (code, events[-1]["event"]) == (ExitCode.FAILED, "batch-halted")
+    (ref,) = place.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/ledger/*").splitlines()
+    (tried,) = json.loads(place.git("cat-file", "blob", ref))
+    assert (tried["cause"], tried["usage"]["cost"]) == ("disk error", 0.4)
+    code, events = run_here(place, monkeypatch, capsys)
+    assert (code, events[-1]["event"]) == (ExitCode.DONE, "batch-finished")
+    assert events[-1]["spent"]["usage"]["cost"] == 0.8
+    assert [event["attempt"] for event in events if event["event"] == "item-started"] == [1]
 
 
 def test_an_interruption_stays_one() -> None:

@@ -24,7 +24,7 @@ LONG = os.environ.get("GITBATCH_FAULTS") == "long"
 SEED = 13
 SAMPLE = 8
 """Trials of the usual round."""
-MANY = 600
+MANY = 400
 """Trials of the long one."""
 ERRORS = (errno.EIO, errno.ENOSPC, errno.EROFS, errno.EDQUOT)
 MODES = ("once", "from there on")
@@ -202,7 +202,7 @@ def test_a_disk_that_fails_us_is_an_expected_error_and_no_attempt(bench: Bench, 
     place = bench.place()
     fail(bench, place, which)
     check_instant(bench, place)
-    assert not place.git("for-each-ref", "refs/gitbatch/*/ledger")
+    assert not place.git("for-each-ref", "refs/gitbatch/*/ledger/*")
     again = bench.server.run(place, *RUN)
     assert again.status == 0, again.said
     check_end(bench, place)

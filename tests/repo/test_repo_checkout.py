@@ -1,15 +1,17 @@
 """Following the user's checkout: what is untouched follows, what the user changed stays."""
 
+import errno
 import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Place
 
 from gitbatch.errors import BusyError
-from gitbatch.repo.checkout import Followed, follow, index_lock, uncommitted
+from gitbatch.repo.checkout import Followed, follow, index_lock, rewrite, uncommitted
 from gitbatch.repo.repository import Repository, open_repository
 from gitbatch.repo.stale import reclaim_index
 
@@ -107,6 +109,75 @@ def test_an_interrupted_following_is_made_good(repo: Repository, place: Place) -
     place.write("old.md", "new old.md\n")
     assert follow(repo, *trees, PATHS) == Followed()
     assert place.git("status", "--porcelain") == ""
+
+
+CALLS = (
+    ("mkdir", "new"),
+    ("open", "old.md"),
+    ("open", "new"),
+    ("rename", ".old.md."),
+    ("unlink", ".old.md."),
+    ("stat", "file.md"),
+)
+
+
+@pytest.mark.parametrize(("call", "name"), CALLS)
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES])
+def test_an_error_of_the_disk_is_not_the_users_version(
+    repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch, call: str, name: str, number: int
+) -> None:
+    trees = moved(repo, place)
+    failing(monkeypatch, call, name, number)
+    with pytest.raises(OSError, match=os.strerror(number)) as raised:
+        follow(repo, *trees, PATHS)
+    assert str(raised.value.filename).startswith(str(place.root)), "it is named"
+    monkeypatch.undo()
+    assert follow(repo, *trees, PATHS) == Followed()
+    assert place.git("status", "--porcelain") == ""
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, call: str, name: str, number: int) -> None:
+    """Let a system call fail for paths that start with a name."""
+    really = getattr(os, call)
+
+    def fails(path: object, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - whatever it takes
+        if str(path).startswith(name):
+            raise OSError(number, os.strerror(number), path)
+        return really(path, *arguments, **options)
+
+    monkeypatch.setattr(os, call, fails)
+
+
+@pytest.mark.parametrize("call", ["open", "rename"])
+def test_an_error_of_the_disk_keeps_a_version_of_the_users_from_being_rewritten(
+    repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    failing(monkeypatch, call, "user.md" if call == "open" else ".user.md.", errno.EROFS)
+    with pytest.raises(OSError, match="Read-only file system"):
+        rewrite(repo, "user.md", bytes.upper)
+    monkeypatch.undo()
+    assert place.read("user.md") == "user\n"
+    rewrite(repo, "user.md", bytes.upper)
+    assert place.read("user.md") == "USER\n"
+    (place.root / "old.md").unlink()
+    (place.root / "old.md").symlink_to("user.md")
+    rewrite(repo, "old.md", bytes.upper)
+    assert (place.root / "old.md").is_symlink(), "what stands there is the user's"
+
+
+def test_the_lock_of_the_index_that_could_not_be_removed_is_still_ours(
+    repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, mark = place.root / ".git/index.lock", place.root / ".git/gitbatch/index-lock"
+    failing(monkeypatch, "unlink", str(lock), errno.EIO)
+    with pytest.raises(OSError, match="Input/output error"), index_lock(repo):
+        pass
+    assert lock.samefile(mark)
+    monkeypatch.undo()
+    with index_lock(repo):
+        assert lock.samefile(mark), "taken by the next one of the same process"
+    assert not lock.exists()
+    assert not mark.exists()
 
 
 def test_the_index_of_a_live_git_is_waited_for_then_busy(
