@@ -105,7 +105,7 @@ def test_an_error_in_every_attempt_fails_the_item_alone(
     assert_tidy(place)
 
 
-@pytest.mark.parametrize("function", ["_prepare", "_assignment", "find_strays"])
+@pytest.mark.parametrize("function", ["prepare", "_assignment", "find_strays"])
 def test_an_error_in_our_own_code_fails_the_attempt_alone(
     place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], function: str
 ) -> None:
