@@ -72,7 +72,7 @@ def test_what_is_no_text_file_of_the_commit_is_not_read(bench: Bench, path: str)
 
 def test_files_are_listed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     assert use(bench, "list_files", folder="src/").text == "src/a.py\nsrc/b.bin"
-    monkeypatch.setattr(tools, "_LISTED", 2)
+    monkeypatch.setattr(tools, "LISTED", 2)
     assert use(bench, "list_files").text == "empty\nout/x.md\nthere are more: go on with skip=2"
     assert use(bench, "list_files", skip=2).text == "src/a.py\nsrc/b.bin"
     assert use(bench, "list_files", folder="..").is_error
@@ -88,7 +88,7 @@ def test_text_is_searched_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> 
         "2 lines\nsrc/a.py:2"
     )
     assert use(bench, "search", text="absent").text == "0 lines"
-    monkeypatch.setattr(tools, "_FOUND", 1)
+    monkeypatch.setattr(tools, "FOUND", 1)
     assert "there are more" in use(bench, "search", text="t").text
 
 

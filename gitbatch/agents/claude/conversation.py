@@ -18,9 +18,10 @@ from gitbatch.agents.claude.counting import CannotCountError, count_tokens
 from gitbatch.agents.claude.output import OutputFile
 from gitbatch.agents.claude.prompt import Prompt, Quoted, build_prompt, guessed_tokens, read_context
 from gitbatch.agents.claude.request import NAMELESS, TOO_LARGE, Question, Request, Said, Turn
+from gitbatch.agents.claude.schemas import TOOLS
 from gitbatch.agents.claude.secret import Secret
 from gitbatch.agents.claude.shown import Shown
-from gitbatch.agents.claude.tools import TOOLS, Answer, Bench, use_tool
+from gitbatch.agents.claude.tools import Answer, Bench, use_tool
 from gitbatch.agents.claude.trouble import Trouble
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import FREE, Assignment, Failure, Progress, Reply, ReplyFlag, Usage

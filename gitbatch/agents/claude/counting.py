@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from gitbatch.agents.claude.prompt import Prompt
-from gitbatch.agents.claude.tools import TOOLS
+from gitbatch.agents.claude.schemas import TOOLS
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic

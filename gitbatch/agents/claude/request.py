@@ -15,9 +15,9 @@ from msgspec.structs import replace
 
 from gitbatch.agents.claude.message import Event, IncomingMessage, parse_event
 from gitbatch.agents.claude.prices import Prices
+from gitbatch.agents.claude.schemas import TOOLS
 from gitbatch.agents.claude.shown import Shown
 from gitbatch.agents.claude.sse import BadStreamError, EventReader, ServerEvent
-from gitbatch.agents.claude.tools import TOOLS
 from gitbatch.agents.claude.trouble import Trouble, cut, error_event, trouble_of
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Usage

@@ -6,12 +6,13 @@ asks, however wrong.
 
 import posixpath
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta, Struct
 
 from gitbatch.agents.claude.output import LARGEST, OutputFile
+from gitbatch.agents.claude.schemas import FOUND, LISTED, PAGE_LINES
 from gitbatch.agents.claude.secret import Secret
 from gitbatch.agents.protocol import EarlierOutput, Reply
 from gitbatch.agents.reply import SENTENCES, first_sentences, make_reply
@@ -21,13 +22,9 @@ from gitbatch.repo.base import Base
 from gitbatch.repo.disk import is_of_disk
 from gitbatch.text import LIMIT, plain
 
-if TYPE_CHECKING:
-    from anthropic.types import ToolParam
-
 _READABLE = 4 * 1024 * 1024
 """The largest file that is read, in bytes."""
-_PAGE_LINES, _PAGE_CHARACTERS = 2_000, 60_000
-_LISTED, _FOUND, _LINE = 500, 200, 300
+_PAGE_CHARACTERS, _LINE = 60_000, 300
 _SEARCHED = 1_000
 """Characters of a text to search for."""
 
@@ -79,7 +76,7 @@ class ReadFile(_Tool, frozen=True):
 
     path: str
     from_line: _Number = 1
-    lines: _Number = _PAGE_LINES
+    lines: _Number = PAGE_LINES
 
     async def use(self, bench: Bench) -> Answer:
         """Do it."""
@@ -107,7 +104,7 @@ def _page(path: str, text: str, first: int, most: int) -> Answer:
         lines.pop()
     shown: list[str] = []
     left = _PAGE_CHARACTERS
-    for line in lines[first - 1 : first - 1 + min(most, _PAGE_LINES)]:
+    for line in lines[first - 1 : first - 1 + min(most, PAGE_LINES)]:
         if len(line) > left and shown:
             break
         shown.append(line[:left])
@@ -129,11 +126,11 @@ class ListFiles(_Tool, frozen=True):
     async def use(self, bench: Bench) -> Answer:
         """Do it."""
         folder, skip = _inside(self.folder), self.skip
-        found = await bench.base.paths(folder, skip, _LISTED + 1)
+        found = await bench.base.paths(folder, skip, LISTED + 1)
         if not found:
             return _error(f"there are no {'more ' * bool(skip)}files below {folder or 'the top'}")
-        more = f"\nthere are more: go on with skip={skip + _LISTED}" if len(found) > _LISTED else ""
-        paths = found[:_LISTED]
+        more = f"\nthere are more: go on with skip={skip + LISTED}" if len(found) > LISTED else ""
+        paths = found[:LISTED]
         return Answer(
             "\n".join(map(quote_path, paths)) + more, note=f"{folder or 'the top'}: {len(paths)} paths"
         )
@@ -160,8 +157,8 @@ class Search(_Tool, frozen=True):
             return _error(
                 "that can't be searched for: is it an expression, is the folder right, does it take too much memory?"
             )
-        lines = [f"{quote_path(hit.path)}:{hit.line}: {hit.text[:_LINE]}" for hit in hits.found[:_FOUND]]
-        complete = hits.complete and len(hits.found) <= _FOUND
+        lines = [f"{quote_path(hit.path)}:{hit.line}: {hit.text[:_LINE]}" for hit in hits.found[:FOUND]]
+        complete = hits.complete and len(hits.found) <= FOUND
         said = f"{len(lines)} lines" + (
             "" if complete else "; there are more, or it took too long or too much memory: narrow it"
         )
@@ -287,101 +284,3 @@ def _inside(path: str) -> str:
 
 def _encoded(text: str) -> bytes:
     return text.encode(errors="replace")
-
-
-def _schema(required: tuple[str, ...], **properties: dict[str, Any]) -> dict[str, object]:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(required),
-        "additionalProperties": False,
-    }
-
-
-def _text(description: str) -> dict[str, Any]:
-    return {"type": "string", "description": description}
-
-
-def _number(description: str) -> dict[str, Any]:
-    return {"type": "integer", "description": description}
-
-
-def _switch(description: str) -> dict[str, Any]:
-    return {"type": "boolean", "description": description}
-
-
-TOOLS: tuple["ToolParam", ...] = (
-    {
-        "name": "read_file",
-        "description": "Read a text file of the repository, as it was when the work began. "
-        f"At most {_PAGE_LINES} lines at a time.",
-        "input_schema": _schema(
-            ("path",),
-            path=_text("from the top of the repository"),
-            from_line=_number("the first line, from 1"),
-            lines=_number("how many"),
-        ),
-    },
-    {
-        "name": "list_files",
-        "description": f"List the paths of all files below a folder, {_LISTED} at a time.",
-        "input_schema": _schema(
-            (),
-            folder=_text("from the top of the repository; empty: everything"),
-            skip=_number("how many paths to leave out, to go on"),
-        ),
-    },
-    {
-        "name": "search",
-        "description": f"Find the lines of text files that have a text, at most {_FOUND}.",
-        "input_schema": _schema(
-            ("text",),
-            text=_text("one line; taken word for word, unless regex is true"),
-            folder=_text("a folder or file to look in; empty: everything"),
-            regex=_switch("the text is a POSIX extended regular expression"),
-            ignore_case=_switch("capitals and small letters are the same"),
-        ),
-    },
-    {
-        "name": "write_output",
-        "description": "Write your file, whole. A long one: first a part, then the others with append=true.",
-        "input_schema": _schema(
-            ("content",),
-            content=_text("the text of the file"),
-            append=_switch("add it to what you have written"),
-        ),
-    },
-    {
-        "name": "edit_output",
-        "description": "Replace a text in your file.",
-        "input_schema": _schema(
-            ("old", "new"),
-            old=_text("what is there now, word for word, and only once"),
-            new=_text("what is to be there"),
-            everywhere=_switch("replace it wherever it is"),
-        ),
-    },
-    {
-        "name": "finish",
-        "description": "End your work, when your file is complete. Always the last thing that you do.",
-        "input_schema": _schema(
-            ("summary",),
-            summary=_text("2 or 3 sentences: what you did and what a reviewer should know"),
-            decisions={
-                "type": "array",
-                "items": {"type": "string"},
-                "description": "decisions that others should know, one sentence each; usually none",
-            },
-            contributions={
-                "type": "array",
-                "items": _schema(
-                    ("artifact", "text"),
-                    artifact=_text("the name of a shared file that the rules tell you to contribute to"),
-                    text=_text("one line for it"),
-                ),
-                "description": "lines for shared files; only where the rules ask for them",
-            },
-        ),
-    },
-)
-"""As the model is told about them; the same for every item, so that they are part of what is cached."""
