@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from gitbatch.batch.verify import audit
 from gitbatch.repo.repository import Repository, open_repository
 
 SAMPLES = Path(__file__).parent.parent / "fixtures" / "repos"
@@ -115,13 +116,29 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def place(tmp_path: Path, environment: dict[str, str]) -> Place:
-    """An empty repository on branch main."""
+def place(tmp_path: Path, environment: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Place]:
+    """An empty repository on branch main. Whatever batches have run in it, `verify` finds nothing at the end."""
     root = tmp_path / "repo"
     root.mkdir()
     made = Place(root, tmp_path / "home", environment)
     made.git("init", "--quiet", "--initial-branch=main")
-    return made
+    yield made
+    if (root / ".git" / "gitbatch").is_dir() and not request.node.get_closest_marker("forged"):
+        assert_valid(made)
+
+
+def assert_valid(place: Place) -> None:
+    """The history of every branch of the user's is one that gitbatch could have made."""
+    branches = place.git("for-each-ref", "--format=%(refname)", "refs/heads/").splitlines()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in place.environment.items():
+            patch.setenv(name, value)
+        repo = open_repository(place.root, read_only=True)
+        try:
+            for branch in branches:
+                assert audit(repo, branch).findings == ()
+        finally:
+            repo.close()
 
 
 @pytest.fixture

@@ -44,13 +44,28 @@ def replace_section(source: bytes, section: str) -> bytes:
     return text.encode(errors="surrogateescape")
 
 
-def keeps_text(old: bytes, new: bytes) -> bool:
-    """Whether a new version of a shared file has all lines of the old one, in order; our section and blank lines aside."""
-    before, after = (
-        _SECTION.sub("", source.decode(errors="surrogateescape")).splitlines() for source in (old, new)
-    )
-    rest = iter(after)
-    return all(line in rest for line in before if line.strip())
+def is_section_replaced(old: bytes, new: bytes) -> bool:
+    """Whether a new version of the status is the old one with our section replaced or added, and nothing else."""
+    found = _SECTION.search(new.decode(errors="surrogateescape"))
+    if not found:
+        return False
+    body = found[0].replace("\r\n", "\n").removeprefix(BEGIN).removesuffix(END)
+    return replace_section(old or b"# Status\n", body) == new
+
+
+def count_added_entries(old: bytes, new: bytes) -> int | None:
+    """The number of entries that a new version of the log or an artifact has more; None: that is not all it changes."""
+    before, after = (source.decode(errors="surrogateescape").splitlines() for source in (old, new))
+    rest = iter(line for line in before if line.strip())
+    wanted, entries = next(rest, None), 0
+    for line in after:
+        if line == wanted:
+            wanted = next(rest, None)
+        elif line.startswith("- "):
+            entries += 1
+        elif line.strip() and not line.startswith("## ") and (old or line != "# Decisions"):
+            return None
+    return entries if wanted is None else None
 
 
 def append_decisions(source: bytes, decisions: tuple[Decision, ...]) -> bytes:

@@ -1,0 +1,46 @@
+"""What a commit of a history can fail, and the behaviour rule that it is for."""
+
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Self
+
+
+class Check(StrEnum):
+    """A rule of the grammar in `verify.py`, with the behaviour rule that it is for."""
+
+    rule: str
+
+    def __new__(cls, name: str, rule: str) -> Self:
+        """A check by its name, with its rule."""
+        check = str.__new__(cls, name)
+        check._value_, check.rule = name, rule
+        return check
+
+    HISTORY = "history", "O3"
+    TRAILERS = "trailers", "O3"
+    PROJECT = "project", "O2"
+    TREE = "tree", "S1"
+    ITEM_PARENT = "item-parent", "S1"
+    ITEM_PLACE = "item-place", "S1"
+    ITEM_PLAN = "item-plan", "P1"
+    ITEM_PATH = "item-path", "S1"
+    ITEM_FILE = "item-file", "S1"
+    ITEM_CHANGES = "item-changes", "S1"
+    ITEM_SHARED = "item-shared", "S2"
+    ITEM_CONTEXT = "item-context", "C3"
+    MERGE_PLACE = "merge-place", "O3"
+    MERGE_PARENTS = "merge-parents", "S1"
+    MERGE_REPEATED = "merge-repeated", "F4"
+    MERGE_OVER = "merge-over", "E1"
+    MERGE_TREE = "merge-tree", "S1"
+    MERGE_SHARED = "merge-shared", "O3"
+    CHECKPOINT_PARENT = "checkpoint-parent", "O3"
+    CHECKPOINT_NUMBER = "checkpoint-number", "P4"
+    CHECKPOINT_CHANGES = "checkpoint-changes", "O3"
+    CHECKPOINT_PLAN = "checkpoint-plan", "O3"
+    CHECKPOINT_ITEMS = "checkpoint-items", "E2"
+    CHECKPOINT_TEXTS = "checkpoint-texts", "O3"
+    TICK = "tick", "E2"
+
+
+Complaints = Iterator[tuple[Check, str]]
