@@ -129,7 +129,8 @@ def place(tmp_path: Path, environment: dict[str, str], request: pytest.FixtureRe
 
 def assert_valid(place: Place) -> None:
     """The history of every branch of the user's is one that gitbatch could have made."""
-    branches = place.git("for-each-ref", "--format=%(refname)", "refs/heads/").splitlines()
+    refs = place.git("for-each-ref", "--format=%(refname)", "refs/heads/").splitlines()
+    branches = [ref for ref in refs if not ref.startswith("refs/heads/gitbatch/")]
     with pytest.MonkeyPatch.context() as patch:
         for name, value in place.environment.items():
             patch.setenv(name, value)

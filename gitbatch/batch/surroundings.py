@@ -12,6 +12,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from gitbatch.batch.scene import Scene, place_problem
+from gitbatch.paths import decode_path
 from gitbatch.project.disk import DiskSnapshot
 from gitbatch.project.snapshot import Snapshot
 from gitbatch.repo.objects import SUBMODULE
@@ -114,7 +115,7 @@ class DiskSurroundings(Struct, frozen=True):
     @classmethod
     def of(cls, repo: Repository) -> "DiskSurroundings":
         """The surroundings in a repository's checkout."""
-        staged = os.fsdecode(repo.git.run("ls-files", "--stage", "-z").stdout).split("\0")
+        staged = decode_path(repo.git.run("ls-files", "--stage", "-z").stdout).split("\0")
         found = frozenset(line.partition("\t")[2] for line in staged if line.startswith(f"{SUBMODULE} "))
         return cls(repo, found, OwnFiles(DiskSnapshot(repo.root), found))
 

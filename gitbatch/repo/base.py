@@ -6,11 +6,11 @@ reach. Answers are bounded, and a search has limits of time and memory.
 
 import asyncio
 import itertools
-import os
 
 from msgspec import Struct
 
 from gitbatch.errors import GitError
+from gitbatch.paths import decode_path
 from gitbatch.repo.process import Git
 from gitbatch.repo.snapshot import TreeSnapshot
 from gitbatch.repo.thread import GitThread
@@ -122,5 +122,5 @@ class Base(Struct, frozen=True):
         parts = line.split(b"\0", 2)
         if len(parts) != 3 or not parts[1].isdigit():
             return None
-        path = os.fsdecode(parts[0]).removeprefix(f"{self.snapshot.tree}:")
+        path = decode_path(parts[0]).removeprefix(f"{self.snapshot.tree}:")
         return Hit(path, int(parts[1]), parts[2].decode(errors="replace"))

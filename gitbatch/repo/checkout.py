@@ -19,6 +19,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from gitbatch.errors import BusyError
+from gitbatch.paths import decode_path, encode_path
 from gitbatch.repo.attributes import as_committed, read_rules
 from gitbatch.repo.disk import is_at_the_path, naming
 from gitbatch.repo.durable import replacing, sync_file
@@ -101,7 +102,7 @@ def _portions(paths: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def _names(listed: bytes) -> Iterator[str]:
-    return (os.fsdecode(line) for line in listed.split(b"\0") if line)
+    return (decode_path(line) for line in listed.split(b"\0") if line)
 
 
 def _no_folder(repo: Repository, path: str) -> str | None:
@@ -208,7 +209,7 @@ def _converted(repo: Repository, converting: Git, paths: tuple[str, ...]) -> fro
     for some in _portions(paths):
         parts = converting.run(*_CONVERTING, "--", *some).stdout.split(b"\0")
         values = zip(parts[::3], parts[2::3], strict=False)
-        converted |= {os.fsdecode(path) for path, value in values if value not in _AS_STORED}
+        converted |= {decode_path(path) for path, value in values if value not in _AS_STORED}
     return frozenset(converted)
 
 
@@ -285,8 +286,8 @@ def _update_index(repo: Repository, changes: list[Change]) -> None:
         shutil.copy2(index, copy)
     else:
         copy.unlink(missing_ok=True)
-    lines = b"".join(f"{REGULAR} {c.new} 0\t".encode() + os.fsencode(c.path) + b"\0" for c in changes)
-    skipped = b"".join(os.fsencode(c.path) + b"\0" for c in changes if c.skipped)
+    lines = b"".join(f"{REGULAR} {c.new} 0\t".encode() + encode_path(c.path) + b"\0" for c in changes)
+    skipped = b"".join(encode_path(c.path) + b"\0" for c in changes if c.skipped)
     with private_git(repo, repo.root, index=copy) as git:
         git.feed(lines, "update-index", "-z", "--index-info")
         if skipped:

@@ -14,6 +14,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.errors import GitError
+from gitbatch.paths import decode_path, encode_path
 from gitbatch.repo.commit import Commit, parse_commit
 from gitbatch.repo.pipe import Pipe
 from gitbatch.repo.process import Git
@@ -46,12 +47,12 @@ class TreeEntry(Struct, frozen=True):
     @property
     def place(self) -> bytes:
         """What git sorts it by in a tree."""
-        return os.fsencode(f"{self.name}/" if self.is_tree else self.name)
+        return encode_path(f"{self.name}/" if self.is_tree else self.name)
 
     @property
     def line(self) -> bytes:
         """How it stands in the tree."""
-        return f"{self.mode} ".encode() + os.fsencode(self.name) + b"\0" + bytes.fromhex(self.oid)
+        return f"{self.mode} ".encode() + encode_path(self.name) + b"\0" + bytes.fromhex(self.oid)
 
     @property
     def is_file(self) -> bool:
@@ -214,7 +215,7 @@ class Objects:
             space, nul = data.index(b" ", at), data.index(b"\0", at)
             end = nul + 1 + self.id_bytes
             mode = data[at:space].lstrip(b"0").decode()  # old programs have written some
-            yield TreeEntry(mode, os.fsdecode(data[space + 1 : nul]), data[nul + 1 : end].hex())
+            yield TreeEntry(mode, decode_path(data[space + 1 : nul]), data[nul + 1 : end].hex())
             at = end
 
     def commit(self, oid: str) -> Commit:

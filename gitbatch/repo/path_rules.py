@@ -13,6 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.errors import GitError
+from gitbatch.paths import decode_path, encode_path
 from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.process import Git
 from gitbatch.repo.repository import Repository
@@ -82,11 +83,11 @@ def _ask(git: Git, paths: tuple[str, ...], *command: str) -> list[str]:
         GitError: git cannot answer.
     """
     asking = git.at(git.directory, GIT_LITERAL_PATHSPECS="0")  # check-ignore refuses to run with it
-    lines = b"".join(os.fsencode(path) + b"\0" for path in paths)
+    lines = b"".join(encode_path(path) + b"\0" for path in paths)
     done = asking.feed(lines, *command, check=False)
     if done.status > 1:
         raise GitError(command, done.status, done.stderr)
-    return os.fsdecode(done.stdout).split("\0")[:-1]
+    return decode_path(done.stdout).split("\0")[:-1]
 
 
 def _says(repo: Repository, tree: str, paths: tuple[str, ...], word: bytes) -> bool:

@@ -17,6 +17,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.errors import GitError
+from gitbatch.paths import encode_path
 from gitbatch.repo.nofollow import directory
 from gitbatch.repo.objects import SUBMODULE, SYMLINK, TREE, Objects, TreeEntry
 
@@ -122,7 +123,7 @@ def _render(entries: list[_Entry], id_bytes: int) -> bytes:
 
 
 def _render_entry(entry: _Entry) -> bytes:
-    name = os.fsencode(entry.path)
+    name = encode_path(entry.path)
     length = min(len(name), _LONGEST_NAME)
     flags = (
         struct.pack(">H", length) if entry.present else struct.pack(">HH", _EXTENDED | length, _SKIP_WORKTREE)

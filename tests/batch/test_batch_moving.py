@@ -392,6 +392,7 @@ def assert_no_worktrees(folder: Path) -> None:
 
 
 @pytest.mark.rule("F4")
+@pytest.mark.forged
 @pytest.mark.parametrize("how", ["reworded", "squashed"])
 def test_a_checkpoint_that_lost_its_trailers_is_not_run_again(three: Place, how: str) -> None:
     plan = three.git("rev-parse", "main")

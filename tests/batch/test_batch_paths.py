@@ -1,6 +1,7 @@
 """Every path that lint accepts comes back byte for byte, wherever a program reads it from."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from conftest import Place
@@ -145,3 +146,24 @@ def test_a_run_carries_paths_whole(place: Place, generated: list[str]) -> None:
         key: "succeeded" if key in done else "failed" for key in keys
     }
     assert place.gitbatch("verify", code=0).stdout.endswith("nothing found\n")
+
+
+@pytest.mark.parametrize("locale", ["C", "de_DE.ISO-8859-1"])
+def test_paths_are_utf_8_whatever_the_locale_is(place: Place, locale: str) -> None:
+    keys = ["docs/ü 漢.md", "docs/plain.md"]
+    place.write("gitbatch.toml", AGENT)
+    place.write("agent.sh", SCRIPT)
+    place.write("docs/é.txt", "mine")
+    place.write(
+        "task.md", plan_of(keys).replace("docs/plain.md``", "docs/plain.md`` (context: `docs/é.txt`)")
+    )
+    place.commit("The plan")
+    odd = {"LC_ALL": locale, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    odd_place = replace(place, environment={**place.environment, **odd})
+    odd_place.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=0)
+    listed = place.git("ls-tree", "-r", "-z", "--name-only", "main").split("\0")
+    assert {*keys, "docs/é.txt"} <= set(listed)
+    assert (place.root / keys[0]).read_text(encoding="utf-8") == "x\n"
+    assert place.git("status", "--porcelain") == ""
+    assert json.loads(odd_place.gitbatch("status", "--json").stdout)["items"][0]["item"] == keys[0]
+    assert odd_place.gitbatch("verify", code=0).stdout.endswith("nothing found\n")
