@@ -19,7 +19,7 @@ from typing import cast
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.agents.confine import confinement_of, read_in_checkouts
+from gitbatch.agents.confine import confinement_of, read_in_checkouts, strict_advice, was_denied
 from gitbatch.agents.environment import passed_variables, secret_names
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.last_lines import find_reason, is_busy
@@ -43,7 +43,7 @@ from gitbatch.repo.thread import to_its_end
 from gitbatch.repo.worktrees import remove_tree
 from gitbatch.sandbox.launcher import CANNOT_RUN, NOT_FOUND
 from gitbatch.sandbox.model import Sandbox, SandboxKind
-from gitbatch.text import plain
+from gitbatch.text import Harmless, plain
 
 _GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
@@ -127,11 +127,17 @@ class CommandRunner(Struct, frozen=True):
         if status in {CANNOT_RUN, NOT_FOUND} and (problem := _launcher_problem(watch, assignment)):
             return Failure(plain(f"the agent can't be started: {problem}"), details, Cause.FATAL)
         reason = _reason(status, find_reason(details))
+        details += self._advice(details)
         if status == os.EX_TEMPFAIL:  # of sysexits.h: come back later
             return Failure(plain(reason), details, Cause.BUSY)
         seems_busy = is_busy(watch.last_whole_lines(), self.table.busy_words)
         cause = Cause.BUSY if seems_busy else Cause.FAILED
         return Failure(plain(reason), details, cause, is_guess=seems_busy)
+
+    def _advice(self, details: tuple[Harmless, ...]) -> tuple[Harmless, ...]:
+        """What the user can do about a program that says that it may not write."""
+        advice = strict_advice(self.table, self.sandbox.kind)
+        return (plain(advice),) if advice and was_denied(details) else ()
 
     def _is_unusable(self, error: OSError) -> bool:
         """Whether it is the program that is not there, or what starts it, which no other item will find either."""

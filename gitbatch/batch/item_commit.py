@@ -5,6 +5,7 @@ From then on the item is done, whatever happens; it is never run or paid for aga
 
 from msgspec.structs import replace
 
+from gitbatch.agents.confine import strict_advice
 from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import EarlierOutput, Failure
 from gitbatch.batch.harvest import harvest, judge_change
@@ -50,7 +51,7 @@ def take_output(
             taken = harvest(run.repo, worktree.path, task.item.output, limit, task.scene.tree, secrets)
             taken = judge_change(taken, task.item.output, earlier)
             if isinstance(taken, Failure):
-                return _advised(task, taken)
+                return _advised(run, task, taken)
             commit = _commit(run, task, outcome, taken.blob, context)
             done = finished(run.repo, run.batch.id, task.batch_item, commit)
         # An object is pruned before the branch has it, or something stands or locks where the branch is.
@@ -66,8 +67,11 @@ def take_output(
     return Failure(problem)
 
 
-def _advised(task: Task, failure: Failure) -> Failure:
+def _advised(run: Run, task: Task, failure: Failure) -> Failure:
     """The failure with what only the user can do about it: an item whose file is right as it is has no commit."""
+    strict = strict_advice(task.scene.project.config.agents[task.agent], run.agents.sandbox)
+    if strict and failure.cause in {Cause.NO_OUTPUT, Cause.UNCHANGED}:
+        failure = replace(failure, details=(*failure.details, plain(strict)))
     if failure.cause is not Cause.UNCHANGED:
         return failure
     advice = f"if it is right, tick the item's box in {task.scene.plan.path} by hand (- [x]) and commit that"

@@ -8,6 +8,7 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gitbatch.agents.confine import strict_advice
 from gitbatch.agents.failures import Cause
 from gitbatch.batch.checkpoint import drop_branches, record_group
 from gitbatch.batch.events import (
@@ -101,7 +102,7 @@ async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) ->
         BatchWaiting(batch=run.batch.id, seconds=round(wait, 1), reason=why)
     )
     state, followed = await run.git(resume, run)
-    _announce(run, state, *await run.git(_sandboxes, run), resumed=resumed)
+    _announce(run, state, await run.git(_sandboxes, run), resumed=resumed)
     _tell_kept(run, followed)
     await run.git(_require_ready, run, state, resumed=resumed)
     tally = _Tally(state.succeeded, state.missing)
@@ -212,19 +213,27 @@ async def _run_one(
     return checkpoint
 
 
-def _sandboxes(run: Run) -> tuple[str, tuple[str, ...]]:
-    """The kinds of sandbox that the batch's agents run in, and what of the checkout they may read.
+class _Confined(Struct, frozen=True):
+    """What a batch's agents run in."""
 
-    Refuses to start where an agent cannot work.
-    """
+    sandboxes: str
+    readable: tuple[str, ...]
+    """What of the checkout they may read."""
+    advice: tuple[str, ...]
+
+
+def _sandboxes(run: Run) -> _Confined:
+    """What the batch's agents run in. Refuses to start where an agent cannot work."""
     scene = read_scene(run.repo, require_tip(run.repo, run.batch.record.target))
     names, config = agents_of(scene, run.batch.record), scene.project.config
     readable = run.agents.read_in_checkouts(names, config, run.checkouts)
     shown = tuple(plain(os.path.relpath(path, run.repo.root)) for path in readable)
-    return run.agents.sandboxes(names, config), shown
+    sandboxes = run.agents.sandboxes(names, config)
+    told = ((name, strict_advice(config.agents[name], run.agents.sandbox)) for name in sorted(names))
+    return _Confined(sandboxes, shown, tuple(f"agent {name}: {text}" for name, text in told if text))
 
 
-def _announce(run: Run, state: State, sandboxes: str, readable: tuple[str, ...], *, resumed: bool) -> None:
+def _announce(run: Run, state: State, confined: _Confined, *, resumed: bool) -> None:
     record = run.batch.record
     run.emit(
         BatchStarted(
@@ -234,8 +243,8 @@ def _announce(run: Run, state: State, sandboxes: str, readable: tuple[str, ...],
             mode=record.mode,
             agent=record.agent,
             jobs=run.jobs,
-            sandbox=sandboxes,
-            readable=readable,
+            sandbox=confined.sandboxes,
+            readable=confined.readable,
             groups=len(record.groups),
             items=len(record.items),
             groups_done=len(state.recorded),
@@ -245,6 +254,8 @@ def _announce(run: Run, state: State, sandboxes: str, readable: tuple[str, ...],
             spent=run.agents.budget.spent,
         )
     )
+    for text in confined.advice:
+        run.emit(Notice(batch=run.batch.id, text=text))
 
 
 def _tell_kept(run: Run, followed: Followed) -> None:

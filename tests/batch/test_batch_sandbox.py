@@ -255,6 +255,25 @@ def test_a_program_that_is_installed_in_the_checkout_works_and_is_named(three: P
 
 
 @pytest.mark.parametrize("kind", [*WALLS, "none"])
+@pytest.mark.parametrize("says", ["|| exit 3", "2>/dev/null; true"])
+def test_strict_and_a_rename_do_not_go_together_and_it_is_said(three: Place, kind: str, says: str) -> None:
+    three.edit(
+        "tools/agent.sh",
+        "fail) echo",
+        f'move) page >"$output.new" {says}; mv "$output.new" "$output" {says} ;;\nfail) echo',
+    )
+    three.edit("task.md", "Write a →", "Write a do: move →")
+    three.edit("gitbatch.toml", 'timeout = "1m"', 'timeout = "1m"\nstrict = true')
+    three.commit()
+    options = ("run", "--items", "T101", "--checkpoint", "at-end", "--sandbox", kind)
+    said = three.gitbatch(*options, code=0 if kind == "none" else 1).stdout
+    head, _, end = said.partition("group 1/1")
+    advice = "strict = true lets it write its output in place only"
+    assert (f"agent scripted: {advice}" in head) == (kind != "none")
+    assert (advice in end) == (kind != "none")
+
+
+@pytest.mark.parametrize("kind", [*WALLS, "none"])
 def test_the_user_s_git_knows_an_agent_s_worktree(three: Place, kind: str) -> None:
     three.edit("tools/agent.sh", "fail) echo", 'list) page >"$output"; sleep 30 ;;\nfail) echo')
     three.edit("task.md", "Write a →", "Write a do: list →")
