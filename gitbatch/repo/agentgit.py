@@ -20,6 +20,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.errors import GitError
+from gitbatch.repo.config_file import format_settings, render_config
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.settings import LineEnds
 from gitbatch.repo.stale import TEMPORARY
@@ -196,13 +197,7 @@ def clean_settings(listed: bytes, repo: Repository) -> tuple[tuple[str, str | No
     if not any(key == "core.hookspath" for key, _ in kept):
         kept.append(("core.hookspath", str(repo.common_dir / "hooks")))
     files = [(key, value) for key, value in repo.files_config.items() if not key.startswith("core.sparse")]
-    return (*_format(repo.id_bytes), *_FIXED, *files, *_line_ends(repo.line_ends), *kept)
-
-
-def _format(id_bytes: int) -> tuple[tuple[str, str], ...]:
-    if id_bytes == 32:
-        return (("core.repositoryformatversion", "1"), ("extensions.objectformat", "sha256"))
-    return (("core.repositoryformatversion", "0"),)
+    return (*format_settings(repo.id_bytes), *_FIXED, *files, *_line_ends(repo.line_ends), *kept)
 
 
 def _line_ends(ends: LineEnds) -> tuple[tuple[str, str], ...]:
@@ -216,18 +211,3 @@ def clean_url(url: str) -> str:
     if "://" in url:
         return re.split(r"[?#]", _AUTHORITY.sub(r"\g<scheme>", url, count=1), maxsplit=1)[0]
     return _SCP_USER.sub("", url, count=1)
-
-
-def render_config(settings: "tuple[tuple[str, str | None], ...]") -> bytes:
-    """Returns the text of a git configuration file (git-config(1), "Syntax")."""
-    lines = []
-    for key, value in settings:
-        section, _, rest = key.partition(".")
-        subsection, separator, name = rest.rpartition(".")
-        head = f'[{section} "{_escape(subsection)}"]' if separator else f"[{section}]"
-        lines.append(f"{head}\n\t{name}" + ("" if value is None else f' = "{_escape(value)}"') + "\n")
-    return os.fsencode("".join(lines))
-
-
-def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

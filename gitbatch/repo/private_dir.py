@@ -23,20 +23,19 @@ A directory for each call costs 0.2 ms of processor time. One for a whole run wo
 """
 
 import os
-import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gitbatch.repo.config_file import format_settings, render_config
 from gitbatch.repo.durable import sync_file
 from gitbatch.repo.process import Git
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.stale import TEMPORARY
 
 _SHARED = "sharedindex.*"
-_PLAIN = re.compile(r"[\w.-]+")
-"""Values that need no quotes in a configuration; all that are kept are words or numbers."""
+_OURS = (("core.bare", "false"),)
 
 
 @contextmanager
@@ -68,25 +67,11 @@ def _write(folder: Path, repo: Repository, head: str) -> None:
         made.mkdir()
     files = {
         "HEAD": f"{head or 'ref: refs/heads/none'}\n".encode(),
-        "config": render_config(repo.id_bytes, repo.files_config).encode(),
+        "config": render_config((*repo.files_config.items(), *_OURS, *format_settings(repo.id_bytes))),
         "info/attributes": repo.attributes,
     }
     for name, content in files.items():
         (folder / name).write_bytes(content)
-
-
-def render_config(id_bytes: int, settings: Mapping[str, str]) -> str:
-    """A configuration that has the format of a repository and some settings of it, and nothing else.
-
-    Args:
-        id_bytes: length of a raw object id.
-        settings: by full names, of sections without subsections; a value that is more than a word is left out.
-    """
-    sha256 = {"core.repositoryformatversion": "1", "extensions.objectformat": "sha256"}
-    sha1 = {"core.repositoryformatversion": "0"}
-    every = {**settings, "core.bare": "false", **(sha256 if id_bytes == 32 else sha1)}
-    parts = ((*name.split("."), value) for name, value in every.items() if _PLAIN.fullmatch(value))
-    return "".join(f"[{section}]\n\t{name} = {value}\n" for section, name, value in parts)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ the one that promised the objects, without tags, submodules or hooks. Not for an
 clone is not partial, a missing object is damage.
 """
 
-import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -50,7 +49,7 @@ class Promised(Struct, frozen=True):
     """Variables that the user's own git is started with."""
     before: Callable[[str], None] | None = None
     """Called before each fetch with what is about to happen, and may refuse; None: nothing is fetched."""
-    config: str = ""
+    config: bytes = b""
     """The repository's own configuration as it was when the process started; empty: git reads it where it is."""
 
 
@@ -142,7 +141,7 @@ def _by_config(objects: Objects, promised: Promised) -> Iterator[Mapping[str, st
     with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=own, ignore_cleanup_errors=True) as made:
         Path(made, "refs").mkdir()
         Path(made, "HEAD").write_text("ref: refs/heads/none\n", encoding="utf-8")
-        Path(made, "config").write_bytes(os.fsencode(promised.config))
+        Path(made, "config").write_bytes(promised.config)
         yield {**promised.environment, "GIT_DIR": made, "GIT_OBJECT_DIRECTORY": str(objects.store)}
 
 

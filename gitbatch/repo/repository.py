@@ -90,7 +90,7 @@ class Repository(Struct, frozen=True):
         objects = Objects(git, old.store, old.id_bytes, old.signer, old.partial)
         return replace(self, git=git, objects=objects, refs=self.refs.held_by(git, signing))
 
-    def fetching(self, before: Callable[[str], None] | None, config: str = "") -> "Repository":
+    def fetching(self, before: Callable[[str], None] | None, config: bytes = b"") -> "Repository":
         """The same repository, which fetches what a partial clone lacks, or does not; see `Promised`."""
         return replace(self, promised=self.promised and replace(self.promised, before=before, config=config))
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from gitbatch.errors import GitError
+from gitbatch.repo.config_file import render_config
 from gitbatch.repo.process import Git
 
 _ABOUT_FILES = (
@@ -35,7 +36,6 @@ _OF_ITS_PLACE = (
     *("extensions.worktreeconfig", "extensions.refstorage"),
 )
 """What the names of settings start with that mean nothing in a copy of the configuration."""
-_ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n"})
 _LINE_ENDS = frozenset({"core.autocrlf", "core.eol"})
 _NO_FILTER = {"clean": "", "smudge": "", "process": "", "required": "false"}
 
@@ -67,22 +67,13 @@ def read_settings(git: Git, inherited: Mapping[str, str]) -> tuple[Setting, ...]
     return _read(git, inherited, "--get-regexp", _ASKED)
 
 
-def read_own_config(git: Git, inherited: Mapping[str, str]) -> str:
+def read_own_config(git: Git, inherited: Mapping[str, str]) -> bytes:
     """Returns all that the repository's own configuration says, with the files that it includes, as one file.
 
     But for what makes sense in its place alone: where the checkout is, and how refs are stored.
     """
-    settings = _read(git, inherited, "--list")
-    return "".join(
-        _render(s) for s in settings if s.scope in _THE_REPOSITORYS and not s.key.startswith(_OF_ITS_PLACE)
-    )
-
-
-def _render(setting: Setting) -> str:
-    section, _, rest = setting.key.partition(".")
-    sub, _, name = rest.rpartition(".")
-    quoted = f' "{sub.translate(_ESCAPES)}"' if sub else ""
-    return f'[{section}{quoted}]\n\t{name} = "{setting.value.translate(_ESCAPES)}"\n'
+    own = (s for s in _read(git, inherited, "--list") if s.scope in _THE_REPOSITORYS)
+    return render_config((s.key, s.value) for s in own if not s.key.startswith(_OF_ITS_PLACE))
 
 
 def _read(git: Git, inherited: Mapping[str, str], *which: str) -> tuple[Setting, ...]:

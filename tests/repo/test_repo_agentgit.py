@@ -19,8 +19,8 @@ from gitbatch.repo.agentgit import (
     git_dir_of,
     object_directories,
     read_agent_git,
-    render_config,
 )
+from gitbatch.repo.config_file import render_config
 from gitbatch.repo.repository import Repository, open_repository
 from gitbatch.repo.settings import LineEnds
 from gitbatch.repo.worktrees import NewWorktree, add_worktree, checkout_folders, remove_worktree

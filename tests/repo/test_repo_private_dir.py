@@ -21,7 +21,7 @@ from gitbatch.repo.agentgit import read_agent_git
 from gitbatch.repo.attributes import store
 from gitbatch.repo.checkout import follow, uncommitted
 from gitbatch.repo.childless import start_childless
-from gitbatch.repo.private_dir import private_git, render_config, show_diff
+from gitbatch.repo.private_dir import private_git, show_diff
 from gitbatch.repo.repository import Repository, open_repository
 from gitbatch.repo.worktrees import NewWorktree, add_worktree, remove_worktree
 
@@ -231,12 +231,3 @@ def test_a_sparse_index_stays_sparse(place: Place, tmp_path: Path) -> None:
         follows_once(repo, tmp_path, 1)
         assert uncommitted(repo, ("here/b.md",)) == ()
     assert b"sdir" in index.read_bytes()
-
-
-@pytest.mark.parametrize("size", [20, 32])
-def test_a_configuration_has_what_it_is_given_and_nothing_that_needs_quotes(size: int) -> None:
-    said = render_config(size, {"core.filemode": "true", "core.symlinks": 'x"\n[alias]'})
-    assert "filemode = true" in said
-    assert ("objectformat = sha256" in said) is (size == 32)
-    assert "symlinks" not in said
-    assert "alias" not in said

@@ -119,7 +119,7 @@ def test_a_fetch_in_a_run_is_by_the_configuration_of_its_start(
     clone.git("config", "include.path", "../odd.config")
     repo = open_repository(clone.root)
     config = read_own_config(repo.git, {})
-    repo = repo.fetching(lambda _: None, config if frozen else "")
+    repo = repo.fetching(lambda _: None, config if frozen else b"")
     clone.git("config", "remote.origin.uploadpack", f"touch {tmp_path}/canary; git-upload-pack")
     commit = repo.refs.commit("HEAD") or ""
     assert repo.promised is not None
@@ -129,7 +129,7 @@ def test_a_fetch_in_a_run_is_by_the_configuration_of_its_start(
     repo.close()
     assert clone.git("fsck", "--strict", "--no-dangling") == ""
     copied = tmp_path / "copied"
-    copied.write_text(config, encoding="utf-8")
+    copied.write_bytes(config)
     listed = clone.git("config", "--file", str(copied), "--list").splitlines()
     assert 'url.elsewhere "#1":.insteadof=a b\\c;d' in listed
     assert "some.flag=true" in listed
