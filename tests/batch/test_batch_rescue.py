@@ -403,9 +403,11 @@ def test_what_an_agent_had_written_before_an_internal_error_is_kept(place: Place
 @pytest.mark.parametrize("what", ["in the way", "tamper"])
 def test_where_it_cannot_be_kept_the_attempt_has_failed_all_the_same(place: Place, what: str) -> None:
     set_up(place, "wall", batch="retries = 0")
+    at = f"git -C '{place.root}'"
     wall = {
-        "in the way": "batch=$(git rev-parse --abbrev-ref HEAD)\ngit update-ref refs/${batch%/*}/rescue HEAD",
-        "tamper": "git config core.editor true",
+        "in the way": f"batch=$({at} for-each-ref --format='%(refname)' 'refs/gitbatch/*/record')\n"
+        f"{at} update-ref ${{batch%/*}}/rescue HEAD",
+        "tamper": f"{at} config core.editor true",
     }[what]
     place.edit("agent.sh", "hold) while", f"wall) page\n{wall}\nexit 3 ;;\nhold) while")
     place.commit("The agent")
