@@ -14,6 +14,7 @@ from gitbatch.batch.follow import follow_checkout, follow_locked, require_tip
 from gitbatch.batch.merge import merge_items
 from gitbatch.batch.messages import checkpoint_message
 from gitbatch.batch.model import BatchGroup, Checkpoint, Outcome
+from gitbatch.batch.rebase import rebase_items
 from gitbatch.batch.required_objects import require_shared_files
 from gitbatch.batch.rescue import rescued_refs
 from gitbatch.batch.running import Run
@@ -73,7 +74,7 @@ def _move(
     )
     for _ in range(_TRIES):
         try:
-            outcomes = _signed(run, outcomes)
+            outcomes = rebase_items(run, _signed(run, outcomes), require_tip(repo, target))
             checkpoint = _build(run, group, outcomes, marks)
             # From here on a `git gc --prune=now` somewhere leaves the new objects alone; was it there before?
             repo.point(held, checkpoint.commit)

@@ -369,6 +369,17 @@ class Objects:
         author, committer = (parse_signature(first[role]) for role in ("author", "committer"))
         return self.write_commit(first["tree"], parents, message, author, committer)
 
+    def rewritten(self, oid: str, tree: str, parents: tuple[str, ...]) -> str:
+        """A commit of ours with another tree and other parents; author, committer and message stay.
+
+        Raises:
+            SigningError: it can't be signed.
+        """
+        head, _, message = self._read(oid, "commit").decode().partition("\n\n")
+        first = dict(reversed([line.partition(" ")[::2] for line in head.split("\n")]))
+        author, committer = (parse_signature(first[role]) for role in ("author", "committer"))
+        return self.write_commit(tree, parents, message, author, committer)
+
     def require_signer(self) -> None:
         """Sign something, if the user signs, to see that it works: before anything is paid for.
 

@@ -254,3 +254,37 @@ def test_a_resume_with_nothing_to_do_is_quick(three: Place) -> None:
         best = min(best, time.monotonic() - began)
         assert "goes on after 3 of 3 groups" in said
     assert best < 3.0
+
+
+def test_what_was_done_upon_an_amended_commit_comes_in_upon_the_branch_as_it_is(hanging: Place) -> None:
+    kill(start(hanging), hanging)
+    hanging.git("commit", "-q", "--amend", "-m", "The plan, in other words")
+    go_on(hanging)
+    assert len(audit(hanging).items) == 12
+    hanging.gitbatch("verify", code=0)
+
+
+@pytest.mark.forged
+def test_what_read_another_version_keeps_its_parent(hanging: Place) -> None:
+    """It is paid for and comes in; `verify` says that the branch was rewritten under it."""
+    kill(start(hanging), hanging)
+    hanging.edit("rules.md", "\n", "\nAnother rule.\n")
+    hanging.git("commit", "-qa", "--amend", "--no-edit")
+    go_on(hanging)
+    assert len(audit(hanging).items) == 12
+    said = hanging.gitbatch("verify", code=1).stdout.splitlines()
+    assert len(said) == 4
+    assert all("item-parent" in line for line in said[:3])
+
+
+def test_what_an_amended_commit_has_at_its_path_is_a_conflict(hanging: Place) -> None:
+    kill(start(hanging), hanging)
+    done = hanging.git(
+        "log", "--branches=gitbatch", "--format=%(trailers:key=Gitbatch-Item,valueonly)"
+    ).split()
+    hanging.write(done[0], "mine\n")
+    hanging.edit("task.md", " do: hang", "")
+    hanging.git("add", done[0])
+    hanging.git("commit", "-qa", "--amend", "--no-edit")
+    assert "conflicted" in hanging.gitbatch("run", code=1).stdout
+    assert hanging.git("show", f"main:{done[0]}") == "mine"
