@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gitbatch.batch.verify import audit
+from gitbatch.batch.history.verify.audit import audit
 from gitbatch.repo.repository import Repository, open_repository
 
 SAMPLES = Path(__file__).parent.parent / "fixtures" / "repos"

@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 from gitbatch import text
 from gitbatch.agents.protocol import Contribution, Failure, Reply, Usage
 from gitbatch.batch.events import ItemProgress
-from gitbatch.batch.harvest import Strays
+from gitbatch.batch.item.harvest import Strays
 from gitbatch.batch.model import Checkpoint, Outcome
 from gitbatch.text import LIMIT, Harmless, display_width, markdown, plain, undirected
 

@@ -1,7 +1,7 @@
 """What an agent is told: the same few rules for every kind of agent, then its item."""
 
-from gitbatch.agents.failures import TREATMENTS
 from gitbatch.agents.protocol import EarlierOutput, Failure
+from gitbatch.limits.causes import TREATMENTS
 from gitbatch.paths import quote_path
 from gitbatch.plan.model import Group, WorkItem
 from gitbatch.project.context import ContextFile

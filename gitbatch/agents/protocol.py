@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
-from gitbatch.agents.failures import Cause
+from gitbatch.limits.causes import Cause
 from gitbatch.project.context import ContextFile
 from gitbatch.text import Harmless
 

@@ -1,7 +1,7 @@
 """Secrets: the values of variables that agents are given, such as API keys, and what keeps them out of history.
 
 Every text of an agent that is kept or shown has them replaced by their variable's name. An output that holds one is
-refused (`batch/harvest.py`); git looks for them there, so that gitbatch reads no output (rule O1).
+refused (`batch/item/harvest.py`); git looks for them there, so that gitbatch reads no output (rule O1).
 
 This is for mistakes: a program that prints its environment, a server that repeats a key in an error. A program that
 wants to give a key away can encode it (base64, one character a line, another file's name), and nothing here sees that.

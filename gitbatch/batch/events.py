@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from gitbatch.agents.failures import SERVER_BUSY, Cause
 from gitbatch.agents.protocol import Stream, Usage
-from gitbatch.agents.spent import Spent
 from gitbatch.batch.model import Checkpoint, Outcome
+from gitbatch.limits.causes import SERVER_BUSY, Cause
+from gitbatch.limits.usage import Spent
 from gitbatch.text import Harmless
 
 SCHEMA = 1

@@ -8,9 +8,7 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.agents.confine import strict_advice
-from gitbatch.agents.failures import Cause
-from gitbatch.batch.checkpoint import drop_branches, record_group
+from gitbatch.agents.process.confine import strict_advice
 from gitbatch.batch.events import (
     BatchFinished,
     BatchHalted,
@@ -23,24 +21,26 @@ from gitbatch.batch.events import (
     GroupStarted,
     Notice,
 )
-from gitbatch.batch.follow import require_tip
-from gitbatch.batch.group import left_to_do, run_group
-from gitbatch.batch.halt import Halt
+from gitbatch.batch.group.checkpoint import drop_branches, record_group
+from gitbatch.batch.group.follow import require_tip
+from gitbatch.batch.group.run_group import left_to_do, run_group
+from gitbatch.batch.history.record import end_batch, remove_leftovers
+from gitbatch.batch.item.run import Run
+from gitbatch.batch.item.stop import Halt
 from gitbatch.batch.model import BatchGroup, Checkpoint
-from gitbatch.batch.record import end_batch, remove_leftovers
-from gitbatch.batch.required_objects import require_objects
-from gitbatch.batch.resume import State, read_state, resume
-from gitbatch.batch.running import Run
-from gitbatch.batch.scene import Scene, read_scene, require_runnable
-from gitbatch.batch.start import (
+from gitbatch.batch.planning.project_state import Scene, read_scene, require_runnable
+from gitbatch.batch.planning.required_objects import require_objects
+from gitbatch.batch.planning.start import (
     agents_of,
     is_complete,
     require_clean,
     require_no_nested,
     require_not_elsewhere,
 )
-from gitbatch.repo.checkout import Followed
-from gitbatch.repo.refs import short
+from gitbatch.batch.resume import State, read_state, resume
+from gitbatch.limits.causes import Cause
+from gitbatch.repo.checkout.follow import Followed
+from gitbatch.repo.refs.store import short
 from gitbatch.repo.repository import require_nothing_under_way
 from gitbatch.repo.unlocked import require_unlocked
 from gitbatch.text import plain

@@ -6,10 +6,10 @@ from typing import Self
 
 from msgspec import Struct
 
-from gitbatch.agents.failures import TREATMENTS, Cause, Remedy
 from gitbatch.agents.protocol import Failure, Reply, Usage
-from gitbatch.agents.spent import Spent
 from gitbatch.errors import UsageError
+from gitbatch.limits.causes import TREATMENTS, Cause, Remedy
+from gitbatch.limits.usage import Spent
 from gitbatch.text import Harmless
 
 

@@ -15,7 +15,7 @@ Nothing is read but refs, commits and check boxes; what holds between them, when
 5. Worktrees and the item branches of done groups are of no use to anyone: they go at every start. The batch is over if
    and only if its end ref exists, which is made when nothing of that, and no `building`, is left.
 6. Locks: whoever holds the repository's is alone, its dead predecessor's gits included; what those have left locked
-   is removed before anything here begins (`repo/lock.py`, `repo/stale.py`).
+   is removed before anything here begins (`repo/lock.py`, `repo/refs/lock_files.py`).
 
 Each step asks only for the state that it finds, not for how it came about: to be cut in the middle of a resume, or to
 resume twice, is nothing special.
@@ -26,17 +26,17 @@ from collections.abc import Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.batch.abort import delete_branches, rescue
-from gitbatch.batch.follow import follow_checkout, require_tip
-from gitbatch.batch.merge import finished
+from gitbatch.batch.group.follow import follow_checkout, require_tip
+from gitbatch.batch.group.merge import finished
+from gitbatch.batch.history.abort import delete_branches, rescue
+from gitbatch.batch.history.record import Batch, remove_leftovers
+from gitbatch.batch.history.trailers import Kind, parse_trailers
+from gitbatch.batch.item.rescue import Rescued, read_rescued, rescued_refs
+from gitbatch.batch.item.run import Run
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
-from gitbatch.batch.record import Batch, remove_leftovers
-from gitbatch.batch.rescue import Rescued, read_rescued, rescued_refs
-from gitbatch.batch.running import Run
-from gitbatch.batch.trailers import Kind, parse_trailers
-from gitbatch.repo.checkout import Followed
-from gitbatch.repo.commit import Commit
-from gitbatch.repo.refs import followed_ref, item_branch, item_branches
+from gitbatch.repo.checkout.follow import Followed
+from gitbatch.repo.objects.commit import Commit
+from gitbatch.repo.refs.store import followed_ref, item_branch, item_branches
 from gitbatch.repo.repository import Repository
 from gitbatch.text import plain
 

@@ -7,8 +7,8 @@ from gitbatch.cli.common import HERE, Directory
 
 def abort(directory: Directory = HERE) -> None:
     """End the unfinished batch; finished items that were not merged are kept under refs/gitbatch/."""
-    from gitbatch.batch.abort import abort_batch
-    from gitbatch.batch.record import unfinished_batch
+    from gitbatch.batch.history.abort import abort_batch
+    from gitbatch.batch.history.record import unfinished_batch
     from gitbatch.cli.common import opened, tell_waiting
     from gitbatch.errors import GitbatchError
     from gitbatch.repo.lock import repository_lock

@@ -1,10 +1,10 @@
-"""Asking whether a batch may run by another configuration than it was started with; see `batch/configuration.py`."""
+"""Asking whether a batch may run by another configuration than it was started with; see `batch/planning/configuration.py`."""
 
 from collections.abc import Callable
 
-from gitbatch.batch.configuration import ConfigChange, FixedConfig
 from gitbatch.batch.events import ConfigChanged, EventStream, Notice
 from gitbatch.batch.loop import Accept
+from gitbatch.batch.planning.configuration import ConfigChange, FixedConfig
 from gitbatch.repo.repository import Repository
 
 ACCEPTED = "accepted: the batch runs by this configuration from now on"

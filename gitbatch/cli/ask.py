@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import questionary
 
 from gitbatch.batch.model import CheckpointMode, Pace
-from gitbatch.batch.select import select_items
+from gitbatch.batch.planning.selection import select_items
 from gitbatch.errors import DeclinedError, UsageError
 
 if TYPE_CHECKING:

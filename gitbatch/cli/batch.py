@@ -15,28 +15,33 @@ from typing import Protocol
 import typer
 from msgspec import Struct
 
-from gitbatch.agents.children import make_room, watch_by_descriptor
-from gitbatch.agents.failures import Cause
-from gitbatch.agents.gate import Gate
+from gitbatch.agents.pool import Roster
+from gitbatch.agents.process.children import make_room, watch_by_descriptor
+from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import Agent
-from gitbatch.agents.registry import Roster
-from gitbatch.agents.starter import Starter
-from gitbatch.batch.configuration import read_fixed
 from gitbatch.batch.events import CHANGED_CONFIG, Event, EventStream, Notice
-from gitbatch.batch.follow import require_tip
-from gitbatch.batch.halt import Brake
-from gitbatch.batch.ledger import Ledger, Limits
+from gitbatch.batch.group.follow import require_tip
+from gitbatch.batch.history.ledger import Ledger, Limits
+from gitbatch.batch.history.record import Batch, note_workshop, unfinished_batch
+from gitbatch.batch.history.spending import read_spending, require_measured, total
+from gitbatch.batch.item.run import Run
+from gitbatch.batch.item.stop import Brake
 from gitbatch.batch.loop import Accept, Ending, Pause, Result, run_batch
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.notices import Notices
-from gitbatch.batch.preflight import with_risks
-from gitbatch.batch.record import Batch, note_workshop, unfinished_batch
+from gitbatch.batch.planning.configuration import read_fixed
+from gitbatch.batch.planning.preflight import with_risks
+from gitbatch.batch.planning.project_state import Scene, read_scene, require_runnable
+from gitbatch.batch.planning.selection import select_items
+from gitbatch.batch.planning.start import (
+    Choice,
+    agents_of,
+    begin_batch,
+    find_target,
+    nothing_to_do,
+    wanted_agents,
+)
 from gitbatch.batch.resume import read_state
-from gitbatch.batch.running import Run
-from gitbatch.batch.scene import Scene, read_scene, require_runnable
-from gitbatch.batch.select import select_items
-from gitbatch.batch.spending import read_spending, require_measured, total
-from gitbatch.batch.start import Choice, agents_of, begin_batch, find_target, nothing_to_do, wanted_agents
 from gitbatch.cli.accept import accept_at_start, accept_between_groups
 from gitbatch.cli.common import (
     HERE,
@@ -48,16 +53,18 @@ from gitbatch.cli.common import (
     workshops_of,
 )
 from gitbatch.cli.signals import ENDING_SIGNALS, Signals
+from gitbatch.concurrency import GitThread
 from gitbatch.errors import ExitCode, GitError, UsageError
+from gitbatch.limits.causes import Cause
+from gitbatch.limits.rate_limit import Gate
 from gitbatch.plan.duration import require_duration
-from gitbatch.repo.agentgit import read_agent_git
 from gitbatch.repo.fingerprint import Fingerprint, require_untouched, take_fingerprint
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.private_dir import show_diff
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.settings import read_own_config
-from gitbatch.repo.thread import GitThread
-from gitbatch.repo.worktrees import checkout_folders
+from gitbatch.repo.worktrees.agent_git import read_agent_git
+from gitbatch.repo.worktrees.worktree import checkout_folders
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.view.jsonlines import JsonLines, open_log
 from gitbatch.view.page import PlainPage

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gitbatch.batch.scene import Scene
+    from gitbatch.batch.planning.project_state import Scene
     from gitbatch.project.config import Config
     from gitbatch.repo.repository import Repository
     from gitbatch.view.page import PlainPage
@@ -54,7 +54,7 @@ def workshops_of(repo: "Repository", config: "Config") -> Path:
     Raises:
         UsageError: the user named one that is inside the repository.
     """
-    from gitbatch.batch.start import require_workshop
+    from gitbatch.batch.planning.start import require_workshop
 
     said = os.environ.get("GITBATCH_WORKTREES") or config.batch.worktrees
     place = Path(said).expanduser() if said else _cache()
@@ -77,7 +77,7 @@ def tell_waiting(text: str) -> None:
 
 def tell_warnings(scene: "Scene") -> None:
     """Show what is suspicious in a plan that can be run."""
-    from gitbatch.batch.scene import render_diagnostics
+    from gitbatch.batch.planning.project_state import render_diagnostics
 
     if scene.plan.diagnostics:
         typer.echo(render_diagnostics(scene) + "\n", err=True)

@@ -72,7 +72,7 @@ def _prepared(options: "Options", agent: DemoAgent) -> "Iterator[Options]":
     from gitbatch.sandbox.model import SandboxKind
 
     if agent is DemoAgent.ANTHROPIC:
-        from gitbatch.agents.claude.scripted.server import ScriptedServer
+        from gitbatch.agents.anthropic.scripted.server import ScriptedServer
 
         typer.echo(_SCRIPTED)
         with ScriptedServer(nap=0.2, limit_every=10) as server:

@@ -8,7 +8,7 @@ import typer
 from gitbatch.cli.common import HERE, Directory
 
 if TYPE_CHECKING:
-    from gitbatch.batch.gc import Garbage
+    from gitbatch.batch.history.gc import Garbage
 
 
 def gc(
@@ -20,7 +20,7 @@ def gc(
     directory: Directory = HERE,
 ) -> None:
     """Remove what finished batches have left: worktrees, branches, refs, logs. What is unmerged is kept."""
-    from gitbatch.batch.gc import collect, find_garbage
+    from gitbatch.batch.history.gc import collect, find_garbage
     from gitbatch.cli.common import opened, tell_waiting
     from gitbatch.repo.lock import repository_lock
 
@@ -45,7 +45,7 @@ def _tell_program(garbage: "Garbage", *, dry_run: bool) -> None:
 
 
 def _tell_person(garbage: "Garbage", *, dry_run: bool) -> None:
-    from gitbatch.repo.refs import short
+    from gitbatch.repo.refs.store import short
     from gitbatch.text import plain
 
     would = "would be " * dry_run

@@ -53,7 +53,7 @@ def _with_risks(checked: "Checked") -> "Checked":
     """A plan that could be run, with what a run of it would refuse or regret."""
     from msgspec.structs import replace
 
-    from gitbatch.batch.preflight import disk_risks
+    from gitbatch.batch.planning.preflight import disk_risks
 
     if checked.plan.errors:
         return checked

@@ -11,7 +11,7 @@ from gitbatch import __version__
 from gitbatch.cli import abort, demo, gc, hooks, init, lint, plan, run, status, verify
 from gitbatch.crash import write_traceback
 from gitbatch.errors import ExitCode, GitbatchError
-from gitbatch.repo.disk import disk_error, expected_error
+from gitbatch.fs.disk import disk_error, expected_error
 
 app = typer.Typer(
     name="gitbatch",

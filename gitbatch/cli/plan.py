@@ -19,11 +19,11 @@ def plan(
     """Show what would run: groups, items, outputs, what each reads, and the control files found."""
     import msgspec
 
-    from gitbatch.batch.preflight import with_risks
-    from gitbatch.batch.scene import read_scene, require_runnable
-    from gitbatch.batch.start import find_plan_commit
+    from gitbatch.batch.planning.preflight import with_risks
+    from gitbatch.batch.planning.project_state import read_scene, require_runnable
+    from gitbatch.batch.planning.start import find_plan_commit
     from gitbatch.cli.common import make_page, opened, repository_path, tell_warnings
-    from gitbatch.repo.refs import HEADS
+    from gitbatch.repo.refs.store import HEADS
     from gitbatch.view.overview import plan_state, render_plan
 
     with opened(directory, read_only=True) as repo:

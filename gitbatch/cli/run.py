@@ -60,7 +60,7 @@ def run(  # typer shows the options' own help
 
     With an unfinished batch, goes on with it and with what it was started with.
     """
-    from gitbatch.batch.ledger import Limits
+    from gitbatch.batch.history.ledger import Limits
     from gitbatch.cli.batch import Options, run_command
 
     options = Options(

@@ -6,8 +6,8 @@ from collections.abc import Coroutine
 from contextlib import suppress
 
 from gitbatch.batch.events import Notice
+from gitbatch.batch.item.run import Run
 from gitbatch.batch.loop import Result
-from gitbatch.batch.running import Run
 from gitbatch.errors import ExitCode
 
 ENDING_SIGNALS = {

@@ -9,11 +9,11 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
     """Show the unfinished batch, or the last one. Changes nothing."""
     import msgspec
 
-    from gitbatch.batch.consolidate import criteria_at
-    from gitbatch.batch.ledger import read_ledger
-    from gitbatch.batch.record import all_batches
+    from gitbatch.batch.group.shared_files import criteria_at
+    from gitbatch.batch.history.ledger import read_ledger
+    from gitbatch.batch.history.record import all_batches
+    from gitbatch.batch.history.spending import read_spending
     from gitbatch.batch.resume import read_state
-    from gitbatch.batch.spending import read_spending
     from gitbatch.cli.common import make_page, opened
     from gitbatch.view.overview import batch_state, render_batch
 

@@ -17,7 +17,7 @@ def verify(
     """Audit the commits of gitbatch in a history. Changes nothing. Exits with 1 if there are findings."""
     import msgspec
 
-    from gitbatch.batch.verify import audit
+    from gitbatch.batch.history.verify.audit import audit
     from gitbatch.cli.common import opened
 
     with opened(directory, read_only=True) as repo:

@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gitbatch.repo.nofollow import directory
+from gitbatch.fs.nofollow import directory
+from gitbatch.repo.objects.writer import WRITE_BLOB
 from gitbatch.repo.path_rules import rule_files
 from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.process import Git
+from gitbatch.repo.refs.lock_files import TEMPORARY
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.stale import TEMPORARY
-from gitbatch.repo.writer import WRITE_BLOB
 
 _ABSENT = frozenset({b"unspecified", b"unset"})
 

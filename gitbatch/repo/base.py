@@ -9,11 +9,11 @@ import itertools
 
 from msgspec import Struct
 
+from gitbatch.concurrency import GitThread
 from gitbatch.errors import GitError
 from gitbatch.paths import decode_path
 from gitbatch.repo.process import Git
 from gitbatch.repo.snapshot import TreeSnapshot
-from gitbatch.repo.thread import GitThread
 
 _SEARCH_SECONDS = 15.0
 _SEARCH_BYTES = 1024 * 1024

@@ -14,7 +14,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.errors import GitbatchError, GitError
-from gitbatch.repo.disk import is_of_disk
+from gitbatch.fs.disk import is_of_disk
 from gitbatch.repo.repository import Repository
 
 _FILES = ("HEAD", "config", "config.worktree", "shallow", "objects/info/alternates", "commondir", "gitdir")

@@ -22,9 +22,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from gitbatch.errors import BusyError, GitbatchError
-from gitbatch.repo.nofollow import read_small
+from gitbatch.fs.nofollow import read_small
+from gitbatch.repo.refs.lock_files import reclaim_folders, reclaim_index, reclaim_ref_locks, signing_umask
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.stale import reclaim_folders, reclaim_index, reclaim_ref_locks, signing_umask
 from gitbatch.text import plain
 
 _PATIENCE = 60.0

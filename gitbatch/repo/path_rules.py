@@ -16,8 +16,8 @@ from gitbatch.errors import GitError
 from gitbatch.paths import decode_path, encode_path
 from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.process import Git
+from gitbatch.repo.refs.lock_files import TEMPORARY
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.stale import TEMPORARY
 
 ATTRIBUTES, IGNORE = ".gitattributes", ".gitignore"
 RULE_FILES = (ATTRIBUTES, IGNORE)

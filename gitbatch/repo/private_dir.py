@@ -28,11 +28,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gitbatch.fs.durable import sync_file
 from gitbatch.repo.config_file import format_settings, render_config
-from gitbatch.repo.durable import sync_file
 from gitbatch.repo.process import Git
+from gitbatch.repo.refs.lock_files import TEMPORARY
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.stale import TEMPORARY
 
 _SHARED = "sharedindex.*"
 _OURS = (("core.bare", "false"),)

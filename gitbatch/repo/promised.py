@@ -14,10 +14,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.errors import GitbatchError, GitError
-from gitbatch.repo.objects import Objects
+from gitbatch.repo.objects.store import Objects
+from gitbatch.repo.objects.walk import missing_of
+from gitbatch.repo.refs.lock_files import TEMPORARY
 from gitbatch.repo.settings import Setting, is_true
-from gitbatch.repo.stale import TEMPORARY
-from gitbatch.repo.walk import missing_of
 from gitbatch.text import plain
 
 _KEPT = (

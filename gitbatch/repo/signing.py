@@ -17,10 +17,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.errors import GitbatchError, GitError
+from gitbatch.repo.ident import Signature, variables
 from gitbatch.repo.patience import Patience, UnansweredError
 from gitbatch.repo.process import Git
 from gitbatch.repo.settings import Setting, is_true
-from gitbatch.repo.signature import Signature, variables
 from gitbatch.text import plain
 
 _PROGRAMS = {"openpgp": "gpg", "x509": "gpgsm", "ssh": "ssh-keygen"}

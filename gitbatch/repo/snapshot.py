@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from gitbatch.repo.objects import Objects
+from gitbatch.repo.objects.store import Objects
 
 
 class TreeSnapshot(Struct, frozen=True):

@@ -7,10 +7,10 @@ ours left is removed before (`stale.py`), so whatever is found here belongs to o
 import time
 
 from gitbatch.errors import BusyError
-from gitbatch.repo.checkout import index_lock
-from gitbatch.repo.refs import short
+from gitbatch.repo.checkout.follow import index_lock
+from gitbatch.repo.refs.lock_files import locks_in_the_way
+from gitbatch.repo.refs.store import short
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.stale import locks_in_the_way
 
 _TRIES = 20
 """Tries, a tenth of a second apart: longer than the `git status` of an editor takes."""

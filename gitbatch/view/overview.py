@@ -6,19 +6,19 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.agents.protocol import Usage
-from gitbatch.agents.spent import Spent
-from gitbatch.batch.consolidate import criteria_of
 from gitbatch.batch.events import SCHEMA
-from gitbatch.batch.messages import told_cost, told_rescued, told_spent, told_tokens
+from gitbatch.batch.group.shared_files import criteria_of
+from gitbatch.batch.history.messages import told_cost, told_rescued, told_spent, told_tokens
+from gitbatch.batch.history.record import Batch
+from gitbatch.batch.history.spending import ItemSpent, total
 from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, ItemStatus
-from gitbatch.batch.record import Batch
+from gitbatch.batch.planning.project_state import Scene
+from gitbatch.batch.planning.schedule import critical_path, settings, steps, width
 from gitbatch.batch.resume import State
-from gitbatch.batch.scene import Scene
-from gitbatch.batch.schedule import critical_path, settings, steps, width
-from gitbatch.batch.spending import ItemSpent, total
+from gitbatch.limits.usage import Spent
 from gitbatch.paths import quote_path
 from gitbatch.project.context import manifest, resolve
-from gitbatch.repo.refs import short
+from gitbatch.repo.refs.store import short
 from gitbatch.view.block import Block, Cell, Line, Table, line
 from gitbatch.view.review import STYLES, render_criteria
 

@@ -2,9 +2,7 @@
 
 from functools import singledispatchmethod
 
-from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Stream, Usage
-from gitbatch.agents.spent import Spent, dollars
 from gitbatch.batch.events import (
     CHANGED_CONFIG,
     AttemptFailed,
@@ -24,9 +22,11 @@ from gitbatch.batch.events import (
     ItemWaiting,
     Notice,
 )
-from gitbatch.batch.messages import told_cost, told_spent, told_tokens
+from gitbatch.batch.history.messages import told_cost, told_spent, told_tokens
 from gitbatch.batch.model import Outcome
-from gitbatch.repo.refs import short
+from gitbatch.limits.causes import Cause
+from gitbatch.limits.usage import Spent, dollars
+from gitbatch.repo.refs.store import short
 from gitbatch.view.block import Part
 from gitbatch.view.page import Page
 from gitbatch.view.review import STYLES, render_checkpoint

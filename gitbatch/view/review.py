@@ -1,9 +1,9 @@
 """A checkpoint as a person reviews it: what was done, what failed and why, where the Definition of Done is."""
 
 from gitbatch.agents.protocol import Usage
-from gitbatch.agents.spent import Spent
-from gitbatch.batch.messages import told_spent, told_work
+from gitbatch.batch.history.messages import told_spent, told_work
 from gitbatch.batch.model import Checkpoint, CriterionState, ItemStatus, Outcome
+from gitbatch.limits.usage import Spent
 from gitbatch.view.block import Block, Cell, Part, Table, line
 
 STYLES = {

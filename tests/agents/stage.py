@@ -10,12 +10,12 @@ import pytest
 from agents.values import committed
 from msgspec.structs import replace
 
-from gitbatch.agents import gate as gate_module
-from gitbatch.agents.budget import Budget
-from gitbatch.agents.claude.agent import ClaudeAgent
-from gitbatch.agents.claude.scripted.server import KEY, ScriptedServer, Seen
-from gitbatch.agents.gate import Gate
+from gitbatch.agents.anthropic.agent import ClaudeAgent
+from gitbatch.agents.anthropic.scripted.server import KEY, ScriptedServer, Seen
 from gitbatch.agents.protocol import Assignment, Failure, Reply, Stream
+from gitbatch.limits import rate_limit as gate_module
+from gitbatch.limits.budget import Budget
+from gitbatch.limits.rate_limit import Gate
 from gitbatch.project.config import AnthropicAgent, Price
 from gitbatch.project.context import ContextFile, Reason
 from gitbatch.repo.base import Base

@@ -1,8 +1,8 @@
 """What a batch may spend."""
 
-from gitbatch.agents.budget import Budget
 from gitbatch.agents.protocol import Usage
-from gitbatch.agents.spent import dollars
+from gitbatch.limits.budget import Budget
+from gitbatch.limits.usage import dollars
 from gitbatch.text import plain
 
 

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from gitbatch.agents.children import watch_by_descriptor
+from gitbatch.agents.process.children import watch_by_descriptor
 
 CODE = """
 import asyncio, threading
-from gitbatch.agents.children import watch_by_descriptor
+from gitbatch.agents.process.children import watch_by_descriptor
 
 async def scene():
     napping = [await asyncio.create_subprocess_exec("sleep", "0.3") for _ in range(20)]
@@ -49,7 +49,7 @@ def test_where_the_kernel_can_not_nothing_changes(monkeypatch: pytest.MonkeyPatc
 def test_there_is_room_for_many_agents() -> None:
     code = """
 import resource
-from gitbatch.agents.children import make_room
+from gitbatch.agents.process.children import make_room
 _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (140, hard))
 for agents in (2, 40, 10**9):
@@ -66,7 +66,7 @@ print(hard)
 def test_where_there_is_no_room_fewer_run_at_a_time() -> None:
     code = """
 import resource
-from gitbatch.agents.children import make_room
+from gitbatch.agents.process.children import make_room
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 188))
 print(make_room(60), make_room(5))
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))

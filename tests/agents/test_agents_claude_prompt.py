@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from gitbatch.agents.claude.prompt import Quoted, build_prompt
-from gitbatch.agents.failures import Cause
+from gitbatch.agents.anthropic.prompt import Quoted, build_prompt
 from gitbatch.agents.protocol import Assignment, EarlierOutput, Failure
+from gitbatch.limits.causes import Cause
 from gitbatch.project.context import ContextFile, Reason
 from gitbatch.text import Harmless
 

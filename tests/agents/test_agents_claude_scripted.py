@@ -9,7 +9,7 @@ import pytest
 from anthropic import Anthropic, APIConnectionError, APIStatusError
 from anthropic.types import Message
 
-from gitbatch.agents.claude.scripted.server import KEY, ScriptedServer
+from gitbatch.agents.anthropic.scripted.server import KEY, ScriptedServer
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from agents.stage import PRICE, Stage, base, server, stage  # noqa: F401 - fixtures
 
-from gitbatch.agents.budget import Budget
-from gitbatch.agents.claude import message as message_module
-from gitbatch.agents.claude.message import IncomingMessage
-from gitbatch.agents.claude.sse import EventReader, ServerEvent
-from gitbatch.agents.failures import Cause
-from gitbatch.agents.gate import Gate
+from gitbatch.agents.anthropic import message as message_module
+from gitbatch.agents.anthropic.message import IncomingMessage
+from gitbatch.agents.anthropic.sse import EventReader, ServerEvent
 from gitbatch.agents.protocol import Failure, Reply, ReplyFlag
+from gitbatch.limits.budget import Budget
+from gitbatch.limits.causes import Cause
+from gitbatch.limits.rate_limit import Gate
 from gitbatch.project.config import AnthropicAgent
 
 USAGE = {"input_tokens": 100, "output_tokens": 1}

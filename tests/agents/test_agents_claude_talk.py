@@ -12,15 +12,15 @@ import msgspec
 import pytest
 from agents.stage import PRICE, Stage, base, server, stage  # noqa: F401 - fixtures
 
-from gitbatch.agents.budget import Budget
-from gitbatch.agents.claude.agent import ClaudeAgent
-from gitbatch.agents.claude.prices import Prices
-from gitbatch.agents.claude.scripted.script import SUMMARY
-from gitbatch.agents.claude.scripted.server import KEY
-from gitbatch.agents.failures import Cause
-from gitbatch.agents.gate import Gate
+from gitbatch.agents.anthropic.agent import ClaudeAgent
+from gitbatch.agents.anthropic.prices import Prices
+from gitbatch.agents.anthropic.scripted.script import SUMMARY
+from gitbatch.agents.anthropic.scripted.server import KEY
 from gitbatch.agents.protocol import EarlierOutput, Failure, Reply, Stream, Usage
 from gitbatch.errors import GitbatchError
+from gitbatch.limits.budget import Budget
+from gitbatch.limits.causes import Cause
+from gitbatch.limits.rate_limit import Gate
 from gitbatch.project.config import AnthropicAgent
 from gitbatch.project.context import Reason
 from gitbatch.text import Harmless

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from agents.values import committed
 
-from gitbatch.agents.claude import tools
-from gitbatch.agents.claude.output import OutputFile
-from gitbatch.agents.claude.secret import Secret
-from gitbatch.agents.claude.tools import Answer, Bench, use_tool
+from gitbatch.agents.anthropic import tools
+from gitbatch.agents.anthropic.output import OutputFile
+from gitbatch.agents.anthropic.secret import Secret
+from gitbatch.agents.anthropic.tools import Answer, Bench, use_tool
 from gitbatch.repo.base import Base
 
 KEY = "a-key-that-nobody-sees"

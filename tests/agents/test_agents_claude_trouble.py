@@ -20,8 +20,8 @@ from httpx2 import (
     UnsupportedProtocol,
 )
 
-from gitbatch.agents.claude.trouble import error_event, retry_after, trouble_of
-from gitbatch.agents.failures import ANSWER_CUT, NO_CONNECTION, SERVER_BUSY, Cause
+from gitbatch.agents.anthropic.trouble import error_event, retry_after, trouble_of
+from gitbatch.limits.causes import ANSWER_CUT, NO_CONNECTION, SERVER_BUSY, Cause
 
 ASKED = Request("POST", "http://127.0.0.1/v1/messages")
 

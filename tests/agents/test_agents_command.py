@@ -18,11 +18,12 @@ import msgspec
 import pytest
 from agents.values import a_failure, a_reply
 
-from gitbatch.agents import command, watch
-from gitbatch.agents.command import CommandRunner
-from gitbatch.agents.failures import Cause
+from gitbatch.agents.process import agent as command
+from gitbatch.agents.process import watch
+from gitbatch.agents.process.agent import CommandRunner
+from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import Assignment, Failure, Reply, ReplyFlag, Stream
-from gitbatch.agents.starter import Starter
+from gitbatch.limits.causes import Cause
 from gitbatch.project.config import CommandAgent
 from gitbatch.project.context import ContextFile, Reason
 from gitbatch.sandbox.launch import launch

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from gitbatch.agents import gate
-from gitbatch.agents.gate import Gate
+from gitbatch.limits import rate_limit as gate
+from gitbatch.limits.rate_limit import Gate
 
 T = TypeVar("T")
 

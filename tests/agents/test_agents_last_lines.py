@@ -3,7 +3,7 @@
 import pytest
 
 from gitbatch.agents.json_text import after_json, is_json, shorten_json
-from gitbatch.agents.last_lines import find_reason, is_busy
+from gitbatch.agents.process.last_lines import find_reason, is_busy
 from gitbatch.project.config import BUSY_WORDS
 from gitbatch.text import Harmless
 

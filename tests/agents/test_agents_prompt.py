@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from msgspec.structs import replace
 
-from gitbatch.agents.failures import Cause
 from gitbatch.agents.prompt import render_prompt
+from gitbatch.limits.causes import Cause
 from gitbatch.plan.model import Group, PlanOptions, WorkItem
 from gitbatch.plan.parse import parse_plan
 from gitbatch.project.context import ContextFile, Reason

@@ -2,9 +2,9 @@
 
 import pytest
 
-from gitbatch.agents.command import CommandRunner
-from gitbatch.agents.registry import Roster
-from gitbatch.agents.starter import Starter
+from gitbatch.agents.pool import Roster
+from gitbatch.agents.process.agent import CommandRunner
+from gitbatch.agents.process.starter import Starter
 from gitbatch.errors import PlanError
 from gitbatch.project.config import CommandAgent, Config
 from gitbatch.sandbox.model import SandboxKind

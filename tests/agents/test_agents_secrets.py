@@ -5,10 +5,10 @@ import json
 import pytest
 from agents.values import a_failure, a_reply
 
-from gitbatch.agents.environment import secret_names
-from gitbatch.agents.failures import Cause
+from gitbatch.agents.process.environment import secret_names
 from gitbatch.agents.protocol import Failure, Stream, Usage
 from gitbatch.agents.secrets import Secrets
+from gitbatch.limits.causes import Cause
 from gitbatch.project.config import AnthropicAgent, CommandAgent
 from gitbatch.text import Harmless
 

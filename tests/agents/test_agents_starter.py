@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from gitbatch.agents import starter
-from gitbatch.agents.starter import Starter
+from gitbatch.agents.process import starter
+from gitbatch.agents.process.starter import Starter
 from gitbatch.sandbox import server
 from gitbatch.sandbox.launch import launch
 from gitbatch.sandbox.launcher.server import _start

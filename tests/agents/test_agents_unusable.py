@@ -15,9 +15,9 @@ from agents.test_agents_command import Bench
 from agents.test_agents_starter import Stage
 from agents.values import a_failure
 
-from gitbatch.agents.failures import Cause
+from gitbatch.agents.process.starter import LauncherError
 from gitbatch.agents.protocol import Failure
-from gitbatch.agents.starter import LauncherError
+from gitbatch.limits.causes import Cause
 from gitbatch.sandbox import server
 from gitbatch.sandbox.bubblewrap import Bubblewrap, find_bubblewrap
 from gitbatch.sandbox.landlock import Landlock, find_landlock

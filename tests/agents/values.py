@@ -6,13 +6,13 @@ from pathlib import Path
 
 from conftest import IDENTITY
 
-from gitbatch.agents.failures import Cause
 from gitbatch.agents.protocol import Contribution, Failure, Reply, ReplyFlag, Usage
+from gitbatch.concurrency import GitThread
+from gitbatch.limits.causes import Cause
 from gitbatch.repo.base import Base
-from gitbatch.repo.objects import Objects
+from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.process import Git
 from gitbatch.repo.snapshot import TreeSnapshot
-from gitbatch.repo.thread import GitThread
 from gitbatch.text import Harmless
 
 

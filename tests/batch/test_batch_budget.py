@@ -9,11 +9,11 @@ from batch.programs import killed_when, run, set_up, starts
 from conftest import Place
 from history import assert_tidy, audit, trailers
 
-from gitbatch.agents.budget import Budget
 from gitbatch.agents.protocol import Usage
-from gitbatch.agents.spent import Spent
-from gitbatch.batch.messages import parse_spent, told_spent
-from gitbatch.batch.trailers import parse_trailers
+from gitbatch.batch.history.messages import parse_spent, told_spent
+from gitbatch.batch.history.trailers import parse_trailers
+from gitbatch.limits.budget import Budget
+from gitbatch.limits.usage import Spent
 from gitbatch.text import plain
 
 REPORTS = "reports-usage = true"

@@ -14,8 +14,8 @@ import pytest
 from conftest import Place
 from history import assert_tidy, audit, ticked, trailers
 
-from gitbatch.agents.claude.scripted.script import SUMMARY
-from gitbatch.agents.claude.scripted.server import ScriptedServer
+from gitbatch.agents.anthropic.scripted.script import SUMMARY
+from gitbatch.agents.anthropic.scripted.server import ScriptedServer
 
 KEY = "a-key-of-40-characters-that-nobody-sees-"
 PRICE = "price = {input = 1.0, output = 10.0, cache-read = 0.1, cache-write = 2.0}"

@@ -9,11 +9,11 @@ import pytest
 from conftest import Place
 from history import audit
 
-from gitbatch.batch.gc import collect, find_garbage
-from gitbatch.batch.record import all_batches
-from gitbatch.repo.refs import Refs
+from gitbatch.batch.history.gc import collect, find_garbage
+from gitbatch.batch.history.record import all_batches
+from gitbatch.repo.refs.store import Refs
 from gitbatch.repo.repository import Repository, open_repository
-from gitbatch.repo.worktrees import remove_tree
+from gitbatch.repo.worktrees.worktree import remove_tree
 
 LOCKS = {"holder", "children", "lock"}
 GROUP = ("run", "--checkpoint", "at-end", "--items")
@@ -194,7 +194,7 @@ def test_cut_anywhere_it_loses_nothing_and_is_done_again(
     with monkeypatch.context() as patched:
         patched.setattr(Refs, "point", cutting(Refs.point))
         patched.setattr(Refs, "delete", cutting(Refs.delete))
-        patched.setattr("gitbatch.batch.gc.remove_anything", cutting(remove_tree))
+        patched.setattr("gitbatch.batch.history.gc.remove_anything", cutting(remove_tree))
         with pytest.raises(KeyboardInterrupt):
             collect(repo, garbage)
     assert not [batch for batch in all_batches(repo) if not batch.ended], "no batch has come to life again"

@@ -5,9 +5,9 @@ import random
 import pytest
 from conftest import Place
 
-from gitbatch.batch.merge import finished, item_commit
+from gitbatch.batch.group.merge import finished, item_commit
 from gitbatch.batch.model import BatchItem
-from gitbatch.repo.objects import MissingObjectError
+from gitbatch.repo.objects.store import MissingObjectError
 from gitbatch.repo.repository import Repository
 
 OUTPUT = "out/deep/page.md"

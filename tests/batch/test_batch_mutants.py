@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import pytest
 from conftest import SAMPLES, Place
 
-from gitbatch.batch.trailers import Kind, parse_trailers
-from gitbatch.batch.verify import audit
+from gitbatch.batch.history.trailers import Kind, parse_trailers
+from gitbatch.batch.history.verify.audit import audit
 from gitbatch.repo.repository import Repository, open_repository
 
 Files = dict[str, tuple[str, str]]

@@ -9,9 +9,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from gitbatch.agents.protocol import Reply
-from gitbatch.batch.messages import checkpoint_message, item_message, merge_message, parse_item_message
+from gitbatch.batch.history.messages import (
+    checkpoint_message,
+    item_message,
+    merge_message,
+    parse_item_message,
+)
+from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome, Record
-from gitbatch.batch.trailers import Kind, parse_trailers
 from gitbatch.plan.model import PlanOptions
 from gitbatch.plan.outputs import path_problem
 from gitbatch.plan.parse import parse_plan

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import Place
 
-from gitbatch.batch.surroundings import OwnFiles
+from gitbatch.batch.planning.surroundings import OwnFiles
 from gitbatch.project.disk import DiskSnapshot
 from gitbatch.project.lint import check_plan
 

@@ -3,8 +3,8 @@
 import pytest
 from conftest import Place
 
+from gitbatch.batch.history.record import unfinished_batch, write_record
 from gitbatch.batch.model import Record
-from gitbatch.batch.record import unfinished_batch, write_record
 from gitbatch.errors import GitbatchError
 from gitbatch.repo.repository import Repository
 

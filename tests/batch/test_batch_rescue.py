@@ -10,10 +10,10 @@ from batch.programs import found, prompt, run, set_up, starts
 from conftest import Place
 from history import assert_tidy, audit, changed, ticked, trailers
 
-from gitbatch.agents.failures import TREATMENTS, Cause
 from gitbatch.agents.protocol import EarlierOutput, Failure
-from gitbatch.batch.harvest import Harvest, judge_change
-from gitbatch.repo.refs import rescue_ref, rescued_output_ref, split_rescued_output
+from gitbatch.batch.item.harvest import Harvest, judge_change
+from gitbatch.limits.causes import TREATMENTS, Cause
+from gitbatch.repo.refs.store import rescue_ref, rescued_output_ref, split_rescued_output
 
 UNTOLD = "is there already: an earlier attempt"
 
@@ -209,7 +209,7 @@ main()
 
 def test_a_kill_before_the_attempt_is_written_down_loses_no_output(place: Place) -> None:
     set_up(place, "half more")
-    killed_at(place, "gitbatch.batch.ledger.Ledger:add")
+    killed_at(place, "gitbatch.batch.history.ledger.Ledger:add")
     assert rescued(place) == ["1-t1-1"]
     assert "refs/gitbatch" not in place.git("for-each-ref", "refs/gitbatch/*/ledger/*")
     assert json.loads(place.gitbatch("status", "--json", code=0).stdout)["items"][0]["rescued"] == ref_of(
@@ -225,7 +225,7 @@ def test_a_kill_before_the_attempt_is_written_down_loses_no_output(place: Place)
 
 def test_a_kill_between_two_rescues_leaves_the_newer_one(place: Place) -> None:
     set_up(place, "half half more")
-    killed_at(place, "gitbatch.batch.rescue.rescued_refs", 3)  # the first call is the start's
+    killed_at(place, "gitbatch.batch.item.rescue.rescued_refs", 3)  # the first call is the start's
     assert rescued(place) == ["1-t1-1", "1-t1-2"]
     run(place)
     assert found(place, "T1", 3) == "T1 2\n"
@@ -371,7 +371,7 @@ def test_a_retry_finds_it_as_a_checkout_would_have_it(place: Place, encoding: st
 BROKEN = """
 import sys
 from gitbatch.__main__ import main
-from gitbatch.agents.command import CommandRunner
+from gitbatch.agents.process.agent import CommandRunner
 real = CommandRunner.run
 async def broken(self, assignment, progress):
     answer = await real(self, assignment, progress)

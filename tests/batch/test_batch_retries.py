@@ -15,14 +15,14 @@ from conftest import Place
 from history import assert_tidy, audit, trailers
 from rich.console import Console
 
-from gitbatch.agents import gate
-from gitbatch.agents.failures import TREATMENTS, Cause, Remedy
-from gitbatch.agents.gate import Gate
-from gitbatch.batch import retry
 from gitbatch.batch.events import BatchWaiting
-from gitbatch.batch.halt import Brake, cannot_work, come_back_later
+from gitbatch.batch.item import retries as retry
+from gitbatch.batch.item.stop import Brake, cannot_work, come_back_later
 from gitbatch.cli import batch as cli
 from gitbatch.errors import ExitCode
+from gitbatch.limits import rate_limit as gate
+from gitbatch.limits.causes import TREATMENTS, Cause, Remedy
+from gitbatch.limits.rate_limit import Gate
 from gitbatch.text import plain
 from gitbatch.view.live import LiveView
 from gitbatch.view.terminal import Terminal

@@ -9,7 +9,7 @@ import pytest
 from conftest import Place
 from history import assert_tidy, audit, changed, ticked, trailers
 
-from gitbatch.batch.record import BATCH_ID, new_batch_id
+from gitbatch.batch.history.record import BATCH_ID, new_batch_id
 
 ALL = [f"T{group}0{item}" for group in (1, 2, 3) for item in (1, 2, 3, 4)]
 

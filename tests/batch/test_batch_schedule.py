@@ -2,7 +2,7 @@
 
 import pytest
 
-from gitbatch.batch.schedule import critical_path, settings, steps, width
+from gitbatch.batch.planning.schedule import critical_path, settings, steps, width
 from gitbatch.plan.model import Plan, PlanOptions
 from gitbatch.plan.parse import parse_plan
 

@@ -12,10 +12,11 @@ from batch.programs import set_up, starts
 from conftest import Place
 from history import assert_tidy, audit, ticked
 
-from gitbatch.agents.command import CommandRunner
+from gitbatch.agents.process.agent import CommandRunner
 from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply
-from gitbatch.batch import attempt, item_commit, unexpected
-from gitbatch.batch.unexpected import find_run_error
+from gitbatch.batch.item import attempt, unexpected
+from gitbatch.batch.item import commit as item_commit
+from gitbatch.batch.item.unexpected import find_run_error
 from gitbatch.cli import batch as cli
 from gitbatch.errors import BusyError, ExitCode, GitError
 from gitbatch.repo.fingerprint import TamperedError

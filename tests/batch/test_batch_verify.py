@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import pytest
 from conftest import IDENTITY, SAMPLES, Place
 
-from gitbatch.batch.verify import Finding, audit
-from gitbatch.batch.verify_rules import Check
+from gitbatch.batch.history.verify.audit import Finding, audit
+from gitbatch.batch.history.verify.rules import Check
 from gitbatch.errors import GitbatchError, UsageError
 from gitbatch.project.edits import BEGIN, END
 from gitbatch.repo.repository import Repository, open_repository

@@ -427,7 +427,7 @@ def test_a_git_folder_that_can_not_be_written(three: Place) -> None:
 
 def test_a_bug_leaves_a_trace(three: Place, tmp_path: Path) -> None:
     broken = tmp_path / "sitecustomize.py"
-    broken.write_text("import gitbatch.batch.record as r\nr.all_batches = None\n", encoding="utf-8")
+    broken.write_text("import gitbatch.batch.history.record as r\nr.all_batches = None\n", encoding="utf-8")
     done = three.gitbatch("status", code=4, PYTHONPATH=str(tmp_path))
     assert "Traceback" not in done.stderr
     path = Path(done.stderr.split("The traceback is in ")[1].splitlines()[0])

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 import pytest
 from conftest import Place
 
+from gitbatch.batch.history.record import write_record
 from gitbatch.batch.model import BatchGroup, BatchItem, Record
-from gitbatch.batch.record import write_record
-from gitbatch.repo.agentgit import read_agent_git
 from gitbatch.repo.repository import Repository, open_repository
-from gitbatch.repo.worktrees import NewWorktree, add_worktree
+from gitbatch.repo.worktrees.agent_git import read_agent_git
+from gitbatch.repo.worktrees.worktree import NewWorktree, add_worktree
 from gitbatch.resources import resource
 
 SCRIPT = resource("hooks/pre-commit")

@@ -12,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitbatch.errors import GitError
-from gitbatch.repo.agentgit import (
+from gitbatch.repo.config_file import render_config
+from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.settings import LineEnds
+from gitbatch.repo.worktrees.agent_git import (
     AgentGit,
     clean_settings,
     clean_url,
@@ -20,10 +23,7 @@ from gitbatch.repo.agentgit import (
     object_directories,
     read_agent_git,
 )
-from gitbatch.repo.config_file import render_config
-from gitbatch.repo.repository import Repository, open_repository
-from gitbatch.repo.settings import LineEnds
-from gitbatch.repo.worktrees import NewWorktree, add_worktree, checkout_folders, remove_worktree
+from gitbatch.repo.worktrees.worktree import NewWorktree, add_worktree, checkout_folders, remove_worktree
 
 TOKEN = "token-1234567890"  # noqa: S105 - looked for, and not found
 SETTINGS = {

@@ -10,12 +10,12 @@ import pytest
 from conftest import Place
 from msgspec.structs import replace
 
+from gitbatch.concurrency import GitThread
 from gitbatch.errors import GitError
 from gitbatch.repo import base as module
 from gitbatch.repo.base import Base, BaseFile, Hit, Hits
 from gitbatch.repo.repository import open_repository
 from gitbatch.repo.snapshot import TreeSnapshot
-from gitbatch.repo.thread import GitThread
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 from conftest import Place
 
 from gitbatch.errors import BusyError
-from gitbatch.repo.checkout import Followed, follow, index_lock, rewrite, uncommitted
+from gitbatch.repo.checkout.follow import Followed, follow, index_lock, rewrite, uncommitted
+from gitbatch.repo.refs.lock_files import reclaim_index
 from gitbatch.repo.repository import Repository, open_repository
-from gitbatch.repo.stale import reclaim_index
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_the_lock_of_the_index_that_could_not_be_removed_is_still_ours(
 def test_the_index_of_a_live_git_is_waited_for_then_busy(
     repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gitbatch.repo.checkout._PATIENCE", 2)
+    monkeypatch.setattr("gitbatch.repo.checkout.follow._PATIENCE", 2)
     lock = place.root / ".git" / "index.lock"
     lock.touch()
     with pytest.raises(BusyError, match="index of the checkout is locked"), index_lock(repo):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gitbatch.errors import GitbatchError, GitError
-from gitbatch.repo.disk import (
+from gitbatch.fs.disk import (
     DiskError,
     disk_error,
     expected_error,
@@ -17,7 +17,7 @@ from gitbatch.repo.disk import (
     naming,
     raising_only_of_disk,
 )
-from gitbatch.repo.nofollow import NotRegularError, directory, regular_file
+from gitbatch.fs.nofollow import NotRegularError, directory, regular_file
 
 DISK = (errno.EIO, errno.ENOSPC, errno.EROFS, errno.EDQUOT)
 

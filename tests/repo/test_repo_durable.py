@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from conftest import Place
 
-from gitbatch.repo.checkout import index_lock, rewrite
-from gitbatch.repo.durable import drop_remains, replacing, write_file
+from gitbatch.fs.durable import drop_remains, replacing, write_file
+from gitbatch.repo.checkout.follow import index_lock, rewrite
+from gitbatch.repo.ident import Signature
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.signature import Signature
 
 REF = "refs/heads/gitbatch/b/1-x"
 

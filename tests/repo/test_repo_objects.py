@@ -10,9 +10,9 @@ import pytest
 from conftest import Place
 
 from gitbatch.errors import GitError
-from gitbatch.repo.objects import MissingObjectError, Objects
+from gitbatch.repo.ident import Signature
+from gitbatch.repo.objects.store import MissingObjectError, Objects
 from gitbatch.repo.process import Git
-from gitbatch.repo.signature import Signature
 
 WHO = Signature("A <b> C", "a@b\n", 1_700_000_000)
 
@@ -189,7 +189,7 @@ def test_a_folder_is_read_once_to_find_entries_and_anew_to_see_what_is_there(
     place: Place, objects: Objects, tree: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert objects.entry(tree, "a/b/c.txt") == objects.entry(tree, "a/b/c.txt")
-    monkeypatch.setattr("gitbatch.repo.objects._REMEMBERED", 8)
+    monkeypatch.setattr("gitbatch.repo.objects.store._REMEMBERED", 8)
     for _ in range(3):
         assert [objects.entry(tree, path) is not None for path in ("z", "a/d e.txt", "ü/ß.md", "ü/no")] == [
             True,

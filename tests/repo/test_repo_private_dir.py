@@ -17,13 +17,13 @@ from conftest import Place
 
 from gitbatch.errors import GitbatchError
 from gitbatch.repo import childless
-from gitbatch.repo.agentgit import read_agent_git
 from gitbatch.repo.attributes import store
-from gitbatch.repo.checkout import follow, uncommitted
+from gitbatch.repo.checkout.follow import follow, uncommitted
 from gitbatch.repo.childless import start_childless
 from gitbatch.repo.private_dir import private_git, show_diff
 from gitbatch.repo.repository import Repository, open_repository
-from gitbatch.repo.worktrees import NewWorktree, add_worktree, remove_worktree
+from gitbatch.repo.worktrees.agent_git import read_agent_git
+from gitbatch.repo.worktrees.worktree import NewWorktree, add_worktree, remove_worktree
 
 LONG = os.environ.get("GITBATCH_FAULTS") == "long"
 TIMES = 200 if LONG else 8

@@ -7,10 +7,10 @@ import pytest
 from conftest import Place
 
 from gitbatch.errors import BusyError, GitError
-from gitbatch.repo import refs as names
 from gitbatch.repo.process import Git
-from gitbatch.repo.refs import Refs
-from gitbatch.repo.stale import signing_umask
+from gitbatch.repo.refs import store as names
+from gitbatch.repo.refs.lock_files import signing_umask
+from gitbatch.repo.refs.store import Refs
 
 REF = "refs/heads/gitbatch/b/1-x"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from gitbatch.repo.objects import Objects
+from gitbatch.repo.ident import Signature
+from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.patience import Patience
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.signature import Signature
 from gitbatch.repo.signing import Signer, SigningError, UnansweredSigningError
 
 WHO = Signature("Test User", "user@example.org", 0)

@@ -9,12 +9,12 @@ import pytest
 from conftest import IDENTITY, Place
 
 from gitbatch.errors import GitError
-from gitbatch.repo.agentgit import read_agent_git
-from gitbatch.repo.objects import REGULAR, Objects, TreeEntry
+from gitbatch.repo.objects.store import REGULAR, Objects, TreeEntry
 from gitbatch.repo.process import Git
 from gitbatch.repo.repository import Repository, open_repository
-from gitbatch.repo.sparse import check_out
-from gitbatch.repo.worktrees import NewWorktree, add_worktree
+from gitbatch.repo.worktrees.agent_git import read_agent_git
+from gitbatch.repo.worktrees.sparse import check_out
+from gitbatch.repo.worktrees.worktree import NewWorktree, add_worktree
 
 BRANCH = "refs/heads/gitbatch/b/1-x"
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gitbatch.repo.thread import to_its_end
+from gitbatch.concurrency import to_its_end
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from conftest import SAMPLES, Place
 
-from gitbatch.repo.agentgit import read_agent_git
+from gitbatch.repo.refs.lock_files import reclaim_folders
 from gitbatch.repo.repository import Repository, open_repository
-from gitbatch.repo.stale import reclaim_folders
-from gitbatch.repo.worktrees import (
+from gitbatch.repo.worktrees.agent_git import read_agent_git
+from gitbatch.repo.worktrees.worktree import (
     NewWorktree,
     Worktree,
     add_worktree,

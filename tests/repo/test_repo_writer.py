@@ -10,10 +10,10 @@ import pytest
 from conftest import Place
 
 from gitbatch.errors import GitbatchError, GitError
-from gitbatch.repo.objects import Objects
+from gitbatch.repo.objects.store import Objects
+from gitbatch.repo.objects.writer import Writer
 from gitbatch.repo.pipe import AT_ONCE, Pipe
 from gitbatch.repo.process import Git
-from gitbatch.repo.writer import Writer
 
 COMMIT = b"tree %s\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\n%d\n"
 
@@ -151,9 +151,9 @@ def test_where_the_machine_lacks_something_objects_are_stored_too(
     place: Place, writer: Writer, monkeypatch: pytest.MonkeyPatch, lacking: str
 ) -> None:
     if lacking == "/proc":
-        monkeypatch.setattr("gitbatch.repo.writer.os.getpid", lambda: 2**22 + 1)  # nobody's
+        monkeypatch.setattr("gitbatch.repo.objects.writer.os.getpid", lambda: 2**22 + 1)  # nobody's
     else:
-        monkeypatch.delattr("gitbatch.repo.writer.os.memfd_create", raising=False)
+        monkeypatch.delattr("gitbatch.repo.objects.writer.os.memfd_create", raising=False)
     place.write("z", "z")
     with (place.root / "z").open("rb") as file:
         taken = writer.take(file.fileno())
@@ -223,7 +223,7 @@ def test_where_no_more_descriptors_or_processes_are_to_be_had_nothing_gets_out_o
                 writer.settle()
     else:
         with monkeypatch.context() as patch:
-            patch.setattr("gitbatch.repo.writer.os.memfd_create", refuse)
+            patch.setattr("gitbatch.repo.objects.writer.os.memfd_create", refuse)
             alone = writer.write("blob", b"alone")
         assert there(place, [alone]) == ["blob"]
     place.write("z", "the output")

@@ -22,9 +22,9 @@ from typing import TypedDict
 import pytest
 from sandbox.attacks import TRIED
 
-from gitbatch.repo.agentgit import read_agent_git
 from gitbatch.repo.repository import open_repository
-from gitbatch.repo.worktrees import NewWorktree, add_worktree
+from gitbatch.repo.worktrees.agent_git import read_agent_git
+from gitbatch.repo.worktrees.worktree import NewWorktree, add_worktree
 from gitbatch.sandbox.find import find_sandbox
 from gitbatch.sandbox.model import Confinement, SandboxKind
 

@@ -12,7 +12,7 @@ from typing import IO, AnyStr
 import pytest
 from sandbox.arena import SECRET, Arena, Wall, beats, behind
 
-from gitbatch.repo.worktrees import remove_tree
+from gitbatch.repo.worktrees.worktree import remove_tree
 from gitbatch.sandbox.model import Limits
 
 CONFINED = (Wall.BUBBLEWRAP, Wall.LANDLOCK)

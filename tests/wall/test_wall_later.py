@@ -10,7 +10,7 @@ from wall.grounds import LIMIT, Grounds, copy_of, lay_out
 
 from gitbatch.agents.protocol import Failure
 from gitbatch.agents.secrets import Secrets
-from gitbatch.batch.harvest import harvest
+from gitbatch.batch.item.harvest import harvest
 from gitbatch.repo.attributes import store
 from gitbatch.repo.repository import Repository, open_repository
 
@@ -181,7 +181,7 @@ def test_what_is_stored_is_measured_and_not_only_what_was_there_before(
         (repo.root / path).write_bytes(b"x" * length)  # as a process could that is still alive
         return store(repo, descriptor, tree, path)
 
-    monkeypatch.setattr("gitbatch.batch.harvest.store", late)
+    monkeypatch.setattr("gitbatch.batch.item.harvest.store", late)
     tree = grounds.place.git("rev-parse", "main^{tree}")
     taken = harvest(opened, grounds.place.root, "out/grows.md", LIMIT, tree, Secrets())
     opened.close()

@@ -19,11 +19,11 @@ from wall import naive
 from wall.terminal import Terminal
 
 from gitbatch.agents.reply import make_reply
-from gitbatch.batch.consolidate import consolidate
-from gitbatch.batch.messages import checkpoint_message, item_message
+from gitbatch.batch.group.shared_files import consolidate
+from gitbatch.batch.history.messages import checkpoint_message, item_message
 from gitbatch.batch.model import BatchGroup, ItemStatus, Outcome, Record
-from gitbatch.batch.scene import Scene, read_scene
-from gitbatch.batch.select import batch_groups
+from gitbatch.batch.planning.project_state import Scene, read_scene
+from gitbatch.batch.planning.selection import batch_groups
 from gitbatch.repo.repository import open_repository
 from gitbatch.text import plain
 

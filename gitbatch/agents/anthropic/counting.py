@@ -1,0 +1,37 @@
+"""How many tokens a prompt has, by the server; the answer to that is looked at as carefully as any other."""
+
+from typing import TYPE_CHECKING
+
+from gitbatch.agents.anthropic.prompt import Prompt
+from gitbatch.agents.anthropic.schemas import TOOLS
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+
+
+class CannotCountError(Exception):
+    """The server does not count tokens at all."""
+
+
+async def count_tokens(client: "AsyncAnthropic", model: str, prompt: Prompt) -> int | None:
+    """Returns the tokens of a request with a prompt. None: the server does not say; the request shows what is wrong.
+
+    Raises:
+        CannotCountError: it never will.
+    """
+    from anthropic import AnthropicError, NotFoundError  # noqa: PLC0415 - imported by now
+    from httpx2 import HTTPError  # noqa: PLC0415
+
+    try:
+        counted = await client.messages.count_tokens(
+            model=model,
+            system=prompt.system_blocks(),
+            tools=TOOLS,
+            messages=[{"role": "user", "content": prompt.task}],
+        )
+    except NotFoundError:
+        raise CannotCountError from None
+    except (AnthropicError, HTTPError, ValueError):
+        return None
+    tokens = getattr(counted, "input_tokens", None)  # it may be anything that a server sends
+    return tokens if isinstance(tokens, int) else None

@@ -1,0 +1,227 @@
+"""One request: what is asked, the answer as it streams in, and what became of it.
+
+An answer is whole when it has a stop reason; anything else is a trouble, so that nothing is ever done with half of an
+answer. Arguments of a tool that are no JSON object are the model's mistake, which it is told. The library sends the
+request and gives the bytes of the answer; they are read here, as it parses the arguments of a tool again and again.
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gitbatch.agents.anthropic.message import Event, IncomingMessage, parse_event
+from gitbatch.agents.anthropic.prices import Prices
+from gitbatch.agents.anthropic.schemas import TOOLS
+from gitbatch.agents.anthropic.shown import Shown
+from gitbatch.agents.anthropic.sse import BadStreamError, EventReader, ServerEvent
+from gitbatch.agents.anthropic.trouble import Trouble, cut, error_event, trouble_of
+from gitbatch.agents.protocol import Usage
+from gitbatch.limits.causes import Cause
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+    from anthropic.types import MessageParam, TextBlockParam
+
+
+_LARGEST_TOKEN = 32
+"""Characters that a token has at the most, on average: an answer with more is larger than what was asked for."""
+TOO_LARGE = "too_large"
+"""The stop reason of an answer that was refused for its size: no server's, but ours."""
+NAMELESS = "the server sends no event names"
+
+
+class Said(Struct, frozen=True):
+    """One message, its blocks as the server takes them."""
+
+    role: str
+    blocks: tuple[dict[str, Any], ...]
+
+    def param(self) -> dict[str, Any]:
+        """The message as the library takes it."""
+        return {"role": self.role, "content": list(self.blocks)}
+
+
+class Turn(Struct, frozen=True):
+    """A whole answer of the model."""
+
+    content: tuple[dict[str, Any], ...]
+    """As it is sent back."""
+    stop: str
+    said: str
+    """Why it refused, if it did."""
+    broken: frozenset[str] = frozenset()
+    """The calls whose arguments are no JSON object, by id; their input is empty."""
+
+    @property
+    def calls(self) -> tuple[dict[str, Any], ...]:
+        """The tools that it wants."""
+        return tuple(block for block in self.content if block["type"] == "tool_use")
+
+
+class Question(Struct, frozen=True):
+    """What is asked."""
+
+    model: str
+    max_tokens: int
+    system: list["TextBlockParam"]
+    messages: tuple[Said, ...]
+
+    def params(self) -> list["MessageParam"]:
+        """The messages, the end of the last one marked for the server's cache: the next request begins with them."""
+        *before, last = self.messages
+        if last.role != "user":  # after a pause; not every block of an answer can be marked
+            return [cast("MessageParam", said.param()) for said in self.messages]
+        *blocks, final = last.blocks
+        marked = replace(last, blocks=(*blocks, {**final, "cache_control": {"type": "ephemeral"}}))
+        return [cast("MessageParam", said.param()) for said in (*before, marked)]
+
+
+@dataclass(slots=True)
+class Request:
+    """One try at a question."""
+
+    client: "AsyncAnthropic"
+    question: Question
+    prices: Prices
+    shown: Shown
+    begun: Callable[[], None]
+    """Called when the answer begins."""
+    has_nameless: bool = False
+    """The server sent an event without a name."""
+    _message: IncomingMessage = field(init=False)
+    _trouble: Trouble | None = None
+    _kind: str = ""
+    """The content type of the answer."""
+
+    def __post_init__(self) -> None:
+        self._message = IncomingMessage(self.question.max_tokens * _LARGEST_TOKEN)
+
+    @property
+    def used(self) -> Usage:
+        """What it has used, as far as the server has said it; the cost is unknown if the server did not count."""
+        message = self._message
+        if not message.has_begun:
+            return Usage()
+        usage = Usage(
+            model=self.shown.clean(message.model or self.question.model),
+            input=message.count("input_tokens"),
+            output=message.count("output_tokens"),
+            cache_read=message.count("cache_read_input_tokens"),
+            cache_write=message.count("cache_creation_input_tokens"),
+            requests=1,
+        )
+        cost = self.prices.cost(self.question.model, usage) if message.is_counted else None
+        return replace(usage, cost=cost)
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the server says what it used."""
+        return self._message.is_counted
+
+    async def answer(self) -> Turn | Trouble:
+        """Ask once, and show the answer as it comes."""
+        try:
+            async with aclosing(self._events()) as received:
+                async for events in received:
+                    for event in events:
+                        self._show(event)
+        finally:
+            self.shown.end()
+        return self._turn()
+
+    async def _events(self) -> AsyncGenerator[tuple[Event, ...], None]:
+        """Yield the events of the answer, those of each piece together; `_trouble` has what ended it too early."""
+        began = False
+        try:
+            stream = await self.client.messages.create(
+                model=self.question.model,
+                max_tokens=self.question.max_tokens,
+                system=self.question.system,
+                tools=TOOLS,
+                messages=self.question.params(),
+                stream=True,
+            )
+            began = True
+            async with stream, aclosing(stream.response.aiter_bytes()) as pieces:
+                self._kind = stream.response.headers.get("content-type", "")
+                reader = EventReader()
+                async for piece in pieces:
+                    yield self._take(reader.feed(piece))
+                    if self._trouble or self._message.is_too_large:
+                        break
+        # The library and what is below it raise whatever they like for what a server sends: it is this item's matter.
+        except Exception as error:  # noqa: BLE001
+            self._trouble = trouble_of(error, began=began)
+
+    def _take(self, received: list[ServerEvent]) -> tuple[Event, ...]:
+        """Take events into the message, up to one that says that the server failed."""
+        taken: list[Event] = []
+        for one in received:
+            if one.name == "ping" or not one.data:
+                continue
+            if one.name == "error":
+                self._trouble = error_event(one.data)
+                break
+            event = parse_event(one) if one.name else self._parse_nameless(one)
+            if event.type == "error":
+                self._trouble = error_event(one.data)
+            if self._trouble:
+                break
+            self._message.take(event)
+            taken.append(event)
+        return tuple(taken)
+
+    def _parse_nameless(self, received: ServerEvent) -> Event:
+        """Read an event by the type in its data. Where there is none, the server speaks something else to every item."""
+        self.has_nameless = True
+        try:
+            event = parse_event(received)
+        except BadStreamError:
+            if self._message.has_begun:
+                raise
+            event = Event()
+        if not event.type and not self._message.has_begun:
+            said = f"{NAMELESS}, and does not speak the Messages API: is base-url right?"
+            self._trouble = Trouble(Cause.FATAL, said)
+        return event
+
+    def _show(self, event: Event) -> None:
+        """Show what an event brings."""
+        match event.type:
+            case "message_start":
+                self.begun()
+            case "content_block_delta":
+                self.shown.hear(event.piece("text_delta"))
+                self.shown.grow("writing", len(event.piece("input_json_delta")))
+            case "content_block_stop":
+                self.shown.end()
+            case _:
+                pass
+
+    def _turn(self) -> Turn | Trouble:
+        """The answer, if it is whole."""
+        message = self._message
+        if message.is_too_large:
+            return Turn((), TOO_LARGE, "")
+        if not message.stop:  # what comes after that can only be an end
+            return self._trouble or self._nothing()
+        if message.stop == "model_context_window_exceeded":
+            return Trouble(Cause.CONTEXT, "the conversation is larger than the model can read")
+        content = message.content()
+        return Turn(content, message.stop, message.refusal, message.broken)
+
+    def _nothing(self) -> Trouble:
+        """Why a stream that ended without an error is no answer."""
+        if self._message.has_begun:
+            return cut()
+        if "html" in self._kind:
+            return Trouble(
+                Cause.FATAL, f"the server's address is wrong: it answers with a page ({self._kind})"
+            )
+        if self._kind and "event-stream" not in self._kind:
+            return cut(f"the server answers with {self._kind} instead of a stream of events")
+        return cut()

@@ -1,0 +1,98 @@
+"""What the scripted server sends: heads, events and whole answers, in the form of the Messages API."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from gitbatch.agents.anthropic.scripted.script import Step
+
+_CHUNK = 48
+"""Characters of a piece of an answer."""
+
+
+def head(status: int, kind: str, *lines: str) -> bytes:
+    """Returns the start of an answer."""
+    return "\r\n".join((f"HTTP/1.1 {status} Scripted", f"content-type: {kind}", *lines, "", "")).encode()
+
+
+def chunk(event: dict[str, Any]) -> bytes:
+    """Returns an event as a chunk of a stream."""
+    data = f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+    return f"{len(data):x}\r\n".encode() + data + b"\r\n"
+
+
+def count_tokens(body: bytes) -> int:
+    """Returns how many tokens a text has, about."""
+    return len(body) // 4 + 1
+
+
+def hash_start(request: dict[str, Any]) -> str:
+    """Returns a hash of what comes before the messages."""
+    shared = json.dumps([request.get("tools"), request.get("system"), request["model"]])
+    return hashlib.sha256(shared.encode()).hexdigest()[:16]
+
+
+def _arguments(given: dict[str, Any] | str) -> str:
+    return given if isinstance(given, str) else json.dumps(given)
+
+
+def whole(step: Step, model: str, usage: dict[str, int]) -> dict[str, Any]:
+    """Returns an answer that is not streamed."""
+    blocks = [
+        block if block["type"] == "text" else {**block, "input": _object(block["input"])}
+        for block in step.blocks
+    ]
+    written = sum(count_tokens(_written(block).encode()) for block in step.blocks)
+    return {
+        **_message(model),
+        "content": blocks,
+        "stop_reason": step.stop,
+        "stop_sequence": None,
+        "usage": {**usage, "output_tokens": max(1, written)} if usage else None,
+    }
+
+
+def _message(model: str) -> dict[str, Any]:
+    return {"id": "msg_scripted", "type": "message", "role": "assistant", "model": model, "content": []}
+
+
+def _written(block: dict[str, Any]) -> str:
+    return str(block["text"]) if block["type"] == "text" else _arguments(block["input"])
+
+
+def _object(given: dict[str, Any] | str) -> dict[str, Any]:
+    """Returns arguments as they can stand in JSON: what is no object can only be streamed."""
+    try:
+        parsed = json.loads(_arguments(given))
+    except ValueError:
+        parsed = None
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def events(step: Step, model: str, usage: dict[str, int]) -> Iterator[dict[str, Any]]:
+    """Yields the events of an answer that is streamed."""
+    start = {**_message(model), "stop_reason": None, "stop_sequence": None, "usage": usage or None}
+    yield {"type": "message_start", "message": start}
+    written = 0
+    for index, block in enumerate(step.blocks):
+        is_text = block["type"] == "text"
+        text = _written(block)
+        empty = {"type": "text", "text": ""} if is_text else {**block, "input": {}}
+        yield {"type": "content_block_start", "index": index, "content_block": empty}
+        for at in range(0, len(text), _CHUNK):
+            piece = text[at : at + _CHUNK]
+            delta = (
+                {"type": "text_delta", "text": piece}
+                if is_text
+                else {"type": "input_json_delta", "partial_json": piece}
+            )
+            yield {"type": "content_block_delta", "index": index, "delta": delta}
+        yield {"type": "content_block_stop", "index": index}
+        written += count_tokens(text.encode())
+    yield {
+        "type": "message_delta",
+        "delta": {"stop_reason": step.stop, "stop_sequence": None},
+        "usage": {"output_tokens": max(1, written)} if usage else None,
+    }
+    yield {"type": "message_stop"}

@@ -1,0 +1,286 @@
+"""What the model can do: read its base commit, write its one file, finish. There is no shell and no other tool.
+
+An answer is text, and says whether it is an error that the model can correct. Nothing here raises for what a model
+asks, however wrong.
+"""
+
+import posixpath
+from dataclasses import dataclass
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from gitbatch.agents.anthropic.output import LARGEST, OutputFile
+from gitbatch.agents.anthropic.schemas import FOUND, LISTED, PAGE_LINES
+from gitbatch.agents.anthropic.secret import Secret
+from gitbatch.agents.protocol import EarlierOutput, Reply
+from gitbatch.agents.reply import SENTENCES, first_sentences, make_reply
+from gitbatch.errors import GitError
+from gitbatch.fs.disk import is_of_disk
+from gitbatch.paths import quote_path, unquote_path
+from gitbatch.repo.base import Base
+from gitbatch.text import LIMIT, plain
+
+_READABLE = 4 * 1024 * 1024
+"""The largest file that is read, in bytes."""
+_PAGE_CHARACTERS, _LINE = 60_000, 300
+_SEARCHED = 1_000
+"""Characters of a text to search for."""
+
+
+class Answer(Struct, frozen=True):
+    """What a tool gives back. `reply`: the work is done."""
+
+    text: str
+    is_error: bool = False
+    note: str = ""
+    """For whoever watches; the first line of the text if empty."""
+    reply: Reply | None = None
+
+
+def _error(text: str) -> Answer:
+    return Answer(text, is_error=True)
+
+
+@dataclass(slots=True)
+class Bench:
+    """What the tools work with, for one attempt."""
+
+    base: Base
+    output: OutputFile
+    secret: Secret
+    earlier: EarlierOutput | None = None
+    """What an earlier attempt had written, which the output has at the start."""
+    has_written: bool = False
+
+    @property
+    def has_output(self) -> bool:
+        """Whether the output has what this attempt or an earlier one has written."""
+        return self.has_written or self.earlier is not None
+
+
+_Number = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+
+
+class _Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The arguments of one tool."""
+
+    async def use(self, bench: Bench) -> Answer:
+        """Do it."""
+        raise NotImplementedError  # pragma: no cover
+
+
+class ReadFile(_Tool, frozen=True):
+    """A page of a file; the output's own path gives what has been written."""
+
+    path: str
+    from_line: _Number = 1
+    lines: _Number = PAGE_LINES
+
+    async def use(self, bench: Bench) -> Answer:
+        """Do it."""
+        path = _inside(self.path)
+        if path == bench.output.path and bench.has_output:
+            content = bench.output.read()
+        else:
+            file = await bench.base.file(path, _READABLE)
+            if file and file.content is None:
+                return _error(
+                    f"{path} has {file.size} bytes, more than can be read ({_READABLE}); use search"
+                )
+            content = file.content if file else None
+        if content is None:
+            return _error(f"there is no file {path}; list_files shows what there is")
+        if b"\0" in content[:8192]:
+            return _error(f"{path} is no text ({len(content)} bytes)")
+        return _page(path, content.decode(errors="replace"), max(1, self.from_line), max(1, self.lines))
+
+
+def _page(path: str, text: str, first: int, most: int) -> Answer:
+    """Some lines of a text, as many as fit."""
+    lines = text.split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    shown: list[str] = []
+    left = _PAGE_CHARACTERS
+    for line in lines[first - 1 : first - 1 + min(most, PAGE_LINES)]:
+        if len(line) > left and shown:
+            break
+        shown.append(line[:left])
+        left -= len(shown[-1]) + 1
+    if not shown:
+        return _error(f"{path} has {len(lines)} lines; there is none at {first}")
+    last = first - 1 + len(shown)
+    head = f"{path}: lines {first} to {last} of {len(lines)}"
+    more = f"; go on with from_line={last + 1}" if last < len(lines) else ""
+    return Answer(f"{head}{more}\n" + "\n".join(shown), note=head)
+
+
+class ListFiles(_Tool, frozen=True):
+    """Paths below a folder."""
+
+    folder: str = ""
+    skip: _Number = 0
+
+    async def use(self, bench: Bench) -> Answer:
+        """Do it."""
+        folder, skip = _inside(self.folder), self.skip
+        found = await bench.base.paths(folder, skip, LISTED + 1)
+        if not found:
+            return _error(f"there are no {'more ' * bool(skip)}files below {folder or 'the top'}")
+        more = f"\nthere are more: go on with skip={skip + LISTED}" if len(found) > LISTED else ""
+        paths = found[:LISTED]
+        return Answer(
+            "\n".join(map(quote_path, paths)) + more, note=f"{folder or 'the top'}: {len(paths)} paths"
+        )
+
+
+class Search(_Tool, frozen=True):
+    """Lines that have a text."""
+
+    text: str
+    folder: str = ""
+    regex: bool = False
+    ignore_case: bool = False
+
+    async def use(self, bench: Bench) -> Answer:
+        """Do it."""
+        if not self.text or "\n" in self.text or "\0" in self.text:
+            return _error("give one line of text to search for")
+        if len(self.text) > _SEARCHED:
+            return _error(f"the text to search for is too long: give {_SEARCHED} characters at the most")
+        folder = _inside(self.folder)
+        try:
+            hits = await bench.base.search(self.text, folder, regex=self.regex, ignore_case=self.ignore_case)
+        except (GitError, ValueError):  # ValueError: what no process takes as an argument
+            return _error(
+                "that can't be searched for: is it an expression, is the folder right, does it take too much memory?"
+            )
+        lines = [f"{quote_path(hit.path)}:{hit.line}: {hit.text[:_LINE]}" for hit in hits.found[:FOUND]]
+        complete = hits.complete and len(hits.found) <= FOUND
+        said = f"{len(lines)} lines" + (
+            "" if complete else "; there are more, or it took too long or too much memory: narrow it"
+        )
+        return Answer("\n".join((said, *lines)), note=f"{self.text}: {said}")
+
+
+class WriteOutput(_Tool, frozen=True):
+    """The whole output, or a further part of it."""
+
+    content: str
+    append: bool = False
+
+    async def use(self, bench: Bench) -> Answer:
+        """Do it."""
+        before = (bench.output.read() or b"") if self.append and bench.has_output else b""
+        return _write(bench, before + _encoded(self.content))
+
+
+class EditOutput(_Tool, frozen=True):
+    """A change of the output."""
+
+    old: str
+    new: str
+    everywhere: bool = False
+
+    async def use(self, bench: Bench) -> Answer:
+        """Do it."""
+        content, old, new = bench.output.read(), _encoded(self.old), _encoded(self.new)
+        if content is None:
+            return _error(f"{bench.output.path} is not there yet: use write_output")
+        count = content.count(old) if old else 0
+        if count == 0:
+            return _error("the old text is not in the file: it must be there, word for word")
+        if count > 1 and not self.everywhere:
+            return _error(f"the old text is there {count} times: give more of it, or everywhere=true")
+        if len(content) + count * (len(new) - len(old)) > LARGEST:
+            return _error(f"the file would be larger than {LARGEST} bytes")
+        return _write(bench, content.replace(old, new))
+
+
+def _write(bench: Bench, content: bytes) -> Answer:
+    if len(content) > LARGEST:
+        return _error(f"that is more than {LARGEST} bytes")
+    if bench.secret.is_in(content):
+        return _error("that has the API key of this session in it, which must not be in a file: leave it out")
+    try:
+        bench.output.write(content)
+    except OSError as error:
+        if is_of_disk(error):  # nothing that the model does helps
+            raise
+        return _error(f"{bench.output.path} can't be written: {error.strerror}")
+    bench.has_written = True
+    return Answer(f"{bench.output.path} has {len(content)} bytes now")
+
+
+class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    artifact: str
+    text: str
+
+
+class Finish(_Tool, frozen=True):
+    """The end of the work, with what is said about it (rule S3)."""
+
+    summary: str
+    decisions: tuple[str, ...] = ()
+    contributions: tuple[_Line, ...] = ()
+
+    async def use(self, bench: Bench) -> Answer:
+        """Do it."""
+        if not bench.has_written and not (bench.earlier and bench.earlier.may_stay):
+            how = "as it was: change it" if bench.earlier else "not written yet: use write_output"
+            return _error(f"{bench.output.path} is {how}, then finish")
+        cut = bench.secret.cut
+        summary = plain(cut(self.summary), 10_000)
+        if first_sentences(summary, SENTENCES) != summary or first_sentences(summary, 1) == summary:
+            return _error(
+                "the summary must have 2 or 3 sentences; it does not. Finish again with one that has"
+            )
+        if len(summary) > LIMIT:
+            return _error(f"the summary has more than {LIMIT} characters. Finish again with a shorter one")
+        reply = make_reply(
+            summary,
+            tuple(map(cut, self.decisions)),
+            tuple((cut(line.artifact), cut(line.text)) for line in self.contributions),
+        )
+        return Answer("done", reply=reply)
+
+
+_TOOLS: dict[str, type[_Tool]] = {
+    "read_file": ReadFile,
+    "list_files": ListFiles,
+    "search": Search,
+    "write_output": WriteOutput,
+    "edit_output": EditOutput,
+    "finish": Finish,
+}
+
+
+async def use_tool(bench: Bench, name: str, arguments: object) -> Answer:
+    """Do what the model asks for."""
+    kind = _TOOLS.get(name)
+    if kind is None:
+        return _error(f"there is no tool {name}; there are: {', '.join(_TOOLS)}")
+    try:
+        return await msgspec.convert(arguments, kind).use(bench)
+    except msgspec.ValidationError as error:
+        return _error(f"the arguments are not as they should be: {error}")
+    except (ValueError, OverflowError) as error:  # what the schema lets through, and no file or process takes
+        return _error(f"the arguments are not as they should be: {error}")
+    except GitError as error:
+        return _error(error.message)
+    except OSError as error:
+        if is_of_disk(error):
+            raise
+        return _error(f"{bench.output.path}: {error.strerror or error}")
+
+
+def _inside(path: str) -> str:
+    """A path as it stands in a commit; what leads out of it is the path of nothing."""
+    clean = posixpath.normpath(unquote_path(path.strip()).lstrip("/") or ".")
+    return "" if clean == "." else clean
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode(errors="replace")

@@ -1,0 +1,165 @@
+"""What can go wrong with a request, as a value: what the server or the connection did, and what that means.
+
+The words are the server's or ours: those of libraries say what went wrong inside of them. Checked against the source
+of anthropic 2.11: what it raises before an answer begins are errors of its own; while the answer is read, they are
+errors of httpx2 and of whatever is below.
+"""
+
+import json
+import re
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gitbatch.agents.anthropic.connection import describe_connection_error
+from gitbatch.agents.anthropic.sse import BadStreamError
+from gitbatch.limits.causes import ANSWER_CUT, NO_CONNECTION, SERVER_BUSY, Cause
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TOO_LONG = re.compile(
+    r"prompt is too long|context (?:window|length|limit)|maximum context|too many (?:input |prompt )?tokens",
+    re.IGNORECASE,
+)
+_BUSY_TYPES = {"rate_limit_error", "overloaded_error", "api_error", "timeout_error"}
+_BUSY_STATUSES = {408, 409, 425, 429, 499}
+_SPENT = {"contract_spend_limit_reached", "enforced_spend_limit_reached"}
+"""Codes of a 429 that no waiting mends."""
+_FATAL_TYPES = {"authentication_error", "billing_error", "permission_error"}
+_FATAL_STATUSES = {401, 402, 403, 407}
+_SAME_FOR_ALL = re.compile(
+    r"(?:model|max_tokens|tools|tool_choice|thinking|temperature|anthropic-\w+|x-api-key)\b"
+    r"|.*(?:credit balance|billing|organization has been disabled)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""How the API's words about a bad request begin where it is about what every item's request has."""
+_LONGEST = 2_000
+"""Characters of what a server says that are kept."""
+_TITLE = re.compile(r"<title[^>]*>([^<]*)", re.IGNORECASE)
+_PAGE = re.compile(r"\s*<(?:!doctype|html|\?xml)", re.IGNORECASE)
+
+
+class Trouble(Struct, frozen=True):
+    """Why a request has no answer."""
+
+    cause: Cause
+    said: str
+    """Not yet harmless: it may have anything in it, the key too."""
+    retry_after: float | None = None
+    is_limit: bool = False
+    """The server refuses for now, and would for anybody: not the fault of this request."""
+    is_cut: bool = False
+    """It had begun to answer."""
+    why: str = SERVER_BUSY
+    """What a wait is for, in words."""
+
+
+def trouble_of(error: Exception, *, began: bool) -> Trouble:
+    """What an exception of a request means.
+
+    Args:
+        error: what was raised.
+        began: whether the answer had begun.
+    """
+    from anthropic import APIConnectionError, APIStatusError  # noqa: PLC0415 - it takes a second
+    from httpx2 import InvalidURL, UnsupportedProtocol  # noqa: PLC0415
+
+    if isinstance(error, APIStatusError):
+        headers = error.response.headers
+        return _by_status(error.status_code, error.body, retry_after(headers, time.time()))
+    if isinstance(error, BadStreamError):
+        return cut(str(error))
+    if isinstance(error, InvalidURL | UnsupportedProtocol) or isinstance(
+        error.__cause__, InvalidURL | UnsupportedProtocol
+    ):
+        return Trouble(Cause.FATAL, "the server's address is wrong: no request can be sent to it")
+    said = describe_connection_error(error)
+    if began:
+        return cut(said or f"it cannot be read ({type(error).__name__})")
+    is_sent = not isinstance(error, APIConnectionError)
+    if not said and is_sent:
+        return Trouble(Cause.FAILED, f"the request cannot be made ({type(error).__name__})")
+    return Trouble(Cause.BUSY, f"{NO_CONNECTION}: {said or 'it failed'}", is_cut=is_sent, why=NO_CONNECTION)
+
+
+def cut(said: str = "the stream ended too early") -> Trouble:
+    """The answer came to an end that is none."""
+    return Trouble(Cause.BUSY, f"{ANSWER_CUT}: {said}", is_cut=True, why=ANSWER_CUT)
+
+
+def error_event(data: str) -> Trouble:
+    """What an event of the kind `error` in an answer means.
+
+    Args:
+        data: what it has; not always JSON, and not always of the API's form.
+    """
+    try:
+        body: object = json.loads(data)
+    except (ValueError, RecursionError):
+        body = data
+    kind, said, _ = _words(body)
+    if not kind:
+        return cut(f"the server ended it with the error {said}")
+    found = _by_status(200, body, None)
+    if found.cause is not Cause.BUSY:
+        return found
+    return replace(found, is_cut=True) if found.is_limit else cut(found.said)
+
+
+def _by_status(status: int, body: object, wait: float | None) -> Trouble:
+    kind, text, code = _words(body)
+    name = " ".join(filter(None, (str(status) if status != 200 else "", kind)))
+    said = f"{name}: {text}"
+    if code in _SPENT:
+        return Trouble(Cause.FATAL, said)
+    if status >= 500 or status in _BUSY_STATUSES or kind in _BUSY_TYPES:
+        is_limit = kind in {"rate_limit_error", "overloaded_error"} or status in {429, 529}
+        return Trouble(Cause.BUSY, said, wait, is_limit=is_limit)
+    if status == 413 or kind == "request_too_large" or (status in {200, 400} and _TOO_LONG.search(text)):
+        return Trouble(Cause.CONTEXT, said)
+    is_everybodys = status in _FATAL_STATUSES or kind in _FATAL_TYPES or _SAME_FOR_ALL.match(text)
+    about_model = (status == 404 or kind == "not_found_error") and re.search(
+        r"\bmodel\b", text, re.IGNORECASE
+    )
+    return Trouble(Cause.FATAL if is_everybodys or about_model else Cause.FAILED, said)
+
+
+def _words(body: object) -> tuple[str, str, str]:
+    """Returns the type, the message and the code of an error, as far as a server gives them."""
+    error = body.get("error", body) if isinstance(body, dict) else body
+    if not isinstance(error, dict):
+        return "", _shortened(str(error or "")), ""
+    details = error.get("details")
+    code = details.get("error_code") if isinstance(details, dict) else None
+    text = next((error[name] for name in ("message", "detail", "error") if error.get(name)), "")
+    kind = error.get("type")
+    return kind if isinstance(kind, str) else "", _shortened(str(text)), code if isinstance(code, str) else ""
+
+
+def _shortened(text: str) -> str:
+    """Returns the words of a server; of a web page, its title."""
+    if not _PAGE.match(text):
+        return text.strip()[:_LONGEST] or "it does not say why"
+    title = _TITLE.search(text)
+    return f"the server answers with a web page{f' ({title[1].strip()})' if title else ''}"
+
+
+def retry_after(headers: "Mapping[str, str]", now: float) -> float | None:
+    """The seconds that the server asks to wait. None: it does not say, or nothing that makes sense.
+
+    Args:
+        headers: of its answer.
+        now: seconds since the epoch.
+    """
+    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        said = headers.get(name, "").strip()
+        if re.fullmatch(r"[0-9]{1,15}(?:\.[0-9]{1,9})?", said):
+            return float(said) * unit
+    try:
+        return max(0.0, parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - now)
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -1,0 +1,277 @@
+"""Starting the programs of agents: as `loop.subprocess_exec` does, but behind a sandbox without a new Python for each.
+
+There our launcher comes first, and a server that has started already forks it (`sandbox/server.py`).
+"""
+
+# ruff: noqa: PLC0415 - what no agent needs that has no sandbox is not imported for it: start-up is a feature
+
+import asyncio
+import errno
+import os
+import signal
+import socket
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from gitbatch.concurrency import to_its_end
+
+if TYPE_CHECKING:
+    from gitbatch.sandbox.server import Server
+
+_P = TypeVar("_P", bound=asyncio.SubprocessProtocol)
+_STREAMS = (0, 1, 2)
+HEARS_NOTHING = 30.0
+"""Seconds after which a server that does not tell of what must have happened is given up."""
+
+
+_STRIKES = 2
+"""How many starts in a row may fail by the server's fault before it is taken for broken."""
+
+
+class LauncherError(OSError):
+    """What starts programs does not work: no other program will be started either."""
+
+
+class Starter:
+    """What starts the programs of a run's agents. Belongs to one event loop."""
+
+    def __init__(self) -> None:
+        self._has_launcher = False
+        self._server: Server | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """That hears what the server tells."""
+        self._one_at_a_time = asyncio.Lock()
+        self._starting: deque[Started] = deque()
+        """In the order in which the server was asked, which is that of its answers."""
+        self._running: dict[int, Started] = {}
+        self._strikes = 0
+        """Starts in a row that failed by the server's fault."""
+
+    def begin(self) -> "Server":
+        """Have the server start, while other things are done, if there is none; without it there will be none."""
+        from gitbatch.sandbox.server import Server
+
+        self._has_launcher = True
+        if self._server is None:
+            self._server = Server()
+        return self._server
+
+    async def start(
+        self, make: Callable[[], _P], command: Sequence[str], environment: Mapping[str, str], directory: Path
+    ) -> tuple[asyncio.SubprocessTransport, _P]:
+        """Start a program in a process group of its own, with a pipe for each of its standard streams.
+
+        Raises:
+            LauncherError: nor can any other.
+            OSError: it can't be started.
+        """
+        asked = self._asked(command)
+        if asked is None:
+            return await asyncio.get_running_loop().subprocess_exec(
+                make, *command, cwd=directory, env=environment, start_new_session=True
+            )
+        protocol = make()
+        return await to_its_end(self._by_server(protocol, asked, environment, directory)), protocol
+
+    def give_up(self) -> None:
+        """Kill a server that does not answer."""
+        if self._server:
+            self._server.kill()
+        self.close()
+
+    def close(self) -> None:
+        """End the server, and with it whatever it has started that still runs."""
+        if self._server is None:
+            return
+        if self._loop and not self._loop.is_closed():
+            self._loop.remove_reader(self._server.socket)
+        self._server.close()
+        self._server = self._loop = None
+        while self._running:
+            self._running.popitem()[1].ended(-signal.SIGKILL)
+        self._strikes += bool(self._starting)
+        while self._starting:
+            self._starting.popleft().failed(self._trouble(errno.ECHILD, "what starts it was killed"))
+
+    def _trouble(self, number: int, why: str) -> OSError:
+        kind = LauncherError if self._strikes >= _STRIKES else OSError
+        return kind(number, why, "the sandbox")
+
+    def _asked(self, command: Sequence[str]) -> Sequence[str] | None:
+        """What the server is to be asked for; None: nothing, for it is not our launcher that starts."""
+        if not self._has_launcher:
+            return None
+        from gitbatch.sandbox.launch import arguments
+
+        return arguments(command)
+
+    async def _by_server(
+        self,
+        protocol: asyncio.SubprocessProtocol,
+        asked: Sequence[str],
+        environment: Mapping[str, str],
+        directory: Path,
+    ) -> "Started":
+        started = Started(protocol, self.give_up)
+        async with self._one_at_a_time:
+            with ExitStack() as theirs:
+                try:
+                    streams = await started.open(theirs)
+                    self._ask(asked, environment, directory, streams)
+                    self._starting.append(started)
+                    async with asyncio.timeout(HEARS_NOTHING):
+                        await started.has_started
+                except TimeoutError:
+                    started.close()
+                    self.give_up()
+                    raise self._trouble(errno.ETIMEDOUT, "what starts it does not answer") from None
+                except BaseException:
+                    started.close()
+                    raise
+        return started
+
+    def _ask(
+        self, asked: Sequence[str], environment: Mapping[str, str], directory: Path, streams: Sequence[int]
+    ) -> None:
+        for _ in range(2):
+            try:
+                return self._listened_to().ask(asked, environment, directory, streams)
+            except ConnectionError:  # it has died, and we have not heard of it yet
+                self.close()
+        self._strikes += 1
+        raise self._trouble(errno.ECHILD, "what starts it was killed")
+
+    def _listened_to(self) -> "Server":
+        try:
+            server = self.begin()
+        except OSError as error:
+            self._strikes += 1
+            raise self._trouble(
+                error.errno or 0, f"what starts it cannot be started: {error.strerror}"
+            ) from error
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._loop.add_reader(server.socket, self._hear)
+        return server
+
+    def _hear(self) -> None:
+        """Take in what the server tells."""
+        if self._server is None:
+            return
+        try:
+            told = self._server.hear(socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return
+        if told is None:
+            self.close()  # the next program gets a new one
+        elif told.has_ended:
+            self._running.pop(told.number).ended(told.status)
+        elif told.has_started:
+            started = self._running[told.number] = self._starting.popleft()
+            started.begun(told.number)
+            self._strikes = 0
+        else:
+            error = OSError(told.number, os.strerror(told.number), "the sandbox")
+            self._starting.popleft().failed(error)
+
+
+class Started(asyncio.SubprocessTransport):
+    """A program that a server has started."""
+
+    def __init__(self, protocol: asyncio.SubprocessProtocol, give_up: Callable[[], None]) -> None:
+        super().__init__()
+        self._give_up = give_up
+        self.has_started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Fails with an `OSError` if it can't be."""
+        self._process = 0
+        self._protocol = protocol
+        self._code: int | None = None
+        self._pipes: dict[int, asyncio.BaseTransport] = {}
+        self._open = set(_STREAMS)
+
+    async def open(self, theirs: ExitStack) -> list[int]:
+        """Make a pipe for each of its standard streams; returns its ends of them, to be closed when it has them."""
+        loop = asyncio.get_running_loop()
+        streams = []
+        for stream in _STREAMS:
+            reading, writing = os.pipe()
+            our, their = (reading, writing) if stream else (writing, reading)
+            theirs.callback(os.close, their)
+            streams.append(their)
+            join = loop.connect_read_pipe if stream else loop.connect_write_pipe
+            file = os.fdopen(our, "rb" if stream else "wb", 0)
+            self._pipes[stream], _ = await join(partial(_Stream, self, stream), file)
+        return streams
+
+    def begun(self, process: int) -> None:
+        """Note that it has started; if nobody waits for it any more, it ends at once."""
+        self._process = process
+        if self.has_started.done():
+            with suppress(ProcessLookupError):
+                os.killpg(process, signal.SIGKILL)
+        else:
+            self.has_started.set_result(None)
+
+    def failed(self, error: OSError) -> None:
+        """Note that it could not be started."""
+        if not self.has_started.done():
+            self.has_started.set_exception(error)
+
+    def ended(self, code: int) -> None:
+        """Note that it has ended."""
+        self._code = code
+        self._protocol.process_exited()
+        self._finish()
+
+    def heard(self, stream: int, data: bytes) -> None:
+        """Hand on what it has said."""
+        self._protocol.pipe_data_received(stream, data)
+
+    def lost(self, stream: int) -> None:
+        """Note that a stream is closed."""
+        self._open.discard(stream)
+        self._finish()
+
+    def get_pid(self) -> int:
+        """The process, which leads a group of its own."""
+        return self._process
+
+    def get_returncode(self) -> int | None:
+        """How it ended: its exit code, or -n where signal n ended it; None: it runs."""
+        return self._code
+
+    def get_pipe_transport(self, fd: int) -> asyncio.BaseTransport | None:
+        """Our end of a standard stream."""
+        return self._pipes.get(fd)
+
+    def close(self) -> None:
+        """Close our ends of its streams."""
+        for pipe in self._pipes.values():
+            pipe.close()
+
+    def kill(self) -> None:
+        """End it for good, when it has been killed and the server does not tell of that."""
+        if self._code is None:
+            self._give_up()
+
+    def _finish(self) -> None:
+        if self._code is not None and not self._open:
+            self._protocol.connection_lost(None)
+
+
+class _Stream(asyncio.Protocol):
+    """One of its standard streams."""
+
+    def __init__(self, owner: Started, stream: int) -> None:
+        self._owner = owner
+        self._stream = stream
+
+    def data_received(self, data: bytes) -> None:
+        self._owner.heard(self._stream, data)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._owner.lost(self._stream)

@@ -1,0 +1,1 @@
+"""One group to its checkpoint: running its items, merging, shared files, following the checkout."""

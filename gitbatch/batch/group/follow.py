@@ -1,0 +1,107 @@
+"""The user's checkout after a checkpoint: what the checkpoint changed follows, what the user has changed stays.
+
+One file gets more: the plan. Where the user has a version of their own, staged or on disk, the boxes that the
+checkpoint ticked are ticked in it too; else their next commit would open them again. A box is found by its line; one
+whose line has changed is reported and left alone.
+"""
+
+from msgspec.structs import replace
+
+from gitbatch.batch.planning.project_state import plan_options, read_plan, read_scene
+from gitbatch.errors import GitbatchError, GitError, PlanError
+from gitbatch.fs.disk import DiskError, disk_error, expected_error
+from gitbatch.plan.model import Mark, Plan
+from gitbatch.plan.tick import tick
+from gitbatch.repo.checkout.follow import Followed, follow, index_lock, rewrite
+from gitbatch.repo.refs.store import short
+from gitbatch.repo.repository import Repository
+from gitbatch.text import plain
+
+
+def require_tip(repo: Repository, target: str) -> str:
+    """The commit of the target branch.
+
+    Raises:
+        GitbatchError: the branch is gone.
+    """
+    tip = repo.refs.read(target)
+    if tip is None:
+        name = short(target)
+        advice = (
+            f"make it again where it was (git branch {name} COMMIT), or end the batch with gitbatch abort"
+        )
+        raise GitbatchError(f"branch {name}, which the batch runs on, is gone", advice)
+    return tip
+
+
+def follow_checkout(repo: Repository, target: str, before: str, after: str) -> Followed:
+    """Bring what a checkpoint changed, from one commit to another, into the checkout, if it has the target branch."""
+    if repo.head_branch() != target:
+        return Followed()
+    with index_lock(repo):
+        return follow_locked(repo, target, before, after)
+
+
+def follow_locked(repo: Repository, target: str, before: str, after: str) -> Followed:
+    """The same, under the lock of the index.
+
+    What commits on top of `after` have changed again is not this checkpoint's to follow.
+
+    Raises:
+        DiskError: the disk failed. The same call, later, has the rest follow.
+    """
+    if repo.head_branch() != target:
+        return Followed()
+    try:
+        return _follow(repo, target, before, after)
+    except (OSError, GitError) as error:
+        failed = expected_error(error) if isinstance(error, OSError) else disk_error(error)
+        if failed is None:
+            raise
+        what = f"the checkout has not followed {short(target)}: {failed.message}"
+        advice = f"{failed.advice}\nuntil then, do not commit here: it would take the checkpoint back"
+        raise DiskError(what, advice) from error
+
+
+def _follow(repo: Repository, target: str, before: str, after: str) -> Followed:
+    trees = (repo.objects.commit(commit).tree for commit in (before, after, require_tip(repo, target)))
+    old, new, tip = trees
+    changed = (change.path for change in repo.objects.changes(old, new) if change.new)
+    paths = tuple(p for p in changed if repo.objects.entry(tip, p) == repo.objects.entry(new, p))
+    followed = follow(repo, old, new, paths)
+    return _with_ticks(repo, before, after, followed) if followed.kept else followed
+
+
+def _with_ticks(repo: Repository, before: str, after: str, followed: Followed) -> Followed:
+    """Tick in the user's own version of the plan what the checkpoint ticked."""
+    try:
+        scene = read_scene(repo, after)
+    except PlanError:  # amended since: there is no plan to tick in
+        return followed
+    path = scene.project.task
+    old = repo.objects.entry(repo.objects.commit(before).tree, path)
+    if path not in followed.kept or old is None:
+        return followed
+    options = plan_options(scene.project)
+    names = _newly_ticked(read_plan(repo.objects.blob(old.oid), path, options), scene.plan)
+    refused: list[Mark] = []
+
+    def ticked(content: bytes) -> bytes:
+        done = tick(content, tuple(names), read_plan(content, path, options))
+        refused.extend(done.refused)
+        return done.source
+
+    rewrite(repo, path, ticked)
+    notes = tuple(
+        plain(f"the box of {names[mark]} was not ticked in your own version of {path}: its line has changed")
+        for mark in dict.fromkeys(refused)
+    )
+    return replace(followed, notes=notes)
+
+
+def _newly_ticked(before: Plan, after: Plan) -> dict[Mark, str]:
+    """The boxes (as they were before) that are open in one version of the plan and ticked in the next; their names."""
+    done = {item.output for item in after.items if item.done}
+    met = {criterion.number for criterion in after.criteria if criterion.done}
+    items = {i.mark: i.name for i in before.items if not i.done and i.output in done}
+    return items | {c.mark: f"DoD #{c.number}" for c in before.criteria if not c.done and c.number in met}

@@ -1,0 +1,48 @@
+"""Finished items whose parent the branch has lost: their commits are made again upon the branch as it is.
+
+A user who amends or rebases the branch between two starts takes away the commit that finished items stand on. An item
+commit stands on the line of its branch (`verify.py`), and what is paid for is not run again: so the same file, message
+and author get the tip as their parent. An item stays as it is if the branch has another version of its path, which is a
+conflict, or of a file that it read, which would make its trailers wrong.
+"""
+
+from msgspec.structs import replace
+
+from gitbatch.batch.group.merge import item_commit
+from gitbatch.batch.history.trailers import parse_trailers
+from gitbatch.batch.item.run import Run
+from gitbatch.batch.model import Outcome
+from gitbatch.repo.refs.store import item_branch
+from gitbatch.repo.repository import Repository
+
+
+def rebase_items(run: Run, outcomes: tuple[Outcome, ...], tip: str) -> tuple[Outcome, ...]:
+    """The outcomes with commits that stand on the line of the tip."""
+    bases = {outcome.commit.base for outcome in outcomes if outcome.succeeded and outcome.commit}
+    lost = {base for base in bases if not _is_on_line(run.repo, base, tip)}
+    return tuple(_rebased(run, outcome, lost, tip) for outcome in outcomes)
+
+
+def _is_on_line(repo: Repository, base: str, tip: str) -> bool:
+    """Whether a commit is the tip or one of its first-parent ancestors."""
+    if base == tip:
+        return True
+    above = repo.git.text("rev-list", "--first-parent", "--reverse", tip, f"^{base}").split()
+    return bool(above) and base in repo.objects.commit(above[0]).parents[:1]
+
+
+def _rebased(run: Run, outcome: Outcome, lost: set[str], tip: str) -> Outcome:
+    old, objects = outcome.commit, run.repo.objects
+    if not outcome.succeeded or old is None or old.base not in lost:
+        return outcome
+    key, tree = outcome.item.key, objects.tree_of(tip)
+    read = parse_trailers(objects.commit(old).message).context
+    has_read = all((found := objects.entry(tree, path)) and found.oid == blob for path, blob in read)
+    if not has_read or objects.entry(objects.tree_of(old.base), key) != objects.entry(tree, key):
+        return outcome
+    new = objects.rewritten(old, objects.write_tree(tree, {key: old.blob}), (tip,))
+    made = item_commit(objects, objects.commit(new), key)
+    if made is None:  # a file stands where the path needs a folder: a conflict
+        return outcome
+    run.repo.commit_point(item_branch(run.batch.id, outcome.item.slug), new, old, "gitbatch: rebased")
+    return replace(outcome, commit=made)

@@ -1,0 +1,184 @@
+"""What a checkpoint writes into the shared files (rules O3, O4, E2): ticks, status, decisions, artifacts.
+
+Read from the commit that is being built upon, so that what the user committed meanwhile stays.
+"""
+
+import time
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from gitbatch.batch.model import BatchGroup, CriterionState, Outcome, Record
+from gitbatch.batch.planning.project_state import Scene, read_scene
+from gitbatch.errors import PlanError
+from gitbatch.plan.model import Mark, Plan
+from gitbatch.plan.tick import is_ticked, tick
+from gitbatch.project.edits import Decision, append_contributions, append_decisions, replace_section
+from gitbatch.repo.repository import Repository
+from gitbatch.text import Harmless, markdown, plain
+
+
+class Consolidation(Struct, frozen=True):
+    """The shared files after a checkpoint, and what there is to say about them."""
+
+    files: tuple[tuple[str, bytes], ...]
+    """Path and new content, of those that change."""
+    criteria: tuple[CriterionState, ...]
+    notes: tuple[Harmless, ...]
+
+
+def consolidate(
+    record: Record,
+    group: BatchGroup,
+    outcomes: tuple[Outcome, ...],
+    marks: Mapping[str, Mark],
+    scene: Scene,
+    now: float,
+) -> Consolidation:
+    """The shared files with a group's outcomes in them.
+
+    Args:
+        record: the batch.
+        group: the group.
+        outcomes: of its items, after the merge.
+        marks: where the plan had the boxes of the items when they started, by key.
+        scene: the commit to build upon.
+        now: seconds since the epoch.
+    """
+    done = [outcome for outcome in outcomes if outcome.succeeded]
+    source, notes = _tick_items(done, marks, scene)
+    source = _tick_criteria(source, scene)
+    criteria = criteria_of(scene.plan, source)
+    read = scene.snapshot.read
+    project = scene.project
+    decisions = tuple(
+        Decision(time.strftime("%Y-%m-%d", time.gmtime(now)), outcome.item.name, text)
+        for outcome in done
+        for text in (outcome.reply.decisions if outcome.reply else ())
+    )
+    files = {
+        project.task: source,
+        project.status: replace_section(
+            read(project.status) or b"# Status\n", status_section(record, group, outcomes, criteria)
+        ),
+    }
+    if decisions:
+        files[project.decisions] = append_decisions(read(project.decisions) or b"", decisions)
+    artifacts, unknown = _artifacts(group, done, scene)
+    files |= artifacts
+    changed = tuple((path, content) for path, content in files.items() if content != read(path))
+    return Consolidation(changed, criteria, (*notes, *unknown))
+
+
+def _tick_items(
+    done: list[Outcome], marks: Mapping[str, Mark], scene: Scene
+) -> tuple[bytes, tuple[Harmless, ...]]:
+    names = {marks[outcome.item.key]: outcome.item for outcome in done if outcome.item.key in marks}
+    ticked = tick(scene.source, tuple(names), scene.plan)
+    notes = tuple(
+        plain(f"the box of {names[mark].name} was not ticked: its line in {scene.plan.path} has changed")
+        for mark in ticked.refused
+    )
+    gone = tuple(
+        plain(
+            f"the box of {o.item.name} was not ticked: no item of {scene.plan.path} writes {o.item.key} any more"
+        )
+        for o in done
+        if o.item.key not in marks
+    )
+    return ticked.source, (*notes, *gone)
+
+
+def _tick_criteria(source: bytes, scene: Scene) -> bytes:
+    """Tick each entry of the Definition of Done whose items are all done, unless the project does not want it."""
+    if not scene.project.config.batch.tick_dod:
+        return source
+    complete = {
+        c.number for c in criteria_of(scene.plan, source) if c.items and not c.open_items and not c.done
+    }
+    return tick(source, tuple(c.mark for c in scene.plan.criteria if c.number in complete), scene.plan).source
+
+
+def criteria_of(plan: Plan, source: bytes) -> tuple[CriterionState, ...]:
+    """The state of each entry of the Definition of Done.
+
+    Args:
+        plan: a plan.
+        source: its text, in which more boxes may be ticked: to tick one changes nothing else.
+    """
+    states = []
+    for criterion in plan.criteria:
+        items = [item for item in plan.items if criterion.number in item.criteria]
+        names = tuple(item.name for item in items)
+        open_items = sum(not is_ticked(source, item.mark) for item in items)
+        done = is_ticked(source, criterion.mark)
+        states.append(CriterionState(criterion.number, plain(criterion.text), done, names, open_items))
+    return tuple(states)
+
+
+def criteria_at(repo: Repository, ref: str) -> tuple[CriterionState, ...]:
+    """The Definition of Done as a branch has it; none where it has no plan that can be read."""
+    commit = repo.refs.read(ref)
+    try:
+        scene = read_scene(repo, commit) if commit else None
+    except PlanError:
+        return ()
+    return criteria_of(scene.plan, scene.source) if scene else ()
+
+
+def _artifacts(
+    group: BatchGroup, done: list[Outcome], scene: Scene
+) -> tuple[dict[str, bytes], tuple[Harmless, ...]]:
+    """The shared artifacts with the group's contributions; and a note for each that goes nowhere."""
+    known = {path.rpartition("/")[2]: path for path in scene.project.artifacts}
+    known |= {path: path for path in scene.project.artifacts}
+    lines: dict[str, list[str]] = {}
+    notes: list[Harmless] = []
+    for outcome in done:
+        for contribution in outcome.reply.contributions if outcome.reply else ():
+            path = known.get(contribution.artifact)
+            if path:
+                lines.setdefault(path, []).append(contribution.text)
+            else:
+                who = f"{outcome.item.name} contributed to {contribution.artifact}"
+                notes.append(plain(f"{who}, which is no shared artifact; the text is in the item's commit"))
+    read = scene.snapshot.read
+    files = {
+        path: append_contributions(read(path) or b"", group.title, tuple(texts))
+        for path, texts in lines.items()
+    }
+    return files, tuple(dict.fromkeys(notes))
+
+
+def status_section(
+    record: Record, group: BatchGroup, outcomes: tuple[Outcome, ...], criteria: tuple[CriterionState, ...]
+) -> str:
+    """Our section of status.md: where the batch is, the last group's items, the Definition of Done."""
+    number, of = record.groups.index(group) + 1, len(record.groups)
+    rows = [
+        f"| {markdown(o.item.name)} | {markdown(o.item.key)} | {o.status} | "
+        f"{markdown(o.reply.summary if o.reply and o.succeeded else o.reason)} |"
+        for o in outcomes
+    ]
+    lines = [
+        "## Batch status",
+        "",
+        f"Batch {record.batch}, checkpoint {number} of {of}: {markdown(group.title)}.",
+        "",
+        "| Item | Output | Status | Summary |",
+        "|---|---|---|---|",
+        *rows,
+    ]
+    if criteria:
+        lines += ["", "| DoD | Done | Items |", "|---|---|---|"]
+        lines += [
+            f"| #{c.number} {markdown(c.text)} | {'yes' if c.done else 'no'} | {_coverage(c)} |"
+            for c in criteria
+        ]
+    return "\n".join(lines)
+
+
+def _coverage(criterion: CriterionState) -> str:
+    if criterion.cross_cutting:
+        return "cross-cutting"
+    return f"{len(criterion.items) - criterion.open_items} of {len(criterion.items)}"

@@ -1,0 +1,211 @@
+"""Housekeeping: what finished batches have left is found, and then removed; what is unmerged is kept first.
+
+Found by our own record alone: refs and branches with the id of a batch, the folders that we noted as made for it, git's
+records of worktrees that are called as ours are. What an unfinished batch has is left alone.
+
+A commit that no branch, remote branch or tag of the user's has would be lost with the ref that holds it. It goes to
+`refs/gitbatch/<batch>/rescue/`, where `gitbatch abort` keeps such commits too: not below `refs/heads/`, so it is neither
+listed as a branch nor pushed as one, and `git branch NAME REF` makes it a branch again. What failed attempts had written
+(`rescue.py`) is not such a commit: it stays as long as the record of its batch, and goes with it.
+"""
+
+import os
+from collections.abc import Iterable
+from enum import StrEnum
+from pathlib import Path
+
+from msgspec import Struct
+
+from gitbatch.batch.history.record import BATCH_ID, remove_leftovers, workshops
+from gitbatch.batch.item.rescue import is_rescued_output
+from gitbatch.repo.refs.store import (
+    BATCHES,
+    HEADS,
+    base_ref,
+    end_ref,
+    item_branches,
+    record_ref,
+    rescue_ref,
+    rescue_refs,
+    short,
+)
+from gitbatch.repo.repository import Repository
+from gitbatch.repo.worktrees.worktree import checked_out, remove_anything, worktrees_named
+
+_OWN_BRANCHES = f"{HEADS}gitbatch/"
+_TEMPORARY = "gitbatch-*"
+"""Folders of ours for one harvest, which a kill has left."""
+
+
+class Kind(StrEnum):
+    """What is removed."""
+
+    WORKTREE = "worktree"
+    BRANCH = "branch"
+    REF = "ref"
+    FOLDER = "folder"
+
+
+class Removal(Struct, frozen=True):
+    """One thing to remove."""
+
+    kind: Kind
+    name: str
+    """The full name of a ref; a path."""
+    batch: str = ""
+    oid: str = ""
+    """What a ref points to."""
+
+
+class Rescue(Struct, frozen=True):
+    """A commit that is kept under another ref, because nothing else has it."""
+
+    name: str
+    """The ref that holds it now, and that is removed."""
+    ref: str
+    """The ref that keeps it."""
+    commit: str
+
+
+class Kept(Struct, frozen=True):
+    """Something that stays, and why."""
+
+    name: str
+    reason: str
+
+
+class Garbage(Struct, frozen=True):
+    """What there is to do."""
+
+    removed: tuple[Removal, ...]
+    rescued: tuple[Rescue, ...]
+    kept: tuple[Kept, ...]
+
+
+def find_garbage(repo: Repository, keep: int) -> Garbage:
+    """What finished batches have left. Changes nothing.
+
+    Args:
+        repo: the repository.
+        keep: how many of the last finished batches stay known, with their refs and their log.
+    """
+    refs = repo.refs.below(BATCHES) | repo.refs.below(_OWN_BRANCHES)
+    batches = _batches(repo, refs)
+    open_ones = [b for b in batches if _is_unfinished(b, refs)]
+    over = [b for b in batches if b not in open_ones]
+    known = {b for b in over if record_ref(b) in refs}
+    last = frozenset(sorted(known)[-keep:] if keep else ())
+    unmerged = _unmerged(repo, refs)
+    taken = _taken(repo, over)
+    parts = [_garbage_of(repo, batch, refs, unmerged, taken, known=batch in last) for batch in over]
+    temporary = tuple(Removal(Kind.FOLDER, str(path)) for path in sorted(repo.own_dir.glob(_TEMPORARY)))
+    waiting = tuple(
+        Kept(b, "it is unfinished: gitbatch run goes on with it, gitbatch abort ends it") for b in open_ones
+    )
+    return Garbage(
+        removed=(*(r for part in parts for r in part.removed), *temporary),
+        rescued=tuple(r for part in parts for r in part.rescued),
+        kept=(*waiting, *(k for part in parts for k in part.kept)),
+    )
+
+
+def collect(repo: Repository, garbage: Garbage) -> None:
+    """Do it, in an order in which nothing is lost and no batch comes to life again. Call it under the lock."""
+    for rescue in garbage.rescued:
+        repo.point(rescue.ref, rescue.commit)
+    for batch in dict.fromkeys(r.batch for r in garbage.removed if r.kind is Kind.WORKTREE):
+        remove_leftovers(repo, batch)
+    refs = {r.name: r.oid for r in garbage.removed if r.kind in {Kind.BRANCH, Kind.REF}}
+    # A batch exists as long as its record does; one without its end would be an unfinished one.
+    records = {name: oid for name, oid in refs.items() if name.endswith("/record")}
+    repo.refs.delete(records)
+    repo.refs.delete({name: oid for name, oid in refs.items() if name not in records})
+    for removal in garbage.removed:
+        if removal.kind is Kind.FOLDER:
+            remove_anything(Path(removal.name))
+
+
+def _batches(repo: Repository, refs: Iterable[str]) -> list[str]:
+    """The ids of all batches of which there is a trace, the oldest first."""
+    named = {ref.split("/")[2 if ref.startswith(BATCHES) else 3] for ref in refs}
+    noted = {path.name for path in repo.own_dir.glob("*") if path.is_dir()}
+    return sorted(name for name in named | noted if BATCH_ID.fullmatch(name))
+
+
+def _is_unfinished(batch: str, refs: dict[str, str]) -> bool:
+    return record_ref(batch) in refs and base_ref(batch) in refs and end_ref(batch) not in refs
+
+
+def _unmerged(repo: Repository, refs: dict[str, str]) -> frozenset[str]:
+    """The commits of our refs that no ref of the user's has."""
+    everything = repo.refs.below("refs/")
+    theirs = {oid for ref, oid in everything.items() if ref not in refs} | {repo.refs.commit("HEAD") or ""}
+    ours = {oid for ref, oid in refs.items() if ref != record_ref(ref.split("/")[2])}
+    lines = [*sorted(ours), *(f"^{oid}" for oid in sorted(theirs - {""}))]
+    if not ours:
+        return frozenset()
+    listed = repo.git.feed(
+        "\n".join(lines).encode() + b"\n", "rev-list", "--ignore-missing", "--stdin"
+    ).stdout
+    return frozenset(listed.decode().split()) & ours
+
+
+def _taken(repo: Repository, batches: Iterable[str]) -> dict[str, Path]:
+    """The branches that the user has checked out somewhere; a worktree of a finished batch is not the user's."""
+    ours = {path for batch in batches for path in worktrees_named(repo, f"{batch}-")}
+    return {ref: place for ref, place in checked_out(repo).items() if place not in ours}
+
+
+def _garbage_of(
+    repo: Repository,
+    batch: str,
+    refs: dict[str, str],
+    unmerged: frozenset[str],
+    taken: dict[str, Path],
+    *,
+    known: bool,
+) -> Garbage:
+    """What one finished batch has left; `known`: its refs and its log stay."""
+    places = {*worktrees_named(repo, f"{batch}-"), *(p for p in workshops(repo, batch) if p.exists())}
+    found = [Removal(Kind.WORKTREE, os.fspath(place), batch) for place in sorted(places)]
+    branches = {ref: oid for ref, oid in refs.items() if ref.startswith(item_branches(batch))}
+    kept = [Kept(ref, f"it is checked out in {taken[ref]}") for ref in branches if ref in taken]
+    found += [Removal(Kind.BRANCH, ref, batch, oid) for ref, oid in branches.items() if ref not in taken]
+    rescued = {ref: oid for ref, oid in refs.items() if ref.startswith(rescue_refs(batch))}
+    outputs = {ref: oid for ref, oid in rescued.items() if is_rescued_output(repo, batch, oid)}
+    unmerged -= frozenset(outputs.values())  # what failed attempts had written goes with the record
+    for ref, oid in refs.items():
+        if not ref.startswith(f"{BATCHES}{batch}/"):
+            continue
+        if ref in rescued and oid in unmerged:
+            kept.append(
+                Kept(ref, f"it is not merged (git show it; if nobody wants it: git update-ref -d {ref})")
+            )
+        elif (ref in rescued and ref not in outputs) or not known:
+            found.append(Removal(Kind.REF, ref, batch, oid))
+    log = repo.own_dir / batch
+    if log.is_dir() and not known:
+        found.append(Removal(Kind.FOLDER, os.fspath(log), batch))
+    return Garbage(tuple(found), _rescues(batch, found, refs, unmerged), tuple(kept))
+
+
+def _rescues(
+    batch: str, found: list[Removal], refs: dict[str, str], unmerged: frozenset[str]
+) -> tuple[Rescue, ...]:
+    """A place for each unmerged commit whose last ref goes."""
+    going = {removal.name for removal in found}
+    safe = {oid for ref, oid in refs.items() if ref not in going}
+    used = set(refs)
+    rescues: list[Rescue] = []
+    for removal in found:
+        if removal.oid not in unmerged or removal.oid in safe:
+            continue
+        slug = removal.name.removeprefix(item_branches(batch)).removeprefix(f"{BATCHES}{batch}/")
+        name, count = rescue_ref(batch, slug.replace("/", "-")), 1
+        while name in used:
+            count += 1
+            name = rescue_ref(batch, f"{slug.replace('/', '-')}.{count}")
+        safe.add(removal.oid)
+        used.add(name)
+        rescues.append(Rescue(short(removal.name), name, removal.oid))
+    return tuple(rescues)

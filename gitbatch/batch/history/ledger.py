@@ -1,0 +1,125 @@
+"""What a batch tried and did not get, in git: for each item with failed attempts a blob that a ref of the batch points to.
+
+An item's commit says what the item took in the end; here is what would be lost otherwise: attempts that failed (and
+were paid for all the same), and the limits that the user gave. It is written when it happens: a kill loses at most the
+attempts that were running.
+"""
+
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gitbatch.batch.history.record import Batch
+from gitbatch.batch.model import Attempt
+from gitbatch.errors import GitbatchError, GitError
+from gitbatch.limits.usage import Spent
+from gitbatch.repo.refs.store import ledger_refs, limits_ref
+from gitbatch.repo.repository import Repository
+
+_TRIES = 10
+"""How often it is written again when its blob was pruned before the ref had it."""
+_T = TypeVar("_T")
+
+
+class Limits(Struct, frozen=True):
+    """What a batch may spend; None: no limit."""
+
+    max_cost: float | None = None
+    """US dollars."""
+    max_tokens: int | None = None
+
+    def or_else(self, other: "Limits") -> "Limits":
+        """These, and of the other those that are missing."""
+        return Limits(
+            other.max_cost if self.max_cost is None else self.max_cost,
+            other.max_tokens if self.max_tokens is None else self.max_tokens,
+        )
+
+
+class Pages(Struct, frozen=True):
+    """All that a ledger says."""
+
+    attempts: tuple[Attempt, ...] = ()
+    """Those of one item in the order in which they ended."""
+    limits: Limits = Limits()
+    """As the user gave them last on the command line."""
+
+    def of_item(self, item: str) -> tuple[Attempt, ...]:
+        """The attempts at an item, by its key."""
+        return tuple(attempt for attempt in self.attempts if attempt.item == item)
+
+    def spent(self, item: str) -> Spent:
+        """What those attempts used."""
+        return sum((Spent.of(attempt.usage) for attempt in self.of_item(item)), Spent())
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """The keys of the items that are in it."""
+        return tuple(dict.fromkeys(attempt.item for attempt in self.attempts))
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The ledger of a batch that runs. Used from the one thread that does git."""
+
+    repo: Repository
+    batch: Batch
+    pages: Pages = field(default_factory=Pages)
+
+    @classmethod
+    def open(cls, repo: Repository, batch: Batch) -> "Ledger":
+        """The ledger of a batch, from git."""
+        return cls(repo, batch, read_ledger(repo, batch.id))
+
+    def add(self, attempt: Attempt) -> None:
+        """Write an attempt down."""
+        pages = replace(self.pages, attempts=(*self.pages.attempts, attempt))
+        slug = next(item.slug for item in self.batch.record.items if item.key == attempt.item)
+        self._write(f"{ledger_refs(self.batch.id)}{slug}", pages.of_item(attempt.item))
+        self.pages = pages
+
+    def limit(self, given: Limits) -> None:
+        """Write down the limits that were given; None: as they were."""
+        limits = given.or_else(self.pages.limits)
+        if limits != self.pages.limits:
+            self._write(limits_ref(self.batch.id), limits)
+            self.pages = replace(self.pages, limits=limits)
+
+    def _write(self, ref: str, value: tuple[Attempt, ...] | Limits) -> None:
+        content = msgspec.json.encode(value)
+        for left in reversed(range(_TRIES)):
+            try:
+                self.repo.point(ref, self.repo.objects.write_blob(content))
+            except GitError:  # as when the blob is pruned before the ref has it
+                if not left:
+                    raise
+            else:
+                return
+
+
+def read_ledger(repo: Repository, batch: str) -> Pages:
+    """What the ledger of a batch says; nothing where there is none.
+
+    Raises:
+        GitbatchError: it can't be read.
+    """
+    items = repo.refs.below(ledger_refs(batch))
+    attempts = (_read(repo, ref, oid, tuple[Attempt, ...]) for ref, oid in sorted(items.items()))
+    limits = repo.refs.read(limits_ref(batch))
+    return Pages(
+        tuple(attempt for several in attempts for attempt in several),
+        _read(repo, limits_ref(batch), limits, Limits) if limits else Limits(),
+    )
+
+
+def _read(repo: Repository, ref: str, blob: str, kind: type[_T]) -> _T:
+    try:
+        return msgspec.json.decode(repo.objects.blob(blob), type=kind)
+    except msgspec.DecodeError as error:
+        raise GitbatchError(
+            f"{ref} can't be read: {error}",
+            f"without it only failed attempts and limits are forgotten: git update-ref -d {ref}",
+        ) from error

@@ -1,0 +1,276 @@
+"""Commit messages: written for people, with trailers from which a run can be rebuilt.
+
+Texts of agents are single clean lines by the time they get here, and trailers are the last paragraph, which is
+ours alone (see `trailers.py`); so no text can pass for a trailer. The rest is for people, and no program reads it.
+"""
+
+import re
+import textwrap
+
+from gitbatch.agents.protocol import Contribution, Reply, ReplyFlag, Usage
+from gitbatch.agents.reply import SENTENCES
+from gitbatch.batch.history.trailers import (
+    Trailers,
+    parse_trailers,
+    render_failed,
+    render_rescued,
+    render_trailers,
+)
+from gitbatch.batch.model import Attempt, BatchGroup, CriterionState, Outcome, Record
+from gitbatch.limits.causes import Cause
+from gitbatch.limits.usage import Spent
+from gitbatch.paths import quote_for_message
+from gitbatch.project.context import ContextFile
+from gitbatch.text import LIMIT, plain, undirected
+
+_WIDTH = 72
+_COUNTS = ("input", "output", "cache_read", "cache_write", "requests")
+_END = re.compile(r"^(?=---|diff -|Index: )", re.MULTILINE)
+"""What `git interpret-trailers` and `git am` take for the end of a message, where a line begins with it."""
+
+
+def item_message(  # each is a trailer
+    record: Record,
+    group: BatchGroup,
+    outcome: Outcome,
+    agent: str,
+    context: tuple[ContextFile, ...],
+    dod: tuple[int, ...],
+) -> str:
+    """The message of an item's commit."""
+    reply, spent = outcome.reply or Reply(plain("")), outcome.spent
+    pairs: list[tuple[str, object]] = [
+        *_batch_pairs(record, group),
+        ("Item", outcome.item.key),
+        ("Agent", agent),
+        ("Model", spent.usage.model),
+        ("Attempt", outcome.attempts),
+        *(("Earlier", f"{tried.number}: {_why(tried)}") for tried in outcome.earlier),
+        ("Waited", f"{outcome.waited:.1f}" if outcome.waited else ""),
+        ("Seconds", f"{outcome.seconds:.1f}"),
+        *_spent_pairs(spent),
+        *(("Context", f"{quote_for_message(file.path)}@{file.blob}") for file in context),
+        ("DoD", ", ".join(f"#{number}" for number in dod)),
+        *(("Decision", decision) for decision in reply.decisions),
+        *(("Contribution", f"{c.artifact}: {c.text}") for c in reply.contributions),
+        *(("Flag", flag) for flag in reply.flags),
+    ]
+    return _message(outcome.item.title, [_END.sub(" ", _wrapped(reply.summary))], pairs)
+
+
+def rescue_message(
+    record: Record,
+    group: BatchGroup,
+    tried: Attempt,
+    cause: Cause,
+    agent: str,
+    context: tuple[ContextFile, ...],
+) -> str:
+    """Renders the message of a commit that keeps what a failed attempt had written. It is like an item's, and is not one.
+
+    `cause`: why what it keeps was not enough (see `rescue.py`).
+    """
+    title, spent = next(i.title for i in group.items if i.key == tried.item), Spent.of(tried.usage)
+    details = "\n".join(f"    {line}" for line in tried.details)
+    pairs: list[tuple[str, object]] = [
+        *_batch_pairs(record, group),
+        ("Rescued", render_rescued(tried.item, _why(tried))),
+        ("Cause", cause),
+        ("Agent", agent),
+        ("Model", spent.usage.model),
+        ("Attempt", tried.number),
+        ("Seconds", f"{tried.seconds:.1f}"),
+        *_spent_pairs(spent),
+        *(("Context", f"{quote_for_message(file.path)}@{file.blob}") for file in context),
+    ]
+    said = _wrapped(f"What attempt {tried.number} had written when it failed: {_why(tried)}")
+    return _message(f"Unfinished: {title}", [_END.sub(" ", said), details], pairs)
+
+
+def parse_item_message(message: str) -> tuple[Trailers, Reply]:
+    """The trailers and the reply that an item's commit keeps."""
+    trailers = parse_trailers(message)
+    body = message.rstrip("\n").rpartition("\n\n")[0].partition("\n\n")[2]
+    contributions = (text.partition(": ")[::2] for text in trailers.every("Contribution"))
+    return trailers, Reply(
+        summary=plain(body, LIMIT * SENTENCES),
+        decisions=tuple(map(plain, trailers.every("Decision"))),
+        contributions=tuple(Contribution(plain(artifact), plain(text)) for artifact, text in contributions),
+        usage=_parse_usage(trailers),
+        flags=tuple(flag for flag in ReplyFlag if flag in trailers.every("Flag")),
+    )
+
+
+def _spent_pairs(spent: Spent) -> list[tuple[str, object]]:
+    """The trailers of what was used: by all attempts, failed ones too. What nobody knows has none."""
+    cost = spent.usage.cost
+    return [
+        ("Tokens", spent.usage.tokens or ""),
+        ("Usage", _counts(spent.usage)),
+        ("Cost", "" if cost is None else f"{cost:.6f}"),
+        ("Cost-Unknown", "" if cost is None else spent.unknown or ""),
+    ]
+
+
+def parse_spent(trailers: Trailers, attempts: int) -> Spent:
+    """What the trailers of a commit say was used, by so many attempts."""
+    usage = _parse_usage(trailers)
+    if usage.cost is None:
+        return Spent(usage, 0, attempts)
+    said = re.fullmatch(r"[1-9][0-9]{0,5}", trailers.first("Cost-Unknown"))
+    unknown = int(said[0]) if said else 0
+    return Spent(usage, max(1, attempts - unknown), unknown)
+
+
+def _counts(usage: Usage) -> str:
+    """The counts of a usage, one `name=number` each; empty if the agent did not say."""
+    return " ".join(f"{name}={getattr(usage, name)}" for name in _COUNTS) if usage.requests else ""
+
+
+def _parse_usage(trailers: Trailers) -> Usage:
+    """The usage of a commit. Whatever does not read as one is taken as not said: an agent can make commits too."""
+    counts = dict(re.findall(r"(\w+)=([0-9]{1,15})(?![^ ])", trailers.first("Usage")))
+    cost = re.fullmatch(r"[0-9]{1,9}\.[0-9]{6}", trailers.first("Cost"))
+    return Usage(
+        plain(trailers.first("Model")),
+        **{name: int(counts.get(name, 0)) for name in _COUNTS},
+        cost=float(cost[0]) if cost else None,
+    )
+
+
+def merge_message(record: Record, group: BatchGroup, items: tuple[Outcome, ...]) -> str:
+    """The message of a merge of item branches."""
+    count = f"{len(items)} item{'s' * (len(items) != 1)}"
+    listed = "\n".join(f"- {_name(outcome)}: {quote_for_message(outcome.item.key)}" for outcome in items)
+    return _message(f"gitbatch: merge {count} of “{group.title}”", [listed], _batch_pairs(record, group))
+
+
+def checkpoint_message(
+    record: Record,
+    group: BatchGroup,
+    outcomes: tuple[Outcome, ...],
+    criteria: tuple[CriterionState, ...],
+    notes: tuple[str, ...],
+) -> str:
+    """The message of an orchestrator commit: the items with their summaries, the failures, what is cross-cutting."""
+    number, of = record.groups.index(group) + 1, len(record.groups)
+    done = sum(outcome.succeeded for outcome in outcomes)
+    failures = [outcome for outcome in outcomes if not outcome.succeeded]
+    crossing = [c for c in criteria if c.cross_cutting]
+    spent = sum((outcome.spent for outcome in outcomes), Spent())
+    paragraphs = [
+        "\n".join(_row(outcome) for outcome in outcomes),
+        _wrapped(f"Together: {told_spent(spent)}.") if spent.usage != Usage() else "",
+        *(_failure(outcome) for outcome in failures),
+        "\n".join(
+            f"Cross-cutting, named by no item: #{c.number} {_box(c)} {plain(c.text)}" for c in crossing
+        ),
+        "\n".join(f"Note: {note}" for note in notes),
+    ]
+    pairs = [
+        *_batch_pairs(record, group),
+        ("Checkpoint", f"{number}/{of}"),
+        *(_spent_pairs(spent) if spent.usage != Usage() else ()),
+        *(("Succeeded", outcome.item.key) for outcome in outcomes if outcome.succeeded),
+        *(("Failed", render_failed(o.item.key, o.status, o.reason)) for o in failures),
+    ]
+    subject = f"gitbatch: checkpoint {number}/{of}: {group.title} ({done} of {len(outcomes)} done)"
+    return _message(subject, paragraphs, pairs)
+
+
+def _batch_pairs(record: Record, group: BatchGroup) -> list[tuple[str, object]]:
+    return [("Batch", record.batch), ("Group", f"{group.number} {plain(group.title)}")]
+
+
+def _row(outcome: Outcome) -> str:
+    said = outcome.reply.summary if outcome.reply and outcome.succeeded else outcome.reason
+    head = f"{outcome.status:<10} {_name(outcome)}"
+    where = f" → {quote_for_message(outcome.item.key)}" if outcome.item.key != outcome.item.name else ""
+    flags = f" [{', '.join(outcome.reply.flags)}]" if outcome.reply and outcome.reply.flags else ""
+    lines = [_wrapped(said, _WIDTH - 11), *(_wrapped(line, _WIDTH - 11) for line in told_work(outcome))]
+    return "\n".join([f"{head}{where}{flags}", *(textwrap.indent(line, " " * 11) for line in lines if line)])
+
+
+def _name(outcome: Outcome) -> str:
+    """What an item is called: its id, else its path as a message has it."""
+    is_path = outcome.item.name == outcome.item.key
+    return quote_for_message(outcome.item.key) if is_path else outcome.item.name
+
+
+def _why(tried: Attempt) -> str:
+    """Why an attempt failed; the kind of failure where the reason alone does not say it."""
+    told = {None, Cause.FAILED, Cause.TIMEOUT, Cause.REFUSED, Cause.NO_OUTPUT, Cause.UNCHANGED, Cause.LEAK}
+    said = tried.cause not in told
+    return f"{tried.cause}: {tried.reason}" if said else tried.reason
+
+
+def told_work(outcome: Outcome) -> tuple[str, ...]:
+    """How an item got to its end, a line each, for people: attempts, waits, what it used. Nothing that is plain."""
+    waits = f"told {outcome.waits} time(s) that the server is busy, " if outcome.waits else ""
+    failed = "; ".join(f"{tried.number}: {_why(tried)}" for tried in outcome.earlier)
+    lines = (
+        f"{outcome.attempts} attempts; before failed {failed}" if outcome.earlier else "",
+        f"{waits}waited {outcome.waited:.1f} s" if outcome.waits or outcome.waited else "",
+        f"{outcome.seconds:.1f} s, {told_spent(outcome.spent)}" if outcome.spent.usage != Usage() else "",
+        told_rescued(outcome.rescued),
+    )
+    return tuple(line for line in lines if line)
+
+
+def told_rescued(ref: str) -> str:
+    """Returns where to find what a failed attempt had written; empty if nothing is kept."""
+    return f"what it had written is kept: git show {ref}" if ref else ""
+
+
+def told_spent(spent: Spent) -> str:
+    """What was used, for people. A cost that is not known is said to be unknown."""
+    usage = spent.usage
+    if usage == Usage():
+        return "unknown usage"
+    tokens = f"{told_tokens(usage)} in {usage.requests:,} request{'s' * (usage.requests != 1)}"
+    kinds = (
+        ("input", usage.input),
+        ("output", usage.output),
+        ("cache read", usage.cache_read),
+        ("cache write", usage.cache_write),
+    )
+    split = ", ".join(f"{name} {count:,}" for name, count in kinds if count)
+    hit = f", cache hit rate {usage.cache_hits:.0%}" if usage.cache_read or usage.cache_write else ""
+    return f"{tokens}{f' ({split})' if split else ''}{hit}, {told_cost(spent)}"
+
+
+def told_tokens(usage: Usage) -> str:
+    """Returns how many tokens were used, for people. What is not known is not 0."""
+    return "tokens unknown" if usage.is_uncounted else f"{usage.tokens:,} tokens"
+
+
+def told_cost(spent: Spent) -> str:
+    """What was spent, for people."""
+    if spent.usage.cost is None:
+        return "cost unknown"
+    unknown = f" and {spent.unknown} attempt{'s' * (spent.unknown != 1)} of unknown cost"
+    return f"${spent.usage.cost:.4f}{unknown if spent.unknown else ''}"
+
+
+def _failure(outcome: Outcome) -> str:
+    """The details of a failure (rule E3); nothing if there are none beyond its reason."""
+    strays = ("left in its worktree: " + ", ".join(outcome.strays),) if outcome.strays else ()
+    lines = (*outcome.details, *strays)
+    if not lines:
+        return ""
+    return f"{_name(outcome)} {outcome.status}, in its own words:\n" + "\n".join(
+        f"    {line}" for line in lines
+    )
+
+
+def _box(criterion: CriterionState) -> str:
+    return "[x]" if criterion.done else "[ ]"
+
+
+def _wrapped(text: str, width: int = _WIDTH) -> str:
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
+
+
+def _message(subject: str, paragraphs: list[str], pairs: list[tuple[str, object]]) -> str:
+    body = "\n\n".join([*map(undirected, filter(None, paragraphs)), render_trailers(pairs)])
+    return f"{undirected(plain(subject, 100))}\n\n{body}\n"

@@ -1,0 +1,164 @@
+"""What a batch was started with, in git: a blob that a ref of the batch points to.
+
+A batch exists if and only if its record ref does; it is over if and only if its end ref exists.
+"""
+
+import os
+import re
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from gitbatch.batch.model import Record
+from gitbatch.errors import GitbatchError, GitError
+from gitbatch.fs.disk import raising_only_of_disk
+from gitbatch.fs.durable import write_file
+from gitbatch.repo.refs.store import BATCHES, base_ref, building_ref, end_ref, record_ref
+from gitbatch.repo.repository import Repository
+from gitbatch.repo.worktrees.worktree import remove_records, remove_tree, remove_worktree, worktrees_named
+
+_TRIES = 10
+"""How often a record is written again when its blob was pruned before the ref had it."""
+_WORKSHOPS = "workshops"
+"""In a batch's folder of ours: where its worktrees were made, each path ended by NUL."""
+
+BATCH_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+"""Every id of a batch, and nothing else that we name anything by."""
+
+
+class Batch(Struct, frozen=True):
+    """A batch as git knows it."""
+
+    record: Record
+    base: str
+    """The commit where it began."""
+    ended: bool
+
+    @property
+    def id(self) -> str:
+        """Its id: date, time and the 65,536th part of the second, so that names sort by age."""
+        return self.record.batch
+
+
+def new_batch_id(now: float) -> str:
+    """An id that no other batch of the repository has, and that sorts behind theirs."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{int(now % 1 * 65536):04x}"
+
+
+def write_record(repo: Repository, record: Record, base: str) -> Batch:
+    """Start a batch. Its base is pinned first: from the moment the record is there, all that it needs is.
+
+    It is a commit point of its own: without the record, nobody would know of items that are done.
+    """
+    _forget_unborn(repo)
+    repo.refs.create(base_ref(record.batch), base)
+    ref, content = record_ref(record.batch), msgspec.json.format(msgspec.json.encode(record), indent=1)
+    problem = GitbatchError(
+        f"git loses the record of batch {record.batch}", "is something pruning this repository all the time?"
+    )
+    for _ in range(_TRIES):  # a `git gc --prune=now` somewhere may remove the blob before the ref has it
+        blob = repo.objects.write_blob(content)
+        try:
+            is_ours = repo.commit_point(ref, blob, None, "gitbatch: started")
+        except GitError as error:
+            problem = error
+            continue
+        if not is_ours:
+            raise GitbatchError(
+                f"batch {record.batch} exists already", "run it again: the next one has another id"
+            )
+        if not repo.objects.missing((blob,)):
+            return Batch(record, base, ended=False)
+        repo.refs.remove(ref)
+    raise problem
+
+
+def _forget_unborn(repo: Repository) -> None:
+    """Remove what starts of batches have left that were killed before the record was there."""
+    refs = repo.refs.below(BATCHES)
+    bases = {ref: oid for ref, oid in refs.items() if ref.endswith("/base")}
+    repo.refs.delete({r: oid for r, oid in bases.items() if record_ref(r.split("/")[2]) not in refs})
+
+
+def all_batches(repo: Repository) -> tuple[Batch, ...]:
+    """Every batch of the repository, the oldest first; without those that are over and can't be read any more.
+
+    Raises:
+        GitbatchError: the record of an unfinished batch can't be read.
+    """
+    refs = repo.refs.below(BATCHES)
+    ids = sorted({ref.split("/")[2] for ref in refs if ref.endswith("/record")})
+    found = []
+    for batch in ids:
+        if not BATCH_ID.fullmatch(batch) or base_ref(batch) not in refs:
+            continue
+        ended = end_ref(batch) in refs
+        try:
+            found.append(Batch(_read(repo, refs[record_ref(batch)], batch), refs[base_ref(batch)], ended))
+        except GitbatchError:
+            if not ended:
+                raise
+    return tuple(found)
+
+
+def unfinished_batch(repo: Repository) -> Batch | None:
+    """The batch that the next `run` goes on with."""
+    return next((batch for batch in all_batches(repo) if not batch.ended), None)
+
+
+def _read(repo: Repository, blob: str, batch: str) -> Record:
+    try:
+        return msgspec.json.decode(repo.objects.blob(blob), type=Record)
+    except msgspec.DecodeError as error:
+        raise GitbatchError(
+            f"the record of batch {batch} can't be read: {error}",
+            "it was written by another version of gitbatch; use that version to finish or abort the batch",
+        ) from error
+
+
+def end_batch(repo: Repository, batch: Batch, last: str) -> None:
+    """Mark a batch as over, with the commit that it ended at."""
+    held = repo.refs.read(building_ref(batch.id))
+    if held:
+        repo.refs.delete({building_ref(batch.id): held})
+    repo.commit_point(end_ref(batch.id), last, None, "gitbatch: ended")
+
+
+def note_workshop(repo: Repository, batch: str, workshop: Path) -> None:
+    """Write down where a batch makes its worktrees, before it makes the first.
+
+    A later start may make them elsewhere (the repository's folder was renamed, a setting changed), and must still
+    find these.
+    """
+    known = workshops(repo, batch)
+    if workshop in known:
+        return
+    folder = repo.own_dir / batch
+    folder.mkdir(parents=True, exist_ok=True)
+    write_file(folder / _WORKSHOPS, b"".join(os.fsencode(path) + b"\0" for path in (*known, workshop)))
+
+
+def workshops(repo: Repository, batch: str) -> tuple[Path, ...]:
+    """The folders in which a batch has made worktrees, as far as we have written down.
+
+    Only folders called as the batch are: whoever changes our notes has no other removed.
+    """
+    with raising_only_of_disk():
+        noted = (repo.own_dir / batch / _WORKSHOPS).read_bytes().split(b"\0")
+        paths = (Path(os.fsdecode(path)) for path in noted if path)
+        return tuple(path for path in paths if path.is_absolute() and path.name == batch)
+    return ()
+
+
+def remove_leftovers(repo: Repository, batch: str) -> None:
+    """Remove every worktree of a batch, wherever it was made, and the folders that they were made in."""
+    for path in worktrees_named(repo, f"{batch}-"):
+        remove_worktree(repo, path)
+    remove_records(repo, f"{batch}-")
+    for workshop in workshops(repo, batch):
+        remove_tree(workshop)
+        with suppress(OSError):  # another batch may be at home there
+            workshop.parent.rmdir()

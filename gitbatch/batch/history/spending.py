@@ -1,0 +1,93 @@
+"""What a batch has used so far, over all its starts, read from git: items' commits, and the ledger for the rest."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from gitbatch.agents.protocol import Agent
+from gitbatch.batch.group.merge import finished
+from gitbatch.batch.history.ledger import Limits, Pages
+from gitbatch.batch.history.record import Batch
+from gitbatch.batch.history.trailers import Kind, parse_trailers
+from gitbatch.batch.model import BatchItem, Outcome
+from gitbatch.batch.resume import RecordedGroup, State
+from gitbatch.errors import UsageError
+from gitbatch.limits.usage import Spent
+from gitbatch.repo.refs.store import item_branch
+from gitbatch.repo.repository import Repository
+
+
+class ItemSpent(Struct, frozen=True):
+    """What an item took so far."""
+
+    attempts: int
+    spent: Spent
+    seconds: float
+    """Of the attempts that ended."""
+
+
+def read_spending(repo: Repository, batch: Batch, state: State, pages: Pages) -> Mapping[str, ItemSpent]:
+    """What each item took so far, by key; without those of which nothing is known."""
+    found = {}
+    for key in pages.items:
+        counted = sum(tried.counts for tried in pages.of_item(key))
+        took = sum(tried.seconds for tried in pages.of_item(key))
+        found[key] = ItemSpent(counted, pages.spent(key), round(took, 1))
+    merged = (outcome for recorded in state.recorded for outcome in _merged(repo, batch, recorded))
+    for outcome in (*merged, *state.ready.values(), *_kept(repo, batch, state)):
+        before = found[outcome.item.key].seconds if outcome.item.key in found else 0.0
+        took = round(before + outcome.seconds, 1)
+        found[outcome.item.key] = ItemSpent(outcome.attempts, outcome.spent, took)  # failed attempts included
+    return found
+
+
+def total(spending: Mapping[str, ItemSpent]) -> Spent:
+    """What all items took together."""
+    return sum((item.spent for item in spending.values()), Spent())
+
+
+def _merged(repo: Repository, batch: Batch, recorded: RecordedGroup) -> list[Outcome]:
+    """The outcomes of the items that a group's merges brought."""
+    found = []
+    items = {item.key: item for item in recorded.group.items}
+    commit = repo.objects.commit(repo.objects.commit(recorded.commit).parents[0])
+    while _is_merge(commit.message, batch):
+        found += [_outcome(repo, batch, items, parent) for parent in commit.parents[1:]]
+        commit = repo.objects.commit(commit.parents[0])
+    return [outcome for outcome in found if outcome]
+
+
+def _is_merge(message: str, batch: Batch) -> bool:
+    trailers = parse_trailers(message)
+    return trailers.kind is Kind.MERGE and trailers.batch == batch.id
+
+
+def _outcome(repo: Repository, batch: Batch, items: Mapping[str, BatchItem], oid: str) -> Outcome | None:
+    item = items.get(parse_trailers(repo.objects.commit(oid).message).key)
+    return finished(repo, batch.id, item, oid) if item else None
+
+
+def _kept(repo: Repository, batch: Batch, state: State) -> list[Outcome]:
+    """The outcomes of items in conflict, whose commits stay on their branches."""
+    branches = ((o.item, repo.refs.read(item_branch(batch.id, o.item.slug))) for o in state.failed)
+    return [found for item, oid in branches if oid and (found := finished(repo, batch.id, item, oid))]
+
+
+def require_measured(agents: tuple[Agent, ...], limits: Limits) -> None:
+    """Refuse a limit that could not be kept.
+
+    Raises:
+        UsageError: an agent does not say what it uses.
+    """
+    for agent in agents:
+        if limits.max_cost is not None and not agent.knows_cost:
+            what, option = "costs", "--max-cost"
+        elif limits.max_tokens is not None and not agent.knows_usage:
+            what, option = "uses", "--max-tokens"
+        else:
+            continue
+        raise UsageError(
+            f"agent {agent.name} does not say what it {what}, so {option} can't be kept",
+            "for a command agent: let it write usage into its reply and set reports-usage = true; "
+            "for a model without a known price: set its price; or run without a limit",
+        )

@@ -1,0 +1,148 @@
+"""Auditing a history without trust: could gitbatch have made it?
+
+Only commits are looked at: no ref of a batch, no record, no log, no checkout. Judged are the commits of the given range
+that carry our trailers, in any spelling; the user's own commits are not. Nothing here repairs anything.
+
+The grammar of a valid history, as gitbatch writes it:
+
+    history     = { user commit | group }            on the line of the branch, by first parents
+    group       = { merge } checkpoint               nothing stands between them; all of one batch and group
+    merge       = first parent: the merge below, or the branch as it was
+                  other parents: 1 to 16 item commits of the group, in plan order; only the last may have fewer
+    base merge  = a merge that an item stands on, and that is not on the line; its items may be of any group of the batch
+    item commit = its parent: a user commit or checkpoint of the line, or a base merge
+
+Every commit has its trailers (`trailers.py`) in the last paragraph, spelled as we spell them, and well-formed trees:
+each name once, in git's order. Beyond that:
+
+- An item commit changes one path, its output, to a regular file; an open item of the plan, as its parent has it, names
+  that path. What it says it read is what its parent has. It is never on the line itself.
+- A merge changes what its items bring, and nothing else; each path is in its first parent as it is in the item's parent
+  (the user has not changed it since). Each item commit comes in once on a line; a base merge may bring it too. One that
+  was not in the range is judged all the same.
+- A checkpoint names in `Gitbatch-Succeeded` what its merges bring, in order, and changes shared files alone: boxes from
+  open to ticked (an item's, if its merge brought what the checkpoint's tree has; all of those, unless the plan was edited
+  meanwhile; a criterion's, when its items are done), our section of the status, entries of the log and the artifacts. A
+  batch has each checkpoint and each group once on a line.
+- What a failed attempt left (`Gitbatch-Rescued`) is part of no history.
+
+Each is judged by the project as its first parent has it, so that no commit changes the rules that it is judged by.
+"""
+
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+
+from gitbatch.batch.events import SCHEMA
+from gitbatch.batch.history.trailers import Kind
+from gitbatch.batch.history.verify.checkpoint import judge_checkpoint
+from gitbatch.batch.history.verify.graph import History, Ours, read_history
+from gitbatch.batch.history.verify.item import judge_item
+from gitbatch.batch.history.verify.merge import judge_merge
+from gitbatch.batch.history.verify.rules import Check, Complaints
+from gitbatch.batch.history.verify.trees import Trees
+from gitbatch.errors import GitbatchError, GitError, UsageError
+from gitbatch.repo.repository import Repository
+from gitbatch.text import plain
+
+
+class Finding(Struct, frozen=True):
+    """What is wrong with a commit. For programs, one JSON object."""
+
+    commit: str
+    rule: str
+    check: Check
+    message: str
+    schema: int = SCHEMA
+
+
+class Audit(Struct, frozen=True):
+    """What an audit found, the oldest commit first."""
+
+    judged: int
+    """How many commits carry our trailers."""
+    findings: tuple[Finding, ...]
+    ends: tuple[str, ...]
+    """The commits whose parents a shallow clone lacks: they are not judged, and what is older can't be seen."""
+
+
+def audit(repo: Repository, revisions: str) -> Audit:
+    """Judge the commits of a range (`A..B`), or all that can be reached from a revision.
+
+    Raises:
+        UsageError: the revisions name no commit.
+        GitbatchError: the repository lacks objects that have to be looked at.
+    """
+    named = _resolve(repo, revisions)
+    tips = [oid for oid in named if not oid.startswith("^")]
+    history = read_history(repo, tips)
+    if not history.parents:
+        raise UsageError(
+            f"{plain(revisions)} names no commit here", "name a branch, a commit or a range A..B"
+        )
+    wanted = frozenset(history.parents if tips == named else repo.git.text("rev-list", *named).split())
+    judged = [oid for oid in history.ours if oid in wanted]
+    auditor = _Auditor(history, Trees(repo.objects), wanted)
+    try:
+        findings = (
+            *(_finding(oid, Check.HISTORY, _CUT) for oid in sorted(history.ends & wanted)),
+            *(_finding(oid, check, message) for oid in judged for check, message in auditor.judge(oid)),
+        )
+    except GitError as error:
+        advice = "if this is a partial clone (--filter), audit a full one"
+        raise GitbatchError(f"the history can't be read: {error.stderr}", advice) from error
+    return Audit(len(judged), findings, tuple(sorted(history.ends)))
+
+
+_CUT = "this clone ends here, and what is older can't be judged: fetch the whole history"
+
+
+def _finding(oid: str, check: Check, message: str) -> Finding:
+    return Finding(oid, check.rule, check, plain(message))
+
+
+def _resolve(repo: Repository, revisions: str) -> list[str]:
+    """The object ids of revisions; one that is left out begins with `^`."""
+    if revisions.startswith("-"):  # git would read an option
+        return []
+    return repo.git.run("rev-parse", "--revs-only", revisions, check=False).stdout.decode().split()
+
+
+@dataclass(slots=True)
+class _Auditor:
+    """Judges commits one by one; keeps what it says of each."""
+
+    history: History
+    trees: Trees
+    wanted: frozenset[str]
+    _said: dict[str, tuple[tuple[Check, str], ...]] = field(default_factory=dict)
+
+    def judge(self, oid: str) -> tuple[tuple[Check, str], ...]:
+        """What is wrong with a commit that carries our trailers."""
+        if oid not in self._said:
+            self._said[oid] = () if oid in self.history.ends else tuple(self._judge(self.history.ours[oid]))
+        return self._said[oid]
+
+    def _judge(self, ours: Ours) -> Complaints:
+        commit, kind = ours.commit, ours.trailers.kind
+        if kind is None:
+            yield Check.TRAILERS, ours.trailers.problem
+            return
+        if kind is Kind.RESCUE:
+            yield Check.TRAILERS, "it keeps what a failed attempt had written, and is part of no history"
+            return
+        if commit.parents != self.history.parents[commit.oid]:
+            yield Check.HISTORY, "its parents are not written as git writes them"
+            return
+        judge = {Kind.ITEM: judge_item, Kind.MERGE: judge_merge, Kind.CHECKPOINT: judge_checkpoint}[kind]
+        yield from judge(self.history, self.trees, ours)
+        if kind is Kind.MERGE:
+            yield from self._judge_others(ours)
+        if commit.parents and (problem := self.trees.shared(commit.parents[0]).problem):
+            yield Check.PROJECT, f"can't be judged by the project of its parent: {problem}"
+
+    def _judge_others(self, merge: Ours) -> Complaints:
+        """Items outside of the range that a merge brings are judged too."""
+        for oid in merge.commit.parents[1:]:
+            if oid in self.history.ours and oid not in self.wanted and (said := self.judge(oid)):
+                yield Check.MERGE_PARENTS, f"brings {oid[:12]}, which breaks a rule: {said[0][1]}"

@@ -1,0 +1,185 @@
+"""Judging a checkpoint: it names what the merges below it have brought, and writes only into the shared files."""
+
+from gitbatch.batch.history.trailers import Kind
+from gitbatch.batch.history.verify.graph import History, Ours
+from gitbatch.batch.history.verify.rules import Check, Complaints
+from gitbatch.batch.history.verify.trees import Changes, Trees, is_regular, listed
+from gitbatch.plan.model import Plan
+from gitbatch.project.control import Project
+from gitbatch.project.edits import count_added_entries, is_section_replaced
+from gitbatch.repo.objects.store import REGULAR
+
+
+def judge_checkpoint(history: History, trees: Trees, ours: Ours) -> Complaints:
+    """What is wrong with a checkpoint."""
+    commit = ours.commit
+    if len(commit.parents) != 1:
+        yield Check.CHECKPOINT_PARENT, f"has {len(commit.parents)} parents; a checkpoint has one"
+        return
+    if history.kind(commit.parents[0]) in {Kind.ITEM, Kind.RESCUE}:
+        yield Check.CHECKPOINT_PARENT, "its parent is the commit of an item; items come in by merges"
+    yield from _judge_number(history, ours)
+    brought = _brought(history, ours)
+    yield from _judge_items(ours, brought)
+    changes = trees.changes(commit)
+    yield from _judge_changes(trees, ours, changes)
+    projects = trees.shared(commit.parents[0]).projects
+    for project in projects:
+        if is_regular(changes.paths.get(project.task)) or (
+            len(projects) == 1 and project.task not in changes.paths
+        ):
+            yield from _judge_plan(trees, ours, project, brought)
+        yield from _judge_texts(trees, ours, project, changes)
+        if brought is not None and len(projects) == 1:
+            yield from _judge_entries(history, trees, ours, project, brought)
+
+
+def _judge_changes(trees: Trees, ours: Ours, changes: Changes) -> Complaints:
+    shared = trees.shared(ours.commit.parents[0])
+    if changes.malformed:
+        yield Check.TREE, f"{listed(changes.malformed)} is not a folder that git writes"
+    if strays := changes.paths.keys() - shared.paths:
+        yield Check.CHECKPOINT_CHANGES, f"changes {listed(strays)}, which is no shared file"
+    if broken := {path for path, new in changes.paths.items() if not is_regular(new)} - strays:
+        yield Check.CHECKPOINT_CHANGES, f"{listed(broken)} is no regular file of mode {REGULAR} any more"
+    if shared.projects and not any(project.status in changes.paths for project in shared.projects):
+        yield Check.CHECKPOINT_TEXTS, "does not write the status of its batch"
+
+
+def _judge_number(history: History, ours: Ours) -> Complaints:
+    """A batch has each of its checkpoints, and each of its groups, once on a line, and always the same number of them."""
+    number, of = map(int, ours.trailers.first("Checkpoint").split("/"))
+    if number > of:
+        yield Check.CHECKPOINT_NUMBER, f"is checkpoint {number} of {of}"
+    for what, others in history.checkpoints_like(ours).items():
+        if ours.commit.oid in history.lines.repeated(other.commit.oid for other in others):
+            yield Check.CHECKPOINT_NUMBER, f"its {what} is that of an earlier checkpoint of its batch"
+    if of != history.checkpoint_counts[ours.trailers.batch]:
+        yield (
+            Check.CHECKPOINT_NUMBER,
+            f"is one of {of} checkpoints; the first of its batch says another number",
+        )
+
+
+def _brought(history: History, ours: Ours) -> dict[str, str] | None:
+    """The items that the merges of a group bring, in order: key → commit. None: a shallow clone ends there."""
+    merges = []
+    oid = ours.commit.parents[0]
+    while (
+        (merge := history.ours.get(oid)) and merge.trailers.kind is Kind.MERGE and merge.group == ours.group
+    ):
+        if oid in history.ends:
+            return None
+        merges.append(merge)
+        oid = merge.commit.parents[0]
+    parents = (parent for merge in reversed(merges) for parent in merge.commit.parents[1:])
+    return {history.ours[oid].trailers.key: oid for oid in parents if history.kind(oid) is Kind.ITEM}
+
+
+def _judge_items(ours: Ours, brought: dict[str, str] | None) -> Complaints:
+    succeeded, failed = ours.trailers.succeeded, tuple(item.key for item in ours.trailers.failed)
+    named = succeeded + failed
+    if not named or len(set(named)) != len(named):
+        yield Check.CHECKPOINT_ITEMS, "does not name each of its items once"
+    if brought is None:
+        return
+    if lost := set(succeeded) - brought.keys():
+        yield (
+            Check.CHECKPOINT_ITEMS,
+            f"says that {listed(lost)} succeeded, but no merge of its group below it has it",
+        )
+    elif more := brought.keys() - set(succeeded):
+        yield (
+            Check.CHECKPOINT_ITEMS,
+            f"does not say that {listed(more)} succeeded, which a merge of its group brings",
+        )
+    elif succeeded != tuple(brought):
+        yield Check.CHECKPOINT_ITEMS, "names its items in another order than its merges"
+
+
+def _judge_texts(trees: Trees, ours: Ours, project: Project, changes: Changes) -> Complaints:
+    """A checkpoint replaces our section of the status, and adds entries to the log and the artifacts."""
+    for path in (project.status, project.decisions, *project.artifacts):
+        if not is_regular(changes.paths.get(path)):
+            continue
+        old, new = trees.text(ours.commit.parents[0], path), trees.text(ours.commit.oid, path)
+        is_good = is_section_replaced(old, new) if path == project.status else _added(old, new) is not None
+        if not is_good:
+            yield (
+                Check.CHECKPOINT_TEXTS,
+                f"takes away or changes what {path} said, or adds what is not an entry",
+            )
+
+
+def _judge_entries(
+    history: History, trees: Trees, ours: Ours, project: Project, brought: dict[str, str]
+) -> Complaints:
+    """The log and the artifacts get an entry for each decision and contribution of the items, and no other."""
+    said = [history.ours[oid].trailers for oid in brought.values()]
+    expected = dict.fromkeys((project.decisions, *project.artifacts), 0)
+    expected[project.decisions] = sum(len(item.every("Decision")) for item in said)
+    names = {path.rpartition("/")[2]: path for path in project.artifacts}
+    names |= {path: path for path in project.artifacts}
+    for value in (value for item in said for value in item.every("Contribution")):
+        path = names.get(value.partition(": ")[0])
+        if path:
+            expected[path] += 1
+    for path, count in expected.items():
+        added = _added(trees.text(ours.commit.parents[0], path), trees.text(ours.commit.oid, path))
+        if added is not None and added != count:
+            yield Check.CHECKPOINT_TEXTS, f"adds {added} entries to {path}; its items said {count}"
+
+
+def _added(old: bytes, new: bytes) -> int | None:
+    return 0 if old == new else count_added_entries(old, new)
+
+
+def _judge_plan(trees: Trees, ours: Ours, project: Project, brought: dict[str, str] | None) -> Complaints:
+    """Of a plan, a checkpoint changes one byte for each box that it ticks."""
+    first, path = ours.commit.parents[0], project.task
+    old, new = trees.text(first, path), trees.text(ours.commit.oid, path)
+    plan = trees.plan(first, project)
+    boxes = {entry.mark.offset for entries in (plan.items, plan.criteria) for entry in entries}
+    ticked = {at for at in boxes if (old[at : at + 1], new[at : at + 1]) == (b" ", b"x")}
+    expected = bytearray(old)
+    for at in ticked:
+        expected[at] = ord("x")
+    if expected != new:
+        yield Check.CHECKPOINT_PLAN, f"changes more of {path} than boxes from open to ticked"
+        return
+    if brought is not None:
+        yield from _judge_ticks(trees, ours, project, brought, ticked)
+    yield from _judge_criteria(plan, ticked, tick_all=project.config.batch.tick_dod)
+
+
+def _judge_ticks(
+    trees: Trees, ours: Ours, project: Project, brought: dict[str, str], ticked: set[int]
+) -> Complaints:
+    """Ticked is what the group has brought and the tree has; and all of that, unless the plan was edited meanwhile."""
+    first, oid = ours.commit.parents[0], ours.commit.oid
+    plan_now = trees.entry(first, project.task)
+    for item in trees.plan(first, project).items:
+        made = brought.get(item.output)
+        if item.mark.offset in ticked:
+            if made is None or trees.entry(oid, item.output) != trees.entry(made, item.output):
+                yield (
+                    Check.TICK,
+                    f"ticks {item.name}, but no merge of its group brings what it has at {item.output}",
+                )
+        elif made and not item.done and trees.base_entry(made, project.task) == plan_now:
+            yield Check.TICK, f"leaves {item.name} open, which a merge of its group brings"
+
+
+def _judge_criteria(plan: Plan, ticked: set[int], *, tick_all: bool) -> Complaints:
+    named = {number for item in plan.items for number in item.criteria}
+    to_do = (item for item in plan.items if not item.done and item.mark.offset not in ticked)
+    complete = named.difference(*(item.criteria for item in to_do))
+    for criterion in plan.criteria:
+        is_complete = criterion.number in complete
+        if criterion.mark.offset in ticked and not (is_complete and tick_all):
+            yield Check.TICK, f"ticks #{criterion.number} of the Definition of Done before its items"
+        if tick_all and is_complete and not criterion.done and criterion.mark.offset not in ticked:
+            yield (
+                Check.TICK,
+                f"leaves #{criterion.number} of the Definition of Done open, whose items are done",
+            )

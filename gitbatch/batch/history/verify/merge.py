@@ -1,0 +1,80 @@
+"""Judging a merge: item commits of its group come in, each once, and nothing else changes."""
+
+from gitbatch.batch.group.merge import PARENTS
+from gitbatch.batch.history.trailers import Kind
+from gitbatch.batch.history.verify.graph import History, Ours
+from gitbatch.batch.history.verify.rules import Check, Complaints
+from gitbatch.batch.history.verify.trees import Trees, is_regular, listed
+
+
+def judge_merge(history: History, trees: Trees, ours: Ours) -> Complaints:
+    """What is wrong with a merge."""
+    commit, is_recorded = ours.commit, history.continues(ours.commit.oid)
+    followers = history.followers.get(commit.oid, ())
+    is_base = any(f.trailers.kind is Kind.ITEM and f.trailers.batch == ours.trailers.batch for f in followers)
+    if not is_recorded and not is_base:
+        yield Check.MERGE_PLACE, "no merge or checkpoint of its group follows it, and no item stands on it"
+    items = _items(history, ours, same_group=is_recorded)
+    if not 1 <= len(items) <= PARENTS or len(items) != len(commit.parents) - 1:
+        yield (
+            Check.MERGE_PARENTS,
+            f"does not merge 1 to {PARENTS} different items of its batch and group alone",
+        )
+        return
+    yield from _judge_first_parent(history, ours)
+    if is_recorded:
+        yield from _judge_repetition(history, ours, items)
+    yield from _judge_tree(history, trees, ours, items)
+
+
+def _items(history: History, ours: Ours, *, same_group: bool) -> dict[str, str]:
+    """The items that a merge brings: key → commit."""
+    found = {}
+    for oid in ours.commit.parents[1:]:
+        item = history.ours.get(oid)
+        if item is None or item.trailers.kind is not Kind.ITEM or item.trailers.batch != ours.trailers.batch:
+            continue
+        if not same_group or item.group == ours.group:
+            found[item.trailers.key] = oid
+    return found
+
+
+def _judge_first_parent(history: History, ours: Ours) -> Complaints:
+    first = ours.commit.parents[0]
+    kind = history.kind(first)
+    if kind in {Kind.ITEM, Kind.RESCUE}:
+        yield Check.MERGE_PARENTS, f"stands on the commit of an {kind}, not on the branch"
+    below = history.ours.get(first)
+    if below and kind is Kind.MERGE and below.group == ours.group and len(below.commit.parents) <= PARENTS:
+        yield (
+            Check.MERGE_PARENTS,
+            f"the merge below it has room for its items: {PARENTS} come in by one merge",
+        )
+
+
+def _judge_repetition(history: History, ours: Ours, items: dict[str, str]) -> Complaints:
+    for key, oid in items.items():
+        merges = (
+            merge.commit.oid for merge in history.brought_by[oid] if history.continues(merge.commit.oid)
+        )
+        if ours.commit.oid in history.lines.repeated(merges):
+            yield Check.MERGE_REPEATED, f"brings the commit of {key}, which an earlier merge has brought"
+
+
+def _judge_tree(history: History, trees: Trees, ours: Ours, items: dict[str, str]) -> Complaints:
+    """The tree is the first parent's with the items' files in it, none of them over a version of the user's."""
+    first = ours.commit.parents[0]
+    changes = trees.changes(ours.commit)
+    if changes.malformed:
+        yield Check.TREE, f"{listed(changes.malformed)} is not a folder that git writes"
+    if taken := trees.shared(first).among(changes.paths):
+        yield Check.MERGE_SHARED, f"changes {listed(taken)}"
+    blobs = {key: trees.entry(oid, key) for key, oid in items.items()}
+    wrong = {p for p, new in changes.paths.items() if not is_regular(new) or new != blobs.get(p)}
+    wrong |= {key for key, blob in blobs.items() if trees.entry(ours.commit.oid, key) != blob}
+    if wrong - taken:
+        yield Check.MERGE_TREE, f"{listed(wrong - taken)} is neither its first parent's nor its item's"
+    based = {key: history.parents[oid][0] for key, oid in items.items() if history.parents[oid]}
+    over = {key for key, base in based.items() if trees.entry(base, key) != trees.entry(first, key)}
+    if over:
+        yield Check.MERGE_OVER, f"brings {listed(over)} over a version that the branch got meanwhile"

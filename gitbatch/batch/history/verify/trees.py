@@ -1,0 +1,117 @@
+"""The trees of a history: what a commit changes in them, and what the project in them says.
+
+A commit is judged by the project of its first parent, so that no commit changes the rules that it is judged by.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from msgspec import Struct
+
+from gitbatch.batch.planning.project_state import plan_options, read_plan
+from gitbatch.guard.shared import SharedFiles, read_shared
+from gitbatch.plan.model import Plan
+from gitbatch.project.control import Project
+from gitbatch.repo.objects.commit import Commit
+from gitbatch.repo.objects.store import REGULAR, Objects, TreeEntry
+from gitbatch.repo.snapshot import TreeSnapshot
+
+_REMEMBERED = 8
+"""Bases whose plans are remembered: the items of a group have one, and come one after another."""
+_NO_NAMES = frozenset({"", ".", ".."})
+
+
+class Changes(Struct, frozen=True):
+    """What a commit makes of its first parent's tree."""
+
+    paths: dict[str, TreeEntry | None]
+    """Path → what stands there now; None: nothing, or a folder."""
+    malformed: tuple[str, ...]
+    """Changed folders that git would not have written: a name twice, not in order, or not a name."""
+
+
+@dataclass(slots=True)
+class Trees:
+    """Looks into trees; keeps what several commits need."""
+
+    objects: Objects
+    _shared: dict[str, SharedFiles] = field(default_factory=dict)
+    _open: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def of(self, oid: str) -> str:
+        """The tree of a commit."""
+        return self.objects.tree_of(oid)
+
+    def shared(self, oid: str) -> SharedFiles:
+        """The shared files of the project that a commit has."""
+        tree = self.of(oid)
+        if tree not in self._shared:
+            self._shared[tree] = read_shared(TreeSnapshot(self.objects, tree))
+        return self._shared[tree]
+
+    def changes(self, commit: Commit) -> Changes:
+        """What differs between a commit and its first parent, path by path; folders that are alike cost nothing."""
+        paths: dict[str, TreeEntry | None] = {}
+        malformed: list[str] = []
+        to_do = [("", self.of(commit.parents[0]), commit.tree)]
+        while to_do:
+            folder, old, new = to_do.pop()
+            before = self.objects.folder(old) if old else {}
+            listed = self.objects.tree(new) if new else ()
+            after = {entry.name: entry for entry in listed}
+            if not _is_well_formed(listed, after):
+                malformed.append(folder or "the top folder")
+            for name in before.keys() | after.keys():
+                was, now = before.get(name), after.get(name)
+                if was == now:
+                    continue
+                path = f"{folder}{name}"
+                trees = [entry.oid if entry and entry.is_tree else "" for entry in (was, now)]
+                if any(trees):
+                    to_do.append((f"{path}/", trees[0], trees[1]))
+                if any(entry and not entry.is_tree for entry in (was, now)):
+                    paths[path] = None if now and now.is_tree else now
+        return Changes(paths, tuple(sorted(malformed)))
+
+    def entry(self, oid: str, path: str) -> TreeEntry | None:
+        """What stands at a path of a commit."""
+        return self.objects.entry(self.of(oid), path)
+
+    def base_entry(self, oid: str, path: str) -> TreeEntry | None:
+        """What stands at a path of the commit that an item started from."""
+        return self.entry(self.objects.commit(oid).parents[0], path)
+
+    def text(self, oid: str, path: str) -> bytes:
+        """A file of a commit; empty where it is not there."""
+        return TreeSnapshot(self.objects, self.of(oid)).read(path) or b""
+
+    def plan(self, oid: str, project: Project) -> Plan:
+        """The plan of a project, as a commit has it."""
+        return read_plan(self.text(oid, project.task), project.task, plan_options(project))
+
+    def open_outputs(self, oid: str) -> frozenset[str]:
+        """The outputs of the open items of a commit's plans."""
+        tree = self.of(oid)
+        if tree not in self._open:
+            if len(self._open) >= _REMEMBERED:
+                self._open.clear()
+            plans = (self.plan(oid, project) for project in self.shared(oid).projects)
+            self._open[tree] = frozenset(i.output for plan in plans for i in plan.items if not i.done)
+        return self._open[tree]
+
+
+def _is_well_formed(listed: tuple[TreeEntry, ...], after: dict[str, TreeEntry]) -> bool:
+    if any("/" in name or name in _NO_NAMES for name in after):
+        return False
+    return listed == tuple(sorted(after.values(), key=lambda entry: entry.place))
+
+
+def is_regular(entry: TreeEntry | None) -> bool:
+    """Whether an entry is a regular file that is not executable."""
+    return entry is not None and entry.mode == REGULAR
+
+
+def listed(paths: Iterable[str]) -> str:
+    """Paths for people: the first, and how many more."""
+    first, *more = sorted(paths)
+    return f"{first} and {len(more)} more" if more else first

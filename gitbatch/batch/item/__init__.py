@@ -1,0 +1,1 @@
+"""One item to its end: attempt, harvest, item commit, retries."""

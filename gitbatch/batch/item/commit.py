@@ -1,0 +1,95 @@
+"""The first commit point: what a harvest gave becomes the item's commit, and the item's branch moves to it.
+
+From then on the item is done, whatever happens; it is never run or paid for again (rule F4).
+"""
+
+from msgspec.structs import replace
+
+from gitbatch.agents.process.confine import strict_advice
+from gitbatch.agents.protocol import EarlierOutput, Failure
+from gitbatch.batch.group.merge import finished
+from gitbatch.batch.history.messages import item_message
+from gitbatch.batch.item.harvest import harvest, judge_change
+from gitbatch.batch.item.run import Run, Task
+from gitbatch.batch.model import Outcome
+from gitbatch.errors import BusyError, GitError
+from gitbatch.fs.disk import DiskError, disk_error
+from gitbatch.fs.room import require_room
+from gitbatch.limits.causes import Cause
+from gitbatch.project.context import ContextFile
+from gitbatch.repo.fingerprint import require_untouched
+from gitbatch.repo.ident import Signature
+from gitbatch.repo.worktrees.worktree import Worktree
+from gitbatch.text import plain
+
+_TRIES = 10
+"""How often an output is taken again when its objects were pruned before its branch had them."""
+
+
+def take_output(
+    run: Run,
+    task: Task,
+    worktree: Worktree,
+    outcome: Outcome,
+    context: tuple[ContextFile, ...],
+    earlier: EarlierOutput | None,
+) -> Outcome | Failure:
+    """Harvest the output and commit it: the first commit point.
+
+    Until the branch has them, a `git gc --prune=now` somewhere may remove the new objects; so they are looked
+    for afterwards, and taken again, as long as the worktree is there.
+
+    Raises:
+        DiskError: our disk does not take it.
+    """
+    limit = task.scene.project.config.batch.max_output_bytes
+    secrets = run.agents.secrets(task.scene.project.config)
+    problem = plain("git loses the new objects: is something pruning this repository all the time?")
+    failed: DiskError | None = None
+    for _ in range(_TRIES):
+        try:
+            taken = harvest(run.repo, worktree.path, task.item.output, limit, task.scene.tree, secrets)
+            taken = judge_change(taken, task.item.output, earlier)
+            if isinstance(taken, Failure):
+                return _advised(run, task, taken)
+            commit = _commit(run, task, outcome, taken.blob, context)
+            done = finished(run.repo, run.batch.id, task.batch_item, commit)
+        # An object is pruned before the branch has it, or something stands or locks where the branch is.
+        except (GitError, BusyError) as error:
+            problem, failed = plain(error.message), disk_error(error)
+            run.repo.refs.delete(run.repo.refs.below(f"{task.branch(run.batch.id)}/"))
+            continue
+        if done:
+            return replace(outcome, commit=done.commit)
+    if failed:
+        raise failed
+    require_room(run.workshop, run.repo.common_dir)
+    return Failure(problem)
+
+
+def _advised(run: Run, task: Task, failure: Failure) -> Failure:
+    """The failure with what only the user can do about it: an item whose file is right as it is has no commit."""
+    strict = strict_advice(task.scene.project.config.agents[task.agent], run.agents.sandbox)
+    if strict and failure.cause in {Cause.NO_OUTPUT, Cause.UNCHANGED}:
+        failure = replace(failure, details=(*failure.details, plain(strict)))
+    if failure.cause is not Cause.UNCHANGED:
+        return failure
+    advice = f"if it is right, tick the item's box in {task.scene.plan.path} by hand (- [x]) and commit that"
+    return replace(failure, reason=plain(f"{failure.reason}; {advice}"))
+
+
+def _commit(run: Run, task: Task, outcome: Outcome, blob: str, context: tuple[ContextFile, ...]) -> str:
+    repo, branch = run.repo, task.branch(run.batch.id)
+    tree = repo.objects.write_tree(task.scene.tree, {task.item.output: blob})
+    message = item_message(
+        run.batch.record, task.batch_group, outcome, task.agent, context, task.item.criteria
+    )
+    author = Signature(f"{task.agent} (gitbatch agent)", "agent@gitbatch.invalid", int(run.clock()))
+    parts = (tree, (task.scene.commit,), message, author, run.committer())
+    # The key may be gone since the start: what is paid for is kept, and signed at the checkpoint.
+    commit = repo.objects.write_signed_if_possible(*parts)
+    require_untouched(repo, run.fingerprint)
+    # An agent may have committed on its branch, or deleted it: that is not asked.
+    if not repo.commit_point(branch, commit, repo.refs.read(branch), "gitbatch: item"):
+        raise GitError(("update-ref", branch, commit), 1, f"{branch} moved while we moved it")
+    return commit

@@ -1,0 +1,176 @@
+"""An item to its end: attempt after attempt, by the table of causes (rule F3); waits and halts are not attempts."""
+
+import asyncio
+
+from msgspec.structs import replace
+
+from gitbatch.batch.events import AttemptFailed, ItemFinished, ItemWaiting
+from gitbatch.batch.item.attempt import Waits, attempt, seconds_of, spent_by
+from gitbatch.batch.item.rescue import find_rescued
+from gitbatch.batch.item.run import Run, Task
+from gitbatch.batch.item.stop import MORE, Halt, cannot_work, come_back_later, disk_failed, out_of_budget
+from gitbatch.batch.model import Attempt, BatchItem, Outcome
+from gitbatch.concurrency import to_its_end
+from gitbatch.errors import GitbatchError
+from gitbatch.fs.disk import disk_error
+from gitbatch.limits.causes import TREATMENTS, Cause, Remedy
+from gitbatch.plan.duration import parse_duration
+from gitbatch.text import plain
+
+_LONGEST_PAUSE = 60.0
+_GUESSES = 10
+"""How often an item waits because its program only seems to have met a busy server; after that, it has failed."""
+
+
+async def run_item(run: Run, task: Task) -> Outcome | None:
+    """Run an item to its end: what is done about a failed attempt, the table of causes says (rule F3).
+
+    Returns:
+        The outcome; None if the batch halts before there is one.
+    """
+    waits = Waits()
+    while True:
+        past = run.ledger.pages.of_item(task.key)
+        if _is_over(past, task):
+            kept = await run.git(find_rescued, run.repo, run.batch.id, task.batch_item)
+            outcome = failed_outcome(task.batch_item, past, waits)
+            return _finish(run, replace(outcome, rescued=kept.ref if kept else ""))
+        waited = await _cleared(run, task)
+        if waited is None:
+            return None
+        waits = waits.longer(waited)
+        tried = await _attempt(run, task, past, waits)
+        if not isinstance(tried, Attempt):
+            return tried and _finish(run, tried)
+        if tried.counts or not tried.usage.is_nothing:
+            await to_its_end(run.git(run.ledger.add, tried))  # it is paid for, even if the run is being ended
+        if _waits(run, task, tried):
+            waits = waits.more()
+        elif not _goes_on(run, task, tried):
+            return None
+        else:
+            await _pause(run, task, tried)
+
+
+async def _attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits) -> Outcome | Attempt | None:
+    """One attempt; None if our disk failed, which is not the item's fault: then nothing starts any more.
+
+    A cause that is a guess is not believed for ever: the program may only talk about limits.
+    """
+    try:
+        tried = await attempt(run, task, past, waits)
+    except (OSError, GitbatchError) as error:
+        failed = disk_error(error)
+        if failed is None:
+            raise
+        run.brake.pull(disk_failed(failed))
+        return None
+    finally:
+        run.agents.budget.release(task.key)
+    if isinstance(tried, Attempt) and tried.is_guess and waits.count >= _GUESSES:
+        return replace(tried, cause=Cause.FAILED)
+    return tried
+
+
+def _finish(run: Run, outcome: Outcome) -> Outcome:
+    run.emit(ItemFinished(batch=run.batch.id, outcome=outcome))
+    return outcome
+
+
+def _counted(past: tuple[Attempt, ...], task: Task) -> tuple[Attempt, ...]:
+    """The attempts that count for a task: those upon the same commit. If the user changed anything, it starts anew."""
+    return tuple(tried for tried in past if tried.counts and tried.base == task.scene.commit)
+
+
+def _is_over(past: tuple[Attempt, ...], task: Task) -> bool:
+    mine = _counted(past, task)
+    return bool(mine) and (mine[-1].remedy is Remedy.FAIL or len(mine) > task.retries)
+
+
+async def _cleared(run: Run, task: Task) -> float | None:
+    """Wait until an attempt may start; the seconds that the server took of that. None: the batch halts."""
+    budget, brake = run.agents.budget, run.brake
+    if brake.halt:
+        return None
+    limit = run.agents.agent(task.agent, task.scene.project.config).cost_limit
+    if not await budget.secure(task.key, budget.spent.mean if limit is None else limit):
+        brake.pull(out_of_budget(budget))
+        return None
+    waited = await brake.unless(run.agents.gate.passed())
+    if brake.halt:
+        budget.release(task.key)
+        return None
+    return waited
+
+
+def _waits(run: Run, task: Task, tried: Attempt) -> bool:
+    """Close the gate if that is what is to be done about a failure; false if it is not, or would take too long."""
+    gate = run.agents.gate
+    busy = tried.remedy is Remedy.WAIT or (tried.cause is Cause.LATER and gate.is_endless)
+    if not busy or not gate.close(tried.retry_after):
+        return False
+    run.emit(
+        ItemWaiting(
+            batch=run.batch.id,
+            item=task.key,
+            name=task.batch_item.name,
+            reason=tried.reason,
+            usage=tried.usage,
+        )
+    )
+    return True
+
+
+def _goes_on(run: Run, task: Task, tried: Attempt) -> bool:
+    """Whether an item goes on after a failure; if not, the batch halts."""
+    if not tried.counts:
+        run.brake.pull(_halt(run, task, tried))
+    past = run.ledger.pages.of_item(task.key)
+    if _is_over(past, task):
+        return True  # to its outcome
+    outcome = replace(failed_outcome(task.batch_item, (tried,), Waits()), attempts=tried.number)
+    left = task.retries + 1 - len(_counted(past, task))
+    run.emit(AttemptFailed(batch=run.batch.id, outcome=outcome, left=left, counts=tried.counts))
+    return run.brake.halt is None
+
+
+async def _pause(run: Run, task: Task, tried: Attempt) -> None:
+    """Waits a little before an attempt after one that failed for no known reason, unless the batch halts meanwhile."""
+    past = run.ledger.pages.of_item(task.key)
+    first = parse_duration(task.scene.project.config.batch.retry_pause)
+    if first and tried.cause and TREATMENTS[tried.cause].pauses and not _is_over(past, task):
+        seconds = min(first * 2 ** (len(_counted(past, task)) - 1), _LONGEST_PAUSE)
+        await run.brake.unless(asyncio.sleep(seconds, seconds))
+
+
+def _halt(run: Run, task: Task, tried: Attempt) -> Halt:
+    """Why the batch halts after an attempt."""
+    match tried.cause:
+        case Cause.BUDGET if run.agents.budget.is_reached:
+            return out_of_budget(run.agents.budget)
+        case Cause.BUDGET:
+            return Halt(Cause.BUDGET, plain(f"{task.batch_item.name}: {tried.reason}"), MORE)
+        case Cause.BUSY | Cause.LATER:
+            return come_back_later(tried.reason, run.clock(), tried.retry_after)
+        case _:
+            return cannot_work(task.batch_item.name, tried.reason)
+
+
+def failed_outcome(item: BatchItem, past: tuple[Attempt, ...], waits: Waits) -> Outcome:
+    """What became of an item by its attempts, of which the last one that counts was the last."""
+    counted = tuple(tried for tried in past if tried.counts) or past
+    last = counted[-1]
+    return Outcome(
+        item,
+        last.status,
+        reason=last.reason,
+        details=last.details,
+        cause=last.cause,
+        strays=last.strays,
+        attempts=len(counted),
+        earlier=counted[:-1],
+        seconds=seconds_of(past),
+        waits=waits.count,
+        waited=waits.seconds,
+        spent=spent_by(past),
+    )

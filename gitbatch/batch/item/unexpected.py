@@ -1,0 +1,45 @@
+"""An internal error while one item runs, in its agent or in our own code: that attempt fails, and the others go on.
+
+What concerns every item is not the item's: errors that we expect (a lock, a repository that was tampered with, a git
+that fails), and a disk that can't be written, end the run as they always did.
+"""
+
+from msgspec.structs import replace
+
+from gitbatch.agents.secrets import Secrets
+from gitbatch.batch.model import Attempt
+from gitbatch.crash import write_traceback
+from gitbatch.errors import GitbatchError
+from gitbatch.fs.disk import is_of_disk
+from gitbatch.limits.causes import Cause
+from gitbatch.text import plain
+
+
+def find_run_error(error: Exception) -> Exception | None:
+    """Returns the error, or one of several, that ends the run; None if it is the item's alone."""
+    if isinstance(error, ExceptionGroup):
+        return next(filter(None, map(find_run_error, error.exceptions)), None)
+    is_disk = isinstance(error, OSError) and is_of_disk(error)
+    return error if is_disk or isinstance(error, GitbatchError) else None
+
+
+def fail_attempt(tried: Attempt, agent: str, error: Exception, secrets: Secrets) -> Attempt:
+    """Returns the attempt as it failed by an internal error, whose traceback is in a log file.
+
+    Args:
+        tried: what is known of the attempt.
+        agent: whose it was.
+        error: what was raised.
+        secrets: values that may not be kept.
+    """
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    try:
+        where = f"the traceback is in {write_traceback(error, secrets.mask)}"
+    except OSError as problem:
+        where = f"the traceback cannot be written: {problem}"
+    return replace(
+        tried,
+        cause=Cause.FAILED,
+        reason=plain(secrets.mask(f"internal error in agent {agent}: {what}")),
+        details=(plain(where),),
+    )

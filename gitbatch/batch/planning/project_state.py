@@ -1,0 +1,141 @@
+"""The project as one commit of the target branch has it: configuration, control files, plan."""
+
+import unicodedata
+from collections.abc import Callable
+from contextlib import suppress
+from functools import lru_cache
+from typing import TypeVar
+
+from msgspec import Struct
+
+from gitbatch.errors import PlanError
+from gitbatch.plan.model import Group, Plan, PlanOptions, WorkItem
+from gitbatch.plan.outputs import CONTROL_NAMES
+from gitbatch.plan.parse import parse_plan
+from gitbatch.plan.render import render_diagnostic, summary
+from gitbatch.project.config import CONFIG_FILE, ProjectTable, parse_config
+from gitbatch.project.control import Project, find_project
+from gitbatch.project.scope import SCOPE_FILE
+from gitbatch.repo.objects.store import SUBMODULE, SYMLINK, MissingObjectError
+from gitbatch.repo.path_rules import RULE_FILES
+from gitbatch.repo.promised import require_present
+from gitbatch.repo.repository import Repository
+from gitbatch.repo.snapshot import TreeSnapshot
+
+_T = TypeVar("_T")
+
+
+class Scene(Struct, frozen=True):
+    """Everything that a commit says about the work."""
+
+    commit: str
+    tree: str
+    snapshot: TreeSnapshot
+    project: Project
+    plan: Plan
+    source: bytes
+    """The text of the plan."""
+    guarded: frozenset[str]
+    """Paths (NFC, casefolded) that have one writer: control files, and every item's output."""
+
+    def find(self, key: str) -> tuple[Group, WorkItem] | None:
+        """The item with a key and its group, or None."""
+        return next(
+            ((group, item) for group in self.plan.groups for item in group.items if item.output == key), None
+        )
+
+
+@lru_cache(maxsize=4)
+def read_plan(source: bytes, path: str, options: PlanOptions) -> Plan:
+    """The plan in a text. Remembered: a run asks for the same one several times at each checkpoint."""
+    return parse_plan(source, path, options)
+
+
+def plan_options(project: Project) -> PlanOptions:
+    """How to read the plan of a project."""
+    return project.config.plan_options(project.phase.name, project.phase.folder, project.protected)
+
+
+def read_scene(repo: Repository, commit: str, wanted: str | None = None) -> Scene:
+    """The scene of a commit. In a partial clone, what it reads is fetched if it is missing and may be.
+
+    Args:
+        repo: the repository.
+        commit: which commit.
+        wanted: the task.md that the user named.
+
+    Raises:
+        PlanError: the configuration is wrong, or the project has no plan.
+        PartialCloneError: something is missing that may or could not be fetched.
+    """
+    return with_objects(repo, commit, lambda: _read_scene(repo, commit, wanted))
+
+
+def with_objects(repo: Repository, commit: str, read: Callable[[], _T]) -> _T:
+    """Read something of a commit; in a partial clone, fetch what it needs and what is missing, if that may be.
+
+    Raises:
+        PartialCloneError: something is missing that may or could not be fetched.
+    """
+    while True:  # what is missing is there afterwards, or that raises
+        try:
+            return read()
+        except MissingObjectError as error:
+            if repo.promised is None or not repo.objects.missing((error.oid,)):
+                raise
+            wanted = (error.oid, *_control_blobs(repo, commit))
+            require_present(repo.objects, repo.promised, commit, wanted)
+
+
+def _control_blobs(repo: Repository, commit: str) -> tuple[str, ...]:
+    """The blobs of all files with a control file's name: fetched together, not one after the other."""
+    names = {CONFIG_FILE, SCOPE_FILE, *CONTROL_NAMES, *ProjectTable().context_documents, *RULE_FILES}
+    with suppress(MissingObjectError):  # of a tree: it is fetched first, and then its files are known
+        walked = repo.objects.files(repo.objects.commit(commit).tree)
+        return tuple(e.oid for path, e in walked if e.is_file and path.rpartition("/")[2] in names)
+    return ()
+
+
+def _read_scene(repo: Repository, commit: str, wanted: str | None) -> Scene:
+    tree = repo.objects.commit(commit).tree
+    snapshot = TreeSnapshot(repo.objects, tree)
+    config = parse_config(snapshot.read(CONFIG_FILE))
+    project = find_project(snapshot, config, wanted)
+    source = snapshot.read(project.task) or b""
+    plan = read_plan(source, project.task, plan_options(project))
+    guarded = project.protected | {
+        unicodedata.normalize("NFC", item.output).casefold() for item in plan.items
+    }
+    return Scene(commit, tree, snapshot, project, plan, source, guarded)
+
+
+def require_runnable(scene: Scene) -> None:
+    """Refuse a plan with errors.
+
+    Raises:
+        PlanError: it has errors; the message shows all of its diagnostics.
+    """
+    if scene.plan.errors:
+        raise PlanError(
+            f"{scene.plan.path} can't be run: {summary(scene.plan.diagnostics)}",
+            "mend the plan, commit it and try again",
+            render_diagnostics(scene),
+        )
+
+
+def place_problem(scene: Scene, output: str) -> str | None:
+    """Why an output has no place in the commit, if so: what stands there, or on the way, is no file or folder."""
+    parts = output.split("/")
+    for end in range(1, len(parts) + 1):
+        path = "/".join(parts[:end])
+        entry = scene.snapshot.objects.entry(scene.tree, path)
+        if entry is None or (entry.is_file if end == len(parts) else entry.is_tree):
+            continue
+        kinds = {SYMLINK: "a symlink", SUBMODULE: "a submodule"}
+        return f"{path} is {kinds.get(entry.mode, 'a folder' if entry.is_tree else 'a file')}"
+    return None
+
+
+def render_diagnostics(scene: Scene) -> str:
+    """What there is to say about the plan, for people; empty if nothing."""
+    return "\n\n".join(render_diagnostic(d, scene.source, scene.plan.path) for d in scene.plan.diagnostics)

@@ -1,0 +1,52 @@
+"""The objects that a batch's items need, and that a partial clone may lack: fetched before anything is paid for.
+
+A full worktree needs every file of its base. One with `checkout = "context"` needs what its agent reads, and what its
+output's folder has. Besides these, the orchestrator reads the shared files, and the attribute files on the way to an
+output. Later bases add only what the batch itself has written, and what the user commits meanwhile: so the same is
+asked again when a group starts.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from gitbatch.batch.planning.project_state import Scene
+from gitbatch.plan.model import Group, WorkItem
+from gitbatch.project.context import manifest
+from gitbatch.repo.path_rules import rule_files
+from gitbatch.repo.promised import require_present, require_whole
+from gitbatch.repo.repository import Repository
+
+
+def require_objects(repo: Repository, scene: Scene, items: Iterable[tuple[Group, WorkItem]]) -> None:
+    """See that everything is there that some items need of a commit; in a partial clone, fetch what is not.
+
+    Raises:
+        PartialCloneError: something is missing that may or could not be fetched.
+    """
+    if repo.promised is None:
+        return
+    if scene.project.config.batch.checkout == "full":
+        require_whole(repo.objects, repo.promised, scene.commit)
+    else:
+        require_present(repo.objects, repo.promised, scene.commit, _needed(repo, scene, items))
+
+
+def require_shared_files(repo: Repository, scene: Scene) -> None:
+    """See that the shared files of a commit are there: the user may have pulled it a moment ago.
+
+    Raises:
+        PartialCloneError: one is missing that may or could not be fetched.
+    """
+    if repo.promised is not None:
+        require_present(repo.objects, repo.promised, scene.commit, _needed(repo, scene, ()))
+
+
+def _needed(repo: Repository, scene: Scene, items: Iterable[tuple[Group, WorkItem]]) -> Iterator[str]:
+    """The blobs that shared files and items need."""
+    snapshot = scene.snapshot
+    paths = {*scene.project.shared_files}
+    for group, item in items:
+        paths |= {file.path for file in manifest(item, group, scene.plan, scene.project, snapshot)}
+        folder = item.output.rpartition("/")[0]
+        paths |= {item.output, *(snapshot.files(folder) if folder else ())}
+    yield from filter(None, map(snapshot.blob, paths))
+    yield from (oid for _, oid in rule_files(repo, scene.tree, paths))

@@ -1,0 +1,129 @@
+"""Which items a batch runs: the user's choice, checked against the plan before anything starts."""
+
+import re
+from collections.abc import Iterable
+
+from gitbatch.batch.model import BatchGroup, BatchItem
+from gitbatch.batch.planning.preflight import CONTEXT_ADVICE, context_problem
+from gitbatch.batch.planning.project_state import Scene
+from gitbatch.batch.planning.surroundings import Surroundings
+from gitbatch.errors import PlanError, UsageError
+from gitbatch.plan.model import Plan, WorkItem
+from gitbatch.plan.titles import slugify
+from gitbatch.project.context import resolve, spellings
+
+_GROUPS = re.compile(r"group:(\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)", re.IGNORECASE)
+
+
+def select_items(plan: Plan, choice: str) -> tuple[WorkItem, ...]:
+    """The open items that a choice names: `all`, `group:1-2`, or ids and output paths with commas between.
+
+    Raises:
+        UsageError: it names nothing that is in the plan, or an item that is done.
+    """
+    choice = choice.strip()
+    if choice.casefold() == "all":
+        return tuple(item for item in plan.items if not item.done)
+    groups = _GROUPS.fullmatch(choice)
+    if groups:
+        wanted = _numbers(groups[1], len(plan.groups))
+        return tuple(item for item in plan.items if item.group in wanted and not item.done)
+    chosen = {_named(plan, name.strip()).output for name in choice.split(",") if name.strip()}
+    if not chosen:
+        raise UsageError(
+            "--items names nothing", "use all, group:1-2, or ids and output paths with commas between"
+        )
+    return tuple(item for item in plan.items if item.output in chosen)
+
+
+def _numbers(text: str, last: int) -> frozenset[int]:
+    ranges = [(part.partition("-")[0], part.rpartition("-")[2]) for part in text.split(",")]
+    numbers = {number for low, high in ranges for number in range(int(low), min(int(high), last + 1) + 1)}
+    if not numbers or min(numbers) < 1 or max(int(high) for _, high in ranges) > last:
+        raise UsageError(f"group:{text} is not in the plan", f"its groups are 1 to {last}: see gitbatch plan")
+    return frozenset(numbers)
+
+
+def _named(plan: Plan, name: str) -> WorkItem:
+    found = [item for item in plan.items if name in (item.id, item.output)]
+    if not found:
+        raise UsageError(f"no item is called {name!r}", "see gitbatch plan for the ids and output paths")
+    if len(found) > 1:
+        raise UsageError(f"{len(found)} items have the id {name}", "name the one you mean by its output path")
+    if found[0].done:
+        raise UsageError(
+            f"{name} is done: its box is ticked", "untick it in the plan and commit that, to run it again"
+        )
+    return found[0]
+
+
+def batch_groups(plan: Plan, items: Iterable[WorkItem]) -> tuple[BatchGroup, ...]:
+    """The chosen items by group, with the names of their branches."""
+    chosen = {item.output for item in items}
+    groups = []
+    for group in plan.groups:
+        taken: set[str] = set()
+        members = tuple(
+            BatchItem(item.output, item.name, item.title, _slug(item, group.number, taken))
+            for item in group.items
+            if item.output in chosen
+        )
+        if members:
+            groups.append(BatchGroup(group.number, group.title, members))
+    return tuple(groups)
+
+
+def _slug(item: WorkItem, group: int, taken: set[str]) -> str:
+    stem = f"{group}-{slugify(item.id or item.title)}"
+    slug, count = stem, 1
+    while slug in taken:
+        count += 1
+        slug = f"{stem}-{count}"
+    taken.add(slug)
+    return slug
+
+
+def require_context(scene: Scene, items: tuple[WorkItem, ...], around: Surroundings) -> None:
+    """Refuse items whose declared context can't be there when they start.
+
+    Raises:
+        PlanError: a file is not in the commit and no chosen item of an earlier group writes it.
+    """
+    writers = {item.output: item for item in scene.plan.items}
+    chosen = {item.output for item in items}
+    for item in items:
+        for name in item.context:
+            if resolve(name, scene.project, scene.snapshot):
+                continue
+            elsewhere = context_problem(name, scene.project, around)
+            if elsewhere:
+                said = f"{scene.plan.path}:{item.line}: {item.name} reads {name}, {elsewhere}"
+                raise PlanError(said, CONTEXT_ADVICE)
+            writer = next((writers[path] for path in spellings(name, scene.project) if path in writers), None)
+            if writer is None or writer.output not in chosen or writer.group >= item.group:
+                raise PlanError(
+                    f"{scene.plan.path}:{item.line}: {item.name} reads {name}, {_why(writer, item)}",
+                    _advice(writer),
+                )
+
+
+def _why(writer: WorkItem | None, item: WorkItem) -> str:
+    if writer is None:
+        return "which is not in the commit and which no item writes"
+    if writer.group >= item.group:
+        return f"which {writer.name} writes, and that is not in an earlier group"
+    return f"which is not there yet: {writer.name} writes it and is not among the chosen items"
+
+
+def _advice(writer: WorkItem | None) -> str:
+    return (
+        "commit the file or correct the plan"
+        if writer is None
+        else f"choose {writer.name} too, or correct the plan"
+    )
+
+
+def blocking(item: WorkItem, scene: Scene, missing: frozenset[str]) -> str | None:
+    """The output among `missing` (of items that did not succeed) that an item declares as its context, if any."""
+    paths = (path for name in item.context for path in spellings(name, scene.project))
+    return next((path for path in paths if path in missing), None)

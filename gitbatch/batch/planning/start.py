@@ -1,0 +1,260 @@
+"""Starting a batch: everything that could stop it later is checked before anything is changed."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from msgspec import Struct
+
+from gitbatch.agents.pool import Roster
+from gitbatch.batch.events import BatchStopped
+from gitbatch.batch.history.record import Batch, new_batch_id, write_record
+from gitbatch.batch.model import CheckpointMode, Record
+from gitbatch.batch.planning.preflight import nested_problem
+from gitbatch.batch.planning.project_state import Scene, require_runnable
+from gitbatch.batch.planning.required_objects import require_objects
+from gitbatch.batch.planning.schedule import settings
+from gitbatch.batch.planning.selection import batch_groups, require_context
+from gitbatch.batch.planning.surroundings import CommitSurroundings, Surroundings
+from gitbatch.errors import GitbatchError, PlanError, UsageError
+from gitbatch.plan.model import WorkItem
+from gitbatch.project.config import CONFIG_FILE
+from gitbatch.repo.checkout.follow import uncommitted
+from gitbatch.repo.refs.store import HEADS, short
+from gitbatch.repo.repository import Repository, require_nothing_under_way, require_target
+from gitbatch.repo.unlocked import require_unlocked
+from gitbatch.repo.worktrees.worktree import checked_out_elsewhere
+
+
+class Target(Struct, frozen=True):
+    """The branch that checkpoints go to."""
+
+    ref: str
+    tip: str
+    exists: bool
+    followed: bool
+    """Whether the user's checkout has it, and follows."""
+
+
+class Choice(Struct, frozen=True):
+    """What the user chose for a batch."""
+
+    items: tuple[WorkItem, ...]
+    mode: CheckpointMode
+    agent: str
+    jobs: int
+    agents: Roster
+
+
+def find_target(repo: Repository, name: str | None) -> Target:
+    """The branch to run on: the one that is checked out, or the named one (made at HEAD if it is new).
+
+    Raises:
+        GitbatchError: a merge or the like is under way, HEAD is detached, there is no commit, or the branch is
+            checked out in another worktree.
+        UsageError: the name can't be a branch's.
+    """
+    ref = None if name is None else _branch_ref(repo, name)
+    if ref is None or ref == repo.head_branch():
+        require_nothing_under_way(repo)
+        branch, tip = require_target(repo)
+        return Target(branch, tip, exists=True, followed=True)
+    require_not_elsewhere(repo, ref)
+    at = repo.refs.read(ref)
+    tip_or_head = at or repo.refs.commit("HEAD")
+    if tip_or_head is None:
+        raise GitbatchError(
+            "this repository has no commit yet", "commit the plan first: git add task.md && git commit"
+        )
+    return Target(ref, tip_or_head, exists=at is not None, followed=False)
+
+
+def _branch_ref(repo: Repository, name: str) -> str:
+    """The full name of a branch that exists or could be made."""
+    said = repo.git.run("check-ref-format", "--branch", name, check=False)
+    if said.status != 0 or said.stdout.decode(errors="replace").strip() != name or name.startswith("refs/"):
+        raise UsageError(
+            f"{name!r} can't be the name of a branch", "see git help check-ref-format for what can"
+        )
+    parts = name.split("/")
+    above = (HEADS + "/".join(parts[:end]) for end in range(1, len(parts)))
+    in_the_way = next(filter(repo.refs.read, above), None) or next(
+        iter(repo.refs.below(f"{HEADS}{name}/")), None
+    )
+    if in_the_way or parts[0] == "gitbatch":
+        what = f"there is a branch {short(in_the_way)}" if in_the_way else "gitbatch/… is for item branches"
+        raise UsageError(f"there can't be a branch {name}: {what}", "give another name with --branch")
+    return repo.refs.resolve(f"{HEADS}{name}")
+
+
+def require_not_elsewhere(repo: Repository, ref: str) -> None:
+    """Refuse to move a branch under another checkout, which would not follow.
+
+    Raises:
+        GitbatchError: another worktree has the branch checked out.
+    """
+    elsewhere = checked_out_elsewhere(repo, ref)
+    if elsewhere:
+        raise GitbatchError(
+            f"branch {short(ref)} is checked out in {elsewhere}", f"run gitbatch there: -C {elsewhere}"
+        )
+
+
+def find_plan_commit(repo: Repository, name: str | None) -> str:
+    """The commit that a plan is read from where nothing is to run: a branch's, or HEAD's.
+
+    Raises:
+        GitbatchError: there is no such commit.
+    """
+    commit = repo.refs.commit(f"{HEADS}{name}" if name else "HEAD")
+    if commit is None:
+        what = f"there is no branch {name}" if name else "this repository has no commit yet"
+        raise GitbatchError(what, "commit the plan first: git add task.md && git commit")
+    return commit
+
+
+def is_complete(scene: Scene) -> bool:
+    """Whether every Definition-of-Done entry of the phase is done (rule O6)."""
+    return bool(scene.plan.criteria) and all(criterion.done for criterion in scene.plan.criteria)
+
+
+def nothing_to_do(scene: Scene) -> BatchStopped | None:
+    """Why there is nothing to start, if so: the phase is complete (rule O6), or every item is done."""
+    if is_complete(scene):
+        phase = f"phase {scene.project.phase.name}" if scene.project.phase.name else "the phase"
+        return BatchStopped(
+            batch="",
+            reason=f"every Definition-of-Done entry of {phase} is complete",
+            advice="hard stop: what comes next is yours to decide (the active scope in CLAUDE.md)",
+        )
+    if all(item.done for item in scene.plan.items):
+        advice = "add items, or look at the Definition of Done: gitbatch plan"
+        return BatchStopped(batch="", reason=f"every item of {scene.plan.path} is done", advice=advice)
+    return None
+
+
+def begin_batch(repo: Repository, target: Target, scene: Scene, choice: Choice, now: float) -> Batch:
+    """Check everything, then start a batch.
+
+    Raises:
+        GitbatchError: something is in the way; nothing has been changed.
+    """
+    require_runnable(scene)
+    around = CommitSurroundings(repo, scene, target.followed)
+    require_context(scene, choice.items, around)
+    _require_agents(scene, choice)
+    _require_places(scene, choice.items, around)
+    require_room_for_branches(repo)
+    require_objects(repo, scene, filter(None, (scene.find(item.output) for item in choice.items)))
+    require_unlocked(repo, target.ref)
+    if target.followed:
+        require_clean(repo, scene, tuple(item.output for item in choice.items))
+    repo.objects.require_signer()
+    record = Record(
+        batch=new_batch_id(now),
+        started=int(now),
+        target=target.ref,
+        phase=scene.project.phase.name,
+        task=scene.project.task,
+        mode=str(choice.mode),
+        agent=choice.agent,
+        jobs=choice.jobs,
+        groups=batch_groups(scene.plan, choice.items),
+        config=scene.snapshot.blob(CONFIG_FILE),
+    )
+    if not target.exists:
+        repo.refs.create(target.ref, target.tip)
+    return write_record(repo, record, target.tip)
+
+
+def require_clean(
+    repo: Repository, scene: Scene, outputs: tuple[str, ...], but: frozenset[str] = frozenset()
+) -> None:
+    """Refuse to start over changes of the user's that a checkpoint would meet; `but`: files that may have some.
+
+    Raises:
+        GitbatchError: a shared file or an output has uncommitted changes; the message names them.
+    """
+    dirty = uncommitted(repo, tuple(p for p in (*scene.project.shared_files, *outputs) if p not in but))
+    if dirty:
+        raise GitbatchError(
+            f"uncommitted changes in {', '.join(dirty[:5])}{' and more' * (len(dirty) > 5)}",
+            "commit or stash them first: gitbatch writes these files itself",
+        )
+
+
+def _require_agents(scene: Scene, choice: Choice) -> None:
+    config, plan = scene.project.config, scene.plan
+    groups = {group.number: group for group in plan.groups}
+    for item in choice.items:
+        wanted = settings(item, groups[item.group], plan).agent or choice.agent
+        if wanted not in config.agents:
+            known = ", ".join(sorted(config.agents)) or "none"
+            raise PlanError(
+                f"{plan.path}:{item.line}: {item.name} wants agent {wanted!r}, which is not configured",
+                f"gitbatch.toml has: {known}",
+            )
+        choice.agents.agent(wanted, config)
+
+
+def wanted_agents(scene: Scene, items: tuple[WorkItem, ...], default: str) -> frozenset[str]:
+    """The names of the agents that items want."""
+    groups = {group.number: group for group in scene.plan.groups}
+    return frozenset(settings(item, groups[item.group], scene.plan).agent or default for item in items)
+
+
+def agents_of(scene: Scene, record: Record) -> frozenset[str]:
+    """The names of the configured agents that a batch's items want."""
+    found = (scene.find(item.key) for item in record.items)
+    wanted = {settings(item, group, scene.plan).agent or record.agent for group, item in filter(None, found)}
+    return frozenset(wanted & scene.project.config.agents.keys())
+
+
+def _require_places(scene: Scene, items: tuple[WorkItem, ...], around: Surroundings) -> None:
+    """Every output must have a place: below folders, not links, submodules, files or nested repositories."""
+    for item in items:
+        problem = around.place_problem(item.output) or nested_problem(item.output, around)
+        if problem:
+            raise PlanError(
+                f"{scene.plan.path}:{item.line}: the output {item.output} can't be written: {problem}",
+                "give the item another output",
+            )
+
+
+def require_no_nested(repo: Repository, scene: Scene, outputs: Iterable[str]) -> None:
+    """Refuse to go on where an output is below a repository of its own that has come since the batch began.
+
+    Raises:
+        PlanError: one is.
+    """
+    around = CommitSurroundings(repo, scene, followed=True)
+    for output in outputs:
+        problem = nested_problem(output, around)
+        if problem:
+            raise PlanError(f"the output {output} cannot be written: {problem}", "move that repository away")
+
+
+def require_room_for_branches(repo: Repository) -> None:
+    """Refuse where a branch has the name of the folder that item branches need.
+
+    Raises:
+        GitbatchError: there is a branch called gitbatch.
+    """
+    if repo.refs.read(f"{HEADS}gitbatch"):
+        raise GitbatchError(
+            "there is a branch called gitbatch, and item branches are called gitbatch/…",
+            "rename yours: git branch -m gitbatch some-other-name",
+        )
+
+
+def require_workshop(repo: Repository, workshop: Path) -> None:
+    """Refuse a place for worktrees inside the user's checkout or its .git.
+
+    Raises:
+        UsageError: it is inside.
+    """
+    place = workshop.resolve()
+    if any(place.is_relative_to(here.resolve()) for here in (repo.root, repo.common_dir)):
+        raise UsageError(
+            f"worktrees can't be made in {workshop}: it is inside the repository",
+            "set worktrees under [batch], or GITBATCH_WORKTREES, to a folder outside",
+        )

@@ -1,0 +1,192 @@
+"""What surrounds a plan: the files that an item could read, and what stands where it would write.
+
+Seen twice, by the same questions: as a commit has it, for what is about to run; as the disk has it, for a plan that
+is not committed yet. So that lint, plan and run say the same.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+
+from gitbatch.batch.planning.project_state import Scene, place_problem
+from gitbatch.paths import decode_path
+from gitbatch.project.disk import DiskSnapshot
+from gitbatch.project.snapshot import Snapshot
+from gitbatch.repo.objects.store import SUBMODULE
+from gitbatch.repo.path_rules import Pattern, filters, ignored
+from gitbatch.repo.repository import Repository
+
+_POINTER_BYTES = 1024
+"""A Git LFS pointer is smaller than this."""
+
+
+class Surroundings(Protocol):
+    """The questions. Paths are repository paths."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The files of this repository."""
+        ...
+
+    def submodule(self, path: str) -> str | None:
+        """The submodule that a path is in, or is."""
+        ...
+
+    def nested(self, path: str) -> str | None:
+        """The folder that is a repository of its own, is no submodule, and that a path is in."""
+        ...
+
+    def place_problem(self, path: str) -> str | None:
+        """Why a file cannot be written at a path, if so."""
+        ...
+
+    def has(self, path: str) -> bool:
+        """Whether there is a file."""
+        ...
+
+    def ignored(self, paths: Iterable[str]) -> Mapping[str, Pattern]:
+        """The pattern by which each of the paths that is not tracked is ignored."""
+        ...
+
+    def filters(self, paths: Iterable[str]) -> Mapping[str, str]:
+        """The filter of each path that is stored by one."""
+        ...
+
+
+class CommitSurroundings(Struct, frozen=True):
+    """As a commit has it. `followed`: the checkout has its branch, so that outputs are written there too."""
+
+    repo: Repository
+    scene: Scene
+    followed: bool
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The files of the commit."""
+        return self.scene.snapshot
+
+    def submodule(self, path: str) -> str | None:
+        """The submodule that a path is in, or is."""
+        for above in _upwards(path):
+            entry = self.repo.objects.entry(self.scene.tree, above)
+            if entry and entry.mode == SUBMODULE:
+                return above
+        return None
+
+    def nested(self, path: str) -> str | None:
+        """The repository in the checkout that a path is in and that is no submodule."""
+        found = nested_repository(self.repo.root, path) if self.followed else None
+        return None if found and self.submodule(path) else found
+
+    def place_problem(self, path: str) -> str | None:
+        """Why a file cannot be written at a path, if so."""
+        return place_problem(self.scene, path)
+
+    def has(self, path: str) -> bool:
+        """Whether the commit has a file."""
+        return self.snapshot.blob(path) is not None
+
+    def ignored(self, paths: Iterable[str]) -> Mapping[str, Pattern]:
+        """The pattern by which each of the paths that is not in the commit is ignored."""
+        return ignored(self.repo, self.scene.tree, (path for path in paths if not self.has(path)))
+
+    def filters(self, paths: Iterable[str]) -> Mapping[str, str]:
+        """The filter of each path that is stored by one; lfs only where there is a pointer."""
+        found = filters(self.repo, self.scene.tree, paths)
+        return {path: name for path, name in found.items() if name != "lfs" or self._is_pointer(path)}
+
+    def _is_pointer(self, path: str) -> bool:
+        """Whether what is stored can be a pointer, by its size alone: no content is read (rule O1)."""
+        oid = self.snapshot.blob(path)
+        size = self.repo.objects.size(oid) if oid else None
+        return size is None or size < _POINTER_BYTES
+
+
+class DiskSurroundings(Struct, frozen=True):
+    """As the disk has it."""
+
+    repo: Repository
+    submodules: frozenset[str]
+    snapshot: "OwnFiles"
+
+    @classmethod
+    def of(cls, repo: Repository) -> "DiskSurroundings":
+        """The surroundings in a repository's checkout."""
+        staged = decode_path(repo.git.run("ls-files", "--stage", "-z").stdout).split("\0")
+        found = frozenset(line.partition("\t")[2] for line in staged if line.startswith(f"{SUBMODULE} "))
+        return cls(repo, found, OwnFiles(DiskSnapshot(repo.root), found))
+
+    def submodule(self, path: str) -> str | None:
+        """The submodule that a path is in, or is."""
+        return next((above for above in _upwards(path) if above in self.submodules), None)
+
+    def nested(self, path: str) -> str | None:
+        """The repository that a path is in and that is no submodule."""
+        return None if self.submodule(path) else nested_repository(self.repo.root, path)
+
+    def place_problem(self, path: str) -> str | None:
+        """Why a file cannot be written at a path, if so."""
+        for above in _upwards(path):
+            place = self.repo.root / above
+            if above in self.submodules:
+                return f"{above} is a submodule"
+            if place.is_symlink():
+                return f"{above} is a symlink"
+            if place.exists() and place.is_dir() == (above == path):
+                return f"{above} is a {'folder' if above == path else 'file'}"
+        return None
+
+    def has(self, path: str) -> bool:
+        """Whether there is a file, or one that a sparse checkout leaves out."""
+        if os.path.lexists(self.repo.root / path):
+            return True
+        return bool(self.repo.git.run("ls-files", "-z", "--", path).stdout)
+
+    def ignored(self, paths: Iterable[str]) -> Mapping[str, Pattern]:
+        """The pattern by which each of the paths that is not tracked is ignored."""
+        return ignored(self.repo, None, paths)
+
+    def filters(self, paths: Iterable[str]) -> Mapping[str, str]:
+        """The filter of each path that is stored by one; whether by a pointer, its next commit decides."""
+        return filters(self.repo, None, paths)
+
+
+class OwnFiles(Struct, frozen=True):
+    """The files of a checkout that a commit of this repository could have: a `project.snapshot.Snapshot`."""
+
+    disk: DiskSnapshot
+    submodules: frozenset[str]
+
+    def blob(self, path: str) -> str | None:
+        """Something that tells two contents of a file apart; None if there is no such file."""
+        return self.disk.blob(path) if self._is_own(path) else None
+
+    def read(self, path: str) -> bytes | None:
+        """The content of the file at `path`, or None."""
+        return self.disk.read(path) if self._is_own(path) else None
+
+    def files(self, folder: str) -> tuple[str, ...]:
+        """The paths of all files below a folder."""
+        return tuple(filter(self._is_own, self.disk.files(folder)))
+
+    def _is_own(self, path: str) -> bool:
+        return not (self.submodules & set(_upwards(path)) or nested_repository(self.disk.root, path))
+
+
+def nested_repository(root: Path, path: str) -> str | None:
+    """The outermost folder on the way to a path that is a repository of its own, if any."""
+    return next((above for above in _upwards(path) if _is_repository(root / above)), None)
+
+
+def _is_repository(folder: Path) -> bool:
+    mark = folder / ".git"
+    return mark.is_file() or (mark / "HEAD").is_file()
+
+
+def _upwards(path: str) -> tuple[str, ...]:
+    """A path and the folders that it is in, the outermost first."""
+    parts = path.split("/")
+    return tuple("/".join(parts[:end]) for end in range(1, len(parts) + 1))

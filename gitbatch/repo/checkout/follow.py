@@ -1,0 +1,296 @@
+"""The user's checkout after their branch has moved: each changed path follows, and nothing else is touched.
+
+A path follows when the user has not changed it: in the working tree by writing a new file beside the old one
+and renaming it, in the index by replacing its entry. What the user has changed stays as it is and is reported.
+
+The index is locked, as git locks it, from before the branch moves until everything has followed: a `git commit` of
+the user's in between, which would take the old index for an undoing of the checkpoint, has to wait.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import accumulate
+from pathlib import Path
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from gitbatch.errors import BusyError
+from gitbatch.fs.disk import is_at_the_path, naming
+from gitbatch.fs.durable import replacing, sync_file
+from gitbatch.fs.nofollow import directory, regular_file
+from gitbatch.paths import decode_path, encode_path
+from gitbatch.repo.attributes import as_committed, read_rules
+from gitbatch.repo.checkout.files import Change, differing, drop_all_remains, follow_files
+from gitbatch.repo.objects.store import REGULAR
+from gitbatch.repo.private_dir import private_git
+from gitbatch.repo.process import Git
+from gitbatch.repo.refs.lock_files import is_same_file, release_index
+from gitbatch.repo.repository import Repository
+from gitbatch.text import Harmless
+
+_UNMERGED = "unmerged"
+_ARGUMENTS = 500
+_CHANGED = (
+    *("status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignored=no"),
+    # In each submodule git would start another git, which reads the submodule's own configuration.
+    "--ignore-submodules=all",
+)
+_TRACKED = ("ls-files", "-z")
+_STAGED = ("ls-files", "-t", "--stage", "-z")
+_CONVERTING = ("check-attr", "-z", "eol", "ident", "working-tree-encoding")
+_AS_STORED = frozenset({b"unspecified", b"unset", b"lf"})
+_PATIENCE = 100
+"""Tries, a tenth of a second apart, for an index that another git has locked."""
+
+
+class Followed(Struct, frozen=True):
+    """What following left for the user to look at."""
+
+    kept: tuple[str, ...] = ()
+    """Paths where the user's own version stays."""
+    notes: tuple[Harmless, ...] = ()
+    """What else there is to say, one line each."""
+
+
+class _Entry(NamedTuple):
+    """What the index has at a path."""
+
+    blob: str
+    """`_UNMERGED` for one in conflict, which equals no blob."""
+    skipped: bool
+    """A sparse checkout leaves it out."""
+
+
+class _SavedAgain(Exception):  # noqa: N818 - no error
+    """The user saved a file while a new version of it was written."""
+
+
+_NO_ENTRY = _Entry("", skipped=False)
+
+
+def uncommitted(repo: Repository, paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the paths that have uncommitted changes in the user's checkout (staged, unstaged or untracked)."""
+    if not paths:
+        return ()
+    # Two things more than git status says: an ignored file at an output path would be overwritten all the same, and
+    # nothing can be written below what is no folder.
+    in_the_way = {path: above for path in paths if (above := _no_folder(repo, path))}
+    found: set[str] = set()
+    tracked: set[str] = set()
+    branch = repo.head_branch()
+    head = (repo.refs.read(branch) if branch else repo.refs.commit("HEAD")) or ""
+    with private_git(repo, repo.root, head=head, index=repo.git_dir / "index") as git:
+        for some in _portions(paths):
+            asked = (*some, *(in_the_way[path] for path in some if path in in_the_way))
+            changed, known = git.run_all((*_CHANGED, "--", *some), (*_TRACKED, "--", *asked))
+            found |= {line[3:] for line in _names(changed.stdout)}
+            tracked |= set(_names(known.stdout))
+    there = [path for path in paths if path not in found and os.path.lexists(repo.root / path)]
+    folders = {above for path in tracked for above in accumulate(path.split("/")[:-1], "{}/{}".format)}
+    found |= {path for path in there if path not in tracked | folders}
+    found |= {path for path, above in in_the_way.items() if above not in tracked}
+    return tuple(path for path in paths if path in found)
+
+
+def _portions(paths: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """An argument list has its limits."""
+    return (paths[start : start + _ARGUMENTS] for start in range(0, len(paths), _ARGUMENTS))
+
+
+def _names(listed: bytes) -> Iterator[str]:
+    return (decode_path(line) for line in listed.split(b"\0") if line)
+
+
+def _no_folder(repo: Repository, path: str) -> str | None:
+    """What stands where the path needs a folder and is none, if anything does."""
+    parts = path.split("/")[:-1]
+    for end in range(1, len(parts) + 1):
+        above = "/".join(parts[:end])
+        place = repo.root / above
+        if place.is_symlink() or (place.exists() and not place.is_dir()):
+            return above
+    return None
+
+
+@contextmanager
+def index_lock(repo: Repository, tries: int | None = None) -> Iterator[None]:
+    """Hold the lock of the checkout's index, as git does.
+
+    The lock is a second name of a file of ours, so that after a crash it is known to be ours and not a live git's. That
+    file, which proves it, is removed when the lock is gone, and not before.
+
+    Raises:
+        BusyError: another git has it.
+    """
+    lock, mark = repo.git_dir / "index.lock", repo.own_dir / "index-lock"
+    repo.own_dir.mkdir(exist_ok=True)
+    mark.touch()
+    try:
+        _link_patiently(mark, lock, _PATIENCE if tries is None else tries)
+        yield
+    finally:
+        release_index(lock, mark)
+
+
+def _link_patiently(mark: Path, lock: Path, tries: int) -> None:
+    for _ in range(tries):
+        try:
+            lock.hardlink_to(mark)
+        except FileExistsError:
+            if is_same_file(lock, mark):  # this process could not remove it
+                return
+            time.sleep(0.1)
+        else:
+            return
+    raise BusyError(
+        f"the index of the checkout is locked by another git ({lock})",
+        "finish what it does (is a commit message being edited?); if no git command is running there, it was left "
+        f"behind: remove {lock}. Then run gitbatch run again: nothing is lost",
+    )
+
+
+def follow(repo: Repository, old_tree: str, new_tree: str, paths: tuple[str, ...]) -> Followed:
+    """Bring `paths`, which were changed from one tree to another, into the checkout. Call it under `index_lock`.
+
+    The index follows last: as long as it has an old version, the file at that path is looked at and may follow.
+
+    Raises:
+        OSError: the disk fails. Some paths may have followed; the same call has the others follow later.
+    """
+    rules = read_rules(repo, new_tree, paths)
+    if not rules and not repo.attributes and not repo.line_ends.on_disk:
+        return _follow(repo, (old_tree, new_tree), paths, None)
+    with as_committed(repo, rules) as git:
+        return _follow(repo, (old_tree, new_tree), paths, git)
+
+
+def _follow(
+    repo: Repository, trees: tuple[str, str], paths: tuple[str, ...], converting: Git | None
+) -> Followed:
+    """The same; `converting`: a git that converts by the new tree's attributes, if there are any."""
+    staged = _as_staged(repo, paths)
+    converted = _converted(repo, converting, paths) if converting else frozenset()
+    kept: set[str] = set()
+    entries: list[Change] = []
+    followed: list[Change] = []
+    for path in paths:
+        old, new = (repo.objects.entry(tree, path) for tree in trees)
+        entry = staged.get(path, _NO_ENTRY)
+        change = Change(
+            path, old.oid if old else None, new.oid if new else "", path in converted, entry.skipped
+        )
+        if entry.blob == change.new:  # by an earlier call, which may not have come to its end
+            followed.append(change)
+        elif entry.blob == (change.old or ""):
+            entries.append(change)
+        else:
+            kept.add(path)
+    drop_all_remains(repo, paths)
+    kept |= follow_files(repo, entries, converting) | differing(repo, followed, converting)
+    _update_index(repo, entries)
+    return Followed(tuple(path for path in paths if path in kept))
+
+
+def _as_staged(repo: Repository, paths: tuple[str, ...]) -> dict[str, _Entry]:
+    """What the index has at each path."""
+    staged: dict[str, _Entry] = {}
+    for some in _portions(paths):
+        staged |= _entries(repo.git.run(*_STAGED, "--", *some).stdout)
+    return staged
+
+
+def _converted(repo: Repository, converting: Git, paths: tuple[str, ...]) -> frozenset[str]:
+    """The paths whose files may differ from their blobs by conversion."""
+    converted = set(paths) if repo.line_ends.on_disk else set[str]()
+    for some in _portions(paths):
+        parts = converting.run(*_CONVERTING, "--", *some).stdout.split(b"\0")
+        values = zip(parts[::3], parts[2::3], strict=False)
+        converted |= {decode_path(path) for path, value in values if value not in _AS_STORED}
+    return frozenset(converted)
+
+
+def rewrite(repo: Repository, path: str, change: Callable[[bytes], bytes]) -> None:
+    """Change the user's own versions of a file: the staged one, and the one on disk. Call it under `index_lock`.
+
+    Where there is none (deleted, a link, in conflict), nothing is made.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    staged, skipped = _entries(repo.git.run(*_STAGED, "--", path).stdout).get(path, _NO_ENTRY)
+    if staged and staged != _UNMERGED:
+        before = repo.objects.blob(staged)
+        after = change(before)
+        if after != before:
+            _update_index(repo, [Change(path, staged, repo.objects.write_blob(after), skipped=skipped)])
+    try:
+        with naming(repo.root / path), suppress(_SavedAgain):
+            _rewrite_file(repo, path, change)
+    except OSError as error:
+        if not is_at_the_path(error):
+            raise
+
+
+def _rewrite_file(repo: Repository, path: str, change: Callable[[bytes], bytes]) -> None:
+    with regular_file(repo.root, path) as (descriptor, status):
+        before = os.pread(descriptor, status.st_size, 0)
+    after = change(before)
+    if after == before:
+        return
+    with _replacing(repo, path) as written:
+        _write_all(written, after)
+        os.fchmod(written, status.st_mode & 0o7777)
+        with regular_file(repo.root, path) as (_, now):  # saved again meanwhile: the user's is the newer one
+            if (now.st_ino, now.st_mtime_ns, now.st_size) != (
+                status.st_ino,
+                status.st_mtime_ns,
+                status.st_size,
+            ):
+                raise _SavedAgain
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    with open(descriptor, "wb", closefd=False) as stream:
+        stream.write(content)
+
+
+def _entries(listed: bytes) -> dict[str, _Entry]:
+    """What the index has at each path, as it was listed."""
+    found: dict[str, _Entry] = {}
+    for line in _names(listed):
+        head, _, name = line.partition("\t")
+        tag, _, oid, stage = head.split(" ")
+        found[name] = _Entry(oid if stage == "0" else _UNMERGED, tag == "S")
+    return found
+
+
+@contextmanager
+def _replacing(repo: Repository, path: str) -> Iterator[int]:
+    """A new file that takes the place of the one at a path when everything went well."""
+    *parents, name = path.split("/")
+    with directory(repo.root, tuple(parents), create=True) as parent, replacing(parent, name) as descriptor:
+        yield descriptor
+
+
+def _update_index(repo: Repository, changes: list[Change]) -> None:
+    """Put the new versions into the index: into a copy, which then takes its place."""
+    if not changes:
+        return
+    repo.objects.writer.sync()
+    index, copy = repo.git_dir / "index", repo.git_dir / "index.gitbatch"
+    if index.exists():
+        shutil.copy2(index, copy)
+    else:
+        copy.unlink(missing_ok=True)
+    lines = b"".join(f"{REGULAR} {c.new} 0\t".encode() + encode_path(c.path) + b"\0" for c in changes)
+    skipped = b"".join(encode_path(c.path) + b"\0" for c in changes if c.skipped)
+    with private_git(repo, repo.root, index=copy) as git:
+        git.feed(lines, "update-index", "-z", "--index-info")
+        if skipped:
+            git.feed(skipped, "update-index", "--skip-worktree", "-z", "--stdin")
+    sync_file(copy)
+    copy.replace(index)

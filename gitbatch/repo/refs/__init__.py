@@ -1,0 +1,1 @@
+"""Refs: their names, reading and moving them, and their lock files."""

@@ -1,0 +1,1 @@
+"""Linked worktrees, full and sparse."""

@@ -1,0 +1,213 @@
+"""The private git directory of an agent: what `git log`, `status`, `diff` and `grep` find in its worktree.
+
+The user's own git directory has tokens (`.git/config`), reflogs and stashes that an agent has no business with, and git
+refuses to work where it cannot read its configuration. So the `.git` of a worktree names a directory of ours: HEAD and the
+index are the worktree's own; the configuration, the refs as of the base and the list of object directories are shared by
+all worktrees of one base. Objects are read from the user's repository, as alternates (gitrepository-layout(5)).
+
+Invariant: no value of the user's configuration gets in unless its key is listed here, and no URL with its credentials.
+None of our own git processes reads these directories: without a sandbox, agents can write them.
+"""
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from msgspec import Struct
+
+from gitbatch.errors import GitError
+from gitbatch.repo.config_file import format_settings, render_config
+from gitbatch.repo.refs.lock_files import TEMPORARY
+from gitbatch.repo.repository import Repository
+from gitbatch.repo.settings import LineEnds
+
+ASSIGNED = "gitbatch-output"
+"""In the git directory of a worktree: the one path that may be committed there, for the pre-commit hook."""
+
+_KEPT = re.compile(
+    r"core\.(hookspath|abbrev)|user\.(name|email)"
+    r"|remote\..*\.(url|fetch)|branch\..*\.(remote|merge)|diff\..*\.xfuncname",
+    re.DOTALL,
+)
+"""The keys of the user's configuration that agents get to read, as git lists them, besides those about files."""
+_URL = re.compile(r"remote\..*\.url|branch\..*\.remote", re.DOTALL)
+_FIXED = (
+    ("core.bare", "false"),
+    ("core.logallrefupdates", "false"),
+    ("gc.auto", "0"),
+    ("gc.worktreepruneexpire", "never"),
+    ("maintenance.auto", "false"),
+)
+_NOT_AN_AGENTS = "refs/heads/gitbatch/"
+"""The item branches: what others are working on."""
+_REFS = ("refs/heads/", "refs/tags/", "refs/remotes/")
+"""What agents find of the user's refs; stashes and notes of other tools are not among them."""
+_COPIED = ("info/exclude", "shallow")
+_AUTHORITY = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@")
+_SCP_USER = re.compile(r"^[^/@]*@")
+_MOST_ALTERNATES = 100
+
+
+class AgentGit(Struct, frozen=True):
+    """What the git directories of a run's agents are made of, read from the user's repository when the run begins."""
+
+    folder: Path
+    """Where they are: the folder of the run's worktrees."""
+    mark: str
+    """In the names of the shared directories: those of a killed run are never taken for ours."""
+    config: bytes
+    refs: tuple[tuple[bytes, bytes], ...]
+    """Name and object of each, in git's order."""
+    target: bytes
+    """The branch that the run moves: agents find it at their base."""
+    files: tuple[tuple[str, bytes], ...]
+    """Further files of the user's git directory, by name."""
+    objects: tuple[Path, ...]
+    """The directories that have the objects."""
+
+    def shared(self, base: str) -> Path:
+        """The path of the directory that the worktrees of one base share."""
+        return self.folder / f"{base[:16]}-{self.mark}.common"
+
+    def readable(self, worktree: Path, base: str) -> tuple[Path, ...]:
+        """The directories that git reads in a worktree."""
+        return (self.shared(base), git_dir_of(worktree), *self.objects)
+
+    def make(self, worktree: Path, base: str, output: str) -> Path:
+        """Make the git directory of a worktree that is at `base` (a commit id); it gets its index from the caller.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        made = git_dir_of(worktree)
+        made.mkdir()
+        shared = self._make_shared(base)
+        for name, text in {
+            "HEAD": base,
+            "commondir": str(shared),
+            "gitdir": f"{worktree}/.git",
+            ASSIGNED: output,
+        }.items():
+            (made / name).write_bytes(os.fsencode(f"{text}\n"))
+        return made
+
+    def close(self) -> None:
+        """Remove what worktrees share; what an agent keeps from being removed goes with the folder, at the batch's end."""
+        for shared in self.folder.glob(f"*-{self.mark}.common"):
+            shutil.rmtree(shared, ignore_errors=True)
+
+    def _make_shared(self, base: str) -> Path:
+        """Make the directory that the worktrees of one base share, all at once, unless it is there."""
+        shared = self.shared(base)
+        if shared.is_dir():
+            return shared
+        made = shared.with_name(f"{TEMPORARY}{secrets.token_hex(4)}")
+        for name in ("refs", "objects/info", "info"):
+            (made / name).mkdir(parents=True)
+        alternates = b"".join(os.fsencode(path) + b"\n" for path in self.objects)
+        for name, content in (
+            ("HEAD", base.encode() + b"\n"),
+            ("config", self.config),
+            ("packed-refs", self._packed(base.encode())),
+            ("objects/info/alternates", alternates),
+            *self.files,
+        ):
+            (made / name).write_bytes(content)
+        made.rename(shared)
+        return shared
+
+    def _packed(self, base: bytes) -> bytes:
+        refs = {**dict(self.refs), self.target: base}
+        return b"# pack-refs with: sorted \n" + b"".join(
+            b"%s %s\n" % (oid, name) for name, oid in sorted(refs.items())
+        )
+
+
+def git_dir_of(worktree: Path) -> Path:
+    """The path of the git directory of an agent's worktree."""
+    return worktree.with_name(f"{worktree.name}.git")
+
+
+def read_agent_git(repo: Repository, folder: Path, target: str) -> AgentGit:
+    """Read from the user's repository what agents will find in theirs.
+
+    Args:
+        repo: the user's.
+        folder: where the directories will be made.
+        target: the full name of the branch that the run moves.
+    """
+    listing = ("config", "--local", "--no-includes", "--list", "-z")
+    config, refs = repo.git.run_all(
+        listing, ("for-each-ref", "--format=%(refname) %(objectname)", *_REFS), check=False
+    )
+    if config.status or refs.status:
+        failed = config if config.status else refs
+        raise GitError(listing, failed.status, failed.stderr)
+    lines = (line.rpartition(b" ") for line in refs.stdout.splitlines())
+    return AgentGit(
+        folder=folder,
+        mark=secrets.token_hex(2),
+        config=render_config(clean_settings(config.stdout, repo)),
+        refs=tuple((name, oid) for name, _, oid in lines if not name.startswith(_NOT_AN_AGENTS.encode())),
+        target=os.fsencode(target),
+        files=tuple(_read_files(repo)),
+        objects=object_directories(repo.objects.store),
+    )
+
+
+def _read_files(repo: Repository) -> Iterator[tuple[str, bytes]]:
+    yield "info/attributes", repo.attributes
+    for name in _COPIED:
+        with suppress(FileNotFoundError):
+            yield name, (repo.common_dir / name).read_bytes()
+
+
+def object_directories(store: Path) -> tuple[Path, ...]:
+    """Returns a directory of objects and all that it names as alternates, and so on."""
+    found: list[Path] = []
+    waiting = [store]
+    while waiting and len(found) < _MOST_ALTERNATES:
+        folder = Path(os.path.realpath(waiting.pop(0)))
+        if folder in found or not folder.is_dir():
+            continue
+        found.append(folder)
+        named = folder / "info/alternates"
+        lines = named.read_bytes().split(b"\n") if named.is_file() else []
+        waiting += [folder / os.fsdecode(line) for line in lines if line and not line.startswith(b"#")]
+    return tuple(found)
+
+
+def clean_settings(listed: bytes, repo: Repository) -> tuple[tuple[str, str | None], ...]:
+    """Returns the settings (key, value) of an agent's repository.
+
+    Args:
+        listed: the user's, as `git config --list -z` prints them; without a value where git prints none.
+        repo: theirs: it says how files are written and compared, whatever configuration says so.
+    """
+    kept: list[tuple[str, str | None]] = []
+    for entry in filter(None, os.fsdecode(listed).split("\0")):
+        key, separator, value = entry.partition("\n")
+        if _KEPT.fullmatch(key) and "://" not in key:
+            cleaned = clean_url(value) if _URL.fullmatch(key) else value
+            kept.append((key, cleaned if separator else None))
+    if not any(key == "core.hookspath" for key, _ in kept):
+        kept.append(("core.hookspath", str(repo.common_dir / "hooks")))
+    files = [(key, value) for key, value in repo.files_config.items() if not key.startswith("core.sparse")]
+    return (*format_settings(repo.id_bytes), *_FIXED, *files, *_line_ends(repo.line_ends), *kept)
+
+
+def _line_ends(ends: LineEnds) -> tuple[tuple[str, str], ...]:
+    if ends.stored:
+        return (("core.autocrlf", "true" if ends.on_disk else "input"),)
+    return (("core.eol", "crlf"),) if ends.on_disk else ()
+
+
+def clean_url(url: str) -> str:
+    """A remote's URL without its user, password, query and fragment; a local path stays as it is."""
+    if "://" in url:
+        return re.split(r"[?#]", _AUTHORITY.sub(r"\g<scheme>", url, count=1), maxsplit=1)[0]
+    return _SCP_USER.sub("", url, count=1)
