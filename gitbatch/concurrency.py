@@ -16,7 +16,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-async def to_its_end(work: Coroutine[None, None, _T]) -> _T:
+async def shielded(work: Coroutine[None, None, _T]) -> _T:
     """Do what must not be left half done: a cancellation meanwhile is put off until the caller awaits again.
 
     Raises:

@@ -9,8 +9,8 @@ import re
 import unicodedata
 from typing import NewType
 
-Harmless = NewType("Harmless", str)
-"""One line that `plain` has made, or `markdown`: where a text from an agent may end up, this is the type.
+CleanText = NewType("CleanText", str)
+"""One line that `clean_text` has made, or `markdown`: where a text from an agent may end up, this is the type.
 
 Nothing else makes one, so the type checker finds every call site that leaves the cleaning out.
 """
@@ -50,31 +50,31 @@ _CLOSING = re.compile(
 _LEADING = re.compile(r"^(?:[-+=]|(\d+)(?=[.)]))")
 
 
-def plain(text: str, limit: int = LIMIT) -> Harmless:
+def clean_text(text: str, limit: int = LIMIT) -> CleanText:
     """One harmless line for terminals, logs and commit messages, at most `limit` characters; idempotent."""
     if len(text) <= limit and text.isascii() and text.isprintable():  # most are: nothing is to be dropped
-        return Harmless(" ".join(text.split()))
+        return CleanText(" ".join(text.split()))
     bounded = text[: limit * 20]  # no agent makes us clean a gigabyte
     flat = _IGNORABLE.sub("", _ESCAPES.sub("", bounded).translate(_BREAKS))
     visible = "".join(c for c in flat if unicodedata.category(c) not in INVISIBLE)
     # NFC comes last: what stood between a letter and its accent is gone, and it brings nothing back that was dropped.
     # It is quadratic in a pile of accents, so it gets no more than what can end up in the line.
     line = unicodedata.normalize("NFC", " ".join(visible.split())[: (limit + 1) * _LONGEST_COMPOSED])
-    return Harmless(line if len(line) <= limit else line[: limit - 1].rstrip() + "…")
+    return CleanText(line if len(line) <= limit else line[: limit - 1].rstrip() + "…")
 
 
-def undirected(message: str) -> str:
+def neutralise_forge_commands(message: str) -> str:
     """A message in which nothing is an order to a forge: `[skip ci]` and `Closes #1` would be obeyed on a push."""
     return _CLOSING.sub("\\1№", _SKIPPING.sub(r"(\1)", message))
 
 
-def markdown(text: str, limit: int = LIMIT) -> Harmless:
-    """One harmless line for Markdown: what `plain` gives, with everything that could be syntax escaped.
+def markdown(text: str, limit: int = LIMIT) -> CleanText:
+    """One harmless line for Markdown: what `clean_text` gives, with everything that could be syntax escaped.
 
     Addresses become code: GitHub makes links of mail addresses after it has dropped the backslashes, but not in code.
     """
-    escaped = _PIECE.sub(lambda piece: _escape(piece[0]), plain(text, limit))
-    return Harmless(_LEADING.sub(lambda m: f"{m[1]}\\" if m[1] else f"\\{m[0]}", escaped))
+    escaped = _PIECE.sub(lambda piece: _escape(piece[0]), clean_text(text, limit))
+    return CleanText(_LEADING.sub(lambda m: f"{m[1]}\\" if m[1] else f"\\{m[0]}", escaped))
 
 
 def display_width(text: str) -> int:

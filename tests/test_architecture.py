@@ -1,8 +1,12 @@
-"""The file list is the architecture: a module imports only from its own folder and from folders above it."""
+"""The file list is the architecture: a module imports only from its own unit and from units above it.
+
+`python tests/test_architecture.py` prints the units, and how many imports there are between them.
+"""
 
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,22 +15,24 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "gitbatch"
 
 ORDER = (
-    "errors",
-    "text",
-    "paths",
-    "resources",
-    "crash",
-    "plan",
-    "project",
-    "repo",
-    "sandbox",
-    "agents",
+    *("errors", "crash", "text", "resources", "paths", "concurrency", "fs", "plan", "project"),
+    *("repo.limits", "repo.childless", "repo.patience", "repo.config_file", "repo.process", "repo.search"),
+    *("repo.settings", "repo.ident", "repo.signing", "repo.pipe", "repo.objects", "repo.refs"),
+    *("repo.promised", "repo.repository", "repo.snapshot", "repo.private_dir", "repo.path_rules"),
+    *("repo.attributes", "repo.base", "repo.checkout", "repo.worktrees", "repo.fingerprint"),
+    *("repo.unlocked", "repo.lock", "repo.sample"),
+    *("sandbox", "limits"),
+    *("agents.protocol", "agents.secrets", "agents.json_text", "agents.prompt", "agents.reply"),
+    *("agents.process", "agents.anthropic", "agents.pool"),
     "guard",
-    "batch",
-    "view",
-    "cli",
+    *("batch.model", "batch.events", "batch.notices", "batch.history", "batch.planning"),
+    *("batch.workplace", "batch.item", "batch.group", "batch.resume", "batch.loop", "batch.session"),
+    *("view", "cli"),
 )
-"""What may be imported by what stands behind it."""
+"""The units, each with what it may import above it."""
+
+ROOTS = frozenset({"", "__main__", "agents", "batch", "repo"})
+"""Packages that only hold units, and the entry point."""
 
 HOME_OF = {"git": "repo", "typer": "cli", "questionary": "cli", "anthropic": "agents", "rich": "view"}
 """Libraries that are imported in one folder (and below it in the order, where it is `view`)."""
@@ -34,7 +40,22 @@ HOME_OF = {"git": "repo", "typer": "cli", "questionary": "cli", "anthropic": "ag
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
+def name_of(path: Path) -> str:
+    """The dotted name of a module below the package."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").rstrip(".")
+
+
+NAMES = frozenset(map(name_of, MODULES))
+
+
+def unit_of(name: str) -> str:
+    """The unit that a module is in."""
+    inside = (unit for unit in ORDER if name == unit or name.startswith(f"{unit}."))
+    return max(inside, key=len, default="")
+
+
 def imports(path: Path) -> Iterator[str]:
+    """The dotted names that a module imports."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -43,36 +64,48 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def part_of(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_a_module_imports_only_from_above(path: Path) -> None:
-    here = part_of(path)
-    if here in {"__init__", "__main__"}:
-        return
+def our_imports(path: Path) -> Iterator[str]:
+    """The modules of the package that a module imports."""
     for name in imports(path):
-        parts = name.split(".")
-        if parts[0] != "gitbatch" or parts[1] == "__version__":
-            continue
-        assert ORDER.index(parts[1]) <= ORDER.index(here), f"{here} imports {name}"
+        if name.startswith("gitbatch.") and name != "gitbatch.__version__":
+            inner = name.removeprefix("gitbatch.")
+            yield inner if inner in NAMES else inner.rpartition(".")[0]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def between_units() -> Counter[tuple[str, str]]:
+    """How many imports there are from one unit to another."""
+    found: Counter[tuple[str, str]] = Counter()
+    for path in MODULES:
+        here = unit_of(name_of(path))
+        pairs = ((here, unit_of(there)) for there in set(our_imports(path)))
+        found.update((one, other) for one, other in pairs if one and one != other)
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_imports_only_from_above(path: Path) -> None:
+    name = name_of(path)
+    if name in ROOTS:
+        return
+    here = unit_of(name)
+    assert here, f"{name} is in no unit"
+    for there in our_imports(path):
+        assert ORDER.index(unit_of(there)) <= ORDER.index(here), f"{name} imports {there}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_a_library_has_one_home(path: Path) -> None:
+    part = name_of(path).partition(".")[0]
     for name in imports(path):
         home = HOME_OF.get(name.split(".")[0])
         if home == "view":
-            assert part_of(path) in {"view", "cli"}, name
+            assert part in {"view", "cli"}, name
         elif home:
-            assert part_of(path) == home, name
+            assert part == home, name
 
 
-def test_no_module_is_called_git_and_none_is_long() -> None:
-    for path in MODULES:
-        assert path.name != "git.py"
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, path
+def test_no_module_is_called_git() -> None:
+    assert "git" not in {path.stem for path in MODULES}
 
 
 def test_version_imports_nothing_heavy() -> None:
@@ -115,3 +148,19 @@ def test_to_run_a_batch_for_a_pipe_imports_nothing_that_it_does_not_need() -> No
     code = f"import sys, gitbatch.cli.batch; print([m for m in {heavy!r} if m in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.splitlines()[-1] == "[]"
+
+
+def main() -> None:
+    """Print the units and the imports between them."""
+    found = between_units()
+    upwards = [pair for pair in found if ORDER.index(pair[1]) > ORDER.index(pair[0])]
+    for (one, other), count in sorted(found.items(), key=lambda pair: ORDER.index(pair[0][0])):
+        print(f"{one:24} -> {other:24} {count}")  # noqa: T201 - its command line
+    floors = {unit for unit in ORDER if unit.startswith("batch.")}
+    inside = sum(count for (one, other), count in found.items() if {one, other} <= floors)
+    print(f"{len(ORDER)} units, {sum(found.values())} imports between them, {len(upwards)} upwards;")  # noqa: T201 - as above
+    print(f"batch: {len(floors)} units, {inside} imports between them")  # noqa: T201 - as above
+
+
+if __name__ == "__main__":
+    main()

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from gitbatch import text
-from gitbatch.agents.protocol import Contribution, Failure, Reply, Usage
+from gitbatch.agents.protocol import Contribution, Failure, Reply
 from gitbatch.batch.events import ItemProgress
 from gitbatch.batch.item.harvest import Strays
 from gitbatch.batch.model import Checkpoint, Outcome
-from gitbatch.text import LIMIT, Harmless, display_width, markdown, plain, undirected
+from gitbatch.limits.usage import Usage
+from gitbatch.text import LIMIT, CleanText, clean_text, display_width, markdown, neutralise_forge_commands
 
 DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Categories of characters that nobody sees."""
@@ -202,7 +203,7 @@ def assert_harmless(said: str) -> None:
 
 def assert_only_text(text: str) -> None:
     """In every place of the document, the text is what it says and nothing else."""
-    said = plain(text)
+    said = clean_text(text)
     if not said:  # nobody writes an entry of nothing
         return
     paragraphs = [paragraph.replace("{text}", said) for paragraph in PARAGRAPHS]
@@ -211,8 +212,8 @@ def assert_only_text(text: str) -> None:
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:30]))
 def test_a_hostile_text_is_one_harmless_line(text: str) -> None:
-    assert_harmless(plain(text))
-    assert plain(plain(text)) == plain(text)
+    assert_harmless(clean_text(text))
+    assert clean_text(clean_text(text)) == clean_text(text)
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:30]))
@@ -223,7 +224,7 @@ def test_a_hostile_text_is_only_text_in_markdown(text: str) -> None:
 @THOUSANDS
 @given(ANY_TEXT)
 def test_any_text_is_one_harmless_line(text: str) -> None:
-    assert_harmless(plain(text))
+    assert_harmless(clean_text(text))
 
 
 @THOUSANDS
@@ -235,8 +236,8 @@ def test_any_text_is_only_text_in_markdown(text: str) -> None:
 @THOUSANDS
 @given(ANY_TEXT, st.integers(min_value=1, max_value=50))
 def test_cleaning_twice_is_cleaning_once(text: str, limit: int) -> None:
-    once = plain(text, limit)
-    assert plain(once, limit) == once
+    once = clean_text(text, limit)
+    assert clean_text(once, limit) == once
     assert len(once) <= limit
 
 
@@ -259,7 +260,7 @@ class Page(HTMLParser):
 
 def assert_only_text_on_github(text: str) -> None:
     """The same, by GitHub's own implementation: what it makes links of is no syntax that a backslash ends."""
-    said = plain(text)
+    said = clean_text(text)
     if not said:
         return
     cmarkgfm = pytest.importorskip("cmarkgfm")
@@ -287,7 +288,7 @@ def test_of_all_characters_exactly_the_visible_ones_stay() -> None:
     for start in range(0, sys.maxunicode + 1, 0x400):
         characters = [chr(point) for point in range(start, start + 0x400) if point not in OPENING]
         expected = ".".join(map(seen, characters))
-        assert plain(f".{'.'.join(characters)}.", 0x1000) == f".{expected}.", hex(start)
+        assert clean_text(f".{'.'.join(characters)}.", 0x1000) == f".{expected}.", hex(start)
 
 
 def seen(character: str) -> str:
@@ -328,7 +329,7 @@ def seen(character: str) -> str:
     ],
 )
 def test_escape_sequences_go_and_the_words_stay(text: str, expected: str) -> None:
-    assert plain(text) == expected
+    assert clean_text(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -350,7 +351,7 @@ def test_escape_sequences_go_and_the_words_stay(text: str, expected: str) -> Non
     ],
 )
 def test_what_is_seen_stays(text: str, expected: str) -> None:
-    assert plain(text) == expected
+    assert clean_text(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -370,7 +371,7 @@ def test_what_is_seen_stays(text: str, expected: str) -> None:
     ],
 )
 def test_a_text_is_cut_to_what_can_be_shown(text: str, limit: int, expected: str) -> None:
-    assert plain(text, limit) == expected
+    assert clean_text(text, limit) == expected
 
 
 @pytest.mark.parametrize(
@@ -386,7 +387,7 @@ def test_a_text_is_cut_to_what_can_be_shown(text: str, limit: int, expected: str
 )
 def test_no_text_keeps_us_busy(text: str) -> None:
     began = time.process_time()
-    plain(text, 2000)
+    clean_text(text, 2000)
     assert time.process_time() - began < 0.5
 
 
@@ -432,7 +433,7 @@ SPOOFS = [text for text in HOSTILE if ":" in text or "#" in text] + [
 
 @pytest.mark.parametrize("text", SPOOFS, ids=lambda text: ascii(text[:30]))
 def test_git_reads_no_trailer_that_an_agent_wrote(text: str) -> None:
-    message = f"Subject\n\n{plain(text)}\n\nGitbatch-Batch: ours\n"
+    message = f"Subject\n\n{clean_text(text)}\n\nGitbatch-Batch: ours\n"
     done = subprocess.run(
         ["git", "interpret-trailers", "--parse", "--no-divider"],
         input=message.encode(),
@@ -466,7 +467,7 @@ def test_where_a_text_from_an_agent_may_be_only_a_harmless_one_fits(value: type)
     raw = {name for name, hint in hints.items() if hint in {str, str | None, tuple[str, ...]}}
     assert raw - {"schema"} == TRUSTED[value.__name__]
     assert (
-        Harmless in {part for hint in hints.values() for part in (hint, *get_args(hint))}
+        CleanText in {part for hint in hints.values() for part in (hint, *get_args(hint))}
         or value is Checkpoint
     )
 
@@ -522,8 +523,8 @@ def test_the_type_checker_finds_a_text_that_was_not_cleaned(tmp_path: Path) -> N
     ],
 )
 def test_a_message_gives_no_orders_to_a_forge(said: str, expected: str) -> None:
-    assert undirected(said) == expected
-    assert undirected(expected) == expected
+    assert neutralise_forge_commands(said) == expected
+    assert neutralise_forge_commands(expected) == expected
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import Agent
 from gitbatch.agents.secrets import Secrets
 from gitbatch.limits.budget import Budget
-from gitbatch.limits.rate_limit import Gate
+from gitbatch.limits.rate_limit import RateLimit
 from gitbatch.project.config import AgentTable, AnthropicAgent, Config
 from gitbatch.sandbox.find import find_sandbox
 from gitbatch.sandbox.model import SandboxKind
 
 
-class Roster(Struct, frozen=True):
+class AgentPool(Struct, frozen=True):
     """The agents of a run, each made once, and what they share."""
 
     environment: Mapping[str, str]
@@ -26,7 +26,7 @@ class Roster(Struct, frozen=True):
     sandbox: SandboxKind | None
     """What the user asked for on the command line; None: what the configuration says of each agent."""
     starter: Starter
-    gate: Gate = field(default_factory=Gate)
+    gate: RateLimit = field(default_factory=RateLimit)
     budget: Budget = field(default_factory=Budget)
     _made: dict[tuple[str, AgentTable], Agent] = field(default_factory=dict)
 

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 from gitbatch.limits.causes import Cause
+from gitbatch.limits.usage import Usage
 from gitbatch.project.context import ContextFile
-from gitbatch.text import Harmless
+from gitbatch.text import CleanText
 
 if TYPE_CHECKING:  # it brings asyncio, and this module is imported by everything that knows an outcome
     from gitbatch.repo.base import Base
 
 
-class Stream(StrEnum):
+class OutputStream(StrEnum):
     """Where a line that an agent showed came from."""
 
     OUTPUT = "output"
@@ -27,7 +28,7 @@ class Stream(StrEnum):
     PROGRESS = "progress"
 
 
-Progress = Callable[[Stream, Harmless], None]
+Progress = Callable[[OutputStream, CleanText], None]
 """Called with each line as it comes."""
 
 
@@ -43,69 +44,15 @@ class ReplyFlag(StrEnum):
 class Contribution(Struct, frozen=True):
     """One line for a shared artifact."""
 
-    artifact: Harmless
-    text: Harmless
-
-
-class Usage(Struct, frozen=True):
-    """What an agent used, in one or more requests. No requests: it did not say."""
-
-    model: Harmless = Harmless("")
-    """The last one; empty: unknown."""
-    input: int = 0
-    """Tokens that were read anew, those of the cache not included."""
-    output: int = 0
-    cache_read: int = 0
-    cache_write: int = 0
-    requests: int = 0
-    cost: float | None = None
-    """US dollars; None: unknown."""
-
-    @property
-    def is_nothing(self) -> bool:
-        """Whether nothing is known to have been used."""
-        return not (self.requests or self.tokens or self.cost)
-
-    @property
-    def tokens(self) -> int:
-        """All tokens, read and written."""
-        return self.input + self.output + self.cache_read + self.cache_write
-
-    @property
-    def is_uncounted(self) -> bool:
-        """Whether there were requests, and no server said how many tokens they took."""
-        return self.requests > 0 and not self.tokens
-
-    @property
-    def cache_hits(self) -> float:
-        """How much of all that was read came from the cache, 0 to 1."""
-        read = self.input + self.cache_read + self.cache_write
-        return self.cache_read / read if read else 0.0
-
-    def __add__(self, other: "Usage") -> "Usage":
-        """What both used; the cost is unknown if one of both that made requests does not know it."""
-        used = [usage for usage in (self, other) if usage.requests or usage.cost is not None]
-        costs = [usage.cost for usage in used if usage.cost is not None]
-        return Usage(
-            model=other.model or self.model,
-            input=self.input + other.input,
-            output=self.output + other.output,
-            cache_read=self.cache_read + other.cache_read,
-            cache_write=self.cache_write + other.cache_write,
-            requests=self.requests + other.requests,
-            cost=sum(costs) if costs and len(costs) == len(used) else None,
-        )
-
-
-FREE = Usage(cost=0.0)
-"""What an attempt used that made no request: it is known what that costs."""
+    artifact: CleanText
+    text: CleanText
 
 
 class Reply(Struct, frozen=True):
     """What a subagent returns: make one with `reply.make_reply`."""
 
-    summary: Harmless
-    decisions: tuple[Harmless, ...] = ()
+    summary: CleanText
+    decisions: tuple[CleanText, ...] = ()
     contributions: tuple[Contribution, ...] = ()
     usage: Usage = Usage()
     flags: tuple[ReplyFlag, ...] = ()
@@ -114,8 +61,8 @@ class Reply(Struct, frozen=True):
 class Failure(Struct, frozen=True):
     """Why there is no reply: one line, and details for whoever looks closer."""
 
-    reason: Harmless
-    details: tuple[Harmless, ...] = ()
+    reason: CleanText
+    details: tuple[CleanText, ...] = ()
     cause: Cause = Cause.FAILED
     retry_after: float | None = None
     """Seconds that a busy server asked to wait; None: it did not say."""

@@ -7,8 +7,9 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gitbatch.agents.json_text import after_json, is_json
-from gitbatch.agents.protocol import Contribution, Failure, Reply, ReplyFlag, Usage
-from gitbatch.text import LIMIT, plain
+from gitbatch.agents.protocol import Contribution, Failure, Reply, ReplyFlag
+from gitbatch.limits.usage import Usage
+from gitbatch.text import LIMIT, clean_text
 
 SENTENCES = 3
 REPLY_BYTES = 1024 * 1024
@@ -89,7 +90,7 @@ def _usage(raw: msgspec.Raw) -> Usage:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return Usage()
     return Usage(
-        plain(written.model),
+        clean_text(written.model),
         written.input,
         written.output,
         written.cache_read,
@@ -104,7 +105,7 @@ def parse_reply(written: bytes) -> Reply | Failure:
     try:
         parsed = msgspec.json.decode(written, type=_WrittenReply)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Failure(plain(f"the reply is not as it should be: {error}"))
+        return Failure(clean_text(f"the reply is not as it should be: {error}"))
     contributions = tuple((c.artifact, c.text) for c in parsed.contributions)
     return make_reply(parsed.summary, parsed.decisions, contributions, _usage(parsed.usage))
 
@@ -123,15 +124,17 @@ def make_reply(
         contributions: pairs of a shared artifact and a line for it.
         usage: what it took.
     """
-    clean = plain("" if is_json(summary) else summary, LIMIT * SENTENCES)
+    clean = clean_text("" if is_json(summary) else summary, LIMIT * SENTENCES)
     short = first_sentences(clean, SENTENCES)
     flags = (
         *((ReplyFlag.SUMMARY_MISSING,) if not clean else ()),
         *((ReplyFlag.SUMMARY_CUT,) if short != clean else ()),
     )
-    said = tuple(filter(None, map(plain, decisions[:_ENTRIES])))
-    given = tuple(Contribution(plain(artifact), plain(text)) for artifact, text in contributions[:_ENTRIES])
-    return Reply(plain(short), said, tuple(c for c in given if c.artifact and c.text), usage, flags)
+    said = tuple(filter(None, map(clean_text, decisions[:_ENTRIES])))
+    given = tuple(
+        Contribution(clean_text(artifact), clean_text(text)) for artifact, text in contributions[:_ENTRIES]
+    )
+    return Reply(clean_text(short), said, tuple(c for c in given if c.artifact and c.text), usage, flags)
 
 
 def first_sentences(text: str, most: int) -> str:
@@ -153,4 +156,4 @@ def last_paragraph(text: str) -> str:
     JSON is none: empty where the output ends with it.
     """
     paragraphs = re.split(r"\n\s*\n", text.replace("\r\n", "\n"))
-    return after_json(next((said for said in map(str.strip, reversed(paragraphs)) if plain(said)), ""))
+    return after_json(next((said for said in map(str.strip, reversed(paragraphs)) if clean_text(said)), ""))

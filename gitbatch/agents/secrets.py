@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from gitbatch.agents.protocol import Contribution, Failure, Progress, Reply, Stream, Usage
-from gitbatch.text import Harmless, plain
+from gitbatch.agents.protocol import Contribution, Failure, OutputStream, Progress, Reply
+from gitbatch.limits.usage import Usage
+from gitbatch.text import CleanText, clean_text
 
 SHORTEST = 8
 """Characters of a value that is worth hiding: shorter ones are words such as `x` or `none`."""
@@ -28,7 +29,7 @@ _LONGEST = 20_000
 class Secret:
     """The value of one variable, in the forms in which it may turn up."""
 
-    name: Harmless
+    name: CleanText
     in_text: tuple[str, ...] = field(repr=False)
     in_outputs: tuple[str, ...] = field(repr=False)
     """None has a line break: these are looked for line by line."""
@@ -38,17 +39,19 @@ class Secret:
         """Returns the forms of a value: as it is, in one line, as JSON writes it; of several lines, each of them."""
         whole = {
             value,
-            plain(value, _LONGEST),
+            clean_text(value, _LONGEST),
             *(json.dumps(value, ensure_ascii=c)[1:-1] for c in (True, False)),
         }
         lines = [line.strip() for line in value.replace("\\n", "\n").splitlines()]
         long = {line for line in lines if len(line) >= SHORTEST}
         if len(lines) == 1:
-            return cls(plain(name), _longest_first(whole), _longest_first(whole))
+            return cls(clean_text(name), _longest_first(whole), _longest_first(whole))
         # Lines such as `"type": "service_account"` or BEGIN PRIVATE KEY are no secret: an output may have them.
         tokens = {token for line in lines for token in _TOKEN.findall(line) if any(map(str.isdigit, token))}
         one_line = {form for form in whole if "\n" not in form}
-        return cls(plain(name), _longest_first(whole | long), _longest_first(one_line | (tokens or long)))
+        return cls(
+            clean_text(name), _longest_first(whole | long), _longest_first(one_line | (tokens or long))
+        )
 
 
 def _longest_first(forms: Iterable[str]) -> tuple[str, ...]:
@@ -90,11 +93,11 @@ class Secrets:
             lambda found: self._hidden(found[0].decode(errors="surrogateescape")).encode(), data
         )
 
-    def mask_line(self, line: Harmless) -> Harmless:
+    def mask_line(self, line: CleanText) -> CleanText:
         """Does the same with a harmless line: with what fell away in its cleaning, a value may have come together."""
-        return plain(masked, _LONGEST) if (masked := self.mask(line)) != line else line
+        return clean_text(masked, _LONGEST) if (masked := self.mask(line)) != line else line
 
-    def mask_lines(self, lines: tuple[Harmless, ...]) -> tuple[Harmless, ...]:
+    def mask_lines(self, lines: tuple[CleanText, ...]) -> tuple[CleanText, ...]:
         """Does the same with several."""
         return tuple(map(self.mask_line, lines))
 
@@ -122,12 +125,12 @@ class Secrets:
     def mask_progress(self, progress: Progress) -> Progress:
         """Does the same with each line before it is shown."""
 
-        def show(stream: Stream, line: Harmless) -> None:
+        def show(stream: OutputStream, line: CleanText) -> None:
             progress(stream, self.mask_line(line))
 
         return show if self.every else progress
 
-    def found_by(self, search: Callable[[tuple[str, ...]], bool]) -> tuple[Harmless, ...]:
+    def found_by(self, search: Callable[[tuple[str, ...]], bool]) -> tuple[CleanText, ...]:
         """Returns the names of the variables whose values are in something.
 
         Args:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from gitbatch.agents.protocol import Stream, Usage
+from gitbatch.agents.protocol import OutputStream
 from gitbatch.batch.model import Checkpoint, Outcome
 from gitbatch.limits.causes import SERVER_BUSY, Cause
-from gitbatch.limits.usage import Spent
-from gitbatch.text import Harmless
+from gitbatch.limits.usage import Spent, Usage
+from gitbatch.text import CleanText
 
 SCHEMA = 1
 CHANGED_CONFIG = "gitbatch.toml names other programs, hosts, keys or paths than the batch was started with"
@@ -75,8 +75,8 @@ class ItemProgress(Event, frozen=True, tag="item-progress"):
     """A line that an agent showed."""
 
     item: str
-    stream: Stream
-    line: Harmless
+    stream: OutputStream
+    line: CleanText
 
 
 class AttemptFailed(Event, frozen=True, tag="attempt-failed"):
@@ -94,7 +94,7 @@ class ItemWaiting(Event, frozen=True, tag="item-waiting"):
 
     item: str
     name: str
-    reason: Harmless
+    reason: CleanText
     usage: Usage
 
 
@@ -134,7 +134,7 @@ class BatchHalted(Event, frozen=True, tag="batch-halted"):
     """No item was started any more, and those that ran came to their end: the next start goes on."""
 
     cause: Cause
-    reason: Harmless
+    reason: CleanText
     advice: str
     back_at: float | None
     """Seconds since the epoch: when the server wants to be asked again."""

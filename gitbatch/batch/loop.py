@@ -22,28 +22,23 @@ from gitbatch.batch.events import (
     Notice,
 )
 from gitbatch.batch.group.checkpoint import drop_branches, record_group
-from gitbatch.batch.group.follow import require_tip
-from gitbatch.batch.group.run_group import left_to_do, run_group
+from gitbatch.batch.group.run_group import pending_items, run_group
 from gitbatch.batch.history.record import end_batch, remove_leftovers
+from gitbatch.batch.history.state import RecordedState, read_state
+from gitbatch.batch.history.target import require_not_checked_out_elsewhere, require_tip
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import Halt
 from gitbatch.batch.model import BatchGroup, Checkpoint
-from gitbatch.batch.planning.project_state import Scene, read_scene, require_runnable
+from gitbatch.batch.planning.project_state import ProjectState, read_project_state, require_runnable
 from gitbatch.batch.planning.required_objects import require_objects
-from gitbatch.batch.planning.start import (
-    agents_of,
-    is_complete,
-    require_clean,
-    require_no_nested,
-    require_not_elsewhere,
-)
-from gitbatch.batch.resume import State, read_state, resume
+from gitbatch.batch.planning.start import agents_of, is_complete, require_clean, require_no_nested
+from gitbatch.batch.resume import resume
 from gitbatch.limits.causes import Cause
 from gitbatch.repo.checkout.follow import Followed
-from gitbatch.repo.refs.store import short
+from gitbatch.repo.refs.names import short
 from gitbatch.repo.repository import require_nothing_under_way
 from gitbatch.repo.unlocked import require_unlocked
-from gitbatch.text import plain
+from gitbatch.text import clean_text
 
 _COMPLETE = "every Definition-of-Done entry of the phase is complete"
 
@@ -114,10 +109,10 @@ async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) ->
         stopped = await _hard_stop(run, scene, tally, accept)
         if stopped:
             return stopped
-        if not left_to_do(scene, group, state.ready):
+        if not pending_items(scene, group, state.ready):
             tally.succeeded += len(group.items)
             text = f"every item of “{group.title}” is ticked in {scene.plan.path}: none of them runs again"
-            run.emit(Notice(batch=run.batch.id, text=plain(text)))
+            run.emit(Notice(batch=run.batch.id, text=clean_text(text)))
             continue
         checkpoint = None if run.brake.halt else await _run_one(run, scene, group, state, tally.missing)
         if checkpoint is None:
@@ -148,17 +143,17 @@ async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) ->
     return result
 
 
-def _require_ready(run: Run, state: State, *, resumed: bool) -> None:
+def _require_ready(run: Run, state: RecordedState, *, resumed: bool) -> None:
     """Refuse to go on over the user's changes, or in the middle of a merge, in a checkout that would follow."""
     if not resumed:  # it has only just begun, and has seen all that
         return
     target = run.batch.record.target
     if run.repo.head_branch() != target:
-        require_not_elsewhere(run.repo, target)
+        require_not_checked_out_elsewhere(run.repo, target)
     else:
         require_nothing_under_way(run.repo)
         left = tuple(i.key for g in run.batch.record.groups if not state.is_recorded(g) for i in g.items)
-        scene = read_scene(run.repo, require_tip(run.repo, target))
+        scene = read_project_state(run.repo, require_tip(run.repo, target))
         # An edited plan is the user's next thought, and gets the ticks, as one that is edited during a run does.
         require_no_nested(run.repo, scene, left)
         require_clean(run.repo, scene, left, but=frozenset({scene.project.task}))
@@ -166,15 +161,15 @@ def _require_ready(run: Run, state: State, *, resumed: bool) -> None:
     run.repo.objects.require_signer()
 
 
-def _scene(run: Run, state: State) -> Scene:
-    scene = read_scene(run.repo, require_tip(run.repo, run.batch.record.target))
+def _scene(run: Run, state: RecordedState) -> ProjectState:
+    scene = read_project_state(run.repo, require_tip(run.repo, run.batch.record.target))
     require_runnable(scene)
     left = (item for g in run.batch.record.groups if not state.is_recorded(g) for item in g.items)
     require_objects(run.repo, scene, filter(None, (scene.find(item.key) for item in left)))
     return scene
 
 
-async def _is_accepted(run: Run, scene: Scene, accept: Accept) -> bool:
+async def _is_accepted(run: Run, scene: ProjectState, accept: Accept) -> bool:
     """Whether a group may start by the configuration that its base has."""
     change = run.fixed.find_change(scene)
     if change is None:
@@ -187,7 +182,7 @@ async def _is_accepted(run: Run, scene: Scene, accept: Accept) -> bool:
 
 
 async def _run_one(
-    run: Run, scene: Scene, group: BatchGroup, state: State, missing: frozenset[str]
+    run: Run, scene: ProjectState, group: BatchGroup, state: RecordedState, missing: frozenset[str]
 ) -> Checkpoint | None:
     """Run a group and record it; None if the batch halts before it is complete."""
     already = {key: outcome for key, outcome in state.ready.items() if outcome.item in group.items}
@@ -224,16 +219,16 @@ class _Confined(Struct, frozen=True):
 
 def _sandboxes(run: Run) -> _Confined:
     """What the batch's agents run in. Refuses to start where an agent cannot work."""
-    scene = read_scene(run.repo, require_tip(run.repo, run.batch.record.target))
+    scene = read_project_state(run.repo, require_tip(run.repo, run.batch.record.target))
     names, config = agents_of(scene, run.batch.record), scene.project.config
     readable = run.agents.read_in_checkouts(names, config, run.checkouts)
-    shown = tuple(plain(os.path.relpath(path, run.repo.root)) for path in readable)
+    shown = tuple(clean_text(os.path.relpath(path, run.repo.root)) for path in readable)
     sandboxes = run.agents.sandboxes(names, config)
     told = ((name, strict_advice(config.agents[name], run.agents.sandbox)) for name in sorted(names))
     return _Confined(sandboxes, shown, tuple(f"agent {name}: {text}" for name, text in told if text))
 
 
-def _announce(run: Run, state: State, confined: _Confined, *, resumed: bool) -> None:
+def _announce(run: Run, state: RecordedState, confined: _Confined, *, resumed: bool) -> None:
     record = run.batch.record
     run.emit(
         BatchStarted(
@@ -267,7 +262,7 @@ def _tell_kept(run: Run, followed: Followed) -> None:
 
 async def _halt(run: Run, tally: _Tally) -> Result:
     """The batch halts at a clean point, perhaps in the middle of a group: what is done is on its branches."""
-    halt = run.brake.halt or Halt(Cause.FATAL, plain("the batch halted"), "gitbatch run goes on")
+    halt = run.brake.halt or Halt(Cause.FATAL, clean_text("the batch halted"), "gitbatch run goes on")
     state = await run.git(read_state, run.repo, run.batch)
     run.emit(
         BatchHalted(
@@ -283,7 +278,7 @@ async def _halt(run: Run, tally: _Tally) -> Result:
     return replace(tally.result(Ending.HALTED), halt=halt)
 
 
-async def _hard_stop(run: Run, scene: Scene, tally: _Tally, accept: Accept) -> Result | None:
+async def _hard_stop(run: Run, scene: ProjectState, tally: _Tally, accept: Accept) -> Result | None:
     """The end of a run where only the user may go on, if that is so."""
     if scene.project.phase.name != run.batch.record.phase:
         return _stop_at_boundary(run, scene, tally)
@@ -292,7 +287,7 @@ async def _hard_stop(run: Run, scene: Scene, tally: _Tally, accept: Accept) -> R
     return None if await _is_accepted(run, scene, accept) else tally.result(Ending.CONFIG_CHANGED)
 
 
-def _stop_at_boundary(run: Run, scene: Scene, tally: _Tally) -> Result:
+def _stop_at_boundary(run: Run, scene: ProjectState, tally: _Tally) -> Result:
     """Rules O5 and K4: the active phase is another one now."""
     run.emit(
         BatchStopped(
@@ -319,9 +314,9 @@ async def _stop_complete(run: Run, tally: _Tally) -> Result:
     return tally.result(Ending.STOPPED, over=True)
 
 
-def _finish(run: Run) -> Scene:
+def _finish(run: Run) -> ProjectState:
     """The batch is over: its end is marked last, so that an interruption before it is made good."""
     remove_leftovers(run.repo, run.batch.id)
     tip = require_tip(run.repo, run.batch.record.target)
     end_batch(run.repo, run.batch, tip)
-    return read_scene(run.repo, tip)
+    return read_project_state(run.repo, tip)

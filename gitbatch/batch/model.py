@@ -6,11 +6,11 @@ from typing import Self
 
 from msgspec import Struct
 
-from gitbatch.agents.protocol import Failure, Reply, Usage
+from gitbatch.agents.protocol import Failure, Reply
 from gitbatch.errors import UsageError
 from gitbatch.limits.causes import TREATMENTS, Cause, Remedy
-from gitbatch.limits.usage import Spent
-from gitbatch.text import Harmless
+from gitbatch.limits.usage import Spent, Usage
+from gitbatch.text import CleanText
 
 
 class ItemStatus(StrEnum):
@@ -28,7 +28,7 @@ class ItemStatus(StrEnum):
     """Not started: the plan no longer has it, or the batch ended before."""
 
 
-class Pace(StrEnum):
+class PauseMode(StrEnum):
     """When a batch pauses for a review (rules K1 to K3)."""
 
     AFTER_EACH = "after-each"
@@ -39,7 +39,7 @@ class Pace(StrEnum):
 class CheckpointMode(Struct, frozen=True):
     """A pace; for `after-batch`, with how many groups run between two pauses."""
 
-    pace: Pace
+    pace: PauseMode
     every: int = 1
 
     @classmethod
@@ -55,14 +55,14 @@ class CheckpointMode(Struct, frozen=True):
                 f"{text!r} is no checkpoint mode",
                 "use --checkpoint after-each, after-batch:N (N ≥ 1) or at-end",
             )
-        return cls(Pace(text.partition(":")[0]), int(match[1] or 1))
+        return cls(PauseMode(text.partition(":")[0]), int(match[1] or 1))
 
     def __str__(self) -> str:
-        return f"{self.pace}:{self.every}" if self.pace is Pace.AFTER_BATCH else str(self.pace)
+        return f"{self.pace}:{self.every}" if self.pace is PauseMode.AFTER_BATCH else str(self.pace)
 
     def pauses_after(self, position: int) -> bool:
         """Whether there is a pause after the group at a position (from 1) of the batch."""
-        return self.pace is not Pace.AT_END and position % self.every == 0
+        return self.pace is not PauseMode.AT_END and position % self.every == 0
 
 
 class BatchItem(Struct, frozen=True):
@@ -114,7 +114,7 @@ class Record(Struct, frozen=True):
         return CheckpointMode.parse(self.mode)
 
 
-class Attempt(Struct, frozen=True):
+class FailedAttempt(Struct, frozen=True):
     """An attempt at an item that came to nothing."""
 
     item: str
@@ -125,9 +125,9 @@ class Attempt(Struct, frozen=True):
     status: ItemStatus
     cause: Cause | None
     """None: it was interrupted."""
-    reason: Harmless
-    details: tuple[Harmless, ...] = ()
-    strays: tuple[Harmless, ...] = ()
+    reason: CleanText
+    details: tuple[CleanText, ...] = ()
+    strays: tuple[CleanText, ...] = ()
     seconds: float = 0.0
     usage: Usage = Usage()
     retry_after: float | None = None
@@ -182,18 +182,18 @@ class Outcome(Struct, frozen=True):
     reply: Reply | None = None
     commit: ItemCommit | None = None
     """Where it succeeded, or did and met a conflict."""
-    reason: Harmless = Harmless("")
+    reason: CleanText = CleanText("")
     """Empty when it succeeded."""
-    details: tuple[Harmless, ...] = ()
+    details: tuple[CleanText, ...] = ()
     """The end of what the agent said: on standard error, or on standard output where that is empty."""
     cause: Cause | None = None
     """Of the failure, where the attempt itself failed."""
-    strays: tuple[Harmless, ...] = ()
+    strays: tuple[CleanText, ...] = ()
     """What else it left in its worktree; discarded."""
     rescued: str = ""
     """The ref that keeps what its last attempt had written; empty: nothing is kept."""
     attempts: int = 1
-    earlier: tuple[Attempt, ...] = ()
+    earlier: tuple[FailedAttempt, ...] = ()
     """Those before the last one."""
     seconds: float = 0.0
     """Of all attempts together, waits not included."""
@@ -245,7 +245,7 @@ class Checkpoint(Struct, frozen=True):
     """The target branch's commit before the checkpoint."""
     commit: str
     """The orchestrator commit."""
-    notes: tuple[Harmless, ...] = ()
+    notes: tuple[CleanText, ...] = ()
     """What could not be written as wanted, in the commit or in the checkout, one harmless line each."""
     kept: tuple[str, ...] = ()
     """Paths where the user's own version stays in the checkout."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import questionary
 
-from gitbatch.batch.model import CheckpointMode, Pace
+from gitbatch.batch.model import CheckpointMode, PauseMode
 from gitbatch.batch.planning.selection import select_items
 from gitbatch.errors import DeclinedError, UsageError
 
@@ -48,12 +48,12 @@ def _valid_items(plan: "Plan") -> Callable[[str], bool | str]:
 def ask_mode(groups: int) -> CheckpointMode:
     """When to pause for a review."""
     choices = [
-        questionary.Choice("after each group", Pace.AFTER_EACH),
-        questionary.Choice("after every N groups", Pace.AFTER_BATCH),
-        questionary.Choice("only at the end", Pace.AT_END),
+        questionary.Choice("after each group", PauseMode.AFTER_EACH),
+        questionary.Choice("after every N groups", PauseMode.AFTER_BATCH),
+        questionary.Choice("only at the end", PauseMode.AT_END),
     ]
-    pace = Pace(_answer(questionary.select("Pause for a review?", choices)))
-    if pace is not Pace.AFTER_BATCH:
+    pace = PauseMode(_answer(questionary.select("Pause for a review?", choices)))
+    if pace is not PauseMode.AFTER_BATCH:
         return CheckpointMode(pace)
     text = _answer(
         questionary.text(

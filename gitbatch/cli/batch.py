@@ -15,23 +15,24 @@ from typing import Protocol
 import typer
 from msgspec import Struct
 
-from gitbatch.agents.pool import Roster
+from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.process.children import make_room, watch_by_descriptor
 from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import Agent
 from gitbatch.batch.events import CHANGED_CONFIG, Event, EventStream, Notice
-from gitbatch.batch.group.follow import require_tip
-from gitbatch.batch.history.ledger import Ledger, Limits
+from gitbatch.batch.history.ledger import Ledger, SpendingLimits
 from gitbatch.batch.history.record import Batch, note_workshop, unfinished_batch
-from gitbatch.batch.history.spending import read_spending, require_measured, total
+from gitbatch.batch.history.spending import read_spending, total
+from gitbatch.batch.history.state import read_state
+from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.item.run import Run
-from gitbatch.batch.item.stop import Brake
+from gitbatch.batch.item.stop import StopSwitch
 from gitbatch.batch.loop import Accept, Ending, Pause, Result, run_batch
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.notices import Notices
 from gitbatch.batch.planning.configuration import read_fixed
 from gitbatch.batch.planning.preflight import with_risks
-from gitbatch.batch.planning.project_state import Scene, read_scene, require_runnable
+from gitbatch.batch.planning.project_state import ProjectState, read_project_state, require_runnable
 from gitbatch.batch.planning.selection import select_items
 from gitbatch.batch.planning.start import (
     Choice,
@@ -39,9 +40,9 @@ from gitbatch.batch.planning.start import (
     begin_batch,
     find_target,
     nothing_to_do,
+    require_measured,
     wanted_agents,
 )
-from gitbatch.batch.resume import read_state
 from gitbatch.cli.accept import accept_at_start, accept_between_groups
 from gitbatch.cli.common import (
     HERE,
@@ -56,7 +57,7 @@ from gitbatch.cli.signals import ENDING_SIGNALS, Signals
 from gitbatch.concurrency import GitThread
 from gitbatch.errors import ExitCode, GitError, UsageError
 from gitbatch.limits.causes import Cause
-from gitbatch.limits.rate_limit import Gate
+from gitbatch.limits.rate_limit import RateLimit
 from gitbatch.plan.duration import require_duration
 from gitbatch.repo.fingerprint import Fingerprint, require_untouched, take_fingerprint
 from gitbatch.repo.lock import repository_lock
@@ -71,7 +72,7 @@ from gitbatch.view.page import PlainPage
 from gitbatch.view.plain import PlainView
 
 
-class Options(Struct, frozen=True):
+class RunOptions(Struct, frozen=True):
     """The options of `gitbatch run` as they were given."""
 
     task_md: Path | None
@@ -84,7 +85,7 @@ class Options(Struct, frozen=True):
     json: bool
     directory: Path
     sandbox: SandboxKind | None = None
-    limits: Limits = Limits()
+    limits: SpendingLimits = SpendingLimits()
     wait: bool = False
     no_fetch: bool = False
     accept_config: bool = False
@@ -103,7 +104,7 @@ _HALTS = {
 """How a run ends that halts; for every other cause somebody must mend something."""
 
 
-class View(Protocol):
+class EventView(Protocol):
     """What shows events."""
 
     def __call__(self, event: Event) -> None:
@@ -115,7 +116,7 @@ class View(Protocol):
         ...
 
 
-def run_command(options: Options) -> ExitCode:
+def run_command(options: RunOptions) -> ExitCode:
     """Start or go on with a batch; returns how it ended."""
     view = _view(options)
     tell = EventStream(time.time, (view,))
@@ -127,8 +128,8 @@ def run_command(options: Options) -> ExitCode:
         repo = locked.fetching(None if options.no_fetch else tell_waiting)
         batch = unfinished_batch(repo)
         resumed = batch is not None
-        gate = Gate(cap=inf) if options.wait else Gate()
-        roster = Roster(dict(os.environ), options.sandbox, starter, gate)
+        gate = RateLimit(cap=inf) if options.wait else RateLimit()
+        roster = AgentPool(dict(os.environ), options.sandbox, starter, gate)
         if batch is None:
             batch = _begin(repo, options, roster, tell)
         else:
@@ -136,7 +137,7 @@ def run_command(options: Options) -> ExitCode:
         return _run(repo, batch, options, roster, view, resumed=resumed) if batch else ExitCode.DONE
 
 
-def _view(options: Options) -> View:
+def _view(options: RunOptions) -> EventView:
     if options.json:
         return JsonLines(sys.stdout)
     page = make_page()
@@ -147,11 +148,11 @@ def _view(options: Options) -> View:
     return LiveView(page)
 
 
-def _begin(repo: Repository, options: Options, roster: Roster, tell: EventStream) -> Batch | None:
+def _begin(repo: Repository, options: RunOptions, roster: AgentPool, tell: EventStream) -> Batch | None:
     """Check, ask for what is missing, start. None: there is nothing to do, and the user has been told."""
     mode = CheckpointMode.parse(options.checkpoint) if options.checkpoint else None
     target = find_target(repo, options.branch)
-    scene = read_scene(repo, target.tip, repository_path(repo, options.directory, options.task_md))
+    scene = read_project_state(repo, target.tip, repository_path(repo, options.directory, options.task_md))
     repo = _by_setting(repo, scene, tell_waiting)
     require_runnable(scene)
     tell_warnings(with_risks(repo, scene, followed=target.followed))
@@ -171,7 +172,7 @@ def _begin(repo: Repository, options: Options, roster: Roster, tell: EventStream
     return begin_batch(repo, target, scene, choice, time.time())
 
 
-def _by_setting(repo: Repository, scene: Scene, tell: Callable[[str], None]) -> Repository:
+def _by_setting(repo: Repository, scene: ProjectState, tell: Callable[[str], None]) -> Repository:
     """The repository, which fetches and waits for a signature as the configuration says."""
     table = scene.project.config.batch
     repo.objects.wait_for_signer(require_duration(table.sign_timeout), tell)
@@ -191,21 +192,23 @@ def _watched(repo: Repository, fingerprint: Fingerprint, notices: Notices) -> Re
     return repo.fetching(before, config)
 
 
-def _agents(roster: Roster, scene: Scene, names: frozenset[str]) -> tuple[Agent, ...]:
+def _agents(roster: AgentPool, scene: ProjectState, names: frozenset[str]) -> tuple[Agent, ...]:
     """Agents by their names; those that are not configured are somebody else's to complain about."""
     config = scene.project.config
     return tuple(roster.agent(name, config) for name in sorted(names & config.agents.keys()))
 
 
-def _limit(roster: Roster, scene: Scene, names: frozenset[str], given: Limits) -> None:
+def _limit(roster: AgentPool, scene: ProjectState, names: frozenset[str], given: SpendingLimits) -> None:
     """Set what the batch may spend: as it was given, else as it is configured. Refuses what could not be kept."""
     table = scene.project.config.batch
-    limits = given.or_else(Limits(table.max_cost, table.max_tokens))
+    limits = given.or_else(SpendingLimits(table.max_cost, table.max_tokens))
     roster.budget.max_cost, roster.budget.max_tokens = limits.max_cost, limits.max_tokens
     require_measured(_agents(roster, scene, names), limits)
 
 
-def _open_ledger(repo: Repository, batch: Batch, options: Options, roster: Roster, scene: Scene) -> Ledger:
+def _open_ledger(
+    repo: Repository, batch: Batch, options: RunOptions, roster: AgentPool, scene: ProjectState
+) -> Ledger:
     """The ledger; what the batch may spend, by the last limits that were given, and has spent, is in the budget."""
     ledger = Ledger.open(repo, batch)
     given = options.limits.or_else(ledger.pages.limits)
@@ -215,7 +218,7 @@ def _open_ledger(repo: Repository, batch: Batch, options: Options, roster: Roste
     return ledger
 
 
-def _require_answers(options: Options) -> None:
+def _require_answers(options: RunOptions) -> None:
     """Rule O7: what is missing is asked for; where nobody can answer, it is an error that names it."""
     given = {"--items": options.items, "--checkpoint": options.checkpoint}
     missing = " and ".join(name for name, value in given.items() if value is None)
@@ -226,7 +229,7 @@ def _require_answers(options: Options) -> None:
         )
 
 
-def _ask_items(scene: Scene) -> str:
+def _ask_items(scene: ProjectState) -> str:
     from gitbatch.cli.ask import ask_items
 
     return ask_items(scene.plan)
@@ -238,7 +241,7 @@ def _ask_mode(groups: int) -> CheckpointMode:
     return ask_mode(groups)
 
 
-def _tell_ignored(options: Options, batch: Batch, tell: EventStream) -> None:
+def _tell_ignored(options: RunOptions, batch: Batch, tell: EventStream) -> None:
     given = {
         "TASK_MD": options.task_md,
         "--items": options.items,
@@ -255,9 +258,9 @@ def _tell_ignored(options: Options, batch: Batch, tell: EventStream) -> None:
 
 
 def _run(
-    repo: Repository, batch: Batch, options: Options, roster: Roster, view: View, *, resumed: bool
+    repo: Repository, batch: Batch, options: RunOptions, roster: AgentPool, view: EventView, *, resumed: bool
 ) -> ExitCode:
-    scene = read_scene(repo, require_tip(repo, batch.record.target))
+    scene = read_project_state(repo, require_tip(repo, batch.record.target))
     fixed = read_fixed(repo, batch, scene)
     change = fixed.find_change(scene)
     if change and not accept_at_start(
@@ -285,7 +288,7 @@ def _run(
             fingerprint=fingerprint,
             agent_git=read_agent_git(repo, workshop, batch.record.target),
             checkouts=checkout_folders(repo),
-            brake=Brake(),
+            brake=StopSwitch(),
             ledger=ledger,
             fixed=fixed,
         )
@@ -319,7 +322,7 @@ async def _batch(run: Run, pause: Pause, accept: Accept, notices: Notices, *, re
         await run.agents.close()
 
 
-def _pause(run: Run, options: Options, view: View, signals: Signals) -> Pause:
+def _pause(run: Run, options: RunOptions, view: EventView, signals: Signals) -> Pause:
     async def pause(checkpoint: Checkpoint) -> bool:
         if not options.can_ask:
             return False
@@ -334,18 +337,18 @@ def _pause(run: Run, options: Options, view: View, signals: Signals) -> Pause:
     return pause
 
 
-def _command(options: Options) -> str:
+def _command(options: RunOptions) -> str:
     """The command that resumes the batch."""
     return f"gitbatch run{'' if options.directory == HERE else f' -C {shlex.quote(str(options.directory))}'}"
 
 
-def _tell_changed(options: Options) -> ExitCode:
+def _tell_changed(options: RunOptions) -> ExitCode:
     advice = f"review the difference; to accept it: {_command(options)} --accept-config"
     typer.echo(f"gitbatch: {CHANGED_CONFIG}\n{advice}", err=True)
     return ExitCode.PAUSED
 
 
-def _tell_end(result: Result | signal.Signals, options: Options) -> ExitCode:
+def _tell_end(result: Result | signal.Signals, options: RunOptions) -> ExitCode:
     go_on = f"go on with: {_command(options)}"
     if isinstance(result, signal.Signals):
         with suppress(OSError):  # the terminal may be gone

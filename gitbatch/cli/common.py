@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gitbatch.batch.planning.project_state import Scene
+    from gitbatch.batch.planning.project_state import ProjectState
     from gitbatch.project.config import Config
     from gitbatch.repo.repository import Repository
     from gitbatch.view.page import PlainPage
@@ -75,7 +75,7 @@ def tell_waiting(text: str) -> None:
     typer.echo(f"gitbatch: {text}", err=True)
 
 
-def tell_warnings(scene: "Scene") -> None:
+def tell_warnings(scene: "ProjectState") -> None:
     """Show what is suspicious in a plan that can be run."""
     from gitbatch.batch.planning.project_state import render_diagnostics
 

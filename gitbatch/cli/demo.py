@@ -14,7 +14,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gitbatch.cli.batch import Options
+    from gitbatch.cli.batch import RunOptions
 
 
 class DemoAgent(StrEnum):
@@ -39,7 +39,7 @@ def demo(
     ] = DemoAgent.COMMAND,
 ) -> None:
     """Make a sample repository and run its plan: three groups of a package's documentation."""
-    from gitbatch.cli.batch import Options, run_command
+    from gitbatch.cli.batch import RunOptions, run_command
     from gitbatch.cli.common import opened
     from gitbatch.errors import UsageError
     from gitbatch.repo.sample import make_repository
@@ -52,7 +52,9 @@ def demo(
     typer.echo(
         f"made {directory}: a small package, and a plan to document it (docs/phases/reference/task.md)\n"
     )
-    options = Options(None, "all", "at-end", None, None, None, no_input=True, json=False, directory=directory)
+    options = RunOptions(
+        None, "all", "at-end", None, None, None, no_input=True, json=False, directory=directory
+    )
     with _prepared(options, agent) as prepared:
         run_command(prepared)
     typer.echo("\nthe story, as git tells it:  git log --first-parent --oneline\n")
@@ -63,7 +65,7 @@ def demo(
 
 
 @contextmanager
-def _prepared(options: "Options", agent: DemoAgent) -> "Iterator[Options]":
+def _prepared(options: "RunOptions", agent: DemoAgent) -> "Iterator[RunOptions]":
     """What the demo's agents need: a sandbox where one works, or the scripted server."""
     from msgspec.structs import replace
 

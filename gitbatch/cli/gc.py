@@ -45,15 +45,15 @@ def _tell_program(garbage: "Garbage", *, dry_run: bool) -> None:
 
 
 def _tell_person(garbage: "Garbage", *, dry_run: bool) -> None:
-    from gitbatch.repo.refs.store import short
-    from gitbatch.text import plain
+    from gitbatch.repo.refs.names import short
+    from gitbatch.text import clean_text
 
     would = "would be " * dry_run
     for rescue in garbage.rescued:
         typer.echo(f"{would}kept: {rescue.name} is not merged; now {rescue.ref}   (git show {rescue.ref})")
     for removal in garbage.removed:
-        typer.echo(f"{would}removed: {removal.kind} {plain(short(removal.name), 2000)}")
+        typer.echo(f"{would}removed: {removal.kind} {clean_text(short(removal.name), 2000)}")
     for kept in garbage.kept:
-        typer.echo(f"stays: {short(kept.name)}: {plain(kept.reason, 2000)}")
+        typer.echo(f"stays: {short(kept.name)}: {clean_text(kept.reason, 2000)}")
     if not garbage.removed:
         typer.echo("nothing to remove")

@@ -20,14 +20,16 @@ def plan(
     import msgspec
 
     from gitbatch.batch.planning.preflight import with_risks
-    from gitbatch.batch.planning.project_state import read_scene, require_runnable
+    from gitbatch.batch.planning.project_state import read_project_state, require_runnable
     from gitbatch.batch.planning.start import find_plan_commit
     from gitbatch.cli.common import make_page, opened, repository_path, tell_warnings
-    from gitbatch.repo.refs.store import HEADS
+    from gitbatch.repo.refs.names import HEADS
     from gitbatch.view.overview import plan_state, render_plan
 
     with opened(directory, read_only=True) as repo:
-        scene = read_scene(repo, find_plan_commit(repo, branch), repository_path(repo, directory, task_md))
+        scene = read_project_state(
+            repo, find_plan_commit(repo, branch), repository_path(repo, directory, task_md)
+        )
         require_runnable(scene)
         scene = with_risks(repo, scene, followed=branch is None or f"{HEADS}{branch}" == repo.head_branch())
         require_runnable(scene)

@@ -60,10 +60,10 @@ def run(  # typer shows the options' own help
 
     With an unfinished batch, goes on with it and with what it was started with.
     """
-    from gitbatch.batch.history.ledger import Limits
-    from gitbatch.cli.batch import Options, run_command
+    from gitbatch.batch.history.ledger import SpendingLimits
+    from gitbatch.cli.batch import RunOptions, run_command
 
-    options = Options(
+    options = RunOptions(
         task_md,
         items,
         checkpoint,
@@ -74,7 +74,7 @@ def run(  # typer shows the options' own help
         json,
         directory,
         sandbox,
-        Limits(max_cost, max_tokens),
+        SpendingLimits(max_cost, max_tokens),
         wait,
         no_fetch,
         accept_config,

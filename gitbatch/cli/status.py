@@ -13,7 +13,7 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
     from gitbatch.batch.history.ledger import read_ledger
     from gitbatch.batch.history.record import all_batches
     from gitbatch.batch.history.spending import read_spending
-    from gitbatch.batch.resume import read_state
+    from gitbatch.batch.history.state import read_state
     from gitbatch.cli.common import make_page, opened
     from gitbatch.view.overview import batch_state, render_batch
 

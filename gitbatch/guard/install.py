@@ -10,12 +10,12 @@ from enum import StrEnum
 from pathlib import Path
 
 from gitbatch.errors import GitbatchError
-from gitbatch.guard.place import Place, find_conflict, find_obstacle, is_inside, own_place
+from gitbatch.guard.place import HookLocation, find_conflict, find_obstacle, is_inside, own_place
 from gitbatch.guard.script import HookState, inspect, write_script
 from gitbatch.repo.repository import Repository
 
 
-class Change(StrEnum):
+class HookChange(StrEnum):
     """What was done."""
 
     INSTALLED = "installed"
@@ -27,7 +27,7 @@ class Change(StrEnum):
     NOTHING = "not installed"
 
 
-def install(repo: Repository, place: Place) -> Change:
+def install(repo: Repository, place: HookLocation) -> HookChange:
     """Put our hook in place. Does nothing if it is there.
 
     Raises:
@@ -39,16 +39,16 @@ def install(repo: Repository, place: Place) -> Change:
     hook = place.hook
     state = inspect(hook)
     if state is HookState.INSTALLED:
-        return Change.UNCHANGED
+        return HookChange.UNCHANGED
     with _writing(place.folder):
         if state is HookState.FOREIGN:
             place.kept.unlink(missing_ok=True)  # it keeps this same hook, or it would have been an obstacle
             place.kept.hardlink_to(hook)
         write_script(hook)
-    return Change.UPDATED if state is HookState.OUTDATED else Change.INSTALLED
+    return HookChange.UPDATED if state is HookState.OUTDATED else HookChange.INSTALLED
 
 
-def uninstall(repo: Repository, place: Place) -> Change:
+def uninstall(repo: Repository, place: HookLocation) -> HookChange:
     """Take our hook away, from where git looks and from where it looked before somebody set `core.hooksPath`.
 
     Raises:
@@ -56,27 +56,27 @@ def uninstall(repo: Repository, place: Place) -> Change:
     """
     places = {each.folder: each for each in (place, own_place(repo)) if is_inside(repo, each.folder)}
     done = [_remove(repo, each) for each in places.values()]
-    return next((change for change in done if change is not Change.NOTHING), Change.NOTHING)
+    return next((change for change in done if change is not HookChange.NOTHING), HookChange.NOTHING)
 
 
-def _remove(repo: Repository, place: Place) -> Change:
+def _remove(repo: Repository, place: HookLocation) -> HookChange:
     hook = place.hook
     state = inspect(hook)
     if not (state.is_ours or state is HookState.EDITED or place.kept.exists()):
-        return Change.NOTHING
+        return HookChange.NOTHING
     conflict = find_conflict(repo, place)
     if conflict:
         raise GitbatchError(conflict.message, conflict.advice)
     with _writing(place.folder):
         if state is HookState.FOREIGN:  # somebody has put back what we kept
             place.kept.unlink()
-            return Change.RESTORED
+            return HookChange.RESTORED
         if place.chained:
             place.chained.replace(hook)
-            return Change.RESTORED
+            return HookChange.RESTORED
         place.kept.unlink(missing_ok=True)
         hook.unlink()
-    return Change.REMOVED
+    return HookChange.REMOVED
 
 
 @contextmanager

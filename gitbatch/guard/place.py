@@ -25,7 +25,7 @@ class Obstacle(Struct, frozen=True):
     advice: str
 
 
-class Place(Struct, frozen=True):
+class HookLocation(Struct, frozen=True):
     """A folder that git looks for hooks in."""
 
     folder: Path
@@ -58,7 +58,7 @@ class Place(Struct, frozen=True):
         return self.setting is None or Path(self.setting).is_absolute()
 
 
-def find_place(repo: Repository, settings: Mapping[str, str]) -> Place:
+def find_place(repo: Repository, settings: Mapping[str, str]) -> HookLocation:
     """Where git looks for the hooks of a checkout.
 
     Args:
@@ -69,12 +69,12 @@ def find_place(repo: Repository, settings: Mapping[str, str]) -> Place:
     scope, value, _ = repo.git.as_user("config", *asked, extra=dict(settings)).split("\0")
     if scope == _UNSET:
         return own_place(repo)
-    return Place(repo.root / value, value, scope)
+    return HookLocation(repo.root / value, value, scope)
 
 
-def own_place(repo: Repository) -> Place:
+def own_place(repo: Repository) -> HookLocation:
     """Where git looks if nothing is configured."""
-    return Place(repo.common_dir / "hooks")
+    return HookLocation(repo.common_dir / "hooks")
 
 
 def is_inside(repo: Repository, folder: Path) -> bool:
@@ -84,7 +84,7 @@ def is_inside(repo: Repository, folder: Path) -> bool:
     return any(folder.resolve().is_relative_to(top) for top in ours)
 
 
-def find_obstacle(repo: Repository, place: Place) -> Obstacle | None:
+def find_obstacle(repo: Repository, place: HookLocation) -> Obstacle | None:
     """What keeps us from writing a hook at a place; None if nothing does."""
     if place.setting == "":
         return Obstacle(
@@ -99,7 +99,7 @@ def find_obstacle(repo: Repository, place: Place) -> Obstacle | None:
     return find_conflict(repo, place)
 
 
-def find_conflict(repo: Repository, place: Place) -> Obstacle | None:
+def find_conflict(repo: Repository, place: HookLocation) -> Obstacle | None:
     """What stands at a place that we must not move, replace or delete."""
     hook = place.hook
     state = inspect(hook)

@@ -4,7 +4,7 @@ from shlex import quote
 
 from msgspec import Struct
 
-from gitbatch.guard.place import Place, find_obstacle, is_of_framework
+from gitbatch.guard.place import HookLocation, find_obstacle, is_of_framework
 from gitbatch.guard.script import HOOK, MOVED, HookState, inspect
 from gitbatch.repo.repository import Repository
 
@@ -31,7 +31,7 @@ class HookReport(Struct, frozen=True):
     schema: int = 1
 
 
-def report(repo: Repository, place: Place) -> HookReport:
+def report(repo: Repository, place: HookLocation) -> HookReport:
     """Look at the hook of a checkout. Changes nothing."""
     obstacle = find_obstacle(repo, place)
     return HookReport(
@@ -47,7 +47,7 @@ def report(repo: Repository, place: Place) -> HookReport:
     )
 
 
-def notes(repo: Repository, place: Place) -> tuple[str, ...]:
+def notes(repo: Repository, place: HookLocation) -> tuple[str, ...]:
     """What the user should know of a hook at a place, one line each."""
     said = []
     if not place.in_worktrees:
@@ -66,7 +66,7 @@ def notes(repo: Repository, place: Place) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _is_untracked(repo: Repository, place: Place) -> bool:
+def _is_untracked(repo: Repository, place: HookLocation) -> bool:
     """Whether git shows what is installed there as a new file. Below `.git` it answers with an error."""
     if not place.hook.exists():
         return False

@@ -3,8 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from gitbatch.agents.protocol import Usage
-from gitbatch.limits.usage import Spent
+from gitbatch.limits.usage import Spent, Usage
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ _SPREAD = 0.25
 
 
 @dataclass(slots=True)
-class Gate:
+class RateLimit:
     """Open or closed until a time; the same for all. Belongs to one event loop."""
 
     cap: float = 120.0

@@ -4,7 +4,61 @@ from typing import Self
 
 from msgspec import Struct
 
-from gitbatch.agents.protocol import Usage
+from gitbatch.text import CleanText
+
+
+class Usage(Struct, frozen=True):
+    """What an agent used, in one or more requests. No requests: it did not say."""
+
+    model: CleanText = CleanText("")
+    """The last one; empty: unknown."""
+    input: int = 0
+    """Tokens that were read anew, those of the cache not included."""
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    requests: int = 0
+    cost: float | None = None
+    """US dollars; None: unknown."""
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nothing is known to have been used."""
+        return not (self.requests or self.tokens or self.cost)
+
+    @property
+    def tokens(self) -> int:
+        """All tokens, read and written."""
+        return self.input + self.output + self.cache_read + self.cache_write
+
+    @property
+    def is_uncounted(self) -> bool:
+        """Whether there were requests, and no server said how many tokens they took."""
+        return self.requests > 0 and not self.tokens
+
+    @property
+    def cache_hits(self) -> float:
+        """How much of all that was read came from the cache, 0 to 1."""
+        read = self.input + self.cache_read + self.cache_write
+        return self.cache_read / read if read else 0.0
+
+    def __add__(self, other: "Usage") -> "Usage":
+        """What both used; the cost is unknown if one of both that made requests does not know it."""
+        used = [usage for usage in (self, other) if usage.requests or usage.cost is not None]
+        costs = [usage.cost for usage in used if usage.cost is not None]
+        return Usage(
+            model=other.model or self.model,
+            input=self.input + other.input,
+            output=self.output + other.output,
+            cache_read=self.cache_read + other.cache_read,
+            cache_write=self.cache_write + other.cache_write,
+            requests=self.requests + other.requests,
+            cost=sum(costs) if costs and len(costs) == len(used) else None,
+        )
+
+
+FREE = Usage(cost=0.0)
+"""What an attempt used that made no request: it is known what that costs."""
 
 
 def dollars(amount: float) -> str:

@@ -21,21 +21,21 @@ class Node(Struct, frozen=True):
     after: tuple[Value, ...]
 
 
-class Waits(Struct, frozen=True):
+class WaitingItems(Struct, frozen=True):
     """The output paths that each item and each group waits for, in the order in which they were given."""
 
     items: tuple[tuple[str, ...], ...]
     groups: tuple[tuple[str, ...], ...]
 
 
-def resolve(nodes: Sequence[Node], groups: Sequence[tuple[Value, ...]], findings: Findings) -> Waits:
+def resolve(nodes: Sequence[Node], groups: Sequence[tuple[Value, ...]], findings: Findings) -> WaitingItems:
     """Who waits for whom; `groups` has the names that each group waits for. Reports unclear names, and cycles."""
     index = _Index(nodes, findings)
     edges = [_unique(index.find(value, node.group) for value in node.after) for node in nodes]
     for cycle in _cycles(edges):
         _report_cycle([nodes[index] for index in cycle], findings)
     earlier = [_unique(index.find(value, number) for value in after) for number, after in enumerate(groups)]
-    return Waits(
+    return WaitingItems(
         tuple(tuple(nodes[i].output for i in edge) for edge in edges),
         tuple(tuple(nodes[i].output for i in edge) for edge in earlier),
     )

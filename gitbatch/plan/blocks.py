@@ -66,7 +66,7 @@ class Box(Struct, frozen=True):
         return source.text[self.inner] != " "
 
 
-class Reason(Enum):
+class RejectionReason(Enum):
     """Why something that looks like a box is none."""
 
     LOOKALIKE = "lookalike"
@@ -82,7 +82,7 @@ class Stray(Struct, frozen=True):
     """Something that looks like a box and is none."""
 
     span: Span
-    reason: Reason
+    reason: RejectionReason
     box: int | None
     """The index of the box that it is a part of."""
 
@@ -126,7 +126,7 @@ def locate(source: Source, findings: Findings) -> Blocks:
         return Blocks((), (), (), ())
     found = tokens(text)
     walk = _Walk(source, candidates)
-    walk.blocks(found, _Place())
+    walk.blocks(found, _Nesting())
     return walk.result(_headings(source, text, found))
 
 
@@ -161,7 +161,7 @@ def _atx_title(line: str) -> str:
     return title if opened and opened[-1] not in " \t" else opened.rstrip(" \t")
 
 
-class _Place(NamedTuple):
+class _Nesting(NamedTuple):
     """Where in the tree of tokens the walk is. A named tuple, as a new one is needed for each box."""
 
     lists: int = 0
@@ -185,11 +185,11 @@ class _Walk:
             if "<!--" in heading.title:
                 inline = scan(self._source.text[heading.start : heading.end])
                 for piece in inline.comments:
-                    self._comment(heading.start + piece.start, _Place())
+                    self._comment(heading.start + piece.start, _Nesting())
         comments = sorted(self._comments, key=lambda comment: comment.span)
         return Blocks(headings, tuple(self._boxes), tuple(self._strays), tuple(comments))
 
-    def blocks(self, children: list[Token], place: _Place) -> None:
+    def blocks(self, children: list[Token], place: _Nesting) -> None:
         for index, token in enumerate(children):
             match token["type"]:
                 case "list":
@@ -199,19 +199,19 @@ class _Walk:
                 case "paragraph" | "block_text":
                     self._paragraph(token["text"], place)
                 case "heading" if "text" in token:
-                    self._astray(token["text"], Reason.UNDERLINED, place)
+                    self._astray(token["text"], RejectionReason.UNDERLINED, place)
                 case "block_html":
                     self._html(token["raw"], place)
                 case "block_code" if token["style"] == "indent":
-                    self._astray(token["raw"], Reason.INDENTED, place)
+                    self._astray(token["raw"], RejectionReason.INDENTED, place)
 
-    def _list(self, token: Token, place: _Place) -> None:
+    def _list(self, token: Token, place: _Nesting) -> None:
         inside = place._replace(lists=place.lists + 1)
         first = token["attrs"].get("start", 1)
         for index, entry in enumerate(token["children"]):
             self._entry(entry["children"], inside, first + index if token["attrs"]["ordered"] else None)
 
-    def _entry(self, children: list[Token], place: _Place, number: int | None) -> None:
+    def _entry(self, children: list[Token], place: _Nesting, number: int | None) -> None:
         first = children[0]
         text = first["text"] if first["type"] in {"paragraph", "block_text"} else ""
         opening = OPENING.match(text)
@@ -220,7 +220,7 @@ class _Walk:
             return
         candidate = self._candidates[int(opening["mark"])]
         if candidate.sort is Sort.LOOKALIKE or opening["emphasis"]:
-            self._strays.append(Stray(candidate.span, Reason.LOOKALIKE, place.box))
+            self._strays.append(Stray(candidate.span, RejectionReason.LOOKALIKE, place.box))
         else:
             self._box(candidate, children[-1]["lines"], text.rstrip().count("\n"), place, number)
             place = place._replace(box=len(self._boxes) - 1)
@@ -228,7 +228,7 @@ class _Walk:
         self.blocks(children[1:], place)
 
     def _box(
-        self, candidate: Candidate, lines: int, more_lines: int, place: _Place, number: int | None
+        self, candidate: Candidate, lines: int, more_lines: int, place: _Nesting, number: int | None
     ) -> None:
         index = len(self._boxes)
         line = self._source.line(candidate.mark)
@@ -244,23 +244,23 @@ class _Walk:
         )
         self._boxes.append(box)
 
-    def _paragraph(self, text: str, place: _Place) -> None:
+    def _paragraph(self, text: str, place: _Nesting) -> None:
         if not MARK.search(text):
             return
-        self._astray(text, Reason.DEEP if place.lists >= MAX_DEPTH else Reason.LOOSE, place)
+        self._astray(text, RejectionReason.DEEP if place.lists >= MAX_DEPTH else RejectionReason.LOOSE, place)
         for piece in scan(text).comments:
             _, candidate = next(self._marks(piece.content))  # the mark behind its own opening
             self._comment(candidate.span.start, place)
 
-    def _astray(self, text: str, reason: Reason, place: _Place) -> None:
-        why = Reason.QUOTED if place.is_quoted else reason
+    def _astray(self, text: str, reason: RejectionReason, place: _Nesting) -> None:
+        why = RejectionReason.QUOTED if place.is_quoted else reason
         for _, candidate in self._marks(text):
             if candidate.sort is Sort.BOX:
                 self._strays.append(Stray(candidate.span, why, place.box))
 
-    def _html(self, raw: str, place: _Place) -> None:
+    def _html(self, raw: str, place: _Nesting) -> None:
         if not raw.lstrip().startswith("<!--"):
-            self._astray(raw, Reason.HTML, place)
+            self._astray(raw, RejectionReason.HTML, place)
         closed_at = 0
         for at, candidate in self._marks(raw):
             if candidate.sort is Sort.COMMENT and at >= closed_at:
@@ -273,7 +273,7 @@ class _Walk:
         """The marks in a token's text: where they are, and what they stand for."""
         return ((mark.start(), self._candidates[int(mark[1])]) for mark in MARK.finditer(text))
 
-    def _comment(self, start: int, place: _Place) -> None:
+    def _comment(self, start: int, place: _Nesting) -> None:
         text = self._source.text
         close = text.find("-->", start + 4)
         end = close + 3 if close >= 0 else self._source.ends[self._source.line(start)]

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.foreign import report_foreign_words
-from gitbatch.plan.inline import COMMENT, HIDDEN, Inline, Kind, one_line, scan
+from gitbatch.plan.inline import COMMENT, HIDDEN, Inline, SpanKind, one_line, scan
 from gitbatch.plan.source import Span
 from gitbatch.plan.spelling import nearest
 
@@ -155,7 +155,7 @@ def _report_other_arrows(inline: Inline, start: int, findings: Findings) -> None
 def _report_swallowed(inline: Inline, start: int, findings: Findings) -> None:
     """Reports a code span that began too early, at a stray backtick, and so hides a clause."""
     for piece in inline.pieces:
-        if piece.kind is not Kind.CODE:
+        if piece.kind is not SpanKind.CODE:
             continue
         raw = inline.text[piece.start : piece.end]
         ticks = len(raw) - len(raw.lstrip("`"))
@@ -190,7 +190,7 @@ class _Reader:
     def __init__(self, inline: Inline, base: int, findings: Findings) -> None:
         self._mask = inline.mask
         self._text = inline.text
-        self._pieces = {piece.start: piece for piece in inline.pieces if piece.kind is not Kind.COMMENT}
+        self._pieces = {piece.start: piece for piece in inline.pieces if piece.kind is not SpanKind.COMMENT}
         self._closings = _closings(inline.mask)
         self._base = base
         self._findings = findings

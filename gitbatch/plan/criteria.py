@@ -10,7 +10,7 @@ from gitbatch.plan.blocks import Box
 from gitbatch.plan.clauses import Value
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.inline import one_line, scan
-from gitbatch.plan.model import Criterion, Mark
+from gitbatch.plan.model import BoxPosition, Criterion
 from gitbatch.plan.source import Source, Span
 
 _PRINTED = re.compile(
@@ -20,9 +20,9 @@ _REFERENCE = re.compile(r"#?([0-9]{1,9})(?:\s*[-\u2013\u2014]\s*#?([0-9]{1,9}))?
 _JOIN = re.compile(r"(?:\s|&|(?:und|and)\b)+", re.IGNORECASE)
 
 
-def box_mark(box: Box, source: Source) -> Mark:
+def box_mark(box: Box, source: Source) -> BoxPosition:
     """What a tick needs to find a box again."""
-    return Mark(source.byte(box.inner), source.raw_line(box.line).encode())
+    return BoxPosition(source.byte(box.inner), source.raw_line(box.line).encode())
 
 
 def read_criteria(boxes: Iterable[Box], findings: Findings) -> tuple[Criterion, ...]:

@@ -7,7 +7,7 @@ from msgspec import Struct, field
 
 from gitbatch.plan.model import Diagnostic, Severity
 from gitbatch.plan.source import Source, Span
-from gitbatch.text import plain
+from gitbatch.text import clean_text
 
 
 class Findings(Struct, frozen=True):
@@ -31,4 +31,4 @@ class Findings(Struct, frozen=True):
 
 def quoted(text: str) -> str:
     """A piece of the plan as a message shows it: one short harmless line in quotation marks."""
-    return f"“{plain(text, 60)}”"
+    return f"“{clean_text(text, 60)}”"

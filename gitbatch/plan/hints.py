@@ -73,7 +73,7 @@ class Hint(Struct, frozen=True):
     span: Span
 
 
-class Settings(Struct, frozen=True):
+class HintSettings(Struct, frozen=True):
     """What the hints of one item, of one group or of the plan say together."""
 
     hints: Hints
@@ -82,7 +82,7 @@ class Settings(Struct, frozen=True):
     output: Value | None = None
 
 
-_NOTHING_SAID = Settings(Hints())
+_NOTHING_SAID = HintSettings(Hints())
 
 
 def read_hint(comment: Comment, findings: Findings, *, is_ours: bool) -> Hint | None:
@@ -158,7 +158,7 @@ def _is_good(hint: Hint) -> bool:
     return re.fullmatch(_FORMS[hint.name], hint.value) is not None
 
 
-def settle(hints: Sequence[Hint], findings: Findings) -> Settings:
+def settle(hints: Sequence[Hint], findings: Findings) -> HintSettings:
     """The hints of one place, together. Reports those that contradict each other."""
     if not hints:
         return _NOTHING_SAID
@@ -174,7 +174,7 @@ def settle(hints: Sequence[Hint], findings: Findings) -> Settings:
             message = f"{hint.name.value} is said twice, differently"
             findings.error("GB302", hint.span, message, "keep one of the two")
     _report_conflict(said, findings)
-    return Settings(_hints(said), tuple(after), _output(said))
+    return HintSettings(_hints(said), tuple(after), _output(said))
 
 
 def _report_conflict(said: dict[Name, Hint], findings: Findings) -> None:

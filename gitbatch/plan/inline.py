@@ -27,7 +27,7 @@ _TITLE = r"(?:\s+(?:\"[^\"]{0,500}\"|'[^']{0,500}'))?"
 _LINK = re.compile(rf"!?\[{_LABEL}\]\(\s*(?:{_TARGET}){_TITLE}\s*\)")
 
 
-class Kind(Enum):
+class SpanKind(Enum):
     """What a piece is."""
 
     CODE = "code span"
@@ -38,7 +38,7 @@ class Kind(Enum):
 class Piece(Struct, frozen=True):
     """A code span, comment or link: its place in the text, and what it says (a link: its target)."""
 
-    kind: Kind
+    kind: SpanKind
     start: int
     end: int
     content: str
@@ -54,7 +54,7 @@ class Inline(Struct, frozen=True):
     @property
     def comments(self) -> tuple[Piece, ...]:
         """The pieces that are comments."""
-        return tuple(piece for piece in self.pieces if piece.kind is Kind.COMMENT)
+        return tuple(piece for piece in self.pieces if piece.kind is SpanKind.COMMENT)
 
 
 def scan(text: str) -> Inline:
@@ -72,7 +72,7 @@ def scan(text: str) -> Inline:
 
 
 def _filler(piece: Piece | None) -> str:
-    return COMMENT if piece and piece.kind is Kind.COMMENT else HIDDEN
+    return COMMENT if piece and piece.kind is SpanKind.COMMENT else HIDDEN
 
 
 def _covered(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
@@ -86,7 +86,7 @@ def _covered(text: str, spans: Iterable[tuple[int, int, str]]) -> str:
 
 def _link(text: str, match: re.Match[str]) -> Piece:
     group = "bare" if match["angle"] is None else "angle"
-    return Piece(Kind.LINK, match.start(), match.end(), text[slice(*match.span(group))])
+    return Piece(SpanKind.LINK, match.start(), match.end(), text[slice(*match.span(group))])
 
 
 def _spans(text: str) -> Iterator[tuple[int, int, Piece | None]]:
@@ -99,13 +99,13 @@ def _spans(text: str) -> Iterator[tuple[int, int, Piece | None]]:
             if start + 4 > last_close:
                 continue
             end = text.index("-->", start + 4) + 3
-            yield start, end, Piece(Kind.COMMENT, start, end, text[start + 4 : end - 3])
+            yield start, end, Piece(SpanKind.COMMENT, start, end, text[start + 4 : end - 3])
         elif match[0][0] == "`":
             close = _closing(closings, position, len(match[0]))
             if close is None:
                 continue
             end = close + len(match[0])
-            yield start, end, Piece(Kind.CODE, start, end, _code(text[position:close]))
+            yield start, end, Piece(SpanKind.CODE, start, end, _code(text[position:close]))
         else:
             end = position
             yield start, end, None

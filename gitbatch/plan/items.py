@@ -13,9 +13,9 @@ from gitbatch.plan.blocks import Box
 from gitbatch.plan.clauses import Key, Value, Wording, read_wording, report_misplaced
 from gitbatch.plan.criteria import box_mark, read_references
 from gitbatch.plan.findings import Findings, quoted
-from gitbatch.plan.hints import AGENT, Settings
+from gitbatch.plan.hints import AGENT, HintSettings
 from gitbatch.plan.model import Hints, WorkItem
-from gitbatch.plan.naming import Choice, Home, Output, choose_output
+from gitbatch.plan.naming import Home, Output, OutputChoice, choose_output
 from gitbatch.plan.source import Source, Span
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
@@ -30,7 +30,7 @@ class Draft(Struct, frozen=True):
     box: Span
 
 
-def draft_item(box: Box, settings: Settings, home: Home, criteria: int, findings: Findings) -> Draft:
+def draft_item(box: Box, settings: HintSettings, home: Home, criteria: int, findings: Findings) -> Draft:
     """The item that a box of the work section is, in a plan with so many criteria."""
     source = findings.source
     wording = read_wording(box.text, findings)
@@ -40,7 +40,7 @@ def draft_item(box: Box, settings: Settings, home: Home, criteria: int, findings
         )
     _report_below(box, findings)
     name = _id(wording, findings)
-    output = choose_output(Choice(wording, name, settings.output, box.span), home, findings)
+    output = choose_output(OutputChoice(wording, name, settings.output, box.span), home, findings)
     item = WorkItem(
         output=output.path,
         id=name,

@@ -3,39 +3,47 @@
 Only where work or criteria are expected: a lookalike elsewhere in the file is somebody's prose.
 """
 
-from gitbatch.plan.blocks import MAX_DEPTH, Blocks, Reason, Stray
+from gitbatch.plan.blocks import MAX_DEPTH, Blocks, RejectionReason, Stray
 from gitbatch.plan.findings import Findings
 from gitbatch.plan.sections import Layout
 from gitbatch.plan.source import Span
 
 _BOX = "write “- [ ]” for an open item or “- [x]” for a done one; text in backticks is no box"
 _SAID = {
-    Reason.LOOKALIKE: ("GB201", "this looks like a check box and is none", _BOX),
-    Reason.LOOSE: (
+    RejectionReason.LOOKALIKE: ("GB201", "this looks like a check box and is none", _BOX),
+    RejectionReason.LOOSE: (
         "GB201",
         "a check box that opens no list item",
         f"{_BOX}; a list needs a blank line above it",
     ),
-    Reason.QUOTED: ("GB202", "a check box in a quote is no item", "take it out of the quote if it is work"),
-    Reason.INDENTED: (
+    RejectionReason.QUOTED: (
+        "GB202",
+        "a check box in a quote is no item",
+        "take it out of the quote if it is work",
+    ),
+    RejectionReason.INDENTED: (
         "GB202",
         "a check box in indented code is no item",
         "indent it by at most three spaces",
     ),
-    Reason.HTML: ("GB202", "a check box in an HTML block is no item", "put a blank line above the list"),
-    Reason.UNDERLINED: (
+    RejectionReason.HTML: (
+        "GB202",
+        "a check box in an HTML block is no item",
+        "put a blank line above the list",
+    ),
+    RejectionReason.UNDERLINED: (
         "GB201",
         "a check box in a heading is no item",
         "put a blank line above the line of “=” or “-”",
     ),
-    Reason.DEEP: ("GB202", f"a check box in more than {MAX_DEPTH} lists", "nest less deeply"),
+    RejectionReason.DEEP: ("GB202", f"a check box in more than {MAX_DEPTH} lists", "nest less deeply"),
 }
 _SIGNS = {
     "-": "“[-]” (in progress, for other tools) is not known: write “- [ ]”",
     "~": "“[~]” (in progress or dropped, for other tools) is not known: write “- [ ]”, or “- [x]” if it is done",
 }
 _OPTIONAL = "“[ ]*” (an optional task, for other tools) is not known: write “- [ ]”, or leave the item out"
-_HARMLESS = frozenset({Reason.QUOTED, Reason.INDENTED, Reason.HTML})
+_HARMLESS = frozenset({RejectionReason.QUOTED, RejectionReason.INDENTED, RejectionReason.HTML})
 
 
 def report_lookalikes(blocks: Blocks, layout: Layout, findings: Findings) -> None:
@@ -45,14 +53,14 @@ def report_lookalikes(blocks: Blocks, layout: Layout, findings: Findings) -> Non
             _report(stray, findings)
     for box in blocks.boxes:
         if box.depth > MAX_DEPTH and layout.is_work(box.inner):
-            _report(Stray(Span(box.inner, box.inner + 1), Reason.DEEP, None), findings)
+            _report(Stray(Span(box.inner, box.inner + 1), RejectionReason.DEEP, None), findings)
 
 
 def _report(stray: Stray, findings: Findings) -> None:
     code, message, advice = _SAID[stray.reason]
-    if stray.reason is Reason.LOOKALIKE:
+    if stray.reason is RejectionReason.LOOKALIKE:
         advice = _advice(stray.span, findings) or advice
-    is_substep = stray.box is not None and stray.reason is Reason.LOOKALIKE
+    is_substep = stray.box is not None and stray.reason is RejectionReason.LOOKALIKE
     say = findings.warning if is_substep or stray.reason in _HARMLESS else findings.error
     say(code, _bracketed(stray.span, findings), message, advice)
 

@@ -30,7 +30,7 @@ class Diagnostic(Struct, frozen=True):
     column: int
 
 
-class Mark(Struct, frozen=True):
+class BoxPosition(Struct, frozen=True):
     """A check box: the offset of the byte between its brackets, and its raw line as the plan had it."""
 
     offset: int
@@ -56,7 +56,7 @@ class Criterion(Struct, frozen=True):
     number: int
     text: str
     done: bool
-    mark: Mark
+    mark: BoxPosition
     line: int
 
 
@@ -75,7 +75,7 @@ class WorkItem(Struct, frozen=True):
     hints: Hints
     group: int
     line: int
-    mark: Mark
+    mark: BoxPosition
 
     @property
     def name(self) -> str:

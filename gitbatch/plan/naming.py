@@ -38,7 +38,7 @@ class Output(Struct, frozen=True):
     """The template named it, not the plan."""
 
 
-class Choice(Struct, frozen=True):
+class OutputChoice(Struct, frozen=True):
     """What there is to choose from: an item's wording, its id, its output hint, and the place of its box."""
 
     wording: Wording
@@ -47,7 +47,7 @@ class Choice(Struct, frozen=True):
     box: Span
 
 
-def choose_output(choice: Choice, home: Home, findings: Findings) -> Output:
+def choose_output(choice: OutputChoice, home: Home, findings: Findings) -> Output:
     """The output path of an item. Reports a declaration that is not clear, and a path that is not safe."""
     declared = _declared(choice, findings)
     guessed = None if declared or not home.options.guess_output else _guessed(choice, home, findings)
@@ -62,7 +62,7 @@ def choose_output(choice: Choice, home: Home, findings: Findings) -> Output:
     return output
 
 
-def _declared(choice: Choice, findings: Findings) -> Value | None:
+def _declared(choice: OutputChoice, findings: Findings) -> Value | None:
     """The output that a clause declares, else the one of a hint."""
     for clause in choice.wording.clauses:
         if clause.key is Key.OUTPUT and len(clause.values) > 1:
@@ -80,7 +80,7 @@ def _declared(choice: Choice, findings: Findings) -> Value | None:
     return declared
 
 
-def _guessed(choice: Choice, home: Home, findings: Findings) -> str | None:
+def _guessed(choice: OutputChoice, home: Home, findings: Findings) -> str | None:
     inline = scan(choice.wording.title)
     spans = [piece.content for piece in inline.pieces if _FILE.fullmatch(piece.content)]
     named = dict.fromkeys([*spans, *_BARE_FILE.findall(inline.mask)])
@@ -93,7 +93,7 @@ def _guessed(choice: Choice, home: Home, findings: Findings) -> str | None:
     return paths[0] if paths else None
 
 
-def _assigned(choice: Choice, home: Home) -> str:
+def _assigned(choice: OutputChoice, home: Home) -> str:
     template, label = home.options.output_template, choice.wording.label
     values = {
         "phase": home.options.phase,

@@ -5,6 +5,8 @@ hint is what) → `criteria` and `groups` → Plan. Never raises, whatever the b
 has everything that could be read, so that all errors are reported at once.
 """
 
+from functools import lru_cache
+
 from msgspec.structs import replace
 
 from gitbatch.plan.blocks import locate
@@ -35,3 +37,9 @@ def parse_plan(source: bytes, path: str, options: PlanOptions) -> Plan:
     protected = options.protected | control_paths(options.folder) | {path}
     groups = read_groups(layout, scopes, len(criteria), replace(options, protected=protected), findings)
     return Plan(path, groups, criteria, scopes.plan.hints, findings.in_order())
+
+
+@lru_cache(maxsize=4)
+def read_plan(source: bytes, path: str, options: PlanOptions) -> Plan:
+    """The plan in a text. Remembered: a run asks for the same one several times at each checkpoint."""
+    return parse_plan(source, path, options)

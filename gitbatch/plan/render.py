@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from gitbatch.plan.model import Diagnostic, Severity
-from gitbatch.text import INVISIBLE, display_width, plain
+from gitbatch.text import INVISIBLE, clean_text, display_width
 
 BEFORE = 100
 """Characters of a long line that are shown before the place."""
@@ -20,7 +20,7 @@ _REPLACED = "\N{REPLACEMENT CHARACTER}"
 
 def render_diagnostic(diagnostic: Diagnostic, source: bytes, path: str) -> str:
     """Several lines without a line break at the end. `source`: the bytes that the diagnostic is about."""
-    place = f"{plain(path)}:{diagnostic.line}:{diagnostic.column}"
+    place = f"{clean_text(path)}:{diagnostic.line}:{diagnostic.column}"
     number = str(diagnostic.line)
     line, caret = _line_and_caret(diagnostic, source)
     advice = (_harmless(text) for text in diagnostic.help.split("\n"))

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from gitbatch.plan.blocks import Blocks, Comment
 from gitbatch.plan.findings import Findings
-from gitbatch.plan.hints import Hint, Name, Settings, read_hint, settle
+from gitbatch.plan.hints import Hint, HintSettings, Name, read_hint, settle
 from gitbatch.plan.sections import Layout
 
 _IDLE_IN_ITEMS = frozenset({Name.MAX, Name.PARALLEL})
@@ -21,9 +21,9 @@ _NOT_FOR_PLANS = frozenset({Name.OUTPUT, Name.AFTER})
 class Scopes(Struct, frozen=True):
     """The settings of the plan, and those of its groups and items in the order of the layout."""
 
-    plan: Settings
-    groups: tuple[Settings, ...]
-    items: tuple[tuple[Settings, ...], ...]
+    plan: HintSettings
+    groups: tuple[HintSettings, ...]
+    items: tuple[tuple[HintSettings, ...], ...]
 
 
 def find_scopes(blocks: Blocks, layout: Layout, findings: Findings) -> Scopes:

@@ -10,17 +10,17 @@ from enum import Enum
 
 from msgspec import Struct
 
-from gitbatch.plan.model import Mark, Plan
+from gitbatch.plan.model import BoxPosition, Plan
 
 
 class Ticked(Struct, frozen=True):
     """A task.md with its new ticks, and what became of each mark."""
 
     source: bytes
-    ticked: tuple[Mark, ...]
-    already: tuple[Mark, ...]
+    ticked: tuple[BoxPosition, ...]
+    already: tuple[BoxPosition, ...]
     """Boxes that somebody ticked before."""
-    refused: tuple[Mark, ...]
+    refused: tuple[BoxPosition, ...]
     """Boxes that can't be told for sure: the line is gone, or is there more than once."""
 
 
@@ -30,7 +30,7 @@ class _Fate(Enum):
     REFUSED = "refused"
 
 
-def tick(source: bytes, marks: Sequence[Mark], plan: Plan) -> Ticked:
+def tick(source: bytes, marks: Sequence[BoxPosition], plan: Plan) -> Ticked:
     """Tick items and criteria.
 
     Args:
@@ -40,7 +40,7 @@ def tick(source: bytes, marks: Sequence[Mark], plan: Plan) -> Ticked:
     """
     places = _find(tuple(dict.fromkeys(marks)), _boxes(plan))
     ticked = bytearray(source)
-    fates: list[tuple[Mark, _Fate]] = []
+    fates: list[tuple[BoxPosition, _Fate]] = []
     for mark, place in places:
         if place is None:
             fates.append((mark, _Fate.REFUSED))
@@ -53,16 +53,18 @@ def tick(source: bytes, marks: Sequence[Mark], plan: Plan) -> Ticked:
     return Ticked(bytes(ticked), *sorted_out)
 
 
-def is_ticked(source: bytes, mark: Mark) -> bool:
+def is_ticked(source: bytes, mark: BoxPosition) -> bool:
     """Whether a box is ticked in a text that has it where the mark says."""
     return source[mark.offset : mark.offset + 1] != b" "
 
 
-def _boxes(plan: Plan) -> list[Mark]:
+def _boxes(plan: Plan) -> list[BoxPosition]:
     return [*(item.mark for item in plan.items), *(criterion.mark for criterion in plan.criteria)]
 
 
-def _find(marks: Sequence[Mark], boxes: Sequence[Mark]) -> list[tuple[Mark, Mark | None]]:
+def _find(
+    marks: Sequence[BoxPosition], boxes: Sequence[BoxPosition]
+) -> list[tuple[BoxPosition, BoxPosition | None]]:
     """For each mark the box that it means today, if that is certain. No box is found for two marks."""
     by_offset = {box.offset: box for box in boxes}
     still = {mark for mark in marks if mark.offset in by_offset and _same(by_offset[mark.offset], mark)}
@@ -73,16 +75,18 @@ def _find(marks: Sequence[Mark], boxes: Sequence[Mark]) -> list[tuple[Mark, Mark
     ]
 
 
-def _unclaimed(boxes: Iterable[Mark], claimed: set[int]) -> dict[bytes, list[Mark]]:
+def _unclaimed(boxes: Iterable[BoxPosition], claimed: set[int]) -> dict[bytes, list[BoxPosition]]:
     """The boxes that no mark was found at, by their lines."""
-    moved: dict[bytes, list[Mark]] = {}
+    moved: dict[bytes, list[BoxPosition]] = {}
     for box in boxes:
         if box.offset not in claimed:
             moved.setdefault(_as_open(box.line), []).append(box)
     return moved
 
 
-def _moved(mark: Mark, moved: dict[bytes, list[Mark]], asking: Counter[bytes]) -> Mark | None:
+def _moved(
+    mark: BoxPosition, moved: dict[bytes, list[BoxPosition]], asking: Counter[bytes]
+) -> BoxPosition | None:
     line = _as_open(mark.line)
     same = moved.get(line, [])
     is_open = [box for box in same if box.line == line]
@@ -91,7 +95,7 @@ def _moved(mark: Mark, moved: dict[bytes, list[Mark]], asking: Counter[bytes]) -
     return is_open[0] if is_open else same[0]
 
 
-def _same(left: Mark, right: Mark) -> bool:
+def _same(left: BoxPosition, right: BoxPosition) -> bool:
     return _as_open(left.line) == _as_open(right.line)
 
 

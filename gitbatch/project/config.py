@@ -27,11 +27,11 @@ BusyPattern = Annotated[str, Meta(pattern=r"[^\s_-]", max_length=200)]
 BUSY_WORDS = ("rate limit", "429", "overloaded", "try again later")
 
 
-class _Table(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+class _ConfigTable(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """A table of the file."""
 
 
-class BatchTable(_Table, frozen=True):
+class BatchTable(_ConfigTable, frozen=True):
     """How a batch runs, where the command line does not say otherwise."""
 
     jobs: Positive = 4
@@ -61,7 +61,7 @@ class BatchTable(_Table, frozen=True):
     """Where worktrees are made; the user's cache folder if not set."""
 
 
-class ProjectTable(_Table, frozen=True):
+class ProjectTable(_ConfigTable, frozen=True):
     """Where a project keeps things."""
 
     phase_folder: str = "docs/phases/{phase}"
@@ -73,7 +73,7 @@ class ProjectTable(_Table, frozen=True):
     """Where the condensed form of NAME.md is, beside it."""
 
 
-class TitlesTable(_Table, frozen=True):
+class TitlesTable(_ConfigTable, frozen=True):
     """Further titles, beside the built-in ones, for the sections that gitbatch reads."""
 
     work: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ class TitlesTable(_Table, frozen=True):
     scope: tuple[str, ...] = ()
 
 
-class CommandAgent(_Table, frozen=True, tag_field="kind", tag="command"):
+class CommandAgent(_ConfigTable, frozen=True, tag_field="kind", tag="command"):
     """An agent that is a program: it is started once for each item, in the item's worktree."""
 
     command: Annotated[tuple[str, ...], Meta(min_length=1)]
@@ -114,7 +114,7 @@ class CommandAgent(_Table, frozen=True, tag_field="kind", tag="command"):
         return self.busy_patterns
 
 
-class Price(_Table, frozen=True):
+class Price(_ConfigTable, frozen=True):
     """US dollars for a million tokens."""
 
     input: Annotated[float, Meta(ge=0)]
@@ -127,7 +127,7 @@ class Price(_Table, frozen=True):
     """When they were looked up, as 2026-11 or 2026-11-20; shown with them."""
 
 
-class AnthropicAgent(_Table, frozen=True, tag_field="kind", tag="anthropic"):
+class AnthropicAgent(_ConfigTable, frozen=True, tag_field="kind", tag="anthropic"):
     """Claude, by the Messages API of Anthropic or of any server that speaks it; it needs no process and no sandbox."""
 
     model: str = "claude-sonnet-5-5"
@@ -157,7 +157,7 @@ AgentTable = CommandAgent | AnthropicAgent
 """One of the kinds of agent, told apart by `kind`."""
 
 
-class Config(_Table, frozen=True):
+class Config(_ConfigTable, frozen=True):
     """The whole file."""
 
     batch: BatchTable = BatchTable()

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from gitbatch.plan.inline import Inline, Kind
+from gitbatch.plan.inline import Inline, SpanKind
 from gitbatch.plan.model import Group, Plan, WorkItem
 from gitbatch.plan.outline import outline
 from gitbatch.plan.titles import matches
@@ -18,7 +18,7 @@ from gitbatch.project.snapshot import Snapshot
 _ENTRY = re.compile(r"\s*(?:[-*+]|[0-9]{1,9}[.)])\s+(.+)")
 
 
-class Reason(StrEnum):
+class ContextReason(StrEnum):
     """Why a file is in a manifest; the order of the members is the order of the manifest."""
 
     RULES = "rules"
@@ -35,7 +35,7 @@ class ContextFile(Struct, frozen=True):
 
     path: str
     blob: str
-    reason: Reason
+    reason: ContextReason
     condensed_from: str | None = None
     filter: str | None = None
     """The filter (such as lfs) whose stored form it is."""
@@ -69,20 +69,20 @@ def manifest(
 
 def _wanted(
     item: WorkItem, group: Group, plan: Plan, project: Project, snapshot: Snapshot
-) -> Iterable[tuple[str, Reason]]:
+) -> Iterable[tuple[str, ContextReason]]:
     if project.rules:
-        yield project.rules, Reason.RULES
-    yield project.status, Reason.STATUS
+        yield project.rules, ContextReason.RULES
+    yield project.status, ContextReason.STATUS
     for path in phase_context(group, project, snapshot):
-        yield path, Reason.PHASE
+        yield path, ContextReason.PHASE
     if item.context:
         for name in item.context:
             for path in resolve(name, project, snapshot):
-                yield path, Reason.DECLARED
+                yield path, ContextReason.DECLARED
     else:
         for earlier in plan.groups[: group.number - 1]:
             for done in earlier.items:
-                yield done.output, Reason.EARLIER
+                yield done.output, ContextReason.EARLIER
 
 
 def phase_context(group: Group, project: Project, snapshot: Snapshot) -> tuple[str, ...]:
@@ -105,7 +105,7 @@ def _names(line: Inline) -> Iterator[str]:
         if entry:
             yield entry[1].strip()
     for piece in line.pieces:
-        name = link_path(piece) if piece.kind is Kind.LINK else piece.content
+        name = link_path(piece) if piece.kind is SpanKind.LINK else piece.content
         if name:
             yield name
 
@@ -129,7 +129,7 @@ def spellings(name: str, project: Project) -> tuple[str, ...]:
     return tuple(dict.fromkeys(path for path in paths if path.partition("/")[0] not in {".", ".."}))
 
 
-def _condensed(path: str, reason: Reason, project: Project, snapshot: Snapshot) -> ContextFile | None:
+def _condensed(path: str, reason: ContextReason, project: Project, snapshot: Snapshot) -> ContextFile | None:
     """The condensed form of a file where there is one, else the file, else None (rule C4)."""
     folder, base = posixpath.split(path)
     name = posixpath.splitext(base)[0]

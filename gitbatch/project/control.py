@@ -5,6 +5,7 @@ import unicodedata
 from msgspec import Struct
 
 from gitbatch.errors import PlanError
+from gitbatch.plan.model import PlanOptions
 from gitbatch.plan.outputs import INCLUDE_FILE
 from gitbatch.project.config import CONFIG_FILE, Config
 from gitbatch.project.scope import SCOPE_FILE, Phase, active_phase
@@ -112,3 +113,8 @@ def _task(snapshot: Snapshot, phase: Phase | None, wanted: str | None) -> str:
 def _folders(phase: Phase) -> tuple[str, ...]:
     """Where control files are looked for, in order; each ends in a slash or is empty."""
     return tuple(dict.fromkeys((f"{phase.folder}/" if phase.folder else "", "docs/", "")))
+
+
+def plan_options(project: Project) -> PlanOptions:
+    """How to read the plan of a project."""
+    return project.config.plan_options(project.phase.name, project.phase.folder, project.protected)

@@ -6,7 +6,7 @@ import re
 from msgspec import Struct
 
 from gitbatch.errors import PlanError
-from gitbatch.plan.inline import Inline, Kind, one_line
+from gitbatch.plan.inline import Inline, SpanKind, one_line
 from gitbatch.plan.outline import outline
 from gitbatch.plan.titles import matches
 from gitbatch.project.config import Config
@@ -62,7 +62,7 @@ def active_phase(snapshot: Snapshot, config: Config) -> Phase | None:
 
 def _named(line: Inline, snapshot: Snapshot, config: Config) -> tuple[Phase, ...]:
     """The phases that a line names: links to a folder, else `Phase: NAME`."""
-    links = [piece for piece in line.pieces if piece.kind is Kind.LINK]
+    links = [piece for piece in line.pieces if piece.kind is SpanKind.LINK]
     folders = (_folder(link_path(link), snapshot) for link in links)
     linked = tuple(Phase(posixpath.basename(folder), folder) for folder in folders if folder)
     bare = one_line(line.text, [(link.start, link.end) for link in links])

@@ -59,7 +59,7 @@ class TamperedError(GitbatchError):
     """A control file of the repository is not what it was when the run began."""
 
 
-class _Mark(Struct, frozen=True):
+class _FileMark(Struct, frozen=True):
     """One file: `stamp` changes whenever the file is written, `digest` only with its content."""
 
     stamp: tuple[int, ...]
@@ -69,7 +69,7 @@ class _Mark(Struct, frozen=True):
 class Fingerprint(Struct, frozen=True):
     """The control files of a repository at a moment."""
 
-    marks: tuple[tuple[str, _Mark], ...]
+    marks: tuple[tuple[str, _FileMark], ...]
     ours: str
     """What the names of the run's own worktrees start with: those come and go."""
     named: tuple[Path, ...]
@@ -80,7 +80,9 @@ def take_fingerprint(repo: Repository, ours: str) -> Fingerprint:
     """The fingerprint of a repository now. `ours`: what the names of the run's own worktrees start with."""
     named = _named(repo)
     files = _control_files(repo, ours, named)
-    return Fingerprint(tuple((path, _Mark(_stamp(path), _digest(Path(path)))) for path in files), ours, named)
+    return Fingerprint(
+        tuple((path, _FileMark(_stamp(path), _digest(Path(path)))) for path in files), ours, named
+    )
 
 
 def require_untouched(repo: Repository, before: Fingerprint) -> None:
@@ -111,7 +113,7 @@ def _is_removed_worktree(repo: Repository, path: str) -> bool:
     return _is_of_a_worktree(repo, path) and not Path(path).parent.exists()
 
 
-def _is_same(path: str, mark: _Mark) -> bool:
+def _is_same(path: str, mark: _FileMark) -> bool:
     stamp = _stamp(path)
     return (stamp == mark.stamp and stamp != ()) or _digest(Path(path)) == mark.digest
 

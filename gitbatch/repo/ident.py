@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 
-class Signature(Struct, frozen=True):
+class Ident(Struct, frozen=True):
     """Who a commit names as author or committer, and when (seconds since the epoch, UTC)."""
 
     name: str
@@ -11,7 +11,7 @@ class Signature(Struct, frozen=True):
     when: int
 
 
-def variables(role: str, who: Signature) -> dict[str, str]:
+def variables(role: str, who: Ident) -> dict[str, str]:
     """What tells git who is who; `role`: AUTHOR or COMMITTER."""
     return {
         f"GIT_{role}_NAME": harmless(who.name),
@@ -20,11 +20,11 @@ def variables(role: str, who: Signature) -> dict[str, str]:
     }
 
 
-def parse_signature(text: str) -> Signature:
+def parse_signature(text: str) -> Ident:
     """The signature that a commit has in a line of its head."""
     name, _, rest = text.partition(" <")
     email, _, when = rest.partition("> ")
-    return Signature(name, email, int(when.split(" ")[0]))
+    return Ident(name, email, int(when.split(" ")[0]))
 
 
 def harmless(name: str) -> str:

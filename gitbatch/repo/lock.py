@@ -25,7 +25,7 @@ from gitbatch.errors import BusyError, GitbatchError
 from gitbatch.fs.nofollow import read_small
 from gitbatch.repo.refs.lock_files import reclaim_folders, reclaim_index, reclaim_ref_locks, signing_umask
 from gitbatch.repo.repository import Repository
-from gitbatch.text import plain
+from gitbatch.text import clean_text
 
 _PATIENCE = 60.0
 """Seconds that the gits of a killed run are waited for."""
@@ -152,5 +152,5 @@ def _unwritable(repo: Repository, error: OSError) -> GitbatchError:
 def _holder(path: Path) -> str:
     """The folder in which the holder of the lock runs, and its process; empty if that is unknown."""
     with suppress(OSError):
-        return plain(read_small(path.parent, path.name, _SAID).decode(errors="replace"), _SAID)
+        return clean_text(read_small(path.parent, path.name, _SAID).decode(errors="replace"), _SAID)
     return ""

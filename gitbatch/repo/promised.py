@@ -18,7 +18,7 @@ from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.objects.walk import missing_of
 from gitbatch.repo.refs.lock_files import TEMPORARY
 from gitbatch.repo.settings import Setting, is_true
-from gitbatch.text import plain
+from gitbatch.text import clean_text
 
 _KEPT = (
     *("GIT_CONFIG", "GIT_SSH", "GIT_ASKPASS", "GIT_PROXY", "GIT_HTTP", "GIT_SSL", "GIT_CURL"),
@@ -112,7 +112,7 @@ def _fetch(objects: Objects, promised: Promised, commit: str, missing: tuple[str
         with _by_config(objects, promised) as environment:
             objects.git.fetch_as_user(wanted, *_QUIETLY, *_FETCH, "--", promised.remote, extra=environment)
     except GitError as error:
-        said = [plain(line) for line in error.stderr.strip().splitlines() if line.strip()]
+        said = [clean_text(line) for line in error.stderr.strip().splitlines() if line.strip()]
         reason = said[-1] if said else "git does not say why"
         raise PartialCloneError(
             f"{what}, and fetching from {promised.remote} failed: {reason}",

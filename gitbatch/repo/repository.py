@@ -13,7 +13,8 @@ from gitbatch.fs.disk import raising_only_of_disk
 from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.process import Finished, Git, scrub_environment
 from gitbatch.repo.promised import Promised, find_promised
-from gitbatch.repo.refs.store import HEADS, Refs
+from gitbatch.repo.refs.names import HEADS
+from gitbatch.repo.refs.store import Refs
 from gitbatch.repo.settings import LineEnds, files_config, line_ends, read_settings, settings_for_ours
 from gitbatch.repo.signing import find_signer
 

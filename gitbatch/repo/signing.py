@@ -17,11 +17,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.errors import GitbatchError, GitError
-from gitbatch.repo.ident import Signature, variables
+from gitbatch.repo.ident import Ident, variables
 from gitbatch.repo.patience import Patience, UnansweredError
 from gitbatch.repo.process import Git
 from gitbatch.repo.settings import Setting, is_true
-from gitbatch.text import plain
+from gitbatch.text import clean_text
 
 _PROGRAMS = {"openpgp": "gpg", "x509": "gpgsm", "ssh": "ssh-keygen"}
 _THEIRS = frozenset({"system", "global", "command"})
@@ -32,7 +32,7 @@ class SigningError(GitbatchError):
     """The user signs their commits, and ours can't be signed."""
 
     def __init__(self, said: str, unused: tuple[str, ...] = ()) -> None:
-        lines = [plain(line) for line in said.strip().splitlines() if line.strip()]
+        lines = [clean_text(line) for line in said.strip().splitlines() if line.strip()]
         found = [line for line in lines if line.startswith(("error:", "fatal:"))]
         reason = next(iter(found or lines), "git does not say why")
         names = " and ".join(setting.partition("=")[0] for setting in unused)
@@ -53,7 +53,7 @@ _ADVICE = (
 
 def _as_option(setting: str) -> str:
     name, _, value = setting.partition("=")
-    return f"{name} {shlex.quote(plain(value))}"
+    return f"{name} {shlex.quote(clean_text(value))}"
 
 
 class UnansweredSigningError(SigningError):
@@ -114,7 +114,7 @@ class Signer(Struct, frozen=True):
         Raises:
             SigningError: it does not.
         """
-        nobody = Signature("gitbatch", "agent@gitbatch.invalid", 0)
+        nobody = Ident("gitbatch", "agent@gitbatch.invalid", 0)
         empty = git.feed(b"", "hash-object", "-t", "tree", "--stdin").stdout.decode().strip()
         with tempfile.TemporaryDirectory(prefix="gitbatch-") as folder:  # git knows the empty tree by heart
             elsewhere = git.at(git.directory, GIT_OBJECT_DIRECTORY=folder)

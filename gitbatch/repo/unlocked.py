@@ -9,7 +9,7 @@ import time
 from gitbatch.errors import BusyError
 from gitbatch.repo.checkout.follow import index_lock
 from gitbatch.repo.refs.lock_files import locks_in_the_way
-from gitbatch.repo.refs.store import short
+from gitbatch.repo.refs.names import short
 from gitbatch.repo.repository import Repository
 
 _TRIES = 20

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from gitbatch.sandbox.launch import launch
 from gitbatch.sandbox.model import Confinement, SandboxKind, Unavailable
-from gitbatch.sandbox.places import Access, View, access_of, strict_output, view
+from gitbatch.sandbox.places import Access, FilesystemView, access_of, strict_output, view
 from gitbatch.sandbox.tools import real_path
 
 WHERE = "/usr/bin:/bin:/usr/local/bin:/run/wrappers/bin:/run/current-system/sw/bin"
@@ -86,7 +86,7 @@ def _fresh(*, sized: bool) -> Iterator[str]:
     yield from ("--tmpfs", "/dev/shm", "--remount-ro", "/dev")  # noqa: S108 - its own
 
 
-def _mounts(seen: View, confinement: Confinement) -> Iterator[str]:
+def _mounts(seen: FilesystemView, confinement: Confinement) -> Iterator[str]:
     """The mounts, in their order: of two, the later is on top, so a folder comes before what is below it."""
     scratch = real_path(confinement.scratch)
     own = {_TMP: scratch / "tmp", real_path(confinement.home): scratch / "home"}

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from gitbatch.sandbox.launch import launch, probe
 from gitbatch.sandbox.model import Confinement, SandboxKind, Unavailable
-from gitbatch.sandbox.places import Access, View, names_in_home, strict_output, view
+from gitbatch.sandbox.places import Access, FilesystemView, names_in_home, strict_output, view
 
 _PATIENCE = 20.0
 
@@ -47,7 +47,7 @@ class Landlock:
         return launch(list(argv), confinement, "landlock", *options, *_home(seen, confinement))
 
 
-def _home(seen: View, confinement: Confinement) -> Iterator[str]:
+def _home(seen: FilesystemView, confinement: Confinement) -> Iterator[str]:
     """Options by which $HOME is a folder of the program's own, unless it may write the user's."""
     names = names_in_home(seen, confinement)
     if names is not None:

@@ -23,7 +23,7 @@ class SandboxKind(StrEnum):
     NONE = "none"
 
 
-class Limits(NamedTuple):
+class ProcessLimits(NamedTuple):
     """How much a program may use. What it may do is in `Confinement`; how long it may take, its agent knows."""
 
     file_bytes: int = 1024 * _MEBIBYTE
@@ -61,7 +61,7 @@ class Confinement(NamedTuple):
     """It may use the network, that of this machine too."""
     strict_output: Path | None = None
     """The one file of its worktree that it may write; None: all of it."""
-    limits: Limits = Limits()
+    limits: ProcessLimits = ProcessLimits()
 
 
 class Sandbox(Protocol):

@@ -1,4 +1,4 @@
-"""No sandbox: the program runs as the user. What holds is only what `Limits` says of one file and of processes.
+"""No sandbox: the program runs as the user. What holds is only what `ProcessLimits` says of one file and of processes.
 
 It may read and write whatever the user may, and what it leaves running goes on. A shell sets the limits: it starts in
 a twentieth of the time that Python takes, and the launcher that forks has nothing to do here.
@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from gitbatch.sandbox.launcher.limits import count_tasks
-from gitbatch.sandbox.model import Confinement, Limits, SandboxKind
+from gitbatch.sandbox.model import Confinement, ProcessLimits, SandboxKind
 
 _SHELL = "/bin/sh"
 _BLOCK = 512
@@ -46,7 +46,7 @@ class NoSandbox:
         return [_SHELL, "-c", _SCRIPT, "gitbatch", *places, *_numbers(confinement.limits), *argv]
 
 
-def _numbers(limits: Limits) -> tuple[str, str, str]:
+def _numbers(limits: ProcessLimits) -> tuple[str, str, str]:
     """Blocks of a file, processes, processor seconds; empty: not limited."""
     processes = ""
     if limits.processes is not None and os.getuid() != 0 and Path("/proc").is_dir():  # root is not counted

@@ -25,7 +25,7 @@ class Access(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class FilesystemView:
     """What is seen. A path that is in none of the places does not exist for the program."""
 
     places: tuple[tuple[Path, Access], ...]
@@ -34,7 +34,7 @@ class View:
     """Links, and what is in them, that lead to the places from names that the program may know them by."""
 
 
-def view(argv: Sequence[str], confinement: Confinement) -> View:
+def view(argv: Sequence[str], confinement: Confinement) -> FilesystemView:
     """What the program that `argv` starts sees.
 
     Raises:
@@ -46,7 +46,7 @@ def view(argv: Sequence[str], confinement: Confinement) -> View:
     own = _gather(_wanted(at))
     places = dict((*standing.places, *own.places))
     links = {link: to for link, to in (*standing.links, *own.links) if not _shown(link, places)}
-    return View(tuple(sorted(places.items())), tuple(sorted(links.items())))
+    return FilesystemView(tuple(sorted(places.items())), tuple(sorted(links.items())))
 
 
 def access_of(path: Path, places: Mapping[Path, Access]) -> Access | None:
@@ -54,7 +54,7 @@ def access_of(path: Path, places: Mapping[Path, Access]) -> Access | None:
     return next((places[place] for place in (path, *path.parents) if place in places), None)
 
 
-def names_in_home(seen: View, confinement: Confinement) -> tuple[str, ...] | None:
+def names_in_home(seen: FilesystemView, confinement: Confinement) -> tuple[str, ...] | None:
     """Returns what a program sees of the user's home folder, by names below it; None: it may write all of it."""
     places = dict(seen.places)
     home = real_path(confinement.home)
@@ -90,7 +90,7 @@ def _within(path: Path, folders: Iterable[Path]) -> bool:
 
 
 @cache
-def _standing(tools: frozenset[Path]) -> View:
+def _standing(tools: frozenset[Path]) -> FilesystemView:
     """What every item's program sees. Remembered: it takes longer to find out than the rest."""
     readable = ((path, Access.READ) for path in (*SYSTEM, *_NAMES, *tools))
     closed = _closed(Path("/etc")) if os.geteuid() == 0 else ()
@@ -109,7 +109,7 @@ def _wanted(confinement: Confinement) -> Iterator[tuple[Path, Access]]:
     yield at.scratch, Access.WRITE
 
 
-def _gather(wanted: Iterable[tuple[Path, Access]]) -> View:
+def _gather(wanted: Iterable[tuple[Path, Access]]) -> FilesystemView:
     """Where the wanted places really are, as far as they exist."""
     places: dict[Path, Access] = {}
     links: dict[Path, Path] = {}
@@ -118,7 +118,7 @@ def _gather(wanted: Iterable[tuple[Path, Access]]) -> View:
         if is_there(real):
             places[real] = access
             links |= _links_on_the_way(path)
-    return View(tuple(places.items()), tuple(links.items()))
+    return FilesystemView(tuple(places.items()), tuple(links.items()))
 
 
 def _shown(link: Path, places: Mapping[Path, Access]) -> bool:

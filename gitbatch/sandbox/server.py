@@ -20,7 +20,7 @@ _PATIENCE = 5.0
 """Seconds that it may take to end what it has started."""
 
 
-class Word(Enum):
+class LauncherEventKind(Enum):
     """What it tells."""
 
     STARTED = "started"
@@ -30,10 +30,10 @@ class Word(Enum):
     ENDED = "ended"
 
 
-class Told(NamedTuple):
+class LauncherEvent(NamedTuple):
     """An answer."""
 
-    word: Word
+    word: LauncherEventKind
     number: int
     """The process; of what failed, the number of the error."""
     status: int = 0
@@ -42,12 +42,12 @@ class Told(NamedTuple):
     @property
     def has_started(self) -> bool:
         """Whether a program runs."""
-        return self.word is Word.STARTED
+        return self.word is LauncherEventKind.STARTED
 
     @property
     def has_ended(self) -> bool:
         """Whether a program that ran has ended."""
-        return self.word is Word.ENDED
+        return self.word is LauncherEventKind.ENDED
 
 
 class Server:
@@ -93,7 +93,7 @@ class Server:
             file.seek(0)
             socket.send_fds(self.socket, [REQUEST], [file.fileno(), *streams])
 
-    def hear(self, flags: int = 0) -> Told | None:
+    def hear(self, flags: int = 0) -> LauncherEvent | None:
         """What it tells next; None: it has ended, and what it started ends too.
 
         Raises:
@@ -106,7 +106,7 @@ class Server:
         if not answer:
             return None
         word, *numbers = answer.split()
-        return Told(Word(word.decode()), *map(int, numbers))
+        return LauncherEvent(LauncherEventKind(word.decode()), *map(int, numbers))
 
     def kill(self) -> None:
         """End it where it does not answer."""

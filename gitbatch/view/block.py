@@ -12,26 +12,26 @@ Part: TypeAlias = str | tuple[str, str]
 Cell: TypeAlias = tuple[Part, ...]
 
 
-class Line(Struct, frozen=True):
+class StyledLine(Struct, frozen=True):
     """A line; one with line breaks in it is several, below each other."""
 
     parts: Cell
     indent: int = 0
 
 
-class Table(Struct, frozen=True):
+class TextTable(Struct, frozen=True):
     """Rows of cells in columns, without a frame. A cell may have line breaks in it."""
 
     rows: tuple[tuple[Cell, ...], ...]
     indent: int = 2
 
 
-Block: TypeAlias = tuple[Line | Table, ...]
+Block: TypeAlias = tuple[StyledLine | TextTable, ...]
 
 
-def line(*parts: Part, indent: int = 0) -> Line:
+def line(*parts: Part, indent: int = 0) -> StyledLine:
     """A line of some parts."""
-    return Line(parts, indent)
+    return StyledLine(parts, indent)
 
 
 def words(parts: Cell) -> str:

@@ -6,13 +6,13 @@ from msgspec import Struct
 from gitbatch.batch.events import SCHEMA
 from gitbatch.plan.model import Diagnostic, Severity
 from gitbatch.plan.render import render_diagnostic
-from gitbatch.text import plain
-from gitbatch.view.block import Line, line
+from gitbatch.text import clean_text
+from gitbatch.view.block import StyledLine, line
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow"}
 
 
-class Finding(Struct, frozen=True):
+class LintFinding(Struct, frozen=True):
     """A diagnostic as one line of JSON. `start`, `end`: byte offsets; line and column: from 1, in characters."""
 
     path: str
@@ -27,7 +27,7 @@ class Finding(Struct, frozen=True):
     schema: int = SCHEMA
 
 
-def diagnostic_lines(diagnostic: Diagnostic, source: bytes, path: str) -> Line:
+def diagnostic_lines(diagnostic: Diagnostic, source: bytes, path: str) -> StyledLine:
     """A diagnostic for people, with its severity, its caret and its help in colour."""
     head, shown, caret, *advice = render_diagnostic(diagnostic, source, path).split("\n")
     place, _, message = head.partition(f"{diagnostic.code} {diagnostic.severity}: ")
@@ -45,7 +45,7 @@ def diagnostic_lines(diagnostic: Diagnostic, source: bytes, path: str) -> Line:
 def diagnostic_json(diagnostic: Diagnostic, path: str) -> str:
     """A diagnostic as one line of JSON."""
     d = diagnostic
-    finding = Finding(path, d.code, d.severity, d.message, d.help, d.line, d.column, d.start, d.end)
+    finding = LintFinding(path, d.code, d.severity, d.message, d.help, d.line, d.column, d.start, d.end)
     return msgspec.json.encode(finding).decode()
 
 
@@ -57,7 +57,7 @@ def diagnostic_annotation(diagnostic: Diagnostic, path: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    lines = (plain(line, 2000) for line in text.split("\n"))
+    lines = (clean_text(line, 2000) for line in text.split("\n"))
     return "%0A".join(line.replace("%", "%25") for line in lines)
 
 

@@ -5,21 +5,20 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.agents.protocol import Usage
 from gitbatch.batch.events import SCHEMA
 from gitbatch.batch.group.shared_files import criteria_of
-from gitbatch.batch.history.messages import told_cost, told_rescued, told_spent, told_tokens
+from gitbatch.batch.history.messages import format_cost, format_usage, told_rescued, told_tokens
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.spending import ItemSpent, total
+from gitbatch.batch.history.state import RecordedState
 from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, ItemStatus
-from gitbatch.batch.planning.project_state import Scene
+from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.batch.planning.schedule import critical_path, settings, steps, width
-from gitbatch.batch.resume import State
-from gitbatch.limits.usage import Spent
+from gitbatch.limits.usage import Spent, Usage
 from gitbatch.paths import quote_path
 from gitbatch.project.context import manifest, resolve
-from gitbatch.repo.refs.store import short
-from gitbatch.view.block import Block, Cell, Line, Table, line
+from gitbatch.repo.refs.names import short
+from gitbatch.view.block import Block, Cell, StyledLine, TextTable, line
 from gitbatch.view.review import STYLES, render_criteria
 
 OPEN = "open"
@@ -65,7 +64,7 @@ class BatchState(Struct, frozen=True):
 
 def batch_state(
     batch: Batch,
-    state: State,
+    state: RecordedState,
     criteria: tuple[CriterionState, ...],
     spending: Mapping[str, ItemSpent],
 ) -> BatchState:
@@ -94,7 +93,7 @@ def batch_state(
     )
 
 
-def _item_state(group: BatchGroup, item: BatchItem, state: State) -> ItemState:
+def _item_state(group: BatchGroup, item: BatchItem, state: RecordedState) -> ItemState:
     failed = next((outcome for outcome in state.failed if outcome.item == item), None)
     if failed:
         return ItemState(item.key, item.name, group.number, failed.status, failed.reason)
@@ -112,8 +111,8 @@ def render_batch(shown: BatchState) -> Block:
         f" ({shown.state}) on {short(shown.target)}: {shown.groups_done} of {shown.groups} groups, "
         f"{done} of {len(shown.items)} items",
     )
-    used = (line(f"used so far: {told_spent(shown.spent)}"),) if shown.spent.usage != Usage() else ()
-    return head, Table(tuple(map(_row, shown.items))), *used, *render_criteria(shown.criteria)
+    used = (line(f"used so far: {format_usage(shown.spent)}"),) if shown.spent.usage != Usage() else ()
+    return head, TextTable(tuple(map(_row, shown.items))), *used, *render_criteria(shown.criteria)
 
 
 def _row(item: ItemState) -> tuple[Cell, ...]:
@@ -127,7 +126,7 @@ def _work(item: ItemState) -> str:
     """What an item took, where there is anything to say."""
     parts = [f"{item.attempts} attempts"] if item.attempts > 1 else []
     if item.spent and item.spent.usage != Usage():
-        parts += [f"{item.seconds:.1f} s", told_tokens(item.spent.usage), told_cost(item.spent)]
+        parts += [f"{item.seconds:.1f} s", told_tokens(item.spent.usage), format_cost(item.spent)]
     return f"  ({', '.join(parts)})" if parts else ""
 
 
@@ -186,7 +185,7 @@ class PlanState(Struct, frozen=True):
     schema: int = SCHEMA
 
 
-def plan_state(scene: Scene) -> PlanState:
+def plan_state(scene: ProjectState) -> PlanState:
     """What would run, as values."""
     project, plan = scene.project, scene.plan
     groups = []
@@ -243,8 +242,8 @@ def render_plan(shown: PlanState) -> Block:
         "shared artifacts": ", ".join(shown.artifacts) or "(none)",
         "agents": ", ".join(shown.agents) or "(none)",
     }
-    parts: list[Line | Table] = [
-        Table(tuple((((name, "dim"),), (value,)) for name, value in found.items()), indent=0)
+    parts: list[StyledLine | TextTable] = [
+        TextTable(tuple((((name, "dim"),), (value,)) for name, value in found.items()), indent=0)
     ]
     for group in shown.groups:
         limit = (f"  at most {group.at_once} at a time", "dim") if group.at_once < shown.jobs else ""
@@ -260,7 +259,7 @@ def render_plan(shown: PlanState) -> Block:
     return tuple(parts)
 
 
-def _planned(item: PlannedItem) -> Iterator[Line]:
+def _planned(item: PlannedItem) -> Iterator[StyledLine]:
     box = "[x]" if item.done else "[ ]"
     yield line((f"{box} ", "green" if item.done else ""), (item.title, "bold"), indent=2)
     yield line("→ ", (item.item, "cyan"), indent=8)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import IO, Protocol
 
 from gitbatch.text import display_width
-from gitbatch.view.block import Block, Cell, Line, Part, Table, words
+from gitbatch.view.block import Block, Cell, Part, StyledLine, TextTable, words
 
 _GAP = "  "
 """Between columns."""
@@ -33,7 +33,7 @@ class PlainPage:
 
     def line(self, *parts: Part) -> None:
         """Show one line."""
-        self.show((Line(parts),))
+        self.show((StyledLine(parts),))
 
     def show(self, block: Block) -> None:
         """Show a block."""
@@ -43,9 +43,9 @@ class PlainPage:
         self._stream.flush()
 
 
-def _lines(part: Line | Table) -> Iterator[str]:
+def _lines(part: StyledLine | TextTable) -> Iterator[str]:
     margin = " " * part.indent
-    if isinstance(part, Line):
+    if isinstance(part, StyledLine):
         yield from (margin + text for text in words(part.parts).split("\n"))
         return
     rows = [[_split(cell) for cell in row] for row in part.rows]

@@ -2,7 +2,7 @@
 
 from functools import singledispatchmethod
 
-from gitbatch.agents.protocol import Stream, Usage
+from gitbatch.agents.protocol import OutputStream
 from gitbatch.batch.events import (
     CHANGED_CONFIG,
     AttemptFailed,
@@ -22,11 +22,11 @@ from gitbatch.batch.events import (
     ItemWaiting,
     Notice,
 )
-from gitbatch.batch.history.messages import told_cost, told_spent, told_tokens
+from gitbatch.batch.history.messages import format_cost, format_usage, told_tokens
 from gitbatch.batch.model import Outcome
 from gitbatch.limits.causes import Cause
-from gitbatch.limits.usage import Spent, dollars
-from gitbatch.repo.refs.store import short
+from gitbatch.limits.usage import Spent, Usage, dollars
+from gitbatch.repo.refs.names import short
 from gitbatch.view.block import Part
 from gitbatch.view.page import Page
 from gitbatch.view.review import STYLES, render_checkpoint
@@ -43,7 +43,7 @@ def _took(outcome: Outcome) -> str:
     if outcome.waited >= _LONG:
         parts.append(f"waited {outcome.waited:.0f} s")
     if outcome.spent.usage != Usage():
-        parts += [told_tokens(outcome.spent.usage), told_cost(outcome.spent)]
+        parts += [told_tokens(outcome.spent.usage), format_cost(outcome.spent)]
     return ", ".join(parts)
 
 
@@ -88,7 +88,7 @@ class PlainView:
             tokens = "" if event.max_tokens is None else f"{event.max_tokens:,} tokens"
             self.line(f"  limit {' and '.join(filter(None, (cost, tokens)))}")
         if event.spent.usage != Usage():
-            self.line(f"  used so far: {told_spent(event.spent)}")
+            self.line(f"  used so far: {format_usage(event.spent)}")
 
     @show.register
     def _(self, event: GroupStarted) -> None:
@@ -106,7 +106,7 @@ class PlainView:
 
     @show.register
     def _(self, event: ItemProgress) -> None:
-        mark = "!" if event.stream is Stream.ERROR else "|"
+        mark = "!" if event.stream is OutputStream.ERROR else "|"
         self.line((f"  {mark}         {self._names.get(event.item, event.item)}: {event.line}", "dim"))
 
     @show.register
@@ -175,7 +175,7 @@ class PlainView:
 
     def _told_total(self, spent: Spent) -> None:
         if spent.usage != Usage():
-            self.line(("total", "bold"), f"     {told_spent(spent)}")
+            self.line(("total", "bold"), f"     {format_usage(spent)}")
 
     @show.register
     def _(self, event: Notice) -> None:

@@ -1,10 +1,9 @@
 """A checkpoint as a person reviews it: what was done, what failed and why, where the Definition of Done is."""
 
-from gitbatch.agents.protocol import Usage
-from gitbatch.batch.history.messages import told_spent, told_work
+from gitbatch.batch.history.messages import format_effort, format_usage
 from gitbatch.batch.model import Checkpoint, CriterionState, ItemStatus, Outcome
-from gitbatch.limits.usage import Spent
-from gitbatch.view.block import Block, Cell, Part, Table, line
+from gitbatch.limits.usage import Spent, Usage
+from gitbatch.view.block import Block, Cell, Part, TextTable, line
 
 STYLES = {
     ItemStatus.SUCCEEDED: "green",
@@ -28,16 +27,16 @@ def render_checkpoint(checkpoint: Checkpoint) -> Block:
     kept = (f"your own version of {path} stays in the checkout" for path in checkpoint.kept)
     return (
         title,
-        Table(tuple(_outcome(outcome) for outcome in checkpoint.outcomes)),
+        TextTable(tuple(_outcome(outcome) for outcome in checkpoint.outcomes)),
         *(part for outcome in checkpoint.failures if outcome.details for part in _details(outcome)),
-        *((line((f"  {told_spent(spent)}", "dim")),) if spent.usage != Usage() else ()),
+        *((line((f"  {format_usage(spent)}", "dim")),) if spent.usage != Usage() else ()),
         *render_criteria(checkpoint.criteria),
         *(line((f"note: {note}", "yellow")) for note in (*checkpoint.notes, *kept)),
     )
 
 
 def _outcome(outcome: Outcome) -> tuple[Cell, ...]:
-    told = _told(outcome) + tuple((f"\n{work}", "dim") for work in told_work(outcome))
+    told = _told(outcome) + tuple((f"\n{work}", "dim") for work in format_effort(outcome))
     return ((outcome.status, STYLES[outcome.status]),), (outcome.item.name,), told
 
 
@@ -67,7 +66,7 @@ def render_criteria(criteria: tuple[CriterionState, ...]) -> Block:
         )
         for criterion in criteria
     )
-    return (Table(rows),) if rows else ()
+    return (TextTable(rows),) if rows else ()
 
 
 def _coverage(criterion: CriterionState) -> Part:

@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
-from gitbatch.view.block import Block, Cell, Line, Part, Table, words
+from gitbatch.view.block import Block, Cell, Part, StyledLine, TextTable, words
 
 _NO_TERMINAL = 120
 """Columns, where nobody knows how wide it is: for colour in a log."""
@@ -44,8 +44,8 @@ class Terminal:
             self.console.print(_laid_out(part))
 
 
-def _laid_out(part: Line | Table) -> RenderableType:
-    shown = Text.assemble(*part.parts) if isinstance(part, Line) else _grid(part.rows)
+def _laid_out(part: StyledLine | TextTable) -> RenderableType:
+    shown = Text.assemble(*part.parts) if isinstance(part, StyledLine) else _grid(part.rows)
     return Padding(shown, (0, 0, 0, part.indent), expand=False) if part.indent else shown
 
 

@@ -11,15 +11,15 @@ from agents.values import committed
 from msgspec.structs import replace
 
 from gitbatch.agents.anthropic.agent import ClaudeAgent
-from gitbatch.agents.anthropic.scripted.server import KEY, ScriptedServer, Seen
-from gitbatch.agents.protocol import Assignment, Failure, Reply, Stream
+from gitbatch.agents.anthropic.scripted.server import KEY, RecordedRequest, ScriptedServer
+from gitbatch.agents.protocol import Assignment, Failure, OutputStream, Reply
 from gitbatch.limits import rate_limit as gate_module
 from gitbatch.limits.budget import Budget
-from gitbatch.limits.rate_limit import Gate
+from gitbatch.limits.rate_limit import RateLimit
 from gitbatch.project.config import AnthropicAgent, Price
-from gitbatch.project.context import ContextFile, Reason
+from gitbatch.project.context import ContextFile, ContextReason
 from gitbatch.repo.base import Base
-from gitbatch.text import Harmless
+from gitbatch.text import CleanText
 
 FILES = {"rules.md": "Short pages.\n", "src/a.py": "def a(): ...\n" * 50, "src/large.py": "x = 1\n" * 20_000}
 PRICE = Price(input=1.0, output=10.0, cache_read=0.1, cache_write=2.0)
@@ -46,9 +46,9 @@ class Stage:
     base: Base
     folder: Path
     table: AnthropicAgent = field(default_factory=lambda: AnthropicAgent(model="scripted", price=PRICE))
-    gate: Gate = field(default_factory=Gate)
+    gate: RateLimit = field(default_factory=RateLimit)
     budget: Budget = field(default_factory=Budget)
-    said: list[tuple[Stream, str]] = field(default_factory=list)
+    said: list[tuple[OutputStream, str]] = field(default_factory=list)
     asked_raw: list[bytes] = field(default_factory=list)
     """What a server of another kind was asked."""
 
@@ -63,7 +63,7 @@ class Stage:
     def assignment(self, script: str, name: str = "a", **more: Any) -> Assignment:  # noqa: ANN401 - fields of an assignment
         worktree = self.folder / name
         worktree.mkdir(exist_ok=True)
-        rules = self.context("rules.md", Reason.RULES)
+        rules = self.context("rules.md", ContextReason.RULES)
         made = Assignment(
             item=f"out/{name}.md",
             output=f"out/{name}.md",
@@ -79,7 +79,7 @@ class Stage:
         )
         return replace(made, **more)
 
-    def context(self, path: str, reason: Reason) -> ContextFile:
+    def context(self, path: str, reason: ContextReason) -> ContextFile:
         return ContextFile(path, self.base.snapshot.blob(path) or "", reason)
 
     def run(self, *assignments: Assignment) -> list[Reply | Failure]:
@@ -102,7 +102,7 @@ class Stage:
         assert isinstance(result, Failure), result
         return result
 
-    def hear(self, stream: Stream, line: Harmless) -> None:
+    def hear(self, stream: OutputStream, line: CleanText) -> None:
         self.said.append((stream, line))
 
     def output(self, name: str = "a") -> str | None:
@@ -110,7 +110,7 @@ class Stage:
         return path.read_text(encoding="utf-8") if path.exists() else None
 
     @property
-    def asked(self) -> list[Seen]:
+    def asked(self) -> list[RecordedRequest]:
         return self.server.of("out/a.md")
 
     def lines(self) -> str:

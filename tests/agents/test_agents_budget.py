@@ -1,13 +1,12 @@
 """What a batch may spend."""
 
-from gitbatch.agents.protocol import Usage
 from gitbatch.limits.budget import Budget
-from gitbatch.limits.usage import dollars
-from gitbatch.text import plain
+from gitbatch.limits.usage import Usage, dollars
+from gitbatch.text import clean_text
 
 
 def a_request(cost: float | None = 0.25, tokens: int = 100) -> Usage:
-    return Usage(plain("m"), input=tokens, requests=1, cost=cost)
+    return Usage(clean_text("m"), input=tokens, requests=1, cost=cost)
 
 
 def test_without_limits_everything_goes() -> None:
@@ -46,8 +45,10 @@ def test_a_limit_is_reached_by_cost_or_by_tokens() -> None:
 
 
 def test_what_two_used_together() -> None:
-    both = a_request(0.25) + Usage(plain("n"), output=5, cache_read=7, cache_write=9, requests=2, cost=0.5)
-    assert both == Usage(plain("n"), 100, 5, 7, 9, 3, 0.75)
+    both = a_request(0.25) + Usage(
+        clean_text("n"), output=5, cache_read=7, cache_write=9, requests=2, cost=0.5
+    )
+    assert both == Usage(clean_text("n"), 100, 5, 7, 9, 3, 0.75)
     assert both.tokens == 121
     assert (both + a_request(None)).cost is None
     assert (Usage() + a_request()).cost == 0.25

@@ -16,7 +16,7 @@ from gitbatch.agents.anthropic.sse import EventReader, ServerEvent
 from gitbatch.agents.protocol import Failure, Reply, ReplyFlag
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause
-from gitbatch.limits.rate_limit import Gate
+from gitbatch.limits.rate_limit import RateLimit
 from gitbatch.project.config import AnthropicAgent
 
 USAGE = {"input_tokens": 100, "output_tokens": 1}
@@ -107,7 +107,7 @@ async def _each_turn(probe: Callable[[], None]) -> None:
 def waits(stage: Stage) -> list[str]:
     """What the gate says that it waits for."""
     told: list[str] = []
-    stage.gate = Gate(listener=lambda _, why: told.append(why))
+    stage.gate = RateLimit(listener=lambda _, why: told.append(why))
     return told
 
 
@@ -288,7 +288,7 @@ def test_a_count_of_tokens_may_be_anything(stage: Stage, body: bytes) -> None:
 
 def test_no_connection_is_called_so(stage: Stage) -> None:
     told: list[str] = []
-    stage.gate = Gate(patience=0.01, listener=lambda _, why: told.append(why))
+    stage.gate = RateLimit(patience=0.01, listener=lambda _, why: told.append(why))
     stage.table = AnthropicAgent(model="m", base_url="http://127.0.0.1:1")
     failure = stage.failure("write x")
     assert failure.reason == "no connection: the server cannot be reached (Connection refused)"

@@ -16,14 +16,15 @@ from gitbatch.agents.anthropic.agent import ClaudeAgent
 from gitbatch.agents.anthropic.prices import Prices
 from gitbatch.agents.anthropic.scripted.script import SUMMARY
 from gitbatch.agents.anthropic.scripted.server import KEY
-from gitbatch.agents.protocol import EarlierOutput, Failure, Reply, Stream, Usage
+from gitbatch.agents.protocol import EarlierOutput, Failure, OutputStream, Reply
 from gitbatch.errors import GitbatchError
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause
-from gitbatch.limits.rate_limit import Gate
+from gitbatch.limits.rate_limit import RateLimit
+from gitbatch.limits.usage import Usage
 from gitbatch.project.config import AnthropicAgent
-from gitbatch.project.context import Reason
-from gitbatch.text import Harmless
+from gitbatch.project.context import ContextReason
+from gitbatch.text import CleanText
 
 
 def test_text_tools_and_several_turns(stage: Stage) -> None:
@@ -34,14 +35,17 @@ def test_text_tools_and_several_turns(stage: Stage) -> None:
     assert result.summary == SUMMARY
     assert stage.output() == "# B\n"
     assert stage.said == [
-        (Stream.PROGRESS, "scripted: $1 in, $10 out for a million tokens (as configured, without a date)"),
-        (Stream.OUTPUT, "Let me see."),
-        (Stream.OUTPUT, "Now."),
-        (Stream.PROGRESS, "read_file: src/a.py: lines 1 to 50 of 50"),
-        (Stream.PROGRESS, "list_files: src: 2 paths"),
-        (Stream.PROGRESS, "write_output: out/a.md has 4 bytes now"),
-        (Stream.PROGRESS, "edit_output: out/a.md has 4 bytes now"),
-        (Stream.PROGRESS, "finish: done"),
+        (
+            OutputStream.PROGRESS,
+            "scripted: $1 in, $10 out for a million tokens (as configured, without a date)",
+        ),
+        (OutputStream.OUTPUT, "Let me see."),
+        (OutputStream.OUTPUT, "Now."),
+        (OutputStream.PROGRESS, "read_file: src/a.py: lines 1 to 50 of 50"),
+        (OutputStream.PROGRESS, "list_files: src: 2 paths"),
+        (OutputStream.PROGRESS, "write_output: out/a.md has 4 bytes now"),
+        (OutputStream.PROGRESS, "edit_output: out/a.md has 4 bytes now"),
+        (OutputStream.PROGRESS, "finish: done"),
     ]
     assert [seen.turn for seen in stage.asked] == [0, 1, 2, 3]
     assert "def a()" in stage.asked[1].messages
@@ -85,7 +89,7 @@ def test_a_limit_in_money_needs_a_price(stage: Stage, limits: dict[str, Any]) ->
 @pytest.mark.parametrize("key", ["", " ", "a\nb", "schlüssel"])
 def test_a_key_that_can_be_none_is_an_error_at_once(key: str) -> None:
     with pytest.raises(GitbatchError, match="MY_KEY"):
-        ClaudeAgent.make("c", AnthropicAgent(api_key_env="MY_KEY"), {"MY_KEY": key}, Gate(), Budget())
+        ClaudeAgent.make("c", AnthropicAgent(api_key_env="MY_KEY"), {"MY_KEY": key}, RateLimit(), Budget())
 
 
 def test_items_of_a_group_share_the_start_and_the_first_goes_alone(stage: Stage) -> None:
@@ -172,11 +176,11 @@ def test_a_request_that_only_fails_for_one_item_fails_that_item(stage: Stage) ->
 
 
 def test_who_shall_come_back_later_is_told_when(stage: Stage) -> None:
-    stage.gate = Gate(cap=10)
+    stage.gate = RateLimit(cap=10)
     failure = stage.failure("write x; fail 429 after=7200 + finish")
     assert (failure.cause, failure.retry_after) == (Cause.LATER, 7200.0)
     assert failure.usage.requests == 1
-    stage.gate = Gate(cap=inf)
+    stage.gate = RateLimit(cap=inf)
     assert isinstance(stage.talk("fail 429 after=0.1 + write x; finish"), Reply)
 
 
@@ -204,7 +208,7 @@ def test_a_wrong_key_and_no_server(stage: Stage) -> None:
     assert KEY not in failure.reason
     stage.table = AnthropicAgent(model="scripted", base_url="http://127.0.0.1:1")
     told: list[str] = []
-    stage.gate = Gate(patience=0.01, listener=lambda _, why: told.append(why))
+    stage.gate = RateLimit(patience=0.01, listener=lambda _, why: told.append(why))
     assert stage.failure("write x").cause is Cause.LATER
     assert set(told) == {"no connection"}
 
@@ -259,7 +263,7 @@ def test_the_key_is_cut_out_of_what_the_server_says(stage: Stage) -> None:
 
 
 def test_a_context_that_is_too_large_is_made_smaller_once(stage: Stage) -> None:
-    large = stage.context("src/large.py", Reason.DECLARED)
+    large = stage.context("src/large.py", ContextReason.DECLARED)
     stage.table = AnthropicAgent(model="scripted", context_window=200_000)
     result = stage.talk("overflow 60000 + write x; finish", context=(large,))
     assert isinstance(result, Reply)
@@ -284,7 +288,7 @@ def test_a_conversation_that_grows_too_large_goes_on_from_its_file(stage: Stage)
 @pytest.mark.parametrize("counts", [True, False])
 def test_a_prompt_that_may_be_too_large_is_counted_first(stage: Stage, *, counts: bool) -> None:
     stage.server.counts = counts
-    large = stage.context("src/large.py", Reason.DECLARED)
+    large = stage.context("src/large.py", ContextReason.DECLARED)
     stage.table = AnthropicAgent(model="scripted", context_window=170_000, max_output_tokens=150_000)
     assert isinstance(stage.talk("write x; finish", context=(large,)), Reply)
     assert all(seen.size < 60_000 for seen in stage.asked)
@@ -401,7 +405,7 @@ def test_a_limit_of_an_item_holds_over_its_attempts(stage: Stage, limit: dict[st
 
 
 def test_an_attempt_knows_why_the_last_one_failed(stage: Stage) -> None:
-    previous = Failure(Harmless("no output file was written"), cause=Cause.NO_OUTPUT)
+    previous = Failure(CleanText("no output file was written"), cause=Cause.NO_OUTPUT)
     stage.talk("write x; finish", previous=previous)
     assert "failed: no output file was written. Write your file, and make sure" in stage.asked[0].messages
 
@@ -446,7 +450,7 @@ def test_a_server_that_is_none_breaks_nothing(stage: Stage, body: bytes) -> None
     async def scene() -> Reply | Failure:
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        stage.table, stage.gate = AnthropicAgent(model="scripted", base_url=url), Gate(patience=0.2)
+        stage.table, stage.gate = AnthropicAgent(model="scripted", base_url=url), RateLimit(patience=0.2)
         agent = stage.agent()
         try:
             return await agent.run(stage.assignment("write x"), stage.hear)

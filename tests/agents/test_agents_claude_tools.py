@@ -12,7 +12,7 @@ from agents.values import committed
 from gitbatch.agents.anthropic import tools
 from gitbatch.agents.anthropic.output import OutputFile
 from gitbatch.agents.anthropic.secret import Secret
-from gitbatch.agents.anthropic.tools import Answer, Bench, use_tool
+from gitbatch.agents.anthropic.tools import Answer, ToolContext, use_tool
 from gitbatch.repo.base import Base
 
 KEY = "a-key-that-nobody-sees"
@@ -33,27 +33,27 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
 
 
 @pytest.fixture
-def bench(base: Base, tmp_path: Path) -> Bench:
+def bench(base: Base, tmp_path: Path) -> ToolContext:
     (tmp_path / "worktree").mkdir()
-    return Bench(base, OutputFile(tmp_path / "worktree", "out/x.md"), Secret(KEY))
+    return ToolContext(base, OutputFile(tmp_path / "worktree", "out/x.md"), Secret(KEY))
 
 
-def use(bench: Bench, name: str, **arguments: object) -> Answer:
+def use(bench: ToolContext, name: str, **arguments: object) -> Answer:
     return asyncio.run(use_tool(bench, name, arguments))
 
 
-def written(bench: Bench) -> str:
+def written(bench: ToolContext) -> str:
     return (bench.output.worktree / "out/x.md").read_text(encoding="utf-8")
 
 
-def test_a_file_is_read_in_pages(bench: Bench) -> None:
+def test_a_file_is_read_in_pages(bench: ToolContext) -> None:
     assert use(bench, "read_file", path="src/a.py").text == "src/a.py: lines 1 to 3 of 3\none\ntwo\nthree"
     page = use(bench, "read_file", path="/src/./a.py", from_line=2, lines=1)
     assert page.text == "src/a.py: lines 2 to 2 of 3; go on with from_line=3\ntwo"
     assert use(bench, "read_file", path="src/a.py", from_line=4).is_error
 
 
-def test_a_page_is_no_larger_than_it_may_be(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_is_no_larger_than_it_may_be(bench: ToolContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "_PAGE_CHARACTERS", 8)
     assert use(bench, "read_file", path="src/a.py").text.startswith("src/a.py: lines 1 to 2 of 3; go on")
     monkeypatch.setattr(tools, "_READABLE", 8)
@@ -64,13 +64,13 @@ def test_a_page_is_no_larger_than_it_may_be(bench: Bench, monkeypatch: pytest.Mo
     "path",
     ["link", "src", "src/b.bin", "../repo/src/a.py", "/etc/passwd", "nowhere", "", ".git/config", "a\0"],
 )
-def test_what_is_no_text_file_of_the_commit_is_not_read(bench: Bench, path: str) -> None:
+def test_what_is_no_text_file_of_the_commit_is_not_read(bench: ToolContext, path: str) -> None:
     answer = use(bench, "read_file", path=path)
     assert answer.is_error
     assert "root" not in answer.text
 
 
-def test_files_are_listed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_listed(bench: ToolContext, monkeypatch: pytest.MonkeyPatch) -> None:
     assert use(bench, "list_files", folder="src/").text == "src/a.py\nsrc/b.bin"
     monkeypatch.setattr(tools, "LISTED", 2)
     assert use(bench, "list_files").text == "empty\nout/x.md\nthere are more: go on with skip=2"
@@ -79,7 +79,7 @@ def test_files_are_listed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None
     assert use(bench, "list_files", skip=9).is_error
 
 
-def test_text_is_searched_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_is_searched_for(bench: ToolContext, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (
         use(bench, "search", text="t").text
         == "3 lines\nout/x.md:1: of the commit\nsrc/a.py:2: two\nsrc/a.py:3: three"
@@ -95,11 +95,11 @@ def test_text_is_searched_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     "arguments", [{"text": ""}, {"text": "a\nb"}, {"text": "("}, {"text": "a", "folder": ".."}]
 )
-def test_what_can_not_be_searched_for_is_an_error(bench: Bench, arguments: dict[str, str]) -> None:
+def test_what_can_not_be_searched_for_is_an_error(bench: ToolContext, arguments: dict[str, str]) -> None:
     assert use(bench, "search", **arguments, regex=True).is_error
 
 
-def test_the_output_is_written_edited_and_read_back(bench: Bench) -> None:
+def test_the_output_is_written_edited_and_read_back(bench: ToolContext) -> None:
     assert "of the commit" in use(bench, "read_file", path="out/x.md").text
     assert use(bench, "write_output", content="a ä a\n").text == "out/x.md has 7 bytes now"
     assert use(bench, "write_output", content="b\n", append=True).text == "out/x.md has 9 bytes now"
@@ -110,7 +110,7 @@ def test_the_output_is_written_edited_and_read_back(bench: Bench) -> None:
     assert [path.name for path in (bench.output.worktree / "out").iterdir()] == ["x.md"]
 
 
-def test_what_was_there_before_is_not_added_to(bench: Bench) -> None:
+def test_what_was_there_before_is_not_added_to(bench: ToolContext) -> None:
     bench.output.write(b"before")  # as a checkout does
     use(bench, "write_output", content="new", append=True)
     assert written(bench) == "new"
@@ -128,12 +128,14 @@ def test_what_was_there_before_is_not_added_to(bench: Bench) -> None:
         ("write_output", "text"),
     ],
 )
-def test_a_wrong_call_is_an_error_and_writes_nothing(bench: Bench, name: str, arguments: object) -> None:
+def test_a_wrong_call_is_an_error_and_writes_nothing(
+    bench: ToolContext, name: str, arguments: object
+) -> None:
     assert asyncio.run(use_tool(bench, name, arguments)).is_error
     assert list(bench.output.worktree.iterdir()) == []
 
 
-def test_an_edit_can_not_grow_without_end(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_edit_can_not_grow_without_end(bench: ToolContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "LARGEST", 100)
     use(bench, "write_output", content="aaaaaaaaaa")
     assert use(bench, "edit_output", old="a", new="a" * 11, everywhere=True).is_error
@@ -142,7 +144,7 @@ def test_an_edit_can_not_grow_without_end(bench: Bench, monkeypatch: pytest.Monk
 
 
 @pytest.mark.rule("S1")
-def test_no_link_on_the_way_to_the_output_is_followed(bench: Bench, tmp_path: Path) -> None:
+def test_no_link_on_the_way_to_the_output_is_followed(bench: ToolContext, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (bench.output.worktree / "out").symlink_to(tmp_path / "elsewhere")
     assert use(bench, "write_output", content="x").is_error
@@ -169,7 +171,7 @@ def test_no_link_on_the_way_to_the_output_is_followed(bench: Bench, tmp_path: Pa
         ("A long word. " + "x" * 5_000, False),
     ],
 )
-def test_a_summary_has_two_or_three_sentences(bench: Bench, summary: str, *, is_right: bool) -> None:
+def test_a_summary_has_two_or_three_sentences(bench: ToolContext, summary: str, *, is_right: bool) -> None:
     use(bench, "write_output", content="x")
     answer = use(
         bench, "finish", summary=summary, decisions=["d"], contributions=[{"artifact": "a", "text": "t"}]
@@ -178,7 +180,7 @@ def test_a_summary_has_two_or_three_sentences(bench: Bench, summary: str, *, is_
     assert (answer.reply is not None) is is_right
 
 
-def test_what_is_said_at_the_end_is_without_the_key(bench: Bench) -> None:
+def test_what_is_said_at_the_end_is_without_the_key(bench: ToolContext) -> None:
     use(bench, "write_output", content="x")
     said = f"It is {KEY}. Or {chr(0x200B).join(KEY)}."
     line = {"artifact": KEY, "text": said}
@@ -188,7 +190,7 @@ def test_what_is_said_at_the_end_is_without_the_key(bench: Bench) -> None:
     assert KEY not in repr(reply)
 
 
-def test_the_key_is_in_no_file(bench: Bench) -> None:
+def test_the_key_is_in_no_file(bench: ToolContext) -> None:
     assert use(bench, "write_output", content=f"a {KEY} b").is_error
     assert not bench.has_written
     use(bench, "write_output", content=KEY[:9])
@@ -197,7 +199,7 @@ def test_the_key_is_in_no_file(bench: Bench) -> None:
     assert written(bench) == KEY[:9]
 
 
-def test_what_is_given_to_a_server_that_needs_no_key_is_no_secret(bench: Bench) -> None:
+def test_what_is_given_to_a_server_that_needs_no_key_is_no_secret(bench: ToolContext) -> None:
     bench.secret = Secret("none")
     assert not use(bench, "write_output", content="There is none.").is_error
     assert bench.secret.cut("There is none.") == "There is none."
@@ -207,7 +209,7 @@ def test_what_is_given_to_a_server_that_needs_no_key_is_no_secret(bench: Bench) 
     ("number", "is_told"), [(errno.ENOSPC, False), (errno.EIO, False), (errno.EACCES, True)]
 )
 def test_the_model_is_not_asked_to_help_with_a_disk_that_fails(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, number: int, *, is_told: bool
+    bench: ToolContext, monkeypatch: pytest.MonkeyPatch, number: int, *, is_told: bool
 ) -> None:
     def rename(*_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number))
@@ -222,7 +224,7 @@ def test_the_model_is_not_asked_to_help_with_a_disk_that_fails(
 
 
 @pytest.mark.parametrize("number", [99999999999999999999, -1, 10**400])
-def test_no_number_is_too_large_for_an_answer(bench: Bench, number: int) -> None:
+def test_no_number_is_too_large_for_an_answer(bench: ToolContext, number: int) -> None:
     for name, arguments in (
         ("list_files", {"skip": number}),
         ("read_file", {"path": "src/a.py", "from_line": number}),
@@ -234,10 +236,10 @@ def test_no_number_is_too_large_for_an_answer(bench: Bench, number: int) -> None
 
 
 @pytest.mark.parametrize("path", ["a\0b", "\ud800", "x" * 200_000])
-def test_no_path_is_too_odd_for_an_answer(bench: Bench, path: str) -> None:
+def test_no_path_is_too_odd_for_an_answer(bench: ToolContext, path: str) -> None:
     for name, field in (("read_file", "path"), ("list_files", "folder"), ("search", "folder")):
         assert use(bench, name, **{field: path, **({"text": "x"} if name == "search" else {})}).is_error
 
 
-def test_a_text_that_is_too_long_to_search_for_is_told(bench: Bench) -> None:
+def test_a_text_that_is_too_long_to_search_for_is_told(bench: ToolContext) -> None:
     assert "too long" in use(bench, "search", text="x" * 200_000).text

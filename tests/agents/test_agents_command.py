@@ -22,15 +22,15 @@ from gitbatch.agents.process import agent as command
 from gitbatch.agents.process import watch
 from gitbatch.agents.process.agent import CommandRunner
 from gitbatch.agents.process.starter import Starter
-from gitbatch.agents.protocol import Assignment, Failure, Reply, ReplyFlag, Stream
+from gitbatch.agents.protocol import Assignment, Failure, OutputStream, Reply, ReplyFlag
 from gitbatch.limits.causes import Cause
 from gitbatch.project.config import CommandAgent
-from gitbatch.project.context import ContextFile, Reason
+from gitbatch.project.context import ContextFile, ContextReason
 from gitbatch.sandbox.launch import launch
-from gitbatch.sandbox.model import Confinement, Limits, Sandbox, SandboxKind
+from gitbatch.sandbox.model import Confinement, ProcessLimits, Sandbox, SandboxKind
 from gitbatch.sandbox.none import NoSandbox
 
-OUTPUT, ERROR, PROGRESS = Stream.OUTPUT, Stream.ERROR, Stream.PROGRESS
+OUTPUT, ERROR, PROGRESS = OutputStream.OUTPUT, OutputStream.ERROR, OutputStream.PROGRESS
 SAID_NOTHING = a_reply("", flags=(ReplyFlag.SUMMARY_MISSING,))
 REPLY_BYTES = 1_048_576
 NEVER = 60.0
@@ -62,7 +62,7 @@ class Bench:
     """A worktree and a scratch folder, and what the program that ran there showed."""
 
     root: Path
-    shown: list[tuple[Stream, str]] = field(default_factory=list)
+    shown: list[tuple[OutputStream, str]] = field(default_factory=list)
     environment: dict[str, str] = field(default_factory=lambda: {"PATH": os.environ["PATH"]})
     pass_env: tuple[str, ...] = ()
     sandbox: Sandbox = field(default_factory=Unwrapped)
@@ -82,7 +82,7 @@ class Bench:
     def scratch(self) -> Path:
         return self.root / "batch" / "a.io"
 
-    def lines(self, stream: Stream) -> list[str]:
+    def lines(self, stream: OutputStream) -> list[str]:
         return [line for source, line in self.shown if source is stream]
 
     def start(self, *argv: str) -> asyncio.Task[Reply | Failure]:
@@ -104,7 +104,7 @@ class Bench:
         runner = CommandRunner("tester", table, self.environment, self.sandbox, self.starters[-1])
         return asyncio.ensure_future(runner.run(assignment, self._show))
 
-    def _show(self, stream: Stream, line: str) -> None:
+    def _show(self, stream: OutputStream, line: str) -> None:
         self.shown.append((stream, line))
         self.listen(line)
 
@@ -202,9 +202,9 @@ def test_it_need_not_read_its_prompt(bench: Bench, script: str) -> None:
 def test_it_finds_its_assignment_in_files(bench: Bench) -> None:
     bench.prompt = "Wärme\n"
     bench.context = (
-        ContextFile("rules.md", "1" * 40, Reason.RULES),
-        ContextFile("docs/ü b.md", "2" * 40, Reason.DECLARED),
-        ContextFile("docs/c\n/etc/passwd", "3" * 40, Reason.DECLARED),
+        ContextFile("rules.md", "1" * 40, ContextReason.RULES),
+        ContextFile("docs/ü b.md", "2" * 40, ContextReason.DECLARED),
+        ContextFile("docs/c\n/etc/passwd", "3" * 40, ContextReason.DECLARED),
     )
     bench.sh(
         'cat "$GITBATCH_PROMPT_FILE" >prompt; cat "$GITBATCH_CONTEXT" >context; cp "$GITBATCH_PROGRESS" progress'
@@ -325,7 +325,7 @@ def test_the_sandbox_is_told_what_the_program_may_do(tmp_path: Path) -> None:
         writable=(Path("/var/cache/x"), Path("/home/me/.cache")),
         network=True,
         strict_output=tmp_path / "tree/out/a.md",
-        limits=Limits(file_bytes=1000, scratch_bytes=2000),
+        limits=ProcessLimits(file_bytes=1000, scratch_bytes=2000),
     )
     assert told(strict=False).strict_output is None
 
@@ -353,7 +353,7 @@ def test_it_runs_behind_the_launcher_of_a_real_sandbox(
     ("where", "stream"), [("", OUTPUT), (">&2", ERROR), ('>>"$GITBATCH_PROGRESS"', PROGRESS)]
 )
 @either
-def test_a_line_is_shown_while_the_program_runs(bench: Bench, where: str, stream: Stream) -> None:
+def test_a_line_is_shown_while_the_program_runs(bench: Bench, where: str, stream: OutputStream) -> None:
     heard = bench.worktree / "heard"
     bench.listen = lambda _: heard.touch()
     answer = bench.sh(f"echo working {where}; until [ -e heard ]; do sleep 0.01; done; echo; echo Done.")

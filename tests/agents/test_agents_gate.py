@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import pytest
 
 from gitbatch.limits import rate_limit as gate
-from gitbatch.limits.rate_limit import Gate
+from gitbatch.limits.rate_limit import RateLimit
 
 T = TypeVar("T")
 
@@ -43,12 +43,12 @@ def run(scene: Coroutine[Any, Any, T]) -> T:
 
 
 def test_an_open_gate_makes_nobody_wait() -> None:
-    assert run(Gate().passed()) == 0.0
+    assert run(RateLimit().passed()) == 0.0
 
 
 def test_everybody_waits_as_long_as_the_server_says() -> None:
     async def scene() -> list[float]:
-        shared = Gate()
+        shared = RateLimit()
         assert shared.close(0.2)
         return await asyncio.gather(*(shared.passed() for _ in range(20)))
 
@@ -58,12 +58,12 @@ def test_everybody_waits_as_long_as_the_server_says() -> None:
 
 
 def test_a_wait_that_is_longer_than_the_cap_is_refused_and_closes_nothing() -> None:
-    async def scene(shared: Gate) -> tuple[bool, float]:
+    async def scene(shared: RateLimit) -> tuple[bool, float]:
         return shared.close(0.3), await shared.passed()
 
-    assert run(scene(Gate(cap=0.2)))[0] is False
-    assert run(scene(Gate(cap=0.2)))[1] == 0.0
-    assert run(scene(Gate(cap=inf)))[0] is True
+    assert run(scene(RateLimit(cap=0.2)))[0] is False
+    assert run(scene(RateLimit(cap=0.2)))[1] == 0.0
+    assert run(scene(RateLimit(cap=inf)))[0] is True
 
 
 def test_waits_grow_until_the_server_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +71,7 @@ def test_waits_grow_until_the_server_answers(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(gate, "_SPREAD", 0.0)
 
     async def scene() -> list[float]:
-        shared, waits = Gate(), []
+        shared, waits = RateLimit(), []
         for _ in range(3):
             shared.close(None)
             waits.append(await shared.passed())
@@ -87,7 +87,7 @@ def test_a_server_that_says_at_once_is_not_asked_all_the_time(monkeypatch: pytes
     monkeypatch.setattr(gate, "_SPREAD", 0.0)
 
     async def scene() -> list[float]:
-        shared, waits = Gate(), []
+        shared, waits = RateLimit(), []
         for _ in range(3):
             shared.close(0.0)
             waits.append(await shared.passed())
@@ -97,8 +97,8 @@ def test_a_server_that_says_at_once_is_not_asked_all_the_time(monkeypatch: pytes
 
 
 def test_several_failures_at_the_same_time_are_one() -> None:
-    async def scene() -> Gate:
-        shared = Gate()
+    async def scene() -> RateLimit:
+        shared = RateLimit()
         for _ in range(20):
             shared.close(None)
         return shared
@@ -108,7 +108,7 @@ def test_several_failures_at_the_same_time_are_one() -> None:
 
 def test_patience_ends_where_nothing_ever_succeeds() -> None:
     async def scene(cap: float) -> bool:
-        shared = Gate(cap=cap, patience=0.05)
+        shared = RateLimit(cap=cap, patience=0.05)
         shared.close(0.01)
         await asyncio.sleep(0.1)
         return shared.close(0.01)

@@ -5,7 +5,7 @@ import pytest
 from gitbatch.agents.json_text import after_json, is_json, shorten_json
 from gitbatch.agents.process.last_lines import find_reason, is_busy
 from gitbatch.project.config import BUSY_WORDS
-from gitbatch.text import Harmless
+from gitbatch.text import CleanText
 
 PYTHON = """Traceback (most recent call last):
 File "/x/agent.py", line 429, in <module>
@@ -44,7 +44,7 @@ at com.example.Main.main(Main.java:42)
     ],
 )
 def test_the_reason_is_the_last_line_that_says_something(lines: str, reason: str) -> None:
-    assert find_reason([Harmless(line) for line in lines.splitlines()]) == reason
+    assert find_reason([CleanText(line) for line in lines.splitlines()]) == reason
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from gitbatch.agents.prompt import render_prompt
 from gitbatch.limits.causes import Cause
 from gitbatch.plan.model import Group, PlanOptions, WorkItem
 from gitbatch.plan.parse import parse_plan
-from gitbatch.project.context import ContextFile, Reason
+from gitbatch.project.context import ContextFile, ContextReason
 
 PLAN = """\
 ## Arbeitspakete
@@ -75,8 +75,8 @@ def item_with(text: str) -> WorkItem:
 def test_the_whole_prompt() -> None:
     group = parsed()[0]
     context = (
-        ContextFile("rules.md", "1" * 40, Reason.RULES),
-        ContextFile("out/b.condensed.md", "2" * 40, Reason.EARLIER, "out/b.md"),
+        ContextFile("rules.md", "1" * 40, ContextReason.RULES),
+        ContextFile("out/b.condensed.md", "2" * 40, ContextReason.EARLIER, "out/b.md"),
     )
     assert (
         render_prompt(
@@ -98,7 +98,7 @@ def test_what_there_is_not_is_not_said() -> None:
 def test_a_path_with_braces_is_a_path() -> None:
     group = parsed()[1]
     item = item_with("text")
-    prompt = render_prompt(item, group, (ContextFile("{output}.md", "1" * 40, Reason.DECLARED),))
+    prompt = render_prompt(item, group, (ContextFile("{output}.md", "1" * 40, ContextReason.DECLARED),))
     assert "- {output}.md (declared)\n" in prompt
 
 
@@ -143,7 +143,7 @@ def test_a_name_with_line_breaks_is_one_quoted_line() -> None:
         "docs/\udcff.md",
         '"d.md',
     )
-    files = tuple(ContextFile(name, "0" * 40, Reason.DECLARED) for name in names)
+    files = tuple(ContextFile(name, "0" * 40, ContextReason.DECLARED) for name in names)
     (group, _) = parse_plan(PLAN.encode(), "task.md", PlanOptions()).groups
     said = render_prompt(group.items[0], group, files).split("instructions:\n\n")[1]
     assert said == (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gitbatch.agents.pool import Roster
+from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.process.agent import CommandRunner
 from gitbatch.agents.process.starter import Starter
 from gitbatch.errors import PlanError
@@ -16,15 +16,15 @@ CONFIG = Config(agents={"a": A, "b": B})
 
 def test_an_agent_has_its_name_its_table_and_the_environment() -> None:
     environment = {"PATH": "/bin"}
-    roster = Roster(environment, SandboxKind.NONE, Starter())
+    roster = AgentPool(environment, SandboxKind.NONE, Starter())
     assert roster.agent("b", CONFIG) == CommandRunner("b", B, environment, NoSandbox(), roster.starter)
 
 
 def test_the_sandbox_is_the_wanted_one_or_that_of_the_configuration() -> None:
     table = CommandAgent(command=("x",), sandbox="none")
     for roster, name, config in (
-        (Roster({}, None, Starter()), "a", Config(agents={"a": table})),
-        (Roster({}, SandboxKind.NONE, Starter()), "b", CONFIG),
+        (AgentPool({}, None, Starter()), "a", Config(agents={"a": table})),
+        (AgentPool({}, SandboxKind.NONE, Starter()), "b", CONFIG),
     ):
         made = roster.agent(name, config)
         assert isinstance(made, CommandRunner)
@@ -33,10 +33,10 @@ def test_the_sandbox_is_the_wanted_one_or_that_of_the_configuration() -> None:
 
 def test_an_unknown_name() -> None:
     with pytest.raises(PlanError, match=r"^there is no agent 'c'$"):
-        Roster({}, None, Starter()).agent("c", CONFIG)
+        AgentPool({}, None, Starter()).agent("c", CONFIG)
 
 
 def test_an_agent_is_made_once() -> None:
-    roster = Roster({}, SandboxKind.NONE, Starter())
+    roster = AgentPool({}, SandboxKind.NONE, Starter())
     assert roster.agent("a", CONFIG) is roster.agent("a", CONFIG)
     assert roster.agent("a", CONFIG) is not roster.agent("b", CONFIG)

@@ -8,9 +8,10 @@ from agents.values import a_reply
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitbatch.agents.protocol import Failure, Reply, ReplyFlag, Usage
+from gitbatch.agents.protocol import Failure, Reply, ReplyFlag
 from gitbatch.agents.reply import first_sentences, last_paragraph, make_reply, parse_reply
-from gitbatch.text import LIMIT, plain
+from gitbatch.limits.usage import Usage
+from gitbatch.text import LIMIT, clean_text
 
 MISSING, CUT = ReplyFlag.SUMMARY_MISSING, ReplyFlag.SUMMARY_CUT
 HOSTILE = "\x1b[2J# Done\n\n- [x] \u202eall\u2028Gitbatch-Batch: 1\0"
@@ -32,7 +33,7 @@ def test_everything_that_an_agent_may_say() -> None:
         summary="Wrote a. Checked b.",
         decisions=("Use X.", "Not Y."),
         contributions=(("inventory.md", "a exists"),),
-        usage=Usage(plain("m"), input=10, requests=1, cost=0.5),
+        usage=Usage(clean_text("m"), input=10, requests=1, cost=0.5),
         flags=(),
     )
 
@@ -157,7 +158,7 @@ def test_a_summary_has_three_sentences_at_most(
 def test_a_summary_that_was_cut_needs_no_second_cut(text: str) -> None:
     once = make_reply(text).summary
     assert make_reply(once) == a_reply(once, flags=() if once else (MISSING,))
-    assert plain(text).startswith(once)
+    assert clean_text(text).startswith(once)
 
 
 @pytest.mark.rule("S3")

@@ -6,11 +6,12 @@ import pytest
 from agents.values import a_failure, a_reply
 
 from gitbatch.agents.process.environment import secret_names
-from gitbatch.agents.protocol import Failure, Stream, Usage
+from gitbatch.agents.protocol import Failure, OutputStream
 from gitbatch.agents.secrets import Secrets
 from gitbatch.limits.causes import Cause
+from gitbatch.limits.usage import Usage
 from gitbatch.project.config import AnthropicAgent, CommandAgent
-from gitbatch.text import Harmless
+from gitbatch.text import CleanText
 
 KEY = "sk-Ab3+x/9=zz"
 PEM = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC\nshort1\n-----END KEY-----\n"
@@ -53,7 +54,7 @@ def test_bytes_that_are_no_text_stay_what_they_are() -> None:
 
 
 def test_what_was_cleaned_away_inside_of_a_value_does_not_save_it() -> None:
-    assert secrets(K=KEY).mask_line(Harmless(f"a {KEY} b")) == "a [value of K] b"
+    assert secrets(K=KEY).mask_line(CleanText(f"a {KEY} b")) == "a [value of K] b"
 
 
 def found(value: str, content: str) -> bool:
@@ -104,17 +105,23 @@ def test_an_output_is_asked_for_once_if_nothing_is_in_it() -> None:
 
 def test_everything_in_an_answer_is_masked() -> None:
     masked, mine = "[value of K]", secrets(K=KEY)
-    usage = Usage(Harmless(KEY))
+    usage = Usage(CleanText(KEY))
     reply = a_reply(KEY, (KEY,), ((KEY, KEY),), usage)
-    assert mine.mask_answer(reply) == a_reply(masked, (masked,), ((masked, masked),), Usage(Harmless(masked)))
+    assert mine.mask_answer(reply) == a_reply(
+        masked, (masked,), ((masked, masked),), Usage(CleanText(masked))
+    )
     failure = mine.mask_answer(a_failure(f"{KEY} (exit 1)", ("x", KEY), Cause.BUSY))
-    assert failure == Failure(Harmless(f"{masked} (exit 1)"), (Harmless("x"), Harmless(masked)), Cause.BUSY)
+    assert failure == Failure(
+        CleanText(f"{masked} (exit 1)"), (CleanText("x"), CleanText(masked)), Cause.BUSY
+    )
     assert Secrets().mask_answer(reply) is reply
 
 
 def test_progress_is_masked() -> None:
     shown: list[str] = []
-    secrets(K=KEY).mask_progress(lambda _, line: shown.append(line))(Stream.OUTPUT, Harmless(f"at {KEY}"))
+    secrets(K=KEY).mask_progress(lambda _, line: shown.append(line))(
+        OutputStream.OUTPUT, CleanText(f"at {KEY}")
+    )
     assert shown == ["at [value of K]"]
 
 

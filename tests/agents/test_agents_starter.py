@@ -287,7 +287,7 @@ def test_what_can_not_be_forked_is_told(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_what_is_not_started_is_an_error(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = server.Told(server.Word.FAILED, errno.EAGAIN)
+    told = server.LauncherEvent(server.LauncherEventKind.FAILED, errno.EAGAIN)
 
     async def scene() -> None:
         with monkeypatch.context() as patch:

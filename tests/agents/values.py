@@ -6,14 +6,15 @@ from pathlib import Path
 
 from conftest import IDENTITY
 
-from gitbatch.agents.protocol import Contribution, Failure, Reply, ReplyFlag, Usage
+from gitbatch.agents.protocol import Contribution, Failure, Reply, ReplyFlag
 from gitbatch.concurrency import GitThread
 from gitbatch.limits.causes import Cause
+from gitbatch.limits.usage import Usage
 from gitbatch.repo.base import Base
 from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.process import Git
 from gitbatch.repo.snapshot import TreeSnapshot
-from gitbatch.text import Harmless
+from gitbatch.text import CleanText
 
 
 def a_reply(
@@ -23,12 +24,12 @@ def a_reply(
     usage: Usage = Usage(),
     flags: tuple[ReplyFlag, ...] = (),
 ) -> Reply:
-    given = tuple(Contribution(Harmless(artifact), Harmless(text)) for artifact, text in contributions)
-    return Reply(Harmless(summary), tuple(map(Harmless, decisions)), given, usage, flags)
+    given = tuple(Contribution(CleanText(artifact), CleanText(text)) for artifact, text in contributions)
+    return Reply(CleanText(summary), tuple(map(CleanText, decisions)), given, usage, flags)
 
 
 def a_failure(reason: str, details: tuple[str, ...] = (), cause: Cause = Cause.FAILED) -> Failure:
-    return Failure(Harmless(reason), tuple(map(Harmless, details)), cause)
+    return Failure(CleanText(reason), tuple(map(CleanText, details)), cause)
 
 
 @contextmanager

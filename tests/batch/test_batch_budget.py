@@ -9,12 +9,11 @@ from batch.programs import killed_when, run, set_up, starts
 from conftest import Place
 from history import assert_tidy, audit, trailers
 
-from gitbatch.agents.protocol import Usage
-from gitbatch.batch.history.messages import parse_spent, told_spent
+from gitbatch.batch.history.messages import format_usage, parse_spent
 from gitbatch.batch.history.trailers import parse_trailers
 from gitbatch.limits.budget import Budget
-from gitbatch.limits.usage import Spent
-from gitbatch.text import plain
+from gitbatch.limits.usage import Spent, Usage
+from gitbatch.text import clean_text
 
 REPORTS = "reports-usage = true"
 
@@ -144,7 +143,7 @@ def test_an_agent_that_breaks_its_word_halts_a_limited_batch(place: Place) -> No
 
 
 def a_request(cost: float | None) -> Usage:
-    return Usage(plain("m"), input=100, requests=1, cost=cost)
+    return Usage(clean_text("m"), input=100, requests=1, cost=cost)
 
 
 def test_who_finds_nothing_left_waits_for_others_to_give_back() -> None:
@@ -169,9 +168,9 @@ def test_an_attempt_is_charged_once() -> None:
     budget = Budget()
     budget.charge("a", a_request(0.25))
     budget.charge("a", a_request(0.25))
-    assert budget.settle("a", a_request(0.5)) == Usage(plain("m"), 200, requests=2, cost=0.5)
+    assert budget.settle("a", a_request(0.5)) == Usage(clean_text("m"), 200, requests=2, cost=0.5)
     assert budget.settle("b", a_request(1.0)).cost == 1.0
-    assert budget.spent == Spent(Usage(plain("m"), 300, requests=3, cost=1.5), known=2)
+    assert budget.spent == Spent(Usage(clean_text("m"), 300, requests=3, cost=1.5), known=2)
 
 
 def test_a_cost_that_is_not_known_counts_as_the_mean() -> None:
@@ -201,5 +200,5 @@ def test_what_trailers_say_was_spent(text: str, attempts: int, expected: Spent) 
 
 
 def test_what_is_not_known_is_said_to_be_unknown() -> None:
-    assert told_spent(Spent()) == "unknown usage"
-    assert told_spent(Spent.of(a_request(None))) == "100 tokens in 1 request (input 100), cost unknown"
+    assert format_usage(Spent()) == "unknown usage"
+    assert format_usage(Spent.of(a_request(None))) == "100 tokens in 1 request (input 100), cost unknown"

@@ -5,7 +5,7 @@ import random
 import pytest
 from conftest import Place
 
-from gitbatch.batch.group.merge import finished, item_commit
+from gitbatch.batch.history.item_commits import item_commit, read_item_commit
 from gitbatch.batch.model import BatchItem
 from gitbatch.repo.objects.store import MissingObjectError
 from gitbatch.repo.repository import Repository
@@ -127,7 +127,7 @@ def test_a_tree_that_git_would_not_have_written_is_no_items(
     message = "gitbatch: x\n\n" + "".join(f"Gitbatch-{line}\n" for line in told)
     oid = place.git("commit-tree", new, "-p", parent, "-m", message)
     item = BatchItem("d/x", "x", "Write x", "1-x")
-    assert (finished(repo, batch, item, oid) is not None) is (what == "plain")
+    assert (read_item_commit(repo, batch, item, oid) is not None) is (what == "plain")
 
 
 def test_a_commit_whose_tree_is_gone_is_no_item(place: Place, repo: Repository) -> None:

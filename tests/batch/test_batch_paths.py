@@ -20,8 +20,8 @@ from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome, Rec
 from gitbatch.plan.model import PlanOptions
 from gitbatch.plan.outputs import path_problem
 from gitbatch.plan.parse import parse_plan
-from gitbatch.project.context import ContextFile, Reason
-from gitbatch.text import plain, undirected
+from gitbatch.project.context import ContextFile, ContextReason
+from gitbatch.text import clean_text, neutralise_forge_commands
 
 PIECES = (
     *("[skip ci]", "[ci skip]", "***NO_CI***", "fix #1", "Closes GH-1", "resolves a/b#2", "implements ABC-1"),
@@ -56,7 +56,9 @@ paths = (
 def outcomes_of(keys: list[str], status: ItemStatus) -> tuple[Outcome, ...]:
     items = [BatchItem(key, key, "Write", f"1-{number}") for number, key in enumerate(keys)]
     return tuple(
-        Outcome(item, status, Reply(plain("Done. It is short.")), reason=plain(f"{item.key}: failed: x"))
+        Outcome(
+            item, status, Reply(clean_text("Done. It is short.")), reason=clean_text(f"{item.key}: failed: x")
+        )
         for item in items
     )
 
@@ -67,7 +69,7 @@ def test_messages_carry_paths_whole(keys: list[str]) -> None:
     lost = outcomes_of([f"lost/{key}" for key in keys], ItemStatus.FAILED)
     group = BatchGroup(1, "G", tuple(outcome.item for outcome in (*done, *lost)))
     record = Record("20260102-030405-abcd", 0, "refs/heads/main", "", "task.md", "at-end", "a", 1, (group,))
-    files = tuple(ContextFile(key, "0" * 40, Reason.DECLARED) for key in keys)
+    files = tuple(ContextFile(key, "0" * 40, ContextReason.DECLARED) for key in keys)
     messages = [item_message(record, group, outcome, "a", files, ()) for outcome in done]
     for key, message in zip(keys, messages, strict=True):
         trailers, _ = parse_item_message(message)
@@ -78,9 +80,11 @@ def test_messages_carry_paths_whole(keys: list[str]) -> None:
     assert trailers.kind is Kind.CHECKPOINT
     assert trailers.succeeded == tuple(keys)
     assert [failed.key for failed in trailers.failed] == [outcome.item.key for outcome in lost]
-    assert {failed.reason for failed in trailers.failed} <= {undirected(o.reason) for o in lost}
+    assert {failed.reason for failed in trailers.failed} <= {
+        neutralise_forge_commands(o.reason) for o in lost
+    }
     for message in messages:
-        assert undirected(message) == message
+        assert neutralise_forge_commands(message) == message
 
 
 AGENT = """\

@@ -13,7 +13,8 @@ from history import assert_tidy, audit, changed, ticked, trailers
 from gitbatch.agents.protocol import EarlierOutput, Failure
 from gitbatch.batch.item.harvest import Harvest, judge_change
 from gitbatch.limits.causes import TREATMENTS, Cause
-from gitbatch.repo.refs.store import rescue_ref, rescued_output_ref, split_rescued_output
+from gitbatch.repo.refs.names import rescue_ref, rescued_output_ref
+from gitbatch.repo.refs.store import split_rescued_output
 
 UNTOLD = "is there already: an earlier attempt"
 
@@ -225,7 +226,7 @@ def test_a_kill_before_the_attempt_is_written_down_loses_no_output(place: Place)
 
 def test_a_kill_between_two_rescues_leaves_the_newer_one(place: Place) -> None:
     set_up(place, "half half more")
-    killed_at(place, "gitbatch.batch.item.rescue.rescued_refs", 3)  # the first call is the start's
+    killed_at(place, "gitbatch.batch.history.rescue.rescued_refs", 3)  # the first call is the start's
     assert rescued(place) == ["1-t1-1", "1-t1-2"]
     run(place)
     assert found(place, "T1", 3) == "T1 2\n"

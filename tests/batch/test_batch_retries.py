@@ -17,13 +17,13 @@ from rich.console import Console
 
 from gitbatch.batch.events import BatchWaiting
 from gitbatch.batch.item import retries as retry
-from gitbatch.batch.item.stop import Brake, cannot_work, come_back_later
+from gitbatch.batch.item.stop import StopSwitch, cannot_work, come_back_later
 from gitbatch.cli import batch as cli
 from gitbatch.errors import ExitCode
 from gitbatch.limits import rate_limit as gate
 from gitbatch.limits.causes import TREATMENTS, Cause, Remedy
-from gitbatch.limits.rate_limit import Gate
-from gitbatch.text import plain
+from gitbatch.limits.rate_limit import RateLimit
+from gitbatch.text import clean_text
 from gitbatch.view.live import LiveView
 from gitbatch.view.terminal import Terminal
 
@@ -99,7 +99,7 @@ def run_here(place: Place, monkeypatch: pytest.MonkeyPatch) -> ExitCode:
     for name, value in place.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(gate, "_FIRST", 0.001)
-    options = cli.Options(
+    options = cli.RunOptions(
         None, "all", "at-end", None, None, None, no_input=True, json=True, directory=place.root
     )
     return cli.run_command(options)
@@ -241,8 +241,8 @@ def test_wait_waits_for_what_would_halt(
     set_up(place, "soon ok")
     for name, value in place.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(cli, "Gate", lambda cap=0.1: Gate(cap=cap))
-    options = cli.Options(
+    monkeypatch.setattr(cli, "RateLimit", lambda cap=0.1: RateLimit(cap=cap))
+    options = cli.RunOptions(
         None, "all", "at-end", None, None, None, no_input=True, json=True, directory=place.root, wait=wait
     )
     assert cli.run_command(options) is code
@@ -336,12 +336,12 @@ def test_the_live_view_says_how_long_everybody_waits() -> None:
 
 def test_the_brake_ends_a_wait() -> None:
     async def scene() -> float:
-        brake, gate = Brake(), Gate()
+        brake, gate = StopSwitch(), RateLimit()
         gate.close(60)
         waiting = asyncio.create_task(brake.unless(gate.passed()))
         await asyncio.sleep(0.05)
-        brake.pull(cannot_work("T1", plain("no key")))
-        brake.pull(cannot_work("T2", plain("too late")))
+        brake.pull(cannot_work("T1", clean_text("no key")))
+        brake.pull(cannot_work("T2", clean_text("too late")))
         assert brake.halt
         assert brake.halt.reason == "T1: no key"
         return await waiting
@@ -362,7 +362,7 @@ def test_the_ledger_of_a_finished_batch_goes_with_it(place: Place) -> None:
     [(45, "(in 45 s)"), (7_500, "(in 2 h 05 min)"), (8e5, "(in 9 days)"), (1e15, "in more than a year")],
 )
 def test_when_to_come_back_is_said_in_words_that_make_sense(seconds: float, said: str) -> None:
-    halt = come_back_later(plain("busy"), 1_000.0, seconds)
+    halt = come_back_later(clean_text("busy"), 1_000.0, seconds)
     assert halt.reason.endswith(said)
 
 

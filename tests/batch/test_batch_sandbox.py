@@ -152,7 +152,7 @@ def test_a_sandbox_that_can_not_be_set_up_halts_the_batch_after_the_first_item(
         return [*whole[:at], "--ro-bind", "/nonexistent", "/x", *whole[at:]]
 
     monkeypatch.setattr(Bubblewrap, "command", broken)
-    options = cli.Options(
+    options = cli.RunOptions(
         None, "all", "at-end", None, 1, None, no_input=True, json=True, directory=place.root
     )
     assert cli.run_command(options) is ExitCode.FAILED

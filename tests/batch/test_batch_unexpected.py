@@ -43,7 +43,7 @@ def run_here(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     """Run the plan in this process; the exit code and the events."""
     for name, value in place.environment.items():
         monkeypatch.setenv(name, value)
-    options = cli.Options(
+    options = cli.RunOptions(
         None, "all", "at-end", None, None, None, no_input=True, json=True, directory=place.root
     )
     code = cli.run_command(options)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import pytest
 from conftest import IDENTITY, SAMPLES, Place
 
-from gitbatch.batch.history.verify.audit import Finding, audit
+from gitbatch.batch.history.verify.audit import AuditFinding, audit
 from gitbatch.batch.history.verify.rules import Check
 from gitbatch.errors import GitbatchError, UsageError
 from gitbatch.project.edits import BEGIN, END
@@ -127,7 +127,7 @@ class Forger:
         """The commit of an item of the batch that has run."""
         return self.place.git("log", self.tip, "--format=%H", "--grep", f"^Gitbatch-Item: {key}$")
 
-    def findings(self, revisions: str) -> tuple[Finding, ...]:
+    def findings(self, revisions: str) -> tuple[AuditFinding, ...]:
         return audit(self.repo, revisions).findings
 
 

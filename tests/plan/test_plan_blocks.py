@@ -3,7 +3,7 @@
 import pytest
 from plan.plan_samples import in_group
 
-from gitbatch.plan.blocks import Blocks, Reason, locate
+from gitbatch.plan.blocks import Blocks, RejectionReason, locate
 from gitbatch.plan.findings import Findings
 from gitbatch.plan.source import Source, read
 
@@ -56,40 +56,40 @@ def test_boxes_know_their_place_in_the_tree() -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("- [] a", Reason.LOOKALIKE),
-        ("- [  ] a", Reason.LOOKALIKE),
-        ("- [x ] a", Reason.LOOKALIKE),
-        ("- [\u00a0] a", Reason.LOOKALIKE),
-        ("- [x]a", Reason.LOOKALIKE),
-        ("- [ ]a", Reason.LOOKALIKE),
-        ("- [-] a", Reason.LOOKALIKE),
-        ("* [/] a", Reason.LOOKALIKE),
-        ("+ [>] a", Reason.LOOKALIKE),
-        ("1. [✓] a", Reason.LOOKALIKE),
-        ("2) [!] a", Reason.LOOKALIKE),
-        ("- ☑ a", Reason.LOOKALIKE),
-        ("- **[ ]** a", Reason.LOOKALIKE),
-        ("- **[ ] a** b", Reason.LOOKALIKE),
-        ("- _[x] a_", Reason.LOOKALIKE),
-        ("*[ ] a", Reason.LOOSE),
-        ("- [ ](optional) a", Reason.LOOKALIKE),
-        ("- [ ]: a", Reason.LOOKALIKE),
-        ("- \uff3b \uff3d a", Reason.LOOKALIKE),
-        ("• [ ] a", Reason.LOOSE),
-        ("\u2013 [x] a", Reason.LOOSE),
-        ("- []", Reason.LOOKALIKE),
-        ("[ ] a", Reason.LOOSE),
-        ("[x] a", Reason.LOOSE),
-        ("-[ ] a", Reason.LOOSE),
-        ("1.[ ] a", Reason.LOOSE),
-        ("-     [ ] a", Reason.INDENTED),
-        ("> [ ] a", Reason.QUOTED),
-        ("- > - [ ] a", Reason.QUOTED),
-        ("[ ] a\n===", Reason.UNDERLINED),
-        ("<div>\n- [ ] a", Reason.HTML),
+        ("- [] a", RejectionReason.LOOKALIKE),
+        ("- [  ] a", RejectionReason.LOOKALIKE),
+        ("- [x ] a", RejectionReason.LOOKALIKE),
+        ("- [\u00a0] a", RejectionReason.LOOKALIKE),
+        ("- [x]a", RejectionReason.LOOKALIKE),
+        ("- [ ]a", RejectionReason.LOOKALIKE),
+        ("- [-] a", RejectionReason.LOOKALIKE),
+        ("* [/] a", RejectionReason.LOOKALIKE),
+        ("+ [>] a", RejectionReason.LOOKALIKE),
+        ("1. [✓] a", RejectionReason.LOOKALIKE),
+        ("2) [!] a", RejectionReason.LOOKALIKE),
+        ("- ☑ a", RejectionReason.LOOKALIKE),
+        ("- **[ ]** a", RejectionReason.LOOKALIKE),
+        ("- **[ ] a** b", RejectionReason.LOOKALIKE),
+        ("- _[x] a_", RejectionReason.LOOKALIKE),
+        ("*[ ] a", RejectionReason.LOOSE),
+        ("- [ ](optional) a", RejectionReason.LOOKALIKE),
+        ("- [ ]: a", RejectionReason.LOOKALIKE),
+        ("- \uff3b \uff3d a", RejectionReason.LOOKALIKE),
+        ("• [ ] a", RejectionReason.LOOSE),
+        ("\u2013 [x] a", RejectionReason.LOOSE),
+        ("- []", RejectionReason.LOOKALIKE),
+        ("[ ] a", RejectionReason.LOOSE),
+        ("[x] a", RejectionReason.LOOSE),
+        ("-[ ] a", RejectionReason.LOOSE),
+        ("1.[ ] a", RejectionReason.LOOSE),
+        ("-     [ ] a", RejectionReason.INDENTED),
+        ("> [ ] a", RejectionReason.QUOTED),
+        ("- > - [ ] a", RejectionReason.QUOTED),
+        ("[ ] a\n===", RejectionReason.UNDERLINED),
+        ("<div>\n- [ ] a", RejectionReason.HTML),
     ],
 )
-def test_what_looks_like_a_box_and_is_none(line: str, reason: Reason) -> None:
+def test_what_looks_like_a_box_and_is_none(line: str, reason: RejectionReason) -> None:
     source, blocks = located(f"{line}\n")
     (stray,) = blocks.strays
     assert blocks.boxes == ()
@@ -115,7 +115,7 @@ def test_what_is_no_box_and_looks_like_none(line: str) -> None:
 def test_deep_boxes_are_never_lost(depth: int) -> None:
     """mistune itself stops nesting at 20 and takes the rest for text."""
     _, blocks = located("".join(f"{'  ' * level}- [ ] x\n" for level in range(depth)))
-    deep = [stray for stray in blocks.strays if stray.reason is Reason.DEEP]
+    deep = [stray for stray in blocks.strays if stray.reason is RejectionReason.DEEP]
     assert len(blocks.boxes) + len(deep) == depth
     assert [box.depth for box in blocks.boxes] == list(range(1, len(blocks.boxes) + 1))
 

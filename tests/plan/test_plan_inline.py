@@ -4,44 +4,48 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitbatch.plan.inline import COMMENT, HIDDEN, Kind, one_line, scan
+from gitbatch.plan.inline import COMMENT, HIDDEN, SpanKind, one_line, scan
 
 
 @pytest.mark.parametrize(
     ("text", "visible", "pieces"),
     [
         ("plain", "plain", []),
-        ("a `b` c", "a ___ c", [(Kind.CODE, "b")]),
-        ("`` ` ``", "_______", [(Kind.CODE, "`")]),
-        ("` `` `", "______", [(Kind.CODE, "``")]),
-        ("`  `", "____", [(Kind.CODE, "  ")]),
-        ("`a\r\nb\nc`", "________", [(Kind.CODE, "a b c")]),
+        ("a `b` c", "a ___ c", [(SpanKind.CODE, "b")]),
+        ("`` ` ``", "_______", [(SpanKind.CODE, "`")]),
+        ("` `` `", "______", [(SpanKind.CODE, "``")]),
+        ("`  `", "____", [(SpanKind.CODE, "  ")]),
+        ("`a\r\nb\nc`", "________", [(SpanKind.CODE, "a b c")]),
         ("`a ``b", "`a ``b", []),
-        ("``a `b` c", "``a ___ c", [(Kind.CODE, "b")]),
-        (r"\`a` b`", "__a____", [(Kind.CODE, " b")]),
-        (r"\\`a`", "_____", [(Kind.CODE, "a")]),
+        ("``a `b` c", "``a ___ c", [(SpanKind.CODE, "b")]),
+        (r"\`a` b`", "__a____", [(SpanKind.CODE, " b")]),
+        (r"\\`a`", "_____", [(SpanKind.CODE, "a")]),
         (r"\→ \(", r"\→ __", []),
-        ("a <!-- b --> c", "a !!!!!!!!!! c", [(Kind.COMMENT, " b ")]),
+        ("a <!-- b --> c", "a !!!!!!!!!! c", [(SpanKind.COMMENT, " b ")]),
         ("a <!-- b", "a <!-- b", []),
-        ("<!---->-->", "!!!!!!!-->", [(Kind.COMMENT, "")]),
-        ("<!-- ` --> ` b", "!!!!!!!!!! ` b", [(Kind.COMMENT, " ` ")]),
-        ("`<!-- ` -->", "_______ -->", [(Kind.CODE, "<!-- ")]),
+        ("<!---->-->", "!!!!!!!-->", [(SpanKind.COMMENT, "")]),
+        ("<!-- ` --> ` b", "!!!!!!!!!! ` b", [(SpanKind.COMMENT, " ` ")]),
+        ("`<!-- ` -->", "_______ -->", [(SpanKind.CODE, "<!-- ")]),
         (r"\<!-- a -->", "__!-- a -->", []),
-        ("[a](b) c", "______ c", [(Kind.LINK, "b")]),
-        ("![a](b.png)", "___________", [(Kind.LINK, "b.png")]),
-        ("[a](<b c> 'title')", "__________________", [(Kind.LINK, "b c")]),
-        ('[a](b "t")', "__________", [(Kind.LINK, "b")]),
-        ("[a](b(1).md)", "____________", [(Kind.LINK, "b(1).md")]),
-        ("[a [b] c](d)", "____________", [(Kind.LINK, "d")]),
-        ("[`a`](b)", "________", [(Kind.LINK, "b")]),
-        ("`a` [b](c) `d`", "___ ______ ___", [(Kind.CODE, "a"), (Kind.LINK, "c"), (Kind.CODE, "d")]),
+        ("[a](b) c", "______ c", [(SpanKind.LINK, "b")]),
+        ("![a](b.png)", "___________", [(SpanKind.LINK, "b.png")]),
+        ("[a](<b c> 'title')", "__________________", [(SpanKind.LINK, "b c")]),
+        ('[a](b "t")', "__________", [(SpanKind.LINK, "b")]),
+        ("[a](b(1).md)", "____________", [(SpanKind.LINK, "b(1).md")]),
+        ("[a [b] c](d)", "____________", [(SpanKind.LINK, "d")]),
+        ("[`a`](b)", "________", [(SpanKind.LINK, "b")]),
+        (
+            "`a` [b](c) `d`",
+            "___ ______ ___",
+            [(SpanKind.CODE, "a"), (SpanKind.LINK, "c"), (SpanKind.CODE, "d")],
+        ),
         ("[a](b c)", "[a](b c)", []),
         ("[a] (b)", "[a] (b)", []),
-        ("[a]()", "_____", [(Kind.LINK, "")]),
-        ("[a`](b)`", "[a______", [(Kind.CODE, "](b)")]),
+        ("[a]()", "_____", [(SpanKind.LINK, "")]),
+        ("[a`](b)`", "[a______", [(SpanKind.CODE, "](b)")]),
     ],
 )
-def test_pieces_and_mask(text: str, visible: str, pieces: list[tuple[Kind, str]]) -> None:
+def test_pieces_and_mask(text: str, visible: str, pieces: list[tuple[SpanKind, str]]) -> None:
     inline = scan(text)
     assert inline.mask.replace(HIDDEN, "_").replace(COMMENT, "!") == visible
     assert [(piece.kind, piece.content) for piece in inline.pieces] == pieces

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from plan.plan_samples import DOD
 
-from gitbatch.plan.model import Mark, PlanOptions
+from gitbatch.plan.model import BoxPosition, PlanOptions
 from gitbatch.plan.parse import parse_plan
 from gitbatch.plan.tick import Ticked, tick
 
@@ -13,16 +13,16 @@ OPTIONS = PlanOptions()
 PLAN = f"{DOD}## Arbeitspakete\n### G\n- [ ] ä\n  - [ ] sub-step\n- [x] b\n- [X] c\n* [ ] d [ ] e\n"
 
 
-def marks(text: str) -> list[Mark]:
+def marks(text: str) -> list[BoxPosition]:
     plan = parse_plan(text.encode(), "task.md", OPTIONS)
     return [entry.mark for entry in plan.items] + [entry.mark for entry in plan.criteria]
 
 
-def tick_bytes(source: bytes, wanted: Sequence[Mark]) -> Ticked:
+def tick_bytes(source: bytes, wanted: Sequence[BoxPosition]) -> Ticked:
     return tick(source, wanted, parse_plan(source, "task.md", OPTIONS))
 
 
-def ticked(text: str, *wanted: Mark) -> Ticked:
+def ticked(text: str, *wanted: BoxPosition) -> Ticked:
     return tick_bytes(text.encode(), wanted)
 
 
@@ -131,8 +131,10 @@ def test_the_same_mark_twice_is_one_mark() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"# Nothing\n", b"x" * 9000])
 def test_a_file_that_is_no_plan_is_left_alone(data: bytes) -> None:
-    mark = Mark(3, b"- [ ] a")
-    assert tick_bytes(data, [mark, Mark(99, b"no box")]) == Ticked(data, (), (), (mark, Mark(99, b"no box")))
+    mark = BoxPosition(3, b"- [ ] a")
+    assert tick_bytes(data, [mark, BoxPosition(99, b"no box")]) == Ticked(
+        data, (), (), (mark, BoxPosition(99, b"no box"))
+    )
 
 
 def test_a_plan_with_errors_is_ticked_all_the_same() -> None:

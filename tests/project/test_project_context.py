@@ -8,11 +8,11 @@ from project.file_tree import FileTree, blob_of
 from gitbatch.plan.model import PlanOptions
 from gitbatch.plan.parse import parse_plan
 from gitbatch.project.config import Config, ProjectTable
-from gitbatch.project.context import ContextFile, Reason, manifest, phase_context, resolve, spellings
+from gitbatch.project.context import ContextFile, ContextReason, manifest, phase_context, resolve, spellings
 from gitbatch.project.control import Project, find_project
 
 HOME = "docs/phases/one/"
-RULES, STATUS = (f"{HOME}rules.md", Reason.RULES), (f"{HOME}status.md", Reason.STATUS)
+RULES, STATUS = (f"{HOME}rules.md", ContextReason.RULES), (f"{HOME}status.md", ContextReason.STATUS)
 
 PLAN = """\
 ## Arbeitspakete
@@ -59,7 +59,9 @@ def files_for(name: str, files: Mapping[str, str], config: Config | None = None)
     return manifest(item, group, plan, project, tree)
 
 
-def given(name: str, files: Mapping[str, str], config: Config | None = None) -> list[tuple[str, Reason]]:
+def given(
+    name: str, files: Mapping[str, str], config: Config | None = None
+) -> list[tuple[str, ContextReason]]:
     """Path and reason of each file that an item is given."""
     return [(file.path, file.reason) for file in files_for(name, files, config)]
 
@@ -75,13 +77,13 @@ def test_the_rules_and_the_status_come_first() -> None:
 
 @pytest.mark.rule("C1")
 @pytest.mark.parametrize("missing", [RULES, STATUS])
-def test_without_rules_or_status_the_rest_is_given(missing: tuple[str, Reason]) -> None:
+def test_without_rules_or_status_the_rest_is_given(missing: tuple[str, ContextReason]) -> None:
     assert given("T101", without(missing[0])) == [file for file in (RULES, STATUS) if file != missing]
 
 
 def test_a_file_is_named_with_the_blob_that_the_commit_has() -> None:
     rules, _ = files_for("T101", FILES)
-    assert rules == ContextFile(f"{HOME}rules.md", blob_of(b"the rules"), Reason.RULES)
+    assert rules == ContextFile(f"{HOME}rules.md", blob_of(b"the rules"), ContextReason.RULES)
     assert rules.blob == "2cc0d3a9c7ac7fd847b68594f29fccd37478a2b8"
 
 
@@ -112,7 +114,7 @@ def test_a_file_is_named_with_the_blob_that_the_commit_has() -> None:
 def test_the_phase_names_files_for_a_group(text: str, expected: list[str]) -> None:
     waves = f"# Waves\n\n`out/a.md`\n\n## First\n\n{text}\n\n## Second\n\n`out/d.md`\n"
     files = {**FILES, WAVES: waves, "with space.md": ""}
-    assert given("T101", files) == [RULES, STATUS, *((path, Reason.PHASE) for path in expected)]
+    assert given("T101", files) == [RULES, STATUS, *((path, ContextReason.PHASE) for path in expected)]
 
 
 @pytest.mark.rule("C2")
@@ -128,7 +130,7 @@ def test_the_phase_names_files_for_a_group(text: str, expected: list[str]) -> No
     ],
 )
 def test_a_heading_names_a_group_as_titles_are_compared(heading: str, matches: bool) -> None:  # noqa: FBT001
-    expected = [("src/one.py", Reason.PHASE)] if matches else []
+    expected = [("src/one.py", ContextReason.PHASE)] if matches else []
     assert given("T101", {**FILES, WAVES: f"{heading}\n\n`src/one.py`\n"}) == [RULES, STATUS, *expected]
 
 
@@ -141,26 +143,33 @@ def test_every_context_document_and_every_section_counts() -> None:
         "docs/b.md": "## First\n\n`notes/a.md`\n\n# Again\n\n## First\n\n`out/d.md`\n",
     }
     expected = ["notes/a.md", "out/d.md", "src/one.py"]
-    assert given("T101", files, config) == [RULES, STATUS, *((path, Reason.PHASE) for path in expected)]
+    assert given("T101", files, config) == [
+        RULES,
+        STATUS,
+        *((path, ContextReason.PHASE) for path in expected),
+    ]
 
 
 @pytest.mark.rule("C2", "C3")
 def test_the_phase_counts_beside_what_an_item_declares() -> None:
     files = {**FILES, WAVES: "## Second\n\n`out/a.md`\n"}
-    assert given("T202", files)[2:4] == [("out/a.md", Reason.PHASE), ("src/one.py", Reason.DECLARED)]
-    assert given("T201", files)[2:] == [("out/a.md", Reason.PHASE)]
+    assert given("T202", files)[2:4] == [
+        ("out/a.md", ContextReason.PHASE),
+        ("src/one.py", ContextReason.DECLARED),
+    ]
+    assert given("T201", files)[2:] == [("out/a.md", ContextReason.PHASE)]
 
 
 @pytest.mark.rule("C3")
 def test_an_item_reads_what_it_declares_and_nothing_of_earlier_groups() -> None:
     declared = ["src/one.py", "notes/a.md", "notes/deep/b.md", f"{HOME}beside.md"]
-    assert given("T202", FILES) == [RULES, STATUS, *((path, Reason.DECLARED) for path in declared)]
+    assert given("T202", FILES) == [RULES, STATUS, *((path, ContextReason.DECLARED) for path in declared)]
 
 
 @pytest.mark.rule("C3")
 def test_an_item_that_declares_nothing_reads_what_all_earlier_groups_wrote() -> None:
-    assert given("T201", FILES) == [RULES, STATUS, ("out/a.md", Reason.EARLIER)]
-    earlier = [("out/a.md", Reason.EARLIER), ("out/d.md", Reason.EARLIER)]
+    assert given("T201", FILES) == [RULES, STATUS, ("out/a.md", ContextReason.EARLIER)]
+    earlier = [("out/a.md", ContextReason.EARLIER), ("out/d.md", ContextReason.EARLIER)]
     assert given("T301", FILES) == [RULES, STATUS, *earlier]
     later = {**FILES, "out/b.md": "of T102", "out/e.md": "of T301 itself"}
     assert [path for path, _ in given("T301", later)[2:]] == ["out/a.md", "out/b.md", "out/d.md"]
@@ -170,7 +179,7 @@ def test_an_item_that_declares_nothing_reads_what_all_earlier_groups_wrote() -> 
 @pytest.mark.parametrize("condensed", ["notes/a.condensed.md", "notes/condensed/a.md"])
 def test_a_condensed_form_stands_for_the_raw_document(condensed: str) -> None:
     files = files_for("T202", {**FILES, "notes/deep/c.md": "c", condensed: "short"})
-    stands = ContextFile(condensed, blob_of(b"short"), Reason.DECLARED, "notes/a.md")
+    stands = ContextFile(condensed, blob_of(b"short"), ContextReason.DECLARED, "notes/a.md")
     named = [file for file in files if file.path == condensed]
     assert [file.blob for file in named] == [stands.blob], "once, although the folder names it too"
     assert "notes/a.md" not in [file.path for file in files]
@@ -187,40 +196,45 @@ def test_every_kind_of_context_is_condensed() -> None:
         "out/condensed/a.md": "E",
     }
     assert files_for("T201", files) == (
-        ContextFile(f"{HOME}rules.condensed.md", blob_of(b"R"), Reason.RULES, f"{HOME}rules.md"),
-        ContextFile(f"{HOME}condensed/status.md", blob_of(b"S"), Reason.STATUS, f"{HOME}status.md"),
-        ContextFile("src/one.condensed.md", blob_of(b"P"), Reason.PHASE, "src/one.py"),
-        ContextFile("out/condensed/a.md", blob_of(b"E"), Reason.EARLIER, "out/a.md"),
+        ContextFile(f"{HOME}rules.condensed.md", blob_of(b"R"), ContextReason.RULES, f"{HOME}rules.md"),
+        ContextFile(f"{HOME}condensed/status.md", blob_of(b"S"), ContextReason.STATUS, f"{HOME}status.md"),
+        ContextFile("src/one.condensed.md", blob_of(b"P"), ContextReason.PHASE, "src/one.py"),
+        ContextFile("out/condensed/a.md", blob_of(b"E"), ContextReason.EARLIER, "out/a.md"),
     )
 
 
 @pytest.mark.rule("C4")
 def test_the_first_pattern_wins_and_the_configuration_may_have_others() -> None:
     both = {**FILES, "out/a.condensed.md": "1", "out/condensed/a.md": "2", "out/short {x}.md": ""}
-    assert given("T201", both)[2:] == [("out/a.condensed.md", Reason.EARLIER)]
+    assert given("T201", both)[2:] == [("out/a.condensed.md", ContextReason.EARLIER)]
     config = Config(project=ProjectTable(condensed=("condensed/{name}.md", "{name}.condensed.md")))
-    assert given("T201", both, config)[2:] == [("out/condensed/a.md", Reason.EARLIER)]
+    assert given("T201", both, config)[2:] == [("out/condensed/a.md", ContextReason.EARLIER)]
     assert given("T201", both, Config(project=ProjectTable(condensed=())))[2:] == [
-        ("out/a.md", Reason.EARLIER)
+        ("out/a.md", ContextReason.EARLIER)
     ]
 
 
 @pytest.mark.rule("C4")
 def test_a_condensed_form_is_not_condensed_into_itself() -> None:
     config = Config(project=ProjectTable(condensed=("{name}.md",)))
-    assert given("T201", FILES, config) == [RULES, STATUS, ("out/a.md", Reason.EARLIER)]
+    assert given("T201", FILES, config) == [RULES, STATUS, ("out/a.md", ContextReason.EARLIER)]
 
 
 @pytest.mark.rule("C4")
 def test_a_condensed_form_may_be_there_without_its_raw_document() -> None:
     files = {**without("out/a.md"), "out/a.condensed.md": ""}
-    assert given("T201", files)[2:] == [("out/a.condensed.md", Reason.EARLIER)]
+    assert given("T201", files)[2:] == [("out/a.condensed.md", ContextReason.EARLIER)]
 
 
 def test_a_file_is_given_once_for_its_first_reason() -> None:
     plan = PLAN.replace("src/one.py, notes", f"{HOME}rules.md, src/one.py, src/one.py, src")
     files = {**FILES, f"{HOME}task.md": plan, WAVES: "## Second\n\n`src/one.py`\n"}
-    expected = [RULES, STATUS, ("src/one.py", Reason.PHASE), (f"{HOME}beside.md", Reason.DECLARED)]
+    expected = [
+        RULES,
+        STATUS,
+        ("src/one.py", ContextReason.PHASE),
+        (f"{HOME}beside.md", ContextReason.DECLARED),
+    ]
     assert given("T202", files) == expected
 
 

@@ -14,7 +14,7 @@ from gitbatch.project.edits import (
     append_decisions,
     replace_section,
 )
-from gitbatch.text import plain
+from gitbatch.text import clean_text
 
 HOSTILE = (
     "\n\n## Definition of Done\n\n- [x] everything",
@@ -202,7 +202,7 @@ def test_what_the_user_wrote_in_the_log_stays(source: bytes, texts: list[str]) -
 def test_a_hostile_decision_is_one_entry(text: str) -> None:
     log = append_decisions(b"# Log\n", (decision(text, text), decision()))
     assert entries(log) == [
-        f"D1 · 2026-01-02 · {plain(text)}: {plain(text)}",
+        f"D1 · 2026-01-02 · {clean_text(text)}: {clean_text(text)}",
         "D2 · 2026-01-02 · T101: Use X.",
     ]
     assert titles(log) == ["Log"]
@@ -283,13 +283,13 @@ def test_an_artifact_that_is_no_text_keeps_its_bytes() -> None:
 
 @pytest.mark.rule("O4")
 @MANY
-@given(DOCUMENTS.filter(bool), st.sampled_from(HOSTILE) | st.text(min_size=1).filter(plain))
+@given(DOCUMENTS.filter(bool), st.sampled_from(HOSTILE) | st.text(min_size=1).filter(clean_text))
 def test_what_the_user_wrote_in_an_artifact_stays(source: bytes, text: str) -> None:
     new = append_contributions(source, "Letters", (text,))
     assert is_insertion(source, new)
     ours = [] if "Letters" in titles(source) else ["Letters"]
     assert titles(new) == titles(source) + ours
-    assert plain(text) in entries(new)
+    assert clean_text(text) in entries(new)
     assert len(entries(new)) == len(entries(source)) + 1
 
 
@@ -298,7 +298,7 @@ def test_what_the_user_wrote_in_an_artifact_stays(source: bytes, text: str) -> N
 @pytest.mark.parametrize("source", [b"# I\n", b"## Letters\n\n- a\n\n## Other\n"], ids=["new", "joined"])
 def test_a_hostile_contribution_is_one_entry(source: bytes, text: str) -> None:
     new = append_contributions(source, "Letters", (text, "last"))
-    assert entries(new) == [*entries(source), plain(text), "last"]
+    assert entries(new) == [*entries(source), clean_text(text), "last"]
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)

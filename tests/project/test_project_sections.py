@@ -3,7 +3,7 @@
 import pytest
 
 from gitbatch.errors import PlanError
-from gitbatch.plan.inline import Kind, scan
+from gitbatch.plan.inline import SpanKind, scan
 from gitbatch.plan.outline import outline
 from gitbatch.project.sections import link_path, require_text, section_lines
 
@@ -49,7 +49,7 @@ def test_comments_and_fences_are_asides(text: str, expected: list[str]) -> None:
 )
 def test_the_path_of_a_link(link: str, expected: str) -> None:
     (piece,) = scan(link).pieces
-    assert piece.kind is Kind.LINK
+    assert piece.kind is SpanKind.LINK
     assert link_path(piece) == expected
 
 

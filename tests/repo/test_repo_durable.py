@@ -10,7 +10,7 @@ from conftest import Place
 
 from gitbatch.fs.durable import drop_remains, replacing, write_file
 from gitbatch.repo.checkout.follow import index_lock, rewrite
-from gitbatch.repo.ident import Signature
+from gitbatch.repo.ident import Ident
 from gitbatch.repo.repository import Repository
 
 REF = "refs/heads/gitbatch/b/1-x"
@@ -82,7 +82,7 @@ def test_a_commit_point_brings_objects_and_then_the_name_of_the_ref_to_the_disk(
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", slowly)
-    who = Signature("A", "a@example.org", 0)
+    who = Ident("A", "a@example.org", 0)
     blob = repo.objects.write_blob(b"content")
     tree = repo.objects.write_tree(None, {"sub/file": blob})
     commit = repo.objects.write_commit(tree, (), "x", who, who)

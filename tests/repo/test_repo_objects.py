@@ -10,11 +10,11 @@ import pytest
 from conftest import Place
 
 from gitbatch.errors import GitError
-from gitbatch.repo.ident import Signature
+from gitbatch.repo.ident import Ident
 from gitbatch.repo.objects.store import MissingObjectError, Objects
 from gitbatch.repo.process import Git
 
-WHO = Signature("A <b> C", "a@b\n", 1_700_000_000)
+WHO = Ident("A <b> C", "a@b\n", 1_700_000_000)
 
 
 @pytest.fixture

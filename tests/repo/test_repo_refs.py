@@ -8,8 +8,8 @@ from conftest import Place
 
 from gitbatch.errors import BusyError, GitError
 from gitbatch.repo.process import Git
-from gitbatch.repo.refs import store as names
 from gitbatch.repo.refs.lock_files import signing_umask
+from gitbatch.repo.refs.names import item_branches
 from gitbatch.repo.refs.store import Refs
 
 REF = "refs/heads/gitbatch/b/1-x"
@@ -245,7 +245,7 @@ def test_below_and_delete(refs: Refs, commits: tuple[str, str]) -> None:
     found = refs.below("refs/heads/gitbatch/b/")
     assert found == {REF: one, f"{REF}-2": two}
     refs.delete(found)
-    assert refs.below(names.item_branches("b")) == {}
+    assert refs.below(item_branches("b")) == {}
     assert refs.read("refs/heads/gitbatch/other/1-x") == two
     refs.delete({})
 

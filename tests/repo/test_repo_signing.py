@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from gitbatch.repo.ident import Signature
+from gitbatch.repo.ident import Ident
 from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.patience import Patience
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.signing import Signer, SigningError, UnansweredSigningError
 
-WHO = Signature("Test User", "user@example.org", 0)
+WHO = Ident("Test User", "user@example.org", 0)
 
 
 def signer(program: Path, script: str, patience: Patience) -> Signer:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gitbatch.concurrency import to_its_end
+from gitbatch.concurrency import shielded
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -19,7 +19,7 @@ def test_what_is_done_to_its_end_gives_its_result_and_then_the_cancellation(*, f
 
     async def caller() -> None:
         try:
-            came.append(await to_its_end(work()))
+            came.append(await shielded(work()))
         except KeyError:
             came.append("error")
         await asyncio.sleep(0)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import SAMPLES, Place
 
+from gitbatch.fs.removal import remove_tree
 from gitbatch.repo.refs.lock_files import reclaim_folders
 from gitbatch.repo.repository import Repository, open_repository
 from gitbatch.repo.worktrees.agent_git import read_agent_git
@@ -19,7 +20,6 @@ from gitbatch.repo.worktrees.worktree import (
     checked_out,
     checked_out_elsewhere,
     remove_records,
-    remove_tree,
     remove_worktree,
     worktrees_named,
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 sys.path.append(sys.argv[1])
 
 from gitbatch.sandbox.launch import arguments
-from gitbatch.sandbox.server import Server, Word
+from gitbatch.sandbox.server import LauncherEventKind, Server
 
 STREAMS = (0, 1, 2)
 
@@ -22,7 +22,11 @@ server.ask(asked, dict(pair.split("=", 1) for pair in given if pair), Path.cwd()
 started, ended = server.hear(), server.hear()
 assert started
 assert ended
-assert (started.word, ended.word, started.number) == (Word.STARTED, Word.ENDED, ended.number)
+assert (started.word, ended.word, started.number) == (
+    LauncherEventKind.STARTED,
+    LauncherEventKind.ENDED,
+    ended.number,
+)
 server.close()
 if ended.status < 0:
     os.kill(os.getpid(), -ended.status)

@@ -7,7 +7,7 @@ import pytest
 from sandbox.arena import SECRET, Arena, Listeners, Wall, answers, beats, behind
 from sandbox.attacks import ATTACKS, WON
 
-from gitbatch.sandbox.model import Confinement, Limits
+from gitbatch.sandbox.model import Confinement, ProcessLimits
 
 WALLS = (Wall.CONTROL, Wall.BUBBLEWRAP, Wall.LANDLOCK)
 USERS_WALLS = (Wall.USERS_CONTROL, Wall.USERS_BUBBLEWRAP, Wall.USERS_LANDLOCK)
@@ -164,7 +164,7 @@ def test_no_process_outlives_its_agent(arena: Arena, name: str) -> None:
 
 @walls
 def test_a_file_grows_no_larger_than_it_may(arena: Arena) -> None:
-    arena.attack("write_a_large_file", arena.usual._replace(limits=Limits(file_bytes=MEBIBYTE)))
+    arena.attack("write_a_large_file", arena.usual._replace(limits=ProcessLimits(file_bytes=MEBIBYTE)))
     size = (arena.worktree / "large").stat().st_size
     expect(arena, "write_a_large_file", "" if size <= MEBIBYTE else f"{size} bytes")
 

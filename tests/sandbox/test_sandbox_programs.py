@@ -12,8 +12,8 @@ from typing import IO, AnyStr
 import pytest
 from sandbox.arena import SECRET, Arena, Wall, beats, behind
 
-from gitbatch.repo.worktrees.worktree import remove_tree
-from gitbatch.sandbox.model import Limits
+from gitbatch.fs.removal import remove_tree
+from gitbatch.sandbox.model import ProcessLimits
 
 CONFINED = (Wall.BUBBLEWRAP, Wall.LANDLOCK)
 USERS = (Wall.USERS_BUBBLEWRAP, Wall.USERS_LANDLOCK)
@@ -306,7 +306,7 @@ def test_when_gitbatch_is_killed_all_ends(arena: Arena) -> None:
 @confined
 def test_it_does_not_fill_the_disk(arena: Arena) -> None:
     code = "import time\nfor n in range(8): open(f'part{n}', 'wb').write(bytes(1024 * 1024))\ntime.sleep(20)"
-    done = arena.python(code, arena.usual._replace(limits=Limits(scratch_bytes=4 * 1024 * 1024)))
+    done = arena.python(code, arena.usual._replace(limits=ProcessLimits(scratch_bytes=4 * 1024 * 1024)))
     assert done.returncode == 128 + signal.SIGXFSZ
     assert "written more than it may" in done.stderr
 
@@ -328,7 +328,7 @@ def test_what_is_hidden_is_counted_too(arena: Arena, how: str) -> None:
     if how == "closed":
         steps = ["os.mkdir('d'); os.chdir('d')", write, "os.chmod('.', 0)"]
     code = "import os, time\n" + "\n".join(steps) + "\ntime.sleep(60)"
-    done = arena.python(code, arena.usual._replace(limits=Limits(scratch_bytes=4 * 1024 * 1024)))
+    done = arena.python(code, arena.usual._replace(limits=ProcessLimits(scratch_bytes=4 * 1024 * 1024)))
     assert done.returncode == 128 + signal.SIGXFSZ, done
     assert "written more than it may" in done.stderr
     remove_tree(arena.worktree)
@@ -338,21 +338,21 @@ def test_what_is_hidden_is_counted_too(arena: Arena, how: str) -> None:
 @pytest.mark.parametrize("how", ["deep", "deeper"])
 def test_depth_alone_is_not_too_much(arena: Arena, how: str) -> None:
     code = f"import os, time\n{HIDES[how]}\ntime.sleep(3)"
-    done = arena.python(code, arena.usual._replace(limits=Limits(scratch_bytes=4 * 1024 * 1024)))
+    done = arena.python(code, arena.usual._replace(limits=ProcessLimits(scratch_bytes=4 * 1024 * 1024)))
     assert (done.returncode, done.stderr) == (0, "")
     remove_tree(arena.worktree)
 
 
 @confined
 def test_it_does_not_compute_for_ever(arena: Arena) -> None:
-    done = arena.python("while True: pass", arena.usual._replace(limits=Limits(cpu_seconds=1)))
+    done = arena.python("while True: pass", arena.usual._replace(limits=ProcessLimits(cpu_seconds=1)))
     assert done.returncode in {128 + signal.SIGXCPU, 128 + signal.SIGKILL}
 
 
 @behind(*USERS)
 def test_it_does_not_start_processes_without_end(arena: Arena) -> None:
     code = "import os, time\ntry:\n  for n in range(400):\n    if not os.fork(): time.sleep(20)\nexcept OSError: print(n)"
-    done = arena.python(code, arena.usual._replace(limits=Limits(processes=80)))
+    done = arena.python(code, arena.usual._replace(limits=ProcessLimits(processes=80)))
     assert done.stdout
     assert int(done.stdout) < 160, (
         "the user's other processes count too, and come and go: other tests start some"
@@ -361,7 +361,7 @@ def test_it_does_not_start_processes_without_end(arena: Arena) -> None:
 
 @behind(Wall.NONE)
 def test_without_a_sandbox_there_are_limits_and_a_clean_environment(arena: Arena) -> None:
-    wanted = arena.usual._replace(limits=Limits(file_bytes=1000, cpu_seconds=7))
+    wanted = arena.usual._replace(limits=ProcessLimits(file_bytes=1000, cpu_seconds=7))
     arena.environment["LOOKED_AT"] = "a 'b' $c"
     done = arena.run("bash", "-c", "ulimit -c; ulimit -Hf; ulimit -t; env -0", confinement=wanted)
     core, blocks, seconds, rest = done.stdout.split("\n", 3)

@@ -14,7 +14,7 @@ import pytest
 from sandbox.arena import SERVED, Arena, Wall, behind
 
 from gitbatch.sandbox.launch import arguments
-from gitbatch.sandbox.server import Server, Word
+from gitbatch.sandbox.server import LauncherEventKind, Server
 
 ROUNDS = 24
 confined = behind(Wall.BUBBLEWRAP, Wall.LANDLOCK)
@@ -71,7 +71,7 @@ def test_when_what_watches_a_start_is_killed(arena: Arena, longest: float) -> No
                 os.killpg(started.number, signal.SIGKILL)
             ended = server.hear()
             assert ended
-            assert ended[:2] == (Word.ENDED, started.number)
+            assert ended[:2] == (LauncherEventKind.ENDED, started.number)
     assert is_clean(arena), left(arena)
     server.close()
 

@@ -5,13 +5,13 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from gitbatch.view.block import Block, Line, Table, line
+from gitbatch.view.block import Block, StyledLine, TextTable, line
 from gitbatch.view.page import PlainPage
 from gitbatch.view.terminal import Terminal
 
 WIDE: Block = (
     line(("head", "bold"), "  [not markup]"),
-    Table(((("a",), ("b" * 5, "!"), ("last\n", ("more", "dim"))), (("aaa",), ("日本",), ("x",)))),
+    TextTable(((("a",), ("b" * 5, "!"), ("last\n", ("more", "dim"))), (("aaa",), ("日本",), ("x",)))),
     line("one\n", "two", indent=4),
 )
 
@@ -43,7 +43,7 @@ def test_a_terminal_shows_the_same() -> None:
 
 
 def test_a_terminal_folds_what_is_too_wide_and_a_pipe_does_not() -> None:
-    block: Block = (Table(((("succeeded",), ("T1",), ("word " * 30,)),)),)
+    block: Block = (TextTable(((("succeeded",), ("T1",), ("word " * 30,)),)),)
     assert in_pipe(block).count("\n") == 1
     lines = in_terminal(block, 40).splitlines()
     assert len(lines) > 5
@@ -55,11 +55,11 @@ def test_a_terminal_folds_what_is_too_wide_and_a_pipe_does_not() -> None:
     ("text", "cells"), [("", 0), ("abc", 3), ("é", 1), ("e\u0301", 1), ("日本", 4), ("ﬁx", 2), ("🙂", 2)]
 )
 def test_the_next_column_begins_where_it_should(text: str, cells: int) -> None:
-    shown = in_pipe((Table((((text,), ("|",)), (("x" * 10,), ("|",))), indent=0),))
+    shown = in_pipe((TextTable((((text,), ("|",)), (("x" * 10,), ("|",))), indent=0),))
     first, second = shown.splitlines()
     assert first.index("|") - len(text) == second.index("|") - cells
 
 
 def test_an_empty_line_and_an_empty_table() -> None:
-    assert in_pipe((Line(()), Table(()))) == "\n"
-    assert in_terminal((Line(()),)) == "\n"
+    assert in_pipe((StyledLine(()), TextTable(()))) == "\n"
+    assert in_terminal((StyledLine(()),)) == "\n"

@@ -22,10 +22,10 @@ from gitbatch.agents.reply import make_reply
 from gitbatch.batch.group.shared_files import consolidate
 from gitbatch.batch.history.messages import checkpoint_message, item_message
 from gitbatch.batch.model import BatchGroup, ItemStatus, Outcome, Record
-from gitbatch.batch.planning.project_state import Scene, read_scene
+from gitbatch.batch.planning.project_state import ProjectState, read_project_state
 from gitbatch.batch.planning.selection import batch_groups
 from gitbatch.repo.repository import open_repository
-from gitbatch.text import plain
+from gitbatch.text import clean_text
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 ITEMS = 40
@@ -60,7 +60,7 @@ def said(chance: random.Random, count: int) -> list[str]:
     texts: list[str] = []
     while len(texts) < count:
         text = random_text(chance)
-        if plain(text):
+        if clean_text(text):
             texts.append(text)
     return texts
 
@@ -74,7 +74,7 @@ def structure(document: str) -> list[tuple[str, str, int, tuple[str, ...]]]:
 
 
 @pytest.fixture
-def scene(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
+def scene(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProjectState]:
     """A plan with many items, and files in which the user has written."""
     shutil.copytree(SAMPLES / "three-groups", place.root, dirs_exist_ok=True)
     items = "".join(f"- [ ] T{number} Write → Output: out/{number}.md\n" for number in range(ITEMS))
@@ -85,7 +85,7 @@ def scene(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     for name, value in place.environment.items():
         monkeypatch.setenv(name, value)
     repo = open_repository(place.root)
-    yield read_scene(repo, place.git("rev-parse", "HEAD"))
+    yield read_project_state(repo, place.git("rev-parse", "HEAD"))
     repo.close()
 
 
@@ -95,8 +95,8 @@ def outcomes_of(group: BatchGroup, texts: list[str]) -> tuple[Outcome, ...]:
     for number, item in enumerate(group.items):
         text, more, other = texts[3 * number : 3 * number + 3]
         if number % 4 == 3:
-            details = (plain(more), plain(other))
-            found.append(Outcome(item, ItemStatus.FAILED, reason=plain(text), details=details))
+            details = (clean_text(more), clean_text(other))
+            found.append(Outcome(item, ItemStatus.FAILED, reason=clean_text(text), details=details))
         else:
             reply = make_reply(
                 text,
@@ -107,7 +107,7 @@ def outcomes_of(group: BatchGroup, texts: list[str]) -> tuple[Outcome, ...]:
     return tuple(found)
 
 
-def written(scene: Scene, texts: list[str]) -> tuple[dict[str, str], list[str]]:
+def written(scene: ProjectState, texts: list[str]) -> tuple[dict[str, str], list[str]]:
     """The shared files and the commit messages after a group in which these texts were said."""
     (group,) = batch_groups(scene.plan, scene.plan.items)
     record = Record("20260102-030405-abcd", 0, "refs/heads/main", "", "task.md", "at-end", "a", 1, (group,))
@@ -141,7 +141,7 @@ def git_trailers(place: Place, messages: list[str], *options: str) -> list[list[
     return [entry.split() for entry in listed.split("\0")[: len(messages)]]
 
 
-def assert_nothing_but_text(place: Place, scene: Scene, texts: list[str]) -> None:
+def assert_nothing_but_text(place: Place, scene: ProjectState, texts: list[str]) -> None:
     files, messages = written(scene, texts)
     expected, harmless = written(scene, ["word"] * len(texts))
     assert files["task.md"] == expected["task.md"]
@@ -151,22 +151,22 @@ def assert_nothing_but_text(place: Place, scene: Scene, texts: list[str]) -> Non
     assert names == git_trailers(place, harmless)
 
 
-def test_hostile_words_change_no_structure(place: Place, scene: Scene) -> None:
-    hostile = [text for text in HOSTILE if plain(text)]
+def test_hostile_words_change_no_structure(place: Place, scene: ProjectState) -> None:
+    hostile = [text for text in HOSTILE if clean_text(text)]
     assert len(hostile) >= 45
     for start in range(0, len(hostile), 20):
         texts = (hostile[start:] + hostile) * 3
         assert_nothing_but_text(place, scene, texts[: 3 * ITEMS])
 
 
-def test_random_words_change_no_structure(place: Place, scene: Scene) -> None:
+def test_random_words_change_no_structure(place: Place, scene: ProjectState) -> None:
     for number in range(-(-RANDOM // (3 * ITEMS))):
         assert_nothing_but_text(place, scene, said(random.Random(number), 3 * ITEMS))  # noqa: S311 - no secret
 
 
 def test_a_naive_writer_falls_for_many_of_them(place: Place) -> None:
     chance = random.Random(0)  # noqa: S311 - no secret
-    for texts, least in (([text for text in HOSTILE if plain(text)], 15), (said(chance, 500), 150)):
+    for texts, least in (([text for text in HOSTILE if clean_text(text)], 15), (said(chance, 500), 150)):
         fell = [text for text in texts if structure(naive.status(text)) != structure(naive.status("word"))]
         assert len(fell) >= least
     messages = [
@@ -183,7 +183,7 @@ def items_of(message: str) -> list[str]:
     return [line for line in said.splitlines() if line.startswith("Gitbatch-Item: ")]
 
 
-def test_a_line_of_dashes_does_not_end_our_message(scene: Scene) -> None:
+def test_a_line_of_dashes_does_not_end_our_message(scene: ProjectState) -> None:
     """`git interpret-trailers` and `git am` take it for the end; what stands above it would be the trailers."""
     text = f"{'x' * 70} {'Gitbatch-Item: task.md ' + 'y' * 47} --- {'z' * 60}"
     _, messages = written(scene, [text] * 3 * ITEMS)

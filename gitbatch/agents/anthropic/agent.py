@@ -14,13 +14,14 @@ from urllib.parse import urlsplit
 from gitbatch.agents.anthropic.prices import Prices
 from gitbatch.agents.anthropic.secret import Secret
 from gitbatch.agents.anthropic.warmup import Warmup
-from gitbatch.agents.protocol import FREE, Assignment, Failure, Progress, Reply
+from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply
 from gitbatch.errors import GitbatchError
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause
-from gitbatch.limits.rate_limit import Gate
+from gitbatch.limits.rate_limit import RateLimit
+from gitbatch.limits.usage import FREE
 from gitbatch.project.config import AnthropicAgent
-from gitbatch.text import plain
+from gitbatch.text import clean_text
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -43,7 +44,7 @@ class ClaudeAgent:
     table: AnthropicAgent
     key: str = field(repr=False)
     base_url: str | None
-    gate: Gate
+    gate: RateLimit
     budget: Budget
     prices: Prices
     warmup: Warmup = field(default_factory=Warmup)
@@ -59,7 +60,7 @@ class ClaudeAgent:
 
     @classmethod
     def make(
-        cls, name: str, table: AnthropicAgent, environment: Mapping[str, str], gate: Gate, budget: Budget
+        cls, name: str, table: AnthropicAgent, environment: Mapping[str, str], gate: RateLimit, budget: Budget
     ) -> "ClaudeAgent":
         """The agent, if it can work.
 
@@ -129,7 +130,7 @@ class ClaudeAgent:
         try:
             client = await self._connected()
         except ConnectionSetupError as error:
-            return Failure(plain(Secret(self.key).cut(error.message)), cause=Cause.FATAL, usage=FREE)
+            return Failure(clean_text(Secret(self.key).cut(error.message)), cause=Cause.FATAL, usage=FREE)
         return await converse(self, client, assignment, progress)
 
     async def close(self) -> None:

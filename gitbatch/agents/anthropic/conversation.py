@@ -17,16 +17,16 @@ from msgspec.structs import replace
 from gitbatch.agents.anthropic.counting import CannotCountError, count_tokens
 from gitbatch.agents.anthropic.output import OutputFile
 from gitbatch.agents.anthropic.prompt import Prompt, Quoted, build_prompt, guessed_tokens, read_context
-from gitbatch.agents.anthropic.request import NAMELESS, TOO_LARGE, Question, Request, Said, Turn
+from gitbatch.agents.anthropic.request import NAMELESS, TOO_LARGE, Message, Request, RequestParams, Response
 from gitbatch.agents.anthropic.schemas import TOOLS
 from gitbatch.agents.anthropic.secret import Secret
-from gitbatch.agents.anthropic.shown import Shown
-from gitbatch.agents.anthropic.tools import Answer, Bench, use_tool
-from gitbatch.agents.anthropic.trouble import Trouble
-from gitbatch.agents.protocol import FREE, Assignment, Failure, Progress, Reply, ReplyFlag, Usage
+from gitbatch.agents.anthropic.shown import Transcript
+from gitbatch.agents.anthropic.tools import Answer, ToolContext, use_tool
+from gitbatch.agents.anthropic.trouble import RequestError
+from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply, ReplyFlag
 from gitbatch.limits.causes import Cause
-from gitbatch.limits.usage import Spent
-from gitbatch.text import plain
+from gitbatch.limits.usage import FREE, Spent, Usage
+from gitbatch.text import clean_text
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -56,12 +56,14 @@ async def converse(
     """Hold the conversation for an assignment."""
     if assignment.base is None:
         return Failure(
-            plain("this agent needs the base commit, and was not given it"), cause=Cause.FATAL, usage=FREE
+            clean_text("this agent needs the base commit, and was not given it"),
+            cause=Cause.FATAL,
+            usage=FREE,
         )
     secret = Secret(agent.key)
     output = OutputFile(assignment.worktree, assignment.output)
-    bench = Bench(assignment.base, output, secret, assignment.earlier)
-    shown = Shown(progress, secret)
+    bench = ToolContext(assignment.base, output, secret, assignment.earlier)
+    shown = Transcript(progress, secret)
     files = await read_context(assignment, assignment.base, _LARGEST_QUOTE)
     limit = asyncio.timeout(assignment.timeout)
     talk = Conversation(agent, client, assignment, files, bench, shown, limit)
@@ -71,7 +73,7 @@ async def converse(
     except TimeoutError:
         if not limit.expired():
             raise
-        reason = plain(f"it took longer than {assignment.timeout:g} seconds")
+        reason = clean_text(f"it took longer than {assignment.timeout:g} seconds")
         return Failure(reason, shown.last(), Cause.TIMEOUT, usage=talk.used)
     finally:
         talk.let_others_go()
@@ -85,14 +87,14 @@ class Conversation:
     client: "AsyncAnthropic"
     assignment: Assignment
     files: tuple[Quoted, ...]
-    bench: Bench
-    shown: Shown
+    bench: ToolContext
+    shown: Transcript
     limit: asyncio.Timeout
     model: str = ""
     level: int = 0
     """How often the context was made smaller."""
     used: Usage = FREE
-    messages: list[Said] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
     idle: int = 0
     prompt: Prompt = field(default_factory=lambda: Prompt((), "", ()))
     is_counted: bool = True
@@ -132,7 +134,7 @@ class Conversation:
             self.level += 1
         note = f"{self.assignment.output} has what you wrote before; read_file shows it. Go on from there."
         written = (_words(note),) if self.bench.has_written else ()
-        self.messages = [Said("user", (_words(self.prompt.task), *written))]
+        self.messages = [Message("user", (_words(self.prompt.task), *written))]
         if self.prompt.left_out:
             self.shown.say(f"not quoted, only named: {', '.join(self.prompt.left_out)}")
 
@@ -154,7 +156,7 @@ class Conversation:
             self.agent.can_count = False
             return None
 
-    async def _answer(self) -> Turn | Failure:
+    async def _answer(self) -> Response | Failure:
         """The model's next answer, however often it must be asked for."""
         strikes = 0
         while True:
@@ -168,7 +170,7 @@ class Conversation:
                 found = await request.answer()
             finally:  # one that is cut off by the item's time or the user has used something too
                 self._charge(request.used)
-            if isinstance(found, Turn):
+            if isinstance(found, Response):
                 self.agent.answers += 1
                 self.agent.gate.succeeded()
                 return self._uncounted(request) or found
@@ -177,7 +179,7 @@ class Conversation:
             if end:
                 return end
 
-    async def _mend(self, found: Trouble, strikes: int) -> Failure | None:
+    async def _mend(self, found: RequestError, strikes: int) -> Failure | None:
         """Do what a request that failed needs before it is made again. A failure: there is nothing to do."""
         self.let_others_go()  # it may be our request that is the trouble
         if found.cause is Cause.CONTEXT and await self._smaller(found):
@@ -224,7 +226,7 @@ class Conversation:
         return f"{self.model} {self.prompt.key}"
 
     def _request(self) -> Request:
-        question = Question(
+        question = RequestParams(
             self.model, self.agent.table.max_output_tokens, self.prompt.system_blocks(), tuple(self.messages)
         )
         return Request(self.client, question, self.agent.prices, self.shown, self._begun)
@@ -265,7 +267,7 @@ class Conversation:
             return self._failure(Cause.LIMIT, f"{table.max_tokens} tokens for this item are used")
         return None
 
-    async def _smaller(self, trouble: Trouble) -> bool:
+    async def _smaller(self, trouble: RequestError) -> bool:
         """Begin again with a smaller context, once; then with the model that can read more. False: neither helps."""
         fallback = self.agent.table.fallback_model
         if self.level == 0:
@@ -279,12 +281,12 @@ class Conversation:
         await self._begin()
         return True
 
-    async def _take(self, turn: Turn) -> Reply | Failure | None:
+    async def _take(self, turn: Response) -> Reply | Failure | None:
         """Do what an answer asks for. None: the conversation goes on."""
         if turn.stop == "refusal":
             return self._failure(Cause.DECLINED, f"the model declines: {turn.said or 'it does not say why'}")
         if turn.content:
-            self.messages.append(Said("assistant", turn.content))
+            self.messages.append(Message("assistant", turn.content))
         if turn.stop == TOO_LARGE:
             self.idle += 1
             self._tell(_words(_REFUSED))
@@ -298,7 +300,7 @@ class Conversation:
             self._tell(_words(_NUDGE))
         return self._stuck("it ended without finishing")
 
-    async def _use(self, turn: Turn) -> Reply | Failure | None:
+    async def _use(self, turn: Response) -> Reply | Failure | None:
         """Do what an answer asks for, `finish` last: it ends the work only where nothing else of the answer failed."""
         answers: dict[int, Answer] = {}
         for at, call in sorted(enumerate(turn.calls), key=lambda each: each[1]["name"] == "finish"):
@@ -328,7 +330,7 @@ class Conversation:
             self.messages[-1].role == "user"
         ):  # an answer had nothing in it: two of ours must not follow each other
             blocks = (*self.messages.pop().blocks, *blocks)
-        self.messages.append(Said("user", blocks))
+        self.messages.append(Message("user", blocks))
 
     def _failure(self, cause: Cause, said: str, retry_after: float | None = None) -> Failure:
         return Failure(self.shown.clean(said), self.shown.last(), cause, retry_after, self.used)

@@ -6,7 +6,7 @@ is imported only where a price is asked for. An unknown model has an unknown cos
 
 from msgspec import Struct
 
-from gitbatch.agents.protocol import Usage
+from gitbatch.limits.usage import Usage
 from gitbatch.project.config import Price
 
 _MILLION = 1_000_000

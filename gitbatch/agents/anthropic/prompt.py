@@ -15,7 +15,7 @@ from gitbatch.agents.prompt import render_earlier
 from gitbatch.agents.protocol import Assignment
 from gitbatch.limits.causes import TREATMENTS
 from gitbatch.paths import quote_path
-from gitbatch.project.context import ContextFile, Reason
+from gitbatch.project.context import ContextFile, ContextReason
 from gitbatch.repo.base import Base
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ rules for this work; follow them as far as they fit with these ones.
 """
 _LATER = "not quoted here because it is large ({size} bytes): use read_file or search where you need it"
 _UNREADABLE = "not quoted here: it is no text, or git does not have it"
-_SHARED = (Reason.RULES, Reason.STATUS, Reason.PHASE)
+_SHARED = (ContextReason.RULES, ContextReason.STATUS, ContextReason.PHASE)
 _BYTES_PER_TOKEN = 3.0
 """Where a server does not count: fewer bytes than most text has for a token, so that a guess is too high, not too low."""
 _SHARE = 0.25
@@ -103,7 +103,7 @@ def _unfinished(assignment: Assignment) -> tuple[ContextFile, ...]:
     """Returns the output as an earlier attempt left it, to be quoted like a context file."""
     if assignment.earlier is None:
         return ()
-    return (ContextFile(assignment.output, assignment.earlier.blob, Reason.UNFINISHED),)
+    return (ContextFile(assignment.output, assignment.earlier.blob, ContextReason.UNFINISHED),)
 
 
 def build_prompt(assignment: Assignment, files: tuple[Quoted, ...], window: int, level: int) -> Prompt:
@@ -118,8 +118,8 @@ def build_prompt(assignment: Assignment, files: tuple[Quoted, ...], window: int,
     room = int(window * _BYTES_PER_TOKEN * _SHARE / 4**level)
     # Each part has a room of its own, so that a large file of one item does not change what the others share.
     shared = _part(files, _SHARED, room)
-    earlier = _part(files, (Reason.EARLIER,), room)
-    own = _part(files, (Reason.DECLARED, Reason.UNFINISHED), room)
+    earlier = _part(files, (ContextReason.EARLIER,), room)
+    own = _part(files, (ContextReason.DECLARED, ContextReason.UNFINISHED), room)
     system = ("\n\n".join(filter(None, (_RULES, assignment.group, shared.text))), earlier.text)
     return Prompt(
         system=tuple(_sendable(text) for text in system if text),
@@ -133,7 +133,7 @@ class _Part(Struct, frozen=True):
     left_out: tuple[str, ...]
 
 
-def _part(files: tuple[Quoted, ...], reasons: tuple[Reason, ...], room: int) -> _Part:
+def _part(files: tuple[Quoted, ...], reasons: tuple[ContextReason, ...], room: int) -> _Part:
     """The files that are there for some reasons; the largest are only named, until the rest fits."""
     chosen = [quoted for quoted in files if quoted.file.reason in reasons]
     whole = [quoted for quoted in chosen if quoted.text is not None]

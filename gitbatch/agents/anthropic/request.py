@@ -16,11 +16,11 @@ from msgspec.structs import replace
 from gitbatch.agents.anthropic.message import Event, IncomingMessage, parse_event
 from gitbatch.agents.anthropic.prices import Prices
 from gitbatch.agents.anthropic.schemas import TOOLS
-from gitbatch.agents.anthropic.shown import Shown
+from gitbatch.agents.anthropic.shown import Transcript
 from gitbatch.agents.anthropic.sse import BadStreamError, EventReader, ServerEvent
-from gitbatch.agents.anthropic.trouble import Trouble, cut, error_event, trouble_of
-from gitbatch.agents.protocol import Usage
+from gitbatch.agents.anthropic.trouble import RequestError, cut, error_event, trouble_of
 from gitbatch.limits.causes import Cause
+from gitbatch.limits.usage import Usage
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -34,7 +34,7 @@ TOO_LARGE = "too_large"
 NAMELESS = "the server sends no event names"
 
 
-class Said(Struct, frozen=True):
+class Message(Struct, frozen=True):
     """One message, its blocks as the server takes them."""
 
     role: str
@@ -45,7 +45,7 @@ class Said(Struct, frozen=True):
         return {"role": self.role, "content": list(self.blocks)}
 
 
-class Turn(Struct, frozen=True):
+class Response(Struct, frozen=True):
     """A whole answer of the model."""
 
     content: tuple[dict[str, Any], ...]
@@ -62,13 +62,13 @@ class Turn(Struct, frozen=True):
         return tuple(block for block in self.content if block["type"] == "tool_use")
 
 
-class Question(Struct, frozen=True):
+class RequestParams(Struct, frozen=True):
     """What is asked."""
 
     model: str
     max_tokens: int
     system: list["TextBlockParam"]
-    messages: tuple[Said, ...]
+    messages: tuple[Message, ...]
 
     def params(self) -> list["MessageParam"]:
         """The messages, the end of the last one marked for the server's cache: the next request begins with them."""
@@ -85,15 +85,15 @@ class Request:
     """One try at a question."""
 
     client: "AsyncAnthropic"
-    question: Question
+    question: RequestParams
     prices: Prices
-    shown: Shown
+    shown: Transcript
     begun: Callable[[], None]
     """Called when the answer begins."""
     has_nameless: bool = False
     """The server sent an event without a name."""
     _message: IncomingMessage = field(init=False)
-    _trouble: Trouble | None = None
+    _trouble: RequestError | None = None
     _kind: str = ""
     """The content type of the answer."""
 
@@ -122,7 +122,7 @@ class Request:
         """Whether the server says what it used."""
         return self._message.is_counted
 
-    async def answer(self) -> Turn | Trouble:
+    async def answer(self) -> Response | RequestError:
         """Ask once, and show the answer as it comes."""
         try:
             async with aclosing(self._events()) as received:
@@ -186,7 +186,7 @@ class Request:
             event = Event()
         if not event.type and not self._message.has_begun:
             said = f"{NAMELESS}, and does not speak the Messages API: is base-url right?"
-            self._trouble = Trouble(Cause.FATAL, said)
+            self._trouble = RequestError(Cause.FATAL, said)
         return event
 
     def _show(self, event: Event) -> None:
@@ -202,24 +202,24 @@ class Request:
             case _:
                 pass
 
-    def _turn(self) -> Turn | Trouble:
+    def _turn(self) -> Response | RequestError:
         """The answer, if it is whole."""
         message = self._message
         if message.is_too_large:
-            return Turn((), TOO_LARGE, "")
+            return Response((), TOO_LARGE, "")
         if not message.stop:  # what comes after that can only be an end
             return self._trouble or self._nothing()
         if message.stop == "model_context_window_exceeded":
-            return Trouble(Cause.CONTEXT, "the conversation is larger than the model can read")
+            return RequestError(Cause.CONTEXT, "the conversation is larger than the model can read")
         content = message.content()
-        return Turn(content, message.stop, message.refusal, message.broken)
+        return Response(content, message.stop, message.refusal, message.broken)
 
-    def _nothing(self) -> Trouble:
+    def _nothing(self) -> RequestError:
         """Why a stream that ended without an error is no answer."""
         if self._message.has_begun:
             return cut()
         if "html" in self._kind:
-            return Trouble(
+            return RequestError(
                 Cause.FATAL, f"the server's address is wrong: it answers with a page ({self._kind})"
             )
         if self._kind and "event-stream" not in self._kind:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from gitbatch.text import plain
+from gitbatch.text import clean_text
 
 _SHORTEST = 8
 """Characters of a key that is worth hiding: a server that needs none is given `x` or `none`, and these are words."""
@@ -16,11 +16,11 @@ class Secret:
     key: str = field(repr=False)
 
     def cut(self, text: str) -> str:
-        """A text in one line and without the key, which may become longer than what `plain` gives."""
+        """A text in one line and without the key, which may become longer than what `clean_text` gives."""
         if not self._is_one:
             return text
         # Twice: what is invisible between its characters falls away in the cleaning.
-        return plain(text.replace(self.key, _HIDDEN), 20_000).replace(self.key, _HIDDEN)
+        return clean_text(text.replace(self.key, _HIDDEN), 20_000).replace(self.key, _HIDDEN)
 
     def is_in(self, content: bytes) -> bool:
         """Whether a file has the key."""

@@ -20,7 +20,7 @@ from gitbatch.errors import GitError
 from gitbatch.fs.disk import is_of_disk
 from gitbatch.paths import quote_path, unquote_path
 from gitbatch.repo.base import Base
-from gitbatch.text import LIMIT, plain
+from gitbatch.text import LIMIT, clean_text
 
 _READABLE = 4 * 1024 * 1024
 """The largest file that is read, in bytes."""
@@ -44,7 +44,7 @@ def _error(text: str) -> Answer:
 
 
 @dataclass(slots=True)
-class Bench:
+class ToolContext:
     """What the tools work with, for one attempt."""
 
     base: Base
@@ -66,7 +66,7 @@ _Number = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 class _Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The arguments of one tool."""
 
-    async def use(self, bench: Bench) -> Answer:
+    async def use(self, bench: ToolContext) -> Answer:
         """Do it."""
         raise NotImplementedError  # pragma: no cover
 
@@ -78,7 +78,7 @@ class ReadFile(_Tool, frozen=True):
     from_line: _Number = 1
     lines: _Number = PAGE_LINES
 
-    async def use(self, bench: Bench) -> Answer:
+    async def use(self, bench: ToolContext) -> Answer:
         """Do it."""
         path = _inside(self.path)
         if path == bench.output.path and bench.has_output:
@@ -123,7 +123,7 @@ class ListFiles(_Tool, frozen=True):
     folder: str = ""
     skip: _Number = 0
 
-    async def use(self, bench: Bench) -> Answer:
+    async def use(self, bench: ToolContext) -> Answer:
         """Do it."""
         folder, skip = _inside(self.folder), self.skip
         found = await bench.base.paths(folder, skip, LISTED + 1)
@@ -144,7 +144,7 @@ class Search(_Tool, frozen=True):
     regex: bool = False
     ignore_case: bool = False
 
-    async def use(self, bench: Bench) -> Answer:
+    async def use(self, bench: ToolContext) -> Answer:
         """Do it."""
         if not self.text or "\n" in self.text or "\0" in self.text:
             return _error("give one line of text to search for")
@@ -171,7 +171,7 @@ class WriteOutput(_Tool, frozen=True):
     content: str
     append: bool = False
 
-    async def use(self, bench: Bench) -> Answer:
+    async def use(self, bench: ToolContext) -> Answer:
         """Do it."""
         before = (bench.output.read() or b"") if self.append and bench.has_output else b""
         return _write(bench, before + _encoded(self.content))
@@ -184,7 +184,7 @@ class EditOutput(_Tool, frozen=True):
     new: str
     everywhere: bool = False
 
-    async def use(self, bench: Bench) -> Answer:
+    async def use(self, bench: ToolContext) -> Answer:
         """Do it."""
         content, old, new = bench.output.read(), _encoded(self.old), _encoded(self.new)
         if content is None:
@@ -199,7 +199,7 @@ class EditOutput(_Tool, frozen=True):
         return _write(bench, content.replace(old, new))
 
 
-def _write(bench: Bench, content: bytes) -> Answer:
+def _write(bench: ToolContext, content: bytes) -> Answer:
     if len(content) > LARGEST:
         return _error(f"that is more than {LARGEST} bytes")
     if bench.secret.is_in(content):
@@ -214,7 +214,7 @@ def _write(bench: Bench, content: bytes) -> Answer:
     return Answer(f"{bench.output.path} has {len(content)} bytes now")
 
 
-class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _EditLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     artifact: str
     text: str
 
@@ -224,15 +224,15 @@ class Finish(_Tool, frozen=True):
 
     summary: str
     decisions: tuple[str, ...] = ()
-    contributions: tuple[_Line, ...] = ()
+    contributions: tuple[_EditLine, ...] = ()
 
-    async def use(self, bench: Bench) -> Answer:
+    async def use(self, bench: ToolContext) -> Answer:
         """Do it."""
         if not bench.has_written and not (bench.earlier and bench.earlier.may_stay):
             how = "as it was: change it" if bench.earlier else "not written yet: use write_output"
             return _error(f"{bench.output.path} is {how}, then finish")
         cut = bench.secret.cut
-        summary = plain(cut(self.summary), 10_000)
+        summary = clean_text(cut(self.summary), 10_000)
         if first_sentences(summary, SENTENCES) != summary or first_sentences(summary, 1) == summary:
             return _error(
                 "the summary must have 2 or 3 sentences; it does not. Finish again with one that has"
@@ -257,7 +257,7 @@ _TOOLS: dict[str, type[_Tool]] = {
 }
 
 
-async def use_tool(bench: Bench, name: str, arguments: object) -> Answer:
+async def use_tool(bench: ToolContext, name: str, arguments: object) -> Answer:
     """Do what the model asks for."""
     kind = _TOOLS.get(name)
     if kind is None:

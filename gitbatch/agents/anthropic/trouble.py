@@ -43,7 +43,7 @@ _TITLE = re.compile(r"<title[^>]*>([^<]*)", re.IGNORECASE)
 _PAGE = re.compile(r"\s*<(?:!doctype|html|\?xml)", re.IGNORECASE)
 
 
-class Trouble(Struct, frozen=True):
+class RequestError(Struct, frozen=True):
     """Why a request has no answer."""
 
     cause: Cause
@@ -58,7 +58,7 @@ class Trouble(Struct, frozen=True):
     """What a wait is for, in words."""
 
 
-def trouble_of(error: Exception, *, began: bool) -> Trouble:
+def trouble_of(error: Exception, *, began: bool) -> RequestError:
     """What an exception of a request means.
 
     Args:
@@ -76,22 +76,24 @@ def trouble_of(error: Exception, *, began: bool) -> Trouble:
     if isinstance(error, InvalidURL | UnsupportedProtocol) or isinstance(
         error.__cause__, InvalidURL | UnsupportedProtocol
     ):
-        return Trouble(Cause.FATAL, "the server's address is wrong: no request can be sent to it")
+        return RequestError(Cause.FATAL, "the server's address is wrong: no request can be sent to it")
     said = describe_connection_error(error)
     if began:
         return cut(said or f"it cannot be read ({type(error).__name__})")
     is_sent = not isinstance(error, APIConnectionError)
     if not said and is_sent:
-        return Trouble(Cause.FAILED, f"the request cannot be made ({type(error).__name__})")
-    return Trouble(Cause.BUSY, f"{NO_CONNECTION}: {said or 'it failed'}", is_cut=is_sent, why=NO_CONNECTION)
+        return RequestError(Cause.FAILED, f"the request cannot be made ({type(error).__name__})")
+    return RequestError(
+        Cause.BUSY, f"{NO_CONNECTION}: {said or 'it failed'}", is_cut=is_sent, why=NO_CONNECTION
+    )
 
 
-def cut(said: str = "the stream ended too early") -> Trouble:
+def cut(said: str = "the stream ended too early") -> RequestError:
     """The answer came to an end that is none."""
-    return Trouble(Cause.BUSY, f"{ANSWER_CUT}: {said}", is_cut=True, why=ANSWER_CUT)
+    return RequestError(Cause.BUSY, f"{ANSWER_CUT}: {said}", is_cut=True, why=ANSWER_CUT)
 
 
-def error_event(data: str) -> Trouble:
+def error_event(data: str) -> RequestError:
     """What an event of the kind `error` in an answer means.
 
     Args:
@@ -110,22 +112,22 @@ def error_event(data: str) -> Trouble:
     return replace(found, is_cut=True) if found.is_limit else cut(found.said)
 
 
-def _by_status(status: int, body: object, wait: float | None) -> Trouble:
+def _by_status(status: int, body: object, wait: float | None) -> RequestError:
     kind, text, code = _words(body)
     name = " ".join(filter(None, (str(status) if status != 200 else "", kind)))
     said = f"{name}: {text}"
     if code in _SPENT:
-        return Trouble(Cause.FATAL, said)
+        return RequestError(Cause.FATAL, said)
     if status >= 500 or status in _BUSY_STATUSES or kind in _BUSY_TYPES:
         is_limit = kind in {"rate_limit_error", "overloaded_error"} or status in {429, 529}
-        return Trouble(Cause.BUSY, said, wait, is_limit=is_limit)
+        return RequestError(Cause.BUSY, said, wait, is_limit=is_limit)
     if status == 413 or kind == "request_too_large" or (status in {200, 400} and _TOO_LONG.search(text)):
-        return Trouble(Cause.CONTEXT, said)
+        return RequestError(Cause.CONTEXT, said)
     is_everybodys = status in _FATAL_STATUSES or kind in _FATAL_TYPES or _SAME_FOR_ALL.match(text)
     about_model = (status == 404 or kind == "not_found_error") and re.search(
         r"\bmodel\b", text, re.IGNORECASE
     )
-    return Trouble(Cause.FATAL if is_everybodys or about_model else Cause.FAILED, said)
+    return RequestError(Cause.FATAL if is_everybodys or about_model else Cause.FAILED, said)
 
 
 def _words(body: object) -> tuple[str, str, str]:

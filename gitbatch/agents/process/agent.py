@@ -21,29 +21,19 @@ from msgspec.structs import replace
 
 from gitbatch.agents.process.confine import confinement_of, read_in_checkouts, strict_advice, was_denied
 from gitbatch.agents.process.environment import passed_variables, secret_names
+from gitbatch.agents.process.files import _Files, _last_words, _reply
 from gitbatch.agents.process.last_lines import find_reason, is_busy
 from gitbatch.agents.process.starter import HEARS_NOTHING, LauncherError, Starter
 from gitbatch.agents.process.watch import Watch
 from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply
-from gitbatch.agents.reply import (
-    REPLY_BYTES,
-    LastWords,
-    last_paragraph,
-    make_reply,
-    parse_last_words,
-    parse_reply,
-)
 from gitbatch.agents.secrets import Secrets
-from gitbatch.concurrency import to_its_end
+from gitbatch.concurrency import shielded
 from gitbatch.fs.disk import is_of_disk
-from gitbatch.fs.nofollow import read_small
 from gitbatch.limits.causes import Cause
-from gitbatch.paths import quote_path
 from gitbatch.project.config import CommandAgent
-from gitbatch.repo.worktrees.worktree import remove_tree
 from gitbatch.sandbox.launcher import CANNOT_RUN, NOT_FOUND
 from gitbatch.sandbox.model import Sandbox, SandboxKind
-from gitbatch.text import Harmless, plain
+from gitbatch.text import CleanText, clean_text
 
 _GRACE = 5.0
 """Seconds between SIGTERM and SIGKILL."""
@@ -100,7 +90,7 @@ class CommandRunner(Struct, frozen=True):
             if is_of_disk(error):
                 raise
             return Failure(
-                plain(f"the agent can't be started: {error.filename}: {error.strerror}"),
+                clean_text(f"the agent can't be started: {error.filename}: {error.strerror}"),
                 cause=Cause.FATAL if self._is_unusable(error) else Cause.FAILED,
             )
         try:
@@ -109,10 +99,10 @@ class CommandRunner(Struct, frozen=True):
         except asyncio.CancelledError:
             await _end(transport, watch)
             raise
-        await to_its_end(_end(transport, watch))  # what it has done is kept, whoever wants to stop now
+        await shielded(_end(transport, watch))  # what it has done is kept, whoever wants to stop now
         status = transport.get_returncode()
         if not in_time:
-            reason = plain(f"it took longer than {assignment.timeout:g} seconds")
+            reason = clean_text(f"it took longer than {assignment.timeout:g} seconds")
             failure = Failure(reason, watch.last_lines(), Cause.TIMEOUT)
         elif status:
             failure = self._failure(status, watch, assignment)
@@ -125,19 +115,19 @@ class CommandRunner(Struct, frozen=True):
         """Returns why the program failed, by its exit status and its last lines."""
         details = watch.last_lines()
         if status in {CANNOT_RUN, NOT_FOUND} and (problem := _launcher_problem(watch, assignment)):
-            return Failure(plain(f"the agent can't be started: {problem}"), details, Cause.FATAL)
+            return Failure(clean_text(f"the agent can't be started: {problem}"), details, Cause.FATAL)
         reason = _reason(status, find_reason(details))
         details += self._advice(details)
         if status == os.EX_TEMPFAIL:  # of sysexits.h: come back later
-            return Failure(plain(reason), details, Cause.BUSY)
+            return Failure(clean_text(reason), details, Cause.BUSY)
         seems_busy = is_busy(watch.last_whole_lines(), self.table.busy_words)
         cause = Cause.BUSY if seems_busy else Cause.FAILED
-        return Failure(plain(reason), details, cause, is_guess=seems_busy)
+        return Failure(clean_text(reason), details, cause, is_guess=seems_busy)
 
-    def _advice(self, details: tuple[Harmless, ...]) -> tuple[Harmless, ...]:
+    def _advice(self, details: tuple[CleanText, ...]) -> tuple[CleanText, ...]:
         """What the user can do about a program that says that it may not write."""
         advice = strict_advice(self.table, self.sandbox.kind)
-        return (plain(advice),) if advice and was_denied(details) else ()
+        return (clean_text(advice),) if advice and was_denied(details) else ()
 
     def _is_unusable(self, error: OSError) -> bool:
         """Whether it is the program that is not there, or what starts it, which no other item will find either."""
@@ -163,28 +153,6 @@ class CommandRunner(Struct, frozen=True):
             "GITBATCH_PROGRESS": str(files.progress),
             "GITBATCH_REPLY": str(files.reply),
         }
-
-
-class _Files(Struct, frozen=True):
-    """The files that the agent and we hand each other, in the scratch folder."""
-
-    prompt: Path
-    context: Path
-    progress: Path
-    reply: Path
-
-    @classmethod
-    def prepare(cls, assignment: Assignment) -> "_Files":
-        scratch = assignment.scratch
-        # What an earlier attempt has left there could be a link, or be taken for the reply of this one.
-        remove_tree(scratch)
-        scratch.mkdir(parents=True)
-        files = cls(scratch / "prompt.md", scratch / "context", scratch / "progress", scratch / "reply.json")
-        files.prompt.write_text(assignment.prompt, encoding="utf-8")
-        listed = "".join(f"{quote_path(file.path)}\n" for file in assignment.context)
-        files.context.write_text(listed, encoding="utf-8")
-        files.progress.write_text("", encoding="utf-8")
-        return files
 
 
 def _feed(transport: asyncio.SubprocessTransport, prompt: str) -> None:
@@ -259,29 +227,5 @@ def _launcher_problem(watch: Watch, assignment: Assignment) -> str:
         return ""
     by_bubblewrap = others and others[-1].startswith("bwrap: ")
     said = f"the sandbox: {others[-1]}" if by_bubblewrap else last.removeprefix(_COMPLAINT)
-    own = (plain(str(assignment.worktree)), plain(str(assignment.scratch)))
+    own = (clean_text(str(assignment.worktree)), clean_text(str(assignment.scratch)))
     return "" if any(place in said for place in own) else said
-
-
-def _last_words(files: _Files, secrets: Secrets) -> LastWords:
-    """What a program that failed says of itself in its reply file, if it can be read."""
-    try:
-        written = read_small(files.reply.parent, files.reply.name, REPLY_BYTES)
-        return parse_last_words(secrets.mask_bytes(written))
-    except OSError:
-        return LastWords()
-
-
-def _reply(files: _Files, watch: Watch, secrets: Secrets) -> Reply | Failure:
-    try:
-        written = read_small(files.reply.parent, files.reply.name, REPLY_BYTES + 1)
-    except FileNotFoundError:
-        return make_reply(last_paragraph(watch.last_output()))
-    except OSError as error:
-        if is_of_disk(error):
-            raise
-        return Failure(plain(f"the reply can't be read: {error}"))
-    if len(written) > REPLY_BYTES:
-        return Failure(plain(f"the reply is larger than {REPLY_BYTES} bytes"))
-    answer = parse_reply(secrets.mask_bytes(written))
-    return replace(answer, details=watch.last_lines()) if isinstance(answer, Failure) else answer

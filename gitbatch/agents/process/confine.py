@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gitbatch.agents.protocol import Assignment
 from gitbatch.project.config import AgentTable, CommandAgent
-from gitbatch.sandbox.model import Confinement, Limits, SandboxKind
+from gitbatch.sandbox.model import Confinement, ProcessLimits, SandboxKind
 from gitbatch.sandbox.tools import tools_in_checkouts
 
 _DENIED = ("permission denied", "read-only file system", "resource busy", "eacces", "erofs", "ebusy", "eperm")
@@ -29,7 +29,7 @@ def confinement_of(
         writable=_expanded(table.writable, home),
         network=table.network,
         strict_output=assignment.worktree / assignment.output if table.strict else None,
-        limits=Limits(file_bytes=table.max_file_bytes, scratch_bytes=table.max_scratch_bytes),
+        limits=ProcessLimits(file_bytes=table.max_file_bytes, scratch_bytes=table.max_scratch_bytes),
     )
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import cache
 
-from gitbatch.text import Harmless, plain
+from gitbatch.text import CleanText, clean_text
 
 LOOKED_AT = 5
 """How many of its last lines say whether a server was busy: what stands further up was survived."""
@@ -22,11 +22,11 @@ _NO_STATUS = r"(?!\s*(?:ms|s|sec\w*|minutes?|[kKMG]i?B|bytes?|lines?|files?|test
 """What a number counts is not the number of an error."""
 
 
-def find_reason(lines: Sequence[Harmless]) -> Harmless:
+def find_reason(lines: Sequence[CleanText]) -> CleanText:
     """Returns the last line that says something; empty if there is none."""
     said = [line for line in lines if _WORD.search(line)]
     telling = [line for line in said if not _NOISE.match(line)]
-    return plain((telling or said)[-1], _REASON) if said else Harmless("")
+    return clean_text((telling or said)[-1], _REASON) if said else CleanText("")
 
 
 def is_busy(lines: Iterable[str], patterns: tuple[str, ...]) -> bool:

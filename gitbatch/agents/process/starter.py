@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from gitbatch.concurrency import to_its_end
+from gitbatch.concurrency import shielded
 
 if TYPE_CHECKING:
     from gitbatch.sandbox.server import Server
@@ -75,7 +75,7 @@ class Starter:
                 make, *command, cwd=directory, env=environment, start_new_session=True
             )
         protocol = make()
-        return await to_its_end(self._by_server(protocol, asked, environment, directory)), protocol
+        return await shielded(self._by_server(protocol, asked, environment, directory)), protocol
 
     def give_up(self) -> None:
         """Kill a server that does not answer."""
@@ -204,7 +204,7 @@ class Started(asyncio.SubprocessTransport):
             streams.append(their)
             join = loop.connect_read_pipe if stream else loop.connect_write_pipe
             file = os.fdopen(our, "rb" if stream else "wb", 0)
-            self._pipes[stream], _ = await join(partial(_Stream, self, stream), file)
+            self._pipes[stream], _ = await join(partial(_ForkedStream, self, stream), file)
         return streams
 
     def begun(self, process: int) -> None:
@@ -263,7 +263,7 @@ class Started(asyncio.SubprocessTransport):
             self._protocol.connection_lost(None)
 
 
-class _Stream(asyncio.Protocol):
+class _ForkedStream(asyncio.Protocol):
     """One of its standard streams."""
 
     def __init__(self, owner: Started, stream: int) -> None:

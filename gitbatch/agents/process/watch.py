@@ -11,10 +11,10 @@ from pathlib import Path
 
 from gitbatch.agents.json_text import shorten_json
 from gitbatch.agents.process.last_lines import LOOKED_AT
-from gitbatch.agents.protocol import Progress, Stream
+from gitbatch.agents.protocol import OutputStream, Progress
 from gitbatch.agents.secrets import Secrets
 from gitbatch.fs.nofollow import regular_file
-from gitbatch.text import Harmless, plain
+from gitbatch.text import CleanText, clean_text
 
 _POLL = 0.2
 _TAIL_LINES = 20
@@ -40,10 +40,10 @@ class Watch(asyncio.SubprocessProtocol):
         self._secrets = secrets
         self._file = progress_file
         self._file_at = 0
-        self._rests = dict.fromkeys(Stream, b"")
+        self._rests = dict.fromkeys(OutputStream, b"")
         self._shown = 0
-        self._tails = {stream: deque[Harmless](maxlen=_TAIL_LINES) for stream in Stream}
-        self._whole = {stream: deque[Harmless](maxlen=LOOKED_AT) for stream in Stream}
+        self._tails = {stream: deque[CleanText](maxlen=_TAIL_LINES) for stream in OutputStream}
+        self._whole = {stream: deque[CleanText](maxlen=LOOKED_AT) for stream in OutputStream}
         """The last lines as they were before they were shown short."""
         self._output = b""
 
@@ -52,7 +52,7 @@ class Watch(asyncio.SubprocessProtocol):
         if fd == 1:
             # Masked before it is cut, here and below: what is left of a value that was cut is a part of a key.
             self._output = self._secrets.mask_bytes(self._output + data)[-_TAIL_BYTES:]
-        self._take(Stream.OUTPUT if fd == 1 else Stream.ERROR, data)
+        self._take(OutputStream.OUTPUT if fd == 1 else OutputStream.ERROR, data)
 
     def process_exited(self) -> None:
         """Note that the program has ended."""
@@ -82,17 +82,17 @@ class Watch(asyncio.SubprocessProtocol):
         for stream, rest in self._rests.items():
             self._show(stream, [rest])
 
-    def last_errors(self) -> tuple[Harmless, ...]:
+    def last_errors(self) -> tuple[CleanText, ...]:
         """The last lines of standard error."""
-        return tuple(self._tails[Stream.ERROR])
+        return tuple(self._tails[OutputStream.ERROR])
 
-    def last_lines(self) -> tuple[Harmless, ...]:
+    def last_lines(self) -> tuple[CleanText, ...]:
         """The last lines of standard error; of standard output where that says nothing: many programs fail so."""
-        return self.last_errors() or tuple(self._tails[Stream.OUTPUT])
+        return self.last_errors() or tuple(self._tails[OutputStream.OUTPUT])
 
-    def last_whole_lines(self) -> tuple[Harmless, ...]:
+    def last_whole_lines(self) -> tuple[CleanText, ...]:
         """The last few lines of both, not shown short: what a server said may stand in either."""
-        return (*self._whole[Stream.ERROR], *self._whole[Stream.OUTPUT])
+        return (*self._whole[OutputStream.ERROR], *self._whole[OutputStream.OUTPUT])
 
     def last_output(self) -> str:
         """The end of standard output."""
@@ -108,26 +108,26 @@ class Watch(asyncio.SubprocessProtocol):
         with suppress(OSError), regular_file(self._file.parent, self._file.name) as (descriptor, _):
             chunk = os.pread(descriptor, _TAIL_BYTES, self._file_at)
             self._file_at += len(chunk)
-            self._take(Stream.PROGRESS, chunk)
+            self._take(OutputStream.PROGRESS, chunk)
             return bool(chunk)
         return False
 
-    def _take(self, stream: Stream, chunk: bytes) -> None:
+    def _take(self, stream: OutputStream, chunk: bytes) -> None:
         *lines, rest = self._secrets.mask_bytes(self._rests[stream] + chunk).split(b"\n")
         self._rests[stream] = rest[-_TAIL_BYTES:]
         # A program that floods us must not keep the other items waiting.
         self._show(stream, lines if self._shown <= _SHOWN_LINES else lines[-_TAIL_LINES:])
 
-    def _show(self, stream: Stream, lines: list[bytes]) -> None:
+    def _show(self, stream: OutputStream, lines: list[bytes]) -> None:
         for raw in lines:
             text = raw.decode(errors="replace") if raw.strip() else ""
-            line = plain(shorten_json(text))
+            line = clean_text(shorten_json(text))
             if not line:
                 continue
             self._tails[stream].append(line)
-            self._whole[stream].append(plain(text))
+            self._whole[stream].append(clean_text(text))
             self._shown += 1
             if self._shown <= _SHOWN_LINES:
                 self._progress(stream, line)
             elif self._shown == _SHOWN_LINES + 1:
-                self._progress(stream, plain(f"… more than {_SHOWN_LINES} lines: the rest is not shown"))
+                self._progress(stream, clean_text(f"… more than {_SHOWN_LINES} lines: the rest is not shown"))

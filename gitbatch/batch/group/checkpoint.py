@@ -8,31 +8,30 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from gitbatch.batch.group.follow import follow_checkout, follow_locked, require_tip
+from gitbatch.batch.group.follow import follow_checkout, follow_locked
 from gitbatch.batch.group.merge import merge_items
 from gitbatch.batch.group.rebase import rebase_items
 from gitbatch.batch.group.shared_files import consolidate
-from gitbatch.batch.history.abort import delete_branches
 from gitbatch.batch.history.messages import checkpoint_message
-from gitbatch.batch.item.rescue import rescued_refs
+from gitbatch.batch.history.rescue import delete_branches, rescued_refs
+from gitbatch.batch.history.target import require_not_checked_out_elsewhere, require_tip
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.model import BatchGroup, Checkpoint, Outcome
-from gitbatch.batch.planning.project_state import read_scene
+from gitbatch.batch.planning.project_state import read_project_state
 from gitbatch.batch.planning.required_objects import require_shared_files
-from gitbatch.batch.planning.start import require_not_elsewhere
 from gitbatch.errors import BusyError, GitbatchError, GitError
-from gitbatch.plan.model import Mark
+from gitbatch.plan.model import BoxPosition
 from gitbatch.repo.checkout.follow import index_lock
 from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.objects.store import MissingObjectError
-from gitbatch.repo.refs.store import building_ref, followed_ref, item_branch, short
+from gitbatch.repo.refs.names import building_ref, followed_ref, item_branch, short
 from gitbatch.repo.repository import Repository, require_movable
 
 _TRIES = 20
 
 
 def record_group(
-    run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], marks: Mapping[str, Mark], began: str
+    run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], marks: Mapping[str, BoxPosition], began: str
 ) -> Checkpoint:
     """Record a group on the target branch, and let the checkout follow.
 
@@ -56,7 +55,7 @@ def record_group(
             checkpoint = _move(run, group, outcomes, marks, began)
             followed = follow_locked(repo, target, checkpoint.before, checkpoint.commit)
     else:
-        require_not_elsewhere(repo, target)
+        require_not_checked_out_elsewhere(repo, target)
         checkpoint = _move(run, group, outcomes, marks, began)
         followed = follow_checkout(repo, target, checkpoint.before, checkpoint.commit)
     repo.point(followed_ref(run.batch.id), checkpoint.commit)
@@ -64,7 +63,7 @@ def record_group(
 
 
 def _move(
-    run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], marks: Mapping[str, Mark], began: str
+    run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], marks: Mapping[str, BoxPosition], began: str
 ) -> Checkpoint:
     """The second commit point: build, then move the branch once."""
     repo, target, held = run.repo, run.batch.record.target, building_ref(run.batch.id)
@@ -140,12 +139,12 @@ def _require_objects(repo: Repository, checkpoint: Checkpoint) -> None:
 
 
 def _build(
-    run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], marks: Mapping[str, Mark]
+    run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], marks: Mapping[str, BoxPosition]
 ) -> Checkpoint:
     repo, record = run.repo, run.batch.record
     tip = require_tip(repo, record.target)
     merged = merge_items(run, group, outcomes, tip)
-    scene = read_scene(repo, tip)
+    scene = read_project_state(repo, tip)
     require_shared_files(repo, scene)
     shared = consolidate(record, group, merged.outcomes, marks, scene, run.clock())
     blobs = {path: repo.objects.write_blob(content) for path, content in shared.files}

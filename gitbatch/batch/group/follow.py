@@ -7,31 +7,18 @@ whose line has changed is reported and left alone.
 
 from msgspec.structs import replace
 
-from gitbatch.batch.planning.project_state import plan_options, read_plan, read_scene
-from gitbatch.errors import GitbatchError, GitError, PlanError
+from gitbatch.batch.history.target import require_tip
+from gitbatch.batch.planning.project_state import read_project_state
+from gitbatch.errors import GitError, PlanError
 from gitbatch.fs.disk import DiskError, disk_error, expected_error
-from gitbatch.plan.model import Mark, Plan
+from gitbatch.plan.model import BoxPosition, Plan
+from gitbatch.plan.parse import read_plan
 from gitbatch.plan.tick import tick
+from gitbatch.project.control import plan_options
 from gitbatch.repo.checkout.follow import Followed, follow, index_lock, rewrite
-from gitbatch.repo.refs.store import short
+from gitbatch.repo.refs.names import short
 from gitbatch.repo.repository import Repository
-from gitbatch.text import plain
-
-
-def require_tip(repo: Repository, target: str) -> str:
-    """The commit of the target branch.
-
-    Raises:
-        GitbatchError: the branch is gone.
-    """
-    tip = repo.refs.read(target)
-    if tip is None:
-        name = short(target)
-        advice = (
-            f"make it again where it was (git branch {name} COMMIT), or end the batch with gitbatch abort"
-        )
-        raise GitbatchError(f"branch {name}, which the batch runs on, is gone", advice)
-    return tip
+from gitbatch.text import clean_text
 
 
 def follow_checkout(repo: Repository, target: str, before: str, after: str) -> Followed:
@@ -75,7 +62,7 @@ def _follow(repo: Repository, target: str, before: str, after: str) -> Followed:
 def _with_ticks(repo: Repository, before: str, after: str, followed: Followed) -> Followed:
     """Tick in the user's own version of the plan what the checkpoint ticked."""
     try:
-        scene = read_scene(repo, after)
+        scene = read_project_state(repo, after)
     except PlanError:  # amended since: there is no plan to tick in
         return followed
     path = scene.project.task
@@ -84,7 +71,7 @@ def _with_ticks(repo: Repository, before: str, after: str, followed: Followed) -
         return followed
     options = plan_options(scene.project)
     names = _newly_ticked(read_plan(repo.objects.blob(old.oid), path, options), scene.plan)
-    refused: list[Mark] = []
+    refused: list[BoxPosition] = []
 
     def ticked(content: bytes) -> bytes:
         done = tick(content, tuple(names), read_plan(content, path, options))
@@ -93,13 +80,15 @@ def _with_ticks(repo: Repository, before: str, after: str, followed: Followed) -
 
     rewrite(repo, path, ticked)
     notes = tuple(
-        plain(f"the box of {names[mark]} was not ticked in your own version of {path}: its line has changed")
+        clean_text(
+            f"the box of {names[mark]} was not ticked in your own version of {path}: its line has changed"
+        )
         for mark in dict.fromkeys(refused)
     )
     return replace(followed, notes=notes)
 
 
-def _newly_ticked(before: Plan, after: Plan) -> dict[Mark, str]:
+def _newly_ticked(before: Plan, after: Plan) -> dict[BoxPosition, str]:
     """The boxes (as they were before) that are open in one version of the plan and ticked in the next; their names."""
     done = {item.output for item in after.items if item.done}
     met = {criterion.number for criterion in after.criteria if criterion.done}

@@ -3,21 +3,15 @@
 Outputs are disjoint, so there is nothing to merge in the usual sense: no checkout, no merge driver, no index.
 """
 
-import re
-
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.batch.history.messages import merge_message, parse_item_message, parse_spent
+from gitbatch.batch.history.item_commits import PARENTS
+from gitbatch.batch.history.messages import merge_message
 from gitbatch.batch.item.run import Run
-from gitbatch.batch.model import BatchGroup, BatchItem, ItemCommit, ItemStatus, Outcome
-from gitbatch.repo.objects.commit import Commit
-from gitbatch.repo.objects.store import REGULAR, MissingObjectError, Objects, TreeEntry
-from gitbatch.repo.repository import Repository
-from gitbatch.text import plain
-
-PARENTS = 16
-"""Item branches in one merge: more can't be read in a graph."""
+from gitbatch.batch.model import BatchGroup, ItemStatus, Outcome
+from gitbatch.repo.objects.store import Objects
+from gitbatch.text import clean_text
 
 
 class Merged(Struct, frozen=True):
@@ -27,73 +21,6 @@ class Merged(Struct, frozen=True):
     """The last merge commit; the tip itself if there was nothing to merge."""
     tree: str
     outcomes: tuple[Outcome, ...]
-
-
-def item_commit(objects: Objects, commit: Commit, output: str) -> ItemCommit | None:
-    """A commit as an item's: if it has one parent and changes that path alone.
-
-    Raises:
-        MissingObjectError: one of its trees is gone.
-    """
-    if len(commit.parents) != 1:
-        return None
-    old, trees = objects.tree_of(commit.parents[0]), [commit.tree]
-    *folders, name = output.split("/")
-    for folder in folders:
-        was, now = _only_difference(objects, old, trees[-1], folder)
-        if now is None or not now.is_tree or (was and not was.is_tree):
-            return None
-        old = was.oid if was else ""
-        trees.append(now.oid)
-    was, now = _only_difference(objects, old, trees[-1], name)
-    if now is None or now.mode != REGULAR or (was and was.is_tree):
-        return None
-    return ItemCommit(commit.oid, commit.parents[0], tuple(trees), now.oid)
-
-
-def _only_difference(
-    objects: Objects, old: str, new: str, name: str
-) -> tuple[TreeEntry | None, TreeEntry | None]:
-    """What stood at a name of a folder and what stands there now; nothing, unless they differ and all else is alike."""
-    before = objects.folder(old) if old else {}
-    after = objects.tree(new)  # not from memory: is it there?
-    was, now = before.get(name), next((entry for entry in after if entry.name == name), None)
-    if now is None or was == now:
-        return None, None
-    # In order, so that a tree which git would not have written, with a name twice, is none of ours.
-    wanted = sorted({**before, name: now}.values(), key=lambda entry: entry.place)
-    return (was, now) if after == tuple(wanted) else (None, None)
-
-
-def finished(repo: Repository, batch: str, item: BatchItem, oid: str | None) -> Outcome | None:
-    """The outcome that a commit on an item's branch stands for; None if it is not the item's one-file commit.
-
-    Whoever moved the branch there: what is taken for done is complete, one file, and the item's own.
-    """
-    try:
-        commit = repo.objects.commit(oid or "")
-        trailers, reply = parse_item_message(commit.message)
-        if (trailers.batch, trailers.key) != (batch, item.key):
-            return None
-        made = item_commit(repo.objects, commit, item.key)
-    except MissingObjectError:  # pruned before its branch had it
-        return None
-    if made is None or not repo.objects.is_blob(made.blob):
-        return None
-    took = re.fullmatch(r"[0-9]{1,9}\.[0-9]", trailers.first("Seconds"))
-    tries = re.fullmatch(r"[1-9][0-9]{0,5}", trailers.first("Attempt"))
-    waited = re.fullmatch(r"[0-9]{1,9}\.[0-9]", trailers.first("Waited"))
-    attempts = int(tries[0]) if tries else 1
-    return Outcome(
-        item,
-        ItemStatus.SUCCEEDED,
-        reply,
-        made,
-        seconds=float(took[0]) if took else 0.0,
-        attempts=attempts,
-        waited=float(waited[0]) if waited else 0.0,
-        spent=parse_spent(trailers, attempts),
-    )
 
 
 def merge_items(run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], tip: str) -> Merged:
@@ -122,7 +49,9 @@ def _conflict(objects: Objects, outcome: Outcome, tree: str) -> Outcome:
     was, now = (objects.entry(t, path) for t in (objects.tree_of(outcome.commit.base), tree))
     if was == now and not _in_the_way(objects, tree, path):
         return outcome
-    reason = plain(f"{path} was changed on the branch while the item ran; its work is kept on its branch")
+    reason = clean_text(
+        f"{path} was changed on the branch while the item ran; its work is kept on its branch"
+    )
     return replace(outcome, status=ItemStatus.CONFLICTED, reason=reason)
 
 

@@ -8,11 +8,11 @@ conflict, or of a file that it read, which would make its trailers wrong.
 
 from msgspec.structs import replace
 
-from gitbatch.batch.group.merge import item_commit
+from gitbatch.batch.history.item_commits import item_commit
 from gitbatch.batch.history.trailers import parse_trailers
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.model import Outcome
-from gitbatch.repo.refs.store import item_branch
+from gitbatch.repo.refs.names import item_branch
 from gitbatch.repo.repository import Repository
 
 

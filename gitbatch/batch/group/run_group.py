@@ -7,17 +7,17 @@ from msgspec.structs import replace
 
 from gitbatch.batch.events import ItemFinished
 from gitbatch.batch.item.retries import run_item
-from gitbatch.batch.item.run import Run, Task
-from gitbatch.batch.model import Attempt, BatchGroup, BatchItem, ItemStatus, Outcome
-from gitbatch.batch.planning.project_state import Scene, place_problem
+from gitbatch.batch.item.run import ItemTask, Run
+from gitbatch.batch.model import BatchGroup, BatchItem, FailedAttempt, ItemStatus, Outcome
+from gitbatch.batch.planning.project_state import ProjectState, place_problem
 from gitbatch.batch.planning.schedule import predecessors, settings, width
-from gitbatch.batch.planning.selection import blocking
+from gitbatch.batch.planning.selection import missing_context
 from gitbatch.repo.attributes import FilteredPathError, require_no_filter
-from gitbatch.text import plain
+from gitbatch.text import clean_text
 
 
 async def run_group(
-    run: Run, scene: Scene, group: BatchGroup, already: Mapping[str, Outcome], missing: frozenset[str]
+    run: Run, scene: ProjectState, group: BatchGroup, already: Mapping[str, Outcome], missing: frozenset[str]
 ) -> tuple[Outcome, ...] | None:
     """The outcomes of a group's items, in plan order; None if the batch halts before all of them have one.
 
@@ -28,11 +28,11 @@ async def run_group(
         already: outcomes, by key, of items that an earlier start of the batch has finished.
         missing: outputs of items of earlier groups that did not succeed.
     """
-    items = left_to_do(scene, group, already)
+    items = pending_items(scene, group, already)
     gate = asyncio.Semaphore(_width(run, scene, group))
     over = {item.key: asyncio.Event() for item in group.items}
 
-    def tasks_of() -> dict[str, Task | Outcome]:
+    def tasks_of() -> dict[str, ItemTask | Outcome]:
         return {i.key: _task(run, scene, group, i, missing) for i in items if i.key not in already}
 
     async def outcome_of(batch_item: BatchItem) -> Outcome | None:
@@ -62,14 +62,16 @@ async def run_group(
     return outcomes if len(outcomes) == len(items) else None
 
 
-def left_to_do(scene: Scene, group: BatchGroup, already: Mapping[str, Outcome]) -> tuple[BatchItem, ...]:
+def pending_items(
+    scene: ProjectState, group: BatchGroup, already: Mapping[str, Outcome]
+) -> tuple[BatchItem, ...]:
     """The items of a group without those that somebody has ticked since: by hand, or by rewording a checkpoint."""
     found = {item.key: scene.find(item.key) for item in group.items}
     ticked = {key for key, place in found.items() if place and place[1].done}
     return tuple(item for item in group.items if item.key in already or item.key not in ticked)
 
 
-def _earlier(run: Run, item: BatchItem) -> tuple[Attempt, ...]:
+def _earlier(run: Run, item: BatchItem) -> tuple[FailedAttempt, ...]:
     """The failed attempts at an item that an earlier start of the batch has finished."""
     return tuple(tried for tried in run.ledger.pages.of_item(item.key) if tried.counts)
 
@@ -80,41 +82,45 @@ def _first(several: ExceptionGroup[Exception]) -> Exception:
     return _first(error) if isinstance(error, ExceptionGroup) else error
 
 
-def _width(run: Run, scene: Scene, group: BatchGroup) -> int:
+def _width(run: Run, scene: ProjectState, group: BatchGroup) -> int:
     """How many items of the group may run at the same time (rule F5)."""
     found = next(filter(None, (scene.find(item.key) for item in group.items)), None)
     return width(found[0], scene.plan, run.jobs) if found else run.jobs
 
 
 def _task(
-    run: Run, scene: Scene, group: BatchGroup, batch_item: BatchItem, missing: frozenset[str]
-) -> Task | Outcome:
+    run: Run, scene: ProjectState, group: BatchGroup, batch_item: BatchItem, missing: frozenset[str]
+) -> ItemTask | Outcome:
     """What is to run for an item; an outcome if it can't start."""
     found = scene.find(batch_item.key)
     if found is None:
         return Outcome(
-            batch_item, ItemStatus.CANCELLED, reason=plain(f"it is no longer in {scene.plan.path}")
+            batch_item, ItemStatus.CANCELLED, reason=clean_text(f"it is no longer in {scene.plan.path}")
         )
     plan_group, item = found
-    reads = blocking(item, scene, missing)
+    reads = missing_context(item, scene, missing)
     if reads:
         return Outcome(
-            batch_item, ItemStatus.BLOCKED, reason=plain(f"it reads {reads}, which was not written")
+            batch_item, ItemStatus.BLOCKED, reason=clean_text(f"it reads {reads}, which was not written")
         )
     problem = place_problem(scene, item.output)
     if problem:
-        return Outcome(batch_item, ItemStatus.CONFLICTED, reason=plain(f"it can't be written: {problem}"))
+        return Outcome(
+            batch_item, ItemStatus.CONFLICTED, reason=clean_text(f"it can't be written: {problem}")
+        )
     try:
         require_no_filter(run.repo, scene.tree, item.output)
     except FilteredPathError as error:
-        return Outcome(batch_item, ItemStatus.FAILED, reason=plain(f"the output can't be taken: {error}"))
+        return Outcome(
+            batch_item, ItemStatus.FAILED, reason=clean_text(f"the output can't be taken: {error}")
+        )
     said = settings(item, plan_group, scene.plan)
     agent = said.agent or run.batch.record.agent
     if agent not in scene.project.config.agents:
         return Outcome(
             batch_item,
             ItemStatus.FAILED,
-            reason=plain(f"there is no agent {agent} in gitbatch.toml any more"),
+            reason=clean_text(f"there is no agent {agent} in gitbatch.toml any more"),
         )
     retries = scene.project.config.batch.retries if said.retries is None else said.retries
-    return Task(scene, group, batch_item, plan_group, item, agent, said.timeout, retries)
+    return ItemTask(scene, group, batch_item, plan_group, item, agent, said.timeout, retries)

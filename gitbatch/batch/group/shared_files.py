@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from gitbatch.batch.model import BatchGroup, CriterionState, Outcome, Record
-from gitbatch.batch.planning.project_state import Scene, read_scene
+from gitbatch.batch.planning.project_state import ProjectState, read_project_state
 from gitbatch.errors import PlanError
-from gitbatch.plan.model import Mark, Plan
+from gitbatch.plan.model import BoxPosition, Plan
 from gitbatch.plan.tick import is_ticked, tick
 from gitbatch.project.edits import Decision, append_contributions, append_decisions, replace_section
 from gitbatch.repo.repository import Repository
-from gitbatch.text import Harmless, markdown, plain
+from gitbatch.text import CleanText, clean_text, markdown
 
 
 class Consolidation(Struct, frozen=True):
@@ -24,15 +24,15 @@ class Consolidation(Struct, frozen=True):
     files: tuple[tuple[str, bytes], ...]
     """Path and new content, of those that change."""
     criteria: tuple[CriterionState, ...]
-    notes: tuple[Harmless, ...]
+    notes: tuple[CleanText, ...]
 
 
 def consolidate(
     record: Record,
     group: BatchGroup,
     outcomes: tuple[Outcome, ...],
-    marks: Mapping[str, Mark],
-    scene: Scene,
+    marks: Mapping[str, BoxPosition],
+    scene: ProjectState,
     now: float,
 ) -> Consolidation:
     """The shared files with a group's outcomes in them.
@@ -71,16 +71,16 @@ def consolidate(
 
 
 def _tick_items(
-    done: list[Outcome], marks: Mapping[str, Mark], scene: Scene
-) -> tuple[bytes, tuple[Harmless, ...]]:
+    done: list[Outcome], marks: Mapping[str, BoxPosition], scene: ProjectState
+) -> tuple[bytes, tuple[CleanText, ...]]:
     names = {marks[outcome.item.key]: outcome.item for outcome in done if outcome.item.key in marks}
     ticked = tick(scene.source, tuple(names), scene.plan)
     notes = tuple(
-        plain(f"the box of {names[mark].name} was not ticked: its line in {scene.plan.path} has changed")
+        clean_text(f"the box of {names[mark].name} was not ticked: its line in {scene.plan.path} has changed")
         for mark in ticked.refused
     )
     gone = tuple(
-        plain(
+        clean_text(
             f"the box of {o.item.name} was not ticked: no item of {scene.plan.path} writes {o.item.key} any more"
         )
         for o in done
@@ -89,7 +89,7 @@ def _tick_items(
     return ticked.source, (*notes, *gone)
 
 
-def _tick_criteria(source: bytes, scene: Scene) -> bytes:
+def _tick_criteria(source: bytes, scene: ProjectState) -> bytes:
     """Tick each entry of the Definition of Done whose items are all done, unless the project does not want it."""
     if not scene.project.config.batch.tick_dod:
         return source
@@ -112,7 +112,7 @@ def criteria_of(plan: Plan, source: bytes) -> tuple[CriterionState, ...]:
         names = tuple(item.name for item in items)
         open_items = sum(not is_ticked(source, item.mark) for item in items)
         done = is_ticked(source, criterion.mark)
-        states.append(CriterionState(criterion.number, plain(criterion.text), done, names, open_items))
+        states.append(CriterionState(criterion.number, clean_text(criterion.text), done, names, open_items))
     return tuple(states)
 
 
@@ -120,20 +120,20 @@ def criteria_at(repo: Repository, ref: str) -> tuple[CriterionState, ...]:
     """The Definition of Done as a branch has it; none where it has no plan that can be read."""
     commit = repo.refs.read(ref)
     try:
-        scene = read_scene(repo, commit) if commit else None
+        scene = read_project_state(repo, commit) if commit else None
     except PlanError:
         return ()
     return criteria_of(scene.plan, scene.source) if scene else ()
 
 
 def _artifacts(
-    group: BatchGroup, done: list[Outcome], scene: Scene
-) -> tuple[dict[str, bytes], tuple[Harmless, ...]]:
+    group: BatchGroup, done: list[Outcome], scene: ProjectState
+) -> tuple[dict[str, bytes], tuple[CleanText, ...]]:
     """The shared artifacts with the group's contributions; and a note for each that goes nowhere."""
     known = {path.rpartition("/")[2]: path for path in scene.project.artifacts}
     known |= {path: path for path in scene.project.artifacts}
     lines: dict[str, list[str]] = {}
-    notes: list[Harmless] = []
+    notes: list[CleanText] = []
     for outcome in done:
         for contribution in outcome.reply.contributions if outcome.reply else ():
             path = known.get(contribution.artifact)
@@ -141,7 +141,9 @@ def _artifacts(
                 lines.setdefault(path, []).append(contribution.text)
             else:
                 who = f"{outcome.item.name} contributed to {contribution.artifact}"
-                notes.append(plain(f"{who}, which is no shared artifact; the text is in the item's commit"))
+                notes.append(
+                    clean_text(f"{who}, which is no shared artifact; the text is in the item's commit")
+                )
     read = scene.snapshot.read
     files = {
         path: append_contributions(read(path) or b"", group.title, tuple(texts))

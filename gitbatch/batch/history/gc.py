@@ -17,8 +17,9 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.batch.history.record import BATCH_ID, remove_leftovers, workshops
-from gitbatch.batch.item.rescue import is_rescued_output
-from gitbatch.repo.refs.store import (
+from gitbatch.batch.history.rescue import is_rescued_output
+from gitbatch.fs.removal import remove_anything
+from gitbatch.repo.refs.names import (
     BATCHES,
     HEADS,
     base_ref,
@@ -30,14 +31,14 @@ from gitbatch.repo.refs.store import (
     short,
 )
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.worktrees.worktree import checked_out, remove_anything, worktrees_named
+from gitbatch.repo.worktrees.worktree import checked_out, worktrees_named
 
 _OWN_BRANCHES = f"{HEADS}gitbatch/"
 _TEMPORARY = "gitbatch-*"
 """Folders of ours for one harvest, which a kill has left."""
 
 
-class Kind(StrEnum):
+class LeftoverKind(StrEnum):
     """What is removed."""
 
     WORKTREE = "worktree"
@@ -49,7 +50,7 @@ class Kind(StrEnum):
 class Removal(Struct, frozen=True):
     """One thing to remove."""
 
-    kind: Kind
+    kind: LeftoverKind
     name: str
     """The full name of a ref; a path."""
     batch: str = ""
@@ -98,7 +99,9 @@ def find_garbage(repo: Repository, keep: int) -> Garbage:
     unmerged = _unmerged(repo, refs)
     taken = _taken(repo, over)
     parts = [_garbage_of(repo, batch, refs, unmerged, taken, known=batch in last) for batch in over]
-    temporary = tuple(Removal(Kind.FOLDER, str(path)) for path in sorted(repo.own_dir.glob(_TEMPORARY)))
+    temporary = tuple(
+        Removal(LeftoverKind.FOLDER, str(path)) for path in sorted(repo.own_dir.glob(_TEMPORARY))
+    )
     waiting = tuple(
         Kept(b, "it is unfinished: gitbatch run goes on with it, gitbatch abort ends it") for b in open_ones
     )
@@ -113,15 +116,15 @@ def collect(repo: Repository, garbage: Garbage) -> None:
     """Do it, in an order in which nothing is lost and no batch comes to life again. Call it under the lock."""
     for rescue in garbage.rescued:
         repo.point(rescue.ref, rescue.commit)
-    for batch in dict.fromkeys(r.batch for r in garbage.removed if r.kind is Kind.WORKTREE):
+    for batch in dict.fromkeys(r.batch for r in garbage.removed if r.kind is LeftoverKind.WORKTREE):
         remove_leftovers(repo, batch)
-    refs = {r.name: r.oid for r in garbage.removed if r.kind in {Kind.BRANCH, Kind.REF}}
+    refs = {r.name: r.oid for r in garbage.removed if r.kind in {LeftoverKind.BRANCH, LeftoverKind.REF}}
     # A batch exists as long as its record does; one without its end would be an unfinished one.
     records = {name: oid for name, oid in refs.items() if name.endswith("/record")}
     repo.refs.delete(records)
     repo.refs.delete({name: oid for name, oid in refs.items() if name not in records})
     for removal in garbage.removed:
-        if removal.kind is Kind.FOLDER:
+        if removal.kind is LeftoverKind.FOLDER:
             remove_anything(Path(removal.name))
 
 
@@ -167,10 +170,12 @@ def _garbage_of(
 ) -> Garbage:
     """What one finished batch has left; `known`: its refs and its log stay."""
     places = {*worktrees_named(repo, f"{batch}-"), *(p for p in workshops(repo, batch) if p.exists())}
-    found = [Removal(Kind.WORKTREE, os.fspath(place), batch) for place in sorted(places)]
+    found = [Removal(LeftoverKind.WORKTREE, os.fspath(place), batch) for place in sorted(places)]
     branches = {ref: oid for ref, oid in refs.items() if ref.startswith(item_branches(batch))}
     kept = [Kept(ref, f"it is checked out in {taken[ref]}") for ref in branches if ref in taken]
-    found += [Removal(Kind.BRANCH, ref, batch, oid) for ref, oid in branches.items() if ref not in taken]
+    found += [
+        Removal(LeftoverKind.BRANCH, ref, batch, oid) for ref, oid in branches.items() if ref not in taken
+    ]
     rescued = {ref: oid for ref, oid in refs.items() if ref.startswith(rescue_refs(batch))}
     outputs = {ref: oid for ref, oid in rescued.items() if is_rescued_output(repo, batch, oid)}
     unmerged -= frozenset(outputs.values())  # what failed attempts had written goes with the record
@@ -182,10 +187,10 @@ def _garbage_of(
                 Kept(ref, f"it is not merged (git show it; if nobody wants it: git update-ref -d {ref})")
             )
         elif (ref in rescued and ref not in outputs) or not known:
-            found.append(Removal(Kind.REF, ref, batch, oid))
+            found.append(Removal(LeftoverKind.REF, ref, batch, oid))
     log = repo.own_dir / batch
     if log.is_dir() and not known:
-        found.append(Removal(Kind.FOLDER, os.fspath(log), batch))
+        found.append(Removal(LeftoverKind.FOLDER, os.fspath(log), batch))
     return Garbage(tuple(found), _rescues(batch, found, refs, unmerged), tuple(kept))
 
 

@@ -13,10 +13,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.batch.history.record import Batch
-from gitbatch.batch.model import Attempt
+from gitbatch.batch.model import FailedAttempt
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.limits.usage import Spent
-from gitbatch.repo.refs.store import ledger_refs, limits_ref
+from gitbatch.repo.refs.names import ledger_refs, limits_ref
 from gitbatch.repo.repository import Repository
 
 _TRIES = 10
@@ -24,30 +24,30 @@ _TRIES = 10
 _T = TypeVar("_T")
 
 
-class Limits(Struct, frozen=True):
+class SpendingLimits(Struct, frozen=True):
     """What a batch may spend; None: no limit."""
 
     max_cost: float | None = None
     """US dollars."""
     max_tokens: int | None = None
 
-    def or_else(self, other: "Limits") -> "Limits":
+    def or_else(self, other: "SpendingLimits") -> "SpendingLimits":
         """These, and of the other those that are missing."""
-        return Limits(
+        return SpendingLimits(
             other.max_cost if self.max_cost is None else self.max_cost,
             other.max_tokens if self.max_tokens is None else self.max_tokens,
         )
 
 
-class Pages(Struct, frozen=True):
+class LedgerEntries(Struct, frozen=True):
     """All that a ledger says."""
 
-    attempts: tuple[Attempt, ...] = ()
+    attempts: tuple[FailedAttempt, ...] = ()
     """Those of one item in the order in which they ended."""
-    limits: Limits = Limits()
+    limits: SpendingLimits = SpendingLimits()
     """As the user gave them last on the command line."""
 
-    def of_item(self, item: str) -> tuple[Attempt, ...]:
+    def of_item(self, item: str) -> tuple[FailedAttempt, ...]:
         """The attempts at an item, by its key."""
         return tuple(attempt for attempt in self.attempts if attempt.item == item)
 
@@ -67,28 +67,28 @@ class Ledger:
 
     repo: Repository
     batch: Batch
-    pages: Pages = field(default_factory=Pages)
+    pages: LedgerEntries = field(default_factory=LedgerEntries)
 
     @classmethod
     def open(cls, repo: Repository, batch: Batch) -> "Ledger":
         """The ledger of a batch, from git."""
         return cls(repo, batch, read_ledger(repo, batch.id))
 
-    def add(self, attempt: Attempt) -> None:
+    def add(self, attempt: FailedAttempt) -> None:
         """Write an attempt down."""
         pages = replace(self.pages, attempts=(*self.pages.attempts, attempt))
         slug = next(item.slug for item in self.batch.record.items if item.key == attempt.item)
         self._write(f"{ledger_refs(self.batch.id)}{slug}", pages.of_item(attempt.item))
         self.pages = pages
 
-    def limit(self, given: Limits) -> None:
+    def limit(self, given: SpendingLimits) -> None:
         """Write down the limits that were given; None: as they were."""
         limits = given.or_else(self.pages.limits)
         if limits != self.pages.limits:
             self._write(limits_ref(self.batch.id), limits)
             self.pages = replace(self.pages, limits=limits)
 
-    def _write(self, ref: str, value: tuple[Attempt, ...] | Limits) -> None:
+    def _write(self, ref: str, value: tuple[FailedAttempt, ...] | SpendingLimits) -> None:
         content = msgspec.json.encode(value)
         for left in reversed(range(_TRIES)):
             try:
@@ -100,18 +100,18 @@ class Ledger:
                 return
 
 
-def read_ledger(repo: Repository, batch: str) -> Pages:
+def read_ledger(repo: Repository, batch: str) -> LedgerEntries:
     """What the ledger of a batch says; nothing where there is none.
 
     Raises:
         GitbatchError: it can't be read.
     """
     items = repo.refs.below(ledger_refs(batch))
-    attempts = (_read(repo, ref, oid, tuple[Attempt, ...]) for ref, oid in sorted(items.items()))
+    attempts = (_read(repo, ref, oid, tuple[FailedAttempt, ...]) for ref, oid in sorted(items.items()))
     limits = repo.refs.read(limits_ref(batch))
-    return Pages(
+    return LedgerEntries(
         tuple(attempt for several in attempts for attempt in several),
-        _read(repo, limits_ref(batch), limits, Limits) if limits else Limits(),
+        _read(repo, limits_ref(batch), limits, SpendingLimits) if limits else SpendingLimits(),
     )
 
 

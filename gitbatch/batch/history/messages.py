@@ -7,7 +7,7 @@ ours alone (see `trailers.py`); so no text can pass for a trailer. The rest is f
 import re
 import textwrap
 
-from gitbatch.agents.protocol import Contribution, Reply, ReplyFlag, Usage
+from gitbatch.agents.protocol import Contribution, Reply, ReplyFlag
 from gitbatch.agents.reply import SENTENCES
 from gitbatch.batch.history.trailers import (
     Trailers,
@@ -16,12 +16,12 @@ from gitbatch.batch.history.trailers import (
     render_rescued,
     render_trailers,
 )
-from gitbatch.batch.model import Attempt, BatchGroup, CriterionState, Outcome, Record
+from gitbatch.batch.model import BatchGroup, CriterionState, FailedAttempt, Outcome, Record
 from gitbatch.limits.causes import Cause
-from gitbatch.limits.usage import Spent
+from gitbatch.limits.usage import Spent, Usage
 from gitbatch.paths import quote_for_message
 from gitbatch.project.context import ContextFile
-from gitbatch.text import LIMIT, plain, undirected
+from gitbatch.text import LIMIT, clean_text, neutralise_forge_commands
 
 _WIDTH = 72
 _COUNTS = ("input", "output", "cache_read", "cache_write", "requests")
@@ -38,13 +38,13 @@ def item_message(  # each is a trailer
     dod: tuple[int, ...],
 ) -> str:
     """The message of an item's commit."""
-    reply, spent = outcome.reply or Reply(plain("")), outcome.spent
+    reply, spent = outcome.reply or Reply(clean_text("")), outcome.spent
     pairs: list[tuple[str, object]] = [
         *_batch_pairs(record, group),
         ("Item", outcome.item.key),
         ("Agent", agent),
         ("Model", spent.usage.model),
-        ("Attempt", outcome.attempts),
+        ("FailedAttempt", outcome.attempts),
         *(("Earlier", f"{tried.number}: {_why(tried)}") for tried in outcome.earlier),
         ("Waited", f"{outcome.waited:.1f}" if outcome.waited else ""),
         ("Seconds", f"{outcome.seconds:.1f}"),
@@ -61,7 +61,7 @@ def item_message(  # each is a trailer
 def rescue_message(
     record: Record,
     group: BatchGroup,
-    tried: Attempt,
+    tried: FailedAttempt,
     cause: Cause,
     agent: str,
     context: tuple[ContextFile, ...],
@@ -78,7 +78,7 @@ def rescue_message(
         ("Cause", cause),
         ("Agent", agent),
         ("Model", spent.usage.model),
-        ("Attempt", tried.number),
+        ("FailedAttempt", tried.number),
         ("Seconds", f"{tried.seconds:.1f}"),
         *_spent_pairs(spent),
         *(("Context", f"{quote_for_message(file.path)}@{file.blob}") for file in context),
@@ -93,9 +93,11 @@ def parse_item_message(message: str) -> tuple[Trailers, Reply]:
     body = message.rstrip("\n").rpartition("\n\n")[0].partition("\n\n")[2]
     contributions = (text.partition(": ")[::2] for text in trailers.every("Contribution"))
     return trailers, Reply(
-        summary=plain(body, LIMIT * SENTENCES),
-        decisions=tuple(map(plain, trailers.every("Decision"))),
-        contributions=tuple(Contribution(plain(artifact), plain(text)) for artifact, text in contributions),
+        summary=clean_text(body, LIMIT * SENTENCES),
+        decisions=tuple(map(clean_text, trailers.every("Decision"))),
+        contributions=tuple(
+            Contribution(clean_text(artifact), clean_text(text)) for artifact, text in contributions
+        ),
         usage=_parse_usage(trailers),
         flags=tuple(flag for flag in ReplyFlag if flag in trailers.every("Flag")),
     )
@@ -132,7 +134,7 @@ def _parse_usage(trailers: Trailers) -> Usage:
     counts = dict(re.findall(r"(\w+)=([0-9]{1,15})(?![^ ])", trailers.first("Usage")))
     cost = re.fullmatch(r"[0-9]{1,9}\.[0-9]{6}", trailers.first("Cost"))
     return Usage(
-        plain(trailers.first("Model")),
+        clean_text(trailers.first("Model")),
         **{name: int(counts.get(name, 0)) for name in _COUNTS},
         cost=float(cost[0]) if cost else None,
     )
@@ -160,10 +162,10 @@ def checkpoint_message(
     spent = sum((outcome.spent for outcome in outcomes), Spent())
     paragraphs = [
         "\n".join(_row(outcome) for outcome in outcomes),
-        _wrapped(f"Together: {told_spent(spent)}.") if spent.usage != Usage() else "",
+        _wrapped(f"Together: {format_usage(spent)}.") if spent.usage != Usage() else "",
         *(_failure(outcome) for outcome in failures),
         "\n".join(
-            f"Cross-cutting, named by no item: #{c.number} {_box(c)} {plain(c.text)}" for c in crossing
+            f"Cross-cutting, named by no item: #{c.number} {_box(c)} {clean_text(c.text)}" for c in crossing
         ),
         "\n".join(f"Note: {note}" for note in notes),
     ]
@@ -179,7 +181,7 @@ def checkpoint_message(
 
 
 def _batch_pairs(record: Record, group: BatchGroup) -> list[tuple[str, object]]:
-    return [("Batch", record.batch), ("Group", f"{group.number} {plain(group.title)}")]
+    return [("Batch", record.batch), ("Group", f"{group.number} {clean_text(group.title)}")]
 
 
 def _row(outcome: Outcome) -> str:
@@ -187,7 +189,7 @@ def _row(outcome: Outcome) -> str:
     head = f"{outcome.status:<10} {_name(outcome)}"
     where = f" → {quote_for_message(outcome.item.key)}" if outcome.item.key != outcome.item.name else ""
     flags = f" [{', '.join(outcome.reply.flags)}]" if outcome.reply and outcome.reply.flags else ""
-    lines = [_wrapped(said, _WIDTH - 11), *(_wrapped(line, _WIDTH - 11) for line in told_work(outcome))]
+    lines = [_wrapped(said, _WIDTH - 11), *(_wrapped(line, _WIDTH - 11) for line in format_effort(outcome))]
     return "\n".join([f"{head}{where}{flags}", *(textwrap.indent(line, " " * 11) for line in lines if line)])
 
 
@@ -197,21 +199,21 @@ def _name(outcome: Outcome) -> str:
     return quote_for_message(outcome.item.key) if is_path else outcome.item.name
 
 
-def _why(tried: Attempt) -> str:
+def _why(tried: FailedAttempt) -> str:
     """Why an attempt failed; the kind of failure where the reason alone does not say it."""
     told = {None, Cause.FAILED, Cause.TIMEOUT, Cause.REFUSED, Cause.NO_OUTPUT, Cause.UNCHANGED, Cause.LEAK}
     said = tried.cause not in told
     return f"{tried.cause}: {tried.reason}" if said else tried.reason
 
 
-def told_work(outcome: Outcome) -> tuple[str, ...]:
+def format_effort(outcome: Outcome) -> tuple[str, ...]:
     """How an item got to its end, a line each, for people: attempts, waits, what it used. Nothing that is plain."""
     waits = f"told {outcome.waits} time(s) that the server is busy, " if outcome.waits else ""
     failed = "; ".join(f"{tried.number}: {_why(tried)}" for tried in outcome.earlier)
     lines = (
         f"{outcome.attempts} attempts; before failed {failed}" if outcome.earlier else "",
         f"{waits}waited {outcome.waited:.1f} s" if outcome.waits or outcome.waited else "",
-        f"{outcome.seconds:.1f} s, {told_spent(outcome.spent)}" if outcome.spent.usage != Usage() else "",
+        f"{outcome.seconds:.1f} s, {format_usage(outcome.spent)}" if outcome.spent.usage != Usage() else "",
         told_rescued(outcome.rescued),
     )
     return tuple(line for line in lines if line)
@@ -222,7 +224,7 @@ def told_rescued(ref: str) -> str:
     return f"what it had written is kept: git show {ref}" if ref else ""
 
 
-def told_spent(spent: Spent) -> str:
+def format_usage(spent: Spent) -> str:
     """What was used, for people. A cost that is not known is said to be unknown."""
     usage = spent.usage
     if usage == Usage():
@@ -236,7 +238,7 @@ def told_spent(spent: Spent) -> str:
     )
     split = ", ".join(f"{name} {count:,}" for name, count in kinds if count)
     hit = f", cache hit rate {usage.cache_hits:.0%}" if usage.cache_read or usage.cache_write else ""
-    return f"{tokens}{f' ({split})' if split else ''}{hit}, {told_cost(spent)}"
+    return f"{tokens}{f' ({split})' if split else ''}{hit}, {format_cost(spent)}"
 
 
 def told_tokens(usage: Usage) -> str:
@@ -244,7 +246,7 @@ def told_tokens(usage: Usage) -> str:
     return "tokens unknown" if usage.is_uncounted else f"{usage.tokens:,} tokens"
 
 
-def told_cost(spent: Spent) -> str:
+def format_cost(spent: Spent) -> str:
     """What was spent, for people."""
     if spent.usage.cost is None:
         return "cost unknown"
@@ -272,5 +274,5 @@ def _wrapped(text: str, width: int = _WIDTH) -> str:
 
 
 def _message(subject: str, paragraphs: list[str], pairs: list[tuple[str, object]]) -> str:
-    body = "\n\n".join([*map(undirected, filter(None, paragraphs)), render_trailers(pairs)])
-    return f"{undirected(plain(subject, 100))}\n\n{body}\n"
+    body = "\n\n".join([*map(neutralise_forge_commands, filter(None, paragraphs)), render_trailers(pairs)])
+    return f"{neutralise_forge_commands(clean_text(subject, 100))}\n\n{body}\n"

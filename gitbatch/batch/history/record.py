@@ -16,9 +16,10 @@ from gitbatch.batch.model import Record
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.fs.disk import raising_only_of_disk
 from gitbatch.fs.durable import write_file
-from gitbatch.repo.refs.store import BATCHES, base_ref, building_ref, end_ref, record_ref
+from gitbatch.fs.removal import remove_tree
+from gitbatch.repo.refs.names import BATCHES, base_ref, building_ref, end_ref, record_ref
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.worktrees.worktree import remove_records, remove_tree, remove_worktree, worktrees_named
+from gitbatch.repo.worktrees.worktree import remove_records, remove_worktree, worktrees_named
 
 _TRIES = 10
 """How often a record is written again when its blob was pruned before the ref had it."""

@@ -4,16 +4,14 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from gitbatch.agents.protocol import Agent
-from gitbatch.batch.group.merge import finished
-from gitbatch.batch.history.ledger import Limits, Pages
+from gitbatch.batch.history.item_commits import read_item_commit
+from gitbatch.batch.history.ledger import LedgerEntries
 from gitbatch.batch.history.record import Batch
+from gitbatch.batch.history.state import RecordedGroup, RecordedState
 from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.batch.model import BatchItem, Outcome
-from gitbatch.batch.resume import RecordedGroup, State
-from gitbatch.errors import UsageError
 from gitbatch.limits.usage import Spent
-from gitbatch.repo.refs.store import item_branch
+from gitbatch.repo.refs.names import item_branch
 from gitbatch.repo.repository import Repository
 
 
@@ -26,7 +24,9 @@ class ItemSpent(Struct, frozen=True):
     """Of the attempts that ended."""
 
 
-def read_spending(repo: Repository, batch: Batch, state: State, pages: Pages) -> Mapping[str, ItemSpent]:
+def read_spending(
+    repo: Repository, batch: Batch, state: RecordedState, pages: LedgerEntries
+) -> Mapping[str, ItemSpent]:
     """What each item took so far, by key; without those of which nothing is known."""
     found = {}
     for key in pages.items:
@@ -64,30 +64,10 @@ def _is_merge(message: str, batch: Batch) -> bool:
 
 def _outcome(repo: Repository, batch: Batch, items: Mapping[str, BatchItem], oid: str) -> Outcome | None:
     item = items.get(parse_trailers(repo.objects.commit(oid).message).key)
-    return finished(repo, batch.id, item, oid) if item else None
+    return read_item_commit(repo, batch.id, item, oid) if item else None
 
 
-def _kept(repo: Repository, batch: Batch, state: State) -> list[Outcome]:
+def _kept(repo: Repository, batch: Batch, state: RecordedState) -> list[Outcome]:
     """The outcomes of items in conflict, whose commits stay on their branches."""
     branches = ((o.item, repo.refs.read(item_branch(batch.id, o.item.slug))) for o in state.failed)
-    return [found for item, oid in branches if oid and (found := finished(repo, batch.id, item, oid))]
-
-
-def require_measured(agents: tuple[Agent, ...], limits: Limits) -> None:
-    """Refuse a limit that could not be kept.
-
-    Raises:
-        UsageError: an agent does not say what it uses.
-    """
-    for agent in agents:
-        if limits.max_cost is not None and not agent.knows_cost:
-            what, option = "costs", "--max-cost"
-        elif limits.max_tokens is not None and not agent.knows_usage:
-            what, option = "uses", "--max-tokens"
-        else:
-            continue
-        raise UsageError(
-            f"agent {agent.name} does not say what it {what}, so {option} can't be kept",
-            "for a command agent: let it write usage into its reply and set reports-usage = true; "
-            "for a model without a known price: set its price; or run without a limit",
-        )
+    return [found for item, oid in branches if oid and (found := read_item_commit(repo, batch.id, item, oid))]

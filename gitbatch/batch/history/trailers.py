@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from gitbatch.batch.model import ItemStatus
 from gitbatch.paths import quote_for_message, unquote_path
-from gitbatch.text import plain, undirected
+from gitbatch.text import clean_text, neutralise_forge_commands
 
 PREFIX = "Gitbatch-"
 
@@ -147,12 +147,12 @@ def render_trailers(pairs: Iterable[tuple[str, object]]) -> str:
 
 def render_failed(key: str, status: ItemStatus, reason: str) -> str:
     """The value of the trailer of an item that has not succeeded."""
-    return f"{quote_for_message(key)}: {status}: {undirected(plain(reason))}"
+    return f"{quote_for_message(key)}: {status}: {neutralise_forge_commands(clean_text(reason))}"
 
 
 def render_rescued(key: str, reason: str) -> str:
     """The value of the trailer of what a failed attempt at an item had written, with why it failed."""
-    return f"{quote_for_message(key)}: {undirected(plain(reason))}"
+    return f"{quote_for_message(key)}: {neutralise_forge_commands(clean_text(reason))}"
 
 
 def parse_trailers(message: str) -> Trailers:
@@ -169,7 +169,11 @@ def _value(name: str, value: object) -> str:
         raise KeyError(name)  # to be added above, or no reader knows it
     if name in {"Item", "Succeeded"}:
         return quote_for_message(str(value))
-    return str(value) if name in {"Failed", "Rescued", "Context"} else undirected(plain(str(value), 2000))
+    return (
+        str(value)
+        if name in {"Failed", "Rescued", "Context"}
+        else neutralise_forge_commands(clean_text(str(value), 2000))
+    )
 
 
 def _paragraphs(message: str) -> list[list[str]]:

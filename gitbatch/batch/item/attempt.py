@@ -10,27 +10,28 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.agents.prompt import render_group, render_item, render_prompt
-from gitbatch.agents.protocol import Agent, Assignment, Failure, Reply, Stream, Usage
+from gitbatch.agents.protocol import Agent, Assignment, Failure, OutputStream, Reply
 from gitbatch.batch.events import ItemProgress, ItemStarted, Notice
 from gitbatch.batch.item.commit import take_output
 from gitbatch.batch.item.harvest import find_strays
 from gitbatch.batch.item.rescue import StartingPoint, keep_output
-from gitbatch.batch.item.run import Run, Task
+from gitbatch.batch.item.run import ItemTask, Run
 from gitbatch.batch.item.starting_point import prepare
 from gitbatch.batch.item.stop import Halt
 from gitbatch.batch.item.unexpected import fail_attempt, find_run_error
-from gitbatch.batch.model import Attempt, ItemStatus, Outcome
-from gitbatch.concurrency import to_its_end
+from gitbatch.batch.model import FailedAttempt, ItemStatus, Outcome
+from gitbatch.concurrency import shielded
 from gitbatch.errors import GitbatchError
 from gitbatch.fs.disk import disk_error
+from gitbatch.fs.removal import remove_tree
 from gitbatch.fs.room import require_room
 from gitbatch.limits.causes import Cause
-from gitbatch.limits.usage import Spent
+from gitbatch.limits.usage import Spent, Usage
 from gitbatch.paths import quote_path
 from gitbatch.plan.duration import require_duration
 from gitbatch.repo.base import Base
-from gitbatch.repo.worktrees.worktree import remove_tree, remove_worktree
-from gitbatch.text import Harmless, plain
+from gitbatch.repo.worktrees.worktree import remove_worktree
+from gitbatch.text import CleanText, clean_text
 
 _START = secrets.token_hex(2)
 """In the names of this process's folders: without a sandbox, agents of a killed run may still write into theirs."""
@@ -38,22 +39,24 @@ _MOMENT = 0.01
 """Seconds that are no wait."""
 
 
-class Waits(Struct, frozen=True):
+class ServerWaits(Struct, frozen=True):
     """How often and how long an item waited for a server."""
 
     count: int = 0
     seconds: float = 0.0
 
-    def more(self) -> "Waits":
+    def more(self) -> "ServerWaits":
         """With one more."""
         return replace(self, count=self.count + 1)
 
-    def longer(self, seconds: float) -> "Waits":
+    def longer(self, seconds: float) -> "ServerWaits":
         """With so many more seconds, if it is more than the looking itself takes."""
         return replace(self, seconds=round(self.seconds + seconds, 3)) if seconds >= _MOMENT else self
 
 
-async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits) -> Outcome | Attempt:
+async def attempt(
+    run: Run, task: ItemTask, past: tuple[FailedAttempt, ...], waits: ServerWaits
+) -> Outcome | FailedAttempt:
     """Run an item once. Every failure of the item is a value, an internal error too; what is raised stops the batch.
 
     Args:
@@ -67,8 +70,8 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
     scratch = run.workshop / f"{task.batch_item.slug}-{_START}.io"
     scene = task.scene
     counted = tuple(tried for tried in past if tried.counts)
-    tried = Attempt(
-        task.key, scene.commit, len(counted) + 1, ItemStatus.FAILED, Cause.FAILED, reason=plain("")
+    tried = FailedAttempt(
+        task.key, scene.commit, len(counted) + 1, ItemStatus.FAILED, Cause.FAILED, reason=clean_text("")
     )
     keep, start, work = False, None, None
     try:
@@ -91,7 +94,7 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
         keep = True  # where even that is cut off, the next start sees what the branch has
         if isinstance(answer, Reply):
             _require_cost(run, task, tried.usage)
-        work = Work(start, past, waits, tried)
+        work = FinishedWork(start, past, waits, tried)
         result = await _judged(run, task, work, answer)
         keep = isinstance(result, Outcome) and result.succeeded
     except Exception as error:  # noqa: BLE001 - the one broad catch of an item: its trouble stays its own (rule E1)
@@ -101,19 +104,19 @@ async def attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits)
         tried = _settled(run, task, tried, began)
         tried = fail_attempt(tried, task.agent, error, run.agents.secrets(scene.project.config))
         if start and not work:  # it was the agent's error: what it had written is judged as that of any other
-            await to_its_end(run.git(keep_output, run, task, tried, start))
+            await shielded(run.git(keep_output, run, task, tried, start))
         return tried
     else:
         return result
     finally:
         # Not interrupted by a cancellation: what is left here, the next start would have to remove.
-        if not await to_its_end(run.git(_clear, run, task, place, scratch, keep=keep)):
+        if not await shielded(run.git(_clear, run, task, place, scratch, keep=keep)):
             name = task.batch_item.name
             text = f"something still writes into the worktree of {name}; it was moved aside in {run.workshop}"
             run.emit(Notice(batch=run.batch.id, text=text))
 
 
-def _settled(run: Run, task: Task, tried: Attempt, began: float) -> Attempt:
+def _settled(run: Run, task: ItemTask, tried: FailedAttempt, began: float) -> FailedAttempt:
     """Returns an attempt that was cut off by an error, with what it has used until then."""
     if tried.seconds:
         return tried
@@ -125,40 +128,44 @@ def _require_room(run: Run) -> None:
     require_room(run.workshop, run.repo.common_dir)
 
 
-class Work(Struct, frozen=True):
+class FinishedWork(Struct, frozen=True):
     """An attempt whose agent is done, and what there was before it."""
 
     start: StartingPoint
-    past: tuple[Attempt, ...]
-    waits: Waits
-    tried: Attempt
+    past: tuple[FailedAttempt, ...]
+    waits: ServerWaits
+    tried: FailedAttempt
     """What is known of it: its number, its time, what it used."""
 
 
-async def _judged(run: Run, task: Task, work: Work, answer: Reply | Failure) -> Outcome | Attempt:
+async def _judged(
+    run: Run, task: ItemTask, work: FinishedWork, answer: Reply | Failure
+) -> Outcome | FailedAttempt:
     """What becomes of an attempt whose agent is done; what it used is written down even if the disk fails here."""
     try:
-        return await to_its_end(run.git(_judge, run, task, work, answer))
+        return await shielded(run.git(_judge, run, task, work, answer))
     except (OSError, GitbatchError) as error:
         if disk_error(error) and not work.tried.usage.is_nothing:
-            cut = replace(work.tried, cause=Cause.DISK, reason=plain("the disk failed"))
+            cut = replace(work.tried, cause=Cause.DISK, reason=clean_text("the disk failed"))
             with suppress(OSError, GitbatchError):  # it may not take that either
-                await to_its_end(run.git(run.ledger.add, cut))
+                await shielded(run.git(run.ledger.add, cut))
         raise
 
 
-def _judge(run: Run, task: Task, work: Work, answer: Reply | Failure) -> Outcome | Attempt:
+def _judge(run: Run, task: ItemTask, work: FinishedWork, answer: Reply | Failure) -> Outcome | FailedAttempt:
     """What becomes of an attempt whose agent is done; what one that failed had written is kept."""
     start, judged = work.start, _judge_answer(run, task, work, answer)
-    if isinstance(judged, Attempt):
+    if isinstance(judged, FailedAttempt):
         keep_output(run, task, judged, start)
     return judged
 
 
-def _judge_answer(run: Run, task: Task, work: Work, answer: Reply | Failure) -> Outcome | Attempt:
+def _judge_answer(
+    run: Run, task: ItemTask, work: FinishedWork, answer: Reply | Failure
+) -> Outcome | FailedAttempt:
     start, tried, waits = work.start, work.tried, work.waits
     if not start.worktree.path.is_dir():
-        reason = plain("its worktree was removed while it ran")
+        reason = clean_text("its worktree was removed while it ran")
         return replace(tried, reason=reason, details=_details(answer))
     strays = find_strays(start.worktree, task.item.output, task.scene.guarded)
     secrets = run.agents.secrets(task.scene.project.config)
@@ -167,7 +174,7 @@ def _judge_answer(run: Run, task: Task, work: Work, answer: Reply | Failure) -> 
         return replace(
             tried,
             status=ItemStatus.REFUSED,
-            reason=plain(f"the agent changed {', '.join(strays.forbidden)}, which is not its file"),
+            reason=clean_text(f"the agent changed {', '.join(strays.forbidden)}, which is not its file"),
             details=_details(answer),
             cause=Cause.REFUSED,
         )
@@ -193,17 +200,17 @@ def _judge_answer(run: Run, task: Task, work: Work, answer: Reply | Failure) -> 
     )
 
 
-def seconds_of(past: tuple[Attempt, ...]) -> float:
+def seconds_of(past: tuple[FailedAttempt, ...]) -> float:
     """How long attempts took together."""
     return round(sum(tried.seconds for tried in past), 3)
 
 
-def spent_by(past: tuple[Attempt, ...]) -> Spent:
+def spent_by(past: tuple[FailedAttempt, ...]) -> Spent:
     """What attempts used together."""
     return sum((Spent.of(tried.usage) for tried in past), Spent())
 
 
-def _settle(run: Run, task: Task, answer: Reply | Failure) -> Usage:
+def _settle(run: Run, task: ItemTask, answer: Reply | Failure) -> Usage:
     """What the attempt used. One that the server was too busy for, and that says nothing, has cost nothing."""
     is_busy = (
         isinstance(answer, Failure) and answer.cause in {Cause.BUSY, Cause.LATER} and not answer.is_guess
@@ -213,7 +220,7 @@ def _settle(run: Run, task: Task, answer: Reply | Failure) -> Usage:
     return run.agents.budget.settle(task.key, answer.usage)
 
 
-def _told(tried: Attempt, failure: Failure) -> Attempt:
+def _told(tried: FailedAttempt, failure: Failure) -> FailedAttempt:
     return replace(
         tried,
         status=ItemStatus.REFUSED if failure.cause is Cause.LEAK else tried.status,
@@ -225,21 +232,23 @@ def _told(tried: Attempt, failure: Failure) -> Attempt:
     )
 
 
-def _require_cost(run: Run, task: Task, used: Usage) -> None:
+def _require_cost(run: Run, task: ItemTask, used: Usage) -> None:
     """Let nothing start any more where a money limit can't be kept, because an agent does not say what it cost."""
     if run.agents.budget.max_cost is not None and used.cost is None:
-        reason = plain(f"agent {task.agent} did not say what {task.batch_item.name} cost")
+        reason = clean_text(f"agent {task.agent} did not say what {task.batch_item.name} cost")
         run.brake.pull(Halt(Cause.BUDGET, reason, "let it report its cost, or run without a money limit"))
 
 
-def _details(answer: Reply | Failure) -> tuple[Harmless, ...]:
+def _details(answer: Reply | Failure) -> tuple[CleanText, ...]:
     """Returns what the agent said at last: of one that thinks it succeeded, its summary."""
     if isinstance(answer, Failure):
         return answer.details
     return (answer.summary,) if answer.summary else ()
 
 
-def _assignment(task: Task, start: StartingPoint, scratch: Path, counted: tuple[Attempt, ...]) -> Assignment:
+def _assignment(
+    task: ItemTask, start: StartingPoint, scratch: Path, counted: tuple[FailedAttempt, ...]
+) -> Assignment:
     previous = counted[-1].failure if counted else None
     table = task.scene.project.config.agents[task.agent]
     return Assignment(
@@ -258,7 +267,9 @@ def _assignment(task: Task, start: StartingPoint, scratch: Path, counted: tuple[
     )
 
 
-async def _ask(run: Run, task: Task, agent: Agent, assignment: Assignment, tried: Attempt) -> Reply | Failure:
+async def _ask(
+    run: Run, task: ItemTask, agent: Agent, assignment: Assignment, tried: FailedAttempt
+) -> Reply | Failure:
     """The agent's answer. What an attempt that is interrupted has used until then, is written down."""
     run.emit(
         ItemStarted(
@@ -273,7 +284,7 @@ async def _ask(run: Run, task: Task, agent: Agent, assignment: Assignment, tried
 
     secrets = run.agents.secrets(task.scene.project.config)
 
-    def progress(stream: Stream, line: Harmless) -> None:
+    def progress(stream: OutputStream, line: CleanText) -> None:
         run.emit(ItemProgress(batch=run.batch.id, item=task.key, stream=stream, line=line))
 
     try:
@@ -281,15 +292,15 @@ async def _ask(run: Run, task: Task, agent: Agent, assignment: Assignment, tried
     except asyncio.CancelledError:
         used = run.agents.budget.settle(task.key, Usage())
         if not used.is_nothing:
-            cut = replace(tried, cause=None, reason=plain("interrupted"), usage=used)
-            await to_its_end(run.git(run.ledger.add, cut))
+            cut = replace(tried, cause=None, reason=clean_text("interrupted"), usage=used)
+            await shielded(run.git(run.ledger.add, cut))
         raise
     if isinstance(answer, Reply):
         run.agents.gate.succeeded()
     return secrets.mask_answer(answer)
 
 
-def _clear(run: Run, task: Task, worktree: Path, scratch: Path, *, keep: bool) -> bool:
+def _clear(run: Run, task: ItemTask, worktree: Path, scratch: Path, *, keep: bool) -> bool:
     """Remove what an attempt had; its branch too, unless it has our commit. Returns whether its folders are gone.
 
     Where an agent could write refs, its branch may have a commit that looks like ours: it is not asked how it looks.

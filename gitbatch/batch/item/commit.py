@@ -7,10 +7,10 @@ from msgspec.structs import replace
 
 from gitbatch.agents.process.confine import strict_advice
 from gitbatch.agents.protocol import EarlierOutput, Failure
-from gitbatch.batch.group.merge import finished
+from gitbatch.batch.history.item_commits import read_item_commit
 from gitbatch.batch.history.messages import item_message
 from gitbatch.batch.item.harvest import harvest, judge_change
-from gitbatch.batch.item.run import Run, Task
+from gitbatch.batch.item.run import ItemTask, Run
 from gitbatch.batch.model import Outcome
 from gitbatch.errors import BusyError, GitError
 from gitbatch.fs.disk import DiskError, disk_error
@@ -18,9 +18,9 @@ from gitbatch.fs.room import require_room
 from gitbatch.limits.causes import Cause
 from gitbatch.project.context import ContextFile
 from gitbatch.repo.fingerprint import require_untouched
-from gitbatch.repo.ident import Signature
+from gitbatch.repo.ident import Ident
 from gitbatch.repo.worktrees.worktree import Worktree
-from gitbatch.text import plain
+from gitbatch.text import clean_text
 
 _TRIES = 10
 """How often an output is taken again when its objects were pruned before its branch had them."""
@@ -28,7 +28,7 @@ _TRIES = 10
 
 def take_output(
     run: Run,
-    task: Task,
+    task: ItemTask,
     worktree: Worktree,
     outcome: Outcome,
     context: tuple[ContextFile, ...],
@@ -44,7 +44,7 @@ def take_output(
     """
     limit = task.scene.project.config.batch.max_output_bytes
     secrets = run.agents.secrets(task.scene.project.config)
-    problem = plain("git loses the new objects: is something pruning this repository all the time?")
+    problem = clean_text("git loses the new objects: is something pruning this repository all the time?")
     failed: DiskError | None = None
     for _ in range(_TRIES):
         try:
@@ -53,10 +53,10 @@ def take_output(
             if isinstance(taken, Failure):
                 return _advised(run, task, taken)
             commit = _commit(run, task, outcome, taken.blob, context)
-            done = finished(run.repo, run.batch.id, task.batch_item, commit)
+            done = read_item_commit(run.repo, run.batch.id, task.batch_item, commit)
         # An object is pruned before the branch has it, or something stands or locks where the branch is.
         except (GitError, BusyError) as error:
-            problem, failed = plain(error.message), disk_error(error)
+            problem, failed = clean_text(error.message), disk_error(error)
             run.repo.refs.delete(run.repo.refs.below(f"{task.branch(run.batch.id)}/"))
             continue
         if done:
@@ -67,24 +67,24 @@ def take_output(
     return Failure(problem)
 
 
-def _advised(run: Run, task: Task, failure: Failure) -> Failure:
+def _advised(run: Run, task: ItemTask, failure: Failure) -> Failure:
     """The failure with what only the user can do about it: an item whose file is right as it is has no commit."""
     strict = strict_advice(task.scene.project.config.agents[task.agent], run.agents.sandbox)
     if strict and failure.cause in {Cause.NO_OUTPUT, Cause.UNCHANGED}:
-        failure = replace(failure, details=(*failure.details, plain(strict)))
+        failure = replace(failure, details=(*failure.details, clean_text(strict)))
     if failure.cause is not Cause.UNCHANGED:
         return failure
     advice = f"if it is right, tick the item's box in {task.scene.plan.path} by hand (- [x]) and commit that"
-    return replace(failure, reason=plain(f"{failure.reason}; {advice}"))
+    return replace(failure, reason=clean_text(f"{failure.reason}; {advice}"))
 
 
-def _commit(run: Run, task: Task, outcome: Outcome, blob: str, context: tuple[ContextFile, ...]) -> str:
+def _commit(run: Run, task: ItemTask, outcome: Outcome, blob: str, context: tuple[ContextFile, ...]) -> str:
     repo, branch = run.repo, task.branch(run.batch.id)
     tree = repo.objects.write_tree(task.scene.tree, {task.item.output: blob})
     message = item_message(
         run.batch.record, task.batch_group, outcome, task.agent, context, task.item.criteria
     )
-    author = Signature(f"{task.agent} (gitbatch agent)", "agent@gitbatch.invalid", int(run.clock()))
+    author = Ident(f"{task.agent} (gitbatch agent)", "agent@gitbatch.invalid", int(run.clock()))
     parts = (tree, (task.scene.commit,), message, author, run.committer())
     # The key may be gone since the start: what is paid for is kept, and signed at the checkpoint.
     commit = repo.objects.write_signed_if_possible(*parts)

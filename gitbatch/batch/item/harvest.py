@@ -36,7 +36,7 @@ from gitbatch.repo.objects.store import MissingObjectError
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.search import holds_any
 from gitbatch.repo.worktrees.worktree import Worktree
-from gitbatch.text import Harmless, plain
+from gitbatch.text import CleanText, clean_text
 
 _NAMED_STRAYS = 20
 
@@ -105,23 +105,23 @@ def _secret_problem(repo: Repository, blob: str, secrets: Secrets) -> Failure | 
         return None
     reason = f"the output holds the value of {', '.join(names)}"
     advice = "if it is not secret, name it under public-env instead of pass-env"
-    return Failure(plain(reason), (plain(advice),), Cause.LEAK)
+    return Failure(clean_text(reason), (clean_text(advice),), Cause.LEAK)
 
 
 def _unchanged(how: str) -> Failure:
-    return Failure(plain(f"the agent changed nothing: {how}"), cause=Cause.UNCHANGED)
+    return Failure(clean_text(f"the agent changed nothing: {how}"), cause=Cause.UNCHANGED)
 
 
 def _unusable(reason: str) -> Failure:
-    return Failure(plain(reason), cause=Cause.NO_OUTPUT)
+    return Failure(clean_text(reason), cause=Cause.NO_OUTPUT)
 
 
 class Strays(Struct, frozen=True):
     """What else an agent changed in its worktree. Paths as harmless lines."""
 
-    forbidden: tuple[Harmless, ...] = ()
+    forbidden: tuple[CleanText, ...] = ()
     """Shared files and outputs of other items."""
-    others: tuple[Harmless, ...] = ()
+    others: tuple[CleanText, ...] = ()
 
 
 def find_strays(worktree: Worktree, output: str, forbidden: frozenset[str]) -> Strays:
@@ -136,9 +136,9 @@ def find_strays(worktree: Worktree, output: str, forbidden: frozenset[str]) -> S
     bad = {path for path in changed if path != output and folded(path) in forbidden}
     bad |= {path for path in worktree.guarded if not os.path.lexists(worktree.path / path)}
     others = [path for path in changed if path not in bad and path != output]
-    named = [plain(path) for path in others[:_NAMED_STRAYS]]
-    more = [plain(f"and {len(others) - _NAMED_STRAYS} more")] if len(others) > _NAMED_STRAYS else []
-    return Strays(tuple(sorted(map(plain, bad))), tuple(named + more))
+    named = [clean_text(path) for path in others[:_NAMED_STRAYS]]
+    more = [clean_text(f"and {len(others) - _NAMED_STRAYS} more")] if len(others) > _NAMED_STRAYS else []
+    return Strays(tuple(sorted(map(clean_text, bad))), tuple(named + more))
 
 
 def _changed(worktree: Worktree) -> Iterator[str]:

@@ -16,46 +16,27 @@ leaves is judged against it too (see `harvest.py`). Only the ref is asked, and n
 between the two finds it as well. It goes when its item is merged, else with the record of its batch.
 """
 
-from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from msgspec import Struct
 
 from gitbatch.agents.protocol import EarlierOutput, Failure
-from gitbatch.batch.group.merge import item_commit
 from gitbatch.batch.history.messages import rescue_message
-from gitbatch.batch.history.trailers import Kind, parse_trailers
+from gitbatch.batch.history.rescue import Rescued, _read, find_rescued, rescued_refs
 from gitbatch.batch.item.harvest import harvest
-from gitbatch.batch.item.run import Run, Task
-from gitbatch.batch.model import Attempt, BatchItem, ItemCommit
+from gitbatch.batch.item.run import ItemTask, Run
+from gitbatch.batch.model import FailedAttempt
 from gitbatch.errors import BusyError, GitError
 from gitbatch.fs.room import require_room
-from gitbatch.limits.causes import TREATMENTS, Cause
+from gitbatch.limits.causes import Cause
 from gitbatch.project.context import ContextFile
 from gitbatch.repo.fingerprint import TamperedError, require_untouched
-from gitbatch.repo.ident import Signature
-from gitbatch.repo.objects.store import MissingObjectError
-from gitbatch.repo.refs.store import rescue_refs, rescued_output_ref, split_rescued_output
-from gitbatch.repo.repository import Repository
+from gitbatch.repo.ident import Ident
+from gitbatch.repo.refs.names import rescued_output_ref
 from gitbatch.repo.worktrees.worktree import Worktree
 
 _TRIES = 10
 """How often it is written again when its objects were pruned before the ref had them."""
-
-
-class Rescued(Struct, frozen=True):
-    """What a failed attempt at an item had written."""
-
-    ref: str
-    attempt: int
-    commit: ItemCommit
-    cause: Cause
-    """Why the attempt failed; if it left an earlier output as it was, why that one was not enough."""
-
-    @property
-    def output(self) -> EarlierOutput:
-        """As the next attempt is given it."""
-        return EarlierOutput(self.commit.blob, may_stay=not TREATMENTS[self.cause].blames_output)
 
 
 class StartingPoint(Struct, frozen=True):
@@ -72,7 +53,7 @@ class StartingPoint(Struct, frozen=True):
         return self.earlier.output if self.earlier else None
 
 
-def keep_output(run: Run, task: Task, tried: Attempt, start: StartingPoint) -> None:
+def keep_output(run: Run, task: ItemTask, tried: FailedAttempt, start: StartingPoint) -> None:
     """Keeps what a failed attempt had written, if it passes the harvest; that of the attempt before goes then.
 
     Where it cannot be kept, the attempt has failed all the same.
@@ -98,7 +79,7 @@ def keep_output(run: Run, task: Task, tried: Attempt, start: StartingPoint) -> N
     require_room(run.workshop, repo.common_dir)
 
 
-def _write_commit(run: Run, task: Task, tried: Attempt, start: StartingPoint, blob: str) -> str:
+def _write_commit(run: Run, task: ItemTask, tried: FailedAttempt, start: StartingPoint, blob: str) -> str:
     """Stores the commit that keeps it. It is not signed: no branch ever has it, and a key may have to be touched."""
     cause, earlier = tried.cause or Cause.FAILED, start.earlier
     if earlier and earlier.commit.blob == blob and not earlier.output.may_stay:
@@ -106,16 +87,11 @@ def _write_commit(run: Run, task: Task, tried: Attempt, start: StartingPoint, bl
     tree = run.repo.objects.write_tree(task.scene.tree, {task.item.output: blob})
     record, group = run.batch.record, task.batch_group
     message = rescue_message(record, group, tried, cause, task.agent, start.context)
-    author = Signature(f"{task.agent} (gitbatch agent)", "agent@gitbatch.invalid", int(run.clock()))
+    author = Ident(f"{task.agent} (gitbatch agent)", "agent@gitbatch.invalid", int(run.clock()))
     return run.repo.objects.write_unsigned(tree, (task.scene.commit,), message, author, run.committer())
 
 
-def find_rescued(repo: Repository, batch: str, item: BatchItem) -> Rescued | None:
-    """Returns what the last attempt at an item that left anything had written."""
-    return read_rescued(repo, batch, (item,)).get(item.key)
-
-
-def find_usable(run: Run, task: Task) -> Rescued | None:
+def find_usable(run: Run, task: ItemTask) -> Rescued | None:
     """Returns the same, if the next attempt can begin with it: not where the item's file was changed on the branch since."""
     found = find_rescued(run.repo, run.batch.id, task.batch_item)
     if found is None:
@@ -123,57 +99,3 @@ def find_usable(run: Run, task: Task) -> Rescued | None:
     objects, path = run.repo.objects, task.item.output
     then, now = (objects.entry(tree, path) for tree in (objects.tree_of(found.commit.base), task.scene.tree))
     return found if then == now else None
-
-
-def read_rescued(repo: Repository, batch: str, items: Iterable[BatchItem]) -> Mapping[str, Rescued]:
-    """Returns what the last attempts at items had written, by key."""
-    refs = repo.refs.below(rescue_refs(batch))
-    if not refs:
-        return {}
-    by_slug = {item.slug: item for item in items}
-    found: dict[str, Rescued] = {}
-    for ref, oid in refs.items():
-        item = by_slug.get(_slug(batch, ref))
-        rescued = _read(repo, batch, item, ref, oid) if item else None
-        if item and rescued and (item.key not in found or found[item.key].attempt < rescued.attempt):
-            found[item.key] = rescued
-    return found
-
-
-def rescued_refs(repo: Repository, batch: str, slugs: Iterable[str]) -> dict[str, str]:
-    """Returns the refs of what failed attempts at items had written."""
-    wanted = frozenset(slugs)
-    found = {r: oid for r, oid in repo.refs.below(rescue_refs(batch)).items() if _slug(batch, r) in wanted}
-    return {ref: oid for ref, oid in found.items() if is_rescued_output(repo, batch, oid)}
-
-
-def is_rescued_output(repo: Repository, batch: str, oid: str) -> bool:
-    """Whether a commit is what a failed attempt of a batch had written."""
-    try:
-        trailers = parse_trailers(repo.objects.commit(oid).message)
-    except MissingObjectError:
-        return False
-    return trailers.kind is Kind.RESCUE and trailers.batch == batch
-
-
-def _slug(batch: str, ref: str) -> str:
-    """Returns the slug of the item whose failed attempt a ref is of; empty if it is of none."""
-    parts = split_rescued_output(ref.removeprefix(rescue_refs(batch)))
-    return parts[0] if parts else ""
-
-
-def _read(repo: Repository, batch: str, item: BatchItem, ref: str, oid: str) -> Rescued | None:
-    """Returns what a ref keeps; None if its commit is not of the form, or objects are gone: an agent may write refs too."""
-    parts = split_rescued_output(ref.removeprefix(rescue_refs(batch)))
-    if parts is None or not is_rescued_output(repo, batch, oid):
-        return None
-    try:
-        commit = repo.objects.commit(oid)
-        trailers = parse_trailers(commit.message)
-        made = item_commit(repo.objects, commit, item.key)
-    except MissingObjectError:
-        return None
-    if trailers.rescued != item.key or made is None or not repo.objects.is_blob(made.blob):
-        return None
-    said = trailers.first("Cause")
-    return Rescued(ref, parts[1], made, Cause(said) if said in tuple(Cause) else Cause.FAILED)

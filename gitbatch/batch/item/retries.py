@@ -5,30 +5,30 @@ import asyncio
 from msgspec.structs import replace
 
 from gitbatch.batch.events import AttemptFailed, ItemFinished, ItemWaiting
-from gitbatch.batch.item.attempt import Waits, attempt, seconds_of, spent_by
-from gitbatch.batch.item.rescue import find_rescued
-from gitbatch.batch.item.run import Run, Task
+from gitbatch.batch.history.rescue import find_rescued
+from gitbatch.batch.item.attempt import ServerWaits, attempt, seconds_of, spent_by
+from gitbatch.batch.item.run import ItemTask, Run
 from gitbatch.batch.item.stop import MORE, Halt, cannot_work, come_back_later, disk_failed, out_of_budget
-from gitbatch.batch.model import Attempt, BatchItem, Outcome
-from gitbatch.concurrency import to_its_end
+from gitbatch.batch.model import BatchItem, FailedAttempt, Outcome
+from gitbatch.concurrency import shielded
 from gitbatch.errors import GitbatchError
 from gitbatch.fs.disk import disk_error
 from gitbatch.limits.causes import TREATMENTS, Cause, Remedy
 from gitbatch.plan.duration import parse_duration
-from gitbatch.text import plain
+from gitbatch.text import clean_text
 
 _LONGEST_PAUSE = 60.0
 _GUESSES = 10
 """How often an item waits because its program only seems to have met a busy server; after that, it has failed."""
 
 
-async def run_item(run: Run, task: Task) -> Outcome | None:
+async def run_item(run: Run, task: ItemTask) -> Outcome | None:
     """Run an item to its end: what is done about a failed attempt, the table of causes says (rule F3).
 
     Returns:
         The outcome; None if the batch halts before there is one.
     """
-    waits = Waits()
+    waits = ServerWaits()
     while True:
         past = run.ledger.pages.of_item(task.key)
         if _is_over(past, task):
@@ -40,10 +40,10 @@ async def run_item(run: Run, task: Task) -> Outcome | None:
             return None
         waits = waits.longer(waited)
         tried = await _attempt(run, task, past, waits)
-        if not isinstance(tried, Attempt):
+        if not isinstance(tried, FailedAttempt):
             return tried and _finish(run, tried)
         if tried.counts or not tried.usage.is_nothing:
-            await to_its_end(run.git(run.ledger.add, tried))  # it is paid for, even if the run is being ended
+            await shielded(run.git(run.ledger.add, tried))  # it is paid for, even if the run is being ended
         if _waits(run, task, tried):
             waits = waits.more()
         elif not _goes_on(run, task, tried):
@@ -52,7 +52,9 @@ async def run_item(run: Run, task: Task) -> Outcome | None:
             await _pause(run, task, tried)
 
 
-async def _attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits) -> Outcome | Attempt | None:
+async def _attempt(
+    run: Run, task: ItemTask, past: tuple[FailedAttempt, ...], waits: ServerWaits
+) -> Outcome | FailedAttempt | None:
     """One attempt; None if our disk failed, which is not the item's fault: then nothing starts any more.
 
     A cause that is a guess is not believed for ever: the program may only talk about limits.
@@ -67,7 +69,7 @@ async def _attempt(run: Run, task: Task, past: tuple[Attempt, ...], waits: Waits
         return None
     finally:
         run.agents.budget.release(task.key)
-    if isinstance(tried, Attempt) and tried.is_guess and waits.count >= _GUESSES:
+    if isinstance(tried, FailedAttempt) and tried.is_guess and waits.count >= _GUESSES:
         return replace(tried, cause=Cause.FAILED)
     return tried
 
@@ -77,17 +79,17 @@ def _finish(run: Run, outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _counted(past: tuple[Attempt, ...], task: Task) -> tuple[Attempt, ...]:
+def _counted(past: tuple[FailedAttempt, ...], task: ItemTask) -> tuple[FailedAttempt, ...]:
     """The attempts that count for a task: those upon the same commit. If the user changed anything, it starts anew."""
     return tuple(tried for tried in past if tried.counts and tried.base == task.scene.commit)
 
 
-def _is_over(past: tuple[Attempt, ...], task: Task) -> bool:
+def _is_over(past: tuple[FailedAttempt, ...], task: ItemTask) -> bool:
     mine = _counted(past, task)
     return bool(mine) and (mine[-1].remedy is Remedy.FAIL or len(mine) > task.retries)
 
 
-async def _cleared(run: Run, task: Task) -> float | None:
+async def _cleared(run: Run, task: ItemTask) -> float | None:
     """Wait until an attempt may start; the seconds that the server took of that. None: the batch halts."""
     budget, brake = run.agents.budget, run.brake
     if brake.halt:
@@ -103,7 +105,7 @@ async def _cleared(run: Run, task: Task) -> float | None:
     return waited
 
 
-def _waits(run: Run, task: Task, tried: Attempt) -> bool:
+def _waits(run: Run, task: ItemTask, tried: FailedAttempt) -> bool:
     """Close the gate if that is what is to be done about a failure; false if it is not, or would take too long."""
     gate = run.agents.gate
     busy = tried.remedy is Remedy.WAIT or (tried.cause is Cause.LATER and gate.is_endless)
@@ -121,20 +123,20 @@ def _waits(run: Run, task: Task, tried: Attempt) -> bool:
     return True
 
 
-def _goes_on(run: Run, task: Task, tried: Attempt) -> bool:
+def _goes_on(run: Run, task: ItemTask, tried: FailedAttempt) -> bool:
     """Whether an item goes on after a failure; if not, the batch halts."""
     if not tried.counts:
         run.brake.pull(_halt(run, task, tried))
     past = run.ledger.pages.of_item(task.key)
     if _is_over(past, task):
         return True  # to its outcome
-    outcome = replace(failed_outcome(task.batch_item, (tried,), Waits()), attempts=tried.number)
+    outcome = replace(failed_outcome(task.batch_item, (tried,), ServerWaits()), attempts=tried.number)
     left = task.retries + 1 - len(_counted(past, task))
     run.emit(AttemptFailed(batch=run.batch.id, outcome=outcome, left=left, counts=tried.counts))
     return run.brake.halt is None
 
 
-async def _pause(run: Run, task: Task, tried: Attempt) -> None:
+async def _pause(run: Run, task: ItemTask, tried: FailedAttempt) -> None:
     """Waits a little before an attempt after one that failed for no known reason, unless the batch halts meanwhile."""
     past = run.ledger.pages.of_item(task.key)
     first = parse_duration(task.scene.project.config.batch.retry_pause)
@@ -143,20 +145,20 @@ async def _pause(run: Run, task: Task, tried: Attempt) -> None:
         await run.brake.unless(asyncio.sleep(seconds, seconds))
 
 
-def _halt(run: Run, task: Task, tried: Attempt) -> Halt:
+def _halt(run: Run, task: ItemTask, tried: FailedAttempt) -> Halt:
     """Why the batch halts after an attempt."""
     match tried.cause:
         case Cause.BUDGET if run.agents.budget.is_reached:
             return out_of_budget(run.agents.budget)
         case Cause.BUDGET:
-            return Halt(Cause.BUDGET, plain(f"{task.batch_item.name}: {tried.reason}"), MORE)
+            return Halt(Cause.BUDGET, clean_text(f"{task.batch_item.name}: {tried.reason}"), MORE)
         case Cause.BUSY | Cause.LATER:
             return come_back_later(tried.reason, run.clock(), tried.retry_after)
         case _:
             return cannot_work(task.batch_item.name, tried.reason)
 
 
-def failed_outcome(item: BatchItem, past: tuple[Attempt, ...], waits: Waits) -> Outcome:
+def failed_outcome(item: BatchItem, past: tuple[FailedAttempt, ...], waits: ServerWaits) -> Outcome:
     """What became of an item by its attempts, of which the last one that counts was the last."""
     counted = tuple(tried for tried in past if tried.counts) or past
     last = counted[-1]

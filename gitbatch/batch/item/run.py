@@ -11,17 +11,17 @@ from gitbatch.batch.history.ledger import Ledger
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.model import BatchGroup, BatchItem
 from gitbatch.batch.planning.configuration import FixedConfig
-from gitbatch.batch.planning.project_state import Scene
+from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.plan.model import Group, WorkItem
 from gitbatch.repo.fingerprint import Fingerprint
-from gitbatch.repo.ident import Signature
-from gitbatch.repo.refs.store import item_branch
+from gitbatch.repo.ident import Ident
+from gitbatch.repo.refs.names import item_branch
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees.agent_git import AgentGit
 
 if TYPE_CHECKING:  # asyncio and all that agents need: what only looks at a batch does without
-    from gitbatch.agents.pool import Roster
-    from gitbatch.batch.item.stop import Brake
+    from gitbatch.agents.pool import AgentPool
+    from gitbatch.batch.item.stop import StopSwitch
     from gitbatch.concurrency import GitThread
 
 
@@ -33,7 +33,7 @@ class Run(Struct, frozen=True):
     jobs: int
     workshop: Path
     """The batch's folder for worktrees; nothing else is in it."""
-    agents: "Roster"
+    agents: "AgentPool"
     emit: EventStream
     clock: Callable[[], float]
     """Seconds since the epoch: for what is written into history."""
@@ -45,19 +45,19 @@ class Run(Struct, frozen=True):
     checkouts: tuple[Path, ...]
     """The user's checkouts and git directories, which agents may not read."""
     ledger: Ledger
-    brake: "Brake"
+    brake: "StopSwitch"
     fixed: FixedConfig
 
-    def committer(self) -> Signature:
+    def committer(self) -> Ident:
         """The user, now."""
         who = self.repo.identity
-        return Signature(who.name, who.email, int(self.clock()))
+        return Ident(who.name, who.email, int(self.clock()))
 
 
-class Task(Struct, frozen=True):
+class ItemTask(Struct, frozen=True):
     """An item that is about to run, in the group's scene."""
 
-    scene: Scene
+    scene: ProjectState
     batch_group: BatchGroup
     batch_item: BatchItem
     group: Group

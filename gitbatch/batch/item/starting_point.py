@@ -4,8 +4,9 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from gitbatch.batch.item.rescue import Rescued, StartingPoint, find_usable
-from gitbatch.batch.item.run import Run, Task
+from gitbatch.batch.history.rescue import Rescued
+from gitbatch.batch.item.rescue import StartingPoint, find_usable
+from gitbatch.batch.item.run import ItemTask, Run
 from gitbatch.batch.planning.preflight import mark_filtered
 from gitbatch.errors import GitError
 from gitbatch.fs.disk import DiskError
@@ -16,7 +17,7 @@ from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.worktrees.worktree import NewWorktree, Worktree, add_worktree, remove_worktree
 
 
-def prepare(run: Run, task: Task, place: Path) -> StartingPoint:
+def prepare(run: Run, task: ItemTask, place: Path) -> StartingPoint:
     """Makes what an agent starts from.
 
     Args:
@@ -38,7 +39,7 @@ def prepare(run: Run, task: Task, place: Path) -> StartingPoint:
         ) from error
 
 
-def _put_earlier(run: Run, task: Task, place: Path) -> Rescued | None:
+def _put_earlier(run: Run, task: ItemTask, place: Path) -> Rescued | None:
     """Puts what an earlier attempt had written into a new worktree, where there is any and it still fits."""
     earlier = find_usable(run, task)
     if earlier:
@@ -49,7 +50,7 @@ def _put_earlier(run: Run, task: Task, place: Path) -> Rescued | None:
     return earlier
 
 
-def _make_worktree(run: Run, task: Task, place: Path, context: tuple[ContextFile, ...]) -> Worktree:
+def _make_worktree(run: Run, task: ItemTask, place: Path, context: tuple[ContextFile, ...]) -> Worktree:
     sparse = None
     if task.scene.project.config.batch.checkout == "context":
         folder = task.item.output.rpartition("/")[0]

@@ -14,7 +14,7 @@ from gitbatch.fs.disk import DiskError
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import dollars
-from gitbatch.text import Harmless, plain
+from gitbatch.text import CleanText, clean_text
 
 MORE = "go on with more: gitbatch run --max-cost USD"
 
@@ -26,14 +26,14 @@ class Halt(Struct, frozen=True):
     """Why a batch halts, and how it goes on."""
 
     cause: Cause
-    reason: Harmless
+    reason: CleanText
     advice: str
     back_at: float | None = None
     """Seconds since the epoch: when it makes sense to come back, where the server said so."""
 
 
 @dataclass(slots=True)
-class Brake:
+class StopSwitch:
     """Pulled once; what it was pulled for first holds."""
 
     halt: Halt | None = None
@@ -57,7 +57,7 @@ class Brake:
         return time.monotonic() - began
 
 
-def come_back_later(reason: Harmless, now: float, seconds: float | None) -> Halt:
+def come_back_later(reason: CleanText, now: float, seconds: float | None) -> Halt:
     """The server wants us to come back after more time than a batch waits."""
     if seconds is None:
         when, back_at = "it does not say when to come back", None
@@ -68,7 +68,7 @@ def come_back_later(reason: Harmless, now: float, seconds: float | None) -> Halt
         clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(back_at))
         when = f"come back at {clock} (in {_span(seconds)})"
     advice = "gitbatch run goes on then; gitbatch run --wait waits until then"
-    return Halt(Cause.LATER, plain(f"{reason}: {when}"), advice, back_at)
+    return Halt(Cause.LATER, clean_text(f"{reason}: {when}"), advice, back_at)
 
 
 def _span(seconds: float) -> str:
@@ -92,19 +92,19 @@ def out_of_budget(budget: Budget) -> Halt:
             said += f", and {spent.unknown} attempt(s) did not say what they cost"
         if not budget.is_reached:
             said += "; what is left is not enough for another item"
-    return Halt(Cause.BUDGET, plain(said), f"go on with more: gitbatch run {option}")
+    return Halt(Cause.BUDGET, clean_text(said), f"go on with more: gitbatch run {option}")
 
 
 def disk_failed(error: DiskError) -> Halt:
     """Nothing can be stored before somebody has seen to the disk."""
-    return Halt(Cause.DISK, plain(error.message), error.advice)
+    return Halt(Cause.DISK, clean_text(error.message), error.advice)
 
 
-def cannot_work(item: str, reason: Harmless) -> Halt:
+def cannot_work(item: str, reason: CleanText) -> Halt:
     """No attempt at any item can succeed before somebody mends something."""
     return Halt(
         Cause.FATAL,
-        plain(f"{item}: {reason}"),
+        clean_text(f"{item}: {reason}"),
         "fix the agent (API key, credit, model or program), then resume: gitbatch run; "
         "if you changed gitbatch.toml, commit it and add --accept-config",
     )

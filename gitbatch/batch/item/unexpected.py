@@ -7,12 +7,12 @@ that fails), and a disk that can't be written, end the run as they always did.
 from msgspec.structs import replace
 
 from gitbatch.agents.secrets import Secrets
-from gitbatch.batch.model import Attempt
+from gitbatch.batch.model import FailedAttempt
 from gitbatch.crash import write_traceback
 from gitbatch.errors import GitbatchError
 from gitbatch.fs.disk import is_of_disk
 from gitbatch.limits.causes import Cause
-from gitbatch.text import plain
+from gitbatch.text import clean_text
 
 
 def find_run_error(error: Exception) -> Exception | None:
@@ -23,7 +23,7 @@ def find_run_error(error: Exception) -> Exception | None:
     return error if is_disk or isinstance(error, GitbatchError) else None
 
 
-def fail_attempt(tried: Attempt, agent: str, error: Exception, secrets: Secrets) -> Attempt:
+def fail_attempt(tried: FailedAttempt, agent: str, error: Exception, secrets: Secrets) -> FailedAttempt:
     """Returns the attempt as it failed by an internal error, whose traceback is in a log file.
 
     Args:
@@ -40,6 +40,6 @@ def fail_attempt(tried: Attempt, agent: str, error: Exception, secrets: Secrets)
     return replace(
         tried,
         cause=Cause.FAILED,
-        reason=plain(secrets.mask(f"internal error in agent {agent}: {what}")),
-        details=(plain(where),),
+        reason=clean_text(secrets.mask(f"internal error in agent {agent}: {what}")),
+        details=(clean_text(where),),
     )

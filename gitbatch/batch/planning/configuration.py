@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from msgspec import Struct
 
 from gitbatch.batch.history.record import Batch
-from gitbatch.batch.planning.project_state import Scene
+from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.errors import PlanError
 from gitbatch.project.config import CONFIG_FILE, parse_config
 from gitbatch.project.fixed import difference, fixed_lines
@@ -40,7 +40,7 @@ class FixedConfig:
     lines: tuple[str, ...]
     """See `project/fixed.py`."""
 
-    def find_change(self, scene: Scene) -> ConfigChange | None:
+    def find_change(self, scene: ProjectState) -> ConfigChange | None:
         """Returns what differs in a commit; None: nothing that is fixed."""
         there = fixed_lines(scene.project.config)
         if there == self.lines:
@@ -54,7 +54,7 @@ class FixedConfig:
         self.lines = change.lines
 
 
-def read_fixed(repo: Repository, batch: Batch, scene: Scene) -> FixedConfig:
+def read_fixed(repo: Repository, batch: Batch, scene: ProjectState) -> FixedConfig:
     """Reads what a batch was started with, or what was accepted since.
 
     Of a batch that an older version of gitbatch has started, what the commit of `scene` says is recorded.

@@ -10,7 +10,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.batch.planning.project_state import Scene, with_objects
+from gitbatch.batch.planning.project_state import ProjectState, with_objects
 from gitbatch.batch.planning.surroundings import CommitSurroundings, DiskSurroundings, Surroundings
 from gitbatch.errors import GitbatchError
 from gitbatch.plan.findings import Findings, quoted
@@ -20,7 +20,7 @@ from gitbatch.project.context import ContextFile, filter_note, resolve, spelling
 from gitbatch.project.control import Project
 from gitbatch.project.lint import Checked, project_on_disk
 from gitbatch.repo.repository import Repository, open_repository
-from gitbatch.text import plain
+from gitbatch.text import clean_text
 
 CONTEXT_ELSEWHERE = "GB401"
 """A context file is in a submodule or in a nested repository."""
@@ -49,7 +49,7 @@ def find_risks(plan: Plan, source: bytes, project: Project, around: Surroundings
     return report.findings.in_order()
 
 
-def with_risks(repo: Repository, scene: Scene, *, followed: bool) -> Scene:
+def with_risks(repo: Repository, scene: ProjectState, *, followed: bool) -> ProjectState:
     """The scene of a commit with what a run would refuse or regret. `followed`: the checkout has its branch."""
     around = CommitSurroundings(repo, scene, followed)
     found = with_objects(
@@ -89,10 +89,12 @@ def nested_problem(path: str, around: Surroundings) -> str | None:
     return f"{nested} is a repository of its own and no submodule of this one" if nested else None
 
 
-def mark_filtered(repo: Repository, scene: Scene, files: tuple[ContextFile, ...]) -> tuple[ContextFile, ...]:
+def mark_filtered(
+    repo: Repository, scene: ProjectState, files: tuple[ContextFile, ...]
+) -> tuple[ContextFile, ...]:
     """The files of a manifest, those that a filter stores marked with its name."""
     found = CommitSurroundings(repo, scene, followed=False).filters(file.path for file in files)
-    return tuple(replace(f, filter=plain(found[f.path])) if f.path in found else f for f in files)
+    return tuple(replace(f, filter=clean_text(found[f.path])) if f.path in found else f for f in files)
 
 
 class _Report(Struct, frozen=True):
@@ -138,7 +140,7 @@ def _check_outputs(report: _Report, around: Surroundings) -> None:
         span = report.span(item, item.output)
         pattern = by_pattern.get(item.output)
         if pattern:
-            said = f"the pattern {quoted(pattern.text)} in {plain(pattern.file)}"
+            said = f"the pattern {quoted(pattern.text)} in {clean_text(pattern.file)}"
             message = f"the output {quoted(item.output)} is ignored by {said}"
             advice = "it would be committed all the same; change the pattern, or give the item another output"
             report.findings.warning(OUTPUT_IGNORED, span, message, advice)

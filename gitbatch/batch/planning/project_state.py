@@ -3,18 +3,17 @@
 import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache
 from typing import TypeVar
 
 from msgspec import Struct
 
 from gitbatch.errors import PlanError
-from gitbatch.plan.model import Group, Plan, PlanOptions, WorkItem
+from gitbatch.plan.model import Group, Plan, WorkItem
 from gitbatch.plan.outputs import CONTROL_NAMES
-from gitbatch.plan.parse import parse_plan
+from gitbatch.plan.parse import read_plan
 from gitbatch.plan.render import render_diagnostic, summary
 from gitbatch.project.config import CONFIG_FILE, ProjectTable, parse_config
-from gitbatch.project.control import Project, find_project
+from gitbatch.project.control import Project, find_project, plan_options
 from gitbatch.project.scope import SCOPE_FILE
 from gitbatch.repo.objects.store import SUBMODULE, SYMLINK, MissingObjectError
 from gitbatch.repo.path_rules import RULE_FILES
@@ -25,7 +24,7 @@ from gitbatch.repo.snapshot import TreeSnapshot
 _T = TypeVar("_T")
 
 
-class Scene(Struct, frozen=True):
+class ProjectState(Struct, frozen=True):
     """Everything that a commit says about the work."""
 
     commit: str
@@ -45,18 +44,7 @@ class Scene(Struct, frozen=True):
         )
 
 
-@lru_cache(maxsize=4)
-def read_plan(source: bytes, path: str, options: PlanOptions) -> Plan:
-    """The plan in a text. Remembered: a run asks for the same one several times at each checkpoint."""
-    return parse_plan(source, path, options)
-
-
-def plan_options(project: Project) -> PlanOptions:
-    """How to read the plan of a project."""
-    return project.config.plan_options(project.phase.name, project.phase.folder, project.protected)
-
-
-def read_scene(repo: Repository, commit: str, wanted: str | None = None) -> Scene:
+def read_project_state(repo: Repository, commit: str, wanted: str | None = None) -> ProjectState:
     """The scene of a commit. In a partial clone, what it reads is fetched if it is missing and may be.
 
     Args:
@@ -96,7 +84,7 @@ def _control_blobs(repo: Repository, commit: str) -> tuple[str, ...]:
     return ()
 
 
-def _read_scene(repo: Repository, commit: str, wanted: str | None) -> Scene:
+def _read_scene(repo: Repository, commit: str, wanted: str | None) -> ProjectState:
     tree = repo.objects.commit(commit).tree
     snapshot = TreeSnapshot(repo.objects, tree)
     config = parse_config(snapshot.read(CONFIG_FILE))
@@ -106,10 +94,10 @@ def _read_scene(repo: Repository, commit: str, wanted: str | None) -> Scene:
     guarded = project.protected | {
         unicodedata.normalize("NFC", item.output).casefold() for item in plan.items
     }
-    return Scene(commit, tree, snapshot, project, plan, source, guarded)
+    return ProjectState(commit, tree, snapshot, project, plan, source, guarded)
 
 
-def require_runnable(scene: Scene) -> None:
+def require_runnable(scene: ProjectState) -> None:
     """Refuse a plan with errors.
 
     Raises:
@@ -123,7 +111,7 @@ def require_runnable(scene: Scene) -> None:
         )
 
 
-def place_problem(scene: Scene, output: str) -> str | None:
+def place_problem(scene: ProjectState, output: str) -> str | None:
     """Why an output has no place in the commit, if so: what stands there, or on the way, is no file or folder."""
     parts = output.split("/")
     for end in range(1, len(parts) + 1):
@@ -136,6 +124,6 @@ def place_problem(scene: Scene, output: str) -> str | None:
     return None
 
 
-def render_diagnostics(scene: Scene) -> str:
+def render_diagnostics(scene: ProjectState) -> str:
     """What there is to say about the plan, for people; empty if nothing."""
     return "\n\n".join(render_diagnostic(d, scene.source, scene.plan.path) for d in scene.plan.diagnostics)

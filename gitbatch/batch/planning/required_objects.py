@@ -8,7 +8,7 @@ asked again when a group starts.
 
 from collections.abc import Iterable, Iterator
 
-from gitbatch.batch.planning.project_state import Scene
+from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.plan.model import Group, WorkItem
 from gitbatch.project.context import manifest
 from gitbatch.repo.path_rules import rule_files
@@ -16,7 +16,7 @@ from gitbatch.repo.promised import require_present, require_whole
 from gitbatch.repo.repository import Repository
 
 
-def require_objects(repo: Repository, scene: Scene, items: Iterable[tuple[Group, WorkItem]]) -> None:
+def require_objects(repo: Repository, scene: ProjectState, items: Iterable[tuple[Group, WorkItem]]) -> None:
     """See that everything is there that some items need of a commit; in a partial clone, fetch what is not.
 
     Raises:
@@ -30,7 +30,7 @@ def require_objects(repo: Repository, scene: Scene, items: Iterable[tuple[Group,
         require_present(repo.objects, repo.promised, scene.commit, _needed(repo, scene, items))
 
 
-def require_shared_files(repo: Repository, scene: Scene) -> None:
+def require_shared_files(repo: Repository, scene: ProjectState) -> None:
     """See that the shared files of a commit are there: the user may have pulled it a moment ago.
 
     Raises:
@@ -40,7 +40,7 @@ def require_shared_files(repo: Repository, scene: Scene) -> None:
         require_present(repo.objects, repo.promised, scene.commit, _needed(repo, scene, ()))
 
 
-def _needed(repo: Repository, scene: Scene, items: Iterable[tuple[Group, WorkItem]]) -> Iterator[str]:
+def _needed(repo: Repository, scene: ProjectState, items: Iterable[tuple[Group, WorkItem]]) -> Iterator[str]:
     """The blobs that shared files and items need."""
     snapshot = scene.snapshot
     paths = {*scene.project.shared_files}

@@ -8,7 +8,7 @@ from msgspec import Struct
 from gitbatch.plan.model import Group, Hints, Plan, WorkItem
 
 
-class Settings(Struct, frozen=True):
+class ItemSettings(Struct, frozen=True):
     """What holds for an item: its own hints, else its group's, else the plan's. None: nothing was said."""
 
     agent: str | None
@@ -17,10 +17,10 @@ class Settings(Struct, frozen=True):
     retries: int | None
 
 
-def settings(item: WorkItem, group: Group, plan: Plan) -> Settings:
+def settings(item: WorkItem, group: Group, plan: Plan) -> ItemSettings:
     """What the hints say for an item."""
     said = (item.hints, group.hints, plan.hints)
-    return Settings(
+    return ItemSettings(
         agent=next((hints.agent for hints in said if hints.agent is not None), None),
         timeout=next((hints.timeout for hints in said if hints.timeout is not None), None),
         retries=next((hints.retries for hints in said if hints.retries is not None), None),

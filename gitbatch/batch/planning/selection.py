@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from gitbatch.batch.model import BatchGroup, BatchItem
 from gitbatch.batch.planning.preflight import CONTEXT_ADVICE, context_problem
-from gitbatch.batch.planning.project_state import Scene
+from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.batch.planning.surroundings import Surroundings
 from gitbatch.errors import PlanError, UsageError
 from gitbatch.plan.model import Plan, WorkItem
@@ -83,7 +83,7 @@ def _slug(item: WorkItem, group: int, taken: set[str]) -> str:
     return slug
 
 
-def require_context(scene: Scene, items: tuple[WorkItem, ...], around: Surroundings) -> None:
+def require_context(scene: ProjectState, items: tuple[WorkItem, ...], around: Surroundings) -> None:
     """Refuse items whose declared context can't be there when they start.
 
     Raises:
@@ -123,7 +123,7 @@ def _advice(writer: WorkItem | None) -> str:
     )
 
 
-def blocking(item: WorkItem, scene: Scene, missing: frozenset[str]) -> str | None:
+def missing_context(item: WorkItem, scene: ProjectState, missing: frozenset[str]) -> str | None:
     """The output among `missing` (of items that did not succeed) that an item declares as its context, if any."""
     paths = (path for name in item.context for path in spellings(name, scene.project))
     return next((path for path in paths if path in missing), None)

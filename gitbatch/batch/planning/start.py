@@ -5,12 +5,15 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from gitbatch.agents.pool import Roster
+from gitbatch.agents.pool import AgentPool
+from gitbatch.agents.protocol import Agent
 from gitbatch.batch.events import BatchStopped
+from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.history.record import Batch, new_batch_id, write_record
+from gitbatch.batch.history.target import require_not_checked_out_elsewhere
 from gitbatch.batch.model import CheckpointMode, Record
 from gitbatch.batch.planning.preflight import nested_problem
-from gitbatch.batch.planning.project_state import Scene, require_runnable
+from gitbatch.batch.planning.project_state import ProjectState, require_runnable
 from gitbatch.batch.planning.required_objects import require_objects
 from gitbatch.batch.planning.schedule import settings
 from gitbatch.batch.planning.selection import batch_groups, require_context
@@ -19,10 +22,9 @@ from gitbatch.errors import GitbatchError, PlanError, UsageError
 from gitbatch.plan.model import WorkItem
 from gitbatch.project.config import CONFIG_FILE
 from gitbatch.repo.checkout.follow import uncommitted
-from gitbatch.repo.refs.store import HEADS, short
+from gitbatch.repo.refs.names import HEADS, short
 from gitbatch.repo.repository import Repository, require_nothing_under_way, require_target
 from gitbatch.repo.unlocked import require_unlocked
-from gitbatch.repo.worktrees.worktree import checked_out_elsewhere
 
 
 class Target(Struct, frozen=True):
@@ -42,7 +44,7 @@ class Choice(Struct, frozen=True):
     mode: CheckpointMode
     agent: str
     jobs: int
-    agents: Roster
+    agents: AgentPool
 
 
 def find_target(repo: Repository, name: str | None) -> Target:
@@ -58,7 +60,7 @@ def find_target(repo: Repository, name: str | None) -> Target:
         require_nothing_under_way(repo)
         branch, tip = require_target(repo)
         return Target(branch, tip, exists=True, followed=True)
-    require_not_elsewhere(repo, ref)
+    require_not_checked_out_elsewhere(repo, ref)
     at = repo.refs.read(ref)
     tip_or_head = at or repo.refs.commit("HEAD")
     if tip_or_head is None:
@@ -86,19 +88,6 @@ def _branch_ref(repo: Repository, name: str) -> str:
     return repo.refs.resolve(f"{HEADS}{name}")
 
 
-def require_not_elsewhere(repo: Repository, ref: str) -> None:
-    """Refuse to move a branch under another checkout, which would not follow.
-
-    Raises:
-        GitbatchError: another worktree has the branch checked out.
-    """
-    elsewhere = checked_out_elsewhere(repo, ref)
-    if elsewhere:
-        raise GitbatchError(
-            f"branch {short(ref)} is checked out in {elsewhere}", f"run gitbatch there: -C {elsewhere}"
-        )
-
-
 def find_plan_commit(repo: Repository, name: str | None) -> str:
     """The commit that a plan is read from where nothing is to run: a branch's, or HEAD's.
 
@@ -112,12 +101,12 @@ def find_plan_commit(repo: Repository, name: str | None) -> str:
     return commit
 
 
-def is_complete(scene: Scene) -> bool:
+def is_complete(scene: ProjectState) -> bool:
     """Whether every Definition-of-Done entry of the phase is done (rule O6)."""
     return bool(scene.plan.criteria) and all(criterion.done for criterion in scene.plan.criteria)
 
 
-def nothing_to_do(scene: Scene) -> BatchStopped | None:
+def nothing_to_do(scene: ProjectState) -> BatchStopped | None:
     """Why there is nothing to start, if so: the phase is complete (rule O6), or every item is done."""
     if is_complete(scene):
         phase = f"phase {scene.project.phase.name}" if scene.project.phase.name else "the phase"
@@ -132,7 +121,7 @@ def nothing_to_do(scene: Scene) -> BatchStopped | None:
     return None
 
 
-def begin_batch(repo: Repository, target: Target, scene: Scene, choice: Choice, now: float) -> Batch:
+def begin_batch(repo: Repository, target: Target, scene: ProjectState, choice: Choice, now: float) -> Batch:
     """Check everything, then start a batch.
 
     Raises:
@@ -167,7 +156,7 @@ def begin_batch(repo: Repository, target: Target, scene: Scene, choice: Choice, 
 
 
 def require_clean(
-    repo: Repository, scene: Scene, outputs: tuple[str, ...], but: frozenset[str] = frozenset()
+    repo: Repository, scene: ProjectState, outputs: tuple[str, ...], but: frozenset[str] = frozenset()
 ) -> None:
     """Refuse to start over changes of the user's that a checkpoint would meet; `but`: files that may have some.
 
@@ -182,7 +171,7 @@ def require_clean(
         )
 
 
-def _require_agents(scene: Scene, choice: Choice) -> None:
+def _require_agents(scene: ProjectState, choice: Choice) -> None:
     config, plan = scene.project.config, scene.plan
     groups = {group.number: group for group in plan.groups}
     for item in choice.items:
@@ -196,20 +185,20 @@ def _require_agents(scene: Scene, choice: Choice) -> None:
         choice.agents.agent(wanted, config)
 
 
-def wanted_agents(scene: Scene, items: tuple[WorkItem, ...], default: str) -> frozenset[str]:
+def wanted_agents(scene: ProjectState, items: tuple[WorkItem, ...], default: str) -> frozenset[str]:
     """The names of the agents that items want."""
     groups = {group.number: group for group in scene.plan.groups}
     return frozenset(settings(item, groups[item.group], scene.plan).agent or default for item in items)
 
 
-def agents_of(scene: Scene, record: Record) -> frozenset[str]:
+def agents_of(scene: ProjectState, record: Record) -> frozenset[str]:
     """The names of the configured agents that a batch's items want."""
     found = (scene.find(item.key) for item in record.items)
     wanted = {settings(item, group, scene.plan).agent or record.agent for group, item in filter(None, found)}
     return frozenset(wanted & scene.project.config.agents.keys())
 
 
-def _require_places(scene: Scene, items: tuple[WorkItem, ...], around: Surroundings) -> None:
+def _require_places(scene: ProjectState, items: tuple[WorkItem, ...], around: Surroundings) -> None:
     """Every output must have a place: below folders, not links, submodules, files or nested repositories."""
     for item in items:
         problem = around.place_problem(item.output) or nested_problem(item.output, around)
@@ -220,7 +209,7 @@ def _require_places(scene: Scene, items: tuple[WorkItem, ...], around: Surroundi
             )
 
 
-def require_no_nested(repo: Repository, scene: Scene, outputs: Iterable[str]) -> None:
+def require_no_nested(repo: Repository, scene: ProjectState, outputs: Iterable[str]) -> None:
     """Refuse to go on where an output is below a repository of its own that has come since the batch began.
 
     Raises:
@@ -257,4 +246,24 @@ def require_workshop(repo: Repository, workshop: Path) -> None:
         raise UsageError(
             f"worktrees can't be made in {workshop}: it is inside the repository",
             "set worktrees under [batch], or GITBATCH_WORKTREES, to a folder outside",
+        )
+
+
+def require_measured(agents: tuple[Agent, ...], limits: SpendingLimits) -> None:
+    """Refuse a limit that could not be kept.
+
+    Raises:
+        UsageError: an agent does not say what it uses.
+    """
+    for agent in agents:
+        if limits.max_cost is not None and not agent.knows_cost:
+            what, option = "costs", "--max-cost"
+        elif limits.max_tokens is not None and not agent.knows_usage:
+            what, option = "uses", "--max-tokens"
+        else:
+            continue
+        raise UsageError(
+            f"agent {agent.name} does not say what it {what}, so {option} can't be kept",
+            "for a command agent: let it write usage into its reply and set reports-usage = true; "
+            "for a model without a known price: set its price; or run without a limit",
         )

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from gitbatch.batch.planning.project_state import Scene, place_problem
+from gitbatch.batch.planning.project_state import ProjectState, place_problem
 from gitbatch.paths import decode_path
 from gitbatch.project.disk import DiskSnapshot
 from gitbatch.project.snapshot import Snapshot
@@ -60,7 +60,7 @@ class CommitSurroundings(Struct, frozen=True):
     """As a commit has it. `followed`: the checkout has its branch, so that outputs are written there too."""
 
     repo: Repository
-    scene: Scene
+    scene: ProjectState
     followed: bool
 
     @property

@@ -23,14 +23,14 @@ _Stamp = tuple[int, int, int] | None
 """By which a file is known not to have been saved since; None: there is none."""
 
 
-class _State(Enum):
+class _FileState(Enum):
     ABSENT = auto()
     OLD = auto()
     NEW = auto()
     OTHER = auto()
 
 
-class Change(Struct, frozen=True):
+class FileChange(Struct, frozen=True):
     """A path that is to follow from one blob to another."""
 
     path: str
@@ -59,27 +59,27 @@ class _Places(Struct, frozen=True):
     converting: Git | None
 
 
-class _Seen(Struct, frozen=True):
+class _ObservedFile(Struct, frozen=True):
     """What was there when it was looked at."""
 
-    change: Change
-    state: _State
+    change: FileChange
+    state: _FileState
     stamp: _Stamp = None
 
     @property
     def is_old(self) -> bool:
         """Whether it is as the old version was, and is to follow."""
-        if self.change.skipped and self.state is _State.ABSENT:
+        if self.change.skipped and self.state is _FileState.ABSENT:
             return False
-        return self.state is (_State.ABSENT if self.change.old is None else _State.OLD)
+        return self.state is (_FileState.ABSENT if self.change.old is None else _FileState.OLD)
 
     @property
     def is_new(self) -> bool:
         """Whether there is nothing to do."""
-        return self.state is _State.NEW or (self.change.skipped and self.state is _State.ABSENT)
+        return self.state is _FileState.NEW or (self.change.skipped and self.state is _FileState.ABSENT)
 
 
-def follow_files(repo: Repository, changes: list[Change], converting: Git | None = None) -> set[str]:
+def follow_files(repo: Repository, changes: list[FileChange], converting: Git | None = None) -> set[str]:
     """Replace those files that are as the old versions were. Returns the paths that are not as the new ones now.
 
     Args:
@@ -91,7 +91,7 @@ def follow_files(repo: Repository, changes: list[Change], converting: Git | None
         OSError: the disk fails; some files may have followed.
     """
     places = _Places(repo, converting)
-    folders: dict[tuple[str, ...], list[Change]] = {}
+    folders: dict[tuple[str, ...], list[FileChange]] = {}
     for change in changes:
         folders.setdefault(change.folder, []).append(change)
     left: set[str] = set()
@@ -101,7 +101,7 @@ def follow_files(repo: Repository, changes: list[Change], converting: Git | None
     return left
 
 
-def differing(repo: Repository, changes: list[Change], converting: Git | None = None) -> set[str]:
+def differing(repo: Repository, changes: list[FileChange], converting: Git | None = None) -> set[str]:
     """The paths whose files are not as the new versions are; nothing is changed. Arguments: see `follow_files`.
 
     Raises:
@@ -111,8 +111,8 @@ def differing(repo: Repository, changes: list[Change], converting: Git | None = 
     return {c.path for c in changes for seen in _look(places, c.folder, [c]) if not seen.is_new}
 
 
-def _follow_some(places: _Places, folder: tuple[str, ...], changes: list[Change]) -> set[str]:
-    wanted: list[_Seen] = []
+def _follow_some(places: _Places, folder: tuple[str, ...], changes: list[FileChange]) -> set[str]:
+    wanted: list[_ObservedFile] = []
     left: set[str] = set()
     for seen in _look(places, folder, changes):
         if seen.is_old:
@@ -122,7 +122,7 @@ def _follow_some(places: _Places, folder: tuple[str, ...], changes: list[Change]
     return left | _replace(places, folder, wanted) if wanted else left
 
 
-def _replace(places: _Places, folder: tuple[str, ...], wanted: list[_Seen]) -> set[str]:
+def _replace(places: _Places, folder: tuple[str, ...], wanted: list[_ObservedFile]) -> set[str]:
     """Replace files, unless they were saved since they were looked at; returns the paths of those that were."""
     seen_as = {seen.change.name: seen for seen in wanted}
     saved: set[str] = set()
@@ -166,19 +166,21 @@ def drop_all_remains(repo: Repository, paths: tuple[str, ...]) -> None:
                 raise
 
 
-def _look(places: _Places, folder: tuple[str, ...], changes: list[Change]) -> list[_Seen]:
+def _look(places: _Places, folder: tuple[str, ...], changes: list[FileChange]) -> list[_ObservedFile]:
     """What is there of some files of one folder."""
     try:
         with naming(places.repo.root.joinpath(*folder)), directory(places.repo.root, folder) as parent:
             # The stamp first: what is saved after it is noticed.
             stamps = [_stamp(parent, change.name) for change in changes]
-            return [_Seen(c, _state(places, parent, c), s) for c, s in zip(changes, stamps, strict=True)]
+            return [
+                _ObservedFile(c, _state(places, parent, c), s) for c, s in zip(changes, stamps, strict=True)
+            ]
     except FileNotFoundError:
-        return [_Seen(change, _State.ABSENT) for change in changes]
+        return [_ObservedFile(change, _FileState.ABSENT) for change in changes]
     except OSError as error:
         if not is_at_the_path(error):
             raise
-        return [_Seen(change, _State.OTHER) for change in changes]
+        return [_ObservedFile(change, _FileState.OTHER) for change in changes]
 
 
 def _stamp(parent: int, name: str) -> _Stamp:
@@ -189,7 +191,7 @@ def _stamp(parent: int, name: str) -> _Stamp:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def _state(places: _Places, parent: int, change: Change) -> _State:
+def _state(places: _Places, parent: int, change: FileChange) -> _FileState:
     try:
         with regular_file_in(parent, change.name) as (descriptor, _):
             here = {places.repo.objects.writer.name(descriptor)}
@@ -197,21 +199,21 @@ def _state(places: _Places, parent: int, change: Change) -> _State:
                 os.lseek(descriptor, 0, os.SEEK_SET)
                 here = {_name_converted(places.converting, descriptor, change.path)}
     except FileNotFoundError:
-        return _State.ABSENT
+        return _FileState.ABSENT
     except OSError as error:
         if not is_at_the_path(error):
             raise
-        return _State.OTHER
+        return _FileState.OTHER
     if change.new in here:
-        return _State.NEW
-    return _State.OLD if change.old in here else _State.OTHER
+        return _FileState.NEW
+    return _FileState.OLD if change.old in here else _FileState.OTHER
 
 
 def _name_converted(git: Git, descriptor: int, path: str) -> str:
     return git.feed(descriptor, "hash-object", "--stdin", f"--path={path}").stdout.decode().strip()
 
 
-def _pour(places: _Places, change: Change, descriptor: int) -> None:
+def _pour(places: _Places, change: FileChange, descriptor: int) -> None:
     if change.converted and places.converting:
         places.converting.pour(descriptor, "cat-file", "--filters", f"--path={change.path}", change.new)
     else:

@@ -24,13 +24,13 @@ from gitbatch.fs.durable import replacing, sync_file
 from gitbatch.fs.nofollow import directory, regular_file
 from gitbatch.paths import decode_path, encode_path
 from gitbatch.repo.attributes import as_committed, read_rules
-from gitbatch.repo.checkout.files import Change, differing, drop_all_remains, follow_files
+from gitbatch.repo.checkout.files import FileChange, differing, drop_all_remains, follow_files
 from gitbatch.repo.objects.store import REGULAR
 from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.process import Git
 from gitbatch.repo.refs.lock_files import is_same_file, release_index
 from gitbatch.repo.repository import Repository
-from gitbatch.text import Harmless
+from gitbatch.text import CleanText
 
 _UNMERGED = "unmerged"
 _ARGUMENTS = 500
@@ -52,11 +52,11 @@ class Followed(Struct, frozen=True):
 
     kept: tuple[str, ...] = ()
     """Paths where the user's own version stays."""
-    notes: tuple[Harmless, ...] = ()
+    notes: tuple[CleanText, ...] = ()
     """What else there is to say, one line each."""
 
 
-class _Entry(NamedTuple):
+class _IndexEntry(NamedTuple):
     """What the index has at a path."""
 
     blob: str
@@ -69,7 +69,7 @@ class _SavedAgain(Exception):  # noqa: N818 - no error
     """The user saved a file while a new version of it was written."""
 
 
-_NO_ENTRY = _Entry("", skipped=False)
+_NO_ENTRY = _IndexEntry("", skipped=False)
 
 
 def uncommitted(repo: Repository, paths: tuple[str, ...]) -> tuple[str, ...]:
@@ -175,12 +175,12 @@ def _follow(
     staged = _as_staged(repo, paths)
     converted = _converted(repo, converting, paths) if converting else frozenset()
     kept: set[str] = set()
-    entries: list[Change] = []
-    followed: list[Change] = []
+    entries: list[FileChange] = []
+    followed: list[FileChange] = []
     for path in paths:
         old, new = (repo.objects.entry(tree, path) for tree in trees)
         entry = staged.get(path, _NO_ENTRY)
-        change = Change(
+        change = FileChange(
             path, old.oid if old else None, new.oid if new else "", path in converted, entry.skipped
         )
         if entry.blob == change.new:  # by an earlier call, which may not have come to its end
@@ -195,9 +195,9 @@ def _follow(
     return Followed(tuple(path for path in paths if path in kept))
 
 
-def _as_staged(repo: Repository, paths: tuple[str, ...]) -> dict[str, _Entry]:
+def _as_staged(repo: Repository, paths: tuple[str, ...]) -> dict[str, _IndexEntry]:
     """What the index has at each path."""
-    staged: dict[str, _Entry] = {}
+    staged: dict[str, _IndexEntry] = {}
     for some in _portions(paths):
         staged |= _entries(repo.git.run(*_STAGED, "--", *some).stdout)
     return staged
@@ -226,7 +226,7 @@ def rewrite(repo: Repository, path: str, change: Callable[[bytes], bytes]) -> No
         before = repo.objects.blob(staged)
         after = change(before)
         if after != before:
-            _update_index(repo, [Change(path, staged, repo.objects.write_blob(after), skipped=skipped)])
+            _update_index(repo, [FileChange(path, staged, repo.objects.write_blob(after), skipped=skipped)])
     try:
         with naming(repo.root / path), suppress(_SavedAgain):
             _rewrite_file(repo, path, change)
@@ -258,13 +258,13 @@ def _write_all(descriptor: int, content: bytes) -> None:
         stream.write(content)
 
 
-def _entries(listed: bytes) -> dict[str, _Entry]:
+def _entries(listed: bytes) -> dict[str, _IndexEntry]:
     """What the index has at each path, as it was listed."""
-    found: dict[str, _Entry] = {}
+    found: dict[str, _IndexEntry] = {}
     for line in _names(listed):
         head, _, name = line.partition("\t")
         tag, _, oid, stage = head.split(" ")
-        found[name] = _Entry(oid if stage == "0" else _UNMERGED, tag == "S")
+        found[name] = _IndexEntry(oid if stage == "0" else _UNMERGED, tag == "S")
     return found
 
 
@@ -276,7 +276,7 @@ def _replacing(repo: Repository, path: str) -> Iterator[int]:
         yield descriptor
 
 
-def _update_index(repo: Repository, changes: list[Change]) -> None:
+def _update_index(repo: Repository, changes: list[FileChange]) -> None:
     """Put the new versions into the index: into a copy, which then takes its place."""
     if not changes:
         return

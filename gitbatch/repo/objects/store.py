@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from gitbatch.errors import GitError
 from gitbatch.paths import decode_path, encode_path
-from gitbatch.repo.ident import Signature, harmless, parse_signature, variables
+from gitbatch.repo.ident import Ident, harmless, parse_signature, variables
 from gitbatch.repo.objects.commit import Commit, parse_commit
 from gitbatch.repo.objects.walk import missing_by_walk
 from gitbatch.repo.objects.writer import Writer, packs_stamp
@@ -60,7 +60,7 @@ class TreeEntry(Struct, frozen=True):
         return self.mode.startswith("100")
 
 
-class Change(Struct, frozen=True):
+class PathChange(Struct, frozen=True):
     """A path that differs between two trees; None: it is not there, or a folder."""
 
     path: str
@@ -267,7 +267,7 @@ class Objects:
             else:
                 yield f"{prefix}{entry.name}", entry
 
-    def changes(self, old: str, new: str, prefix: str = "") -> Iterator[Change]:
+    def changes(self, old: str, new: str, prefix: str = "") -> Iterator[PathChange]:
         """What differs between two trees, path by path, without rename detection; unchanged folders cost nothing.
 
         Of the new tree every folder that differs is read, so that one that is gone is found out.
@@ -284,7 +284,7 @@ class Objects:
             yield from self.changes(inside[0], inside[1], f"{prefix}{name}/")
             outside = [None if entry and entry.is_tree else entry for entry in (was, now)]
             if any(outside):
-                yield Change(f"{prefix}{name}", outside[0], outside[1])
+                yield PathChange(f"{prefix}{name}", outside[0], outside[1])
 
     def write_blob(self, content: bytes | int) -> str:
         """Store a blob: bytes of ours, or whatever a file descriptor gives (git reads it, we don't)."""
@@ -314,7 +314,7 @@ class Objects:
         )
 
     def write_commit(
-        self, tree: str, parents: tuple[str, ...], message: str, author: Signature, committer: Signature
+        self, tree: str, parents: tuple[str, ...], message: str, author: Ident, committer: Ident
     ) -> str:
         """Store a commit, signed if the user signs. The message is ours to the last byte: it is not edited.
 
@@ -329,7 +329,7 @@ class Objects:
         return self.writer.note(made)
 
     def write_signed_if_possible(
-        self, tree: str, parents: tuple[str, ...], message: str, author: Signature, committer: Signature
+        self, tree: str, parents: tuple[str, ...], message: str, author: Ident, committer: Ident
     ) -> str:
         """Store a commit, without a signature where it can't be signed: `signed` does it later.
 
@@ -343,7 +343,7 @@ class Objects:
             return self.write_unsigned(*parts)
 
     def write_unsigned(
-        self, tree: str, parents: tuple[str, ...], message: str, author: Signature, committer: Signature
+        self, tree: str, parents: tuple[str, ...], message: str, author: Ident, committer: Ident
     ) -> str:
         """Store a commit without a signature."""
         lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]

@@ -29,7 +29,7 @@ _SKIP_WORKTREE = 0x4000
 _NOT_LOOKED_AT = struct.pack(">10I", *(0,) * 10)
 
 
-class _Entry(Struct, frozen=True):
+class _SparseEntry(Struct, frozen=True):
     """An entry of the index; `status`: of the file, where it is checked out."""
 
     path: str
@@ -70,7 +70,7 @@ def _want(wanted: dict[str, _Wanted], parts: list[str]) -> None:
 
 def _entries(
     objects: Objects, tree: str, prefix: str, wanted: _Wanted | None, place: Path
-) -> Iterator[_Entry]:
+) -> Iterator[_SparseEntry]:
     """The entries of the index below a folder, in git's order; `wanted` None: everything is."""
     for entry in objects.folder(tree).values():
         if entry.name in {"", ".", ".."} or "/" in entry.name:
@@ -83,13 +83,13 @@ def _entries(
         if entry.is_file:
             mode = stat.S_IFREG | (0o755 if mode & stat.S_IXUSR else 0o644)
         if entry.is_tree and below is None:
-            yield _Entry(f"{path}/", mode, entry.oid, present=False)
+            yield _SparseEntry(f"{path}/", mode, entry.oid, present=False)
         elif entry.is_tree:
             yield from _entries(objects, entry.oid, f"{path}/", below or None, place)
         else:
             present = below == {}
             status = _write(objects, place, path, entry) if present else None
-            yield _Entry(path, mode, entry.oid, present, status)
+            yield _SparseEntry(path, mode, entry.oid, present, status)
 
 
 def _write(objects: Objects, place: Path, path: str, entry: TreeEntry) -> os.stat_result | None:
@@ -111,7 +111,7 @@ def _write(objects: Objects, place: Path, path: str, entry: TreeEntry) -> os.sta
     return None
 
 
-def _render(entries: list[_Entry], id_bytes: int) -> bytes:
+def _render(entries: list[_SparseEntry], id_bytes: int) -> bytes:
     """The index as a file, in version 3."""
     parts = [struct.pack(">4sII", b"DIRC", 3, len(entries))]
     parts += [_render_entry(entry) for entry in entries]
@@ -122,7 +122,7 @@ def _render(entries: list[_Entry], id_bytes: int) -> bytes:
     return content + digest(content).digest()
 
 
-def _render_entry(entry: _Entry) -> bytes:
+def _render_entry(entry: _SparseEntry) -> bytes:
     name = encode_path(entry.path)
     length = min(len(name), _LONGEST_NAME)
     flags = (
@@ -132,7 +132,7 @@ def _render_entry(entry: _Entry) -> bytes:
     return raw + b"\0" * (8 - len(raw) % 8)
 
 
-def _times(entry: _Entry) -> bytes:
+def _times(entry: _SparseEntry) -> bytes:
     """What git compares to see that a file is unchanged; where there is nothing, it looks at the file."""
     status = entry.status
     if status is None:

@@ -27,7 +27,7 @@ _KERNEL = tuple(
 """What /proc says of the machine; what it says of other processes is not among it."""
 
 
-class Options:
+class LauncherOptions:
     """The command line: `--name value …`, then `--` and the program."""
 
     def __init__(self, arguments: list[str]) -> None:
@@ -56,13 +56,13 @@ class Options:
 def main(arguments: list[str]) -> None:
     """Do what the command line says, and exit as the program does."""
     _undo_coercion()
-    options = Options(arguments)
+    options = LauncherOptions(arguments)
     sys.exit(probe(_rules(options)) if options.one("--mode") == "probe" else launch(arguments))
 
 
 def launch(arguments: list[str]) -> int:
     """Do what the command line says; returns how the program ended."""
-    options = Options(arguments)
+    options = LauncherOptions(arguments)
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # nothing that gitbatch has open is for the program
     try:
         _prepare(options)
@@ -72,7 +72,7 @@ def launch(arguments: list[str]) -> int:
         return CANNOT_RUN
 
 
-def _prepare(options: Options) -> None:
+def _prepare(options: LauncherOptions) -> None:
     """Make the folders and the file that the program is to find, and set the limits."""
     scratch = options.one("--scratch")
     for name in ("tmp", "home"):
@@ -107,7 +107,7 @@ def _undo_coercion() -> None:
             os.environ.pop("LC_CTYPE", None)
 
 
-def _run(options: Options) -> int:
+def _run(options: LauncherOptions) -> int:
     mode = options.one("--mode")
     folders = [options.one("--worktree"), options.one("--scratch")]
     written = Written(folders, int(options.one("--scratch-bytes")))
@@ -143,13 +143,13 @@ def _rest(reading: int) -> bytes:
         return b""
 
 
-def _confined(options: Options) -> None:
+def _confined(options: LauncherOptions) -> None:
     """Become the program, under Landlock."""
     confine(_rules(options), network=options.network)
     process.execute(options.argv)
 
 
-def _rules(options: Options) -> dict[str, int]:
+def _rules(options: LauncherOptions) -> dict[str, int]:
     """What the program may do with which files."""
     rules = dict.fromkeys((*options.every("--read"), *_KERNEL, f"/proc/{os.getpid()}"), READ)
     rules |= dict.fromkeys(_DEVICES, DEVICE)

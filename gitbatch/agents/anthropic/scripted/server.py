@@ -35,7 +35,7 @@ _TYPES = {
 }
 
 
-class Seen(Struct, frozen=True):
+class RecordedRequest(Struct, frozen=True):
     """A request, as tests ask about it."""
 
     at: float
@@ -66,7 +66,7 @@ class ScriptedServer:
     limit_every: int = 0
     """Each so-many-th request is refused once, for a second, as a rate limit; 0: none."""
     url: str = ""
-    seen: list[Seen] = field(default_factory=list)
+    seen: list[RecordedRequest] = field(default_factory=list)
     under_way: int = 0
     most_under_way: int = 0
     _asked: Counter[str] = field(default_factory=Counter)
@@ -94,7 +94,7 @@ class ScriptedServer:
         self._cached.clear()
         self.most_under_way = 0
 
-    def of(self, item: str) -> list[Seen]:
+    def of(self, item: str) -> list[RecordedRequest]:
         """The requests of one item."""
         return [seen for seen in self.seen if seen.item == item]
 
@@ -213,7 +213,7 @@ class ScriptedServer:
         last = json.dumps(request["messages"][-1], ensure_ascii=False)
         start = hash_start(request)
         self.seen.append(
-            Seen(
+            RecordedRequest(
                 time.monotonic(),
                 path,
                 output_of(request),

@@ -43,10 +43,10 @@ from gitbatch.batch.history.verify.rules import Check, Complaints
 from gitbatch.batch.history.verify.trees import Trees
 from gitbatch.errors import GitbatchError, GitError, UsageError
 from gitbatch.repo.repository import Repository
-from gitbatch.text import plain
+from gitbatch.text import clean_text
 
 
-class Finding(Struct, frozen=True):
+class AuditFinding(Struct, frozen=True):
     """What is wrong with a commit. For programs, one JSON object."""
 
     commit: str
@@ -61,7 +61,7 @@ class Audit(Struct, frozen=True):
 
     judged: int
     """How many commits carry our trailers."""
-    findings: tuple[Finding, ...]
+    findings: tuple[AuditFinding, ...]
     ends: tuple[str, ...]
     """The commits whose parents a shallow clone lacks: they are not judged, and what is older can't be seen."""
 
@@ -78,7 +78,7 @@ def audit(repo: Repository, revisions: str) -> Audit:
     history = read_history(repo, tips)
     if not history.parents:
         raise UsageError(
-            f"{plain(revisions)} names no commit here", "name a branch, a commit or a range A..B"
+            f"{clean_text(revisions)} names no commit here", "name a branch, a commit or a range A..B"
         )
     wanted = frozenset(history.parents if tips == named else repo.git.text("rev-list", *named).split())
     judged = [oid for oid in history.ours if oid in wanted]
@@ -97,8 +97,8 @@ def audit(repo: Repository, revisions: str) -> Audit:
 _CUT = "this clone ends here, and what is older can't be judged: fetch the whole history"
 
 
-def _finding(oid: str, check: Check, message: str) -> Finding:
-    return Finding(oid, check.rule, check, plain(message))
+def _finding(oid: str, check: Check, message: str) -> AuditFinding:
+    return AuditFinding(oid, check.rule, check, clean_text(message))
 
 
 def _resolve(repo: Repository, revisions: str) -> list[str]:

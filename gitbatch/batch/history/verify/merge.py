@@ -1,6 +1,6 @@
 """Judging a merge: item commits of its group come in, each once, and nothing else changes."""
 
-from gitbatch.batch.group.merge import PARENTS
+from gitbatch.batch.history.item_commits import PARENTS
 from gitbatch.batch.history.trailers import Kind
 from gitbatch.batch.history.verify.graph import History, Ours
 from gitbatch.batch.history.verify.rules import Check, Complaints

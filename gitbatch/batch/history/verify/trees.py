@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from gitbatch.batch.planning.project_state import plan_options, read_plan
 from gitbatch.guard.shared import SharedFiles, read_shared
 from gitbatch.plan.model import Plan
-from gitbatch.project.control import Project
+from gitbatch.plan.parse import read_plan
+from gitbatch.project.control import Project, plan_options
 from gitbatch.repo.objects.commit import Commit
 from gitbatch.repo.objects.store import REGULAR, Objects, TreeEntry
 from gitbatch.repo.snapshot import TreeSnapshot

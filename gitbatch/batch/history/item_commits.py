@@ -1,0 +1,79 @@
+"""Reading item commits: which commit stands for a finished item, and what it brought."""
+
+import re
+
+from gitbatch.batch.history.messages import parse_item_message, parse_spent
+from gitbatch.batch.model import BatchItem, ItemCommit, ItemStatus, Outcome
+from gitbatch.repo.objects.commit import Commit
+from gitbatch.repo.objects.store import REGULAR, MissingObjectError, Objects, TreeEntry
+from gitbatch.repo.repository import Repository
+
+PARENTS = 16
+"""Item branches in one merge: more can't be read in a graph."""
+
+
+def item_commit(objects: Objects, commit: Commit, output: str) -> ItemCommit | None:
+    """A commit as an item's: if it has one parent and changes that path alone.
+
+    Raises:
+        MissingObjectError: one of its trees is gone.
+    """
+    if len(commit.parents) != 1:
+        return None
+    old, trees = objects.tree_of(commit.parents[0]), [commit.tree]
+    *folders, name = output.split("/")
+    for folder in folders:
+        was, now = _only_difference(objects, old, trees[-1], folder)
+        if now is None or not now.is_tree or (was and not was.is_tree):
+            return None
+        old = was.oid if was else ""
+        trees.append(now.oid)
+    was, now = _only_difference(objects, old, trees[-1], name)
+    if now is None or now.mode != REGULAR or (was and was.is_tree):
+        return None
+    return ItemCommit(commit.oid, commit.parents[0], tuple(trees), now.oid)
+
+
+def _only_difference(
+    objects: Objects, old: str, new: str, name: str
+) -> tuple[TreeEntry | None, TreeEntry | None]:
+    """What stood at a name of a folder and what stands there now; nothing, unless they differ and all else is alike."""
+    before = objects.folder(old) if old else {}
+    after = objects.tree(new)  # not from memory: is it there?
+    was, now = before.get(name), next((entry for entry in after if entry.name == name), None)
+    if now is None or was == now:
+        return None, None
+    # In order, so that a tree which git would not have written, with a name twice, is none of ours.
+    wanted = sorted({**before, name: now}.values(), key=lambda entry: entry.place)
+    return (was, now) if after == tuple(wanted) else (None, None)
+
+
+def read_item_commit(repo: Repository, batch: str, item: BatchItem, oid: str | None) -> Outcome | None:
+    """The outcome that a commit on an item's branch stands for; None if it is not the item's one-file commit.
+
+    Whoever moved the branch there: what is taken for done is complete, one file, and the item's own.
+    """
+    try:
+        commit = repo.objects.commit(oid or "")
+        trailers, reply = parse_item_message(commit.message)
+        if (trailers.batch, trailers.key) != (batch, item.key):
+            return None
+        made = item_commit(repo.objects, commit, item.key)
+    except MissingObjectError:  # pruned before its branch had it
+        return None
+    if made is None or not repo.objects.is_blob(made.blob):
+        return None
+    took = re.fullmatch(r"[0-9]{1,9}\.[0-9]", trailers.first("Seconds"))
+    tries = re.fullmatch(r"[1-9][0-9]{0,5}", trailers.first("Attempt"))
+    waited = re.fullmatch(r"[0-9]{1,9}\.[0-9]", trailers.first("Waited"))
+    attempts = int(tries[0]) if tries else 1
+    return Outcome(
+        item,
+        ItemStatus.SUCCEEDED,
+        reply,
+        made,
+        seconds=float(took[0]) if took else 0.0,
+        attempts=attempts,
+        waited=float(waited[0]) if waited else 0.0,
+        spent=parse_spent(trailers, attempts),
+    )

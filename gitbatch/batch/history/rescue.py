@@ -1,0 +1,119 @@
+"""Rescue refs: what item branches have and the target has not, and what failed attempts had written."""
+
+import itertools
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from gitbatch.agents.protocol import EarlierOutput
+from gitbatch.batch.history.item_commits import item_commit
+from gitbatch.batch.history.trailers import Kind, parse_trailers
+from gitbatch.batch.model import BatchItem, ItemCommit
+from gitbatch.limits.causes import TREATMENTS, Cause
+from gitbatch.repo.objects.store import MissingObjectError
+from gitbatch.repo.refs.names import item_branches, rescue_ref, rescue_refs
+from gitbatch.repo.refs.store import split_rescued_output
+from gitbatch.repo.repository import Repository
+from gitbatch.repo.worktrees.worktree import checked_out
+
+
+def rescue(repo: Repository, batch: str, branches: dict[str, str], merged: str) -> tuple[str, ...]:
+    """Keep what item branches have and a commit has not, under refs; returns those."""
+    kept = []
+    gone = repo.objects.missing(branches.values())  # pruned: there is nothing to keep
+    for branch, oid in branches.items():
+        if oid not in gone and repo.git.run("merge-base", "--is-ancestor", oid, merged, check=False).status:
+            ref = free_rescue_ref(repo, batch, branch.removeprefix(item_branches(batch)), oid)
+            repo.point(ref, oid)
+            kept.append(ref)
+    return tuple(kept)
+
+
+def free_rescue_ref(repo: Repository, batch: str, name: str, oid: str) -> str:
+    """Returns a rescue ref that keeps no other commit: an item's branch may be rescued at several starts."""
+    names = itertools.chain((name,), (f"{name}.{count}" for count in itertools.count(2)))
+    refs = (rescue_ref(batch, free) for free in names)
+    return next(ref for ref in refs if repo.refs.read(ref) in {None, oid})
+
+
+def delete_branches(repo: Repository, branches: dict[str, str]) -> tuple[str, ...]:
+    """Delete item branches, but none that somebody has checked out; returns those that stay."""
+    if not branches:
+        return ()
+    taken = checked_out(repo)
+    repo.refs.delete({ref: oid for ref, oid in branches.items() if ref not in taken})
+    return tuple(ref for ref in branches if ref in taken)
+
+
+class Rescued(Struct, frozen=True):
+    """What a failed attempt at an item had written."""
+
+    ref: str
+    attempt: int
+    commit: ItemCommit
+    cause: Cause
+    """Why the attempt failed; if it left an earlier output as it was, why that one was not enough."""
+
+    @property
+    def output(self) -> EarlierOutput:
+        """As the next attempt is given it."""
+        return EarlierOutput(self.commit.blob, may_stay=not TREATMENTS[self.cause].blames_output)
+
+
+def find_rescued(repo: Repository, batch: str, item: BatchItem) -> Rescued | None:
+    """Returns what the last attempt at an item that left anything had written."""
+    return read_rescued(repo, batch, (item,)).get(item.key)
+
+
+def read_rescued(repo: Repository, batch: str, items: Iterable[BatchItem]) -> Mapping[str, Rescued]:
+    """Returns what the last attempts at items had written, by key."""
+    refs = repo.refs.below(rescue_refs(batch))
+    if not refs:
+        return {}
+    by_slug = {item.slug: item for item in items}
+    found: dict[str, Rescued] = {}
+    for ref, oid in refs.items():
+        item = by_slug.get(_slug(batch, ref))
+        rescued = _read(repo, batch, item, ref, oid) if item else None
+        if item and rescued and (item.key not in found or found[item.key].attempt < rescued.attempt):
+            found[item.key] = rescued
+    return found
+
+
+def rescued_refs(repo: Repository, batch: str, slugs: Iterable[str]) -> dict[str, str]:
+    """Returns the refs of what failed attempts at items had written."""
+    wanted = frozenset(slugs)
+    found = {r: oid for r, oid in repo.refs.below(rescue_refs(batch)).items() if _slug(batch, r) in wanted}
+    return {ref: oid for ref, oid in found.items() if is_rescued_output(repo, batch, oid)}
+
+
+def is_rescued_output(repo: Repository, batch: str, oid: str) -> bool:
+    """Whether a commit is what a failed attempt of a batch had written."""
+    try:
+        trailers = parse_trailers(repo.objects.commit(oid).message)
+    except MissingObjectError:
+        return False
+    return trailers.kind is Kind.RESCUE and trailers.batch == batch
+
+
+def _slug(batch: str, ref: str) -> str:
+    """Returns the slug of the item whose failed attempt a ref is of; empty if it is of none."""
+    parts = split_rescued_output(ref.removeprefix(rescue_refs(batch)))
+    return parts[0] if parts else ""
+
+
+def _read(repo: Repository, batch: str, item: BatchItem, ref: str, oid: str) -> Rescued | None:
+    """Returns what a ref keeps; None if its commit is not of the form, or objects are gone: an agent may write refs too."""
+    parts = split_rescued_output(ref.removeprefix(rescue_refs(batch)))
+    if parts is None or not is_rescued_output(repo, batch, oid):
+        return None
+    try:
+        commit = repo.objects.commit(oid)
+        trailers = parse_trailers(commit.message)
+        made = item_commit(repo.objects, commit, item.key)
+    except MissingObjectError:
+        return None
+    if trailers.rescued != item.key or made is None or not repo.objects.is_blob(made.blob):
+        return None
+    said = trailers.first("Cause")
+    return Rescued(ref, parts[1], made, Cause(said) if said in tuple(Cause) else Cause.FAILED)
