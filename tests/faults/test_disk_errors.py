@@ -4,7 +4,7 @@ Every call of gitbatch or of a git process of its that changes a file there, or 
 trial lets one of them fail, looks at what is there, runs again with a healthy disk, and looks again. The long round
 takes hundreds, the usual one a sample.
 
-    GITBATCH_FAULTS=long pytest tests/faults/test_errors.py -n 0 -s
+    GITBATCH_FAULTS=long pytest tests/faults/test_disk_errors.py -n 0 -s
 """
 
 import errno
