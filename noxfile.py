@@ -1,0 +1,49 @@
+"""The one entry for everything that checks gitbatch: `nox`, or `nox -s lint types tests docs bench`."""
+
+import nox
+
+nox.options.sessions = ["lint", "types", "tests", "docs"]
+nox.options.reuse_existing_virtualenvs = True
+nox.needs_version = ">=2024.10"
+
+CONSTRAINTS = {"PIP_CONSTRAINT": ".ci/constraints.txt"}
+
+
+def _install(session: nox.Session, *extras: str) -> None:
+    session.install("-e", f".[{','.join(extras)}]", env=CONSTRAINTS)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    _install(session, "lint")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types, of the package and of the tests."""
+    _install(session, "test", "lint")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests; arguments after `--` go to pytest."""
+    _install(session, "test")
+    session.run("pytest", "-q", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Check the links and the examples of the documentation."""
+    _install(session, "test")
+    session.run("pytest", "-q", "tests/docs", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure what gitbatch itself costs (minutes); arguments after `--` go to the benchmark."""
+    _install(session, "test")
+    session.run("python", "tests/bench", *session.posargs)

@@ -1,0 +1,201 @@
+"""The language and the size of the code, counted. `python tests/test_style.py` prints the counts and each finding."""
+
+import ast
+import io
+import re
+import sys
+import tokenize
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parent.parent
+SOURCES = tuple(sorted((ROOT / "gitbatch").rglob("*.py")))
+TEXTS = tuple(sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]))
+
+PHRASES = {
+    r"can't be": "write “cannot”",
+    r"\bis no (?!longer|more)": "write “invalid”, “missing” or “not a”",
+    r"\bis none\b": "say what is missing",
+    r"\bso many\b": "say how many",
+    r"\banew\b": "write “again” or “new”",
+    r"\bbeside\b": "write “besides” or “next to”",
+    r"\bupon\b": "write “on”",
+    r"\bsomebody\b|\bnobody\b|\bwhoever\b": "name who it is",
+    r"\bmend(?:s|ed|ing)?\b": "write “fix”",
+    r"\bgits\b": "write “git processes”",
+    r"\bgoes on\b|\bgo on\b|\bgone on\b": "write “resume” or “continue”",
+    r"\bis over\b|\bare over\b": "write “has ended”",
+    r"\btold\b": "write “reported” or “given”",
+    r"\blets? go of\b": "write “release”",
+    r"\ball the time\b": "say how often",
+}
+"""What a metaphor or an aphorism is written for where the field has a word; with what to write instead."""
+FORBIDDEN = re.compile("|".join(f"(?:{phrase})" for phrase in PHRASES), re.IGNORECASE)
+
+QUESTION_DOCSTRINGS = 0.05
+ONE_WORD_NAMES = 0.40
+FUNCTION_LINES = 60
+MODULE_LINES = 350
+
+
+class Finding(NamedTuple):
+    path: Path
+    line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.path.relative_to(ROOT)}:{self.line}: {self.text}"
+
+
+def trees() -> Iterator[tuple[Path, ast.Module]]:
+    for path in SOURCES:
+        yield path, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def functions() -> Iterator[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    for path, tree in trees():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield path, node
+
+
+def words_of(name: str) -> list[str]:
+    return name.strip("_").split("_")
+
+
+def is_magic(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
+
+
+def one_word_names() -> tuple[list[Finding], int]:
+    named = [(path, node) for path, node in functions() if not is_magic(node.name)]
+    short = [Finding(path, n.lineno, n.name) for path, n in named if len(words_of(n.name)) == 1]
+    return short, len(named)
+
+
+def question_docstrings() -> tuple[list[Finding], int]:
+    """Docstrings that begin with What, Where, Who, or with Whether at what is no predicate."""
+    found, count = [], 0
+    for path, tree in trees():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            said = ast.get_docstring(node)
+            if not said:
+                continue
+            count += 1
+            first = said.split(maxsplit=1)[0]
+            name = getattr(node, "name", "")
+            is_predicate = words_of(name)[0] in {"is", "has", "can", "may", "matches", "needs", "knows"}
+            if first in {"What", "Where", "Who", "Whose", "Which"} or (
+                first == "Whether" and not is_predicate
+            ):
+                found.append(Finding(path, getattr(node, "lineno", 1), said.splitlines()[0]))
+    return found, count
+
+
+def texts_in(path: Path) -> Iterator[tuple[int, str]]:
+    """Comments and strings of a source, or the lines of a document outside of code."""
+    if path.suffix == ".md":
+        fenced = False
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            fenced ^= line.lstrip().startswith("```")
+            if not fenced:
+                yield number, re.sub(r"`[^`]*`|\]\([^)]*\)", "", line)
+        return
+    for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline):
+        if token.type in {tokenize.COMMENT, tokenize.STRING}:
+            for offset, line in enumerate(token.string.splitlines()):
+                yield token.start[0] + offset, line
+
+
+def forbidden_phrases() -> list[Finding]:
+    return [
+        Finding(path, number, f"“{found[0]}” in: {line.strip()[:90]}")
+        for path in (*SOURCES, *TEXTS)
+        for number, line in texts_in(path)
+        for found in FORBIDDEN.finditer(line)
+    ]
+
+
+def long_functions() -> list[Finding]:
+    lengths = ((path, node, (node.end_lineno or 0) - node.lineno + 1) for path, node in functions())
+    return [
+        Finding(p, n.lineno, f"{n.name}: {length} lines")
+        for p, n, length in lengths
+        if length > FUNCTION_LINES
+    ]
+
+
+def long_modules() -> list[Finding]:
+    counted = ((path, path.read_text(encoding="utf-8").count("\n")) for path in SOURCES)
+    return [Finding(path, 1, f"{lines} lines") for path, lines in counted if lines > MODULE_LINES]
+
+
+def doubled_classes() -> list[Finding]:
+    classes = [(p, n) for p, tree in trees() for n in ast.walk(tree) if isinstance(n, ast.ClassDef)]
+    counts = Counter(node.name.strip("_") for _, node in classes)
+    return [Finding(path, n.lineno, n.name) for path, n in classes if counts[n.name.strip("_")] > 1]
+
+
+def listed(findings: list[Finding]) -> str:
+    return "\n".join(map(str, findings))
+
+
+def test_phrases() -> None:
+    findings = forbidden_phrases()
+    assert not findings, listed(findings)
+
+
+def test_docstrings() -> None:
+    findings, count = question_docstrings()
+    assert len(findings) <= QUESTION_DOCSTRINGS * count, listed(findings)
+
+
+def test_function_names() -> None:
+    findings, count = one_word_names()
+    assert len(findings) <= ONE_WORD_NAMES * count, f"{len(findings)} of {count}"
+
+
+def test_function_lengths() -> None:
+    findings = long_functions()
+    assert not findings, listed(findings)
+
+
+def test_module_lengths() -> None:
+    findings = long_modules()
+    assert not findings, listed(findings)
+
+
+def test_class_names() -> None:
+    findings = doubled_classes()
+    assert not findings, listed(findings)
+
+
+def main() -> None:
+    """Print every finding below the paths that are given (all without), then the counts."""
+    wanted = [str(Path(argument).resolve()) for argument in sys.argv[1:]] or [str(ROOT)]
+
+    def mine(findings: list[Finding]) -> list[Finding]:
+        return [f for f in findings if any(str(f.path.resolve()).startswith(path) for path in wanted)]
+
+    names, functions_counted = one_word_names()
+    docstrings, docstrings_counted = question_docstrings()
+    everything = {
+        "forbidden phrases": forbidden_phrases(),
+        "docstrings that ask": docstrings,
+        "one-word functions": names,
+        "long functions": long_functions(),
+        "long modules": long_modules(),
+        "doubled classes": doubled_classes(),
+    }
+    for title, findings in everything.items():
+        print(f"\n## {title}\n{listed(mine(findings))}")  # noqa: T201 - its command line
+    counts = {title: len(mine(findings)) for title, findings in everything.items()}
+    print(f"\n{counts} of {functions_counted} functions, {docstrings_counted} docstrings in all")  # noqa: T201 - as above
+
+
+if __name__ == "__main__":
+    main()
