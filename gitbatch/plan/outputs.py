@@ -123,6 +123,8 @@ class Outputs:
     def __init__(self, paths: Iterable[str] = ()) -> None:
         self._files: dict[str, int] = {}
         self._folders: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}
+        """The last number of each path that was wanted again: a thousand equal titles are not counted each time."""
         self._count = 0
         for path in paths:
             self.add(path)
@@ -143,10 +145,11 @@ class Outputs:
         stem, dot, ending = path.rpartition(".")
         if not stem or "/" in ending:
             stem, dot, ending = path, "", ""
-        free, number = path, 1
+        free, number = path, self._numbers.get(path, 1)
         while self._other(path_key(free), _parents(path_key(free))) is not None:
             number += 1
             free = f"{stem}-{number}{dot}{ending}"
+        self._numbers[path] = number
         self.add(free)
         return free
 

@@ -55,6 +55,7 @@ def test_ten_thousand_items() -> None:
         "- plain <!-- max: 3 -->\n",
         "# heading\n",
         "- [-] lookalike\n",
+        "- [ ] the same title\n",
         "### " + "()" * 2000 + "\n",
         "# a" + " " * 4000 + "b\n",
     ],
