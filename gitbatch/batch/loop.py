@@ -23,8 +23,8 @@ from gitbatch.batch.events import (
 )
 from gitbatch.batch.group.checkpoint import drop_branches, record_group
 from gitbatch.batch.group.run_group import pending_items, run_group
+from gitbatch.batch.history.progress import BatchProgress, read_progress
 from gitbatch.batch.history.record import end_batch, remove_leftovers
-from gitbatch.batch.history.state import RecordedState, read_state
 from gitbatch.batch.history.target import require_not_checked_out_elsewhere, require_tip
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import Halt
@@ -103,18 +103,20 @@ async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) ->
     tally = _Tally(state.succeeded, state.missing)
     record = run.batch.record
     for group in record.groups:
-        if state.is_recorded(group):
+        if state.is_finished(group):
             continue
-        scene = await run.git(_scene, run, state)
-        stopped = await _hard_stop(run, scene, tally, accept)
+        project_state = await run.git(_read_runnable_state, run, state)
+        stopped = await _hard_stop(run, project_state, tally, accept)
         if stopped:
             return stopped
-        if not pending_items(scene, group, state.ready):
+        if not pending_items(project_state, group, state.ready):
             tally.succeeded += len(group.items)
-            text = f"every item of “{group.title}” is ticked in {scene.plan.path}: none of them runs again"
+            text = f"every item of “{group.title}” is ticked in {project_state.plan.path}: none of them runs again"
             run.emit(Notice(batch=run.batch.id, text=clean_text(text)))
             continue
-        checkpoint = None if run.brake.halt else await _run_one(run, scene, group, state, tally.missing)
+        checkpoint = (
+            None if run.brake.halt else await _run_one(run, project_state, group, state, tally.missing)
+        )
         if checkpoint is None:
             return await _halt(run, tally)
         tally.add(checkpoint)
@@ -128,8 +130,8 @@ async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) ->
         ):
             run.emit(BatchPaused(batch=run.batch.id, next_group=rest[0].title))
             return tally.result(Ending.PAUSED)
-    scene = await run.git(_finish, run)
-    if is_complete(scene):
+    project_state = await run.git(_finish, run)
+    if is_complete(project_state):
         run.emit(Notice(batch=run.batch.id, text=f"{_COMPLETE}; what comes next is yours to decide"))
     result = tally.result(Ending.COMPLETE, over=True)
     run.emit(
@@ -143,7 +145,7 @@ async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) ->
     return result
 
 
-def _require_ready(run: Run, state: RecordedState, *, resumed: bool) -> None:
+def _require_ready(run: Run, state: BatchProgress, *, resumed: bool) -> None:
     """Refuse to go on over the user's changes, or in the middle of a merge, in a checkout that would follow."""
     if not resumed:  # it has only just begun, and has seen all that
         return
@@ -152,26 +154,26 @@ def _require_ready(run: Run, state: RecordedState, *, resumed: bool) -> None:
         require_not_checked_out_elsewhere(run.repo, target)
     else:
         require_nothing_under_way(run.repo)
-        left = tuple(i.key for g in run.batch.record.groups if not state.is_recorded(g) for i in g.items)
-        scene = read_project_state(run.repo, require_tip(run.repo, target))
+        left = tuple(i.key for g in run.batch.record.groups if not state.is_finished(g) for i in g.items)
+        project_state = read_project_state(run.repo, require_tip(run.repo, target))
         # An edited plan is the user's next thought, and gets the ticks, as one that is edited during a run does.
-        require_no_nested(run.repo, scene, left)
-        require_clean(run.repo, scene, left, but=frozenset({scene.project.task}))
+        require_no_nested(run.repo, project_state, left)
+        require_clean(run.repo, project_state, left, but=frozenset({project_state.project.task}))
     require_unlocked(run.repo, target)
     run.repo.objects.require_signer()
 
 
-def _scene(run: Run, state: RecordedState) -> ProjectState:
-    scene = read_project_state(run.repo, require_tip(run.repo, run.batch.record.target))
-    require_runnable(scene)
-    left = (item for g in run.batch.record.groups if not state.is_recorded(g) for item in g.items)
-    require_objects(run.repo, scene, filter(None, (scene.find(item.key) for item in left)))
-    return scene
+def _read_runnable_state(run: Run, state: BatchProgress) -> ProjectState:
+    project_state = read_project_state(run.repo, require_tip(run.repo, run.batch.record.target))
+    require_runnable(project_state)
+    left = (item for g in run.batch.record.groups if not state.is_finished(g) for item in g.items)
+    require_objects(run.repo, project_state, filter(None, (project_state.find(item.key) for item in left)))
+    return project_state
 
 
-async def _is_accepted(run: Run, scene: ProjectState, accept: Accept) -> bool:
+async def _is_accepted(run: Run, project_state: ProjectState, accept: Accept) -> bool:
     """Whether a group may start by the configuration that its base has."""
-    change = run.fixed.find_change(scene)
+    change = run.fixed.find_change(project_state)
     if change is None:
         return True
     run.emit(ConfigChanged(batch=run.batch.id, difference=change.difference))
@@ -182,7 +184,7 @@ async def _is_accepted(run: Run, scene: ProjectState, accept: Accept) -> bool:
 
 
 async def _run_one(
-    run: Run, scene: ProjectState, group: BatchGroup, state: RecordedState, missing: frozenset[str]
+    run: Run, project_state: ProjectState, group: BatchGroup, state: BatchProgress, missing: frozenset[str]
 ) -> Checkpoint | None:
     """Run a group and record it; None if the batch halts before it is complete."""
     already = {key: outcome for key, outcome in state.ready.items() if outcome.item in group.items}
@@ -196,11 +198,11 @@ async def _run_one(
             already=tuple(already),
         )
     )
-    marks = {item.output: item.mark for item in scene.plan.items}
-    outcomes = await run_group(run, scene, group, already, missing)
+    marks = {item.output: item.box for item in project_state.plan.items}
+    outcomes = await run_group(run, project_state, group, already, missing)
     if outcomes is None:
         return None
-    checkpoint = await run.git(record_group, run, group, outcomes, marks, scene.commit)
+    checkpoint = await run.git(record_group, run, group, outcomes, marks, project_state.commit)
     stay = await run.git(drop_branches, run, checkpoint)
     run.emit(CheckpointReached(batch=run.batch.id, checkpoint=checkpoint))
     for ref in stay:
@@ -219,8 +221,8 @@ class _Confined(Struct, frozen=True):
 
 def _sandboxes(run: Run) -> _Confined:
     """What the batch's agents run in. Refuses to start where an agent cannot work."""
-    scene = read_project_state(run.repo, require_tip(run.repo, run.batch.record.target))
-    names, config = agents_of(scene, run.batch.record), scene.project.config
+    project_state = read_project_state(run.repo, require_tip(run.repo, run.batch.record.target))
+    names, config = agents_of(project_state, run.batch.record), project_state.project.config
     readable = run.agents.read_in_checkouts(names, config, run.checkouts)
     shown = tuple(clean_text(os.path.relpath(path, run.repo.root)) for path in readable)
     sandboxes = run.agents.sandboxes(names, config)
@@ -228,7 +230,7 @@ def _sandboxes(run: Run) -> _Confined:
     return _Confined(sandboxes, shown, tuple(f"agent {name}: {text}" for name, text in told if text))
 
 
-def _announce(run: Run, state: RecordedState, confined: _Confined, *, resumed: bool) -> None:
+def _announce(run: Run, state: BatchProgress, confined: _Confined, *, resumed: bool) -> None:
     record = run.batch.record
     run.emit(
         BatchStarted(
@@ -242,7 +244,7 @@ def _announce(run: Run, state: RecordedState, confined: _Confined, *, resumed: b
             readable=confined.readable,
             groups=len(record.groups),
             items=len(record.items),
-            groups_done=len(state.recorded),
+            groups_done=len(state.finished),
             items_done=state.succeeded + len(state.failed),
             max_cost=run.agents.budget.max_cost,
             max_tokens=run.agents.budget.max_tokens,
@@ -263,7 +265,7 @@ def _tell_kept(run: Run, followed: Followed) -> None:
 async def _halt(run: Run, tally: _Tally) -> Result:
     """The batch halts at a clean point, perhaps in the middle of a group: what is done is on its branches."""
     halt = run.brake.halt or Halt(Cause.FATAL, clean_text("the batch halted"), "gitbatch run goes on")
-    state = await run.git(read_state, run.repo, run.batch)
+    state = await run.git(read_progress, run.repo, run.batch)
     run.emit(
         BatchHalted(
             batch=run.batch.id,
@@ -278,21 +280,21 @@ async def _halt(run: Run, tally: _Tally) -> Result:
     return replace(tally.result(Ending.HALTED), halt=halt)
 
 
-async def _hard_stop(run: Run, scene: ProjectState, tally: _Tally, accept: Accept) -> Result | None:
+async def _hard_stop(run: Run, project_state: ProjectState, tally: _Tally, accept: Accept) -> Result | None:
     """The end of a run where only the user may go on, if that is so."""
-    if scene.project.phase.name != run.batch.record.phase:
-        return _stop_at_boundary(run, scene, tally)
-    if is_complete(scene):
+    if project_state.project.phase.name != run.batch.record.phase:
+        return _stop_at_boundary(run, project_state, tally)
+    if is_complete(project_state):
         return await _stop_complete(run, tally)
-    return None if await _is_accepted(run, scene, accept) else tally.result(Ending.CONFIG_CHANGED)
+    return None if await _is_accepted(run, project_state, accept) else tally.result(Ending.CONFIG_CHANGED)
 
 
-def _stop_at_boundary(run: Run, scene: ProjectState, tally: _Tally) -> Result:
+def _stop_at_boundary(run: Run, project_state: ProjectState, tally: _Tally) -> Result:
     """Rules O5 and K4: the active phase is another one now."""
     run.emit(
         BatchStopped(
             batch=run.batch.id,
-            reason=f"the active phase is now {scene.project.phase.name or 'not named'}; "
+            reason=f"the active phase is now {project_state.project.phase.name or 'not named'}; "
             f"this batch belongs to {run.batch.record.phase or 'a project without phases'}",
             advice="end the batch with gitbatch abort, or set the active scope in CLAUDE.md back",
         )

@@ -39,8 +39,8 @@ class PauseMode(StrEnum):
 class CheckpointMode(Struct, frozen=True):
     """A pace; for `after-batch`, with how many groups run between two pauses."""
 
-    pace: PauseMode
-    every: int = 1
+    pause: PauseMode
+    interval: int = 1
 
     @classmethod
     def parse(cls, text: str) -> "CheckpointMode":
@@ -58,11 +58,11 @@ class CheckpointMode(Struct, frozen=True):
         return cls(PauseMode(text.partition(":")[0]), int(match[1] or 1))
 
     def __str__(self) -> str:
-        return f"{self.pace}:{self.every}" if self.pace is PauseMode.AFTER_BATCH else str(self.pace)
+        return f"{self.pause}:{self.interval}" if self.pause is PauseMode.AFTER_BATCH else str(self.pause)
 
     def pauses_after(self, position: int) -> bool:
         """Whether there is a pause after the group at a position (from 1) of the batch."""
-        return self.pace is not PauseMode.AT_END and position % self.every == 0
+        return self.pause is not PauseMode.AT_END and position % self.interval == 0
 
 
 class BatchItem(Struct, frozen=True):

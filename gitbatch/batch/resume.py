@@ -22,9 +22,9 @@ resume twice, is nothing special.
 """
 
 from gitbatch.batch.group.follow import follow_checkout
+from gitbatch.batch.history.progress import BatchProgress, read_progress
 from gitbatch.batch.history.record import Batch, remove_leftovers
 from gitbatch.batch.history.rescue import delete_branches, rescue, rescued_refs
-from gitbatch.batch.history.state import RecordedState, read_state
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.batch.item.run import Run
@@ -34,7 +34,7 @@ from gitbatch.repo.refs.names import followed_ref, item_branches
 from gitbatch.repo.repository import Repository
 
 
-def _superfluous(repo: Repository, batch: Batch, state: RecordedState) -> dict[str, str]:
+def _superfluous(repo: Repository, batch: Batch, state: BatchProgress) -> dict[str, str]:
     """Returns the refs of what failed attempts had written that nothing needs: their item is merged, or a later one has more."""
     waiting = {outcome.item.slug for outcome in state.ready.values()}
     refs = rescued_refs(repo, batch.id, {i.slug for i in batch.record.items if i.slug not in waiting})
@@ -42,14 +42,14 @@ def _superfluous(repo: Repository, batch: Batch, state: RecordedState) -> dict[s
     return {ref: oid for ref, oid in refs.items() if ref not in needed}
 
 
-def resume(run: Run) -> tuple[RecordedState, Followed]:
+def resume(run: Run) -> tuple[BatchProgress, Followed]:
     """Bring everything into the state that the commit points say, and return that state. Idempotent."""
     repo, target = run.repo, run.batch.record.target
     repo.refs.settle(target)
     # Invariants 1 to 3: these decide, and nothing below changes them.
-    state = read_state(repo, run.batch)
+    state = read_progress(repo, run.batch)
     followed = Followed()
-    last = state.recorded[-1].commit if state.recorded else None
+    last = state.finished[-1].commit if state.finished else None
     # Invariant 4: the checkout first, while the item branches still keep what they keep.
     if last and repo.refs.read(followed_ref(run.batch.id)) != last:
         followed = follow_checkout(repo, target, _before(run, last), last)

@@ -21,9 +21,9 @@ from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import Agent
 from gitbatch.batch.events import CHANGED_CONFIG, Event, EventStream, Notice
 from gitbatch.batch.history.ledger import Ledger, SpendingLimits
+from gitbatch.batch.history.progress import read_progress
 from gitbatch.batch.history.record import Batch, note_workshop, unfinished_batch
 from gitbatch.batch.history.spending import read_spending, total
-from gitbatch.batch.history.state import read_state
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import StopSwitch
@@ -152,29 +152,31 @@ def _begin(repo: Repository, options: RunOptions, roster: AgentPool, tell: Event
     """Check, ask for what is missing, start. None: there is nothing to do, and the user has been told."""
     mode = CheckpointMode.parse(options.checkpoint) if options.checkpoint else None
     target = find_target(repo, options.branch)
-    scene = read_project_state(repo, target.tip, repository_path(repo, options.directory, options.task_md))
-    repo = _by_setting(repo, scene, tell_waiting)
-    require_runnable(scene)
-    tell_warnings(with_risks(repo, scene, followed=target.followed))
-    idle = nothing_to_do(scene)
+    project_state = read_project_state(
+        repo, target.tip, repository_path(repo, options.directory, options.task_md)
+    )
+    repo = _by_setting(repo, project_state, tell_waiting)
+    require_runnable(project_state)
+    tell_warnings(with_risks(repo, project_state, followed=target.followed))
+    idle = nothing_to_do(project_state)
     if idle:
         tell(idle)
         return None
-    agent = scene.project.config.agent_name(options.agent)
+    agent = project_state.project.config.agent_name(options.agent)
     _require_answers(options)
-    items = select_items(scene.plan, options.items or _ask_items(scene))
+    items = select_items(project_state.plan, options.items or _ask_items(project_state))
     if not items:
         raise UsageError(f"--items {options.items} names no open item", "see gitbatch plan for what is open")
     mode = mode or _ask_mode(len({item.group for item in items}))
-    workshops_of(repo, scene.project.config)  # refuses a bad place before anything is started
-    choice = Choice(items, mode, agent, options.jobs or scene.project.config.batch.jobs, roster)
-    _limit(roster, scene, wanted_agents(scene, items, agent), options.limits)
-    return begin_batch(repo, target, scene, choice, time.time())
+    workshops_of(repo, project_state.project.config)  # refuses a bad place before anything is started
+    choice = Choice(items, mode, agent, options.jobs or project_state.project.config.batch.jobs, roster)
+    _limit(roster, project_state, wanted_agents(project_state, items, agent), options.limits)
+    return begin_batch(repo, target, project_state, choice, time.time())
 
 
-def _by_setting(repo: Repository, scene: ProjectState, tell: Callable[[str], None]) -> Repository:
+def _by_setting(repo: Repository, project_state: ProjectState, tell: Callable[[str], None]) -> Repository:
     """The repository, which fetches and waits for a signature as the configuration says."""
-    table = scene.project.config.batch
+    table = project_state.project.config.batch
     repo.objects.wait_for_signer(require_duration(table.sign_timeout), tell)
     return repo if table.fetch else repo.fetching(None)
 
@@ -192,29 +194,31 @@ def _watched(repo: Repository, fingerprint: Fingerprint, notices: Notices) -> Re
     return repo.fetching(before, config)
 
 
-def _agents(roster: AgentPool, scene: ProjectState, names: frozenset[str]) -> tuple[Agent, ...]:
+def _agents(roster: AgentPool, project_state: ProjectState, names: frozenset[str]) -> tuple[Agent, ...]:
     """Agents by their names; those that are not configured are somebody else's to complain about."""
-    config = scene.project.config
+    config = project_state.project.config
     return tuple(roster.agent(name, config) for name in sorted(names & config.agents.keys()))
 
 
-def _limit(roster: AgentPool, scene: ProjectState, names: frozenset[str], given: SpendingLimits) -> None:
+def _limit(
+    roster: AgentPool, project_state: ProjectState, names: frozenset[str], given: SpendingLimits
+) -> None:
     """Set what the batch may spend: as it was given, else as it is configured. Refuses what could not be kept."""
-    table = scene.project.config.batch
+    table = project_state.project.config.batch
     limits = given.or_else(SpendingLimits(table.max_cost, table.max_tokens))
     roster.budget.max_cost, roster.budget.max_tokens = limits.max_cost, limits.max_tokens
-    require_measured(_agents(roster, scene, names), limits)
+    require_measured(_agents(roster, project_state, names), limits)
 
 
 def _open_ledger(
-    repo: Repository, batch: Batch, options: RunOptions, roster: AgentPool, scene: ProjectState
+    repo: Repository, batch: Batch, options: RunOptions, roster: AgentPool, project_state: ProjectState
 ) -> Ledger:
     """The ledger; what the batch may spend, by the last limits that were given, and has spent, is in the budget."""
     ledger = Ledger.open(repo, batch)
-    given = options.limits.or_else(ledger.pages.limits)
-    _limit(roster, scene, agents_of(scene, batch.record), given)
+    given = options.limits.or_else(ledger.entries.limits)
+    _limit(roster, project_state, agents_of(project_state, batch.record), given)
     ledger.limit(given)
-    roster.budget.spent = total(read_spending(repo, batch, read_state(repo, batch), ledger.pages))
+    roster.budget.spent = total(read_spending(repo, batch, read_progress(repo, batch), ledger.entries))
     return ledger
 
 
@@ -229,10 +233,10 @@ def _require_answers(options: RunOptions) -> None:
         )
 
 
-def _ask_items(scene: ProjectState) -> str:
+def _ask_items(project_state: ProjectState) -> str:
     from gitbatch.cli.ask import ask_items
 
-    return ask_items(scene.plan)
+    return ask_items(project_state.plan)
 
 
 def _ask_mode(groups: int) -> CheckpointMode:
@@ -260,15 +264,15 @@ def _tell_ignored(options: RunOptions, batch: Batch, tell: EventStream) -> None:
 def _run(
     repo: Repository, batch: Batch, options: RunOptions, roster: AgentPool, view: EventView, *, resumed: bool
 ) -> ExitCode:
-    scene = read_project_state(repo, require_tip(repo, batch.record.target))
-    fixed = read_fixed(repo, batch, scene)
-    change = fixed.find_change(scene)
+    project_state = read_project_state(repo, require_tip(repo, batch.record.target))
+    fixed = read_fixed(repo, batch, project_state)
+    change = fixed.find_change(project_state)
     if change and not accept_at_start(
         repo, batch.id, fixed, change, EventStream(time.time, (view,)), options.accept_config, options.can_ask
     ):
         return _tell_changed(options)
-    workshop = workshops_of(repo, scene.project.config) / batch.id
-    ledger = _open_ledger(repo, batch, options, roster, scene)
+    workshop = workshops_of(repo, project_state.project.config) / batch.id
+    ledger = _open_ledger(repo, batch, options, roster, project_state)
     note_workshop(repo, batch.id, workshop)
     git = GitThread()
     wanted = options.jobs or batch.record.jobs
@@ -277,7 +281,7 @@ def _run(
         emit = EventStream(time.time, (JsonLines(log), view))
         notices = Notices(emit, batch.id)
         run = Run(
-            repo=_watched(_by_setting(repo, scene, notices), fingerprint, notices),
+            repo=_watched(_by_setting(repo, project_state, notices), fingerprint, notices),
             batch=batch,
             jobs=make_room(wanted),
             workshop=workshop,

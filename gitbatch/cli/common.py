@@ -75,12 +75,12 @@ def tell_waiting(text: str) -> None:
     typer.echo(f"gitbatch: {text}", err=True)
 
 
-def tell_warnings(scene: "ProjectState") -> None:
+def tell_warnings(project_state: "ProjectState") -> None:
     """Show what is suspicious in a plan that can be run."""
     from gitbatch.batch.planning.project_state import render_diagnostics
 
-    if scene.plan.diagnostics:
-        typer.echo(render_diagnostics(scene) + "\n", err=True)
+    if project_state.plan.diagnostics:
+        typer.echo(render_diagnostics(project_state) + "\n", err=True)
 
 
 def repository_path(repo: "Repository", directory: Path, path: Path | None) -> str | None:

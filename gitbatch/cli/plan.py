@@ -27,14 +27,16 @@ def plan(
     from gitbatch.view.overview import plan_state, render_plan
 
     with opened(directory, read_only=True) as repo:
-        scene = read_project_state(
+        project_state = read_project_state(
             repo, find_plan_commit(repo, branch), repository_path(repo, directory, task_md)
         )
-        require_runnable(scene)
-        scene = with_risks(repo, scene, followed=branch is None or f"{HEADS}{branch}" == repo.head_branch())
-        require_runnable(scene)
-        tell_warnings(scene)
-        shown = plan_state(scene)
+        require_runnable(project_state)
+        project_state = with_risks(
+            repo, project_state, followed=branch is None or f"{HEADS}{branch}" == repo.head_branch()
+        )
+        require_runnable(project_state)
+        tell_warnings(project_state)
+        shown = plan_state(project_state)
         if json:
             typer.echo(msgspec.json.encode(shown).decode())
         else:

@@ -11,9 +11,9 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
 
     from gitbatch.batch.group.shared_files import criteria_at
     from gitbatch.batch.history.ledger import read_ledger
+    from gitbatch.batch.history.progress import read_progress
     from gitbatch.batch.history.record import all_batches
     from gitbatch.batch.history.spending import read_spending
-    from gitbatch.batch.history.state import read_state
     from gitbatch.cli.common import make_page, opened
     from gitbatch.view.overview import batch_state, render_batch
 
@@ -23,7 +23,7 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
             typer.echo("{}" if json else "no batch has run here yet: gitbatch run starts one")
             return
         batch = next((batch for batch in batches if not batch.ended), batches[-1])
-        state = read_state(repo, batch)
+        state = read_progress(repo, batch)
         spending = read_spending(repo, batch, state, read_ledger(repo, batch.id))
         shown = batch_state(batch, state, criteria_at(repo, batch.record.target), spending)
         if json:

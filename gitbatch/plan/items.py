@@ -52,7 +52,7 @@ def draft_item(box: Box, settings: HintSettings, home: Home, criteria: int, find
         hints=_with_agent(settings.hints, wording, findings),
         group=home.group,
         line=box.line + 1,
-        mark=box_mark(box, source),
+        box=box_mark(box, source),
     )
     return Draft(item, (*wording.of(Key.AFTER), *settings.after), output, box.span)
 

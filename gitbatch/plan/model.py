@@ -56,7 +56,7 @@ class Criterion(Struct, frozen=True):
     number: int
     text: str
     done: bool
-    mark: BoxPosition
+    box: BoxPosition
     line: int
 
 
@@ -75,7 +75,7 @@ class WorkItem(Struct, frozen=True):
     hints: Hints
     group: int
     line: int
-    mark: BoxPosition
+    box: BoxPosition
 
     @property
     def name(self) -> str:

@@ -59,7 +59,7 @@ def is_ticked(source: bytes, mark: BoxPosition) -> bool:
 
 
 def _boxes(plan: Plan) -> list[BoxPosition]:
-    return [*(item.mark for item in plan.items), *(criterion.mark for criterion in plan.criteria)]
+    return [*(item.box for item in plan.items), *(criterion.box for criterion in plan.criteria)]
 
 
 def _find(

@@ -8,9 +8,9 @@ from msgspec.structs import replace
 from gitbatch.batch.events import SCHEMA
 from gitbatch.batch.group.shared_files import criteria_of
 from gitbatch.batch.history.messages import format_cost, format_usage, told_rescued, told_tokens
+from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.spending import ItemSpent, total
-from gitbatch.batch.history.state import RecordedState
 from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, ItemStatus
 from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.batch.planning.schedule import critical_path, settings, steps, width
@@ -64,7 +64,7 @@ class BatchState(Struct, frozen=True):
 
 def batch_state(
     batch: Batch,
-    state: RecordedState,
+    state: BatchProgress,
     criteria: tuple[CriterionState, ...],
     spending: Mapping[str, ItemSpent],
 ) -> BatchState:
@@ -86,18 +86,18 @@ def batch_state(
         mode=batch.record.mode,
         agent=batch.record.agent,
         groups=len(batch.record.groups),
-        groups_done=len(state.recorded),
+        groups_done=len(state.finished),
         items=items,
         criteria=criteria,
         spent=total(spending),
     )
 
 
-def _item_state(group: BatchGroup, item: BatchItem, state: RecordedState) -> ItemState:
+def _item_state(group: BatchGroup, item: BatchItem, state: BatchProgress) -> ItemState:
     failed = next((outcome for outcome in state.failed if outcome.item == item), None)
     if failed:
         return ItemState(item.key, item.name, group.number, failed.status, failed.reason)
-    if state.is_recorded(group):
+    if state.is_finished(group):
         return ItemState(item.key, item.name, group.number, ItemStatus.SUCCEEDED)
     return ItemState(item.key, item.name, group.number, WAITING if item.key in state.ready else OPEN)
 
@@ -185,9 +185,9 @@ class PlanState(Struct, frozen=True):
     schema: int = SCHEMA
 
 
-def plan_state(scene: ProjectState) -> PlanState:
+def plan_state(project_state: ProjectState) -> PlanState:
     """What would run, as values."""
-    project, plan = scene.project, scene.plan
+    project, plan = project_state.project, project_state.plan
     groups = []
     for group in plan.groups:
         items = tuple(
@@ -203,9 +203,11 @@ def plan_state(scene: ProjectState) -> PlanState:
                     PlannedFile(
                         quote_path(file.path), file.reason, quote_path(file.condensed_from or "") or None
                     )
-                    for file in manifest(item, group, plan, project, scene.snapshot)
+                    for file in manifest(item, group, plan, project, project_state.snapshot)
                 ),
-                absent=tuple(name for name in item.context if not resolve(name, project, scene.snapshot)),
+                absent=tuple(
+                    name for name in item.context if not resolve(name, project, project_state.snapshot)
+                ),
             )
             for item in group.items
         )
@@ -215,7 +217,7 @@ def plan_state(scene: ProjectState) -> PlanState:
         groups.append(PlannedGroup(group.number, group.title, items, named, most))
     return PlanState(
         plan=plan.path,
-        commit=scene.commit,
+        commit=project_state.commit,
         phase=project.phase.name,
         rules=project.rules,
         status=project.status,
@@ -224,7 +226,7 @@ def plan_state(scene: ProjectState) -> PlanState:
         artifacts=project.artifacts,
         agents=tuple(project.config.agents),
         groups=tuple(groups),
-        criteria=criteria_of(plan, scene.source),
+        criteria=criteria_of(plan, project_state.source),
         jobs=project.config.batch.jobs,
         critical_path=tuple(item.name for item in critical_path(plan, project.config.batch.jobs)),
     )

@@ -208,8 +208,8 @@ class TestTheShapeOfAPlan:
         (only,) = plan.items
         (diagnostic,) = plan.diagnostics
         assert (plan.groups[0].line, only.line) == (5, 6)
-        assert text.encode()[only.mark.offset : only.mark.offset + 1] == b" "
-        assert only.mark.line == "- [ ] ä → DoD: #1".encode()
+        assert text.encode()[only.box.offset : only.box.offset + 1] == b" "
+        assert only.box.line == "- [ ] ä → DoD: #1".encode()
         assert (diagnostic.line, diagnostic.column, marked(diagnostic, text)) == (6, 16, "#1")
 
     def test_everything_is_reported_in_document_order(self) -> None:

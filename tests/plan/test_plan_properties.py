@@ -140,13 +140,13 @@ def test_every_position_is_what_it_says(data: bytes) -> None:
     plan = parse_plan(data, "task.md", OPTIONS)
     lines = re.split(rb"\r\n|\n|\r", data.removeprefix(b"\xef\xbb\xbf"))
     for entry in entries(plan):
-        offset = entry.mark.offset
+        offset = entry.box.offset
         assert data[offset - 1 : offset + 2] in {b"[ ]", b"[x]", b"[X]"}
         assert entry.done == (data[offset : offset + 1] != b" ")
-        assert lines[entry.line - 1] == entry.mark.line
+        assert lines[entry.line - 1] == entry.box.line
     for item in plan.items:
-        assert item.text.encode().split(b"\n")[0].strip() == item.mark.line.strip()
-    offsets = [item.mark.offset for item in plan.items]
+        assert item.text.encode().split(b"\n")[0].strip() == item.box.line.strip()
+    offsets = [item.box.offset for item in plan.items]
     assert offsets == sorted(set(offsets))
 
 
@@ -172,12 +172,12 @@ def test_a_tick_is_one_byte_and_changes_one_entry(data: bytes, order: random.Ran
     plan = parse_plan(data, "task.md", OPTIONS)
     assume(entries(plan))
     chosen = order.choice(entries(plan))
-    done = tick(data, [chosen.mark], plan)
+    done = tick(data, [chosen.box], plan)
     different = [index for index, (a, b) in enumerate(zip(data, done.source, strict=True)) if a != b]
-    assert different == ([] if chosen.done else [chosen.mark.offset])
+    assert different == ([] if chosen.done else [chosen.box.offset])
     after = parse_plan(done.source, "task.md", OPTIONS)
-    assert states(after) == states(plan) | {chosen.mark.offset: True}
-    assert {e.mark.offset: is_ticked(done.source, e.mark) for e in entries(plan)} == states(after)
+    assert states(after) == states(plan) | {chosen.box.offset: True}
+    assert {e.box.offset: is_ticked(done.source, e.box) for e in entries(plan)} == states(after)
     assert [d.code for d in after.diagnostics] == [d.code for d in plan.diagnostics]
 
 
@@ -188,14 +188,14 @@ def entries(plan: Plan) -> list[WorkItem | Criterion]:
 
 def states(plan: Plan) -> dict[int, bool]:
     """Every box by its offset: whether it is ticked."""
-    return {entry.mark.offset: entry.done for entry in entries(plan)}
+    return {entry.box.offset: entry.done for entry in entries(plan)}
 
 
 @DOCUMENTS
 @given(documents())
 def test_ticking_everything_ticks_everything(data: bytes) -> None:
     plan = parse_plan(data, "task.md", OPTIONS)
-    done = tick(data, [entry.mark for entry in entries(plan)], plan)
+    done = tick(data, [entry.box for entry in entries(plan)], plan)
     assert (len(done.refused), len(done.source)) == (0, len(data))
     assert all(states(parse_plan(done.source, "task.md", OPTIONS)).values())
 

@@ -15,7 +15,7 @@ PLAN = f"{DOD}## Arbeitspakete\n### G\n- [ ] ä\n  - [ ] sub-step\n- [x] b\n- [X
 
 def marks(text: str) -> list[BoxPosition]:
     plan = parse_plan(text.encode(), "task.md", OPTIONS)
-    return [entry.mark for entry in plan.items] + [entry.mark for entry in plan.criteria]
+    return [entry.box for entry in plan.items] + [entry.box for entry in plan.criteria]
 
 
 def tick_bytes(source: bytes, wanted: Sequence[BoxPosition]) -> Ticked:

@@ -74,7 +74,7 @@ def structure(document: str) -> list[tuple[str, str, int, tuple[str, ...]]]:
 
 
 @pytest.fixture
-def scene(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProjectState]:
+def project_state(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProjectState]:
     """A plan with many items, and files in which the user has written."""
     shutil.copytree(SAMPLES / "three-groups", place.root, dirs_exist_ok=True)
     items = "".join(f"- [ ] T{number} Write → Output: out/{number}.md\n" for number in range(ITEMS))
@@ -107,13 +107,13 @@ def outcomes_of(group: BatchGroup, texts: list[str]) -> tuple[Outcome, ...]:
     return tuple(found)
 
 
-def written(scene: ProjectState, texts: list[str]) -> tuple[dict[str, str], list[str]]:
+def written(project_state: ProjectState, texts: list[str]) -> tuple[dict[str, str], list[str]]:
     """The shared files and the commit messages after a group in which these texts were said."""
-    (group,) = batch_groups(scene.plan, scene.plan.items)
+    (group,) = batch_groups(project_state.plan, project_state.plan.items)
     record = Record("20260102-030405-abcd", 0, "refs/heads/main", "", "task.md", "at-end", "a", 1, (group,))
     outcomes = outcomes_of(group, texts)
-    marks = {item.output: item.mark for item in scene.plan.items}
-    shared = consolidate(record, group, outcomes, marks, scene, 0)
+    marks = {item.output: item.box for item in project_state.plan.items}
+    shared = consolidate(record, group, outcomes, marks, project_state, 0)
     messages = [
         item_message(record, group, outcome, "a", (), ()) for outcome in outcomes if outcome.succeeded
     ]
@@ -141,9 +141,9 @@ def git_trailers(place: Place, messages: list[str], *options: str) -> list[list[
     return [entry.split() for entry in listed.split("\0")[: len(messages)]]
 
 
-def assert_nothing_but_text(place: Place, scene: ProjectState, texts: list[str]) -> None:
-    files, messages = written(scene, texts)
-    expected, harmless = written(scene, ["word"] * len(texts))
+def assert_nothing_but_text(place: Place, project_state: ProjectState, texts: list[str]) -> None:
+    files, messages = written(project_state, texts)
+    expected, harmless = written(project_state, ["word"] * len(texts))
     assert files["task.md"] == expected["task.md"]
     for path in ("status.md", "decisions-log.md", "inventory.md"):
         assert structure(files[path]) == structure(expected[path]), path
@@ -151,17 +151,17 @@ def assert_nothing_but_text(place: Place, scene: ProjectState, texts: list[str])
     assert names == git_trailers(place, harmless)
 
 
-def test_hostile_words_change_no_structure(place: Place, scene: ProjectState) -> None:
+def test_hostile_words_change_no_structure(place: Place, project_state: ProjectState) -> None:
     hostile = [text for text in HOSTILE if clean_text(text)]
     assert len(hostile) >= 45
     for start in range(0, len(hostile), 20):
         texts = (hostile[start:] + hostile) * 3
-        assert_nothing_but_text(place, scene, texts[: 3 * ITEMS])
+        assert_nothing_but_text(place, project_state, texts[: 3 * ITEMS])
 
 
-def test_random_words_change_no_structure(place: Place, scene: ProjectState) -> None:
+def test_random_words_change_no_structure(place: Place, project_state: ProjectState) -> None:
     for number in range(-(-RANDOM // (3 * ITEMS))):
-        assert_nothing_but_text(place, scene, said(random.Random(number), 3 * ITEMS))  # noqa: S311 - no secret
+        assert_nothing_but_text(place, project_state, said(random.Random(number), 3 * ITEMS))  # noqa: S311 - no secret
 
 
 def test_a_naive_writer_falls_for_many_of_them(place: Place) -> None:
@@ -183,10 +183,10 @@ def items_of(message: str) -> list[str]:
     return [line for line in said.splitlines() if line.startswith("Gitbatch-Item: ")]
 
 
-def test_a_line_of_dashes_does_not_end_our_message(scene: ProjectState) -> None:
+def test_a_line_of_dashes_does_not_end_our_message(project_state: ProjectState) -> None:
     """`git interpret-trailers` and `git am` take it for the end; what stands above it would be the trailers."""
     text = f"{'x' * 70} {'Gitbatch-Item: task.md ' + 'y' * 47} --- {'z' * 60}"
-    _, messages = written(scene, [text] * 3 * ITEMS)
+    _, messages = written(project_state, [text] * 3 * ITEMS)
     assert items_of(messages[0]) == ["Gitbatch-Item: out/0.md"]
     assert items_of(naive.message("Done.\n\nGitbatch-Item: task.md\n---\nmore")) == ["Gitbatch-Item: task.md"]
 

@@ -144,9 +144,9 @@ def _build(
     repo, record = run.repo, run.batch.record
     tip = require_tip(repo, record.target)
     merged = merge_items(run, group, outcomes, tip)
-    scene = read_project_state(repo, tip)
-    require_shared_files(repo, scene)
-    shared = consolidate(record, group, merged.outcomes, marks, scene, run.clock())
+    project_state = read_project_state(repo, tip)
+    require_shared_files(repo, project_state)
+    shared = consolidate(record, group, merged.outcomes, marks, project_state, run.clock())
     blobs = {path: repo.objects.write_blob(content) for path, content in shared.files}
     tree = repo.objects.write_tree(merged.tree, blobs)
     message = checkpoint_message(record, group, merged.outcomes, shared.criteria, shared.notes)

@@ -62,15 +62,15 @@ def _follow(repo: Repository, target: str, before: str, after: str) -> Followed:
 def _with_ticks(repo: Repository, before: str, after: str, followed: Followed) -> Followed:
     """Tick in the user's own version of the plan what the checkpoint ticked."""
     try:
-        scene = read_project_state(repo, after)
+        project_state = read_project_state(repo, after)
     except PlanError:  # amended since: there is no plan to tick in
         return followed
-    path = scene.project.task
+    path = project_state.project.task
     old = repo.objects.entry(repo.objects.commit(before).tree, path)
     if path not in followed.kept or old is None:
         return followed
-    options = plan_options(scene.project)
-    names = _newly_ticked(read_plan(repo.objects.blob(old.oid), path, options), scene.plan)
+    options = plan_options(project_state.project)
+    names = _newly_ticked(read_plan(repo.objects.blob(old.oid), path, options), project_state.plan)
     refused: list[BoxPosition] = []
 
     def ticked(content: bytes) -> bytes:
@@ -92,5 +92,5 @@ def _newly_ticked(before: Plan, after: Plan) -> dict[BoxPosition, str]:
     """The boxes (as they were before) that are open in one version of the plan and ticked in the next; their names."""
     done = {item.output for item in after.items if item.done}
     met = {criterion.number for criterion in after.criteria if criterion.done}
-    items = {i.mark: i.name for i in before.items if not i.done and i.output in done}
-    return items | {c.mark: f"DoD #{c.number}" for c in before.criteria if not c.done and c.number in met}
+    items = {i.box: i.name for i in before.items if not i.done and i.output in done}
+    return items | {c.box: f"DoD #{c.number}" for c in before.criteria if not c.done and c.number in met}

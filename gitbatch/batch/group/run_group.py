@@ -17,23 +17,27 @@ from gitbatch.text import clean_text
 
 
 async def run_group(
-    run: Run, scene: ProjectState, group: BatchGroup, already: Mapping[str, Outcome], missing: frozenset[str]
+    run: Run,
+    project_state: ProjectState,
+    group: BatchGroup,
+    already: Mapping[str, Outcome],
+    missing: frozenset[str],
 ) -> tuple[Outcome, ...] | None:
     """The outcomes of a group's items, in plan order; None if the batch halts before all of them have one.
 
     Args:
         run: the tools.
-        scene: the target branch's tip, which is the base of every item that starts now.
+        project_state: the target branch's tip, which is the base of every item that starts now.
         group: which group; what is ticked in the plan by now does not run.
         already: outcomes, by key, of items that an earlier start of the batch has finished.
         missing: outputs of items of earlier groups that did not succeed.
     """
-    items = pending_items(scene, group, already)
-    gate = asyncio.Semaphore(_width(run, scene, group))
+    items = pending_items(project_state, group, already)
+    gate = asyncio.Semaphore(_width(run, project_state, group))
     over = {item.key: asyncio.Event() for item in group.items}
 
     def tasks_of() -> dict[str, ItemTask | Outcome]:
-        return {i.key: _task(run, scene, group, i, missing) for i in items if i.key not in already}
+        return {i.key: _task(run, project_state, group, i, missing) for i in items if i.key not in already}
 
     async def outcome_of(batch_item: BatchItem) -> Outcome | None:
         try:
@@ -63,17 +67,17 @@ async def run_group(
 
 
 def pending_items(
-    scene: ProjectState, group: BatchGroup, already: Mapping[str, Outcome]
+    project_state: ProjectState, group: BatchGroup, already: Mapping[str, Outcome]
 ) -> tuple[BatchItem, ...]:
     """The items of a group without those that somebody has ticked since: by hand, or by rewording a checkpoint."""
-    found = {item.key: scene.find(item.key) for item in group.items}
+    found = {item.key: project_state.find(item.key) for item in group.items}
     ticked = {key for key, place in found.items() if place and place[1].done}
     return tuple(item for item in group.items if item.key in already or item.key not in ticked)
 
 
 def _earlier(run: Run, item: BatchItem) -> tuple[FailedAttempt, ...]:
     """The failed attempts at an item that an earlier start of the batch has finished."""
-    return tuple(tried for tried in run.ledger.pages.of_item(item.key) if tried.counts)
+    return tuple(tried for tried in run.ledger.entries.of_item(item.key) if tried.counts)
 
 
 def _first(several: ExceptionGroup[Exception]) -> Exception:
@@ -82,45 +86,47 @@ def _first(several: ExceptionGroup[Exception]) -> Exception:
     return _first(error) if isinstance(error, ExceptionGroup) else error
 
 
-def _width(run: Run, scene: ProjectState, group: BatchGroup) -> int:
+def _width(run: Run, project_state: ProjectState, group: BatchGroup) -> int:
     """How many items of the group may run at the same time (rule F5)."""
-    found = next(filter(None, (scene.find(item.key) for item in group.items)), None)
-    return width(found[0], scene.plan, run.jobs) if found else run.jobs
+    found = next(filter(None, (project_state.find(item.key) for item in group.items)), None)
+    return width(found[0], project_state.plan, run.jobs) if found else run.jobs
 
 
 def _task(
-    run: Run, scene: ProjectState, group: BatchGroup, batch_item: BatchItem, missing: frozenset[str]
+    run: Run, project_state: ProjectState, group: BatchGroup, batch_item: BatchItem, missing: frozenset[str]
 ) -> ItemTask | Outcome:
     """What is to run for an item; an outcome if it can't start."""
-    found = scene.find(batch_item.key)
+    found = project_state.find(batch_item.key)
     if found is None:
         return Outcome(
-            batch_item, ItemStatus.CANCELLED, reason=clean_text(f"it is no longer in {scene.plan.path}")
+            batch_item,
+            ItemStatus.CANCELLED,
+            reason=clean_text(f"it is no longer in {project_state.plan.path}"),
         )
     plan_group, item = found
-    reads = missing_context(item, scene, missing)
+    reads = missing_context(item, project_state, missing)
     if reads:
         return Outcome(
             batch_item, ItemStatus.BLOCKED, reason=clean_text(f"it reads {reads}, which was not written")
         )
-    problem = place_problem(scene, item.output)
+    problem = place_problem(project_state, item.output)
     if problem:
         return Outcome(
             batch_item, ItemStatus.CONFLICTED, reason=clean_text(f"it can't be written: {problem}")
         )
     try:
-        require_no_filter(run.repo, scene.tree, item.output)
+        require_no_filter(run.repo, project_state.tree, item.output)
     except FilteredPathError as error:
         return Outcome(
             batch_item, ItemStatus.FAILED, reason=clean_text(f"the output can't be taken: {error}")
         )
-    said = settings(item, plan_group, scene.plan)
+    said = settings(item, plan_group, project_state.plan)
     agent = said.agent or run.batch.record.agent
-    if agent not in scene.project.config.agents:
+    if agent not in project_state.project.config.agents:
         return Outcome(
             batch_item,
             ItemStatus.FAILED,
             reason=clean_text(f"there is no agent {agent} in gitbatch.toml any more"),
         )
-    retries = scene.project.config.batch.retries if said.retries is None else said.retries
-    return ItemTask(scene, group, batch_item, plan_group, item, agent, said.timeout, retries)
+    retries = project_state.project.config.batch.retries if said.retries is None else said.retries
+    return ItemTask(project_state, group, batch_item, plan_group, item, agent, said.timeout, retries)

@@ -32,7 +32,7 @@ def consolidate(
     group: BatchGroup,
     outcomes: tuple[Outcome, ...],
     marks: Mapping[str, BoxPosition],
-    scene: ProjectState,
+    project_state: ProjectState,
     now: float,
 ) -> Consolidation:
     """The shared files with a group's outcomes in them.
@@ -42,15 +42,15 @@ def consolidate(
         group: the group.
         outcomes: of its items, after the merge.
         marks: where the plan had the boxes of the items when they started, by key.
-        scene: the commit to build upon.
+        project_state: the commit to build upon.
         now: seconds since the epoch.
     """
     done = [outcome for outcome in outcomes if outcome.succeeded]
-    source, notes = _tick_items(done, marks, scene)
-    source = _tick_criteria(source, scene)
-    criteria = criteria_of(scene.plan, source)
-    read = scene.snapshot.read
-    project = scene.project
+    source, notes = _tick_items(done, marks, project_state)
+    source = _tick_criteria(source, project_state)
+    criteria = criteria_of(project_state.plan, source)
+    read = project_state.snapshot.read
+    project = project_state.project
     decisions = tuple(
         Decision(time.strftime("%Y-%m-%d", time.gmtime(now)), outcome.item.name, text)
         for outcome in done
@@ -64,24 +64,26 @@ def consolidate(
     }
     if decisions:
         files[project.decisions] = append_decisions(read(project.decisions) or b"", decisions)
-    artifacts, unknown = _artifacts(group, done, scene)
+    artifacts, unknown = _artifacts(group, done, project_state)
     files |= artifacts
     changed = tuple((path, content) for path, content in files.items() if content != read(path))
     return Consolidation(changed, criteria, (*notes, *unknown))
 
 
 def _tick_items(
-    done: list[Outcome], marks: Mapping[str, BoxPosition], scene: ProjectState
+    done: list[Outcome], marks: Mapping[str, BoxPosition], project_state: ProjectState
 ) -> tuple[bytes, tuple[CleanText, ...]]:
     names = {marks[outcome.item.key]: outcome.item for outcome in done if outcome.item.key in marks}
-    ticked = tick(scene.source, tuple(names), scene.plan)
+    ticked = tick(project_state.source, tuple(names), project_state.plan)
     notes = tuple(
-        clean_text(f"the box of {names[mark].name} was not ticked: its line in {scene.plan.path} has changed")
+        clean_text(
+            f"the box of {names[mark].name} was not ticked: its line in {project_state.plan.path} has changed"
+        )
         for mark in ticked.refused
     )
     gone = tuple(
         clean_text(
-            f"the box of {o.item.name} was not ticked: no item of {scene.plan.path} writes {o.item.key} any more"
+            f"the box of {o.item.name} was not ticked: no item of {project_state.plan.path} writes {o.item.key} any more"
         )
         for o in done
         if o.item.key not in marks
@@ -89,14 +91,18 @@ def _tick_items(
     return ticked.source, (*notes, *gone)
 
 
-def _tick_criteria(source: bytes, scene: ProjectState) -> bytes:
+def _tick_criteria(source: bytes, project_state: ProjectState) -> bytes:
     """Tick each entry of the Definition of Done whose items are all done, unless the project does not want it."""
-    if not scene.project.config.batch.tick_dod:
+    if not project_state.project.config.batch.tick_dod:
         return source
     complete = {
-        c.number for c in criteria_of(scene.plan, source) if c.items and not c.open_items and not c.done
+        c.number
+        for c in criteria_of(project_state.plan, source)
+        if c.items and not c.open_items and not c.done
     }
-    return tick(source, tuple(c.mark for c in scene.plan.criteria if c.number in complete), scene.plan).source
+    return tick(
+        source, tuple(c.box for c in project_state.plan.criteria if c.number in complete), project_state.plan
+    ).source
 
 
 def criteria_of(plan: Plan, source: bytes) -> tuple[CriterionState, ...]:
@@ -110,8 +116,8 @@ def criteria_of(plan: Plan, source: bytes) -> tuple[CriterionState, ...]:
     for criterion in plan.criteria:
         items = [item for item in plan.items if criterion.number in item.criteria]
         names = tuple(item.name for item in items)
-        open_items = sum(not is_ticked(source, item.mark) for item in items)
-        done = is_ticked(source, criterion.mark)
+        open_items = sum(not is_ticked(source, item.box) for item in items)
+        done = is_ticked(source, criterion.box)
         states.append(CriterionState(criterion.number, clean_text(criterion.text), done, names, open_items))
     return tuple(states)
 
@@ -120,18 +126,18 @@ def criteria_at(repo: Repository, ref: str) -> tuple[CriterionState, ...]:
     """The Definition of Done as a branch has it; none where it has no plan that can be read."""
     commit = repo.refs.read(ref)
     try:
-        scene = read_project_state(repo, commit) if commit else None
+        project_state = read_project_state(repo, commit) if commit else None
     except PlanError:
         return ()
-    return criteria_of(scene.plan, scene.source) if scene else ()
+    return criteria_of(project_state.plan, project_state.source) if project_state else ()
 
 
 def _artifacts(
-    group: BatchGroup, done: list[Outcome], scene: ProjectState
+    group: BatchGroup, done: list[Outcome], project_state: ProjectState
 ) -> tuple[dict[str, bytes], tuple[CleanText, ...]]:
     """The shared artifacts with the group's contributions; and a note for each that goes nowhere."""
-    known = {path.rpartition("/")[2]: path for path in scene.project.artifacts}
-    known |= {path: path for path in scene.project.artifacts}
+    known = {path.rpartition("/")[2]: path for path in project_state.project.artifacts}
+    known |= {path: path for path in project_state.project.artifacts}
     lines: dict[str, list[str]] = {}
     notes: list[CleanText] = []
     for outcome in done:
@@ -144,7 +150,7 @@ def _artifacts(
                 notes.append(
                     clean_text(f"{who}, which is no shared artifact; the text is in the item's commit")
                 )
-    read = scene.snapshot.read
+    read = project_state.snapshot.read
     files = {
         path: append_contributions(read(path) or b"", group.title, tuple(texts))
         for path, texts in lines.items()

@@ -67,7 +67,7 @@ class Ledger:
 
     repo: Repository
     batch: Batch
-    pages: LedgerEntries = field(default_factory=LedgerEntries)
+    entries: LedgerEntries = field(default_factory=LedgerEntries)
 
     @classmethod
     def open(cls, repo: Repository, batch: Batch) -> "Ledger":
@@ -76,17 +76,17 @@ class Ledger:
 
     def add(self, attempt: FailedAttempt) -> None:
         """Write an attempt down."""
-        pages = replace(self.pages, attempts=(*self.pages.attempts, attempt))
+        entries = replace(self.entries, attempts=(*self.entries.attempts, attempt))
         slug = next(item.slug for item in self.batch.record.items if item.key == attempt.item)
-        self._write(f"{ledger_refs(self.batch.id)}{slug}", pages.of_item(attempt.item))
-        self.pages = pages
+        self._write(f"{ledger_refs(self.batch.id)}{slug}", entries.of_item(attempt.item))
+        self.entries = entries
 
     def limit(self, given: SpendingLimits) -> None:
         """Write down the limits that were given; None: as they were."""
-        limits = given.or_else(self.pages.limits)
-        if limits != self.pages.limits:
+        limits = given.or_else(self.entries.limits)
+        if limits != self.entries.limits:
             self._write(limits_ref(self.batch.id), limits)
-            self.pages = replace(self.pages, limits=limits)
+            self.entries = replace(self.entries, limits=limits)
 
     def _write(self, ref: str, value: tuple[FailedAttempt, ...] | SpendingLimits) -> None:
         content = msgspec.json.encode(value)

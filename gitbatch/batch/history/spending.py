@@ -6,8 +6,8 @@ from msgspec import Struct
 
 from gitbatch.batch.history.item_commits import read_item_commit
 from gitbatch.batch.history.ledger import LedgerEntries
+from gitbatch.batch.history.progress import BatchProgress, FinishedGroup
 from gitbatch.batch.history.record import Batch
-from gitbatch.batch.history.state import RecordedGroup, RecordedState
 from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.batch.model import BatchItem, Outcome
 from gitbatch.limits.usage import Spent
@@ -25,15 +25,15 @@ class ItemSpent(Struct, frozen=True):
 
 
 def read_spending(
-    repo: Repository, batch: Batch, state: RecordedState, pages: LedgerEntries
+    repo: Repository, batch: Batch, state: BatchProgress, entries: LedgerEntries
 ) -> Mapping[str, ItemSpent]:
     """What each item took so far, by key; without those of which nothing is known."""
     found = {}
-    for key in pages.items:
-        counted = sum(tried.counts for tried in pages.of_item(key))
-        took = sum(tried.seconds for tried in pages.of_item(key))
-        found[key] = ItemSpent(counted, pages.spent(key), round(took, 1))
-    merged = (outcome for recorded in state.recorded for outcome in _merged(repo, batch, recorded))
+    for key in entries.items:
+        counted = sum(tried.counts for tried in entries.of_item(key))
+        took = sum(tried.seconds for tried in entries.of_item(key))
+        found[key] = ItemSpent(counted, entries.spent(key), round(took, 1))
+    merged = (outcome for recorded in state.finished for outcome in _merged(repo, batch, recorded))
     for outcome in (*merged, *state.ready.values(), *_kept(repo, batch, state)):
         before = found[outcome.item.key].seconds if outcome.item.key in found else 0.0
         took = round(before + outcome.seconds, 1)
@@ -46,7 +46,7 @@ def total(spending: Mapping[str, ItemSpent]) -> Spent:
     return sum((item.spent for item in spending.values()), Spent())
 
 
-def _merged(repo: Repository, batch: Batch, recorded: RecordedGroup) -> list[Outcome]:
+def _merged(repo: Repository, batch: Batch, recorded: FinishedGroup) -> list[Outcome]:
     """The outcomes of the items that a group's merges brought."""
     found = []
     items = {item.key: item for item in recorded.group.items}
@@ -67,7 +67,7 @@ def _outcome(repo: Repository, batch: Batch, items: Mapping[str, BatchItem], oid
     return read_item_commit(repo, batch.id, item, oid) if item else None
 
 
-def _kept(repo: Repository, batch: Batch, state: RecordedState) -> list[Outcome]:
+def _kept(repo: Repository, batch: Batch, state: BatchProgress) -> list[Outcome]:
     """The outcomes of items in conflict, whose commits stay on their branches."""
     branches = ((o.item, repo.refs.read(item_branch(batch.id, o.item.slug))) for o in state.failed)
     return [found for item, oid in branches if oid and (found := read_item_commit(repo, batch.id, item, oid))]

@@ -68,10 +68,15 @@ async def attempt(
     began = time.monotonic()
     place = run.workshop / f"{run.batch.id}-{task.batch_item.slug}-{_START}"
     scratch = run.workshop / f"{task.batch_item.slug}-{_START}.io"
-    scene = task.scene
+    project_state = task.project_state
     counted = tuple(tried for tried in past if tried.counts)
     tried = FailedAttempt(
-        task.key, scene.commit, len(counted) + 1, ItemStatus.FAILED, Cause.FAILED, reason=clean_text("")
+        task.key,
+        project_state.commit,
+        len(counted) + 1,
+        ItemStatus.FAILED,
+        Cause.FAILED,
+        reason=clean_text(""),
     )
     keep, start, work = False, None, None
     try:
@@ -80,13 +85,13 @@ async def attempt(
         assignment = _assignment(task, start, scratch, counted)
         assignment = replace(
             assignment,
-            git=run.agent_git.readable(place, scene.commit),
+            git=run.agent_git.readable(place, project_state.commit),
             checkouts=run.checkouts,
             hidden=(run.workshop.parent.parent,),
             used=spent_by(past).usage,
-            base=Base(scene.commit, scene.snapshot, run.git, run.repo.git),
+            base=Base(project_state.commit, project_state.snapshot, run.git, run.repo.git),
         )
-        agent = run.agents.agent(task.agent, scene.project.config)
+        agent = run.agents.agent(task.agent, project_state.project.config)
         answer = await _ask(run, task, agent, assignment, tried)
         _require_room(run)
         tried = replace(tried, seconds=round(time.monotonic() - began, 3), usage=_settle(run, task, answer))
@@ -102,7 +107,7 @@ async def attempt(
             raise found from error.__cause__
         keep = False
         tried = _settled(run, task, tried, began)
-        tried = fail_attempt(tried, task.agent, error, run.agents.secrets(scene.project.config))
+        tried = fail_attempt(tried, task.agent, error, run.agents.secrets(project_state.project.config))
         if start and not work:  # it was the agent's error: what it had written is judged as that of any other
             await shielded(run.git(keep_output, run, task, tried, start))
         return tried
@@ -167,8 +172,8 @@ def _judge_answer(
     if not start.worktree.path.is_dir():
         reason = clean_text("its worktree was removed while it ran")
         return replace(tried, reason=reason, details=_details(answer))
-    strays = find_strays(start.worktree, task.item.output, task.scene.guarded)
-    secrets = run.agents.secrets(task.scene.project.config)
+    strays = find_strays(start.worktree, task.item.output, task.project_state.guarded)
+    secrets = run.agents.secrets(task.project_state.project.config)
     tried = replace(tried, strays=secrets.mask_lines(strays.others))
     if strays.forbidden:
         return replace(
@@ -250,7 +255,7 @@ def _assignment(
     task: ItemTask, start: StartingPoint, scratch: Path, counted: tuple[FailedAttempt, ...]
 ) -> Assignment:
     previous = counted[-1].failure if counted else None
-    table = task.scene.project.config.agents[task.agent]
+    table = task.project_state.project.config.agents[task.agent]
     return Assignment(
         item=task.key,
         output=task.item.output,
@@ -282,7 +287,7 @@ async def _ask(
         )
     )
 
-    secrets = run.agents.secrets(task.scene.project.config)
+    secrets = run.agents.secrets(task.project_state.project.config)
 
     def progress(stream: OutputStream, line: CleanText) -> None:
         run.emit(ItemProgress(batch=run.batch.id, item=task.key, stream=stream, line=line))

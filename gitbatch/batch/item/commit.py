@@ -42,13 +42,15 @@ def take_output(
     Raises:
         DiskError: our disk does not take it.
     """
-    limit = task.scene.project.config.batch.max_output_bytes
-    secrets = run.agents.secrets(task.scene.project.config)
+    limit = task.project_state.project.config.batch.max_output_bytes
+    secrets = run.agents.secrets(task.project_state.project.config)
     problem = clean_text("git loses the new objects: is something pruning this repository all the time?")
     failed: DiskError | None = None
     for _ in range(_TRIES):
         try:
-            taken = harvest(run.repo, worktree.path, task.item.output, limit, task.scene.tree, secrets)
+            taken = harvest(
+                run.repo, worktree.path, task.item.output, limit, task.project_state.tree, secrets
+            )
             taken = judge_change(taken, task.item.output, earlier)
             if isinstance(taken, Failure):
                 return _advised(run, task, taken)
@@ -69,23 +71,23 @@ def take_output(
 
 def _advised(run: Run, task: ItemTask, failure: Failure) -> Failure:
     """The failure with what only the user can do about it: an item whose file is right as it is has no commit."""
-    strict = strict_advice(task.scene.project.config.agents[task.agent], run.agents.sandbox)
+    strict = strict_advice(task.project_state.project.config.agents[task.agent], run.agents.sandbox)
     if strict and failure.cause in {Cause.NO_OUTPUT, Cause.UNCHANGED}:
         failure = replace(failure, details=(*failure.details, clean_text(strict)))
     if failure.cause is not Cause.UNCHANGED:
         return failure
-    advice = f"if it is right, tick the item's box in {task.scene.plan.path} by hand (- [x]) and commit that"
+    advice = f"if it is right, tick the item's box in {task.project_state.plan.path} by hand (- [x]) and commit that"
     return replace(failure, reason=clean_text(f"{failure.reason}; {advice}"))
 
 
 def _commit(run: Run, task: ItemTask, outcome: Outcome, blob: str, context: tuple[ContextFile, ...]) -> str:
     repo, branch = run.repo, task.branch(run.batch.id)
-    tree = repo.objects.write_tree(task.scene.tree, {task.item.output: blob})
+    tree = repo.objects.write_tree(task.project_state.tree, {task.item.output: blob})
     message = item_message(
         run.batch.record, task.batch_group, outcome, task.agent, context, task.item.criteria
     )
     author = Ident(f"{task.agent} (gitbatch agent)", "agent@gitbatch.invalid", int(run.clock()))
-    parts = (tree, (task.scene.commit,), message, author, run.committer())
+    parts = (tree, (task.project_state.commit,), message, author, run.committer())
     # The key may be gone since the start: what is paid for is kept, and signed at the checkpoint.
     commit = repo.objects.write_signed_if_possible(*parts)
     require_untouched(repo, run.fingerprint)

@@ -59,7 +59,7 @@ def keep_output(run: Run, task: ItemTask, tried: FailedAttempt, start: StartingP
     Where it cannot be kept, the attempt has failed all the same.
     """
     repo, ref = run.repo, rescued_output_ref(run.batch.id, task.batch_item.slug, tried.number)
-    config = task.scene.project.config
+    config = task.project_state.project.config
     limit, secrets = config.batch.max_output_bytes, run.agents.secrets(config)
     try:
         require_untouched(repo, run.fingerprint)  # git is about to run, and an agent has been at work
@@ -67,7 +67,9 @@ def keep_output(run: Run, task: ItemTask, tried: FailedAttempt, start: StartingP
         return
     for _ in range(_TRIES):
         with suppress(GitError, BusyError):  # an object is pruned before the ref has it, or a ref is locked
-            taken = harvest(repo, start.worktree.path, task.item.output, limit, task.scene.tree, secrets)
+            taken = harvest(
+                repo, start.worktree.path, task.item.output, limit, task.project_state.tree, secrets
+            )
             if isinstance(taken, Failure):
                 return
             commit = _write_commit(run, task, tried, start, taken.blob)
@@ -84,11 +86,13 @@ def _write_commit(run: Run, task: ItemTask, tried: FailedAttempt, start: Startin
     cause, earlier = tried.cause or Cause.FAILED, start.earlier
     if earlier and earlier.commit.blob == blob and not earlier.output.may_stay:
         cause = earlier.cause  # it was left as it was
-    tree = run.repo.objects.write_tree(task.scene.tree, {task.item.output: blob})
+    tree = run.repo.objects.write_tree(task.project_state.tree, {task.item.output: blob})
     record, group = run.batch.record, task.batch_group
     message = rescue_message(record, group, tried, cause, task.agent, start.context)
     author = Ident(f"{task.agent} (gitbatch agent)", "agent@gitbatch.invalid", int(run.clock()))
-    return run.repo.objects.write_unsigned(tree, (task.scene.commit,), message, author, run.committer())
+    return run.repo.objects.write_unsigned(
+        tree, (task.project_state.commit,), message, author, run.committer()
+    )
 
 
 def find_usable(run: Run, task: ItemTask) -> Rescued | None:
@@ -97,5 +101,7 @@ def find_usable(run: Run, task: ItemTask) -> Rescued | None:
     if found is None:
         return None
     objects, path = run.repo.objects, task.item.output
-    then, now = (objects.entry(tree, path) for tree in (objects.tree_of(found.commit.base), task.scene.tree))
+    then, now = (
+        objects.entry(tree, path) for tree in (objects.tree_of(found.commit.base), task.project_state.tree)
+    )
     return found if then == now else None

@@ -30,7 +30,7 @@ async def run_item(run: Run, task: ItemTask) -> Outcome | None:
     """
     waits = ServerWaits()
     while True:
-        past = run.ledger.pages.of_item(task.key)
+        past = run.ledger.entries.of_item(task.key)
         if _is_over(past, task):
             kept = await run.git(find_rescued, run.repo, run.batch.id, task.batch_item)
             outcome = failed_outcome(task.batch_item, past, waits)
@@ -81,7 +81,7 @@ def _finish(run: Run, outcome: Outcome) -> Outcome:
 
 def _counted(past: tuple[FailedAttempt, ...], task: ItemTask) -> tuple[FailedAttempt, ...]:
     """The attempts that count for a task: those upon the same commit. If the user changed anything, it starts anew."""
-    return tuple(tried for tried in past if tried.counts and tried.base == task.scene.commit)
+    return tuple(tried for tried in past if tried.counts and tried.base == task.project_state.commit)
 
 
 def _is_over(past: tuple[FailedAttempt, ...], task: ItemTask) -> bool:
@@ -94,7 +94,7 @@ async def _cleared(run: Run, task: ItemTask) -> float | None:
     budget, brake = run.agents.budget, run.brake
     if brake.halt:
         return None
-    limit = run.agents.agent(task.agent, task.scene.project.config).cost_limit
+    limit = run.agents.agent(task.agent, task.project_state.project.config).cost_limit
     if not await budget.secure(task.key, budget.spent.mean if limit is None else limit):
         brake.pull(out_of_budget(budget))
         return None
@@ -127,7 +127,7 @@ def _goes_on(run: Run, task: ItemTask, tried: FailedAttempt) -> bool:
     """Whether an item goes on after a failure; if not, the batch halts."""
     if not tried.counts:
         run.brake.pull(_halt(run, task, tried))
-    past = run.ledger.pages.of_item(task.key)
+    past = run.ledger.entries.of_item(task.key)
     if _is_over(past, task):
         return True  # to its outcome
     outcome = replace(failed_outcome(task.batch_item, (tried,), ServerWaits()), attempts=tried.number)
@@ -138,8 +138,8 @@ def _goes_on(run: Run, task: ItemTask, tried: FailedAttempt) -> bool:
 
 async def _pause(run: Run, task: ItemTask, tried: FailedAttempt) -> None:
     """Waits a little before an attempt after one that failed for no known reason, unless the batch halts meanwhile."""
-    past = run.ledger.pages.of_item(task.key)
-    first = parse_duration(task.scene.project.config.batch.retry_pause)
+    past = run.ledger.entries.of_item(task.key)
+    first = parse_duration(task.project_state.project.config.batch.retry_pause)
     if first and tried.cause and TREATMENTS[tried.cause].pauses and not _is_over(past, task):
         seconds = min(first * 2 ** (len(_counted(past, task)) - 1), _LONGEST_PAUSE)
         await run.brake.unless(asyncio.sleep(seconds, seconds))

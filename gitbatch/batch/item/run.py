@@ -55,9 +55,9 @@ class Run(Struct, frozen=True):
 
 
 class ItemTask(Struct, frozen=True):
-    """An item that is about to run, in the group's scene."""
+    """An item that is about to run, in the project state of its group."""
 
-    scene: ProjectState
+    project_state: ProjectState
     batch_group: BatchGroup
     batch_item: BatchItem
     group: Group

@@ -25,9 +25,11 @@ def prepare(run: Run, task: ItemTask, place: Path) -> StartingPoint:
         task: the item.
         place: where its worktree goes.
     """
-    scene = task.scene
-    listed = manifest(task.item, task.group, scene.plan, scene.project, scene.snapshot)
-    context = mark_filtered(run.repo, scene, listed)
+    project_state = task.project_state
+    listed = manifest(
+        task.item, task.group, project_state.plan, project_state.project, project_state.snapshot
+    )
+    context = mark_filtered(run.repo, project_state, listed)
     try:
         return StartingPoint(
             _make_worktree(run, task, place, context), context, _put_earlier(run, task, place)
@@ -44,7 +46,7 @@ def _put_earlier(run: Run, task: ItemTask, place: Path) -> Rescued | None:
     earlier = find_usable(run, task)
     if earlier:
         try:
-            put_output(run.repo, place, task.item.output, earlier.commit.blob, task.scene.tree)
+            put_output(run.repo, place, task.item.output, earlier.commit.blob, task.project_state.tree)
         except FilteredPathError:  # the user's own attributes have changed: the harvest says what is wrong
             return None
     return earlier
@@ -52,11 +54,11 @@ def _put_earlier(run: Run, task: ItemTask, place: Path) -> Rescued | None:
 
 def _make_worktree(run: Run, task: ItemTask, place: Path, context: tuple[ContextFile, ...]) -> Worktree:
     sparse = None
-    if task.scene.project.config.batch.checkout == "context":
+    if task.project_state.project.config.batch.checkout == "context":
         folder = task.item.output.rpartition("/")[0]
         sparse = (*(file.path for file in context), f"{folder}/" if folder else task.item.output)
     branch = task.branch(run.batch.id)
-    new = NewWorktree(place, branch, task.scene.commit, task.item.output, sparse)
+    new = NewWorktree(place, branch, task.project_state.commit, task.item.output, sparse)
     require_untouched(run.repo, run.fingerprint)  # git runs filters when it fills a worktree
     try:
         made = add_worktree(run.repo, run.agent_git, new)
@@ -65,5 +67,5 @@ def _make_worktree(run: Run, task: ItemTask, place: Path, context: tuple[Context
         run.repo.refs.remove(branch)
         run.repo.refs.delete(run.repo.refs.below(f"{branch}/"))
         made = add_worktree(run.repo, run.agent_git, new)
-    guarded = tuple(p for p in (SCOPE_FILE, *task.scene.project.shared_files) if (place / p).exists())
+    guarded = tuple(p for p in (SCOPE_FILE, *task.project_state.project.shared_files) if (place / p).exists())
     return replace(made, guarded=guarded)

@@ -40,12 +40,14 @@ class FixedConfig:
     lines: tuple[str, ...]
     """See `project/fixed.py`."""
 
-    def find_change(self, scene: ProjectState) -> ConfigChange | None:
+    def find_change(self, project_state: ProjectState) -> ConfigChange | None:
         """Returns what differs in a commit; None: nothing that is fixed."""
-        there = fixed_lines(scene.project.config)
+        there = fixed_lines(project_state.project.config)
         if there == self.lines:
             return None
-        return ConfigChange(scene.snapshot.blob(CONFIG_FILE) or "", there, difference(self.lines, there))
+        return ConfigChange(
+            project_state.snapshot.blob(CONFIG_FILE) or "", there, difference(self.lines, there)
+        )
 
     def accept(self, repo: Repository, batch: str, change: ConfigChange) -> None:
         """Take another version, for this process and for later ones."""
@@ -54,14 +56,16 @@ class FixedConfig:
         self.lines = change.lines
 
 
-def read_fixed(repo: Repository, batch: Batch, scene: ProjectState) -> FixedConfig:
+def read_fixed(repo: Repository, batch: Batch, project_state: ProjectState) -> FixedConfig:
     """Reads what a batch was started with, or what was accepted since.
 
-    Of a batch that an older version of gitbatch has started, what the commit of `scene` says is recorded.
+    Of a batch that an older version of gitbatch has started, what the commit of `project_state` says is recorded.
     """
     blob = repo.refs.read(config_ref(batch.id)) or batch.record.config
     if blob is None:
-        there = ConfigChange(scene.snapshot.blob(CONFIG_FILE) or "", fixed_lines(scene.project.config), ())
+        there = ConfigChange(
+            project_state.snapshot.blob(CONFIG_FILE) or "", fixed_lines(project_state.project.config), ()
+        )
         fixed = FixedConfig(())
         fixed.accept(repo, batch.id, there)
         return fixed

@@ -49,13 +49,17 @@ def find_risks(plan: Plan, source: bytes, project: Project, around: Surroundings
     return report.findings.in_order()
 
 
-def with_risks(repo: Repository, scene: ProjectState, *, followed: bool) -> ProjectState:
-    """The scene of a commit with what a run would refuse or regret. `followed`: the checkout has its branch."""
-    around = CommitSurroundings(repo, scene, followed)
+def with_risks(repo: Repository, project_state: ProjectState, *, followed: bool) -> ProjectState:
+    """The project state of a commit with what a run would refuse or regret. `followed`: the checkout has its branch."""
+    around = CommitSurroundings(repo, project_state, followed)
     found = with_objects(
-        repo, scene.commit, lambda: find_risks(scene.plan, scene.source, scene.project, around)
+        repo,
+        project_state.commit,
+        lambda: find_risks(project_state.plan, project_state.source, project_state.project, around),
     )
-    return replace(scene, plan=replace(scene.plan, diagnostics=(*scene.plan.diagnostics, *found)))
+    return replace(
+        project_state, plan=replace(project_state.plan, diagnostics=(*project_state.plan.diagnostics, *found))
+    )
 
 
 def disk_risks(checked: Checked) -> tuple[Diagnostic, ...]:
@@ -90,10 +94,10 @@ def nested_problem(path: str, around: Surroundings) -> str | None:
 
 
 def mark_filtered(
-    repo: Repository, scene: ProjectState, files: tuple[ContextFile, ...]
+    repo: Repository, project_state: ProjectState, files: tuple[ContextFile, ...]
 ) -> tuple[ContextFile, ...]:
     """The files of a manifest, those that a filter stores marked with its name."""
-    found = CommitSurroundings(repo, scene, followed=False).filters(file.path for file in files)
+    found = CommitSurroundings(repo, project_state, followed=False).filters(file.path for file in files)
     return tuple(replace(f, filter=clean_text(found[f.path])) if f.path in found else f for f in files)
 
 

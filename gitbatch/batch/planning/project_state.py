@@ -45,7 +45,7 @@ class ProjectState(Struct, frozen=True):
 
 
 def read_project_state(repo: Repository, commit: str, wanted: str | None = None) -> ProjectState:
-    """The scene of a commit. In a partial clone, what it reads is fetched if it is missing and may be.
+    """The project state of a commit. In a partial clone, what it reads is fetched if it is missing and may be.
 
     Args:
         repo: the repository.
@@ -56,7 +56,7 @@ def read_project_state(repo: Repository, commit: str, wanted: str | None = None)
         PlanError: the configuration is wrong, or the project has no plan.
         PartialCloneError: something is missing that may or could not be fetched.
     """
-    return with_objects(repo, commit, lambda: _read_scene(repo, commit, wanted))
+    return with_objects(repo, commit, lambda: _read_project_state_once(repo, commit, wanted))
 
 
 def with_objects(repo: Repository, commit: str, read: Callable[[], _T]) -> _T:
@@ -84,7 +84,7 @@ def _control_blobs(repo: Repository, commit: str) -> tuple[str, ...]:
     return ()
 
 
-def _read_scene(repo: Repository, commit: str, wanted: str | None) -> ProjectState:
+def _read_project_state_once(repo: Repository, commit: str, wanted: str | None) -> ProjectState:
     tree = repo.objects.commit(commit).tree
     snapshot = TreeSnapshot(repo.objects, tree)
     config = parse_config(snapshot.read(CONFIG_FILE))
@@ -97,26 +97,26 @@ def _read_scene(repo: Repository, commit: str, wanted: str | None) -> ProjectSta
     return ProjectState(commit, tree, snapshot, project, plan, source, guarded)
 
 
-def require_runnable(scene: ProjectState) -> None:
+def require_runnable(project_state: ProjectState) -> None:
     """Refuse a plan with errors.
 
     Raises:
         PlanError: it has errors; the message shows all of its diagnostics.
     """
-    if scene.plan.errors:
+    if project_state.plan.errors:
         raise PlanError(
-            f"{scene.plan.path} can't be run: {summary(scene.plan.diagnostics)}",
+            f"{project_state.plan.path} can't be run: {summary(project_state.plan.diagnostics)}",
             "mend the plan, commit it and try again",
-            render_diagnostics(scene),
+            render_diagnostics(project_state),
         )
 
 
-def place_problem(scene: ProjectState, output: str) -> str | None:
+def place_problem(project_state: ProjectState, output: str) -> str | None:
     """Why an output has no place in the commit, if so: what stands there, or on the way, is no file or folder."""
     parts = output.split("/")
     for end in range(1, len(parts) + 1):
         path = "/".join(parts[:end])
-        entry = scene.snapshot.objects.entry(scene.tree, path)
+        entry = project_state.snapshot.objects.entry(project_state.tree, path)
         if entry is None or (entry.is_file if end == len(parts) else entry.is_tree):
             continue
         kinds = {SYMLINK: "a symlink", SUBMODULE: "a submodule"}
@@ -124,6 +124,9 @@ def place_problem(scene: ProjectState, output: str) -> str | None:
     return None
 
 
-def render_diagnostics(scene: ProjectState) -> str:
+def render_diagnostics(project_state: ProjectState) -> str:
     """What there is to say about the plan, for people; empty if nothing."""
-    return "\n\n".join(render_diagnostic(d, scene.source, scene.plan.path) for d in scene.plan.diagnostics)
+    return "\n\n".join(
+        render_diagnostic(d, project_state.source, project_state.plan.path)
+        for d in project_state.plan.diagnostics
+    )

@@ -16,7 +16,9 @@ from gitbatch.repo.promised import require_present, require_whole
 from gitbatch.repo.repository import Repository
 
 
-def require_objects(repo: Repository, scene: ProjectState, items: Iterable[tuple[Group, WorkItem]]) -> None:
+def require_objects(
+    repo: Repository, project_state: ProjectState, items: Iterable[tuple[Group, WorkItem]]
+) -> None:
     """See that everything is there that some items need of a commit; in a partial clone, fetch what is not.
 
     Raises:
@@ -24,29 +26,35 @@ def require_objects(repo: Repository, scene: ProjectState, items: Iterable[tuple
     """
     if repo.promised is None:
         return
-    if scene.project.config.batch.checkout == "full":
-        require_whole(repo.objects, repo.promised, scene.commit)
+    if project_state.project.config.batch.checkout == "full":
+        require_whole(repo.objects, repo.promised, project_state.commit)
     else:
-        require_present(repo.objects, repo.promised, scene.commit, _needed(repo, scene, items))
+        require_present(
+            repo.objects, repo.promised, project_state.commit, _needed(repo, project_state, items)
+        )
 
 
-def require_shared_files(repo: Repository, scene: ProjectState) -> None:
+def require_shared_files(repo: Repository, project_state: ProjectState) -> None:
     """See that the shared files of a commit are there: the user may have pulled it a moment ago.
 
     Raises:
         PartialCloneError: one is missing that may or could not be fetched.
     """
     if repo.promised is not None:
-        require_present(repo.objects, repo.promised, scene.commit, _needed(repo, scene, ()))
+        require_present(repo.objects, repo.promised, project_state.commit, _needed(repo, project_state, ()))
 
 
-def _needed(repo: Repository, scene: ProjectState, items: Iterable[tuple[Group, WorkItem]]) -> Iterator[str]:
+def _needed(
+    repo: Repository, project_state: ProjectState, items: Iterable[tuple[Group, WorkItem]]
+) -> Iterator[str]:
     """The blobs that shared files and items need."""
-    snapshot = scene.snapshot
-    paths = {*scene.project.shared_files}
+    snapshot = project_state.snapshot
+    paths = {*project_state.project.shared_files}
     for group, item in items:
-        paths |= {file.path for file in manifest(item, group, scene.plan, scene.project, snapshot)}
+        paths |= {
+            file.path for file in manifest(item, group, project_state.plan, project_state.project, snapshot)
+        }
         folder = item.output.rpartition("/")[0]
         paths |= {item.output, *(snapshot.files(folder) if folder else ())}
     yield from filter(None, map(snapshot.blob, paths))
-    yield from (oid for _, oid in rule_files(repo, scene.tree, paths))
+    yield from (oid for _, oid in rule_files(repo, project_state.tree, paths))

@@ -83,26 +83,28 @@ def _slug(item: WorkItem, group: int, taken: set[str]) -> str:
     return slug
 
 
-def require_context(scene: ProjectState, items: tuple[WorkItem, ...], around: Surroundings) -> None:
+def require_context(project_state: ProjectState, items: tuple[WorkItem, ...], around: Surroundings) -> None:
     """Refuse items whose declared context can't be there when they start.
 
     Raises:
         PlanError: a file is not in the commit and no chosen item of an earlier group writes it.
     """
-    writers = {item.output: item for item in scene.plan.items}
+    writers = {item.output: item for item in project_state.plan.items}
     chosen = {item.output for item in items}
     for item in items:
         for name in item.context:
-            if resolve(name, scene.project, scene.snapshot):
+            if resolve(name, project_state.project, project_state.snapshot):
                 continue
-            elsewhere = context_problem(name, scene.project, around)
+            elsewhere = context_problem(name, project_state.project, around)
             if elsewhere:
-                said = f"{scene.plan.path}:{item.line}: {item.name} reads {name}, {elsewhere}"
+                said = f"{project_state.plan.path}:{item.line}: {item.name} reads {name}, {elsewhere}"
                 raise PlanError(said, CONTEXT_ADVICE)
-            writer = next((writers[path] for path in spellings(name, scene.project) if path in writers), None)
+            writer = next(
+                (writers[path] for path in spellings(name, project_state.project) if path in writers), None
+            )
             if writer is None or writer.output not in chosen or writer.group >= item.group:
                 raise PlanError(
-                    f"{scene.plan.path}:{item.line}: {item.name} reads {name}, {_why(writer, item)}",
+                    f"{project_state.plan.path}:{item.line}: {item.name} reads {name}, {_why(writer, item)}",
                     _advice(writer),
                 )
 
@@ -123,7 +125,7 @@ def _advice(writer: WorkItem | None) -> str:
     )
 
 
-def missing_context(item: WorkItem, scene: ProjectState, missing: frozenset[str]) -> str | None:
+def missing_context(item: WorkItem, project_state: ProjectState, missing: frozenset[str]) -> str | None:
     """The output among `missing` (of items that did not succeed) that an item declares as its context, if any."""
-    paths = (path for name in item.context for path in spellings(name, scene.project))
+    paths = (path for name in item.context for path in spellings(name, project_state.project))
     return next((path for path in paths if path in missing), None)

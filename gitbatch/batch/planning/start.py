@@ -101,54 +101,64 @@ def find_plan_commit(repo: Repository, name: str | None) -> str:
     return commit
 
 
-def is_complete(scene: ProjectState) -> bool:
+def is_complete(project_state: ProjectState) -> bool:
     """Whether every Definition-of-Done entry of the phase is done (rule O6)."""
-    return bool(scene.plan.criteria) and all(criterion.done for criterion in scene.plan.criteria)
+    return bool(project_state.plan.criteria) and all(
+        criterion.done for criterion in project_state.plan.criteria
+    )
 
 
-def nothing_to_do(scene: ProjectState) -> BatchStopped | None:
+def nothing_to_do(project_state: ProjectState) -> BatchStopped | None:
     """Why there is nothing to start, if so: the phase is complete (rule O6), or every item is done."""
-    if is_complete(scene):
-        phase = f"phase {scene.project.phase.name}" if scene.project.phase.name else "the phase"
+    if is_complete(project_state):
+        phase = (
+            f"phase {project_state.project.phase.name}" if project_state.project.phase.name else "the phase"
+        )
         return BatchStopped(
             batch="",
             reason=f"every Definition-of-Done entry of {phase} is complete",
             advice="hard stop: what comes next is yours to decide (the active scope in CLAUDE.md)",
         )
-    if all(item.done for item in scene.plan.items):
+    if all(item.done for item in project_state.plan.items):
         advice = "add items, or look at the Definition of Done: gitbatch plan"
-        return BatchStopped(batch="", reason=f"every item of {scene.plan.path} is done", advice=advice)
+        return BatchStopped(
+            batch="", reason=f"every item of {project_state.plan.path} is done", advice=advice
+        )
     return None
 
 
-def begin_batch(repo: Repository, target: Target, scene: ProjectState, choice: Choice, now: float) -> Batch:
+def begin_batch(
+    repo: Repository, target: Target, project_state: ProjectState, choice: Choice, now: float
+) -> Batch:
     """Check everything, then start a batch.
 
     Raises:
         GitbatchError: something is in the way; nothing has been changed.
     """
-    require_runnable(scene)
-    around = CommitSurroundings(repo, scene, target.followed)
-    require_context(scene, choice.items, around)
-    _require_agents(scene, choice)
-    _require_places(scene, choice.items, around)
+    require_runnable(project_state)
+    around = CommitSurroundings(repo, project_state, target.followed)
+    require_context(project_state, choice.items, around)
+    _require_agents(project_state, choice)
+    _require_places(project_state, choice.items, around)
     require_room_for_branches(repo)
-    require_objects(repo, scene, filter(None, (scene.find(item.output) for item in choice.items)))
+    require_objects(
+        repo, project_state, filter(None, (project_state.find(item.output) for item in choice.items))
+    )
     require_unlocked(repo, target.ref)
     if target.followed:
-        require_clean(repo, scene, tuple(item.output for item in choice.items))
+        require_clean(repo, project_state, tuple(item.output for item in choice.items))
     repo.objects.require_signer()
     record = Record(
         batch=new_batch_id(now),
         started=int(now),
         target=target.ref,
-        phase=scene.project.phase.name,
-        task=scene.project.task,
+        phase=project_state.project.phase.name,
+        task=project_state.project.task,
         mode=str(choice.mode),
         agent=choice.agent,
         jobs=choice.jobs,
-        groups=batch_groups(scene.plan, choice.items),
-        config=scene.snapshot.blob(CONFIG_FILE),
+        groups=batch_groups(project_state.plan, choice.items),
+        config=project_state.snapshot.blob(CONFIG_FILE),
     )
     if not target.exists:
         repo.refs.create(target.ref, target.tip)
@@ -156,14 +166,16 @@ def begin_batch(repo: Repository, target: Target, scene: ProjectState, choice: C
 
 
 def require_clean(
-    repo: Repository, scene: ProjectState, outputs: tuple[str, ...], but: frozenset[str] = frozenset()
+    repo: Repository, project_state: ProjectState, outputs: tuple[str, ...], but: frozenset[str] = frozenset()
 ) -> None:
     """Refuse to start over changes of the user's that a checkpoint would meet; `but`: files that may have some.
 
     Raises:
         GitbatchError: a shared file or an output has uncommitted changes; the message names them.
     """
-    dirty = uncommitted(repo, tuple(p for p in (*scene.project.shared_files, *outputs) if p not in but))
+    dirty = uncommitted(
+        repo, tuple(p for p in (*project_state.project.shared_files, *outputs) if p not in but)
+    )
     if dirty:
         raise GitbatchError(
             f"uncommitted changes in {', '.join(dirty[:5])}{' and more' * (len(dirty) > 5)}",
@@ -171,8 +183,8 @@ def require_clean(
         )
 
 
-def _require_agents(scene: ProjectState, choice: Choice) -> None:
-    config, plan = scene.project.config, scene.plan
+def _require_agents(project_state: ProjectState, choice: Choice) -> None:
+    config, plan = project_state.project.config, project_state.plan
     groups = {group.number: group for group in plan.groups}
     for item in choice.items:
         wanted = settings(item, groups[item.group], plan).agent or choice.agent
@@ -185,37 +197,41 @@ def _require_agents(scene: ProjectState, choice: Choice) -> None:
         choice.agents.agent(wanted, config)
 
 
-def wanted_agents(scene: ProjectState, items: tuple[WorkItem, ...], default: str) -> frozenset[str]:
+def wanted_agents(project_state: ProjectState, items: tuple[WorkItem, ...], default: str) -> frozenset[str]:
     """The names of the agents that items want."""
-    groups = {group.number: group for group in scene.plan.groups}
-    return frozenset(settings(item, groups[item.group], scene.plan).agent or default for item in items)
+    groups = {group.number: group for group in project_state.plan.groups}
+    return frozenset(
+        settings(item, groups[item.group], project_state.plan).agent or default for item in items
+    )
 
 
-def agents_of(scene: ProjectState, record: Record) -> frozenset[str]:
+def agents_of(project_state: ProjectState, record: Record) -> frozenset[str]:
     """The names of the configured agents that a batch's items want."""
-    found = (scene.find(item.key) for item in record.items)
-    wanted = {settings(item, group, scene.plan).agent or record.agent for group, item in filter(None, found)}
-    return frozenset(wanted & scene.project.config.agents.keys())
+    found = (project_state.find(item.key) for item in record.items)
+    wanted = {
+        settings(item, group, project_state.plan).agent or record.agent for group, item in filter(None, found)
+    }
+    return frozenset(wanted & project_state.project.config.agents.keys())
 
 
-def _require_places(scene: ProjectState, items: tuple[WorkItem, ...], around: Surroundings) -> None:
+def _require_places(project_state: ProjectState, items: tuple[WorkItem, ...], around: Surroundings) -> None:
     """Every output must have a place: below folders, not links, submodules, files or nested repositories."""
     for item in items:
         problem = around.place_problem(item.output) or nested_problem(item.output, around)
         if problem:
             raise PlanError(
-                f"{scene.plan.path}:{item.line}: the output {item.output} can't be written: {problem}",
+                f"{project_state.plan.path}:{item.line}: the output {item.output} can't be written: {problem}",
                 "give the item another output",
             )
 
 
-def require_no_nested(repo: Repository, scene: ProjectState, outputs: Iterable[str]) -> None:
+def require_no_nested(repo: Repository, project_state: ProjectState, outputs: Iterable[str]) -> None:
     """Refuse to go on where an output is below a repository of its own that has come since the batch began.
 
     Raises:
         PlanError: one is.
     """
-    around = CommitSurroundings(repo, scene, followed=True)
+    around = CommitSurroundings(repo, project_state, followed=True)
     for output in outputs:
         problem = nested_problem(output, around)
         if problem:

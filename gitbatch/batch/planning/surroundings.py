@@ -60,18 +60,18 @@ class CommitSurroundings(Struct, frozen=True):
     """As a commit has it. `followed`: the checkout has its branch, so that outputs are written there too."""
 
     repo: Repository
-    scene: ProjectState
+    project_state: ProjectState
     followed: bool
 
     @property
     def snapshot(self) -> Snapshot:
         """The files of the commit."""
-        return self.scene.snapshot
+        return self.project_state.snapshot
 
     def submodule(self, path: str) -> str | None:
         """The submodule that a path is in, or is."""
         for above in _upwards(path):
-            entry = self.repo.objects.entry(self.scene.tree, above)
+            entry = self.repo.objects.entry(self.project_state.tree, above)
             if entry and entry.mode == SUBMODULE:
                 return above
         return None
@@ -83,7 +83,7 @@ class CommitSurroundings(Struct, frozen=True):
 
     def place_problem(self, path: str) -> str | None:
         """Why a file cannot be written at a path, if so."""
-        return place_problem(self.scene, path)
+        return place_problem(self.project_state, path)
 
     def has(self, path: str) -> bool:
         """Whether the commit has a file."""
@@ -91,11 +91,11 @@ class CommitSurroundings(Struct, frozen=True):
 
     def ignored(self, paths: Iterable[str]) -> Mapping[str, Pattern]:
         """The pattern by which each of the paths that is not in the commit is ignored."""
-        return ignored(self.repo, self.scene.tree, (path for path in paths if not self.has(path)))
+        return ignored(self.repo, self.project_state.tree, (path for path in paths if not self.has(path)))
 
     def filters(self, paths: Iterable[str]) -> Mapping[str, str]:
         """The filter of each path that is stored by one; lfs only where there is a pointer."""
-        found = filters(self.repo, self.scene.tree, paths)
+        found = filters(self.repo, self.project_state.tree, paths)
         return {path: name for path, name in found.items() if name != "lfs" or self._is_pointer(path)}
 
     def _is_pointer(self, path: str) -> bool:

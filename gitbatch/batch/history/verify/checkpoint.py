@@ -139,7 +139,7 @@ def _judge_plan(trees: Trees, ours: Ours, project: Project, brought: dict[str, s
     first, path = ours.commit.parents[0], project.task
     old, new = trees.text(first, path), trees.text(ours.commit.oid, path)
     plan = trees.plan(first, project)
-    boxes = {entry.mark.offset for entries in (plan.items, plan.criteria) for entry in entries}
+    boxes = {entry.box.offset for entries in (plan.items, plan.criteria) for entry in entries}
     ticked = {at for at in boxes if (old[at : at + 1], new[at : at + 1]) == (b" ", b"x")}
     expected = bytearray(old)
     for at in ticked:
@@ -160,7 +160,7 @@ def _judge_ticks(
     plan_now = trees.entry(first, project.task)
     for item in trees.plan(first, project).items:
         made = brought.get(item.output)
-        if item.mark.offset in ticked:
+        if item.box.offset in ticked:
             if made is None or trees.entry(oid, item.output) != trees.entry(made, item.output):
                 yield (
                     Check.TICK,
@@ -172,13 +172,13 @@ def _judge_ticks(
 
 def _judge_criteria(plan: Plan, ticked: set[int], *, tick_all: bool) -> Complaints:
     named = {number for item in plan.items for number in item.criteria}
-    to_do = (item for item in plan.items if not item.done and item.mark.offset not in ticked)
+    to_do = (item for item in plan.items if not item.done and item.box.offset not in ticked)
     complete = named.difference(*(item.criteria for item in to_do))
     for criterion in plan.criteria:
         is_complete = criterion.number in complete
-        if criterion.mark.offset in ticked and not (is_complete and tick_all):
+        if criterion.box.offset in ticked and not (is_complete and tick_all):
             yield Check.TICK, f"ticks #{criterion.number} of the Definition of Done before its items"
-        if tick_all and is_complete and not criterion.done and criterion.mark.offset not in ticked:
+        if tick_all and is_complete and not criterion.done and criterion.box.offset not in ticked:
             yield (
                 Check.TICK,
                 f"leaves #{criterion.number} of the Definition of Done open, whose items are done",

@@ -20,7 +20,7 @@ _LOOKED_AT = 100
 """Commits of an item's branch that are looked at."""
 
 
-class RecordedGroup(Struct, frozen=True):
+class FinishedGroup(Struct, frozen=True):
     """A group whose checkpoint is in history."""
 
     group: BatchGroup
@@ -28,10 +28,10 @@ class RecordedGroup(Struct, frozen=True):
     failed: tuple[Outcome, ...]
 
 
-class RecordedState(Struct, frozen=True):
+class BatchProgress(Struct, frozen=True):
     """Where a batch is."""
 
-    recorded: tuple[RecordedGroup, ...]
+    finished: tuple[FinishedGroup, ...]
     """In the order of the batch."""
     ready: Mapping[str, Outcome]
     """By key: items that are done and wait for their group's checkpoint."""
@@ -41,12 +41,12 @@ class RecordedState(Struct, frozen=True):
     @property
     def failed(self) -> tuple[Outcome, ...]:
         """The outcomes of recorded groups that are no success."""
-        return tuple(outcome for recorded in self.recorded for outcome in recorded.failed)
+        return tuple(outcome for recorded in self.finished for outcome in recorded.failed)
 
     @property
     def succeeded(self) -> int:
         """How many items are in the history of the target branch."""
-        return sum(len(recorded.group.items) for recorded in self.recorded) - len(self.failed)
+        return sum(len(recorded.group.items) for recorded in self.finished) - len(self.failed)
 
     @property
     def missing(self) -> frozenset[str]:
@@ -58,26 +58,26 @@ class RecordedState(Struct, frozen=True):
         failed = {outcome.item: outcome.status for outcome in self.failed}
         if item in failed:
             return failed[item] is ItemStatus.CONFLICTED
-        return item.key in self.ready or any(item in recorded.group.items for recorded in self.recorded)
+        return item.key in self.ready or any(item in recorded.group.items for recorded in self.finished)
 
-    def is_recorded(self, group: BatchGroup) -> bool:
+    def is_finished(self, group: BatchGroup) -> bool:
         """Whether a group's checkpoint is in history."""
-        return any(recorded.group == group for recorded in self.recorded)
+        return any(recorded.group == group for recorded in self.finished)
 
 
-def read_state(repo: Repository, batch: Batch) -> RecordedState:
+def read_progress(repo: Repository, batch: Batch) -> BatchProgress:
     """Where a batch is. Changes nothing."""
     tip = require_tip(repo, batch.record.target)
     since = ("rev-list", "--first-parent", "--reverse", f"^{batch.base}", tip)
     listed = repo.git.text(*since).split() if tip != batch.base else []
     found = {r.group: r for oid in listed if (r := _recorded(batch, repo.objects.commit(oid)))}
     recorded = tuple(found[group] for group in batch.record.groups if group in found)
-    state = RecordedState(recorded, _ready(repo, batch, recorded))
+    state = BatchProgress(recorded, _ready(repo, batch, recorded))
     open_items = tuple(item for item in batch.record.items if not state.is_done(item))
     return replace(state, rescued=read_rescued(repo, batch.id, open_items))
 
 
-def _recorded(batch: Batch, commit: Commit) -> RecordedGroup | None:
+def _recorded(batch: Batch, commit: Commit) -> FinishedGroup | None:
     trailers = parse_trailers(commit.message)
     if trailers.kind is not Kind.CHECKPOINT or trailers.batch != batch.id:
         return None
@@ -90,10 +90,10 @@ def _recorded(batch: Batch, commit: Commit) -> RecordedGroup | None:
         for said in trailers.failed
         if said.key in items
     )
-    return RecordedGroup(group, commit.oid, failed)
+    return FinishedGroup(group, commit.oid, failed)
 
 
-def _ready(repo: Repository, batch: Batch, recorded: tuple[RecordedGroup, ...]) -> dict[str, Outcome]:
+def _ready(repo: Repository, batch: Batch, recorded: tuple[FinishedGroup, ...]) -> dict[str, Outcome]:
     branches = repo.refs.below(item_branches(batch.id))
     over = {r.group for r in recorded}
     waiting = (item for group in batch.record.groups if group not in over for item in group.items)
