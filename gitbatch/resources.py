@@ -1,4 +1,4 @@
-"""The files that come with gitbatch and are no Python: sample repositories and hooks.
+"""The files that come with gitbatch and are no Python: sample repositories, hooks, documents.
 
 In a wheel they are inside the package; in a checkout (an editable install) they are where people look for them,
 at the top level.
@@ -19,4 +19,4 @@ def resource(name: str) -> Path:
     )
 
 
-_IN_A_CHECKOUT = {"repos": "fixtures/repos", "hooks": "hooks"}
+_IN_A_CHECKOUT = {"repos": "fixtures/repos", "hooks": "hooks", "docs": "docs"}

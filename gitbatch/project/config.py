@@ -205,7 +205,7 @@ class Config(_ConfigTable, frozen=True):
         raise PlanError(f"there is no agent {name!r}", f"{CONFIG_FILE} has: {known}")
 
 
-_ADVICE = "README.md lists every setting"
+_ADVICE = "see every setting: gitbatch help configuration"
 EXAMPLE_AGENT = '[agents.writer]\nkind = "command"\ncommand = ["my-agent", "--write", "{output}"]'
 
 

@@ -27,7 +27,7 @@ from gitbatch.text import clean_text
 from gitbatch.view.live import LiveView
 from gitbatch.view.terminal import Terminal
 
-README = Path(__file__).parent.parent.parent / "README.md"
+FAILURES = Path(__file__).parents[2] / "docs" / "failures.md"
 
 
 @pytest.mark.rule("F3")
@@ -286,7 +286,7 @@ def test_the_views_tell_of_attempts_waits_and_halts(place: Place) -> None:
 
 
 def test_the_readme_has_the_table_of_causes() -> None:
-    rows = [line.split("|")[1:-1] for line in README.read_text(encoding="utf-8").splitlines()]
+    rows = [line.split("|")[1:-1] for line in FAILURES.read_text(encoding="utf-8").splitlines()]
     found = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows if len(row) == 4}
     for cause, treatment in TREATMENTS.items():
         assert found[f"`{cause}`"][1:] == [treatment.remedy, treatment.lesson]
