@@ -45,7 +45,7 @@ def _superfluous(repo: Repository, batch: Batch, state: BatchProgress) -> dict[s
 def resume(run: Run) -> tuple[BatchProgress, Followed]:
     """Bring everything into the state that the commit points say, and return that state. Idempotent."""
     repo, target = run.repo, run.batch.record.target
-    repo.refs.settle(target)
+    repo.refs.clear_mark(target)
     # Invariants 1 to 3: these decide, and nothing below changes them.
     state = read_progress(repo, run.batch)
     followed = Followed()

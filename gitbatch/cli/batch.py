@@ -22,7 +22,7 @@ from gitbatch.agents.protocol import Agent
 from gitbatch.batch.events import CHANGED_CONFIG, Event, EventStream, Notice
 from gitbatch.batch.history.ledger import Ledger, SpendingLimits
 from gitbatch.batch.history.progress import read_progress
-from gitbatch.batch.history.record import Batch, note_workshop, unfinished_batch
+from gitbatch.batch.history.record import Batch, record_worktrees_dir, unfinished_batch
 from gitbatch.batch.history.spending import read_spending, total
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.item.run import Run
@@ -51,7 +51,7 @@ from gitbatch.cli.common import (
     repository_path,
     tell_waiting,
     tell_warnings,
-    workshops_of,
+    worktrees_dir_of,
 )
 from gitbatch.cli.signals import ENDING_SIGNALS, Signals
 from gitbatch.concurrency import GitThread
@@ -168,7 +168,7 @@ def _begin(repo: Repository, options: RunOptions, roster: AgentPool, tell: Event
     if not items:
         raise UsageError(f"--items {options.items} names no open item", "see gitbatch plan for what is open")
     mode = mode or _ask_mode(len({item.group for item in items}))
-    workshops_of(repo, project_state.project.config)  # refuses a bad place before anything is started
+    worktrees_dir_of(repo, project_state.project.config)  # refuses a bad place before anything is started
     choice = Choice(items, mode, agent, options.jobs or project_state.project.config.batch.jobs, roster)
     _limit(roster, project_state, wanted_agents(project_state, items, agent), options.limits)
     return begin_batch(repo, target, project_state, choice, time.time())
@@ -271,9 +271,9 @@ def _run(
         repo, batch.id, fixed, change, EventStream(time.time, (view,)), options.accept_config, options.can_ask
     ):
         return _tell_changed(options)
-    workshop = workshops_of(repo, project_state.project.config) / batch.id
+    worktrees_dir = worktrees_dir_of(repo, project_state.project.config) / batch.id
     ledger = _open_ledger(repo, batch, options, roster, project_state)
-    note_workshop(repo, batch.id, workshop)
+    record_worktrees_dir(repo, batch.id, worktrees_dir)
     git = GitThread()
     wanted = options.jobs or batch.record.jobs
     fingerprint = take_fingerprint(repo, f"{batch.id}-")
@@ -284,13 +284,13 @@ def _run(
             repo=_watched(_by_setting(repo, project_state, notices), fingerprint, notices),
             batch=batch,
             jobs=make_room(wanted),
-            workshop=workshop,
+            worktrees_dir=worktrees_dir,
             agents=roster,
             emit=emit,
             clock=time.time,
             git=git,
             fingerprint=fingerprint,
-            agent_git=read_agent_git(repo, workshop, batch.record.target),
+            agent_git=read_agent_git(repo, worktrees_dir, batch.record.target),
             checkouts=checkout_folders(repo),
             brake=StopSwitch(),
             ledger=ledger,

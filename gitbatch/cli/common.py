@@ -48,19 +48,19 @@ def make_page() -> "PlainPage | Terminal":
     return PlainPage(sys.stdout)
 
 
-def workshops_of(repo: "Repository", config: "Config") -> Path:
+def worktrees_dir_of(repo: "Repository", config: "Config") -> Path:
     """The folder for the worktrees of a repository's batches: outside of it, and not where everybody may write.
 
     Raises:
         UsageError: the user named one that is inside the repository.
     """
-    from gitbatch.batch.planning.start import require_workshop
+    from gitbatch.batch.planning.start import require_worktrees_dir
 
     said = os.environ.get("GITBATCH_WORKTREES") or config.batch.worktrees
     place = Path(said).expanduser() if said else _cache()
     mark = hashlib.sha256(os.fsencode(repo.common_dir)).hexdigest()[:8]
     folder = repo.root.joinpath(place) / f"{repo.name}-{mark}"
-    require_workshop(repo, folder)
+    require_worktrees_dir(repo, folder)
     return folder
 
 

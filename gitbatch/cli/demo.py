@@ -59,7 +59,7 @@ def demo(
         run_command(prepared)
     typer.echo("\nthe story, as git tells it:  git log --first-parent --oneline\n")
     with opened(directory) as repo:
-        typer.echo(repo.git.text("log", "--first-parent", "--format=  %h %s"))
+        typer.echo(repo.git.read_output("log", "--first-parent", "--format=  %h %s"))
     program = "gitbatch" if shutil.which("gitbatch") else shlex.quote(str(Path(sys.argv[0]).resolve()))
     typer.echo(_NEXT[agent].format(directory=shlex.quote(str(directory)), gitbatch=program))
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from gitbatch.errors import GitbatchError
-from gitbatch.guard.place import HookLocation, find_conflict, find_obstacle, is_inside, own_place
+from gitbatch.guard.place import HookLocation, find_conflict, install_blocker, is_inside, own_place
 from gitbatch.guard.script import HookState, inspect, write_script
 from gitbatch.repo.repository import Repository
 
@@ -33,9 +33,9 @@ def install(repo: Repository, place: HookLocation) -> HookChange:
     Raises:
         GitbatchError: it can't be done without harm to something of somebody else's.
     """
-    obstacle = find_obstacle(repo, place)
-    if obstacle:
-        raise GitbatchError(obstacle.message, obstacle.advice)
+    blocker = install_blocker(repo, place)
+    if blocker:
+        raise GitbatchError(blocker.message, blocker.advice)
     hook = place.hook
     state = inspect(hook)
     if state is HookState.INSTALLED:

@@ -66,7 +66,7 @@ def find_place(repo: Repository, settings: Mapping[str, str]) -> HookLocation:
         settings: the user's `GIT_CONFIG_*` variables, which say where their configuration is.
     """
     asked = ("--type=path", "--show-scope", "-z", "--default", "", "--get", "core.hooksPath")
-    scope, value, _ = repo.git.as_user("config", *asked, extra=dict(settings)).split("\0")
+    scope, value, _ = repo.git.run_with_user_config("config", *asked, extra=dict(settings)).split("\0")
     if scope == _UNSET:
         return own_place(repo)
     return HookLocation(repo.root / value, value, scope)
@@ -84,7 +84,7 @@ def is_inside(repo: Repository, folder: Path) -> bool:
     return any(folder.resolve().is_relative_to(top) for top in ours)
 
 
-def find_obstacle(repo: Repository, place: HookLocation) -> Obstacle | None:
+def install_blocker(repo: Repository, place: HookLocation) -> Obstacle | None:
     """What keeps us from writing a hook at a place; None if nothing does."""
     if place.setting == "":
         return Obstacle(
@@ -123,7 +123,7 @@ def find_conflict(repo: Repository, place: HookLocation) -> Obstacle | None:
 
 def _is_tracked(repo: Repository, hook: Path) -> bool:
     """Whether the hook is a file of the checkout it is in. Below `.git` git answers with an error: it is in none."""
-    here = repo.git.at(hook.parent)
+    here = repo.git.in_directory(hook.parent)
     return hook.parent.is_dir() and bool(here.run("ls-files", "--", hook.name, check=False).stdout)
 
 

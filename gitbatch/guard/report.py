@@ -4,7 +4,7 @@ from shlex import quote
 
 from msgspec import Struct
 
-from gitbatch.guard.place import HookLocation, find_obstacle, is_of_framework
+from gitbatch.guard.place import HookLocation, install_blocker, is_of_framework
 from gitbatch.guard.script import HOOK, MOVED, HookState, inspect
 from gitbatch.repo.repository import Repository
 
@@ -33,7 +33,7 @@ class HookReport(Struct, frozen=True):
 
 def report(repo: Repository, place: HookLocation) -> HookReport:
     """Look at the hook of a checkout. Changes nothing."""
-    obstacle = find_obstacle(repo, place)
+    blocker = install_blocker(repo, place)
     return HookReport(
         state=inspect(place.hook),
         path=str(place.hook),
@@ -41,8 +41,8 @@ def report(repo: Repository, place: HookLocation) -> HookReport:
         hooks_path=place.setting,
         scope=place.scope,
         in_worktrees=place.in_worktrees,
-        problem=obstacle.message if obstacle else "",
-        advice=obstacle.advice if obstacle else "",
+        problem=blocker.message if blocker else "",
+        advice=blocker.advice if blocker else "",
         notes=notes(repo, place),
     )
 
@@ -71,4 +71,4 @@ def _is_untracked(repo: Repository, place: HookLocation) -> bool:
     if not place.hook.exists():
         return False
     asked = ("ls-files", "--others", "--exclude-standard", "--", place.hook.name)
-    return bool(repo.git.at(place.folder).run(*asked, check=False).stdout)
+    return bool(repo.git.in_directory(place.folder).run(*asked, check=False).stdout)

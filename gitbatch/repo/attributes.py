@@ -41,8 +41,8 @@ def store(repo: Repository, descriptor: int, tree: str, path: str) -> str:
         return repo.objects.write_blob(descriptor)
     with as_committed(repo, rules) as git:
         _require_no_filter(repo, git, rules, path)
-        made = git.feed(descriptor, *WRITE_BLOB, "--stdin", f"--path={path}")
-        return repo.objects.writer.note(made.stdout.decode().strip())
+        made = git.run(*WRITE_BLOB, "--stdin", f"--path={path}", input=descriptor)
+        return repo.objects.writer.mark_unsynced(made.stdout.decode().strip())
 
 
 def put_output(repo: Repository, worktree: Path, path: str, blob: str, tree: str) -> None:
@@ -72,11 +72,11 @@ def _restore(repo: Repository, descriptor: int, tree: str, path: str, blob: str)
     """Lets a blob flow into a file as `store` would take it: what that converts, has to be converted before."""
     rules = read_rules(repo, tree, (path,))
     if not rules and not repo.attributes and not repo.line_ends.stored:
-        repo.objects.pour(blob, descriptor)
+        repo.objects.copy_to_fd(blob, descriptor)
         return
     with as_committed(repo, rules) as git:
         _require_no_filter(repo, git, rules, path)
-        git.pour(descriptor, "cat-file", "--filters", f"--path={path}", blob)
+        git.run_to_fd(descriptor, "cat-file", "--filters", f"--path={path}", blob)
 
 
 def require_no_filter(repo: Repository, tree: str, path: str) -> None:

@@ -105,11 +105,11 @@ class Base(Struct, frozen=True):
     def _search(self, text: str, folder: str, *, regex: bool, ignore_case: bool) -> Hits:
         options = ["-E" if regex else "-F", *(["-i"] if ignore_case else [])]
         where = ["--", folder] if folder else []
-        looked = self.git.with_memory_limit(_SEARCH_MEMORY).peek(
+        looked = self.git.with_memory_limit(_SEARCH_MEMORY).run_limited(
             *("grep", "-n", "-z", "-I", "--full-name", "--no-color", "--no-column", "--no-textconv"),
             *(*options, "-e", text, self.snapshot.tree, *where),
             seconds=_SEARCH_SECONDS,
-            most=_SEARCH_BYTES,
+            max_bytes=_SEARCH_BYTES,
         )
         if looked.complete and looked.status not in {0, 1}:
             partial = self.snapshot.objects.partial

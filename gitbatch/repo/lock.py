@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 
 from gitbatch.errors import BusyError, GitbatchError
 from gitbatch.fs.nofollow import read_small
-from gitbatch.repo.refs.lock_files import reclaim_folders, reclaim_index, reclaim_ref_locks, signing_umask
+from gitbatch.repo.refs.lock_files import lock_umask, reclaim_folders, reclaim_index, reclaim_ref_locks
 from gitbatch.repo.repository import Repository
 from gitbatch.text import clean_text
 
@@ -62,7 +62,7 @@ def repository_lock(repo: Repository, tell: Callable[[str], None]) -> Iterator[R
     try:
         with _children_lock(repo, tell) as descriptor:
             _write_holder(repo, holder)
-            held = repo.held_by(descriptor, signing_umask())
+            held = repo.with_lock(descriptor, lock_umask())
             try:
                 yield held
             finally:

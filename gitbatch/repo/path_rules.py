@@ -82,9 +82,9 @@ def _ask(git: Git, paths: tuple[str, ...], *command: str) -> list[str]:
     Raises:
         GitError: git cannot answer.
     """
-    asking = git.at(git.directory, GIT_LITERAL_PATHSPECS="0")  # check-ignore refuses to run with it
+    asking = git.in_directory(git.directory, GIT_LITERAL_PATHSPECS="0")  # check-ignore refuses to run with it
     lines = b"".join(encode_path(path) + b"\0" for path in paths)
-    done = asking.feed(lines, *command, check=False)
+    done = asking.run(*command, input=lines, check=False)
     if done.status > 1:
         raise GitError(command, done.status, done.stderr)
     return decode_path(done.stdout).split("\0")[:-1]
@@ -129,6 +129,6 @@ def _apart(repo: Repository) -> Iterator[Git]:
             yield git
         return
     with tempfile.TemporaryDirectory(prefix=TEMPORARY) as folder:
-        yield repo.git.at(
+        yield repo.git.in_directory(
             Path(folder), GIT_DIR=str(repo.git_dir), GIT_WORK_TREE=folder, GIT_ATTR_NOSYSTEM="1"
         )

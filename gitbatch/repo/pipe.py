@@ -28,7 +28,7 @@ class Pipe:
     git: Git
     arguments: tuple[str, ...]
     buffered: bool = True
-    """Without buffers nothing of an answer is read before it is asked for, so that it can go past us (`pour`)."""
+    """Without buffers nothing of an answer is read before it is asked for, so that it can go past us (`copy_to_fd`)."""
     _process: "subprocess.Popen[bytes] | None" = None
 
     def ask(self, question: bytes) -> bytes:
@@ -94,7 +94,7 @@ class Pipe:
             raise self._ended()
         return data[:-1]
 
-    def pour(self, size: int, descriptor: int) -> None:
+    def copy_to_fd(self, size: int, descriptor: int) -> None:
         """Let the next `size` bytes of the answer flow into a file; the bytes never come through us.
 
         Raises:

@@ -57,9 +57,9 @@ def private_git(
         _write(place / "git", repo, head)
         files = work_tree or place / "files"
         files.mkdir(exist_ok=True)
-        git = repo.git.told({"core.attributesFile": os.devnull})
+        git = repo.git.with_config({"core.attributesFile": os.devnull})
         with _sharing(index, place / "git"):
-            yield git.at(files, **_variables(repo, place / "git", files, index)).without_children()
+            yield git.in_directory(files, **_variables(repo, place / "git", files, index)).without_children()
 
 
 def _write(folder: Path, repo: Repository, head: str) -> None:
@@ -107,4 +107,4 @@ def _variables(repo: Repository, folder: Path, files: Path, index: Path | None) 
 def show_diff(repo: Repository, before: str, after: str) -> None:
     """Show the user what changed between two commits, through their pager ($PAGER)."""
     with private_git(repo, repo.root) as git:
-        git.show("diff", "--stat", "--patch", "--no-ext-diff", "--no-textconv", before, after)
+        git.run_in_pager("diff", "--stat", "--patch", "--no-ext-diff", "--no-textconv", before, after)

@@ -1,6 +1,6 @@
-"""Starting git: the one place that does.
+"""Starts git; no other module does.
 
-Every git runs with a scrubbed environment and a fixed configuration, so that nothing which a repository, a
+Every git process runs with a scrubbed environment and a fixed configuration, so that nothing that a repository, a
 parent process or an agent has set can redirect it or make it run a program: no hooks, no fsmonitor, no
 replace objects, no network, no user or system configuration. Arguments are lists, output is bytes.
 """
@@ -45,32 +45,32 @@ CONFIGURATION = (
     "advice.graftFileDeprecated=false",  # GIT_GRAFT_FILE is set above, not by the user
 )
 NO_GIT = ("git was not found", "install git 2.38 or newer and put it on PATH")
-"""What is wrong and what to do, where there is no git."""
+"""The message and the hint when git is not installed."""
 _NO_PROGRAM = (FileNotFoundError, NotADirectoryError, PermissionError)
-"""What it means that there is no git, or no directory for it."""
+"""The errors of `Popen` when git or its directory is missing, or git cannot be executed."""
 _OPTIONS = tuple(part for setting in CONFIGURATION for part in ("-c", setting))
 
 
-class Finished(Struct, frozen=True):
-    """What a git process left: its exit status, its output, its complaint."""
+class GitResult(Struct, frozen=True):
+    """The exit status and the output of a git process that has ended."""
 
     status: int
     stdout: bytes
     stderr: str
 
 
-class Peeked(Struct, frozen=True):
-    """What a git process said within its limits."""
+class LimitedResult(Struct, frozen=True):
+    """The output of a git process within its limits."""
 
     status: int | None
-    """None: it was ended by us."""
+    """The exit status; None: the process was killed because it reached a limit."""
     stdout: bytes
     complete: bool
-    """It came to its end within the limits."""
+    """Whether the process ended within the limits."""
 
 
 def scrub_environment() -> dict[str, str]:
-    """Take every GIT_* variable out of this process's environment; returns what was there.
+    """Removes every GIT_* variable from this process's environment; returns what was there.
 
     A hook or an alias that starts us sets GIT_DIR, GIT_INDEX_FILE and more, which redirect even `git -C`.
     Children inherit the environment, so it is cleaned once, for all of them.
@@ -84,37 +84,44 @@ def scrub_environment() -> dict[str, str]:
 class Git(Struct, frozen=True):
     """Starts git in one directory.
 
-    `variables`: what is set beside the usual, for a git with another index. `held`: descriptors that every git
-    started by it inherits; the lock behind them is held until the last of those gits has ended. `umask`: of the
-    processes; -1: ours. `memory`: the bytes that a process may allocate; 0: as many as it likes. `childless`: its
-    processes cannot start others (`childless.py`).
+    Attributes:
+        directory: the working directory of the processes.
+        variables: set in addition to the usual ones, for example for another index.
+        inherited_fds: descriptors that every process inherits; the lock behind them is held until the last of
+            these processes has ended.
+        umask: of the processes; -1: this process's own.
+        memory: the bytes that a process may allocate; 0: no limit.
+        childless: the processes cannot start others (`childless.py`).
     """
 
     directory: Path
     variables: Mapping[str, str] = field(default_factory=dict)
-    held: tuple[int, ...] = ()
+    inherited_fds: tuple[int, ...] = ()
     umask: int = -1
     memory: int = 0
     childless: bool = False
 
-    def at(self, directory: Path, **variables: str) -> "Git":
-        """The same git in another directory, with further variables."""
+    def in_directory(self, directory: Path, **variables: str) -> "Git":
+        """Returns the same git in another directory, with additional variables."""
         return replace(self, directory=directory, variables={**self.variables, **variables})
 
-    def told(self, settings: Mapping[str, str]) -> "Git":
-        """The same git with further settings; not as arguments, where a name with "=" in it can't be told."""
+    def with_config(self, settings: Mapping[str, str]) -> "Git":
+        """Returns the same git with additional settings.
+
+        They are passed in variables: as an argument (`-c`), a name with "=" in it cannot be expressed.
+        """
         variables = dict(self.variables)
         count = int(variables.get("GIT_CONFIG_COUNT", "0"))
         for number, (name, value) in enumerate(settings.items(), count):
             variables |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
         return replace(self, variables={**variables, "GIT_CONFIG_COUNT": str(count + len(settings))})
 
-    def holding(self, descriptor: int) -> "Git":
-        """The same git, which holds the lock behind a descriptor as long as one of its processes runs."""
-        return replace(self, held=(descriptor,))
+    def with_inherited_fd(self, descriptor: int) -> "Git":
+        """Returns the same git, whose processes hold the lock behind a descriptor as long as one of them runs."""
+        return replace(self, inherited_fds=(descriptor,))
 
-    def masked(self, umask: int) -> "Git":
-        """The same git with another umask."""
+    def with_umask(self, umask: int) -> "Git":
+        """Returns the same git with another umask."""
         return replace(self, umask=umask)
 
     def with_memory_limit(self, memory: int) -> "Git":
@@ -122,75 +129,83 @@ class Git(Struct, frozen=True):
         return replace(self, memory=memory)
 
     def without_children(self) -> "Git":
-        """Returns the same git, whose processes cannot start a program, whatever they read; but for `show`."""
+        """Returns the same git, whose processes cannot start a program, whatever they read.
+
+        `run_in_pager` is the exception.
+        """
         return replace(self, childless=True)
 
-    def run(self, *arguments: str, check: bool = True) -> Finished:
-        """Run a command without input to its end.
+    def run(
+        self,
+        *arguments: str,
+        input: bytes | int | None = None,  # noqa: A002 - as `subprocess.run` calls it
+        check: bool = True,
+    ) -> GitResult:
+        """Runs a command to its end.
+
+        Args:
+            arguments: the command and its arguments.
+            input: bytes, or a file descriptor that git reads itself; None: no input.
+            check: whether another exit status than 0 is an error.
 
         Raises:
-            GitError: it was killed, or it failed, unless `check` is false.
+            GitError: it was killed, or it failed and `check` is true.
         """
-        process = self._open(arguments, subprocess.DEVNULL, subprocess.PIPE)
-        return _ended(process, arguments, check=check)
+        if isinstance(input, bytes):
+            process = self._open(arguments, subprocess.PIPE, subprocess.PIPE)
+            return _wait_for_result(process, arguments, input, check=check)
+        stdin = subprocess.DEVNULL if input is None else input
+        return _wait_for_result(self._open(arguments, stdin, subprocess.PIPE), arguments, check=check)
 
-    def run_all(self, *commands: tuple[str, ...], check: bool = True) -> list[Finished]:
-        """Run commands without input side by side, each to its end.
+    def run_all(self, *commands: tuple[str, ...], check: bool = True) -> list[GitResult]:
+        """Runs commands without input at the same time, each to its end.
 
         Raises:
-            GitError: one was killed, or failed, unless `check` is false.
+            GitError: one was killed, or one failed and `check` is true.
         """
         with ExitStack() as ended:
             processes = [
                 ended.enter_context(self._open(command, subprocess.DEVNULL, subprocess.PIPE))
                 for command in commands
             ]
-            said = [process.communicate() for process in processes]
-        together = zip(processes, commands, said, strict=True)
-        return [_judged(process, command, *output, check=check) for process, command, output in together]
+            outputs = [process.communicate() for process in processes]
+        together = zip(processes, commands, outputs, strict=True)
+        return [_result_of(process, command, *output, check=check) for process, command, output in together]
 
-    def feed(self, stdin: bytes | int, *arguments: str, check: bool = True) -> Finished:
-        """Run a command with input: bytes, or a file descriptor that git reads itself.
+    def run_in_session(self, stdin: bytes, *arguments: str, patience: Patience) -> GitResult:
+        """Runs a command in a session of its own.
 
-        Raises:
-            GitError: it was killed, or it failed, unless `check` is false.
-        """
-        if isinstance(stdin, int):
-            return _ended(self._open(arguments, stdin, subprocess.PIPE), arguments, check=check)
-        process = self._open(arguments, subprocess.PIPE, subprocess.PIPE)
-        return _ended(process, arguments, stdin, check=check)
-
-    def feed_alone(self, stdin: bytes, *arguments: str, patience: Patience) -> Finished:
-        """As `feed`, in a session of its own: what git starts has no terminal to ask on, and can't stop for one.
+        A program that git starts then has no terminal to ask on, and cannot be stopped for reading from one.
 
         Raises:
-            UnansweredError: it took too long, and was ended.
+            UnansweredError: it took too long, and was killed.
             GitError: it failed.
         """
         process = self._open(arguments, subprocess.PIPE, subprocess.PIPE, alone=True)
         try:
-            return _judged(process, arguments, *wait_for(process, stdin, patience), check=True)
+            return _result_of(process, arguments, *wait_for(process, stdin, patience), check=True)
         except subprocess.TimeoutExpired as error:
             raise UnansweredError(arguments, patience.limit) from error
         finally:
             if process.returncode is None:
                 end_session(process)
 
-    def pour(self, descriptor: int, *arguments: str) -> None:
-        """Run a command whose output git writes to a file descriptor itself: the bytes never come through us.
+    def run_to_fd(self, descriptor: int, *arguments: str) -> None:
+        """Runs a command whose output git writes to a file descriptor itself: this process never reads the bytes.
 
         Raises:
             GitError: it failed.
         """
-        _ended(self._open(arguments, subprocess.DEVNULL, subprocess.PIPE, stdout=descriptor), arguments)
+        process = self._open(arguments, subprocess.DEVNULL, subprocess.PIPE, stdout=descriptor)
+        _wait_for_result(process, arguments)
 
-    def peek(self, *arguments: str, seconds: float, most: int) -> Peeked:
-        """Run a command that may take too long or say too much: at most `seconds`, at most `most` bytes."""
+    def run_limited(self, *arguments: str, seconds: float, max_bytes: int) -> LimitedResult:
+        """Runs a command that may take too long or print too much, and kills it when it reaches a limit."""
         process = self._open(arguments, subprocess.DEVNULL, subprocess.DEVNULL)
         try:
             with Watch(process, seconds, self.memory) as watch:
-                stdout = process.stdout.read(most + 1) if process.stdout else b""
-                cut = len(stdout) > most
+                stdout = process.stdout.read(max_bytes + 1) if process.stdout else b""
+                cut = len(stdout) > max_bytes
                 if cut:
                     process.kill()
                 status = process.wait()
@@ -200,22 +215,22 @@ class Git(Struct, frozen=True):
             if process.stdout:
                 process.stdout.close()
         complete = not cut and not watch.has_killed
-        return Peeked(status if complete else None, stdout[:most], complete)
+        return LimitedResult(status if complete else None, stdout[:max_bytes], complete)
 
     def start(self, *arguments: str, buffered: bool = True) -> "subprocess.Popen[bytes]":
-        """Start a process that goes on, talked to by pipes; see `pipe.Pipe`."""
+        """Starts a process that stays open and is asked through pipes; see `pipe.Pipe`."""
         return self._open(arguments, subprocess.PIPE, subprocess.DEVNULL, buffer=-1 if buffered else 0)
 
-    def text(self, *arguments: str) -> str:
-        """The output of a command that must succeed, without its last newline.
+    def read_output(self, *arguments: str) -> str:
+        """Returns the output of a command that must succeed, without its last newline.
 
         Raises:
             GitError: it failed.
         """
         return os.fsdecode(self.run(*arguments).stdout).removesuffix("\n")
 
-    def show(self, *arguments: str) -> None:
-        """Run a command that writes to the user's terminal itself, through their pager."""
+    def run_in_pager(self, *arguments: str) -> None:
+        """Runs a command that writes to the user's terminal itself, through their pager."""
         subprocess.run(
             ["git", *_OPTIONS, "--paginate", *arguments],  # noqa: S607
             cwd=self.directory,
@@ -223,29 +238,33 @@ class Git(Struct, frozen=True):
             check=False,
         )
 
-    def as_user(self, *arguments: str, extra: Mapping[str, str]) -> str:
-        """The output of a command that reads the user's own configuration: for who they are, nothing else.
+    def run_with_user_config(self, *arguments: str, extra: Mapping[str, str]) -> str:
+        """Returns the output of a command that reads the user's own configuration.
+
+        Only commands that read settings or the user's name are run like this.
 
         Raises:
             GitError: it failed.
         """
-        process = self._open_as_user(arguments, extra)
-        return os.fsdecode(_ended(process, arguments).stdout)
+        process = self._open_with_user_config(arguments, extra)
+        return os.fsdecode(_wait_for_result(process, arguments).stdout)
 
-    def fetch_as_user(self, stdin: bytes, *arguments: str, extra: Mapping[str, str]) -> None:
-        """Run a command as the user would run it, without a terminal to ask on; it does not outlive its caller.
+    def fetch_with_user_config(self, stdin: bytes, *arguments: str, extra: Mapping[str, str]) -> None:
+        """Runs a command as the user would run it, but without a terminal to ask on.
+
+        It does not outlive its caller.
 
         Raises:
             GitError: it failed.
         """
-        process = self._open_as_user(arguments, {**extra, "GIT_TERMINAL_PROMPT": "0"}, alone=True)
+        process = self._open_with_user_config(arguments, {**extra, "GIT_TERMINAL_PROMPT": "0"}, alone=True)
         try:
-            _ended(process, arguments, stdin)
+            _wait_for_result(process, arguments, stdin)
         except BaseException:
             end_session(process)
             raise
 
-    def _open_as_user(
+    def _open_with_user_config(
         self, arguments: tuple[str, ...], extra: Mapping[str, str], *, alone: bool = False
     ) -> "subprocess.Popen[bytes]":
         try:
@@ -272,7 +291,7 @@ class Git(Struct, frozen=True):
         *,
         alone: bool = False,
     ) -> "subprocess.Popen[bytes]":
-        argv = ("git", *_OPTIONS, *arguments)  # git is found on PATH, as everywhere
+        argv = ("git", *_OPTIONS, *arguments)  # git is found on PATH
 
         def popen() -> "subprocess.Popen[bytes]":
             return subprocess.Popen(
@@ -284,9 +303,11 @@ class Git(Struct, frozen=True):
                 stderr=stderr,
                 bufsize=buffer,
                 start_new_session=alone,
-                # A terminal's Ctrl-C must not cut git.
+                # Ctrl-C on a terminal must not interrupt git.
                 process_group=None if alone else 0,
-                pass_fds=() if alone else self.held,  # what a program that signs leaves behind holds no lock
+                pass_fds=()
+                if alone
+                else self.inherited_fds,  # a process that a signing program leaves behind holds no lock
                 umask=self.umask,
             )
 
@@ -296,36 +317,40 @@ class Git(Struct, frozen=True):
             raise self._not_started(error) from error
 
     def _not_started(self, error: OSError) -> GitbatchError:
-        """Why git could not be started: the directory is not there, or git is not, or it is no program."""
+        """Returns why git could not be started: its directory is missing, or git is missing or not executable."""
         if not self.directory.is_dir():
-            advice = "was it renamed? Every finished item is in git: gitbatch run goes on, where it is now"
+            advice = "if it was renamed, change into it and resume: gitbatch run (finished items are kept)"
             return GitbatchError(f"{self.directory} is gone", advice)
         if isinstance(error, FileNotFoundError):
             return GitbatchError(*NO_GIT)
-        return GitbatchError(f"git can't be started: {error.strerror}", NO_GIT[1])
+        return GitbatchError(f"git cannot be started: {error.strerror}", NO_GIT[1])
 
 
-def _ended(
+def _wait_for_result(
     process: "subprocess.Popen[bytes]",
     arguments: tuple[str, ...],
     stdin: bytes | None = None,
     *,
     check: bool = True,
-) -> Finished:
-    """Wait for a git."""
-    return _judged(process, arguments, *process.communicate(stdin), check=check)
+) -> GitResult:
+    """Waits for a git process to end, and returns its result."""
+    return _result_of(process, arguments, *process.communicate(stdin), check=check)
 
 
-def _judged(
+def _result_of(
     process: "subprocess.Popen[bytes]",
     arguments: tuple[str, ...],
     stdout: bytes,
     stderr: bytes,
     *,
     check: bool,
-) -> Finished:
-    """What a git has left; one that was killed has given no answer, and least of all "no"."""
-    finished = Finished(process.returncode, stdout or b"", stderr.decode(errors="replace"))
-    if finished.status < 0 or (check and finished.status != 0):
-        raise GitError(arguments, finished.status, finished.stderr)
-    return finished
+) -> GitResult:
+    """Returns the result of a git process that has ended.
+
+    Raises:
+        GitError: it was killed, which is never an answer, least of all "no"; or it failed and `check` is true.
+    """
+    result = GitResult(process.returncode, stdout or b"", stderr.decode(errors="replace"))
+    if result.status < 0 or (check and result.status != 0):
+        raise GitError(arguments, result.status, result.stderr)
+    return result

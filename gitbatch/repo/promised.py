@@ -110,7 +110,9 @@ def _fetch(objects: Objects, promised: Promised, commit: str, missing: tuple[str
     wanted = "".join(f"{oid}\n" for oid in missing).encode()
     try:
         with _by_config(objects, promised) as environment:
-            objects.git.fetch_as_user(wanted, *_QUIETLY, *_FETCH, "--", promised.remote, extra=environment)
+            objects.git.fetch_with_user_config(
+                wanted, *_QUIETLY, *_FETCH, "--", promised.remote, extra=environment
+            )
     except GitError as error:
         said = [clean_text(line) for line in error.stderr.strip().splitlines() if line.strip()]
         reason = said[-1] if said else "git does not say why"

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.fs.disk import raising_only_of_disk
 from gitbatch.repo.objects.store import Objects
-from gitbatch.repo.process import Finished, Git, scrub_environment
+from gitbatch.repo.process import Git, GitResult, scrub_environment
 from gitbatch.repo.promised import Promised, find_promised
 from gitbatch.repo.refs.names import HEADS
 from gitbatch.repo.refs.store import Refs
@@ -79,17 +79,17 @@ class Repository(Struct, frozen=True):
         """The full name of the branch that is checked out, by whatever names; None on a detached HEAD."""
         return self.refs.leads_to("HEAD")
 
-    def held_by(self, descriptor: int, signing: int) -> "Repository":
+    def with_lock(self, descriptor: int, lock_umask: int) -> "Repository":
         """The same repository, all of whose gits inherit a lock's descriptor. Close both.
 
         Args:
-            descriptor: see `Git.held`.
-            signing: see `Refs.signing`.
+            descriptor: see `Git.inherited_fds`.
+            lock_umask: see `Refs.lock_umask`.
         """
-        git = self.git.holding(descriptor)
+        git = self.git.with_inherited_fd(descriptor)
         old = self.objects
         objects = Objects(git, old.store, old.id_bytes, old.signer, old.partial)
-        return replace(self, git=git, objects=objects, refs=self.refs.held_by(git, signing))
+        return replace(self, git=git, objects=objects, refs=self.refs.with_lock(git, lock_umask))
 
     def fetching(self, before: Callable[[str], None] | None, config: bytes = b"") -> "Repository":
         """The same repository, which fetches what a partial clone lacks, or does not; see `Promised`."""
@@ -153,9 +153,9 @@ def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
     root = Path(top[0])
     identity = _NOBODY if read_only else _identity(root, inherited)
     named = {"GIT_COMMITTER_NAME": identity.name, "GIT_COMMITTER_EMAIL": identity.email}  # for reflogs
-    settings = read_settings(git.at(root), inherited)
+    settings = read_settings(git.in_directory(root), inherited)
     promised = find_promised(settings, inherited)
-    inside = git.at(root, **named).told(settings_for_ours(settings))
+    inside = git.in_directory(root, **named).with_config(settings_for_ours(settings))
     signer = find_signer(settings, f"{identity.name} <{identity.email}>")
     id_bytes = 32 if object_format == "sha256" else 20
     return Repository(
@@ -183,7 +183,7 @@ _ASKED = ("--is-bare-repository", "--absolute-git-dir", "--git-common-dir", "--s
 _WHERE = ("rev-parse", "--path-format=absolute", *_ASKED, "--show-toplevel")
 
 
-def _locate(git: Git, found: Finished, inherited: Mapping[str, str]) -> tuple[Git, list[str]]:
+def _locate(git: Git, found: GitResult, inherited: Mapping[str, str]) -> tuple[Git, list[str]]:
     """What kind of repository this is and where (its top last, if we are in a checkout); and a git that works in it.
 
     `found`: what git says when it is asked where.
@@ -202,20 +202,20 @@ def _locate(git: Git, found: Finished, inherited: Mapping[str, str]) -> tuple[Gi
     return git, said
 
 
-def _trusted(git: Git, refused: Finished, inherited: Mapping[str, str]) -> Git:
+def _trusted(git: Git, refused: GitResult, inherited: Mapping[str, str]) -> Git:
     """A git for a repository of another owner, if the user's own configuration trusts it."""
     kept = {name: value for name, value in inherited.items() if name.startswith("GIT_CONFIG")}
     try:
-        top = git.as_user("rev-parse", "--show-toplevel", extra=kept).removesuffix("\n")
+        top = git.run_with_user_config("rev-parse", "--show-toplevel", extra=kept).removesuffix("\n")
     except GitError as error:
         said = refused.stderr.strip().splitlines()
         advice = "if you trust it, run the git config command that git names: " + said[-1].strip()
         raise GitbatchError(said[0].removeprefix("fatal: "), advice) from error
     trust = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": top}
-    return git.at(git.directory, **trust)
+    return git.in_directory(git.directory, **trust)
 
 
-def _require_version(said: Finished) -> None:
+def _require_version(said: GitResult) -> None:
     if said.status:
         raise GitError(("--version",), said.status, said.stderr)
     found = re.search(r"(\d+)\.(\d+)", os.fsdecode(said.stdout))
@@ -231,7 +231,7 @@ def _identity(root: Path, inherited: Mapping[str, str]) -> Identity:
         name: value for name, value in inherited.items() if name.startswith(("GIT_COMMITTER_", "GIT_CONFIG"))
     }
     try:
-        said = Git(root).as_user("var", "GIT_COMMITTER_IDENT", extra=kept)
+        said = Git(root).run_with_user_config("var", "GIT_COMMITTER_IDENT", extra=kept)
     except GitError as error:
         advice = 'run: git config user.name "Your Name" && git config user.email you@example.org'
         raise GitbatchError("git does not know who you are", advice) from error

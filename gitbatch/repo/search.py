@@ -22,7 +22,7 @@ def holds_any(git: Git, blob: str, texts: Iterable[str]) -> bool:
         GitError: the blob is not there.
     """
     wanted = "".join(f"{text}\n" for text in texts).encode(errors="surrogateescape")
-    found = git.feed(wanted, *_LOOK, blob, check=False)
+    found = git.run(*_LOOK, blob, input=wanted, check=False)
     if found.status not in {_FOUND, _NOT_FOUND}:
         raise GitError(("grep", blob), found.status, found.stderr)
     return found.status == _FOUND

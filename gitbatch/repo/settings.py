@@ -79,7 +79,7 @@ def read_own_config(git: Git, inherited: Mapping[str, str]) -> bytes:
 def _read(git: Git, inherited: Mapping[str, str], *which: str) -> tuple[Setting, ...]:
     kept = {name: value for name, value in inherited.items() if name.startswith("GIT_CONFIG")}
     try:
-        listed = git.as_user("config", "--show-scope", "-z", *which, extra=kept)
+        listed = git.run_with_user_config("config", "--show-scope", "-z", *which, extra=kept)
     except GitError as error:
         if error.status == _NOTHING_FOUND:
             return ()

@@ -99,7 +99,7 @@ class Signer(Struct, frozen=True):
         asking = {"SSH_ASKPASS_REQUIRE": os.environ.get("SSH_ASKPASS_REQUIRE", "never")}
         command = (*options, "commit-tree", tree, *above, f"-S{self.key}")
         try:
-            done = git.at(git.directory, **who, **asking).feed_alone(
+            done = git.in_directory(git.directory, **who, **asking).run_in_session(
                 message.encode(), *command, patience=self.patience
             )
         except UnansweredError as error:
@@ -115,9 +115,9 @@ class Signer(Struct, frozen=True):
             SigningError: it does not.
         """
         nobody = Ident("gitbatch", "agent@gitbatch.invalid", 0)
-        empty = git.feed(b"", "hash-object", "-t", "tree", "--stdin").stdout.decode().strip()
+        empty = git.run("hash-object", "-t", "tree", "--stdin", input=b"").stdout.decode().strip()
         with tempfile.TemporaryDirectory(prefix="gitbatch-") as folder:  # git knows the empty tree by heart
-            elsewhere = git.at(git.directory, GIT_OBJECT_DIRECTORY=folder)
+            elsewhere = git.in_directory(git.directory, GIT_OBJECT_DIRECTORY=folder)
             who = variables("AUTHOR", nobody) | variables("COMMITTER", nobody)
             self.write_commit(elsewhere, empty, (), "Can we sign?\n", who)
 

@@ -493,7 +493,7 @@ def left(stage: Stage, text: str, *, may_stay: bool) -> EarlierOutput:
     path = stage.folder / "a" / "out" / "a.md"
     path.parent.mkdir(parents=True)
     path.write_text(text, encoding="utf-8")
-    blob = stage.base.git.feed(text.encode(), "hash-object", "-w", "--stdin").stdout.decode().strip()
+    blob = stage.base.git.run("hash-object", "-w", "--stdin", input=text.encode()).stdout.decode().strip()
     return EarlierOutput(blob, may_stay)
 
 

@@ -43,7 +43,7 @@ def committed(root: Path, files: Mapping[str, bytes]) -> Iterator[Base]:
     git.run("add", "--all")
     git.run("commit", "--quiet", "--message", "files")
     thread, objects = GitThread(), Objects(git, root / ".git/objects")
-    commit = git.text("rev-parse", "HEAD")
+    commit = git.read_output("rev-parse", "HEAD")
     try:
         yield Base(commit, TreeSnapshot(objects, objects.commit(commit).tree), thread, git)
     finally:

@@ -130,21 +130,23 @@ def test_an_unfinished_batch_is_left_alone(three: Place) -> None:
 
 def test_worktrees_and_folders_are_found_by_our_own_record(run: Place) -> None:
     batch = batch_of(run)
-    workshop = run.home / "cache" / "gitbatch" / "repo-12345678" / batch
-    run.git("worktree", "add", "-q", "-b", f"gitbatch/{batch}/1-x", str(workshop / f"{batch}-1-x"))
-    left = Place(workshop / f"{batch}-1-x", run.home, run.environment)
+    worktrees_dir = run.home / "cache" / "gitbatch" / "repo-12345678" / batch
+    run.git("worktree", "add", "-q", "-b", f"gitbatch/{batch}/1-x", str(worktrees_dir / f"{batch}-1-x"))
+    left = Place(worktrees_dir / f"{batch}-1-x", run.home, run.environment)
     left.write("work.md", "paid for")
     commit = left.commit("work")
-    other = workshop.parent / "another batch"
+    other = worktrees_dir.parent / "another batch"
     other.mkdir()
     precious = run.root.parent / "precious"
     precious.mkdir()
-    (run.root / ".git" / "gitbatch" / batch / "workshops").write_bytes(f"{workshop}\0{precious}\0".encode())
+    (run.root / ".git" / "gitbatch" / batch / "workshops").write_bytes(
+        f"{worktrees_dir}\0{precious}\0".encode()
+    )
     (run.root / ".git" / "gitbatch" / "gitbatch-abc").mkdir()
     run.git("worktree", "add", "-q", "-b", "mine", str(run.root.parent / "mine"))
     run.gitbatch("gc", code=0)
     assert run.git("worktree", "list", "--porcelain").count("worktree ") == 2
-    assert not workshop.exists()
+    assert not worktrees_dir.exists()
     assert other.exists()
     assert precious.exists(), "no note makes us remove a folder that is not called as the batch is"
     assert not list((run.root / ".git" / "gitbatch").glob("gitbatch-*"))

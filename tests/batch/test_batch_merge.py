@@ -33,12 +33,12 @@ def random_tree(
 
 def write(place: Place, repo: Repository, files: dict[str, tuple[str, str]]) -> str:
     """Store a tree with git's own index."""
-    repo.objects.writer.settle()
-    git = repo.git.at(place.root, GIT_INDEX_FILE=str(place.root / ".git/index.test"))
+    repo.objects.writer.flush()
+    git = repo.git.in_directory(place.root, GIT_INDEX_FILE=str(place.root / ".git/index.test"))
     git.run("read-tree", "--empty")
     lines = "".join(f"{mode} {oid} 0\t{path}\n" for path, (mode, oid) in files.items())
-    git.feed(lines.encode(), "update-index", "--index-info")
-    return git.text("write-tree")
+    git.run("update-index", "--index-info", input=lines.encode())
+    return git.read_output("write-tree")
 
 
 def is_items(place: Place, old: str, new: str) -> bool:
@@ -80,8 +80,12 @@ def test_an_item_commit_is_what_git_says(place: Place, repo: Repository) -> None
 def hand_made(place: Place, repo: Repository, *entries: tuple[str, str, str]) -> str:
     """A tree as it stands there, whether git would have written it or not: mode, name and id of each entry."""
     data = b"".join(f"{mode} {name}\0".encode() + bytes.fromhex(oid) for mode, name, oid in entries)
-    git = repo.git.at(place.root)
-    return git.feed(data, "hash-object", "-t", "tree", "-w", "--literally", "--stdin").stdout.decode().strip()
+    git = repo.git.in_directory(place.root)
+    return (
+        git.run("hash-object", "-t", "tree", "-w", "--literally", "--stdin", input=data)
+        .stdout.decode()
+        .strip()
+    )
 
 
 @pytest.mark.parametrize(
@@ -101,7 +105,7 @@ def test_a_tree_that_git_would_not_have_written_is_no_items(
     place: Place, repo: Repository, what: str
 ) -> None:
     one, two = (repo.objects.write_blob(content) for content in (b"1", b"2"))
-    repo.objects.writer.settle()
+    repo.objects.writer.flush()
 
     def tree(*entries: tuple[str, str, str]) -> str:
         return hand_made(place, repo, *entries)
@@ -133,7 +137,7 @@ def test_a_tree_that_git_would_not_have_written_is_no_items(
 def test_a_commit_whose_tree_is_gone_is_no_item(place: Place, repo: Repository) -> None:
     base = place.git("rev-parse", "HEAD")
     tree = repo.objects.write_tree(repo.objects.tree_of(base), {OUTPUT: repo.objects.write_blob(b"x")})
-    repo.objects.writer.settle()
+    repo.objects.writer.flush()
     oid = place.git("commit-tree", tree, "-p", base, "-m", "x")
     lost = place.git("rev-parse", f"{oid}:out/deep")
     (place.root / ".git/objects" / lost[:2] / lost[2:]).unlink()

@@ -225,7 +225,7 @@ def test_no_mutant_passes(story: Story, mutation: Mutation) -> None:
                 if mutant == node:
                     continue
                 tip = story.rebuilt(node, mutant)
-                story.repo.objects.writer.settle()
+                story.repo.objects.writer.flush()
                 made += 1
                 if not audit(story.repo, tip).findings:
                     passed.append((kind, number, mutant.message if mutant else ""))

@@ -40,7 +40,7 @@ def test_a_record_that_is_pruned_is_written_again(
     def pruning(self: Repository, ref: str, new: str, old: str | None, reason: str) -> bool:
         nonlocal left
         left -= 1
-        self.objects.writer.settle()
+        self.objects.writer.flush()
         if left >= 0 and moment == "before the ref":
             prune(place, new)
         moved = move(self, ref, new, old, reason)

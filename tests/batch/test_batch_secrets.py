@@ -118,7 +118,7 @@ def test_a_key_of_another_agent_is_secret_too(place: Place) -> None:
 def test_git_says_whether_a_blob_holds_a_text(repo: Repository) -> None:
     content = b"first\r\n\xff\x00 " + KEY.encode() + b" [x].*\n"
     blob = repo.objects.write_blob(content)
-    repo.objects.writer.settle()
+    repo.objects.writer.flush()
     assert holds_any(repo.git, blob, ("nothing", KEY))
     assert holds_any(repo.git, blob, ("[x].*",))
     assert not holds_any(repo.git, blob, ("[y].*", KEY.lower(), f"{KEY}x"))

@@ -137,7 +137,7 @@ def test_a_git_that_fails_is_heard(three: Place, tmp_path: Path) -> None:
 
 def test_a_git_that_is_no_program(three: Place, tmp_path: Path) -> None:
     (tmp_path / "bin" / "git").mkdir(parents=True)  # found on PATH, and can't be run
-    refused(three, 1, "git can't be started", "install git", PATH=str(tmp_path / "bin"))
+    refused(three, 1, "git cannot be started", "install git", PATH=str(tmp_path / "bin"))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="how many files are open is different elsewhere")

@@ -36,7 +36,7 @@ def moved(repo: Repository, place: Place) -> tuple[str, str]:
     old = repo.objects.commit(place.git("rev-parse", "HEAD")).tree
     blobs = {path: repo.objects.write_blob(f"new {path}\n".encode()) for path in PATHS}
     new = repo.objects.write_tree(old, blobs)
-    repo.objects.writer.settle()
+    repo.objects.writer.flush()
     place.git("update-ref", "refs/heads/main", place.git("commit-tree", new, "-p", "HEAD", "-m", "moved"))
     return old, new
 

@@ -86,7 +86,7 @@ def test_a_commit_point_brings_objects_and_then_the_name_of_the_ref_to_the_disk(
     blob = repo.objects.write_blob(b"content")
     tree = repo.objects.write_tree(None, {"sub/file": blob})
     commit = repo.objects.write_commit(tree, (), "x", who, who)
-    repo.objects.writer.settle()
+    repo.objects.writer.flush()
     below = place.git("rev-parse", f"{commit}:sub")
     assert repo.commit_point(REF, commit, None, "x")
     git = place.root / ".git"

@@ -155,12 +155,12 @@ def test_our_git_signs_the_locks_it_shares_and_leaves_no_trace_of_it(repo: Repos
         )
         hook.chmod(0o755)
         shutil.copy(shutil.which("git") or "", place.home)  # the hooks path of our git can't be changed
-        watched = held.git.at(place.root)
+        watched = held.git.in_directory(place.root)
         head = place.git("rev-parse", "HEAD")
         new = place.git("commit-tree", f"{head}^{{tree}}", "-p", head, "-m", "x")
         refs = held.refs
-        signing = refs._signing(TARGET)
-        assert signing.umask == refs.signing
+        signing = refs._git_for(TARGET)
+        assert signing.umask == refs.lock_umask
         assert watched.umask == -1
         done = signing.run("-c", f"core.hooksPath={hooks}", "update-ref", TARGET, new, head)
         assert done.status == 0

@@ -51,7 +51,7 @@ def test_a_written_tree_is_the_base_plus_the_blob(
 ) -> None:
     blob = objects.write_blob(b"new\n")
     made = objects.write_tree(tree, {path: blob})
-    objects.writer.settle()
+    objects.writer.flush()
     place.git("read-tree", tree)
     place.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
     assert made == place.git("write-tree")
@@ -67,7 +67,7 @@ def test_modes_as_old_programs_wrote_them_are_read_as_git_reads_them(
     padded = place.git("hash-object", "-t", "tree", "-w", "--literally", "padded")
     assert padded != tree
     blob = objects.write_blob(b"new\n")
-    objects.writer.settle()
+    objects.writer.flush()
     for path in ("a/b/new.txt", "a-x"):
         place.git("read-tree", padded)
         place.git("update-index", "--add", "--cacheinfo", f"100644,{blob},{path}")
@@ -77,7 +77,7 @@ def test_modes_as_old_programs_wrote_them_are_read_as_git_reads_them(
 def test_a_tree_without_a_base(place: Place, objects: Objects) -> None:
     blob = objects.write_blob(b"x")
     made = objects.write_tree(None, {"a/b": blob, "a/c": blob, "d": blob})
-    objects.writer.settle()
+    objects.writer.flush()
     assert place.git("ls-tree", "-r", "--name-only", made).split("\n") == ["a/b", "a/c", "d"]
 
 
@@ -158,7 +158,7 @@ def test_a_blob_flows_into_a_file(objects: Objects, tmp_path: Path, size: int) -
     blob = objects.write_blob(content)
     for name in ("one", "two"):
         with (tmp_path / name).open("wb") as file:
-            objects.pour(blob, file.fileno())
+            objects.copy_to_fd(blob, file.fileno())
         assert (tmp_path / name).read_bytes() == content
 
 
@@ -172,16 +172,16 @@ def test_a_blob_flows_where_there_is_no_splice(
     monkeypatch.setattr("gitbatch.repo.pipe.os.splice", refused)
     blob = objects.write_blob(b"content")
     with (tmp_path / "x").open("wb") as file:
-        objects.pour(blob, file.fileno())
+        objects.copy_to_fd(blob, file.fileno())
     assert (tmp_path / "x").read_bytes() == b"content"
 
 
 def test_what_is_no_blob_does_not_flow(objects: Objects, tree: str, tmp_path: Path) -> None:
     for name in ("0" * 40, tree):
         with (tmp_path / "x").open("wb") as file, pytest.raises(MissingObjectError):
-            objects.pour(name, file.fileno())
+            objects.copy_to_fd(name, file.fileno())
     with (tmp_path / "x").open("wb") as file:
-        objects.pour(objects.write_blob(b"after it"), file.fileno())
+        objects.copy_to_fd(objects.write_blob(b"after it"), file.fileno())
     assert (tmp_path / "x").read_bytes() == b"after it"
 
 

@@ -58,7 +58,7 @@ def test_the_repositorys_own_files_count(
 
 def test_where_no_file_speaks_of_filters_git_is_not_started(repo: Repository) -> None:
     tree = repo.objects.tree_of(repo.refs.commit("HEAD") or "")
-    nowhere = msgspec.structs.replace(repo, git=repo.git.at(repo.root / "gone"))
+    nowhere = msgspec.structs.replace(repo, git=repo.git.in_directory(repo.root / "gone"))
     assert filters(nowhere, tree, ("a.txt",)) == {}
 
 

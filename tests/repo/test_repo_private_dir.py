@@ -170,7 +170,7 @@ def test_a_filter_that_gets_into_our_folder_cannot_start(repo: Repository, tmp_p
         program = f"touch {tmp_path}/canary; cat"
         (place / "config").write_text(f'[filter "evil"]\n\tclean = "{program}"\n', encoding="utf-8")
         (place / "info" / "attributes").write_text("* filter=evil\n", encoding="utf-8")
-        usual = git.feed(b"a", "hash-object", "--stdin", "--path=a").stderr
+        usual = git.run("hash-object", "--stdin", "--path=a", input=b"a").stderr
         assert not (tmp_path / "canary").exists()
         assert "Operation not permitted" in usual
         subprocess.run(

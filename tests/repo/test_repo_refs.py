@@ -8,7 +8,7 @@ from conftest import Place
 
 from gitbatch.errors import BusyError, GitError
 from gitbatch.repo.process import Git
-from gitbatch.repo.refs.lock_files import signing_umask
+from gitbatch.repo.refs.lock_files import lock_umask
 from gitbatch.repo.refs.names import item_branches
 from gitbatch.repo.refs.store import Refs
 
@@ -60,7 +60,7 @@ def test_create_refuses_what_exists(refs: Refs, commits: tuple[str, str]) -> Non
 @pytest.fixture
 def locked(refs: Refs) -> Iterator[Refs]:
     """The refs as a run has them: what a git that was killed has left locked is known to be ours."""
-    made = refs.held_by(refs.git, signing_umask())
+    made = refs.with_lock(refs.git, lock_umask())
     yield made
     made.close()
 

@@ -137,10 +137,10 @@ def test_git_knows_the_worktree_as_its_own(repo: Repository, tmp_path: Path) -> 
     place = made(repo, tmp_path, "z")
     assert inside(place, "rev-parse", "HEAD", "main") == [repo.refs.commit("HEAD")] * 2
     assert inside(place, "branch", "--list", "gitbatch/*") == [], "what others work on"
-    listed = repo.git.text("worktree", "list", "--porcelain")
+    listed = repo.git.read_output("worktree", "list", "--porcelain")
     assert f"worktree {place.root}\nHEAD {repo.refs.commit('HEAD')}\nbranch {BRANCH}\n" in listed
     repo.git.run("worktree", "prune", "--expire=now")
-    assert repo.git.text("worktree", "list", "--porcelain") == listed
+    assert repo.git.read_output("worktree", "list", "--porcelain") == listed
     assert "locked" not in listed
     assert inside(place, "fsck", "--no-dangling") == []
 

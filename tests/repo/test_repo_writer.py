@@ -47,7 +47,7 @@ def test_an_object_has_its_name_at_once_and_is_there_when_it_was_waited_for(
     place: Place, writer: Writer
 ) -> None:
     made = some(writer, 2 * AT_ONCE)
-    writer.settle()
+    writer.flush()
     assert there(place, made[:3] + made[-3:]) == KINDS * 2
     assert len(set(made)) == 6 * AT_ONCE
     place.git("fsck", "--strict", "--no-dangling")
@@ -57,7 +57,7 @@ def test_an_object_has_its_name_at_once_and_is_there_when_it_was_waited_for(
 def test_a_name_is_the_one_that_git_has_for_it(place: Place, writer: Writer, content: bytes) -> None:
     (place.root / "file").write_bytes(content)
     assert writer.write("blob", content) == place.git("hash-object", "--no-filters", "file")
-    writer.settle()
+    writer.flush()
 
 
 def test_a_git_stays_open_for_each_kind_and_more_where_several_wait(
@@ -73,14 +73,14 @@ def test_a_git_stays_open_for_each_kind_and_more_where_several_wait(
     monkeypatch.setattr(Git, "start", noted)
     place.write("z", "z")
     with (place.root / "z").open("rb") as file:
-        taken = writer.take(file.fileno())
+        taken = writer.write_fd(file.fileno())
     assert taken == writer.write("blob", b"z")
     for _ in range(3):
         some(writer, 1)
-        writer.settle()
+        writer.flush()
     assert len(started) == 3
     some(writer, 10)
-    writer.settle()
+    writer.flush()
     assert len(started) == 5, "trees are stored by three"
 
 
@@ -97,13 +97,13 @@ def test_what_a_killed_git_had_to_store_is_stored_all_the_same(
     place: Place, writer: Writer, kind: str, before: int
 ) -> None:
     some(writer, 1)
-    writer.settle()
+    writer.flush()
     made = some(writer, before)
     end(writer._gits[kind][0])
     made += some(writer, 3)
-    writer.settle()
+    writer.flush()
     made += some(writer, 1)
-    writer.settle()
+    writer.flush()
     assert there(place, made) == KINDS * (before + 4)
 
 
@@ -111,12 +111,12 @@ def test_a_git_that_does_not_start_again_is_an_error(
     place: Place, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     some(writer, 1)
-    writer.settle()
+    writer.flush()
     writer.write("blob", b"one")
     end(writer._gits["blob"][0])
     monkeypatch.setenv("PATH", str(place.root / "nothing"))
     with pytest.raises(GitbatchError, match="git was not found"):
-        writer.settle()
+        writer.flush()
 
 
 def test_what_git_refuses_is_an_error_and_what_comes_after_it_is_stored(place: Place, writer: Writer) -> None:
@@ -129,7 +129,7 @@ def test_what_git_refuses_is_an_error_and_what_comes_after_it_is_stored(place: P
 
 def some_settled(writer: Writer) -> list[str]:
     made = some(writer, 1)
-    writer.settle()
+    writer.flush()
     return made
 
 
@@ -142,7 +142,7 @@ def test_a_name_that_git_does_not_agree_to_is_an_error(
         writer.write("blob", b"one")
         writer.write("blob", b"two")
         with pytest.raises(GitError, match="1111"):
-            writer.settle()
+            writer.flush()
     assert there(place, some_settled(writer)) == KINDS
 
 
@@ -156,9 +156,9 @@ def test_where_the_machine_lacks_something_objects_are_stored_too(
         monkeypatch.delattr("gitbatch.repo.objects.writer.os.memfd_create", raising=False)
     place.write("z", "z")
     with (place.root / "z").open("rb") as file:
-        taken = writer.take(file.fileno())
+        taken = writer.write_fd(file.fileno())
     made = [taken, *some(writer, 3)]
-    writer.settle()
+    writer.flush()
     assert there(place, made) == ["blob", *KINDS * 3]
 
 
@@ -179,7 +179,7 @@ def test_names_of_a_sha256_repository_are_that(tmp_path: Path, environment: dict
     place.git("init", "-q", "--object-format=sha256", "-b", "main")
     writer = Writer(Git(tmp_path), tmp_path / ".git/objects", 32)
     assert writer.write("blob", b"x") == hashlib.sha256(b"blob 1\0x").hexdigest()
-    writer.settle()
+    writer.flush()
     writer.close()
 
 
@@ -198,7 +198,7 @@ def test_what_a_pack_had_that_is_gone_is_written_anew(place: Place) -> None:
     place.git("gc", "--prune=now", "--quiet")
     objects.writer.sync()
     two = objects.write_blob(b"two\n")
-    objects.writer.settle()
+    objects.writer.flush()
     assert place.git("cat-file", "-t", two) == "blob"
     assert objects.missing((one, two)) == (one,)
     objects.close()
@@ -209,7 +209,7 @@ def test_where_no_more_descriptors_or_processes_are_to_be_had_nothing_gets_out_o
     place: Place, writer: Writer, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
     some(writer, 1)
-    writer.settle()
+    writer.flush()
 
     def refuse(*_args: object, **_more: object) -> int:
         raise OSError(errno.EMFILE, "Too many open files")
@@ -220,7 +220,7 @@ def test_where_no_more_descriptors_or_processes_are_to_be_had_nothing_gets_out_o
         with monkeypatch.context() as patch:
             patch.setattr(Git, "_open", refuse)
             with pytest.raises(OSError, match="Too many"):
-                writer.settle()
+                writer.flush()
     else:
         with monkeypatch.context() as patch:
             patch.setattr("gitbatch.repo.objects.writer.os.memfd_create", refuse)
@@ -228,17 +228,17 @@ def test_where_no_more_descriptors_or_processes_are_to_be_had_nothing_gets_out_o
         assert there(place, [alone]) == ["blob"]
     place.write("z", "the output")
     with (place.root / "z").open("rb") as file:
-        assert writer.take(file.fileno()) == place.git("hash-object", "z")
+        assert writer.write_fd(file.fileno()) == place.git("hash-object", "z")
     assert there(place, some_settled(writer)) == KINDS
 
 
 def test_never_more_files_are_open_than_answers_fit_into_a_pipe(writer: Writer) -> None:
     before = open_descriptors()
     writer.write("blob", b"the git is open")
-    writer.settle()
+    writer.flush()
     most = 0
     for number in range(3 * AT_ONCE):
         writer.write("blob", b"%d" % number)
         most = max(most, open_descriptors())
-    writer.settle()
+    writer.flush()
     assert most <= before + 2 + AT_ONCE, "two pipes of the git that stays open"

@@ -27,7 +27,7 @@ def _is_on_line(repo: Repository, base: str, tip: str) -> bool:
     """Whether a commit is the tip or one of its first-parent ancestors."""
     if base == tip:
         return True
-    above = repo.git.text("rev-list", "--first-parent", "--reverse", tip, f"^{base}").split()
+    above = repo.git.read_output("rev-list", "--first-parent", "--reverse", tip, f"^{base}").split()
     return bool(above) and base in repo.objects.commit(above[0]).parents[:1]
 
 

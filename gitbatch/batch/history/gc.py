@@ -16,7 +16,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from gitbatch.batch.history.record import BATCH_ID, remove_leftovers, workshops
+from gitbatch.batch.history.record import BATCH_ID, remove_leftovers, worktrees_dirs
 from gitbatch.batch.history.rescue import is_rescued_output
 from gitbatch.fs.removal import remove_anything
 from gitbatch.repo.refs.names import (
@@ -147,8 +147,8 @@ def _unmerged(repo: Repository, refs: dict[str, str]) -> frozenset[str]:
     lines = [*sorted(ours), *(f"^{oid}" for oid in sorted(theirs - {""}))]
     if not ours:
         return frozenset()
-    listed = repo.git.feed(
-        "\n".join(lines).encode() + b"\n", "rev-list", "--ignore-missing", "--stdin"
+    listed = repo.git.run(
+        "rev-list", "--ignore-missing", "--stdin", input="\n".join(lines).encode() + b"\n"
     ).stdout
     return frozenset(listed.decode().split()) & ours
 
@@ -169,7 +169,7 @@ def _garbage_of(
     known: bool,
 ) -> Garbage:
     """What one finished batch has left; `known`: its refs and its log stay."""
-    places = {*worktrees_named(repo, f"{batch}-"), *(p for p in workshops(repo, batch) if p.exists())}
+    places = {*worktrees_named(repo, f"{batch}-"), *(p for p in worktrees_dirs(repo, batch) if p.exists())}
     found = [Removal(LeftoverKind.WORKTREE, os.fspath(place), batch) for place in sorted(places)]
     branches = {ref: oid for ref, oid in refs.items() if ref.startswith(item_branches(batch))}
     kept = [Kept(ref, f"it is checked out in {taken[ref]}") for ref in branches if ref in taken]

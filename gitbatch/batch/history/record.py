@@ -23,7 +23,7 @@ from gitbatch.repo.worktrees.worktree import remove_records, remove_worktree, wo
 
 _TRIES = 10
 """How often a record is written again when its blob was pruned before the ref had it."""
-_WORKSHOPS = "workshops"
+_WORKTREES_DIRS = "workshops"
 """In a batch's folder of ours: where its worktrees were made, each path ended by NUL."""
 
 BATCH_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
@@ -128,27 +128,29 @@ def end_batch(repo: Repository, batch: Batch, last: str) -> None:
     repo.commit_point(end_ref(batch.id), last, None, "gitbatch: ended")
 
 
-def note_workshop(repo: Repository, batch: str, workshop: Path) -> None:
+def record_worktrees_dir(repo: Repository, batch: str, worktrees_dir: Path) -> None:
     """Write down where a batch makes its worktrees, before it makes the first.
 
     A later start may make them elsewhere (the repository's folder was renamed, a setting changed), and must still
     find these.
     """
-    known = workshops(repo, batch)
-    if workshop in known:
+    known = worktrees_dirs(repo, batch)
+    if worktrees_dir in known:
         return
     folder = repo.own_dir / batch
     folder.mkdir(parents=True, exist_ok=True)
-    write_file(folder / _WORKSHOPS, b"".join(os.fsencode(path) + b"\0" for path in (*known, workshop)))
+    write_file(
+        folder / _WORKTREES_DIRS, b"".join(os.fsencode(path) + b"\0" for path in (*known, worktrees_dir))
+    )
 
 
-def workshops(repo: Repository, batch: str) -> tuple[Path, ...]:
+def worktrees_dirs(repo: Repository, batch: str) -> tuple[Path, ...]:
     """The folders in which a batch has made worktrees, as far as we have written down.
 
     Only folders called as the batch are: whoever changes our notes has no other removed.
     """
     with raising_only_of_disk():
-        noted = (repo.own_dir / batch / _WORKSHOPS).read_bytes().split(b"\0")
+        noted = (repo.own_dir / batch / _WORKTREES_DIRS).read_bytes().split(b"\0")
         paths = (Path(os.fsdecode(path)) for path in noted if path)
         return tuple(path for path in paths if path.is_absolute() and path.name == batch)
     return ()
@@ -159,7 +161,7 @@ def remove_leftovers(repo: Repository, batch: str) -> None:
     for path in worktrees_named(repo, f"{batch}-"):
         remove_worktree(repo, path)
     remove_records(repo, f"{batch}-")
-    for workshop in workshops(repo, batch):
-        remove_tree(workshop)
+    for worktrees_dir in worktrees_dirs(repo, batch):
+        remove_tree(worktrees_dir)
         with suppress(OSError):  # another batch may be at home there
-            workshop.parent.rmdir()
+            worktrees_dir.parent.rmdir()

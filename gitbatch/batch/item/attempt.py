@@ -66,8 +66,8 @@ async def attempt(
         waits: what it waited so far.
     """
     began = time.monotonic()
-    place = run.workshop / f"{run.batch.id}-{task.batch_item.slug}-{_START}"
-    scratch = run.workshop / f"{task.batch_item.slug}-{_START}.io"
+    place = run.worktrees_dir / f"{run.batch.id}-{task.batch_item.slug}-{_START}"
+    scratch = run.worktrees_dir / f"{task.batch_item.slug}-{_START}.io"
     project_state = task.project_state
     counted = tuple(tried for tried in past if tried.counts)
     tried = FailedAttempt(
@@ -87,7 +87,7 @@ async def attempt(
             assignment,
             git=run.agent_git.readable(place, project_state.commit),
             checkouts=run.checkouts,
-            hidden=(run.workshop.parent.parent,),
+            hidden=(run.worktrees_dir.parent.parent,),
             used=spent_by(past).usage,
             base=Base(project_state.commit, project_state.snapshot, run.git, run.repo.git),
         )
@@ -117,7 +117,7 @@ async def attempt(
         # Not interrupted by a cancellation: what is left here, the next start would have to remove.
         if not await shielded(run.git(_clear, run, task, place, scratch, keep=keep)):
             name = task.batch_item.name
-            text = f"something still writes into the worktree of {name}; it was moved aside in {run.workshop}"
+            text = f"something still writes into the worktree of {name}; it was moved aside in {run.worktrees_dir}"
             run.emit(Notice(batch=run.batch.id, text=text))
 
 
@@ -130,7 +130,7 @@ def _settled(run: Run, task: ItemTask, tried: FailedAttempt, began: float) -> Fa
 
 
 def _require_room(run: Run) -> None:
-    require_room(run.workshop, run.repo.common_dir)
+    require_room(run.worktrees_dir, run.repo.common_dir)
 
 
 class FinishedWork(Struct, frozen=True):

@@ -65,7 +65,7 @@ def take_output(
             return replace(outcome, commit=done.commit)
     if failed:
         raise failed
-    require_room(run.workshop, run.repo.common_dir)
+    require_room(run.worktrees_dir, run.repo.common_dir)
     return Failure(problem)
 
 

@@ -78,7 +78,7 @@ def keep_output(run: Run, task: ItemTask, tried: FailedAttempt, start: StartingP
                 others = rescued_refs(repo, run.batch.id, {task.batch_item.slug})
                 repo.refs.delete({name: oid for name, oid in others.items() if name != ref})
                 return
-    require_room(run.workshop, repo.common_dir)
+    require_room(run.worktrees_dir, repo.common_dir)
 
 
 def _write_commit(run: Run, task: ItemTask, tried: FailedAttempt, start: StartingPoint, blob: str) -> str:

@@ -31,7 +31,7 @@ class Run(Struct, frozen=True):
     repo: Repository
     batch: Batch
     jobs: int
-    workshop: Path
+    worktrees_dir: Path
     """The batch's folder for worktrees; nothing else is in it."""
     agents: "AgentPool"
     emit: EventStream

@@ -251,16 +251,16 @@ def require_room_for_branches(repo: Repository) -> None:
         )
 
 
-def require_workshop(repo: Repository, workshop: Path) -> None:
+def require_worktrees_dir(repo: Repository, worktrees_dir: Path) -> None:
     """Refuse a place for worktrees inside the user's checkout or its .git.
 
     Raises:
         UsageError: it is inside.
     """
-    place = workshop.resolve()
+    place = worktrees_dir.resolve()
     if any(place.is_relative_to(here.resolve()) for here in (repo.root, repo.common_dir)):
         raise UsageError(
-            f"worktrees can't be made in {workshop}: it is inside the repository",
+            f"worktrees can't be made in {worktrees_dir}: it is inside the repository",
             "set worktrees under [batch], or GITBATCH_WORKTREES, to a folder outside",
         )
 

@@ -194,7 +194,7 @@ def _stamp(parent: int, name: str) -> _Stamp:
 def _state(places: _Places, parent: int, change: FileChange) -> _FileState:
     try:
         with regular_file_in(parent, change.name) as (descriptor, _):
-            here = {places.repo.objects.writer.name(descriptor)}
+            here = {places.repo.objects.writer.hash_fd(descriptor)}
             if change.converted and places.converting and here.isdisjoint({change.old, change.new}):
                 os.lseek(descriptor, 0, os.SEEK_SET)
                 here = {_name_converted(places.converting, descriptor, change.path)}
@@ -210,11 +210,11 @@ def _state(places: _Places, parent: int, change: FileChange) -> _FileState:
 
 
 def _name_converted(git: Git, descriptor: int, path: str) -> str:
-    return git.feed(descriptor, "hash-object", "--stdin", f"--path={path}").stdout.decode().strip()
+    return git.run("hash-object", "--stdin", f"--path={path}", input=descriptor).stdout.decode().strip()
 
 
 def _pour(places: _Places, change: FileChange, descriptor: int) -> None:
     if change.converted and places.converting:
-        places.converting.pour(descriptor, "cat-file", "--filters", f"--path={change.path}", change.new)
+        places.converting.run_to_fd(descriptor, "cat-file", "--filters", f"--path={change.path}", change.new)
     else:
-        places.repo.objects.pour(change.new, descriptor)
+        places.repo.objects.copy_to_fd(change.new, descriptor)

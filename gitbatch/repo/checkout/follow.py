@@ -289,8 +289,8 @@ def _update_index(repo: Repository, changes: list[FileChange]) -> None:
     lines = b"".join(f"{REGULAR} {c.new} 0\t".encode() + encode_path(c.path) + b"\0" for c in changes)
     skipped = b"".join(encode_path(c.path) + b"\0" for c in changes if c.skipped)
     with private_git(repo, repo.root, index=copy) as git:
-        git.feed(lines, "update-index", "-z", "--index-info")
+        git.run("update-index", "-z", "--index-info", input=lines)
         if skipped:
-            git.feed(skipped, "update-index", "--skip-worktree", "-z", "--stdin")
+            git.run("update-index", "--skip-worktree", "-z", "--stdin", input=skipped)
     sync_file(copy)
     copy.replace(index)

@@ -18,7 +18,7 @@ from gitbatch.paths import decode_path, encode_path
 from gitbatch.repo.ident import Ident, harmless, parse_signature, variables
 from gitbatch.repo.objects.commit import Commit, parse_commit
 from gitbatch.repo.objects.walk import missing_by_walk
-from gitbatch.repo.objects.writer import Writer, packs_stamp
+from gitbatch.repo.objects.writer import Writer, pack_dir_mtime
 from gitbatch.repo.pipe import Pipe
 from gitbatch.repo.process import Git
 from gitbatch.repo.signing import Signer, SigningError, UnansweredSigningError
@@ -120,8 +120,8 @@ class Objects:
 
         One that is open finds objects in a pack that `git gc` has removed.
         """
-        self.writer.settle(oid)
-        if (now := packs_stamp(self.store)) != self._packs:
+        self.writer.flush(oid)
+        if (now := pack_dir_mtime(self.store)) != self._packs:
             self._reader.close()
             self._source.close()
             self._packs = now
@@ -181,7 +181,7 @@ class Objects:
         """
         return self._read(oid, "blob")
 
-    def pour(self, oid: str, descriptor: int) -> None:
+    def copy_to_fd(self, oid: str, descriptor: int) -> None:
         """Let the content of a blob flow into a new file; the bytes never come through us (rule O1).
 
         Raises:
@@ -195,11 +195,11 @@ class Objects:
                 self._source.close()  # nobody wants the rest of what it says
                 raise MissingObjectError(oid)
             with suppress(OSError):  # not every file system can: git writes the file itself then
-                self._source.pour(int(answer[2]), descriptor)
+                self._source.copy_to_fd(int(answer[2]), descriptor)
                 return
             os.truncate(descriptor, 0)
             os.lseek(descriptor, 0, os.SEEK_SET)
-        self.git.pour(descriptor, "cat-file", "blob", oid)
+        self.git.run_to_fd(descriptor, "cat-file", "blob", oid)
 
     def tree(self, oid: str) -> tuple[TreeEntry, ...]:
         """The entries of a tree, in git's order.
@@ -288,7 +288,9 @@ class Objects:
 
     def write_blob(self, content: bytes | int) -> str:
         """Store a blob: bytes of ours, or whatever a file descriptor gives (git reads it, we don't)."""
-        return self.writer.take(content) if isinstance(content, int) else self.writer.write("blob", content)
+        return (
+            self.writer.write_fd(content) if isinstance(content, int) else self.writer.write("blob", content)
+        )
 
     def write_tree(self, base: str | None, blobs: Mapping[str, str]) -> str:
         """The tree `base` with the regular files `blobs` (path → blob id) put in.
@@ -324,9 +326,9 @@ class Objects:
         if self.signer is None:
             return self.write_unsigned(tree, parents, message, author, committer)
         who = variables("AUTHOR", author) | variables("COMMITTER", committer)
-        self.writer.settle()
+        self.writer.flush()
         made = self.signer.write_commit(self.git, tree, parents, message.rstrip("\n") + "\n", who)
-        return self.writer.note(made)
+        return self.writer.mark_unsynced(made)
 
     def write_signed_if_possible(
         self, tree: str, parents: tuple[str, ...], message: str, author: Ident, committer: Ident

@@ -11,7 +11,7 @@ def missing_by_walk(git: Git, wanted: tuple[str, ...]) -> tuple[str, ...]:
     In a partial clone, `cat-file` ends at the first one that is missing, as it may not fetch it.
     """
     lines = "".join(f"{oid}\n" for oid in wanted).encode()
-    listed = git.feed(lines, *_WALK, "--ignore-missing", "--stdin").stdout.decode(errors="replace")
+    listed = git.run(*_WALK, "--ignore-missing", "--stdin", input=lines).stdout.decode(errors="replace")
     there = {line.partition(" ")[0] for line in listed.split("\n")}
     return tuple(oid for oid in wanted if oid not in there)
 

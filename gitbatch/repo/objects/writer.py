@@ -2,7 +2,7 @@
 
 An object's name is the hash of what is in it, so nobody has to wait for git to say it: the trees and commits of a
 change are all on their way before the first one is there. Whoever lets anything name them (a ref, the index), or
-reads them, calls `sync` or `settle` before.
+reads them, calls `sync` or `flush` before.
 Not safe for use by two threads at once: a run has one thread for git.
 """
 
@@ -70,19 +70,19 @@ class Writer:
         self._namer = Pipe(self.git, (*_NAME, "--stdin-paths"))
 
     def write(self, kind: str, content: bytes) -> str:
-        """Store an object; returns its id, under which it is there after the next `settle` or `sync`.
+        """Store an object; returns its id, under which it is there after the next `flush` or `sync`.
 
         Raises:
-            GitError: git can't store it; also `settle` and `sync` may say so.
+            GitError: git can't store it; also `flush` and `sync` may say so.
         """
         self._notice_packs()
         if len(self._waiting) == AT_ONCE:
-            self.settle()
+            self.flush()
         try:
             file = _open(content)
         except OSError:  # no such call here, or as many descriptors are open as may be
-            self.settle()
-            return self.note(self._alone(_WRITE[kind], content))
+            self.flush()
+            return self.mark_unsynced(self._alone(_WRITE[kind], content))
         gits = self._gits[kind]
         git = gits[sum(waiting.kind == kind for waiting in self._waiting) % len(gits)]
         waiting = _Waiting(git, kind, self._id(kind, content), file)
@@ -91,24 +91,24 @@ class Writer:
             self._waiting.append(waiting)
         except GitError:  # it has ended: the next one must not answer for it
             self._waiting.append(waiting)
-            self.settle()
+            self.flush()
         except OSError:
             file.close()
             raise
-        return self.note(waiting.oid)
+        return self.mark_unsynced(waiting.oid)
 
-    def take(self, descriptor: int) -> str:
+    def write_fd(self, descriptor: int) -> str:
         """Store whatever a file descriptor gives as a blob: git reads it, we don't.
 
         Raises:
             GitError: git can't store it.
         """
         self._notice_packs()
-        self.settle()
-        return self.note(self._read(self._gits["blob"][0], descriptor, _WRITE["blob"]))
+        self.flush()
+        return self.mark_unsynced(self._read(self._gits["blob"][0], descriptor, _WRITE["blob"]))
 
-    def name(self, descriptor: int) -> str:
-        """The id that `take` would give it; nothing is stored.
+    def hash_fd(self, descriptor: int) -> str:
+        """The id that `write_fd` would give it; nothing is stored.
 
         Raises:
             GitError: git can't read it.
@@ -121,12 +121,12 @@ class Writer:
             return git.ask(_path(descriptor)).decode()
         return self._alone(command, descriptor)
 
-    def note(self, oid: str) -> str:
+    def mark_unsynced(self, oid: str) -> str:
         """Have the name of an object that was written by whatever means go to the disk with the next `sync`."""
         self._written.add(oid)
         return oid
 
-    def settle(self, oid: str = "") -> None:
+    def flush(self, oid: str = "") -> None:
         """Wait until everything that was written is there; with the id of an object, only if that is not yet there.
 
         Raises:
@@ -155,7 +155,7 @@ class Writer:
         Raises:
             GitError: git can't store one of them.
         """
-        self.settle()
+        self.flush()
         if self._written:
             places = [f"{self.folder}/{oid[:2]}/{oid[2:]}" for oid in self._written]
             sync_all((*places, *{os.path.dirname(place) for place in places}, str(self.folder)))  # noqa: PTH120
@@ -177,7 +177,7 @@ class Writer:
 
         Asked for the first object of several that are named together.
         """
-        if not self._written and (now := packs_stamp(self.folder)) != self._packs:
+        if not self._written and (now := pack_dir_mtime(self.folder)) != self._packs:
             self.close()
             self._packs = now
 
@@ -199,10 +199,10 @@ class Writer:
 
     def _alone(self, command: tuple[str, ...], content: bytes | int) -> str:
         """What a git of its own calls it."""
-        return self.git.feed(content, *command, "--stdin").stdout.decode().strip()
+        return self.git.run(*command, "--stdin", input=content).stdout.decode().strip()
 
 
-def packs_stamp(folder: Path) -> int:
+def pack_dir_mtime(folder: Path) -> int:
     """A number that changes when a pack comes to an object store, or goes."""
     try:
         return os.stat(f"{folder}/pack").st_mtime_ns  # noqa: PTH116 - asked often

@@ -28,14 +28,14 @@ TEMPORARY = "gitbatch-"
 """What the names of folders in our folder start with that a run makes for a moment."""
 
 
-def signing_umask() -> int:
+def lock_umask() -> int:
     """This process's umask and the signature. Not for use while other threads make files."""
     usual = os.umask(0o077)
     os.umask(usual)
     return usual | _OWNER_WRITES
 
 
-def is_signed(path: Path) -> bool:
+def is_marked(path: Path) -> bool:
     """Whether a git of ours that signs has made a file."""
     with suppress(OSError):
         status = path.lstat()
@@ -44,9 +44,9 @@ def is_signed(path: Path) -> bool:
     return False
 
 
-def take_back_signature(path: Path) -> None:
+def clear_mark(path: Path) -> None:
     """Make a file that was a signed lock what git would have made it."""
-    if is_signed(path):
+    if is_marked(path):
         path.chmod(stat.S_IMODE(path.stat().st_mode) | _OWNER_WRITES)
 
 
@@ -55,7 +55,7 @@ def reclaim_ref_locks(common_dir: Path, git_dir: Path) -> bool:
     left = [path for path in _ref_locks(common_dir, git_dir) if _is_ours(common_dir, path)]
     for path in left:
         path.unlink(missing_ok=True)
-    take_back_signature(common_dir / "packed-refs")
+    clear_mark(common_dir / "packed-refs")
     return bool(left)
 
 
@@ -104,4 +104,4 @@ def _ref_locks(common_dir: Path, git_dir: Path) -> Iterator[Path]:
 
 def _is_ours(common_dir: Path, path: Path) -> bool:
     by_name = any(path.is_relative_to(common_dir / prefix) for prefix in OURS)
-    return by_name or is_signed(path)
+    return by_name or is_marked(path)

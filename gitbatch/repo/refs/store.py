@@ -12,8 +12,8 @@ from gitbatch.errors import BusyError, GitbatchError, GitError
 from gitbatch.fs.disk import is_of_disk, raising_only_of_disk
 from gitbatch.fs.durable import sync_all
 from gitbatch.repo.pipe import Pipe
-from gitbatch.repo.process import Finished, Git
-from gitbatch.repo.refs.lock_files import OURS, locks_in_the_way, reclaim_ref_locks, take_back_signature
+from gitbatch.repo.process import Git, GitResult
+from gitbatch.repo.refs.lock_files import OURS, clear_mark, locks_in_the_way, reclaim_ref_locks
 from gitbatch.repo.refs.names import _NUMBERED, BATCHES, short
 
 _ID = re.compile(rb"(?:[0-9a-f]{40}|[0-9a-f]{64})\n")
@@ -44,7 +44,7 @@ class Refs:
     git_dir: Path
     zero: str
     """The id that stands for "no object"."""
-    signing: int | None = None
+    lock_umask: int | None = None
     """The umask by which locks that are shared with the user's git are known to be ours (`stale.py`); None: the
     repository's lock is not held, and nothing is taken for stale."""
     session: Pipe = field(init=False)
@@ -53,9 +53,9 @@ class Refs:
     def __post_init__(self) -> None:
         object.__setattr__(self, "session", Pipe(self.git, _SESSION))
 
-    def held_by(self, git: Git, signing: int) -> "Refs":
-        """The same refs for a git that holds a lock, in which stale locks are known (see `signing`)."""
-        return replace(self, git=git, signing=signing)
+    def with_lock(self, git: Git, lock_umask: int) -> "Refs":
+        """The same refs for a git that holds a lock, in which stale locks are known (see `lock_umask`)."""
+        return replace(self, git=git, lock_umask=lock_umask)
 
     def close(self) -> None:
         """End the git that stays open."""
@@ -238,46 +238,46 @@ class Refs:
         *folders, _ = ref.split("/")
         sync_all(f"{self.common_dir}/{folder}" for folder in accumulate(folders, "{}/{}".format))
 
-    def settle(self, ref: str) -> None:
+    def clear_mark(self, ref: str) -> None:
         """Finish what a move of a ref has left to do that was killed when it was done."""
-        take_back_signature(self.common_dir / ref)
+        clear_mark(self.common_dir / ref)
 
-    def _update(self, ref: str, *arguments: str) -> Finished:
+    def _update(self, ref: str, *arguments: str) -> GitResult:
         """Run `git update-ref`; once more if a dead git of ours was in the way."""
-        git = self._signing(ref)
+        git = self._git_for(ref)
         done = _run(git, "--no-deref", *arguments)
         if done.status < 0 or (done.status > 0 and self._reclaim()):
             self._reclaim()
             again = _run(git, "--no-deref", *arguments)
             done = done if done.status < 0 and again.status > 0 else again
         if git is not self.git:
-            self.settle(ref)
+            self.clear_mark(ref)
         return done
 
-    def _delete(self, refs: dict[str, str]) -> Finished:
+    def _delete(self, refs: dict[str, str]) -> GitResult:
         if not refs:
-            return Finished(0, b"", "")
+            return GitResult(0, b"", "")
         git = self.git
-        if self.signing is not None and not self.is_reftable:
-            git = git.masked(self.signing)  # git takes the lock of packed-refs
+        if self.lock_umask is not None and not self.is_reftable:
+            git = git.with_umask(self.lock_umask)  # git takes the lock of packed-refs
             self._make_folders(refs)
         lines = "".join(f"option no-deref\ndelete {ref} {oid}\n" for ref, oid in refs.items())
         done = _run(git, "--stdin", stdin=os.fsencode(lines))
-        take_back_signature(self.common_dir / "packed-refs")
+        clear_mark(self.common_dir / "packed-refs")
         return done
 
-    def _signing(self, ref: str) -> Git:
+    def _git_for(self, ref: str) -> Git:
         """The git to move a ref with: one that signs its locks, where the user's git may want the same ones."""
         logs = (self.common_dir / "logs" / ref, self.git_dir / "logs" / "HEAD")
         if (
-            self.signing is None
+            self.lock_umask is None
             or ref.startswith(OURS)
             or self.is_reftable
             or not all(log.is_file() for log in logs)  # what git makes anew and keeps must not be signed
         ):
             return self.git
         self._make_folders((ref,))
-        return self.git.masked(self.signing)
+        return self.git.with_umask(self.lock_umask)
 
     def _make_folders(self, refs: Iterable[str]) -> None:
         """Make the folders that git would make for the locks of refs: in a signed one it could not write."""
@@ -291,9 +291,9 @@ class Refs:
         return (self.common_dir / "reftable").is_dir()
 
     def _reclaim(self) -> bool:
-        return self.signing is not None and reclaim_ref_locks(self.common_dir, self.git_dir)
+        return self.lock_umask is not None and reclaim_ref_locks(self.common_dir, self.git_dir)
 
-    def _problem(self, ref: str, done: Finished) -> GitbatchError:
+    def _problem(self, ref: str, done: GitResult) -> GitbatchError:
         """Why a ref was not written."""
         locks = locks_in_the_way(self.common_dir, self.git_dir, ref)
         if locks:
@@ -304,9 +304,9 @@ class Refs:
         return GitError(("update-ref", ref), done.status, done.stderr)
 
 
-def _run(git: Git, *arguments: str, stdin: bytes = b"") -> Finished:
+def _run(git: Git, *arguments: str, stdin: bytes = b"") -> GitResult:
     """Run `git update-ref` to whatever end."""
     try:
-        return git.feed(stdin, "update-ref", *arguments, check=False)
+        return git.run("update-ref", *arguments, input=stdin, check=False)
     except GitError as killed:
-        return Finished(killed.status, b"", killed.stderr)
+        return GitResult(killed.status, b"", killed.stderr)

@@ -104,7 +104,7 @@ def _write(objects: Objects, place: Path, path: str, entry: TreeEntry) -> os.sta
             allowed = 0o777 if int(entry.mode, 8) & stat.S_IXUSR else 0o666
             descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, allowed, dir_fd=parent)
             try:
-                objects.pour(entry.oid, descriptor)
+                objects.copy_to_fd(entry.oid, descriptor)
             finally:
                 os.close(descriptor)
         return os.stat(name, dir_fd=parent, follow_symlinks=False)

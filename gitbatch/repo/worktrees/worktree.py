@@ -78,7 +78,7 @@ def add_worktree(repo: Repository, agents: AgentGit, new: NewWorktree) -> Worktr
     if new.sparse is None or repo.refs.is_reftable:
         _fill(repo, path, git_dir / "index", new.base)
     (path / new.output).parent.mkdir(parents=True, exist_ok=True)
-    return Worktree(path, new.branch, _settle(path), pointer)
+    return Worktree(path, new.branch, wait_for_ctime_tick(path), pointer)
 
 
 def _fill(repo: Repository, path: Path, index: Path, base: str) -> None:
@@ -116,7 +116,7 @@ def _temporary(repo: Repository) -> Path:
     return repo.own_dir / f"{TEMPORARY}{secrets.token_hex(4)}"
 
 
-def _settle(path: Path) -> int:
+def wait_for_ctime_tick(path: Path) -> int:
     """A time (ns) that no change of the checkout has passed, and every later one will.
 
     The clock of change times is coarser (up to 4 ms) than an agent can be quick: wait until it has moved on.

@@ -80,7 +80,7 @@ def audit(repo: Repository, revisions: str) -> Audit:
         raise UsageError(
             f"{clean_text(revisions)} names no commit here", "name a branch, a commit or a range A..B"
         )
-    wanted = frozenset(history.parents if tips == named else repo.git.text("rev-list", *named).split())
+    wanted = frozenset(history.parents if tips == named else repo.git.read_output("rev-list", *named).split())
     judged = [oid for oid in history.ours if oid in wanted]
     auditor = _Auditor(history, Trees(repo.objects), wanted)
     try:

@@ -90,7 +90,7 @@ class History(Struct, frozen=True):
 
 def read_history(repo: Repository, tips: list[str]) -> History:
     """Read the graph as git has it; read one by one only the commits that may be ours, and those without parents."""
-    listed = repo.git.text("rev-list", "--topo-order", "--reverse", "--parents", *tips) if tips else ""
+    listed = repo.git.read_output("rev-list", "--topo-order", "--reverse", "--parents", *tips) if tips else ""
     rows = (line.split(" ") for line in listed.splitlines())
     parents = {oid: tuple(above) for oid, *above in rows}
     ours = _read_ours(repo, tips, parents) if tips else {}
@@ -125,7 +125,7 @@ def _places(ours: Ours) -> dict[str, tuple[str, str, int]]:
 
 def _read_ours(repo: Repository, tips: list[str], parents: dict[str, tuple[str, ...]]) -> dict[str, Ours]:
     options = ("--fixed-strings", "--regexp-ignore-case", "--grep=Gitbatch-", "--encoding=none")
-    candidates = set(repo.git.text("rev-list", *options, *tips).split())
+    candidates = set(repo.git.read_output("rev-list", *options, *tips).split())
     commits = (repo.objects.commit(oid) for oid in parents if oid in candidates)
     read = (Ours(commit, parse_trailers(commit.message)) for commit in commits)
     return {found.commit.oid: found for found in read if found.trailers.are_ours}
