@@ -93,6 +93,12 @@ def ran(place: Place) -> list[str]:
     return (place.home / "ran").read_text(encoding="utf-8").split()
 
 
+def worktree_of(place: Place, slug: str) -> Path:
+    """Returns the worktree of an item; the git directory that its agent has is next to it."""
+    (worktree,) = (place.home / "cache").glob(f"gitbatch/*/*/*-1-{slug}-*/.git")
+    return worktree.parent
+
+
 # The plan
 
 
@@ -326,8 +332,7 @@ def test_a_merge_or_rebase_of_the_branch_in_mid_run_is_waited_for(waiting: Place
 
 def test_a_worktree_deleted_in_mid_run_is_a_failure_of_its_item_alone(waiting: Place) -> None:
     with in_mid_run(waiting, code=1) as said:
-        (place,) = (waiting.home / "cache").glob("gitbatch/*/*/*-1-t101-*")
-        shutil.rmtree(place)
+        shutil.rmtree(worktree_of(waiting, "t101"))
     assert re.search(r"failed +T101 .*: its worktree was removed while it ran", said[0])
     assert ticked(waiting) == ["T102", "T103", "T104"]
     assert_tidy(waiting)
@@ -347,8 +352,7 @@ def test_item_branches_deleted_in_mid_run_cost_nothing(waiting: Place) -> None:
 
 def test_a_worktree_deleted_between_runs_is_no_matter(waiting: Place) -> None:
     kill_in_mid_run(waiting)
-    (place,) = (waiting.home / "cache").glob("gitbatch/*/*/*-1-t101-*")
-    shutil.rmtree(place)
+    shutil.rmtree(worktree_of(waiting, "t101"))
     assert "1 to run, 3 done before" in waiting.gitbatch("run", code=0).stdout
     assert_tidy(waiting)
 

@@ -506,7 +506,9 @@ def checkpoint_that_leaves_a_box_open(f: Forger) -> str:
 
 
 def rescued_work(f: Forger) -> str:
-    trailers = item_trailers().replace("Gitbatch-Item: out/new.md", "Gitbatch-Rescued: out/new.md: it broke")
+    trailers = item_trailers().replace(
+        "Gitbatch-Item: out/new.md", "Gitbatch-Rescued: out/new.md: it broke\nGitbatch-Cause: failed"
+    )
     return f.commit(f"T1\n\nDone.\n\n{trailers}", (f.tip,), {OUT: "x"})
 
 

@@ -190,7 +190,8 @@ WORLD = {
     ),
     "daemon": Attack('page; setsid sh -c "sleep 30; : daemon of $GROUNDS" >/dev/null 2>&1 </dev/null &'),
     # keys
-    "key_of_environment": Attack('page; env >>"$output"'),
+    "key_of_environment": Attack('page; (unset PASSED_KEY; env) >>"$output"'),
+    "key_that_it_got": Attack('page; env >>"$output"', "refused: the output holds the value of PASSED_KEY"),
     "key_of_processes": Attack(
         'page; for p in /proc/[0-9]*/environ; do tr "\\0" "\\n" <"$p" | grep -a secret >>"$output"; done',
         limit="out/key_of_processes.md has “secret”",

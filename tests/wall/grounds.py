@@ -23,7 +23,9 @@ PWNED = "pwned"
 LIMIT = 1024 * 1024
 """The most bytes that an output may have here."""
 SHARED = frozenset({"task.md", "status.md", "decisions-log.md"})
-_SIGNS = (PWNED, SECRET)
+PASSED = f"passed-{secrets.token_hex(8)}"
+"""The value of a variable that the agents get, and that must not come into history either."""
+_SIGNS = (PWNED, SECRET, PASSED)
 _CONTROL = ("config", "HEAD", "hooks", "info", "objects/info", "packed-refs")
 
 _AGENT = """\
@@ -51,7 +53,8 @@ max-output-bytes = {LIMIT}
 kind = "command"
 command = ["sh", "tools/agent.sh", "{{output}}"]
 timeout = "20s"
-pass-env = ["GROUNDS"]
+pass-env = ["PASSED_KEY"]
+public-env = ["GROUNDS"]
 """
 
 
@@ -222,6 +225,7 @@ def copy_of(template: Path, base: Path, environment: dict[str, str]) -> Grounds:
             "GROUNDS": str(base),
             "ORCHESTRATOR": "1",
             "API_KEY": SECRET,
+            "PASSED_KEY": PASSED,
         },
     )
     return Grounds(place, place.git("rev-parse", "main"), _seen(base))

@@ -20,8 +20,8 @@ PATHS = {
         ".GIT/config",
         "sub/.git/config",
         ".gitattributes",
+        "sub/.gitattributes",
         ".gitmodules",
-        ".github/workflows/x.yml",
     ],
     "is a shared file to some system": [
         "task.md",

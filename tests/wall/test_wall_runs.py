@@ -74,7 +74,7 @@ def test_without_a_wall_history_is_right_and_no_program_runs(grounds: Grounds, n
         assert "while agents ran, " in done.stderr
         assert grounds.place.git("rev-parse", "refs/heads/main") == grounds.start
     else:
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == (0 if attack.becomes.startswith("succeeded") else 1), done.stderr
         expect(became, {name: attack}, confined=False)
     assert wrong == ({attack.limit} if attack.limit else set()), "what only a sandbox can prevent is known"
 
@@ -83,7 +83,7 @@ def test_without_a_wall_history_is_right_and_no_program_runs(grounds: Grounds, n
 def test_a_naive_orchestrator_falls_for_it(grounds: Grounds, name: str) -> None:
     attack = ATTACKS[name]
     try:
-        with naive.patience(3):
+        with naive.patience(3 if name == "fifo" else 60):
             naive.run(grounds, name, attack.control)
     except TimeoutError:
         assert (name, attack.control) == ("fifo", Control.READ), "it hangs"

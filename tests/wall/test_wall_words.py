@@ -14,6 +14,7 @@ import pytest
 from conftest import SAMPLES, Place
 from history import audit, trailers
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from test_text import HOSTILE
 from wall import naive
 from wall.terminal import Terminal
@@ -28,6 +29,7 @@ from gitbatch.repo.repository import open_repository
 from gitbatch.text import clean_text
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+ADDRESS = re.compile(r".@.|://|www\.", re.IGNORECASE)
 ITEMS = 40
 """In one group, so that much is said at once."""
 RANDOM = 5_000
@@ -66,11 +68,16 @@ def said(chance: random.Random, count: int) -> list[str]:
 
 
 def structure(document: str) -> list[tuple[str, str, int, tuple[str, ...]]]:
-    """The blocks of a document, and what there is in each beside text."""
+    """Returns the blocks of a document, and what each holds besides text and addresses in code spans."""
     return [
-        (token.type, token.tag, token.level, tuple(c.type for c in token.children or [] if c.type != "text"))
+        (token.type, token.tag, token.level, tuple(c.type for c in token.children or [] if not is_plain(c)))
         for token in PARSER.parse(document)
     ]
+
+
+def is_plain(part: Token) -> bool:
+    """Whether a part of a paragraph is text, or an address: gitbatch writes those as code, no other text."""
+    return part.type == "text" or (part.type == "code_inline" and bool(ADDRESS.search(part.content)))
 
 
 @pytest.fixture
