@@ -80,38 +80,43 @@ class EarlierOutput(Struct, frozen=True):
 
 
 class Assignment(Struct, frozen=True):
-    """What a subagent is given."""
+    """The task of one attempt, as values only: it can be encoded and sent to another machine."""
 
     item: str
     """The item's key."""
     output: str
-    """The one path, below the worktree, that it is to write."""
-    worktree: Path
-    scratch: Path
-    """A private folder outside the worktree, for what it is handed and what it hands back."""
+    """The one path, relative to the worktree, that the agent is to write."""
     prompt: str
     context: tuple[ContextFile, ...]
     timeout: float
     """Seconds."""
     attempt: int
-    git: tuple[Path, ...] = ()
-    """What git reads in the worktree: directories of ours, and those that have the user's objects."""
-    checkouts: tuple[Path, ...] = ()
-    """The user's checkouts and git directories, in which the agent has no business."""
-    hidden: tuple[Path, ...] = ()
-    """Folders that the agent has no business in: where the worktrees of the others are."""
     previous: Failure | None = None
     """Why the attempt before this one failed."""
     earlier: EarlierOutput | None = None
-    """What an attempt before this one had written, where anything is left of it."""
+    """The output of an earlier attempt, if it was kept."""
     used: Usage = Usage()
-    """By all attempts at the item before this one, over all starts of the batch; its cost as far as it is known."""
+    """Usage of all earlier attempts at the item, over all starts of the batch; the cost as far as it is known."""
     group: str = ""
-    """What all items of the group are told: its title and prose."""
+    """The title and prose of the group: the same for all of its items."""
     task: str = ""
     """The item as it stands in the plan. An agent that builds its own prompt uses this and `group`."""
+
+
+class LocalPlace(Struct, frozen=True):
+    """The folders of this machine that an agent uses for one attempt; it gets them together with its assignment."""
+
+    worktree: Path
+    scratch: Path
+    """A private folder outside the worktree, for files that the agent receives and returns."""
+    git: tuple[Path, ...] = ()
+    """Directories that git reads in the worktree: our own, and those with the user's objects."""
+    checkouts: tuple[Path, ...] = ()
+    """The user's checkouts and git directories, which the agent may not read."""
+    hidden: tuple[Path, ...] = ()
+    """Folders that the agent may not read: the worktrees of the other items."""
     base: "Base | None" = None
-    """For an agent without a process: the commit that the item starts from, to read."""
+    """Reads the commit that the item starts from, for an agent without a process."""
 
 
 class Agent(Protocol):
@@ -137,8 +142,8 @@ class Agent(Protocol):
         """The most US dollars that it lets an item cost; None: it does not limit that."""
         ...
 
-    async def run(self, assignment: Assignment, progress: Progress) -> Reply | Failure:
-        """Work on an assignment to its end. Cancelling it ends everything that it started."""
+    async def run(self, assignment: Assignment, place: LocalPlace, progress: Progress) -> Reply | Failure:
+        """Works on an assignment until it is done. Cancelling the call ends every process that it started."""
         ...
 
     async def close(self) -> None:

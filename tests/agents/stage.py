@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from gitbatch.agents.anthropic.agent import ClaudeAgent
 from gitbatch.agents.anthropic.scripted.server import KEY, RecordedRequest, ScriptedServer
-from gitbatch.agents.protocol import Assignment, Failure, OutputStream, Reply
+from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
 from gitbatch.limits import rate_limit as gate_module
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.rate_limit import RateLimit
@@ -61,23 +61,24 @@ class Stage:
         return ClaudeAgent.make("claude", self.table, environment, self.gate, self.budget)
 
     def assignment(self, script: str, name: str = "a", **more: Any) -> Assignment:  # noqa: ANN401 - fields of an assignment
-        worktree = self.folder / name
-        worktree.mkdir(exist_ok=True)
         rules = self.context("rules.md", ContextReason.RULES)
         made = Assignment(
             item=f"out/{name}.md",
             output=f"out/{name}.md",
-            worktree=worktree,
-            scratch=self.folder / f"{name}.io",
             prompt="",
             context=(rules,),
             timeout=60.0,
             attempt=1,
             group="Group: G",
             task=f"> - [ ] Write {name} `script: {script}`",
-            base=self.base,
         )
         return replace(made, **more)
+
+    def place(self, assignment: Assignment) -> LocalPlace:
+        name = PurePosixPath(assignment.item).stem
+        worktree = self.folder / name
+        worktree.mkdir(exist_ok=True)
+        return LocalPlace(worktree, self.folder / f"{name}.io", base=self.base)
 
     def context(self, path: str, reason: ContextReason) -> ContextFile:
         return ContextFile(path, self.base.snapshot.blob(path) or "", reason)
@@ -87,7 +88,9 @@ class Stage:
 
         async def scene() -> list[Reply | Failure]:
             try:
-                return await asyncio.gather(*(agent.run(assignment, self.hear) for assignment in assignments))
+                return await asyncio.gather(
+                    *(agent.run(assignment, self.place(assignment), self.hear) for assignment in assignments)
+                )
             finally:
                 await agent.close()
 

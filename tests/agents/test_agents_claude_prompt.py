@@ -1,7 +1,6 @@
 """The Claude agent's prompt: what a group shares is the same to the last byte, and material stays material."""
 
 import hashlib
-from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -25,8 +24,6 @@ def assignment(name: str = "a", previous: Failure | None = None) -> Assignment:
     return Assignment(
         item=name,
         output=f"out/{name}.md",
-        worktree=Path(),
-        scratch=Path(),
         prompt="",
         context=(),
         timeout=1.0,

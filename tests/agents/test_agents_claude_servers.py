@@ -88,7 +88,9 @@ def talk(
         agent = stage.agent()
         probing = asyncio.ensure_future(_each_turn(probe)) if probe else None
         try:
-            return await agent.run(stage.assignment("write it"), stage.hear)
+            return await agent.run(
+                assigned := stage.assignment("write it"), stage.place(assigned), stage.hear
+            )
         finally:
             if probing:
                 probing.cancel()

@@ -414,7 +414,9 @@ def test_a_cancelled_conversation_ends_at_once(stage: Stage) -> None:
     agent = stage.agent()
 
     async def scene() -> None:
-        task = asyncio.ensure_future(agent.run(stage.assignment("nap 30"), stage.hear))
+        task = asyncio.ensure_future(
+            agent.run(assigned := stage.assignment("nap 30"), stage.place(assigned), stage.hear)
+        )
         while not stage.server.under_way:  # noqa: ASYNC110 - it is another thread's
             await asyncio.sleep(0.01)
         task.cancel()
@@ -453,7 +455,7 @@ def test_a_server_that_is_none_breaks_nothing(stage: Stage, body: bytes) -> None
         stage.table, stage.gate = AnthropicAgent(model="scripted", base_url=url), RateLimit(patience=0.2)
         agent = stage.agent()
         try:
-            return await agent.run(stage.assignment("write x"), stage.hear)
+            return await agent.run(assigned := stage.assignment("write x"), stage.place(assigned), stage.hear)
         finally:
             await agent.close()
             server.close()

@@ -22,7 +22,7 @@ from gitbatch.agents.process import agent as command
 from gitbatch.agents.process import watch
 from gitbatch.agents.process.agent import CommandRunner
 from gitbatch.agents.process.starter import Starter
-from gitbatch.agents.protocol import Assignment, Failure, OutputStream, Reply, ReplyFlag
+from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply, ReplyFlag
 from gitbatch.limits.causes import Cause
 from gitbatch.project.config import CommandAgent
 from gitbatch.project.context import ContextFile, ContextReason
@@ -91,8 +91,6 @@ class Bench:
         assignment = Assignment(
             item=self.output,
             output=self.output,
-            worktree=self.worktree,
-            scratch=self.scratch,
             prompt=self.prompt,
             context=self.context,
             timeout=self.timeout,
@@ -102,7 +100,8 @@ class Bench:
         if isinstance(self.sandbox, Served):
             self.starters[-1].begin()
         runner = CommandRunner("tester", table, self.environment, self.sandbox, self.starters[-1])
-        return asyncio.ensure_future(runner.run(assignment, self._show))
+        place = LocalPlace(self.worktree, self.scratch)
+        return asyncio.ensure_future(runner.run(assignment, place, self._show))
 
     def _show(self, stream: OutputStream, line: str) -> None:
         self.shown.append((stream, line))
@@ -284,17 +283,19 @@ def test_the_sandbox_is_told_what_the_program_may_do(tmp_path: Path) -> None:
     assignment = Assignment(
         item="out/a.md",
         output="out/a.md",
-        worktree=tmp_path / "tree",
-        scratch=tmp_path / "scratch",
         prompt="",
         context=(),
         timeout=NEVER,
         attempt=1,
+    )
+    place = LocalPlace(
+        worktree=tmp_path / "tree",
+        scratch=tmp_path / "scratch",
         git=(tmp_path / "item.git",),
         checkouts=(tmp_path / "repo", tmp_path / "repo/.git"),
         hidden=(tmp_path / "cache",),
     )
-    assignment.worktree.mkdir()
+    place.worktree.mkdir()
     table = CommandAgent(
         command=("true",),
         network=True,
@@ -310,15 +311,15 @@ def test_the_sandbox_is_told_what_the_program_may_do(tmp_path: Path) -> None:
         runner = CommandRunner(
             "tester", msgspec.structs.replace(table, **changes), environment, sandbox, Starter()
         )
-        asyncio.run(runner.run(assignment, lambda _stream, _line: None))
+        asyncio.run(runner.run(assignment, place, lambda _stream, _line: None))
         return sandbox.asked.pop()
 
     assert told() == Confinement(
-        worktree=assignment.worktree,
-        scratch=assignment.scratch,
-        git=assignment.git,
-        checkouts=assignment.checkouts,
-        hidden=assignment.hidden,
+        worktree=place.worktree,
+        scratch=place.scratch,
+        git=place.git,
+        checkouts=place.checkouts,
+        hidden=place.hidden,
         home=Path("/home/me"),
         path=os.environ["PATH"],
         needs=(Path("/home/me/.config/x"), Path("/home/me"), Path("/opt/~y")),

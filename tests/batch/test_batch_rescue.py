@@ -374,8 +374,8 @@ import sys
 from gitbatch.__main__ import main
 from gitbatch.agents.process.agent import CommandRunner
 real = CommandRunner.run
-async def broken(self, assignment, progress):
-    answer = await real(self, assignment, progress)
+async def broken(self, assignment, place, progress):
+    answer = await real(self, assignment, place, progress)
     if assignment.attempt == 1:
         raise KeyError("m03")
     return answer

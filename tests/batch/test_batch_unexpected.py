@@ -13,7 +13,7 @@ from conftest import Place
 from history import assert_tidy, audit, ticked
 
 from gitbatch.agents.process.agent import CommandRunner
-from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply
+from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Progress, Reply
 from gitbatch.batch.item import attempt, unexpected
 from gitbatch.batch.item import commit as item_commit
 from gitbatch.batch.item.unexpected import find_run_error
@@ -55,12 +55,14 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException, times: int) -
     met: list[int] = []
     really = CommandRunner.run
 
-    async def run(self: CommandRunner, assignment: Assignment, progress: Progress) -> Reply | Failure:
+    async def run(
+        self: CommandRunner, assignment: Assignment, place: LocalPlace, progress: Progress
+    ) -> Reply | Failure:
         if assignment.item == "out/T2.md" and assignment.attempt <= times:
             met.append(assignment.attempt)
             await asyncio.sleep(0)
             raise error
-        return await really(self, assignment, progress)
+        return await really(self, assignment, place, progress)
 
     monkeypatch.setattr(CommandRunner, "run", run)
     return met

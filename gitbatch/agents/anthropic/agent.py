@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from gitbatch.agents.anthropic.prices import Prices
 from gitbatch.agents.anthropic.secret import Secret
 from gitbatch.agents.anthropic.warmup import Warmup
-from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply
+from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Progress, Reply
 from gitbatch.errors import GitbatchError
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause
@@ -123,7 +123,7 @@ class ClaudeAgent:
         configured = self.table.context_window if model == self.table.model else None
         return configured or self.prices.window(model) or _WINDOW
 
-    async def run(self, assignment: Assignment, progress: Progress) -> Reply | Failure:
+    async def run(self, assignment: Assignment, place: LocalPlace, progress: Progress) -> Reply | Failure:
         """Work on an assignment in a conversation of its own."""
         from gitbatch.agents.anthropic.conversation import converse  # noqa: PLC0415 - used when it runs
 
@@ -131,7 +131,7 @@ class ClaudeAgent:
             client = await self._connected()
         except ConnectionSetupError as error:
             return Failure(clean_text(Secret(self.key).cut(error.message)), cause=Cause.FATAL, usage=FREE)
-        return await converse(self, client, assignment, progress)
+        return await converse(self, client, assignment, place, progress)
 
     async def close(self) -> None:
         """Close the connections."""

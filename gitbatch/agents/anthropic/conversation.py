@@ -23,7 +23,7 @@ from gitbatch.agents.anthropic.secret import Secret
 from gitbatch.agents.anthropic.shown import Transcript
 from gitbatch.agents.anthropic.tools import Answer, ToolContext, use_tool
 from gitbatch.agents.anthropic.trouble import RequestError
-from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply, ReplyFlag
+from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Progress, Reply, ReplyFlag
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import FREE, Spent, Usage
 from gitbatch.text import clean_text
@@ -51,20 +51,24 @@ _NOT_FINISHED = "not finished: another call of the same answer failed. Mend that
 
 
 async def converse(
-    agent: "ClaudeAgent", client: "AsyncAnthropic", assignment: Assignment, progress: Progress
+    agent: "ClaudeAgent",
+    client: "AsyncAnthropic",
+    assignment: Assignment,
+    place: LocalPlace,
+    progress: Progress,
 ) -> Reply | Failure:
     """Hold the conversation for an assignment."""
-    if assignment.base is None:
+    if place.base is None:
         return Failure(
             clean_text("this agent needs the base commit, and was not given it"),
             cause=Cause.FATAL,
             usage=FREE,
         )
     secret = Secret(agent.key)
-    output = OutputFile(assignment.worktree, assignment.output)
-    bench = ToolContext(assignment.base, output, secret, assignment.earlier)
+    output = OutputFile(place.worktree, assignment.output)
+    bench = ToolContext(place.base, output, secret, assignment.earlier)
     shown = Transcript(progress, secret)
-    files = await read_context(assignment, assignment.base, _LARGEST_QUOTE)
+    files = await read_context(assignment, place.base, _LARGEST_QUOTE)
     limit = asyncio.timeout(assignment.timeout)
     talk = Conversation(agent, client, assignment, files, bench, shown, limit)
     try:

@@ -25,7 +25,7 @@ from gitbatch.agents.process.files import _Files, _last_words, _reply
 from gitbatch.agents.process.last_lines import find_reason, is_busy
 from gitbatch.agents.process.starter import HEARS_NOTHING, LauncherError, Starter
 from gitbatch.agents.process.watch import Watch
-from gitbatch.agents.protocol import Assignment, Failure, Progress, Reply
+from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Progress, Reply
 from gitbatch.agents.secrets import Secrets
 from gitbatch.concurrency import shielded
 from gitbatch.fs.disk import is_of_disk
@@ -73,18 +73,19 @@ class CommandRunner(Struct, frozen=True):
     def cost_limit(self) -> None:
         """It can't be limited from outside."""
 
-    async def run(self, assignment: Assignment, progress: Progress) -> Reply | Failure:
+    async def run(self, assignment: Assignment, place: LocalPlace, progress: Progress) -> Reply | Failure:
         """Run the program to its end; its last lines are the details of a failure, and the last one says why."""
         secrets = Secrets.of(self.environment, secret_names(self.table))
         try:
-            files = _Files.prepare(assignment)
+            files = _Files.prepare(assignment, place)
             transport, watch = await self.starter.start(
                 lambda: Watch(progress, files.progress, secrets),
                 self.sandbox.command(
-                    self._argv(assignment, files), confinement_of(self.table, self.environment, assignment)
+                    self._argv(assignment, files),
+                    confinement_of(self.table, self.environment, place, assignment.output),
                 ),
                 self._environment(assignment, files),
-                assignment.worktree,
+                place.worktree,
             )
         except OSError as error:
             if is_of_disk(error):
@@ -105,16 +106,16 @@ class CommandRunner(Struct, frozen=True):
             reason = clean_text(f"it took longer than {assignment.timeout:g} seconds")
             failure = Failure(reason, watch.last_lines(), Cause.TIMEOUT)
         elif status:
-            failure = self._failure(status, watch, assignment)
+            failure = self._failure(status, watch, place)
         else:
             return _reply(files, watch, secrets)
         last = _last_words(files, secrets)
         return replace(failure, retry_after=last.retry_after, usage=last.usage)
 
-    def _failure(self, status: int, watch: Watch, assignment: Assignment) -> Failure:
+    def _failure(self, status: int, watch: Watch, place: LocalPlace) -> Failure:
         """Returns why the program failed, by its exit status and its last lines."""
         details = watch.last_lines()
-        if status in {CANNOT_RUN, NOT_FOUND} and (problem := _launcher_problem(watch, assignment)):
+        if status in {CANNOT_RUN, NOT_FOUND} and (problem := _launcher_problem(watch, place)):
             return Failure(clean_text(f"the agent can't be started: {problem}"), details, Cause.FATAL)
         reason = _reason(status, find_reason(details))
         details += self._advice(details)
@@ -217,7 +218,7 @@ def _reason(status: int, said: str) -> str:
     return f"exit code {status}" + (f" (signal {status - 128})" if is_signal else "")
 
 
-def _launcher_problem(watch: Watch, assignment: Assignment) -> str:
+def _launcher_problem(watch: Watch, place: LocalPlace) -> str:
     """Returns what the launcher, or bubblewrap, says of why it could not start the program; empty if neither does.
 
     What is wrong with a place of the item is not the launcher's, nor another item's.
@@ -227,5 +228,5 @@ def _launcher_problem(watch: Watch, assignment: Assignment) -> str:
         return ""
     by_bubblewrap = others and others[-1].startswith("bwrap: ")
     said = f"the sandbox: {others[-1]}" if by_bubblewrap else last.removeprefix(_COMPLAINT)
-    own = (clean_text(str(assignment.worktree)), clean_text(str(assignment.scratch)))
-    return "" if any(place in said for place in own) else said
+    own = (clean_text(str(place.worktree)), clean_text(str(place.scratch)))
+    return "" if any(path in said for path in own) else said

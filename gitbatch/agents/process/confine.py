@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from gitbatch.agents.protocol import Assignment
+from gitbatch.agents.protocol import LocalPlace
 from gitbatch.project.config import AgentTable, CommandAgent
 from gitbatch.sandbox.model import Confinement, ProcessLimits, SandboxKind
 from gitbatch.sandbox.tools import tools_in_checkouts
@@ -13,22 +13,22 @@ _DENIED = ("permission denied", "read-only file system", "resource busy", "eacce
 
 
 def confinement_of(
-    table: CommandAgent, environment: Mapping[str, str], assignment: Assignment
+    table: CommandAgent, environment: Mapping[str, str], place: LocalPlace, output: str
 ) -> Confinement:
-    """Returns what the program of an agent may do while it works on an assignment."""
+    """Returns what the program of an agent may do while it works in a place on one output."""
     home = _home(environment)
     return Confinement(
-        worktree=assignment.worktree,
-        scratch=assignment.scratch,
-        git=assignment.git,
-        checkouts=assignment.checkouts,
-        hidden=assignment.hidden,
+        worktree=place.worktree,
+        scratch=place.scratch,
+        git=place.git,
+        checkouts=place.checkouts,
+        hidden=place.hidden,
         home=home,
         path=environment.get("PATH", ""),
         needs=_expanded(table.needs, home),
         writable=_expanded(table.writable, home),
         network=table.network,
-        strict_output=assignment.worktree / assignment.output if table.strict else None,
+        strict_output=place.worktree / output if table.strict else None,
         limits=ProcessLimits(file_bytes=table.max_file_bytes, scratch_bytes=table.max_scratch_bytes),
     )
 

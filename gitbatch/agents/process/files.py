@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.agents.process.watch import Watch
-from gitbatch.agents.protocol import Assignment, Failure, Reply
+from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Reply
 from gitbatch.agents.reply import (
     REPLY_BYTES,
     LastWords,
@@ -32,8 +32,8 @@ class _Files(Struct, frozen=True):
     reply: Path
 
     @classmethod
-    def prepare(cls, assignment: Assignment) -> "_Files":
-        scratch = assignment.scratch
+    def prepare(cls, assignment: Assignment, place: LocalPlace) -> "_Files":
+        scratch = place.scratch
         # What an earlier attempt has left there could be a link, or be taken for the reply of this one.
         remove_tree(scratch)
         scratch.mkdir(parents=True)

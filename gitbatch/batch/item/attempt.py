@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.agents.prompt import render_group, render_item, render_prompt
-from gitbatch.agents.protocol import Agent, Assignment, Failure, OutputStream, Reply
+from gitbatch.agents.protocol import Agent, Assignment, Failure, LocalPlace, OutputStream, Reply
 from gitbatch.batch.events import ItemProgress, ItemStarted, Notice
 from gitbatch.batch.item.commit import take_output
 from gitbatch.batch.item.harvest import find_strays
@@ -82,17 +82,17 @@ async def attempt(
     try:
         _require_room(run)
         start = await run.git(prepare, run, task, place)
-        assignment = _assignment(task, start, scratch, counted)
-        assignment = replace(
-            assignment,
+        assignment = replace(_assignment(task, start, counted), used=spent_by(past).usage)
+        here = LocalPlace(
+            worktree=place,
+            scratch=scratch,
             git=run.agent_git.readable(place, project_state.commit),
             checkouts=run.checkouts,
             hidden=(run.worktrees_dir.parent.parent,),
-            used=spent_by(past).usage,
             base=Base(project_state.commit, project_state.snapshot, run.git, run.repo.git),
         )
         agent = run.agents.agent(task.agent, project_state.project.config)
-        answer = await _ask(run, task, agent, assignment, tried)
+        answer = await _ask(run, task, agent, assignment, here, tried)
         _require_room(run)
         tried = replace(tried, seconds=round(time.monotonic() - began, 3), usage=_settle(run, task, answer))
         # What an agent has finished is paid for: it is taken even if the run is being ended.
@@ -251,16 +251,12 @@ def _details(answer: Reply | Failure) -> tuple[CleanText, ...]:
     return (answer.summary,) if answer.summary else ()
 
 
-def _assignment(
-    task: ItemTask, start: StartingPoint, scratch: Path, counted: tuple[FailedAttempt, ...]
-) -> Assignment:
+def _assignment(task: ItemTask, start: StartingPoint, counted: tuple[FailedAttempt, ...]) -> Assignment:
     previous = counted[-1].failure if counted else None
     table = task.project_state.project.config.agents[task.agent]
     return Assignment(
         item=task.key,
         output=task.item.output,
-        worktree=start.worktree.path,
-        scratch=scratch,
         prompt=render_prompt(task.item, task.group, start.context, previous, start.output),
         context=start.context,
         timeout=task.timeout or require_duration(table.timeout),
@@ -273,7 +269,12 @@ def _assignment(
 
 
 async def _ask(
-    run: Run, task: ItemTask, agent: Agent, assignment: Assignment, tried: FailedAttempt
+    run: Run,
+    task: ItemTask,
+    agent: Agent,
+    assignment: Assignment,
+    place: LocalPlace,
+    tried: FailedAttempt,
 ) -> Reply | Failure:
     """The agent's answer. What an attempt that is interrupted has used until then, is written down."""
     run.emit(
@@ -293,7 +294,7 @@ async def _ask(
         run.emit(ItemProgress(batch=run.batch.id, item=task.key, stream=stream, line=line))
 
     try:
-        answer = await agent.run(assignment, secrets.mask_progress(progress))
+        answer = await agent.run(assignment, place, secrets.mask_progress(progress))
     except asyncio.CancelledError:
         used = run.agents.budget.settle(task.key, Usage())
         if not used.is_nothing:
