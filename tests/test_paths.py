@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitbatch.paths import decode_path, encode_path, quote_for_message, quote_path, unquote_path
+from gitbatch.paths import (
+    ancestors,
+    decode_path,
+    encode_path,
+    first_non_folder,
+    path_key,
+    quote_for_message,
+    quote_path,
+    unquote_path,
+)
 
 ORDERS = re.compile(
     r"\[[^\]]*\]|\*\*\*|@\w|#\d"
@@ -75,3 +84,41 @@ def test_git_reads_the_quoted_form(tmp_path_factory: pytest.TempPathFactory) -> 
     subprocess.run(["git", "update-index", "--index-info"], cwd=root, input=line.encode(), check=True)
     said = subprocess.run(["git", "ls-files", "-z"], cwd=root, capture_output=True, check=True).stdout
     assert decode_path(said) == f"{path}\0"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Docs/A.md", "docs/a.MD"),
+        ("caf\u00e9.md", "cafe\u0301.md"),
+        ("STRASSE", "stra\u00dfe"),
+        ("\u1fb3", "\u03b1\u03b9"),
+    ],
+)
+def test_equal_keys(one: str, other: str) -> None:
+    assert path_key(one) == path_key(other)
+
+
+def test_different_keys() -> None:
+    assert len({path_key(path) for path in ("a", "b", "a/b", "a/b/", "ab")}) == 5
+
+
+def test_ancestors() -> None:
+    assert ancestors("a/b/c.md") == ["a", "a/b"]
+    assert ancestors("c.md") == []
+
+
+@pytest.mark.parametrize(
+    ("present", "expected"),
+    [
+        ({}, None),
+        ({"a": True}, None),
+        ({"a": True, "a/b": True}, None),
+        ({"a": True, "a/b": False}, "a/b"),
+        ({"a": False}, "a"),
+        ({"a/b": False}, None),
+        ({"a": True, "a/b": True, "a/b/c.md": False}, None),
+    ],
+)
+def test_first_non_folder(present: dict[str, bool], expected: str | None) -> None:
+    assert first_non_folder("a/b/c.md", present.get) == expected

@@ -6,7 +6,8 @@ from contextlib import suppress
 from msgspec import Struct
 
 from gitbatch.errors import PlanError
-from gitbatch.plan.outputs import control_paths, path_key
+from gitbatch.paths import path_key
+from gitbatch.plan.outputs import control_paths
 from gitbatch.project.config import CONFIG_FILE, Config, parse_config
 from gitbatch.project.control import TASK, Project, find_project
 from gitbatch.project.snapshot import Snapshot

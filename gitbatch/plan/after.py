@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
 
+from gitbatch.paths import path_key
 from gitbatch.plan.clauses import Value
 from gitbatch.plan.findings import Findings, quoted
-from gitbatch.plan.outputs import path_key
 
 
 class Node(Struct, frozen=True):

@@ -8,9 +8,10 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from itertools import accumulate
 
 from msgspec import Struct
+
+from gitbatch.paths import ancestors, path_key
 
 CONTROL_NAMES = ("task.md", "status.md", "decisions-log.md")
 """Shared files that every phase has."""
@@ -39,13 +40,6 @@ _PATTERNS = (
 _ANY_RULE = re.compile("|".join(f"(?:{pattern})" for pattern, _ in _PATTERNS), re.IGNORECASE)
 """What no good path matches: one search instead of nine."""
 _PLACEHOLDER = re.compile(r"\{([^{}/]*)\}")
-
-
-def path_key(path: str) -> str:
-    """What two paths have in common that are the same file somewhere: NFC and casefold."""
-    if path.isascii():  # most are, and a large plan asks often
-        return path.lower()
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold())
 
 
 def control_paths(folder: str = "") -> frozenset[str]:
@@ -79,11 +73,7 @@ class _Shared(Struct, frozen=True):
 @lru_cache(maxsize=8)
 def _shared(protected: frozenset[str]) -> _Shared:
     files = frozenset(map(path_key, protected))
-    return _Shared(files, frozenset(parent for file in files for parent in _parents(file)))
-
-
-def _parents(path: str) -> list[str]:
-    return list(accumulate(path.split("/")[:-1], "{}/{}".format))
+    return _Shared(files, frozenset(parent for file in files for parent in ancestors(file)))
 
 
 def _shared_problem(key: str, shared: _Shared) -> str | None:
@@ -91,7 +81,7 @@ def _shared_problem(key: str, shared: _Shared) -> str | None:
         return "is CLAUDE.md, which nobody writes"
     if key in shared.files:
         return "is a shared file, which only the orchestrator writes"
-    if key in shared.folders or not shared.files.isdisjoint(_parents(key)):
+    if key in shared.folders or not shared.files.isdisjoint(ancestors(key)):
         return "collides with the folder or name of a shared file"
     return None
 
@@ -132,7 +122,7 @@ class Outputs:
     def add(self, path: str) -> int | None:
         """Adds a path; returns the number (from 0) of an earlier one that it collides with, if any."""
         key = path_key(path)
-        parents = _parents(key)
+        parents = ancestors(key)
         other = self._other(key, parents)
         self._files.setdefault(key, self._count)
         for parent in parents:
@@ -146,7 +136,7 @@ class Outputs:
         if not stem or "/" in ending:
             stem, dot, ending = path, "", ""
         free, number = path, self._numbers.get(path, 1)
-        while self._other(path_key(free), _parents(path_key(free))) is not None:
+        while self._other(path_key(free), ancestors(path_key(free))) is not None:
             number += 1
             free = f"{stem}-{number}{dot}{ending}"
         self._numbers[path] = number

@@ -9,9 +9,10 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gitbatch.errors import PlanError
+from gitbatch.paths import path_key
 from gitbatch.plan.duration import EXAMPLES, parse_duration
 from gitbatch.plan.model import OUTPUT_TEMPLATE, TITLES_DOD, TITLES_SCOPE, TITLES_WORK, PlanOptions
-from gitbatch.plan.outputs import CONTROL_NAMES, path_key, path_problem, template_problem
+from gitbatch.plan.outputs import CONTROL_NAMES, path_problem, template_problem
 
 CONFIG_FILE = "gitbatch.toml"
 

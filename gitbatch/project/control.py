@@ -1,10 +1,9 @@
 """The control files of the active phase: which there are and where. Rules O2, C1, C2."""
 
-import unicodedata
-
 from msgspec import Struct
 
 from gitbatch.errors import PlanError
+from gitbatch.paths import path_key
 from gitbatch.plan.model import PlanOptions
 from gitbatch.plan.outputs import INCLUDE_FILE
 from gitbatch.project.config import CONFIG_FILE, Config
@@ -49,7 +48,7 @@ class Project(Struct, frozen=True):
         ]
         looked_for = [f"{folder}{name}" for folder in _folders(self.phase) for name in names]
         found = (*self.shared_files, SCOPE_FILE, CONFIG_FILE, INCLUDE_FILE, *looked_for)
-        return frozenset(unicodedata.normalize("NFC", path).casefold() for path in found)
+        return frozenset(map(path_key, found))
 
 
 def find_project(snapshot: Snapshot, config: Config, wanted: str | None = None) -> Project:

@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.errors import PlanError, UsageError
+from gitbatch.paths import first_non_folder
 from gitbatch.project.config import CONFIG_FILE, Config
 from gitbatch.project.control import DECISIONS, RULES, STATUS, TASK
 from gitbatch.project.disk import DiskSnapshot
@@ -68,13 +69,14 @@ def scaffold(root: Path, phase: str, language: Language, config: Config) -> Scaf
 
 def _require_folders(root: Path, paths: tuple[str, ...]) -> None:
     """Refuse before anything is written where a file stands in the place of a folder."""
+
+    def is_folder(above: str) -> bool | None:
+        place = root / above
+        return place.is_dir() if os.path.lexists(place) else None
+
     for path in paths:
-        for above in (root / path).relative_to(root).parents:
-            place = root / above
-            if os.path.lexists(place) and not place.is_dir():
-                raise UsageError(
-                    f"{above} is a file, and {path} needs a folder there", "move it out of the way"
-                )
+        if above := first_non_folder(path, is_folder):
+            raise UsageError(f"{above} is a file, and {path} needs a folder there", "move it out of the way")
 
 
 def _write_new(path: Path, text: str) -> bool:

@@ -13,7 +13,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.errors import GitError
-from gitbatch.paths import decode_path, encode_path
+from gitbatch.paths import ancestors, decode_path, encode_path
 from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.process import Git
 from gitbatch.repo.refs.lock_files import TEMPORARY
@@ -101,7 +101,7 @@ def rule_files(
     repo: Repository, tree: str, paths: Iterable[str], name: str = ATTRIBUTES
 ) -> Iterator[tuple[str, str]]:
     """The files of a name on the way to paths: path and blob of each."""
-    folders = {path[: end + 1] for path in paths for end, letter in enumerate(path) if letter == "/"} | {""}
+    folders = {f"{above}/" for path in paths for above in ancestors(path)} | {""}
     for folder in sorted(folders):
         entry = repo.objects.entry(tree, f"{folder}{name}")
         if entry and entry.is_file:

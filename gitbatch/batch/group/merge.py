@@ -10,6 +10,7 @@ from gitbatch.batch.history.item_commits import PARENTS
 from gitbatch.batch.history.messages import merge_message
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.model import BatchGroup, ItemStatus, Outcome
+from gitbatch.paths import first_non_folder
 from gitbatch.repo.objects.store import Objects
 from gitbatch.text import clean_text
 
@@ -57,6 +58,9 @@ def _conflict(objects: Objects, outcome: Outcome, tree: str) -> Outcome:
 
 def _in_the_way(objects: Objects, tree: str, path: str) -> bool:
     """Whether a file stands where a path needs a folder."""
-    parts = path.split("/")
-    above = (objects.entry(tree, "/".join(parts[:end])) for end in range(1, len(parts)))
-    return any(entry is not None and not entry.is_tree for entry in above)
+
+    def is_folder(above: str) -> bool | None:
+        entry = objects.entry(tree, above)
+        return None if entry is None else entry.is_tree
+
+    return first_non_folder(path, is_folder) is not None

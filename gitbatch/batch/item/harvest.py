@@ -20,7 +20,6 @@ Which causes blame the output, the table of `limits/causes.py` says (`Treatment.
 """
 
 import os
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from gitbatch.agents.secrets import Secrets
 from gitbatch.fs.disk import is_of_disk, raising_only_of_disk
 from gitbatch.fs.nofollow import read_small, regular_file
 from gitbatch.limits.causes import Cause
+from gitbatch.paths import path_key
 from gitbatch.repo.attributes import FilteredPathError, store
 from gitbatch.repo.objects.store import MissingObjectError
 from gitbatch.repo.repository import Repository
@@ -130,10 +130,10 @@ def find_strays(worktree: Worktree, output: str, forbidden: frozenset[str]) -> S
     Args:
         worktree: the worktree.
         output: the item's own output.
-        forbidden: paths, folded, of shared files and of all items' outputs.
+        forbidden: paths, by `path_key`, of shared files and of all items' outputs.
     """
     changed = tuple(_changed(worktree))
-    bad = {path for path in changed if path != output and folded(path) in forbidden}
+    bad = {path for path in changed if path != output and path_key(path) in forbidden}
     bad |= {path for path in worktree.guarded if not os.path.lexists(worktree.path / path)}
     others = [path for path in changed if path not in bad and path != output]
     named = [clean_text(path) for path in others[:_NAMED_STRAYS]]
@@ -163,8 +163,3 @@ def _is_pointer(worktree: Worktree) -> bool:
         return read_small(worktree.path, ".git", len(worktree.pointer) + 1) == worktree.pointer
     except OSError:
         return False
-
-
-def folded(path: str) -> str:
-    """A path as it is compared: two paths that some file system takes for one are equal."""
-    return unicodedata.normalize("NFC", path).casefold()

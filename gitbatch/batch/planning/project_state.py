@@ -1,6 +1,5 @@
 """The project as one commit of the target branch has it: configuration, control files, plan."""
 
-import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TypeVar
@@ -8,6 +7,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from gitbatch.errors import PlanError
+from gitbatch.paths import ancestors, path_key
 from gitbatch.plan.model import Group, Plan, WorkItem
 from gitbatch.plan.outputs import CONTROL_NAMES
 from gitbatch.plan.parse import read_plan
@@ -35,7 +35,7 @@ class ProjectState(Struct, frozen=True):
     source: bytes
     """The text of the plan."""
     guarded: frozenset[str]
-    """Paths (NFC, casefolded) that have one writer: control files, and every item's output."""
+    """Paths (by `path_key`) that have one writer: control files, and every item's output."""
 
     def find(self, key: str) -> tuple[Group, WorkItem] | None:
         """The item with a key and its group, or None."""
@@ -91,9 +91,7 @@ def _read_project_state_once(repo: Repository, commit: str, wanted: str | None) 
     project = find_project(snapshot, config, wanted)
     source = snapshot.read(project.task) or b""
     plan = read_plan(source, project.task, plan_options(project))
-    guarded = project.protected | {
-        unicodedata.normalize("NFC", item.output).casefold() for item in plan.items
-    }
+    guarded = project.protected | {path_key(item.output) for item in plan.items}
     return ProjectState(commit, tree, snapshot, project, plan, source, guarded)
 
 
@@ -113,11 +111,9 @@ def require_runnable(project_state: ProjectState) -> None:
 
 def place_problem(project_state: ProjectState, output: str) -> str | None:
     """Why an output has no place in the commit, if so: what stands there, or on the way, is no file or folder."""
-    parts = output.split("/")
-    for end in range(1, len(parts) + 1):
-        path = "/".join(parts[:end])
+    for path in (*ancestors(output), output):
         entry = project_state.snapshot.objects.entry(project_state.tree, path)
-        if entry is None or (entry.is_file if end == len(parts) else entry.is_tree):
+        if entry is None or (entry.is_file if path == output else entry.is_tree):
             continue
         kinds = {SYMLINK: "a symlink", SUBMODULE: "a submodule"}
         return f"{path} is {kinds.get(entry.mode, 'a folder' if entry.is_tree else 'a file')}"

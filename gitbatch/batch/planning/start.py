@@ -19,6 +19,7 @@ from gitbatch.batch.planning.schedule import settings
 from gitbatch.batch.planning.selection import batch_groups, require_context
 from gitbatch.batch.planning.surroundings import CommitSurroundings, Surroundings
 from gitbatch.errors import GitbatchError, PlanError, UsageError
+from gitbatch.paths import ancestors
 from gitbatch.plan.model import WorkItem
 from gitbatch.project.config import CONFIG_FILE
 from gitbatch.repo.checkout.follow import uncommitted
@@ -77,12 +78,11 @@ def _branch_ref(repo: Repository, name: str) -> str:
         raise UsageError(
             f"{name!r} can't be the name of a branch", "see git help check-ref-format for what can"
         )
-    parts = name.split("/")
-    above = (HEADS + "/".join(parts[:end]) for end in range(1, len(parts)))
+    above = (f"{HEADS}{part}" for part in ancestors(name))
     in_the_way = next(filter(repo.refs.read, above), None) or next(
         iter(repo.refs.below(f"{HEADS}{name}/")), None
     )
-    if in_the_way or parts[0] == "gitbatch":
+    if in_the_way or name.split("/", maxsplit=1)[0] == "gitbatch":
         what = f"there is a branch {short(in_the_way)}" if in_the_way else "gitbatch/… is for item branches"
         raise UsageError(f"there can't be a branch {name}: {what}", "give another name with --branch")
     return repo.refs.resolve(f"{HEADS}{name}")

@@ -12,7 +12,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from gitbatch.batch.planning.project_state import ProjectState, place_problem
-from gitbatch.paths import decode_path
+from gitbatch.paths import ancestors, decode_path
 from gitbatch.project.disk import DiskSnapshot
 from gitbatch.project.snapshot import Snapshot
 from gitbatch.repo.objects.store import SUBMODULE
@@ -70,7 +70,7 @@ class CommitSurroundings(Struct, frozen=True):
 
     def submodule(self, path: str) -> str | None:
         """The submodule that a path is in, or is."""
-        for above in _upwards(path):
+        for above in (*ancestors(path), path):
             entry = self.repo.objects.entry(self.project_state.tree, above)
             if entry and entry.mode == SUBMODULE:
                 return above
@@ -121,7 +121,7 @@ class DiskSurroundings(Struct, frozen=True):
 
     def submodule(self, path: str) -> str | None:
         """The submodule that a path is in, or is."""
-        return next((above for above in _upwards(path) if above in self.submodules), None)
+        return next((above for above in (*ancestors(path), path) if above in self.submodules), None)
 
     def nested(self, path: str) -> str | None:
         """The repository that a path is in and that is no submodule."""
@@ -129,7 +129,7 @@ class DiskSurroundings(Struct, frozen=True):
 
     def place_problem(self, path: str) -> str | None:
         """Why a file cannot be written at a path, if so."""
-        for above in _upwards(path):
+        for above in (*ancestors(path), path):
             place = self.repo.root / above
             if above in self.submodules:
                 return f"{above} is a submodule"
@@ -173,20 +173,14 @@ class OwnFiles(Struct, frozen=True):
         return tuple(filter(self._is_own, self.disk.files(folder)))
 
     def _is_own(self, path: str) -> bool:
-        return not (self.submodules & set(_upwards(path)) or nested_repository(self.disk.root, path))
+        return not (self.submodules & {*ancestors(path), path} or nested_repository(self.disk.root, path))
 
 
 def nested_repository(root: Path, path: str) -> str | None:
-    """The outermost folder on the way to a path that is a repository of its own, if any."""
-    return next((above for above in _upwards(path) if _is_repository(root / above)), None)
+    """Returns the outermost folder of a path that is a repository of its own, if any."""
+    return next((above for above in (*ancestors(path), path) if _is_repository(root / above)), None)
 
 
 def _is_repository(folder: Path) -> bool:
     mark = folder / ".git"
     return mark.is_file() or (mark / "HEAD").is_file()
-
-
-def _upwards(path: str) -> tuple[str, ...]:
-    """A path and the folders that it is in, the outermost first."""
-    parts = path.split("/")
-    return tuple("/".join(parts[:end]) for end in range(1, len(parts) + 1))

@@ -12,7 +12,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,7 +21,7 @@ from gitbatch.errors import BusyError
 from gitbatch.fs.disk import is_at_the_path, naming
 from gitbatch.fs.durable import replacing, sync_file
 from gitbatch.fs.nofollow import directory, regular_file
-from gitbatch.paths import decode_path, encode_path
+from gitbatch.paths import ancestors, decode_path, encode_path, first_non_folder
 from gitbatch.repo.attributes import as_committed, read_rules
 from gitbatch.repo.checkout.files import FileChange, differing, drop_all_remains, follow_files
 from gitbatch.repo.objects.store import REGULAR
@@ -90,7 +89,7 @@ def uncommitted(repo: Repository, paths: tuple[str, ...]) -> tuple[str, ...]:
             found |= {line[3:] for line in _names(changed.stdout)}
             tracked |= set(_names(known.stdout))
     there = [path for path in paths if path not in found and os.path.lexists(repo.root / path)]
-    folders = {above for path in tracked for above in accumulate(path.split("/")[:-1], "{}/{}".format)}
+    folders = {above for path in tracked for above in ancestors(path)}
     found |= {path for path in there if path not in tracked | folders}
     found |= {path for path, above in in_the_way.items() if above not in tracked}
     return tuple(path for path in paths if path in found)
@@ -106,14 +105,13 @@ def _names(listed: bytes) -> Iterator[str]:
 
 
 def _no_folder(repo: Repository, path: str) -> str | None:
-    """What stands where the path needs a folder and is none, if anything does."""
-    parts = path.split("/")[:-1]
-    for end in range(1, len(parts) + 1):
-        above = "/".join(parts[:end])
+    """Returns the outermost ancestor of a path that exists and is not a folder; a link counts as not a folder."""
+
+    def is_folder(above: str) -> bool | None:
         place = repo.root / above
-        if place.is_symlink() or (place.exists() and not place.is_dir()):
-            return above
-    return None
+        return not place.is_symlink() and place.is_dir() if os.path.lexists(place) else None
+
+    return first_non_folder(path, is_folder)
 
 
 @contextmanager

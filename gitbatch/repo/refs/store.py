@@ -5,12 +5,12 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from itertools import accumulate
 from pathlib import Path
 
 from gitbatch.errors import BusyError, GitbatchError, GitError
 from gitbatch.fs.disk import is_of_disk, raising_only_of_disk
 from gitbatch.fs.durable import sync_all
+from gitbatch.paths import ancestors
 from gitbatch.repo.pipe import Pipe
 from gitbatch.repo.process import Git, GitResult
 from gitbatch.repo.refs.lock_files import OURS, clear_mark, locks_in_the_way, reclaim_ref_locks
@@ -235,8 +235,7 @@ class Refs:
         if self.is_reftable:
             sync_all((self.common_dir / "reftable",))
             return
-        *folders, _ = ref.split("/")
-        sync_all(f"{self.common_dir}/{folder}" for folder in accumulate(folders, "{}/{}".format))
+        sync_all(f"{self.common_dir}/{folder}" for folder in ancestors(ref))
 
     def clear_mark(self, ref: str) -> None:
         """Finish what a move of a ref has left to do that was killed when it was done."""
