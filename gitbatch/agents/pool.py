@@ -26,7 +26,7 @@ class AgentPool(Struct, frozen=True):
     sandbox: SandboxKind | None
     """What the user asked for on the command line; None: what the configuration says of each agent."""
     starter: Starter
-    gate: RateLimit = field(default_factory=RateLimit)
+    rate_limit: RateLimit = field(default_factory=RateLimit)
     budget: Budget = field(default_factory=Budget)
     _made: dict[tuple[str, AgentTable], Agent] = field(default_factory=dict)
 
@@ -69,7 +69,7 @@ class AgentPool(Struct, frozen=True):
         if isinstance(table, AnthropicAgent):
             from gitbatch.agents.anthropic.agent import ClaudeAgent  # noqa: PLC0415 - see above
 
-            return ClaudeAgent.make(name, table, self.environment, self.gate, self.budget)
+            return ClaudeAgent.make(name, table, self.environment, self.rate_limit, self.budget)
         sandbox = find_sandbox(self.sandbox or SandboxKind(table.sandbox))
         if sandbox.kind is not SandboxKind.NONE:
             with suppress(OSError):  # the first item tries again, and says so

@@ -4,9 +4,10 @@ A new kind of agent is a new file that has a class with `run`. It does not commi
 not be trusted: of all that it does, one file and this reply are taken.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
@@ -33,12 +34,22 @@ Progress = Callable[[OutputStream, CleanText], None]
 
 
 class ReplyFlag(StrEnum):
-    """What was not as asked for in a reply that is used all the same."""
+    """A deficiency of a reply that is used nevertheless; the values are codes in JSON and in trailers."""
 
-    SUMMARY_MISSING = "no summary"
-    SUMMARY_CUT = "summary cut to 3 sentences"
-    USAGE_MISSING = "usage missing"
-    """The server did not say how many tokens its answers took."""
+    SUMMARY_MISSING = "summary-missing"
+    SUMMARY_CUT = "summary-cut"
+    USAGE_MISSING = "usage-missing"
+    """The server did not report how many tokens its answers took."""
+
+
+FLAG_DESCRIPTIONS: Mapping[ReplyFlag, str] = MappingProxyType(
+    {
+        ReplyFlag.SUMMARY_MISSING: "no summary",
+        ReplyFlag.SUMMARY_CUT: "summary cut to 3 sentences",
+        ReplyFlag.USAGE_MISSING: "usage missing",
+    }
+)
+"""The words that people read for each flag."""
 
 
 class Contribution(Struct, frozen=True):

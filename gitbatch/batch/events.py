@@ -9,7 +9,7 @@ import msgspec
 
 from gitbatch.agents.protocol import OutputStream
 from gitbatch.batch.model import Checkpoint, Outcome
-from gitbatch.limits.causes import SERVER_BUSY, Cause
+from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.text import CleanText
 
@@ -102,7 +102,7 @@ class BatchWaiting(Event, frozen=True, tag="batch-waiting"):
     """A server is busy or out of reach: nobody asks it, and nothing starts, for so many seconds."""
 
     seconds: float
-    reason: str = SERVER_BUSY
+    reason: WaitReason = WaitReason.SERVER_BUSY
 
 
 class ItemFinished(Event, frozen=True, tag="item-finished"):

@@ -93,7 +93,7 @@ class _Tally:
 
 async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) -> Result:
     """Run a batch from wherever it is to its end, a pause, or a hard stop."""
-    run.agents.gate.listener = lambda wait, why: run.emit(
+    run.agents.rate_limit.listener = lambda wait, why: run.emit(
         BatchWaiting(batch=run.batch.id, seconds=round(wait, 1), reason=why)
     )
     state, followed = await run.git(resume, run)

@@ -128,8 +128,8 @@ def run_command(options: RunOptions) -> ExitCode:
         repo = locked.fetching(None if options.no_fetch else tell_waiting)
         batch = unfinished_batch(repo)
         resumed = batch is not None
-        gate = RateLimit(cap=inf) if options.wait else RateLimit()
-        roster = AgentPool(dict(os.environ), options.sandbox, starter, gate)
+        rate_limit = RateLimit(cap=inf) if options.wait else RateLimit()
+        roster = AgentPool(dict(os.environ), options.sandbox, starter, rate_limit)
         if batch is None:
             batch = _begin(repo, options, roster, tell)
         else:

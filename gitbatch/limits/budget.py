@@ -1,4 +1,4 @@
-"""What a batch may spend: reserved before an item starts, charged as it is used, settled when an attempt ends."""
+"""The budget of a batch: cost is reserved before an item starts and charged with each request."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -8,74 +8,74 @@ from gitbatch.limits.usage import Spent, Usage
 
 @dataclass(slots=True)
 class Budget:
-    """Limits, and what was used of them. Used from one event loop."""
+    """The limits of a batch and the usage so far. Belongs to one event loop."""
 
     max_cost: float | None = None
     """US dollars; None: no limit."""
     max_tokens: int | None = None
     spent: Spent = Spent()
-    """By everything so far, failed attempts and earlier starts of the batch too."""
+    """By all attempts so far, failed ones and those of earlier starts of the batch included."""
     _reserved: dict[str, float] = field(default_factory=dict, init=False)
     _charged: dict[str, Usage] = field(default_factory=dict, init=False)
-    """By item: what its attempt has been charged with so far."""
+    """By item: the charges of its current attempt."""
     _freed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     @property
-    def used(self) -> Usage:
-        """What is known of what was used."""
+    def known_usage(self) -> Usage:
+        """The known part of the usage so far."""
         return self.spent.usage
 
-    def reserve(self, item: str, cost: float) -> bool:
-        """Set US dollars aside for an item; false if there are not as many left."""
-        if self.is_reached or (self.max_cost is not None and self._committed() + cost > self.max_cost):
+    def reserve_cost(self, item: str, cost: float) -> bool:
+        """Reserves US dollars for an item. Returns false if fewer are left."""
+        if self.is_reached or (self.max_cost is not None and self._committed_cost() + cost > self.max_cost):
             return False
         self._reserved[item] = cost
         return True
 
-    async def secure(self, item: str, cost: float) -> bool:
-        """Set US dollars aside, waiting for others to give some back; false if that can't be enough."""
-        while not self.reserve(item, cost):
+    async def wait_to_reserve(self, item: str, cost: float) -> bool:
+        """Reserves US dollars, waiting for other items to release theirs. Returns false if that cannot be enough."""
+        while not self.reserve_cost(item, cost):
             if self.is_reached or not self._reserved:
                 return False
             self._freed.clear()
             await self._freed.wait()
         return True
 
-    def charge(self, item: str, usage: Usage) -> None:
-        """Note what a request of an item used; it comes off what was set aside for it."""
-        self.spent = self.spent.plus(usage)
+    def charge_request(self, item: str, usage: Usage) -> None:
+        """Adds the usage of a request of an item; its cost is subtracted from the reservation of the item."""
+        self.spent = self.spent.plus_usage(usage)
         self._charged[item] = self._charged.get(item, Usage()) + usage
         if item in self._reserved and usage.cost is not None:
             self._reserved[item] = max(0.0, self._reserved[item] - usage.cost)
 
-    def settle(self, item: str, usage: Usage) -> Usage:
-        """End an attempt; returns what it used.
+    def close_attempt(self, item: str, usage: Usage) -> Usage:
+        """Ends an attempt and returns its usage.
 
         Args:
-            item: whose.
-            usage: what the agent says of the whole attempt; it counts if no request was charged before.
+            item: the key of the item.
+            usage: the total that the agent reports; it counts only if no request was charged before.
         """
         if item not in self._charged:
-            self.charge(item, usage)
+            self.charge_request(item, usage)
         whole = self._charged.pop(item)
-        said = whole.cost is not None
-        self.spent = Spent(self.spent.usage, self.spent.known + said, self.spent.unknown + (not said))
+        is_known = whole.cost is not None
+        self.spent = Spent(self.spent.usage, self.spent.known + is_known, self.spent.unknown + (not is_known))
         return whole
 
     def is_charged(self, item: str) -> bool:
-        """Whether the attempt that runs has been charged with anything."""
+        """Whether the current attempt of an item has any charges."""
         return item in self._charged
 
-    def release(self, item: str) -> None:
-        """Give back what was set aside for an item and not used."""
+    def release_reservation(self, item: str) -> None:
+        """Releases the unused part of the reservation of an item."""
         self._reserved.pop(item, None)
         self._freed.set()
 
     @property
     def is_reached(self) -> bool:
-        """Whether no further request may be made."""
-        over_cost = self.max_cost is not None and self.spent.estimate >= self.max_cost
-        return over_cost or (self.max_tokens is not None and self.used.tokens >= self.max_tokens)
+        """Whether a limit is reached, so that no further request may be made."""
+        over_cost = self.max_cost is not None and self.spent.estimated_cost >= self.max_cost
+        return over_cost or (self.max_tokens is not None and self.known_usage.total_tokens >= self.max_tokens)
 
-    def _committed(self) -> float:
-        return self.spent.estimate + sum(self._reserved.values())
+    def _committed_cost(self) -> float:
+        return self.spent.estimated_cost + sum(self._reserved.values())

@@ -1,4 +1,7 @@
-"""Why attempts fail, and what is done about each: the one table behind every retry (rule F3)."""
+"""The causes of failed attempts and what is done about each: the one table behind every retry (rule F3).
+
+The values are codes: they stand in JSON, in trailers and in the ledger. Views print `TREATMENTS[cause].description`.
+"""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -6,85 +9,114 @@ from types import MappingProxyType
 
 from msgspec import Struct
 
-SERVER_BUSY, NO_CONNECTION, ANSWER_CUT = "the server is busy", "no connection", "the answer was cut"
-"""What a wait is for, in words."""
-
 
 class Cause(StrEnum):
-    """Why an attempt, or a request of one, failed."""
+    """The cause of a failed attempt, or of a failed request of an attempt."""
 
     BUSY = "busy"
-    """Rate limit, overload, a server's error, no connection, a stream that was cut; exit code 75 of a program."""
-    LATER = "come back later"
-    """The server says to come back after more time than a batch waits."""
-    CONTEXT = "context too large"
+    """Rate limit, overload, a server error, no connection, a stream that was cut; exit code 75 of a program."""
+    LATER = "come-back-later"
+    """The server asks for a longer wait than a batch accepts."""
+    CONTEXT = "context-too-large"
     FAILED = "failed"
-    """A tool's error, no end of the work, an exit code, anything else."""
-    TIMEOUT = "timed out"
-    REFUSED = "wrote what is not its file"
-    NO_OUTPUT = "no usable output"
-    """No file, an empty one, or one that can't be taken."""
-    UNCHANGED = "nothing changed"
+    """A tool error, a conversation without an end, an exit code, anything else."""
+    TIMEOUT = "timed-out"
+    REFUSED = "wrote-outside-output"
+    NO_OUTPUT = "no-usable-output"
+    """The output is missing, empty, or cannot be taken."""
+    UNCHANGED = "nothing-changed"
     """The file is as it was before the attempt: another attempt would be paid for the same."""
-    LEAK = "holds a secret"
-    """The output has the value of a variable that is secret in it: it is not taken, nor kept anywhere else."""
-    DECLINED = "declined by the model"
-    BUDGET = "budget reached"
-    """Of the batch."""
-    LIMIT = "limit of the item reached"
-    """Of money or tokens, as its agent is configured: more attempts would only cost more."""
-    DISK = "disk error"
-    """Of the disk that we write to: it says nothing about the item."""
-    FATAL = "can't work at all"
-    """No valid key, no credit, a request that the server will never take, a program that is not there."""
+    LEAK = "contains-secret"
+    """The output has the value of a secret variable in it: it is not taken, nor kept anywhere else."""
+    DECLINED = "declined-by-model"
+    BUDGET = "budget-reached"
+    """A limit of the batch is reached."""
+    LIMIT = "item-limit-reached"
+    """A limit of cost or tokens for one item is reached: more attempts would only cost more."""
+    DISK = "disk-error"
+    """The disk that we write to has an error: that says nothing about the item."""
+    FATAL = "agent-unusable"
+    """No valid key, no credit, a request that the server will never accept, a missing program."""
 
 
 class Remedy(StrEnum):
-    """What is done about a failure."""
+    """The action that follows a failure."""
 
-    WAIT = "wait and go on"
-    AGAIN = "again"
-    FAIL = "the item fails"
-    PAUSE = "the batch pauses"
-    STOP = "the batch stops"
+    WAIT = "wait"
+    AGAIN = "retry"
+    FAIL = "fail-item"
+    PAUSE = "pause-batch"
+    STOP = "stop-batch"
+
+
+class WaitReason(StrEnum):
+    """The reason for which all items of a batch wait."""
+
+    SERVER_BUSY = "server-busy"
+    NO_CONNECTION = "no-connection"
+    ANSWER_CUT = "answer-cut"
+
+
+WAIT_DESCRIPTIONS: Mapping[WaitReason, str] = MappingProxyType(
+    {
+        WaitReason.SERVER_BUSY: "the server is busy",
+        WaitReason.NO_CONNECTION: "no connection",
+        WaitReason.ANSWER_CUT: "the answer was cut",
+    }
+)
+"""The words that people read for each reason."""
 
 
 class Treatment(Struct, frozen=True):
-    """What a cause leads to."""
+    """The consequences of a cause."""
 
     remedy: Remedy
+    description: str
+    """The cause in words that people read."""
     lesson: str = ""
-    """What the next attempt is told beside the reason."""
+    """An instruction for the next attempt, in addition to the reason."""
     pauses: bool = False
-    """The item waits a little before it is tried again: why it failed is not known, and time may help."""
+    """The item waits before it is tried again: the reason of the failure is unknown, and time may help."""
     blames_output: bool = False
-    """Whether the output itself was not good enough: then what the attempt had written cannot stay as it is."""
+    """The attempt failed because of the output itself, so what the attempt wrote cannot stay as it is."""
 
 
 TREATMENTS: Mapping[Cause, Treatment] = MappingProxyType(
     {
-        Cause.BUSY: Treatment(Remedy.WAIT),
-        Cause.LATER: Treatment(Remedy.PAUSE),
-        Cause.CONTEXT: Treatment(Remedy.AGAIN, "Read less: only what the item needs."),
-        Cause.FAILED: Treatment(Remedy.AGAIN, "Go another way than the one that failed.", pauses=True),
-        Cause.TIMEOUT: Treatment(Remedy.AGAIN, "Be quicker: write the file first, then make it better."),
-        Cause.REFUSED: Treatment(Remedy.AGAIN, "Write no other file than yours, not even for a moment."),
+        Cause.BUSY: Treatment(Remedy.WAIT, "the server is busy"),
+        Cause.LATER: Treatment(Remedy.PAUSE, "the server asks to come back later"),
+        Cause.CONTEXT: Treatment(
+            Remedy.AGAIN, "the context is too large", "Read less: only what the item needs."
+        ),
+        Cause.FAILED: Treatment(Remedy.AGAIN, "failed", "Try a different approach.", pauses=True),
+        Cause.TIMEOUT: Treatment(
+            Remedy.AGAIN,
+            "timed out",
+            "You ran out of time. Write a complete first version early, then refine it.",
+        ),
+        Cause.REFUSED: Treatment(
+            Remedy.AGAIN,
+            "wrote outside its output",
+            "Write no file other than your own, not even temporarily.",
+        ),
         Cause.NO_OUTPUT: Treatment(
             Remedy.AGAIN,
-            "Write your file, and make sure that it is there before you end.",
+            "no usable output",
+            "Write your file, and check that it exists before you end.",
             blames_output=True,
         ),
-        Cause.UNCHANGED: Treatment(Remedy.FAIL, blames_output=True),
+        Cause.UNCHANGED: Treatment(Remedy.FAIL, "nothing changed", blames_output=True),
         Cause.LEAK: Treatment(
             Remedy.AGAIN,
-            "Never write the value of a key into your file; name its variable instead.",
+            "the output contains a secret",
+            "Never write the value of a key into your file; write the name of its variable instead.",
             blames_output=True,
         ),
-        Cause.DECLINED: Treatment(Remedy.FAIL, blames_output=True),
-        Cause.BUDGET: Treatment(Remedy.PAUSE),
-        Cause.LIMIT: Treatment(Remedy.FAIL),
-        Cause.DISK: Treatment(Remedy.STOP),
-        Cause.FATAL: Treatment(Remedy.STOP),
+        Cause.DECLINED: Treatment(Remedy.FAIL, "the model declined", blames_output=True),
+        Cause.BUDGET: Treatment(Remedy.PAUSE, "the budget is reached"),
+        Cause.LIMIT: Treatment(Remedy.FAIL, "the limit of the item is reached"),
+        Cause.DISK: Treatment(Remedy.STOP, "disk error"),
+        Cause.FATAL: Treatment(Remedy.STOP, "the agent cannot work"),
     }
 )
 """Only AGAIN counts as one of an item's retries."""

@@ -1,4 +1,4 @@
-"""What attempts used, added up: a value. What may be used is `budget.py`'s."""
+"""The tokens and the cost of attempts, as values that can be added. The limits are in `budget.py`."""
 
 from typing import Self
 
@@ -8,12 +8,12 @@ from gitbatch.text import CleanText
 
 
 class Usage(Struct, frozen=True):
-    """What an agent used, in one or more requests. No requests: it did not say."""
+    """The usage of an agent in one or more requests. No requests: the agent did not report any."""
 
     model: CleanText = CleanText("")
-    """The last one; empty: unknown."""
+    """The last model that was used; empty: unknown."""
     input: int = 0
-    """Tokens that were read anew, those of the cache not included."""
+    """Tokens that were read, without those of the cache."""
     output: int = 0
     cache_read: int = 0
     cache_write: int = 0
@@ -22,28 +22,28 @@ class Usage(Struct, frozen=True):
     """US dollars; None: unknown."""
 
     @property
-    def is_nothing(self) -> bool:
-        """Whether nothing is known to have been used."""
-        return not (self.requests or self.tokens or self.cost)
+    def is_empty(self) -> bool:
+        """Whether no usage is known."""
+        return not (self.requests or self.total_tokens or self.cost)
 
     @property
-    def tokens(self) -> int:
+    def total_tokens(self) -> int:
         """All tokens, read and written."""
         return self.input + self.output + self.cache_read + self.cache_write
 
     @property
     def is_uncounted(self) -> bool:
-        """Whether there were requests, and no server said how many tokens they took."""
-        return self.requests > 0 and not self.tokens
+        """Whether there were requests whose tokens no server reported."""
+        return self.requests > 0 and not self.total_tokens
 
     @property
     def cache_hits(self) -> float:
-        """How much of all that was read came from the cache, 0 to 1."""
+        """The part of all tokens read that came from the cache, 0 to 1."""
         read = self.input + self.cache_read + self.cache_write
         return self.cache_read / read if read else 0.0
 
     def __add__(self, other: "Usage") -> "Usage":
-        """What both used; the cost is unknown if one of both that made requests does not know it."""
+        """Returns the sum of both; its cost is unknown if either made requests of unknown cost."""
         used = [usage for usage in (self, other) if usage.requests or usage.cost is not None]
         costs = [usage.cost for usage in used if usage.cost is not None]
         return Usage(
@@ -58,36 +58,38 @@ class Usage(Struct, frozen=True):
 
 
 FREE = Usage(cost=0.0)
-"""What an attempt used that made no request: it is known what that costs."""
+"""The usage of an attempt that made no request: its cost is known to be 0."""
 
 
-def dollars(amount: float) -> str:
-    """An amount for people; with parts of a cent where it has some."""
+def format_dollars(amount: float) -> str:
+    """Formats an amount for people: with parts of a cent if it has any."""
     return f"${amount:.2f}" if round(amount, 2) == round(amount, 4) else f"${amount:.4f}"
 
 
 class Spent(Struct, frozen=True):
-    """What several attempts used: the sum of what is known, and how many did not say what they cost."""
+    """The usage of several attempts: the sum of the known part, and the number of attempts of unknown cost."""
 
     usage: Usage = Usage()
-    """Its cost is the sum of the costs that are known; None if none is."""
+    """Its cost is the sum of the known costs; None if all are unknown."""
     known: int = 0
-    """Attempts that said what they cost."""
+    """Attempts of known cost."""
     unknown: int = 0
-    """Attempts that did not."""
+    """Attempts of unknown cost."""
 
     @classmethod
-    def of(cls, usage: Usage) -> Self:
-        """What one attempt used."""
-        said = usage.cost is not None
-        return cls(usage, int(said), int(not said))
+    def of_attempt(cls, usage: Usage) -> Self:
+        """Returns the spending of one attempt."""
+        is_known = usage.cost is not None
+        return cls(usage, int(is_known), int(not is_known))
 
     def __add__(self, other: "Spent") -> "Spent":
-        """What both used."""
-        return Spent(self.plus(other.usage).usage, self.known + other.known, self.unknown + other.unknown)
+        """Returns the sum of both."""
+        return Spent(
+            self.plus_usage(other.usage).usage, self.known + other.known, self.unknown + other.unknown
+        )
 
-    def plus(self, usage: Usage) -> "Spent":
-        """With a request more, of an attempt that goes on."""
+    def plus_usage(self, usage: Usage) -> "Spent":
+        """Returns the sum with a request of an attempt that has not ended: the attempts are not counted."""
         costs = [cost for cost in (self.usage.cost, usage.cost) if cost is not None]
         both = self.usage + usage
         summed = Usage(
@@ -102,11 +104,11 @@ class Spent(Struct, frozen=True):
         return Spent(summed, self.known, self.unknown)
 
     @property
-    def mean(self) -> float:
-        """US dollars for an attempt, by those that said; 0 if none did."""
+    def mean_cost(self) -> float:
+        """US dollars for an attempt: the mean of the known costs; 0 if none is known."""
         return (self.usage.cost or 0.0) / self.known if self.known else 0.0
 
     @property
-    def estimate(self) -> float:
-        """US dollars, with the mean for each attempt that did not say."""
-        return (self.usage.cost or 0.0) + self.unknown * self.mean
+    def estimated_cost(self) -> float:
+        """US dollars, with the mean cost for each attempt of unknown cost."""
+        return (self.usage.cost or 0.0) + self.unknown * self.mean_cost

@@ -25,6 +25,7 @@ from gitbatch.batch.events import (
     ItemStarted,
     ItemWaiting,
 )
+from gitbatch.limits.causes import WAIT_DESCRIPTIONS
 from gitbatch.view.plain import PlainView
 from gitbatch.view.terminal import Terminal
 
@@ -83,7 +84,7 @@ class LiveView:
                 self._rows.pop(event.outcome.item.key, None)
                 self._done += 1
             case BatchWaiting():
-                self._opens, self._why = self._monotonic() + event.seconds, event.reason
+                self._opens, self._why = self._monotonic() + event.seconds, WAIT_DESCRIPTIONS[event.reason]
             case CheckpointReached() | BatchHalted() | ConfigChanged():
                 self.close()
             case _:

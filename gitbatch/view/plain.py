@@ -24,8 +24,8 @@ from gitbatch.batch.events import (
 )
 from gitbatch.batch.history.messages import format_cost, format_usage, told_tokens
 from gitbatch.batch.model import Outcome
-from gitbatch.limits.causes import Cause
-from gitbatch.limits.usage import Spent, Usage, dollars
+from gitbatch.limits.causes import TREATMENTS, WAIT_DESCRIPTIONS, Cause
+from gitbatch.limits.usage import Spent, Usage, format_dollars
 from gitbatch.repo.refs.names import short
 from gitbatch.view.block import Part
 from gitbatch.view.page import Page
@@ -84,7 +84,7 @@ class PlainView:
         if event.readable:
             self.line(f"  agents can read of this checkout: {', '.join(event.readable)}")
         if event.max_cost is not None or event.max_tokens is not None:
-            cost = "" if event.max_cost is None else dollars(event.max_cost)
+            cost = "" if event.max_cost is None else format_dollars(event.max_cost)
             tokens = "" if event.max_tokens is None else f"{event.max_tokens:,} tokens"
             self.line(f"  limit {' and '.join(filter(None, (cost, tokens)))}")
         if event.spent.usage != Usage():
@@ -113,7 +113,9 @@ class PlainView:
     def _(self, event: AttemptFailed) -> None:
         outcome = event.outcome
         what = f"attempt {outcome.attempts}: " if event.counts else ""
-        cause = f" ({outcome.cause})" if outcome.cause not in {None, Cause.FAILED} else ""
+        cause = (
+            f" ({TREATMENTS[outcome.cause].description})" if outcome.cause not in {None, Cause.FAILED} else ""
+        )
         self.line(
             ("  again     " if event.counts else "  not done  ", "yellow"),
             (outcome.item.name, "bold"),
@@ -126,7 +128,7 @@ class PlainView:
 
     @show.register
     def _(self, event: BatchWaiting) -> None:
-        self.line(("waiting", "yellow"), f"   {event.seconds:.0f} s: {event.reason}")
+        self.line(("waiting", "yellow"), f"   {event.seconds:.0f} s: {WAIT_DESCRIPTIONS[event.reason]}")
 
     @show.register
     def _(self, event: ItemFinished) -> None:

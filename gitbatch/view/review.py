@@ -1,5 +1,6 @@
 """A checkpoint as a person reviews it: what was done, what failed and why, where the Definition of Done is."""
 
+from gitbatch.agents.protocol import FLAG_DESCRIPTIONS
 from gitbatch.batch.history.messages import format_effort, format_usage
 from gitbatch.batch.model import Checkpoint, CriterionState, ItemStatus, Outcome
 from gitbatch.limits.usage import Spent, Usage
@@ -44,7 +45,9 @@ def _told(outcome: Outcome) -> Cell:
     if not outcome.succeeded:
         return (outcome.reason,)
     parts: list[Part] = [outcome.reply.summary if outcome.reply else ""]
-    parts += [(f" [{flag}]", "yellow") for flag in (outcome.reply.flags if outcome.reply else ())]
+    parts += [
+        (f" [{FLAG_DESCRIPTIONS[flag]}]", "yellow") for flag in (outcome.reply.flags if outcome.reply else ())
+    ]
     if outcome.strays:
         parts.append((f" [discarded: {', '.join(outcome.strays)}]", "yellow"))
     return tuple(parts)

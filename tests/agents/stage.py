@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from gitbatch.agents.anthropic.agent import ClaudeAgent
 from gitbatch.agents.anthropic.scripted.server import KEY, RecordedRequest, ScriptedServer
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
-from gitbatch.limits import rate_limit as gate_module
+from gitbatch.limits import rate_limit as limits_module
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.rate_limit import RateLimit
 from gitbatch.project.config import AnthropicAgent, Price
@@ -46,7 +46,7 @@ class Stage:
     base: Base
     folder: Path
     table: AnthropicAgent = field(default_factory=lambda: AnthropicAgent(model="scripted", price=PRICE))
-    gate: RateLimit = field(default_factory=RateLimit)
+    rate_limit: RateLimit = field(default_factory=RateLimit)
     budget: Budget = field(default_factory=Budget)
     said: list[tuple[OutputStream, str]] = field(default_factory=list)
     asked_raw: list[bytes] = field(default_factory=list)
@@ -58,7 +58,7 @@ class Stage:
 
     def agent(self) -> ClaudeAgent:
         environment = {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": self.server.url}
-        return ClaudeAgent.make("claude", self.table, environment, self.gate, self.budget)
+        return ClaudeAgent.make("claude", self.table, environment, self.rate_limit, self.budget)
 
     def assignment(self, script: str, name: str = "a", **more: Any) -> Assignment:  # noqa: ANN401 - fields of an assignment
         rules = self.context("rules.md", ContextReason.RULES)
@@ -122,5 +122,5 @@ class Stage:
 
 @pytest.fixture
 def stage(server: ScriptedServer, base: Base, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    monkeypatch.setattr(gate_module, "_FIRST", 0.02)
+    monkeypatch.setattr(limits_module, "_FIRST", 0.02)
     return Stage(server, base, tmp_path)

@@ -1,7 +1,7 @@
 """What a batch may spend."""
 
 from gitbatch.limits.budget import Budget
-from gitbatch.limits.usage import Usage, dollars
+from gitbatch.limits.usage import Usage, format_dollars
 from gitbatch.text import clean_text
 
 
@@ -11,37 +11,37 @@ def a_request(cost: float | None = 0.25, tokens: int = 100) -> Usage:
 
 def test_without_limits_everything_goes() -> None:
     budget = Budget()
-    assert budget.reserve("a", 1e9)
-    budget.charge("a", a_request(1e9))
+    assert budget.reserve_cost("a", 1e9)
+    budget.charge_request("a", a_request(1e9))
     assert not budget.is_reached
 
 
 def test_what_is_reserved_is_not_there_for_others() -> None:
     budget = Budget(max_cost=1.0)
-    assert budget.reserve("a", 0.75)
-    assert not budget.reserve("b", 0.5)
-    budget.release("a")
-    assert budget.reserve("b", 0.5)
+    assert budget.reserve_cost("a", 0.75)
+    assert not budget.reserve_cost("b", 0.5)
+    budget.release_reservation("a")
+    assert budget.reserve_cost("b", 0.5)
 
 
 def test_what_is_used_comes_off_what_was_reserved() -> None:
     budget = Budget(max_cost=1.0)
-    budget.reserve("a", 0.5)
-    budget.charge("a", a_request(0.25))
-    assert budget.reserve("b", 0.5)
-    budget.charge("a", a_request(0.5))
-    assert budget.used.cost == 0.75
-    assert not budget.reserve("c", 0.01)
+    budget.reserve_cost("a", 0.5)
+    budget.charge_request("a", a_request(0.25))
+    assert budget.reserve_cost("b", 0.5)
+    budget.charge_request("a", a_request(0.5))
+    assert budget.known_usage.cost == 0.75
+    assert not budget.reserve_cost("c", 0.01)
 
 
 def test_a_limit_is_reached_by_cost_or_by_tokens() -> None:
     money, tokens = Budget(max_cost=0.5), Budget(max_tokens=200)
     for budget in (money, tokens):
-        budget.charge("a", a_request())
+        budget.charge_request("a", a_request())
         assert not budget.is_reached
-        budget.charge("a", a_request())
+        budget.charge_request("a", a_request())
         assert budget.is_reached
-        assert not budget.reserve("b", 0)
+        assert not budget.reserve_cost("b", 0)
 
 
 def test_what_two_used_together() -> None:
@@ -49,14 +49,14 @@ def test_what_two_used_together() -> None:
         clean_text("n"), output=5, cache_read=7, cache_write=9, requests=2, cost=0.5
     )
     assert both == Usage(clean_text("n"), 100, 5, 7, 9, 3, 0.75)
-    assert both.tokens == 121
+    assert both.total_tokens == 121
     assert (both + a_request(None)).cost is None
     assert (Usage() + a_request()).cost == 0.25
     assert Usage() + Usage() == Usage()
 
 
 def test_amounts_for_people() -> None:
-    assert [dollars(amount) for amount in (0, 0.5, 1.3, 5, 0.0042, 0.125)] == [
+    assert [format_dollars(amount) for amount in (0, 0.5, 1.3, 5, 0.0042, 0.125)] == [
         "$0.00",
         "$0.50",
         "$1.30",

@@ -98,7 +98,7 @@ def test_an_attempt_is_told_why_the_last_one_failed() -> None:
     previous = Failure(CleanText("it took longer than 9 seconds"), cause=Cause.TIMEOUT)
     task = build_prompt(assignment(previous=previous), (), WINDOW, 0).task
     assert task.endswith(
-        "failed: it took longer than 9 seconds. Be quicker: write the file first, then make it better."
+        "failed: it took longer than 9 seconds. You ran out of time. Write a complete first version early, then refine it."
     )
 
 

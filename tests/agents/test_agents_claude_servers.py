@@ -15,7 +15,7 @@ from gitbatch.agents.anthropic.message import IncomingMessage
 from gitbatch.agents.anthropic.sse import EventReader, ServerEvent
 from gitbatch.agents.protocol import Failure, Reply, ReplyFlag
 from gitbatch.limits.budget import Budget
-from gitbatch.limits.causes import Cause
+from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.rate_limit import RateLimit
 from gitbatch.project.config import AnthropicAgent
 
@@ -107,9 +107,9 @@ async def _each_turn(probe: Callable[[], None]) -> None:
 
 
 def waits(stage: Stage) -> list[str]:
-    """What the gate says that it waits for."""
+    """The reasons of the waits."""
     told: list[str] = []
-    stage.gate = RateLimit(listener=lambda _, why: told.append(why))
+    stage.rate_limit = RateLimit(listener=lambda _, why: told.append(why))
     return told
 
 
@@ -127,7 +127,7 @@ def assert_own_words(stage: Stage, result: Reply | Failure) -> None:
 def test_what_a_server_does_not_count_is_unknown_and_not_0(stage: Stage, usage: object) -> None:
     result = talk(stage, answer(stream(*WORK, first=usage, last=usage)))
     assert isinstance(result, Reply)
-    assert (result.usage.requests, result.usage.tokens, result.usage.cost) == (1, 0, None)
+    assert (result.usage.requests, result.usage.total_tokens, result.usage.cost) == (1, 0, None)
     assert result.usage.is_uncounted
     assert ReplyFlag.USAGE_MISSING in result.flags
 
@@ -193,7 +193,7 @@ def test_an_answer_that_is_cut_is_waited_for_and_asked_for_again(stage: Stage, h
     told = waits(stage)
     result = talk(stage, CUTS[how], GOOD)
     assert isinstance(result, Reply), result
-    assert told == ["the answer was cut"]
+    assert told == [WaitReason.ANSWER_CUT]
     assert "the answer was cut: " in stage.lines()
     assert_own_words(stage, result)
 
@@ -290,11 +290,11 @@ def test_a_count_of_tokens_may_be_anything(stage: Stage, body: bytes) -> None:
 
 def test_no_connection_is_called_so(stage: Stage) -> None:
     told: list[str] = []
-    stage.gate = RateLimit(patience=0.01, listener=lambda _, why: told.append(why))
+    stage.rate_limit = RateLimit(patience=0.01, listener=lambda _, why: told.append(why))
     stage.table = AnthropicAgent(model="m", base_url="http://127.0.0.1:1")
     failure = stage.failure("write x")
     assert failure.reason == "no connection: the server cannot be reached (Connection refused)"
-    assert set(told) == {"no connection"}
+    assert set(told) == {WaitReason.NO_CONNECTION}
     assert_own_words(stage, failure)
 
 

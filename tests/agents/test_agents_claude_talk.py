@@ -19,7 +19,7 @@ from gitbatch.agents.anthropic.scripted.server import KEY
 from gitbatch.agents.protocol import EarlierOutput, Failure, OutputStream, Reply
 from gitbatch.errors import GitbatchError
 from gitbatch.limits.budget import Budget
-from gitbatch.limits.causes import Cause
+from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.rate_limit import RateLimit
 from gitbatch.limits.usage import Usage
 from gitbatch.project.config import AnthropicAgent
@@ -59,7 +59,7 @@ def test_what_was_used_is_counted_and_charged(stage: Stage) -> None:
     assert used.cache_write > 1_000
     expected = used.input * 1.0 + used.output * 10.0 + used.cache_read * 0.1 + used.cache_write * 2.0
     assert used.cost == pytest.approx(expected / 1_000_000)
-    assert stage.budget.used == used
+    assert stage.budget.known_usage == used
     assert used.model == "scripted"
 
 
@@ -176,11 +176,11 @@ def test_a_request_that_only_fails_for_one_item_fails_that_item(stage: Stage) ->
 
 
 def test_who_shall_come_back_later_is_told_when(stage: Stage) -> None:
-    stage.gate = RateLimit(cap=10)
+    stage.rate_limit = RateLimit(cap=10)
     failure = stage.failure("write x; fail 429 after=7200 + finish")
     assert (failure.cause, failure.retry_after) == (Cause.LATER, 7200.0)
     assert failure.usage.requests == 1
-    stage.gate = RateLimit(cap=inf)
+    stage.rate_limit = RateLimit(cap=inf)
     assert isinstance(stage.talk("fail 429 after=0.1 + write x; finish"), Reply)
 
 
@@ -208,9 +208,9 @@ def test_a_wrong_key_and_no_server(stage: Stage) -> None:
     assert KEY not in failure.reason
     stage.table = AnthropicAgent(model="scripted", base_url="http://127.0.0.1:1")
     told: list[str] = []
-    stage.gate = RateLimit(patience=0.01, listener=lambda _, why: told.append(why))
+    stage.rate_limit = RateLimit(patience=0.01, listener=lambda _, why: told.append(why))
     assert stage.failure("write x").cause is Cause.LATER
-    assert set(told) == {"no connection"}
+    assert set(told) == {WaitReason.NO_CONNECTION}
 
 
 @pytest.mark.parametrize(
@@ -367,7 +367,7 @@ def test_what_a_request_used_is_charged_even_if_the_time_of_the_item_ends_in_it(
     assert (failure.cause, failure.usage.requests) == (Cause.TIMEOUT, 1)
     assert failure.usage.input > 0
     assert failure.usage.cost
-    assert stage.budget.used == failure.usage
+    assert stage.budget.known_usage == failure.usage
 
 
 def test_the_time_of_an_item_does_not_run_while_it_waits(stage: Stage) -> None:
@@ -452,7 +452,10 @@ def test_a_server_that_is_none_breaks_nothing(stage: Stage, body: bytes) -> None
     async def scene() -> Reply | Failure:
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        stage.table, stage.gate = AnthropicAgent(model="scripted", base_url=url), RateLimit(patience=0.2)
+        stage.table, stage.rate_limit = (
+            AnthropicAgent(model="scripted", base_url=url),
+            RateLimit(patience=0.2),
+        )
         agent = stage.agent()
         try:
             return await agent.run(assigned := stage.assignment("write x"), stage.place(assigned), stage.hear)

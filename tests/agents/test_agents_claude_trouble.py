@@ -21,7 +21,7 @@ from httpx2 import (
 )
 
 from gitbatch.agents.anthropic.trouble import error_event, retry_after, trouble_of
-from gitbatch.limits.causes import ANSWER_CUT, NO_CONNECTION, SERVER_BUSY, Cause
+from gitbatch.limits.causes import Cause, WaitReason
 
 ASKED = Request("POST", "http://127.0.0.1/v1/messages")
 
@@ -77,18 +77,18 @@ def test_an_answer_with_an_error(status: int, kind: str, text: str, cause: Cause
 @pytest.mark.parametrize(
     ("kind", "text", "cause", "why"),
     [
-        ("overloaded_error", "Overloaded", Cause.BUSY, SERVER_BUSY),
-        ("rate_limit_error", "", Cause.BUSY, SERVER_BUSY),
-        ("api_error", "x", Cause.BUSY, ANSWER_CUT),
-        ("authentication_error", "x", Cause.FATAL, SERVER_BUSY),
-        ("invalid_request_error", "prompt is too long", Cause.CONTEXT, SERVER_BUSY),
-        ("invalid_request_error", "messages.1: x", Cause.FAILED, SERVER_BUSY),
-        ("new_error", "x", Cause.FAILED, SERVER_BUSY),
+        ("overloaded_error", "Overloaded", Cause.BUSY, WaitReason.SERVER_BUSY),
+        ("rate_limit_error", "", Cause.BUSY, WaitReason.SERVER_BUSY),
+        ("api_error", "x", Cause.BUSY, WaitReason.ANSWER_CUT),
+        ("authentication_error", "x", Cause.FATAL, WaitReason.SERVER_BUSY),
+        ("invalid_request_error", "prompt is too long", Cause.CONTEXT, WaitReason.SERVER_BUSY),
+        ("invalid_request_error", "messages.1: x", Cause.FAILED, WaitReason.SERVER_BUSY),
+        ("new_error", "x", Cause.FAILED, WaitReason.SERVER_BUSY),
     ],
 )
 def test_an_error_in_mid_stream(kind: str, text: str, cause: Cause, why: str) -> None:
     found = error_event(json.dumps({"type": "error", "error": {"type": kind, "message": text}}))
-    assert (found.cause, found.is_cut, found.why) == (cause, cause is Cause.BUSY, why)
+    assert (found.cause, found.is_cut, found.wait_reason) == (cause, cause is Cause.BUSY, why)
     assert kind in found.said
 
 
@@ -137,7 +137,11 @@ def caused(error: Exception, *causes: Exception) -> APIConnectionError:
 )  # fmt: skip
 def test_a_connection_that_fails_is_told_in_our_words(error: APIConnectionError, said: str) -> None:
     found = trouble_of(error, began=False)
-    assert (found.cause, found.said, found.why) == (Cause.BUSY, f"no connection: {said}", NO_CONNECTION)
+    assert (found.cause, found.said, found.wait_reason) == (
+        Cause.BUSY,
+        f"no connection: {said}",
+        WaitReason.NO_CONNECTION,
+    )
 
 
 def test_a_certificate_that_is_not_valid_is_named() -> None:
@@ -150,7 +154,7 @@ def test_a_certificate_that_is_not_valid_is_named() -> None:
 def test_what_is_not_about_a_connection_is_no_lack_of_one() -> None:
     found = trouble_of(KeyError("x"), began=True)
     said = "the answer was cut: it cannot be read (KeyError)"
-    assert (found.said, found.is_cut, found.why) == (said, True, ANSWER_CUT)
+    assert (found.said, found.is_cut, found.wait_reason) == (said, True, WaitReason.ANSWER_CUT)
     found = trouble_of(KeyError("x"), began=False)
     assert (found.cause, found.said) == (Cause.FAILED, "the request cannot be made (KeyError)")
 

@@ -43,14 +43,14 @@ def run(scene: Coroutine[Any, Any, T]) -> T:
 
 
 def test_an_open_gate_makes_nobody_wait() -> None:
-    assert run(RateLimit().passed()) == 0.0
+    assert run(RateLimit().wait()) == 0.0
 
 
 def test_everybody_waits_as_long_as_the_server_says() -> None:
     async def scene() -> list[float]:
         shared = RateLimit()
-        assert shared.close(0.2)
-        return await asyncio.gather(*(shared.passed() for _ in range(20)))
+        assert shared.start_wait(0.2)
+        return await asyncio.gather(*(shared.wait() for _ in range(20)))
 
     waited = run(scene())
     assert min(waited) >= 0.2
@@ -59,7 +59,7 @@ def test_everybody_waits_as_long_as_the_server_says() -> None:
 
 def test_a_wait_that_is_longer_than_the_cap_is_refused_and_closes_nothing() -> None:
     async def scene(shared: RateLimit) -> tuple[bool, float]:
-        return shared.close(0.3), await shared.passed()
+        return shared.start_wait(0.3), await shared.wait()
 
     assert run(scene(RateLimit(cap=0.2)))[0] is False
     assert run(scene(RateLimit(cap=0.2)))[1] == 0.0
@@ -73,11 +73,11 @@ def test_waits_grow_until_the_server_answers(monkeypatch: pytest.MonkeyPatch) ->
     async def scene() -> list[float]:
         shared, waits = RateLimit(), []
         for _ in range(3):
-            shared.close(None)
-            waits.append(await shared.passed())
-        shared.succeeded()
-        shared.close(None)
-        return [*waits, await shared.passed()]
+            shared.start_wait(None)
+            waits.append(await shared.wait())
+        shared.note_success()
+        shared.start_wait(None)
+        return [*waits, await shared.wait()]
 
     assert run(scene()) == pytest.approx([0.02, 0.04, 0.08, 0.02])
 
@@ -89,8 +89,8 @@ def test_a_server_that_says_at_once_is_not_asked_all_the_time(monkeypatch: pytes
     async def scene() -> list[float]:
         shared, waits = RateLimit(), []
         for _ in range(3):
-            shared.close(0.0)
-            waits.append(await shared.passed())
+            shared.start_wait(0.0)
+            waits.append(await shared.wait())
         return waits
 
     assert run(scene()) == pytest.approx([0.0, 0.04, 0.08])
@@ -100,7 +100,7 @@ def test_several_failures_at_the_same_time_are_one() -> None:
     async def scene() -> RateLimit:
         shared = RateLimit()
         for _ in range(20):
-            shared.close(None)
+            shared.start_wait(None)
         return shared
 
     assert run(scene())._in_a_row == 1
@@ -109,9 +109,9 @@ def test_several_failures_at_the_same_time_are_one() -> None:
 def test_patience_ends_where_nothing_ever_succeeds() -> None:
     async def scene(cap: float) -> bool:
         shared = RateLimit(cap=cap, patience=0.05)
-        shared.close(0.01)
+        shared.start_wait(0.01)
         await asyncio.sleep(0.1)
-        return shared.close(0.01)
+        return shared.start_wait(0.01)
 
     assert run(scene(120)) is False
     assert run(scene(inf)) is True

@@ -81,7 +81,7 @@ def test_a_money_limit_pauses_the_batch_and_a_higher_one_goes_on(place: Place) -
     set_up(place, *["paid"] * 4, agent=REPORTS, groups=2)
     told = run(place, "--max-cost", "1.3", jobs=1, code=3)
     (halted,) = told.of("batch-halted")
-    assert (halted["cause"], halted["items_left"]) == ("budget reached", 1)
+    assert (halted["cause"], halted["items_left"]) == ("budget-reached", 1)
     assert halted["reason"] == "$1.20 of $1.30 are spent; what is left is not enough for another item"
     assert "go on with more: gitbatch run --max-cost USD" in told.stderr
     assert [starts(place, f"T{number}") for number in (1, 2, 3, 4)] == [1, 1, 1, 0]
@@ -149,16 +149,16 @@ def a_request(cost: float | None) -> Usage:
 def test_who_finds_nothing_left_waits_for_others_to_give_back() -> None:
     async def scene() -> list[bool]:
         budget = Budget(max_cost=1.0)
-        assert await budget.secure("a", 0.9)
-        waiting = [asyncio.create_task(budget.secure(name, 0.5)) for name in ("b", "c")]
+        assert await budget.wait_to_reserve("a", 0.9)
+        waiting = [asyncio.create_task(budget.wait_to_reserve(name, 0.5)) for name in ("b", "c")]
         await asyncio.sleep(0.01)
         assert not any(task.done() for task in waiting)
-        budget.settle("a", a_request(0.1))
-        budget.release("a")
+        budget.close_attempt("a", a_request(0.1))
+        budget.release_reservation("a")
         await asyncio.sleep(0.01)
         assert [task.done() for task in waiting] == [True, False]
-        budget.settle("b", a_request(0.5))
-        budget.release("b")
+        budget.close_attempt("b", a_request(0.5))
+        budget.release_reservation("b")
         return [await task for task in waiting]
 
     assert asyncio.run(scene()) == [True, False], "0.6 are spent, and 0.5 can never be enough"
@@ -166,22 +166,22 @@ def test_who_finds_nothing_left_waits_for_others_to_give_back() -> None:
 
 def test_an_attempt_is_charged_once() -> None:
     budget = Budget()
-    budget.charge("a", a_request(0.25))
-    budget.charge("a", a_request(0.25))
-    assert budget.settle("a", a_request(0.5)) == Usage(clean_text("m"), 200, requests=2, cost=0.5)
-    assert budget.settle("b", a_request(1.0)).cost == 1.0
+    budget.charge_request("a", a_request(0.25))
+    budget.charge_request("a", a_request(0.25))
+    assert budget.close_attempt("a", a_request(0.5)) == Usage(clean_text("m"), 200, requests=2, cost=0.5)
+    assert budget.close_attempt("b", a_request(1.0)).cost == 1.0
     assert budget.spent == Spent(Usage(clean_text("m"), 300, requests=3, cost=1.5), known=2)
 
 
 def test_a_cost_that_is_not_known_counts_as_the_mean() -> None:
     budget = Budget(max_cost=1.0)
-    budget.settle("a", a_request(0.4))
-    budget.settle("b", a_request(None))
-    assert budget.used.cost == 0.4
+    budget.close_attempt("a", a_request(0.4))
+    budget.close_attempt("b", a_request(None))
+    assert budget.known_usage.cost == 0.4
     assert (budget.spent.known, budget.spent.unknown) == (1, 1)
     assert not budget.is_reached
-    assert not budget.reserve("c", 0.3)
-    budget.settle("c", Usage())
+    assert not budget.reserve_cost("c", 0.3)
+    budget.close_attempt("c", Usage())
     assert budget.is_reached
 
 
@@ -201,4 +201,6 @@ def test_what_trailers_say_was_spent(text: str, attempts: int, expected: Spent) 
 
 def test_what_is_not_known_is_said_to_be_unknown() -> None:
     assert format_usage(Spent()) == "unknown usage"
-    assert format_usage(Spent.of(a_request(None))) == "100 tokens in 1 request (input 100), cost unknown"
+    assert (
+        format_usage(Spent.of_attempt(a_request(None))) == "100 tokens in 1 request (input 100), cost unknown"
+    )

@@ -166,7 +166,7 @@ def test_a_server_that_does_not_say_what_it_used_stops_nothing(place: Place, ser
     assert "tokens unknown" in done.stdout
     assert "[usage missing]" in done.stdout
     assert not re.search(r"\b0 tokens|\$0\.0000", done.stdout)
-    assert trailers(place, story.items[0], "Flag") == ["usage missing"]
+    assert trailers(place, story.items[0], "Flag") == ["usage-missing"]
     assert trailers(place, story.items[0], "Cost") == []
     assert "tokens unknown" in place.gitbatch("status").stdout
 
@@ -321,7 +321,7 @@ def test_what_a_declined_attempt_had_written_has_to_be_changed(place: Place, ser
     run(place, code=75)
     (ref,) = place.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/rescue/*").splitlines()
     assert place.git("show", f"{ref}:out/T101.md") == "# Half"
-    assert trailers(place, ref, "Cause") == ["declined by the model"]
+    assert trailers(place, ref, "Cause") == ["declined-by-model"]
     place.edit("task.md", "write # Half; stop refusal + say no", "finish; edit Half => Whole; finish")
     place.commit("Ask for something else")
     run(place)

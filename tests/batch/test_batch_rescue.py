@@ -150,7 +150,7 @@ def test_the_base_version_put_back_is_nothing_changed(place: Place) -> None:
     place.commit()
     told = run(place, code=1)
     assert starts(place, "T1") == 2
-    assert told.outcome("T1")["cause"] == "nothing changed"
+    assert told.outcome("T1")["cause"] == "nothing-changed"
     assert told.outcome("T1")["rescued"].endswith("/1-t1-1"), "what was kept stays"
 
 

@@ -21,7 +21,7 @@ from gitbatch.batch.item.stop import StopSwitch, cannot_work, come_back_later
 from gitbatch.cli import batch as cli
 from gitbatch.errors import ExitCode
 from gitbatch.limits import rate_limit as gate
-from gitbatch.limits.causes import TREATMENTS, Cause, Remedy
+from gitbatch.limits.causes import TREATMENTS, Cause, Remedy, WaitReason
 from gitbatch.limits.rate_limit import RateLimit
 from gitbatch.text import clean_text
 from gitbatch.view.live import LiveView
@@ -219,7 +219,7 @@ def test_come_back_later_halts_the_batch_at_a_clean_point(place: Place) -> None:
     told = run(place, jobs=2, code=75)
     assert starts(place, "T3") == 0, "no new item starts"
     (halted,) = told.of("batch-halted")
-    assert (halted["cause"], halted["items_left"]) == ("come back later", 2)
+    assert (halted["cause"], halted["items_left"]) == ("come-back-later", 2)
     assert 4000 < halted["back_at"] - halted["at"] <= 5001
     assert "come back at " in told.stderr
     assert "(in 1 h 23 min)" in told.stderr
@@ -259,7 +259,7 @@ def test_an_agent_that_cannot_work_at_all_stops_the_batch_and_nothing_is_lost(pl
     place.commit("An agent")
     told = run(place, jobs=1, code=1)
     (halted,) = told.of("batch-halted")
-    assert halted["cause"] == "can't work at all"
+    assert halted["cause"] == "agent-unusable"
     assert "no-such-program: No such file or directory" in halted["reason"]
     assert [event["counts"] for event in told.of("attempt-failed")] == [False]
     assert "if you changed gitbatch.toml, commit it and add --accept-config" in told.stderr
@@ -289,7 +289,7 @@ def test_the_readme_has_the_table_of_causes() -> None:
     rows = [line.split("|")[1:-1] for line in FAILURES.read_text(encoding="utf-8").splitlines()]
     found = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in rows if len(row) == 4}
     for cause, treatment in TREATMENTS.items():
-        assert found[f"`{cause}`"][1:] == [treatment.remedy, treatment.lesson]
+        assert found[f"`{cause}`"][1:] == [f"`{treatment.remedy}`", treatment.lesson]
 
 
 def test_every_cause_has_a_treatment_and_only_again_has_a_lesson() -> None:
@@ -325,7 +325,7 @@ def test_the_live_view_says_how_long_everybody_waits() -> None:
     now[0] += 2
     console.print(view._render())
     assert "waiting 10 s: the server is busy" in shown.getvalue()
-    view(BatchWaiting(batch="b", seconds=12, reason="no connection"))
+    view(BatchWaiting(batch="b", seconds=12, reason=WaitReason.NO_CONNECTION))
     console.print(view._render())
     assert "waiting 12 s: no connection" in shown.getvalue()
     now[0] += 20
@@ -337,8 +337,8 @@ def test_the_live_view_says_how_long_everybody_waits() -> None:
 def test_the_brake_ends_a_wait() -> None:
     async def scene() -> float:
         brake, gate = StopSwitch(), RateLimit()
-        gate.close(60)
-        waiting = asyncio.create_task(brake.unless(gate.passed()))
+        gate.start_wait(60)
+        waiting = asyncio.create_task(brake.unless(gate.wait()))
         await asyncio.sleep(0.05)
         brake.pull(cannot_work("T1", clean_text("no key")))
         brake.pull(cannot_work("T2", clean_text("too late")))

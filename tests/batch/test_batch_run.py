@@ -200,7 +200,7 @@ def test_the_last_paragraph_is_the_summary_and_a_missing_one_is_flagged(three: P
     assert "The last paragraph is the summary." in said
     assert "no summary" in said
     commit = three.git("log", "--all", "--format=%H", "--grep", "^Gitbatch-Item: out/letters/b.md$")
-    assert trailers(three, commit, "Flag") == ["no summary"]
+    assert trailers(three, commit, "Flag") == ["summary-missing"]
 
 
 @pytest.mark.rule("O7")

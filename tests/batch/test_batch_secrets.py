@@ -70,7 +70,7 @@ def test_an_output_that_holds_a_key_is_refused_by_name(place: Place) -> None:
     told = run(place)
     (failed,) = told.of("attempt-failed")
     assert failed["outcome"]["status"] == "refused"
-    assert failed["outcome"]["cause"] == "holds a secret"
+    assert failed["outcome"]["cause"] == "contains-secret"
     assert failed["outcome"]["reason"] == "the output holds the value of MY_KEY"
     assert "Never write the value of a key into your file" in prompt(place, "T1", 2)
     assert KEY not in kept(place) + str(told.events)

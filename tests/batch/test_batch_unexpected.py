@@ -167,7 +167,7 @@ def test_a_disk_that_fails_halts_the_batch_and_is_no_attempt(
     raising(monkeypatch, error, 1)
     code, events = run_here(place, monkeypatch, capsys)
     assert code is ExitCode.FAILED
-    assert [event["cause"] for event in events if event["event"] == "batch-halted"] == ["disk error"]
+    assert [event["cause"] for event in events if event["event"] == "batch-halted"] == ["disk-error"]
     assert not [event for event in events if event["event"] == "attempt-failed"]
 
 
@@ -188,7 +188,7 @@ def test_what_an_item_cost_is_known_though_the_disk_did_not_take_its_output(
     assert (code, events[-1]["event"]) == (ExitCode.FAILED, "batch-halted")
     (ref,) = place.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/ledger/*").splitlines()
     (tried,) = json.loads(place.git("cat-file", "blob", ref))
-    assert (tried["cause"], tried["usage"]["cost"]) == ("disk error", 0.4)
+    assert (tried["cause"], tried["usage"]["cost"]) == ("disk-error", 0.4)
     code, events = run_here(place, monkeypatch, capsys)
     assert (code, events[-1]["event"]) == (ExitCode.DONE, "batch-finished")
     assert events[-1]["spent"]["usage"]["cost"] == 0.8

@@ -44,7 +44,7 @@ class ClaudeAgent:
     table: AnthropicAgent
     key: str = field(repr=False)
     base_url: str | None
-    gate: RateLimit
+    rate_limit: RateLimit
     budget: Budget
     prices: Prices
     warmup: Warmup = field(default_factory=Warmup)
@@ -60,7 +60,12 @@ class ClaudeAgent:
 
     @classmethod
     def make(
-        cls, name: str, table: AnthropicAgent, environment: Mapping[str, str], gate: RateLimit, budget: Budget
+        cls,
+        name: str,
+        table: AnthropicAgent,
+        environment: Mapping[str, str],
+        rate_limit: RateLimit,
+        budget: Budget,
     ) -> "ClaudeAgent":
         """The agent, if it can work.
 
@@ -79,7 +84,7 @@ class ClaudeAgent:
             table=table,
             key=key,
             base_url=table.base_url or environment.get("ANTHROPIC_BASE_URL") or None,
-            gate=gate,
+            rate_limit=rate_limit,
             budget=budget,
             prices=Prices(table.model, table.price),
         )

@@ -1,7 +1,7 @@
 """One attempt at an item: requests and tools in turns, until the model finishes or it is clear that it can't.
 
 What is done about each failure of a request is in the table of `limits/causes.py`. Here is what needs no new
-attempt: waiting at the gate and asking the same again, a smaller context, a model with a larger window, going on
+attempt: waiting for the rate limit and asking the same again, a smaller context, a model with a larger window, going on
 after a cut at the output limit, a nudge where the model ends without finishing.
 """
 
@@ -176,7 +176,7 @@ class Conversation:
                 self._charge(request.used)
             if isinstance(found, Response):
                 self.agent.answers += 1
-                self.agent.gate.succeeded()
+                self.agent.rate_limit.note_success()
                 return self._uncounted(request) or found
             strikes += found.is_cut or (not found.is_limit and self.agent.answers > answers)
             end = await self._mend(found, strikes)
@@ -192,21 +192,21 @@ class Conversation:
             return self._failure(found.cause, found.said)
         if strikes >= _STRIKES:
             return self._failure(Cause.FAILED, f"{strikes} requests failed: {found.said}")
-        if not self.agent.gate.close(found.retry_after, found.why):
+        if not self.agent.rate_limit.start_wait(found.retry_after, found.wait_reason):
             return self._failure(Cause.LATER, found.said, found.retry_after)
-        self.shown.say(f"waits {self.agent.gate.closed_for:.1f} s: {found.said}")
+        self.shown.say(f"waits {self.agent.rate_limit.seconds_left:.1f} s: {found.said}")
         return None
 
     async def _pass(self) -> None:
         """Wait where all have to wait: for a busy server, and for the first item of the group."""
-        gate, began = self.agent.gate, asyncio.get_running_loop().time()
-        was_closed = gate.closed_for > 0
+        limit, began = self.agent.rate_limit, asyncio.get_running_loop().time()
+        was_closed = limit.seconds_left > 0
         async with self._unhurried():
             while True:
-                await gate.passed()
+                await limit.wait()
                 if self.leads != self._warm_key and await self.agent.warmup.wait(self._warm_key):
                     self.leads = self._warm_key
-                if not gate.closed_for:  # it may have closed while we waited for the other
+                if not limit.seconds_left:  # it may have closed while we waited for the other
                     break
                 was_closed = True
         if was_closed:
@@ -243,7 +243,7 @@ class Conversation:
     def _charge(self, usage: Usage) -> None:
         if usage.requests:
             self.used += usage
-            self.agent.budget.charge(self.assignment.item, usage)
+            self.agent.budget.charge_request(self.assignment.item, usage)
 
     def _uncounted(self, request: Request) -> Failure | None:
         """Note what the server leaves out. A failure: a limit cannot be kept without it."""
@@ -262,12 +262,12 @@ class Conversation:
 
     def _spent(self) -> Failure | None:
         """Whether a limit forbids another request."""
-        table, used = self.agent.table, Spent(self.assignment.used).plus(self.used).usage
+        table, used = self.agent.table, Spent(self.assignment.used).plus_usage(self.used).usage
         if self.agent.budget.is_reached:
             return self._failure(Cause.BUDGET, "the budget of the batch is reached")
         if table.max_cost is not None and (used.cost or 0.0) >= table.max_cost:
             return self._failure(Cause.LIMIT, f"${table.max_cost:g} for this item are spent")
-        if table.max_tokens is not None and used.tokens >= table.max_tokens:
+        if table.max_tokens is not None and used.total_tokens >= table.max_tokens:
             return self._failure(Cause.LIMIT, f"{table.max_tokens} tokens for this item are used")
         return None
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from gitbatch.agents.anthropic.connection import describe_connection_error
 from gitbatch.agents.anthropic.sse import BadStreamError
-from gitbatch.limits.causes import ANSWER_CUT, NO_CONNECTION, SERVER_BUSY, Cause
+from gitbatch.limits.causes import WAIT_DESCRIPTIONS, Cause, WaitReason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,8 +54,7 @@ class RequestError(Struct, frozen=True):
     """The server refuses for now, and would for anybody: not the fault of this request."""
     is_cut: bool = False
     """It had begun to answer."""
-    why: str = SERVER_BUSY
-    """What a wait is for, in words."""
+    wait_reason: WaitReason = WaitReason.SERVER_BUSY
 
 
 def trouble_of(error: Exception, *, began: bool) -> RequestError:
@@ -84,13 +83,21 @@ def trouble_of(error: Exception, *, began: bool) -> RequestError:
     if not said and is_sent:
         return RequestError(Cause.FAILED, f"the request cannot be made ({type(error).__name__})")
     return RequestError(
-        Cause.BUSY, f"{NO_CONNECTION}: {said or 'it failed'}", is_cut=is_sent, why=NO_CONNECTION
+        Cause.BUSY,
+        f"{WAIT_DESCRIPTIONS[WaitReason.NO_CONNECTION]}: {said or 'it failed'}",
+        is_cut=is_sent,
+        wait_reason=WaitReason.NO_CONNECTION,
     )
 
 
 def cut(said: str = "the stream ended too early") -> RequestError:
     """The answer came to an end that is none."""
-    return RequestError(Cause.BUSY, f"{ANSWER_CUT}: {said}", is_cut=True, why=ANSWER_CUT)
+    return RequestError(
+        Cause.BUSY,
+        f"{WAIT_DESCRIPTIONS[WaitReason.ANSWER_CUT]}: {said}",
+        is_cut=True,
+        wait_reason=WaitReason.ANSWER_CUT,
+    )
 
 
 def error_event(data: str) -> RequestError:

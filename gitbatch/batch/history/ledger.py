@@ -53,7 +53,7 @@ class LedgerEntries(Struct, frozen=True):
 
     def spent(self, item: str) -> Spent:
         """What those attempts used."""
-        return sum((Spent.of(attempt.usage) for attempt in self.of_item(item)), Spent())
+        return sum((Spent.of_attempt(attempt.usage) for attempt in self.of_item(item)), Spent())
 
     @property
     def items(self) -> tuple[str, ...]:

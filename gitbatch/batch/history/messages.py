@@ -7,7 +7,7 @@ ours alone (see `trailers.py`); so no text can pass for a trailer. The rest is f
 import re
 import textwrap
 
-from gitbatch.agents.protocol import Contribution, Reply, ReplyFlag
+from gitbatch.agents.protocol import FLAG_DESCRIPTIONS, Contribution, Reply, ReplyFlag
 from gitbatch.agents.reply import SENTENCES
 from gitbatch.batch.history.trailers import (
     Trailers,
@@ -17,7 +17,7 @@ from gitbatch.batch.history.trailers import (
     render_trailers,
 )
 from gitbatch.batch.model import BatchGroup, CriterionState, FailedAttempt, Outcome, Record
-from gitbatch.limits.causes import Cause
+from gitbatch.limits.causes import TREATMENTS, Cause
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.paths import quote_for_message
 from gitbatch.project.context import ContextFile
@@ -70,7 +70,7 @@ def rescue_message(
 
     `cause`: why what it keeps was not enough (see `rescue.py`).
     """
-    title, spent = next(i.title for i in group.items if i.key == tried.item), Spent.of(tried.usage)
+    title, spent = next(i.title for i in group.items if i.key == tried.item), Spent.of_attempt(tried.usage)
     details = "\n".join(f"    {line}" for line in tried.details)
     pairs: list[tuple[str, object]] = [
         *_batch_pairs(record, group),
@@ -107,7 +107,7 @@ def _spent_pairs(spent: Spent) -> list[tuple[str, object]]:
     """The trailers of what was used: by all attempts, failed ones too. What nobody knows has none."""
     cost = spent.usage.cost
     return [
-        ("Tokens", spent.usage.tokens or ""),
+        ("Tokens", spent.usage.total_tokens or ""),
         ("Usage", _counts(spent.usage)),
         ("Cost", "" if cost is None else f"{cost:.6f}"),
         ("Cost-Unknown", "" if cost is None else spent.unknown or ""),
@@ -188,7 +188,11 @@ def _row(outcome: Outcome) -> str:
     said = outcome.reply.summary if outcome.reply and outcome.succeeded else outcome.reason
     head = f"{outcome.status:<10} {_name(outcome)}"
     where = f" → {quote_for_message(outcome.item.key)}" if outcome.item.key != outcome.item.name else ""
-    flags = f" [{', '.join(outcome.reply.flags)}]" if outcome.reply and outcome.reply.flags else ""
+    flags = (
+        f" [{', '.join(FLAG_DESCRIPTIONS[flag] for flag in outcome.reply.flags)}]"
+        if outcome.reply and outcome.reply.flags
+        else ""
+    )
     lines = [_wrapped(said, _WIDTH - 11), *(_wrapped(line, _WIDTH - 11) for line in format_effort(outcome))]
     return "\n".join([f"{head}{where}{flags}", *(textwrap.indent(line, " " * 11) for line in lines if line)])
 
@@ -203,7 +207,7 @@ def _why(tried: FailedAttempt) -> str:
     """Why an attempt failed; the kind of failure where the reason alone does not say it."""
     told = {None, Cause.FAILED, Cause.TIMEOUT, Cause.REFUSED, Cause.NO_OUTPUT, Cause.UNCHANGED, Cause.LEAK}
     said = tried.cause not in told
-    return f"{tried.cause}: {tried.reason}" if said else tried.reason
+    return f"{TREATMENTS[tried.cause].description}: {tried.reason}" if tried.cause and said else tried.reason
 
 
 def format_effort(outcome: Outcome) -> tuple[str, ...]:
@@ -243,7 +247,7 @@ def format_usage(spent: Spent) -> str:
 
 def told_tokens(usage: Usage) -> str:
     """Returns how many tokens were used, for people. What is not known is not 0."""
-    return "tokens unknown" if usage.is_uncounted else f"{usage.tokens:,} tokens"
+    return "tokens unknown" if usage.is_uncounted else f"{usage.total_tokens:,} tokens"
 
 
 def format_cost(spent: Spent) -> str:

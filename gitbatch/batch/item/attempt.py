@@ -126,7 +126,7 @@ def _settled(run: Run, task: ItemTask, tried: FailedAttempt, began: float) -> Fa
     if tried.seconds:
         return tried
     seconds = round(max(time.monotonic() - began, 0.001), 3)
-    return replace(tried, seconds=seconds, usage=run.agents.budget.settle(task.key, Usage()))
+    return replace(tried, seconds=seconds, usage=run.agents.budget.close_attempt(task.key, Usage()))
 
 
 def _require_room(run: Run) -> None:
@@ -150,7 +150,7 @@ async def _judged(
     try:
         return await shielded(run.git(_judge, run, task, work, answer))
     except (OSError, GitbatchError) as error:
-        if disk_error(error) and not work.tried.usage.is_nothing:
+        if disk_error(error) and not work.tried.usage.is_empty:
             cut = replace(work.tried, cause=Cause.DISK, reason=clean_text("the disk failed"))
             with suppress(OSError, GitbatchError):  # it may not take that either
                 await shielded(run.git(run.ledger.add, cut))
@@ -195,7 +195,7 @@ def _judge_answer(
         seconds=round(seconds_of(work.past) + tried.seconds, 3),
         waits=waits.count,
         waited=waits.seconds,
-        spent=spent_by(work.past) + Spent.of(tried.usage),
+        spent=spent_by(work.past) + Spent.of_attempt(tried.usage),
     )
     taken = take_output(run, task, start.worktree, outcome, start.context, start.output)
     return (
@@ -212,7 +212,7 @@ def seconds_of(past: tuple[FailedAttempt, ...]) -> float:
 
 def spent_by(past: tuple[FailedAttempt, ...]) -> Spent:
     """What attempts used together."""
-    return sum((Spent.of(tried.usage) for tried in past), Spent())
+    return sum((Spent.of_attempt(tried.usage) for tried in past), Spent())
 
 
 def _settle(run: Run, task: ItemTask, answer: Reply | Failure) -> Usage:
@@ -220,9 +220,9 @@ def _settle(run: Run, task: ItemTask, answer: Reply | Failure) -> Usage:
     is_busy = (
         isinstance(answer, Failure) and answer.cause in {Cause.BUSY, Cause.LATER} and not answer.is_guess
     )
-    if is_busy and answer.usage.is_nothing and not run.agents.budget.is_charged(task.key):
+    if is_busy and answer.usage.is_empty and not run.agents.budget.is_charged(task.key):
         return Usage()
-    return run.agents.budget.settle(task.key, answer.usage)
+    return run.agents.budget.close_attempt(task.key, answer.usage)
 
 
 def _told(tried: FailedAttempt, failure: Failure) -> FailedAttempt:
@@ -296,13 +296,13 @@ async def _ask(
     try:
         answer = await agent.run(assignment, place, secrets.mask_progress(progress))
     except asyncio.CancelledError:
-        used = run.agents.budget.settle(task.key, Usage())
-        if not used.is_nothing:
+        used = run.agents.budget.close_attempt(task.key, Usage())
+        if not used.is_empty:
             cut = replace(tried, cause=None, reason=clean_text("interrupted"), usage=used)
             await shielded(run.git(run.ledger.add, cut))
         raise
     if isinstance(answer, Reply):
-        run.agents.gate.succeeded()
+        run.agents.rate_limit.note_success()
     return secrets.mask_answer(answer)
 
 

@@ -42,7 +42,7 @@ async def run_item(run: Run, task: ItemTask) -> Outcome | None:
         tried = await _attempt(run, task, past, waits)
         if not isinstance(tried, FailedAttempt):
             return tried and _finish(run, tried)
-        if tried.counts or not tried.usage.is_nothing:
+        if tried.counts or not tried.usage.is_empty:
             await shielded(run.git(run.ledger.add, tried))  # it is paid for, even if the run is being ended
         if _waits(run, task, tried):
             waits = waits.more()
@@ -68,7 +68,7 @@ async def _attempt(
         run.brake.pull(disk_failed(failed))
         return None
     finally:
-        run.agents.budget.release(task.key)
+        run.agents.budget.release_reservation(task.key)
     if isinstance(tried, FailedAttempt) and tried.is_guess and waits.count >= _GUESSES:
         return replace(tried, cause=Cause.FAILED)
     return tried
@@ -95,21 +95,21 @@ async def _cleared(run: Run, task: ItemTask) -> float | None:
     if brake.halt:
         return None
     limit = run.agents.agent(task.agent, task.project_state.project.config).cost_limit
-    if not await budget.secure(task.key, budget.spent.mean if limit is None else limit):
+    if not await budget.wait_to_reserve(task.key, budget.spent.mean_cost if limit is None else limit):
         brake.pull(out_of_budget(budget))
         return None
-    waited = await brake.unless(run.agents.gate.passed())
+    waited = await brake.unless(run.agents.rate_limit.wait())
     if brake.halt:
-        budget.release(task.key)
+        budget.release_reservation(task.key)
         return None
     return waited
 
 
 def _waits(run: Run, task: ItemTask, tried: FailedAttempt) -> bool:
-    """Close the gate if that is what is to be done about a failure; false if it is not, or would take too long."""
-    gate = run.agents.gate
-    busy = tried.remedy is Remedy.WAIT or (tried.cause is Cause.LATER and gate.is_endless)
-    if not busy or not gate.close(tried.retry_after):
+    """Starts a wait of all items if a failure calls for one. Returns false if it does not, or the wait is too long."""
+    limit = run.agents.rate_limit
+    busy = tried.remedy is Remedy.WAIT or (tried.cause is Cause.LATER and limit.is_endless)
+    if not busy or not limit.start_wait(tried.retry_after):
         return False
     run.emit(
         ItemWaiting(

@@ -13,7 +13,7 @@ from msgspec import Struct
 from gitbatch.fs.disk import DiskError
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause
-from gitbatch.limits.usage import dollars
+from gitbatch.limits.usage import format_dollars
 from gitbatch.text import CleanText, clean_text
 
 MORE = "go on with more: gitbatch run --max-cost USD"
@@ -84,10 +84,13 @@ def _span(seconds: float) -> str:
 def out_of_budget(budget: Budget) -> Halt:
     """What the batch may spend is spent, or set aside."""
     spent, cost, tokens = budget.spent, budget.max_cost, budget.max_tokens
-    if tokens is not None and budget.used.tokens >= tokens:
-        said, option = f"{budget.used.tokens:,} of {tokens:,} tokens are used", "--max-tokens N"
+    if tokens is not None and budget.known_usage.total_tokens >= tokens:
+        said, option = f"{budget.known_usage.total_tokens:,} of {tokens:,} tokens are used", "--max-tokens N"
     else:
-        said, option = f"{dollars(spent.usage.cost or 0)} of {dollars(cost or 0)} are spent", "--max-cost USD"
+        said, option = (
+            f"{format_dollars(spent.usage.cost or 0)} of {format_dollars(cost or 0)} are spent",
+            "--max-cost USD",
+        )
         if spent.unknown:
             said += f", and {spent.unknown} attempt(s) did not say what they cost"
         if not budget.is_reached:
