@@ -320,5 +320,5 @@ def _finish(run: Run) -> ProjectState:
     """The batch is over: its end is marked last, so that an interruption before it is made good."""
     remove_leftovers(run.repo, run.batch.id)
     tip = require_tip(run.repo, run.batch.record.target)
-    end_batch(run.repo, run.batch, tip)
+    end_batch(run.repo, run.batch.id, tip)
     return read_project_state(run.repo, tip)

@@ -12,6 +12,9 @@ from gitbatch.limits.causes import TREATMENTS, Cause, Remedy
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.text import CleanText
 
+RECORD_VERSION = 1
+"""The version of `BatchRecord`. Raised when a reader that does not know a change would misread a record."""
+
 
 class ItemStatus(StrEnum):
     """What became of an item."""
@@ -99,9 +102,11 @@ class Record(Struct, frozen=True):
     agent: str
     jobs: int
     groups: tuple[BatchGroup, ...]
-    version: int = 1
+    version: int = RECORD_VERSION
     config: str | None = None
     """The blob of gitbatch.toml at the batch's base (see `configuration.py`)."""
+    format: int = 0
+    """The `Gitbatch-Format` of the batch's commits. 0: gitbatch 0.1 started the batch, whose commits have none."""
 
     @property
     def items(self) -> tuple[BatchItem, ...]:

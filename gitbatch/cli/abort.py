@@ -8,16 +8,16 @@ from gitbatch.cli.common import HERE, Directory
 def abort(directory: Directory = HERE) -> None:
     """End the unfinished batch; finished items that were not merged are kept under refs/gitbatch/."""
     from gitbatch.batch.history.abort import abort_batch
-    from gitbatch.batch.history.record import unfinished_batch
+    from gitbatch.batch.history.record import find_unfinished_refs
     from gitbatch.cli.common import opened, tell_waiting
     from gitbatch.errors import GitbatchError
     from gitbatch.repo.lock import repository_lock
 
-    with opened(directory) as found, repository_lock(found, tell_waiting) as repo:
-        batch = unfinished_batch(repo)
-        if batch is None:
+    with opened(directory) as unlocked, repository_lock(unlocked, tell_waiting) as repo:
+        found = find_unfinished_refs(repo)
+        if found is None:
             raise GitbatchError("there is no unfinished batch", "gitbatch status shows the last one")
-        rescued = abort_batch(repo, batch)
-        typer.echo(f"batch {batch.id} is ended")
+        rescued = abort_batch(repo, *found)
+        typer.echo(f"batch {found[0]} has ended")
         for ref in rescued:
             typer.echo(f"  kept: {ref}   (git show {ref})")

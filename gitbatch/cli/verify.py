@@ -17,6 +17,7 @@ def verify(
     """Audit the commits of gitbatch in a history. Changes nothing. Exits with 1 if there are findings."""
     import msgspec
 
+    from gitbatch.batch.events import SCHEMA
     from gitbatch.batch.history.verify.audit import audit
     from gitbatch.cli.common import opened
 
@@ -25,10 +26,13 @@ def verify(
     for finding in found.findings:
         line = f"{finding.commit[:12]}  {finding.rule} {finding.check}: {finding.message}"
         typer.echo(msgspec.json.encode(finding).decode() if json else line)
+    if json and found.unjudged:
+        typer.echo(msgspec.json.encode({"unjudged": found.unjudged, "schema": SCHEMA}).decode())
     if not json:
         count = f"{len(found.findings)} finding{'s' * (len(found.findings) != 1)}"
+        earlier = f"; {found.unjudged} of gitbatch 0.1 not judged" if found.unjudged else ""
         typer.echo(
-            f"{found.judged} commits of gitbatch judged, {count if found.findings else 'nothing found'}"
+            f"{found.judged} commits of gitbatch judged, {count if found.findings else 'nothing found'}{earlier}"
         )
     for end in found.ends:
         typer.echo(f"note: this clone ends at {end[:12]}; what is older was not seen", err=True)

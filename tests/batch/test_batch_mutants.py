@@ -106,7 +106,7 @@ Mutation = Callable[[Story, Node], Iterator["Node | None"]]
 
 def trailers(_: Story, node: Node) -> Iterator[Node | None]:
     """Each trailer that a kind must have: gone, twice, in another case, of another value."""
-    must = ("Batch", "Group", "Item", "Agent", "Attempt", "Seconds", "Checkpoint", "Succeeded")
+    must = ("Format", "Batch", "Group", "Item", "Agent", "Attempt", "Seconds", "Checkpoint", "Succeeded")
     for line in node.message.splitlines():
         found = re.match(rf"Gitbatch-({'|'.join(must)}): ", line)
         if not found:

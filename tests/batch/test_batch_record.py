@@ -1,10 +1,17 @@
 """The record of a batch: it is there when the batch is, whatever somebody prunes."""
 
+import json
+from collections.abc import Mapping
+
 import pytest
 from conftest import Place
+from history import assert_tidy
+from msgspec.structs import replace
 
-from gitbatch.batch.history.record import unfinished_batch, write_record
-from gitbatch.batch.model import Record
+from gitbatch.batch.history.abort import abort_batch
+from gitbatch.batch.history.messages import merge_message
+from gitbatch.batch.history.record import find_unfinished_refs, unfinished_batch, write_record
+from gitbatch.batch.model import BatchGroup, Record
 from gitbatch.errors import GitbatchError
 from gitbatch.repo.repository import Repository
 
@@ -67,3 +74,64 @@ def test_a_batch_that_exists_is_not_started_again(repo: Repository, place: Place
     write_record(repo, record(), base)
     with pytest.raises(GitbatchError, match="exists already"):
         write_record(repo, record(), base)
+
+
+def rewrite_record(place: Place, changes: Mapping[str, object]) -> str:
+    """Give the only batch another record; returns the batch's id."""
+    (ref,) = place.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/record").splitlines()
+    said = json.loads(place.git("cat-file", "blob", ref)) | changes
+    place.write("../record.json", json.dumps(said))
+    place.git("update-ref", ref, place.git("hash-object", "-w", "../record.json"))
+    return ref.split("/")[2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "stated"),
+    [
+        ({"version": 2, "groups": 7}, "record 2, format 1"),
+        ({"version": 0}, "record 0, format 1"),
+        ({"format": 2}, "record 1, format 2"),
+    ],
+)
+def test_another_version(three: Place, changes: Mapping[str, object], stated: str) -> None:
+    """It is refused in one line, and can be aborted."""
+    three.gitbatch("run", "--items", "all", "--checkpoint", "after-each", code=3)
+    batch = rewrite_record(three, changes)
+    before = three.state()
+    for command in ("run", "status"):
+        said = three.gitbatch(command, code=1).stderr
+        assert f"batch {batch} was started by another version of gitbatch ({stated}; " in said
+        assert "finish it with that version, or end it: gitbatch abort" in said
+    assert three.state() == before
+    assert three.gitbatch("abort", code=0).stdout == f"batch {batch} has ended\n"
+    assert_tidy(three)
+    assert "no batch has run here yet" in three.gitbatch("status", code=0).stdout
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", '{"version": 2}', '{"target": "refs/gitbatch/x"}', '{"target": "refs/heads/gone"}']
+)
+def test_abort_without_a_target(repo: Repository, place: Place, content: str) -> None:
+    """What is not in the base is kept."""
+    base = place.git("rev-parse", "HEAD")
+    done = place.git("commit-tree", "-p", base, "-m", "done", f"{base}^{{tree}}")
+    record_blob = repo.objects.write_blob(content.encode())
+    repo.refs.create(f"refs/gitbatch/{BATCH}/base", base)
+    repo.refs.create(f"refs/gitbatch/{BATCH}/record", record_blob)
+    repo.refs.create(f"refs/heads/gitbatch/{BATCH}/1-done", done)
+    repo.refs.create(f"refs/heads/gitbatch/{BATCH}/1-waiting", base)
+    assert find_unfinished_refs(repo) == (BATCH, base)
+    if not content.startswith("{"):
+        with pytest.raises(GitbatchError, match=f"cannot read the record of batch {BATCH}"):
+            unfinished_batch(repo)
+    (kept,) = abort_batch(repo, BATCH, base)
+    assert repo.refs.read(kept) == done
+    assert repo.refs.below(f"refs/heads/gitbatch/{BATCH}/") == {}
+    assert find_unfinished_refs(repo) is None
+
+
+@pytest.mark.parametrize(("number", "trailers"), [(0, ""), (1, "Gitbatch-Format: 1\n")])
+def test_the_format_of_a_batch(number: int, trailers: str) -> None:
+    """A batch that gitbatch 0.1 started gets commits as 0.1 writes them."""
+    message = merge_message(replace(record(), format=number), BatchGroup(1, "G", ()), ())
+    assert message.endswith(f"\n\n{trailers}Gitbatch-Batch: {BATCH}\nGitbatch-Group: 1 G\n")

@@ -345,7 +345,7 @@ def test_status_tells_where_a_batch_is(three: Place) -> None:
 def test_abort_keeps_what_was_not_merged(three: Place) -> None:
     run(three, mode="after-each", code=3)
     done = three.gitbatch("abort", code=0)
-    assert "is ended" in done.stdout
+    assert "has ended" in done.stdout
     assert_tidy(three)
     assert "there is no unfinished batch" in three.gitbatch("abort", code=1).stderr
     assert "starts on main" in run(three)

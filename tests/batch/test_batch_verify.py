@@ -22,12 +22,13 @@ from gitbatch.repo.repository import Repository, open_repository
 
 OUT = "out/new.md"
 BATCH = "20260102-030405-abcd"
+FORMAT_LINE = "Gitbatch-Format: 1\n"
 DELETED = ("0", "0" * 40)
 
 
 def item_trailers(key: str = OUT, batch: str = BATCH) -> str:
     who = "Gitbatch-Agent: a\nGitbatch-Attempt: 1\nGitbatch-Seconds: 0.1"
-    return f"Gitbatch-Batch: {batch}\nGitbatch-Group: 1 G\nGitbatch-Item: {key}\n{who}"
+    return f"{FORMAT_LINE}Gitbatch-Batch: {batch}\nGitbatch-Group: 1 G\nGitbatch-Item: {key}\n{who}"
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Forger:
     def merge(
         self, items: tuple[str, ...], changes: Mapping[str, str | tuple[str, str]], first: str = ""
     ) -> str:
-        message = f"gitbatch: merge\n\n- it\n\nGitbatch-Batch: {BATCH}\nGitbatch-Group: 1 G"
+        message = f"gitbatch: merge\n\n- it\n\n{FORMAT_LINE}Gitbatch-Batch: {BATCH}\nGitbatch-Group: 1 G"
         return self.commit(message, (first or self.tip, *items), changes)
 
     def checkpoint(
@@ -94,7 +95,7 @@ class Forger:
         succeeded: tuple[str, ...] = (),
         batch: str = BATCH,
     ) -> str:
-        trailers = f"Gitbatch-Batch: {batch}\nGitbatch-Group: 1 G\nGitbatch-Checkpoint: 1/1"
+        trailers = f"{FORMAT_LINE}Gitbatch-Batch: {batch}\nGitbatch-Group: 1 G\nGitbatch-Checkpoint: 1/1"
         said = [f"\nGitbatch-Succeeded: {key}" for key in succeeded]
         failed = "" if succeeded else "\nGitbatch-Failed: out/failed.md: failed: it broke"
         message = f"gitbatch: checkpoint 1/1: G\n\nrows\n\n{trailers}{''.join(said)}{failed}"
@@ -418,6 +419,16 @@ def trailers_of_two_kinds(f: Forger) -> str:
     return f.commit(message, (f.tip,), {OUT: "x"})
 
 
+def item_of_a_later_format(f: Forger) -> str:
+    message = f"T1\n\nDone.\n\n{item_trailers().replace('Format: 1', 'Format: 2')}"
+    return f.commit(message, (f.tip,), {OUT: "x"})
+
+
+def item_without_a_format(f: Forger) -> str:
+    message = f"T1\n\nDone.\n\n{item_trailers().removeprefix(FORMAT_LINE)}"
+    return f.merge((f.commit(message, (f.tip,), {OUT: "x"}),), {OUT: "x"})
+
+
 def trailers_of_two_items(f: Forger) -> str:
     message = f"x\n\nGitbatch-Batch: {BATCH}\nGitbatch-Item: {OUT}\nGitbatch-Item: y"
     return f.commit(message, (f.tip,), {OUT: "x"})
@@ -592,6 +603,8 @@ FORGERIES: dict[Callable[[Forger], str], tuple[Check, str]] = {
     checkpoint_that_ticks_a_criterion: (Check.TICK, "ticks #3 of the Definition of Done before its items"),
     checkpoint_that_ticks_a_criterion_too_early: (Check.TICK, "ticks #1 of the Definition of Done"),
     trailers_of_two_kinds: (Check.TRAILERS, "its trailers are not those of"),
+    item_of_a_later_format: (Check.TRAILERS, "its format 2 is unknown: this version of gitbatch reads 1"),
+    item_without_a_format: (Check.TRAILERS, "has no Gitbatch-Format, which other commits of its batch have"),
     trailers_of_two_items: (Check.TRAILERS, "its trailers are not those of"),
     trailers_without_a_batch: (Check.TRAILERS, "its trailers are not those of"),
     item_of_no_project: (Check.PROJECT, "there is no task.md"),
@@ -751,6 +764,26 @@ def test_the_command_tells_people_and_programs(owner: Forger) -> None:
     }
     assert "names no commit here" in place.gitbatch("verify", "x..y", code=2).stderr
     assert place.gitbatch("verify", "main~1", "--json", code=0).stdout == ""
+
+
+@pytest.mark.forged
+def test_commits_without_a_format(owner: Forger) -> None:
+    """A batch of gitbatch 0.1 is counted and not judged; its malformed commits are findings all the same."""
+    place = owner.place
+    message = f"T1\n\nDone.\n\n{item_trailers().removeprefix(FORMAT_LINE)}"
+    early = owner.commit(message, (owner.tip,), {OUT: "x", "stray": "x"})
+    place.git("update-ref", "refs/heads/main", early)
+    with opened(place) as repo:
+        found = audit(repo, "main~1..main")
+    assert (found.judged, found.unjudged, found.findings) == (0, 1, ())
+    said = place.gitbatch("verify", code=0).stdout
+    assert said == "18 commits of gitbatch judged, nothing found; 1 of gitbatch 0.1 not judged\n"
+    told = place.gitbatch("verify", "main~1..main", "--json", code=0).stdout
+    assert json.loads(told) == {"unjudged": 1, "schema": 1}
+    malformed = owner.commit(f"{message}\nGitbatch-Item: y", (early,), {OUT: "y"})
+    place.git("update-ref", "refs/heads/main", malformed)
+    with opened(place) as repo:
+        assert [finding.commit for finding in audit(repo, "main").findings] == [malformed]
 
 
 def test_nothing_is_changed_and_nobody_has_to_be_named(owner: Forger) -> None:

@@ -1,17 +1,25 @@
-"""Ending a batch before it is complete. What was done and not merged is kept under rescue refs."""
+"""Ending a batch before it is complete. Finished items that were not merged are kept under rescue refs.
 
-from gitbatch.batch.history.record import Batch, end_batch, remove_leftovers
+It needs the refs of the batch, and of its record only the target: so it also ends a batch that another version of
+gitbatch started.
+"""
+
+from gitbatch.batch.history.record import end_batch, read_target, remove_leftovers
 from gitbatch.batch.history.rescue import delete_branches, rescue
 from gitbatch.repo.refs.names import item_branches
 from gitbatch.repo.repository import Repository
 
 
-def abort_batch(repo: Repository, batch: Batch) -> tuple[str, ...]:
-    """End a batch where it is; returns the refs that keep what was done and not merged."""
-    last = repo.refs.read(batch.record.target) or batch.base
-    remove_leftovers(repo, batch.id)
-    branches = repo.refs.below(item_branches(batch.id))
-    kept = rescue(repo, batch.id, branches, last)
+def abort_batch(repo: Repository, batch: str, base: str) -> tuple[str, ...]:
+    """Ends a batch where it is; returns the refs that keep finished items which were not merged.
+
+    Where the target is unknown or gone, nothing but the base counts as merged.
+    """
+    target = read_target(repo, batch)
+    last = (repo.refs.read(target) if target else None) or base
+    remove_leftovers(repo, batch)
+    branches = repo.refs.below(item_branches(batch))
+    kept = rescue(repo, batch, branches, last)
     delete_branches(repo, branches)
     end_batch(repo, batch, last)
     return kept

@@ -181,7 +181,11 @@ def checkpoint_message(
 
 
 def _batch_pairs(record: Record, group: BatchGroup) -> list[tuple[str, object]]:
-    return [("Batch", record.batch), ("Group", f"{group.number} {clean_text(group.title)}")]
+    return [
+        ("Format", record.format or ""),
+        ("Batch", record.batch),
+        ("Group", f"{group.number} {clean_text(group.title)}"),
+    ]
 
 
 def _row(outcome: Outcome) -> str:

@@ -12,12 +12,14 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from gitbatch.batch.model import Record
+from gitbatch.batch.history.trailers import FORMAT
+from gitbatch.batch.model import RECORD_VERSION, Record
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.fs.disk import raising_only_of_disk
 from gitbatch.fs.durable import write_file
 from gitbatch.fs.removal import remove_tree
-from gitbatch.repo.refs.names import BATCHES, base_ref, building_ref, end_ref, record_ref
+from gitbatch.repo.objects.store import MissingObjectError
+from gitbatch.repo.refs.names import BATCHES, HEADS, base_ref, building_ref, end_ref, record_ref
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees.worktree import remove_records, remove_worktree, worktrees_named
 
@@ -42,6 +44,19 @@ class Batch(Struct, frozen=True):
     def id(self) -> str:
         """Its id: date, time and the 65,536th part of the second, so that names sort by age."""
         return self.record.batch
+
+
+class _StatedVersion(Struct, frozen=True):
+    """The versions that a record states. They are read first: another version's record may have any other fields."""
+
+    version: int
+    format: int = 0
+
+
+class _StatedTarget(Struct, frozen=True):
+    """The one field that `gitbatch abort` needs, so no version may rename it."""
+
+    target: str
 
 
 def new_batch_id(now: float) -> str:
@@ -110,22 +125,46 @@ def unfinished_batch(repo: Repository) -> Batch | None:
     return next((batch for batch in all_batches(repo) if not batch.ended), None)
 
 
+def find_unfinished_refs(repo: Repository) -> tuple[str, str] | None:
+    """Returns id and base of the unfinished batch by its refs alone, whatever version of gitbatch wrote its record."""
+    refs = repo.refs.below(BATCHES)
+    ids = sorted(ref.split("/")[2] for ref in refs if ref.endswith("/record"))
+    unfinished = (b for b in ids if BATCH_ID.fullmatch(b) and base_ref(b) in refs and end_ref(b) not in refs)
+    return next(((batch, refs[base_ref(batch)]) for batch in unfinished), None)
+
+
 def _read(repo: Repository, blob: str, batch: str) -> Record:
     try:
-        return msgspec.json.decode(repo.objects.blob(blob), type=Record)
+        content = repo.objects.blob(blob)
+        stated = msgspec.json.decode(content, type=_StatedVersion)
+        if stated.version != RECORD_VERSION or stated.format > FORMAT:
+            raise GitbatchError(
+                f"batch {batch} was started by another version of gitbatch "
+                f"(record {stated.version}, format {stated.format}; this one reads {RECORD_VERSION} and {FORMAT})",
+                "finish it with that version, or end it: gitbatch abort",
+            )
+        return msgspec.json.decode(content, type=Record)
     except msgspec.DecodeError as error:
         raise GitbatchError(
-            f"the record of batch {batch} can't be read: {error}",
-            "it was written by another version of gitbatch; use that version to finish or abort the batch",
+            f"cannot read the record of batch {batch}: {error}", "end the batch: gitbatch abort"
         ) from error
 
 
-def end_batch(repo: Repository, batch: Batch, last: str) -> None:
-    """Mark a batch as over, with the commit that it ended at."""
-    held = repo.refs.read(building_ref(batch.id))
+def read_target(repo: Repository, batch: str) -> str | None:
+    """Returns the branch that a batch runs on, from a record of any version; None if the record does not name one."""
+    blob = repo.refs.read(record_ref(batch))
+    with suppress(msgspec.DecodeError, MissingObjectError):
+        target = msgspec.json.decode(repo.objects.blob(blob or ""), type=_StatedTarget).target
+        return target if target.startswith(HEADS) else None
+    return None
+
+
+def end_batch(repo: Repository, batch: str, last: str) -> None:
+    """Marks a batch as ended, with the commit that it ended at."""
+    held = repo.refs.read(building_ref(batch))
     if held:
-        repo.refs.delete({building_ref(batch.id): held})
-    repo.commit_point(end_ref(batch.id), last, None, "gitbatch: ended")
+        repo.refs.delete({building_ref(batch): held})
+    repo.commit_point(end_ref(batch), last, None, "gitbatch: ended")
 
 
 def record_worktrees_dir(repo: Repository, batch: str, worktrees_dir: Path) -> None:

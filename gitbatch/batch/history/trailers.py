@@ -16,6 +16,12 @@ from gitbatch.paths import quote_for_message, unquote_path
 from gitbatch.text import clean_text, neutralise_forge_commands
 
 PREFIX = "Gitbatch-"
+FORMAT = 1
+"""The version of the grammar of our commits, in `Gitbatch-Format`. All commits of a batch have the same one.
+
+Raised when a reader that does not know a change would misread a commit. Commits of gitbatch 0.1 have no such trailer:
+they are read as before, and `verify` does not judge them.
+"""
 
 
 class Kind(StrEnum):
@@ -32,7 +38,7 @@ class _Shape(Struct, frozen=True):
     """Which trailers a kind of commit has: each exactly once, at most once, any number of times."""
 
     once: frozenset[str]
-    optional: frozenset[str] = frozenset()
+    optional: frozenset[str]
     several: frozenset[str] = frozenset()
 
     @property
@@ -40,12 +46,13 @@ class _Shape(Struct, frozen=True):
         return self.once | self.optional | self.several
 
 
-_SPENT = frozenset({"Tokens", "Usage", "Cost", "Cost-Unknown"})
+_OPTIONAL = frozenset({"Format"})
+_SPENT = _OPTIONAL | {"Tokens", "Usage", "Cost", "Cost-Unknown"}
 _ATTEMPT = _SPENT | {"Model", "Waited", "DoD"}
 _REPLY = frozenset({"Earlier", "Context", "Decision", "Contribution", "Flag"})
 _SHAPES = {
     Kind.ITEM: _Shape(frozenset({"Batch", "Group", "Item", "Agent", "Attempt", "Seconds"}), _ATTEMPT, _REPLY),
-    Kind.MERGE: _Shape(frozenset({"Batch", "Group"})),
+    Kind.MERGE: _Shape(frozenset({"Batch", "Group"}), _OPTIONAL),
     Kind.CHECKPOINT: _Shape(
         frozenset({"Batch", "Group", "Checkpoint"}), _SPENT, frozenset({"Succeeded", "Failed"})
     ),
@@ -55,6 +62,7 @@ _SHAPES = {
 }
 _NAMES = frozenset[str]().union(*(shape.names for shape in _SHAPES.values()))
 _FORMS = {
+    "Format": r"[1-9][0-9]{0,5}",
     "Batch": r"[0-9]{8}-[0-9]{6}-[0-9a-f]{4}",
     "Group": r"[1-9][0-9]*(?: .*)?",
     "Checkpoint": r"[1-9][0-9]*/[1-9][0-9]*",
@@ -106,6 +114,11 @@ class Trailers(Struct, frozen=True):
     def batch(self) -> str:
         """The batch of a commit of ours; empty if it is not."""
         return self.first("Batch") if self.kind else ""
+
+    @property
+    def format(self) -> int:
+        """The format of a commit of ours; 0 if it states none, as those of gitbatch 0.1."""
+        return int(self.first("Format") or 0) if self.kind else 0
 
     @property
     def group(self) -> int:
@@ -161,7 +174,9 @@ def parse_trailers(message: str) -> Trailers:
     pairs = [match.groups() for line in paragraphs[-1] if (match := _OURS.fullmatch(line))]
     problem = _misplaced(message, paragraphs, len(pairs))
     found = Trailers(tuple((name, value) for name, value in pairs), problem)
-    return found if problem or not pairs else Trailers(found.pairs, _problem(found))
+    if problem or not pairs:
+        return found
+    return Trailers(found.pairs, _format_problem(found) or _problem(found))
 
 
 def _value(name: str, value: object) -> str:
@@ -217,6 +232,13 @@ def _kind(trailers: Trailers) -> Kind:
     names = {name for name, _ in trailers.pairs}
     marks = {"Item": Kind.ITEM, "Checkpoint": Kind.CHECKPOINT, "Rescued": Kind.RESCUE}
     return next((kind for name, kind in marks.items() if name in names), Kind.MERGE)
+
+
+def _format_problem(trailers: Trailers) -> str:
+    """Returns why a commit cannot be read by this version; a later format may mean something else by each trailer."""
+    form = re.compile(_FORMS["Format"])
+    later = next((n for n in trailers.every("Format") if form.fullmatch(n) and int(n) > FORMAT), None)
+    return f"its format {later} is unknown: this version of gitbatch reads {FORMAT}" if later else ""
 
 
 def _problem(trailers: Trailers) -> str:

@@ -11,6 +11,7 @@ from gitbatch.batch.events import BatchStopped
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.history.record import Batch, new_batch_id, write_record
 from gitbatch.batch.history.target import require_not_checked_out_elsewhere
+from gitbatch.batch.history.trailers import FORMAT
 from gitbatch.batch.model import CheckpointMode, Record
 from gitbatch.batch.planning.preflight import nested_problem
 from gitbatch.batch.planning.project_state import ProjectState, require_runnable
@@ -159,6 +160,7 @@ def begin_batch(
         jobs=choice.jobs,
         groups=batch_groups(project_state.plan, choice.items),
         config=project_state.snapshot.blob(CONFIG_FILE),
+        format=FORMAT,
     )
     if not target.exists:
         repo.refs.create(target.ref, target.tip)

@@ -15,6 +15,8 @@ The grammar of a valid history, as gitbatch writes it:
 Every commit has its trailers (`trailers.py`) in the last paragraph, spelled as we spell them, and well-formed trees:
 each name once, in git's order. Beyond that:
 
+- All commits of a batch have the same `Gitbatch-Format`. A batch in which no commit has one is gitbatch 0.1's: its
+  commits are counted and not judged. A later format than this version knows is a finding.
 - An item commit changes one path, its output, to a regular file; an open item of the plan, as its parent has it, names
   that path. What it says it read is what its parent has. It is never on the line itself.
 - A merge changes what its items bring, and nothing else; each path is in its first parent as it is in the item's parent
@@ -60,7 +62,9 @@ class Audit(Struct, frozen=True):
     """What an audit found, the oldest commit first."""
 
     judged: int
-    """How many commits carry our trailers."""
+    """How many commits carry our trailers and were judged."""
+    unjudged: int
+    """How many are of gitbatch 0.1, by whose grammar nothing is judged."""
     findings: tuple[AuditFinding, ...]
     ends: tuple[str, ...]
     """The commits whose parents a shallow clone lacks: they are not judged, and what is older can't be seen."""
@@ -81,7 +85,8 @@ def audit(repo: Repository, revisions: str) -> Audit:
             f"{clean_text(revisions)} names no commit here", "name a branch, a commit or a range A..B"
         )
     wanted = frozenset(history.parents if tips == named else repo.git.read_output("rev-list", *named).split())
-    judged = [oid for oid in history.ours if oid in wanted]
+    found = [oid for oid in history.ours if oid in wanted]
+    judged = [oid for oid in found if not history.is_unversioned(oid)]
     auditor = _Auditor(history, Trees(repo.objects), wanted)
     try:
         findings = (
@@ -91,7 +96,7 @@ def audit(repo: Repository, revisions: str) -> Audit:
     except GitError as error:
         advice = "if this is a partial clone (--filter), audit a full one"
         raise GitbatchError(f"the history can't be read: {error.stderr}", advice) from error
-    return Audit(len(judged), findings, tuple(sorted(history.ends)))
+    return Audit(len(judged), len(found) - len(judged), findings, tuple(sorted(history.ends)))
 
 
 _CUT = "this clone ends here, and what is older can't be judged: fetch the whole history"
@@ -131,6 +136,8 @@ class _Auditor:
         if kind is Kind.RESCUE:
             yield Check.TRAILERS, "it keeps what a failed attempt had written, and is part of no history"
             return
+        if not ours.trailers.format:
+            yield Check.TRAILERS, "has no Gitbatch-Format, which other commits of its batch have"
         if commit.parents != self.history.parents[commit.oid]:
             yield Check.HISTORY, "its parents are not written as git writes them"
             return

@@ -70,6 +70,8 @@ class History(Struct, frozen=True):
     """By batch and number, and by batch and group."""
     checkpoint_counts: dict[str, int]
     """How many checkpoints a batch has, as the first of them says."""
+    versioned: frozenset[str]
+    """The batches with a commit that states its format."""
 
     def continues(self, oid: str) -> bool:
         """Whether a merge is part of a group's record: a commit of the same group, which is not an item's, follows."""
@@ -81,6 +83,11 @@ class History(Struct, frozen=True):
     def checkpoints_like(self, ours: Ours) -> dict[str, list[Ours]]:
         """The checkpoints of the same batch that have the same number, and those of the same group."""
         return {what: self.checkpoints[key] for what, key in _places(ours).items()}
+
+    def is_unversioned(self, oid: str) -> bool:
+        """Whether a well-formed commit is of a batch in which no commit states its format, as with gitbatch 0.1."""
+        trailers = self.ours[oid].trailers
+        return trailers.kind is not None and trailers.batch not in self.versioned
 
     def kind(self, oid: str) -> Kind | None:
         """The kind of a commit; None: it is not ours."""
@@ -110,7 +117,16 @@ def read_history(repo: Repository, tips: list[str]) -> History:
         for key in _places(found).values():
             checkpoints.setdefault(key, []).append(found)
     return History(
-        tuple(tips), parents, ours, ends, _lines(parents, ends), followers, brought_by, checkpoints, counts
+        tuple(tips),
+        parents,
+        ours,
+        ends,
+        _lines(parents, ends),
+        followers,
+        brought_by,
+        checkpoints,
+        counts,
+        frozenset(found.trailers.batch for found in ours.values() if found.trailers.format),
     )
 
 
