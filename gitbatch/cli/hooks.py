@@ -15,19 +15,19 @@ app = typer.Typer(
 def install(directory: Directory = HERE) -> None:
     """Install the hook, or update it. A hook that is there is kept and runs after it."""
     from gitbatch.cli.common import opened, tell_waiting
-    from gitbatch.guard import install as guard
-    from gitbatch.guard.place import find_place
-    from gitbatch.guard.report import notes
+    from gitbatch.guard.install import install_hook
+    from gitbatch.guard.location import find_hook_location
+    from gitbatch.guard.report import hook_notes
     from gitbatch.repo.lock import repository_lock
 
     settings = _settings()
     with opened(directory) as found, repository_lock(found, tell_waiting) as repo:
-        place = find_place(repo, settings)
-        change = guard.install(repo, place)
-        typer.echo(f"{change}  {place.hook}")
-        if place.chained:
-            typer.echo(f"after it runs the hook that was there, now {place.chained}")
-        for note in notes(repo, place):
+        location = find_hook_location(repo, settings)
+        change = install_hook(repo, location)
+        typer.echo(f"{change}  {location.hook}")
+        if location.chained:
+            typer.echo(f"after it runs the hook that was there, now {location.chained}")
+        for note in hook_notes(repo, location):
             typer.echo(f"note: {note}", err=True)
 
 
@@ -35,15 +35,15 @@ def install(directory: Directory = HERE) -> None:
 def uninstall(directory: Directory = HERE) -> None:
     """Take the hook away. A hook that was there before is put back as it was."""
     from gitbatch.cli.common import opened, tell_waiting
-    from gitbatch.guard import install as guard
-    from gitbatch.guard.place import find_place
+    from gitbatch.guard.install import uninstall_hook
+    from gitbatch.guard.location import find_hook_location
     from gitbatch.repo.lock import repository_lock
 
     settings = _settings()
     with opened(directory) as found, repository_lock(found, tell_waiting) as repo:
-        place = find_place(repo, settings)
-        change = guard.uninstall(repo, place)
-        typer.echo(f"{change}  {place.hook}")
+        location = find_hook_location(repo, settings)
+        change = uninstall_hook(repo, location)
+        typer.echo(f"{change}  {location.hook}")
 
 
 @app.command()
@@ -52,12 +52,12 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
     import msgspec
 
     from gitbatch.cli.common import opened
-    from gitbatch.guard.place import find_place
-    from gitbatch.guard.report import report
+    from gitbatch.guard.location import find_hook_location
+    from gitbatch.guard.report import read_hook_report
 
     settings = _settings()
     with opened(directory) as repo:
-        found = report(repo, find_place(repo, settings))
+        found = read_hook_report(repo, find_hook_location(repo, settings))
     if json:
         typer.echo(msgspec.json.encode(found).decode())
         return
@@ -65,7 +65,7 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
     if found.chained:
         typer.echo(f"after it runs the hook that was there, now {found.chained}")
     if found.problem:
-        typer.echo(f"can't be installed: {found.problem}\n  {found.advice.replace(chr(10), chr(10) + '  ')}")
+        typer.echo(f"cannot install: {found.problem}\n  {found.advice.replace(chr(10), chr(10) + '  ')}")
     for note in found.notes:
         typer.echo(f"note: {note}")
 

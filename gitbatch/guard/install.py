@@ -10,8 +10,14 @@ from enum import StrEnum
 from pathlib import Path
 
 from gitbatch.errors import GitbatchError
-from gitbatch.guard.place import HookLocation, find_conflict, install_blocker, is_inside, own_place
-from gitbatch.guard.script import HookState, inspect, write_script
+from gitbatch.guard.location import (
+    HookLocation,
+    default_hook_location,
+    find_hook_conflict,
+    install_blocker,
+    is_in_repository,
+)
+from gitbatch.guard.script import HookState, inspect_hook, write_script
 from gitbatch.repo.repository import Repository
 
 
@@ -27,60 +33,66 @@ class HookChange(StrEnum):
     NOTHING = "not installed"
 
 
-def install(repo: Repository, place: HookLocation) -> HookChange:
+def install_hook(repo: Repository, location: HookLocation) -> HookChange:
     """Put our hook in place. Does nothing if it is there.
 
     Raises:
         GitbatchError: it can't be done without harm to something of somebody else's.
     """
-    blocker = install_blocker(repo, place)
+    blocker = install_blocker(repo, location)
     if blocker:
         raise GitbatchError(blocker.message, blocker.advice)
-    hook = place.hook
-    state = inspect(hook)
+    hook = location.hook
+    state = inspect_hook(hook)
     if state is HookState.INSTALLED:
         return HookChange.UNCHANGED
-    with _writing(place.folder):
+    with _writing_hooks(location.folder):
         if state is HookState.FOREIGN:
-            place.kept.unlink(missing_ok=True)  # it keeps this same hook, or it would have been an obstacle
-            place.kept.hardlink_to(hook)
+            location.kept.unlink(
+                missing_ok=True
+            )  # it keeps this same hook, or it would have been an obstacle
+            location.kept.hardlink_to(hook)
         write_script(hook)
     return HookChange.UPDATED if state is HookState.OUTDATED else HookChange.INSTALLED
 
 
-def uninstall(repo: Repository, place: HookLocation) -> HookChange:
+def uninstall_hook(repo: Repository, location: HookLocation) -> HookChange:
     """Take our hook away, from where git looks and from where it looked before somebody set `core.hooksPath`.
 
     Raises:
         GitbatchError: somebody has changed it, or put another one over it.
     """
-    places = {each.folder: each for each in (place, own_place(repo)) if is_inside(repo, each.folder)}
-    done = [_remove(repo, each) for each in places.values()]
+    locations = {
+        each.folder: each
+        for each in (location, default_hook_location(repo))
+        if is_in_repository(repo, each.folder)
+    }
+    done = [_remove_hook(repo, each) for each in locations.values()]
     return next((change for change in done if change is not HookChange.NOTHING), HookChange.NOTHING)
 
 
-def _remove(repo: Repository, place: HookLocation) -> HookChange:
-    hook = place.hook
-    state = inspect(hook)
-    if not (state.is_ours or state is HookState.EDITED or place.kept.exists()):
+def _remove_hook(repo: Repository, location: HookLocation) -> HookChange:
+    hook = location.hook
+    state = inspect_hook(hook)
+    if not (state.is_ours or state is HookState.EDITED or location.kept.exists()):
         return HookChange.NOTHING
-    conflict = find_conflict(repo, place)
+    conflict = find_hook_conflict(repo, location)
     if conflict:
         raise GitbatchError(conflict.message, conflict.advice)
-    with _writing(place.folder):
+    with _writing_hooks(location.folder):
         if state is HookState.FOREIGN:  # somebody has put back what we kept
-            place.kept.unlink()
+            location.kept.unlink()
             return HookChange.RESTORED
-        if place.chained:
-            place.chained.replace(hook)
+        if location.chained:
+            location.chained.replace(hook)
             return HookChange.RESTORED
-        place.kept.unlink(missing_ok=True)
+        location.kept.unlink(missing_ok=True)
         hook.unlink()
     return HookChange.REMOVED
 
 
 @contextmanager
-def _writing(folder: Path) -> Iterator[None]:
+def _writing_hooks(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

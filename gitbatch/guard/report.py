@@ -4,8 +4,8 @@ from shlex import quote
 
 from msgspec import Struct
 
-from gitbatch.guard.place import HookLocation, install_blocker, is_of_framework
-from gitbatch.guard.script import HOOK, MOVED, HookState, inspect
+from gitbatch.guard.location import HookLocation, install_blocker, is_framework_hook
+from gitbatch.guard.script import HOOK, MOVED, HookState, inspect_hook
 from gitbatch.repo.repository import Repository
 
 
@@ -31,44 +31,44 @@ class HookReport(Struct, frozen=True):
     schema: int = 1
 
 
-def report(repo: Repository, place: HookLocation) -> HookReport:
+def read_hook_report(repo: Repository, location: HookLocation) -> HookReport:
     """Look at the hook of a checkout. Changes nothing."""
-    blocker = install_blocker(repo, place)
+    blocker = install_blocker(repo, location)
     return HookReport(
-        state=inspect(place.hook),
-        path=str(place.hook),
-        chained=str(place.chained) if place.chained else None,
-        hooks_path=place.setting,
-        scope=place.scope,
-        in_worktrees=place.in_worktrees,
+        state=inspect_hook(location.hook),
+        path=str(location.hook),
+        chained=str(location.chained) if location.chained else None,
+        hooks_path=location.setting,
+        scope=location.scope,
+        in_worktrees=location.in_worktrees,
         problem=blocker.message if blocker else "",
         advice=blocker.advice if blocker else "",
-        notes=notes(repo, place),
+        notes=hook_notes(repo, location),
     )
 
 
-def notes(repo: Repository, place: HookLocation) -> tuple[str, ...]:
+def hook_notes(repo: Repository, location: HookLocation) -> tuple[str, ...]:
     """What the user should know of a hook at a place, one line each."""
     said = []
-    if not place.in_worktrees:
+    if not location.in_worktrees:
         said.append(
             "core.hooksPath is a relative path: git does not find the hook in the worktrees of items; "
-            f"it would with: git config core.hooksPath {quote(str(place.folder))}"
+            f"it would with: git config core.hooksPath {quote(str(location.folder))}"
         )
-    if ".husky" in place.folder.parts:
+    if ".husky" in location.folder.parts:
         said.append("husky writes its hooks anew at each install: run gitbatch hooks install after it")
-    if place.hook.name == MOVED:
+    if location.hook.name == MOVED:
         said.append("the pre-commit framework was installed over it, and runs it first")
-    elif place.chained and is_of_framework(place.chained):
+    elif location.chained and is_framework_hook(location.chained):
         said.append("the hook of the pre-commit framework runs after it")
-    if _is_untracked(repo, place):
-        said.append(f"{place.folder} is in your checkout: git shows the hook as an untracked file")
+    if _is_untracked(repo, location):
+        said.append(f"{location.folder} is in your checkout: git shows the hook as an untracked file")
     return tuple(said)
 
 
-def _is_untracked(repo: Repository, place: HookLocation) -> bool:
+def _is_untracked(repo: Repository, location: HookLocation) -> bool:
     """Whether git shows what is installed there as a new file. Below `.git` it answers with an error."""
-    if not place.hook.exists():
+    if not location.hook.exists():
         return False
-    asked = ("ls-files", "--others", "--exclude-standard", "--", place.hook.name)
-    return bool(repo.git.in_directory(place.folder).run(*asked, check=False).stdout)
+    asked = ("ls-files", "--others", "--exclude-standard", "--", location.hook.name)
+    return bool(repo.git.in_directory(location.folder).run(*asked, check=False).stdout)

@@ -49,14 +49,14 @@ class HookState(StrEnum):
 def sealed_script() -> bytes:
     """The script as it is installed."""
     script = resource(f"hooks/{HOOK}").read_bytes()
-    return script + _seal(script)
+    return script + _seal_line(script)
 
 
-def _seal(script: bytes) -> bytes:
+def _seal_line(script: bytes) -> bytes:
     return _SEAL + hashlib.sha256(script).hexdigest().encode() + b"\n"
 
 
-def inspect(path: Path) -> HookState:
+def inspect_hook(path: Path) -> HookState:
     """What stands at a path. A file that was copied there by hand counts as ours if it is just like ours."""
     try:
         content = path.read_bytes() if stat.S_ISREG(path.lstat().st_mode) else None
@@ -68,15 +68,15 @@ def inspect(path: Path) -> HookState:
         return HookState.ODD
     if not content.startswith(_MARK):
         return HookState.FOREIGN
-    script, seal = _split(content)
+    script, seal = _split_seal(content)
     current = sealed_script()
-    if seal != _seal(script) and content + _seal(content) != current:
+    if seal != _seal_line(script) and content + _seal_line(content) != current:
         return HookState.EDITED
     good = content == current and os.access(path, os.X_OK)
     return HookState.INSTALLED if good else HookState.OUTDATED
 
 
-def _split(content: bytes) -> tuple[bytes, bytes]:
+def _split_seal(content: bytes) -> tuple[bytes, bytes]:
     """A script and its last line."""
     end = content.rstrip(b"\n").rfind(b"\n") + 1
     return content[:end], content[end:]

@@ -33,10 +33,10 @@ class SharedFiles(Struct, frozen=True):
         return frozenset(p for p in paths if path_key(p) in keys or f"/{path_key(p)}".endswith(_SCOPE_FILE))
 
 
-def read_shared(snapshot: Snapshot) -> SharedFiles:
+def read_shared_files(snapshot: Snapshot) -> SharedFiles:
     """The shared files of a tree."""
     try:
-        projects = _projects(snapshot, parse_config(snapshot.read(CONFIG_FILE)))
+        projects = _find_projects(snapshot, parse_config(snapshot.read(CONFIG_FILE)))
     except PlanError as error:
         return SharedFiles(problem=error.message)
     paths = frozenset(path for project in projects for path in project.shared_files)
@@ -44,7 +44,7 @@ def read_shared(snapshot: Snapshot) -> SharedFiles:
     return SharedFiles(projects, paths, paths.union(*protected))
 
 
-def _projects(snapshot: Snapshot, config: Config) -> tuple[Project, ...]:
+def _find_projects(snapshot: Snapshot, config: Config) -> tuple[Project, ...]:
     try:
         return (find_project(snapshot, config),)
     except PlanError:

@@ -24,7 +24,7 @@ def find_sandbox(wanted: SandboxKind) -> Sandbox:
             found = find()
             if not isinstance(found, Unavailable):
                 return found
-            reasons.append(f"{kind}: {found.why}")
+            reasons.append(f"{kind}: {found.reason}")
     if wanted is SandboxKind.AUTO:
         raise GitbatchError("there is no sandbox for agents here", _ADVICE, "\n".join(reasons))
     raise GitbatchError(f"the sandbox can't be used: {reasons[0]}", _ADVICE)

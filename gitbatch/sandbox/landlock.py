@@ -1,6 +1,6 @@
 """The second choice: Landlock, which needs no package and works inside containers. Our own launcher applies it.
 
-It holds: a program reads the places of its view, writes its worktree and scratch folder, and nothing else; there is
+It holds: a program reads the rules of its view, writes its worktree and scratch folder, and nothing else; there is
 no socket without `network`, and with it only Internet ones; it can't trace, and from ABI 6 on not signal, processes
 that are not its own; no capability is left; all its processes end with it (a keeper ends them).
 
@@ -24,11 +24,11 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from gitbatch.sandbox.launch import launch, probe
+from gitbatch.sandbox.command_line import launcher_command, probe_command
+from gitbatch.sandbox.filesystem_view import Access, FilesystemView, build_view, names_in_home, strict_output
 from gitbatch.sandbox.model import Confinement, SandboxKind, Unavailable
-from gitbatch.sandbox.places import Access, FilesystemView, names_in_home, strict_output, view
 
-_PATIENCE = 20.0
+_TIMEOUT = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +39,17 @@ class Landlock:
     """Its version; what each brings is in landlock(7)."""
     kind: SandboxKind = SandboxKind.LANDLOCK
 
-    def command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
-        """What to start instead of `argv`; see `Sandbox.command`."""
-        seen = view(argv, confinement)
+    def wrap_command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
+        """What to start instead of `argv`; see `Sandbox.wrap_command`."""
+        seen = build_view(argv, confinement)
         output = strict_output(confinement)
-        options = [*_rules(dict(seen.places)), *(("--write", str(output)) if output else ())]
-        return launch(list(argv), confinement, "landlock", *options, *_home(seen, confinement))
+        options = [*_rule_options(dict(seen.rules)), *(("--write", str(output)) if output else ())]
+        return launcher_command(
+            list(argv), confinement, "landlock", *options, *_home_options(seen, confinement)
+        )
 
 
-def _home(seen: FilesystemView, confinement: Confinement) -> Iterator[str]:
+def _home_options(seen: FilesystemView, confinement: Confinement) -> Iterator[str]:
     """Options by which $HOME is a folder of the program's own, unless it may write the user's."""
     names = names_in_home(seen, confinement)
     if names is not None:
@@ -56,16 +58,16 @@ def _home(seen: FilesystemView, confinement: Confinement) -> Iterator[str]:
             yield from ("--home-link", name)
 
 
-def _rules(places: dict[Path, Access]) -> Iterator[str]:
-    hidden = {str(path) for path, access in places.items() if access is Access.HIDDEN}
+def _rule_options(rules: dict[Path, Access]) -> Iterator[str]:
+    hidden = {str(path) for path, access in rules.items() if access is Access.HIDDEN}
     around = {str(folder) for path in hidden for folder in Path(path).parents}
-    for path, access in places.items():
+    for path, access in rules.items():
         if access is not Access.HIDDEN:
-            for part in _without(str(path), hidden, around):
+            for part in _visible_parts(str(path), hidden, around):
                 yield from (f"--{access.value}", part)
 
 
-def _without(path: str, hidden: set[str], around: set[str]) -> Iterator[str]:
+def _visible_parts(path: str, hidden: set[str], around: set[str]) -> Iterator[str]:
     """The largest parts of a place that have nothing hidden in them: a rule can't be taken back further down."""
     if path in hidden:
         return
@@ -73,7 +75,7 @@ def _without(path: str, hidden: set[str], around: set[str]) -> Iterator[str]:
         with os.scandir(path) as entries:
             below = sorted(entry.path for entry in entries if not entry.is_symlink())
         for part in below:
-            yield from _without(part, hidden, around)
+            yield from _visible_parts(part, hidden, around)
     else:
         yield path
 
@@ -84,7 +86,12 @@ def find_landlock() -> Landlock | Unavailable:
     if sys.platform != "linux":
         return Unavailable("it is a part of Linux")
     done = subprocess.run(
-        probe(), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_PATIENCE
+        probe_command(),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_TIMEOUT,
     )
     if done.returncode:
         return Unavailable(done.stderr.strip() or f"exit code {done.returncode}")

@@ -72,7 +72,7 @@ class Sandbox(Protocol):
         """Which; never `AUTO`."""
         ...
 
-    def command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
+    def wrap_command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
         """What to start instead of `argv`, in the environment and with the files that the program is to have.
 
         It ends when the program has ended, with the program's exit code, or 128 + n if that ended by signal n.
@@ -88,4 +88,4 @@ class Sandbox(Protocol):
 class Unavailable(NamedTuple):
     """Why a kind of sandbox can't be had here, in words that can stand after its name and a colon."""
 
-    why: str
+    reason: str

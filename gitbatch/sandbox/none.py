@@ -38,24 +38,24 @@ class NoSandbox:
 
     kind: SandboxKind = SandboxKind.NONE
 
-    def command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
-        """What to start instead of `argv`; see `Sandbox.command`."""
+    def wrap_command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
+        """What to start instead of `argv`; see `Sandbox.wrap_command`."""
         own = confinement.scratch / "tmp"
         own.mkdir(exist_ok=True)
         places = (str(confinement.worktree), str(own))
-        return [_SHELL, "-c", _SCRIPT, "gitbatch", *places, *_numbers(confinement.limits), *argv]
+        return [_SHELL, "-c", _SCRIPT, "gitbatch", *places, *_limit_arguments(confinement.limits), *argv]
 
 
-def _numbers(limits: ProcessLimits) -> tuple[str, str, str]:
+def _limit_arguments(limits: ProcessLimits) -> tuple[str, str, str]:
     """Blocks of a file, processes, processor seconds; empty: not limited."""
     processes = ""
     if limits.processes is not None and os.getuid() != 0 and Path("/proc").is_dir():  # root is not counted
-        processes = str(_others() + limits.processes)
+        processes = str(_count_other_tasks() + limits.processes)
     seconds = "" if limits.cpu_seconds is None else str(limits.cpu_seconds)
     return str(-(-limits.file_bytes // _BLOCK)), processes, seconds
 
 
 @cache
-def _others() -> int:
+def _count_other_tasks() -> int:
     """What the user runs when the first program starts; to count takes longer than to start one."""
     return count_tasks()

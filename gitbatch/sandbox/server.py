@@ -10,13 +10,13 @@ from enum import Enum
 from pathlib import Path
 from typing import NamedTuple
 
-from gitbatch.sandbox.launch import serve
+from gitbatch.sandbox.command_line import server_command
 from gitbatch.sandbox.launcher import REQUEST
 
 _ANSWER_BYTES = 64
 _NEEDED = ("LD_LIBRARY_PATH",)
 """What of our environment Python may need to start."""
-_PATIENCE = 5.0
+_CLOSE_TIMEOUT = 5.0
 """Seconds that it may take to end what it has started."""
 
 
@@ -33,7 +33,7 @@ class LauncherEventKind(Enum):
 class LauncherEvent(NamedTuple):
     """An answer."""
 
-    word: LauncherEventKind
+    kind: LauncherEventKind
     number: int
     """The process; of what failed, the number of the error."""
     status: int = 0
@@ -42,15 +42,15 @@ class LauncherEvent(NamedTuple):
     @property
     def has_started(self) -> bool:
         """Whether a program runs."""
-        return self.word is LauncherEventKind.STARTED
+        return self.kind is LauncherEventKind.STARTED
 
     @property
     def has_ended(self) -> bool:
         """Whether a program that ran has ended."""
-        return self.word is LauncherEventKind.ENDED
+        return self.kind is LauncherEventKind.ENDED
 
 
-class Server:
+class LauncherServer:
     """One such launcher. It ends, and what it has started, when it is closed or this process ends."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class Server:
         with theirs, ExitStack() as undone:
             undone.callback(self.socket.close)
             self._process = subprocess.Popen(
-                serve(),
+                server_command(),
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -68,7 +68,7 @@ class Server:
             )
             undone.pop_all()
 
-    def ask(
+    def start_program(
         self,
         arguments: Sequence[str],
         environment: Mapping[str, str],
@@ -86,14 +86,16 @@ class Server:
         Raises:
             OSError: it has ended, or there are too many descriptors.
         """
-        coded = {_text(name): _text(value) for name, value in environment.items()}
-        request = json.dumps(([_text(argument) for argument in arguments], coded, _text(directory)))
+        coded = {_encode_name(name): _encode_name(value) for name, value in environment.items()}
+        request = json.dumps(
+            ([_encode_name(argument) for argument in arguments], coded, _encode_name(directory))
+        )
         with os.fdopen(os.memfd_create("request"), "w+") as file:
             file.write(request)
             file.seek(0)
             socket.send_fds(self.socket, [REQUEST], [file.fileno(), *streams])
 
-    def hear(self, flags: int = 0) -> LauncherEvent | None:
+    def receive_event(self, flags: int = 0) -> LauncherEvent | None:
         """What it tells next; None: it has ended, and what it started ends too.
 
         Raises:
@@ -116,12 +118,12 @@ class Server:
         """End it, and what it has started."""
         self.socket.close()
         try:
-            self._process.wait(_PATIENCE)
+            self._process.wait(_CLOSE_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
 
-def _text(name: str | Path) -> str:
+def _encode_name(name: str | Path) -> str:
     """A character for each byte."""
     return os.fsencode(name).decode("latin-1")

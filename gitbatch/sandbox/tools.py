@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
-SYSTEM = (
+SYSTEM_FOLDERS = (
     *map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/snap")),
     *map(Path, ("/nix", "/gnu")),  # NixOS, Guix
     *map(Path, ("/sys/devices/system", "/sys/fs/cgroup")),  # how many processors there are, how much memory
@@ -47,9 +47,9 @@ def tool_paths(
     Raises:
         FileNotFoundError: there is no such program.
     """
-    files = [_program(argv[0], path, worktree), *_named(argv[1:])]
+    files = [_find_program(argv[0], path, worktree), *_files_named_in(argv[1:])]
     closed = (home, *checkouts)
-    return _on_path(path, closed) | _closure(map(_place, files), closed)
+    return _on_path(path, closed) | _follow_links(map(_tool_folder, files), closed)
 
 
 def tools_in_checkouts(
@@ -57,24 +57,24 @@ def tools_in_checkouts(
 ) -> tuple[Path, ...]:
     """Returns what of the user's checkouts a program must be able to read, wherever its worktree is: prefixes, files."""
     closed = (home, *checkouts)
-    found = _on_path(path, closed) | _closure(map(_place, _named(argv)), closed)
-    inside = {_prefix(place, closed) for place in found if _is_below(place, checkouts)}
+    found = _on_path(path, closed) | _follow_links(map(_tool_folder, _files_named_in(argv)), closed)
+    inside = {_prefix_of(place, closed) for place in found if _is_below(place, checkouts)}
     return tuple(sorted(place for place in inside if inside.isdisjoint(place.parents)))
 
 
-def _named(arguments: Sequence[str]) -> list[Path]:
+def _files_named_in(arguments: Sequence[str]) -> list[Path]:
     """The files that arguments name by absolute paths."""
     paths = (Path(argument) for argument in arguments if argument.startswith("/"))
     return [path for path in paths if os.path.isfile(path)]  # noqa: PTH113 - see _is_program
 
 
-def _prefix(place: Path, closed: tuple[Path, ...]) -> Path:
+def _prefix_of(place: Path, closed: tuple[Path, ...]) -> Path:
     """The installation that a folder of programs or code belongs to."""
-    is_part = place.name in (*_BIN, *_CODE) and not _holds(place.parent, closed)
+    is_part = place.name in (*_BIN, *_CODE) and not _would_expose(place.parent, closed)
     return place.parent if is_part else place
 
 
-def _program(name: str, path: str, worktree: Path) -> Path:
+def _find_program(name: str, path: str, worktree: Path) -> Path:
     """Where the program is; a relative path starts in the worktree, as the program will."""
     for folder in [""] if "/" in name else path.split(":"):
         file = worktree / folder / name
@@ -86,30 +86,30 @@ def _program(name: str, path: str, worktree: Path) -> Path:
 @cache
 def _on_path(path: str, closed: tuple[Path, ...]) -> frozenset[Path]:
     """What the folders on PATH need. Remembered: a batch starts many programs with one PATH."""
-    return _closure((Path(folder) for folder in path.split(":") if folder.startswith("/")), closed)
+    return _follow_links((Path(folder) for folder in path.split(":") if folder.startswith("/")), closed)
 
 
-def _closure(places: Iterable[Path], closed: tuple[Path, ...]) -> frozenset[Path]:
+def _follow_links(places: Iterable[Path], closed: tuple[Path, ...]) -> frozenset[Path]:
     """Folders and files, what belongs to them, and what their links lead to."""
     found: set[Path] = set()
     waiting = list(places)
     while waiting:
         place = waiting.pop()
-        if place in found or not is_there(place) or _holds(place, closed):
+        if place in found or not path_exists(place) or _would_expose(place, closed):
             continue
         if _is_system(place) and not _is_below(place, closed):
             continue
         found.add(place)
         if place.name == ".bin" and place.parent.name == _PACKAGES:
             found.add(place.parent)
-        elif place.name in _BIN and not _holds(place.parent, closed):
-            found.update(place.parent / name for name in _CODE if is_there(place.parent / name))
+        elif place.name in _BIN and not _would_expose(place.parent, closed):
+            found.update(place.parent / name for name in _CODE if path_exists(place.parent / name))
         links = _links_in(place) if place.is_dir() else [place]
-        waiting += (_place(hop) for link in links for hop in _hops(link))
+        waiting += (_tool_folder(hop) for link in links for hop in _link_targets(link))
     return frozenset(found)
 
 
-def _place(file: Path) -> Path:
+def _tool_folder(file: Path) -> Path:
     """The folder of a program, if it is one of programs; else only the file."""
     return file.parent if file.parent.name in _BIN else file
 
@@ -119,7 +119,7 @@ def real_path(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def is_there(place: Path) -> bool:
+def path_exists(place: Path) -> bool:
     """Whether a place exists and we may look there; `Path.exists` raises if we may not."""
     return os.path.exists(place)  # noqa: PTH110
 
@@ -127,11 +127,13 @@ def is_there(place: Path) -> bool:
 def _is_system(place: Path) -> bool:
     """Whether a place is seen anyway, or is no place on a disk."""
     return any(
-        path.is_relative_to(folder) for path in (place, real_path(place)) for folder in (*SYSTEM, *_OTHERWISE)
+        path.is_relative_to(folder)
+        for path in (place, real_path(place))
+        for folder in (*SYSTEM_FOLDERS, *_OTHERWISE)
     )
 
 
-def _holds(place: Path, closed: tuple[Path, ...]) -> bool:
+def _would_expose(place: Path, closed: tuple[Path, ...]) -> bool:
     """Whether to show a folder would show one of the closed ones, $HOME and the checkouts, as a whole."""
     return any(
         folder.is_relative_to(place) or real_path(folder).is_relative_to(real_path(place))
@@ -156,7 +158,7 @@ def _is_program(file: str | Path) -> bool:
     return os.path.isfile(file) and os.access(file, os.X_OK)  # noqa: PTH113 - Path.is_file raises for a loop
 
 
-def _hops(link: Path) -> Iterator[Path]:
+def _link_targets(link: Path) -> Iterator[Path]:
     """Where a link leads, and where that leads, to the end."""
     for _ in range(_MOST_LINKS):
         if not link.is_symlink():

@@ -26,7 +26,7 @@ from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStre
 from gitbatch.limits.causes import Cause
 from gitbatch.project.config import CommandAgent
 from gitbatch.project.context import ContextFile, ContextReason
-from gitbatch.sandbox.launch import launch
+from gitbatch.sandbox.command_line import launcher_command
 from gitbatch.sandbox.model import Confinement, ProcessLimits, Sandbox, SandboxKind
 from gitbatch.sandbox.none import NoSandbox
 
@@ -44,7 +44,7 @@ class Unwrapped:
     kind: SandboxKind = SandboxKind.NONE
     asked: list[Confinement] = field(default_factory=list)
 
-    def command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
+    def wrap_command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
         self.asked.append(confinement)
         return list(argv)
 
@@ -53,8 +53,8 @@ class Unwrapped:
 class Served(Unwrapped):
     """A sandbox with nothing in it but our launcher, which a server starts."""
 
-    def command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
-        return launch(super().command(argv, confinement), confinement, "bubblewrap")
+    def wrap_command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
+        return launcher_command(super().wrap_command(argv, confinement), confinement, "bubblewrap")
 
 
 @dataclass

@@ -19,8 +19,8 @@ import pytest
 from gitbatch.agents.process import starter
 from gitbatch.agents.process.starter import Starter
 from gitbatch.sandbox import server
-from gitbatch.sandbox.launch import launch
-from gitbatch.sandbox.launcher.server import _start
+from gitbatch.sandbox.command_line import launcher_command
+from gitbatch.sandbox.launcher.server import _start_program
 from gitbatch.sandbox.model import Confinement
 
 NEVER = 30.0
@@ -59,7 +59,7 @@ class Stage:
     def command(self, *argv: str) -> list[str]:
         nowhere = Path("/nonexistent")
         confined = Confinement(worktree=self.root, scratch=self.root / "scratch", git=(), home=nowhere)
-        return launch(list(argv), confined, "bubblewrap")
+        return launcher_command(list(argv), confined, "bubblewrap")
 
     async def start(self, *argv: str) -> tuple[asyncio.SubprocessTransport, Heard]:
         return await self.starter.start(Heard, self.command(*argv), self.environment, self.root)
@@ -279,7 +279,7 @@ def test_what_can_not_be_forked_is_told(monkeypatch: pytest.MonkeyPatch) -> None
     with ours, theirs, monkeypatch.context() as patch:
         patch.setattr(os, "fork", refused)
         descriptors = [os.dup(0) for _ in range(4)]
-        _start(theirs, set(), descriptors)
+        _start_program(theirs, set(), descriptors)
         assert ours.recv(99) == b"failed %d" % errno.EAGAIN
         for descriptor in descriptors:
             with pytest.raises(OSError, match="Bad file descriptor"):
@@ -292,8 +292,10 @@ def test_what_is_not_started_is_an_error(stage: Stage, monkeypatch: pytest.Monke
     async def scene() -> None:
         with monkeypatch.context() as patch:
             loop = asyncio.get_running_loop()
-            patch.setattr(server.Server, "ask", lambda *_: loop.call_soon(stage.starter._hear))
-            patch.setattr(server.Server, "hear", lambda *_: told)
+            patch.setattr(
+                server.LauncherServer, "start_program", lambda *_: loop.call_soon(stage.starter._hear)
+            )
+            patch.setattr(server.LauncherServer, "receive_event", lambda *_: told)
             with pytest.raises(BlockingIOError) as refused:
                 await stage.run("true")
             assert refused.value.errno == errno.EAGAIN

@@ -20,8 +20,8 @@ from gitbatch.agents.protocol import Failure
 from gitbatch.limits.causes import Cause
 from gitbatch.sandbox import server
 from gitbatch.sandbox.bubblewrap import Bubblewrap, find_bubblewrap
+from gitbatch.sandbox.command_line import launcher_command
 from gitbatch.sandbox.landlock import Landlock, find_landlock
-from gitbatch.sandbox.launch import launch
 from gitbatch.sandbox.launcher import CANNOT_RUN, main, process
 from gitbatch.sandbox.model import Confinement, SandboxKind
 
@@ -40,8 +40,8 @@ class Broken:
     kind: SandboxKind = SandboxKind.BUBBLEWRAP
     real: Bubblewrap = field(default_factory=_bubblewrap)
 
-    def command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
-        whole = self.real.command(argv, confinement)
+    def wrap_command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
+        whole = self.real.wrap_command(argv, confinement)
         at = len(whole) - 1 - whole[::-1].index("--")
         return [*whole[:at], *self.option, *whole[at:]]
 
@@ -121,8 +121,8 @@ class Launched:
     options: tuple[str, ...]
     kind: SandboxKind = SandboxKind.LANDLOCK
 
-    def command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
-        return launch(list(argv), confinement, self.mode, *self.options)
+    def wrap_command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
+        return launcher_command(list(argv), confinement, self.mode, *self.options)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_any_error_of_a_process_that_the_launcher_forks_is_told(capfd: pytest.Ca
     def fail() -> None:
         raise LookupError("unknown encoding: idna")
 
-    child = process.fork(fail, on_our_death=signal.SIGKILL)
+    child = process.fork_process(fail, on_our_death=signal.SIGKILL)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == CANNOT_RUN
     assert capfd.readouterr().err == "gitbatch: the sandbox: LookupError: unknown encoding: idna\n"
 
@@ -160,15 +160,15 @@ def test_any_error_of_a_process_that_the_launcher_forks_is_told(capfd: pytest.Ca
     ids=repr,
 )
 def test_what_the_launcher_says_of_an_error(error: Exception, said: str) -> None:
-    assert process.explain(error) == said
+    assert process.describe_error(error) == said
 
 
 def test_nothing_is_said_where_nothing_was_told() -> None:
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
-    assert main._rest(reading) == b""
+    assert main._read_available(reading) == b""
     os.write(writing, b"x")
-    assert main._rest(reading) == b"x"
+    assert main._read_available(reading) == b"x"
     os.close(reading)
     os.close(writing)
 
@@ -197,7 +197,7 @@ def test_a_server_that_never_works_makes_the_agent_unusable(
         if kind == "dies"
         else "/none"
     )
-    monkeypatch.setattr(server, "serve", lambda: [broken])
+    monkeypatch.setattr(server, "server_command", lambda: [broken])
     stage.starter._has_launcher = True
 
     async def scene() -> None:
@@ -220,7 +220,7 @@ def test_servers_that_end_before_they_can_be_asked(stage: Stage, monkeypatch: py
 
     async def scene() -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(server.Server, "ask", fail)
+            patch.setattr(server.LauncherServer, "start_program", fail)
             for kind in (OSError, LauncherError):
                 with pytest.raises(kind, match="what starts it was killed"):
                     await stage.run("true")
@@ -230,7 +230,7 @@ def test_servers_that_end_before_they_can_be_asked(stage: Stage, monkeypatch: py
 
 
 def test_a_program_that_nothing_can_start_is_unusable(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "serve", lambda: ["/none"])
+    monkeypatch.setattr(server, "server_command", lambda: ["/none"])
     bench.sandbox = Launched("bubblewrap", ())
 
     async def whole() -> list[object]:

@@ -144,14 +144,14 @@ def test_a_sandbox_that_can_not_be_set_up_halts_the_batch_after_the_first_item(
     place.commit("A wall")
     for name, value in place.environment.items():
         monkeypatch.setenv(name, value)
-    really = Bubblewrap.command
+    really = Bubblewrap.wrap_command
 
     def broken(self: Bubblewrap, argv: Sequence[str], confinement: Confinement) -> list[str]:
         whole = really(self, argv, confinement)
         at = len(whole) - 1 - whole[::-1].index("--")
         return [*whole[:at], "--ro-bind", "/nonexistent", "/x", *whole[at:]]
 
-    monkeypatch.setattr(Bubblewrap, "command", broken)
+    monkeypatch.setattr(Bubblewrap, "wrap_command", broken)
     options = cli.RunOptions(
         None, "all", "at-end", None, 1, None, no_input=True, json=True, directory=place.root
     )

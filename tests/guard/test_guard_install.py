@@ -227,9 +227,11 @@ def test_a_hook_that_is_switched_off_stays_off(user: Place) -> None:
 def test_another_version_of_ours_is_updated(user: Place, change: str) -> None:
     hook = put(hooks_of(user) / "pre-commit", "")
     older = SCRIPT.replace(b"user passes at once", b"user passes in a moment")
-    content = {"version": older + script._seal(older), "mode": script.sealed_script(), "by hand": SCRIPT}[
-        change
-    ]
+    content = {
+        "version": older + script._seal_line(older),
+        "mode": script.sealed_script(),
+        "by hand": SCRIPT,
+    }[change]
     hook.write_bytes(content)
     hook.chmod(0o644 if change == "mode" else 0o755)
     assert status(user)["state"] == "outdated"
@@ -496,7 +498,7 @@ def test_status_tells_people_the_same(user: Place) -> None:
     assert note.startswith("note: the hook of the pre-commit framework")
     outside(user)
     said = hooks(user, "status").stdout
-    assert "can't be installed: core.hooksPath (local) leads out" in said
+    assert "cannot install: core.hooksPath (local) leads out" in said
 
 
 def test_the_installed_hook_is_the_one_that_ships(user: Place) -> None:

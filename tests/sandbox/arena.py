@@ -167,7 +167,7 @@ class Arena:
         """What starts a program behind the wall."""
         if not self.wall.kind:
             return list(argv)
-        made = find_sandbox(self.wall.kind).command(argv, confinement or self.usual)
+        made = find_sandbox(self.wall.kind).wrap_command(argv, confinement or self.usual)
         return [self.wall.python[0] if made[0] == sys.executable else made[0], *made[1:]]
 
     def start(

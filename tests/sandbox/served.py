@@ -9,20 +9,20 @@ from pathlib import Path
 
 sys.path.append(sys.argv[1])
 
-from gitbatch.sandbox.launch import arguments
-from gitbatch.sandbox.server import LauncherEventKind, Server
+from gitbatch.sandbox.command_line import launcher_arguments
+from gitbatch.sandbox.server import LauncherEventKind, LauncherServer
 
 STREAMS = (0, 1, 2)
 
-asked = arguments([sys.executable, *sys.argv[3:]])
+asked = launcher_arguments([sys.executable, *sys.argv[3:]])
 assert asked
-server = Server()
+server = LauncherServer()
 given = os.fsdecode(Path("/proc/self/environ").read_bytes()).split("\0")  # before Python added to it
-server.ask(asked, dict(pair.split("=", 1) for pair in given if pair), Path.cwd(), STREAMS)
-started, ended = server.hear(), server.hear()
+server.start_program(asked, dict(pair.split("=", 1) for pair in given if pair), Path.cwd(), STREAMS)
+started, ended = server.receive_event(), server.receive_event()
 assert started
 assert ended
-assert (started.word, ended.word, started.number) == (
+assert (started.kind, ended.kind, started.number) == (
     LauncherEventKind.STARTED,
     LauncherEventKind.ENDED,
     ended.number,

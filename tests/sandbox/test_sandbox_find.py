@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sandbox.arena import Arena, Wall, behind
 
-from gitbatch.sandbox.bubblewrap import WHERE, Bubblewrap, find_bubblewrap
+from gitbatch.sandbox.bubblewrap import SEARCH_PATH, Bubblewrap, find_bubblewrap
 from gitbatch.sandbox.find import find_sandbox
 from gitbatch.sandbox.landlock import find_landlock
 from gitbatch.sandbox.model import SandboxKind, Unavailable
@@ -21,13 +21,13 @@ sys.path.insert(0, sys.argv[1])
 from gitbatch.errors import GitbatchError
 from gitbatch.sandbox.find import find_sandbox
 from gitbatch.sandbox.launcher.kernel import drop_capabilities
-from gitbatch.sandbox.launcher.seccomp import install, only, refuse
+from gitbatch.sandbox.launcher.seccomp import install_filter, refuse_calls, require_argument
 from gitbatch.sandbox.model import SandboxKind
 NEW_NAMESPACE = 0x7E020000
 steps = [(0x20, 0, 0, 0)]
-if "landlock" in sys.argv: steps += refuse([444], errno.EOPNOTSUPP)
-if "bubblewrap" in sys.argv: steps += only({clone}, 0, NEW_NAMESPACE, [0], errno.EPERM)
-install([*steps, (0x06, 0, 0, 0x7FFF0000)])
+if "landlock" in sys.argv: steps += refuse_calls([444], errno.EOPNOTSUPP)
+if "bubblewrap" in sys.argv: steps += require_argument({clone}, 0, NEW_NAMESPACE, [0], errno.EPERM)
+install_filter([*steps, (0x06, 0, 0, 0x7FFF0000)])
 try:
     print(find_sandbox(SandboxKind(sys.argv[2])).kind)
 except GitbatchError as error:
@@ -89,7 +89,7 @@ def bwrap(folder: Path, text: str) -> str:
 def test_bubblewrap_that_does_not_work_is_told(tmp_path: Path, text: str, why: str) -> None:
     found = find_bubblewrap(bwrap(tmp_path, text))
     assert isinstance(found, Unavailable)
-    assert f"{tmp_path}/bwrap {why}" in found.why
+    assert f"{tmp_path}/bwrap {why}" in found.reason
 
 
 def test_bubblewrap_that_is_not_there_is_told(tmp_path: Path) -> None:
@@ -104,10 +104,10 @@ def test_an_older_bubblewrap_does_too(arena: Arena, tmp_path: Path) -> None:
     old = f'#!/bin/sh\ncase "$*" in *" --size "*) echo "bwrap: Unknown option --size" >&2; exit 1;; esac\nexec {real.program} "$@"\n'
     found = find_bubblewrap(bwrap(tmp_path, old))
     assert found == Bubblewrap(str(tmp_path / "bwrap"), sized=False)
-    done = subprocess.run(found.command(["sh", "-c", "echo > /dev/shm/x"], arena.usual), check=False)
+    done = subprocess.run(found.wrap_command(["sh", "-c", "echo > /dev/shm/x"], arena.usual), check=False)
     assert done.returncode == 0
 
 
 def test_a_probe_runs_once() -> None:
-    assert find_bubblewrap(WHERE) is find_bubblewrap(WHERE)
+    assert find_bubblewrap(SEARCH_PATH) is find_bubblewrap(SEARCH_PATH)
     assert find_landlock() is find_landlock()

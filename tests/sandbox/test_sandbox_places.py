@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from sandbox.arena import SECRET, Arena, Listeners, Wall, behind
 
+from gitbatch.sandbox.filesystem_view import Access, build_view, strict_output
 from gitbatch.sandbox.model import Confinement
-from gitbatch.sandbox.places import Access, strict_output, view
 
 LOOK = """
 import json, os, sys
@@ -215,13 +215,15 @@ def test_a_strict_output_is_made_where_it_is_missing(arena: Arena) -> None:
 @behind(Wall.CONTROL)
 def test_a_place_has_the_access_that_was_said_last(arena: Arena) -> None:
     both = arena.usual._replace(needs=(arena.elsewhere,), hidden=(arena.elsewhere,), writable=(arena.repo,))
-    places = dict(view(["sh"], both).places)
+    places = dict(build_view(["sh"], both).rules)
     assert places[arena.elsewhere] is Access.HIDDEN
     assert places[arena.repo] is Access.WRITE
 
 
 @behind(Wall.CONTROL)
 def test_the_places_are_the_same_every_time(arena: Arena) -> None:
-    assert view(["sh"], arena.usual) == view(["sh"], arena.usual)
-    assert list(view(["sh"], arena.usual).places) == sorted(view(["sh"], arena.usual).places)
-    assert os.path.realpath("/etc/resolv.conf") in {str(path) for path, _ in view(["sh"], arena.usual).places}
+    assert build_view(["sh"], arena.usual) == build_view(["sh"], arena.usual)
+    assert list(build_view(["sh"], arena.usual).rules) == sorted(build_view(["sh"], arena.usual).rules)
+    assert os.path.realpath("/etc/resolv.conf") in {
+        str(path) for path, _ in build_view(["sh"], arena.usual).rules
+    }

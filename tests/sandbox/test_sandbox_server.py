@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from sandbox.arena import SERVED, Arena, Wall, behind
 
-from gitbatch.sandbox.launch import arguments
-from gitbatch.sandbox.server import LauncherEventKind, Server
+from gitbatch.sandbox.command_line import launcher_arguments
+from gitbatch.sandbox.server import LauncherEventKind, LauncherServer
 
 ROUNDS = 24
 confined = behind(Wall.BUBBLEWRAP, Wall.LANDLOCK)
@@ -57,19 +57,19 @@ def spread(longest: float) -> Iterator[float]:
 @confined
 @pytest.mark.parametrize("longest", [0.012, 0.1])
 def test_when_what_watches_a_start_is_killed(arena: Arena, longest: float) -> None:
-    asked = arguments(arena.command(*arena.wall.python, "-c", PROGRAM, str(arena.scratch)))
+    asked = launcher_arguments(arena.command(*arena.wall.python, "-c", PROGRAM, str(arena.scratch)))
     assert asked
-    server, moments = Server(), spread(longest)
+    server, moments = LauncherServer(), spread(longest)
     with Path(os.devnull).open("r+b") as null:
         for _ in range(ROUNDS):
             afresh(arena)
-            server.ask(asked, arena.environment, arena.worktree, [null.fileno()] * 3)
-            started = server.hear()
+            server.start_program(asked, arena.environment, arena.worktree, [null.fileno()] * 3)
+            started = server.receive_event()
             assert started
             time.sleep(next(moments))
             with suppress(ProcessLookupError):  # what the one before left may have kept it from starting
                 os.killpg(started.number, signal.SIGKILL)
-            ended = server.hear()
+            ended = server.receive_event()
             assert ended
             assert ended[:2] == (LauncherEventKind.ENDED, started.number)
     assert is_clean(arena), left(arena)
@@ -80,15 +80,15 @@ def test_when_what_watches_a_start_is_killed(arena: Arena, longest: float) -> No
 @pytest.mark.parametrize("longest", [0.012, 0.1])
 def test_when_it_is_closed_or_who_asked_is_killed(arena: Arena, longest: float) -> None:
     command = arena.command(*arena.wall.python, "-c", PROGRAM, str(arena.scratch))
-    asked = arguments(command)
+    asked = launcher_arguments(command)
     assert asked
     moments = spread(longest)
     with Path(os.devnull).open("r+b") as null:
         for _ in range(ROUNDS // 4):
             afresh(arena)
-            server = Server()
-            server.ask(asked, arena.environment, arena.worktree, [null.fileno()] * 3)
-            server.hear()
+            server = LauncherServer()
+            server.start_program(asked, arena.environment, arena.worktree, [null.fileno()] * 3)
+            server.receive_event()
             time.sleep(next(moments))
             server.close()
             assert left(arena) == []

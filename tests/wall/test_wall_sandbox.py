@@ -16,7 +16,7 @@ from gitbatch.sandbox.launcher import seccomp
 mount = {"x86_64": 165, "aarch64": 40}[os.uname().machine]
 landlock = 444
 load, allow = (0x20, 0, 0, 0), (0x06, 0, 0, 0x7FFF0000)
-seccomp.install([load, *seccomp.refuse((mount, landlock), errno.EPERM), allow])
+seccomp.install_filter([load, *seccomp.refuse_calls((mount, landlock), errno.EPERM), allow])
 """
 """Makes this process, and all that it starts, live on a machine where neither bubblewrap nor Landlock works."""
 GITBATCH = "from gitbatch.cli.main import main; main()"

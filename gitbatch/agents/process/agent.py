@@ -80,7 +80,7 @@ class CommandRunner(Struct, frozen=True):
             files = _Files.prepare(assignment, place)
             transport, watch = await self.starter.start(
                 lambda: Watch(progress, files.progress, secrets),
-                self.sandbox.command(
+                self.sandbox.wrap_command(
                     self._argv(assignment, files),
                     confinement_of(self.table, self.environment, place, assignment.output),
                 ),

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, TypeVar
 from gitbatch.concurrency import shielded
 
 if TYPE_CHECKING:
-    from gitbatch.sandbox.server import Server
+    from gitbatch.sandbox.server import LauncherServer
 
 _P = TypeVar("_P", bound=asyncio.SubprocessProtocol)
 _STREAMS = (0, 1, 2)
@@ -41,7 +41,7 @@ class Starter:
 
     def __init__(self) -> None:
         self._has_launcher = False
-        self._server: Server | None = None
+        self._server: LauncherServer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         """That hears what the server tells."""
         self._one_at_a_time = asyncio.Lock()
@@ -51,13 +51,13 @@ class Starter:
         self._strikes = 0
         """Starts in a row that failed by the server's fault."""
 
-    def begin(self) -> "Server":
+    def begin(self) -> "LauncherServer":
         """Have the server start, while other things are done, if there is none; without it there will be none."""
-        from gitbatch.sandbox.server import Server
+        from gitbatch.sandbox.server import LauncherServer
 
         self._has_launcher = True
         if self._server is None:
-            self._server = Server()
+            self._server = LauncherServer()
         return self._server
 
     async def start(
@@ -105,9 +105,9 @@ class Starter:
         """What the server is to be asked for; None: nothing, for it is not our launcher that starts."""
         if not self._has_launcher:
             return None
-        from gitbatch.sandbox.launch import arguments
+        from gitbatch.sandbox.command_line import launcher_arguments
 
-        return arguments(command)
+        return launcher_arguments(command)
 
     async def _by_server(
         self,
@@ -139,13 +139,13 @@ class Starter:
     ) -> None:
         for _ in range(2):
             try:
-                return self._listened_to().ask(asked, environment, directory, streams)
+                return self._listened_to().start_program(asked, environment, directory, streams)
             except ConnectionError:  # it has died, and we have not heard of it yet
                 self.close()
         self._strikes += 1
         raise self._trouble(errno.ECHILD, "what starts it was killed")
 
-    def _listened_to(self) -> "Server":
+    def _listened_to(self) -> "LauncherServer":
         try:
             server = self.begin()
         except OSError as error:
@@ -163,7 +163,7 @@ class Starter:
         if self._server is None:
             return
         try:
-            told = self._server.hear(socket.MSG_DONTWAIT)
+            told = self._server.receive_event(socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
         if told is None:

@@ -3,7 +3,7 @@
     orchestrator ── watch ── wrapper ── program ── …
                     limits   bubblewrap, or our keeper
 
-Its command line, which `main.main` obeys, is made in `sandbox/launch.py`. To start it so takes Python 15 ms; a server that
+Its command line, which `main.main` obeys, is made in `sandbox/command_line.py`. To start it so takes Python 15 ms; a server that
 has started already (`server.py`) forks it in 2 to 3. `dataclasses` and `pathlib` would cost more than all that it does.
 """
 

@@ -7,17 +7,17 @@ that is imported only after Landlock holds would be a file that cannot be opened
 from collections.abc import Mapping
 
 from gitbatch.sandbox.launcher.kernel import drop_capabilities, last_capability
-from gitbatch.sandbox.launcher.landlock import restrict
+from gitbatch.sandbox.launcher.landlock import restrict_access
 from gitbatch.sandbox.launcher.seccomp import filter_calls
 
 
-def confine(rules: Mapping[str, int], *, network: bool) -> None:
+def confine_process(rules: Mapping[str, int], *, network: bool) -> None:
     """Give up access to files but what the rules (path → rights) allow, capabilities, and calls; for good.
 
     Raises:
         OSError: the kernel refuses, or a path is not there.
     """
     last = last_capability()
-    restrict(rules, network=network)
+    restrict_access(rules, network=network)
     drop_capabilities(last)
     filter_calls(network=network)

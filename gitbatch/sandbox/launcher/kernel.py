@@ -26,7 +26,7 @@ def prctl(option: int, first: int = 0, second: int = 0) -> None:
         OSError: the kernel refuses.
     """
     arguments = (ctypes.c_ulong(number) for number in (first, second, 0, 0))
-    _check(_LIBC.prctl(option, *arguments))
+    _check_result(_LIBC.prctl(option, *arguments))
 
 
 def syscall(number: int, *arguments: object) -> int:
@@ -35,7 +35,7 @@ def syscall(number: int, *arguments: object) -> int:
     Raises:
         OSError: it fails.
     """
-    return _check(_LIBC.syscall(ctypes.c_long(number), *arguments))
+    return _check_result(_LIBC.syscall(ctypes.c_long(number), *arguments))
 
 
 def last_capability() -> int:
@@ -55,7 +55,7 @@ def drop_capabilities(last: int) -> None:
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL)
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     none = (ctypes.c_uint32 * 6)()
-    _check(_LIBC.capset(header, none))
+    _check_result(_LIBC.capset(header, none))
 
 
 def _drop_bounding_set(last: int) -> None:
@@ -65,14 +65,14 @@ def _drop_bounding_set(last: int) -> None:
             prctl(PR_CAPBSET_DROP, capability)
 
 
-def leave_keyring() -> None:
+def join_empty_keyring() -> None:
     """Get an empty session keyring: the user's is handed down, and no namespace hides the keys in it."""
     keyctl, join_session = 250 if os.uname().machine == "x86_64" else 219, 1
     with suppress(OSError):  # a kernel without keyrings, or a container that denies them
         syscall(keyctl, ctypes.c_int(join_session), None)
 
 
-def _check(result: int) -> int:
+def _check_result(result: int) -> int:
     if result == -1:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))

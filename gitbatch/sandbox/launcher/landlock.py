@@ -27,11 +27,11 @@ WRITE = (1 << 15) - 1 & ~(_MAKE_CHAR | _MAKE_BLOCK)
 """Everything up to ABI 3 but making devices."""
 DEVICE = _READ_FILE | _WRITE_FILE | _IOCTL
 
-LEAST = 4
+REQUIRED_ABI = 4
 """The ABI that we need: the first that knows TCP."""
 
 
-def abi() -> int:
+def landlock_abi() -> int:
     """The version of Landlock that the kernel has.
 
     Raises:
@@ -40,36 +40,36 @@ def abi() -> int:
     return syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION))
 
 
-def restrict(rules: Mapping[str, int], *, network: bool) -> None:
+def restrict_access(rules: Mapping[str, int], *, network: bool) -> None:
     """Give up all access to files but what the rules (path → rights) allow, and signals to others; for good.
 
     Raises:
         OSError: the kernel refuses, or a path is not there.
     """
-    version = abi()
+    version = landlock_abi()
     handled = (1 << (16 if version >= 5 else 15)) - 1
     scoped = _SCOPE_ABSTRACT | _SCOPE_SIGNAL if version >= 6 else 0
-    ruleset = _make(handled, 0 if network else _TCP, scoped)
+    ruleset = _create_ruleset(handled, 0 if network else _TCP, scoped)
     for path, rights in rules.items():
-        _allow(ruleset, path, rights & handled)
-    _enforce(ruleset)
+        _add_rule(ruleset, path, rights & handled)
+    _enforce_ruleset(ruleset)
 
 
-def leave_abstract_sockets() -> None:
+def deny_abstract_sockets() -> None:
     """Give up abstract Unix sockets of others, where the kernel can (ABI 6); nothing else."""
     try:
-        if abi() >= 6:
-            _enforce(_make(0, 0, _SCOPE_ABSTRACT))
+        if landlock_abi() >= 6:
+            _enforce_ruleset(_create_ruleset(0, 0, _SCOPE_ABSTRACT))
     except OSError:  # no Landlock here: the module docstring of bubblewrap says what that means
         return
 
 
-def _make(files: int, tcp: int, scoped: int) -> int:
+def _create_ruleset(files: int, tcp: int, scoped: int) -> int:
     attributes = struct.pack("=QQQ" if scoped else "=QQ", files, tcp, *((scoped,) if scoped else ()))
     return syscall(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint32(0))
 
 
-def _allow(ruleset: int, path: str, rights: int) -> None:
+def _add_rule(ruleset: int, path: str, rights: int) -> None:
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
@@ -80,7 +80,7 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
         os.close(descriptor)
 
 
-def _enforce(ruleset: int) -> None:
+def _enforce_ruleset(ruleset: int) -> None:
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     syscall(_RESTRICT_SELF, ctypes.c_int(ruleset), ctypes.c_uint32(0))
     os.close(ruleset)

@@ -17,15 +17,15 @@ _MOST_OPEN = 200
 
 def set_limits(*, file_bytes: int, processes: int | None, cpu_seconds: int | None) -> None:
     """Set the limits of this process; what it has already is not raised."""
-    _lower(resource.RLIMIT_CORE, 0)
-    _lower(resource.RLIMIT_FSIZE, file_bytes)
+    _lower_limit(resource.RLIMIT_CORE, 0)
+    _lower_limit(resource.RLIMIT_FSIZE, file_bytes)
     if cpu_seconds is not None:
-        _lower(resource.RLIMIT_CPU, cpu_seconds)
+        _lower_limit(resource.RLIMIT_CPU, cpu_seconds)
     if processes is not None and os.getuid() != 0 and os.path.isdir("/proc"):  # root is not counted
-        _lower(resource.RLIMIT_NPROC, count_tasks() + processes)
+        _lower_limit(resource.RLIMIT_NPROC, count_tasks() + processes)
 
 
-def _lower(which: int, wanted: int) -> None:
+def _lower_limit(which: int, wanted: int) -> None:
     _, hard = resource.getrlimit(which)
     limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(which, (limit, limit))
@@ -43,7 +43,7 @@ def count_tasks() -> int:
     return count
 
 
-class Written:
+class WrittenBytes:
     """What has been written below some folders from now on."""
 
     def __init__(self, folders: list[str], limit: int) -> None:
@@ -51,17 +51,17 @@ class Written:
         self._limit = limit
         self._since = time.time_ns()
 
-    def too_much(self) -> bool:
+    def is_exceeded(self) -> bool:
         """Whether it is more than the limit now; what cannot be looked at counts as too much.
 
         A file that has been deleted and is still open is not seen.
         """
         try:
-            return self._count() > self._limit
+            return self._count_bytes() > self._limit
         except OSError:
             return True
 
-    def _count(self) -> int:
+    def _count_bytes(self) -> int:
         """The bytes, or as soon as they are more than the limit, some of them.
 
         By descriptors: a path that is longer than the kernel takes can be made step by step. Of the folders on the way
@@ -72,15 +72,15 @@ class Written:
         try:
             for folder in self._folders:
                 waiting.append((os.open(folder, _FOLDER), []))
-                size += self._look(*waiting[-1])
+                size += self._count_folder(*waiting[-1])
                 while waiting and size <= self._limit:
-                    size += self._go_on(waiting)
+                    size += self._count_next_folder(waiting)
         finally:
             for descriptor, _ in waiting:
                 os.close(descriptor)
         return size
 
-    def _go_on(self, waiting: list[tuple[int, list[str]]]) -> int:
+    def _count_next_folder(self, waiting: list[tuple[int, list[str]]]) -> int:
         """Look into the next folder; returns what is new in it."""
         descriptor, names = waiting[-1]
         if not names:
@@ -98,9 +98,9 @@ class Written:
         waiting.append((below, []))
         if len(waiting) > _MOST_OPEN:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-        return self._look(*waiting[-1])
+        return self._count_folder(*waiting[-1])
 
-    def _look(self, descriptor: int, names: list[str]) -> int:
+    def _count_folder(self, descriptor: int, names: list[str]) -> int:
         """What is new in a folder itself; the folders in it are added to `names`."""
         size = 0
         with os.scandir(descriptor) as entries:
@@ -108,10 +108,10 @@ class Written:
                 if entry.is_dir(follow_symlinks=False):
                     names.append(entry.name)
                 else:
-                    size += self._new(entry)
+                    size += self._count_file(entry)
         return size
 
-    def _new(self, entry: "os.DirEntry[str]") -> int:
+    def _count_file(self, entry: "os.DirEntry[str]") -> int:
         with suppress(FileNotFoundError):
             status = entry.stat(follow_symlinks=False)
             if status.st_ctime_ns > self._since:

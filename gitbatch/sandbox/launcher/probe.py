@@ -5,28 +5,28 @@
 import os
 from collections.abc import Mapping
 
-from gitbatch.sandbox.launcher.confine import confine
-from gitbatch.sandbox.launcher.landlock import LEAST, abi
-from gitbatch.sandbox.launcher.process import execute
+from gitbatch.sandbox.launcher.confine import confine_process
+from gitbatch.sandbox.launcher.landlock import REQUIRED_ABI, landlock_abi
+from gitbatch.sandbox.launcher.process import execute_program
 
 _SHELL = "/bin/sh"
 
 
-def probe(rules: Mapping[str, int]) -> str:
+def probe_landlock(rules: Mapping[str, int]) -> str:
     """Become a program that prints the ABI; returns why Landlock cannot be used, if it cannot.
 
     `rules`: what a program needs to start.
     """
     try:
-        version = abi()
+        version = landlock_abi()
         os.stat(f"/proc/{os.getpid()}/task/{os.getpid()}/children")  # by which the keeper finds what is left
-        if version < LEAST:
-            return f"the kernel has ABI {version}; {LEAST} is needed (Linux 6.7)"
-        confine(rules, network=False)
+        if version < REQUIRED_ABI:
+            return f"the kernel has ABI {version}; {REQUIRED_ABI} is needed (Linux 6.7)"
+        confine_process(rules, network=False)
     except OSError as error:
         return f"the kernel refuses ({error.filename or 'system call'}: {error.strerror})"
     try:
         os.listdir("/")
     except PermissionError:
-        execute([_SHELL, "-c", f"echo {version}"])
+        execute_program([_SHELL, "-c", f"echo {version}"])
     return "it is switched on and does not hold"

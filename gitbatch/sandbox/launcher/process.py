@@ -17,7 +17,7 @@ _AWAITED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal
 
 
 def block_signals() -> None:
-    """From here on signals wait until they are asked for; `fork` keeps that, `execute` ends it."""
+    """From here on signals wait until they are asked for; `fork_process` keeps that, `execute_program` ends it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
 
 
@@ -29,7 +29,7 @@ def next_signal(patience: float | None = None) -> int | None:
     return came.si_signo if came else None
 
 
-def fork(run: Callable[[], None], *, on_our_death: signal.Signals) -> int:
+def fork_process(run: Callable[[], None], *, on_our_death: signal.Signals) -> int:
     """Start a process in a session of its own that does `run`, and nothing after that; returns its id.
 
     What `run` raises is reported on standard error, and the process ends with CANNOT_RUN.
@@ -45,18 +45,18 @@ def fork(run: Callable[[], None], *, on_our_death: signal.Signals) -> int:
             run()
     finally:
         if error := sys.exception():
-            complain(explain(error))
+            print_error(describe_error(error))
         os._exit(CANNOT_RUN)
 
 
-def places_of(program: str) -> list[str]:
+def candidate_paths(program: str) -> list[str]:
     """Returns the paths that a program may be at. As `os.execvp` looks for it, which imports a module to do so."""
     if "/" in program:
         return [program]
     return [f"{folder or '.'}/{program}" for folder in os.environ.get("PATH", os.defpath).split(":")]
 
 
-def execute(argv: list[str]) -> None:
+def execute_program(argv: list[str]) -> None:
     """Become another program; it finds signals as usual, whatever Python, or who started us, has made of them.
 
     Opens and imports nothing.
@@ -65,17 +65,17 @@ def execute(argv: list[str]) -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
     problem = errno.ENOENT
-    for path in places_of(argv[0]):
+    for path in candidate_paths(argv[0]):
         try:
             os.execv(path, argv)  # noqa: S606 - no shell is meant
         except OSError as error:
             if error.errno not in _NOT_HERE:
                 problem = error.errno or problem
-    complain(f"{argv[0]}: {os.strerror(problem)}")
+    print_error(f"{argv[0]}: {os.strerror(problem)}")
     os._exit(NOT_FOUND if problem == errno.ENOENT else CANNOT_RUN)
 
 
-def reap() -> dict[int, int]:
+def reap_children() -> dict[int, int]:
     """The children that have ended, with their exit codes (128 + n: by signal n)."""
     ended: dict[int, int] = {}
     with suppress(ChildProcessError):
@@ -91,16 +91,16 @@ def reap() -> dict[int, int]:
 def end_children() -> None:
     """End all children, and theirs, which become ours (`PR_SET_CHILD_SUBREAPER`), until there are none."""
     while True:
-        for child in children(os.getpid()):
+        for child in list_children(os.getpid()):
             os.kill(child, signal.SIGKILL)  # ours until we reap it, so it can be no other's id
         try:
             os.waitpid(-1, 0)
         except ChildProcessError:
             return
-        reap()
+        reap_children()
 
 
-def children(process: int) -> list[int]:
+def list_children(process: int) -> list[int]:
     """The children of a process that has one thread."""
     try:
         with open(f"/proc/{process}/task/{process}/children", encoding="ascii") as file:
@@ -109,7 +109,7 @@ def children(process: int) -> list[int]:
         return []
 
 
-def explain(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """Say in one line what was raised, and where: `NAME: what`."""
     if isinstance(error, OSError):
         name = error.filename
@@ -117,6 +117,6 @@ def explain(error: BaseException) -> str:
     return f"the sandbox: {type(error).__name__}: {error}"
 
 
-def complain(message: str) -> None:
+def print_error(message: str) -> None:
     """Say on standard error why a program did not run, or runs no more."""
     print(f"gitbatch: {message}", file=sys.stderr, flush=True)  # noqa: T201 - the launcher's only voice

@@ -33,7 +33,7 @@ Instruction = tuple[int, int, int, int]
 """Code, jump if true, jump if false, operand."""
 
 
-class Machine:
+class SyscallNumbers:
     """The numbers of a processor architecture."""
 
     __slots__ = ("audit", "modes", "prlimit", "shared", "socket", "socketpair", "xattrs")
@@ -62,9 +62,9 @@ class Machine:
         is, and which has the flags of a call that opens a file (-1: it is none)."""
 
 
-def _generic(audit: int) -> Machine:
+def _generic_numbers(audit: int) -> SyscallNumbers:
     """A machine with the numbers of asm-generic/unistd.h."""
-    return Machine(
+    return SyscallNumbers(
         audit,
         sockets=(198, 199),
         prlimit=261,
@@ -75,7 +75,7 @@ def _generic(audit: int) -> Machine:
 
 
 MACHINES = {
-    "x86_64": Machine(
+    "x86_64": SyscallNumbers(
         0xC000003E,
         sockets=(41, 53),
         prlimit=302,
@@ -86,8 +86,8 @@ MACHINES = {
             *((133, 1, -1), (259, 2, -1), (85, 1, -1), (2, 2, 1), (257, 3, 2)),
         ),
     ),
-    "aarch64": _generic(0xC00000B7),
-    "riscv64": _generic(0xC00000F3),
+    "aarch64": _generic_numbers(0xC00000B7),
+    "riscv64": _generic_numbers(0xC00000F3),
 }
 _IO_URING = (425, 426, 427)
 """It makes sockets past every filter."""
@@ -109,10 +109,10 @@ def filter_calls(*, network: bool) -> None:
     machine = MACHINES.get(os.uname().machine)
     if machine is None:
         raise OSError(errno.ENOSYS, f"no filter for {os.uname().machine}")
-    install(_program(machine, network=network))
+    install_filter(_build_filter(machine, network=network))
 
 
-def install(instructions: Iterable[Instruction]) -> None:
+def install_filter(instructions: Iterable[Instruction]) -> None:
     """Put a filter on this process and all its children, for good."""
     code = b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
     steps = ctypes.create_string_buffer(code)
@@ -121,7 +121,7 @@ def install(instructions: Iterable[Instruction]) -> None:
     prctl(PR_SET_SECCOMP, _MODE_FILTER, ctypes.addressof(program))
 
 
-def _program(machine: Machine, *, network: bool) -> list[Instruction]:
+def _build_filter(machine: SyscallNumbers, *, network: bool) -> list[Instruction]:
     families = (*_HARMLESS, *(_INTERNET if network else ()))
     return [
         (_LOAD, 0, 0, _MACHINE),
@@ -130,22 +130,24 @@ def _program(machine: Machine, *, network: bool) -> list[Instruction]:
         (_LOAD, 0, 0, _NUMBER),
         (_AT_LEAST, 0, 1, _X32),
         (_RETURN, 0, 0, _FAIL | errno.ENOSYS),
-        *refuse((*_IO_URING, _OPENAT2, *machine.shared), errno.ENOSYS),
-        *refuse((*_NEW_XATTRS, *machine.xattrs), errno.EOPNOTSUPP),
-        *only(machine.socket, 0, _ANY, families, errno.EACCES),
-        *only(machine.socketpair, 1, 0xF, _CONNECTED, errno.EACCES),
-        *only(machine.prlimit, 0, _ANY, [0], errno.EPERM),  # itself, not another
-        *(step for call in (*machine.modes, _FCHMODAT2) for step in _without_set_id(*call)),
+        *refuse_calls((*_IO_URING, _OPENAT2, *machine.shared), errno.ENOSYS),
+        *refuse_calls((*_NEW_XATTRS, *machine.xattrs), errno.EOPNOTSUPP),
+        *require_argument(machine.socket, 0, _ANY, families, errno.EACCES),
+        *require_argument(machine.socketpair, 1, 0xF, _CONNECTED, errno.EACCES),
+        *require_argument(machine.prlimit, 0, _ANY, [0], errno.EPERM),  # itself, not another
+        *(step for call in (*machine.modes, _FCHMODAT2) for step in _refuse_set_id(*call)),
         (_RETURN, 0, 0, _ALLOW),
     ]
 
 
-def refuse(numbers: Iterable[int], error: int) -> list[Instruction]:
+def refuse_calls(numbers: Iterable[int], error: int) -> list[Instruction]:
     """Let calls fail."""
     return [step for number in numbers for step in ((_EQUAL, 0, 1, number), (_RETURN, 0, 0, _FAIL | error))]
 
 
-def only(number: int, index: int, mask: int, values: Iterable[int], error: int) -> list[Instruction]:
+def require_argument(
+    number: int, index: int, mask: int, values: Iterable[int], error: int
+) -> list[Instruction]:
     """Let a call fail, unless an argument, masked, is one of some values."""
     wanted = list(values)
     judge = [
@@ -158,7 +160,7 @@ def only(number: int, index: int, mask: int, values: Iterable[int], error: int) 
     return [(_EQUAL, 0, len(judge), number), *judge]
 
 
-def _without_set_id(number: int, mode: int, flags: int) -> list[Instruction]:
+def _refuse_set_id(number: int, mode: int, flags: int) -> list[Instruction]:
     """Let a call fail if its mode (an argument) has a set-id bit; one that opens a file, only if it makes one."""
     opens = [(_LOAD, 0, 0, _ARGUMENTS + 8 * flags), (_HAS, 1, 0, _MAKES), (_RETURN, 0, 0, _ALLOW)]
     judge = [

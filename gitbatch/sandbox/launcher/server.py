@@ -19,13 +19,19 @@ from typing import IO, NoReturn
 
 from gitbatch.sandbox.launcher import CANNOT_RUN, REQUEST
 from gitbatch.sandbox.launcher.kernel import PR_SET_CHILD_SUBREAPER, prctl
-from gitbatch.sandbox.launcher.main import launch
-from gitbatch.sandbox.launcher.process import children, complain, end_children, explain, fork
+from gitbatch.sandbox.launcher.main import run_launcher
+from gitbatch.sandbox.launcher.process import (
+    describe_error,
+    end_children,
+    fork_process,
+    list_children,
+    print_error,
+)
 
 _DESCRIPTORS = 4
 
 
-def serve() -> NoReturn:
+def serve_requests() -> NoReturn:
     """Fork for each request, and tell of each program that it has started, and later how it ended."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     asked = socket.socket(fileno=os.dup(0))
@@ -44,22 +50,22 @@ def serve() -> NoReturn:
         ready = [descriptor for descriptor, _ in waiting.poll()]
         if wake in ready:
             os.read(wake, 4096)
-            _tell_who_has_ended(asked, running)
+            _report_ended(asked, running)
         if asked.fileno() in ready:
             message, descriptors, _, _ = socket.recv_fds(asked, len(REQUEST), _DESCRIPTORS)
             if message != REQUEST:
                 break
-            _start(asked, running, descriptors)
+            _start_program(asked, running, descriptors)
     end_children()
     os._exit(0)
 
 
-def _tell(asked: socket.socket, answer: bytes) -> None:
+def _send_answer(asked: socket.socket, answer: bytes) -> None:
     with suppress(BrokenPipeError):  # nobody is left: that is seen when the next request is waited for
         asked.send(answer)
 
 
-def _tell_who_has_ended(asked: socket.socket, running: set[int]) -> None:
+def _report_ended(asked: socket.socket, running: set[int]) -> None:
     is_something_left = False
     with suppress(ChildProcessError):
         while True:
@@ -69,35 +75,35 @@ def _tell_who_has_ended(asked: socket.socket, running: set[int]) -> None:
             is_something_left |= os.WIFSIGNALED(status) or child not in running
             if child in running:
                 running.remove(child)
-                _tell(asked, b"ended %d %d" % (child, os.waitstatus_to_exitcode(status)))
+                _send_answer(asked, b"ended %d %d" % (child, os.waitstatus_to_exitcode(status)))
     if is_something_left:
-        for child in set(children(os.getpid())) - running:
+        for child in set(list_children(os.getpid())) - running:
             os.kill(child, signal.SIGKILL)
 
 
-def _start(asked: socket.socket, running: set[int], descriptors: list[int]) -> None:
+def _start_program(asked: socket.socket, running: set[int], descriptors: list[int]) -> None:
     try:
-        child = _fork(descriptors)
+        child = _fork_child(descriptors)
     except OSError as error:
-        _tell(asked, b"failed %d" % (error.errno or 0))
+        _send_answer(asked, b"failed %d" % (error.errno or 0))
     else:
         running.add(child)
-        _tell(asked, b"started %d" % child)
+        _send_answer(asked, b"started %d" % child)
     for descriptor in descriptors:
         os.close(descriptor)
 
 
-def _fork(descriptors: list[int]) -> int:
+def _fork_child(descriptors: list[int]) -> int:
     """Start what a request asks for; returns its process when that leads its own group, and can be ended with it."""
     leads, led = os.pipe()
     with os.fdopen(leads, "rb") as reading:
         with os.fdopen(led, "wb") as writing:
-            child = fork(partial(_become, writing, descriptors), on_our_death=signal.SIGKILL)
+            child = fork_process(partial(_run_request, writing, descriptors), on_our_death=signal.SIGKILL)
         reading.read()
     return child
 
 
-def _become(writing: IO[bytes], descriptors: list[int]) -> NoReturn:
+def _run_request(writing: IO[bytes], descriptors: list[int]) -> NoReturn:
     """Do in a new process what a launcher's command line would make it do."""
     writing.close()
     signal.set_wakeup_fd(-1)
@@ -107,19 +113,19 @@ def _become(writing: IO[bytes], descriptors: list[int]) -> NoReturn:
     with os.fdopen(request, "rb") as file:
         arguments, environment, directory = json.load(file)
     try:
-        os.chdir(_name(directory))
+        os.chdir(_decode_name(directory))
         os.environb.clear()
-        os.environb.update({_name(name): _name(value) for name, value in environment.items()})
-        code = launch([os.fsdecode(_name(argument)) for argument in arguments])
+        os.environb.update({_decode_name(name): _decode_name(value) for name, value in environment.items()})
+        code = run_launcher([os.fsdecode(_decode_name(argument)) for argument in arguments])
     except OSError as error:
-        complain(explain(error))
+        print_error(describe_error(error))
         code = CANNOT_RUN
     except ValueError as error:  # a zero byte
-        complain(f"the sandbox: {error}")
+        print_error(f"the sandbox: {error}")
         code = CANNOT_RUN
     os._exit(code)
 
 
-def _name(text: str) -> bytes:
+def _decode_name(text: str) -> bytes:
     """The bytes of a name: JSON has a character for each, so that no encoding of names matters."""
     return text.encode("latin-1")

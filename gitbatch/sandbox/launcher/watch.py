@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from gitbatch.sandbox.launcher import process
 from gitbatch.sandbox.launcher.kernel import PR_SET_CHILD_SUBREAPER, PR_SET_PDEATHSIG, prctl
-from gitbatch.sandbox.launcher.limits import Written
+from gitbatch.sandbox.launcher.limits import WrittenBytes
 
 _PERIOD = 1.0
 _SHARE = 50
@@ -19,7 +19,7 @@ _SHARE = 50
 _TOO_MUCH = 128 + signal.SIGXFSZ
 
 
-def watch(wrapper: Callable[[], None], written: Written, on_our_death: signal.Signals) -> int:
+def watch_wrapper(wrapper: Callable[[], None], written: WrittenBytes, on_our_death: signal.Signals) -> int:
     """Run a wrapper to its end.
 
     Args:
@@ -30,29 +30,29 @@ def watch(wrapper: Callable[[], None], written: Written, on_our_death: signal.Si
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     process.block_signals()
-    child = process.fork(wrapper, on_our_death=on_our_death)
+    child = process.fork_process(wrapper, on_our_death=on_our_death)
     pause, over = _PERIOD, False
     while True:
         came = process.next_signal(pause)
         if came == signal.SIGCHLD:
-            ended = process.reap()
+            ended = process.reap_children()
             if child in ended:
                 process.end_children()  # of a wrapper that could not do it
                 return _TOO_MUCH if over else ended[child]
         elif came:
-            _hand_on(came, child)
+            _forward_signal(came, child)
         else:
             began = time.monotonic()
-            if not over and written.too_much():
+            if not over and written.is_exceeded():
                 over = True
-                process.complain("the program has written more than it may; it is ended")
+                process.print_error("the program has written more than it may; it is ended")
                 os.kill(child, signal.SIGTERM)
             pause = max(_PERIOD, _SHARE * (time.monotonic() - began))
 
 
-def _hand_on(number: int, wrapper: int) -> None:
+def _forward_signal(number: int, wrapper: int) -> None:
     """Send a signal to the program, and to all that are in its process group."""
-    for leader in process.children(wrapper):
+    for leader in process.list_children(wrapper):
         try:
             os.killpg(leader, number)
         except ProcessLookupError:

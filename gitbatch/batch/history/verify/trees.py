@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from gitbatch.guard.shared import SharedFiles, read_shared
+from gitbatch.guard.shared import SharedFiles, read_shared_files
 from gitbatch.plan.model import Plan
 from gitbatch.plan.parse import read_plan
 from gitbatch.project.control import Project, plan_options
@@ -46,7 +46,7 @@ class Trees:
         """The shared files of the project that a commit has."""
         tree = self.of(oid)
         if tree not in self._shared:
-            self._shared[tree] = read_shared(TreeSnapshot(self.objects, tree))
+            self._shared[tree] = read_shared_files(TreeSnapshot(self.objects, tree))
         return self._shared[tree]
 
     def changes(self, commit: Commit) -> Changes:

@@ -10,7 +10,7 @@ from shlex import quote
 
 from msgspec import Struct
 
-from gitbatch.guard.script import FRAMEWORK, HOOK, KEPT, MOVED, HookState, inspect
+from gitbatch.guard.script import FRAMEWORK, HOOK, KEPT, MOVED, HookState, inspect_hook
 from gitbatch.repo.repository import Repository
 from gitbatch.resources import resource
 
@@ -18,7 +18,7 @@ _UNSET = "unknown"
 """The scope that git names for a setting that nobody made."""
 
 
-class Obstacle(Struct, frozen=True):
+class InstallBlocker(Struct, frozen=True):
     """Why nothing is changed at a place, and what to do about it."""
 
     message: str
@@ -38,7 +38,7 @@ class HookLocation(Struct, frozen=True):
     def hook(self) -> Path:
         """Where our script is or belongs: the pre-commit framework may have moved it aside, and runs it there."""
         moved, hook = self.folder / MOVED, self.folder / HOOK
-        is_moved = inspect(moved).is_ours and inspect(hook) is HookState.FOREIGN
+        is_moved = inspect_hook(moved).is_ours and inspect_hook(hook) is HookState.FOREIGN
         return moved if is_moved else hook
 
     @property
@@ -49,7 +49,7 @@ class HookLocation(Struct, frozen=True):
     @property
     def chained(self) -> Path | None:
         """The hook that ours runs after itself; none where the pre-commit framework has a newer one and runs ours."""
-        is_replaced = self.hook.name == MOVED and is_of_framework(self.kept)
+        is_replaced = self.hook.name == MOVED and is_framework_hook(self.kept)
         return self.kept if self.kept.exists() and not is_replaced else None
 
     @property
@@ -58,7 +58,7 @@ class HookLocation(Struct, frozen=True):
         return self.setting is None or Path(self.setting).is_absolute()
 
 
-def find_place(repo: Repository, settings: Mapping[str, str]) -> HookLocation:
+def find_hook_location(repo: Repository, settings: Mapping[str, str]) -> HookLocation:
     """Where git looks for the hooks of a checkout.
 
     Args:
@@ -68,54 +68,54 @@ def find_place(repo: Repository, settings: Mapping[str, str]) -> HookLocation:
     asked = ("--type=path", "--show-scope", "-z", "--default", "", "--get", "core.hooksPath")
     scope, value, _ = repo.git.run_with_user_config("config", *asked, extra=dict(settings)).split("\0")
     if scope == _UNSET:
-        return own_place(repo)
+        return default_hook_location(repo)
     return HookLocation(repo.root / value, value, scope)
 
 
-def own_place(repo: Repository) -> HookLocation:
+def default_hook_location(repo: Repository) -> HookLocation:
     """Where git looks if nothing is configured."""
     return HookLocation(repo.common_dir / "hooks")
 
 
-def is_inside(repo: Repository, folder: Path) -> bool:
+def is_in_repository(repo: Repository, folder: Path) -> bool:
     """Whether a folder belongs to this repository, links followed: its `.git`, this checkout or the main one."""
     common = repo.common_dir.resolve()
     ours = (common, repo.root.resolve(), *((common.parent,) if common.name == ".git" else ()))
     return any(folder.resolve().is_relative_to(top) for top in ours)
 
 
-def install_blocker(repo: Repository, place: HookLocation) -> Obstacle | None:
+def install_blocker(repo: Repository, location: HookLocation) -> InstallBlocker | None:
     """What keeps us from writing a hook at a place; None if nothing does."""
-    if place.setting == "":
-        return Obstacle(
-            "core.hooksPath is empty", f"remove it: git config --{place.scope} --unset core.hooksPath"
+    if location.setting == "":
+        return InstallBlocker(
+            "core.hooksPath is empty", f"remove it: git config --{location.scope} --unset core.hooksPath"
         )
-    if not is_inside(repo, place.folder):
-        source = f"core.hooksPath ({place.scope})" if place.setting else str(place.folder)
-        return Obstacle(
-            f"{source} leads out of the repository, to {place.folder.resolve()}, which other repositories may share",
-            f"give this one hooks of its own: git config core.hooksPath {quote(str(repo.common_dir / 'hooks'))}\n{_call()}",
+    if not is_in_repository(repo, location.folder):
+        source = f"core.hooksPath ({location.scope})" if location.setting else str(location.folder)
+        return InstallBlocker(
+            f"{source} leads out of the repository, to {location.folder.resolve()}, which other repositories may share",
+            f"give this one hooks of its own: git config core.hooksPath {quote(str(repo.common_dir / 'hooks'))}\n{_chaining_advice()}",
         )
-    return find_conflict(repo, place)
+    return find_hook_conflict(repo, location)
 
 
-def find_conflict(repo: Repository, place: HookLocation) -> Obstacle | None:
+def find_hook_conflict(repo: Repository, location: HookLocation) -> InstallBlocker | None:
     """What stands at a place that we must not move, replace or delete."""
-    hook = place.hook
-    state = inspect(hook)
+    hook = location.hook
+    state = inspect_hook(hook)
     if state is HookState.ODD:
         what = "a link" if hook.is_symlink() else "no file that can be read"
-        return Obstacle(f"{hook} is {what}", f"put a file in its place, or {_call()}")
+        return InstallBlocker(f"{hook} is {what}", f"put a file in its place, or {_chaining_advice()}")
     if state is HookState.EDITED:
-        return Obstacle(
+        return InstallBlocker(
             f"{hook} is gitbatch's hook with changes of somebody else's",
             "take those lines out into a hook of your own: install keeps that and runs it too",
         )
     if state is not HookState.INSTALLED and _is_tracked(repo, hook):
-        return Obstacle(f"{hook} is tracked in the repository", _call())
-    if state is HookState.FOREIGN and place.kept.exists() and not cmp(hook, place.kept, shallow=False):
-        return Obstacle(
-            f"{hook} is not gitbatch's, and {place.kept.name} beside it keeps another one",
+        return InstallBlocker(f"{hook} is tracked in the repository", _chaining_advice())
+    if state is HookState.FOREIGN and location.kept.exists() and not cmp(hook, location.kept, shallow=False):
+        return InstallBlocker(
+            f"{hook} is not gitbatch's, and {location.kept.name} beside it keeps another one",
             "delete the one that you do not need, then try again",
         )
     return None
@@ -127,10 +127,10 @@ def _is_tracked(repo: Repository, hook: Path) -> bool:
     return hook.parent.is_dir() and bool(here.run("ls-files", "--", hook.name, check=False).stdout)
 
 
-def _call() -> str:
+def _chaining_advice() -> str:
     return f"call gitbatch's hook from your own: sh {quote(str(resource(f'hooks/{HOOK}')))} || exit 1"
 
 
-def is_of_framework(hook: Path) -> bool:
+def is_framework_hook(hook: Path) -> bool:
     """Whether a hook was written by the pre-commit framework."""
     return hook.is_file() and FRAMEWORK in hook.read_bytes()

@@ -4,9 +4,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from gitbatch.sandbox.filesystem_view import strict_output
 from gitbatch.sandbox.model import Confinement
-from gitbatch.sandbox.places import strict_output
-from gitbatch.sandbox.tools import SYSTEM
+from gitbatch.sandbox.tools import SYSTEM_FOLDERS
 
 _PYTHON = (sys.executable, "-I", "-S", "-c")
 _START = "import sys; sys.path.append(sys.argv.pop(1)); from gitbatch.sandbox.launcher."
@@ -15,7 +15,7 @@ _LAUNCHER = (*_PYTHON, _START + "main import main; main(sys.argv[1:])", _PACKAGE
 """Isolated, and without site: nothing of the user's environment runs in the launcher, and it starts fast."""
 
 
-def launch(argv: list[str], confinement: Confinement, mode: str, *options: str) -> list[str]:
+def launcher_command(argv: list[str], confinement: Confinement, mode: str, *options: str) -> list[str]:
     """The command that starts the launcher, which starts `argv`.
 
     Args:
@@ -24,27 +24,27 @@ def launch(argv: list[str], confinement: Confinement, mode: str, *options: str) 
         mode: one of those in `launcher.main`.
         options: more of them, for that mode.
     """
-    return [*_LAUNCHER, "--mode", mode, *options, *_options(confinement), "--", *argv]
+    return [*_LAUNCHER, "--mode", mode, *options, *_confinement_options(confinement), "--", *argv]
 
 
-def serve() -> list[str]:
+def server_command() -> list[str]:
     """The command that starts a launcher which forks for each program."""
-    return [*_PYTHON, _START + "server import serve; serve()", _PACKAGE]
+    return [*_PYTHON, _START + "server import serve_requests; serve_requests()", _PACKAGE]
 
 
-def arguments(command: Sequence[str]) -> Sequence[str] | None:
+def launcher_arguments(command: Sequence[str]) -> Sequence[str] | None:
     """What a command line that starts the launcher has for it; None: it starts something else."""
     head, rest = command[: len(_LAUNCHER)], command[len(_LAUNCHER) :]
     return rest if tuple(head) == _LAUNCHER else None
 
 
-def probe() -> list[str]:
+def probe_command() -> list[str]:
     """The command that says which ABI of Landlock works here, or on standard error why none does."""
-    readable = (part for path in SYSTEM for part in ("--read", str(path)))
+    readable = (part for path in SYSTEM_FOLDERS for part in ("--read", str(path)))
     return [*_LAUNCHER, "--mode", "probe", *readable, "--"]
 
 
-def _options(confinement: Confinement) -> Iterator[str]:
+def _confinement_options(confinement: Confinement) -> Iterator[str]:
     limits = confinement.limits
     yield from ("--worktree", str(confinement.worktree))
     yield from ("--scratch", str(confinement.scratch))

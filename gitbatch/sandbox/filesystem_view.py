@@ -1,4 +1,4 @@
-"""What of the disk a program sees: a few places, the deepest of which wins. The same for every kind of sandbox."""
+"""What of the disk a program sees: a few rules, the deepest of which wins. The same for every kind of sandbox."""
 
 import errno
 import os
@@ -10,9 +10,9 @@ from functools import cache
 from pathlib import Path
 
 from gitbatch.sandbox.model import Confinement
-from gitbatch.sandbox.tools import SYSTEM, is_there, real_path, tool_paths
+from gitbatch.sandbox.tools import SYSTEM_FOLDERS, path_exists, real_path, tool_paths
 
-_NAMES = (Path("/etc/resolv.conf"),)
+_LINK_TARGETS = (Path("/etc/resolv.conf"),)
 """What the system's folders have links to that are needed, elsewhere."""
 
 
@@ -26,15 +26,15 @@ class Access(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FilesystemView:
-    """What is seen. A path that is in none of the places does not exist for the program."""
+    """What is seen. A path that is in none of the rules does not exist for the program."""
 
-    places: tuple[tuple[Path, Access], ...]
+    rules: tuple[tuple[Path, Access], ...]
     """Existing paths without links in them, a folder before what is below it."""
     links: tuple[tuple[Path, Path], ...]
-    """Links, and what is in them, that lead to the places from names that the program may know them by."""
+    """Links, and what is in them, that lead to the rules from names that the program may know them by."""
 
 
-def view(argv: Sequence[str], confinement: Confinement) -> FilesystemView:
+def build_view(argv: Sequence[str], confinement: Confinement) -> FilesystemView:
     """What the program that `argv` starts sees.
 
     Raises:
@@ -42,27 +42,29 @@ def view(argv: Sequence[str], confinement: Confinement) -> FilesystemView:
     """
     at = confinement
     tools = tool_paths(argv, at.path, at.home, at.worktree, at.checkouts)
-    standing = _standing(frozenset(tool for tool in tools if not _within(tool, (at.worktree, at.scratch))))
-    own = _gather(_wanted(at))
-    places = dict((*standing.places, *own.places))
-    links = {link: to for link, to in (*standing.links, *own.links) if not _shown(link, places)}
-    return FilesystemView(tuple(sorted(places.items())), tuple(sorted(links.items())))
+    standing = _common_view(
+        frozenset(tool for tool in tools if not _is_within(tool, (at.worktree, at.scratch)))
+    )
+    own = _resolve_rules(_item_rules(at))
+    rules = dict((*standing.rules, *own.rules))
+    links = {link: to for link, to in (*standing.links, *own.links) if not _is_shown(link, rules)}
+    return FilesystemView(tuple(sorted(rules.items())), tuple(sorted(links.items())))
 
 
-def access_of(path: Path, places: Mapping[Path, Access]) -> Access | None:
+def access_at(path: Path, rules: Mapping[Path, Access]) -> Access | None:
     """What may be done at a path: what the deepest place says that it is in. None: it does not exist."""
-    return next((places[place] for place in (path, *path.parents) if place in places), None)
+    return next((rules[folder] for folder in (path, *path.parents) if folder in rules), None)
 
 
 def names_in_home(seen: FilesystemView, confinement: Confinement) -> tuple[str, ...] | None:
     """Returns what a program sees of the user's home folder, by names below it; None: it may write all of it."""
-    places = dict(seen.places)
+    rules = dict(seen.rules)
     home = real_path(confinement.home)
-    if places.get(home) is Access.WRITE:
+    if rules.get(home) is Access.WRITE:
         return None
     at = confinement
     own = {real_path(path) for path in (at.worktree, at.worktree / ".git", at.scratch, *at.git)}
-    known = [path for path, access in places.items() if access is not Access.HIDDEN and path not in own]
+    known = [path for path, access in rules.items() if access is not Access.HIDDEN and path not in own]
     below = {path for path in known if path.is_relative_to(home) and path != home}
     names = {path.relative_to(home) for path in below if below.isdisjoint(path.parents)}
     links = (link for link, _ in seen.links if link.is_relative_to(confinement.home))
@@ -85,20 +87,20 @@ def strict_output(confinement: Confinement) -> Path | None:
     return real
 
 
-def _within(path: Path, folders: Iterable[Path]) -> bool:
+def _is_within(path: Path, folders: Iterable[Path]) -> bool:
     return any(path.is_relative_to(folder) for folder in folders)
 
 
 @cache
-def _standing(tools: frozenset[Path]) -> FilesystemView:
+def _common_view(tools: frozenset[Path]) -> FilesystemView:
     """What every item's program sees. Remembered: it takes longer to find out than the rest."""
-    readable = ((path, Access.READ) for path in (*SYSTEM, *_NAMES, *tools))
-    closed = _closed(Path("/etc")) if os.geteuid() == 0 else ()
-    return _gather((*readable, *((path, Access.HIDDEN) for path in closed)))
+    readable = ((path, Access.READ) for path in (*SYSTEM_FOLDERS, *_LINK_TARGETS, *tools))
+    closed = _root_only_paths(Path("/etc")) if os.geteuid() == 0 else ()
+    return _resolve_rules((*readable, *((path, Access.HIDDEN) for path in closed)))
 
 
-def _wanted(confinement: Confinement) -> Iterator[tuple[Path, Access]]:
-    """The item's own places; a later one takes precedence over the same path before."""
+def _item_rules(confinement: Confinement) -> Iterator[tuple[Path, Access]]:
+    """The item's own rules; a later one takes precedence over the same path before."""
     at = confinement
     yield from ((path, Access.HIDDEN) for path in at.checkouts if path != Path("/"))
     yield from ((path, Access.READ) for path in (*at.needs, *at.git))
@@ -109,25 +111,25 @@ def _wanted(confinement: Confinement) -> Iterator[tuple[Path, Access]]:
     yield at.scratch, Access.WRITE
 
 
-def _gather(wanted: Iterable[tuple[Path, Access]]) -> FilesystemView:
-    """Where the wanted places really are, as far as they exist."""
-    places: dict[Path, Access] = {}
+def _resolve_rules(wanted: Iterable[tuple[Path, Access]]) -> FilesystemView:
+    """Where the wanted rules really are, as far as they exist."""
+    rules: dict[Path, Access] = {}
     links: dict[Path, Path] = {}
     for path, access in wanted:
         real = real_path(path)
-        if is_there(real):
-            places[real] = access
-            links |= _links_on_the_way(path)
-    return FilesystemView(tuple(places.items()), tuple(links.items()))
+        if path_exists(real):
+            rules[real] = access
+            links |= _links_along(path)
+    return FilesystemView(tuple(rules.items()), tuple(links.items()))
 
 
-def _shown(link: Path, places: Mapping[Path, Access]) -> bool:
+def _is_shown(link: Path, rules: Mapping[Path, Access]) -> bool:
     """Whether a link is there anyway, because the folder that it is in is."""
-    return access_of(link, places) not in {None, Access.HIDDEN}
+    return access_at(link, rules) not in {None, Access.HIDDEN}
 
 
 @cache
-def _closed(folder: Path) -> tuple[Path, ...]:
+def _root_only_paths(folder: Path) -> tuple[Path, ...]:
     """What is closed to everybody but root: an agent of root's sees no more of the system's settings than others."""
     found, waiting = [], [folder]
     while waiting:
@@ -140,7 +142,7 @@ def _closed(folder: Path) -> tuple[Path, ...]:
     return tuple(found)
 
 
-def _links_on_the_way(path: Path) -> dict[Path, Path]:
+def _links_along(path: Path) -> dict[Path, Path]:
     """The links that a walk to a path, which exists, passes, and what they hold."""
     links: dict[Path, Path] = {}
     waiting, here = list(reversed(path.parts)), Path("/")
