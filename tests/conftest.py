@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from gitbatch.batch.history.verify.audit import audit
-from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.opening import open_repository
+from gitbatch.repo.repository import Repository
 
 SAMPLES = Path(__file__).parent.parent / "fixtures" / "repos"
 

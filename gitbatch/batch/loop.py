@@ -34,9 +34,9 @@ from gitbatch.batch.planning.required_objects import require_objects
 from gitbatch.batch.planning.start import agents_of, is_complete, require_clean, require_no_nested
 from gitbatch.batch.resume import resume
 from gitbatch.limits.causes import Cause
+from gitbatch.repo.checkout.branch import require_nothing_under_way
 from gitbatch.repo.checkout.follow import Followed
 from gitbatch.repo.refs.names import short
-from gitbatch.repo.repository import require_nothing_under_way
 from gitbatch.repo.unlocked import require_unlocked
 from gitbatch.text import clean_text
 

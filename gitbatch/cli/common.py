@@ -28,7 +28,7 @@ HERE = Path()
 @contextmanager
 def opened(directory: Path, *, read_only: bool = False) -> "Iterator[Repository]":
     """The repository that a directory is in, closed at the end. `read_only`: it works without an identity too."""
-    from gitbatch.repo.repository import open_repository
+    from gitbatch.repo.opening import open_repository
 
     repo = open_repository(directory, read_only=read_only)
     try:

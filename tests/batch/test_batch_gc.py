@@ -12,8 +12,9 @@ from history import audit
 from gitbatch.batch.history.gc import collect, find_garbage
 from gitbatch.batch.history.record import all_batches
 from gitbatch.fs.removal import remove_tree
+from gitbatch.repo.opening import open_repository
 from gitbatch.repo.refs.store import Refs
-from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.repository import Repository
 
 LOCKS = {"holder", "children", "lock"}
 GROUP = ("run", "--checkpoint", "at-end", "--items")

@@ -10,7 +10,8 @@ from conftest import SAMPLES, Place
 
 from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.batch.history.verify.audit import audit
-from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.opening import open_repository
+from gitbatch.repo.repository import Repository
 
 Files = dict[str, tuple[str, str]]
 """Path → mode and object."""

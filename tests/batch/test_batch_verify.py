@@ -18,7 +18,8 @@ from gitbatch.batch.history.verify.audit import AuditFinding, audit
 from gitbatch.batch.history.verify.rules import Check
 from gitbatch.errors import GitbatchError, UsageError
 from gitbatch.project.edits import BEGIN, END
-from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.opening import open_repository
+from gitbatch.repo.repository import Repository
 
 OUT = "out/new.md"
 BATCH = "20260102-030405-abcd"

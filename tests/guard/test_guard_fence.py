@@ -12,7 +12,8 @@ from conftest import Place
 
 from gitbatch.batch.history.record import write_record
 from gitbatch.batch.model import BatchGroup, BatchItem, Record
-from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.opening import open_repository
+from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees.agent_git import read_agent_git
 from gitbatch.repo.worktrees.worktree import NewWorktree, add_worktree
 from gitbatch.resources import resource

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from gitbatch.errors import GitError
 from gitbatch.repo.config_file import render_config
-from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.opening import open_repository
+from gitbatch.repo.repository import Repository
 from gitbatch.repo.settings import LineEnds
 from gitbatch.repo.worktrees.agent_git import (
     AgentGit,

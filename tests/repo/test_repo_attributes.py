@@ -8,7 +8,8 @@ from conftest import Place
 
 from gitbatch.repo.attributes import FilteredPathError, put_output, store
 from gitbatch.repo.objects.store import MissingObjectError
-from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.opening import open_repository
+from gitbatch.repo.repository import Repository
 
 
 @pytest.fixture

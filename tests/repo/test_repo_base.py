@@ -14,7 +14,7 @@ from gitbatch.concurrency import GitThread
 from gitbatch.errors import GitError
 from gitbatch.repo import base as module
 from gitbatch.repo.base import Base, BaseFile, Hit, Hits
-from gitbatch.repo.repository import open_repository
+from gitbatch.repo.opening import open_repository
 from gitbatch.repo.snapshot import TreeSnapshot
 
 

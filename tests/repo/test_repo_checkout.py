@@ -12,8 +12,9 @@ from conftest import Place
 
 from gitbatch.errors import BusyError
 from gitbatch.repo.checkout.follow import Followed, follow, index_lock, rewrite, uncommitted
+from gitbatch.repo.opening import open_repository
 from gitbatch.repo.refs.lock_files import reclaim_index
-from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.repository import Repository
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ import pytest
 from conftest import Place
 
 from gitbatch.repo.fingerprint import TamperedError, require_untouched, take_fingerprint
-from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.opening import open_repository
+from gitbatch.repo.repository import Repository
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ import pytest
 from conftest import Place
 
 from gitbatch.errors import GitError
+from gitbatch.repo.opening import open_repository
 from gitbatch.repo.path_rules import Pattern, filters, ignored, rule_files
-from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.repository import Repository
 
 
 @pytest.fixture

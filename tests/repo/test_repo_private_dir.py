@@ -20,8 +20,9 @@ from gitbatch.repo import childless
 from gitbatch.repo.attributes import store
 from gitbatch.repo.checkout.follow import follow, uncommitted
 from gitbatch.repo.childless import start_childless
+from gitbatch.repo.opening import open_repository
 from gitbatch.repo.private_dir import private_git, show_diff
-from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees.agent_git import read_agent_git
 from gitbatch.repo.worktrees.worktree import NewWorktree, add_worktree, remove_worktree
 

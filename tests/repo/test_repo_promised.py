@@ -11,8 +11,8 @@ from conftest import Place
 from gitbatch.concurrency import GitThread
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.repo.base import Base
+from gitbatch.repo.opening import open_repository
 from gitbatch.repo.promised import PartialCloneError, Promised, find_promised, require_present, require_whole
-from gitbatch.repo.repository import open_repository
 from gitbatch.repo.settings import Setting, read_own_config
 from gitbatch.repo.snapshot import TreeSnapshot
 

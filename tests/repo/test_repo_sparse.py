@@ -10,8 +10,9 @@ from conftest import IDENTITY, Place
 
 from gitbatch.errors import GitError
 from gitbatch.repo.objects.store import REGULAR, Objects, TreeEntry
+from gitbatch.repo.opening import open_repository
 from gitbatch.repo.process import Git
-from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees.agent_git import read_agent_git
 from gitbatch.repo.worktrees.sparse import check_out
 from gitbatch.repo.worktrees.worktree import NewWorktree, add_worktree

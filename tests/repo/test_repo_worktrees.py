@@ -10,8 +10,9 @@ import pytest
 from conftest import SAMPLES, Place
 
 from gitbatch.fs.removal import remove_tree
+from gitbatch.repo.opening import open_repository
 from gitbatch.repo.refs.lock_files import reclaim_folders
-from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees.agent_git import read_agent_git
 from gitbatch.repo.worktrees.worktree import (
     NewWorktree,

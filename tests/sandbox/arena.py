@@ -22,7 +22,7 @@ from typing import TypedDict
 import pytest
 from sandbox.attacks import TRIED
 
-from gitbatch.repo.repository import open_repository
+from gitbatch.repo.opening import open_repository
 from gitbatch.repo.worktrees.agent_git import read_agent_git
 from gitbatch.repo.worktrees.worktree import NewWorktree, add_worktree
 from gitbatch.sandbox.find import find_sandbox

@@ -12,7 +12,8 @@ from gitbatch.agents.protocol import Failure
 from gitbatch.agents.secrets import Secrets
 from gitbatch.batch.item.harvest import harvest
 from gitbatch.repo.attributes import store
-from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.opening import open_repository
+from gitbatch.repo.repository import Repository
 
 Lay = Callable[..., Grounds]
 

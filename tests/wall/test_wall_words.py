@@ -25,7 +25,7 @@ from gitbatch.batch.history.messages import checkpoint_message, item_message
 from gitbatch.batch.model import BatchGroup, ItemStatus, Outcome, Record
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state
 from gitbatch.batch.planning.selection import batch_groups
-from gitbatch.repo.repository import open_repository
+from gitbatch.repo.opening import open_repository
 from gitbatch.text import clean_text
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])

@@ -21,11 +21,12 @@ from gitbatch.batch.planning.project_state import read_project_state
 from gitbatch.batch.planning.required_objects import require_shared_files
 from gitbatch.errors import BusyError, GitbatchError, GitError
 from gitbatch.plan.model import BoxPosition
+from gitbatch.repo.checkout.branch import require_movable
 from gitbatch.repo.checkout.follow import index_lock
 from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.objects.store import MissingObjectError
 from gitbatch.repo.refs.names import building_ref, followed_ref, item_branch, short
-from gitbatch.repo.repository import Repository, require_movable
+from gitbatch.repo.repository import Repository
 
 _TRIES = 20
 

@@ -14,13 +14,11 @@ from msgspec.structs import replace
 
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.model import FailedAttempt
-from gitbatch.errors import GitbatchError, GitError
+from gitbatch.errors import GitbatchError
 from gitbatch.limits.usage import Spent
 from gitbatch.repo.refs.names import ledger_refs, limits_ref
 from gitbatch.repo.repository import Repository
 
-_TRIES = 10
-"""How often it is written again when its blob was pruned before the ref had it."""
 _T = TypeVar("_T")
 
 
@@ -89,15 +87,7 @@ class Ledger:
             self.entries = replace(self.entries, limits=limits)
 
     def _write(self, ref: str, value: tuple[FailedAttempt, ...] | SpendingLimits) -> None:
-        content = msgspec.json.encode(value)
-        for left in reversed(range(_TRIES)):
-            try:
-                self.repo.point(ref, self.repo.objects.write_blob(content))
-            except GitError:  # as when the blob is pruned before the ref has it
-                if not left:
-                    raise
-            else:
-                return
+        self.repo.publish_blob(ref, msgspec.json.encode(value))
 
 
 def read_ledger(repo: Repository, batch: str) -> LedgerEntries:

@@ -14,17 +14,15 @@ from msgspec import Struct
 
 from gitbatch.batch.history.trailers import FORMAT
 from gitbatch.batch.model import RECORD_VERSION, Record
-from gitbatch.errors import GitbatchError, GitError
+from gitbatch.errors import GitbatchError
 from gitbatch.fs.disk import raising_only_of_disk
 from gitbatch.fs.durable import write_file
 from gitbatch.fs.removal import remove_tree
 from gitbatch.repo.objects.store import MissingObjectError
 from gitbatch.repo.refs.names import BATCHES, HEADS, base_ref, building_ref, end_ref, record_ref
-from gitbatch.repo.repository import Repository
+from gitbatch.repo.repository import Repository, VanishedObjectsError
 from gitbatch.repo.worktrees.worktree import remove_records, remove_worktree, worktrees_named
 
-_TRIES = 10
-"""How often a record is written again when its blob was pruned before the ref had it."""
 _WORKTREES_DIRS = "workshops"
 """In a batch's folder of ours: where its worktrees were made, each path ended by NUL."""
 
@@ -72,24 +70,19 @@ def write_record(repo: Repository, record: Record, base: str) -> Batch:
     _forget_unborn(repo)
     repo.refs.create(base_ref(record.batch), base)
     ref, content = record_ref(record.batch), msgspec.json.format(msgspec.json.encode(record), indent=1)
-    problem = GitbatchError(
-        f"git loses the record of batch {record.batch}", "is something pruning this repository all the time?"
-    )
-    for _ in range(_TRIES):  # a `git gc --prune=now` somewhere may remove the blob before the ref has it
+
+    def write() -> Batch:
         blob = repo.objects.write_blob(content)
-        try:
-            is_ours = repo.commit_point(ref, blob, None, "gitbatch: started")
-        except GitError as error:
-            problem = error
-            continue
-        if not is_ours:
+        if not repo.commit_point(ref, blob, None, "gitbatch: started"):
             raise GitbatchError(
                 f"batch {record.batch} exists already", "run it again: the next one has another id"
             )
-        if not repo.objects.missing((blob,)):
-            return Batch(record, base, ended=False)
-        repo.refs.remove(ref)
-    raise problem
+        if repo.objects.missing((blob,)):
+            repo.refs.remove(ref)
+            raise VanishedObjectsError
+        return Batch(record, base, ended=False)
+
+    return repo.publish(write)
 
 
 def _forget_unborn(repo: Repository) -> None:

@@ -13,17 +13,15 @@ from gitbatch.batch.item.harvest import harvest, judge_change
 from gitbatch.batch.item.run import ItemTask, Run
 from gitbatch.batch.model import Outcome
 from gitbatch.errors import BusyError, GitError
-from gitbatch.fs.disk import DiskError, disk_error
+from gitbatch.fs.disk import disk_error
 from gitbatch.fs.room import require_room
 from gitbatch.limits.causes import Cause
 from gitbatch.project.context import ContextFile
 from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.ident import Ident
+from gitbatch.repo.repository import VanishedObjectsError
 from gitbatch.repo.worktrees.worktree import Worktree
 from gitbatch.text import clean_text
-
-_TRIES = 10
-"""How often an output is taken again when its objects were pruned before its branch had them."""
 
 
 def take_output(
@@ -44,29 +42,29 @@ def take_output(
     """
     limit = task.project_state.project.config.batch.max_output_bytes
     secrets = run.agents.secrets(task.project_state.project.config)
-    problem = clean_text("git loses the new objects: is something pruning this repository all the time?")
-    failed: DiskError | None = None
-    for _ in range(_TRIES):
-        try:
-            taken = harvest(
-                run.repo, worktree.path, task.item.output, limit, task.project_state.tree, secrets
-            )
-            taken = judge_change(taken, task.item.output, earlier)
-            if isinstance(taken, Failure):
-                return _advised(run, task, taken)
-            commit = _commit(run, task, outcome, taken.blob, context)
-            done = read_item_commit(run.repo, run.batch.id, task.batch_item, commit)
-        # An object is pruned before the branch has it, or something stands or locks where the branch is.
-        except (GitError, BusyError) as error:
-            problem, failed = clean_text(error.message), disk_error(error)
-            run.repo.refs.delete(run.repo.refs.below(f"{task.branch(run.batch.id)}/"))
-            continue
-        if done:
-            return replace(outcome, commit=done.commit)
-    if failed:
-        raise failed
-    require_room(run.worktrees_dir, run.repo.common_dir)
-    return Failure(problem)
+    repo = run.repo
+
+    def write() -> Outcome | Failure:
+        taken = harvest(repo, worktree.path, task.item.output, limit, task.project_state.tree, secrets)
+        taken = judge_change(taken, task.item.output, earlier)
+        if isinstance(taken, Failure):
+            return _advised(run, task, taken)
+        commit = _commit(run, task, outcome, taken.blob, context)
+        done = read_item_commit(repo, run.batch.id, task.batch_item, commit)
+        if done is None:
+            raise VanishedObjectsError
+        return replace(outcome, commit=done.commit)
+
+    def remove_branches_below() -> None:  # they keep git from writing the item's own
+        repo.refs.delete(repo.refs.below(f"{task.branch(run.batch.id)}/"))
+
+    try:
+        return repo.publish(write, remove_branches_below)
+    except (GitError, BusyError) as error:
+        if failed := disk_error(error):
+            raise failed from error
+        require_room(run.worktrees_dir, repo.common_dir)
+        return Failure(clean_text(error.message))
 
 
 def _advised(run: Run, task: ItemTask, failure: Failure) -> Failure:

@@ -33,10 +33,8 @@ from gitbatch.project.context import ContextFile
 from gitbatch.repo.fingerprint import TamperedError, require_untouched
 from gitbatch.repo.ident import Ident
 from gitbatch.repo.refs.names import rescued_output_ref
+from gitbatch.repo.repository import VanishedObjectsError
 from gitbatch.repo.worktrees.worktree import Worktree
-
-_TRIES = 10
-"""How often it is written again when its objects were pruned before the ref had them."""
 
 
 class StartingPoint(Struct, frozen=True):
@@ -65,19 +63,21 @@ def keep_output(run: Run, task: ItemTask, tried: FailedAttempt, start: StartingP
         require_untouched(repo, run.fingerprint)  # git is about to run, and an agent has been at work
     except TamperedError:  # the attempt is written down all the same; the next step stops the batch
         return
-    for _ in range(_TRIES):
-        with suppress(GitError, BusyError):  # an object is pruned before the ref has it, or a ref is locked
-            taken = harvest(
-                repo, start.worktree.path, task.item.output, limit, task.project_state.tree, secrets
-            )
-            if isinstance(taken, Failure):
-                return
-            commit = _write_commit(run, task, tried, start, taken.blob)
-            repo.point(ref, commit)
-            if _read(repo, run.batch.id, task.batch_item, ref, commit):
-                others = rescued_refs(repo, run.batch.id, {task.batch_item.slug})
-                repo.refs.delete({name: oid for name, oid in others.items() if name != ref})
-                return
+
+    def write() -> None:
+        taken = harvest(repo, start.worktree.path, task.item.output, limit, task.project_state.tree, secrets)
+        if isinstance(taken, Failure):
+            return
+        commit = _write_commit(run, task, tried, start, taken.blob)
+        repo.point(ref, commit)
+        if not _read(repo, run.batch.id, task.batch_item, ref, commit):
+            raise VanishedObjectsError
+        others = rescued_refs(repo, run.batch.id, {task.batch_item.slug})
+        repo.refs.delete({name: oid for name, oid in others.items() if name != ref})
+
+    with suppress(GitError, BusyError):  # the objects vanish every time, or a ref stays locked
+        repo.publish(write)
+        return
     require_room(run.worktrees_dir, repo.common_dir)
 
 

@@ -19,7 +19,8 @@ from gitbatch.plan.source import Span, read
 from gitbatch.project.context import ContextFile, filter_note, resolve, spellings
 from gitbatch.project.control import Project
 from gitbatch.project.lint import Checked, project_on_disk
-from gitbatch.repo.repository import Repository, open_repository
+from gitbatch.repo.opening import open_repository
+from gitbatch.repo.repository import Repository
 from gitbatch.text import clean_text
 
 CONTEXT_ELSEWHERE = "GB401"

@@ -23,9 +23,10 @@ from gitbatch.errors import GitbatchError, PlanError, UsageError
 from gitbatch.paths import ancestors
 from gitbatch.plan.model import WorkItem
 from gitbatch.project.config import CONFIG_FILE
+from gitbatch.repo.checkout.branch import require_nothing_under_way, require_target
 from gitbatch.repo.checkout.follow import uncommitted
 from gitbatch.repo.refs.names import HEADS, short
-from gitbatch.repo.repository import Repository, require_nothing_under_way, require_target
+from gitbatch.repo.repository import Repository
 from gitbatch.repo.unlocked import require_unlocked
 
 
