@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.errors import GitbatchError, GitError
-from gitbatch.repo.ident import Ident, variables
+from gitbatch.repo.objects.codec import Ident
 from gitbatch.repo.patience import Patience, UnansweredError
 from gitbatch.repo.process import Git
 from gitbatch.repo.settings import Setting, is_true
@@ -118,7 +118,7 @@ class Signer(Struct, frozen=True):
         empty = git.run("hash-object", "-t", "tree", "--stdin", input=b"").stdout.decode().strip()
         with tempfile.TemporaryDirectory(prefix="gitbatch-") as folder:  # git knows the empty tree by heart
             elsewhere = git.in_directory(git.directory, GIT_OBJECT_DIRECTORY=folder)
-            who = variables("AUTHOR", nobody) | variables("COMMITTER", nobody)
+            who = nobody.variables("AUTHOR") | nobody.variables("COMMITTER")
             self.write_commit(elsewhere, empty, (), "Can we sign?\n", who)
 
 

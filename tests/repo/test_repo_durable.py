@@ -10,7 +10,7 @@ from conftest import Place
 
 from gitbatch.fs.durable import drop_remains, replacing, write_file
 from gitbatch.repo.checkout.follow import index_lock, rewrite
-from gitbatch.repo.ident import Ident
+from gitbatch.repo.objects.codec import Ident
 from gitbatch.repo.repository import Repository
 
 REF = "refs/heads/gitbatch/b/1-x"

@@ -10,7 +10,7 @@ import pytest
 from conftest import Place
 
 from gitbatch.errors import GitError
-from gitbatch.repo.ident import Ident
+from gitbatch.repo.objects.codec import Ident, parse_ident
 from gitbatch.repo.objects.store import MissingObjectError, Objects
 from gitbatch.repo.process import Git
 
@@ -114,7 +114,7 @@ def test_a_commit_comes_back_as_it_was_written(place: Place, objects: Objects, t
     oid = objects.write_commit(tree, (parent,), "subject\n\nbody — ü\n", WHO, WHO)
     commit = objects.commit(oid)
     assert (commit.tree, commit.parents, commit.message) == (tree, (parent,), "subject\n\nbody — ü\n")
-    assert commit.committed == WHO.when
+    assert parse_ident(commit.committer).when == WHO.when
     assert place.git("log", "-1", "--format=%an|%ae|%ct|%s", oid) == "A b C|a@b|1700000000|subject"
     place.git("branch", "made", oid)
     assert place.git("fsck", "--strict") == ""

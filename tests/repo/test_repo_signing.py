@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from gitbatch.repo.ident import Ident
+from gitbatch.repo.objects.codec import Ident
 from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.patience import Patience
 from gitbatch.repo.repository import Repository

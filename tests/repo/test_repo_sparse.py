@@ -9,7 +9,8 @@ import pytest
 from conftest import IDENTITY, Place
 
 from gitbatch.errors import GitError
-from gitbatch.repo.objects.store import REGULAR, Objects, TreeEntry
+from gitbatch.repo.objects.codec import REGULAR, TreeEntry
+from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.process import Git
 from gitbatch.repo.repository import Repository

@@ -4,8 +4,8 @@ import re
 
 from gitbatch.batch.history.messages import parse_item_message, parse_spent
 from gitbatch.batch.model import BatchItem, ItemCommit, ItemStatus, Outcome
-from gitbatch.repo.objects.commit import Commit
-from gitbatch.repo.objects.store import REGULAR, MissingObjectError, Objects, TreeEntry
+from gitbatch.repo.objects.codec import REGULAR, Commit, TreeEntry
+from gitbatch.repo.objects.store import MissingObjectError, Objects
 from gitbatch.repo.repository import Repository
 
 PARENTS = 16
@@ -44,7 +44,7 @@ def _only_difference(
     if now is None or was == now:
         return None, None
     # In order, so that a tree which git would not have written, with a name twice, is none of ours.
-    wanted = sorted({**before, name: now}.values(), key=lambda entry: entry.place)
+    wanted = sorted({**before, name: now}.values(), key=lambda entry: entry.sort_key)
     return (was, now) if after == tuple(wanted) else (None, None)
 
 

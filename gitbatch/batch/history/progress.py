@@ -11,7 +11,7 @@ from gitbatch.batch.history.rescue import Rescued, read_rescued
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
-from gitbatch.repo.objects.commit import Commit
+from gitbatch.repo.objects.codec import Commit
 from gitbatch.repo.refs.names import item_branch, item_branches
 from gitbatch.repo.repository import Repository
 from gitbatch.text import clean_text

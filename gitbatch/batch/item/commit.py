@@ -18,7 +18,7 @@ from gitbatch.fs.room import require_room
 from gitbatch.limits.causes import Cause
 from gitbatch.project.context import ContextFile
 from gitbatch.repo.fingerprint import require_untouched
-from gitbatch.repo.ident import Ident
+from gitbatch.repo.objects.codec import Ident
 from gitbatch.repo.repository import VanishedObjectsError
 from gitbatch.repo.worktrees.worktree import Worktree
 from gitbatch.text import clean_text

@@ -31,7 +31,7 @@ from gitbatch.fs.room import require_room
 from gitbatch.limits.causes import Cause
 from gitbatch.project.context import ContextFile
 from gitbatch.repo.fingerprint import TamperedError, require_untouched
-from gitbatch.repo.ident import Ident
+from gitbatch.repo.objects.codec import Ident
 from gitbatch.repo.refs.names import rescued_output_ref
 from gitbatch.repo.repository import VanishedObjectsError
 from gitbatch.repo.worktrees.worktree import Worktree

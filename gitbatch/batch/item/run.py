@@ -14,7 +14,7 @@ from gitbatch.batch.planning.configuration import FixedConfig
 from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.plan.model import Group, WorkItem
 from gitbatch.repo.fingerprint import Fingerprint
-from gitbatch.repo.ident import Ident
+from gitbatch.repo.objects.codec import Ident
 from gitbatch.repo.refs.names import item_branch
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees.agent_git import AgentGit

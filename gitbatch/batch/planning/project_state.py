@@ -15,7 +15,8 @@ from gitbatch.plan.render import render_diagnostic, summary
 from gitbatch.project.config import CONFIG_FILE, ProjectTable, parse_config
 from gitbatch.project.control import Project, find_project, plan_options
 from gitbatch.project.scope import SCOPE_FILE
-from gitbatch.repo.objects.store import SUBMODULE, SYMLINK, MissingObjectError
+from gitbatch.repo.objects.codec import SUBMODULE, SYMLINK
+from gitbatch.repo.objects.store import MissingObjectError
 from gitbatch.repo.path_rules import RULE_FILES
 from gitbatch.repo.promised import require_present
 from gitbatch.repo.repository import Repository

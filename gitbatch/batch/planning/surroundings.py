@@ -15,7 +15,7 @@ from gitbatch.batch.planning.project_state import ProjectState, place_problem
 from gitbatch.paths import ancestors, decode_path
 from gitbatch.project.disk import DiskSnapshot
 from gitbatch.project.snapshot import Snapshot
-from gitbatch.repo.objects.store import SUBMODULE
+from gitbatch.repo.objects.codec import SUBMODULE
 from gitbatch.repo.path_rules import Pattern, filters, ignored
 from gitbatch.repo.repository import Repository
 

@@ -24,7 +24,7 @@ from gitbatch.fs.nofollow import directory, regular_file
 from gitbatch.paths import ancestors, decode_path, encode_path, first_non_folder
 from gitbatch.repo.attributes import as_committed, read_rules
 from gitbatch.repo.checkout.files import FileChange, differing, drop_all_remains, follow_files
-from gitbatch.repo.objects.store import REGULAR
+from gitbatch.repo.objects.codec import REGULAR
 from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.process import Git
 from gitbatch.repo.refs.lock_files import is_same_file, release_index

@@ -14,50 +14,27 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.errors import GitError
-from gitbatch.paths import decode_path, encode_path
-from gitbatch.repo.ident import Ident, harmless, parse_signature, variables
-from gitbatch.repo.objects.commit import Commit, parse_commit
+from gitbatch.repo.objects.codec import (
+    REGULAR,
+    TREE,
+    Commit,
+    Ident,
+    TreeEntry,
+    end_message,
+    parse_commit,
+    parse_ident,
+    parse_tree,
+    render_commit,
+    render_tree,
+)
 from gitbatch.repo.objects.walk import missing_by_walk
 from gitbatch.repo.objects.writer import Writer, pack_dir_mtime
 from gitbatch.repo.pipe import Pipe
 from gitbatch.repo.process import Git
 from gitbatch.repo.signing import Signer, SigningError, UnansweredSigningError
 
-REGULAR = "100644"
-TREE = "40000"
-SYMLINK = "120000"
-SUBMODULE = "160000"
-
 _REMEMBERED = 50_000
 """Entries of trees: some ten megabytes."""
-
-
-class TreeEntry(Struct, frozen=True):
-    """One line of a tree object; `mode` as git stores it (no leading zero)."""
-
-    mode: str
-    name: str
-    oid: str
-
-    @property
-    def is_tree(self) -> bool:
-        """Whether this is a folder."""
-        return self.mode == TREE
-
-    @property
-    def place(self) -> bytes:
-        """What git sorts it by in a tree."""
-        return encode_path(f"{self.name}/" if self.is_tree else self.name)
-
-    @property
-    def line(self) -> bytes:
-        """How it stands in the tree."""
-        return f"{self.mode} ".encode() + encode_path(self.name) + b"\0" + bytes.fromhex(self.oid)
-
-    @property
-    def is_file(self) -> bool:
-        """Whether this is a regular file, executable or not."""
-        return self.mode.startswith("100")
 
 
 class PathChange(Struct, frozen=True):
@@ -207,16 +184,7 @@ class Objects:
         Raises:
             MissingObjectError: there is no such tree.
         """
-        return tuple(self._entries(self._read(oid, "tree")))
-
-    def _entries(self, data: bytes) -> Iterator[TreeEntry]:
-        at = 0
-        while at < len(data):
-            space, nul = data.index(b" ", at), data.index(b"\0", at)
-            end = nul + 1 + self.id_bytes
-            mode = data[at:space].lstrip(b"0").decode()  # old programs have written some
-            yield TreeEntry(mode, decode_path(data[space + 1 : nul]), data[nul + 1 : end].hex())
-            at = end
+        return tuple(parse_tree(self._read(oid, "tree"), self.id_bytes))
 
     def commit(self, oid: str) -> Commit:
         """A commit.
@@ -311,9 +279,7 @@ class Objects:
             entries[name] = TreeEntry(TREE, name, oid)
         # What we name is there: we wrote it, or it stood in the tree before. Nobody looks, so a folder of 10,000 files
         # is cheap, and a partial clone fetches nothing.
-        return self.writer.write(
-            "tree", b"".join(e.line for e in sorted(entries.values(), key=lambda e: e.place))
-        )
+        return self.writer.write("tree", render_tree(entries.values()))
 
     def write_commit(
         self, tree: str, parents: tuple[str, ...], message: str, author: Ident, committer: Ident
@@ -325,9 +291,9 @@ class Objects:
         """
         if self.signer is None:
             return self.write_unsigned(tree, parents, message, author, committer)
-        who = variables("AUTHOR", author) | variables("COMMITTER", committer)
+        who = author.variables("AUTHOR") | committer.variables("COMMITTER")
         self.writer.flush()
-        made = self.signer.write_commit(self.git, tree, parents, message.rstrip("\n") + "\n", who)
+        made = self.signer.write_commit(self.git, tree, parents, end_message(message), who)
         return self.writer.mark_unsynced(made)
 
     def write_signed_if_possible(
@@ -348,11 +314,7 @@ class Objects:
         self, tree: str, parents: tuple[str, ...], message: str, author: Ident, committer: Ident
     ) -> str:
         """Store a commit without a signature."""
-        lines = [f"tree {tree}", *(f"parent {parent}" for parent in parents)]
-        for role, who in (("author", author), ("committer", committer)):
-            lines.append(f"{role} {harmless(who.name)} <{harmless(who.email)}> {who.when} +0000")
-        data = "\n".join(lines) + "\n\n" + message.rstrip("\n") + "\n"
-        return self.writer.write("commit", data.encode())
+        return self.writer.write("commit", render_commit(tree, parents, message, author, committer))
 
     def signed(self, oid: str) -> str:
         """A commit of ours as it is when it is signed: itself, if it is already or the user does not sign.
@@ -362,14 +324,8 @@ class Objects:
         """
         if self.signer is None:
             return oid
-        head, _, message = self._read(oid, "commit").decode().partition("\n\n")
-        fields = [line.partition(" ")[::2] for line in head.split("\n")]
-        if any(key.startswith("gpgsig") for key, _ in fields):
-            return oid
-        first = dict(reversed(fields))
-        parents = tuple(value for key, value in fields if key == "parent")
-        author, committer = (parse_signature(first[role]) for role in ("author", "committer"))
-        return self.write_commit(first["tree"], parents, message, author, committer)
+        commit = self._own_commit(oid)
+        return oid if commit.is_signed else self._write_again(commit, commit.tree, commit.parents)
 
     def rewritten(self, oid: str, tree: str, parents: tuple[str, ...]) -> str:
         """A commit of ours with another tree and other parents; author, committer and message stay.
@@ -377,10 +333,15 @@ class Objects:
         Raises:
             SigningError: it can't be signed.
         """
-        head, _, message = self._read(oid, "commit").decode().partition("\n\n")
-        first = dict(reversed([line.partition(" ")[::2] for line in head.split("\n")]))
-        author, committer = (parse_signature(first[role]) for role in ("author", "committer"))
-        return self.write_commit(tree, parents, message, author, committer)
+        return self._write_again(self._own_commit(oid), tree, parents)
+
+    def _own_commit(self, oid: str) -> Commit:
+        """Returns a commit of ours, which is in UTF-8: nothing of it may be lost when it is written again."""
+        return parse_commit(oid, self._read(oid, "commit"), errors="strict")
+
+    def _write_again(self, commit: Commit, tree: str, parents: tuple[str, ...]) -> str:
+        author, committer = parse_ident(commit.author), parse_ident(commit.committer)
+        return self.write_commit(tree, parents, commit.message, author, committer)
 
     def require_signer(self) -> None:
         """Sign something, if the user signs, to see that it works: before anything is paid for.

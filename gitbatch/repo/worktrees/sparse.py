@@ -19,7 +19,8 @@ from msgspec import Struct
 from gitbatch.errors import GitError
 from gitbatch.fs.nofollow import directory
 from gitbatch.paths import encode_path
-from gitbatch.repo.objects.store import SUBMODULE, SYMLINK, TREE, Objects, TreeEntry
+from gitbatch.repo.objects.codec import SUBMODULE, SYMLINK, TREE, TreeEntry
+from gitbatch.repo.objects.store import Objects
 
 _Wanted = dict[str, "_Wanted"]
 """A folder's names, with what is wanted below each; empty: everything."""

@@ -7,7 +7,7 @@ from gitbatch.batch.history.verify.trees import Changes, Trees, is_regular, list
 from gitbatch.plan.model import Plan
 from gitbatch.project.control import Project
 from gitbatch.project.edits import count_added_entries, is_section_replaced
-from gitbatch.repo.objects.store import REGULAR
+from gitbatch.repo.objects.codec import REGULAR
 
 
 def judge_checkpoint(history: History, trees: Trees, ours: Ours) -> Complaints:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 
 from gitbatch.batch.history.trailers import Kind, Trailers, parse_trailers
-from gitbatch.repo.objects.commit import Commit
+from gitbatch.repo.objects.codec import Commit
 from gitbatch.repo.repository import Repository
 
 

@@ -5,7 +5,7 @@ from gitbatch.batch.history.verify.graph import History, Ours
 from gitbatch.batch.history.verify.rules import Check, Complaints
 from gitbatch.batch.history.verify.trees import Trees, is_regular, listed
 from gitbatch.plan.outputs import path_problem
-from gitbatch.repo.objects.store import REGULAR
+from gitbatch.repo.objects.codec import REGULAR
 
 
 def judge_item(history: History, trees: Trees, ours: Ours) -> Complaints:

@@ -12,8 +12,8 @@ from gitbatch.guard.shared import SharedFiles, read_shared_files
 from gitbatch.plan.model import Plan
 from gitbatch.plan.parse import read_plan
 from gitbatch.project.control import Project, plan_options
-from gitbatch.repo.objects.commit import Commit
-from gitbatch.repo.objects.store import REGULAR, Objects, TreeEntry
+from gitbatch.repo.objects.codec import REGULAR, Commit, TreeEntry
+from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.snapshot import TreeSnapshot
 
 _REMEMBERED = 8
@@ -103,7 +103,7 @@ class Trees:
 def _is_well_formed(listed: tuple[TreeEntry, ...], after: dict[str, TreeEntry]) -> bool:
     if any("/" in name or name in _NO_NAMES for name in after):
         return False
-    return listed == tuple(sorted(after.values(), key=lambda entry: entry.place))
+    return listed == tuple(sorted(after.values(), key=lambda entry: entry.sort_key))
 
 
 def is_regular(entry: TreeEntry | None) -> bool:

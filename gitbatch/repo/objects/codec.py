@@ -1,0 +1,147 @@
+"""The texts of git's tree and commit objects, and of the identities in commits: parsed and rendered here alone.
+
+The bytes of a signature are never kept: only whether a commit has one.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
+
+from gitbatch.paths import decode_path, encode_path
+
+REGULAR = "100644"
+TREE = "40000"
+SYMLINK = "120000"
+SUBMODULE = "160000"
+
+
+class Ident(Struct, frozen=True):
+    """The author or the committer of a commit, and the time (seconds since the epoch, UTC)."""
+
+    name: str
+    email: str
+    when: int
+
+    def render(self) -> str:
+        """Returns the text that a commit has for it."""
+        return f"{_without_delimiters(self.name)} <{_without_delimiters(self.email)}> {self.when} +0000"
+
+    def variables(self, role: str) -> dict[str, str]:
+        """Returns the environment variables that set it for a git process; `role`: AUTHOR or COMMITTER."""
+        return {
+            f"GIT_{role}_NAME": _without_delimiters(self.name),
+            f"GIT_{role}_EMAIL": _without_delimiters(self.email),
+            f"GIT_{role}_DATE": f"@{self.when} +0000",
+        }
+
+
+def parse_ident(text: str) -> Ident:
+    """Returns the identity that a line of a commit's header holds; its time zone is dropped."""
+    name, _, rest = text.partition(" <")
+    email, _, when = rest.partition("> ")
+    return Ident(name, email, int(when.split(" ")[0]))
+
+
+def _without_delimiters(name: str) -> str:
+    """Returns a name as git would write it: without the characters that delimit it in a commit."""
+    return "".join(c for c in name if c not in "<>\n\0").strip()
+
+
+class Commit(Struct, frozen=True):
+    """A commit object without its signature."""
+
+    oid: str
+    tree: str
+    parents: tuple[str, ...]
+    author: str
+    """As the commit has it; see `parse_ident`."""
+    committer: str
+    is_signed: bool
+    message: str
+
+
+def parse_commit(oid: str, data: bytes, errors: str = "replace") -> Commit:
+    """Returns the commit that an object holds.
+
+    Args:
+        oid: its id.
+        data: its content.
+        errors: what is done with bytes that are not UTF-8; "strict" for a commit that is to be written again.
+    """
+    header, _, message = data.decode(errors=errors).partition("\n\n")
+    fields = [line.partition(" ")[::2] for line in header.split("\n")]
+    first = dict(reversed(fields))
+    return Commit(
+        oid=oid,
+        tree=first["tree"],
+        parents=tuple(value for key, value in fields if key == "parent"),
+        author=first["author"],
+        committer=first["committer"],
+        is_signed=any(key.startswith("gpgsig") for key, _ in fields),
+        message=message,
+    )
+
+
+def render_commit(
+    tree: str, parents: tuple[str, ...], message: str, author: Ident, committer: Ident
+) -> bytes:
+    """Returns the content of a commit object without a signature."""
+    lines = [
+        f"tree {tree}",
+        *(f"parent {parent}" for parent in parents),
+        f"author {author.render()}",
+        f"committer {committer.render()}",
+    ]
+    return ("\n".join(lines) + "\n\n" + end_message(message)).encode()
+
+
+def end_message(message: str) -> str:
+    """Returns a commit message that ends with one newline."""
+    return message.rstrip("\n") + "\n"
+
+
+class TreeEntry(Struct, frozen=True):
+    """One line of a tree object; `mode` as git stores it (no leading zero)."""
+
+    mode: str
+    name: str
+    oid: str
+
+    @property
+    def is_tree(self) -> bool:
+        """Whether this is a folder."""
+        return self.mode == TREE
+
+    @property
+    def is_file(self) -> bool:
+        """Whether this is a regular file, executable or not."""
+        return self.mode.startswith("100")
+
+    @property
+    def sort_key(self) -> bytes:
+        """The bytes by which git sorts the entries of a tree: the name, for a folder with a slash."""
+        return encode_path(f"{self.name}/" if self.is_tree else self.name)
+
+
+def parse_tree(data: bytes, id_bytes: int) -> Iterator[TreeEntry]:
+    """Yields the entries of a tree object, in git's order.
+
+    Args:
+        data: its content.
+        id_bytes: the length of a raw object id.
+    """
+    at = 0
+    while at < len(data):
+        space, nul = data.index(b" ", at), data.index(b"\0", at)
+        end = nul + 1 + id_bytes
+        mode = data[at:space].lstrip(b"0").decode()  # old programs have written some
+        yield TreeEntry(mode, decode_path(data[space + 1 : nul]), data[nul + 1 : end].hex())
+        at = end
+
+
+def render_tree(entries: Iterable[TreeEntry]) -> bytes:
+    """Returns the content of a tree object with these entries, in git's order whatever theirs is."""
+    return b"".join(
+        f"{entry.mode} ".encode() + encode_path(entry.name) + b"\0" + bytes.fromhex(entry.oid)
+        for entry in sorted(entries, key=lambda entry: entry.sort_key)
+    )
