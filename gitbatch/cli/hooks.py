@@ -1,4 +1,4 @@
-"""`gitbatch hooks`: the pre-commit hook, an early fence where subagents work."""
+"""`gitbatch hooks`: installs, removes and shows the pre-commit hook, which rejects a subagent's commits of other files."""
 
 import os
 
@@ -7,13 +7,13 @@ import typer
 from gitbatch.cli.common import HERE, Directory, Json
 
 app = typer.Typer(
-    no_args_is_help=True, help="The pre-commit hook: where a subagent works, only its file may be committed."
+    no_args_is_help=True, help="The pre-commit hook: in a subagent's worktree only its file may be committed."
 )
 
 
 @app.command()
 def install(directory: Directory = HERE) -> None:
-    """Install the hook, or update it. A hook that is there is kept and runs after it."""
+    """Install the hook, or update it. An existing hook is kept and runs after it."""
     from gitbatch.cli.common import opened, tell_waiting
     from gitbatch.guard.install import install_hook
     from gitbatch.guard.location import find_hook_location
@@ -26,14 +26,14 @@ def install(directory: Directory = HERE) -> None:
         change = install_hook(repo, location)
         typer.echo(f"{change}  {location.hook}")
         if location.chained:
-            typer.echo(f"after it runs the hook that was there, now {location.chained}")
+            typer.echo(f"your own hook runs after it, and is now {location.chained}")
         for note in hook_notes(repo, location):
             typer.echo(f"note: {note}", err=True)
 
 
 @app.command()
 def uninstall(directory: Directory = HERE) -> None:
-    """Take the hook away. A hook that was there before is put back as it was."""
+    """Remove the hook. A hook that was there before is restored."""
     from gitbatch.cli.common import opened, tell_waiting
     from gitbatch.guard.install import uninstall_hook
     from gitbatch.guard.location import find_hook_location
@@ -48,7 +48,7 @@ def uninstall(directory: Directory = HERE) -> None:
 
 @app.command()
 def status(json: Json = False, directory: Directory = HERE) -> None:
-    """Show whether the hook is installed, and what speaks against it. Changes nothing."""
+    """Show whether the hook is installed, and why it cannot be. Changes nothing."""
     import msgspec
 
     from gitbatch.cli.common import opened
@@ -63,7 +63,7 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
         return
     typer.echo(f"{found.state}  {found.path}")
     if found.chained:
-        typer.echo(f"after it runs the hook that was there, now {found.chained}")
+        typer.echo(f"your own hook runs after it, and is now {found.chained}")
     if found.problem:
         typer.echo(f"cannot install: {found.problem}\n  {found.advice.replace(chr(10), chr(10) + '  ')}")
     for note in found.notes:
@@ -71,5 +71,5 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
 
 
 def _settings() -> dict[str, str]:
-    """The variables that say where the user's configuration is; opening a repository takes them away."""
+    """Returns the variables that name the user's git configuration files; opening a repository removes them."""
     return {name: value for name, value in os.environ.items() if name.startswith("GIT_CONFIG_")}

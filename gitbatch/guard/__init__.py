@@ -1,1 +1,4 @@
-"""The guard: which files have one writer, and the git hook that stops honest mistakes early. A fence, not the wall."""
+"""The guard: the list of the shared files, and the pre-commit hook that rejects commits of any other file in a worktree.
+
+The hook is advice for agents that make mistakes. What protects history is the harvest (`batch/item/harvest.py`).
+"""

@@ -1,7 +1,7 @@
-"""Installing the hook and taking it away again: a hook that was there is kept, runs after ours, and comes back.
+"""Installs and removes the pre-commit hook. An existing hook is kept, runs after ours, and is restored by `uninstall`.
 
-At each moment there is a hook in place: the old one gets a second name (a hard link) before ours takes its first,
-and gets that back by a rename. So it comes back as it was: its bytes, its mode, its time.
+A hook exists at every moment of both: the existing one gets a second name (a hard link) before ours replaces it, and
+its first name back by a rename. So its content, mode and times are the same after it is restored.
 """
 
 from collections.abc import Iterator
@@ -22,22 +22,22 @@ from gitbatch.repo.repository import Repository
 
 
 class HookChange(StrEnum):
-    """What was done."""
+    """The result of installing or removing the hook."""
 
     INSTALLED = "installed"
     UPDATED = "updated"
     UNCHANGED = "unchanged"
     REMOVED = "removed"
     RESTORED = "restored"
-    """Ours is gone, and the hook that was there before is back."""
+    """Ours is removed, and the earlier hook is back under its name."""
     NOTHING = "not installed"
 
 
 def install_hook(repo: Repository, location: HookLocation) -> HookChange:
-    """Put our hook in place. Does nothing if it is there.
+    """Installs the hook, or updates it. Does nothing if the current version is installed.
 
     Raises:
-        GitbatchError: it can't be done without harm to something of somebody else's.
+        GitbatchError: a file that is not ours would be overwritten, moved or shared with other repositories.
     """
     blocker = install_blocker(repo, location)
     if blocker:
@@ -48,19 +48,17 @@ def install_hook(repo: Repository, location: HookLocation) -> HookChange:
         return HookChange.UNCHANGED
     with _writing_hooks(location.folder):
         if state is HookState.FOREIGN:
-            location.kept.unlink(
-                missing_ok=True
-            )  # it keeps this same hook, or it would have been an obstacle
+            location.kept.unlink(missing_ok=True)  # a copy of this hook: any other file blocks the install
             location.kept.hardlink_to(hook)
         write_script(hook)
     return HookChange.UPDATED if state is HookState.OUTDATED else HookChange.INSTALLED
 
 
 def uninstall_hook(repo: Repository, location: HookLocation) -> HookChange:
-    """Take our hook away, from where git looks and from where it looked before somebody set `core.hooksPath`.
+    """Removes the hook from where git looks for it, and from `.git/hooks`, where git looked before `core.hooksPath` was set.
 
     Raises:
-        GitbatchError: somebody has changed it, or put another one over it.
+        GitbatchError: the hook was edited, or another one was installed over it.
     """
     locations = {
         each.folder: each
@@ -80,7 +78,7 @@ def _remove_hook(repo: Repository, location: HookLocation) -> HookChange:
     if conflict:
         raise GitbatchError(conflict.message, conflict.advice)
     with _writing_hooks(location.folder):
-        if state is HookState.FOREIGN:  # somebody has put back what we kept
+        if state is HookState.FOREIGN:  # the user has restored the kept hook by hand
             location.kept.unlink()
             return HookChange.RESTORED
         if location.chained:
@@ -97,5 +95,5 @@ def _writing_hooks(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise GitbatchError(
-            f"{folder} can't be written: {error.strerror}", "make the repository's hooks writable for you"
+            f"cannot write {folder}: {error.strerror}", "make the repository's hooks folder writable"
         ) from error

@@ -1,6 +1,6 @@
-"""Where git looks for the hooks of a checkout, by the user's own configuration, and what speaks against writing there.
+"""Finds the hooks folder of a checkout by the user's own git configuration, and what forbids to write to it.
 
-Nothing here writes. What speaks against a place is a value: `status` shows it, `install` refuses with it.
+Nothing here writes. A reason not to write is a value (`InstallBlocker`): `status` shows it, `install` refuses with it.
 """
 
 from collections.abc import Mapping
@@ -15,18 +15,18 @@ from gitbatch.repo.repository import Repository
 from gitbatch.resources import resource
 
 _UNSET = "unknown"
-"""The scope that git names for a setting that nobody made."""
+"""The scope that git names for a setting that is not set anywhere."""
 
 
 class InstallBlocker(Struct, frozen=True):
-    """Why nothing is changed at a place, and what to do about it."""
+    """Why the hook cannot be installed or removed in a folder, and what to do about it."""
 
     message: str
     advice: str
 
 
 class HookLocation(Struct, frozen=True):
-    """A folder that git looks for hooks in."""
+    """A folder in which git looks for hooks."""
 
     folder: Path
     setting: str | None = None
@@ -36,34 +36,34 @@ class HookLocation(Struct, frozen=True):
 
     @property
     def hook(self) -> Path:
-        """Where our script is or belongs: the pre-commit framework may have moved it aside, and runs it there."""
+        """The path of our script: the hook's own, or the one that the pre-commit framework gave it and runs it from."""
         moved, hook = self.folder / MOVED, self.folder / HOOK
         is_moved = inspect_hook(moved).is_ours and inspect_hook(hook) is HookState.FOREIGN
         return moved if is_moved else hook
 
     @property
     def kept(self) -> Path:
-        """Where the hook is that was there before ours."""
+        """The path of the hook that was there before ours."""
         return self.folder / KEPT
 
     @property
     def chained(self) -> Path | None:
-        """The hook that ours runs after itself; none where the pre-commit framework has a newer one and runs ours."""
+        """The hook that ours runs after itself; None if the pre-commit framework has a newer one and runs ours."""
         is_replaced = self.hook.name == MOVED and is_framework_hook(self.kept)
         return self.kept if self.kept.exists() and not is_replaced else None
 
     @property
-    def in_worktrees(self) -> bool:
-        """Whether git finds the folder from every worktree, and not from this checkout alone."""
+    def is_in_worktrees(self) -> bool:
+        """Whether git finds the folder from every worktree, and not only from this checkout."""
         return self.setting is None or Path(self.setting).is_absolute()
 
 
 def find_hook_location(repo: Repository, settings: Mapping[str, str]) -> HookLocation:
-    """Where git looks for the hooks of a checkout.
+    """Returns the folder in which git looks for the hooks of a checkout.
 
     Args:
         repo: the repository.
-        settings: the user's `GIT_CONFIG_*` variables, which say where their configuration is.
+        settings: the user's `GIT_CONFIG_*` variables, which name their configuration files.
     """
     asked = ("--type=path", "--show-scope", "-z", "--default", "", "--get", "core.hooksPath")
     scope, value, _ = repo.git.run_with_user_config("config", *asked, extra=dict(settings)).split("\0")
@@ -73,19 +73,19 @@ def find_hook_location(repo: Repository, settings: Mapping[str, str]) -> HookLoc
 
 
 def default_hook_location(repo: Repository) -> HookLocation:
-    """Where git looks if nothing is configured."""
+    """Returns the folder in which git looks if `core.hooksPath` is not set."""
     return HookLocation(repo.common_dir / "hooks")
 
 
 def is_in_repository(repo: Repository, folder: Path) -> bool:
-    """Whether a folder belongs to this repository, links followed: its `.git`, this checkout or the main one."""
+    """Whether a folder, with symlinks resolved, is below this repository's `.git`, this checkout or the main one."""
     common = repo.common_dir.resolve()
     ours = (common, repo.root.resolve(), *((common.parent,) if common.name == ".git" else ()))
     return any(folder.resolve().is_relative_to(top) for top in ours)
 
 
 def install_blocker(repo: Repository, location: HookLocation) -> InstallBlocker | None:
-    """What keeps us from writing a hook at a place; None if nothing does."""
+    """Returns why the hook cannot be installed in a folder; None if it can."""
     if location.setting == "":
         return InstallBlocker(
             "core.hooksPath is empty", f"remove it: git config --{location.scope} --unset core.hooksPath"
@@ -100,29 +100,29 @@ def install_blocker(repo: Repository, location: HookLocation) -> InstallBlocker 
 
 
 def find_hook_conflict(repo: Repository, location: HookLocation) -> InstallBlocker | None:
-    """What stands at a place that we must not move, replace or delete."""
+    """Returns which file of a folder must not be moved, replaced or deleted, if any."""
     hook = location.hook
     state = inspect_hook(hook)
-    if state is HookState.ODD:
-        what = "a link" if hook.is_symlink() else "no file that can be read"
-        return InstallBlocker(f"{hook} is {what}", f"put a file in its place, or {_chaining_advice()}")
+    if state is HookState.UNUSABLE:
+        kind = "a symlink" if hook.is_symlink() else "not a readable file"
+        return InstallBlocker(f"{hook} is {kind}", f"replace it with a file, or {_chaining_advice()}")
     if state is HookState.EDITED:
         return InstallBlocker(
-            f"{hook} is gitbatch's hook with changes of somebody else's",
-            "take those lines out into a hook of your own: install keeps that and runs it too",
+            f"{hook} is gitbatch's hook, and was edited",
+            "move your lines to a hook of your own: install keeps that and runs it too",
         )
     if state is not HookState.INSTALLED and _is_tracked(repo, hook):
         return InstallBlocker(f"{hook} is tracked in the repository", _chaining_advice())
     if state is HookState.FOREIGN and location.kept.exists() and not cmp(hook, location.kept, shallow=False):
         return InstallBlocker(
-            f"{hook} is not gitbatch's, and {location.kept.name} beside it keeps another one",
+            f"{hook} is not gitbatch's, and {location.kept.name} next to it keeps another hook",
             "delete the one that you do not need, then try again",
         )
     return None
 
 
 def _is_tracked(repo: Repository, hook: Path) -> bool:
-    """Whether the hook is a file of the checkout it is in. Below `.git` git answers with an error: it is in none."""
+    """Whether the hook is tracked in the checkout around it. Below `.git`, which is in no checkout, git fails."""
     here = repo.git.in_directory(hook.parent)
     return hook.parent.is_dir() and bool(here.run("ls-files", "--", hook.name, check=False).stdout)
 

@@ -1,4 +1,4 @@
-"""Where the hook is and what it does there: what `gitbatch hooks status` tells."""
+"""The report of `gitbatch hooks status`: the path of the hook, its state, and what the user should know about it."""
 
 from shlex import quote
 
@@ -10,21 +10,21 @@ from gitbatch.repo.repository import Repository
 
 
 class HookReport(Struct, frozen=True):
-    """The hook of a checkout; for programs, one JSON object."""
+    """The hook of a checkout. `--json` prints it as one object."""
 
     state: HookState
     path: str
-    """Where it is or belongs."""
+    """The path of the script, or the one that it would be installed at."""
     chained: str | None
-    """The hook that runs after it."""
+    """The path of the hook that runs after it."""
     hooks_path: str | None
     """`core.hooksPath` as it is written."""
     scope: str | None
-    """Where that is set: `local`, `global` and so on."""
+    """The scope of that setting: `local`, `global` and so on."""
     in_worktrees: bool
-    """Whether git finds it in the worktrees of items."""
+    """Git runs it in the worktrees of items too."""
     problem: str
-    """Why `install` would refuse; empty if it would not."""
+    """Why `install` would fail; empty if it would not."""
     advice: str
     notes: tuple[str, ...]
     hook: str = HOOK
@@ -32,7 +32,7 @@ class HookReport(Struct, frozen=True):
 
 
 def read_hook_report(repo: Repository, location: HookLocation) -> HookReport:
-    """Look at the hook of a checkout. Changes nothing."""
+    """Reads the state of a checkout's hook. Changes nothing."""
     blocker = install_blocker(repo, location)
     return HookReport(
         state=inspect_hook(location.hook),
@@ -40,7 +40,7 @@ def read_hook_report(repo: Repository, location: HookLocation) -> HookReport:
         chained=str(location.chained) if location.chained else None,
         hooks_path=location.setting,
         scope=location.scope,
-        in_worktrees=location.in_worktrees,
+        in_worktrees=location.is_in_worktrees,
         problem=blocker.message if blocker else "",
         advice=blocker.advice if blocker else "",
         notes=hook_notes(repo, location),
@@ -48,26 +48,26 @@ def read_hook_report(repo: Repository, location: HookLocation) -> HookReport:
 
 
 def hook_notes(repo: Repository, location: HookLocation) -> tuple[str, ...]:
-    """What the user should know of a hook at a place, one line each."""
+    """Returns what the user should know about the hook of a folder, one line each."""
     said = []
-    if not location.in_worktrees:
+    if not location.is_in_worktrees:
         said.append(
             "core.hooksPath is a relative path: git does not find the hook in the worktrees of items; "
             f"it would with: git config core.hooksPath {quote(str(location.folder))}"
         )
     if ".husky" in location.folder.parts:
-        said.append("husky writes its hooks anew at each install: run gitbatch hooks install after it")
+        said.append("husky overwrites its hooks at each install: run gitbatch hooks install after it")
     if location.hook.name == MOVED:
-        said.append("the pre-commit framework was installed over it, and runs it first")
+        said.append("the pre-commit framework was installed over the hook, and runs it first")
     elif location.chained and is_framework_hook(location.chained):
-        said.append("the hook of the pre-commit framework runs after it")
+        said.append("the hook of the pre-commit framework runs after gitbatch's")
     if _is_untracked(repo, location):
         said.append(f"{location.folder} is in your checkout: git shows the hook as an untracked file")
     return tuple(said)
 
 
 def _is_untracked(repo: Repository, location: HookLocation) -> bool:
-    """Whether git shows what is installed there as a new file. Below `.git` it answers with an error."""
+    """Whether git shows the installed hook as an untracked file. Below `.git` git fails."""
     if not location.hook.exists():
         return False
     asked = ("ls-files", "--others", "--exclude-standard", "--", location.hook.name)

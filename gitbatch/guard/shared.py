@@ -1,4 +1,4 @@
-"""Which files of a tree have one writer, and which none: what nobody but the orchestrator may commit. Rules O3, O4."""
+"""The shared files of a tree: only the orchestrator commits them (rules O3, O4)."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -16,25 +16,25 @@ _SCOPE_FILE = "/claude.md"
 
 
 class SharedFiles(Struct, frozen=True):
-    """The shared files of a tree. Where there is no project to tell them, those that every project has."""
+    """The shared files of a tree; if it has no valid project, those that every project has."""
 
     projects: tuple[Project, ...] = ()
-    """One; two if a project without phases has two plans, of which the user names one when a batch starts."""
+    """One project; two if there are two plans and no phases: the user selects one of them when a batch starts."""
     paths: frozenset[str] = control_paths()
-    """What an orchestrator commit may change."""
+    """The files that an orchestrator commit may change."""
     protected: frozenset[str] = control_paths()
-    """What no item may have as its output."""
+    """The files that no item may have as its output."""
     problem: str = ""
-    """Why there is no project."""
+    """Why no project was found."""
 
-    def among(self, paths: Iterable[str]) -> frozenset[str]:
-        """Those of some paths that are a shared file or CLAUDE.md, on a disk that ignores case, too."""
+    def select_shared(self, paths: Iterable[str]) -> frozenset[str]:
+        """Returns the paths that are a shared file or CLAUDE.md, also on a file system that ignores case."""
         keys = frozenset(map(path_key, self.paths))
         return frozenset(p for p in paths if path_key(p) in keys or f"/{path_key(p)}".endswith(_SCOPE_FILE))
 
 
 def read_shared_files(snapshot: Snapshot) -> SharedFiles:
-    """The shared files of a tree."""
+    """Reads the shared files of a tree from its configuration."""
     try:
         projects = _find_projects(snapshot, parse_config(snapshot.read(CONFIG_FILE)))
     except PlanError as error:

@@ -188,7 +188,7 @@ def test_a_hook_that_is_there_runs_after_ours_and_comes_back(user: Place, kind: 
     before = picture(folder)
     assert commit(user).returncode == 1
     alone = logged(user)
-    assert "after it runs the hook that was there" in hooks(user, "install").stdout
+    assert "your own hook runs after it" in hooks(user, "install").stdout
     assert hooks(user, "install").stdout.startswith("unchanged  ")
     assert blocks(user)
     assert logged(user) == "", "what ours has stopped goes no further"
@@ -306,11 +306,11 @@ def not_a_folder(user: Place) -> Path:
 
 
 OBSTACLES: dict[Callable[[Place], Path], str] = {
-    edited: "is gitbatch's hook with changes of somebody else's",
-    link: "pre-commit is a link",
-    folder: "pre-commit is no file that can be read",
+    edited: "is gitbatch's hook, and was edited",
+    link: "pre-commit is a symlink",
+    folder: "pre-commit is not a readable file",
     tracked: ".husky/pre-commit is tracked in the repository",
-    kept_twice: "is not gitbatch's, and pre-commit.gitbatch-kept beside it keeps another one",
+    kept_twice: "is not gitbatch's, and pre-commit.gitbatch-kept next to it keeps another hook",
     of_all_repositories: "core.hooksPath (global) leads out of the repository, to ",
     outside: "core.hooksPath (local) leads out of the repository, to ",
     linked_outside: "hooks leads out of the repository, to ",
@@ -336,7 +336,8 @@ def test_what_is_not_safe_is_refused_and_left_as_it_is(
 def test_a_place_that_cannot_be_written_is_an_error_with_advice(user: Place) -> None:
     not_a_folder(user)
     said = hooks(user, "install", code=1).stderr.splitlines()
-    assert said[0].endswith("hooks can't be written: File exists")
+    assert said[0].startswith("gitbatch: cannot write ")
+    assert said[0].endswith("hooks: File exists")
     assert len(said) == 2
 
 
@@ -401,7 +402,7 @@ def test_husky_runs_after_ours(user: Place) -> None:
     user.git("config", "core.hooksPath", ".husky/_")
     before = picture(place)
     said = hooks(user, "install").stderr
-    assert "husky writes its hooks anew" in said
+    assert "husky overwrites its hooks" in said
     assert "untracked" not in said
     assert commit(user).returncode == 0
     assert logged(user) == "husky .husky/pre-commit\n"
@@ -427,7 +428,7 @@ def test_the_pre_commit_framework_runs_after_ours(user: Place) -> None:
     place = hooks_of(user)
     put(place / "pre-commit", FRAMEWORK_HOOK)
     before = picture(place)
-    assert "the hook of the pre-commit framework runs after it" in hooks(user, "install").stderr
+    assert "the hook of the pre-commit framework runs after gitbatch's" in hooks(user, "install").stderr
     assert commit(user).returncode == 0
     assert logged(user) == "framework\n"
     assert blocks(user)

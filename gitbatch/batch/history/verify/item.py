@@ -57,7 +57,7 @@ def _judge_changes(trees: Trees, ours: Ours) -> Complaints:
         yield Check.TREE, f"{listed(changes.malformed)} is not a folder that git writes"
     if problem := path_problem(key, shared.protected):
         yield Check.ITEM_PATH, f"its output {key} {problem}"
-    if taken := shared.among(changes.paths.keys() - {key}):
+    if taken := shared.select_shared(changes.paths.keys() - {key}):
         yield Check.ITEM_SHARED, f"changes {listed(taken)} beside its output {key}"
     if strays := changes.paths.keys() - taken - {key}:
         yield Check.ITEM_CHANGES, f"changes {listed(strays)}, which is not its output {key}"

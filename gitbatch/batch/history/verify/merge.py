@@ -67,7 +67,7 @@ def _judge_tree(history: History, trees: Trees, ours: Ours, items: dict[str, str
     changes = trees.changes(ours.commit)
     if changes.malformed:
         yield Check.TREE, f"{listed(changes.malformed)} is not a folder that git writes"
-    if taken := trees.shared(first).among(changes.paths):
+    if taken := trees.shared(first).select_shared(changes.paths):
         yield Check.MERGE_SHARED, f"changes {listed(taken)}"
     blobs = {key: trees.entry(oid, key) for key, oid in items.items()}
     wrong = {p for p, new in changes.paths.items() if not is_regular(new) or new != blobs.get(p)}
