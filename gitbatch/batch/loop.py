@@ -24,14 +24,16 @@ from gitbatch.batch.events import (
 from gitbatch.batch.group.checkpoint import drop_branches, record_group
 from gitbatch.batch.group.run_group import pending_items, run_group
 from gitbatch.batch.history.progress import BatchProgress, read_progress
-from gitbatch.batch.history.record import end_batch, remove_leftovers
+from gitbatch.batch.history.record import end_batch
 from gitbatch.batch.history.target import require_not_checked_out_elsewhere, require_tip
+from gitbatch.batch.history.worktree_folders import remove_leftovers
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import Halt
-from gitbatch.batch.model import BatchGroup, Checkpoint
+from gitbatch.batch.model import PHASE_COMPLETE, BatchGroup, Checkpoint
+from gitbatch.batch.planning.agents import recorded_agents
+from gitbatch.batch.planning.preflight import require_clean, require_no_nested_repositories
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state, require_runnable
 from gitbatch.batch.planning.required_objects import require_objects
-from gitbatch.batch.planning.start import agents_of, is_complete, require_clean, require_no_nested
 from gitbatch.batch.resume import resume
 from gitbatch.limits.causes import Cause
 from gitbatch.repo.checkout.branch import require_nothing_under_way
@@ -131,8 +133,8 @@ async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) ->
             run.emit(BatchPaused(batch=run.batch.id, next_group=rest[0].title))
             return tally.result(Ending.PAUSED)
     project_state = await run.git(_finish, run)
-    if is_complete(project_state):
-        run.emit(Notice(batch=run.batch.id, text=f"{_COMPLETE}; what comes next is yours to decide"))
+    if project_state.is_complete:
+        run.emit(Notice(batch=run.batch.id, text=PHASE_COMPLETE))
     result = tally.result(Ending.COMPLETE, over=True)
     run.emit(
         BatchFinished(
@@ -157,8 +159,8 @@ def _require_ready(run: Run, state: BatchProgress, *, resumed: bool) -> None:
         left = tuple(i.key for g in run.batch.record.groups if not state.is_finished(g) for i in g.items)
         project_state = read_project_state(run.repo, require_tip(run.repo, target))
         # An edited plan is the user's next thought, and gets the ticks, as one that is edited during a run does.
-        require_no_nested(run.repo, project_state, left)
-        require_clean(run.repo, project_state, left, but=frozenset({project_state.project.task}))
+        require_no_nested_repositories(run.repo, project_state, left)
+        require_clean(run.repo, project_state, left, exempt=frozenset({project_state.project.task}))
     require_unlocked(run.repo, target)
     run.repo.objects.require_signer()
 
@@ -167,7 +169,9 @@ def _read_runnable_state(run: Run, state: BatchProgress) -> ProjectState:
     project_state = read_project_state(run.repo, require_tip(run.repo, run.batch.record.target))
     require_runnable(project_state)
     left = (item for g in run.batch.record.groups if not state.is_finished(g) for item in g.items)
-    require_objects(run.repo, project_state, filter(None, (project_state.find(item.key) for item in left)))
+    require_objects(
+        run.repo, project_state, filter(None, (project_state.find_item(item.key) for item in left))
+    )
     return project_state
 
 
@@ -222,7 +226,7 @@ class _Confined(Struct, frozen=True):
 def _sandboxes(run: Run) -> _Confined:
     """What the batch's agents run in. Refuses to start where an agent cannot work."""
     project_state = read_project_state(run.repo, require_tip(run.repo, run.batch.record.target))
-    names, config = agents_of(project_state, run.batch.record), project_state.project.config
+    names, config = recorded_agents(project_state, run.batch.record), project_state.project.config
     readable = run.agents.read_in_checkouts(names, config, run.checkouts)
     shown = tuple(clean_text(os.path.relpath(path, run.repo.root)) for path in readable)
     sandboxes = run.agents.sandboxes(names, config)
@@ -284,7 +288,7 @@ async def _hard_stop(run: Run, project_state: ProjectState, tally: _Tally, accep
     """The end of a run where only the user may go on, if that is so."""
     if project_state.project.phase.name != run.batch.record.phase:
         return _stop_at_boundary(run, project_state, tally)
-    if is_complete(project_state):
+    if project_state.is_complete:
         return await _stop_complete(run, tally)
     return None if await _is_accepted(run, project_state, accept) else tally.result(Ending.CONFIG_CHANGED)
 
@@ -310,7 +314,7 @@ async def _stop_complete(run: Run, tally: _Tally) -> Result:
         BatchStopped(
             batch=run.batch.id,
             reason=f"{_COMPLETE}; {left} item(s) of the batch were not started",
-            advice="review the phase; what comes next is yours to decide",
+            advice=PHASE_COMPLETE,
         )
     )
     return tally.result(Ending.STOPPED, over=True)

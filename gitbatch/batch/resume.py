@@ -23,15 +23,17 @@ resume twice, is nothing special.
 
 from gitbatch.batch.group.follow import follow_checkout
 from gitbatch.batch.history.progress import BatchProgress, read_progress
-from gitbatch.batch.history.record import Batch, remove_leftovers
-from gitbatch.batch.history.rescue import delete_branches, rescue, rescued_refs
+from gitbatch.batch.history.record import Batch
+from gitbatch.batch.history.rescue import rescue, rescued_refs
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.history.trailers import Kind, parse_trailers
+from gitbatch.batch.history.worktree_folders import remove_leftovers
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.model import ItemStatus
 from gitbatch.repo.checkout.follow import Followed
 from gitbatch.repo.refs.names import followed_ref, item_branches
 from gitbatch.repo.repository import Repository
+from gitbatch.repo.worktrees.branches import delete_branches
 
 
 def _superfluous(repo: Repository, batch: Batch, state: BatchProgress) -> dict[str, str]:

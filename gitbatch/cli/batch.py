@@ -22,27 +22,22 @@ from gitbatch.agents.protocol import Agent
 from gitbatch.batch.events import CHANGED_CONFIG, Event, EventStream, Notice
 from gitbatch.batch.history.ledger import Ledger, SpendingLimits
 from gitbatch.batch.history.progress import read_progress
-from gitbatch.batch.history.record import Batch, record_worktrees_dir, unfinished_batch
+from gitbatch.batch.history.record import Batch, unfinished_batch
 from gitbatch.batch.history.spending import read_spending, total
 from gitbatch.batch.history.target import require_tip
+from gitbatch.batch.history.worktree_folders import note_worktrees_dir
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import StopSwitch
 from gitbatch.batch.loop import Accept, Ending, Pause, Result, run_batch
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.notices import Notices
-from gitbatch.batch.planning.configuration import read_fixed
-from gitbatch.batch.planning.preflight import with_risks
+from gitbatch.batch.planning.agents import recorded_agents, require_measurable_limits, wanted_agents
+from gitbatch.batch.planning.configuration import read_fixed_config
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state, require_runnable
+from gitbatch.batch.planning.risks import add_risks
 from gitbatch.batch.planning.selection import select_items
-from gitbatch.batch.planning.start import (
-    Choice,
-    agents_of,
-    begin_batch,
-    find_target,
-    nothing_to_do,
-    require_measured,
-    wanted_agents,
-)
+from gitbatch.batch.planning.start import BatchOptions, begin_batch, find_reason_not_to_start
+from gitbatch.batch.planning.target import find_target
 from gitbatch.cli.accept import accept_at_start, accept_between_groups
 from gitbatch.cli.common import (
     HERE,
@@ -157,8 +152,8 @@ def _begin(repo: Repository, options: RunOptions, roster: AgentPool, tell: Event
     )
     repo = _by_setting(repo, project_state, tell_waiting)
     require_runnable(project_state)
-    tell_warnings(with_risks(repo, project_state, followed=target.followed))
-    idle = nothing_to_do(project_state)
+    tell_warnings(add_risks(repo, project_state, followed=target.followed))
+    idle = find_reason_not_to_start(project_state)
     if idle:
         tell(idle)
         return None
@@ -169,7 +164,7 @@ def _begin(repo: Repository, options: RunOptions, roster: AgentPool, tell: Event
         raise UsageError(f"--items {options.items} names no open item", "see gitbatch plan for what is open")
     mode = mode or _ask_mode(len({item.group for item in items}))
     worktrees_dir_of(repo, project_state.project.config)  # refuses a bad place before anything is started
-    choice = Choice(items, mode, agent, options.jobs or project_state.project.config.batch.jobs, roster)
+    choice = BatchOptions(items, mode, agent, options.jobs or project_state.project.config.batch.jobs, roster)
     _limit(roster, project_state, wanted_agents(project_state, items, agent), options.limits)
     return begin_batch(repo, target, project_state, choice, time.time())
 
@@ -207,7 +202,7 @@ def _limit(
     table = project_state.project.config.batch
     limits = given.or_else(SpendingLimits(table.max_cost, table.max_tokens))
     roster.budget.max_cost, roster.budget.max_tokens = limits.max_cost, limits.max_tokens
-    require_measured(_agents(roster, project_state, names), limits)
+    require_measurable_limits(_agents(roster, project_state, names), limits)
 
 
 def _open_ledger(
@@ -216,7 +211,7 @@ def _open_ledger(
     """The ledger; what the batch may spend, by the last limits that were given, and has spent, is in the budget."""
     ledger = Ledger.open(repo, batch)
     given = options.limits.or_else(ledger.entries.limits)
-    _limit(roster, project_state, agents_of(project_state, batch.record), given)
+    _limit(roster, project_state, recorded_agents(project_state, batch.record), given)
     ledger.limit(given)
     roster.budget.spent = total(read_spending(repo, batch, read_progress(repo, batch), ledger.entries))
     return ledger
@@ -265,7 +260,7 @@ def _run(
     repo: Repository, batch: Batch, options: RunOptions, roster: AgentPool, view: EventView, *, resumed: bool
 ) -> ExitCode:
     project_state = read_project_state(repo, require_tip(repo, batch.record.target))
-    fixed = read_fixed(repo, batch, project_state)
+    fixed = read_fixed_config(repo, batch, project_state)
     change = fixed.find_change(project_state)
     if change and not accept_at_start(
         repo, batch.id, fixed, change, EventStream(time.time, (view,)), options.accept_config, options.can_ask
@@ -273,7 +268,7 @@ def _run(
         return _tell_changed(options)
     worktrees_dir = worktrees_dir_of(repo, project_state.project.config) / batch.id
     ledger = _open_ledger(repo, batch, options, roster, project_state)
-    record_worktrees_dir(repo, batch.id, worktrees_dir)
+    note_worktrees_dir(repo, batch.id, worktrees_dir)
     git = GitThread()
     wanted = options.jobs or batch.record.jobs
     fingerprint = take_fingerprint(repo, f"{batch.id}-")

@@ -54,13 +54,13 @@ def worktrees_dir_of(repo: "Repository", config: "Config") -> Path:
     Raises:
         UsageError: the user named one that is inside the repository.
     """
-    from gitbatch.batch.planning.start import require_worktrees_dir
+    from gitbatch.batch.planning.preflight import require_outside_worktrees_dir
 
     said = os.environ.get("GITBATCH_WORKTREES") or config.batch.worktrees
     place = Path(said).expanduser() if said else _cache()
     mark = hashlib.sha256(os.fsencode(repo.common_dir)).hexdigest()[:8]
     folder = repo.root.joinpath(place) / f"{repo.name}-{mark}"
-    require_worktrees_dir(repo, folder)
+    require_outside_worktrees_dir(repo, folder)
     return folder
 
 

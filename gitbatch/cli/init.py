@@ -19,13 +19,13 @@ def init(
     from gitbatch.errors import UsageError
     from gitbatch.project.config import CONFIG_FILE, parse_config
     from gitbatch.project.disk import DiskSnapshot
-    from gitbatch.project.scaffold import Language, scaffold
+    from gitbatch.project.scaffold import Language, scaffold_project
 
     if language not in set(Language):
         raise UsageError(f"{language!r} is no language that templates exist in", "use --lang de or --lang en")
     with opened(directory) as repo:
         config = parse_config(DiskSnapshot(repo.root).read(CONFIG_FILE))
-        made = scaffold(repo.root, phase, Language(language), config)
+        made = scaffold_project(repo.root, phase, Language(language), config)
     for path in made.written:
         typer.echo(f"wrote  {path}")
     for path in made.kept:

@@ -33,9 +33,9 @@ def lint(
 ) -> None:
     """Check plans as the disk has them. Exits with 2 if there are errors."""
     from gitbatch.errors import UsageError
-    from gitbatch.project.lint import active_plan, check_plan
+    from gitbatch.project.lint import check_plan, find_active_plan
 
-    wanted = [directory / path for path in paths] if paths else [directory / active_plan(directory)]
+    wanted = [directory / path for path in paths] if paths else [directory / find_active_plan(directory)]
     checked = []
     for path in wanted:
         try:
@@ -53,12 +53,13 @@ def _with_risks(checked: "Checked") -> "Checked":
     """A plan that could be run, with what a run of it would refuse or regret."""
     from msgspec.structs import replace
 
-    from gitbatch.batch.planning.preflight import disk_risks
+    from gitbatch.batch.planning.risks import find_disk_risks
 
     if checked.plan.errors:
         return checked
     return replace(
-        checked, plan=replace(checked.plan, diagnostics=(*checked.plan.diagnostics, *disk_risks(checked)))
+        checked,
+        plan=replace(checked.plan, diagnostics=(*checked.plan.diagnostics, *find_disk_risks(checked))),
     )
 
 

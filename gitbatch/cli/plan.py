@@ -19,9 +19,9 @@ def plan(
     """Show what would run: groups, items, outputs, what each reads, and the control files found."""
     import msgspec
 
-    from gitbatch.batch.planning.preflight import with_risks
     from gitbatch.batch.planning.project_state import read_project_state, require_runnable
-    from gitbatch.batch.planning.start import find_plan_commit
+    from gitbatch.batch.planning.risks import add_risks
+    from gitbatch.batch.planning.target import find_plan_commit
     from gitbatch.cli.common import make_page, opened, repository_path, tell_warnings
     from gitbatch.repo.refs.names import HEADS
     from gitbatch.view.overview import plan_state, render_plan
@@ -31,7 +31,7 @@ def plan(
             repo, find_plan_commit(repo, branch), repository_path(repo, directory, task_md)
         )
         require_runnable(project_state)
-        project_state = with_risks(
+        project_state = add_risks(
             repo, project_state, followed=branch is None or f"{HEADS}{branch}" == repo.head_branch()
         )
         require_runnable(project_state)

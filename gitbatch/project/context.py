@@ -12,7 +12,7 @@ from gitbatch.plan.model import Group, Plan, WorkItem
 from gitbatch.plan.outline import outline
 from gitbatch.plan.titles import matches
 from gitbatch.project.control import Project
-from gitbatch.project.sections import link_path, section_lines
+from gitbatch.project.sections import decode_link, read_section
 from gitbatch.project.snapshot import Snapshot
 
 _ENTRY = re.compile(r"\s*(?:[-*+]|[0-9]{1,9}[.)])\s+(.+)")
@@ -43,10 +43,10 @@ class ContextFile(Struct, frozen=True):
     @property
     def note(self) -> str:
         """What there is to know about its content; empty: it is what it looks like."""
-        return filter_note(self.filter) if self.filter else ""
+        return describe_filter(self.filter) if self.filter else ""
 
 
-def filter_note(name: str) -> str:
+def describe_filter(name: str) -> str:
     """What a file is that a filter stores, in words."""
     return (
         "a Git LFS pointer, not the content"
@@ -55,7 +55,7 @@ def filter_note(name: str) -> str:
     )
 
 
-def manifest(
+def list_context(
     item: WorkItem, group: Group, plan: Plan, project: Project, snapshot: Snapshot
 ) -> tuple[ContextFile, ...]:
     """The files that an item's agent reads, in order, each once, condensed where a condensed form exists."""
@@ -77,7 +77,7 @@ def _wanted(
         yield path, ContextReason.PHASE
     if item.context:
         for name in item.context:
-            for path in resolve(name, project, snapshot):
+            for path in find_files(name, project, snapshot):
                 yield path, ContextReason.DECLARED
     else:
         for earlier in plan.groups[: group.number - 1]:
@@ -92,9 +92,9 @@ def phase_context(group: Group, project: Project, snapshot: Snapshot) -> tuple[s
         source = snapshot.read(document) or b""
         for heading in outline(source):
             if matches(heading.title, (group.title,)):
-                for line in section_lines(source, heading):
+                for line in read_section(source, heading):
                     for name in _names(line):
-                        found += resolve(name, project, snapshot)
+                        found += find_files(name, project, snapshot)
     return tuple(dict.fromkeys(found))
 
 
@@ -105,14 +105,14 @@ def _names(line: Inline) -> Iterator[str]:
         if entry:
             yield entry[1].strip()
     for piece in line.pieces:
-        name = link_path(piece) if piece.kind is SpanKind.LINK else piece.content
+        name = decode_link(piece) if piece.kind is SpanKind.LINK else piece.content
         if name:
             yield name
 
 
-def resolve(name: str, project: Project, snapshot: Snapshot) -> tuple[str, ...]:
+def find_files(name: str, project: Project, snapshot: Snapshot) -> tuple[str, ...]:
     """The files that a name in a plan means: below the top folder, else beside the plan. A folder: all in it."""
-    for path in spellings(name, project):
+    for path in possible_paths(name, project):
         if snapshot.blob(path):
             return (path,)
         inside = snapshot.files(path)
@@ -121,7 +121,7 @@ def resolve(name: str, project: Project, snapshot: Snapshot) -> tuple[str, ...]:
     return ()
 
 
-def spellings(name: str, project: Project) -> tuple[str, ...]:
+def possible_paths(name: str, project: Project) -> tuple[str, ...]:
     """The repository paths that a name in a plan may mean, in the order in which they are tried."""
     home = posixpath.dirname(project.task)
     below = posixpath.normpath(name.lstrip("/"))

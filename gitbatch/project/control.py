@@ -7,7 +7,7 @@ from gitbatch.paths import path_key
 from gitbatch.plan.model import PlanOptions
 from gitbatch.plan.outputs import INCLUDE_FILE
 from gitbatch.project.config import CONFIG_FILE, Config
-from gitbatch.project.scope import SCOPE_FILE, Phase, active_phase
+from gitbatch.project.scope import SCOPE_FILE, Phase, find_active_phase
 from gitbatch.project.sections import require_text
 from gitbatch.project.snapshot import Snapshot
 
@@ -63,7 +63,7 @@ def find_project(snapshot: Snapshot, config: Config, wanted: str | None = None) 
         PlanError: there is no task.md, more than one, or the wanted one is not the active phase's; CLAUDE.md or a
             context document can't be read.
     """
-    phase = active_phase(snapshot, config)
+    phase = find_active_phase(snapshot, config)
     task = _task(snapshot, phase, wanted)
     if wanted is not None and wanted != task:
         raise PlanError(

@@ -22,7 +22,7 @@ def fixed_lines(config: Config) -> tuple[str, ...]:
     return tuple(sorted(line for name in FIXED for line in _lines(name, _value(said, name))))
 
 
-def difference(before: tuple[str, ...], after: tuple[str, ...]) -> tuple[str, ...]:
+def diff_lines(before: tuple[str, ...], after: tuple[str, ...]) -> tuple[str, ...]:
     """Returns what differs, as `diff` shows it: lines that are gone with `- `, new ones with `+ `, by key."""
     gone = [(line, f"- {line}") for line in before if line not in after]
     new = [(line, f"+ {line}") for line in after if line not in before]

@@ -32,28 +32,28 @@ def check_plan(path: Path) -> Checked:
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror}", "name a plan, such as task.md") from error
     return Checked(
-        str(path), source, parse_plan(source, str(path), _options(project_root(path.resolve().parent)))
+        str(path), source, parse_plan(source, str(path), _options(find_project_root(path.resolve().parent)))
     )
 
 
-def active_plan(directory: Path) -> Path:
+def find_active_plan(directory: Path) -> Path:
     """The plan of the active phase of the project that a directory is in, as the disk has it.
 
     Raises:
         PlanError: there is none, or more than one.
     """
-    root = project_root(directory.resolve())
+    root = find_project_root(directory.resolve())
     found = root / find_project(DiskSnapshot(root), _config(root)).task
     return found.relative_to(directory.resolve()) if found.is_relative_to(directory.resolve()) else found
 
 
-def project_root(directory: Path) -> Path:
+def find_project_root(directory: Path) -> Path:
     """The nearest folder, upwards, that is a repository or has a configuration; the directory itself if none."""
     upwards = (directory, *directory.parents)
     return next((d for d in upwards if (d / ".git").exists() or (d / CONFIG_FILE).exists()), directory)
 
 
-def project_on_disk(root: Path, path: str) -> Project | None:
+def read_project_on_disk(root: Path, path: str) -> Project | None:
     """The project at a root as the disk has it, with the plan at a repository path; None if it can't be made out."""
     try:
         return replace(find_project(DiskSnapshot(root), _config(root)), task=path)

@@ -13,7 +13,7 @@ from gitbatch.paths import first_non_folder
 from gitbatch.project.config import CONFIG_FILE, Config
 from gitbatch.project.control import DECISIONS, RULES, STATUS, TASK
 from gitbatch.project.disk import DiskSnapshot
-from gitbatch.project.scope import SCOPE_FILE, active_phase
+from gitbatch.project.scope import SCOPE_FILE, find_active_phase
 
 TEMPLATE = "docs/templates/task.md"
 
@@ -39,7 +39,7 @@ class Scaffold(Struct, frozen=True):
     """What the user should write into their CLAUDE.md; empty if it names the phase already."""
 
 
-def scaffold(root: Path, phase: str, language: Language, config: Config) -> Scaffold:
+def scaffold_project(root: Path, phase: str, language: Language, config: Config) -> Scaffold:
     """Write what is missing of a project with a phase.
 
     Raises:
@@ -93,7 +93,7 @@ def _write_new(path: Path, text: str) -> bool:
 def _missing_scope(root: Path, phase: str, language: Language, config: Config) -> str:
     """The scope section, if the user's CLAUDE.md does not name the phase as the active one."""
     with suppress(PlanError):
-        active = active_phase(DiskSnapshot(root), config)
+        active = find_active_phase(DiskSnapshot(root), config)
         if active and active.name == phase:
             return ""
     text = (_TEMPLATES / language / SCOPE_FILE).read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from gitbatch.plan.inline import Inline, SpanKind, one_line
 from gitbatch.plan.outline import outline
 from gitbatch.plan.titles import matches
 from gitbatch.project.config import Config
-from gitbatch.project.sections import link_path, require_text, section_lines
+from gitbatch.project.sections import decode_link, read_section, require_text
 from gitbatch.project.snapshot import Snapshot
 
 SCOPE_FILE = "CLAUDE.md"
@@ -29,7 +29,7 @@ class Phase(Struct, frozen=True):
     """Repository path without a slash at its end."""
 
 
-def active_phase(snapshot: Snapshot, config: Config) -> Phase | None:
+def find_active_phase(snapshot: Snapshot, config: Config) -> Phase | None:
     """The phase that CLAUDE.md names; None where there is no CLAUDE.md, or none with a scope section.
 
     Raises:
@@ -42,7 +42,7 @@ def active_phase(snapshot: Snapshot, config: Config) -> Phase | None:
         return None
     if len(sections) > 1:
         raise PlanError("CLAUDE.md has more than one scope section", "keep one of them, naming one phase")
-    lines = section_lines(source, sections[0])
+    lines = read_section(source, sections[0])
     named = {phase.folder: phase for line in lines for phase in _named(line, snapshot, config)}
     if not named:
         raise PlanError("the scope section of CLAUDE.md names no phase", _EXAMPLE)
@@ -63,7 +63,7 @@ def active_phase(snapshot: Snapshot, config: Config) -> Phase | None:
 def _named(line: Inline, snapshot: Snapshot, config: Config) -> tuple[Phase, ...]:
     """The phases that a line names: links to a folder, else `Phase: NAME`."""
     links = [piece for piece in line.pieces if piece.kind is SpanKind.LINK]
-    folders = (_folder(link_path(link), snapshot) for link in links)
+    folders = (_folder(decode_link(link), snapshot) for link in links)
     linked = tuple(Phase(posixpath.basename(folder), folder) for folder in folders if folder)
     bare = one_line(line.text, [(link.start, link.end) for link in links])
     stated = _PHASE.match(_SYNTAX.sub("", _EMPHASIS.sub("", bare)).lstrip("-+ "))

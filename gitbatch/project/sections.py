@@ -29,12 +29,12 @@ def require_text(path: str, source: bytes) -> None:
         raise PlanError(f"{path}:{problems[0].line}: {problems[0].message}", problems[0].help)
 
 
-def section_lines(source: bytes, heading: Heading) -> Iterator[Inline]:
+def read_section(source: bytes, heading: Heading) -> Iterator[Inline]:
     """The lines below a heading, each with its code spans and links found."""
     text = source[heading.body : heading.end].decode(errors="replace")
     return map(scan, _ASIDE.sub("", text).splitlines())
 
 
-def link_path(link: Piece) -> str:
+def decode_link(link: Piece) -> str:
     """The path that a link leads to: decoded, without its fragment."""
     return unquote(link.content.partition("#")[0])

@@ -13,10 +13,10 @@ from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.spending import ItemSpent, total
 from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, ItemStatus
 from gitbatch.batch.planning.project_state import ProjectState
-from gitbatch.batch.planning.schedule import critical_path, settings, steps, width
+from gitbatch.batch.planning.schedule import count_at_once, find_critical_path, plan_steps, settings_of
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.paths import quote_path
-from gitbatch.project.context import manifest, resolve
+from gitbatch.project.context import find_files, list_context
 from gitbatch.repo.refs.names import short
 from gitbatch.view.block import Block, Cell, StyledLine, TextTable, line
 from gitbatch.view.review import STYLES, render_criteria
@@ -198,22 +198,22 @@ def plan_state(project_state: ProjectState) -> PlanState:
                 done=item.done,
                 line=item.line,
                 criteria=item.criteria,
-                agent=settings(item, group, plan).agent or project.config.batch.agent,
+                agent=settings_of(item, group, plan).agent or project.config.batch.agent,
                 context=tuple(
                     PlannedFile(
                         quote_path(file.path), file.reason, quote_path(file.condensed_from or "") or None
                     )
-                    for file in manifest(item, group, plan, project, project_state.snapshot)
+                    for file in list_context(item, group, plan, project, project_state.snapshot)
                 ),
                 absent=tuple(
-                    name for name in item.context if not resolve(name, project, project_state.snapshot)
+                    name for name in item.context if not find_files(name, project, project_state.snapshot)
                 ),
             )
             for item in group.items
         )
-        order = steps(group, plan, project.config.batch.jobs)
+        order = plan_steps(group, plan, project.config.batch.jobs)
         named = tuple(tuple(item.name for item in step) for step in order)
-        most = width(group, plan, project.config.batch.jobs)
+        most = count_at_once(group, plan, project.config.batch.jobs)
         groups.append(PlannedGroup(group.number, group.title, items, named, most))
     return PlanState(
         plan=plan.path,
@@ -228,7 +228,7 @@ def plan_state(project_state: ProjectState) -> PlanState:
         groups=tuple(groups),
         criteria=criteria_of(plan, project_state.source),
         jobs=project.config.batch.jobs,
-        critical_path=tuple(item.name for item in critical_path(plan, project.config.batch.jobs)),
+        critical_path=tuple(item.name for item in find_critical_path(plan, project.config.batch.jobs)),
     )
 
 

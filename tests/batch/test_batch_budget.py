@@ -130,7 +130,7 @@ def test_a_limit_that_cannot_be_kept_is_refused(place: Place, option: tuple[str,
     set_up(place, "paid", "ok")
     before = place.state()
     told = run(place, *option, code=2)
-    assert f"agent told does not say what it {'costs' if 'cost' in option[0] else 'uses'}" in told.stderr
+    assert f"agent told does not report its {'cost' if 'cost' in option[0] else 'usage'}" in told.stderr
     assert "reports-usage = true" in told.stderr
     assert place.state() == before
 

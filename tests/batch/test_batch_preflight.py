@@ -176,7 +176,7 @@ def test_an_output_without_a_place(three: Place, kind: str) -> None:
     found = said(three, "GB406")
     what = {"submodule": "sub is a submodule", "link": "sub is a symlink", "file": "sub is a file"}
     assert_same(found, f"cannot be written: {what.get(kind, 'sub/a.md is a folder')}")
-    assert "can't be written: sub" in three.gitbatch(*RUN, code=2).stderr
+    assert "cannot write the output sub/" in three.gitbatch(*RUN, code=2).stderr
 
 
 def test_an_output_with_a_filter(three: Place) -> None:

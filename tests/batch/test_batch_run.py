@@ -247,7 +247,7 @@ def test_a_complete_definition_of_done_is_a_hard_stop(three: Place) -> None:
     assert ticked(three) == ALL[:8]
     assert_tidy(three)
     said = run(three, code=0)
-    assert "hard stop" in said
+    assert "phase complete; set the next phase under Active Scope in CLAUDE.md" in said
     assert ticked(three) == ALL[:8]
 
 

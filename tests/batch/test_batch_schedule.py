@@ -2,7 +2,7 @@
 
 import pytest
 
-from gitbatch.batch.planning.schedule import critical_path, settings, steps, width
+from gitbatch.batch.planning.schedule import count_at_once, find_critical_path, plan_steps, settings_of
 from gitbatch.plan.model import Plan, PlanOptions
 from gitbatch.plan.parse import parse_plan
 
@@ -41,14 +41,14 @@ A, B, C, D = (f"{name} Write {name}" for name in ("A1", "B1", "C1", "D1"))
 @pytest.mark.rule("F5")
 def test_steps(text: str, jobs: int, expected: str) -> None:
     plan = plan_of(text)
-    found = steps(plan.groups[0], plan, jobs)
+    found = plan_steps(plan.groups[0], plan, jobs)
     assert " → ".join(" ".join(item.name for item in step) for step in found) == expected
 
 
 def test_the_critical_path_goes_through_the_groups() -> None:
     plan = plan_of(f"### G\n\n{items(A, B + ' → After: A1')}\n### H\n\n{items(C, D)}")
-    assert [item.name for item in critical_path(plan, 9)] == ["A1", "B1", "C1"]
-    assert [item.name for item in critical_path(plan, 1)] == ["A1", "B1", "C1", "D1"]
+    assert [item.name for item in find_critical_path(plan, 9)] == ["A1", "B1", "C1"]
+    assert [item.name for item in find_critical_path(plan, 1)] == ["A1", "B1", "C1", "D1"]
 
 
 def test_the_nearest_hint_holds() -> None:
@@ -56,7 +56,7 @@ def test_the_nearest_hint_holds() -> None:
         f"<!-- agent: one -->\n<!-- timeout: 5m -->\n<!-- retries: 1 -->\n\n### G\n\n<!-- agent: two -->\n\n"
         f"{items(A + ' <!-- agent: three --> <!-- retries: 0 -->', B)}\n### H\n\n{items(C)}"
     )
-    found = [settings(item, plan.groups[item.group - 1], plan) for item in plan.items]
+    found = [settings_of(item, plan.groups[item.group - 1], plan) for item in plan.items]
     assert [said.agent for said in found] == ["three", "two", "one"]
     assert [said.retries for said in found] == [0, 1, 1]
     assert {said.timeout for said in found} == {300}
@@ -64,4 +64,4 @@ def test_the_nearest_hint_holds() -> None:
 
 def test_width_is_never_more_than_jobs() -> None:
     plan = plan_of(f"### G\n\n<!-- max: 100 -->\n\n{items(A)}")
-    assert width(plan.groups[0], plan, 4) == 4
+    assert count_at_once(plan.groups[0], plan, 4) == 4

@@ -178,10 +178,7 @@ def test_a_phase_that_ends_with_its_last_group_is_told(three: Place) -> None:
     three.edit("task.md", "- [ ] Somebody has read it all\n", "")
     three.commit()
     done = three.gitbatch("run", "--items", "group:1-2", "--checkpoint", "at-end", code=0)
-    assert (
-        "every Definition-of-Done entry of the phase is complete; what comes next is yours to decide"
-        in done.stdout
-    )
+    assert "phase complete; set the next phase under Active Scope in CLAUDE.md" in done.stdout
 
 
 def test_a_commit_of_the_user_right_behind_a_checkpoint_undoes_nothing(three: Place) -> None:

@@ -301,9 +301,9 @@ def test_a_lock_held_by_another_run(three: Place) -> None:
         (("--items", "T999", "--checkpoint", "at-end"), "no item is called 'T999'"),
         (("--items", "group:7", "--checkpoint", "at-end"), "group:7 is not in the plan"),
         (("--items", ",", "--checkpoint", "at-end"), "--items names nothing"),
-        ((*RUN[1:], "--branch", "a..b"), "can't be the name of a branch"),
-        ((*RUN[1:], "--branch", "HEAD"), "can't be the name of a branch"),
-        ((*RUN[1:], "--branch", "refs/heads/x"), "can't be the name of a branch"),
+        ((*RUN[1:], "--branch", "a..b"), "invalid branch name"),
+        ((*RUN[1:], "--branch", "HEAD"), "invalid branch name"),
+        ((*RUN[1:], "--branch", "refs/heads/x"), "invalid branch name"),
         ((*RUN[1:], "--branch", "main/below"), "there is a branch main"),
         ((*RUN[1:], "--branch", "gitbatch"), "gitbatch/… is for item branches"),
         (("../elsewhere.md", *RUN[1:]), "is outside the repository"),
@@ -370,7 +370,7 @@ def test_an_output_below_something_that_is_no_folder(three: Place, kind: str) ->
     else:
         three.write("out", "a file")
     three.commit()
-    refused(three, 2, "can't be written: out is a")
+    refused(three, 2, "cannot write the output out/letters/a.md: out is a")
 
 
 def test_a_branch_called_gitbatch(three: Place) -> None:

@@ -8,7 +8,14 @@ from project.file_tree import FileTree, blob_of
 from gitbatch.plan.model import PlanOptions
 from gitbatch.plan.parse import parse_plan
 from gitbatch.project.config import Config, ProjectTable
-from gitbatch.project.context import ContextFile, ContextReason, manifest, phase_context, resolve, spellings
+from gitbatch.project.context import (
+    ContextFile,
+    ContextReason,
+    find_files,
+    list_context,
+    phase_context,
+    possible_paths,
+)
 from gitbatch.project.control import Project, find_project
 
 HOME = "docs/phases/one/"
@@ -56,7 +63,7 @@ def files_for(name: str, files: Mapping[str, str], config: Config | None = None)
     plan = parse_plan(tree.read(project.task) or b"", project.task, PlanOptions())
     assert not plan.errors
     group, item = next((group, item) for group in plan.groups for item in group.items if item.id == name)
-    return manifest(item, group, plan, project, tree)
+    return list_context(item, group, plan, project, tree)
 
 
 def given(
@@ -257,19 +264,19 @@ def test_a_file_is_given_once_for_its_first_reason() -> None:
 )
 def test_the_paths_that_a_name_may_mean(name: str, expected: tuple[str, ...]) -> None:
     project, _ = project_of(FILES)
-    assert spellings(name, project) == expected
+    assert possible_paths(name, project) == expected
 
 
 def test_at_the_top_a_name_means_one_path() -> None:
     project, _ = project_of({"task.md": ""})
-    assert spellings("docs/../a.md", project) == ("a.md",)
+    assert possible_paths("docs/../a.md", project) == ("a.md",)
 
 
 def test_the_top_folder_goes_before_the_plans() -> None:
     project, tree = project_of({**FILES, "beside.md": "", f"{HOME}notes/x.md": ""})
-    assert resolve("beside.md", project, tree) == ("beside.md",)
-    assert resolve("notes", project, tree) == ("notes/a.md", "notes/deep/b.md")
-    assert resolve("missing", project, tree) == ()
+    assert find_files("beside.md", project, tree) == ("beside.md",)
+    assert find_files("notes", project, tree) == ("notes/a.md", "notes/deep/b.md")
+    assert find_files("missing", project, tree) == ()
 
 
 def test_a_group_that_the_phase_does_not_know_needs_nothing() -> None:

@@ -8,7 +8,7 @@ from project.file_tree import FileTree
 from gitbatch.errors import PlanError
 from gitbatch.project.config import Config
 from gitbatch.project.disk import DiskSnapshot
-from gitbatch.project.scope import active_phase
+from gitbatch.project.scope import find_active_phase
 
 FILES = {"task.md": "plan", "docs/a.md": "a", "docs/deep/ü b.md": "b", "docs.md": "c"}
 
@@ -53,7 +53,7 @@ def test_a_blob_tells_contents_apart(disk: DiskSnapshot) -> None:
 def test_no_phase_is_the_whole_project_or_outside_it(disk: DiskSnapshot, target: str) -> None:
     (disk.root / "CLAUDE.md").write_text(f"## Active Scope\n\n[x]({target})\n")
     with pytest.raises(PlanError, match="names no phase"):
-        active_phase(disk, Config())
+        find_active_phase(disk, Config())
     (disk.root / "CLAUDE.md").write_text(f"## Active Scope\n\nPhase: ../../{target}/../x/..\n")
     with pytest.raises(PlanError, match="has no folder"):
-        active_phase(disk, Config())
+        find_active_phase(disk, Config())

@@ -3,7 +3,7 @@
 import pytest
 
 from gitbatch.project.config import parse_config
-from gitbatch.project.fixed import difference, fixed_lines
+from gitbatch.project.fixed import diff_lines, fixed_lines
 
 WRITER = '[agents.writer]\nkind = "command"\ncommand = ["a", "b"]\n'
 
@@ -49,10 +49,10 @@ def test_defaults_notes_and_other_settings_are_no_difference(same: str) -> None:
 
 def test_a_difference_has_both_values_of_a_key_together() -> None:
     after = WRITER.replace('"b"', '"\\u001b[2J\\u202e"') + "network = true\n"
-    assert difference(lines(WRITER), lines(after)) == (
+    assert diff_lines(lines(WRITER), lines(after)) == (
         '- agents.writer.command = ["a", "b"]',
         '+ agents.writer.command = ["a", "\\u001b[2J\\u202e"]',
         "- agents.writer.network = false",
         "+ agents.writer.network = true",
     )
-    assert difference((), lines(WRITER)) == tuple(f"+ {line}" for line in lines(WRITER))
+    assert diff_lines((), lines(WRITER)) == tuple(f"+ {line}" for line in lines(WRITER))

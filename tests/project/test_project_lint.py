@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gitbatch.errors import PlanError, UsageError
-from gitbatch.project.lint import active_plan, check_plan, project_root
+from gitbatch.project.lint import check_plan, find_active_plan, find_project_root
 
 PLAN = "## Aufgaben\n\n### G\n\n- [ ] T1 a → Output: docs/phases/one/status.md\n- [ ] T2 b\n"
 CONFIG = '[titles]\nwork = ["Aufgaben"]\n'
@@ -45,14 +45,14 @@ def test_a_plan_that_cannot_be_read(tmp_path: Path) -> None:
 def test_the_active_plan_is_named_from_where_the_user_is(tmp_path: Path) -> None:
     write(tmp_path, CLAUDE=SCOPE, gitbatch=CONFIG, docs__phases__one__task=PLAN)
     (tmp_path / "src").mkdir()
-    assert active_plan(tmp_path) == Path("docs/phases/one/task.md")
-    assert active_plan(tmp_path / "docs/phases") == Path("one/task.md")
-    assert active_plan(tmp_path / "src") == tmp_path.resolve() / "docs/phases/one/task.md"
+    assert find_active_plan(tmp_path) == Path("docs/phases/one/task.md")
+    assert find_active_plan(tmp_path / "docs/phases") == Path("one/task.md")
+    assert find_active_plan(tmp_path / "src") == tmp_path.resolve() / "docs/phases/one/task.md"
 
 
 def test_without_a_plan(tmp_path: Path) -> None:
     with pytest.raises(PlanError, match=r"^there is no task.md"):
-        active_plan(tmp_path)
+        find_active_plan(tmp_path)
 
 
 @pytest.mark.parametrize("mark", [".git", "gitbatch.toml", None])
@@ -62,4 +62,4 @@ def test_the_root_is_the_nearest_folder_that_looks_like_one(tmp_path: Path, mark
     (tmp_path / ".git").mkdir()
     if mark:
         (tmp_path / "a/b" / mark).touch()
-    assert project_root(deep) == (tmp_path / "a/b" if mark else tmp_path)
+    assert find_project_root(deep) == (tmp_path / "a/b" if mark else tmp_path)

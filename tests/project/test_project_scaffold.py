@@ -8,8 +8,8 @@ from gitbatch.errors import UsageError
 from gitbatch.project.config import Config, ProjectTable, parse_config
 from gitbatch.project.disk import DiskSnapshot
 from gitbatch.project.lint import check_plan
-from gitbatch.project.scaffold import Language, Scaffold, scaffold
-from gitbatch.project.scope import Phase, active_phase
+from gitbatch.project.scaffold import Language, Scaffold, scaffold_project
+from gitbatch.project.scope import Phase, find_active_phase
 
 PATHS = (
     "CLAUDE.md",
@@ -25,10 +25,10 @@ PATHS = (
 @pytest.mark.rule("T1")
 @pytest.mark.parametrize("language", Language)
 def test_a_new_project_can_be_read(tmp_path: Path, language: Language) -> None:
-    assert scaffold(tmp_path, "one", language, Config()) == Scaffold(PATHS, (), "")
+    assert scaffold_project(tmp_path, "one", language, Config()) == Scaffold(PATHS, (), "")
     files = DiskSnapshot(tmp_path)
     config = parse_config(files.read("gitbatch.toml"))
-    assert active_phase(files, config) == Phase("one", "docs/phases/one")
+    assert find_active_phase(files, config) == Phase("one", "docs/phases/one")
     for plan in ("docs/templates/task.md", "docs/phases/one/task.md"):
         assert check_plan(tmp_path / plan).plan.diagnostics == ()
     assert all("{phase}" not in (tmp_path / path).read_text(encoding="utf-8") for path in PATHS)
@@ -36,15 +36,15 @@ def test_a_new_project_can_be_read(tmp_path: Path, language: Language) -> None:
 
 @pytest.mark.parametrize("phase", ["1", "v1.0", "snake_case_name", "a-b", "Größe", "x" * 60])
 def test_the_phase_is_found_under_its_name(tmp_path: Path, phase: str) -> None:
-    scaffold(tmp_path, phase, Language.EN, Config())
-    assert active_phase(DiskSnapshot(tmp_path), Config()) == Phase(phase, f"docs/phases/{phase}")
+    scaffold_project(tmp_path, phase, Language.EN, Config())
+    assert find_active_phase(DiskSnapshot(tmp_path), Config()) == Phase(phase, f"docs/phases/{phase}")
 
 
 @pytest.mark.parametrize("kept", PATHS)
 def test_a_file_that_is_there_stays(tmp_path: Path, kept: str) -> None:
     (tmp_path / kept).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / kept).write_bytes(b"mine\r\n")
-    done = scaffold(tmp_path, "one", Language.EN, Config())
+    done = scaffold_project(tmp_path, "one", Language.EN, Config())
     assert (tmp_path / kept).read_bytes() == b"mine\r\n"
     assert (done.written, done.kept) == (tuple(path for path in PATHS if path != kept), (kept,))
     assert done.scope == ("## Active Scope\n\nPhase: one\n" if kept == "CLAUDE.md" else "")
@@ -55,12 +55,14 @@ def test_a_file_that_is_there_stays(tmp_path: Path, kept: str) -> None:
 )
 def test_what_is_missing_in_claude_md_is_shown(tmp_path: Path, claude: str) -> None:
     (tmp_path / "CLAUDE.md").write_text(claude, encoding="utf-8")
-    assert scaffold(tmp_path, "one", Language.DE, Config()).scope == "## Aktiver Scope\n\nPhase: one\n"
+    assert (
+        scaffold_project(tmp_path, "one", Language.DE, Config()).scope == "## Aktiver Scope\n\nPhase: one\n"
+    )
 
 
 def test_the_configuration_says_where_phases_are(tmp_path: Path) -> None:
     config = Config(project=ProjectTable(phase_folder="/plans/{phase}/"))
-    assert "plans/one/task.md" in scaffold(tmp_path, "one", Language.EN, config).written
+    assert "plans/one/task.md" in scaffold_project(tmp_path, "one", Language.EN, config).written
 
 
 @pytest.mark.parametrize(
@@ -68,5 +70,5 @@ def test_the_configuration_says_where_phases_are(tmp_path: Path) -> None:
 )
 def test_a_name_that_can_be_no_folders(tmp_path: Path, phase: str) -> None:
     with pytest.raises(UsageError, match="can't be the name of a phase"):
-        scaffold(tmp_path, phase, Language.EN, Config())
+        scaffold_project(tmp_path, phase, Language.EN, Config())
     assert list(tmp_path.iterdir()) == []

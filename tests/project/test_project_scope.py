@@ -5,7 +5,7 @@ from project.file_tree import FileTree
 
 from gitbatch.errors import ExitCode, PlanError
 from gitbatch.project.config import Config, ProjectTable, TitlesTable
-from gitbatch.project.scope import Phase, active_phase
+from gitbatch.project.scope import Phase, find_active_phase
 
 ONE = Phase("one", "docs/phases/one")
 FOLDERS = ("one", "two", "snake_case_name", "_edges_", "with space", "v1.0")
@@ -14,7 +14,7 @@ FOLDERS = ("one", "two", "snake_case_name", "_edges_", "with space", "v1.0")
 def phase_of(claude: str | bytes, config: Config | None = None) -> Phase | None:
     """The active phase of a project with this CLAUDE.md and a folder for each of some phases."""
     folders = {f"docs/phases/{name}/task.md": "" for name in FOLDERS}
-    return active_phase(FileTree({"CLAUDE.md": claude, "src/a.py": "", **folders}), config or Config())
+    return find_active_phase(FileTree({"CLAUDE.md": claude, "src/a.py": "", **folders}), config or Config())
 
 
 def scope(text: str) -> str:
@@ -138,7 +138,7 @@ def test_what_the_configuration_says() -> None:
     ],
 )
 def test_without_a_scope_section_there_is_a_single_phase(files: dict[str, str]) -> None:
-    assert active_phase(FileTree({**files, "docs/phases/one/task.md": ""}), Config()) is None
+    assert find_active_phase(FileTree({**files, "docs/phases/one/task.md": ""}), Config()) is None
 
 
 @pytest.mark.rule("O2")

@@ -5,13 +5,13 @@ import pytest
 from gitbatch.errors import PlanError
 from gitbatch.plan.inline import SpanKind, scan
 from gitbatch.plan.outline import outline
-from gitbatch.project.sections import link_path, require_text, section_lines
+from gitbatch.project.sections import decode_link, read_section, require_text
 
 
 def lines(text: str) -> list[str]:
     """The lines that say something, of a section with this text."""
     source = f"\ufeff# Before\n\nbefore\n\n# Ä\n{text}\n# After\n\nafter\n".encode()
-    return [line.text for line in section_lines(source, outline(source)[1]) if line.text.strip()]
+    return [line.text for line in read_section(source, outline(source)[1]) if line.text.strip()]
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_comments_and_fences_are_asides(text: str, expected: list[str]) -> None:
 def test_the_path_of_a_link(link: str, expected: str) -> None:
     (piece,) = scan(link).pieces
     assert piece.kind is SpanKind.LINK
-    assert link_path(piece) == expected
+    assert decode_link(piece) == expected
 
 
 def test_a_text_is_required_to_be_one() -> None:

@@ -24,7 +24,7 @@ from gitbatch.batch.group.shared_files import consolidate
 from gitbatch.batch.history.messages import checkpoint_message, item_message
 from gitbatch.batch.model import BatchGroup, ItemStatus, Outcome, Record
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state
-from gitbatch.batch.planning.selection import batch_groups
+from gitbatch.batch.planning.selection import group_items
 from gitbatch.repo.opening import open_repository
 from gitbatch.text import clean_text
 
@@ -116,7 +116,7 @@ def outcomes_of(group: BatchGroup, texts: list[str]) -> tuple[Outcome, ...]:
 
 def written(project_state: ProjectState, texts: list[str]) -> tuple[dict[str, str], list[str]]:
     """The shared files and the commit messages after a group in which these texts were said."""
-    (group,) = batch_groups(project_state.plan, project_state.plan.items)
+    (group,) = group_items(project_state.plan, project_state.plan.items)
     record = Record("20260102-030405-abcd", 0, "refs/heads/main", "", "task.md", "at-end", "a", 1, (group,))
     outcomes = outcomes_of(group, texts)
     marks = {item.output: item.box for item in project_state.plan.items}

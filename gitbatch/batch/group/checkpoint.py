@@ -13,7 +13,7 @@ from gitbatch.batch.group.merge import merge_items
 from gitbatch.batch.group.rebase import rebase_items
 from gitbatch.batch.group.shared_files import consolidate
 from gitbatch.batch.history.messages import checkpoint_message
-from gitbatch.batch.history.rescue import delete_branches, rescued_refs
+from gitbatch.batch.history.rescue import rescued_refs
 from gitbatch.batch.history.target import require_not_checked_out_elsewhere, require_tip
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.model import BatchGroup, Checkpoint, Outcome
@@ -27,6 +27,7 @@ from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.objects.store import MissingObjectError
 from gitbatch.repo.refs.names import building_ref, followed_ref, item_branch, short
 from gitbatch.repo.repository import Repository
+from gitbatch.repo.worktrees.branches import delete_branches
 
 _TRIES = 20
 

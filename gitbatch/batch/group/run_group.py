@@ -9,9 +9,9 @@ from gitbatch.batch.events import ItemFinished
 from gitbatch.batch.item.retries import run_item
 from gitbatch.batch.item.run import ItemTask, Run
 from gitbatch.batch.model import BatchGroup, BatchItem, FailedAttempt, ItemStatus, Outcome
-from gitbatch.batch.planning.project_state import ProjectState, place_problem
-from gitbatch.batch.planning.schedule import predecessors, settings, width
-from gitbatch.batch.planning.selection import missing_context
+from gitbatch.batch.planning.project_state import ProjectState, find_place_problem
+from gitbatch.batch.planning.schedule import count_at_once, find_predecessors, settings_of
+from gitbatch.batch.planning.selection import find_missing_context
 from gitbatch.repo.attributes import FilteredPathError, require_no_filter
 from gitbatch.text import clean_text
 
@@ -48,7 +48,7 @@ async def run_group(
             if isinstance(task, Outcome):
                 run.emit(ItemFinished(batch=run.batch.id, outcome=task))
                 return task
-            for key in predecessors(task.item, task.group):
+            for key in find_predecessors(task.item, task.group):
                 if key in over:
                     await over[key].wait()
             async with gate:
@@ -70,7 +70,7 @@ def pending_items(
     project_state: ProjectState, group: BatchGroup, already: Mapping[str, Outcome]
 ) -> tuple[BatchItem, ...]:
     """The items of a group without those that somebody has ticked since: by hand, or by rewording a checkpoint."""
-    found = {item.key: project_state.find(item.key) for item in group.items}
+    found = {item.key: project_state.find_item(item.key) for item in group.items}
     ticked = {key for key, place in found.items() if place and place[1].done}
     return tuple(item for item in group.items if item.key in already or item.key not in ticked)
 
@@ -88,15 +88,15 @@ def _first(several: ExceptionGroup[Exception]) -> Exception:
 
 def _width(run: Run, project_state: ProjectState, group: BatchGroup) -> int:
     """How many items of the group may run at the same time (rule F5)."""
-    found = next(filter(None, (project_state.find(item.key) for item in group.items)), None)
-    return width(found[0], project_state.plan, run.jobs) if found else run.jobs
+    found = next(filter(None, (project_state.find_item(item.key) for item in group.items)), None)
+    return count_at_once(found[0], project_state.plan, run.jobs) if found else run.jobs
 
 
 def _task(
     run: Run, project_state: ProjectState, group: BatchGroup, batch_item: BatchItem, missing: frozenset[str]
 ) -> ItemTask | Outcome:
     """What is to run for an item; an outcome if it can't start."""
-    found = project_state.find(batch_item.key)
+    found = project_state.find_item(batch_item.key)
     if found is None:
         return Outcome(
             batch_item,
@@ -104,12 +104,12 @@ def _task(
             reason=clean_text(f"it is no longer in {project_state.plan.path}"),
         )
     plan_group, item = found
-    reads = missing_context(item, project_state, missing)
+    reads = find_missing_context(item, project_state, missing)
     if reads:
         return Outcome(
             batch_item, ItemStatus.BLOCKED, reason=clean_text(f"it reads {reads}, which was not written")
         )
-    problem = place_problem(project_state, item.output)
+    problem = find_place_problem(project_state, item.output)
     if problem:
         return Outcome(
             batch_item, ItemStatus.CONFLICTED, reason=clean_text(f"it can't be written: {problem}")
@@ -120,7 +120,7 @@ def _task(
         return Outcome(
             batch_item, ItemStatus.FAILED, reason=clean_text(f"the output can't be taken: {error}")
         )
-    said = settings(item, plan_group, project_state.plan)
+    said = settings_of(item, plan_group, project_state.plan)
     agent = said.agent or run.batch.record.agent
     if agent not in project_state.project.config.agents:
         return Outcome(

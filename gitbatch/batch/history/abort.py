@@ -4,10 +4,12 @@ It needs the refs of the batch, and of its record only the target: so it also en
 gitbatch started.
 """
 
-from gitbatch.batch.history.record import end_batch, read_target, remove_leftovers
-from gitbatch.batch.history.rescue import delete_branches, rescue
+from gitbatch.batch.history.record import end_batch, read_target
+from gitbatch.batch.history.rescue import rescue
+from gitbatch.batch.history.worktree_folders import remove_leftovers
 from gitbatch.repo.refs.names import item_branches
 from gitbatch.repo.repository import Repository
+from gitbatch.repo.worktrees.branches import delete_branches
 
 
 def abort_batch(repo: Repository, batch: str, base: str) -> tuple[str, ...]:

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from gitbatch.batch.history.record import BATCH_ID, remove_leftovers, worktrees_dirs
+from gitbatch.batch.history.record import BATCH_ID
 from gitbatch.batch.history.rescue import is_rescued_output
+from gitbatch.batch.history.worktree_folders import remove_leftovers, worktrees_dirs
 from gitbatch.fs.removal import remove_anything
 from gitbatch.repo.refs.names import (
     BATCHES,

@@ -3,11 +3,9 @@
 A batch exists if and only if its record ref does; it is over if and only if its end ref exists.
 """
 
-import os
 import re
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import msgspec
 from msgspec import Struct
@@ -15,16 +13,9 @@ from msgspec import Struct
 from gitbatch.batch.history.trailers import FORMAT
 from gitbatch.batch.model import RECORD_VERSION, Record
 from gitbatch.errors import GitbatchError
-from gitbatch.fs.disk import raising_only_of_disk
-from gitbatch.fs.durable import write_file
-from gitbatch.fs.removal import remove_tree
 from gitbatch.repo.objects.store import MissingObjectError
 from gitbatch.repo.refs.names import BATCHES, HEADS, base_ref, building_ref, end_ref, record_ref
 from gitbatch.repo.repository import Repository, VanishedObjectsError
-from gitbatch.repo.worktrees.worktree import remove_records, remove_worktree, worktrees_named
-
-_WORKTREES_DIRS = "workshops"
-"""In a batch's folder of ours: where its worktrees were made, each path ended by NUL."""
 
 BATCH_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 """Every id of a batch, and nothing else that we name anything by."""
@@ -158,42 +149,3 @@ def end_batch(repo: Repository, batch: str, last: str) -> None:
     if held:
         repo.refs.delete({building_ref(batch): held})
     repo.commit_point(end_ref(batch), last, None, "gitbatch: ended")
-
-
-def record_worktrees_dir(repo: Repository, batch: str, worktrees_dir: Path) -> None:
-    """Write down where a batch makes its worktrees, before it makes the first.
-
-    A later start may make them elsewhere (the repository's folder was renamed, a setting changed), and must still
-    find these.
-    """
-    known = worktrees_dirs(repo, batch)
-    if worktrees_dir in known:
-        return
-    folder = repo.own_dir / batch
-    folder.mkdir(parents=True, exist_ok=True)
-    write_file(
-        folder / _WORKTREES_DIRS, b"".join(os.fsencode(path) + b"\0" for path in (*known, worktrees_dir))
-    )
-
-
-def worktrees_dirs(repo: Repository, batch: str) -> tuple[Path, ...]:
-    """The folders in which a batch has made worktrees, as far as we have written down.
-
-    Only folders called as the batch are: whoever changes our notes has no other removed.
-    """
-    with raising_only_of_disk():
-        noted = (repo.own_dir / batch / _WORKTREES_DIRS).read_bytes().split(b"\0")
-        paths = (Path(os.fsdecode(path)) for path in noted if path)
-        return tuple(path for path in paths if path.is_absolute() and path.name == batch)
-    return ()
-
-
-def remove_leftovers(repo: Repository, batch: str) -> None:
-    """Remove every worktree of a batch, wherever it was made, and the folders that they were made in."""
-    for path in worktrees_named(repo, f"{batch}-"):
-        remove_worktree(repo, path)
-    remove_records(repo, f"{batch}-")
-    for worktrees_dir in worktrees_dirs(repo, batch):
-        remove_tree(worktrees_dir)
-        with suppress(OSError):  # another batch may be at home there
-            worktrees_dir.parent.rmdir()

@@ -14,7 +14,6 @@ from gitbatch.repo.objects.store import MissingObjectError
 from gitbatch.repo.refs.names import item_branches, rescue_ref, rescue_refs
 from gitbatch.repo.refs.store import split_rescued_output
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.worktrees.worktree import checked_out
 
 
 def rescue(repo: Repository, batch: str, branches: dict[str, str], merged: str) -> tuple[str, ...]:
@@ -34,15 +33,6 @@ def free_rescue_ref(repo: Repository, batch: str, name: str, oid: str) -> str:
     names = itertools.chain((name,), (f"{name}.{count}" for count in itertools.count(2)))
     refs = (rescue_ref(batch, free) for free in names)
     return next(ref for ref in refs if repo.refs.read(ref) in {None, oid})
-
-
-def delete_branches(repo: Repository, branches: dict[str, str]) -> tuple[str, ...]:
-    """Delete item branches, but none that somebody has checked out; returns those that stay."""
-    if not branches:
-        return ()
-    taken = checked_out(repo)
-    repo.refs.delete({ref: oid for ref, oid in branches.items() if ref not in taken})
-    return tuple(ref for ref in branches if ref in taken)
 
 
 class Rescued(Struct, frozen=True):

@@ -7,10 +7,10 @@ from msgspec.structs import replace
 from gitbatch.batch.history.rescue import Rescued
 from gitbatch.batch.item.rescue import StartingPoint, find_usable
 from gitbatch.batch.item.run import ItemTask, Run
-from gitbatch.batch.planning.preflight import mark_filtered
+from gitbatch.batch.planning.risks import mark_filtered
 from gitbatch.errors import GitError
 from gitbatch.fs.disk import DiskError
-from gitbatch.project.context import ContextFile, manifest
+from gitbatch.project.context import ContextFile, list_context
 from gitbatch.project.scope import SCOPE_FILE
 from gitbatch.repo.attributes import FilteredPathError, put_output
 from gitbatch.repo.fingerprint import require_untouched
@@ -26,7 +26,7 @@ def prepare(run: Run, task: ItemTask, place: Path) -> StartingPoint:
         place: where its worktree goes.
     """
     project_state = task.project_state
-    listed = manifest(
+    listed = list_context(
         task.item, task.group, project_state.plan, project_state.project, project_state.snapshot
     )
     context = mark_filtered(run.repo, project_state, listed)

@@ -16,7 +16,7 @@ from gitbatch.batch.history.record import Batch
 from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.errors import PlanError
 from gitbatch.project.config import CONFIG_FILE, parse_config
-from gitbatch.project.fixed import difference, fixed_lines
+from gitbatch.project.fixed import diff_lines, fixed_lines
 from gitbatch.repo.objects.store import MissingObjectError
 from gitbatch.repo.refs.store import config_ref
 from gitbatch.repo.repository import Repository
@@ -46,7 +46,7 @@ class FixedConfig:
         if there == self.lines:
             return None
         return ConfigChange(
-            project_state.snapshot.blob(CONFIG_FILE) or "", there, difference(self.lines, there)
+            project_state.snapshot.blob(CONFIG_FILE) or "", there, diff_lines(self.lines, there)
         )
 
     def accept(self, repo: Repository, batch: str, change: ConfigChange) -> None:
@@ -56,7 +56,7 @@ class FixedConfig:
         self.lines = change.lines
 
 
-def read_fixed(repo: Repository, batch: Batch, project_state: ProjectState) -> FixedConfig:
+def read_fixed_config(repo: Repository, batch: Batch, project_state: ProjectState) -> FixedConfig:
     """Reads what a batch was started with, or what was accepted since.
 
     Of a batch that an older version of gitbatch has started, what the commit of `project_state` says is recorded.

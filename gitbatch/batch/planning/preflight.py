@@ -1,182 +1,92 @@
-"""What a run would refuse or regret, although the plan itself is right (GB401 and up): seen by lint, plan and run.
+"""The conditions under which a batch may start or resume. Each function refuses with an error, or returns."""
 
-An error concerns an item that cannot run; a run refuses to start with such an item among the chosen ones. A warning
-concerns what is probably not meant. No program that the repository names is started for any of this.
-"""
-
-from contextlib import closing
+from collections.abc import Iterable
 from pathlib import Path
 
-from msgspec import Struct
-from msgspec.structs import replace
-
-from gitbatch.batch.planning.project_state import ProjectState, with_objects
-from gitbatch.batch.planning.surroundings import CommitSurroundings, DiskSurroundings, Surroundings
-from gitbatch.errors import GitbatchError
-from gitbatch.plan.findings import Findings, quoted
-from gitbatch.plan.model import Diagnostic, Plan, WorkItem
-from gitbatch.plan.source import Span, read
-from gitbatch.project.context import ContextFile, filter_note, resolve, spellings
-from gitbatch.project.control import Project
-from gitbatch.project.lint import Checked, project_on_disk
-from gitbatch.repo.opening import open_repository
+from gitbatch.batch.planning.project_state import ProjectState
+from gitbatch.batch.planning.risks import find_nesting
+from gitbatch.batch.planning.surroundings import CommitSurroundings, Surroundings
+from gitbatch.errors import GitbatchError, PlanError, UsageError
+from gitbatch.plan.model import WorkItem
+from gitbatch.repo.checkout.follow import uncommitted
+from gitbatch.repo.refs.names import HEADS
 from gitbatch.repo.repository import Repository
-from gitbatch.text import clean_text
-
-CONTEXT_ELSEWHERE = "GB401"
-"""A context file is in a submodule or in a nested repository."""
-CONTEXT_FILTERED = "GB402"
-"""A context file is stored by a filter (Git LFS): agents read what is stored."""
-OUTPUT_IGNORED = "GB403"
-"""An output is ignored."""
-OUTPUT_NESTED = "GB404"
-"""An output is below a nested repository."""
-TICKED_WITHOUT_FILE = "GB405"
-"""An item is ticked, and its output does not exist."""
-OUTPUT_WITHOUT_PLACE = "GB406"
-"""An output is in a submodule, below a link or a file, or a folder."""
-OUTPUT_FILTERED = "GB407"
-"""An output has a filter, which would have to be run."""
-
-CONTEXT_ADVICE = "copy the file into this repository and commit it, or correct the plan"
 
 
-def find_risks(plan: Plan, source: bytes, project: Project, around: Surroundings) -> tuple[Diagnostic, ...]:
-    """What there is to say about a plan and what surrounds it, in the order of the plan."""
-    report = _Report(plan, Findings(read(source)[0]))
-    _check_outputs(report, around)
-    _check_contexts(report, project, around)
-    _check_ticks(report, around)
-    return report.findings.in_order()
+def require_clean(
+    repo: Repository,
+    project_state: ProjectState,
+    outputs: tuple[str, ...],
+    exempt: frozenset[str] = frozenset(),
+) -> None:
+    """Refuses uncommitted changes in files that a checkpoint writes; `exempt`: files that may have some.
+
+    Raises:
+        GitbatchError: a shared file or an output has uncommitted changes; the message names them.
+    """
+    written = (*project_state.project.shared_files, *outputs)
+    dirty = uncommitted(repo, tuple(path for path in written if path not in exempt))
+    if dirty:
+        raise GitbatchError(
+            f"uncommitted changes in {', '.join(dirty[:5])}{' and more' * (len(dirty) > 5)}",
+            "commit or stash them first: gitbatch writes these files itself",
+        )
 
 
-def with_risks(repo: Repository, project_state: ProjectState, *, followed: bool) -> ProjectState:
-    """The project state of a commit with what a run would refuse or regret. `followed`: the checkout has its branch."""
-    around = CommitSurroundings(repo, project_state, followed)
-    found = with_objects(
-        repo,
-        project_state.commit,
-        lambda: find_risks(project_state.plan, project_state.source, project_state.project, around),
-    )
-    return replace(
-        project_state, plan=replace(project_state.plan, diagnostics=(*project_state.plan.diagnostics, *found))
-    )
+def require_writable_outputs(
+    project_state: ProjectState, items: tuple[WorkItem, ...], around: Surroundings
+) -> None:
+    """Refuses an output that is in or below something else than a folder: a link, submodule, file, or repository.
 
-
-def disk_risks(checked: Checked) -> tuple[Diagnostic, ...]:
-    """The same for a plan on the disk; nothing outside a repository."""
-    path = Path(checked.path).resolve()
-    try:
-        repo = open_repository(path.parent, read_only=True)
-    except GitbatchError:
-        return ()
-    with closing(repo):
-        here = path.relative_to(repo.root.resolve()).as_posix()
-        project = project_on_disk(repo.root, here)
-        if project is None:
-            return ()
-        return find_risks(checked.plan, checked.source, project, DiskSurroundings.of(repo))
-
-
-def context_problem(name: str, project: Project, around: Surroundings) -> str | None:
-    """Why a declared context file is in no commit of this repository, if it is part of another one."""
-    for path in spellings(name, project):
-        submodule, nested = around.submodule(path), around.nested(path)
-        if submodule or nested:
-            kind = "the submodule" if submodule else "the nested repository"
-            return f"which is in {kind} {submodule or nested}: its files are in no commit of this repository"
-    return None
-
-
-def nested_problem(path: str, around: Surroundings) -> str | None:
-    """Why an output cannot be written for a nested repository, if so."""
-    nested = around.nested(path)
-    return f"{nested} is a repository of its own and no submodule of this one" if nested else None
-
-
-def mark_filtered(
-    repo: Repository, project_state: ProjectState, files: tuple[ContextFile, ...]
-) -> tuple[ContextFile, ...]:
-    """The files of a manifest, those that a filter stores marked with its name."""
-    found = CommitSurroundings(repo, project_state, followed=False).filters(file.path for file in files)
-    return tuple(replace(f, filter=clean_text(found[f.path])) if f.path in found else f for f in files)
-
-
-class _Report(Struct, frozen=True):
-    """Where in the plan something is said."""
-
-    plan: Plan
-    findings: Findings
-
-    @property
-    def open(self) -> tuple[WorkItem, ...]:
-        """The items that are still to run."""
-        return tuple(item for item in self.plan.items if not item.done)
-
-    def span(self, item: WorkItem, word: str = "") -> Span:
-        """Where an item says a word; the item's line if it does not."""
-        source = self.findings.source
-        first = item.line - 1
-        later = [other.line - 1 for other in self.plan.items if other.line > item.line]
-        end = source.starts[min(later)] if later else len(source.text)
-        at = source.text.find(word, source.starts[first], end) if word else -1
-        if at >= 0:
-            return Span(at, at + len(word))
-        line = source.raw_line(first)
-        return Span(source.starts[first] + len(line) - len(line.lstrip()), source.ends[first])
-
-
-def _check_outputs(report: _Report, around: Surroundings) -> None:
-    """The places that open items write to."""
-    placed = []
-    for item in report.open:
-        problem, nested = around.place_problem(item.output), nested_problem(item.output, around)
-        if problem or nested:
-            code = OUTPUT_WITHOUT_PLACE if problem else OUTPUT_NESTED
-            message = f"the output {quoted(item.output)} cannot be written: {problem or nested}"
-            report.findings.error(
-                code, report.span(item, item.output), message, "give the item another output"
+    Raises:
+        PlanError: an output cannot be written.
+    """
+    for item in items:
+        problem = around.find_place_problem(item.output) or find_nesting(item.output, around)
+        if problem:
+            raise PlanError(
+                f"{project_state.plan.path}:{item.line}: cannot write the output {item.output}: {problem}",
+                "give the item another output",
             )
-        else:
-            placed.append(item)
-    by_pattern = around.ignored(item.output for item in placed)
-    by_filter = around.filters(item.output for item in placed)
-    for item in placed:
-        span = report.span(item, item.output)
-        pattern = by_pattern.get(item.output)
-        if pattern:
-            said = f"the pattern {quoted(pattern.text)} in {clean_text(pattern.file)}"
-            message = f"the output {quoted(item.output)} is ignored by {said}"
-            advice = "it would be committed all the same; change the pattern, or give the item another output"
-            report.findings.warning(OUTPUT_IGNORED, span, message, advice)
-        if item.output in by_filter:
-            message = f"the output {quoted(item.output)} has the filter {quoted(by_filter[item.output])}"
-            advice = "no filter is run, so the item would fail; give it another output"
-            report.findings.warning(OUTPUT_FILTERED, span, message, advice)
 
 
-def _check_contexts(report: _Report, project: Project, around: Surroundings) -> None:
-    """The files that open items declare to read."""
-    for item in report.open:
-        paths: dict[str, str] = {}
-        for name in item.context:
-            found = resolve(name, project, around.snapshot)
-            paths |= dict.fromkeys(found, name)
-            problem = None if found else context_problem(name, project, around)
-            if problem:
-                message = f"{quoted(item.name)} reads {quoted(name)}, {problem}"
-                report.findings.error(CONTEXT_ELSEWHERE, report.span(item, name), message, CONTEXT_ADVICE)
-        for path, stored_by in around.filters(paths).items():
-            note = filter_note(stored_by)
-            message = f"{quoted(item.name)} reads {quoted(path)}, which is {note}"
-            advice = "agents get files as they are stored; commit a text that has what they need"
-            report.findings.warning(CONTEXT_FILTERED, report.span(item, paths[path]), message, advice)
+def require_no_nested_repositories(
+    repo: Repository, project_state: ProjectState, outputs: Iterable[str]
+) -> None:
+    """Refuses an output below a nested repository that was created after the batch began.
+
+    Raises:
+        PlanError: an output cannot be written.
+    """
+    around = CommitSurroundings(repo, project_state, followed=True)
+    for output in outputs:
+        problem = find_nesting(output, around)
+        if problem:
+            raise PlanError(f"cannot write the output {output}: {problem}", "move that repository away")
 
 
-def _check_ticks(report: _Report, around: Surroundings) -> None:
-    """The boxes that are ticked."""
-    for item in report.plan.items:
-        if item.done and not around.has(item.output):
-            message = f"{quoted(item.name)} is ticked, and its output {quoted(item.output)} does not exist"
-            advice = "clear the box to have it written, or name the file that it stands for"
-            report.findings.warning(TICKED_WITHOUT_FILE, report.span(item), message, advice)
+def require_no_gitbatch_branch(repo: Repository) -> None:
+    """Refuses a branch called `gitbatch`: git cannot create `gitbatch/…` next to it.
+
+    Raises:
+        GitbatchError: there is a branch called gitbatch.
+    """
+    if repo.refs.read(f"{HEADS}gitbatch"):
+        raise GitbatchError(
+            "there is a branch called gitbatch, and item branches are called gitbatch/…",
+            "rename yours: git branch -m gitbatch some-other-name",
+        )
+
+
+def require_outside_worktrees_dir(repo: Repository, worktrees_dir: Path) -> None:
+    """Refuses a folder for worktrees that is inside the user's checkout or its git directory.
+
+    Raises:
+        UsageError: it is inside.
+    """
+    place = worktrees_dir.resolve()
+    if any(place.is_relative_to(here.resolve()) for here in (repo.root, repo.common_dir)):
+        raise UsageError(
+            f"cannot create worktrees in {worktrees_dir}: it is inside the repository",
+            "set worktrees under [batch], or GITBATCH_WORKTREES, to a folder outside",
+        )

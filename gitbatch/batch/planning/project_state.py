@@ -38,8 +38,13 @@ class ProjectState(Struct, frozen=True):
     guarded: frozenset[str]
     """Paths (by `path_key`) that have one writer: control files, and every item's output."""
 
-    def find(self, key: str) -> tuple[Group, WorkItem] | None:
-        """The item with a key and its group, or None."""
+    @property
+    def is_complete(self) -> bool:
+        """Whether every Definition-of-Done entry of the phase is done (rule O6)."""
+        return bool(self.plan.criteria) and all(criterion.done for criterion in self.plan.criteria)
+
+    def find_item(self, key: str) -> tuple[Group, WorkItem] | None:
+        """Returns the item with a key and its group, or None."""
         return next(
             ((group, item) for group in self.plan.groups for item in group.items if item.output == key), None
         )
@@ -57,10 +62,10 @@ def read_project_state(repo: Repository, commit: str, wanted: str | None = None)
         PlanError: the configuration is wrong, or the project has no plan.
         PartialCloneError: something is missing that may or could not be fetched.
     """
-    return with_objects(repo, commit, lambda: _read_project_state_once(repo, commit, wanted))
+    return read_with_objects(repo, commit, lambda: _read_state_of(repo, commit, wanted))
 
 
-def with_objects(repo: Repository, commit: str, read: Callable[[], _T]) -> _T:
+def read_with_objects(repo: Repository, commit: str, read: Callable[[], _T]) -> _T:
     """Read something of a commit; in a partial clone, fetch what it needs and what is missing, if that may be.
 
     Raises:
@@ -85,7 +90,7 @@ def _control_blobs(repo: Repository, commit: str) -> tuple[str, ...]:
     return ()
 
 
-def _read_project_state_once(repo: Repository, commit: str, wanted: str | None) -> ProjectState:
+def _read_state_of(repo: Repository, commit: str, wanted: str | None) -> ProjectState:
     tree = repo.objects.commit(commit).tree
     snapshot = TreeSnapshot(repo.objects, tree)
     config = parse_config(snapshot.read(CONFIG_FILE))
@@ -110,7 +115,7 @@ def require_runnable(project_state: ProjectState) -> None:
         )
 
 
-def place_problem(project_state: ProjectState, output: str) -> str | None:
+def find_place_problem(project_state: ProjectState, output: str) -> str | None:
     """Why an output has no place in the commit, if so: what stands there, or on the way, is no file or folder."""
     for path in (*ancestors(output), output):
         entry = project_state.snapshot.objects.entry(project_state.tree, path)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.plan.model import Group, WorkItem
-from gitbatch.project.context import manifest
+from gitbatch.project.context import list_context
 from gitbatch.repo.path_rules import rule_files
 from gitbatch.repo.promised import require_present, require_whole
 from gitbatch.repo.repository import Repository
@@ -52,7 +52,8 @@ def _needed(
     paths = {*project_state.project.shared_files}
     for group, item in items:
         paths |= {
-            file.path for file in manifest(item, group, project_state.plan, project_state.project, snapshot)
+            file.path
+            for file in list_context(item, group, project_state.plan, project_state.project, snapshot)
         }
         folder = item.output.rpartition("/")[0]
         paths |= {item.output, *(snapshot.files(folder) if folder else ())}

@@ -17,7 +17,7 @@ class ItemSettings(Struct, frozen=True):
     retries: int | None
 
 
-def settings(item: WorkItem, group: Group, plan: Plan) -> ItemSettings:
+def settings_of(item: WorkItem, group: Group, plan: Plan) -> ItemSettings:
     """What the hints say for an item."""
     said = (item.hints, group.hints, plan.hints)
     return ItemSettings(
@@ -27,7 +27,7 @@ def settings(item: WorkItem, group: Group, plan: Plan) -> ItemSettings:
     )
 
 
-def width(group: Group, plan: Plan, jobs: int) -> int:
+def count_at_once(group: Group, plan: Plan, jobs: int) -> int:
     """How many items of a group may run at the same time."""
     limits = (_limit(hints, jobs) for hints in (group.hints, plan.hints))
     return min(jobs, next((limit for limit in limits if limit is not None), jobs))
@@ -39,7 +39,7 @@ def _limit(hints: Hints, jobs: int) -> int | None:
     return jobs if hints.parallel and hints.max is None else hints.max
 
 
-def predecessors(item: WorkItem, group: Group) -> tuple[str, ...]:
+def find_predecessors(item: WorkItem, group: Group) -> tuple[str, ...]:
     """The keys of the items of the same group that must be over before an item starts.
 
     An item that is itself `sequential` runs alone: after those before it, and before those behind it.
@@ -50,14 +50,14 @@ def predecessors(item: WorkItem, group: Group) -> tuple[str, ...]:
     return tuple(other.output for other in group.items if other.output in waited)
 
 
-def steps(group: Group, plan: Plan, jobs: int) -> tuple[tuple[WorkItem, ...], ...]:
+def plan_steps(group: Group, plan: Plan, jobs: int) -> tuple[tuple[WorkItem, ...], ...]:
     """The open items of a group in the steps in which they run, if each takes the same time."""
     waiting = [item for item in group.items if not item.done]
     found: list[tuple[WorkItem, ...]] = []
-    most = width(group, plan, jobs)
+    most = count_at_once(group, plan, jobs)
     while waiting:
         left = {item.output for item in waiting}
-        ready = [item for item in waiting if left.isdisjoint(predecessors(item, group))]
+        ready = [item for item in waiting if left.isdisjoint(find_predecessors(item, group))]
         step = tuple(ready[:most])
         if not step:  # a cycle; the plan has an error for it
             break
@@ -66,11 +66,11 @@ def steps(group: Group, plan: Plan, jobs: int) -> tuple[tuple[WorkItem, ...], ..
     return tuple(found)
 
 
-def critical_path(plan: Plan, jobs: int) -> tuple[WorkItem, ...]:
+def find_critical_path(plan: Plan, jobs: int) -> tuple[WorkItem, ...]:
     """The longest chain of open items of which each must wait for the one before."""
     path: list[WorkItem] = []
     for group in plan.groups:
-        path += _chain(group, steps(group, plan, jobs))
+        path += _chain(group, plan_steps(group, plan, jobs))
     return tuple(path)
 
 
@@ -78,6 +78,6 @@ def _chain(group: Group, found: tuple[tuple[WorkItem, ...], ...]) -> list[WorkIt
     """One item for each step, from the last back: what it waits for, else whoever had its place."""
     chain: list[WorkItem] = []
     for step in reversed(found):
-        waited = predecessors(chain[0], group) if chain else ()
+        waited = find_predecessors(chain[0], group) if chain else ()
         chain.insert(0, next((item for item in step if item.output in waited), step[0]))
     return chain

@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterable
 
 from gitbatch.batch.model import BatchGroup, BatchItem
-from gitbatch.batch.planning.preflight import CONTEXT_ADVICE, context_problem
 from gitbatch.batch.planning.project_state import ProjectState
+from gitbatch.batch.planning.risks import CONTEXT_ADVICE, find_foreign_context
 from gitbatch.batch.planning.surroundings import Surroundings
 from gitbatch.errors import PlanError, UsageError
 from gitbatch.plan.model import Plan, WorkItem
 from gitbatch.plan.titles import slugify
-from gitbatch.project.context import resolve, spellings
+from gitbatch.project.context import find_files, possible_paths
 
 _GROUPS = re.compile(r"group:(\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)", re.IGNORECASE)
 
@@ -57,7 +57,7 @@ def _named(plan: Plan, name: str) -> WorkItem:
     return found[0]
 
 
-def batch_groups(plan: Plan, items: Iterable[WorkItem]) -> tuple[BatchGroup, ...]:
+def group_items(plan: Plan, items: Iterable[WorkItem]) -> tuple[BatchGroup, ...]:
     """The chosen items by group, with the names of their branches."""
     chosen = {item.output for item in items}
     groups = []
@@ -93,14 +93,15 @@ def require_context(project_state: ProjectState, items: tuple[WorkItem, ...], ar
     chosen = {item.output for item in items}
     for item in items:
         for name in item.context:
-            if resolve(name, project_state.project, project_state.snapshot):
+            if find_files(name, project_state.project, project_state.snapshot):
                 continue
-            elsewhere = context_problem(name, project_state.project, around)
+            elsewhere = find_foreign_context(name, project_state.project, around)
             if elsewhere:
                 said = f"{project_state.plan.path}:{item.line}: {item.name} reads {name}, {elsewhere}"
                 raise PlanError(said, CONTEXT_ADVICE)
             writer = next(
-                (writers[path] for path in spellings(name, project_state.project) if path in writers), None
+                (writers[path] for path in possible_paths(name, project_state.project) if path in writers),
+                None,
             )
             if writer is None or writer.output not in chosen or writer.group >= item.group:
                 raise PlanError(
@@ -125,7 +126,7 @@ def _advice(writer: WorkItem | None) -> str:
     )
 
 
-def missing_context(item: WorkItem, project_state: ProjectState, missing: frozenset[str]) -> str | None:
+def find_missing_context(item: WorkItem, project_state: ProjectState, missing: frozenset[str]) -> str | None:
     """The output among `missing` (of items that did not succeed) that an item declares as its context, if any."""
-    paths = (path for name in item.context for path in spellings(name, project_state.project))
+    paths = (path for name in item.context for path in possible_paths(name, project_state.project))
     return next((path for path in paths if path in missing), None)

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from gitbatch.batch.planning.project_state import ProjectState, place_problem
+from gitbatch.batch.planning.project_state import ProjectState, find_place_problem
 from gitbatch.paths import ancestors, decode_path
 from gitbatch.project.disk import DiskSnapshot
 from gitbatch.project.snapshot import Snapshot
@@ -39,7 +39,7 @@ class Surroundings(Protocol):
         """The folder that is a repository of its own, is no submodule, and that a path is in."""
         ...
 
-    def place_problem(self, path: str) -> str | None:
+    def find_place_problem(self, path: str) -> str | None:
         """Why a file cannot be written at a path, if so."""
         ...
 
@@ -81,9 +81,9 @@ class CommitSurroundings(Struct, frozen=True):
         found = nested_repository(self.repo.root, path) if self.followed else None
         return None if found and self.submodule(path) else found
 
-    def place_problem(self, path: str) -> str | None:
+    def find_place_problem(self, path: str) -> str | None:
         """Why a file cannot be written at a path, if so."""
-        return place_problem(self.project_state, path)
+        return find_place_problem(self.project_state, path)
 
     def has(self, path: str) -> bool:
         """Whether the commit has a file."""
@@ -127,7 +127,7 @@ class DiskSurroundings(Struct, frozen=True):
         """The repository that a path is in and that is no submodule."""
         return None if self.submodule(path) else nested_repository(self.repo.root, path)
 
-    def place_problem(self, path: str) -> str | None:
+    def find_place_problem(self, path: str) -> str | None:
         """Why a file cannot be written at a path, if so."""
         for above in (*ancestors(path), path):
             place = self.repo.root / above
