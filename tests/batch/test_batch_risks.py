@@ -133,7 +133,7 @@ def test_a_nested_repository_that_comes_between_two_starts_is_refused(three: Pla
     three.gitbatch(*RUN[:-1], "after-each", code=3)
     three.git("init", "-q", "out/words")
     done = three.gitbatch("run", code=2)
-    assert "the output out/words/one.md cannot be written: out/words is a repository" in done.stderr
+    assert "cannot write the output out/words/one.md: out/words is a repository" in done.stderr
     (three.root / "out/words/.git").rename(three.home / "away")
     three.gitbatch("run", code=3)
 
