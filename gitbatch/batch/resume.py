@@ -71,7 +71,7 @@ def resume(run: Run) -> tuple[BatchProgress, Followed]:
 def _before(run: Run, last: str) -> str:
     """The target's commit before a checkpoint: below the orchestrator commit and the merges under it."""
     objects = run.repo.objects
-    commit = objects.commit(objects.commit(last).parents[0])
+    commit = objects.read_commit(objects.read_commit(last).parents[0])
     while (ours := parse_trailers(commit.message)).kind is Kind.MERGE and ours.batch == run.batch.id:
-        commit = objects.commit(commit.parents[0])
+        commit = objects.read_commit(commit.parents[0])
     return commit.oid

@@ -93,7 +93,7 @@ def require_no_filter(repo: Repository, tree: str, path: str) -> None:
 
 def read_rules(repo: Repository, tree: str, paths: Iterable[str]) -> Rules:
     """The attribute files of a tree that speak of some paths."""
-    return tuple((place, repo.objects.blob(oid)) for place, oid in rule_files(repo, tree, paths))
+    return tuple((place, repo.objects.read_blob(oid)) for place, oid in rule_files(repo, tree, paths))
 
 
 @contextmanager

@@ -86,19 +86,19 @@ class Base(Struct, frozen=True):
 
     def _blob(self, oid: str, most: int) -> BaseFile | None:
         objects = self.snapshot.objects
-        size = objects.size(oid)
+        size = objects.read_size(oid)
         if size is None:
             return None
-        return BaseFile(size, objects.blob(oid) if size <= most else None)
+        return BaseFile(size, objects.read_blob(oid) if size <= most else None)
 
     def _paths(self, folder: str, skip: int, most: int) -> tuple[str, ...]:
         objects, tree = self.snapshot.objects, self.snapshot.tree
         if folder:
-            entry = objects.entry(tree, folder)
+            entry = objects.find_entry(tree, folder)
             if entry is None or not entry.is_tree:
                 return ()
             tree = entry.oid
-        walked = objects.files(tree, f"{folder}/" if folder else "")
+        walked = objects.list_files(tree, f"{folder}/" if folder else "")
         files = (path for path, entry in walked if entry.is_file)
         return tuple(itertools.islice(files, skip, skip + most))
 

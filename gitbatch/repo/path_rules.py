@@ -93,7 +93,7 @@ def _ask(git: Git, paths: tuple[str, ...], *command: str) -> list[str]:
 def _says(repo: Repository, tree: str, paths: tuple[str, ...], word: bytes) -> bool:
     """Whether any attribute file that speaks of the paths says a word at all."""
     return word in repo.attributes or any(
-        word in repo.objects.blob(oid) for _, oid in rule_files(repo, tree, paths)
+        word in repo.objects.read_blob(oid) for _, oid in rule_files(repo, tree, paths)
     )
 
 
@@ -103,7 +103,7 @@ def rule_files(
     """The files of a name on the way to paths: path and blob of each."""
     folders = {f"{above}/" for path in paths for above in ancestors(path)} | {""}
     for folder in sorted(folders):
-        entry = repo.objects.entry(tree, f"{folder}{name}")
+        entry = repo.objects.find_entry(tree, f"{folder}{name}")
         if entry and entry.is_file:
             yield f"{folder}{name}", entry.oid
 
@@ -117,7 +117,7 @@ def _in_checkout(repo: Repository, tree: str | None, paths: tuple[str, ...], nam
     with _apart(repo) as git:
         for path, oid in rule_files(repo, tree, paths, name):
             (git.directory / path).parent.mkdir(parents=True, exist_ok=True)
-            (git.directory / path).write_bytes(repo.objects.blob(oid))
+            (git.directory / path).write_bytes(repo.objects.read_blob(oid))
         yield git
 
 

@@ -98,7 +98,7 @@ def _variables(repo: Repository, folder: Path, files: Path, index: Path | None) 
     return {
         "GIT_DIR": str(folder),
         "GIT_WORK_TREE": str(files),
-        "GIT_OBJECT_DIRECTORY": str(repo.objects.store),
+        "GIT_OBJECT_DIRECTORY": str(repo.objects.folder),
         "GIT_ATTR_NOSYSTEM": "1",
         **({"GIT_INDEX_FILE": str(index)} if index else {}),
     }

@@ -84,7 +84,7 @@ def require_present(objects: Objects, promised: Promised, commit: str, oids: Ite
     Raises:
         PartialCloneError: some are missing, and may or could not be fetched.
     """
-    missing = objects.missing(dict.fromkeys(oids))
+    missing = objects.find_missing(dict.fromkeys(oids))
     if missing:
         _fetch(objects, promised, commit, missing)
 
@@ -121,7 +121,7 @@ def _fetch(objects: Objects, promised: Promised, commit: str, missing: tuple[str
             f"fetch them by hand: {_command(promised, commit)}",
             "\n".join(said[-_SHOWN:]),
         ) from error
-    left = objects.missing(missing)
+    left = objects.find_missing(missing)
     if left:
         raise PartialCloneError(
             f"{what}, and {promised.remote} does not have them",
@@ -138,13 +138,13 @@ def _by_config(objects: Objects, promised: Promised) -> Iterator[Mapping[str, st
     if not promised.config:
         yield promised.environment
         return
-    own = objects.store.parent / "gitbatch"
+    own = objects.folder.parent / "gitbatch"
     own.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=own, ignore_cleanup_errors=True) as made:
         Path(made, "refs").mkdir()
         Path(made, "HEAD").write_text("ref: refs/heads/none\n", encoding="utf-8")
         Path(made, "config").write_bytes(promised.config)
-        yield {**promised.environment, "GIT_DIR": made, "GIT_OBJECT_DIRECTORY": str(objects.store)}
+        yield {**promised.environment, "GIT_DIR": made, "GIT_OBJECT_DIRECTORY": str(objects.folder)}
 
 
 def _command(promised: Promised, commit: str) -> str:

@@ -13,17 +13,17 @@ class TreeSnapshot(Struct, frozen=True):
 
     def blob(self, path: str) -> str | None:
         """The object id of the regular file at `path`, or None."""
-        entry = self.objects.entry(self.tree, path)
+        entry = self.objects.find_entry(self.tree, path)
         return entry.oid if entry and entry.is_file else None
 
     def read(self, path: str) -> bytes | None:
         """The content of the regular file at `path`, or None."""
         oid = self.blob(path)
-        return self.objects.blob(oid) if oid else None
+        return self.objects.read_blob(oid) if oid else None
 
     def files(self, folder: str) -> tuple[str, ...]:
         """The paths of all regular files below a folder; none if there is no such folder."""
-        entry = self.objects.entry(self.tree, folder)
+        entry = self.objects.find_entry(self.tree, folder)
         if entry is None or not entry.is_tree:
             return ()
-        return tuple(path for path, e in self.objects.files(entry.oid, f"{folder}/") if e.is_file)
+        return tuple(path for path, e in self.objects.list_files(entry.oid, f"{folder}/") if e.is_file)

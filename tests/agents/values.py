@@ -45,7 +45,7 @@ def committed(root: Path, files: Mapping[str, bytes]) -> Iterator[Base]:
     thread, objects = GitThread(), Objects(git, root / ".git/objects")
     commit = git.read_output("rev-parse", "HEAD")
     try:
-        yield Base(commit, TreeSnapshot(objects, objects.commit(commit).tree), thread, git)
+        yield Base(commit, TreeSnapshot(objects, objects.read_commit(commit).tree), thread, git)
     finally:
         thread.close()
         objects.close()

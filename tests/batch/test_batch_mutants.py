@@ -48,7 +48,7 @@ class Story:
         return self.repo.objects.write_blob(text.encode())
 
     def read(self, node: Node, path: str) -> str:
-        return self.repo.objects.blob(node.files[path][1]).decode()
+        return self.repo.objects.read_blob(node.files[path][1]).decode()
 
     def rebuilt(self, old: Node, new: Node | None) -> str:
         """The tip of the history with one commit replaced, or left out."""
@@ -96,8 +96,8 @@ def _delta(old: Files, new: Files) -> dict[str, tuple[str, str] | None]:
 def read_story(place: Place, repo: Repository) -> Story:
     nodes = []
     for oid in place.git("rev-list", "--topo-order", "--reverse", "main").splitlines():
-        commit = repo.objects.commit(oid)
-        files = {path: (entry.mode, entry.oid) for path, entry in repo.objects.files(commit.tree)}
+        commit = repo.objects.read_commit(oid)
+        files = {path: (entry.mode, entry.oid) for path, entry in repo.objects.list_files(commit.tree)}
         nodes.append(Node(oid, commit.parents, files, commit.message, parse_trailers(commit.message).kind))
     return Story(place, repo, tuple(nodes))
 

@@ -19,10 +19,10 @@ def repo(repo: Repository) -> Repository:
 
 
 def stored(repo: Repository, tmp_path: Path, path: str, content: bytes) -> bytes:
-    tree = repo.objects.commit(repo.refs.commit("HEAD") or "").tree
+    tree = repo.objects.read_commit(repo.refs.commit("HEAD") or "").tree
     (tmp_path / "output").write_bytes(content)
     with (tmp_path / "output").open("rb") as stream:
-        return repo.objects.blob(store(repo, stream.fileno(), tree, path))
+        return repo.objects.read_blob(store(repo, stream.fileno(), tree, path))
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_it_is_what_git_add_stores(
     (place.root / path).parent.mkdir(parents=True, exist_ok=True)
     (place.root / path).write_bytes(content)
     place.git("add", path)
-    assert found == repo.objects.blob(place.git("rev-parse", f":{path}"))
+    assert found == repo.objects.read_blob(place.git("rev-parse", f":{path}"))
 
 
 @pytest.mark.parametrize(

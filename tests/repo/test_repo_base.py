@@ -29,7 +29,7 @@ def base(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Base]:
     commit = place.commit()
     place.write("a/later.txt", "foo, not committed\n")
     repo, thread = open_repository(place.root), GitThread()
-    yield Base(commit, TreeSnapshot(repo.objects, repo.objects.commit(commit).tree), thread, repo.git)
+    yield Base(commit, TreeSnapshot(repo.objects, repo.objects.read_commit(commit).tree), thread, repo.git)
     thread.close()
     repo.close()
 
@@ -93,7 +93,7 @@ def test_a_search_has_a_limit_of_memory(
     random = Random(13)  # noqa: S311 - no secret
     place.write("long.txt", "".join(random.choice("ab") for _ in range(400_000)) + "\n")
     objects = base.snapshot.objects
-    there = replace(base, snapshot=TreeSnapshot(objects, objects.commit(place.commit()).tree))
+    there = replace(base, snapshot=TreeSnapshot(objects, objects.read_commit(place.commit()).tree))
     before = getrusage(RUSAGE_CHILDREN).ru_maxrss
     with suppress(GitError):
         assert not search(there, expression, regex=True).complete

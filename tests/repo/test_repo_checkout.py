@@ -34,7 +34,7 @@ PATHS = ("old.md", "new/file.md")
 
 
 def moved(repo: Repository, place: Place) -> tuple[str, str]:
-    old = repo.objects.commit(place.git("rev-parse", "HEAD")).tree
+    old = repo.objects.read_commit(place.git("rev-parse", "HEAD")).tree
     blobs = {path: repo.objects.write_blob(f"new {path}\n".encode()) for path in PATHS}
     new = repo.objects.write_tree(old, blobs)
     repo.objects.writer.flush()
@@ -252,7 +252,7 @@ def test_uncommitted_names_what_is_behind_a_link_that_stands_for_a_folder(
 def test_files_of_one_folder_follow_together_and_one_that_is_saved_meanwhile_stays(
     repo: Repository, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = repo.objects.commit(place.git("rev-parse", "HEAD")).tree
+    old = repo.objects.read_commit(place.git("rev-parse", "HEAD")).tree
     paths = ("a/1.md", "a/2.md", "a/3.md", "old.md", "user.md")
     new = repo.objects.write_tree(old, {path: repo.objects.write_blob(path.encode()) for path in paths})
     repo.objects.writer.sync()  # as a commit point has done by then

@@ -40,7 +40,7 @@ def tree(place: Place) -> str:
 def test_a_tree_is_read_as_git_lists_it(place: Place, objects: Objects, tree: str) -> None:
     listed = place.git("ls-tree", "-r", "-z", tree).split("\0")[:-1]
     expected = [(line.split("\t")[1], *line.split("\t")[0].split(" ")[::2]) for line in listed]
-    assert [(path, entry.mode, entry.oid) for path, entry in objects.files(tree)] == expected
+    assert [(path, entry.mode, entry.oid) for path, entry in objects.list_files(tree)] == expected
 
 
 @pytest.mark.parametrize(
@@ -93,26 +93,26 @@ def test_changes_are_what_diff_tree_says(place: Place, objects: Objects, tree: s
     zero = "0" * 40
     found = {
         change.path: (change.old.oid if change.old else zero, change.new.oid if change.new else zero)
-        for change in objects.changes(tree, new)
+        for change in objects.diff_trees(tree, new)
     }
     assert found == expected
-    assert list(objects.changes(new, new)) == []
+    assert list(objects.diff_trees(new, new)) == []
 
 
 def test_entry_finds_files_folders_and_nothing(objects: Objects, tree: str) -> None:
-    file, folder = objects.entry(tree, "a/b/c.txt"), objects.entry(tree, "a/b")
+    file, folder = objects.find_entry(tree, "a/b/c.txt"), objects.find_entry(tree, "a/b")
     assert file is not None
     assert file.is_file
     assert folder is not None
     assert folder.is_tree
-    assert objects.entry(tree, "a/b/nothing") is None
-    assert objects.entry(tree, "z/below/a/file") is None
+    assert objects.find_entry(tree, "a/b/nothing") is None
+    assert objects.find_entry(tree, "z/below/a/file") is None
 
 
 def test_a_commit_comes_back_as_it_was_written(place: Place, objects: Objects, tree: str) -> None:
     parent = place.git("rev-parse", "HEAD")
     oid = objects.write_commit(tree, (parent,), "subject\n\nbody — ü\n", WHO, WHO)
-    commit = objects.commit(oid)
+    commit = objects.read_commit(oid)
     assert (commit.tree, commit.parents, commit.message) == (tree, (parent,), "subject\n\nbody — ü\n")
     assert parse_ident(commit.committer).when == WHO.when
     assert place.git("log", "-1", "--format=%an|%ae|%ct|%s", oid) == "A b C|a@b|1700000000|subject"
@@ -121,16 +121,16 @@ def test_a_commit_comes_back_as_it_was_written(place: Place, objects: Objects, t
 
 
 def test_missing_and_mistaken_objects_are_errors(objects: Objects, tree: str) -> None:
-    for name, read in (("0" * 40, objects.blob), (tree, objects.blob), (tree, objects.commit)):
+    for name, read in (("0" * 40, objects.read_blob), (tree, objects.read_blob), (tree, objects.read_commit)):
         with pytest.raises(MissingObjectError):
             read(name)
-    assert objects.tree(tree), "the process still answers"
+    assert objects.read_tree(tree), "the process still answers"
 
 
 def test_a_descriptor_is_read_by_git(objects: Objects, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"\x00binary\r\n")
     with (tmp_path / "x").open("rb") as stream:
-        assert objects.blob(objects.write_blob(stream.fileno())) == b"\x00binary\r\n"
+        assert objects.read_blob(objects.write_blob(stream.fileno())) == b"\x00binary\r\n"
 
 
 def test_sha256_repositories_work(tmp_path: Path, environment: dict[str, str]) -> None:
@@ -138,18 +138,18 @@ def test_sha256_repositories_work(tmp_path: Path, environment: dict[str, str]) -
     place.git("init", "-q", "--object-format=sha256", "-b", "main")
     objects = Objects(Git(tmp_path), tmp_path / ".git/objects", id_bytes=32)
     tree = objects.write_tree(None, {"a/b": objects.write_blob(b"x")})
-    assert [path for path, _ in objects.files(tree)] == ["a/b"]
+    assert [path for path, _ in objects.list_files(tree)] == ["a/b"]
     objects.close()
 
 
 def test_a_dead_git_is_an_error(objects: Objects, tree: str) -> None:
-    objects.tree(tree)
+    objects.read_tree(tree)
     process = objects._reader._process
     assert process is not None
     process.kill()
     process.wait()
     with pytest.raises(GitError):
-        objects.tree(tree)
+        objects.read_tree(tree)
 
 
 @pytest.mark.parametrize("size", [0, 1, 70_000, 3_000_000])
@@ -188,10 +188,12 @@ def test_what_is_no_blob_does_not_flow(objects: Objects, tree: str, tmp_path: Pa
 def test_a_folder_is_read_once_to_find_entries_and_anew_to_see_what_is_there(
     place: Place, objects: Objects, tree: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert objects.entry(tree, "a/b/c.txt") == objects.entry(tree, "a/b/c.txt")
+    assert objects.find_entry(tree, "a/b/c.txt") == objects.find_entry(tree, "a/b/c.txt")
     monkeypatch.setattr("gitbatch.repo.objects.store._REMEMBERED", 8)
     for _ in range(3):
-        assert [objects.entry(tree, path) is not None for path in ("z", "a/d e.txt", "ü/ß.md", "ü/no")] == [
+        assert [
+            objects.find_entry(tree, path) is not None for path in ("z", "a/d e.txt", "ü/ß.md", "ü/no")
+        ] == [
             True,
             True,
             True,
@@ -199,11 +201,11 @@ def test_a_folder_is_read_once_to_find_entries_and_anew_to_see_what_is_there(
         ]
         assert sum(map(len, objects._folders.values())) <= 8
     monkeypatch.undo()
-    assert objects.entry(tree, "ü/ß.md")
+    assert objects.find_entry(tree, "ü/ß.md")
     folder = place.git("rev-parse", f"{tree}:ü")
     (place.root / ".git" / "objects" / folder[:2] / folder[2:]).unlink()
-    assert objects.entry(tree, "ü/ß.md")
+    assert objects.find_entry(tree, "ü/ß.md")
     with pytest.raises(MissingObjectError):
-        list(objects.files(tree))
+        list(objects.list_files(tree))
     with pytest.raises(MissingObjectError):
-        list(objects.changes("", tree))
+        list(objects.diff_trees("", tree))

@@ -54,7 +54,7 @@ def stores(repo: Repository, folder: Path, number: int) -> None:
     (folder / "output").write_bytes(b"%d\r\n" % number)
     with (folder / "output").open("rb") as stream:
         blob = store(repo, stream.fileno(), tree_of(repo), "a.md")
-    assert repo.objects.blob(blob) == b"%d\n" % number
+    assert repo.objects.read_blob(blob) == b"%d\n" % number
 
 
 def follows_once(repo: Repository, folder: Path, number: int) -> None:

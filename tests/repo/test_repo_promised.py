@@ -85,10 +85,10 @@ def test_one_object_and_a_refusal(clone: Place, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv(name, value)
     repo = open_repository(clone.root)
     commit = repo.refs.commit("HEAD") or ""
-    entry = repo.objects.entry(repo.objects.tree_of(commit), "a.md")
+    entry = repo.objects.find_entry(repo.objects.tree_of(commit), "a.md")
     assert entry is not None
     assert repo.promised is not None
-    assert repo.objects.size(entry.oid) is None
+    assert repo.objects.read_size(entry.oid) is None
     assert not repo.objects.is_blob(entry.oid)
     with pytest.raises(PartialCloneError, match=r"^1 object that the batch needs is missing"):
         require_present(repo.objects, repo.promised, commit, (entry.oid, entry.oid))
@@ -100,7 +100,7 @@ def test_one_object_and_a_refusal(clone: Place, monkeypatch: pytest.MonkeyPatch)
     assert refusing.promised is not None
     with pytest.raises(GitbatchError, match="tampered"):
         require_present(repo.objects, refusing.promised, commit, (entry.oid,))
-    assert repo.objects.missing((entry.oid, commit)) == (entry.oid,)
+    assert repo.objects.find_missing((entry.oid, commit)) == (entry.oid,)
     unknown = "1" * 40
     asking = repo.fetching(lambda _: None)
     assert asking.promised is not None

@@ -11,7 +11,7 @@ REF = "refs/gitbatch/b/limits"
 def test_published_blob(repo: Repository) -> None:
     for content in (b"one", b"two"):
         repo.publish_blob(REF, content)
-        assert repo.objects.blob(repo.refs.read(REF) or "") == content
+        assert repo.objects.read_blob(repo.refs.read(REF) or "") == content
 
 
 @pytest.mark.parametrize("error", [VanishedObjectsError(), BusyError("locked", "wait")])

@@ -48,7 +48,7 @@ def test_what_is_waited_for_is_said_once_and_the_answer_is_taken(
 
     objects.signer = slow
     objects.wait_for_signer(60, tell)
-    tree = objects.commit(repo.refs.commit("HEAD") or "").tree
+    tree = objects.read_commit(repo.refs.commit("HEAD") or "").tree
     made = objects.write_commit(tree, (), "A message\n", WHO, WHO)
     assert b"gpgsig sig" in repo.git.run("cat-file", "commit", made).stdout
     assert said == [
@@ -68,7 +68,7 @@ def test_without_an_answer_it_is_ended_and_not_asked_for_the_next_item(
 
     patience = Patience(notice=0.01, limit=0.02, tell=until_it_runs)
     objects.signer = signer(tmp_path / "signer", script, patience)
-    tree = objects.commit(repo.refs.commit("HEAD") or "").tree
+    tree = objects.read_commit(repo.refs.commit("HEAD") or "").tree
     parts = (tree, (), "A message\n", WHO, WHO)
     first = objects.write_signed_if_possible(*parts)
     assert objects.write_signed_if_possible(*parts) == first
@@ -84,7 +84,7 @@ def test_a_limit_below_the_time_of_the_notice_holds(
     said: list[str] = []
     objects.signer = signer(tmp_path / "signer", "sleep 600", Patience(notice=60))
     objects.wait_for_signer(0.01, said.append)
-    tree = objects.commit(repo.refs.commit("HEAD") or "").tree
+    tree = objects.read_commit(repo.refs.commit("HEAD") or "").tree
     with pytest.raises(UnansweredSigningError):
         objects.write_commit(tree, (), "A message\n", WHO, WHO)
     assert said == []
@@ -92,7 +92,7 @@ def test_a_limit_below_the_time_of_the_notice_holds(
 
 def test_one_that_fails_is_asked_again(repo: Repository, objects: Objects, tmp_path: Path) -> None:
     objects.signer = signer(tmp_path / "signer", f"echo x >>{tmp_path}/asked; exit 1", Patience())
-    tree = objects.commit(repo.refs.commit("HEAD") or "").tree
+    tree = objects.read_commit(repo.refs.commit("HEAD") or "").tree
     parts = (tree, (), "A message\n", WHO, WHO)
     for _ in range(2):
         objects.write_signed_if_possible(*parts)
@@ -104,7 +104,7 @@ def test_one_that_fails_is_asked_again(repo: Repository, objects: Objects, tmp_p
 def test_a_wait_can_be_stopped(repo: Repository, objects: Objects, tmp_path: Path) -> None:
     objects.signer = signer(tmp_path / "signer", f"touch {tmp_path}/runs; sleep 600", Patience(notice=600))
     objects.wait_for_signer(600, lambda _: None)
-    tree = objects.commit(repo.refs.commit("HEAD") or "").tree
+    tree = objects.read_commit(repo.refs.commit("HEAD") or "").tree
     ended: list[BaseException] = []
 
     def sign() -> None:

@@ -158,7 +158,7 @@ def test_a_tree_that_git_would_refuse_is_refused(place: Place, tmp_path: Path, n
     objects = Objects(Git(place.root), place.root / ".git/objects")
     inner = objects.write_tree(None, {"config": objects.write_blob(b"evil")})
     oid = bytes.fromhex(inner)
-    objects.folder(inner)
+    objects.read_folder(inner)
     objects._folders["0" * 40] = {name: TreeEntry("40000", name, oid.hex())}
     (tmp_path / "wt").mkdir()
     (tmp_path / "wt" / ".git").write_text("gitdir: elsewhere\n")

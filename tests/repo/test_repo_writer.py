@@ -200,7 +200,7 @@ def test_what_a_pack_had_that_is_gone_is_written_anew(place: Place) -> None:
     two = objects.write_blob(b"two\n")
     objects.writer.flush()
     assert place.git("cat-file", "-t", two) == "blob"
-    assert objects.missing((one, two)) == (one,)
+    assert objects.find_missing((one, two)) == (one,)
     objects.close()
 
 

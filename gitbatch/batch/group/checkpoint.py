@@ -100,7 +100,7 @@ def _signed(run: Run, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
     repo, found = run.repo, []
     for outcome in outcomes:
         old = outcome.commit if outcome.succeeded else None
-        new = repo.objects.signed(old) if old else ""
+        new = repo.objects.sign_commit(old) if old else ""
         if old and new != old:
             branch = item_branch(run.batch.id, outcome.item.slug)
             repo.commit_point(branch, new, old, "gitbatch: signed")
@@ -129,15 +129,15 @@ def _require_objects(repo: Repository, checkpoint: Checkpoint) -> None:
     Raises:
         MissingObjectError: something of it is gone.
     """
-    commit = repo.objects.commit(checkpoint.commit)
-    old = repo.objects.commit(checkpoint.before).tree
+    commit = repo.objects.read_commit(checkpoint.commit)
+    old = repo.objects.read_commit(checkpoint.before).tree
     made = [outcome.commit for outcome in checkpoint.outcomes if outcome.succeeded and outcome.commit]
-    wanted = {change.new.oid for change in repo.objects.changes(old, commit.tree) if change.new}
-    gone = repo.objects.missing(wanted.union(*((item, *item.trees) for item in made)))
+    wanted = {change.new.oid for change in repo.objects.diff_trees(old, commit.tree) if change.new}
+    gone = repo.objects.find_missing(wanted.union(*((item, *item.trees) for item in made)))
     if gone:
         raise MissingObjectError(gone[0])
     while commit.oid != checkpoint.before:
-        commit = repo.objects.commit(commit.parents[0])
+        commit = repo.objects.read_commit(commit.parents[0])
 
 
 def _build(

@@ -51,10 +51,10 @@ def follow_locked(repo: Repository, target: str, before: str, after: str) -> Fol
 
 
 def _follow(repo: Repository, target: str, before: str, after: str) -> Followed:
-    trees = (repo.objects.commit(commit).tree for commit in (before, after, require_tip(repo, target)))
+    trees = (repo.objects.read_commit(commit).tree for commit in (before, after, require_tip(repo, target)))
     old, new, tip = trees
-    changed = (change.path for change in repo.objects.changes(old, new) if change.new)
-    paths = tuple(p for p in changed if repo.objects.entry(tip, p) == repo.objects.entry(new, p))
+    changed = (change.path for change in repo.objects.diff_trees(old, new) if change.new)
+    paths = tuple(p for p in changed if repo.objects.find_entry(tip, p) == repo.objects.find_entry(new, p))
     followed = follow(repo, old, new, paths)
     return _with_ticks(repo, before, after, followed) if followed.kept else followed
 
@@ -66,11 +66,11 @@ def _with_ticks(repo: Repository, before: str, after: str, followed: Followed) -
     except PlanError:  # amended since: there is no plan to tick in
         return followed
     path = project_state.project.task
-    old = repo.objects.entry(repo.objects.commit(before).tree, path)
+    old = repo.objects.find_entry(repo.objects.read_commit(before).tree, path)
     if path not in followed.kept or old is None:
         return followed
     options = plan_options(project_state.project)
-    names = _newly_ticked(read_plan(repo.objects.blob(old.oid), path, options), project_state.plan)
+    names = _newly_ticked(read_plan(repo.objects.read_blob(old.oid), path, options), project_state.plan)
     refused: list[BoxPosition] = []
 
     def ticked(content: bytes) -> bytes:

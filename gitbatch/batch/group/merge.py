@@ -27,7 +27,7 @@ class Merged(Struct, frozen=True):
 def merge_items(run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], tip: str) -> Merged:
     """Merge what succeeded, in plan order, into `tip`. Nothing moves: what is returned are objects."""
     objects = run.repo.objects
-    tree = objects.commit(tip).tree
+    tree = objects.read_commit(tip).tree
     judged = tuple(_conflict(objects, outcome, tree) for outcome in outcomes)
     wanted = [(outcome, outcome.commit) for outcome in judged if outcome.succeeded and outcome.commit]
     commit = tip
@@ -47,7 +47,7 @@ def _conflict(objects: Objects, outcome: Outcome, tree: str) -> Outcome:
     if not outcome.succeeded or outcome.commit is None:
         return outcome
     path = outcome.item.key
-    was, now = (objects.entry(t, path) for t in (objects.tree_of(outcome.commit.base), tree))
+    was, now = (objects.find_entry(t, path) for t in (objects.tree_of(outcome.commit.base), tree))
     if was == now and not _in_the_way(objects, tree, path):
         return outcome
     reason = clean_text(
@@ -60,7 +60,7 @@ def _in_the_way(objects: Objects, tree: str, path: str) -> bool:
     """Whether a file stands where a path needs a folder."""
 
     def is_folder(above: str) -> bool | None:
-        entry = objects.entry(tree, above)
+        entry = objects.find_entry(tree, above)
         return None if entry is None else entry.is_tree
 
     return first_non_folder(path, is_folder) is not None

@@ -28,7 +28,7 @@ def _is_on_line(repo: Repository, base: str, tip: str) -> bool:
     if base == tip:
         return True
     above = repo.git.read_output("rev-list", "--first-parent", "--reverse", tip, f"^{base}").split()
-    return bool(above) and base in repo.objects.commit(above[0]).parents[:1]
+    return bool(above) and base in repo.objects.read_commit(above[0]).parents[:1]
 
 
 def _rebased(run: Run, outcome: Outcome, lost: set[str], tip: str) -> Outcome:
@@ -36,12 +36,12 @@ def _rebased(run: Run, outcome: Outcome, lost: set[str], tip: str) -> Outcome:
     if not outcome.succeeded or old is None or old.base not in lost:
         return outcome
     key, tree = outcome.item.key, objects.tree_of(tip)
-    read = parse_trailers(objects.commit(old).message).context
-    has_read = all((found := objects.entry(tree, path)) and found.oid == blob for path, blob in read)
-    if not has_read or objects.entry(objects.tree_of(old.base), key) != objects.entry(tree, key):
+    read = parse_trailers(objects.read_commit(old).message).context
+    has_read = all((found := objects.find_entry(tree, path)) and found.oid == blob for path, blob in read)
+    if not has_read or objects.find_entry(objects.tree_of(old.base), key) != objects.find_entry(tree, key):
         return outcome
-    new = objects.rewritten(old, objects.write_tree(tree, {key: old.blob}), (tip,))
-    made = item_commit(objects, objects.commit(new), key)
+    new = objects.rewrite_commit(old, objects.write_tree(tree, {key: old.blob}), (tip,))
+    made = item_commit(objects, objects.read_commit(new), key)
     if made is None:  # a file stands where the path needs a folder: a conflict
         return outcome
     run.repo.commit_point(item_branch(run.batch.id, outcome.item.slug), new, old, "gitbatch: rebased")

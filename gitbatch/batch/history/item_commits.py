@@ -38,8 +38,8 @@ def _only_difference(
     objects: Objects, old: str, new: str, name: str
 ) -> tuple[TreeEntry | None, TreeEntry | None]:
     """What stood at a name of a folder and what stands there now; nothing, unless they differ and all else is alike."""
-    before = objects.folder(old) if old else {}
-    after = objects.tree(new)  # not from memory: is it there?
+    before = objects.read_folder(old) if old else {}
+    after = objects.read_tree(new)  # not from memory: is it there?
     was, now = before.get(name), next((entry for entry in after if entry.name == name), None)
     if now is None or was == now:
         return None, None
@@ -54,7 +54,7 @@ def read_item_commit(repo: Repository, batch: str, item: BatchItem, oid: str | N
     Whoever moved the branch there: what is taken for done is complete, one file, and the item's own.
     """
     try:
-        commit = repo.objects.commit(oid or "")
+        commit = repo.objects.read_commit(oid or "")
         trailers, reply = parse_item_message(commit.message)
         if (trailers.batch, trailers.key) != (batch, item.key):
             return None

@@ -107,7 +107,7 @@ def read_ledger(repo: Repository, batch: str) -> LedgerEntries:
 
 def _read(repo: Repository, ref: str, blob: str, kind: type[_T]) -> _T:
     try:
-        return msgspec.json.decode(repo.objects.blob(blob), type=kind)
+        return msgspec.json.decode(repo.objects.read_blob(blob), type=kind)
     except msgspec.DecodeError as error:
         raise GitbatchError(
             f"{ref} can't be read: {error}",

@@ -70,7 +70,7 @@ def read_progress(repo: Repository, batch: Batch) -> BatchProgress:
     tip = require_tip(repo, batch.record.target)
     since = ("rev-list", "--first-parent", "--reverse", f"^{batch.base}", tip)
     listed = repo.git.read_output(*since).split() if tip != batch.base else []
-    found = {r.group: r for oid in listed if (r := _recorded(batch, repo.objects.commit(oid)))}
+    found = {r.group: r for oid in listed if (r := _recorded(batch, repo.objects.read_commit(oid)))}
     recorded = tuple(found[group] for group in batch.record.groups if group in found)
     state = BatchProgress(recorded, _ready(repo, batch, recorded))
     open_items = tuple(item for item in batch.record.items if not state.is_done(item))

@@ -68,7 +68,7 @@ def write_record(repo: Repository, record: Record, base: str) -> Batch:
             raise GitbatchError(
                 f"batch {record.batch} exists already", "run it again: the next one has another id"
             )
-        if repo.objects.missing((blob,)):
+        if repo.objects.find_missing((blob,)):
             repo.refs.remove(ref)
             raise VanishedObjectsError
         return Batch(record, base, ended=False)
@@ -119,7 +119,7 @@ def find_unfinished_refs(repo: Repository) -> tuple[str, str] | None:
 
 def _read(repo: Repository, blob: str, batch: str) -> Record:
     try:
-        content = repo.objects.blob(blob)
+        content = repo.objects.read_blob(blob)
         stated = msgspec.json.decode(content, type=_StatedVersion)
         if stated.version != RECORD_VERSION or stated.format > FORMAT:
             raise GitbatchError(
@@ -138,7 +138,7 @@ def read_target(repo: Repository, batch: str) -> str | None:
     """Returns the branch that a batch runs on, from a record of any version; None if the record does not name one."""
     blob = repo.refs.read(record_ref(batch))
     with suppress(msgspec.DecodeError, MissingObjectError):
-        target = msgspec.json.decode(repo.objects.blob(blob or ""), type=_StatedTarget).target
+        target = msgspec.json.decode(repo.objects.read_blob(blob or ""), type=_StatedTarget).target
         return target if target.startswith(HEADS) else None
     return None
 

@@ -19,7 +19,7 @@ from gitbatch.repo.repository import Repository
 def rescue(repo: Repository, batch: str, branches: dict[str, str], merged: str) -> tuple[str, ...]:
     """Keep what item branches have and a commit has not, under refs; returns those."""
     kept = []
-    gone = repo.objects.missing(branches.values())  # pruned: there is nothing to keep
+    gone = repo.objects.find_missing(branches.values())  # pruned: there is nothing to keep
     for branch, oid in branches.items():
         if oid not in gone and repo.git.run("merge-base", "--is-ancestor", oid, merged, check=False).status:
             ref = free_rescue_ref(repo, batch, branch.removeprefix(item_branches(batch)), oid)
@@ -80,7 +80,7 @@ def rescued_refs(repo: Repository, batch: str, slugs: Iterable[str]) -> dict[str
 def is_rescued_output(repo: Repository, batch: str, oid: str) -> bool:
     """Whether a commit is what a failed attempt of a batch had written."""
     try:
-        trailers = parse_trailers(repo.objects.commit(oid).message)
+        trailers = parse_trailers(repo.objects.read_commit(oid).message)
     except MissingObjectError:
         return False
     return trailers.kind is Kind.RESCUE and trailers.batch == batch
@@ -98,7 +98,7 @@ def _read(repo: Repository, batch: str, item: BatchItem, ref: str, oid: str) -> 
     if parts is None or not is_rescued_output(repo, batch, oid):
         return None
     try:
-        commit = repo.objects.commit(oid)
+        commit = repo.objects.read_commit(oid)
         trailers = parse_trailers(commit.message)
         made = item_commit(repo.objects, commit, item.key)
     except MissingObjectError:

@@ -50,10 +50,10 @@ def _merged(repo: Repository, batch: Batch, recorded: FinishedGroup) -> list[Out
     """The outcomes of the items that a group's merges brought."""
     found = []
     items = {item.key: item for item in recorded.group.items}
-    commit = repo.objects.commit(repo.objects.commit(recorded.commit).parents[0])
+    commit = repo.objects.read_commit(repo.objects.read_commit(recorded.commit).parents[0])
     while _is_merge(commit.message, batch):
         found += [_outcome(repo, batch, items, parent) for parent in commit.parents[1:]]
-        commit = repo.objects.commit(commit.parents[0])
+        commit = repo.objects.read_commit(commit.parents[0])
     return [outcome for outcome in found if outcome]
 
 
@@ -63,7 +63,7 @@ def _is_merge(message: str, batch: Batch) -> bool:
 
 
 def _outcome(repo: Repository, batch: Batch, items: Mapping[str, BatchItem], oid: str) -> Outcome | None:
-    item = items.get(parse_trailers(repo.objects.commit(oid).message).key)
+    item = items.get(parse_trailers(repo.objects.read_commit(oid).message).key)
     return read_item_commit(repo, batch.id, item, oid) if item else None
 
 

@@ -65,7 +65,7 @@ def harvest(  # each is one thing that it needs
         with regular_file(worktree, output) as (descriptor, status):
             problem = _size_problem(status.st_size, limit)
             blob = "" if problem else store(repo, descriptor, tree, output)
-            size = repo.objects.size(blob) if blob else 0
+            size = repo.objects.read_size(blob) if blob else 0
             if size is None:  # pruned already
                 raise MissingObjectError(blob)
     except FileNotFoundError:
@@ -76,7 +76,7 @@ def harvest(  # each is one thing that it needs
         return _unusable(f"the output can't be taken: {getattr(error, 'strerror', None) or error}")
     if problem:
         return problem
-    before = repo.objects.entry(tree, output)
+    before = repo.objects.find_entry(tree, output)
     if before and blob == before.oid:
         return _unchanged(f"{output} is as it was")
     # A process that is still alive may have written while git read: what counts is what was stored.

@@ -102,6 +102,7 @@ def find_usable(run: Run, task: ItemTask) -> Rescued | None:
         return None
     objects, path = run.repo.objects, task.item.output
     then, now = (
-        objects.entry(tree, path) for tree in (objects.tree_of(found.commit.base), task.project_state.tree)
+        objects.find_entry(tree, path)
+        for tree in (objects.tree_of(found.commit.base), task.project_state.tree)
     )
     return found if then == now else None

@@ -70,7 +70,7 @@ def read_fixed_config(repo: Repository, batch: Batch, project_state: ProjectStat
         fixed.accept(repo, batch.id, there)
         return fixed
     try:
-        return FixedConfig(fixed_lines(parse_config(repo.objects.blob(blob))))
+        return FixedConfig(fixed_lines(parse_config(repo.objects.read_blob(blob))))
     except (
         PlanError,
         MissingObjectError,

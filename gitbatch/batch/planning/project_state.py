@@ -75,7 +75,7 @@ def read_with_objects(repo: Repository, commit: str, read: Callable[[], _T]) -> 
         try:
             return read()
         except MissingObjectError as error:
-            if repo.promised is None or not repo.objects.missing((error.oid,)):
+            if repo.promised is None or not repo.objects.find_missing((error.oid,)):
                 raise
             wanted = (error.oid, *_control_blobs(repo, commit))
             require_present(repo.objects, repo.promised, commit, wanted)
@@ -85,13 +85,13 @@ def _control_blobs(repo: Repository, commit: str) -> tuple[str, ...]:
     """The blobs of all files with a control file's name: fetched together, not one after the other."""
     names = {CONFIG_FILE, SCOPE_FILE, *CONTROL_NAMES, *ProjectTable().context_documents, *RULE_FILES}
     with suppress(MissingObjectError):  # of a tree: it is fetched first, and then its files are known
-        walked = repo.objects.files(repo.objects.commit(commit).tree)
+        walked = repo.objects.list_files(repo.objects.read_commit(commit).tree)
         return tuple(e.oid for path, e in walked if e.is_file and path.rpartition("/")[2] in names)
     return ()
 
 
 def _read_state_of(repo: Repository, commit: str, wanted: str | None) -> ProjectState:
-    tree = repo.objects.commit(commit).tree
+    tree = repo.objects.read_commit(commit).tree
     snapshot = TreeSnapshot(repo.objects, tree)
     config = parse_config(snapshot.read(CONFIG_FILE))
     project = find_project(snapshot, config, wanted)
@@ -118,7 +118,7 @@ def require_runnable(project_state: ProjectState) -> None:
 def find_place_problem(project_state: ProjectState, output: str) -> str | None:
     """Why an output has no place in the commit, if so: what stands there, or on the way, is no file or folder."""
     for path in (*ancestors(output), output):
-        entry = project_state.snapshot.objects.entry(project_state.tree, path)
+        entry = project_state.snapshot.objects.find_entry(project_state.tree, path)
         if entry is None or (entry.is_file if path == output else entry.is_tree):
             continue
         kinds = {SYMLINK: "a symlink", SUBMODULE: "a submodule"}

@@ -71,7 +71,7 @@ class CommitSurroundings(Struct, frozen=True):
     def submodule(self, path: str) -> str | None:
         """The submodule that a path is in, or is."""
         for above in (*ancestors(path), path):
-            entry = self.repo.objects.entry(self.project_state.tree, above)
+            entry = self.repo.objects.find_entry(self.project_state.tree, above)
             if entry and entry.mode == SUBMODULE:
                 return above
         return None
@@ -101,7 +101,7 @@ class CommitSurroundings(Struct, frozen=True):
     def _is_pointer(self, path: str) -> bool:
         """Whether what is stored can be a pointer, by its size alone: no content is read (rule O1)."""
         oid = self.snapshot.blob(path)
-        size = self.repo.objects.size(oid) if oid else None
+        size = self.repo.objects.read_size(oid) if oid else None
         return size is None or size < _POINTER_BYTES
 
 

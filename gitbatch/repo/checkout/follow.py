@@ -176,7 +176,7 @@ def _follow(
     entries: list[FileChange] = []
     followed: list[FileChange] = []
     for path in paths:
-        old, new = (repo.objects.entry(tree, path) for tree in trees)
+        old, new = (repo.objects.find_entry(tree, path) for tree in trees)
         entry = staged.get(path, _NO_ENTRY)
         change = FileChange(
             path, old.oid if old else None, new.oid if new else "", path in converted, entry.skipped
@@ -221,7 +221,7 @@ def rewrite(repo: Repository, path: str, change: Callable[[bytes], bytes]) -> No
     """
     staged, skipped = _entries(repo.git.run(*_STAGED, "--", path).stdout).get(path, _NO_ENTRY)
     if staged and staged != _UNMERGED:
-        before = repo.objects.blob(staged)
+        before = repo.objects.read_blob(staged)
         after = change(before)
         if after != before:
             _update_index(repo, [FileChange(path, staged, repo.objects.write_blob(after), skipped=skipped)])

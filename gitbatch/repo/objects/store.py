@@ -62,7 +62,7 @@ class Objects:
     """The object store of one repository. Close it when done."""
 
     git: Git
-    store: Path
+    folder: Path
     """Where they are on the disk."""
     id_bytes: int = 20
     """Length of a raw object id: 20 for SHA-1, 32 for SHA-256."""
@@ -85,7 +85,7 @@ class Objects:
     def __post_init__(self) -> None:
         self._reader = Pipe(self.git, ("cat-file", "--batch-command"))
         self._source = Pipe(self.git, ("cat-file", "--batch"), buffered=False)
-        self.writer = Writer(self.git, self.store, self.id_bytes)
+        self.writer = Writer(self.git, self.folder, self.id_bytes)
 
     def close(self) -> None:
         """End the git processes."""
@@ -98,7 +98,7 @@ class Objects:
         One that is open finds objects in a pack that `git gc` has removed.
         """
         self.writer.flush(oid)
-        if (now := pack_dir_mtime(self.store)) != self._packs:
+        if (now := pack_dir_mtime(self.folder)) != self._packs:
             self._reader.close()
             self._source.close()
             self._packs = now
@@ -125,7 +125,7 @@ class Objects:
             raise MissingObjectError(f"{name} ({kind})")
         return data
 
-    def missing(self, oids: Iterable[str]) -> tuple[str, ...]:
+    def find_missing(self, oids: Iterable[str]) -> tuple[str, ...]:
         """Those objects that are not in the repository; no content is read."""
         wanted = tuple(oids)
         self._prepare()
@@ -141,7 +141,7 @@ class Objects:
         """Whether an object is in the repository, and a blob; its content is not read."""
         return self._info(oid)[1:2] == [b"blob"]
 
-    def size(self, oid: str) -> int | None:
+    def read_size(self, oid: str) -> int | None:
         """How many bytes an object has, its content not read; None: it is not in the repository."""
         answer = self._info(oid)
         return int(answer[2]) if len(answer) == 3 else None
@@ -150,7 +150,7 @@ class Objects:
         """Id, kind and size of an object, if it is there."""
         return self._ask("info", oid)
 
-    def blob(self, oid: str) -> bytes:
+    def read_blob(self, oid: str) -> bytes:
         """The bytes of a blob: for control files, never for an output.
 
         Raises:
@@ -178,7 +178,7 @@ class Objects:
             os.lseek(descriptor, 0, os.SEEK_SET)
         self.git.run_to_fd(descriptor, "cat-file", "blob", oid)
 
-    def tree(self, oid: str) -> tuple[TreeEntry, ...]:
+    def read_tree(self, oid: str) -> tuple[TreeEntry, ...]:
         """The entries of a tree, in git's order.
 
         Raises:
@@ -186,7 +186,7 @@ class Objects:
         """
         return tuple(parse_tree(self._read(oid, "tree"), self.id_bytes))
 
-    def commit(self, oid: str) -> Commit:
+    def read_commit(self, oid: str) -> Commit:
         """A commit.
 
         Raises:
@@ -198,10 +198,10 @@ class Objects:
         """The tree of a commit. Remembered, as folders are: many items have one base."""
         known = self._bases.get(commit)
         if known is None:
-            known = self._bases[commit] = self.commit(commit).tree
+            known = self._bases[commit] = self.read_commit(commit).tree
         return known
 
-    def entry(self, tree: str, path: str) -> TreeEntry | None:
+    def find_entry(self, tree: str, path: str) -> TreeEntry | None:
         """What stands at `path` below a tree, or None.
 
         Raises:
@@ -211,45 +211,45 @@ class Objects:
         for part in path.split("/"):
             if found is None or not found.is_tree:
                 return None
-            found = self.folder(found.oid).get(part)
+            found = self.read_folder(found.oid).get(part)
         return found
 
-    def folder(self, tree: str) -> Mapping[str, TreeEntry]:
+    def read_folder(self, tree: str) -> Mapping[str, TreeEntry]:
         """The entries of a tree by name. Remembered: one item's steps look at the same few folders again and again.
 
         Nothing that asks whether objects are there may ask this.
         """
         known = self._folders.get(tree)
         if known is None:
-            known = {entry.name: entry for entry in self.tree(tree)}
+            known = {entry.name: entry for entry in self.read_tree(tree)}
             if sum(map(len, self._folders.values())) + len(known) > _REMEMBERED:
                 self._folders.clear()
             self._folders[tree] = known
         return known
 
-    def files(self, tree: str, prefix: str = "") -> Iterator[tuple[str, TreeEntry]]:
+    def list_files(self, tree: str, prefix: str = "") -> Iterator[tuple[str, TreeEntry]]:
         """Every entry below a tree that is no folder, with its path."""
-        for entry in self.tree(tree):
+        for entry in self.read_tree(tree):
             if entry.is_tree:
-                yield from self.files(entry.oid, f"{prefix}{entry.name}/")
+                yield from self.list_files(entry.oid, f"{prefix}{entry.name}/")
             else:
                 yield f"{prefix}{entry.name}", entry
 
-    def changes(self, old: str, new: str, prefix: str = "") -> Iterator[PathChange]:
+    def diff_trees(self, old: str, new: str, prefix: str = "") -> Iterator[PathChange]:
         """What differs between two trees, path by path, without rename detection; unchanged folders cost nothing.
 
         Of the new tree every folder that differs is read, so that one that is gone is found out.
         """
         if old == new:
             return
-        before = self.folder(old) if old else {}
-        after = {entry.name: entry for entry in self.tree(new)} if new else {}
+        before = self.read_folder(old) if old else {}
+        after = {entry.name: entry for entry in self.read_tree(new)} if new else {}
         for name in sorted(before.keys() | after.keys()):
             was, now = before.get(name), after.get(name)
             if was == now:
                 continue
             inside = [entry.oid if entry and entry.is_tree else "" for entry in (was, now)]
-            yield from self.changes(inside[0], inside[1], f"{prefix}{name}/")
+            yield from self.diff_trees(inside[0], inside[1], f"{prefix}{name}/")
             outside = [None if entry and entry.is_tree else entry for entry in (was, now)]
             if any(outside):
                 yield PathChange(f"{prefix}{name}", outside[0], outside[1])
@@ -265,7 +265,7 @@ class Objects:
 
         A folder on the way is made; where a file stands on the way, it is replaced: callers check that before.
         """
-        entries = dict(self.folder(base)) if base else {}
+        entries = dict(self.read_folder(base)) if base else {}
         below: dict[str, dict[str, str]] = {}
         for path, oid in blobs.items():
             name, _, rest = path.partition("/")
@@ -316,7 +316,7 @@ class Objects:
         """Store a commit without a signature."""
         return self.writer.write("commit", render_commit(tree, parents, message, author, committer))
 
-    def signed(self, oid: str) -> str:
+    def sign_commit(self, oid: str) -> str:
         """A commit of ours as it is when it is signed: itself, if it is already or the user does not sign.
 
         Raises:
@@ -327,7 +327,7 @@ class Objects:
         commit = self._own_commit(oid)
         return oid if commit.is_signed else self._write_again(commit, commit.tree, commit.parents)
 
-    def rewritten(self, oid: str, tree: str, parents: tuple[str, ...]) -> str:
+    def rewrite_commit(self, oid: str, tree: str, parents: tuple[str, ...]) -> str:
         """A commit of ours with another tree and other parents; author, committer and message stay.
 
         Raises:

@@ -155,7 +155,7 @@ def read_agent_git(repo: Repository, folder: Path, target: str) -> AgentGit:
         refs=tuple((name, oid) for name, _, oid in lines if not name.startswith(_NOT_AN_AGENTS.encode())),
         target=os.fsencode(target),
         files=tuple(_read_files(repo)),
-        objects=object_directories(repo.objects.store),
+        objects=object_directories(repo.objects.folder),
     )
 
 

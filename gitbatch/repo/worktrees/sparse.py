@@ -73,7 +73,7 @@ def _entries(
     objects: Objects, tree: str, prefix: str, wanted: _Wanted | None, place: Path
 ) -> Iterator[_SparseEntry]:
     """The entries of the index below a folder, in git's order; `wanted` None: everything is."""
-    for entry in objects.folder(tree).values():
+    for entry in objects.read_folder(tree).values():
         if entry.name in {"", ".", ".."} or "/" in entry.name:
             raise GitError(
                 ("read-tree", tree), 1, f"{prefix}{entry.name} is no path that git would check out"
@@ -100,7 +100,7 @@ def _write(objects: Objects, place: Path, path: str, entry: TreeEntry) -> os.sta
             os.mkdir(name, dir_fd=parent)
             return None
         if entry.mode == SYMLINK:
-            os.symlink(os.fsdecode(objects.blob(entry.oid)), name, dir_fd=parent)
+            os.symlink(os.fsdecode(objects.read_blob(entry.oid)), name, dir_fd=parent)
         else:
             allowed = 0o777 if int(entry.mode, 8) & stat.S_IXUSR else 0o666
             descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, allowed, dir_fd=parent)

@@ -102,7 +102,7 @@ def read_history(repo: Repository, tips: list[str]) -> History:
     parents = {oid: tuple(above) for oid, *above in rows}
     ours = _read_ours(repo, tips, parents) if tips else {}
     roots = (oid for oid, above in parents.items() if not above)
-    ends = frozenset(oid for oid in roots if repo.objects.commit(oid).parents)
+    ends = frozenset(oid for oid in roots if repo.objects.read_commit(oid).parents)
     followers: dict[str, list[Ours]] = {}
     brought_by: dict[str, list[Ours]] = {}
     checkpoints: dict[tuple[str, str, int], list[Ours]] = {}
@@ -142,7 +142,7 @@ def _places(ours: Ours) -> dict[str, tuple[str, str, int]]:
 def _read_ours(repo: Repository, tips: list[str], parents: dict[str, tuple[str, ...]]) -> dict[str, Ours]:
     options = ("--fixed-strings", "--regexp-ignore-case", "--grep=Gitbatch-", "--encoding=none")
     candidates = set(repo.git.read_output("rev-list", *options, *tips).split())
-    commits = (repo.objects.commit(oid) for oid in parents if oid in candidates)
+    commits = (repo.objects.read_commit(oid) for oid in parents if oid in candidates)
     read = (Ours(commit, parse_trailers(commit.message)) for commit in commits)
     return {found.commit.oid: found for found in read if found.trailers.are_ours}
 

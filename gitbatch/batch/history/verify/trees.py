@@ -56,8 +56,8 @@ class Trees:
         to_do = [("", self.of(commit.parents[0]), commit.tree)]
         while to_do:
             folder, old, new = to_do.pop()
-            before = self.objects.folder(old) if old else {}
-            listed = self.objects.tree(new) if new else ()
+            before = self.objects.read_folder(old) if old else {}
+            listed = self.objects.read_tree(new) if new else ()
             after = {entry.name: entry for entry in listed}
             if not _is_well_formed(listed, after):
                 malformed.append(folder or "the top folder")
@@ -75,11 +75,11 @@ class Trees:
 
     def entry(self, oid: str, path: str) -> TreeEntry | None:
         """What stands at a path of a commit."""
-        return self.objects.entry(self.of(oid), path)
+        return self.objects.find_entry(self.of(oid), path)
 
     def base_entry(self, oid: str, path: str) -> TreeEntry | None:
         """What stands at a path of the commit that an item started from."""
-        return self.entry(self.objects.commit(oid).parents[0], path)
+        return self.entry(self.objects.read_commit(oid).parents[0], path)
 
     def text(self, oid: str, path: str) -> bytes:
         """A file of a commit; empty where it is not there."""
