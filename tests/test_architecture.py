@@ -33,7 +33,8 @@ ORDER = (
     *("agents.process", "agents.anthropic", "agents.pool"),
     "guard",
     *("batch.model", "batch.events", "batch.notices", "batch.history", "batch.planning"),
-    *("batch.workplace", "batch.item", "batch.group", "batch.resume", "batch.loop", "batch.session"),
+    *("batch.workplace", "batch.item", "batch.group", "batch.resume", "batch.loop"),
+    *("batch.event_log", "batch.caller", "batch.opening", "batch.session"),
     *("view", "cli"),
 )
 """The units, each with what it may import above it."""

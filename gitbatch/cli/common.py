@@ -1,6 +1,5 @@
 """What the commands share: their common options, opening the repository, where they show things."""
 
-import hashlib
 import os
 import sys
 from contextlib import contextmanager
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gitbatch.batch.planning.project_state import ProjectState
-    from gitbatch.project.config import Config
     from gitbatch.repo.repository import Repository
     from gitbatch.view.page import PlainPage
     from gitbatch.view.terminal import Terminal
@@ -22,6 +20,9 @@ Directory = Annotated[
     Path, typer.Option("-C", metavar="DIR", help="Run as if started in DIR.", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="For programs: one JSON object a line.")]
+TaskMd = Annotated[
+    Path | None, typer.Argument(metavar="[TASK_MD]", help="The plan; by default the active phase's.")
+]
 HERE = Path()
 
 
@@ -48,23 +49,14 @@ def make_page() -> "PlainPage | Terminal":
     return PlainPage(sys.stdout)
 
 
-def worktrees_dir_of(repo: "Repository", config: "Config") -> Path:
-    """The folder for the worktrees of a repository's batches: outside of it, and not where everybody may write.
-
-    Raises:
-        UsageError: the user named one that is inside the repository.
-    """
-    from gitbatch.batch.planning.preflight import require_outside_worktrees_dir
-
-    said = os.environ.get("GITBATCH_WORKTREES") or config.batch.worktrees
-    place = Path(said).expanduser() if said else _cache()
-    mark = hashlib.sha256(os.fsencode(repo.common_dir)).hexdigest()[:8]
-    folder = repo.root.joinpath(place) / f"{repo.name}-{mark}"
-    require_outside_worktrees_dir(repo, folder)
-    return folder
+def chosen_worktrees() -> Path | None:
+    """Returns the folder for worktrees that the environment names, if any."""
+    named = os.environ.get("GITBATCH_WORKTREES")
+    return Path(named).expanduser() if named else None
 
 
-def _cache() -> Path:
+def cache_dir() -> Path:
+    """Returns the user's cache folder for gitbatch."""
     from platformdirs import user_cache_path
 
     return user_cache_path("gitbatch")

@@ -4,21 +4,30 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from gitbatch.cli.batch import RunOptions
+from gitbatch.batch.caller import SessionSettings
+from gitbatch.batch.model import CheckpointMode, PauseMode
+from gitbatch.cli.batch import report_end, run_session
+from gitbatch.cli.common import cache_dir, chosen_worktrees, opened
+from gitbatch.cli.prompts import Prompts
+from gitbatch.cli.views import make_view
+from gitbatch.errors import GitbatchError, UsageError
+from gitbatch.repo.sample import make_repository
+from gitbatch.resources import resource
+from gitbatch.sandbox.find import find_sandbox
+from gitbatch.sandbox.model import SandboxKind
 
 
 class DemoAgent(StrEnum):
-    """What does the demo's items."""
+    """The agent of the demo's items."""
 
     COMMAND = "command"
     ANTHROPIC = "anthropic"
@@ -39,12 +48,6 @@ def demo(
     ] = DemoAgent.COMMAND,
 ) -> None:
     """Make a sample repository and run its plan: three groups of a package's documentation."""
-    from gitbatch.cli.batch import RunOptions, run_command
-    from gitbatch.cli.common import opened
-    from gitbatch.errors import UsageError
-    from gitbatch.repo.sample import make_repository
-    from gitbatch.resources import resource
-
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise UsageError(f"{directory} exists and is not empty", "name another folder: gitbatch demo DIR")
     over = [resource("repos/demo-claude")] if agent is DemoAgent.ANTHROPIC else []
@@ -52,41 +55,38 @@ def demo(
     typer.echo(
         f"made {directory}: a small package, and a plan to document it (docs/phases/reference/task.md)\n"
     )
-    options = RunOptions(
-        None, "all", "at-end", None, None, None, no_input=True, json=False, directory=directory
-    )
-    with _prepared(options, agent) as prepared:
-        run_command(prepared)
-    typer.echo("\nthe story, as git tells it:  git log --first-parent --oneline\n")
-    with opened(directory) as repo:
+    with agent_settings(agent) as settings, opened(directory) as repo:
+        report_end(run_session(repo, settings, make_view(json=False), Prompts(can_ask=False)), directory)
+        typer.echo("\nthe history, as git shows it:  git log --first-parent --oneline\n")
         typer.echo(repo.git.read_output("log", "--first-parent", "--format=  %h %s"))
     program = "gitbatch" if shutil.which("gitbatch") else shlex.quote(str(Path(sys.argv[0]).resolve()))
     typer.echo(_NEXT[agent].format(directory=shlex.quote(str(directory)), gitbatch=program))
 
 
 @contextmanager
-def _prepared(options: "RunOptions", agent: DemoAgent) -> "Iterator[RunOptions]":
-    """What the demo's agents need: a sandbox where one works, or the scripted server."""
-    from msgspec.structs import replace
-
-    from gitbatch.errors import GitbatchError
-    from gitbatch.sandbox.find import find_sandbox
-    from gitbatch.sandbox.model import SandboxKind
-
+def agent_settings(agent: DemoAgent) -> Iterator[SessionSettings]:
+    """Yields settings with what the demo's agents need: a sandbox where one works, or the scripted server."""
+    settings = SessionSettings(
+        environment=dict(os.environ),
+        cache_dir=cache_dir(),
+        worktrees=chosen_worktrees(),
+        items="all",
+        checkpoint=CheckpointMode(PauseMode.AT_END),
+    )
     if agent is DemoAgent.ANTHROPIC:
         from gitbatch.agents.anthropic.scripted.server import ScriptedServer
 
         typer.echo(_SCRIPTED)
         with ScriptedServer(nap=0.2, limit_every=10) as server:
-            os.environ |= {"ANTHROPIC_BASE_URL": server.url, "ANTHROPIC_API_KEY": server.key}
-            yield options
+            keys = {"ANTHROPIC_BASE_URL": server.url, "ANTHROPIC_API_KEY": server.key}
+            yield replace(settings, environment={**settings.environment, **keys})
         return
     try:
         find_sandbox(SandboxKind.AUTO)
     except GitbatchError as error:
         typer.echo(f"{error.message}; the demo's agents are ours and run without\n")
-        options = replace(options, sandbox=SandboxKind.NONE)
-    yield options
+        settings = replace(settings, sandbox=SandboxKind.NONE)
+    yield settings
 
 
 _SCRIPTED = """\
@@ -106,7 +106,7 @@ Look around:
 _NEXT = {
     DemoAgent.COMMAND: f"""{_LOOK}
 One module is Python 2, so its page failed and the cheat sheet that needs it was not started.
-Mend it and run again; only what is open runs:
+Fix it and run again; only what is open runs:
   sed -i 's/^\\( *\\)print \\(.*\\)$/\\1print(\\2)/' almanac/yearsheet.py
   git commit -am "Make yearsheet Python 3" && {{gitbatch}} run --items all --checkpoint at-end""",
     DemoAgent.ANTHROPIC: f"""{_LOOK}

@@ -1,82 +1,88 @@
-"""`gitbatch run`: start a batch, or go on with the unfinished one."""
+"""`gitbatch run`: starts a batch, or resumes the unfinished one."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gitbatch.cli.common import HERE, Directory, Json
+from gitbatch.batch.history.ledger import SpendingLimits
+from gitbatch.cli.batch import RunOptions, run_command
+from gitbatch.cli.common import HERE, Directory, Json, TaskMd
 from gitbatch.sandbox.model import SandboxKind
 
+Items = Annotated[
+    str | None,
+    typer.Option(help="The items to run: all, group:1-2, or ids and output paths with commas between."),
+]
+CheckpointOption = Annotated[
+    str | None, typer.Option(help="When to pause: after-each, after-batch:N or at-end.")
+]
+AgentName = Annotated[str | None, typer.Option(help="The agent for items that name none.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Items that run at the same time.")]
+Branch = Annotated[
+    str | None, typer.Option(help="Run on this branch (made at HEAD if new) and leave the checkout alone.")
+]
+Sandbox = Annotated[
+    SandboxKind | None, typer.Option(help="The sandbox of all agents, whatever the configuration says.")
+]
+MaxCost = Annotated[
+    float | None,
+    typer.Option(min=0.0, metavar="USD", help="The most that the batch may cost, over interruptions."),
+]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="The most tokens that the batch may use, over interruptions."),
+]
+Wait = Annotated[
+    bool, typer.Option("--wait", help="When a server says to come back later, wait as long as it says.")
+]
+NoFetch = Annotated[
+    bool, typer.Option("--no-fetch", help="In a partial clone, fetch nothing; a missing object is an error.")
+]
+AcceptConfig = Annotated[
+    bool,
+    typer.Option(
+        "--accept-config",
+        help="Run with the present gitbatch.toml, even if it names other programs, hosts, keys or paths.",
+    ),
+]
+NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; a missing option is an error.")]
 
-def run(  # typer shows the options' own help
-    task_md: Annotated[
-        Path | None, typer.Argument(metavar="[TASK_MD]", help="The plan; the active phase's if not given.")
-    ] = None,
-    items: Annotated[
-        str | None,
-        typer.Option(help="Which items: all, group:1-2, or ids and output paths with commas between."),
-    ] = None,
-    checkpoint: Annotated[
-        str | None, typer.Option(help="When to pause: after-each, after-batch:N or at-end.")
-    ] = None,
-    agent: Annotated[str | None, typer.Option(help="The agent for items that name none.")] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Items that run at the same time.")] = None,
-    branch: Annotated[
-        str | None,
-        typer.Option(help="Run on this branch (made at HEAD if new) and leave the checkout alone."),
-    ] = None,
-    sandbox: Annotated[
-        SandboxKind | None, typer.Option(help="What agents run in, whatever the configuration says.")
-    ] = None,
-    max_cost: Annotated[
-        float | None,
-        typer.Option(min=0.0, metavar="USD", help="What the batch may cost, over interruptions."),
-    ] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Tokens the batch may use, over interruptions.")
-    ] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="When a server says to come back later, wait as long as it says.")
-    ] = False,
-    no_fetch: Annotated[
-        bool,
-        typer.Option("--no-fetch", help="In a partial clone, fetch nothing; what is missing is an error."),
-    ] = False,
-    accept_config: Annotated[
-        bool,
-        typer.Option(
-            "--accept-config",
-            help="Run by what gitbatch.toml says now, also where it names other programs, hosts, keys or paths.",
-        ),
-    ] = False,
-    no_input: Annotated[
-        bool, typer.Option("--no-input", help="Never ask; a missing option is an error.")
-    ] = False,
+
+def run(
+    task_md: TaskMd = None,
+    items: Items = None,
+    checkpoint: CheckpointOption = None,
+    agent: AgentName = None,
+    jobs: Jobs = None,
+    branch: Branch = None,
+    sandbox: Sandbox = None,
+    max_cost: MaxCost = None,
+    max_tokens: MaxTokens = None,
+    wait: Wait = False,
+    no_fetch: NoFetch = False,
+    accept_config: AcceptConfig = False,
+    no_input: NoInput = False,
     json: Json = False,
     directory: Directory = HERE,
 ) -> None:
     """Run the plan: one subagent for each item, one reviewed commit for each group.
 
-    With an unfinished batch, goes on with it and with what it was started with.
+    An unfinished batch is resumed, with the settings that it was started with.
     """
-    from gitbatch.batch.history.ledger import SpendingLimits
-    from gitbatch.cli.batch import RunOptions, run_command
-
     options = RunOptions(
-        task_md,
-        items,
-        checkpoint,
-        agent,
-        jobs,
-        branch,
-        no_input,
-        json,
-        directory,
-        sandbox,
-        SpendingLimits(max_cost, max_tokens),
-        wait,
-        no_fetch,
-        accept_config,
+        task_md=task_md,
+        items=items,
+        checkpoint=checkpoint,
+        agent=agent,
+        jobs=jobs,
+        branch=branch,
+        sandbox=sandbox,
+        limits=SpendingLimits(max_cost, max_tokens),
+        wait=wait,
+        no_fetch=no_fetch,
+        accept_config=accept_config,
+        no_input=no_input,
+        json=json,
+        directory=directory,
     )
     raise typer.Exit(run_command(options))

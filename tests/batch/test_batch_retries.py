@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from io import StringIO
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,12 @@ from batch.programs import killed_when, prompt, run, set_up, starts
 from conftest import Place
 from history import assert_tidy, audit, trailers
 from rich.console import Console
+from sessions import run_here
 
 from gitbatch.batch.events import BatchWaiting
 from gitbatch.batch.item import retries as retry
 from gitbatch.batch.item.stop import StopSwitch, cannot_work, come_back_later
-from gitbatch.cli import batch as cli
+from gitbatch.batch.loop import Ending
 from gitbatch.errors import ExitCode
 from gitbatch.limits import rate_limit as gate
 from gitbatch.limits.causes import TREATMENTS, Cause, Remedy, WaitReason
@@ -94,35 +96,33 @@ def test_a_busy_server_is_waited_for_and_that_is_no_attempt(place: Place) -> Non
     assert place.git("for-each-ref", "refs/gitbatch/*/ledger/*") == "", "nothing failed"
 
 
-def run_here(place: Place, monkeypatch: pytest.MonkeyPatch) -> ExitCode:
-    """Run the plan in this process, with waits that take no time."""
-    for name, value in place.environment.items():
-        monkeypatch.setenv(name, value)
+@pytest.fixture
+def quick_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the first wait of a rate limit take no time."""
     monkeypatch.setattr(gate, "_FIRST", 0.001)
-    options = cli.RunOptions(
-        None, "all", "at-end", None, None, None, no_input=True, json=True, directory=place.root
-    )
-    return cli.run_command(options)
 
 
 @pytest.mark.rule("F3")
-def test_a_program_that_says_rate_limit_is_waited_for(
-    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.mark.usefixtures("quick_waits")
+def test_a_program_that_says_rate_limit_is_waited_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     set_up(place, "limited limited ok", batch="retries = 0")
-    assert run_here(place, monkeypatch) is ExitCode.DONE
-    said = capsys.readouterr().out
-    assert said.count('"event":"item-waiting"') == 2
-    assert said.count("Error: rate limit reached (exit 1)") == 2
-    assert '"attempts":1' in said
+    result, events = run_here(place, monkeypatch)
+    assert (result.ending, result.failed) == (Ending.COMPLETE, 0)
+    reasons = [event["reason"] for event in events if event["event"] == "item-waiting"]
+    assert len(reasons) == 2
+    assert all("Error: rate limit reached (exit 1)" in reason for reason in reasons)
+    (outcome,) = [event["outcome"] for event in events if event["event"] == "item-finished"]
+    assert outcome["attempts"] == 1
 
 
+@pytest.mark.usefixtures("quick_waits")
 def test_a_program_that_always_says_rate_limit_is_not_believed_for_ever(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_up(place, " ".join(["limited"] * 20), batch="retries = 1")
     monkeypatch.setattr(retry, "_GUESSES", 3)
-    assert run_here(place, monkeypatch) is ExitCode.FAILED
+    result, _ = run_here(place, monkeypatch)
+    assert (result.ending, result.failed) == (Ending.COMPLETE, 1)
     assert starts(place, "T1") == 3 + 2
 
 
@@ -234,20 +234,14 @@ def test_come_back_later_halts_the_batch_at_a_clean_point(place: Place) -> None:
     assert_tidy(place)
 
 
-@pytest.mark.parametrize(("wait", "code"), [(False, ExitCode.TRY_AGAIN), (True, ExitCode.DONE)])
+@pytest.mark.parametrize(("longest", "ending"), [(0.1, Ending.HALTED), (inf, Ending.COMPLETE)])
 def test_wait_waits_for_what_would_halt(
-    place: Place, monkeypatch: pytest.MonkeyPatch, *, wait: bool, code: ExitCode
+    place: Place, monkeypatch: pytest.MonkeyPatch, longest: float, ending: Ending
 ) -> None:
     set_up(place, "soon ok")
-    for name, value in place.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(cli, "RateLimit", lambda cap=0.1: RateLimit(cap=cap))
-    options = cli.RunOptions(
-        None, "all", "at-end", None, None, None, no_input=True, json=True, directory=place.root, wait=wait
-    )
-    assert cli.run_command(options) is code
-    assert signal.getsignal(signal.SIGINT) is not None
-    assert starts(place, "T1") == 1 + wait
+    result, _ = run_here(place, monkeypatch, longest_wait=longest)
+    assert result.ending is ending
+    assert starts(place, "T1") == 1 + (longest == inf)
 
 
 @pytest.mark.rule("F3")

@@ -1,6 +1,5 @@
 """A hostile agent in a whole run: confined, it reaches nothing but its file; without a wall, history stays right."""
 
-import json
 import signal
 import socket
 import subprocess
@@ -13,9 +12,9 @@ import pytest
 from batch.programs import set_up
 from conftest import Place
 from history import assert_tidy, audit, ticked
+from sessions import run_here
 
-from gitbatch.cli import batch as cli
-from gitbatch.errors import ExitCode
+from gitbatch.batch.loop import Ending
 from gitbatch.sandbox.bubblewrap import Bubblewrap
 from gitbatch.sandbox.model import Confinement
 
@@ -137,13 +136,11 @@ def _read(path: Path) -> bytes:
 
 
 def test_a_sandbox_that_can_not_be_set_up_halts_the_batch_after_the_first_item(
-    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_up(place, "ok", "ok", "ok")
     place.edit("gitbatch.toml", 'sandbox = "none"', 'sandbox = "bubblewrap"')
     place.commit("A wall")
-    for name, value in place.environment.items():
-        monkeypatch.setenv(name, value)
     really = Bubblewrap.wrap_command
 
     def broken(self: Bubblewrap, argv: Sequence[str], confinement: Confinement) -> list[str]:
@@ -152,11 +149,8 @@ def test_a_sandbox_that_can_not_be_set_up_halts_the_batch_after_the_first_item(
         return [*whole[:at], "--ro-bind", "/nonexistent", "/x", *whole[at:]]
 
     monkeypatch.setattr(Bubblewrap, "wrap_command", broken)
-    options = cli.RunOptions(
-        None, "all", "at-end", None, 1, None, no_input=True, json=True, directory=place.root
-    )
-    assert cli.run_command(options) is ExitCode.FAILED
-    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    result, events = run_here(place, monkeypatch, jobs=1)
+    assert result.ending is Ending.HALTED
     assert [event["name"] for event in events if event["event"] == "item-started"] == ["T1"]
     (halted,) = [event for event in events if event["event"] == "batch-halted"]
     assert halted["reason"] == (

@@ -11,14 +11,15 @@ import pytest
 from batch.programs import set_up, starts
 from conftest import Place
 from history import assert_tidy, audit, ticked
+from sessions import run_here
 
 from gitbatch.agents.process.agent import CommandRunner
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Progress, Reply
 from gitbatch.batch.item import attempt, unexpected
 from gitbatch.batch.item import commit as item_commit
 from gitbatch.batch.item.unexpected import find_run_error
-from gitbatch.cli import batch as cli
-from gitbatch.errors import BusyError, ExitCode, GitError
+from gitbatch.batch.loop import Ending
+from gitbatch.errors import BusyError, GitError
 from gitbatch.repo.fingerprint import TamperedError
 
 if TYPE_CHECKING:
@@ -37,17 +38,6 @@ def error_named(name: str) -> Exception:
         "FileNotFoundError": FileNotFoundError(errno.ENOENT, "No such file or directory", "x"),
     }
     return errors[name]
-
-
-def run_here(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:  # noqa: ANN401 - JSON
-    """Run the plan in this process; the exit code and the events."""
-    for name, value in place.environment.items():
-        monkeypatch.setenv(name, value)
-    options = cli.RunOptions(
-        None, "all", "at-end", None, None, None, no_input=True, json=True, directory=place.root
-    )
-    code = cli.run_command(options)
-    return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
 def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException, times: int) -> list[int]:
@@ -71,12 +61,12 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException, times: int) -
 @pytest.mark.rule("E1")
 @pytest.mark.parametrize("name", NAMES)
 def test_an_error_of_an_agent_fails_its_attempt_alone(
-    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+    place: Place, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     set_up(place, "ok", "ok", "ok", batch="retries = 1\nretry-pause = '0s'")
     met = raising(monkeypatch, error_named(name), 1)
-    code, events = run_here(place, monkeypatch, capsys)
-    assert (code, met) == (ExitCode.DONE, [1])
+    result, events = run_here(place, monkeypatch)
+    assert (result.failed, met) == (0, [1])
     (failed,) = [event["outcome"] for event in events if event["event"] == "attempt-failed"]
     assert failed["reason"].startswith(f"internal error in agent told: {name}")
     (where,) = failed["details"]
@@ -91,13 +81,13 @@ def test_an_error_of_an_agent_fails_its_attempt_alone(
 
 @pytest.mark.rule("E1", "E2", "E3")
 def test_an_error_in_every_attempt_fails_the_item_alone(
-    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_up(place, "ok", "ok", "ok", batch="retries = 1\nretry-pause = '0s'", agent='pass-env = ["MY_KEY"]')
     place.environment["MY_KEY"] = "sk-Ab3x9zz-QQ77rr"
     met = raising(monkeypatch, KeyError(place.environment["MY_KEY"]), 9)
-    code, events = run_here(place, monkeypatch, capsys)
-    assert (code, met) == (ExitCode.FAILED, [1, 2])
+    result, events = run_here(place, monkeypatch)
+    assert (result.failed, met) == (1, [1, 2])
     assert ticked(place) == ["T1", "T3"]
     said = place.git("log", "-1", "--format=%B")
     assert "internal error in agent told: KeyError: '[value of MY_KEY]'" in " ".join(said.split())
@@ -110,7 +100,7 @@ def test_an_error_in_every_attempt_fails_the_item_alone(
 
 @pytest.mark.parametrize("function", ["prepare", "_assignment", "find_strays"])
 def test_an_error_in_our_own_code_fails_the_attempt_alone(
-    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], function: str
+    place: Place, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
     set_up(place, "ok", "ok", batch="retries = 1\nretry-pause = '0s'")
     really: Callable[..., Any] = getattr(attempt, function)
@@ -122,8 +112,8 @@ def test_an_error_in_our_own_code_fails_the_attempt_alone(
         return really(*args, **kwargs)
 
     monkeypatch.setattr(attempt, function, once)
-    code, events = run_here(place, monkeypatch, capsys)
-    assert code is ExitCode.DONE
+    result, events = run_here(place, monkeypatch)
+    assert result.failed == 0
     (failed,) = [event["outcome"] for event in events if event["event"] == "attempt-failed"]
     assert failed["reason"] == "internal error in agent told: AssertionError: never"
     assert len(audit(place).items) == 2
@@ -141,13 +131,13 @@ def test_an_error_in_our_own_code_fails_the_attempt_alone(
     ids=repr,
 )
 def test_what_concerns_every_item_ends_the_run(
-    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+    place: Place, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     set_up(place, "ok", "ok")
     raising(monkeypatch, error, 1)
     expected = error.exceptions[1] if isinstance(error, ExceptionGroup) else error
     with pytest.raises(type(expected)) as raised:
-        run_here(place, monkeypatch, capsys)
+        run_here(place, monkeypatch)
     assert raised.value is expected
 
 
@@ -161,18 +151,18 @@ def test_what_concerns_every_item_ends_the_run(
     ids=repr,
 )
 def test_a_disk_that_fails_halts_the_batch_and_is_no_attempt(
-    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+    place: Place, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     set_up(place, "ok", "ok")
     raising(monkeypatch, error, 1)
-    code, events = run_here(place, monkeypatch, capsys)
-    assert code is ExitCode.FAILED
+    result, events = run_here(place, monkeypatch)
+    assert result.ending is Ending.HALTED
     assert [event["cause"] for event in events if event["event"] == "batch-halted"] == ["disk-error"]
     assert not [event for event in events if event["event"] == "attempt-failed"]
 
 
 def test_what_an_item_cost_is_known_though_the_disk_did_not_take_its_output(
-    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_up(place, "paid")
     really, met = item_commit.take_output, list[str]()
@@ -184,13 +174,13 @@ def test_what_an_item_cost_is_known_though_the_disk_did_not_take_its_output(
         return really(*arguments)
 
     monkeypatch.setattr(attempt, "take_output", fails_once)
-    code, events = run_here(place, monkeypatch, capsys)
-    assert (code, events[-1]["event"]) == (ExitCode.FAILED, "batch-halted")
+    result, events = run_here(place, monkeypatch)
+    assert (result.ending, events[-1]["event"]) == (Ending.HALTED, "batch-halted")
     (ref,) = place.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/ledger/*").splitlines()
     (tried,) = json.loads(place.git("cat-file", "blob", ref))
     assert (tried["cause"], tried["usage"]["cost"]) == ("disk-error", 0.4)
-    code, events = run_here(place, monkeypatch, capsys)
-    assert (code, events[-1]["event"]) == (ExitCode.DONE, "batch-finished")
+    result, events = run_here(place, monkeypatch)
+    assert (result.ending, events[-1]["event"]) == (Ending.COMPLETE, "batch-finished")
     assert events[-1]["spent"]["usage"]["cost"] == 0.8
     assert [event["attempt"] for event in events if event["event"] == "item-started"] == [1]
 
@@ -201,9 +191,7 @@ def test_an_interruption_stays_one() -> None:
     assert not issubclass(KeyboardInterrupt, Exception)
 
 
-def test_a_traceback_that_cannot_be_written_is_said(
-    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_traceback_that_cannot_be_written_is_said(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     set_up(place, "ok", "ok", batch="retries = 1\nretry-pause = '0s'")
     raising(monkeypatch, KeyError("m03"), 1)
 
@@ -211,6 +199,6 @@ def test_a_traceback_that_cannot_be_written_is_said(
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), "/log")
 
     monkeypatch.setattr(unexpected, "write_traceback", fail)
-    _, events = run_here(place, monkeypatch, capsys)
+    _, events = run_here(place, monkeypatch)
     (failed,) = [event["outcome"] for event in events if event["event"] == "attempt-failed"]
     assert failed["details"] == ["the traceback cannot be written: [Errno 13] Permission denied: '/log'"]

@@ -1,0 +1,192 @@
+"""Opening a session: the steps from a locked repository to a batch that is ready to run.
+
+Nothing here waits for an agent. Where a step refuses, a new batch has not been started.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+from msgspec import Struct
+
+from gitbatch.agents.pool import AgentPool
+from gitbatch.agents.process.children import make_room
+from gitbatch.batch.caller import Frontend, SessionSettings
+from gitbatch.batch.event_log import EventWriter, open_log
+from gitbatch.batch.events import ConfigChanged, EventStream, Listener, Notice
+from gitbatch.batch.history.ledger import Ledger, SpendingLimits
+from gitbatch.batch.history.progress import read_progress
+from gitbatch.batch.history.record import Batch
+from gitbatch.batch.history.spending import read_spending, total
+from gitbatch.batch.history.worktree_folders import note_worktrees_dir
+from gitbatch.batch.item.run import Run
+from gitbatch.batch.item.stop import StopSwitch
+from gitbatch.batch.notices import Notices
+from gitbatch.batch.planning.agents import recorded_agents, require_measurable_limits, wanted_agents
+from gitbatch.batch.planning.configuration import FixedConfig
+from gitbatch.batch.planning.project_state import ProjectState, read_project_state, require_runnable
+from gitbatch.batch.planning.risks import add_risks
+from gitbatch.batch.planning.selection import select_items
+from gitbatch.batch.planning.start import BatchOptions, begin_batch, find_reason_not_to_start
+from gitbatch.batch.planning.target import find_target
+from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
+from gitbatch.concurrency import GitThread
+from gitbatch.errors import UsageError
+from gitbatch.plan.duration import require_duration
+from gitbatch.repo.fingerprint import Fingerprint, require_untouched, take_fingerprint
+from gitbatch.repo.repository import Repository
+from gitbatch.repo.settings import read_own_config
+from gitbatch.repo.worktrees.agent_git import read_agent_git
+from gitbatch.repo.worktrees.worktree import checkout_folders
+
+ACCEPTED = "accepted: the batch runs with this configuration from now on"
+
+
+class Opening(Struct, frozen=True):
+    """The steps from a locked repository to a run."""
+
+    repo: Repository
+    settings: SessionSettings
+    frontend: Frontend
+    agents: AgentPool
+    tell: EventStream
+
+    def begin(self) -> Batch | None:
+        """Checks everything, asks for missing choices and starts a batch. None: nothing is left to do."""
+        settings, repo = self.settings, self.repo
+        target = find_target(repo, settings.branch)
+        state = read_project_state(repo, target.tip, settings.plan)
+        config = state.project.config
+        repo = _configured(repo, state, self.frontend.report_waiting)
+        require_runnable(state)
+        self.frontend.report_warnings(add_risks(repo, state, followed=target.followed))
+        idle = find_reason_not_to_start(state)
+        if idle:
+            self.tell(idle)
+            return None
+        agent = config.agent_name(settings.agent)
+        self._require_answers()
+        items = select_items(state.plan, settings.items or self.frontend.choose_items(state.plan))
+        if not items:
+            raise UsageError(
+                f"--items {settings.items} names no open item", "see gitbatch plan for what is open"
+            )
+        mode = settings.checkpoint or self.frontend.choose_mode(len({item.group for item in items}))
+        find_worktrees_dir(repo, config, settings.worktrees, settings.cache_dir)  # refuses a bad folder
+        choice = BatchOptions(items, mode, agent, settings.jobs or config.batch.jobs, self.agents)
+        self._set_limits(state, wanted_agents(state, items, agent), settings.limits)
+        return begin_batch(repo, target, state, choice, settings.clock())
+
+    def _require_answers(self) -> None:
+        """Rule O7: a missing choice is asked for; where no question can be answered, the error names it."""
+        given = {"--items": self.settings.items, "--checkpoint": self.settings.checkpoint}
+        missing = " and ".join(name for name, value in given.items() if value is None)
+        if missing and not self.frontend.can_ask:
+            raise UsageError(
+                f"missing {missing}: cannot ask without a terminal",
+                "for example: gitbatch run --items all --checkpoint after-each",
+            )
+
+    def _set_limits(self, state: ProjectState, names: frozenset[str], given: SpendingLimits) -> None:
+        """Sets what the batch may spend: as given, else as configured. Refuses a limit that cannot be held."""
+        config = state.project.config
+        limits = given.or_else(SpendingLimits(config.batch.max_cost, config.batch.max_tokens))
+        self.agents.budget.max_cost, self.agents.budget.max_tokens = limits.max_cost, limits.max_tokens
+        configured = sorted(names & config.agents.keys())  # a missing agent is another check's error
+        require_measurable_limits(tuple(self.agents.agent(name, config) for name in configured), limits)
+
+    def report_ignored(self, batch: Batch) -> None:
+        """Reports the choices that a resumed batch does not use."""
+        given = {
+            "TASK_MD": self.settings.plan,
+            "--items": self.settings.items,
+            "--checkpoint": self.settings.checkpoint,
+            "--agent": self.settings.agent,
+            "--branch": self.settings.branch,
+        }
+        ignored = ", ".join(name for name, value in given.items() if value is not None)
+        if ignored:
+            text = f"batch {batch.id} is unfinished and resumes with its own settings; ignored: {ignored}"
+            self.tell(Notice(batch=batch.id, text=f"{text} (gitbatch abort ends it)"))
+
+    def accept_config(self, batch: Batch, state: ProjectState, fixed: FixedConfig) -> bool:
+        """Shows what differs from the accepted configuration. Returns true if the batch may run with it."""
+        change = fixed.find_change(state)
+        if change is None:
+            return True
+        self.tell(ConfigChanged(batch=batch.id, difference=change.difference))
+        if not self.settings.accept_config and not (self.frontend.can_ask and self.frontend.accept_config()):
+            return False
+        fixed.accept(self.repo, batch.id, change)
+        self.tell(Notice(batch=batch.id, text=ACCEPTED))
+        return True
+
+    @contextmanager
+    def prepared(
+        self, batch: Batch, state: ProjectState, fixed: FixedConfig, listeners: tuple[Listener, ...]
+    ) -> Iterator[tuple[Run, Notices]]:
+        """Yields what a run of the batch needs, and closes it."""
+        settings, repo = self.settings, self.repo
+        folder = (
+            find_worktrees_dir(repo, state.project.config, settings.worktrees, settings.cache_dir) / batch.id
+        )
+        ledger = self._open_ledger(batch, state)
+        note_worktrees_dir(repo, batch.id, folder)
+        fingerprint = take_fingerprint(repo, f"{batch.id}-")
+        wanted = settings.jobs or batch.record.jobs
+        with (
+            open_log(repo.own_dir, batch.id) as log,
+            closing(read_agent_git(repo, folder, batch.record.target)) as agent_git,
+            closing(GitThread()) as git,
+        ):
+            emit = EventStream(settings.clock, (EventWriter(log), *listeners))
+            notices = Notices(emit, batch.id)
+            run = Run(
+                repo=_watched(_configured(repo, state, notices), fingerprint, notices),
+                batch=batch,
+                jobs=make_room(wanted),
+                worktrees_dir=folder,
+                agents=self.agents,
+                emit=emit,
+                clock=settings.clock,
+                git=git,
+                fingerprint=fingerprint,
+                agent_git=agent_git,
+                checkouts=checkout_folders(repo),
+                brake=StopSwitch(),
+                ledger=ledger,
+                fixed=fixed,
+            )
+            if run.jobs < wanted:
+                text = f"the open-file limit allows {run.jobs} agents at a time, not {wanted} (ulimit -n)"
+                emit(Notice(batch=batch.id, text=text))
+            yield run, notices
+
+    def _open_ledger(self, batch: Batch, state: ProjectState) -> Ledger:
+        """Returns the ledger; sets the budget's limits (the last that were given) and what has been spent."""
+        ledger = Ledger.open(self.repo, batch)
+        given = self.settings.limits.or_else(ledger.entries.limits)
+        self._set_limits(state, recorded_agents(state, batch.record), given)
+        ledger.limit(given)
+        recorded = read_progress(self.repo, batch)
+        self.agents.budget.spent = total(read_spending(self.repo, batch, recorded, ledger.entries))
+        return ledger
+
+
+def _configured(repo: Repository, state: ProjectState, tell: Callable[[str], None]) -> Repository:
+    """Returns the repository, which fetches and waits for a signature as the configuration says."""
+    table = state.project.config.batch
+    repo.objects.wait_for_signer(require_duration(table.sign_timeout), tell)
+    return repo if table.fetch else repo.fetching(None)
+
+
+def _watched(repo: Repository, fingerprint: Fingerprint, notices: Notices) -> Repository:
+    """Returns the repository, which fetches with the present configuration until a control file changes."""
+    if repo.promised is None or repo.promised.before is None:
+        return repo
+    config = read_own_config(repo.git, repo.promised.environment)
+
+    def before_fetch(text: str) -> None:
+        require_untouched(repo, fingerprint)
+        notices(text)
+
+    return repo.fetching(before_fetch, config)

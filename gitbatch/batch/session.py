@@ -1,0 +1,130 @@
+"""Running a batch as a service: open a session, run it, close it.
+
+A session holds the repository's lock from its opening to its closing. It starts a batch, or resumes the unfinished
+one, and reports all that happens as events. It prints nothing, reads no environment variable and no current
+directory, and installs no signal handler: its caller does.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+
+from gitbatch.agents.pool import AgentPool
+from gitbatch.agents.process.children import watch_by_descriptor
+from gitbatch.agents.process.starter import Starter
+from gitbatch.batch.caller import Frontend, Reviewer, SessionSettings, Unattended
+from gitbatch.batch.events import EventStream, Listener, Notice
+from gitbatch.batch.history.record import unfinished_batch
+from gitbatch.batch.history.target import require_tip
+from gitbatch.batch.item.run import Run
+from gitbatch.batch.loop import Ending, Result, run_batch
+from gitbatch.batch.model import Checkpoint
+from gitbatch.batch.notices import Notices
+from gitbatch.batch.opening import Opening
+from gitbatch.batch.planning.configuration import read_fixed_config
+from gitbatch.batch.planning.project_state import read_project_state
+from gitbatch.errors import GitError
+from gitbatch.limits.rate_limit import RateLimit
+from gitbatch.repo.fingerprint import require_untouched
+from gitbatch.repo.lock import repository_lock
+from gitbatch.repo.private_dir import show_diff
+from gitbatch.repo.repository import Repository
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An open session; see `open_session`."""
+
+    settled: Result | None
+    """The result of a session that has nothing to run."""
+    active: Run | None
+    """What a run needs; None if there is a result already."""
+    notices: Notices | None
+    resumed: bool
+
+    async def run(self, reviewer: Reviewer) -> Result:
+        """Runs the batch until it is complete, paused, halted or stopped. Finished items are in git at any time.
+
+        Raises:
+            GitbatchError: the run cannot continue.
+        """
+        if self.active is None or self.notices is None:
+            return self.settled or _nothing_left()
+        self.notices.attach()
+        try:
+            return await run_batch(
+                self.active, reviewer.review_checkpoint, reviewer.accept_config, resumed=self.resumed
+            )
+        except GitError:  # a tampered repository is the better explanation of the failure
+            require_untouched(self.active.repo, self.active.fingerprint)
+            raise
+        finally:
+            await self.active.agents.close()
+
+    def show_diff(self, checkpoint: Checkpoint) -> None:
+        """Shows a checkpoint's changes by `git diff`, in the user's pager."""
+        if self.active:
+            show_diff(self.active.repo, checkpoint.before, checkpoint.commit)
+
+    def notify(self, text: str) -> None:
+        """Emits a notice about the batch."""
+        if self.active:
+            self.active.emit(Notice(batch=self.active.batch.id, text=text))
+
+    def refuse_git(self) -> None:
+        """Starts no further git command and no signature; the command that runs is finished."""
+        if self.active:
+            self.active.git.refuse()
+            self.active.repo.objects.stop_signing()
+
+
+@contextmanager
+def open_session(
+    repo: Repository,
+    settings: SessionSettings,
+    listeners: tuple[Listener, ...] = (),
+    frontend: Frontend | None = None,
+) -> Iterator[Session]:
+    """Locks the repository and prepares the unfinished batch, or a new one, to run. Call it outside an event loop.
+
+    Args:
+        repo: the repository, opened for writing.
+        settings: the caller's choices.
+        listeners: receive each event, on one thread.
+        frontend: is asked for what the settings leave out; None: nothing can be asked.
+
+    Raises:
+        GitbatchError: the batch cannot run; a new one has not been started.
+    """
+    frontend = frontend or Unattended()
+    watch_by_descriptor()
+    wait = settings.longest_wait
+    limit = RateLimit() if wait is None else RateLimit(cap=wait)
+    with repository_lock(repo, frontend.report_waiting) as locked, closing(Starter()) as starter:
+        opening = Opening(
+            locked.fetching(frontend.report_waiting if settings.fetch else None),
+            settings,
+            frontend,
+            AgentPool(dict(settings.environment), settings.sandbox, starter, limit),
+            EventStream(settings.clock, listeners),
+        )
+        unfinished = unfinished_batch(opening.repo)
+        if unfinished:
+            opening.report_ignored(unfinished)
+        batch = unfinished or opening.begin()
+        if batch is None:
+            yield Session(_nothing_left(), None, None, resumed=False)
+            return
+        state = read_project_state(opening.repo, require_tip(opening.repo, batch.record.target))
+        fixed = read_fixed_config(opening.repo, batch, state)
+        if not opening.accept_config(batch, state, fixed):
+            result = Result(Ending.CONFIG_CHANGED, succeeded=0, failed=0, over=False)
+            yield Session(result, None, None, resumed=True)
+            return
+        with opening.prepared(batch, state, fixed, listeners) as (run, notices):
+            yield Session(None, run, notices, resumed=unfinished is not None)
+
+
+def _nothing_left() -> Result:
+    """Returns the result of a session whose phase has no open item; an event has said so."""
+    return Result(Ending.COMPLETE, succeeded=0, failed=0, over=True)

@@ -1,0 +1,90 @@
+"""The person at the terminal as a session's caller: warnings are shown, questions are asked as prompts.
+
+questionary is imported when the first question is asked.
+"""
+
+from typing import TYPE_CHECKING, Protocol
+
+from gitbatch.batch.model import Checkpoint, CheckpointMode
+from gitbatch.batch.planning.project_state import ProjectState
+from gitbatch.batch.session import Session
+from gitbatch.cli.common import tell_waiting, tell_warnings
+from gitbatch.plan.model import Plan
+
+if TYPE_CHECKING:
+    from gitbatch.cli.views import EventView
+
+
+class Listening(Protocol):
+    """Handles signals; a prompt takes its handlers away."""
+
+    def listen(self) -> None:
+        """Sets the handlers."""
+        ...
+
+
+class Prompts:
+    """Asks for what the options leave out (rule O7)."""
+
+    def __init__(self, *, can_ask: bool) -> None:
+        self.can_ask = can_ask
+
+    def report_waiting(self, text: str) -> None:
+        """Shows what the command waits for."""
+        tell_waiting(text)
+
+    def report_warnings(self, state: ProjectState) -> None:
+        """Shows the plan's warnings."""
+        tell_warnings(state)
+
+    def choose_items(self, plan: Plan) -> str:
+        """Asks which items to run."""
+        from gitbatch.cli.ask import ask_items
+
+        return ask_items(plan)
+
+    def choose_mode(self, groups: int) -> CheckpointMode:
+        """Asks when to pause."""
+        from gitbatch.cli.ask import ask_mode
+
+        return ask_mode(groups)
+
+    def accept_config(self) -> bool:
+        """Asks whether to run with a changed configuration."""
+        from gitbatch.cli.ask import ask_to_accept
+
+        return ask_to_accept()
+
+
+class PromptReviewer:
+    """Asks at the pauses of a run. The view leaves the screen first; the signal handlers are set again afterwards."""
+
+    def __init__(self, session: Session, view: "EventView", signals: Listening, *, can_ask: bool) -> None:
+        self._session = session
+        self._view = view
+        self._listen = signals.listen
+        self._can_ask = can_ask
+
+    async def review_checkpoint(self, checkpoint: Checkpoint) -> bool:
+        """Asks whether to continue after a checkpoint, and shows its diff on request."""
+        if not self._can_ask:
+            return False
+        from gitbatch.cli.ask import ask_to_continue
+
+        self._view.close()
+        try:
+            return await ask_to_continue(lambda: self._session.show_diff(checkpoint))
+        finally:
+            self._listen()
+
+    async def accept_config(self) -> bool:
+        """Asks whether to run with a changed configuration. `--accept-config` covers only the start of a run."""
+        if not self._can_ask:
+            return False
+        from gitbatch.cli.ask import ask_to_accept_now
+
+        self._view.close()
+        try:
+            return await ask_to_accept_now()
+        finally:
+            self._listen()
