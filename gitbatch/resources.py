@@ -1,4 +1,4 @@
-"""The files that come with gitbatch and are no Python: sample repositories, hooks, documents.
+"""The files that come with gitbatch and are not Python code: sample repositories, hooks, documents.
 
 In a wheel they are inside the package; in a checkout (an editable install) they are where people look for them,
 at the top level.
@@ -10,7 +10,7 @@ _PACKAGE = Path(__file__).parent
 
 
 def resource(name: str) -> Path:
-    """The folder or file with a name such as `repos/demo` or `hooks/pre-commit`."""
+    """Returns the folder or file with a name such as `repos/demo`, `docs` or `hooks/pre-commit`."""
     installed = _PACKAGE / "data" / name
     return (
         installed

@@ -14,7 +14,7 @@ from gitbatch.batch.event_log import EventWriter
 from gitbatch.batch.loop import Result
 from gitbatch.batch.model import CheckpointMode
 from gitbatch.batch.session import open_session
-from gitbatch.repo.repository import open_repository
+from gitbatch.repo.opening import open_repository
 
 
 def run_here(place: Place, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> tuple[Result, list[Any]]:  # noqa: ANN401 - fields of SessionSettings

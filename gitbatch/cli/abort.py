@@ -2,17 +2,15 @@
 
 import typer
 
-from gitbatch.cli.common import HERE, Directory
+from gitbatch.batch.history.abort import abort_batch
+from gitbatch.batch.history.record import find_unfinished_refs
+from gitbatch.cli.common import HERE, Directory, opened, tell_waiting
+from gitbatch.errors import GitbatchError
+from gitbatch.repo.lock import repository_lock
 
 
 def abort(directory: Directory = HERE) -> None:
     """End the unfinished batch; finished items that were not merged are kept under refs/gitbatch/."""
-    from gitbatch.batch.history.abort import abort_batch
-    from gitbatch.batch.history.record import find_unfinished_refs
-    from gitbatch.cli.common import opened, tell_waiting
-    from gitbatch.errors import GitbatchError
-    from gitbatch.repo.lock import repository_lock
-
     with opened(directory) as unlocked, repository_lock(unlocked, tell_waiting) as repo:
         found = find_unfinished_refs(repo)
         if found is None:

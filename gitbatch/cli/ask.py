@@ -4,21 +4,18 @@ import asyncio
 import sys
 import termios
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import questionary
 
 from gitbatch.batch.model import CheckpointMode, PauseMode
 from gitbatch.batch.planning.selection import select_items
 from gitbatch.errors import DeclinedError, UsageError
-
-if TYPE_CHECKING:
-    from gitbatch.plan.model import Plan
+from gitbatch.plan.model import Plan
 
 _CONTINUE, _DIFF, _STOP = "continue with the next group", "show the diff", "stop here"
 
 
-def ask_items(plan: "Plan") -> str:
+def ask_items(plan: Plan) -> str:
     """Which items to run, in the words of --items."""
     open_groups = [(g, sum(not item.done for item in g.items)) for g in plan.groups]
     total = sum(count for _, count in open_groups)
@@ -35,7 +32,7 @@ def ask_items(plan: "Plan") -> str:
     return _answer(questionary.text("Ids or output paths, with commas between:", validate=_valid_items(plan)))
 
 
-def _valid_items(plan: "Plan") -> Callable[[str], bool | str]:
+def _valid_items(plan: Plan) -> Callable[[str], bool | str]:
     def valid(text: str) -> bool | str:
         try:
             return bool(select_items(plan, text)) or "that names no open item"
@@ -85,7 +82,9 @@ async def ask_to_accept_now() -> bool:
 def _accepting() -> questionary.Question:
     """A question that what was typed before does not answer."""
     termios.tcflush(sys.stdin, termios.TCIFLUSH)
-    return questionary.confirm("Run the batch by the changed configuration?", default=False, auto_enter=False)
+    return questionary.confirm(
+        "Run the batch with the changed configuration?", default=False, auto_enter=False
+    )
 
 
 async def ask_to_continue(show_diff: Callable[[], None]) -> bool:

@@ -2,18 +2,20 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from platformdirs import user_cache_path
+
+from gitbatch.errors import UsageError
+from gitbatch.repo.opening import open_repository
+from gitbatch.repo.repository import Repository
+from gitbatch.view.page import PlainPage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from gitbatch.batch.planning.project_state import ProjectState
-    from gitbatch.repo.repository import Repository
-    from gitbatch.view.page import PlainPage
     from gitbatch.view.terminal import Terminal
 
 Directory = Annotated[
@@ -27,10 +29,8 @@ HERE = Path()
 
 
 @contextmanager
-def opened(directory: Path, *, read_only: bool = False) -> "Iterator[Repository]":
+def opened(directory: Path, *, read_only: bool = False) -> Iterator[Repository]:
     """The repository that a directory is in, closed at the end. `read_only`: it works without an identity too."""
-    from gitbatch.repo.opening import open_repository
-
     repo = open_repository(directory, read_only=read_only)
     try:
         yield repo
@@ -44,8 +44,6 @@ def make_page() -> "PlainPage | Terminal":
         from gitbatch.view.terminal import Terminal
 
         return Terminal()
-    from gitbatch.view.page import PlainPage
-
     return PlainPage(sys.stdout)
 
 
@@ -57,8 +55,6 @@ def chosen_worktrees() -> Path | None:
 
 def cache_dir() -> Path:
     """Returns the user's cache folder for gitbatch."""
-    from platformdirs import user_cache_path
-
     return user_cache_path("gitbatch")
 
 
@@ -67,22 +63,12 @@ def tell_waiting(text: str) -> None:
     typer.echo(f"gitbatch: {text}", err=True)
 
 
-def tell_warnings(project_state: "ProjectState") -> None:
-    """Show what is suspicious in a plan that can be run."""
-    from gitbatch.batch.planning.project_state import render_diagnostics
-
-    if project_state.plan.diagnostics:
-        typer.echo(render_diagnostics(project_state) + "\n", err=True)
-
-
-def repository_path(repo: "Repository", directory: Path, path: Path | None) -> str | None:
+def repository_path(repo: Repository, directory: Path, path: Path | None) -> str | None:
     """A path from the command line as a repository path.
 
     Raises:
         UsageError: it is outside the repository.
     """
-    from gitbatch.errors import UsageError
-
     if path is None:
         return None
     full = Path(os.path.normpath(directory.resolve() / path))

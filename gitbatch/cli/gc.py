@@ -1,14 +1,16 @@
 """`gitbatch gc`: remove what finished batches have left."""
 
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
+import msgspec
 import typer
 
-from gitbatch.cli.common import HERE, Directory
-
-if TYPE_CHECKING:
-    from gitbatch.batch.history.gc import Garbage
+from gitbatch.batch.history.gc import Garbage, collect, find_garbage
+from gitbatch.cli.common import HERE, Directory, opened, tell_waiting
+from gitbatch.repo.lock import repository_lock
+from gitbatch.repo.refs.names import short
+from gitbatch.text import clean_text
 
 
 def gc(
@@ -20,10 +22,6 @@ def gc(
     directory: Directory = HERE,
 ) -> None:
     """Remove what finished batches have left: worktrees, branches, refs, logs. What is unmerged is kept."""
-    from gitbatch.batch.history.gc import collect, find_garbage
-    from gitbatch.cli.common import opened, tell_waiting
-    from gitbatch.repo.lock import repository_lock
-
     with (
         opened(directory) as found,
         nullcontext(found) if dry_run else repository_lock(found, tell_waiting) as repo,
@@ -37,16 +35,13 @@ def gc(
         _tell_person(garbage, dry_run=dry_run)
 
 
-def _tell_program(garbage: "Garbage", *, dry_run: bool) -> None:
-    import msgspec
+def _tell_program(garbage: Garbage, *, dry_run: bool) -> None:
 
     said = {"dry_run": dry_run, **msgspec.to_builtins(garbage)}
     typer.echo(msgspec.json.encode(said).decode())
 
 
-def _tell_person(garbage: "Garbage", *, dry_run: bool) -> None:
-    from gitbatch.repo.refs.names import short
-    from gitbatch.text import clean_text
+def _tell_person(garbage: Garbage, *, dry_run: bool) -> None:
 
     would = "would be " * dry_run
     for rescue in garbage.rescued:

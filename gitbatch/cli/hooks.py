@@ -2,24 +2,25 @@
 
 import os
 
+import msgspec
 import typer
 
-from gitbatch.cli.common import HERE, Directory, Json
+from gitbatch.cli.common import HERE, Directory, Json, opened, tell_waiting
+from gitbatch.guard.install import install_hook, uninstall_hook
+from gitbatch.guard.location import find_hook_location
+from gitbatch.guard.report import hook_notes, read_hook_report
+from gitbatch.repo.lock import repository_lock
 
 app = typer.Typer(
-    no_args_is_help=True, help="The pre-commit hook: in a subagent's worktree only its file may be committed."
+    no_args_is_help=True,
+    add_completion=False,
+    help="The pre-commit hook: in a subagent's worktree only its file may be committed.",
 )
 
 
 @app.command()
 def install(directory: Directory = HERE) -> None:
     """Install the hook, or update it. An existing hook is kept and runs after it."""
-    from gitbatch.cli.common import opened, tell_waiting
-    from gitbatch.guard.install import install_hook
-    from gitbatch.guard.location import find_hook_location
-    from gitbatch.guard.report import hook_notes
-    from gitbatch.repo.lock import repository_lock
-
     settings = _settings()
     with opened(directory) as found, repository_lock(found, tell_waiting) as repo:
         location = find_hook_location(repo, settings)
@@ -34,11 +35,6 @@ def install(directory: Directory = HERE) -> None:
 @app.command()
 def uninstall(directory: Directory = HERE) -> None:
     """Remove the hook. A hook that was there before is restored."""
-    from gitbatch.cli.common import opened, tell_waiting
-    from gitbatch.guard.install import uninstall_hook
-    from gitbatch.guard.location import find_hook_location
-    from gitbatch.repo.lock import repository_lock
-
     settings = _settings()
     with opened(directory) as found, repository_lock(found, tell_waiting) as repo:
         location = find_hook_location(repo, settings)
@@ -49,12 +45,6 @@ def uninstall(directory: Directory = HERE) -> None:
 @app.command()
 def status(json: Json = False, directory: Directory = HERE) -> None:
     """Show whether the hook is installed, and why it cannot be. Changes nothing."""
-    import msgspec
-
-    from gitbatch.cli.common import opened
-    from gitbatch.guard.location import find_hook_location
-    from gitbatch.guard.report import read_hook_report
-
     settings = _settings()
     with opened(directory) as repo:
         found = read_hook_report(repo, find_hook_location(repo, settings))

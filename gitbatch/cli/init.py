@@ -4,7 +4,11 @@ from typing import Annotated
 
 import typer
 
-from gitbatch.cli.common import HERE, Directory
+from gitbatch.cli.common import HERE, Directory, opened
+from gitbatch.errors import UsageError
+from gitbatch.project.config import CONFIG_FILE, parse_config
+from gitbatch.project.disk import DiskSnapshot
+from gitbatch.project.scaffold import Language, scaffold_project
 
 
 def init(
@@ -15,12 +19,6 @@ def init(
     directory: Directory = HERE,
 ) -> None:
     """Write a plan template, a phase with its files, and a configuration. Never overwrites a file."""
-    from gitbatch.cli.common import opened
-    from gitbatch.errors import UsageError
-    from gitbatch.project.config import CONFIG_FILE, parse_config
-    from gitbatch.project.disk import DiskSnapshot
-    from gitbatch.project.scaffold import Language, scaffold_project
-
     if language not in set(Language):
         raise UsageError(f"{language!r} is no language that templates exist in", "use --lang de or --lang en")
     with opened(directory) as repo:

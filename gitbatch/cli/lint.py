@@ -2,14 +2,17 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
-from gitbatch.cli.common import HERE, Directory
-
-if TYPE_CHECKING:
-    from gitbatch.project.lint import Checked
+from gitbatch.batch.planning.risks import find_disk_risks
+from gitbatch.cli.common import HERE, Directory, make_page
+from gitbatch.errors import UsageError
+from gitbatch.plan.render import summary
+from gitbatch.project.lint import Checked, check_plan, find_active_plan
+from gitbatch.view.diagnostics import diagnostic_annotation, diagnostic_json, diagnostic_lines
 
 
 class Format(StrEnum):
@@ -32,9 +35,6 @@ def lint(
     directory: Directory = HERE,
 ) -> None:
     """Check plans as the disk has them. Exits with 2 if there are errors."""
-    from gitbatch.errors import UsageError
-    from gitbatch.project.lint import check_plan, find_active_plan
-
     wanted = [directory / path for path in paths] if paths else [directory / find_active_plan(directory)]
     checked = []
     for path in wanted:
@@ -49,12 +49,8 @@ def lint(
     raise typer.Exit(1 if strict and any(one.plan.diagnostics for one in checked) else 0)
 
 
-def _with_risks(checked: "Checked") -> "Checked":
+def _with_risks(checked: Checked) -> Checked:
     """A plan that could be run, with what a run of it would refuse or regret."""
-    from msgspec.structs import replace
-
-    from gitbatch.batch.planning.risks import find_disk_risks
-
     if checked.plan.errors:
         return checked
     return replace(
@@ -63,10 +59,7 @@ def _with_risks(checked: "Checked") -> "Checked":
     )
 
 
-def _show(checked: "Checked", form: Format) -> None:
-    from gitbatch.cli.common import make_page
-    from gitbatch.plan.render import summary
-    from gitbatch.view.diagnostics import diagnostic_annotation, diagnostic_json, diagnostic_lines
+def _show(checked: Checked, form: Format) -> None:
 
     diagnostics = checked.plan.diagnostics
     if form is Format.TEXT:

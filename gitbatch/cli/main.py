@@ -8,31 +8,19 @@ from typing import Annotated
 import typer
 
 from gitbatch import __version__
-from gitbatch.cli import abort, demo, gc, hooks, init, lint, plan, run, status, verify
+from gitbatch.cli.verbs import Verbs
 from gitbatch.crash import write_traceback
 from gitbatch.errors import ExitCode, GitbatchError
 from gitbatch.fs.disk import disk_error, expected_error
 
 app = typer.Typer(
+    cls=Verbs,
     name="gitbatch",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (
-    run.run,
-    status.status,
-    plan.plan,
-    lint.lint,
-    init.init,
-    abort.abort,
-    gc.gc,
-    demo.demo,
-    verify.verify,
-):
-    app.command()(command)
-app.add_typer(hooks.app, name="hooks")
 
 
 def _version(*, wanted: bool) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.batch.session import Session
-from gitbatch.cli.common import tell_waiting, tell_warnings
+from gitbatch.cli.common import tell_waiting
+from gitbatch.cli.plan_warnings import tell_warnings
 from gitbatch.plan.model import Plan
 
 if TYPE_CHECKING:

@@ -1,22 +1,19 @@
 """`gitbatch status`: where the current or the last batch is."""
 
+import msgspec
 import typer
 
-from gitbatch.cli.common import HERE, Directory, Json
+from gitbatch.batch.group.shared_files import criteria_at
+from gitbatch.batch.history.ledger import read_ledger
+from gitbatch.batch.history.progress import read_progress
+from gitbatch.batch.history.record import all_batches
+from gitbatch.batch.history.spending import read_spending
+from gitbatch.cli.common import HERE, Directory, Json, make_page, opened
+from gitbatch.view.overview import batch_state, render_batch
 
 
 def status(json: Json = False, directory: Directory = HERE) -> None:
     """Show the unfinished batch, or the last one. Changes nothing."""
-    import msgspec
-
-    from gitbatch.batch.group.shared_files import criteria_at
-    from gitbatch.batch.history.ledger import read_ledger
-    from gitbatch.batch.history.progress import read_progress
-    from gitbatch.batch.history.record import all_batches
-    from gitbatch.batch.history.spending import read_spending
-    from gitbatch.cli.common import make_page, opened
-    from gitbatch.view.overview import batch_state, render_batch
-
     with opened(directory, read_only=True) as repo:
         batches = all_batches(repo)
         if not batches:

@@ -2,9 +2,12 @@
 
 from typing import Annotated
 
+import msgspec
 import typer
 
-from gitbatch.cli.common import HERE, Directory, Json
+from gitbatch.batch.events import SCHEMA
+from gitbatch.batch.history.verify.audit import audit
+from gitbatch.cli.common import HERE, Directory, Json, opened
 
 
 def verify(
@@ -15,12 +18,6 @@ def verify(
     directory: Directory = HERE,
 ) -> None:
     """Audit the commits of gitbatch in a history. Changes nothing. Exits with 1 if there are findings."""
-    import msgspec
-
-    from gitbatch.batch.events import SCHEMA
-    from gitbatch.batch.history.verify.audit import audit
-    from gitbatch.cli.common import opened
-
     with opened(directory, read_only=True) as repo:
         found = audit(repo, revisions)
     for finding in found.findings:

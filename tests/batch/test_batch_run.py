@@ -319,7 +319,7 @@ def test_json_is_one_object_a_line_and_the_log_is_the_same(three: Place) -> None
 def test_recorded_parameters_win_when_a_batch_goes_on(three: Place) -> None:
     run(three, mode="after-each", code=3)
     done = three.gitbatch("run", "--items", "T304", "--checkpoint", "at-end", "--agent", "nobody", code=3)
-    assert "not used: --items, --checkpoint, --agent" in done.stdout
+    assert "ignored: --items, --checkpoint, --agent" in done.stdout
     assert ticked(three) == ALL[:8]
     three.gitbatch("run", code=0)
     assert ticked(three) == ALL

@@ -83,7 +83,7 @@ def test_the_second_signal_does_not_wait_for_an_agent_that_does_not_listen(
         except AssertionError:
             pytest.skip(f"no {sandbox} here")
         process.send_signal(signal.SIGINT)
-        read_until(process, "once more, and they are killed")
+        read_until(process, "Ctrl-C again kills them")
         time.sleep(0.3)
         assert process.poll() is None, "the agent is given time"
         process.send_signal(signal.SIGTERM)

@@ -154,7 +154,7 @@ def test_where_few_files_may_be_open_fewer_agents_run_at_a_time(three: Place) ->
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "open files for 2 agents at a time, not for 40" in done.stdout
+    assert "the open-file limit allows 2 agents at a time, not 40" in done.stdout
     assert ", 2 at a time" in done.stdout
 
 

@@ -194,10 +194,10 @@ def test_ctrl_c_once_more_ends_at_once(three: Place) -> None:
         child.expect("3 of 4 items")
         assert hears_ctrl_c(child) == {pid_of(child)}
         child.sendcontrol("c")
-        child.expect("once more, and they are killed")
+        child.expect("Ctrl-C again kills them")
         began = time.monotonic()
         child.sendcontrol("c")
-        child.expect("interrupted; every finished item is in git. go on with: gitbatch run")
+        child.expect("interrupted; every finished item is in git. resume: gitbatch run")
         assert end(child) == 130
         assert time.monotonic() - began < 3
     assert agents_below(three) == []
@@ -274,10 +274,10 @@ def test_a_resume_by_another_program_is_asked_about_once(
     another_program(three)
     with terminal(three, "run") as child:
         child.expect(re.escape('+ agents.scripted.command = ["sh", "tools/other.sh"'))
-        child.expect("Run the batch by the changed configuration\\?")
+        child.expect("Run the batch with the changed configuration\\?")
         child.send(answer if answer == "\x03" else answer + ENTER)
         if done == 8:
-            child.expect("accepted: the batch runs by this configuration")
+            child.expect("accepted: the batch runs with this configuration")
             child.expect("stop here")
             child.send(DOWN + DOWN + ENTER)
         else:
@@ -293,7 +293,7 @@ def test_a_change_between_groups_is_asked_about(three: Place, answer: str, code:
         child.expect("continue with the next group")
         another_program(three)
         child.send(ENTER)
-        child.expect("Run the batch by the changed configuration\\?")
+        child.expect("Run the batch with the changed configuration\\?")
         child.send(answer + ENTER)
         if done == 12:
             for number in (2, 3):

@@ -1,0 +1,41 @@
+"""Commands that are imported when they are used: start-up does not pay for what another command needs."""
+
+from pkgutil import resolve_name
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+
+class LazyCommand(TyperCommand):
+    """A command known by its name and summary; its module is imported when the command is used."""
+
+    def __init__(self, name: str, target: str, summary: str) -> None:
+        super().__init__(name, help=summary)
+        self._target = target
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - typer decides which click it brings
+        """Returns the context of the imported command, which takes over from here."""
+        return load_command(self.name or "", self._target).make_context(*args, **kwargs)
+
+
+def load_command(name: str, target: str) -> Any:  # noqa: ANN401 - as above
+    """Returns the command that `module:NAME` defines: a function, or a `typer.Typer` with commands of its own."""
+    found = resolve_name(target)
+    if not isinstance(found, typer.Typer):
+        single = typer.Typer(add_completion=False)
+        single.command(name)(found)
+        found = single
+    return typer.main.get_command(found)
+
+
+class LazyGroup(TyperGroup):
+    """A group of lazy commands. A subclass lists them."""
+
+    table: tuple[tuple[str, str, str], ...] = ()
+    """The name, the `module:NAME` and the summary of each command, in the order of the help."""
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - typer's own
+        super().__init__(**attributes)
+        for name, target, summary in self.table:
+            self.add_command(LazyCommand(name, target, summary))

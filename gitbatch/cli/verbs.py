@@ -1,0 +1,58 @@
+"""The verbs of gitbatch. A new verb is one new file and one line here.
+
+The summary is the first line of the verb's docstring, so that the help needs no import; a test compares them.
+"""
+
+from gitbatch.cli.lazy import LazyGroup
+
+VERBS = (
+    (
+        "run",
+        "gitbatch.cli.run:run",
+        "Run the plan: one subagent for each item, one reviewed commit for each group.",
+    ),
+    ("status", "gitbatch.cli.status:status", "Show the unfinished batch, or the last one. Changes nothing."),
+    (
+        "plan",
+        "gitbatch.cli.plan:plan",
+        "Show what would run: groups, items, outputs, what each reads, and the control files found.",
+    ),
+    ("lint", "gitbatch.cli.lint:lint", "Check plans as the disk has them. Exits with 2 if there are errors."),
+    (
+        "init",
+        "gitbatch.cli.init:init",
+        "Write a plan template, a phase with its files, and a configuration. Never overwrites a file.",
+    ),
+    (
+        "abort",
+        "gitbatch.cli.abort:abort",
+        "End the unfinished batch; finished items that were not merged are kept under refs/gitbatch/.",
+    ),
+    (
+        "gc",
+        "gitbatch.cli.gc:gc",
+        "Remove what finished batches have left: worktrees, branches, refs, logs. What is unmerged is kept.",
+    ),
+    (
+        "demo",
+        "gitbatch.cli.demo:demo",
+        "Make a sample repository and run its plan: three groups of a package's documentation.",
+    ),
+    (
+        "verify",
+        "gitbatch.cli.verify:verify",
+        "Audit the commits of gitbatch in a history. Changes nothing. Exits with 1 if there are findings.",
+    ),
+    ("help", "gitbatch.cli.help:show_help", "Show a page of the documentation, or list the pages."),
+    (
+        "hooks",
+        "gitbatch.cli.hooks:app",
+        "The pre-commit hook: where a subagent works, only its file may be committed.",
+    ),
+)
+
+
+class Verbs(LazyGroup):
+    """The verbs as a command group."""
+
+    table = VERBS
