@@ -217,7 +217,7 @@ def test_what_is_missing_is_named_where_nobody_can_answer(
 ) -> None:
     before = three.state()
     done = three.gitbatch("run", *given, "--no-input", code=2)
-    assert f"{missing} {'is' if ' ' not in missing else 'are'} missing" in done.stderr
+    assert f"missing {missing}: cannot ask without a terminal" in done.stderr
     assert three.state() == before
 
 
