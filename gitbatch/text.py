@@ -77,6 +77,11 @@ def markdown(text: str, limit: int = LIMIT) -> CleanText:
     return CleanText(_LEADING.sub(lambda m: f"{m[1]}\\" if m[1] else f"\\{m[0]}", escaped))
 
 
+def format_count(count: int, noun: str, plural: str = "") -> str:
+    """Returns a count with its noun: 1 item, 2 items; `plural` where the noun does not simply get an s."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
 def display_width(text: str) -> int:
     """Returns the columns that a terminal gives to one line: wide characters take two, combining marks none."""
     if text.isascii():

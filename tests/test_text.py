@@ -21,7 +21,15 @@ from gitbatch.batch.events import ItemProgress
 from gitbatch.batch.item.harvest import Strays
 from gitbatch.batch.model import Checkpoint, Outcome
 from gitbatch.limits.usage import Usage
-from gitbatch.text import LIMIT, CleanText, clean_text, display_width, markdown, neutralise_forge_commands
+from gitbatch.text import (
+    LIMIT,
+    CleanText,
+    clean_text,
+    display_width,
+    format_count,
+    markdown,
+    neutralise_forge_commands,
+)
 
 DROPPED = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Categories of characters that nobody sees."""
@@ -542,3 +550,17 @@ def test_a_message_gives_no_orders_to_a_forge(said: str, expected: str) -> None:
 )
 def test_display_width(text: str, columns: int) -> None:
     assert display_width(text) == columns
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "plural", "expected"),
+    [
+        (0, "item", "", "0 items"),
+        (1, "item", "", "1 item"),
+        (1200, "item", "", "1,200 items"),
+        (1, "entry", "entries", "1 entry"),
+        (2, "entry", "entries", "2 entries"),
+    ],
+)
+def test_counts(count: int, noun: str, plural: str, expected: str) -> None:
+    assert format_count(count, noun, plural) == expected
