@@ -1,11 +1,11 @@
-"""The sandbox of choice: bubblewrap gives a program namespaces of its own.
+"""The preferred sandbox: bubblewrap runs a program in namespaces of its own.
 
-It holds: only the rules of its view exist, none but its own are writable (its `.git` pointer is not), no other
-process is to be seen, no capability is left, without `network` there is no network but an empty loopback of its
-own, and all its processes end with it. $HOME and /tmp are empty folders of its own, on disk in its scratch folder.
+Enforced: only the paths of its view exist, and only its own are writable (its `.git` pointer is not); no other
+process is visible; no capability is left; without `network` there is only an empty loopback interface; all its
+processes end with it. $HOME and /tmp are empty folders of its own, on disk in its scratch folder.
 
-It does not hold: with `network`, what listens on this machine is in reach, abstract Unix sockets only where the
-kernel has no Landlock ABI 6. The memory and the number of root's processes are not limited.
+Not enforced: with `network`, servers that listen on this machine can be reached, abstract Unix sockets only if the
+kernel lacks Landlock ABI 6. Memory is not limited, nor is the number of root's processes.
 """
 
 import os
@@ -23,7 +23,7 @@ from gitbatch.sandbox.model import Confinement, SandboxKind, Unavailable
 from gitbatch.sandbox.tools import real_path
 
 SEARCH_PATH = "/usr/bin:/bin:/usr/local/bin:/run/wrappers/bin:/run/current-system/sw/bin"
-"""Not the user's PATH: a wall that comes out of a project's `node_modules/.bin` would be none."""
+"""The folders that are searched for bwrap. Not the user's PATH: a project could put its own bwrap in `node_modules/.bin`."""
 
 _NAMESPACES = ("--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL")
 _TMP = Path("/tmp")  # noqa: S108 - the program's own folder is mounted there
@@ -34,15 +34,15 @@ _TIMEOUT = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Bubblewrap:
-    """Bubblewrap, installed and at work here."""
+    """Bubblewrap, installed and able to make a sandbox on this machine."""
 
     program: str
     sized: bool
-    """It can limit the size of a file system in memory (version 0.7 on)."""
+    """Whether it can limit the size of a file system in memory (since version 0.7)."""
     kind: SandboxKind = SandboxKind.BUBBLEWRAP
 
     def wrap_command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
-        """What to start instead of `argv`; see `Sandbox.wrap_command`."""
+        """Returns the command to start instead of `argv`; see `Sandbox.wrap_command`."""
         mounts = (*_fresh_mounts(sized=self.sized), *_view_mounts(build_view(argv, confinement), confinement))
         network = ("--share-net",) if confinement.network else ()
         place = ("--chdir", str(real_path(confinement.worktree)))
@@ -52,7 +52,7 @@ class Bubblewrap:
 
 @cache
 def find_bubblewrap(path: str = SEARCH_PATH) -> Bubblewrap | Unavailable:
-    """Bubblewrap, if it is in one of the folders and can make a sandbox. Asked once for each process."""
+    """Finds bubblewrap in some folders and tries it. The answer is cached for the process."""
     program = shutil.which("bwrap", path=path)
     if program is None:
         return Unavailable("it is not installed")
@@ -64,7 +64,7 @@ def find_bubblewrap(path: str = SEARCH_PATH) -> Bubblewrap | Unavailable:
 
 
 def _find_problem(program: str, *, sized: bool) -> str:
-    """Make a sandbox; returns what is wrong, if anything is."""
+    """Tries to make a sandbox; returns why that failed, or an empty text."""
     trial = [
         program,
         *_NAMESPACES,
@@ -81,23 +81,23 @@ def _find_problem(program: str, *, sized: bool) -> str:
             trial, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_TIMEOUT
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return f"{program} can't be started ({error})"
-    said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-    return f"{program} does not work here ({said[0]})" if done.returncode else ""
+        return f"{program} cannot be started ({error})"
+    lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+    return f"{program} does not work here ({lines[0]})" if done.returncode else ""
 
 
 def _fresh_mounts(*, sized: bool) -> Iterator[str]:
-    """What every program gets anew."""
+    """Yields the options for the file systems that each program gets new: /proc, /dev and shared memory."""
     yield from ("--proc", "/proc", "--dev", "/dev")
     if os.geteuid() == 0:
-        # Root needs no capability to write /proc/sys/kernel/core_pattern, and what is in there runs outside.
+        # Root needs no capability to write /proc/sys/kernel/core_pattern, and the kernel runs that outside the sandbox.
         yield from ("--remount-ro", "/proc")
     yield from ("--size", _SHARED_MEMORY) if sized else ()
     yield from ("--tmpfs", "/dev/shm", "--remount-ro", "/dev")  # noqa: S108 - its own
 
 
 def _view_mounts(seen: FilesystemView, confinement: Confinement) -> Iterator[str]:
-    """The mounts, in their order: of two, the later is on top, so a folder comes before what is below it."""
+    """Yields the mount options in order: a later mount is on top of an earlier one, so a folder precedes its contents."""
     scratch = real_path(confinement.scratch)
     own = {_TMP: scratch / "tmp", real_path(confinement.home): scratch / "home"}
     rules = {_TMP: Access.HIDDEN, **dict(seen.rules)}
@@ -110,7 +110,7 @@ def _view_mounts(seen: FilesystemView, confinement: Confinement) -> Iterator[str
     steps: dict[Path, tuple[str, ...]] = {link: ("--symlink", str(target)) for link, target in seen.links}
     for path, access in rules.items():
         around = next((rules[folder] for folder in path.parents if folder in rules), Access.HIDDEN)
-        if path in own or access is not around:  # else the mount of the folder shows it, or nothing does
+        if path in own or access is not around:  # else the mount of the folder shows it, or hides it
             steps[path] = _mount_options(path, access, own.get(path))
     masks = [path for path in steps if rules.get(path) is Access.HIDDEN]
     for path in sorted(steps):
@@ -120,7 +120,7 @@ def _view_mounts(seen: FilesystemView, confinement: Confinement) -> Iterator[str
 
 
 def _listening_sockets() -> Iterator[Path]:
-    """The Unix sockets that somebody listens on: that a mount is read-only keeps nobody from connecting to one."""
+    """Yields the Unix sockets that have a listener. They are masked: a read-only mount does not prevent `connect`."""
     with suppress(OSError):
         table = Path("/proc/net/unix").read_text(encoding="utf-8", errors="surrogateescape")
         for row in table.splitlines()[1:]:
@@ -131,7 +131,7 @@ def _listening_sockets() -> Iterator[Path]:
 
 
 def _mount_options(path: Path, access: Access, own: Path | None) -> tuple[str, ...]:
-    """The mount for a place, without the path where it goes; `own` is the program's own folder for it."""
+    """Returns the mount options for a path, without the mount point; `own` is the program's own folder for it."""
     match access:
         case Access.READ:
             return ("--ro-bind", str(path))

@@ -1,4 +1,4 @@
-"""The command line of the launcher: how the orchestrator starts the process in `launcher/`, whatever the kind."""
+"""The command line of the launcher: how the orchestrator starts the process in `launcher/`, for every kind of sandbox."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,34 +12,34 @@ _PYTHON = (sys.executable, "-I", "-S", "-c")
 _START = "import sys; sys.path.append(sys.argv.pop(1)); from gitbatch.sandbox.launcher."
 _PACKAGE = str(Path(__file__).parents[2])
 _LAUNCHER = (*_PYTHON, _START + "main import main; main(sys.argv[1:])", _PACKAGE)
-"""Isolated, and without site: nothing of the user's environment runs in the launcher, and it starts fast."""
+"""Isolated and without `site`: none of the user's Python settings take effect in the launcher, and it starts fast."""
 
 
 def launcher_command(argv: list[str], confinement: Confinement, mode: str, *options: str) -> list[str]:
-    """The command that starts the launcher, which starts `argv`.
+    """Returns the command that starts the launcher, which starts `argv`.
 
     Args:
-        argv: the program, or the sandbox that starts it.
+        argv: the program, or bubblewrap with it.
         confinement: its limits and folders.
-        mode: one of those in `launcher.main`.
-        options: more of them, for that mode.
+        mode: one of the modes in `launcher.main`.
+        options: options of that mode.
     """
     return [*_LAUNCHER, "--mode", mode, *options, *_confinement_options(confinement), "--", *argv]
 
 
 def server_command() -> list[str]:
-    """The command that starts a launcher which forks for each program."""
+    """Returns the command that starts a launcher server, which forks for each program."""
     return [*_PYTHON, _START + "server import serve_requests; serve_requests()", _PACKAGE]
 
 
 def launcher_arguments(command: Sequence[str]) -> Sequence[str] | None:
-    """What a command line that starts the launcher has for it; None: it starts something else."""
+    """Returns the launcher's arguments in a command line; None if it starts another program."""
     head, rest = command[: len(_LAUNCHER)], command[len(_LAUNCHER) :]
     return rest if tuple(head) == _LAUNCHER else None
 
 
 def probe_command() -> list[str]:
-    """The command that says which ABI of Landlock works here, or on standard error why none does."""
+    """Returns the command that prints the Landlock ABI that works here, or on standard error why none does."""
     readable = (part for path in SYSTEM_FOLDERS for part in ("--read", str(path)))
     return [*_LAUNCHER, "--mode", "probe", *readable, "--"]
 

@@ -1,4 +1,4 @@
-"""What of the disk a program sees: a few rules, the deepest of which wins. The same for every kind of sandbox."""
+"""The part of the disk that a program sees, as access rules for paths; the deepest wins. The same for every sandbox."""
 
 import errno
 import os
@@ -13,11 +13,11 @@ from gitbatch.sandbox.model import Confinement
 from gitbatch.sandbox.tools import SYSTEM_FOLDERS, path_exists, real_path, tool_paths
 
 _LINK_TARGETS = (Path("/etc/resolv.conf"),)
-"""What the system's folders have links to that are needed, elsewhere."""
+"""Files that the system's folders link to and programs need, outside of those folders."""
 
 
 class Access(Enum):
-    """What a program may do in a place."""
+    """What a program may do below a path."""
 
     HIDDEN = "hidden"
     READ = "read"
@@ -26,19 +26,19 @@ class Access(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FilesystemView:
-    """What is seen. A path that is in none of the rules does not exist for the program."""
+    """The visible part of the disk. A path that is below no rule does not exist for the program."""
 
     rules: tuple[tuple[Path, Access], ...]
-    """Existing paths without links in them, a folder before what is below it."""
+    """Existing paths without symlinks in them, a folder before its contents, and the access to each."""
     links: tuple[tuple[Path, Path], ...]
-    """Links, and what is in them, that lead to the rules from names that the program may know them by."""
+    """Symlinks and their targets, by which the program finds the paths under the names that it was given."""
 
 
 def build_view(argv: Sequence[str], confinement: Confinement) -> FilesystemView:
-    """What the program that `argv` starts sees.
+    """Builds the view of the program that `argv` starts.
 
     Raises:
-        OSError: there is no such program, or the strict output is not in the worktree.
+        OSError: the program does not exist, or the strict output is not in the worktree.
     """
     at = confinement
     tools = tool_paths(argv, at.path, at.home, at.worktree, at.checkouts)
@@ -52,12 +52,12 @@ def build_view(argv: Sequence[str], confinement: Confinement) -> FilesystemView:
 
 
 def access_at(path: Path, rules: Mapping[Path, Access]) -> Access | None:
-    """What may be done at a path: what the deepest place says that it is in. None: it does not exist."""
+    """Returns the access to a path, by the deepest rule around it; None if it does not exist for the program."""
     return next((rules[folder] for folder in (path, *path.parents) if folder in rules), None)
 
 
 def names_in_home(seen: FilesystemView, confinement: Confinement) -> tuple[str, ...] | None:
-    """Returns what a program sees of the user's home folder, by names below it; None: it may write all of it."""
+    """Returns the names below the user's home folder that a program sees; None if it may write all of it."""
     rules = dict(seen.rules)
     home = real_path(confinement.home)
     if rules.get(home) is Access.WRITE:
@@ -73,7 +73,7 @@ def names_in_home(seen: FilesystemView, confinement: Confinement) -> tuple[str, 
 
 
 def strict_output(confinement: Confinement) -> Path | None:
-    """Where the one writable file of the worktree really is.
+    """Returns the real path of the only writable file of the worktree; None if the confinement has none.
 
     Raises:
         OSError: it is not in the worktree.
@@ -83,7 +83,7 @@ def strict_output(confinement: Confinement) -> Path | None:
         return None
     real = real_path(output.parent) / output.name
     if not real.is_relative_to(real_path(confinement.worktree)) or real.is_symlink():
-        raise OSError(errno.ELOOP, "the output leads out of the worktree", str(output))
+        raise OSError(errno.ELOOP, "the output is outside the worktree", str(output))
     return real
 
 
@@ -93,14 +93,14 @@ def _is_within(path: Path, folders: Iterable[Path]) -> bool:
 
 @cache
 def _common_view(tools: frozenset[Path]) -> FilesystemView:
-    """What every item's program sees. Remembered: it takes longer to find out than the rest."""
+    """Builds the part of the view that all items share. Cached: it takes longer than the rest."""
     readable = ((path, Access.READ) for path in (*SYSTEM_FOLDERS, *_LINK_TARGETS, *tools))
     closed = _root_only_paths(Path("/etc")) if os.geteuid() == 0 else ()
     return _resolve_rules((*readable, *((path, Access.HIDDEN) for path in closed)))
 
 
 def _item_rules(confinement: Confinement) -> Iterator[tuple[Path, Access]]:
-    """The item's own rules; a later one takes precedence over the same path before."""
+    """Yields the rules of one item; a later rule replaces an earlier one for the same path."""
     at = confinement
     yield from ((path, Access.HIDDEN) for path in at.checkouts if path != Path("/"))
     yield from ((path, Access.READ) for path in (*at.needs, *at.git))
@@ -112,7 +112,7 @@ def _item_rules(confinement: Confinement) -> Iterator[tuple[Path, Access]]:
 
 
 def _resolve_rules(wanted: Iterable[tuple[Path, Access]]) -> FilesystemView:
-    """Where the wanted rules really are, as far as they exist."""
+    """Resolves symlinks in the paths of rules, and drops the paths that do not exist."""
     rules: dict[Path, Access] = {}
     links: dict[Path, Path] = {}
     for path, access in wanted:
@@ -124,13 +124,13 @@ def _resolve_rules(wanted: Iterable[tuple[Path, Access]]) -> FilesystemView:
 
 
 def _is_shown(link: Path, rules: Mapping[Path, Access]) -> bool:
-    """Whether a link is there anyway, because the folder that it is in is."""
+    """Whether a symlink is visible already, because its folder is."""
     return access_at(link, rules) not in {None, Access.HIDDEN}
 
 
 @cache
 def _root_only_paths(folder: Path) -> tuple[Path, ...]:
-    """What is closed to everybody but root: an agent of root's sees no more of the system's settings than others."""
+    """Returns the paths that only root may read. They are hidden, so root's agents see no more of /etc than others."""
     found, waiting = [], [folder]
     while waiting:
         with os.scandir(waiting.pop()) as entries:
@@ -143,7 +143,7 @@ def _root_only_paths(folder: Path) -> tuple[Path, ...]:
 
 
 def _links_along(path: Path) -> dict[Path, Path]:
-    """The links that a walk to a path, which exists, passes, and what they hold."""
+    """Returns the symlinks on the way to an existing path, with their targets."""
     links: dict[Path, Path] = {}
     waiting, here = list(reversed(path.parts)), Path("/")
     while waiting:

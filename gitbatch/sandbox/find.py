@@ -1,18 +1,18 @@
-"""Choosing the sandbox: the one that is asked for, or the best that works here."""
+"""Selects the sandbox: the configured one, or the strongest that works on this machine."""
 
 # ruff: noqa: PLC0415 - a kind is imported when it is asked for: start-up is a feature
 
 from gitbatch.errors import GitbatchError
 from gitbatch.sandbox.model import Sandbox, SandboxKind, Unavailable
 
-_ADVICE = 'install bubblewrap (https://github.com/containers/bubblewrap), or ask for sandbox = "none" by name: then agents run without a wall'
+_ADVICE = 'install bubblewrap (https://github.com/containers/bubblewrap), or set sandbox = "none" to run agents without a sandbox'
 
 
 def find_sandbox(wanted: SandboxKind) -> Sandbox:
-    """The sandbox to use. The answer costs a few milliseconds the first time, nothing after that.
+    """Returns the sandbox to use. The first call takes a few milliseconds; later ones use its answer.
 
     Raises:
-        GitbatchError: the wanted one, or for `AUTO` any but `NONE`, does not work here.
+        GitbatchError: the wanted kind does not work here, or for `AUTO` no kind but `NONE` does.
     """
     if wanted is SandboxKind.NONE:
         from gitbatch.sandbox.none import NoSandbox
@@ -26,8 +26,8 @@ def find_sandbox(wanted: SandboxKind) -> Sandbox:
                 return found
             reasons.append(f"{kind}: {found.reason}")
     if wanted is SandboxKind.AUTO:
-        raise GitbatchError("there is no sandbox for agents here", _ADVICE, "\n".join(reasons))
-    raise GitbatchError(f"the sandbox can't be used: {reasons[0]}", _ADVICE)
+        raise GitbatchError("no sandbox for agents works here", _ADVICE, "\n".join(reasons))
+    raise GitbatchError(f"cannot use the sandbox: {reasons[0]}", _ADVICE)
 
 
 def _find_bubblewrap() -> Sandbox | Unavailable:
@@ -43,4 +43,4 @@ def _find_landlock() -> Sandbox | Unavailable:
 
 
 _FINDERS = {SandboxKind.BUBBLEWRAP: _find_bubblewrap, SandboxKind.LANDLOCK: _find_landlock}
-"""The best first."""
+"""The strongest first."""

@@ -1,19 +1,19 @@
 """The second choice: Landlock, which needs no package and works inside containers. Our own launcher applies it.
 
-It holds: a program reads the rules of its view, writes its worktree and scratch folder, and nothing else; there is
-no socket without `network`, and with it only Internet ones; it can't trace, and from ABI 6 on not signal, processes
-that are not its own; no capability is left; all its processes end with it (a keeper ends them).
+Enforced: a program reads the paths of its view and writes its worktree and scratch folder only; without `network` it
+has no sockets, with it only Internet sockets; it cannot trace processes that are not its own, nor signal them (since
+ABI 6); no capability is left; all its processes end with it (a keeper ends them).
 
-It does not hold, because the kernel asks Landlock about contents only:
-  - the worktree's `.git` pointer can be replaced, since a right to a folder can't be taken back for one file
-    in it (`strict_output` prevents it). It fools git in that worktree, where nobody runs it after an agent;
-  - mode and times of the user's files, wherever they are, can be changed;
-  - that a file exists, its size and its times can be seen;
+Not enforced, because the kernel asks Landlock about contents only:
+  - the worktree's `.git` pointer can be replaced, since a right to a folder cannot be revoked for one file in it
+    (`strict_output` prevents it). That misleads git in that worktree, where gitbatch never runs it after an agent;
+  - mode and times of any of the user's files can be changed;
+  - the existence, size and times of any file can be read;
   - before ABI 6 (Linux 6.12) the user's other processes can be signalled.
-$HOME names a folder of its own, on disk in its scratch folder, with links to what it may see of the user's.
-Less works than under bubblewrap: /tmp can't be written (TMPDIR can), /dev has no terminals and no shared
-memory, the children of the program have no /proc/self, there is no loopback without `network`, and no file can be
-given a set-user-id or set-group-id bit.
+$HOME names a folder of its own, on disk in its scratch folder, with links to what it may read of the user's.
+Less works than under bubblewrap: /tmp is not writable (TMPDIR is), /dev has no terminals and no shared memory, the
+children of the program have no /proc/self, there is no loopback without `network`, and no file can get a set-user-id
+or set-group-id bit.
 """
 
 import os
@@ -33,14 +33,14 @@ _TIMEOUT = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Landlock:
-    """Landlock, switched on in the kernel."""
+    """Landlock, enabled in the kernel."""
 
     abi: int
-    """Its version; what each brings is in landlock(7)."""
+    """Its version; landlock(7) lists what each adds."""
     kind: SandboxKind = SandboxKind.LANDLOCK
 
     def wrap_command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
-        """What to start instead of `argv`; see `Sandbox.wrap_command`."""
+        """Returns the command to start instead of `argv`; see `Sandbox.wrap_command`."""
         seen = build_view(argv, confinement)
         output = strict_output(confinement)
         options = [*_rule_options(dict(seen.rules)), *(("--write", str(output)) if output else ())]
@@ -50,7 +50,7 @@ class Landlock:
 
 
 def _home_options(seen: FilesystemView, confinement: Confinement) -> Iterator[str]:
-    """Options by which $HOME is a folder of the program's own, unless it may write the user's."""
+    """Yields the options that give the program a $HOME of its own, unless it may write the user's."""
     names = names_in_home(seen, confinement)
     if names is not None:
         yield from ("--home", str(confinement.home))
@@ -68,7 +68,7 @@ def _rule_options(rules: dict[Path, Access]) -> Iterator[str]:
 
 
 def _visible_parts(path: str, hidden: set[str], around: set[str]) -> Iterator[str]:
-    """The largest parts of a place that have nothing hidden in them: a rule can't be taken back further down."""
+    """Yields the largest parts of a path that hold nothing hidden: Landlock cannot revoke a rule further down."""
     if path in hidden:
         return
     if path in around:
@@ -82,9 +82,9 @@ def _visible_parts(path: str, hidden: set[str], around: set[str]) -> Iterator[st
 
 @cache
 def find_landlock() -> Landlock | Unavailable:
-    """Landlock, if the kernel has what we need of it and it holds. Asked once for each process."""
+    """Finds out by a probe whether the kernel's Landlock suffices and is effective. The answer is cached for the process."""
     if sys.platform != "linux":
-        return Unavailable("it is a part of Linux")
+        return Unavailable("it needs Linux")
     done = subprocess.run(
         probe_command(),
         stdin=subprocess.DEVNULL,

@@ -1,8 +1,8 @@
-"""What a program may do (`Confinement`), and what a kind of sandbox is (`Sandbox`). Values only, no system call.
+"""The permissions of a program (`Confinement`) and the interface of a sandbox (`Sandbox`). Values only, no system calls.
 
-The rule that every kind follows: *the deepest path wins*. A program sees the system's folders, what is
-on its PATH, what git reads in its worktree and what is listed as needed; a hidden folder below one of those is not
-seen, nor is the user's checkout; its worktree and its scratch folder are seen and writable, wherever they are.
+Every kind follows one rule: *the deepest path wins*. A program sees the system's folders, the tools on its PATH, what
+git reads in its worktree, and the paths that are listed as needed. It does not see a hidden folder below one of those,
+nor the user's checkout. It sees and may write its worktree and its scratch folder, wherever they are.
 Nothing else exists for it.
 """
 
@@ -15,7 +15,7 @@ _MEBIBYTE = 1024 * 1024
 
 
 class SandboxKind(StrEnum):
-    """The kinds of sandbox that can be asked for."""
+    """The kinds of sandbox that can be configured."""
 
     AUTO = "auto"
     BUBBLEWRAP = "bubblewrap"
@@ -24,68 +24,68 @@ class SandboxKind(StrEnum):
 
 
 class ProcessLimits(NamedTuple):
-    """How much a program may use. What it may do is in `Confinement`; how long it may take, its agent knows."""
+    """How much of the machine a program may use. Its agent limits how long it may run."""
 
     file_bytes: int = 1024 * _MEBIBYTE
     """The size of any one file."""
     scratch_bytes: int = 4096 * _MEBIBYTE
-    """All that it has written and not deleted. Looked at once a second (in a large worktree less often), so not exact."""
+    """All that it has written and not deleted. Measured once a second (in a large worktree less often), so not exact."""
     processes: int | None = 2048
-    """Processes and threads beside those that the user runs at the start. Does nothing for root."""
+    """Processes and threads in addition to those that the user runs at the start. Has no effect for root."""
     cpu_seconds: int | None = None
     """Processor time of any one process."""
 
 
 class Confinement(NamedTuple):
-    """What one program may do. Paths are absolute; one that does not exist is passed over, where that makes sense."""
+    """The permissions of one program. Paths are absolute; a path that does not exist is ignored unless it is required."""
 
     worktree: Path
-    """Its current folder. It may write there, except the pointer file `.git` (Landlock: see there)."""
+    """Its current folder. It may write there, except to the pointer file `.git` (with Landlock see `landlock.py`)."""
     scratch: Path
-    """Its private folder, which it may write; its TMPDIR is made there. It must exist."""
+    """Its private, writable folder; its TMPDIR is created there. It must exist."""
     git: tuple[Path, ...]
-    """What git reads in its worktree: it may read that too."""
+    """The folders that git reads in its worktree; it may read them too."""
     home: Path
-    """$HOME, of which it sees nothing but what is listed here."""
+    """$HOME, of which it sees only the paths that are listed here."""
     checkouts: tuple[Path, ...] = ()
-    """The user's checkouts and git directories: of them it sees only what is listed as needed, and its own program."""
+    """The user's checkouts and git directories: it sees only their parts that are needed, and its own program."""
     hidden: tuple[Path, ...] = ()
-    """Folders that it may not see even where they are below a readable one, such as that of all worktrees."""
+    """Folders that it may not see even below a readable one, such as the folder of all worktrees."""
     path: str = ""
-    """Its PATH: the folders on it that are not the system's become readable, and the tools that they belong to."""
+    """Its PATH: folders on it that are not the system's become readable, with the tools that they belong to."""
     needs: tuple[Path, ...] = ()
-    """What else it may read."""
+    """More paths that it may read."""
     writable: tuple[Path, ...] = ()
-    """What else it may write."""
+    """More paths that it may write."""
     network: bool = False
-    """It may use the network, that of this machine too."""
+    """It may use the network, the services of this machine included."""
     strict_output: Path | None = None
-    """The one file of its worktree that it may write; None: all of it."""
+    """The only file of its worktree that it may write; None if it may write all of it."""
     limits: ProcessLimits = ProcessLimits()
 
 
 class Sandbox(Protocol):
-    """A kind of sandbox that works here."""
+    """A kind of sandbox that works on this machine."""
 
     @property
     def kind(self) -> SandboxKind:
-        """Which; never `AUTO`."""
+        """The kind; never `AUTO`."""
         ...
 
     def wrap_command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
-        """What to start instead of `argv`, in the environment and with the files that the program is to have.
+        """Returns the command to start instead of `argv`, with the environment and the descriptors of the program.
 
-        It ends when the program has ended, with the program's exit code, or 128 + n if that ended by signal n.
-        By then no process of the program is left, unless the kind is `NONE`. It takes no part of the command
-        line from a shell. Start it from a thread that lives as long as it: it ends when that thread does.
+        It ends when the program ends, with the program's exit code, or 128 + n if signal n ended the program. By
+        then no process of the program is left, unless the kind is `NONE`. No shell interprets the command line.
+        The thread that starts it must live as long as it does: it ends when that thread ends.
 
         Raises:
-            OSError: there is no such program, or the strict output is not in the worktree.
+            OSError: the program does not exist, or the strict output is not in the worktree.
         """
         ...
 
 
 class Unavailable(NamedTuple):
-    """Why a kind of sandbox can't be had here, in words that can stand after its name and a colon."""
+    """Why a kind of sandbox does not work here. The reason is shown after its name and a colon."""
 
     reason: str

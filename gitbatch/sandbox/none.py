@@ -1,7 +1,7 @@
-"""No sandbox: the program runs as the user. What holds is only what `ProcessLimits` says of one file and of processes.
+"""No sandbox: the program runs with the user's permissions. Of `ProcessLimits` only those on file size, processes and time hold.
 
-It may read and write whatever the user may, and what it leaves running goes on. A shell sets the limits: it starts in
-a twentieth of the time that Python takes, and the launcher that forks has nothing to do here.
+It may read and write everything that the user may, and processes that it leaves behind are not ended. A shell sets the
+limits: it starts in a twentieth of the time that Python takes, and the launcher server is not needed.
 """
 
 import os
@@ -15,7 +15,7 @@ from gitbatch.sandbox.model import Confinement, ProcessLimits, SandboxKind
 
 _SHELL = "/bin/sh"
 _BLOCK = 512
-"""POSIX has `ulimit -f` count in these."""
+"""The unit of `ulimit -f` in POSIX."""
 _SCRIPT = """
 limit() { ulimit "$@" 2>/dev/null; }
 limit -c 0
@@ -29,17 +29,17 @@ shift 5
 command -v "$1" >/dev/null || { echo "gitbatch: $1: No such file or directory" >&2; exit 127; }
 exec "$@"
 """
-"""A limit that is lower already stays. The number of processes is `-u` in some shells and `-p` in others."""
+"""A limit that is already lower is kept. The number of processes is `-u` in some shells and `-p` in others."""
 
 
 @dataclass(frozen=True, slots=True)
 class NoSandbox:
-    """No sandbox, asked for by name."""
+    """No sandbox, as configured by name."""
 
     kind: SandboxKind = SandboxKind.NONE
 
     def wrap_command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
-        """What to start instead of `argv`; see `Sandbox.wrap_command`."""
+        """Returns the command to start instead of `argv`; see `Sandbox.wrap_command`."""
         own = confinement.scratch / "tmp"
         own.mkdir(exist_ok=True)
         places = (str(confinement.worktree), str(own))
@@ -47,7 +47,7 @@ class NoSandbox:
 
 
 def _limit_arguments(limits: ProcessLimits) -> tuple[str, str, str]:
-    """Blocks of a file, processes, processor seconds; empty: not limited."""
+    """Returns the limits of blocks of a file, processes and processor seconds as text; empty if not limited."""
     processes = ""
     if limits.processes is not None and os.getuid() != 0 and Path("/proc").is_dir():  # root is not counted
         processes = str(_count_other_tasks() + limits.processes)
@@ -57,5 +57,5 @@ def _limit_arguments(limits: ProcessLimits) -> tuple[str, str, str]:
 
 @cache
 def _count_other_tasks() -> int:
-    """What the user runs when the first program starts; to count takes longer than to start one."""
+    """Counts the user's tasks when the first program starts. Cached: counting takes longer than starting a program."""
     return count_tasks()

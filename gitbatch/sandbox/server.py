@@ -1,4 +1,4 @@
-"""Our end of the launcher that forks (`launcher/server.py`): it is asked to start programs, and tells how they end."""
+"""The orchestrator's end of the launcher server (`launcher/server.py`), which starts programs and reports their ends."""
 
 import json
 import os
@@ -15,43 +15,43 @@ from gitbatch.sandbox.launcher import REQUEST
 
 _ANSWER_BYTES = 64
 _NEEDED = ("LD_LIBRARY_PATH",)
-"""What of our environment Python may need to start."""
+"""The variables of our environment that Python may need to start."""
 _CLOSE_TIMEOUT = 5.0
-"""Seconds that it may take to end what it has started."""
+"""Seconds in which the server must end the programs that it has started."""
 
 
 class LauncherEventKind(Enum):
-    """What it tells."""
+    """The kinds of events that the server reports."""
 
     STARTED = "started"
-    """The program leads a process group of its own."""
+    """The program has started, and leads a process group of its own."""
     FAILED = "failed"
-    """It could not be started."""
+    """The program could not be started."""
     ENDED = "ended"
 
 
 class LauncherEvent(NamedTuple):
-    """An answer."""
+    """An event of one program."""
 
     kind: LauncherEventKind
     number: int
-    """The process; of what failed, the number of the error."""
+    """The process id; for `FAILED`, the error number."""
     status: int = 0
-    """How a process ended: its exit code, or -n where signal n ended it."""
+    """For `ENDED`, the exit code, or -n if signal n ended the process."""
 
     @property
     def has_started(self) -> bool:
-        """Whether a program runs."""
+        """Whether the program has started."""
         return self.kind is LauncherEventKind.STARTED
 
     @property
     def has_ended(self) -> bool:
-        """Whether a program that ran has ended."""
+        """Whether the program has ended."""
         return self.kind is LauncherEventKind.ENDED
 
 
 class LauncherServer:
-    """One such launcher. It ends, and what it has started, when it is closed or this process ends."""
+    """A running launcher server. It and the programs that it has started end when it is closed or this process ends."""
 
     def __init__(self) -> None:
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -75,16 +75,16 @@ class LauncherServer:
         directory: Path,
         streams: Sequence[int],
     ) -> None:
-        """Ask it to start a program. It is to be asked for the next when it has told of this one.
+        """Requests the start of a program. Send the next request after the event of this one.
 
         Args:
-            arguments: what the launcher's command line would be.
-            environment: of the program.
-            directory: its current folder.
-            streams: its standard input, output and error.
+            arguments: the arguments of the launcher's command line.
+            environment: the program's environment.
+            directory: the program's current folder.
+            streams: the program's standard input, output and error.
 
         Raises:
-            OSError: it has ended, or there are too many descriptors.
+            OSError: the server has ended, or too many descriptors are open.
         """
         coded = {_encode_name(name): _encode_name(value) for name, value in environment.items()}
         request = json.dumps(
@@ -96,10 +96,10 @@ class LauncherServer:
             socket.send_fds(self.socket, [REQUEST], [file.fileno(), *streams])
 
     def receive_event(self, flags: int = 0) -> LauncherEvent | None:
-        """What it tells next; None: it has ended, and what it started ends too.
+        """Returns the next event; None if the server has ended, and with it the programs that it started.
 
         Raises:
-            BlockingIOError: nothing yet, where `flags` say not to wait.
+            BlockingIOError: there is no event yet, and `flags` say not to wait.
         """
         try:
             answer = self.socket.recv(_ANSWER_BYTES, flags)
@@ -107,15 +107,15 @@ class LauncherServer:
             answer = b""
         if not answer:
             return None
-        word, *numbers = answer.split()
-        return LauncherEvent(LauncherEventKind(word.decode()), *map(int, numbers))
+        kind, *numbers = answer.split()
+        return LauncherEvent(LauncherEventKind(kind.decode()), *map(int, numbers))
 
     def kill(self) -> None:
-        """End it where it does not answer."""
+        """Kills a server that does not answer."""
         self._process.kill()
 
     def close(self) -> None:
-        """End it, and what it has started."""
+        """Ends the server and the programs that it has started."""
         self.socket.close()
         try:
             self._process.wait(_CLOSE_TIMEOUT)
@@ -125,5 +125,5 @@ class LauncherServer:
 
 
 def _encode_name(name: str | Path) -> str:
-    """A character for each byte."""
+    """Encodes a name for JSON as one character for each byte."""
     return os.fsencode(name).decode("latin-1")

@@ -1,10 +1,10 @@
-"""Which files a program needs to run that are not the system's: its command line and its PATH, looked at closely.
+"""Finds the files outside the system's folders that a program needs to run, from its command line and its PATH.
 
-Interpreters and tools live below $HOME (pyenv, nvm, virtual environments, pipx), beside keys. So of a folder on
-PATH only these become readable: the folder itself; beside it, if it is called `bin` or so, the subfolders that
-hold code (`lib`, `versions`, …); and where its links lead, by the same rule. Never `share` or a whole prefix:
+Interpreters and tools are below $HOME (pyenv, nvm, virtual environments, pipx), next to keys. So of a folder on PATH
+only these become readable: the folder itself; if it is called `bin` or the like, the folders next to it that hold code
+(`lib`, `versions`, …); and the targets of its symlinks, by the same rule. Never `share` or a whole prefix:
 ~/.local/share has keyrings, ~/.cargo has a token. But `node_modules` is code as a whole, and its programs need all of it.
-A checkout is no prefix: of its own `bin`, no more than that folder is seen. What a tool needs beyond that, the user lists.
+A checkout is never taken for a prefix: of its own `bin`, only that folder is readable. The user lists what else a tool needs.
 """
 
 import errno
@@ -18,34 +18,34 @@ SYSTEM_FOLDERS = (
     *map(Path, ("/nix", "/gnu")),  # NixOS, Guix
     *map(Path, ("/sys/devices/system", "/sys/fs/cgroup")),  # how many processors there are, how much memory
 )
-"""What every program may read, as far as the user may."""
+"""The folders that every program may read, as far as the user may."""
 
-_OTHERWISE = (Path("/proc"), Path("/dev"), Path("/sys"))
-"""What is no disk: every sandbox has its own of it."""
+_VIRTUAL = (Path("/proc"), Path("/dev"), Path("/sys"))
+"""File systems that are not on a disk: every sandbox mounts its own."""
 _BIN = frozenset({"bin", "sbin", "shims", ".bin"})
-"""What a folder of programs is called; the folder above it is then a prefix."""
+"""The names of folders of programs; the folder above one is a prefix."""
 _CODE = (
     *("bin", "sbin", "include", "lib", "lib32", "lib64", "libexec"),
     *("installs", "plugins", "tools", "version", "versions"),  # pyenv, rbenv, asdf, mise, volta
     "pyvenv.cfg",
 )
-"""What of a prefix holds code, and no settings or keys."""
+"""The parts of a prefix that hold code, and neither settings nor keys."""
 _PACKAGES = "node_modules"
-"""Where the packages of Node are, whose programs are in `.bin` there."""
+"""The folder of Node's packages; their programs are in `.bin` in it."""
 _MOST_LINKS = 40
-"""As the kernel: more links in a row are a loop."""
+"""As in the kernel: more symlinks in a row are a loop."""
 
 
 def tool_paths(
     argv: Sequence[str], path: str, home: Path, worktree: Path, checkouts: tuple[Path, ...] = ()
 ) -> frozenset[Path]:
-    """What a program that is started by `argv` with this PATH must be able to read; what is missing is left out.
+    """Returns the existing paths that a program which is started by `argv` with this PATH must be able to read.
 
-    A file that the command line names by an absolute path counts too: an agent is often a script. What would show
-    `home` or one of the `checkouts` as a whole is left out.
+    A file that the command line names by an absolute path is among them: an agent is often a script. A path that would
+    expose `home` or one of the `checkouts` as a whole is not.
 
     Raises:
-        FileNotFoundError: there is no such program.
+        FileNotFoundError: the program does not exist.
     """
     files = [_find_program(argv[0], path, worktree), *_files_named_in(argv[1:])]
     closed = (home, *checkouts)
@@ -55,27 +55,27 @@ def tool_paths(
 def tools_in_checkouts(
     argv: Sequence[str], path: str, home: Path, checkouts: tuple[Path, ...]
 ) -> tuple[Path, ...]:
-    """Returns what of the user's checkouts a program must be able to read, wherever its worktree is: prefixes, files."""
+    """Returns the prefixes and files in the user's checkouts that a program must be able to read, in any worktree."""
     closed = (home, *checkouts)
     found = _on_path(path, closed) | _follow_links(map(_tool_folder, _files_named_in(argv)), closed)
-    inside = {_prefix_of(place, closed) for place in found if _is_below(place, checkouts)}
-    return tuple(sorted(place for place in inside if inside.isdisjoint(place.parents)))
+    inside = {_prefix_of(tool, closed) for tool in found if _is_below(tool, checkouts)}
+    return tuple(sorted(tool for tool in inside if inside.isdisjoint(tool.parents)))
 
 
 def _files_named_in(arguments: Sequence[str]) -> list[Path]:
-    """The files that arguments name by absolute paths."""
+    """Returns the files that arguments name by absolute paths."""
     paths = (Path(argument) for argument in arguments if argument.startswith("/"))
     return [path for path in paths if os.path.isfile(path)]  # noqa: PTH113 - see _is_program
 
 
-def _prefix_of(place: Path, closed: tuple[Path, ...]) -> Path:
-    """The installation that a folder of programs or code belongs to."""
-    is_part = place.name in (*_BIN, *_CODE) and not _would_expose(place.parent, closed)
-    return place.parent if is_part else place
+def _prefix_of(path: Path, closed: tuple[Path, ...]) -> Path:
+    """Returns the prefix that a folder of programs or code belongs to, or the folder itself."""
+    is_part = path.name in (*_BIN, *_CODE) and not _would_expose(path.parent, closed)
+    return path.parent if is_part else path
 
 
 def _find_program(name: str, path: str, worktree: Path) -> Path:
-    """Where the program is; a relative path starts in the worktree, as the program will."""
+    """Finds the program's file; a relative path starts in the worktree, as the program does."""
     for folder in [""] if "/" in name else path.split(":"):
         file = worktree / folder / name
         if _is_program(file):
@@ -85,81 +85,80 @@ def _find_program(name: str, path: str, worktree: Path) -> Path:
 
 @cache
 def _on_path(path: str, closed: tuple[Path, ...]) -> frozenset[Path]:
-    """What the folders on PATH need. Remembered: a batch starts many programs with one PATH."""
+    """Returns the paths that the folders on PATH need. Cached: a batch starts many programs with one PATH."""
     return _follow_links((Path(folder) for folder in path.split(":") if folder.startswith("/")), closed)
 
 
-def _follow_links(places: Iterable[Path], closed: tuple[Path, ...]) -> frozenset[Path]:
-    """Folders and files, what belongs to them, and what their links lead to."""
+def _follow_links(paths: Iterable[Path], closed: tuple[Path, ...]) -> frozenset[Path]:
+    """Returns folders and files, the code that belongs to them, and the targets of their symlinks, by the same rule."""
     found: set[Path] = set()
-    waiting = list(places)
+    waiting = list(paths)
     while waiting:
-        place = waiting.pop()
-        if place in found or not path_exists(place) or _would_expose(place, closed):
+        path = waiting.pop()
+        if path in found or not path_exists(path) or _would_expose(path, closed):
             continue
-        if _is_system(place) and not _is_below(place, closed):
+        if _is_system(path) and not _is_below(path, closed):
             continue
-        found.add(place)
-        if place.name == ".bin" and place.parent.name == _PACKAGES:
-            found.add(place.parent)
-        elif place.name in _BIN and not _would_expose(place.parent, closed):
-            found.update(place.parent / name for name in _CODE if path_exists(place.parent / name))
-        links = _links_in(place) if place.is_dir() else [place]
+        found.add(path)
+        if path.name == ".bin" and path.parent.name == _PACKAGES:
+            found.add(path.parent)
+        elif path.name in _BIN and not _would_expose(path.parent, closed):
+            found.update(path.parent / name for name in _CODE if path_exists(path.parent / name))
+        links = _links_in(path) if path.is_dir() else [path]
         waiting += (_tool_folder(hop) for link in links for hop in _link_targets(link))
     return frozenset(found)
 
 
 def _tool_folder(file: Path) -> Path:
-    """The folder of a program, if it is one of programs; else only the file."""
+    """Returns the folder of a program if it is a folder of programs, else the file."""
     return file.parent if file.parent.name in _BIN else file
 
 
 def real_path(path: Path) -> Path:
-    """A path without links in it; `Path.resolve` raises if they are a loop."""
+    """Returns a path with its symlinks resolved; `Path.resolve` raises an error for a loop."""
     return Path(os.path.realpath(path))
 
 
-def path_exists(place: Path) -> bool:
-    """Whether a place exists and we may look there; `Path.exists` raises if we may not."""
-    return os.path.exists(place)  # noqa: PTH110
+def path_exists(path: Path) -> bool:
+    """Returns whether a path exists and is accessible; `Path.exists` raises an error if it is not accessible."""
+    return os.path.exists(path)  # noqa: PTH110
 
 
-def _is_system(place: Path) -> bool:
-    """Whether a place is seen anyway, or is no place on a disk."""
+def _is_system(path: Path) -> bool:
+    """Whether a path is in a system folder, which every program sees, or in a virtual file system."""
     return any(
-        path.is_relative_to(folder)
-        for path in (place, real_path(place))
-        for folder in (*SYSTEM_FOLDERS, *_OTHERWISE)
+        form.is_relative_to(folder)
+        for form in (path, real_path(path))
+        for folder in (*SYSTEM_FOLDERS, *_VIRTUAL)
     )
 
 
-def _would_expose(place: Path, closed: tuple[Path, ...]) -> bool:
-    """Whether to show a folder would show one of the closed ones, $HOME and the checkouts, as a whole."""
+def _would_expose(path: Path, closed: tuple[Path, ...]) -> bool:
+    """Returns whether a folder contains one of the closed folders ($HOME, the checkouts) as a whole."""
     return any(
-        folder.is_relative_to(place) or real_path(folder).is_relative_to(real_path(place))
-        for folder in closed
+        folder.is_relative_to(path) or real_path(folder).is_relative_to(real_path(path)) for folder in closed
     )
 
 
-def _is_below(place: Path, closed: tuple[Path, ...]) -> bool:
-    """Whether a place is inside of a closed folder, and so not seen because the system's folders are."""
-    return any(real_path(place).is_relative_to(real_path(folder)) for folder in closed)
+def _is_below(path: Path, closed: tuple[Path, ...]) -> bool:
+    """Whether a path is inside a closed folder, and so is not visible even in a system folder."""
+    return any(real_path(path).is_relative_to(real_path(folder)) for folder in closed)
 
 
 def _links_in(folder: Path) -> list[Path]:
-    """The links to programs in a folder."""
+    """Returns the symlinks to programs in a folder."""
     with os.scandir(folder) as entries:
         links = [entry.path for entry in entries if entry.is_symlink()]
     return [Path(link) for link in links if _is_program(link)]
 
 
 def _is_program(file: str | Path) -> bool:
-    """Whether there is something to start; a loop of links is nothing."""
+    """Whether a file exists and is executable; a loop of symlinks is not a file."""
     return os.path.isfile(file) and os.access(file, os.X_OK)  # noqa: PTH113 - Path.is_file raises for a loop
 
 
 def _link_targets(link: Path) -> Iterator[Path]:
-    """Where a link leads, and where that leads, to the end."""
+    """Yields the target of a symlink, the target of that, and so on to the end."""
     for _ in range(_MOST_LINKS):
         if not link.is_symlink():
             return

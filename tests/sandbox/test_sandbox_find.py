@@ -58,7 +58,7 @@ def test_landlock_is_the_second() -> None:
 
 def test_none_is_never_chosen_for_the_user() -> None:
     said = found_without(SandboxKind.AUTO, SandboxKind.BUBBLEWRAP, SandboxKind.LANDLOCK)
-    assert said[0] == "there is no sandbox for agents here"
+    assert said[0] == "no sandbox for agents works here"
     assert "install bubblewrap" in said[1]
     assert 'sandbox = "none"' in said[1]
     assert said[2].startswith("bubblewrap: /")
@@ -68,7 +68,7 @@ def test_none_is_never_chosen_for_the_user() -> None:
 
 @pytest.mark.parametrize("kind", [SandboxKind.BUBBLEWRAP, SandboxKind.LANDLOCK])
 def test_one_that_is_asked_for_is_not_replaced_by_another(kind: SandboxKind) -> None:
-    assert found_without(kind, kind)[0].startswith(f"the sandbox can't be used: {kind}: ")
+    assert found_without(kind, kind)[0].startswith(f"cannot use the sandbox: {kind}: ")
 
 
 def bwrap(folder: Path, text: str) -> str:
@@ -83,7 +83,7 @@ def bwrap(folder: Path, text: str) -> str:
     [
         ("#!/bin/sh\necho 'bwrap: no namespaces' >&2; exit 1\n", "does not work here (bwrap: no namespaces)"),
         ("#!/bin/sh\nexit 3\n", "does not work here (exit code 3)"),
-        ("no program", "can't be started"),
+        ("no program", "cannot be started"),
     ],
 )
 def test_bubblewrap_that_does_not_work_is_told(tmp_path: Path, text: str, why: str) -> None:

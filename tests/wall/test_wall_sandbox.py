@@ -46,13 +46,9 @@ def start(grounds: Grounds, code: str, *arguments: str) -> "subprocess.Completed
 def test_where_there_is_no_sandbox_nothing_starts(grounds: Grounds, asked: tuple[str, ...]) -> None:
     done = start(grounds, WITHOUT_MOUNTS + GITBATCH, *RUN, *asked)
     assert done.returncode == 1
-    sorry = (
-        "the sandbox can't be used: "
-        if asked and asked[1] != "auto"
-        else "there is no sandbox for agents here"
-    )
+    sorry = "cannot use the sandbox: " if asked and asked[1] != "auto" else "no sandbox for agents works here"
     assert sorry in done.stderr
-    assert 'ask for sandbox = "none" by name' in done.stderr
+    assert 'set sandbox = "none"' in done.stderr
     assert grounds.place.git("for-each-ref", "--format=%(refname)") == "refs/heads/main"
     assert grounds.place.git("worktree", "list", "--porcelain").count("worktree ") == 1
 

@@ -192,14 +192,14 @@ def test_what_the_mount_of_a_folder_shows_gets_none_of_its_own(arena: Arena) -> 
 def test_a_strict_output_must_be_in_the_worktree(arena: Arena) -> None:
     (arena.worktree / "docs").symlink_to(arena.repo)
     strict = arena.usual._replace(strict_output=arena.worktree / "docs/output.md")
-    with pytest.raises(OSError, match="leads out of the worktree"):
+    with pytest.raises(OSError, match="is outside the worktree"):
         arena.command("true", confinement=strict)
 
 
 @behind(Wall.CONTROL)
 def test_a_strict_output_may_not_be_a_link(arena: Arena) -> None:
     (arena.worktree / "output.md").symlink_to("README.md")
-    with pytest.raises(OSError, match="leads out of the worktree"):
+    with pytest.raises(OSError, match="is outside the worktree"):
         strict_output(arena.usual._replace(strict_output=arena.worktree / "output.md"))
 
 
