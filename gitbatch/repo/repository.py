@@ -84,7 +84,7 @@ class Repository(Struct, frozen=True):
         """
         git = self.git.with_inherited_fd(descriptor)
         old = self.objects
-        objects = Objects(git, old.folder, old.id_bytes, old.signer, old.partial)
+        objects = Objects(git, old.folder, old.id_bytes, old.partial, old.signer)
         return replace(self, git=git, objects=objects, refs=self.refs.with_lock(git, lock_umask))
 
     def fetching(self, before: Callable[[str], None] | None, config: bytes = b"") -> "Repository":

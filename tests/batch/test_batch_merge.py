@@ -7,7 +7,7 @@ from conftest import Place
 
 from gitbatch.batch.history.item_commits import item_commit, read_item_commit
 from gitbatch.batch.model import BatchItem
-from gitbatch.repo.objects.store import MissingObjectError
+from gitbatch.repo.objects.reader import MissingObjectError
 from gitbatch.repo.repository import Repository
 
 OUTPUT = "out/deep/page.md"

@@ -7,7 +7,7 @@ import pytest
 from conftest import Place
 
 from gitbatch.repo.attributes import FilteredPathError, put_output, store
-from gitbatch.repo.objects.store import MissingObjectError
+from gitbatch.repo.objects.reader import MissingObjectError
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
 

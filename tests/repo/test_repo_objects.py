@@ -11,7 +11,8 @@ from conftest import Place
 
 from gitbatch.errors import GitError
 from gitbatch.repo.objects.codec import Ident, parse_ident
-from gitbatch.repo.objects.store import MissingObjectError, Objects
+from gitbatch.repo.objects.reader import MissingObjectError
+from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.process import Git
 
 WHO = Ident("A <b> C", "a@b\n", 1_700_000_000)
@@ -189,7 +190,7 @@ def test_a_folder_is_read_once_to_find_entries_and_anew_to_see_what_is_there(
     place: Place, objects: Objects, tree: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert objects.find_entry(tree, "a/b/c.txt") == objects.find_entry(tree, "a/b/c.txt")
-    monkeypatch.setattr("gitbatch.repo.objects.store._REMEMBERED", 8)
+    monkeypatch.setattr("gitbatch.repo.objects.reader._CACHED_ENTRIES", 8)
     for _ in range(3):
         assert [
             objects.find_entry(tree, path) is not None for path in ("z", "a/d e.txt", "ü/ß.md", "ü/no")

@@ -99,7 +99,7 @@ def test_what_a_killed_git_had_to_store_is_stored_all_the_same(
     some(writer, 1)
     writer.flush()
     made = some(writer, before)
-    end(writer._gits[kind][0])
+    end(writer._processes[kind][0])
     made += some(writer, 3)
     writer.flush()
     made += some(writer, 1)
@@ -113,7 +113,7 @@ def test_a_git_that_does_not_start_again_is_an_error(
     some(writer, 1)
     writer.flush()
     writer.write("blob", b"one")
-    end(writer._gits["blob"][0])
+    end(writer._processes["blob"][0])
     monkeypatch.setenv("PATH", str(place.root / "nothing"))
     with pytest.raises(GitbatchError, match="git was not found"):
         writer.flush()
@@ -138,7 +138,7 @@ def test_a_name_that_git_does_not_agree_to_is_an_error(
 ) -> None:
     """As where git takes an object for a forged one: nothing may be built upon a name that leads nowhere."""
     with monkeypatch.context() as patch:
-        patch.setattr(Writer, "_id", lambda *_: "1" * 40)
+        patch.setattr(Writer, "_compute_id", lambda *_: "1" * 40)
         writer.write("blob", b"one")
         writer.write("blob", b"two")
         with pytest.raises(GitError, match="1111"):
@@ -151,7 +151,7 @@ def test_where_the_machine_lacks_something_objects_are_stored_too(
     place: Place, writer: Writer, monkeypatch: pytest.MonkeyPatch, lacking: str
 ) -> None:
     if lacking == "/proc":
-        monkeypatch.setattr("gitbatch.repo.objects.writer.os.getpid", lambda: 2**22 + 1)  # nobody's
+        monkeypatch.setattr("gitbatch.repo.objects.writer.os.getpid", lambda: 2**22 + 1)  # of no process
     else:
         monkeypatch.delattr("gitbatch.repo.objects.writer.os.memfd_create", raising=False)
     place.write("z", "z")
@@ -216,7 +216,7 @@ def test_where_no_more_descriptors_or_processes_are_to_be_had_nothing_gets_out_o
 
     writer.write("blob", b"first")
     if call == "fork":  # the git has ended, and no other can be started
-        end(writer._gits["blob"][0])
+        end(writer._processes["blob"][0])
         with monkeypatch.context() as patch:
             patch.setattr(Git, "_open", refuse)
             with pytest.raises(OSError, match="Too many"):

@@ -24,7 +24,7 @@ from gitbatch.plan.model import BoxPosition
 from gitbatch.repo.checkout.branch import require_movable
 from gitbatch.repo.checkout.follow import index_lock
 from gitbatch.repo.fingerprint import require_untouched
-from gitbatch.repo.objects.store import MissingObjectError
+from gitbatch.repo.objects.reader import MissingObjectError
 from gitbatch.repo.refs.names import building_ref, followed_ref, item_branch, short
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees.branches import delete_branches

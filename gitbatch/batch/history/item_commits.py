@@ -5,7 +5,8 @@ import re
 from gitbatch.batch.history.messages import parse_item_message, parse_spent
 from gitbatch.batch.model import BatchItem, ItemCommit, ItemStatus, Outcome
 from gitbatch.repo.objects.codec import REGULAR, Commit, TreeEntry
-from gitbatch.repo.objects.store import MissingObjectError, Objects
+from gitbatch.repo.objects.reader import MissingObjectError
+from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.repository import Repository
 
 PARENTS = 16

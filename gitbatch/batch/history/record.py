@@ -13,7 +13,7 @@ from msgspec import Struct
 from gitbatch.batch.history.trailers import FORMAT
 from gitbatch.batch.model import RECORD_VERSION, Record
 from gitbatch.errors import GitbatchError
-from gitbatch.repo.objects.store import MissingObjectError
+from gitbatch.repo.objects.reader import MissingObjectError
 from gitbatch.repo.refs.names import BATCHES, HEADS, base_ref, building_ref, end_ref, record_ref
 from gitbatch.repo.repository import Repository, VanishedObjectsError
 

@@ -10,7 +10,7 @@ from gitbatch.batch.history.item_commits import item_commit
 from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.batch.model import BatchItem, ItemCommit
 from gitbatch.limits.causes import TREATMENTS, Cause
-from gitbatch.repo.objects.store import MissingObjectError
+from gitbatch.repo.objects.reader import MissingObjectError
 from gitbatch.repo.refs.names import item_branches, rescue_ref, rescue_refs
 from gitbatch.repo.refs.store import split_rescued_output
 from gitbatch.repo.repository import Repository

@@ -32,7 +32,7 @@ from gitbatch.fs.nofollow import read_small, regular_file
 from gitbatch.limits.causes import Cause
 from gitbatch.paths import path_key
 from gitbatch.repo.attributes import FilteredPathError, store
-from gitbatch.repo.objects.store import MissingObjectError
+from gitbatch.repo.objects.reader import MissingObjectError
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.search import holds_any
 from gitbatch.repo.worktrees.worktree import Worktree

@@ -17,7 +17,7 @@ from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.errors import PlanError
 from gitbatch.project.config import CONFIG_FILE, parse_config
 from gitbatch.project.fixed import diff_lines, fixed_lines
-from gitbatch.repo.objects.store import MissingObjectError
+from gitbatch.repo.objects.reader import MissingObjectError
 from gitbatch.repo.refs.store import config_ref
 from gitbatch.repo.repository import Repository
 

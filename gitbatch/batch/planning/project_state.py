@@ -16,7 +16,7 @@ from gitbatch.project.config import CONFIG_FILE, ProjectTable, parse_config
 from gitbatch.project.control import Project, find_project, plan_options
 from gitbatch.project.scope import SCOPE_FILE
 from gitbatch.repo.objects.codec import SUBMODULE, SYMLINK
-from gitbatch.repo.objects.store import MissingObjectError
+from gitbatch.repo.objects.reader import MissingObjectError
 from gitbatch.repo.path_rules import RULE_FILES
 from gitbatch.repo.promised import require_present
 from gitbatch.repo.repository import Repository

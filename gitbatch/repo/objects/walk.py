@@ -1,4 +1,4 @@
-"""Finding out which objects are missing by a walk, in which git asks no remote for them."""
+"""Finds missing objects by a walk, in which git asks no remote for them."""
 
 from gitbatch.repo.process import Git
 

@@ -1,9 +1,9 @@
-"""Storing git objects: named by us at once, written by gits that stay open, and waited for together.
+"""Stores objects through a pool of `git hash-object` processes; ids are computed locally so writes overlap.
 
-An object's name is the hash of what is in it, so nobody has to wait for git to say it: the trees and commits of a
-change are all on their way before the first one is there. Whoever lets anything name them (a ref, the index), or
-reads them, calls `sync` or `flush` before.
-Not safe for use by two threads at once: a run has one thread for git.
+An object's id is the hash of its content, so no answer of git is awaited for it: all trees and commits of a change are
+being written before the first one is stored. A caller that points a ref or the index at objects calls `sync` before; one
+that reads them calls `flush`.
+Not thread-safe: a run has one thread for git.
 """
 
 import errno
@@ -21,27 +21,27 @@ from gitbatch.repo.pipe import AT_ONCE, Pipe
 from gitbatch.repo.process import Git
 
 WRITE_BLOB = ("-c", "core.bigFileThreshold=1024g", "hash-object", "-w")
-"""How git stores a blob: in a file of its own, however large. Of a pack, nobody would bring the name to the disk."""
+"""Stores a blob in a file of its own, however large: the name of a pack would not be synced to the disk."""
 _WRITE = {
     "blob": (*WRITE_BLOB, "--no-filters"),
-    # What else stands in a tree, the user's git has put there.
+    # The other entries of a tree were put there by the user's git, so they are not checked.
     "tree": ("hash-object", "-w", "-t", "tree", "--literally"),
     "commit": ("hash-object", "-w", "-t", "commit"),
 }
-"""How git stores an object, by its kind."""
-_NAME = ("hash-object", "--no-filters")
-_GITS = {"blob": 1, "tree": 3, "commit": 1}
-"""How many gits do it at the same time: each waits for the disk, and a change has a tree for each folder on its way."""
+"""The command that stores an object, by its kind."""
+_HASH = ("hash-object", "--no-filters")
+_PROCESSES = {"blob": 1, "tree": 3, "commit": 1}
+"""The number of processes, by kind: each waits for the disk, and a change has a tree for each folder of its paths."""
 
 
-class _Waiting(NamedTuple):
-    """An object on its way."""
+class _Pending(NamedTuple):
+    """An object that is being written."""
 
     git: Pipe
     kind: str
     oid: str
     content: IO[bytes]
-    """Has no name anywhere; git finds it by our descriptor."""
+    """An anonymous file, which git opens through the descriptor of this process."""
 
 
 @dataclass(slots=True)
@@ -50,171 +50,171 @@ class Writer:
 
     git: Git
     folder: Path
-    """Where git keeps them."""
+    """The folder of the object store."""
     id_bytes: int
-    """Length of a raw object id: 20 for SHA-1, 32 for SHA-256."""
-    _gits: dict[str, tuple[Pipe, ...]] = field(init=False)
-    """By kind of object. The first does what one can do."""
-    _namer: Pipe = field(init=False)
-    _waiting: list[_Waiting] = field(init=False, default_factory=list)
-    """In the order in which the gits answer."""
-    _written: set[str] = field(init=False, default_factory=set)
-    """Not yet with their names on the disk."""
+    """The length of a raw object id: 20 for SHA-1, 32 for SHA-256."""
+    _processes: dict[str, tuple[Pipe, ...]] = field(init=False)
+    """By kind of object. The first is used where one is enough."""
+    _hasher: Pipe = field(init=False)
+    _pending: list[_Pending] = field(init=False, default_factory=list)
+    """In the order in which the processes answer."""
+    _unsynced: set[str] = field(init=False, default_factory=set)
+    """Objects whose file names may not be on the disk yet."""
     _packs: int = field(init=False, default=-1)
 
     def __post_init__(self) -> None:
-        self._gits = {
-            kind: tuple(Pipe(self.git, (*args, "--stdin-paths")) for _ in range(_GITS[kind]))
+        self._processes = {
+            kind: tuple(Pipe(self.git, (*args, "--stdin-paths")) for _ in range(_PROCESSES[kind]))
             for kind, args in _WRITE.items()
         }
-        self._namer = Pipe(self.git, (*_NAME, "--stdin-paths"))
+        self._hasher = Pipe(self.git, (*_HASH, "--stdin-paths"))
 
     def write(self, kind: str, content: bytes) -> str:
-        """Store an object; returns its id, under which it is there after the next `flush` or `sync`.
+        """Stores an object and returns its id. It is stored when the next `flush` or `sync` has returned.
 
         Raises:
-            GitError: git can't store it; also `flush` and `sync` may say so.
+            GitError: git cannot store it; `flush` and `sync` may raise it, too.
         """
-        self._notice_packs()
-        if len(self._waiting) == AT_ONCE:
+        self._restart_for_packs()
+        if len(self._pending) == AT_ONCE:
             self.flush()
         try:
-            file = _open(content)
-        except OSError:  # no such call here, or as many descriptors are open as may be
+            file = _open_anonymous(content)
+        except OSError:  # this system has no memfd_create, or the limit of open descriptors is reached
             self.flush()
-            return self.mark_unsynced(self._alone(_WRITE[kind], content))
-        gits = self._gits[kind]
-        git = gits[sum(waiting.kind == kind for waiting in self._waiting) % len(gits)]
-        waiting = _Waiting(git, kind, self._id(kind, content), file)
+            return self.mark_unsynced(self._run_once(_WRITE[kind], content))
+        processes = self._processes[kind]
+        git = processes[sum(pending.kind == kind for pending in self._pending) % len(processes)]
+        pending = _Pending(git, kind, self._compute_id(kind, content), file)
         try:
-            git.send(_path(file.fileno()))
-            self._waiting.append(waiting)
-        except GitError:  # it has ended: the next one must not answer for it
-            self._waiting.append(waiting)
+            git.send(_proc_path(file.fileno()))
+            self._pending.append(pending)
+        except GitError:  # the process has ended: the next one must not answer for it
+            self._pending.append(pending)
             self.flush()
         except OSError:
             file.close()
             raise
-        return self.mark_unsynced(waiting.oid)
+        return self.mark_unsynced(pending.oid)
 
     def write_fd(self, descriptor: int) -> str:
-        """Store whatever a file descriptor gives as a blob: git reads it, we don't.
+        """Stores the content of a file descriptor as a blob, which only git reads. Returns its id.
 
         Raises:
-            GitError: git can't store it.
+            GitError: git cannot store it.
         """
-        self._notice_packs()
+        self._restart_for_packs()
         self.flush()
-        return self.mark_unsynced(self._read(self._gits["blob"][0], descriptor, _WRITE["blob"]))
+        return self.mark_unsynced(self._hash_in(self._processes["blob"][0], descriptor, _WRITE["blob"]))
 
     def hash_fd(self, descriptor: int) -> str:
-        """The id that `write_fd` would give it; nothing is stored.
+        """Returns the id that `write_fd` would return; nothing is stored.
 
         Raises:
-            GitError: git can't read it.
+            GitError: git cannot read it.
         """
-        return self._read(self._namer, descriptor, _NAME)
+        return self._hash_in(self._hasher, descriptor, _HASH)
 
-    def _read(self, git: Pipe, descriptor: int, command: tuple[str, ...]) -> str:
-        """What a git that stays open, or else one of its own, calls what a descriptor gives."""
-        with suppress(GitError):  # there is no /proc
-            return git.ask(_path(descriptor)).decode()
-        return self._alone(command, descriptor)
+    def _hash_in(self, git: Pipe, descriptor: int, command: tuple[str, ...]) -> str:
+        """Returns the id of a descriptor's content from an open process, or else from a new one."""
+        with suppress(GitError):  # this system has no /proc
+            return git.ask(_proc_path(descriptor)).decode()
+        return self._run_once(command, descriptor)
 
     def mark_unsynced(self, oid: str) -> str:
-        """Have the name of an object that was written by whatever means go to the disk with the next `sync`."""
-        self._written.add(oid)
+        """Makes the next `sync` bring the name of an object to the disk, however it was written. Returns its id."""
+        self._unsynced.add(oid)
         return oid
 
     def flush(self, oid: str = "") -> None:
-        """Wait until everything that was written is there; with the id of an object, only if that is not yet there.
+        """Waits until all objects are stored; with an id: only if that object is still being written.
 
         Raises:
-            GitError: git can't store it.
+            GitError: git cannot store it.
         """
-        if oid and all(waiting.oid != oid for waiting in self._waiting):
+        if oid and all(pending.oid != oid for pending in self._pending):
             return
-        waiting, self._waiting = self._waiting, []
+        pending, self._pending = self._pending, []
         try:
-            for each in waiting:
+            for each in pending:
                 self._require_stored(each)
         except BaseException:
-            self.close()  # they would answer for what nobody waits for any more
+            self.close()  # their answers would be taken for those to later objects
             raise
         finally:
-            for each in waiting:
+            for each in pending:
                 each.content.close()
 
     def sync(self) -> None:
-        """Bring the names of the objects that were written since the last call to the disk.
+        """Brings the names of the objects that were written since the last call to the disk.
 
-        Before anything that is on the disk names them: a ref, the index. Their contents git brings there, before it
-        gives them their names: after a power cut it would take one that has only its name for written, for ever.
-        What it finds written by somebody who did not, is brought there here.
+        Called before anything on the disk refers to them: a ref, the index. git syncs their contents before it gives
+        them their names: after a power cut it would take an object that has only its name for stored, forever.
+        The contents of objects that another program has written without that are synced here.
 
         Raises:
-            GitError: git can't store one of them.
+            GitError: git cannot store one of them.
         """
         self.flush()
-        if self._written:
-            places = [f"{self.folder}/{oid[:2]}/{oid[2:]}" for oid in self._written]
-            sync_all((*places, *{os.path.dirname(place) for place in places}, str(self.folder)))  # noqa: PTH120
-            self._written.clear()
+        if self._unsynced:
+            paths = [f"{self.folder}/{oid[:2]}/{oid[2:]}" for oid in self._unsynced]
+            sync_all((*paths, *{os.path.dirname(path) for path in paths}, str(self.folder)))  # noqa: PTH120
+            self._unsynced.clear()
 
     def close(self) -> None:
-        """End the gits. What was on its way may not arrive."""
-        gits = (self._namer, *chain(*self._gits.values()))
-        for git in gits:
-            git.hang_up()
-        for git in gits:
-            git.close()
-        for waiting in self._waiting:
-            waiting.content.close()
-        self._waiting.clear()
+        """Ends the processes. Objects that were being written may be missing."""
+        processes = (self._hasher, *chain(*self._processes.values()))
+        for process in processes:
+            process.hang_up()
+        for process in processes:
+            process.close()
+        for pending in self._pending:
+            pending.content.close()
+        self._pending.clear()
 
-    def _notice_packs(self) -> None:
-        """Have new gits write when packs have come or gone: one that is open takes what a pack had for written.
+    def _restart_for_packs(self) -> None:
+        """Restarts the processes if packs were added or removed.
 
-        Asked for the first object of several that are named together.
+        An open process takes the objects of a removed pack for stored. Checked for the first object after a `sync`.
         """
-        if not self._written and (now := pack_dir_mtime(self.folder)) != self._packs:
+        if not self._unsynced and (now := pack_dir_mtime(self.folder)) != self._packs:
             self.close()
             self._packs = now
 
-    def _id(self, kind: str, content: bytes) -> str:
+    def _compute_id(self, kind: str, content: bytes) -> str:
         made = hashlib.new("sha1" if self.id_bytes == 20 else "sha256", usedforsecurity=False)
         made.update(b"%s %d\0" % (kind.encode(), len(content)))
         made.update(content)
         return made.hexdigest()
 
-    def _require_stored(self, waiting: _Waiting) -> None:
-        git, kind, oid, content = waiting
+    def _require_stored(self, pending: _Pending) -> None:
+        git, kind, oid, content = pending
         try:
-            called = git.line().decode()
+            answer = git.line().decode()
         except GitError:  # it has ended, or there is no /proc
             content.seek(0)
-            called = self._alone(_WRITE[kind], content.fileno())
-        if called != oid:
-            raise GitError(_WRITE[kind], 0, f"git calls {called} what is {oid}")
+            answer = self._run_once(_WRITE[kind], content.fileno())
+        if answer != oid:
+            raise GitError(_WRITE[kind], 0, f"git stored {answer} instead of {oid}")
 
-    def _alone(self, command: tuple[str, ...], content: bytes | int) -> str:
-        """What a git of its own calls it."""
+    def _run_once(self, command: tuple[str, ...], content: bytes | int) -> str:
+        """Returns the id that a process of its own prints for a content."""
         return self.git.run(*command, "--stdin", input=content).stdout.decode().strip()
 
 
 def pack_dir_mtime(folder: Path) -> int:
-    """A number that changes when a pack comes to an object store, or goes."""
+    """Returns a number that changes when a pack is added to an object store or removed."""
     try:
         return os.stat(f"{folder}/pack").st_mtime_ns  # noqa: PTH116 - asked often
     except OSError:
         return 0
 
 
-def _open(content: bytes) -> IO[bytes]:
-    """A file without a name that has a content.
+def _open_anonymous(content: bytes) -> IO[bytes]:
+    """Returns a file without a name that has a content.
 
     Raises:
-        OSError: there is none to be had.
+        OSError: the system does not provide one.
     """
     if not hasattr(os, "memfd_create"):
         raise OSError(errno.ENOSYS, "memfd_create")
@@ -228,6 +228,6 @@ def _open(content: bytes) -> IO[bytes]:
     return file
 
 
-def _path(descriptor: int) -> bytes:
-    """Where another process finds what a descriptor of ours gives, where there is a /proc."""
+def _proc_path(descriptor: int) -> bytes:
+    """Returns the line that names a descriptor of this process to another one, where the system has /proc."""
     return f"/proc/{os.getpid()}/fd/{descriptor}\n".encode()
