@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gitbatch.batch.history.verify.audit import audit
+from gitbatch.batch.history.verify.audit import audit_history
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
 
@@ -138,7 +138,7 @@ def assert_valid(place: Place) -> None:
         repo = open_repository(place.root, read_only=True)
         try:
             for branch in branches:
-                assert audit(repo, branch).findings == ()
+                assert audit_history(repo, branch).findings == ()
         finally:
             repo.close()
 

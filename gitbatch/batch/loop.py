@@ -183,7 +183,7 @@ async def _is_accepted(run: Run, project_state: ProjectState, accept: Accept) ->
     run.emit(ConfigChanged(batch=run.batch.id, difference=change.difference))
     if not await accept():
         return False
-    await run.git(run.fixed.accept, run.repo, run.batch.id, change)
+    await run.git(run.fixed.accept_change, run.repo, run.batch.id, change)
     return True
 
 

@@ -147,7 +147,7 @@ class FailedAttempt(Struct, frozen=True):
         return TREATMENTS[self.cause].remedy if self.cause else None
 
     @property
-    def counts(self) -> bool:
+    def is_counted(self) -> bool:
         """Whether it is one of those that an item has: waits, interruptions and halts are not."""
         return self.remedy in {Remedy.AGAIN, Remedy.FAIL}
 
@@ -175,7 +175,7 @@ class ItemCommit(str):
     trees: tuple[str, ...]
     blob: str
 
-    def signed(self, oid: str) -> "ItemCommit":
+    def with_signature(self, oid: str) -> "ItemCommit":
         """The same commit as it is with a signature."""
         return ItemCommit(oid, self.base, self.trees, self.blob)
 
@@ -232,7 +232,7 @@ class CriterionState(Struct, frozen=True):
         return not self.items
 
     @property
-    def ready(self) -> bool:
+    def is_ready(self) -> bool:
         """Whether all items that name it are done, and its box is not ticked yet."""
         return bool(self.items) and not self.open_items and not self.done
 

@@ -16,7 +16,7 @@ from gitbatch.batch.events import ConfigChanged, EventStream, Listener, Notice
 from gitbatch.batch.history.ledger import Ledger, SpendingLimits
 from gitbatch.batch.history.progress import read_progress
 from gitbatch.batch.history.record import Batch
-from gitbatch.batch.history.spending import read_spending, total
+from gitbatch.batch.history.spending import read_spending, sum_spending
 from gitbatch.batch.history.worktree_folders import note_worktrees_dir
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import StopSwitch
@@ -116,7 +116,7 @@ class Opening(Struct, frozen=True):
         self.tell(ConfigChanged(batch=batch.id, difference=change.difference))
         if not self.settings.accept_config and not (self.frontend.can_ask and self.frontend.accept_config()):
             return False
-        fixed.accept(self.repo, batch.id, change)
+        fixed.accept_change(self.repo, batch.id, change)
         self.tell(Notice(batch=batch.id, text=ACCEPTED))
         return True
 
@@ -166,9 +166,9 @@ class Opening(Struct, frozen=True):
         ledger = Ledger.open(self.repo, batch)
         given = self.settings.limits.or_else(ledger.entries.limits)
         self._set_limits(state, recorded_agents(state, batch.record), given)
-        ledger.limit(given)
+        ledger.set_limits(given)
         recorded = read_progress(self.repo, batch)
-        self.agents.budget.spent = total(read_spending(self.repo, batch, recorded, ledger.entries))
+        self.agents.budget.spent = sum_spending(read_spending(self.repo, batch, recorded, ledger.entries))
         return ledger
 
 

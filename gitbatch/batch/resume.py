@@ -24,7 +24,7 @@ resume twice, is nothing special.
 from gitbatch.batch.group.follow import follow_checkout
 from gitbatch.batch.history.progress import BatchProgress, read_progress
 from gitbatch.batch.history.record import Batch
-from gitbatch.batch.history.rescue import rescue, rescued_refs
+from gitbatch.batch.history.rescue import rescue_branches, rescued_refs
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.batch.history.worktree_folders import remove_leftovers
@@ -63,7 +63,7 @@ def resume(run: Run) -> tuple[BatchProgress, Followed]:
     keep = {outcome.item.slug for outcome in state.ready.values()} | conflicted
     start = len(item_branches(run.batch.id))
     left = {ref: oid for ref, oid in branches.items() if ref[start:] not in keep}
-    rescue(repo, run.batch.id, left, require_tip(repo, target))
+    rescue_branches(repo, run.batch.id, left, require_tip(repo, target))
     delete_branches(repo, left | _superfluous(repo, run.batch, state))
     return state, followed
 

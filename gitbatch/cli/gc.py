@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from gitbatch.batch.history.gc import Garbage, collect, find_garbage
+from gitbatch.batch.history.gc import Garbage, find_garbage, remove_garbage
 from gitbatch.cli.common import HERE, Directory, opened, tell_waiting
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.refs.names import short
@@ -28,7 +28,7 @@ def gc(
     ):
         garbage = find_garbage(repo, keep)
         if not dry_run:
-            collect(repo, garbage)
+            remove_garbage(repo, garbage)
     if json:
         _tell_program(garbage, dry_run=dry_run)
     else:

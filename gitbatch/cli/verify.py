@@ -6,7 +6,7 @@ import msgspec
 import typer
 
 from gitbatch.batch.events import SCHEMA
-from gitbatch.batch.history.verify.audit import audit
+from gitbatch.batch.history.verify.audit import audit_history
 from gitbatch.cli.common import HERE, Directory, Json, opened
 
 
@@ -19,7 +19,7 @@ def verify(
 ) -> None:
     """Audit the commits of gitbatch in a history. Changes nothing. Exits with 1 if there are findings."""
     with opened(directory, read_only=True) as repo:
-        found = audit(repo, revisions)
+        found = audit_history(repo, revisions)
     for finding in found.findings:
         line = f"{finding.commit[:12]}  {finding.rule} {finding.check}: {finding.message}"
         typer.echo(msgspec.json.encode(finding).decode() if json else line)

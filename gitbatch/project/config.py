@@ -225,12 +225,12 @@ def parse_config(source: bytes | None) -> Config:
     try:
         parsed = msgspec.convert(raw, Config)
     except msgspec.ValidationError as error:
-        raise PlanError(f"{CONFIG_FILE}: {_named(str(error), raw)}", _ADVICE) from error
+        raise PlanError(f"{CONFIG_FILE}: {_with_agent_name(str(error), raw)}", _ADVICE) from error
     _require_sense(parsed)
     return parsed
 
 
-def _named(message: str, raw: dict[str, Any]) -> str:
+def _with_agent_name(message: str, raw: dict[str, Any]) -> str:
     """What msgspec says, with the name of the agent: it leaves out which one it was."""
     if "$.agents[...]" not in message:
         return message

@@ -60,14 +60,14 @@ def list_context(
 ) -> tuple[ContextFile, ...]:
     """The files that an item's agent reads, in order, each once, condensed where a condensed form exists."""
     found: dict[str, ContextFile] = {}
-    for path, reason in _wanted(item, group, plan, project, snapshot):
-        file = _condensed(path, reason, project, snapshot)
+    for path, reason in _wanted_paths(item, group, plan, project, snapshot):
+        file = _condensed_form(path, reason, project, snapshot)
         if file:
             found.setdefault(file.path, file)
     return tuple(found.values())
 
 
-def _wanted(
+def _wanted_paths(
     item: WorkItem, group: Group, plan: Plan, project: Project, snapshot: Snapshot
 ) -> Iterable[tuple[str, ContextReason]]:
     if project.rules:
@@ -93,12 +93,12 @@ def phase_context(group: Group, project: Project, snapshot: Snapshot) -> tuple[s
         for heading in outline(source):
             if matches(heading.title, (group.title,)):
                 for line in read_section(source, heading):
-                    for name in _names(line):
+                    for name in _named_paths(line):
                         found += find_files(name, project, snapshot)
     return tuple(dict.fromkeys(found))
 
 
-def _names(line: Inline) -> Iterator[str]:
+def _named_paths(line: Inline) -> Iterator[str]:
     """What a line of a context document names: its code spans and links; without any, the entry of a list."""
     if not line.pieces:
         entry = _ENTRY.fullmatch(line.text)
@@ -129,7 +129,9 @@ def possible_paths(name: str, project: Project) -> tuple[str, ...]:
     return tuple(dict.fromkeys(path for path in paths if path.partition("/")[0] not in {".", ".."}))
 
 
-def _condensed(path: str, reason: ContextReason, project: Project, snapshot: Snapshot) -> ContextFile | None:
+def _condensed_form(
+    path: str, reason: ContextReason, project: Project, snapshot: Snapshot
+) -> ContextFile | None:
     """The condensed form of a file where there is one, else the file, else None (rule C4)."""
     folder, base = posixpath.split(path)
     name = posixpath.splitext(base)[0]

@@ -46,7 +46,7 @@ class Project(Struct, frozen=True):
             *self.config.project.context_documents,
             *self.config.project.shared,
         ]
-        looked_for = [f"{folder}{name}" for folder in _folders(self.phase) for name in names]
+        looked_for = [f"{folder}{name}" for folder in _search_folders(self.phase) for name in names]
         found = (*self.shared_files, SCOPE_FILE, CONFIG_FILE, INCLUDE_FILE, *looked_for)
         return frozenset(map(path_key, found))
 
@@ -64,7 +64,7 @@ def find_project(snapshot: Snapshot, config: Config, wanted: str | None = None) 
             context document can't be read.
     """
     phase = find_active_phase(snapshot, config)
-    task = _task(snapshot, phase, wanted)
+    task = _find_plan_path(snapshot, phase, wanted)
     if wanted is not None and wanted != task:
         raise PlanError(
             f"{wanted} is not the plan of the active phase, which is {task}",
@@ -72,7 +72,7 @@ def find_project(snapshot: Snapshot, config: Config, wanted: str | None = None) 
         )
     here = phase or Phase("", "")
     beside = task.removesuffix(TASK)
-    folders = _folders(phase) if phase else dict.fromkeys((beside, "docs/", ""))
+    folders = _search_folders(phase) if phase else dict.fromkeys((beside, "docs/", ""))
 
     def find(name: str) -> str | None:
         return next((f"{folder}{name}" for folder in folders if snapshot.blob(f"{folder}{name}")), None)
@@ -92,9 +92,11 @@ def find_project(snapshot: Snapshot, config: Config, wanted: str | None = None) 
     )
 
 
-def _task(snapshot: Snapshot, phase: Phase | None, wanted: str | None) -> str:
+def _find_plan_path(snapshot: Snapshot, phase: Phase | None, wanted: str | None) -> str:
     if phase is not None:
-        candidates = [f"{folder}{TASK}" for folder in _folders(phase) if snapshot.blob(f"{folder}{TASK}")][:1]
+        candidates = [
+            f"{folder}{TASK}" for folder in _search_folders(phase) if snapshot.blob(f"{folder}{TASK}")
+        ][:1]
     else:
         candidates = [path for path in (TASK, f"docs/{TASK}") if snapshot.blob(path)]
         candidates = [wanted] if wanted in candidates else candidates
@@ -109,7 +111,7 @@ def _task(snapshot: Snapshot, phase: Phase | None, wanted: str | None) -> str:
     return candidates[0]
 
 
-def _folders(phase: Phase) -> tuple[str, ...]:
+def _search_folders(phase: Phase) -> tuple[str, ...]:
     """Where control files are looked for, in order; each ends in a slash or is empty."""
     return tuple(dict.fromkeys((f"{phase.folder}/" if phase.folder else "", "docs/", "")))
 

@@ -34,13 +34,13 @@ class Decision(Struct, frozen=True):
 def replace_section(source: bytes, section: str) -> bytes:
     """The file with our section replaced, or added at the end; the rest, with its line ends, is the user's."""
     text = source.decode(errors="surrogateescape")
-    newline = _newline(text)
+    newline = _line_end(text)
     ours = f"{BEGIN}\n{section.strip()}\n{END}".replace("\n", newline)
     found = _SECTION.search(text)
     if found:
         text = text[: found.start()] + ours + text[found.end() :]
     else:
-        text += _gap(text, newline, 2) + ours + newline
+        text += _missing_breaks(text, newline, 2) + ours + newline
     return text.encode(errors="surrogateescape")
 
 
@@ -73,15 +73,15 @@ def append_decisions(source: bytes, decisions: tuple[Decision, ...]) -> bytes:
     if not decisions:
         return source
     text = source.decode(errors="surrogateescape") or "# Decisions\n"
-    newline = _newline(text)
+    newline = _line_end(text)
     numbers = [int(number) for number in _NUMBER.findall(text)]
     last_is_ours = bool(numbers) and text.rstrip(_BLANK).splitlines()[-1].startswith("- **D")
-    before, after = _split(text) if last_is_ours else (text, "")
+    before, after = _split_blank_end(text) if last_is_ours else (text, "")
     listed = "".join(
         f"- **D{number}** · {decision.date} · {markdown(decision.item)}: {markdown(decision.text)}{newline}"
         for number, decision in enumerate(decisions, max(numbers, default=0) + 1)
     )
-    gap = _gap(before, newline, 1 if last_is_ours else 2)
+    gap = _missing_breaks(before, newline, 1 if last_is_ours else 2)
     return (before + gap + listed + after).encode(errors="surrogateescape")
 
 
@@ -90,34 +90,34 @@ def append_contributions(source: bytes, heading: str, lines: tuple[str, ...]) ->
     if not lines:
         return source
     text = source.decode(errors="surrogateescape")
-    newline = _newline(text)
+    newline = _line_end(text)
     listed = "".join(f"- {markdown(line)}{newline}" for line in lines)
     title = markdown(heading)
     # A heading that we made has the title as we escaped it.
     section = next((h for h in outline(source) if matches(h.title, (heading, title))), None)
     if section is None:
-        text += f"{_gap(text, newline, 2)}## {title}{newline * 2}{listed}"
+        text += f"{_missing_breaks(text, newline, 2)}## {title}{newline * 2}{listed}"
         return text.encode(errors="surrogateescape")
-    before, after = _split(source[: section.end].decode())
+    before, after = _split_blank_end(source[: section.end].decode())
     rest = source[section.end :].decode()
     is_list = before.splitlines()[-1].lstrip().startswith("- ")
-    before += _gap(before, newline, 1 if is_list else 2) + listed
+    before += _missing_breaks(before, newline, 1 if is_list else 2) + listed
     if rest and not after:  # a heading right below would become a part of the last entry
         before += newline
     return (before + after + rest).encode()
 
 
-def _newline(text: str) -> str:
+def _line_end(text: str) -> str:
     return "\r\n" if "\r\n" in text else "\n"
 
 
-def _split(text: str) -> tuple[str, str]:
+def _split_blank_end(text: str) -> tuple[str, str]:
     """A text up to the end of its last line that is not blank, and the blank lines below."""
     end = text.find("\n", len(text.rstrip(_BLANK))) + 1 or len(text)
     return text[:end], text[end:]
 
 
-def _gap(text: str, newline: str, breaks: int) -> str:
+def _missing_breaks(text: str, newline: str, breaks: int) -> str:
     """The line breaks that a text lacks to end in so many; at the top of a file none are needed."""
     said = text.rstrip(_BLANK)
     lacking = breaks - text.count("\n", len(said)) if said else 0

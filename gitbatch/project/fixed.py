@@ -19,7 +19,7 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 def fixed_lines(config: Config) -> tuple[str, ...]:
     """Returns what a configuration says of `FIXED`, one line for each key, sorted."""
     said = msgspec.to_builtins(config)
-    return tuple(sorted(line for name in FIXED for line in _lines(name, _value(said, name))))
+    return tuple(sorted(line for name in FIXED for line in _key_lines(name, _value_at(said, name))))
 
 
 def diff_lines(before: tuple[str, ...], after: tuple[str, ...]) -> tuple[str, ...]:
@@ -29,17 +29,17 @@ def diff_lines(before: tuple[str, ...], after: tuple[str, ...]) -> tuple[str, ..
     return tuple(shown for _, shown in sorted(gone + new, key=lambda pair: pair[0].partition(" = ")[0]))
 
 
-def _value(said: object, name: str) -> object:
+def _value_at(said: object, name: str) -> object:
     for part in name.split("."):
         said = said.get(part) if isinstance(said, Mapping) else None
     return said
 
 
-def _lines(name: str, value: object) -> Iterator[str]:
+def _key_lines(name: str, value: object) -> Iterator[str]:
     if not isinstance(value, Mapping):
         if value is not None:
             yield f"{name} = {json.dumps(value)}"
         return
     for key, inner in value.items():
         part = key if _BARE_KEY.fullmatch(key) else json.dumps(key)
-        yield from _lines(f"{name}.{part}", inner)
+        yield from _key_lines(f"{name}.{part}", inner)

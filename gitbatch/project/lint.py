@@ -32,7 +32,9 @@ def check_plan(path: Path) -> Checked:
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror}", "name a plan, such as task.md") from error
     return Checked(
-        str(path), source, parse_plan(source, str(path), _options(find_project_root(path.resolve().parent)))
+        str(path),
+        source,
+        parse_plan(source, str(path), _read_options(find_project_root(path.resolve().parent))),
     )
 
 
@@ -43,7 +45,7 @@ def find_active_plan(directory: Path) -> Path:
         PlanError: there is none, or more than one.
     """
     root = find_project_root(directory.resolve())
-    found = root / find_project(DiskSnapshot(root), _config(root)).task
+    found = root / find_project(DiskSnapshot(root), _read_config(root)).task
     return found.relative_to(directory.resolve()) if found.is_relative_to(directory.resolve()) else found
 
 
@@ -56,18 +58,18 @@ def find_project_root(directory: Path) -> Path:
 def read_project_on_disk(root: Path, path: str) -> Project | None:
     """The project at a root as the disk has it, with the plan at a repository path; None if it can't be made out."""
     try:
-        return replace(find_project(DiskSnapshot(root), _config(root)), task=path)
+        return replace(find_project(DiskSnapshot(root), _read_config(root)), task=path)
     except PlanError:
         return None
 
 
-def _config(root: Path) -> Config:
+def _read_config(root: Path) -> Config:
     return parse_config(DiskSnapshot(root).read(CONFIG_FILE))
 
 
-def _options(root: Path) -> PlanOptions:
+def _read_options(root: Path) -> PlanOptions:
     """The options of the project; where the project can't be made out, what its configuration says alone."""
-    config = _config(root)
+    config = _read_config(root)
     try:
         project = find_project(DiskSnapshot(root), config)
     except PlanError:

@@ -43,7 +43,7 @@ def find_active_phase(snapshot: Snapshot, config: Config) -> Phase | None:
     if len(sections) > 1:
         raise PlanError("CLAUDE.md has more than one scope section", "keep one of them, naming one phase")
     lines = read_section(source, sections[0])
-    named = {phase.folder: phase for line in lines for phase in _named(line, snapshot, config)}
+    named = {phase.folder: phase for line in lines for phase in _named_phases(line, snapshot, config)}
     if not named:
         raise PlanError("the scope section of CLAUDE.md names no phase", _EXAMPLE)
     if len(named) > 1:
@@ -60,10 +60,10 @@ def find_active_phase(snapshot: Snapshot, config: Config) -> Phase | None:
     return phase
 
 
-def _named(line: Inline, snapshot: Snapshot, config: Config) -> tuple[Phase, ...]:
+def _named_phases(line: Inline, snapshot: Snapshot, config: Config) -> tuple[Phase, ...]:
     """The phases that a line names: links to a folder, else `Phase: NAME`."""
     links = [piece for piece in line.pieces if piece.kind is SpanKind.LINK]
-    folders = (_folder(decode_link(link), snapshot) for link in links)
+    folders = (_linked_folder(decode_link(link), snapshot) for link in links)
     linked = tuple(Phase(posixpath.basename(folder), folder) for folder in folders if folder)
     bare = one_line(line.text, [(link.start, link.end) for link in links])
     stated = _PHASE.match(_SYNTAX.sub("", _EMPHASIS.sub("", bare)).lstrip("-+ "))
@@ -74,7 +74,7 @@ def _named(line: Inline, snapshot: Snapshot, config: Config) -> tuple[Phase, ...
     return (Phase(name, posixpath.normpath(folder)),) if name else ()
 
 
-def _folder(target: str, snapshot: Snapshot) -> str | None:
+def _linked_folder(target: str, snapshot: Snapshot) -> str | None:
     """The folder that a link names: itself, or the one that a linked task.md is in."""
     path = posixpath.normpath(target.removeprefix("/"))
     if posixpath.basename(path).casefold() == "task.md":

@@ -7,10 +7,10 @@ from msgspec.structs import replace
 
 from gitbatch.batch.events import SCHEMA
 from gitbatch.batch.group.shared_files import criteria_of
-from gitbatch.batch.history.messages import format_cost, format_usage, told_rescued, told_tokens
+from gitbatch.batch.history.messages import format_cost, format_rescued, format_tokens, format_usage
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import Batch
-from gitbatch.batch.history.spending import ItemSpent, total
+from gitbatch.batch.history.spending import ItemSpent, sum_spending
 from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, ItemStatus
 from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.batch.planning.schedule import count_at_once, find_critical_path, plan_steps, settings_of
@@ -89,7 +89,7 @@ def batch_state(
         groups_done=len(state.finished),
         items=items,
         criteria=criteria,
-        spent=total(spending),
+        spent=sum_spending(spending),
     )
 
 
@@ -117,7 +117,7 @@ def render_batch(shown: BatchState) -> Block:
 
 def _row(item: ItemState) -> tuple[Cell, ...]:
     style = STYLES[ItemStatus(item.status)] if item.status in set(ItemStatus) else "dim"
-    kept = told_rescued(item.rescued)
+    kept = format_rescued(item.rescued)
     said = (item.reason or item.item, (_work(item), "dim"), (f"\n{kept}" if kept else "", "dim"))
     return (str(item.group),), ((item.status, style),), (item.name,), said
 
@@ -126,7 +126,7 @@ def _work(item: ItemState) -> str:
     """What an item took, where there is anything to say."""
     parts = [f"{item.attempts} attempts"] if item.attempts > 1 else []
     if item.spent and item.spent.usage != Usage():
-        parts += [f"{item.seconds:.1f} s", told_tokens(item.spent.usage), format_cost(item.spent)]
+        parts += [f"{item.seconds:.1f} s", format_tokens(item.spent.usage), format_cost(item.spent)]
     return f"  ({', '.join(parts)})" if parts else ""
 
 

@@ -22,7 +22,7 @@ from gitbatch.batch.events import (
     ItemWaiting,
     Notice,
 )
-from gitbatch.batch.history.messages import format_cost, format_usage, told_tokens
+from gitbatch.batch.history.messages import format_cost, format_tokens, format_usage
 from gitbatch.batch.model import Outcome
 from gitbatch.limits.causes import TREATMENTS, WAIT_DESCRIPTIONS, Cause
 from gitbatch.limits.usage import Spent, Usage, format_dollars
@@ -43,7 +43,7 @@ def _took(outcome: Outcome) -> str:
     if outcome.waited >= _LONG:
         parts.append(f"waited {outcome.waited:.0f} s")
     if outcome.spent.usage != Usage():
-        parts += [told_tokens(outcome.spent.usage), format_cost(outcome.spent)]
+        parts += [format_tokens(outcome.spent.usage), format_cost(outcome.spent)]
     return ", ".join(parts)
 
 

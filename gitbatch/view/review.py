@@ -75,6 +75,6 @@ def render_criteria(criteria: tuple[CriterionState, ...]) -> Block:
 def _coverage(criterion: CriterionState) -> Part:
     if criterion.cross_cutting:
         return ("cross-cutting", "yellow")
-    if criterion.ready:
+    if criterion.is_ready:
         return ("ready: tick it", "green")
     return f"{len(criterion.items) - criterion.open_items}/{len(criterion.items)} items"

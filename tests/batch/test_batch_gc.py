@@ -9,7 +9,7 @@ import pytest
 from conftest import Place
 from history import audit
 
-from gitbatch.batch.history.gc import collect, find_garbage
+from gitbatch.batch.history.gc import find_garbage, remove_garbage
 from gitbatch.batch.history.record import all_batches
 from gitbatch.fs.removal import remove_tree
 from gitbatch.repo.opening import open_repository
@@ -199,7 +199,7 @@ def test_cut_anywhere_it_loses_nothing_and_is_done_again(
         patched.setattr(Refs, "delete", cutting(Refs.delete))
         patched.setattr("gitbatch.batch.history.gc.remove_anything", cutting(remove_tree))
         with pytest.raises(KeyboardInterrupt):
-            collect(repo, garbage)
+            remove_garbage(repo, garbage)
     assert not [batch for batch in all_batches(repo) if not batch.ended], "no batch has come to life again"
     assert commit in run.git("rev-list", "--all")
     run.gitbatch("gc", "--keep", "0", code=0)

@@ -5,7 +5,7 @@ import random
 import pytest
 from conftest import Place
 
-from gitbatch.batch.history.item_commits import item_commit, read_item_commit
+from gitbatch.batch.history.item_commits import as_item_commit, read_item_commit
 from gitbatch.batch.model import BatchItem
 from gitbatch.repo.objects.reader import MissingObjectError
 from gitbatch.repo.repository import Repository
@@ -65,7 +65,7 @@ def test_an_item_commit_is_what_git_says(place: Place, repo: Repository) -> None
             for n in range(chance.choice((0, 1, 1, 1, 1, 1, 2)))
         ]
         oid = place.git("commit-tree", new, *(part for p in parents for part in ("-p", p)), "-m", who)
-        made = item_commit(repo.objects, repo.objects.read_commit(oid), OUTPUT)
+        made = as_item_commit(repo.objects, repo.objects.read_commit(oid), OUTPUT)
         wanted = len(parents) == 1 and is_items(place, old, new)
         assert (made is not None) is wanted, place.git("diff-tree", "-r", old, new)
         found[wanted] += 1
@@ -142,4 +142,4 @@ def test_a_commit_whose_tree_is_gone_is_no_item(place: Place, repo: Repository) 
     lost = place.git("rev-parse", f"{oid}:out/deep")
     (place.root / ".git/objects" / lost[:2] / lost[2:]).unlink()
     with pytest.raises(MissingObjectError):
-        item_commit(repo.objects, repo.objects.read_commit(oid), OUTPUT)
+        as_item_commit(repo.objects, repo.objects.read_commit(oid), OUTPUT)

@@ -9,7 +9,7 @@ import pytest
 from conftest import SAMPLES, Place
 
 from gitbatch.batch.history.trailers import Kind, parse_trailers
-from gitbatch.batch.history.verify.audit import audit
+from gitbatch.batch.history.verify.audit import audit_history
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
 
@@ -217,7 +217,7 @@ def story(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Story]:
 @pytest.mark.rule("S1", "S2", "O3", "E2", "P4")
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.__name__)
 def test_no_mutant_passes(story: Story, mutation: Mutation) -> None:
-    assert audit(story.repo, "main").findings == ()
+    assert audit_history(story.repo, "main").findings == ()
     least = {"trailers": 40, "messages": 10, "parents": 10, "files": 30, "boxes": 10, "absence": 2}
     made, passed = 0, []
     for kind in (Kind.ITEM, Kind.MERGE, Kind.CHECKPOINT):
@@ -228,7 +228,7 @@ def test_no_mutant_passes(story: Story, mutation: Mutation) -> None:
                 tip = story.rebuilt(node, mutant)
                 story.repo.objects.writer.flush()
                 made += 1
-                if not audit(story.repo, tip).findings:
+                if not audit_history(story.repo, tip).findings:
                     passed.append((kind, number, mutant.message if mutant else ""))
     assert passed == []
     assert made >= least[mutation.__name__]

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from gitbatch.agents.protocol import Reply
 from gitbatch.batch.history.messages import (
-    checkpoint_message,
-    item_message,
-    merge_message,
     parse_item_message,
+    render_checkpoint_message,
+    render_item_message,
+    render_merge_message,
 )
 from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome, Record
@@ -70,12 +70,15 @@ def test_messages_carry_paths_whole(keys: list[str]) -> None:
     group = BatchGroup(1, "G", tuple(outcome.item for outcome in (*done, *lost)))
     record = Record("20260102-030405-abcd", 0, "refs/heads/main", "", "task.md", "at-end", "a", 1, (group,))
     files = tuple(ContextFile(key, "0" * 40, ContextReason.DECLARED) for key in keys)
-    messages = [item_message(record, group, outcome, "a", files, ()) for outcome in done]
+    messages = [render_item_message(record, group, outcome, "a", files, ()) for outcome in done]
     for key, message in zip(keys, messages, strict=True):
         trailers, _ = parse_item_message(message)
         assert (trailers.kind, trailers.key) == (Kind.ITEM, key)
         assert trailers.context == tuple((file.path, file.blob) for file in files)
-    messages += [merge_message(record, group, done), checkpoint_message(record, group, done + lost, (), ())]
+    messages += [
+        render_merge_message(record, group, done),
+        render_checkpoint_message(record, group, done + lost, (), ()),
+    ]
     trailers = parse_trailers(messages[-1])
     assert trailers.kind is Kind.CHECKPOINT
     assert trailers.succeeded == tuple(keys)

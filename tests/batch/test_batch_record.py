@@ -9,7 +9,7 @@ from history import assert_tidy
 from msgspec.structs import replace
 
 from gitbatch.batch.history.abort import abort_batch
-from gitbatch.batch.history.messages import merge_message
+from gitbatch.batch.history.messages import render_merge_message
 from gitbatch.batch.history.record import find_unfinished_refs, unfinished_batch, write_record
 from gitbatch.batch.model import BatchGroup, Record
 from gitbatch.errors import GitbatchError
@@ -115,7 +115,8 @@ def test_abort_without_a_target(repo: Repository, place: Place, content: str) ->
     """What is not in the base is kept."""
     base = place.git("rev-parse", "HEAD")
     done = place.git("commit-tree", "-p", base, "-m", "done", f"{base}^{{tree}}")
-    record_blob = repo.objects.write_blob(content.encode())
+    place.write("../record.json", content)
+    record_blob = place.git("hash-object", "-w", "../record.json")
     repo.refs.create(f"refs/gitbatch/{BATCH}/base", base)
     repo.refs.create(f"refs/gitbatch/{BATCH}/record", record_blob)
     repo.refs.create(f"refs/heads/gitbatch/{BATCH}/1-done", done)
@@ -133,5 +134,5 @@ def test_abort_without_a_target(repo: Repository, place: Place, content: str) ->
 @pytest.mark.parametrize(("number", "trailers"), [(0, ""), (1, "Gitbatch-Format: 1\n")])
 def test_the_format_of_a_batch(number: int, trailers: str) -> None:
     """A batch that gitbatch 0.1 started gets commits as 0.1 writes them."""
-    message = merge_message(replace(record(), format=number), BatchGroup(1, "G", ()), ())
+    message = render_merge_message(replace(record(), format=number), BatchGroup(1, "G", ()), ())
     assert message.endswith(f"\n\n{trailers}Gitbatch-Batch: {BATCH}\nGitbatch-Group: 1 G\n")

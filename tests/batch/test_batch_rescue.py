@@ -210,7 +210,7 @@ main()
 
 def test_a_kill_before_the_attempt_is_written_down_loses_no_output(place: Place) -> None:
     set_up(place, "half more")
-    killed_at(place, "gitbatch.batch.history.ledger.Ledger:add")
+    killed_at(place, "gitbatch.batch.history.ledger.Ledger:add_attempt")
     assert rescued(place) == ["1-t1-1"]
     assert "refs/gitbatch" not in place.git("for-each-ref", "refs/gitbatch/*/ledger/*")
     assert json.loads(place.gitbatch("status", "--json", code=0).stdout)["items"][0]["rescued"] == ref_of(
@@ -226,7 +226,9 @@ def test_a_kill_before_the_attempt_is_written_down_loses_no_output(place: Place)
 
 def test_a_kill_between_two_rescues_leaves_the_newer_one(place: Place) -> None:
     set_up(place, "half half more")
-    killed_at(place, "gitbatch.batch.history.rescue.rescued_refs", 3)  # the first call is the start's
+    killed_at(
+        place, "gitbatch.batch.history.rescue.rescue_branchesd_refs", 3
+    )  # the first call is the start's
     assert rescued(place) == ["1-t1-1", "1-t1-2"]
     run(place)
     assert found(place, "T1", 3) == "T1 2\n"

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import pytest
 from conftest import IDENTITY, SAMPLES, Place
 
-from gitbatch.batch.history.verify.audit import AuditFinding, audit
+from gitbatch.batch.history.verify.audit import AuditFinding, audit_history
 from gitbatch.batch.history.verify.rules import Check
 from gitbatch.errors import GitbatchError, UsageError
 from gitbatch.project.edits import BEGIN, END
@@ -130,7 +130,7 @@ class Forger:
         return self.place.git("log", self.tip, "--format=%H", "--grep", f"^Gitbatch-Item: {key}$")
 
     def findings(self, revisions: str) -> tuple[AuditFinding, ...]:
-        return audit(self.repo, revisions).findings
+        return audit_history(self.repo, revisions).findings
 
 
 @contextmanager
@@ -775,7 +775,7 @@ def test_commits_without_a_format(owner: Forger) -> None:
     early = owner.commit(message, (owner.tip,), {OUT: "x", "stray": "x"})
     place.git("update-ref", "refs/heads/main", early)
     with opened(place) as repo:
-        found = audit(repo, "main~1..main")
+        found = audit_history(repo, "main~1..main")
     assert (found.judged, found.unjudged, found.findings) == (0, 1, ())
     said = place.gitbatch("verify", code=0).stdout
     assert said == "18 commits of gitbatch judged, nothing found; 1 of gitbatch 0.1 not judged\n"
@@ -784,7 +784,7 @@ def test_commits_without_a_format(owner: Forger) -> None:
     malformed = owner.commit(f"{message}\nGitbatch-Item: y", (early,), {OUT: "y"})
     place.git("update-ref", "refs/heads/main", malformed)
     with opened(place) as repo:
-        assert [finding.commit for finding in audit(repo, "main").findings] == [malformed]
+        assert [finding.commit for finding in audit_history(repo, "main").findings] == [malformed]
 
 
 def test_nothing_is_changed_and_nobody_has_to_be_named(owner: Forger) -> None:
@@ -805,7 +805,7 @@ def test_a_shallow_clone_is_judged_as_far_as_it_goes(owner: Forger) -> None:
     place.git("clone", "--quiet", "--depth=4", f"file://{place.root}", str(clone.root))
     (end,) = (clone.root / ".git" / "shallow").read_text(encoding="utf-8").split()
     with opened(clone) as repo:
-        cut, finding = audit(repo, "HEAD").findings
+        cut, finding = audit_history(repo, "HEAD").findings
     assert (cut.commit, cut.check, finding.commit) == (end, Check.HISTORY, forged)
     done = clone.gitbatch("verify", code=1)
     assert done.stdout.endswith("3 commits of gitbatch judged, 2 findings\n")
@@ -821,7 +821,7 @@ def test_a_clone_without_all_objects_is_an_error(owner: Forger) -> None:
         opened(replace(place, root=clone)) as repo,
         pytest.raises(GitbatchError, match="the history can't be read") as error,
     ):
-        audit(repo, "HEAD")
+        audit_history(repo, "HEAD")
     assert "partial clone" in error.value.advice
 
 

@@ -21,7 +21,7 @@ from wall.terminal import Terminal
 
 from gitbatch.agents.reply import make_reply
 from gitbatch.batch.group.shared_files import consolidate
-from gitbatch.batch.history.messages import checkpoint_message, item_message
+from gitbatch.batch.history.messages import render_checkpoint_message, render_item_message
 from gitbatch.batch.model import BatchGroup, ItemStatus, Outcome, Record
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state
 from gitbatch.batch.planning.selection import group_items
@@ -122,9 +122,9 @@ def written(project_state: ProjectState, texts: list[str]) -> tuple[dict[str, st
     marks = {item.output: item.box for item in project_state.plan.items}
     shared = consolidate(record, group, outcomes, marks, project_state, 0)
     messages = [
-        item_message(record, group, outcome, "a", (), ()) for outcome in outcomes if outcome.succeeded
+        render_item_message(record, group, outcome, "a", (), ()) for outcome in outcomes if outcome.succeeded
     ]
-    messages.append(checkpoint_message(record, group, outcomes, shared.criteria, shared.notes))
+    messages.append(render_checkpoint_message(record, group, outcomes, shared.criteria, shared.notes))
     return {path: content.decode() for path, content in shared.files}, messages
 
 

@@ -12,7 +12,7 @@ from gitbatch.batch.group.follow import follow_checkout, follow_locked
 from gitbatch.batch.group.merge import merge_items
 from gitbatch.batch.group.rebase import rebase_items
 from gitbatch.batch.group.shared_files import consolidate
-from gitbatch.batch.history.messages import checkpoint_message
+from gitbatch.batch.history.messages import render_checkpoint_message
 from gitbatch.batch.history.rescue import rescued_refs
 from gitbatch.batch.history.target import require_not_checked_out_elsewhere, require_tip
 from gitbatch.batch.item.run import Run
@@ -104,7 +104,7 @@ def _signed(run: Run, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
         if old and new != old:
             branch = item_branch(run.batch.id, outcome.item.slug)
             repo.commit_point(branch, new, old, "gitbatch: signed")
-            outcome = replace(outcome, commit=old.signed(new))  # noqa: PLW2901
+            outcome = replace(outcome, commit=old.with_signature(new))  # noqa: PLW2901
         found.append(outcome)
     return tuple(found)
 
@@ -151,7 +151,7 @@ def _build(
     shared = consolidate(record, group, merged.outcomes, marks, project_state, run.clock())
     blobs = {path: repo.objects.write_blob(content) for path, content in shared.files}
     tree = repo.objects.write_tree(merged.tree, blobs)
-    message = checkpoint_message(record, group, merged.outcomes, shared.criteria, shared.notes)
+    message = render_checkpoint_message(record, group, merged.outcomes, shared.criteria, shared.notes)
     who = run.committer()
     return Checkpoint(
         batch=record.batch,

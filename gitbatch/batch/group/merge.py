@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.batch.history.item_commits import PARENTS
-from gitbatch.batch.history.messages import merge_message
+from gitbatch.batch.history.messages import render_merge_message
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.model import BatchGroup, ItemStatus, Outcome
 from gitbatch.paths import first_non_folder
@@ -36,7 +36,7 @@ def merge_items(run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], tip:
         tree = objects.write_tree(
             tree, {o.item.key: made.blob for o, made in zip(part, commits, strict=True)}
         )
-        message = merge_message(run.batch.record, group, part)
+        message = render_merge_message(run.batch.record, group, part)
         who = run.committer()
         commit = objects.write_commit(tree, (commit, *commits), message, who, who)
     return Merged(commit, tree, judged)

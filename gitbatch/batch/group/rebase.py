@@ -8,7 +8,7 @@ conflict, or of a file that it read, which would make its trailers wrong.
 
 from msgspec.structs import replace
 
-from gitbatch.batch.history.item_commits import item_commit
+from gitbatch.batch.history.item_commits import as_item_commit
 from gitbatch.batch.history.trailers import parse_trailers
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.model import Outcome
@@ -41,7 +41,7 @@ def _rebased(run: Run, outcome: Outcome, lost: set[str], tip: str) -> Outcome:
     if not has_read or objects.find_entry(objects.tree_of(old.base), key) != objects.find_entry(tree, key):
         return outcome
     new = objects.rewrite_commit(old, objects.write_tree(tree, {key: old.blob}), (tip,))
-    made = item_commit(objects, objects.read_commit(new), key)
+    made = as_item_commit(objects, objects.read_commit(new), key)
     if made is None:  # a file stands where the path needs a folder: a conflict
         return outcome
     run.repo.commit_point(item_branch(run.batch.id, outcome.item.slug), new, old, "gitbatch: rebased")

@@ -77,7 +77,7 @@ def pending_items(
 
 def _earlier(run: Run, item: BatchItem) -> tuple[FailedAttempt, ...]:
     """The failed attempts at an item that an earlier start of the batch has finished."""
-    return tuple(tried for tried in run.ledger.entries.of_item(item.key) if tried.counts)
+    return tuple(tried for tried in run.ledger.entries.of_item(item.key) if tried.is_counted)
 
 
 def _first(several: ExceptionGroup[Exception]) -> Exception:

@@ -5,7 +5,7 @@ gitbatch started.
 """
 
 from gitbatch.batch.history.record import end_batch, read_target
-from gitbatch.batch.history.rescue import rescue
+from gitbatch.batch.history.rescue import rescue_branches
 from gitbatch.batch.history.worktree_folders import remove_leftovers
 from gitbatch.repo.refs.names import item_branches
 from gitbatch.repo.repository import Repository
@@ -21,7 +21,7 @@ def abort_batch(repo: Repository, batch: str, base: str) -> tuple[str, ...]:
     last = (repo.refs.read(target) if target else None) or base
     remove_leftovers(repo, batch)
     branches = repo.refs.below(item_branches(batch))
-    kept = rescue(repo, batch, branches, last)
+    kept = rescue_branches(repo, batch, branches, last)
     delete_branches(repo, branches)
     end_batch(repo, batch, last)
     return kept

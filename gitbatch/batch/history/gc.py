@@ -92,14 +92,14 @@ def find_garbage(repo: Repository, keep: int) -> Garbage:
         keep: how many of the last finished batches stay known, with their refs and their log.
     """
     refs = repo.refs.below(BATCHES) | repo.refs.below(_OWN_BRANCHES)
-    batches = _batches(repo, refs)
+    batches = _batch_ids(repo, refs)
     open_ones = [b for b in batches if _is_unfinished(b, refs)]
     over = [b for b in batches if b not in open_ones]
     known = {b for b in over if record_ref(b) in refs}
     last = frozenset(sorted(known)[-keep:] if keep else ())
-    unmerged = _unmerged(repo, refs)
-    taken = _taken(repo, over)
-    parts = [_garbage_of(repo, batch, refs, unmerged, taken, known=batch in last) for batch in over]
+    unmerged = _find_unmerged(repo, refs)
+    taken = _checked_out_by_user(repo, over)
+    parts = [_find_garbage_of(repo, batch, refs, unmerged, taken, known=batch in last) for batch in over]
     temporary = tuple(
         Removal(LeftoverKind.FOLDER, str(path)) for path in sorted(repo.own_dir.glob(_TEMPORARY))
     )
@@ -113,7 +113,7 @@ def find_garbage(repo: Repository, keep: int) -> Garbage:
     )
 
 
-def collect(repo: Repository, garbage: Garbage) -> None:
+def remove_garbage(repo: Repository, garbage: Garbage) -> None:
     """Do it, in an order in which nothing is lost and no batch comes to life again. Call it under the lock."""
     for rescue in garbage.rescued:
         repo.point(rescue.ref, rescue.commit)
@@ -129,7 +129,7 @@ def collect(repo: Repository, garbage: Garbage) -> None:
             remove_anything(Path(removal.name))
 
 
-def _batches(repo: Repository, refs: Iterable[str]) -> list[str]:
+def _batch_ids(repo: Repository, refs: Iterable[str]) -> list[str]:
     """The ids of all batches of which there is a trace, the oldest first."""
     named = {ref.split("/")[2 if ref.startswith(BATCHES) else 3] for ref in refs}
     noted = {path.name for path in repo.own_dir.glob("*") if path.is_dir()}
@@ -140,7 +140,7 @@ def _is_unfinished(batch: str, refs: dict[str, str]) -> bool:
     return record_ref(batch) in refs and base_ref(batch) in refs and end_ref(batch) not in refs
 
 
-def _unmerged(repo: Repository, refs: dict[str, str]) -> frozenset[str]:
+def _find_unmerged(repo: Repository, refs: dict[str, str]) -> frozenset[str]:
     """The commits of our refs that no ref of the user's has."""
     everything = repo.refs.below("refs/")
     theirs = {oid for ref, oid in everything.items() if ref not in refs} | {repo.refs.commit("HEAD") or ""}
@@ -154,13 +154,13 @@ def _unmerged(repo: Repository, refs: dict[str, str]) -> frozenset[str]:
     return frozenset(listed.decode().split()) & ours
 
 
-def _taken(repo: Repository, batches: Iterable[str]) -> dict[str, Path]:
+def _checked_out_by_user(repo: Repository, batches: Iterable[str]) -> dict[str, Path]:
     """The branches that the user has checked out somewhere; a worktree of a finished batch is not the user's."""
     ours = {path for batch in batches for path in worktrees_named(repo, f"{batch}-")}
     return {ref: place for ref, place in checked_out(repo).items() if place not in ours}
 
 
-def _garbage_of(
+def _find_garbage_of(
     repo: Repository,
     batch: str,
     refs: dict[str, str],
@@ -192,10 +192,10 @@ def _garbage_of(
     log = repo.own_dir / batch
     if log.is_dir() and not known:
         found.append(Removal(LeftoverKind.FOLDER, os.fspath(log), batch))
-    return Garbage(tuple(found), _rescues(batch, found, refs, unmerged), tuple(kept))
+    return Garbage(tuple(found), _plan_rescues(batch, found, refs, unmerged), tuple(kept))
 
 
-def _rescues(
+def _plan_rescues(
     batch: str, found: list[Removal], refs: dict[str, str], unmerged: frozenset[str]
 ) -> tuple[Rescue, ...]:
     """A place for each unmerged commit whose last ref goes."""

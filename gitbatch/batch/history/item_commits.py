@@ -13,7 +13,7 @@ PARENTS = 16
 """Item branches in one merge: more can't be read in a graph."""
 
 
-def item_commit(objects: Objects, commit: Commit, output: str) -> ItemCommit | None:
+def as_item_commit(objects: Objects, commit: Commit, output: str) -> ItemCommit | None:
     """A commit as an item's: if it has one parent and changes that path alone.
 
     Raises:
@@ -59,14 +59,14 @@ def read_item_commit(repo: Repository, batch: str, item: BatchItem, oid: str | N
         trailers, reply = parse_item_message(commit.message)
         if (trailers.batch, trailers.key) != (batch, item.key):
             return None
-        made = item_commit(repo.objects, commit, item.key)
+        made = as_item_commit(repo.objects, commit, item.key)
     except MissingObjectError:  # pruned before its branch had it
         return None
     if made is None or not repo.objects.is_blob(made.blob):
         return None
-    took = re.fullmatch(r"[0-9]{1,9}\.[0-9]", trailers.first("Seconds"))
-    tries = re.fullmatch(r"[1-9][0-9]{0,5}", trailers.first("Attempt"))
-    waited = re.fullmatch(r"[0-9]{1,9}\.[0-9]", trailers.first("Waited"))
+    took = re.fullmatch(r"[0-9]{1,9}\.[0-9]", trailers.first_value("Seconds"))
+    tries = re.fullmatch(r"[1-9][0-9]{0,5}", trailers.first_value("Attempt"))
+    waited = re.fullmatch(r"[0-9]{1,9}\.[0-9]", trailers.first_value("Waited"))
     attempts = int(tries[0]) if tries else 1
     return Outcome(
         item,

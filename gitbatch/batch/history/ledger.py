@@ -49,7 +49,7 @@ class LedgerEntries(Struct, frozen=True):
         """The attempts at an item, by its key."""
         return tuple(attempt for attempt in self.attempts if attempt.item == item)
 
-    def spent(self, item: str) -> Spent:
+    def spent_on(self, item: str) -> Spent:
         """What those attempts used."""
         return sum((Spent.of_attempt(attempt.usage) for attempt in self.of_item(item)), Spent())
 
@@ -72,21 +72,21 @@ class Ledger:
         """The ledger of a batch, from git."""
         return cls(repo, batch, read_ledger(repo, batch.id))
 
-    def add(self, attempt: FailedAttempt) -> None:
+    def add_attempt(self, attempt: FailedAttempt) -> None:
         """Write an attempt down."""
         entries = replace(self.entries, attempts=(*self.entries.attempts, attempt))
         slug = next(item.slug for item in self.batch.record.items if item.key == attempt.item)
-        self._write(f"{ledger_refs(self.batch.id)}{slug}", entries.of_item(attempt.item))
+        self._write_value(f"{ledger_refs(self.batch.id)}{slug}", entries.of_item(attempt.item))
         self.entries = entries
 
-    def limit(self, given: SpendingLimits) -> None:
+    def set_limits(self, given: SpendingLimits) -> None:
         """Write down the limits that were given; None: as they were."""
         limits = given.or_else(self.entries.limits)
         if limits != self.entries.limits:
-            self._write(limits_ref(self.batch.id), limits)
+            self._write_value(limits_ref(self.batch.id), limits)
             self.entries = replace(self.entries, limits=limits)
 
-    def _write(self, ref: str, value: tuple[FailedAttempt, ...] | SpendingLimits) -> None:
+    def _write_value(self, ref: str, value: tuple[FailedAttempt, ...] | SpendingLimits) -> None:
         self.repo.publish_blob(ref, msgspec.json.encode(value))
 
 
@@ -97,15 +97,15 @@ def read_ledger(repo: Repository, batch: str) -> LedgerEntries:
         GitbatchError: it can't be read.
     """
     items = repo.refs.below(ledger_refs(batch))
-    attempts = (_read(repo, ref, oid, tuple[FailedAttempt, ...]) for ref, oid in sorted(items.items()))
+    attempts = (_read_value(repo, ref, oid, tuple[FailedAttempt, ...]) for ref, oid in sorted(items.items()))
     limits = repo.refs.read(limits_ref(batch))
     return LedgerEntries(
         tuple(attempt for several in attempts for attempt in several),
-        _read(repo, limits_ref(batch), limits, SpendingLimits) if limits else SpendingLimits(),
+        _read_value(repo, limits_ref(batch), limits, SpendingLimits) if limits else SpendingLimits(),
     )
 
 
-def _read(repo: Repository, ref: str, blob: str, kind: type[_T]) -> _T:
+def _read_value(repo: Repository, ref: str, blob: str, kind: type[_T]) -> _T:
     try:
         return msgspec.json.decode(repo.objects.read_blob(blob), type=kind)
     except msgspec.DecodeError as error:

@@ -29,7 +29,7 @@ _END = re.compile(r"^(?=---|diff -|Index: )", re.MULTILINE)
 """What `git interpret-trailers` and `git am` take for the end of a message, where a line begins with it."""
 
 
-def item_message(  # each is a trailer
+def render_item_message(  # each is a trailer
     record: Record,
     group: BatchGroup,
     outcome: Outcome,
@@ -45,7 +45,7 @@ def item_message(  # each is a trailer
         ("Agent", agent),
         ("Model", spent.usage.model),
         ("Attempt", outcome.attempts),
-        *(("Earlier", f"{tried.number}: {_why(tried)}") for tried in outcome.earlier),
+        *(("Earlier", f"{tried.number}: {_failure_reason(tried)}") for tried in outcome.earlier),
         ("Waited", f"{outcome.waited:.1f}" if outcome.waited else ""),
         ("Seconds", f"{outcome.seconds:.1f}"),
         *_spent_pairs(spent),
@@ -55,10 +55,10 @@ def item_message(  # each is a trailer
         *(("Contribution", f"{c.artifact}: {c.text}") for c in reply.contributions),
         *(("Flag", flag) for flag in reply.flags),
     ]
-    return _message(outcome.item.title, [_END.sub(" ", _wrapped(reply.summary))], pairs)
+    return _render_message(outcome.item.title, [_END.sub(" ", _wrap_text(reply.summary))], pairs)
 
 
-def rescue_message(
+def render_rescue_message(
     record: Record,
     group: BatchGroup,
     tried: FailedAttempt,
@@ -74,7 +74,7 @@ def rescue_message(
     details = "\n".join(f"    {line}" for line in tried.details)
     pairs: list[tuple[str, object]] = [
         *_batch_pairs(record, group),
-        ("Rescued", render_rescued(tried.item, _why(tried))),
+        ("Rescued", render_rescued(tried.item, _failure_reason(tried))),
         ("Cause", cause),
         ("Agent", agent),
         ("Model", spent.usage.model),
@@ -83,23 +83,23 @@ def rescue_message(
         *_spent_pairs(spent),
         *(("Context", f"{quote_for_message(file.path)}@{file.blob}") for file in context),
     ]
-    said = _wrapped(f"What attempt {tried.number} had written when it failed: {_why(tried)}")
-    return _message(f"Unfinished: {title}", [_END.sub(" ", said), details], pairs)
+    said = _wrap_text(f"What attempt {tried.number} had written when it failed: {_failure_reason(tried)}")
+    return _render_message(f"Unfinished: {title}", [_END.sub(" ", said), details], pairs)
 
 
 def parse_item_message(message: str) -> tuple[Trailers, Reply]:
     """The trailers and the reply that an item's commit keeps."""
     trailers = parse_trailers(message)
     body = message.rstrip("\n").rpartition("\n\n")[0].partition("\n\n")[2]
-    contributions = (text.partition(": ")[::2] for text in trailers.every("Contribution"))
+    contributions = (text.partition(": ")[::2] for text in trailers.values_of("Contribution"))
     return trailers, Reply(
         summary=clean_text(body, LIMIT * SENTENCES),
-        decisions=tuple(map(clean_text, trailers.every("Decision"))),
+        decisions=tuple(map(clean_text, trailers.values_of("Decision"))),
         contributions=tuple(
             Contribution(clean_text(artifact), clean_text(text)) for artifact, text in contributions
         ),
         usage=_parse_usage(trailers),
-        flags=tuple(flag for flag in ReplyFlag if flag in trailers.every("Flag")),
+        flags=tuple(flag for flag in ReplyFlag if flag in trailers.values_of("Flag")),
     )
 
 
@@ -108,7 +108,7 @@ def _spent_pairs(spent: Spent) -> list[tuple[str, object]]:
     cost = spent.usage.cost
     return [
         ("Tokens", spent.usage.total_tokens or ""),
-        ("Usage", _counts(spent.usage)),
+        ("Usage", _render_counts(spent.usage)),
         ("Cost", "" if cost is None else f"{cost:.6f}"),
         ("Cost-Unknown", "" if cost is None else spent.unknown or ""),
     ]
@@ -119,35 +119,37 @@ def parse_spent(trailers: Trailers, attempts: int) -> Spent:
     usage = _parse_usage(trailers)
     if usage.cost is None:
         return Spent(usage, 0, attempts)
-    said = re.fullmatch(r"[1-9][0-9]{0,5}", trailers.first("Cost-Unknown"))
+    said = re.fullmatch(r"[1-9][0-9]{0,5}", trailers.first_value("Cost-Unknown"))
     unknown = int(said[0]) if said else 0
     return Spent(usage, max(1, attempts - unknown), unknown)
 
 
-def _counts(usage: Usage) -> str:
+def _render_counts(usage: Usage) -> str:
     """The counts of a usage, one `name=number` each; empty if the agent did not say."""
     return " ".join(f"{name}={getattr(usage, name)}" for name in _COUNTS) if usage.requests else ""
 
 
 def _parse_usage(trailers: Trailers) -> Usage:
     """The usage of a commit. Whatever does not read as one is taken as not said: an agent can make commits too."""
-    counts = dict(re.findall(r"(\w+)=([0-9]{1,15})(?![^ ])", trailers.first("Usage")))
-    cost = re.fullmatch(r"[0-9]{1,9}\.[0-9]{6}", trailers.first("Cost"))
+    counts = dict(re.findall(r"(\w+)=([0-9]{1,15})(?![^ ])", trailers.first_value("Usage")))
+    cost = re.fullmatch(r"[0-9]{1,9}\.[0-9]{6}", trailers.first_value("Cost"))
     return Usage(
-        clean_text(trailers.first("Model")),
+        clean_text(trailers.first_value("Model")),
         **{name: int(counts.get(name, 0)) for name in _COUNTS},
         cost=float(cost[0]) if cost else None,
     )
 
 
-def merge_message(record: Record, group: BatchGroup, items: tuple[Outcome, ...]) -> str:
+def render_merge_message(record: Record, group: BatchGroup, items: tuple[Outcome, ...]) -> str:
     """The message of a merge of item branches."""
     count = f"{len(items)} item{'s' * (len(items) != 1)}"
-    listed = "\n".join(f"- {_name(outcome)}: {quote_for_message(outcome.item.key)}" for outcome in items)
-    return _message(f"gitbatch: merge {count} of “{group.title}”", [listed], _batch_pairs(record, group))
+    listed = "\n".join(f"- {_item_name(outcome)}: {quote_for_message(outcome.item.key)}" for outcome in items)
+    return _render_message(
+        f"gitbatch: merge {count} of “{group.title}”", [listed], _batch_pairs(record, group)
+    )
 
 
-def checkpoint_message(
+def render_checkpoint_message(
     record: Record,
     group: BatchGroup,
     outcomes: tuple[Outcome, ...],
@@ -161,11 +163,12 @@ def checkpoint_message(
     crossing = [c for c in criteria if c.cross_cutting]
     spent = sum((outcome.spent for outcome in outcomes), Spent())
     paragraphs = [
-        "\n".join(_row(outcome) for outcome in outcomes),
-        _wrapped(f"Together: {format_usage(spent)}.") if spent.usage != Usage() else "",
-        *(_failure(outcome) for outcome in failures),
+        "\n".join(_render_row(outcome) for outcome in outcomes),
+        _wrap_text(f"Together: {format_usage(spent)}.") if spent.usage != Usage() else "",
+        *(_render_failure(outcome) for outcome in failures),
         "\n".join(
-            f"Cross-cutting, named by no item: #{c.number} {_box(c)} {clean_text(c.text)}" for c in crossing
+            f"Cross-cutting, named by no item: #{c.number} {_render_box(c)} {clean_text(c.text)}"
+            for c in crossing
         ),
         "\n".join(f"Note: {note}" for note in notes),
     ]
@@ -177,7 +180,7 @@ def checkpoint_message(
         *(("Failed", render_failed(o.item.key, o.status, o.reason)) for o in failures),
     ]
     subject = f"gitbatch: checkpoint {number}/{of}: {group.title} ({done} of {len(outcomes)} done)"
-    return _message(subject, paragraphs, pairs)
+    return _render_message(subject, paragraphs, pairs)
 
 
 def _batch_pairs(record: Record, group: BatchGroup) -> list[tuple[str, object]]:
@@ -188,26 +191,29 @@ def _batch_pairs(record: Record, group: BatchGroup) -> list[tuple[str, object]]:
     ]
 
 
-def _row(outcome: Outcome) -> str:
+def _render_row(outcome: Outcome) -> str:
     said = outcome.reply.summary if outcome.reply and outcome.succeeded else outcome.reason
-    head = f"{outcome.status:<10} {_name(outcome)}"
+    head = f"{outcome.status:<10} {_item_name(outcome)}"
     where = f" → {quote_for_message(outcome.item.key)}" if outcome.item.key != outcome.item.name else ""
     flags = (
         f" [{', '.join(FLAG_DESCRIPTIONS[flag] for flag in outcome.reply.flags)}]"
         if outcome.reply and outcome.reply.flags
         else ""
     )
-    lines = [_wrapped(said, _WIDTH - 11), *(_wrapped(line, _WIDTH - 11) for line in format_effort(outcome))]
+    lines = [
+        _wrap_text(said, _WIDTH - 11),
+        *(_wrap_text(line, _WIDTH - 11) for line in format_effort(outcome)),
+    ]
     return "\n".join([f"{head}{where}{flags}", *(textwrap.indent(line, " " * 11) for line in lines if line)])
 
 
-def _name(outcome: Outcome) -> str:
+def _item_name(outcome: Outcome) -> str:
     """What an item is called: its id, else its path as a message has it."""
     is_path = outcome.item.name == outcome.item.key
     return quote_for_message(outcome.item.key) if is_path else outcome.item.name
 
 
-def _why(tried: FailedAttempt) -> str:
+def _failure_reason(tried: FailedAttempt) -> str:
     """Why an attempt failed; the kind of failure where the reason alone does not say it."""
     told = {None, Cause.FAILED, Cause.TIMEOUT, Cause.REFUSED, Cause.NO_OUTPUT, Cause.UNCHANGED, Cause.LEAK}
     said = tried.cause not in told
@@ -217,17 +223,17 @@ def _why(tried: FailedAttempt) -> str:
 def format_effort(outcome: Outcome) -> tuple[str, ...]:
     """How an item got to its end, a line each, for people: attempts, waits, what it used. Nothing that is plain."""
     waits = f"told {outcome.waits} time(s) that the server is busy, " if outcome.waits else ""
-    failed = "; ".join(f"{tried.number}: {_why(tried)}" for tried in outcome.earlier)
+    failed = "; ".join(f"{tried.number}: {_failure_reason(tried)}" for tried in outcome.earlier)
     lines = (
         f"{outcome.attempts} attempts; before failed {failed}" if outcome.earlier else "",
         f"{waits}waited {outcome.waited:.1f} s" if outcome.waits or outcome.waited else "",
         f"{outcome.seconds:.1f} s, {format_usage(outcome.spent)}" if outcome.spent.usage != Usage() else "",
-        told_rescued(outcome.rescued),
+        format_rescued(outcome.rescued),
     )
     return tuple(line for line in lines if line)
 
 
-def told_rescued(ref: str) -> str:
+def format_rescued(ref: str) -> str:
     """Returns where to find what a failed attempt had written; empty if nothing is kept."""
     return f"what it had written is kept: git show {ref}" if ref else ""
 
@@ -237,7 +243,7 @@ def format_usage(spent: Spent) -> str:
     usage = spent.usage
     if usage == Usage():
         return "unknown usage"
-    tokens = f"{told_tokens(usage)} in {usage.requests:,} request{'s' * (usage.requests != 1)}"
+    tokens = f"{format_tokens(usage)} in {usage.requests:,} request{'s' * (usage.requests != 1)}"
     kinds = (
         ("input", usage.input),
         ("output", usage.output),
@@ -249,7 +255,7 @@ def format_usage(spent: Spent) -> str:
     return f"{tokens}{f' ({split})' if split else ''}{hit}, {format_cost(spent)}"
 
 
-def told_tokens(usage: Usage) -> str:
+def format_tokens(usage: Usage) -> str:
     """Returns how many tokens were used, for people. What is not known is not 0."""
     return "tokens unknown" if usage.is_uncounted else f"{usage.total_tokens:,} tokens"
 
@@ -262,25 +268,25 @@ def format_cost(spent: Spent) -> str:
     return f"${spent.usage.cost:.4f}{unknown if spent.unknown else ''}"
 
 
-def _failure(outcome: Outcome) -> str:
+def _render_failure(outcome: Outcome) -> str:
     """The details of a failure (rule E3); nothing if there are none beyond its reason."""
     strays = ("left in its worktree: " + ", ".join(outcome.strays),) if outcome.strays else ()
     lines = (*outcome.details, *strays)
     if not lines:
         return ""
-    return f"{_name(outcome)} {outcome.status}, in its own words:\n" + "\n".join(
+    return f"{_item_name(outcome)} {outcome.status}, in its own words:\n" + "\n".join(
         f"    {line}" for line in lines
     )
 
 
-def _box(criterion: CriterionState) -> str:
+def _render_box(criterion: CriterionState) -> str:
     return "[x]" if criterion.done else "[ ]"
 
 
-def _wrapped(text: str, width: int = _WIDTH) -> str:
+def _wrap_text(text: str, width: int = _WIDTH) -> str:
     return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
-def _message(subject: str, paragraphs: list[str], pairs: list[tuple[str, object]]) -> str:
+def _render_message(subject: str, paragraphs: list[str], pairs: list[tuple[str, object]]) -> str:
     body = "\n\n".join([*map(neutralise_forge_commands, filter(None, paragraphs)), render_trailers(pairs)])
     return f"{neutralise_forge_commands(clean_text(subject, 100))}\n\n{body}\n"

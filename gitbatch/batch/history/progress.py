@@ -70,14 +70,16 @@ def read_progress(repo: Repository, batch: Batch) -> BatchProgress:
     tip = require_tip(repo, batch.record.target)
     since = ("rev-list", "--first-parent", "--reverse", f"^{batch.base}", tip)
     listed = repo.git.read_output(*since).split() if tip != batch.base else []
-    found = {r.group: r for oid in listed if (r := _recorded(batch, repo.objects.read_commit(oid)))}
+    found = {
+        r.group: r for oid in listed if (r := _read_finished_group(batch, repo.objects.read_commit(oid)))
+    }
     recorded = tuple(found[group] for group in batch.record.groups if group in found)
-    state = BatchProgress(recorded, _ready(repo, batch, recorded))
+    state = BatchProgress(recorded, _read_ready_items(repo, batch, recorded))
     open_items = tuple(item for item in batch.record.items if not state.is_done(item))
     return replace(state, rescued=read_rescued(repo, batch.id, open_items))
 
 
-def _recorded(batch: Batch, commit: Commit) -> FinishedGroup | None:
+def _read_finished_group(batch: Batch, commit: Commit) -> FinishedGroup | None:
     trailers = parse_trailers(commit.message)
     if trailers.kind is not Kind.CHECKPOINT or trailers.batch != batch.id:
         return None
@@ -93,7 +95,9 @@ def _recorded(batch: Batch, commit: Commit) -> FinishedGroup | None:
     return FinishedGroup(group, commit.oid, failed)
 
 
-def _ready(repo: Repository, batch: Batch, recorded: tuple[FinishedGroup, ...]) -> dict[str, Outcome]:
+def _read_ready_items(
+    repo: Repository, batch: Batch, recorded: tuple[FinishedGroup, ...]
+) -> dict[str, Outcome]:
     branches = repo.refs.below(item_branches(batch.id))
     over = {r.group for r in recorded}
     waiting = (item for group in batch.record.groups if group not in over for item in group.items)

@@ -97,7 +97,9 @@ def all_batches(repo: Repository) -> tuple[Batch, ...]:
             continue
         ended = end_ref(batch) in refs
         try:
-            found.append(Batch(_read(repo, refs[record_ref(batch)], batch), refs[base_ref(batch)], ended))
+            found.append(
+                Batch(_read_record(repo, refs[record_ref(batch)], batch), refs[base_ref(batch)], ended)
+            )
         except GitbatchError:
             if not ended:
                 raise
@@ -117,7 +119,7 @@ def find_unfinished_refs(repo: Repository) -> tuple[str, str] | None:
     return next(((batch, refs[base_ref(batch)]) for batch in unfinished), None)
 
 
-def _read(repo: Repository, blob: str, batch: str) -> Record:
+def _read_record(repo: Repository, blob: str, batch: str) -> Record:
     try:
         content = repo.objects.read_blob(blob)
         stated = msgspec.json.decode(content, type=_StatedVersion)

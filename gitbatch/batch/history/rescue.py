@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from gitbatch.agents.protocol import EarlierOutput
-from gitbatch.batch.history.item_commits import item_commit
+from gitbatch.batch.history.item_commits import as_item_commit
 from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.batch.model import BatchItem, ItemCommit
 from gitbatch.limits.causes import TREATMENTS, Cause
@@ -16,7 +16,7 @@ from gitbatch.repo.refs.store import split_rescued_output
 from gitbatch.repo.repository import Repository
 
 
-def rescue(repo: Repository, batch: str, branches: dict[str, str], merged: str) -> tuple[str, ...]:
+def rescue_branches(repo: Repository, batch: str, branches: dict[str, str], merged: str) -> tuple[str, ...]:
     """Keep what item branches have and a commit has not, under refs; returns those."""
     kept = []
     gone = repo.objects.find_missing(branches.values())  # pruned: there is nothing to keep
@@ -63,8 +63,8 @@ def read_rescued(repo: Repository, batch: str, items: Iterable[BatchItem]) -> Ma
     by_slug = {item.slug: item for item in items}
     found: dict[str, Rescued] = {}
     for ref, oid in refs.items():
-        item = by_slug.get(_slug(batch, ref))
-        rescued = _read(repo, batch, item, ref, oid) if item else None
+        item = by_slug.get(_slug_of(batch, ref))
+        rescued = read_rescue_ref(repo, batch, item, ref, oid) if item else None
         if item and rescued and (item.key not in found or found[item.key].attempt < rescued.attempt):
             found[item.key] = rescued
     return found
@@ -73,7 +73,7 @@ def read_rescued(repo: Repository, batch: str, items: Iterable[BatchItem]) -> Ma
 def rescued_refs(repo: Repository, batch: str, slugs: Iterable[str]) -> dict[str, str]:
     """Returns the refs of what failed attempts at items had written."""
     wanted = frozenset(slugs)
-    found = {r: oid for r, oid in repo.refs.below(rescue_refs(batch)).items() if _slug(batch, r) in wanted}
+    found = {r: oid for r, oid in repo.refs.below(rescue_refs(batch)).items() if _slug_of(batch, r) in wanted}
     return {ref: oid for ref, oid in found.items() if is_rescued_output(repo, batch, oid)}
 
 
@@ -86,13 +86,13 @@ def is_rescued_output(repo: Repository, batch: str, oid: str) -> bool:
     return trailers.kind is Kind.RESCUE and trailers.batch == batch
 
 
-def _slug(batch: str, ref: str) -> str:
+def _slug_of(batch: str, ref: str) -> str:
     """Returns the slug of the item whose failed attempt a ref is of; empty if it is of none."""
     parts = split_rescued_output(ref.removeprefix(rescue_refs(batch)))
     return parts[0] if parts else ""
 
 
-def _read(repo: Repository, batch: str, item: BatchItem, ref: str, oid: str) -> Rescued | None:
+def read_rescue_ref(repo: Repository, batch: str, item: BatchItem, ref: str, oid: str) -> Rescued | None:
     """Returns what a ref keeps; None if its commit is not of the form, or objects are gone: an agent may write refs too."""
     parts = split_rescued_output(ref.removeprefix(rescue_refs(batch)))
     if parts is None or not is_rescued_output(repo, batch, oid):
@@ -100,10 +100,10 @@ def _read(repo: Repository, batch: str, item: BatchItem, ref: str, oid: str) -> 
     try:
         commit = repo.objects.read_commit(oid)
         trailers = parse_trailers(commit.message)
-        made = item_commit(repo.objects, commit, item.key)
+        made = as_item_commit(repo.objects, commit, item.key)
     except MissingObjectError:
         return None
     if trailers.rescued != item.key or made is None or not repo.objects.is_blob(made.blob):
         return None
-    said = trailers.first("Cause")
+    said = trailers.first_value("Cause")
     return Rescued(ref, parts[1], made, Cause(said) if said in tuple(Cause) else Cause.FAILED)

@@ -30,29 +30,29 @@ def read_spending(
     """What each item took so far, by key; without those of which nothing is known."""
     found = {}
     for key in entries.items:
-        counted = sum(tried.counts for tried in entries.of_item(key))
+        counted = sum(tried.is_counted for tried in entries.of_item(key))
         took = sum(tried.seconds for tried in entries.of_item(key))
-        found[key] = ItemSpent(counted, entries.spent(key), round(took, 1))
-    merged = (outcome for recorded in state.finished for outcome in _merged(repo, batch, recorded))
-    for outcome in (*merged, *state.ready.values(), *_kept(repo, batch, state)):
+        found[key] = ItemSpent(counted, entries.spent_on(key), round(took, 1))
+    merged = (outcome for recorded in state.finished for outcome in _merged_outcomes(repo, batch, recorded))
+    for outcome in (*merged, *state.ready.values(), *_conflicted_outcomes(repo, batch, state)):
         before = found[outcome.item.key].seconds if outcome.item.key in found else 0.0
         took = round(before + outcome.seconds, 1)
         found[outcome.item.key] = ItemSpent(outcome.attempts, outcome.spent, took)  # failed attempts included
     return found
 
 
-def total(spending: Mapping[str, ItemSpent]) -> Spent:
+def sum_spending(spending: Mapping[str, ItemSpent]) -> Spent:
     """What all items took together."""
     return sum((item.spent for item in spending.values()), Spent())
 
 
-def _merged(repo: Repository, batch: Batch, recorded: FinishedGroup) -> list[Outcome]:
+def _merged_outcomes(repo: Repository, batch: Batch, recorded: FinishedGroup) -> list[Outcome]:
     """The outcomes of the items that a group's merges brought."""
     found = []
     items = {item.key: item for item in recorded.group.items}
     commit = repo.objects.read_commit(repo.objects.read_commit(recorded.commit).parents[0])
     while _is_merge(commit.message, batch):
-        found += [_outcome(repo, batch, items, parent) for parent in commit.parents[1:]]
+        found += [_read_outcome(repo, batch, items, parent) for parent in commit.parents[1:]]
         commit = repo.objects.read_commit(commit.parents[0])
     return [outcome for outcome in found if outcome]
 
@@ -62,12 +62,12 @@ def _is_merge(message: str, batch: Batch) -> bool:
     return trailers.kind is Kind.MERGE and trailers.batch == batch.id
 
 
-def _outcome(repo: Repository, batch: Batch, items: Mapping[str, BatchItem], oid: str) -> Outcome | None:
+def _read_outcome(repo: Repository, batch: Batch, items: Mapping[str, BatchItem], oid: str) -> Outcome | None:
     item = items.get(parse_trailers(repo.objects.read_commit(oid).message).key)
     return read_item_commit(repo, batch.id, item, oid) if item else None
 
 
-def _kept(repo: Repository, batch: Batch, state: BatchProgress) -> list[Outcome]:
+def _conflicted_outcomes(repo: Repository, batch: Batch, state: BatchProgress) -> list[Outcome]:
     """The outcomes of items in conflict, whose commits stay on their branches."""
     branches = ((o.item, repo.refs.read(item_branch(batch.id, o.item.slug))) for o in state.failed)
     return [found for item, oid in branches if oid and (found := read_item_commit(repo, batch.id, item, oid))]

@@ -92,11 +92,11 @@ class Trailers(Struct, frozen=True):
     problem: str = ""
     """Why these are not the trailers of a commit that gitbatch has made."""
 
-    def first(self, name: str) -> str:
+    def first_value(self, name: str) -> str:
         """The first value of a trailer; empty if there is none."""
-        return next(iter(self.every(name)), "")
+        return next(iter(self.values_of(name)), "")
 
-    def every(self, name: str) -> tuple[str, ...]:
+    def values_of(self, name: str) -> tuple[str, ...]:
         """All values of a trailer."""
         return tuple(value for key, value in self.pairs if key == name)
 
@@ -108,54 +108,56 @@ class Trailers(Struct, frozen=True):
     @property
     def kind(self) -> Kind | None:
         """The kind of the commit; None: it is not ours."""
-        return None if self.problem or not self.pairs else _kind(self)
+        return None if self.problem or not self.pairs else _kind_of(self)
 
     @property
     def batch(self) -> str:
         """The batch of a commit of ours; empty if it is not."""
-        return self.first("Batch") if self.kind else ""
+        return self.first_value("Batch") if self.kind else ""
 
     @property
     def format(self) -> int:
         """The format of a commit of ours; 0 if it states none, as those of gitbatch 0.1."""
-        return int(self.first("Format") or 0) if self.kind else 0
+        return int(self.first_value("Format") or 0) if self.kind else 0
 
     @property
     def group(self) -> int:
         """The number of the group in the plan."""
-        return int(self.first("Group").partition(" ")[0])
+        return int(self.first_value("Group").partition(" ")[0])
 
     @property
     def key(self) -> str:
         """The path of an item's output; empty if the commit is not an item's."""
-        return unquote_path(self.first("Item")) if self.kind is Kind.ITEM else ""
+        return unquote_path(self.first_value("Item")) if self.kind is Kind.ITEM else ""
 
     @property
     def rescued(self) -> str:
         """The path of what a failed attempt had written; empty if the commit does not keep that."""
-        return unquote_path(self.first("Rescued").partition(": ")[0]) if self.kind is Kind.RESCUE else ""
+        return (
+            unquote_path(self.first_value("Rescued").partition(": ")[0]) if self.kind is Kind.RESCUE else ""
+        )
 
     @property
     def succeeded(self) -> tuple[str, ...]:
         """The keys of the items that a checkpoint has brought."""
-        return tuple(map(unquote_path, self.every("Succeeded")))
+        return tuple(map(unquote_path, self.values_of("Succeeded")))
 
     @property
     def failed(self) -> tuple[Failed, ...]:
         """The items that a checkpoint has not brought."""
-        found = filter(None, map(_FAILED.fullmatch, self.every("Failed")))
+        found = filter(None, map(_FAILED.fullmatch, self.values_of("Failed")))
         return tuple(Failed(unquote_path(f[1]), ItemStatus(f[2]), f[3] or "") for f in found)
 
     @property
     def context(self) -> tuple[tuple[str, str], ...]:
         """Path and blob of what an item's agent was given to read."""
-        parts = (value.rpartition("@")[::2] for value in self.every("Context"))
+        parts = (value.rpartition("@")[::2] for value in self.values_of("Context"))
         return tuple((unquote_path(path), blob) for path, blob in parts)
 
 
 def render_trailers(pairs: Iterable[tuple[str, object]]) -> str:
     """The lines of trailers; what has an empty value is left out. Text of agents is made harmless."""
-    return "\n".join(f"{PREFIX}{name}: {_value(name, value)}" for name, value in pairs if value != "")
+    return "\n".join(f"{PREFIX}{name}: {_render_value(name, value)}" for name, value in pairs if value != "")
 
 
 def render_failed(key: str, status: ItemStatus, reason: str) -> str:
@@ -172,14 +174,14 @@ def parse_trailers(message: str) -> Trailers:
     """The trailers of a message."""
     paragraphs = _paragraphs(message.partition("\0")[0])
     pairs = [match.groups() for line in paragraphs[-1] if (match := _OURS.fullmatch(line))]
-    problem = _misplaced(message, paragraphs, len(pairs))
+    problem = _find_misplaced(message, paragraphs, len(pairs))
     found = Trailers(tuple((name, value) for name, value in pairs), problem)
     if problem or not pairs:
         return found
-    return Trailers(found.pairs, _format_problem(found) or _problem(found))
+    return Trailers(found.pairs, _find_format_problem(found) or _find_problem(found))
 
 
-def _value(name: str, value: object) -> str:
+def _render_value(name: str, value: object) -> str:
     if name not in _NAMES:
         raise KeyError(name)  # to be added above, or no reader knows it
     if name in {"Item", "Succeeded"}:
@@ -202,21 +204,21 @@ def _paragraphs(message: str) -> list[list[str]]:
     return list(filter(None, paragraphs))[1:] or [[]]
 
 
-def _misplaced(message: str, paragraphs: list[list[str]], read: int) -> str:
+def _find_misplaced(message: str, paragraphs: list[list[str]], read: int) -> str:
     """Why what looks like trailers of ours is not written as we write them."""
     if "\0" in message and any(map(_ANY_SPELLING.match, re.split(r"[\n\0]", message))):
         return "its message has a NUL, behind which git shows nothing"
     if sum(1 for line in paragraphs[-1] if _ANY_SPELLING.match(line)) != read:
         return "its trailers are not spelled as gitbatch spells them"
     if not read:
-        return _elsewhere(message, paragraphs)
+        return _find_elsewhere(message, paragraphs)
     after = zip(paragraphs[-1], paragraphs[-1][1:], strict=False)
     if any(_OURS.fullmatch(line) and below[0].isspace() for line, below in after):
         return "one of its trailers has more than one line"
     return ""
 
 
-def _elsewhere(message: str, paragraphs: list[list[str]]) -> str:
+def _find_elsewhere(message: str, paragraphs: list[list[str]]) -> str:
     """Where else than in the last paragraph there are trailers of ours. A text that quotes some has none."""
     if _ANY_SPELLING.match(message):
         return "its trailers are its subject"
@@ -228,25 +230,25 @@ def _elsewhere(message: str, paragraphs: list[list[str]]) -> str:
     return ""
 
 
-def _kind(trailers: Trailers) -> Kind:
+def _kind_of(trailers: Trailers) -> Kind:
     names = {name for name, _ in trailers.pairs}
     marks = {"Item": Kind.ITEM, "Checkpoint": Kind.CHECKPOINT, "Rescued": Kind.RESCUE}
     return next((kind for name, kind in marks.items() if name in names), Kind.MERGE)
 
 
-def _format_problem(trailers: Trailers) -> str:
+def _find_format_problem(trailers: Trailers) -> str:
     """Returns why a commit cannot be read by this version; a later format may mean something else by each trailer."""
     form = re.compile(_FORMS["Format"])
-    later = next((n for n in trailers.every("Format") if form.fullmatch(n) and int(n) > FORMAT), None)
+    later = next((n for n in trailers.values_of("Format") if form.fullmatch(n) and int(n) > FORMAT), None)
     return f"its format {later} is unknown: this version of gitbatch reads {FORMAT}" if later else ""
 
 
-def _problem(trailers: Trailers) -> str:
+def _find_problem(trailers: Trailers) -> str:
     """Why trailers are not those of one item, one merge or one checkpoint."""
-    kind = _kind(trailers)
+    kind = _kind_of(trailers)
     shape = _SHAPES[kind]
     for name in dict.fromkeys((*sorted(shape.once), *(name for name, _ in trailers.pairs))):
-        values = trailers.every(name)
+        values = trailers.values_of(name)
         if name not in shape.names:
             return f"its trailers are not those of one item, one merge or one checkpoint: {PREFIX}{name} in a {kind} commit"
         if not values or (len(values) > 1 and name not in shape.several):

@@ -69,7 +69,7 @@ async def attempt(
     place = run.worktrees_dir / f"{run.batch.id}-{task.batch_item.slug}-{_START}"
     scratch = run.worktrees_dir / f"{task.batch_item.slug}-{_START}.io"
     project_state = task.project_state
-    counted = tuple(tried for tried in past if tried.counts)
+    counted = tuple(tried for tried in past if tried.is_counted)
     tried = FailedAttempt(
         task.key,
         project_state.commit,
@@ -153,7 +153,7 @@ async def _judged(
         if disk_error(error) and not work.tried.usage.is_empty:
             cut = replace(work.tried, cause=Cause.DISK, reason=clean_text("the disk failed"))
             with suppress(OSError, GitbatchError):  # it may not take that either
-                await shielded(run.git(run.ledger.add, cut))
+                await shielded(run.git(run.ledger.add_attempt, cut))
         raise
 
 
@@ -191,7 +191,7 @@ def _judge_answer(
         reply=replace(answer, usage=tried.usage),
         strays=tried.strays,
         attempts=tried.number,
-        earlier=tuple(before for before in work.past if before.counts),
+        earlier=tuple(before for before in work.past if before.is_counted),
         seconds=round(seconds_of(work.past) + tried.seconds, 3),
         waits=waits.count,
         waited=waits.seconds,
@@ -299,7 +299,7 @@ async def _ask(
         used = run.agents.budget.close_attempt(task.key, Usage())
         if not used.is_empty:
             cut = replace(tried, cause=None, reason=clean_text("interrupted"), usage=used)
-            await shielded(run.git(run.ledger.add, cut))
+            await shielded(run.git(run.ledger.add_attempt, cut))
         raise
     if isinstance(answer, Reply):
         run.agents.rate_limit.note_success()

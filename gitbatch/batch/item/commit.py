@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from gitbatch.agents.process.confine import strict_advice
 from gitbatch.agents.protocol import EarlierOutput, Failure
 from gitbatch.batch.history.item_commits import read_item_commit
-from gitbatch.batch.history.messages import item_message
+from gitbatch.batch.history.messages import render_item_message
 from gitbatch.batch.item.harvest import harvest, judge_change
 from gitbatch.batch.item.run import ItemTask, Run
 from gitbatch.batch.model import Outcome
@@ -81,7 +81,7 @@ def _advised(run: Run, task: ItemTask, failure: Failure) -> Failure:
 def _commit(run: Run, task: ItemTask, outcome: Outcome, blob: str, context: tuple[ContextFile, ...]) -> str:
     repo, branch = run.repo, task.branch(run.batch.id)
     tree = repo.objects.write_tree(task.project_state.tree, {task.item.output: blob})
-    message = item_message(
+    message = render_item_message(
         run.batch.record, task.batch_group, outcome, task.agent, context, task.item.criteria
     )
     author = Ident(f"{task.agent} (gitbatch agent)", "agent@gitbatch.invalid", int(run.clock()))

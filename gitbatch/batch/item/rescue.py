@@ -21,8 +21,8 @@ from contextlib import suppress
 from msgspec import Struct
 
 from gitbatch.agents.protocol import EarlierOutput, Failure
-from gitbatch.batch.history.messages import rescue_message
-from gitbatch.batch.history.rescue import Rescued, _read, find_rescued, rescued_refs
+from gitbatch.batch.history.messages import render_rescue_message
+from gitbatch.batch.history.rescue import Rescued, find_rescued, read_rescue_ref, rescued_refs
 from gitbatch.batch.item.harvest import harvest
 from gitbatch.batch.item.run import ItemTask, Run
 from gitbatch.batch.model import FailedAttempt
@@ -70,7 +70,7 @@ def keep_output(run: Run, task: ItemTask, tried: FailedAttempt, start: StartingP
             return
         commit = _write_commit(run, task, tried, start, taken.blob)
         repo.point(ref, commit)
-        if not _read(repo, run.batch.id, task.batch_item, ref, commit):
+        if not read_rescue_ref(repo, run.batch.id, task.batch_item, ref, commit):
             raise VanishedObjectsError
         others = rescued_refs(repo, run.batch.id, {task.batch_item.slug})
         repo.refs.delete({name: oid for name, oid in others.items() if name != ref})
@@ -88,7 +88,7 @@ def _write_commit(run: Run, task: ItemTask, tried: FailedAttempt, start: Startin
         cause = earlier.cause  # it was left as it was
     tree = run.repo.objects.write_tree(task.project_state.tree, {task.item.output: blob})
     record, group = run.batch.record, task.batch_group
-    message = rescue_message(record, group, tried, cause, task.agent, start.context)
+    message = render_rescue_message(record, group, tried, cause, task.agent, start.context)
     author = Ident(f"{task.agent} (gitbatch agent)", "agent@gitbatch.invalid", int(run.clock()))
     return run.repo.objects.write_unsigned(
         tree, (task.project_state.commit,), message, author, run.committer()

@@ -42,8 +42,10 @@ async def run_item(run: Run, task: ItemTask) -> Outcome | None:
         tried = await _attempt(run, task, past, waits)
         if not isinstance(tried, FailedAttempt):
             return tried and _finish(run, tried)
-        if tried.counts or not tried.usage.is_empty:
-            await shielded(run.git(run.ledger.add, tried))  # it is paid for, even if the run is being ended
+        if tried.is_counted or not tried.usage.is_empty:
+            await shielded(
+                run.git(run.ledger.add_attempt, tried)
+            )  # it is paid for, even if the run is being ended
         if _waits(run, task, tried):
             waits = waits.more()
         elif not _goes_on(run, task, tried):
@@ -81,7 +83,7 @@ def _finish(run: Run, outcome: Outcome) -> Outcome:
 
 def _counted(past: tuple[FailedAttempt, ...], task: ItemTask) -> tuple[FailedAttempt, ...]:
     """The attempts that count for a task: those upon the same commit. If the user changed anything, it starts anew."""
-    return tuple(tried for tried in past if tried.counts and tried.base == task.project_state.commit)
+    return tuple(tried for tried in past if tried.is_counted and tried.base == task.project_state.commit)
 
 
 def _is_over(past: tuple[FailedAttempt, ...], task: ItemTask) -> bool:
@@ -125,14 +127,14 @@ def _waits(run: Run, task: ItemTask, tried: FailedAttempt) -> bool:
 
 def _goes_on(run: Run, task: ItemTask, tried: FailedAttempt) -> bool:
     """Whether an item goes on after a failure; if not, the batch halts."""
-    if not tried.counts:
+    if not tried.is_counted:
         run.brake.pull(_halt(run, task, tried))
     past = run.ledger.entries.of_item(task.key)
     if _is_over(past, task):
         return True  # to its outcome
     outcome = replace(failed_outcome(task.batch_item, (tried,), ServerWaits()), attempts=tried.number)
     left = task.retries + 1 - len(_counted(past, task))
-    run.emit(AttemptFailed(batch=run.batch.id, outcome=outcome, left=left, counts=tried.counts))
+    run.emit(AttemptFailed(batch=run.batch.id, outcome=outcome, left=left, counts=tried.is_counted))
     return run.brake.halt is None
 
 
@@ -160,7 +162,7 @@ def _halt(run: Run, task: ItemTask, tried: FailedAttempt) -> Halt:
 
 def failed_outcome(item: BatchItem, past: tuple[FailedAttempt, ...], waits: ServerWaits) -> Outcome:
     """What became of an item by its attempts, of which the last one that counts was the last."""
-    counted = tuple(tried for tried in past if tried.counts) or past
+    counted = tuple(tried for tried in past if tried.is_counted) or past
     last = counted[-1]
     return Outcome(
         item,

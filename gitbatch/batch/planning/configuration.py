@@ -49,7 +49,7 @@ class FixedConfig:
             project_state.snapshot.blob(CONFIG_FILE) or "", there, diff_lines(self.lines, there)
         )
 
-    def accept(self, repo: Repository, batch: str, change: ConfigChange) -> None:
+    def accept_change(self, repo: Repository, batch: str, change: ConfigChange) -> None:
         """Take another version, for this process and for later ones."""
         if change.blob:
             repo.point(config_ref(batch), change.blob)
@@ -67,7 +67,7 @@ def read_fixed_config(repo: Repository, batch: Batch, project_state: ProjectStat
             project_state.snapshot.blob(CONFIG_FILE) or "", fixed_lines(project_state.project.config), ()
         )
         fixed = FixedConfig(())
-        fixed.accept(repo, batch.id, there)
+        fixed.accept_change(repo, batch.id, there)
         return fixed
     try:
         return FixedConfig(fixed_lines(parse_config(repo.objects.read_blob(blob))))

@@ -30,7 +30,7 @@ def require_objects(
         require_whole(repo.objects, repo.promised, project_state.commit)
     else:
         require_present(
-            repo.objects, repo.promised, project_state.commit, _needed(repo, project_state, items)
+            repo.objects, repo.promised, project_state.commit, _needed_blobs(repo, project_state, items)
         )
 
 
@@ -41,10 +41,12 @@ def require_shared_files(repo: Repository, project_state: ProjectState) -> None:
         PartialCloneError: one is missing that may or could not be fetched.
     """
     if repo.promised is not None:
-        require_present(repo.objects, repo.promised, project_state.commit, _needed(repo, project_state, ()))
+        require_present(
+            repo.objects, repo.promised, project_state.commit, _needed_blobs(repo, project_state, ())
+        )
 
 
-def _needed(
+def _needed_blobs(
     repo: Repository, project_state: ProjectState, items: Iterable[tuple[Group, WorkItem]]
 ) -> Iterator[str]:
     """The blobs that shared files and items need."""

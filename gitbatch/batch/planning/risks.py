@@ -75,13 +75,13 @@ def find_disk_risks(checked: Checked) -> tuple[Diagnostic, ...]:
         project = read_project_on_disk(repo.root, here)
         if project is None:
             return ()
-        return find_risks(checked.plan, checked.source, project, DiskSurroundings.of(repo))
+        return find_risks(checked.plan, checked.source, project, DiskSurroundings.of_checkout(repo))
 
 
 def find_foreign_context(name: str, project: Project, around: Surroundings) -> str | None:
     """Why a declared context file is in no commit of this repository, if it is part of another one."""
     for path in possible_paths(name, project):
-        submodule, nested = around.submodule(path), around.nested(path)
+        submodule, nested = around.submodule_of(path), around.nested_repository_of(path)
         if submodule or nested:
             kind = "the submodule" if submodule else "the nested repository"
             return f"which is in {kind} {submodule or nested}: its files are in no commit of this repository"
@@ -90,7 +90,7 @@ def find_foreign_context(name: str, project: Project, around: Surroundings) -> s
 
 def find_nesting(path: str, around: Surroundings) -> str | None:
     """Why an output cannot be written for a nested repository, if so."""
-    nested = around.nested(path)
+    nested = around.nested_repository_of(path)
     return f"{nested} is a repository of its own and no submodule of this one" if nested else None
 
 
@@ -98,7 +98,7 @@ def mark_filtered(
     repo: Repository, project_state: ProjectState, files: tuple[ContextFile, ...]
 ) -> tuple[ContextFile, ...]:
     """The files of a manifest, those that a filter stores marked with its name."""
-    found = CommitSurroundings(repo, project_state, followed=False).filters(file.path for file in files)
+    found = CommitSurroundings(repo, project_state, followed=False).find_filters(file.path for file in files)
     return tuple(replace(f, filter=clean_text(found[f.path])) if f.path in found else f for f in files)
 
 
@@ -109,11 +109,11 @@ class _Report(Struct, frozen=True):
     findings: Findings
 
     @property
-    def open(self) -> tuple[WorkItem, ...]:
+    def open_items(self) -> tuple[WorkItem, ...]:
         """The items that are still to run."""
         return tuple(item for item in self.plan.items if not item.done)
 
-    def span(self, item: WorkItem, word: str = "") -> Span:
+    def span_of(self, item: WorkItem, word: str = "") -> Span:
         """Where an item says a word; the item's line if it does not."""
         source = self.findings.source
         first = item.line - 1
@@ -129,20 +129,20 @@ class _Report(Struct, frozen=True):
 def _check_outputs(report: _Report, around: Surroundings) -> None:
     """The places that open items write to."""
     placed = []
-    for item in report.open:
+    for item in report.open_items:
         problem, nested = around.find_place_problem(item.output), find_nesting(item.output, around)
         if problem or nested:
             code = OUTPUT_WITHOUT_PLACE if problem else OUTPUT_NESTED
             message = f"the output {quoted(item.output)} cannot be written: {problem or nested}"
             report.findings.error(
-                code, report.span(item, item.output), message, "give the item another output"
+                code, report.span_of(item, item.output), message, "give the item another output"
             )
         else:
             placed.append(item)
-    by_pattern = around.ignored(item.output for item in placed)
-    by_filter = around.filters(item.output for item in placed)
+    by_pattern = around.find_ignored(item.output for item in placed)
+    by_filter = around.find_filters(item.output for item in placed)
     for item in placed:
-        span = report.span(item, item.output)
+        span = report.span_of(item, item.output)
         pattern = by_pattern.get(item.output)
         if pattern:
             said = f"the pattern {quoted(pattern.text)} in {clean_text(pattern.file)}"
@@ -157,7 +157,7 @@ def _check_outputs(report: _Report, around: Surroundings) -> None:
 
 def _check_contexts(report: _Report, project: Project, around: Surroundings) -> None:
     """The files that open items declare to read."""
-    for item in report.open:
+    for item in report.open_items:
         paths: dict[str, str] = {}
         for name in item.context:
             found = find_files(name, project, around.snapshot)
@@ -165,18 +165,18 @@ def _check_contexts(report: _Report, project: Project, around: Surroundings) -> 
             problem = None if found else find_foreign_context(name, project, around)
             if problem:
                 message = f"{quoted(item.name)} reads {quoted(name)}, {problem}"
-                report.findings.error(CONTEXT_ELSEWHERE, report.span(item, name), message, CONTEXT_ADVICE)
-        for path, stored_by in around.filters(paths).items():
+                report.findings.error(CONTEXT_ELSEWHERE, report.span_of(item, name), message, CONTEXT_ADVICE)
+        for path, stored_by in around.find_filters(paths).items():
             note = describe_filter(stored_by)
             message = f"{quoted(item.name)} reads {quoted(path)}, which is {note}"
             advice = "agents get files as they are stored; commit a text that has what they need"
-            report.findings.warning(CONTEXT_FILTERED, report.span(item, paths[path]), message, advice)
+            report.findings.warning(CONTEXT_FILTERED, report.span_of(item, paths[path]), message, advice)
 
 
 def _check_ticks(report: _Report, around: Surroundings) -> None:
     """The boxes that are ticked."""
     for item in report.plan.items:
-        if item.done and not around.has(item.output):
+        if item.done and not around.has_file(item.output):
             message = f"{quoted(item.name)} is ticked, and its output {quoted(item.output)} does not exist"
             advice = "clear the box to have it written, or name the file that it stands for"
-            report.findings.warning(TICKED_WITHOUT_FILE, report.span(item), message, advice)
+            report.findings.warning(TICKED_WITHOUT_FILE, report.span_of(item), message, advice)

@@ -29,11 +29,11 @@ def settings_of(item: WorkItem, group: Group, plan: Plan) -> ItemSettings:
 
 def count_at_once(group: Group, plan: Plan, jobs: int) -> int:
     """How many items of a group may run at the same time."""
-    limits = (_limit(hints, jobs) for hints in (group.hints, plan.hints))
+    limits = (_hinted_limit(hints, jobs) for hints in (group.hints, plan.hints))
     return min(jobs, next((limit for limit in limits if limit is not None), jobs))
 
 
-def _limit(hints: Hints, jobs: int) -> int | None:
+def _hinted_limit(hints: Hints, jobs: int) -> int | None:
     if hints.sequential:
         return 1
     return jobs if hints.parallel and hints.max is None else hints.max
@@ -70,11 +70,11 @@ def find_critical_path(plan: Plan, jobs: int) -> tuple[WorkItem, ...]:
     """The longest chain of open items of which each must wait for the one before."""
     path: list[WorkItem] = []
     for group in plan.groups:
-        path += _chain(group, plan_steps(group, plan, jobs))
+        path += _find_chain(group, plan_steps(group, plan, jobs))
     return tuple(path)
 
 
-def _chain(group: Group, found: tuple[tuple[WorkItem, ...], ...]) -> list[WorkItem]:
+def _find_chain(group: Group, found: tuple[tuple[WorkItem, ...], ...]) -> list[WorkItem]:
     """One item for each step, from the last back: what it waits for, else whoever had its place."""
     chain: list[WorkItem] = []
     for step in reversed(found):

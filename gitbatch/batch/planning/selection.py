@@ -26,9 +26,9 @@ def select_items(plan: Plan, choice: str) -> tuple[WorkItem, ...]:
         return tuple(item for item in plan.items if not item.done)
     groups = _GROUPS.fullmatch(choice)
     if groups:
-        wanted = _numbers(groups[1], len(plan.groups))
+        wanted = _parse_numbers(groups[1], len(plan.groups))
         return tuple(item for item in plan.items if item.group in wanted and not item.done)
-    chosen = {_named(plan, name.strip()).output for name in choice.split(",") if name.strip()}
+    chosen = {_find_named(plan, name.strip()).output for name in choice.split(",") if name.strip()}
     if not chosen:
         raise UsageError(
             "--items names nothing", "use all, group:1-2, or ids and output paths with commas between"
@@ -36,7 +36,7 @@ def select_items(plan: Plan, choice: str) -> tuple[WorkItem, ...]:
     return tuple(item for item in plan.items if item.output in chosen)
 
 
-def _numbers(text: str, last: int) -> frozenset[int]:
+def _parse_numbers(text: str, last: int) -> frozenset[int]:
     ranges = [(part.partition("-")[0], part.rpartition("-")[2]) for part in text.split(",")]
     numbers = {number for low, high in ranges for number in range(int(low), min(int(high), last + 1) + 1)}
     if not numbers or min(numbers) < 1 or max(int(high) for _, high in ranges) > last:
@@ -44,7 +44,7 @@ def _numbers(text: str, last: int) -> frozenset[int]:
     return frozenset(numbers)
 
 
-def _named(plan: Plan, name: str) -> WorkItem:
+def _find_named(plan: Plan, name: str) -> WorkItem:
     found = [item for item in plan.items if name in (item.id, item.output)]
     if not found:
         raise UsageError(f"no item is called {name!r}", "see gitbatch plan for the ids and output paths")
@@ -64,7 +64,7 @@ def group_items(plan: Plan, items: Iterable[WorkItem]) -> tuple[BatchGroup, ...]
     for group in plan.groups:
         taken: set[str] = set()
         members = tuple(
-            BatchItem(item.output, item.name, item.title, _slug(item, group.number, taken))
+            BatchItem(item.output, item.name, item.title, _make_slug(item, group.number, taken))
             for item in group.items
             if item.output in chosen
         )
@@ -73,7 +73,7 @@ def group_items(plan: Plan, items: Iterable[WorkItem]) -> tuple[BatchGroup, ...]
     return tuple(groups)
 
 
-def _slug(item: WorkItem, group: int, taken: set[str]) -> str:
+def _make_slug(item: WorkItem, group: int, taken: set[str]) -> str:
     stem = f"{group}-{slugify(item.id or item.title)}"
     slug, count = stem, 1
     while slug in taken:
@@ -105,12 +105,12 @@ def require_context(project_state: ProjectState, items: tuple[WorkItem, ...], ar
             )
             if writer is None or writer.output not in chosen or writer.group >= item.group:
                 raise PlanError(
-                    f"{project_state.plan.path}:{item.line}: {item.name} reads {name}, {_why(writer, item)}",
-                    _advice(writer),
+                    f"{project_state.plan.path}:{item.line}: {item.name} reads {name}, {_missing_reason(writer, item)}",
+                    _missing_advice(writer),
                 )
 
 
-def _why(writer: WorkItem | None, item: WorkItem) -> str:
+def _missing_reason(writer: WorkItem | None, item: WorkItem) -> str:
     if writer is None:
         return "which is not in the commit and which no item writes"
     if writer.group >= item.group:
@@ -118,7 +118,7 @@ def _why(writer: WorkItem | None, item: WorkItem) -> str:
     return f"which is not there yet: {writer.name} writes it and is not among the chosen items"
 
 
-def _advice(writer: WorkItem | None) -> str:
+def _missing_advice(writer: WorkItem | None) -> str:
     return (
         "commit the file or correct the plan"
         if writer is None

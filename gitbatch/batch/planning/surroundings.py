@@ -31,11 +31,11 @@ class Surroundings(Protocol):
         """The files of this repository."""
         ...
 
-    def submodule(self, path: str) -> str | None:
+    def submodule_of(self, path: str) -> str | None:
         """The submodule that a path is in, or is."""
         ...
 
-    def nested(self, path: str) -> str | None:
+    def nested_repository_of(self, path: str) -> str | None:
         """The folder that is a repository of its own, is no submodule, and that a path is in."""
         ...
 
@@ -43,15 +43,15 @@ class Surroundings(Protocol):
         """Why a file cannot be written at a path, if so."""
         ...
 
-    def has(self, path: str) -> bool:
+    def has_file(self, path: str) -> bool:
         """Whether there is a file."""
         ...
 
-    def ignored(self, paths: Iterable[str]) -> Mapping[str, Pattern]:
+    def find_ignored(self, paths: Iterable[str]) -> Mapping[str, Pattern]:
         """The pattern by which each of the paths that is not tracked is ignored."""
         ...
 
-    def filters(self, paths: Iterable[str]) -> Mapping[str, str]:
+    def find_filters(self, paths: Iterable[str]) -> Mapping[str, str]:
         """The filter of each path that is stored by one."""
         ...
 
@@ -68,7 +68,7 @@ class CommitSurroundings(Struct, frozen=True):
         """The files of the commit."""
         return self.project_state.snapshot
 
-    def submodule(self, path: str) -> str | None:
+    def submodule_of(self, path: str) -> str | None:
         """The submodule that a path is in, or is."""
         for above in (*ancestors(path), path):
             entry = self.repo.objects.find_entry(self.project_state.tree, above)
@@ -76,24 +76,26 @@ class CommitSurroundings(Struct, frozen=True):
                 return above
         return None
 
-    def nested(self, path: str) -> str | None:
+    def nested_repository_of(self, path: str) -> str | None:
         """The repository in the checkout that a path is in and that is no submodule."""
         found = nested_repository(self.repo.root, path) if self.followed else None
-        return None if found and self.submodule(path) else found
+        return None if found and self.submodule_of(path) else found
 
     def find_place_problem(self, path: str) -> str | None:
         """Why a file cannot be written at a path, if so."""
         return find_place_problem(self.project_state, path)
 
-    def has(self, path: str) -> bool:
+    def has_file(self, path: str) -> bool:
         """Whether the commit has a file."""
         return self.snapshot.blob(path) is not None
 
-    def ignored(self, paths: Iterable[str]) -> Mapping[str, Pattern]:
+    def find_ignored(self, paths: Iterable[str]) -> Mapping[str, Pattern]:
         """The pattern by which each of the paths that is not in the commit is ignored."""
-        return ignored(self.repo, self.project_state.tree, (path for path in paths if not self.has(path)))
+        return ignored(
+            self.repo, self.project_state.tree, (path for path in paths if not self.has_file(path))
+        )
 
-    def filters(self, paths: Iterable[str]) -> Mapping[str, str]:
+    def find_filters(self, paths: Iterable[str]) -> Mapping[str, str]:
         """The filter of each path that is stored by one; lfs only where there is a pointer."""
         found = filters(self.repo, self.project_state.tree, paths)
         return {path: name for path, name in found.items() if name != "lfs" or self._is_pointer(path)}
@@ -113,19 +115,19 @@ class DiskSurroundings(Struct, frozen=True):
     snapshot: "OwnFiles"
 
     @classmethod
-    def of(cls, repo: Repository) -> "DiskSurroundings":
+    def of_checkout(cls, repo: Repository) -> "DiskSurroundings":
         """The surroundings in a repository's checkout."""
         staged = decode_path(repo.git.run("ls-files", "--stage", "-z").stdout).split("\0")
         found = frozenset(line.partition("\t")[2] for line in staged if line.startswith(f"{SUBMODULE} "))
         return cls(repo, found, OwnFiles(DiskSnapshot(repo.root), found))
 
-    def submodule(self, path: str) -> str | None:
+    def submodule_of(self, path: str) -> str | None:
         """The submodule that a path is in, or is."""
         return next((above for above in (*ancestors(path), path) if above in self.submodules), None)
 
-    def nested(self, path: str) -> str | None:
+    def nested_repository_of(self, path: str) -> str | None:
         """The repository that a path is in and that is no submodule."""
-        return None if self.submodule(path) else nested_repository(self.repo.root, path)
+        return None if self.submodule_of(path) else nested_repository(self.repo.root, path)
 
     def find_place_problem(self, path: str) -> str | None:
         """Why a file cannot be written at a path, if so."""
@@ -139,17 +141,17 @@ class DiskSurroundings(Struct, frozen=True):
                 return f"{above} is a {'folder' if above == path else 'file'}"
         return None
 
-    def has(self, path: str) -> bool:
+    def has_file(self, path: str) -> bool:
         """Whether there is a file, or one that a sparse checkout leaves out."""
         if os.path.lexists(self.repo.root / path):
             return True
         return bool(self.repo.git.run("ls-files", "-z", "--", path).stdout)
 
-    def ignored(self, paths: Iterable[str]) -> Mapping[str, Pattern]:
+    def find_ignored(self, paths: Iterable[str]) -> Mapping[str, Pattern]:
         """The pattern by which each of the paths that is not tracked is ignored."""
         return ignored(self.repo, None, paths)
 
-    def filters(self, paths: Iterable[str]) -> Mapping[str, str]:
+    def find_filters(self, paths: Iterable[str]) -> Mapping[str, str]:
         """The filter of each path that is stored by one; whether by a pointer, its next commit decides."""
         return filters(self.repo, None, paths)
 

@@ -70,14 +70,14 @@ class Audit(Struct, frozen=True):
     """The commits whose parents a shallow clone lacks: they are not judged, and what is older can't be seen."""
 
 
-def audit(repo: Repository, revisions: str) -> Audit:
+def audit_history(repo: Repository, revisions: str) -> Audit:
     """Judge the commits of a range (`A..B`), or all that can be reached from a revision.
 
     Raises:
         UsageError: the revisions name no commit.
         GitbatchError: the repository lacks objects that have to be looked at.
     """
-    named = _resolve(repo, revisions)
+    named = _resolve_revisions(repo, revisions)
     tips = [oid for oid in named if not oid.startswith("^")]
     history = read_history(repo, tips)
     if not history.parents:
@@ -90,8 +90,12 @@ def audit(repo: Repository, revisions: str) -> Audit:
     auditor = _Auditor(history, Trees(repo.objects), wanted)
     try:
         findings = (
-            *(_finding(oid, Check.HISTORY, _CUT) for oid in sorted(history.ends & wanted)),
-            *(_finding(oid, check, message) for oid in judged for check, message in auditor.judge(oid)),
+            *(_make_finding(oid, Check.HISTORY, _CUT) for oid in sorted(history.ends & wanted)),
+            *(
+                _make_finding(oid, check, message)
+                for oid in judged
+                for check, message in auditor.judge_commit(oid)
+            ),
         )
     except GitError as error:
         advice = "if this is a partial clone (--filter), audit a full one"
@@ -102,11 +106,11 @@ def audit(repo: Repository, revisions: str) -> Audit:
 _CUT = "this clone ends here, and what is older can't be judged: fetch the whole history"
 
 
-def _finding(oid: str, check: Check, message: str) -> AuditFinding:
+def _make_finding(oid: str, check: Check, message: str) -> AuditFinding:
     return AuditFinding(oid, check.rule, check, clean_text(message))
 
 
-def _resolve(repo: Repository, revisions: str) -> list[str]:
+def _resolve_revisions(repo: Repository, revisions: str) -> list[str]:
     """The object ids of revisions; one that is left out begins with `^`."""
     if revisions.startswith("-"):  # git would read an option
         return []
@@ -122,13 +126,15 @@ class _Auditor:
     wanted: frozenset[str]
     _said: dict[str, tuple[tuple[Check, str], ...]] = field(default_factory=dict)
 
-    def judge(self, oid: str) -> tuple[tuple[Check, str], ...]:
+    def judge_commit(self, oid: str) -> tuple[tuple[Check, str], ...]:
         """What is wrong with a commit that carries our trailers."""
         if oid not in self._said:
-            self._said[oid] = () if oid in self.history.ends else tuple(self._judge(self.history.ours[oid]))
+            self._said[oid] = (
+                () if oid in self.history.ends else tuple(self._find_complaints(self.history.ours[oid]))
+            )
         return self._said[oid]
 
-    def _judge(self, ours: Ours) -> Complaints:
+    def _find_complaints(self, ours: Ours) -> Complaints:
         commit, kind = ours.commit, ours.trailers.kind
         if kind is None:
             yield Check.TRAILERS, ours.trailers.problem
@@ -145,11 +151,11 @@ class _Auditor:
         yield from judge(self.history, self.trees, ours)
         if kind is Kind.MERGE:
             yield from self._judge_others(ours)
-        if commit.parents and (problem := self.trees.shared(commit.parents[0]).problem):
+        if commit.parents and (problem := self.trees.shared_files(commit.parents[0]).problem):
             yield Check.PROJECT, f"can't be judged by the project of its parent: {problem}"
 
     def _judge_others(self, merge: Ours) -> Complaints:
         """Items outside of the range that a merge brings are judged too."""
         for oid in merge.commit.parents[1:]:
-            if oid in self.history.ours and oid not in self.wanted and (said := self.judge(oid)):
+            if oid in self.history.ours and oid not in self.wanted and (said := self.judge_commit(oid)):
                 yield Check.MERGE_PARENTS, f"brings {oid[:12]}, which breaks a rule: {said[0][1]}"

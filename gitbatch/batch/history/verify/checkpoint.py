@@ -3,7 +3,7 @@
 from gitbatch.batch.history.trailers import Kind
 from gitbatch.batch.history.verify.graph import History, Ours
 from gitbatch.batch.history.verify.rules import Check, Complaints
-from gitbatch.batch.history.verify.trees import Changes, Trees, is_regular, listed
+from gitbatch.batch.history.verify.trees import Changes, Trees, format_paths, is_regular
 from gitbatch.plan.model import Plan
 from gitbatch.project.control import Project
 from gitbatch.project.edits import count_added_entries, is_section_replaced
@@ -16,14 +16,14 @@ def judge_checkpoint(history: History, trees: Trees, ours: Ours) -> Complaints:
     if len(commit.parents) != 1:
         yield Check.CHECKPOINT_PARENT, f"has {len(commit.parents)} parents; a checkpoint has one"
         return
-    if history.kind(commit.parents[0]) in {Kind.ITEM, Kind.RESCUE}:
+    if history.kind_of(commit.parents[0]) in {Kind.ITEM, Kind.RESCUE}:
         yield Check.CHECKPOINT_PARENT, "its parent is the commit of an item; items come in by merges"
     yield from _judge_number(history, ours)
-    brought = _brought(history, ours)
+    brought = _brought_items(history, ours)
     yield from _judge_items(ours, brought)
-    changes = trees.changes(commit)
+    changes = trees.find_changes(commit)
     yield from _judge_changes(trees, ours, changes)
-    projects = trees.shared(commit.parents[0]).projects
+    projects = trees.shared_files(commit.parents[0]).projects
     for project in projects:
         if is_regular(changes.paths.get(project.task)) or (
             len(projects) == 1 and project.task not in changes.paths
@@ -35,24 +35,27 @@ def judge_checkpoint(history: History, trees: Trees, ours: Ours) -> Complaints:
 
 
 def _judge_changes(trees: Trees, ours: Ours, changes: Changes) -> Complaints:
-    shared = trees.shared(ours.commit.parents[0])
+    shared = trees.shared_files(ours.commit.parents[0])
     if changes.malformed:
-        yield Check.TREE, f"{listed(changes.malformed)} is not a folder that git writes"
+        yield Check.TREE, f"{format_paths(changes.malformed)} is not a folder that git writes"
     if strays := changes.paths.keys() - shared.paths:
-        yield Check.CHECKPOINT_CHANGES, f"changes {listed(strays)}, which is no shared file"
+        yield Check.CHECKPOINT_CHANGES, f"changes {format_paths(strays)}, which is no shared file"
     if broken := {path for path, new in changes.paths.items() if not is_regular(new)} - strays:
-        yield Check.CHECKPOINT_CHANGES, f"{listed(broken)} is no regular file of mode {REGULAR} any more"
+        yield (
+            Check.CHECKPOINT_CHANGES,
+            f"{format_paths(broken)} is no regular file of mode {REGULAR} any more",
+        )
     if shared.projects and not any(project.status in changes.paths for project in shared.projects):
         yield Check.CHECKPOINT_TEXTS, "does not write the status of its batch"
 
 
 def _judge_number(history: History, ours: Ours) -> Complaints:
     """A batch has each of its checkpoints, and each of its groups, once on a line, and always the same number of them."""
-    number, of = map(int, ours.trailers.first("Checkpoint").split("/"))
+    number, of = map(int, ours.trailers.first_value("Checkpoint").split("/"))
     if number > of:
         yield Check.CHECKPOINT_NUMBER, f"is checkpoint {number} of {of}"
     for what, others in history.checkpoints_like(ours).items():
-        if ours.commit.oid in history.lines.repeated(other.commit.oid for other in others):
+        if ours.commit.oid in history.lines.find_repeated(other.commit.oid for other in others):
             yield Check.CHECKPOINT_NUMBER, f"its {what} is that of an earlier checkpoint of its batch"
     if of != history.checkpoint_counts[ours.trailers.batch]:
         yield (
@@ -61,7 +64,7 @@ def _judge_number(history: History, ours: Ours) -> Complaints:
         )
 
 
-def _brought(history: History, ours: Ours) -> dict[str, str] | None:
+def _brought_items(history: History, ours: Ours) -> dict[str, str] | None:
     """The items that the merges of a group bring, in order: key → commit. None: a shallow clone ends there."""
     merges = []
     oid = ours.commit.parents[0]
@@ -73,7 +76,7 @@ def _brought(history: History, ours: Ours) -> dict[str, str] | None:
         merges.append(merge)
         oid = merge.commit.parents[0]
     parents = (parent for merge in reversed(merges) for parent in merge.commit.parents[1:])
-    return {history.ours[oid].trailers.key: oid for oid in parents if history.kind(oid) is Kind.ITEM}
+    return {history.ours[oid].trailers.key: oid for oid in parents if history.kind_of(oid) is Kind.ITEM}
 
 
 def _judge_items(ours: Ours, brought: dict[str, str] | None) -> Complaints:
@@ -86,12 +89,12 @@ def _judge_items(ours: Ours, brought: dict[str, str] | None) -> Complaints:
     if lost := set(succeeded) - brought.keys():
         yield (
             Check.CHECKPOINT_ITEMS,
-            f"says that {listed(lost)} succeeded, but no merge of its group below it has it",
+            f"says that {format_paths(lost)} succeeded, but no merge of its group below it has it",
         )
     elif more := brought.keys() - set(succeeded):
         yield (
             Check.CHECKPOINT_ITEMS,
-            f"does not say that {listed(more)} succeeded, which a merge of its group brings",
+            f"does not say that {format_paths(more)} succeeded, which a merge of its group brings",
         )
     elif succeeded != tuple(brought):
         yield Check.CHECKPOINT_ITEMS, "names its items in another order than its merges"
@@ -102,8 +105,10 @@ def _judge_texts(trees: Trees, ours: Ours, project: Project, changes: Changes) -
     for path in (project.status, project.decisions, *project.artifacts):
         if not is_regular(changes.paths.get(path)):
             continue
-        old, new = trees.text(ours.commit.parents[0], path), trees.text(ours.commit.oid, path)
-        is_good = is_section_replaced(old, new) if path == project.status else _added(old, new) is not None
+        old, new = trees.read_file(ours.commit.parents[0], path), trees.read_file(ours.commit.oid, path)
+        is_good = (
+            is_section_replaced(old, new) if path == project.status else _count_added(old, new) is not None
+        )
         if not is_good:
             yield (
                 Check.CHECKPOINT_TEXTS,
@@ -117,28 +122,30 @@ def _judge_entries(
     """The log and the artifacts get an entry for each decision and contribution of the items, and no other."""
     said = [history.ours[oid].trailers for oid in brought.values()]
     expected = dict.fromkeys((project.decisions, *project.artifacts), 0)
-    expected[project.decisions] = sum(len(item.every("Decision")) for item in said)
+    expected[project.decisions] = sum(len(item.values_of("Decision")) for item in said)
     names = {path.rpartition("/")[2]: path for path in project.artifacts}
     names |= {path: path for path in project.artifacts}
-    for value in (value for item in said for value in item.every("Contribution")):
+    for value in (value for item in said for value in item.values_of("Contribution")):
         path = names.get(value.partition(": ")[0])
         if path:
             expected[path] += 1
     for path, count in expected.items():
-        added = _added(trees.text(ours.commit.parents[0], path), trees.text(ours.commit.oid, path))
+        added = _count_added(
+            trees.read_file(ours.commit.parents[0], path), trees.read_file(ours.commit.oid, path)
+        )
         if added is not None and added != count:
             yield Check.CHECKPOINT_TEXTS, f"adds {added} entries to {path}; its items said {count}"
 
 
-def _added(old: bytes, new: bytes) -> int | None:
+def _count_added(old: bytes, new: bytes) -> int | None:
     return 0 if old == new else count_added_entries(old, new)
 
 
 def _judge_plan(trees: Trees, ours: Ours, project: Project, brought: dict[str, str] | None) -> Complaints:
     """Of a plan, a checkpoint changes one byte for each box that it ticks."""
     first, path = ours.commit.parents[0], project.task
-    old, new = trees.text(first, path), trees.text(ours.commit.oid, path)
-    plan = trees.plan(first, project)
+    old, new = trees.read_file(first, path), trees.read_file(ours.commit.oid, path)
+    plan = trees.read_plan_at(first, project)
     boxes = {entry.box.offset for entries in (plan.items, plan.criteria) for entry in entries}
     ticked = {at for at in boxes if (old[at : at + 1], new[at : at + 1]) == (b" ", b"x")}
     expected = bytearray(old)
@@ -157,11 +164,11 @@ def _judge_ticks(
 ) -> Complaints:
     """Ticked is what the group has brought and the tree has; and all of that, unless the plan was edited meanwhile."""
     first, oid = ours.commit.parents[0], ours.commit.oid
-    plan_now = trees.entry(first, project.task)
-    for item in trees.plan(first, project).items:
+    plan_now = trees.entry_at(first, project.task)
+    for item in trees.read_plan_at(first, project).items:
         made = brought.get(item.output)
         if item.box.offset in ticked:
-            if made is None or trees.entry(oid, item.output) != trees.entry(made, item.output):
+            if made is None or trees.entry_at(oid, item.output) != trees.entry_at(made, item.output):
                 yield (
                     Check.TICK,
                     f"ticks {item.name}, but no merge of its group brings what it has at {item.output}",

@@ -32,7 +32,7 @@ class Lines(Struct, frozen=True):
     cut: frozenset[str]
     """The commits whose line ends where a shallow clone does."""
 
-    def holds(self, oid: str, tip: str) -> bool:
+    def may_hold(self, oid: str, tip: str) -> bool:
         """Whether a commit is on the line of another, or may be on the part that the clone lacks."""
         return self._is_on(oid, tip) or tip in self.cut
 
@@ -40,7 +40,7 @@ class Lines(Struct, frozen=True):
         start = self.start[oid]
         return start <= self.start[tip] < start + self.size[oid]
 
-    def repeated(self, oids: Iterable[str]) -> Iterator[str]:
+    def find_repeated(self, oids: Iterable[str]) -> Iterator[str]:
         """Those of some commits that have another one of them on their line."""
         open_ends: list[int] = []
         for oid in sorted(set(oids), key=self.start.__getitem__):
@@ -73,7 +73,7 @@ class History(Struct, frozen=True):
     versioned: frozenset[str]
     """The batches with a commit that states its format."""
 
-    def continues(self, oid: str) -> bool:
+    def is_followed_in_group(self, oid: str) -> bool:
         """Whether a merge is part of a group's record: a commit of the same group, which is not an item's, follows."""
         group = self.ours[oid].group
         kinds = {Kind.MERGE, Kind.CHECKPOINT}
@@ -82,14 +82,14 @@ class History(Struct, frozen=True):
 
     def checkpoints_like(self, ours: Ours) -> dict[str, list[Ours]]:
         """The checkpoints of the same batch that have the same number, and those of the same group."""
-        return {what: self.checkpoints[key] for what, key in _places(ours).items()}
+        return {what: self.checkpoints[key] for what, key in _unique_places(ours).items()}
 
     def is_unversioned(self, oid: str) -> bool:
         """Whether a well-formed commit is of a batch in which no commit states its format, as with gitbatch 0.1."""
         trailers = self.ours[oid].trailers
         return trailers.kind is not None and trailers.batch not in self.versioned
 
-    def kind(self, oid: str) -> Kind | None:
+    def kind_of(self, oid: str) -> Kind | None:
         """The kind of a commit; None: it is not ours."""
         ours = self.ours.get(oid)
         return ours.trailers.kind if ours else None
@@ -113,15 +113,17 @@ def read_history(repo: Repository, tips: list[str]) -> History:
         for other in others if found.trailers.kind is Kind.MERGE else ():
             brought_by.setdefault(other, []).append(found)
         if found.trailers.kind is Kind.CHECKPOINT:
-            counts.setdefault(found.trailers.batch, int(found.trailers.first("Checkpoint").partition("/")[2]))
-        for key in _places(found).values():
+            counts.setdefault(
+                found.trailers.batch, int(found.trailers.first_value("Checkpoint").partition("/")[2])
+            )
+        for key in _unique_places(found).values():
             checkpoints.setdefault(key, []).append(found)
     return History(
         tuple(tips),
         parents,
         ours,
         ends,
-        _lines(parents, ends),
+        _number_lines(parents, ends),
         followers,
         brought_by,
         checkpoints,
@@ -130,11 +132,11 @@ def read_history(repo: Repository, tips: list[str]) -> History:
     )
 
 
-def _places(ours: Ours) -> dict[str, tuple[str, str, int]]:
+def _unique_places(ours: Ours) -> dict[str, tuple[str, str, int]]:
     """What a batch has once on a line: a checkpoint's number, and its group."""
     if ours.trailers.kind is not Kind.CHECKPOINT:
         return {}
-    number = int(ours.trailers.first("Checkpoint").partition("/")[0])
+    number = int(ours.trailers.first_value("Checkpoint").partition("/")[0])
     batch = ours.trailers.batch
     return {"number": (batch, "number", number), "group": (batch, "group", ours.trailers.group)}
 
@@ -147,7 +149,7 @@ def _read_ours(repo: Repository, tips: list[str], parents: dict[str, tuple[str, 
     return {found.commit.oid: found for found in read if found.trailers.are_ours}
 
 
-def _lines(parents: dict[str, tuple[str, ...]], ends: frozenset[str]) -> Lines:
+def _number_lines(parents: dict[str, tuple[str, ...]], ends: frozenset[str]) -> Lines:
     """Number the commits so that those above a commit, by first parents, follow it without a gap."""
     size = dict.fromkeys(parents, 1)
     for oid in reversed(parents):

@@ -3,7 +3,7 @@
 from gitbatch.batch.history.trailers import Kind
 from gitbatch.batch.history.verify.graph import History, Ours
 from gitbatch.batch.history.verify.rules import Check, Complaints
-from gitbatch.batch.history.verify.trees import Trees, is_regular, listed
+from gitbatch.batch.history.verify.trees import Trees, format_paths, is_regular
 from gitbatch.plan.outputs import path_problem
 from gitbatch.repo.objects.codec import REGULAR
 
@@ -23,44 +23,48 @@ def judge_item(history: History, trees: Trees, ours: Ours) -> Complaints:
             f"its output {key} is not that of an open item of the plan as its parent has it",
         )
     read = dict(ours.trailers.context)
-    wrong = {path for path, blob in read.items() if getattr(trees.entry(base, path), "oid", "") != blob}
+    wrong = {path for path, blob in read.items() if getattr(trees.entry_at(base, path), "oid", "") != blob}
     if wrong:
-        yield Check.ITEM_CONTEXT, f"says that it read {listed(wrong)}, which its parent has not like that"
+        yield (
+            Check.ITEM_CONTEXT,
+            f"says that it read {format_paths(wrong)}, which its parent has not like that",
+        )
 
 
 def _judge_place(history: History, ours: Ours) -> Complaints:
     """An item stands on a commit of the branch, or on a merge of ours upon one; only a merge of ours brings it in."""
     oid, base = ours.commit.oid, ours.commit.parents[0]
-    kind = history.kind(base)
+    kind = history.kind_of(base)
     if kind in {Kind.ITEM, Kind.RESCUE}:
         yield Check.ITEM_PARENT, f"its parent is the commit of another {kind}"
-    elif kind is Kind.MERGE and history.continues(base):
+    elif kind is Kind.MERGE and history.is_followed_in_group(base):
         yield Check.ITEM_PARENT, "its parent is a merge of a group whose checkpoint comes later"
     elif kind is Kind.MERGE and base not in history.ends:
         base = history.parents[base][0]
     for merge in history.brought_by.get(oid, ()):
-        if merge.commit.oid not in history.ends and not history.lines.holds(base, merge.commit.parents[0]):
+        if merge.commit.oid not in history.ends and not history.lines.may_hold(base, merge.commit.parents[0]):
             yield (
                 Check.ITEM_PARENT,
                 f"its parent is not on the line of the branch that {merge.commit.oid[:12]} is on",
             )
     if any(
-        tip != oid and history.lines.holds(oid, tip) and tip not in history.lines.cut for tip in history.tips
+        tip != oid and history.lines.may_hold(oid, tip) and tip not in history.lines.cut
+        for tip in history.tips
     ):
         yield Check.ITEM_PLACE, "stands on the line of the branch itself; an item comes in by a merge"
 
 
 def _judge_changes(trees: Trees, ours: Ours) -> Complaints:
     key = ours.trailers.key
-    changes, shared = trees.changes(ours.commit), trees.shared(ours.commit.parents[0])
+    changes, shared = trees.find_changes(ours.commit), trees.shared_files(ours.commit.parents[0])
     if changes.malformed:
-        yield Check.TREE, f"{listed(changes.malformed)} is not a folder that git writes"
+        yield Check.TREE, f"{format_paths(changes.malformed)} is not a folder that git writes"
     if problem := path_problem(key, shared.protected):
         yield Check.ITEM_PATH, f"its output {key} {problem}"
     if taken := shared.select_shared(changes.paths.keys() - {key}):
-        yield Check.ITEM_SHARED, f"changes {listed(taken)} beside its output {key}"
+        yield Check.ITEM_SHARED, f"changes {format_paths(taken)} beside its output {key}"
     if strays := changes.paths.keys() - taken - {key}:
-        yield Check.ITEM_CHANGES, f"changes {listed(strays)}, which is not its output {key}"
+        yield Check.ITEM_CHANGES, f"changes {format_paths(strays)}, which is not its output {key}"
     elif key not in changes.paths:
         yield Check.ITEM_CHANGES, f"does not change its output {key}"
     if key in changes.paths and not is_regular(changes.paths[key]):

@@ -4,17 +4,17 @@ from gitbatch.batch.history.item_commits import PARENTS
 from gitbatch.batch.history.trailers import Kind
 from gitbatch.batch.history.verify.graph import History, Ours
 from gitbatch.batch.history.verify.rules import Check, Complaints
-from gitbatch.batch.history.verify.trees import Trees, is_regular, listed
+from gitbatch.batch.history.verify.trees import Trees, format_paths, is_regular
 
 
 def judge_merge(history: History, trees: Trees, ours: Ours) -> Complaints:
     """What is wrong with a merge."""
-    commit, is_recorded = ours.commit, history.continues(ours.commit.oid)
+    commit, is_recorded = ours.commit, history.is_followed_in_group(ours.commit.oid)
     followers = history.followers.get(commit.oid, ())
     is_base = any(f.trailers.kind is Kind.ITEM and f.trailers.batch == ours.trailers.batch for f in followers)
     if not is_recorded and not is_base:
         yield Check.MERGE_PLACE, "no merge or checkpoint of its group follows it, and no item stands on it"
-    items = _items(history, ours, same_group=is_recorded)
+    items = _brought_items(history, ours, same_group=is_recorded)
     if not 1 <= len(items) <= PARENTS or len(items) != len(commit.parents) - 1:
         yield (
             Check.MERGE_PARENTS,
@@ -27,7 +27,7 @@ def judge_merge(history: History, trees: Trees, ours: Ours) -> Complaints:
     yield from _judge_tree(history, trees, ours, items)
 
 
-def _items(history: History, ours: Ours, *, same_group: bool) -> dict[str, str]:
+def _brought_items(history: History, ours: Ours, *, same_group: bool) -> dict[str, str]:
     """The items that a merge brings: key → commit."""
     found = {}
     for oid in ours.commit.parents[1:]:
@@ -41,7 +41,7 @@ def _items(history: History, ours: Ours, *, same_group: bool) -> dict[str, str]:
 
 def _judge_first_parent(history: History, ours: Ours) -> Complaints:
     first = ours.commit.parents[0]
-    kind = history.kind(first)
+    kind = history.kind_of(first)
     if kind in {Kind.ITEM, Kind.RESCUE}:
         yield Check.MERGE_PARENTS, f"stands on the commit of an {kind}, not on the branch"
     below = history.ours.get(first)
@@ -55,26 +55,28 @@ def _judge_first_parent(history: History, ours: Ours) -> Complaints:
 def _judge_repetition(history: History, ours: Ours, items: dict[str, str]) -> Complaints:
     for key, oid in items.items():
         merges = (
-            merge.commit.oid for merge in history.brought_by[oid] if history.continues(merge.commit.oid)
+            merge.commit.oid
+            for merge in history.brought_by[oid]
+            if history.is_followed_in_group(merge.commit.oid)
         )
-        if ours.commit.oid in history.lines.repeated(merges):
+        if ours.commit.oid in history.lines.find_repeated(merges):
             yield Check.MERGE_REPEATED, f"brings the commit of {key}, which an earlier merge has brought"
 
 
 def _judge_tree(history: History, trees: Trees, ours: Ours, items: dict[str, str]) -> Complaints:
     """The tree is the first parent's with the items' files in it, none of them over a version of the user's."""
     first = ours.commit.parents[0]
-    changes = trees.changes(ours.commit)
+    changes = trees.find_changes(ours.commit)
     if changes.malformed:
-        yield Check.TREE, f"{listed(changes.malformed)} is not a folder that git writes"
-    if taken := trees.shared(first).select_shared(changes.paths):
-        yield Check.MERGE_SHARED, f"changes {listed(taken)}"
-    blobs = {key: trees.entry(oid, key) for key, oid in items.items()}
+        yield Check.TREE, f"{format_paths(changes.malformed)} is not a folder that git writes"
+    if taken := trees.shared_files(first).select_shared(changes.paths):
+        yield Check.MERGE_SHARED, f"changes {format_paths(taken)}"
+    blobs = {key: trees.entry_at(oid, key) for key, oid in items.items()}
     wrong = {p for p, new in changes.paths.items() if not is_regular(new) or new != blobs.get(p)}
-    wrong |= {key for key, blob in blobs.items() if trees.entry(ours.commit.oid, key) != blob}
+    wrong |= {key for key, blob in blobs.items() if trees.entry_at(ours.commit.oid, key) != blob}
     if wrong - taken:
-        yield Check.MERGE_TREE, f"{listed(wrong - taken)} is neither its first parent's nor its item's"
+        yield Check.MERGE_TREE, f"{format_paths(wrong - taken)} is neither its first parent's nor its item's"
     based = {key: history.parents[oid][0] for key, oid in items.items() if history.parents[oid]}
-    over = {key for key, base in based.items() if trees.entry(base, key) != trees.entry(first, key)}
+    over = {key for key, base in based.items() if trees.entry_at(base, key) != trees.entry_at(first, key)}
     if over:
-        yield Check.MERGE_OVER, f"brings {listed(over)} over a version that the branch got meanwhile"
+        yield Check.MERGE_OVER, f"brings {format_paths(over)} over a version that the branch got meanwhile"

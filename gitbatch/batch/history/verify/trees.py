@@ -38,22 +38,22 @@ class Trees:
     _shared: dict[str, SharedFiles] = field(default_factory=dict)
     _open: dict[str, frozenset[str]] = field(default_factory=dict)
 
-    def of(self, oid: str) -> str:
+    def tree_of(self, oid: str) -> str:
         """The tree of a commit."""
         return self.objects.tree_of(oid)
 
-    def shared(self, oid: str) -> SharedFiles:
+    def shared_files(self, oid: str) -> SharedFiles:
         """The shared files of the project that a commit has."""
-        tree = self.of(oid)
+        tree = self.tree_of(oid)
         if tree not in self._shared:
             self._shared[tree] = read_shared_files(TreeSnapshot(self.objects, tree))
         return self._shared[tree]
 
-    def changes(self, commit: Commit) -> Changes:
+    def find_changes(self, commit: Commit) -> Changes:
         """What differs between a commit and its first parent, path by path; folders that are alike cost nothing."""
         paths: dict[str, TreeEntry | None] = {}
         malformed: list[str] = []
-        to_do = [("", self.of(commit.parents[0]), commit.tree)]
+        to_do = [("", self.tree_of(commit.parents[0]), commit.tree)]
         while to_do:
             folder, old, new = to_do.pop()
             before = self.objects.read_folder(old) if old else {}
@@ -73,29 +73,29 @@ class Trees:
                     paths[path] = None if now and now.is_tree else now
         return Changes(paths, tuple(sorted(malformed)))
 
-    def entry(self, oid: str, path: str) -> TreeEntry | None:
+    def entry_at(self, oid: str, path: str) -> TreeEntry | None:
         """What stands at a path of a commit."""
-        return self.objects.find_entry(self.of(oid), path)
+        return self.objects.find_entry(self.tree_of(oid), path)
 
     def base_entry(self, oid: str, path: str) -> TreeEntry | None:
         """What stands at a path of the commit that an item started from."""
-        return self.entry(self.objects.read_commit(oid).parents[0], path)
+        return self.entry_at(self.objects.read_commit(oid).parents[0], path)
 
-    def text(self, oid: str, path: str) -> bytes:
+    def read_file(self, oid: str, path: str) -> bytes:
         """A file of a commit; empty where it is not there."""
-        return TreeSnapshot(self.objects, self.of(oid)).read(path) or b""
+        return TreeSnapshot(self.objects, self.tree_of(oid)).read(path) or b""
 
-    def plan(self, oid: str, project: Project) -> Plan:
+    def read_plan_at(self, oid: str, project: Project) -> Plan:
         """The plan of a project, as a commit has it."""
-        return read_plan(self.text(oid, project.task), project.task, plan_options(project))
+        return read_plan(self.read_file(oid, project.task), project.task, plan_options(project))
 
     def open_outputs(self, oid: str) -> frozenset[str]:
         """The outputs of the open items of a commit's plans."""
-        tree = self.of(oid)
+        tree = self.tree_of(oid)
         if tree not in self._open:
             if len(self._open) >= _REMEMBERED:
                 self._open.clear()
-            plans = (self.plan(oid, project) for project in self.shared(oid).projects)
+            plans = (self.read_plan_at(oid, project) for project in self.shared_files(oid).projects)
             self._open[tree] = frozenset(i.output for plan in plans for i in plan.items if not i.done)
         return self._open[tree]
 
@@ -111,7 +111,7 @@ def is_regular(entry: TreeEntry | None) -> bool:
     return entry is not None and entry.mode == REGULAR
 
 
-def listed(paths: Iterable[str]) -> str:
+def format_paths(paths: Iterable[str]) -> str:
     """Paths for people: the first, and how many more."""
     first, *more = sorted(paths)
     return f"{first} and {len(more)} more" if more else first
