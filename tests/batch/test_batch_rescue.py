@@ -227,7 +227,7 @@ def test_a_kill_before_the_attempt_is_written_down_loses_no_output(place: Place)
 def test_a_kill_between_two_rescues_leaves_the_newer_one(place: Place) -> None:
     set_up(place, "half half more")
     killed_at(
-        place, "gitbatch.batch.history.rescue.rescue_branchesd_refs", 3
+        place, "gitbatch.batch.history.rescue.rescued_refs", 3
     )  # the first call is the start's
     assert rescued(place) == ["1-t1-1", "1-t1-2"]
     run(place)
