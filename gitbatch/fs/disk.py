@@ -1,9 +1,8 @@
-"""Errors of the disk, told apart from what stands at a path.
+"""Distinguishes errors of the disk from errors of a path.
 
-An `OSError` has one of two causes. What stands at a path: a link, a file or a folder of the user's, where another kind
-was expected; the code that meets it decides what follows. Or the disk (full, broken, read-only): then nothing that
-depended on the call is done, the run ends with exit code 1, and the next start does it. Nothing takes the second for
-the first, and neither is a bug.
+An `OSError` has one of two causes. The path: a link, a file or a folder of the user's where another kind was expected;
+the caller decides what follows. Or the disk (full, broken, read-only): then nothing that depends on the call is done, the
+run ends with exit code 1, and the next start does it. The second is never taken for the first, and neither is a bug.
 """
 
 import errno
@@ -16,7 +15,7 @@ from gitbatch.errors import GitbatchError, GitError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _DISK = FULL | {errno.EIO, errno.EROFS, errno.ESTALE}
-"""What only a disk says."""
+"""Errors that only a disk causes."""
 _AT_THE_PATH = frozenset(
     {
         errno.ELOOP,
@@ -31,9 +30,9 @@ _AT_THE_PATH = frozenset(
         errno.EILSEQ,
     }
 )
-"""What a link, a file, a folder or a special file causes, which stands where another kind was expected; or the name."""
+"""Errors that a link, a file, a folder or a special file causes where another kind was expected; or the name."""
 _MISTAKES = frozenset({errno.EBADF, errno.EINVAL, errno.EFAULT, errno.EPIPE})
-"""What only a mistake in the program causes."""
+"""Errors that only a bug in the program causes."""
 _ADVICE = {
     errno.ENOSPC: "free disk space",
     errno.EDQUOT: "free disk space, or ask for more of it",
@@ -46,57 +45,57 @@ _ADVICE = {
 
 
 class DiskError(GitbatchError):
-    """The disk did not do what it was asked; the next start does what depended on it."""
+    """An operation failed because of the disk; the next start does what depended on it."""
 
 
 def disk_error(error: Exception) -> DiskError | None:
-    """The expected error that an exception is, if only a disk causes such: an `OSError`, or one that git reports."""
+    """Returns the error of the disk that an exception is: an `OSError`, or an error that git reports; None: another."""
     if isinstance(error, DiskError):
         return error
     if isinstance(error, OSError) and is_of_disk(error):
         return expected_error(error)
     if isinstance(error, GitError):
-        return _reported(error)
+        return _find_reported(error)
     return None
 
 
-def _reported(error: GitError) -> DiskError | None:
-    """The error of the disk that git reports, which need not be the last thing that it says."""
+def _find_reported(error: GitError) -> DiskError | None:
+    """Returns the error of the disk that git reports, which may not be in its last line; None: it reports none."""
     for line in error.stderr.splitlines():
         for number in sorted(_DISK):
             if os.strerror(number) in line:
                 said = GitError(error.argv, error.status, line)
-                return DiskError(said.message, _advice(number))
+                return DiskError(said.message, _advice_for(number))
     return None
 
 
 def expected_error(error: OSError) -> DiskError | None:
-    """What to tell the user about an error whose cause is outside of this program; None: it is a mistake in it."""
+    """Returns the error for the user whose cause is outside of this program; None: it is a bug."""
     if error.errno is None or error.errno in _MISTAKES:
         return None
     named = error.filename if isinstance(error.filename, str | bytes) else ""
     place = f": {os.fsdecode(named)}" if named else ""
     what = "the disk is full" if error.errno in FULL else error.strerror
-    return DiskError(f"{what}{place}", _advice(error.errno))
+    return DiskError(f"{what}{place}", _advice_for(error.errno))
 
 
-def _advice(number: int) -> str:
+def _advice_for(number: int) -> str:
     return f"{_ADVICE.get(number, 'remove the cause')}, then resume: gitbatch run (finished items are kept)"
 
 
 def is_at_the_path(error: OSError) -> bool:
-    """Whether what stands at the path caused an error, and not the disk; ours without a number are of that kind."""
+    """Whether the path caused an error, and not the disk; also true for our own, which have no number."""
     return error.errno is None or error.errno in _AT_THE_PATH
 
 
 def is_of_disk(error: OSError) -> bool:
-    """Whether an error is one that only a disk causes, whatever an agent has put where the path leads."""
+    """Whether only a disk causes such an error, whatever an agent has put at the path."""
     return error.errno in _DISK
 
 
 @contextmanager
 def naming(place: Path | str) -> Iterator[None]:
-    """Name the place in an error whose call had only a descriptor, or a name relative to one."""
+    """Puts a path into an error of a call that had only a descriptor, or a name relative to one."""
     try:
         yield
     except OSError as error:
@@ -107,7 +106,7 @@ def naming(place: Path | str) -> Iterator[None]:
 
 @contextmanager
 def raising_only_of_disk() -> Iterator[None]:
-    """Pass over an `OSError` that what stands at a path causes; what a disk keeps from being read is not absent."""
+    """Suppresses an `OSError` that the path causes; a file that the disk cannot read is not a missing one."""
     try:
         yield
     except OSError as error:

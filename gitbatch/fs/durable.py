@@ -1,12 +1,13 @@
-"""Files that are there after a power cut, whole: the one place that writes them.
+"""Replaces files atomically, and brings files to the disk.
 
-A new content goes into a file beside the old one, to the disk, and then takes its place. Until then the old one is
-there, from then on the new one, and never a part of either. What a kill leaves of the file beside it has a name that
-the next try uses again, so it does not stay.
+A new content is written to a temporary file in the same folder, synced, and renamed over the old one. Until then the old
+content is there, from then on the new one, and never a part of either; also after a power cut. The name of the temporary
+file is derived from the file's, so what a killed process leaves is removed by the next try.
 """
 
 import hashlib
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,23 +23,31 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _AT_ONCE = 12
 _QUICK = 0.0002
-"""Seconds within which a disk has done what it was asked, so that other threads would take longer."""
+"""Seconds; a sync that takes less is not worth another thread."""
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file of ours; its folder must be there."""
+def write_file(path: Path, content: bytes, mode: int | None = None) -> None:
+    """Writes a file atomically and durably; its folder must exist.
+
+    Args:
+        path: the file.
+        content: its new content.
+        mode: its permissions; None: those of a new file by the umask.
+    """
     with naming(path):
         parent = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with replacing(parent, path.name) as descriptor, open(descriptor, "wb", closefd=False) as stream:
                 stream.write(content)
+                if mode is not None:
+                    os.fchmod(descriptor, mode)
         finally:
             os.close(parent)
 
 
 @contextmanager
 def replacing(parent: int, name: str) -> Iterator[int]:
-    """A descriptor of a new file that takes the name `name` in the folder behind `parent`, if nothing is raised."""
+    """Yields the descriptor of a new file, which replaces `name` in the folder behind `parent` if nothing is raised."""
     with replacing_all(parent, (name,)) as (descriptor,):
         yield descriptor
 
@@ -47,21 +56,24 @@ def replacing(parent: int, name: str) -> Iterator[int]:
 def replacing_all(
     parent: int, names: Sequence[str], still: Callable[[str], bool] = lambda _: True
 ) -> Iterator[list[int]]:
-    """The same for many names in one folder: all contents go to the disk at once, then the names do.
+    """Yields the descriptors of several new files in one folder: all contents are synced together, then the names.
 
-    `still`: asked for each name when its content is on the disk, whether it is to be taken.
+    Args:
+        parent: a descriptor of the folder.
+        names: of the files.
+        still: asked for each name when its content is on the disk; false: the file is not replaced.
     """
     written: list[int] = []
     try:
         for name in names:
             drop_remains(parent, name)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            written.append(os.open(_beside(name), flags, 0o666, dir_fd=parent))
+            written.append(os.open(_temporary_name(name), flags, 0o666, dir_fd=parent))
         yield written
-        _each(os.fsync, written)
+        _sync_each(os.fsync, written)
         for name in names:
             if still(name):
-                os.rename(_beside(name), name, src_dir_fd=parent, dst_dir_fd=parent)
+                os.rename(_temporary_name(name), name, src_dir_fd=parent, dst_dir_fd=parent)
             else:
                 drop_remains(parent, name)
         os.fsync(parent)
@@ -75,18 +87,38 @@ def replacing_all(
             os.close(descriptor)
 
 
+@contextmanager
+def replacing_unsynced(parent: int, name: str, mode: int = 0o666) -> Iterator[int]:
+    """Yields a descriptor like `replacing`, for a folder that an agent can write and that need not survive a power cut.
+
+    Nothing is synced. The temporary name is random, so that an agent cannot put a file there before.
+    """
+    temporary = f".gitbatch-{secrets.token_hex(8)}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(temporary, flags, mode, dir_fd=parent)
+    try:
+        yield descriptor
+        os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=parent)
+        raise
+    finally:
+        os.close(descriptor)
+
+
 def drop_remains(parent: int, name: str) -> None:
-    """Remove what an earlier, killed `replacing` has left in a folder."""
+    """Removes the temporary file that a killed `replacing` has left in a folder."""
     with suppress(FileNotFoundError):
-        os.unlink(_beside(name), dir_fd=parent)
+        os.unlink(_temporary_name(name), dir_fd=parent)
 
 
-def _beside(name: str) -> str:
+def _temporary_name(name: str) -> str:
     return f".{name[:40]}.{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}.gitbatch"
 
 
 def sync_file(path: Path | str) -> None:
-    """Bring the content of a file that another program has written to the disk, or the names in a folder."""
+    """Brings to the disk the content of a file that another program has written, or the names in a folder."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with naming(path):
@@ -96,8 +128,8 @@ def sync_file(path: Path | str) -> None:
 
 
 def sync_all(paths: Iterable[Path | str]) -> None:
-    """Bring folders (their names) and files to the disk; what is gone by now has nothing to bring."""
-    _each(_sync_if_there, paths)
+    """Brings folders (their names) and files to the disk; those that no longer exist are skipped."""
+    _sync_each(_sync_if_there, paths)
 
 
 def _sync_if_there(path: Path | str) -> None:
@@ -105,11 +137,10 @@ def _sync_if_there(path: Path | str) -> None:
         sync_file(path)
 
 
-def _each(sync: Callable[[_T], None], things: Iterable[_T]) -> None:
-    """Bring each to the disk.
+def _sync_each(sync: Callable[[_T], None], things: Iterable[_T]) -> None:
+    """Calls `sync` for each thing.
 
-    As soon as the disk turns out to be slow, the rest goes at once: it does that in a quarter of the time that one
-    after the other takes.
+    As soon as the disk turns out to be slow, the rest is synced in parallel: that takes a quarter of the time.
     """
     waiting = list(things)
     while waiting:
@@ -117,12 +148,12 @@ def _each(sync: Callable[[_T], None], things: Iterable[_T]) -> None:
         sync(waiting.pop())
         if time.perf_counter() - began > _QUICK:
             break
-    for _ in _pool().map(sync, waiting) if waiting else ():
+    for _ in _thread_pool().map(sync, waiting) if waiting else ():
         pass
 
 
 @cache
-def _pool() -> "ThreadPoolExecutor":
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - slow to import: only who writes needs it
+def _thread_pool() -> "ThreadPoolExecutor":
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - slow to import, and only needed to write
 
     return ThreadPoolExecutor(_AT_ONCE, "sync")

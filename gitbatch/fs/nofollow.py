@@ -1,8 +1,8 @@
-"""Opening files below a directory without ever following a link.
+"""Opens files below a directory without following links.
 
-Agents write where we look: each step of a path may have become a symlink, a FIFO or a device a moment ago.
-So paths are walked one component at a time from a directory descriptor, and a file is only taken when what
-was opened, not what was named, is a regular file.
+An agent may change a path while it is read: any component may have become a symlink, a FIFO or a device a moment ago.
+So paths are walked one component at a time from a directory descriptor, and the check that a file is a regular one is
+made on the open descriptor, not on the name.
 """
 
 import os
@@ -16,21 +16,21 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 class NotRegularError(OSError):
-    """What is at the path is no regular file of its own: a link, a directory, a FIFO, a second name of a file."""
+    """The path is not a regular file with one name: it is a link, a directory, a FIFO, or one of several hard links."""
 
 
 @contextmanager
 def directory(root: Path, parts: tuple[str, ...], *, create: bool = False) -> Iterator[int]:
-    """A descriptor of the directory `parts` below `root`; with `create`, missing ones are made.
+    """Yields a descriptor of the directory `parts` below `root`; with `create`, missing ones are created.
 
     Raises:
-        OSError: a component is missing, a link, or no directory.
+        OSError: a component is missing, a link, or not a directory.
     """
     current = os.open(root, _DIRECTORY)
     try:
         for part in parts:
             if create:
-                _make(part, current)
+                _make_directory(part, current)
             below = os.open(part, _DIRECTORY, dir_fd=current)
             os.close(current)
             current = below
@@ -39,7 +39,7 @@ def directory(root: Path, parts: tuple[str, ...], *, create: bool = False) -> It
         os.close(current)
 
 
-def _make(name: str, parent: int) -> None:
+def _make_directory(name: str, parent: int) -> None:
     try:
         os.mkdir(name, dir_fd=parent)
     except FileExistsError:
@@ -48,11 +48,11 @@ def _make(name: str, parent: int) -> None:
 
 @contextmanager
 def regular_file(root: Path, path: str) -> Iterator[tuple[int, os.stat_result]]:
-    """A read-only descriptor of the regular file `path` below `root`, and its status; it has exactly one name.
+    """Yields a read-only descriptor of the regular file `path` below `root`, and its status; it has exactly one name.
 
     Raises:
-        NotRegularError: it is something else, or has more than one link.
-        OSError: it is missing, or a component on the way is a link.
+        NotRegularError: it is not a regular file, or has more than one link.
+        OSError: it is missing, or a component of the path is a link.
     """
     *parents, name = path.split("/")
     with directory(root, tuple(parents)) as parent, regular_file_in(parent, name) as found:
@@ -61,7 +61,7 @@ def regular_file(root: Path, path: str) -> Iterator[tuple[int, os.stat_result]]:
 
 @contextmanager
 def regular_file_in(parent: int, name: str) -> Iterator[tuple[int, os.stat_result]]:
-    """The same for a file of the folder behind a descriptor."""
+    """Yields what `regular_file` does for a file in the folder behind a descriptor."""
     descriptor = os.open(name, _FILE, dir_fd=parent)
     try:
         status = os.fstat(descriptor)
@@ -75,7 +75,7 @@ def regular_file_in(parent: int, name: str) -> Iterator[tuple[int, os.stat_resul
 
 
 def read_small(root: Path, path: str, limit: int) -> bytes:
-    """The content of a small regular file below `root`, at most `limit` bytes of it.
+    """Returns the content of a small regular file below `root`, at most `limit` bytes of it.
 
     Raises:
         OSError: as `regular_file`.

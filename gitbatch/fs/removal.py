@@ -1,4 +1,4 @@
-"""Removing folders that an agent may have filled with anything, without following a link."""
+"""Removes folders that an agent could write, without following links."""
 
 import os
 import secrets
@@ -10,14 +10,14 @@ from pathlib import Path
 from gitbatch.fs.disk import is_of_disk, naming
 
 _REMOVALS = 5
-"""Tries to remove a folder into which something still writes."""
+"""How often the removal of a folder is tried into which a process still writes."""
 
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove_anything(path: Path) -> bool:
-    """Remove what an agent may have put where a folder of ours belongs: a folder, a file, a link.
+    """Removes a path where a folder of ours belongs; an agent may have put a file or a link there.
 
     Returns:
         Whether it is gone (see `remove_tree`).
@@ -29,13 +29,13 @@ def remove_anything(path: Path) -> bool:
 
 
 def remove_tree(path: Path) -> bool:
-    """Remove a folder that an agent could write: no link is followed, no permission and no depth in it stops us.
+    """Removes a folder that an agent could write, whatever its depth and permissions; no link is followed.
 
     Returns:
-        Whether it is gone. A process that still writes into it can keep it: then it is moved out of the way.
+        Whether it is gone. If a process still writes into it, it may stay: then it is renamed.
 
     Raises:
-        OSError: the disk keeps it.
+        OSError: the disk fails.
     """
     for attempt in range(1, _REMOVALS + 1):
         if path.is_symlink() or not path.is_dir():
@@ -55,22 +55,22 @@ def remove_tree(path: Path) -> bool:
 
 
 def _take_apart(path: Path) -> None:
-    """Remove a folder. What is below its folders is moved up beside them, so that no path gets long.
+    """Removes a folder. Folders below its folders are moved up to its top, so that no path gets long.
 
     `shutil.rmtree` needs a stack and an open file for each level, and an agent makes thousands of those at no cost.
     """
-    with _unlocked(path) as top:
+    with _open_writable(path) as top:
         waiting = _clear_folder(top, top)
         while waiting:
             name = waiting.pop()
-            with _unlocked(name, top) as folder:
+            with _open_writable(name, top) as folder:
                 waiting += _clear_folder(folder, top)
             os.rmdir(name, dir_fd=top)
     path.rmdir()
 
 
 def _clear_folder(folder: int, top: int) -> list[str]:
-    """Delete the files of a folder and move its folders up; returns what those are called there."""
+    """Deletes the files of a folder and moves its folders to the top; returns their names there."""
     moved = []
     with os.scandir(folder) as entries:
         listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
@@ -80,14 +80,14 @@ def _clear_folder(folder: int, top: int) -> list[str]:
             continue
         moved.append(name if folder == top else f".{secrets.token_hex(8)}")
         if folder != top:
-            with _unlocked(name, folder):  # or it can't be moved
+            with _open_writable(name, folder):  # it must be writable to be moved
                 os.rename(name, moved[-1], src_dir_fd=folder, dst_dir_fd=top)
     return moved
 
 
 @contextmanager
-def _unlocked(path: Path | str, parent: int | None = None) -> Iterator[int]:
-    """A descriptor of a folder that is made readable and writable for us."""
+def _open_writable(path: Path | str, parent: int | None = None) -> Iterator[int]:
+    """Yields a descriptor of a folder, after giving this process the permission to read and write it."""
     try:
         descriptor = os.open(path, _FOLDER, dir_fd=parent)
     except PermissionError:

@@ -1,7 +1,7 @@
-"""Room on the disks that a run writes to.
+"""Checks the free space on the disks that a run writes to.
 
-What a program leaves that found its disk full proves nothing: half a file may look like a whole one, and no file like
-a failure of the program. So a run stops there, and says so, and does not count it for or against the item.
+The output of a program that found its disk full proves nothing: half a file may look like a whole one, and a missing
+file like a failure of the program. So the run stops, and the attempt counts neither for nor against the item.
 """
 
 import os
@@ -10,21 +10,21 @@ from pathlib import Path
 from gitbatch.fs.disk import DiskError
 
 _RESERVE = 64 * 1024
-"""Bytes; with less than that left, a disk counts as full."""
+"""Bytes; a disk with less free space counts as full."""
 
 
 class DiskFullError(DiskError):
-    """There is no room where we write."""
+    """A disk that the run writes to is full."""
 
     def __init__(self, place: Path | str) -> None:
         super().__init__(
             f"the disk is full: {place}",
-            "make room; then gitbatch run goes on, and nothing that is done is lost",
+            "free disk space, then resume: gitbatch run (finished items are kept)",
         )
 
 
 def require_room(*places: Path) -> None:
-    """Stop if the disk of a place, which need not be there yet, is full.
+    """Raises an error if the disk of a path, which may not exist yet, is full.
 
     Raises:
         DiskFullError: the message names the place.

@@ -7,10 +7,10 @@ older and newer ones too, unless it was edited; an edited one is never overwritt
 import hashlib
 import os
 import stat
-import tempfile
 from enum import StrEnum
 from pathlib import Path
 
+from gitbatch.fs.durable import write_file
 from gitbatch.resources import resource
 
 HOOK = "pre-commit"
@@ -85,13 +85,4 @@ def _split_seal(content: bytes) -> tuple[bytes, bytes]:
 def write_script(path: Path) -> None:
     """Writes the script to a path by a rename: at no moment is a hook incomplete, or absent where one was before."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".gitbatch-", dir=path.parent)
-    new = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(sealed_script())
-            os.fchmod(descriptor, _EXECUTABLE)
-        new.replace(path)
-    except OSError:
-        new.unlink(missing_ok=True)
-        raise
+    write_file(path, sealed_script(), _EXECUTABLE)

@@ -6,18 +6,16 @@ that has the commit's `.gitattributes` files and nothing else. One difference to
 file whose old version has CRLF is converted all the same.
 """
 
-import os
-import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gitbatch.fs.durable import replacing_unsynced
 from gitbatch.fs.nofollow import directory
 from gitbatch.repo.objects.writer import WRITE_BLOB
 from gitbatch.repo.path_rules import rule_files
 from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.process import Git
-from gitbatch.repo.refs.lock_files import TEMPORARY
 from gitbatch.repo.repository import Repository
 
 _ABSENT = frozenset({b"unspecified", b"unset"})
@@ -54,21 +52,14 @@ def put_output(repo: Repository, worktree: Path, path: str, blob: str, tree: str
         GitError: the blob is gone.
     """
     *parents, name = path.split("/")
-    with directory(worktree, tuple(parents), create=True) as parent:
-        temporary = f"{TEMPORARY}{secrets.token_hex(8)}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(temporary, flags, 0o666, dir_fd=parent)
-        try:
-            _restore(repo, descriptor, tree, path, blob)
-            os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
-        except BaseException:
-            os.unlink(temporary, dir_fd=parent)
-            raise
-        finally:
-            os.close(descriptor)
+    with (
+        directory(worktree, tuple(parents), create=True) as parent,
+        replacing_unsynced(parent, name) as descriptor,
+    ):
+        _write_as_checkout(repo, descriptor, tree, path, blob)
 
 
-def _restore(repo: Repository, descriptor: int, tree: str, path: str, blob: str) -> None:
+def _write_as_checkout(repo: Repository, descriptor: int, tree: str, path: str, blob: str) -> None:
     """Lets a blob flow into a file as `store` would take it: what that converts, has to be converted before."""
     rules = read_rules(repo, tree, (path,))
     if not rules and not repo.attributes and not repo.line_ends.stored:

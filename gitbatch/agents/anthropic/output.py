@@ -1,12 +1,10 @@
 """The one file that the model can write: in its worktree, whole or not at all, without following a link."""
 
-import os
-import secrets
-from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
 
+from gitbatch.fs.durable import replacing_unsynced
 from gitbatch.fs.nofollow import directory, read_small
 
 LARGEST = 16 * 1024 * 1024
@@ -37,15 +35,9 @@ class OutputFile(Struct, frozen=True):
             OSError: it can't be written.
         """
         *parents, name = self.path.split("/")
-        with directory(self.worktree, tuple(parents), create=True) as folder:
-            temporary = f".gitbatch-{secrets.token_hex(8)}"
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            descriptor = os.open(temporary, flags, 0o644, dir_fd=folder)
-            try:
-                with os.fdopen(descriptor, "wb") as stream:
-                    stream.write(content)
-                os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-            except BaseException:
-                with suppress(FileNotFoundError):
-                    os.unlink(temporary, dir_fd=folder)
-                raise
+        with (
+            directory(self.worktree, tuple(parents), create=True) as folder,
+            replacing_unsynced(folder, name, 0o644) as descriptor,
+            open(descriptor, "wb", closefd=False) as stream,
+        ):
+            stream.write(content)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import Place
 
-from gitbatch.fs.durable import drop_remains, replacing, write_file
+from gitbatch.fs.durable import drop_remains, replacing, replacing_unsynced, write_file
 from gitbatch.repo.checkout.follow import index_lock, rewrite
 from gitbatch.repo.objects.codec import Ident
 from gitbatch.repo.repository import Repository
@@ -131,3 +131,25 @@ def test_a_commit_point_that_is_missed_says_nothing_is_on_the_disk(
     del synced[:]
     assert not repo.commit_point(REF, head, None, "x")
     assert synced == []
+
+
+def test_unsynced_replacement(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    parent = os.open(tmp_path, os.O_RDONLY)
+    try:
+        with pytest.raises(KeyboardInterrupt), replacing_unsynced(parent, "a") as descriptor:
+            os.write(descriptor, b"half")
+            assert (tmp_path / "a").read_bytes() == b"old"
+            raise KeyboardInterrupt
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"old"}
+        with replacing_unsynced(parent, "a", 0o600) as descriptor:
+            os.write(descriptor, b"new")
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"new"}
+        assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+    finally:
+        os.close(parent)
+
+
+def test_mode_of_a_written_file(tmp_path: Path) -> None:
+    write_file(tmp_path / "a", b"new", 0o755)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o755
