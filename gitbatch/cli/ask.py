@@ -1,6 +1,7 @@
 """Asking a person: what is missing before a batch (rule O7), and what to do at a pause."""
 
 import asyncio
+import re
 import sys
 import termios
 from collections.abc import Callable
@@ -56,7 +57,7 @@ def ask_mode(groups: int) -> CheckpointMode:
         questionary.text(
             f"After how many of the {groups} groups?",
             default="2",
-            validate=lambda t: t.isdigit() and int(t) > 0,
+            validate=lambda t: re.fullmatch(r"[1-9][0-9]{0,5}", t) is not None,
         )
     )
     return CheckpointMode(pace, int(text))

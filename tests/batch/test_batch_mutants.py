@@ -123,6 +123,8 @@ def trailers(_: Story, node: Node) -> Iterator[Node | None]:
             yield replace(node, message=node.message.replace(f"{line}\n", f"{other}\n" if other else ""))
         if found[1] not in {"Agent", "Attempt", "Seconds"}:
             yield replace(node, message=node.message.replace(line, _changed(line)))
+        if found[1] in {"Format", "Group", "Attempt", "Seconds", "Checkpoint"}:
+            yield replace(node, message=node.message.replace(line, re.sub("[0-9]+", "9" * 5_000, line)))
 
 
 def _changed(line: str) -> str:

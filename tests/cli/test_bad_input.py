@@ -300,6 +300,7 @@ def test_a_lock_held_by_another_run(three: Place) -> None:
         (("--checkpoint", "after-batch:0", "--items", "all"), "is no checkpoint mode"),
         (("--items", "T999", "--checkpoint", "at-end"), "no item is called 'T999'"),
         (("--items", "group:7", "--checkpoint", "at-end"), "group:7 is not in the plan"),
+        (("--items", f"group:{'9' * 5_000}", "--checkpoint", "at-end"), "is not in the plan"),
         (("--items", ",", "--checkpoint", "at-end"), "--items names nothing"),
         ((*RUN[1:], "--branch", "a..b"), "invalid branch name"),
         ((*RUN[1:], "--branch", "HEAD"), "invalid branch name"),

@@ -61,13 +61,15 @@ _SHAPES = {
     ),
 }
 _NAMES = frozenset[str]().union(*(shape.names for shape in _SHAPES.values()))
+_NUMBER = r"[1-9][0-9]{0,5}"
+"""Bounded, as `int` raises `ValueError` for more than 4,300 digits."""
 _FORMS = {
-    "Format": r"[1-9][0-9]{0,5}",
+    "Format": _NUMBER,
     "Batch": r"[0-9]{8}-[0-9]{6}-[0-9a-f]{4}",
-    "Group": r"[1-9][0-9]*(?: .*)?",
-    "Checkpoint": r"[1-9][0-9]*/[1-9][0-9]*",
-    "Attempt": r"[1-9][0-9]*",
-    "Seconds": r"[0-9]+[.][0-9]",
+    "Group": rf"{_NUMBER}(?: .*)?",
+    "Checkpoint": rf"{_NUMBER}/{_NUMBER}",
+    "Attempt": _NUMBER,
+    "Seconds": r"[0-9]{1,9}[.][0-9]",
 }
 _STATUSES = "|".join(status for status in ItemStatus if status is not ItemStatus.SUCCEEDED)
 _FAILED = re.compile(rf"(.+?): ({_STATUSES}):(?: (.*))?")

@@ -11,8 +11,9 @@ from gitbatch.errors import PlanError, UsageError
 from gitbatch.plan.model import Plan, WorkItem
 from gitbatch.plan.titles import slugify
 from gitbatch.project.context import find_files, possible_paths
+from gitbatch.text import clean_text
 
-_GROUPS = re.compile(r"group:(\d+(?:-\d+)?(?:,\d+(?:-\d+)?)*)", re.IGNORECASE)
+_GROUPS = re.compile(r"group:([0-9]+(?:-[0-9]+)?(?:,[0-9]+(?:-[0-9]+)?)*)", re.IGNORECASE)
 
 
 def select_items(plan: Plan, choice: str) -> tuple[WorkItem, ...]:
@@ -37,11 +38,20 @@ def select_items(plan: Plan, choice: str) -> tuple[WorkItem, ...]:
 
 
 def _parse_numbers(text: str, last: int) -> frozenset[int]:
-    ranges = [(part.partition("-")[0], part.rpartition("-")[2]) for part in text.split(",")]
-    numbers = {number for low, high in ranges for number in range(int(low), min(int(high), last + 1) + 1)}
-    if not numbers or min(numbers) < 1 or max(int(high) for _, high in ranges) > last:
-        raise UsageError(f"group:{text} is not in the plan", f"its groups are 1 to {last}: see gitbatch plan")
+    parts = [part.partition("-")[::2] for part in text.split(",")]
+    ranges = [(_parse_bounded(low), _parse_bounded(high or low)) for low, high in parts]
+    numbers = {number for low, high in ranges for number in range(low, min(high, last + 1) + 1)}
+    if not numbers or min(numbers) < 1 or max(high for _, high in ranges) > last:
+        raise UsageError(
+            f"group:{clean_text(text, 40)} is not in the plan",
+            f"its groups are 1 to {last}: see gitbatch plan",
+        )
     return frozenset(numbers)
+
+
+def _parse_bounded(digits: str) -> int:
+    """Returns a number, or one that is larger than any group's: `int` raises for more than 4,300 digits."""
+    return int(digits.lstrip("0")[:9] or 0)
 
 
 def _find_named(plan: Plan, name: str) -> WorkItem:
