@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +26,43 @@ from gitbatch.repo.fingerprint import TamperedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NAMES = ("KeyError", "RecursionError", "TimeoutError", "ExceptionGroup", "FileNotFoundError")
+NAMES = (
+    "KeyError",
+    "RecursionError",
+    "TimeoutError",
+    "ExceptionGroup",
+    "FileNotFoundError",
+    "SystemExit",
+    "GeneratorExit",
+    "CancelledError",
+    "OwnError",
+    "BaseExceptionGroup",
+    "UnprintableError",
+)
 
 
-def error_named(name: str) -> Exception:
+class OwnError(BaseException):
+    """No `Exception`."""
+
+
+class UnprintableError(Exception):
+    """Neither its text nor its representation can be had."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+    __repr__ = __str__
+
+
+def error_named(name: str) -> BaseException:
     """An error of a type, as an agent might raise it."""
-    errors: dict[str, Exception] = {
+    errors: dict[str, BaseException] = {
+        "SystemExit": SystemExit(7),
+        "GeneratorExit": GeneratorExit(),
+        "CancelledError": asyncio.CancelledError(),
+        "OwnError": OwnError("x"),
+        "BaseExceptionGroup": BaseExceptionGroup("several", [SystemExit(7), KeyError("a")]),
+        "UnprintableError": UnprintableError(),
         "KeyError": KeyError("m03"),
         "RecursionError": RecursionError("maximum recursion depth exceeded"),
         "TimeoutError": TimeoutError(),
@@ -185,10 +217,49 @@ def test_what_an_item_cost_is_known_though_the_disk_did_not_take_its_output(
     assert [event["attempt"] for event in events if event["event"] == "item-started"] == [1]
 
 
-def test_an_interruption_stays_one() -> None:
+@pytest.mark.parametrize("grouped", [False, True], ids=["alone", "in a group"])
+def test_an_interruption_stays_one(place: Place, monkeypatch: pytest.MonkeyPatch, *, grouped: bool) -> None:
+    set_up(place, "ok", "ok")
+    error = KeyboardInterrupt()
+    raising(monkeypatch, BaseExceptionGroup("x", [KeyError(), error]) if grouped else error, 1)
+    with pytest.raises(KeyboardInterrupt):
+        run_here(place, monkeypatch)
+
+
+def test_a_cancellation_is_told_apart_from_an_error_of_the_agent() -> None:
+    async def judge(*, ended: bool) -> BaseException | None:
+        task = asyncio.current_task()
+        if task and ended:
+            task.cancel()
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError as real:
+            return find_run_error(real)
+        return find_run_error(asyncio.CancelledError())
+
+    assert isinstance(asyncio.run(judge(ended=True)), asyncio.CancelledError)
+    assert asyncio.run(judge(ended=False)) is None
     assert find_run_error(KeyError()) is None
-    assert not issubclass(asyncio.CancelledError, Exception), "which is what is caught"
-    assert not issubclass(KeyboardInterrupt, Exception)
+
+
+def test_an_error_of_an_agent_that_is_ended_does_not_start_it_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(place, "ok", batch="retries = 1\nretry-pause = '0s'")
+    started: list[str] = []
+
+    async def run(_: CommandRunner, assignment: Assignment, *_rest: object) -> Reply | Failure:
+        started.append(assignment.item)
+        signal.raise_signal(signal.SIGINT)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise KeyError("m03")
+
+    monkeypatch.setattr(CommandRunner, "run", run)
+    with pytest.raises(KeyboardInterrupt):
+        run_here(place, monkeypatch)
+    assert started == ["out/T1.md"]
 
 
 def test_a_traceback_that_cannot_be_written_is_said(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from gitbatch.batch.item.rescue import StartingPoint, keep_output
 from gitbatch.batch.item.run import ItemTask, Run
 from gitbatch.batch.item.starting_point import prepare
 from gitbatch.batch.item.stop import Halt
-from gitbatch.batch.item.unexpected import fail_attempt, find_run_error
+from gitbatch.batch.item.unexpected import fail_attempt, find_run_error, is_cancelled
 from gitbatch.batch.model import FailedAttempt, ItemStatus, Outcome
 from gitbatch.concurrency import shielded
 from gitbatch.errors import GitbatchError
@@ -102,9 +102,10 @@ async def attempt(
         work = FinishedWork(start, past, waits, tried)
         result = await _judged(run, task, work, answer)
         keep = isinstance(result, Outcome) and result.succeeded
-    except Exception as error:  # noqa: BLE001 - the one broad catch of an item: its trouble stays its own (rule E1)
+    except BaseException as error:  # noqa: BLE001 - the one broad catch of an item: its trouble stays its own (rule E1)
         if found := find_run_error(error):
             raise found from error.__cause__
+        _cancel_again()
         keep = False
         tried = _settled(run, task, tried, began)
         tried = fail_attempt(tried, task.agent, error, run.agents.secrets(project_state.project.config))
@@ -127,6 +128,13 @@ def _settled(run: Run, task: ItemTask, tried: FailedAttempt, began: float) -> Fa
         return tried
     seconds = round(max(time.monotonic() - began, 0.001), 3)
     return replace(tried, seconds=seconds, usage=run.agents.budget.close_attempt(task.key, Usage()))
+
+
+def _cancel_again() -> None:
+    """Repeats a cancellation that an agent answered with an error of its own: the next wait of this task raises it."""
+    task = asyncio.current_task()
+    if task and is_cancelled():
+        task.cancel()
 
 
 def _require_room(run: Run) -> None:
@@ -296,6 +304,8 @@ async def _ask(
     try:
         answer = await agent.run(assignment, place, secrets.mask_progress(progress))
     except asyncio.CancelledError:
+        if not is_cancelled():  # raised by the agent: an internal error
+            raise
         used = run.agents.budget.close_attempt(task.key, Usage())
         if not used.is_empty:
             cut = replace(tried, cause=None, reason=clean_text("interrupted"), usage=used)

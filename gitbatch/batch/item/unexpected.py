@@ -1,8 +1,15 @@
-"""An internal error while one item runs, in its agent or in our own code: that attempt fails, and the others go on.
+"""An internal error while one item runs, in its agent or in our own code: that attempt fails, and the others continue.
+
+An agent can raise anything: `SystemExit`, `GeneratorExit`, a `BaseException` of its own, or `CancelledError` when a task
+of its own was cancelled. A cancellation of the run is told apart from that by `Task.cancelling`, which counts the calls of
+`Task.cancel` on the item's own task.
 
 What concerns every item is not the item's: errors that we expect (a lock, a repository that was tampered with, a git
 that fails), and a disk that can't be written, end the run as they always did.
 """
+
+import asyncio
+from traceback import TracebackException
 
 from msgspec.structs import replace
 
@@ -15,15 +22,23 @@ from gitbatch.limits.causes import Cause
 from gitbatch.text import clean_text
 
 
-def find_run_error(error: Exception) -> Exception | None:
+def is_cancelled() -> bool:
+    """Returns whether the current task was asked to end."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def find_run_error(error: BaseException) -> BaseException | None:
     """Returns the error, or one of several, that ends the run; None if it is the item's alone."""
-    if isinstance(error, ExceptionGroup):
+    if isinstance(error, BaseExceptionGroup):
         return next(filter(None, map(find_run_error, error.exceptions)), None)
+    if isinstance(error, asyncio.CancelledError):
+        return error if is_cancelled() else None
     is_disk = isinstance(error, OSError) and is_of_disk(error)
-    return error if is_disk or isinstance(error, GitbatchError) else None
+    return error if is_disk or isinstance(error, GitbatchError | KeyboardInterrupt) else None
 
 
-def fail_attempt(tried: FailedAttempt, agent: str, error: Exception, secrets: Secrets) -> FailedAttempt:
+def fail_attempt(tried: FailedAttempt, agent: str, error: BaseException, secrets: Secrets) -> FailedAttempt:
     """Returns the attempt as it failed by an internal error, whose traceback is in a log file.
 
     Args:
@@ -32,7 +47,8 @@ def fail_attempt(tried: FailedAttempt, agent: str, error: Exception, secrets: Se
         error: what was raised.
         secrets: values that may not be kept.
     """
-    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    said = str(TracebackException(type(error), error, None))  # `str(error)` may raise
+    what = f"{type(error).__name__}: {said}" if said else type(error).__name__
     try:
         where = f"the traceback is in {write_traceback(error, secrets.mask)}"
     except OSError as problem:
