@@ -1,7 +1,7 @@
-"""What an agent is to the rest of gitbatch: an assignment goes in, a reply or a failure comes out.
+"""The interface of an agent: it receives an assignment and returns a reply or a failure.
 
-A new kind of agent is a new file that has a class with `run`. It does not commit, it does not merge, it need
-not be trusted: of all that it does, one file and this reply are taken.
+An agent does not commit or merge, and need not be trusted: only its one output file and its reply are used. A new
+kind of agent is a folder of its own and a line in `project/agent_kinds.py`.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # it brings asyncio, and this module is imported by everythin
 
 
 class OutputStream(StrEnum):
-    """Where a line that an agent showed came from."""
+    """The origin of a line that an agent prints."""
 
     OUTPUT = "output"
     ERROR = "error"
@@ -60,7 +60,7 @@ class Contribution(Struct, frozen=True):
 
 
 class Reply(Struct, frozen=True):
-    """What a subagent returns: make one with `reply.make_reply`."""
+    """The result of an agent that succeeded. `reply.make_reply` makes one."""
 
     summary: CleanText
     decisions: tuple[CleanText, ...] = ()
@@ -70,7 +70,7 @@ class Reply(Struct, frozen=True):
 
 
 class Failure(Struct, frozen=True):
-    """Why there is no reply: one line, and details for whoever looks closer."""
+    """The result of an agent that failed: the reason in one line, and details."""
 
     reason: CleanText
     details: tuple[CleanText, ...] = ()
@@ -79,11 +79,11 @@ class Failure(Struct, frozen=True):
     """Seconds that a busy server asked to wait; None: it did not say."""
     usage: Usage = Usage()
     is_guess: bool = False
-    """The cause is a guess by what a program printed: it may be wrong, and is not believed for ever."""
+    """The cause is a guess from the output of a program: it may be wrong, so it is believed only a few times."""
 
 
 class EarlierOutput(Struct, frozen=True):
-    """What an earlier attempt had written: it is at the output's path when the agent starts."""
+    """The output of an earlier attempt: it is at its path when the agent starts."""
 
     blob: str
     may_stay: bool
@@ -140,17 +140,26 @@ class Agent(Protocol):
 
     @property
     def knows_usage(self) -> bool:
-        """Whether it says how many tokens its attempts use: without that, no limit of tokens can be kept."""
+        """Whether it reports how many tokens its attempts use: otherwise no limit of tokens can be kept."""
         ...
 
     @property
     def knows_cost(self) -> bool:
-        """Whether it says what its attempts cost: without that, no money limit can be kept."""
+        """Whether it reports what its attempts cost: otherwise no cost limit can be kept."""
         ...
 
     @property
     def cost_limit(self) -> float | None:
-        """The most US dollars that it lets an item cost; None: it does not limit that."""
+        """The most US dollars that it spends on an item; None: it has no such limit."""
+        ...
+
+    @property
+    def sandbox_kind(self) -> str:
+        """The kind of sandbox that its processes run in; empty if it has none."""
+        ...
+
+    def read_in_checkouts(self, checkouts: tuple[Path, ...]) -> tuple[Path, ...]:
+        """Returns the paths in the user's checkouts that its processes may read."""
         ...
 
     async def run(self, assignment: Assignment, place: LocalPlace, progress: Progress) -> Reply | Failure:
@@ -158,5 +167,5 @@ class Agent(Protocol):
         ...
 
     async def close(self) -> None:
-        """Let go of what it keeps for the whole run, such as connections."""
+        """Releases what it keeps for the whole run, such as connections."""
         ...

@@ -60,7 +60,7 @@ class _WrittenReply(msgspec.Struct, frozen=True):
     retry_after: msgspec.Raw = msgspec.Raw(b"null")
 
 
-class LastWords(Struct, frozen=True):
+class PartialReply(Struct, frozen=True):
     """What an agent that failed wrote in place of a reply."""
 
     usage: Usage = Usage()
@@ -68,13 +68,13 @@ class LastWords(Struct, frozen=True):
     """Seconds; None: it did not say."""
 
 
-def parse_last_words(written: bytes) -> LastWords:
+def parse_partial_reply(written: bytes) -> PartialReply:
     """What an agent that failed says all the same; nothing if it can't be read."""
     try:
         parsed = msgspec.json.decode(written, type=_WrittenReply)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return LastWords()
-    return LastWords(_usage(parsed.usage), _seconds(parsed.retry_after))
+        return PartialReply()
+    return PartialReply(_usage(parsed.usage), _seconds(parsed.retry_after))
 
 
 def _seconds(raw: msgspec.Raw) -> float | None:

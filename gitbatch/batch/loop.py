@@ -229,7 +229,7 @@ def _sandboxes(run: Run) -> _Confined:
     names, config = recorded_agents(project_state, run.batch.record), project_state.project.config
     readable = run.agents.read_in_checkouts(names, config, run.checkouts)
     shown = tuple(clean_text(os.path.relpath(path, run.repo.root)) for path in readable)
-    sandboxes = run.agents.sandboxes(names, config)
+    sandboxes = run.agents.sandbox_kinds(names, config)
     told = ((name, strict_advice(config.agents[name], run.agents.sandbox)) for name in sorted(names))
     return _Confined(sandboxes, shown, tuple(f"agent {name}: {text}" for name, text in told if text))
 

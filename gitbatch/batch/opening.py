@@ -92,7 +92,7 @@ class Opening(Struct, frozen=True):
         limits = given.or_else(SpendingLimits(config.batch.max_cost, config.batch.max_tokens))
         self.agents.budget.max_cost, self.agents.budget.max_tokens = limits.max_cost, limits.max_tokens
         configured = sorted(names & config.agents.keys())  # a missing agent is another check's error
-        require_measurable_limits(tuple(self.agents.agent(name, config) for name in configured), limits)
+        require_measurable_limits(tuple(self.agents.get_agent(name, config) for name in configured), limits)
 
     def report_ignored(self, batch: Batch) -> None:
         """Reports the choices that a resumed batch does not use."""

@@ -3,16 +3,19 @@
 import re
 import tomllib
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, field
 
 from gitbatch.errors import PlanError
 from gitbatch.paths import path_key
-from gitbatch.plan.duration import EXAMPLES, parse_duration
 from gitbatch.plan.model import OUTPUT_TEMPLATE, TITLES_DOD, TITLES_SCOPE, TITLES_WORK, PlanOptions
 from gitbatch.plan.outputs import CONTROL_NAMES, path_problem, template_problem
+from gitbatch.project.agent_kinds import find_kind, kind_names
+from gitbatch.project.agent_table import AgentTable, Amount, ConfigTable, Positive, duration_problem
+
+_T = TypeVar("_T")
 
 CONFIG_FILE = "gitbatch.toml"
 
@@ -22,17 +25,8 @@ FIXED = ("agents", "batch.worktrees")
 A batch runs by what they said when it started (`fixed.py`). A setting of that kind that is added is added here.
 """
 
-Positive = Annotated[int, Meta(ge=1)]
-Amount = Annotated[float, Meta(gt=0)]
-BusyPattern = Annotated[str, Meta(pattern=r"[^\s_-]", max_length=200)]
-BUSY_WORDS = ("rate limit", "429", "overloaded", "try again later")
 
-
-class _ConfigTable(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """A table of the file."""
-
-
-class BatchTable(_ConfigTable, frozen=True):
+class BatchTable(ConfigTable, frozen=True):
     """How a batch runs, where the command line does not say otherwise."""
 
     jobs: Positive = 4
@@ -62,7 +56,7 @@ class BatchTable(_ConfigTable, frozen=True):
     """Where worktrees are made; the user's cache folder if not set."""
 
 
-class ProjectTable(_ConfigTable, frozen=True):
+class ProjectTable(ConfigTable, frozen=True):
     """Where a project keeps things."""
 
     phase_folder: str = "docs/phases/{phase}"
@@ -74,7 +68,7 @@ class ProjectTable(_ConfigTable, frozen=True):
     """Where the condensed form of NAME.md is, beside it."""
 
 
-class TitlesTable(_ConfigTable, frozen=True):
+class TitlesTable(ConfigTable, frozen=True):
     """Further titles, beside the built-in ones, for the sections that gitbatch reads."""
 
     work: tuple[str, ...] = ()
@@ -82,89 +76,13 @@ class TitlesTable(_ConfigTable, frozen=True):
     scope: tuple[str, ...] = ()
 
 
-class CommandAgent(_ConfigTable, frozen=True, tag_field="kind", tag="command"):
-    """An agent that is a program: it is started once for each item, in the item's worktree."""
-
-    command: Annotated[tuple[str, ...], Meta(min_length=1)]
-    timeout: str = "30m"
-    pass_env: tuple[str, ...] = ()
-    """Names of environment variables that the program gets beside the usual ones; their values are secret."""
-    public_env: tuple[str, ...] = ()
-    """As `pass_env`, for values that are not secret: a model's name, a server's address."""
-    sandbox: Literal["auto", "bubblewrap", "landlock", "none"] = "auto"
-    """`auto`: the best that works here, and an error where none does; `none` must be asked for by name."""
-    network: bool = False
-    reports_usage: bool = False
-    """The program says in its reply what it used and what that cost; without that, no limit can be kept."""
-    strict: bool = False
-    """The output is the only file of the worktree that it may write; many programs need more."""
-    needs: tuple[str, ...] = ()
-    """Paths that it may read beside the system's, the repository's and its tools'; `~` is the home folder."""
-    writable: tuple[str, ...] = ()
-    """Paths that it may write beside its worktree."""
-    busy_patterns: bool | tuple[BusyPattern, ...] = True
-    """What a server that is busy makes a failed program say in its last lines: `true` is `BUSY_WORDS`, `false` nothing."""
-    max_file_bytes: Positive = 1024 * 1024 * 1024
-    max_scratch_bytes: Positive = 4 * 1024 * 1024 * 1024
-
-    @property
-    def busy_words(self) -> tuple[str, ...]:
-        """The patterns that hold."""
-        if isinstance(self.busy_patterns, bool):
-            return BUSY_WORDS if self.busy_patterns else ()
-        return self.busy_patterns
-
-
-class Price(_ConfigTable, frozen=True):
-    """US dollars for a million tokens."""
-
-    input: Annotated[float, Meta(ge=0)]
-    output: Annotated[float, Meta(ge=0)]
-    cache_read: Annotated[float, Meta(ge=0)] | None = None
-    """As `input` if not set."""
-    cache_write: Annotated[float, Meta(ge=0)] | None = None
-    """As `input` if not set."""
-    as_of: Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}(-[0-9]{2})?$")] | None = None
-    """When they were looked up, as 2026-11 or 2026-11-20; shown with them."""
-
-
-class AnthropicAgent(_ConfigTable, frozen=True, tag_field="kind", tag="anthropic"):
-    """Claude, by the Messages API of Anthropic or of any server that speaks it; it needs no process and no sandbox."""
-
-    model: str = "claude-sonnet-5-5"
-    fallback_model: str | None = None
-    """Used where the context is too large for `model`: one with a larger window."""
-    context_window: Positive | None = None
-    """Tokens that `model` can read; what is known of the model if not set."""
-    max_turns: Positive = 50
-    """Answers of the model for one attempt."""
-    max_output_tokens: Positive = 32_000
-    """Of one answer."""
-    timeout: str = "30m"
-    """Of one attempt; waiting for a busy server does not count."""
-    base_url: str | None = None
-    """Where the server is; ANTHROPIC_BASE_URL, else Anthropic's, if not set."""
-    api_key_env: str = "ANTHROPIC_API_KEY"
-    """The environment variable that has the key."""
-    max_cost: Annotated[float, Meta(gt=0)] | None = None
-    """US dollars for one item, all attempts together."""
-    max_tokens: Positive | None = None
-    """For one item, all attempts together; those of the cache count too."""
-    price: Price | None = None
-    """Of `model`, where the prices that come with gitbatch are not yours."""
-
-
-AgentTable = CommandAgent | AnthropicAgent
-"""One of the kinds of agent, told apart by `kind`."""
-
-
-class Config(_ConfigTable, frozen=True):
+class Config(ConfigTable, frozen=True):
     """The whole file."""
 
     batch: BatchTable = BatchTable()
     project: ProjectTable = ProjectTable()
     titles: TitlesTable = TitlesTable()
-    agents: dict[str, AgentTable] = {}
+    agents: dict[str, AgentTable] = field(default_factory=dict)
 
     @property
     def scope_titles(self) -> tuple[str, ...]:
@@ -222,45 +140,54 @@ def parse_config(source: bytes | None) -> Config:
         raise PlanError(f"{CONFIG_FILE} is not UTF-8 (byte {error.start})", "save it as UTF-8") from error
     except (ValueError, RecursionError) as error:  # tomllib lets those of int() and of deep nesting through
         raise PlanError(f"{CONFIG_FILE} is not valid TOML: {error}", "mend the line that it names") from error
-    try:
-        parsed = msgspec.convert(raw, Config)
-    except msgspec.ValidationError as error:
-        raise PlanError(f"{CONFIG_FILE}: {_with_agent_name(str(error), raw)}", _ADVICE) from error
+    agents = raw.pop("agents", {})
+    parsed = msgspec.structs.replace(_converted(raw, Config, ""), agents=_parse_agents(agents))
     _require_sense(parsed)
     return parsed
 
 
-def _with_agent_name(message: str, raw: dict[str, Any]) -> str:
-    """What msgspec says, with the name of the agent: it leaves out which one it was."""
-    if "$.agents[...]" not in message:
-        return message
-    name = next(name for name, table in raw["agents"].items() if not _is_agent(table))
-    return message.replace("$.agents[...]", f"$.agents.{name}")
+def _parse_agents(raw: object) -> dict[str, AgentTable]:
+    tables = _converted(raw, dict[str, Any], "agents")
+    return {name: _parse_agent(table, f"agents.{name}") for name, table in tables.items()}
 
 
-def _is_agent(table: object) -> bool:
+def _parse_agent(raw: object, at: str) -> AgentTable:
+    """Converts the table of an agent to the type that its kind has."""
+    kind = _converted(raw, dict[str, Any], at).get("kind")
+    found = find_kind(kind) if isinstance(kind, str) else None
+    if found:
+        return _converted(raw, found.table, at)
+    problem = "missing `kind`" if kind is None else f"invalid kind {kind!r}"
+    known = ", ".join(kind_names())
+    raise PlanError(f"{CONFIG_FILE}: {problem} - at `$.{at}.kind`", f"use one of the kinds of agent: {known}")
+
+
+def _converted(raw: object, wanted: type[_T], at: str) -> _T:
+    """Converts a part of the file to a type.
+
+    Raises:
+        PlanError: something in it is unknown or of the wrong type; the message has its path.
+    """
     try:
-        msgspec.convert(table, AgentTable)
-    except msgspec.ValidationError:
-        return False
-    return True
+        return msgspec.convert(raw, wanted)
+    except msgspec.ValidationError as error:
+        said, _, path = str(error).partition(" - at `$")
+        whole = f"$.{at}{path.rstrip('`')}" if at else f"${path.rstrip('`')}"
+        where = f" - at `{whole}`" if whole != "$" else ""
+        raise PlanError(f"{CONFIG_FILE}: {said}{where}", _ADVICE) from error
 
 
 def _require_sense(config: Config) -> None:
     """Refuse values that are of the right type and still can't be meant."""
     project = config.project
     problems = [("batch.output", _template_problem(config.batch.output))]
-    problems += [("batch.sign-timeout", _time_problem(config.batch.sign_timeout))]
+    problems += [("batch.sign-timeout", duration_problem(config.batch.sign_timeout))]
     problems += [("batch.retry-pause", _pause_problem(config.batch.retry_pause))]
     problems += [("project.phase-folder", _braces_problem(project.phase_folder, "{phase}"))]
     problems += [("project.condensed", _braces_problem(path, "{name}")) for path in project.condensed]
     problems += [("project.shared", _shared_problem(path)) for path in project.shared]
     for name, agent in config.agents.items():
-        problems.append((f"agents.{name}.timeout", _time_problem(agent.timeout)))
-        if isinstance(agent, CommandAgent):
-            problems.append((f"agents.{name}.command", _command_problem(agent.command)))
-            problems += [(f"agents.{name}.needs", _place_problem(path)) for path in agent.needs]
-            problems += [(f"agents.{name}.writable", _place_problem(path)) for path in agent.writable]
+        problems += [(f"agents.{name}.{setting}", problem) for setting, problem in agent.find_problems()]
     for setting, problem in problems:
         if problem:
             raise PlanError(f"{CONFIG_FILE}: {problem} - at `$.{setting}`", _ADVICE)
@@ -282,18 +209,5 @@ def _shared_problem(path: str) -> str | None:
     return f"{path!r} {problem}" if problem else None
 
 
-def _command_problem(command: tuple[str, ...]) -> str | None:
-    return "an argument holds a NUL character" if "\0" in "".join(command) else None
-
-
-def _place_problem(path: str) -> str | None:
-    is_place = (path == "~" or path.startswith(("/", "~/"))) and "\0" not in path
-    return None if is_place else f"{path!r} is neither an absolute path nor one below ~"
-
-
 def _pause_problem(duration: str) -> str | None:
-    return None if re.fullmatch(r"\s*0+\s*s?\s*", duration) else _time_problem(duration)
-
-
-def _time_problem(duration: str) -> str | None:
-    return None if parse_duration(duration) else f"invalid duration {duration!r} (write it like {EXAMPLES})"
+    return None if re.fullmatch(r"\s*0+\s*s?\s*", duration) else duration_problem(duration)

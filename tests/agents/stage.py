@@ -10,13 +10,15 @@ import pytest
 from agents.values import committed
 from msgspec.structs import replace
 
-from gitbatch.agents.anthropic.agent import ClaudeAgent
+from gitbatch.agents.anthropic.agent import ClaudeAgent, make_anthropic_agent
 from gitbatch.agents.anthropic.scripted.server import KEY, RecordedRequest, ScriptedServer
+from gitbatch.agents.anthropic.table import AnthropicAgent, Price
+from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
+from gitbatch.agents.services import AgentServices
 from gitbatch.limits import rate_limit as limits_module
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.rate_limit import RateLimit
-from gitbatch.project.config import AnthropicAgent, Price
 from gitbatch.project.context import ContextFile, ContextReason
 from gitbatch.repo.base import Base
 from gitbatch.text import CleanText
@@ -58,7 +60,8 @@ class Stage:
 
     def agent(self) -> ClaudeAgent:
         environment = {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": self.server.url}
-        return ClaudeAgent.make("claude", self.table, environment, self.rate_limit, self.budget)
+        services = AgentServices(environment, None, Starter(), self.rate_limit, self.budget)
+        return make_anthropic_agent("claude", self.table, services)
 
     def assignment(self, script: str, name: str = "a", **more: Any) -> Assignment:  # noqa: ANN401 - fields of an assignment
         rules = self.context("rules.md", ContextReason.RULES)

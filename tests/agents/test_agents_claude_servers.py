@@ -13,11 +13,11 @@ from agents.stage import PRICE, Stage, base, server, stage  # noqa: F401 - fixtu
 from gitbatch.agents.anthropic import message as message_module
 from gitbatch.agents.anthropic.message import IncomingMessage
 from gitbatch.agents.anthropic.sse import EventReader, ServerEvent
+from gitbatch.agents.anthropic.table import AnthropicAgent
 from gitbatch.agents.protocol import Failure, Reply, ReplyFlag
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.rate_limit import RateLimit
-from gitbatch.project.config import AnthropicAgent
 
 USAGE = {"input_tokens": 100, "output_tokens": 1}
 SUMMARY = "It was written. It is complete."

@@ -12,17 +12,19 @@ import msgspec
 import pytest
 from agents.stage import PRICE, Stage, base, server, stage  # noqa: F401 - fixtures
 
-from gitbatch.agents.anthropic.agent import ClaudeAgent
+from gitbatch.agents.anthropic.agent import make_anthropic_agent
 from gitbatch.agents.anthropic.prices import Prices
 from gitbatch.agents.anthropic.scripted.script import SUMMARY
 from gitbatch.agents.anthropic.scripted.server import KEY
+from gitbatch.agents.anthropic.table import AnthropicAgent
+from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import EarlierOutput, Failure, OutputStream, Reply
+from gitbatch.agents.services import AgentServices
 from gitbatch.errors import GitbatchError
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.rate_limit import RateLimit
 from gitbatch.limits.usage import Usage
-from gitbatch.project.config import AnthropicAgent
 from gitbatch.project.context import ContextReason
 from gitbatch.text import CleanText
 
@@ -82,14 +84,16 @@ def test_an_unknown_model_costs_nobody_knows_what(stage: Stage) -> None:
 def test_a_limit_in_money_needs_a_price(stage: Stage, limits: dict[str, Any]) -> None:
     stage.table = AnthropicAgent(model="scripted", **limits)
     stage.budget = Budget(max_cost=None if limits else 5.0)
-    with pytest.raises(GitbatchError, match=r"what scripted \(agent claude\) costs is not known"):
+    with pytest.raises(GitbatchError, match=r"price of model scripted \(agent claude\) is unknown"):
         stage.agent()
 
 
 @pytest.mark.parametrize("key", ["", " ", "a\nb", "schlüssel"])
 def test_a_key_that_can_be_none_is_an_error_at_once(key: str) -> None:
     with pytest.raises(GitbatchError, match="MY_KEY"):
-        ClaudeAgent.make("c", AnthropicAgent(api_key_env="MY_KEY"), {"MY_KEY": key}, RateLimit(), Budget())
+        make_anthropic_agent(
+            "c", AnthropicAgent(api_key_env="MY_KEY"), AgentServices({"MY_KEY": key}, None, Starter())
+        )
 
 
 def test_items_of_a_group_share_the_start_and_the_first_goes_alone(stage: Stage) -> None:
@@ -218,7 +222,7 @@ def test_a_wrong_key_and_no_server(stage: Stage) -> None:
 )
 def test_an_address_without_a_host_is_an_error_at_once(stage: Stage, url: str) -> None:
     stage.table = AnthropicAgent(model="scripted", base_url=url)
-    with pytest.raises(GitbatchError, match="the server's address of agent claude is none"):
+    with pytest.raises(GitbatchError, match="agent claude: invalid base URL"):
         stage.agent()
 
 
@@ -247,7 +251,7 @@ def test_a_connection_that_can_not_be_set_up_is_fatal_and_one_line(
     stage.table = AnthropicAgent(model="scripted", base_url="https://gitbatch.invalid")
     failure = stage.failure("write x")
     assert failure.cause is Cause.FATAL
-    assert "no connection can be set up" in failure.reason
+    assert "cannot set up a connection" in failure.reason
     assert "pass-word" not in failure.reason
     gc.collect()
     assert "Traceback" not in capfd.readouterr().err
@@ -407,7 +411,7 @@ def test_a_limit_of_an_item_holds_over_its_attempts(stage: Stage, limit: dict[st
 def test_an_attempt_knows_why_the_last_one_failed(stage: Stage) -> None:
     previous = Failure(CleanText("no output file was written"), cause=Cause.NO_OUTPUT)
     stage.talk("write x; finish", previous=previous)
-    assert "failed: no output file was written. Write your file, and make sure" in stage.asked[0].messages
+    assert "failed: no output file was written. Write your file, and check" in stage.asked[0].messages
 
 
 def test_a_cancelled_conversation_ends_at_once(stage: Stage) -> None:
@@ -466,7 +470,7 @@ def test_a_server_that_is_none_breaks_nothing(stage: Stage, body: bytes) -> None
     result = asyncio.run(scene())
     assert isinstance(result, Failure)
     assert result.cause in {Cause.FAILED, Cause.LATER, Cause.FATAL}
-    assert ("the server's address" in result.reason) == (b"html" in body)
+    assert ("invalid base URL" in result.reason) == (b"html" in body)
 
 
 def test_a_script_that_can_not_be_read_is_an_error(stage: Stage) -> None:

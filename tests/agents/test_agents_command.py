@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,14 @@ import msgspec
 import pytest
 from agents.values import a_failure, a_reply
 
-from gitbatch.agents.process import agent as command
-from gitbatch.agents.process import watch
-from gitbatch.agents.process.agent import CommandRunner
+from gitbatch.agents.command.agent import make_command_agent
+from gitbatch.agents.command.table import CommandAgent
+from gitbatch.agents.process import program, watch
+from gitbatch.agents.process.agent import ProcessAgent
 from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply, ReplyFlag
+from gitbatch.agents.services import AgentServices
 from gitbatch.limits.causes import Cause
-from gitbatch.project.config import CommandAgent
 from gitbatch.project.context import ContextFile, ContextReason
 from gitbatch.sandbox.command_line import launcher_command
 from gitbatch.sandbox.model import Confinement, ProcessLimits, Sandbox, SandboxKind
@@ -55,6 +56,13 @@ class Served(Unwrapped):
 
     def wrap_command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
         return launcher_command(super().wrap_command(argv, confinement), confinement, "bubblewrap")
+
+
+def an_agent(
+    table: CommandAgent, environment: Mapping[str, str], sandbox: Sandbox, starter: Starter
+) -> ProcessAgent:
+    services = AgentServices(environment, SandboxKind.NONE, starter)
+    return msgspec.structs.replace(make_command_agent("tester", table, services), sandbox=sandbox)
 
 
 @dataclass
@@ -99,7 +107,7 @@ class Bench:
         self.starters.append(Starter())
         if isinstance(self.sandbox, Served):
             self.starters[-1].begin()
-        runner = CommandRunner("tester", table, self.environment, self.sandbox, self.starters[-1])
+        runner = an_agent(table, self.environment, self.sandbox, self.starters[-1])
         place = LocalPlace(self.worktree, self.scratch)
         return asyncio.ensure_future(runner.run(assignment, place, self._show))
 
@@ -308,9 +316,7 @@ def test_the_sandbox_is_told_what_the_program_may_do(tmp_path: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "HOME": "/home/me"}
 
     def told(**changes: Any) -> Confinement:  # noqa: ANN401  # fields of a table
-        runner = CommandRunner(
-            "tester", msgspec.structs.replace(table, **changes), environment, sandbox, Starter()
-        )
+        runner = an_agent(msgspec.structs.replace(table, **changes), environment, sandbox, Starter())
         asyncio.run(runner.run(assignment, place, lambda _stream, _line: None))
         return sandbox.asked.pop()
 
@@ -511,10 +517,10 @@ def test_without_a_reply_the_last_paragraph_is_the_summary(
             f'head -c {REPLY_BYTES + 1} /dev/zero >"$GITBATCH_REPLY"',
             f"the reply is larger than {REPLY_BYTES} bytes",
         ),
-        ('echo "{}" >r; ln -s "$PWD/r" "$GITBATCH_REPLY"', "the reply can't be read: "),
-        ('echo "{}" >r; ln r "$GITBATCH_REPLY"', "the reply can't be read: reply.json has 2 names"),
-        ('mkfifo "$GITBATCH_REPLY"', "the reply can't be read: reply.json is not a regular file"),
-        ('mkdir "$GITBATCH_REPLY"', "the reply can't be read: reply.json is not a regular file"),
+        ('echo "{}" >r; ln -s "$PWD/r" "$GITBATCH_REPLY"', "cannot read the reply: "),
+        ('echo "{}" >r; ln r "$GITBATCH_REPLY"', "cannot read the reply: reply.json has 2 names"),
+        ('mkfifo "$GITBATCH_REPLY"', "cannot read the reply: reply.json is not a regular file"),
+        ('mkdir "$GITBATCH_REPLY"', "cannot read the reply: reply.json is not a regular file"),
     ],
 )
 def test_a_reply_that_is_none_is_a_failure(bench: Bench, script: str, reason: str) -> None:
@@ -628,13 +634,13 @@ def test_a_program_that_succeeds_or_takes_too_long_is_not_busy(bench: Bench) -> 
 def test_a_program_that_cannot_be_started(bench: Bench, argv: tuple[str, ...], reason: str) -> None:
     (bench.worktree / "plain-file").write_text("")
     cause = Cause.FAILED if "too long" in reason else Cause.FATAL
-    assert bench.run(*argv) == a_failure(f"the agent can't be started: {reason}", cause=cause)
+    assert bench.run(*argv) == a_failure(f"the agent cannot be started: {reason}", cause=cause)
 
 
 def test_a_place_where_nothing_can_be_started(bench: Bench) -> None:
     bench.worktree.rmdir()
     assert bench.sh("true") == a_failure(
-        f"the agent can't be started: {bench.worktree}: {os.strerror(errno.ENOENT)}"
+        f"the agent cannot be started: {bench.worktree}: {os.strerror(errno.ENOENT)}"
     )
 
 
@@ -642,7 +648,7 @@ def test_a_scratch_folder_that_is_a_link_is_not_used(bench: Bench, tmp_path: Pat
     (tmp_path / "elsewhere").mkdir()
     bench.scratch.parent.mkdir()
     bench.scratch.symlink_to(tmp_path / "elsewhere")
-    assert bench.sh("true") == a_failure(f"the agent can't be started: {bench.scratch}: File exists")
+    assert bench.sh("true") == a_failure(f"the agent cannot be started: {bench.scratch}: File exists")
     assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
@@ -658,7 +664,7 @@ def test_a_time_out_lets_the_program_clean_up(bench: Bench, tether: Tether) -> N
 def test_a_time_out_ends_grandchildren_and_who_ignores_it(
     bench: Bench, tether: Tether, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "_GRACE", 0.2)
+    monkeypatch.setattr(program, "_GRACE", 0.2)
     bench.timeout = 1
     began = time.monotonic()
     answer = bench.sh(f"{tether.hold}; trap '' TERM; (sleep 60 & sleep 60) & echo ready; sleep 60; true")
@@ -695,7 +701,7 @@ os.execvp("sleep", ["sleep", "60"])
 def test_a_child_that_has_left_the_group_and_holds_the_pipes_holds_nobody_up(
     bench: Bench, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "_PIPE_PATIENCE", 0.5)
+    monkeypatch.setattr(program, "_PIPE_PATIENCE", 0.5)
     bench.prompt = "x" * 1_000_000
     began = time.monotonic()
     answer = bench.run(sys.executable, "-c", DAEMON, str(code))
@@ -707,7 +713,7 @@ def test_a_child_that_has_left_the_group_and_holds_the_pipes_holds_nobody_up(
 
 
 def test_what_such_a_child_says_soon_after_is_heard(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "_PIPE_PATIENCE", NEVER)
+    monkeypatch.setattr(program, "_PIPE_PATIENCE", NEVER)
     late = DAEMON.replace('"sleep", ["sleep", "60"]', '"sh", ["sh", "-c", "sleep 0.2; echo Late."]')
     assert bench.run(sys.executable, "-c", late, "0") == a_reply("Done. Late.")
     assert bench.lines(OUTPUT) == ["Done.", "Late."]

@@ -2,9 +2,9 @@
 
 import pytest
 
+from gitbatch.agents.command.table import BUSY_WORDS
 from gitbatch.agents.json_text import after_json, is_json, shorten_json
 from gitbatch.agents.process.last_lines import find_reason, is_busy
-from gitbatch.project.config import BUSY_WORDS
 from gitbatch.text import CleanText
 
 PYTHON = """Traceback (most recent call last):

@@ -5,12 +5,12 @@ import json
 import pytest
 from agents.values import a_failure, a_reply
 
-from gitbatch.agents.process.environment import secret_names
+from gitbatch.agents.anthropic.table import AnthropicAgent
+from gitbatch.agents.command.table import CommandAgent
 from gitbatch.agents.protocol import Failure, OutputStream
 from gitbatch.agents.secrets import Secrets
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Usage
-from gitbatch.project.config import AnthropicAgent, CommandAgent
 from gitbatch.text import CleanText
 
 KEY = "sk-Ab3+x/9=zz"
@@ -135,5 +135,5 @@ def test_which_variables_of_an_agent_are_secret() -> None:
     table = CommandAgent(
         command=("x",), pass_env=("A_KEY", "HOME", "LC_ALL", "MODEL"), public_env=("MODEL", "URL")
     )
-    assert secret_names(table) == ("A_KEY",)
-    assert secret_names(AnthropicAgent(api_key_env="MY_KEY")) == ("MY_KEY",)
+    assert table.secret_variables == ("A_KEY",)
+    assert AnthropicAgent(api_key_env="MY_KEY").secret_variables == ("MY_KEY",)

@@ -217,7 +217,7 @@ def test_a_server_that_does_not_answer_is_given_up(stage: Stage, monkeypatch: py
         process, heard = await stage.start("sleep", "60")
         os.kill(stage.server, signal.SIGSTOP)
         with monkeypatch.context() as patch:
-            patch.setattr(starter, "HEARS_NOTHING", 0.2)
+            patch.setattr(starter, "ANSWER_TIMEOUT", 0.2)
             with pytest.raises(OSError, match="what starts it does not answer"):
                 await stage.run("true")
         await heard.closed.wait()

@@ -75,7 +75,7 @@ def test_a_bubblewrap_that_can_not_set_its_sandbox_up(bench: Bench) -> None:
     failure = begun(bench, "exit 0")
     assert failure.cause is Cause.FATAL
     assert failure.reason == (
-        "the agent can't be started: the sandbox: "
+        "the agent cannot be started: the sandbox: "
         "bwrap: Can't find source path /nonexistent: No such file or directory"
     )
 
@@ -136,7 +136,7 @@ def test_a_launcher_that_fails_itself(bench: Bench, mode: str, options: tuple[st
     bench.sandbox = Launched(mode, options)
     failure = begun(bench, "exit 0")
     assert failure.cause is Cause.FATAL
-    assert failure.reason.startswith(f"the agent can't be started: {said}")
+    assert failure.reason.startswith(f"the agent cannot be started: {said}")
 
 
 def test_any_error_of_a_process_that_the_launcher_forks_is_told(capfd: pytest.CaptureFixture[str]) -> None:
@@ -248,5 +248,5 @@ def test_a_program_that_nothing_can_start_is_unusable(bench: Bench, monkeypatch:
     assert isinstance(second, Failure)
     assert (first.cause, second.cause) == (Cause.FAILED, Cause.FATAL)
     assert second.reason == (
-        "the agent can't be started: the sandbox: what starts it cannot be started: No such file or directory"
+        "the agent cannot be started: the sandbox: what starts it cannot be started: No such file or directory"
     )

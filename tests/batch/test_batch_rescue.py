@@ -226,9 +226,7 @@ def test_a_kill_before_the_attempt_is_written_down_loses_no_output(place: Place)
 
 def test_a_kill_between_two_rescues_leaves_the_newer_one(place: Place) -> None:
     set_up(place, "half half more")
-    killed_at(
-        place, "gitbatch.batch.history.rescue.rescued_refs", 3
-    )  # the first call is the start's
+    killed_at(place, "gitbatch.batch.history.rescue.rescued_refs", 3)  # the first call is the start's
     assert rescued(place) == ["1-t1-1", "1-t1-2"]
     run(place)
     assert found(place, "T1", 3) == "T1 2\n"
@@ -374,14 +372,14 @@ def test_a_retry_finds_it_as_a_checkout_would_have_it(place: Place, encoding: st
 BROKEN = """
 import sys
 from gitbatch.__main__ import main
-from gitbatch.agents.process.agent import CommandRunner
-real = CommandRunner.run
+from gitbatch.agents.process.agent import ProcessAgent
+real = ProcessAgent.run
 async def broken(self, assignment, place, progress):
     answer = await real(self, assignment, place, progress)
     if assignment.attempt == 1:
         raise KeyError("m03")
     return answer
-CommandRunner.run = broken
+ProcessAgent.run = broken
 sys.argv = ["gitbatch", "run", "--items", "all", "--checkpoint", "at-end", "--no-input"]
 main()
 """

@@ -154,7 +154,7 @@ def test_a_sandbox_that_can_not_be_set_up_halts_the_batch_after_the_first_item(
     assert [event["name"] for event in events if event["event"] == "item-started"] == ["T1"]
     (halted,) = [event for event in events if event["event"] == "batch-halted"]
     assert halted["reason"] == (
-        "T1: the agent can't be started: the sandbox: "
+        "T1: the agent cannot be started: the sandbox: "
         "bwrap: Can't find source path /nonexistent: No such file or directory"
     )
     assert halted["items_left"] == 3

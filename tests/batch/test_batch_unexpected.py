@@ -14,7 +14,7 @@ from conftest import Place
 from history import assert_tidy, audit, ticked
 from sessions import run_here
 
-from gitbatch.agents.process.agent import CommandRunner
+from gitbatch.agents.process.agent import ProcessAgent
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Progress, Reply
 from gitbatch.batch.item import attempt, unexpected
 from gitbatch.batch.item import commit as item_commit
@@ -75,10 +75,10 @@ def error_named(name: str) -> BaseException:
 def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException, times: int) -> list[int]:
     """Let the agent of the second item raise an error in its first attempts."""
     met: list[int] = []
-    really = CommandRunner.run
+    really = ProcessAgent.run
 
     async def run(
-        self: CommandRunner, assignment: Assignment, place: LocalPlace, progress: Progress
+        self: ProcessAgent, assignment: Assignment, place: LocalPlace, progress: Progress
     ) -> Reply | Failure:
         if assignment.item == "out/T2.md" and assignment.attempt <= times:
             met.append(assignment.attempt)
@@ -86,7 +86,7 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException, times: int) -
             raise error
         return await really(self, assignment, place, progress)
 
-    monkeypatch.setattr(CommandRunner, "run", run)
+    monkeypatch.setattr(ProcessAgent, "run", run)
     return met
 
 

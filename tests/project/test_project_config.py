@@ -2,6 +2,7 @@
 
 import pytest
 
+from gitbatch.agents.command.table import CommandAgent
 from gitbatch.errors import ExitCode, PlanError
 from gitbatch.plan.model import (
     OUTPUT_TEMPLATE,
@@ -10,11 +11,10 @@ from gitbatch.plan.model import (
     TITLES_WORK,
     PlanOptions,
 )
+from gitbatch.project.agent_table import AgentTable
 from gitbatch.project.config import (
     EXAMPLE_AGENT,
-    AgentTable,
     BatchTable,
-    CommandAgent,
     Config,
     ProjectTable,
     TitlesTable,
@@ -195,7 +195,7 @@ def test_titles_are_added_to_the_known_ones() -> None:
         ("[batch]\noutput = 2024-01-01", "Expected `str`, got `date` - at `$.batch.output`"),
         ('[project]\nshared = "a.md"', "Expected `array`, got `str` - at `$.project.shared`"),
         ("[project]\nshared = [1]", "Expected `str`, got `int` - at `$.project.shared[0]`"),
-        (agent('kind = "comand"'), "Invalid value 'comand' - at `$.agents.bad.kind`"),
+        (agent('kind = "comand"'), "invalid kind 'comand' - at `$.agents.bad.kind`"),
         (agent("command = []"), "Expected `array` of length >= 1 - at `$.agents.bad.command`"),
         (agent('command = "sh -c x"'), "Expected `array`, got `str` - at `$.agents.bad.command`"),
         (agent('pass-env = "KEY"'), "Expected `array`, got `str` - at `$.agents.bad.pass-env`"),

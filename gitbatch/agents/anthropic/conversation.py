@@ -111,7 +111,7 @@ class Conversation:
         self.model = self.agent.table.model
         failed = self.assignment.previous
         self.level = 1 if failed and failed.cause is Cause.CONTEXT else 0
-        if self.agent.first():
+        if self.agent.is_first_use():
             self.shown.say(self.agent.prices.describe(self.model))
         await self._begin()
         for _ in range(self.agent.table.max_turns):
@@ -129,7 +129,7 @@ class Conversation:
 
     async def _begin(self) -> None:
         """Set up the start of the conversation, as large as the model can read."""
-        window = self.agent.window(self.model)
+        window = self.agent.window_of(self.model)
         last = self.level + _LEVELS
         while True:
             self.prompt = build_prompt(self.assignment, self.files, window, self.level)

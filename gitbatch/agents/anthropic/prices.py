@@ -6,8 +6,8 @@ is imported only where a price is asked for. An unknown model has an unknown cos
 
 from msgspec import Struct
 
+from gitbatch.agents.anthropic.table import Price
 from gitbatch.limits.usage import Usage
-from gitbatch.project.config import Price
 
 _MILLION = 1_000_000
 _SHORT = 1_000
@@ -44,7 +44,7 @@ class Prices(Struct, frozen=True):
         """Whether the cost of a model's requests is known."""
         return self.cost(model, Usage(input=1, output=1, cache_read=1, cache_write=1)) is not None
 
-    def window(self, model: str) -> int | None:
+    def window_of(self, model: str) -> int | None:
         """How many tokens a model can read, if that is known."""
         from genai_prices import Usage as Tokens  # noqa: PLC0415
         from genai_prices import calc_price  # noqa: PLC0415

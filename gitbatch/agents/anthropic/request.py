@@ -220,7 +220,7 @@ class Request:
             return cut()
         if "html" in self._kind:
             return RequestError(
-                Cause.FATAL, f"the server's address is wrong: it answers with a page ({self._kind})"
+                Cause.FATAL, f"invalid base URL: the server answers with a page ({self._kind})"
             )
         if self._kind and "event-stream" not in self._kind:
             return cut(f"the server answers with {self._kind} instead of a stream of events")

@@ -75,7 +75,7 @@ def trouble_of(error: Exception, *, began: bool) -> RequestError:
     if isinstance(error, InvalidURL | UnsupportedProtocol) or isinstance(
         error.__cause__, InvalidURL | UnsupportedProtocol
     ):
-        return RequestError(Cause.FATAL, "the server's address is wrong: no request can be sent to it")
+        return RequestError(Cause.FATAL, "invalid base URL: no request can be sent to it")
     said = describe_connection_error(error)
     if began:
         return cut(said or f"it cannot be read ({type(error).__name__})")

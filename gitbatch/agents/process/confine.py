@@ -1,22 +1,23 @@
-"""From the table of an agent to what its program may do: the paths of the configuration, made absolute."""
+"""The confinement of an agent's program, from the table of the agent: paths of the configuration are made absolute."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from gitbatch.agents.process.table import ProcessTable
 from gitbatch.agents.protocol import LocalPlace
-from gitbatch.project.config import AgentTable, CommandAgent
+from gitbatch.project.agent_table import AgentTable
 from gitbatch.sandbox.model import Confinement, ProcessLimits, SandboxKind
 from gitbatch.sandbox.tools import tools_in_checkouts
 
 _DENIED = ("permission denied", "read-only file system", "resource busy", "eacces", "erofs", "ebusy", "eperm")
-"""What programs say when a folder, or the mount of a file, is not theirs to write: errno's texts and names."""
+"""Texts and names of errno that programs print when they may not write a folder, or replace a mounted file."""
 
 
 def confinement_of(
-    table: CommandAgent, environment: Mapping[str, str], place: LocalPlace, output: str
+    table: ProcessTable, environment: Mapping[str, str], place: LocalPlace, output: str
 ) -> Confinement:
-    """Returns what the program of an agent may do while it works in a place on one output."""
-    home = _home(environment)
+    """Returns the confinement of a program that works in a place on one output."""
+    home = _home_folder(environment)
     return Confinement(
         worktree=place.worktree,
         scratch=place.scratch,
@@ -25,8 +26,8 @@ def confinement_of(
         hidden=place.hidden,
         home=home,
         path=environment.get("PATH", ""),
-        needs=_expanded(table.needs, home),
-        writable=_expanded(table.writable, home),
+        needs=_expand_paths(table.needs, home),
+        writable=_expand_paths(table.writable, home),
         network=table.network,
         strict_output=place.worktree / output if table.strict else None,
         limits=ProcessLimits(file_bytes=table.max_file_bytes, scratch_bytes=table.max_scratch_bytes),
@@ -34,24 +35,24 @@ def confinement_of(
 
 
 def read_in_checkouts(
-    table: CommandAgent, environment: Mapping[str, str], checkouts: tuple[Path, ...]
+    table: ProcessTable, command: tuple[str, ...], environment: Mapping[str, str], checkouts: tuple[Path, ...]
 ) -> tuple[Path, ...]:
-    """Returns what of the user's checkouts a sandboxed program may read: its own installation, and what is listed."""
-    home = _home(environment)
-    tools = tools_in_checkouts(table.command, environment.get("PATH", ""), home, checkouts)
-    listed = _expanded((*table.needs, *table.writable), home)
+    """Returns the paths in the user's checkouts that a sandboxed program may read: its installation, and listed ones."""
+    home = _home_folder(environment)
+    tools = tools_in_checkouts(command, environment.get("PATH", ""), home, checkouts)
+    listed = _expand_paths((*table.needs, *table.writable), home)
     inside = (path for path in listed if any(path.is_relative_to(folder) for folder in checkouts))
     return tuple(sorted({*tools, *inside}))
 
 
 def strict_advice(table: AgentTable, asked: SandboxKind | None) -> str:
-    """Returns what to know of an agent that may write nothing but its output; empty for all others.
+    """Returns a hint about an agent that may write nothing but its output; empty for all other agents.
 
     Args:
-        table: the agent's.
+        table: the table of the agent.
         asked: the sandbox that it runs in; None: the one that the table names.
     """
-    if not isinstance(table, CommandAgent) or not table.strict:
+    if not isinstance(table, ProcessTable) or not table.strict:
         return ""
     if (asked or SandboxKind(table.sandbox)) is SandboxKind.NONE:
         return ""
@@ -62,14 +63,14 @@ def strict_advice(table: AgentTable, asked: SandboxKind | None) -> str:
 
 
 def was_denied(lines: Iterable[str]) -> bool:
-    """Whether a program said that it may not write, or replace, a file."""
+    """Whether a program complains that it may not write, or replace, a file."""
     return any(sign in line.lower() for line in lines for sign in _DENIED)
 
 
-def _home(environment: Mapping[str, str]) -> Path:
+def _home_folder(environment: Mapping[str, str]) -> Path:
     return Path(environment.get("HOME", "/nonexistent"))
 
 
-def _expanded(paths: tuple[str, ...], home: Path) -> tuple[Path, ...]:
-    """Paths from the configuration; `~` is the user's home folder."""
+def _expand_paths(paths: tuple[str, ...], home: Path) -> tuple[Path, ...]:
+    """Returns paths of the configuration as absolute ones; `~` is the user's home folder."""
     return tuple(home / path[2:] if path == "~" or path.startswith("~/") else Path(path) for path in paths)

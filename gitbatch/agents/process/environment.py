@@ -1,8 +1,10 @@
-"""Which of the user's environment variables the program of an agent gets, and which of those are secret."""
+"""The variables of the user's environment that the program of an agent gets."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from gitbatch.project.config import AgentTable, CommandAgent
+if TYPE_CHECKING:
+    from gitbatch.agents.process.table import ProcessTable
 
 PASSED = (
     "PATH",
@@ -17,22 +19,15 @@ PASSED = (
     "TZ",
     "VIRTUAL_ENV",
 )
-"""The variables that every program gets, besides `LC_*`; what else it needs, the configuration names."""
+"""The variables that every program gets, besides `LC_*`; the configuration names what else it needs."""
 
 
-def is_usual(name: str) -> bool:
+def is_passed_to_all(name: str) -> bool:
     """Whether every program gets a variable."""
     return name in PASSED or name.startswith("LC_")
 
 
-def passed_variables(table: CommandAgent, environment: Mapping[str, str]) -> dict[str, str]:
+def passed_variables(table: "ProcessTable", environment: Mapping[str, str]) -> dict[str, str]:
     """Returns the variables of the user that a program gets."""
     wanted = {*table.pass_env, *table.public_env}
-    return {name: value for name, value in environment.items() if name in wanted or is_usual(name)}
-
-
-def secret_names(table: AgentTable) -> tuple[str, ...]:
-    """Returns the names of the variables whose values nothing that is kept may hold."""
-    if isinstance(table, CommandAgent):
-        return tuple(name for name in table.pass_env if not is_usual(name) and name not in table.public_env)
-    return (table.api_key_env,)
+    return {name: value for name, value in environment.items() if name in wanted or is_passed_to_all(name)}

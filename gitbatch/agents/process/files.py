@@ -1,4 +1,4 @@
-"""The files that gitbatch and a program hand each other, in the scratch folder."""
+"""The files that gitbatch and a program exchange, in the scratch folder."""
 
 from pathlib import Path
 
@@ -9,10 +9,10 @@ from gitbatch.agents.process.watch import Watch
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Reply
 from gitbatch.agents.reply import (
     REPLY_BYTES,
-    LastWords,
+    PartialReply,
     last_paragraph,
     make_reply,
-    parse_last_words,
+    parse_partial_reply,
     parse_reply,
 )
 from gitbatch.agents.secrets import Secrets
@@ -23,8 +23,8 @@ from gitbatch.paths import quote_path
 from gitbatch.text import clean_text
 
 
-class _Files(Struct, frozen=True):
-    """The files that the agent and we hand each other, in the scratch folder."""
+class ExchangeFiles(Struct, frozen=True):
+    """The paths of the files."""
 
     prompt: Path
     context: Path
@@ -32,9 +32,10 @@ class _Files(Struct, frozen=True):
     reply: Path
 
     @classmethod
-    def prepare(cls, assignment: Assignment, place: LocalPlace) -> "_Files":
+    def prepare(cls, assignment: Assignment, place: LocalPlace) -> "ExchangeFiles":
+        """Writes the files that the program reads, in an empty scratch folder."""
         scratch = place.scratch
-        # What an earlier attempt has left there could be a link, or be taken for the reply of this one.
+        # A file of an earlier attempt could be a link, or be taken for the reply of this one.
         remove_tree(scratch)
         scratch.mkdir(parents=True)
         files = cls(scratch / "prompt.md", scratch / "context", scratch / "progress", scratch / "reply.json")
@@ -44,26 +45,25 @@ class _Files(Struct, frozen=True):
         files.progress.write_text("", encoding="utf-8")
         return files
 
+    def read_partial_reply(self, secrets: Secrets) -> PartialReply:
+        """Returns the usage and the time to wait in the reply file of a program that failed, as far as it is valid."""
+        try:
+            written = read_small(self.reply.parent, self.reply.name, REPLY_BYTES)
+            return parse_partial_reply(secrets.mask_bytes(written))
+        except OSError:
+            return PartialReply()
 
-def _last_words(files: _Files, secrets: Secrets) -> LastWords:
-    """What a program that failed says of itself in its reply file, if it can be read."""
-    try:
-        written = read_small(files.reply.parent, files.reply.name, REPLY_BYTES)
-        return parse_last_words(secrets.mask_bytes(written))
-    except OSError:
-        return LastWords()
-
-
-def _reply(files: _Files, watch: Watch, secrets: Secrets) -> Reply | Failure:
-    try:
-        written = read_small(files.reply.parent, files.reply.name, REPLY_BYTES + 1)
-    except FileNotFoundError:
-        return make_reply(last_paragraph(watch.last_output()))
-    except OSError as error:
-        if is_of_disk(error):
-            raise
-        return Failure(clean_text(f"the reply can't be read: {error}"))
-    if len(written) > REPLY_BYTES:
-        return Failure(clean_text(f"the reply is larger than {REPLY_BYTES} bytes"))
-    answer = parse_reply(secrets.mask_bytes(written))
-    return replace(answer, details=watch.last_lines()) if isinstance(answer, Failure) else answer
+    def read_reply(self, watch: Watch, secrets: Secrets) -> Reply | Failure:
+        """Returns the reply of a program that succeeded; without a reply file, its last paragraph is the summary."""
+        try:
+            written = read_small(self.reply.parent, self.reply.name, REPLY_BYTES + 1)
+        except FileNotFoundError:
+            return make_reply(last_paragraph(watch.last_output()))
+        except OSError as error:
+            if is_of_disk(error):
+                raise
+            return Failure(clean_text(f"cannot read the reply: {error}"))
+        if len(written) > REPLY_BYTES:
+            return Failure(clean_text(f"the reply is larger than {REPLY_BYTES} bytes"))
+        answer = parse_reply(secrets.mask_bytes(written))
+        return replace(answer, details=watch.last_lines()) if isinstance(answer, Failure) else answer

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _P = TypeVar("_P", bound=asyncio.SubprocessProtocol)
 _STREAMS = (0, 1, 2)
-HEARS_NOTHING = 30.0
+ANSWER_TIMEOUT = 30.0
 """Seconds after which a server that does not tell of what must have happened is given up."""
 
 
@@ -123,7 +123,7 @@ class Starter:
                     streams = await started.open(theirs)
                     self._ask(asked, environment, directory, streams)
                     self._starting.append(started)
-                    async with asyncio.timeout(HEARS_NOTHING):
+                    async with asyncio.timeout(ANSWER_TIMEOUT):
                         await started.has_started
                 except TimeoutError:
                     started.close()

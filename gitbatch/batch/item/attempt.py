@@ -91,7 +91,7 @@ async def attempt(
             hidden=(run.worktrees_dir.parent.parent,),
             base=Base(project_state.commit, project_state.snapshot, run.git, run.repo.git),
         )
-        agent = run.agents.agent(task.agent, project_state.project.config)
+        agent = run.agents.get_agent(task.agent, project_state.project.config)
         answer = await _ask(run, task, agent, assignment, here, tried)
         _require_room(run)
         tried = replace(tried, seconds=round(time.monotonic() - began, 3), usage=_settle(run, task, answer))
@@ -108,7 +108,7 @@ async def attempt(
         _cancel_again()
         keep = False
         tried = _settled(run, task, tried, began)
-        tried = fail_attempt(tried, task.agent, error, run.agents.secrets(project_state.project.config))
+        tried = fail_attempt(tried, task.agent, error, run.agents.find_secrets(project_state.project.config))
         if start and not work:  # it was the agent's error: what it had written is judged as that of any other
             await shielded(run.git(keep_output, run, task, tried, start))
         return tried
@@ -181,7 +181,7 @@ def _judge_answer(
         reason = clean_text("its worktree was removed while it ran")
         return replace(tried, reason=reason, details=_details(answer))
     strays = find_strays(start.worktree, task.item.output, task.project_state.guarded)
-    secrets = run.agents.secrets(task.project_state.project.config)
+    secrets = run.agents.find_secrets(task.project_state.project.config)
     tried = replace(tried, strays=secrets.mask_lines(strays.others))
     if strays.forbidden:
         return replace(
@@ -296,7 +296,7 @@ async def _ask(
         )
     )
 
-    secrets = run.agents.secrets(task.project_state.project.config)
+    secrets = run.agents.find_secrets(task.project_state.project.config)
 
     def progress(stream: OutputStream, line: CleanText) -> None:
         run.emit(ItemProgress(batch=run.batch.id, item=task.key, stream=stream, line=line))

@@ -41,7 +41,7 @@ def take_output(
         DiskError: our disk does not take it.
     """
     limit = task.project_state.project.config.batch.max_output_bytes
-    secrets = run.agents.secrets(task.project_state.project.config)
+    secrets = run.agents.find_secrets(task.project_state.project.config)
     repo = run.repo
 
     def write() -> Outcome | Failure:

@@ -58,7 +58,7 @@ def keep_output(run: Run, task: ItemTask, tried: FailedAttempt, start: StartingP
     """
     repo, ref = run.repo, rescued_output_ref(run.batch.id, task.batch_item.slug, tried.number)
     config = task.project_state.project.config
-    limit, secrets = config.batch.max_output_bytes, run.agents.secrets(config)
+    limit, secrets = config.batch.max_output_bytes, run.agents.find_secrets(config)
     try:
         require_untouched(repo, run.fingerprint)  # git is about to run, and an agent has been at work
     except TamperedError:  # the attempt is written down all the same; the next step stops the batch

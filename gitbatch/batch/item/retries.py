@@ -96,7 +96,7 @@ async def _cleared(run: Run, task: ItemTask) -> float | None:
     budget, brake = run.agents.budget, run.brake
     if brake.halt:
         return None
-    limit = run.agents.agent(task.agent, task.project_state.project.config).cost_limit
+    limit = run.agents.get_agent(task.agent, task.project_state.project.config).cost_limit
     if not await budget.wait_to_reserve(task.key, budget.spent.mean_cost if limit is None else limit):
         brake.pull(out_of_budget(budget))
         return None

@@ -29,7 +29,7 @@ def require_agents(
                 f"{plan.path}:{item.line}: {item.name} wants agent {agent!r}, which is not configured",
                 f"use one of gitbatch.toml: {known}",
             )
-        pool.agent(agent, config)
+        pool.get_agent(agent, config)
 
 
 def wanted_agents(project_state: ProjectState, items: Iterable[WorkItem], default: str) -> frozenset[str]:

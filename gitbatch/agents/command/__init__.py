@@ -1,0 +1,1 @@
+"""The agent kind `command`: any program that reads a prompt and writes a file."""

@@ -1,0 +1,38 @@
+"""The settings of the agent kind `command`."""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta
+
+from gitbatch.agents.process.table import ProcessTable
+from gitbatch.project.agent_kinds import AgentKind
+
+BusyPattern = Annotated[str, Meta(pattern=r"[^\s_-]", max_length=200)]
+BUSY_WORDS = ("rate limit", "429", "overloaded", "try again later")
+
+
+class CommandAgent(ProcessTable, frozen=True, kw_only=True, tag="command"):
+    """A program of the user's choice, by its command line."""
+
+    command: Annotated[tuple[str, ...], Meta(min_length=1)]
+    reports_usage: bool = False
+    """The program reports its usage and cost in its reply; without that, no limit can be kept."""
+    busy_patterns: bool | tuple[BusyPattern, ...] = True
+    """Texts in the last lines of a failed program that mean a busy server: `true` is `BUSY_WORDS`, `false` none."""
+
+    @property
+    def busy_words(self) -> tuple[str, ...]:
+        """The patterns in effect."""
+        if isinstance(self.busy_patterns, bool):
+            return BUSY_WORDS if self.busy_patterns else ()
+        return self.busy_patterns
+
+    def find_problems(self) -> Iterator[tuple[str, str | None]]:
+        """Yields the settings to check: the command too."""
+        yield from super().find_problems()
+        has_nul = "\0" in "".join(self.command)
+        yield "command", "an argument holds a NUL character" if has_nul else None
+
+
+KIND = AgentKind(CommandAgent, "gitbatch.agents.command.agent:make_command_agent")

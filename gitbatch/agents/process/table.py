@@ -1,0 +1,44 @@
+"""The settings of every kind of agent that is a process."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from gitbatch.agents.process.environment import is_passed_to_all
+from gitbatch.project.agent_table import AgentTable, Positive
+
+
+class ProcessTable(AgentTable, frozen=True, kw_only=True):
+    """An agent that is a program: it is started once for each item, in the item's worktree."""
+
+    pass_env: tuple[str, ...] = ()
+    """Names of environment variables that the program gets in addition to the usual ones; their values are secret."""
+    public_env: tuple[str, ...] = ()
+    """As `pass_env`, for values that are not secret: a model's name, a server's address."""
+    sandbox: Literal["auto", "bubblewrap", "landlock", "none"] = "auto"
+    """`auto`: the best that works here, and an error where none does; `none` must be asked for by name."""
+    network: bool = False
+    strict: bool = False
+    """The output is the only file of the worktree that it may write; many programs need more."""
+    needs: tuple[str, ...] = ()
+    """Paths that it may read besides the system's, the repository's and its tools'; `~` is the home folder."""
+    writable: tuple[str, ...] = ()
+    """Paths that it may write besides its worktree."""
+    max_file_bytes: Positive = 1024 * 1024 * 1024
+    max_scratch_bytes: Positive = 4 * 1024 * 1024 * 1024
+
+    @property
+    def secret_variables(self) -> tuple[str, ...]:
+        """The variables of `pass_env` that are not passed to every program, nor said to be public."""
+        names = (name for name in self.pass_env if not is_passed_to_all(name))
+        return tuple(name for name in names if name not in self.public_env)
+
+    def find_problems(self) -> Iterator[tuple[str, str | None]]:
+        """Yields the settings to check: the paths too."""
+        yield from super().find_problems()
+        for name, paths in (("needs", self.needs), ("writable", self.writable)):
+            yield from ((name, _path_problem(path)) for path in paths)
+
+
+def _path_problem(path: str) -> str | None:
+    is_valid = (path == "~" or path.startswith(("/", "~/"))) and "\0" not in path
+    return None if is_valid else f"{path!r} is neither an absolute path nor one below ~"

@@ -1,0 +1,39 @@
+"""The base of every table of the configuration, and the settings that every kind of agent has.
+
+A kind of agent brings its own table: a subclass of `AgentTable` in its own folder (`project/agent_kinds.py`).
+"""
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from gitbatch.plan.duration import EXAMPLES, parse_duration
+
+Positive = Annotated[int, Meta(ge=1)]
+Amount = Annotated[float, Meta(gt=0)]
+
+
+class ConfigTable(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """A table of gitbatch.toml."""
+
+
+class AgentTable(ConfigTable, frozen=True, kw_only=True, tag_field="kind"):
+    """The settings of an agent. The tag of a subclass is the name of its kind."""
+
+    timeout: str = "30m"
+    """Of one attempt."""
+
+    @property
+    def secret_variables(self) -> tuple[str, ...]:
+        """The names of the environment variables whose values no text and no output may hold."""
+        return ()
+
+    def find_problems(self) -> Iterator[tuple[str, str | None]]:
+        """Yields the name of each setting whose value needs more than its type checked, and its problem or None."""
+        yield "timeout", duration_problem(self.timeout)
+
+
+def duration_problem(duration: str) -> str | None:
+    """Returns why a text is not a duration; None if it is one."""
+    return None if parse_duration(duration) else f"invalid duration {duration!r} (write it like {EXAMPLES})"
