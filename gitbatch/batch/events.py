@@ -1,9 +1,11 @@
 """Everything that happens in a run, as values on one stream. Views and the log only listen.
 
-As JSON, an event is one object on one line, with the schema's version, its kind and the time.
+As JSON, an event is one object on one line, with the schema's version, its kind and the time. A new kind is one class
+here and its name in one of the unions at the end: the type checker then finds each view that does not show it.
 """
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import msgspec
 
@@ -17,16 +19,16 @@ SCHEMA = 1
 CHANGED_CONFIG = "gitbatch.toml names other programs, hosts, keys or paths than the batch was started with"
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
-    """Something that happened. `at`: seconds since the epoch, put in by the stream."""
+class BaseEvent(msgspec.Struct, frozen=True, kw_only=True, tag_field="event", tag=str.lower):
+    """Something that happened. `at`: seconds since the epoch, set by the stream."""
 
     schema: int = SCHEMA
     batch: str
     at: float = 0.0
 
 
-class BatchStarted(Event, frozen=True, tag="batch-started"):
-    """A batch starts, or goes on after an interruption."""
+class BatchStarted(BaseEvent, frozen=True, tag="batch-started"):
+    """A batch starts, or resumes after an interruption."""
 
     resumed: bool
     target: str
@@ -49,7 +51,7 @@ class BatchStarted(Event, frozen=True, tag="batch-started"):
     """By earlier starts."""
 
 
-class GroupStarted(Event, frozen=True, tag="group-started"):
+class GroupStarted(BaseEvent, frozen=True, tag="group-started"):
     """The items of a group are about to run."""
 
     position: int
@@ -61,8 +63,8 @@ class GroupStarted(Event, frozen=True, tag="group-started"):
     """Keys of items that an earlier start of the batch had finished."""
 
 
-class ItemStarted(Event, frozen=True, tag="item-started"):
-    """An item's worktree is there and its agent starts."""
+class ItemStarted(BaseEvent, frozen=True, tag="item-started"):
+    """An item's worktree exists and its agent starts."""
 
     item: str
     name: str
@@ -71,7 +73,7 @@ class ItemStarted(Event, frozen=True, tag="item-started"):
     context: tuple[str, ...]
 
 
-class ItemProgress(Event, frozen=True, tag="item-progress"):
+class ItemProgress(BaseEvent, frozen=True, tag="item-progress"):
     """A line that an agent showed."""
 
     item: str
@@ -79,8 +81,8 @@ class ItemProgress(Event, frozen=True, tag="item-progress"):
     line: CleanText
 
 
-class AttemptFailed(Event, frozen=True, tag="attempt-failed"):
-    """An attempt at an item failed, and the item is tried again, at once or when the batch goes on."""
+class AttemptFailed(BaseEvent, frozen=True, tag="attempt-failed"):
+    """An attempt at an item failed, and the item is tried again, at once or when the batch resumes."""
 
     outcome: Outcome
     left: int
@@ -89,7 +91,7 @@ class AttemptFailed(Event, frozen=True, tag="attempt-failed"):
     """Whether the one that failed was one of the item's; not if it ended the run."""
 
 
-class ItemWaiting(Event, frozen=True, tag="item-waiting"):
+class ItemWaiting(BaseEvent, frozen=True, tag="item-waiting"):
     """The server was too busy for an item: it starts again when the others do. No attempt is counted."""
 
     item: str
@@ -98,40 +100,40 @@ class ItemWaiting(Event, frozen=True, tag="item-waiting"):
     usage: Usage
 
 
-class BatchWaiting(Event, frozen=True, tag="batch-waiting"):
-    """A server is busy or out of reach: nobody asks it, and nothing starts, for so many seconds."""
+class BatchWaiting(BaseEvent, frozen=True, tag="batch-waiting"):
+    """A server is busy or out of reach: no request is sent and no item starts for some seconds."""
 
     seconds: float
     reason: WaitReason = WaitReason.SERVER_BUSY
 
 
-class ItemFinished(Event, frozen=True, tag="item-finished"):
-    """What became of an item; a success is in git when this is sent."""
+class ItemFinished(BaseEvent, frozen=True, tag="item-finished"):
+    """An item has an outcome; a success is in git when this is sent."""
 
     outcome: Outcome
 
 
-class CheckpointReached(Event, frozen=True, tag="checkpoint"):
+class CheckpointReached(BaseEvent, frozen=True, tag="checkpoint"):
     """A group is recorded: the target branch has moved."""
 
     checkpoint: Checkpoint
 
 
-class BatchPaused(Event, frozen=True, tag="batch-paused"):
+class BatchPaused(BaseEvent, frozen=True, tag="batch-paused"):
     """The batch waits for a review."""
 
     next_group: str
 
 
-class BatchStopped(Event, frozen=True, tag="batch-stopped"):
+class BatchStopped(BaseEvent, frozen=True, tag="batch-stopped"):
     """A hard stop (rules O6, K4)."""
 
     reason: str
     advice: str
 
 
-class BatchHalted(Event, frozen=True, tag="batch-halted"):
-    """No item was started any more, and those that ran came to their end: the next start goes on."""
+class BatchHalted(BaseEvent, frozen=True, tag="batch-halted"):
+    """No further item was started, and those that ran have ended; the next start resumes the batch."""
 
     cause: Cause
     reason: CleanText
@@ -142,7 +144,7 @@ class BatchHalted(Event, frozen=True, tag="batch-halted"):
     spent: Spent
 
 
-class ConfigChanged(Event, frozen=True, tag="config-changed"):
+class ConfigChanged(BaseEvent, frozen=True, tag="config-changed"):
     """gitbatch.toml names other programs, hosts, keys or paths than the batch was started with.
 
     They are not used before the user has accepted them (a notice then says so); otherwise the run ends.
@@ -152,7 +154,7 @@ class ConfigChanged(Event, frozen=True, tag="config-changed"):
     """Lines of `key = value`, each after `- ` or `+ `."""
 
 
-class BatchFinished(Event, frozen=True, tag="batch-finished"):
+class BatchFinished(BaseEvent, frozen=True, tag="batch-finished"):
     """Nothing of the batch is left to do."""
 
     succeeded: int
@@ -160,24 +162,33 @@ class BatchFinished(Event, frozen=True, tag="batch-finished"):
     spent: Spent = Spent()
 
 
-class Notice(Event, frozen=True, tag="notice"):
-    """Something that the user should know and that stops nothing."""
+class Notice(BaseEvent, frozen=True, tag="notice"):
+    """A message for the user that stops nothing."""
 
     text: str
 
+
+BatchEvent: TypeAlias = (
+    BatchStarted | BatchWaiting | GroupStarted | CheckpointReached | ConfigChanged | Notice
+)
+ItemEvent: TypeAlias = ItemStarted | ItemProgress | ItemWaiting | AttemptFailed | ItemFinished
+EndEvent: TypeAlias = BatchPaused | BatchStopped | BatchHalted | BatchFinished
+"""The last event of a run."""
+Event: TypeAlias = BatchEvent | ItemEvent | EndEvent
+"""Every event: a view matches all of them, with `assert_never` for the rest."""
 
 Listener = Callable[[Event], None]
 
 
 def encode_event(event: Event) -> str:
-    """An event as one line of JSON; the commit of an item as its id."""
+    """Returns an event as one line of JSON, with an item's commit as its id."""
     return msgspec.json.encode(event, enc_hook=str).decode()
 
 
 class EventStream:
-    """Hands each event, with its time, to every listener, in order.
+    """Passes each event, with its time, to every listener, in order.
 
-    A listener that can't write any more (a closed terminal, a full disk) is dropped: it must not stop the run.
+    A listener that can no longer write (a closed terminal, a full disk) is removed: it must not stop the run.
     """
 
     def __init__(self, clock: Callable[[], float], listeners: tuple[Listener, ...]) -> None:
@@ -185,7 +196,7 @@ class EventStream:
         self._listeners = list(listeners)
 
     def __call__(self, event: Event) -> None:
-        """Send an event."""
+        """Sends an event."""
         stamped = msgspec.structs.replace(event, at=round(self._clock(), 3))
         for listener in tuple(self._listeners):
             try:

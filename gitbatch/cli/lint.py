@@ -65,10 +65,10 @@ def _show(checked: Checked, form: Format) -> None:
     if form is Format.TEXT:
         page = make_page()
         for diagnostic in diagnostics:
-            page.line(*diagnostic_lines(diagnostic, checked.source, checked.path).parts, "\n")
+            page.show_line(*diagnostic_lines(diagnostic, checked.source, checked.path).parts, "\n")
         items = len(checked.plan.items)
         good = f"{items} item{'s' * (items != 1)} in {len(checked.plan.groups)} groups"
-        page.line(f"{checked.path}: {summary(diagnostics) or good}")
+        page.show_line(f"{checked.path}: {summary(diagnostics) or good}")
         return
     show = diagnostic_json if form is Format.JSON else diagnostic_annotation
     for diagnostic in diagnostics:

@@ -38,4 +38,4 @@ def plan(
         if json:
             typer.echo(msgspec.json.encode(shown).decode())
         else:
-            make_page().show(render_plan(shown))
+            make_page().show_block(render_plan(shown))

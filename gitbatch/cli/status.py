@@ -26,6 +26,6 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
         if json:
             typer.echo(msgspec.json.encode(shown).decode())
             return
-        make_page().show(render_batch(shown))
+        make_page().show_block(render_batch(shown))
         if not batch.ended:
             typer.echo("go on with: gitbatch run   (or end it: gitbatch abort)")

@@ -1,6 +1,6 @@
-"""What is shown, as values: lines and small tables of styled text. Where it goes, `page.py` and `terminal.py` know.
+"""Output as values: lines and small tables of styled text. `page.py` and `terminal.py` show them.
 
-Styles are named as rich names them. Texts are shown as they are, never as markup.
+Styles have rich's names. Texts are shown literally, never as markup.
 """
 
 from typing import TypeAlias
@@ -8,19 +8,19 @@ from typing import TypeAlias
 from msgspec import Struct
 
 Part: TypeAlias = str | tuple[str, str]
-"""A piece of text; or one with its style."""
+"""A text, or a text and its style."""
 Cell: TypeAlias = tuple[Part, ...]
 
 
 class StyledLine(Struct, frozen=True):
-    """A line; one with line breaks in it is several, below each other."""
+    """A line; a text with line breaks is shown as several lines."""
 
     parts: Cell
     indent: int = 0
 
 
 class TextTable(Struct, frozen=True):
-    """Rows of cells in columns, without a frame. A cell may have line breaks in it."""
+    """Rows of cells in columns, without a frame. A cell may contain line breaks."""
 
     rows: tuple[tuple[Cell, ...], ...]
     indent: int = 2
@@ -29,11 +29,11 @@ class TextTable(Struct, frozen=True):
 Block: TypeAlias = tuple[StyledLine | TextTable, ...]
 
 
-def line(*parts: Part, indent: int = 0) -> StyledLine:
-    """A line of some parts."""
+def make_line(*parts: Part, indent: int = 0) -> StyledLine:
+    """Returns a line of parts."""
     return StyledLine(parts, indent)
 
 
-def words(parts: Cell) -> str:
-    """The text without its styles."""
+def plain_text(parts: Cell) -> str:
+    """Returns the text without its styles."""
     return "".join(part if isinstance(part, str) else part[0] for part in parts)

@@ -7,7 +7,7 @@ from gitbatch.batch.events import SCHEMA
 from gitbatch.plan.model import Diagnostic, Severity
 from gitbatch.plan.render import render_diagnostic
 from gitbatch.text import clean_text
-from gitbatch.view.block import StyledLine, line
+from gitbatch.view.block import StyledLine, make_line
 
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "bold yellow"}
 
@@ -32,7 +32,7 @@ def diagnostic_lines(diagnostic: Diagnostic, source: bytes, path: str) -> Styled
     head, shown, caret, *advice = render_diagnostic(diagnostic, source, path).split("\n")
     place, _, message = head.partition(f"{diagnostic.code} {diagnostic.severity}: ")
     style = _STYLES[diagnostic.severity]
-    return line(
+    return make_line(
         (place, "bold"),
         (f"{diagnostic.code} {diagnostic.severity}: ", style),
         (message, "bold"),

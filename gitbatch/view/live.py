@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import assert_never
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -13,19 +14,25 @@ from rich.text import Text
 
 from gitbatch.batch.events import (
     AttemptFailed,
+    BatchEvent,
+    BatchFinished,
     BatchHalted,
+    BatchPaused,
     BatchStarted,
+    BatchStopped,
     BatchWaiting,
     CheckpointReached,
     ConfigChanged,
+    EndEvent,
     Event,
     GroupStarted,
+    ItemEvent,
     ItemFinished,
     ItemProgress,
     ItemStarted,
     ItemWaiting,
+    Notice,
 )
-from gitbatch.limits.causes import WAIT_DESCRIPTIONS
 from gitbatch.view.plain import PlainView
 from gitbatch.view.terminal import Terminal
 
@@ -37,12 +44,11 @@ _REFRESH = 8
 class _Row:
     name: str
     began: float
-    spinner: Spinner
     last: str = ""
 
 
 class LiveView:
-    """Shows what runs as it runs; what is over is printed above, as in the line view."""
+    """Redraws a line for each running item; everything that has ended is printed above, as in the line view."""
 
     def __init__(self, terminal: Terminal, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._plain = PlainView(terminal)
@@ -55,27 +61,24 @@ class LiveView:
         self._live: Live | None = None
 
     def __call__(self, event: Event) -> None:
-        """Show an event."""
+        """Shows an event."""
+        if isinstance(event, ItemEvent):
+            self._follow_item(event)
+        elif isinstance(event, EndEvent):
+            self._follow_end(event)
+        else:
+            self._follow_batch(event)
+        if not isinstance(event, ItemStarted | ItemProgress):  # these have a row of their own
+            self._plain(event)
+
+    def _follow_item(self, event: ItemEvent) -> None:
         match event:
-            case BatchStarted():
-                self._total, self._done = event.items, event.items_done
-            case GroupStarted():
-                self._done += len(event.already)
             case ItemStarted():
-                self._rows[event.item] = _Row(event.name, self._monotonic(), Spinner("dots"))
-                self._start()
-                return
+                self._rows[event.item] = _Row(event.name, self._monotonic())
+                self._start_drawing()
             case ItemProgress():
                 if event.item in self._rows:
                     self._rows[event.item].last = event.line
-                return
-            case _:
-                self._end(event)
-        self._plain(event)
-
-    def _end(self, event: Event) -> None:
-        """Take from the screen what an event ends."""
-        match event:
             case ItemWaiting():
                 self._rows.pop(event.item, None)
             case AttemptFailed():
@@ -83,31 +86,53 @@ class LiveView:
             case ItemFinished():
                 self._rows.pop(event.outcome.item.key, None)
                 self._done += 1
-            case BatchWaiting():
-                self._opens, self._why = self._monotonic() + event.seconds, WAIT_DESCRIPTIONS[event.reason]
-            case CheckpointReached() | BatchHalted() | ConfigChanged():
-                self.close()
             case _:
+                assert_never(event)
+
+    def _follow_batch(self, event: BatchEvent) -> None:
+        match event:
+            case BatchStarted():
+                self._total, self._done = event.items, event.items_done
+            case GroupStarted():
+                self._done += len(event.already)
+            case BatchWaiting():
+                self._opens, self._why = self._monotonic() + event.seconds, event.reason
+            case CheckpointReached() | ConfigChanged():
+                self.close()
+            case Notice():
                 pass
+            case _:
+                assert_never(event)
+
+    def _follow_end(self, event: EndEvent) -> None:
+        match event:
+            case BatchHalted():
+                self.close()
+            case (
+                BatchPaused() | BatchStopped() | BatchFinished()
+            ):  # a checkpoint or the caller has closed the view
+                pass
+            case _:
+                assert_never(event)
 
     def close(self) -> None:
-        """Take the moving part off the screen: before a prompt, and at the end."""
+        """Removes the redrawn part from the screen: before a prompt, and at the end."""
         if self._live:
             self._live.stop()
             self._live = None
 
-    def _start(self) -> None:
+    def _start_drawing(self) -> None:
         if self._live is None:
             self._live = Live(
                 console=self._console,
-                get_renderable=self._render,
+                get_renderable=self._render_screen,
                 refresh_per_second=_REFRESH,
                 transient=True,
                 vertical_overflow="ellipsis",
             )
             self._live.start()
 
-    def _render(self) -> RenderableType:
+    def _render_screen(self) -> RenderableType:
         table = Table.grid(padding=(0, 1))
         table.add_column(width=1)
         table.add_column(no_wrap=True)

@@ -18,7 +18,7 @@ from gitbatch.limits.usage import Spent, Usage
 from gitbatch.paths import quote_path
 from gitbatch.project.context import find_files, list_context
 from gitbatch.repo.refs.names import short
-from gitbatch.view.block import Block, Cell, StyledLine, TextTable, line
+from gitbatch.view.block import Block, Cell, StyledLine, TextTable, make_line
 from gitbatch.view.review import STYLES, render_criteria
 
 OPEN = "open"
@@ -105,13 +105,13 @@ def _item_state(group: BatchGroup, item: BatchItem, state: BatchProgress) -> Ite
 def render_batch(shown: BatchState) -> Block:
     """A batch for people."""
     done = sum(item.status == ItemStatus.SUCCEEDED for item in shown.items)
-    head = line(
+    head = make_line(
         ("batch ", "bold"),
         (shown.batch, "bold"),
         f" ({shown.state}) on {short(shown.target)}: {shown.groups_done} of {shown.groups} groups, "
         f"{done} of {len(shown.items)} items",
     )
-    used = (line(f"used so far: {format_usage(shown.spent)}"),) if shown.spent.usage != Usage() else ()
+    used = (make_line(f"used so far: {format_usage(shown.spent)}"),) if shown.spent.usage != Usage() else ()
     return head, TextTable(tuple(map(_row, shown.items))), *used, *render_criteria(shown.criteria)
 
 
@@ -249,28 +249,28 @@ def render_plan(shown: PlanState) -> Block:
     ]
     for group in shown.groups:
         limit = (f"  at most {group.at_once} at a time", "dim") if group.at_once < shown.jobs else ""
-        parts.append(line("\n", (f"group {group.number}", "bold"), f"  {group.title}", limit))
+        parts.append(make_line("\n", (f"group {group.number}", "bold"), f"  {group.title}", limit))
         parts += [part for item in group.items for part in _planned(item)]
         if len(group.steps) > 1:
-            parts.append(line(f"  order: {' → '.join(' '.join(step) for step in group.steps)}"))
+            parts.append(make_line(f"  order: {' → '.join(' '.join(step) for step in group.steps)}"))
     if shown.critical_path:
         chain = " → ".join(shown.critical_path)
-        parts.append(line(f"\ncritical path with {shown.jobs} at a time: {chain}"))
+        parts.append(make_line(f"\ncritical path with {shown.jobs} at a time: {chain}"))
     if shown.criteria:
-        parts += [line(("\nDefinition of Done", "bold")), *render_criteria(shown.criteria)]
+        parts += [make_line(("\nDefinition of Done", "bold")), *render_criteria(shown.criteria)]
     return tuple(parts)
 
 
 def _planned(item: PlannedItem) -> Iterator[StyledLine]:
     box = "[x]" if item.done else "[ ]"
-    yield line((f"{box} ", "green" if item.done else ""), (item.title, "bold"), indent=2)
-    yield line("→ ", (item.item, "cyan"), indent=8)
+    yield make_line((f"{box} ", "green" if item.done else ""), (item.title, "bold"), indent=2)
+    yield make_line("→ ", (item.item, "cyan"), indent=8)
     if item.criteria or item.agent:
         dod = "".join(f" #{number}" for number in item.criteria)
         said = f"agent {item.agent or '(--agent)'}{', DoD' + dod if dod else ''}"
-        yield line((said, "dim"), indent=8)
+        yield make_line((said, "dim"), indent=8)
     for file in item.context if not item.done else ():
         raw = f", condensed form of {file.condensed_from}" if file.condensed_from else ""
-        yield line((f"reads {file.path} ({file.reason}{raw})", "dim"), indent=8)
+        yield make_line((f"reads {file.path} ({file.reason}{raw})", "dim"), indent=8)
     for name in item.absent if not item.done else ():
-        yield line((f"reads {name} (not there yet)", "dim"), indent=8)
+        yield make_line((f"reads {name} (not there yet)", "dim"), indent=8)

@@ -1,27 +1,27 @@
-"""Showing where no terminal is: in pipes, files and logs. No colour, and a line is as long as it has to be.
+"""Output without a terminal: to pipes, files and logs. It has no colour, and lines are not folded.
 
-rich could do it too; to import it and let it lay out a table takes a tenth of the time of a small batch.
+rich is not used here: importing it and laying out a table takes a tenth of the time of a small batch.
 """
 
 from collections.abc import Iterator
 from typing import IO, Protocol
 
 from gitbatch.text import display_width
-from gitbatch.view.block import Block, Cell, Part, StyledLine, TextTable, words
+from gitbatch.view.block import Block, Cell, Part, StyledLine, TextTable, plain_text
 
 _GAP = "  "
 """Between columns."""
 
 
 class Page(Protocol):
-    """Where blocks are shown."""
+    """An output that shows blocks."""
 
-    def line(self, *parts: Part) -> None:
-        """Show one line."""
+    def show_line(self, *parts: Part) -> None:
+        """Shows one line."""
         ...
 
-    def show(self, block: Block) -> None:
-        """Show a block."""
+    def show_block(self, block: Block) -> None:
+        """Shows a block."""
         ...
 
 
@@ -31,24 +31,24 @@ class PlainPage:
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
-    def line(self, *parts: Part) -> None:
-        """Show one line."""
-        self.show((StyledLine(parts),))
+    def show_line(self, *parts: Part) -> None:
+        """Shows one line."""
+        self.show_block((StyledLine(parts),))
 
-    def show(self, block: Block) -> None:
-        """Show a block."""
+    def show_block(self, block: Block) -> None:
+        """Shows a block."""
         for part in block:
-            for text in _lines(part):
+            for text in _lay_out(part):
                 self._stream.write(f"{text.rstrip()}\n")
         self._stream.flush()
 
 
-def _lines(part: StyledLine | TextTable) -> Iterator[str]:
+def _lay_out(part: StyledLine | TextTable) -> Iterator[str]:
     margin = " " * part.indent
     if isinstance(part, StyledLine):
-        yield from (margin + text for text in words(part.parts).split("\n"))
+        yield from (margin + text for text in plain_text(part.parts).split("\n"))
         return
-    rows = [[_split(cell) for cell in row] for row in part.rows]
+    rows = [[_split_lines(cell) for cell in row] for row in part.rows]
     widths = [
         max(display_width(text) for cell in column for text in cell) for column in zip(*rows, strict=True)
     ]
@@ -61,5 +61,5 @@ def _lines(part: StyledLine | TextTable) -> Iterator[str]:
             yield margin + _GAP.join(padded)
 
 
-def _split(cell: Cell) -> list[str]:
-    return words(cell).split("\n")
+def _split_lines(cell: Cell) -> list[str]:
+    return plain_text(cell).split("\n")

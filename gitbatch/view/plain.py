@@ -1,11 +1,12 @@
 """The line view: one line for each event, for logs, pipes and plain terminals."""
 
-from functools import singledispatchmethod
+from typing import assert_never
 
 from gitbatch.agents.protocol import OutputStream
 from gitbatch.batch.events import (
     CHANGED_CONFIG,
     AttemptFailed,
+    BatchEvent,
     BatchFinished,
     BatchHalted,
     BatchPaused,
@@ -14,8 +15,10 @@ from gitbatch.batch.events import (
     BatchWaiting,
     CheckpointReached,
     ConfigChanged,
+    EndEvent,
     Event,
     GroupStarted,
+    ItemEvent,
     ItemFinished,
     ItemProgress,
     ItemStarted,
@@ -24,19 +27,20 @@ from gitbatch.batch.events import (
 )
 from gitbatch.batch.history.messages import format_cost, format_tokens, format_usage
 from gitbatch.batch.model import Outcome
-from gitbatch.limits.causes import TREATMENTS, WAIT_DESCRIPTIONS, Cause
+from gitbatch.limits.causes import TREATMENTS, Cause
 from gitbatch.limits.usage import Spent, Usage, format_dollars
 from gitbatch.repo.refs.names import short
+from gitbatch.text import format_count
 from gitbatch.view.block import Part
 from gitbatch.view.page import Page
 from gitbatch.view.review import STYLES, render_checkpoint
 
 _LONG = 0.5
-"""Seconds from which on a wait is told."""
+"""Seconds from which a wait is shown."""
 
 
-def _took(outcome: Outcome) -> str:
-    """How long an item took, and what for, if it was more than one attempt."""
+def _format_effort(outcome: Outcome) -> str:
+    """Returns an item's time, and its attempts, waits and usage where there are any to report."""
     parts = [f"{outcome.seconds:.1f} s"]
     if outcome.attempts > 1:
         parts.append(f"{outcome.attempts} attempts")
@@ -48,33 +52,78 @@ def _took(outcome: Outcome) -> str:
 
 
 class PlainView:
-    """Prints events as they come."""
+    """Prints each event as it arrives."""
 
     def __init__(self, page: Page) -> None:
-        self.page = page
+        self._page = page
         self._names: dict[str, str] = {}
 
     def __call__(self, event: Event) -> None:
-        """Show an event."""
-        self.show(event)
+        """Shows an event."""
+        if isinstance(event, ItemEvent):
+            self._show_item(event)
+        elif isinstance(event, EndEvent):
+            self._show_end(event)
+        else:
+            self._show_batch(event)
 
     def close(self) -> None:
-        """Nothing moves on the screen here."""
+        """Does nothing: this view redraws no part of the screen."""
 
-    def line(self, *parts: Part) -> None:
-        """Show one line."""
-        self.page.line(*parts)
+    def show_line(self, *parts: Part) -> None:
+        """Shows one line."""
+        self._page.show_line(*parts)
 
-    @singledispatchmethod
-    def show(self, event: Event) -> None:
-        """Show one kind of event; a kind without a line of its own is not shown."""
+    def _show_batch(self, event: BatchEvent) -> None:
+        match event:
+            case BatchStarted():
+                self._show_batch_started(event)
+            case BatchWaiting():
+                self.show_line(("waiting", "yellow"), f"   {event.seconds:.0f} s: {event.reason}")
+            case GroupStarted():
+                self._show_group_started(event)
+            case CheckpointReached():
+                self._page.show_block(render_checkpoint(event.checkpoint))
+            case ConfigChanged():
+                self._show_config_change(event)
+            case Notice():
+                self.show_line(("note", "yellow"), f"  {event.text}")
+            case _:
+                assert_never(event)
 
-    @show.register
-    def _(self, event: BatchStarted) -> None:
-        verb = f"goes on after {event.groups_done} of {event.groups} groups" if event.resumed else "starts"
-        self.line(("batch ", "bold"), (event.batch, "bold"), f" {verb} on {short(event.target)}")
-        self.line(
-            f"  {event.items} items in {event.groups} groups, checkpoint {event.mode}, "
+    def _show_item(self, event: ItemEvent) -> None:
+        match event:
+            case ItemStarted():
+                self._show_item_started(event)
+            case ItemProgress():
+                self._show_progress(event)
+            case ItemWaiting():
+                self._show_item_waiting(event)
+            case AttemptFailed():
+                self._show_failed_attempt(event)
+            case ItemFinished():
+                self._show_outcome(event.outcome)
+            case _:
+                assert_never(event)
+
+    def _show_end(self, event: EndEvent) -> None:
+        match event:
+            case BatchPaused():
+                self.show_line(("paused", "yellow"), f"  next: {event.next_group}")
+            case BatchStopped():
+                self._show_stop(event)
+            case BatchHalted():
+                self._show_halt(event)
+            case BatchFinished():
+                self._show_finish(event)
+            case _:
+                assert_never(event)
+
+    def _show_batch_started(self, event: BatchStarted) -> None:
+        verb = f"resumes after {event.groups_done} of {event.groups} groups" if event.resumed else "starts"
+        self.show_line(("batch ", "bold"), (event.batch, "bold"), f" {verb} on {short(event.target)}")
+        self.show_line(
+            f"  {format_count(event.items, 'item')} in {format_count(event.groups, 'group')}, checkpoint {event.mode}, "
             f"agent {event.agent}, {event.jobs} at a time",
             (
                 f", sandbox {event.sandbox}" if event.sandbox else "",
@@ -82,60 +131,49 @@ class PlainView:
             ),
         )
         if event.readable:
-            self.line(f"  agents can read of this checkout: {', '.join(event.readable)}")
+            self.show_line(f"  agents can read of this checkout: {', '.join(event.readable)}")
         if event.max_cost is not None or event.max_tokens is not None:
             cost = "" if event.max_cost is None else format_dollars(event.max_cost)
             tokens = "" if event.max_tokens is None else f"{event.max_tokens:,} tokens"
-            self.line(f"  limit {' and '.join(filter(None, (cost, tokens)))}")
+            self.show_line(f"  limit {' and '.join(filter(None, (cost, tokens)))}")
         if event.spent.usage != Usage():
-            self.line(f"  used so far: {format_usage(event.spent)}")
+            self.show_line(f"  used so far: {format_usage(event.spent)}")
 
-    @show.register
-    def _(self, event: GroupStarted) -> None:
+    def _show_group_started(self, event: GroupStarted) -> None:
         kept = f", {len(event.already)} done before" if event.already else ""
-        self.line(
+        self.show_line(
             (f"group {event.position}/{event.of}", "bold"),
             f"  {event.title}: {len(event.items)} to run{kept}",
         )
 
-    @show.register
-    def _(self, event: ItemStarted) -> None:
+    def _show_item_started(self, event: ItemStarted) -> None:
         self._names[event.item] = event.name
         again = f", attempt {event.attempt}" if event.attempt > 1 else ""
-        self.line("  start     ", (event.name, "bold"), f" → {event.item} ({event.agent}{again})")
+        self.show_line("  start     ", (event.name, "bold"), f" → {event.item} ({event.agent}{again})")
 
-    @show.register
-    def _(self, event: ItemProgress) -> None:
+    def _show_progress(self, event: ItemProgress) -> None:
         mark = "!" if event.stream is OutputStream.ERROR else "|"
-        self.line((f"  {mark}         {self._names.get(event.item, event.item)}: {event.line}", "dim"))
+        self.show_line((f"  {mark}         {self._names.get(event.item, event.item)}: {event.line}", "dim"))
 
-    @show.register
-    def _(self, event: AttemptFailed) -> None:
+    def _show_failed_attempt(self, event: AttemptFailed) -> None:
         outcome = event.outcome
         what = f"attempt {outcome.attempts}: " if event.counts else ""
         cause = (
             f" ({TREATMENTS[outcome.cause].description})" if outcome.cause not in {None, Cause.FAILED} else ""
         )
-        self.line(
+        self.show_line(
             ("  again     " if event.counts else "  not done  ", "yellow"),
             (outcome.item.name, "bold"),
             f": {what}{outcome.reason}{cause}; {event.left} left",
         )
 
-    @show.register
-    def _(self, event: ItemWaiting) -> None:
-        self.line(("  busy      ", "yellow"), (event.name, "bold"), f": {event.reason}; it starts again")
+    def _show_item_waiting(self, event: ItemWaiting) -> None:
+        self.show_line(("  busy      ", "yellow"), (event.name, "bold"), f": {event.reason}; it starts again")
 
-    @show.register
-    def _(self, event: BatchWaiting) -> None:
-        self.line(("waiting", "yellow"), f"   {event.seconds:.0f} s: {WAIT_DESCRIPTIONS[event.reason]}")
-
-    @show.register
-    def _(self, event: ItemFinished) -> None:
-        outcome = event.outcome
-        seconds = f" ({_took(outcome)})" if outcome.seconds else ""
+    def _show_outcome(self, outcome: Outcome) -> None:
+        seconds = f" ({_format_effort(outcome)})" if outcome.seconds else ""
         said = f": {outcome.reason}" if outcome.reason else ""
-        self.line(
+        self.show_line(
             "  ",
             (f"{outcome.status:<10}", STYLES[outcome.status]),
             (outcome.item.name, "bold"),
@@ -143,42 +181,28 @@ class PlainView:
             said,
         )
 
-    @show.register
-    def _(self, event: CheckpointReached) -> None:
-        self.page.show(render_checkpoint(event.checkpoint))
+    def _show_stop(self, event: BatchStopped) -> None:
+        self.show_line(("stopped", "yellow"), f"  {event.reason}")
+        self.show_line(f"         {event.advice}")
 
-    @show.register
-    def _(self, event: BatchPaused) -> None:
-        self.line(("paused", "yellow"), f"  next: {event.next_group}")
-
-    @show.register
-    def _(self, event: BatchStopped) -> None:
-        self.line(("stopped", "yellow"), f"  {event.reason}")
-        self.line(f"         {event.advice}")
-
-    @show.register
-    def _(self, event: ConfigChanged) -> None:
-        self.line(("config", "yellow"), f"  {CHANGED_CONFIG}:")
+    def _show_config_change(self, event: ConfigChanged) -> None:
+        self.show_line(("config", "yellow"), f"  {CHANGED_CONFIG}:")
         for line in event.difference:
-            self.line(f"        {line}")
+            self.show_line(f"        {line}")
 
-    @show.register
-    def _(self, event: BatchFinished) -> None:
+    def _show_finish(self, event: BatchFinished) -> None:
         failed = f", {event.failed} not done" if event.failed else ""
         style = "yellow" if event.failed else "green"
-        self.line(("finished", style), f"  {event.succeeded} done{failed}")
-        self._told_total(event.spent)
+        self.show_line(("finished", style), f"  {event.succeeded} done{failed}")
+        self._show_total(event.spent)
 
-    @show.register
-    def _(self, event: BatchHalted) -> None:
-        self.line(("halted", "yellow"), f"  {event.reason}")
-        self.line(f"        {event.items_left} item(s) are left; what is done is in git. {event.advice}")
-        self._told_total(event.spent)
+    def _show_halt(self, event: BatchHalted) -> None:
+        self.show_line(("halted", "yellow"), f"  {event.reason}")
+        self.show_line(
+            f"        {format_count(event.items_left, 'item')} left; finished items are in git. {event.advice}"
+        )
+        self._show_total(event.spent)
 
-    def _told_total(self, spent: Spent) -> None:
+    def _show_total(self, spent: Spent) -> None:
         if spent.usage != Usage():
-            self.line(("total", "bold"), f"     {format_usage(spent)}")
-
-    @show.register
-    def _(self, event: Notice) -> None:
-        self.line(("note", "yellow"), f"  {event.text}")
+            self.show_line(("total", "bold"), f"     {format_usage(spent)}")

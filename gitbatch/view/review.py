@@ -4,7 +4,7 @@ from gitbatch.agents.protocol import FLAG_DESCRIPTIONS
 from gitbatch.batch.history.messages import format_effort, format_usage
 from gitbatch.batch.model import Checkpoint, CriterionState, ItemStatus, Outcome
 from gitbatch.limits.usage import Spent, Usage
-from gitbatch.view.block import Block, Cell, Part, TextTable, line
+from gitbatch.view.block import Block, Cell, Part, TextTable, make_line
 
 STYLES = {
     ItemStatus.SUCCEEDED: "green",
@@ -19,7 +19,7 @@ STYLES = {
 def render_checkpoint(checkpoint: Checkpoint) -> Block:
     """The whole checkpoint."""
     done = len(checkpoint.outcomes) - len(checkpoint.failures)
-    title = line(
+    title = make_line(
         (f"checkpoint {checkpoint.number}/{checkpoint.of}", "bold"),
         f"  {checkpoint.group.title}: {done} of {len(checkpoint.outcomes)} done  ",
         (checkpoint.commit[:10], "cyan"),
@@ -30,9 +30,9 @@ def render_checkpoint(checkpoint: Checkpoint) -> Block:
         title,
         TextTable(tuple(_outcome(outcome) for outcome in checkpoint.outcomes)),
         *(part for outcome in checkpoint.failures if outcome.details for part in _details(outcome)),
-        *((line((f"  {format_usage(spent)}", "dim")),) if spent.usage != Usage() else ()),
+        *((make_line((f"  {format_usage(spent)}", "dim")),) if spent.usage != Usage() else ()),
         *render_criteria(checkpoint.criteria),
-        *(line((f"note: {note}", "yellow")) for note in (*checkpoint.notes, *kept)),
+        *(make_line((f"note: {note}", "yellow")) for note in (*checkpoint.notes, *kept)),
     )
 
 
@@ -54,8 +54,8 @@ def _told(outcome: Outcome) -> Cell:
 
 
 def _details(outcome: Outcome) -> Block:
-    said = line(("\n".join(outcome.details), "dim"), indent=4)
-    return line(f"{outcome.item.name} said:", indent=2), said
+    said = make_line(("\n".join(outcome.details), "dim"), indent=4)
+    return make_line(f"{outcome.item.name} said:", indent=2), said
 
 
 def render_criteria(criteria: tuple[CriterionState, ...]) -> Block:

@@ -1,4 +1,4 @@
-"""Showing in a terminal: rich lays it out, in the terminal's width and colours."""
+"""Output in a terminal: rich lays it out in the terminal's width and colours."""
 
 import sys
 
@@ -7,23 +7,23 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
-from gitbatch.view.block import Block, Cell, Part, StyledLine, TextTable, words
+from gitbatch.view.block import Block, Cell, Part, StyledLine, TextTable, plain_text
 
 _NO_TERMINAL = 120
-"""Columns, where nobody knows how wide it is: for colour in a log."""
+"""Columns where the width is unknown: for colour in a log."""
 _SHORT = 12
 """Columns of a cell that is never folded."""
 
 
 class _Console(Console):
-    """Where standard output is gone (`| head`), it raises BrokenPipeError like any other write; rich would exit."""
+    """A console that raises BrokenPipeError where standard output is closed (`| head`); rich's own would exit."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
 
 
 class Terminal:
-    """Shows blocks in a terminal; colour not with NO_COLOR."""
+    """Shows blocks in a terminal; without colour if NO_COLOR is set."""
 
     def __init__(self, console: Console | None = None) -> None:
         width = None if sys.stdout.isatty() else _NO_TERMINAL
@@ -31,29 +31,29 @@ class Terminal:
 
     @property
     def can_move(self) -> bool:
-        """Whether a part of the screen can be drawn again and again."""
+        """Whether a part of the screen can be redrawn."""
         return self.console.is_terminal and not self.console.is_dumb_terminal
 
-    def line(self, *parts: Part) -> None:
-        """Show one line; the terminal breaks it."""
+    def show_line(self, *parts: Part) -> None:
+        """Shows one line; the terminal breaks it."""
         self.console.print(Text.assemble(*parts), soft_wrap=True)
 
-    def show(self, block: Block) -> None:
-        """Show a block."""
+    def show_block(self, block: Block) -> None:
+        """Shows a block."""
         for part in block:
             self.console.print(_laid_out(part))
 
 
 def _laid_out(part: StyledLine | TextTable) -> RenderableType:
-    shown = Text.assemble(*part.parts) if isinstance(part, StyledLine) else _grid(part.rows)
+    shown = Text.assemble(*part.parts) if isinstance(part, StyledLine) else _make_grid(part.rows)
     return Padding(shown, (0, 0, 0, part.indent), expand=False) if part.indent else shown
 
 
-def _grid(rows: tuple[tuple[Cell, ...], ...]) -> Grid:
-    """Where there is no room for all, the widest column is folded first, and short ones never."""
+def _make_grid(rows: tuple[tuple[Cell, ...], ...]) -> Grid:
+    """Returns a table that folds the widest column first, and short columns never, where the width is too small."""
     grid = Grid(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
     for column in zip(*rows, strict=True):
-        longest = max(len(words(cell)) for cell in column)
+        longest = max(len(plain_text(cell)) for cell in column)
         grid.add_column(overflow="fold", no_wrap=longest <= _SHORT)
     for row in rows:
         grid.add_row(*(Text.assemble(*cell) for cell in row))

@@ -66,7 +66,7 @@ def test_a_signal_ends_in_good_order(hanging: Place, number: signal.Signals) -> 
     assert agents_below(hanging) == []
     assert hanging.git("worktree", "list", "--porcelain").count("worktree ") == 1
     told = go_on(hanging)
-    assert "goes on after 0 of 3 groups" in told
+    assert "resumes after 0 of 3 groups" in told
     assert "1 to run, 3 done before" in told
     assert len(audit(hanging).items) == 12
     assert_tidy(hanging)
@@ -252,7 +252,7 @@ def test_a_resume_with_nothing_to_do_is_quick(three: Place) -> None:
         began = time.monotonic()
         said = three.gitbatch("run", code=0).stdout
         best = min(best, time.monotonic() - began)
-        assert "goes on after 3 of 3 groups" in said
+        assert "resumes after 3 of 3 groups" in said
     assert best < 3.0
 
 

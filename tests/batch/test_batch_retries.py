@@ -276,7 +276,7 @@ def test_the_views_tell_of_attempts_waits_and_halts(place: Place) -> None:
     assert " s, 2 attempts)\n" in said
     done = place.gitbatch("run", "--items", "T2", "--checkpoint", "at-end", code=75)
     assert "halted  exit code 75: come back at " in done.stdout
-    assert "1 item(s) are left; what is done is in git. gitbatch run goes on then" in done.stdout
+    assert "1 item left; finished items are in git. gitbatch run goes on then" in done.stdout
 
 
 def test_the_readme_has_the_table_of_causes() -> None:
@@ -317,14 +317,14 @@ def test_the_live_view_says_how_long_everybody_waits() -> None:
     view = LiveView(Terminal(console), lambda: now[0])
     view(BatchWaiting(batch="b", seconds=12))
     now[0] += 2
-    console.print(view._render())
+    console.print(view._render_screen())
     assert "waiting 10 s: the server is busy" in shown.getvalue()
     view(BatchWaiting(batch="b", seconds=12, reason=WaitReason.NO_CONNECTION))
-    console.print(view._render())
+    console.print(view._render_screen())
     assert "waiting 12 s: no connection" in shown.getvalue()
     now[0] += 20
     with console.capture() as captured:
-        console.print(view._render())
+        console.print(view._render_screen())
     assert "waiting" not in captured.get()
 
 

@@ -74,7 +74,7 @@ def test_asking_pausing_and_going_on(three: Place) -> None:
         assert end(child) == 3
     assert len(ticked(three)) == 8
     with terminal(three, "run") as child:
-        child.expect("goes on after 2 of 3 groups")
+        child.expect("resumes after 2 of 3 groups")
         assert end(child) == 0
     assert len(audit(three).items) == 12
     assert_tidy(three)

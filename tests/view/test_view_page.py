@@ -5,20 +5,20 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from gitbatch.view.block import Block, StyledLine, TextTable, line
+from gitbatch.view.block import Block, StyledLine, TextTable, make_line
 from gitbatch.view.page import PlainPage
 from gitbatch.view.terminal import Terminal
 
 WIDE: Block = (
-    line(("head", "bold"), "  [not markup]"),
+    make_line(("head", "bold"), "  [not markup]"),
     TextTable(((("a",), ("b" * 5, "!"), ("last\n", ("more", "dim"))), (("aaa",), ("日本",), ("x",)))),
-    line("one\n", "two", indent=4),
+    make_line("one\n", "two", indent=4),
 )
 
 
 def in_pipe(block: Block) -> str:
     stream = StringIO()
-    PlainPage(stream).show(block)
+    PlainPage(stream).show_block(block)
     return stream.getvalue()
 
 
@@ -27,7 +27,7 @@ def in_terminal(block: Block, width: int = 80) -> str:
     console = Console(
         file=stream, force_terminal=True, color_system=None, width=width, markup=False, highlight=False
     )
-    Terminal(console).show(block)
+    Terminal(console).show_block(block)
     return stream.getvalue()
 
 
