@@ -33,6 +33,7 @@ from gitbatch.batch.events import (
     ItemWaiting,
     Notice,
 )
+from gitbatch.limits.causes import WAIT_DESCRIPTIONS
 from gitbatch.view.plain import PlainView
 from gitbatch.view.terminal import Terminal
 
@@ -96,7 +97,7 @@ class LiveView:
             case GroupStarted():
                 self._done += len(event.already)
             case BatchWaiting():
-                self._opens, self._why = self._monotonic() + event.seconds, event.reason
+                self._opens, self._why = self._monotonic() + event.seconds, WAIT_DESCRIPTIONS[event.reason]
             case CheckpointReached() | ConfigChanged():
                 self.close()
             case Notice():

@@ -27,7 +27,7 @@ from gitbatch.batch.events import (
 )
 from gitbatch.batch.history.messages import format_cost, format_tokens, format_usage
 from gitbatch.batch.model import Outcome
-from gitbatch.limits.causes import TREATMENTS, Cause
+from gitbatch.limits.causes import TREATMENTS, WAIT_DESCRIPTIONS, Cause
 from gitbatch.limits.usage import Spent, Usage, format_dollars
 from gitbatch.repo.refs.names import short
 from gitbatch.text import format_count
@@ -79,7 +79,9 @@ class PlainView:
             case BatchStarted():
                 self._show_batch_started(event)
             case BatchWaiting():
-                self.show_line(("waiting", "yellow"), f"   {event.seconds:.0f} s: {event.reason}")
+                self.show_line(
+                    ("waiting", "yellow"), f"   {event.seconds:.0f} s: {WAIT_DESCRIPTIONS[event.reason]}"
+                )
             case GroupStarted():
                 self._show_group_started(event)
             case CheckpointReached():
