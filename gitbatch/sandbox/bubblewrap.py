@@ -45,8 +45,8 @@ class Bubblewrap:
         """Returns the command to start instead of `argv`; see `Sandbox.wrap_command`."""
         mounts = (*_fresh_mounts(sized=self.sized), *_view_mounts(build_view(argv, confinement), confinement))
         network = ("--share-net",) if confinement.network else ()
-        place = ("--chdir", str(real_path(confinement.worktree)))
-        whole = [self.program, *_NAMESPACES, *network, *mounts, *place, "--", *argv]
+        folder = ("--chdir", str(real_path(confinement.worktree)))
+        whole = [self.program, *_NAMESPACES, *network, *mounts, *folder, "--", *argv]
         return launcher_command(whole, confinement, "bubblewrap", "--status", "yes")
 
 

@@ -42,8 +42,8 @@ class NoSandbox:
         """Returns the command to start instead of `argv`; see `Sandbox.wrap_command`."""
         own = confinement.scratch / "tmp"
         own.mkdir(exist_ok=True)
-        places = (str(confinement.worktree), str(own))
-        return [_SHELL, "-c", _SCRIPT, "gitbatch", *places, *_limit_arguments(confinement.limits), *argv]
+        folders = (str(confinement.worktree), str(own))
+        return [_SHELL, "-c", _SCRIPT, "gitbatch", *folders, *_limit_arguments(confinement.limits), *argv]
 
 
 def _limit_arguments(limits: ProcessLimits) -> tuple[str, str, str]:

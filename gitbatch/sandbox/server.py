@@ -99,7 +99,7 @@ class LauncherServer:
         """Returns the next event; None if the server has ended, and with it the programs that it started.
 
         Raises:
-            BlockingIOError: there is no event yet, and `flags` say not to wait.
+            BlockingIOError: no event has come yet, and `flags` say not to wait.
         """
         try:
             answer = self.socket.recv(_ANSWER_BYTES, flags)

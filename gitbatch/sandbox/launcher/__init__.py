@@ -1,13 +1,15 @@
-"""The process between gitbatch and the program of an agent. It runs on its own, isolated, and imports nothing heavy.
+"""The process between gitbatch and the program of an agent. It runs isolated, and imports only fast modules.
 
     orchestrator ── watch ── wrapper ── program ── …
                     limits   bubblewrap, or our keeper
 
-Its command line, which `main.main` obeys, is made in `sandbox/command_line.py`. To start it so takes Python 15 ms; a server that
-has started already (`server.py`) forks it in 2 to 3. `dataclasses` and `pathlib` would cost more than all that it does.
+Its command line, which `main.main` parses, is made in `sandbox/command_line.py`. Python needs 15 ms to start it so; a server
+that is already running (`server.py`) forks it in 2 to 3 ms. Importing `dataclasses` and `pathlib` would take longer than all
+that it does.
 """
 
 CANNOT_RUN, NOT_FOUND = 126, 127
-"""The exit codes of a shell for a program that can't be started."""
+"""The exit codes of a shell for a program that cannot be started."""
 REQUEST = b"start"
-"""What the server is asked; the rest comes as descriptors: a file with what to do, then standard input, output, error."""
+"""The message of a request to the server. The rest is sent as descriptors: a file with the arguments, then the program's
+standard input, output and error."""

@@ -1,7 +1,7 @@
-"""All that Landlock mode takes from a process, in one step. Afterwards nothing is opened by name, and nothing imported.
+"""Removes all permissions of a process that Landlock mode removes. Afterwards it opens no file by name, and imports nothing.
 
-Python itself may be out of sight by then (in the user's home folder), so what the last steps need is read before: a codec
-that is imported only after Landlock holds would be a file that cannot be opened.
+Python itself may be unreadable then (in the user's home folder), so the last steps need nothing that is not loaded: a codec
+that is imported after Landlock is in force would be a file that cannot be opened.
 """
 
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ from gitbatch.sandbox.launcher.seccomp import filter_calls
 
 
 def confine_process(rules: Mapping[str, int], *, network: bool) -> None:
-    """Give up access to files but what the rules (path → rights) allow, capabilities, and calls; for good.
+    """Drops access to all files except by the rules (path → rights), all capabilities, and some system calls; irrevocably.
 
     Raises:
-        OSError: the kernel refuses, or a path is not there.
+        OSError: the kernel refuses, or a path does not exist.
     """
     last = last_capability()
     restrict_access(rules, network=network)

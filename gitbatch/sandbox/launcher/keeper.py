@@ -1,7 +1,7 @@
-"""The wrapper of a program under Landlock: whatever that leaves behind ends with it.
+"""The wrapper of a program under Landlock: it ends all processes that the program leaves behind.
 
 Every process whose parent dies becomes a child of the keeper, which kills its children until there are none. They
-can't get away: the program may signal neither us nor (from ABI 6 on) anything else of the user.
+cannot prevent it: the program may signal neither the keeper nor (since ABI 6) any other process of the user.
 """
 
 import os
@@ -13,7 +13,7 @@ from gitbatch.sandbox.launcher.kernel import PR_SET_CHILD_SUBREAPER, prctl
 
 
 def run_contained(program: Callable[[], None]) -> int:
-    """Run a program to its end, or until SIGTERM; returns its exit code when nothing of it is left."""
+    """Runs a program until it ends, or until SIGTERM; returns its exit code when none of its processes is left."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     child = process.fork_process(program, on_our_death=signal.SIGKILL)
     shown = _pin_proc_entry(child)
@@ -26,5 +26,5 @@ def run_contained(program: Callable[[], None]) -> int:
 
 
 def _pin_proc_entry(child: int) -> int:
-    """Keep the kernel's entry for a process in /proc as it is: the program's rule for it holds for no new one."""
+    """Opens the /proc entry of a process, so that the kernel keeps it: a Landlock rule does not apply to a new entry."""
     return os.open(f"/proc/{child}", os.O_PATH | os.O_CLOEXEC)

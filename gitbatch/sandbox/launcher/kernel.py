@@ -1,4 +1,4 @@
-"""The system calls that Python has no name for, by ctypes. Numbers from Linux's headers; libc may lack them too."""
+"""System calls that Python lacks, by ctypes. Their numbers are from Linux's headers, since libc may lack them too."""
 
 # ruff: noqa: PTH123 - pathlib takes longer to import than the launcher to do its work
 
@@ -20,7 +20,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 
 
 def prctl(option: int, first: int = 0, second: int = 0) -> None:
-    """Change a property of this process, one of `PR_SET_…`.
+    """Changes a property of this process, one of `PR_SET_…`.
 
     Raises:
         OSError: the kernel refuses.
@@ -30,7 +30,7 @@ def prctl(option: int, first: int = 0, second: int = 0) -> None:
 
 
 def syscall(number: int, *arguments: object) -> int:
-    """Make a system call by its number.
+    """Makes a system call by its number.
 
     Raises:
         OSError: it fails.
@@ -39,7 +39,7 @@ def syscall(number: int, *arguments: object) -> int:
 
 
 def last_capability() -> int:
-    """Returns the number of the last capability that the kernel knows; -1 where it does not matter: we are not root."""
+    """Returns the number of the last capability that the kernel knows; -1 if this process is not root's."""
     if os.geteuid() != 0:
         return -1
     with open("/proc/sys/kernel/cap_last_cap", "rb") as file:
@@ -47,7 +47,7 @@ def last_capability() -> int:
 
 
 def drop_capabilities(last: int) -> None:
-    """Give up every capability for good, also what a later exec would give back to root; opens nothing.
+    """Drops every capability irrevocably, also those that a later exec would give back to root. Opens no file.
 
     `last`: see `last_capability`.
     """
@@ -59,14 +59,14 @@ def drop_capabilities(last: int) -> None:
 
 
 def _drop_bounding_set(last: int) -> None:
-    # Without CAP_SETPCAP, which root may lack, it is `no_new_privs` alone that keeps exec from giving any.
+    # Without CAP_SETPCAP, which root may lack, only `no_new_privs` prevents exec from adding capabilities.
     with suppress(PermissionError):
         for capability in range(last + 1):
             prctl(PR_CAPBSET_DROP, capability)
 
 
 def join_empty_keyring() -> None:
-    """Get an empty session keyring: the user's is handed down, and no namespace hides the keys in it."""
+    """Joins an empty session keyring: the user's is inherited, and namespaces do not hide the keys in it."""
     keyctl, join_session = 250 if os.uname().machine == "x86_64" else 219, 1
     with suppress(OSError):  # a kernel without keyrings, or a container that denies them
         syscall(keyctl, ctypes.c_int(join_session), None)

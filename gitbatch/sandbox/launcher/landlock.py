@@ -1,7 +1,7 @@
-"""Landlock: a process gives up, for itself and all its children, what the file system and TCP would let it do.
+"""Landlock: a process drops, for itself and all its children, permissions on files and TCP.
 
-See landlock(7). Rules only ever allow, and hold for everything below a folder. What is not named here does not
-need a right: looking up a path, stat, chmod, chown, utime, flock.
+See landlock(7). Rules only allow, and apply to everything below a folder. Some operations need no right: looking up a
+path, stat, chmod, chown, utime, flock.
 """
 
 import ctypes
@@ -24,27 +24,27 @@ _SCOPE_ABSTRACT, _SCOPE_SIGNAL = 0b01, 0b10
 
 READ = _EXECUTE | _READ_FILE | _READ_DIR
 WRITE = (1 << 15) - 1 & ~(_MAKE_CHAR | _MAKE_BLOCK)
-"""Everything up to ABI 3 but making devices."""
+"""All rights of ABI 3 except making devices."""
 DEVICE = _READ_FILE | _WRITE_FILE | _IOCTL
 
 REQUIRED_ABI = 4
-"""The ABI that we need: the first that knows TCP."""
+"""The lowest ABI that suffices: the first that covers TCP."""
 
 
 def landlock_abi() -> int:
-    """The version of Landlock that the kernel has.
+    """Returns the version of Landlock that the kernel has.
 
     Raises:
-        OSError: it has none, or it is switched off.
+        OSError: it has none, or it is disabled.
     """
     return syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION))
 
 
 def restrict_access(rules: Mapping[str, int], *, network: bool) -> None:
-    """Give up all access to files but what the rules (path → rights) allow, and signals to others; for good.
+    """Drops access to all files except by the rules (path → rights), and signals to other processes; irrevocably.
 
     Raises:
-        OSError: the kernel refuses, or a path is not there.
+        OSError: the kernel refuses, or a path does not exist.
     """
     version = landlock_abi()
     handled = (1 << (16 if version >= 5 else 15)) - 1
@@ -56,11 +56,11 @@ def restrict_access(rules: Mapping[str, int], *, network: bool) -> None:
 
 
 def deny_abstract_sockets() -> None:
-    """Give up abstract Unix sockets of others, where the kernel can (ABI 6); nothing else."""
+    """Denies access to other processes' abstract Unix sockets if the kernel can (ABI 6), and to nothing else."""
     try:
         if landlock_abi() >= 6:
             _enforce_ruleset(_create_ruleset(0, 0, _SCOPE_ABSTRACT))
-    except OSError:  # no Landlock here: the module docstring of bubblewrap says what that means
+    except OSError:  # no Landlock here: see the module docstring of bubblewrap for what that means
         return
 
 

@@ -1,4 +1,4 @@
-"""The limits that the kernel keeps for a process and its children, and the disk that they may fill."""
+"""The limits that the kernel enforces on a process and its children, and the limit on the bytes that they write."""
 
 # ruff: noqa: PTH112, PTH116, PTH208 - pathlib takes longer to import than the launcher to do its work
 
@@ -10,13 +10,13 @@ from contextlib import suppress
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NO_FOLDER = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
-"""It has been removed, or something else is there now."""
+"""The folder was removed or replaced."""
 _MOST_OPEN = 200
-"""Folders that are open at the same time; a tree that needs more was made so that it cannot be counted."""
+"""The most folders that are open at the same time; a tree that needs more was made to be uncountable."""
 
 
 def set_limits(*, file_bytes: int, processes: int | None, cpu_seconds: int | None) -> None:
-    """Set the limits of this process; what it has already is not raised."""
+    """Sets the limits of this process; a lower limit that it has already is kept."""
     _lower_limit(resource.RLIMIT_CORE, 0)
     _lower_limit(resource.RLIMIT_FSIZE, file_bytes)
     if cpu_seconds is not None:
@@ -32,7 +32,7 @@ def _lower_limit(which: int, wanted: int) -> None:
 
 
 def count_tasks() -> int:
-    """The processes and threads that the user runs: the kernel's limit counts all of them."""
+    """Counts the processes and threads that the user runs: the kernel's limit applies to all of them."""
     user = os.getuid()
     count = 0
     for name in os.listdir("/proc"):
@@ -44,7 +44,7 @@ def count_tasks() -> int:
 
 
 class WrittenBytes:
-    """What has been written below some folders from now on."""
+    """The bytes that are written below some folders after this object was made."""
 
     def __init__(self, folders: list[str], limit: int) -> None:
         self._folders = folders
@@ -52,9 +52,9 @@ class WrittenBytes:
         self._since = time.time_ns()
 
     def is_exceeded(self) -> bool:
-        """Whether it is more than the limit now; what cannot be looked at counts as too much.
+        """Whether they are more than the limit; a folder that cannot be read counts as more.
 
-        A file that has been deleted and is still open is not seen.
+        A file that was deleted and is still open is not counted.
         """
         try:
             return self._count_bytes() > self._limit
@@ -62,10 +62,10 @@ class WrittenBytes:
             return True
 
     def _count_bytes(self) -> int:
-        """The bytes, or as soon as they are more than the limit, some of them.
+        """Counts the bytes; stops as soon as they are more than the limit.
 
-        By descriptors: a path that is longer than the kernel takes can be made step by step. Of the folders on the way
-        only those stay open that have further folders to look at, so that depth alone costs nothing.
+        It walks by descriptors: a path that is too long for the kernel can be made step by step. Of the folders on the
+        way only those stay open that have further folders to count, so depth alone costs nothing.
         """
         size = 0
         waiting: list[tuple[int, list[str]]] = []
@@ -81,7 +81,7 @@ class WrittenBytes:
         return size
 
     def _count_next_folder(self, waiting: list[tuple[int, list[str]]]) -> int:
-        """Look into the next folder; returns what is new in it."""
+        """Counts the new bytes in the next folder."""
         descriptor, names = waiting[-1]
         if not names:
             os.close(waiting.pop()[0])
@@ -101,7 +101,7 @@ class WrittenBytes:
         return self._count_folder(*waiting[-1])
 
     def _count_folder(self, descriptor: int, names: list[str]) -> int:
-        """What is new in a folder itself; the folders in it are added to `names`."""
+        """Counts the new bytes of the files in a folder; adds the folders in it to `names`."""
         size = 0
         with os.scandir(descriptor) as entries:
             for entry in entries:

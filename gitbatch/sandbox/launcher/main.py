@@ -1,4 +1,4 @@
-"""The launcher: limits, then one of the modes. Its command line is made by `sandbox/command_line.py`, and by nothing else."""
+"""The launcher: sets limits, then runs one of the modes. Only `sandbox/command_line.py` makes its command line."""
 
 # ruff: noqa: PTH103, PTH110, PTH120, PTH123, PTH211 - pathlib takes longer to import than the launcher to do its work
 
@@ -18,13 +18,13 @@ from gitbatch.sandbox.launcher.probe import probe_landlock
 from gitbatch.sandbox.launcher.watch import watch_wrapper
 
 _NOT_SET_UP = 1
-"""How bubblewrap ends where it fails itself; and how many programs do."""
+"""The exit code of bubblewrap if it fails itself; programs use it too."""
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 _KERNEL = tuple(
     f"/proc/{name}"
     for name in ("cpuinfo", "filesystems", "loadavg", "meminfo", "stat", "sys", "uptime", "version")
 )
-"""What /proc says of the machine; what it says of other processes is not among it."""
+"""The files of /proc about the machine, without those about other processes."""
 
 
 class LauncherOptions:
@@ -37,24 +37,24 @@ class LauncherOptions:
 
     @property
     def has_network(self) -> bool:
-        """Whether the program may use the network."""
+        """Whether the program has access to the network."""
         return self.get_one("--network") == "yes"
 
     def get_all(self, name: str) -> list[str]:
-        """The values of an option that may come often."""
+        """Returns the values of an option that may be repeated."""
         return [value for key, value in self._pairs if key == name]
 
     def get_one(self, name: str) -> str:
-        """The value of an option that is always there."""
+        """Returns the value of a required option."""
         return self.get_all(name)[0]
 
     def get_number(self, name: str) -> int | None:
-        """The value of an option that is a number, if it is there."""
+        """Returns the value of a numeric option, None if it is absent."""
         return next((int(value) for value in self.get_all(name)), None)
 
 
 def main(arguments: list[str]) -> None:
-    """Do what the command line says, and exit as the program does."""
+    """Runs the command line's mode, and exits with the program's exit code."""
     _undo_locale_coercion()
     options = LauncherOptions(arguments)
     sys.exit(
@@ -65,9 +65,9 @@ def main(arguments: list[str]) -> None:
 
 
 def run_launcher(arguments: list[str]) -> int:
-    """Do what the command line says; returns how the program ended."""
+    """Runs the command line's mode; returns the exit code."""
     options = LauncherOptions(arguments)
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # nothing that gitbatch has open is for the program
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # the program inherits none of gitbatch's descriptors
     try:
         _prepare_folders(options)
         return _run_mode(options)
@@ -77,7 +77,7 @@ def run_launcher(arguments: list[str]) -> int:
 
 
 def _prepare_folders(options: LauncherOptions) -> None:
-    """Make the folders and the file that the program is to find, and set the limits."""
+    """Makes the folders and the output file that the program expects, and sets the limits."""
     scratch = options.get_one("--scratch")
     for name in ("tmp", "home"):
         os.makedirs(f"{scratch}/{name}", exist_ok=True)
@@ -96,16 +96,16 @@ def _prepare_folders(options: LauncherOptions) -> None:
 
 
 def _make_home(home: str, own: str, shown: list[str]) -> None:
-    """Let the program find its own folder as $HOME, with links to what it may see of the user's."""
+    """Makes the program's own $HOME, with symlinks to the visible parts of the user's."""
     for name in shown:
         os.makedirs(os.path.dirname(f"{own}/{name}"), exist_ok=True)
-        with suppress(FileExistsError):  # of an attempt before
+        with suppress(FileExistsError):  # of an earlier attempt
             os.symlink(f"{home}/{name}", f"{own}/{name}")
     os.environ["HOME"] = own
 
 
 def _undo_locale_coercion() -> None:
-    """Take back the LC_CTYPE that Python sets for itself in the C locale (PEP 538), which `-I` does not prevent."""
+    """Removes the LC_CTYPE that Python sets for itself in the C locale (PEP 538); `-I` does not prevent that."""
     with suppress(FileNotFoundError), open("/proc/self/environ", "rb") as given:  # only Linux has it
         if b"\0LC_CTYPE=" not in b"\0" + given.read():
             os.environ.pop("LC_CTYPE", None)
@@ -127,12 +127,12 @@ def _run_mode(options: LauncherOptions) -> int:
 
 
 def _run_bubblewrap(argv: list[str], written: WrittenBytes) -> int:
-    """Run bubblewrap to its end. Where it could not start the program, it does not say how that ended; we say so then."""
+    """Runs bubblewrap until it ends. If it reports no exit code of the program, it did not start it: that is an error."""
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     os.set_inheritable(writing, True)  # bubblewrap has it closed before the program starts
-    told = [argv[0], "--json-status-fd", str(writing), *argv[1:]]
-    code = watch_wrapper(lambda: process.execute_program(told), written, on_our_death=signal.SIGKILL)
+    command = [argv[0], "--json-status-fd", str(writing), *argv[1:]]
+    code = watch_wrapper(lambda: process.execute_program(command), written, on_our_death=signal.SIGKILL)
     if code == _NOT_SET_UP and b'"exit-code"' not in _read_available(reading):
         process.print_error("the sandbox: bubblewrap cannot set it up")
         return CANNOT_RUN
@@ -140,7 +140,7 @@ def _run_bubblewrap(argv: list[str], written: WrittenBytes) -> int:
 
 
 def _read_available(reading: int) -> bytes:
-    """What is left in a pipe."""
+    """Reads what a pipe holds, without waiting."""
     try:
         return os.read(reading, 4096)
     except BlockingIOError:
@@ -148,13 +148,13 @@ def _read_available(reading: int) -> bytes:
 
 
 def _execute_confined(options: LauncherOptions) -> None:
-    """Become the program, under Landlock."""
+    """Confines this process with Landlock, and replaces it by the program."""
     confine_process(_landlock_rules(options), network=options.has_network)
     process.execute_program(options.argv)
 
 
 def _landlock_rules(options: LauncherOptions) -> dict[str, int]:
-    """What the program may do with which files."""
+    """Returns the program's rights by path."""
     rules = dict.fromkeys((*options.get_all("--read"), *_KERNEL, f"/proc/{os.getpid()}"), READ)
     rules |= dict.fromkeys(_DEVICES, DEVICE)
     rules |= dict.fromkeys(options.get_all("--write"), WRITE)

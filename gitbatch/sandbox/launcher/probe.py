@@ -1,4 +1,4 @@
-"""Whether Landlock works here: by confining ourselves as for a program, looking whether it holds, and starting one."""
+"""Probes Landlock: confines this process like a program's, checks that access is denied, and starts a program."""
 
 # ruff: noqa: PTH116, PTH208 - pathlib takes longer to import than the launcher to do its work
 
@@ -13,13 +13,13 @@ _SHELL = "/bin/sh"
 
 
 def probe_landlock(rules: Mapping[str, int]) -> str:
-    """Become a program that prints the ABI; returns why Landlock cannot be used, if it cannot.
+    """Replaces this process by a program that prints the ABI; returns only if Landlock cannot be used, with the reason.
 
-    `rules`: what a program needs to start.
+    `rules`: the rights that a program needs to start.
     """
     try:
         version = landlock_abi()
-        os.stat(f"/proc/{os.getpid()}/task/{os.getpid()}/children")  # by which the keeper finds what is left
+        os.stat(f"/proc/{os.getpid()}/task/{os.getpid()}/children")  # the keeper lists its children there
         if version < REQUIRED_ABI:
             return f"the kernel has ABI {version}; {REQUIRED_ABI} is needed (Linux 6.7)"
         confine_process(rules, network=False)
@@ -29,4 +29,4 @@ def probe_landlock(rules: Mapping[str, int]) -> str:
         os.listdir("/")
     except PermissionError:
         execute_program([_SHELL, "-c", f"echo {version}"])
-    return "it is switched on and does not hold"
+    return "it is enabled but not effective"

@@ -1,4 +1,4 @@
-"""Starting a process and hearing of its end, with signals as messages: they are blocked and waited for."""
+"""Starts processes and waits for their ends. Signals are blocked and read one by one."""
 
 # ruff: noqa: PTH123 - pathlib takes longer to import than the launcher to do its work
 
@@ -17,22 +17,22 @@ _AWAITED = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal
 
 
 def block_signals() -> None:
-    """From here on signals wait until they are asked for; `fork_process` keeps that, `execute_program` ends it."""
+    """Blocks signals until `next_signal` reads them; `fork_process` keeps them blocked, `execute_program` unblocks them."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
 
 
-def next_signal(patience: float | None = None) -> int | None:
-    """The signal that comes next; None: none came in so many seconds."""
-    if patience is None:
+def next_signal(timeout: float | None = None) -> int | None:
+    """Waits for the next signal; None if none came within the seconds of `timeout`."""
+    if timeout is None:
         return signal.sigwait(_AWAITED)
-    came = signal.sigtimedwait(_AWAITED, patience)
+    came = signal.sigtimedwait(_AWAITED, timeout)
     return came.si_signo if came else None
 
 
 def fork_process(run: Callable[[], None], *, on_our_death: signal.Signals) -> int:
-    """Start a process in a session of its own that does `run`, and nothing after that; returns its id.
+    """Starts a process in a session of its own that calls `run` and then ends; returns its id.
 
-    What `run` raises is reported on standard error, and the process ends with CANNOT_RUN.
+    An error of `run` is printed on standard error, and the process ends with CANNOT_RUN.
     """
     parent = os.getpid()
     child = os.fork()
@@ -41,7 +41,7 @@ def fork_process(run: Callable[[], None], *, on_our_death: signal.Signals) -> in
     try:
         os.setsid()
         prctl(PR_SET_PDEATHSIG, on_our_death)
-        if os.getppid() == parent:  # else it died before we could ask for the signal
+        if os.getppid() == parent:  # else the parent died before the request for the signal
             run()
     finally:
         if error := sys.exception():
@@ -50,16 +50,16 @@ def fork_process(run: Callable[[], None], *, on_our_death: signal.Signals) -> in
 
 
 def candidate_paths(program: str) -> list[str]:
-    """Returns the paths that a program may be at. As `os.execvp` looks for it, which imports a module to do so."""
+    """Returns the paths at which a program may be, like `os.execvp`, which would import a module for it."""
     if "/" in program:
         return [program]
     return [f"{folder or '.'}/{program}" for folder in os.environ.get("PATH", os.defpath).split(":")]
 
 
 def execute_program(argv: list[str]) -> None:
-    """Become another program; it finds signals as usual, whatever Python, or who started us, has made of them.
+    """Replaces this process by a program. Signals have their default actions, whatever was inherited or set by Python.
 
-    Opens and imports nothing.
+    It opens no file and imports nothing.
     """
     for number in (*_AWAITED, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
@@ -76,7 +76,7 @@ def execute_program(argv: list[str]) -> None:
 
 
 def reap_children() -> dict[int, int]:
-    """The children that have ended, with their exit codes (128 + n: by signal n)."""
+    """Returns the children that have ended, with their exit codes (128 + n if signal n ended one)."""
     ended: dict[int, int] = {}
     with suppress(ChildProcessError):
         while True:
@@ -89,10 +89,10 @@ def reap_children() -> dict[int, int]:
 
 
 def end_children() -> None:
-    """End all children, and theirs, which become ours (`PR_SET_CHILD_SUBREAPER`), until there are none."""
+    """Kills all children, and their children, which become ours (`PR_SET_CHILD_SUBREAPER`), until there are none."""
     while True:
         for child in list_children(os.getpid()):
-            os.kill(child, signal.SIGKILL)  # ours until we reap it, so it can be no other's id
+            os.kill(child, signal.SIGKILL)  # a child until it is reaped, so the id is not reused
         try:
             os.waitpid(-1, 0)
         except ChildProcessError:
@@ -101,7 +101,7 @@ def end_children() -> None:
 
 
 def list_children(process: int) -> list[int]:
-    """The children of a process that has one thread."""
+    """Returns the children of a process that has one thread."""
     try:
         with open(f"/proc/{process}/task/{process}/children", encoding="ascii") as file:
             return [int(number) for number in file.read().split()]
@@ -110,7 +110,7 @@ def list_children(process: int) -> list[int]:
 
 
 def describe_error(error: BaseException) -> str:
-    """Say in one line what was raised, and where: `NAME: what`."""
+    """Returns an error in one line: `FILE: reason`."""
     if isinstance(error, OSError):
         name = error.filename
         return f"{os.fsdecode(name) if isinstance(name, str | bytes) and name else 'the sandbox'}: {error.strerror}"
@@ -118,5 +118,5 @@ def describe_error(error: BaseException) -> str:
 
 
 def print_error(message: str) -> None:
-    """Say on standard error why a program did not run, or runs no more."""
-    print(f"gitbatch: {message}", file=sys.stderr, flush=True)  # noqa: T201 - the launcher's only voice
+    """Prints on standard error why a program did not run, or was ended."""
+    print(f"gitbatch: {message}", file=sys.stderr, flush=True)  # noqa: T201 - the launcher has no other output

@@ -1,8 +1,9 @@
-"""The filter that closes what Landlock leaves open: sockets that are not TCP, other processes, and set-id bits.
+"""The system call filter for what Landlock does not cover: sockets other than TCP, other processes, and set-id bits.
 
-With those, an agent that runs as root could give its rights to any program of the machine. The filter judges numbers and arguments of system calls, never paths. Families of sockets are an allow-list, everything
-else that it names is refused. A stream `socketpair` stays: it leads nowhere else, and runtimes talk to their
-children through it. Refusals say what a kernel says that lacks the call, for which programs have a way out.
+With set-id bits, an agent that runs as root could give its rights to any program of the machine. The filter checks
+numbers and arguments of system calls, never paths. Socket families are an allow-list; every other call that it names is
+refused. A stream `socketpair` is allowed: it connects to no other process, and runtimes use it for their children. A
+refused call fails as on a kernel that lacks it, for which programs have fallbacks.
 """
 
 import ctypes
@@ -17,24 +18,24 @@ _MODE_FILTER = 2
 _LOAD, _EQUAL, _AT_LEAST, _HAS, _AND, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
 """Instructions of classic BPF."""
 _NUMBER, _MACHINE, _ARGUMENTS = 0, 4, 16
-"""Offsets in `struct seccomp_data`; of an argument the lower half is looked at, as the kernel does for an int."""
+"""Offsets in `struct seccomp_data`; the lower half of an argument is compared, as the kernel does for an int."""
 _ALLOW, _KILL, _FAIL = 0x7FFF0000, 0x80000000, 0x00050000
 _X32 = 0x40000000
-"""Where x86-64's second set of calls begins, which nobody uses."""
+"""The first number of x86-64's second set of calls (x32), which is not in use."""
 _ANY = 0xFFFFFFFF
 _INTERNET = (2, 10)
 """AF_INET and AF_INET6."""
 _HARMLESS = (16,)
-"""AF_NETLINK, by which runtimes ask for the machine's own addresses, and some fail if they can't."""
+"""AF_NETLINK, by which runtimes ask for the machine's own addresses; some fail without it."""
 _CONNECTED = (1, 5)
-"""SOCK_STREAM and SOCK_SEQPACKET: one half of a pair can't be sent elsewhere."""
+"""SOCK_STREAM and SOCK_SEQPACKET: a pair of these cannot send to another address."""
 
 Instruction = tuple[int, int, int, int]
 """Code, jump if true, jump if false, operand."""
 
 
 class SyscallNumbers:
-    """The numbers of a processor architecture."""
+    """The system call numbers of a processor architecture."""
 
     __slots__ = ("audit", "modes", "prlimit", "shared", "socket", "socketpair", "xattrs")
 
@@ -49,21 +50,21 @@ class SyscallNumbers:
         modes: tuple[tuple[int, int, int], ...],
     ) -> None:
         self.audit = audit
-        """AUDIT_ARCH_*, by which the kernel tells the filter whose numbers a call uses."""
+        """AUDIT_ARCH_*, by which the kernel tells the filter which architecture's numbers a call uses."""
         self.socket, self.socketpair = sockets
         self.prlimit = prlimit
         self.shared = shared
-        """What a user's processes share without a path: mq_open, System V's shared memory, semaphores and messages;
-        add_key, request_key, keyctl."""
+        """The calls for objects that processes share without a path: mq_open, System V's shared memory, semaphores and
+        messages; add_key, request_key, keyctl."""
         self.xattrs = xattrs
-        """Setting and removing, by path, without following, by descriptor."""
+        """The calls that set and remove extended attributes: by path, without following symlinks, by descriptor."""
         self.modes = modes
-        """Calls that take a file's mode: chmod, fchmod, fchmodat, mknod, mknodat, creat; open, openat. Which argument it
-        is, and which has the flags of a call that opens a file (-1: it is none)."""
+        """The calls that take a file's mode: chmod, fchmod, fchmodat, mknod, mknodat, creat; open, openat. With the index
+        of the mode, and of the flags for a call that opens a file (else -1)."""
 
 
 def _generic_numbers(audit: int) -> SyscallNumbers:
-    """A machine with the numbers of asm-generic/unistd.h."""
+    """Returns the numbers of asm-generic/unistd.h."""
     return SyscallNumbers(
         audit,
         sockets=(198, 199),
@@ -90,21 +91,21 @@ MACHINES = {
     "riscv64": _generic_numbers(0xC00000F3),
 }
 _IO_URING = (425, 426, 427)
-"""It makes sockets past every filter."""
+"""It opens sockets without a call that a filter sees."""
 _OPENAT2 = 437
-"""Its mode is in memory, where no filter can look; who uses it has a way out."""
+"""Its mode is in memory, which a filter cannot read; programs that use it have a fallback."""
 _NEW_XATTRS = (463, 466)
 _FCHMODAT2 = (452, 2, -1)
 _SET_ID = 0o6000
 _MAKES = 0o100 | 0o20000000
-"""O_CREAT and the bit of O_TMPFILE: without them open looks at no mode. The same on every machine of `MACHINES`."""
+"""O_CREAT and the bit of O_TMPFILE: without them open ignores the mode. The same on every machine of `MACHINES`."""
 
 
 def filter_calls(*, network: bool) -> None:
-    """Refuse the calls, for this process and all its children, for good.
+    """Refuses the calls for this process and all its children, irrevocably.
 
     Raises:
-        OSError: the kernel refuses, or the machine is none of `MACHINES`.
+        OSError: the kernel refuses, or `MACHINES` lacks this machine.
     """
     machine = MACHINES.get(os.uname().machine)
     if machine is None:
@@ -113,7 +114,7 @@ def filter_calls(*, network: bool) -> None:
 
 
 def install_filter(instructions: Iterable[Instruction]) -> None:
-    """Put a filter on this process and all its children, for good."""
+    """Installs a filter on this process and all its children, irrevocably."""
     code = b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
     steps = ctypes.create_string_buffer(code)
     program = ctypes.create_string_buffer(struct.pack("HP", len(code) // 8, ctypes.addressof(steps)))
@@ -141,14 +142,14 @@ def _build_filter(machine: SyscallNumbers, *, network: bool) -> list[Instruction
 
 
 def refuse_calls(numbers: Iterable[int], error: int) -> list[Instruction]:
-    """Let calls fail."""
+    """Returns the instructions that make calls fail with an error."""
     return [step for number in numbers for step in ((_EQUAL, 0, 1, number), (_RETURN, 0, 0, _FAIL | error))]
 
 
 def require_argument(
     number: int, index: int, mask: int, values: Iterable[int], error: int
 ) -> list[Instruction]:
-    """Let a call fail, unless an argument, masked, is one of some values."""
+    """Returns the instructions that make a call fail unless an argument, masked, has one of some values."""
     wanted = list(values)
     judge = [
         (_LOAD, 0, 0, _ARGUMENTS + 8 * index),
@@ -161,7 +162,7 @@ def require_argument(
 
 
 def _refuse_set_id(number: int, mode: int, flags: int) -> list[Instruction]:
-    """Let a call fail if its mode (an argument) has a set-id bit; one that opens a file, only if it makes one."""
+    """Returns the instructions that make a call fail if its mode has a set-id bit; opening, only if it makes a file."""
     opens = [(_LOAD, 0, 0, _ARGUMENTS + 8 * flags), (_HAS, 1, 0, _MAKES), (_RETURN, 0, 0, _ALLOW)]
     judge = [
         *(opens if flags >= 0 else ()),

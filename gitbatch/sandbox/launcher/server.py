@@ -1,10 +1,10 @@
-"""A launcher that has started already: it forks for each program, which takes a fifth of what Python's start takes.
+"""A launcher that keeps running: it forks for each program, which takes a fifth of the time that Python needs to start.
 
     orchestrator ── server ── watch ── wrapper ── program ── …
 
-What it is asked comes through its standard input, a socket whose other end `sandbox/server.py` has; so do the answers go.
-When nobody is left who could ask, for gitbatch has ended or was killed, it ends all that it has started, and itself. What a
-killed watch or wrapper leaves behind becomes its child, and ends too: bubblewrap forks before it asks for a death signal.
+Requests and answers go through its standard input, a socket whose other end `sandbox/server.py` has. When that is closed,
+because gitbatch has ended or was killed, the server ends the programs that it has started, and itself. Processes that a
+killed watch or wrapper leaves behind become its children, and are killed: bubblewrap forks before it asks for a death signal.
 """
 
 import gc
@@ -32,16 +32,16 @@ _DESCRIPTORS = 4
 
 
 def serve_requests() -> NoReturn:
-    """Fork for each request, and tell of each program that it has started, and later how it ended."""
+    """Forks for each request, and reports each program's start, and later its end."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
     asked = socket.socket(fileno=os.dup(0))
     wake, waker = os.pipe()
     os.set_blocking(waker, False)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD,))  # who started gitbatch may have blocked it
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD,))  # gitbatch may have inherited it blocked
     signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
     gc.disable()
-    gc.freeze()  # what a collection would touch, each child would have to copy
+    gc.freeze()  # a collection would write to pages that parent and child share, and so copy them
     waiting = select.poll()
     for descriptor in (asked.fileno(), wake):
         waiting.register(descriptor, select.POLLIN)
@@ -61,22 +61,22 @@ def serve_requests() -> NoReturn:
 
 
 def _send_answer(asked: socket.socket, answer: bytes) -> None:
-    with suppress(BrokenPipeError):  # nobody is left: that is seen when the next request is waited for
+    with suppress(BrokenPipeError):  # gitbatch has ended: the loop sees that at the next request
         asked.send(answer)
 
 
 def _report_ended(asked: socket.socket, running: set[int]) -> None:
-    is_something_left = False
+    may_have_orphans = False
     with suppress(ChildProcessError):
         while True:
             child, status = os.waitpid(-1, os.WNOHANG)
             if not child:
                 break
-            is_something_left |= os.WIFSIGNALED(status) or child not in running
+            may_have_orphans |= os.WIFSIGNALED(status) or child not in running
             if child in running:
                 running.remove(child)
                 _send_answer(asked, b"ended %d %d" % (child, os.waitstatus_to_exitcode(status)))
-    if is_something_left:
+    if may_have_orphans:
         for child in set(list_children(os.getpid())) - running:
             os.kill(child, signal.SIGKILL)
 
@@ -94,7 +94,7 @@ def _start_program(asked: socket.socket, running: set[int], descriptors: list[in
 
 
 def _fork_child(descriptors: list[int]) -> int:
-    """Start what a request asks for; returns its process when that leads its own group, and can be ended with it."""
+    """Starts the program of a request; returns its process id as soon as it leads its own process group."""
     leads, led = os.pipe()
     with os.fdopen(leads, "rb") as reading:
         with os.fdopen(led, "wb") as writing:
@@ -104,7 +104,7 @@ def _fork_child(descriptors: list[int]) -> int:
 
 
 def _run_request(writing: IO[bytes], descriptors: list[int]) -> NoReturn:
-    """Do in a new process what a launcher's command line would make it do."""
+    """Runs the launcher in the new process, with the arguments, environment and folder of a request."""
     writing.close()
     signal.set_wakeup_fd(-1)
     request, *streams = descriptors
@@ -127,5 +127,5 @@ def _run_request(writing: IO[bytes], descriptors: list[int]) -> NoReturn:
 
 
 def _decode_name(text: str) -> bytes:
-    """The bytes of a name: JSON has a character for each, so that no encoding of names matters."""
+    """Returns the bytes of a name: JSON has one character for each, so names of any encoding are kept."""
     return text.encode("latin-1")
