@@ -248,7 +248,7 @@ def test_an_error_of_an_agent_that_is_ended_does_not_start_it_again(
     set_up(place, "ok", batch="retries = 1\nretry-pause = '0s'")
     started: list[str] = []
 
-    async def run(_: CommandRunner, assignment: Assignment, *_rest: object) -> Reply | Failure:
+    async def run(_: ProcessAgent, assignment: Assignment, *_rest: object) -> Reply | Failure:
         started.append(assignment.item)
         signal.raise_signal(signal.SIGINT)
         try:
@@ -256,7 +256,7 @@ def test_an_error_of_an_agent_that_is_ended_does_not_start_it_again(
         finally:
             raise KeyError("m03")
 
-    monkeypatch.setattr(CommandRunner, "run", run)
+    monkeypatch.setattr(ProcessAgent, "run", run)
     with pytest.raises(KeyboardInterrupt):
         run_here(place, monkeypatch)
     assert started == ["out/T1.md"]
