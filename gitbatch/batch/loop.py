@@ -1,6 +1,5 @@
 """The run: group after group (rule P4), a checkpoint after each, a pause where the mode says so."""
 
-import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -40,6 +39,7 @@ from gitbatch.repo.checkout.branch import require_nothing_under_way
 from gitbatch.repo.checkout.follow import Followed
 from gitbatch.repo.refs.names import short
 from gitbatch.repo.unlocked import require_unlocked
+from gitbatch.repo.worktrees.checkouts import name_in_checkout, unknown_advice
 from gitbatch.text import clean_text
 
 _COMPLETE = "every Definition-of-Done entry of the phase is complete"
@@ -227,11 +227,13 @@ def _sandboxes(run: Run) -> _Confined:
     """What the batch's agents run in. Refuses to start where an agent cannot work."""
     project_state = read_project_state(run.repo, require_tip(run.repo, run.batch.record.target))
     names, config = recorded_agents(project_state, run.batch.record), project_state.project.config
-    readable = run.agents.read_in_checkouts(names, config, run.checkouts)
-    shown = tuple(clean_text(os.path.relpath(path, run.repo.root)) for path in readable)
+    readable = run.agents.read_in_checkouts(names, config, run.checkouts.folders)
+    shown = tuple(clean_text(name_in_checkout(path, run.repo.root)) for path in readable)
     sandboxes = run.agents.sandbox_kinds(names, config)
     told = ((name, strict_advice(config.agents[name], run.agents.sandbox)) for name in sorted(names))
-    return _Confined(sandboxes, shown, tuple(f"agent {name}: {text}" for name, text in told if text))
+    unknown = () if sandboxes in {"", "none"} else tuple(map(unknown_advice, run.checkouts.unknown))
+    advice = (*unknown, *(f"agent {name}: {text}" for name, text in told if text))
+    return _Confined(sandboxes, shown, tuple(map(clean_text, advice)))
 
 
 def _announce(run: Run, state: BatchProgress, confined: _Confined, *, resumed: bool) -> None:

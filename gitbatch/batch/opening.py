@@ -36,7 +36,7 @@ from gitbatch.repo.fingerprint import Fingerprint, require_untouched, take_finge
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.settings import read_own_config
 from gitbatch.repo.worktrees.agent_git import read_agent_git
-from gitbatch.repo.worktrees.worktree import checkout_folders
+from gitbatch.repo.worktrees.checkouts import find_checkouts
 
 ACCEPTED = "accepted: the batch runs with this configuration from now on"
 
@@ -151,7 +151,7 @@ class Opening(Struct, frozen=True):
                 git=git,
                 fingerprint=fingerprint,
                 agent_git=agent_git,
-                checkouts=checkout_folders(repo),
+                checkouts=find_checkouts(repo, settings.environment.get("PATH", "")),
                 brake=StopSwitch(),
                 ledger=ledger,
                 fixed=fixed,

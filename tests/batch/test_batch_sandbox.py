@@ -1,5 +1,6 @@
 """A hostile agent in a whole run: confined, it reaches nothing but its file; without a wall, history stays right."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -217,6 +218,66 @@ def test_an_agent_reads_its_worktree_and_history_and_nothing_of_the_checkout(
     assert ("rules number one" in seen[:-4]) == (kind == "none")
     assert "https://example.org/x.git" in "".join(seen), "of the remote, the place is known"
     assert place.git("worktree", "list", "--porcelain").count("worktree ") == (2 if how == "linked" else 1)
+
+
+def further_checkout(three: Place, how: str) -> tuple[Place, Path]:
+    """The place that a run starts in, and another checkout that belongs to it."""
+    top = three.root.parent
+    if how == "superproject":
+        outer = Place(top / "outer", three.home, three.environment)
+        outer.root.mkdir()
+        outer.git("init", "-q", "-b", "main")
+        outer.git("-c", "protocol.file.allow=always", "submodule", "--quiet", "add", str(three.root), "sub")
+        outer.commit()
+        return Place(outer.root / "sub", three.home, three.environment), outer.root
+    linked = Place(top / "linked", three.home, three.environment)
+    if how == "separate":
+        (top / "dirs").mkdir()
+        three.git("init", "-q", "--separate-git-dir", str(top / "dirs/gd"))
+    three.git("worktree", "add", "-q", "-b", "work", str(linked.root))
+    if how == "relative":
+        (three.root / ".git/worktrees/linked/gitdir").write_text("../../../../linked/.git\n")
+        return three, linked.root
+    return linked, three.root
+
+
+@pytest.mark.parametrize("how", ["separate", "relative", "superproject"])
+@pytest.mark.parametrize("kind", WALLS)
+def test_a_further_checkout_is_closed(three: Place, kind: str, how: str) -> None:
+    """Its `bin` is on PATH: of another folder there, an agent would see what is next to it as well."""
+    place, other = further_checkout(three, how)
+    for name in ("bin/tool", "lib/.env"):
+        (other / name).parent.mkdir()
+        (other / name).write_text(f"{TOKEN}\n")
+        (other / name).chmod(0o755)
+    place.environment["PATH"] = f"{other}/bin:{place.environment['PATH']}"
+    place.edit(
+        "tools/agent.sh",
+        "fail) echo",
+        f'peek) page >"$output"; {{ cat {other}/lib/.env {other}/.git/config; ls {other}/bin; }} >>"$output" || true ;;'
+        "\nfail) echo",
+    )
+    place.edit("task.md", "Write a →", "Write a do: peek →")
+    place.commit("Peek")
+    done = place.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", "--sandbox", kind, code=0)
+    assert f"agents can read of this checkout: {os.path.relpath(other, place.root)}/bin\n" in done.stdout
+    assert "not recorded" not in done.stdout
+    seen = place.read("out/letters/a.md")
+    assert "\ntool\n" in seen
+    assert TOKEN not in seen
+    assert "[core]" not in seen
+
+
+def test_a_main_checkout_that_nothing_names_is_in_the_header(three: Place) -> None:
+    place, _ = further_checkout(three, "separate")
+    place.root = (three.root.parent / "apart") / "linked"
+    place.root.parent.mkdir()
+    three.git("worktree", "move", str(three.root.parent / "linked"), str(place.root))
+    for kind, said in (("landlock", 1), ("none", 0)):
+        done = place.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", "--sandbox", kind)
+        assert done.stdout.count(f"the main checkout of {three.root.parent}/dirs/gd is not recorded") == said
+        place.gitbatch("abort")
+        place.git("reset", "-q", "--hard", "HEAD~2")
 
 
 @pytest.mark.parametrize("kind", WALLS)

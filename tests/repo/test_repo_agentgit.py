@@ -24,7 +24,7 @@ from gitbatch.repo.worktrees.agent_git import (
     object_directories,
     read_agent_git,
 )
-from gitbatch.repo.worktrees.worktree import NewWorktree, add_worktree, checkout_folders, remove_worktree
+from gitbatch.repo.worktrees.worktree import NewWorktree, add_worktree, remove_worktree
 
 TOKEN = "token-1234567890"  # noqa: S105 - looked for, and not found
 SETTINGS = {
@@ -245,16 +245,6 @@ def test_a_repository_that_cannot_be_read_is_an_error(repo: Repository, place: P
     place.write(".git/config", "[broken\n")
     with pytest.raises(GitError):
         read_agent_git(repo, tmp_path, "refs/heads/main")
-
-
-def test_every_checkout_is_known(opened: Repository, place: Place, tmp_path: Path) -> None:
-    place.git("worktree", "add", "-q", "--detach", str(tmp_path / "linked"))
-    (place.root / ".git/worktrees/broken").mkdir()
-    everything = {place.root, tmp_path / "linked", place.root / ".git"}
-    assert set(checkout_folders(opened)) == everything
-    with closing(open_repository(tmp_path / "linked", read_only=True)) as repo:
-        assert checkout_folders(repo)[0] == tmp_path / "linked"
-        assert set(checkout_folders(repo)) == {*everything, place.root / ".git/worktrees/linked"}
 
 
 def test_a_shared_directory_that_is_gone_is_made_again(opened: Repository, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ async def attempt(
             worktree=place,
             scratch=scratch,
             git=run.agent_git.readable(place, project_state.commit),
-            checkouts=run.checkouts,
+            checkouts=run.checkouts.folders,
             hidden=(run.worktrees_dir.parent.parent,),
             base=Base(project_state.commit, project_state.snapshot, run.git, run.repo.git),
         )

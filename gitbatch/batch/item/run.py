@@ -18,6 +18,7 @@ from gitbatch.repo.objects.codec import Ident
 from gitbatch.repo.refs.names import item_branch
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees.agent_git import AgentGit
+from gitbatch.repo.worktrees.checkouts import Checkouts
 
 if TYPE_CHECKING:  # asyncio and all that agents need: what only looks at a batch does without
     from gitbatch.agents.pool import AgentPool
@@ -42,7 +43,7 @@ class Run(Struct, frozen=True):
     """The repository's control files when the run began."""
     agent_git: AgentGit
     """What git finds in the agents' worktrees."""
-    checkouts: tuple[Path, ...]
+    checkouts: Checkouts
     """The user's checkouts and git directories, which agents may not read."""
     ledger: Ledger
     brake: "StopSwitch"

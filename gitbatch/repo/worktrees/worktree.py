@@ -180,11 +180,10 @@ def checked_out(repo: Repository) -> dict[str, Path]:
     return found
 
 
-def checkout_folders(repo: Repository) -> tuple[Path, ...]:
-    """The folders of all checkouts of the repository, as far as they are known, and its git directories."""
-    main = (repo.common_dir.parent,) if repo.common_dir.name == ".git" else ()
-    linked = (_place(record) for record in _records(repo, lambda place: place != Path()))
-    return tuple(dict.fromkeys((repo.root, *main, *linked, repo.common_dir, repo.git_dir)))
+def recorded_places(common_dir: Path) -> tuple[Path, ...]:
+    """Returns where git records the linked worktrees of a repository, present or not."""
+    places = (_place(pointer.parent) for pointer in (common_dir / "worktrees").glob("*/gitdir"))
+    return tuple(place for place in places if place != Path())
 
 
 def checked_out_elsewhere(repo: Repository, branch: str) -> Path | None:
@@ -200,8 +199,11 @@ def _records(repo: Repository, wanted: Callable[[Path], bool]) -> tuple[Path, ..
 
 
 def _place(record: Path) -> Path:
+    """Returns where a record says that its worktree is; a relative path starts at the record (git 2.48)."""
     with suppress(OSError):
-        return Path(
-            (record / "gitdir").read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n")
-        ).parent
+        text = (record / "gitdir").read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n")
+        place = Path(text).parent
+        if not text:
+            return Path()
+        return place if place.is_absolute() else Path(os.path.realpath(record / place))
     return Path()
