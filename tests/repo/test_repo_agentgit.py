@@ -197,13 +197,62 @@ def test_alternates_are_followed_to_their_end(tmp_path: Path) -> None:
         ("https://user:p@ss@example.org:8080/x?y=z#f", "https://example.org:8080/x"),
         ("https://example.org/a@b", "https://example.org/a@b"),
         ("git@example.org:a/b.git", "example.org:a/b.git"),
-        ("x::https://user:pass@example.org/a", "x::https://example.org/a"),
+        ("ssh://git@example.org:22/~me/a+b.git", "ssh://example.org:22/~me/a+b.git"),
+        ("http://[::1]:8000/x", "http://[::1]:8000/x"),
+        ("me@[::1]:x", "[::1]:x"),
+        ("file:///srv/git/x.git", "file:///srv/git/x.git"),
+        ("host:/srv/x.git", "host:/srv/x.git"),
+        ("host:~me/x@1/y.git", "host:~me/x@1/y.git"),
+        ("origin", "origin"),
+        ("", ""),
+        ("/srv/our git/x", "/srv/our git/x"),
         ("/srv/git/a@b.git", "/srv/git/a@b.git"),
         ("../x.git", "../x.git"),
     ],
 )
 def test_a_url_loses_its_credentials(url: str, expected: str) -> None:
     assert clean_url(url) == expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"x::https://me:{TOKEN}@example.org/a",
+        f"x::https://example.org/r, https://me:{TOKEN}@example.org",
+        f"ext::ssh -o Pass={TOKEN} host",
+        f"//me:{TOKEN}@example.org/r",
+        f"https://example.org/r;me:{TOKEN}@example.org",
+        f"https://example.org/r&token={TOKEN}",
+        f"https:me:{TOKEN}@example.org",
+        f"https:{TOKEN}@example.org/r",
+        f"me:{TOKEN}@example.org/r",
+        f"me:{TOKEN}@example.org:r",
+        f"{TOKEN}@example.org",
+        f"https://{TOKEN}@/r",
+        f"https://me:{TOKEN}?@example.org/r",
+        f"/srv/x https://me:{TOKEN}@example.org",
+        f"x/y:{TOKEN}",
+        f"https://example.org/\n{TOKEN}",
+    ],
+)
+def test_a_url_of_another_form_is_dropped(url: str) -> None:
+    assert clean_url(url) is None
+
+
+@pytest.mark.parametrize(
+    "name", [f"https:me:{TOKEN}@host", f"me:{TOKEN}@host", f"{TOKEN}@host", f"a {TOKEN}"]
+)
+def test_a_remote_that_is_called_like_a_url_is_dropped(repo: Repository, name: str) -> None:
+    listed = (
+        f"remote.{name}.url\nx\0remote.{name}.fetch\n+refs/heads/*:refs/remotes/{name}/*\0"
+        f"branch.main.remote\nx::{name}\0remote.origin.url\next::{TOKEN}\0branch.a@b.merge\nrefs/heads/a@b\0"
+        "remote.a/b-c.url\nhttps://example.org/x\0"
+    )
+    settings = clean_settings(listed.encode(), repo)
+    assert TOKEN not in str(settings)
+    assert {("branch.a@b.merge", "refs/heads/a@b"), ("remote.a/b-c.url", "https://example.org/x")} <= set(
+        settings
+    )
 
 
 VALUES = st.one_of(st.none(), st.text(st.characters(exclude_characters="\0", codec="utf-8")))

@@ -47,8 +47,24 @@ _NOT_AN_AGENTS = "refs/heads/gitbatch/"
 _REFS = ("refs/heads/", "refs/tags/", "refs/remotes/")
 """What agents find of the user's refs; stashes and notes of other tools are not among them."""
 _COPIED = ("info/exclude", "shallow")
-_AUTHORITY = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@")
-_SCP_USER = re.compile(r"^[^/@]*@")
+_HOST = r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]"
+_STEPS = r"[\w.~%+@/-]*"
+"""What a path has behind its first part; it may be the name of a scope, with an `@`."""
+_PLAIN_URLS = tuple(
+    map(
+        re.compile,
+        (
+            rf"(?P<kept>(?i:file)://)(?P<rest>/{_STEPS})",
+            rf"(?P<kept>[A-Za-z][A-Za-z0-9+.-]*://)(?:[^/]*@)?(?P<rest>(?:{_HOST})(?::[0-9]+)?(?:/{_STEPS})?)",
+            rf"(?P<kept>)(?:[^/:@]*@)?(?P<rest>(?:{_HOST}):(?!/?/)[\w.~%+-]*(?:/{_STEPS})?)",
+            rf"(?P<kept>)(?:[^/:@]*@)?(?P<rest>(?:{_HOST}):/(?!/){_STEPS})",
+            r"(?P<kept>)(?P<rest>(?!//)[\w.~%+-]*(?:/[\w.~%+@/ -]*)?)",
+        ),
+    )
+)
+"""`scheme://host/path`, `host:path` with or without a user, and local paths."""
+_PLAIN_NAME = re.compile(r"(?:remote\.[\w./+-]+|branch\.[^:\s]+|(?!remote\.|branch\.).*)\.[a-z]+", re.DOTALL)
+"""The keys whose names cannot hold a URL with credentials: a remote's name is often a URL."""
 _MOST_ALTERNATES = 100
 
 
@@ -191,8 +207,10 @@ def clean_settings(listed: bytes, repo: Repository) -> tuple[tuple[str, str | No
     kept: list[tuple[str, str | None]] = []
     for entry in filter(None, os.fsdecode(listed).split("\0")):
         key, separator, value = entry.partition("\n")
-        if _KEPT.fullmatch(key) and "://" not in key:
-            cleaned = clean_url(value) if _URL.fullmatch(key) else value
+        if not _KEPT.fullmatch(key) or not _PLAIN_NAME.fullmatch(key) or "://" in key:
+            continue
+        cleaned = clean_url(value) if _URL.fullmatch(key) else value
+        if cleaned is not None:
             kept.append((key, cleaned if separator else None))
     if not any(key == "core.hookspath" for key, _ in kept):
         kept.append(("core.hookspath", str(repo.common_dir / "hooks")))
@@ -206,8 +224,11 @@ def _line_ends(ends: LineEnds) -> tuple[tuple[str, str], ...]:
     return (("core.eol", "crlf"),) if ends.on_disk else ()
 
 
-def clean_url(url: str) -> str:
-    """A remote's URL without its user, password, query and fragment; a local path stays as it is."""
-    if "://" in url:
-        return re.split(r"[?#]", _AUTHORITY.sub(r"\g<scheme>", url, count=1), maxsplit=1)[0]
-    return _SCP_USER.sub("", url, count=1)
+def clean_url(url: str) -> str | None:
+    """Returns a remote's URL without its user, password, query and fragment; a local path stays as it is.
+
+    None: it has another form, such as `ext::…`, in which credentials cannot be told from the rest.
+    """
+    without = re.split(r"[?#]", url, maxsplit=1)[0] if "://" in url else url
+    found = next(filter(None, (plain.fullmatch(without) for plain in _PLAIN_URLS)), None)
+    return f"{found['kept']}{found['rest']}" if found else None
