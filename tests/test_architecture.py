@@ -16,7 +16,15 @@ PACKAGE = Path(__file__).parent.parent / "gitbatch"
 
 ORDER = (
     *("errors", "crash", "text", "resources", "paths", "concurrency", "fs", "plan", "project"),
-    *("repo.limits", "repo.childless", "repo.patience", "repo.config_file", "repo.process", "repo.search"),
+    *(
+        "repo.environment",
+        "repo.limits",
+        "repo.childless",
+        "repo.patience",
+        "repo.config_file",
+        "repo.process",
+        "repo.search",
+    ),
     *("repo.settings", "repo.objects.codec", "repo.signing", "repo.pipe", "repo.objects", "repo.refs"),
     *(
         "repo.promised",

@@ -1,7 +1,7 @@
-"""Limits of one git process that works on what somebody else has thought of: its time and its memory.
+"""Limits the time and the memory of one git process that evaluates untrusted input, such as a regular expression.
 
-The kernel holds the memory limit. But a regular expression that has no memory left reports "no match" and git
-exits as if it had looked everywhere; so the memory is also watched, and a process that comes near its limit is killed.
+The kernel holds the memory limit. But without memory, the matching of a regular expression reports "no match" and git
+exits as if it had searched everything; so the memory is also watched, and a process that comes near its limit is killed.
 """
 
 import os
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     import subprocess
 
 _INTERVAL = 0.02
-"""Seconds between two looks."""
+"""Seconds between two checks."""
 _NEAR = 0.75
-"""The part of the limit at which a process is killed."""
+"""The fraction of the limit at which a process is killed."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
-def limited(memory: int, argv: tuple[str, ...]) -> tuple[str, ...]:
-    """The arguments that start a program with at most so many bytes of memory, where the system can limit it.
+def limit_memory(memory: int, argv: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the arguments that start a program with a limit of memory in bytes, where the system can limit it.
 
     `ulimit` of the shell is on every system, and the program never runs without the limit. It counts what a process
     allocates, not the files that it maps: packs may be larger than that.
@@ -32,8 +32,8 @@ def limited(memory: int, argv: tuple[str, ...]) -> tuple[str, ...]:
     return ("sh", "-c", script, "sh", str(memory // 1024), *argv)
 
 
-class Watch:
-    """Kills a process that takes too long or too much memory (0: any). Within a `with` block, it runs."""
+class ProcessWatch:
+    """Kills a process that takes too long or too much memory (0: no limit), during a `with` block."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", seconds: float, memory: int) -> None:
         self.has_killed = False
@@ -41,7 +41,7 @@ class Watch:
         self._deadline = time.monotonic() + seconds
         self._most = memory * _NEAR or inf
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -53,16 +53,16 @@ class Watch:
         self._ended.set()
         self._thread.join()
 
-    def _look(self) -> None:
-        while time.monotonic() < self._deadline and allocated(self._process.pid) < self._most:
+    def _watch(self) -> None:
+        while time.monotonic() < self._deadline and read_allocated(self._process.pid) < self._most:
             if self._ended.wait(_INTERVAL):
                 return
         self.has_killed = True
         self._process.kill()
 
 
-def allocated(pid: int) -> int:
-    """The bytes that a process has allocated; 0 where the system does not tell."""
+def read_allocated(pid: int) -> int:
+    """Returns the bytes that a process has allocated; 0 if the system does not report them."""
     try:
         return int(Path(f"/proc/{pid}/statm").read_bytes().split()[5]) * _PAGE
     except (OSError, ValueError, IndexError):

@@ -1,13 +1,14 @@
-"""One gitbatch at a time in a repository, and none before the gits of a killed one have ended.
+"""Allows one gitbatch at a time in a repository, and none before the git processes of a killed one have ended.
 
-Two locks, both the operating system's, so that they are gone when whoever holds them is:
+There are two locks. The operating system releases both when the processes that hold them end:
 
-- `lock` is held by the gitbatch process alone. Who finds it taken is told by whom (`holder`), and leaves.
-- `children` is held by that process and by every git that it starts, which inherit it. When a run is killed, its
-  gits may go on for a moment; who takes the lock next waits for them, so that nothing moves under its feet. Agents
-  inherit neither.
+- `lock` is held by the gitbatch process alone. Another one reports who holds it (`holder`), and ends.
+- `children` is held by that process and inherited by every git process that it starts. When a run is killed, its git
+  processes may still work for a moment; the next run waits for them, so that nothing changes during its start. Agents
+  inherit neither lock.
 
-Who holds both knows that no process of ours is alive here, and removes what dead ones have left locked (`stale.py`).
+A process that holds both knows that no other of ours is alive here, and removes the locks that dead ones have left
+(`refs/lock_files.py`).
 """
 
 import fcntl
@@ -28,24 +29,24 @@ from gitbatch.repo.repository import Repository
 from gitbatch.text import clean_text
 
 _PATIENCE = 60.0
-"""Seconds that the gits of a killed run are waited for."""
-_SAID = 8192
-"""Bytes of what the holder of the lock says of itself: a path may have 4,096."""
+"""The most seconds to wait for the git processes of a killed run."""
+_HOLDER_BYTES = 8192
+"""The most bytes of the file that names the holder of the lock: a path may have 4,096."""
 _SILENCE = 0.3
-"""Seconds of waiting that nobody needs to be told of."""
+"""Seconds of waiting that are not reported."""
 
 
 @contextmanager
 def repository_lock(repo: Repository, tell: Callable[[str], None]) -> Iterator[Repository]:
-    """Hold the repository's locks; what is yielded is the repository to use while they are held.
+    """Holds the locks of a repository; yields the repository to use while they are held.
 
     Args:
         repo: the repository.
-        tell: is told what is waited for.
+        tell: called with a notice before a longer wait.
 
     Raises:
-        BusyError: another gitbatch is at work, or a git of a killed one does not end.
-        GitbatchError: the repository can't be written to.
+        BusyError: another gitbatch is running, or a git process of a killed one does not end.
+        GitbatchError: the repository cannot be written.
     """
     holder = repo.own_dir / "holder"
     try:
@@ -54,11 +55,11 @@ def repository_lock(repo: Repository, tell: Callable[[str], None]) -> Iterator[R
         lock.acquire(blocking=False)
     except Timeout as error:
         raise BusyError(
-            f"another gitbatch is running in {_holder(holder) or repo.name}",
+            f"another gitbatch is running in {_read_holder(holder) or repo.name}",
             "wait until it ends, or see how far it is: gitbatch status",
         ) from error
     except OSError as error:
-        raise _unwritable(repo, error) from error
+        raise _unwritable_error(repo, error) from error
     try:
         with _children_lock(repo, tell) as descriptor:
             _write_holder(repo, holder)
@@ -67,7 +68,7 @@ def repository_lock(repo: Repository, tell: Callable[[str], None]) -> Iterator[R
                 yield held
             finally:
                 held.close()
-                with suppress(OSError):  # the lock says who holds it, and the next holder replaces the file
+                with suppress(OSError):  # not needed: the lock counts, and the next holder replaces the file
                     holder.unlink(missing_ok=True)
     finally:
         lock.release()
@@ -75,12 +76,12 @@ def repository_lock(repo: Repository, tell: Callable[[str], None]) -> Iterator[R
 
 @contextmanager
 def _children_lock(repo: Repository, tell: Callable[[str], None]) -> Iterator[int]:
-    """Hold the lock that gits inherit, and tidy up after dead ones."""
+    """Holds the lock that git processes inherit, and removes what dead ones have left; yields its descriptor."""
     path = repo.own_dir / "children"
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     except OSError as error:
-        raise _unwritable(repo, error) from error
+        raise _unwritable_error(repo, error) from error
     try:
         _wait_for_orphans(descriptor, path, tell)
         reclaim_ref_locks(repo.common_dir, repo.git_dir)
@@ -92,17 +93,17 @@ def _children_lock(repo: Repository, tell: Callable[[str], None]) -> Iterator[in
 
 
 def _wait_for_orphans(descriptor: int, path: Path, tell: Callable[[str], None]) -> None:
-    began, told = time.monotonic(), False
+    began, is_reported = time.monotonic(), False
     while not _try_lock(descriptor):
         waited = time.monotonic() - began
         if waited > _PATIENCE:
             raise BusyError(
-                f"git processes that a killed run has left are still at work{_pids(path)}",
-                "wait until they have ended, or end them; then gitbatch run goes on, nothing is lost",
+                f"git processes of a killed run are still running{_list_pids(path)}",
+                "wait until they have ended, or end them, then resume: gitbatch run (finished items are kept)",
             )
-        if waited > _SILENCE and not told:
-            tell(f"waiting for git processes that a killed run has left{_pids(path)}")
-            told = True
+        if waited > _SILENCE and not is_reported:
+            tell(f"waiting for git processes of a killed run{_list_pids(path)}")
+            is_reported = True
         time.sleep(0.01)
 
 
@@ -113,8 +114,8 @@ def _try_lock(descriptor: int) -> bool:
     return False
 
 
-def _pids(path: Path) -> str:
-    """Which processes have a file open, where the system shows that."""
+def _list_pids(path: Path) -> str:
+    """Returns the processes that have a file open, in brackets; empty if the system does not show them."""
     found = set()
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         with suppress(OSError):
@@ -125,32 +126,34 @@ def _pids(path: Path) -> str:
 
 def _write_holder(repo: Repository, holder: Path) -> None:
     since = time.strftime("%Y-%m-%d %H:%M:%S")
-    who = f"process {os.getpid()} of {_user()} on {socket.gethostname()}, since {since}"
+    who = f"process {os.getpid()} of {_user_name()} on {socket.gethostname()}, since {since}"
     text = f"{repo.root} ({who})"
     try:
         holder.unlink(missing_ok=True)
-        with holder.open("xb") as file:  # not to the disk: after a power cut nobody holds the lock
+        with holder.open("xb") as file:  # not synced: after a power cut the lock is free
             file.write(text.encode(errors="replace"))
     except OSError as error:
-        raise _unwritable(repo, error) from error
+        raise _unwritable_error(repo, error) from error
 
 
-def _user() -> str:
+def _user_name() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a user without a name, as in some containers
         return f"user {os.geteuid()}"
 
 
-def _unwritable(repo: Repository, error: OSError) -> GitbatchError:
+def _unwritable_error(repo: Repository, error: OSError) -> GitbatchError:
     return GitbatchError(
-        f"{repo.own_dir} can't be written: {error.strerror}",
-        "make the repository's .git writable for you, and room on its disk",
+        f"cannot write {repo.own_dir}: {error.strerror}",
+        "make the repository's .git writable for you, and free disk space",
     )
 
 
-def _holder(path: Path) -> str:
-    """The folder in which the holder of the lock runs, and its process; empty if that is unknown."""
+def _read_holder(path: Path) -> str:
+    """Returns the folder in which the holder of the lock runs, and its process; empty if they are unknown."""
     with suppress(OSError):
-        return clean_text(read_small(path.parent, path.name, _SAID).decode(errors="replace"), _SAID)
+        return clean_text(
+            read_small(path.parent, path.name, _HOLDER_BYTES).decode(errors="replace"), _HOLDER_BYTES
+        )
     return ""

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.fs.disk import raising_only_of_disk
+from gitbatch.repo.environment import scrub_environment
 from gitbatch.repo.objects.store import Objects
-from gitbatch.repo.process import Git, GitResult, scrub_environment
+from gitbatch.repo.process import Git, GitResult
 from gitbatch.repo.promised import find_promised
 from gitbatch.repo.refs.store import Refs
 from gitbatch.repo.repository import Identity, Repository

@@ -1,4 +1,4 @@
-"""Waiting for a git command that may wait for a person itself: with a notice, a limit, and a way to stop."""
+"""Waits for a git command that may itself wait for a person: with a notice, a limit, and a way to stop."""
 
 import os
 import signal
@@ -13,35 +13,35 @@ from msgspec import Struct, field
 from gitbatch.errors import GitError
 
 _LOOK = 0.1
-"""Seconds between two looks at a command that may wait for a person."""
+"""Seconds between two checks of a command that may wait for a person."""
 
 
 class Patience(Struct, frozen=True):
-    """How long a command is waited for that may wait for a person itself."""
+    """The limits of waiting for a command that may itself wait for a person."""
 
     notice: float = 10.0
     """Seconds after which `tell` is called."""
     limit: float = 120.0
-    """Seconds after which it is ended."""
+    """Seconds after which the command is killed."""
     tell: Callable[[], None] = lambda: None
     stop: threading.Event = field(default_factory=threading.Event)
-    """Set: it is ended at once."""
+    """When it is set, the command is killed at once."""
 
 
 class UnansweredError(GitError):
-    """A git command was ended because it took too long."""
+    """A git command was killed because it took too long."""
 
     def __init__(self, argv: tuple[str, ...], limit: float) -> None:
         super().__init__(argv, -signal.SIGKILL, f"no answer within {limit:g} s")
 
 
 def wait_for(process: "subprocess.Popen[bytes]", stdin: bytes, patience: Patience) -> tuple[bytes, bytes]:
-    """What a process says until it ends.
+    """Waits for a process to end, and returns its output and its errors.
 
     Raises:
-        TimeoutExpired: it has not ended in time, or it was told to stop.
+        TimeoutExpired: it has not ended in time, or `patience.stop` was set.
     """
-    began, told, given = time.monotonic(), False, stdin
+    began, is_reported, given = time.monotonic(), False, stdin
     while True:
         left = patience.limit - (time.monotonic() - began)
         try:
@@ -50,13 +50,13 @@ def wait_for(process: "subprocess.Popen[bytes]", stdin: bytes, patience: Patienc
             waited, given = time.monotonic() - began, b""
             if waited >= patience.limit or patience.stop.is_set():
                 raise
-            if waited >= patience.notice and not told:
+            if waited >= patience.notice and not is_reported:
                 patience.tell()
-                told = True
+                is_reported = True
 
 
 def end_session(process: "subprocess.Popen[bytes]") -> None:
-    """Kill a process that leads a session, with all that it has started there."""
+    """Kills a process that leads a session, with all processes of the session."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()

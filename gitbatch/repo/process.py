@@ -16,34 +16,10 @@ from msgspec.structs import replace
 
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.repo.childless import start_childless
-from gitbatch.repo.limits import Watch, limited
+from gitbatch.repo.environment import CONFIGURATION, ENVIRONMENT
+from gitbatch.repo.limits import ProcessWatch, limit_memory
 from gitbatch.repo.patience import Patience, UnansweredError, end_session, wait_for
 
-ENVIRONMENT = {
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_NO_REPLACE_OBJECTS": "1",
-    "GIT_GRAFT_FILE": os.devnull,
-    "GIT_NO_LAZY_FETCH": "1",
-    "GIT_ALLOW_PROTOCOL": "none",
-    "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_LITERAL_PATHSPECS": "1",
-    "GIT_TERMINAL_PROMPT": "0",
-    "LC_ALL": "C",
-}
-CONFIGURATION = (
-    "core.hooksPath=/dev/null",
-    "core.fsmonitor=false",
-    "core.fsync=committed",
-    "core.quotePath=false",
-    "core.protectHFS=true",
-    "core.protectNTFS=true",
-    "gc.auto=0",
-    "maintenance.auto=false",
-    "submodule.recurse=false",
-    "advice.detachedHead=false",
-    "advice.graftFileDeprecated=false",  # GIT_GRAFT_FILE is set above, not by the user
-)
 NO_GIT = ("git was not found", "install git 2.38 or newer and put it on PATH")
 """The message and the hint when git is not installed."""
 _NO_PROGRAM = (FileNotFoundError, NotADirectoryError, PermissionError)
@@ -67,18 +43,6 @@ class LimitedResult(Struct, frozen=True):
     stdout: bytes
     complete: bool
     """Whether the process ended within the limits."""
-
-
-def scrub_environment() -> dict[str, str]:
-    """Removes every GIT_* variable from this process's environment; returns what was there.
-
-    A hook or an alias that starts us sets GIT_DIR, GIT_INDEX_FILE and more, which redirect even `git -C`.
-    Children inherit the environment, so it is cleaned once, for all of them.
-    """
-    found = {name: value for name, value in os.environ.items() if name.startswith("GIT_")}
-    for name in found:
-        del os.environ[name]
-    return found
 
 
 class Git(Struct, frozen=True):
@@ -203,7 +167,7 @@ class Git(Struct, frozen=True):
         """Runs a command that may take too long or print too much, and kills it when it reaches a limit."""
         process = self._open(arguments, subprocess.DEVNULL, subprocess.DEVNULL)
         try:
-            with Watch(process, seconds, self.memory) as watch:
+            with ProcessWatch(process, seconds, self.memory) as watch:
                 stdout = process.stdout.read(max_bytes + 1) if process.stdout else b""
                 cut = len(stdout) > max_bytes
                 if cut:
@@ -295,7 +259,7 @@ class Git(Struct, frozen=True):
 
         def popen() -> "subprocess.Popen[bytes]":
             return subprocess.Popen(
-                limited(self.memory, argv) if self.memory else argv,
+                limit_memory(self.memory, argv) if self.memory else argv,
                 cwd=self.directory,
                 env={**os.environ, **ENVIRONMENT, **self.variables},
                 stdin=stdin,

@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 
 from gitbatch.errors import GitbatchError, GitError
-from gitbatch.repo.process import NO_GIT, scrub_environment
+from gitbatch.repo.environment import scrub_environment
+from gitbatch.repo.process import NO_GIT
 
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # without git, importing it raises; we say it ourselves
 from git import Git

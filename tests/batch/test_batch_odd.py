@@ -283,6 +283,6 @@ def test_a_git_folder_that_can_not_be_written_is_refused(three: Place) -> None:
     )
     (three.root / ".git").chmod(0o700)
     assert done.returncode == 1, done.stderr
-    assert f"{three.root}/.git/gitbatch can't be written: Permission denied" in done.stderr
+    assert f"cannot write {three.root}/.git/gitbatch: Permission denied" in done.stderr
     assert "make the repository's .git writable for you" in done.stderr
     assert three.git("for-each-ref", "refs/gitbatch", "refs/heads/gitbatch") == ""

@@ -423,7 +423,7 @@ def test_a_git_folder_that_can_not_be_written(three: Place) -> None:
     (three.root / ".git").chmod(0o500)
     done = three.gitbatch(*RUN, code=1)
     (three.root / ".git").chmod(0o700)
-    assert "can't be written" in done.stderr
+    assert "cannot write" in done.stderr
 
 
 def test_a_bug_leaves_a_trace(three: Place, tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_the_gits_of_a_dead_run_are_waited_for(repo: Repository) -> None:
         with repository_lock(repo, told.append):
             pass
         timer.join()
-    assert told == [f"waiting for git processes that a killed run has left (process {git.pid})"]
+    assert told == [f"waiting for git processes of a killed run (process {git.pid})"]
 
 
 def test_a_git_that_does_not_end_is_named(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,14 +1,15 @@
-"""Lock files that a killed git, or a killed run, of ours has left behind, and how each is known to be ours.
+"""Lock files that a killed run, or a git process of it, has left behind.
 
-To remove a lock blindly can rob a git that is at work. So it takes proof that a dead process of ours made it. That
-all of ours are dead, the repository's lock says (`lock.py`: every git that we start holds it). That it was ours:
+A lock may belong to a git process that is running. So one is removed only with proof that a dead process of ours made it.
+That all of ours are dead is known from the repository's lock (`lock.py`: every git process of ours holds it). That ours
+made the lock is known in one of three ways:
 
 - A lock of a ref below `refs/gitbatch/` or `refs/heads/gitbatch/` is ours by its name.
-- The lock of the index is a second name of a file of ours (`checkout.index_lock`).
-- For what we share with the user's git (their branch, HEAD, packed-refs), our git runs with a umask that takes from
-  whatever it makes the owner's right to write. No other program makes a lock file that its owner may not write.
+- The lock of the index is a hard link to a file of ours (`checkout/follow.py`, `index_lock`).
+- The locks that the user's git takes, too (their branch, HEAD, packed-refs), are marked: our git runs with a umask that
+  takes away the owner's permission to write. No other program creates a lock file that its owner may not write.
 
-A lock without that proof stays; who needs it says so and ends with exit code 75.
+A lock without that proof stays; a command that needs it reports it and ends with exit code 75.
 """
 
 import os
@@ -19,24 +20,24 @@ from contextlib import suppress
 from pathlib import Path
 
 OURS = ("refs/gitbatch/", "refs/heads/gitbatch/")
-"""What the names of refs start with that no one else writes."""
+"""Prefixes of the refs that only gitbatch writes."""
 
 _OWNER_WRITES = stat.S_IWUSR
-
+"""The permission that a marked lock file lacks."""
 
 TEMPORARY = "gitbatch-"
-"""What the names of folders in our folder start with that a run makes for a moment."""
+"""Prefix of the temporary folders of a run in the repository's `gitbatch` folder."""
 
 
 def lock_umask() -> int:
-    """This process's umask and the signature. Not for use while other threads make files."""
+    """Returns the umask that marks lock files: this process's own, and the mark. Not safe while other threads create files."""
     usual = os.umask(0o077)
     os.umask(usual)
     return usual | _OWNER_WRITES
 
 
 def is_marked(path: Path) -> bool:
-    """Whether a git of ours that signs has made a file."""
+    """Whether a file has the mark that git processes of ours leave by `lock_umask`."""
     with suppress(OSError):
         status = path.lstat()
         mine = status.st_uid == os.geteuid()
@@ -45,14 +46,18 @@ def is_marked(path: Path) -> bool:
 
 
 def clear_mark(path: Path) -> None:
-    """Make a file that was a signed lock what git would have made it."""
+    """Removes the mark from a file that was a marked lock and has been renamed into place."""
     if is_marked(path):
         path.chmod(stat.S_IMODE(path.stat().st_mode) | _OWNER_WRITES)
 
 
 def reclaim_ref_locks(common_dir: Path, git_dir: Path) -> bool:
-    """Remove the locks of refs that a dead git of ours has left; call it when none is alive. Returns whether any."""
-    left = [path for path in _ref_locks(common_dir, git_dir) if _is_ours(common_dir, path)]
+    """Removes the locks of refs that dead git processes of ours have left; call it when none is alive.
+
+    Returns:
+        Whether there were any.
+    """
+    left = [path for path in _list_ref_locks(common_dir, git_dir) if _is_ours(common_dir, path)]
     for path in left:
         path.unlink(missing_ok=True)
     clear_mark(common_dir / "packed-refs")
@@ -60,48 +65,48 @@ def reclaim_ref_locks(common_dir: Path, git_dir: Path) -> bool:
 
 
 def reclaim_index(git_dir: Path, own_dir: Path) -> None:
-    """Remove what a dead run has left of holding and rewriting the checkout's index. Call it under the lock."""
+    """Removes the locks and copies of the checkout's index that a dead run has left. Call it under the lock."""
     for path in (git_dir / "index.gitbatch", git_dir / "index.gitbatch.lock"):
         path.unlink(missing_ok=True)
     release_index(git_dir / "index.lock", own_dir / "index-lock")
 
 
-def release_index(lock: Path, mark: Path) -> None:
-    """Remove the lock of the index, if it is ours, and only then the mark: the file of ours that proves it."""
-    if is_same_file(lock, mark):
+def release_index(lock: Path, proof: Path) -> None:
+    """Removes the lock of the index if it is ours, and afterwards the file that proves that."""
+    if is_same_file(lock, proof):
         lock.unlink(missing_ok=True)
-    mark.unlink(missing_ok=True)
+    proof.unlink(missing_ok=True)
 
 
-def is_same_file(lock: Path, mark: Path) -> bool:
-    """Whether two names are there, and are names of the same file."""
+def is_same_file(one: Path, other: Path) -> bool:
+    """Whether two paths exist and are hard links to the same file."""
     try:
-        return os.path.samestat(lock.lstat(), mark.lstat())
+        return os.path.samestat(one.lstat(), other.lstat())
     except FileNotFoundError:
         return False
 
 
 def reclaim_folders(own_dir: Path) -> None:
-    """Remove the temporary folders of a dead run. Call it under the lock."""
+    """Removes the temporary folders of a dead run. Call it under the lock."""
     for path in own_dir.glob(f"{TEMPORARY}*"):
-        if path.is_symlink() or not path.is_dir():  # an agent without a sandbox has put it there
+        if path.is_symlink() or not path.is_dir():  # put there by an agent without a sandbox
             path.unlink()
         else:
             shutil.rmtree(path)
 
 
-def locks_in_the_way(common_dir: Path, git_dir: Path, ref: str) -> tuple[Path, ...]:
-    """The locks that can keep a git of ours from writing a ref, and are there."""
+def blocking_locks(common_dir: Path, git_dir: Path, ref: str) -> tuple[Path, ...]:
+    """Returns the existing lock files that keep git from writing a ref."""
     wanted = (common_dir / f"{ref}.lock", git_dir / "HEAD.lock", common_dir / "packed-refs.lock")
     return tuple(path for path in wanted if os.path.lexists(path))
 
 
-def _ref_locks(common_dir: Path, git_dir: Path) -> Iterator[Path]:
+def _list_ref_locks(common_dir: Path, git_dir: Path) -> Iterator[Path]:
     yield git_dir / "HEAD.lock"
     yield from (common_dir / "packed-refs.lock", common_dir / "packed-refs.new")
     yield from (common_dir / "refs").rglob("*.lock")
 
 
 def _is_ours(common_dir: Path, path: Path) -> bool:
-    by_name = any(path.is_relative_to(common_dir / prefix) for prefix in OURS)
-    return by_name or is_marked(path)
+    has_our_name = any(path.is_relative_to(common_dir / prefix) for prefix in OURS)
+    return has_our_name or is_marked(path)

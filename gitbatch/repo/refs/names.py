@@ -1,53 +1,49 @@
-"""The names of the refs that gitbatch writes."""
+"""The names of the refs that gitbatch writes. No other module spells one."""
 
 import re
 
 BATCHES = "refs/gitbatch/"
-
-
 HEADS = "refs/heads/"
-
-
 _NUMBERED = re.compile(r"(.+)-([1-9][0-9]{0,5})")
 
 
 def base_ref(batch: str) -> str:
-    """Where a batch began; it pins the objects and is where an undo goes."""
+    """Returns the ref of the commit that a batch began at; it pins the objects, and an undo goes back to it."""
     return f"{BATCHES}{batch}/base"
 
 
 def record_ref(batch: str) -> str:
-    """What a batch was started with (a blob). The batch exists if and only if this ref does."""
+    """Returns the ref of a batch's record (a blob). The batch exists if and only if this ref does."""
     return f"{BATCHES}{batch}/record"
 
 
 def end_ref(batch: str) -> str:
-    """The last checkpoint of a batch that is over. A batch without it is unfinished."""
+    """Returns the ref of the last checkpoint of a batch that has ended. A batch without it is unfinished."""
     return f"{BATCHES}{batch}/end"
 
 
 def followed_ref(batch: str) -> str:
-    """The last checkpoint that the user's checkout has followed, or had no need to."""
+    """Returns the ref of the last checkpoint that the user's checkout has followed, or did not have to."""
     return f"{BATCHES}{batch}/followed"
 
 
 def building_ref(batch: str) -> str:
-    """The checkpoint that is being built: it keeps its objects from being pruned until the branch has them."""
+    """Returns the ref of the checkpoint that is being built; it keeps the objects until the branch has them."""
     return f"{BATCHES}{batch}/building"
 
 
 def ledger_refs(batch: str) -> str:
-    """What the names of the refs start with that have the failed attempts at items (a blob each)."""
+    """Returns the prefix of the refs that have the failed attempts at items (a blob each)."""
     return f"{BATCHES}{batch}/ledger/"
 
 
 def limits_ref(batch: str) -> str:
-    """What a batch may spend (a blob), where the user said so on the command line."""
+    """Returns the ref of a batch's spending limits (a blob), if the user gave some on the command line."""
     return f"{BATCHES}{batch}/limits"
 
 
 def rescue_ref(batch: str, name: str) -> str:
-    """A commit that would be lost with the branch or ref `name`, such as an item's that was not merged.
+    """Returns the ref for a commit that would be lost with the branch or ref `name`, such as an unmerged item's.
 
     Never a name of `rescued_output_ref`: slugs have no dot.
     """
@@ -55,25 +51,25 @@ def rescue_ref(batch: str, name: str) -> str:
 
 
 def rescued_output_ref(batch: str, slug: str, attempt: int) -> str:
-    """What a failed attempt at an item had written: a commit that is not an item's."""
+    """Returns the ref of the output of a failed attempt: a commit that is not an item's."""
     return f"{rescue_refs(batch)}{slug}-{attempt}"
 
 
 def rescue_refs(batch: str) -> str:
-    """What the names of all rescue refs of a batch start with."""
+    """Returns the prefix of all rescue refs of a batch."""
     return f"{BATCHES}{batch}/rescue/"
 
 
 def item_branch(batch: str, slug: str) -> str:
-    """The branch of an item: at the group's base until its one commit is there. `slug` has the group's number."""
+    """Returns the branch of an item: at the group's base until it has its one commit. `slug` has the group's number."""
     return f"{HEADS}gitbatch/{batch}/{slug}"
 
 
 def item_branches(batch: str) -> str:
-    """What the names of all item branches of a batch start with."""
+    """Returns the prefix of all item branches of a batch."""
     return f"{HEADS}gitbatch/{batch}/"
 
 
 def short(ref: str) -> str:
-    """A branch's name as people write it."""
+    """Returns a branch's name without `refs/heads/`."""
     return ref.removeprefix(HEADS)
