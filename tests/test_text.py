@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 from gitbatch import text
 from gitbatch.agents.protocol import Contribution, Failure, Reply
 from gitbatch.batch.events import ItemProgress
-from gitbatch.batch.item.harvest import Strays
+from gitbatch.batch.item.strays import Strays
 from gitbatch.batch.model import Checkpoint, Outcome
 from gitbatch.limits.usage import Usage
 from gitbatch.text import (

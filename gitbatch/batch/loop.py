@@ -1,13 +1,12 @@
-"""The run: group after group (rule P4), a checkpoint after each, a pause where the mode says so."""
+"""Running a batch: group after group (rule P4), a checkpoint after each, a pause where the mode asks for one."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.agents.process.confine import strict_advice
 from gitbatch.batch.events import (
     BatchFinished,
     BatchHalted,
@@ -20,51 +19,46 @@ from gitbatch.batch.events import (
     GroupStarted,
     Notice,
 )
-from gitbatch.batch.group.checkpoint import drop_branches, record_group
-from gitbatch.batch.group.run_group import pending_items, run_group
+from gitbatch.batch.group.checkpoint import GroupOutcomes, drop_branches, record_group
+from gitbatch.batch.group.run_group import run_group
+from gitbatch.batch.group.tasks import GroupStart, pending_items
 from gitbatch.batch.history.progress import BatchProgress, read_progress
-from gitbatch.batch.history.record import end_batch
-from gitbatch.batch.history.target import require_not_checked_out_elsewhere, require_tip
-from gitbatch.batch.history.worktree_folders import remove_leftovers
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import Halt
-from gitbatch.batch.model import PHASE_COMPLETE, BatchGroup, Checkpoint
-from gitbatch.batch.planning.agents import recorded_agents
-from gitbatch.batch.planning.preflight import require_clean, require_no_nested_repositories
-from gitbatch.batch.planning.project_state import ProjectState, read_project_state, require_runnable
-from gitbatch.batch.planning.required_objects import require_objects
-from gitbatch.batch.resume import resume
+from gitbatch.batch.model import PHASE_COMPLETE, BatchGroup, Checkpoint, Outcome
+from gitbatch.batch.planning.project_state import ProjectState
+from gitbatch.batch.preconditions import (
+    AgentConfinement,
+    describe_confinement,
+    read_runnable_state,
+    require_resumable,
+)
+from gitbatch.batch.resume import finish_batch, resume_batch
 from gitbatch.limits.causes import Cause
-from gitbatch.repo.checkout.branch import require_nothing_under_way
 from gitbatch.repo.checkout.follow import Followed
 from gitbatch.repo.refs.names import short
-from gitbatch.repo.unlocked import require_unlocked
-from gitbatch.repo.worktrees.checkouts import name_in_checkout, unknown_advice
-from gitbatch.text import clean_text
-
-_COMPLETE = "every Definition-of-Done entry of the phase is complete"
+from gitbatch.text import clean_text, format_count
 
 Pause = Callable[[Checkpoint], Awaitable[bool]]
-"""Asks for a review of a checkpoint; true: go on."""
-
+"""Asks for a review of a checkpoint; true: continue."""
 
 Accept = Callable[[], Awaitable[bool]]
-"""Asks whether to run by a configuration that has changed, once the difference is shown; true: accept it."""
+"""Asks whether to use a configuration that has changed, once the difference is shown; true: accept it."""
 
 
 class Ending(StrEnum):
-    """How a run came to its end."""
+    """The way in which a run ended."""
 
     COMPLETE = "complete"
-    """Nothing of the batch is left to do."""
+    """No item of the batch remains."""
     PAUSED = "paused"
-    """Groups are left, and the user wants to go on later."""
+    """Groups remain, and the user wants to continue later."""
     HALTED = "halted"
-    """No item was started any more: see why in `Result.halt`."""
+    """No further item was started; `Result.halt` has the reason."""
     CONFIG_CHANGED = "config-changed"
-    """Groups are left, and gitbatch.toml names what the user has not accepted."""
+    """Groups remain, and gitbatch.toml names programs, hosts, keys or paths that the user has not accepted."""
     STOPPED = "stopped"
-    """A hard stop: only the user may go on."""
+    """A hard stop: only the user can continue."""
 
 
 class Result(Struct, frozen=True):
@@ -80,62 +74,60 @@ class Result(Struct, frozen=True):
 
 @dataclass(slots=True)
 class _Tally:
-    """What is known of the batch's groups so far."""
+    """The counts of the batch's groups so far."""
 
     succeeded: int
     missing: frozenset[str]
 
-    def add(self, checkpoint: Checkpoint) -> None:
+    def add_checkpoint(self, checkpoint: Checkpoint) -> None:
         self.succeeded += len(checkpoint.outcomes) - len(checkpoint.failures)
         self.missing |= {outcome.item.key for outcome in checkpoint.failures}
 
-    def result(self, ending: Ending, *, over: bool = False) -> Result:
+    def make_result(self, ending: Ending, *, over: bool = False) -> Result:
         return Result(ending, self.succeeded, len(self.missing), over)
 
 
 async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) -> Result:
-    """Run a batch from wherever it is to its end, a pause, or a hard stop."""
+    """Runs a batch from its present state to its end, a pause, or a hard stop."""
     run.agents.rate_limit.listener = lambda wait, why: run.emit(
         BatchWaiting(batch=run.batch.id, seconds=round(wait, 1), reason=why)
     )
-    state, followed = await run.git(resume, run)
-    _announce(run, state, await run.git(_sandboxes, run), resumed=resumed)
-    _tell_kept(run, followed)
-    await run.git(_require_ready, run, state, resumed=resumed)
+    state = await _resume(run, resumed=resumed)
     tally = _Tally(state.succeeded, state.missing)
     record = run.batch.record
     for group in record.groups:
         if state.is_finished(group):
             continue
-        project_state = await run.git(_read_runnable_state, run, state)
+        project_state = await run.git(read_runnable_state, run.repo, record, state)
         stopped = await _hard_stop(run, project_state, tally, accept)
         if stopped:
             return stopped
         if not pending_items(project_state, group, state.ready):
             tally.succeeded += len(group.items)
-            text = f"every item of “{group.title}” is ticked in {project_state.plan.path}: none of them runs again"
+            text = (
+                f"every item of “{group.title}” is ticked in {project_state.plan.path}: the group is skipped"
+            )
             run.emit(Notice(batch=run.batch.id, text=clean_text(text)))
             continue
-        checkpoint = (
-            None if run.brake.halt else await _run_one(run, project_state, group, state, tally.missing)
-        )
+        start = GroupStart(project_state, group, _ready_outcomes(group, state), tally.missing)
+        checkpoint = None if run.stop_switch.halt else await _run_and_record(run, start)
         if checkpoint is None:
-            return await _halt(run, tally)
-        tally.add(checkpoint)
+            return await _halt_batch(run, tally)
+        tally.add_checkpoint(checkpoint)
         rest = record.groups[checkpoint.number :]
         if (
             rest
             and not checkpoint.phase_complete
-            and not run.brake.halt
+            and not run.stop_switch.halt
             and record.checkpoint_mode.pauses_after(checkpoint.number)
             and not await pause(checkpoint)
         ):
             run.emit(BatchPaused(batch=run.batch.id, next_group=rest[0].title))
-            return tally.result(Ending.PAUSED)
-    project_state = await run.git(_finish, run)
+            return tally.make_result(Ending.PAUSED)
+    project_state = await run.git(finish_batch, run.repo, run.batch)
     if project_state.is_complete:
         run.emit(Notice(batch=run.batch.id, text=PHASE_COMPLETE))
-    result = tally.result(Ending.COMPLETE, over=True)
+    result = tally.make_result(Ending.COMPLETE, over=True)
     run.emit(
         BatchFinished(
             batch=run.batch.id,
@@ -147,32 +139,15 @@ async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) ->
     return result
 
 
-def _require_ready(run: Run, state: BatchProgress, *, resumed: bool) -> None:
-    """Refuse to go on over the user's changes, or in the middle of a merge, in a checkout that would follow."""
-    if not resumed:  # it has only just begun, and has seen all that
-        return
-    target = run.batch.record.target
-    if run.repo.head_branch() != target:
-        require_not_checked_out_elsewhere(run.repo, target)
-    else:
-        require_nothing_under_way(run.repo)
-        left = tuple(i.key for g in run.batch.record.groups if not state.is_finished(g) for i in g.items)
-        project_state = read_project_state(run.repo, require_tip(run.repo, target))
-        # An edited plan is the user's next thought, and gets the ticks, as one that is edited during a run does.
-        require_no_nested_repositories(run.repo, project_state, left)
-        require_clean(run.repo, project_state, left, exempt=frozenset({project_state.project.task}))
-    require_unlocked(run.repo, target)
-    run.repo.objects.require_signer()
-
-
-def _read_runnable_state(run: Run, state: BatchProgress) -> ProjectState:
-    project_state = read_project_state(run.repo, require_tip(run.repo, run.batch.record.target))
-    require_runnable(project_state)
-    left = (item for g in run.batch.record.groups if not state.is_finished(g) for item in g.items)
-    require_objects(
-        run.repo, project_state, filter(None, (project_state.find_item(item.key) for item in left))
-    )
-    return project_state
+async def _resume(run: Run, *, resumed: bool) -> BatchProgress:
+    """Completes what an interruption left undone, announces the batch, and returns its progress."""
+    state, followed = await run.git(resume_batch, run.repo, run.batch)
+    confined = await run.git(describe_confinement, run.repo, run.batch.record, run.agents, run.checkouts)
+    _emit_start(run, state, confined, resumed=resumed)
+    _emit_kept(run, followed)
+    if resumed:  # a batch that has only just begun was checked when it began
+        await run.git(require_resumable, run.repo, run.batch, state)
+    return state
 
 
 async def _is_accepted(run: Run, project_state: ProjectState, accept: Accept) -> bool:
@@ -187,11 +162,14 @@ async def _is_accepted(run: Run, project_state: ProjectState, accept: Accept) ->
     return True
 
 
-async def _run_one(
-    run: Run, project_state: ProjectState, group: BatchGroup, state: BatchProgress, missing: frozenset[str]
-) -> Checkpoint | None:
-    """Run a group and record it; None if the batch halts before it is complete."""
-    already = {key: outcome for key, outcome in state.ready.items() if outcome.item in group.items}
+def _ready_outcomes(group: BatchGroup, state: BatchProgress) -> Mapping[str, Outcome]:
+    """Returns the outcomes, by key, of a group's items that an earlier start of the batch has finished."""
+    return {key: outcome for key, outcome in state.ready.items() if outcome.item in group.items}
+
+
+async def _run_and_record(run: Run, start: GroupStart) -> Checkpoint | None:
+    """Runs a group and records it; None if the batch halts before it is complete."""
+    group, already, project_state = start.group, start.already, start.project_state
     run.emit(
         GroupStarted(
             batch=run.batch.id,
@@ -202,41 +180,20 @@ async def _run_one(
             already=tuple(already),
         )
     )
-    marks = {item.output: item.box for item in project_state.plan.items}
-    outcomes = await run_group(run, project_state, group, already, missing)
+    boxes = {item.output: item.box for item in project_state.plan.items}
+    outcomes = await run_group(run, start)
     if outcomes is None:
         return None
-    checkpoint = await run.git(record_group, run, group, outcomes, marks, project_state.commit)
-    stay = await run.git(drop_branches, run, checkpoint)
+    finished = GroupOutcomes(group, outcomes, boxes, project_state.commit)
+    checkpoint = await run.git(record_group, run.repo, run.commit_context(), finished, run.clock())
+    kept = await run.git(drop_branches, run.repo, run.batch.id, checkpoint)
     run.emit(CheckpointReached(batch=run.batch.id, checkpoint=checkpoint))
-    for ref in stay:
-        run.emit(Notice(batch=run.batch.id, text=f"{short(ref)} is merged and stays: it is checked out"))
+    for ref in kept:
+        run.emit(Notice(batch=run.batch.id, text=f"kept: branch {short(ref)} (merged, but checked out)"))
     return checkpoint
 
 
-class _Confined(Struct, frozen=True):
-    """What a batch's agents run in."""
-
-    sandboxes: str
-    readable: tuple[str, ...]
-    """What of the checkout they may read."""
-    advice: tuple[str, ...]
-
-
-def _sandboxes(run: Run) -> _Confined:
-    """What the batch's agents run in. Refuses to start where an agent cannot work."""
-    project_state = read_project_state(run.repo, require_tip(run.repo, run.batch.record.target))
-    names, config = recorded_agents(project_state, run.batch.record), project_state.project.config
-    readable = run.agents.read_in_checkouts(names, config, run.checkouts.folders)
-    shown = tuple(clean_text(name_in_checkout(path, run.repo.root)) for path in readable)
-    sandboxes = run.agents.sandbox_kinds(names, config)
-    told = ((name, strict_advice(config.agents[name], run.agents.sandbox)) for name in sorted(names))
-    unknown = () if sandboxes in {"", "none"} else tuple(map(unknown_advice, run.checkouts.unknown))
-    advice = (*unknown, *(f"agent {name}: {text}" for name, text in told if text))
-    return _Confined(sandboxes, shown, tuple(map(clean_text, advice)))
-
-
-def _announce(run: Run, state: BatchProgress, confined: _Confined, *, resumed: bool) -> None:
+def _emit_start(run: Run, state: BatchProgress, confined: AgentConfinement, *, resumed: bool) -> None:
     record = run.batch.record
     run.emit(
         BatchStarted(
@@ -261,16 +218,16 @@ def _announce(run: Run, state: BatchProgress, confined: _Confined, *, resumed: b
         run.emit(Notice(batch=run.batch.id, text=text))
 
 
-def _tell_kept(run: Run, followed: Followed) -> None:
+def _emit_kept(run: Run, followed: Followed) -> None:
     for path in followed.kept:
-        run.emit(Notice(batch=run.batch.id, text=f"your own version of {path} stays in the checkout"))
+        run.emit(Notice(batch=run.batch.id, text=f"kept: your own version of {path} in the checkout"))
     for note in followed.notes:
         run.emit(Notice(batch=run.batch.id, text=note))
 
 
-async def _halt(run: Run, tally: _Tally) -> Result:
-    """The batch halts at a clean point, perhaps in the middle of a group: what is done is on its branches."""
-    halt = run.brake.halt or Halt(Cause.FATAL, clean_text("the batch halted"), "gitbatch run goes on")
+async def _halt_batch(run: Run, tally: _Tally) -> Result:
+    """Halts the batch at a clean point, perhaps in the middle of a group: finished items are on their branches."""
+    halt = run.stop_switch.halt or Halt(Cause.FATAL, clean_text("the batch halted"), "resume: gitbatch run")
     state = await run.git(read_progress, run.repo, run.batch)
     run.emit(
         BatchHalted(
@@ -283,48 +240,42 @@ async def _halt(run: Run, tally: _Tally) -> Result:
             spent=run.agents.budget.spent,
         )
     )
-    return replace(tally.result(Ending.HALTED), halt=halt)
+    return replace(tally.make_result(Ending.HALTED), halt=halt)
 
 
 async def _hard_stop(run: Run, project_state: ProjectState, tally: _Tally, accept: Accept) -> Result | None:
-    """The end of a run where only the user may go on, if that is so."""
+    """Returns the end of a run where only the user can continue; None: the next group may start."""
     if project_state.project.phase.name != run.batch.record.phase:
         return _stop_at_boundary(run, project_state, tally)
     if project_state.is_complete:
         return await _stop_complete(run, tally)
-    return None if await _is_accepted(run, project_state, accept) else tally.result(Ending.CONFIG_CHANGED)
+    return (
+        None if await _is_accepted(run, project_state, accept) else tally.make_result(Ending.CONFIG_CHANGED)
+    )
 
 
 def _stop_at_boundary(run: Run, project_state: ProjectState, tally: _Tally) -> Result:
-    """Rules O5 and K4: the active phase is another one now."""
+    """Ends a run because the active phase is another one now (rules O5, K4)."""
     run.emit(
         BatchStopped(
             batch=run.batch.id,
             reason=f"the active phase is now {project_state.project.phase.name or 'not named'}; "
             f"this batch belongs to {run.batch.record.phase or 'a project without phases'}",
-            advice="end the batch with gitbatch abort, or set the active scope in CLAUDE.md back",
+            advice="end the batch (gitbatch abort), or set Active Scope in CLAUDE.md back",
         )
     )
-    return tally.result(Ending.STOPPED)
+    return tally.make_result(Ending.STOPPED)
 
 
 async def _stop_complete(run: Run, tally: _Tally) -> Result:
-    """Rule O6: the phase is complete, although items of the batch are left."""
-    await run.git(_finish, run)
+    """Ends a run because the phase is complete, although items of the batch remain (rule O6)."""
+    await run.git(finish_batch, run.repo, run.batch)
     left = len(run.batch.record.items) - tally.succeeded - len(tally.missing)
     run.emit(
         BatchStopped(
             batch=run.batch.id,
-            reason=f"{_COMPLETE}; {left} item(s) of the batch were not started",
+            reason=f"every Definition-of-Done entry is done; not started: {format_count(left, 'item')}",
             advice=PHASE_COMPLETE,
         )
     )
-    return tally.result(Ending.STOPPED, over=True)
-
-
-def _finish(run: Run) -> ProjectState:
-    """The batch is over: its end is marked last, so that an interruption before it is made good."""
-    remove_leftovers(run.repo, run.batch.id)
-    tip = require_tip(run.repo, run.batch.record.target)
-    end_batch(run.repo, run.batch.id, tip)
-    return read_project_state(run.repo, tip)
+    return tally.make_result(Ending.STOPPED, over=True)

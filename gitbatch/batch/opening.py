@@ -29,6 +29,7 @@ from gitbatch.batch.planning.selection import select_items
 from gitbatch.batch.planning.start import BatchOptions, begin_batch, find_reason_not_to_start
 from gitbatch.batch.planning.target import find_target
 from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
+from gitbatch.batch.workplace.local import LocalWorkplaces
 from gitbatch.concurrency import GitThread
 from gitbatch.errors import UsageError
 from gitbatch.plan.duration import require_duration
@@ -140,8 +141,10 @@ class Opening(Struct, frozen=True):
         ):
             emit = EventStream(settings.clock, (EventWriter(log), *listeners))
             notices = Notices(emit, batch.id)
+            watched = _watched(_configured(repo, state, notices), fingerprint, notices)
+            checkouts = find_checkouts(repo, settings.environment.get("PATH", ""))
             run = Run(
-                repo=_watched(_configured(repo, state, notices), fingerprint, notices),
+                repo=watched,
                 batch=batch,
                 jobs=make_room(wanted),
                 worktrees_dir=folder,
@@ -150,9 +153,9 @@ class Opening(Struct, frozen=True):
                 clock=settings.clock,
                 git=git,
                 fingerprint=fingerprint,
-                agent_git=agent_git,
-                checkouts=find_checkouts(repo, settings.environment.get("PATH", "")),
-                brake=StopSwitch(),
+                workplaces=LocalWorkplaces(watched, git, folder, agent_git, checkouts.folders, fingerprint),
+                checkouts=checkouts,
+                stop_switch=StopSwitch(),
                 ledger=ledger,
                 fixed=fixed,
             )

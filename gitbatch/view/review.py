@@ -25,7 +25,7 @@ def render_checkpoint(checkpoint: Checkpoint) -> Block:
         (checkpoint.commit[:10], "cyan"),
     )
     spent = sum((outcome.spent for outcome in checkpoint.outcomes), Spent())
-    kept = (f"your own version of {path} stays in the checkout" for path in checkpoint.kept)
+    kept = (f"kept: your own version of {path} in the checkout" for path in checkpoint.kept)
     return (
         title,
         TextTable(tuple(_outcome(outcome) for outcome in checkpoint.outcomes)),

@@ -82,8 +82,8 @@ def test_a_money_limit_pauses_the_batch_and_a_higher_one_goes_on(place: Place) -
     told = run(place, "--max-cost", "1.3", jobs=1, code=3)
     (halted,) = told.of("batch-halted")
     assert (halted["cause"], halted["items_left"]) == ("budget-reached", 1)
-    assert halted["reason"] == "$1.20 of $1.30 are spent; what is left is not enough for another item"
-    assert "go on with more: gitbatch run --max-cost USD" in told.stderr
+    assert halted["reason"] == "$1.20 of $1.30 are spent; the rest is not enough for another item"
+    assert "raise the limit: gitbatch run --max-cost USD" in told.stderr
     assert [starts(place, f"T{number}") for number in (1, 2, 3, 4)] == [1, 1, 1, 0]
     told = run(place, code=3)
     assert told.of("item-started") == [], "the limit stays until another is given"

@@ -106,7 +106,7 @@ def test_an_uncommitted_edit_of_the_plan_survives_and_gets_the_ticks(waiting: Pl
     with in_mid_run(waiting) as said:
         waiting.edit("task.md", "# Three groups of four\n", "# Three groups of four\n\nA remark of mine.\n")
         waiting.edit("task.md", "T104 Write d", "T104 Write D")
-    assert "note: your own version of task.md stays in the checkout" in said[0]
+    assert "note: kept: your own version of task.md in the checkout" in said[0]
     assert (
         "note: the box of T104 was not ticked in your own version of task.md: its line has changed" in said[0]
     )
@@ -258,7 +258,7 @@ def test_a_branch_that_never_holds_still_is_tried_again_later(waiting: Place) ->
     shim.chmod(0o755)
     (waiting.home / "go").touch()
     done = waiting.gitbatch(*GROUP, code=75, PATH=f"{shim.parent}:{waiting.environment['PATH']}")
-    assert "branch main is moved all the time by someone else" in done.stderr
+    assert "branch main keeps moving" in done.stderr
     assert "0 to run, 4 done before" in waiting.gitbatch("run", code=0).stdout
     assert ran(waiting) == ["out/letters/a.md"]
     assert_tidy(waiting)
@@ -407,7 +407,7 @@ def test_a_checkpoint_that_lost_its_trailers_is_not_run_again(three: Place, how:
     else:
         three.git("commit", "-q", "--amend", "-m", "Reviewed")
     said = three.gitbatch("run", "--no-input", code=0).stdout
-    assert "is ticked in task.md: none of them runs again" in said
+    assert "is ticked in task.md: the group is skipped" in said
     assert len(ticked(three)) == 8
     assert_tidy(three)
 

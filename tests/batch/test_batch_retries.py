@@ -38,7 +38,7 @@ FAILURES = Path(__file__).parents[2] / "docs" / "failures.md"
     [
         ("3", "it broke (exit 3)", Cause.FAILED),
         ("slow", "it took longer than 1 seconds", Cause.TIMEOUT),
-        ("shared", "the agent changed task.md, which is not its file", Cause.REFUSED),
+        ("shared", "the agent modified task.md outside its assigned output", Cause.REFUSED),
         ("nothing", "no output file was written", Cause.NO_OUTPUT),
     ],
 )
@@ -221,7 +221,7 @@ def test_come_back_later_halts_the_batch_at_a_clean_point(place: Place) -> None:
     (halted,) = told.of("batch-halted")
     assert (halted["cause"], halted["items_left"]) == ("come-back-later", 2)
     assert 4000 < halted["back_at"] - halted["at"] <= 5001
-    assert "come back at " in told.stderr
+    assert "retry at " in told.stderr
     assert "(in 1 h 23 min)" in told.stderr
     assert [e["outcome"]["item"]["name"] for e in told.of("item-finished")] == ["T2"], "it ran to its end"
     said = place.gitbatch("status", code=0).stdout
@@ -256,7 +256,7 @@ def test_an_agent_that_cannot_work_at_all_stops_the_batch_and_nothing_is_lost(pl
     assert halted["cause"] == "agent-unusable"
     assert "no-such-program: No such file or directory" in halted["reason"]
     assert [event["counts"] for event in told.of("attempt-failed")] == [False]
-    assert "if you changed gitbatch.toml, commit it and add --accept-config" in told.stderr
+    assert "commit a changed gitbatch.toml and add --accept-config" in told.stderr
     assert (starts(place, "T1"), starts(place, "T3")) == (1, 0)
     place.edit("gitbatch.toml", '"no-such-program"', '"sh", "agent.sh"')
     place.commit("Fix it")
@@ -275,8 +275,8 @@ def test_the_views_tell_of_attempts_waits_and_halts(place: Place) -> None:
     assert "waiting   0 s: the server is busy\n" in said
     assert " s, 2 attempts)\n" in said
     done = place.gitbatch("run", "--items", "T2", "--checkpoint", "at-end", code=75)
-    assert "halted  exit code 75: come back at " in done.stdout
-    assert "1 item left; finished items are in git. gitbatch run goes on then" in done.stdout
+    assert "halted  exit code 75: retry at " in done.stdout
+    assert "1 item left; finished items are in git. resume then: gitbatch run" in done.stdout
 
 
 def test_the_readme_has_the_table_of_causes() -> None:
@@ -328,16 +328,16 @@ def test_the_live_view_says_how_long_everybody_waits() -> None:
     assert "waiting" not in captured.get()
 
 
-def test_the_brake_ends_a_wait() -> None:
+def test_a_tripped_switch_ends_a_wait() -> None:
     async def scene() -> float:
-        brake, gate = StopSwitch(), RateLimit()
+        switch, gate = StopSwitch(), RateLimit()
         gate.start_wait(60)
-        waiting = asyncio.create_task(brake.unless(gate.wait()))
+        waiting = asyncio.create_task(switch.wait_unless_stopped(gate.wait()))
         await asyncio.sleep(0.05)
-        brake.pull(cannot_work("T1", clean_text("no key")))
-        brake.pull(cannot_work("T2", clean_text("too late")))
-        assert brake.halt
-        assert brake.halt.reason == "T1: no key"
+        switch.trip(cannot_work("T1", clean_text("no key")))
+        switch.trip(cannot_work("T2", clean_text("too late")))
+        assert switch.halt
+        assert switch.halt.reason == "T1: no key"
         return await waiting
 
     assert asyncio.run(scene()) < 1

@@ -108,7 +108,7 @@ def test_failures_are_told_and_stop_nothing_else(three: Place) -> None:
     assert "    the source is not there" in three.git("log", "-1", "--format=%B", first)
     second = three.git("log", "--format=%H", "--grep", "checkpoint 2/3")
     assert trailers(three, second, "Failed") == [
-        f"out/pairs/{name}.md: blocked: it reads out/letters/c.md, which was not written"
+        f"out/pairs/{name}.md: blocked: required context out/letters/c.md was not produced"
         for name in ("bc", "cd")
     ]
     audit(three)
@@ -141,9 +141,9 @@ def test_names_of_batches_sort_by_age_within_a_second_too() -> None:
     [
         ("nothing", "failed", "no output file was written"),
         ("empty", "failed", "the output file is empty"),
-        ("link", "failed", "the output can't be taken"),
-        ("shared", "refused", "the agent changed task.md, which is not its file"),
-        ("sibling", "refused", "the agent changed out/letters/a.md, which is not its file"),
+        ("link", "failed", "cannot take the output"),
+        ("shared", "refused", "the agent modified task.md outside its assigned output"),
+        ("sibling", "refused", "the agent modified out/letters/a.md outside its assigned output"),
     ],
 )
 @pytest.mark.rule("S1", "S2")
@@ -240,10 +240,7 @@ def test_a_complete_definition_of_done_is_a_hard_stop(three: Place) -> None:
     three.edit("task.md", "- [ ] Somebody", "- [x] Somebody")
     three.commit()
     said = run(three, code=0)
-    assert (
-        "every Definition-of-Done entry of the phase is complete; 4 item(s) of the batch were not started"
-        in said
-    )
+    assert "every Definition-of-Done entry is done; not started: 4 items" in said
     assert ticked(three) == ALL[:8]
     assert_tidy(three)
     said = run(three, code=0)
@@ -500,7 +497,7 @@ def test_line_ends_are_stored_by_the_commits_attributes(three: Place) -> None:
     assert three.git("cat-file", "blob", "HEAD:out/letters/a.md") == "a\nb"
     (failed,) = trailers(three, "HEAD", "Failed")
     assert failed == (
-        "out/letters/b.bin: failed: the output can't be taken: out/letters/b.bin has the filter lfs (git attributes)"
+        "out/letters/b.bin: failed: cannot take the output: out/letters/b.bin has the filter lfs (git attributes)"
     )
 
 

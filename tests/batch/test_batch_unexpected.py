@@ -16,7 +16,7 @@ from sessions import run_here
 
 from gitbatch.agents.process.agent import ProcessAgent
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Progress, Reply
-from gitbatch.batch.item import attempt, unexpected
+from gitbatch.batch.item import attempt, judge, unexpected
 from gitbatch.batch.item import commit as item_commit
 from gitbatch.batch.item.unexpected import find_run_error
 from gitbatch.batch.loop import Ending
@@ -130,7 +130,7 @@ def test_an_error_in_every_attempt_fails_the_item_alone(
     assert_tidy(place)
 
 
-@pytest.mark.parametrize("function", ["prepare", "_assignment", "find_strays"])
+@pytest.mark.parametrize("function", ["find_starting_point", "make_assignment", "judge_work"])
 def test_an_error_in_our_own_code_fails_the_attempt_alone(
     place: Place, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
@@ -205,7 +205,7 @@ def test_what_an_item_cost_is_known_though_the_disk_did_not_take_its_output(
             raise OSError(errno.EIO, "Input/output error")
         return really(*arguments)
 
-    monkeypatch.setattr(attempt, "take_output", fails_once)
+    monkeypatch.setattr(judge, "take_output", fails_once)
     result, events = run_here(place, monkeypatch)
     assert (result.ending, events[-1]["event"]) == (Ending.HALTED, "batch-halted")
     (ref,) = place.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/ledger/*").splitlines()

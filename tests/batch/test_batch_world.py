@@ -78,7 +78,7 @@ def test_a_path_with_two_spaces_stays_what_it_is(three: Place) -> None:
         "log", "--reverse", "--format=%H", "--grep", "^gitbatch: checkpoint"
     ).splitlines()
     assert trailers(three, second, "Failed") == [
-        "out/pairs/bc.md: blocked: it reads out/letters/c c.md, which was not written"
+        "out/pairs/bc.md: blocked: required context out/letters/c c.md was not produced"
     ]
     assert (
         three.git("log", "-1", "--format=%B", first).count("Gitbatch-Failed: out/letters/c  c.md: failed")
@@ -113,7 +113,7 @@ def test_a_branch_that_the_user_looks_at_is_not_deleted(three: Place) -> None:
         '"refs/heads/gitbatch/*/1-t101" | xargs git worktree add -q ../looked-at',
     )
     done = three.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end", code=0)
-    assert "1-t101 is merged and stays: it is checked out" in done.stdout
+    assert "1-t101 (merged, but checked out)" in done.stdout
     looked_at = Place(three.root.parent / "looked-at", three.home, three.environment)
     assert looked_at.git("status", "--porcelain") == ""
     assert looked_at.git("log", "-1", "--format=%s") == "T101 Write a do: special" or looked_at.git(
@@ -153,7 +153,7 @@ def test_a_file_where_the_next_group_needs_a_folder_is_a_conflict(three: Place) 
     three.gitbatch("run", code=3)
     failed = trailers(three, "HEAD", "Failed")
     assert len(failed) == 4
-    assert failed[0] == "out/pairs/ab.md: conflicted: it can't be written: out/pairs is a file"
+    assert failed[0] == "out/pairs/ab.md: conflicted: cannot write the output: out/pairs is a file"
     three.gitbatch("run", code=1)
     assert len(ticked(three)) == 8
 
@@ -169,7 +169,7 @@ def test_a_phase_that_the_user_completes_at_a_pause_is_a_hard_stop(three: Place)
     )
     three.commit()
     done = three.gitbatch("run", code=0)
-    assert "8 item(s) of the batch were not started" in done.stdout
+    assert "not started: 8 items" in done.stdout
     assert len(ticked(three)) == 4
 
 

@@ -19,12 +19,12 @@ from gitbatch.__main__ import main as gitbatch
 from gitbatch.batch.events import EventStream, ItemFinished, ItemStarted
 
 STEPS = {
-    "worktree": ("batch.starting_point._make_worktree",),
-    "agent": ("batch.attempt._ask",),
-    "harvest": ("batch.attempt.find_strays", "batch.attempt.take_output"),
-    "merge": ("batch.checkpoint._move",),
-    "follow": ("batch.checkpoint.follow_locked",),
-    "clean-up": ("batch.attempt._clear", "batch.loop.drop_branches"),
+    "worktree": ("batch.workplace.local.make_worktree",),
+    "agent": ("batch.item.attempt._run_agent",),
+    "harvest": ("batch.workplace.local.list_changes", "batch.item.judge.take_output"),
+    "merge": ("batch.group.checkpoint._move_target",),
+    "follow": ("batch.group.checkpoint.follow_locked",),
+    "clean-up": ("batch.workplace.local._remove_folders", "batch.loop.drop_branches"),
 }
 """Phase → the functions that do it; what of a batch is in none of them is start-up, planning and events."""
 

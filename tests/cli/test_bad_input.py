@@ -407,7 +407,7 @@ def test_worktrees_inside_the_repository(three: Place) -> None:
 
 def test_a_place_for_worktrees_that_can_not_be_written(three: Place) -> None:
     done = three.gitbatch(*RUN, code=1, GITBATCH_WORKTREES="/proc/nowhere")
-    assert "a worktree can't be made in /proc/nowhere" in done.stderr
+    assert "cannot make a worktree in /proc/nowhere" in done.stderr
     three.gitbatch("run", code=0)
 
 

@@ -41,9 +41,9 @@ class Attack:
     """What nothing but a sandbox can prevent: a part of what is then wrong in history."""
 
 
-_CAN_NOT = "failed: the output can't be taken"
+_CAN_NOT = "failed: cannot take the output"
 _NO_OUTPUT = "failed: no output file was written"
-_REFUSED = "refused: the agent changed {}, which is not its file"
+_REFUSED = "refused: the agent modified {} outside its assigned output"
 _DIG = """
 import os
 for _ in range(2500):

@@ -10,7 +10,8 @@ from wall.grounds import LIMIT, Grounds, copy_of, lay_out
 
 from gitbatch.agents.protocol import Failure
 from gitbatch.agents.secrets import Secrets
-from gitbatch.batch.item.harvest import harvest
+from gitbatch.batch.item.harvest import harvest_output
+from gitbatch.batch.workplace.local import open_below
 from gitbatch.repo.attributes import store
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
@@ -184,6 +185,7 @@ def test_what_is_stored_is_measured_and_not_only_what_was_there_before(
 
     monkeypatch.setattr("gitbatch.batch.item.harvest.store", late)
     tree = grounds.place.git("rev-parse", "main^{tree}")
-    taken = harvest(opened, grounds.place.root, "out/grows.md", LIMIT, tree, Secrets())
+    source = open_below(grounds.place.root, "out/grows.md")
+    taken = harvest_output(opened, source, "out/grows.md", LIMIT, tree, Secrets())
     opened.close()
     assert isinstance(taken, Failure)

@@ -1,11 +1,12 @@
 """The second commit point: a group's merges, ticks, status and decisions appear together or not at all.
 
-Everything is built as objects upon the target branch's tip; then the branch moves once, by compare-and-swap. If it
-moved meanwhile, everything is built again upon the new tip; no agent runs again for that.
+All commits are built as objects on top of the target branch's tip; then the branch moves once, by compare-and-swap. If
+it moved meanwhile, they are built again on top of the new tip; no agent runs again for that.
 """
 
 from collections.abc import Mapping
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.batch.group.follow import follow_checkout, follow_locked
@@ -15,7 +16,7 @@ from gitbatch.batch.group.shared_files import consolidate
 from gitbatch.batch.history.messages import render_checkpoint_message
 from gitbatch.batch.history.rescue import rescued_refs
 from gitbatch.batch.history.target import require_not_checked_out_elsewhere, require_tip
-from gitbatch.batch.item.run import Run
+from gitbatch.batch.item.task import CommitContext
 from gitbatch.batch.model import BatchGroup, Checkpoint, Outcome
 from gitbatch.batch.planning.project_state import read_project_state
 from gitbatch.batch.planning.required_objects import require_shared_files
@@ -32,102 +33,111 @@ from gitbatch.repo.worktrees.branches import delete_branches
 _TRIES = 20
 
 
-def record_group(
-    run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], marks: Mapping[str, BoxPosition], began: str
-) -> Checkpoint:
-    """Record a group on the target branch, and let the checkout follow.
+class GroupOutcomes(Struct, frozen=True):
+    """A group whose items all have an outcome."""
+
+    group: BatchGroup
+    outcomes: tuple[Outcome, ...]
+    boxes: Mapping[str, BoxPosition]
+    """The positions of its items' boxes in the plan that they ran by, by key."""
+    base: str
+    """The target branch's commit when the group began. The branch may gain commits after it, but not lose it."""
+
+
+def record_group(repo: Repository, commits: CommitContext, finished: GroupOutcomes, now: float) -> Checkpoint:
+    """Records a group on the target branch, and updates the checkout.
 
     Args:
-        run: the tools.
-        group: the group.
-        outcomes: of its items.
-        marks: where the plan had the boxes of its items, by key.
-        began: where the branch was when the group began: it may have got more commits, but not lost any.
+        repo: the repository.
+        commits: the values that commits need.
+        finished: the group.
+        now: seconds since the epoch, for the decisions log.
 
     Raises:
         GitbatchError: the branch has lost commits.
-        BusyError: the branch would not hold still, or the checkout's index is locked by another git.
+        BusyError: the branch keeps moving, or the checkout's index is locked by another git process.
         GitbatchError: the user is in the middle of a merge or rebase of the branch, or has it in another checkout.
         TamperedError: a control file of the repository was changed.
     """
-    repo, target = run.repo, run.batch.record.target
+    target = commits.batch.record.target
     require_movable(repo, target)
     if repo.head_branch() == target:
         with index_lock(repo):
-            checkpoint = _move(run, group, outcomes, marks, began)
+            checkpoint = _move_target(repo, commits, finished, now)
             followed = follow_locked(repo, target, checkpoint.before, checkpoint.commit)
     else:
         require_not_checked_out_elsewhere(repo, target)
-        checkpoint = _move(run, group, outcomes, marks, began)
+        checkpoint = _move_target(repo, commits, finished, now)
         followed = follow_checkout(repo, target, checkpoint.before, checkpoint.commit)
-    repo.point(followed_ref(run.batch.id), checkpoint.commit)
+    repo.point(followed_ref(commits.batch.id), checkpoint.commit)
     return replace(checkpoint, kept=followed.kept, notes=(*checkpoint.notes, *followed.notes))
 
 
-def _move(
-    run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], marks: Mapping[str, BoxPosition], began: str
-) -> Checkpoint:
-    """The second commit point: build, then move the branch once."""
-    repo, target, held = run.repo, run.batch.record.target, building_ref(run.batch.id)
+def _move_target(repo: Repository, commits: CommitContext, finished: GroupOutcomes, now: float) -> Checkpoint:
+    """Builds the commits of a checkpoint, then moves the target branch once: the second commit point."""
+    batch, target, held = commits.batch.id, commits.batch.record.target, building_ref(commits.batch.id)
     problem: GitbatchError = BusyError(
-        f"branch {short(target)} is moved all the time by someone else",
-        "run gitbatch run again when it is quiet; what is done is kept",
+        f"branch {short(target)} keeps moving",
+        "retry when no other process updates it: gitbatch run (finished items are kept)",
     )
     for _ in range(_TRIES):
         try:
-            outcomes = rebase_items(run, _signed(run, outcomes), require_tip(repo, target))
-            checkpoint = _build(run, group, outcomes, marks)
-            # From here on a `git gc --prune=now` somewhere leaves the new objects alone; was it there before?
+            signed = _sign_commits(repo, batch, finished.outcomes)
+            finished = replace(
+                finished, outcomes=rebase_items(repo, batch, signed, require_tip(repo, target))
+            )
+            checkpoint = _build_checkpoint(repo, commits, finished, now)
+            # From here on a `git gc --prune=now` of another process keeps the new objects; did one run before?
             repo.point(held, checkpoint.commit)
             _require_objects(repo, checkpoint)
         except GitError as error:  # as when objects are pruned before a ref has them
             problem = error
             continue
-        require_untouched(repo, run.fingerprint)
-        _require_forward(repo, target, began, checkpoint.before)
+        require_untouched(repo, commits.fingerprint)
+        _require_forward(repo, target, finished.base, checkpoint.before)
         reason = f"gitbatch: checkpoint {checkpoint.number}/{checkpoint.of}"
         if repo.commit_point(target, checkpoint.commit, checkpoint.before, reason):
             return checkpoint
     raise problem
 
 
-def _signed(run: Run, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
-    """The outcomes with signed commits, if the user signs: those that could not be signed when they were made are now.
+def _sign_commits(repo: Repository, batch: str, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
+    """Signs the item commits that could not be signed when they were made, if the user signs commits.
 
     Raises:
-        SigningError: one still can't be. Nothing is lost: the item's branch keeps the commit without a signature.
+        SigningError: signing fails again. Nothing is lost: the item's branch keeps the commit without a signature.
     """
-    repo, found = run.repo, []
+    found = []
     for outcome in outcomes:
         old = outcome.commit if outcome.succeeded else None
         new = repo.objects.sign_commit(old) if old else ""
         if old and new != old:
-            branch = item_branch(run.batch.id, outcome.item.slug)
+            branch = item_branch(batch, outcome.item.slug)
             repo.commit_point(branch, new, old, "gitbatch: signed")
             outcome = replace(outcome, commit=old.with_signature(new))  # noqa: PLW2901
         found.append(outcome)
     return tuple(found)
 
 
-def _require_forward(repo: Repository, target: str, began: str, tip: str) -> None:
-    """Refuse to build upon a branch that was moved back or elsewhere: what it has lost would look done to us.
+def _require_forward(repo: Repository, target: str, base: str, tip: str) -> None:
+    """Refuses a branch that was moved back or elsewhere: the commits that it has lost would count as done.
 
     Raises:
         GitbatchError: the branch has lost commits.
     """
-    if tip != began and repo.git.run("merge-base", "--is-ancestor", began, tip, check=False).status:
+    if tip != base and repo.git.run("merge-base", "--is-ancestor", base, tip, check=False).status:
         raise GitbatchError(
-            f"branch {short(target)} was moved while the group ran: it has lost commit {began[:12]}",
-            f"it was left where it is. If it was you, gitbatch run goes on with what the branch has now; "
-            f"else put it back first: git update-ref {target} {began[:12]}",
+            f"branch {short(target)} was moved while the group ran: it has lost commit {base[:12]}",
+            f"the branch was not changed. To continue with its present commits: gitbatch run; "
+            f"to restore it first: git update-ref {target} {base[:12]}",
         )
 
 
 def _require_objects(repo: Repository, checkpoint: Checkpoint) -> None:
-    """See that everything a checkpoint is made of is there.
+    """Checks that all objects of a checkpoint exist.
 
     Raises:
-        MissingObjectError: something of it is gone.
+        MissingObjectError: one is gone.
     """
     commit = repo.objects.read_commit(checkpoint.commit)
     old = repo.objects.read_commit(checkpoint.before).tree
@@ -140,19 +150,18 @@ def _require_objects(repo: Repository, checkpoint: Checkpoint) -> None:
         commit = repo.objects.read_commit(commit.parents[0])
 
 
-def _build(
-    run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], marks: Mapping[str, BoxPosition]
+def _build_checkpoint(
+    repo: Repository, commits: CommitContext, finished: GroupOutcomes, now: float
 ) -> Checkpoint:
-    repo, record = run.repo, run.batch.record
+    record, group = commits.batch.record, finished.group
     tip = require_tip(repo, record.target)
-    merged = merge_items(run, group, outcomes, tip)
+    merged = merge_items(repo, commits, group, finished.outcomes, tip)
     project_state = read_project_state(repo, tip)
     require_shared_files(repo, project_state)
-    shared = consolidate(record, group, merged.outcomes, marks, project_state, run.clock())
+    shared = consolidate(record, group, merged.outcomes, finished.boxes, project_state, now)
     blobs = {path: repo.objects.write_blob(content) for path, content in shared.files}
     tree = repo.objects.write_tree(merged.tree, blobs)
     message = render_checkpoint_message(record, group, merged.outcomes, shared.criteria, shared.notes)
-    who = run.committer()
     return Checkpoint(
         batch=record.batch,
         number=record.groups.index(group) + 1,
@@ -161,18 +170,17 @@ def _build(
         outcomes=merged.outcomes,
         criteria=shared.criteria,
         before=tip,
-        commit=repo.objects.write_commit(tree, (merged.commit,), message, who, who),
+        commit=repo.objects.write_commit(tree, (merged.commit,), message, commits.user, commits.user),
         notes=shared.notes,
     )
 
 
-def drop_branches(run: Run, checkpoint: Checkpoint) -> tuple[str, ...]:
-    """Delete the branches of the items that are merged; returns those that somebody has checked out and that stay.
+def drop_branches(repo: Repository, batch: str, checkpoint: Checkpoint) -> tuple[str, ...]:
+    """Deletes the branches of the items that are merged; returns those that are checked out, which are kept.
 
-    The ref that held the checkpoint while it was built goes too: the branch has it now. So does what failed attempts
-    at items that are done had written.
+    It also deletes the ref that held the checkpoint while it was built, since the target branch has it now, and the
+    kept outputs of failed attempts at items that are done.
     """
-    repo, batch = run.repo, run.batch.id
     done = {outcome.item.slug for outcome in checkpoint.outcomes if outcome.commit}
     branches = {building_ref(batch): checkpoint.commit} | {
         item_branch(batch, outcome.item.slug): outcome.commit

@@ -8,10 +8,11 @@ from msgspec.structs import replace
 
 from gitbatch.batch.history.item_commits import PARENTS
 from gitbatch.batch.history.messages import render_merge_message
-from gitbatch.batch.item.run import Run
+from gitbatch.batch.item.task import CommitContext
 from gitbatch.batch.model import BatchGroup, ItemStatus, Outcome
 from gitbatch.paths import first_non_folder
 from gitbatch.repo.objects.store import Objects
+from gitbatch.repo.repository import Repository
 from gitbatch.text import clean_text
 
 
@@ -24,40 +25,41 @@ class Merged(Struct, frozen=True):
     outcomes: tuple[Outcome, ...]
 
 
-def merge_items(run: Run, group: BatchGroup, outcomes: tuple[Outcome, ...], tip: str) -> Merged:
-    """Merge what succeeded, in plan order, into `tip`. Nothing moves: what is returned are objects."""
-    objects = run.repo.objects
+def merge_items(
+    repo: Repository, commits: CommitContext, group: BatchGroup, outcomes: tuple[Outcome, ...], tip: str
+) -> Merged:
+    """Merges the items that succeeded, in plan order, into `tip`. Only objects are written: no ref moves."""
+    objects = repo.objects
     tree = objects.read_commit(tip).tree
-    judged = tuple(_conflict(objects, outcome, tree) for outcome in outcomes)
+    judged = tuple(_mark_conflict(objects, outcome, tree) for outcome in outcomes)
     wanted = [(outcome, outcome.commit) for outcome in judged if outcome.succeeded and outcome.commit]
-    commit = tip
+    last = tip
     for start in range(0, len(wanted), PARENTS):
-        part, commits = zip(*wanted[start : start + PARENTS], strict=True)
+        part, made = zip(*wanted[start : start + PARENTS], strict=True)
         tree = objects.write_tree(
-            tree, {o.item.key: made.blob for o, made in zip(part, commits, strict=True)}
+            tree, {o.item.key: commit.blob for o, commit in zip(part, made, strict=True)}
         )
-        message = render_merge_message(run.batch.record, group, part)
-        who = run.committer()
-        commit = objects.write_commit(tree, (commit, *commits), message, who, who)
-    return Merged(commit, tree, judged)
+        message = render_merge_message(commits.batch.record, group, part)
+        last = objects.write_commit(tree, (last, *made), message, commits.user, commits.user)
+    return Merged(last, tree, judged)
 
 
-def _conflict(objects: Objects, outcome: Outcome, tree: str) -> Outcome:
-    """The outcome, turned into a conflict if the target changed the output's path since the item's base."""
+def _mark_conflict(objects: Objects, outcome: Outcome, tree: str) -> Outcome:
+    """Returns the outcome, as a conflict if the target branch changed the output's path since the item's base."""
     if not outcome.succeeded or outcome.commit is None:
         return outcome
     path = outcome.item.key
     was, now = (objects.find_entry(t, path) for t in (objects.tree_of(outcome.commit.base), tree))
-    if was == now and not _in_the_way(objects, tree, path):
+    if was == now and not _is_in_the_way(objects, tree, path):
         return outcome
     reason = clean_text(
-        f"{path} was changed on the branch while the item ran; its work is kept on its branch"
+        f"{path} was changed on the branch while the item ran; its commit is kept on its branch"
     )
     return replace(outcome, status=ItemStatus.CONFLICTED, reason=reason)
 
 
-def _in_the_way(objects: Objects, tree: str, path: str) -> bool:
-    """Whether a file stands where a path needs a folder."""
+def _is_in_the_way(objects: Objects, tree: str, path: str) -> bool:
+    """Whether a file is where a path needs a folder."""
 
     def is_folder(above: str) -> bool | None:
         entry = objects.find_entry(tree, above)

@@ -1,26 +1,28 @@
-"""Finished items whose parent the branch has lost: their commits are made again upon the branch as it is.
+"""Rebasing finished items whose parent the branch has lost.
 
-A user who amends or rebases the branch between two starts takes away the commit that finished items stand on. An item
-commit stands on the line of its branch (`verify.py`), and what is paid for is not run again: so the same file, message
-and author get the tip as their parent. An item stays as it is if the branch has another version of its path, which is a
-conflict, or of a file that it read, which would make its trailers wrong.
+A user who amends or rebases the branch between two starts removes the commit that finished items are based on. The base
+of an item commit must be on the first-parent line of the target branch (`verify`), and an item that is paid for does
+not run again. So a new commit with the same file, message and author gets the tip as its parent. An item is not rebased
+if the branch has another version of its path, which is a conflict, or of a file that it read, which would make its
+trailers wrong.
 """
 
 from msgspec.structs import replace
 
 from gitbatch.batch.history.item_commits import as_item_commit
 from gitbatch.batch.history.trailers import parse_trailers
-from gitbatch.batch.item.run import Run
 from gitbatch.batch.model import Outcome
 from gitbatch.repo.refs.names import item_branch
 from gitbatch.repo.repository import Repository
 
 
-def rebase_items(run: Run, outcomes: tuple[Outcome, ...], tip: str) -> tuple[Outcome, ...]:
-    """The outcomes with commits that stand on the line of the tip."""
+def rebase_items(
+    repo: Repository, batch: str, outcomes: tuple[Outcome, ...], tip: str
+) -> tuple[Outcome, ...]:
+    """Returns the outcomes with commits whose bases are on the first-parent line of the tip."""
     bases = {outcome.commit.base for outcome in outcomes if outcome.succeeded and outcome.commit}
-    lost = {base for base in bases if not _is_on_line(run.repo, base, tip)}
-    return tuple(_rebased(run, outcome, lost, tip) for outcome in outcomes)
+    lost = {base for base in bases if not _is_on_line(repo, base, tip)}
+    return tuple(_rebase_item(repo, batch, outcome, lost, tip) for outcome in outcomes)
 
 
 def _is_on_line(repo: Repository, base: str, tip: str) -> bool:
@@ -31,8 +33,8 @@ def _is_on_line(repo: Repository, base: str, tip: str) -> bool:
     return bool(above) and base in repo.objects.read_commit(above[0]).parents[:1]
 
 
-def _rebased(run: Run, outcome: Outcome, lost: set[str], tip: str) -> Outcome:
-    old, objects = outcome.commit, run.repo.objects
+def _rebase_item(repo: Repository, batch: str, outcome: Outcome, lost: set[str], tip: str) -> Outcome:
+    old, objects = outcome.commit, repo.objects
     if not outcome.succeeded or old is None or old.base not in lost:
         return outcome
     key, tree = outcome.item.key, objects.tree_of(tip)
@@ -44,5 +46,5 @@ def _rebased(run: Run, outcome: Outcome, lost: set[str], tip: str) -> Outcome:
     made = as_item_commit(objects, objects.read_commit(new), key)
     if made is None:  # a file stands where the path needs a folder: a conflict
         return outcome
-    run.repo.commit_point(item_branch(run.batch.id, outcome.item.slug), new, old, "gitbatch: rebased")
+    repo.commit_point(item_branch(batch, outcome.item.slug), new, old, "gitbatch: rebased")
     return replace(outcome, commit=made)

@@ -1,6 +1,6 @@
-"""What a checkpoint writes into the shared files (rules O3, O4, E2): ticks, status, decisions, artifacts.
+"""Writing a checkpoint into the shared files (rules O3, O4, E2): ticks, status, decisions, artifacts.
 
-Read from the commit that is being built upon, so that what the user committed meanwhile stays.
+The files are read from the commit that the checkpoint is built on, so the user's own commits meanwhile are kept.
 """
 
 import time
@@ -19,10 +19,10 @@ from gitbatch.text import CleanText, clean_text, markdown
 
 
 class Consolidation(Struct, frozen=True):
-    """The shared files after a checkpoint, and what there is to say about them."""
+    """The shared files after a checkpoint, and notes about them."""
 
     files: tuple[tuple[str, bytes], ...]
-    """Path and new content, of those that change."""
+    """Path and new content of each that changes."""
     criteria: tuple[CriterionState, ...]
     notes: tuple[CleanText, ...]
 
@@ -31,22 +31,22 @@ def consolidate(
     record: Record,
     group: BatchGroup,
     outcomes: tuple[Outcome, ...],
-    marks: Mapping[str, BoxPosition],
+    boxes: Mapping[str, BoxPosition],
     project_state: ProjectState,
     now: float,
 ) -> Consolidation:
-    """The shared files with a group's outcomes in them.
+    """Returns the shared files with the outcomes of a group.
 
     Args:
         record: the batch.
         group: the group.
         outcomes: of its items, after the merge.
-        marks: where the plan had the boxes of the items when they started, by key.
-        project_state: the commit to build upon.
+        boxes: the positions of the items' boxes in the plan that they ran by, by key.
+        project_state: of the commit to build on.
         now: seconds since the epoch.
     """
     done = [outcome for outcome in outcomes if outcome.succeeded]
-    source, notes = _tick_items(done, marks, project_state)
+    source, notes = _tick_items(done, boxes, project_state)
     source = _tick_criteria(source, project_state)
     criteria = criteria_of(project_state.plan, source)
     read = project_state.snapshot.read
@@ -64,35 +64,35 @@ def consolidate(
     }
     if decisions:
         files[project.decisions] = append_decisions(read(project.decisions) or b"", decisions)
-    artifacts, unknown = _artifacts(group, done, project_state)
+    artifacts, unknown = _add_contributions(group, done, project_state)
     files |= artifacts
     changed = tuple((path, content) for path, content in files.items() if content != read(path))
     return Consolidation(changed, criteria, (*notes, *unknown))
 
 
 def _tick_items(
-    done: list[Outcome], marks: Mapping[str, BoxPosition], project_state: ProjectState
+    done: list[Outcome], boxes: Mapping[str, BoxPosition], project_state: ProjectState
 ) -> tuple[bytes, tuple[CleanText, ...]]:
-    names = {marks[outcome.item.key]: outcome.item for outcome in done if outcome.item.key in marks}
+    names = {boxes[outcome.item.key]: outcome.item for outcome in done if outcome.item.key in boxes}
     ticked = tick(project_state.source, tuple(names), project_state.plan)
     notes = tuple(
         clean_text(
-            f"the box of {names[mark].name} was not ticked: its line in {project_state.plan.path} has changed"
+            f"the box of {names[box].name} was not ticked: its line in {project_state.plan.path} has changed"
         )
-        for mark in ticked.refused
+        for box in ticked.refused
     )
     gone = tuple(
         clean_text(
             f"the box of {o.item.name} was not ticked: no item of {project_state.plan.path} writes {o.item.key} any more"
         )
         for o in done
-        if o.item.key not in marks
+        if o.item.key not in boxes
     )
     return ticked.source, (*notes, *gone)
 
 
 def _tick_criteria(source: bytes, project_state: ProjectState) -> bytes:
-    """Tick each entry of the Definition of Done whose items are all done, unless the project does not want it."""
+    """Ticks each entry of the Definition of Done whose items are all done, unless `tick-dod` is off."""
     if not project_state.project.config.batch.tick_dod:
         return source
     complete = {
@@ -106,11 +106,11 @@ def _tick_criteria(source: bytes, project_state: ProjectState) -> bytes:
 
 
 def criteria_of(plan: Plan, source: bytes) -> tuple[CriterionState, ...]:
-    """The state of each entry of the Definition of Done.
+    """Returns the state of each entry of the Definition of Done.
 
     Args:
         plan: a plan.
-        source: its text, in which more boxes may be ticked: to tick one changes nothing else.
+        source: its text, in which more boxes may be ticked: a tick changes nothing else.
     """
     states = []
     for criterion in plan.criteria:
@@ -123,7 +123,7 @@ def criteria_of(plan: Plan, source: bytes) -> tuple[CriterionState, ...]:
 
 
 def criteria_at(repo: Repository, ref: str) -> tuple[CriterionState, ...]:
-    """The Definition of Done as a branch has it; none where it has no plan that can be read."""
+    """Returns the Definition of Done of a branch; empty if the branch has no readable plan."""
     commit = repo.refs.read(ref)
     try:
         project_state = read_project_state(repo, commit) if commit else None
@@ -132,10 +132,10 @@ def criteria_at(repo: Repository, ref: str) -> tuple[CriterionState, ...]:
     return criteria_of(project_state.plan, project_state.source) if project_state else ()
 
 
-def _artifacts(
+def _add_contributions(
     group: BatchGroup, done: list[Outcome], project_state: ProjectState
 ) -> tuple[dict[str, bytes], tuple[CleanText, ...]]:
-    """The shared artifacts with the group's contributions; and a note for each that goes nowhere."""
+    """Returns the shared artifacts with the group's contributions, and a note for each contribution without one."""
     known = {path.rpartition("/")[2]: path for path in project_state.project.artifacts}
     known |= {path: path for path in project_state.project.artifacts}
     lines: dict[str, list[str]] = {}
@@ -146,9 +146,9 @@ def _artifacts(
             if path:
                 lines.setdefault(path, []).append(contribution.text)
             else:
-                who = f"{outcome.item.name} contributed to {contribution.artifact}"
+                whose = f"{outcome.item.name} contributed to {contribution.artifact}"
                 notes.append(
-                    clean_text(f"{who}, which is no shared artifact; the text is in the item's commit")
+                    clean_text(f"{whose}, which is not a shared artifact; the text is in the item's commit")
                 )
     read = project_state.snapshot.read
     files = {
@@ -161,7 +161,7 @@ def _artifacts(
 def status_section(
     record: Record, group: BatchGroup, outcomes: tuple[Outcome, ...], criteria: tuple[CriterionState, ...]
 ) -> str:
-    """Our section of status.md: where the batch is, the last group's items, the Definition of Done."""
+    """Returns our section of status.md: the batch's position, the last group's items, the Definition of Done."""
     number, of = record.groups.index(group) + 1, len(record.groups)
     rows = [
         f"| {markdown(o.item.name)} | {markdown(o.item.key)} | {o.status} | "
@@ -180,13 +180,13 @@ def status_section(
     if criteria:
         lines += ["", "| DoD | Done | Items |", "|---|---|---|"]
         lines += [
-            f"| #{c.number} {markdown(c.text)} | {'yes' if c.done else 'no'} | {_coverage(c)} |"
+            f"| #{c.number} {markdown(c.text)} | {'yes' if c.done else 'no'} | {_format_coverage(c)} |"
             for c in criteria
         ]
     return "\n".join(lines)
 
 
-def _coverage(criterion: CriterionState) -> str:
+def _format_coverage(criterion: CriterionState) -> str:
     if criterion.cross_cutting:
         return "cross-cutting"
     return f"{len(criterion.items) - criterion.open_items} of {len(criterion.items)}"

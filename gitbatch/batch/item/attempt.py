@@ -1,133 +1,85 @@
-"""One attempt at an item: worktree → agent → harvest → item commit (`item_commit.py`) → worktree removed."""
+"""One attempt at an item: prepare a workplace, run the agent, collect, judge (`judge.py`), discard the workplace."""
 
 import asyncio
-import secrets
 import time
 from contextlib import suppress
-from pathlib import Path
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.agents.prompt import render_group, render_item, render_prompt
-from gitbatch.agents.protocol import Agent, Assignment, Failure, LocalPlace, OutputStream, Reply
+from gitbatch.agents.protocol import Assignment, Failure, OutputStream, Reply
 from gitbatch.batch.events import ItemProgress, ItemStarted, Notice
-from gitbatch.batch.item.commit import take_output
-from gitbatch.batch.item.harvest import find_strays
-from gitbatch.batch.item.rescue import StartingPoint, keep_output
-from gitbatch.batch.item.run import ItemTask, Run
-from gitbatch.batch.item.starting_point import prepare
+from gitbatch.batch.item.judge import judge_work, sum_spent
+from gitbatch.batch.item.rescue import keep_output
+from gitbatch.batch.item.run import Run
+from gitbatch.batch.item.starting_point import find_starting_point, make_setup
 from gitbatch.batch.item.stop import Halt
+from gitbatch.batch.item.task import FinishedWork, ItemTask, ServerWaits, StartingPoint
 from gitbatch.batch.item.unexpected import fail_attempt, find_run_error, is_cancelled
 from gitbatch.batch.model import FailedAttempt, ItemStatus, Outcome
+from gitbatch.batch.workplace.protocol import Workplace
 from gitbatch.concurrency import shielded
 from gitbatch.errors import GitbatchError
 from gitbatch.fs.disk import disk_error
-from gitbatch.fs.removal import remove_tree
 from gitbatch.fs.room import require_room
 from gitbatch.limits.causes import Cause
-from gitbatch.limits.usage import Spent, Usage
+from gitbatch.limits.usage import Usage
 from gitbatch.paths import quote_path
 from gitbatch.plan.duration import require_duration
-from gitbatch.repo.base import Base
-from gitbatch.repo.worktrees.worktree import remove_worktree
 from gitbatch.text import CleanText, clean_text
 
-_START = secrets.token_hex(2)
-"""In the names of this process's folders: without a sandbox, agents of a killed run may still write into theirs."""
-_MOMENT = 0.01
-"""Seconds that are no wait."""
 
-
-class ServerWaits(Struct, frozen=True):
-    """How often and how long an item waited for a server."""
-
-    count: int = 0
-    seconds: float = 0.0
-
-    def more(self) -> "ServerWaits":
-        """With one more."""
-        return replace(self, count=self.count + 1)
-
-    def longer(self, seconds: float) -> "ServerWaits":
-        """With so many more seconds, if it is more than the looking itself takes."""
-        return replace(self, seconds=round(self.seconds + seconds, 3)) if seconds >= _MOMENT else self
-
-
-async def attempt(
+async def run_attempt(
     run: Run, task: ItemTask, past: tuple[FailedAttempt, ...], waits: ServerWaits
 ) -> Outcome | FailedAttempt:
-    """Run an item once. Every failure of the item is a value, an internal error too; what is raised stops the batch.
+    """Runs an item once. Every failure of the item is a value, also an internal error; an exception stops the batch.
 
     Args:
         run: the tools.
         task: the item.
         past: the attempts before.
-        waits: what it waited so far.
+        waits: its waits so far.
     """
     began = time.monotonic()
-    place = run.worktrees_dir / f"{run.batch.id}-{task.batch_item.slug}-{_START}"
-    scratch = run.worktrees_dir / f"{task.batch_item.slug}-{_START}.io"
-    project_state = task.project_state
+    workplace = run.workplaces.open_workplace(run.batch.id, task.batch_item.slug)
     counted = tuple(tried for tried in past if tried.is_counted)
-    tried = FailedAttempt(
-        task.key,
-        project_state.commit,
-        len(counted) + 1,
-        ItemStatus.FAILED,
-        Cause.FAILED,
-        reason=clean_text(""),
-    )
-    keep, start, work = False, None, None
+    tried = _new_attempt(task, len(counted) + 1)
+    keep, start, has_answer = False, None, False
     try:
         _require_room(run)
-        start = await run.git(prepare, run, task, place)
-        assignment = replace(_assignment(task, start, counted), used=spent_by(past).usage)
-        here = LocalPlace(
-            worktree=place,
-            scratch=scratch,
-            git=run.agent_git.readable(place, project_state.commit),
-            checkouts=run.checkouts.folders,
-            hidden=(run.worktrees_dir.parent.parent,),
-            base=Base(project_state.commit, project_state.snapshot, run.git, run.repo.git),
-        )
-        agent = run.agents.get_agent(task.agent, project_state.project.config)
-        answer = await _ask(run, task, agent, assignment, here, tried)
+        start = await run.git(find_starting_point, run.repo, run.batch.id, task)
+        await workplace.prepare(make_setup(run.batch.id, task, start))
+        assignment = make_assignment(task, start, past)
+        answer = await _run_agent(run, task, workplace, assignment, tried)
+        has_answer = True
         _require_room(run)
-        tried = replace(tried, seconds=round(time.monotonic() - began, 3), usage=_settle(run, task, answer))
-        # What an agent has finished is paid for: it is taken even if the run is being ended.
-        keep = True  # where even that is cut off, the next start sees what the branch has
+        seconds = round(time.monotonic() - began, 3)
+        tried = replace(tried, seconds=seconds, usage=_charge_usage(run, task, answer))
+        # The output of an agent that has ended is paid for: it is taken even if the run is stopping.
+        keep = True  # if even that is interrupted, the next start reads the branch
         if isinstance(answer, Reply):
             _require_cost(run, task, tried.usage)
-        work = FinishedWork(start, past, waits, tried)
-        result = await _judged(run, task, work, answer)
+        finished = FinishedWork(task, start, past, waits, tried, answer)
+        result = await _judge_finished(run, workplace, finished)
         keep = isinstance(result, Outcome) and result.succeeded
-    except BaseException as error:  # noqa: BLE001 - the one broad catch of an item: its trouble stays its own (rule E1)
+    except BaseException as error:  # noqa: BLE001 - the one broad catch of an item: its error fails it alone (rule E1)
         if found := find_run_error(error):
             raise found from error.__cause__
         _cancel_again()
         keep = False
-        tried = _settled(run, task, tried, began)
-        tried = fail_attempt(tried, task.agent, error, run.agents.find_secrets(project_state.project.config))
-        if start and not work:  # it was the agent's error: what it had written is judged as that of any other
-            await shielded(run.git(keep_output, run, task, tried, start))
+        tried = _charge_interrupted(run, task, tried, began)
+        tried = fail_attempt(tried, task.agent, error, task.secrets)
+        if start and not has_answer:  # an error of the agent: its output is judged as that of any other
+            await shielded(_keep_collected(run, workplace, task, tried, start))
         return tried
     else:
         return result
     finally:
-        # Not interrupted by a cancellation: what is left here, the next start would have to remove.
-        if not await shielded(run.git(_clear, run, task, place, scratch, keep=keep)):
+        # Not interrupted by a cancellation: the next start would have to remove what is left here.
+        if not await shielded(_discard(run, task, workplace, keep=keep)):
             name = task.batch_item.name
-            text = f"something still writes into the worktree of {name}; it was moved aside in {run.worktrees_dir}"
+            text = f"a process still writes into the worktree of {name}; it was moved aside in {run.worktrees_dir}"
             run.emit(Notice(batch=run.batch.id, text=text))
-
-
-def _settled(run: Run, task: ItemTask, tried: FailedAttempt, began: float) -> FailedAttempt:
-    """Returns an attempt that was cut off by an error, with what it has used until then."""
-    if tried.seconds:
-        return tried
-    seconds = round(max(time.monotonic() - began, 0.001), 3)
-    return replace(tried, seconds=seconds, usage=run.agents.budget.close_attempt(task.key, Usage()))
 
 
 def _cancel_again() -> None:
@@ -137,154 +89,47 @@ def _cancel_again() -> None:
         task.cancel()
 
 
+def _new_attempt(task: ItemTask, number: int) -> FailedAttempt:
+    """Returns an attempt that has not happened yet, as it is if nothing comes of it."""
+    return FailedAttempt(
+        task.key,
+        task.project_state.commit,
+        number,
+        ItemStatus.FAILED,
+        Cause.FAILED,
+        reason=clean_text(""),
+    )
+
+
 def _require_room(run: Run) -> None:
     require_room(run.worktrees_dir, run.repo.common_dir)
 
 
-class FinishedWork(Struct, frozen=True):
-    """An attempt whose agent is done, and what there was before it."""
-
-    start: StartingPoint
-    past: tuple[FailedAttempt, ...]
-    waits: ServerWaits
-    tried: FailedAttempt
-    """What is known of it: its number, its time, what it used."""
-
-
-async def _judged(
-    run: Run, task: ItemTask, work: FinishedWork, answer: Reply | Failure
-) -> Outcome | FailedAttempt:
-    """What becomes of an attempt whose agent is done; what it used is written down even if the disk fails here."""
-    try:
-        return await shielded(run.git(_judge, run, task, work, answer))
-    except (OSError, GitbatchError) as error:
-        if disk_error(error) and not work.tried.usage.is_empty:
-            cut = replace(work.tried, cause=Cause.DISK, reason=clean_text("the disk failed"))
-            with suppress(OSError, GitbatchError):  # it may not take that either
-                await shielded(run.git(run.ledger.add_attempt, cut))
-        raise
-
-
-def _judge(run: Run, task: ItemTask, work: FinishedWork, answer: Reply | Failure) -> Outcome | FailedAttempt:
-    """What becomes of an attempt whose agent is done; what one that failed had written is kept."""
-    start, judged = work.start, _judge_answer(run, task, work, answer)
-    if isinstance(judged, FailedAttempt):
-        keep_output(run, task, judged, start)
-    return judged
-
-
-def _judge_answer(
-    run: Run, task: ItemTask, work: FinishedWork, answer: Reply | Failure
-) -> Outcome | FailedAttempt:
-    start, tried, waits = work.start, work.tried, work.waits
-    if not start.worktree.path.is_dir():
-        reason = clean_text("its worktree was removed while it ran")
-        return replace(tried, reason=reason, details=_details(answer))
-    strays = find_strays(start.worktree, task.item.output, task.project_state.guarded)
-    secrets = run.agents.find_secrets(task.project_state.project.config)
-    tried = replace(tried, strays=secrets.mask_lines(strays.others))
-    if strays.forbidden:
-        return replace(
-            tried,
-            status=ItemStatus.REFUSED,
-            reason=clean_text(f"the agent changed {', '.join(strays.forbidden)}, which is not its file"),
-            details=_details(answer),
-            cause=Cause.REFUSED,
-        )
-    if isinstance(answer, Failure):
-        return _told(tried, answer)
-    outcome = Outcome(
-        task.batch_item,
-        ItemStatus.SUCCEEDED,
-        reply=replace(answer, usage=tried.usage),
-        strays=tried.strays,
-        attempts=tried.number,
-        earlier=tuple(before for before in work.past if before.is_counted),
-        seconds=round(seconds_of(work.past) + tried.seconds, 3),
-        waits=waits.count,
-        waited=waits.seconds,
-        spent=spent_by(work.past) + Spent.of_attempt(tried.usage),
-    )
-    taken = take_output(run, task, start.worktree, outcome, start.context, start.output)
-    return (
-        _told(tried, replace(taken, details=taken.details or _details(answer)))
-        if isinstance(taken, Failure)
-        else taken
-    )
-
-
-def seconds_of(past: tuple[FailedAttempt, ...]) -> float:
-    """How long attempts took together."""
-    return round(sum(tried.seconds for tried in past), 3)
-
-
-def spent_by(past: tuple[FailedAttempt, ...]) -> Spent:
-    """What attempts used together."""
-    return sum((Spent.of_attempt(tried.usage) for tried in past), Spent())
-
-
-def _settle(run: Run, task: ItemTask, answer: Reply | Failure) -> Usage:
-    """What the attempt used. One that the server was too busy for, and that says nothing, has cost nothing."""
-    is_busy = (
-        isinstance(answer, Failure) and answer.cause in {Cause.BUSY, Cause.LATER} and not answer.is_guess
-    )
-    if is_busy and answer.usage.is_empty and not run.agents.budget.is_charged(task.key):
-        return Usage()
-    return run.agents.budget.close_attempt(task.key, answer.usage)
-
-
-def _told(tried: FailedAttempt, failure: Failure) -> FailedAttempt:
-    return replace(
-        tried,
-        status=ItemStatus.REFUSED if failure.cause is Cause.LEAK else tried.status,
-        reason=failure.reason,
-        details=failure.details,
-        cause=failure.cause,
-        retry_after=failure.retry_after,
-        is_guess=failure.is_guess,
-    )
-
-
-def _require_cost(run: Run, task: ItemTask, used: Usage) -> None:
-    """Let nothing start any more where a money limit can't be kept, because an agent does not say what it cost."""
-    if run.agents.budget.max_cost is not None and used.cost is None:
-        reason = clean_text(f"agent {task.agent} did not say what {task.batch_item.name} cost")
-        run.brake.pull(Halt(Cause.BUDGET, reason, "let it report its cost, or run without a money limit"))
-
-
-def _details(answer: Reply | Failure) -> tuple[CleanText, ...]:
-    """Returns what the agent said at last: of one that thinks it succeeded, its summary."""
-    if isinstance(answer, Failure):
-        return answer.details
-    return (answer.summary,) if answer.summary else ()
-
-
-def _assignment(task: ItemTask, start: StartingPoint, counted: tuple[FailedAttempt, ...]) -> Assignment:
-    previous = counted[-1].failure if counted else None
+def make_assignment(task: ItemTask, start: StartingPoint, past: tuple[FailedAttempt, ...]) -> Assignment:
+    """Returns the assignment of the next attempt at an item."""
+    counted = tuple(tried for tried in past if tried.is_counted)
+    previous, earlier = counted[-1].failure if counted else None, start.earlier_output
     table = task.project_state.project.config.agents[task.agent]
     return Assignment(
         item=task.key,
         output=task.item.output,
-        prompt=render_prompt(task.item, task.group, start.context, previous, start.output),
+        prompt=render_prompt(task.item, task.group, start.context, previous, earlier),
         context=start.context,
         timeout=task.timeout or require_duration(table.timeout),
         attempt=len(counted) + 1,
         previous=previous,
-        earlier=start.output,
+        earlier=earlier,
+        used=sum_spent(past).usage,
         group=render_group(task.group),
         task=render_item(task.item),
     )
 
 
-async def _ask(
-    run: Run,
-    task: ItemTask,
-    agent: Agent,
-    assignment: Assignment,
-    place: LocalPlace,
-    tried: FailedAttempt,
+async def _run_agent(
+    run: Run, task: ItemTask, workplace: Workplace, assignment: Assignment, tried: FailedAttempt
 ) -> Reply | Failure:
-    """The agent's answer. What an attempt that is interrupted has used until then, is written down."""
+    """Returns the agent's answer. The usage of an attempt that is interrupted is recorded."""
+    agent = run.agents.get_agent(task.agent, task.project_state.project.config)
     run.emit(
         ItemStarted(
             batch=run.batch.id,
@@ -296,13 +141,11 @@ async def _ask(
         )
     )
 
-    secrets = run.agents.find_secrets(task.project_state.project.config)
-
-    def progress(stream: OutputStream, line: CleanText) -> None:
+    def show_progress(stream: OutputStream, line: CleanText) -> None:
         run.emit(ItemProgress(batch=run.batch.id, item=task.key, stream=stream, line=line))
 
     try:
-        answer = await agent.run(assignment, place, secrets.mask_progress(progress))
+        answer = await workplace.work(agent, assignment, task.secrets.mask_progress(show_progress))
     except asyncio.CancelledError:
         if not is_cancelled():  # raised by the agent: an internal error
             raise
@@ -313,15 +156,72 @@ async def _ask(
         raise
     if isinstance(answer, Reply):
         run.agents.rate_limit.note_success()
-    return secrets.mask_answer(answer)
+    return task.secrets.mask_answer(answer)
 
 
-def _clear(run: Run, task: ItemTask, worktree: Path, scratch: Path, *, keep: bool) -> bool:
-    """Remove what an attempt had; its branch too, unless it has our commit. Returns whether its folders are gone.
+async def _judge_finished(run: Run, workplace: Workplace, finished: FinishedWork) -> Outcome | FailedAttempt:
+    """Returns the result of an attempt whose agent has ended; its usage is recorded even if the disk fails here."""
+    try:
+        return await shielded(_collect_and_judge(run, workplace, finished))
+    except (OSError, GitbatchError) as error:
+        if disk_error(error) and not finished.tried.usage.is_empty:
+            cut = replace(finished.tried, cause=Cause.DISK, reason=clean_text("the disk failed"))
+            with suppress(OSError, GitbatchError):  # the ledger may fail for the same reason
+                await shielded(run.git(run.ledger.add_attempt, cut))
+        raise
 
-    Where an agent could write refs, its branch may have a commit that looks like ours: it is not asked how it looks.
+
+async def _collect_and_judge(
+    run: Run, workplace: Workplace, finished: FinishedWork
+) -> Outcome | FailedAttempt:
+    collected = await workplace.collect()
+    return await run.git(judge_work, run.repo, run.commit_context(), finished, collected)
+
+
+async def _keep_collected(
+    run: Run, workplace: Workplace, task: ItemTask, tried: FailedAttempt, start: StartingPoint
+) -> None:
+    """Keeps the output of an attempt that failed by an internal error, if its workplace was prepared."""
+    collected = await workplace.collect()
+    if collected:
+        await run.git(keep_output, run.repo, run.commit_context(), task, tried, start, collected.output)
+
+
+async def _discard(run: Run, task: ItemTask, workplace: Workplace, *, keep: bool) -> bool:
+    """Removes the workplace, and the item's branch unless it has our commit; false if something still writes there.
+
+    An agent that can write refs may leave a commit that looks like ours on the branch: `keep` alone decides.
     """
-    gone = [remove_worktree(run.repo, worktree), remove_tree(scratch)]
-    if not keep:
-        run.repo.refs.remove(task.branch(run.batch.id))  # where that fails, the next start does it
-    return all(gone)
+    is_gone = await workplace.discard()
+    if not keep:  # where that fails, the next start does it
+        await run.git(run.repo.refs.remove, task.branch_of(run.batch.id))
+    return is_gone
+
+
+def _charge_usage(run: Run, task: ItemTask, answer: Reply | Failure) -> Usage:
+    """Returns the usage of an attempt, charged to the budget.
+
+    An attempt that the server was too busy for, and that reports no usage, has cost nothing.
+    """
+    is_busy = (
+        isinstance(answer, Failure) and answer.cause in {Cause.BUSY, Cause.LATER} and not answer.is_guess
+    )
+    if is_busy and answer.usage.is_empty and not run.agents.budget.is_charged(task.key):
+        return Usage()
+    return run.agents.budget.close_attempt(task.key, answer.usage)
+
+
+def _charge_interrupted(run: Run, task: ItemTask, tried: FailedAttempt, began: float) -> FailedAttempt:
+    """Returns an attempt that an error has interrupted, with its usage until then."""
+    if tried.seconds:
+        return tried
+    seconds = round(max(time.monotonic() - began, 0.001), 3)
+    return replace(tried, seconds=seconds, usage=run.agents.budget.close_attempt(task.key, Usage()))
+
+
+def _require_cost(run: Run, task: ItemTask, used: Usage) -> None:
+    """Stops the batch where a cost limit cannot be kept, because an agent does not report its cost."""
+    if run.agents.budget.max_cost is not None and used.cost is None:
+        reason = clean_text(f"agent {task.agent} did not say what {task.batch_item.name} cost")
+        advice = "let the agent report its cost, or run without a cost limit"
+        run.stop_switch.trip(Halt(Cause.BUDGET, reason, advice))

@@ -1,4 +1,4 @@
-"""An item to its end: attempt after attempt, by the table of causes (rule F3); waits and halts are not attempts."""
+"""Running an item to its end: attempt after attempt, by the table of causes (rule F3). Waits and halts do not count."""
 
 import asyncio
 
@@ -6,9 +6,11 @@ from msgspec.structs import replace
 
 from gitbatch.batch.events import AttemptFailed, ItemFinished, ItemWaiting
 from gitbatch.batch.history.rescue import find_rescued
-from gitbatch.batch.item.attempt import ServerWaits, attempt, seconds_of, spent_by
-from gitbatch.batch.item.run import ItemTask, Run
+from gitbatch.batch.item.attempt import run_attempt
+from gitbatch.batch.item.judge import sum_seconds, sum_spent
+from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import MORE, Halt, cannot_work, come_back_later, disk_failed, out_of_budget
+from gitbatch.batch.item.task import ItemTask, ServerWaits
 from gitbatch.batch.model import BatchItem, FailedAttempt, Outcome
 from gitbatch.concurrency import shielded
 from gitbatch.errors import GitbatchError
@@ -19,11 +21,11 @@ from gitbatch.text import clean_text
 
 _LONGEST_PAUSE = 60.0
 _GUESSES = 10
-"""How often an item waits because its program only seems to have met a busy server; after that, it has failed."""
+"""How often an item waits for a server that seems busy by its program's output; after that, the attempt has failed."""
 
 
 async def run_item(run: Run, task: ItemTask) -> Outcome | None:
-    """Run an item to its end: what is done about a failed attempt, the table of causes says (rule F3).
+    """Runs an item to its end. The table of causes says what follows a failed attempt (rule F3).
 
     Returns:
         The outcome; None if the batch halts before there is one.
@@ -31,43 +33,43 @@ async def run_item(run: Run, task: ItemTask) -> Outcome | None:
     waits = ServerWaits()
     while True:
         past = run.ledger.entries.of_item(task.key)
-        if _is_over(past, task):
+        if _has_ended(past, task):
             kept = await run.git(find_rescued, run.repo, run.batch.id, task.batch_item)
             outcome = failed_outcome(task.batch_item, past, waits)
-            return _finish(run, replace(outcome, rescued=kept.ref if kept else ""))
-        waited = await _cleared(run, task)
+            return _emit_outcome(run, replace(outcome, rescued=kept.ref if kept else ""))
+        waited = await _wait_for_start(run, task)
         if waited is None:
             return None
-        waits = waits.longer(waited)
-        tried = await _attempt(run, task, past, waits)
+        waits = waits.add_seconds(waited)
+        tried = await _try_once(run, task, past, waits)
         if not isinstance(tried, FailedAttempt):
-            return tried and _finish(run, tried)
+            return tried and _emit_outcome(run, tried)
         if tried.is_counted or not tried.usage.is_empty:
             await shielded(
                 run.git(run.ledger.add_attempt, tried)
-            )  # it is paid for, even if the run is being ended
-        if _waits(run, task, tried):
-            waits = waits.more()
-        elif not _goes_on(run, task, tried):
+            )  # it is paid for, even if the run is stopping
+        if _start_wait(run, task, tried):
+            waits = waits.add_one()
+        elif not _may_continue(run, task, tried):
             return None
         else:
-            await _pause(run, task, tried)
+            await _pause_before_retry(run, task, tried)
 
 
-async def _attempt(
+async def _try_once(
     run: Run, task: ItemTask, past: tuple[FailedAttempt, ...], waits: ServerWaits
 ) -> Outcome | FailedAttempt | None:
-    """One attempt; None if our disk failed, which is not the item's fault: then nothing starts any more.
+    """Returns the result of one attempt; None if our disk failed, which stops the batch and is not the item's fault.
 
-    A cause that is a guess is not believed for ever: the program may only talk about limits.
+    A cause that is a guess counts only so often: the program may print something about limits for another reason.
     """
     try:
-        tried = await attempt(run, task, past, waits)
+        tried = await run_attempt(run, task, past, waits)
     except (OSError, GitbatchError) as error:
         failed = disk_error(error)
         if failed is None:
             raise
-        run.brake.pull(disk_failed(failed))
+        run.stop_switch.trip(disk_failed(failed))
         return None
     finally:
         run.agents.budget.release_reservation(task.key)
@@ -76,38 +78,39 @@ async def _attempt(
     return tried
 
 
-def _finish(run: Run, outcome: Outcome) -> Outcome:
+def _emit_outcome(run: Run, outcome: Outcome) -> Outcome:
     run.emit(ItemFinished(batch=run.batch.id, outcome=outcome))
     return outcome
 
 
-def _counted(past: tuple[FailedAttempt, ...], task: ItemTask) -> tuple[FailedAttempt, ...]:
-    """The attempts that count for a task: those upon the same commit. If the user changed anything, it starts anew."""
+def _counted_attempts(past: tuple[FailedAttempt, ...], task: ItemTask) -> tuple[FailedAttempt, ...]:
+    """Returns the attempts that count for a task: those from the same base. A new base resets the count."""
     return tuple(tried for tried in past if tried.is_counted and tried.base == task.project_state.commit)
 
 
-def _is_over(past: tuple[FailedAttempt, ...], task: ItemTask) -> bool:
-    mine = _counted(past, task)
+def _has_ended(past: tuple[FailedAttempt, ...], task: ItemTask) -> bool:
+    """Whether an item gets no further attempt."""
+    mine = _counted_attempts(past, task)
     return bool(mine) and (mine[-1].remedy is Remedy.FAIL or len(mine) > task.retries)
 
 
-async def _cleared(run: Run, task: ItemTask) -> float | None:
-    """Wait until an attempt may start; the seconds that the server took of that. None: the batch halts."""
-    budget, brake = run.agents.budget, run.brake
-    if brake.halt:
+async def _wait_for_start(run: Run, task: ItemTask) -> float | None:
+    """Waits until an attempt may start. Returns the seconds of the wait for the server; None: the batch halts."""
+    budget, stop_switch = run.agents.budget, run.stop_switch
+    if stop_switch.halt:
         return None
     limit = run.agents.get_agent(task.agent, task.project_state.project.config).cost_limit
     if not await budget.wait_to_reserve(task.key, budget.spent.mean_cost if limit is None else limit):
-        brake.pull(out_of_budget(budget))
+        stop_switch.trip(out_of_budget(budget))
         return None
-    waited = await brake.unless(run.agents.rate_limit.wait())
-    if brake.halt:
+    waited = await stop_switch.wait_unless_stopped(run.agents.rate_limit.wait())
+    if stop_switch.halt:
         budget.release_reservation(task.key)
         return None
     return waited
 
 
-def _waits(run: Run, task: ItemTask, tried: FailedAttempt) -> bool:
+def _start_wait(run: Run, task: ItemTask, tried: FailedAttempt) -> bool:
     """Starts a wait of all items if a failure calls for one. Returns false if it does not, or the wait is too long."""
     limit = run.agents.rate_limit
     busy = tried.remedy is Remedy.WAIT or (tried.cause is Cause.LATER and limit.is_endless)
@@ -125,30 +128,30 @@ def _waits(run: Run, task: ItemTask, tried: FailedAttempt) -> bool:
     return True
 
 
-def _goes_on(run: Run, task: ItemTask, tried: FailedAttempt) -> bool:
-    """Whether an item goes on after a failure; if not, the batch halts."""
+def _may_continue(run: Run, task: ItemTask, tried: FailedAttempt) -> bool:
+    """Returns true if an item continues after a failure, with an attempt or its outcome; false: the batch halts."""
     if not tried.is_counted:
-        run.brake.pull(_halt(run, task, tried))
+        run.stop_switch.trip(_make_halt(run, task, tried))
     past = run.ledger.entries.of_item(task.key)
-    if _is_over(past, task):
-        return True  # to its outcome
+    if _has_ended(past, task):
+        return True  # it gets its outcome
     outcome = replace(failed_outcome(task.batch_item, (tried,), ServerWaits()), attempts=tried.number)
-    left = task.retries + 1 - len(_counted(past, task))
+    left = task.retries + 1 - len(_counted_attempts(past, task))
     run.emit(AttemptFailed(batch=run.batch.id, outcome=outcome, left=left, counts=tried.is_counted))
-    return run.brake.halt is None
+    return run.stop_switch.halt is None
 
 
-async def _pause(run: Run, task: ItemTask, tried: FailedAttempt) -> None:
-    """Waits a little before an attempt after one that failed for no known reason, unless the batch halts meanwhile."""
+async def _pause_before_retry(run: Run, task: ItemTask, tried: FailedAttempt) -> None:
+    """Waits before the attempt that follows one without a known cause, unless the batch halts meanwhile."""
     past = run.ledger.entries.of_item(task.key)
     first = parse_duration(task.project_state.project.config.batch.retry_pause)
-    if first and tried.cause and TREATMENTS[tried.cause].pauses and not _is_over(past, task):
-        seconds = min(first * 2 ** (len(_counted(past, task)) - 1), _LONGEST_PAUSE)
-        await run.brake.unless(asyncio.sleep(seconds, seconds))
+    if first and tried.cause and TREATMENTS[tried.cause].pauses and not _has_ended(past, task):
+        seconds = min(first * 2 ** (len(_counted_attempts(past, task)) - 1), _LONGEST_PAUSE)
+        await run.stop_switch.wait_unless_stopped(asyncio.sleep(seconds, seconds))
 
 
-def _halt(run: Run, task: ItemTask, tried: FailedAttempt) -> Halt:
-    """Why the batch halts after an attempt."""
+def _make_halt(run: Run, task: ItemTask, tried: FailedAttempt) -> Halt:
+    """Returns the halt of the batch that an attempt causes."""
     match tried.cause:
         case Cause.BUDGET if run.agents.budget.is_reached:
             return out_of_budget(run.agents.budget)
@@ -161,7 +164,7 @@ def _halt(run: Run, task: ItemTask, tried: FailedAttempt) -> Halt:
 
 
 def failed_outcome(item: BatchItem, past: tuple[FailedAttempt, ...], waits: ServerWaits) -> Outcome:
-    """What became of an item by its attempts, of which the last one that counts was the last."""
+    """Returns the outcome of an item whose attempts have all failed: the last one that counts decides."""
     counted = tuple(tried for tried in past if tried.is_counted) or past
     last = counted[-1]
     return Outcome(
@@ -173,8 +176,8 @@ def failed_outcome(item: BatchItem, past: tuple[FailedAttempt, ...], waits: Serv
         strays=last.strays,
         attempts=len(counted),
         earlier=counted[:-1],
-        seconds=seconds_of(past),
+        seconds=sum_seconds(past),
         waits=waits.count,
         waited=waits.seconds,
-        spent=spent_by(past),
+        spent=sum_spent(past),
     )

@@ -1,4 +1,4 @@
-"""What the steps of a run are given: the tools that all of them use, and the item that is about to run."""
+"""The tools that the steps of a run share."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,25 +9,22 @@ from msgspec import Struct
 from gitbatch.batch.events import EventStream
 from gitbatch.batch.history.ledger import Ledger
 from gitbatch.batch.history.record import Batch
-from gitbatch.batch.model import BatchGroup, BatchItem
+from gitbatch.batch.item.task import CommitContext
 from gitbatch.batch.planning.configuration import FixedConfig
-from gitbatch.batch.planning.project_state import ProjectState
-from gitbatch.plan.model import Group, WorkItem
 from gitbatch.repo.fingerprint import Fingerprint
 from gitbatch.repo.objects.codec import Ident
-from gitbatch.repo.refs.names import item_branch
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.worktrees.agent_git import AgentGit
 from gitbatch.repo.worktrees.checkouts import Checkouts
 
-if TYPE_CHECKING:  # asyncio and all that agents need: what only looks at a batch does without
+if TYPE_CHECKING:  # asyncio and all that agents need: a command that only reads a batch does without them
     from gitbatch.agents.pool import AgentPool
     from gitbatch.batch.item.stop import StopSwitch
+    from gitbatch.batch.workplace.protocol import Workplaces
     from gitbatch.concurrency import GitThread
 
 
 class Run(Struct, frozen=True):
-    """What one process brings to a batch: the tools that every step uses."""
+    """The tools of one process for a batch. Used on the event loop; the git thread gets a repository and values."""
 
     repo: Repository
     batch: Batch
@@ -41,38 +38,14 @@ class Run(Struct, frozen=True):
     git: "GitThread"
     fingerprint: Fingerprint
     """The repository's control files when the run began."""
-    agent_git: AgentGit
-    """What git finds in the agents' worktrees."""
+    workplaces: "Workplaces"
     checkouts: Checkouts
     """The user's checkouts and git directories, which agents may not read."""
     ledger: Ledger
-    brake: "StopSwitch"
+    stop_switch: "StopSwitch"
     fixed: FixedConfig
 
-    def committer(self) -> Ident:
-        """The user, now."""
-        who = self.repo.identity
-        return Ident(who.name, who.email, int(self.clock()))
-
-
-class ItemTask(Struct, frozen=True):
-    """An item that is about to run, in the project state of its group."""
-
-    project_state: ProjectState
-    batch_group: BatchGroup
-    batch_item: BatchItem
-    group: Group
-    item: WorkItem
-    agent: str
-    timeout: float | None
-    """Seconds, where a hint says so."""
-    retries: int
-
-    @property
-    def key(self) -> str:
-        """The item's key."""
-        return self.batch_item.key
-
-    def branch(self, batch: str) -> str:
-        """The item's branch."""
-        return item_branch(batch, self.batch_item.slug)
+    def commit_context(self) -> CommitContext:
+        """Returns the values that commits need, with the time of the call."""
+        user = self.repo.identity
+        return CommitContext(self.batch, self.fingerprint, Ident(user.name, user.email, int(self.clock())))

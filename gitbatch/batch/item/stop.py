@@ -1,6 +1,6 @@
-"""Stopping a batch at a clean point: no item starts any more, those that run come to their end.
+"""Stopping a batch at a clean point: no further item starts, and the items that run are finished.
 
-Whoever finds a reason pulls the brake; everybody else looks before they start something.
+The code that finds a reason trips the switch; every step checks it before it starts something.
 """
 
 import asyncio
@@ -14,41 +14,41 @@ from gitbatch.fs.disk import DiskError
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import format_dollars
-from gitbatch.text import CleanText, clean_text
+from gitbatch.text import CleanText, clean_text, format_count
 
-MORE = "go on with more: gitbatch run --max-cost USD"
+MORE = "raise the limit: gitbatch run --max-cost USD"
 
 _NEVER = 366 * 24 * 3600.0
-"""Seconds after which a date says nothing, and may be none that a clock can show."""
+"""Seconds; a later date is of no use to a reader, and may be out of the range of a clock."""
 
 
 class Halt(Struct, frozen=True):
-    """Why a batch halts, and how it goes on."""
+    """The reason why a batch halts, and how to resume it."""
 
     cause: Cause
     reason: CleanText
     advice: str
     back_at: float | None = None
-    """Seconds since the epoch: when it makes sense to come back, where the server said so."""
+    """Seconds since the epoch: when to resume, where the server gave a time."""
 
 
 @dataclass(slots=True)
 class StopSwitch:
-    """Pulled once; what it was pulled for first holds."""
+    """A switch that stops a batch. It is tripped once: the first reason is kept."""
 
     halt: Halt | None = None
-    _pulled: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _tripped: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
-    def pull(self, halt: Halt) -> None:
-        """Let nothing start any more."""
+    def trip(self, halt: Halt) -> None:
+        """Keeps further items from starting."""
         if self.halt is None:
             self.halt = halt
-            self._pulled.set()
+            self._tripped.set()
 
-    async def unless(self, waiting: Awaitable[float]) -> float:
-        """Wait for something, but no longer than until the brake is pulled. Returns the seconds that it took."""
+    async def wait_unless_stopped(self, waiting: Awaitable[float]) -> float:
+        """Waits for something, but not after the switch was tripped. Returns the seconds that the wait took."""
         began = time.monotonic()
-        both = [asyncio.ensure_future(waiting), asyncio.ensure_future(self._pulled.wait())]
+        both = [asyncio.ensure_future(waiting), asyncio.ensure_future(self._tripped.wait())]
         try:
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -58,21 +58,21 @@ class StopSwitch:
 
 
 def come_back_later(reason: CleanText, now: float, seconds: float | None) -> Halt:
-    """The server wants us to come back after more time than a batch waits."""
+    """Returns the halt for a server that demands a longer wait than a batch makes."""
     if seconds is None:
-        when, back_at = "it does not say when to come back", None
+        when, back_at = "the server gives no time to retry at", None
     elif seconds > _NEVER:
-        when, back_at = "it says to come back in more than a year", None
+        when, back_at = "the server asks to retry in more than a year", None
     else:
         back_at = now + seconds
         clock = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(back_at))
-        when = f"come back at {clock} (in {_span(seconds)})"
-    advice = "gitbatch run goes on then; gitbatch run --wait waits until then"
+        when = f"retry at {clock} (in {_format_span(seconds)})"
+    advice = "resume then: gitbatch run; or let it wait until then: gitbatch run --wait"
     return Halt(Cause.LATER, clean_text(f"{reason}: {when}"), advice, back_at)
 
 
-def _span(seconds: float) -> str:
-    """A time for people: 45 s, 12 min, 3 h 05 min."""
+def _format_span(seconds: float) -> str:
+    """Returns a time for people: 45 s, 12 min, 3 h 05 min."""
     minutes = round(seconds / 60)
     if seconds < 100:
         return f"{seconds:.0f} s"
@@ -82,7 +82,7 @@ def _span(seconds: float) -> str:
 
 
 def out_of_budget(budget: Budget) -> Halt:
-    """What the batch may spend is spent, or set aside."""
+    """Returns the halt for a batch whose limit is spent, or reserved by the items that run."""
     spent, cost, tokens = budget.spent, budget.max_cost, budget.max_tokens
     if tokens is not None and budget.known_usage.total_tokens >= tokens:
         said, option = f"{budget.known_usage.total_tokens:,} of {tokens:,} tokens are used", "--max-tokens N"
@@ -92,22 +92,22 @@ def out_of_budget(budget: Budget) -> Halt:
             "--max-cost USD",
         )
         if spent.unknown:
-            said += f", and {spent.unknown} attempt(s) did not say what they cost"
+            said += f", and the cost of {format_count(spent.unknown, 'attempt')} is unknown"
         if not budget.is_reached:
-            said += "; what is left is not enough for another item"
-    return Halt(Cause.BUDGET, clean_text(said), f"go on with more: gitbatch run {option}")
+            said += "; the rest is not enough for another item"
+    return Halt(Cause.BUDGET, clean_text(said), f"raise the limit: gitbatch run {option}")
 
 
 def disk_failed(error: DiskError) -> Halt:
-    """Nothing can be stored before somebody has seen to the disk."""
+    """Returns the halt for a disk on which nothing can be stored until the user has fixed it."""
     return Halt(Cause.DISK, clean_text(error.message), error.advice)
 
 
 def cannot_work(item: str, reason: CleanText) -> Halt:
-    """No attempt at any item can succeed before somebody mends something."""
+    """Returns the halt for an agent that cannot succeed at any item until the user has fixed it."""
     return Halt(
         Cause.FATAL,
         clean_text(f"{item}: {reason}"),
-        "fix the agent (API key, credit, model or program), then resume: gitbatch run; "
-        "if you changed gitbatch.toml, commit it and add --accept-config",
+        "fix the agent in gitbatch.toml (API key, credit, model or program), then resume: gitbatch run "
+        "(commit a changed gitbatch.toml and add --accept-config)",
     )

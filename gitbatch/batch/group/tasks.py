@@ -1,0 +1,99 @@
+"""Making the tasks of a group: which of its items run, and with which settings. Runs on the git thread."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from gitbatch.agents.secrets import Secrets
+from gitbatch.batch.item.task import ItemTask
+from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
+from gitbatch.batch.planning.project_state import ProjectState, find_place_problem
+from gitbatch.batch.planning.schedule import settings_of
+from gitbatch.batch.planning.selection import find_missing_context
+from gitbatch.repo.attributes import FilteredPathError, require_no_filter
+from gitbatch.repo.repository import Repository
+from gitbatch.sandbox.model import SandboxKind
+from gitbatch.text import clean_text
+
+
+class GroupStart(Struct, frozen=True):
+    """A group that is about to run."""
+
+    project_state: ProjectState
+    """Of the target branch's tip, which is the base of every item that starts now."""
+    group: BatchGroup
+    already: Mapping[str, Outcome]
+    """Outcomes, by key, of items that an earlier start of the batch has finished."""
+    missing: frozenset[str]
+    """Outputs of items of earlier groups that did not succeed."""
+
+    @property
+    def items(self) -> tuple[BatchItem, ...]:
+        """The items that get an outcome in this group."""
+        return pending_items(self.project_state, self.group, self.already)
+
+
+class TaskDefaults(Struct, frozen=True):
+    """Settings of a run that all of its tasks share."""
+
+    agent: str
+    """The agent of the batch, for items whose hints name none."""
+    sandbox: SandboxKind | None
+    """The sandbox that the user asked for on the command line."""
+    secrets: Secrets
+    """Values that no text and no output may hold."""
+
+
+def pending_items(
+    project_state: ProjectState, group: BatchGroup, already: Mapping[str, Outcome]
+) -> tuple[BatchItem, ...]:
+    """Returns the items of a group without those that were ticked since: by hand, or by rewording a checkpoint."""
+    found = {item.key: project_state.find_item(item.key) for item in group.items}
+    ticked = {key for key, place in found.items() if place and place[1].done}
+    return tuple(item for item in group.items if item.key in already or item.key not in ticked)
+
+
+def make_tasks(
+    repo: Repository, start: GroupStart, defaults: TaskDefaults
+) -> Mapping[str, ItemTask | Outcome]:
+    """Returns, by key, the task of each item that is still to run, or its outcome if it cannot start."""
+    items = (item for item in start.items if item.key not in start.already)
+    return {item.key: _make_task(repo, start, item, defaults) for item in items}
+
+
+def _make_task(
+    repo: Repository, start: GroupStart, batch_item: BatchItem, defaults: TaskDefaults
+) -> ItemTask | Outcome:
+    state = start.project_state
+    found = state.find_item(batch_item.key)
+    if found is None:
+        reason = clean_text(f"it is no longer in {state.plan.path}")
+        return Outcome(batch_item, ItemStatus.CANCELLED, reason=reason)
+    plan_group, item = found
+    if absent := find_missing_context(item, state, start.missing):
+        reason = clean_text(f"required context {absent} was not produced")
+        return Outcome(batch_item, ItemStatus.BLOCKED, reason=reason)
+    if problem := find_place_problem(state, item.output):
+        reason = clean_text(f"cannot write the output: {problem}")
+        return Outcome(batch_item, ItemStatus.CONFLICTED, reason=reason)
+    try:
+        require_no_filter(repo, state.tree, item.output)
+    except FilteredPathError as error:
+        return Outcome(batch_item, ItemStatus.FAILED, reason=clean_text(f"cannot take the output: {error}"))
+    hints, config = settings_of(item, plan_group, state.plan), state.project.config
+    agent = hints.agent or defaults.agent
+    if agent not in config.agents:
+        reason = clean_text(f"agent {agent} is no longer in gitbatch.toml")
+        return Outcome(batch_item, ItemStatus.FAILED, reason=reason)
+    return ItemTask(
+        state,
+        start.group,
+        batch_item,
+        plan_group,
+        item,
+        agent,
+        hints.timeout,
+        config.batch.retries if hints.retries is None else hints.retries,
+        defaults.secrets,
+        defaults.sandbox,
+    )

@@ -1,0 +1,101 @@
+"""The values of one item that is about to run, and of one attempt at it."""
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gitbatch.agents.protocol import EarlierOutput, Failure, Reply
+from gitbatch.agents.secrets import Secrets
+from gitbatch.batch.history.record import Batch
+from gitbatch.batch.history.rescue import Rescued
+from gitbatch.batch.model import BatchGroup, BatchItem, FailedAttempt
+from gitbatch.batch.planning.project_state import ProjectState
+from gitbatch.plan.model import Group, WorkItem
+from gitbatch.project.context import ContextFile
+from gitbatch.repo.fingerprint import Fingerprint
+from gitbatch.repo.objects.codec import Ident
+from gitbatch.repo.refs.names import item_branch
+from gitbatch.sandbox.model import SandboxKind
+
+_SHORTEST_WAIT = 0.01
+"""Seconds; a shorter time is not counted as a wait."""
+
+
+class ItemTask(Struct, frozen=True):
+    """An item that is about to run, in the project state of its group."""
+
+    project_state: ProjectState
+    batch_group: BatchGroup
+    batch_item: BatchItem
+    group: Group
+    item: WorkItem
+    agent: str
+    timeout: float | None
+    """Seconds, where a hint gives them."""
+    retries: int
+    secrets: Secrets
+    """Values that no text and no output may hold."""
+    sandbox: SandboxKind | None
+    """The sandbox that the user asked for on the command line."""
+
+    @property
+    def key(self) -> str:
+        """The item's key."""
+        return self.batch_item.key
+
+    def branch_of(self, batch: str) -> str:
+        """Returns the full name of the item's branch in a batch."""
+        return item_branch(batch, self.batch_item.slug)
+
+
+class StartingPoint(Struct, frozen=True):
+    """The material that an agent starts from."""
+
+    context: tuple[ContextFile, ...]
+    earlier: Rescued | None
+    """The output of an earlier attempt, which is put into the workplace."""
+
+    @property
+    def earlier_output(self) -> EarlierOutput | None:
+        """The same, as the agent is given it."""
+        return self.earlier.output if self.earlier else None
+
+
+class ServerWaits(Struct, frozen=True):
+    """How often and how long an item waited for a server."""
+
+    count: int = 0
+    seconds: float = 0.0
+
+    def add_one(self) -> "ServerWaits":
+        """Returns the waits with one more."""
+        return replace(self, count=self.count + 1)
+
+    def add_seconds(self, seconds: float) -> "ServerWaits":
+        """Returns the waits with more seconds, unless they are fewer than the check itself takes."""
+        return replace(self, seconds=round(self.seconds + seconds, 3)) if seconds >= _SHORTEST_WAIT else self
+
+
+class FinishedWork(Struct, frozen=True):
+    """An attempt whose agent has ended, and the attempts before it."""
+
+    task: ItemTask
+    start: StartingPoint
+    past: tuple[FailedAttempt, ...]
+    waits: ServerWaits
+    tried: FailedAttempt
+    """What is known of the attempt: its number, its time, its usage."""
+    answer: Reply | Failure
+
+
+class CommitContext(Struct, frozen=True):
+    """The values that every commit of a batch needs."""
+
+    batch: Batch
+    fingerprint: Fingerprint
+    """The repository's control files when the run began: compared before each commit point."""
+    user: Ident
+    """The user, with the time of the commit."""
+
+    def ident_of(self, agent: str) -> Ident:
+        """Returns the author of an item's commit, with the time of the commit."""
+        return Ident(f"{agent} (gitbatch agent)", "agent@gitbatch.invalid", self.user.when)

@@ -1,0 +1,88 @@
+"""Checks on the target branch and the checkout before a batch starts or continues. Run on the git thread."""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+
+from gitbatch.agents.pool import AgentPool
+from gitbatch.agents.process.confine import strict_advice
+from gitbatch.batch.history.progress import BatchProgress
+from gitbatch.batch.history.record import Batch
+from gitbatch.batch.history.target import require_not_checked_out_elsewhere, require_tip
+from gitbatch.batch.model import BatchItem, Record
+from gitbatch.batch.planning.agents import recorded_agents
+from gitbatch.batch.planning.preflight import require_clean, require_no_nested_repositories
+from gitbatch.batch.planning.project_state import ProjectState, read_project_state, require_runnable
+from gitbatch.batch.planning.required_objects import require_objects
+from gitbatch.repo.checkout.branch import require_nothing_under_way
+from gitbatch.repo.repository import Repository
+from gitbatch.repo.unlocked import require_unlocked
+from gitbatch.repo.worktrees.checkouts import Checkouts, name_in_checkout, unknown_advice
+from gitbatch.text import clean_text
+
+
+def _remaining_items(record: Record, progress: BatchProgress) -> Iterator[BatchItem]:
+    return (item for group in record.groups if not progress.is_finished(group) for item in group.items)
+
+
+def require_resumable(repo: Repository, batch: Batch, progress: BatchProgress) -> None:
+    """Refuses to resume over the user's changes, or in the middle of a merge, in a checkout that would be updated.
+
+    Raises:
+        GitbatchError: the message says what is in the way.
+    """
+    target = batch.record.target
+    if repo.head_branch() != target:
+        require_not_checked_out_elsewhere(repo, target)
+    else:
+        require_nothing_under_way(repo)
+        remaining = tuple(item.key for item in _remaining_items(batch.record, progress))
+        project_state = read_project_state(repo, require_tip(repo, target))
+        # An edited plan is for the user's next step. It gets the ticks, as one that is edited during a run does.
+        require_no_nested_repositories(repo, project_state, remaining)
+        require_clean(repo, project_state, remaining, exempt=frozenset({project_state.project.task}))
+    require_unlocked(repo, target)
+    repo.objects.require_signer()
+
+
+def read_runnable_state(repo: Repository, record: Record, progress: BatchProgress) -> ProjectState:
+    """Returns the project state of the target branch.
+
+    Raises:
+        PlanError: its plan has errors.
+        PartialCloneError: an object that a remaining item needs is missing and cannot be fetched.
+    """
+    project_state = read_project_state(repo, require_tip(repo, record.target))
+    require_runnable(project_state)
+    found = (project_state.find_item(item.key) for item in _remaining_items(record, progress))
+    require_objects(repo, project_state, filter(None, found))
+    return project_state
+
+
+class AgentConfinement(Struct, frozen=True):
+    """The sandboxes of a batch's agents."""
+
+    sandboxes: str
+    """Their kinds; empty: no agent is a process."""
+    readable: tuple[str, ...]
+    """Paths of the checkout that the agents may read."""
+    advice: tuple[str, ...]
+
+
+def describe_confinement(
+    repo: Repository, record: Record, agents: AgentPool, checkouts: Checkouts
+) -> AgentConfinement:
+    """Returns the sandboxes of a batch's agents.
+
+    Raises:
+        GitbatchError: an agent cannot work here.
+    """
+    project_state = read_project_state(repo, require_tip(repo, record.target))
+    names, config = recorded_agents(project_state, record), project_state.project.config
+    readable = agents.read_in_checkouts(names, config, checkouts.folders)
+    shown = tuple(clean_text(name_in_checkout(path, repo.root)) for path in readable)
+    sandboxes = agents.sandbox_kinds(names, config)
+    strict = ((name, strict_advice(config.agents[name], agents.sandbox)) for name in sorted(names))
+    unknown = () if sandboxes in {"", "none"} else tuple(map(unknown_advice, checkouts.unknown))
+    advice = (*unknown, *(f"agent {name}: {text}" for name, text in strict if text))
+    return AgentConfinement(sandboxes, shown, tuple(map(clean_text, advice)))

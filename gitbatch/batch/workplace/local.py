@@ -1,0 +1,155 @@
+"""Workplaces on this machine: a git worktree for each attempt, and a scratch folder next to it.
+
+Git runs in a worktree only before its agent starts. Afterwards the folder is read as files, without following links,
+and removed as files.
+"""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gitbatch.agents.protocol import Agent, Assignment, Failure, LocalPlace, Progress, Reply
+from gitbatch.batch.workplace.changes import list_changes
+from gitbatch.batch.workplace.protocol import Collected, OpenOutput, OutputSource, WorkplaceSetup
+from gitbatch.concurrency import GitThread
+from gitbatch.errors import GitError
+from gitbatch.fs.disk import DiskError
+from gitbatch.fs.nofollow import regular_file
+from gitbatch.fs.removal import remove_tree
+from gitbatch.repo.attributes import put_output
+from gitbatch.repo.base import Base
+from gitbatch.repo.fingerprint import Fingerprint, require_untouched
+from gitbatch.repo.repository import Repository
+from gitbatch.repo.snapshot import TreeSnapshot
+from gitbatch.repo.worktrees.agent_git import AgentGit
+from gitbatch.repo.worktrees.worktree import NewWorktree, Worktree, add_worktree, remove_worktree
+
+_PROCESS = secrets.token_hex(2)
+"""In the names of this process's folders: without a sandbox, agents of a killed run may still write into theirs."""
+
+
+class LocalWorkplaces(Struct, frozen=True):
+    """The workplaces of a run on this machine, and what they share."""
+
+    repo: Repository
+    git: GitThread
+    folder: Path
+    """The batch's folder for worktrees; nothing else is in it."""
+    agent_git: AgentGit
+    """Makes the git directories of the worktrees. Its owner closes it."""
+    checkouts: tuple[Path, ...]
+    """The user's checkouts and git directories, which agents may not read."""
+    fingerprint: Fingerprint
+    """The repository's control files when the run began."""
+
+    def open_workplace(self, batch: str, slug: str) -> "LocalWorkplace":
+        """Returns a workplace, not yet prepared, for an attempt at the item with a slug."""
+        worktree = self.folder / f"{batch}-{slug}-{_PROCESS}"
+        return LocalWorkplace(self, worktree, self.folder / f"{slug}-{_PROCESS}.io")
+
+
+@dataclass(slots=True)
+class LocalWorkplace:
+    """A worktree with the item's branch, and a scratch folder: a `protocol.Workplace`."""
+
+    shared: LocalWorkplaces
+    path: Path
+    """The worktree's."""
+    scratch: Path
+    made: Worktree | None = None
+    setup: WorkplaceSetup | None = None
+
+    async def prepare(self, setup: WorkplaceSetup) -> None:
+        """Makes the worktree and the item's branch.
+
+        Raises:
+            DiskError: the folder cannot be written.
+        """
+        self.made = await self.shared.git(make_worktree, self.shared, self.path, setup)
+        self.setup = setup
+
+    async def work(self, agent: Agent, assignment: Assignment, progress: Progress) -> Reply | Failure:
+        """Runs an agent in the worktree until it has ended."""
+        assert self.setup is not None  # noqa: S101 - the order of calls that the protocol demands
+        shared, setup = self.shared, self.setup
+        snapshot = TreeSnapshot(shared.repo.objects, setup.tree)
+        place = LocalPlace(
+            worktree=self.path,
+            scratch=self.scratch,
+            git=shared.agent_git.readable(self.path, setup.commit),
+            checkouts=shared.checkouts,
+            hidden=(shared.folder.parent.parent,),
+            base=Base(setup.commit, snapshot, shared.git, shared.repo.git),
+        )
+        return await agent.run(assignment, place, progress)
+
+    async def collect(self) -> Collected | None:
+        """Lists the changes; None: the worktree was removed while the agent ran, or was never made."""
+        if self.made is None or self.setup is None:
+            return None
+        return await self.shared.git(collect_from, self.made, self.setup.output)
+
+    async def discard(self) -> bool:
+        """Removes the worktree and the scratch folder. The item's branch is left alone."""
+        return await self.shared.git(_remove_folders, self.shared.repo, self.path, self.scratch)
+
+
+def make_worktree(shared: LocalWorkplaces, path: Path, setup: WorkplaceSetup) -> Worktree:
+    """Makes a worktree, with the output of an earlier attempt in it where there is one.
+
+    Raises:
+        DiskError: it cannot be written.
+    """
+    repo = shared.repo
+    try:
+        made = _add_worktree(shared, path, setup)
+        if setup.earlier:
+            put_output(repo, path, setup.output, setup.earlier, setup.tree)
+    except OSError as error:
+        raise DiskError(
+            f"cannot make a worktree in {path.parent}: {error.strerror}",
+            "free disk space, make the folder writable, or set GITBATCH_WORKTREES to another folder; "
+            "then resume: gitbatch run",
+        ) from error
+    return made
+
+
+def _add_worktree(shared: LocalWorkplaces, path: Path, setup: WorkplaceSetup) -> Worktree:
+    repo, new = shared.repo, NewWorktree(path, setup.branch, setup.commit, setup.output, setup.paths)
+    require_untouched(repo, shared.fingerprint)  # git runs filters when it fills a worktree
+    try:
+        made = add_worktree(repo, shared.agent_git, new)
+    except GitError:  # an agent without a sandbox has put something where the branch belongs
+        remove_worktree(repo, path)
+        repo.refs.remove(setup.branch)
+        repo.refs.delete(repo.refs.below(f"{setup.branch}/"))
+        made = add_worktree(repo, shared.agent_git, new)
+    return replace(made, guarded=tuple(guarded for guarded in setup.guarded if (path / guarded).exists()))
+
+
+def collect_from(worktree: Worktree, output: str) -> Collected | None:
+    """Lists the changes in a worktree; None if it is gone."""
+    if not worktree.path.is_dir():
+        return None
+    return Collected(list_changes(worktree), open_below(worktree.path, output))
+
+
+def open_below(folder: Path, output: str) -> OutputSource:
+    """Returns the source of the regular file at a path below a folder, which is opened without following links."""
+    return partial(_open_output, folder, output)
+
+
+@contextmanager
+def _open_output(folder: Path, output: str) -> Iterator[OpenOutput]:
+    with regular_file(folder, output) as (descriptor, status):
+        yield OpenOutput(descriptor, status.st_size)
+
+
+def _remove_folders(repo: Repository, worktree: Path, scratch: Path) -> bool:
+    return all([remove_worktree(repo, worktree), remove_tree(scratch)])

@@ -1,0 +1,98 @@
+"""The seam between the orchestrator and the place where an agent works on one attempt.
+
+A workplace receives values (`WorkplaceSetup`, `Assignment`) and returns values: progress lines, a reply, the list of
+changed paths, and a source of bytes for the one output. It decides nothing: the orchestrator judges the changed paths,
+stores the blob, builds the commit and moves the branch. The orchestrator uses no path, no object id and no command
+that came from a workplace; it opens the source, and reads the list as text.
+
+Implementations: `local.py`, a git worktree on this machine. One on another machine sends the same values.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+from msgspec import Struct
+
+from gitbatch.agents.protocol import Agent, Assignment, Failure, Progress, Reply
+
+
+class OpenOutput(NamedTuple):
+    """An output file that is open for reading."""
+
+    descriptor: int
+    """A descriptor of a regular file. Its owner closes it."""
+    size: int
+    """Bytes when it was opened."""
+
+
+OutputSource = Callable[[], AbstractContextManager[OpenOutput]]
+"""Opens the bytes of the output; it can be called again.
+
+Raises FileNotFoundError: there is no output file; OSError: it cannot be taken, as when it is a link.
+"""
+
+
+class WorkplaceSetup(Struct, frozen=True):
+    """The state that a workplace is in when its agent starts, as values."""
+
+    branch: str
+    """The full name of the item's branch, which does not exist yet."""
+    commit: str
+    tree: str
+    """The tree of that commit."""
+    output: str
+    paths: tuple[str, ...] | None
+    """The paths to check out (a folder ends in a slash); None: all."""
+    guarded: tuple[str, ...]
+    """Paths that the agent may not change. One that the commit has and that is missing afterwards is reported."""
+    earlier: str | None
+    """The blob of an earlier attempt's output, which is put at the output's path."""
+
+
+class WorkplaceChanges(Struct, frozen=True):
+    """The paths that changed in a workplace, relative to its top folder. Untrusted text."""
+
+    written: tuple[str, ...] = ()
+    """Files that were created or written, the output among them."""
+    removed: tuple[str, ...] = ()
+    """Guarded files that are missing."""
+
+
+class Collected(Struct, frozen=True):
+    """The results of an agent in its workplace."""
+
+    changes: WorkplaceChanges
+    output: OutputSource
+
+
+class Workplace(Protocol):
+    """The place where one attempt at an item is worked on. The methods are called in this order, each at most once."""
+
+    async def prepare(self, setup: WorkplaceSetup) -> None:
+        """Makes what the agent starts from.
+
+        Raises:
+            DiskError: it cannot be written.
+        """
+        ...
+
+    async def work(self, agent: Agent, assignment: Assignment, progress: Progress) -> Reply | Failure:
+        """Runs an agent until it has ended. Cancelling the call ends every process that it started."""
+        ...
+
+    async def collect(self) -> Collected | None:
+        """Lists the changes, when no process of the agent is left; None: the workplace is gone, or was never made."""
+        ...
+
+    async def discard(self) -> bool:
+        """Removes everything, in whatever state it is; false: something still writes there, and it was moved aside."""
+        ...
+
+
+class Workplaces(Protocol):
+    """A supply of workplaces for one run."""
+
+    def open_workplace(self, batch: str, slug: str) -> Workplace:
+        """Returns a workplace, not yet prepared, for an attempt at the item with a slug."""
+        ...
