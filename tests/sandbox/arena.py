@@ -2,6 +2,7 @@
 
 import ctypes
 import enum
+import fcntl
 import os
 import secrets
 import shutil
@@ -11,7 +12,6 @@ import stat
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -367,13 +367,14 @@ def _tell(server: socket.socket) -> None:
                 connection.sendall(SECRET.encode())
 
 
-def beats(arena: Arena) -> bool:
-    """Whether something that an agent started is still at work in the worktree; it has been."""
-    heart = arena.worktree / "heartbeat"
-    before = heart.stat().st_size
-    assert before
-    time.sleep(0.2)
-    return heart.stat().st_size > before
+def has_daemons(arena: Arena) -> bool:
+    """Whether a process of an attack that has ended still holds its lock: the kernel ends that with the process."""
+    with (arena.worktree / "held").open("r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def prepare(base: Path, template: Path, wall: Wall) -> Arena:

@@ -5,6 +5,7 @@ reads returns what it got, which is printed; one that writes leaves its mark; th
 """
 
 import ctypes
+import fcntl
 import os
 import resource
 import signal
@@ -427,9 +428,9 @@ def make_a_device() -> str:
 
 
 def leave_a_daemon() -> None:
-    """Twice forked, in a session of its own, deaf to signals: it writes for as long as it lives."""
-    if os.fork():
-        time.sleep(0.3)
+    """Twice forked, in a session of its own, deaf to signals."""
+    ready = _fork_with_lock()
+    if ready is None:
         return
     os.setsid()
     if os.fork():
@@ -437,27 +438,41 @@ def leave_a_daemon() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     _let_go_of_pipes()
-    while _beat():
+    os.close(ready)
+    while _may_live():
         time.sleep(0.02)
 
 
 def leave_daemons_that_breed() -> None:
     """Each lives for a moment and leaves another."""
-    if os.fork():
-        time.sleep(0.3)
+    ready = _fork_with_lock()
+    if ready is None:
         return
     os.setsid()
     _let_go_of_pipes()
-    while _beat():
+    os.close(ready)
+    while _may_live():
         if os.fork():
             os._exit(0)
 
 
-def _beat() -> bool:
-    """Leave a sign of life; not for ever, or a control would never end."""
-    with Path("heartbeat").open("a") as file:
-        file.write(".")
-    return time.monotonic() < STARTED + 5 and not Path("stop").exists()
+def _fork_with_lock() -> int | None:
+    """Fork; the child, and each of its children, holds a lock for as long as one of them lives.
+
+    The child gets a descriptor, and the parent, which gets none, waits until all have closed it.
+    """
+    fcntl.flock(os.open("held", os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX)
+    waiting, ready = os.pipe()
+    if not os.fork():
+        return ready
+    os.close(ready)
+    os.read(waiting, 1)
+    return None
+
+
+def _may_live() -> bool:
+    """Not for ever, or a control would never end where its test fails."""
+    return time.monotonic() < STARTED + 60 and not Path("stop").exists()
 
 
 def write_a_large_file() -> None:

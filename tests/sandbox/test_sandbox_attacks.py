@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from sandbox.arena import SECRET, Arena, Listeners, Wall, answers, beats, behind
+from sandbox.arena import SECRET, Arena, Listeners, Wall, answers, behind, has_daemons
 from sandbox.attacks import ATTACKS, WON
 
 from gitbatch.sandbox.model import Confinement, ProcessLimits
@@ -157,7 +157,7 @@ def test_behind_landlock_no_file_gets_a_set_id_bit(arena: Arena, name: str) -> N
 @pytest.mark.parametrize("name", DAEMONS)
 def test_no_process_outlives_its_agent(arena: Arena, name: str) -> None:
     assert arena.attack(name).returncode == 0
-    lives = beats(arena)
+    lives = has_daemons(arena)
     (arena.worktree / "stop").touch()
     expect(arena, name, "it lives" if lives else "")
 
