@@ -1,4 +1,4 @@
-"""The values of a run: what a batch was started with, what became of its items, what a checkpoint recorded."""
+"""The values of a run: the record of a batch, the outcomes of its items, and its checkpoints."""
 
 import re
 from enum import StrEnum
@@ -18,16 +18,16 @@ RECORD_VERSION = 1
 
 
 class ItemStatus(StrEnum):
-    """What became of an item."""
+    """The result of an item."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CONFLICTED = "conflicted"
-    """The output's path was changed on the target branch while the item ran."""
+    """The output's path changed on the target branch while the item ran."""
     REFUSED = "refused"
-    """The agent wrote where it must not."""
+    """The agent wrote outside its assigned output."""
     BLOCKED = "blocked"
-    """Not started: it declares a file as context that another item should have written, and did not."""
+    """Not started: it declares a file as context that another item should have written and did not."""
     CANCELLED = "cancelled"
     """Not started: the plan no longer has it, or the batch ended before."""
 
@@ -41,22 +41,22 @@ class PauseMode(StrEnum):
 
 
 class CheckpointMode(Struct, frozen=True):
-    """A pace; for `after-batch`, with how many groups run between two pauses."""
+    """When a batch pauses; for `after-batch`, with the number of groups between two pauses."""
 
     pause: PauseMode
     interval: int = 1
 
     @classmethod
     def parse(cls, text: str) -> "CheckpointMode":
-        """The mode as it is written on the command line.
+        """Returns the mode that a text of the command line names.
 
         Raises:
-            UsageError: it is none.
+            UsageError: the text is not a valid mode.
         """
         match = re.fullmatch(r"after-each|at-end|after-batch:([1-9]\d{0,5})", text)
         if not match:
             raise UsageError(
-                f"{text!r} is no checkpoint mode",
+                f"invalid checkpoint mode {text!r}",
                 "use --checkpoint after-each, after-batch:N (N ≥ 1) or at-end",
             )
         return cls(PauseMode(text.partition(":")[0]), int(match[1] or 1))
@@ -65,12 +65,12 @@ class CheckpointMode(Struct, frozen=True):
         return f"{self.pause}:{self.interval}" if self.pause is PauseMode.AFTER_BATCH else str(self.pause)
 
     def pauses_after(self, position: int) -> bool:
-        """Whether there is a pause after the group at a position (from 1) of the batch."""
+        """Returns true if there is a pause after the group at a position (from 1) of the batch."""
         return self.pause is not PauseMode.AT_END and position % self.interval == 0
 
 
 class BatchItem(Struct, frozen=True):
-    """An item as the batch was started with it."""
+    """An item as it was when the batch was started."""
 
     key: str
     name: str
@@ -81,16 +81,16 @@ class BatchItem(Struct, frozen=True):
 
 
 class BatchGroup(Struct, frozen=True):
-    """A group of the batch: those of its items that were chosen."""
+    """A group of the batch, with the items that were chosen."""
 
     number: int
-    """In the plan, from 1."""
+    """The position in the plan, from 1."""
     title: str
     items: tuple[BatchItem, ...]
 
 
 class Record(Struct, frozen=True):
-    """What a batch was started with; git keeps it as a blob (see `record.py`)."""
+    """The parameters that a batch was started with. git keeps them as a blob (see `record.py`)."""
 
     batch: str
     started: int
@@ -111,26 +111,26 @@ class Record(Struct, frozen=True):
 
     @property
     def items(self) -> tuple[BatchItem, ...]:
-        """All items, in plan order."""
+        """Returns all items, in plan order."""
         return tuple(item for group in self.groups for item in group.items)
 
     @property
     def checkpoint_mode(self) -> CheckpointMode:
-        """When the batch pauses."""
+        """Returns when the batch pauses."""
         return CheckpointMode.parse(self.mode)
 
 
 class FailedAttempt(Struct, frozen=True):
-    """An attempt at an item that came to nothing."""
+    """An attempt at an item that did not produce an item commit."""
 
     item: str
     """The item's key."""
     base: str
-    """The commit that it was made upon. With another one, the item gets all its attempts anew."""
+    """The commit that the attempt started from. From another commit, the item has all its attempts again."""
     number: int
     status: ItemStatus
     cause: Cause | None
-    """None: it was interrupted."""
+    """None if the attempt was interrupted."""
     reason: CleanText
     details: tuple[CleanText, ...] = ()
     strays: tuple[CleanText, ...] = ()
@@ -139,34 +139,34 @@ class FailedAttempt(Struct, frozen=True):
     retry_after: float | None = None
     """Seconds that a busy server asked to wait."""
     is_guess: bool = False
-    """Its cause is a guess (see `Failure`)."""
+    """True if the cause is a guess (see `Failure`)."""
 
     @property
     def remedy(self) -> Remedy | None:
-        """What is done about it; None: nothing, it was interrupted."""
+        """Returns how the failure is treated; None if the attempt was interrupted."""
         return TREATMENTS[self.cause].remedy if self.cause else None
 
     @property
     def is_counted(self) -> bool:
-        """Whether it is one of those that an item has: waits, interruptions and halts are not."""
+        """Whether the attempt counts against the item's limit: waits, interruptions and halts do not."""
         return self.remedy in {Remedy.AGAIN, Remedy.FAIL}
 
     @property
     def failure(self) -> Failure:
-        """What the next attempt is told."""
+        """Returns the failure as the next attempt's prompt describes it."""
         return Failure(self.reason, self.details, self.cause or Cause.FAILED)
 
 
 class ItemCommit(str):
-    """The id of an item's commit, with what it was found to be when it was made or met: one parent, one file changed.
+    """The id of an item's commit, with what was verified when it was made or read: one parent, one changed file.
 
-    `base`: its parent. `trees`: those on the way to the output, from the top. `blob`: the output.
+    `base`: its parent. `trees`: the trees on the way to the output, from the top. `blob`: the output.
     """
 
     __slots__ = ("base", "blob", "trees")
 
     def __new__(cls, oid: str, base: str, trees: tuple[str, ...], blob: str) -> Self:
-        """Say so of a commit."""
+        """Builds the value; the caller has verified the commit."""
         made = super().__new__(cls, oid)
         made.base, made.trees, made.blob = base, trees, blob
         return made
@@ -176,43 +176,43 @@ class ItemCommit(str):
     blob: str
 
     def with_signature(self, oid: str) -> "ItemCommit":
-        """The same commit as it is with a signature."""
+        """Returns the same commit under the id that it has with a signature."""
         return ItemCommit(oid, self.base, self.trees, self.blob)
 
 
 class Outcome(Struct, frozen=True):
-    """What became of an item, with the reply or the error."""
+    """An item and its status, with the reply or the error."""
 
     item: BatchItem
     status: ItemStatus
     reply: Reply | None = None
     commit: ItemCommit | None = None
-    """Where it succeeded, or did and met a conflict."""
+    """Set if the item succeeded, or if it finished and then conflicted."""
     reason: CleanText = CleanText("")
-    """Empty when it succeeded."""
+    """Empty if the item succeeded."""
     details: tuple[CleanText, ...] = ()
-    """The end of what the agent said: on standard error, or on standard output where that is empty."""
+    """The last lines that the agent wrote to standard error, or to standard output if that is empty."""
     cause: Cause | None = None
-    """Of the failure, where the attempt itself failed."""
+    """The cause of the failure, if the attempt itself failed."""
     strays: tuple[CleanText, ...] = ()
-    """What else it left in its worktree; discarded."""
+    """Other files that the agent left in its worktree; they are discarded."""
     rescued: str = ""
-    """The ref that keeps what its last attempt had written; empty: nothing is kept."""
+    """The ref that keeps the output of its last failed attempt; empty if nothing is kept."""
     attempts: int = 1
     earlier: tuple[FailedAttempt, ...] = ()
-    """Those before the last one."""
+    """The failed attempts before the last one."""
     seconds: float = 0.0
-    """Of all attempts together, waits not included."""
+    """The time that all attempts took, without waits."""
     waits: int = 0
-    """How often it was told that the server is busy."""
+    """How often the server reported that it is busy."""
     waited: float = 0.0
-    """Seconds that it waited for the server, for others' sake too."""
+    """Seconds of waiting for the server, including waits that other items caused."""
     spent: Spent = Spent()
-    """By all attempts together."""
+    """The usage of all attempts."""
 
     @property
     def succeeded(self) -> bool:
-        """Whether its output is in history."""
+        """Returns true if the item's output is in history."""
         return self.status is ItemStatus.SUCCEEDED
 
 
@@ -228,12 +228,12 @@ class CriterionState(Struct, frozen=True):
 
     @property
     def cross_cutting(self) -> bool:
-        """Whether no item names it (rule T2)."""
+        """Returns true if the entry is named by no item (rule T2)."""
         return not self.items
 
     @property
     def is_ready(self) -> bool:
-        """Whether all items that name it are done, and its box is not ticked yet."""
+        """Whether all items that name the entry are done and its box is not ticked yet."""
         return bool(self.items) and not self.open_items and not self.done
 
 
@@ -252,16 +252,16 @@ class Checkpoint(Struct, frozen=True):
     commit: str
     """The orchestrator commit."""
     notes: tuple[CleanText, ...] = ()
-    """What could not be written as wanted, in the commit or in the checkout, one harmless line each."""
+    """Remarks on what could not be written as intended, in the commit or the checkout; one clean line each."""
     kept: tuple[str, ...] = ()
-    """Paths where the user's own version stays in the checkout."""
+    """Paths at which the checkout keeps the user's own version."""
 
     @property
     def failures(self) -> tuple[Outcome, ...]:
-        """The outcomes that are no success."""
+        """Returns the outcomes of items that did not succeed."""
         return tuple(outcome for outcome in self.outcomes if not outcome.succeeded)
 
     @property
     def phase_complete(self) -> bool:
-        """Whether every Definition-of-Done entry is done (rule O6)."""
+        """Returns true if every Definition-of-Done entry is done (rule O6)."""
         return bool(self.criteria) and all(criterion.done for criterion in self.criteria)

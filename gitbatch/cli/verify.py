@@ -1,4 +1,4 @@
-"""`gitbatch verify`: whether a history keeps the rules, for a CI that trusts nobody."""
+"""`gitbatch verify`: audits a history without trusting it, for CI."""
 
 from typing import Annotated
 

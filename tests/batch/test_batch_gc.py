@@ -122,7 +122,7 @@ def test_an_unfinished_batch_is_left_alone(three: Place) -> None:
     assert said["kept"] == [
         {
             "name": batch_of(three),
-            "reason": "it is unfinished: gitbatch run goes on with it, gitbatch abort ends it",
+            "reason": "it is unfinished: gitbatch run resumes it, gitbatch abort ends it",
         }
     ]
     assert (three.state(), everything(three)) == (before, files)

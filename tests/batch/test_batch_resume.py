@@ -170,7 +170,7 @@ def test_a_branch_that_is_gone_is_said(three: Place) -> None:
     three.git("branch", "work")
     three.gitbatch("run", "--items", "all", "--checkpoint", "after-each", "--branch", "work", code=3)
     three.git("branch", "-D", "work")
-    assert "branch work, which the batch runs on, is gone" in three.gitbatch("run", code=1).stderr
+    assert "the target branch work of the batch is missing" in three.gitbatch("run", code=1).stderr
     three.gitbatch("abort", code=0)
 
 

@@ -59,7 +59,9 @@ def test_the_next_attempt_knows_why_the_last_one_failed(
     item = place.git("log", "--format=%H", "--grep", "^Gitbatch-Item")
     assert trailers(place, item, "Attempt") == ["2"]
     assert trailers(place, item, "Earlier") == [f"1: {reason}"]
-    assert f"2 attempts; before failed 1: {reason}" in " ".join(place.git("log", "-1", "--format=%B").split())
+    assert f"2 attempts; failed before: 1: {reason}" in " ".join(
+        place.git("log", "-1", "--format=%B").split()
+    )
     assert told.outcome("T1")["attempts"] == 2
     audit(place)
     assert_tidy(place)
@@ -75,7 +77,7 @@ def test_an_item_has_two_retries_unless_somebody_says_otherwise(place: Place) ->
         "it broke (exit 4)",
     ]
     body = place.git("log", "-1", "--format=%B")
-    assert "3 attempts; before failed 1: it broke (exit 3); 2: it broke (exit 4)" in " ".join(body.split())
+    assert "3 attempts; failed before: 1: it broke (exit 3); 2: it broke (exit 4)" in " ".join(body.split())
     assert "T1 failed, in its own words:\n    it broke" in body
     assert "> it broke" in prompt(place, "T1", 3)
 
@@ -92,7 +94,7 @@ def test_a_busy_server_is_waited_for_and_that_is_no_attempt(place: Place) -> Non
     outcome = told.outcome("T1")
     assert (outcome["attempts"], outcome["waits"]) == (1, 2)
     assert 0.1 <= outcome["waited"] < 5
-    assert "told 2 time(s) that the server is busy, waited 2." in place.git("log", "-1", "--format=%B")
+    assert "server busy 2 times, waited 2." in place.git("log", "-1", "--format=%B")
     assert place.git("for-each-ref", "refs/gitbatch/*/ledger/*") == "", "nothing failed"
 
 
@@ -145,7 +147,7 @@ def test_why_a_program_failed_stands_wherever_a_failure_is_shown(place: Place) -
     assert "T1 said:\n    reading\n    KeyError: 'm03'\n" in shown
     message = place.git("log", "-1", "--format=%B")
     assert f"failed     T1 → out/T1.md\n           {why}\n" in message
-    assert f"before failed 1: {why}\n" in message
+    assert f"failed before: 1: {why}\n" in message
     assert "in its own words:\n    reading\n    KeyError: 'm03'\n" in message
     assert trailers(place, "HEAD", "Failed") == [f"out/T1.md: failed: {why}"]
     assert f"| T1 | out/T1.md | failed | {why} |" in place.read("status.md")
@@ -187,7 +189,7 @@ def test_attempts_are_known_after_a_kill(place: Place) -> None:
     assert "The last attempt failed: it broke (exit 3)\n" in prompt(place, "T1", 3)
     assert told.outcome("T1")["attempts"] == 3
     body = place.git("log", "-1", "--format=%B")
-    assert "3 attempts; before failed 1: it broke (exit 3); 2: it broke (exit 4)" in " ".join(body.split())
+    assert "3 attempts; failed before: 1: it broke (exit 3); 2: it broke (exit 4)" in " ".join(body.split())
 
 
 def test_what_failed_for_good_is_not_paid_for_again_after_a_kill(place: Place) -> None:

@@ -544,10 +544,10 @@ FORGERIES: dict[Callable[[Forger], str], tuple[Check, str]] = {
         Check.ITEM_FILE,
         "its output out/new.md is deleted, or no regular file of mode 100644",
     ),
-    item_that_is_a_link: (Check.ITEM_FILE, "no regular file"),
-    item_that_is_a_repository: (Check.ITEM_FILE, "no regular file"),
+    item_that_is_a_link: (Check.ITEM_FILE, "not a regular file"),
+    item_that_is_a_repository: (Check.ITEM_FILE, "not a regular file"),
     item_that_deletes_its_file: (Check.ITEM_FILE, "is deleted"),
-    item_that_renames_the_plan: (Check.ITEM_SHARED, "changes task.md beside its output out/new.md"),
+    item_that_renames_the_plan: (Check.ITEM_SHARED, "changes task.md besides its output out/new.md"),
     item_with_the_status: (Check.ITEM_SHARED, "changes status.md"),
     item_with_an_artifact: (Check.ITEM_SHARED, "changes inventory.md"),
     item_with_a_log_in_capitals: (Check.ITEM_SHARED, "changes Decisions-Log.md"),
@@ -572,12 +572,12 @@ FORGERIES: dict[Callable[[Forger], str], tuple[Check, str]] = {
     merge_with_the_plan: (Check.MERGE_SHARED, "changes task.md"),
     merge_with_the_scope: (Check.MERGE_SHARED, "changes docs/CLAUDE.md"),
     checkpoint_that_merges: (Check.CHECKPOINT_PARENT, "has 2 parents"),
-    checkpoint_with_a_stray: (Check.CHECKPOINT_CHANGES, "changes tools/agent.sh, which is no shared file"),
+    checkpoint_with_a_stray: (Check.CHECKPOINT_CHANGES, "changes tools/agent.sh, which is not a shared file"),
     checkpoint_with_an_output: (Check.CHECKPOINT_CHANGES, "changes out/letters/a.md"),
     checkpoint_with_the_scope: (Check.CHECKPOINT_CHANGES, "changes CLAUDE.md"),
     checkpoint_with_the_configuration: (Check.CHECKPOINT_CHANGES, "changes gitbatch.toml"),
-    checkpoint_that_deletes_the_log: (Check.CHECKPOINT_CHANGES, "decisions-log.md is no regular file"),
-    checkpoint_that_makes_a_link: (Check.CHECKPOINT_CHANGES, "status.md is no regular file"),
+    checkpoint_that_deletes_the_log: (Check.CHECKPOINT_CHANGES, "decisions-log.md is not a regular file"),
+    checkpoint_that_makes_a_link: (Check.CHECKPOINT_CHANGES, "status.md is not a regular file"),
     checkpoint_of_an_item_that_is_not_there: (
         Check.CHECKPOINT_ITEMS,
         "says that out/new.md succeeded, but no merge of its group",
@@ -819,7 +819,7 @@ def test_a_clone_without_all_objects_is_an_error(owner: Forger) -> None:
     place.git("clone", "--quiet", "--no-checkout", "--filter=blob:none", f"file://{place.root}", str(clone))
     with (
         opened(replace(place, root=clone)) as repo,
-        pytest.raises(GitbatchError, match="the history can't be read") as error,
+        pytest.raises(GitbatchError, match="cannot read the history") as error,
     ):
         audit_history(repo, "HEAD")
     assert "partial clone" in error.value.advice
@@ -829,7 +829,7 @@ def test_a_project_with_two_plans_is_judged_by_both(forger: Forger) -> None:
     base = forger.commit("second plan", (forger.tip,), {"docs/task.md": forger.read("task.md", forger.plan)})
     item = forger.item({OUT: "x", "docs/task.md": "mine"}, parents=(base,))
     found = {finding.check: finding.message for finding in forger.findings(item)}
-    assert found == {Check.ITEM_SHARED: f"changes docs/task.md beside its output {OUT}"}
+    assert found == {Check.ITEM_SHARED: f"changes docs/task.md besides its output {OUT}"}
     ticked = forger.read("task.md", forger.plan).replace("- [ ] T101", "- [x] T101")
     changes = {"docs/task.md": ticked, "status.md": forger.longer("status.md")}
     checks = {finding.check for finding in forger.findings(forger.checkpoint(changes, parents=(base,)))}

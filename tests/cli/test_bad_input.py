@@ -296,8 +296,8 @@ def test_a_lock_held_by_another_run(three: Place) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--checkpoint", "sometimes", "--items", "all"), "is no checkpoint mode"),
-        (("--checkpoint", "after-batch:0", "--items", "all"), "is no checkpoint mode"),
+        (("--checkpoint", "sometimes", "--items", "all"), "invalid checkpoint mode"),
+        (("--checkpoint", "after-batch:0", "--items", "all"), "invalid checkpoint mode"),
         (("--items", "T999", "--checkpoint", "at-end"), "no item is called 'T999'"),
         (("--items", "group:7", "--checkpoint", "at-end"), "group:7 is not in the plan"),
         (("--items", f"group:{'9' * 5_000}", "--checkpoint", "at-end"), "is not in the plan"),

@@ -1,12 +1,12 @@
-"""Housekeeping: what finished batches have left is found, and then removed; what is unmerged is kept first.
+"""Garbage collection: finds what finished batches left and removes it, after unmerged commits have been kept.
 
-Found by our own record alone: refs and branches with the id of a batch, the folders that we noted as made for it, git's
-records of worktrees that are called as ours are. What an unfinished batch has is left alone.
+It finds only what gitbatch created: refs and branches with the id of a batch, the folders listed for its worktrees, and
+git's entries of worktrees with names like ours. Everything of an unfinished batch stays.
 
-A commit that no branch, remote branch or tag of the user's has would be lost with the ref that holds it. It goes to
-`refs/gitbatch/<batch>/rescue/`, where `gitbatch abort` keeps such commits too: not below `refs/heads/`, so it is neither
-listed as a branch nor pushed as one, and `git branch NAME REF` makes it a branch again. What failed attempts had written
-(`rescue.py`) is not such a commit: it stays as long as the record of its batch, and goes with it.
+A commit that no branch, remote branch or tag of the user contains would be lost with the ref that holds it. It is kept
+under `refs/gitbatch/<batch>/rescue/`, like the commits that `gitbatch abort` keeps: not below `refs/heads/`, so it is
+neither listed nor pushed as a branch, and `git branch NAME REF` makes it a branch again. Outputs of failed attempts
+(`rescue.py`) are not such commits: they stay as long as the record of their batch, and are removed with it.
 """
 
 import os
@@ -36,11 +36,11 @@ from gitbatch.repo.worktrees.worktree import checked_out, worktrees_named
 
 _OWN_BRANCHES = f"{HEADS}gitbatch/"
 _TEMPORARY = "gitbatch-*"
-"""Folders of ours for one harvest, which a kill has left."""
+"""Temporary folders of a harvest that a kill left behind."""
 
 
 class LeftoverKind(StrEnum):
-    """What is removed."""
+    """The kinds of things to remove."""
 
     WORKTREE = "worktree"
     BRANCH = "branch"
@@ -56,28 +56,28 @@ class Removal(Struct, frozen=True):
     """The full name of a ref; a path."""
     batch: str = ""
     oid: str = ""
-    """What a ref points to."""
+    """The object that a ref points to."""
 
 
 class Rescue(Struct, frozen=True):
-    """A commit that is kept under another ref, because nothing else has it."""
+    """A commit that is kept under another ref because no other ref contains it."""
 
     name: str
-    """The ref that holds it now, and that is removed."""
+    """The ref that holds it now and is removed."""
     ref: str
     """The ref that keeps it."""
     commit: str
 
 
 class Kept(Struct, frozen=True):
-    """Something that stays, and why."""
+    """Something that is kept, with the reason."""
 
     name: str
     reason: str
 
 
 class Garbage(Struct, frozen=True):
-    """What there is to do."""
+    """The result of a search: what to remove, what to rescue first, and what is kept."""
 
     removed: tuple[Removal, ...]
     rescued: tuple[Rescue, ...]
@@ -85,11 +85,11 @@ class Garbage(Struct, frozen=True):
 
 
 def find_garbage(repo: Repository, keep: int) -> Garbage:
-    """What finished batches have left. Changes nothing.
+    """Returns what finished batches left. Changes nothing.
 
     Args:
         repo: the repository.
-        keep: how many of the last finished batches stay known, with their refs and their log.
+        keep: the number of the last finished batches whose refs and logs are kept.
     """
     refs = repo.refs.below(BATCHES) | repo.refs.below(_OWN_BRANCHES)
     batches = _batch_ids(repo, refs)
@@ -104,7 +104,7 @@ def find_garbage(repo: Repository, keep: int) -> Garbage:
         Removal(LeftoverKind.FOLDER, str(path)) for path in sorted(repo.own_dir.glob(_TEMPORARY))
     )
     waiting = tuple(
-        Kept(b, "it is unfinished: gitbatch run goes on with it, gitbatch abort ends it") for b in open_ones
+        Kept(b, "it is unfinished: gitbatch run resumes it, gitbatch abort ends it") for b in open_ones
     )
     return Garbage(
         removed=(*(r for part in parts for r in part.removed), *temporary),
@@ -114,13 +114,13 @@ def find_garbage(repo: Repository, keep: int) -> Garbage:
 
 
 def remove_garbage(repo: Repository, garbage: Garbage) -> None:
-    """Do it, in an order in which nothing is lost and no batch comes to life again. Call it under the lock."""
+    """Removes garbage under the repository's lock, in an order in which no commit is lost and no batch becomes unfinished."""
     for rescue in garbage.rescued:
         repo.point(rescue.ref, rescue.commit)
     for batch in dict.fromkeys(r.batch for r in garbage.removed if r.kind is LeftoverKind.WORKTREE):
         remove_leftovers(repo, batch)
     refs = {r.name: r.oid for r in garbage.removed if r.kind in {LeftoverKind.BRANCH, LeftoverKind.REF}}
-    # A batch exists as long as its record does; one without its end would be an unfinished one.
+    # Records first: a batch exists while its record does, and with a record but no end ref it would be unfinished.
     records = {name: oid for name, oid in refs.items() if name.endswith("/record")}
     repo.refs.delete(records)
     repo.refs.delete({name: oid for name, oid in refs.items() if name not in records})
@@ -130,7 +130,7 @@ def remove_garbage(repo: Repository, garbage: Garbage) -> None:
 
 
 def _batch_ids(repo: Repository, refs: Iterable[str]) -> list[str]:
-    """The ids of all batches of which there is a trace, the oldest first."""
+    """Returns the ids of all batches that left a ref, a branch or a folder, the oldest first."""
     named = {ref.split("/")[2 if ref.startswith(BATCHES) else 3] for ref in refs}
     noted = {path.name for path in repo.own_dir.glob("*") if path.is_dir()}
     return sorted(name for name in named | noted if BATCH_ID.fullmatch(name))
@@ -141,7 +141,7 @@ def _is_unfinished(batch: str, refs: dict[str, str]) -> bool:
 
 
 def _find_unmerged(repo: Repository, refs: dict[str, str]) -> frozenset[str]:
-    """The commits of our refs that no ref of the user's has."""
+    """Returns the commits of our refs that no ref of the user contains."""
     everything = repo.refs.below("refs/")
     theirs = {oid for ref, oid in everything.items() if ref not in refs} | {repo.refs.commit("HEAD") or ""}
     ours = {oid for ref, oid in refs.items() if ref != record_ref(ref.split("/")[2])}
@@ -155,7 +155,7 @@ def _find_unmerged(repo: Repository, refs: dict[str, str]) -> frozenset[str]:
 
 
 def _checked_out_by_user(repo: Repository, batches: Iterable[str]) -> dict[str, Path]:
-    """The branches that the user has checked out somewhere; a worktree of a finished batch is not the user's."""
+    """Returns the branches that the user has checked out, without those in worktrees of finished batches."""
     ours = {path for batch in batches for path in worktrees_named(repo, f"{batch}-")}
     return {ref: place for ref, place in checked_out(repo).items() if place not in ours}
 
@@ -169,7 +169,7 @@ def _find_garbage_of(
     *,
     known: bool,
 ) -> Garbage:
-    """What one finished batch has left; `known`: its refs and its log stay."""
+    """Returns what one finished batch left; `known`: its refs and its log are kept."""
     places = {*worktrees_named(repo, f"{batch}-"), *(p for p in worktrees_dirs(repo, batch) if p.exists())}
     found = [Removal(LeftoverKind.WORKTREE, os.fspath(place), batch) for place in sorted(places)]
     branches = {ref: oid for ref, oid in refs.items() if ref.startswith(item_branches(batch))}
@@ -179,13 +179,13 @@ def _find_garbage_of(
     ]
     rescued = {ref: oid for ref, oid in refs.items() if ref.startswith(rescue_refs(batch))}
     outputs = {ref: oid for ref, oid in rescued.items() if is_rescued_output(repo, batch, oid)}
-    unmerged -= frozenset(outputs.values())  # what failed attempts had written goes with the record
+    unmerged -= frozenset(outputs.values())  # outputs of failed attempts are removed with the record
     for ref, oid in refs.items():
         if not ref.startswith(f"{BATCHES}{batch}/"):
             continue
         if ref in rescued and oid in unmerged:
             kept.append(
-                Kept(ref, f"it is not merged (git show it; if nobody wants it: git update-ref -d {ref})")
+                Kept(ref, f"it is not merged (see it with git show; delete it with git update-ref -d {ref})")
             )
         elif (ref in rescued and ref not in outputs) or not known:
             found.append(Removal(LeftoverKind.REF, ref, batch, oid))
@@ -198,7 +198,7 @@ def _find_garbage_of(
 def _plan_rescues(
     batch: str, found: list[Removal], refs: dict[str, str], unmerged: frozenset[str]
 ) -> tuple[Rescue, ...]:
-    """A place for each unmerged commit whose last ref goes."""
+    """Returns a rescue ref for each unmerged commit whose last ref is removed."""
     going = {removal.name for removal in found}
     safe = {oid for ref, oid in refs.items() if ref not in going}
     used = set(refs)

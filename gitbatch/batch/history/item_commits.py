@@ -1,4 +1,4 @@
-"""Reading item commits: which commit stands for a finished item, and what it brought."""
+"""Reading item commits: whether a commit is the commit of a finished item, and the outcome that it records."""
 
 import re
 
@@ -10,14 +10,14 @@ from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.repository import Repository
 
 PARENTS = 16
-"""Item branches in one merge: more can't be read in a graph."""
+"""The most item branches in one merge: a graph with more is hard to read."""
 
 
 def as_item_commit(objects: Objects, commit: Commit, output: str) -> ItemCommit | None:
-    """A commit as an item's: if it has one parent and changes that path alone.
+    """Returns a commit as an item's commit if it has one parent and changes only the output; else None.
 
     Raises:
-        MissingObjectError: one of its trees is gone.
+        MissingObjectError: one of its trees is missing.
     """
     if len(commit.parents) != 1:
         return None
@@ -38,21 +38,21 @@ def as_item_commit(objects: Objects, commit: Commit, output: str) -> ItemCommit 
 def _only_difference(
     objects: Objects, old: str, new: str, name: str
 ) -> tuple[TreeEntry | None, TreeEntry | None]:
-    """What stood at a name of a folder and what stands there now; nothing, unless they differ and all else is alike."""
+    """Returns the old and the new entry of a name in a folder, if that is the only difference; else twice None."""
     before = objects.read_folder(old) if old else {}
-    after = objects.read_tree(new)  # not from memory: is it there?
+    after = objects.read_tree(new)  # read again, not from the cache: the tree must still exist
     was, now = before.get(name), next((entry for entry in after if entry.name == name), None)
     if now is None or was == now:
         return None, None
-    # In order, so that a tree which git would not have written, with a name twice, is none of ours.
+    # Compared in order: a tree that git would not have written, such as one with a name twice, is not ours.
     wanted = sorted({**before, name: now}.values(), key=lambda entry: entry.sort_key)
     return (was, now) if after == tuple(wanted) else (None, None)
 
 
 def read_item_commit(repo: Repository, batch: str, item: BatchItem, oid: str | None) -> Outcome | None:
-    """The outcome that a commit on an item's branch stands for; None if it is not the item's one-file commit.
+    """Returns the outcome that a commit on an item's branch records; None if it is not the item's one-file commit.
 
-    Whoever moved the branch there: what is taken for done is complete, one file, and the item's own.
+    The commit may come from any process. What counts as done is complete, changes one file, and names the item.
     """
     try:
         commit = repo.objects.read_commit(oid or "")
@@ -60,7 +60,7 @@ def read_item_commit(repo: Repository, batch: str, item: BatchItem, oid: str | N
         if (trailers.batch, trailers.key) != (batch, item.key):
             return None
         made = as_item_commit(repo.objects, commit, item.key)
-    except MissingObjectError:  # pruned before its branch had it
+    except MissingObjectError:  # pruned before the branch pointed to it
         return None
     if made is None or not repo.objects.is_blob(made.blob):
         return None

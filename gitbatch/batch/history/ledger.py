@@ -1,8 +1,8 @@
-"""What a batch tried and did not get, in git: for each item with failed attempts a blob that a ref of the batch points to.
+"""The failed attempts of a batch and its spending limits, in git: a blob for each item, each with a ref of the batch.
 
-An item's commit says what the item took in the end; here is what would be lost otherwise: attempts that failed (and
-were paid for all the same), and the limits that the user gave. It is written when it happens: a kill loses at most the
-attempts that were running.
+An item's commit records the total usage of a finished item. The ledger records what would be lost otherwise: failed
+attempts, which cost money too, and the limits that the user gave. Each entry is written when the attempt ends, so a
+kill loses at most the attempts that were running.
 """
 
 from dataclasses import dataclass, field
@@ -23,14 +23,14 @@ _T = TypeVar("_T")
 
 
 class SpendingLimits(Struct, frozen=True):
-    """What a batch may spend; None: no limit."""
+    """The limits of a batch; None means no limit."""
 
     max_cost: float | None = None
     """US dollars."""
     max_tokens: int | None = None
 
     def or_else(self, other: "SpendingLimits") -> "SpendingLimits":
-        """These, and of the other those that are missing."""
+        """Returns these limits, with those that are not set taken from `other`."""
         return SpendingLimits(
             other.max_cost if self.max_cost is None else self.max_cost,
             other.max_tokens if self.max_tokens is None else self.max_tokens,
@@ -38,30 +38,30 @@ class SpendingLimits(Struct, frozen=True):
 
 
 class LedgerEntries(Struct, frozen=True):
-    """All that a ledger says."""
+    """The content of a ledger."""
 
     attempts: tuple[FailedAttempt, ...] = ()
-    """Those of one item in the order in which they ended."""
+    """The attempts at one item are in the order in which they ended."""
     limits: SpendingLimits = SpendingLimits()
-    """As the user gave them last on the command line."""
+    """The limits that the user gave last on the command line."""
 
     def of_item(self, item: str) -> tuple[FailedAttempt, ...]:
-        """The attempts at an item, by its key."""
+        """Returns the attempts at an item, given by its key."""
         return tuple(attempt for attempt in self.attempts if attempt.item == item)
 
     def spent_on(self, item: str) -> Spent:
-        """What those attempts used."""
+        """Returns the usage of the failed attempts at an item."""
         return sum((Spent.of_attempt(attempt.usage) for attempt in self.of_item(item)), Spent())
 
     @property
     def items(self) -> tuple[str, ...]:
-        """The keys of the items that are in it."""
+        """Returns the keys of the items with failed attempts."""
         return tuple(dict.fromkeys(attempt.item for attempt in self.attempts))
 
 
 @dataclass(slots=True)
 class Ledger:
-    """The ledger of a batch that runs. Used from the one thread that does git."""
+    """The ledger of a running batch. Only the git thread uses it."""
 
     repo: Repository
     batch: Batch
@@ -69,18 +69,18 @@ class Ledger:
 
     @classmethod
     def open(cls, repo: Repository, batch: Batch) -> "Ledger":
-        """The ledger of a batch, from git."""
+        """Returns the ledger of a batch, with the entries that git has."""
         return cls(repo, batch, read_ledger(repo, batch.id))
 
     def add_attempt(self, attempt: FailedAttempt) -> None:
-        """Write an attempt down."""
+        """Writes a failed attempt to git."""
         entries = replace(self.entries, attempts=(*self.entries.attempts, attempt))
         slug = next(item.slug for item in self.batch.record.items if item.key == attempt.item)
         self._write_value(f"{ledger_refs(self.batch.id)}{slug}", entries.of_item(attempt.item))
         self.entries = entries
 
     def set_limits(self, given: SpendingLimits) -> None:
-        """Write down the limits that were given; None: as they were."""
+        """Writes the limits that were given to git; those that are None stay as they were."""
         limits = given.or_else(self.entries.limits)
         if limits != self.entries.limits:
             self._write_value(limits_ref(self.batch.id), limits)
@@ -91,10 +91,10 @@ class Ledger:
 
 
 def read_ledger(repo: Repository, batch: str) -> LedgerEntries:
-    """What the ledger of a batch says; nothing where there is none.
+    """Returns the ledger of a batch; it is empty if the batch has none.
 
     Raises:
-        GitbatchError: it can't be read.
+        GitbatchError: a blob of the ledger is invalid.
     """
     items = repo.refs.below(ledger_refs(batch))
     attempts = (_read_value(repo, ref, oid, tuple[FailedAttempt, ...]) for ref, oid in sorted(items.items()))
@@ -110,6 +110,6 @@ def _read_value(repo: Repository, ref: str, blob: str, kind: type[_T]) -> _T:
         return msgspec.json.decode(repo.objects.read_blob(blob), type=kind)
     except msgspec.DecodeError as error:
         raise GitbatchError(
-            f"{ref} can't be read: {error}",
-            f"without it only failed attempts and limits are forgotten: git update-ref -d {ref}",
+            f"cannot read {ref}: {error}",
+            f"delete it; only failed attempts and limits are lost: git update-ref -d {ref}",
         ) from error

@@ -1,7 +1,7 @@
-"""Commit messages: written for people, with trailers from which a run can be rebuilt.
+"""Commit messages: written for people, with trailers from which the state of a batch is derived.
 
-Texts of agents are single clean lines by the time they get here, and trailers are the last paragraph, which is
-ours alone (see `trailers.py`); so no text can pass for a trailer. The rest is for people, and no program reads it.
+Texts of agents arrive here as single clean lines. Trailers are the last paragraph, which only gitbatch writes (see
+`trailers.py`), so no text can be taken for a trailer. No program reads the rest of a message.
 """
 
 import re
@@ -21,12 +21,12 @@ from gitbatch.limits.causes import TREATMENTS, Cause
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.paths import quote_for_message
 from gitbatch.project.context import ContextFile
-from gitbatch.text import LIMIT, clean_text, neutralise_forge_commands
+from gitbatch.text import LIMIT, clean_text, format_count, neutralise_forge_commands
 
 _WIDTH = 72
 _COUNTS = ("input", "output", "cache_read", "cache_write", "requests")
 _END = re.compile(r"^(?=---|diff -|Index: )", re.MULTILINE)
-"""What `git interpret-trailers` and `git am` take for the end of a message, where a line begins with it."""
+"""Line beginnings at which `git interpret-trailers` and `git am` end a message."""
 
 
 def render_item_message(  # each is a trailer
@@ -37,7 +37,7 @@ def render_item_message(  # each is a trailer
     context: tuple[ContextFile, ...],
     dod: tuple[int, ...],
 ) -> str:
-    """The message of an item's commit."""
+    """Returns the message of an item's commit."""
     reply, spent = outcome.reply or Reply(clean_text("")), outcome.spent
     pairs: list[tuple[str, object]] = [
         *_batch_pairs(record, group),
@@ -66,9 +66,9 @@ def render_rescue_message(
     agent: str,
     context: tuple[ContextFile, ...],
 ) -> str:
-    """Renders the message of a commit that keeps what a failed attempt had written. It is like an item's, and is not one.
+    """Returns the message of a rescue commit: it keeps the output of a failed attempt, and is not an item's commit.
 
-    `cause`: why what it keeps was not enough (see `rescue.py`).
+    `cause`: why that output was not accepted (see `rescue.py`).
     """
     title, spent = next(i.title for i in group.items if i.key == tried.item), Spent.of_attempt(tried.usage)
     details = "\n".join(f"    {line}" for line in tried.details)
@@ -88,7 +88,7 @@ def render_rescue_message(
 
 
 def parse_item_message(message: str) -> tuple[Trailers, Reply]:
-    """The trailers and the reply that an item's commit keeps."""
+    """Returns the trailers and the reply that an item's commit records."""
     trailers = parse_trailers(message)
     body = message.rstrip("\n").rpartition("\n\n")[0].partition("\n\n")[2]
     contributions = (text.partition(": ")[::2] for text in trailers.values_of("Contribution"))
@@ -104,7 +104,7 @@ def parse_item_message(message: str) -> tuple[Trailers, Reply]:
 
 
 def _spent_pairs(spent: Spent) -> list[tuple[str, object]]:
-    """The trailers of what was used: by all attempts, failed ones too. What nobody knows has none."""
+    """Returns the trailers for the usage of all attempts, including failed ones. Unknown values have no trailer."""
     cost = spent.usage.cost
     return [
         ("Tokens", spent.usage.total_tokens or ""),
@@ -115,7 +115,7 @@ def _spent_pairs(spent: Spent) -> list[tuple[str, object]]:
 
 
 def parse_spent(trailers: Trailers, attempts: int) -> Spent:
-    """What the trailers of a commit say was used, by so many attempts."""
+    """Returns the usage that the trailers of a commit record for a number of attempts."""
     usage = _parse_usage(trailers)
     if usage.cost is None:
         return Spent(usage, 0, attempts)
@@ -125,12 +125,12 @@ def parse_spent(trailers: Trailers, attempts: int) -> Spent:
 
 
 def _render_counts(usage: Usage) -> str:
-    """The counts of a usage, one `name=number` each; empty if the agent did not say."""
+    """Returns the counts of a usage, each as `name=number`; empty if the agent did not report any."""
     return " ".join(f"{name}={getattr(usage, name)}" for name in _COUNTS) if usage.requests else ""
 
 
 def _parse_usage(trailers: Trailers) -> Usage:
-    """The usage of a commit. Whatever does not read as one is taken as not said: an agent can make commits too."""
+    """Returns the usage that a commit records. Malformed values count as unknown: an agent can create commits too."""
     counts = dict(re.findall(r"(\w+)=([0-9]{1,15})(?![^ ])", trailers.first_value("Usage")))
     cost = re.fullmatch(r"[0-9]{1,9}\.[0-9]{6}", trailers.first_value("Cost"))
     return Usage(
@@ -141,11 +141,12 @@ def _parse_usage(trailers: Trailers) -> Usage:
 
 
 def render_merge_message(record: Record, group: BatchGroup, items: tuple[Outcome, ...]) -> str:
-    """The message of a merge of item branches."""
-    count = f"{len(items)} item{'s' * (len(items) != 1)}"
+    """Returns the message of a merge of item branches."""
     listed = "\n".join(f"- {_item_name(outcome)}: {quote_for_message(outcome.item.key)}" for outcome in items)
     return _render_message(
-        f"gitbatch: merge {count} of “{group.title}”", [listed], _batch_pairs(record, group)
+        f"gitbatch: merge {format_count(len(items), 'item')} of “{group.title}”",
+        [listed],
+        _batch_pairs(record, group),
     )
 
 
@@ -156,7 +157,7 @@ def render_checkpoint_message(
     criteria: tuple[CriterionState, ...],
     notes: tuple[str, ...],
 ) -> str:
-    """The message of an orchestrator commit: the items with their summaries, the failures, what is cross-cutting."""
+    """Returns the message of an orchestrator commit: items with summaries, failures, cross-cutting criteria."""
     number, of = record.groups.index(group) + 1, len(record.groups)
     done = sum(outcome.succeeded for outcome in outcomes)
     failures = [outcome for outcome in outcomes if not outcome.succeeded]
@@ -208,24 +209,28 @@ def _render_row(outcome: Outcome) -> str:
 
 
 def _item_name(outcome: Outcome) -> str:
-    """What an item is called: its id, else its path as a message has it."""
+    """Returns the id of an item, else its path as quoted in messages."""
     is_path = outcome.item.name == outcome.item.key
     return quote_for_message(outcome.item.key) if is_path else outcome.item.name
 
 
 def _failure_reason(tried: FailedAttempt) -> str:
-    """Why an attempt failed; the kind of failure where the reason alone does not say it."""
-    told = {None, Cause.FAILED, Cause.TIMEOUT, Cause.REFUSED, Cause.NO_OUTPUT, Cause.UNCHANGED, Cause.LEAK}
-    said = tried.cause not in told
-    return f"{TREATMENTS[tried.cause].description}: {tried.reason}" if tried.cause and said else tried.reason
+    """Returns why an attempt failed, with the cause if the reason alone does not state it."""
+    stated = {None, Cause.FAILED, Cause.TIMEOUT, Cause.REFUSED, Cause.NO_OUTPUT, Cause.UNCHANGED, Cause.LEAK}
+    needs_cause = tried.cause not in stated
+    return (
+        f"{TREATMENTS[tried.cause].description}: {tried.reason}"
+        if tried.cause and needs_cause
+        else tried.reason
+    )
 
 
 def format_effort(outcome: Outcome) -> tuple[str, ...]:
-    """How an item got to its end, a line each, for people: attempts, waits, what it used. Nothing that is plain."""
-    waits = f"told {outcome.waits} time(s) that the server is busy, " if outcome.waits else ""
+    """Returns lines for people on the attempts, waits and usage of an item; only what is worth a line."""
+    waits = f"server busy {format_count(outcome.waits, 'time')}, " if outcome.waits else ""
     failed = "; ".join(f"{tried.number}: {_failure_reason(tried)}" for tried in outcome.earlier)
     lines = (
-        f"{outcome.attempts} attempts; before failed {failed}" if outcome.earlier else "",
+        f"{outcome.attempts} attempts; failed before: {failed}" if outcome.earlier else "",
         f"{waits}waited {outcome.waited:.1f} s" if outcome.waits or outcome.waited else "",
         f"{outcome.seconds:.1f} s, {format_usage(outcome.spent)}" if outcome.spent.usage != Usage() else "",
         format_rescued(outcome.rescued),
@@ -234,16 +239,16 @@ def format_effort(outcome: Outcome) -> tuple[str, ...]:
 
 
 def format_rescued(ref: str) -> str:
-    """Returns where to find what a failed attempt had written; empty if nothing is kept."""
+    """Returns the command that shows the output of a failed attempt; empty if nothing is kept."""
     return f"what it had written is kept: git show {ref}" if ref else ""
 
 
 def format_usage(spent: Spent) -> str:
-    """What was used, for people. A cost that is not known is said to be unknown."""
+    """Returns a usage for people. An unknown cost is reported as unknown."""
     usage = spent.usage
     if usage == Usage():
         return "unknown usage"
-    tokens = f"{format_tokens(usage)} in {usage.requests:,} request{'s' * (usage.requests != 1)}"
+    tokens = f"{format_tokens(usage)} in {format_count(usage.requests, 'request')}"
     kinds = (
         ("input", usage.input),
         ("output", usage.output),
@@ -256,20 +261,20 @@ def format_usage(spent: Spent) -> str:
 
 
 def format_tokens(usage: Usage) -> str:
-    """Returns how many tokens were used, for people. What is not known is not 0."""
+    """Returns a number of tokens for people. An unknown number is reported as unknown, not 0."""
     return "tokens unknown" if usage.is_uncounted else f"{usage.total_tokens:,} tokens"
 
 
 def format_cost(spent: Spent) -> str:
-    """What was spent, for people."""
+    """Returns a cost for people."""
     if spent.usage.cost is None:
         return "cost unknown"
-    unknown = f" and {spent.unknown} attempt{'s' * (spent.unknown != 1)} of unknown cost"
+    unknown = f" and {format_count(spent.unknown, 'attempt')} of unknown cost"
     return f"${spent.usage.cost:.4f}{unknown if spent.unknown else ''}"
 
 
 def _render_failure(outcome: Outcome) -> str:
-    """The details of a failure (rule E3); nothing if there are none beyond its reason."""
+    """Returns the details of a failure (rule E3); empty if there are none beyond its reason."""
     strays = ("left in its worktree: " + ", ".join(outcome.strays),) if outcome.strays else ()
     lines = (*outcome.details, *strays)
     if not lines:

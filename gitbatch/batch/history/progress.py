@@ -1,4 +1,4 @@
-"""Where a batch is, read from git alone: refs, commits and check boxes."""
+"""The progress of a batch, derived from git alone: refs, commits and check boxes."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ from gitbatch.repo.repository import Repository
 from gitbatch.text import clean_text
 
 _LOOKED_AT = 100
-"""Commits of an item's branch that are looked at."""
+"""The most commits of an item's branch that are read."""
 
 
 class FinishedGroup(Struct, frozen=True):
@@ -29,28 +29,28 @@ class FinishedGroup(Struct, frozen=True):
 
 
 class BatchProgress(Struct, frozen=True):
-    """Where a batch is."""
+    """The progress of a batch."""
 
     finished: tuple[FinishedGroup, ...]
     """In the order of the batch."""
     ready: Mapping[str, Outcome]
-    """By key: items that are done and wait for their group's checkpoint."""
+    """By key: items that are done and wait for the checkpoint of their group."""
     rescued: Mapping[str, Rescued] = {}
-    """By key: what failed attempts had written, of items that are not done."""
+    """By key: the kept outputs of failed attempts, for items that are not done."""
 
     @property
     def failed(self) -> tuple[Outcome, ...]:
-        """The outcomes of recorded groups that are no success."""
-        return tuple(outcome for recorded in self.finished for outcome in recorded.failed)
+        """Returns the outcomes in finished groups of items that did not succeed."""
+        return tuple(outcome for group in self.finished for outcome in group.failed)
 
     @property
     def succeeded(self) -> int:
-        """How many items are in the history of the target branch."""
-        return sum(len(recorded.group.items) for recorded in self.finished) - len(self.failed)
+        """Returns the number of items that are in the history of the target branch."""
+        return sum(len(finished.group.items) for finished in self.finished) - len(self.failed)
 
     @property
     def missing(self) -> frozenset[str]:
-        """The outputs that recorded groups should have brought and did not."""
+        """Returns the outputs that are missing from the checkpoints of finished groups."""
         return frozenset(outcome.item.key for outcome in self.failed)
 
     def is_done(self, item: BatchItem) -> bool:
@@ -58,23 +58,23 @@ class BatchProgress(Struct, frozen=True):
         failed = {outcome.item: outcome.status for outcome in self.failed}
         if item in failed:
             return failed[item] is ItemStatus.CONFLICTED
-        return item.key in self.ready or any(item in recorded.group.items for recorded in self.finished)
+        return item.key in self.ready or any(item in finished.group.items for finished in self.finished)
 
     def is_finished(self, group: BatchGroup) -> bool:
         """Whether a group's checkpoint is in history."""
-        return any(recorded.group == group for recorded in self.finished)
+        return any(finished.group == group for finished in self.finished)
 
 
 def read_progress(repo: Repository, batch: Batch) -> BatchProgress:
-    """Where a batch is. Changes nothing."""
+    """Returns the progress of a batch. Changes nothing."""
     tip = require_tip(repo, batch.record.target)
     since = ("rev-list", "--first-parent", "--reverse", f"^{batch.base}", tip)
     listed = repo.git.read_output(*since).split() if tip != batch.base else []
     found = {
         r.group: r for oid in listed if (r := _read_finished_group(batch, repo.objects.read_commit(oid)))
     }
-    recorded = tuple(found[group] for group in batch.record.groups if group in found)
-    state = BatchProgress(recorded, _read_ready_items(repo, batch, recorded))
+    finished = tuple(found[group] for group in batch.record.groups if group in found)
+    state = BatchProgress(finished, _read_ready_items(repo, batch, finished))
     open_items = tuple(item for item in batch.record.items if not state.is_done(item))
     return replace(state, rescued=read_rescued(repo, batch.id, open_items))
 
@@ -96,18 +96,18 @@ def _read_finished_group(batch: Batch, commit: Commit) -> FinishedGroup | None:
 
 
 def _read_ready_items(
-    repo: Repository, batch: Batch, recorded: tuple[FinishedGroup, ...]
+    repo: Repository, batch: Batch, finished: tuple[FinishedGroup, ...]
 ) -> dict[str, Outcome]:
     branches = repo.refs.below(item_branches(batch.id))
-    over = {r.group for r in recorded}
-    waiting = (item for group in batch.record.groups if group not in over for item in group.items)
+    done = {r.group for r in finished}
+    waiting = (item for group in batch.record.groups if group not in done for item in group.items)
     found = ((item, branches.get(item_branch(batch.id, item.slug))) for item in waiting)
     outcomes = (_finished_below(repo, batch, item, oid) for item, oid in found if oid)
     return {outcome.item.key: outcome for outcome in outcomes if outcome}
 
 
 def _finished_below(repo: Repository, batch: Batch, item: BatchItem, tip: str) -> Outcome | None:
-    """What an item's branch has finished; the user may have committed upon it."""
+    """Returns the outcome that an item's branch holds; the user may have added commits to the branch."""
     done = read_item_commit(repo, batch.id, item, tip)
     if done:
         return done

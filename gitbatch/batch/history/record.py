@@ -1,6 +1,6 @@
-"""What a batch was started with, in git: a blob that a ref of the batch points to.
+"""The record of a batch in git: a blob with the parameters that it was started with, and a ref that points to it.
 
-A batch exists if and only if its record ref does; it is over if and only if its end ref exists.
+A batch exists if and only if its record ref does; it has ended if and only if its end ref exists.
 """
 
 import re
@@ -18,11 +18,11 @@ from gitbatch.repo.refs.names import BATCHES, HEADS, base_ref, building_ref, end
 from gitbatch.repo.repository import Repository, VanishedObjectsError
 
 BATCH_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
-"""Every id of a batch, and nothing else that we name anything by."""
+"""Matches the id of a batch, and no other name that gitbatch gives."""
 
 
 class Batch(Struct, frozen=True):
-    """A batch as git knows it."""
+    """A batch as git has it."""
 
     record: Record
     base: str
@@ -31,7 +31,7 @@ class Batch(Struct, frozen=True):
 
     @property
     def id(self) -> str:
-        """Its id: date, time and the 65,536th part of the second, so that names sort by age."""
+        """Returns the id: date, time and a 65,536th of a second, so that names sort by age."""
         return self.record.batch
 
 
@@ -49,16 +49,16 @@ class _StatedTarget(Struct, frozen=True):
 
 
 def new_batch_id(now: float) -> str:
-    """An id that no other batch of the repository has, and that sorts behind theirs."""
+    """Returns an id that no other batch of the repository has, and that sorts after theirs."""
     return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}-{int(now % 1 * 65536):04x}"
 
 
 def write_record(repo: Repository, record: Record, base: str) -> Batch:
-    """Start a batch. Its base is pinned first: from the moment the record is there, all that it needs is.
+    """Starts a batch. Its base is pinned before the record is written, so a record always has a base.
 
-    It is a commit point of its own: without the record, nobody would know of items that are done.
+    The record is a commit point of its own: without it, no later start would find the finished items.
     """
-    _forget_unborn(repo)
+    _remove_orphaned_bases(repo)
     repo.refs.create(base_ref(record.batch), base)
     ref, content = record_ref(record.batch), msgspec.json.format(msgspec.json.encode(record), indent=1)
 
@@ -76,18 +76,18 @@ def write_record(repo: Repository, record: Record, base: str) -> Batch:
     return repo.publish(write)
 
 
-def _forget_unborn(repo: Repository) -> None:
-    """Remove what starts of batches have left that were killed before the record was there."""
+def _remove_orphaned_bases(repo: Repository) -> None:
+    """Removes the base refs that a start left behind when it was killed before it wrote its record."""
     refs = repo.refs.below(BATCHES)
     bases = {ref: oid for ref, oid in refs.items() if ref.endswith("/base")}
     repo.refs.delete({r: oid for r, oid in bases.items() if record_ref(r.split("/")[2]) not in refs})
 
 
 def all_batches(repo: Repository) -> tuple[Batch, ...]:
-    """Every batch of the repository, the oldest first; without those that are over and can't be read any more.
+    """Returns every batch of the repository, the oldest first, without ended ones whose records are unreadable.
 
     Raises:
-        GitbatchError: the record of an unfinished batch can't be read.
+        GitbatchError: the record of an unfinished batch is unreadable.
     """
     refs = repo.refs.below(BATCHES)
     ids = sorted({ref.split("/")[2] for ref in refs if ref.endswith("/record")})
@@ -107,7 +107,7 @@ def all_batches(repo: Repository) -> tuple[Batch, ...]:
 
 
 def unfinished_batch(repo: Repository) -> Batch | None:
-    """The batch that the next `run` goes on with."""
+    """Returns the batch that the next `run` resumes."""
     return next((batch for batch in all_batches(repo) if not batch.ended), None)
 
 

@@ -1,4 +1,4 @@
-"""Rescue refs: what item branches have and the target has not, and what failed attempts had written."""
+"""Rescue refs: they keep item commits that the target lacks, and the outputs of failed attempts."""
 
 import itertools
 from collections.abc import Iterable, Mapping
@@ -17,9 +17,9 @@ from gitbatch.repo.repository import Repository
 
 
 def rescue_branches(repo: Repository, batch: str, branches: dict[str, str], merged: str) -> tuple[str, ...]:
-    """Keep what item branches have and a commit has not, under refs; returns those."""
+    """Keeps the tips of item branches that are not in the history of `merged`; returns the refs that keep them."""
     kept = []
-    gone = repo.objects.find_missing(branches.values())  # pruned: there is nothing to keep
+    gone = repo.objects.find_missing(branches.values())  # pruned, so there is nothing to keep
     for branch, oid in branches.items():
         if oid not in gone and repo.git.run("merge-base", "--is-ancestor", oid, merged, check=False).status:
             ref = free_rescue_ref(repo, batch, branch.removeprefix(item_branches(batch)), oid)
@@ -36,27 +36,27 @@ def free_rescue_ref(repo: Repository, batch: str, name: str, oid: str) -> str:
 
 
 class Rescued(Struct, frozen=True):
-    """What a failed attempt at an item had written."""
+    """The kept output of a failed attempt at an item."""
 
     ref: str
     attempt: int
     commit: ItemCommit
     cause: Cause
-    """Why the attempt failed; if it left an earlier output as it was, why that one was not enough."""
+    """Why the attempt failed; if it did not change an earlier output, why that output was not accepted."""
 
     @property
     def output(self) -> EarlierOutput:
-        """As the next attempt is given it."""
+        """Returns the output as the next attempt gets it."""
         return EarlierOutput(self.commit.blob, may_stay=not TREATMENTS[self.cause].blames_output)
 
 
 def find_rescued(repo: Repository, batch: str, item: BatchItem) -> Rescued | None:
-    """Returns what the last attempt at an item that left anything had written."""
+    """Returns the kept output of the last attempt at an item that left one; None if none did."""
     return read_rescued(repo, batch, (item,)).get(item.key)
 
 
 def read_rescued(repo: Repository, batch: str, items: Iterable[BatchItem]) -> Mapping[str, Rescued]:
-    """Returns what the last attempts at items had written, by key."""
+    """Returns the kept outputs of the last attempts at items, by key."""
     refs = repo.refs.below(rescue_refs(batch))
     if not refs:
         return {}
@@ -71,14 +71,14 @@ def read_rescued(repo: Repository, batch: str, items: Iterable[BatchItem]) -> Ma
 
 
 def rescued_refs(repo: Repository, batch: str, slugs: Iterable[str]) -> dict[str, str]:
-    """Returns the refs of what failed attempts at items had written."""
+    """Returns the refs that keep outputs of failed attempts at items."""
     wanted = frozenset(slugs)
     found = {r: oid for r, oid in repo.refs.below(rescue_refs(batch)).items() if _slug_of(batch, r) in wanted}
     return {ref: oid for ref, oid in found.items() if is_rescued_output(repo, batch, oid)}
 
 
 def is_rescued_output(repo: Repository, batch: str, oid: str) -> bool:
-    """Whether a commit is what a failed attempt of a batch had written."""
+    """Whether a commit keeps the output of a failed attempt of a batch."""
     try:
         trailers = parse_trailers(repo.objects.read_commit(oid).message)
     except MissingObjectError:
@@ -87,13 +87,16 @@ def is_rescued_output(repo: Repository, batch: str, oid: str) -> bool:
 
 
 def _slug_of(batch: str, ref: str) -> str:
-    """Returns the slug of the item whose failed attempt a ref is of; empty if it is of none."""
+    """Returns the slug of the item that a rescue ref belongs to; empty if it keeps no failed attempt's output."""
     parts = split_rescued_output(ref.removeprefix(rescue_refs(batch)))
     return parts[0] if parts else ""
 
 
 def read_rescue_ref(repo: Repository, batch: str, item: BatchItem, ref: str, oid: str) -> Rescued | None:
-    """Returns what a ref keeps; None if its commit is not of the form, or objects are gone: an agent may write refs too."""
+    """Returns the output that a ref keeps; None if its commit is malformed or objects are missing.
+
+    An agent without a sandbox may write refs too, so nothing is taken on trust.
+    """
     parts = split_rescued_output(ref.removeprefix(rescue_refs(batch)))
     if parts is None or not is_rescued_output(repo, batch, oid):
         return None

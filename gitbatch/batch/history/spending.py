@@ -1,4 +1,4 @@
-"""What a batch has used so far, over all its starts, read from git: items' commits, and the ledger for the rest."""
+"""The usage of a batch over all its starts, read from git: from items' commits, and from the ledger for the rest."""
 
 from collections.abc import Mapping
 
@@ -16,41 +16,43 @@ from gitbatch.repo.repository import Repository
 
 
 class ItemSpent(Struct, frozen=True):
-    """What an item took so far."""
+    """The attempts, usage and time of an item so far."""
 
     attempts: int
     spent: Spent
     seconds: float
-    """Of the attempts that ended."""
+    """The time of the attempts that ended."""
 
 
 def read_spending(
     repo: Repository, batch: Batch, state: BatchProgress, entries: LedgerEntries
 ) -> Mapping[str, ItemSpent]:
-    """What each item took so far, by key; without those of which nothing is known."""
+    """Returns the usage of each item so far, by key; items without any known usage are left out."""
     found = {}
     for key in entries.items:
         counted = sum(tried.is_counted for tried in entries.of_item(key))
         took = sum(tried.seconds for tried in entries.of_item(key))
         found[key] = ItemSpent(counted, entries.spent_on(key), round(took, 1))
-    merged = (outcome for recorded in state.finished for outcome in _merged_outcomes(repo, batch, recorded))
+    merged = (outcome for finished in state.finished for outcome in _merged_outcomes(repo, batch, finished))
     for outcome in (*merged, *state.ready.values(), *_conflicted_outcomes(repo, batch, state)):
         before = found[outcome.item.key].seconds if outcome.item.key in found else 0.0
         took = round(before + outcome.seconds, 1)
-        found[outcome.item.key] = ItemSpent(outcome.attempts, outcome.spent, took)  # failed attempts included
+        found[outcome.item.key] = ItemSpent(
+            outcome.attempts, outcome.spent, took
+        )  # it includes failed attempts
     return found
 
 
 def sum_spending(spending: Mapping[str, ItemSpent]) -> Spent:
-    """What all items took together."""
+    """Returns the usage of all items together."""
     return sum((item.spent for item in spending.values()), Spent())
 
 
-def _merged_outcomes(repo: Repository, batch: Batch, recorded: FinishedGroup) -> list[Outcome]:
-    """The outcomes of the items that a group's merges brought."""
+def _merged_outcomes(repo: Repository, batch: Batch, finished: FinishedGroup) -> list[Outcome]:
+    """Returns the outcomes of the items that a group's merges brought."""
     found = []
-    items = {item.key: item for item in recorded.group.items}
-    commit = repo.objects.read_commit(repo.objects.read_commit(recorded.commit).parents[0])
+    items = {item.key: item for item in finished.group.items}
+    commit = repo.objects.read_commit(repo.objects.read_commit(finished.commit).parents[0])
     while _is_merge(commit.message, batch):
         found += [_read_outcome(repo, batch, items, parent) for parent in commit.parents[1:]]
         commit = repo.objects.read_commit(commit.parents[0])
@@ -68,6 +70,6 @@ def _read_outcome(repo: Repository, batch: Batch, items: Mapping[str, BatchItem]
 
 
 def _conflicted_outcomes(repo: Repository, batch: Batch, state: BatchProgress) -> list[Outcome]:
-    """The outcomes of items in conflict, whose commits stay on their branches."""
+    """Returns the outcomes of conflicted items, whose commits stay on their branches."""
     branches = ((o.item, repo.refs.read(item_branch(batch.id, o.item.slug))) for o in state.failed)
     return [found for item, oid in branches if oid and (found := read_item_commit(repo, batch.id, item, oid))]

@@ -7,7 +7,7 @@ from gitbatch.repo.worktrees.worktree import checked_out_elsewhere
 
 
 def require_not_checked_out_elsewhere(repo: Repository, ref: str) -> None:
-    """Refuse to move a branch under another checkout, which would not follow.
+    """Refuses to move a branch that another worktree has checked out, because that checkout would not follow.
 
     Raises:
         GitbatchError: another worktree has the branch checked out.
@@ -20,16 +20,14 @@ def require_not_checked_out_elsewhere(repo: Repository, ref: str) -> None:
 
 
 def require_tip(repo: Repository, target: str) -> str:
-    """The commit of the target branch.
+    """Returns the commit of the target branch.
 
     Raises:
-        GitbatchError: the branch is gone.
+        GitbatchError: the branch does not exist any more.
     """
     tip = repo.refs.read(target)
     if tip is None:
         name = short(target)
-        advice = (
-            f"make it again where it was (git branch {name} COMMIT), or end the batch with gitbatch abort"
-        )
-        raise GitbatchError(f"branch {name}, which the batch runs on, is gone", advice)
+        advice = f"create it again (git branch {name} COMMIT), or end the batch: gitbatch abort"
+        raise GitbatchError(f"the target branch {name} of the batch is missing", advice)
     return tip

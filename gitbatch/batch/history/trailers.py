@@ -1,8 +1,8 @@
-"""The trailers of our commits: which there are, how they are written, and the one way in which they are read.
+"""The trailers of our commits: their names, how they are written, and the only parser that reads them.
 
-Trailers are the last paragraph of a message, each on a line of its own, spelled as they are written here; others (a
-sign-off) may stand among them. Whatever else looks like one of ours, in another spelling or place, makes the commit
-none of ours, and a finding of `gitbatch verify`: what one reader overlooks, no other may take for true.
+Trailers are the last paragraph of a message, one a line, spelled exactly as here; others, such as a sign-off, may be
+among them. Anything else that looks like a trailer of ours, in another spelling or place, makes the commit invalid and a
+finding of `gitbatch verify`: two readers must never disagree on what a commit states.
 """
 
 import re
@@ -17,7 +17,7 @@ from gitbatch.text import clean_text, neutralise_forge_commands
 
 PREFIX = "Gitbatch-"
 FORMAT = 1
-"""The version of the grammar of our commits, in `Gitbatch-Format`. All commits of a batch have the same one.
+"""The version of the grammar of our commits, in `Gitbatch-Format`. All commits of a batch state the same one.
 
 Raised when a reader that does not know a change would misread a commit. Commits of gitbatch 0.1 have no such trailer:
 they are read as before, and `verify` does not judge them.
@@ -31,11 +31,11 @@ class Kind(StrEnum):
     MERGE = "merge"
     CHECKPOINT = "checkpoint"
     RESCUE = "rescue"
-    """What a failed attempt had written (`rescue.py`). It stands on no branch that is merged."""
+    """It keeps the output of a failed attempt (`rescue.py`), and is never merged."""
 
 
 class _Shape(Struct, frozen=True):
-    """Which trailers a kind of commit has: each exactly once, at most once, any number of times."""
+    """The trailers of a kind of commit: those that occur exactly once, at most once, and any number of times."""
 
     once: frozenset[str]
     optional: frozenset[str]
@@ -80,7 +80,7 @@ _TRAILER = re.compile(r"[\w-]+\s*:|\s+\S|\(cherry picked from ")
 
 
 class Failed(Struct, frozen=True):
-    """An item that a checkpoint says has not succeeded."""
+    """An item that did not succeed, according to a checkpoint."""
 
     key: str
     status: ItemStatus
@@ -92,88 +92,88 @@ class Trailers(Struct, frozen=True):
 
     pairs: tuple[tuple[str, str], ...] = ()
     problem: str = ""
-    """Why these are not the trailers of a commit that gitbatch has made."""
+    """Why gitbatch cannot have written these trailers; empty if it can."""
 
     def first_value(self, name: str) -> str:
-        """The first value of a trailer; empty if there is none."""
+        """Returns the first value of a trailer; empty if it does not occur."""
         return next(iter(self.values_of(name)), "")
 
     def values_of(self, name: str) -> tuple[str, ...]:
-        """All values of a trailer."""
+        """Returns all values of a trailer."""
         return tuple(value for key, value in self.pairs if key == name)
 
     @property
     def are_ours(self) -> bool:
-        """Whether there is anything of ours, in any spelling."""
+        """Returns true if there is any trailer of ours, in any spelling."""
         return bool(self.pairs or self.problem)
 
     @property
     def kind(self) -> Kind | None:
-        """The kind of the commit; None: it is not ours."""
+        """Returns the kind of the commit; None if it is not ours."""
         return None if self.problem or not self.pairs else _kind_of(self)
 
     @property
     def batch(self) -> str:
-        """The batch of a commit of ours; empty if it is not."""
+        """Returns the batch of a commit; empty if the commit is not ours."""
         return self.first_value("Batch") if self.kind else ""
 
     @property
     def format(self) -> int:
-        """The format of a commit of ours; 0 if it states none, as those of gitbatch 0.1."""
+        """Returns the format of a commit; 0 if it states none, as in gitbatch 0.1."""
         return int(self.first_value("Format") or 0) if self.kind else 0
 
     @property
     def group(self) -> int:
-        """The number of the group in the plan."""
+        """Returns the number of the group in the plan."""
         return int(self.first_value("Group").partition(" ")[0])
 
     @property
     def key(self) -> str:
-        """The path of an item's output; empty if the commit is not an item's."""
+        """Returns the path of an item's output; empty if the commit is not an item's."""
         return unquote_path(self.first_value("Item")) if self.kind is Kind.ITEM else ""
 
     @property
     def rescued(self) -> str:
-        """The path of what a failed attempt had written; empty if the commit does not keep that."""
+        """Returns the path of a failed attempt's output; empty if the commit does not keep one."""
         return (
             unquote_path(self.first_value("Rescued").partition(": ")[0]) if self.kind is Kind.RESCUE else ""
         )
 
     @property
     def succeeded(self) -> tuple[str, ...]:
-        """The keys of the items that a checkpoint has brought."""
+        """Returns the keys of the items that succeeded, according to a checkpoint."""
         return tuple(map(unquote_path, self.values_of("Succeeded")))
 
     @property
     def failed(self) -> tuple[Failed, ...]:
-        """The items that a checkpoint has not brought."""
+        """Returns the items that did not succeed, according to a checkpoint."""
         found = filter(None, map(_FAILED.fullmatch, self.values_of("Failed")))
         return tuple(Failed(unquote_path(f[1]), ItemStatus(f[2]), f[3] or "") for f in found)
 
     @property
     def context(self) -> tuple[tuple[str, str], ...]:
-        """Path and blob of what an item's agent was given to read."""
+        """Returns path and blob of each file in the context of an item's agent."""
         parts = (value.rpartition("@")[::2] for value in self.values_of("Context"))
         return tuple((unquote_path(path), blob) for path, blob in parts)
 
 
 def render_trailers(pairs: Iterable[tuple[str, object]]) -> str:
-    """The lines of trailers; what has an empty value is left out. Text of agents is made harmless."""
+    """Returns the lines of trailers, without those with an empty value. Text of agents is cleaned."""
     return "\n".join(f"{PREFIX}{name}: {_render_value(name, value)}" for name, value in pairs if value != "")
 
 
 def render_failed(key: str, status: ItemStatus, reason: str) -> str:
-    """The value of the trailer of an item that has not succeeded."""
+    """Returns the value of the trailer of an item that did not succeed."""
     return f"{quote_for_message(key)}: {status}: {neutralise_forge_commands(clean_text(reason))}"
 
 
 def render_rescued(key: str, reason: str) -> str:
-    """The value of the trailer of what a failed attempt at an item had written, with why it failed."""
+    """Returns the value of the trailer of a rescue commit: the item, and why its attempt failed."""
     return f"{quote_for_message(key)}: {neutralise_forge_commands(clean_text(reason))}"
 
 
 def parse_trailers(message: str) -> Trailers:
-    """The trailers of a message."""
+    """Returns the trailers of a message."""
     paragraphs = _paragraphs(message.partition("\0")[0])
     pairs = [match.groups() for line in paragraphs[-1] if (match := _OURS.fullmatch(line))]
     problem = _find_misplaced(message, paragraphs, len(pairs))
@@ -185,7 +185,7 @@ def parse_trailers(message: str) -> Trailers:
 
 def _render_value(name: str, value: object) -> str:
     if name not in _NAMES:
-        raise KeyError(name)  # to be added above, or no reader knows it
+        raise KeyError(name)  # add it to a shape above, or readers reject the commit
     if name in {"Item", "Succeeded"}:
         return quote_for_message(str(value))
     return (
@@ -196,7 +196,7 @@ def _render_value(name: str, value: object) -> str:
 
 
 def _paragraphs(message: str) -> list[list[str]]:
-    """The paragraphs of a message, but for the first, which git never reads as trailers; at least an empty one."""
+    """Returns the paragraphs of a message without the first, where git never reads trailers; at least an empty one."""
     paragraphs: list[list[str]] = [[]]
     for line in message.split("\n"):
         if not line.strip():
@@ -207,9 +207,9 @@ def _paragraphs(message: str) -> list[list[str]]:
 
 
 def _find_misplaced(message: str, paragraphs: list[list[str]], read: int) -> str:
-    """Why what looks like trailers of ours is not written as we write them."""
+    """Returns why lines that look like trailers of ours are not written as we write them; empty if they are."""
     if "\0" in message and any(map(_ANY_SPELLING.match, re.split(r"[\n\0]", message))):
-        return "its message has a NUL, behind which git shows nothing"
+        return "its message contains a NUL, after which git shows nothing"
     if sum(1 for line in paragraphs[-1] if _ANY_SPELLING.match(line)) != read:
         return "its trailers are not spelled as gitbatch spells them"
     if not read:
@@ -221,7 +221,7 @@ def _find_misplaced(message: str, paragraphs: list[list[str]], read: int) -> str
 
 
 def _find_elsewhere(message: str, paragraphs: list[list[str]]) -> str:
-    """Where else than in the last paragraph there are trailers of ours. A text that quotes some has none."""
+    """Returns where trailers of ours stand outside of the last paragraph. A text that quotes some is not a finding."""
     if _ANY_SPELLING.match(message):
         return "its trailers are its subject"
     for paragraph in reversed(paragraphs):
@@ -246,7 +246,7 @@ def _find_format_problem(trailers: Trailers) -> str:
 
 
 def _find_problem(trailers: Trailers) -> str:
-    """Why trailers are not those of one item, one merge or one checkpoint."""
+    """Returns why trailers are not those of one item, one merge or one checkpoint; empty if they are."""
     kind = _kind_of(trailers)
     shape = _SHAPES[kind]
     for name in dict.fromkeys((*sorted(shape.once), *(name for name, _ in trailers.pairs))):
@@ -275,5 +275,5 @@ def _is_well_formed(name: str, value: str) -> bool:
 
 
 def _is_path(text: str) -> bool:
-    """Whether a path is written in the one way in which we write it."""
+    """Whether a path is quoted in the one way in which we quote it."""
     return bool(text) and quote_for_message(unquote_path(text)) == text

@@ -1,4 +1,4 @@
-"""The folders in which a batch makes its worktrees: noted before the first is made, and removed with all that is in them."""
+"""The folders in which a batch creates its worktrees: listed in a file first, so that any later start can remove them."""
 
 import os
 from contextlib import suppress
@@ -11,14 +11,13 @@ from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees.worktree import remove_records, remove_worktree, worktrees_named
 
 _WORKTREES_DIRS = "workshops"
-"""In a batch's folder of ours: where its worktrees were made, each path ended by NUL."""
+"""A file in the batch's folder below `.git/gitbatch`: the paths of its worktree folders, each followed by NUL."""
 
 
 def note_worktrees_dir(repo: Repository, batch: str, worktrees_dir: Path) -> None:
-    """Write down where a batch makes its worktrees, before it makes the first.
+    """Adds a folder to the list, before the first worktree in it is created.
 
-    A later start may make them elsewhere (the repository's folder was renamed, a setting changed), and must still
-    find these.
+    A later start may use another folder (the repository was renamed, a setting changed), and must still find this one.
     """
     known = worktrees_dirs(repo, batch)
     if worktrees_dir in known:
@@ -31,9 +30,9 @@ def note_worktrees_dir(repo: Repository, batch: str, worktrees_dir: Path) -> Non
 
 
 def worktrees_dirs(repo: Repository, batch: str) -> tuple[Path, ...]:
-    """The folders in which a batch has made worktrees, as far as we have written down.
+    """Returns the listed folders in which a batch created worktrees.
 
-    Only folders called as the batch are: whoever changes our notes has no other removed.
+    Only folders with the batch's id as their name: an edited list cannot make gitbatch remove any other folder.
     """
     with raising_only_of_disk():
         noted = (repo.own_dir / batch / _WORKTREES_DIRS).read_bytes().split(b"\0")
@@ -43,11 +42,11 @@ def worktrees_dirs(repo: Repository, batch: str) -> tuple[Path, ...]:
 
 
 def remove_leftovers(repo: Repository, batch: str) -> None:
-    """Remove every worktree of a batch, wherever it was made, and the folders that they were made in."""
+    """Removes every worktree of a batch, and the folders in which they were created."""
     for path in worktrees_named(repo, f"{batch}-"):
         remove_worktree(repo, path)
     remove_records(repo, f"{batch}-")
     for worktrees_dir in worktrees_dirs(repo, batch):
         remove_tree(worktrees_dir)
-        with suppress(OSError):  # another batch may be at home there
+        with suppress(OSError):  # another batch may use it too
             worktrees_dir.parent.rmdir()

@@ -1,1 +1,1 @@
-"""Auditing a history without trust: the grammar of a valid history, and one module for each kind of commit."""
+"""Auditing a history without trust: the grammar of a valid history, and a module for each kind of commit."""

@@ -1,7 +1,7 @@
 """Auditing a history without trust: could gitbatch have made it?
 
-Only commits are looked at: no ref of a batch, no record, no log, no checkout. Judged are the commits of the given range
-that carry our trailers, in any spelling; the user's own commits are not. Nothing here repairs anything.
+Only commits are read: no ref of a batch, no record, no log, no checkout. Commits of the given range that carry our
+trailers, in any spelling, are judged; the user's own commits are not. Nothing is repaired.
 
 The grammar of a valid history, as gitbatch writes it:
 
@@ -19,14 +19,14 @@ each name once, in git's order. Beyond that:
   commits are counted and not judged. A later format than this version knows is a finding.
 - An item commit changes one path, its output, to a regular file; an open item of the plan, as its parent has it, names
   that path. What it says it read is what its parent has. It is never on the line itself.
-- A merge changes what its items bring, and nothing else; each path is in its first parent as it is in the item's parent
-  (the user has not changed it since). Each item commit comes in once on a line; a base merge may bring it too. One that
-  was not in the range is judged all the same.
+- A merge adds the outputs of its items and changes nothing else; each path is in its first parent as it is in the item's
+  parent (the user has not changed it since). Each item commit is merged once on a line; a base merge may merge it too.
+  An item commit outside of the range is judged too.
 - A checkpoint names in `Gitbatch-Succeeded` what its merges bring, in order, and changes shared files alone: boxes from
   open to ticked (an item's, if its merge brought what the checkpoint's tree has; all of those, unless the plan was edited
   meanwhile; a criterion's, when its items are done), our section of the status, entries of the log and the artifacts. A
   batch has each checkpoint and each group once on a line.
-- What a failed attempt left (`Gitbatch-Rescued`) is part of no history.
+- A rescue commit (`Gitbatch-Rescued`), which keeps the output of a failed attempt, is never part of a history.
 
 Each is judged by the project as its first parent has it, so that no commit changes the rules that it is judged by.
 """
@@ -49,7 +49,7 @@ from gitbatch.text import clean_text
 
 
 class AuditFinding(Struct, frozen=True):
-    """What is wrong with a commit. For programs, one JSON object."""
+    """A finding about a commit; one JSON object for programs."""
 
     commit: str
     rule: str
@@ -59,23 +59,23 @@ class AuditFinding(Struct, frozen=True):
 
 
 class Audit(Struct, frozen=True):
-    """What an audit found, the oldest commit first."""
+    """The result of an audit, the oldest commit first."""
 
     judged: int
-    """How many commits carry our trailers and were judged."""
+    """The number of commits with our trailers that were judged."""
     unjudged: int
-    """How many are of gitbatch 0.1, by whose grammar nothing is judged."""
+    """The number of commits of gitbatch 0.1, which are not judged."""
     findings: tuple[AuditFinding, ...]
     ends: tuple[str, ...]
-    """The commits whose parents a shallow clone lacks: they are not judged, and what is older can't be seen."""
+    """The commits whose parents a shallow clone lacks: neither they nor older commits are judged."""
 
 
 def audit_history(repo: Repository, revisions: str) -> Audit:
-    """Judge the commits of a range (`A..B`), or all that can be reached from a revision.
+    """Judges the commits of a range (`A..B`), or all that can be reached from a revision.
 
     Raises:
         UsageError: the revisions name no commit.
-        GitbatchError: the repository lacks objects that have to be looked at.
+        GitbatchError: the repository lacks objects that have to be read.
     """
     named = _resolve_revisions(repo, revisions)
     tips = [oid for oid in named if not oid.startswith("^")]
@@ -99,11 +99,11 @@ def audit_history(repo: Repository, revisions: str) -> Audit:
         )
     except GitError as error:
         advice = "if this is a partial clone (--filter), audit a full one"
-        raise GitbatchError(f"the history can't be read: {error.stderr}", advice) from error
+        raise GitbatchError(f"cannot read the history: {error.stderr}", advice) from error
     return Audit(len(judged), len(found) - len(judged), findings, tuple(sorted(history.ends)))
 
 
-_CUT = "this clone ends here, and what is older can't be judged: fetch the whole history"
+_CUT = "this clone ends here and older commits cannot be judged: fetch the whole history"
 
 
 def _make_finding(oid: str, check: Check, message: str) -> AuditFinding:
@@ -111,7 +111,7 @@ def _make_finding(oid: str, check: Check, message: str) -> AuditFinding:
 
 
 def _resolve_revisions(repo: Repository, revisions: str) -> list[str]:
-    """The object ids of revisions; one that is left out begins with `^`."""
+    """Returns the object ids of revisions; ids to exclude begin with `^`."""
     if revisions.startswith("-"):  # git would read an option
         return []
     return repo.git.run("rev-parse", "--revs-only", revisions, check=False).stdout.decode().split()
@@ -119,7 +119,7 @@ def _resolve_revisions(repo: Repository, revisions: str) -> list[str]:
 
 @dataclass(slots=True)
 class _Auditor:
-    """Judges commits one by one; keeps what it says of each."""
+    """Judges commits one by one and remembers its findings for each."""
 
     history: History
     trees: Trees
@@ -127,7 +127,7 @@ class _Auditor:
     _said: dict[str, tuple[tuple[Check, str], ...]] = field(default_factory=dict)
 
     def judge_commit(self, oid: str) -> tuple[tuple[Check, str], ...]:
-        """What is wrong with a commit that carries our trailers."""
+        """Returns the findings about a commit with our trailers."""
         if oid not in self._said:
             self._said[oid] = (
                 () if oid in self.history.ends else tuple(self._find_complaints(self.history.ours[oid]))
@@ -140,7 +140,10 @@ class _Auditor:
             yield Check.TRAILERS, ours.trailers.problem
             return
         if kind is Kind.RESCUE:
-            yield Check.TRAILERS, "it keeps what a failed attempt had written, and is part of no history"
+            yield (
+                Check.TRAILERS,
+                "it keeps what a failed attempt had written, and must not be part of a history",
+            )
             return
         if not ours.trailers.format:
             yield Check.TRAILERS, "has no Gitbatch-Format, which other commits of its batch have"
@@ -152,10 +155,10 @@ class _Auditor:
         if kind is Kind.MERGE:
             yield from self._judge_others(ours)
         if commit.parents and (problem := self.trees.shared_files(commit.parents[0]).problem):
-            yield Check.PROJECT, f"can't be judged by the project of its parent: {problem}"
+            yield Check.PROJECT, f"cannot be judged by the project of its parent: {problem}"
 
     def _judge_others(self, merge: Ours) -> Complaints:
-        """Items outside of the range that a merge brings are judged too."""
+        """Judges the merged items that are outside of the range."""
         for oid in merge.commit.parents[1:]:
             if oid in self.history.ours and oid not in self.wanted and (said := self.judge_commit(oid)):
                 yield Check.MERGE_PARENTS, f"brings {oid[:12]}, which breaks a rule: {said[0][1]}"

@@ -1,4 +1,4 @@
-"""Judging a checkpoint: it names what the merges below it have brought, and writes only into the shared files."""
+"""Judging a checkpoint: it names the items of the merges below it, and changes only shared files."""
 
 from gitbatch.batch.history.trailers import Kind
 from gitbatch.batch.history.verify.graph import History, Ours
@@ -11,7 +11,7 @@ from gitbatch.repo.objects.codec import REGULAR
 
 
 def judge_checkpoint(history: History, trees: Trees, ours: Ours) -> Complaints:
-    """What is wrong with a checkpoint."""
+    """Yields the findings about a checkpoint."""
     commit = ours.commit
     if len(commit.parents) != 1:
         yield Check.CHECKPOINT_PARENT, f"has {len(commit.parents)} parents; a checkpoint has one"
@@ -39,18 +39,18 @@ def _judge_changes(trees: Trees, ours: Ours, changes: Changes) -> Complaints:
     if changes.malformed:
         yield Check.TREE, f"{format_paths(changes.malformed)} is not a folder that git writes"
     if strays := changes.paths.keys() - shared.paths:
-        yield Check.CHECKPOINT_CHANGES, f"changes {format_paths(strays)}, which is no shared file"
+        yield Check.CHECKPOINT_CHANGES, f"changes {format_paths(strays)}, which is not a shared file"
     if broken := {path for path, new in changes.paths.items() if not is_regular(new)} - strays:
         yield (
             Check.CHECKPOINT_CHANGES,
-            f"{format_paths(broken)} is no regular file of mode {REGULAR} any more",
+            f"{format_paths(broken)} is not a regular file of mode {REGULAR} any more",
         )
     if shared.projects and not any(project.status in changes.paths for project in shared.projects):
         yield Check.CHECKPOINT_TEXTS, "does not write the status of its batch"
 
 
 def _judge_number(history: History, ours: Ours) -> Complaints:
-    """A batch has each of its checkpoints, and each of its groups, once on a line, and always the same number of them."""
+    """Checks that each checkpoint and each group of a batch is once on a line, and that their number does not change."""
     number, of = map(int, ours.trailers.first_value("Checkpoint").split("/"))
     if number > of:
         yield Check.CHECKPOINT_NUMBER, f"is checkpoint {number} of {of}"
@@ -60,12 +60,12 @@ def _judge_number(history: History, ours: Ours) -> Complaints:
     if of != history.checkpoint_counts[ours.trailers.batch]:
         yield (
             Check.CHECKPOINT_NUMBER,
-            f"is one of {of} checkpoints; the first of its batch says another number",
+            f"is one of {of} checkpoints; the first of its batch states another number",
         )
 
 
 def _brought_items(history: History, ours: Ours) -> dict[str, str] | None:
-    """The items that the merges of a group bring, in order: key → commit. None: a shallow clone ends there."""
+    """Returns the items of a group's merges, in order: key → commit. None if a shallow clone ends there."""
     merges = []
     oid = ours.commit.parents[0]
     while (
@@ -101,7 +101,7 @@ def _judge_items(ours: Ours, brought: dict[str, str] | None) -> Complaints:
 
 
 def _judge_texts(trees: Trees, ours: Ours, project: Project, changes: Changes) -> Complaints:
-    """A checkpoint replaces our section of the status, and adds entries to the log and the artifacts."""
+    """Checks that only our section of the status is replaced, and that the log and the artifacts only get entries."""
     for path in (project.status, project.decisions, *project.artifacts):
         if not is_regular(changes.paths.get(path)):
             continue
@@ -119,7 +119,7 @@ def _judge_texts(trees: Trees, ours: Ours, project: Project, changes: Changes) -
 def _judge_entries(
     history: History, trees: Trees, ours: Ours, project: Project, brought: dict[str, str]
 ) -> Complaints:
-    """The log and the artifacts get an entry for each decision and contribution of the items, and no other."""
+    """Checks that the log and the artifacts get one entry for each decision and contribution of the items."""
     said = [history.ours[oid].trailers for oid in brought.values()]
     expected = dict.fromkeys((project.decisions, *project.artifacts), 0)
     expected[project.decisions] = sum(len(item.values_of("Decision")) for item in said)
@@ -142,7 +142,7 @@ def _count_added(old: bytes, new: bytes) -> int | None:
 
 
 def _judge_plan(trees: Trees, ours: Ours, project: Project, brought: dict[str, str] | None) -> Complaints:
-    """Of a plan, a checkpoint changes one byte for each box that it ticks."""
+    """Checks that a plan changes only by one byte for each box that is ticked."""
     first, path = ours.commit.parents[0], project.task
     old, new = trees.read_file(first, path), trees.read_file(ours.commit.oid, path)
     plan = trees.read_plan_at(first, project)
@@ -162,7 +162,7 @@ def _judge_plan(trees: Trees, ours: Ours, project: Project, brought: dict[str, s
 def _judge_ticks(
     trees: Trees, ours: Ours, project: Project, brought: dict[str, str], ticked: set[int]
 ) -> Complaints:
-    """Ticked is what the group has brought and the tree has; and all of that, unless the plan was edited meanwhile."""
+    """Checks that the ticked items are those that the group merged; all of them, unless the plan was edited meanwhile."""
     first, oid = ours.commit.parents[0], ours.commit.oid
     plan_now = trees.entry_at(first, project.task)
     for item in trees.read_plan_at(first, project).items:

@@ -1,4 +1,4 @@
-"""The commits of a history as a graph: which are ours, which stand on one line, what follows what.
+"""The commits of a history as a graph: our commits, the lines of first parents, and the commits that follow each.
 
 A line is a commit with its first parents. Everything here is linear in the number of commits.
 """
@@ -13,19 +13,19 @@ from gitbatch.repo.repository import Repository
 
 
 class Ours(Struct, frozen=True):
-    """A commit that carries trailers of ours, in whatever spelling."""
+    """A commit with trailers of ours, in any spelling."""
 
     commit: Commit
     trailers: Trailers
 
     @property
     def group(self) -> tuple[str, int] | None:
-        """The batch and group of a commit that gitbatch may have made."""
+        """Returns batch and group of a commit that gitbatch may have made; else None."""
         return (self.trailers.batch, self.trailers.group) if self.trailers.kind else None
 
 
 class Lines(Struct, frozen=True):
-    """The tree that the first parents make: a commit's line is its way to the root."""
+    """The tree of first parents: a commit's line is its path to the root."""
 
     start: dict[str, int]
     size: dict[str, int]
@@ -33,7 +33,7 @@ class Lines(Struct, frozen=True):
     """The commits whose line ends where a shallow clone does."""
 
     def may_hold(self, oid: str, tip: str) -> bool:
-        """Whether a commit is on the line of another, or may be on the part that the clone lacks."""
+        """Returns true if a commit is on the line of another, or may be on a part of the line that the clone lacks."""
         return self._is_on(oid, tip) or tip in self.cut
 
     def _is_on(self, oid: str, tip: str) -> bool:
@@ -41,7 +41,7 @@ class Lines(Struct, frozen=True):
         return start <= self.start[tip] < start + self.size[oid]
 
     def find_repeated(self, oids: Iterable[str]) -> Iterator[str]:
-        """Those of some commits that have another one of them on their line."""
+        """Yields those of some commits that have another one of them on their line."""
         open_ends: list[int] = []
         for oid in sorted(set(oids), key=self.start.__getitem__):
             while open_ends and open_ends[-1] <= self.start[oid]:
@@ -52,11 +52,11 @@ class Lines(Struct, frozen=True):
 
 
 class History(Struct, frozen=True):
-    """A history as far as it can be reached from the tips."""
+    """The commits that can be reached from the tips."""
 
     tips: tuple[str, ...]
     parents: dict[str, tuple[str, ...]]
-    """Of every commit; parents come before their children."""
+    """The parents of every commit, parents before their children."""
     ours: dict[str, Ours]
     """In the same order."""
     ends: frozenset[str]
@@ -69,19 +69,19 @@ class History(Struct, frozen=True):
     checkpoints: dict[tuple[str, str, int], list[Ours]]
     """By batch and number, and by batch and group."""
     checkpoint_counts: dict[str, int]
-    """How many checkpoints a batch has, as the first of them says."""
+    """The number of checkpoints of a batch, as its first checkpoint states it."""
     versioned: frozenset[str]
     """The batches with a commit that states its format."""
 
     def is_followed_in_group(self, oid: str) -> bool:
-        """Whether a merge is part of a group's record: a commit of the same group, which is not an item's, follows."""
+        """Whether a merge or checkpoint of the same group follows a merge; else it can only be a base merge."""
         group = self.ours[oid].group
         kinds = {Kind.MERGE, Kind.CHECKPOINT}
         followers = self.followers.get(oid, ())
         return any(above.group == group and above.trailers.kind in kinds for above in followers)
 
     def checkpoints_like(self, ours: Ours) -> dict[str, list[Ours]]:
-        """The checkpoints of the same batch that have the same number, and those of the same group."""
+        """Returns the checkpoints of the same batch with the same number, and those with the same group."""
         return {what: self.checkpoints[key] for what, key in _unique_places(ours).items()}
 
     def is_unversioned(self, oid: str) -> bool:
@@ -90,13 +90,13 @@ class History(Struct, frozen=True):
         return trailers.kind is not None and trailers.batch not in self.versioned
 
     def kind_of(self, oid: str) -> Kind | None:
-        """The kind of a commit; None: it is not ours."""
+        """Returns the kind of a commit; None if it is not ours."""
         ours = self.ours.get(oid)
         return ours.trailers.kind if ours else None
 
 
 def read_history(repo: Repository, tips: list[str]) -> History:
-    """Read the graph as git has it; read one by one only the commits that may be ours, and those without parents."""
+    """Reads the graph by one `git rev-list`; reads as objects only commits that may be ours, or have no parents."""
     listed = repo.git.read_output("rev-list", "--topo-order", "--reverse", "--parents", *tips) if tips else ""
     rows = (line.split(" ") for line in listed.splitlines())
     parents = {oid: tuple(above) for oid, *above in rows}
@@ -133,7 +133,7 @@ def read_history(repo: Repository, tips: list[str]) -> History:
 
 
 def _unique_places(ours: Ours) -> dict[str, tuple[str, str, int]]:
-    """What a batch has once on a line: a checkpoint's number, and its group."""
+    """Returns what a batch may have only once on a line: the number of a checkpoint, and its group."""
     if ours.trailers.kind is not Kind.CHECKPOINT:
         return {}
     number = int(ours.trailers.first_value("Checkpoint").partition("/")[0])
@@ -150,7 +150,7 @@ def _read_ours(repo: Repository, tips: list[str], parents: dict[str, tuple[str, 
 
 
 def _number_lines(parents: dict[str, tuple[str, ...]], ends: frozenset[str]) -> Lines:
-    """Number the commits so that those above a commit, by first parents, follow it without a gap."""
+    """Numbers the commits so that the descendants of a commit, by first parents, follow it without a gap."""
     size = dict.fromkeys(parents, 1)
     for oid in reversed(parents):
         for first in parents[oid][:1]:

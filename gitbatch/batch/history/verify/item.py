@@ -9,7 +9,7 @@ from gitbatch.repo.objects.codec import REGULAR
 
 
 def judge_item(history: History, trees: Trees, ours: Ours) -> Complaints:
-    """What is wrong with an item's commit."""
+    """Yields the findings about an item's commit."""
     commit = ours.commit
     if len(commit.parents) != 1:
         yield Check.ITEM_PARENT, f"has {len(commit.parents)} parents; an item has one"
@@ -27,12 +27,12 @@ def judge_item(history: History, trees: Trees, ours: Ours) -> Complaints:
     if wrong:
         yield (
             Check.ITEM_CONTEXT,
-            f"says that it read {format_paths(wrong)}, which its parent has not like that",
+            f"says that it read {format_paths(wrong)}, which its parent does not have like that",
         )
 
 
 def _judge_place(history: History, ours: Ours) -> Complaints:
-    """An item stands on a commit of the branch, or on a merge of ours upon one; only a merge of ours brings it in."""
+    """Checks that an item starts from a commit of the branch or a base merge, and is merged only by a merge of ours."""
     oid, base = ours.commit.oid, ours.commit.parents[0]
     kind = history.kind_of(base)
     if kind in {Kind.ITEM, Kind.RESCUE}:
@@ -62,10 +62,10 @@ def _judge_changes(trees: Trees, ours: Ours) -> Complaints:
     if problem := path_problem(key, shared.protected):
         yield Check.ITEM_PATH, f"its output {key} {problem}"
     if taken := shared.select_shared(changes.paths.keys() - {key}):
-        yield Check.ITEM_SHARED, f"changes {format_paths(taken)} beside its output {key}"
+        yield Check.ITEM_SHARED, f"changes {format_paths(taken)} besides its output {key}"
     if strays := changes.paths.keys() - taken - {key}:
         yield Check.ITEM_CHANGES, f"changes {format_paths(strays)}, which is not its output {key}"
     elif key not in changes.paths:
         yield Check.ITEM_CHANGES, f"does not change its output {key}"
     if key in changes.paths and not is_regular(changes.paths[key]):
-        yield Check.ITEM_FILE, f"its output {key} is deleted, or no regular file of mode {REGULAR}"
+        yield Check.ITEM_FILE, f"its output {key} is deleted, or not a regular file of mode {REGULAR}"

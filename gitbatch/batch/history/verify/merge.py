@@ -1,4 +1,4 @@
-"""Judging a merge: item commits of its group come in, each once, and nothing else changes."""
+"""Judging a merge: it merges item commits of its group, each once, and changes nothing else."""
 
 from gitbatch.batch.history.item_commits import PARENTS
 from gitbatch.batch.history.trailers import Kind
@@ -8,7 +8,7 @@ from gitbatch.batch.history.verify.trees import Trees, format_paths, is_regular
 
 
 def judge_merge(history: History, trees: Trees, ours: Ours) -> Complaints:
-    """What is wrong with a merge."""
+    """Yields the findings about a merge."""
     commit, is_recorded = ours.commit, history.is_followed_in_group(ours.commit.oid)
     followers = history.followers.get(commit.oid, ())
     is_base = any(f.trailers.kind is Kind.ITEM and f.trailers.batch == ours.trailers.batch for f in followers)
@@ -28,7 +28,7 @@ def judge_merge(history: History, trees: Trees, ours: Ours) -> Complaints:
 
 
 def _brought_items(history: History, ours: Ours, *, same_group: bool) -> dict[str, str]:
-    """The items that a merge brings: key → commit."""
+    """Returns the items that a merge brings: key → commit."""
     found = {}
     for oid in ours.commit.parents[1:]:
         item = history.ours.get(oid)
@@ -64,7 +64,7 @@ def _judge_repetition(history: History, ours: Ours, items: dict[str, str]) -> Co
 
 
 def _judge_tree(history: History, trees: Trees, ours: Ours, items: dict[str, str]) -> Complaints:
-    """The tree is the first parent's with the items' files in it, none of them over a version of the user's."""
+    """Checks that the tree is the first parent's plus the items' files, and that no file replaces a user's version."""
     first = ours.commit.parents[0]
     changes = trees.find_changes(ours.commit)
     if changes.malformed:

@@ -1,4 +1,4 @@
-"""What a commit of a history can fail, and the behaviour rule that it is for."""
+"""The checks of the audit, each with the behaviour rule that it enforces."""
 
 from collections.abc import Iterator
 from enum import StrEnum
@@ -6,12 +6,12 @@ from typing import Self
 
 
 class Check(StrEnum):
-    """A rule of the grammar in `verify.py`, with the behaviour rule that it is for."""
+    """A check of the grammar in `audit.py`, with the behaviour rule that it enforces."""
 
     rule: str
 
     def __new__(cls, name: str, rule: str) -> Self:
-        """A check by its name, with its rule."""
+        """Builds a check from its name and its rule."""
         check = str.__new__(cls, name)
         check._value_, check.rule = name, rule
         return check

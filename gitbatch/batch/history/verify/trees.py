@@ -1,4 +1,4 @@
-"""The trees of a history: what a commit changes in them, and what the project in them says.
+"""The trees of a history: the changes of a commit, and the project that a commit has.
 
 A commit is judged by the project of its first parent, so that no commit changes the rules that it is judged by.
 """
@@ -17,40 +17,40 @@ from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.snapshot import TreeSnapshot
 
 _REMEMBERED = 8
-"""Bases whose plans are remembered: the items of a group have one, and come one after another."""
+"""The number of trees whose plans are cached: the items of a group share a base and are judged in sequence."""
 _NO_NAMES = frozenset({"", ".", ".."})
 
 
 class Changes(Struct, frozen=True):
-    """What a commit makes of its first parent's tree."""
+    """The differences between the tree of a commit and that of its first parent."""
 
     paths: dict[str, TreeEntry | None]
-    """Path → what stands there now; None: nothing, or a folder."""
+    """Path → the new entry; None if the path is missing, or a folder."""
     malformed: tuple[str, ...]
     """Changed folders that git would not have written: a name twice, not in order, or not a name."""
 
 
 @dataclass(slots=True)
 class Trees:
-    """Looks into trees; keeps what several commits need."""
+    """Reads trees, and caches what several commits need."""
 
     objects: Objects
     _shared: dict[str, SharedFiles] = field(default_factory=dict)
     _open: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def tree_of(self, oid: str) -> str:
-        """The tree of a commit."""
+        """Returns the tree of a commit."""
         return self.objects.tree_of(oid)
 
     def shared_files(self, oid: str) -> SharedFiles:
-        """The shared files of the project that a commit has."""
+        """Returns the shared files of the project that a commit has."""
         tree = self.tree_of(oid)
         if tree not in self._shared:
             self._shared[tree] = read_shared_files(TreeSnapshot(self.objects, tree))
         return self._shared[tree]
 
     def find_changes(self, commit: Commit) -> Changes:
-        """What differs between a commit and its first parent, path by path; folders that are alike cost nothing."""
+        """Returns the differences between a commit and its first parent; equal folders are not read."""
         paths: dict[str, TreeEntry | None] = {}
         malformed: list[str] = []
         to_do = [("", self.tree_of(commit.parents[0]), commit.tree)]
@@ -74,23 +74,23 @@ class Trees:
         return Changes(paths, tuple(sorted(malformed)))
 
     def entry_at(self, oid: str, path: str) -> TreeEntry | None:
-        """What stands at a path of a commit."""
+        """Returns the entry at a path of a commit."""
         return self.objects.find_entry(self.tree_of(oid), path)
 
     def base_entry(self, oid: str, path: str) -> TreeEntry | None:
-        """What stands at a path of the commit that an item started from."""
+        """Returns the entry at a path of the commit that an item started from."""
         return self.entry_at(self.objects.read_commit(oid).parents[0], path)
 
     def read_file(self, oid: str, path: str) -> bytes:
-        """A file of a commit; empty where it is not there."""
+        """Returns the content of a file of a commit; empty if it does not exist."""
         return TreeSnapshot(self.objects, self.tree_of(oid)).read(path) or b""
 
     def read_plan_at(self, oid: str, project: Project) -> Plan:
-        """The plan of a project, as a commit has it."""
+        """Returns the plan of a project, as a commit has it."""
         return read_plan(self.read_file(oid, project.task), project.task, plan_options(project))
 
     def open_outputs(self, oid: str) -> frozenset[str]:
-        """The outputs of the open items of a commit's plans."""
+        """Returns the outputs of the open items of a commit's plans."""
         tree = self.tree_of(oid)
         if tree not in self._open:
             if len(self._open) >= _REMEMBERED:
@@ -112,6 +112,6 @@ def is_regular(entry: TreeEntry | None) -> bool:
 
 
 def format_paths(paths: Iterable[str]) -> str:
-    """Paths for people: the first, and how many more."""
+    """Returns paths for people: the first, and the number of the others."""
     first, *more = sorted(paths)
     return f"{first} and {len(more)} more" if more else first
