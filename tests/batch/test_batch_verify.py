@@ -542,7 +542,7 @@ FORGERIES: dict[Callable[[Forger], str], tuple[Check, str]] = {
     item_that_is_a_folder: (Check.ITEM_CHANGES, "changes out/new.md/x"),
     item_that_is_executable: (
         Check.ITEM_FILE,
-        "its output out/new.md is deleted, or no regular file of mode 100644",
+        "its output out/new.md is deleted, or not a regular file of mode 100644",
     ),
     item_that_is_a_link: (Check.ITEM_FILE, "not a regular file"),
     item_that_is_a_repository: (Check.ITEM_FILE, "not a regular file"),
