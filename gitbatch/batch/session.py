@@ -24,6 +24,7 @@ from gitbatch.batch.opening import Opening
 from gitbatch.batch.planning.configuration import read_fixed_config
 from gitbatch.batch.planning.project_state import read_project_state
 from gitbatch.errors import GitError
+from gitbatch.fs.room import disk_error_at
 from gitbatch.limits.rate_limit import RateLimit
 from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.lock import repository_lock
@@ -55,8 +56,13 @@ class Session:
             return await run_batch(
                 self.active, reviewer.review_checkpoint, reviewer.accept_config, resumed=self.resumed
             )
-        except GitError:  # a tampered repository is the better explanation of the failure
-            require_untouched(self.active.repo, self.active.fingerprint)
+        except (
+            GitError
+        ) as error:  # a tampered repository or a full disk is the better explanation of the failure
+            repo = self.active.repo
+            require_untouched(repo, self.active.fingerprint)
+            if failed := disk_error_at(error, self.active.worktrees_dir, repo.common_dir):
+                raise failed from error
             raise
         finally:
             await self.active.agents.close()

@@ -2,12 +2,18 @@
 
 The output of a program that found its disk full proves nothing: half a file may look like a whole one, and a missing
 file like a failure of the program. So the run stops, and the attempt counts neither for nor against the item.
+
+Git does not always say why it could not write ("unable to write file", "unable to stream"). Then a file is written as a
+probe: it fails for the same reason.
 """
 
 import os
+import stat
+import tempfile
 from pathlib import Path
 
-from gitbatch.fs.disk import DiskError
+from gitbatch.errors import GitError
+from gitbatch.fs.disk import DiskError, disk_error, is_of_disk, naming
 
 _RESERVE = 64 * 1024
 """Bytes; a disk with less free space counts as full."""
@@ -30,9 +36,55 @@ def require_room(*places: Path) -> None:
         DiskFullError: the message names the place.
     """
     for place in places:
-        there = next(above for above in (place, *place.parents) if above.is_dir())
-        status = os.statvfs(there)
+        status = os.statvfs(_existing(place))
         has_bytes = not status.f_blocks or status.f_bavail * status.f_frsize >= _RESERVE
         has_names = not status.f_files or status.f_favail > 0
         if not (has_bytes and has_names):  # 0 of 0: a file system that does not count them
             raise DiskFullError(place)
+
+
+def disk_error_at(error: Exception, *places: Path) -> DiskError | None:
+    """Returns the error of the disk that an exception is, or that kept git from writing below one of the places.
+
+    Args:
+        error: an exception; of a `GitError` that names no cause, the disks of the places are probed.
+        places: the folders that git was writing to; they need not exist.
+    """
+    found = disk_error(error)
+    if found or not isinstance(error, GitError):
+        return found
+    try:
+        require_room(*places)
+        for place in places:
+            _probe_folder(_existing(place))
+    except (DiskError, OSError) as problem:
+        return disk_error(problem)
+    return None
+
+
+def probe_file(descriptor: int) -> None:
+    """Writes to a file that git failed to write, whose content is worthless; does nothing if it is no regular file.
+
+    Raises:
+        OSError: of the disk, which is why git failed.
+    """
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return
+    try:
+        os.lseek(descriptor, 0, os.SEEK_END)
+        left = _RESERVE
+        while left:
+            left -= os.write(descriptor, bytes(left))
+        os.fsync(descriptor)
+    except OSError as error:
+        if is_of_disk(error):
+            raise
+
+
+def _probe_folder(folder: Path) -> None:
+    with naming(folder), tempfile.TemporaryFile(dir=folder) as file:
+        probe_file(file.fileno())
+
+
+def _existing(place: Path) -> Path:
+    return next(above for above in (place, *place.parents) if above.is_dir())

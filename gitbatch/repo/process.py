@@ -15,6 +15,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gitbatch.errors import GitbatchError, GitError
+from gitbatch.fs.room import probe_file
 from gitbatch.repo.childless import start_childless
 from gitbatch.repo.environment import CONFIGURATION, ENVIRONMENT
 from gitbatch.repo.limits import ProcessWatch, limit_memory
@@ -158,10 +159,15 @@ class Git(Struct, frozen=True):
         """Runs a command whose output git writes to a file descriptor itself: this process never reads the bytes.
 
         Raises:
+            OSError: it failed because of the disk; git does not report why it cannot write its output.
             GitError: it failed.
         """
         process = self._open(arguments, subprocess.DEVNULL, subprocess.PIPE, stdout=descriptor)
-        _wait_for_result(process, arguments)
+        try:
+            _wait_for_result(process, arguments)
+        except GitError:
+            probe_file(descriptor)
+            raise
 
     def run_limited(self, *arguments: str, seconds: float, max_bytes: int) -> LimitedResult:
         """Runs a command that may take too long or print too much, and kills it when it reaches a limit."""

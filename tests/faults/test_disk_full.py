@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from conftest import Place
 from faults.trials import RUN, Bench, agents, check_end, check_instant, open_bench
 
 CASES = [("repository", free) for free in (0, 70, 120, 170, 220, 300)]
@@ -81,3 +82,47 @@ def test_some_of_the_disks_are_full_before_and_some_in_the_middle(bench: Bench, 
         ballast.unlink()
     assert began[0] == 0
     assert len(set(began)) >= 3, began
+
+
+LARGE = 'page; head -c 3000000 /dev/zero | tr "\\0" x >"$output"'
+
+
+def shown_full(place: Place, what: str) -> str:
+    """The words of a run that finds its disk full."""
+    done = place.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", "--sandbox", "none", code=1)
+    assert "git cat-file" not in done.stderr, done.stderr
+    assert "read-tree" not in done.stderr, done.stderr
+    assert f"the disk is full: {what}" in done.stderr, done.stderr
+    assert "free disk space, then resume: gitbatch run" in done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize("converted", [False, True])
+def test_a_checkout_without_room_for_an_output(
+    three: Place, disk: Path, tmp_path: Path, *, converted: bool
+) -> None:
+    three.edit("tools/agent.sh", "fail) echo", f"large) {LARGE} ;;\nfail) echo")
+    three.edit("task.md", "Write a →", "Write a do: large →")
+    if converted:
+        three.write(".gitattributes", "*.md text eol=crlf\n")
+    three.commit()
+    three.git("clone", "-q", "--separate-git-dir", str(tmp_path / "gd"), ".", str(disk / "repo"))
+    place = replace(three, root=disk / "repo")
+    ballast = fill(disk, 2000)
+    said = shown_full(place, str(place.root))
+    assert "the checkout has not followed main" in said
+    assert "do not commit here" in said
+    ballast.unlink()
+    place.gitbatch("run", code=0)
+    assert place.git("status", "--porcelain") == ""
+    assert len(place.read("out/letters/a.md")) >= 3_000_000
+
+
+def test_a_worktree_without_room_for_the_files(three: Place, disk: Path) -> None:
+    (three.root / "large.bin").write_bytes(os.urandom(3_000_000))
+    three.commit()
+    three.environment["GITBATCH_WORKTREES"] = str(disk / "worktrees")
+    ballast = fill(disk, 2000)
+    shown_full(three, str(disk / "worktrees"))
+    ballast.unlink()
+    three.gitbatch("run", code=0)

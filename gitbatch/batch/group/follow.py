@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.planning.project_state import read_project_state
 from gitbatch.errors import GitError, PlanError
-from gitbatch.fs.disk import DiskError, disk_error, expected_error
+from gitbatch.fs.disk import DiskError, expected_error
+from gitbatch.fs.room import disk_error_at
 from gitbatch.plan.model import BoxPosition, Plan
 from gitbatch.plan.parse import read_plan
 from gitbatch.plan.tick import tick
@@ -42,7 +43,11 @@ def follow_locked(repo: Repository, target: str, before: str, after: str) -> Fol
     try:
         return _follow(repo, target, before, after)
     except (OSError, GitError) as error:
-        failed = expected_error(error) if isinstance(error, OSError) else disk_error(error)
+        failed = (
+            expected_error(error)
+            if isinstance(error, OSError)
+            else disk_error_at(error, repo.root, repo.git_dir)
+        )
         if failed is None:
             raise
         what = f"the checkout has not followed {short(target)}: {failed.message}"

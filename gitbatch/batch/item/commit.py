@@ -14,8 +14,7 @@ from gitbatch.batch.item.task import CommitContext, ItemTask, StartingPoint
 from gitbatch.batch.model import Outcome
 from gitbatch.batch.workplace.protocol import OutputSource
 from gitbatch.errors import BusyError, GitError
-from gitbatch.fs.disk import disk_error
-from gitbatch.fs.room import require_room
+from gitbatch.fs.room import disk_error_at
 from gitbatch.limits.causes import Cause
 from gitbatch.project.context import ContextFile
 from gitbatch.repo.fingerprint import require_untouched
@@ -58,9 +57,8 @@ def take_output(
     try:
         return repo.publish(write, remove_branches_below)
     except (GitError, BusyError) as error:
-        if failed := disk_error(error):
+        if failed := disk_error_at(error, repo.common_dir):
             raise failed from error
-        require_room(repo.common_dir)
         return Failure(clean_text(error.message))
 
 

@@ -14,7 +14,7 @@ from gitbatch.batch.item.task import ItemTask, ServerWaits
 from gitbatch.batch.model import BatchItem, FailedAttempt, Outcome
 from gitbatch.concurrency import shielded
 from gitbatch.errors import GitbatchError
-from gitbatch.fs.disk import disk_error
+from gitbatch.fs.room import disk_error_at
 from gitbatch.limits.causes import TREATMENTS, Cause, Remedy
 from gitbatch.plan.duration import parse_duration
 from gitbatch.text import clean_text
@@ -66,7 +66,7 @@ async def _try_once(
     try:
         tried = await run_attempt(run, task, past, waits)
     except (OSError, GitbatchError) as error:
-        failed = disk_error(error)
+        failed = disk_error_at(error, run.worktrees_dir, run.repo.common_dir)
         if failed is None:
             raise
         run.stop_switch.trip(disk_failed(failed))

@@ -15,7 +15,9 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from gitbatch.errors import GitError
 from gitbatch.fs.removal import remove_anything, remove_tree
+from gitbatch.fs.room import disk_error_at
 from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.refs.lock_files import TEMPORARY
 from gitbatch.repo.refs.names import short
@@ -84,7 +86,12 @@ def add_worktree(repo: Repository, agents: AgentGit, new: NewWorktree) -> Worktr
 def _fill(repo: Repository, path: Path, index: Path, base: str) -> None:
     """Check out every file of a commit, with the line ends that git gives them; no filter is run."""
     with private_git(repo, path, index=index) as git:
-        git.run(*_EVERYTHING, "read-tree", "--reset", "-u", base)
+        try:
+            git.run(*_EVERYTHING, "read-tree", "--reset", "-u", base)
+        except GitError as error:
+            if failed := disk_error_at(error, path):  # before the folder is removed, and has room again
+                raise failed from error
+            raise
 
 
 def _put_record(repo: Repository, path: Path, branch: str) -> None:
