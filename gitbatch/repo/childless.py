@@ -1,4 +1,4 @@
-"""Starting processes that cannot start others, enforced by the kernel where it can (Linux, seccomp).
+"""Starts processes that cannot start others, enforced by the kernel where it can (Linux, seccomp).
 
 A filter of git's attributes is a program. Where git converts content, our configuration names none; but an agent
 without a sandbox may write into any directory that git reads, however short it exists. So these processes are started by
@@ -37,10 +37,10 @@ Popen = Callable[[], "subprocess.Popen[bytes]"]
 
 
 class _Machine(Struct, frozen=True):
-    """The numbers of a processor architecture."""
+    """The system call numbers of a processor architecture."""
 
     audit: int
-    """AUDIT_ARCH_*, by which the kernel says whose numbers a call uses."""
+    """AUDIT_ARCH_*, by which the kernel tells which numbers a call uses."""
     clone: int
     fork: int | None = None
     """Only old architectures have the call."""
@@ -54,18 +54,18 @@ _MACHINES = {
 
 
 def start_childless(popen: Popen) -> "subprocess.Popen[bytes]":
-    """Start a process that cannot fork, where that can be enforced; else as usual.
+    """Starts a process that cannot fork, where that can be enforced; else as usual.
 
     Args:
         popen: starts it; called in another thread.
     """
-    thread = _thread()
+    thread = _filtered_thread()
     return thread.submit(popen).result() if thread else popen()
 
 
 @cache
-def _thread() -> ThreadPoolExecutor | None:
-    """The thread that has the filter; None: there can be none, or git does not work with it."""
+def _filtered_thread() -> ThreadPoolExecutor | None:
+    """Returns the thread that has the filter; None: it is not supported, or git does not work with it."""
     machine = _MACHINES.get(os.uname().machine)
     if machine is None:
         return None
@@ -80,12 +80,12 @@ def _thread() -> ThreadPoolExecutor | None:
 
 
 def _filter_calls(machine: _Machine) -> None:
-    """Put the filter on the calling thread and all that it starts, for good.
+    """Puts the filter on the calling thread and all that it starts, permanently.
 
     Raises:
         OSError: the kernel refuses.
     """
-    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in _program(machine))
+    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in _filter_program(machine))
     steps = ctypes.create_string_buffer(code)
     program = ctypes.create_string_buffer(struct.pack("HP", len(code) // 8, ctypes.addressof(steps)))
     prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -94,8 +94,8 @@ def _filter_calls(machine: _Machine) -> None:
             raise OSError(ctypes.get_errno(), "no filter of system calls")
 
 
-def _program(machine: _Machine) -> list[tuple[int, int, int, int]]:
-    """The filter: code, jump if true, jump if false, operand of each step."""
+def _filter_program(machine: _Machine) -> list[tuple[int, int, int, int]]:
+    """Returns the filter: code, jump if true, jump if false and operand of each step."""
     refuse = (_RETURN, 0, 0, _FAIL | errno.EPERM)
     fork = [(_EQUAL, 0, 1, machine.fork), refuse] if machine.fork is not None else []
     return [

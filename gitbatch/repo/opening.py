@@ -13,24 +13,25 @@ from gitbatch.repo.process import Git, GitResult
 from gitbatch.repo.promised import find_promised
 from gitbatch.repo.refs.store import Refs
 from gitbatch.repo.repository import Identity, Repository
-from gitbatch.repo.settings import files_config, line_ends, read_settings, settings_for_ours
+from gitbatch.repo.settings import files_config, line_ends, read_settings, settings_for_git
 from gitbatch.repo.signing import find_signer
 
 OLDEST_GIT = (2, 38)
-_NOBODY = Identity("nobody", "nobody@gitbatch.invalid")
+_UNNAMED = Identity("unnamed", "unnamed@gitbatch.invalid")
+"""Of a user who only reads."""
 
 
 def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
-    """Open the repository that a directory is in.
+    """Opens the repository that a directory is in.
 
-    Takes the GIT_* variables out of this process's environment: after it, only the identity is kept of them.
+    Removes the GIT_* variables from this process's environment; of their values only the identity is kept.
 
     Args:
         directory: inside the repository.
-        read_only: nothing will be committed, so nobody needs to be named: a CI job often has no identity.
+        read_only: nothing will be committed, so the user needs no name: a CI job often has none.
 
     Raises:
-        GitbatchError: git is missing or too old, there is no repository, it is bare, or nobody is named in it.
+        GitbatchError: git is missing or too old, the repository is missing or bare, or the user has no name in it.
     """
     if not directory.is_dir():
         raise GitbatchError(f"{directory} is not a folder", "name a folder inside a repository with -C")
@@ -42,7 +43,7 @@ def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
     git = Git(directory)
     version, found = git.run_all(("--version",), _WHERE, check=False)
     _require_version(version)
-    git, (bare, git_dir, common_dir, object_format, *top) = _locate(git, found, inherited)
+    git, (bare, git_dir, common_dir, object_format, *top) = _locate_repository(git, found, inherited)
     if bare == "true":
         raise GitbatchError(
             f"{directory} is in a bare repository", "run gitbatch in a clone that has its files checked out"
@@ -50,11 +51,11 @@ def open_repository(directory: Path, *, read_only: bool = False) -> Repository:
     if not top:
         raise GitbatchError(f"{directory} is inside a .git folder", "run gitbatch where the files are")
     root = Path(top[0])
-    identity = _NOBODY if read_only else _identity(root, inherited)
+    identity = _UNNAMED if read_only else _read_identity(root, inherited)
     named = {"GIT_COMMITTER_NAME": identity.name, "GIT_COMMITTER_EMAIL": identity.email}  # for reflogs
     settings = read_settings(git.in_directory(root), inherited)
     promised = find_promised(settings, inherited)
-    inside = git.in_directory(root, **named).with_config(settings_for_ours(settings))
+    inside = git.in_directory(root, **named).with_config(settings_for_git(settings))
     signer = find_signer(settings, f"{identity.name} <{identity.email}>")
     id_bytes = 32 if object_format == "sha256" else 20
     return Repository(
@@ -82,15 +83,21 @@ _ASKED = ("--is-bare-repository", "--absolute-git-dir", "--git-common-dir", "--s
 _WHERE = ("rev-parse", "--path-format=absolute", *_ASKED, "--show-toplevel")
 
 
-def _locate(git: Git, found: GitResult, inherited: Mapping[str, str]) -> tuple[Git, list[str]]:
-    """What kind of repository this is and where (its top last, if we are in a checkout); and a git that works in it.
+def _locate_repository(git: Git, found: GitResult, inherited: Mapping[str, str]) -> tuple[Git, list[str]]:
+    """Finds the repository: returns a git that works in it, its kind, and its folders.
 
-    `found`: what git says when it is asked where.
+    Args:
+        git: in the directory that the user named.
+        found: the answer of git to `_WHERE`.
+        inherited: the GIT_* variables that this process was started with.
+
+    Returns:
+        The git, and the lines of its answer; the last one is the top of the checkout, if the directory is in one.
     """
     if (
         found.status != 0 and "dubious ownership" in found.stderr
-    ):  # to choose what to do; what is shown is git's own
-        git = _trusted(git, found, inherited)
+    ):  # to choose what to do; the message that is shown is git's own
+        git = _trust_by_user_config(git, found, inherited)
         found = git.run(*_WHERE, check=False)
     said = os.fsdecode(found.stdout).split("\n")[:-1]  # a path may have other characters that end lines
     if len(said) not in {len(_ASKED), len(_ASKED) + 1}:
@@ -101,8 +108,8 @@ def _locate(git: Git, found: GitResult, inherited: Mapping[str, str]) -> tuple[G
     return git, said
 
 
-def _trusted(git: Git, refused: GitResult, inherited: Mapping[str, str]) -> Git:
-    """A git for a repository of another owner, if the user's own configuration trusts it."""
+def _trust_by_user_config(git: Git, refused: GitResult, inherited: Mapping[str, str]) -> Git:
+    """Returns a git for a repository of another owner, if the user's own configuration trusts it."""
     kept = {name: value for name, value in inherited.items() if name.startswith("GIT_CONFIG")}
     try:
         top = git.run_with_user_config("rev-parse", "--show-toplevel", extra=kept).removesuffix("\n")
@@ -124,8 +131,8 @@ def _require_version(said: GitResult) -> None:
         )
 
 
-def _identity(root: Path, inherited: Mapping[str, str]) -> Identity:
-    """The user's name, by their own configuration and variables: read with those, and nothing else is."""
+def _read_identity(root: Path, inherited: Mapping[str, str]) -> Identity:
+    """Returns the user's name and address, from their own configuration and variables."""
     kept = {
         name: value for name, value in inherited.items() if name.startswith(("GIT_COMMITTER_", "GIT_CONFIG"))
     }

@@ -1,7 +1,7 @@
-"""A git process that stays open and answers on a pipe: a question costs a tenth of what starting a git costs.
+"""A git process that stays open and answers on a pipe: a query costs a tenth of starting a process.
 
-Started when it is first asked, and again if it has ended: some gits end when they are asked for what they can't do.
-Not safe for use by two threads at once: a run has one thread for git.
+It is started for the first query, and again if it has ended: some commands of git end at a query that they cannot answer.
+Not thread-safe: a run has one thread for git.
 """
 
 import os
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import IO
 
 AT_ONCE = 40
-"""Questions whose answers fit into the smallest pipe: git must never wait for us to read while we wait to write."""
+"""The most queries whose answers fit into the smallest pipe, so that git and this process never wait for each other."""
 
 
 @dataclass(slots=True)
@@ -28,80 +28,80 @@ class Pipe:
     git: Git
     arguments: tuple[str, ...]
     buffered: bool = True
-    """Without buffers nothing of an answer is read before it is asked for, so that it can go past us (`copy_to_fd`)."""
+    """False: nothing is read ahead, so that an answer can be spliced to a file (`copy_to_fd`)."""
     _process: "subprocess.Popen[bytes] | None" = None
 
-    def ask(self, question: bytes) -> bytes:
-        """Send a question, return the first line of the answer without its newline.
+    def ask(self, query: bytes) -> bytes:
+        """Sends a query, and returns the first line of the answer without its newline.
 
         Raises:
             GitError: git has ended instead.
         """
         try:
-            self.send(question)
-            return self.line()
+            self.send(query)
+            return self.read_line()
         except BaseException:
-            self.close()  # what it answers later is nobody's
+            self.close()  # a later answer would be taken for that to another query
             raise
 
-    def send(self, question: bytes) -> None:
-        """Send a question whose answer is asked for later; never more than `AT_ONCE`.
+    def send(self, query: bytes) -> None:
+        """Sends a query whose answer is read later; at most `AT_ONCE` may be open.
 
         Raises:
             GitError: git has ended.
         """
         if self._process is None:
             self._process = self.git.start(*self.arguments, buffered=self.buffered)
-        stdin, _ = self._ends()
+        stdin, _ = self._open_pipes()
         try:
-            stdin.write(question)
+            stdin.write(query)
             stdin.flush()
         except BrokenPipeError as error:
-            raise self._ended() from error
+            raise self._end_error() from error
 
-    def ask_all(self, questions: "Sequence[bytes]") -> list[bytes]:
-        """Send questions whose answers are one short line each, many at once; return the lines.
+    def ask_all(self, queries: "Sequence[bytes]") -> list[bytes]:
+        """Sends queries whose answers are one short line each, many at once, and returns the lines.
 
         Raises:
             GitError: git has ended instead.
         """
         answers = []
-        for start in range(0, len(questions), AT_ONCE):
-            some = questions[start : start + AT_ONCE]
+        for start in range(0, len(queries), AT_ONCE):
+            some = queries[start : start + AT_ONCE]
             answers.append(self.ask(b"".join(some)))
-            answers += [self.line() for _ in some[1:]]
+            answers += [self.read_line() for _ in some[1:]]
         return answers
 
-    def line(self) -> bytes:
-        """The next line of the answer without its newline.
+    def read_line(self) -> bytes:
+        """Returns the next line of the answer without its newline.
 
         Raises:
             GitError: git has ended instead.
         """
-        line = self._ends()[1].readline()
+        line = self._open_pipes()[1].readline()
         if not line.endswith(b"\n"):
-            raise self._ended()
+            raise self._end_error()
         return line[:-1]
 
     def read(self, size: int) -> bytes:
-        """The next `size` bytes of the answer, and its closing newline dropped.
+        """Returns the next `size` bytes of the answer; the newline after them is dropped.
 
         Raises:
             GitError: git has ended instead.
         """
-        data = self._ends()[1].read(size + 1)
+        data = self._open_pipes()[1].read(size + 1)
         if len(data) != size + 1:
-            raise self._ended()
+            raise self._end_error()
         return data[:-1]
 
     def copy_to_fd(self, size: int, descriptor: int) -> None:
-        """Let the next `size` bytes of the answer flow into a file; the bytes never come through us.
+        """Writes the next `size` bytes of the answer to a file; this process never reads them.
 
         Raises:
-            OSError: the file does not take them; the process is closed.
+            OSError: they cannot be written; the process is closed.
             GitError: git has ended instead.
         """
-        source = self._ends()[1].fileno()
+        source = self._open_pipes()[1].fileno()
         while size:
             try:
                 moved = os.splice(source, descriptor, size)
@@ -109,32 +109,32 @@ class Pipe:
                 self.close()
                 raise
             if not moved:
-                raise self._ended()
+                raise self._end_error()
             size -= moved
-        self.line()
+        self.read_line()
 
     def close(self) -> None:
-        """End the process and wait for it."""
+        """Ends the process and waits for it."""
         self.hang_up()
         process, self._process = self._process, None
         if process is not None:
             process.wait()
 
     def hang_up(self) -> None:
-        """Let the process end without waiting for it; all that can be done then is to `close`."""
+        """Closes the pipes, so that the process ends, without waiting for it. Call `close` afterwards."""
         process = self._process
         for stream in (process.stdin, process.stdout) if process else ():
             with suppress(BrokenPipeError):
                 if stream:
                     stream.close()
 
-    def _ends(self) -> "tuple[IO[bytes], IO[bytes]]":
+    def _open_pipes(self) -> "tuple[IO[bytes], IO[bytes]]":
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
-            raise self._ended()
+            raise self._end_error()
         return process.stdin, process.stdout
 
-    def _ended(self) -> GitError:
+    def _end_error(self) -> GitError:
         process = self._process
         self.close()
         return GitError(self.arguments, process.returncode if process else 0, "git ended before it answered")

@@ -1,7 +1,7 @@
-"""Private git directories: a git that converts files reads no configuration and no attributes that an agent can write.
+"""Private git directories, so that a git process that converts files reads nothing that an agent can write.
 
 The configuration and the attributes of a repository name programs that git runs by itself: filters, pagers. An agent
-without a sandbox, or a process that it has left behind, can write both at any moment, also between a check of ours and
+without a sandbox, or a process that it has left behind, can write both at any moment, also between a check and
 the git command that the check is for. So each git command that could run such a program gets a git directory that is
 made for this one call and removed after it:
 
@@ -12,7 +12,7 @@ made for this one call and removed after it:
 These commands are `hash-object --path`, `cat-file --filters` and `check-attr` (outputs, and files that follow),
 `read-tree -u` (worktrees), `status`, `update-index` (git compares files when it writes an index), and `diff` in a pager.
 All others read objects and refs, or write them unchanged. Of the programs that git could start for those, hooks are
-turned off for every git of ours, and the one that signs is fixed (`signing.py`).
+turned off for every git process of ours, and the signing one is fixed (`signing.py`).
 
 An agent without a sandbox has the rights of the user, so it can also find this directory and write into it during the
 milliseconds in which it exists. No place and no mode of a file prevents that. Therefore a git that converts cannot start
@@ -42,27 +42,29 @@ _OURS = (("core.bare", "false"),)
 def private_git(
     repo: Repository, work_tree: Path | None = None, *, head: str = "", index: Path | None = None
 ) -> Iterator[Git]:
-    """A git in a private git directory. It cannot start a process.
+    """Yields a git in a private git directory. It cannot start a process.
 
     Args:
-        repo: whose objects it reads and writes.
-        work_tree: where its files are; None: a new empty folder (`Git.directory`).
+        repo: the repository whose objects it reads and writes.
+        work_tree: the folder of its files; None: a new empty folder (`Git.directory`).
         head: the commit that HEAD is; empty: a branch that does not exist.
         index: the index that it uses.
     """
     repo.own_dir.mkdir(exist_ok=True)
-    # What an agent writes into it meanwhile may keep it from being removed: the next start does.
+    # If an agent writes into it, its removal may fail; the next start removes it.
     with tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=repo.own_dir, ignore_cleanup_errors=True) as made:
         place = Path(made)
-        _write(place / "git", repo, head)
+        _write_git_dir(place / "git", repo, head)
         files = work_tree or place / "files"
         files.mkdir(exist_ok=True)
         git = repo.git.with_config({"core.attributesFile": os.devnull})
-        with _sharing(index, place / "git"):
-            yield git.in_directory(files, **_variables(repo, place / "git", files, index)).without_children()
+        with _link_index_files(index, place / "git"):
+            yield git.in_directory(
+                files, **_git_variables(repo, place / "git", files, index)
+            ).without_children()
 
 
-def _write(folder: Path, repo: Repository, head: str) -> None:
+def _write_git_dir(folder: Path, repo: Repository, head: str) -> None:
     for made in (folder, folder / "refs", folder / "info"):
         made.mkdir()
     files = {
@@ -75,10 +77,10 @@ def _write(folder: Path, repo: Repository, head: str) -> None:
 
 
 @contextmanager
-def _sharing(index: Path | None, folder: Path) -> Iterator[None]:
-    """Let git find what an index needs and git looks for next to HEAD.
+def _link_index_files(index: Path | None, folder: Path) -> Iterator[None]:
+    """Links the files that belong to an index and that git expects next to HEAD.
 
-    The other half of a split index, which it also writes there, and the patterns by which a sparse index stays sparse.
+    These are the shared half of a split index, which git also writes there, and the patterns of a sparse index.
     """
     if index is None:
         yield
@@ -94,7 +96,7 @@ def _sharing(index: Path | None, folder: Path) -> Iterator[None]:
             shared.rename(index.parent / shared.name)
 
 
-def _variables(repo: Repository, folder: Path, files: Path, index: Path | None) -> dict[str, str]:
+def _git_variables(repo: Repository, folder: Path, files: Path, index: Path | None) -> dict[str, str]:
     return {
         "GIT_DIR": str(folder),
         "GIT_WORK_TREE": str(files),
@@ -105,6 +107,6 @@ def _variables(repo: Repository, folder: Path, files: Path, index: Path | None) 
 
 
 def show_diff(repo: Repository, before: str, after: str) -> None:
-    """Show the user what changed between two commits, through their pager ($PAGER)."""
+    """Shows the user the changes between two commits, through their pager ($PAGER)."""
     with private_git(repo, repo.root) as git:
         git.run_in_pager("diff", "--stat", "--patch", "--no-ext-diff", "--no-textconv", before, after)

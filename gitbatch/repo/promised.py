@@ -1,9 +1,8 @@
-"""Objects that a partial clone (`git clone --filter=…`) has left with its remote.
+"""Fetches the objects that a partial clone (`git clone --filter=…`) has left on its remote.
 
-Git processes of ours have no network and never fetch by themselves. So what a run needs and what is missing is found
-out before, and fetched at once: with the user's own git and configuration, from the remote that the clone recorded as
-the one that promised the objects, without tags, submodules or hooks. Not for anything else that is missing: where a
-clone is not partial, a missing object is damage.
+Git processes of ours have no network and never fetch by themselves. So the missing objects that a run needs are found
+before and fetched together: with the user's own git and configuration, from the remote that the clone recorded as its
+promisor, without tags, submodules or hooks. In a clone that is not partial, a missing object is damage.
 """
 
 import tempfile
@@ -24,7 +23,7 @@ _KEPT = (
     *("GIT_CONFIG", "GIT_SSH", "GIT_ASKPASS", "GIT_PROXY", "GIT_HTTP", "GIT_SSL", "GIT_CURL"),
     *("GIT_ALLOW_PROTOCOL", "GIT_PROTOCOL"),
 )
-"""What the names of the variables start with that say how the user reaches a remote."""
+"""Prefixes of the variables that tell how the user connects to a remote."""
 _QUIETLY = (
     *("-c", "core.hooksPath=/dev/null", "-c", "gc.auto=0", "-c", "maintenance.auto=false"),
     *("-c", "fetch.negotiationAlgorithm=noop"),
@@ -38,23 +37,23 @@ _SHOWN = 10
 
 
 class PartialCloneError(GitbatchError):
-    """Objects that are needed are not in this clone, and were not fetched."""
+    """Needed objects are missing in this clone, and were not fetched."""
 
 
 class Promised(Struct, frozen=True):
-    """The remote of a partial clone, and whether it may be asked."""
+    """The remote of a partial clone, and whether it may be fetched from."""
 
     remote: str
     environment: Mapping[str, str]
-    """Variables that the user's own git is started with."""
+    """Variables for the user's own git."""
     before: Callable[[str], None] | None = None
-    """Called before each fetch with what is about to happen, and may refuse; None: nothing is fetched."""
+    """Called with a notice before each fetch, and may refuse it by raising; None: nothing is fetched."""
     config: bytes = b""
-    """The repository's own configuration as it was when the process started; empty: git reads it where it is."""
+    """The repository's own configuration, read when the process started; empty: git reads the current one."""
 
 
 def find_promised(settings: tuple[Setting, ...], inherited: Mapping[str, str]) -> Promised | None:
-    """The remote that has promised what is missing; None if this is not a partial clone.
+    """Returns the promisor remote of a partial clone; None: the clone is not partial.
 
     Args:
         settings: the repository's.
@@ -73,67 +72,69 @@ def find_promised(settings: tuple[Setting, ...], inherited: Mapping[str, str]) -
 
 
 def require_present(objects: Objects, promised: Promised, commit: str, oids: Iterable[str]) -> None:
-    """See that objects are there; fetch those that are not.
+    """Fetches those objects that are missing.
 
     Args:
-        objects: where they are looked for.
+        objects: the object store.
         promised: the remote.
         commit: the commit that they belong to, for the command that a user is shown.
-        oids: which ones.
+        oids: of the objects.
 
     Raises:
         PartialCloneError: some are missing, and may or could not be fetched.
     """
     missing = objects.find_missing(dict.fromkeys(oids))
     if missing:
-        _fetch(objects, promised, commit, missing)
+        _fetch_missing(objects, promised, commit, missing)
 
 
 def require_whole(objects: Objects, promised: Promised, commit: str) -> None:
-    """See that everything in a commit is there; fetch what is not.
+    """Fetches all objects of a commit that are missing.
 
     Raises:
         PartialCloneError: something is missing, and may or could not be fetched.
     """
     while missing := missing_of(objects.git, commit):
-        _fetch(objects, promised, commit, missing)  # what is below a tree is known when it is there
+        _fetch_missing(
+            objects, promised, commit, missing
+        )  # the contents of a tree are only known once it is fetched
 
 
-def _fetch(objects: Objects, promised: Promised, commit: str, missing: tuple[str, ...]) -> None:
+def _fetch_missing(objects: Objects, promised: Promised, commit: str, missing: tuple[str, ...]) -> None:
     count = f"{len(missing)} object{'s' * (len(missing) != 1)}"
     what = (
         f"{count} that the batch needs {'are' if len(missing) != 1 else 'is'} missing in this partial clone"
     )
     if promised.before is None:
-        raise PartialCloneError(what, f"fetch them: {_command(promised, commit)}")
+        raise PartialCloneError(what, f"fetch them: {_fetch_command(promised, commit)}")
     promised.before(f"fetching {count} that this partial clone lacks from {promised.remote}")
     wanted = "".join(f"{oid}\n" for oid in missing).encode()
     try:
-        with _by_config(objects, promised) as environment:
+        with _fetch_environment(objects, promised) as environment:
             objects.git.fetch_with_user_config(
                 wanted, *_QUIETLY, *_FETCH, "--", promised.remote, extra=environment
             )
     except GitError as error:
         said = [clean_text(line) for line in error.stderr.strip().splitlines() if line.strip()]
-        reason = said[-1] if said else "git does not say why"
+        reason = said[-1] if said else "git gave no reason"
         raise PartialCloneError(
             f"{what}, and fetching from {promised.remote} failed: {reason}",
-            f"fetch them by hand: {_command(promised, commit)}",
+            f"fetch them by hand: {_fetch_command(promised, commit)}",
             "\n".join(said[-_SHOWN:]),
         ) from error
     left = objects.find_missing(missing)
     if left:
         raise PartialCloneError(
             f"{what}, and {promised.remote} does not have them",
-            f"see what it says: {_command(promised, commit)}",
+            f"try it by hand: {_fetch_command(promised, commit)}",
         )
 
 
 @contextmanager
-def _by_config(objects: Objects, promised: Promised) -> Iterator[Mapping[str, str]]:
-    """The variables of a git that fetches: where agents may run, in a git directory with the configuration of the start.
+def _fetch_environment(objects: Objects, promised: Promised) -> Iterator[Mapping[str, str]]:
+    """Yields the variables for a fetch; if agents may run, in a git directory with the configuration of the start.
 
-    The repository's own names programs too, and an agent without a sandbox could change it right before.
+    The repository's own configuration names programs, too, and an agent without a sandbox could change it right before.
     """
     if not promised.config:
         yield promised.environment
@@ -147,8 +148,8 @@ def _by_config(objects: Objects, promised: Promised) -> Iterator[Mapping[str, st
         yield {**promised.environment, "GIT_DIR": made, "GIT_OBJECT_DIRECTORY": str(objects.folder)}
 
 
-def _command(promised: Promised, commit: str) -> str:
-    """A command for a shell that fetches everything that is missing of a commit."""
+def _fetch_command(promised: Promised, commit: str) -> str:
+    """Returns a shell command that fetches all missing objects of a commit."""
     listed = f"{_LIST} {commit} | sed -n 's/^?//p'"
     options = " ".join(option for option in _FETCH if option != "--quiet")
     return f"{listed} | git -c fetch.negotiationAlgorithm=noop {options} -- {promised.remote}"

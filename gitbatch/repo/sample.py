@@ -1,6 +1,6 @@
-"""Making a repository from a tree of plain files: for the demo.
+"""Creates a repository from a tree of plain files, for the demo.
 
-Nothing of it is an agent's yet, and nothing must be quick, so GitPython does it. What a run does, `process.py` does.
+No agent has touched it yet, and its cost does not matter, so GitPython is used. A run uses `process.py`.
 """
 
 import os
@@ -11,27 +11,29 @@ from gitbatch.errors import GitbatchError, GitError
 from gitbatch.repo.environment import scrub_environment
 from gitbatch.repo.process import NO_GIT
 
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # without git, importing it raises; we say it ourselves
+os.environ.setdefault(
+    "GIT_PYTHON_REFRESH", "quiet"
+)  # without git, the import would raise; the error is reported below
 from git import Git
 from git.exc import GitCommandError, GitCommandNotFound
 
 _KEPT = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_CONFIG")
-"""What counts of the user's variables: who they are. Others say where another repository is."""
+"""Prefixes of the user's variables that are kept: their identity. Others name another repository."""
 
 
 def make_repository(place: Path, *trees: Path) -> None:
-    """Copy trees to a new folder, later ones over earlier ones, and commit it as the first commit of a new repository.
+    """Copies trees to a new folder, later ones over earlier ones, and commits it as the first commit of a new repository.
 
-    The commit is the user's, where git knows them; a name of its own is configured otherwise.
+    The commit is the user's if git knows their name; otherwise a name is configured in the repository.
 
     Raises:
-        GitbatchError: git is not there.
+        GitbatchError: git is missing.
         GitError: git failed.
     """
     inherited = {name: value for name, value in scrub_environment().items() if name.startswith(_KEPT)}
     place.mkdir(parents=True, exist_ok=True)
     try:
-        _make(place.resolve(), trees, inherited)
+        _create_repository(place.resolve(), trees, inherited)
     except GitCommandNotFound as error:
         raise GitbatchError(*NO_GIT) from error
     except GitCommandError as error:
@@ -39,24 +41,24 @@ def make_repository(place: Path, *trees: Path) -> None:
         raise GitError(argv, error.status if isinstance(error.status, int) else 1, error.stderr) from error
 
 
-def _make(place: Path, trees: tuple[Path, ...], inherited: dict[str, str]) -> None:
-    def git(*arguments: str, **variables: str) -> None:
-        # GitPython would replace a $NAME in a path of its own; in an argument it does not.
+def _create_repository(place: Path, trees: tuple[Path, ...], inherited: dict[str, str]) -> None:
+    def run_git(*arguments: str, **variables: str) -> None:
+        # GitPython expands $NAME in its own path; in an argument it does not.
         Git().execute(["git", "-C", str(place), *arguments], env=variables)
 
     configured = {name: value for name, value in inherited.items() if name.startswith("GIT_CONFIG")}
-    # Without what the user has configured: it could bring a template with hooks.
-    git("init", "--quiet", "--initial-branch=main", GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1")
-    git("config", "commit.gpgsign", "false")  # nobody has to unlock a key for a demo
+    # Without the user's configuration: it could name a template with hooks.
+    run_git("init", "--quiet", "--initial-branch=main", GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1")
+    run_git("config", "commit.gpgsign", "false")  # a demo must not ask for a key
     try:
-        git("var", "GIT_COMMITTER_IDENT", **configured)
+        run_git("var", "GIT_COMMITTER_IDENT", **configured)
     except GitCommandError:
-        # Variables may say it; but the repository is opened more than once, and they are there once.
-        git("config", "user.name", inherited.get("GIT_COMMITTER_NAME", "gitbatch demo"))
-        git("config", "user.email", inherited.get("GIT_COMMITTER_EMAIL", "demo@gitbatch.invalid"))
+        # Variables may name the user; but they are not set when the repository is opened later.
+        run_git("config", "user.name", inherited.get("GIT_COMMITTER_NAME", "gitbatch demo"))
+        run_git("config", "user.email", inherited.get("GIT_COMMITTER_EMAIL", "demo@gitbatch.invalid"))
     for tree in trees:
         shutil.copytree(tree, place, ignore=shutil.ignore_patterns("__pycache__", ".git"), dirs_exist_ok=True)
-    git("add", "--all", "--force")  # whatever the user ignores everywhere
+    run_git("add", "--all", "--force")  # also what the user's own ignore file excludes
     message = "A small package and a plan to document it"
     unhooked = ("-c", "core.hooksPath=/dev/null", "commit", "--quiet", "--no-gpg-sign")
-    git(*unhooked, "--message", message, **inherited)
+    run_git(*unhooked, "--message", message, **inherited)

@@ -1,4 +1,4 @@
-"""What of the user's own configuration counts for us: read once, with their git; ours runs without it."""
+"""The settings of the user's own configuration that gitbatch respects: read once; its git processes run without them."""
 
 import re
 from collections.abc import Mapping
@@ -22,20 +22,20 @@ _ABOUT_FILES = (
     "index.sparse",
     "index.version",
 )
-"""Settings of a repository that say how git writes and compares files; none names a program or a path."""
-_ASKED = (
+"""Settings of a repository about writing and comparing files; none names a program or a path."""
+_WANTED = (
     r"^(commit\.gpgsign|user\.signingkey|gpg\..*|core\.(autocrlf|eol)|filter\..*|"
     r"extensions\.partialclone|remote\..*\.promisor|" + "|".join(map(re.escape, _ABOUT_FILES)) + ")$"
 )
 _NOTHING_FOUND = 1
 _TRUE = frozenset({"true", "yes", "on"})
 _NUMBER = re.compile(r"[+-]?(0x[0-9a-f]+|[0-9]+)[kmg]?")
-_THE_REPOSITORYS = frozenset({"local", "worktree"})
-_OF_ITS_PLACE = (
+_REPOSITORY_SCOPES = frozenset({"local", "worktree"})
+_PLACE_BOUND = (
     *("include.", "includeif.", "core.worktree", "core.bare"),
     *("extensions.worktreeconfig", "extensions.refstorage"),
 )
-"""What the names of settings start with that mean nothing in a copy of the configuration."""
+"""Prefixes of settings that have no meaning in a copy of the configuration."""
 _LINE_ENDS = frozenset({"core.autocrlf", "core.eol"})
 _NO_FILTER = {"clean": "", "smudge": "", "process": "", "required": "false"}
 
@@ -49,34 +49,34 @@ class Setting(Struct, frozen=True):
 
 
 class LineEnds(Struct, frozen=True):
-    """What git does to line ends where no attribute says it."""
+    """The conversion of line ends where no attribute sets it."""
 
     on_disk: bool
-    """Files of the checkout get CRLF."""
+    """Whether files of the checkout get CRLF."""
     stored: bool
-    """CRLF becomes LF in what is stored."""
+    """Whether CRLF becomes LF in stored objects."""
 
 
 def read_settings(git: Git, inherited: Mapping[str, str]) -> tuple[Setting, ...]:
-    """The settings that we ask for, in the order in which git reads them: the last one of a key holds.
+    """Returns the wanted settings, in the order in which git reads them: the last one of a key counts.
 
     Args:
         git: in the repository.
         inherited: the GIT_* variables that this process was started with.
     """
-    return _read(git, inherited, "--get-regexp", _ASKED)
+    return _read_settings(git, inherited, "--get-regexp", _WANTED)
 
 
 def read_own_config(git: Git, inherited: Mapping[str, str]) -> bytes:
-    """Returns all that the repository's own configuration says, with the files that it includes, as one file.
+    """Returns the repository's own configuration, with the files that it includes, as one file.
 
-    But for what makes sense in its place alone: where the checkout is, and how refs are stored.
+    Without the settings that make sense in its place alone: the folder of the checkout, the format of refs.
     """
-    own = (s for s in _read(git, inherited, "--list") if s.scope in _THE_REPOSITORYS)
-    return render_config((s.key, s.value) for s in own if not s.key.startswith(_OF_ITS_PLACE))
+    own = (s for s in _read_settings(git, inherited, "--list") if s.scope in _REPOSITORY_SCOPES)
+    return render_config((s.key, s.value) for s in own if not s.key.startswith(_PLACE_BOUND))
 
 
-def _read(git: Git, inherited: Mapping[str, str], *which: str) -> tuple[Setting, ...]:
+def _read_settings(git: Git, inherited: Mapping[str, str], *which: str) -> tuple[Setting, ...]:
     kept = {name: value for name, value in inherited.items() if name.startswith("GIT_CONFIG")}
     try:
         listed = git.run_with_user_config("config", "--show-scope", "-z", *which, extra=kept)
@@ -99,7 +99,7 @@ def is_true(value: str) -> bool:
 
 
 def line_ends(settings: tuple[Setting, ...]) -> LineEnds:
-    """Where line ends are converted. It holds for a run, which stops when the configuration changes."""
+    """Returns where line ends are converted. Valid for a whole run, which stops when the configuration changes."""
     found = {setting.key: setting.value.lower() for setting in settings if setting.key in _LINE_ENDS}
     auto = found.get("core.autocrlf", "")
     always = is_true(auto)
@@ -107,14 +107,14 @@ def line_ends(settings: tuple[Setting, ...]) -> LineEnds:
 
 
 def files_config(settings: tuple[Setting, ...]) -> dict[str, str]:
-    """What the repository itself says of how git writes and compares files, by name; line ends aside."""
-    return {s.key: s.value for s in settings if s.key in _ABOUT_FILES and s.scope in _THE_REPOSITORYS}
+    """Returns the repository's own settings about writing and comparing files, by name, without those about line ends."""
+    return {s.key: s.value for s in settings if s.key in _ABOUT_FILES and s.scope in _REPOSITORY_SCOPES}
 
 
-def settings_for_ours(settings: tuple[Setting, ...]) -> dict[str, str]:
-    """What each git of ours is told: line ends as the user wants them, and no filter at all.
+def settings_for_git(settings: tuple[Setting, ...]) -> dict[str, str]:
+    """Returns the settings for each git process of ours: line ends as the user has them, and no filters.
 
-    A filter is a program. None is run for us: neither where a worktree is filled nor where a file is compared.
+    A filter is a program. None is run, neither to check out a worktree nor to compare a file.
     """
     found = {setting.key: setting.value for setting in settings if setting.key in _LINE_ENDS}
     drivers = {

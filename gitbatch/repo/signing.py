@@ -1,11 +1,11 @@
-"""Signing commits as the user signs theirs: with gpg, ssh or x509, by `commit.gpgsign` and what belongs to it.
+"""Signs commits as the user does: with gpg, ssh or x509, by `commit.gpgsign` and the settings that belong to it.
 
-Our git runs without the user's configuration, so the settings are read once, before, as the identity is, and given to
-the git that signs. Every setting is given, so that nothing which an agent writes into the repository's own configuration
-can take part; and the programs that sign are taken from the user's configuration alone, never from the repository's.
+Our git processes run without the user's configuration. So the settings are read once, before, as the identity is, and
+passed to the git process that signs. Every setting is passed, so that nothing that an agent writes into the repository's
+own configuration counts; and signing programs are taken from the user's configuration alone, never from the repository's.
 
-The signing git has no terminal: a key that would have to be unlocked by typing is an error, not a prompt that nobody
-sees behind the live view. A key that an agent (ssh-agent, gpg-agent) has unlocked works.
+That process has no terminal: a key that has to be unlocked by typing is an error, not a prompt that is hidden by the live
+view. A key that an agent (ssh-agent, gpg-agent) has unlocked works.
 """
 
 import os
@@ -24,29 +24,29 @@ from gitbatch.repo.settings import Setting, is_true
 from gitbatch.text import clean_text
 
 _PROGRAMS = {"openpgp": "gpg", "x509": "gpgsm", "ssh": "ssh-keygen"}
-_THEIRS = frozenset({"system", "global", "command"})
+_USER_SCOPES = frozenset({"system", "global", "command"})
 _SHOWN = 10
 
 
 class SigningError(GitbatchError):
-    """The user signs their commits, and ours can't be signed."""
+    """The user signs commits, and one of ours cannot be signed."""
 
     def __init__(self, said: str, unused: tuple[str, ...] = ()) -> None:
         lines = [clean_text(line) for line in said.strip().splitlines() if line.strip()]
         found = [line for line in lines if line.startswith(("error:", "fatal:"))]
-        reason = next(iter(found or lines), "git does not say why")
+        reason = next(iter(found or lines), "git gave no reason")
         names = " and ".join(setting.partition("=")[0] for setting in unused)
         why = f" ({names} of this repository's own configuration is not used)" if unused else ""
         yours = [f"set it in your own configuration: git config --global {_as_option(s)}" for s in unused]
         super().__init__(
-            f"commit.gpgsign is set, and a commit can't be signed: {reason}{why}",
+            f"commit.gpgsign is set, and a commit cannot be signed: {reason}{why}",
             "\n".join((*yours, _ADVICE)),
             "\n".join(lines[-_SHOWN:]),
         )
 
 
 _ADVICE = (
-    "make the key usable without a prompt (ssh-add, gpg-agent) or mend user.signingkey; gitbatch run goes on\n"
+    "make the key usable without a prompt (ssh-add, gpg-agent) or fix user.signingkey, then resume: gitbatch run\n"
     "without signatures: git -c commit.gpgsign=false batch run"
 )
 
@@ -57,7 +57,7 @@ def _as_option(setting: str) -> str:
 
 
 class UnansweredSigningError(SigningError):
-    """The program that signs does not answer."""
+    """The signing program does not answer."""
 
     def __init__(self, program: str, limit: float, unused: tuple[str, ...]) -> None:
         super().__init__(f"{program} did not answer within {limit:g} s", unused)
@@ -66,20 +66,20 @@ class UnansweredSigningError(SigningError):
 
 
 class Signer(Struct, frozen=True):
-    """How the user signs."""
+    """Signs commits by the user's settings."""
 
     settings: tuple[str, ...]
-    """Settings for the git that signs, each as `-c` wants it."""
+    """Settings for the git process that signs, each in the form of `-c`."""
     key: str
-    """The key; empty: what a program of the user's names."""
+    """The key; empty: a program of the user's names it."""
     program: str
-    """The program that signs."""
+    """The signing program."""
     unused: tuple[str, ...] = ()
-    """Settings of the repository's own that name a program, which is not run."""
+    """Settings of the repository's own configuration that name a program, which is not run."""
     patience: Patience = Patience()
 
-    def waiting(self, limit: float, tell: Callable[[str], None]) -> "Signer":
-        """The same signer with another limit in seconds; `tell` is told what is waited for."""
+    def with_limit(self, limit: float, tell: Callable[[str], None]) -> "Signer":
+        """Returns the same signer with another limit in seconds; `tell` is called with a notice during the wait."""
         text = (
             f"waiting for {self.program} to sign a commit, at most {limit:g} s: "
             "does the key have to be touched or unlocked?"
@@ -89,10 +89,10 @@ class Signer(Struct, frozen=True):
     def write_commit(
         self, git: Git, tree: str, parents: tuple[str, ...], message: str, who: Mapping[str, str]
     ) -> str:
-        """Store a signed commit. `who`: the variables that say who and when.
+        """Stores a signed commit and returns its id. `who`: the variables that set author and committer.
 
         Raises:
-            SigningError: it can't be signed.
+            SigningError: it cannot be signed.
         """
         options = (part for setting in self.settings for part in ("-c", setting))
         above = (part for parent in parents for part in ("-p", parent))
@@ -108,22 +108,22 @@ class Signer(Struct, frozen=True):
             raise SigningError(error.stderr, self.unused) from error
         return done.stdout.decode().strip()
 
-    def require(self, git: Git) -> None:
-        """Sign something to see that it works: before anything is paid for.
+    def require_usable(self, git: Git) -> None:
+        """Signs a test commit, before anything is paid for.
 
         Raises:
-            SigningError: it does not.
+            SigningError: it cannot be signed.
         """
-        nobody = Ident("gitbatch", "agent@gitbatch.invalid", 0)
+        ident = Ident("gitbatch", "agent@gitbatch.invalid", 0)
         empty = git.run("hash-object", "-t", "tree", "--stdin", input=b"").stdout.decode().strip()
-        with tempfile.TemporaryDirectory(prefix="gitbatch-") as folder:  # git knows the empty tree by heart
+        with tempfile.TemporaryDirectory(prefix="gitbatch-") as folder:  # the empty tree is built into git
             elsewhere = git.in_directory(git.directory, GIT_OBJECT_DIRECTORY=folder)
-            who = nobody.variables("AUTHOR") | nobody.variables("COMMITTER")
-            self.write_commit(elsewhere, empty, (), "Can we sign?\n", who)
+            who = ident.variables("AUTHOR") | ident.variables("COMMITTER")
+            self.write_commit(elsewhere, empty, (), "Test of signing\n", who)
 
 
 def find_signer(settings: tuple[Setting, ...], identity: str) -> Signer | None:
-    """How the user signs, by their settings; None if they don't. `identity`: by which gpg finds a key if none is named."""
+    """Returns the signer of the user's settings; None: they do not sign. `identity`: by which gpg finds a key if none is set."""
     found = _by_key(settings)
     if not is_true(found.get("commit.gpgsign", "false")):
         return None
@@ -137,13 +137,15 @@ def find_signer(settings: tuple[Setting, ...], identity: str) -> Signer | None:
     unused = tuple(
         f"{setting.key}={setting.value}"
         for setting in settings
-        if _names_a_program(setting) and setting.scope not in _THEIRS and setting.key in _concerned(kind)
+        if _names_a_program(setting)
+        and setting.scope not in _USER_SCOPES
+        and setting.key in _program_settings(kind)
     )
     return Signer(tuple(chosen), key, program, unused)
 
 
-def _concerned(kind: str) -> frozenset[str]:
-    """The settings that can name a program for a kind of signature."""
+def _program_settings(kind: str) -> frozenset[str]:
+    """Returns the settings that can name a program for a kind of signature."""
     usual = {"gpg.program"} if kind == "openpgp" else set()
     return frozenset({f"gpg.{kind}.program", f"gpg.{kind}.defaultkeycommand"} | usual)
 
@@ -153,10 +155,10 @@ def _names_a_program(setting: Setting) -> bool:
 
 
 def _by_key(settings: tuple[Setting, ...]) -> dict[str, str]:
-    """The last value of each setting; of a program, the last that the user's own configuration has."""
+    """Returns the last value of each setting; of a program, the last one of the user's own configuration."""
     found: dict[str, str] = {}
     for setting in settings:
-        if _names_a_program(setting) and setting.scope not in _THEIRS:
+        if _names_a_program(setting) and setting.scope not in _USER_SCOPES:
             continue
         found["gpg.openpgp.program" if setting.key == "gpg.program" else setting.key] = setting.value
     return found

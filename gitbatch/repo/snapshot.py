@@ -1,4 +1,4 @@
-"""A commit's files, as `project/` reads them."""
+"""The files of a commit, for `project/`."""
 
 from msgspec import Struct
 
@@ -12,17 +12,17 @@ class TreeSnapshot(Struct, frozen=True):
     tree: str
 
     def blob(self, path: str) -> str | None:
-        """The object id of the regular file at `path`, or None."""
+        """Returns the object id of the regular file at a path; None: it is missing or another kind."""
         entry = self.objects.find_entry(self.tree, path)
         return entry.oid if entry and entry.is_file else None
 
     def read(self, path: str) -> bytes | None:
-        """The content of the regular file at `path`, or None."""
+        """Returns the content of the regular file at a path; None: it is missing or another kind."""
         oid = self.blob(path)
         return self.objects.read_blob(oid) if oid else None
 
     def files(self, folder: str) -> tuple[str, ...]:
-        """The paths of all regular files below a folder; none if there is no such folder."""
+        """Returns the paths of all regular files below a folder; empty if the folder is missing."""
         entry = self.objects.find_entry(self.tree, folder)
         if entry is None or not entry.is_tree:
             return ()

@@ -137,7 +137,7 @@ def test_a_key_that_can_not_sign_is_one_error_before_anything_starts(three: Plac
         user_setting(three, "gpg.ssh.program", "/nonexistent")
     before = three.state()
     done = three.gitbatch(*GROUP, code=1, SSH_ASKPASS="/nonexistent", DISPLAY=":9")
-    assert "commit.gpgsign is set, and a commit can't be signed: " in done.stderr
+    assert "commit.gpgsign is set, and a commit cannot be signed: " in done.stderr
     assert "without signatures: git -c commit.gpgsign=false batch run" in done.stderr
     assert three.state() == before
     three.gitbatch(
@@ -158,10 +158,10 @@ def test_a_key_that_goes_away_in_mid_run_costs_nothing(signing: Place) -> None:
     signing.git("-c", "commit.gpgsign=false", "commit", "-qam", "change")
     before = signing.git("rev-parse", "HEAD")
     done = signing.gitbatch(*GROUP, code=1)
-    assert "a commit can't be signed" in done.stderr
+    assert "a commit cannot be signed" in done.stderr
     assert done.stdout.count("succeeded") == 4
     assert signing.git("rev-parse", "HEAD") == before
-    assert "a commit can't be signed" in signing.gitbatch("run", code=1).stderr
+    assert "a commit cannot be signed" in signing.gitbatch("run", code=1).stderr
     (signing.home / "away").rename(signing.home / "id_ed25519")
     assert "0 to run, 4 done before" in signing.gitbatch("run", code=0).stdout
     assert signatures(signing) == ["G"] * 6
@@ -217,7 +217,7 @@ def test_a_program_that_never_answers_is_an_error_before_anything_starts(signing
     (signing.home / "hang").touch()
     before = signing.state()
     done = signing.gitbatch(*GROUP, code=1)
-    assert f"a commit can't be signed: {signing.home}/signer did not answer within 3 s\n" in done.stderr
+    assert f"a commit cannot be signed: {signing.home}/signer did not answer within 3 s\n" in done.stderr
     assert "sign-timeout under [batch]" in done.stderr
     assert signing.state() == before
     (signing.home / "hang").unlink()

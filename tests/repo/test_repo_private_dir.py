@@ -146,14 +146,14 @@ def can_fork() -> bool:
 def test_where_nothing_can_be_enforced_processes_start_as_usual(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make = childless._thread.__wrapped__
+    make = childless._filtered_thread.__wrapped__
     with monkeypatch.context() as here:
         here.setattr(childless, "_SET_SECCOMP", -1)  # no such option of prctl
         assert make() is None
     with monkeypatch.context() as here:
         here.setattr(childless, "_MACHINES", {})
         assert make() is None
-        here.setattr(childless, "_thread", make)
+        here.setattr(childless, "_filtered_thread", make)
         assert can_fork()
     git = tmp_path / "bin" / "git"
     git.parent.mkdir()

@@ -92,7 +92,7 @@ def test_what_fails_meanwhile_leaves_the_git_in_step(refs: Refs, commits: tuple[
     with pytest.raises(KeyError), refs.creating(REF, commits[0]):
         raise KeyError
     assert refs.session.ask(b"start\nabort\n") == b"start: ok"
-    assert refs.session.line() == b"abort: ok"
+    assert refs.session.read_line() == b"abort: ok"
 
 
 def test_a_ref_is_read_wherever_git_keeps_it(refs: Refs, place: Place, commits: tuple[str, str]) -> None:

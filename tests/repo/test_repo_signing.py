@@ -98,7 +98,7 @@ def test_one_that_fails_is_asked_again(repo: Repository, objects: Objects, tmp_p
         objects.write_signed_if_possible(*parts)
     assert len((tmp_path / "asked").read_text(encoding="utf-8").split()) == 2
     with pytest.raises(SigningError):
-        replace(objects.signer, unused=()).require(repo.git)
+        replace(objects.signer, unused=()).require_usable(repo.git)
 
 
 def test_a_wait_can_be_stopped(repo: Repository, objects: Objects, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ _UNDER_WAY = {
 
 
 def require_nothing_under_way(repo: Repository) -> None:
-    """Refuse to move the branch of a checkout that is in the middle of something.
+    """Raises an error if an operation is under way in the checkout, so that its branch must not be moved.
 
     Raises:
         GitbatchError: a merge, rebase, cherry-pick or revert is under way.
@@ -28,7 +28,7 @@ def require_nothing_under_way(repo: Repository) -> None:
 
 
 def require_movable(repo: Repository, branch: str) -> None:
-    """Refuse to move a branch (full name) that the user of this checkout is in the middle of something with.
+    """Raises an error if a branch (full name) must not be moved, because an operation on it is under way here.
 
     Raises:
         GitbatchError: a merge or the like is under way on it, or a rebase of it.
@@ -43,7 +43,7 @@ def require_movable(repo: Repository, branch: str) -> None:
 
 
 def require_target(repo: Repository) -> tuple[str, str]:
-    """The branch that is checked out and its commit.
+    """Returns the branch that is checked out and its commit.
 
     Raises:
         GitbatchError: the HEAD is detached, or the branch has no commit yet.
@@ -51,7 +51,7 @@ def require_target(repo: Repository) -> tuple[str, str]:
     branch = repo.head_branch()
     if branch is None:
         raise GitbatchError(
-            "HEAD is detached: there is no branch to record checkpoints on",
+            "HEAD is detached: checkpoints need a branch",
             "check out a branch (git switch NAME), or name one with --branch",
         )
     tip = repo.refs.read(branch)

@@ -128,11 +128,11 @@ class Objects(ObjectReader):
             SigningError: it cannot be signed.
         """
         if self.signer is not None:
-            self.signer.require(self.git)
+            self.signer.require_usable(self.git)
 
     def wait_for_signer(self, limit: float, tell: Callable[[str], None]) -> None:
         """Sets how many seconds a signing program is waited for; `tell` is called with a notice while it is."""
-        self.signer = self.signer and self.signer.waiting(limit, tell)
+        self.signer = self.signer and self.signer.with_limit(limit, tell)
 
     def stop_signing(self) -> None:
         """Ends the signing program, and each one that is started later, without waiting. Callable from any thread."""

@@ -190,7 +190,7 @@ class Writer:
     def _require_stored(self, pending: _Pending) -> None:
         git, kind, oid, content = pending
         try:
-            answer = git.line().decode()
+            answer = git.read_line().decode()
         except GitError:  # it has ended, or there is no /proc
             content.seek(0)
             answer = self._run_once(_WRITE[kind], content.fileno())

@@ -152,7 +152,7 @@ class Refs:
     def _receive_moved(self, ref: str, new: str) -> bool:
         """Returns whether the open git process answers that it has moved a ref."""
         try:
-            return self.session.line() == b"start: ok" and self.session.line() == b"commit: ok"
+            return self.session.read_line() == b"start: ok" and self.session.read_line() == b"commit: ok"
         except GitError as error:  # it may have been killed right after the move
             return error.status < 0 and self.read(ref) == new
 
