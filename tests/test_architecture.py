@@ -4,10 +4,12 @@
 """
 
 import ast
+import importlib
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from inspect import signature
 from pathlib import Path
 
 import pytest
@@ -118,6 +120,38 @@ def test_a_library_has_one_home(path: Path) -> None:
             assert part in {"view", "cli"}, name
         elif home:
             assert part == home, name
+
+
+def git_thread_calls(path: Path) -> Iterator[ast.Call]:
+    """The calls of a module that hand a function to the git thread: `run.git(function, ...)`."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "git":
+            yield node
+
+
+GIT_THREAD_CALLS = [
+    pytest.param(path, call, id=f"{name_of(path)}:{call.lineno}")
+    for path in MODULES
+    if name_of(path).startswith("batch.")
+    for call in git_thread_calls(path)
+]
+
+
+def test_calls_on_the_git_thread_are_found() -> None:
+    assert len(GIT_THREAD_CALLS) > 10
+
+
+@pytest.mark.parametrize(("path", "call"), GIT_THREAD_CALLS)
+def test_the_git_thread_gets_values(path: Path, call: ast.Call) -> None:
+    """A function on the git thread gets a repository and values: never the whole run, not by a closure either."""
+    given = [argument.id for argument in call.args if isinstance(argument, ast.Name)]
+    assert "run" not in given
+    first = call.args[0]
+    assert not isinstance(first, ast.Lambda)
+    if isinstance(first, ast.Name):  # else it is a method of a value, such as the ledger
+        function = getattr(importlib.import_module(f"gitbatch.{name_of(path)}"), first.id)
+        annotations = [str(parameter.annotation) for parameter in signature(function).parameters.values()]
+        assert not [text for text in annotations if text.split(".")[-1].strip("'>\"") == "Run"]
 
 
 def test_no_module_is_called_git() -> None:

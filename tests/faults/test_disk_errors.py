@@ -167,7 +167,7 @@ FOLLOWING = (
 def test_what_the_disk_kept_from_following_follows_at_the_next_start(bench: Bench, which: At) -> None:
     place = bench.place()
     ran = fail(bench, place, which)
-    assert "the checkout has not followed main" in ran.said
+    assert "cannot update the checkout to main" in ran.said
     assert "then resume: gitbatch run" in ran.said
     assert "do not commit here" in ran.said
     assert "your own version" not in ran.said

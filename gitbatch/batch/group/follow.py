@@ -1,8 +1,8 @@
-"""The user's checkout after a checkpoint: what the checkpoint changed follows, what the user has changed stays.
+"""Updating the user's checkout after a checkpoint: unchanged files get the new version, the user's changes are kept.
 
-One file gets more: the plan. Where the user has a version of their own, staged or on disk, the boxes that the
-checkpoint ticked are ticked in it too; else their next commit would open them again. A box is found by its line; one
-whose line has changed is reported and left alone.
+The plan gets more: where the user has a version of their own, staged or on disk, the boxes that the checkpoint ticked are
+ticked in it too, or the user's next commit would open them again. A box is found by its line; a box whose line has
+changed is reported and left as it is.
 """
 
 from msgspec.structs import replace
@@ -23,7 +23,7 @@ from gitbatch.text import clean_text
 
 
 def follow_checkout(repo: Repository, target: str, before: str, after: str) -> Followed:
-    """Bring what a checkpoint changed, from one commit to another, into the checkout, if it has the target branch."""
+    """Updates the checkout from one commit to another, if it has the target branch checked out."""
     if repo.head_branch() != target:
         return Followed()
     with index_lock(repo):
@@ -31,17 +31,17 @@ def follow_checkout(repo: Repository, target: str, before: str, after: str) -> F
 
 
 def follow_locked(repo: Repository, target: str, before: str, after: str) -> Followed:
-    """The same, under the lock of the index.
+    """Does the same, under the lock of the index.
 
-    What commits on top of `after` have changed again is not this checkpoint's to follow.
+    A path that commits on top of `after` have changed again is left as it is.
 
     Raises:
-        DiskError: the disk failed. The same call, later, has the rest follow.
+        DiskError: the disk failed. The same call, later, updates the rest.
     """
     if repo.head_branch() != target:
         return Followed()
     try:
-        return _follow(repo, target, before, after)
+        return _update_paths(repo, target, before, after)
     except (OSError, GitError) as error:
         failed = (
             expected_error(error)
@@ -50,40 +50,40 @@ def follow_locked(repo: Repository, target: str, before: str, after: str) -> Fol
         )
         if failed is None:
             raise
-        what = f"the checkout has not followed {short(target)}: {failed.message}"
-        advice = f"{failed.advice}\nuntil then, do not commit here: it would take the checkpoint back"
+        what = f"cannot update the checkout to {short(target)}: {failed.message}"
+        advice = f"{failed.advice}\nuntil then, do not commit here: the commit would revert the checkpoint"
         raise DiskError(what, advice) from error
 
 
-def _follow(repo: Repository, target: str, before: str, after: str) -> Followed:
+def _update_paths(repo: Repository, target: str, before: str, after: str) -> Followed:
     trees = (repo.objects.read_commit(commit).tree for commit in (before, after, require_tip(repo, target)))
     old, new, tip = trees
     changed = (change.path for change in repo.objects.diff_trees(old, new) if change.new)
     paths = tuple(p for p in changed if repo.objects.find_entry(tip, p) == repo.objects.find_entry(new, p))
     followed = follow(repo, old, new, paths)
-    return _with_ticks(repo, before, after, followed) if followed.kept else followed
+    return _add_ticks(repo, before, after, followed) if followed.kept else followed
 
 
-def _with_ticks(repo: Repository, before: str, after: str, followed: Followed) -> Followed:
-    """Tick in the user's own version of the plan what the checkpoint ticked."""
+def _add_ticks(repo: Repository, before: str, after: str, followed: Followed) -> Followed:
+    """Ticks the boxes that the checkpoint ticked in the user's own version of the plan."""
     try:
         project_state = read_project_state(repo, after)
-    except PlanError:  # amended since: there is no plan to tick in
+    except PlanError:  # amended since: the plan is gone
         return followed
     path = project_state.project.task
     old = repo.objects.find_entry(repo.objects.read_commit(before).tree, path)
     if path not in followed.kept or old is None:
         return followed
     options = plan_options(project_state.project)
-    names = _newly_ticked(read_plan(repo.objects.read_blob(old.oid), path, options), project_state.plan)
+    names = _find_newly_ticked(read_plan(repo.objects.read_blob(old.oid), path, options), project_state.plan)
     refused: list[BoxPosition] = []
 
-    def ticked(content: bytes) -> bytes:
+    def tick_boxes(content: bytes) -> bytes:
         done = tick(content, tuple(names), read_plan(content, path, options))
         refused.extend(done.refused)
         return done.source
 
-    rewrite(repo, path, ticked)
+    rewrite(repo, path, tick_boxes)
     notes = tuple(
         clean_text(
             f"the box of {names[mark]} was not ticked in your own version of {path}: its line has changed"
@@ -93,8 +93,8 @@ def _with_ticks(repo: Repository, before: str, after: str, followed: Followed) -
     return replace(followed, notes=notes)
 
 
-def _newly_ticked(before: Plan, after: Plan) -> dict[BoxPosition, str]:
-    """The boxes (as they were before) that are open in one version of the plan and ticked in the next; their names."""
+def _find_newly_ticked(before: Plan, after: Plan) -> dict[BoxPosition, str]:
+    """Returns the boxes that are open in one version of the plan and ticked in the next, by position, with their names."""
     done = {item.output for item in after.items if item.done}
     met = {criterion.number for criterion in after.criteria if criterion.done}
     items = {i.box: i.name for i in before.items if not i.done and i.output in done}

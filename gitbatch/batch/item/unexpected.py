@@ -1,11 +1,11 @@
-"""An internal error while one item runs, in its agent or in our own code: that attempt fails, and the others continue.
+"""Handling an internal error while one item runs, in its agent or in our code: the attempt fails, the others continue.
 
 An agent can raise anything: `SystemExit`, `GeneratorExit`, a `BaseException` of its own, or `CancelledError` when a task
-of its own was cancelled. A cancellation of the run is told apart from that by `Task.cancelling`, which counts the calls of
+of its own was cancelled. A cancellation of the run differs from that in `Task.cancelling`, which counts the calls of
 `Task.cancel` on the item's own task.
 
-What concerns every item is not the item's: errors that we expect (a lock, a repository that was tampered with, a git
-that fails), and a disk that can't be written, end the run as they always did.
+An error that concerns every item is not the item's: expected errors (a lock, a repository that was tampered with, a
+failed git command) and a disk that cannot be written end the run.
 """
 
 import asyncio
@@ -43,9 +43,9 @@ def fail_attempt(tried: FailedAttempt, agent: str, error: BaseException, secrets
 
     Args:
         tried: what is known of the attempt.
-        agent: whose it was.
+        agent: the name of its agent.
         error: what was raised.
-        secrets: values that may not be kept.
+        secrets: values that may not be stored.
     """
     said = str(TracebackException(type(error), error, None))  # `str(error)` may raise
     what = f"{type(error).__name__}: {said}" if said else type(error).__name__

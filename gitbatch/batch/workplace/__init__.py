@@ -1,1 +1,1 @@
-"""Where an item is worked on: the seam between the orchestrator and the machine that an agent runs on."""
+"""The places where items are worked on: the seam between the orchestrator and the machine that an agent runs on."""

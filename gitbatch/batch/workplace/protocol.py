@@ -29,7 +29,7 @@ class OpenOutput(NamedTuple):
 OutputSource = Callable[[], AbstractContextManager[OpenOutput]]
 """Opens the bytes of the output; it can be called again.
 
-Raises FileNotFoundError: there is no output file; OSError: it cannot be taken, as when it is a link.
+Raises FileNotFoundError: the output file is missing; OSError: it cannot be taken, for example a link.
 """
 
 
