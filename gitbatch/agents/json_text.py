@@ -57,24 +57,24 @@ def shorten_json(line: str) -> str:
     parsed = parse_json(line)
     if parsed is None:
         return line
-    said = " ".join(next(_texts(parsed, _ERROR_FIRST), next(_texts(parsed, _NAMES), "")).split())
+    said = " ".join(next(_find_texts(parsed, _ERROR_FIRST), next(_find_texts(parsed, _NAMES), "")).split())
     kinds = [parsed.get(key) for key in ("type", "subtype")] if isinstance(parsed, dict) else []
     kind = " ".join(kind for kind in (kinds[:1] if said else kinds) if isinstance(kind, str))
     short = ": ".join(filter(None, (kind, said))) or line.strip()
     return short if len(short) <= _SHOWN else f"{short[: _SHOWN - 1].rstrip()}…"
 
 
-def _texts(value: object, wanted: tuple[str, ...], depth: int = 0) -> Iterator[str]:
+def _find_texts(value: object, wanted: tuple[str, ...], depth: int = 0) -> Iterator[str]:
     """Returns the texts that stand under the wanted keys, also further down."""
     if depth == _DEEPEST:
         return
     if isinstance(value, list):
         for element in value:
-            yield from _texts(element, wanted, depth + 1)
+            yield from _find_texts(element, wanted, depth + 1)
     elif isinstance(value, dict):
         for key in dict.fromkeys((*wanted, *_ERROR_FIRST)):
             below = value.get(key)
             if not isinstance(below, str):
-                yield from _texts(below, wanted, depth + 1)
+                yield from _find_texts(below, wanted, depth + 1)
             elif key in wanted and below.strip():
                 yield below

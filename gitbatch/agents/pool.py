@@ -39,7 +39,7 @@ class AgentPool(AgentServices, frozen=True):
     def find_secrets(self, config: Config) -> Secrets:
         """Returns the values that no text and no output may hold: those of all agents of the configuration."""
         names = (name for table in config.agents.values() for name in table.secret_variables)
-        return Secrets.of(self.environment, names)
+        return Secrets.from_environment(self.environment, names)
 
     def read_in_checkouts(
         self, names: Iterable[str], config: Config, checkouts: tuple[Path, ...]

@@ -74,17 +74,17 @@ def parse_partial_reply(written: bytes) -> PartialReply:
         parsed = msgspec.json.decode(written, type=_WrittenReply)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return PartialReply()
-    return PartialReply(_usage(parsed.usage), _seconds(parsed.retry_after))
+    return PartialReply(_parse_usage(parsed.usage), _parse_seconds(parsed.retry_after))
 
 
-def _seconds(raw: msgspec.Raw) -> float | None:
+def _parse_seconds(raw: msgspec.Raw) -> float | None:
     try:
         return msgspec.json.decode(raw, type=_Seconds | None)
     except (msgspec.DecodeError, RecursionError):
         return None
 
 
-def _usage(raw: msgspec.Raw) -> Usage:
+def _parse_usage(raw: msgspec.Raw) -> Usage:
     try:
         written = msgspec.json.decode(raw, type=_WrittenUsage)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -107,7 +107,7 @@ def parse_reply(written: bytes) -> Reply | Failure:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Failure(clean_text(f"the reply is not as it should be: {error}"))
     contributions = tuple((c.artifact, c.text) for c in parsed.contributions)
-    return make_reply(parsed.summary, parsed.decisions, contributions, _usage(parsed.usage))
+    return make_reply(parsed.summary, parsed.decisions, contributions, _parse_usage(parsed.usage))
 
 
 def make_reply(

@@ -35,7 +35,7 @@ class Secret:
     """None has a line break: these are looked for line by line."""
 
     @classmethod
-    def of(cls, name: str, value: str) -> "Secret":
+    def from_value(cls, name: str, value: str) -> "Secret":
         """Returns the forms of a value: as it is, in one line, as JSON writes it; of several lines, each of them."""
         whole = {
             value,
@@ -71,7 +71,7 @@ class Secrets:
         self._bytes = re.compile(pattern.encode(errors="surrogateescape"))
 
     @classmethod
-    def of(cls, environment: Mapping[str, str], names: Iterable[str]) -> "Secrets":
+    def from_environment(cls, environment: Mapping[str, str], names: Iterable[str]) -> "Secrets":
         """Returns the values of some variables, as far as they are set and long enough.
 
         Args:
@@ -79,23 +79,23 @@ class Secrets:
             names: of the variables.
         """
         found = {name: environment.get(name, "").strip() for name in sorted(set(names))}
-        return cls(Secret.of(name, value) for name, value in found.items() if len(value) >= SHORTEST)
+        return cls(Secret.from_value(name, value) for name, value in found.items() if len(value) >= SHORTEST)
 
-    def mask(self, text: str) -> str:
+    def mask_text(self, text: str) -> str:
         """Returns a text with the name of the variable in the place of each value."""
-        return self._text.sub(lambda found: self._hidden(found[0]), text) if self.every else text
+        return self._text.sub(lambda found: self._placeholder_of(found[0]), text) if self.every else text
 
     def mask_bytes(self, data: bytes) -> bytes:
         """Does the same with bytes that are not decoded yet."""
         if not self.every:
             return data
         return self._bytes.sub(
-            lambda found: self._hidden(found[0].decode(errors="surrogateescape")).encode(), data
+            lambda found: self._placeholder_of(found[0].decode(errors="surrogateescape")).encode(), data
         )
 
     def mask_line(self, line: CleanText) -> CleanText:
         """Does the same with a harmless line: with what fell away in its cleaning, a value may have come together."""
-        return clean_text(masked, _LONGEST) if (masked := self.mask(line)) != line else line
+        return clean_text(masked, _LONGEST) if (masked := self.mask_text(line)) != line else line
 
     def mask_lines(self, lines: tuple[CleanText, ...]) -> tuple[CleanText, ...]:
         """Does the same with several."""
@@ -110,7 +110,7 @@ class Secrets:
                 answer,
                 reason=self.mask_line(answer.reason),
                 details=self.mask_lines(answer.details),
-                usage=self._usage(answer.usage),
+                usage=self._mask_usage(answer.usage),
             )
         return replace(
             answer,
@@ -119,16 +119,16 @@ class Secrets:
             contributions=tuple(
                 Contribution(self.mask_line(c.artifact), self.mask_line(c.text)) for c in answer.contributions
             ),
-            usage=self._usage(answer.usage),
+            usage=self._mask_usage(answer.usage),
         )
 
     def mask_progress(self, progress: Progress) -> Progress:
         """Does the same with each line before it is shown."""
 
-        def show(stream: OutputStream, line: CleanText) -> None:
+        def show_masked(stream: OutputStream, line: CleanText) -> None:
             progress(stream, self.mask_line(line))
 
-        return show if self.every else progress
+        return show_masked if self.every else progress
 
     def found_by(self, search: Callable[[tuple[str, ...]], bool]) -> tuple[CleanText, ...]:
         """Returns the names of the variables whose values are in something.
@@ -144,8 +144,8 @@ class Secrets:
         for secret in self.every:
             yield from secret.in_outputs
 
-    def _hidden(self, form: str) -> str:
+    def _placeholder_of(self, form: str) -> str:
         return f"[value of {self._names[form]}]"
 
-    def _usage(self, usage: Usage) -> Usage:
+    def _mask_usage(self, usage: Usage) -> Usage:
         return replace(usage, model=self.mask_line(usage.model))

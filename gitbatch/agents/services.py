@@ -32,5 +32,5 @@ class AgentServices(Struct, frozen=True):
         sandbox = find_sandbox(self.sandbox or SandboxKind(configured))
         if sandbox.kind is not SandboxKind.NONE:
             with suppress(OSError):  # the first item tries again, and reports the error
-                self.starter.begin()
+                self.starter.start_server()
         return sandbox

@@ -55,7 +55,7 @@ class Stage:
     """What a server of another kind was asked."""
 
     def __post_init__(self) -> None:
-        self.server.forget()
+        self.server.reset_state()
         self.server.counts = True
 
     def agent(self) -> ClaudeAgent:
@@ -117,7 +117,7 @@ class Stage:
 
     @property
     def asked(self) -> list[RecordedRequest]:
-        return self.server.of("out/a.md")
+        return self.server.requests_of("out/a.md")
 
     def lines(self) -> str:
         return "\n".join(line for _, line in self.said)

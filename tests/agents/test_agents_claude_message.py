@@ -16,7 +16,7 @@ USAGE = {"input_tokens": 7, "output_tokens": 1, "cache_read_input_tokens": 5}
 def received(*events: dict[str, Any], limit: int = 1000) -> IncomingMessage:
     message = IncomingMessage(limit)
     for event in events:
-        message.take(parse_event(ServerEvent("", json.dumps(event))))
+        message.take_event(parse_event(ServerEvent("", json.dumps(event))))
     return message
 
 
@@ -58,7 +58,7 @@ def test_blocks_grow_by_their_pieces() -> None:
         end("tool_use"),
         {"type": "message_stop"},
     )
-    assert message.content() == (
+    assert message.build_content() == (
         {"type": "thinking", "thinking": "hmm", "signature": "s"},
         {"type": "text", "text": "ab", "citations": [{"c": 1}]},
         {"type": "tool_use", "id": "t", "name": "n", "input": {"a": "😀"}},
@@ -74,19 +74,19 @@ def test_blocks_grow_by_their_pieces() -> None:
 @pytest.mark.parametrize("arguments", ["{bad}", "[1]", "1", '{"a": "half', "[" * 100_000])
 def test_arguments_that_are_no_object_are_told_apart(arguments: str) -> None:
     message = received(start(), TOOL, delta("input_json_delta", partial_json=arguments), end())
-    assert message.content() == ({"type": "tool_use", "id": "t", "name": "n", "input": {}},)
+    assert message.build_content() == ({"type": "tool_use", "id": "t", "name": "n", "input": {}},)
     assert message.broken == {"t"}
 
 
 def test_arguments_may_stand_where_the_block_begins() -> None:
     whole = block(type="tool_use", id="t", name="n", input={"a": 1})
-    assert received(start(), whole, end()).content() == (whole["content_block"],)
-    assert received(start(), block(type="tool_use", id="t", name="n")).content()[0]["input"] == {}
+    assert received(start(), whole, end()).build_content() == (whole["content_block"],)
+    assert received(start(), block(type="tool_use", id="t", name="n")).build_content()[0]["input"] == {}
 
 
 def test_half_a_character_becomes_one_that_can_be_sent() -> None:
     message = received(start(), block(type="text", text=""), delta("text_delta", text="\ud83d"))
-    assert message.content() == ({"type": "text", "text": "?"},)
+    assert message.build_content() == ({"type": "text", "text": "?"},)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_what_is_not_counted_is_not_known(
 ) -> None:
     message = received(start(first), block(type="text", text="x"), end(usage=last))
     assert message.is_counted == counted
-    assert (message.count("input_tokens"), message.count("output_tokens")) == tokens
+    assert (message.get_count("input_tokens"), message.get_count("output_tokens")) == tokens
 
 
 def test_of_an_answer_that_is_not_complete_the_input_is_known() -> None:
@@ -178,7 +178,7 @@ def test_no_event_raises_anything_else(events: list[dict[str, Any]]) -> None:
     message = IncomingMessage(1000)
     for event in events:
         try:
-            message.take(parse_event(ServerEvent("", json.dumps(event))))
+            message.take_event(parse_event(ServerEvent("", json.dumps(event))))
         except BadStreamError:
             continue
-    assert isinstance(message.content(), tuple)
+    assert isinstance(message.build_content(), tuple)

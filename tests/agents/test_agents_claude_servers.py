@@ -216,14 +216,14 @@ def test_any_exception_while_an_answer_is_read_is_an_error_of_the_request(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     """Even one of our own: here, the first event of the first answer raises it."""
-    errors, take = [error], IncomingMessage.take
+    errors, take = [error], IncomingMessage.take_event
 
-    def stumble(self: IncomingMessage, event: message_module.Event) -> None:
+    def stumble(self: IncomingMessage, event: message_module.StreamEvent) -> None:
         if errors:
             raise errors.pop()
         take(self, event)
 
-    monkeypatch.setattr(IncomingMessage, "take", stumble)
+    monkeypatch.setattr(IncomingMessage, "take_event", stumble)
     assert isinstance(talk(stage, GOOD), Reply)
     assert f"the answer was cut: it cannot be read ({type(error).__name__})" in stage.lines()
 
@@ -316,7 +316,7 @@ def test_a_call_of_3_megabytes_is_refused_at_the_output_limit(stage: Stage) -> N
 def test_a_large_call_does_not_keep_the_others_waiting(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted in bytes and in turns of the event loop: each byte is parsed a few times, a bounded number in a turn."""
     parsed, fed, turns = [0], [0], [0]
-    loads, feed = json.loads, EventReader.feed
+    loads, feed = json.loads, EventReader.feed_bytes
 
     def count_parsed(text: str) -> object:
         parsed[0] += len(text)
@@ -328,7 +328,7 @@ def test_a_large_call_does_not_keep_the_others_waiting(stage: Stage, monkeypatch
         return feed(self, chunk)
 
     monkeypatch.setattr("json.loads", count_parsed)
-    monkeypatch.setattr(EventReader, "feed", count_fed)
+    monkeypatch.setattr(EventReader, "feed_bytes", count_fed)
     result = talk(
         stage, answer(LARGE), probe=lambda: turns.append(0), max_output_tokens=200_000, context_window=9**7
     )

@@ -10,7 +10,7 @@ from gitbatch.agents.anthropic.sse import BadStreamError, EventReader, ServerEve
 
 def read(*pieces: bytes) -> list[ServerEvent]:
     reader = EventReader()
-    return [event for piece in pieces for event in reader.feed(piece)]
+    return [event for piece in pieces for event in reader.feed_bytes(piece)]
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,8 @@ def test_prices_are_shown_with_their_date(stage: Stage) -> None:
     stage.talk("write x; finish")
     assert "(as configured, of 2026-11)" in stage.lines()
     assert re.search(
-        r"\(genai-prices \d[\d.]*, which gives no date\)", Prices("m", None).describe("claude-sonnet-4-5")
+        r"\(genai-prices \d[\d.]*, which gives no date\)",
+        Prices("m", None).describe_prices("claude-sonnet-4-5"),
     )
 
 
@@ -332,7 +333,7 @@ def test_a_wrong_tool_call_is_corrected_or_fails(stage: Stage) -> None:
     assert "2 or 3 sentences" in stage.asked[3].messages
     failure = stage.failure('read a; read b; write_output {"x": 1}; finish')
     assert failure.cause is Cause.FAILED
-    assert failure.reason.startswith("tools: the arguments are not as they should be")
+    assert failure.reason.startswith("tools: invalid arguments")
 
 
 @pytest.mark.parametrize("arguments", ["{bad}", '{"content": "half', "[1]", "nul", '{"content": "x"} y'])

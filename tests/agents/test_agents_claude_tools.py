@@ -10,9 +10,9 @@ import pytest
 from agents.values import committed
 
 from gitbatch.agents.anthropic import tools
+from gitbatch.agents.anthropic.api_key import ApiKey
 from gitbatch.agents.anthropic.output import OutputFile
-from gitbatch.agents.anthropic.secret import Secret
-from gitbatch.agents.anthropic.tools import Answer, ToolContext, use_tool
+from gitbatch.agents.anthropic.tools import ToolContext, ToolResult, use_tool
 from gitbatch.repo.base import Base
 
 KEY = "a-key-that-nobody-sees"
@@ -35,10 +35,10 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
 @pytest.fixture
 def bench(base: Base, tmp_path: Path) -> ToolContext:
     (tmp_path / "worktree").mkdir()
-    return ToolContext(base, OutputFile(tmp_path / "worktree", "out/x.md"), Secret(KEY))
+    return ToolContext(base, OutputFile(tmp_path / "worktree", "out/x.md"), ApiKey(KEY))
 
 
-def use(bench: ToolContext, name: str, **arguments: object) -> Answer:
+def use(bench: ToolContext, name: str, **arguments: object) -> ToolResult:
     return asyncio.run(use_tool(bench, name, arguments))
 
 
@@ -200,9 +200,9 @@ def test_the_key_is_in_no_file(bench: ToolContext) -> None:
 
 
 def test_what_is_given_to_a_server_that_needs_no_key_is_no_secret(bench: ToolContext) -> None:
-    bench.secret = Secret("none")
+    bench.key = ApiKey("none")
     assert not use(bench, "write_output", content="There is none.").is_error
-    assert bench.secret.cut("There is none.") == "There is none."
+    assert bench.key.remove_from("There is none.") == "There is none."
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_no_number_is_too_large_for_an_answer(bench: ToolContext, number: int) -
     ):
         answer = use(bench, name, **arguments)
         assert answer.is_error
-        assert "as they should be" in answer.text
+        assert "invalid arguments" in answer.text
 
 
 @pytest.mark.parametrize("path", ["a\0b", "\ud800", "x" * 200_000])

@@ -20,7 +20,7 @@ from httpx2 import (
     UnsupportedProtocol,
 )
 
-from gitbatch.agents.anthropic.trouble import error_event, retry_after, trouble_of
+from gitbatch.agents.anthropic.request_error import make_request_error, parse_error_event, retry_after
 from gitbatch.limits.causes import Cause, WaitReason
 
 ASKED = Request("POST", "http://127.0.0.1/v1/messages")
@@ -69,7 +69,7 @@ def status_error(status: int, kind: str, text: str = "text", code: str | None = 
     ],
 )
 def test_an_answer_with_an_error(status: int, kind: str, text: str, cause: Cause, *, is_limit: bool) -> None:
-    found = trouble_of(status_error(status, kind, text), began=False)
+    found = make_request_error(status_error(status, kind, text), began=False)
     assert (found.cause, found.is_limit) == (cause, is_limit)
     assert kind in found.said
 
@@ -87,24 +87,24 @@ def test_an_answer_with_an_error(status: int, kind: str, text: str, cause: Cause
     ],
 )
 def test_an_error_in_mid_stream(kind: str, text: str, cause: Cause, why: str) -> None:
-    found = error_event(json.dumps({"type": "error", "error": {"type": kind, "message": text}}))
+    found = parse_error_event(json.dumps({"type": "error", "error": {"type": kind, "message": text}}))
     assert (found.cause, found.is_cut, found.wait_reason) == (cause, cause is Cause.BUSY, why)
     assert kind in found.said
 
 
 def test_a_spend_limit_is_no_rate_limit() -> None:
     error = status_error(429, "rate_limit_error", code="enforced_spend_limit_reached")
-    assert trouble_of(error, began=False).cause is Cause.FATAL
+    assert make_request_error(error, began=False).cause is Cause.FATAL
     error = status_error(429, "rate_limit_error", code="ramp_limit_exceeded")
-    assert trouble_of(error, began=False).cause is Cause.BUSY
+    assert make_request_error(error, began=False).cause is Cause.BUSY
 
 
 def test_no_connection_and_a_broken_one() -> None:
     error = APIConnectionError(request=ASKED)
-    assert trouble_of(error, began=False).cause is Cause.BUSY
+    assert make_request_error(error, began=False).cause is Cause.BUSY
     error.__cause__ = UnsupportedProtocol("no scheme")
-    assert trouble_of(error, began=False).cause is Cause.FATAL
-    broken = trouble_of(ReadError("reset"), began=True)
+    assert make_request_error(error, began=False).cause is Cause.FATAL
+    broken = make_request_error(ReadError("reset"), began=True)
     assert (broken.cause, broken.is_cut) == (Cause.BUSY, True)
     assert broken.said == "the answer was cut: the connection was broken"
 
@@ -136,7 +136,7 @@ def caused(error: Exception, *causes: Exception) -> APIConnectionError:
     ],
 )  # fmt: skip
 def test_a_connection_that_fails_is_told_in_our_words(error: APIConnectionError, said: str) -> None:
-    found = trouble_of(error, began=False)
+    found = make_request_error(error, began=False)
     assert (found.cause, found.said, found.wait_reason) == (
         Cause.BUSY,
         f"no connection: {said}",
@@ -147,15 +147,15 @@ def test_a_connection_that_fails_is_told_in_our_words(error: APIConnectionError,
 def test_a_certificate_that_is_not_valid_is_named() -> None:
     invalid = SSLCertVerificationError(1, "x")
     invalid.verify_message = "self-signed certificate"
-    said = trouble_of(caused(ConnectError("x"), invalid), began=False).said
+    said = make_request_error(caused(ConnectError("x"), invalid), began=False).said
     assert said.endswith("(its certificate is not valid: self-signed certificate)")
 
 
 def test_what_is_not_about_a_connection_is_no_lack_of_one() -> None:
-    found = trouble_of(KeyError("x"), began=True)
+    found = make_request_error(KeyError("x"), began=True)
     said = "the answer was cut: it cannot be read (KeyError)"
     assert (found.said, found.is_cut, found.wait_reason) == (said, True, WaitReason.ANSWER_CUT)
-    found = trouble_of(KeyError("x"), began=False)
+    found = make_request_error(KeyError("x"), began=False)
     assert (found.cause, found.said) == (Cause.FAILED, "the request cannot be made (KeyError)")
 
 

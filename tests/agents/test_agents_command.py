@@ -106,7 +106,7 @@ class Bench:
         )
         self.starters.append(Starter())
         if isinstance(self.sandbox, Served):
-            self.starters[-1].begin()
+            self.starters[-1].start_server()
         runner = an_agent(table, self.environment, self.sandbox, self.starters[-1])
         place = LocalPlace(self.worktree, self.scratch)
         return asyncio.ensure_future(runner.run(assignment, place, self._show))

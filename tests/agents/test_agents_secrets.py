@@ -19,7 +19,7 @@ ACCOUNT = json.dumps({"type": "service_account", "private_key": PEM}, indent=1)
 
 
 def secrets(**values: str) -> Secrets:
-    return Secrets.of(values, values)
+    return Secrets.from_environment(values, values)
 
 
 @pytest.mark.parametrize(
@@ -40,12 +40,14 @@ def secrets(**values: str) -> Secrets:
     ],
 )
 def test_a_value_is_replaced_in_text_and_in_bytes(value: str, text: str, masked: str) -> None:
-    assert secrets(K=value).mask(text) == masked
+    assert secrets(K=value).mask_text(text) == masked
     assert secrets(K=value).mask_bytes(text.encode()) == masked.encode()
 
 
 def test_of_two_values_the_longer_one_is_replaced_first() -> None:
-    assert secrets(A=KEY, B=f"{KEY}-and-more").mask(f"{KEY}-and-more {KEY}") == "[value of B] [value of A]"
+    assert (
+        secrets(A=KEY, B=f"{KEY}-and-more").mask_text(f"{KEY}-and-more {KEY}") == "[value of B] [value of A]"
+    )
 
 
 def test_bytes_that_are_no_text_stay_what_they_are() -> None:

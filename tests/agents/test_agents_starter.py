@@ -62,7 +62,7 @@ class Stage:
         return launcher_command(list(argv), confined, "bubblewrap")
 
     async def start(self, *argv: str) -> tuple[asyncio.SubprocessTransport, Heard]:
-        return await self.starter.start(Heard, self.command(*argv), self.environment, self.root)
+        return await self.starter.start_program(Heard, self.command(*argv), self.environment, self.root)
 
     async def run(self, script: str, given: bytes = b"") -> tuple[int | None, bytes, bytes]:
         """A shell's end, and what it said."""
@@ -86,7 +86,7 @@ class Stage:
 
     @property
     def server(self) -> int:
-        return self.starter.begin()._process.pid
+        return self.starter.start_server()._process.pid
 
     def children(self) -> list[str]:
         return Path(f"/proc/{self.server}/task/{self.server}/children").read_text().split()
@@ -95,7 +95,7 @@ class Stage:
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
     made = Stage(tmp_path)
-    made.starter.begin()
+    made.starter.start_server()
     yield made
     made.starter.close()
 
@@ -206,7 +206,7 @@ def test_a_server_that_dies_before_it_starts_a_program_says_so_and_another_does(
         with pytest.raises(OSError, match="what starts it was killed"):
             await starting
         os.kill(stage.server, signal.SIGKILL)
-        stage.starter.begin()._process.wait()
+        stage.starter.start_server()._process.wait()
         assert await stage.run("exit 7") == (7, b"", b""), "it is not even noticed"
 
     stage.play(scene)
@@ -257,7 +257,7 @@ sys.path.append(sys.argv[1])
 from agents.test_agents_starter import Stage
 
 stage = Stage(Path(sys.argv[2]))
-stage.starter.begin()
+stage.starter.start_server()
 print(asyncio.run(stage.run("grep -E 'Sig(Ign|Blk)' /proc/self/status")))
 stage.starter.close()
 """
@@ -293,7 +293,9 @@ def test_what_is_not_started_is_an_error(stage: Stage, monkeypatch: pytest.Monke
         with monkeypatch.context() as patch:
             loop = asyncio.get_running_loop()
             patch.setattr(
-                server.LauncherServer, "start_program", lambda *_: loop.call_soon(stage.starter._hear)
+                server.LauncherServer,
+                "start_program",
+                lambda *_: loop.call_soon(stage.starter._receive_event),
             )
             patch.setattr(server.LauncherServer, "receive_event", lambda *_: told)
             with pytest.raises(BlockingIOError) as refused:
@@ -307,7 +309,7 @@ def test_what_is_not_started_is_an_error(stage: Stage, monkeypatch: pytest.Monke
 def test_a_folder_that_is_gone(stage: Stage) -> None:
     async def scene() -> None:
         command = stage.command("true")
-        _, heard = await stage.starter.start(Heard, command, ENVIRONMENT, stage.root / "gone")
+        _, heard = await stage.starter.start_program(Heard, command, ENVIRONMENT, stage.root / "gone")
         await heard.closed.wait()
         assert heard.said[2] == b"gitbatch: %s/gone: No such file or directory\n" % os.fsencode(stage.root)
 
@@ -381,7 +383,7 @@ async def scene():
     os.kill(os.getpid(), 9)
 
 stage = Stage(Path(sys.argv[2]))
-stage.starter.begin()
+stage.starter.start_server()
 asyncio.run(scene())
 """
     done = subprocess.run(

@@ -51,7 +51,7 @@ def begun(bench: Bench, script: str) -> Failure:
 
     async def whole() -> object:
         started = bench.start("sh", "-c", script)
-        bench.starters[-1].begin()
+        bench.starters[-1].start_server()
         return await started
 
     try:
@@ -176,7 +176,7 @@ def test_nothing_is_said_where_nothing_was_told() -> None:
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
     made = Stage(tmp_path)
-    made.starter.begin()
+    made.starter.start_server()
     yield made
     made.starter.close()
 

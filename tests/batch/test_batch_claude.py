@@ -30,7 +30,7 @@ def running() -> Iterator[ScriptedServer]:
 
 @pytest.fixture
 def server(running: ScriptedServer, place: Place) -> ScriptedServer:
-    running.forget()
+    running.reset_state()
     place.environment |= {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": running.url}
     return running
 
@@ -125,7 +125,7 @@ def test_a_cut_stream_never_commits_half_a_file(place: Place, server: ScriptedSe
         "out/T103.md": "60000",
         "out/T104.md": "96",
     }
-    assert len(server.of("out/T101.md")) == 3
+    assert len(server.requests_of("out/T101.md")) == 3
 
 
 def test_a_key_that_is_refused_stops_the_batch_and_nothing_is_lost(
@@ -134,11 +134,11 @@ def test_a_key_that_is_refused_stops_the_batch_and_nothing_is_lost(
     plan(place, ["write x; finish", "fail 401 + write y; finish", "write z; finish"], jobs=1)
     done = run(place, code=1)
     assert "401 authentication_error" in done.stdout + done.stderr
-    assert server.of("out/T103.md") == []
+    assert server.requests_of("out/T103.md") == []
     assert_no_key(place, done)
     place.gitbatch("run", "--no-input", code=0)
     assert len(audit(place).items) == 3
-    assert len(server.of("out/T101.md")) == 2, "what is done is not paid for again"
+    assert len(server.requests_of("out/T101.md")) == 2, "what is done is not paid for again"
 
 
 @pytest.mark.rule("E1")
@@ -156,11 +156,11 @@ def test_a_request_that_is_refused_fails_its_item_and_no_other(place: Place) -> 
 @pytest.mark.rule("E1")
 def test_a_server_that_does_not_say_what_it_used_stops_nothing(place: Place, server: ScriptedServer) -> None:
     plan(place, [WRITE, WRITE])
-    server.tells_usage = False
+    server.reports_usage = False
     try:
         done = run(place)
     finally:
-        server.tells_usage = True
+        server.reports_usage = True
     story = audit(place)
     assert len(story.items) == 2
     assert "tokens unknown" in done.stdout
@@ -175,11 +175,11 @@ def test_no_limit_is_kept_with_a_server_that_does_not_say_what_it_used(
     place: Place, server: ScriptedServer
 ) -> None:
     plan(place, [WRITE, WRITE], jobs=1)
-    server.tells_usage = False
+    server.reports_usage = False
     try:
         done = run(place, "--max-tokens", "1000000", code=1)
     finally:
-        server.tells_usage = True
+        server.reports_usage = True
     assert "does not say how many tokens it used, so no limit can be kept" in done.stdout + done.stderr
     assert len(server.seen) == 1
 
@@ -199,7 +199,7 @@ def test_a_money_limit_needs_a_known_price(place: Place, server: ScriptedServer)
     plan(place, [WRITE], agent="")
     before = place.state()
     done = run(place, "--max-cost", "5", code=1)
-    assert "what scripted (agent claude) costs is not known" in done.stderr
+    assert "the price of model scripted (agent claude) is unknown" in done.stderr
     assert place.state() == before
     assert server.seen == []
 
@@ -326,5 +326,5 @@ def test_what_a_declined_attempt_had_written_has_to_be_changed(place: Place, ser
     place.commit("Ask for something else")
     run(place)
     assert place.git("show", "HEAD:out/T101.md") == "# Whole"
-    assert "is as it was: change it" in server.of("out/T101.md")[-2].messages
+    assert "is as it was: change it" in server.requests_of("out/T101.md")[-2].messages
     assert place.git("for-each-ref", "refs/gitbatch/*/rescue/*") == "", "its item is merged"

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from gitbatch.agents.anthropic.api_key import ApiKey
 from gitbatch.agents.anthropic.prices import Prices
-from gitbatch.agents.anthropic.secret import Secret
 from gitbatch.agents.anthropic.table import AnthropicAgent
 from gitbatch.agents.anthropic.warmup import Warmup
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Progress, Reply
@@ -76,7 +76,7 @@ class ClaudeAgent:
     @property
     def knows_cost(self) -> bool:
         """Whether there are prices for its models."""
-        return all(map(self.prices.knows, filter(None, (self.table.model, self.table.fallback_model))))
+        return all(map(self.prices.knows_price, filter(None, (self.table.model, self.table.fallback_model))))
 
     @property
     def cost_limit(self) -> float | None:
@@ -95,13 +95,15 @@ class ClaudeAgent:
 
     async def run(self, assignment: Assignment, place: LocalPlace, progress: Progress) -> Reply | Failure:
         """Works on an assignment in a conversation of its own."""
-        from gitbatch.agents.anthropic.conversation import converse  # noqa: PLC0415 - used when it runs
+        from gitbatch.agents.anthropic.conversation import hold_conversation  # noqa: PLC0415 - used when it runs
 
         try:
             client = await self._get_client()
         except ConnectionSetupError as error:
-            return Failure(clean_text(Secret(self.key).cut(error.message)), cause=Cause.FATAL, usage=FREE)
-        return await converse(self, client, assignment, place, progress)
+            return Failure(
+                clean_text(ApiKey(self.key).remove_from(error.message)), cause=Cause.FATAL, usage=FREE
+            )
+        return await hold_conversation(self, client, assignment, place, progress)
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -201,7 +203,7 @@ def _require_prices(agent: ClaudeAgent) -> None:
     if agent.budget.max_cost is None and agent.table.max_cost is None:
         return
     for model in filter(None, (agent.table.model, agent.table.fallback_model)):
-        if not agent.prices.knows(model):
+        if not agent.prices.knows_price(model):
             raise GitbatchError(
                 f"a cost limit is set but the price of model {model} (agent {agent.name}) is unknown",
                 f"set price = {{input = …, output = …}} under [agents.{agent.name}], or limit tokens",

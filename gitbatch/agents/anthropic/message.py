@@ -20,7 +20,7 @@ _COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_cr
 _MOST_TOKENS = 10**12
 
 
-class Event(Struct, frozen=True):
+class StreamEvent(Struct, frozen=True):
     """One event of an answer, as far as it is used."""
 
     type: str = ""
@@ -31,7 +31,7 @@ class Event(Struct, frozen=True):
     usage: Any = None
     error: Any = None
 
-    def piece(self, kind: str) -> str:
+    def get_piece(self, kind: str) -> str:
         """Returns the text that a delta of a kind adds; empty for other events."""
         if self.type != "content_block_delta" or self.delta.get("type") != kind:
             return ""
@@ -39,14 +39,14 @@ class Event(Struct, frozen=True):
         return text if isinstance(text, str) else ""
 
 
-def parse_event(event: ServerEvent) -> Event:
+def parse_event(event: ServerEvent) -> StreamEvent:
     """Returns what an event says. Its type is the one in its data; where it has none, its name.
 
     Raises:
         BadStreamError: its data is not a JSON object with the fields that it should have.
     """
     try:
-        parsed = msgspec.convert(json.loads(event.data), Event)
+        parsed = msgspec.convert(json.loads(event.data), StreamEvent)
     except (ValueError, RecursionError, msgspec.ValidationError):
         raise BadStreamError("it has an event that is not JSON of the Messages API") from None
     return parsed if parsed.type else replace(parsed, type=event.name)
@@ -61,20 +61,20 @@ class _Block:
     more: dict[str, Any] = field(default_factory=dict)
     is_broken: bool = False
 
-    def add(self, delta: dict[str, Any]) -> None:
+    def add_delta(self, delta: dict[str, Any]) -> None:
         """Takes in a delta; one of an unknown kind is left out."""
         kind = delta.get("type")
         name = _PIECES.get(kind) if isinstance(kind, str) else None
         if name:
-            self.pieces.setdefault(name, []).append(_text(delta, name))
+            self.pieces.setdefault(name, []).append(_get_text(delta, name))
         elif kind == "signature_delta":
-            self.more["signature"] = _text(delta, "signature")
+            self.more["signature"] = _get_text(delta, "signature")
         elif kind == "citations_delta" and "citation" in delta:
             self.more.setdefault("citations", []).append(delta["citation"])
 
-    def content(self) -> dict[str, Any]:
+    def to_content(self) -> dict[str, Any]:
         """Returns the block as it is sent back; the input of a tool is empty if it is not an object."""
-        joined = {name: _whole(pieces) for name, pieces in self.pieces.items()}
+        joined = {name: _join_pieces(pieces) for name, pieces in self.pieces.items()}
         arguments = joined.pop("partial_json", "")
         added = {name: f"{self.start.get(name) or ''}{text}" for name, text in joined.items()}
         block = {**self.start, **added, **self.more}
@@ -114,11 +114,11 @@ class IncomingMessage:
         read = sum(count for name, count in self._counts.items() if name != "output_tokens")
         return read > 0 and (self._has_output_count or not self.stop)
 
-    def count(self, name: str) -> int:
+    def get_count(self, name: str) -> int:
         """Returns a number of tokens; 0 if it is not known."""
         return self._counts.get(name, 0)
 
-    def take(self, event: Event) -> None:
+    def take_event(self, event: StreamEvent) -> None:
         """Takes in the next event.
 
         Raises:
@@ -127,51 +127,51 @@ class IncomingMessage:
         match event.type:
             case "message_start":
                 self.has_begun = True
-                self.model = _text(event.message, "model")
-                self._count(event.message.get("usage"))
+                self.model = _get_text(event.message, "model")
+                self._take_counts(event.message.get("usage"))
             case "content_block_start":
                 self.size += len(str(event.content_block))
-                self._blocks[event.index] = _Block(_checked(event.content_block))
+                self._blocks[event.index] = _Block(_require_block_fields(event.content_block))
             case "content_block_delta":
                 if event.index not in self._blocks:
                     raise BadStreamError("it has a part of a block that did not begin")
-                self.size += sum(len(event.piece(kind)) for kind in _PIECES)
-                self._blocks[event.index].add(event.delta)
+                self.size += sum(len(event.get_piece(kind)) for kind in _PIECES)
+                self._blocks[event.index].add_delta(event.delta)
             case "message_delta":
-                self._end(event)
+                self._take_message_delta(event)
             case _:
                 pass
 
-    def content(self) -> tuple[dict[str, Any], ...]:
+    def build_content(self) -> tuple[dict[str, Any], ...]:
         """Returns the blocks as they are sent back: no server takes an empty text."""
-        blocks = [(block, block.content()) for block in self._blocks.values()]
+        blocks = [(block, block.to_content()) for block in self._blocks.values()]
         self.broken = frozenset(str(content.get("id")) for block, content in blocks if block.is_broken)
         return tuple(content for _, content in blocks if content["type"] != "text" or content.get("text"))
 
-    def _end(self, event: Event) -> None:
-        self.stop = _text(event.delta, "stop_reason") or self.stop
+    def _take_message_delta(self, event: StreamEvent) -> None:
+        self.stop = _get_text(event.delta, "stop_reason") or self.stop
         details = event.delta.get("stop_details")
         if isinstance(details, dict):
-            self.refusal = _text(details, "explanation") or _text(details, "category")
-        self._count(event.usage)
+            self.refusal = _get_text(details, "explanation") or _get_text(details, "category")
+        self._take_counts(event.usage)
         self._has_output_count = isinstance(event.usage, dict) and _is_count(event.usage.get("output_tokens"))
 
-    def _count(self, usage: object) -> None:
+    def _take_counts(self, usage: object) -> None:
         """Takes in counts: they are totals so far, and some servers give 0 where they do not know yet."""
         if isinstance(usage, dict):
             for name in _COUNTS:
                 if _is_count(usage.get(name)):
-                    self._counts[name] = max(self.count(name), usage[name])
+                    self._counts[name] = max(self.get_count(name), usage[name])
 
 
-def _checked(block: dict[str, Any]) -> dict[str, Any]:
+def _require_block_fields(block: dict[str, Any]) -> dict[str, Any]:
     needed = ("type", "id", "name") if block.get("type") == "tool_use" else ("type",)
-    if not all(_text(block, name) for name in needed):
+    if not all(_get_text(block, name) for name in needed):
         raise BadStreamError("it has a block without a type, or a tool call without a name")
     return block
 
 
-def _text(values: dict[str, Any], name: str) -> str:
+def _get_text(values: dict[str, Any], name: str) -> str:
     value = values.get(name)
     return value if isinstance(value, str) else ""
 
@@ -180,7 +180,7 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS
 
 
-def _whole(pieces: list[str]) -> str:
+def _join_pieces(pieces: list[str]) -> str:
     """Returns pieces as one text; half a character, which cannot be sent back, becomes a question mark."""
     return "".join(pieces).encode(errors="replace").decode()
 

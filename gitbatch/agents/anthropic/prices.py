@@ -21,7 +21,7 @@ class Prices(Struct, frozen=True):
     own: Price | None
     """The configuration's, for `model`."""
 
-    def cost(self, model: str, usage: Usage) -> float | None:
+    def cost_of(self, model: str, usage: Usage) -> float | None:
         """What a request has cost. None: it is not known."""
         if self.own and model == self.model:
             return _by_table(self.own, usage)
@@ -40,9 +40,9 @@ class Prices(Struct, frozen=True):
         except (LookupError, ValueError):  # ValueError: a price that does not know one of the kinds of token
             return None
 
-    def knows(self, model: str) -> bool:
+    def knows_price(self, model: str) -> bool:
         """Whether the cost of a model's requests is known."""
-        return self.cost(model, Usage(input=1, output=1, cache_read=1, cache_write=1)) is not None
+        return self.cost_of(model, Usage(input=1, output=1, cache_read=1, cache_write=1)) is not None
 
     def window_of(self, model: str) -> int | None:
         """How many tokens a model can read, if that is known."""
@@ -55,10 +55,10 @@ class Prices(Struct, frozen=True):
             return None
         return found.model.context_window
 
-    def describe(self, model: str) -> str:
+    def describe_prices(self, model: str) -> str:
         """The prices and where they are from, for people."""
-        read = self.cost(model, Usage(input=_SHORT))
-        written = self.cost(model, Usage(output=_SHORT))
+        read = self.cost_of(model, Usage(input=_SHORT))
+        written = self.cost_of(model, Usage(output=_SHORT))
         if read is None or written is None:
             return f"{model}: what it costs is not known"
         if self.own and model == self.model:

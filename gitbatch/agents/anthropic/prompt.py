@@ -50,7 +50,7 @@ class Quoted(Struct, frozen=True):
     """None: it is no text, or too large for any prompt."""
     size: int
 
-    def block(self, *, whole: bool) -> str:
+    def render_block(self, *, whole: bool) -> str:
         """The file between its marks; a note in its place if it is not to be quoted as a whole."""
         mark, kind = f"file-{self.file.blob[:16]}", self.file.reason.value
         note = _UNREADABLE if self.text is None else _LATER.format(size=self.size)
@@ -71,12 +71,12 @@ class Prompt(Struct, frozen=True):
     """Paths of files that are only named."""
 
     @property
-    def key(self) -> str:
+    def cache_key(self) -> str:
         """What is the same for two prompts that share their start."""
         return hashlib.sha256("\0".join(self.system).encode()).hexdigest()
 
     @property
-    def size(self) -> int:
+    def byte_size(self) -> int:
         """Bytes, without the tools."""
         return sum(len(text.encode()) for text in (*self.system, self.task))
 
@@ -90,7 +90,7 @@ class Prompt(Struct, frozen=True):
 async def read_context(assignment: Assignment, base: Base, most: int) -> tuple[Quoted, ...]:
     """The files of an assignment's manifest. `most`: bytes; a larger file is not even read."""
     found = []
-    for file in (*assignment.context, *_unfinished(assignment)):
+    for file in (*assignment.context, *_earlier_output(assignment)):
         blob = await base.blob(file.blob, most)
         size = blob.size if blob else 0
         is_text = blob is not None and (blob.content is None or b"\0" not in blob.content[:8192])
@@ -99,7 +99,7 @@ async def read_context(assignment: Assignment, base: Base, most: int) -> tuple[Q
     return tuple(found)
 
 
-def _unfinished(assignment: Assignment) -> tuple[ContextFile, ...]:
+def _earlier_output(assignment: Assignment) -> tuple[ContextFile, ...]:
     """Returns the output as an earlier attempt left it, to be quoted like a context file."""
     if assignment.earlier is None:
         return ()
@@ -117,13 +117,13 @@ def build_prompt(assignment: Assignment, files: tuple[Quoted, ...], window: int,
     """
     room = int(window * _BYTES_PER_TOKEN * _SHARE / 4**level)
     # Each part has a room of its own, so that a large file of one item does not change what the others share.
-    shared = _part(files, _SHARED, room)
-    earlier = _part(files, (ContextReason.EARLIER,), room)
-    own = _part(files, (ContextReason.DECLARED, ContextReason.UNFINISHED), room)
+    shared = _build_part(files, _SHARED, room)
+    earlier = _build_part(files, (ContextReason.EARLIER,), room)
+    own = _build_part(files, (ContextReason.DECLARED, ContextReason.UNFINISHED), room)
     system = ("\n\n".join(filter(None, (_RULES, assignment.group, shared.text))), earlier.text)
     return Prompt(
-        system=tuple(_sendable(text) for text in system if text),
-        task=_sendable("\n\n".join(filter(None, (own.text, _task(assignment))))),
+        system=tuple(_replace_invalid(text) for text in system if text),
+        task=_replace_invalid("\n\n".join(filter(None, (own.text, _render_task(assignment))))),
         left_out=(*shared.left_out, *earlier.left_out, *own.left_out),
     )
 
@@ -133,17 +133,17 @@ class _Part(Struct, frozen=True):
     left_out: tuple[str, ...]
 
 
-def _part(files: tuple[Quoted, ...], reasons: tuple[ContextReason, ...], room: int) -> _Part:
+def _build_part(files: tuple[Quoted, ...], reasons: tuple[ContextReason, ...], room: int) -> _Part:
     """The files that are there for some reasons; the largest are only named, until the rest fits."""
     chosen = [quoted for quoted in files if quoted.file.reason in reasons]
     whole = [quoted for quoted in chosen if quoted.text is not None]
     while whole and sum(quoted.size for quoted in whole) > room:
         whole.remove(max(whole, key=lambda quoted: quoted.size))
-    text = "\n\n".join(quoted.block(whole=quoted in whole) for quoted in chosen)
+    text = "\n\n".join(quoted.render_block(whole=quoted in whole) for quoted in chosen)
     return _Part(text, tuple(quote_path(quoted.file.path) for quoted in chosen if quoted not in whole))
 
 
-def _task(assignment: Assignment) -> str:
+def _render_task(assignment: Assignment) -> str:
     parts = [f"# Your task\n\nYour file: {assignment.output}", assignment.task]
     failed = assignment.previous
     if failed:
@@ -154,11 +154,11 @@ def _task(assignment: Assignment) -> str:
     return "\n\n".join(parts)
 
 
-def _sendable(text: str) -> str:
+def _replace_invalid(text: str) -> str:
     """Text as JSON can carry it: names of files may have bytes that are no UTF-8."""
     return text.encode(errors="replace").decode()
 
 
-def guessed_tokens(size: int) -> int:
+def guess_tokens(size: int) -> int:
     """How many tokens so many bytes may be."""
     return int(size / _BYTES_PER_TOKEN)

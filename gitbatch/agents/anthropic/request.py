@@ -13,12 +13,17 @@ from typing import TYPE_CHECKING, Any, cast
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.agents.anthropic.message import Event, IncomingMessage, parse_event
+from gitbatch.agents.anthropic.message import IncomingMessage, StreamEvent, parse_event
 from gitbatch.agents.anthropic.prices import Prices
+from gitbatch.agents.anthropic.request_error import (
+    RequestError,
+    make_cut_error,
+    make_request_error,
+    parse_error_event,
+)
 from gitbatch.agents.anthropic.schemas import TOOLS
-from gitbatch.agents.anthropic.shown import Transcript
 from gitbatch.agents.anthropic.sse import BadStreamError, EventReader, ServerEvent
-from gitbatch.agents.anthropic.trouble import RequestError, cut, error_event, trouble_of
+from gitbatch.agents.anthropic.transcript import Transcript
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Usage
 
@@ -40,7 +45,7 @@ class Message(Struct, frozen=True):
     role: str
     blocks: tuple[dict[str, Any], ...]
 
-    def param(self) -> dict[str, Any]:
+    def to_param(self) -> dict[str, Any]:
         """The message as the library takes it."""
         return {"role": self.role, "content": list(self.blocks)}
 
@@ -57,7 +62,7 @@ class Response(Struct, frozen=True):
     """The calls whose arguments are no JSON object, by id; their input is empty."""
 
     @property
-    def calls(self) -> tuple[dict[str, Any], ...]:
+    def tool_calls(self) -> tuple[dict[str, Any], ...]:
         """The tools that it wants."""
         return tuple(block for block in self.content if block["type"] == "tool_use")
 
@@ -70,51 +75,51 @@ class RequestParams(Struct, frozen=True):
     system: list["TextBlockParam"]
     messages: tuple[Message, ...]
 
-    def params(self) -> list["MessageParam"]:
+    def message_params(self) -> list["MessageParam"]:
         """The messages, the end of the last one marked for the server's cache: the next request begins with them."""
         *before, last = self.messages
         if last.role != "user":  # after a pause; not every block of an answer can be marked
-            return [cast("MessageParam", said.param()) for said in self.messages]
+            return [cast("MessageParam", said.to_param()) for said in self.messages]
         *blocks, final = last.blocks
         marked = replace(last, blocks=(*blocks, {**final, "cache_control": {"type": "ephemeral"}}))
-        return [cast("MessageParam", said.param()) for said in (*before, marked)]
+        return [cast("MessageParam", said.to_param()) for said in (*before, marked)]
 
 
 @dataclass(slots=True)
 class Request:
-    """One try at a question."""
+    """One try at a params."""
 
     client: "AsyncAnthropic"
-    question: RequestParams
+    params: RequestParams
     prices: Prices
-    shown: Transcript
-    begun: Callable[[], None]
+    transcript: Transcript
+    on_begin: Callable[[], None]
     """Called when the answer begins."""
     has_nameless: bool = False
     """The server sent an event without a name."""
     _message: IncomingMessage = field(init=False)
-    _trouble: RequestError | None = None
+    _error: RequestError | None = None
     _kind: str = ""
     """The content type of the answer."""
 
     def __post_init__(self) -> None:
-        self._message = IncomingMessage(self.question.max_tokens * _LARGEST_TOKEN)
+        self._message = IncomingMessage(self.params.max_tokens * _LARGEST_TOKEN)
 
     @property
-    def used(self) -> Usage:
+    def usage_so_far(self) -> Usage:
         """What it has used, as far as the server has said it; the cost is unknown if the server did not count."""
         message = self._message
         if not message.has_begun:
             return Usage()
         usage = Usage(
-            model=self.shown.clean(message.model or self.question.model),
-            input=message.count("input_tokens"),
-            output=message.count("output_tokens"),
-            cache_read=message.count("cache_read_input_tokens"),
-            cache_write=message.count("cache_creation_input_tokens"),
+            model=self.transcript.clean_line(message.model or self.params.model),
+            input=message.get_count("input_tokens"),
+            output=message.get_count("output_tokens"),
+            cache_read=message.get_count("cache_read_input_tokens"),
+            cache_write=message.get_count("cache_creation_input_tokens"),
             requests=1,
         )
-        cost = self.prices.cost(self.question.model, usage) if message.is_counted else None
+        cost = self.prices.cost_of(self.params.model, usage) if message.is_counted else None
         return replace(usage, cost=cost)
 
     @property
@@ -122,27 +127,27 @@ class Request:
         """Whether the server says what it used."""
         return self._message.is_counted
 
-    async def answer(self) -> Response | RequestError:
+    async def fetch_response(self) -> Response | RequestError:
         """Ask once, and show the answer as it comes."""
         try:
-            async with aclosing(self._events()) as received:
+            async with aclosing(self._receive_events()) as received:
                 async for events in received:
                     for event in events:
-                        self._show(event)
+                        self._show_event(event)
         finally:
-            self.shown.end()
-        return self._turn()
+            self.transcript.end_block()
+        return self._make_response()
 
-    async def _events(self) -> AsyncGenerator[tuple[Event, ...], None]:
-        """Yield the events of the answer, those of each piece together; `_trouble` has what ended it too early."""
+    async def _receive_events(self) -> AsyncGenerator[tuple[StreamEvent, ...], None]:
+        """Yield the events of the answer, those of each piece together; `_error` has what ended it too early."""
         began = False
         try:
             stream = await self.client.messages.create(
-                model=self.question.model,
-                max_tokens=self.question.max_tokens,
-                system=self.question.system,
+                model=self.params.model,
+                max_tokens=self.params.max_tokens,
+                system=self.params.system,
                 tools=TOOLS,
-                messages=self.question.params(),
+                messages=self.params.message_params(),
                 stream=True,
             )
             began = True
@@ -150,32 +155,32 @@ class Request:
                 self._kind = stream.response.headers.get("content-type", "")
                 reader = EventReader()
                 async for piece in pieces:
-                    yield self._take(reader.feed(piece))
-                    if self._trouble or self._message.is_too_large:
+                    yield self._take_events(reader.feed_bytes(piece))
+                    if self._error or self._message.is_too_large:
                         break
         # The library and what is below it raise whatever they like for what a server sends: it is this item's matter.
         except Exception as error:  # noqa: BLE001
-            self._trouble = trouble_of(error, began=began)
+            self._error = make_request_error(error, began=began)
 
-    def _take(self, received: list[ServerEvent]) -> tuple[Event, ...]:
+    def _take_events(self, received: list[ServerEvent]) -> tuple[StreamEvent, ...]:
         """Take events into the message, up to one that says that the server failed."""
-        taken: list[Event] = []
+        taken: list[StreamEvent] = []
         for one in received:
             if one.name == "ping" or not one.data:
                 continue
             if one.name == "error":
-                self._trouble = error_event(one.data)
+                self._error = parse_error_event(one.data)
                 break
             event = parse_event(one) if one.name else self._parse_nameless(one)
             if event.type == "error":
-                self._trouble = error_event(one.data)
-            if self._trouble:
+                self._error = parse_error_event(one.data)
+            if self._error:
                 break
-            self._message.take(event)
+            self._message.take_event(event)
             taken.append(event)
         return tuple(taken)
 
-    def _parse_nameless(self, received: ServerEvent) -> Event:
+    def _parse_nameless(self, received: ServerEvent) -> StreamEvent:
         """Read an event by the type in its data. Where there is none, the server speaks something else to every item."""
         self.has_nameless = True
         try:
@@ -183,45 +188,45 @@ class Request:
         except BadStreamError:
             if self._message.has_begun:
                 raise
-            event = Event()
+            event = StreamEvent()
         if not event.type and not self._message.has_begun:
             said = f"{NAMELESS}, and does not speak the Messages API: is base-url right?"
-            self._trouble = RequestError(Cause.FATAL, said)
+            self._error = RequestError(Cause.FATAL, said)
         return event
 
-    def _show(self, event: Event) -> None:
+    def _show_event(self, event: StreamEvent) -> None:
         """Show what an event brings."""
         match event.type:
             case "message_start":
-                self.begun()
+                self.on_begin()
             case "content_block_delta":
-                self.shown.hear(event.piece("text_delta"))
-                self.shown.grow("writing", len(event.piece("input_json_delta")))
+                self.transcript.add_text(event.get_piece("text_delta"))
+                self.transcript.add_tool_bytes("writing", len(event.get_piece("input_json_delta")))
             case "content_block_stop":
-                self.shown.end()
+                self.transcript.end_block()
             case _:
                 pass
 
-    def _turn(self) -> Response | RequestError:
+    def _make_response(self) -> Response | RequestError:
         """The answer, if it is whole."""
         message = self._message
         if message.is_too_large:
             return Response((), TOO_LARGE, "")
         if not message.stop:  # what comes after that can only be an end
-            return self._trouble or self._nothing()
+            return self._error or self._describe_missing_stop()
         if message.stop == "model_context_window_exceeded":
             return RequestError(Cause.CONTEXT, "the conversation is larger than the model can read")
-        content = message.content()
+        content = message.build_content()
         return Response(content, message.stop, message.refusal, message.broken)
 
-    def _nothing(self) -> RequestError:
+    def _describe_missing_stop(self) -> RequestError:
         """Why a stream that ended without an error is no answer."""
         if self._message.has_begun:
-            return cut()
+            return make_cut_error()
         if "html" in self._kind:
             return RequestError(
                 Cause.FATAL, f"invalid base URL: the server answers with a page ({self._kind})"
             )
         if self._kind and "event-stream" not in self._kind:
-            return cut(f"the server answers with {self._kind} instead of a stream of events")
-        return cut()
+            return make_cut_error(f"the server answers with {self._kind} instead of a stream of events")
+        return make_cut_error()

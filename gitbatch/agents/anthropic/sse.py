@@ -31,7 +31,7 @@ class EventReader:
         self._name = ""
         self._data: list[str] = []
 
-    def feed(self, chunk: bytes) -> list[ServerEvent]:
+    def feed_bytes(self, chunk: bytes) -> list[ServerEvent]:
         """Returns the events that end in a further piece.
 
         Raises:
@@ -40,20 +40,20 @@ class EventReader:
         # A carriage return at the very end may be the first half of a line's end.
         end = max(chunk.rfind(b"\n"), chunk.rfind(b"\r", 0, -1)) + 1
         if not end:
-            self._keep(chunk)
+            self._keep_pending(chunk)
             return []
         lines = b"".join((*self._pending, chunk[:end])).splitlines()
         self._pending, self._size = [], 0
-        self._keep(chunk[end:])
-        return [event for event in map(self._read, lines) if event]
+        self._keep_pending(chunk[end:])
+        return [event for event in map(self._read_line, lines) if event]
 
-    def _keep(self, piece: bytes) -> None:
+    def _keep_pending(self, piece: bytes) -> None:
         self._pending.append(piece)
         self._size += len(piece)
         if self._size > _LONGEST:
             raise BadStreamError(f"it has a line of more than {_LONGEST:,} bytes")
 
-    def _read(self, line: bytes) -> ServerEvent | None:
+    def _read_line(self, line: bytes) -> ServerEvent | None:
         """Takes in a line; an empty one ends an event."""
         if not line:
             event = ServerEvent(self._name, "\n".join(self._data)) if self._name or self._data else None

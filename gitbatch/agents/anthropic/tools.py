@@ -11,9 +11,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
+from gitbatch.agents.anthropic.api_key import ApiKey
 from gitbatch.agents.anthropic.output import LARGEST, OutputFile
 from gitbatch.agents.anthropic.schemas import FOUND, LISTED, PAGE_LINES
-from gitbatch.agents.anthropic.secret import Secret
 from gitbatch.agents.protocol import EarlierOutput, Reply
 from gitbatch.agents.reply import SENTENCES, first_sentences, make_reply
 from gitbatch.errors import GitError
@@ -29,7 +29,7 @@ _SEARCHED = 1_000
 """Characters of a text to search for."""
 
 
-class Answer(Struct, frozen=True):
+class ToolResult(Struct, frozen=True):
     """What a tool gives back. `reply`: the work is done."""
 
     text: str
@@ -39,8 +39,8 @@ class Answer(Struct, frozen=True):
     reply: Reply | None = None
 
 
-def _error(text: str) -> Answer:
-    return Answer(text, is_error=True)
+def _error_result(text: str) -> ToolResult:
+    return ToolResult(text, is_error=True)
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class ToolContext:
 
     base: Base
     output: OutputFile
-    secret: Secret
+    key: ApiKey
     earlier: EarlierOutput | None = None
     """What an earlier attempt had written, which the output has at the start."""
     has_written: bool = False
@@ -66,7 +66,7 @@ _Number = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 class _Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The arguments of one tool."""
 
-    async def use(self, bench: ToolContext) -> Answer:
+    async def run_tool(self, context: ToolContext) -> ToolResult:
         """Do it."""
         raise NotImplementedError  # pragma: no cover
 
@@ -78,26 +78,28 @@ class ReadFile(_Tool, frozen=True):
     from_line: _Number = 1
     lines: _Number = PAGE_LINES
 
-    async def use(self, bench: ToolContext) -> Answer:
+    async def run_tool(self, context: ToolContext) -> ToolResult:
         """Do it."""
-        path = _inside(self.path)
-        if path == bench.output.path and bench.has_output:
-            content = bench.output.read()
+        path = _commit_path(self.path)
+        if path == context.output.path and context.has_output:
+            content = context.output.read()
         else:
-            file = await bench.base.file(path, _READABLE)
+            file = await context.base.file(path, _READABLE)
             if file and file.content is None:
-                return _error(
+                return _error_result(
                     f"{path} has {file.size} bytes, more than can be read ({_READABLE}); use search"
                 )
             content = file.content if file else None
         if content is None:
-            return _error(f"there is no file {path}; list_files shows what there is")
+            return _error_result(f"there is no file {path}; list_files shows what there is")
         if b"\0" in content[:8192]:
-            return _error(f"{path} is no text ({len(content)} bytes)")
-        return _page(path, content.decode(errors="replace"), max(1, self.from_line), max(1, self.lines))
+            return _error_result(f"{path} is a binary file ({len(content)} bytes)")
+        return _render_page(
+            path, content.decode(errors="replace"), max(1, self.from_line), max(1, self.lines)
+        )
 
 
-def _page(path: str, text: str, first: int, most: int) -> Answer:
+def _render_page(path: str, text: str, first: int, most: int) -> ToolResult:
     """Some lines of a text, as many as fit."""
     lines = text.split("\n")
     if lines[-1] == "":
@@ -110,11 +112,11 @@ def _page(path: str, text: str, first: int, most: int) -> Answer:
         shown.append(line[:left])
         left -= len(shown[-1]) + 1
     if not shown:
-        return _error(f"{path} has {len(lines)} lines; there is none at {first}")
+        return _error_result(f"{path} has {len(lines)} lines; there is none at {first}")
     last = first - 1 + len(shown)
     head = f"{path}: lines {first} to {last} of {len(lines)}"
     more = f"; go on with from_line={last + 1}" if last < len(lines) else ""
-    return Answer(f"{head}{more}\n" + "\n".join(shown), note=head)
+    return ToolResult(f"{head}{more}\n" + "\n".join(shown), note=head)
 
 
 class ListFiles(_Tool, frozen=True):
@@ -123,15 +125,15 @@ class ListFiles(_Tool, frozen=True):
     folder: str = ""
     skip: _Number = 0
 
-    async def use(self, bench: ToolContext) -> Answer:
+    async def run_tool(self, context: ToolContext) -> ToolResult:
         """Do it."""
-        folder, skip = _inside(self.folder), self.skip
-        found = await bench.base.paths(folder, skip, LISTED + 1)
+        folder, skip = _commit_path(self.folder), self.skip
+        found = await context.base.paths(folder, skip, LISTED + 1)
         if not found:
-            return _error(f"there are no {'more ' * bool(skip)}files below {folder or 'the top'}")
+            return _error_result(f"there are no {'more ' * bool(skip)}files below {folder or 'the top'}")
         more = f"\nthere are more: go on with skip={skip + LISTED}" if len(found) > LISTED else ""
         paths = found[:LISTED]
-        return Answer(
+        return ToolResult(
             "\n".join(map(quote_path, paths)) + more, note=f"{folder or 'the top'}: {len(paths)} paths"
         )
 
@@ -144,17 +146,21 @@ class Search(_Tool, frozen=True):
     regex: bool = False
     ignore_case: bool = False
 
-    async def use(self, bench: ToolContext) -> Answer:
+    async def run_tool(self, context: ToolContext) -> ToolResult:
         """Do it."""
         if not self.text or "\n" in self.text or "\0" in self.text:
-            return _error("give one line of text to search for")
+            return _error_result("give one line of text to search for")
         if len(self.text) > _SEARCHED:
-            return _error(f"the text to search for is too long: give {_SEARCHED} characters at the most")
-        folder = _inside(self.folder)
+            return _error_result(
+                f"the text to search for is too long: give {_SEARCHED} characters at the most"
+            )
+        folder = _commit_path(self.folder)
         try:
-            hits = await bench.base.search(self.text, folder, regex=self.regex, ignore_case=self.ignore_case)
+            hits = await context.base.search(
+                self.text, folder, regex=self.regex, ignore_case=self.ignore_case
+            )
         except (GitError, ValueError):  # ValueError: what no process takes as an argument
-            return _error(
+            return _error_result(
                 "that can't be searched for: is it an expression, is the folder right, does it take too much memory?"
             )
         lines = [f"{quote_path(hit.path)}:{hit.line}: {hit.text[:_LINE]}" for hit in hits.found[:FOUND]]
@@ -162,7 +168,7 @@ class Search(_Tool, frozen=True):
         said = f"{len(lines)} lines" + (
             "" if complete else "; there are more, or it took too long or too much memory: narrow it"
         )
-        return Answer("\n".join((said, *lines)), note=f"{self.text}: {said}")
+        return ToolResult("\n".join((said, *lines)), note=f"{self.text}: {said}")
 
 
 class WriteOutput(_Tool, frozen=True):
@@ -171,10 +177,10 @@ class WriteOutput(_Tool, frozen=True):
     content: str
     append: bool = False
 
-    async def use(self, bench: ToolContext) -> Answer:
+    async def run_tool(self, context: ToolContext) -> ToolResult:
         """Do it."""
-        before = (bench.output.read() or b"") if self.append and bench.has_output else b""
-        return _write(bench, before + _encoded(self.content))
+        before = (context.output.read() or b"") if self.append and context.has_output else b""
+        return _write_output(context, before + _encode_text(self.content))
 
 
 class EditOutput(_Tool, frozen=True):
@@ -184,34 +190,36 @@ class EditOutput(_Tool, frozen=True):
     new: str
     everywhere: bool = False
 
-    async def use(self, bench: ToolContext) -> Answer:
+    async def run_tool(self, context: ToolContext) -> ToolResult:
         """Do it."""
-        content, old, new = bench.output.read(), _encoded(self.old), _encoded(self.new)
+        content, old, new = context.output.read(), _encode_text(self.old), _encode_text(self.new)
         if content is None:
-            return _error(f"{bench.output.path} is not there yet: use write_output")
+            return _error_result(f"{context.output.path} is not there yet: use write_output")
         count = content.count(old) if old else 0
         if count == 0:
-            return _error("the old text is not in the file: it must be there, word for word")
+            return _error_result("the old text is not in the file: it must be there, word for word")
         if count > 1 and not self.everywhere:
-            return _error(f"the old text is there {count} times: give more of it, or everywhere=true")
+            return _error_result(f"the old text is there {count} times: give more of it, or everywhere=true")
         if len(content) + count * (len(new) - len(old)) > LARGEST:
-            return _error(f"the file would be larger than {LARGEST} bytes")
-        return _write(bench, content.replace(old, new))
+            return _error_result(f"the file would be larger than {LARGEST} bytes")
+        return _write_output(context, content.replace(old, new))
 
 
-def _write(bench: ToolContext, content: bytes) -> Answer:
+def _write_output(context: ToolContext, content: bytes) -> ToolResult:
     if len(content) > LARGEST:
-        return _error(f"that is more than {LARGEST} bytes")
-    if bench.secret.is_in(content):
-        return _error("that has the API key of this session in it, which must not be in a file: leave it out")
+        return _error_result(f"that is more than {LARGEST} bytes")
+    if context.key.is_in(content):
+        return _error_result(
+            "that has the API key of this session in it, which must not be in a file: leave it out"
+        )
     try:
-        bench.output.write(content)
+        context.output.write(content)
     except OSError as error:
         if is_of_disk(error):  # nothing that the model does helps
             raise
-        return _error(f"{bench.output.path} can't be written: {error.strerror}")
-    bench.has_written = True
-    return Answer(f"{bench.output.path} has {len(content)} bytes now")
+        return _error_result(f"{context.output.path} can't be written: {error.strerror}")
+    context.has_written = True
+    return ToolResult(f"{context.output.path} has {len(content)} bytes now")
 
 
 class _EditLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -226,25 +234,27 @@ class Finish(_Tool, frozen=True):
     decisions: tuple[str, ...] = ()
     contributions: tuple[_EditLine, ...] = ()
 
-    async def use(self, bench: ToolContext) -> Answer:
+    async def run_tool(self, context: ToolContext) -> ToolResult:
         """Do it."""
-        if not bench.has_written and not (bench.earlier and bench.earlier.may_stay):
-            how = "as it was: change it" if bench.earlier else "not written yet: use write_output"
-            return _error(f"{bench.output.path} is {how}, then finish")
-        cut = bench.secret.cut
-        summary = clean_text(cut(self.summary), 10_000)
+        if not context.has_written and not (context.earlier and context.earlier.may_stay):
+            how = "as it was: change it" if context.earlier else "not written yet: use write_output"
+            return _error_result(f"{context.output.path} is {how}, then finish")
+        remove_key = context.key.remove_from
+        summary = clean_text(remove_key(self.summary), 10_000)
         if first_sentences(summary, SENTENCES) != summary or first_sentences(summary, 1) == summary:
-            return _error(
+            return _error_result(
                 "the summary must have 2 or 3 sentences; it does not. Finish again with one that has"
             )
         if len(summary) > LIMIT:
-            return _error(f"the summary has more than {LIMIT} characters. Finish again with a shorter one")
+            return _error_result(
+                f"the summary has more than {LIMIT} characters. Finish again with a shorter one"
+            )
         reply = make_reply(
             summary,
-            tuple(map(cut, self.decisions)),
-            tuple((cut(line.artifact), cut(line.text)) for line in self.contributions),
+            tuple(map(remove_key, self.decisions)),
+            tuple((remove_key(line.artifact), remove_key(line.text)) for line in self.contributions),
         )
-        return Answer("done", reply=reply)
+        return ToolResult("done", reply=reply)
 
 
 _TOOLS: dict[str, type[_Tool]] = {
@@ -257,30 +267,30 @@ _TOOLS: dict[str, type[_Tool]] = {
 }
 
 
-async def use_tool(bench: ToolContext, name: str, arguments: object) -> Answer:
+async def use_tool(context: ToolContext, name: str, arguments: object) -> ToolResult:
     """Do what the model asks for."""
     kind = _TOOLS.get(name)
     if kind is None:
-        return _error(f"there is no tool {name}; there are: {', '.join(_TOOLS)}")
+        return _error_result(f"there is no tool {name}; there are: {', '.join(_TOOLS)}")
     try:
-        return await msgspec.convert(arguments, kind).use(bench)
+        return await msgspec.convert(arguments, kind).run_tool(context)
     except msgspec.ValidationError as error:
-        return _error(f"the arguments are not as they should be: {error}")
+        return _error_result(f"invalid arguments: {error}")
     except (ValueError, OverflowError) as error:  # what the schema lets through, and no file or process takes
-        return _error(f"the arguments are not as they should be: {error}")
+        return _error_result(f"invalid arguments: {error}")
     except GitError as error:
-        return _error(error.message)
+        return _error_result(error.message)
     except OSError as error:
         if is_of_disk(error):
             raise
-        return _error(f"{bench.output.path}: {error.strerror or error}")
+        return _error_result(f"{context.output.path}: {error.strerror or error}")
 
 
-def _inside(path: str) -> str:
+def _commit_path(path: str) -> str:
     """A path as it stands in a commit; what leads out of it is the path of nothing."""
     clean = posixpath.normpath(unquote_path(path.strip()).lstrip("/") or ".")
     return "" if clean == "." else clean
 
 
-def _encoded(text: str) -> bytes:
+def _encode_text(text: str) -> bytes:
     return text.encode(errors="replace")

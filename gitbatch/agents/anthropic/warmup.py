@@ -10,7 +10,7 @@ class Warmup:
 
     _begun: dict[str, asyncio.Event] = field(default_factory=dict)
 
-    async def wait(self, key: str) -> bool:
+    async def wait_or_lead(self, key: str) -> bool:
         """Wait until a start is warm. True: it is not, and the caller is to go first."""
         while (event := self._begun.get(key)) is not None:
             if event.is_set():
@@ -19,7 +19,7 @@ class Warmup:
         self._begun[key] = asyncio.Event()
         return True
 
-    def begin(self, key: str) -> None:
+    def mark_warm(self, key: str) -> None:
         """Note that the first answer has begun: the others may go."""
         self._begun[key].set()
 

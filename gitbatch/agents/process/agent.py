@@ -18,7 +18,7 @@ from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.program import Program, ProgramExit, end_program, feed_prompt
 from gitbatch.agents.process.starter import LauncherError, Starter
 from gitbatch.agents.process.table import ProcessTable
-from gitbatch.agents.process.watch import Watch
+from gitbatch.agents.process.watch import OutputWatch
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Progress, Reply
 from gitbatch.agents.secrets import Secrets
 from gitbatch.concurrency import shielded
@@ -63,15 +63,15 @@ class ProcessAgent(Struct, frozen=True):
 
     async def run(self, assignment: Assignment, place: LocalPlace, progress: Progress) -> Reply | Failure:
         """Runs the program until it ends; its last lines are the details of a failure."""
-        secrets = Secrets.of(self.environment, self.table.secret_variables)
+        secrets = Secrets.from_environment(self.environment, self.table.secret_variables)
         try:
             files = ExchangeFiles.prepare(assignment, place)
             program = self.make_program(assignment, place, files)
-            transport, watch = await self._start(
+            transport, watch = await self._start_program(
                 program,
                 assignment,
                 place,
-                lambda: Watch(progress, files.progress, secrets, program.show_line),
+                lambda: OutputWatch(progress, files.progress, secrets, program.show_line),
             )
         except OSError as error:
             if is_of_disk(error):
@@ -88,33 +88,39 @@ class ProcessAgent(Struct, frozen=True):
         ended = ProgramExit(transport.get_returncode() or 0, watch, files, secrets)
         if in_time and ended.status == 0:
             return program.read_reply(ended)
-        failure = self._failure(program, ended, place) if in_time else _timed_out(watch, assignment.timeout)
+        failure = (
+            self._find_failure(program, ended, place) if in_time else _timed_out(watch, assignment.timeout)
+        )
         known = program.read_partial_reply(ended)
         return replace(failure, retry_after=known.retry_after, usage=known.usage)
 
     async def close(self) -> None:
         """Nothing is kept between items."""
 
-    async def _start(
-        self, program: Program, assignment: Assignment, place: LocalPlace, make_watch: Callable[[], Watch]
-    ) -> tuple[asyncio.SubprocessTransport, Watch]:
+    async def _start_program(
+        self,
+        program: Program,
+        assignment: Assignment,
+        place: LocalPlace,
+        make_watch: Callable[[], OutputWatch],
+    ) -> tuple[asyncio.SubprocessTransport, OutputWatch]:
         confinement = confinement_of(self.table, self.environment, place, assignment.output)
-        return await self.starter.start(
+        return await self.starter.start_program(
             make_watch,
             self.sandbox.wrap_command(list(program.arguments()), confinement),
             {**passed_variables(self.table, self.environment), **program.environment()},
             place.worktree,
         )
 
-    def _failure(self, program: Program, ended: ProgramExit, place: LocalPlace) -> Failure:
+    def _find_failure(self, program: Program, ended: ProgramExit, place: LocalPlace) -> Failure:
         """Returns why the program, or what starts it, failed."""
         if ended.status in {CANNOT_RUN, NOT_FOUND} and (problem := _launcher_problem(ended.watch, place)):
             reason = clean_text(f"the agent cannot be started: {problem}")
             return Failure(reason, ended.watch.last_lines(), Cause.FATAL)
         failure = program.read_failure(ended)
-        return replace(failure, details=failure.details + self._advice(failure.details))
+        return replace(failure, details=failure.details + self._find_advice(failure.details))
 
-    def _advice(self, details: tuple[CleanText, ...]) -> tuple[CleanText, ...]:
+    def _find_advice(self, details: tuple[CleanText, ...]) -> tuple[CleanText, ...]:
         """Returns a hint for the user if the program complains that it may not write."""
         advice = strict_advice(self.table, self.sandbox.kind)
         return (clean_text(advice),) if advice and was_denied(details) else ()
@@ -126,11 +132,11 @@ class ProcessAgent(Struct, frozen=True):
         )
 
 
-def _timed_out(watch: Watch, timeout: float) -> Failure:
+def _timed_out(watch: OutputWatch, timeout: float) -> Failure:
     return Failure(clean_text(f"it took longer than {timeout:g} seconds"), watch.last_lines(), Cause.TIMEOUT)
 
 
-def _launcher_problem(watch: Watch, place: LocalPlace) -> str:
+def _launcher_problem(watch: OutputWatch, place: LocalPlace) -> str:
     """Returns why the launcher, or bubblewrap, could not start the program; empty if neither complains.
 
     A problem with a folder of the item is not a problem of the launcher, nor of another item.

@@ -5,7 +5,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.agents.process.watch import Watch
+from gitbatch.agents.process.watch import OutputWatch
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Reply
 from gitbatch.agents.reply import (
     REPLY_BYTES,
@@ -53,7 +53,7 @@ class ExchangeFiles(Struct, frozen=True):
         except OSError:
             return PartialReply()
 
-    def read_reply(self, watch: Watch, secrets: Secrets) -> Reply | Failure:
+    def read_reply(self, watch: OutputWatch, secrets: Secrets) -> Reply | Failure:
         """Returns the reply of a program that succeeded; without a reply file, its last paragraph is the summary."""
         try:
             written = read_small(self.reply.parent, self.reply.name, REPLY_BYTES + 1)

@@ -37,16 +37,16 @@ def is_busy(lines: Iterable[str], patterns: tuple[str, ...]) -> bool:
         patterns: words, between which there may be `-` or `_` as well; or a number, which stands alone, and is
             neither that of a line of a file nor counts anything.
     """
-    pattern = _compiled(patterns)
+    pattern = _compile_patterns(patterns)
     return pattern is not None and any(map(pattern.search, lines))
 
 
 @cache
-def _compiled(patterns: tuple[str, ...]) -> re.Pattern[str] | None:
-    return re.compile("|".join(map(_one, patterns)), re.IGNORECASE) if patterns else None
+def _compile_patterns(patterns: tuple[str, ...]) -> re.Pattern[str] | None:
+    return re.compile("|".join(map(_compile_pattern, patterns)), re.IGNORECASE) if patterns else None
 
 
-def _one(pattern: str) -> str:
+def _compile_pattern(pattern: str) -> str:
     if pattern.isdigit():
         return rf"(?<![\w.,#/-])(?<!\w:)(?<!\bline )(?<!\blines ){pattern}(?![\w/-]|[.,:]\d){_NO_STATUS}"
     return r"(?<![^\W_])" + r"[\s_-]*".join(map(re.escape, re.split(r"[\s_-]+", pattern.strip())))

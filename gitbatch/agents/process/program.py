@@ -17,7 +17,7 @@ from msgspec import Struct
 from gitbatch.agents.json_text import shorten_json
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.starter import ANSWER_TIMEOUT
-from gitbatch.agents.process.watch import ShownLine, Watch
+from gitbatch.agents.process.watch import OutputWatch, ShownLine
 from gitbatch.agents.protocol import Failure, OutputStream, Reply
 from gitbatch.agents.reply import PartialReply
 from gitbatch.agents.secrets import Secrets
@@ -33,7 +33,7 @@ class ProgramExit(Struct, frozen=True):
 
     status: int
     """Its exit code, or -n where signal n ended it."""
-    watch: Watch
+    watch: OutputWatch
     """Its last lines."""
     files: ExchangeFiles
     secrets: Secrets
@@ -79,7 +79,7 @@ def feed_prompt(transport: asyncio.SubprocessTransport, prompt: str) -> None:
     stdin.write_eof()
 
 
-async def end_program(transport: asyncio.SubprocessTransport, watch: Watch) -> None:
+async def end_program(transport: asyncio.SubprocessTransport, watch: OutputWatch) -> None:
     """Ends the program, if it still runs, and everything in its process group; reads the rest of its output."""
     group = transport.get_pid()
     try:
@@ -95,7 +95,7 @@ async def end_program(transport: asyncio.SubprocessTransport, watch: Watch) -> N
         await _wait_for(watch.closed, _PIPE_PATIENCE)  # a child that has left the group does not hold us up
         _close_pipes(transport)
         await watch.closed.wait()
-        watch.finish()
+        watch.read_rest()
 
 
 def describe_exit(status: int, said: CleanText) -> str:

@@ -45,13 +45,13 @@ class Starter:
         self._loop: asyncio.AbstractEventLoop | None = None
         """That hears what the server tells."""
         self._one_at_a_time = asyncio.Lock()
-        self._starting: deque[Started] = deque()
+        self._starting: deque[ServedProcess] = deque()
         """In the order in which the server was asked, which is that of its answers."""
-        self._running: dict[int, Started] = {}
+        self._running: dict[int, ServedProcess] = {}
         self._strikes = 0
         """Starts in a row that failed by the server's fault."""
 
-    def begin(self) -> "LauncherServer":
+    def start_server(self) -> "LauncherServer":
         """Have the server start, while other things are done, if there is none; without it there will be none."""
         from gitbatch.sandbox.server import LauncherServer
 
@@ -60,7 +60,7 @@ class Starter:
             self._server = LauncherServer()
         return self._server
 
-    async def start(
+    async def start_program(
         self, make: Callable[[], _P], command: Sequence[str], environment: Mapping[str, str], directory: Path
     ) -> tuple[asyncio.SubprocessTransport, _P]:
         """Start a program in a process group of its own, with a pipe for each of its standard streams.
@@ -69,13 +69,13 @@ class Starter:
             LauncherError: nor can any other.
             OSError: it can't be started.
         """
-        asked = self._asked(command)
+        asked = self._server_arguments(command)
         if asked is None:
             return await asyncio.get_running_loop().subprocess_exec(
                 make, *command, cwd=directory, env=environment, start_new_session=True
             )
         protocol = make()
-        return await shielded(self._by_server(protocol, asked, environment, directory)), protocol
+        return await shielded(self._start_by_server(protocol, asked, environment, directory)), protocol
 
     def give_up(self) -> None:
         """Kill a server that does not answer."""
@@ -92,16 +92,18 @@ class Starter:
         self._server.close()
         self._server = self._loop = None
         while self._running:
-            self._running.popitem()[1].ended(-signal.SIGKILL)
+            self._running.popitem()[1].notify_ended(-signal.SIGKILL)
         self._strikes += bool(self._starting)
         while self._starting:
-            self._starting.popleft().failed(self._trouble(errno.ECHILD, "what starts it was killed"))
+            self._starting.popleft().notify_failed(
+                self._launcher_error(errno.ECHILD, "what starts it was killed")
+            )
 
-    def _trouble(self, number: int, why: str) -> OSError:
+    def _launcher_error(self, number: int, why: str) -> OSError:
         kind = LauncherError if self._strikes >= _STRIKES else OSError
         return kind(number, why, "the sandbox")
 
-    def _asked(self, command: Sequence[str]) -> Sequence[str] | None:
+    def _server_arguments(self, command: Sequence[str]) -> Sequence[str] | None:
         """What the server is to be asked for; None: nothing, for it is not our launcher that starts."""
         if not self._has_launcher:
             return None
@@ -109,56 +111,56 @@ class Starter:
 
         return launcher_arguments(command)
 
-    async def _by_server(
+    async def _start_by_server(
         self,
         protocol: asyncio.SubprocessProtocol,
         asked: Sequence[str],
         environment: Mapping[str, str],
         directory: Path,
-    ) -> "Started":
-        started = Started(protocol, self.give_up)
+    ) -> "ServedProcess":
+        started = ServedProcess(protocol, self.give_up)
         async with self._one_at_a_time:
             with ExitStack() as theirs:
                 try:
-                    streams = await started.open(theirs)
-                    self._ask(asked, environment, directory, streams)
+                    streams = await started.open_pipes(theirs)
+                    self._send_request(asked, environment, directory, streams)
                     self._starting.append(started)
                     async with asyncio.timeout(ANSWER_TIMEOUT):
                         await started.has_started
                 except TimeoutError:
                     started.close()
                     self.give_up()
-                    raise self._trouble(errno.ETIMEDOUT, "what starts it does not answer") from None
+                    raise self._launcher_error(errno.ETIMEDOUT, "what starts it does not answer") from None
                 except BaseException:
                     started.close()
                     raise
         return started
 
-    def _ask(
+    def _send_request(
         self, asked: Sequence[str], environment: Mapping[str, str], directory: Path, streams: Sequence[int]
     ) -> None:
         for _ in range(2):
             try:
-                return self._listened_to().start_program(asked, environment, directory, streams)
+                return self._connect_server().start_program(asked, environment, directory, streams)
             except ConnectionError:  # it has died, and we have not heard of it yet
                 self.close()
         self._strikes += 1
-        raise self._trouble(errno.ECHILD, "what starts it was killed")
+        raise self._launcher_error(errno.ECHILD, "what starts it was killed")
 
-    def _listened_to(self) -> "LauncherServer":
+    def _connect_server(self) -> "LauncherServer":
         try:
-            server = self.begin()
+            server = self.start_server()
         except OSError as error:
             self._strikes += 1
-            raise self._trouble(
+            raise self._launcher_error(
                 error.errno or 0, f"what starts it cannot be started: {error.strerror}"
             ) from error
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
-            self._loop.add_reader(server.socket, self._hear)
+            self._loop.add_reader(server.socket, self._receive_event)
         return server
 
-    def _hear(self) -> None:
+    def _receive_event(self) -> None:
         """Take in what the server tells."""
         if self._server is None:
             return
@@ -169,17 +171,17 @@ class Starter:
         if told is None:
             self.close()  # the next program gets a new one
         elif told.has_ended:
-            self._running.pop(told.number).ended(told.status)
+            self._running.pop(told.number).notify_ended(told.status)
         elif told.has_started:
             started = self._running[told.number] = self._starting.popleft()
-            started.begun(told.number)
+            started.notify_started(told.number)
             self._strikes = 0
         else:
             error = OSError(told.number, os.strerror(told.number), "the sandbox")
-            self._starting.popleft().failed(error)
+            self._starting.popleft().notify_failed(error)
 
 
-class Started(asyncio.SubprocessTransport):
+class ServedProcess(asyncio.SubprocessTransport):
     """A program that a server has started."""
 
     def __init__(self, protocol: asyncio.SubprocessProtocol, give_up: Callable[[], None]) -> None:
@@ -193,7 +195,7 @@ class Started(asyncio.SubprocessTransport):
         self._pipes: dict[int, asyncio.BaseTransport] = {}
         self._open = set(_STREAMS)
 
-    async def open(self, theirs: ExitStack) -> list[int]:
+    async def open_pipes(self, theirs: ExitStack) -> list[int]:
         """Make a pipe for each of its standard streams; returns its ends of them, to be closed when it has them."""
         loop = asyncio.get_running_loop()
         streams = []
@@ -207,7 +209,7 @@ class Started(asyncio.SubprocessTransport):
             self._pipes[stream], _ = await join(partial(_ForkedStream, self, stream), file)
         return streams
 
-    def begun(self, process: int) -> None:
+    def notify_started(self, process: int) -> None:
         """Note that it has started; if nobody waits for it any more, it ends at once."""
         self._process = process
         if self.has_started.done():
@@ -216,25 +218,25 @@ class Started(asyncio.SubprocessTransport):
         else:
             self.has_started.set_result(None)
 
-    def failed(self, error: OSError) -> None:
+    def notify_failed(self, error: OSError) -> None:
         """Note that it could not be started."""
         if not self.has_started.done():
             self.has_started.set_exception(error)
 
-    def ended(self, code: int) -> None:
+    def notify_ended(self, code: int) -> None:
         """Note that it has ended."""
         self._code = code
         self._protocol.process_exited()
-        self._finish()
+        self._report_end()
 
-    def heard(self, stream: int, data: bytes) -> None:
+    def receive_data(self, stream: int, data: bytes) -> None:
         """Hand on what it has said."""
         self._protocol.pipe_data_received(stream, data)
 
-    def lost(self, stream: int) -> None:
+    def notify_closed(self, stream: int) -> None:
         """Note that a stream is closed."""
         self._open.discard(stream)
-        self._finish()
+        self._report_end()
 
     def get_pid(self) -> int:
         """The process, which leads a group of its own."""
@@ -258,7 +260,7 @@ class Started(asyncio.SubprocessTransport):
         if self._code is None:
             self._give_up()
 
-    def _finish(self) -> None:
+    def _report_end(self) -> None:
         if self._code is not None and not self._open:
             self._protocol.connection_lost(None)
 
@@ -266,12 +268,12 @@ class Started(asyncio.SubprocessTransport):
 class _ForkedStream(asyncio.Protocol):
     """One of its standard streams."""
 
-    def __init__(self, owner: Started, stream: int) -> None:
+    def __init__(self, owner: ServedProcess, stream: int) -> None:
         self._owner = owner
         self._stream = stream
 
     def data_received(self, data: bytes) -> None:
-        self._owner.heard(self._stream, data)
+        self._owner.receive_data(self._stream, data)
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        self._owner.lost(self._stream)
+        self._owner.notify_closed(self._stream)

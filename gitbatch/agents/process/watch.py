@@ -36,7 +36,7 @@ ShowLine = Callable[[OutputStream, str], ShownLine | None]
 """From a line of a program to the line that is shown; None: nothing is shown, and the line is no detail."""
 
 
-class Watch(asyncio.SubprocessProtocol):
+class OutputWatch(asyncio.SubprocessProtocol):
     """Receives the output of a program.
 
     It is a protocol of asyncio, because `asyncio.subprocess.Process.wait` also waits for the pipes (python/cpython#119710): a
@@ -79,7 +79,7 @@ class Watch(asyncio.SubprocessProtocol):
 
     async def wait_for_exit(self, patience: float) -> bool:
         """Waits for the program to end, following its progress file. Returns false if it takes too long."""
-        following = asyncio.ensure_future(self._follow())
+        following = asyncio.ensure_future(self._follow_progress())
         try:
             async with asyncio.timeout(patience):
                 await self.exited.wait()
@@ -89,7 +89,7 @@ class Watch(asyncio.SubprocessProtocol):
             following.cancel()
         return True
 
-    def finish(self) -> None:
+    def read_rest(self) -> None:
         """Reads the rest when everything has ended, unfinished lines too."""
         for _ in range(_LAST_CHUNKS):
             if not self._take_progress():
@@ -113,7 +113,7 @@ class Watch(asyncio.SubprocessProtocol):
         """Returns the end of standard output."""
         return self._output.decode(errors="replace")
 
-    async def _follow(self) -> None:
+    async def _follow_progress(self) -> None:
         while True:
             await asyncio.sleep(_POLL)
             self._take_progress()

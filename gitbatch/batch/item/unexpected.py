@@ -50,12 +50,12 @@ def fail_attempt(tried: FailedAttempt, agent: str, error: BaseException, secrets
     said = str(TracebackException(type(error), error, None))  # `str(error)` may raise
     what = f"{type(error).__name__}: {said}" if said else type(error).__name__
     try:
-        where = f"the traceback is in {write_traceback(error, secrets.mask)}"
+        where = f"the traceback is in {write_traceback(error, secrets.mask_text)}"
     except OSError as problem:
         where = f"the traceback cannot be written: {problem}"
     return replace(
         tried,
         cause=Cause.FAILED,
-        reason=clean_text(secrets.mask(f"internal error in agent {agent}: {what}")),
+        reason=clean_text(secrets.mask_text(f"internal error in agent {agent}: {what}")),
         details=(clean_text(where),),
     )

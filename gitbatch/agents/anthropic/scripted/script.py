@@ -16,7 +16,7 @@ server needs no memory of a conversation. Parts of a step stand between plus sig
     overflow N       an error while the request has more than N bytes
     leak             an error that quotes the key
 
-In texts, \n is a line end and \k the server's key. Without a script, it writes a page about what it was given and says
+In first_message_text, \n is a line end and \k the server's key. Without a script, it writes a page about what it was given and says
 that it is scripted.
 """
 
@@ -54,32 +54,32 @@ class Step(Struct, frozen=True):
 
 def next_step(request: dict[str, Any]) -> Step:
     """The answer that a request's script has for it."""
-    said = texts(request)
+    said = first_message_text(request)
     number = sum(message["role"] == "assistant" for message in request["messages"])
     found = _SCRIPT.findall(said)
-    steps = found[0].split(";") if found else _default("\n".join((_shared(request), said)))
-    return _parse(steps[min(number, len(steps) - 1)], number)
+    steps = found[0].split(";") if found else _default_steps("\n".join((_system_text(request), said)))
+    return _parse_step(steps[min(number, len(steps) - 1)], number)
 
 
 def output_of(request: dict[str, Any]) -> str:
     """The path of the item that a request belongs to."""
-    found = _OUTPUT.findall(texts(request))
+    found = _OUTPUT.findall(first_message_text(request))
     return found[-1].strip() if found else ""
 
 
-def texts(request: dict[str, Any]) -> str:
+def first_message_text(request: dict[str, Any]) -> str:
     """What the first message says."""
     content = request["messages"][0]["content"]
     return content if isinstance(content, str) else "\n".join(block.get("text", "") for block in content)
 
 
-def _shared(request: dict[str, Any]) -> str:
+def _system_text(request: dict[str, Any]) -> str:
     """What stands before the messages."""
     system = request.get("system") or ""
     return system if isinstance(system, str) else "\n".join(block["text"] for block in system)
 
 
-def _default(said: str) -> list[str]:
+def _default_steps(said: str) -> list[str]:
     """A page about what was given: real tool calls, no pretended thoughts."""
     files = _FILE.findall(said)
     lines = [f"- {path}: {first.strip().strip('#').strip()[:80] or 'empty'}" for path, first in files]
@@ -94,7 +94,7 @@ def _default(said: str) -> list[str]:
     return [f"say I am the scripted server: there is no model here + {look}", f"write {text}\\n", "finish"]
 
 
-def _parse(text: str, number: int) -> Step:
+def _parse_step(text: str, number: int) -> Step:
     blocks: list[dict[str, Any]] = []
     faults: list[Fault] = []
     stop, nap = "", 0.0
@@ -106,25 +106,25 @@ def _parse(text: str, number: int) -> Step:
         elif verb == "nap":
             nap = float(rest)
         elif verb in _FAULTS:
-            faults.append(_fault(verb, rest))
+            faults.append(_parse_fault(verb, rest))
         elif verb == "say":
             blocks.append({"type": "text", "text": rest})
         elif verb:
-            name, arguments = _call(verb, rest)
+            name, arguments = _parse_call(verb, rest)
             call = f"toolu_{number}_{len(blocks)}"
             blocks.append({"type": "tool_use", "id": call, "name": name, "input": arguments})
     usual = "tool_use" if any(block["type"] == "tool_use" for block in blocks) else "end_turn"
     return Step(tuple(blocks), stop or usual, nap, tuple(faults))
 
 
-def _fault(verb: str, rest: str) -> Fault:
+def _parse_fault(verb: str, rest: str) -> Fault:
     words = rest.split()
     times = next((int(word[1:]) for word in words if re.fullmatch(r"x[0-9]+", word)), 1)
     after = next((word.removeprefix("after=") for word in words if word.startswith("after=")), "")
     return Fault(verb, words[0] if words else "", times, after)
 
 
-def _call(verb: str, rest: str) -> tuple[str, dict[str, Any] | str]:
+def _parse_call(verb: str, rest: str) -> tuple[str, dict[str, Any] | str]:
     """The tool that a verb stands for; another verb is the name of a tool, its arguments as JSON."""
     old, _, new = rest.partition(" => ")
     calls: dict[str, tuple[str, dict[str, Any]]] = {

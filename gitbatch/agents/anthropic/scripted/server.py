@@ -1,4 +1,4 @@
-"""The server itself: HTTP/1.1 and server-sent events by hand, on a loopback port, in a thread of its own.
+"""The server itself: HTTP/1.1 and server-sent stream_events by hand, on a loopback port, in a thread of its own.
 
 It keeps no conversation. All that it remembers is how often it saw a request (for faults that go away), which
 starts of prompts it has answered (for the numbers of its pretended cache), and a line about each request for tests.
@@ -17,7 +17,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.agents.anthropic.scripted.script import Fault, Step, next_step, output_of
-from gitbatch.agents.anthropic.scripted.wire import chunk, count_tokens, events, hash_start, head, whole
+from gitbatch.agents.anthropic.scripted.wire import (
+    count_tokens,
+    encode_chunk,
+    hash_start,
+    response_head,
+    stream_events,
+    whole_message,
+)
 
 KEY = "scripted-key"
 _HANG = 60.0
@@ -59,7 +66,7 @@ class ScriptedServer:
     key: str = KEY
     counts: bool = True
     """Whether it can count tokens."""
-    tells_usage: bool = True
+    reports_usage: bool = True
     """Whether it says what an answer took; there are servers that give null."""
     nap: float = 0.0
     """Seconds before each answer, so that there is something to see."""
@@ -77,7 +84,7 @@ class ScriptedServer:
     _end: asyncio.Event | None = None
 
     def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), daemon=True)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve_clients()), daemon=True)
         self._thread.start()
         self._ready.wait()
         return self
@@ -87,25 +94,25 @@ class ScriptedServer:
             self._loop.call_soon_threadsafe(self._end.set)
             self._thread.join()
 
-    def forget(self) -> None:
+    def reset_state(self) -> None:
         """Be as new."""
         self.seen.clear()
         self._asked.clear()
         self._cached.clear()
         self.most_under_way = 0
 
-    def of(self, item: str) -> list[RecordedRequest]:
+    def requests_of(self, item: str) -> list[RecordedRequest]:
         """The requests of one item."""
         return [seen for seen in self.seen if seen.item == item]
 
-    async def _serve(self) -> None:
+    async def _serve_clients(self) -> None:
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
-        talks: set[asyncio.Task[None]] = set()
+        clients: set[asyncio.Task[None]] = set()
 
-        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def handle_client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
             if task:
-                talks.add(task)
+                clients.add(task)
             try:
                 while await self._answer_one(reader, writer):
                     pass
@@ -113,17 +120,17 @@ class ScriptedServer:
                 pass  # whoever asked has gone, or the server ends
             finally:
                 if task:
-                    talks.discard(task)
+                    clients.discard(task)
                 writer.transport.abort()
 
-        server = await asyncio.start_server(talk, "127.0.0.1", 0, limit=2**20)
+        server = await asyncio.start_server(handle_client, "127.0.0.1", 0, limit=2**20)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         self._ready.set()
         await self._end.wait()
         server.close()
-        for task in tuple(talks):
+        for task in tuple(clients):
             task.cancel()
-        await asyncio.gather(*talks, return_exceptions=True)
+        await asyncio.gather(*clients, return_exceptions=True)
 
     async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer one request; false: the connection is over."""
@@ -138,61 +145,61 @@ class ScriptedServer:
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
             if method == "HEAD":  # how Claude Code looks whether there is a server
-                return await self._reply(writer, 200 if path == "/" else 404)
-            return await self._route(path, headers, body, writer)
+                return await self._send_json(writer, 200 if path == "/" else 404)
+            return await self._route_request(path, headers, body, writer)
         finally:
             self.under_way -= 1
 
-    async def _route(
+    async def _route_request(
         self, path: str, headers: dict[str, str], body: bytes, writer: asyncio.StreamWriter
     ) -> bool:
         given = headers.get("authorization", "").removeprefix("Bearer ") or headers.get("x-api-key", "")
         is_count = path == "/v1/messages/count_tokens"
         if path != "/v1/messages" and not (is_count and self.counts):
-            return await self._refuse(writer, 404, f"there is nothing at {path}")
+            return await self._send_error(writer, 404, f"there is nothing at {path}")
         if given != self.key:
-            return await self._refuse(writer, 401, f"the key {given} is not valid")
+            return await self._send_error(writer, 401, f"the key {given} is not valid")
         try:
             request = json.loads(body)
         except ValueError as error:
-            return await self._refuse(writer, 400, f"the request is not JSON: {error}")
+            return await self._send_error(writer, 400, f"the request is not JSON: {error}")
         if is_count:
-            return await self._reply(writer, 200, {"input_tokens": count_tokens(body)})
-        return await self._play(writer, request, body)
+            return await self._send_json(writer, 200, {"input_tokens": count_tokens(body)})
+        return await self._play_step(writer, request, body)
 
-    async def _play(self, writer: asyncio.StreamWriter, request: dict[str, Any], body: bytes) -> bool:
+    async def _play_step(self, writer: asyncio.StreamWriter, request: dict[str, Any], body: bytes) -> bool:
         """Answer as the script says."""
         try:
             step = self._with_key(next_step(request))
         except ValueError as error:
-            return await self._refuse(writer, 400, f"the script can't be read: {error}")
-        fault = self._fault(step, request, body)
+            return await self._send_error(writer, 400, f"the script can't be read: {error}")
+        fault = self._next_fault(step, request, body)
         if self.limit_every and (len(self.seen) + 1) % self.limit_every == 0:
             fault = Fault("fail", "429", after="1")
-        self._see("/v1/messages", request, body, fault)
+        self._record_request("/v1/messages", request, body, fault)
         await asyncio.sleep(step.nap or self.nap)
         match fault:
             case Fault("fail"):
-                return await self._refuse(
+                return await self._send_error(
                     writer, int(fault.what), "this is what the script says", fault.after
                 )
             case Fault("overflow"):
                 text = f"prompt is too long: {len(body)} bytes > {fault.what} maximum"
-                return await self._refuse(writer, 400, text)
+                return await self._send_error(writer, 400, text)
             case Fault("leak"):
                 text = f"bad request with the key {self.key}, in full: {self.key}"
-                return await self._refuse(writer, 400, text)
-        usage = self._usage(request, body)
+                return await self._send_error(writer, 400, text)
+        usage = self._make_usage(request, body)
         if not request.get("stream"):
-            return await self._send_whole(writer, whole(step, request["model"], usage), fault)
-        return await self._stream(writer, list(events(step, request["model"], usage)), fault)
+            return await self._send_whole(writer, whole_message(step, request["model"], usage), fault)
+        return await self._stream_answer(writer, list(stream_events(step, request["model"], usage)), fault)
 
     def _with_key(self, step: Step) -> Step:
         r"""A step in which the key stands where the script says \k."""
         blocks = json.dumps(step.blocks).replace("\\\\k", self.key)
         return replace(step, blocks=tuple(json.loads(blocks)))
 
-    def _fault(self, step: Step, request: dict[str, Any], body: bytes) -> Fault | None:
+    def _next_fault(self, step: Step, request: dict[str, Any], body: bytes) -> Fault | None:
         """What goes wrong this time. A request that is made again without a stream is the same one."""
         asked = json.dumps({**request, "stream": None}, sort_keys=True).encode()
         times = self._asked[digest := hashlib.sha256(asked).hexdigest()]
@@ -207,7 +214,7 @@ class ScriptedServer:
                 times -= fault.times
         return None
 
-    def _see(self, path: str, request: dict[str, Any], body: bytes, fault: Fault | None) -> None:
+    def _record_request(self, path: str, request: dict[str, Any], body: bytes, fault: Fault | None) -> None:
         turn = sum(message["role"] == "assistant" for message in request["messages"])
         status = int(fault.what) if fault and fault.kind == "fail" else 200
         last = json.dumps(request["messages"][-1], ensure_ascii=False)
@@ -226,19 +233,19 @@ class ScriptedServer:
             )
         )
 
-    async def _stream(
+    async def _stream_answer(
         self, writer: asyncio.StreamWriter, answer: list[dict[str, Any]], fault: Fault | None
     ) -> bool:
         last = len(answer) // 2 if fault else len(answer)
-        writer.write(head(200, "text/event-stream", "transfer-encoding: chunked"))
+        writer.write(response_head(200, "text/event-stream", "transfer-encoding: chunked"))
         for event in answer[:last]:
-            writer.write(chunk(event))
+            writer.write(encode_chunk(event))
             await writer.drain()
         if fault and not await self._break_off(writer, fault):
             return False
         if fault and fault.what == "error":
             said = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
-            writer.write(chunk(said))
+            writer.write(encode_chunk(said))
         writer.write(b"0\r\n\r\n")
         await writer.drain()
         return True
@@ -248,11 +255,13 @@ class ScriptedServer:
     ) -> bool:
         """Send an answer that is not streamed; one that breaks off has half of its bytes."""
         if fault is None:
-            return await self._reply(writer, 200, answer)
+            return await self._send_json(writer, 200, answer)
         if fault.what == "error":
-            return await self._refuse(writer, 529, "Overloaded")
+            return await self._send_error(writer, 529, "Overloaded")
         body = json.dumps(answer).encode()
-        writer.write(head(200, "application/json", f"content-length: {len(body)}") + body[: len(body) // 2])
+        writer.write(
+            response_head(200, "application/json", f"content-length: {len(body)}") + body[: len(body) // 2]
+        )
         await writer.drain()
         await self._break_off(writer, fault)
         return False
@@ -265,9 +274,9 @@ class ScriptedServer:
             writer.transport.abort()
         return fault.what != "reset"
 
-    def _usage(self, request: dict[str, Any], body: bytes) -> dict[str, int]:
+    def _make_usage(self, request: dict[str, Any], body: bytes) -> dict[str, int]:
         """Counts as a server with a cache would give them; none if it does not tell."""
-        if not self.tells_usage:
+        if not self.reports_usage:
             return {}
         start = hash_start(request)
         shared = count_tokens(json.dumps([request.get("tools"), request.get("system")]).encode())
@@ -280,15 +289,17 @@ class ScriptedServer:
             "cache_creation_input_tokens": 0 if was_there else shared,
         }
 
-    async def _refuse(self, writer: asyncio.StreamWriter, status: int, text: str, after: str = "") -> bool:
+    async def _send_error(
+        self, writer: asyncio.StreamWriter, status: int, text: str, after: str = ""
+    ) -> bool:
         kind = _TYPES.get(status, "api_error" if status >= 500 else "invalid_request_error")
         said = {"type": "error", "error": {"type": kind, "message": text}}
-        return await self._reply(writer, status, said, *((f"retry-after: {after}",) if after else ()))
+        return await self._send_json(writer, status, said, *((f"retry-after: {after}",) if after else ()))
 
-    async def _reply(
+    async def _send_json(
         self, writer: asyncio.StreamWriter, status: int, said: dict[str, Any] | None = None, *more: str
     ) -> bool:
         body = b"" if said is None else json.dumps(said).encode()
-        writer.write(head(status, "application/json", f"content-length: {len(body)}", *more) + body)
+        writer.write(response_head(status, "application/json", f"content-length: {len(body)}", *more) + body)
         await writer.drain()
         return True

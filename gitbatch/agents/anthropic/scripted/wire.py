@@ -1,4 +1,4 @@
-"""What the scripted server sends: heads, events and whole answers, in the form of the Messages API."""
+"""What the scripted server sends: heads, stream_events and whole_message answers, in the form of the Messages API."""
 
 import hashlib
 import json
@@ -11,13 +11,13 @@ _CHUNK = 48
 """Characters of a piece of an answer."""
 
 
-def head(status: int, kind: str, *lines: str) -> bytes:
+def response_head(status: int, kind: str, *lines: str) -> bytes:
     """Returns the start of an answer."""
     return "\r\n".join((f"HTTP/1.1 {status} Scripted", f"content-type: {kind}", *lines, "", "")).encode()
 
 
-def chunk(event: dict[str, Any]) -> bytes:
-    """Returns an event as a chunk of a stream."""
+def encode_chunk(event: dict[str, Any]) -> bytes:
+    """Returns an event as a encode_chunk of a stream."""
     data = f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
     return f"{len(data):x}\r\n".encode() + data + b"\r\n"
 
@@ -33,19 +33,19 @@ def hash_start(request: dict[str, Any]) -> str:
     return hashlib.sha256(shared.encode()).hexdigest()[:16]
 
 
-def _arguments(given: dict[str, Any] | str) -> str:
+def _encode_arguments(given: dict[str, Any] | str) -> str:
     return given if isinstance(given, str) else json.dumps(given)
 
 
-def whole(step: Step, model: str, usage: dict[str, int]) -> dict[str, Any]:
+def whole_message(step: Step, model: str, usage: dict[str, int]) -> dict[str, Any]:
     """Returns an answer that is not streamed."""
     blocks = [
-        block if block["type"] == "text" else {**block, "input": _object(block["input"])}
+        block if block["type"] == "text" else {**block, "input": _arguments_object(block["input"])}
         for block in step.blocks
     ]
-    written = sum(count_tokens(_written(block).encode()) for block in step.blocks)
+    written = sum(count_tokens(_block_text(block).encode()) for block in step.blocks)
     return {
-        **_message(model),
+        **_empty_message(model),
         "content": blocks,
         "stop_reason": step.stop,
         "stop_sequence": None,
@@ -53,31 +53,31 @@ def whole(step: Step, model: str, usage: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def _message(model: str) -> dict[str, Any]:
+def _empty_message(model: str) -> dict[str, Any]:
     return {"id": "msg_scripted", "type": "message", "role": "assistant", "model": model, "content": []}
 
 
-def _written(block: dict[str, Any]) -> str:
-    return str(block["text"]) if block["type"] == "text" else _arguments(block["input"])
+def _block_text(block: dict[str, Any]) -> str:
+    return str(block["text"]) if block["type"] == "text" else _encode_arguments(block["input"])
 
 
-def _object(given: dict[str, Any] | str) -> dict[str, Any]:
+def _arguments_object(given: dict[str, Any] | str) -> dict[str, Any]:
     """Returns arguments as they can stand in JSON: what is no object can only be streamed."""
     try:
-        parsed = json.loads(_arguments(given))
+        parsed = json.loads(_encode_arguments(given))
     except ValueError:
         parsed = None
     return parsed if isinstance(parsed, dict) else {}
 
 
-def events(step: Step, model: str, usage: dict[str, int]) -> Iterator[dict[str, Any]]:
-    """Yields the events of an answer that is streamed."""
-    start = {**_message(model), "stop_reason": None, "stop_sequence": None, "usage": usage or None}
+def stream_events(step: Step, model: str, usage: dict[str, int]) -> Iterator[dict[str, Any]]:
+    """Yields the stream_events of an answer that is streamed."""
+    start = {**_empty_message(model), "stop_reason": None, "stop_sequence": None, "usage": usage or None}
     yield {"type": "message_start", "message": start}
     written = 0
     for index, block in enumerate(step.blocks):
         is_text = block["type"] == "text"
-        text = _written(block)
+        text = _block_text(block)
         empty = {"type": "text", "text": ""} if is_text else {**block, "input": {}}
         yield {"type": "content_block_start", "index": index, "content_block": empty}
         for at in range(0, len(text), _CHUNK):

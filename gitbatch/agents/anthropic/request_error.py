@@ -57,7 +57,7 @@ class RequestError(Struct, frozen=True):
     wait_reason: WaitReason = WaitReason.SERVER_BUSY
 
 
-def trouble_of(error: Exception, *, began: bool) -> RequestError:
+def make_request_error(error: Exception, *, began: bool) -> RequestError:
     """What an exception of a request means.
 
     Args:
@@ -69,16 +69,16 @@ def trouble_of(error: Exception, *, began: bool) -> RequestError:
 
     if isinstance(error, APIStatusError):
         headers = error.response.headers
-        return _by_status(error.status_code, error.body, retry_after(headers, time.time()))
+        return _classify_status(error.status_code, error.body, retry_after(headers, time.time()))
     if isinstance(error, BadStreamError):
-        return cut(str(error))
+        return make_cut_error(str(error))
     if isinstance(error, InvalidURL | UnsupportedProtocol) or isinstance(
         error.__cause__, InvalidURL | UnsupportedProtocol
     ):
         return RequestError(Cause.FATAL, "invalid base URL: no request can be sent to it")
     said = describe_connection_error(error)
     if began:
-        return cut(said or f"it cannot be read ({type(error).__name__})")
+        return make_cut_error(said or f"it cannot be read ({type(error).__name__})")
     is_sent = not isinstance(error, APIConnectionError)
     if not said and is_sent:
         return RequestError(Cause.FAILED, f"the request cannot be made ({type(error).__name__})")
@@ -90,7 +90,7 @@ def trouble_of(error: Exception, *, began: bool) -> RequestError:
     )
 
 
-def cut(said: str = "the stream ended too early") -> RequestError:
+def make_cut_error(said: str = "the stream ended too early") -> RequestError:
     """The answer came to an end that is none."""
     return RequestError(
         Cause.BUSY,
@@ -100,7 +100,7 @@ def cut(said: str = "the stream ended too early") -> RequestError:
     )
 
 
-def error_event(data: str) -> RequestError:
+def parse_error_event(data: str) -> RequestError:
     """What an event of the kind `error` in an answer means.
 
     Args:
@@ -110,17 +110,17 @@ def error_event(data: str) -> RequestError:
         body: object = json.loads(data)
     except (ValueError, RecursionError):
         body = data
-    kind, said, _ = _words(body)
+    kind, said, _ = _parse_error_body(body)
     if not kind:
-        return cut(f"the server ended it with the error {said}")
-    found = _by_status(200, body, None)
+        return make_cut_error(f"the server ended it with the error {said}")
+    found = _classify_status(200, body, None)
     if found.cause is not Cause.BUSY:
         return found
-    return replace(found, is_cut=True) if found.is_limit else cut(found.said)
+    return replace(found, is_cut=True) if found.is_limit else make_cut_error(found.said)
 
 
-def _by_status(status: int, body: object, wait: float | None) -> RequestError:
-    kind, text, code = _words(body)
+def _classify_status(status: int, body: object, wait: float | None) -> RequestError:
+    kind, text, code = _parse_error_body(body)
     name = " ".join(filter(None, (str(status) if status != 200 else "", kind)))
     said = f"{name}: {text}"
     if code in _SPENT:
@@ -137,19 +137,23 @@ def _by_status(status: int, body: object, wait: float | None) -> RequestError:
     return RequestError(Cause.FATAL if is_everybodys or about_model else Cause.FAILED, said)
 
 
-def _words(body: object) -> tuple[str, str, str]:
+def _parse_error_body(body: object) -> tuple[str, str, str]:
     """Returns the type, the message and the code of an error, as far as a server gives them."""
     error = body.get("error", body) if isinstance(body, dict) else body
     if not isinstance(error, dict):
-        return "", _shortened(str(error or "")), ""
+        return "", _shorten_message(str(error or "")), ""
     details = error.get("details")
     code = details.get("error_code") if isinstance(details, dict) else None
     text = next((error[name] for name in ("message", "detail", "error") if error.get(name)), "")
     kind = error.get("type")
-    return kind if isinstance(kind, str) else "", _shortened(str(text)), code if isinstance(code, str) else ""
+    return (
+        kind if isinstance(kind, str) else "",
+        _shorten_message(str(text)),
+        code if isinstance(code, str) else "",
+    )
 
 
-def _shortened(text: str) -> str:
+def _shorten_message(text: str) -> str:
     """Returns the words of a server; of a web page, its title."""
     if not _PAGE.match(text):
         return text.strip()[:_LONGEST] or "it does not say why"

@@ -10,22 +10,22 @@ _HIDDEN = "[the key]"
 
 
 @dataclass(frozen=True, slots=True)
-class Secret:
+class ApiKey:
     """A key that a model or a server may repeat, by mistake or because it was told to."""
 
-    key: str = field(repr=False)
+    value: str = field(repr=False)
 
-    def cut(self, text: str) -> str:
+    def remove_from(self, text: str) -> str:
         """A text in one line and without the key, which may become longer than what `clean_text` gives."""
-        if not self._is_one:
+        if not self._is_worth_hiding:
             return text
         # Twice: what is invisible between its characters falls away in the cleaning.
-        return clean_text(text.replace(self.key, _HIDDEN), 20_000).replace(self.key, _HIDDEN)
+        return clean_text(text.replace(self.value, _HIDDEN), 20_000).replace(self.value, _HIDDEN)
 
     def is_in(self, content: bytes) -> bool:
         """Whether a file has the key."""
-        return self._is_one and self.key.encode() in content
+        return self._is_worth_hiding and self.value.encode() in content
 
     @property
-    def _is_one(self) -> bool:
-        return len(self.key) >= _SHORTEST
+    def _is_worth_hiding(self) -> bool:
+        return len(self.value) >= _SHORTEST
