@@ -1,4 +1,4 @@
-"""Where the program starts: `gitbatch`, `git batch`, `python -m gitbatch`."""
+"""The entry point of `gitbatch`, `git batch` and `python -m gitbatch`."""
 
 import atexit
 import gc
@@ -8,24 +8,24 @@ import sys
 from gitbatch.errors import ExitCode
 
 _OBJECTS = 200_000
-"""Made and not dropped, between two looks for garbage: megabytes at the most. Python's own 700 makes imports slow."""
+"""Objects allocated between two garbage collections: a few megabytes. Python's default of 700 slows imports down."""
 
 
 def main() -> None:
-    """Run the command line and exit with the code that says how it went."""
+    """Runs the command line and exits with its code."""
     if sys.getfilesystemencoding() != "utf-8":
         _start_in_utf_8()
     gc.set_threshold(_OBJECTS)
-    atexit.register(gc.freeze)  # nobody looks for garbage in what the end of the process takes anyway
+    atexit.register(gc.freeze)  # no collection at exit: the end of the process frees all memory
     try:
         from gitbatch.cli.main import main as run
-    except KeyboardInterrupt:  # it takes a moment, and nothing has begun
+    except KeyboardInterrupt:  # the import takes a moment, and nothing has been started
         sys.exit(ExitCode.INTERRUPTED)
     run()
 
 
 def _start_in_utf_8() -> None:
-    """Start again in Python's UTF-8 mode: paths in git are UTF-8, and so are the files of a checkout."""
+    """Restarts in Python's UTF-8 mode: paths in git and the files of a checkout are UTF-8."""
     os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - ourselves
 
 

@@ -1,13 +1,13 @@
-"""What can stop a run, and the exit code that each stop has.
+"""The errors that stop a run, and the exit codes.
 
-    GitbatchError            1   an expected error: one line what happened, one line what to do
-    ├── UsageError           2   an option is missing or makes no sense
-    ├── PlanError            2   the plan or the project's files say something that can't be run
-    ├── BusyError           75   someone else is at work here: try again later
-    ├── DeclinedError      130   the user was asked and wanted nothing
+    GitbatchError            1   an expected error: one line says what happened, one what to do
+    ├── UsageError           2   an option is missing or invalid
+    ├── PlanError            2   the plan or a file of the project cannot be run as it is
+    ├── BusyError           75   another process holds what is needed: try again later
+    ├── DeclinedError      130   the user was asked and declined
     └── GitError             1   a git command that must succeed did not
 
-A failed item is no exception: it is an `Outcome` (see `batch/model.py`).
+A failed item is not an exception but an `Outcome` (see `batch/model.py`).
 """
 
 from enum import IntEnum
@@ -40,36 +40,36 @@ class GitbatchError(Exception):
 
 
 class UsageError(GitbatchError):
-    """An option is missing or makes no sense."""
+    """An option is missing or invalid."""
 
     code = ExitCode.USAGE
 
 
 class PlanError(GitbatchError):
-    """The plan or one of the project's files can't be run as it is written."""
+    """The plan or a file of the project cannot be run as it is."""
 
     code = ExitCode.USAGE
 
 
 class DeclinedError(GitbatchError):
-    """The user was asked and wanted nothing."""
+    """The user was asked and declined."""
 
     code = ExitCode.INTERRUPTED
 
 
 class BusyError(GitbatchError):
-    """Someone else holds what we need; the same command may succeed later."""
+    """Another process holds what is needed; the same command may succeed later."""
 
     code = ExitCode.TRY_AGAIN
 
 
 class GitError(GitbatchError):
-    """A git command failed that must not fail; keeps what was run and what git said."""
+    """A required git command failed; keeps its arguments, status and messages."""
 
     def __init__(self, argv: tuple[str, ...], status: int, stderr: str) -> None:
         said = stderr.strip().splitlines()
         super().__init__(
-            f"git {_subcommand(argv)} failed ({status}): {said[-1] if said else 'no message'}",
+            f"git {_find_subcommand(argv)} failed ({status}): {said[-1] if said else 'no message'}",
             f"the command was: git {' '.join(argv)}",
         )
         self.argv = argv
@@ -77,8 +77,8 @@ class GitError(GitbatchError):
         self.stderr = stderr
 
 
-def _subcommand(argv: tuple[str, ...]) -> str:
-    """The git command among its arguments: what comes first behind git's own options."""
+def _find_subcommand(argv: tuple[str, ...]) -> str:
+    """Returns the git command among its arguments: the first word after git's own options."""
     words = iter(argv)
     for word in words:
         if word == "-c":

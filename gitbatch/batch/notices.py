@@ -1,4 +1,4 @@
-"""Notices from the git thread: what it waits for is shown while it waits, by the event loop."""
+"""Notices from the git thread, which the event loop emits while the thread waits."""
 
 import asyncio
 
@@ -13,12 +13,12 @@ class Notices:
         self._batch = batch
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def attach(self) -> None:
-        """Let the running event loop do the emitting from now on: listeners are called on one thread only."""
+    def attach_loop(self) -> None:
+        """Lets the running event loop emit from now on: listeners are called on one thread only."""
         self._loop = asyncio.get_running_loop()
 
     def __call__(self, text: str) -> None:
-        """Emit a notice."""
+        """Emits a notice."""
         notice = Notice(batch=self._batch, text=text)
         if self._loop is None:
             self._emit(notice)

@@ -26,7 +26,8 @@ from gitbatch.batch.planning.configuration import FixedConfig
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state, require_runnable
 from gitbatch.batch.planning.risks import add_risks
 from gitbatch.batch.planning.selection import select_items
-from gitbatch.batch.planning.start import BatchOptions, begin_batch, find_reason_not_to_start
+from gitbatch.batch.planning.start import BatchOptions, find_reason_not_to_start
+from gitbatch.batch.planning.start import begin_batch as start_batch
 from gitbatch.batch.planning.target import find_target
 from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
 from gitbatch.batch.workplace.local import LocalWorkplaces
@@ -51,13 +52,13 @@ class Opening(Struct, frozen=True):
     agents: AgentPool
     tell: EventStream
 
-    def begin(self) -> Batch | None:
+    def begin_batch(self) -> Batch | None:
         """Checks everything, asks for missing choices and starts a batch. None: nothing is left to do."""
         settings, repo = self.settings, self.repo
         target = find_target(repo, settings.branch)
         state = read_project_state(repo, target.tip, settings.plan)
         config = state.project.config
-        repo = _configured(repo, state, self.frontend.report_waiting)
+        repo = _apply_config(repo, state, self.frontend.report_waiting)
         require_runnable(state)
         self.frontend.report_warnings(add_risks(repo, state, followed=target.followed))
         idle = find_reason_not_to_start(state)
@@ -75,7 +76,7 @@ class Opening(Struct, frozen=True):
         find_worktrees_dir(repo, config, settings.worktrees, settings.cache_dir)  # refuses a bad folder
         choice = BatchOptions(items, mode, agent, settings.jobs or config.batch.jobs, self.agents)
         self._set_limits(state, wanted_agents(state, items, agent), settings.limits)
-        return begin_batch(repo, target, state, choice, settings.clock())
+        return start_batch(repo, target, state, choice, settings.clock())
 
     def _require_answers(self) -> None:
         """Rule O7: a missing choice is asked for; where no question can be answered, the error names it."""
@@ -122,7 +123,7 @@ class Opening(Struct, frozen=True):
         return True
 
     @contextmanager
-    def prepared(
+    def prepare_run(
         self, batch: Batch, state: ProjectState, fixed: FixedConfig, listeners: tuple[Listener, ...]
     ) -> Iterator[tuple[Run, Notices]]:
         """Yields what a run of the batch needs, and closes it."""
@@ -141,7 +142,7 @@ class Opening(Struct, frozen=True):
         ):
             emit = EventStream(settings.clock, (EventWriter(log), *listeners))
             notices = Notices(emit, batch.id)
-            watched = _watched(_configured(repo, state, notices), fingerprint, notices)
+            watched = _guard_fetches(_apply_config(repo, state, notices), fingerprint, notices)
             checkouts = find_checkouts(repo, settings.environment.get("PATH", ""))
             run = Run(
                 repo=watched,
@@ -175,14 +176,14 @@ class Opening(Struct, frozen=True):
         return ledger
 
 
-def _configured(repo: Repository, state: ProjectState, tell: Callable[[str], None]) -> Repository:
+def _apply_config(repo: Repository, state: ProjectState, tell: Callable[[str], None]) -> Repository:
     """Returns the repository, which fetches and waits for a signature as the configuration says."""
     table = state.project.config.batch
     repo.objects.wait_for_signer(require_duration(table.sign_timeout), tell)
     return repo if table.fetch else repo.fetching(None)
 
 
-def _watched(repo: Repository, fingerprint: Fingerprint, notices: Notices) -> Repository:
+def _guard_fetches(repo: Repository, fingerprint: Fingerprint, notices: Notices) -> Repository:
     """Returns the repository, which fetches with the present configuration until a control file changes."""
     if repo.promised is None or repo.promised.before is None:
         return repo

@@ -51,7 +51,7 @@ class Session:
         """
         if self.active is None or self.notices is None:
             return self.settled or _nothing_left()
-        self.notices.attach()
+        self.notices.attach_loop()
         try:
             return await run_batch(
                 self.active, reviewer.review_checkpoint, reviewer.accept_config, resumed=self.resumed
@@ -117,7 +117,7 @@ def open_session(
         unfinished = unfinished_batch(opening.repo)
         if unfinished:
             opening.report_ignored(unfinished)
-        batch = unfinished or opening.begin()
+        batch = unfinished or opening.begin_batch()
         if batch is None:
             yield Session(_nothing_left(), None, None, resumed=False)
             return
@@ -127,7 +127,7 @@ def open_session(
             result = Result(Ending.CONFIG_CHANGED, succeeded=0, failed=0, over=False)
             yield Session(result, None, None, resumed=True)
             return
-        with opening.prepared(batch, state, fixed, listeners) as (run, notices):
+        with opening.prepare_run(batch, state, fixed, listeners) as (run, notices):
             yield Session(None, run, notices, resumed=unfinished is not None)
 
 

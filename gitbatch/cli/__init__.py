@@ -1,1 +1,1 @@
-"""The commands: options → call → render. The only place that prints, prompts and exits."""
+"""The commands: options → service → view. Only this folder prints, prompts and exits."""

@@ -1,4 +1,4 @@
-"""Asking a person: what is missing before a batch (rule O7), and what to do at a pause."""
+"""Prompts: for options that are missing before a batch (rule O7), and for the decision at a pause."""
 
 import asyncio
 import re
@@ -17,7 +17,7 @@ _CONTINUE, _DIFF, _STOP = "continue with the next group", "show the diff", "stop
 
 
 def ask_items(plan: Plan) -> str:
-    """Which items to run, in the words of --items."""
+    """Asks which items to run; returns a value of --items."""
     open_groups = [(g, sum(not item.done for item in g.items)) for g in plan.groups]
     total = sum(count for _, count in open_groups)
     choices = [questionary.Choice(f"all {total} open items", "all")]
@@ -27,33 +27,35 @@ def ask_items(plan: Plan) -> str:
         if count
     ]
     choices.append(questionary.Choice("some items, by id or output path", "some"))
-    chosen: str = _answer(questionary.select("Which items?", choices))
+    chosen: str = _ask_question(questionary.select("Which items?", choices))
     if chosen != "some":
         return chosen
-    return _answer(questionary.text("Ids or output paths, with commas between:", validate=_valid_items(plan)))
+    return _ask_question(
+        questionary.text("Ids or output paths, with commas between:", validate=_valid_items(plan))
+    )
 
 
 def _valid_items(plan: Plan) -> Callable[[str], bool | str]:
-    def valid(text: str) -> bool | str:
+    def check_items(text: str) -> bool | str:
         try:
-            return bool(select_items(plan, text)) or "that names no open item"
+            return bool(select_items(plan, text)) or "it names no open item"
         except UsageError as error:
             return error.message
 
-    return valid
+    return check_items
 
 
 def ask_mode(groups: int) -> CheckpointMode:
-    """When to pause for a review."""
+    """Asks when to pause for a review."""
     choices = [
         questionary.Choice("after each group", PauseMode.AFTER_EACH),
         questionary.Choice("after every N groups", PauseMode.AFTER_BATCH),
         questionary.Choice("only at the end", PauseMode.AT_END),
     ]
-    pace = PauseMode(_answer(questionary.select("Pause for a review?", choices)))
+    pace = PauseMode(_ask_question(questionary.select("Pause for a review?", choices)))
     if pace is not PauseMode.AFTER_BATCH:
         return CheckpointMode(pace)
-    text = _answer(
+    text = _ask_question(
         questionary.text(
             f"After how many of the {groups} groups?",
             default="2",
@@ -63,25 +65,25 @@ def ask_mode(groups: int) -> CheckpointMode:
     return CheckpointMode(pace, int(text))
 
 
-def _answer(question: questionary.Question) -> str:
+def _ask_question(question: questionary.Question) -> str:
     answer = question.ask(kbi_msg="")
     if answer is None:
-        raise DeclinedError("nothing was started", "run it again when you know what you want")
+        raise DeclinedError("nothing was started", "run the command again to choose")
     return answer  # type: ignore[no-any-return]  # questionary does not type its answers
 
 
 def ask_to_accept() -> bool:
-    """Ask whether the batch may run by the configuration whose difference is shown."""
-    return bool(_accepting().ask(kbi_msg=""))
+    """Asks whether the batch may run with the configuration whose difference is shown."""
+    return bool(_make_config_question().ask(kbi_msg=""))
 
 
 async def ask_to_accept_now() -> bool:
-    """Ask the same in the middle of a run."""
-    return bool(await _accepting().ask_async(kbi_msg=""))
+    """Asks the same during a run."""
+    return bool(await _make_config_question().ask_async(kbi_msg=""))
 
 
-def _accepting() -> questionary.Question:
-    """A question that what was typed before does not answer."""
+def _make_config_question() -> questionary.Question:
+    """Returns a question that keys typed earlier do not answer."""
     termios.tcflush(sys.stdin, termios.TCIFLUSH)
     return questionary.confirm(
         "Run the batch with the changed configuration?", default=False, auto_enter=False
@@ -89,7 +91,7 @@ def _accepting() -> questionary.Question:
 
 
 async def ask_to_continue(show_diff: Callable[[], None]) -> bool:
-    """At a pause: go on, look at the diff, or stop. True: go on."""
+    """Asks at a pause: continue, show the diff, or stop. Returns true to continue."""
     while True:
         question = questionary.select("Checkpoint reached:", [_CONTINUE, _DIFF, _STOP])
         answer: str | None = await question.ask_async(kbi_msg="")

@@ -18,7 +18,7 @@ from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.model import CheckpointMode
 from gitbatch.batch.session import open_session
-from gitbatch.cli.common import HERE, cache_dir, chosen_worktrees, opened, repository_path
+from gitbatch.cli.common import HERE, cache_dir, chosen_worktrees, open_repository_of, repository_path
 from gitbatch.cli.prompts import PromptReviewer, Prompts
 from gitbatch.cli.signals import ENDING_SIGNALS, Signals
 from gitbatch.cli.views import EventView, make_view
@@ -51,7 +51,7 @@ class RunOptions(Struct, frozen=True, kw_only=True):
         """Whether the user can answer a prompt."""
         return not self.no_input and not self.json and sys.stdin.isatty() and sys.stdout.isatty()
 
-    def settings(self, repo: Repository) -> SessionSettings:
+    def make_settings(self, repo: Repository) -> SessionSettings:
         """Returns the settings of a session, with what the environment adds to the options.
 
         Raises:
@@ -87,8 +87,8 @@ def run_command(options: RunOptions) -> ExitCode:
     """Starts or resumes a batch; returns how it ended."""
     view = make_view(json=options.json)
     prompts = Prompts(can_ask=options.can_ask)
-    with opened(options.directory) as repo:
-        result = run_session(repo, options.settings(repo), view, prompts)
+    with open_repository_of(options.directory) as repo:
+        result = run_session(repo, options.make_settings(repo), view, prompts)
     return report_end(result, options.directory)
 
 

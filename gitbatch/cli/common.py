@@ -1,4 +1,4 @@
-"""What the commands share: their common options, opening the repository, where they show things."""
+"""Shared by the commands: common options, opening the repository, choosing the output."""
 
 import os
 import sys
@@ -29,8 +29,8 @@ HERE = Path()
 
 
 @contextmanager
-def opened(directory: Path, *, read_only: bool = False) -> Iterator[Repository]:
-    """The repository that a directory is in, closed at the end. `read_only`: it works without an identity too."""
+def open_repository_of(directory: Path, *, read_only: bool = False) -> Iterator[Repository]:
+    """Yields the repository that contains a directory, and closes it. `read_only` needs no identity of the user."""
     repo = open_repository(directory, read_only=read_only)
     try:
         yield repo
@@ -39,7 +39,7 @@ def opened(directory: Path, *, read_only: bool = False) -> Iterator[Repository]:
 
 
 def make_page() -> "PlainPage | Terminal":
-    """Where to show something: standard output, a terminal or not (or one that FORCE_COLOR promises)."""
+    """Returns the page on standard output: with colour for a terminal, or if FORCE_COLOR is set."""
     if sys.stdout.isatty() or os.environ.get("FORCE_COLOR"):
         from gitbatch.view.terminal import Terminal
 
@@ -59,12 +59,12 @@ def cache_dir() -> Path:
 
 
 def tell_waiting(text: str) -> None:
-    """Show what a command waits for before it begins."""
+    """Reports what a command waits for before it begins."""
     typer.echo(f"gitbatch: {text}", err=True)
 
 
 def repository_path(repo: Repository, directory: Path, path: Path | None) -> str | None:
-    """A path from the command line as a repository path.
+    """Returns a path of the command line as a path in the repository.
 
     Raises:
         UsageError: it is outside the repository.

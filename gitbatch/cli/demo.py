@@ -1,4 +1,4 @@
-"""`gitbatch demo`: a sample repository and a real batch on it, without a key."""
+"""`gitbatch demo`: makes a sample repository and runs a batch in it, without an API key."""
 
 import os
 import shlex
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from gitbatch.batch.caller import SessionSettings
 from gitbatch.batch.model import CheckpointMode, PauseMode
 from gitbatch.cli.batch import report_end, run_session
-from gitbatch.cli.common import cache_dir, chosen_worktrees, opened
+from gitbatch.cli.common import cache_dir, chosen_worktrees, open_repository_of
 from gitbatch.cli.prompts import Prompts
 from gitbatch.cli.views import make_view
 from gitbatch.errors import GitbatchError, UsageError
@@ -55,7 +55,7 @@ def demo(
     typer.echo(
         f"made {directory}: a small package, and a plan to document it (docs/phases/reference/task.md)\n"
     )
-    with agent_settings(agent) as settings, opened(directory) as repo:
+    with agent_settings(agent) as settings, open_repository_of(directory) as repo:
         report_end(run_session(repo, settings, make_view(json=False), Prompts(can_ask=False)), directory)
         typer.echo("\nthe history, as git shows it:  git log --first-parent --oneline\n")
         typer.echo(repo.git.read_output("log", "--first-parent", "--format=  %h %s"))

@@ -1,4 +1,4 @@
-"""`gitbatch gc`: remove what finished batches have left."""
+"""`gitbatch gc`: removes what finished batches have left."""
 
 from contextlib import nullcontext
 from typing import Annotated
@@ -7,23 +7,25 @@ import msgspec
 import typer
 
 from gitbatch.batch.history.gc import Garbage, find_garbage, remove_garbage
-from gitbatch.cli.common import HERE, Directory, opened, tell_waiting
+from gitbatch.cli.common import HERE, Directory, open_repository_of, tell_waiting
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.refs.names import short
 from gitbatch.text import clean_text
 
 
 def gc(
-    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be removed.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Only show what would be removed.")
+    ] = False,
     keep: Annotated[
-        int, typer.Option(min=0, help="So many of the last finished batches stay known to gitbatch status.")
+        int, typer.Option(min=0, help="The number of finished batches that gitbatch status still knows.")
     ] = 1,
     json: Annotated[bool, typer.Option("--json", help="For programs: one JSON object.")] = False,
     directory: Directory = HERE,
 ) -> None:
     """Remove what finished batches have left: worktrees, branches, refs, logs. What is unmerged is kept."""
     with (
-        opened(directory) as found,
+        open_repository_of(directory) as found,
         nullcontext(found) if dry_run else repository_lock(found, tell_waiting) as repo,
     ):
         garbage = find_garbage(repo, keep)
@@ -49,6 +51,6 @@ def _tell_person(garbage: Garbage, *, dry_run: bool) -> None:
     for removal in garbage.removed:
         typer.echo(f"{would}removed: {removal.kind} {clean_text(short(removal.name), 2000)}")
     for kept in garbage.kept:
-        typer.echo(f"stays: {short(kept.name)}: {clean_text(kept.reason, 2000)}")
+        typer.echo(f"kept: {short(kept.name)}: {clean_text(kept.reason, 2000)}")
     if not garbage.removed:
         typer.echo("nothing to remove")

@@ -5,7 +5,7 @@ import os
 import msgspec
 import typer
 
-from gitbatch.cli.common import HERE, Directory, Json, opened, tell_waiting
+from gitbatch.cli.common import HERE, Directory, Json, open_repository_of, tell_waiting
 from gitbatch.guard.install import install_hook, uninstall_hook
 from gitbatch.guard.location import find_hook_location
 from gitbatch.guard.report import hook_notes, read_hook_report
@@ -21,8 +21,8 @@ app = typer.Typer(
 @app.command()
 def install(directory: Directory = HERE) -> None:
     """Install the hook, or update it. An existing hook is kept and runs after it."""
-    settings = _settings()
-    with opened(directory) as found, repository_lock(found, tell_waiting) as repo:
+    settings = _read_git_settings()
+    with open_repository_of(directory) as found, repository_lock(found, tell_waiting) as repo:
         location = find_hook_location(repo, settings)
         change = install_hook(repo, location)
         typer.echo(f"{change}  {location.hook}")
@@ -35,8 +35,8 @@ def install(directory: Directory = HERE) -> None:
 @app.command()
 def uninstall(directory: Directory = HERE) -> None:
     """Remove the hook. A hook that was there before is restored."""
-    settings = _settings()
-    with opened(directory) as found, repository_lock(found, tell_waiting) as repo:
+    settings = _read_git_settings()
+    with open_repository_of(directory) as found, repository_lock(found, tell_waiting) as repo:
         location = find_hook_location(repo, settings)
         change = uninstall_hook(repo, location)
         typer.echo(f"{change}  {location.hook}")
@@ -45,8 +45,8 @@ def uninstall(directory: Directory = HERE) -> None:
 @app.command()
 def status(json: Json = False, directory: Directory = HERE) -> None:
     """Show whether the hook is installed, and why it cannot be. Changes nothing."""
-    settings = _settings()
-    with opened(directory) as repo:
+    settings = _read_git_settings()
+    with open_repository_of(directory) as repo:
         found = read_hook_report(repo, find_hook_location(repo, settings))
     if json:
         typer.echo(msgspec.json.encode(found).decode())
@@ -60,6 +60,6 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
         typer.echo(f"note: {note}")
 
 
-def _settings() -> dict[str, str]:
+def _read_git_settings() -> dict[str, str]:
     """Returns the variables that name the user's git configuration files; opening a repository removes them."""
     return {name: value for name, value in os.environ.items() if name.startswith("GIT_CONFIG_")}

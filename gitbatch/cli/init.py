@@ -1,10 +1,10 @@
-"""`gitbatch init`: a working start."""
+"""`gitbatch init`: writes the files of a new project."""
 
 from typing import Annotated
 
 import typer
 
-from gitbatch.cli.common import HERE, Directory, opened
+from gitbatch.cli.common import HERE, Directory, open_repository_of
 from gitbatch.errors import UsageError
 from gitbatch.project.config import CONFIG_FILE, parse_config
 from gitbatch.project.disk import DiskSnapshot
@@ -20,8 +20,10 @@ def init(
 ) -> None:
     """Write a plan template, a phase with its files, and a configuration. Never overwrites a file."""
     if language not in set(Language):
-        raise UsageError(f"{language!r} is no language that templates exist in", "use --lang de or --lang en")
-    with opened(directory) as repo:
+        raise UsageError(
+            f"invalid language {language!r}: no templates exist for it", "use --lang de or --lang en"
+        )
+    with open_repository_of(directory) as repo:
         config = parse_config(DiskSnapshot(repo.root).read(CONFIG_FILE))
         made = scaffold_project(repo.root, phase, Language(language), config)
     for path in made.written:

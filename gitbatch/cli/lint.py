@@ -1,4 +1,4 @@
-"""`gitbatch lint`: everything that is wrong or suspicious in a plan."""
+"""`gitbatch lint`: shows the errors and warnings of plans."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -12,11 +12,12 @@ from gitbatch.cli.common import HERE, Directory, make_page
 from gitbatch.errors import UsageError
 from gitbatch.plan.render import summary
 from gitbatch.project.lint import Checked, check_plan, find_active_plan
+from gitbatch.text import format_count
 from gitbatch.view.diagnostics import diagnostic_annotation, diagnostic_json, diagnostic_lines
 
 
 class Format(StrEnum):
-    """How diagnostics are shown."""
+    """The formats of diagnostics."""
 
     TEXT = "text"
     JSON = "json"
@@ -43,14 +44,14 @@ def lint(
         except UsageError as error:
             typer.echo(f"gitbatch: {error.message}\n  {error.advice}", err=True)
             continue
-        _show(checked[-1], form)
+        _show_diagnostics(checked[-1], form)
     if len(checked) < len(wanted) or any(one.plan.errors for one in checked):
         raise typer.Exit(2)
     raise typer.Exit(1 if strict and any(one.plan.diagnostics for one in checked) else 0)
 
 
 def _with_risks(checked: Checked) -> Checked:
-    """A plan that could be run, with what a run of it would refuse or regret."""
+    """Returns a plan without errors with the risks of running it: what a run would refuse or warn of."""
     if checked.plan.errors:
         return checked
     return replace(
@@ -59,7 +60,7 @@ def _with_risks(checked: Checked) -> Checked:
     )
 
 
-def _show(checked: Checked, form: Format) -> None:
+def _show_diagnostics(checked: Checked, form: Format) -> None:
 
     diagnostics = checked.plan.diagnostics
     if form is Format.TEXT:
@@ -67,7 +68,7 @@ def _show(checked: Checked, form: Format) -> None:
         for diagnostic in diagnostics:
             page.show_line(*diagnostic_lines(diagnostic, checked.source, checked.path).parts, "\n")
         items = len(checked.plan.items)
-        good = f"{items} item{'s' * (items != 1)} in {len(checked.plan.groups)} groups"
+        good = f"{format_count(items, 'item')} in {format_count(len(checked.plan.groups), 'group')}"
         page.show_line(f"{checked.path}: {summary(diagnostics) or good}")
         return
     show = diagnostic_json if form is Format.JSON else diagnostic_annotation

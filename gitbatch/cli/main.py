@@ -1,4 +1,4 @@
-"""The entry point: the list of commands, and what an error looks like."""
+"""The command line as a whole: the group of verbs, and how an error is shown."""
 
 import io
 import os
@@ -23,7 +23,7 @@ app = typer.Typer(
 )
 
 
-def _version(*, wanted: bool) -> None:
+def _show_version(*, wanted: bool) -> None:
     if wanted:
         typer.echo(f"gitbatch {__version__}")
         raise typer.Exit
@@ -37,7 +37,7 @@ def root(
             "--version",
             help="Show the version.",
             is_eager=True,
-            callback=lambda wanted: _version(wanted=wanted),
+            callback=lambda wanted: _show_version(wanted=wanted),
         ),
     ] = False,
 ) -> None:
@@ -46,7 +46,7 @@ def root(
 
 
 def _require_current_folder() -> None:
-    """Refuse to run in a folder that was deleted: relative paths, and `-C` with one, mean nothing there.
+    """Refuses to run in a deleted folder, where relative paths (also of `-C`) have no meaning.
 
     Raises:
         GitbatchError: the current folder is gone.
@@ -61,48 +61,50 @@ def _require_current_folder() -> None:
 
 
 def main() -> None:
-    """Run the command line and exit with the code that says how it went."""
-    _open_what_is_closed()
+    """Runs the command line and exits with its code."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name that the terminal can't show stops nothing
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # a name that the terminal cannot show must not stop the run
     try:
         app()
     except BrokenPipeError:
-        _forget_output()
+        _discard_output()
         sys.exit(ExitCode.FAILED)
     except GitbatchError as error:
-        _say(disk_error(error) or error)
+        _report_error(disk_error(error) or error)
         sys.exit(error.code)
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
-    except Exception as error:  # noqa: BLE001  # the last resort: a bug must leave a trace and an exit code
-        sys.exit(_say_unexpected(error))
+    except Exception as error:  # noqa: BLE001  # an internal error must leave a traceback and an exit code
+        sys.exit(_report_unexpected(error))
 
 
-def _open_what_is_closed() -> None:
-    """Have nowhere to write to, where we were started with a closed standard output or error (`>&-`)."""
+def _open_closed_streams() -> None:
+    """Opens the null device for a standard output or error that was closed at the start (`>&-`)."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - until the end
 
 
-def _say_unexpected(error: Exception) -> ExitCode:
+def _report_unexpected(error: Exception) -> ExitCode:
     expected = expected_error(error) if isinstance(error, OSError) else None
     if expected:
-        _say(expected)
+        _report_error(expected)
         return expected.code
-    typer.echo(f"gitbatch: a bug in gitbatch. The traceback is in {write_traceback(error)}", err=True)
-    typer.echo("  nothing is lost: finished items are in git; gitbatch run goes on", err=True)
+    typer.echo(f"gitbatch: internal error; traceback written to {write_traceback(error)}", err=True)
+    typer.echo("  finished items are in git; resume: gitbatch run", err=True)
     return ExitCode.BUG
 
 
-def _forget_output() -> None:
-    """Let what is left in standard output's buffer go nowhere: whoever read it has gone."""
+def _discard_output() -> None:
+    """Discards what is left in standard output's buffer: the reader has closed its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _say(error: GitbatchError) -> None:
+def _report_error(error: GitbatchError) -> None:
     if error.details:
         typer.echo(f"{error.details}\n", err=True)
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ

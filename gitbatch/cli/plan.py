@@ -1,4 +1,4 @@
-"""`gitbatch plan`: what would run. Changes nothing."""
+"""`gitbatch plan`: shows what would run. Changes nothing."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +9,7 @@ import typer
 from gitbatch.batch.planning.project_state import read_project_state, require_runnable
 from gitbatch.batch.planning.risks import add_risks
 from gitbatch.batch.planning.target import find_plan_commit
-from gitbatch.cli.common import HERE, Directory, Json, make_page, opened, repository_path
+from gitbatch.cli.common import HERE, Directory, Json, make_page, open_repository_of, repository_path
 from gitbatch.cli.plan_warnings import tell_warnings
 from gitbatch.repo.refs.names import HEADS
 from gitbatch.view.overview import plan_state, render_plan
@@ -24,7 +24,7 @@ def plan(
     directory: Directory = HERE,
 ) -> None:
     """Show what would run: groups, items, outputs, what each reads, and the control files found."""
-    with opened(directory, read_only=True) as repo:
+    with open_repository_of(directory, read_only=True) as repo:
         project_state = read_project_state(
             repo, find_plan_commit(repo, branch), repository_path(repo, directory, task_md)
         )

@@ -1,4 +1,4 @@
-"""Signals that end a run in good order, and what each of them does."""
+"""The signals that end a run in good order."""
 
 import asyncio
 import signal

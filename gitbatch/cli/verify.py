@@ -7,7 +7,7 @@ import typer
 
 from gitbatch.batch.events import SCHEMA
 from gitbatch.batch.history.verify.audit import audit_history
-from gitbatch.cli.common import HERE, Directory, Json, opened
+from gitbatch.cli.common import HERE, Directory, Json, open_repository_of
 
 
 def verify(
@@ -18,7 +18,7 @@ def verify(
     directory: Directory = HERE,
 ) -> None:
     """Audit the commits of gitbatch in a history. Changes nothing. Exits with 1 if there are findings."""
-    with opened(directory, read_only=True) as repo:
+    with open_repository_of(directory, read_only=True) as repo:
         found = audit_history(repo, revisions)
     for finding in found.findings:
         line = f"{finding.commit[:12]}  {finding.rule} {finding.check}: {finding.message}"

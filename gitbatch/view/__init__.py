@@ -1,1 +1,1 @@
-"""What a person or a program sees of a run."""
+"""The output of a run, a plan or a batch: for people and for programs."""

@@ -1,4 +1,4 @@
-"""What there is to say about a plan: with colour for people, as JSON or as workflow annotations for programs."""
+"""The diagnostics of a plan: in colour for people, as JSON or as workflow annotations for programs."""
 
 import msgspec
 from msgspec import Struct
@@ -28,7 +28,7 @@ class LintFinding(Struct, frozen=True):
 
 
 def diagnostic_lines(diagnostic: Diagnostic, source: bytes, path: str) -> StyledLine:
-    """A diagnostic for people, with its severity, its caret and its help in colour."""
+    """Returns a diagnostic for people, with its severity, its caret and its help in colour."""
     head, shown, caret, *advice = render_diagnostic(diagnostic, source, path).split("\n")
     place, _, message = head.partition(f"{diagnostic.code} {diagnostic.severity}: ")
     style = _STYLES[diagnostic.severity]
@@ -43,23 +43,23 @@ def diagnostic_lines(diagnostic: Diagnostic, source: bytes, path: str) -> Styled
 
 
 def diagnostic_json(diagnostic: Diagnostic, path: str) -> str:
-    """A diagnostic as one line of JSON."""
+    """Returns a diagnostic as one line of JSON."""
     d = diagnostic
     finding = LintFinding(path, d.code, d.severity, d.message, d.help, d.line, d.column, d.start, d.end)
     return msgspec.json.encode(finding).decode()
 
 
 def diagnostic_annotation(diagnostic: Diagnostic, path: str) -> str:
-    """A diagnostic as a GitHub workflow command, which shows it at its line in a review."""
-    place = f"file={_property(path)},line={diagnostic.line},col={diagnostic.column}"
-    text = _escaped(f"{diagnostic.message}\n{diagnostic.help}")
-    return f"::{diagnostic.severity} {place},title={_property(diagnostic.code)}::{text}"
+    """Returns a diagnostic as a GitHub workflow command, which shows it at its line in a review."""
+    place = f"file={_escape_property(path)},line={diagnostic.line},col={diagnostic.column}"
+    text = _escape_message(f"{diagnostic.message}\n{diagnostic.help}")
+    return f"::{diagnostic.severity} {place},title={_escape_property(diagnostic.code)}::{text}"
 
 
-def _escaped(text: str) -> str:
+def _escape_message(text: str) -> str:
     lines = (clean_text(line, 2000) for line in text.split("\n"))
     return "%0A".join(line.replace("%", "%25") for line in lines)
 
 
-def _property(text: str) -> str:
-    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
+def _escape_property(text: str) -> str:
+    return _escape_message(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,4 +1,4 @@
-"""A batch or a plan at rest: what `gitbatch status` and `gitbatch plan` show, for people and for programs."""
+"""The output of `gitbatch status` and `gitbatch plan`: values for programs, blocks for people."""
 
 from collections.abc import Iterator, Mapping
 
@@ -18,6 +18,7 @@ from gitbatch.limits.usage import Spent, Usage
 from gitbatch.paths import quote_path
 from gitbatch.project.context import find_files, list_context
 from gitbatch.repo.refs.names import short
+from gitbatch.text import format_count
 from gitbatch.view.block import Block, Cell, StyledLine, TextTable, make_line
 from gitbatch.view.review import STYLES, render_criteria
 
@@ -68,7 +69,7 @@ def batch_state(
     criteria: tuple[CriterionState, ...],
     spending: Mapping[str, ItemSpent],
 ) -> BatchState:
-    """The state of a batch as values."""
+    """Returns the state of a batch as values."""
     found = (_item_state(group, item, state) for group in batch.record.groups for item in group.items)
     items = tuple(
         replace(item, attempts=took.attempts, spent=took.spent, seconds=took.seconds)
@@ -103,28 +104,28 @@ def _item_state(group: BatchGroup, item: BatchItem, state: BatchProgress) -> Ite
 
 
 def render_batch(shown: BatchState) -> Block:
-    """A batch for people."""
+    """Returns a batch for people."""
     done = sum(item.status == ItemStatus.SUCCEEDED for item in shown.items)
     head = make_line(
         ("batch ", "bold"),
         (shown.batch, "bold"),
-        f" ({shown.state}) on {short(shown.target)}: {shown.groups_done} of {shown.groups} groups, "
-        f"{done} of {len(shown.items)} items",
+        f" ({shown.state}) on {short(shown.target)}: {shown.groups_done} of {format_count(shown.groups, 'group')}, "
+        f"{done} of {format_count(len(shown.items), 'item')}",
     )
     used = (make_line(f"used so far: {format_usage(shown.spent)}"),) if shown.spent.usage != Usage() else ()
-    return head, TextTable(tuple(map(_row, shown.items))), *used, *render_criteria(shown.criteria)
+    return head, TextTable(tuple(map(_item_row, shown.items))), *used, *render_criteria(shown.criteria)
 
 
-def _row(item: ItemState) -> tuple[Cell, ...]:
+def _item_row(item: ItemState) -> tuple[Cell, ...]:
     style = STYLES[ItemStatus(item.status)] if item.status in set(ItemStatus) else "dim"
     kept = format_rescued(item.rescued)
-    said = (item.reason or item.item, (_work(item), "dim"), (f"\n{kept}" if kept else "", "dim"))
+    said = (item.reason or item.item, (_format_work(item), "dim"), (f"\n{kept}" if kept else "", "dim"))
     return (str(item.group),), ((item.status, style),), (item.name,), said
 
 
-def _work(item: ItemState) -> str:
-    """What an item took, where there is anything to say."""
-    parts = [f"{item.attempts} attempts"] if item.attempts > 1 else []
+def _format_work(item: ItemState) -> str:
+    """Returns the attempts, time and usage of an item, where there are any to report."""
+    parts = [format_count(item.attempts, "attempt")] if item.attempts > 1 else []
     if item.spent and item.spent.usage != Usage():
         parts += [f"{item.seconds:.1f} s", format_tokens(item.spent.usage), format_cost(item.spent)]
     return f"  ({', '.join(parts)})" if parts else ""
@@ -186,7 +187,7 @@ class PlanState(Struct, frozen=True):
 
 
 def plan_state(project_state: ProjectState) -> PlanState:
-    """What would run, as values."""
+    """Returns what would run, as values."""
     project, plan = project_state.project, project_state.plan
     groups = []
     for group in plan.groups:
@@ -233,7 +234,7 @@ def plan_state(project_state: ProjectState) -> PlanState:
 
 
 def render_plan(shown: PlanState) -> Block:
-    """A plan for people: control files, then groups with their items, outputs and what they read."""
+    """Returns a plan for people: control files, then groups with their items, outputs and what they read."""
     found = {
         "plan": shown.plan,
         "phase": shown.phase or "(a project of a single phase)",
@@ -250,7 +251,7 @@ def render_plan(shown: PlanState) -> Block:
     for group in shown.groups:
         limit = (f"  at most {group.at_once} at a time", "dim") if group.at_once < shown.jobs else ""
         parts.append(make_line("\n", (f"group {group.number}", "bold"), f"  {group.title}", limit))
-        parts += [part for item in group.items for part in _planned(item)]
+        parts += [part for item in group.items for part in _planned_lines(item)]
         if len(group.steps) > 1:
             parts.append(make_line(f"  order: {' → '.join(' '.join(step) for step in group.steps)}"))
     if shown.critical_path:
@@ -261,7 +262,7 @@ def render_plan(shown: PlanState) -> Block:
     return tuple(parts)
 
 
-def _planned(item: PlannedItem) -> Iterator[StyledLine]:
+def _planned_lines(item: PlannedItem) -> Iterator[StyledLine]:
     box = "[x]" if item.done else "[ ]"
     yield make_line((f"{box} ", "green" if item.done else ""), (item.title, "bold"), indent=2)
     yield make_line("→ ", (item.item, "cyan"), indent=8)

@@ -1,4 +1,4 @@
-"""A checkpoint as a person reviews it: what was done, what failed and why, where the Definition of Done is."""
+"""A checkpoint for a review: the outcomes, the failures with their reasons, the Definition of Done."""
 
 from gitbatch.agents.protocol import FLAG_DESCRIPTIONS
 from gitbatch.batch.history.messages import format_effort, format_usage
@@ -17,7 +17,7 @@ STYLES = {
 
 
 def render_checkpoint(checkpoint: Checkpoint) -> Block:
-    """The whole checkpoint."""
+    """Returns the whole checkpoint."""
     done = len(checkpoint.outcomes) - len(checkpoint.failures)
     title = make_line(
         (f"checkpoint {checkpoint.number}/{checkpoint.of}", "bold"),
@@ -28,20 +28,20 @@ def render_checkpoint(checkpoint: Checkpoint) -> Block:
     kept = (f"kept: your own version of {path} in the checkout" for path in checkpoint.kept)
     return (
         title,
-        TextTable(tuple(_outcome(outcome) for outcome in checkpoint.outcomes)),
-        *(part for outcome in checkpoint.failures if outcome.details for part in _details(outcome)),
+        TextTable(tuple(_outcome_row(outcome) for outcome in checkpoint.outcomes)),
+        *(part for outcome in checkpoint.failures if outcome.details for part in _detail_lines(outcome)),
         *((make_line((f"  {format_usage(spent)}", "dim")),) if spent.usage != Usage() else ()),
         *render_criteria(checkpoint.criteria),
         *(make_line((f"note: {note}", "yellow")) for note in (*checkpoint.notes, *kept)),
     )
 
 
-def _outcome(outcome: Outcome) -> tuple[Cell, ...]:
-    told = _told(outcome) + tuple((f"\n{work}", "dim") for work in format_effort(outcome))
-    return ((outcome.status, STYLES[outcome.status]),), (outcome.item.name,), told
+def _outcome_row(outcome: Outcome) -> tuple[Cell, ...]:
+    text = _outcome_text(outcome) + tuple((f"\n{work}", "dim") for work in format_effort(outcome))
+    return ((outcome.status, STYLES[outcome.status]),), (outcome.item.name,), text
 
 
-def _told(outcome: Outcome) -> Cell:
+def _outcome_text(outcome: Outcome) -> Cell:
     if not outcome.succeeded:
         return (outcome.reason,)
     parts: list[Part] = [outcome.reply.summary if outcome.reply else ""]
@@ -53,18 +53,18 @@ def _told(outcome: Outcome) -> Cell:
     return tuple(parts)
 
 
-def _details(outcome: Outcome) -> Block:
+def _detail_lines(outcome: Outcome) -> Block:
     said = make_line(("\n".join(outcome.details), "dim"), indent=4)
     return make_line(f"{outcome.item.name} said:", indent=2), said
 
 
 def render_criteria(criteria: tuple[CriterionState, ...]) -> Block:
-    """The Definition of Done as a small table, if there is one; what no item names is cross-cutting (rule T2)."""
+    """Returns the Definition of Done as a small table, if there is one; what no item names is cross-cutting (rule T2)."""
     rows = tuple(
         (
             (f"DoD #{criterion.number}",),
             (("[x]", "green") if criterion.done else "[ ]",),
-            (_coverage(criterion),),
+            (_format_coverage(criterion),),
             (criterion.text,),
         )
         for criterion in criteria
@@ -72,7 +72,7 @@ def render_criteria(criteria: tuple[CriterionState, ...]) -> Block:
     return (TextTable(rows),) if rows else ()
 
 
-def _coverage(criterion: CriterionState) -> Part:
+def _format_coverage(criterion: CriterionState) -> Part:
     if criterion.cross_cutting:
         return ("cross-cutting", "yellow")
     if criterion.is_ready:

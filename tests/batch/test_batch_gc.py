@@ -97,7 +97,7 @@ def test_what_is_unmerged_is_kept_first_and_goes_when_it_is_merged(run: Place) -
     run.git("gc", "-q", "--prune=now")
     assert "# out/pairs/ab.md" in run.git("show", f"{kept}:out/pairs/ab.md")
     again = run.gitbatch("gc", "--keep", "0", code=0).stdout
-    assert f"stays: {kept}: it is not merged" in again
+    assert f"kept: {kept}: it is not merged" in again
     assert refs(run, "refs/gitbatch") == [kept]
     run.git("merge", "-q", "-s", "ours", "-m", "seen", kept)
     assert f"removed: ref {kept}" in run.gitbatch("gc", code=0).stdout
@@ -159,7 +159,7 @@ def test_a_branch_that_the_user_looks_at_stays(run: Place) -> None:
     looked_at = run.root.parent / "looked-at"
     run.git("worktree", "add", "-q", str(looked_at), branch.removeprefix("refs/heads/"))
     said = run.gitbatch("gc", "--keep", "0", code=0).stdout
-    assert f"stays: {branch.removeprefix('refs/heads/')}: it is checked out in {looked_at}" in said
+    assert f"kept: {branch.removeprefix('refs/heads/')}: it is checked out in {looked_at}" in said
     assert refs(run, "refs/heads/gitbatch/") == [branch]
     run.git("worktree", "remove", str(looked_at))
     run.gitbatch("gc", code=0)

@@ -17,7 +17,7 @@ def test_notices_come_on_the_loops_thread() -> None:
     notices = Notices(EventStream(lambda: 0.0, (listen,)), "b")
 
     async def run() -> None:
-        notices.attach()
+        notices.attach_loop()
         await asyncio.to_thread(notices, "from a thread")
 
     notices("before")

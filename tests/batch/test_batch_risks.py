@@ -205,7 +205,7 @@ def test_outside_a_repository_there_is_nothing_to_see(tmp_path: Path, three: Pla
     plan = tmp_path / "alone/task.md"
     plan.write_text("## Work Packages\n\n### G\n\n- [x] a → Output: a.md\n", encoding="utf-8")
     assert check_plan(plan).plan.diagnostics == ()
-    assert "1 item in 1 groups" in replace(three, root=tmp_path / "alone").gitbatch("lint", code=0).stdout
+    assert "1 item in 1 group" in replace(three, root=tmp_path / "alone").gitbatch("lint", code=0).stdout
 
 
 def test_where_the_project_cannot_be_made_out_the_plan_alone_is_checked(three: Place) -> None:

@@ -344,7 +344,7 @@ def test_abort_keeps_what_was_not_merged(three: Place) -> None:
     done = three.gitbatch("abort", code=0)
     assert "has ended" in done.stdout
     assert_tidy(three)
-    assert "there is no unfinished batch" in three.gitbatch("abort", code=1).stderr
+    assert "no batch is unfinished" in three.gitbatch("abort", code=1).stderr
     assert "starts on main" in run(three)
 
 

@@ -287,7 +287,7 @@ def test_a_lock_held_by_another_run(three: Place) -> None:
     assert f"another gitbatch is running in {three.root} (process {first.pid} of " in done.stderr
     three.gitbatch("abort", code=75)
     assert three.state() == before
-    assert "0 of 1 groups" in three.gitbatch("status", code=0).stdout
+    assert "0 of 1 group" in three.gitbatch("status", code=0).stdout
     first.send_signal(signal.SIGINT)
     first.communicate(timeout=60)
     assert first.returncode == 130
@@ -431,6 +431,6 @@ def test_a_bug_leaves_a_trace(three: Place, tmp_path: Path) -> None:
     broken.write_text("import gitbatch.batch.history.record as r\nr.all_batches = None\n", encoding="utf-8")
     done = three.gitbatch("status", code=4, PYTHONPATH=str(tmp_path))
     assert "Traceback" not in done.stderr
-    path = Path(done.stderr.split("The traceback is in ")[1].splitlines()[0])
+    path = Path(done.stderr.split("traceback written to ")[1].splitlines()[0])
     assert "TypeError" in path.read_text(encoding="utf-8")
     assert time.time() - path.stat().st_mtime < 60
