@@ -1,4 +1,4 @@
-"""The attributes of a commit, and storing a file as `git add` would: line ends as they say, no filter is ever run.
+"""Stores and writes files by the attributes of a commit, as `git add` would, but without running a filter.
 
 The attributes are those of the base commit (and the user's `.git/info/attributes` as it was when the process started),
 not those of a folder that an agent could write: git works in a private git directory (`private_dir.py`), in a checkout
@@ -29,7 +29,7 @@ class FilteredPathError(Exception):
 
 
 def store(repo: Repository, descriptor: int, tree: str, path: str) -> str:
-    """Store the file behind a descriptor as the blob that belongs at `path` above `tree`; git reads it, we don't.
+    """Stores the file behind a descriptor as the blob for `path` on top of `tree`; only git reads it. Returns its id.
 
     Raises:
         FilteredPathError: the path has a filter attribute.
@@ -44,12 +44,12 @@ def store(repo: Repository, descriptor: int, tree: str, path: str) -> str:
 
 
 def put_output(repo: Repository, worktree: Path, path: str, blob: str, tree: str) -> None:
-    """Puts a blob at a path of a new worktree, as a checkout would, without filters: whole, or what is there stays.
+    """Writes a blob to a path of a new worktree atomically, as a checkout would, but without filters.
 
     Raises:
         OSError: it cannot be written there.
         FilteredPathError: the path has a filter attribute.
-        GitError: the blob is gone.
+        GitError: the blob is missing.
     """
     *parents, name = path.split("/")
     with (
@@ -60,7 +60,7 @@ def put_output(repo: Repository, worktree: Path, path: str, blob: str, tree: str
 
 
 def _write_as_checkout(repo: Repository, descriptor: int, tree: str, path: str, blob: str) -> None:
-    """Lets a blob flow into a file as `store` would take it: what that converts, has to be converted before."""
+    """Writes a blob to a file in the form that `store` converts back to the same blob."""
     rules = read_rules(repo, tree, (path,))
     if not rules and not repo.attributes and not repo.line_ends.stored:
         repo.objects.copy_to_fd(blob, descriptor)
@@ -71,7 +71,7 @@ def _write_as_checkout(repo: Repository, descriptor: int, tree: str, path: str, 
 
 
 def require_no_filter(repo: Repository, tree: str, path: str) -> None:
-    """Refuse a path before anybody works on it.
+    """Raises an error for a path with a filter, before an agent works on it.
 
     Raises:
         FilteredPathError: the path has a filter attribute.
@@ -83,23 +83,23 @@ def require_no_filter(repo: Repository, tree: str, path: str) -> None:
 
 
 def read_rules(repo: Repository, tree: str, paths: Iterable[str]) -> Rules:
-    """The attribute files of a tree that speak of some paths."""
-    return tuple((place, repo.objects.read_blob(oid)) for place, oid in rule_files(repo, tree, paths))
+    """Returns the attribute files of a tree that apply to some paths."""
+    return tuple((path, repo.objects.read_blob(oid)) for path, oid in rule_files(repo, tree, paths))
 
 
 @contextmanager
 def as_committed(repo: Repository, rules: Rules) -> Iterator[Git]:
-    """A private git in a checkout that has attribute files and nothing else."""
+    """Yields a private git in a checkout that has attribute files and nothing else."""
     with private_git(repo) as git:
-        for place, content in rules:
-            (git.directory / place).parent.mkdir(parents=True, exist_ok=True)
-            (git.directory / place).write_bytes(content)
+        for path, content in rules:
+            (git.directory / path).parent.mkdir(parents=True, exist_ok=True)
+            (git.directory / path).write_bytes(content)
         yield git
 
 
 def _may_filter(repo: Repository, rules: Rules) -> bool:
-    """Whether the word is said at all: git is asked only then."""
-    return any(b"filter" in said for said in (repo.attributes, *(content for _, content in rules)))
+    """Whether any attribute file contains the word; only then git is asked."""
+    return any(b"filter" in text for text in (repo.attributes, *(content for _, content in rules)))
 
 
 def _require_no_filter(repo: Repository, git: Git, rules: Rules, path: str) -> None:

@@ -19,7 +19,7 @@ def render_config(settings: Iterable[Pair]) -> bytes:
 
 
 def format_settings(id_bytes: int) -> tuple[Pair, ...]:
-    """Returns the settings that say how a repository's objects are named; `id_bytes`: length of a raw object id."""
+    """Returns the settings of a repository's object format; `id_bytes`: the length of a raw object id."""
     if id_bytes == 32:
         return (("core.repositoryformatversion", "1"), ("extensions.objectformat", "sha256"))
     return (("core.repositoryformatversion", "0"),)

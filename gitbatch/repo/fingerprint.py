@@ -1,7 +1,7 @@
-"""What a repository's control files were when a run began: who changes them could make git run a program, or lie.
+"""Detects changes of a repository's control files during a run: they could make git run a program or read other data.
 
-Compared before each commit point. Times and sizes first, then content: to touch a file is no change. Nor is to check
-out another branch while a run goes on, which redirects nothing: HEAD may name any branch or commit.
+The files are compared before each commit point: times and sizes first, then contents, so touching a file is not a change.
+Neither is checking out another branch during a run, which redirects nothing: HEAD may name any branch or commit.
 """
 
 import hashlib
@@ -49,14 +49,14 @@ _HOOKS = (
     "sendemail-validate",
     "update",
 )
-"""As githooks(5) calls them."""
+"""The names in githooks(5)."""
 
 _ANY_BRANCH = re.compile(rb"(?:ref: refs/heads/[^\0-\x20\x7f]+|[0-9a-f]{40}|[0-9a-f]{64})\n")
 _LARGEST_HOOK = 1024 * 1024
 
 
 class TamperedError(GitbatchError):
-    """A control file of the repository is not what it was when the run began."""
+    """A control file of the repository was changed during the run."""
 
 
 class _FileMark(Struct, frozen=True):
@@ -71,22 +71,22 @@ class Fingerprint(Struct, frozen=True):
 
     marks: tuple[tuple[str, _FileMark], ...]
     ours: str
-    """What the names of the run's own worktrees start with: those come and go."""
+    """Prefix of the names of the run's own worktrees, which come and go."""
     named: tuple[Path, ...]
-    """What the configuration names, wherever it is, whether it exists or not: included files, the folder of hooks."""
+    """Paths that the configuration names, existing or not: included files, the folder of hooks."""
 
 
 def take_fingerprint(repo: Repository, ours: str) -> Fingerprint:
-    """The fingerprint of a repository now. `ours`: what the names of the run's own worktrees start with."""
-    named = _named(repo)
+    """Returns the fingerprint of a repository now. `ours`: prefix of the names of the run's own worktrees."""
+    named = _list_named_paths(repo)
     files = _control_files(repo, ours, named)
     return Fingerprint(
-        tuple((path, _FileMark(_stamp(path), _digest(Path(path)))) for path in files), ours, named
+        tuple((path, _FileMark(_stamp(path), _compute_digest(Path(path)))) for path in files), ours, named
     )
 
 
 def require_untouched(repo: Repository, before: Fingerprint) -> None:
-    """Stop if a control file has been changed, made or removed.
+    """Raises an error if a control file was changed, created or removed.
 
     Raises:
         TamperedError: the message names the files.
@@ -101,7 +101,7 @@ def require_untouched(repo: Repository, before: Fingerprint) -> None:
         names = ", ".join(sorted(os.path.relpath(path, repo.common_dir) for path in changed))
         raise TamperedError(
             f"while agents ran, {names} changed in {repo.common_dir}",
-            "nothing was moved. Look at what has changed; if it was you, gitbatch run goes on",
+            "no branch was moved. Check the change; if it was yours, resume: gitbatch run",
         )
 
 
@@ -115,28 +115,28 @@ def _is_removed_worktree(repo: Repository, path: str) -> bool:
 
 def _is_same(path: str, mark: _FileMark) -> bool:
     stamp = _stamp(path)
-    return (stamp == mark.stamp and stamp != ()) or _digest(Path(path)) == mark.digest
+    return (stamp == mark.stamp and stamp != ()) or _compute_digest(Path(path)) == mark.digest
 
 
-def _named(repo: Repository) -> tuple[Path, ...]:
-    """What the repository's configuration names: files to be included, under whatever condition, and folders of hooks."""
+def _list_named_paths(repo: Repository) -> tuple[Path, ...]:
+    """Returns the paths that the repository's configuration names: included files, under any condition, and hook folders."""
     asked = ("config", "--includes", "--show-origin", "--type=path", "-z", "--get-regexp", _NAMES)
     listed = repo.git.run(*asked, check=False)
     if listed.status not in {0, _NOTHING_NAMED}:
         raise GitError(asked, listed.status, listed.stderr)
-    said = os.fsdecode(listed.stdout).split("\0")
+    lines = os.fsdecode(listed.stdout).split("\0")
     found: list[Path] = []
-    for origin, setting in zip(said[::2], said[1::2], strict=False):
-        if not origin.startswith("file:"):  # what we tell git ourselves
+    for origin, setting in zip(lines[::2], lines[1::2], strict=False):
+        if not origin.startswith("file:"):  # a setting that is passed to git, not read from a file
             continue
         file = repo.root / origin.removeprefix("file:")
         key, _, path = setting.partition("\n")
-        found += _hooks(repo, path) if key == "core.hookspath" else (file.parent / path,)
+        found += _hook_paths(repo, path) if key == "core.hookspath" else (file.parent / path,)
     return tuple(found)
 
 
-def _hooks(repo: Repository, path: str) -> tuple[Path, ...]:
-    """Where the hooks' scripts are; with husky, the folder above has them. An empty path: there are none."""
+def _hook_paths(repo: Repository, path: str) -> tuple[Path, ...]:
+    """Returns the paths of the hooks' scripts; with husky, they are in the folder above. An empty path: no hooks."""
     if not path:
         return ()
     folder = Path(os.path.normpath(repo.root / path))
@@ -148,29 +148,33 @@ def _hooks(repo: Repository, path: str) -> tuple[Path, ...]:
 
 
 def _control_files(repo: Repository, ours: str, named: tuple[Path, ...]) -> Iterator[str]:
-    """The paths of all that are there. As strings: they are looked at twice for each item."""
+    """Yields the paths of all control files that exist; as strings, as they are compared twice for each item."""
     for path in named:
-        yield from _below(os.fspath(path)) if path.is_dir() else filter(os.path.lexists, (os.fspath(path),))
+        yield from (
+            _list_below(os.fspath(path)) if path.is_dir() else filter(os.path.lexists, (os.fspath(path),))
+        )
     for place in dict.fromkeys((os.fspath(repo.git_dir), os.fspath(repo.common_dir))):
         yield from filter(os.path.lexists, (f"{place}/{name}" for name in _FILES))
         for folder in _FOLDERS:
-            made_by_gc = f"{place}/info/refs"  # and, for a moment, one with "_" and six letters behind it
-            yield from (path for path in _below(f"{place}/{folder}") if not path.startswith(made_by_gc))
-    for record in _entries(f"{repo.common_dir}/worktrees"):
+            made_by_gc = (
+                f"{place}/info/refs"  # and, for a moment, the same name with "_" and six letters after it
+            )
+            yield from (path for path in _list_below(f"{place}/{folder}") if not path.startswith(made_by_gc))
+    for record in _scan(f"{repo.common_dir}/worktrees"):
         if not record.name.startswith(ours):
             yield from filter(os.path.lexists, (f"{record.path}/{name}" for name in _POINTERS))
 
 
-def _below(folder: str) -> Iterator[str]:
-    """Everything below a folder that is no folder; a folder that is a link counts as a file."""
-    for entry in _entries(folder):
+def _list_below(folder: str) -> Iterator[str]:
+    """Yields everything below a folder except folders; a link to a folder counts as a file."""
+    for entry in _scan(folder):
         if entry.is_dir(follow_symlinks=False):
-            yield from _below(entry.path)
+            yield from _list_below(entry.path)
         else:
             yield entry.path
 
 
-def _entries(folder: str) -> "list[os.DirEntry[str]]":
+def _scan(folder: str) -> "list[os.DirEntry[str]]":
     try:
         with os.scandir(folder) as entries:
             return list(entries)
@@ -188,24 +192,24 @@ def _stamp(path: str) -> tuple[int, ...]:
     return (status.st_mode, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
-def _digest(path: Path) -> str:
-    """The content, with the mode: a hook that becomes executable has changed."""
+def _compute_digest(path: Path) -> str:
+    """Returns a digest of content and mode: a hook that becomes executable has changed."""
     try:
         mode = path.lstat().st_mode
-        content = _linked(path) if path.is_symlink() else _telling(path.name, path.read_bytes())
+        content = _read_link(path) if path.is_symlink() else _without_volatile(path.name, path.read_bytes())
     except OSError as error:
-        if is_of_disk(error):  # of which no agent is to be suspected
+        if is_of_disk(error):  # not caused by an agent
             raise
         return f"unreadable: {error.errno}"
     return f"{mode:o} {hashlib.sha256(content).hexdigest()}"
 
 
-def _linked(path: Path) -> bytes:
-    """Where a link leads, and the file that is there."""
+def _read_link(path: Path) -> bytes:
+    """Returns the target of a link, and the content of the file that it leads to."""
     target = os.fsencode(path.readlink()) + b"\0"
     return target + path.read_bytes() if path.is_file() and path.stat().st_size <= _LARGEST_HOOK else target
 
 
-def _telling(name: str, content: bytes) -> bytes:
-    """The content of a control file without what may change."""
+def _without_volatile(name: str, content: bytes) -> bytes:
+    """Returns the content of a control file, without the parts that may change."""
     return b"a branch or a commit" if name == "HEAD" and _ANY_BRANCH.fullmatch(content) else content

@@ -1,7 +1,7 @@
-"""What ignore and attribute files say of paths: by a commit's files, or by those of the checkout. No program is run.
+"""Evaluates ignore and attribute files, of a commit or of the checkout, for paths. No program is run.
 
 The files of the repository count, and its `.git/info`; the user's own (`core.excludesFile`, `core.attributesFile`) do
-not, as they say nothing about the project.
+not, as they do not belong to the project.
 """
 
 import os
@@ -32,20 +32,20 @@ class Pattern(Struct, frozen=True):
     file: str
 
 
-def filters(repo: Repository, tree: str | None, paths: Iterable[str]) -> Mapping[str, str]:
+def find_filters(repo: Repository, tree: str | None, paths: Iterable[str]) -> Mapping[str, str]:
     """Returns the filter (such as lfs) of each path that has one.
 
     Args:
         repo: the repository.
-        tree: whose attribute files count; None: those of the checkout.
+        tree: the tree whose attribute files count; None: those of the checkout.
         paths: the paths.
     """
     asked = tuple(paths)
-    if tree is not None and not _says(repo, tree, asked, b"filter"):
+    if tree is not None and not _is_mentioned(repo, tree, asked, b"filter"):
         return {}
     with _in_checkout(repo, tree, asked, ATTRIBUTES) as git:
         options = ("-c", f"core.attributesFile={os.devnull}")
-        said = _ask(git, asked, *options, "check-attr", "-z", "--stdin", "filter")
+        said = _query(git, asked, *options, "check-attr", "-z", "--stdin", "filter")
     return {
         path: value
         for path, _, value in zip(said[::3], said[1::3], said[2::3], strict=False)
@@ -53,12 +53,12 @@ def filters(repo: Repository, tree: str | None, paths: Iterable[str]) -> Mapping
     }
 
 
-def ignored(repo: Repository, tree: str | None, paths: Iterable[str]) -> Mapping[str, Pattern]:
+def find_ignored(repo: Repository, tree: str | None, paths: Iterable[str]) -> Mapping[str, Pattern]:
     """Returns the pattern that ignores each path that is ignored and not tracked, with the file that has it.
 
     Args:
         repo: the repository.
-        tree: whose ignore files count, and none of whose files the paths are; None: those of the checkout.
+        tree: the tree whose ignore files count, and that has none of the paths; None: those of the checkout.
         paths: the paths; none is below a submodule or a link.
     """
     asked = tuple(paths)
@@ -66,18 +66,18 @@ def ignored(repo: Repository, tree: str | None, paths: Iterable[str]) -> Mapping
     options = ("-c", f"core.excludesFile={own if tree is not None else os.devnull}")
     command = ("check-ignore", "-z", "--verbose", "--stdin", *(("--no-index",) if tree is not None else ()))
     with _in_checkout(repo, tree, asked, IGNORE) as git:
-        said = _ask(git, asked, *options, *command)
+        said = _query(git, asked, *options, *command)
     found = zip(said[::4], said[2::4], said[3::4], strict=False)
-    return {path: Pattern(text, _named(file)) for file, text, path in found if not text.startswith("!")}
+    return {path: Pattern(text, _file_name(file)) for file, text, path in found if not text.startswith("!")}
 
 
-def _named(file: str) -> str:
-    """The file of a pattern as people call it: git gives the whole path of the one in its folder."""
+def _file_name(file: str) -> str:
+    """Returns the usual name of a pattern's file: git prints the whole path of the one in its own folder."""
     return _EXCLUDE if file.endswith(_EXCLUDE.removeprefix(".git")) else file
 
 
-def _ask(git: Git, paths: tuple[str, ...], *command: str) -> list[str]:
-    """What git says of paths, word by word; `check-ignore` exits with 1 where nothing is ignored.
+def _query(git: Git, paths: tuple[str, ...], *command: str) -> list[str]:
+    """Returns the fields of git's answer for paths; `check-ignore` exits with 1 if nothing is ignored.
 
     Raises:
         GitError: git cannot answer.
@@ -90,8 +90,8 @@ def _ask(git: Git, paths: tuple[str, ...], *command: str) -> list[str]:
     return decode_path(done.stdout).split("\0")[:-1]
 
 
-def _says(repo: Repository, tree: str, paths: tuple[str, ...], word: bytes) -> bool:
-    """Whether any attribute file that speaks of the paths says a word at all."""
+def _is_mentioned(repo: Repository, tree: str, paths: tuple[str, ...], word: bytes) -> bool:
+    """Whether any attribute file that applies to the paths contains a word."""
     return word in repo.attributes or any(
         word in repo.objects.read_blob(oid) for _, oid in rule_files(repo, tree, paths)
     )
@@ -100,7 +100,7 @@ def _says(repo: Repository, tree: str, paths: tuple[str, ...], word: bytes) -> b
 def rule_files(
     repo: Repository, tree: str, paths: Iterable[str], name: str = ATTRIBUTES
 ) -> Iterator[tuple[str, str]]:
-    """The files of a name on the way to paths: path and blob of each."""
+    """Yields path and blob of the files with a name in the folders of paths."""
     folders = {f"{above}/" for path in paths for above in ancestors(path)} | {""}
     for folder in sorted(folders):
         entry = repo.objects.find_entry(tree, f"{folder}{name}")
@@ -110,11 +110,11 @@ def rule_files(
 
 @contextmanager
 def _in_checkout(repo: Repository, tree: str | None, paths: tuple[str, ...], name: str) -> Iterator[Git]:
-    """A git in the checkout; of a commit: in a folder that has its files of that name and nothing else."""
+    """Yields a git in the checkout; for a commit: in a folder that has its files with that name and nothing else."""
     if tree is None:
         yield repo.git
         return
-    with _apart(repo) as git:
+    with _git_in_empty_folder(repo) as git:
         for path, oid in rule_files(repo, tree, paths, name):
             (git.directory / path).parent.mkdir(parents=True, exist_ok=True)
             (git.directory / path).write_bytes(repo.objects.read_blob(oid))
@@ -122,8 +122,8 @@ def _in_checkout(repo: Repository, tree: str | None, paths: tuple[str, ...], nam
 
 
 @contextmanager
-def _apart(repo: Repository) -> Iterator[Git]:
-    """A private git in an empty folder; where nothing can be written into the repository, no batch can run either."""
+def _git_in_empty_folder(repo: Repository) -> Iterator[Git]:
+    """Yields a private git in an empty folder; a plain one if the repository is read-only, as no batch can run then."""
     if os.access(repo.common_dir, os.W_OK):
         with private_git(repo) as git:
             yield git

@@ -448,7 +448,7 @@ def test_a_changed_git_configuration_stops_before_anything_moves(three: Place) -
     before = three.git("rev-parse", "main")
     done = three.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", code=1)
     assert "while agents ran, config changed in" in done.stderr
-    assert "nothing was moved" in done.stderr
+    assert "no branch was moved" in done.stderr
     assert three.git("rev-parse", "main") == before
     assert ticked(three) == []
     three.git("config", "--unset", "core.fsmonitor")

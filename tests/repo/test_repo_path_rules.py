@@ -6,7 +6,7 @@ from conftest import Place
 
 from gitbatch.errors import GitError
 from gitbatch.repo.opening import open_repository
-from gitbatch.repo.path_rules import Pattern, filters, ignored, rule_files
+from gitbatch.repo.path_rules import Pattern, find_filters, find_ignored, rule_files
 from gitbatch.repo.repository import Repository
 
 
@@ -28,20 +28,20 @@ def test_a_commit_is_asked(
 ) -> None:
     monkeypatch.setattr("os.access", lambda *_: writable)
     paths = ("a.log", "kept.log", "deep/er/b.md", "deep/c.md", "er/d.md")
-    assert ignored(repo, tree, paths) == {
+    assert find_ignored(repo, tree, paths) == {
         "a.log": Pattern("*.log", ".gitignore"),
         "deep/er/b.md": Pattern("/er/", "deep/.gitignore"),
     }
-    assert filters(repo, tree, ("a.bin", "deep/b.bin", "c.md")) == {"a.bin": "lfs", "deep/b.bin": "lfs"}
+    assert find_filters(repo, tree, ("a.bin", "deep/b.bin", "c.md")) == {"a.bin": "lfs", "deep/b.bin": "lfs"}
 
 
 def test_the_checkout_is_asked(repo: Repository, place: Place, tree: str) -> None:
     assert tree
-    assert ignored(repo, None, ("a.log",)) == {}
+    assert find_ignored(repo, None, ("a.log",)) == {}
     place.write(".gitignore", "b.log\n")
     place.write(".gitattributes", "b.md filter=other\nc.md -filter\n")
-    assert ignored(repo, None, ("a.log", "b.log")) == {"b.log": Pattern("b.log", ".gitignore")}
-    assert filters(repo, None, ("a.bin", "b.md", "c.md")) == {"b.md": "other"}
+    assert find_ignored(repo, None, ("a.log", "b.log")) == {"b.log": Pattern("b.log", ".gitignore")}
+    assert find_filters(repo, None, ("a.bin", "b.md", "c.md")) == {"b.md": "other"}
 
 
 @pytest.mark.parametrize("checkout", [True, False])
@@ -52,20 +52,20 @@ def test_the_repositorys_own_files_count(
     place.write(".git/info/attributes", "*.own filter=mine\n")
     again = open_repository(repo.root, read_only=True)
     asked = None if checkout else tree
-    assert ignored(again, asked, ("a.own",)) == {"a.own": Pattern("*.own", ".git/info/exclude")}
-    assert filters(again, asked, ("a.own",)) == {"a.own": "mine"}
+    assert find_ignored(again, asked, ("a.own",)) == {"a.own": Pattern("*.own", ".git/info/exclude")}
+    assert find_filters(again, asked, ("a.own",)) == {"a.own": "mine"}
     again.close()
 
 
 def test_where_no_file_speaks_of_filters_git_is_not_started(repo: Repository) -> None:
     tree = repo.objects.tree_of(repo.refs.commit("HEAD") or "")
     nowhere = msgspec.structs.replace(repo, git=repo.git.in_directory(repo.root / "gone"))
-    assert filters(nowhere, tree, ("a.txt",)) == {}
+    assert find_filters(nowhere, tree, ("a.txt",)) == {}
 
 
 def test_a_path_that_git_cannot_judge_is_an_error(repo: Repository) -> None:
     with pytest.raises(GitError):
-        ignored(repo, None, ("../outside",))
+        find_ignored(repo, None, ("../outside",))
 
 
 def test_the_files_on_the_way_are_found_once(repo: Repository, tree: str) -> None:

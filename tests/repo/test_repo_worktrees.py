@@ -18,8 +18,8 @@ from gitbatch.repo.worktrees.worktree import (
     NewWorktree,
     Worktree,
     add_worktree,
-    checked_out,
     checked_out_elsewhere,
+    list_checked_out,
     remove_records,
     remove_worktree,
     worktrees_named,
@@ -195,10 +195,10 @@ def test_whatever_stands_where_a_record_belongs_goes_and_stays_in_nobodys_way(
 def test_what_is_checked_out_is_known_with_and_without_other_worktrees(
     repo: Repository, place: Place, tmp_path: Path
 ) -> None:
-    assert checked_out(repo) == {"refs/heads/main": repo.root}
+    assert list_checked_out(repo) == {"refs/heads/main": repo.root}
     place.git("worktree", "add", "-q", "-b", "side", str(tmp_path / "side"))
     both = {"refs/heads/main": repo.root, "refs/heads/side": tmp_path / "side"}
-    assert checked_out(repo) == both
+    assert list_checked_out(repo) == both
     place.git("worktree", "remove", str(tmp_path / "side"))
     place.git("checkout", "-q", "--detach")
-    assert checked_out(repo) == {}
+    assert list_checked_out(repo) == {}

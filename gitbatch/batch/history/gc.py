@@ -32,7 +32,7 @@ from gitbatch.repo.refs.names import (
     short,
 )
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.worktrees.worktree import checked_out, worktrees_named
+from gitbatch.repo.worktrees.worktree import list_checked_out, worktrees_named
 
 _OWN_BRANCHES = f"{HEADS}gitbatch/"
 _TEMPORARY = "gitbatch-*"
@@ -157,7 +157,7 @@ def _find_unmerged(repo: Repository, refs: dict[str, str]) -> frozenset[str]:
 def _checked_out_by_user(repo: Repository, batches: Iterable[str]) -> dict[str, Path]:
     """Returns the branches that the user has checked out, without those in worktrees of finished batches."""
     ours = {path for batch in batches for path in worktrees_named(repo, f"{batch}-")}
-    return {ref: place for ref, place in checked_out(repo).items() if place not in ours}
+    return {ref: place for ref, place in list_checked_out(repo).items() if place not in ours}
 
 
 def _find_garbage_of(

@@ -16,7 +16,7 @@ from gitbatch.paths import ancestors, decode_path
 from gitbatch.project.disk import DiskSnapshot
 from gitbatch.project.snapshot import Snapshot
 from gitbatch.repo.objects.codec import SUBMODULE
-from gitbatch.repo.path_rules import Pattern, filters, ignored
+from gitbatch.repo.path_rules import Pattern, find_filters, find_ignored
 from gitbatch.repo.repository import Repository
 
 _POINTER_BYTES = 1024
@@ -91,13 +91,13 @@ class CommitSurroundings(Struct, frozen=True):
 
     def find_ignored(self, paths: Iterable[str]) -> Mapping[str, Pattern]:
         """The pattern by which each of the paths that is not in the commit is ignored."""
-        return ignored(
+        return find_ignored(
             self.repo, self.project_state.tree, (path for path in paths if not self.has_file(path))
         )
 
     def find_filters(self, paths: Iterable[str]) -> Mapping[str, str]:
         """The filter of each path that is stored by one; lfs only where there is a pointer."""
-        found = filters(self.repo, self.project_state.tree, paths)
+        found = find_filters(self.repo, self.project_state.tree, paths)
         return {path: name for path, name in found.items() if name != "lfs" or self._is_pointer(path)}
 
     def _is_pointer(self, path: str) -> bool:
@@ -149,11 +149,11 @@ class DiskSurroundings(Struct, frozen=True):
 
     def find_ignored(self, paths: Iterable[str]) -> Mapping[str, Pattern]:
         """The pattern by which each of the paths that is not tracked is ignored."""
-        return ignored(self.repo, None, paths)
+        return find_ignored(self.repo, None, paths)
 
     def find_filters(self, paths: Iterable[str]) -> Mapping[str, str]:
         """The filter of each path that is stored by one; whether by a pointer, its next commit decides."""
-        return filters(self.repo, None, paths)
+        return find_filters(self.repo, None, paths)
 
 
 class OwnFiles(Struct, frozen=True):

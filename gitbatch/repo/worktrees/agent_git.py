@@ -1,4 +1,4 @@
-"""The private git directory of an agent: what `git log`, `status`, `diff` and `grep` find in its worktree.
+"""The private git directory of an agent, which `git log`, `status`, `diff` and `grep` read in its worktree.
 
 The user's own git directory has tokens (`.git/config`), reflogs and stashes that an agent has no business with, and git
 refuses to work where it cannot read its configuration. So the `.git` of a worktree names a directory of ours: HEAD and the
@@ -26,7 +26,7 @@ from gitbatch.repo.repository import Repository
 from gitbatch.repo.settings import LineEnds
 
 ASSIGNED = "gitbatch-output"
-"""In the git directory of a worktree: the one path that may be committed there, for the pre-commit hook."""
+"""A file in the git directory of a worktree with the one path that may be committed there, for the pre-commit hook."""
 
 _KEPT = re.compile(
     r"core\.(hookspath|abbrev)|user\.(name|email)"
@@ -43,9 +43,9 @@ _FIXED = (
     ("maintenance.auto", "false"),
 )
 _NOT_AN_AGENTS = "refs/heads/gitbatch/"
-"""The item branches: what others are working on."""
+"""The item branches, which other agents work on."""
 _REFS = ("refs/heads/", "refs/tags/", "refs/remotes/")
-"""What agents find of the user's refs; stashes and notes of other tools are not among them."""
+"""Prefixes of the user's refs that agents see; stashes and notes of other tools are not among them."""
 _COPIED = ("info/exclude", "shallow")
 _HOST = r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]"
 _STEPS = r"[\w.~%+@/-]*"
@@ -69,32 +69,32 @@ _MOST_ALTERNATES = 100
 
 
 class AgentGit(Struct, frozen=True):
-    """What the git directories of a run's agents are made of, read from the user's repository when the run begins."""
+    """The content of the git directories of a run's agents, read from the user's repository when the run begins."""
 
     folder: Path
-    """Where they are: the folder of the run's worktrees."""
+    """The folder of the run's worktrees, in which they are created."""
     mark: str
-    """In the names of the shared directories: those of a killed run are never taken for ours."""
+    """Part of the names of the shared directories, so that those of a killed run are not used."""
     config: bytes
     refs: tuple[tuple[bytes, bytes], ...]
     """Name and object of each, in git's order."""
     target: bytes
-    """The branch that the run moves: agents find it at their base."""
+    """The branch that the run moves; agents see it at their base."""
     files: tuple[tuple[str, bytes], ...]
     """Further files of the user's git directory, by name."""
     objects: tuple[Path, ...]
-    """The directories that have the objects."""
+    """The object directories."""
 
     def shared(self, base: str) -> Path:
-        """The path of the directory that the worktrees of one base share."""
+        """Returns the directory that the worktrees of one base share."""
         return self.folder / f"{base[:16]}-{self.mark}.common"
 
     def readable(self, worktree: Path, base: str) -> tuple[Path, ...]:
-        """The directories that git reads in a worktree."""
+        """Returns the directories that git reads in a worktree."""
         return (self.shared(base), git_dir_of(worktree), *self.objects)
 
     def make(self, worktree: Path, base: str, output: str) -> Path:
-        """Make the git directory of a worktree that is at `base` (a commit id); it gets its index from the caller.
+        """Creates the git directory of a worktree that is at `base` (a commit id); the caller adds the index.
 
         Raises:
             OSError: it cannot be written.
@@ -112,12 +112,12 @@ class AgentGit(Struct, frozen=True):
         return made
 
     def close(self) -> None:
-        """Remove what worktrees share; what an agent keeps from being removed goes with the folder, at the batch's end."""
+        """Removes the shared directories; one that an agent keeps from being removed goes at the end of the batch."""
         for shared in self.folder.glob(f"*-{self.mark}.common"):
             shutil.rmtree(shared, ignore_errors=True)
 
     def _make_shared(self, base: str) -> Path:
-        """Make the directory that the worktrees of one base share, all at once, unless it is there."""
+        """Creates the directory that the worktrees of one base share, atomically, unless it exists."""
         shared = self.shared(base)
         if shared.is_dir():
             return shared
@@ -128,7 +128,7 @@ class AgentGit(Struct, frozen=True):
         for name, content in (
             ("HEAD", base.encode() + b"\n"),
             ("config", self.config),
-            ("packed-refs", self._packed(base.encode())),
+            ("packed-refs", self._packed_refs(base.encode())),
             ("objects/info/alternates", alternates),
             *self.files,
         ):
@@ -136,7 +136,7 @@ class AgentGit(Struct, frozen=True):
         made.rename(shared)
         return shared
 
-    def _packed(self, base: bytes) -> bytes:
+    def _packed_refs(self, base: bytes) -> bytes:
         refs = {**dict(self.refs), self.target: base}
         return b"# pack-refs with: sorted \n" + b"".join(
             b"%s %s\n" % (oid, name) for name, oid in sorted(refs.items())
@@ -144,16 +144,16 @@ class AgentGit(Struct, frozen=True):
 
 
 def git_dir_of(worktree: Path) -> Path:
-    """The path of the git directory of an agent's worktree."""
+    """Returns the git directory of an agent's worktree."""
     return worktree.with_name(f"{worktree.name}.git")
 
 
 def read_agent_git(repo: Repository, folder: Path, target: str) -> AgentGit:
-    """Read from the user's repository what agents will find in theirs.
+    """Reads from the user's repository what agents will see in theirs.
 
     Args:
         repo: the user's.
-        folder: where the directories will be made.
+        folder: in which the directories will be created.
         target: the full name of the branch that the run moves.
     """
     listing = ("config", "--local", "--no-includes", "--list", "-z")
@@ -183,7 +183,7 @@ def _read_files(repo: Repository) -> Iterator[tuple[str, bytes]]:
 
 
 def object_directories(store: Path) -> tuple[Path, ...]:
-    """Returns a directory of objects and all that it names as alternates, and so on."""
+    """Returns an object directory and its alternates, recursively."""
     found: list[Path] = []
     waiting = [store]
     while waiting and len(found) < _MOST_ALTERNATES:
@@ -202,7 +202,7 @@ def clean_settings(listed: bytes, repo: Repository) -> tuple[tuple[str, str | No
 
     Args:
         listed: the user's, as `git config --list -z` prints them; without a value where git prints none.
-        repo: theirs: it says how files are written and compared, whatever configuration says so.
+        repo: the user's; its settings about files are kept, whichever configuration they come from.
     """
     kept: list[tuple[str, str | None]] = []
     for entry in filter(None, os.fsdecode(listed).split("\0")):

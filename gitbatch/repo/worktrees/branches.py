@@ -1,13 +1,13 @@
 """Deleting branches, but none that a worktree has checked out."""
 
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.worktrees.worktree import checked_out
+from gitbatch.repo.worktrees.worktree import list_checked_out
 
 
 def delete_branches(repo: Repository, branches: dict[str, str]) -> tuple[str, ...]:
     """Delete item branches, but none that somebody has checked out; returns those that stay."""
     if not branches:
         return ()
-    taken = checked_out(repo)
+    taken = list_checked_out(repo)
     repo.refs.delete({ref: oid for ref, oid in branches.items() if ref not in taken})
     return tuple(ref for ref in branches if ref in taken)

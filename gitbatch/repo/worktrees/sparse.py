@@ -1,7 +1,7 @@
-"""Checking out a few files of a commit, with an index that knows all of them: by hand, and without a git process.
+"""Checks out some files of a commit, with an index that covers all of them, without a git process.
 
-git's own sparse checkout reads and writes an entry for every file of the repository. This one costs what is asked for:
-folders in which nothing is wanted are one entry of the index each, as git's sparse index has them (index-format(5);
+git's own sparse checkout reads and writes an entry for every file of the repository. The cost of this one depends on the
+wanted files only: folders without any are one entry of the index each, as git's sparse index has them (index-format(5);
 git 2.32 on reads it), so that a commit by an agent in such a worktree deletes nothing. Files come as they are stored:
 no filter is run and no line end converted.
 """
@@ -23,11 +23,11 @@ from gitbatch.repo.objects.codec import SUBMODULE, SYMLINK, TREE, TreeEntry
 from gitbatch.repo.objects.store import Objects
 
 _Wanted = dict[str, "_Wanted"]
-"""A folder's names, with what is wanted below each; empty: everything."""
+"""The wanted names of a folder, each with those below it; empty: everything."""
 
 _EXTENDED, _LONGEST_NAME = 0x4000, 0xFFF
 _SKIP_WORKTREE = 0x4000
-_NOT_LOOKED_AT = struct.pack(">10I", *(0,) * 10)
+_NO_STAT = struct.pack(">10I", *(0,) * 10)
 
 
 class _SparseEntry(Struct, frozen=True):
@@ -40,43 +40,43 @@ class _SparseEntry(Struct, frozen=True):
     status: os.stat_result | None = None
 
 
-def check_out(objects: Objects, tree: str, paths: tuple[str, ...], place: Path) -> bytes:
-    """Write the files at, and below, some paths of a tree into a new worktree; returns its index.
+def check_out(objects: Objects, tree: str, paths: tuple[str, ...], folder: Path) -> bytes:
+    """Writes the files at and below some paths of a tree into a new worktree; returns its index.
 
-    What already has the name of a file stays: the worktree's own `.git`, on a disk that takes two names for one.
+    An existing file stays: the worktree's own `.git`, on a file system that ignores case.
 
     Args:
-        objects: where they are.
-        tree: the whole commit's.
-        paths: of files and folders; what is not in the tree is passed over.
-        place: the worktree, in which nobody works yet.
+        objects: the object store.
+        tree: of the commit.
+        paths: of files and folders; those that are not in the tree are skipped.
+        folder: the worktree, whose agent has not started yet.
 
     Raises:
-        OSError: a file can't be written.
-        GitError: an object is missing, or the tree is none that git would check out.
+        OSError: a file cannot be written.
+        GitError: an object is missing, or git would not check out the tree.
     """
     wanted: dict[str, _Wanted] = {}
     for path in paths:
-        _want(wanted, path.removesuffix("/").split("/"))
-    return _render(list(_entries(objects, tree, "", wanted, place)), objects.id_bytes)
+        _add_wanted(wanted, path.removesuffix("/").split("/"))
+    return _render_index(list(_check_out_folder(objects, tree, "", wanted, folder)), objects.id_bytes)
 
 
-def _want(wanted: dict[str, _Wanted], parts: list[str]) -> None:
+def _add_wanted(wanted: dict[str, _Wanted], parts: list[str]) -> None:
     name, *rest = parts
     if not rest:
         wanted[name] = {}
     elif name not in wanted or wanted[name]:
-        _want(wanted.setdefault(name, {}), rest)
+        _add_wanted(wanted.setdefault(name, {}), rest)
 
 
-def _entries(
-    objects: Objects, tree: str, prefix: str, wanted: _Wanted | None, place: Path
+def _check_out_folder(
+    objects: Objects, tree: str, prefix: str, wanted: _Wanted | None, folder: Path
 ) -> Iterator[_SparseEntry]:
-    """The entries of the index below a folder, in git's order; `wanted` None: everything is."""
+    """Yields the entries of the index below a folder, in git's order; `wanted` None: everything is wanted."""
     for entry in objects.read_folder(tree).values():
         if entry.name in {"", ".", ".."} or "/" in entry.name:
             raise GitError(
-                ("read-tree", tree), 1, f"{prefix}{entry.name} is no path that git would check out"
+                ("read-tree", tree), 1, f"{prefix}{entry.name} is not a path that git would check out"
             )
         path = f"{prefix}{entry.name}"
         below = {} if wanted is None else wanted.get(entry.name)
@@ -86,16 +86,16 @@ def _entries(
         if entry.is_tree and below is None:
             yield _SparseEntry(f"{path}/", mode, entry.oid, present=False)
         elif entry.is_tree:
-            yield from _entries(objects, entry.oid, f"{path}/", below or None, place)
+            yield from _check_out_folder(objects, entry.oid, f"{path}/", below or None, folder)
         else:
             present = below == {}
-            status = _write(objects, place, path, entry) if present else None
+            status = _write_entry(objects, folder, path, entry) if present else None
             yield _SparseEntry(path, mode, entry.oid, present, status)
 
 
-def _write(objects: Objects, place: Path, path: str, entry: TreeEntry) -> os.stat_result | None:
+def _write_entry(objects: Objects, folder: Path, path: str, entry: TreeEntry) -> os.stat_result | None:
     *parents, name = path.split("/")
-    with directory(place, tuple(parents), create=True) as parent, suppress(FileExistsError):
+    with directory(folder, tuple(parents), create=True) as parent, suppress(FileExistsError):
         if entry.mode == SUBMODULE:
             os.mkdir(name, dir_fd=parent)
             return None
@@ -112,8 +112,8 @@ def _write(objects: Objects, place: Path, path: str, entry: TreeEntry) -> os.sta
     return None
 
 
-def _render(entries: list[_SparseEntry], id_bytes: int) -> bytes:
-    """The index as a file, in version 3."""
+def _render_index(entries: list[_SparseEntry], id_bytes: int) -> bytes:
+    """Returns the content of the index file, in version 3."""
     parts = [struct.pack(">4sII", b"DIRC", 3, len(entries))]
     parts += [_render_entry(entry) for entry in entries]
     if any(entry.mode == int(TREE, 8) for entry in entries):
@@ -129,15 +129,15 @@ def _render_entry(entry: _SparseEntry) -> bytes:
     flags = (
         struct.pack(">H", length) if entry.present else struct.pack(">HH", _EXTENDED | length, _SKIP_WORKTREE)
     )
-    raw = _times(entry) + bytes.fromhex(entry.oid) + flags + name
+    raw = _render_stat(entry) + bytes.fromhex(entry.oid) + flags + name
     return raw + b"\0" * (8 - len(raw) % 8)
 
 
-def _times(entry: _SparseEntry) -> bytes:
-    """What git compares to see that a file is unchanged; where there is nothing, it looks at the file."""
+def _render_stat(entry: _SparseEntry) -> bytes:
+    """Returns the part of an entry that git compares with a file's status; zeros make git read the file."""
     status = entry.status
     if status is None:
-        return _NOT_LOOKED_AT[:24] + struct.pack(">I", entry.mode) + _NOT_LOOKED_AT[28:]
+        return _NO_STAT[:24] + struct.pack(">I", entry.mode) + _NO_STAT[28:]
     numbers = (
         *divmod(status.st_ctime_ns, 1_000_000_000),
         *divmod(status.st_mtime_ns, 1_000_000_000),

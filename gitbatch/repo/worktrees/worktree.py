@@ -1,10 +1,10 @@
-"""The worktrees that agents work in: made by us as git makes them, filled by git, removed by us.
+"""The worktrees that agents work in: created as `git worktree add` does, checked out by git, and removed as files.
 
-Git runs in a worktree only before its agent starts. Afterwards the folder is an agent's, so it is removed as
-files, together with its record below `.git/worktrees`, and never by a command that would look into it.
-A record comes and goes as a whole: at no moment does another git find a part of one.
-By the record the user's git knows the worktree; its `.git` names another directory, in which the agent's git finds
-what it may read (`agentgit.py`).
+Git runs in a worktree only before its agent starts. Afterwards the agent may have written anything into the folder, so
+it is removed together with its record below `.git/worktrees`, and never by a git command, which would read it.
+A record is created and removed by a rename, so other git processes never see a part of one.
+The user's git knows the worktree by the record; its `.git` names another directory, with what the agent's git may read
+(`agent_git.py`).
 """
 
 import os
@@ -26,7 +26,7 @@ from gitbatch.repo.worktrees.agent_git import AgentGit, git_dir_of
 from gitbatch.repo.worktrees.sparse import check_out
 
 _EVERYTHING = ("-c", "core.sparseCheckout=false")
-"""Whatever the user's own checkout leaves out, a full worktree has it."""
+"""A full worktree has all files, also if the user's own checkout is sparse."""
 
 
 class Worktree(Struct, frozen=True):
@@ -34,17 +34,17 @@ class Worktree(Struct, frozen=True):
 
     path: Path
     branch: str
-    """Full ref name."""
+    """Its full ref name."""
     made: int
-    """Change time (ns) that no file of the checkout has passed: what is newer than it, the agent touched."""
+    """A change time (ns) that is not before that of any file of the checkout: newer files were touched by the agent."""
     pointer: bytes = b""
-    """What its `.git` says."""
+    """The content of its `.git`."""
     guarded: tuple[str, ...] = ()
     """Files in it that the agent must leave as they are."""
 
 
 class NewWorktree(Struct, frozen=True):
-    """A worktree that is to be made."""
+    """The specification of a worktree."""
 
     path: Path
     """Its last part must be unique among the repository's worktrees."""
@@ -55,17 +55,17 @@ class NewWorktree(Struct, frozen=True):
     output: str
     """The path of the one file that the agent is to write."""
     sparse: tuple[str, ...] | None
-    """Check out these paths only (a folder ends in a slash), where that can be done; None: everything."""
+    """The only paths to check out, where that is possible (a folder ends in a slash); None: everything."""
 
 
 def add_worktree(repo: Repository, agents: AgentGit, new: NewWorktree) -> Worktree:
-    """Make a worktree and its branch; `agents`: what git finds in it."""
+    """Creates a worktree and its branch; `agents`: the source of its git directory."""
     path = new.path
     path.parent.mkdir(parents=True, exist_ok=True)
     git_dir = agents.make(path, new.base, new.output)
     pointer = os.fsencode(f"gitdir: {git_dir}\n")
     if repo.refs.is_reftable:
-        # HEAD is no file there that could be written by hand.
+        # With a reftable, HEAD is not a plain file that could be written here.
         options = ("--quiet", "--no-checkout", "-b", short(new.branch))
         repo.git.run(*_EVERYTHING, "worktree", "add", *options, "--", str(path), new.base)
         (path / ".git").write_bytes(pointer)
@@ -78,13 +78,13 @@ def add_worktree(repo: Repository, agents: AgentGit, new: NewWorktree) -> Worktr
                 (git_dir / "index").write_bytes(index)
         _put_record(repo, path, new.branch)
     if new.sparse is None or repo.refs.is_reftable:
-        _fill(repo, path, git_dir / "index", new.base)
+        _check_out_all(repo, path, git_dir / "index", new.base)
     (path / new.output).parent.mkdir(parents=True, exist_ok=True)
     return Worktree(path, new.branch, wait_for_ctime_tick(path), pointer)
 
 
-def _fill(repo: Repository, path: Path, index: Path, base: str) -> None:
-    """Check out every file of a commit, with the line ends that git gives them; no filter is run."""
+def _check_out_all(repo: Repository, path: Path, index: Path, base: str) -> None:
+    """Checks out every file of a commit, with the line ends that git gives them; no filter is run."""
     with private_git(repo, path, index=index) as git:
         try:
             git.run(*_EVERYTHING, "read-tree", "--reset", "-u", base)
@@ -95,72 +95,73 @@ def _fill(repo: Repository, path: Path, index: Path, base: str) -> None:
 
 
 def _put_record(repo: Repository, path: Path, branch: str) -> None:
-    """Make git's record of a worktree, as `git worktree add` does, but all at once.
+    """Creates git's record of a worktree, as `git worktree add` does, but atomically.
 
-    While that git makes one, file by file, others fail (`git branch`, `git fsck`); if it is killed there, they do
-    until somebody removes the record.
+    While git creates one, file by file, other commands fail (`git branch`, `git fsck`); if it is killed then, they
+    fail until the record is removed.
     """
     record = repo.common_dir / "worktrees" / path.name
-    made = _temporary(repo)
-    made.mkdir()
+    new = _temporary_folder(repo)
+    new.mkdir()
     for name, text in {"gitdir": str(path / ".git"), "commondir": "../..", "HEAD": f"ref: {branch}"}.items():
-        (made / name).write_bytes(os.fsencode(f"{text}\n"))
+        (new / name).write_bytes(os.fsencode(f"{text}\n"))
     record.parent.mkdir(exist_ok=True)
-    made.rename(record)
+    new.rename(record)
 
 
 def _remove_record(repo: Repository, record: Path) -> None:
-    """Remove git's record of a worktree, all at once: of a part of one, other gits say that it is broken."""
-    gone = _temporary(repo)
+    """Removes git's record of a worktree atomically: other git commands report a partial one as broken."""
+    gone = _temporary_folder(repo)
     with suppress(FileNotFoundError):
         record.rename(gone)
         remove_anything(gone)
 
 
-def _temporary(repo: Repository) -> Path:
-    """Where a new folder beside the record goes, which the next start removes if we are killed here."""
+def _temporary_folder(repo: Repository) -> Path:
+    """Returns the path of a temporary folder for a record, which the next start removes if this process is killed."""
     repo.own_dir.mkdir(exist_ok=True)
     return repo.own_dir / f"{TEMPORARY}{secrets.token_hex(4)}"
 
 
 def wait_for_ctime_tick(path: Path) -> int:
-    """A time (ns) that no change of the checkout has passed, and every later one will.
+    """Waits for the next tick of the clock of change times, and returns the time (ns) before it.
 
-    The clock of change times is coarser (up to 4 ms) than an agent can be quick: wait until it has moved on.
+    The clock is coarse (up to 4 ms), and an agent could be faster: without the wait, one of its files could have the
+    same change time as a file of the checkout.
     """
     pointer = path / ".git"
-    made = _touch(pointer)
-    while _touch(pointer) == made:
+    made = _touch_file(pointer)
+    while _touch_file(pointer) == made:
         pass
     return made
 
 
-def _touch(path: Path) -> int:
+def _touch_file(path: Path) -> int:
     path.chmod(0o644)
     return path.stat().st_ctime_ns
 
 
 def remove_worktree(repo: Repository, path: Path) -> bool:
-    """Remove a worktree and git's record of it, whatever state it is in. Its branch is left alone.
+    """Removes a worktree and git's record of it, whatever its state. Its branch stays.
 
-    A further record of the same place, which no git makes, goes at the end of the batch.
+    A second record of the same folder, which git never creates, is removed at the end of the batch.
 
     Returns:
         Whether its folder is gone (see `remove_tree`).
     """
     gone = all([remove_tree(path), remove_anything(git_dir_of(path))])
-    usual = repo.common_dir / "worktrees" / path.name  # others are not looked at: there may be many
-    for record in (usual,) if _place(usual) == path else _records(repo, lambda place: place == path):
+    usual = repo.common_dir / "worktrees" / path.name  # the others are not read: there may be many
+    for record in (
+        (usual,) if _read_folder(usual) == path else _find_records(repo, lambda folder: folder == path)
+    ):
         _remove_record(repo, record)
-    with suppress(
-        OSError
-    ):  # as git does: the last one takes the folder along; another is still there otherwise
+    with suppress(OSError):  # as git does: with the last record, the folder is removed
         (repo.common_dir / "worktrees").rmdir()
     return gone
 
 
 def remove_records(repo: Repository, prefix: str) -> None:
-    """Remove git's records whose own names start with a prefix of ours: one that a killed git began says no place."""
+    """Removes git's records whose own names start with a prefix of ours; one that a killed git process began has no path."""
     for record in (repo.common_dir / "worktrees").glob(f"{prefix}*"):
         _remove_record(repo, record)
     with suppress(OSError):  # as above
@@ -168,44 +169,46 @@ def remove_records(repo: Repository, prefix: str) -> None:
 
 
 def worktrees_named(repo: Repository, prefix: str) -> tuple[Path, ...]:
-    """The paths of all recorded worktrees whose folder's name starts with a prefix of ours, present or not."""
-    return tuple(_place(record) for record in _records(repo, lambda place: place.name.startswith(prefix)))
+    """Returns the paths of all recorded worktrees whose folder's name starts with a prefix of ours, existing or not."""
+    return tuple(
+        _read_folder(record) for record in _find_records(repo, lambda folder: folder.name.startswith(prefix))
+    )
 
 
-def checked_out(repo: Repository) -> dict[str, Path]:
-    """Which branch (full name) is checked out where, over all worktrees of the repository."""
-    if not (repo.common_dir / "worktrees").exists():  # there is one checkout, and it is ours
+def list_checked_out(repo: Repository) -> dict[str, Path]:
+    """Returns the folder of each branch (full name) that is checked out in a worktree of the repository."""
+    if not (repo.common_dir / "worktrees").exists():  # this is the only checkout
         branch = repo.head_branch()
         return {branch: repo.root} if branch else {}
     listed = os.fsdecode(repo.git.run("worktree", "list", "--porcelain", "-z").stdout)
     found: dict[str, Path] = {}
     for entry in listed.split("\0\0"):
-        place, *lines = entry.split("\0")
+        folder, *lines = entry.split("\0")
         for line in lines:
             if line.startswith("branch "):
-                found[line.removeprefix("branch ")] = Path(place.removeprefix("worktree "))
+                found[line.removeprefix("branch ")] = Path(folder.removeprefix("worktree "))
     return found
 
 
 def recorded_places(common_dir: Path) -> tuple[Path, ...]:
     """Returns where git records the linked worktrees of a repository, present or not."""
-    places = (_place(pointer.parent) for pointer in (common_dir / "worktrees").glob("*/gitdir"))
+    places = (_read_folder(pointer.parent) for pointer in (common_dir / "worktrees").glob("*/gitdir"))
     return tuple(place for place in places if place != Path())
 
 
 def checked_out_elsewhere(repo: Repository, branch: str) -> Path | None:
-    """The other worktree that has a branch (full name) checked out, if any."""
-    place = checked_out(repo).get(branch)
-    return None if place == repo.root else place
+    """Returns the other worktree that has a branch (full name) checked out; None: none has."""
+    folder = list_checked_out(repo).get(branch)
+    return None if folder == repo.root else folder
 
 
-def _records(repo: Repository, wanted: Callable[[Path], bool]) -> tuple[Path, ...]:
-    """Git's records of the worktrees at wanted places."""
+def _find_records(repo: Repository, wanted: Callable[[Path], bool]) -> tuple[Path, ...]:
+    """Returns git's records of the worktrees whose folder is wanted."""
     found = (repo.common_dir / "worktrees").glob("*/gitdir")
-    return tuple(pointer.parent for pointer in found if wanted(_place(pointer.parent)))
+    return tuple(pointer.parent for pointer in found if wanted(_read_folder(pointer.parent)))
 
 
-def _place(record: Path) -> Path:
+def _read_folder(record: Path) -> Path:
     """Returns where a record says that its worktree is; a relative path starts at the record (git 2.48)."""
     with suppress(OSError):
         text = (record / "gitdir").read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n")
