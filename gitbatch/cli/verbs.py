@@ -47,7 +47,7 @@ VERBS = (
     (
         "hooks",
         "gitbatch.cli.hooks:app",
-        "The pre-commit hook: where a subagent works, only its file may be committed.",
+        "The pre-commit hook: in a subagent's worktree only its file may be committed.",
     ),
 )
 

@@ -1,0 +1,49 @@
+"""The table of verbs: each line leads to a command, whose summary it has."""
+
+import inspect
+from pathlib import Path
+from pkgutil import resolve_name
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from gitbatch.cli.main import app
+from gitbatch.cli.verbs import VERBS
+
+FOLDER = Path(__file__).parent.parent.parent / "gitbatch" / "cli"
+SHARED = {"ask", "batch", "common", "lazy", "main", "plan_warnings", "prompts", "signals", "verbs", "views"}
+
+
+@pytest.mark.parametrize(("name", "target", "summary"), VERBS)
+def test_summary_is_the_first_line(name: str, target: str, summary: str) -> None:
+    found = resolve_name(target)
+    if isinstance(found, typer.Typer):
+        assert found.info.help == summary
+    else:
+        assert (inspect.getdoc(found) or "").split("\n")[0] == summary
+    assert target.startswith(f"gitbatch.cli.{name}:")
+
+
+def test_every_module_is_a_verb_or_shared() -> None:
+    modules = {path.stem for path in FOLDER.glob("*.py")} - {"__init__"}
+    assert modules - SHARED == {name for name, _, _ in VERBS}
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in VERBS])
+def test_verb_has_help(name: str) -> None:
+    done = CliRunner().invoke(app, [name, "--help"])
+    assert done.exit_code == 0, done.output
+    assert f"{name} [OPTIONS]" in done.output
+
+
+def test_group_help_lists_every_verb() -> None:
+    output = CliRunner().invoke(app, ["--help"]).output
+    assert all(name in output for name, _, _ in VERBS)
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["run", "--nonsense"], ["hooks", "nonsense"]])
+def test_unknown_words_are_usage_errors(arguments: list[str]) -> None:
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2
+    assert "No such" in done.output
