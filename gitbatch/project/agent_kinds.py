@@ -33,7 +33,7 @@ class AgentKind(Struct, frozen=True):
 
 
 def find_kind(name: str) -> AgentKind | None:
-    """Returns the kind of agent of a name; None if there is none.
+    """Returns the kind of agent of a name; None if the name is unknown.
 
     Raises:
         PlanError: the kind is of another distribution, and cannot be loaded.

@@ -27,7 +27,7 @@ A batch runs by what they said when it started (`fixed.py`). A setting of that k
 
 
 class BatchTable(ConfigTable, frozen=True):
-    """How a batch runs, where the command line does not say otherwise."""
+    """The settings of a batch; options of the command line override them."""
 
     jobs: Positive = 4
     """Items that run at the same time."""
@@ -48,7 +48,7 @@ class BatchTable(ConfigTable, frozen=True):
     sign_timeout: str = "2m"
     """How long a program that signs a commit is waited for: people type passphrases and touch keys."""
     output: str = OUTPUT_TEMPLATE
-    """Where items write that name no output."""
+    """The output of items that name none."""
     tick_dod: bool = True
     """Tick a Definition-of-Done entry when all items that name it are done."""
     max_output_bytes: Positive = 10 * 1024 * 1024
@@ -57,7 +57,7 @@ class BatchTable(ConfigTable, frozen=True):
 
 
 class ProjectTable(ConfigTable, frozen=True):
-    """Where a project keeps things."""
+    """The paths of a project's files."""
 
     phase_folder: str = "docs/phases/{phase}"
     shared: tuple[str, ...] = ()
@@ -65,11 +65,11 @@ class ProjectTable(ConfigTable, frozen=True):
     context_documents: tuple[str, ...] = ("discovery-waves.md",)
     """Documents that name, under a heading equal to a group's title, what the group's items need to read."""
     condensed: tuple[str, ...] = ("{name}.condensed.md", "condensed/{name}.md")
-    """Where the condensed form of NAME.md is, beside it."""
+    """The paths of the condensed form of NAME.md, relative to its folder."""
 
 
 class TitlesTable(ConfigTable, frozen=True):
-    """Further titles, beside the built-in ones, for the sections that gitbatch reads."""
+    """Further titles, besides the built-in ones, for the sections that gitbatch reads."""
 
     work: tuple[str, ...] = ()
     dod: tuple[str, ...] = ()
@@ -86,13 +86,13 @@ class Config(ConfigTable, frozen=True):
 
     @property
     def scope_titles(self) -> tuple[str, ...]:
-        """Titles of the section of CLAUDE.md that names the phase."""
+        """Returns the titles of the section of CLAUDE.md that names the phase."""
         return TITLES_SCOPE + self.titles.scope
 
     def plan_options(
         self, phase: str = "", folder: str = "", protected: frozenset[str] = frozenset()
     ) -> PlanOptions:
-        """How to read the plan of a phase."""
+        """Returns the options for reading the plan of a phase."""
         return PlanOptions(
             work_titles=TITLES_WORK + self.titles.work,
             dod_titles=TITLES_DOD + self.titles.dod,
@@ -103,10 +103,10 @@ class Config(ConfigTable, frozen=True):
         )
 
     def agent_name(self, wanted: str | None) -> str:
-        """The agent to use: the wanted one, else the configured one, else the only one.
+        """Returns the name of the agent to use: the wanted one, else the configured one, else the only one.
 
         Raises:
-            PlanError: there is none of that name, or it is not clear which.
+            PlanError: no agent has that name, or several could be meant.
         """
         name = wanted or self.batch.agent or (next(iter(self.agents)) if len(self.agents) == 1 else None)
         if name in self.agents:
@@ -121,7 +121,7 @@ class Config(ConfigTable, frozen=True):
                 "it is not clear which agent to use",
                 f"name one with --agent, or as agent under [batch]: {known}",
             )
-        raise PlanError(f"there is no agent {name!r}", f"{CONFIG_FILE} has: {known}")
+        raise PlanError(f"agent {name!r} is not configured", f"use one of {CONFIG_FILE}: {known}")
 
 
 _ADVICE = "see every setting: gitbatch help configuration"
@@ -129,17 +129,17 @@ EXAMPLE_AGENT = '[agents.writer]\nkind = "command"\ncommand = ["my-agent", "--wr
 
 
 def parse_config(source: bytes | None) -> Config:
-    """The configuration that the text of gitbatch.toml says; without one, the defaults.
+    """Returns the configuration in the text of gitbatch.toml; the defaults if the file is missing.
 
     Raises:
-        PlanError: it is no TOML, or something in it is unknown or of the wrong kind.
+        PlanError: it is not valid TOML, or a setting in it is unknown or of the wrong type.
     """
     try:
         raw = tomllib.loads((source or b"").decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise PlanError(f"{CONFIG_FILE} is not UTF-8 (byte {error.start})", "save it as UTF-8") from error
     except (ValueError, RecursionError) as error:  # tomllib lets those of int() and of deep nesting through
-        raise PlanError(f"{CONFIG_FILE} is not valid TOML: {error}", "mend the line that it names") from error
+        raise PlanError(f"{CONFIG_FILE} is not valid TOML: {error}", "fix the line that it names") from error
     agents = raw.pop("agents", {})
     parsed = msgspec.structs.replace(_converted(raw, Config, ""), agents=_parse_agents(agents))
     _require_sense(parsed)
@@ -178,7 +178,7 @@ def _converted(raw: object, wanted: type[_T], at: str) -> _T:
 
 
 def _require_sense(config: Config) -> None:
-    """Refuse values that are of the right type and still can't be meant."""
+    """Refuses values that have the right type but no meaning."""
     project = config.project
     problems = [("batch.output", _template_problem(config.batch.output))]
     problems += [("batch.sign-timeout", duration_problem(config.batch.sign_timeout))]
@@ -195,7 +195,7 @@ def _require_sense(config: Config) -> None:
 
 def _template_problem(template: str) -> str | None:
     problem = template_problem(template)
-    return f"{template!r} can't name outputs: {problem}" if problem else None
+    return f"invalid output template {template!r}: {problem}" if problem else None
 
 
 def _braces_problem(pattern: str, placeholder: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What an agent is given to read (rules C1 to C4): a manifest of paths and blobs, never the content."""
+"""The context of an agent (rules C1 to C4): a manifest of paths and blobs, never the content."""
 
 import posixpath
 import re
@@ -19,7 +19,7 @@ _ENTRY = re.compile(r"\s*(?:[-*+]|[0-9]{1,9}[.)])\s+(.+)")
 
 
 class ContextReason(StrEnum):
-    """Why a file is in a manifest; the order of the members is the order of the manifest."""
+    """The reason why a file is in a manifest; the order of the members is the order of the manifest."""
 
     RULES = "rules"
     STATUS = "status"
@@ -27,11 +27,11 @@ class ContextReason(StrEnum):
     DECLARED = "declared"
     EARLIER = "earlier group"
     UNFINISHED = "your file, as an earlier attempt left it"
-    """In no manifest: an agent without a process is quoted it."""
+    """Never in a manifest: the prompt of an agent without a process quotes the file."""
 
 
 class ContextFile(Struct, frozen=True):
-    """One file of a manifest. `condensed_from`: the raw document that it stands for (rule C4)."""
+    """One file of a manifest. `condensed_from`: the document that it is the condensed form of (rule C4)."""
 
     path: str
     blob: str
@@ -42,12 +42,12 @@ class ContextFile(Struct, frozen=True):
 
     @property
     def note(self) -> str:
-        """What there is to know about its content; empty: it is what it looks like."""
+        """Returns a remark on how the content is stored; empty if it is stored as it is used."""
         return describe_filter(self.filter) if self.filter else ""
 
 
 def describe_filter(name: str) -> str:
-    """What a file is that a filter stores, in words."""
+    """Returns a description of the content that a filter stores."""
     return (
         "a Git LFS pointer, not the content"
         if name == "lfs"
@@ -58,7 +58,7 @@ def describe_filter(name: str) -> str:
 def list_context(
     item: WorkItem, group: Group, plan: Plan, project: Project, snapshot: Snapshot
 ) -> tuple[ContextFile, ...]:
-    """The files that an item's agent reads, in order, each once, condensed where a condensed form exists."""
+    """Returns the files that an item's agent reads, in order, each once, condensed if a condensed form exists."""
     found: dict[str, ContextFile] = {}
     for path, reason in _wanted_paths(item, group, plan, project, snapshot):
         file = _condensed_form(path, reason, project, snapshot)
@@ -86,7 +86,7 @@ def _wanted_paths(
 
 
 def phase_context(group: Group, project: Project, snapshot: Snapshot) -> tuple[str, ...]:
-    """The files that the phase's context documents name under a heading equal to the group's title (rule C2)."""
+    """Returns the files that the phase's context documents name under the group's title (rule C2)."""
     found: list[str] = []
     for document in project.contexts:
         source = snapshot.read(document) or b""
@@ -99,7 +99,7 @@ def phase_context(group: Group, project: Project, snapshot: Snapshot) -> tuple[s
 
 
 def _named_paths(line: Inline) -> Iterator[str]:
-    """What a line of a context document names: its code spans and links; without any, the entry of a list."""
+    """Yields the names in a line of a context document: its code spans and links, else the entry of a list."""
     if not line.pieces:
         entry = _ENTRY.fullmatch(line.text)
         if entry:
@@ -111,7 +111,7 @@ def _named_paths(line: Inline) -> Iterator[str]:
 
 
 def find_files(name: str, project: Project, snapshot: Snapshot) -> tuple[str, ...]:
-    """The files that a name in a plan means: below the top folder, else beside the plan. A folder: all in it."""
+    """Returns the files that a name in a plan means, relative to the top folder or the plan; for a folder, all in it."""
     for path in possible_paths(name, project):
         if snapshot.blob(path):
             return (path,)
@@ -122,7 +122,7 @@ def find_files(name: str, project: Project, snapshot: Snapshot) -> tuple[str, ..
 
 
 def possible_paths(name: str, project: Project) -> tuple[str, ...]:
-    """The repository paths that a name in a plan may mean, in the order in which they are tried."""
+    """Returns the repository paths that a name in a plan may mean, in the order in which they are tried."""
     home = posixpath.dirname(project.task)
     below = posixpath.normpath(name.lstrip("/"))
     paths = (below,) if name.startswith("/") else (below, posixpath.normpath(posixpath.join(home, name)))
@@ -132,7 +132,7 @@ def possible_paths(name: str, project: Project) -> tuple[str, ...]:
 def _condensed_form(
     path: str, reason: ContextReason, project: Project, snapshot: Snapshot
 ) -> ContextFile | None:
-    """The condensed form of a file where there is one, else the file, else None (rule C4)."""
+    """Returns the condensed form of a file if it exists, else the file, else None (rule C4)."""
     folder, base = posixpath.split(path)
     name = posixpath.splitext(base)[0]
     for pattern in project.config.project.condensed:

@@ -1,4 +1,4 @@
-"""The control files of the active phase: which there are and where. Rules O2, C1, C2."""
+"""Finding the control files of the active phase. Rules O2, C1, C2."""
 
 from msgspec import Struct
 
@@ -15,14 +15,14 @@ TASK, STATUS, DECISIONS, RULES = "task.md", "status.md", "decisions-log.md", "ru
 
 
 class Project(Struct, frozen=True):
-    """A project as one commit has it. Paths are repository paths."""
+    """A project in one commit. Paths are repository paths."""
 
     phase: Phase
     task: str
     status: str
-    """Where the status is, or will be written if the commit has none."""
+    """The path of the status, or the path that it will be written to."""
     decisions: str
-    """Where the decisions log is, or will be written."""
+    """The path of the decisions log, or the path that it will be written to."""
     rules: str | None
     contexts: tuple[str, ...]
     """The phase's context documents."""
@@ -32,12 +32,12 @@ class Project(Struct, frozen=True):
 
     @property
     def shared_files(self) -> tuple[str, ...]:
-        """The files that only an orchestrator commit changes."""
+        """Returns the files that only an orchestrator commit changes."""
         return (self.task, self.status, self.decisions, *self.artifacts)
 
     @property
     def protected(self) -> frozenset[str]:
-        """Every path that no item may write: control files wherever they are looked for, casefolded."""
+        """Returns the keys of all paths that no item may write: control files in every folder that is searched."""
         names = [
             TASK,
             STATUS,
@@ -52,7 +52,7 @@ class Project(Struct, frozen=True):
 
 
 def find_project(snapshot: Snapshot, config: Config, wanted: str | None = None) -> Project:
-    """The project in a commit.
+    """Returns the project in a commit.
 
     Args:
         snapshot: the commit.
@@ -60,19 +60,19 @@ def find_project(snapshot: Snapshot, config: Config, wanted: str | None = None) 
         wanted: the task.md that the user named; it must be the active phase's.
 
     Raises:
-        PlanError: there is no task.md, more than one, or the wanted one is not the active phase's; CLAUDE.md or a
-            context document can't be read.
+        PlanError: there is not exactly one task.md, or the wanted one is not the active phase's; CLAUDE.md or a
+            context document is not readable text.
     """
     phase = find_active_phase(snapshot, config)
     task = _find_plan_path(snapshot, phase, wanted)
     if wanted is not None and wanted != task:
         raise PlanError(
             f"{wanted} is not the plan of the active phase, which is {task}",
-            "change the active scope in CLAUDE.md: only its phase is processed",
+            "change the active scope in CLAUDE.md: gitbatch runs only its phase",
         )
     here = phase or Phase("", "")
-    beside = task.removesuffix(TASK)
-    folders = _search_folders(phase) if phase else dict.fromkeys((beside, "docs/", ""))
+    folder_of_plan = task.removesuffix(TASK)
+    folders = _search_folders(phase) if phase else dict.fromkeys((folder_of_plan, "docs/", ""))
 
     def find(name: str) -> str | None:
         return next((f"{folder}{name}" for folder in folders if snapshot.blob(f"{folder}{name}")), None)
@@ -83,11 +83,11 @@ def find_project(snapshot: Snapshot, config: Config, wanted: str | None = None) 
     return Project(
         phase=here,
         task=task,
-        status=find(STATUS) or f"{beside}{STATUS}",
-        decisions=find(DECISIONS) or f"{beside}{DECISIONS}",
+        status=find(STATUS) or f"{folder_of_plan}{STATUS}",
+        decisions=find(DECISIONS) or f"{folder_of_plan}{DECISIONS}",
         rules=find(RULES),
         contexts=contexts,
-        artifacts=tuple(find(name) or f"{beside}{name}" for name in config.project.shared),
+        artifacts=tuple(find(name) or f"{folder_of_plan}{name}" for name in config.project.shared),
         config=config,
     )
 
@@ -102,7 +102,7 @@ def _find_plan_path(snapshot: Snapshot, phase: Phase | None, wanted: str | None)
         candidates = [wanted] if wanted in candidates else candidates
     if not candidates:
         where = f"{phase.folder}/, docs/ or the top folder" if phase else "the top folder or docs/"
-        raise PlanError(f"there is no {TASK} in {where}", f"write a plan and commit it: git add {TASK}")
+        raise PlanError(f"missing {TASK} in {where}", f"write a plan and commit it: git add {TASK}")
     if len(candidates) > 1:
         advice = (
             f"name one: gitbatch run {candidates[0]}; or name a phase under Aktiver Scope in {SCOPE_FILE}"
@@ -112,10 +112,10 @@ def _find_plan_path(snapshot: Snapshot, phase: Phase | None, wanted: str | None)
 
 
 def _search_folders(phase: Phase) -> tuple[str, ...]:
-    """Where control files are looked for, in order; each ends in a slash or is empty."""
+    """Returns the folders in which control files are searched, in order; each ends in a slash or is empty."""
     return tuple(dict.fromkeys((f"{phase.folder}/" if phase.folder else "", "docs/", "")))
 
 
 def plan_options(project: Project) -> PlanOptions:
-    """How to read the plan of a project."""
+    """Returns the options for reading the plan of a project."""
     return project.config.plan_options(project.phase.name, project.phase.folder, project.protected)

@@ -1,4 +1,4 @@
-"""A project's files as they are on the disk: for checking a plan before it is committed, never for running it."""
+"""A project's files on the disk: for checking a plan before it is committed, never for running it."""
 
 import hashlib
 from contextlib import suppress
@@ -13,18 +13,18 @@ class DiskSnapshot(Struct, frozen=True):
     root: Path
 
     def blob(self, path: str) -> str | None:
-        """Something that tells two contents of a file apart; None if there is no such file."""
+        """Returns an id of a file's content; None if the file does not exist."""
         content = self.read(path)
         return None if content is None else hashlib.sha256(content).hexdigest()
 
     def read(self, path: str) -> bytes | None:
-        """The content of the file at `path`, or None."""
+        """Returns the content of the file at `path`, or None."""
         with suppress(OSError, ValueError):  # a NUL in a path is a ValueError
             return (self.root / path).read_bytes()
         return None
 
     def files(self, folder: str) -> tuple[str, ...]:
-        """The paths of all files below a folder."""
+        """Returns the paths of all files below a folder."""
         with suppress(OSError, ValueError):
             found = sorted(path for path in (self.root / folder).rglob("*") if path.is_file())
             return tuple(path.relative_to(self.root).as_posix() for path in found)

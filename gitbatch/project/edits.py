@@ -1,6 +1,6 @@
-"""What the orchestrator writes into shared files: text of a file in, text out. Rules O3 and O4.
+"""The edits of shared files: the content of a file in, the new content out. Rules O3 and O4.
 
-Every edit only inserts, but for our own section, which it replaces: what the user wrote stays byte for byte.
+An edit only inserts, except in our own section, which it replaces: the user's text stays byte for byte.
 Text that comes from agents arrives here as one clean line and is escaped for Markdown on its way in.
 """
 
@@ -15,7 +15,7 @@ from gitbatch.text import markdown
 _BLANK = " \t\r\n"
 BEGIN = "<!-- gitbatch:begin (this section is rewritten at each checkpoint) -->"
 END = "<!-- gitbatch:end -->"
-# A beginning whose end was deleted is nobody's: up to the next end there may be text of the user's.
+# A begin marker whose end was deleted is not ours: text of the user may stand before the next end marker.
 _SECTION = re.compile(
     r"<!-- gitbatch:begin\b[^\n]*?-->(?:(?!<!-- gitbatch:begin\b).)*?<!-- gitbatch:end -->", re.DOTALL
 )
@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"^- \*\*D([0-9]{1,9})\*\*", re.MULTILINE)
 
 
 class Decision(Struct, frozen=True):
-    """A decision that an agent made, for decisions-log.md."""
+    """A decision of an agent, for decisions-log.md."""
 
     date: str
     """ISO 8601."""
@@ -32,7 +32,7 @@ class Decision(Struct, frozen=True):
 
 
 def replace_section(source: bytes, section: str) -> bytes:
-    """The file with our section replaced, or added at the end; the rest, with its line ends, is the user's."""
+    """Returns a file with our section replaced, or added at the end; the user's text and line ends stay."""
     text = source.decode(errors="surrogateescape")
     newline = _line_end(text)
     ours = f"{BEGIN}\n{section.strip()}\n{END}".replace("\n", newline)
@@ -54,7 +54,7 @@ def is_section_replaced(old: bytes, new: bytes) -> bool:
 
 
 def count_added_entries(old: bytes, new: bytes) -> int | None:
-    """The number of entries that a new version of the log or an artifact has more; None: that is not all it changes."""
+    """Returns the number of entries that a new version of the log or an artifact adds; None if it changes more."""
     before, after = (source.decode(errors="surrogateescape").splitlines() for source in (old, new))
     rest = iter(line for line in before if line.strip())
     wanted, entries = next(rest, None), 0
@@ -69,7 +69,7 @@ def count_added_entries(old: bytes, new: bytes) -> int | None:
 
 
 def append_decisions(source: bytes, decisions: tuple[Decision, ...]) -> bytes:
-    """The log with numbered decisions at its end; numbers go on from the highest of ours."""
+    """Returns the log with decisions added at its end, numbered from the highest number of ours."""
     if not decisions:
         return source
     text = source.decode(errors="surrogateescape") or "# Decisions\n"
@@ -86,7 +86,7 @@ def append_decisions(source: bytes, decisions: tuple[Decision, ...]) -> bytes:
 
 
 def append_contributions(source: bytes, heading: str, lines: tuple[str, ...]) -> bytes:
-    """A shared artifact with contributions as list entries at the end of the section called `heading`."""
+    """Returns a shared artifact with contributions as list entries at the end of the section called `heading`."""
     if not lines:
         return source
     text = source.decode(errors="surrogateescape")
@@ -112,13 +112,13 @@ def _line_end(text: str) -> str:
 
 
 def _split_blank_end(text: str) -> tuple[str, str]:
-    """A text up to the end of its last line that is not blank, and the blank lines below."""
+    """Splits a text after its last line that is not blank."""
     end = text.find("\n", len(text.rstrip(_BLANK))) + 1 or len(text)
     return text[:end], text[end:]
 
 
 def _missing_breaks(text: str, newline: str, breaks: int) -> str:
-    """The line breaks that a text lacks to end in so many; at the top of a file none are needed."""
+    """Returns the line breaks that a text needs to end in `breaks` of them; an empty text needs none."""
     said = text.rstrip(_BLANK)
     lacking = breaks - text.count("\n", len(said)) if said else 0
     return newline * max(lacking, 0 if not text or text.endswith("\n") else 1)

@@ -1,4 +1,4 @@
-"""What a batch fixes of gitbatch.toml when it starts, as lines that can be compared and shown.
+"""The settings of gitbatch.toml that are fixed when a batch starts, as lines that can be compared and shown.
 
 A line is a key and its value, nearly as TOML has them. Every key is there, with its default where the file does not
 have it, so that to write a default down changes nothing. All characters but ASCII are escaped: what an agent has
@@ -17,13 +17,13 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def fixed_lines(config: Config) -> tuple[str, ...]:
-    """Returns what a configuration says of `FIXED`, one line for each key, sorted."""
+    """Returns the settings of a configuration below `FIXED`, one line for each key, sorted."""
     said = msgspec.to_builtins(config)
     return tuple(sorted(line for name in FIXED for line in _key_lines(name, _value_at(said, name))))
 
 
 def diff_lines(before: tuple[str, ...], after: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns what differs, as `diff` shows it: lines that are gone with `- `, new ones with `+ `, by key."""
+    """Returns the differences as `diff` shows them: removed lines with `- `, added ones with `+ `, sorted by key."""
     gone = [(line, f"- {line}") for line in before if line not in after]
     new = [(line, f"+ {line}") for line in after if line not in before]
     return tuple(shown for _, shown in sorted(gone + new, key=lambda pair: pair[0].partition(" = ")[0]))

@@ -14,7 +14,7 @@ from gitbatch.project.disk import DiskSnapshot
 
 
 class Checked(Struct, frozen=True):
-    """A plan file and what there is to say about it."""
+    """A plan file, its content and the plan in it."""
 
     path: str
     source: bytes
@@ -22,15 +22,15 @@ class Checked(Struct, frozen=True):
 
 
 def check_plan(path: Path) -> Checked:
-    """Read a plan file.
+    """Reads a plan file.
 
     Raises:
-        UsageError: it can't be read.
+        UsageError: the file cannot be read.
     """
     try:
         source = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path} can't be read: {error.strerror}", "name a plan, such as task.md") from error
+        raise UsageError(f"cannot read {path}: {error.strerror}", "name a plan, such as task.md") from error
     return Checked(
         str(path),
         source,
@@ -39,10 +39,10 @@ def check_plan(path: Path) -> Checked:
 
 
 def find_active_plan(directory: Path) -> Path:
-    """The plan of the active phase of the project that a directory is in, as the disk has it.
+    """Returns the plan of the active phase of the project that a directory is in, on the disk.
 
     Raises:
-        PlanError: there is none, or more than one.
+        PlanError: the project has no plan, or more than one.
     """
     root = find_project_root(directory.resolve())
     found = root / find_project(DiskSnapshot(root), _read_config(root)).task
@@ -50,13 +50,13 @@ def find_active_plan(directory: Path) -> Path:
 
 
 def find_project_root(directory: Path) -> Path:
-    """The nearest folder, upwards, that is a repository or has a configuration; the directory itself if none."""
+    """Returns the nearest folder, upwards, that is a repository or has a configuration; else the directory itself."""
     upwards = (directory, *directory.parents)
     return next((d for d in upwards if (d / ".git").exists() or (d / CONFIG_FILE).exists()), directory)
 
 
 def read_project_on_disk(root: Path, path: str) -> Project | None:
-    """The project at a root as the disk has it, with the plan at a repository path; None if it can't be made out."""
+    """Returns the project on the disk, with the plan at a repository path; None if the project is not valid."""
     try:
         return replace(find_project(DiskSnapshot(root), _read_config(root)), task=path)
     except PlanError:
@@ -68,7 +68,7 @@ def _read_config(root: Path) -> Config:
 
 
 def _read_options(root: Path) -> PlanOptions:
-    """The options of the project; where the project can't be made out, what its configuration says alone."""
+    """Returns the options of the project; those of its configuration alone if the project is not valid."""
     config = _read_config(root)
     try:
         project = find_project(DiskSnapshot(root), config)

@@ -1,4 +1,4 @@
-"""A working start for a project: files from templates, never over a file that is there. Rule T1."""
+"""Creating the files of a project from templates, without overwriting any. Rule T1."""
 
 import os
 import re
@@ -23,31 +23,31 @@ _PHASE = re.compile(r"[^\W_](?:[\w.-]{0,58}[^\W_])?")
 
 
 class Language(StrEnum):
-    """The language of what is written."""
+    """The language of the created files."""
 
     EN = "en"
     DE = "de"
 
 
 class Scaffold(Struct, frozen=True):
-    """What was done. Paths are repository paths."""
+    """The result of creating files. Paths are repository paths."""
 
     written: tuple[str, ...]
     kept: tuple[str, ...]
-    """Files that were there and stay as they are."""
+    """Files that existed and were not changed."""
     scope: str
-    """What the user should write into their CLAUDE.md; empty if it names the phase already."""
+    """The section that the user should add to CLAUDE.md; empty if CLAUDE.md names the phase already."""
 
 
 def scaffold_project(root: Path, phase: str, language: Language, config: Config) -> Scaffold:
-    """Write what is missing of a project with a phase.
+    """Creates the missing files of a project with a phase.
 
     Raises:
-        UsageError: the phase's name can't be a folder's.
+        UsageError: the phase's name is not valid for a folder.
     """
     if not _PHASE.fullmatch(phase):
         raise UsageError(
-            f"{phase!r} can't be the name of a phase",
+            f"invalid phase name {phase!r}",
             "use letters and digits, with dots, dashes and underscores between, at most 60 characters",
         )
     folder = config.project.phase_folder.format(phase=phase).strip("/")
@@ -68,7 +68,7 @@ def scaffold_project(root: Path, phase: str, language: Language, config: Config)
 
 
 def _require_folders(root: Path, paths: tuple[str, ...]) -> None:
-    """Refuse before anything is written where a file stands in the place of a folder."""
+    """Refuses, before anything is written, a file at a path that has to be a folder."""
 
     def is_folder(above: str) -> bool | None:
         place = root / above
@@ -80,7 +80,7 @@ def _require_folders(root: Path, paths: tuple[str, ...]) -> None:
 
 
 def _write_new(path: Path, text: str) -> bool:
-    """Write a file that is not there yet. Returns whether it was written."""
+    """Creates a file; returns false if it exists already."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("x", encoding="utf-8", newline="") as stream:
@@ -91,7 +91,7 @@ def _write_new(path: Path, text: str) -> bool:
 
 
 def _missing_scope(root: Path, phase: str, language: Language, config: Config) -> str:
-    """The scope section, if the user's CLAUDE.md does not name the phase as the active one."""
+    """Returns the scope section, unless the user's CLAUDE.md names the phase as active already."""
     with suppress(PlanError):
         active = find_active_phase(DiskSnapshot(root), config)
         if active and active.name == phase:

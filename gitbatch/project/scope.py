@@ -30,10 +30,10 @@ class Phase(Struct, frozen=True):
 
 
 def find_active_phase(snapshot: Snapshot, config: Config) -> Phase | None:
-    """The phase that CLAUDE.md names; None where there is no CLAUDE.md, or none with a scope section.
+    """Returns the phase that CLAUDE.md names; None without a CLAUDE.md or without a scope section in it.
 
     Raises:
-        PlanError: CLAUDE.md can't be read; the section names no phase, more than one, or one without a folder.
+        PlanError: CLAUDE.md is not readable text; the section does not name exactly one phase with a folder.
     """
     source = snapshot.read(SCOPE_FILE) or b""
     require_text(SCOPE_FILE, source)
@@ -55,13 +55,13 @@ def find_active_phase(snapshot: Snapshot, config: Config) -> Phase | None:
     if not _has_folder(phase.folder, snapshot):
         raise PlanError(
             f"phase {phase.name} has no folder {phase.folder}",
-            "make and commit the folder with its task.md, or correct the scope section of CLAUDE.md",
+            "create and commit the folder with its task.md, or correct the scope section of CLAUDE.md",
         )
     return phase
 
 
 def _named_phases(line: Inline, snapshot: Snapshot, config: Config) -> tuple[Phase, ...]:
-    """The phases that a line names: links to a folder, else `Phase: NAME`."""
+    """Returns the phases that a line names: links to a folder, else `Phase: NAME`."""
     links = [piece for piece in line.pieces if piece.kind is SpanKind.LINK]
     folders = (_linked_folder(decode_link(link), snapshot) for link in links)
     linked = tuple(Phase(posixpath.basename(folder), folder) for folder in folders if folder)
@@ -75,7 +75,7 @@ def _named_phases(line: Inline, snapshot: Snapshot, config: Config) -> tuple[Pha
 
 
 def _linked_folder(target: str, snapshot: Snapshot) -> str | None:
-    """The folder that a link names: itself, or the one that a linked task.md is in."""
+    """Returns the folder that a link names: its target, or the folder of a linked task.md; else None."""
     path = posixpath.normpath(target.removeprefix("/"))
     if posixpath.basename(path).casefold() == "task.md":
         path = posixpath.dirname(path)
@@ -83,5 +83,5 @@ def _linked_folder(target: str, snapshot: Snapshot) -> str | None:
 
 
 def _has_folder(path: str, snapshot: Snapshot) -> bool:
-    """Whether there is such a folder below the top folder."""
+    """Whether a folder exists below the top folder."""
     return path.partition("/")[0] not in {"", ".", ".."} and bool(snapshot.files(path))

@@ -1,6 +1,6 @@
 """The lines of one section of a user's document, and the paths that they name.
 
-A comment or a fenced example in such a section is an aside: it names nothing.
+Comments and fenced examples in such a section are skipped.
 """
 
 import re
@@ -19,7 +19,7 @@ _ASIDE = re.compile(
 
 
 def require_text(path: str, source: bytes) -> None:
-    """Refuse a document that can't be read as text: its sections would be missing without a word.
+    """Refuses a document that is not readable text: its sections would otherwise be missing silently.
 
     Raises:
         PlanError: it is not UTF-8, or too large; the message names the line.
@@ -30,11 +30,11 @@ def require_text(path: str, source: bytes) -> None:
 
 
 def read_section(source: bytes, heading: Heading) -> Iterator[Inline]:
-    """The lines below a heading, each with its code spans and links found."""
+    """Returns the lines below a heading, each with its code spans and links."""
     text = source[heading.body : heading.end].decode(errors="replace")
     return map(scan, _ASIDE.sub("", text).splitlines())
 
 
 def decode_link(link: Piece) -> str:
-    """The path that a link leads to: decoded, without its fragment."""
+    """Returns the path that a link points to: decoded, without its fragment."""
     return unquote(link.content.partition("#")[0])

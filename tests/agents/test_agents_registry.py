@@ -36,7 +36,7 @@ def test_the_sandbox_is_the_wanted_one_or_that_of_the_configuration() -> None:
 
 
 def test_an_unknown_name() -> None:
-    with pytest.raises(PlanError, match=r"^there is no agent 'c'$"):
+    with pytest.raises(PlanError, match=r"^agent 'c' is not configured$"):
         AgentPool({}, None, Starter()).get_agent("c", CONFIG)
 
 

@@ -119,7 +119,7 @@ def test_an_output_below_a_nested_repository_is_refused(three: Place) -> None:
     three.git("init", "-q", "out/letters")
     before = three.state()
     found = said(three, "GB404")
-    problem = "out/letters is a repository of its own and no submodule of this one"
+    problem = "out/letters is a repository of its own and not a submodule of this one"
     assert_same(found, f"the output “out/letters/a.md” cannot be written: {problem}")
     assert len(found["lint"]) == 4
     assert problem in three.gitbatch(*RUN, code=2).stderr

@@ -608,7 +608,7 @@ FORGERIES: dict[Callable[[Forger], str], tuple[Check, str]] = {
     item_without_a_format: (Check.TRAILERS, "has no Gitbatch-Format, which other commits of its batch have"),
     trailers_of_two_items: (Check.TRAILERS, "its trailers are not those of"),
     trailers_without_a_batch: (Check.TRAILERS, "its trailers are not those of"),
-    item_of_no_project: (Check.PROJECT, "there is no task.md"),
+    item_of_no_project: (Check.PROJECT, "missing task.md"),
     merge_over_what_the_user_wrote: (Check.MERGE_OVER, "over a version that the branch got meanwhile"),
     item_that_nobody_asked_for: (Check.ITEM_PLAN, "not that of an open item of the plan"),
     item_that_misstates_what_it_read: (Check.ITEM_CONTEXT, "rules.md"),

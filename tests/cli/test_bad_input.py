@@ -188,7 +188,7 @@ def test_nobody_knows_who(three: Place) -> None:
 def test_no_plan(place: Place) -> None:
     place.write("README.md", "x")
     place.commit()
-    refused(place, 2, "there is no task.md")
+    refused(place, 2, "missing task.md")
 
 
 @pytest.mark.rule("T3", "P2")
@@ -301,7 +301,7 @@ def test_a_lock_held_by_another_run(three: Place) -> None:
         (("--items", "T999", "--checkpoint", "at-end"), "no item is called 'T999'"),
         (("--items", "group:7", "--checkpoint", "at-end"), "group:7 is not in the plan"),
         (("--items", f"group:{'9' * 5_000}", "--checkpoint", "at-end"), "is not in the plan"),
-        (("--items", ",", "--checkpoint", "at-end"), "--items names nothing"),
+        (("--items", ",", "--checkpoint", "at-end"), "--items is empty"),
         ((*RUN[1:], "--branch", "a..b"), "invalid branch name"),
         ((*RUN[1:], "--branch", "HEAD"), "invalid branch name"),
         ((*RUN[1:], "--branch", "refs/heads/x"), "invalid branch name"),

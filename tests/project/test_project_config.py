@@ -312,8 +312,13 @@ def test_the_agent_is_the_wanted_the_configured_or_the_only_one(
         (Config(), None, "no agent is configured", EXAMPLE_AGENT),
         (Config(), "a", "no agent is configured", EXAMPLE_AGENT),
         (Config(agents=TWO), None, "it is not clear which agent to use", "a, b"),
-        (Config(agents=ONE), "c", "there is no agent 'c'", "gitbatch.toml has: a"),
-        (Config(agents=ONE, batch=BatchTable(agent="c")), None, "there is no agent 'c'", "has: a"),
+        (Config(agents=ONE), "c", "agent 'c' is not configured", "use one of gitbatch.toml: a"),
+        (
+            Config(agents=ONE, batch=BatchTable(agent="c")),
+            None,
+            "agent 'c' is not configured",
+            "use one of gitbatch.toml: a",
+        ),
     ],
 )
 def test_where_no_agent_can_be_chosen(config: Config, wanted: str | None, message: str, advice: str) -> None:
@@ -342,5 +347,5 @@ def test_the_example_is_a_configuration() -> None:
 )
 def test_an_output_template_that_names_no_files_is_refused(template: str, why: str) -> None:
     said = problem(f'[batch]\noutput = "{template}"')
-    assert said.startswith(f"gitbatch.toml: '{template}' can't name outputs: {why}")
+    assert said.startswith(f"gitbatch.toml: invalid output template '{template}': {why}")
     assert said.endswith(" - at `$.batch.output`")

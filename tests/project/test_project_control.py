@@ -119,9 +119,9 @@ def test_two_plans_without_a_phase() -> None:
 
 
 def test_no_plan() -> None:
-    assert problem().message == "there is no task.md in the top folder or docs/"
+    assert problem().message == "missing task.md in the top folder or docs/"
     assert problem("src/task.md", wanted="src/task.md").message == problem().message
-    with pytest.raises(PlanError, match=r"no task.md in docs/phases/one/, docs/ or the top folder"):
+    with pytest.raises(PlanError, match=r"missing task.md in docs/phases/one/, docs/ or the top folder"):
         find_project(FileTree({**SCOPE, f"{PHASE}notes.md": ""}), Config())
 
 

@@ -38,7 +38,7 @@ def test_where_the_project_cannot_be_made_out_the_configuration_counts(tmp_path:
 
 
 def test_a_plan_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"missing.md can't be read: No such file or directory$"):
+    with pytest.raises(UsageError, match=r"cannot read .*missing.md: No such file or directory$"):
         check_plan(tmp_path / "missing.md")
 
 
@@ -51,7 +51,7 @@ def test_the_active_plan_is_named_from_where_the_user_is(tmp_path: Path) -> None
 
 
 def test_without_a_plan(tmp_path: Path) -> None:
-    with pytest.raises(PlanError, match=r"^there is no task.md"):
+    with pytest.raises(PlanError, match=r"^missing task.md"):
         find_active_plan(tmp_path)
 
 

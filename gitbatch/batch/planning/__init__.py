@@ -1,1 +1,1 @@
-"""What is decided before anything starts: the project's state, selection, order, and checks."""
+"""Decisions before anything starts: the project's state, the selection of items, their order, and checks."""

@@ -1,11 +1,11 @@
-"""What a batch runs by: the parts of gitbatch.toml that name programs, hosts, keys and paths outside the repository.
+"""The fixed configuration of a batch: the settings that name programs, hosts, keys and paths outside the repository.
 
 They are fixed when the batch starts. Its record has the blob of gitbatch.toml at its base; a later version that the
-user has accepted, a ref of the batch has. Each group starts from the tip of the target branch, where an agent without a
+user has accepted is kept by a ref of the batch. Each group starts from the tip of the target branch, where an agent without a
 sandbox, a merge, or a checkout of another person's work may have put another version: if these parts differ there, nothing
 starts before the user has accepted it. All other settings may change while a batch runs.
 
-Within one process, what was accepted is kept in memory: nothing that an agent writes meanwhile changes it.
+Within one process, the accepted version is kept in memory: nothing that an agent writes meanwhile changes it.
 """
 
 from dataclasses import dataclass
@@ -23,25 +23,25 @@ from gitbatch.repo.repository import Repository
 
 
 class ConfigChange(Struct, frozen=True):
-    """Another version of what is fixed, which the tip of the target branch has."""
+    """Other values of fixed settings, at the tip of the target branch."""
 
     blob: str
-    """Of gitbatch.toml there; empty: it is gone."""
+    """The blob of gitbatch.toml there; empty if the file was deleted."""
     lines: tuple[str, ...]
-    """What it says (see `project/fixed.py`)."""
+    """Its settings (see `project/fixed.py`)."""
     difference: tuple[str, ...]
-    """What differs from what was accepted."""
+    """The differences from the accepted settings."""
 
 
 @dataclass(slots=True)
 class FixedConfig:
-    """What was accepted last."""
+    """The settings that were accepted last."""
 
     lines: tuple[str, ...]
     """See `project/fixed.py`."""
 
     def find_change(self, project_state: ProjectState) -> ConfigChange | None:
-        """Returns what differs in a commit; None: nothing that is fixed."""
+        """Returns the fixed settings that differ in a commit; None if all are equal."""
         there = fixed_lines(project_state.project.config)
         if there == self.lines:
             return None
@@ -50,16 +50,16 @@ class FixedConfig:
         )
 
     def accept_change(self, repo: Repository, batch: str, change: ConfigChange) -> None:
-        """Take another version, for this process and for later ones."""
+        """Accepts a change, for this process and for later ones."""
         if change.blob:
             repo.point(config_ref(batch), change.blob)
         self.lines = change.lines
 
 
 def read_fixed_config(repo: Repository, batch: Batch, project_state: ProjectState) -> FixedConfig:
-    """Reads what a batch was started with, or what was accepted since.
+    """Reads the settings that a batch was started with, or that were accepted later.
 
-    Of a batch that an older version of gitbatch has started, what the commit of `project_state` says is recorded.
+    A batch of an older version of gitbatch has none: the settings in the commit of `project_state` become its own.
     """
     blob = repo.refs.read(config_ref(batch.id)) or batch.record.config
     if blob is None:
@@ -74,5 +74,5 @@ def read_fixed_config(repo: Repository, batch: Batch, project_state: ProjectStat
     except (
         PlanError,
         MissingObjectError,
-    ):  # another version of gitbatch wrote it, or it is gone: all of it is news
+    ):  # written by another version of gitbatch, or missing: every setting counts as changed
         return FixedConfig(())

@@ -1,4 +1,4 @@
-"""The project as one commit of the target branch has it: configuration, control files, plan."""
+"""The project in one commit of the target branch: configuration, control files, plan."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,7 +26,7 @@ _T = TypeVar("_T")
 
 
 class ProjectState(Struct, frozen=True):
-    """Everything that a commit says about the work."""
+    """The project, the plan and their files in one commit."""
 
     commit: str
     tree: str
@@ -51,27 +51,27 @@ class ProjectState(Struct, frozen=True):
 
 
 def read_project_state(repo: Repository, commit: str, wanted: str | None = None) -> ProjectState:
-    """The project state of a commit. In a partial clone, what it reads is fetched if it is missing and may be.
+    """Reads the project state of a commit. In a partial clone, missing objects are fetched if that is allowed.
 
     Args:
         repo: the repository.
-        commit: which commit.
+        commit: the commit.
         wanted: the task.md that the user named.
 
     Raises:
         PlanError: the configuration is wrong, or the project has no plan.
-        PartialCloneError: something is missing that may or could not be fetched.
+        PartialCloneError: an object is missing, and fetching it is not allowed or failed.
     """
     return read_with_objects(repo, commit, lambda: _read_state_of(repo, commit, wanted))
 
 
 def read_with_objects(repo: Repository, commit: str, read: Callable[[], _T]) -> _T:
-    """Read something of a commit; in a partial clone, fetch what it needs and what is missing, if that may be.
+    """Calls `read`; in a partial clone, fetches missing objects and calls it again, if fetching is allowed.
 
     Raises:
-        PartialCloneError: something is missing that may or could not be fetched.
+        PartialCloneError: an object is missing, and fetching it is not allowed or failed.
     """
-    while True:  # what is missing is there afterwards, or that raises
+    while True:  # each turn fetches what was missing, or raises
         try:
             return read()
         except MissingObjectError as error:
@@ -82,9 +82,9 @@ def read_with_objects(repo: Repository, commit: str, read: Callable[[], _T]) -> 
 
 
 def _control_blobs(repo: Repository, commit: str) -> tuple[str, ...]:
-    """The blobs of all files with a control file's name: fetched together, not one after the other."""
+    """Returns the blobs of all files with a control file's name, so that they are fetched together."""
     names = {CONFIG_FILE, SCOPE_FILE, *CONTROL_NAMES, *ProjectTable().context_documents, *RULE_FILES}
-    with suppress(MissingObjectError):  # of a tree: it is fetched first, and then its files are known
+    with suppress(MissingObjectError):  # a tree is missing: it is fetched first, then its files are known
         walked = repo.objects.list_files(repo.objects.read_commit(commit).tree)
         return tuple(e.oid for path, e in walked if e.is_file and path.rpartition("/")[2] in names)
     return ()
@@ -102,21 +102,21 @@ def _read_state_of(repo: Repository, commit: str, wanted: str | None) -> Project
 
 
 def require_runnable(project_state: ProjectState) -> None:
-    """Refuse a plan with errors.
+    """Refuses a plan with errors.
 
     Raises:
         PlanError: it has errors; the message shows all of its diagnostics.
     """
     if project_state.plan.errors:
         raise PlanError(
-            f"{project_state.plan.path} can't be run: {summary(project_state.plan.diagnostics)}",
-            "mend the plan, commit it and try again",
+            f"cannot run {project_state.plan.path}: {summary(project_state.plan.diagnostics)}",
+            "fix the plan, commit it and try again",
             render_diagnostics(project_state),
         )
 
 
 def find_place_problem(project_state: ProjectState, output: str) -> str | None:
-    """Why an output has no place in the commit, if so: what stands there, or on the way, is no file or folder."""
+    """Returns why an output cannot be a file in the commit: another kind of entry is at its path or above; else None."""
     for path in (*ancestors(output), output):
         entry = project_state.snapshot.objects.find_entry(project_state.tree, path)
         if entry is None or (entry.is_file if path == output else entry.is_tree):
@@ -127,7 +127,7 @@ def find_place_problem(project_state: ProjectState, output: str) -> str | None:
 
 
 def render_diagnostics(project_state: ProjectState) -> str:
-    """What there is to say about the plan, for people; empty if nothing."""
+    """Returns the diagnostics of the plan for people; empty if there are none."""
     return "\n\n".join(
         render_diagnostic(d, project_state.source, project_state.plan.path)
         for d in project_state.plan.diagnostics

@@ -1,7 +1,7 @@
-"""The objects that a batch's items need, and that a partial clone may lack: fetched before anything is paid for.
+"""The objects that a batch's items need and a partial clone may lack: fetched before any agent runs.
 
-A full worktree needs every file of its base. One with `checkout = "context"` needs what its agent reads, and what its
-output's folder has. Besides these, the orchestrator reads the shared files, and the attribute files on the way to an
+A full worktree needs every file of its base. One with `checkout = "context"` needs the files that its agent reads and
+those in its output's folder. Besides these, the orchestrator reads the shared files, and the attribute files on the way to an
 output. Later bases add only what the batch itself has written, and what the user commits meanwhile: so the same is
 asked again when a group starts.
 """
@@ -19,10 +19,10 @@ from gitbatch.repo.repository import Repository
 def require_objects(
     repo: Repository, project_state: ProjectState, items: Iterable[tuple[Group, WorkItem]]
 ) -> None:
-    """See that everything is there that some items need of a commit; in a partial clone, fetch what is not.
+    """Ensures that all objects that items need of a commit exist; in a partial clone, fetches those that are missing.
 
     Raises:
-        PartialCloneError: something is missing that may or could not be fetched.
+        PartialCloneError: an object is missing, and fetching it is not allowed or failed.
     """
     if repo.promised is None:
         return
@@ -35,10 +35,10 @@ def require_objects(
 
 
 def require_shared_files(repo: Repository, project_state: ProjectState) -> None:
-    """See that the shared files of a commit are there: the user may have pulled it a moment ago.
+    """Ensures that the shared files of a commit exist: the user may have pulled it a moment ago.
 
     Raises:
-        PartialCloneError: one is missing that may or could not be fetched.
+        PartialCloneError: a file is missing, and fetching it is not allowed or failed.
     """
     if repo.promised is not None:
         require_present(
@@ -49,7 +49,7 @@ def require_shared_files(repo: Repository, project_state: ProjectState) -> None:
 def _needed_blobs(
     repo: Repository, project_state: ProjectState, items: Iterable[tuple[Group, WorkItem]]
 ) -> Iterator[str]:
-    """The blobs that shared files and items need."""
+    """Yields the blobs that shared files and items need."""
     snapshot = project_state.snapshot
     paths = {*project_state.project.shared_files}
     for group, item in items:

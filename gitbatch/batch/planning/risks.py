@@ -1,7 +1,7 @@
-"""What a run would refuse or regret, although the plan itself is right (GB401 and up): seen by lint, plan and run.
+"""Diagnostics of a plan in its repository (GB401 and up): lint, plan and run show the same.
 
-An error concerns an item that cannot run; a run refuses to start with such an item among the chosen ones. A warning
-concerns what is probably not meant. No program that the repository names is started for any of this.
+An error concerns an item that cannot run; a run refuses to start if such an item is chosen. A warning concerns what is
+probably a mistake. No program that the repository names is started for any of this.
 """
 
 from contextlib import closing
@@ -42,7 +42,7 @@ CONTEXT_ADVICE = "copy the file into this repository and commit it, or correct t
 
 
 def find_risks(plan: Plan, source: bytes, project: Project, around: Surroundings) -> tuple[Diagnostic, ...]:
-    """What there is to say about a plan and what surrounds it, in the order of the plan."""
+    """Returns the diagnostics of a plan in its surroundings, in the order of the plan."""
     report = _Report(plan, Findings(read(source)[0]))
     _check_outputs(report, around)
     _check_contexts(report, project, around)
@@ -51,7 +51,7 @@ def find_risks(plan: Plan, source: bytes, project: Project, around: Surroundings
 
 
 def add_risks(repo: Repository, project_state: ProjectState, *, followed: bool) -> ProjectState:
-    """The project state of a commit with what a run would refuse or regret. `followed`: the checkout has its branch."""
+    """Returns the project state of a commit with these diagnostics. `followed`: the checkout is on the branch."""
     around = CommitSurroundings(repo, project_state, followed)
     found = read_with_objects(
         repo,
@@ -64,7 +64,7 @@ def add_risks(repo: Repository, project_state: ProjectState, *, followed: bool) 
 
 
 def find_disk_risks(checked: Checked) -> tuple[Diagnostic, ...]:
-    """The same for a plan on the disk; nothing outside a repository."""
+    """Returns these diagnostics for a plan on the disk; none outside of a repository."""
     path = Path(checked.path).resolve()
     try:
         repo = open_repository(path.parent, read_only=True)
@@ -79,7 +79,7 @@ def find_disk_risks(checked: Checked) -> tuple[Diagnostic, ...]:
 
 
 def find_foreign_context(name: str, project: Project, around: Surroundings) -> str | None:
-    """Why a declared context file is in no commit of this repository, if it is part of another one."""
+    """Returns why a declared context file cannot be in a commit: it is part of another repository; else None."""
     for path in possible_paths(name, project):
         submodule, nested = around.submodule_of(path), around.nested_repository_of(path)
         if submodule or nested:
@@ -89,32 +89,32 @@ def find_foreign_context(name: str, project: Project, around: Surroundings) -> s
 
 
 def find_nesting(path: str, around: Surroundings) -> str | None:
-    """Why an output cannot be written for a nested repository, if so."""
+    """Returns why an output cannot be written because of a nested repository; else None."""
     nested = around.nested_repository_of(path)
-    return f"{nested} is a repository of its own and no submodule of this one" if nested else None
+    return f"{nested} is a repository of its own and not a submodule of this one" if nested else None
 
 
 def mark_filtered(
     repo: Repository, project_state: ProjectState, files: tuple[ContextFile, ...]
 ) -> tuple[ContextFile, ...]:
-    """The files of a manifest, those that a filter stores marked with its name."""
+    """Returns the files of a manifest, with the name of the filter for those that a filter stores."""
     found = CommitSurroundings(repo, project_state, followed=False).find_filters(file.path for file in files)
     return tuple(replace(f, filter=clean_text(found[f.path])) if f.path in found else f for f in files)
 
 
 class _Report(Struct, frozen=True):
-    """Where in the plan something is said."""
+    """The findings so far, and the places in the plan that they refer to."""
 
     plan: Plan
     findings: Findings
 
     @property
     def open_items(self) -> tuple[WorkItem, ...]:
-        """The items that are still to run."""
+        """Returns the items that are still to run."""
         return tuple(item for item in self.plan.items if not item.done)
 
     def span_of(self, item: WorkItem, word: str = "") -> Span:
-        """Where an item says a word; the item's line if it does not."""
+        """Returns the span of a word in an item; of the item's line if the word does not occur."""
         source = self.findings.source
         first = item.line - 1
         later = [other.line - 1 for other in self.plan.items if other.line > item.line]
@@ -127,7 +127,7 @@ class _Report(Struct, frozen=True):
 
 
 def _check_outputs(report: _Report, around: Surroundings) -> None:
-    """The places that open items write to."""
+    """Checks the paths that open items write to."""
     placed = []
     for item in report.open_items:
         problem, nested = around.find_place_problem(item.output), find_nesting(item.output, around)
@@ -156,7 +156,7 @@ def _check_outputs(report: _Report, around: Surroundings) -> None:
 
 
 def _check_contexts(report: _Report, project: Project, around: Surroundings) -> None:
-    """The files that open items declare to read."""
+    """Checks the files that open items declare as context."""
     for item in report.open_items:
         paths: dict[str, str] = {}
         for name in item.context:
@@ -174,7 +174,7 @@ def _check_contexts(report: _Report, project: Project, around: Surroundings) -> 
 
 
 def _check_ticks(report: _Report, around: Surroundings) -> None:
-    """The boxes that are ticked."""
+    """Checks that the outputs of ticked items exist."""
     for item in report.plan.items:
         if item.done and not around.has_file(item.output):
             message = f"{quoted(item.name)} is ticked, and its output {quoted(item.output)} does not exist"

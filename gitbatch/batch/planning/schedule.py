@@ -1,6 +1,6 @@
-"""When items run (rules P3, P4, F5): how many at once, which after which, and what of the hints holds for each.
+"""The order of items (rules P3, P4, F5): how many run at once, what each waits for, and the hints that apply to each.
 
-Pure: the loop runs what this says, and `gitbatch plan` shows it.
+Pure: the loop follows this order, and `gitbatch plan` shows it.
 """
 
 from msgspec import Struct
@@ -9,7 +9,7 @@ from gitbatch.plan.model import Group, Hints, Plan, WorkItem
 
 
 class ItemSettings(Struct, frozen=True):
-    """What holds for an item: its own hints, else its group's, else the plan's. None: nothing was said."""
+    """The settings of an item: from its own hints, else its group's, else the plan's. None if no hint sets them."""
 
     agent: str | None
     timeout: float | None
@@ -18,7 +18,7 @@ class ItemSettings(Struct, frozen=True):
 
 
 def settings_of(item: WorkItem, group: Group, plan: Plan) -> ItemSettings:
-    """What the hints say for an item."""
+    """Returns the settings that the hints give an item."""
     said = (item.hints, group.hints, plan.hints)
     return ItemSettings(
         agent=next((hints.agent for hints in said if hints.agent is not None), None),
@@ -28,7 +28,7 @@ def settings_of(item: WorkItem, group: Group, plan: Plan) -> ItemSettings:
 
 
 def count_at_once(group: Group, plan: Plan, jobs: int) -> int:
-    """How many items of a group may run at the same time."""
+    """Returns the number of items of a group that may run at the same time."""
     limits = (_hinted_limit(hints, jobs) for hints in (group.hints, plan.hints))
     return min(jobs, next((limit for limit in limits if limit is not None), jobs))
 
@@ -40,7 +40,7 @@ def _hinted_limit(hints: Hints, jobs: int) -> int | None:
 
 
 def find_predecessors(item: WorkItem, group: Group) -> tuple[str, ...]:
-    """The keys of the items of the same group that must be over before an item starts.
+    """Returns the keys of the items of the same group that must have ended before an item starts.
 
     An item that is itself `sequential` runs alone: after those before it, and before those behind it.
     """
@@ -51,7 +51,7 @@ def find_predecessors(item: WorkItem, group: Group) -> tuple[str, ...]:
 
 
 def plan_steps(group: Group, plan: Plan, jobs: int) -> tuple[tuple[WorkItem, ...], ...]:
-    """The open items of a group in the steps in which they run, if each takes the same time."""
+    """Returns the open items of a group in the steps in which they run, if each takes the same time."""
     waiting = [item for item in group.items if not item.done]
     found: list[tuple[WorkItem, ...]] = []
     most = count_at_once(group, plan, jobs)
@@ -67,7 +67,7 @@ def plan_steps(group: Group, plan: Plan, jobs: int) -> tuple[tuple[WorkItem, ...
 
 
 def find_critical_path(plan: Plan, jobs: int) -> tuple[WorkItem, ...]:
-    """The longest chain of open items of which each must wait for the one before."""
+    """Returns the longest chain of open items in which each waits for the one before."""
     path: list[WorkItem] = []
     for group in plan.groups:
         path += _find_chain(group, plan_steps(group, plan, jobs))
@@ -75,7 +75,7 @@ def find_critical_path(plan: Plan, jobs: int) -> tuple[WorkItem, ...]:
 
 
 def _find_chain(group: Group, found: tuple[tuple[WorkItem, ...], ...]) -> list[WorkItem]:
-    """One item for each step, from the last back: what it waits for, else whoever had its place."""
+    """Returns one item for each step, from the last back: one that the next item waits for, else the step's first."""
     chain: list[WorkItem] = []
     for step in reversed(found):
         waited = find_predecessors(chain[0], group) if chain else ()

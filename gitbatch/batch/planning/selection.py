@@ -1,4 +1,4 @@
-"""Which items a batch runs: the user's choice, checked against the plan before anything starts."""
+"""Selecting the items of a batch: the user's choice, checked against the plan before anything starts."""
 
 import re
 from collections.abc import Iterable
@@ -17,10 +17,10 @@ _GROUPS = re.compile(r"group:([0-9]+(?:-[0-9]+)?(?:,[0-9]+(?:-[0-9]+)?)*)", re.I
 
 
 def select_items(plan: Plan, choice: str) -> tuple[WorkItem, ...]:
-    """The open items that a choice names: `all`, `group:1-2`, or ids and output paths with commas between.
+    """Returns the open items that a choice names: `all`, `group:1-2`, or ids and output paths with commas between.
 
     Raises:
-        UsageError: it names nothing that is in the plan, or an item that is done.
+        UsageError: it names something that is not in the plan, or an item that is done.
     """
     choice = choice.strip()
     if choice.casefold() == "all":
@@ -32,7 +32,7 @@ def select_items(plan: Plan, choice: str) -> tuple[WorkItem, ...]:
     chosen = {_find_named(plan, name.strip()).output for name in choice.split(",") if name.strip()}
     if not chosen:
         raise UsageError(
-            "--items names nothing", "use all, group:1-2, or ids and output paths with commas between"
+            "--items is empty", "use all, group:1-2, or ids and output paths with commas between"
         )
     return tuple(item for item in plan.items if item.output in chosen)
 
@@ -68,7 +68,7 @@ def _find_named(plan: Plan, name: str) -> WorkItem:
 
 
 def group_items(plan: Plan, items: Iterable[WorkItem]) -> tuple[BatchGroup, ...]:
-    """The chosen items by group, with the names of their branches."""
+    """Returns the chosen items by group, with the names of their branches."""
     chosen = {item.output for item in items}
     groups = []
     for group in plan.groups:
@@ -94,7 +94,7 @@ def _make_slug(item: WorkItem, group: int, taken: set[str]) -> str:
 
 
 def require_context(project_state: ProjectState, items: tuple[WorkItem, ...], around: Surroundings) -> None:
-    """Refuse items whose declared context can't be there when they start.
+    """Refuses items whose declared context will not exist when they start.
 
     Raises:
         PlanError: a file is not in the commit and no chosen item of an earlier group writes it.
@@ -137,6 +137,6 @@ def _missing_advice(writer: WorkItem | None) -> str:
 
 
 def find_missing_context(item: WorkItem, project_state: ProjectState, missing: frozenset[str]) -> str | None:
-    """The output among `missing` (of items that did not succeed) that an item declares as its context, if any."""
+    """Returns the output among `missing` (of items that did not succeed) that an item declares as context, or None."""
     paths = (path for name in item.context for path in possible_paths(name, project_state.project))
     return next((path for path in paths if path in missing), None)

@@ -1,7 +1,7 @@
-"""What surrounds a plan: the files that an item could read, and what stands where it would write.
+"""The surroundings of a plan: the files that an item could read, and the entries at the paths that it would write.
 
-Seen twice, by the same questions: as a commit has it, for what is about to run; as the disk has it, for a plan that
-is not committed yet. So that lint, plan and run say the same.
+The same questions are answered from a commit, for a plan that is about to run, and from the disk, for a plan that is not
+committed yet. So lint, plan and run give the same diagnostics.
 """
 
 import os
@@ -24,40 +24,40 @@ _POINTER_BYTES = 1024
 
 
 class Surroundings(Protocol):
-    """The questions. Paths are repository paths."""
+    """The questions about a plan's surroundings. Paths are repository paths."""
 
     @property
     def snapshot(self) -> Snapshot:
-        """The files of this repository."""
+        """Returns the files of this repository."""
         ...
 
     def submodule_of(self, path: str) -> str | None:
-        """The submodule that a path is in, or is."""
+        """Returns the submodule that a path is in or names, or None."""
         ...
 
     def nested_repository_of(self, path: str) -> str | None:
-        """The folder that is a repository of its own, is no submodule, and that a path is in."""
+        """Returns the nested repository, other than a submodule, that a path is in, or None."""
         ...
 
     def find_place_problem(self, path: str) -> str | None:
-        """Why a file cannot be written at a path, if so."""
+        """Returns why a file cannot be written at a path, or None."""
         ...
 
     def has_file(self, path: str) -> bool:
-        """Whether there is a file."""
+        """Whether a file exists."""
         ...
 
     def find_ignored(self, paths: Iterable[str]) -> Mapping[str, Pattern]:
-        """The pattern by which each of the paths that is not tracked is ignored."""
+        """Returns, for each untracked path that is ignored, the pattern that ignores it."""
         ...
 
     def find_filters(self, paths: Iterable[str]) -> Mapping[str, str]:
-        """The filter of each path that is stored by one."""
+        """Returns the filter of each path that is stored by one."""
         ...
 
 
 class CommitSurroundings(Struct, frozen=True):
-    """As a commit has it. `followed`: the checkout has its branch, so that outputs are written there too."""
+    """The surroundings in a commit. `followed`: the checkout is on the branch, so outputs are written there too."""
 
     repo: Repository
     project_state: ProjectState
@@ -65,11 +65,11 @@ class CommitSurroundings(Struct, frozen=True):
 
     @property
     def snapshot(self) -> Snapshot:
-        """The files of the commit."""
+        """Returns the files of the commit."""
         return self.project_state.snapshot
 
     def submodule_of(self, path: str) -> str | None:
-        """The submodule that a path is in, or is."""
+        """Returns the submodule that a path is in or names, or None."""
         for above in (*ancestors(path), path):
             entry = self.repo.objects.find_entry(self.project_state.tree, above)
             if entry and entry.mode == SUBMODULE:
@@ -77,12 +77,12 @@ class CommitSurroundings(Struct, frozen=True):
         return None
 
     def nested_repository_of(self, path: str) -> str | None:
-        """The repository in the checkout that a path is in and that is no submodule."""
+        """Returns the nested repository in the checkout, other than a submodule, that a path is in, or None."""
         found = nested_repository(self.repo.root, path) if self.followed else None
         return None if found and self.submodule_of(path) else found
 
     def find_place_problem(self, path: str) -> str | None:
-        """Why a file cannot be written at a path, if so."""
+        """Returns why a file cannot be written at a path, or None."""
         return find_place_problem(self.project_state, path)
 
     def has_file(self, path: str) -> bool:
@@ -90,25 +90,35 @@ class CommitSurroundings(Struct, frozen=True):
         return self.snapshot.blob(path) is not None
 
     def find_ignored(self, paths: Iterable[str]) -> Mapping[str, Pattern]:
+<<<<<<< HEAD
         """The pattern by which each of the paths that is not in the commit is ignored."""
         return find_ignored(
+=======
+        """Returns, for each path that is ignored and not in the commit, the pattern that ignores it."""
+        return find_ignored(
+>>>>>>> 6e82a56 (Describe planning and the project in plain words)
             self.repo, self.project_state.tree, (path for path in paths if not self.has_file(path))
         )
 
     def find_filters(self, paths: Iterable[str]) -> Mapping[str, str]:
+<<<<<<< HEAD
         """The filter of each path that is stored by one; lfs only where there is a pointer."""
         found = find_filters(self.repo, self.project_state.tree, paths)
+=======
+        """Returns the filter of each path that is stored by one; lfs only if the blob can be a pointer."""
+        found = find_filters(self.repo, self.project_state.tree, paths)
+>>>>>>> 6e82a56 (Describe planning and the project in plain words)
         return {path: name for path, name in found.items() if name != "lfs" or self._is_pointer(path)}
 
     def _is_pointer(self, path: str) -> bool:
-        """Whether what is stored can be a pointer, by its size alone: no content is read (rule O1)."""
+        """Whether a blob can be a Git LFS pointer, by its size alone: no content is read (rule O1)."""
         oid = self.snapshot.blob(path)
         size = self.repo.objects.read_size(oid) if oid else None
         return size is None or size < _POINTER_BYTES
 
 
 class DiskSurroundings(Struct, frozen=True):
-    """As the disk has it."""
+    """The surroundings on the disk."""
 
     repo: Repository
     submodules: frozenset[str]
@@ -116,21 +126,21 @@ class DiskSurroundings(Struct, frozen=True):
 
     @classmethod
     def of_checkout(cls, repo: Repository) -> "DiskSurroundings":
-        """The surroundings in a repository's checkout."""
+        """Returns the surroundings in a repository's checkout."""
         staged = decode_path(repo.git.run("ls-files", "--stage", "-z").stdout).split("\0")
         found = frozenset(line.partition("\t")[2] for line in staged if line.startswith(f"{SUBMODULE} "))
         return cls(repo, found, OwnFiles(DiskSnapshot(repo.root), found))
 
     def submodule_of(self, path: str) -> str | None:
-        """The submodule that a path is in, or is."""
+        """Returns the submodule that a path is in or names, or None."""
         return next((above for above in (*ancestors(path), path) if above in self.submodules), None)
 
     def nested_repository_of(self, path: str) -> str | None:
-        """The repository that a path is in and that is no submodule."""
+        """Returns the nested repository, other than a submodule, that a path is in, or None."""
         return None if self.submodule_of(path) else nested_repository(self.repo.root, path)
 
     def find_place_problem(self, path: str) -> str | None:
-        """Why a file cannot be written at a path, if so."""
+        """Returns why a file cannot be written at a path, or None."""
         for above in (*ancestors(path), path):
             place = self.repo.root / above
             if above in self.submodules:
@@ -142,36 +152,45 @@ class DiskSurroundings(Struct, frozen=True):
         return None
 
     def has_file(self, path: str) -> bool:
-        """Whether there is a file, or one that a sparse checkout leaves out."""
+        """Whether a file exists, or is tracked and left out by a sparse checkout."""
         if os.path.lexists(self.repo.root / path):
             return True
         return bool(self.repo.git.run("ls-files", "-z", "--", path).stdout)
 
     def find_ignored(self, paths: Iterable[str]) -> Mapping[str, Pattern]:
+<<<<<<< HEAD
         """The pattern by which each of the paths that is not tracked is ignored."""
         return find_ignored(self.repo, None, paths)
 
     def find_filters(self, paths: Iterable[str]) -> Mapping[str, str]:
         """The filter of each path that is stored by one; whether by a pointer, its next commit decides."""
         return find_filters(self.repo, None, paths)
+=======
+        """Returns, for each untracked path that is ignored, the pattern that ignores it."""
+        return find_ignored(self.repo, None, paths)
+
+    def find_filters(self, paths: Iterable[str]) -> Mapping[str, str]:
+        """Returns the filter of each path that will be stored by one; only a commit shows whether as a pointer."""
+        return find_filters(self.repo, None, paths)
+>>>>>>> 6e82a56 (Describe planning and the project in plain words)
 
 
 class OwnFiles(Struct, frozen=True):
-    """The files of a checkout that a commit of this repository could have: a `project.snapshot.Snapshot`."""
+    """The files of a checkout that a commit of this repository could contain: a `project.snapshot.Snapshot`."""
 
     disk: DiskSnapshot
     submodules: frozenset[str]
 
     def blob(self, path: str) -> str | None:
-        """Something that tells two contents of a file apart; None if there is no such file."""
+        """Returns an id of a file's content; None if the file does not exist."""
         return self.disk.blob(path) if self._is_own(path) else None
 
     def read(self, path: str) -> bytes | None:
-        """The content of the file at `path`, or None."""
+        """Returns the content of the file at `path`, or None."""
         return self.disk.read(path) if self._is_own(path) else None
 
     def files(self, folder: str) -> tuple[str, ...]:
-        """The paths of all files below a folder."""
+        """Returns the paths of all files below a folder."""
         return tuple(filter(self._is_own, self.disk.files(folder)))
 
     def _is_own(self, path: str) -> bool:
