@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
+from gitbatch.agents.notations import replace_simple, simple_forms, simplify, written_forms
 from gitbatch.agents.protocol import Contribution, Failure, OutputStream, Progress, Reply
 from gitbatch.limits.usage import Usage
 from gitbatch.text import CleanText, clean_text
@@ -42,13 +43,14 @@ class Secret:
             clean_text(value, _LONGEST),
             *(json.dumps(value, ensure_ascii=c)[1:-1] for c in (True, False)),
         }
+        written = whole | written_forms(value)
         lines = [line.strip() for line in value.replace("\\n", "\n").splitlines()]
         long = {line for line in lines if len(line) >= SHORTEST}
         if len(lines) == 1:
-            return cls(clean_text(name), _longest_first(whole), _longest_first(whole))
+            return cls(clean_text(name), _longest_first(written), _longest_first(written))
         # Lines such as `"type": "service_account"` or BEGIN PRIVATE KEY are no secret: an output may have them.
         tokens = {token for line in lines for token in _TOKEN.findall(line) if any(map(str.isdigit, token))}
-        one_line = {form for form in whole if "\n" not in form}
+        one_line = {form for form in written if "\n" not in form}
         return cls(
             clean_text(name), _longest_first(whole | long), _longest_first(one_line | (tokens or long))
         )
@@ -61,7 +63,7 @@ def _longest_first(forms: Iterable[str]) -> tuple[str, ...]:
 class Secrets:
     """All values that nothing may hold. Immutable."""
 
-    __slots__ = ("_bytes", "_names", "_text", "every")
+    __slots__ = ("_bytes", "_names", "_simple", "_text", "every")
 
     def __init__(self, every: Iterable[Secret] = ()) -> None:
         self.every = tuple(every)
@@ -69,6 +71,10 @@ class Secrets:
         pattern = "|".join(map(re.escape, _longest_first(self._names)))
         self._text = re.compile(pattern)
         self._bytes = re.compile(pattern.encode(errors="surrogateescape"))
+        simple = {one: form for form in self._names for one in simple_forms(form)}
+        self._simple = [
+            (one, self._placeholder_of(simple[one]).encode()) for one in sorted(simple, key=len, reverse=True)
+        ]
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], names: Iterable[str]) -> "Secrets":
@@ -83,15 +89,37 @@ class Secrets:
 
     def mask_text(self, text: str) -> str:
         """Returns a text with the name of the variable in the place of each value."""
-        return self._text.sub(lambda found: self._placeholder_of(found[0]), text) if self.every else text
+        if not self.every:
+            return text
+        masked = self._text.sub(lambda found: self._placeholder_of(found[0]), text)
+        try:
+            data, errors = masked.encode(errors="surrogateescape"), "surrogateescape"
+        except UnicodeEncodeError:  # half a character, from JSON
+            data, errors = masked.encode(errors="surrogatepass"), "surrogatepass"
+        return masked if (changed := self._mask_simple(data)) == data else changed.decode(errors=errors)
 
     def mask_bytes(self, data: bytes) -> bytes:
         """Does the same with bytes that are not decoded yet."""
         if not self.every:
             return data
-        return self._bytes.sub(
-            lambda found: self._placeholder_of(found[0].decode(errors="surrogateescape")).encode(), data
+        return self._mask_simple(
+            self._bytes.sub(
+                lambda found: self._placeholder_of(found[0].decode(errors="surrogateescape")).encode(), data
+            )
         )
+
+    def _mask_simple(self, data: bytes) -> bytes:
+        """Masks values in other notations than those that stand in `_text`."""
+        simple = simplify(data)
+        for form, hidden in self._simple:
+            if form in simple:
+                data = replace_simple(data, form, hidden)
+                simple = simplify(data)
+        return data
+
+    def clean_masked(self, text: str) -> CleanText:
+        """Returns a harmless line, masked where cleaning would join the parts of a value, before it is cut."""
+        return clean_text(self.mask_text(clean_text(text, _LONGEST))) if self.every else clean_text(text)
 
     def mask_line(self, line: CleanText) -> CleanText:
         """Does the same with a harmless line: with what fell away in its cleaning, a value may have come together."""

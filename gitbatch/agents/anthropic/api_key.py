@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from gitbatch.agents.notations import replace_simple, simple_forms, simplify, written_forms
 from gitbatch.text import clean_text
 
 _SHORTEST = 8
@@ -16,15 +17,19 @@ class ApiKey:
     value: str = field(repr=False)
 
     def remove_from(self, text: str) -> str:
-        """A text in one line and without the key, which may become longer than what `clean_text` gives."""
+        """Returns a text in one line and without the key; it may be longer than what `clean_text` gives."""
         if not self._is_worth_hiding:
             return text
-        # Twice: what is invisible between its characters falls away in the cleaning.
-        return clean_text(text.replace(self.value, _HIDDEN), 20_000).replace(self.value, _HIDDEN)
+        # After the cleaning too, as it drops what is invisible between the characters of the key.
+        data = clean_text(text.replace(self.value, _HIDDEN), 20_000).replace(self.value, _HIDDEN).encode()
+        for form in simple_forms(self.value):
+            if form in simplify(data):
+                data = replace_simple(data, form, _HIDDEN.encode())
+        return data.decode()
 
     def is_in(self, content: bytes) -> bool:
-        """Whether a file has the key."""
-        return self._is_worth_hiding and self.value.encode() in content
+        """Returns whether a file has the key, in a usual notation."""
+        return self._is_worth_hiding and any(form.encode() in content for form in written_forms(self.value))
 
     @property
     def _is_worth_hiding(self) -> bool:

@@ -137,11 +137,11 @@ class OutputWatch(asyncio.SubprocessProtocol):
         for raw in lines:
             text = raw.decode(errors="replace") if raw.strip() else ""
             shown = self._show_line(stream, text) if text else None
-            line = clean_text(shown.text if shown else "")
+            line = self._secrets.clean_masked(shown.text if shown else "")
             if not shown or not line:
                 continue
             self._tails[stream].append(line)
-            self._whole[stream].append(clean_text(text))
+            self._whole[stream].append(self._secrets.clean_masked(text))
             self._shown += 1
             if self._shown <= _SHOWN_LINES:
                 self._progress(shown.stream, line)
