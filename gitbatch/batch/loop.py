@@ -37,6 +37,7 @@ from gitbatch.batch.resume import finish_batch, resume_batch
 from gitbatch.limits.causes import Cause
 from gitbatch.repo.checkout.follow import Followed
 from gitbatch.repo.refs.names import short
+from gitbatch.repo.refs.store import config_ref
 from gitbatch.text import clean_text, format_count
 
 Pause = Callable[[Checkpoint], Awaitable[bool]]
@@ -159,6 +160,8 @@ async def _is_accepted(run: Run, project_state: ProjectState, accept: Accept) ->
     if not await accept():
         return False
     await run.git(run.fixed.accept_change, run.repo, run.batch.id, change)
+    if change.blob:
+        run.fingerprint.pinned.values[config_ref(run.batch.id)] = change.blob
     return True
 
 

@@ -35,6 +35,8 @@ from gitbatch.concurrency import GitThread
 from gitbatch.errors import UsageError
 from gitbatch.plan.duration import require_duration
 from gitbatch.repo.fingerprint import Fingerprint, require_untouched, take_fingerprint
+from gitbatch.repo.refs.names import base_ref, limits_ref, record_ref
+from gitbatch.repo.refs.store import config_ref
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.settings import read_own_config
 from gitbatch.repo.worktrees.agent_git import read_agent_git
@@ -133,7 +135,7 @@ class Opening(Struct, frozen=True):
         )
         ledger = self._open_ledger(batch, state)
         note_worktrees_dir(repo, batch.id, folder)
-        fingerprint = take_fingerprint(repo, f"{batch.id}-")
+        fingerprint = take_fingerprint(repo, f"{batch.id}-", _pinned_refs(batch.id))
         wanted = settings.jobs or batch.record.jobs
         with (
             open_log(repo.own_dir, batch.id) as log,
@@ -174,6 +176,11 @@ class Opening(Struct, frozen=True):
         recorded = read_progress(self.repo, batch)
         self.agents.budget.spent = sum_spending(read_spending(self.repo, batch, recorded, ledger.entries))
         return ledger
+
+
+def _pinned_refs(batch: str) -> tuple[str, ...]:
+    """Returns the refs of a batch that say what it runs with."""
+    return (record_ref(batch), base_ref(batch), config_ref(batch), limits_ref(batch))
 
 
 def _apply_config(repo: Repository, state: ProjectState, tell: Callable[[str], None]) -> Repository:

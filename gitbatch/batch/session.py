@@ -26,7 +26,7 @@ from gitbatch.batch.planning.project_state import read_project_state
 from gitbatch.errors import GitError
 from gitbatch.fs.room import disk_error_at
 from gitbatch.limits.rate_limit import RateLimit
-from gitbatch.repo.fingerprint import require_untouched
+from gitbatch.repo.fingerprint import require_same_refs, require_untouched
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.private_dir import show_diff
 from gitbatch.repo.repository import Repository
@@ -53,19 +53,21 @@ class Session:
             return self.settled or _nothing_left()
         self.notices.attach_loop()
         try:
-            return await run_batch(
+            result = await run_batch(
                 self.active, reviewer.review_checkpoint, reviewer.accept_config, resumed=self.resumed
             )
-        except (
-            GitError
-        ) as error:  # a tampered repository or a full disk is the better explanation of the failure
+            require_same_refs(self.active.repo, self.active.fingerprint)
+        except GitError as error:  # a tampered repository or a full disk explains it better
             repo = self.active.repo
             require_untouched(repo, self.active.fingerprint)
             if failed := disk_error_at(error, self.active.worktrees_dir, repo.common_dir):
                 raise failed from error
             raise
+        else:
+            return result
         finally:
             await self.active.agents.close()
+            self.active.fingerprint.pinned.restore(self.active.repo.refs)
 
     def show_diff(self, checkpoint: Checkpoint) -> None:
         """Shows a checkpoint's changes by `git diff`, in the user's pager."""

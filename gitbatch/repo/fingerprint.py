@@ -11,10 +11,12 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from gitbatch.errors import GitbatchError, GitError
 from gitbatch.fs.disk import is_of_disk
+from gitbatch.repo.refs.pinned import PinnedRefs
 from gitbatch.repo.repository import Repository
 
 _FILES = ("HEAD", "config", "config.worktree", "shallow", "objects/info/alternates", "commondir", "gitdir")
@@ -74,15 +76,39 @@ class Fingerprint(Struct, frozen=True):
     """Prefix of the names of the run's own worktrees, which come and go."""
     named: tuple[Path, ...]
     """Paths that the configuration names, existing or not: included files, the folder of hooks."""
+    pinned: PinnedRefs = msgspec.field(default_factory=lambda: PinnedRefs({}))
+    """The refs that only gitbatch writes meanwhile."""
 
 
-def take_fingerprint(repo: Repository, ours: str) -> Fingerprint:
-    """Returns the fingerprint of a repository now. `ours`: prefix of the names of the run's own worktrees."""
+def take_fingerprint(repo: Repository, ours: str, refs: tuple[str, ...] = ()) -> Fingerprint:
+    """Returns the fingerprint of a repository now.
+
+    Args:
+        repo: the repository.
+        ours: prefix of the names of the run's own worktrees.
+        refs: full names of refs that only this process writes.
+    """
     named = _list_named_paths(repo)
     files = _control_files(repo, ours, named)
     return Fingerprint(
-        tuple((path, _FileMark(_stamp(path), _compute_digest(Path(path)))) for path in files), ours, named
+        tuple((path, _FileMark(_stamp(path), _compute_digest(Path(path)))) for path in files),
+        ours,
+        named,
+        PinnedRefs.read(repo.refs, refs),
     )
+
+
+def require_same_refs(repo: Repository, before: Fingerprint) -> None:
+    """Stop if another process has changed a ref that only gitbatch writes.
+
+    Raises:
+        TamperedError: the message names the refs.
+    """
+    if changed := before.pinned.find_changed(repo.refs):
+        raise TamperedError(
+            f"while agents ran, another process changed {', '.join(changed)}",
+            "the old values are restored. Look at what the agents did, then resume: gitbatch run",
+        )
 
 
 def require_untouched(repo: Repository, before: Fingerprint) -> None:
@@ -91,6 +117,7 @@ def require_untouched(repo: Repository, before: Fingerprint) -> None:
     Raises:
         TamperedError: the message names the files.
     """
+    require_same_refs(repo, before)
     known = dict(before.marks)
     there = set(_control_files(repo, before.ours, before.named))
     changed = {path for path in there & known.keys() if not _is_same(path, known[path])}

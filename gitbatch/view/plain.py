@@ -35,6 +35,8 @@ from gitbatch.view.block import Part
 from gitbatch.view.page import Page
 from gitbatch.view.review import STYLES, render_checkpoint
 
+_UNCONFINED = " (without one, agents have your rights)"
+"""Added to the sandbox in the header where there is none."""
 _LONG = 0.5
 """Seconds from which a wait is shown."""
 
@@ -128,7 +130,9 @@ class PlainView:
             f"  {format_count(event.items, 'item')} in {format_count(event.groups, 'group')}, checkpoint {event.mode}, "
             f"agent {event.agent}, {event.jobs} at a time",
             (
-                f", sandbox {event.sandbox}" if event.sandbox else "",
+                f", sandbox {event.sandbox}{_UNCONFINED * ('none' in event.sandbox)}"
+                if event.sandbox
+                else "",
                 "yellow" if "none" in event.sandbox else "",
             ),
         )

@@ -1,12 +1,16 @@
 """What names programs, hosts, keys and paths outside is fixed when a batch starts; a change waits for the user."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Place
 from history import assert_tidy, audit, ticked
+
+from gitbatch.repo.opening import open_repository
+from gitbatch.repo.refs.pinned import PinnedRefs
 
 RUN = ("run", "--items", "all", "--checkpoint", "after-each")
 WHOLE = ("run", "--items", "all", "--checkpoint", "at-end")
@@ -129,3 +133,50 @@ def test_a_change_in_mid_run_ends_the_run_after_its_group(
     assert not (tmp_path / "other-ran").exists()
     assert len(audit(three).items) == 12
     assert_tidy(three)
+
+
+FORGERIES = {
+    "config": 'git update-ref "$batch/config" "$(git hash-object -w gitbatch.toml)"',
+    "record": 'git update-ref "$batch/record" "$( (git cat-file blob "$batch/record"; echo) | git hash-object -w --stdin)"',
+    "limits": 'git update-ref "$batch/limits" "$(echo \'{"max_cost": 9.0}\' | git hash-object -w --stdin)"',
+    "base": 'git update-ref -d "$batch/base"',
+}
+
+
+@pytest.mark.parametrize("ref", FORGERIES)
+def test_a_forged_acceptance_stops_the_run_and_is_taken_back(three: Place, tmp_path: Path, ref: str) -> None:
+    """The agent of an item, which has no sandbox, accepts its own change of the configuration."""
+    commits_in_mid_run(three, tmp_path)
+    with (tmp_path / "commit.sh").open("a", encoding="utf-8") as script:
+        names = "git for-each-ref --format='%(refname)' 'refs/gitbatch/*/record'"
+        script.write(f"batch=$({names}); batch=${{batch%/record}}\n{FORGERIES[ref]}\n")
+    done = three.gitbatch(*WHOLE, code=1)
+    (record,) = three.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/record").splitlines()
+    assert f"another process changed {record.removesuffix('record')}{ref}" in done.stderr
+    assert "the old values are restored" in done.stderr
+    assert ticked(three) == []
+    done = three.gitbatch("run", code=3)
+    assert done.stderr.endswith(ADVICE)
+    assert not (tmp_path / "other-ran").exists()
+    three.edit("gitbatch.toml", "tools/other.sh", "tools/agent.sh")
+    three.edit("tools/agent.sh", f"sh {tmp_path}/commit.sh", ":")
+    three.commit("Back")
+    three.gitbatch("run", code=0)
+    assert not (tmp_path / "other-ran").exists()
+
+
+def test_what_is_accepted_in_mid_run_is_expected(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pinned value of the accepted configuration changes with it."""
+    for name, value in three.environment.items():
+        monkeypatch.setenv(name, value)
+    with closing(open_repository(three.root)) as repo:
+        oid = repo.refs.commit("HEAD") or ""
+        pinned = PinnedRefs.read(repo.refs, ("refs/gitbatch/b/config", "refs/gitbatch/b/base"))
+        assert pinned.find_changed(repo.refs) == ()
+        repo.refs.point("refs/gitbatch/b/config", oid)
+        assert pinned.find_changed(repo.refs) == ("refs/gitbatch/b/config",)
+        pinned.values["refs/gitbatch/b/config"] = oid
+        assert pinned.find_changed(repo.refs) == ()
+        pinned.values["refs/gitbatch/b/config"] = None
+        pinned.restore(repo.refs)
+        assert repo.refs.read("refs/gitbatch/b/config") is None

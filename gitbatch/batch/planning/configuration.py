@@ -5,7 +5,9 @@ user has accepted is kept by a ref of the batch. Each group starts from the tip 
 sandbox, a merge, or a checkout of another person's work may have put another version: if these parts differ there, nothing
 starts before the user has accepted it. All other settings may change while a batch runs.
 
-Within one process, the accepted version is kept in memory: nothing that an agent writes meanwhile changes it.
+Within one process, the accepted version is kept in memory, so nothing that an agent writes meanwhile changes it, and a
+ref that it has changed is set back at the end (`repo/refs/pinned.py`). Between two processes nothing protects the refs
+from a process with the user's rights, such as one that an agent without a sandbox has left.
 """
 
 from dataclasses import dataclass

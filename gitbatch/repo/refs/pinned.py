@@ -1,0 +1,39 @@
+"""The refs of a batch that only gitbatch writes while it runs: what the batch was started with and what was accepted.
+
+An agent without a sandbox can write refs as its user can. Within one process, a value that differs from the expected one
+stops the run, and is set back when the run ends, so that the next start does not take it for the user's.
+"""
+
+from dataclasses import dataclass
+
+from gitbatch.repo.refs.store import Refs
+
+
+@dataclass(slots=True)
+class PinnedRefs:
+    """The values that refs must have; changed by the process itself alone."""
+
+    values: dict[str, str | None]
+    """Full ref names; None: there is no such ref."""
+
+    @classmethod
+    def read(cls, refs: Refs, names: tuple[str, ...]) -> "PinnedRefs":
+        """Returns refs with their present values."""
+        return cls({name: refs.read(name) for name in names})
+
+    def find_changed(self, refs: Refs) -> tuple[str, ...]:
+        """Returns the names of the refs that have another value."""
+        return tuple(name for name, oid in self.values.items() if refs.read(name) != oid)
+
+    def restore(self, refs: Refs) -> None:
+        """Sets the refs that have another value back.
+
+        Raises:
+            GitbatchError: one cannot be written.
+        """
+        for name in self.find_changed(refs):
+            oid = self.values[name]
+            if oid is None:
+                refs.remove(name)
+            else:
+                refs.point(name, oid)
