@@ -90,24 +90,14 @@ class CommitSurroundings(Struct, frozen=True):
         return self.snapshot.blob(path) is not None
 
     def find_ignored(self, paths: Iterable[str]) -> Mapping[str, Pattern]:
-<<<<<<< HEAD
-        """The pattern by which each of the paths that is not in the commit is ignored."""
-        return find_ignored(
-=======
         """Returns, for each path that is ignored and not in the commit, the pattern that ignores it."""
         return find_ignored(
->>>>>>> 6e82a56 (Describe planning and the project in plain words)
             self.repo, self.project_state.tree, (path for path in paths if not self.has_file(path))
         )
 
     def find_filters(self, paths: Iterable[str]) -> Mapping[str, str]:
-<<<<<<< HEAD
-        """The filter of each path that is stored by one; lfs only where there is a pointer."""
-        found = find_filters(self.repo, self.project_state.tree, paths)
-=======
         """Returns the filter of each path that is stored by one; lfs only if the blob can be a pointer."""
         found = find_filters(self.repo, self.project_state.tree, paths)
->>>>>>> 6e82a56 (Describe planning and the project in plain words)
         return {path: name for path, name in found.items() if name != "lfs" or self._is_pointer(path)}
 
     def _is_pointer(self, path: str) -> bool:
@@ -158,21 +148,12 @@ class DiskSurroundings(Struct, frozen=True):
         return bool(self.repo.git.run("ls-files", "-z", "--", path).stdout)
 
     def find_ignored(self, paths: Iterable[str]) -> Mapping[str, Pattern]:
-<<<<<<< HEAD
-        """The pattern by which each of the paths that is not tracked is ignored."""
-        return find_ignored(self.repo, None, paths)
-
-    def find_filters(self, paths: Iterable[str]) -> Mapping[str, str]:
-        """The filter of each path that is stored by one; whether by a pointer, its next commit decides."""
-        return find_filters(self.repo, None, paths)
-=======
         """Returns, for each untracked path that is ignored, the pattern that ignores it."""
         return find_ignored(self.repo, None, paths)
 
     def find_filters(self, paths: Iterable[str]) -> Mapping[str, str]:
         """Returns the filter of each path that will be stored by one; only a commit shows whether as a pointer."""
         return find_filters(self.repo, None, paths)
->>>>>>> 6e82a56 (Describe planning and the project in plain words)
 
 
 class OwnFiles(Struct, frozen=True):
