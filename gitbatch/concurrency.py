@@ -1,7 +1,6 @@
-"""The one thread that git work of a run happens on.
+"""Runs the git calls of a run on one thread, and shields calls from cancellation.
 
-Everything that touches the repository is done one at a time by construction, and the event loop stays free
-for the agents while git works.
+All calls that touch the repository run one after the other, and the event loop stays free for the agents meanwhile.
 """
 
 import asyncio
@@ -17,10 +16,10 @@ _T = TypeVar("_T")
 
 
 async def shielded(work: Coroutine[None, None, _T]) -> _T:
-    """Do what must not be left half done: a cancellation meanwhile is put off until the caller awaits again.
+    """Completes a coroutine even if the caller is cancelled; the cancellation is delivered at the caller's next await.
 
     Raises:
-        CancelledError: it came twice, or the work itself was cancelled.
+        CancelledError: the caller was cancelled twice, or the work itself was cancelled.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -34,13 +33,13 @@ async def shielded(work: Coroutine[None, None, _T]) -> _T:
 
 
 class GitThread(Struct, frozen=True):
-    """Awaitable calls, one after the other, in the order in which they were made."""
+    """Makes calls awaitable, and runs them on one thread in the order in which they were made."""
 
     _executor: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "git"))
     _refusing: threading.Event = field(default_factory=threading.Event)
 
     async def __call__(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Do a call on the thread. A call that has begun is finished even when its caller is cancelled."""
+        """Runs a call on the thread. A call that has begun is completed even if its caller is cancelled."""
         if self._refusing.is_set():
             raise asyncio.CancelledError
         future = self._executor.submit(function, *args, **kwargs)
@@ -48,15 +47,15 @@ class GitThread(Struct, frozen=True):
         try:
             return await asyncio.shield(wrapped)
         except asyncio.CancelledError:
-            if not future.cancel():  # it has begun: whoever cleans up must find it finished
+            if not future.cancel():  # it has begun: a clean-up must find it completed
                 await asyncio.wait([wrapped])
-                wrapped.exception()  # the cancellation is what counts
+                wrapped.exception()  # the cancellation is raised instead of its error
             raise
 
     def refuse(self) -> None:
-        """Begin nothing more: every further call is cancelled."""
+        """Cancels every further call."""
         self._refusing.set()
 
     def close(self) -> None:
-        """Wait for what has begun."""
+        """Waits for the calls that have begun."""
         self._executor.shutdown(wait=True)

@@ -63,7 +63,7 @@ def disk_error_at(error: Exception, *places: Path) -> DiskError | None:
 
 
 def probe_file(descriptor: int) -> None:
-    """Writes to a file that git failed to write, whose content is worthless; does nothing if it is no regular file.
+    """Writes to a file that git failed to write, whose content is worthless; does nothing if it is not a regular file.
 
     Raises:
         OSError: of the disk, which is why git failed.

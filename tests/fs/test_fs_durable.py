@@ -9,7 +9,7 @@ import pytest
 from conftest import Place
 
 from gitbatch.fs.durable import drop_remains, replacing, replacing_unsynced, write_file
-from gitbatch.repo.checkout.follow import index_lock, rewrite
+from gitbatch.repo.checkout.follow import index_lock, rewrite_file
 from gitbatch.repo.objects.codec import Ident
 from gitbatch.repo.repository import Repository
 
@@ -115,7 +115,7 @@ def test_nothing_that_is_on_the_disk_names_an_object_that_is_not(
     place.write("staged", "old\n")
     place.git("add", "staged")
     with index_lock(repo):
-        rewrite(repo, "staged", lambda content: content + b"new\n")
+        rewrite_file(repo, "staged", lambda content: content + b"new\n")
     oid = place.git("rev-parse", ":staged")
     blob, index = (
         synced.index(path) for path in (store / oid[:2] / oid[2:], place.root / ".git/index.gitbatch")

@@ -11,7 +11,13 @@ import pytest
 from conftest import Place
 
 from gitbatch.errors import BusyError
-from gitbatch.repo.checkout.follow import Followed, follow, index_lock, rewrite, uncommitted
+from gitbatch.repo.checkout.follow import (
+    Followed,
+    find_uncommitted,
+    index_lock,
+    rewrite_file,
+    update_checkout,
+)
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.refs.lock_files import reclaim_index
 from gitbatch.repo.repository import Repository
@@ -44,10 +50,10 @@ def moved(repo: Repository, place: Place) -> tuple[str, str]:
 
 def test_what_is_untouched_follows(repo: Repository, place: Place) -> None:
     trees = moved(repo, place)
-    assert follow(repo, *trees, PATHS) == Followed()
+    assert update_checkout(repo, *trees, PATHS) == Followed()
     assert place.git("status", "--porcelain") == ""
     assert place.read("new/file.md") == "new new/file.md\n"
-    assert follow(repo, *trees, PATHS) == Followed(), "again: nothing to do"
+    assert update_checkout(repo, *trees, PATHS) == Followed(), "again: nothing to do"
     assert place.git("status", "--porcelain") == ""
 
 
@@ -57,26 +63,28 @@ def test_other_changes_of_the_user_are_left_alone(repo: Repository, place: Place
     place.write("sub/keep.md", "unstaged\n")
     place.write("untracked.md", "untracked\n")
     before = place.git("status", "--porcelain")
-    follow(repo, *moved(repo, place), PATHS)
+    update_checkout(repo, *moved(repo, place), PATHS)
     assert place.git("status", "--porcelain") == before
 
 
 def test_an_edited_file_stays_and_shows_as_a_change(repo: Repository, place: Place) -> None:
     trees = moved(repo, place)
     place.write("old.md", "mine\n")
-    assert follow(repo, *trees, PATHS) == Followed(kept=("old.md",))
+    assert update_checkout(repo, *trees, PATHS) == Followed(kept=("old.md",))
     assert place.read("old.md") == "mine\n"
     assert place.git("status", "--porcelain") == " M old.md", (
         "a commit of the user's can't undo the checkpoint"
     )
-    assert follow(repo, *trees, PATHS) == Followed(kept=("old.md",)), "whoever asks again is told again"
+    assert update_checkout(repo, *trees, PATHS) == Followed(kept=("old.md",)), (
+        "whoever asks again is told again"
+    )
     assert place.read("old.md") == "mine\n"
 
 
 def test_a_staged_version_of_the_user_stays(repo: Repository, place: Place) -> None:
     place.write("old.md", "mine\n")
     place.git("add", "old.md")
-    assert follow(repo, *moved(repo, place), PATHS).kept == ("old.md",)
+    assert update_checkout(repo, *moved(repo, place), PATHS).kept == ("old.md",)
     assert place.git("show", ":old.md") == "mine"
 
 
@@ -94,21 +102,21 @@ def test_what_stands_in_the_way_stays(repo: Repository, place: Place, kind: str)
             (target / "x").write_text("x", encoding="utf-8")
         case "fifo":
             os.mkfifo(target)
-    assert follow(repo, *moved(repo, place), PATHS).kept == ("old.md",)
+    assert update_checkout(repo, *moved(repo, place), PATHS).kept == ("old.md",)
     assert place.read("user.md") == "user\n"
 
 
 def test_a_folder_that_became_a_link_is_not_followed(repo: Repository, place: Place) -> None:
     (place.home / "elsewhere").mkdir()
     (place.root / "new").symlink_to(place.home / "elsewhere")
-    assert follow(repo, *moved(repo, place), PATHS).kept == ("new/file.md",)
+    assert update_checkout(repo, *moved(repo, place), PATHS).kept == ("new/file.md",)
     assert list((place.home / "elsewhere").iterdir()) == []
 
 
 def test_an_interrupted_following_is_made_good(repo: Repository, place: Place) -> None:
     trees = moved(repo, place)
     place.write("old.md", "new old.md\n")
-    assert follow(repo, *trees, PATHS) == Followed()
+    assert update_checkout(repo, *trees, PATHS) == Followed()
     assert place.git("status", "--porcelain") == ""
 
 
@@ -130,10 +138,10 @@ def test_an_error_of_the_disk_is_not_the_users_version(
     trees = moved(repo, place)
     failing(monkeypatch, call, name, number)
     with pytest.raises(OSError, match=os.strerror(number)) as raised:
-        follow(repo, *trees, PATHS)
+        update_checkout(repo, *trees, PATHS)
     assert str(raised.value.filename).startswith(str(place.root)), "it is named"
     monkeypatch.undo()
-    assert follow(repo, *trees, PATHS) == Followed()
+    assert update_checkout(repo, *trees, PATHS) == Followed()
     assert place.git("status", "--porcelain") == ""
 
 
@@ -155,14 +163,14 @@ def test_an_error_of_the_disk_keeps_a_version_of_the_users_from_being_rewritten(
 ) -> None:
     failing(monkeypatch, call, "user.md" if call == "open" else ".user.md.", errno.EROFS)
     with pytest.raises(OSError, match="Read-only file system"):
-        rewrite(repo, "user.md", bytes.upper)
+        rewrite_file(repo, "user.md", bytes.upper)
     monkeypatch.undo()
     assert place.read("user.md") == "user\n"
-    rewrite(repo, "user.md", bytes.upper)
+    rewrite_file(repo, "user.md", bytes.upper)
     assert place.read("user.md") == "USER\n"
     (place.root / "old.md").unlink()
     (place.root / "old.md").symlink_to("user.md")
-    rewrite(repo, "old.md", bytes.upper)
+    rewrite_file(repo, "old.md", bytes.upper)
     assert (place.root / "old.md").is_symlink(), "what stands there is the user's"
 
 
@@ -223,8 +231,8 @@ def test_uncommitted_names_every_kind_of_change(repo: Repository, place: Place) 
     place.write("untracked.md", "x")
     place.write("ignored.md", "x")
     paths = ("old.md", "user.md", "untracked.md", "ignored.md", "sub/keep.md", "nothing.md", "new*.md")
-    assert uncommitted(repo, paths) == paths[:4]
-    assert uncommitted(repo, ()) == ()
+    assert find_uncommitted(repo, paths) == paths[:4]
+    assert find_uncommitted(repo, ()) == ()
 
 
 def test_uncommitted_names_what_has_no_folder_to_be_in(repo: Repository, place: Place) -> None:
@@ -234,7 +242,7 @@ def test_uncommitted_names_what_has_no_folder_to_be_in(repo: Repository, place: 
     place.write("loose", "not committed")
     (place.root / "link").symlink_to("folder")
     paths = ("loose/a.md", "link/deep/b.md", "file/c.md", "folder", "folder/new.md", "none/d.md")
-    assert uncommitted(repo, paths) == paths[:2]
+    assert find_uncommitted(repo, paths) == paths[:2]
 
 
 def test_uncommitted_names_what_is_behind_a_link_that_stands_for_a_folder(
@@ -246,7 +254,7 @@ def test_uncommitted_names_what_is_behind_a_link_that_stands_for_a_folder(
     (place.root / "docs/api").symlink_to("../../elsewhere")
     (place.root / "docs/api/mine.md").write_text("mine", encoding="utf-8")
     paths = ("docs/api/mine.md", "docs/api/new.md")
-    assert uncommitted(repo, paths) == paths
+    assert find_uncommitted(repo, paths) == paths
 
 
 def test_files_of_one_folder_follow_together_and_one_that_is_saved_meanwhile_stays(
@@ -270,7 +278,7 @@ def test_files_of_one_folder_follow_together_and_one_that_is_saved_meanwhile_sta
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", saving)
-    assert follow(repo, old, new, paths) == Followed(("a/2.md", "old.md"))
+    assert update_checkout(repo, old, new, paths) == Followed(("a/2.md", "old.md"))
     assert [place.read(path) for path in paths] == [
         "a/1.md",
         "the user's\n",

@@ -18,7 +18,7 @@ from conftest import Place
 from gitbatch.errors import GitbatchError
 from gitbatch.repo import childless
 from gitbatch.repo.attributes import store
-from gitbatch.repo.checkout.follow import follow, uncommitted
+from gitbatch.repo.checkout.follow import find_uncommitted, update_checkout
 from gitbatch.repo.childless import start_childless
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.private_dir import private_git, show_diff
@@ -61,7 +61,7 @@ def follows_once(repo: Repository, folder: Path, number: int) -> None:
     old = tree_of(repo)
     path = f"new-{folder.name}-{number}.md"
     new = repo.objects.write_tree(old, {path: repo.objects.write_blob(b"%d\n" % number)})
-    assert follow(repo, old, new, (path,)).kept == ()
+    assert update_checkout(repo, old, new, (path,)).kept == ()
     assert (repo.root / path).read_bytes() == b"%d\r\n" % number
 
 
@@ -83,7 +83,7 @@ def fills(repo: Repository, folder: Path, number: int) -> None:
 
 def compares(repo: Repository, _folder: Path, _number: int) -> None:
     os.utime(repo.root / "a.md", ns=(0, 0))  # git looks into it
-    assert uncommitted(repo, ("a.md",)) == ()
+    assert find_uncommitted(repo, ("a.md",)) == ()
 
 
 @contextmanager
@@ -203,9 +203,9 @@ def test_a_diff_is_shown_through_the_users_pager_alone(
 def test_a_split_index_is_read(repo: Repository, place: Place) -> None:
     place.git("update-index", "--split-index")
     assert list(repo.git_dir.glob("sharedindex.*"))
-    assert uncommitted(repo, ("a.md",)) == ()
+    assert find_uncommitted(repo, ("a.md",)) == ()
     place.write("a.md", "b\r\n")
-    assert uncommitted(repo, ("a.md",)) == ("a.md",)
+    assert find_uncommitted(repo, ("a.md",)) == ("a.md",)
 
 
 def test_a_split_index_is_written(repo: Repository, place: Place, tmp_path: Path) -> None:
@@ -230,5 +230,5 @@ def test_a_sparse_index_stays_sparse(place: Place, tmp_path: Path) -> None:
     with closing(open_repository(place.root, read_only=True)) as repo:
         repo.own_dir.mkdir()
         follows_once(repo, tmp_path, 1)
-        assert uncommitted(repo, ("here/b.md",)) == ()
+        assert find_uncommitted(repo, ("here/b.md",)) == ()
     assert b"sdir" in index.read_bytes()

@@ -16,7 +16,7 @@ from gitbatch.plan.model import BoxPosition, Plan
 from gitbatch.plan.parse import read_plan
 from gitbatch.plan.tick import tick
 from gitbatch.project.control import plan_options
-from gitbatch.repo.checkout.follow import Followed, follow, index_lock, rewrite
+from gitbatch.repo.checkout.follow import Followed, index_lock, rewrite_file, update_checkout
 from gitbatch.repo.refs.names import short
 from gitbatch.repo.repository import Repository
 from gitbatch.text import clean_text
@@ -60,7 +60,7 @@ def _update_paths(repo: Repository, target: str, before: str, after: str) -> Fol
     old, new, tip = trees
     changed = (change.path for change in repo.objects.diff_trees(old, new) if change.new)
     paths = tuple(p for p in changed if repo.objects.find_entry(tip, p) == repo.objects.find_entry(new, p))
-    followed = follow(repo, old, new, paths)
+    followed = update_checkout(repo, old, new, paths)
     return _add_ticks(repo, before, after, followed) if followed.kept else followed
 
 
@@ -83,7 +83,7 @@ def _add_ticks(repo: Repository, before: str, after: str, followed: Followed) ->
         refused.extend(done.refused)
         return done.source
 
-    rewrite(repo, path, tick_boxes)
+    rewrite_file(repo, path, tick_boxes)
     notes = tuple(
         clean_text(
             f"the box of {names[mark]} was not ticked in your own version of {path}: its line has changed"

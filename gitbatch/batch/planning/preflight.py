@@ -8,7 +8,7 @@ from gitbatch.batch.planning.risks import find_nesting
 from gitbatch.batch.planning.surroundings import CommitSurroundings, Surroundings
 from gitbatch.errors import GitbatchError, PlanError, UsageError
 from gitbatch.plan.model import WorkItem
-from gitbatch.repo.checkout.follow import uncommitted
+from gitbatch.repo.checkout.follow import find_uncommitted
 from gitbatch.repo.refs.names import HEADS
 from gitbatch.repo.repository import Repository
 
@@ -25,7 +25,7 @@ def require_clean(
         GitbatchError: a shared file or an output has uncommitted changes; the message names them.
     """
     written = (*project_state.project.shared_files, *outputs)
-    dirty = uncommitted(repo, tuple(path for path in written if path not in exempt))
+    dirty = find_uncommitted(repo, tuple(path for path in written if path not in exempt))
     if dirty:
         raise GitbatchError(
             f"uncommitted changes in {', '.join(dirty[:5])}{' and more' * (len(dirty) > 5)}",

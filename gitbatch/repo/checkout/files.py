@@ -1,9 +1,8 @@
-"""The files of the user's checkout that follow the branch: those that are as the old versions were.
+"""Updates the files of the user's checkout that still equal their old versions.
 
-Each is written beside the old one, and takes its place when it is on the disk: those of one folder are brought there
-at the same time. A file that the user saves meanwhile stays. What stands at a path in place of a file or a folder is
-the user's, too; an error of the disk is not, and is raised: whoever asks again, when the disk is well, has the rest
-follow.
+New versions are written to temporary files, which replace the old ones once they are synced; those of one folder are
+synced together. A file that the user saves in the meantime stays, and so does anything at a path that is not a file, or
+not a folder. An error of the disk is raised: the same call, when the disk works again, updates the rest.
 """
 
 import os
@@ -18,9 +17,9 @@ from gitbatch.repo.process import Git
 from gitbatch.repo.repository import Repository
 
 _AT_ONCE = 100
-"""Files that are open at the same time."""
+"""The most files that are open at the same time."""
 _Stamp = tuple[int, int, int] | None
-"""By which a file is known not to have been saved since; None: there is none."""
+"""Inode, time and size, by which a later save of a file is detected; None: the file is missing."""
 
 
 class _FileState(Enum):
@@ -31,19 +30,19 @@ class _FileState(Enum):
 
 
 class FileChange(Struct, frozen=True):
-    """A path that is to follow from one blob to another."""
+    """A path that is to be updated from one blob to another."""
 
     path: str
     old: str | None
     new: str
     converted: bool = False
-    """The file has other line ends than the blob, or the like."""
+    """Whether the file differs from the blob by a conversion, for example of line ends."""
     skipped: bool = False
-    """A sparse checkout leaves it out."""
+    """Whether a sparse checkout leaves it out."""
 
     @property
     def folder(self) -> tuple[str, ...]:
-        """The parts of the path of its folder."""
+        """The components of its folder's path."""
         return tuple(self.path.split("/")[:-1])
 
     @property
@@ -52,15 +51,15 @@ class FileChange(Struct, frozen=True):
         return self.path.rpartition("/")[2]
 
 
-class _Places(Struct, frozen=True):
-    """Where files come from and go to."""
+class _Checkout(Struct, frozen=True):
+    """The repository, and the git that converts files; None: none is converted."""
 
     repo: Repository
     converting: Git | None
 
 
 class _ObservedFile(Struct, frozen=True):
-    """What was there when it was looked at."""
+    """The state of a file when it was read."""
 
     change: FileChange
     state: _FileState
@@ -68,89 +67,89 @@ class _ObservedFile(Struct, frozen=True):
 
     @property
     def is_old(self) -> bool:
-        """Whether it is as the old version was, and is to follow."""
+        """Whether it equals the old version, and is to be updated."""
         if self.change.skipped and self.state is _FileState.ABSENT:
             return False
         return self.state is (_FileState.ABSENT if self.change.old is None else _FileState.OLD)
 
     @property
     def is_new(self) -> bool:
-        """Whether there is nothing to do."""
+        """Whether it equals the new version."""
         return self.state is _FileState.NEW or (self.change.skipped and self.state is _FileState.ABSENT)
 
 
-def follow_files(repo: Repository, changes: list[FileChange], converting: Git | None = None) -> set[str]:
-    """Replace those files that are as the old versions were. Returns the paths that are not as the new ones now.
+def update_files(repo: Repository, changes: list[FileChange], converting: Git | None = None) -> set[str]:
+    """Replaces the files that equal their old versions. Returns the paths whose files differ from the new ones then.
 
     Args:
         repo: the repository.
         changes: the paths that changed.
-        converting: a git that converts files by the attributes that hold; see `private_dir.py`. None: none is converted.
+        converting: a git that converts files by the attributes that apply; see `private_dir.py`. None: no conversion.
 
     Raises:
-        OSError: the disk fails; some files may have followed.
+        OSError: the disk fails; some files may have been updated.
     """
-    places = _Places(repo, converting)
+    checkout = _Checkout(repo, converting)
     folders: dict[tuple[str, ...], list[FileChange]] = {}
     for change in changes:
         folders.setdefault(change.folder, []).append(change)
     left: set[str] = set()
     for folder, inside in folders.items():
         for start in range(0, len(inside), _AT_ONCE):
-            left |= _follow_some(places, folder, inside[start : start + _AT_ONCE])
+            left |= _update_some(checkout, folder, inside[start : start + _AT_ONCE])
     return left
 
 
-def differing(repo: Repository, changes: list[FileChange], converting: Git | None = None) -> set[str]:
-    """The paths whose files are not as the new versions are; nothing is changed. Arguments: see `follow_files`.
+def find_differing(repo: Repository, changes: list[FileChange], converting: Git | None = None) -> set[str]:
+    """Returns the paths whose files differ from the new versions; changes nothing. Arguments: see `update_files`.
 
     Raises:
         OSError: the disk fails.
     """
-    places = _Places(repo, converting)
-    return {c.path for c in changes for seen in _look(places, c.folder, [c]) if not seen.is_new}
+    checkout = _Checkout(repo, converting)
+    return {c.path for c in changes for seen in _observe(checkout, c.folder, [c]) if not seen.is_new}
 
 
-def _follow_some(places: _Places, folder: tuple[str, ...], changes: list[FileChange]) -> set[str]:
+def _update_some(checkout: _Checkout, folder: tuple[str, ...], changes: list[FileChange]) -> set[str]:
     wanted: list[_ObservedFile] = []
     left: set[str] = set()
-    for seen in _look(places, folder, changes):
+    for seen in _observe(checkout, folder, changes):
         if seen.is_old:
             wanted.append(seen)
         elif not seen.is_new:
             left.add(seen.change.path)
-    return left | _replace(places, folder, wanted) if wanted else left
+    return left | _replace_files(checkout, folder, wanted) if wanted else left
 
 
-def _replace(places: _Places, folder: tuple[str, ...], wanted: list[_ObservedFile]) -> set[str]:
-    """Replace files, unless they were saved since they were looked at; returns the paths of those that were."""
+def _replace_files(checkout: _Checkout, folder: tuple[str, ...], wanted: list[_ObservedFile]) -> set[str]:
+    """Replaces files, unless they were saved after they were read; returns the paths of those that were."""
     seen_as = {seen.change.name: seen for seen in wanted}
     saved: set[str] = set()
 
-    def still(name: str) -> bool:
-        same = _stamp(parent, name) == seen_as[name].stamp
+    def is_unsaved(name: str) -> bool:
+        same = _read_stamp(parent, name) == seen_as[name].stamp
         if not same:
             saved.add(seen_as[name].change.path)
         return same
 
     try:
         with (
-            naming(places.repo.root.joinpath(*folder)),
-            directory(places.repo.root, folder, create=True) as parent,
-            replacing_all(parent, tuple(seen_as), still) as written,
+            naming(checkout.repo.root.joinpath(*folder)),
+            directory(checkout.repo.root, folder, create=True) as parent,
+            replacing_all(parent, tuple(seen_as), is_unsaved) as written,
         ):
             for seen, descriptor in zip(wanted, written, strict=True):
-                _pour(places, seen.change, descriptor)
+                _write_new(checkout, seen.change, descriptor)
     except OSError as error:
         if not is_at_the_path(error):
             raise
-        # a folder on the way is a link or a file of the user's
+        # a folder of the path is a link or a file of the user's
         return {seen.change.path for seen in wanted}
     return saved
 
 
 def drop_all_remains(repo: Repository, paths: tuple[str, ...]) -> None:
-    """Remove what a run that was killed here has left beside files."""
+    """Removes the temporary files that a killed run has left."""
     folders: dict[str, list[str]] = {}
     for path in paths:
         folder, _, name = path.rpartition("/")
@@ -166,14 +165,15 @@ def drop_all_remains(repo: Repository, paths: tuple[str, ...]) -> None:
                 raise
 
 
-def _look(places: _Places, folder: tuple[str, ...], changes: list[FileChange]) -> list[_ObservedFile]:
-    """What is there of some files of one folder."""
+def _observe(checkout: _Checkout, folder: tuple[str, ...], changes: list[FileChange]) -> list[_ObservedFile]:
+    """Returns the states of some files of one folder."""
     try:
-        with naming(places.repo.root.joinpath(*folder)), directory(places.repo.root, folder) as parent:
-            # The stamp first: what is saved after it is noticed.
-            stamps = [_stamp(parent, change.name) for change in changes]
+        with naming(checkout.repo.root.joinpath(*folder)), directory(checkout.repo.root, folder) as parent:
+            # The stamp first, so that a later save is detected.
+            stamps = [_read_stamp(parent, change.name) for change in changes]
             return [
-                _ObservedFile(c, _state(places, parent, c), s) for c, s in zip(changes, stamps, strict=True)
+                _ObservedFile(c, _read_state(checkout, parent, c), s)
+                for c, s in zip(changes, stamps, strict=True)
             ]
     except FileNotFoundError:
         return [_ObservedFile(change, _FileState.ABSENT) for change in changes]
@@ -183,7 +183,7 @@ def _look(places: _Places, folder: tuple[str, ...], changes: list[FileChange]) -
         return [_ObservedFile(change, _FileState.OTHER) for change in changes]
 
 
-def _stamp(parent: int, name: str) -> _Stamp:
+def _read_stamp(parent: int, name: str) -> _Stamp:
     try:
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
@@ -191,13 +191,13 @@ def _stamp(parent: int, name: str) -> _Stamp:
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 
-def _state(places: _Places, parent: int, change: FileChange) -> _FileState:
+def _read_state(checkout: _Checkout, parent: int, change: FileChange) -> _FileState:
     try:
         with regular_file_in(parent, change.name) as (descriptor, _):
-            here = {places.repo.objects.writer.hash_fd(descriptor)}
-            if change.converted and places.converting and here.isdisjoint({change.old, change.new}):
+            here = {checkout.repo.objects.writer.hash_fd(descriptor)}
+            if change.converted and checkout.converting and here.isdisjoint({change.old, change.new}):
                 os.lseek(descriptor, 0, os.SEEK_SET)
-                here = {_name_converted(places.converting, descriptor, change.path)}
+                here = {_name_converted(checkout.converting, descriptor, change.path)}
     except FileNotFoundError:
         return _FileState.ABSENT
     except OSError as error:
@@ -213,8 +213,10 @@ def _name_converted(git: Git, descriptor: int, path: str) -> str:
     return git.run("hash-object", "--stdin", f"--path={path}", input=descriptor).stdout.decode().strip()
 
 
-def _pour(places: _Places, change: FileChange, descriptor: int) -> None:
-    if change.converted and places.converting:
-        places.converting.run_to_fd(descriptor, "cat-file", "--filters", f"--path={change.path}", change.new)
+def _write_new(checkout: _Checkout, change: FileChange, descriptor: int) -> None:
+    if change.converted and checkout.converting:
+        checkout.converting.run_to_fd(
+            descriptor, "cat-file", "--filters", f"--path={change.path}", change.new
+        )
     else:
-        places.repo.objects.copy_to_fd(change.new, descriptor)
+        checkout.repo.objects.copy_to_fd(change.new, descriptor)

@@ -1,10 +1,10 @@
-"""The user's checkout after their branch has moved: each changed path follows, and nothing else is touched.
+"""Updates the user's checkout after their branch has moved: the changed paths, and nothing else.
 
-A path follows when the user has not changed it: in the working tree by writing a new file beside the old one
-and renaming it, in the index by replacing its entry. What the user has changed stays as it is and is reported.
+A path is updated if the user has not changed it: in the working tree by writing a temporary file and renaming it, in the
+index by replacing its entry. A path that the user has changed stays as it is and is reported.
 
-The index is locked, as git locks it, from before the branch moves until everything has followed: a `git commit` of
-the user's in between, which would take the old index for an undoing of the checkpoint, has to wait.
+The index is locked, as git locks it, from before the branch moves until the checkout is updated: a `git commit` of the
+user's in between would commit the old index, and so revert the checkpoint; it has to wait.
 """
 
 import os
@@ -23,7 +23,7 @@ from gitbatch.fs.durable import replacing, sync_file
 from gitbatch.fs.nofollow import directory, regular_file
 from gitbatch.paths import ancestors, decode_path, encode_path, first_non_folder
 from gitbatch.repo.attributes import as_committed, read_rules
-from gitbatch.repo.checkout.files import FileChange, differing, drop_all_remains, follow_files
+from gitbatch.repo.checkout.files import FileChange, drop_all_remains, find_differing, update_files
 from gitbatch.repo.objects.codec import REGULAR
 from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.process import Git
@@ -43,68 +43,68 @@ _STAGED = ("ls-files", "-t", "--stage", "-z")
 _CONVERTING = ("check-attr", "-z", "eol", "ident", "working-tree-encoding")
 _AS_STORED = frozenset({b"unspecified", b"unset", b"lf"})
 _PATIENCE = 100
-"""Tries, a tenth of a second apart, for an index that another git has locked."""
+"""Tries, a tenth of a second apart, for an index that another git process has locked."""
 
 
 class Followed(Struct, frozen=True):
-    """What following left for the user to look at."""
+    """The result of updating the checkout, as far as it concerns the user."""
 
     kept: tuple[str, ...] = ()
     """Paths where the user's own version stays."""
     notes: tuple[CleanText, ...] = ()
-    """What else there is to say, one line each."""
+    """Other notes, one line each."""
 
 
 class _IndexEntry(NamedTuple):
-    """What the index has at a path."""
+    """The entry of the index at a path."""
 
     blob: str
-    """`_UNMERGED` for one in conflict, which equals no blob."""
+    """`_UNMERGED` for an entry in conflict, which equals no blob."""
     skipped: bool
-    """A sparse checkout leaves it out."""
+    """Whether a sparse checkout leaves it out."""
 
 
-class _SavedAgain(Exception):  # noqa: N818 - no error
+class _SavedAgain(Exception):  # noqa: N818 - not an error
     """The user saved a file while a new version of it was written."""
 
 
 _NO_ENTRY = _IndexEntry("", skipped=False)
 
 
-def uncommitted(repo: Repository, paths: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of the paths that have uncommitted changes in the user's checkout (staged, unstaged or untracked)."""
+def find_uncommitted(repo: Repository, paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns those of the paths that have uncommitted changes in the user's checkout (staged, unstaged or untracked)."""
     if not paths:
         return ()
-    # Two things more than git status says: an ignored file at an output path would be overwritten all the same, and
-    # nothing can be written below what is no folder.
-    in_the_way = {path: above for path in paths if (above := _no_folder(repo, path))}
+    # Two cases are not in git status: an ignored file at an output path would be overwritten, too, and a path below
+    # something other than a folder cannot be written.
+    blockers = {path: above for path in paths if (above := _find_blocker(repo, path))}
     found: set[str] = set()
     tracked: set[str] = set()
     branch = repo.head_branch()
     head = (repo.refs.read(branch) if branch else repo.refs.commit("HEAD")) or ""
     with private_git(repo, repo.root, head=head, index=repo.git_dir / "index") as git:
-        for some in _portions(paths):
-            asked = (*some, *(in_the_way[path] for path in some if path in in_the_way))
+        for some in _split_arguments(paths):
+            asked = (*some, *(blockers[path] for path in some if path in blockers))
             changed, known = git.run_all((*_CHANGED, "--", *some), (*_TRACKED, "--", *asked))
-            found |= {line[3:] for line in _names(changed.stdout)}
-            tracked |= set(_names(known.stdout))
+            found |= {line[3:] for line in _split_names(changed.stdout)}
+            tracked |= set(_split_names(known.stdout))
     there = [path for path in paths if path not in found and os.path.lexists(repo.root / path)]
     folders = {above for path in tracked for above in ancestors(path)}
     found |= {path for path in there if path not in tracked | folders}
-    found |= {path for path, above in in_the_way.items() if above not in tracked}
+    found |= {path for path, above in blockers.items() if above not in tracked}
     return tuple(path for path in paths if path in found)
 
 
-def _portions(paths: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """An argument list has its limits."""
+def _split_arguments(paths: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Splits paths into parts that fit into an argument list."""
     return (paths[start : start + _ARGUMENTS] for start in range(0, len(paths), _ARGUMENTS))
 
 
-def _names(listed: bytes) -> Iterator[str]:
+def _split_names(listed: bytes) -> Iterator[str]:
     return (decode_path(line) for line in listed.split(b"\0") if line)
 
 
-def _no_folder(repo: Repository, path: str) -> str | None:
+def _find_blocker(repo: Repository, path: str) -> str | None:
     """Returns the outermost ancestor of a path that exists and is not a folder; a link counts as not a folder."""
 
     def is_folder(above: str) -> bool | None:
@@ -116,62 +116,62 @@ def _no_folder(repo: Repository, path: str) -> str | None:
 
 @contextmanager
 def index_lock(repo: Repository, tries: int | None = None) -> Iterator[None]:
-    """Hold the lock of the checkout's index, as git does.
+    """Holds the lock of the checkout's index, as git does.
 
-    The lock is a second name of a file of ours, so that after a crash it is known to be ours and not a live git's. That
-    file, which proves it, is removed when the lock is gone, and not before.
+    The lock is a hard link to a file of ours, so that after a crash it is known not to belong to a running git process.
+    That file is removed after the lock.
 
     Raises:
-        BusyError: another git has it.
+        BusyError: another git process holds it.
     """
-    lock, mark = repo.git_dir / "index.lock", repo.own_dir / "index-lock"
+    lock, proof = repo.git_dir / "index.lock", repo.own_dir / "index-lock"
     repo.own_dir.mkdir(exist_ok=True)
-    mark.touch()
+    proof.touch()
     try:
-        _link_patiently(mark, lock, _PATIENCE if tries is None else tries)
+        _link_patiently(proof, lock, _PATIENCE if tries is None else tries)
         yield
     finally:
-        release_index(lock, mark)
+        release_index(lock, proof)
 
 
-def _link_patiently(mark: Path, lock: Path, tries: int) -> None:
+def _link_patiently(proof: Path, lock: Path, tries: int) -> None:
     for _ in range(tries):
         try:
-            lock.hardlink_to(mark)
+            lock.hardlink_to(proof)
         except FileExistsError:
-            if is_same_file(lock, mark):  # this process could not remove it
+            if is_same_file(lock, proof):  # left by this process, which could not remove it
                 return
             time.sleep(0.1)
         else:
             return
     raise BusyError(
-        f"the index of the checkout is locked by another git ({lock})",
-        "finish what it does (is a commit message being edited?); if no git command is running there, it was left "
-        f"behind: remove {lock}. Then run gitbatch run again: nothing is lost",
+        f"the index of the checkout is locked by another git process ({lock})",
+        "finish that command (is a commit message being edited?); if no git command is running there, "
+        f"remove {lock}. Then resume: gitbatch run (finished items are kept)",
     )
 
 
-def follow(repo: Repository, old_tree: str, new_tree: str, paths: tuple[str, ...]) -> Followed:
-    """Bring `paths`, which were changed from one tree to another, into the checkout. Call it under `index_lock`.
+def update_checkout(repo: Repository, old_tree: str, new_tree: str, paths: tuple[str, ...]) -> Followed:
+    """Updates the paths that differ between two trees in the checkout. Call it under `index_lock`.
 
-    The index follows last: as long as it has an old version, the file at that path is looked at and may follow.
+    The index is updated last: as long as it has the old version, the same call updates the file at that path, too.
 
     Raises:
-        OSError: the disk fails. Some paths may have followed; the same call has the others follow later.
+        OSError: the disk fails. Some paths may have been updated; the same call updates the others later.
     """
     rules = read_rules(repo, new_tree, paths)
     if not rules and not repo.attributes and not repo.line_ends.on_disk:
-        return _follow(repo, (old_tree, new_tree), paths, None)
+        return _update_paths(repo, (old_tree, new_tree), paths, None)
     with as_committed(repo, rules) as git:
-        return _follow(repo, (old_tree, new_tree), paths, git)
+        return _update_paths(repo, (old_tree, new_tree), paths, git)
 
 
-def _follow(
+def _update_paths(
     repo: Repository, trees: tuple[str, str], paths: tuple[str, ...], converting: Git | None
 ) -> Followed:
-    """The same; `converting`: a git that converts by the new tree's attributes, if there are any."""
-    staged = _as_staged(repo, paths)
-    converted = _converted(repo, converting, paths) if converting else frozenset()
+    """Does the same; `converting`: a git that converts by the new tree's attributes, if there are any."""
+    staged = _read_index(repo, paths)
+    converted = _find_converted(repo, converting, paths) if converting else frozenset()
     kept: set[str] = set()
     entries: list[FileChange] = []
     followed: list[FileChange] = []
@@ -181,45 +181,45 @@ def _follow(
         change = FileChange(
             path, old.oid if old else None, new.oid if new else "", path in converted, entry.skipped
         )
-        if entry.blob == change.new:  # by an earlier call, which may not have come to its end
+        if entry.blob == change.new:  # updated by an earlier call, which may have been interrupted
             followed.append(change)
         elif entry.blob == (change.old or ""):
             entries.append(change)
         else:
             kept.add(path)
     drop_all_remains(repo, paths)
-    kept |= follow_files(repo, entries, converting) | differing(repo, followed, converting)
+    kept |= update_files(repo, entries, converting) | find_differing(repo, followed, converting)
     _update_index(repo, entries)
     return Followed(tuple(path for path in paths if path in kept))
 
 
-def _as_staged(repo: Repository, paths: tuple[str, ...]) -> dict[str, _IndexEntry]:
-    """What the index has at each path."""
+def _read_index(repo: Repository, paths: tuple[str, ...]) -> dict[str, _IndexEntry]:
+    """Returns the entries of the index at paths."""
     staged: dict[str, _IndexEntry] = {}
-    for some in _portions(paths):
-        staged |= _entries(repo.git.run(*_STAGED, "--", *some).stdout)
+    for some in _split_arguments(paths):
+        staged |= _parse_entries(repo.git.run(*_STAGED, "--", *some).stdout)
     return staged
 
 
-def _converted(repo: Repository, converting: Git, paths: tuple[str, ...]) -> frozenset[str]:
-    """The paths whose files may differ from their blobs by conversion."""
+def _find_converted(repo: Repository, converting: Git, paths: tuple[str, ...]) -> frozenset[str]:
+    """Returns the paths whose files may differ from their blobs by conversion."""
     converted = set(paths) if repo.line_ends.on_disk else set[str]()
-    for some in _portions(paths):
+    for some in _split_arguments(paths):
         parts = converting.run(*_CONVERTING, "--", *some).stdout.split(b"\0")
         values = zip(parts[::3], parts[2::3], strict=False)
         converted |= {decode_path(path) for path, value in values if value not in _AS_STORED}
     return frozenset(converted)
 
 
-def rewrite(repo: Repository, path: str, change: Callable[[bytes], bytes]) -> None:
-    """Change the user's own versions of a file: the staged one, and the one on disk. Call it under `index_lock`.
+def rewrite_file(repo: Repository, path: str, change: Callable[[bytes], bytes]) -> None:
+    """Changes the user's own versions of a file: the staged one, and the one on disk. Call it under `index_lock`.
 
-    Where there is none (deleted, a link, in conflict), nothing is made.
+    A version that does not exist (deleted, a link, in conflict) is not created.
 
     Raises:
         OSError: the disk fails.
     """
-    staged, skipped = _entries(repo.git.run(*_STAGED, "--", path).stdout).get(path, _NO_ENTRY)
+    staged, skipped = _parse_entries(repo.git.run(*_STAGED, "--", path).stdout).get(path, _NO_ENTRY)
     if staged and staged != _UNMERGED:
         before = repo.objects.read_blob(staged)
         after = change(before)
@@ -227,22 +227,25 @@ def rewrite(repo: Repository, path: str, change: Callable[[bytes], bytes]) -> No
             _update_index(repo, [FileChange(path, staged, repo.objects.write_blob(after), skipped=skipped)])
     try:
         with naming(repo.root / path), suppress(_SavedAgain):
-            _rewrite_file(repo, path, change)
+            _rewrite_on_disk(repo, path, change)
     except OSError as error:
         if not is_at_the_path(error):
             raise
 
 
-def _rewrite_file(repo: Repository, path: str, change: Callable[[bytes], bytes]) -> None:
+def _rewrite_on_disk(repo: Repository, path: str, change: Callable[[bytes], bytes]) -> None:
     with regular_file(repo.root, path) as (descriptor, status):
         before = os.pread(descriptor, status.st_size, 0)
     after = change(before)
     if after == before:
         return
-    with _replacing(repo, path) as written:
+    with _replace_file(repo, path) as written:
         _write_all(written, after)
         os.fchmod(written, status.st_mode & 0o7777)
-        with regular_file(repo.root, path) as (_, now):  # saved again meanwhile: the user's is the newer one
+        with regular_file(repo.root, path) as (
+            _,
+            now,
+        ):  # the user has saved it in the meantime: their version is newer
             if (now.st_ino, now.st_mtime_ns, now.st_size) != (
                 status.st_ino,
                 status.st_mtime_ns,
@@ -256,10 +259,10 @@ def _write_all(descriptor: int, content: bytes) -> None:
         stream.write(content)
 
 
-def _entries(listed: bytes) -> dict[str, _IndexEntry]:
-    """What the index has at each path, as it was listed."""
+def _parse_entries(listed: bytes) -> dict[str, _IndexEntry]:
+    """Parses the output of `git ls-files --stage`."""
     found: dict[str, _IndexEntry] = {}
-    for line in _names(listed):
+    for line in _split_names(listed):
         head, _, name = line.partition("\t")
         tag, _, oid, stage = head.split(" ")
         found[name] = _IndexEntry(oid if stage == "0" else _UNMERGED, tag == "S")
@@ -267,15 +270,15 @@ def _entries(listed: bytes) -> dict[str, _IndexEntry]:
 
 
 @contextmanager
-def _replacing(repo: Repository, path: str) -> Iterator[int]:
-    """A new file that takes the place of the one at a path when everything went well."""
+def _replace_file(repo: Repository, path: str) -> Iterator[int]:
+    """Yields the descriptor of a new file that replaces the one at a path if nothing is raised."""
     *parents, name = path.split("/")
     with directory(repo.root, tuple(parents), create=True) as parent, replacing(parent, name) as descriptor:
         yield descriptor
 
 
 def _update_index(repo: Repository, changes: list[FileChange]) -> None:
-    """Put the new versions into the index: into a copy, which then takes its place."""
+    """Puts the new versions into a copy of the index, which then replaces it."""
     if not changes:
         return
     repo.objects.writer.sync()

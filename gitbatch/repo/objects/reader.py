@@ -24,7 +24,7 @@ _CACHED_ENTRIES = 50_000
 
 
 class PathChange(Struct, frozen=True):
-    """A path that differs between two trees; an entry is None where the path is missing or a folder."""
+    """A path that differs between two trees; None for an entry: the path is missing there, or a folder."""
 
     path: str
     old: TreeEntry | None

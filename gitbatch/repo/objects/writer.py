@@ -191,7 +191,7 @@ class Writer:
         git, kind, oid, content = pending
         try:
             answer = git.read_line().decode()
-        except GitError:  # it has ended, or there is no /proc
+        except GitError:  # the process has ended, or this system has no /proc
             content.seek(0)
             answer = self._run_once(_WRITE[kind], content.fileno())
         if answer != oid:

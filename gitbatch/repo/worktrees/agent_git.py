@@ -225,9 +225,9 @@ def _line_ends(ends: LineEnds) -> tuple[tuple[str, str], ...]:
 
 
 def clean_url(url: str) -> str | None:
-    """Returns a remote's URL without its user, password, query and fragment; a local path stays as it is.
+    """Returns a remote's URL without user, password, query and fragment; a local path is unchanged.
 
-    None: it has another form, such as `ext::…`, in which credentials cannot be told from the rest.
+    None: it has another form, such as `ext::…`, in which credentials cannot be recognised.
     """
     without = re.split(r"[?#]", url, maxsplit=1)[0] if "://" in url else url
     found = next(filter(None, (plain.fullmatch(without) for plain in _PLAIN_URLS)), None)

@@ -1,11 +1,11 @@
-"""Deleting branches, but none that a worktree has checked out."""
+"""Deletes branches that no worktree has checked out."""
 
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees.worktree import list_checked_out
 
 
 def delete_branches(repo: Repository, branches: dict[str, str]) -> tuple[str, ...]:
-    """Delete item branches, but none that somebody has checked out; returns those that stay."""
+    """Deletes item branches that no worktree has checked out; returns the others."""
     if not branches:
         return ()
     taken = list_checked_out(repo)
