@@ -67,14 +67,19 @@ class GitError(GitbatchError):
     """A required git command failed; keeps its arguments, status and messages."""
 
     def __init__(self, argv: tuple[str, ...], status: int, stderr: str) -> None:
-        said = stderr.strip().splitlines()
         super().__init__(
-            f"git {_find_subcommand(argv)} failed ({status}): {said[-1] if said else 'no message'}",
+            f"git {_find_subcommand(argv)} failed ({status}): {find_reason(stderr) or 'no message'}",
             f"the command was: git {' '.join(argv)}",
         )
         self.argv = argv
         self.status = status
         self.stderr = stderr
+
+
+def find_reason(stderr: str) -> str:
+    """Returns the line of git's messages that says why it failed: its `fatal:` line, which hints may follow."""
+    lines = [line for line in stderr.strip().splitlines() if line.strip()]
+    return next((line for line in lines if line.startswith("fatal:")), lines[-1] if lines else "")
 
 
 def _find_subcommand(argv: tuple[str, ...]) -> str:

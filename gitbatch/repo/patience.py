@@ -1,17 +1,20 @@
 """Waits for a git command that may itself wait for a person: with a notice, a limit, and a way to stop."""
 
+import ctypes
 import os
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from msgspec import Struct, field
 
 from gitbatch.errors import GitError
 
+_SET_CHILD_SUBREAPER = 36
+"""An option of prctl(2)."""
 _LOOK = 0.1
 """Seconds between two checks of a command that may wait for a person."""
 
@@ -56,11 +59,37 @@ def wait_for(process: "subprocess.Popen[bytes]", stdin: bytes, patience: Patienc
 
 
 def end_session(process: "subprocess.Popen[bytes]") -> None:
-    """Kills a process that leads a session, with all processes of the session."""
-    with suppress(ProcessLookupError):
+    """Kills a process that leads a session, with all processes of the session, and reaps them.
+
+    A process whose parent was killed with it is not reaped by a first process of a container that is no init.
+    """
+    with _adopting(), suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        _reap_group(process.pid)
     process.wait()
     for stream in (process.stdin, process.stdout, process.stderr):
         with suppress(BrokenPipeError):
             if stream:
                 stream.close()
+
+
+@contextmanager
+def _adopting() -> Iterator[None]:
+    """Makes this process the parent of orphans among its descendants, where the kernel can (Linux)."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is None:
+        yield
+        return
+    prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        prctl(_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+
+
+def _reap_group(group: int) -> None:
+    """Waits for all children of this process in a process group that was killed."""
+    with suppress(ChildProcessError):
+        while True:
+            os.waitpid(-group, 0)

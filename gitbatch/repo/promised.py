@@ -12,7 +12,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from gitbatch.errors import GitbatchError, GitError
+from gitbatch.errors import GitbatchError, GitError, find_reason
 from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.objects.walk import missing_of
 from gitbatch.repo.refs.lock_files import TEMPORARY
@@ -116,7 +116,7 @@ def _fetch_missing(objects: Objects, promised: Promised, commit: str, missing: t
             )
     except GitError as error:
         said = [clean_text(line) for line in error.stderr.strip().splitlines() if line.strip()]
-        reason = said[-1] if said else "git gave no reason"
+        reason = find_reason("\n".join(said)) or "git gave no reason"
         raise PartialCloneError(
             f"{what}, and fetching from {promised.remote} failed: {reason}",
             f"fetch them by hand: {_fetch_command(promised, commit)}",

@@ -73,7 +73,7 @@ class Signer(Struct, frozen=True):
     key: str
     """The key; empty: a program of the user's names it."""
     program: str
-    """The signing program."""
+    """The signing program, or programs, as the user knows them."""
     unused: tuple[str, ...] = ()
     """Settings of the repository's own configuration that name a program, which is not run."""
     patience: Patience = Patience()
@@ -132,8 +132,13 @@ def find_signer(settings: tuple[Setting, ...], identity: str) -> Signer | None:
     program = found.get(f"gpg.{kind}.program", _PROGRAMS.get(kind, ""))
     name = "gpg.program" if kind == "openpgp" else f"gpg.{kind}.program"
     chosen = [f"gpg.format={kind}", f"{name}={program}", "i18n.commitEncoding=UTF-8"]
+    asked = found.get("gpg.ssh.defaultkeycommand", "")
     if kind == "ssh":
-        chosen.append(f"gpg.ssh.defaultKeyCommand={found.get('gpg.ssh.defaultkeycommand', '')}")
+        chosen.append(f"gpg.ssh.defaultKeyCommand={asked}")
+    if (
+        kind == "ssh" and not key and asked
+    ):  # git runs it first, and does not report which of the two it waits for
+        program = f"{asked} (gpg.ssh.defaultKeyCommand) or {program}"
     unused = tuple(
         f"{setting.key}={setting.value}"
         for setting in settings

@@ -106,6 +106,11 @@ def test_one_object_and_a_refusal(clone: Place, monkeypatch: pytest.MonkeyPatch)
     assert asking.promised is not None
     with pytest.raises(PartialCloneError, match="fetching from origin failed"):
         require_present(repo.objects, asking.promised, commit, (unknown,))
+    repo.git.run("config", "remote.origin.url", "/nonexistent/x")
+    with pytest.raises(
+        PartialCloneError, match=r"failed: fatal: '/nonexistent/x' does not appear to be a git"
+    ):
+        require_present(repo.objects, asking.promised, commit, (unknown,))
     repo.close()
 
 

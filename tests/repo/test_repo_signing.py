@@ -12,7 +12,8 @@ from gitbatch.repo.objects.codec import Ident
 from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.patience import Patience
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.signing import Signer, SigningError, UnansweredSigningError
+from gitbatch.repo.settings import Setting
+from gitbatch.repo.signing import Signer, SigningError, UnansweredSigningError, find_signer
 
 WHO = Ident("Test User", "user@example.org", 0)
 
@@ -99,6 +100,41 @@ def test_one_that_fails_is_asked_again(repo: Repository, objects: Objects, tmp_p
     assert len((tmp_path / "asked").read_text(encoding="utf-8").split()) == 2
     with pytest.raises(SigningError):
         replace(objects.signer, unused=()).require_usable(repo.git)
+
+
+def test_what_was_killed_is_reaped(repo: Repository, objects: Objects, tmp_path: Path) -> None:
+    """Also where the first process of a container reaps nothing: no process of the session is left, not even defunct."""
+    script = f"sleep 600 & echo $! $$ >{tmp_path}/made; mv {tmp_path}/made {tmp_path}/pids; wait"
+
+    def until_it_runs() -> None:
+        while not (tmp_path / "pids").exists():
+            time.sleep(0.01)
+
+    objects.signer = signer(
+        tmp_path / "signer", script, Patience(notice=0.01, limit=0.02, tell=until_it_runs)
+    )
+    tree = objects.read_commit(repo.refs.commit("HEAD") or "").tree
+    with pytest.raises(UnansweredSigningError):
+        objects.write_commit(tree, (), "A message\n", WHO, WHO)
+    for pid in (tmp_path / "pids").read_text(encoding="utf-8").split():
+        assert not Path(f"/proc/{pid}").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "program"),
+    [
+        ({}, "/x/keys --all (gpg.ssh.defaultKeyCommand) or ssh-keygen"),
+        ({"user.signingkey": "k"}, "ssh-keygen"),
+        ({"gpg.format": "openpgp"}, "gpg"),
+    ],
+)
+def test_the_programs_that_may_be_waited_for_are_named(more: dict[str, str], program: str) -> None:
+    settings = {"commit.gpgsign": "true", "gpg.format": "ssh", "gpg.ssh.defaultkeycommand": "/x/keys --all"}
+    found = find_signer(
+        tuple(Setting("global", *setting) for setting in (settings | more).items()), "A <a@b>"
+    )
+    assert found
+    assert found.program == program
 
 
 def test_a_wait_can_be_stopped(repo: Repository, objects: Objects, tmp_path: Path) -> None:
