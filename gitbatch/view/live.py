@@ -34,6 +34,7 @@ from gitbatch.batch.events import (
     Notice,
 )
 from gitbatch.limits.causes import WAIT_DESCRIPTIONS
+from gitbatch.text import format_count
 from gitbatch.view.plain import PlainView
 from gitbatch.view.terminal import Terminal
 
@@ -149,7 +150,7 @@ class LiveView:
         waiting = f"  waiting {self._opens - now:.0f} s: {self._why}" if self._opens > now else ""
         bar.add_row(
             ProgressBar(self._total or 1, self._done, width=30),
-            Text(f"{self._done} of {self._total} items"),
+            Text(f"{self._done} of {format_count(self._total, 'item')}"),
             Text(waiting, "yellow"),
         )
         return Group(table, bar)

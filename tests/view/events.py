@@ -1,0 +1,120 @@
+"""One event of each kind, for the tests of views."""
+
+from typing import get_args
+
+from gitbatch.agents.protocol import OutputStream, Reply
+from gitbatch.batch.events import (
+    AttemptFailed,
+    BatchFinished,
+    BatchHalted,
+    BatchPaused,
+    BatchStarted,
+    BatchStopped,
+    BatchWaiting,
+    CheckpointReached,
+    ConfigChanged,
+    Event,
+    GroupStarted,
+    ItemFinished,
+    ItemProgress,
+    ItemStarted,
+    ItemWaiting,
+    Notice,
+)
+from gitbatch.batch.model import BatchGroup, BatchItem, Checkpoint, CriterionState, ItemStatus, Outcome
+from gitbatch.limits.causes import Cause
+from gitbatch.limits.usage import Spent, Usage
+from gitbatch.text import clean_text
+
+ITEM = BatchItem("out/a.md", "T1", "Write a", "1-t1")
+GROUP = BatchGroup(1, "Letters", (ITEM,))
+BROKE = Outcome(ITEM, ItemStatus.FAILED, reason=clean_text("it broke"), cause=Cause.FAILED, seconds=1.5)
+WROTE = Outcome(ITEM, ItemStatus.SUCCEEDED, Reply(clean_text("It wrote a.")), seconds=2.0)
+CRITERION = CriterionState(1, "All is written", done=False, items=("T1",), open_items=0)
+CHECKPOINT = Checkpoint("b", 1, 2, GROUP, (WROTE, BROKE), (CRITERION,), "0" * 40, "1" * 40)
+
+EVENTS: tuple[tuple[Event, str], ...] = (
+    (
+        BatchStarted(
+            batch="b",
+            resumed=True,
+            target="refs/heads/main",
+            mode="at-end",
+            agent="writer",
+            jobs=4,
+            sandbox="none",
+            groups=2,
+            items=1,
+            groups_done=1,
+            max_cost=2.0,
+            max_tokens=1000,
+            readable=(".venv",),
+        ),
+        (
+            "batch b resumes after 1 of 2 groups on main\n"
+            "  1 item in 2 groups, checkpoint at-end, agent writer, 4 at a time, sandbox none (without one, agents have your rights)\n"
+            "  agents can read of this checkout: .venv\n"
+            "  limit $2.00 and 1,000 tokens\n"
+        ),
+    ),
+    (
+        GroupStarted(
+            batch="b", position=1, of=2, title="Letters", items=("out/a.md",), already=("out/b.md",)
+        ),
+        "group 1/2  Letters: 1 to run, 1 done before\n",
+    ),
+    (
+        ItemStarted(batch="b", item="out/a.md", name="T1", agent="writer", attempt=2, context=()),
+        "  start     T1 → out/a.md (writer, attempt 2)\n",
+    ),
+    (
+        ItemProgress(batch="b", item="out/a.md", stream=OutputStream.ERROR, line=clean_text("oh")),
+        "  !         T1: oh\n",
+    ),
+    (
+        ItemWaiting(batch="b", item="out/a.md", name="T1", reason=clean_text("busy"), usage=Usage()),
+        "  busy      T1: busy; it starts again\n",
+    ),
+    (BatchWaiting(batch="b", seconds=12), "waiting   12 s: the server is busy\n"),
+    (AttemptFailed(batch="b", outcome=BROKE, left=1), "  again     T1: attempt 1: it broke; 1 left\n"),
+    (ItemFinished(batch="b", outcome=WROTE), "  succeeded T1 (2.0 s)\n"),
+    (ItemFinished(batch="b", outcome=BROKE), "  failed    T1 (1.5 s): it broke\n"),
+    (
+        CheckpointReached(batch="b", checkpoint=CHECKPOINT),
+        (
+            "checkpoint 1/2  Letters: 1 of 2 done  1111111111\n"
+            "  succeeded  T1  It wrote a.\n"
+            "  failed     T1  it broke\n"
+            "  DoD #1  [ ]  ready: tick it  All is written\n"
+        ),
+    ),
+    (BatchPaused(batch="b", next_group="Words"), "paused  next: Words\n"),
+    (
+        BatchStopped(batch="b", reason="it is done", advice="review it"),
+        "stopped  it is done\n         review it\n",
+    ),
+    (
+        BatchHalted(
+            batch="b",
+            cause=Cause.DISK,
+            reason=clean_text("the disk is full"),
+            advice="free disk space",
+            back_at=None,
+            items_left=2,
+            spent=Spent(),
+        ),
+        "halted  the disk is full\n        2 items left; finished items are in git. free disk space\n",
+    ),
+    (
+        ConfigChanged(batch="b", difference=("- a = 1", "+ a = 2")),
+        (
+            "config  gitbatch.toml names other programs, hosts, keys or paths than the batch was started with:\n"
+            "        - a = 1\n        + a = 2\n"
+        ),
+    ),
+    (BatchFinished(batch="b", succeeded=3, failed=1), "finished  3 done, 1 not done\n"),
+    (Notice(batch="b", text="a word"), "note  a word\n"),
+)
+"""Each event, and how the line view shows it."""
+
+KINDS = frozenset(get_args(Event))

@@ -1,0 +1,67 @@
+"""The live view: rows for running items below everything that has ended."""
+
+from collections.abc import Iterator
+from io import StringIO
+
+import pytest
+from rich.console import Console
+from view.events import EVENTS
+
+from gitbatch.batch.events import BatchStarted, Event, ItemProgress, ItemStarted
+from gitbatch.view.live import LiveView
+from gitbatch.view.terminal import Terminal
+
+
+class Screen:
+    """A live view on a terminal of its own, with a clock that stands."""
+
+    def __init__(self) -> None:
+        self.console = Console(file=StringIO(), force_terminal=True, color_system=None, width=120)
+        self.view = LiveView(Terminal(self.console), lambda: 100.0)
+
+    def drawn(self) -> str:
+        """The part of the screen that is redrawn."""
+        paper = Console(file=StringIO(), width=120)
+        with paper.capture() as captured:
+            paper.print(self.view._render_screen())
+        return captured.get()
+
+
+@pytest.fixture
+def screen() -> Iterator[Screen]:
+    made = Screen()
+    yield made
+    made.view.close()
+
+
+def of_kind(kind: type[Event]) -> Event:
+    return next(event for event, _ in EVENTS if isinstance(event, kind))
+
+
+def test_running_item_has_a_row(screen: Screen) -> None:
+    for kind in (BatchStarted, ItemStarted, ItemProgress):
+        screen.view(of_kind(kind))
+    row, bar = screen.drawn().splitlines()
+    assert "T1" in row
+    assert "oh" in row
+    assert "0 of 1 item " in bar
+
+
+@pytest.mark.parametrize("name", ["ItemFinished", "ItemWaiting", "AttemptFailed"])
+def test_row_goes_when_the_item_ends(screen: Screen, name: str) -> None:
+    screen.view(of_kind(ItemStarted))
+    screen.view(next(event for event, _ in EVENTS if type(event).__name__ == name))
+    assert len(screen.drawn().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [(event, lines) for event, lines in EVENTS if not isinstance(event, ItemStarted | ItemProgress)],
+    ids=lambda value: type(value).__name__,
+)
+def test_everything_else_is_printed(event: Event, expected: str) -> None:
+    screen = Screen()
+    with screen.console.capture() as captured:
+        screen.view(event)
+    printed = [line.strip() for line in captured.get().splitlines()]
+    assert printed == [line.strip() for line in expected.splitlines()]
