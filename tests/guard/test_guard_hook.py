@@ -1,4 +1,4 @@
-"""The pre-commit hook at work: what an agent tries in its worktree, each time also without the hook, where it succeeds."""
+"""The pre-commit hook: commits of an agent in its worktree, each also without the hook, where it succeeds."""
 
 import os
 import shutil
@@ -156,9 +156,7 @@ ATTACKS: dict[Callable[[Desk], None], tuple[str, str]] = {
 
 @pytest.mark.rule("S1", "S2", "O3")
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
-def test_what_is_not_the_assigned_file_is_blocked(
-    repo: Repository, place: Place, attack: Callable[[Desk], None]
-) -> None:
+def test_other_files_are_blocked(repo: Repository, place: Place, attack: Callable[[Desk], None]) -> None:
     put_hook(place)
     desk = make_desk(repo, place)
     attack(desk)
@@ -172,9 +170,7 @@ def test_what_is_not_the_assigned_file_is_blocked(
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
-def test_without_the_hook_it_is_committed(
-    repo: Repository, place: Place, attack: Callable[[Desk], None]
-) -> None:
+def test_attack_succeeds_without_hook(repo: Repository, place: Place, attack: Callable[[Desk], None]) -> None:
     desk = make_desk(repo, place)
     attack(desk)
     assert desk.add_and_commit().returncode == 0
@@ -182,7 +178,7 @@ def test_without_the_hook_it_is_committed(
 
 
 @pytest.mark.rule("S1")
-def test_each_of_several_names_is_judged(repo: Repository, place: Place) -> None:
+def test_each_path_is_checked(repo: Repository, place: Place) -> None:
     put_hook(place)
     desk = make_desk(repo, place)
     name_around_the_output(desk)
@@ -197,7 +193,7 @@ def test_each_of_several_names_is_judged(repo: Repository, place: Place) -> None
 
 @pytest.mark.parametrize("how", [("--all",), ("--", "code.txt"), ("--amend",), ("--include", "code.txt")])
 @pytest.mark.rule("S1")
-def test_every_way_to_say_commit_is_judged(repo: Repository, place: Place, how: tuple[str, ...]) -> None:
+def test_every_form_of_commit_is_checked(repo: Repository, place: Place, how: tuple[str, ...]) -> None:
     put_hook(place)
     desk = make_desk(repo, place)
     desk.agent.write("code.txt", "mine\n")
@@ -216,7 +212,7 @@ def test_every_way_to_say_commit_is_judged(repo: Repository, place: Place, how: 
         ("$(id)/`id`*[a].md", "$(id)/`id`*[a].md"),
     ],
 )
-def test_the_assigned_file_passes(repo: Repository, place: Place, output: str, shown: str) -> None:
+def test_assigned_file_passes(repo: Repository, place: Place, output: str, shown: str) -> None:
     put_hook(place)
     desk = make_desk(repo, place, output)
     desk.agent.write(output, "x\n")
@@ -227,7 +223,7 @@ def test_the_assigned_file_passes(repo: Repository, place: Place, output: str, s
     assert f"the assigned file is {shown}: " in desk.add_and_commit().stderr
 
 
-def test_what_is_not_to_be_committed_is_not_judged(repo: Repository, place: Place) -> None:
+def test_uncommitted_files_are_ignored(repo: Repository, place: Place) -> None:
     put_hook(place)
     desk = make_desk(repo, place)
     desk.agent.write(OUTPUT, "x\n")
@@ -238,8 +234,8 @@ def test_what_is_not_to_be_committed_is_not_judged(repo: Repository, place: Plac
     assert desk.commit("--message", "work").stderr == ""
 
 
-def test_a_fence_is_no_wall(repo: Repository, place: Place) -> None:
-    """What passes it is why gitbatch takes one file out of the worktree, and nothing that was committed there."""
+def test_hook_can_be_bypassed(repo: Repository, place: Place) -> None:
+    """The hook can be bypassed, so gitbatch takes one file out of the worktree, and nothing that was committed there."""
     put_hook(place)
     desk = make_desk(repo, place)
     shared_file(desk)
@@ -248,7 +244,7 @@ def test_a_fence_is_no_wall(repo: Repository, place: Place) -> None:
 
 
 def start_batch(repo: Repository, place: Place) -> str:
-    """Record a batch of two items; the branch of the second has not moved. Returns that branch's short name."""
+    """Records a batch of two items; the branch of the second has not moved. Returns that branch's short name."""
     items = (
         BatchItem("out/one.md", "T1", 'Write "slug": "1-t2"', "1-t1"),
         BatchItem('out/"two".md', "T2", "Write two", "1-t2"),
@@ -262,9 +258,7 @@ def start_batch(repo: Repository, place: Place) -> str:
 
 
 @pytest.mark.rule("S1")
-def test_an_item_branch_that_is_checked_out_elsewhere_takes_its_file_alone(
-    repo: Repository, place: Place
-) -> None:
+def test_item_branch_elsewhere_takes_only_its_file(repo: Repository, place: Place) -> None:
     put_hook(place)
     place.git("switch", "--quiet", start_batch(repo, place))
     desk = Desk(place, place)
@@ -279,13 +273,13 @@ def test_an_item_branch_that_is_checked_out_elsewhere_takes_its_file_alone(
 
 
 @pytest.mark.rule("S1")
-def test_without_the_hook_an_item_branch_takes_everything(repo: Repository, place: Place) -> None:
+def test_item_branch_without_hook_takes_all(repo: Repository, place: Place) -> None:
     place.git("switch", "--quiet", start_batch(repo, place))
     place.write("out/one.md", "1\n")
     assert Desk(place, place).add_and_commit().returncode == 0
 
 
-def test_on_an_item_branch_of_an_unknown_batch_nothing_passes(place: Place) -> None:
+def test_unknown_batch_takes_nothing(place: Place) -> None:
     place.write("a.txt", "a")
     place.commit()
     put_hook(place)
@@ -297,7 +291,7 @@ def test_on_an_item_branch_of_an_unknown_batch_nothing_passes(place: Place) -> N
 
 
 @pytest.mark.parametrize("where", ["main", "gitbatch", "gitbatch/mine", "feature/gitbatch/a/b"])
-def test_the_user_is_let_pass(place: Place, where: str) -> None:
+def test_user_commits_freely(place: Place, where: str) -> None:
     put_hook(place)
     place.write("task.md", "plan")
     place.commit()
@@ -329,8 +323,8 @@ def run_without_fork(place: Place) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_commit_of_the_user_starts_no_program(place: Place) -> None:
-    """It costs the start of one shell; on the branch of an item the hook needs more."""
+def test_user_commit_forks_nothing(place: Place) -> None:
+    """The hook is one shell; on the branch of an item it starts more."""
     put_hook(place)
     done = run_without_fork(place)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -338,8 +332,8 @@ def test_a_commit_of_the_user_starts_no_program(place: Place) -> None:
     assert "fork" in run_without_fork(place).stderr
 
 
-def test_a_checkout_whose_git_folder_is_elsewhere_is_recognised(repo: Repository, place: Place) -> None:
-    """Where git does not say where it is, it is asked: here the hook is started by something else."""
+def test_separate_git_dir(repo: Repository, place: Place) -> None:
+    """Without GIT_DIR the hook asks git for its directory: here the hook is not started by git."""
     put_hook(place)
     desk = make_desk(repo, place)
     other_file(desk)
@@ -357,7 +351,7 @@ def test_a_checkout_whose_git_folder_is_elsewhere_is_recognised(repo: Repository
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_the_script_is_plain_shell(shell: str) -> None:
+def test_script_is_plain_shell(shell: str) -> None:
     posix = {"bash": ["--posix"]}.get(shell, [])
     assert subprocess.run([shell, *posix, "-n", SCRIPT], check=False).returncode == 0
     assert SCRIPT.read_bytes().startswith(b"#!/bin/sh\n")

@@ -1,4 +1,4 @@
-"""Installing the hook beside whatever is there, and taking it away without a trace."""
+"""Installs the hook next to existing ones, and removes it without a trace."""
 
 import io
 import json
@@ -73,7 +73,7 @@ def put(path: Path, text: str, mode: int = 0o755) -> Path:
 
 
 def picture(folder: Path) -> dict[str, tuple[bytes, int, int]]:
-    """Every file of a folder: its bytes, mode and time."""
+    """Returns every file of a folder: its content, mode and time."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {
         str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mode, path.stat().st_mtime_ns)
@@ -93,7 +93,7 @@ def commit(place: Place, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def logged(place: Place) -> str:
-    """What the hooks of a test have written since the last look."""
+    """Returns what the hooks of a test have written since the last call."""
     log = Path(place.environment["LOG"])
     said = log.read_text(encoding="utf-8") if log.exists() else ""
     log.unlink(missing_ok=True)
@@ -102,14 +102,14 @@ def logged(place: Place) -> str:
 
 @dataclass(frozen=True)
 class Said:
-    """What a command wrote."""
+    """The output of a command."""
 
     stdout: str
     stderr: str
 
 
 def hooks(place: Place, *arguments: str, code: int = 0) -> Said:
-    """Run `gitbatch hooks` in this process, as `Place.gitbatch` does in its own: half of these tests' time is saved."""
+    """Runs `gitbatch hooks` in this process, which saves half of these tests' time."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         for name, value in place.environment.items():
@@ -129,7 +129,7 @@ def status(place: Place) -> dict[str, object]:
 
 
 def blocks(place: Place) -> bool:
-    """Whether a commit is stopped that an agent makes in its worktree."""
+    """Returns whether the hook rejects an agent's commit in its worktree."""
     path = place.root.parent / "item"
     place.git("worktree", "add", "--quiet", "--detach", str(path))
     record = place.root / ".git" / "worktrees" / "item" / "gitbatch-output"
@@ -142,7 +142,7 @@ def blocks(place: Place) -> bool:
     return stopped
 
 
-def test_the_commands_work_as_a_user_starts_them(user: Place) -> None:
+def test_hooks_commands(user: Place) -> None:
     assert user.gitbatch("hooks", "install", code=0).stdout.startswith("installed  ")
     assert user.gitbatch("hooks", "status", code=0).stdout.startswith("installed  ")
     assert user.gitbatch("hooks", "uninstall", code=0).stdout.startswith("removed  ")
@@ -181,7 +181,7 @@ HOOKS = {
 
 
 @pytest.mark.parametrize("kind", HOOKS)
-def test_a_hook_that_is_there_runs_after_ours_and_comes_back(user: Place, kind: str) -> None:
+def test_existing_hook_runs_and_is_restored(user: Place, kind: str) -> None:
     folder = hooks_of(user)
     put(folder / "pre-commit", HOOKS[kind], 0o750)
     put(folder / "commit-msg", "#!/bin/sh\n", 0o700)
@@ -202,7 +202,7 @@ def test_a_hook_that_is_there_runs_after_ours_and_comes_back(user: Place, kind: 
 
 
 @pytest.mark.parametrize("kind", ["sh", "bash"])
-def test_the_hook_that_was_there_gets_arguments_and_input(user: Place, kind: str) -> None:
+def test_existing_hook_gets_arguments_and_input(user: Place, kind: str) -> None:
     hook = put(hooks_of(user) / "pre-commit", HOOKS[kind])
     hooks(user, "install")
     done = subprocess.run(
@@ -212,7 +212,7 @@ def test_the_hook_that_was_there_gets_arguments_and_input(user: Place, kind: str
     assert logged(user).endswith(":2:in\n")
 
 
-def test_a_hook_that_is_switched_off_stays_off(user: Place) -> None:
+def test_disabled_hook_stays_disabled(user: Place) -> None:
     folder = hooks_of(user)
     put(folder / "pre-commit", SHELL_HOOK, 0o644)
     before = picture(folder)
@@ -224,7 +224,7 @@ def test_a_hook_that_is_switched_off_stays_off(user: Place) -> None:
 
 
 @pytest.mark.parametrize("change", ["version", "mode", "by hand"])
-def test_another_version_of_ours_is_updated(user: Place, change: str) -> None:
+def test_other_version_is_updated(user: Place, change: str) -> None:
     hook = put(hooks_of(user) / "pre-commit", "")
     older = SCRIPT.replace(b"user passes at once", b"user passes in a moment")
     content = {
@@ -319,9 +319,7 @@ OBSTACLES: dict[Callable[[Place], Path], str] = {
 
 
 @pytest.mark.parametrize("obstacle", OBSTACLES, ids=lambda obstacle: obstacle.__name__)
-def test_what_is_not_safe_is_refused_and_left_as_it_is(
-    user: Place, obstacle: Callable[[Place], Path]
-) -> None:
+def test_unsafe_install_is_refused(user: Place, obstacle: Callable[[Place], Path]) -> None:
     place = obstacle(user)
     before = picture(place)
     told = status(user)
@@ -333,7 +331,7 @@ def test_what_is_not_safe_is_refused_and_left_as_it_is(
     assert picture(place) == before
 
 
-def test_a_place_that_cannot_be_written_is_an_error_with_advice(user: Place) -> None:
+def test_unwritable_folder(user: Place) -> None:
     not_a_folder(user)
     said = hooks(user, "install", code=1).stderr.splitlines()
     assert said[0].startswith("gitbatch: cannot write ")
@@ -342,14 +340,14 @@ def test_a_place_that_cannot_be_written_is_an_error_with_advice(user: Place) -> 
 
 
 @pytest.mark.parametrize("obstacle", [edited, kept_twice], ids=lambda obstacle: obstacle.__name__)
-def test_uninstall_deletes_nothing_of_somebody_elses(user: Place, obstacle: Callable[[Place], Path]) -> None:
+def test_uninstall_keeps_edited_hooks(user: Place, obstacle: Callable[[Place], Path]) -> None:
     place = obstacle(user)
     before = picture(place)
     assert OBSTACLES[obstacle] in hooks(user, "uninstall", code=1).stderr
     assert picture(place) == before
 
 
-def test_uninstall_leaves_a_hook_that_is_not_ours(user: Place) -> None:
+def test_uninstall_keeps_foreign_hook(user: Place) -> None:
     place = hooks_of(user)
     put(place / "pre-commit", SHELL_HOOK)
     before = picture(place)
@@ -357,7 +355,7 @@ def test_uninstall_leaves_a_hook_that_is_not_ours(user: Place) -> None:
     assert picture(place) == before
 
 
-def test_a_folder_that_is_configured_is_used(user: Place) -> None:
+def test_configured_folder_is_used(user: Place) -> None:
     user.git("config", "core.hooksPath", str(user.root / ".git" / "my hooks"))
     assert "note:" not in hooks(user, "install").stderr
     assert picture(user.root / ".git" / "my hooks").keys() == {"pre-commit"}
@@ -365,7 +363,7 @@ def test_a_folder_that_is_configured_is_used(user: Place) -> None:
     assert blocks(user)
 
 
-def test_a_relative_path_is_said_not_to_reach_worktrees(user: Place) -> None:
+def test_relative_hooks_path_is_noted(user: Place) -> None:
     user.git("config", "core.hooksPath", "my hooks")
     user.git("switch", "--quiet", "--create", "gitbatch/b/1-x")
     said = hooks(user, "install").stderr
@@ -383,7 +381,7 @@ def test_a_relative_path_is_said_not_to_reach_worktrees(user: Place) -> None:
     assert picture(user.root / "my hooks") == {}
 
 
-def test_a_setting_made_later_does_not_hide_ours_from_uninstall(user: Place) -> None:
+def test_uninstall_after_later_hooks_path(user: Place) -> None:
     place = hooks_of(user)
     put(place / "pre-commit", SHELL_HOOK)
     before = picture(place)
@@ -415,7 +413,7 @@ def test_husky_runs_after_ours(user: Place) -> None:
     assert picture(place) == before
 
 
-def test_husky_that_came_back_by_itself_is_left_alone(user: Place) -> None:
+def test_reinstalled_husky_is_kept(user: Place) -> None:
     hook = put(hooks_of(user) / "pre-commit", HUSKY_HOOK)
     before = picture(hook.parent)
     hooks(user, "install")
@@ -424,7 +422,7 @@ def test_husky_that_came_back_by_itself_is_left_alone(user: Place) -> None:
     assert picture(hook.parent) == before
 
 
-def test_the_pre_commit_framework_runs_after_ours(user: Place) -> None:
+def test_framework_runs_after_ours(user: Place) -> None:
     place = hooks_of(user)
     put(place / "pre-commit", FRAMEWORK_HOOK)
     before = picture(place)
@@ -437,8 +435,8 @@ def test_the_pre_commit_framework_runs_after_ours(user: Place) -> None:
 
 
 @pytest.mark.parametrize("first", [None, FRAMEWORK_HOOK, SHELL_HOOK.replace("7", "0")])
-def test_the_pre_commit_framework_may_be_installed_over_ours(user: Place, first: str | None) -> None:
-    """It moves ours aside and runs it; a hook of its own that we keep would then run for ever."""
+def test_framework_installed_over_ours(user: Place, first: str | None) -> None:
+    """The framework renames our hook and runs it; if we then ran a kept hook of the framework, that would never end."""
     place = hooks_of(user)
     if first:
         put(place / "pre-commit", first)
@@ -457,8 +455,8 @@ def test_the_pre_commit_framework_may_be_installed_over_ours(user: Place, first:
     assert left == {"pre-commit": FRAMEWORK_HOOK.encode(), **others}
 
 
-def test_an_installation_that_was_cut_off_goes_on(user: Place) -> None:
-    """The old hook has its second name, and ours is not there yet."""
+def test_interrupted_install_resumes(user: Place) -> None:
+    """The existing hook has its second name, and ours is not written yet."""
     hook = put(hooks_of(user) / "pre-commit", SHELL_HOOK)
     before = picture(hook.parent)
     (hook.parent / "pre-commit.gitbatch-kept").hardlink_to(hook)
@@ -469,7 +467,7 @@ def test_an_installation_that_was_cut_off_goes_on(user: Place) -> None:
     assert picture(hook.parent) == before
 
 
-def test_a_linked_worktree_installs_into_the_repository(user: Place) -> None:
+def test_install_from_linked_worktree(user: Place) -> None:
     linked = replace(user, root=user.root.parent / "linked")
     user.git("worktree", "add", "--quiet", "--detach", str(linked.root))
     (linked.root / "sub").mkdir()
@@ -480,7 +478,7 @@ def test_a_linked_worktree_installs_into_the_repository(user: Place) -> None:
     assert picture(hooks_of(user)) == {}
 
 
-def test_a_setting_of_one_worktree_is_taken_along_into_new_ones(user: Place) -> None:
+def test_worktree_setting_reaches_new_worktrees(user: Place) -> None:
     user.git("config", "extensions.worktreeConfig", "true")
     user.git("config", "--worktree", "core.hooksPath", str(user.root / ".git" / "mine"))
     hooks(user, "install")
@@ -489,7 +487,7 @@ def test_a_setting_of_one_worktree_is_taken_along_into_new_ones(user: Place) -> 
     assert blocks(user)
 
 
-def test_status_tells_people_the_same(user: Place) -> None:
+def test_status_as_text(user: Place) -> None:
     put(hooks_of(user) / "pre-commit", FRAMEWORK_HOOK)
     assert hooks(user, "status").stdout.startswith("foreign  ")
     hooks(user, "install")
@@ -502,7 +500,7 @@ def test_status_tells_people_the_same(user: Place) -> None:
     assert "cannot install: core.hooksPath (local) leads out" in said
 
 
-def test_the_installed_hook_is_the_one_that_ships(user: Place) -> None:
+def test_installed_hook_is_the_shipped_one(user: Place) -> None:
     hooks(user, "install")
     installed = (user.root / ".git" / "hooks" / "pre-commit").read_bytes()
     *lines, seal = installed.splitlines(keepends=True)

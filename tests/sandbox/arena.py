@@ -1,4 +1,4 @@
-"""A place to attack: a repository with two worktrees, a home with keys, another process; and the ways to run there."""
+"""The attacked environment: a repository with two worktrees, a home with keys, another process; and how programs run in it."""
 
 import ctypes
 import enum
@@ -31,16 +31,16 @@ from gitbatch.sandbox.model import Confinement, SandboxKind
 ATTACKS = Path(__file__).parent / "attacks.py"
 SERVED = Path(__file__).parent / "served.py"
 SECRET = f"secret-{secrets.token_hex(8)}"
-"""What is in every place that an agent may not read."""
+"""The content of every file that an agent may not read."""
 NOBODY = 65534
 _USERS_PYTHON = "/usr/bin/python3"
-"""What an unprivileged user can run; the tests' own interpreter may be in root's home."""
+"""An interpreter that an unprivileged user can run; the tests' own may be in root's home."""
 _PATIENCE = 30
 _SHOP = ("other", "other.git", "item", "item.git", "item.io")
 
 
 class Wall(enum.Enum):
-    """What stands between an agent and the rest, and whose agent it is: ours, or that of a user that root becomes."""
+    """The sandbox of an agent, and its user: ours, or an unprivileged one that root switches to."""
 
     CONTROL = enum.auto()
     BUBBLEWRAP = enum.auto()
@@ -52,13 +52,13 @@ class Wall(enum.Enum):
 
     @property
     def kind(self) -> SandboxKind | None:
-        """The sandbox; None: the program is started as it is."""
+        """The kind of sandbox; None for the control, which starts the program directly."""
         name = self.name.removeprefix("USERS_").lower()
         return None if name == "control" else SandboxKind(name)
 
     @property
     def user(self) -> int | None:
-        """Who root becomes first."""
+        """The user id that root switches to; None to stay."""
         return NOBODY if self.name.startswith("USERS_") else None
 
     @property
@@ -67,7 +67,7 @@ class Wall(enum.Enum):
         return (_USERS_PYTHON if self.user else sys.executable, "-I", "-S")
 
     def require(self) -> None:
-        """Skip the test where this can't be had; a sandbox that does not work is an error."""
+        """Skips the test if this is not possible here; a sandbox that does not work is an error."""
         if self.user:
             if os.getuid() != 0:
                 pytest.skip("the tests run as a user already")
@@ -81,7 +81,7 @@ class Wall(enum.Enum):
 
 
 def behind(*walls: Wall) -> pytest.MarkDecorator:
-    """Run a test once behind each wall."""
+    """Runs a test once for each sandbox."""
     return pytest.mark.parametrize("arena", walls, indirect=True, ids=lambda wall: wall.name)
 
 
@@ -113,7 +113,7 @@ def _as_user(user: int | None) -> _Credentials:
 
 @dataclass
 class Arena:
-    """The place. `base` is readable for every user, and so are the folders on the way."""
+    """The attacked environment. `base` and the folders above it are readable for every user."""
 
     base: Path
     wall: Wall
@@ -146,13 +146,13 @@ class Arena:
 
     @property
     def git(self) -> tuple[Path, ...]:
-        """What git reads in the worktree."""
+        """The folders that git reads in the worktree."""
         shared = (self.base / "shop").glob("*.common")
         return (self.base / "shop/item.git", *shared, self.repo / ".git/objects")
 
     @property
     def usual(self) -> Confinement:
-        """What an agent may do here, where a test wants nothing else."""
+        """The default confinement of these tests."""
         return Confinement(
             worktree=self.worktree,
             scratch=self.scratch,
@@ -164,7 +164,7 @@ class Arena:
         )
 
     def command(self, *argv: str, confinement: Confinement | None = None) -> list[str]:
-        """What starts a program behind the wall."""
+        """Returns the command that starts a program in the sandbox."""
         if not self.wall.kind:
             return list(argv)
         made = find_sandbox(self.wall.kind).wrap_command(argv, confinement or self.usual)
@@ -173,7 +173,7 @@ class Arena:
     def start(
         self, *argv: str, stdin: int = subprocess.DEVNULL, confinement: Confinement | None = None
     ) -> "subprocess.Popen[str]":
-        """Start a program behind the wall."""
+        """Starts a program in the sandbox."""
         return self._start(self.command(*argv, confinement=confinement), stdin)
 
     def _start(self, command: list[str], stdin: int) -> "subprocess.Popen[str]":
@@ -193,7 +193,7 @@ class Arena:
     def run(
         self, *argv: str, stdin: str | None = None, confinement: Confinement | None = None
     ) -> "subprocess.CompletedProcess[str]":
-        """Run a program behind the wall to its end, started as the orchestrator does."""
+        """Runs a program in the sandbox until it ends, started like the orchestrator does."""
         source = subprocess.DEVNULL if stdin is None else subprocess.PIPE
         command = self.command(*argv, confinement=confinement)
         if self.wall.kind in {SandboxKind.BUBBLEWRAP, SandboxKind.LANDLOCK}:
@@ -203,17 +203,17 @@ class Arena:
         return subprocess.CompletedProcess(argv, process.returncode, output, errors)
 
     def attack(self, name: str, confinement: Confinement | None = None) -> "subprocess.CompletedProcess[str]":
-        """Run one of the attacks."""
+        """Runs one of the attacks."""
         done = self.run(*self.wall.python, str(ATTACKS), name, confinement=confinement)
         assert TRIED in done.stderr, done
         return done
 
     def python(self, code: str, confinement: Confinement | None = None) -> "subprocess.CompletedProcess[str]":
-        """Run a few lines of Python."""
+        """Runs a few lines of Python."""
         return self.run(*self.wall.python, "-c", code, confinement=confinement)
 
     def state(self) -> dict[str, object]:
-        """Everything that an agent may not change, as it is now."""
+        """Returns the present state of everything that an agent may not change."""
         places = (self.repo, self.home, self.sibling, self.elsewhere, *self.git[:-1])
         return {
             f"{place.name}/{path}": seen for place in places for path, seen in _contents(place).items()
@@ -240,7 +240,7 @@ def _seen(file: Path) -> object:
 
 
 def build(base: Path) -> None:
-    """Make the place, with real git."""
+    """Builds the environment with real git."""
 
     def git(*arguments: str) -> None:
         subprocess.run(["git", *arguments], cwd=base / "repo", check=True, capture_output=True)
@@ -308,7 +308,7 @@ def victim(arena: Arena) -> Iterator[None]:
 
 
 def answers(process: "subprocess.Popen[bytes]") -> bool:
-    """Whether the victim lives; one that has been killed a moment ago may still look as if it did."""
+    """Returns whether the victim answers; one that was just killed may still look alive in /proc."""
     assert process.stdin
     assert process.stdout
     process.send_signal(signal.SIGCONT)  # who traces it may have left it stopped
@@ -319,7 +319,7 @@ def answers(process: "subprocess.Popen[bytes]") -> bool:
 
 
 class Listeners:
-    """What listens on this machine, and tells whoever comes a secret."""
+    """Servers on this machine that send a secret to each client."""
 
     def __init__(self, arena: Arena, stack: ExitStack) -> None:
         run = arena.base / "run"
@@ -353,7 +353,7 @@ class Listeners:
         }
 
     def reached(self) -> bool:
-        """Whether a datagram has come."""
+        """Returns whether a datagram was received."""
         for receiver in (self.udp, self.datagrams):
             with suppress(BlockingIOError):
                 return bool(receiver.recv(999))
@@ -368,7 +368,7 @@ def _tell(server: socket.socket) -> None:
 
 
 def has_daemons(arena: Arena) -> bool:
-    """Whether a process of an attack that has ended still holds its lock: the kernel ends that with the process."""
+    """Whether a process of an ended attack is alive: it holds a lock, which the kernel releases when it ends."""
     with (arena.worktree / "held").open("r+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -378,7 +378,7 @@ def has_daemons(arena: Arena) -> bool:
 
 
 def prepare(base: Path, template: Path, wall: Wall) -> Arena:
-    """An arena as new. What is as it was is left alone: removing folders takes the most time of all."""
+    """Returns a restored arena. Unchanged folders are kept: removing folders takes most of the time."""
     wall.require()
     shutil.rmtree(base / "run", ignore_errors=True)
     shared = (str(path.relative_to(template)) for path in template.glob("shop/*.common"))

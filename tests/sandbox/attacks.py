@@ -1,7 +1,7 @@
-"""What a hostile agent tries. Started by a test as `python attacks.py NAME`, inside a sandbox or, as a control, without.
+"""The attacks of a hostile agent. A test starts `python attacks.py NAME` in a sandbox or, as a control, without one.
 
-Where everything is, it is told in the environment: a wall must not depend on what is not known. An attack that
-reads returns what it got, which is printed; one that writes leaves its mark; the test looks from outside at who has won.
+The environment has all paths: a sandbox must not depend on secret paths. An attack that
+reads returns what it got, which is printed; one that writes leaves a mark; the test checks the result from outside.
 """
 
 import ctypes
@@ -222,7 +222,7 @@ def read_a_setting_of_root() -> str:
 
 
 def open_a_setting_of_the_kernel() -> str:
-    """By which a root without any capability gets out of many a container. Opened only: nothing is written."""
+    """With it root escapes from many containers without any capability. It is only opened: nothing is written."""
     for path in ("/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern"):
         with suppress(OSError), Path(path).open("ab"):
             return WON
@@ -284,7 +284,7 @@ def read_a_command_line() -> str:
 
 
 def read_memory() -> str:
-    """Of the stack, where the environment is."""
+    """Reads the stack, which holds the environment."""
     maps = Path(f"/proc/{VICTIM}/maps").read_text().splitlines()
     stack = next(line for line in maps if "[stack]" in line)
     start, end = (int(part, 16) for part in stack.split()[0].split("-"))
@@ -337,7 +337,7 @@ def send_by_half_a_pair() -> None:
 
 
 def ask_for_a_ring() -> str:
-    """Operations of io_uring, such as making a socket, are seen by no filter of system calls."""
+    """System call filters do not see operations of io_uring, such as making a socket."""
     parameters = ctypes.create_string_buffer(120)
     return WON if ctypes.CDLL(None).syscall(425, 4, parameters) >= 0 else ""
 
@@ -428,7 +428,7 @@ def make_a_device() -> str:
 
 
 def leave_a_daemon() -> None:
-    """Twice forked, in a session of its own, deaf to signals."""
+    """Forks twice, in a session of its own, and ignores signals."""
     ready = _fork_with_lock()
     if ready is None:
         return
@@ -444,7 +444,7 @@ def leave_a_daemon() -> None:
 
 
 def leave_daemons_that_breed() -> None:
-    """Each lives for a moment and leaves another."""
+    """Each daemon forks another and ends."""
     ready = _fork_with_lock()
     if ready is None:
         return
@@ -457,9 +457,9 @@ def leave_daemons_that_breed() -> None:
 
 
 def _fork_with_lock() -> int | None:
-    """Fork; the child, and each of its children, holds a lock for as long as one of them lives.
+    """Forks; the child and its children hold a lock for as long as one of them lives.
 
-    The child gets a descriptor, and the parent, which gets none, waits until all have closed it.
+    Returns a descriptor to the child; the parent waits until the child has closed it, and gets None.
     """
     fcntl.flock(os.open("held", os.O_RDWR | os.O_CREAT), fcntl.LOCK_EX)
     waiting, ready = os.pipe()
@@ -471,7 +471,7 @@ def _fork_with_lock() -> int | None:
 
 
 def _may_live() -> bool:
-    """Not for ever, or a control would never end where its test fails."""
+    """Returns whether a daemon may continue: not forever, or a control would never end if its test fails."""
     return time.monotonic() < STARTED + 60 and not Path("stop").exists()
 
 

@@ -13,7 +13,7 @@ from sandbox.arena import Arena, Listeners, build, prepare, victim
 
 @pytest.fixture(scope="session")
 def grounds() -> Iterator[tuple[Path, Path]]:
-    """Where the arena is, and what it is made from. Not below pytest's folder, which is closed to other users."""
+    """The folder of the arena, and its template. Not below pytest's folder, which other users cannot read."""
     place = "/var/tmp" if os.access("/var/tmp", os.W_OK) else None  # noqa: S108 - any place but /tmp will do
     with (
         tempfile.TemporaryDirectory(prefix="gitbatch-arena-", dir=place) as made,
@@ -28,7 +28,7 @@ def grounds() -> Iterator[tuple[Path, Path]]:
 
 @pytest.fixture
 def arena(grounds: tuple[Path, Path], request: pytest.FixtureRequest) -> Iterator[Arena]:
-    """The arena behind a wall, which is the parameter, with another process in it."""
+    """The arena with the sandbox of the parameter, and a victim process."""
     made = prepare(*grounds, request.param)
     with victim(made):
         yield made
@@ -36,6 +36,6 @@ def arena(grounds: tuple[Path, Path], request: pytest.FixtureRequest) -> Iterato
 
 @pytest.fixture
 def listeners(arena: Arena) -> Iterator[Listeners]:
-    """What listens on this machine."""
+    """Servers that listen on this machine."""
     with ExitStack() as stack:
         yield Listeners(arena, stack)

@@ -1,4 +1,4 @@
-"""Start what a launcher's command line says by a server, as the orchestrator does, and end as that ends.
+"""Starts a launcher's command line by a launcher server, like the orchestrator, and exits with its code.
 
 Its command line: the folder of the package, then the launcher's.
 """

@@ -1,4 +1,4 @@
-"""What a program sees, for layouts in which one place is inside another: the deepest wins, in whatever order."""
+"""The view of a program for nested paths: the deepest rule wins, in any order."""
 
 import json
 import os
@@ -52,13 +52,13 @@ def home_inside_the_repository(usual: Confinement, base: Path) -> tuple[Confinem
 
 
 def all_inside_a_needed_place(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
-    """Listed first, and hidden later: it is not the order that decides."""
+    """Listed first, and hidden later: the order does not decide."""
     confined, seen = as_usual(usual._replace(needs=(base,)), base)
     return confined, {**seen, "elsewhere/secret": "read"}
 
 
 def the_checkout_is_needed(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
-    """Who names it gets the files, and still no configuration of git."""
+    """Its files become visible, and git's configuration does not."""
     confined, seen = as_usual(usual._replace(needs=(base / "repo",)), base)
     return confined, {**seen, "repo/README.md": "read", "repo/.env": "read"}
 
@@ -71,7 +71,7 @@ def a_folder_of_the_checkout_is_needed(usual: Confinement, base: Path) -> tuple[
 
 
 def a_program_in_the_checkout(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
-    """Its installation is seen, and of the checkout's own folder of programs no more than that."""
+    """Its prefix is visible; of the checkout's own `bin`, only that folder."""
     seen = {"repo/.venv/lib/x.py": "read", "repo/node_modules/x/x.js": "read", "repo/bin/x": "read"}
     for name in (*seen, "repo/.venv/bin/x", "repo/node_modules/.bin/x", "repo/lib/x"):
         (base / name).parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def links_that_lead_nowhere(usual: Confinement, base: Path) -> tuple[Confinement
 
 
 def named_through_links(usual: Confinement, base: Path) -> tuple[Confinement, dict[str, str]]:
-    """As where /home is a link, or the user's cache folder one to a larger disk; one link leads to another."""
+    """As if /home were a symlink, or the user's cache folder one to a larger disk; symlinks lead to symlinks."""
     (base / "run").mkdir()
     (base / "run/to").symlink_to(base)
     (base / "run/again").symlink_to("to/run/../home")
@@ -144,7 +144,7 @@ def named_through_links(usual: Confinement, base: Path) -> tuple[Confinement, di
         named_through_links,
     ],
 )
-def test_the_deepest_place_wins(arena: Arena, layout: Layout) -> None:
+def test_deepest_rule_wins(arena: Arena, layout: Layout) -> None:
     (arena.home / ".bashrc").write_text("# mine")
     confined, expected = layout(arena.usual, arena.base)
     if arena.wall is Wall.LANDLOCK:  # it can't take a right to a folder back for a file in it
@@ -162,14 +162,14 @@ def test_the_deepest_place_wins(arena: Arena, layout: Layout) -> None:
 
 
 @behind(Wall.BUBBLEWRAP)
-def test_a_socket_that_is_listed_can_be_used(arena: Arena, listeners: Listeners) -> None:
+def test_listed_socket_works(arena: Arena, listeners: Listeners) -> None:
     assert not listeners.reached()
     listed = arena.usual._replace(needs=(Path(arena.environment["SOCKET"]),))
     assert SECRET in arena.attack("connect_by_path", listed).stdout
 
 
 @behind(Wall.BUBBLEWRAP, Wall.LANDLOCK)
-def test_a_program_of_the_worktree_does_not_close_its_folder(arena: Arena) -> None:
+def test_program_in_worktree(arena: Arena) -> None:
     for folder in ("bin", "lib"):
         (arena.worktree / folder).mkdir()
     program = arena.worktree / "bin/agent"
@@ -180,7 +180,7 @@ def test_a_program_of_the_worktree_does_not_close_its_folder(arena: Arena) -> No
 
 
 @behind(Wall.BUBBLEWRAP)
-def test_what_the_mount_of_a_folder_shows_gets_none_of_its_own(arena: Arena) -> None:
+def test_no_redundant_mounts(arena: Arena) -> None:
     needed, kept = arena.git[0] / "HEAD", arena.elsewhere / "secret"
     confined = arena.usual._replace(needs=(needed, kept))
     command = arena.command("cat", "README.md", confinement=confined)
@@ -189,7 +189,7 @@ def test_what_the_mount_of_a_folder_shows_gets_none_of_its_own(arena: Arena) -> 
 
 
 @behind(Wall.BUBBLEWRAP, Wall.LANDLOCK)
-def test_a_strict_output_must_be_in_the_worktree(arena: Arena) -> None:
+def test_strict_output_outside_worktree(arena: Arena) -> None:
     (arena.worktree / "docs").symlink_to(arena.repo)
     strict = arena.usual._replace(strict_output=arena.worktree / "docs/output.md")
     with pytest.raises(OSError, match="is outside the worktree"):
@@ -197,14 +197,14 @@ def test_a_strict_output_must_be_in_the_worktree(arena: Arena) -> None:
 
 
 @behind(Wall.CONTROL)
-def test_a_strict_output_may_not_be_a_link(arena: Arena) -> None:
+def test_strict_output_symlink(arena: Arena) -> None:
     (arena.worktree / "output.md").symlink_to("README.md")
     with pytest.raises(OSError, match="is outside the worktree"):
         strict_output(arena.usual._replace(strict_output=arena.worktree / "output.md"))
 
 
 @behind(Wall.BUBBLEWRAP, Wall.LANDLOCK)
-def test_a_strict_output_is_made_where_it_is_missing(arena: Arena) -> None:
+def test_strict_output_is_created(arena: Arena) -> None:
     output = arena.worktree / "docs/deep/output.md"
     done = arena.run(
         "sh", "-c", f"echo done > {output}", confinement=arena.usual._replace(strict_output=output)
@@ -213,7 +213,7 @@ def test_a_strict_output_is_made_where_it_is_missing(arena: Arena) -> None:
 
 
 @behind(Wall.CONTROL)
-def test_a_place_has_the_access_that_was_said_last(arena: Arena) -> None:
+def test_last_rule_wins(arena: Arena) -> None:
     both = arena.usual._replace(needs=(arena.elsewhere,), hidden=(arena.elsewhere,), writable=(arena.repo,))
     places = dict(build_view(["sh"], both).rules)
     assert places[arena.elsewhere] is Access.HIDDEN
@@ -221,7 +221,7 @@ def test_a_place_has_the_access_that_was_said_last(arena: Arena) -> None:
 
 
 @behind(Wall.CONTROL)
-def test_the_places_are_the_same_every_time(arena: Arena) -> None:
+def test_view_is_deterministic(arena: Arena) -> None:
     assert build_view(["sh"], arena.usual) == build_view(["sh"], arena.usual)
     assert list(build_view(["sh"], arena.usual).rules) == sorted(build_view(["sh"], arena.usual).rules)
     assert os.path.realpath("/etc/resolv.conf") in {

@@ -1,4 +1,4 @@
-"""Which sandbox is used: the one that is asked for or the best, if it really works; else an error that says why not."""
+"""The choice of the sandbox: the configured kind, or the strongest that works; else an error with the reasons."""
 
 import os
 import subprocess
@@ -33,30 +33,30 @@ try:
 except GitbatchError as error:
     print(error.message, error.advice, error.details, sep="\\n")
 """
-"""As in a container that denies system calls: a filter does that here too, to a real bubblewrap and a real kernel."""
+"""A filter refuses system calls, as in a container, to a real bubblewrap and a real kernel."""
 
 
 def found_without(wanted: SandboxKind, *kinds: SandboxKind) -> list[str]:
-    """What is found, or the error, where some kinds do not work."""
+    """Returns the kind that is found, or the error, if some kinds do not work."""
     code = WITHOUT.replace("{clone}", {"x86_64": "56"}.get(os.uname().machine, "220"))
     argv = [sys.executable, "-c", code, str(PACKAGE), wanted, *kinds]
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-def test_what_is_asked_for_is_found() -> None:
+def test_each_kind_is_found() -> None:
     kinds = [SandboxKind.BUBBLEWRAP, SandboxKind.LANDLOCK, SandboxKind.NONE]
     assert [find_sandbox(kind).kind for kind in kinds] == kinds
 
 
-def test_bubblewrap_is_the_best() -> None:
+def test_auto_prefers_bubblewrap() -> None:
     assert find_sandbox(SandboxKind.AUTO).kind is SandboxKind.BUBBLEWRAP
 
 
-def test_landlock_is_the_second() -> None:
+def test_auto_falls_back_to_landlock() -> None:
     assert found_without(SandboxKind.AUTO, SandboxKind.BUBBLEWRAP) == ["landlock"]
 
 
-def test_none_is_never_chosen_for_the_user() -> None:
+def test_auto_never_chooses_none() -> None:
     said = found_without(SandboxKind.AUTO, SandboxKind.BUBBLEWRAP, SandboxKind.LANDLOCK)
     assert said[0] == "no sandbox for agents works here"
     assert "install bubblewrap" in said[1]
@@ -67,12 +67,12 @@ def test_none_is_never_chosen_for_the_user() -> None:
 
 
 @pytest.mark.parametrize("kind", [SandboxKind.BUBBLEWRAP, SandboxKind.LANDLOCK])
-def test_one_that_is_asked_for_is_not_replaced_by_another(kind: SandboxKind) -> None:
+def test_requested_kind_is_not_replaced(kind: SandboxKind) -> None:
     assert found_without(kind, kind)[0].startswith(f"cannot use the sandbox: {kind}: ")
 
 
 def bwrap(folder: Path, text: str) -> str:
-    """A folder with a program of that name."""
+    """Returns a folder with a program of that name."""
     (folder / "bwrap").write_text(text)
     (folder / "bwrap").chmod(0o755)
     return str(folder)
@@ -86,18 +86,18 @@ def bwrap(folder: Path, text: str) -> str:
         ("no program", "cannot be started"),
     ],
 )
-def test_bubblewrap_that_does_not_work_is_told(tmp_path: Path, text: str, why: str) -> None:
+def test_broken_bubblewrap(tmp_path: Path, text: str, why: str) -> None:
     found = find_bubblewrap(bwrap(tmp_path, text))
     assert isinstance(found, Unavailable)
     assert f"{tmp_path}/bwrap {why}" in found.reason
 
 
-def test_bubblewrap_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_missing_bubblewrap(tmp_path: Path) -> None:
     assert find_bubblewrap(str(tmp_path)) == Unavailable("it is not installed")
 
 
 @behind(Wall.CONTROL)
-def test_an_older_bubblewrap_does_too(arena: Arena, tmp_path: Path) -> None:
+def test_old_bubblewrap_without_size(arena: Arena, tmp_path: Path) -> None:
     """Before 0.7 it has no --size; Ubuntu 22.04 has 0.6."""
     real = find_bubblewrap()
     assert isinstance(real, Bubblewrap)
@@ -108,6 +108,6 @@ def test_an_older_bubblewrap_does_too(arena: Arena, tmp_path: Path) -> None:
     assert done.returncode == 0
 
 
-def test_a_probe_runs_once() -> None:
+def test_probe_runs_once() -> None:
     assert find_bubblewrap(SEARCH_PATH) is find_bubblewrap(SEARCH_PATH)
     assert find_landlock() is find_landlock()

@@ -1,4 +1,4 @@
-"""Each attack is run without a sandbox, where it must succeed (else it proves nothing), and behind each wall."""
+"""Each attack runs without a sandbox, where it must succeed (else the test proves nothing), and in each sandbox."""
 
 import os
 from pathlib import Path
@@ -23,7 +23,7 @@ HOLES = {
     "replace_the_pointer": LANDLOCKS,
     "delete_the_pointer": LANDLOCKS,
 }
-"""What a wall does not hold. The docstring of its module says so, and the README."""
+"""The attacks that a sandbox does not prevent, as its module's docstring and the security page say."""
 
 OVER_SOCKETS = (
     "connect_by_tcp",
@@ -60,7 +60,7 @@ USERS = (
     "kill",
     "limit_another_process",
 )
-"""What a user tries who is not root, to whom the kernel gives less, and asks more of bubblewrap."""
+"""The attacks that are repeated as an unprivileged user, for whom bubblewrap needs a user namespace."""
 
 walls = behind(*WALLS)
 users_walls = behind(*USERS_WALLS)
@@ -68,7 +68,7 @@ all_walls = behind(*WALLS, *USERS_WALLS)
 
 
 def require_possible(name: str, wall: Wall) -> None:
-    """Skip a control that the system itself stops."""
+    """Skips a control that the system itself prevents."""
     root = os.getuid() == 0 and not wall.user
     yama = Path("/proc/sys/kernel/yama/ptrace_scope")
     if root or wall.kind:
@@ -80,7 +80,7 @@ def require_possible(name: str, wall: Wall) -> None:
 
 
 def loss(arena: Arena, name: str, confinement: Confinement | None = None) -> str:
-    """What an attack achieves; empty: nothing."""
+    """Returns what an attack achieved; empty if nothing."""
     before = arena.state()
     done = arena.attack(name, confinement)
     assert "NameError" not in done.stderr, done.stderr
@@ -103,50 +103,48 @@ def _limited(process: int) -> str:
 
 
 def expect(arena: Arena, name: str, lost: str, holes: frozenset[Wall] = frozenset()) -> None:
-    """An attack succeeds without a wall, and where a hole is known, and nowhere else."""
+    """Requires that an attack succeeds without a sandbox and through known holes, and nowhere else."""
     should = arena.wall.kind is None or arena.wall in holes
     assert bool(lost) == should, lost or f"{name} should have succeeded, so this test proves nothing"
 
 
 @walls
 @pytest.mark.parametrize("name", PLAIN)
-def test_an_attack_succeeds_without_a_wall_and_fails_behind_one(arena: Arena, name: str) -> None:
+def test_attack(arena: Arena, name: str) -> None:
     require_possible(name, arena.wall)
     expect(arena, name, loss(arena, name), HOLES.get(name, frozenset()))
 
 
 @users_walls
 @pytest.mark.parametrize("name", USERS)
-def test_so_it_does_when_the_user_is_not_root(arena: Arena, name: str) -> None:
+def test_attack_by_unprivileged_user(arena: Arena, name: str) -> None:
     require_possible(name, arena.wall)
     expect(arena, name, loss(arena, name), HOLES.get(name, frozenset()))
 
 
 @walls
 @pytest.mark.parametrize("name", OVER_SOCKETS)
-def test_without_network_nothing_that_listens_is_reached(
-    arena: Arena, listeners: Listeners, name: str
-) -> None:
+def test_no_network(arena: Arena, listeners: Listeners, name: str) -> None:
     lost = loss(arena, name) or listeners.reached()
     expect(arena, name, str(lost or ""))
 
 
 @walls
 @pytest.mark.parametrize("name", OVER_SOCKETS)
-def test_with_network_only_the_network_is_reached(arena: Arena, listeners: Listeners, name: str) -> None:
+def test_network_only(arena: Arena, listeners: Listeners, name: str) -> None:
     network = name in {"connect_by_tcp", "send_by_udp"}
     lost = loss(arena, name, arena.usual._replace(network=True)) or listeners.reached()
     expect(arena, name, str(lost or ""), LANDLOCKS | BUBBLEWRAPS if network else frozenset())
 
 
 @behind(Wall.CONTROL, Wall.LANDLOCK)
-def test_the_filter_of_landlock_can_t_be_passed_by(arena: Arena) -> None:
+def test_io_uring_is_filtered(arena: Arena) -> None:
     expect(arena, "ask_for_a_ring", loss(arena, "ask_for_a_ring"))
 
 
 @behind(Wall.CONTROL, Wall.LANDLOCK, Wall.USERS_CONTROL, Wall.USERS_LANDLOCK)
 @pytest.mark.parametrize("name", SET_IDS)
-def test_behind_landlock_no_file_gets_a_set_id_bit(arena: Arena, name: str) -> None:
+def test_landlock_refuses_set_id(arena: Arena, name: str) -> None:
     if arena.wall is Wall.CONTROL or arena.wall is Wall.USERS_CONTROL:
         assert WON in arena.attack(name).stdout or "by_a_new_call" in name, "else it proves nothing"
     else:
@@ -163,7 +161,7 @@ def test_no_process_outlives_its_agent(arena: Arena, name: str) -> None:
 
 
 @walls
-def test_a_file_grows_no_larger_than_it_may(arena: Arena) -> None:
+def test_file_size_limit(arena: Arena) -> None:
     arena.attack("write_a_large_file", arena.usual._replace(limits=ProcessLimits(file_bytes=MEBIBYTE)))
     size = (arena.worktree / "large").stat().st_size
     expect(arena, "write_a_large_file", "" if size <= MEBIBYTE else f"{size} bytes")
@@ -171,13 +169,13 @@ def test_a_file_grows_no_larger_than_it_may(arena: Arena) -> None:
 
 @walls
 @pytest.mark.parametrize("name", [*OTHER_FILES, *POINTERS])
-def test_where_it_is_strict_an_agent_writes_only_its_output(arena: Arena, name: str) -> None:
+def test_strict_allows_only_output(arena: Arena, name: str) -> None:
     before = contents(arena.worktree)
     arena.attack(name, arena.usual._replace(strict_output=arena.worktree / "docs/output.md"))
     expect(arena, name, "" if contents(arena.worktree) == before else "it wrote another file")
 
 
 def contents(folder: Path) -> dict[Path, bytes]:
-    """The files of a worktree but the output."""
+    """Returns the files of a worktree except the output."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != "output.md")
     return {path: path.read_bytes() for path in files}

@@ -1,4 +1,4 @@
-"""What a program has behind a wall: all that it needs to work, its limits, and an end."""
+"""The environment of a program in a sandbox: what it needs to work, its limits, and its end."""
 
 import os
 import signal
@@ -24,19 +24,19 @@ everywhere = behind(*CONFINED, Wall.NONE, *USERS)
 @pytest.mark.parametrize(
     ("end", "code"), [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143), ("kill -KILL $$", 137)]
 )
-def test_the_end_of_a_program_is_told(arena: Arena, end: str, code: int) -> None:
+def test_exit_codes(arena: Arena, end: str, code: int) -> None:
     done = arena.run("sh", "-c", end)
     assert done.returncode in {code, 128 - code if arena.wall is Wall.NONE else code}
 
 
 @everywhere
-def test_what_it_reads_and_says_passes_through(arena: Arena) -> None:
+def test_standard_streams(arena: Arena) -> None:
     done = arena.run("sh", "-c", "cat; echo no >&2", stdin="yes\n" * 50_000)
     assert (done.stdout, done.stderr) == ("yes\n" * 50_000, "no\n")
 
 
 @everywhere
-def test_it_finds_its_place_and_what_it_is_given(arena: Arena) -> None:
+def test_folder_and_arguments(arena: Arena) -> None:
     arena.environment["GIVEN"] = "a b"
     done = arena.run(
         "sh", "-c", 'pwd -P; echo "$TMPDIR"; cat "$0"; echo "$GIVEN"', str(arena.scratch / "prompt.md")
@@ -45,14 +45,14 @@ def test_it_finds_its_place_and_what_it_is_given(arena: Arena) -> None:
 
 
 @confined
-def test_its_environment_is_what_it_is_given(arena: Arena) -> None:
+def test_environment_is_unchanged(arena: Arena) -> None:
     done = arena.run("env")
     named = {line.partition("=")[0] for line in done.stdout.splitlines()}
     assert named - set(arena.environment) <= {"TMPDIR", "PWD"}
 
 
 @everywhere
-def test_it_works_in_its_worktree_and_scratch_folder(arena: Arena) -> None:
+def test_worktree_and_scratch_are_writable(arena: Arena) -> None:
     work = """
         set -e
         mkdir -p a/b; echo one > a/b/temporary; mv a/b/temporary output.md; ln -s output.md link; ln output.md a/hard
@@ -66,8 +66,8 @@ def test_it_works_in_its_worktree_and_scratch_folder(arena: Arena) -> None:
 
 
 @everywhere
-def test_its_signals_are_as_a_program_finds_them(arena: Arena) -> None:
-    """A shell takes no ignored signal back: without a sandbox they are as they were where gitbatch was started."""
+def test_signals_have_defaults(arena: Arena) -> None:
+    """A shell cannot reset an ignored signal: without a sandbox they are inherited from gitbatch."""
     done = arena.run("grep", "-E", "SigIgn|SigBlk", "/proc/self/status")
     found = {name: int(number, 16) for name, number in map(str.split, done.stdout.splitlines())}
     assert found == {"SigBlk:": 0, "SigIgn:": inherited_signals() if arena.wall is Wall.NONE else 0}
@@ -81,7 +81,7 @@ def inherited_signals() -> int:
 
 
 @everywhere
-def test_git_can_be_read(arena: Arena) -> None:
+def test_git_works(arena: Arena) -> None:
     (arena.home / ".gitconfig").write_text("[user]\n")
     done = arena.run(
         "sh", "-c", "echo x >> README.md; git status --short && git log --format=%s && git diff --stat"
@@ -91,7 +91,7 @@ def test_git_can_be_read(arena: Arena) -> None:
 
 
 @confined
-def test_the_usual_devices_are_there(arena: Arena) -> None:
+def test_usual_devices(arena: Arena) -> None:
     done = arena.run(
         "bash",
         "-c",
@@ -101,7 +101,7 @@ def test_the_usual_devices_are_there(arena: Arena) -> None:
 
 
 @confined
-def test_it_knows_itself_and_the_machine(arena: Arena) -> None:
+def test_proc_is_readable(arena: Arena) -> None:
     done = arena.python(
         "for name in ('self/status', 'self/maps', 'meminfo', 'cpuinfo'): print(open(f'/proc/{name}').readline())"
     )
@@ -109,7 +109,7 @@ def test_it_knows_itself_and_the_machine(arena: Arena) -> None:
 
 
 @everywhere
-def test_no_power_is_left(arena: Arena) -> None:
+def test_no_capabilities(arena: Arena) -> None:
     if arena.wall is Wall.NONE:
         pytest.skip("it is the user")
     done = arena.run("grep", "-E", "Cap|NoNewPrivs", "/proc/self/status")
@@ -120,7 +120,7 @@ def test_no_power_is_left(arena: Arena) -> None:
 
 
 @confined
-def test_what_gitbatch_has_open_is_not_handed_on(arena: Arena) -> None:
+def test_descriptors_are_not_inherited(arena: Arena) -> None:
     with (arena.home / ".ssh/id_ed25519").open() as file:
         os.set_inheritable(file.fileno(), True)
         code = f"import os; print(os.read({file.fileno()}, 99))"
@@ -131,8 +131,8 @@ def test_what_gitbatch_has_open_is_not_handed_on(arena: Arena) -> None:
 
 
 @confined
-def test_nothing_else_can_be_written(arena: Arena) -> None:
-    """Not even in memory: an empty folder that hides another is closed, and so is the root of it all."""
+def test_other_folders_are_read_only(arena: Arena) -> None:
+    """Not in memory either: an empty folder that hides another is read-only, and so is the root."""
     hidden = arena.repo / "hidden"
     hidden.mkdir()
     folders = [
@@ -153,8 +153,8 @@ def test_nothing_else_can_be_written(arena: Arena) -> None:
 
 
 @confined
-def test_home_and_tmp_are_its_own_or_closed(arena: Arena) -> None:
-    """Home is an empty folder of its own; /tmp too in bubblewrap, and in Landlock closed."""
+def test_private_home_and_tmp(arena: Arena) -> None:
+    """Home is an empty private folder; so is /tmp in bubblewrap; in Landlock /tmp is not writable."""
     script = "for folder in ~ /tmp; do echo x > $folder/mine && ls -A $folder; done 2>/dev/null"
     own = ["mine"] * (2 if arena.wall is Wall.BUBBLEWRAP else 1)
     assert arena.run("sh", "-c", script).stdout.split() == own
@@ -164,7 +164,7 @@ def test_home_and_tmp_are_its_own_or_closed(arena: Arena) -> None:
 
 
 @confined
-def test_what_it_may_see_of_the_user_s_home_it_finds_in_its_own(arena: Arena) -> None:
+def test_home_links_to_listed_paths(arena: Arena) -> None:
     for name in (".config/agent", ".my-agent", ".local/bin", ".local/lib"):
         (arena.home / name).mkdir(parents=True)
         (arena.home / name / "file").write_text(name)
@@ -185,15 +185,15 @@ def test_what_it_may_see_of_the_user_s_home_it_finds_in_its_own(arena: Arena) ->
 
 
 @confined
-def test_a_home_that_is_all_writable_is_the_user_s(arena: Arena) -> None:
+def test_writable_home_is_the_users(arena: Arena) -> None:
     listed = arena.usual._replace(writable=(arena.home,))
     arena.run("sh", "-c", "echo x > ~/mine", confinement=listed)
     assert (arena.home / "mine").exists()
 
 
 @behind(*CONFINED, *USERS)
-def test_a_program_starts_where_it_cannot_see_the_python_that_starts_it(arena: Arena) -> None:
-    """As with uv and pyenv, below the home folder: after Landlock holds, Python can import nothing."""
+def test_hidden_python_starts_programs(arena: Arena) -> None:
+    """With uv and pyenv, Python is below the home folder: once Landlock is in force, it can import nothing."""
     confined = arena.usual._replace(path="/usr/bin:/bin")
     arena.environment["PATH"] = "/usr/bin:/bin"
     done = arena.run("sh", "-c", f"cat {os.__file__} || echo works", confinement=confined)
@@ -203,7 +203,7 @@ def test_a_program_starts_where_it_cannot_see_the_python_that_starts_it(arena: A
 
 
 @confined
-def test_tmp_is_its_own_where_everything_is_in_tmp(arena: Arena) -> None:
+def test_private_tmp_around_worktree(arena: Arena) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as made:
         base = Path(made)
         usual = arena.usual._replace(worktree=base / "item", scratch=base / "item.io", hidden=(base,))
@@ -218,8 +218,8 @@ def test_tmp_is_its_own_where_everything_is_in_tmp(arena: Arena) -> None:
 
 
 @behind(Wall.LANDLOCK)
-def test_landlock_takes_more_away_than_it_has_to(arena: Arena) -> None:
-    """What the README says works less than in bubblewrap."""
+def test_landlock_side_effects(arena: Arena) -> None:
+    """What the module's docstring says works less than in bubblewrap."""
     for script in (
         "sh -c 'read line < /proc/self/status'; exit",
         "exec 3<>/dev/ptmx",
@@ -230,7 +230,7 @@ def test_landlock_takes_more_away_than_it_has_to(arena: Arena) -> None:
 
 
 @confined
-def test_what_is_listed_is_there(arena: Arena) -> None:
+def test_listed_paths_are_visible(arena: Arena) -> None:
     cache = arena.home / "cache"
     cache.mkdir()
     listed = arena.usual._replace(needs=(arena.home / ".netrc", arena.home / "missing"), writable=(cache,))
@@ -242,7 +242,7 @@ def test_what_is_listed_is_there(arena: Arena) -> None:
 
 
 @everywhere
-def test_a_term_signal_reaches_it(arena: Arena) -> None:
+def test_sigterm_is_forwarded(arena: Arena) -> None:
     code = "import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(print('farewell') or 9))\nprint('ready', flush=True)\ntime.sleep(20)"
     with arena.start(*arena.wall.python, "-c", code) as process:
         assert process.stdout
@@ -260,7 +260,7 @@ print("beat", flush=True)
 for _ in range(500): time.sleep(0.02)
 print("ended by itself", flush=True)
 """
-"""A program and its daemon, in a session of its own; both end after some seconds if nothing ends them before."""
+"""A program and its daemon, in a session of its own; both end after some seconds if they are not killed."""
 
 
 def assert_killed(pipe: IO[str] | IO[bytes]) -> None:
@@ -270,7 +270,7 @@ def assert_killed(pipe: IO[str] | IO[bytes]) -> None:
 
 
 @behind(*CONFINED, *USERS)
-def test_when_it_is_killed_all_that_it_started_ends(arena: Arena) -> None:
+def test_killed_launcher_ends_all(arena: Arena) -> None:
     with arena.start(*arena.wall.python, "-c", BEATS) as process:
         assert process.stdout
         process.stdout.readline()
@@ -280,8 +280,8 @@ def test_when_it_is_killed_all_that_it_started_ends(arena: Arena) -> None:
 
 
 @behind(*CONFINED, *USERS)
-def test_when_what_keeps_it_is_killed_all_ends(arena: Arena) -> None:
-    """Bubblewrap or our keeper: what is left is the process that gitbatch knows."""
+def test_killed_wrapper_ends_all(arena: Arena) -> None:
+    """Kills bubblewrap or our keeper; the launcher, which gitbatch started, is left."""
     with arena.start(*arena.wall.python, "-c", BEATS) as process:
         assert process.stdout
         process.stdout.readline()
@@ -292,7 +292,7 @@ def test_when_what_keeps_it_is_killed_all_ends(arena: Arena) -> None:
 
 
 @confined
-def test_when_gitbatch_is_killed_all_ends(arena: Arena) -> None:
+def test_killed_orchestrator_ends_all(arena: Arena) -> None:
     code = "import subprocess, sys; subprocess.run(sys.argv[1:])"
     orchestrator = [sys.executable, "-c", code, *arena.command(*arena.wall.python, "-c", BEATS)]
     with subprocess.Popen(
@@ -305,7 +305,7 @@ def test_when_gitbatch_is_killed_all_ends(arena: Arena) -> None:
 
 
 @confined
-def test_it_does_not_fill_the_disk(arena: Arena) -> None:
+def test_written_bytes_limit(arena: Arena) -> None:
     code = "import time\nfor n in range(8): open(f'part{n}', 'wb').write(bytes(1024 * 1024))\ntime.sleep(20)"
     done = arena.python(code, arena.usual._replace(limits=ProcessLimits(scratch_bytes=4 * 1024 * 1024)))
     assert done.returncode == 128 + signal.SIGXFSZ
@@ -318,12 +318,12 @@ HIDES = {
     "wide": "for n in range(300): os.mkdir('a'); os.mkdir('b'); os.chdir('b')",
     "closed": "os.mkdir('d'); os.chdir('d'); os.chmod('.', 0)",
 }
-"""Where an agent may put what it does not want to be counted."""
+"""Ways to hide bytes from the count."""
 
 
 @behind(*CONFINED, Wall.USERS_LANDLOCK)
 @pytest.mark.parametrize("how", HIDES)
-def test_what_is_hidden_is_counted_too(arena: Arena, how: str) -> None:
+def test_hidden_bytes_are_counted(arena: Arena, how: str) -> None:
     write = "[open(f'part{n}', 'wb').write(bytes(1024 * 1024)) for n in range(8)]"
     steps = [write, HIDES[how]] if how == "closed" else [HIDES[how], write]
     if how == "closed":
@@ -337,7 +337,7 @@ def test_what_is_hidden_is_counted_too(arena: Arena, how: str) -> None:
 
 @confined
 @pytest.mark.parametrize("how", ["deep", "deeper"])
-def test_depth_alone_is_not_too_much(arena: Arena, how: str) -> None:
+def test_depth_alone_is_allowed(arena: Arena, how: str) -> None:
     code = f"import os, time\n{HIDES[how]}\ntime.sleep(3)"
     done = arena.python(code, arena.usual._replace(limits=ProcessLimits(scratch_bytes=4 * 1024 * 1024)))
     assert (done.returncode, done.stderr) == (0, "")
@@ -345,13 +345,13 @@ def test_depth_alone_is_not_too_much(arena: Arena, how: str) -> None:
 
 
 @confined
-def test_it_does_not_compute_for_ever(arena: Arena) -> None:
+def test_cpu_limit(arena: Arena) -> None:
     done = arena.python("while True: pass", arena.usual._replace(limits=ProcessLimits(cpu_seconds=1)))
     assert done.returncode in {128 + signal.SIGXCPU, 128 + signal.SIGKILL}
 
 
 @behind(*USERS)
-def test_it_does_not_start_processes_without_end(arena: Arena) -> None:
+def test_process_limit(arena: Arena) -> None:
     code = "import os, time\ntry:\n  for n in range(400):\n    if not os.fork(): time.sleep(20)\nexcept OSError: print(n)"
     done = arena.python(code, arena.usual._replace(limits=ProcessLimits(processes=80)))
     assert done.stdout
@@ -361,7 +361,7 @@ def test_it_does_not_start_processes_without_end(arena: Arena) -> None:
 
 
 @behind(Wall.NONE)
-def test_without_a_sandbox_there_are_limits_and_a_clean_environment(arena: Arena) -> None:
+def test_none_has_limits_and_environment(arena: Arena) -> None:
     wanted = arena.usual._replace(limits=ProcessLimits(file_bytes=1000, cpu_seconds=7))
     arena.environment["LOOKED_AT"] = "a 'b' $c"
     done = arena.run("bash", "-c", "ulimit -c; ulimit -Hf; ulimit -t; env -0", confinement=wanted)
@@ -373,13 +373,13 @@ def test_without_a_sandbox_there_are_limits_and_a_clean_environment(arena: Arena
 
 
 @behind(Wall.NONE)
-def test_without_a_sandbox_a_program_that_is_not_there_is_told_as_with_one(arena: Arena) -> None:
+def test_none_reports_missing_program(arena: Arena) -> None:
     done = arena.run("no-such-program")
     assert (done.returncode, done.stderr) == (127, "gitbatch: no-such-program: No such file or directory\n")
 
 
 @behind(Wall.NONE)
-def test_where_there_is_no_proc_none_works_too(arena: Arena) -> None:
+def test_none_works_without_proc(arena: Arena) -> None:
     """As on macOS."""
     bare = ("bwrap", "--bind", "/", "/", "--tmpfs", "/proc", "--dev", "/dev")
     done = subprocess.run(
@@ -388,7 +388,7 @@ def test_where_there_is_no_proc_none_works_too(arena: Arena) -> None:
     assert (done.stdout, done.stderr) == ("works\n", "")
 
 
-def test_the_launcher_imports_nothing_heavy() -> None:
+def test_launcher_imports_are_light() -> None:
     heavy = {"asyncio", "dataclasses", "inspect", "json", "pathlib", "re", "socket", "subprocess", "typing"}
     code = f"import sys; sys.path.append({str(Path(__file__).parents[2])!r}); import gitbatch.sandbox.launcher.main; print(*sys.modules)"
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Who asks, or watches, is killed at whatever moment of a start: nothing of the program is left, nor what waits for it."""
+"""The server or the launcher is killed at any moment of a start: none of the program's processes is left."""
 
 import os
 import shutil
@@ -19,11 +19,11 @@ from gitbatch.sandbox.server import LauncherEventKind, LauncherServer
 ROUNDS = 24
 confined = behind(Wall.BUBBLEWRAP, Wall.LANDLOCK)
 PROGRAM = "import os, time\nif not os.fork() and not os.fork(): os.setsid()\ntime.sleep(60)"
-"""It leaves processes behind that are in no group of its own."""
+"""It leaves processes behind in other process groups."""
 
 
 def left(arena: Arena) -> list[str]:
-    """What is still there of the program, or of what starts it."""
+    """Returns the processes of the program, and of its launcher, that are alive."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -44,19 +44,19 @@ def is_clean(arena: Arena) -> bool:
 
 
 def afresh(arena: Arena) -> None:
-    """Have a start find its scratch folder as new; where tools are below /tmp, bubblewrap makes links in it."""
+    """Empties the scratch folder; if tools are below /tmp, bubblewrap makes symlinks in it."""
     for name in ("tmp", "home"):
         shutil.rmtree(arena.scratch / name, ignore_errors=True)
 
 
 def spread(longest: float) -> Iterator[float]:
-    """Moments from zero on, each in the largest gap between those before."""
+    """Yields moments from zero on, each in the largest gap between those before."""
     return (longest * (number * 0.618 % 1) for number in count())
 
 
 @confined
 @pytest.mark.parametrize("longest", [0.012, 0.1])
-def test_when_what_watches_a_start_is_killed(arena: Arena, longest: float) -> None:
+def test_watch_is_killed_during_start(arena: Arena, longest: float) -> None:
     asked = launcher_arguments(arena.command(*arena.wall.python, "-c", PROGRAM, str(arena.scratch)))
     assert asked
     server, moments = LauncherServer(), spread(longest)
@@ -78,7 +78,7 @@ def test_when_what_watches_a_start_is_killed(arena: Arena, longest: float) -> No
 
 @confined
 @pytest.mark.parametrize("longest", [0.012, 0.1])
-def test_when_it_is_closed_or_who_asked_is_killed(arena: Arena, longest: float) -> None:
+def test_server_is_closed_or_orphaned(arena: Arena, longest: float) -> None:
     command = arena.command(*arena.wall.python, "-c", PROGRAM, str(arena.scratch))
     asked = launcher_arguments(command)
     assert asked

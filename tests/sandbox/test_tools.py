@@ -1,4 +1,4 @@
-"""What of $HOME a program gets to see because its tools live there; never a key."""
+"""The parts of $HOME that a program sees because its tools are there; never a key."""
 
 import os
 from pathlib import Path
@@ -50,7 +50,7 @@ LINKS = {
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A home as people have it; only what is in a folder of programs may be run."""
+    """A typical home folder; only files in folders of programs are executable."""
     for name in FILES:
         file = tmp_path / "home" / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def needed(home: Path, *folders: str, argv: tuple[str, ...] = ("sh",)) -> set[str]:
-    """What becomes readable below $HOME."""
+    """Returns the paths below $HOME that become readable."""
     path = ":".join([*(str(home / folder) for folder in folders), "/usr/bin", "/bin"])
     return {str(place.relative_to(home)) for place in tool_paths(argv, path, home, home / "worktree")}
 
@@ -88,48 +88,48 @@ TABLE = {
 
 
 @pytest.mark.parametrize("folders", TABLE, ids=" ".join)
-def test_of_a_tool_its_code_is_seen_and_nothing_else(home: Path, folders: tuple[str, ...]) -> None:
+def test_only_code_of_tools_is_visible(home: Path, folders: tuple[str, ...]) -> None:
     assert needed(home, *folders) == TABLE[folders]
 
 
 @pytest.mark.parametrize("folder", ["", "..", "../..", ".ssh/..", "/", "none", ".netrc"])
-def test_a_path_that_would_show_the_home_shows_nothing(home: Path, folder: str) -> None:
+def test_path_never_exposes_home(home: Path, folder: str) -> None:
     seen = tool_paths(["sh"], f"{home / folder}:/usr/bin:/bin", home, home)
     assert not [place for place in seen if home.is_relative_to(place)]
     assert home / ".ssh/id_ed25519" not in seen
 
 
 @pytest.mark.parametrize("path", ["", ":", ".", "bin:relative", "/usr/bin:/bin:/proc/self/cwd:/dev"])
-def test_what_is_no_place_of_its_own_is_left_out(home: Path, path: str) -> None:
+def test_invalid_path_entries_are_ignored(home: Path, path: str) -> None:
     assert tool_paths(["/bin/sh"], path, home, home) == frozenset()
 
 
-def test_files_that_the_command_line_names_are_seen(home: Path) -> None:
+def test_named_files_are_visible(home: Path) -> None:
     key, script = home / ".ssh/id_ed25519", home / "scripts/mine"
     assert needed(home, argv=("sh", str(script), "--flag", str(home / "scripts"))) == {"scripts/mine"}
     assert needed(home, argv=("sh", str(key))) == {".ssh/id_ed25519"}  # whoever asks for it, gets it
     assert needed(home, argv=("sh", "/proc/self/status", "/dev/null", "/none", "id")) == set()
 
 
-def test_the_program_is_seen_wherever_it_is(home: Path) -> None:
+def test_program_is_visible(home: Path) -> None:
     assert needed(home, argv=(str(home / "scripts/mine"),)) == {"scripts/mine"}
     assert needed(home, argv=(str(home / ".cargo/bin/cargo"),)) == {".cargo/bin"}
 
 
-def test_a_program_may_be_in_the_worktree(home: Path) -> None:
+def test_program_in_worktree(home: Path) -> None:
     (home / "worktree/tools").mkdir(parents=True)
     (home / "worktree/tools/agent").touch(0o755)
     assert needed(home, argv=("./tools/agent",)) == {"worktree/tools/agent"}
 
 
 @pytest.mark.parametrize("name", ["no-such-program", "./none", "/none", "", "scripts"])
-def test_a_program_that_is_not_there_is_an_error_that_names_it(home: Path, name: str) -> None:
+def test_missing_program(home: Path, name: str) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         needed(home, argv=(name,))
     assert caught.value.filename == name
 
 
-def test_a_folder_that_is_closed_to_us_is_no_error(home: Path) -> None:
+def test_unreadable_folder_is_ignored(home: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("nothing is closed to root")
     (home / ".cargo").chmod(0)

@@ -1,4 +1,4 @@
-"""The table: what a hostile agent tries, as shell in its worktree; what becomes of its item; which control must fall for it.
+"""The table of attacks: a shell script for the agent's worktree, the item's result, and the control that must fall for it.
 
 `page` writes what the agent should have written; `$root` is the user's checkout, `$git` its .git, `$elsewhere` a folder
 of the user's, `$payload` a program that the orchestrator must not run.
@@ -11,18 +11,18 @@ from wall.grounds import LIMIT
 
 
 class Control(Enum):
-    """What a naive orchestrator does when the agent has ended (see `naive.py`)."""
+    """How a naive orchestrator takes the result of an agent (see `naive.py`)."""
 
     ADD_ALL = auto()
     """`git add -A && git commit` in the worktree, `git merge` in the checkout."""
     CHECK_NAMES = auto()
-    """As `ADD_ALL`, if `git diff --name-only` has nothing but the output."""
+    """As `ADD_ALL`, if `git diff --name-only` lists only the output."""
     COPY = auto()
     """Copies the output into the checkout, and commits it there."""
     READ = auto()
     """Reads the output, writes it into the checkout, and commits it there."""
     PLUMBING = auto()
-    """Puts the output upon whatever the branch has, without a checkout."""
+    """Adds the output to the branch's tree, without a checkout."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class Attack:
 
     script: str
     becomes: str = "succeeded"
-    """The item's status, and how its reason goes on, where it is confined."""
+    """The item's status, and the start of its reason, in a sandbox."""
     control: Control = Control.ADD_ALL
     becomes_without: str | None = None
-    """The same without a sandbox, where it differs. `stopped`: the run stops, and nothing has moved."""
+    """The same without a sandbox, if it differs. `stopped`: the run stops, and no branch has moved."""
     runs: bool = False
-    """A program is run by a naive orchestrator."""
+    """A naive orchestrator runs the planted program."""
     limit: str = ""
-    """What nothing but a sandbox can prevent: a part of what is then wrong in history."""
+    """The error in history that only a sandbox can prevent."""
 
 
 _CAN_NOT = "failed: cannot take the output"
@@ -104,7 +104,7 @@ WORKTREE = {
         runs=True,
     ),
 }
-"""What stays in the agent's own worktree, where it may write."""
+"""Attacks inside the agent's own worktree, where it may write."""
 
 WORLD = {
     # the user's checkout, home, other folders
@@ -201,10 +201,10 @@ WORLD = {
         limit="out/key_of_home.md has “secret”",
     ),
 }
-"""What reaches for more."""
+"""Attacks on everything else."""
 
 SIBLING = "page; sleep 1"
-"""What the item does whose worktree and output the others attack."""
+"""The script of the item whose worktree and output the others attack."""
 
 ATTACKS = {**WORKTREE, **WORLD}
 SCRIPTS = {

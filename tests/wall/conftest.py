@@ -15,7 +15,7 @@ Make = Callable[[], Grounds]
 
 @pytest.fixture(scope="session")
 def usual() -> dict[str, str]:
-    """What is in the environment beside the places."""
+    """The environment variables besides the paths."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -34,7 +34,7 @@ def template(tmp_path_factory: pytest.TempPathFactory, usual: dict[str, str]) ->
 
 @pytest.fixture
 def grounds(template: Path, tmp_path: Path, usual: dict[str, str]) -> Iterator[Grounds]:
-    """The grounds, as new."""
+    """The grounds, restored."""
     made = copy_of(template, tmp_path / "grounds", usual)
     yield made
     made.end_daemons()

@@ -1,4 +1,4 @@
-"""A repository that hostile agents work on, and what they may have damaged: in its history, and outside of it.
+"""A repository that hostile agents attack, and the checks of its history and of everything outside of it.
 
 The same questions are asked after a run of gitbatch and after one of the naive controls.
 """
@@ -17,14 +17,14 @@ from conftest import Place
 from history import changed
 
 SECRET = f"secret-{secrets.token_hex(8)}"
-"""What is in the user's home and in the orchestrator's environment, and must not come into history."""
+"""A value in the user's home and in the orchestrator's environment that must not get into history."""
 PWNED = "pwned"
-"""What an attack writes where it must not, and nowhere else."""
+"""The text that an attack writes to forbidden files only."""
 LIMIT = 1024 * 1024
-"""The most bytes that an output may have here."""
+"""The size limit of an output in these tests."""
 SHARED = frozenset({"task.md", "status.md", "decisions-log.md"})
 PASSED = f"passed-{secrets.token_hex(8)}"
-"""The value of a variable that the agents get, and that must not come into history either."""
+"""The value of a variable that is passed to the agents, and must not get into history either."""
 _SIGNS = (PWNED, SECRET, PASSED)
 _CONTROL = ("config", "HEAD", "hooks", "info", "objects/info", "packed-refs")
 
@@ -38,7 +38,7 @@ as_evil() { git -c user.name=Evil -c user.email=evil@example.org -c commit.gpgSi
 """
 _PAYLOAD = """\
 #!/bin/sh
-# A program that nobody but the orchestrator may be tricked into running: agents don't have its variable.
+# A planted program. It reports only runs by the orchestrator: agents lack its variable.
 [ -z "${ORCHESTRATOR-}" ] || echo "$0 $*" >>"$GROUNDS/ran"
 cat
 exit 0
@@ -71,7 +71,7 @@ class Grounds:
         return self.place.root.parent
 
     def history(self, branch: str = "main") -> set[str]:
-        """What is wrong in the history of a branch since the start."""
+        """Returns what is wrong in the history of a branch since the start."""
         place = self.place
         wrong = (
             {f"it has lost {self.start}"}
@@ -92,7 +92,7 @@ class Grounds:
         return wrong | set(self._commits(branch)) | set(self._blobs(branch))
 
     def _commits(self, branch: str) -> Iterator[str]:
-        """Who has written what: commits are the orchestrator's, and authors its agents or the user."""
+        """Yields the commits that are not the orchestrator's, or whose authors are neither its agents nor the user."""
         said = self.place.git("log", "--format=%an%x09%s", f"{self.start}..{branch}")
         for line in said.splitlines():
             author, _, subject = line.partition("\t")
@@ -100,7 +100,7 @@ class Grounds:
                 yield f"a commit of {author}: {subject}"
 
     def _blobs(self, branch: str) -> Iterator[str]:
-        """Every file of every commit, those that a later commit has removed too."""
+        """Yields errors in the files of all commits, also in those that a later commit removed."""
         listed = self.place.git("rev-list", "--objects", f"{self.start}..{branch}").splitlines()
         for oid, _, path in (line.partition(" ") for line in listed):
             if not path or self.place.git("cat-file", "-t", oid) != "blob":
@@ -112,20 +112,20 @@ class Grounds:
             yield from (f"{path} has “{sign[:6]}”" for sign in _SIGNS if sign in text)
 
     def outside(self) -> set[str]:
-        """What has changed outside of history: in the checkout, in `.git`, in the home, elsewhere."""
+        """Returns the changes outside of history: in the checkout, in `.git`, in the home, elsewhere."""
         after = _seen(self.base)
         wrong = {path for path in {**self.before, **after} if self.before.get(path) != after.get(path)}
         wrong |= {f"{path.name} is left" for path in (self.base / "worktrees").glob("*")}
         return wrong | {f"process {number} is alive" for number in self.daemons()}
 
     def code_ran(self) -> set[str]:
-        """What has tricked the orchestrator into running a program."""
+        """Returns the planted programs that the orchestrator has run."""
         with suppress(FileNotFoundError):
             return set((self.base / "ran").read_text(encoding="utf-8").splitlines())
         return set()
 
     def daemons(self) -> list[int]:
-        """The processes of agents that are alive: what has the place's path in its command line."""
+        """Returns the living processes of agents, by the path of the grounds in their command lines."""
         mark = f"daemon of {self.base}".encode()
         return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if mark in _read(path)]
 
@@ -143,7 +143,7 @@ def _read(path: Path) -> bytes:
 
 
 def _seen(base: Path) -> dict[str, object]:
-    """Everything that no agent may change: path → mode and content."""
+    """Returns everything that agents may not change: path → mode and content."""
     found: dict[str, object] = {}
     for top in ("repo", "home", "elsewhere"):
         for folder, folders, files in os.walk(base / top):
@@ -184,7 +184,7 @@ def _file(path: Path) -> object:
 
 
 def lay_out(base: Path, environment: dict[str, str], scripts: dict[str, str]) -> None:
-    """Make the repository: one item for each script, all in one group."""
+    """Makes the repository: one item for each script, all in one group."""
     place = Place(base / "repo", base / "home", environment)
     place.root.mkdir()
     place.git("init", "--quiet", "--initial-branch=main")
@@ -213,7 +213,7 @@ def lay_out(base: Path, environment: dict[str, str], scripts: dict[str, str]) ->
 
 
 def copy_of(template: Path, base: Path, environment: dict[str, str]) -> Grounds:
-    """The grounds as new, at another place."""
+    """Copies the template of the grounds to a folder."""
     shutil.copytree(template, base, symlinks=True)
     place = Place(
         base / "repo",
@@ -232,5 +232,5 @@ def copy_of(template: Path, base: Path, environment: dict[str, str]) -> Grounds:
 
 
 def only(names: Iterable[str]) -> str:
-    """The `--items` that names these."""
+    """Returns the `--items` value that selects these."""
     return ",".join(f"out/{name}.md" for name in names)

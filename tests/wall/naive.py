@@ -1,4 +1,4 @@
-"""The controls: an orchestrator as one would write it in an afternoon. Each attack must succeed against one of them.
+"""The controls: naive orchestrators. Each attack must succeed against one of them.
 
 No sandbox, the user's whole environment for the agent, git where the agent has been, files by their names.
 """
@@ -17,7 +17,7 @@ from wall.grounds import Grounds
 
 
 def run(grounds: Grounds, name: str, control: Control) -> None:
-    """Let one agent work, and take in what it did. For an attack on a sibling, that one worked before."""
+    """Runs one agent and merges its work. For an attack on a sibling, the sibling ran before."""
     names = list(dict.fromkeys(["sibling", name] if "sibling" in name else [name]))
     worktrees = [_worktree(grounds, each) for each in names]
     environment = {key: value for key, value in grounds.place.environment.items() if key != "ORCHESTRATOR"}
@@ -69,14 +69,14 @@ def _take(place: Place, worktree: Path, name: str, control: Control) -> None:
 
 
 def is_done(place: Place, branch: str, output: str) -> bool:
-    """Whether an item is done, by what its branch says."""
+    """Returns whether an item is done, by its branch alone."""
     said = place.git("log", "-1", "--format=%(trailers:key=Gitbatch-Item,valueonly)", branch)
     return said.strip() == output and place.git("diff", "--name-only", f"{branch}^", branch) == output
 
 
 @contextmanager
 def patience(seconds: float) -> Iterator[None]:
-    """End what hangs."""
+    """Raises TimeoutError after some seconds."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise TimeoutError
@@ -91,7 +91,7 @@ def patience(seconds: float) -> Iterator[None]:
 
 
 def start_somehow(argv: list[str]) -> None:
-    """Start a program in a sandbox, or else without."""
+    """Starts a program in a sandbox if that works, else without one."""
     boxed = subprocess.run(["bwrap", "--ro-bind", "/", "/", "--", "true"], capture_output=True, check=False)
     subprocess.run(
         [*(["bwrap", "--ro-bind", "/", "/", "--"] if boxed.returncode == 0 else []), *argv], check=False
@@ -99,7 +99,7 @@ def start_somehow(argv: list[str]) -> None:
 
 
 def start_bound(worktree: Path, argv: list[str], *, right_order: bool) -> None:
-    """Start a program in a worktree that it may write, but for the pointer in it."""
+    """Starts a program in a writable worktree with a read-only `.git` pointer."""
     binds = [("--bind", worktree), ("--ro-bind", worktree / ".git")]
     ordered = binds if right_order else reversed(binds)
     mounts = [str(part) for option, path in ordered for part in (option, path, path)]
@@ -108,7 +108,7 @@ def start_bound(worktree: Path, argv: list[str], *, right_order: bool) -> None:
 
 
 def write(place: Place, path: str) -> None:
-    """Write an output where the plan says, and commit it."""
+    """Writes an output to the path in the plan, and commits it."""
     (place.root / path).parent.mkdir(parents=True, exist_ok=True)
     (place.root / path).write_text("written", encoding="utf-8")
     place.git("add", "-f", "--", path, check=False)
@@ -116,20 +116,20 @@ def write(place: Place, path: str) -> None:
 
 
 def written(place: Place) -> list[str]:
-    """What is in history."""
+    """Returns the paths in history."""
     return place.git("-c", "core.quotePath=false", "ls-tree", "-r", "--name-only", "HEAD").splitlines()
 
 
 def status(summary: str) -> str:
-    """A status file with what an agent says of its item."""
+    """Returns a status file with an agent's summary."""
     return f"# Status\n\n{summary}\n\n| Item | Summary |\n|---|---|\n| T1 | {summary} |\n\n- {summary}\n\n## Next\n"
 
 
 def message(summary: str, output: str = "out/x.md") -> str:
-    """The message of an item's commit."""
+    """Returns the message of an item's commit."""
     return f"Write\n\n{summary}\nGitbatch-Item: {output}\n"
 
 
 def shown(line: str) -> str:
-    """What is printed of a line of progress."""
+    """Returns a line of progress as a naive view prints it."""
     return f"T1: {line}\n"

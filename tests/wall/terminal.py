@@ -1,4 +1,4 @@
-"""A terminal, as far as it takes to see what a stream of bytes does in one: not only text, but titles, modes, the clipboard."""
+"""A small terminal emulator that records the effects of a stream: text, titles, modes, the clipboard."""
 
 import re
 import unicodedata
@@ -16,15 +16,15 @@ _PLAIN = frozenset("\r\n")
 
 @dataclass(frozen=True)
 class Terminal:
-    """What a terminal shows and does when it has read something."""
+    """The text and the effects of a stream in a terminal."""
 
     text: str
     done: frozenset[str]
-    """Each kind of thing that is more than text, in words; colours are one kind."""
+    """The kinds of effects besides text; all colours are one kind."""
 
     @classmethod
     def fed(cls, stream: str) -> "Terminal":
-        """The terminal after a stream of characters."""
+        """Returns the terminal after a stream of characters."""
         done, text = set(), ""
         at = 0
         for found in _SEQUENCE.finditer(stream):

@@ -1,4 +1,4 @@
-"""Attacks on what comes later, by an agent without a sandbox: the next item, the next group, the next run."""
+"""Attacks of an agent without a sandbox on the next item, the next group, or the next run."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -44,14 +44,14 @@ forge() { # item branch, output, seconds
     unset GIT_INDEX_FILE
 }
 """
-"""A commit that looks like ours, in the user's repository: by git's record of the worktree, whose own `.git` leads elsewhere."""
+"""A forged commit in the user's repository, made by git's record of the worktree, since the worktree's `.git` names another folder."""
 FILTER = '[filter "x"]\\n\\tsmudge = %s\\n\\tclean = %s\\n'
 RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--sandbox", "none")
 
 
 @pytest.fixture
 def lay(tmp_path: Path, usual: dict[str, str]) -> Lay:
-    """Grounds with items of one's own."""
+    """Returns a function that makes grounds with given items."""
 
     def make(scripts: dict[str, str], plan: str = "", settings: str = "retries = 0", **files: str) -> Grounds:
         template = tmp_path / "template"
@@ -87,7 +87,7 @@ def with_filter(lay: Lay, where: str) -> Grounds:
 
 @pytest.mark.rule("S1")
 @pytest.mark.parametrize("where", FILTERS)
-def test_a_filter_that_an_agent_has_made_is_not_run_for_the_next(lay: Lay, where: str) -> None:
+def test_planted_filter_never_runs(lay: Lay, where: str) -> None:
     grounds = with_filter(lay, where)
     done = grounds.place.gitbatch(*RUN, code=1)
     assert "while agents ran, " in done.stderr
@@ -96,7 +96,7 @@ def test_a_filter_that_an_agent_has_made_is_not_run_for_the_next(lay: Lay, where
 
 
 @pytest.mark.parametrize("where", FILTERS)
-def test_a_naive_orchestrator_runs_it(lay: Lay, where: str) -> None:
+def test_control_runs_planted_filter(lay: Lay, where: str) -> None:
     grounds = with_filter(lay, where)
     naive.run(grounds, "first", Control.ADD_ALL)
     (grounds.base / "ran").unlink(missing_ok=True)
@@ -107,9 +107,7 @@ def test_a_naive_orchestrator_runs_it(lay: Lay, where: str) -> None:
 @pytest.mark.rule("S1", "F4")
 @pytest.mark.parametrize("seconds", ["1", "soon"])
 @pytest.mark.parametrize("retries", [0, 1])
-def test_a_failed_item_is_not_done_because_its_agent_says_so_in_git(
-    lay: Lay, seconds: str, retries: int
-) -> None:
+def test_forged_item_branch_is_not_trusted(lay: Lay, seconds: str, retries: int) -> None:
     script = f"{FORGE}forge 1-t1 out/first.md {seconds}; exit 1"
     grounds = lay({"first": script, "second": "page"}, TWO_GROUPS, f"retries = {retries}")
     for _ in range(2):
@@ -119,7 +117,7 @@ def test_a_failed_item_is_not_done_because_its_agent_says_so_in_git(
         assert grounds.history() == set()
 
 
-def test_a_commit_that_was_forged_looks_like_ours(lay: Lay) -> None:
+def test_forged_commit_looks_genuine(lay: Lay) -> None:
     script = f"{FORGE}batch=b; forge 1-t1 out/first.md 1; exit 1"
     grounds = lay({"first": script, "second": "page"}, TWO_GROUPS)
     with pytest.raises(FileNotFoundError):
@@ -130,7 +128,7 @@ def test_a_commit_that_was_forged_looks_like_ours(lay: Lay) -> None:
 
 
 @pytest.mark.parametrize("branch", ["2-t2", "2-t2/below"])
-def test_a_branch_in_the_way_of_a_later_item_is_removed(lay: Lay, branch: str) -> None:
+def test_blocking_branch_is_removed(lay: Lay, branch: str) -> None:
     script = f"{FORGE}page; forge {branch} out/second.md 1"
     grounds = lay({"first": script, "second": "page"}, TWO_GROUPS)
     grounds.place.gitbatch(*RUN, code=0)
@@ -144,7 +142,7 @@ def rolled_back(lay: Lay) -> Grounds:
 
 
 @pytest.mark.rule("S1", "P4")
-def test_a_branch_that_loses_a_checkpoint_is_not_built_upon(lay: Lay) -> None:
+def test_rolled_back_branch_stops_run(lay: Lay) -> None:
     grounds = rolled_back(lay)
     done = grounds.place.gitbatch(*RUN, code=1)
     assert "branch main was moved while the group ran: it has lost commit" in done.stderr
@@ -159,7 +157,7 @@ def test_a_branch_that_loses_a_checkpoint_is_not_built_upon(lay: Lay) -> None:
     assert grounds.place.git("status", "--porcelain") == ""
 
 
-def test_a_naive_orchestrator_builds_upon_it(lay: Lay) -> None:
+def test_control_builds_on_rolled_back_branch(lay: Lay) -> None:
     grounds = rolled_back(lay)
     naive.run(grounds, "first", Control.ADD_ALL)
     naive.run(grounds, "second", Control.PLUMBING)
@@ -174,7 +172,7 @@ def opened(grounds: Grounds, monkeypatch: pytest.MonkeyPatch) -> Repository:
 
 
 @pytest.mark.parametrize("length", [0, LIMIT + 1])
-def test_what_is_stored_is_measured_and_not_only_what_was_there_before(
+def test_stored_blob_is_measured(
     grounds: Grounds, opened: Repository, monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
     grounds.place.write("out/grows.md", "small")

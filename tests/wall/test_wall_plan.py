@@ -1,4 +1,4 @@
-"""The plan's paths: none that leaves the repository, or that some system takes for another file, gets as far as an agent."""
+"""Dangerous output paths in a plan: outside the repository, or equal to another file on some system."""
 
 import re
 import unicodedata
@@ -47,7 +47,7 @@ PATHS = {
     ],
     "can't be seen": ["out/a\u200bb.md", "out/a\u202egnp.md"],
 }
-"""What git and a naive writer take as output paths; see also the table of `test_plan_outputs.py`."""
+"""Paths that git and a naive writer accept; see also the table in `test_plan_outputs.py`."""
 ALL = [path for paths in PATHS.values() for path in paths]
 COLLIDING = {
     "equal": ("out/same.md", "out/same.md"),
@@ -59,14 +59,14 @@ RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--sandbox", "none")
 
 
 def with_outputs(grounds: Grounds, *paths: str) -> str:
-    """A plan with items that write these; returns what the history is then."""
+    """Commits a plan with items that write these; returns the commit."""
     items = "".join(f"- [ ] T{number} Write → Output: `{path}`\n" for number, path in enumerate(paths, 1))
     grounds.place.write("task.md", f"# P\n\n## Work Packages\n\n### G\n\n{items}")
     return grounds.place.commit()
 
 
 def assert_refused(grounds: Grounds, start: str, lines: int) -> None:
-    """Nothing runs, and every item is named."""
+    """Requires that nothing runs, and that every item is reported."""
     done = grounds.place.gitbatch(*RUN, code=2)
     said = {int(line) for line in re.findall(r"task\.md:(\d+):\d+: GB\d+ error", done.stderr)}
     assert said == set(range(7, 7 + lines))
@@ -77,13 +77,13 @@ def assert_refused(grounds: Grounds, start: str, lines: int) -> None:
 
 
 @pytest.mark.rule("S1", "S2")
-def test_no_dangerous_path_gets_as_far_as_an_agent(grounds: Grounds) -> None:
+def test_dangerous_outputs_are_refused(grounds: Grounds) -> None:
     assert_refused(grounds, with_outputs(grounds, *ALL), len(ALL))
 
 
 @pytest.mark.parametrize("path", [path for path in ALL if not path.startswith("/")])
-def test_a_naive_orchestrator_takes_it(grounds: Grounds, path: str) -> None:
-    """It writes elsewhere, or into git's files, or over another, or gives history a name that is not harmless."""
+def test_control_writes_dangerous_output(grounds: Grounds, path: str) -> None:
+    """It writes elsewhere, to git's files or over another file, or adds a misleading name to history."""
     before = set(naive.written(grounds.place))
     naive.write(grounds.place, path)
     new = set(naive.written(grounds.place)) - before
@@ -93,7 +93,7 @@ def test_a_naive_orchestrator_takes_it(grounds: Grounds, path: str) -> None:
 
 @pytest.mark.rule("S2")
 @pytest.mark.parametrize("kind", COLLIDING)
-def test_two_items_never_write_one_file(grounds: Grounds, kind: str) -> None:
+def test_colliding_outputs_are_refused(grounds: Grounds, kind: str) -> None:
     start = with_outputs(grounds, *COLLIDING[kind])
     done = grounds.place.gitbatch(*RUN, code=2)
     assert re.search(r"task\.md:8:\d+: GB\d+ error", done.stderr)
@@ -101,7 +101,7 @@ def test_two_items_never_write_one_file(grounds: Grounds, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", COLLIDING)
-def test_a_naive_orchestrator_writes_it_twice(grounds: Grounds, kind: str) -> None:
+def test_control_writes_twice(grounds: Grounds, kind: str) -> None:
     first, second = COLLIDING[kind]
     naive.write(grounds.place, first)
     try:
@@ -114,16 +114,16 @@ def test_a_naive_orchestrator_writes_it_twice(grounds: Grounds, kind: str) -> No
 
 
 @pytest.mark.rule("S1")
-def test_an_output_below_a_link_of_the_repository_is_refused(grounds: Grounds) -> None:
+def test_output_below_symlink_is_refused(grounds: Grounds) -> None:
     link_to(grounds, grounds.base / "elsewhere")
     start = with_outputs(grounds, "linked/x.md")
     done = grounds.place.gitbatch(*RUN, code=2)
-    assert "the output linked/x.md can't be written: linked is a symlink" in done.stderr
+    assert "cannot write the output linked/x.md: linked is a symlink" in done.stderr
     assert grounds.place.git("rev-parse", "main") == start
     assert not (grounds.base / "elsewhere/x.md").exists()
 
 
-def test_a_naive_orchestrator_follows_it(grounds: Grounds) -> None:
+def test_control_follows_symlink(grounds: Grounds) -> None:
     link_to(grounds, grounds.base / "elsewhere")
     naive.write(grounds.place, "linked/x.md")
     assert (grounds.base / "elsewhere/x.md").exists()

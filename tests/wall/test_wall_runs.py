@@ -1,4 +1,4 @@
-"""Whole runs with agents that attack: behind each wall nothing is lost; without one, history and the orchestrator hold."""
+"""Whole runs with hostile agents: in a sandbox nothing is damaged; without one, history and the orchestrator are not."""
 
 import json
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ WALLS = ("bubblewrap", "landlock")
 
 
 def run(grounds: Grounds, kind: str, names: Iterable[str]) -> tuple[dict[str, str], CompletedProcess[str]]:
-    """Run items; what became of each: status and reason."""
+    """Runs items; returns the status and reason of each."""
     items = only(["sibling", *names])
     done = grounds.place.gitbatch(
         "run", "--items", items, "--checkpoint", "at-end", "--sandbox", kind, "--json"
@@ -38,7 +38,7 @@ def expect(became: dict[str, str], attacks: dict[str, Attack], *, confined: bool
 
 @pytest.mark.rule("S1", "S2")
 @pytest.mark.parametrize("kind", WALLS)
-def test_behind_a_wall_no_attack_reaches_anything(grounds: Grounds, kind: str) -> None:
+def test_sandboxed_attacks(grounds: Grounds, kind: str) -> None:
     became, done = run(grounds, kind, ATTACKS)
     assert done.returncode == 1, done.stderr
     assert f'"sandbox":"{kind}"' in done.stdout
@@ -52,7 +52,7 @@ def test_behind_a_wall_no_attack_reaches_anything(grounds: Grounds, kind: str) -
 
 
 @pytest.mark.rule("S1", "S2")
-def test_without_a_wall_what_an_agent_does_in_its_worktree_stays_there(grounds: Grounds) -> None:
+def test_attacks_inside_worktree(grounds: Grounds) -> None:
     became, done = run(grounds, "none", WORKTREE)
     assert done.returncode == 1, done.stderr
     expect(became, WORKTREE, confined=False)
@@ -64,7 +64,7 @@ def test_without_a_wall_what_an_agent_does_in_its_worktree_stays_there(grounds: 
 
 @pytest.mark.rule("S1")
 @pytest.mark.parametrize("name", WORLD)
-def test_without_a_wall_history_is_right_and_no_program_runs(grounds: Grounds, name: str) -> None:
+def test_attacks_outside_worktree(grounds: Grounds, name: str) -> None:
     attack = WORLD[name]
     became, done = run(grounds, "none", [name])
     assert grounds.code_ran() == set()
@@ -80,7 +80,7 @@ def test_without_a_wall_history_is_right_and_no_program_runs(grounds: Grounds, n
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_a_naive_orchestrator_falls_for_it(grounds: Grounds, name: str) -> None:
+def test_control_falls_for_attack(grounds: Grounds, name: str) -> None:
     attack = ATTACKS[name]
     try:
         with naive.patience(3 if name == "fifo" else 60):
@@ -94,7 +94,7 @@ def test_a_naive_orchestrator_falls_for_it(grounds: Grounds, name: str) -> None:
 
 
 @pytest.mark.parametrize("control", Control)
-def test_where_nobody_attacks_a_naive_orchestrator_is_right(grounds: Grounds, control: Control) -> None:
+def test_control_is_right_without_attack(grounds: Grounds, control: Control) -> None:
     naive.run(grounds, "sibling", control)
     assert "the work of out/sibling.md" in grounds.place.git("show", "main:out/sibling.md")
     assert grounds.history() | grounds.outside() | grounds.code_ran() == set(), (

@@ -1,4 +1,4 @@
-"""The wall and the machine: no sandbox to be had, everything inside the user's home, hooks that are there already."""
+"""Sandboxes on unusual machines: none works, everything is inside the user's home, or hooks exist already."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ landlock = 444
 load, allow = (0x20, 0, 0, 0), (0x06, 0, 0, 0x7FFF0000)
 seccomp.install_filter([load, *seccomp.refuse_calls((mount, landlock), errno.EPERM), allow])
 """
-"""Makes this process, and all that it starts, live on a machine where neither bubblewrap nor Landlock works."""
+"""A filter with which neither bubblewrap nor Landlock works for this process and all that it starts."""
 GITBATCH = "from gitbatch.cli.main import main; main()"
 RUN = ("run", "--items", only(["extra"]), "--checkpoint", "at-end")
 known = pytest.mark.skipif(
@@ -43,7 +43,7 @@ def start(grounds: Grounds, code: str, *arguments: str) -> "subprocess.Completed
 @pytest.mark.parametrize(
     "asked", [(), ("--sandbox", "auto"), ("--sandbox", "bubblewrap"), ("--sandbox", "landlock")]
 )
-def test_where_there_is_no_sandbox_nothing_starts(grounds: Grounds, asked: tuple[str, ...]) -> None:
+def test_no_sandbox_starts_nothing(grounds: Grounds, asked: tuple[str, ...]) -> None:
     done = start(grounds, WITHOUT_MOUNTS + GITBATCH, *RUN, *asked)
     assert done.returncode == 1
     sorry = "cannot use the sandbox: " if asked and asked[1] != "auto" else "no sandbox for agents works here"
@@ -54,7 +54,7 @@ def test_where_there_is_no_sandbox_nothing_starts(grounds: Grounds, asked: tuple
 
 
 @known
-def test_there_none_is_used_if_it_is_asked_for_by_name(grounds: Grounds) -> None:
+def test_none_by_name_works(grounds: Grounds) -> None:
     done = start(grounds, WITHOUT_MOUNTS + GITBATCH, *RUN, "--sandbox", "none")
     assert done.returncode == 0, done.stderr
     assert "sandbox none" in done.stdout
@@ -64,7 +64,7 @@ def test_there_none_is_used_if_it_is_asked_for_by_name(grounds: Grounds) -> None
 
 
 @known
-def test_a_naive_orchestrator_does_without(grounds: Grounds) -> None:
+def test_control_runs_without_sandbox(grounds: Grounds) -> None:
     place = grounds.base / "elsewhere/new"
     code = f"from wall import naive; naive.start_somehow(['touch', {str(place)!r}])"
     tests = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n"
@@ -88,8 +88,8 @@ INSIDE = (
 
 @pytest.mark.rule("S1", "S2")
 @pytest.mark.parametrize("kind", ["bubblewrap", "landlock"])
-def test_the_order_of_places_is_right_where_all_are_in_the_users_home(grounds: Grounds, kind: str) -> None:
-    """Home and the checkout in it are hidden, the folder of the worktrees too, one of them is written, its pointer not."""
+def test_mount_order_below_home(grounds: Grounds, kind: str) -> None:
+    """Home, the checkout and the folder of the worktrees are hidden; one worktree is writable, its pointer is not."""
     script = 'page; cat "$root/notes.md" >>"$output"; git log --format=%s >>"$output"; { echo x >>.git; } || echo kept >>"$output"'
     grounds.place.write("tools/attacks/extra.sh", script)
     grounds.place.environment["HOME"] = str(grounds.base)
@@ -104,7 +104,7 @@ def test_the_order_of_places_is_right_where_all_are_in_the_users_home(grounds: G
     assert made.outside() - {"repo/tools/attacks/extra.sh"} == set()
 
 
-def test_in_the_wrong_order_the_pointer_is_open(grounds: Grounds) -> None:
+def test_wrong_mount_order_opens_pointer(grounds: Grounds) -> None:
     grounds.place.git("worktree", "add", "-q", "-b", "item/x", str(grounds.base / "worktrees/x"))
     worktree = grounds.base / "worktrees/x"
     before = (worktree / ".git").read_bytes()
@@ -117,7 +117,7 @@ HOOKS = ("pre-commit", "commit-msg", "post-commit", "post-checkout", "post-merge
 
 
 def with_hooks(grounds: Grounds, where: str) -> Grounds:
-    """The user has hooks; those in the checkout are also in each worktree, where an agent can change them."""
+    """Hooks in the checkout are also in each worktree, where an agent can change them."""
     folder = grounds.place.root / (".git/hooks" if where == "git" else "githooks")
     folder.mkdir(exist_ok=True)
     change = ""
@@ -140,7 +140,7 @@ def with_hooks(grounds: Grounds, where: str) -> Grounds:
 @pytest.mark.rule("S1")
 @pytest.mark.parametrize("where", ["git", "checkout"])
 @pytest.mark.parametrize("kind", ["bubblewrap", "landlock", "none"])
-def test_hooks_that_are_there_are_not_run_and_stay(grounds: Grounds, where: str, kind: str) -> None:
+def test_existing_hooks_never_run(grounds: Grounds, where: str, kind: str) -> None:
     made = with_hooks(grounds, where)
     made.place.gitbatch(*RUN, "--sandbox", kind, code=0)
     assert made.code_ran() == set()
@@ -150,7 +150,7 @@ def test_hooks_that_are_there_are_not_run_and_stay(grounds: Grounds, where: str,
 
 
 @pytest.mark.parametrize("where", ["git", "checkout"])
-def test_a_naive_orchestrator_runs_them(grounds: Grounds, where: str) -> None:
+def test_control_runs_existing_hooks(grounds: Grounds, where: str) -> None:
     made = with_hooks(grounds, where)
     naive.run(made, "extra", Control.ADD_ALL)
     assert made.code_ran()

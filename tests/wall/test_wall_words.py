@@ -1,4 +1,4 @@
-"""What hostile agents say: it changes no file's structure, no message's trailers, and nothing in a terminal but text."""
+"""Texts of hostile agents: they change no file's structure, no message's trailers, and only text in a terminal."""
 
 import json
 import random
@@ -31,7 +31,7 @@ from gitbatch.text import clean_text
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 ADDRESS = re.compile(r".@.|://|www\.", re.IGNORECASE)
 ITEMS = 40
-"""In one group, so that much is said at once."""
+"""Items in one group, so that one run has many texts."""
 RANDOM = 5_000
 FRAGMENTS = (
     *(text for text in HOSTILE if 0 < len(text) < 90),
@@ -49,7 +49,7 @@ FRAGMENTS = (
 
 
 def random_text(chance: random.Random) -> str:
-    """Anything: pieces of what is hostile, or characters from all of Unicode."""
+    """Returns a random text: hostile fragments, or characters from all of Unicode."""
     if chance.random() < 0.7:
         return "".join(chance.choices(FRAGMENTS, k=chance.randint(1, 9)))
     return "".join(
@@ -58,7 +58,7 @@ def random_text(chance: random.Random) -> str:
 
 
 def said(chance: random.Random, count: int) -> list[str]:
-    """Texts of which something is left when they are cleaned: an entry of nothing is not written."""
+    """Returns random texts that are not empty after cleaning: empty entries are not written."""
     texts: list[str] = []
     while len(texts) < count:
         text = random_text(chance)
@@ -76,13 +76,13 @@ def structure(document: str) -> list[tuple[str, str, int, tuple[str, ...]]]:
 
 
 def is_plain(part: Token) -> bool:
-    """Whether a part of a paragraph is text, or an address: gitbatch writes those as code, no other text."""
+    """Whether a part of a paragraph is text, or an address, the only text that gitbatch writes as code."""
     return part.type == "text" or (part.type == "code_inline" and bool(ADDRESS.search(part.content)))
 
 
 @pytest.fixture
 def project_state(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[ProjectState]:
-    """A plan with many items, and files in which the user has written."""
+    """The state of a project with many items, and with shared files that the user has edited."""
     shutil.copytree(SAMPLES / "three-groups", place.root, dirs_exist_ok=True)
     items = "".join(f"- [ ] T{number} Write → Output: out/{number}.md\n" for number in range(ITEMS))
     place.write("task.md", f"# P\n\n## Work Packages\n\n### Group\n\n{items}")
@@ -97,7 +97,7 @@ def project_state(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pro
 
 
 def outcomes_of(group: BatchGroup, texts: list[str]) -> tuple[Outcome, ...]:
-    """Every fourth item fails, with a text as its reason; the others say all that they may say."""
+    """Returns outcomes with these texts: every fourth item fails, with a text as its reason; the others have full replies."""
     found = []
     for number, item in enumerate(group.items):
         text, more, other = texts[3 * number : 3 * number + 3]
@@ -115,7 +115,7 @@ def outcomes_of(group: BatchGroup, texts: list[str]) -> tuple[Outcome, ...]:
 
 
 def written(project_state: ProjectState, texts: list[str]) -> tuple[dict[str, str], list[str]]:
-    """The shared files and the commit messages after a group in which these texts were said."""
+    """Returns the shared files and the commit messages after a group with these texts."""
     (group,) = group_items(project_state.plan, project_state.plan.items)
     record = Record("20260102-030405-abcd", 0, "refs/heads/main", "", "task.md", "at-end", "a", 1, (group,))
     outcomes = outcomes_of(group, texts)
@@ -129,7 +129,7 @@ def written(project_state: ProjectState, texts: list[str]) -> tuple[dict[str, st
 
 
 def git_trailers(place: Place, messages: list[str], *options: str) -> list[list[str]]:
-    """The names of the trailers that git reads in each message."""
+    """Returns the names of the trailers that git reads in each message."""
     stream = "".join(
         f"commit refs/heads/said\ncommitter A <a@example.org> {number} +0000\ndata {len(text.encode())}\n{text}\n"
         for number, text in enumerate(messages, 1)
@@ -158,7 +158,7 @@ def assert_nothing_but_text(place: Place, project_state: ProjectState, texts: li
     assert names == git_trailers(place, harmless)
 
 
-def test_hostile_words_change_no_structure(place: Place, project_state: ProjectState) -> None:
+def test_hostile_texts_change_no_structure(place: Place, project_state: ProjectState) -> None:
     hostile = [text for text in HOSTILE if clean_text(text)]
     assert len(hostile) >= 45
     for start in range(0, len(hostile), 20):
@@ -166,12 +166,12 @@ def test_hostile_words_change_no_structure(place: Place, project_state: ProjectS
         assert_nothing_but_text(place, project_state, texts[: 3 * ITEMS])
 
 
-def test_random_words_change_no_structure(place: Place, project_state: ProjectState) -> None:
+def test_random_texts_change_no_structure(place: Place, project_state: ProjectState) -> None:
     for number in range(-(-RANDOM // (3 * ITEMS))):
         assert_nothing_but_text(place, project_state, said(random.Random(number), 3 * ITEMS))  # noqa: S311 - no secret
 
 
-def test_a_naive_writer_falls_for_many_of_them(place: Place) -> None:
+def test_control_writer_is_fooled(place: Place) -> None:
     chance = random.Random(0)  # noqa: S311 - no secret
     for texts, least in (([text for text in HOSTILE if clean_text(text)], 15), (said(chance, 500), 150)):
         fell = [text for text in texts if structure(naive.status(text)) != structure(naive.status("word"))]
@@ -184,14 +184,14 @@ def test_a_naive_writer_falls_for_many_of_them(place: Place) -> None:
 
 
 def items_of(message: str) -> list[str]:
-    """The items that git reads in the trailers of a message, as far as it goes for git."""
+    """Returns the item trailers that git reads in a message."""
     parse = ["git", "interpret-trailers", "--parse"]
     said = subprocess.run(parse, input=message, capture_output=True, text=True, check=True).stdout
     return [line for line in said.splitlines() if line.startswith("Gitbatch-Item: ")]
 
 
-def test_a_line_of_dashes_does_not_end_our_message(project_state: ProjectState) -> None:
-    """`git interpret-trailers` and `git am` take it for the end; what stands above it would be the trailers."""
+def test_dashes_do_not_end_message(project_state: ProjectState) -> None:
+    """`git interpret-trailers` and `git am` end the message there, and would read the lines above it as trailers."""
     text = f"{'x' * 70} {'Gitbatch-Item: task.md ' + 'y' * 47} --- {'z' * 60}"
     _, messages = written(project_state, [text] * 3 * ITEMS)
     assert items_of(messages[0]) == ["Gitbatch-Item: out/0.md"]
@@ -217,7 +217,7 @@ sys.exit(3 if int(number) % 5 == 4 else 0)
 
 @pytest.fixture
 def talkative(place: Place) -> Place:
-    """A repository whose agents say what is hostile, wherever they can."""
+    """A repository whose agents write hostile texts wherever they can."""
     shutil.copytree(SAMPLES / "three-groups", place.root, dirs_exist_ok=True)
     items = []
     for number, text in enumerate(HOSTILE):
@@ -237,15 +237,15 @@ def talkative(place: Place) -> Place:
 
 
 def is_text(text: str) -> bool:
-    """Whether it can be in JSON that is UTF-8; where it can't, the reply is refused."""
+    """Whether a text can be in UTF-8 JSON; if not, the reply is refused."""
     return not any("\ud800" <= c <= "\udfff" for c in text)
 
 
 ALLOWED = frozenset({"CSI m", "CSI 2K", "CSI 1A", "CSI ?25l", "CSI ?25h"})
-"""What our own view does in a terminal: colours, and moving up to write its lines again."""
+"""The effects of gitbatch's own view in a terminal: colours, and moving up to rewrite its lines."""
 
 
-def test_in_a_whole_run_hostile_words_are_only_text(talkative: Place) -> None:
+def test_hostile_texts_in_whole_run(talkative: Place) -> None:
     place = talkative
     environment = {**place.environment, "TERM": "xterm-256color"}
     command = ["-m", "gitbatch", "run", "--items", "all", "--checkpoint", "at-end", "--jobs", "8"]
@@ -278,12 +278,12 @@ def test_in_a_whole_run_hostile_words_are_only_text(talkative: Place) -> None:
     }
 
 
-def test_a_naive_view_lets_the_terminal_be_used() -> None:
+def test_control_view_is_fooled() -> None:
     fell = [text for text in HOSTILE if Terminal.fed(naive.shown(text)).done - ALLOWED]
     assert len(fell) >= 10
 
 
-def test_the_terminal_of_these_tests_knows_what_can_be_done(tmp_path: Path) -> None:
+def test_terminal_interprets_escapes(tmp_path: Path) -> None:
     del tmp_path
     screen = Terminal.fed(
         "a\x1b[31mb\x1b]0;title\x07c\x9b2Jd\x1b]52;c;eA==\x1b\\e\x1bcf\x08\u202e\x1b[?1049h"
