@@ -37,7 +37,7 @@ ORDER = (
         "repo.path_rules",
     ),
     *("repo.attributes", "repo.base", "repo.checkout", "repo.worktrees", "repo.fingerprint"),
-    *("repo.unlocked", "repo.lock", "repo.sample"),
+    *("repo.unlocked", "repo.lock", "repo.sample", "repo.log"),
     *("sandbox", "limits"),
     *(
         "agents.protocol",
@@ -170,6 +170,12 @@ def test_version_imports_nothing_heavy() -> None:
     code = f"import sys; sys.argv = ['gitbatch', '--version']\nfrom gitbatch.cli.main import app\ntry: app()\nexcept SystemExit: print([m for m in {heavy!r} if m in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.splitlines()[-1] == "[]"
+
+
+def test_status_imports_gitpython_when_it_is_used() -> None:
+    code = "import sys\nimport gitbatch.cli.status, gitbatch.repo.log\nprint('git' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said == "False\n"
 
 
 def test_the_sandbox_needs_python_alone() -> None:

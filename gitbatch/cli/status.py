@@ -5,7 +5,7 @@ import typer
 
 from gitbatch.batch.group.shared_files import criteria_at
 from gitbatch.batch.history.ledger import read_ledger
-from gitbatch.batch.history.progress import read_progress
+from gitbatch.batch.history.progress import read_ended_progress, read_progress
 from gitbatch.batch.history.record import all_batches
 from gitbatch.batch.history.spending import read_spending
 from gitbatch.cli.common import HERE, Directory, Json, make_page, open_repository_of
@@ -20,7 +20,7 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
             typer.echo("{}" if json else "no batch has run here yet; start one: gitbatch run")
             return
         batch = next((batch for batch in batches if not batch.ended), batches[-1])
-        state = read_progress(repo, batch)
+        state = (read_ended_progress if batch.ended else read_progress)(repo, batch)
         spending = read_spending(repo, batch, state, read_ledger(repo, batch.id))
         shown = batch_state(batch, state, criteria_at(repo, batch.record.target), spending)
         if json:

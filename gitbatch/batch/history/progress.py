@@ -1,6 +1,6 @@
 """The progress of a batch, derived from git alone: refs, commits and check boxes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -11,8 +11,8 @@ from gitbatch.batch.history.rescue import Rescued, read_rescued
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
-from gitbatch.repo.objects.codec import Commit
-from gitbatch.repo.refs.names import item_branch, item_branches
+from gitbatch.repo.log import read_first_parents
+from gitbatch.repo.refs.names import end_ref, item_branch, item_branches
 from gitbatch.repo.repository import Repository
 from gitbatch.text import clean_text
 
@@ -70,8 +70,20 @@ def read_progress(repo: Repository, batch: Batch) -> BatchProgress:
     tip = require_tip(repo, batch.record.target)
     since = ("rev-list", "--first-parent", "--reverse", f"^{batch.base}", tip)
     listed = repo.git.read_output(*since).split() if tip != batch.base else []
+    return _derive_progress(repo, batch, ((oid, repo.objects.read_commit(oid).message) for oid in listed))
+
+
+def read_ended_progress(repo: Repository, batch: Batch) -> BatchProgress:
+    """Returns how far a batch came that has ended: from the commits up to its end, wherever its target is now."""
+    end = repo.refs.read(end_ref(batch.id))
+    log = read_first_parents(repo.root, batch.base, end) if end else ()
+    return _derive_progress(repo, batch, ((entry.oid, entry.message) for entry in log))
+
+
+def _derive_progress(repo: Repository, batch: Batch, commits: Iterable[tuple[str, str]]) -> BatchProgress:
+    """Returns the progress that commits, each an id and a message, and the item branches show."""
     found = {
-        r.group: r for oid in listed if (r := _read_finished_group(batch, repo.objects.read_commit(oid)))
+        group.group: group for oid, message in commits if (group := _read_finished_group(batch, oid, message))
     }
     finished = tuple(found[group] for group in batch.record.groups if group in found)
     state = BatchProgress(finished, _read_ready_items(repo, batch, finished))
@@ -79,8 +91,8 @@ def read_progress(repo: Repository, batch: Batch) -> BatchProgress:
     return replace(state, rescued=read_rescued(repo, batch.id, open_items))
 
 
-def _read_finished_group(batch: Batch, commit: Commit) -> FinishedGroup | None:
-    trailers = parse_trailers(commit.message)
+def _read_finished_group(batch: Batch, oid: str, message: str) -> FinishedGroup | None:
+    trailers = parse_trailers(message)
     if trailers.kind is not Kind.CHECKPOINT or trailers.batch != batch.id:
         return None
     group = next((group for group in batch.record.groups if group.number == trailers.group), None)
@@ -92,7 +104,7 @@ def _read_finished_group(batch: Batch, commit: Commit) -> FinishedGroup | None:
         for said in trailers.failed
         if said.key in items
     )
-    return FinishedGroup(group, commit.oid, failed)
+    return FinishedGroup(group, oid, failed)
 
 
 def _read_ready_items(
