@@ -17,7 +17,7 @@ _LINK_TARGETS = (Path("/etc/resolv.conf"),)
 
 
 class Access(Enum):
-    """What a program may do below a path."""
+    """The access of a program to a path and everything below it."""
 
     HIDDEN = "hidden"
     READ = "read"
