@@ -14,7 +14,7 @@ class PinnedRefs:
     """The values that refs must have; changed by the process itself alone."""
 
     values: dict[str, str | None]
-    """Full ref names; None: there is no such ref."""
+    """By full ref names; None: the ref must not exist."""
 
     @classmethod
     def read(cls, refs: Refs, names: tuple[str, ...]) -> "PinnedRefs":
