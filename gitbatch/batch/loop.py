@@ -26,6 +26,7 @@ from gitbatch.batch.history.progress import BatchProgress, read_progress
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import Halt
 from gitbatch.batch.model import PHASE_COMPLETE, BatchGroup, Checkpoint, Outcome
+from gitbatch.batch.planning.agents import require_agents_left
 from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.batch.preconditions import (
     AgentConfinement,
@@ -151,12 +152,13 @@ async def _resume(run: Run, *, resumed: bool) -> BatchProgress:
     return state
 
 
-async def _is_accepted(run: Run, project_state: ProjectState, accept: Accept) -> bool:
+async def _is_accepted(run: Run, project_state: ProjectState, failed: frozenset[str], accept: Accept) -> bool:
     """Whether a group may start by the configuration that its base has."""
     change = run.fixed.find_change(project_state)
     if change is None:
         return True
     run.emit(ConfigChanged(batch=run.batch.id, difference=change.difference))
+    require_agents_left(project_state, run.batch.record, failed, run.agents)
     if not await accept():
         return False
     await run.git(run.fixed.accept_change, run.repo, run.batch.id, change)
@@ -252,9 +254,8 @@ async def _hard_stop(run: Run, project_state: ProjectState, tally: _Tally, accep
         return _stop_at_boundary(run, project_state, tally)
     if project_state.is_complete:
         return await _stop_complete(run, tally)
-    return (
-        None if await _is_accepted(run, project_state, accept) else tally.make_result(Ending.CONFIG_CHANGED)
-    )
+    accepted = await _is_accepted(run, project_state, tally.missing, accept)
+    return None if accepted else tally.make_result(Ending.CONFIG_CHANGED)
 
 
 def _stop_at_boundary(run: Run, project_state: ProjectState, tally: _Tally) -> Result:

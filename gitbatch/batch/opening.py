@@ -21,7 +21,12 @@ from gitbatch.batch.history.worktree_folders import note_worktrees_dir
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import StopSwitch
 from gitbatch.batch.notices import Notices
-from gitbatch.batch.planning.agents import recorded_agents, require_measurable_limits, wanted_agents
+from gitbatch.batch.planning.agents import (
+    recorded_agents,
+    require_agents_left,
+    require_measurable_limits,
+    wanted_agents,
+)
 from gitbatch.batch.planning.configuration import FixedConfig
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state, require_runnable
 from gitbatch.batch.planning.risks import add_risks
@@ -118,6 +123,7 @@ class Opening(Struct, frozen=True):
         if change is None:
             return True
         self.tell(ConfigChanged(batch=batch.id, difference=change.difference))
+        require_agents_left(state, batch.record, read_progress(self.repo, batch).missing, self.agents)
         if not self.settings.accept_config and not (self.frontend.can_ask and self.frontend.accept_config()):
             return False
         fixed.accept_change(self.repo, batch.id, change)

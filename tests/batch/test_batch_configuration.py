@@ -180,3 +180,36 @@ def test_what_is_accepted_in_mid_run_is_expected(three: Place, monkeypatch: pyte
         pinned.values["refs/gitbatch/b/config"] = None
         pinned.restore(repo.refs)
         assert repo.refs.read("refs/gitbatch/b/config") is None
+
+
+@pytest.mark.parametrize("option", [(), ("--accept-config",)], ids=["", "accepted"])
+def test_a_configuration_without_the_agent_is_refused(three: Place, option: tuple[str, ...]) -> None:
+    three.gitbatch(*RUN, code=3)
+    three.write("gitbatch.toml", "[batch]\njobs = 1\n")
+    three.commit("Without agents")
+    before = three.state()
+    for remove in (False, True):
+        if remove:
+            three.git("rm", "-q", "gitbatch.toml")
+            three.git("commit", "-qm", "No configuration")
+            before = three.state()
+        done = three.gitbatch("run", *option, code=2)
+        assert "wants agent 'scripted', which is not configured" in done.stderr
+        assert "add it to gitbatch.toml, and commit that" in done.stderr
+        assert three.state() == before
+    three.git("checkout", "-q", "HEAD~2", "--", "gitbatch.toml")
+    three.commit("Back")
+    three.gitbatch("run", code=3)
+    assert len(audit(three).items) == 8
+
+
+def test_a_configuration_without_the_agent_in_mid_run_ends_the_run(three: Place, tmp_path: Path) -> None:
+    commits_in_mid_run(three, tmp_path)
+    (tmp_path / "commit.sh").write_text(
+        f"cd {three.root}\ngit rm -q gitbatch.toml\n"
+        "git -c user.name=a -c user.email=a@example.org commit -qm mine\n",
+        encoding="utf-8",
+    )
+    done = three.gitbatch(*WHOLE, code=2)
+    assert "wants agent 'scripted', which is not configured" in done.stderr
+    assert ticked(three) == ["T101", "T102", "T103", "T104"]

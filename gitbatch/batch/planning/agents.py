@@ -24,12 +24,32 @@ def require_agents(
     config, plan = project_state.project.config, project_state.plan
     for item, agent in _agents_by_item(project_state, items, default).items():
         if agent not in config.agents:
-            known = ", ".join(sorted(config.agents)) or "none"
+            known = ", ".join(sorted(config.agents))
             raise PlanError(
                 f"{plan.path}:{item.line}: {item.name} wants agent {agent!r}, which is not configured",
-                f"use one of gitbatch.toml: {known}",
+                f"use one of gitbatch.toml: {known}" if known else "add it to gitbatch.toml, and commit that",
             )
         pool.get_agent(agent, config)
+
+
+def require_agents_left(
+    project_state: ProjectState, record: Record, failed: frozenset[str], pool: AgentPool
+) -> None:
+    """Makes the agents of a batch's open items, so that a configuration without them is not accepted.
+
+    Args:
+        project_state: with the configuration.
+        record: the batch's.
+        failed: the keys of the items that the batch does not run again.
+        pool: makes the agents.
+
+    Raises:
+        GitbatchError: as `require_agents`.
+    """
+    found = filter(
+        None, (project_state.find_item(item.key) for item in record.items if item.key not in failed)
+    )
+    require_agents(project_state, (item for _, item in found if not item.done), record.agent, pool)
 
 
 def wanted_agents(project_state: ProjectState, items: Iterable[WorkItem], default: str) -> frozenset[str]:
