@@ -4,6 +4,7 @@ from gitbatch.agents.protocol import FLAG_DESCRIPTIONS
 from gitbatch.batch.history.messages import format_effort, format_usage
 from gitbatch.batch.model import Checkpoint, CriterionState, ItemStatus, Outcome
 from gitbatch.limits.usage import Spent, Usage
+from gitbatch.text import format_count
 from gitbatch.view.block import Block, Cell, Part, TextTable, make_line
 
 STYLES = {
@@ -77,4 +78,4 @@ def _format_coverage(criterion: CriterionState) -> Part:
         return ("cross-cutting", "yellow")
     if criterion.is_ready:
         return ("ready: tick it", "green")
-    return f"{len(criterion.items) - criterion.open_items}/{len(criterion.items)} items"
+    return f"{len(criterion.items) - criterion.open_items}/{format_count(len(criterion.items), 'item')}"

@@ -1,0 +1,52 @@
+"""The common options of commands: paths of the command line, and the folders that the environment names."""
+
+from pathlib import Path
+
+import pytest
+
+from gitbatch.cli.common import cache_dir, chosen_worktrees, make_page, open_repository_of, repository_path
+from gitbatch.errors import UsageError
+from gitbatch.repo.repository import Repository
+from gitbatch.view.page import PlainPage
+from gitbatch.view.terminal import Terminal
+
+
+@pytest.mark.parametrize(
+    ("directory", "path", "expected"),
+    [
+        (".", None, None),
+        (".", "task.md", "task.md"),
+        ("docs", "task.md", "docs/task.md"),
+        ("docs", "../task.md", "task.md"),
+    ],
+)
+def test_repository_path(repo: Repository, directory: str, path: str | None, expected: str | None) -> None:
+    assert repository_path(repo, repo.root / directory, Path(path) if path else None) == expected
+
+
+@pytest.mark.parametrize("path", ["../task.md", "/task.md"])
+def test_path_outside(repo: Repository, path: str) -> None:
+    with pytest.raises(UsageError, match="is outside the repository"):
+        repository_path(repo, repo.root, Path(path))
+
+
+def test_repository_of_a_folder_below(repo: Repository) -> None:
+    (repo.root / "docs").mkdir()
+    with open_repository_of(repo.root / "docs", read_only=True) as found:
+        assert found.root == repo.root
+
+
+def test_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("GITBATCH_WORKTREES", "~/trees")
+    assert chosen_worktrees() == tmp_path / "trees"
+    monkeypatch.setenv("GITBATCH_WORKTREES", "")
+    assert chosen_worktrees() is None
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert cache_dir().name == "gitbatch"
+
+
+@pytest.mark.parametrize(("forced", "kind"), [("1", Terminal), ("", PlainPage)])
+def test_page(forced: str, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", forced)
+    assert isinstance(make_page(), kind)

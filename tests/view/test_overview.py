@@ -1,0 +1,39 @@
+"""A batch at rest, as text."""
+
+from msgspec.structs import replace
+
+from gitbatch.batch.model import ItemStatus
+from gitbatch.limits.usage import Spent, Usage
+from gitbatch.view.block import StyledLine, TextTable, plain_text
+from gitbatch.view.overview import OPEN, BatchState, ItemState, render_batch
+
+DONE = ItemState("out/a.md", "T1", 1, ItemStatus.SUCCEEDED)
+LEFT = ItemState("out/b.md", "T2", 2, OPEN)
+STATE = BatchState("b", "unfinished", "refs/heads/main", "at-end", "writer", 2, 1, (DONE, LEFT), ())
+
+
+def head_and_rows(state: BatchState) -> tuple[str, list[list[str]]]:
+    head, table, *_ = render_batch(state)
+    assert isinstance(head, StyledLine)
+    assert isinstance(table, TextTable)
+    return plain_text(head.parts), [[plain_text(cell) for cell in row] for row in table.rows]
+
+
+def test_batch() -> None:
+    head, rows = head_and_rows(STATE)
+    assert head == "batch b (unfinished) on main: 1 of 2 groups, 1 of 2 items"
+    assert rows == [["1", "succeeded", "T1", "out/a.md"], ["2", "open", "T2", "out/b.md"]]
+
+
+def test_attempts_and_usage() -> None:
+    spent = Spent(Usage(input=10, output=5))
+    _, rows = head_and_rows(replace(STATE, items=(replace(DONE, attempts=2, spent=spent, seconds=1.5),)))
+    assert rows[0][3].startswith("out/a.md  (2 attempts, 1.5 s, ")
+
+
+def test_kept_output_is_named() -> None:
+    rescued = replace(LEFT, status=ItemStatus.FAILED, reason="it broke", rescued="refs/gitbatch/b/rescue/x")
+    _, rows = head_and_rows(replace(STATE, items=(rescued,)))
+    assert rows[0][1] == "failed"
+    assert rows[0][3].startswith("it broke")
+    assert "refs/gitbatch/b/rescue/x" in rows[0][3]

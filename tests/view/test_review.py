@@ -1,0 +1,59 @@
+"""A checkpoint for a review, as text."""
+
+import pytest
+from msgspec.structs import replace
+from view.events import BROKE, CHECKPOINT, CRITERION, WROTE
+
+from gitbatch.agents.protocol import Reply, ReplyFlag
+from gitbatch.batch.model import Checkpoint, CriterionState
+from gitbatch.text import clean_text
+from gitbatch.view.block import StyledLine, TextTable, plain_text
+from gitbatch.view.review import render_checkpoint, render_criteria
+
+
+def text_of(checkpoint: Checkpoint) -> str:
+    parts: list[str] = []
+    for part in render_checkpoint(checkpoint):
+        if isinstance(part, StyledLine):
+            parts.append(plain_text(part.parts))
+        else:
+            parts += [" ".join(plain_text(cell) for cell in row) for row in part.rows]
+    return "\n".join(parts)
+
+
+def test_details_of_failures() -> None:
+    loud = replace(BROKE, details=(clean_text("line 1"), clean_text("line 2")))
+    assert "T1 said:\nline 1\nline 2" in text_of(replace(CHECKPOINT, outcomes=(loud,)))
+
+
+def test_flags_and_strays() -> None:
+    flagged = Reply(clean_text("It wrote."), flags=(ReplyFlag.SUMMARY_CUT,))
+    outcome = replace(WROTE, reply=flagged, strays=(clean_text("junk.txt"),))
+    shown = text_of(replace(CHECKPOINT, outcomes=(outcome,)))
+    assert "It wrote. [summary cut to 3 sentences] [discarded: junk.txt]" in shown
+
+
+def test_notes_and_kept_paths() -> None:
+    shown = text_of(replace(CHECKPOINT, notes=(clean_text("a remark"),), kept=("task.md",)))
+    assert "note: a remark\n" in shown
+    assert shown.endswith("note: kept: your own version of task.md in the checkout")
+
+
+@pytest.mark.rule("T2")
+@pytest.mark.parametrize(
+    ("criterion", "coverage"),
+    [
+        (CRITERION, "ready: tick it"),
+        (replace(CRITERION, items=()), "cross-cutting"),
+        (replace(CRITERION, items=("T1", "T2"), open_items=1), "1/2 items"),
+        (replace(CRITERION, done=True), "1/1 item"),
+    ],
+)
+def test_coverage(criterion: CriterionState, coverage: str) -> None:
+    (table,) = render_criteria((criterion,))
+    assert isinstance(table, TextTable)
+    assert plain_text(table.rows[0][2]) == coverage
+
+
+def test_no_criteria() -> None:
+    assert render_criteria(()) == ()
