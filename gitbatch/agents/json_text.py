@@ -1,4 +1,4 @@
-"""JSON in what a program prints: for people it is shown short, and it is never a summary."""
+"""JSON in the output of a program: it is shortened for people, and never used as a summary."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import msgspec
 _SHOWN = 160
 """Characters of a text in JSON that are shown."""
 _ERROR_FIRST = ("error", "message", "result", "text", "content", "delta", "summary", "data", "part", "item")
-"""Where agents have what they say to people, the most telling first; `name` and `title` only where there is no other."""
+"""The keys of texts for people, the most useful first; `name` and `title` are used only without any other."""
 _NAMES = ("name", "title", "status")
 _DEEPEST = 6
 _CLOSING = re.compile(r"[\]}]+[,;]?")

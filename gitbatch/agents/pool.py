@@ -22,7 +22,7 @@ class AgentPool(AgentServices, frozen=True):
         """Returns the agent that the configuration has under a name.
 
         Raises:
-            PlanError: there is none.
+            PlanError: the configuration has no agent of this name.
             GitbatchError: it cannot work here: its sandbox does not, its key is missing, its limit cannot be kept.
         """
         table = config.agents[config.agent_name(name)]

@@ -1,4 +1,4 @@
-"""From what an agent wrote to a `Reply`: checked in shape, cut to size, made harmless. Rule S3."""
+"""Parses what an agent wrote into a `Reply`: validated, cut to size, cleaned. Rule S3."""
 
 import re
 from typing import Annotated
@@ -27,7 +27,7 @@ _ABBREVIATION = re.compile(
     re.IGNORECASE,
 )
 _LONGEST = 12
-"""Characters that are enough to see an abbreviation and what stands before it."""
+"""Characters that are enough to recognise an abbreviation and the character before it."""
 
 
 class _WrittenContribution(msgspec.Struct, frozen=True):
@@ -56,12 +56,12 @@ class _WrittenReply(msgspec.Struct, frozen=True):
     decisions: tuple[str, ...] = ()
     contributions: tuple[_WrittenContribution, ...] = ()
     usage: msgspec.Raw = msgspec.Raw(b"null")
-    """Read on its own: work is not thrown away because its price does not read."""
+    """Parsed on its own: an invalid usage must not make the reply invalid."""
     retry_after: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class PartialReply(Struct, frozen=True):
-    """What an agent that failed wrote in place of a reply."""
+    """The parts of a reply that count although the agent failed."""
 
     usage: Usage = Usage()
     retry_after: float | None = None
@@ -69,7 +69,7 @@ class PartialReply(Struct, frozen=True):
 
 
 def parse_partial_reply(written: bytes) -> PartialReply:
-    """What an agent that failed says all the same; nothing if it can't be read."""
+    """Parses the reply of an agent that failed; empty if it is invalid."""
     try:
         parsed = msgspec.json.decode(written, type=_WrittenReply)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -101,11 +101,11 @@ def _parse_usage(raw: msgspec.Raw) -> Usage:
 
 
 def parse_reply(written: bytes) -> Reply | Failure:
-    """The reply in the JSON that an agent wrote; a failure that says what is wrong with it."""
+    """Parses the JSON of a reply; returns a failure if it is invalid."""
     try:
         parsed = msgspec.json.decode(written, type=_WrittenReply)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Failure(clean_text(f"the reply is not as it should be: {error}"))
+        return Failure(clean_text(f"invalid reply JSON: {error}"))
     contributions = tuple((c.artifact, c.text) for c in parsed.contributions)
     return make_reply(parsed.summary, parsed.decisions, contributions, _parse_usage(parsed.usage))
 
@@ -116,13 +116,13 @@ def make_reply(
     contributions: tuple[tuple[str, str], ...] = (),
     usage: Usage = Usage(),
 ) -> Reply:
-    """A reply whose texts can go anywhere; a summary that is missing, JSON, or too long is flagged.
+    """Makes a reply of cleaned texts; a summary that is missing, JSON, or too long is flagged.
 
     Args:
-        summary: what was done.
+        summary: a summary of the work.
         decisions: for the decisions log.
         contributions: pairs of a shared artifact and a line for it.
-        usage: what it took.
+        usage: the usage of the attempt.
     """
     clean = clean_text("" if is_json(summary) else summary, LIMIT * SENTENCES)
     short = first_sentences(clean, SENTENCES)
@@ -138,7 +138,7 @@ def make_reply(
 
 
 def first_sentences(text: str, most: int) -> str:
-    """The text up to the end of its `most`-th sentence."""
+    """Returns the text up to the end of its `most`-th sentence."""
     seen = 0
     for end in _SENTENCE_END.finditer(text):
         stop = end.start() + 1
@@ -151,9 +151,9 @@ def first_sentences(text: str, most: int) -> str:
 
 
 def last_paragraph(text: str) -> str:
-    """The last paragraph of a program's output that says something: its summary, where it writes no reply.
+    """Returns the last paragraph with text of a program's output: its summary, if it writes no reply.
 
-    JSON is none: empty where the output ends with it.
+    JSON does not count: empty if the output ends with it.
     """
     paragraphs = re.split(r"\n\s*\n", text.replace("\r\n", "\n"))
     return after_json(next((said for said in map(str.strip, reversed(paragraphs)) if clean_text(said)), ""))

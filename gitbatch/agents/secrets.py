@@ -22,7 +22,7 @@ from gitbatch.text import CleanText, clean_text
 SHORTEST = 8
 """Characters of a value that is worth hiding: shorter ones are words such as `x` or `none`."""
 _TOKEN = re.compile(r"[A-Za-z0-9+/=_-]{24,}")
-"""What tells a line of a key from a line that anybody may write."""
+"""Distinguishes a line of a key from a line that may be in any text."""
 _LONGEST = 20_000
 
 

@@ -1,4 +1,4 @@
-"""What the agents of a run share."""
+"""The resources that the agents of a run share."""
 
 from collections.abc import Mapping
 from contextlib import suppress

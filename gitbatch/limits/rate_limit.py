@@ -69,7 +69,7 @@ class RateLimit:
 
     @property
     def seconds_left(self) -> float:
-        """The seconds until the wait ends, as far as it is known now; 0: there is no wait."""
+        """The seconds until the wait ends, as far as it is known now; 0: requests are allowed."""
         return max(0.0, self._opens - asyncio.get_running_loop().time())
 
     def note_success(self) -> None:

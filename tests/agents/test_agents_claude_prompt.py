@@ -90,7 +90,7 @@ def test_the_largest_files_are_only_named_where_there_is_no_room() -> None:
 def test_what_is_no_text_is_named() -> None:
     made = build_prompt(assignment(), (quoted("a.png", ContextReason.DECLARED, None),), WINDOW, 0)
     assert made.left_out == ("a.png",)
-    assert "it is no text" in made.task
+    assert "it is a binary file" in made.task
 
 
 @pytest.mark.rule("F3")

@@ -145,7 +145,7 @@ def test_no_limit_is_kept_by_a_server_that_does_not_count(stage: Stage, limit: d
     result = talk(stage, answer(stream(call("read_file", path="rules.md"), first=None)), **limit)
     assert isinstance(result, Failure)
     assert result.cause is Cause.FATAL
-    assert "does not say how many tokens it used" in result.reason
+    assert "does not report how many tokens it used" in result.reason
     assert len(stage.asked_raw) == 1
 
 

@@ -78,7 +78,7 @@ def test_prices_are_shown_with_their_date(stage: Stage) -> None:
 def test_an_unknown_model_costs_nobody_knows_what(stage: Stage) -> None:
     stage.table = AnthropicAgent(model="scripted")
     assert stage.talk("write x; finish").usage.cost is None
-    assert "what it costs is not known" in stage.lines()
+    assert "unknown price" in stage.lines()
 
 
 @pytest.mark.parametrize("limits", [{"max_cost": 1.0}, {"price": None, "max_cost": 1.0}, {}])
@@ -144,7 +144,7 @@ def test_a_rate_limit_makes_all_wait_and_none_fail(stage: Stage) -> None:
         "those under way arrive, then nobody asks"
     )
     assert max(later) > 2.9
-    assert stage.lines().count("goes on after") > 10, "the others have waited too"
+    assert stage.lines().count("continues after") > 10, "the others have waited too"
 
 
 @pytest.mark.rule("F3")
@@ -341,7 +341,7 @@ def test_arguments_that_are_no_json_are_corrected_by_the_model(stage: Stage, arg
     result = stage.talk(f"say a + read rules.md + raw write_output {arguments}; write x; finish")
     assert isinstance(result, Reply)
     assert [seen.status for seen in stage.asked] == [200, 200, 200]
-    assert "no JSON object" in stage.asked[1].messages
+    assert "not a JSON object" in stage.asked[1].messages
     assert "Short pages" in stage.asked[1].messages
     assert "waits" not in stage.lines()
 
@@ -477,7 +477,7 @@ def test_a_server_that_is_none_breaks_nothing(stage: Stage, body: bytes) -> None
 def test_a_script_that_can_not_be_read_is_an_error(stage: Stage) -> None:
     failure = stage.failure("write x; tool {bad json")
     assert failure.cause is Cause.FAILED
-    assert "the script can't be read" in failure.reason
+    assert "cannot read the script" in failure.reason
 
 
 def test_whatever_the_model_says_is_shown_as_harmless_lines(stage: Stage) -> None:

@@ -49,13 +49,13 @@ def written(bench: ToolContext) -> str:
 def test_a_file_is_read_in_pages(bench: ToolContext) -> None:
     assert use(bench, "read_file", path="src/a.py").text == "src/a.py: lines 1 to 3 of 3\none\ntwo\nthree"
     page = use(bench, "read_file", path="/src/./a.py", from_line=2, lines=1)
-    assert page.text == "src/a.py: lines 2 to 2 of 3; go on with from_line=3\ntwo"
+    assert page.text == "src/a.py: lines 2 to 2 of 3; continue with from_line=3\ntwo"
     assert use(bench, "read_file", path="src/a.py", from_line=4).is_error
 
 
 def test_a_page_is_no_larger_than_it_may_be(bench: ToolContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tools, "_PAGE_CHARACTERS", 8)
-    assert use(bench, "read_file", path="src/a.py").text.startswith("src/a.py: lines 1 to 2 of 3; go on")
+    assert use(bench, "read_file", path="src/a.py").text.startswith("src/a.py: lines 1 to 2 of 3; continue")
     monkeypatch.setattr(tools, "_READABLE", 8)
     assert use(bench, "read_file", path="src/a.py").text.startswith("src/a.py has 14 bytes, more than")
 
@@ -73,7 +73,7 @@ def test_what_is_no_text_file_of_the_commit_is_not_read(bench: ToolContext, path
 def test_files_are_listed(bench: ToolContext, monkeypatch: pytest.MonkeyPatch) -> None:
     assert use(bench, "list_files", folder="src/").text == "src/a.py\nsrc/b.bin"
     monkeypatch.setattr(tools, "LISTED", 2)
-    assert use(bench, "list_files").text == "empty\nout/x.md\nthere are more: go on with skip=2"
+    assert use(bench, "list_files").text == "empty\nout/x.md\nthere are more: continue with skip=2"
     assert use(bench, "list_files", skip=2).text == "src/a.py\nsrc/b.bin"
     assert use(bench, "list_files", folder="..").is_error
     assert use(bench, "list_files", skip=9).is_error
@@ -216,7 +216,7 @@ def test_the_model_is_not_asked_to_help_with_a_disk_that_fails(
 
     monkeypatch.setattr(os, "rename", rename)
     if is_told:
-        assert use(bench, "write_output", content="x").text == "out/x.md can't be written: Permission denied"
+        assert use(bench, "write_output", content="x").text == "cannot write out/x.md: Permission denied"
         return
     with pytest.raises(OSError, match=os.strerror(number)):
         use(bench, "write_output", content="x")

@@ -510,9 +510,9 @@ def test_without_a_reply_the_last_paragraph_is_the_summary(
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        ('echo "{" >"$GITBATCH_REPLY"', "the reply is not as it should be: "),
-        (': >"$GITBATCH_REPLY"', "the reply is not as it should be: "),
-        ('echo "[[[" >"$GITBATCH_REPLY"', "the reply is not as it should be: "),
+        ('echo "{" >"$GITBATCH_REPLY"', "invalid reply JSON: "),
+        (': >"$GITBATCH_REPLY"', "invalid reply JSON: "),
+        ('echo "[[[" >"$GITBATCH_REPLY"', "invalid reply JSON: "),
         (
             f'head -c {REPLY_BYTES + 1} /dev/zero >"$GITBATCH_REPLY"',
             f"the reply is larger than {REPLY_BYTES} bytes",

@@ -93,7 +93,7 @@ def test_shapes_that_are_taken(source: bytes, expected: Reply) -> None:
 def test_shapes_that_are_a_failure(source: bytes, reason: str) -> None:
     failure = parse_reply(source)
     assert isinstance(failure, Failure)
-    assert failure.reason.startswith("the reply is not as it should be: ")
+    assert failure.reason.startswith("invalid reply JSON: ")
     assert reason.casefold() in failure.reason.casefold()
 
 

@@ -203,7 +203,7 @@ def test_a_server_that_dies_before_it_starts_a_program_says_so_and_another_does(
         while not stage.starter._starting:  # noqa: ASYNC110 - nothing tells of it
             await asyncio.sleep(0.01)
         os.kill(stage.server, signal.SIGKILL)
-        with pytest.raises(OSError, match="what starts it was killed"):
+        with pytest.raises(OSError, match="the launcher server was killed"):
             await starting
         os.kill(stage.server, signal.SIGKILL)
         stage.starter.start_server()._process.wait()
@@ -218,7 +218,7 @@ def test_a_server_that_does_not_answer_is_given_up(stage: Stage, monkeypatch: py
         os.kill(stage.server, signal.SIGSTOP)
         with monkeypatch.context() as patch:
             patch.setattr(starter, "ANSWER_TIMEOUT", 0.2)
-            with pytest.raises(OSError, match="what starts it does not answer"):
+            with pytest.raises(OSError, match="the launcher server does not answer"):
                 await stage.run("true")
         await heard.closed.wait()
         assert process.get_returncode() == -signal.SIGKILL

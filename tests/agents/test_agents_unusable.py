@@ -201,10 +201,10 @@ def test_a_server_that_never_works_makes_the_agent_unusable(
     stage.starter._has_launcher = True
 
     async def scene() -> None:
-        with pytest.raises(OSError, match="what starts it") as first:
+        with pytest.raises(OSError, match="the launcher server") as first:
             await stage.run("true")
         assert not isinstance(first.value, LauncherError), "once may be bad luck"
-        with pytest.raises(LauncherError, match="what starts it"):
+        with pytest.raises(LauncherError, match="the launcher server"):
             await stage.run("true")
         monkeypatch.undo()
         assert await stage.run("exit 3") == (3, b"", b"")
@@ -222,7 +222,7 @@ def test_servers_that_end_before_they_can_be_asked(stage: Stage, monkeypatch: py
         with monkeypatch.context() as patch:
             patch.setattr(server.LauncherServer, "start_program", fail)
             for kind in (OSError, LauncherError):
-                with pytest.raises(kind, match="what starts it was killed"):
+                with pytest.raises(kind, match="the launcher server was killed"):
                     await stage.run("true")
         assert await stage.run("exit 3") == (3, b"", b"")
 
@@ -248,5 +248,5 @@ def test_a_program_that_nothing_can_start_is_unusable(bench: Bench, monkeypatch:
     assert isinstance(second, Failure)
     assert (first.cause, second.cause) == (Cause.FAILED, Cause.FATAL)
     assert second.reason == (
-        "the agent cannot be started: the sandbox: what starts it cannot be started: No such file or directory"
+        "the agent cannot be started: the sandbox: the launcher server cannot be started: No such file or directory"
     )

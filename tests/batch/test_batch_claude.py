@@ -180,7 +180,7 @@ def test_no_limit_is_kept_with_a_server_that_does_not_say_what_it_used(
         done = run(place, "--max-tokens", "1000000", code=1)
     finally:
         server.reports_usage = True
-    assert "does not say how many tokens it used, so no limit can be kept" in done.stdout + done.stderr
+    assert "does not report how many tokens it used, so no limit can be kept" in done.stdout + done.stderr
     assert len(server.seen) == 1
 
 

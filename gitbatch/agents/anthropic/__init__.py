@@ -1,1 +1,1 @@
-"""Claude by the Messages API: the loop, its tools, its prompt, its errors, its prices. No process, no shell."""
+"""The agent kind `anthropic`: Claude by the Messages API, without a process or a shell."""

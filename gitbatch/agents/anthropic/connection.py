@@ -1,4 +1,4 @@
-"""What went wrong with a connection, in words of ours and of the operating system, not of the libraries between."""
+"""Describes errors of connections, in our own words and those of the operating system, not of the libraries."""
 
 import os
 import ssl
@@ -21,13 +21,13 @@ def describe_connection_error(error: BaseException) -> str:
         (httpx2.HTTPError, "the connection was broken"),
         (OSError, "the connection was broken"),
     )
-    chain = tuple(_chain(error))
+    chain = tuple(_error_chain(error))
     found = next((said for kind, said in words if any(isinstance(one, kind) for one in chain)), "")
     system = next(filter(None, map(_describe_system_error, chain)), "")
     return f"{found} ({system})" if found and system else found
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def _error_chain(error: BaseException) -> Iterator[BaseException]:
     """Yields an error and what led to it."""
     seen: list[BaseException] = []
     one: BaseException | None = error
@@ -42,5 +42,5 @@ def _describe_system_error(error: BaseException) -> str:
         return f"its certificate is not valid: {error.verify_message}"
     if isinstance(error, ssl.SSLError) or not isinstance(error, OSError):
         return ""
-    # What is asked of the name service has numbers of its own, below 1.
+    # Errors of name resolution have numbers of their own, below 1.
     return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or ""

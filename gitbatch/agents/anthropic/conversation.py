@@ -1,26 +1,35 @@
-"""One attempt at an item: requests and tools in turns, until the model finishes or it is clear that it can't.
+"""One attempt at an item: requests and tools in turns, until the model finishes or fails.
 
-What is done about each failure of a request is in the table of `limits/causes.py`. Here is what needs no new
+The table of `limits/causes.py` says what follows each failure. Handled here is what needs no new
 attempt: waiting for the rate limit and asking the same again, a smaller context, a model with a larger window, going on
 after a cut at the output limit, a nudge where the model ends without finishing.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from gitbatch.agents.anthropic.api_key import ApiKey
+from gitbatch.agents.anthropic.blocks import (
+    CALL_FINISH,
+    CUT,
+    NOT_AN_OBJECT,
+    NOT_FINISHED,
+    NOT_RUN,
+    TOO_LONG,
+    text_block,
+    tool_result,
+)
 from gitbatch.agents.anthropic.counting import CannotCountError, count_tokens
 from gitbatch.agents.anthropic.output import OutputFile
 from gitbatch.agents.anthropic.prompt import Prompt, Quoted, build_prompt, guess_tokens, read_context
 from gitbatch.agents.anthropic.request import NAMELESS, TOO_LARGE, Message, Request, RequestParams, Response
 from gitbatch.agents.anthropic.request_error import RequestError
 from gitbatch.agents.anthropic.schemas import TOOLS
+from gitbatch.agents.anthropic.time_limit import pause_time_limit
 from gitbatch.agents.anthropic.tools import ToolContext, ToolResult, use_tool
 from gitbatch.agents.anthropic.transcript import Transcript
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Progress, Reply, ReplyFlag
@@ -34,20 +43,12 @@ if TYPE_CHECKING:
     from gitbatch.agents.anthropic.agent import ClaudeAgent
 
 _STRIKES = 5
-"""How often the same request may fail while the server works for others."""
+"""How often the same request may fail while the server answers other requests."""
 _IDLE_TURNS = 3
-"""Answers in a row that bring nothing: only errors, or neither a tool nor an end."""
+"""Answers in a row without progress: only errors, or neither a tool call nor an end."""
 _LEVELS = 3
-"""How often a prompt that is too large is built again before it is asked."""
+"""How often a prompt that is too large is built again before it is sent."""
 _LARGEST_QUOTE = 4 * 1024 * 1024
-_NUDGE = "You have not called finish. Go on with the work if it is not complete; call finish when your file is written."
-_CUT = "Your answer was cut at the limit of its length. Go on from there, in smaller pieces."
-_REFUSED = (
-    "Your answer was refused: it was far larger than an answer may be. Write your file in smaller pieces."
-)
-_NOT_RUN = "not done: the answer was cut in the middle of it. Do it again, in smaller pieces"
-_NO_OBJECT = "not done: the arguments are no JSON object. Do it again, with arguments that are"
-_NOT_FINISHED = "not finished: another call of the same answer failed. Mend that, then finish again"
 
 
 async def hold_conversation(
@@ -57,10 +58,10 @@ async def hold_conversation(
     place: LocalPlace,
     progress: Progress,
 ) -> Reply | Failure:
-    """Hold the conversation for an assignment."""
+    """Holds the conversation of an assignment."""
     if place.base is None:
         return Failure(
-            clean_text("this agent needs the base commit, and was not given it"),
+            clean_text("missing base commit: this agent reads from it"),
             cause=Cause.FATAL,
             usage=FREE,
         )
@@ -102,12 +103,12 @@ class Conversation:
     idle: int = 0
     prompt: Prompt = field(default_factory=lambda: Prompt((), "", ()))
     is_counted: bool = True
-    """The server has said what each whole answer used."""
+    """The server has reported the usage of each whole answer."""
     leading_key: str = ""
-    """The start of a prompt that others wait for us to send."""
+    """The key of the start of a prompt that other items wait for this one to send; empty: none."""
 
     async def run(self) -> Reply | Failure:
-        """Take turns until there is an end."""
+        """Takes turns until the attempt ends."""
         self.model = self.agent.table.model
         failed = self.assignment.previous
         self.level = 1 if failed and failed.cause is Cause.CONTEXT else 0
@@ -122,13 +123,13 @@ class Conversation:
         return self._make_failure(Cause.FAILED, f"no end after {self.agent.table.max_turns} answers")
 
     def release_waiting(self) -> None:
-        """Stop being the one that the others of the group wait for."""
+        """Lets another item of the group send the start of the prompt that the group shares."""
         if self.leading_key:
             self.agent.warmup.give_up(self.leading_key)
             self.leading_key = ""
 
     async def _begin_conversation(self) -> None:
-        """Set up the start of the conversation, as large as the model can read."""
+        """Builds the first message, as large as the model can read."""
         window = self.agent.window_of(self.model)
         last = self.level + _LEVELS
         while True:
@@ -136,14 +137,14 @@ class Conversation:
             if await self._has_room(window - self.agent.table.max_output_tokens) or self.level == last:
                 break
             self.level += 1
-        note = f"{self.assignment.output} has what you wrote before; read_file shows it. Go on from there."
-        written = (_text_block(note),) if self.tool_context.has_written else ()
-        self.messages = [Message("user", (_text_block(self.prompt.task), *written))]
+        note = f"{self.assignment.output} has what you wrote before; read_file shows it. Continue from there."
+        written = (text_block(note),) if self.tool_context.has_written else ()
+        self.messages = [Message("user", (text_block(self.prompt.task), *written))]
         if self.prompt.left_out:
             self.transcript.show_notice(f"not quoted, only named: {', '.join(self.prompt.left_out)}")
 
     async def _has_room(self, room: int) -> bool:
-        """Whether the prompt leaves room for an answer. Only what might not is counted, where the server counts."""
+        """Whether the prompt leaves room for an answer. The server counts the tokens only if that is not certain."""
         size = self.prompt.byte_size + len(json.dumps(TOOLS))
         if size <= room:  # no token is less than a byte
             return True
@@ -161,7 +162,7 @@ class Conversation:
             return None
 
     async def _next_response(self) -> Response | Failure:
-        """The model's next answer, however often it must be asked for."""
+        """Returns the next answer of the model, after as many requests as it takes."""
         strikes = 0
         while True:
             problem = self._check_limits()
@@ -172,7 +173,7 @@ class Conversation:
             request = self._make_request()
             try:
                 result = await request.fetch_response()
-            finally:  # one that is cut off by the item's time or the user has used something too
+            finally:  # a request that is cancelled has a usage too
                 self._charge_usage(request.usage_so_far)
             if isinstance(result, Response):
                 self.agent.answers += 1
@@ -184,8 +185,8 @@ class Conversation:
                 return end
 
     async def _recover_from(self, result: RequestError, strikes: int) -> Failure | None:
-        """Do what a request that failed needs before it is made again. A failure: there is nothing to do."""
-        self.release_waiting()  # it may be our request that is the trouble
+        """Does what a failed request needs before it is sent again. Returns a failure if nothing helps."""
+        self.release_waiting()  # our request may be the cause of the error
         if result.cause is Cause.CONTEXT and await self._retry_smaller(result):
             return None
         if result.cause is not Cause.BUSY:
@@ -198,34 +199,21 @@ class Conversation:
         return None
 
     async def _wait_for_turn(self) -> None:
-        """Wait where all have to wait: for a busy server, and for the first item of the group."""
+        """Waits for a busy server, and for the first item of the group."""
         limit, began = self.agent.rate_limit, asyncio.get_running_loop().time()
         was_closed = limit.seconds_left > 0
-        async with self._pause_time_limit():
+        async with pause_time_limit(self.limit):
             while True:
                 await limit.wait()
                 if self.leading_key != self._warm_key and await self.agent.warmup.wait_or_lead(
                     self._warm_key
                 ):
                     self.leading_key = self._warm_key
-                if not limit.seconds_left:  # it may have closed while we waited for the other
+                if not limit.seconds_left:  # a wait may have started meanwhile
                     break
                 was_closed = True
         if was_closed:
-            self.transcript.show_notice(f"goes on after {asyncio.get_running_loop().time() - began:.1f} s")
-
-    @asynccontextmanager
-    async def _pause_time_limit(self) -> AsyncIterator[None]:
-        """Within it, the item's time does not run."""
-        loop, deadline = asyncio.get_running_loop(), self.limit.when()
-        began = loop.time()
-        if not self.limit.expired():
-            self.limit.reschedule(None)
-        try:
-            yield
-        finally:
-            if deadline is not None and not self.limit.expired():
-                self.limit.reschedule(deadline + loop.time() - began)
+            self.transcript.show_notice(f"continues after {asyncio.get_running_loop().time() - began:.1f} s")
 
     @property
     def _warm_key(self) -> str:
@@ -238,7 +226,7 @@ class Conversation:
         return Request(self.client, question, self.agent.prices, self.transcript, self._note_answer_began)
 
     def _note_answer_began(self) -> None:
-        """The server has begun to answer: it has the start of the prompt in its cache."""
+        """Notes that the server has begun to answer: its cache has the start of the prompt."""
         self.agent.warmup.mark_warm(self._warm_key)
         self.leading_key = ""
 
@@ -248,7 +236,7 @@ class Conversation:
             self.agent.budget.charge_request(self.assignment.item, usage)
 
     def _check_counts(self, request: Request) -> Failure | None:
-        """Note what the server leaves out. A failure: a limit cannot be kept without it."""
+        """Notes what the server does not report. Returns a failure if a limit cannot be kept without it."""
         if request.has_nameless and not self.agent.is_nameless:
             self.agent.is_nameless = True
             self.transcript.show_notice(f"{NAMELESS}: its events are read by the type in their data")
@@ -259,11 +247,11 @@ class Conversation:
         limits = (table.max_cost, table.max_tokens, budget.max_cost, budget.max_tokens)
         if all(limit is None for limit in limits):
             return None
-        unknown = "the server does not say how many tokens it used, so no limit can be kept"
-        return self._make_failure(Cause.FATAL, f"{unknown}: run without limits of cost and tokens")
+        problem = "the server does not report how many tokens it used, so no limit can be kept"
+        return self._make_failure(Cause.FATAL, f"{problem}: run without limits of cost and tokens")
 
     def _check_limits(self) -> Failure | None:
-        """Whether a limit forbids another request."""
+        """Returns a failure if a limit forbids another request."""
         table, used = self.agent.table, Spent(self.assignment.used).plus_usage(self.used).usage
         if self.agent.budget.is_reached:
             return self._make_failure(Cause.BUDGET, "the budget of the batch is reached")
@@ -274,15 +262,15 @@ class Conversation:
         return None
 
     async def _retry_smaller(self, trouble: RequestError) -> bool:
-        """Begin again with a smaller context, once; then with the model that can read more. False: neither helps."""
+        """Starts again with a smaller context, once; then with the model that can read more. False: neither helps."""
         fallback = self.agent.table.fallback_model
         if self.level == 0:
             self.level = 1
-            self.transcript.show_notice(f"begins again with a smaller context: {trouble.said}")
+            self.transcript.show_notice(f"starts again with a smaller context: {trouble.said}")
         elif fallback and self.model != fallback:
             self.model, self.level = fallback, 0
             self.transcript.show_notice(
-                f"begins again with {self.agent.prices.describe_prices(fallback)}: {trouble.said}"
+                f"starts again with {self.agent.prices.describe_prices(fallback)}: {trouble.said}"
             )
         else:
             return False
@@ -290,7 +278,7 @@ class Conversation:
         return True
 
     async def _handle_response(self, response: Response) -> Reply | Failure | None:
-        """Do what an answer asks for. None: the conversation goes on."""
+        """Does what an answer asks for. None: the conversation continues."""
         if response.stop == "refusal":
             return self._make_failure(
                 Cause.DECLINED, f"the model declines: {response.said or 'it does not say why'}"
@@ -299,22 +287,22 @@ class Conversation:
             self.messages.append(Message("assistant", response.content))
         if response.stop == TOO_LARGE:
             self.idle += 1
-            self._add_user_blocks(_text_block(_REFUSED))
+            self._add_user_blocks(text_block(TOO_LONG))
             return self._check_progress("its answers are far larger than max-output-tokens allows")
         if response.stop == "max_tokens":
             self._add_user_blocks(
-                *(_tool_result(call, ToolResult(_NOT_RUN, is_error=True)) for call in response.tool_calls),
-                _text_block(_CUT),
+                *(tool_result(call, ToolResult(NOT_RUN, is_error=True)) for call in response.tool_calls),
+                text_block(CUT),
             )
         elif response.tool_calls:
             return await self._run_tools(response)
         elif response.stop != "pause_turn" or not response.content:
             self.idle += 1
-            self._add_user_blocks(_text_block(_NUDGE))
+            self._add_user_blocks(text_block(CALL_FINISH))
         return self._check_progress("it ended without finishing")
 
     async def _run_tools(self, response: Response) -> Reply | Failure | None:
-        """Do what an answer asks for, `finish` last: it ends the work only where nothing else of the answer failed."""
+        """Runs the tools of an answer, `finish` last: it ends the attempt only if no other call of the answer failed."""
         answers: dict[int, ToolResult] = {}
         for at, call in sorted(enumerate(response.tool_calls), key=lambda each: each[1]["name"] == "finish"):
             failed = any(answer.is_error for answer in answers.values())
@@ -326,15 +314,15 @@ class Conversation:
             answers[at] = answer
         self.idle = self.idle + 1 if all(answer.is_error for answer in answers.values()) else 0
         self._add_user_blocks(
-            *(_tool_result(call, answers[at]) for at, call in enumerate(response.tool_calls))
+            *(tool_result(call, answers[at]) for at, call in enumerate(response.tool_calls))
         )
         return self._check_progress(f"tools: {answers[max(answers)].text.partition(chr(10))[0]}")
 
     async def _run_tool(self, call: dict[str, Any], *, is_broken: bool, failed: bool) -> ToolResult:
         if is_broken:
-            return ToolResult(_NO_OBJECT, is_error=True)
+            return ToolResult(NOT_AN_OBJECT, is_error=True)
         if failed and call["name"] == "finish":
-            return ToolResult(_NOT_FINISHED, is_error=True)
+            return ToolResult(NOT_FINISHED, is_error=True)
         return await use_tool(self.tool_context, call["name"], call["input"])
 
     def _check_progress(self, why: str) -> Failure | None:
@@ -343,7 +331,7 @@ class Conversation:
     def _add_user_blocks(self, *blocks: dict[str, Any]) -> None:
         if (
             self.messages[-1].role == "user"
-        ):  # an answer had nothing in it: two of ours must not follow each other
+        ):  # the answer was empty: two user messages must not follow each other
             blocks = (*self.messages.pop().blocks, *blocks)
         self.messages.append(Message("user", blocks))
 
@@ -351,17 +339,3 @@ class Conversation:
         return Failure(
             self.transcript.clean_line(said), self.transcript.last_lines(), cause, retry_after, self.used
         )
-
-
-def _text_block(text: str) -> dict[str, Any]:
-    return {"type": "text", "text": text}
-
-
-def _tool_result(call: dict[str, Any], answer: ToolResult) -> dict[str, Any]:
-    text = answer.text.encode(errors="replace").decode()
-    return {
-        "type": "tool_result",
-        "tool_use_id": call["id"],
-        "content": text or "(nothing)",
-        "is_error": answer.is_error,
-    }

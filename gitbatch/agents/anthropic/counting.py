@@ -1,4 +1,4 @@
-"""How many tokens a prompt has, by the server; the answer to that is looked at as carefully as any other."""
+"""Asks the server for the number of tokens of a prompt. Its answer is not trusted to have the right shape."""
 
 from typing import TYPE_CHECKING
 
@@ -14,10 +14,10 @@ class CannotCountError(Exception):
 
 
 async def count_tokens(client: "AsyncAnthropic", model: str, prompt: Prompt) -> int | None:
-    """Returns the tokens of a request with a prompt. None: the server does not say; the request shows what is wrong.
+    """Returns the tokens of a request with a prompt. None: the server does not answer; the request itself shows the error.
 
     Raises:
-        CannotCountError: it never will.
+        CannotCountError: the server has no such endpoint.
     """
     from anthropic import AnthropicError, NotFoundError  # noqa: PLC0415 - imported by now
     from httpx2 import HTTPError  # noqa: PLC0415

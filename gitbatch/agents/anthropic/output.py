@@ -1,4 +1,4 @@
-"""The one file that the model can write: in its worktree, whole or not at all, without following a link."""
+"""The one file that the model can write: whole or not at all, without following a link."""
 
 from pathlib import Path
 
@@ -12,16 +12,16 @@ LARGEST = 16 * 1024 * 1024
 
 
 class OutputFile(Struct, frozen=True):
-    """The assigned path below the worktree; nothing else can be named."""
+    """The assigned path below the worktree: no other path can be named."""
 
     worktree: Path
     path: str
 
     def read(self) -> bytes | None:
-        """What it has now; None: it is not there.
+        """Returns its content; None: it does not exist.
 
         Raises:
-            OSError: what is there is no regular file.
+            OSError: it is not a regular file.
         """
         try:
             return read_small(self.worktree, self.path, LARGEST)
@@ -29,10 +29,10 @@ class OutputFile(Struct, frozen=True):
             return None
 
     def write(self, content: bytes) -> None:
-        """Put a new content in the place of the old one, in one step.
+        """Replaces its content in one step.
 
         Raises:
-            OSError: it can't be written.
+            OSError: it cannot be written.
         """
         *parents, name = self.path.split("/")
         with (

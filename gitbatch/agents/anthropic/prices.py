@@ -1,7 +1,7 @@
-"""What requests cost, in US dollars: by the configuration, else by the library genai-prices, else unknown.
+"""The cost of requests in US dollars: by the configuration, else by the library genai-prices, else unknown.
 
 The library has dated prices of Anthropic's models and is released every few weeks; importing it takes 0.2 s, so it
-is imported only where a price is asked for. An unknown model has an unknown cost, never none.
+is imported only where a price is needed. The cost of an unknown model is unknown, never 0.
 """
 
 from msgspec import Struct
@@ -19,10 +19,10 @@ class Prices(Struct, frozen=True):
 
     model: str
     own: Price | None
-    """The configuration's, for `model`."""
+    """That of the configuration, for `model`."""
 
     def cost_of(self, model: str, usage: Usage) -> float | None:
-        """What a request has cost. None: it is not known."""
+        """Returns the cost of a request; None: unknown."""
         if self.own and model == self.model:
             return _by_table(self.own, usage)
         from genai_prices import Usage as Tokens  # noqa: PLC0415 - it takes 0.2 s
@@ -45,7 +45,7 @@ class Prices(Struct, frozen=True):
         return self.cost_of(model, Usage(input=1, output=1, cache_read=1, cache_write=1)) is not None
 
     def window_of(self, model: str) -> int | None:
-        """How many tokens a model can read, if that is known."""
+        """Returns the number of tokens that a model can read; None: unknown."""
         from genai_prices import Usage as Tokens  # noqa: PLC0415
         from genai_prices import calc_price  # noqa: PLC0415
 
@@ -56,11 +56,11 @@ class Prices(Struct, frozen=True):
         return found.model.context_window
 
     def describe_prices(self, model: str) -> str:
-        """The prices and where they are from, for people."""
+        """Returns a line for people with the prices and their source."""
         read = self.cost_of(model, Usage(input=_SHORT))
         written = self.cost_of(model, Usage(output=_SHORT))
         if read is None or written is None:
-            return f"{model}: what it costs is not known"
+            return f"{model}: unknown price"
         if self.own and model == self.model:
             source = (
                 f"as configured, of {self.own.as_of}" if self.own.as_of else "as configured, without a date"

@@ -1,8 +1,8 @@
-"""One request: what is asked, the answer as it streams in, and what became of it.
+"""One request: its parameters, the answer as it streams in, and its result.
 
-An answer is whole when it has a stop reason; anything else is a trouble, so that nothing is ever done with half of an
-answer. Arguments of a tool that are no JSON object are the model's mistake, which it is told. The library sends the
-request and gives the bytes of the answer; they are read here, as it parses the arguments of a tool again and again.
+An answer is whole when it has a stop reason; anything else is an error, so half an answer is never used. Arguments of
+a tool that are not a JSON object are a mistake of the model, and reported to it. The library sends the request and
+returns the bytes of the answer; they are parsed here, because the library parses the arguments of a tool repeatedly.
 """
 
 from collections.abc import AsyncGenerator, Callable
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 
 _LARGEST_TOKEN = 32
-"""Characters that a token has at the most, on average: an answer with more is larger than what was asked for."""
+"""The most characters of a token, on average: an answer with more is larger than the request allows."""
 TOO_LARGE = "too_large"
-"""The stop reason of an answer that was refused for its size: no server's, but ours."""
+"""The stop reason of an answer that was refused for its size: ours, not one of the API."""
 NAMELESS = "the server sends no event names"
 
 
@@ -46,7 +46,7 @@ class Message(Struct, frozen=True):
     blocks: tuple[dict[str, Any], ...]
 
     def to_param(self) -> dict[str, Any]:
-        """The message as the library takes it."""
+        """Returns the message as a parameter of the library."""
         return {"role": self.role, "content": list(self.blocks)}
 
 
@@ -57,18 +57,18 @@ class Response(Struct, frozen=True):
     """As it is sent back."""
     stop: str
     said: str
-    """Why it refused, if it did."""
+    """Why the model refused, if it did."""
     broken: frozenset[str] = frozenset()
-    """The calls whose arguments are no JSON object, by id; their input is empty."""
+    """The ids of calls whose arguments are not a JSON object; their input is empty."""
 
     @property
     def tool_calls(self) -> tuple[dict[str, Any], ...]:
-        """The tools that it wants."""
+        """The tool calls of the answer."""
         return tuple(block for block in self.content if block["type"] == "tool_use")
 
 
 class RequestParams(Struct, frozen=True):
-    """What is asked."""
+    """The parameters of a request."""
 
     model: str
     max_tokens: int
@@ -76,7 +76,7 @@ class RequestParams(Struct, frozen=True):
     messages: tuple[Message, ...]
 
     def message_params(self) -> list["MessageParam"]:
-        """The messages, the end of the last one marked for the server's cache: the next request begins with them."""
+        """Returns the messages, the end of the last one marked for the server's cache: the next request begins with them."""
         *before, last = self.messages
         if last.role != "user":  # after a pause; not every block of an answer can be marked
             return [cast("MessageParam", said.to_param()) for said in self.messages]
@@ -107,7 +107,7 @@ class Request:
 
     @property
     def usage_so_far(self) -> Usage:
-        """What it has used, as far as the server has said it; the cost is unknown if the server did not count."""
+        """The usage that the server has reported so far; the cost is unknown if the server does not count."""
         message = self._message
         if not message.has_begun:
             return Usage()
@@ -124,11 +124,11 @@ class Request:
 
     @property
     def is_counted(self) -> bool:
-        """Whether the server says what it used."""
+        """Whether the server reports the usage."""
         return self._message.is_counted
 
     async def fetch_response(self) -> Response | RequestError:
-        """Ask once, and show the answer as it comes."""
+        """Sends the request, and shows the answer as it comes."""
         try:
             async with aclosing(self._receive_events()) as received:
                 async for events in received:
@@ -139,7 +139,7 @@ class Request:
         return self._make_response()
 
     async def _receive_events(self) -> AsyncGenerator[tuple[StreamEvent, ...], None]:
-        """Yield the events of the answer, those of each piece together; `_error` has what ended it too early."""
+        """Yields the events of the answer, those of each piece together; `_error` has the error that ended it early."""
         began = False
         try:
             stream = await self.client.messages.create(
@@ -158,12 +158,12 @@ class Request:
                     yield self._take_events(reader.feed_bytes(piece))
                     if self._error or self._message.is_too_large:
                         break
-        # The library and what is below it raise whatever they like for what a server sends: it is this item's matter.
+        # The library and the layers below raise exceptions of many types for bad answers: only this item fails.
         except Exception as error:  # noqa: BLE001
             self._error = make_request_error(error, began=began)
 
     def _take_events(self, received: list[ServerEvent]) -> tuple[StreamEvent, ...]:
-        """Take events into the message, up to one that says that the server failed."""
+        """Adds events to the message, up to one that reports an error of the server."""
         taken: list[StreamEvent] = []
         for one in received:
             if one.name == "ping" or not one.data:
@@ -181,7 +181,7 @@ class Request:
         return tuple(taken)
 
     def _parse_nameless(self, received: ServerEvent) -> StreamEvent:
-        """Read an event by the type in its data. Where there is none, the server speaks something else to every item."""
+        """Reads an event by the type in its data. If that is missing, the server speaks another protocol, to every item."""
         self.has_nameless = True
         try:
             event = parse_event(received)
@@ -195,7 +195,7 @@ class Request:
         return event
 
     def _show_event(self, event: StreamEvent) -> None:
-        """Show what an event brings."""
+        """Shows the text of an event."""
         match event.type:
             case "message_start":
                 self.on_begin()
@@ -208,11 +208,11 @@ class Request:
                 pass
 
     def _make_response(self) -> Response | RequestError:
-        """The answer, if it is whole."""
+        """Returns the answer, if it is whole."""
         message = self._message
         if message.is_too_large:
             return Response((), TOO_LARGE, "")
-        if not message.stop:  # what comes after that can only be an end
+        if not message.stop:  # after a stop reason, only the end of the stream follows
             return self._error or self._describe_missing_stop()
         if message.stop == "model_context_window_exceeded":
             return RequestError(Cause.CONTEXT, "the conversation is larger than the model can read")
@@ -220,7 +220,7 @@ class Request:
         return Response(content, message.stop, message.refusal, message.broken)
 
     def _describe_missing_stop(self) -> RequestError:
-        """Why a stream that ended without an error is no answer."""
+        """Returns why a stream that ended without an error has not given an answer."""
         if self._message.has_begun:
             return make_cut_error()
         if "html" in self._kind:

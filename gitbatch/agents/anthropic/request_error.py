@@ -1,8 +1,8 @@
-"""What can go wrong with a request, as a value: what the server or the connection did, and what that means.
+"""Errors of requests as values: the error of the server or the connection, and its cause.
 
-The words are the server's or ours: those of libraries say what went wrong inside of them. Checked against the source
-of anthropic 2.11: what it raises before an answer begins are errors of its own; while the answer is read, they are
-errors of httpx2 and of whatever is below.
+The messages are the server's or ours, not those of libraries, which describe their own internals. Checked against the
+source of anthropic 2.11: before an answer begins it raises errors of its own; while the answer is read, the errors
+are those of httpx2 and the layers below it.
 """
 
 import json
@@ -28,7 +28,7 @@ _TOO_LONG = re.compile(
 _BUSY_TYPES = {"rate_limit_error", "overloaded_error", "api_error", "timeout_error"}
 _BUSY_STATUSES = {408, 409, 425, 429, 499}
 _SPENT = {"contract_spend_limit_reached", "enforced_spend_limit_reached"}
-"""Codes of a 429 that no waiting mends."""
+"""Codes of a 429 that does not end by waiting."""
 _FATAL_TYPES = {"authentication_error", "billing_error", "permission_error"}
 _FATAL_STATUSES = {401, 402, 403, 407}
 _SAME_FOR_ALL = re.compile(
@@ -36,29 +36,29 @@ _SAME_FOR_ALL = re.compile(
     r"|.*(?:credit balance|billing|organization has been disabled)",
     re.IGNORECASE | re.DOTALL,
 )
-"""How the API's words about a bad request begin where it is about what every item's request has."""
+"""The beginning of messages about a bad request that are about something that the request of every item has."""
 _LONGEST = 2_000
-"""Characters of what a server says that are kept."""
+"""Characters of a server's message that are kept."""
 _TITLE = re.compile(r"<title[^>]*>([^<]*)", re.IGNORECASE)
 _PAGE = re.compile(r"\s*<(?:!doctype|html|\?xml)", re.IGNORECASE)
 
 
 class RequestError(Struct, frozen=True):
-    """Why a request has no answer."""
+    """The reason for which a request has no answer."""
 
     cause: Cause
     said: str
-    """Not yet harmless: it may have anything in it, the key too."""
+    """The message, before it is cleaned: it may contain anything, the key too."""
     retry_after: float | None = None
     is_limit: bool = False
-    """The server refuses for now, and would for anybody: not the fault of this request."""
+    """The server refuses all requests for now: this one is not the cause."""
     is_cut: bool = False
-    """It had begun to answer."""
+    """The server had begun to answer."""
     wait_reason: WaitReason = WaitReason.SERVER_BUSY
 
 
 def make_request_error(error: Exception, *, began: bool) -> RequestError:
-    """What an exception of a request means.
+    """Makes an error of an exception of a request.
 
     Args:
         error: what was raised.
@@ -91,7 +91,7 @@ def make_request_error(error: Exception, *, began: bool) -> RequestError:
 
 
 def make_cut_error(said: str = "the stream ended too early") -> RequestError:
-    """The answer came to an end that is none."""
+    """Makes the error of an answer that ended too early."""
     return RequestError(
         Cause.BUSY,
         f"{WAIT_DESCRIPTIONS[WaitReason.ANSWER_CUT]}: {said}",
@@ -101,10 +101,10 @@ def make_cut_error(said: str = "the stream ended too early") -> RequestError:
 
 
 def parse_error_event(data: str) -> RequestError:
-    """What an event of the kind `error` in an answer means.
+    """Makes an error of an event of the type `error`.
 
     Args:
-        data: what it has; not always JSON, and not always of the API's form.
+        data: its data; not always JSON, and not always of the form of the API.
     """
     try:
         body: object = json.loads(data)
@@ -130,11 +130,11 @@ def _classify_status(status: int, body: object, wait: float | None) -> RequestEr
         return RequestError(Cause.BUSY, said, wait, is_limit=is_limit)
     if status == 413 or kind == "request_too_large" or (status in {200, 400} and _TOO_LONG.search(text)):
         return RequestError(Cause.CONTEXT, said)
-    is_everybodys = status in _FATAL_STATUSES or kind in _FATAL_TYPES or _SAME_FOR_ALL.match(text)
+    is_for_all = status in _FATAL_STATUSES or kind in _FATAL_TYPES or _SAME_FOR_ALL.match(text)
     about_model = (status == 404 or kind == "not_found_error") and re.search(
         r"\bmodel\b", text, re.IGNORECASE
     )
-    return RequestError(Cause.FATAL if is_everybodys or about_model else Cause.FAILED, said)
+    return RequestError(Cause.FATAL if is_for_all or about_model else Cause.FAILED, said)
 
 
 def _parse_error_body(body: object) -> tuple[str, str, str]:
@@ -154,7 +154,7 @@ def _parse_error_body(body: object) -> tuple[str, str, str]:
 
 
 def _shorten_message(text: str) -> str:
-    """Returns the words of a server; of a web page, its title."""
+    """Returns the message of a server; of a web page, its title."""
     if not _PAGE.match(text):
         return text.strip()[:_LONGEST] or "it does not say why"
     title = _TITLE.search(text)
@@ -162,10 +162,10 @@ def _shorten_message(text: str) -> str:
 
 
 def retry_after(headers: "Mapping[str, str]", now: float) -> float | None:
-    """The seconds that the server asks to wait. None: it does not say, or nothing that makes sense.
+    """Returns the seconds that the server asks to wait; None: it does not ask, or the value is invalid.
 
     Args:
-        headers: of its answer.
+        headers: the headers of its answer.
         now: seconds since the epoch.
     """
     for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):

@@ -1,4 +1,4 @@
-"""The tools as the model is told about them; `tools.py` has what they do."""
+"""The descriptions of the tools for the model; `tools.py` implements them."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,7 @@ TOOLS: tuple["ToolParam", ...] = (
         "input_schema": _object_schema(
             (),
             folder=_string_field("from the top of the repository; empty: everything"),
-            skip=_integer_field("how many paths to leave out, to go on"),
+            skip=_integer_field("how many paths to skip, to continue a list"),
         ),
     },
     {
@@ -76,9 +76,9 @@ TOOLS: tuple["ToolParam", ...] = (
         "description": "Replace a text in your file.",
         "input_schema": _object_schema(
             ("old", "new"),
-            old=_string_field("what is there now, word for word, and only once"),
-            new=_string_field("what is to be there"),
-            everywhere=_boolean_field("replace it wherever it is"),
+            old=_string_field("the text to replace, word for word; it must occur exactly once"),
+            new=_string_field("the new text"),
+            everywhere=_boolean_field("replace every occurrence"),
         ),
     },
     {
@@ -106,4 +106,4 @@ TOOLS: tuple["ToolParam", ...] = (
         ),
     },
 )
-"""As the model is told about them; the same for every item, so that they are part of what is cached."""
+"""The same for every item, so that they are part of the cached start of a prompt."""

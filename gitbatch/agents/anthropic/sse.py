@@ -1,7 +1,7 @@
 """Server-sent events, from the bytes of an answer as they come. Each byte is looked at a fixed number of times.
 
 Follows https://html.spec.whatwg.org/multipage/server-sent-events.html; only event names and data are kept. It is our
-own because the library reads no event without a name, and names no reason for what it cannot read.
+own because the library skips events without a name, and gives no reason for what it cannot read.
 """
 
 from msgspec import Struct
@@ -22,7 +22,7 @@ class ServerEvent(Struct, frozen=True):
 
 
 class EventReader:
-    """Takes bytes, in whatever pieces, and gives events."""
+    """Turns bytes, in pieces of any size, into events."""
 
     def __init__(self) -> None:
         self._pending: list[bytes] = []
@@ -54,7 +54,7 @@ class EventReader:
             raise BadStreamError(f"it has a line of more than {_LONGEST:,} bytes")
 
     def _read_line(self, line: bytes) -> ServerEvent | None:
-        """Takes in a line; an empty one ends an event."""
+        """Reads a line; an empty one ends an event."""
         if not line:
             event = ServerEvent(self._name, "\n".join(self._data)) if self._name or self._data else None
             self._name, self._data = "", []

@@ -1,7 +1,6 @@
-"""What the model can do: read its base commit, write its one file, finish. There is no shell and no other tool.
+"""The tools of the model: reading its base commit, writing its one file, finishing. It has no shell.
 
-An answer is text, and says whether it is an error that the model can correct. Nothing here raises for what a model
-asks, however wrong.
+A result is text, and may be an error that the model can correct. A wrong call never raises.
 """
 
 import posixpath
@@ -30,12 +29,12 @@ _SEARCHED = 1_000
 
 
 class ToolResult(Struct, frozen=True):
-    """What a tool gives back. `reply`: the work is done."""
+    """The result of a tool call. With a `reply`, the attempt has ended."""
 
     text: str
     is_error: bool = False
     note: str = ""
-    """For whoever watches; the first line of the text if empty."""
+    """A line to show; the first line of the text if empty."""
     reply: Reply | None = None
 
 
@@ -45,18 +44,18 @@ def _error_result(text: str) -> ToolResult:
 
 @dataclass(slots=True)
 class ToolContext:
-    """What the tools work with, for one attempt."""
+    """The state that the tools of one attempt share."""
 
     base: Base
     output: OutputFile
     key: ApiKey
     earlier: EarlierOutput | None = None
-    """What an earlier attempt had written, which the output has at the start."""
+    """The output of an earlier attempt, which is in place at the start."""
     has_written: bool = False
 
     @property
     def has_output(self) -> bool:
-        """Whether the output has what this attempt or an earlier one has written."""
+        """Whether this attempt or an earlier one has written the output."""
         return self.has_written or self.earlier is not None
 
 
@@ -67,19 +66,19 @@ class _Tool(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The arguments of one tool."""
 
     async def run_tool(self, context: ToolContext) -> ToolResult:
-        """Do it."""
+        """Runs the tool."""
         raise NotImplementedError  # pragma: no cover
 
 
 class ReadFile(_Tool, frozen=True):
-    """A page of a file; the output's own path gives what has been written."""
+    """Returns a page of a file; the path of the output gives its present content."""
 
     path: str
     from_line: _Number = 1
     lines: _Number = PAGE_LINES
 
     async def run_tool(self, context: ToolContext) -> ToolResult:
-        """Do it."""
+        """Runs the tool."""
         path = _commit_path(self.path)
         if path == context.output.path and context.has_output:
             content = context.output.read()
@@ -91,7 +90,7 @@ class ReadFile(_Tool, frozen=True):
                 )
             content = file.content if file else None
         if content is None:
-            return _error_result(f"there is no file {path}; list_files shows what there is")
+            return _error_result(f"unknown file {path}; list_files shows all paths")
         if b"\0" in content[:8192]:
             return _error_result(f"{path} is a binary file ({len(content)} bytes)")
         return _render_page(
@@ -100,7 +99,7 @@ class ReadFile(_Tool, frozen=True):
 
 
 def _render_page(path: str, text: str, first: int, most: int) -> ToolResult:
-    """Some lines of a text, as many as fit."""
+    """Returns some lines of a text, as many as fit."""
     lines = text.split("\n")
     if lines[-1] == "":
         lines.pop()
@@ -112,26 +111,26 @@ def _render_page(path: str, text: str, first: int, most: int) -> ToolResult:
         shown.append(line[:left])
         left -= len(shown[-1]) + 1
     if not shown:
-        return _error_result(f"{path} has {len(lines)} lines; there is none at {first}")
+        return _error_result(f"{path} has {len(lines)} lines; from_line={first} is behind the last")
     last = first - 1 + len(shown)
     head = f"{path}: lines {first} to {last} of {len(lines)}"
-    more = f"; go on with from_line={last + 1}" if last < len(lines) else ""
+    more = f"; continue with from_line={last + 1}" if last < len(lines) else ""
     return ToolResult(f"{head}{more}\n" + "\n".join(shown), note=head)
 
 
 class ListFiles(_Tool, frozen=True):
-    """Paths below a folder."""
+    """Lists the paths below a folder."""
 
     folder: str = ""
     skip: _Number = 0
 
     async def run_tool(self, context: ToolContext) -> ToolResult:
-        """Do it."""
+        """Runs the tool."""
         folder, skip = _commit_path(self.folder), self.skip
         found = await context.base.paths(folder, skip, LISTED + 1)
         if not found:
             return _error_result(f"there are no {'more ' * bool(skip)}files below {folder or 'the top'}")
-        more = f"\nthere are more: go on with skip={skip + LISTED}" if len(found) > LISTED else ""
+        more = f"\nthere are more: continue with skip={skip + LISTED}" if len(found) > LISTED else ""
         paths = found[:LISTED]
         return ToolResult(
             "\n".join(map(quote_path, paths)) + more, note=f"{folder or 'the top'}: {len(paths)} paths"
@@ -139,7 +138,7 @@ class ListFiles(_Tool, frozen=True):
 
 
 class Search(_Tool, frozen=True):
-    """Lines that have a text."""
+    """Finds the lines that have a text."""
 
     text: str
     folder: str = ""
@@ -147,7 +146,7 @@ class Search(_Tool, frozen=True):
     ignore_case: bool = False
 
     async def run_tool(self, context: ToolContext) -> ToolResult:
-        """Do it."""
+        """Runs the tool."""
         if not self.text or "\n" in self.text or "\0" in self.text:
             return _error_result("give one line of text to search for")
         if len(self.text) > _SEARCHED:
@@ -159,9 +158,9 @@ class Search(_Tool, frozen=True):
             hits = await context.base.search(
                 self.text, folder, regex=self.regex, ignore_case=self.ignore_case
             )
-        except (GitError, ValueError):  # ValueError: what no process takes as an argument
+        except (GitError, ValueError):  # ValueError: invalid as an argument of a process
             return _error_result(
-                "that can't be searched for: is it an expression, is the folder right, does it take too much memory?"
+                "cannot search: invalid regular expression, unknown folder, or too much memory needed"
             )
         lines = [f"{quote_path(hit.path)}:{hit.line}: {hit.text[:_LINE]}" for hit in hits.found[:FOUND]]
         complete = hits.complete and len(hits.found) <= FOUND
@@ -172,26 +171,26 @@ class Search(_Tool, frozen=True):
 
 
 class WriteOutput(_Tool, frozen=True):
-    """The whole output, or a further part of it."""
+    """Writes the output, or appends to it."""
 
     content: str
     append: bool = False
 
     async def run_tool(self, context: ToolContext) -> ToolResult:
-        """Do it."""
+        """Runs the tool."""
         before = (context.output.read() or b"") if self.append and context.has_output else b""
         return _write_output(context, before + _encode_text(self.content))
 
 
 class EditOutput(_Tool, frozen=True):
-    """A change of the output."""
+    """Changes the output."""
 
     old: str
     new: str
     everywhere: bool = False
 
     async def run_tool(self, context: ToolContext) -> ToolResult:
-        """Do it."""
+        """Runs the tool."""
         content, old, new = context.output.read(), _encode_text(self.old), _encode_text(self.new)
         if content is None:
             return _error_result(f"{context.output.path} is not there yet: use write_output")
@@ -210,14 +209,14 @@ def _write_output(context: ToolContext, content: bytes) -> ToolResult:
         return _error_result(f"that is more than {LARGEST} bytes")
     if context.key.is_in(content):
         return _error_result(
-            "that has the API key of this session in it, which must not be in a file: leave it out"
+            "the text contains the API key of this session, which must not be in a file: leave it out"
         )
     try:
         context.output.write(content)
     except OSError as error:
-        if is_of_disk(error):  # nothing that the model does helps
+        if is_of_disk(error):  # the model cannot help it
             raise
-        return _error_result(f"{context.output.path} can't be written: {error.strerror}")
+        return _error_result(f"cannot write {context.output.path}: {error.strerror}")
     context.has_written = True
     return ToolResult(f"{context.output.path} has {len(content)} bytes now")
 
@@ -228,14 +227,14 @@ class _EditLine(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Finish(_Tool, frozen=True):
-    """The end of the work, with what is said about it (rule S3)."""
+    """Ends the attempt with a summary (rule S3)."""
 
     summary: str
     decisions: tuple[str, ...] = ()
     contributions: tuple[_EditLine, ...] = ()
 
     async def run_tool(self, context: ToolContext) -> ToolResult:
-        """Do it."""
+        """Runs the tool."""
         if not context.has_written and not (context.earlier and context.earlier.may_stay):
             how = "as it was: change it" if context.earlier else "not written yet: use write_output"
             return _error_result(f"{context.output.path} is {how}, then finish")
@@ -268,15 +267,15 @@ _TOOLS: dict[str, type[_Tool]] = {
 
 
 async def use_tool(context: ToolContext, name: str, arguments: object) -> ToolResult:
-    """Do what the model asks for."""
+    """Runs a tool call of the model."""
     kind = _TOOLS.get(name)
     if kind is None:
-        return _error_result(f"there is no tool {name}; there are: {', '.join(_TOOLS)}")
+        return _error_result(f"unknown tool {name}; the tools are: {', '.join(_TOOLS)}")
     try:
         return await msgspec.convert(arguments, kind).run_tool(context)
     except msgspec.ValidationError as error:
         return _error_result(f"invalid arguments: {error}")
-    except (ValueError, OverflowError) as error:  # what the schema lets through, and no file or process takes
+    except (ValueError, OverflowError) as error:  # valid by the schema, invalid for files or processes
         return _error_result(f"invalid arguments: {error}")
     except GitError as error:
         return _error_result(error.message)
@@ -287,7 +286,7 @@ async def use_tool(context: ToolContext, name: str, arguments: object) -> ToolRe
 
 
 def _commit_path(path: str) -> str:
-    """A path as it stands in a commit; what leads out of it is the path of nothing."""
+    """Returns a path as it is in a commit; one that leads out of it is not the path of any file."""
     clean = posixpath.normpath(unquote_path(path.strip()).lstrip("/") or ".")
     return "" if clean == "." else clean
 

@@ -1,1 +1,1 @@
-"""Agents that are a program: starting it, watching it, the files that it and gitbatch hand each other."""
+"""The machinery of every kind of agent that is a process: starting a program, its output, the files it exchanges."""

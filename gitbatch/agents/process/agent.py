@@ -29,7 +29,7 @@ from gitbatch.sandbox.model import Sandbox, SandboxKind
 from gitbatch.text import CleanText, clean_text
 
 _COMPLAINT = "gitbatch: "
-"""The beginning of each line that the launcher prints, or the shell where there is no sandbox."""
+"""The beginning of each line that the launcher prints, or the shell without a sandbox."""
 
 MakeProgram = Callable[[Assignment, LocalPlace, ExchangeFiles], Program]
 

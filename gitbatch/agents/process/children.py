@@ -1,6 +1,6 @@
-"""How the event loop learns that a program has ended: from the kernel, by a descriptor for each.
+"""How the event loop learns that a program has ended: by one pidfd for each.
 
-Python 3.12 and later do so by themselves, where the kernel can; Python 3.11 has a thread wait for each program.
+Python 3.12 and later use pidfds by themselves, if the kernel has them; Python 3.11 uses a waiting thread for each.
 """
 
 import asyncio
@@ -15,19 +15,19 @@ _EACH, _OURS = 6, 128
 
 
 def make_room(agents: int) -> int:
-    """Let this process have as many descriptors as so many agents need at once; returns for how many there is room."""
+    """Raises the limit of open files for a number of agents; returns the number of agents that it allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = agents * _EACH + _OURS
     if soft != resource.RLIM_INFINITY and soft < wanted:
         most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        with suppress(OSError, ValueError):  # some systems have a limit of limits
+        with suppress(OSError, ValueError):  # some systems limit this limit
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
             soft = most
     return agents if soft == resource.RLIM_INFINITY else min(agents, max(1, (soft - _OURS) // _EACH))
 
 
 def watch_by_descriptor() -> None:
-    """Let Python 3.11 do as later versions do; call it before there is an event loop."""
+    """Makes Python 3.11 use pidfds as later versions do; must be called before an event loop is created."""
     if sys.version_info >= (3, 12) or not hasattr(os, "pidfd_open"):
         return
     try:

@@ -63,7 +63,7 @@ def strict_advice(table: AgentTable, asked: SandboxKind | None) -> str:
 
 
 def was_denied(lines: Iterable[str]) -> bool:
-    """Whether a program complains that it may not write, or replace, a file."""
+    """Returns whether a program complains that it may not write, or replace, a file."""
     return any(sign in line.lower() for line in lines for sign in _DENIED)
 
 

@@ -1,4 +1,4 @@
-"""What the last lines of a program that failed say: why, in one line, and whether it met a busy server."""
+"""Reads the last lines of a program that failed: the reason in one line, and whether a server was busy."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,7 @@ from functools import cache
 from gitbatch.text import CleanText, clean_text
 
 LOOKED_AT = 5
-"""How many of its last lines say whether a server was busy: what stands further up was survived."""
+"""The number of last lines that are searched for a busy server: the program has survived earlier errors."""
 _REASON = 200
 """Characters of a reason: the rest is in the details."""
 _WORD = re.compile(r"[^\W\d_]{2}")
@@ -17,13 +17,13 @@ _NOISE = re.compile(
     r"|File \".*\", line \d+"  # of Python
     r"|\.\.\. \d+ more$|Node\.js v\d|note: run with |goroutine \d+ \[|exit status \d+$"
 )
-"""What programs print after, or below, the line that says what happened."""
+"""Lines that programs print after the line that has the error."""
 _NO_STATUS = r"(?!\s*(?:ms|s|sec\w*|minutes?|[kKMG]i?B|bytes?|lines?|files?|tests?|items?|tokens?|words?|char\w*|passed|failed)\b)"
-"""What a number counts is not the number of an error."""
+"""A number before such a unit is a count, not the number of an error."""
 
 
 def find_reason(lines: Sequence[CleanText]) -> CleanText:
-    """Returns the last line that says something; empty if there is none."""
+    """Returns the last line with words in it; empty if no line has any."""
     said = [line for line in lines if _WORD.search(line)]
     telling = [line for line in said if not _NOISE.match(line)]
     return clean_text((telling or said)[-1], _REASON) if said else CleanText("")

@@ -1,6 +1,6 @@
-"""Starting the programs of agents: as `loop.subprocess_exec` does, but behind a sandbox without a new Python for each.
+"""Starts the programs of agents: as `loop.subprocess_exec` does, but in a sandbox without a new Python for each.
 
-There our launcher comes first, and a server that has started already forks it (`sandbox/server.py`).
+In a sandbox our launcher runs first, and a server that runs already forks it (`sandbox/server.py`).
 """
 
 # ruff: noqa: PLC0415 - what no agent needs that has no sandbox is not imported for it: start-up is a feature
@@ -25,34 +25,34 @@ if TYPE_CHECKING:
 _P = TypeVar("_P", bound=asyncio.SubprocessProtocol)
 _STREAMS = (0, 1, 2)
 ANSWER_TIMEOUT = 30.0
-"""Seconds after which a server that does not tell of what must have happened is given up."""
+"""Seconds after which a server that has not reported an event that must have happened is killed."""
 
 
 _STRIKES = 2
-"""How many starts in a row may fail by the server's fault before it is taken for broken."""
+"""How many starts in a row may fail because of the server before it is taken for broken."""
 
 
 class LauncherError(OSError):
-    """What starts programs does not work: no other program will be started either."""
+    """The launcher does not work: no other program can be started either."""
 
 
 class Starter:
-    """What starts the programs of a run's agents. Belongs to one event loop."""
+    """Starts the programs of the agents of a run. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._has_launcher = False
         self._server: LauncherServer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        """That hears what the server tells."""
+        """The loop that reads the events of the server."""
         self._one_at_a_time = asyncio.Lock()
         self._starting: deque[ServedProcess] = deque()
         """In the order in which the server was asked, which is that of its answers."""
         self._running: dict[int, ServedProcess] = {}
         self._strikes = 0
-        """Starts in a row that failed by the server's fault."""
+        """Starts in a row that failed because of the server."""
 
     def start_server(self) -> "LauncherServer":
-        """Have the server start, while other things are done, if there is none; without it there will be none."""
+        """Starts the server in the background, if it does not run. Without this call, no server is used."""
         from gitbatch.sandbox.server import LauncherServer
 
         self._has_launcher = True
@@ -63,11 +63,11 @@ class Starter:
     async def start_program(
         self, make: Callable[[], _P], command: Sequence[str], environment: Mapping[str, str], directory: Path
     ) -> tuple[asyncio.SubprocessTransport, _P]:
-        """Start a program in a process group of its own, with a pipe for each of its standard streams.
+        """Starts a program in a process group of its own, with a pipe for each of its standard streams.
 
         Raises:
-            LauncherError: nor can any other.
-            OSError: it can't be started.
+            LauncherError: no program can be started.
+            OSError: this one cannot be started.
         """
         asked = self._server_arguments(command)
         if asked is None:
@@ -78,13 +78,13 @@ class Starter:
         return await shielded(self._start_by_server(protocol, asked, environment, directory)), protocol
 
     def give_up(self) -> None:
-        """Kill a server that does not answer."""
+        """Kills a server that does not answer."""
         if self._server:
             self._server.kill()
         self.close()
 
     def close(self) -> None:
-        """End the server, and with it whatever it has started that still runs."""
+        """Ends the server, and with it every program that it has started and that still runs."""
         if self._server is None:
             return
         if self._loop and not self._loop.is_closed():
@@ -96,7 +96,7 @@ class Starter:
         self._strikes += bool(self._starting)
         while self._starting:
             self._starting.popleft().notify_failed(
-                self._launcher_error(errno.ECHILD, "what starts it was killed")
+                self._launcher_error(errno.ECHILD, "the launcher server was killed")
             )
 
     def _launcher_error(self, number: int, why: str) -> OSError:
@@ -104,7 +104,7 @@ class Starter:
         return kind(number, why, "the sandbox")
 
     def _server_arguments(self, command: Sequence[str]) -> Sequence[str] | None:
-        """What the server is to be asked for; None: nothing, for it is not our launcher that starts."""
+        """Returns the arguments for the server; None: the program is not started by our launcher."""
         if not self._has_launcher:
             return None
         from gitbatch.sandbox.command_line import launcher_arguments
@@ -130,7 +130,9 @@ class Starter:
                 except TimeoutError:
                     started.close()
                     self.give_up()
-                    raise self._launcher_error(errno.ETIMEDOUT, "what starts it does not answer") from None
+                    raise self._launcher_error(
+                        errno.ETIMEDOUT, "the launcher server does not answer"
+                    ) from None
                 except BaseException:
                     started.close()
                     raise
@@ -142,10 +144,10 @@ class Starter:
         for _ in range(2):
             try:
                 return self._connect_server().start_program(asked, environment, directory, streams)
-            except ConnectionError:  # it has died, and we have not heard of it yet
+            except ConnectionError:  # it has died, and that was not reported yet
                 self.close()
         self._strikes += 1
-        raise self._launcher_error(errno.ECHILD, "what starts it was killed")
+        raise self._launcher_error(errno.ECHILD, "the launcher server was killed")
 
     def _connect_server(self) -> "LauncherServer":
         try:
@@ -153,7 +155,7 @@ class Starter:
         except OSError as error:
             self._strikes += 1
             raise self._launcher_error(
-                error.errno or 0, f"what starts it cannot be started: {error.strerror}"
+                error.errno or 0, f"the launcher server cannot be started: {error.strerror}"
             ) from error
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
@@ -161,23 +163,23 @@ class Starter:
         return server
 
     def _receive_event(self) -> None:
-        """Take in what the server tells."""
+        """Reads an event of the server."""
         if self._server is None:
             return
         try:
-            told = self._server.receive_event(socket.MSG_DONTWAIT)
+            event = self._server.receive_event(socket.MSG_DONTWAIT)
         except BlockingIOError:
             return
-        if told is None:
+        if event is None:
             self.close()  # the next program gets a new one
-        elif told.has_ended:
-            self._running.pop(told.number).notify_ended(told.status)
-        elif told.has_started:
-            started = self._running[told.number] = self._starting.popleft()
-            started.notify_started(told.number)
+        elif event.has_ended:
+            self._running.pop(event.number).notify_ended(event.status)
+        elif event.has_started:
+            started = self._running[event.number] = self._starting.popleft()
+            started.notify_started(event.number)
             self._strikes = 0
         else:
-            error = OSError(told.number, os.strerror(told.number), "the sandbox")
+            error = OSError(event.number, os.strerror(event.number), "the sandbox")
             self._starting.popleft().notify_failed(error)
 
 
@@ -188,7 +190,7 @@ class ServedProcess(asyncio.SubprocessTransport):
         super().__init__()
         self._give_up = give_up
         self.has_started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Fails with an `OSError` if it can't be."""
+        """Fails with an `OSError` if it cannot be started."""
         self._process = 0
         self._protocol = protocol
         self._code: int | None = None
@@ -196,7 +198,7 @@ class ServedProcess(asyncio.SubprocessTransport):
         self._open = set(_STREAMS)
 
     async def open_pipes(self, theirs: ExitStack) -> list[int]:
-        """Make a pipe for each of its standard streams; returns its ends of them, to be closed when it has them."""
+        """Makes a pipe for each standard stream. Returns the ends of the program, to be closed once it has them."""
         loop = asyncio.get_running_loop()
         streams = []
         for stream in _STREAMS:
@@ -210,7 +212,7 @@ class ServedProcess(asyncio.SubprocessTransport):
         return streams
 
     def notify_started(self, process: int) -> None:
-        """Note that it has started; if nobody waits for it any more, it ends at once."""
+        """Notes that it has started. If its start was cancelled meanwhile, it is killed."""
         self._process = process
         if self.has_started.done():
             with suppress(ProcessLookupError):
@@ -219,44 +221,44 @@ class ServedProcess(asyncio.SubprocessTransport):
             self.has_started.set_result(None)
 
     def notify_failed(self, error: OSError) -> None:
-        """Note that it could not be started."""
+        """Notes that it could not be started."""
         if not self.has_started.done():
             self.has_started.set_exception(error)
 
     def notify_ended(self, code: int) -> None:
-        """Note that it has ended."""
+        """Notes that it has ended."""
         self._code = code
         self._protocol.process_exited()
         self._report_end()
 
     def receive_data(self, stream: int, data: bytes) -> None:
-        """Hand on what it has said."""
+        """Passes its output on."""
         self._protocol.pipe_data_received(stream, data)
 
     def notify_closed(self, stream: int) -> None:
-        """Note that a stream is closed."""
+        """Notes that a stream is closed."""
         self._open.discard(stream)
         self._report_end()
 
     def get_pid(self) -> int:
-        """The process, which leads a group of its own."""
+        """Returns the process id, which is that of its group too."""
         return self._process
 
     def get_returncode(self) -> int | None:
-        """How it ended: its exit code, or -n where signal n ended it; None: it runs."""
+        """Returns its exit code, or -n if signal n ended it; None: it runs."""
         return self._code
 
     def get_pipe_transport(self, fd: int) -> asyncio.BaseTransport | None:
-        """Our end of a standard stream."""
+        """Returns our end of a standard stream."""
         return self._pipes.get(fd)
 
     def close(self) -> None:
-        """Close our ends of its streams."""
+        """Closes our ends of its streams."""
         for pipe in self._pipes.values():
             pipe.close()
 
     def kill(self) -> None:
-        """End it for good, when it has been killed and the server does not tell of that."""
+        """Kills the server, when the program has been killed and the server does not report that."""
         if self._code is None:
             self._give_up()
 

@@ -33,7 +33,7 @@ class ShownLine(NamedTuple):
 
 
 ShowLine = Callable[[OutputStream, str], ShownLine | None]
-"""From a line of a program to the line that is shown; None: nothing is shown, and the line is no detail."""
+"""From a line of a program to the line that is shown; None: it is not shown, nor part of the details."""
 
 
 class OutputWatch(asyncio.SubprocessProtocol):
@@ -119,7 +119,7 @@ class OutputWatch(asyncio.SubprocessProtocol):
             self._take_progress()
 
     def _take_progress(self) -> bool:
-        """Reads the next piece of the progress file. Returns false if there is none."""
+        """Reads the next piece of the progress file. Returns false at its end."""
         with suppress(OSError), regular_file(self._file.parent, self._file.name) as (descriptor, _):
             chunk = os.pread(descriptor, _TAIL_BYTES, self._file_at)
             self._file_at += len(chunk)

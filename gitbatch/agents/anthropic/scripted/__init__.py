@@ -1,1 +1,1 @@
-"""A server that speaks the Messages API and has no model: what it answers is a script in the prompt. For tests and the demo."""
+"""A server that speaks the Messages API without a model: a script in the prompt gives its answers. For tests and the demo."""

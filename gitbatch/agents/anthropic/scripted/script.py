@@ -1,4 +1,4 @@
-r"""What the scripted server answers: a script in the item's text, one step for each answer.
+r"""The script of the server's answers: it is in the text of the item, with one step for each answer.
 
     `script: say Reading + read rules.md; write # A page; finish`
 
@@ -34,7 +34,7 @@ SUMMARY = "Wrote the page from what was given. It was written by the scripted se
 
 
 class Fault(Struct, frozen=True):
-    """What goes wrong before a step succeeds."""
+    """A fault before a step succeeds."""
 
     kind: str
     what: str = ""
@@ -53,7 +53,7 @@ class Step(Struct, frozen=True):
 
 
 def next_step(request: dict[str, Any]) -> Step:
-    """The answer that a request's script has for it."""
+    """Returns the answer that the script of a request has for it."""
     said = first_message_text(request)
     number = sum(message["role"] == "assistant" for message in request["messages"])
     found = _SCRIPT.findall(said)
@@ -62,25 +62,25 @@ def next_step(request: dict[str, Any]) -> Step:
 
 
 def output_of(request: dict[str, Any]) -> str:
-    """The path of the item that a request belongs to."""
+    """Returns the output path of the item that a request belongs to."""
     found = _OUTPUT.findall(first_message_text(request))
     return found[-1].strip() if found else ""
 
 
 def first_message_text(request: dict[str, Any]) -> str:
-    """What the first message says."""
+    """Returns the text of the first message."""
     content = request["messages"][0]["content"]
     return content if isinstance(content, str) else "\n".join(block.get("text", "") for block in content)
 
 
 def _system_text(request: dict[str, Any]) -> str:
-    """What stands before the messages."""
+    """Returns the text before the messages."""
     system = request.get("system") or ""
     return system if isinstance(system, str) else "\n".join(block["text"] for block in system)
 
 
 def _default_steps(said: str) -> list[str]:
-    """A page about what was given: real tool calls, no pretended thoughts."""
+    """Returns steps that write a page about the context: real tool calls, no pretended thoughts."""
     files = _FILE.findall(said)
     lines = [f"- {path}: {first.strip().strip('#').strip()[:80] or 'empty'}" for path, first in files]
     page = [
@@ -91,7 +91,7 @@ def _default_steps(said: str) -> list[str]:
     ]
     text = "\\n".join([*page, *(lines or ["- nothing"])]).replace(";", ",").replace("+", "and")
     look = f"read {files[0][0]}" if files else "list"
-    return [f"say I am the scripted server: there is no model here + {look}", f"write {text}\\n", "finish"]
+    return [f"say I am the scripted server: no model is used + {look}", f"write {text}\\n", "finish"]
 
 
 def _parse_step(text: str, number: int) -> Step:
@@ -125,7 +125,7 @@ def _parse_fault(verb: str, rest: str) -> Fault:
 
 
 def _parse_call(verb: str, rest: str) -> tuple[str, dict[str, Any] | str]:
-    """The tool that a verb stands for; another verb is the name of a tool, its arguments as JSON."""
+    """Returns the tool call of a verb; any other verb is the name of a tool, with its arguments as JSON."""
     old, _, new = rest.partition(" => ")
     calls: dict[str, tuple[str, dict[str, Any]]] = {
         "read": ("read_file", {"path": rest}),

@@ -28,7 +28,7 @@ from gitbatch.agents.anthropic.scripted.wire import (
 
 KEY = "scripted-key"
 _HANG = 60.0
-"""Seconds: longer than anybody waits."""
+"""Seconds: longer than any client waits."""
 _TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -43,7 +43,7 @@ _TYPES = {
 
 
 class RecordedRequest(Struct, frozen=True):
-    """A request, as tests ask about it."""
+    """A request that was received, for tests."""
 
     at: float
     """When it arrived, in monotonic seconds."""
@@ -67,11 +67,11 @@ class ScriptedServer:
     counts: bool = True
     """Whether it can count tokens."""
     reports_usage: bool = True
-    """Whether it says what an answer took; there are servers that give null."""
+    """Whether it reports usage; some servers send null."""
     nap: float = 0.0
-    """Seconds before each answer, so that there is something to see."""
+    """Seconds before each answer, so that a demo can be watched."""
     limit_every: int = 0
-    """Each so-many-th request is refused once, for a second, as a rate limit; 0: none."""
+    """Every N-th request is refused once, for a second, as by a rate limit; 0: none."""
     url: str = ""
     seen: list[RecordedRequest] = field(default_factory=list)
     under_way: int = 0
@@ -95,14 +95,14 @@ class ScriptedServer:
             self._thread.join()
 
     def reset_state(self) -> None:
-        """Be as new."""
+        """Resets the server to its first state."""
         self.seen.clear()
         self._asked.clear()
         self._cached.clear()
         self.most_under_way = 0
 
     def requests_of(self, item: str) -> list[RecordedRequest]:
-        """The requests of one item."""
+        """Returns the requests of one item."""
         return [seen for seen in self.seen if seen.item == item]
 
     async def _serve_clients(self) -> None:
@@ -117,7 +117,7 @@ class ScriptedServer:
                 while await self._answer_one(reader, writer):
                     pass
             except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-                pass  # whoever asked has gone, or the server ends
+                pass  # the client has gone, or the server ends
             finally:
                 if task:
                     clients.discard(task)
@@ -133,7 +133,7 @@ class ScriptedServer:
         await asyncio.gather(*clients, return_exceptions=True)
 
     async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Answer one request; false: the connection is over."""
+        """Answers one request. Returns false if the connection has ended."""
         lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = {
             name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
@@ -168,11 +168,11 @@ class ScriptedServer:
         return await self._play_step(writer, request, body)
 
     async def _play_step(self, writer: asyncio.StreamWriter, request: dict[str, Any], body: bytes) -> bool:
-        """Answer as the script says."""
+        """Answers as the script says."""
         try:
             step = self._with_key(next_step(request))
         except ValueError as error:
-            return await self._send_error(writer, 400, f"the script can't be read: {error}")
+            return await self._send_error(writer, 400, f"cannot read the script: {error}")
         fault = self._next_fault(step, request, body)
         if self.limit_every and (len(self.seen) + 1) % self.limit_every == 0:
             fault = Fault("fail", "429", after="1")
@@ -195,12 +195,12 @@ class ScriptedServer:
         return await self._stream_answer(writer, list(stream_events(step, request["model"], usage)), fault)
 
     def _with_key(self, step: Step) -> Step:
-        r"""A step in which the key stands where the script says \k."""
+        r"""Returns a step with the key in the place of each \k."""
         blocks = json.dumps(step.blocks).replace("\\\\k", self.key)
         return replace(step, blocks=tuple(json.loads(blocks)))
 
     def _next_fault(self, step: Step, request: dict[str, Any], body: bytes) -> Fault | None:
-        """What goes wrong this time. A request that is made again without a stream is the same one."""
+        """Returns the fault of this request. A request that is sent again without a stream counts as the same."""
         asked = json.dumps({**request, "stream": None}, sort_keys=True).encode()
         times = self._asked[digest := hashlib.sha256(asked).hexdigest()]
         self._asked[digest] += 1
@@ -253,7 +253,7 @@ class ScriptedServer:
     async def _send_whole(
         self, writer: asyncio.StreamWriter, answer: dict[str, Any], fault: Fault | None
     ) -> bool:
-        """Send an answer that is not streamed; one that breaks off has half of its bytes."""
+        """Sends an answer that is not streamed; with a fault, half of its bytes."""
         if fault is None:
             return await self._send_json(writer, 200, answer)
         if fault.what == "error":
@@ -267,7 +267,7 @@ class ScriptedServer:
         return False
 
     async def _break_off(self, writer: asyncio.StreamWriter, fault: Fault) -> bool:
-        """Do what a fault does in the middle of an answer; false: the connection is over."""
+        """Does what a fault does in the middle of an answer. Returns false if the connection has ended."""
         if fault.what == "hang":
             await asyncio.sleep(_HANG)
         if fault.what == "reset":
@@ -275,7 +275,7 @@ class ScriptedServer:
         return fault.what != "reset"
 
     def _make_usage(self, request: dict[str, Any], body: bytes) -> dict[str, int]:
-        """Counts as a server with a cache would give them; none if it does not tell."""
+        """Returns counts as of a server with a cache; none if it does not report usage."""
         if not self.reports_usage:
             return {}
         start = hash_start(request)

@@ -1,4 +1,4 @@
-"""What the scripted server sends: heads, stream_events and whole_message answers, in the form of the Messages API."""
+"""The answers of the scripted server in the form of the Messages API: headers, events, whole messages."""
 
 import hashlib
 import json
@@ -62,7 +62,7 @@ def _block_text(block: dict[str, Any]) -> str:
 
 
 def _arguments_object(given: dict[str, Any] | str) -> dict[str, Any]:
-    """Returns arguments as they can stand in JSON: what is no object can only be streamed."""
+    """Returns arguments as they can stand in JSON: invalid ones can only be streamed."""
     try:
         parsed = json.loads(_encode_arguments(given))
     except ValueError:
