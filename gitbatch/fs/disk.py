@@ -64,8 +64,8 @@ def _find_reported(error: GitError) -> DiskError | None:
     for line in error.stderr.splitlines():
         for number in sorted(_DISK):
             if os.strerror(number) in line:
-                said = GitError(error.argv, error.status, line)
-                return DiskError(said.message, _advice_for(number))
+                reported = GitError(error.argv, error.status, line)
+                return DiskError(reported.message, _advice_for(number))
     return None
 
 

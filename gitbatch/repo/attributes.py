@@ -105,6 +105,8 @@ def _may_filter(repo: Repository, rules: Rules) -> bool:
 def _require_no_filter(repo: Repository, git: Git, rules: Rules, path: str) -> None:
     if not _may_filter(repo, rules):
         return
-    said = git.run("check-attr", "-z", "filter", "--", path).stdout.split(b"\0")
-    if len(said) > 2 and said[2] not in _ABSENT:
-        raise FilteredPathError(f"{path} has the filter {said[2].decode(errors='replace')} (git attributes)")
+    answer = git.run("check-attr", "-z", "filter", "--", path).stdout.split(b"\0")
+    if len(answer) > 2 and answer[2] not in _ABSENT:
+        raise FilteredPathError(
+            f"{path} has the filter {answer[2].decode(errors='replace')} (git attributes)"
+        )

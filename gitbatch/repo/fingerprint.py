@@ -99,7 +99,7 @@ def take_fingerprint(repo: Repository, ours: str, refs: tuple[str, ...] = ()) ->
 
 
 def require_same_refs(repo: Repository, before: Fingerprint) -> None:
-    """Stop if another process has changed a ref that only gitbatch writes.
+    """Raises an error if another process has changed a ref that only gitbatch writes.
 
     Raises:
         TamperedError: the message names the refs.

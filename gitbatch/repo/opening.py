@@ -99,13 +99,13 @@ def _locate_repository(git: Git, found: GitResult, inherited: Mapping[str, str])
     ):  # to choose what to do; the message that is shown is git's own
         git = _trust_by_user_config(git, found, inherited)
         found = git.run(*_WHERE, check=False)
-    said = os.fsdecode(found.stdout).split("\n")[:-1]  # a path may have other characters that end lines
-    if len(said) not in {len(_ASKED), len(_ASKED) + 1}:
+    answer = os.fsdecode(found.stdout).split("\n")[:-1]  # a path may have other characters that end lines
+    if len(answer) not in {len(_ASKED), len(_ASKED) + 1}:
         raise GitbatchError(
             f"{git.directory} is not in a git repository",
             "change into one, name one with -C DIR, or run git init",
         )
-    return git, said
+    return git, answer
 
 
 def _trust_by_user_config(git: Git, refused: GitResult, inherited: Mapping[str, str]) -> Git:
@@ -114,17 +114,17 @@ def _trust_by_user_config(git: Git, refused: GitResult, inherited: Mapping[str, 
     try:
         top = git.run_with_user_config("rev-parse", "--show-toplevel", extra=kept).removesuffix("\n")
     except GitError as error:
-        said = refused.stderr.strip().splitlines()
-        advice = "if you trust it, run the git config command that git names: " + said[-1].strip()
-        raise GitbatchError(said[0].removeprefix("fatal: "), advice) from error
+        answer = refused.stderr.strip().splitlines()
+        advice = "if you trust it, run the git config command that git names: " + answer[-1].strip()
+        raise GitbatchError(answer[0].removeprefix("fatal: "), advice) from error
     trust = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": top}
     return git.in_directory(git.directory, **trust)
 
 
-def _require_version(said: GitResult) -> None:
-    if said.status:
-        raise GitError(("--version",), said.status, said.stderr)
-    found = re.search(r"(\d+)\.(\d+)", os.fsdecode(said.stdout))
+def _require_version(answer: GitResult) -> None:
+    if answer.status:
+        raise GitError(("--version",), answer.status, answer.stderr)
+    found = re.search(r"(\d+)\.(\d+)", os.fsdecode(answer.stdout))
     if found and (int(found[1]), int(found[2])) < OLDEST_GIT:
         raise GitbatchError(
             f"git {found[0]} is too old", f"gitbatch needs git {'.'.join(map(str, OLDEST_GIT))} or newer"
@@ -137,9 +137,9 @@ def _read_identity(root: Path, inherited: Mapping[str, str]) -> Identity:
         name: value for name, value in inherited.items() if name.startswith(("GIT_COMMITTER_", "GIT_CONFIG"))
     }
     try:
-        said = Git(root).run_with_user_config("var", "GIT_COMMITTER_IDENT", extra=kept)
+        answer = Git(root).run_with_user_config("var", "GIT_COMMITTER_IDENT", extra=kept)
     except GitError as error:
         advice = 'run: git config user.name "Your Name" && git config user.email you@example.org'
         raise GitbatchError("git does not know who you are", advice) from error
-    name, _, rest = said.partition(" <")
+    name, _, rest = answer.partition(" <")
     return Identity(name, rest.partition(">")[0])

@@ -45,10 +45,10 @@ def find_filters(repo: Repository, tree: str | None, paths: Iterable[str]) -> Ma
         return {}
     with _in_checkout(repo, tree, asked, ATTRIBUTES) as git:
         options = ("-c", f"core.attributesFile={os.devnull}")
-        said = _query(git, asked, *options, "check-attr", "-z", "--stdin", "filter")
+        answer = _query(git, asked, *options, "check-attr", "-z", "--stdin", "filter")
     return {
         path: value
-        for path, _, value in zip(said[::3], said[1::3], said[2::3], strict=False)
+        for path, _, value in zip(answer[::3], answer[1::3], answer[2::3], strict=False)
         if value not in _ABSENT
     }
 
@@ -66,8 +66,8 @@ def find_ignored(repo: Repository, tree: str | None, paths: Iterable[str]) -> Ma
     options = ("-c", f"core.excludesFile={own if tree is not None else os.devnull}")
     command = ("check-ignore", "-z", "--verbose", "--stdin", *(("--no-index",) if tree is not None else ()))
     with _in_checkout(repo, tree, asked, IGNORE) as git:
-        said = _query(git, asked, *options, *command)
-    found = zip(said[::4], said[2::4], said[3::4], strict=False)
+        answer = _query(git, asked, *options, *command)
+    found = zip(answer[::4], answer[2::4], answer[3::4], strict=False)
     return {path: Pattern(text, _file_name(file)) for file, text, path in found if not text.startswith("!")}
 
 

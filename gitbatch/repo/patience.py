@@ -61,7 +61,7 @@ def wait_for(process: "subprocess.Popen[bytes]", stdin: bytes, patience: Patienc
 def end_session(process: "subprocess.Popen[bytes]") -> None:
     """Kills a process that leads a session, with all processes of the session, and reaps them.
 
-    A process whose parent was killed with it is not reaped by a first process of a container that is no init.
+    A process whose parent was killed with it is not reaped by the first process of a container if that is not an init.
     """
     with _adopting(), suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -115,12 +115,12 @@ def _fetch_missing(objects: Objects, promised: Promised, commit: str, missing: t
                 wanted, *_QUIETLY, *_FETCH, "--", promised.remote, extra=environment
             )
     except GitError as error:
-        said = [clean_text(line) for line in error.stderr.strip().splitlines() if line.strip()]
-        reason = find_reason("\n".join(said)) or "git gave no reason"
+        answer = [clean_text(line) for line in error.stderr.strip().splitlines() if line.strip()]
+        reason = find_reason("\n".join(answer)) or "git gave no reason"
         raise PartialCloneError(
             f"{what}, and fetching from {promised.remote} failed: {reason}",
             f"fetch them by hand: {_fetch_command(promised, commit)}",
-            "\n".join(said[-_SHOWN:]),
+            "\n".join(answer[-_SHOWN:]),
         ) from error
     left = objects.find_missing(missing)
     if left:

@@ -31,8 +31,8 @@ _SHOWN = 10
 class SigningError(GitbatchError):
     """The user signs commits, and one of ours cannot be signed."""
 
-    def __init__(self, said: str, unused: tuple[str, ...] = ()) -> None:
-        lines = [clean_text(line) for line in said.strip().splitlines() if line.strip()]
+    def __init__(self, answer: str, unused: tuple[str, ...] = ()) -> None:
+        lines = [clean_text(line) for line in answer.strip().splitlines() if line.strip()]
         found = [line for line in lines if line.startswith(("error:", "fatal:"))]
         reason = next(iter(found or lines), "git gave no reason")
         names = " and ".join(setting.partition("=")[0] for setting in unused)

@@ -118,7 +118,7 @@ class ObjectReader:
             if self.partial and error.status > 0:
                 return missing_by_walk(self.git, wanted)
             raise
-        return tuple(oid for oid, said in zip(wanted, answers, strict=True) if len(said.split(b" ")) != 3)
+        return tuple(oid for oid, answer in zip(wanted, answers, strict=True) if len(answer.split(b" ")) != 3)
 
     def is_blob(self, oid: str) -> bool:
         """Whether an object is in the repository and is a blob; its content is not read."""

@@ -66,9 +66,9 @@ class Refs:
         # As git does: the ref's own file counts, if it exists, else packed-refs. Other cases (a symbolic ref, a
         # reftable, a packed ref) are left to git.
         try:
-            said = (self.common_dir / ref).read_bytes()
-            if len(said) == len(self.zero) + 1 and _ID.fullmatch(said):
-                return said[:-1].decode()
+            content = (self.common_dir / ref).read_bytes()
+            if len(content) == len(self.zero) + 1 and _ID.fullmatch(content):
+                return content[:-1].decode()
         except FileNotFoundError:
             if not self._may_exist(self.common_dir / ref, f" {ref}\n"):
                 return None
@@ -98,11 +98,11 @@ class Refs:
         """Returns the ref that a symbolic ref names; None: it is not symbolic."""
         path = self.git_dir / name if name == "HEAD" else self.common_dir / name
         if not self.is_reftable and not path.is_symlink():
-            said = b""
+            content = b""
             with raising_only_of_disk():  # git would report a dangling ref
-                said = path.read_bytes()
-            found = _LEADS_TO.fullmatch(said)
-            if _ID.fullmatch(said):
+                content = path.read_bytes()
+            found = _LEADS_TO.fullmatch(content)
+            if _ID.fullmatch(content):
                 return None
             if found and not found[1].endswith(b".lock"):
                 return os.fsdecode(found[1])

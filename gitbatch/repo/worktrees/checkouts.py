@@ -100,7 +100,7 @@ def _search_main(common_dir: Path, known: tuple[Path, ...], near: tuple[Path, ..
 
 
 def _main_settings(git: Git, common_dir: Path) -> dict[str, str]:
-    """Returns what says where the main checkout is, by key; git reads none of it in a linked worktree."""
+    """Returns the settings that name the main checkout, by key; git reads none of them in a linked worktree."""
     found: dict[str, str] = {}
     for file in (common_dir / "config", common_dir / "config.worktree"):
         if file.is_file():
@@ -135,9 +135,9 @@ def _superprojects(git: Git, place: _Place) -> Iterator[_Place]:
         yield from _enclosing_git_dirs(place)
         if root is None or not any(os.path.lexists(above / ".git") for above in root.parents):
             return
-        said = git.in_directory(root).run("rev-parse", "--show-superproject-working-tree", check=False)
-        above = os.fsdecode(said.stdout).removesuffix("\n")
-        if said.status or not above:
+        answer = git.in_directory(root).run("rev-parse", "--show-superproject-working-tree", check=False)
+        above = os.fsdecode(answer.stdout).removesuffix("\n")
+        if answer.status or not above:
             return
         root = Path(above)
         git_dir, common_dir, _ = os.fsdecode(git.in_directory(root).run(*_WHERE).stdout).split("\n")

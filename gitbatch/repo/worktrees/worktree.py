@@ -209,7 +209,7 @@ def _find_records(repo: Repository, wanted: Callable[[Path], bool]) -> tuple[Pat
 
 
 def _read_folder(record: Path) -> Path:
-    """Returns where a record says that its worktree is; a relative path starts at the record (git 2.48)."""
+    """Returns the worktree that a record names; a relative path starts at the record (git 2.48)."""
     with suppress(OSError):
         text = (record / "gitdir").read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n")
         place = Path(text).parent
