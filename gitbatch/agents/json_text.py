@@ -1,5 +1,6 @@
 """JSON in the output of a program: it is shortened for people, and never used as a summary."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,22 @@ _ERROR_FIRST = ("error", "message", "result", "text", "content", "delta", "summa
 _NAMES = ("name", "title", "status")
 _DEEPEST = 6
 _CLOSING = re.compile(r"[\]}]+[,;]?")
+_FENCE = re.compile(r"\s*(?:```|~~~)[`~]*\s*[\w-]*\s*")
+_UNITS = re.compile(
+    rb"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
+"""An escaped backslash, a whole pair of surrogates, or one that is alone: JSON allows it, and no encoding has it."""
+
+
+def replace_lone_surrogates(written: bytes) -> bytes:
+    """Returns JSON in which each escape of half a character is that of U+FFFD, so that its texts can be encoded."""
+    return _UNITS.sub(lambda found: rb"\ufffd" if found[1] else found[0], written)
+
+
+def make_encodable(value: Any) -> Any:  # noqa: ANN401 - JSON
+    """Returns a value of JSON whose texts can be encoded: halves of a character are joined, or replaced."""
+    written = json.dumps(value).encode()
+    return json.loads(replace_lone_surrogates(written)) if b"\\ud" in written else value
 
 
 def parse_json(text: str) -> dict[str, Any] | list[Any] | None:
@@ -21,17 +38,18 @@ def parse_json(text: str) -> dict[str, Any] | list[Any] | None:
     if not stripped.startswith(("{", "[")):
         return None
     try:
-        parsed = msgspec.json.decode(stripped.encode(errors="replace"))
+        parsed = msgspec.json.decode(replace_lone_surrogates(stripped.encode(errors="replace")))
     except (msgspec.DecodeError, RecursionError):
         return None
     return parsed if isinstance(parsed, dict | list) else None
 
 
 def is_json(text: str) -> bool:
-    """Returns whether a text is JSON: one value, or one on each line."""
+    """Returns whether a text is JSON: one value, or one on each line; also between the fences of Markdown."""
     lines = [line for line in text.splitlines() if line.strip()]
+    inner = [line for line in lines if not _FENCE.fullmatch(line)]
     return bool(lines) and (
-        parse_json(text) is not None or all(parse_json(line) is not None for line in lines)
+        parse_json("\n".join(inner)) is not None or all(parse_json(line) is not None for line in inner)
     )
 
 
@@ -41,8 +59,19 @@ def after_json(paragraph: str) -> str:
     Of JSON in several lines, or that was cut at its beginning, the end is seen.
     """
     lines = paragraph.splitlines()
-    ends = (number for number, line in reversed(list(enumerate(lines, 1))) if _is_end_of_json(line))
+    ends = (number for number in range(len(lines), 0, -1) if _ends_json(lines[:number]))
     return "\n".join(lines[next(ends, 0) :])
+
+
+def is_fence(paragraph: str) -> bool:
+    """Returns whether a paragraph is nothing but fences of Markdown."""
+    return all(map(_FENCE.fullmatch, paragraph.splitlines()))
+
+
+def _ends_json(lines: list[str]) -> bool:
+    """Returns whether the last of some lines ends JSON, or is the fence after it."""
+    *before, last = lines
+    return _is_end_of_json(last) or bool(_FENCE.fullmatch(last) and before and _is_end_of_json(before[-1]))
 
 
 def _is_end_of_json(line: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from gitbatch.agents.json_text import after_json, is_json
+from gitbatch.agents.json_text import after_json, is_fence, is_json, replace_lone_surrogates
 from gitbatch.agents.protocol import Contribution, Failure, Reply, ReplyFlag
 from gitbatch.limits.usage import Usage
 from gitbatch.text import LIMIT, clean_text
@@ -71,7 +71,7 @@ class PartialReply(Struct, frozen=True):
 def parse_partial_reply(written: bytes) -> PartialReply:
     """Parses the reply of an agent that failed; empty if it is invalid."""
     try:
-        parsed = msgspec.json.decode(written, type=_WrittenReply)
+        parsed = msgspec.json.decode(replace_lone_surrogates(written), type=_WrittenReply)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return PartialReply()
     return PartialReply(_parse_usage(parsed.usage), _parse_seconds(parsed.retry_after))
@@ -103,7 +103,7 @@ def _parse_usage(raw: msgspec.Raw) -> Usage:
 def parse_reply(written: bytes) -> Reply | Failure:
     """Parses the JSON of a reply; returns a failure if it is invalid."""
     try:
-        parsed = msgspec.json.decode(written, type=_WrittenReply)
+        parsed = msgspec.json.decode(replace_lone_surrogates(written), type=_WrittenReply)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Failure(clean_text(f"invalid reply JSON: {error}"))
     contributions = tuple((c.artifact, c.text) for c in parsed.contributions)
@@ -156,4 +156,13 @@ def last_paragraph(text: str) -> str:
     JSON does not count: empty if the output ends with it.
     """
     paragraphs = re.split(r"\n\s*\n", text.replace("\r\n", "\n"))
-    return after_json(next((said for said in map(str.strip, reversed(paragraphs)) if clean_text(said)), ""))
+    return after_json(
+        next(
+            (
+                said
+                for said in map(str.strip, reversed(paragraphs))
+                if clean_text(said) and not is_fence(said)
+            ),
+            "",
+        )
+    )

@@ -198,6 +198,82 @@ def test_an_answer_that_is_cut_is_waited_for_and_asked_for_again(stage: Stage, h
     assert_own_words(stage, result)
 
 
+UNREADABLE = ("nothing", "no start", "a mistake before its start", "a nameless ping", "JSON", "no content")
+
+
+@pytest.mark.parametrize("how", UNREADABLE)
+def test_what_an_unreadable_answer_used_is_unknown_and_not_0(stage: Stage, how: str) -> None:
+    content = CUTS[how] if how != "nothing" else answer(b"event: error\ndata: null\n\n")
+    stage.budget = Budget(max_cost=5.0)
+    result = talk(stage, content)
+    assert isinstance(result, Failure)
+    assert (result.usage.requests, result.usage.total_tokens, result.usage.cost) == (5, 0, None)
+    assert result.usage.is_uncounted
+    assert stage.budget.close_attempt("out/a.md", result.usage).cost is None
+    assert stage.budget.spent.unknown == 1
+
+
+def test_a_server_that_refuses_in_its_first_event_has_used_nothing(stage: Stage) -> None:
+    busy = b'event: error\ndata: {"error": {"type": "overloaded_error", "message": "x"}}\n\n'
+    result = talk(stage, answer(busy), GOOD)
+    assert isinstance(result, Reply)
+    assert (result.usage.requests, result.usage.cost is None) == (1, False)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_named_and_stops_the_batch(stage: Stage, status: int) -> None:
+    where = "location: https://user:secret@other.example/login?token=x\r\n"
+    result = talk(stage, answer(b"", status, more=where))
+    assert isinstance(result, Failure)
+    assert result.cause is Cause.FATAL, "it is so for every item"
+    assert stage.table.base_url
+    assert result.reason == (
+        f"invalid base URL: the server redirects ({status}) from {stage.table.base_url}/v1/messages"
+        " to https://other.example/login"
+    )
+    assert len(stage.asked_raw) == 1
+
+
+def test_a_redirect_to_what_is_no_address_is_named_too(stage: Stage) -> None:
+    result = talk(stage, answer(b"", 302, more="location: http://[x\r\n"))
+    assert isinstance(result, Failure)
+    assert result.reason.endswith(" to an invalid address")
+
+
+def test_an_error_without_a_reason_is_told_in_a_sentence(stage: Stage) -> None:
+    result = talk(stage, CUTS["nothing"])
+    assert isinstance(result, Failure)
+    assert result.reason.endswith("the server ended it with an error and does not say why")
+
+
+@pytest.mark.parametrize("path", ["\ud800", "a/\udfffb"])
+def test_half_a_character_in_a_path_is_an_error_of_the_tool(stage: Stage, path: str) -> None:
+    result = talk(stage, answer(stream(call("read_file", path=path))), GOOD)
+    assert isinstance(result, Reply), result
+    assert "read_file: there is no file " in stage.lines()
+    assert len(stage.asked_raw) == 2
+    stage.asked_raw[1].decode()
+
+
+def test_half_a_character_anywhere_in_an_answer_is_replaced(stage: Stage) -> None:
+    block = {
+        "type": "tool_use",
+        "id": "c\ud800",
+        "name": "list_files",
+        "input": {"folder": "x"},
+        "more": ["\udc00"],
+    }
+    result = talk(stage, answer(stream(block)), GOOD)
+    assert isinstance(result, Reply), result
+    assert b"\\ud" not in stage.asked_raw[1]
+
+
+def test_the_cause_of_a_call_that_was_not_done_is_the_reason(stage: Stage) -> None:
+    result = talk(stage, answer(stream(call("read_file", path="none.md"), WORK[1])))
+    assert isinstance(result, Failure)
+    assert result.reason.startswith("tools: there is no file none.md")
+
+
 @pytest.mark.parametrize("how", CUTS)
 def test_an_answer_that_is_always_cut_fails_its_item_alone(stage: Stage, how: str) -> None:
     result = talk(stage, CUTS[how])

@@ -444,7 +444,6 @@ Answer = Callable[[asyncio.StreamWriter], Coroutine[None, None, None]]
         b'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 77\r\n\r\nevent: message_start\ndata: {"type": "message_start", "message": {"id": null}}\n\n',
         b'HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 56\r\n\r\nevent: content_block_stop\ndata: {"type":"x", "index": 4}\n\n',
         b"no http at all\r\n\r\n",
-        b"HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n",
     ],
 )
 def test_a_server_that_is_none_breaks_nothing(stage: Stage, body: bytes) -> None:

@@ -84,7 +84,6 @@ def test_shapes_that_are_taken(source: bytes, expected: Reply) -> None:
         ),
         (b'{"contributions": {"a.md": "b"}}', "Expected `array`, got `object` - at `$.contributions`"),
         (b'{"summary": "\xff"}', "can't decode byte 0xff"),
-        (b'{"summary": "\\ud800"}', "truncated"),
         (b'{"summary": "\\x1b"}', "invalid escape"),
         (b'{"x": ' + b"[" * 100_000, "recursion"),
     ],
@@ -240,3 +239,45 @@ def test_no_text_keeps_us_busy() -> None:
 )
 def test_the_last_paragraph_that_says_something(output: str, expected: str) -> None:
     assert last_paragraph(output) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "summary"),
+    [
+        (b'"a \\ud800 b"', "a \ufffd b"),
+        (b'"a \\udfff\\ud83d b"', "a \ufffd\ufffd b"),
+        (b'"a \\ud83d\\ude00 b"', "a \U0001f600 b"),
+        (b'"a \\\\ud800 b"', "a \\ud800 b"),
+        (b'"a \\\\\\ud800 b"', "a \\\ufffd b"),
+    ],
+)
+def test_half_a_character_is_replaced(written: bytes, summary: str) -> None:
+    reply = parse_reply(b'{"summary": ' + written + b"}")
+    assert isinstance(reply, Reply)
+    assert reply.summary == summary
+
+
+@pytest.mark.parametrize(
+    ("printed", "summary"),
+    [
+        ('```json\n{"type": "x"}\n```', ""),
+        ('```json\n{\n "type": "x"\n}\n```\n', ""),
+        ('Here:\n\n```json\n{"type": "x"}\n\n```', ""),
+        ('~~~\n[{"type": "x"}]\n~~~', ""),
+        ("```", ""),
+        ('```json\n{"type": "x"}\n```\nIt is done. It is short.', "It is done. It is short."),
+        ("It is done.\n\n```\n", "It is done."),
+        ('{"text": "\\ud800"}', ""),
+    ],
+)
+def test_json_in_a_fence_is_not_a_summary(printed: str, summary: str) -> None:
+    reply = make_reply(last_paragraph(printed))
+    assert reply.summary == summary
+    assert (ReplyFlag.SUMMARY_MISSING in reply.flags) is (not summary)
+
+
+@pytest.mark.parametrize(
+    "summary", ['```json\n{"type": "x"}\n```', '```\n{"a": 1}\n{"b": 2}\n```', "```\n```"]
+)
+def test_json_in_a_fence_is_not_a_summary_of_a_reply_either(summary: str) -> None:
+    assert make_reply(summary).flags == (ReplyFlag.SUMMARY_MISSING,)

@@ -128,9 +128,11 @@ class ClaudeAgent:
                 transport = httpx2.AsyncHTTPTransport(
                     trust_env=False, limits=httpx2.Limits(max_connections=1_000)
                 )
-                http = DefaultAsyncHttpxClient(timeout=timeout, trust_env=False, transport=transport)
+                http = DefaultAsyncHttpxClient(
+                    timeout=timeout, trust_env=False, transport=transport, follow_redirects=False
+                )
             else:
-                http = DefaultAsyncHttpxClient(timeout=timeout)
+                http = DefaultAsyncHttpxClient(timeout=timeout, follow_redirects=False)
             client = AsyncAnthropic(
                 api_key=self.key, base_url=self.base_url, max_retries=0, timeout=timeout, http_client=http
             )

@@ -316,7 +316,10 @@ class Conversation:
         self._add_user_blocks(
             *(tool_result(call, answers[at]) for at, call in enumerate(response.tool_calls))
         )
-        return self._check_progress(f"tools: {answers[max(answers)].text.partition(chr(10))[0]}")
+        cause = next(
+            (a for a in answers.values() if a.is_error and a.text != NOT_FINISHED), answers[max(answers)]
+        )
+        return self._check_progress(f"tools: {cause.text.partition(chr(10))[0]}")
 
     async def _run_tool(self, call: dict[str, Any], *, is_broken: bool, failed: bool) -> ToolResult:
         if is_broken:

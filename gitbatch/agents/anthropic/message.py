@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.agents.anthropic.sse import BadStreamError, ServerEvent
+from gitbatch.agents.json_text import make_encodable
 
 _PIECES = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
 """The kinds of delta that come in pieces, and the field that has the piece."""
@@ -146,7 +147,11 @@ class IncomingMessage:
         """Returns the blocks as they are sent back: no server takes an empty text."""
         blocks = [(block, block.to_content()) for block in self._blocks.values()]
         self.broken = frozenset(str(content.get("id")) for block, content in blocks if block.is_broken)
-        return tuple(content for _, content in blocks if content["type"] != "text" or content.get("text"))
+        return tuple(
+            make_encodable(content)
+            for _, content in blocks
+            if content["type"] != "text" or content.get("text")
+        )
 
     def _take_message_delta(self, event: StreamEvent) -> None:
         self.stop = _get_text(event.delta, "stop_reason") or self.stop
@@ -187,6 +192,6 @@ def _join_pieces(pieces: list[str]) -> str:
 
 def _parse_object(arguments: str) -> object:
     try:
-        return json.loads(arguments)
+        return make_encodable(json.loads(arguments))
     except (ValueError, RecursionError):
         return None

@@ -99,6 +99,8 @@ class Request:
     """The server sent an event without a name."""
     _message: IncomingMessage = field(init=False)
     _error: RequestError | None = None
+    _is_answered: bool = False
+    """The server has taken the request: whether it says so or not, tokens may have been used."""
     _kind: str = ""
     """The content type of the answer."""
 
@@ -110,7 +112,8 @@ class Request:
         """The usage that the server has reported so far; the cost is unknown if the server does not count."""
         message = self._message
         if not message.has_begun:
-            return Usage()
+            is_refused = self._error is not None and self._error.is_limit
+            return Usage(requests=1) if self._is_answered and not is_refused else Usage()
         usage = Usage(
             model=self.transcript.clean_line(message.model or self.params.model),
             input=message.get_count("input_tokens"),
@@ -153,6 +156,7 @@ class Request:
             began = True
             async with stream, aclosing(stream.response.aiter_bytes()) as pieces:
                 self._kind = stream.response.headers.get("content-type", "")
+                self._is_answered = "html" not in self._kind
                 reader = EventReader()
                 async for piece in pieces:
                     yield self._take_events(reader.feed_bytes(piece))

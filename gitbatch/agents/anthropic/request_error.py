@@ -10,6 +10,7 @@ import re
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,6 +21,9 @@ from gitbatch.limits.causes import WAIT_DESCRIPTIONS, Cause, WaitReason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from anthropic import APIStatusError
+    from httpx2 import Response
 
 _TOO_LONG = re.compile(
     r"prompt is too long|context (?:window|length|limit)|maximum context|too many (?:input |prompt )?tokens",
@@ -37,6 +41,7 @@ _SAME_FOR_ALL = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """The beginning of messages about a bad request that are about something that the request of every item has."""
+_NO_REASON = "it does not say why"
 _LONGEST = 2_000
 """Characters of a server's message that are kept."""
 _TITLE = re.compile(r"<title[^>]*>([^<]*)", re.IGNORECASE)
@@ -68,8 +73,7 @@ def make_request_error(error: Exception, *, began: bool) -> RequestError:
     from httpx2 import InvalidURL, UnsupportedProtocol  # noqa: PLC0415
 
     if isinstance(error, APIStatusError):
-        headers = error.response.headers
-        return _classify_status(error.status_code, error.body, retry_after(headers, time.time()))
+        return _classify_response(error)
     if isinstance(error, BadStreamError):
         return make_cut_error(str(error))
     if isinstance(error, InvalidURL | UnsupportedProtocol) or isinstance(
@@ -88,6 +92,28 @@ def make_request_error(error: Exception, *, began: bool) -> RequestError:
         is_cut=is_sent,
         wait_reason=WaitReason.NO_CONNECTION,
     )
+
+
+def _classify_response(error: "APIStatusError") -> RequestError:
+    if error.response.is_redirect:
+        return _describe_redirect(error.response)
+    return _classify_status(error.status_code, error.body, retry_after(error.response.headers, time.time()))
+
+
+def _describe_redirect(response: "Response") -> RequestError:
+    """Redirects are not followed: most become a GET, and the key would be sent to another host."""
+    here, there = (_quote_address(text) for text in (str(response.url), response.headers["location"]))
+    said = f"invalid base URL: the server redirects ({response.status_code}) from {here} to {there}"
+    return RequestError(Cause.FATAL, said)
+
+
+def _quote_address(url: str) -> str:
+    """Returns an address without what may be secret in it: user, password and query."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "an invalid address"
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def make_cut_error(said: str = "the stream ended too early") -> RequestError:
@@ -112,7 +138,8 @@ def parse_error_event(data: str) -> RequestError:
         body = data
     kind, said, _ = _parse_error_body(body)
     if not kind:
-        return make_cut_error(f"the server ended it with the error {said}")
+        what = f"the error {said}" if said != _NO_REASON else "an error and does not say why"
+        return make_cut_error(f"the server ended it with {what}")
     found = _classify_status(200, body, None)
     if found.cause is not Cause.BUSY:
         return found
@@ -156,7 +183,7 @@ def _parse_error_body(body: object) -> tuple[str, str, str]:
 def _shorten_message(text: str) -> str:
     """Returns the message of a server; of a web page, its title."""
     if not _PAGE.match(text):
-        return text.strip()[:_LONGEST] or "it does not say why"
+        return text.strip()[:_LONGEST] or _NO_REASON
     title = _TITLE.search(text)
     return f"the server answers with a web page{f' ({title[1].strip()})' if title else ''}"
 
