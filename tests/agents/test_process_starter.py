@@ -254,7 +254,7 @@ from pathlib import Path
 for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT): signal.signal(number, signal.SIG_IGN)
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
 sys.path.append(sys.argv[1])
-from agents.test_agents_starter import Stage
+from agents.test_process_starter import Stage
 
 stage = Stage(Path(sys.argv[2]))
 stage.starter.start_server()
@@ -375,7 +375,7 @@ def test_it_ends_with_us(tmp_path: Path) -> None:
 import asyncio, os, sys
 from pathlib import Path
 sys.path.append(sys.argv[1])
-from agents.test_agents_starter import Stage
+from agents.test_process_starter import Stage
 
 async def scene():
     process, _ = await stage.start("sleep", "60")

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from agents.test_agents_command import Bench
-from agents.test_agents_starter import Stage
+from agents.test_process_agent import Bench
+from agents.test_process_starter import Stage
 from agents.values import a_failure
 
 from gitbatch.agents.process.starter import LauncherError
@@ -239,7 +239,7 @@ def test_a_program_that_nothing_can_start_is_unusable(bench: Bench, monkeypatch:
         starter = bench.starters[0]
         starter._has_launcher = True
         found.append(await started)
-        monkeypatch.setattr("agents.test_agents_command.Starter", lambda: starter)
+        monkeypatch.setattr("agents.test_process_agent.Starter", lambda: starter)
         found.append(await bench.start("true"))
         return found
 
