@@ -69,7 +69,7 @@ class Result(Struct, frozen=True):
     ending: Ending
     succeeded: int
     failed: int
-    over: bool
+    has_ended: bool
     """Whether the batch has ended, so that the next run starts a new one."""
     halt: Halt | None = None
 
@@ -85,8 +85,8 @@ class _Tally:
         self.succeeded += len(checkpoint.outcomes) - len(checkpoint.failures)
         self.missing |= {outcome.item.key for outcome in checkpoint.failures}
 
-    def make_result(self, ending: Ending, *, over: bool = False) -> Result:
-        return Result(ending, self.succeeded, len(self.missing), over)
+    def make_result(self, ending: Ending, *, has_ended: bool = False) -> Result:
+        return Result(ending, self.succeeded, len(self.missing), has_ended)
 
 
 async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) -> Result:
@@ -129,7 +129,7 @@ async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) ->
     project_state = await run.git(finish_batch, run.repo, run.batch)
     if project_state.is_complete:
         run.emit(Notice(batch=run.batch.id, text=PHASE_COMPLETE))
-    result = tally.make_result(Ending.COMPLETE, over=True)
+    result = tally.make_result(Ending.COMPLETE, has_ended=True)
     run.emit(
         BatchFinished(
             batch=run.batch.id,
@@ -282,4 +282,4 @@ async def _stop_complete(run: Run, tally: _Tally) -> Result:
             advice=PHASE_COMPLETE,
         )
     )
-    return tally.make_result(Ending.STOPPED, over=True)
+    return tally.make_result(Ending.STOPPED, has_ended=True)

@@ -126,7 +126,7 @@ def open_session(
         state = read_project_state(opening.repo, require_tip(opening.repo, batch.record.target))
         fixed = read_fixed_config(opening.repo, batch, state)
         if not opening.accept_config(batch, state, fixed):
-            result = Result(Ending.CONFIG_CHANGED, succeeded=0, failed=0, over=False)
+            result = Result(Ending.CONFIG_CHANGED, succeeded=0, failed=0, has_ended=False)
             yield Session(result, None, None, resumed=True)
             return
         with opening.prepare_run(batch, state, fixed, listeners) as (run, notices):
@@ -135,4 +135,4 @@ def open_session(
 
 def _nothing_left() -> Result:
     """Returns the result of a session whose phase has no open item; an event has said so."""
-    return Result(Ending.COMPLETE, succeeded=0, failed=0, over=True)
+    return Result(Ending.COMPLETE, succeeded=0, failed=0, has_ended=True)

@@ -124,4 +124,4 @@ def report_end(result: Result | signal.Signals, directory: Path) -> ExitCode:
     if result.halt:
         typer.echo(f"gitbatch: {result.halt.reason}\n{result.halt.advice}", err=True)
         return _HALTS.get(result.halt.cause, ExitCode.FAILED)
-    return ExitCode.FAILED if result.failed or not result.over else ExitCode.DONE
+    return ExitCode.FAILED if result.failed or not result.has_ended else ExitCode.DONE

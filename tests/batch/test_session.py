@@ -67,14 +67,14 @@ def test_lock_is_held_while_open(three: Place, opened: Repository) -> None:
 def test_nothing_to_do(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     run_here(three, monkeypatch)
     result, events = run_here(three, monkeypatch)
-    assert (result.ending, result.over) == (Ending.COMPLETE, True)
+    assert (result.ending, result.has_ended) == (Ending.COMPLETE, True)
     assert [event["event"] for event in events] == ["batch-stopped"]
 
 
 def test_pause_and_resume(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     each = CheckpointMode.parse("after-each")
     paused, _ = run_here(three, monkeypatch, checkpoint=each)
-    assert (paused.ending, paused.over) == (Ending.PAUSED, False)
+    assert (paused.ending, paused.has_ended) == (Ending.PAUSED, False)
     resumed, events = run_here(three, monkeypatch, items="T101")
     assert resumed.ending is Ending.PAUSED
     assert "ignored: --items, --checkpoint" in events[0]["text"]

@@ -18,17 +18,21 @@ from gitbatch.text import clean_text
 
 
 def halted(cause: Cause) -> Result:
-    return Result(Ending.HALTED, 1, 0, over=False, halt=Halt(cause, clean_text("why"), "what to do"))
+    return Result(Ending.HALTED, 1, 0, has_ended=False, halt=Halt(cause, clean_text("why"), "what to do"))
 
 
 @pytest.mark.parametrize(
     ("result", "code", "hint"),
     [
-        (Result(Ending.COMPLETE, 2, 0, over=True), ExitCode.DONE, ""),
-        (Result(Ending.COMPLETE, 1, 1, over=True), ExitCode.FAILED, ""),
-        (Result(Ending.STOPPED, 1, 0, over=False), ExitCode.FAILED, ""),
-        (Result(Ending.PAUSED, 1, 0, over=False), ExitCode.PAUSED, "resume: gitbatch run"),
-        (Result(Ending.CONFIG_CHANGED, 0, 0, over=False), ExitCode.PAUSED, "gitbatch run --accept-config"),
+        (Result(Ending.COMPLETE, 2, 0, has_ended=True), ExitCode.DONE, ""),
+        (Result(Ending.COMPLETE, 1, 1, has_ended=True), ExitCode.FAILED, ""),
+        (Result(Ending.STOPPED, 1, 0, has_ended=False), ExitCode.FAILED, ""),
+        (Result(Ending.PAUSED, 1, 0, has_ended=False), ExitCode.PAUSED, "resume: gitbatch run"),
+        (
+            Result(Ending.CONFIG_CHANGED, 0, 0, has_ended=False),
+            ExitCode.PAUSED,
+            "gitbatch run --accept-config",
+        ),
         (halted(Cause.BUSY), ExitCode.TRY_AGAIN, "what to do"),
         (halted(Cause.LATER), ExitCode.TRY_AGAIN, "what to do"),
         (halted(Cause.BUDGET), ExitCode.PAUSED, "what to do"),
