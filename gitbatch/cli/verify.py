@@ -8,6 +8,7 @@ import typer
 from gitbatch.batch.events import SCHEMA
 from gitbatch.batch.history.verify.audit import audit_history
 from gitbatch.cli.common import HERE, Directory, Json, open_repository_of
+from gitbatch.text import format_count
 
 
 def verify(
@@ -26,11 +27,9 @@ def verify(
     if json and found.unjudged:
         typer.echo(msgspec.json.encode({"unjudged": found.unjudged, "schema": SCHEMA}).decode())
     if not json:
-        count = f"{len(found.findings)} finding{'s' * (len(found.findings) != 1)}"
+        result = format_count(len(found.findings), "finding") if found.findings else "nothing found"
         earlier = f"; {found.unjudged} of gitbatch 0.1 not judged" if found.unjudged else ""
-        typer.echo(
-            f"{found.judged} commits of gitbatch judged, {count if found.findings else 'nothing found'}{earlier}"
-        )
+        typer.echo(f"{format_count(found.judged, 'commit')} of gitbatch judged, {result}{earlier}")
     for end in found.ends:
         typer.echo(f"note: this clone ends at {end[:12]}; what is older was not seen", err=True)
     raise typer.Exit(1 if found.findings else 0)
