@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
+from gitbatch.batch.planning.checkout_files import find_checkout_files
 from gitbatch.batch.planning.risks import find_disk_risks
 from gitbatch.cli.common import HERE, Directory, make_page
 from gitbatch.errors import UsageError
@@ -36,11 +37,15 @@ def lint(
     directory: Directory = HERE,
 ) -> None:
     """Check plans as the disk has them. Exits with 2 if there are errors."""
-    wanted = [directory / path for path in paths] if paths else [directory / find_active_plan(directory)]
+    wanted = (
+        [directory / path for path in paths]
+        if paths
+        else [directory / find_active_plan(directory, find_checkout_files)]
+    )
     checked = []
     for path in wanted:
         try:
-            checked.append(_with_risks(check_plan(path)))
+            checked.append(_with_risks(check_plan(path, find_checkout_files)))
         except UsageError as error:
             typer.echo(f"gitbatch: {error.message}\n  {error.advice}", err=True)
             continue

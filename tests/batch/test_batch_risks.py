@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import Place
 
+from gitbatch.batch.planning.checkout_files import CheckoutFiles
 from gitbatch.batch.planning.surroundings import OwnFiles
 from gitbatch.project.disk import DiskSnapshot
 from gitbatch.project.lint import check_plan
@@ -217,7 +218,7 @@ def test_where_the_project_cannot_be_made_out_the_plan_alone_is_checked(three: P
 def test_the_files_of_other_repositories_are_not_own_files(three: Place) -> None:
     add_repository(three, "other")
     three.write("sub/a.md", "of the submodule\n")
-    own = OwnFiles(DiskSnapshot(three.root), frozenset({"sub"}))
+    own = OwnFiles(CheckoutFiles(DiskSnapshot(three.root), {}), frozenset({"sub"}))
     assert [own.read(path) for path in ("rules.md", "sub/a.md", "other/notes.md")] == [
         three.read("rules.md").encode(),
         None,

@@ -72,10 +72,11 @@ def find_disk_risks(checked: Checked) -> tuple[Diagnostic, ...]:
         return ()
     with closing(repo):
         here = path.relative_to(repo.root.resolve()).as_posix()
-        project = read_project_on_disk(repo.root, here)
+        around = DiskSurroundings.of_checkout(repo)
+        project = read_project_on_disk(around.snapshot.checkout, here)
         if project is None:
             return ()
-        return find_risks(checked.plan, checked.source, project, DiskSurroundings.of_checkout(repo))
+        return find_risks(checked.plan, checked.source, project, around)
 
 
 def find_foreign_context(name: str, project: Project, around: Surroundings) -> str | None:

@@ -11,9 +11,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from gitbatch.batch.planning.checkout_files import CheckoutFiles, read_checkout_files
 from gitbatch.batch.planning.project_state import ProjectState, find_place_problem
 from gitbatch.paths import ancestors, decode_path
-from gitbatch.project.disk import DiskSnapshot
 from gitbatch.project.snapshot import Snapshot
 from gitbatch.repo.objects.codec import SUBMODULE
 from gitbatch.repo.path_rules import Pattern, find_filters, find_ignored
@@ -119,7 +119,7 @@ class DiskSurroundings(Struct, frozen=True):
         """Returns the surroundings in a repository's checkout."""
         staged = decode_path(repo.git.run("ls-files", "--stage", "-z").stdout).split("\0")
         found = frozenset(line.partition("\t")[2] for line in staged if line.startswith(f"{SUBMODULE} "))
-        return cls(repo, found, OwnFiles(DiskSnapshot(repo.root), found))
+        return cls(repo, found, OwnFiles(read_checkout_files(repo), found))
 
     def submodule_of(self, path: str) -> str | None:
         """Returns the submodule that a path is in or names, or None."""
@@ -159,23 +159,23 @@ class DiskSurroundings(Struct, frozen=True):
 class OwnFiles(Struct, frozen=True):
     """The files of a checkout that a commit of this repository could contain: a `project.snapshot.Snapshot`."""
 
-    disk: DiskSnapshot
+    checkout: CheckoutFiles
     submodules: frozenset[str]
 
     def blob(self, path: str) -> str | None:
         """Returns an id of a file's content; None if the file does not exist."""
-        return self.disk.blob(path) if self._is_own(path) else None
+        return self.checkout.blob(path) if self._is_own(path) else None
 
     def read(self, path: str) -> bytes | None:
         """Returns the content of the file at `path`, or None."""
-        return self.disk.read(path) if self._is_own(path) else None
+        return self.checkout.read(path) if self._is_own(path) else None
 
     def files(self, folder: str) -> tuple[str, ...]:
         """Returns the paths of all files below a folder."""
-        return tuple(filter(self._is_own, self.disk.files(folder)))
+        return tuple(filter(self._is_own, self.checkout.files(folder)))
 
     def _is_own(self, path: str) -> bool:
-        return not (self.submodules & {*ancestors(path), path} or nested_repository(self.disk.root, path))
+        return not (self.submodules & {*ancestors(path), path} or nested_repository(self.checkout.root, path))
 
 
 def nested_repository(root: Path, path: str) -> str | None:
