@@ -185,7 +185,8 @@ WORLD = {
     ),
     # others
     "worktree_of_sibling": Attack(
-        'page; sleep 0.5; for d in "${PWD%/*}"/*/; do [ ! -e "$d/out/sibling.md" ] || echo pwned >"$d/out/sibling.md"; done',
+        'page; touch "$GROUNDS/attacked" && for n in $(seq 100); do for d in "${PWD%/*}"/*/; do '
+        '[ ! -e "$d/out/sibling.md" ] || { echo pwned >"$d/out/sibling.md"; break 2; }; done; sleep 0.05; done',
         limit="out/sibling.md has “pwned”",
     ),
     "daemon": Attack('page; setsid sh -c "sleep 30; : daemon of $GROUNDS" >/dev/null 2>&1 </dev/null &'),
@@ -203,8 +204,14 @@ WORLD = {
 }
 """Attacks on everything else."""
 
-SIBLING = "page; sleep 1"
-"""The script of the item whose worktree and output the others attack."""
+SIBLING = """
+page; sleep 1
+for n in $(seq 200); do
+    [ -e "$GROUNDS/attacked" ] && ! grep -q pwned "$output" || break
+    sleep 0.05
+done
+"""
+"""The script of the item whose worktree and output the others attack. It waits for an attack that has begun."""
 
 ATTACKS = {**WORKTREE, **WORLD}
 SCRIPTS = {
