@@ -36,7 +36,7 @@ from gitbatch.view.page import Page
 from gitbatch.view.review import STYLES, render_checkpoint
 
 _UNCONFINED = " (without one, agents have your rights)"
-"""Added to the sandbox in the header where there is none."""
+"""Follows the sandbox in the header if an agent runs without one."""
 _LONG = 0.5
 """Seconds from which a wait is shown."""
 

@@ -15,15 +15,21 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
-import gitbatch.batch.loop
-import gitbatch.cli.batch
 import gitbatch.cli.main
 import gitbatch.sandbox.none
-import gitbatch.view.overview
+from gitbatch.cli.verbs import VERBS
+from gitbatch.cli.views import VIEWS
 
-PRELOADED = (gitbatch.batch.loop, gitbatch.cli.batch, gitbatch.sandbox.none, gitbatch.view.overview)
+PRELOADED = (
+    gitbatch.sandbox.none,
+    *(resolve_name(target) for _, target, _ in VERBS),
+    *map(resolve_name, VIEWS.values()),
+)
+"""Imports of a run happen in this process, so that its steps are those of its work."""
+
 _HEAD = struct.Struct("IIIIii")
 _VICTIMS = {"everything": 1, "gitbatch": 2, "git": 3, "once": 1, "from there on": 2}
 """Who is killed; which calls fail."""
