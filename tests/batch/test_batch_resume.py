@@ -202,7 +202,7 @@ def test_a_lock_of_the_users_git_on_their_branch_stops_a_run_and_is_left(three: 
     three.edit("tools/agent.sh", "fail) echo", f'lock) page >"$output"; touch {lock} ;;\nfail) echo')
     three.commit()
     said = three.gitbatch(*ARGUMENTS, code=75).stderr
-    assert f"remove {lock}; then gitbatch run goes on" in said
+    assert f"remove {lock}), then resume: gitbatch run" in said
     lock.unlink()
     assert "0 to run, 4 done before" in three.gitbatch("run", code=0).stdout
     assert len(audit(three).items) == 12
