@@ -1,0 +1,100 @@
+"""A kind of agent that is a process defines a `Program`; the machinery that runs it is shared."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+from msgspec import Struct
+
+from gitbatch.agents.process.agent import ProcessAgent
+from gitbatch.agents.process.files import ExchangeFiles
+from gitbatch.agents.process.program import ProgramExit, describe_exit
+from gitbatch.agents.process.starter import Starter
+from gitbatch.agents.process.table import ProcessTable
+from gitbatch.agents.process.watch import ShownLine
+from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
+from gitbatch.agents.reply import PartialReply, make_reply
+from gitbatch.limits.causes import Cause
+from gitbatch.limits.usage import Usage
+from gitbatch.sandbox.none import NoSandbox
+from gitbatch.text import clean_text
+
+
+class Talker(Struct):
+    """A program whose lines are events: `say X` is text, `do X` is progress, other lines are kept to itself."""
+
+    script: str
+    seen: list[str]
+    turns: int = 0
+
+    def arguments(self) -> list[str]:
+        return [sys.executable, "-c", self.script]
+
+    def environment(self) -> dict[str, str]:
+        return {"WORD": "hello"}
+
+    def show_line(self, stream: OutputStream, line: str) -> ShownLine | None:
+        self.seen.append(line)
+        self.turns += 1
+        verb, _, rest = line.partition(" ")
+        return {"say": ShownLine(stream, rest), "do": ShownLine(OutputStream.PROGRESS, rest)}.get(verb)
+
+    def read_reply(self, ended: ProgramExit) -> Reply | Failure:
+        return (
+            make_reply(f"It took {self.turns} turns. It is done.") if self.turns else self.read_failure(ended)
+        )
+
+    def read_failure(self, ended: ProgramExit) -> Failure:
+        reason = clean_text(describe_exit(ended.status, clean_text("")))
+        return Failure(reason, ended.watch.last_lines(), Cause.LIMIT)
+
+    def read_partial_reply(self, ended: ProgramExit) -> PartialReply:
+        return PartialReply(Usage(requests=self.turns + ended.status), retry_after=7.0)
+
+
+def play(
+    folder: Path, script: str, timeout: float = 60.0
+) -> tuple[Reply | Failure, list[tuple[str, str]], list[str]]:
+    shown: list[tuple[str, str]] = []
+    seen: list[str] = []
+
+    def make(_assignment: Assignment, _place: LocalPlace, _files: ExchangeFiles) -> Talker:
+        return Talker(script, seen)
+
+    place = LocalPlace(folder, folder.parent / "scratch")
+    agent = ProcessAgent("t", ProcessTable(), {}, NoSandbox(), Starter(), (sys.executable,), make)
+    assignment = Assignment(item="a", output="a", prompt="", context=(), timeout=timeout, attempt=1)
+    answer = asyncio.run(agent.run(assignment, place, lambda stream, line: shown.append((stream, line))))
+    return answer, shown, seen
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "tree"
+    made.mkdir()
+    return made
+
+
+def test_lines_are_shown_by_kind(folder: Path) -> None:
+    answer, shown, seen = play(
+        folder, "import os\nprint('say', os.environ['WORD'])\nprint('raw {}')\nprint('do work')"
+    )
+    assert answer == make_reply("It took 3 turns. It is done.")
+    assert shown == [("output", "hello"), ("progress", "work")]
+    assert seen == ["say hello", "raw {}", "do work"]
+
+
+def test_exit_is_judged_by_kind(folder: Path) -> None:
+    answer, _, _ = play(folder, "print('say no')\nprint('raw x')\nraise SystemExit(3)")
+    assert answer == Failure(
+        clean_text("exit code 3"), (clean_text("no"),), Cause.LIMIT, retry_after=7.0, usage=Usage(requests=5)
+    )
+    answer, _, _ = play(folder, "")
+    assert isinstance(answer, Failure)
+
+
+def test_time_out_keeps_usage(folder: Path) -> None:
+    answer, _, _ = play(folder, "import time\ntime.sleep(300)", timeout=0.01)
+    assert isinstance(answer, Failure)
+    assert (answer.cause, answer.retry_after) == (Cause.TIMEOUT, 7.0)
