@@ -1,0 +1,52 @@
+"""The reviewer at the terminal: the view leaves the screen before a question, the signal handlers come back after it."""
+
+import asyncio
+
+import pytest
+from view.events import CHECKPOINT
+
+from gitbatch.batch.events import Event
+from gitbatch.batch.session import Session
+from gitbatch.cli import ask
+from gitbatch.cli.prompts import PromptReviewer
+
+SETTLED = Session(None, None, None, resumed=False)
+
+
+class Recorder:
+    """A view and signal handlers that write down what they are called for."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def __call__(self, event: Event) -> None:
+        raise AssertionError(event)
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+    def listen(self) -> None:
+        self.calls.append("listen")
+
+
+@pytest.mark.parametrize("question", ["ask_to_continue", "ask_to_accept_now"])
+def test_screen_and_signals(question: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = Recorder()
+
+    async def answer(*_: object) -> bool:
+        recorder.calls.append("ask")
+        return True
+
+    monkeypatch.setattr(ask, question, answer)
+    reviewer = PromptReviewer(SETTLED, recorder, recorder, can_ask=True)
+    asked = reviewer.review_checkpoint(CHECKPOINT) if "continue" in question else reviewer.accept_config()
+    assert asyncio.run(asked)
+    assert recorder.calls == ["close", "ask", "listen"]
+
+
+def test_without_a_terminal_nothing_is_asked() -> None:
+    recorder = Recorder()
+    reviewer = PromptReviewer(SETTLED, recorder, recorder, can_ask=False)
+    assert not asyncio.run(reviewer.review_checkpoint(CHECKPOINT))
+    assert not asyncio.run(reviewer.accept_config())
+    assert recorder.calls == []
