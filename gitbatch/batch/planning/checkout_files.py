@@ -68,7 +68,7 @@ def read_checkout_files(repo: Repository) -> CheckoutFiles:
 
 
 def find_checkout_files(root: Path) -> Snapshot:
-    """Returns the files of a checkout at a folder; only those on the disk if the folder is no top of a checkout."""
+    """Returns the files of a checkout at a folder; outside of a repository, those on the disk."""
     mark = root / ".git"
     if mark.exists() and not (mark.is_dir() and not (mark / "info/sparse-checkout").exists()):
         try:
