@@ -39,7 +39,7 @@ from gitbatch.view.plain import PlainView
 from gitbatch.view.terminal import Terminal
 
 _REFRESH = 8
-"""Times a second."""
+"""Redraws per second."""
 
 
 @dataclass(slots=True)

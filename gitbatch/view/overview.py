@@ -35,13 +35,13 @@ class ItemState(Struct, frozen=True):
     status: str
     reason: str = ""
     attempts: int = 0
-    """That ended, failed ones included."""
+    """Attempts that have ended, failed ones included."""
     spent: Spent | None = None
-    """By all of them; None: nothing is known."""
+    """The usage of all attempts; None: unknown."""
     seconds: float = 0.0
-    """Of all of them."""
+    """The time of all attempts."""
     rescued: str = ""
-    """The ref that keeps what its last failed attempt had written; empty: nothing is kept."""
+    """The ref that keeps what its last failed attempt had written; empty if nothing is kept."""
 
 
 class BatchState(Struct, frozen=True):
@@ -57,9 +57,9 @@ class BatchState(Struct, frozen=True):
     groups_done: int
     items: tuple[ItemState, ...]
     criteria: tuple[CriterionState, ...]
-    """The Definition of Done as the target branch has it now."""
+    """The Definition of Done at the tip of the target branch."""
     spent: Spent = Spent()
-    """By all items, over all starts; the cost is the sum of what is known, null if none is."""
+    """The usage of all items, over all starts; the cost is the sum of the known costs, null if none is known."""
     schema: int = SCHEMA
 
 
@@ -132,7 +132,7 @@ def _format_work(item: ItemState) -> str:
 
 
 class PlannedFile(Struct, frozen=True):
-    """A file that an item's agent will read."""
+    """A file that an item's agent reads."""
 
     path: str
     reason: str
@@ -140,7 +140,7 @@ class PlannedFile(Struct, frozen=True):
 
 
 class PlannedItem(Struct, frozen=True):
-    """An item as it would run."""
+    """An item of the plan, with what its agent reads."""
 
     item: str
     id: str | None
@@ -151,11 +151,11 @@ class PlannedItem(Struct, frozen=True):
     agent: str | None
     context: tuple[PlannedFile, ...]
     absent: tuple[str, ...]
-    """What it declares as context and what is not in the commit yet."""
+    """Declared context that is not in the commit yet."""
 
 
 class PlannedGroup(Struct, frozen=True):
-    """A group as it would run."""
+    """A group of the plan, with the order of its open items."""
 
     number: int
     title: str
@@ -182,7 +182,7 @@ class PlanState(Struct, frozen=True):
     criteria: tuple[CriterionState, ...]
     jobs: int
     critical_path: tuple[str, ...]
-    """The names of the longest chain of open items of which each must wait for the one before."""
+    """The names of the longest chain of open items that wait for each other."""
     schema: int = SCHEMA
 
 
