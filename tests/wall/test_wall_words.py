@@ -236,11 +236,6 @@ def talkative(place: Place) -> Place:
     return place
 
 
-def is_text(text: str) -> bool:
-    """Whether a text can be in UTF-8 JSON; if not, the reply is refused."""
-    return not any("\ud800" <= c <= "\udfff" for c in text)
-
-
 ALLOWED = frozenset({"CSI m", "CSI 2K", "CSI 1A", "CSI ?25l", "CSI ?25h"})
 """The effects of gitbatch's own view in a terminal: colours, and moving up to rewrite its lines."""
 
@@ -266,7 +261,7 @@ def test_hostile_texts_in_whole_run(talkative: Place) -> None:
     assert "Heading" in screen.text
     assert screen.done - ALLOWED == set()
     story = audit(place)
-    assert len(story.items) == sum(number % 5 != 4 and is_text(text) for number, text in enumerate(HOSTILE))
+    assert len(story.items) == sum(number % 5 != 4 for number in range(len(HOSTILE)))
     assert trailers(place, story.checkpoints[0], "Checkpoint") == ["1/1"]
     place.gitbatch("verify", code=0)
     assert re.sub(r"- \[x\]", "- [ ]", place.read("task.md")) == place.git("show", "main~2:task.md") + "\n"
