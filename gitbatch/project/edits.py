@@ -53,19 +53,25 @@ def is_section_replaced(old: bytes, new: bytes) -> bool:
     return replace_section(old or b"# Status\n", body) == new
 
 
-def count_added_entries(old: bytes, new: bytes) -> int | None:
-    """Returns the number of entries that a new version of the log or an artifact adds; None if it changes more."""
+def own_section(source: bytes) -> str:
+    """Returns the text of our section of the status; empty if it has none."""
+    found = _SECTION.search(source.decode(errors="surrogateescape"))
+    return found[0] if found else ""
+
+
+def added_entries(old: bytes, new: bytes) -> tuple[str, ...] | None:
+    """Returns the entries that a new version of the log or an artifact adds; None if it changes more."""
     before, after = (source.decode(errors="surrogateescape").splitlines() for source in (old, new))
     rest = iter(line for line in before if line.strip())
-    wanted, entries = next(rest, None), 0
+    wanted, entries = next(rest, None), list[str]()
     for line in after:
         if line == wanted:
             wanted = next(rest, None)
         elif line.startswith("- "):
-            entries += 1
+            entries.append(line)
         elif line.strip() and not line.startswith("## ") and (old or line != "# Decisions"):
             return None
-    return entries if wanted is None else None
+    return tuple(entries) if wanted is None else None
 
 
 def append_decisions(source: bytes, decisions: tuple[Decision, ...]) -> bytes:

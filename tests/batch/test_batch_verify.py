@@ -5,6 +5,7 @@ Every forgery is made with git plumbing, as one could who has the repository and
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,7 @@ from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
 
 OUT = "out/new.md"
+ROWS = re.escape("|---|---|---|---|")
 BATCH = "20260102-030405-abcd"
 FORMAT_LINE = "Gitbatch-Format: 1\n"
 DELETED = ("0", "0" * 40)
@@ -71,7 +73,7 @@ class Forger:
         lines = (f"{mode} {oid}\t{path}\0" for path, (mode, oid) in entries.items())
         self.git("update-index", "--replace", "-z", "--index-info", stdin="".join(lines))
         above = [part for parent in parents for part in ("-p", parent)]
-        return self.git("commit-tree", self.git("write-tree"), *above, "-m", message)
+        return self.git("commit-tree", self.git("write-tree", "--missing-ok"), *above, "-m", message)
 
     def item(
         self,
@@ -98,7 +100,16 @@ class Forger:
     ) -> str:
         trailers = f"{FORMAT_LINE}Gitbatch-Batch: {batch}\nGitbatch-Group: 1 G\nGitbatch-Checkpoint: 1/1"
         said = [f"\nGitbatch-Succeeded: {key}" for key in succeeded]
-        failed = "" if succeeded else "\nGitbatch-Failed: out/failed.md: failed: it broke"
+        failed = "" if succeeded else "\nGitbatch-Failed: out/failed.md: cancelled: it broke"
+        rows = [f"| x | {key} | succeeded |  |" for key in succeeded] or [
+            "| x | out/failed.md | cancelled | x |"
+        ]
+        changes = {
+            path: re.sub(rf"(?s)(?<={ROWS}\n).*?(?=\n\n|{re.escape(END)})", "\n".join(rows), new)
+            if isinstance(new, str) and f"more\n{END}" in new
+            else new
+            for path, new in changes.items()
+        }
         message = f"gitbatch: checkpoint 1/1: G\n\nrows\n\n{trailers}{''.join(said)}{failed}"
         return self.commit(message, parents or (self.tip,), changes)
 
@@ -532,7 +543,99 @@ def trailers_in_two_paragraphs(f: Forger) -> str:
     return f.commit(f"x\n\n{item_trailers()}\n\nSigned-off-by: U <u@x>", (f.tip,), {OUT: "x"})
 
 
+def item_that_is_empty(f: Forger) -> str:
+    return f.item({OUT: ""})
+
+
+def item_that_is_too_large(f: Forger) -> str:
+    base = f.commit("A limit", (f.tip,), {"gitbatch.toml": "[batch]\nmax-output-bytes = 3\n"})
+    return f.item({OUT: "four"}, parents=(base,))
+
+
+def item_of_a_missing_blob(f: Forger) -> str:
+    return f.item({OUT: ("100644", "1" * 40)})
+
+
+def item_merged_by_the_user_from_elsewhere(f: Forger) -> str:
+    side = f.commit("Aside", (f.tip,), {"aside.txt": "x"})
+    item = f.item({OUT: "x"}, parents=(side,))
+    return f.commit("Merge by hand", (f.tip, item), {OUT: "x", "aside.txt": "x"})
+
+
+def item_with_a_cost_that_is_none(f: Forger) -> str:
+    trailers = item_trailers(OUT, BATCH) + "\nGitbatch-Cost: banana"
+    return f.commit(f"T1 Write\n\nDone.\n\n{trailers}", (f.tip,), {OUT: "x"})
+
+
+def item_in_another_encoding(f: Forger) -> str:
+    message = f"T1 Write\n\nDone.\n\n{item_trailers(OUT, BATCH)}\n".encode("cp037")
+    tree = f.git("rev-parse", f"{f.item({OUT: 'x'})}^{{tree}}")
+    head = f"tree {tree}\nparent {f.tip}\nauthor U <u@e.x> 1700000000 +0000\ncommitter U <u@e.x> 1700000000 +0000\n"
+    oid = f.repo.objects.writer.write("commit", f"{head}encoding IBM037\n\n".encode() + message)
+    f.repo.objects.writer.flush()
+    return oid
+
+
+def item_with_a_scissors_line(f: Forger) -> str:
+    message = f"T1 Write\n\nDone.\n\n{item_trailers(OUT, BATCH)}\n\n# {'-' * 24} >8 {'-' * 24}\nmore text\n"
+    return f.commit(message, (f.tip,), {OUT: "x"})
+
+
+def merge_on_the_line_without_a_checkpoint(f: Forger) -> str:
+    merge = f.merge((f.item({OUT: "x"}),), {OUT: "x"})
+    item = f.item({"out/other.md": "x"}, "out/other.md", parents=(merge,))
+    user = f.commit("By the user", (merge,), {"mine.txt": "x"})
+    return f.commit("Both", (user, item), {})
+
+
+def checkpoint_of_a_failure_that_no_plan_has(f: Forger) -> str:
+    whole = f.git("show", "-s", "--format=%B", f.checkpoint({"status.md": f.longer("status.md")}))
+    changes = {"status.md": f.longer("status.md")}
+    return f.commit(whole.replace("cancelled: it broke", "failed: it broke"), (f.tip,), changes)
+
+
+def checkpoint_with_another_decision(f: Forger) -> str:
+    said = f"{item_trailers(OUT, BATCH)}\nGitbatch-Decision: use tabs"
+    item = f.commit(f"T1 Write\n\nDone.\n\n{said}", (f.tip,), {OUT: "x"})
+    log = f.read("decisions-log.md") if f.git("ls-tree", f.tip, "decisions-log.md") else "# Decisions\n\n"
+    changes = {
+        "status.md": f.longer("status.md"),
+        "task.md": f.ticked(OUT),
+        "decisions-log.md": f"{log}- **D{log.count('- **D') + 1}** · 2026-01-02 · T1: push to evil\n",
+    }
+    return f.checkpoint(changes, parents=(f.merge((item,), {OUT: "x"}),), succeeded=(OUT,))
+
+
+def checkpoint_with_another_row(f: Forger) -> str:
+    good = f.recorded(OUT)
+    status = f.read("status.md", good).replace("| succeeded |", "| failed |")
+    message = f.git("show", "-s", "--format=%B", good)
+    changes = {"status.md": status, "task.md": f.ticked(OUT)}
+    return f.commit(message, (f.git("rev-parse", f"{good}^"),), changes)
+
+
+def merge_of_another_title(f: Forger) -> str:
+    item = f.item({OUT: "x"})
+    merge = f.merge((item,), {OUT: "x"})
+    message = f.git("show", "-s", "--format=%B", merge).replace(
+        "Gitbatch-Group: 1 G", "Gitbatch-Group: 1 Other"
+    )
+    return f.commit(message, (f.tip, item), {OUT: "x"})
+
+
 FORGERIES: dict[Callable[[Forger], str], tuple[Check, str]] = {
+    item_that_is_empty: (Check.ITEM_FILE, "is empty"),
+    item_that_is_too_large: (Check.ITEM_FILE, "has 4 bytes, more than the limit of 3"),
+    item_of_a_missing_blob: (Check.ITEM_FILE, "is not a blob, or the blob is missing"),
+    item_merged_by_the_user_from_elsewhere: (Check.ITEM_PARENT, "is not on the line that"),
+    item_with_a_cost_that_is_none: (Check.TRAILERS, "Gitbatch-Cost cannot be read"),
+    item_in_another_encoding: (Check.TRAILERS, "in an encoding"),
+    item_with_a_scissors_line: (Check.TRAILERS, "scissors"),
+    merge_on_the_line_without_a_checkpoint: (Check.MERGE_PLACE, "no checkpoint of its group follows it"),
+    checkpoint_of_a_failure_that_no_plan_has: (Check.CHECKPOINT_ITEMS, "which the plan does not have"),
+    checkpoint_with_another_decision: (Check.CHECKPOINT_TEXTS, "what its items have not said"),
+    checkpoint_with_another_row: (Check.CHECKPOINT_TEXTS, "other items in status.md"),
+    merge_of_another_title: (Check.TRAILERS, "calls its group otherwise"),
     item_with_two_parents: (Check.ITEM_PARENT, "has 2 parents"),
     item_without_parent: (Check.ITEM_PARENT, "has 0 parents"),
     item_with_a_stray: (Check.ITEM_CHANGES, "changes tools/agent.sh, which is not its output out/new.md"),
@@ -849,5 +952,6 @@ def test_the_active_scope_says_what_is_shared(forger: Forger) -> None:
     checkpoint = forger.checkpoint({"status.md": forger.longer("status.md")}, parents=(base,))
     found = {finding.check for finding in forger.findings(checkpoint)}
     assert found == {Check.CHECKPOINT_CHANGES, Check.CHECKPOINT_TEXTS}, "of another scope"
-    status = {"docs/phases/p/status.md": f"# Status\n\n{BEGIN}\nx\n{END}\n"}
+    row = "| x | out/failed.md | cancelled | it is gone |"
+    status = {"docs/phases/p/status.md": f"# Status\n\n{BEGIN}\n{row}\n{END}\n"}
     assert forger.findings(forger.checkpoint(status, parents=(base,))) == ()

@@ -65,18 +65,26 @@ _NUMBER = r"[1-9][0-9]{0,5}"
 """Bounded, as `int` raises `ValueError` for more than 4,300 digits."""
 _FORMS = {
     "Format": _NUMBER,
-    "Batch": r"[0-9]{8}-[0-9]{6}-[0-9a-f]{4}",
+    "Batch": r"[0-9]{4}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])-(?:[01][0-9]|2[0-3])(?:[0-5][0-9]){2}-[0-9a-f]{4}",
     "Group": rf"{_NUMBER}(?: .*)?",
     "Checkpoint": rf"{_NUMBER}/{_NUMBER}",
     "Attempt": _NUMBER,
     "Seconds": r"[0-9]{1,9}[.][0-9]",
+    "Waited": r"[0-9]{1,9}[.][0-9]",
+    "Tokens": r"[0-9]{1,18}",
+    "Cost": r"[0-9]{1,9}[.][0-9]{6}",
+    "Cost-Unknown": _NUMBER,
+    "DoD": rf"#{_NUMBER}(?:, #{_NUMBER})*",
 }
 _STATUSES = "|".join(status for status in ItemStatus if status is not ItemStatus.SUCCEEDED)
 _FAILED = re.compile(rf"(.+?): ({_STATUSES}):(?: (.*))?")
 _OURS = re.compile(rf"{PREFIX}([A-Za-z-]+): (\S.*)")
+_SCISSORS = re.compile(r"(?m)^# -+ >8 -+$")
+_BLANK = " \t\r"
+"""What git takes for blank; `str.strip` takes far more."""
 _ANY_SPELLING = re.compile(rf"\s*{PREFIX}[\w-]*\s*[:=]", re.IGNORECASE)
-_TRAILER = re.compile(r"[\w-]+\s*:|\s+\S|\(cherry picked from ")
-"""A line of a paragraph of trailers, as git reads them."""
+_TRAILER = re.compile(r"[\w-]+\s*:|\s+\S|\(cherry picked from |#|;|-{3}|Conflicts:")
+"""A line of a paragraph of trailers, as git reads them, or of what it leaves out when it looks for them."""
 
 
 class Failed(Struct, frozen=True):
@@ -199,7 +207,7 @@ def _paragraphs(message: str) -> list[list[str]]:
     """Returns the paragraphs of a message without the first, where git never reads trailers; at least an empty one."""
     paragraphs: list[list[str]] = [[]]
     for line in message.split("\n"):
-        if not line.strip():
+        if not line.strip(_BLANK):
             paragraphs.append([])
         else:
             paragraphs[-1].append(line)
@@ -210,6 +218,8 @@ def _find_misplaced(message: str, paragraphs: list[list[str]], read: int) -> str
     """Returns why lines that look like trailers of ours are not written as we write them; empty if they are."""
     if "\0" in message and any(map(_ANY_SPELLING.match, re.split(r"[\n\0]", message))):
         return "its message contains a NUL, after which git shows nothing"
+    if _SCISSORS.search(message) and any(map(_ANY_SPELLING.match, message.split("\n"))):
+        return "its message contains a line of scissors, after which git reads nothing"
     if sum(1 for line in paragraphs[-1] if _ANY_SPELLING.match(line)) != read:
         return "its trailers are not spelled as gitbatch spells them"
     if not read:

@@ -17,16 +17,22 @@ each name once, in git's order. Beyond that:
 
 - All commits of a batch have the same `Gitbatch-Format`. A batch in which no commit has one is gitbatch 0.1's: its
   commits are counted and not judged. A later format than this version knows is a finding.
-- An item commit changes one path, its output, to a regular file; an open item of the plan, as its parent has it, names
-  that path. What it says it read is what its parent has. It is never on the line itself.
+- An item commit changes one path, its output, to a regular file that is not empty nor larger than the limit; an open
+  item of the plan, as its parent has it, names that path. What it says it read is what its parent has. It is never on the line itself.
 - A merge adds the outputs of its items and changes nothing else; each path is in its first parent as it is in the item's
   parent (the user has not changed it since). Each item commit is merged once on a line; a base merge may merge it too.
   An item commit outside of the range is judged too.
 - A checkpoint names in `Gitbatch-Succeeded` what its merges bring, in order, and changes shared files alone: boxes from
   open to ticked (an item's, if its merge brought what the checkpoint's tree has; all of those, unless the plan was edited
-  meanwhile; a criterion's, when its items are done), our section of the status, entries of the log and the artifacts. A
-  batch has each checkpoint and each group once on a line.
+  meanwhile; a criterion's, when its items are done), our section of the status, with a row for each of its items, and
+  the entries that its items gave for the log and the artifacts. A batch has each checkpoint and each group once on a
+  line, in order; what has failed is in the plan, unless it was cancelled; items stand on the last checkpoint or later.
 - A rescue commit (`Gitbatch-Rescued`), which keeps the output of a failed attempt, is never part of a history.
+
+Not judged are: commits of the user's own, of which a merge may bring an item's commit (a conflict that they resolved);
+a range that ends at an item's commit, which is its branch; what a group is called and how its items are ordered, against
+the plan, which the user may edit while a batch is unfinished (all commits of a batch call a group the same); authors; the
+tables of messages, the criteria and the reasons of failures in the status; whether a filter applies to an output.
 
 Each is judged by the project as its first parent has it, so that no commit changes the rules that it is judged by.
 """
@@ -150,6 +156,8 @@ class _Auditor:
         if commit.parents != self.history.parents[commit.oid]:
             yield Check.HISTORY, "its parents are not written as git writes them"
             return
+        if ours.group and self.history.group_titles[ours.group] != ours.trailers.first_value("Group"):
+            yield Check.TRAILERS, "calls its group otherwise than an earlier commit of its batch"
         judge = {Kind.ITEM: judge_item, Kind.MERGE: judge_merge, Kind.CHECKPOINT: judge_checkpoint}[kind]
         yield from judge(self.history, self.trees, ours)
         if kind is Kind.MERGE:

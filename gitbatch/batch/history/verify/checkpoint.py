@@ -1,12 +1,13 @@
 """Judging a checkpoint: it names the items of the merges below it, and changes only shared files."""
 
-from gitbatch.batch.history.trailers import Kind
+from gitbatch.batch.history.trailers import Kind, Trailers
 from gitbatch.batch.history.verify.graph import History, Ours
 from gitbatch.batch.history.verify.rules import Check, Complaints
+from gitbatch.batch.history.verify.texts import judge_entries, judge_texts
 from gitbatch.batch.history.verify.trees import Changes, Trees, format_paths, is_regular
+from gitbatch.batch.model import ItemStatus
 from gitbatch.plan.model import Plan
 from gitbatch.project.control import Project
-from gitbatch.project.edits import count_added_entries, is_section_replaced
 from gitbatch.repo.objects.codec import REGULAR
 
 
@@ -21,6 +22,7 @@ def judge_checkpoint(history: History, trees: Trees, ours: Ours) -> Complaints:
     yield from _judge_number(history, ours)
     brought = _brought_items(history, ours)
     yield from _judge_items(ours, brought)
+    yield from _judge_failed(trees, ours)
     changes = trees.find_changes(commit)
     yield from _judge_changes(trees, ours, changes)
     projects = trees.shared_files(commit.parents[0]).projects
@@ -29,9 +31,9 @@ def judge_checkpoint(history: History, trees: Trees, ours: Ours) -> Complaints:
             len(projects) == 1 and project.task not in changes.paths
         ):
             yield from _judge_plan(trees, ours, project, brought)
-        yield from _judge_texts(trees, ours, project, changes)
+        yield from judge_texts(trees, ours, project, changes)
         if brought is not None and len(projects) == 1:
-            yield from _judge_entries(history, trees, ours, project, brought)
+            yield from judge_entries(history, trees, ours, project, brought)
 
 
 def _judge_changes(trees: Trees, ours: Ours, changes: Changes) -> Complaints:
@@ -50,17 +52,37 @@ def _judge_changes(trees: Trees, ours: Ours, changes: Changes) -> Complaints:
 
 
 def _judge_number(history: History, ours: Ours) -> Complaints:
-    """Checks that each checkpoint and each group of a batch is once on a line, and that their number does not change."""
-    number, of = map(int, ours.trailers.first_value("Checkpoint").split("/"))
+    """Checks that each checkpoint and each group of a batch is once on a line, in order, and that their number does not change."""
+    number, of = _number_of(ours.trailers), int(ours.trailers.first_value("Checkpoint").partition("/")[2])
     if number > of:
         yield Check.CHECKPOINT_NUMBER, f"is checkpoint {number} of {of}"
     for what, others in history.checkpoints_like(ours).items():
         if ours.commit.oid in history.lines.find_repeated(other.commit.oid for other in others):
             yield Check.CHECKPOINT_NUMBER, f"its {what} is that of an earlier checkpoint of its batch"
+    earlier = history.last_checkpoint(ours.trailers.batch, ours.commit.parents[0])
+    if earlier:
+        before = history.ours[earlier].trailers
+        if _number_of(before) >= number or before.group >= ours.trailers.group:
+            yield Check.CHECKPOINT_NUMBER, "comes after a later checkpoint, or group, of its batch"
     if of != history.checkpoint_counts[ours.trailers.batch]:
         yield (
             Check.CHECKPOINT_NUMBER,
             f"is one of {of} checkpoints; the first of its batch states another number",
+        )
+
+
+def _number_of(trailers: Trailers) -> int:
+    return int(trailers.first_value("Checkpoint").partition("/")[0])
+
+
+def _judge_failed(trees: Trees, ours: Ours) -> Complaints:
+    """Checks that failed items are in the plan, from which only cancelled ones may be gone."""
+    planned = trees.planned_outputs(ours.commit.parents[0])
+    failed = (item.key for item in ours.trailers.failed if item.status is not ItemStatus.CANCELLED)
+    if planned is not None and (unknown := set(failed) - planned):
+        yield (
+            Check.CHECKPOINT_ITEMS,
+            f"says that {format_paths(unknown)} failed, which the plan does not have",
         )
 
 
@@ -98,47 +120,6 @@ def _judge_items(ours: Ours, brought: dict[str, str] | None) -> Complaints:
         )
     elif succeeded != tuple(brought):
         yield Check.CHECKPOINT_ITEMS, "names its items in another order than its merges"
-
-
-def _judge_texts(trees: Trees, ours: Ours, project: Project, changes: Changes) -> Complaints:
-    """Checks that only our section of the status is replaced, and that the log and the artifacts only get entries."""
-    for path in (project.status, project.decisions, *project.artifacts):
-        if not is_regular(changes.paths.get(path)):
-            continue
-        old, new = trees.read_file(ours.commit.parents[0], path), trees.read_file(ours.commit.oid, path)
-        is_good = (
-            is_section_replaced(old, new) if path == project.status else _count_added(old, new) is not None
-        )
-        if not is_good:
-            yield (
-                Check.CHECKPOINT_TEXTS,
-                f"takes away or changes what {path} said, or adds what is not an entry",
-            )
-
-
-def _judge_entries(
-    history: History, trees: Trees, ours: Ours, project: Project, brought: dict[str, str]
-) -> Complaints:
-    """Checks that the log and the artifacts get one entry for each decision and contribution of the items."""
-    said = [history.ours[oid].trailers for oid in brought.values()]
-    expected = dict.fromkeys((project.decisions, *project.artifacts), 0)
-    expected[project.decisions] = sum(len(item.values_of("Decision")) for item in said)
-    names = {path.rpartition("/")[2]: path for path in project.artifacts}
-    names |= {path: path for path in project.artifacts}
-    for value in (value for item in said for value in item.values_of("Contribution")):
-        path = names.get(value.partition(": ")[0])
-        if path:
-            expected[path] += 1
-    for path, count in expected.items():
-        added = _count_added(
-            trees.read_file(ours.commit.parents[0], path), trees.read_file(ours.commit.oid, path)
-        )
-        if added is not None and added != count:
-            yield Check.CHECKPOINT_TEXTS, f"adds {added} entries to {path}; its items said {count}"
-
-
-def _count_added(old: bytes, new: bytes) -> int | None:
-    return 0 if old == new else count_added_entries(old, new)
 
 
 def _judge_plan(trees: Trees, ours: Ours, project: Project, brought: dict[str, str] | None) -> Complaints:

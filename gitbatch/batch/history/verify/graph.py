@@ -34,9 +34,10 @@ class Lines(Struct, frozen=True):
 
     def may_hold(self, oid: str, tip: str) -> bool:
         """Returns true if a commit is on the line of another, or may be on a part of the line that the clone lacks."""
-        return self._is_on(oid, tip) or tip in self.cut
+        return self.is_on(oid, tip) or tip in self.cut
 
-    def _is_on(self, oid: str, tip: str) -> bool:
+    def is_on(self, oid: str, tip: str) -> bool:
+        """Returns true if a commit is on the line of another, as far as the clone goes."""
         start = self.start[oid]
         return start <= self.start[tip] < start + self.size[oid]
 
@@ -66,8 +67,14 @@ class History(Struct, frozen=True):
     """Our commits by their first parent."""
     brought_by: dict[str, list[Ours]]
     """Our merges by their other parents."""
+    merged_by_users: dict[str, list[str]]
+    """Other merges by those of their other parents that are an item's."""
     checkpoints: dict[tuple[str, str, int], list[Ours]]
     """By batch and number, and by batch and group."""
+    checkpoints_of: dict[str, list[Ours]]
+    """By batch, in the order of the history."""
+    group_titles: dict[tuple[str, int], str]
+    """The name of each group in its first commit."""
     checkpoint_counts: dict[str, int]
     """The number of checkpoints of a batch, as its first checkpoint states it."""
     versioned: frozenset[str]
@@ -79,6 +86,18 @@ class History(Struct, frozen=True):
         kinds = {Kind.MERGE, Kind.CHECKPOINT}
         followers = self.followers.get(oid, ())
         return any(above.group == group and above.trailers.kind in kinds for above in followers)
+
+    def is_on_line(self, oid: str) -> bool:
+        """Whether a commit is certainly on the line of a tip, and is not the tip itself."""
+        return any(
+            tip != oid and self.lines.may_hold(oid, tip) and tip not in self.lines.cut for tip in self.tips
+        )
+
+    def last_checkpoint(self, batch: str, oid: str) -> str | None:
+        """Returns the last checkpoint of a batch on the line of a commit, the commit itself included."""
+        found = (ours.commit.oid for ours in self.checkpoints_of.get(batch, ()))
+        on_line = [other for other in found if self.lines.is_on(other, oid)]
+        return max(on_line, key=self.lines.start.__getitem__, default=None)
 
     def checkpoints_like(self, ours: Ours) -> dict[str, list[Ours]]:
         """Returns the checkpoints of the same batch with the same number, and those with the same group."""
@@ -106,13 +125,18 @@ def read_history(repo: Repository, tips: list[str]) -> History:
     followers: dict[str, list[Ours]] = {}
     brought_by: dict[str, list[Ours]] = {}
     checkpoints: dict[tuple[str, str, int], list[Ours]] = {}
+    of_batch: dict[str, list[Ours]] = {}
+    titles: dict[tuple[str, int], str] = {}
     counts: dict[str, int] = {}
     for oid, found in ours.items():
         first, *others = parents[oid] or ("",)
         followers.setdefault(first, []).append(found)
         for other in others if found.trailers.kind is Kind.MERGE else ():
             brought_by.setdefault(other, []).append(found)
+        if found.group:
+            titles.setdefault(found.group, found.trailers.first_value("Group"))
         if found.trailers.kind is Kind.CHECKPOINT:
+            of_batch.setdefault(found.trailers.batch, []).append(found)
             counts.setdefault(
                 found.trailers.batch, int(found.trailers.first_value("Checkpoint").partition("/")[2])
             )
@@ -126,10 +150,22 @@ def read_history(repo: Repository, tips: list[str]) -> History:
         _number_lines(parents, ends),
         followers,
         brought_by,
+        _find_users_merges(parents, ours),
         checkpoints,
+        of_batch,
+        titles,
         counts,
         frozenset(found.trailers.batch for found in ours.values() if found.trailers.format),
     )
+
+
+def _find_users_merges(parents: dict[str, tuple[str, ...]], ours: dict[str, Ours]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for oid, above in parents.items():
+        for other in above[1:] if oid not in ours else ():
+            if other in ours and ours[other].trailers.kind is Kind.ITEM:
+                found.setdefault(other, []).append(oid)
+    return found
 
 
 def _unique_places(ours: Ours) -> dict[str, tuple[str, str, int]]:
@@ -142,11 +178,18 @@ def _unique_places(ours: Ours) -> dict[str, tuple[str, str, int]]:
 
 
 def _read_ours(repo: Repository, tips: list[str], parents: dict[str, tuple[str, ...]]) -> dict[str, Ours]:
-    options = ("--fixed-strings", "--regexp-ignore-case", "--grep=Gitbatch-", "--encoding=none")
-    candidates = set(repo.git.read_output("rev-list", *options, *tips).split())
-    commits = (repo.objects.read_commit(oid) for oid in parents if oid in candidates)
-    read = (Ours(commit, parse_trailers(commit.message)) for commit in commits)
+    options = ("--fixed-strings", "--regexp-ignore-case", "--grep=Gitbatch-")
+    as_stored = set(repo.git.read_output("rev-list", *options, "--encoding=none", *tips).split())
+    decoded = set(repo.git.read_output("rev-list", *options, "--encoding=UTF-8", *tips).split())
+    commits = (repo.objects.read_commit(oid) for oid in parents if oid in as_stored | decoded)
+    read = (Ours(commit, _parse_stored(commit, is_stored=commit.oid in as_stored)) for commit in commits)
     return {found.commit.oid: found for found in read if found.trailers.are_ours}
+
+
+def _parse_stored(commit: Commit, *, is_stored: bool) -> Trailers:
+    if not is_stored:  # git decodes it before it reads trailers; gitbatch writes UTF-8 alone
+        return Trailers(problem="its message is in an encoding that gitbatch does not write")
+    return parse_trailers(commit.message)
 
 
 def _number_lines(parents: dict[str, tuple[str, ...]], ends: frozenset[str]) -> Lines:

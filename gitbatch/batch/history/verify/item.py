@@ -5,7 +5,7 @@ from gitbatch.batch.history.verify.graph import History, Ours
 from gitbatch.batch.history.verify.rules import Check, Complaints
 from gitbatch.batch.history.verify.trees import Trees, format_paths, is_regular
 from gitbatch.plan.outputs import path_problem
-from gitbatch.repo.objects.codec import REGULAR
+from gitbatch.repo.objects.codec import REGULAR, TreeEntry
 
 
 def judge_item(history: History, trees: Trees, ours: Ours) -> Complaints:
@@ -41,17 +41,22 @@ def _judge_place(history: History, ours: Ours) -> Complaints:
         yield Check.ITEM_PARENT, "its parent is a merge of a group whose checkpoint comes later"
     elif kind is Kind.MERGE and base not in history.ends:
         base = history.parents[base][0]
+    yield from _judge_merges(history, oid, base)
+    if history.is_on_line(oid):
+        yield Check.ITEM_PLACE, "stands on the line of the branch itself; an item comes in by a merge"
+
+
+def _judge_merges(history: History, oid: str, base: str) -> Complaints:
+    """Checks that each merge of an item, ours or the user's, is on the line that the item started from."""
     for merge in history.brought_by.get(oid, ()):
         if merge.commit.oid not in history.ends and not history.lines.may_hold(base, merge.commit.parents[0]):
             yield (
                 Check.ITEM_PARENT,
                 f"its parent is not on the line of the branch that {merge.commit.oid[:12]} is on",
             )
-    if any(
-        tip != oid and history.lines.may_hold(oid, tip) and tip not in history.lines.cut
-        for tip in history.tips
-    ):
-        yield Check.ITEM_PLACE, "stands on the line of the branch itself; an item comes in by a merge"
+    for merge_oid in history.merged_by_users.get(oid, ()):
+        if not history.lines.may_hold(base, history.parents[merge_oid][0]):
+            yield Check.ITEM_PARENT, f"its parent is not on the line that {merge_oid[:12]} merges it into"
 
 
 def _judge_changes(trees: Trees, ours: Ours) -> Complaints:
@@ -67,5 +72,29 @@ def _judge_changes(trees: Trees, ours: Ours) -> Complaints:
         yield Check.ITEM_CHANGES, f"changes {format_paths(strays)}, which is not its output {key}"
     elif key not in changes.paths:
         yield Check.ITEM_CHANGES, f"does not change its output {key}"
-    if key in changes.paths and not is_regular(changes.paths[key]):
+    if key in changes.paths:
+        yield from _judge_file(trees, ours, changes.paths[key])
+
+
+def _judge_file(trees: Trees, ours: Ours, output: TreeEntry | None) -> Complaints:
+    """Checks that the harvest would take an output: a regular file that is not empty and not too large."""
+    key = ours.trailers.key
+    if not is_regular(output):
         yield Check.ITEM_FILE, f"its output {key} is deleted, or not a regular file of mode {REGULAR}"
+    elif output and (problem := _find_blob_problem(trees, ours, output.oid)):
+        yield Check.ITEM_FILE, f"its output {key} {problem}"
+
+
+def _find_blob_problem(trees: Trees, ours: Ours, oid: str) -> str | None:
+    """Returns why the harvest would not have taken a blob."""
+    if not trees.objects.is_blob(oid):
+        return "is not a blob, or the blob is missing"
+    size = trees.objects.read_size(oid) or 0
+    limit = trees.find_size_limit(ours.commit.parents[0])
+    return (
+        "is empty"
+        if not size
+        else f"has {size} bytes, more than the limit of {limit}"
+        if size > limit
+        else None
+    )

@@ -14,6 +14,8 @@ def judge_merge(history: History, trees: Trees, ours: Ours) -> Complaints:
     is_base = any(f.trailers.kind is Kind.ITEM and f.trailers.batch == ours.trailers.batch for f in followers)
     if not is_recorded and not is_base:
         yield Check.MERGE_PLACE, "no merge or checkpoint of its group follows it, and no item stands on it"
+    elif not is_recorded and history.is_on_line(commit.oid):
+        yield Check.MERGE_PLACE, "stands on the line of the branch, but no checkpoint of its group follows it"
     items = _brought_items(history, ours, same_group=is_recorded)
     if not 1 <= len(items) <= PARENTS or len(items) != len(commit.parents) - 1:
         yield (
@@ -24,6 +26,7 @@ def judge_merge(history: History, trees: Trees, ours: Ours) -> Complaints:
     yield from _judge_first_parent(history, ours)
     if is_recorded:
         yield from _judge_repetition(history, ours, items)
+        yield from _judge_age(history, ours, items)
     yield from _judge_tree(history, trees, ours, items)
 
 
@@ -61,6 +64,15 @@ def _judge_repetition(history: History, ours: Ours, items: dict[str, str]) -> Co
         )
         if ours.commit.oid in history.lines.find_repeated(merges):
             yield Check.MERGE_REPEATED, f"brings the commit of {key}, which an earlier merge has brought"
+
+
+def _judge_age(history: History, ours: Ours, items: dict[str, str]) -> Complaints:
+    """Checks that items started after the last checkpoint of their batch (rule P4)."""
+    last = history.last_checkpoint(ours.trailers.batch, ours.commit.parents[0])
+    bases = {key: history.parents[oid][0] for key, oid in items.items() if history.parents[oid]}
+    old = {key for key, base in bases.items() if last and not history.lines.may_hold(last, base)}
+    if old:
+        yield Check.MERGE_PARENTS, f"brings {format_paths(old)}, which started before the last checkpoint"
 
 
 def _judge_tree(history: History, trees: Trees, ours: Ours, items: dict[str, str]) -> Complaints:

@@ -3,6 +3,7 @@
 A commit is judged by the project of its first parent, so that no commit changes the rules that it is judged by.
 """
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -11,13 +12,16 @@ from msgspec import Struct
 from gitbatch.guard.shared import SharedFiles, read_shared_files
 from gitbatch.plan.model import Plan
 from gitbatch.plan.parse import read_plan
+from gitbatch.project.config import BatchTable
 from gitbatch.project.control import Project, plan_options
-from gitbatch.repo.objects.codec import REGULAR, Commit, TreeEntry
+from gitbatch.repo.objects.codec import REGULAR, Commit, TreeEntry, render_tree
 from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.snapshot import TreeSnapshot
 
 _REMEMBERED = 8
 """The number of trees whose plans are cached: the items of a group share a base and are judged in sequence."""
+_SHA1 = 40
+"""Hexadecimal digits of an object id of SHA-1."""
 _NO_NAMES = frozenset({"", ".", ".."})
 
 
@@ -49,6 +53,17 @@ class Trees:
             self._shared[tree] = read_shared_files(TreeSnapshot(self.objects, tree))
         return self._shared[tree]
 
+    def find_size_limit(self, oid: str) -> int:
+        """Returns the most bytes that an output may have by the configuration of a commit."""
+        limits = [p.config.batch.max_output_bytes for p in self.shared_files(oid).projects]
+        return max(limits, default=BatchTable().max_output_bytes)
+
+    def planned_outputs(self, oid: str) -> frozenset[str] | None:
+        """Returns the outputs of all items of a commit's plans; None if it has no readable plan."""
+        projects = self.shared_files(oid).projects
+        items = (item for project in projects for item in self.read_plan_at(oid, project).items)
+        return frozenset(item.output for item in items) if projects else None
+
     def find_changes(self, commit: Commit) -> Changes:
         """Returns the differences between a commit and its first parent; equal folders are not read."""
         paths: dict[str, TreeEntry | None] = {}
@@ -59,7 +74,7 @@ class Trees:
             before = self.objects.read_folder(old) if old else {}
             listed = self.objects.read_tree(new) if new else ()
             after = {entry.name: entry for entry in listed}
-            if not _is_well_formed(listed, after):
+            if new and not _is_well_formed(new, after):
                 malformed.append(folder or "the top folder")
             for name in before.keys() | after.keys():
                 was, now = before.get(name), after.get(name)
@@ -100,10 +115,14 @@ class Trees:
         return self._open[tree]
 
 
-def _is_well_formed(listed: tuple[TreeEntry, ...], after: dict[str, TreeEntry]) -> bool:
-    if any("/" in name or name in _NO_NAMES for name in after):
+def _is_well_formed(oid: str, entries: dict[str, TreeEntry]) -> bool:
+    """Whether git writes these entries as the tree that has this id: each once, in order, modes without a zero."""
+    if any("/" in name or name in _NO_NAMES for name in entries):
         return False
-    return listed == tuple(sorted(after.values(), key=lambda entry: entry.sort_key))
+    content = render_tree(entries.values())
+    name = hashlib.new("sha1" if len(oid) == _SHA1 else "sha256", usedforsecurity=False)
+    name.update(b"tree %d\0" % len(content) + content)
+    return name.hexdigest() == oid
 
 
 def is_regular(entry: TreeEntry | None) -> bool:
