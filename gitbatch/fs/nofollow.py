@@ -5,6 +5,7 @@ So paths are walked one component at a time from a directory descriptor, and the
 made on the open descriptor, not on the name.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -17,6 +18,15 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 class NotRegularError(OSError):
     """The path is not a regular file with one name: it is a link, a directory, a FIFO, or one of several hard links."""
+
+
+def describe_open_error(error: OSError) -> str:
+    """Returns why a file was not opened: for an error of the system, its words, or what they mean here."""
+    if error.errno == errno.ELOOP:
+        return "it is a symbolic link"
+    if error.errno == errno.ENOTDIR:
+        return "a folder on the way to it is a symbolic link, or not a folder"
+    return error.strerror or str(error)
 
 
 @contextmanager

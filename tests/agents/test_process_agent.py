@@ -517,7 +517,7 @@ def test_without_a_reply_the_last_paragraph_is_the_summary(
             f'head -c {REPLY_BYTES + 1} /dev/zero >"$GITBATCH_REPLY"',
             f"the reply is larger than {REPLY_BYTES} bytes",
         ),
-        ('echo "{}" >r; ln -s "$PWD/r" "$GITBATCH_REPLY"', "cannot read the reply: "),
+        ('echo "{}" >r; ln -s "$PWD/r" "$GITBATCH_REPLY"', "cannot read the reply: it is a symbolic link"),
         ('echo "{}" >r; ln r "$GITBATCH_REPLY"', "cannot read the reply: reply.json has 2 names"),
         ('mkfifo "$GITBATCH_REPLY"', "cannot read the reply: reply.json is not a regular file"),
         ('mkdir "$GITBATCH_REPLY"', "cannot read the reply: reply.json is not a regular file"),

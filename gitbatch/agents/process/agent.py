@@ -16,6 +16,7 @@ from gitbatch.agents.process.confine import confinement_of, read_in_checkouts, s
 from gitbatch.agents.process.environment import passed_variables
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.program import Program, ProgramExit, end_program, feed_prompt
+from gitbatch.agents.process.start_problem import describe_start_problem, find_format_problem
 from gitbatch.agents.process.starter import LauncherError, Starter
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.agents.process.watch import OutputWatch
@@ -67,6 +68,8 @@ class ProcessAgent(Struct, frozen=True):
         try:
             files = ExchangeFiles.prepare(assignment, place)
             program = self.make_program(assignment, place, files)
+            if problem := self._find_format_problem():
+                return Failure(clean_text(f"the agent cannot be started: {problem}"), cause=Cause.FATAL)
             transport, watch = await self._start_program(
                 program,
                 assignment,
@@ -112,6 +115,12 @@ class ProcessAgent(Struct, frozen=True):
             place.worktree,
         )
 
+    def _find_format_problem(self) -> str:
+        """Returns why the program cannot be executed, where what starts it would not report that."""
+        if self.sandbox.kind is not SandboxKind.BUBBLEWRAP:
+            return ""
+        return find_format_problem(self.command[0], passed_variables(self.table, self.environment))
+
     def _find_failure(self, program: Program, ended: ProgramExit, place: LocalPlace) -> Failure:
         """Returns why the program, or what starts it, failed."""
         if ended.status in {CANNOT_RUN, NOT_FOUND} and (problem := _launcher_problem(ended.watch, place)):
@@ -145,6 +154,6 @@ def _launcher_problem(watch: OutputWatch, place: LocalPlace) -> str:
     if not last.startswith(_COMPLAINT):
         return ""
     by_bubblewrap = others and others[-1].startswith("bwrap: ")
-    said = f"the sandbox: {others[-1]}" if by_bubblewrap else last.removeprefix(_COMPLAINT)
+    said = describe_start_problem(others[-1] if by_bubblewrap else last.removeprefix(_COMPLAINT))
     own = (clean_text(str(place.worktree)), clean_text(str(place.scratch)))
     return "" if any(folder in said for folder in own) else said

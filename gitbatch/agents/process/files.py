@@ -17,7 +17,7 @@ from gitbatch.agents.reply import (
 )
 from gitbatch.agents.secrets import Secrets
 from gitbatch.fs.disk import is_of_disk
-from gitbatch.fs.nofollow import read_small
+from gitbatch.fs.nofollow import describe_open_error, read_small
 from gitbatch.fs.removal import remove_tree
 from gitbatch.paths import quote_path
 from gitbatch.text import clean_text
@@ -62,7 +62,7 @@ class ExchangeFiles(Struct, frozen=True):
         except OSError as error:
             if is_of_disk(error):
                 raise
-            return Failure(clean_text(f"cannot read the reply: {error}"))
+            return Failure(clean_text(f"cannot read the reply: {describe_open_error(error)}"))
         if len(written) > REPLY_BYTES:
             return Failure(clean_text(f"the reply is larger than {REPLY_BYTES} bytes"))
         answer = parse_reply(secrets.mask_bytes(written))

@@ -46,7 +46,7 @@ def render_item_message(  # each is a trailer
         ("Model", spent.usage.model),
         ("Attempt", outcome.attempts),
         *(("Earlier", f"{tried.number}: {_failure_reason(tried)}") for tried in outcome.earlier),
-        ("Waited", f"{outcome.waited:.1f}" if outcome.waited else ""),
+        ("Waited", f"{outcome.waited:.1f}" if round(outcome.waited, 1) else ""),
         ("Seconds", f"{outcome.seconds:.1f}"),
         *_spent_pairs(spent),
         *(("Context", f"{quote_for_message(file.path)}@{file.blob}") for file in context),
@@ -228,10 +228,11 @@ def _failure_reason(tried: FailedAttempt) -> str:
 def format_effort(outcome: Outcome) -> tuple[str, ...]:
     """Returns lines for people on the attempts, waits and usage of an item; only what is worth a line."""
     waits = f"server busy {format_count(outcome.waits, 'time')}, " if outcome.waits else ""
+    waited = round(outcome.waited, 1)  # others wait for the first item of their group, if only for a moment
     failed = "; ".join(f"{tried.number}: {_failure_reason(tried)}" for tried in outcome.earlier)
     lines = (
         f"{outcome.attempts} attempts; failed before: {failed}" if outcome.earlier else "",
-        f"{waits}waited {outcome.waited:.1f} s" if outcome.waits or outcome.waited else "",
+        f"{waits}waited {outcome.waited:.1f} s" if outcome.waits or waited else "",
         f"{outcome.seconds:.1f} s, {format_usage(outcome.spent)}" if outcome.spent.usage != Usage() else "",
         format_rescued(outcome.rescued),
     )

@@ -26,6 +26,7 @@ from gitbatch.agents.protocol import EarlierOutput, Failure
 from gitbatch.agents.secrets import Secrets
 from gitbatch.batch.workplace.protocol import OutputSource
 from gitbatch.fs.disk import is_of_disk
+from gitbatch.fs.nofollow import describe_open_error
 from gitbatch.limits.causes import Cause
 from gitbatch.repo.attributes import FilteredPathError, store
 from gitbatch.repo.objects.reader import MissingObjectError
@@ -66,7 +67,8 @@ def harvest_output(
     except (FilteredPathError, OSError) as error:
         if isinstance(error, OSError) and is_of_disk(error):  # our disk, not what the agent has put there
             raise
-        return _unusable_output(f"cannot take the output: {getattr(error, 'strerror', None) or error}")
+        why = describe_open_error(error) if isinstance(error, OSError) else error
+        return _unusable_output(f"cannot take the output: {why}")
     if problem:
         return problem
     before = repo.objects.find_entry(tree, output)

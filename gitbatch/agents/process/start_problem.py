@@ -1,0 +1,55 @@
+"""Why a program cannot be started, in the same words whatever starts it: a shell, the launcher or bubblewrap."""
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+_OF_SHELL = re.compile(r"(?:line )?[0-9]+: (?:exec: )?(?P<program>.+?): (?P<why>[^:]+)")
+"""A message of a shell: it begins with the line of our script."""
+_OF_BUBBLEWRAP = re.compile(r"bwrap: execvp (?P<program>.+): (?P<why>[^:]+)")
+_MISSING = {"not found", "No such file or directory", "bad interpreter"}
+_MAGIC = (b"#!", b"\x7fELF")
+_OTHER_FORMATS = Path("/proc/sys/fs/binfmt_misc")
+
+
+def describe_start_problem(said: str) -> str:
+    """Returns why a program cannot be started.
+
+    Args:
+        said: the message of what starts it, for a program that was found before.
+    """
+    by_bubblewrap = _OF_BUBBLEWRAP.fullmatch(said)
+    found = by_bubblewrap or _OF_SHELL.fullmatch(said)
+    if found is None:
+        return f"the sandbox: {said}" if said.startswith("bwrap: ") else said
+    program = found["program"].partition(": ")[0]
+    if found["why"] not in _MISSING:
+        return f"{program}: {found['why']}"
+    where = "it or the interpreter" if by_bubblewrap else "the interpreter"
+    return f"{program}: {where} in its first line (#!) cannot be found"
+
+
+def find_format_problem(program: str, environment: Mapping[str, str]) -> str:
+    """Returns why the kernel cannot execute a file; empty if it can, or if that is unknown.
+
+    Bubblewrap, like `execvp`, has a shell run such a file, which then fails in ways of its own.
+    """
+    path = shutil.which(program, path=environment.get("PATH", os.defpath))
+    if path is None or _has_other_formats():
+        return ""
+    try:
+        with Path(path).open("rb") as file:
+            start = file.read(4)
+    except OSError:
+        return ""
+    return "" if start.startswith(_MAGIC) else f"{program}: Exec format error"
+
+
+def _has_other_formats() -> bool:
+    """Returns whether the kernel may execute more than its own formats."""
+    try:
+        return any(entry.name not in {"register", "status"} for entry in _OTHER_FORMATS.iterdir())
+    except OSError:  # the system has none
+        return False
