@@ -24,6 +24,7 @@ from gitbatch.sandbox.command_line import launcher_command
 from gitbatch.sandbox.landlock import Landlock, find_landlock
 from gitbatch.sandbox.launcher import CANNOT_RUN, main, process
 from gitbatch.sandbox.model import Confinement, SandboxKind
+from gitbatch.sandbox.none import NoSandbox
 
 
 def _bubblewrap() -> Bubblewrap:
@@ -250,3 +251,32 @@ def test_a_program_that_nothing_can_start_is_unusable(bench: Bench, monkeypatch:
     assert second.reason == (
         "the agent cannot be started: the sandbox: the launcher server cannot be started: No such file or directory"
     )
+
+
+@pytest.mark.parametrize("kind", [SandboxKind.BUBBLEWRAP, SandboxKind.LANDLOCK, SandboxKind.NONE])
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [("ELFgarbage\n", "Exec format error"), ("#!/no/interpreter\n", "")],
+    ids=["garbage", "no interpreter"],
+)
+def test_a_file_that_cannot_be_executed_stops_the_batch_in_every_sandbox(
+    bench: Bench, kind: SandboxKind, content: str, why: str
+) -> None:
+    found = {SandboxKind.LANDLOCK: find_landlock, SandboxKind.BUBBLEWRAP: find_bubblewrap}
+    sandbox = found[kind]() if kind in found else NoSandbox()
+    assert isinstance(sandbox, Landlock | Bubblewrap | NoSandbox)
+    bench.sandbox = sandbox
+    (bench.worktree / "program").write_text(content)
+    (bench.worktree / "program").chmod(0o755)
+
+    async def whole() -> object:
+        return await bench.start("./program")
+
+    failure = asyncio.run(whole())
+    for starter in bench.starters:
+        starter.close()
+    assert isinstance(failure, Failure)
+    assert failure.cause is Cause.FATAL
+    assert failure.reason.startswith("the agent cannot be started: ./program: ")
+    assert failure.reason.endswith(why)
+    assert "exec:" not in failure.reason

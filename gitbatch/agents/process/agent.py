@@ -68,7 +68,7 @@ class ProcessAgent(Struct, frozen=True):
         try:
             files = ExchangeFiles.prepare(assignment, place)
             program = self.make_program(assignment, place, files)
-            if problem := self._find_format_problem():
+            if problem := self._find_format_problem(place.worktree):
                 return Failure(clean_text(f"the agent cannot be started: {problem}"), cause=Cause.FATAL)
             transport, watch = await self._start_program(
                 program,
@@ -115,11 +115,9 @@ class ProcessAgent(Struct, frozen=True):
             place.worktree,
         )
 
-    def _find_format_problem(self) -> str:
-        """Returns why the program cannot be executed, where what starts it would not report that."""
-        if self.sandbox.kind is not SandboxKind.BUBBLEWRAP:
-            return ""
-        return find_format_problem(self.command[0], passed_variables(self.table, self.environment))
+    def _find_format_problem(self, directory: Path) -> str:
+        """Returns why the program cannot be executed, as what starts it may have a shell run it instead."""
+        return find_format_problem(self.command[0], passed_variables(self.table, self.environment), directory)
 
     def _find_failure(self, program: Program, ended: ProgramExit, place: LocalPlace) -> Failure:
         """Returns why the program, or what starts it, failed."""

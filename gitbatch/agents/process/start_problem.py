@@ -31,12 +31,13 @@ def describe_start_problem(said: str) -> str:
     return f"{program}: {where} in its first line (#!) cannot be found"
 
 
-def find_format_problem(program: str, environment: Mapping[str, str]) -> str:
+def find_format_problem(program: str, environment: Mapping[str, str], directory: Path) -> str:
     """Returns why the kernel cannot execute a file; empty if it can, or if that is unknown.
 
-    Bubblewrap, like `execvp`, has a shell run such a file, which then fails in ways of its own.
+    Bubblewrap (by `execvp`) and a shell run such a file as a script, which then fails in ways of its own.
     """
-    path = shutil.which(program, path=environment.get("PATH", os.defpath))
+    name = str(directory / program) if "/" in program else program
+    path = shutil.which(name, path=environment.get("PATH", os.defpath))
     if path is None or _has_other_formats():
         return ""
     try:
