@@ -17,7 +17,7 @@ TEXTS = tuple(sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]))
 PHRASES = {
     r"can't be": "write “cannot”",
     r"\bis no (?!longer|more)": "write “invalid”, “missing” or “not a”",
-    r"\bis none\b": "say what is missing",
+    r"(?-i:\bis none\b)": "say what is missing",  # not the code of an f-string
     r"\bso many\b": "say how many",
     r"\banew\b": "write “again” or “new”",
     r"\bbeside\b": "write “besides” or “next to”",

@@ -81,7 +81,7 @@ class _Index:
             self._findings.error("GB230", value.span, f"{name} comes later", advice)
         else:
             advice = "name an item by its id or by its output path"
-            self._findings.error("GB230", value.span, f"there is no item {name}", advice)
+            self._findings.error("GB230", value.span, f"unknown item {name}", advice)
         return None
 
 

@@ -44,7 +44,7 @@ class Box(Struct, frozen=True):
     """The character between the brackets."""
     line: int
     root: int
-    """The index of the outermost box around it: its own index, if it is no sub-step."""
+    """The index of the outermost box around it: its own index, if it is not a sub-step."""
     depth: int
     """How many lists are around it."""
     top_list: int
@@ -67,7 +67,7 @@ class Box(Struct, frozen=True):
 
 
 class RejectionReason(Enum):
-    """Why something that looks like a box is none."""
+    """Why something that looks like a box is not one."""
 
     LOOKALIKE = "lookalike"
     LOOSE = "no bullet before it"
@@ -79,7 +79,7 @@ class RejectionReason(Enum):
 
 
 class Stray(Struct, frozen=True):
-    """Something that looks like a box and is none."""
+    """Something that looks like a box and is not one."""
 
     span: Span
     reason: RejectionReason

@@ -1,6 +1,6 @@
 """An item's first paragraph, taken apart: id, title, clauses.
 
-Both clause forms (`→ Key: values` and `(key: values)`) become one `Clause`. What is no clause is title; what
+Both clause forms (`→ Key: values` and `(key: values)`) become one `Clause`. Text that is not a clause is title; what
 was probably meant as one is an error. Spans are characters of the source.
 Not for meaning: whether a path or a DoD number is good is judged where it is used.
 """

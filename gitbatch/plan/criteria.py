@@ -98,7 +98,7 @@ def _ranges(value: Value, findings: Findings) -> Iterator[tuple[int, int, Span]]
         match = _REFERENCE.match(text, position)
         if not match:
             advice = "write numbers of entries: #1, #3 or #1-#3"
-            findings.error("GB213", value.span, f"{quoted(text[position:])} is no DoD entry", advice)
+            findings.error("GB213", value.span, f"{quoted(text[position:])} is not a DoD entry", advice)
             return
         start = value.span.start
         span = Span(start + match.start(), start + match.end()) if value.is_bare else value.span

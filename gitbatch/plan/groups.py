@@ -24,7 +24,7 @@ from gitbatch.plan.titles import slugify
 def read_groups(
     layout: Layout, scopes: Scopes, criteria: int, options: PlanOptions, findings: Findings
 ) -> tuple[Group, ...]:
-    """The groups with their items, in a plan with so many criteria."""
+    """The groups with their items, in a plan with this number of criteria."""
     homes = [Home(n, slugify(section.heading.title), options) for n, section in enumerate(layout.groups, 1)]
     drafts = [
         draft_item(box, settings, home, criteria, findings)

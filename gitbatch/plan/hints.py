@@ -1,7 +1,7 @@
 """Hints: HTML comments that override how items are run, and whom they act on.
 
-A comment is a hint only if it is nothing else: one name, at most one value. Every other comment is somebody
-else's and left alone; one that is a typing error away from a hint is a warning.
+A comment is a hint only if it is nothing else: one name, at most one value. Every other comment belongs to another
+tool and is left alone; one that is a typing error away from a hint is a warning.
 """
 
 import re
@@ -111,7 +111,7 @@ def read_hint(comment: Comment, findings: Findings, *, is_ours: bool) -> Hint | 
 
 
 def _report_unknown(match: re.Match[str], comment: Comment, findings: Findings, *, is_ours: bool) -> None:
-    """A name that is none: an error behind `gitbatch:`, else a warning if it is nearly one."""
+    """Reports an unknown name: an error behind `gitbatch:`, else a warning if it is nearly one."""
     word = match["name"]
     foreign = advice_for(word) if is_ours and match["value"] is not None else None
     if foreign and match["prefix"] is None:
@@ -120,10 +120,10 @@ def _report_unknown(match: re.Match[str], comment: Comment, findings: Findings, 
     near = nearest(word, _NAMES, 1)
     meant = f"did you mean {quoted(near)}?" if near else f"there are {', '.join(_NAMES)}"
     if match["prefix"] is not None:
-        findings.error("GB301", comment.span, f"{quoted(word)} is no hint", meant)
+        findings.error("GB301", comment.span, f"{quoted(word)} is not a hint", meant)
     elif near and is_ours and (len(near) > len(Name.MAX.value) or (match["value"] or "").strip().isdigit()):
         advice = f"{meant} The comment has no effect as it is"
-        findings.warning("GB301", comment.span, f"{quoted(word)} is no hint", advice)
+        findings.warning("GB301", comment.span, f"{quoted(word)} is not a hint", advice)
 
 
 def _report_address(match: re.Match[str] | None, comment: Comment, findings: Findings) -> bool:
@@ -147,7 +147,7 @@ def _report_several(comment: Comment, findings: Findings) -> None:
 
 def _report_value(hint: Hint, findings: Findings) -> None:
     name, wanted = hint.name.value, _WANTED[hint.name]
-    message = f"{quoted(hint.value)} is no value for {name}" if hint.value else f"{name} has no value"
+    message = f"invalid value {quoted(hint.value)} for {name}" if hint.value else f"{name} has no value"
     advice = f"write {quoted(f'<!-- {name}: … -->')} with {wanted}" if wanted else "it takes no value"
     findings.error("GB213", hint.span, message, advice)
 

@@ -1,6 +1,6 @@
 """What stands inside a paragraph and hides what it holds: code spans, comments, links.
 
-`scan` gives a mask: the text, equally long, with each such piece overwritten, so that whoever searches the
+`scan` gives a mask: the text, equally long, with each such piece overwritten, so that a search of the
 mask finds only what is really text. The filling characters are noncharacters, which no source may hold.
 Not a full inline parser: emphasis and reference links are text here.
 """

@@ -31,7 +31,7 @@ class Draft(Struct, frozen=True):
 
 
 def draft_item(box: Box, settings: HintSettings, home: Home, criteria: int, findings: Findings) -> Draft:
-    """The item that a box of the work section is, in a plan with so many criteria."""
+    """The item that a box of the work section is, in a plan with this number of criteria."""
     source = findings.source
     wording = read_wording(box.text, findings)
     if not wording.title:
@@ -101,7 +101,9 @@ def _single(
         return None
     wrong = next((value for value in values if not form.fullmatch(value.text)), None)
     if wrong:
-        findings.error("GB213", wrong.span, f"{quoted(wrong.text)} is no {key.value.lower()}", advice)
+        findings.error(
+            "GB213", wrong.span, f"{quoted(wrong.text)} is not a valid {key.value.lower()}", advice
+        )
         return None
     several = next((c for c in wording.clauses if c.key is key and len(c.values) > 1), None)
     if several:

@@ -1,6 +1,6 @@
-"""What looks like work and is none: reported, never silently skipped.
+"""Text that looks like work and is not: reported, never silently skipped.
 
-Only where work or criteria are expected: a lookalike elsewhere in the file is somebody's prose.
+Only where work or criteria are expected: a lookalike elsewhere in the file is prose.
 """
 
 from gitbatch.plan.blocks import MAX_DEPTH, Blocks, RejectionReason, Stray
@@ -8,9 +8,9 @@ from gitbatch.plan.findings import Findings
 from gitbatch.plan.sections import Layout
 from gitbatch.plan.source import Span
 
-_BOX = "write “- [ ]” for an open item or “- [x]” for a done one; text in backticks is no box"
+_BOX = "write “- [ ]” for an open item or “- [x]” for a done one; text in backticks is not a box"
 _SAID = {
-    RejectionReason.LOOKALIKE: ("GB201", "this looks like a check box and is none", _BOX),
+    RejectionReason.LOOKALIKE: ("GB201", "this looks like a check box and is not one", _BOX),
     RejectionReason.LOOSE: (
         "GB201",
         "a check box that opens no list item",
@@ -18,22 +18,22 @@ _SAID = {
     ),
     RejectionReason.QUOTED: (
         "GB202",
-        "a check box in a quote is no item",
+        "a check box in a quote is not an item",
         "take it out of the quote if it is work",
     ),
     RejectionReason.INDENTED: (
         "GB202",
-        "a check box in indented code is no item",
+        "a check box in indented code is not an item",
         "indent it by at most three spaces",
     ),
     RejectionReason.HTML: (
         "GB202",
-        "a check box in an HTML block is no item",
+        "a check box in an HTML block is not an item",
         "put a blank line above the list",
     ),
     RejectionReason.UNDERLINED: (
         "GB201",
-        "a check box in a heading is no item",
+        "a check box in a heading is not an item",
         "put a blank line above the line of “=” or “-”",
     ),
     RejectionReason.DEEP: ("GB202", f"a check box in more than {MAX_DEPTH} lists", "nest less deeply"),
@@ -47,7 +47,7 @@ _HARMLESS = frozenset({RejectionReason.QUOTED, RejectionReason.INDENTED, Rejecti
 
 
 def report_lookalikes(blocks: Blocks, layout: Layout, findings: Findings) -> None:
-    """Everything in the work section and the Definition of Done that looks like a box and is none."""
+    """Everything in the work section and the Definition of Done that looks like a box and is not one."""
     for stray in blocks.strays:
         if layout.is_work(stray.span.start) or layout.is_among_criteria(stray.span.start):
             _report(stray, findings)

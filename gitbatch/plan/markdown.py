@@ -1,8 +1,8 @@
-"""mistune's block parser, told to keep what it knows of positions. The only module that imports mistune.
+"""mistune's block parser, made to keep what it knows of positions. The only module that imports mistune.
 
 Two things are added to its tokens, both by overriding public methods: `at` and `last` on a heading (offsets of
 its first and its last line, true at the top level, where text is parsed in place), and an `end` token that
-closes each container and counts its lines. Two deviations of mistune 3.4 from CommonMark are mended.
+closes each container and counts its lines. Two deviations of mistune 3.4 from CommonMark are corrected.
 """
 
 from re import Match, Pattern

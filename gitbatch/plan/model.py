@@ -79,7 +79,7 @@ class WorkItem(Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The short name: the id, or the output path where there is none."""
+        """The short name: the id, or without one the output path."""
         return self.id or self.output
 
 

@@ -1,6 +1,6 @@
 """Which file an item writes: what it declares, else (if configured) the one path in its text, else what the template says.
 
-Guessing is off by default: a wrong guess overwrites a file that nobody meant.
+Guessing is off by default: a wrong guess overwrites a file that was not meant.
 """
 
 import re

@@ -1,6 +1,6 @@
 """The headings of any Markdown document, with byte offsets: for documents that are no plan.
 
-Used on CLAUDE.md, context documents and shared artifacts, by whoever cuts out or extends one section.
+Used on CLAUDE.md, context documents and shared artifacts, by code that cuts out or extends one section.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ class Heading(Struct, frozen=True):
 
 
 def outline(source: bytes) -> tuple[Heading, ...]:
-    """The headings outside quotes and lists, in document order; none for bytes that can't be read as text."""
+    """The headings outside quotes and lists, in document order; none for bytes that cannot be read as text."""
     text, problems = read(source)
     if problems:
         return ()

@@ -49,7 +49,7 @@ def control_paths(folder: str = "") -> frozenset[str]:
 
 
 def path_problem(path: str, protected: Iterable[str] = ()) -> str | None:
-    """Why a repository path can't be an output, as the end of a sentence that begins with the path; `None`: it can."""
+    """Returns why a repository path cannot be an output, as the end of a sentence that begins with the path; `None`: it can."""
     if not path:
         return "is empty"
     if not path.isprintable():
@@ -78,7 +78,7 @@ def _shared(protected: frozenset[str]) -> _Shared:
 
 def _shared_problem(key: str, shared: _Shared) -> str | None:
     if key == "claude.md" or key.endswith("/claude.md"):
-        return "is CLAUDE.md, which nobody writes"
+        return "is CLAUDE.md, which is read-only"
     if key in shared.files:
         return "is a shared file, which only the orchestrator writes"
     if key in shared.folders or not shared.files.isdisjoint(ancestors(key)):
@@ -87,7 +87,7 @@ def _shared_problem(key: str, shared: _Shared) -> str | None:
 
 
 def template_problem(template: str) -> str | None:
-    """Why a text can't be an output template; `None`: it can."""
+    """Returns why a text cannot be an output template; `None`: it can."""
     unknown = next((name for name in _PLACEHOLDER.findall(template) if name not in PLACEHOLDERS), None)
     if unknown is not None:
         known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)

@@ -91,7 +91,7 @@ def _report_idle(hint: Hint, findings: Findings) -> None:
 
 def _report_ownerless(hint: Hint, owner: _Owner | None, findings: Findings) -> None:
     if owner:
-        message = f"{hint.name.value} can't be said of a whole {'plan' if owner.group is None else 'group'}"
+        message = f"{hint.name.value} has no meaning for a whole {'plan' if owner.group is None else 'group'}"
     else:
         message = f"the hint {hint.name.value} has no owner here, and no effect"
     advice = (

@@ -1,7 +1,7 @@
 """Which part of a plan's text is what: the work section, its groups and items, the Definition of Done.
 
 The innermost matching heading decides what a box is: below a Definition of Done it is a criterion wherever
-that stands, below the work section an item. Every other box in the file is nobody's work (rules P1, P2).
+that stands, below the work section an item. No other box in the file is work (rules P1, P2).
 """
 
 from bisect import bisect_right
@@ -153,7 +153,7 @@ def _near_work(
 
 
 def _near_dod(layout: Layout, sections: list[Section], boxes: list[Box], options: PlanOptions) -> list[_Near]:
-    """Sections that hold boxes and were probably meant to be the Definition of Done, if there is none."""
+    """Sections that hold boxes and were probably meant to be the Definition of Done, if there is not one."""
     is_there = layout.dod or layout.criteria
     return [] if is_there else _near(_with_boxes(sections, boxes), options.dod_titles)
 
@@ -165,7 +165,7 @@ def _near(sections: Iterable[Section], titles: Sequence[str]) -> list[_Near]:
 
 def _report_near(near: Iterable[_Near], findings: Findings) -> None:
     for section, title in near:
-        message = f"{quoted(section.heading.title)} is no known title"
+        message = f"{quoted(section.heading.title)} is not a known title"
         findings.warning("GB102", section.heading.span, message, f"if it is meant, call it {quoted(title)}")
 
 

@@ -1,7 +1,7 @@
 r"""The bytes of a Markdown file, as text whose every character knows its byte offset, line and column.
 
 Invariant: lines end at `\n`, `\r\n` or `\r` and nowhere else (`str.splitlines` knows eight more), so a line
-here is a line for Markdown, for git and for an editor. A byte order mark is no part of the text.
+here is a line for Markdown, for git and for an editor. A byte order mark is not part of the text.
 The limits keep every later stage fast: what is quadratic in a line or in the file stays bounded.
 Not for meaning: this module knows nothing of headings or boxes.
 """
@@ -85,7 +85,7 @@ class Source(Struct, frozen=True):
 
 
 def read(data: bytes) -> tuple[Source, tuple[Diagnostic, ...]]:
-    """A file's text, and why it can't be used: with a diagnostic, only the positions in it are good."""
+    """A file's text, and why it cannot be used: with a diagnostic, only the positions in it are good."""
     if len(data) > MAX_FILE:
         advice = "split the plan: each phase has its own task.md"
         empty = _source("", b"", 0)
@@ -156,5 +156,5 @@ def _forbidden(source: Source, body: bytes) -> Iterator[Diagnostic]:
     is_suspicious = any(sign in body for sign in _SIGNS_OF_NONCHARACTERS)
     found = _NONCHARACTER.search(source.text) if is_suspicious else None
     if found:
-        message = f"U+{ord(found[0]):04X} is no character (Unicode keeps it for internal use)"
+        message = f"U+{ord(found[0]):04X} is not a character (Unicode keeps it for internal use)"
         yield _refused(source, "GB003", Span(*found.span()), message, "remove the character")

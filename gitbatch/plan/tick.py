@@ -19,9 +19,9 @@ class Ticked(Struct, frozen=True):
     source: bytes
     ticked: tuple[BoxPosition, ...]
     already: tuple[BoxPosition, ...]
-    """Boxes that somebody ticked before."""
+    """Boxes that were ticked before."""
     refused: tuple[BoxPosition, ...]
-    """Boxes that can't be told for sure: the line is gone, or is there more than once."""
+    """Boxes that cannot be identified: the line is gone, or is there more than once."""
 
 
 class _Fate(Enum):

@@ -79,8 +79,8 @@ def test_the_source_uses_no_other_code() -> None:
         (b"\xef\xbb\xbfa" + b"b" * MAX_LINE, "task.md:1:1: GB002 error: the line is longer than 8,192 bytes"),
         (b"a\n" * (MAX_FILE // 2 + 1), "task.md:1:1: GB002 error: the file is larger than 2,097,152 bytes"),
         (b"- [ ] a\n" * (MAX_BOXES + 1), "task.md:10001:4: GB002 error: the file has more than 10,000 boxes"),
-        ("ab\ufdd0".encode(), "task.md:1:3: GB003 error: U+FDD0 is no character (Unicode keeps it for internal use)"),
-        ("\U0010ffff".encode(), "task.md:1:1: GB003 error: U+10FFFF is no character (Unicode keeps it for internal use)"),
+        ("ab\ufdd0".encode(), "task.md:1:3: GB003 error: U+FDD0 is not a character (Unicode keeps it for internal use)"),
+        ("\U0010ffff".encode(), "task.md:1:1: GB003 error: U+10FFFF is not a character (Unicode keeps it for internal use)"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )  # fmt: skip
