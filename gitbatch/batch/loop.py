@@ -19,7 +19,7 @@ from gitbatch.batch.events import (
     GroupStarted,
     Notice,
 )
-from gitbatch.batch.group.checkpoint import GroupOutcomes, drop_branches, record_group
+from gitbatch.batch.group.checkpoint import GroupOutcomes, checkpoint_group, drop_branches
 from gitbatch.batch.group.run_group import run_group
 from gitbatch.batch.group.tasks import GroupStart, pending_items
 from gitbatch.batch.history.progress import BatchProgress, read_progress
@@ -190,7 +190,7 @@ async def _run_and_record(run: Run, start: GroupStart) -> Checkpoint | None:
     if outcomes is None:
         return None
     finished = GroupOutcomes(group, outcomes, boxes, project_state.commit)
-    checkpoint = await run.git(record_group, run.repo, run.commit_context(), finished, run.clock())
+    checkpoint = await run.git(checkpoint_group, run.repo, run.commit_context(), finished, run.clock())
     kept = await run.git(drop_branches, run.repo, run.batch.id, checkpoint)
     run.emit(CheckpointReached(batch=run.batch.id, checkpoint=checkpoint))
     for ref in kept:

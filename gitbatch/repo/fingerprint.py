@@ -187,9 +187,9 @@ def _control_files(repo: Repository, ours: str, named: tuple[Path, ...]) -> Iter
                 f"{place}/info/refs"  # and, for a moment, the same name with "_" and six letters after it
             )
             yield from (path for path in _list_below(f"{place}/{folder}") if not path.startswith(made_by_gc))
-    for record in _scan(f"{repo.common_dir}/worktrees"):
-        if not record.name.startswith(ours):
-            yield from filter(os.path.lexists, (f"{record.path}/{name}" for name in _POINTERS))
+    for entry in _scan(f"{repo.common_dir}/worktrees"):
+        if not entry.name.startswith(ours):
+            yield from filter(os.path.lexists, (f"{entry.path}/{name}" for name in _POINTERS))
 
 
 def _list_below(folder: str) -> Iterator[str]:

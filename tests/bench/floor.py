@@ -1,7 +1,7 @@
 """git by hand: what its commands need for each phase, without a check, a lock, a sync or a word to anybody.
 
 Processes that stay open for trees, a sparse checkout, no index but the user's; one merge and one commit for a group. It
-is no lower bound: gitbatch writes some of what the commands write (a worktree's record, its index) itself.
+is no lower bound: gitbatch writes some of what the commands write (a worktree's entry, its index) itself.
 """
 
 import shutil

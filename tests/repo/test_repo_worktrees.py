@@ -20,8 +20,8 @@ from gitbatch.repo.worktrees.worktree import (
     add_worktree,
     checked_out_elsewhere,
     list_checked_out,
-    remove_records,
     remove_worktree,
+    remove_worktree_entries,
     worktrees_named,
 )
 
@@ -182,7 +182,7 @@ def test_whatever_stands_where_a_record_belongs_goes_and_stays_in_nobodys_way(
             odd.symlink_to(tmp_path / "kept")
         case _:
             odd.mkdir()
-    remove_records(repo, "b-")
+    remove_worktree_entries(repo, "b-")
     assert not records.exists()
     assert not list(repo.own_dir.glob("gitbatch-*"))
     (repo.own_dir / "gitbatch-1").write_text("left by somebody")

@@ -44,7 +44,9 @@ class GroupOutcomes(Struct, frozen=True):
     """The target branch's commit when the group began. The branch may gain commits after it, but not lose it."""
 
 
-def record_group(repo: Repository, commits: CommitContext, finished: GroupOutcomes, now: float) -> Checkpoint:
+def checkpoint_group(
+    repo: Repository, commits: CommitContext, finished: GroupOutcomes, now: float
+) -> Checkpoint:
     """Records a group on the target branch, and updates the checkout.
 
     Args:

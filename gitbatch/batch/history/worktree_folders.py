@@ -8,7 +8,7 @@ from gitbatch.fs.disk import raising_only_of_disk
 from gitbatch.fs.durable import write_file
 from gitbatch.fs.removal import remove_tree
 from gitbatch.repo.repository import Repository
-from gitbatch.repo.worktrees.worktree import remove_records, remove_worktree, worktrees_named
+from gitbatch.repo.worktrees.worktree import remove_worktree, remove_worktree_entries, worktrees_named
 
 _WORKTREES_DIRS = "workshops"
 """A file in the batch's folder below `.git/gitbatch`: the paths of its worktree folders, each followed by NUL."""
@@ -45,7 +45,7 @@ def remove_leftovers(repo: Repository, batch: str) -> None:
     """Removes every worktree of a batch, and the folders in which they were created."""
     for path in worktrees_named(repo, f"{batch}-"):
         remove_worktree(repo, path)
-    remove_records(repo, f"{batch}-")
+    remove_worktree_entries(repo, f"{batch}-")
     for worktrees_dir in worktrees_dirs(repo, batch):
         remove_tree(worktrees_dir)
         with suppress(OSError):  # another batch may use it too

@@ -1,9 +1,9 @@
 """The worktrees that agents work in: created as `git worktree add` does, checked out by git, and removed as files.
 
 Git runs in a worktree only before its agent starts. Afterwards the agent may have written anything into the folder, so
-it is removed together with its record below `.git/worktrees`, and never by a git command, which would read it.
-A record is created and removed by a rename, so other git processes never see a part of one.
-The user's git knows the worktree by the record; its `.git` names another directory, with what the agent's git may read
+it is removed together with its entry below `.git/worktrees`, and never by a git command, which would read it.
+An entry is created and removed by a rename, so other git processes never see a part of one.
+The user's git knows the worktree by the entry; its `.git` names another directory, with what the agent's git may read
 (`agent_git.py`).
 """
 
@@ -76,7 +76,7 @@ def add_worktree(repo: Repository, agents: AgentGit, new: NewWorktree) -> Worktr
             if new.sparse is not None:
                 index = check_out(repo.objects, repo.objects.tree_of(new.base), new.sparse, path)
                 (git_dir / "index").write_bytes(index)
-        _put_record(repo, path, new.branch)
+        _put_entry(repo, path, new.branch)
     if new.sparse is None or repo.refs.is_reftable:
         _check_out_all(repo, path, git_dir / "index", new.base)
     (path / new.output).parent.mkdir(parents=True, exist_ok=True)
@@ -94,31 +94,31 @@ def _check_out_all(repo: Repository, path: Path, index: Path, base: str) -> None
             raise
 
 
-def _put_record(repo: Repository, path: Path, branch: str) -> None:
-    """Creates git's record of a worktree, as `git worktree add` does, but atomically.
+def _put_entry(repo: Repository, path: Path, branch: str) -> None:
+    """Creates git's entry for a worktree, as `git worktree add` does, but atomically.
 
     While git creates one, file by file, other commands fail (`git branch`, `git fsck`); if it is killed then, they
-    fail until the record is removed.
+    fail until the entry is removed.
     """
-    record = repo.common_dir / "worktrees" / path.name
+    entry = repo.common_dir / "worktrees" / path.name
     new = _temporary_folder(repo)
     new.mkdir()
     for name, text in {"gitdir": str(path / ".git"), "commondir": "../..", "HEAD": f"ref: {branch}"}.items():
         (new / name).write_bytes(os.fsencode(f"{text}\n"))
-    record.parent.mkdir(exist_ok=True)
-    new.rename(record)
+    entry.parent.mkdir(exist_ok=True)
+    new.rename(entry)
 
 
-def _remove_record(repo: Repository, record: Path) -> None:
-    """Removes git's record of a worktree atomically: other git commands report a partial one as broken."""
+def _remove_entry(repo: Repository, entry: Path) -> None:
+    """Removes git's entry for a worktree atomically: other git commands report a partial one as broken."""
     gone = _temporary_folder(repo)
     with suppress(FileNotFoundError):
-        record.rename(gone)
+        entry.rename(gone)
         remove_anything(gone)
 
 
 def _temporary_folder(repo: Repository) -> Path:
-    """Returns the path of a temporary folder for a record, which the next start removes if this process is killed."""
+    """Returns the path of a temporary folder for an entry, which the next start removes if this process is killed."""
     repo.own_dir.mkdir(exist_ok=True)
     return repo.own_dir / f"{TEMPORARY}{secrets.token_hex(4)}"
 
@@ -142,28 +142,28 @@ def _touch_file(path: Path) -> int:
 
 
 def remove_worktree(repo: Repository, path: Path) -> bool:
-    """Removes a worktree and git's record of it, whatever its state. Its branch stays.
+    """Removes a worktree and git's entry for it, whatever its state. Its branch stays.
 
-    A second record of the same folder, which git never creates, is removed at the end of the batch.
+    A second entry of the same folder, which git never creates, is removed at the end of the batch.
 
     Returns:
         Whether its folder is gone (see `remove_tree`).
     """
     gone = all([remove_tree(path), remove_anything(git_dir_of(path))])
     usual = repo.common_dir / "worktrees" / path.name  # the others are not read: there may be many
-    for record in (
-        (usual,) if _read_folder(usual) == path else _find_records(repo, lambda folder: folder == path)
+    for entry in (
+        (usual,) if _read_folder(usual) == path else _find_entries(repo, lambda folder: folder == path)
     ):
-        _remove_record(repo, record)
-    with suppress(OSError):  # as git does: with the last record, the folder is removed
+        _remove_entry(repo, entry)
+    with suppress(OSError):  # as git does: with the last entry, the folder is removed
         (repo.common_dir / "worktrees").rmdir()
     return gone
 
 
-def remove_records(repo: Repository, prefix: str) -> None:
-    """Removes git's records whose own names start with a prefix of ours; one that a killed git process began has no path."""
-    for record in (repo.common_dir / "worktrees").glob(f"{prefix}*"):
-        _remove_record(repo, record)
+def remove_worktree_entries(repo: Repository, prefix: str) -> None:
+    """Removes git's entries whose own names start with a prefix of ours; one that a killed git process began has no path."""
+    for entry in (repo.common_dir / "worktrees").glob(f"{prefix}*"):
+        _remove_entry(repo, entry)
     with suppress(OSError):  # as above
         (repo.common_dir / "worktrees").rmdir()
 
@@ -171,7 +171,7 @@ def remove_records(repo: Repository, prefix: str) -> None:
 def worktrees_named(repo: Repository, prefix: str) -> tuple[Path, ...]:
     """Returns the paths of all recorded worktrees whose folder's name starts with a prefix of ours, existing or not."""
     return tuple(
-        _read_folder(record) for record in _find_records(repo, lambda folder: folder.name.startswith(prefix))
+        _read_folder(entry) for entry in _find_entries(repo, lambda folder: folder.name.startswith(prefix))
     )
 
 
@@ -202,18 +202,18 @@ def checked_out_elsewhere(repo: Repository, branch: str) -> Path | None:
     return None if folder == repo.root else folder
 
 
-def _find_records(repo: Repository, wanted: Callable[[Path], bool]) -> tuple[Path, ...]:
-    """Returns git's records of the worktrees whose folder is wanted."""
+def _find_entries(repo: Repository, wanted: Callable[[Path], bool]) -> tuple[Path, ...]:
+    """Returns git's entries for the worktrees whose folder is wanted."""
     found = (repo.common_dir / "worktrees").glob("*/gitdir")
     return tuple(pointer.parent for pointer in found if wanted(_read_folder(pointer.parent)))
 
 
-def _read_folder(record: Path) -> Path:
-    """Returns the worktree that a record names; a relative path starts at the record (git 2.48)."""
+def _read_folder(entry: Path) -> Path:
+    """Returns the worktree that an entry names; a relative path starts at the entry (git 2.48)."""
     with suppress(OSError):
-        text = (record / "gitdir").read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n")
+        text = (entry / "gitdir").read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n")
         place = Path(text).parent
         if not text:
             return Path()
-        return place if place.is_absolute() else Path(os.path.realpath(record / place))
+        return place if place.is_absolute() else Path(os.path.realpath(entry / place))
     return Path()
