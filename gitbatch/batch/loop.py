@@ -21,7 +21,7 @@ from gitbatch.batch.events import (
 )
 from gitbatch.batch.group.checkpoint import GroupOutcomes, checkpoint_group, drop_branches
 from gitbatch.batch.group.run_group import run_group
-from gitbatch.batch.group.tasks import GroupStart, pending_items
+from gitbatch.batch.group.scheduled_items import GroupStart, pending_items
 from gitbatch.batch.history.progress import BatchProgress, read_progress
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import Halt

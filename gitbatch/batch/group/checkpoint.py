@@ -16,7 +16,7 @@ from gitbatch.batch.group.shared_files import consolidate
 from gitbatch.batch.history.messages import render_checkpoint_message
 from gitbatch.batch.history.rescue import rescued_refs
 from gitbatch.batch.history.target import require_not_checked_out_elsewhere, require_tip
-from gitbatch.batch.item.task import CommitContext
+from gitbatch.batch.item.scheduled import CommitContext
 from gitbatch.batch.model import BatchGroup, Checkpoint, Outcome
 from gitbatch.batch.planning.project_state import read_project_state
 from gitbatch.batch.planning.required_objects import require_shared_files

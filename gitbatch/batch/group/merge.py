@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from gitbatch.batch.history.item_commits import PARENTS
 from gitbatch.batch.history.messages import render_merge_message
-from gitbatch.batch.item.task import CommitContext
+from gitbatch.batch.item.scheduled import CommitContext
 from gitbatch.batch.model import BatchGroup, ItemStatus, Outcome
 from gitbatch.paths import first_non_folder
 from gitbatch.repo.objects.store import Objects

@@ -5,10 +5,10 @@ import asyncio
 from msgspec.structs import replace
 
 from gitbatch.batch.events import ItemFinished
-from gitbatch.batch.group.tasks import GroupStart, TaskDefaults, make_tasks
+from gitbatch.batch.group.scheduled_items import GroupStart, ItemDefaults, schedule_items
 from gitbatch.batch.item.retries import run_item
 from gitbatch.batch.item.run import Run
-from gitbatch.batch.item.task import ItemTask
+from gitbatch.batch.item.scheduled import ScheduledItem
 from gitbatch.batch.model import BatchItem, FailedAttempt, Outcome
 from gitbatch.batch.planning.schedule import count_at_once, find_predecessors
 
@@ -24,21 +24,21 @@ async def run_group(run: Run, start: GroupStart) -> tuple[Outcome, ...] | None:
             if batch_item.key in start.already:
                 done = start.already[batch_item.key]
                 return replace(done, earlier=_earlier_attempts(run, batch_item))
-            task = todo[batch_item.key]
-            if not isinstance(task, ItemTask):
-                run.emit(ItemFinished(batch=run.batch.id, outcome=task))
-                return task
-            for key in find_predecessors(task.item, task.group):
+            scheduled = todo[batch_item.key]
+            if not isinstance(scheduled, ScheduledItem):
+                run.emit(ItemFinished(batch=run.batch.id, outcome=scheduled))
+                return scheduled
+            for key in find_predecessors(scheduled.item, scheduled.group):
                 if key in done_events:
                     await done_events[key].wait()
             async with slots:
-                return await run_item(run, task)
+                return await run_item(run, scheduled)
         finally:
             done_events[batch_item.key].set()
 
     secrets = run.agents.find_secrets(start.project_state.project.config)
-    defaults = TaskDefaults(run.batch.record.agent, run.agents.sandbox, secrets)
-    todo = await run.git(make_tasks, run.repo, start, defaults)
+    defaults = ItemDefaults(run.batch.record.agent, run.agents.sandbox, secrets)
+    todo = await run.git(schedule_items, run.repo, start, defaults)
     try:
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(get_outcome(item)) for item in items]

@@ -12,9 +12,9 @@ from gitbatch.batch.events import ItemProgress, ItemStarted, Notice
 from gitbatch.batch.item.judge import judge_work, sum_spent
 from gitbatch.batch.item.rescue import keep_output
 from gitbatch.batch.item.run import Run
+from gitbatch.batch.item.scheduled import FinishedWork, ScheduledItem, ServerWaits, StartingPoint
 from gitbatch.batch.item.starting_point import find_starting_point, make_setup
 from gitbatch.batch.item.stop import Halt
-from gitbatch.batch.item.task import FinishedWork, ItemTask, ServerWaits, StartingPoint
 from gitbatch.batch.item.unexpected import fail_attempt, find_run_error, is_cancelled
 from gitbatch.batch.model import FailedAttempt, ItemStatus, Outcome
 from gitbatch.batch.workplace.protocol import Workplace
@@ -30,36 +30,36 @@ from gitbatch.text import CleanText, clean_text
 
 
 async def run_attempt(
-    run: Run, task: ItemTask, past: tuple[FailedAttempt, ...], waits: ServerWaits
+    run: Run, scheduled: ScheduledItem, past: tuple[FailedAttempt, ...], waits: ServerWaits
 ) -> Outcome | FailedAttempt:
     """Runs an item once. Every failure of the item is a value, also an internal error; an exception stops the batch.
 
     Args:
         run: the tools.
-        task: the item.
+        scheduled: the item.
         past: the attempts before.
         waits: its waits so far.
     """
     began = time.monotonic()
-    workplace = run.workplaces.open_workplace(run.batch.id, task.batch_item.slug)
+    workplace = run.workplaces.open_workplace(run.batch.id, scheduled.batch_item.slug)
     counted = tuple(tried for tried in past if tried.is_counted)
-    tried = _new_attempt(task, len(counted) + 1)
+    tried = _new_attempt(scheduled, len(counted) + 1)
     keep, start, has_answer = False, None, False
     try:
         _require_room(run)
-        start = await run.git(find_starting_point, run.repo, run.batch.id, task)
-        await workplace.prepare(make_setup(run.batch.id, task, start))
-        assignment = make_assignment(task, start, past)
-        answer = await _run_agent(run, task, workplace, assignment, tried)
+        start = await run.git(find_starting_point, run.repo, run.batch.id, scheduled)
+        await workplace.prepare(make_setup(run.batch.id, scheduled, start))
+        assignment = make_assignment(scheduled, start, past)
+        answer = await _run_agent(run, scheduled, workplace, assignment, tried)
         has_answer = True
         _require_room(run)
         seconds = round(time.monotonic() - began, 3)
-        tried = replace(tried, seconds=seconds, usage=_charge_usage(run, task, answer))
+        tried = replace(tried, seconds=seconds, usage=_charge_usage(run, scheduled, answer))
         # The output of an agent that has ended is paid for: it is taken even if the run is stopping.
         keep = True  # if even that is interrupted, the next start reads the branch
         if isinstance(answer, Reply):
-            _require_cost(run, task, tried.usage)
-        finished = FinishedWork(task, start, past, waits, tried, answer)
+            _require_cost(run, scheduled, tried.usage)
+        finished = FinishedWork(scheduled, start, past, waits, tried, answer)
         result = await _judge_finished(run, workplace, finished)
         keep = isinstance(result, Outcome) and result.succeeded
     except BaseException as error:  # noqa: BLE001 - the one broad catch of an item: its error fails it alone (rule E1)
@@ -67,17 +67,17 @@ async def run_attempt(
             raise found from error.__cause__
         _cancel_again()
         keep = False
-        tried = _charge_interrupted(run, task, tried, began)
-        tried = fail_attempt(tried, task.agent, error, task.secrets)
+        tried = _charge_interrupted(run, scheduled, tried, began)
+        tried = fail_attempt(tried, scheduled.agent, error, scheduled.secrets)
         if start and not has_answer:  # an error of the agent: its output is judged as that of any other
-            await shielded(_keep_collected(run, workplace, task, tried, start))
+            await shielded(_keep_collected(run, workplace, scheduled, tried, start))
         return tried
     else:
         return result
     finally:
         # Not interrupted by a cancellation: the next start would have to remove what is left here.
-        if not await shielded(_discard(run, task, workplace, keep=keep)):
-            name = task.batch_item.name
+        if not await shielded(_discard(run, scheduled, workplace, keep=keep)):
+            name = scheduled.batch_item.name
             text = f"a process still writes into the worktree of {name}; it was moved aside in {run.worktrees_dir}"
             run.emit(Notice(batch=run.batch.id, text=text))
 
@@ -89,11 +89,11 @@ def _cancel_again() -> None:
         task.cancel()
 
 
-def _new_attempt(task: ItemTask, number: int) -> FailedAttempt:
+def _new_attempt(scheduled: ScheduledItem, number: int) -> FailedAttempt:
     """Returns an attempt that has not happened yet, as it is if nothing comes of it."""
     return FailedAttempt(
-        task.key,
-        task.project_state.commit,
+        scheduled.key,
+        scheduled.project_state.commit,
         number,
         ItemStatus.FAILED,
         Cause.FAILED,
@@ -105,58 +105,60 @@ def _require_room(run: Run) -> None:
     require_room(run.worktrees_dir, run.repo.common_dir)
 
 
-def make_assignment(task: ItemTask, start: StartingPoint, past: tuple[FailedAttempt, ...]) -> Assignment:
+def make_assignment(
+    scheduled: ScheduledItem, start: StartingPoint, past: tuple[FailedAttempt, ...]
+) -> Assignment:
     """Returns the assignment of the next attempt at an item."""
     counted = tuple(tried for tried in past if tried.is_counted)
     previous, earlier = counted[-1].failure if counted else None, start.earlier_output
-    table = task.project_state.project.config.agents[task.agent]
+    table = scheduled.project_state.project.config.agents[scheduled.agent]
     return Assignment(
-        item=task.key,
-        output=task.item.output,
-        prompt=render_prompt(task.item, task.group, start.context, previous, earlier),
+        item=scheduled.key,
+        output=scheduled.item.output,
+        prompt=render_prompt(scheduled.item, scheduled.group, start.context, previous, earlier),
         context=start.context,
-        timeout=task.timeout or require_duration(table.timeout),
+        timeout=scheduled.timeout or require_duration(table.timeout),
         attempt=len(counted) + 1,
         previous=previous,
         earlier=earlier,
         used=sum_spent(past).usage,
-        group=render_group(task.group),
-        task=render_item(task.item),
+        group=render_group(scheduled.group),
+        task=render_item(scheduled.item),
     )
 
 
 async def _run_agent(
-    run: Run, task: ItemTask, workplace: Workplace, assignment: Assignment, tried: FailedAttempt
+    run: Run, scheduled: ScheduledItem, workplace: Workplace, assignment: Assignment, tried: FailedAttempt
 ) -> Reply | Failure:
     """Returns the agent's answer. The usage of an attempt that is interrupted is recorded."""
-    agent = run.agents.get_agent(task.agent, task.project_state.project.config)
+    agent = run.agents.get_agent(scheduled.agent, scheduled.project_state.project.config)
     run.emit(
         ItemStarted(
             batch=run.batch.id,
-            item=task.key,
-            name=task.batch_item.name,
-            agent=task.agent,
+            item=scheduled.key,
+            name=scheduled.batch_item.name,
+            agent=scheduled.agent,
             attempt=assignment.attempt,
             context=tuple(quote_path(file.path) for file in assignment.context),
         )
     )
 
     def show_progress(stream: OutputStream, line: CleanText) -> None:
-        run.emit(ItemProgress(batch=run.batch.id, item=task.key, stream=stream, line=line))
+        run.emit(ItemProgress(batch=run.batch.id, item=scheduled.key, stream=stream, line=line))
 
     try:
-        answer = await workplace.work(agent, assignment, task.secrets.mask_progress(show_progress))
+        answer = await workplace.work(agent, assignment, scheduled.secrets.mask_progress(show_progress))
     except asyncio.CancelledError:
         if not is_cancelled():  # raised by the agent: an internal error
             raise
-        used = run.agents.budget.close_attempt(task.key, Usage())
+        used = run.agents.budget.close_attempt(scheduled.key, Usage())
         if not used.is_empty:
             cut = replace(tried, cause=None, reason=clean_text("interrupted"), usage=used)
             await shielded(run.git(run.ledger.add_attempt, cut))
         raise
     if isinstance(answer, Reply):
         run.agents.rate_limit.note_success()
-    return task.secrets.mask_answer(answer)
+    return scheduled.secrets.mask_answer(answer)
 
 
 async def _judge_finished(run: Run, workplace: Workplace, finished: FinishedWork) -> Outcome | FailedAttempt:
@@ -179,26 +181,26 @@ async def _collect_and_judge(
 
 
 async def _keep_collected(
-    run: Run, workplace: Workplace, task: ItemTask, tried: FailedAttempt, start: StartingPoint
+    run: Run, workplace: Workplace, scheduled: ScheduledItem, tried: FailedAttempt, start: StartingPoint
 ) -> None:
     """Keeps the output of an attempt that failed by an internal error, if its workplace was prepared."""
     collected = await workplace.collect()
     if collected:
-        await run.git(keep_output, run.repo, run.commit_context(), task, tried, start, collected.output)
+        await run.git(keep_output, run.repo, run.commit_context(), scheduled, tried, start, collected.output)
 
 
-async def _discard(run: Run, task: ItemTask, workplace: Workplace, *, keep: bool) -> bool:
+async def _discard(run: Run, scheduled: ScheduledItem, workplace: Workplace, *, keep: bool) -> bool:
     """Removes the workplace, and the item's branch unless it has our commit; false if something still writes there.
 
     An agent that can write refs may leave a commit that looks like ours on the branch: `keep` alone decides.
     """
     is_gone = await workplace.discard()
     if not keep:  # where that fails, the next start does it
-        await run.git(run.repo.refs.remove, task.branch_of(run.batch.id))
+        await run.git(run.repo.refs.remove, scheduled.branch_of(run.batch.id))
     return is_gone
 
 
-def _charge_usage(run: Run, task: ItemTask, answer: Reply | Failure) -> Usage:
+def _charge_usage(run: Run, scheduled: ScheduledItem, answer: Reply | Failure) -> Usage:
     """Returns the usage of an attempt, charged to the budget.
 
     An attempt that the server was too busy for, and that reports no usage, has cost nothing.
@@ -206,22 +208,24 @@ def _charge_usage(run: Run, task: ItemTask, answer: Reply | Failure) -> Usage:
     is_busy = (
         isinstance(answer, Failure) and answer.cause in {Cause.BUSY, Cause.LATER} and not answer.is_guess
     )
-    if is_busy and answer.usage.is_empty and not run.agents.budget.is_charged(task.key):
+    if is_busy and answer.usage.is_empty and not run.agents.budget.is_charged(scheduled.key):
         return Usage()
-    return run.agents.budget.close_attempt(task.key, answer.usage)
+    return run.agents.budget.close_attempt(scheduled.key, answer.usage)
 
 
-def _charge_interrupted(run: Run, task: ItemTask, tried: FailedAttempt, began: float) -> FailedAttempt:
+def _charge_interrupted(
+    run: Run, scheduled: ScheduledItem, tried: FailedAttempt, began: float
+) -> FailedAttempt:
     """Returns an attempt that an error has interrupted, with its usage until then."""
     if tried.seconds:
         return tried
     seconds = round(max(time.monotonic() - began, 0.001), 3)
-    return replace(tried, seconds=seconds, usage=run.agents.budget.close_attempt(task.key, Usage()))
+    return replace(tried, seconds=seconds, usage=run.agents.budget.close_attempt(scheduled.key, Usage()))
 
 
-def _require_cost(run: Run, task: ItemTask, used: Usage) -> None:
+def _require_cost(run: Run, scheduled: ScheduledItem, used: Usage) -> None:
     """Stops the batch where a cost limit cannot be kept, because an agent does not report its cost."""
     if run.agents.budget.max_cost is not None and used.cost is None:
-        reason = clean_text(f"agent {task.agent} did not say what {task.batch_item.name} cost")
+        reason = clean_text(f"agent {scheduled.agent} did not say what {scheduled.batch_item.name} cost")
         advice = "let the agent report its cost, or run without a cost limit"
         run.stop_switch.trip(Halt(Cause.BUDGET, reason, advice))

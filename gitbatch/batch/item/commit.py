@@ -10,7 +10,7 @@ from gitbatch.agents.protocol import Failure
 from gitbatch.batch.history.item_commits import read_item_commit
 from gitbatch.batch.history.messages import render_item_message
 from gitbatch.batch.item.harvest import harvest_output, judge_change
-from gitbatch.batch.item.task import CommitContext, ItemTask, StartingPoint
+from gitbatch.batch.item.scheduled import CommitContext, ScheduledItem, StartingPoint
 from gitbatch.batch.model import Outcome
 from gitbatch.batch.workplace.protocol import OutputSource
 from gitbatch.errors import BusyError, GitError
@@ -25,7 +25,7 @@ from gitbatch.text import clean_text
 def take_output(
     repo: Repository,
     commits: CommitContext,
-    task: ItemTask,
+    scheduled: ScheduledItem,
     outcome: Outcome,
     start: StartingPoint,
     source: OutputSource,
@@ -38,21 +38,21 @@ def take_output(
     Raises:
         DiskError: our disk fails.
     """
-    limit, tree = task.project_state.project.config.batch.max_output_bytes, task.project_state.tree
+    limit, tree = scheduled.project_state.project.config.batch.max_output_bytes, scheduled.project_state.tree
 
     def write() -> Outcome | Failure:
-        taken = harvest_output(repo, source, task.item.output, limit, tree, task.secrets)
-        taken = judge_change(taken, task.item.output, start.earlier_output)
+        taken = harvest_output(repo, source, scheduled.item.output, limit, tree, scheduled.secrets)
+        taken = judge_change(taken, scheduled.item.output, start.earlier_output)
         if isinstance(taken, Failure):
-            return _add_advice(task, taken)
-        commit = _commit_output(repo, commits, task, outcome, taken.blob, start.context)
-        done = read_item_commit(repo, commits.batch.id, task.batch_item, commit)
+            return _add_advice(scheduled, taken)
+        commit = _commit_output(repo, commits, scheduled, outcome, taken.blob, start.context)
+        done = read_item_commit(repo, commits.batch.id, scheduled.batch_item, commit)
         if done is None:
             raise VanishedObjectsError
         return replace(outcome, commit=done.commit)
 
     def remove_branches_below() -> None:  # they keep git from writing the item's own
-        repo.refs.delete(repo.refs.below(f"{task.branch_of(commits.batch.id)}/"))
+        repo.refs.delete(repo.refs.below(f"{scheduled.branch_of(commits.batch.id)}/"))
 
     try:
         return repo.publish(write, remove_branches_below)
@@ -62,31 +62,42 @@ def take_output(
         return Failure(clean_text(error.message))
 
 
-def _add_advice(task: ItemTask, failure: Failure) -> Failure:
+def _add_advice(scheduled: ScheduledItem, failure: Failure) -> Failure:
     """Adds what only the user can do about a failure: an item whose file is right as it is has no commit."""
-    strict = strict_advice(task.project_state.project.config.agents[task.agent], task.sandbox)
+    strict = strict_advice(scheduled.project_state.project.config.agents[scheduled.agent], scheduled.sandbox)
     if strict and failure.cause in {Cause.NO_OUTPUT, Cause.UNCHANGED}:
         failure = replace(failure, details=(*failure.details, clean_text(strict)))
     if failure.cause is not Cause.UNCHANGED:
         return failure
-    advice = f"if it is right, tick the item's box in {task.project_state.plan.path} by hand (- [x]) and commit that"
+    advice = f"if it is right, tick the item's box in {scheduled.project_state.plan.path} by hand (- [x]) and commit that"
     return replace(failure, reason=clean_text(f"{failure.reason}; {advice}"))
 
 
 def _commit_output(
     repo: Repository,
     commits: CommitContext,
-    task: ItemTask,
+    scheduled: ScheduledItem,
     outcome: Outcome,
     blob: str,
     context: tuple[ContextFile, ...],
 ) -> str:
-    branch = task.branch_of(commits.batch.id)
-    tree = repo.objects.write_tree(task.project_state.tree, {task.item.output: blob})
+    branch = scheduled.branch_of(commits.batch.id)
+    tree = repo.objects.write_tree(scheduled.project_state.tree, {scheduled.item.output: blob})
     message = render_item_message(
-        commits.batch.record, task.batch_group, outcome, task.agent, context, task.item.criteria
+        commits.batch.record,
+        scheduled.batch_group,
+        outcome,
+        scheduled.agent,
+        context,
+        scheduled.item.criteria,
     )
-    parts = (tree, (task.project_state.commit,), message, commits.ident_of(task.agent), commits.user)
+    parts = (
+        tree,
+        (scheduled.project_state.commit,),
+        message,
+        commits.ident_of(scheduled.agent),
+        commits.user,
+    )
     # The key may be gone since the start: what is paid for is kept, and signed at the checkpoint.
     commit = repo.objects.write_signed_if_possible(*parts)
     require_untouched(repo, commits.fingerprint)

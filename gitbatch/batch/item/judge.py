@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from gitbatch.agents.protocol import Failure, Reply
 from gitbatch.batch.item.commit import take_output
 from gitbatch.batch.item.rescue import keep_output
+from gitbatch.batch.item.scheduled import CommitContext, FinishedWork
 from gitbatch.batch.item.strays import find_strays
-from gitbatch.batch.item.task import CommitContext, FinishedWork
 from gitbatch.batch.model import FailedAttempt, ItemStatus, Outcome
 from gitbatch.batch.workplace.protocol import Collected
 from gitbatch.limits.causes import Cause
@@ -34,16 +34,16 @@ def judge_work(
         return replace(finished.tried, reason=reason, details=_last_words(finished.answer))
     judged = _judge_collected(repo, commits, finished, collected)
     if isinstance(judged, FailedAttempt):
-        keep_output(repo, commits, finished.task, judged, finished.start, collected.output)
+        keep_output(repo, commits, finished.scheduled, judged, finished.start, collected.output)
     return judged
 
 
 def _judge_collected(
     repo: Repository, commits: CommitContext, finished: FinishedWork, collected: Collected
 ) -> Outcome | FailedAttempt:
-    task, answer = finished.task, finished.answer
-    strays = find_strays(collected.changes, task.item.output, task.project_state.guarded)
-    tried = replace(finished.tried, strays=task.secrets.mask_lines(strays.others))
+    scheduled, answer = finished.scheduled, finished.answer
+    strays = find_strays(collected.changes, scheduled.item.output, scheduled.project_state.guarded)
+    tried = replace(finished.tried, strays=scheduled.secrets.mask_lines(strays.others))
     if strays.forbidden:
         return replace(
             tried,
@@ -57,7 +57,7 @@ def _judge_collected(
     if isinstance(answer, Failure):
         return fail_with(tried, answer)
     outcome = _succeed(finished, tried, answer)
-    taken = take_output(repo, commits, task, outcome, finished.start, collected.output)
+    taken = take_output(repo, commits, scheduled, outcome, finished.start, collected.output)
     if isinstance(taken, Failure):
         return fail_with(tried, replace(taken, details=taken.details or _last_words(answer)))
     return taken
@@ -67,7 +67,7 @@ def _succeed(finished: FinishedWork, tried: FailedAttempt, reply: Reply) -> Outc
     """Returns the outcome of an attempt that succeeded, still without its commit."""
     past, waits = finished.past, finished.waits
     return Outcome(
-        finished.task.batch_item,
+        finished.scheduled.batch_item,
         ItemStatus.SUCCEEDED,
         reply=replace(reply, usage=tried.usage),
         strays=tried.strays,

@@ -23,7 +23,7 @@ from gitbatch.agents.protocol import Failure
 from gitbatch.batch.history.messages import render_rescue_message
 from gitbatch.batch.history.rescue import Rescued, find_rescued, read_rescue_ref, rescued_refs
 from gitbatch.batch.item.harvest import harvest_output
-from gitbatch.batch.item.task import CommitContext, ItemTask, StartingPoint
+from gitbatch.batch.item.scheduled import CommitContext, ScheduledItem, StartingPoint
 from gitbatch.batch.model import FailedAttempt
 from gitbatch.batch.workplace.protocol import OutputSource
 from gitbatch.errors import BusyError, GitError
@@ -37,7 +37,7 @@ from gitbatch.repo.repository import Repository, VanishedObjectsError
 def keep_output(
     repo: Repository,
     commits: CommitContext,
-    task: ItemTask,
+    scheduled: ScheduledItem,
     tried: FailedAttempt,
     start: StartingPoint,
     source: OutputSource,
@@ -46,8 +46,11 @@ def keep_output(
 
     Where it cannot be kept, the attempt has failed all the same.
     """
-    batch, state = commits.batch.id, task.project_state
-    ref, limit = rescued_output_ref(batch, task.batch_item.slug, tried.number), state.project.config.batch
+    batch, state = commits.batch.id, scheduled.project_state
+    ref, limit = (
+        rescued_output_ref(batch, scheduled.batch_item.slug, tried.number),
+        state.project.config.batch,
+    )
     try:
         require_untouched(repo, commits.fingerprint)  # git is about to run, and an agent has been at work
     except TamperedError:  # the attempt is recorded all the same; the next step stops the batch
@@ -55,15 +58,15 @@ def keep_output(
 
     def write() -> None:
         taken = harvest_output(
-            repo, source, task.item.output, limit.max_output_bytes, state.tree, task.secrets
+            repo, source, scheduled.item.output, limit.max_output_bytes, state.tree, scheduled.secrets
         )
         if isinstance(taken, Failure):
             return
-        commit = _write_commit(repo, commits, task, tried, start, taken.blob)
+        commit = _write_commit(repo, commits, scheduled, tried, start, taken.blob)
         repo.point(ref, commit)
-        if not read_rescue_ref(repo, batch, task.batch_item, ref, commit):
+        if not read_rescue_ref(repo, batch, scheduled.batch_item, ref, commit):
             raise VanishedObjectsError
-        others = rescued_refs(repo, batch, {task.batch_item.slug})
+        others = rescued_refs(repo, batch, {scheduled.batch_item.slug})
         repo.refs.delete({name: oid for name, oid in others.items() if name != ref})
 
     with suppress(GitError, BusyError):  # the objects vanish every time, or a ref stays locked
@@ -75,7 +78,7 @@ def keep_output(
 def _write_commit(
     repo: Repository,
     commits: CommitContext,
-    task: ItemTask,
+    scheduled: ScheduledItem,
     tried: FailedAttempt,
     start: StartingPoint,
     blob: str,
@@ -84,20 +87,24 @@ def _write_commit(
     cause, earlier = tried.cause or Cause.FAILED, start.earlier
     if earlier and earlier.commit.blob == blob and not earlier.output.may_stay:
         cause = earlier.cause  # it was left as it was
-    tree = repo.objects.write_tree(task.project_state.tree, {task.item.output: blob})
-    record, group = commits.batch.record, task.batch_group
-    message = render_rescue_message(record, group, tried, cause, task.agent, start.context)
-    author = commits.ident_of(task.agent)
-    return repo.objects.write_unsigned(tree, (task.project_state.commit,), message, author, commits.user)
+    tree = repo.objects.write_tree(scheduled.project_state.tree, {scheduled.item.output: blob})
+    record, group = commits.batch.record, scheduled.batch_group
+    message = render_rescue_message(record, group, tried, cause, scheduled.agent, start.context)
+    author = commits.ident_of(scheduled.agent)
+    return repo.objects.write_unsigned(tree, (scheduled.project_state.commit,), message, author, commits.user)
 
 
-def find_usable(repo: Repository, batch: str, task: ItemTask) -> Rescued | None:
+def find_usable(repo: Repository, batch: str, scheduled: ScheduledItem) -> Rescued | None:
     """Returns the kept output that the next attempt can begin with.
 
     None: nothing is kept, or the item's file was changed on the branch since.
     """
-    found = find_rescued(repo, batch, task.batch_item)
+    found = find_rescued(repo, batch, scheduled.batch_item)
     if found is None:
         return None
-    path, then, now = task.item.output, repo.objects.tree_of(found.commit.base), task.project_state.tree
+    path, then, now = (
+        scheduled.item.output,
+        repo.objects.tree_of(found.commit.base),
+        scheduled.project_state.tree,
+    )
     return found if repo.objects.find_entry(then, path) == repo.objects.find_entry(now, path) else None

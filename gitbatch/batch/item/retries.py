@@ -9,8 +9,8 @@ from gitbatch.batch.history.rescue import find_rescued
 from gitbatch.batch.item.attempt import run_attempt
 from gitbatch.batch.item.judge import sum_seconds, sum_spent
 from gitbatch.batch.item.run import Run
+from gitbatch.batch.item.scheduled import ScheduledItem, ServerWaits
 from gitbatch.batch.item.stop import MORE, Halt, cannot_work, come_back_later, disk_failed, out_of_budget
-from gitbatch.batch.item.task import ItemTask, ServerWaits
 from gitbatch.batch.model import BatchItem, FailedAttempt, Outcome
 from gitbatch.concurrency import shielded
 from gitbatch.errors import GitbatchError
@@ -24,7 +24,7 @@ _GUESSES = 10
 """How often an item waits for a server that seems busy by its program's output; after that, the attempt has failed."""
 
 
-async def run_item(run: Run, task: ItemTask) -> Outcome | None:
+async def run_item(run: Run, scheduled: ScheduledItem) -> Outcome | None:
     """Runs an item to its end. The table of causes says what follows a failed attempt (rule F3).
 
     Returns:
@@ -32,39 +32,39 @@ async def run_item(run: Run, task: ItemTask) -> Outcome | None:
     """
     waits = ServerWaits()
     while True:
-        past = run.ledger.entries.of_item(task.key)
-        if _has_ended(past, task):
-            kept = await run.git(find_rescued, run.repo, run.batch.id, task.batch_item)
-            outcome = failed_outcome(task.batch_item, past, waits)
+        past = run.ledger.entries.of_item(scheduled.key)
+        if _has_ended(past, scheduled):
+            kept = await run.git(find_rescued, run.repo, run.batch.id, scheduled.batch_item)
+            outcome = failed_outcome(scheduled.batch_item, past, waits)
             return _emit_outcome(run, replace(outcome, rescued=kept.ref if kept else ""))
-        waited = await _wait_for_start(run, task)
+        waited = await _wait_for_start(run, scheduled)
         if waited is None:
             return None
         waits = waits.add_seconds(waited)
-        tried = await _try_once(run, task, past, waits)
+        tried = await _try_once(run, scheduled, past, waits)
         if not isinstance(tried, FailedAttempt):
             return tried and _emit_outcome(run, tried)
         if tried.is_counted or not tried.usage.is_empty:
             await shielded(
                 run.git(run.ledger.add_attempt, tried)
             )  # it is paid for, even if the run is stopping
-        if _start_wait(run, task, tried):
+        if _start_wait(run, scheduled, tried):
             waits = waits.add_one()
-        elif not _may_continue(run, task, tried):
+        elif not _may_continue(run, scheduled, tried):
             return None
         else:
-            await _pause_before_retry(run, task, tried)
+            await _pause_before_retry(run, scheduled, tried)
 
 
 async def _try_once(
-    run: Run, task: ItemTask, past: tuple[FailedAttempt, ...], waits: ServerWaits
+    run: Run, scheduled: ScheduledItem, past: tuple[FailedAttempt, ...], waits: ServerWaits
 ) -> Outcome | FailedAttempt | None:
     """Returns the result of one attempt; None if our disk failed, which stops the batch and is not the item's fault.
 
     A cause that is a guess counts only so often: the program may print something about limits for another reason.
     """
     try:
-        tried = await run_attempt(run, task, past, waits)
+        tried = await run_attempt(run, scheduled, past, waits)
     except (OSError, GitbatchError) as error:
         failed = disk_error_at(error, run.worktrees_dir, run.repo.common_dir)
         if failed is None:
@@ -72,7 +72,7 @@ async def _try_once(
         run.stop_switch.trip(disk_failed(failed))
         return None
     finally:
-        run.agents.budget.release_reservation(task.key)
+        run.agents.budget.release_reservation(scheduled.key)
     if isinstance(tried, FailedAttempt) and tried.is_guess and waits.count >= _GUESSES:
         return replace(tried, cause=Cause.FAILED)
     return tried
@@ -83,34 +83,34 @@ def _emit_outcome(run: Run, outcome: Outcome) -> Outcome:
     return outcome
 
 
-def _counted_attempts(past: tuple[FailedAttempt, ...], task: ItemTask) -> tuple[FailedAttempt, ...]:
-    """Returns the attempts that count for a task: those from the same base. A new base resets the count."""
-    return tuple(tried for tried in past if tried.is_counted and tried.base == task.project_state.commit)
+def _counted_attempts(past: tuple[FailedAttempt, ...], scheduled: ScheduledItem) -> tuple[FailedAttempt, ...]:
+    """Returns the attempts that count for an item: those from the same base. A new base resets the count."""
+    return tuple(tried for tried in past if tried.is_counted and tried.base == scheduled.project_state.commit)
 
 
-def _has_ended(past: tuple[FailedAttempt, ...], task: ItemTask) -> bool:
+def _has_ended(past: tuple[FailedAttempt, ...], scheduled: ScheduledItem) -> bool:
     """Whether an item gets no further attempt."""
-    mine = _counted_attempts(past, task)
-    return bool(mine) and (mine[-1].remedy is Remedy.FAIL or len(mine) > task.retries)
+    mine = _counted_attempts(past, scheduled)
+    return bool(mine) and (mine[-1].remedy is Remedy.FAIL or len(mine) > scheduled.retries)
 
 
-async def _wait_for_start(run: Run, task: ItemTask) -> float | None:
+async def _wait_for_start(run: Run, scheduled: ScheduledItem) -> float | None:
     """Waits until an attempt may start. Returns the seconds of the wait for the server; None: the batch halts."""
     budget, stop_switch = run.agents.budget, run.stop_switch
     if stop_switch.halt:
         return None
-    limit = run.agents.get_agent(task.agent, task.project_state.project.config).cost_limit
-    if not await budget.wait_to_reserve(task.key, budget.spent.mean_cost if limit is None else limit):
+    limit = run.agents.get_agent(scheduled.agent, scheduled.project_state.project.config).cost_limit
+    if not await budget.wait_to_reserve(scheduled.key, budget.spent.mean_cost if limit is None else limit):
         stop_switch.trip(out_of_budget(budget))
         return None
     waited = await stop_switch.wait_unless_stopped(run.agents.rate_limit.wait())
     if stop_switch.halt:
-        budget.release_reservation(task.key)
+        budget.release_reservation(scheduled.key)
         return None
     return waited
 
 
-def _start_wait(run: Run, task: ItemTask, tried: FailedAttempt) -> bool:
+def _start_wait(run: Run, scheduled: ScheduledItem, tried: FailedAttempt) -> bool:
     """Starts a wait of all items if a failure calls for one. Returns false if it does not, or the wait is too long."""
     limit = run.agents.rate_limit
     busy = tried.remedy is Remedy.WAIT or (tried.cause is Cause.LATER and limit.is_endless)
@@ -119,8 +119,8 @@ def _start_wait(run: Run, task: ItemTask, tried: FailedAttempt) -> bool:
     run.emit(
         ItemWaiting(
             batch=run.batch.id,
-            item=task.key,
-            name=task.batch_item.name,
+            item=scheduled.key,
+            name=scheduled.batch_item.name,
             reason=tried.reason,
             usage=tried.usage,
         )
@@ -128,39 +128,39 @@ def _start_wait(run: Run, task: ItemTask, tried: FailedAttempt) -> bool:
     return True
 
 
-def _may_continue(run: Run, task: ItemTask, tried: FailedAttempt) -> bool:
+def _may_continue(run: Run, scheduled: ScheduledItem, tried: FailedAttempt) -> bool:
     """Returns true if an item continues after a failure, with an attempt or its outcome; false: the batch halts."""
     if not tried.is_counted:
-        run.stop_switch.trip(_make_halt(run, task, tried))
-    past = run.ledger.entries.of_item(task.key)
-    if _has_ended(past, task):
+        run.stop_switch.trip(_make_halt(run, scheduled, tried))
+    past = run.ledger.entries.of_item(scheduled.key)
+    if _has_ended(past, scheduled):
         return True  # it gets its outcome
-    outcome = replace(failed_outcome(task.batch_item, (tried,), ServerWaits()), attempts=tried.number)
-    left = task.retries + 1 - len(_counted_attempts(past, task))
+    outcome = replace(failed_outcome(scheduled.batch_item, (tried,), ServerWaits()), attempts=tried.number)
+    left = scheduled.retries + 1 - len(_counted_attempts(past, scheduled))
     run.emit(AttemptFailed(batch=run.batch.id, outcome=outcome, left=left, counts=tried.is_counted))
     return run.stop_switch.halt is None
 
 
-async def _pause_before_retry(run: Run, task: ItemTask, tried: FailedAttempt) -> None:
+async def _pause_before_retry(run: Run, scheduled: ScheduledItem, tried: FailedAttempt) -> None:
     """Waits before the attempt that follows one without a known cause, unless the batch halts meanwhile."""
-    past = run.ledger.entries.of_item(task.key)
-    first = parse_duration(task.project_state.project.config.batch.retry_pause)
-    if first and tried.cause and TREATMENTS[tried.cause].pauses and not _has_ended(past, task):
-        seconds = min(first * 2 ** (len(_counted_attempts(past, task)) - 1), _LONGEST_PAUSE)
+    past = run.ledger.entries.of_item(scheduled.key)
+    first = parse_duration(scheduled.project_state.project.config.batch.retry_pause)
+    if first and tried.cause and TREATMENTS[tried.cause].pauses and not _has_ended(past, scheduled):
+        seconds = min(first * 2 ** (len(_counted_attempts(past, scheduled)) - 1), _LONGEST_PAUSE)
         await run.stop_switch.wait_unless_stopped(asyncio.sleep(seconds, seconds))
 
 
-def _make_halt(run: Run, task: ItemTask, tried: FailedAttempt) -> Halt:
+def _make_halt(run: Run, scheduled: ScheduledItem, tried: FailedAttempt) -> Halt:
     """Returns the halt of the batch that an attempt causes."""
     match tried.cause:
         case Cause.BUDGET if run.agents.budget.is_reached:
             return out_of_budget(run.agents.budget)
         case Cause.BUDGET:
-            return Halt(Cause.BUDGET, clean_text(f"{task.batch_item.name}: {tried.reason}"), MORE)
+            return Halt(Cause.BUDGET, clean_text(f"{scheduled.batch_item.name}: {tried.reason}"), MORE)
         case Cause.BUSY | Cause.LATER:
             return come_back_later(tried.reason, run.clock(), tried.retry_after)
         case _:
-            return cannot_work(task.batch_item.name, tried.reason)
+            return cannot_work(scheduled.batch_item.name, tried.reason)
 
 
 def failed_outcome(item: BatchItem, past: tuple[FailedAttempt, ...], waits: ServerWaits) -> Outcome:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from gitbatch.batch.events import EventStream
 from gitbatch.batch.history.ledger import Ledger
 from gitbatch.batch.history.record import Batch
-from gitbatch.batch.item.task import CommitContext
+from gitbatch.batch.item.scheduled import CommitContext
 from gitbatch.batch.planning.configuration import FixedConfig
 from gitbatch.repo.fingerprint import Fingerprint
 from gitbatch.repo.objects.codec import Ident

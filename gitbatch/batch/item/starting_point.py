@@ -2,7 +2,7 @@
 
 from gitbatch.batch.history.rescue import Rescued
 from gitbatch.batch.item.rescue import find_usable
-from gitbatch.batch.item.task import ItemTask, StartingPoint
+from gitbatch.batch.item.scheduled import ScheduledItem, StartingPoint
 from gitbatch.batch.planning.risks import mark_filtered
 from gitbatch.batch.workplace.protocol import WorkplaceSetup
 from gitbatch.project.context import list_context
@@ -11,32 +11,32 @@ from gitbatch.repo.attributes import FilteredPathError, require_no_filter
 from gitbatch.repo.repository import Repository
 
 
-def find_starting_point(repo: Repository, batch: str, task: ItemTask) -> StartingPoint:
+def find_starting_point(repo: Repository, batch: str, scheduled: ScheduledItem) -> StartingPoint:
     """Returns the context of an item, and what an earlier attempt in a batch had written."""
-    state = task.project_state
-    listed = list_context(task.item, task.group, state.plan, state.project, state.snapshot)
-    return StartingPoint(mark_filtered(repo, state, listed), _find_earlier(repo, batch, task))
+    state = scheduled.project_state
+    listed = list_context(scheduled.item, scheduled.group, state.plan, state.project, state.snapshot)
+    return StartingPoint(mark_filtered(repo, state, listed), _find_earlier(repo, batch, scheduled))
 
 
-def _find_earlier(repo: Repository, batch: str, task: ItemTask) -> Rescued | None:
+def _find_earlier(repo: Repository, batch: str, scheduled: ScheduledItem) -> Rescued | None:
     """Returns the output of an earlier attempt, if it still fits and can be written without a filter."""
-    earlier = find_usable(repo, batch, task)
+    earlier = find_usable(repo, batch, scheduled)
     if earlier:
         try:
-            require_no_filter(repo, task.project_state.tree, task.item.output)
+            require_no_filter(repo, scheduled.project_state.tree, scheduled.item.output)
         except FilteredPathError:  # the user's own attributes have changed: the harvest reports it
             return None
     return earlier
 
 
-def make_setup(batch: str, task: ItemTask, start: StartingPoint) -> WorkplaceSetup:
+def make_setup(batch: str, scheduled: ScheduledItem, start: StartingPoint) -> WorkplaceSetup:
     """Returns the state in which the workplace of an attempt starts."""
-    state, output, paths = task.project_state, task.item.output, None
+    state, output, paths = scheduled.project_state, scheduled.item.output, None
     if state.project.config.batch.checkout == "context":
         folder = output.rpartition("/")[0]
         paths = (*(file.path for file in start.context), f"{folder}/" if folder else output)
     return WorkplaceSetup(
-        branch=task.branch_of(batch),
+        branch=scheduled.branch_of(batch),
         commit=state.commit,
         tree=state.tree,
         output=output,

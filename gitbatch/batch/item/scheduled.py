@@ -20,7 +20,7 @@ _SHORTEST_WAIT = 0.01
 """Seconds; a shorter time is not counted as a wait."""
 
 
-class ItemTask(Struct, frozen=True):
+class ScheduledItem(Struct, frozen=True):
     """An item that is about to run, in the project state of its group."""
 
     project_state: ProjectState
@@ -78,7 +78,7 @@ class ServerWaits(Struct, frozen=True):
 class FinishedWork(Struct, frozen=True):
     """An attempt whose agent has ended, and the attempts before it."""
 
-    task: ItemTask
+    scheduled: ScheduledItem
     start: StartingPoint
     past: tuple[FailedAttempt, ...]
     waits: ServerWaits

@@ -1,11 +1,11 @@
-"""Making the tasks of a group: which of its items run, and with which settings. Runs on the git thread."""
+"""Scheduling the items of a group: which of them run, and with which settings. Runs on the git thread."""
 
 from collections.abc import Mapping
 
 from msgspec import Struct
 
 from gitbatch.agents.secrets import Secrets
-from gitbatch.batch.item.task import ItemTask
+from gitbatch.batch.item.scheduled import ScheduledItem
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
 from gitbatch.batch.planning.project_state import ProjectState, find_place_problem
 from gitbatch.batch.planning.schedule import settings_of
@@ -33,8 +33,8 @@ class GroupStart(Struct, frozen=True):
         return pending_items(self.project_state, self.group, self.already)
 
 
-class TaskDefaults(Struct, frozen=True):
-    """Settings of a run that all of its tasks share."""
+class ItemDefaults(Struct, frozen=True):
+    """Settings of a run that all of its items share."""
 
     agent: str
     """The agent of the batch, for items whose hints name none."""
@@ -53,17 +53,17 @@ def pending_items(
     return tuple(item for item in group.items if item.key in already or item.key not in ticked)
 
 
-def make_tasks(
-    repo: Repository, start: GroupStart, defaults: TaskDefaults
-) -> Mapping[str, ItemTask | Outcome]:
-    """Returns, by key, the task of each item that is still to run, or its outcome if it cannot start."""
+def schedule_items(
+    repo: Repository, start: GroupStart, defaults: ItemDefaults
+) -> Mapping[str, ScheduledItem | Outcome]:
+    """Returns, by key, each item that is still to run, scheduled, or its outcome if it cannot start."""
     items = (item for item in start.items if item.key not in start.already)
-    return {item.key: _make_task(repo, start, item, defaults) for item in items}
+    return {item.key: _schedule_item(repo, start, item, defaults) for item in items}
 
 
-def _make_task(
-    repo: Repository, start: GroupStart, batch_item: BatchItem, defaults: TaskDefaults
-) -> ItemTask | Outcome:
+def _schedule_item(
+    repo: Repository, start: GroupStart, batch_item: BatchItem, defaults: ItemDefaults
+) -> ScheduledItem | Outcome:
     state = start.project_state
     found = state.find_item(batch_item.key)
     if found is None:
@@ -85,7 +85,7 @@ def _make_task(
     if agent not in config.agents:
         reason = clean_text(f"agent {agent} is no longer in gitbatch.toml")
         return Outcome(batch_item, ItemStatus.FAILED, reason=reason)
-    return ItemTask(
+    return ScheduledItem(
         state,
         start.group,
         batch_item,
