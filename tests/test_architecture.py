@@ -197,7 +197,7 @@ def test_to_look_at_a_batch_imports_nothing_that_runs_one() -> None:
         "questionary",
         "gitbatch.agents.process.agent",
         "gitbatch.agents.command.agent",
-        "gitbatch.sandbox.find",
+        "gitbatch.sandbox.selection",
         "git",
         "rich",
     )

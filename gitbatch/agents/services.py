@@ -8,8 +8,8 @@ from msgspec import Struct, field
 from gitbatch.agents.process.starter import Starter
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.rate_limit import RateLimit
-from gitbatch.sandbox.find import find_sandbox
 from gitbatch.sandbox.model import Sandbox, SandboxKind
+from gitbatch.sandbox.selection import select_sandbox
 
 
 class AgentServices(Struct, frozen=True):
@@ -29,7 +29,7 @@ class AgentServices(Struct, frozen=True):
         Raises:
             GitbatchError: it does not work here.
         """
-        sandbox = find_sandbox(self.sandbox or SandboxKind(configured))
+        sandbox = select_sandbox(self.sandbox or SandboxKind(configured))
         if sandbox.kind is not SandboxKind.NONE:
             with suppress(OSError):  # the first item tries again, and reports the error
                 self.starter.start_server()

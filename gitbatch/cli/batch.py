@@ -19,7 +19,7 @@ from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.model import CheckpointMode
 from gitbatch.batch.session import open_session
 from gitbatch.cli.common import HERE, cache_dir, chosen_worktrees, open_repository_of, repository_path
-from gitbatch.cli.prompts import PromptReviewer, Prompts
+from gitbatch.cli.frontend import PromptFrontend, PromptReviewer
 from gitbatch.cli.signals import ENDING_SIGNALS, Signals
 from gitbatch.cli.views import EventView, make_view
 from gitbatch.errors import ExitCode
@@ -86,14 +86,14 @@ _HALTS = {
 def run_command(options: RunOptions) -> ExitCode:
     """Starts or resumes a batch; returns how it ended."""
     view = make_view(json=options.json)
-    prompts = Prompts(can_ask=options.can_ask)
+    prompts = PromptFrontend(can_ask=options.can_ask)
     with open_repository_of(options.directory) as repo:
         result = run_session(repo, options.make_settings(repo), view, prompts)
     return report_end(result, options.directory)
 
 
 def run_session(
-    repo: Repository, settings: SessionSettings, view: EventView, prompts: Prompts
+    repo: Repository, settings: SessionSettings, view: EventView, prompts: PromptFrontend
 ) -> Result | signal.Signals:
     """Runs a session that signals end in good order; returns its result, or the signal."""
     with open_session(repo, settings, (view,), prompts) as session:

@@ -17,13 +17,13 @@ from gitbatch.batch.caller import SessionSettings
 from gitbatch.batch.model import CheckpointMode, PauseMode
 from gitbatch.cli.batch import report_end, run_session
 from gitbatch.cli.common import cache_dir, chosen_worktrees, open_repository_of
-from gitbatch.cli.prompts import Prompts
+from gitbatch.cli.frontend import PromptFrontend
 from gitbatch.cli.views import make_view
 from gitbatch.errors import GitbatchError, UsageError
 from gitbatch.repo.sample import make_repository
 from gitbatch.resources import resource
-from gitbatch.sandbox.find import find_sandbox
 from gitbatch.sandbox.model import SandboxKind
+from gitbatch.sandbox.selection import select_sandbox
 
 
 class DemoAgent(StrEnum):
@@ -56,7 +56,9 @@ def demo(
         f"made {directory}: a small package, and a plan to document it (docs/phases/reference/task.md)\n"
     )
     with agent_settings(agent) as settings, open_repository_of(directory) as repo:
-        report_end(run_session(repo, settings, make_view(json=False), Prompts(can_ask=False)), directory)
+        report_end(
+            run_session(repo, settings, make_view(json=False), PromptFrontend(can_ask=False)), directory
+        )
         typer.echo("\nthe history, as git shows it:  git log --first-parent --oneline\n")
         typer.echo(repo.git.read_output("log", "--first-parent", "--format=  %h %s"))
     program = "gitbatch" if shutil.which("gitbatch") else shlex.quote(str(Path(sys.argv[0]).resolve()))
@@ -82,7 +84,7 @@ def agent_settings(agent: DemoAgent) -> Iterator[SessionSettings]:
             yield replace(settings, environment={**settings.environment, **keys})
         return
     try:
-        find_sandbox(SandboxKind.AUTO)
+        select_sandbox(SandboxKind.AUTO)
     except GitbatchError as error:
         typer.echo(f"{error.message}; the demo's agents are ours and run without\n")
         settings = replace(settings, sandbox=SandboxKind.NONE)

@@ -1,1 +1,1 @@
-"""Confines the program of an agent with bubblewrap or Landlock, or not at all. The entry point is `find.find_sandbox`."""
+"""Confines the program of an agent with bubblewrap or Landlock, or not at all. The entry point is `selection.select_sandbox`."""

@@ -25,8 +25,8 @@ from sandbox.attacks import TRIED
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.worktrees.agent_git import read_agent_git
 from gitbatch.repo.worktrees.worktree import NewWorktree, add_worktree
-from gitbatch.sandbox.find import find_sandbox
 from gitbatch.sandbox.model import Confinement, SandboxKind
+from gitbatch.sandbox.selection import select_sandbox
 
 ATTACKS = Path(__file__).parent / "attacks.py"
 SERVED = Path(__file__).parent / "served.py"
@@ -77,7 +77,7 @@ class Wall(enum.Enum):
             if problem:
                 pytest.skip(problem)
         if self.kind:
-            find_sandbox(self.kind)
+            select_sandbox(self.kind)
 
 
 def behind(*walls: Wall) -> pytest.MarkDecorator:
@@ -87,7 +87,7 @@ def behind(*walls: Wall) -> pytest.MarkDecorator:
 
 @cache
 def _no_python_for_users() -> str:
-    code = "import sys; sys.path.append(sys.argv[1]); assert sys.version_info >= (3, 11); import gitbatch.sandbox.find"
+    code = "import sys; sys.path.append(sys.argv[1]); assert sys.version_info >= (3, 11); import gitbatch.sandbox.selection"
     return _problem_of_users(_USERS_PYTHON, "-c", code, str(ATTACKS.parents[2]))
 
 
@@ -167,7 +167,7 @@ class Arena:
         """Returns the command that starts a program in the sandbox."""
         if not self.wall.kind:
             return list(argv)
-        made = find_sandbox(self.wall.kind).wrap_command(argv, confinement or self.usual)
+        made = select_sandbox(self.wall.kind).wrap_command(argv, confinement or self.usual)
         return [self.wall.python[0] if made[0] == sys.executable else made[0], *made[1:]]
 
     def start(

@@ -24,7 +24,7 @@ class Listening(Protocol):
         ...
 
 
-class Prompts:
+class PromptFrontend:
     """Asks for what the options leave out (rule O7)."""
 
     def __init__(self, *, can_ask: bool) -> None:
@@ -40,19 +40,19 @@ class Prompts:
 
     def choose_items(self, plan: Plan) -> str:
         """Asks which items to run."""
-        from gitbatch.cli.ask import ask_items
+        from gitbatch.cli.questions import ask_items
 
         return ask_items(plan)
 
     def choose_mode(self, groups: int) -> CheckpointMode:
         """Asks when to pause."""
-        from gitbatch.cli.ask import ask_mode
+        from gitbatch.cli.questions import ask_mode
 
         return ask_mode(groups)
 
     def accept_config(self) -> bool:
         """Asks whether to run with a changed configuration."""
-        from gitbatch.cli.ask import ask_to_accept
+        from gitbatch.cli.questions import ask_to_accept
 
         return ask_to_accept()
 
@@ -70,7 +70,7 @@ class PromptReviewer:
         """Asks whether to continue after a checkpoint, and shows its diff on request."""
         if not self._can_ask:
             return False
-        from gitbatch.cli.ask import ask_to_continue
+        from gitbatch.cli.questions import ask_to_continue
 
         self._view.close()
         try:
@@ -82,7 +82,7 @@ class PromptReviewer:
         """Asks whether to run with a changed configuration. `--accept-config` covers only the start of a run."""
         if not self._can_ask:
             return False
-        from gitbatch.cli.ask import ask_to_accept_now
+        from gitbatch.cli.questions import ask_to_accept_now
 
         self._view.close()
         try:

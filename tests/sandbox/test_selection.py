@@ -9,9 +9,9 @@ import pytest
 from sandbox.arena import Arena, Wall, behind
 
 from gitbatch.sandbox.bubblewrap import SEARCH_PATH, Bubblewrap, find_bubblewrap
-from gitbatch.sandbox.find import find_sandbox
 from gitbatch.sandbox.landlock import find_landlock
 from gitbatch.sandbox.model import SandboxKind, Unavailable
+from gitbatch.sandbox.selection import select_sandbox
 
 PACKAGE = Path(__file__).parents[2]
 
@@ -19,7 +19,7 @@ WITHOUT = """
 import errno, sys
 sys.path.insert(0, sys.argv[1])
 from gitbatch.errors import GitbatchError
-from gitbatch.sandbox.find import find_sandbox
+from gitbatch.sandbox.selection import select_sandbox
 from gitbatch.sandbox.launcher.kernel import drop_capabilities
 from gitbatch.sandbox.launcher.seccomp import install_filter, refuse_calls, require_argument
 from gitbatch.sandbox.model import SandboxKind
@@ -29,7 +29,7 @@ if "landlock" in sys.argv: steps += refuse_calls([444], errno.EOPNOTSUPP)
 if "bubblewrap" in sys.argv: steps += require_argument({clone}, 0, NEW_NAMESPACE, [0], errno.EPERM)
 install_filter([*steps, (0x06, 0, 0, 0x7FFF0000)])
 try:
-    print(find_sandbox(SandboxKind(sys.argv[2])).kind)
+    print(select_sandbox(SandboxKind(sys.argv[2])).kind)
 except GitbatchError as error:
     print(error.message, error.advice, error.details, sep="\\n")
 """
@@ -45,11 +45,11 @@ def found_without(wanted: SandboxKind, *kinds: SandboxKind) -> list[str]:
 
 def test_each_kind_is_found() -> None:
     kinds = [SandboxKind.BUBBLEWRAP, SandboxKind.LANDLOCK, SandboxKind.NONE]
-    assert [find_sandbox(kind).kind for kind in kinds] == kinds
+    assert [select_sandbox(kind).kind for kind in kinds] == kinds
 
 
 def test_auto_prefers_bubblewrap() -> None:
-    assert find_sandbox(SandboxKind.AUTO).kind is SandboxKind.BUBBLEWRAP
+    assert select_sandbox(SandboxKind.AUTO).kind is SandboxKind.BUBBLEWRAP
 
 
 def test_auto_falls_back_to_landlock() -> None:

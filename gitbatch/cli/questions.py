@@ -1,4 +1,4 @@
-"""Prompts: for options that are missing before a batch (rule O7), and for the decision at a pause."""
+"""The questions at the terminal: for options that are missing before a batch (rule O7), and the decision at a pause."""
 
 import asyncio
 import re

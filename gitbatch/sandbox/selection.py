@@ -8,7 +8,7 @@ from gitbatch.sandbox.model import Sandbox, SandboxKind, Unavailable
 _ADVICE = 'install bubblewrap (https://github.com/containers/bubblewrap), or set sandbox = "none" to run agents without a sandbox'
 
 
-def find_sandbox(wanted: SandboxKind) -> Sandbox:
+def select_sandbox(wanted: SandboxKind) -> Sandbox:
     """Returns the sandbox to use. The first call takes a few milliseconds; later ones use its answer.
 
     Raises:

@@ -7,8 +7,8 @@ from view.events import CHECKPOINT
 
 from gitbatch.batch.events import Event
 from gitbatch.batch.session import Session
-from gitbatch.cli import ask
-from gitbatch.cli.prompts import PromptReviewer
+from gitbatch.cli import questions
+from gitbatch.cli.frontend import PromptReviewer
 
 SETTLED = Session(None, None, None, resumed=False)
 
@@ -37,7 +37,7 @@ def test_screen_and_signals(question: str, monkeypatch: pytest.MonkeyPatch) -> N
         recorder.calls.append("ask")
         return True
 
-    monkeypatch.setattr(ask, question, answer)
+    monkeypatch.setattr(questions, question, answer)
     reviewer = PromptReviewer(SETTLED, recorder, recorder, can_ask=True)
     asked = reviewer.review_checkpoint(CHECKPOINT) if "continue" in question else reviewer.accept_config()
     assert asyncio.run(asked)
