@@ -5,6 +5,7 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "gitbatch"
+PAGE = PACKAGE.parent / "docs/development/architecture.md"
 
 ORDER = (
     *("errors", "crash", "text", "resources", "paths", "concurrency", "fs", "plan", "project"),
@@ -159,6 +161,16 @@ def test_the_git_thread_gets_values(path: Path, call: ast.Call) -> None:
         function = getattr(importlib.import_module(f"gitbatch.{name_of(path)}"), first.id)
         annotations = [str(parameter.annotation) for parameter in signature(function).parameters.values()]
         assert not [text for text in annotations if text.split(".")[-1].strip("'>\"") == "Run"]
+
+
+def test_every_stage_on_the_page_exists() -> None:
+    stages = PAGE.read_text(encoding="utf-8").partition("| stage |")[2].partition("\n\n")[0]
+    paths = re.findall(r"`([a-z_/]+(?:/|\.py))`", stages)
+    assert len(paths) > 20
+    assert [path for path in paths if not (PACKAGE / path).exists()] == []
+    text = "".join(path.read_text(encoding="utf-8") for path in MODULES)
+    values = re.findall(r"`([A-Z]\w+)`", stages)
+    assert [value for value in values if not re.search(rf"^class {value}\b", text, re.MULTILINE)] == []
 
 
 def test_no_module_is_called_git() -> None:

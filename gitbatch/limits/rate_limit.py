@@ -1,4 +1,4 @@
-"""The wait that all agents of a batch share when a server is busy: one rate limit makes all of them wait."""
+"""The wait that all agents of a batch share when a server is busy: one rate limit (429) makes all of them wait."""
 
 import asyncio
 import random
