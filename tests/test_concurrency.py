@@ -4,6 +4,7 @@ import asyncio
 import threading
 
 import pytest
+from waiting import loop_turns
 
 from gitbatch.concurrency import GitThread, shielded
 
@@ -27,13 +28,13 @@ def test_shielded_work_is_completed(*, fails: bool) -> None:
                 came.append(await shielded(work()))
             except KeyError:
                 came.append("error")
-            await asyncio.sleep(0)
+            await loop_turns()
             came.append("went on")
 
         task = asyncio.ensure_future(caller())
         await begun.wait()
         task.cancel()
-        await asyncio.sleep(0)
+        await loop_turns()
         assert came == []
         end.set()
         with pytest.raises(asyncio.CancelledError):
@@ -71,7 +72,7 @@ def test_begun_call_is_completed() -> None:
         await asyncio.to_thread(begun.wait)
         second.cancel()
         first.cancel()
-        await asyncio.sleep(0)
+        await loop_turns()
         end.set()
         for task in (first, second):
             with pytest.raises(asyncio.CancelledError):

@@ -4,7 +4,6 @@ import ast
 import os
 import subprocess
 import sys
-import time
 import unicodedata
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from waiting import effort
 
 from gitbatch import text
 from gitbatch.agents.protocol import Contribution, Failure, Reply
@@ -394,9 +394,7 @@ def test_a_text_is_cut_to_what_can_be_shown(text: str, limit: int, expected: str
     ids=["long", "accents", "strings", "sequence", "nothing"],
 )
 def test_no_text_keeps_us_busy(text: str) -> None:
-    began = time.process_time()
-    clean_text(text, 2000)
-    assert time.process_time() - began < 0.5
+    assert effort(lambda: clean_text(text, 2000)) < 30
 
 
 @pytest.mark.parametrize(

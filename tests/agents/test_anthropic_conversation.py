@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from agents.stage import PRICE, Stage, base, server, stage  # noqa: F401 - fixtures
+from waiting import wait_until_async
 
 from gitbatch.agents.anthropic.agent import make_anthropic_agent
 from gitbatch.agents.anthropic.prices import Prices
@@ -420,16 +421,15 @@ def test_a_cancelled_conversation_ends_at_once(stage: Stage) -> None:
 
     async def scene() -> None:
         task = asyncio.ensure_future(
-            agent.run(assigned := stage.assignment("nap 30"), stage.place(assigned), stage.hear)
+            agent.run(assigned := stage.assignment("nap 300"), stage.place(assigned), stage.hear)
         )
-        while not stage.server.under_way:  # noqa: ASYNC110 - it is another thread's
-            await asyncio.sleep(0.01)
+        await wait_until_async(lambda: stage.server.under_way, "the request")
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         await agent.close()
 
-    asyncio.run(asyncio.wait_for(scene(), 10))
+    asyncio.run(asyncio.wait_for(scene(), 60))
 
 
 Answer = Callable[[asyncio.StreamWriter], Coroutine[None, None, None]]

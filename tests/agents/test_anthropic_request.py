@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from agents.stage import PRICE, Stage, base, server, stage  # noqa: F401 - fixtures
+from waiting import loop_turns
 
 from gitbatch.agents.anthropic import message as message_module
 from gitbatch.agents.anthropic.message import IncomingMessage
@@ -103,7 +104,7 @@ def talk(
 async def _each_turn(probe: Callable[[], None]) -> None:
     while True:
         probe()
-        await asyncio.sleep(0)
+        await loop_turns()
 
 
 def waits(stage: Stage) -> list[str]:

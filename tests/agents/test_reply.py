@@ -1,12 +1,12 @@
 """From what an agent wrote to a reply: its shape, its size, its sentences."""
 
 import json
-import time
 
 import pytest
 from agents.values import a_reply
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from waiting import effort
 
 from gitbatch.agents.protocol import Failure, Reply, ReplyFlag
 from gitbatch.agents.reply import first_sentences, last_paragraph, make_reply, parse_reply
@@ -215,10 +215,8 @@ def test_where_a_sentence_ends(text: str, first: str) -> None:
 
 
 def test_no_text_keeps_us_busy() -> None:
-    began = time.process_time()
-    first_sentences("z. B. " * 20_000, 3)
-    last_paragraph("\n \t" * 20_000 + "a" + "\n" + " " * 60_000 + "b")
-    assert time.process_time() - began < 0.5
+    assert effort(lambda: first_sentences("z. B. " * 20_000, 3)) < 30
+    assert effort(lambda: last_paragraph("\n \t" * 20_000 + "a" + "\n" + " " * 60_000 + "b")) < 30
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from conftest import Place
 from processes import agents_below
+from waiting import wait_until
 
 AGENT = r"""
 set -u
@@ -143,12 +143,16 @@ def killed_when(place: Place, name: str, start: int, *arguments: str) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    end = time.monotonic() + 110
     try:
-        while starts(place, name) < start or not place.git("for-each-ref", "refs/gitbatch/*/ledger/*"):
-            assert time.monotonic() < end
-            assert process.poll() is None
-            time.sleep(0.05)
+        wait_until(
+            lambda: (
+                process.poll() is not None
+                or (starts(place, name) >= start and place.git("for-each-ref", "refs/gitbatch/*/ledger/*"))
+            ),
+            f"start {start} of {name}, after a failed attempt",
+            patience=110,
+        )
+        assert process.poll() is None
     finally:
         process.kill()
         for pid in agents_below(place):

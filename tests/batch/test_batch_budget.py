@@ -8,6 +8,7 @@ import pytest
 from batch.programs import killed_when, run, set_up, starts
 from conftest import Place
 from history import assert_tidy, audit, trailers
+from waiting import loop_turns
 
 from gitbatch.batch.history.messages import format_usage, parse_spent
 from gitbatch.batch.history.trailers import parse_trailers
@@ -151,11 +152,11 @@ def test_who_finds_nothing_left_waits_for_others_to_give_back() -> None:
         budget = Budget(max_cost=1.0)
         assert await budget.wait_to_reserve("a", 0.9)
         waiting = [asyncio.create_task(budget.wait_to_reserve(name, 0.5)) for name in ("b", "c")]
-        await asyncio.sleep(0.01)
+        await loop_turns(20)
         assert not any(task.done() for task in waiting)
         budget.close_attempt("a", a_request(0.1))
         budget.release_reservation("a")
-        await asyncio.sleep(0.01)
+        await loop_turns(20)
         assert [task.done() for task in waiting] == [True, False]
         budget.close_attempt("b", a_request(0.5))
         budget.release_reservation("b")

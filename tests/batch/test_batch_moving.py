@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,6 +15,7 @@ import pytest
 from conftest import Place
 from history import assert_tidy, audit, ticked
 from processes import agents_below
+from waiting import wait_until
 
 Act = Callable[[Place], object]
 
@@ -49,10 +49,9 @@ def in_mid_run(place: Place, *arguments: str, code: int = 0) -> Iterator[list[st
         text=True,
     )
     try:
-        for _ in range(1000):
-            if list(place.home.glob("ready.*")) or process.poll() is not None:
-                break
-            time.sleep(0.01)
+        wait_until(
+            lambda: list(place.home.glob("ready.*")) or process.poll() is not None, "item a's program runs"
+        )
         assert process.poll() is None, process.communicate()
         yield said
         (place.home / "go").touch()
@@ -341,8 +340,9 @@ def test_a_worktree_deleted_in_mid_run_is_a_failure_of_its_item_alone(waiting: P
 def test_item_branches_deleted_in_mid_run_cost_nothing(waiting: Place) -> None:
     with in_mid_run(waiting):
         listed = ("for-each-ref", "--format=%(refname) %(subject)", "refs/heads/gitbatch/")
-        while len(re.findall(r" T10[234]", waiting.git(*listed))) < 3:
-            time.sleep(0.02)
+        wait_until(
+            lambda: len(re.findall(r" T10[234]", waiting.git(*listed))) == 3, "the commits of three items"
+        )
         for line in waiting.git(*listed).splitlines():
             waiting.git("update-ref", "-d", line.split(" ")[0])
     assert ticked(waiting) == ["T101", "T102", "T103", "T104"]

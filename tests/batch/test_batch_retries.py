@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from io import StringIO
 from math import inf
 from pathlib import Path
@@ -16,6 +15,7 @@ from conftest import Place
 from history import assert_tidy, audit, trailers
 from rich.console import Console
 from sessions import run_here
+from waiting import loop_turns
 
 from gitbatch.batch.events import BatchWaiting
 from gitbatch.batch.item import retries as retry
@@ -304,11 +304,9 @@ def test_who_waits_can_be_interrupted(place: Place) -> None:
     )
     assert process.stdout
     assert any(line.startswith("  busy      T1") for line in process.stdout)
-    began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=50)
+    process.communicate(timeout=50)  # the wait is a minute long
     assert process.returncode == ExitCode.INTERRUPTED
-    assert time.monotonic() - began < 30
     assert place.git("worktree", "list", "--porcelain").count("worktree ") == 1
 
 
@@ -335,14 +333,14 @@ def test_a_tripped_switch_ends_a_wait() -> None:
         switch, gate = StopSwitch(), RateLimit()
         gate.start_wait(60)
         waiting = asyncio.create_task(switch.wait_unless_stopped(gate.wait()))
-        await asyncio.sleep(0.05)
+        await loop_turns(20)
         switch.trip(cannot_work("T1", clean_text("no key")))
         switch.trip(cannot_work("T2", clean_text("too late")))
         assert switch.halt
         assert switch.halt.reason == "T1: no key"
         return await waiting
 
-    assert asyncio.run(scene()) < 1
+    assert asyncio.run(asyncio.wait_for(scene(), 30)) < 30
 
 
 def test_the_ledger_of_a_finished_batch_goes_with_it(place: Place) -> None:

@@ -13,6 +13,7 @@ from batch.programs import set_up, starts
 from conftest import Place
 from history import assert_tidy, audit, ticked
 from sessions import run_here
+from waiting import loop_turns
 
 from gitbatch.agents.process.agent import ProcessAgent
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Progress, Reply
@@ -82,7 +83,7 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException, times: int) -
     ) -> Reply | Failure:
         if assignment.item == "out/T2.md" and assignment.attempt <= times:
             met.append(assignment.attempt)
-            await asyncio.sleep(0)
+            await loop_turns()
             raise error
         return await really(self, assignment, place, progress)
 
@@ -232,7 +233,7 @@ def test_a_cancellation_is_told_apart_from_an_error_of_the_agent() -> None:
         if task and ended:
             task.cancel()
         try:
-            await asyncio.sleep(0)
+            await loop_turns()
         except asyncio.CancelledError as real:
             return find_run_error(real)
         return find_run_error(asyncio.CancelledError())

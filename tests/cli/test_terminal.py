@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 from conftest import Place
 from history import assert_tidy, audit, ticked
 from processes import agents_below, is_below
+from waiting import wait_until
 
 DOWN, ENTER = "\x1b[B", "\r"
 
@@ -232,7 +233,7 @@ def test_ctrl_c_cuts_no_git(three: Place, times: int) -> None:
     three.environment["PATH"] = f"{shim.parent}:{three.environment['PATH']}"
     with terminal(three, "run", "--items", "group:1", "--checkpoint", "at-end") as child:
         child.expect("4 to run")
-        wait_for(log.exists)
+        wait_until(log.exists, "git begins")
         for _ in range(times):
             child.sendcontrol("c")
             time.sleep(0.1)
@@ -242,14 +243,6 @@ def test_ctrl_c_cuts_no_git(three: Place, times: int) -> None:
     three.gitbatch("run", code=0)
     assert len(audit(three).items) == 4
     assert_tidy(three)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not happen")
 
 
 def test_a_system_that_shuts_down_ends_a_pause(three: Place) -> None:

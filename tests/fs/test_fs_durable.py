@@ -1,12 +1,12 @@
 """Files that are whole after a power cut, and what goes to the disk at a commit point, in which order."""
 
 import os
-import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from conftest import Place
+from waiting import pass_moment
 
 from gitbatch.fs.durable import drop_remains, replacing, replacing_unsynced, write_file
 from gitbatch.repo.checkout.follow import index_lock, rewrite_file
@@ -78,7 +78,7 @@ def test_a_commit_point_brings_objects_and_then_the_name_of_the_ref_to_the_disk(
     fsync = os.fsync
 
     def slowly(descriptor: int) -> None:
-        time.sleep(seconds)
+        pass_moment(seconds)
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", slowly)

@@ -1,49 +1,17 @@
 """The gate that all agents of a batch wait at."""
 
 import asyncio
-import selectors
-from collections.abc import Coroutine
 from math import inf
-from typing import Any, TypeVar
 
 import pytest
+from waiting import run_skipping
 
 from gitbatch.limits import rate_limit as gate
 from gitbatch.limits.rate_limit import RateLimit
 
-T = TypeVar("T")
-
-
-class Skipping(selectors.DefaultSelector):
-    """Lets no time pass while a loop waits, but counts it: how busy the machine is changes nothing."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        self.now += timeout or 0.0
-        return super().select(0)
-
-
-class Loop(asyncio.SelectorEventLoop):
-    """A loop by such a clock."""
-
-    def __init__(self) -> None:
-        self.clock = Skipping()
-        super().__init__(self.clock)
-
-    def time(self) -> float:
-        return self.clock.now
-
-
-def run(scene: Coroutine[Any, Any, T]) -> T:
-    with asyncio.Runner(loop_factory=Loop) as runner:
-        return runner.run(scene)
-
 
 def test_an_open_gate_makes_nobody_wait() -> None:
-    assert run(RateLimit().wait()) == 0.0
+    assert run_skipping(RateLimit().wait()) == 0.0
 
 
 def test_everybody_waits_as_long_as_the_server_says() -> None:
@@ -52,7 +20,7 @@ def test_everybody_waits_as_long_as_the_server_says() -> None:
         assert shared.start_wait(0.2)
         return await asyncio.gather(*(shared.wait() for _ in range(20)))
 
-    waited = run(scene())
+    waited = run_skipping(scene())
     assert min(waited) >= 0.2
     assert len({round(seconds, 3) for seconds in waited}) > 1  # they do not all come back at once
 
@@ -61,9 +29,9 @@ def test_a_wait_that_is_longer_than_the_cap_is_refused_and_closes_nothing() -> N
     async def scene(shared: RateLimit) -> tuple[bool, float]:
         return shared.start_wait(0.3), await shared.wait()
 
-    assert run(scene(RateLimit(cap=0.2)))[0] is False
-    assert run(scene(RateLimit(cap=0.2)))[1] == 0.0
-    assert run(scene(RateLimit(cap=inf)))[0] is True
+    assert run_skipping(scene(RateLimit(cap=0.2)))[0] is False
+    assert run_skipping(scene(RateLimit(cap=0.2)))[1] == 0.0
+    assert run_skipping(scene(RateLimit(cap=inf)))[0] is True
 
 
 def test_waits_grow_until_the_server_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +47,7 @@ def test_waits_grow_until_the_server_answers(monkeypatch: pytest.MonkeyPatch) ->
         shared.start_wait(None)
         return [*waits, await shared.wait()]
 
-    assert run(scene()) == pytest.approx([0.02, 0.04, 0.08, 0.02])
+    assert run_skipping(scene()) == pytest.approx([0.02, 0.04, 0.08, 0.02])
 
 
 def test_a_server_that_says_at_once_is_not_asked_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +61,7 @@ def test_a_server_that_says_at_once_is_not_asked_all_the_time(monkeypatch: pytes
             waits.append(await shared.wait())
         return waits
 
-    assert run(scene()) == pytest.approx([0.0, 0.04, 0.08])
+    assert run_skipping(scene()) == pytest.approx([0.0, 0.04, 0.08])
 
 
 def test_several_failures_at_the_same_time_are_one() -> None:
@@ -103,7 +71,7 @@ def test_several_failures_at_the_same_time_are_one() -> None:
             shared.start_wait(None)
         return shared
 
-    assert run(scene())._in_a_row == 1
+    assert run_skipping(scene())._in_a_row == 1
 
 
 def test_patience_ends_where_nothing_ever_succeeds() -> None:
@@ -113,5 +81,5 @@ def test_patience_ends_where_nothing_ever_succeeds() -> None:
         await asyncio.sleep(0.1)
         return shared.start_wait(0.01)
 
-    assert run(scene(120)) is False
-    assert run(scene(inf)) is True
+    assert run_skipping(scene(120)) is False
+    assert run_skipping(scene(inf)) is True

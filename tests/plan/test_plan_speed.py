@@ -1,10 +1,8 @@
 """A plan is read about as fast as its Markdown can be, and no text makes it quadratic."""
 
-import time
-from collections.abc import Callable
-
 import mistune
 import pytest
+from waiting import effort
 
 from gitbatch.plan.model import Plan, PlanOptions
 from gitbatch.plan.parse import parse_plan
@@ -18,16 +16,6 @@ def read(text: str) -> Plan:
     return parse_plan(text.encode(), "task.md", PlanOptions())
 
 
-def seconds(act: Callable[[], object]) -> float:
-    """Processor time, the best of two."""
-    times: list[float] = []
-    for _ in range(2):
-        start = time.process_time()
-        act()
-        times.append(time.process_time() - start)
-    return min(times)
-
-
 def test_ten_thousand_items() -> None:
     """Measured 2.3 to 2.45 times plain mistune; the limit leaves room for a noisy machine."""
     lines = [
@@ -38,7 +26,7 @@ def test_ten_thousand_items() -> None:
     text = HEAD.replace("- [ ] x\n", "") + "\n".join(lines) + "\n"
     assert len(read(text).items) == 9_998
     markdown = mistune.create_markdown(renderer=None, plugins=["task_lists"])
-    assert seconds(lambda: read(text)) < 3 * seconds(lambda: markdown(text))
+    assert effort(lambda: read(text)) < 3 * effort(lambda: markdown(text))
 
 
 @pytest.mark.parametrize(
@@ -63,4 +51,4 @@ def test_ten_thousand_items() -> None:
 def test_eight_times_the_text_takes_about_eight_times_as_long(unit: str) -> None:
     """What is quadratic takes 64 times as long."""
     small, big = (HEAD + unit * (size // len(unit)) for size in (15_000, 120_000))
-    assert seconds(lambda: read(big)) < 24 * seconds(lambda: read(small)) + 0.05
+    assert effort(lambda: read(big)) < 24 * effort(lambda: read(small)) + 5

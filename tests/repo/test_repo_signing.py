@@ -1,12 +1,12 @@
 """A program that signs and does not answer is reported, then ended with all that it has started."""
 
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from waiting import wait_until
 
 from gitbatch.repo.objects.codec import Ident
 from gitbatch.repo.objects.store import Objects
@@ -27,8 +27,9 @@ def signer(program: Path, script: str, patience: Patience) -> Signer:
 def wait_until_gone(pid: int) -> None:
     stat = Path(f"/proc/{pid}/stat")
     with suppress(OSError):
-        while stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z":
-            time.sleep(0.01)
+        wait_until(
+            lambda: stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "Z", f"the end of {pid}"
+        )
 
 
 @pytest.fixture
@@ -64,8 +65,7 @@ def test_without_an_answer_it_is_ended_and_not_asked_for_the_next_item(
     child = tmp_path / "child"
 
     def until_it_runs() -> None:
-        while not child.exists():
-            time.sleep(0.01)
+        wait_until(child.exists, "the signer's child")
 
     patience = Patience(notice=0.01, limit=1, tell=until_it_runs)
     objects.signer = signer(tmp_path / "signer", script, patience)
@@ -108,8 +108,7 @@ def test_what_was_killed_is_reaped(repo: Repository, objects: Objects, tmp_path:
     script = f"sleep 600 & echo $! $$ >{tmp_path}/made; mv {tmp_path}/made {tmp_path}/pids; wait"
 
     def until_it_runs() -> None:
-        while not (tmp_path / "pids").exists():
-            time.sleep(0.01)
+        wait_until((tmp_path / "pids").exists, "the signer and its child")
         stop.set()
 
     objects.signer = signer(
@@ -153,8 +152,7 @@ def test_a_wait_can_be_stopped(repo: Repository, objects: Objects, tmp_path: Pat
 
     thread = threading.Thread(target=sign)
     thread.start()
-    while not (tmp_path / "runs").exists():
-        time.sleep(0.01)
+    wait_until((tmp_path / "runs").exists, "the signer's start")
     objects.stop_signing()
     thread.join()
     assert len(ended) == 1

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
@@ -12,13 +11,14 @@ from pathlib import Path
 
 import pytest
 from sandbox.arena import SERVED, Arena, Wall, behind
+from waiting import pass_moment, wait_until
 
 from gitbatch.sandbox.command_line import launcher_arguments
 from gitbatch.sandbox.server import LauncherEventKind, LauncherServer
 
 ROUNDS = 24
 confined = behind(Wall.BUBBLEWRAP, Wall.LANDLOCK)
-PROGRAM = "import os, time\nif not os.fork() and not os.fork(): os.setsid()\ntime.sleep(60)"
+PROGRAM = "import os, time\nif not os.fork() and not os.fork(): os.setsid()\ntime.sleep(120)"
 """It leaves processes behind in other process groups."""
 
 
@@ -34,13 +34,14 @@ def left(arena: Arena) -> list[str]:
     return found
 
 
-def is_clean(arena: Arena) -> bool:
-    until = time.monotonic() + 5
-    while left(arena):
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.02)
-    return True
+def wait_until_clean(arena: Arena) -> None:
+    found: list[str] = []
+
+    def is_clean() -> bool:
+        found[:] = left(arena)
+        return not found
+
+    wait_until(is_clean, found)
 
 
 def afresh(arena: Arena) -> None:
@@ -66,13 +67,13 @@ def test_watch_is_killed_during_start(arena: Arena, longest: float) -> None:
             server.start_program(asked, arena.environment, arena.worktree, [null.fileno()] * 3)
             started = server.receive_event()
             assert started
-            time.sleep(next(moments))
+            pass_moment(next(moments))
             with suppress(ProcessLookupError):  # what the one before left may have kept it from starting
                 os.killpg(started.number, signal.SIGKILL)
             ended = server.receive_event()
             assert ended
             assert ended[:2] == (LauncherEventKind.ENDED, started.number)
-    assert is_clean(arena), left(arena)
+    wait_until_clean(arena)
     server.close()
 
 
@@ -89,13 +90,13 @@ def test_server_is_closed_or_orphaned(arena: Arena, longest: float) -> None:
             server = LauncherServer()
             server.start_program(asked, arena.environment, arena.worktree, [null.fileno()] * 3)
             server.receive_event()
-            time.sleep(next(moments))
+            pass_moment(next(moments))
             server.close()
             assert left(arena) == []
             afresh(arena)
             with subprocess.Popen(
                 [*arena.wall.python, str(SERVED), str(SERVED.parents[2]), *command], stdin=subprocess.DEVNULL
             ) as asking:
-                time.sleep(0.15 + next(moments))
+                pass_moment(0.15 + next(moments))
                 asking.kill()
-            assert is_clean(arena), left(arena)
+            wait_until_clean(arena)
