@@ -152,6 +152,8 @@ class PlannedItem(Struct, frozen=True):
     context: tuple[PlannedFile, ...]
     absent: tuple[str, ...]
     """Declared context that is not in the commit yet."""
+    awaited: int = 0
+    """The number of outputs of earlier groups that it would read as well, but that are not in the commit yet."""
 
 
 class PlannedGroup(Struct, frozen=True):
@@ -189,7 +191,10 @@ class PlanState(Struct, frozen=True):
 def plan_state(project_state: ProjectState) -> PlanState:
     """Returns what would run, as values."""
     project, plan = project_state.project, project_state.plan
+    agents = tuple(project.config.agents)
+    usual_agent = project.config.batch.agent or (agents[0] if len(agents) == 1 else None)
     groups = []
+    awaited = 0
     for group in plan.groups:
         items = tuple(
             PlannedItem(
@@ -199,7 +204,7 @@ def plan_state(project_state: ProjectState) -> PlanState:
                 done=item.done,
                 line=item.line,
                 criteria=item.criteria,
-                agent=settings_of(item, group, plan).agent or project.config.batch.agent,
+                agent=settings_of(item, group, plan).agent or usual_agent,
                 context=tuple(
                     PlannedFile(
                         quote_path(file.path), file.reason, quote_path(file.condensed_from or "") or None
@@ -209,6 +214,7 @@ def plan_state(project_state: ProjectState) -> PlanState:
                 absent=tuple(
                     name for name in item.context if not find_files(name, project, project_state.snapshot)
                 ),
+                awaited=0 if item.context else awaited,
             )
             for item in group.items
         )
@@ -216,6 +222,7 @@ def plan_state(project_state: ProjectState) -> PlanState:
         named = tuple(tuple(item.name for item in step) for step in order)
         most = count_at_once(group, plan, project.config.batch.jobs)
         groups.append(PlannedGroup(group.number, group.title, items, named, most))
+        awaited += sum(not project_state.snapshot.blob(item.output) for item in group.items)
     return PlanState(
         plan=plan.path,
         commit=project_state.commit,
@@ -225,7 +232,7 @@ def plan_state(project_state: ProjectState) -> PlanState:
         decisions=project.decisions,
         context_documents=project.contexts,
         artifacts=project.artifacts,
-        agents=tuple(project.config.agents),
+        agents=agents,
         groups=tuple(groups),
         criteria=criteria_of(plan, project_state.source),
         jobs=project.config.batch.jobs,
@@ -275,3 +282,6 @@ def _planned_lines(item: PlannedItem) -> Iterator[StyledLine]:
         yield make_line((f"reads {file.path} ({file.reason}{raw})", "dim"), indent=8)
     for name in item.absent if not item.done else ():
         yield make_line((f"reads {name} (not there yet)", "dim"), indent=8)
+    if item.awaited and not item.done:
+        outputs = format_count(item.awaited, "output")
+        yield make_line((f"reads {outputs} of earlier groups (not there yet)", "dim"), indent=8)

@@ -363,6 +363,17 @@ def test_plan_shows_what_would_run_and_changes_nothing(three: Place) -> None:
     assert three.state() == before
 
 
+def test_plan_shows_the_only_agent_and_what_earlier_groups_will_write(three: Place) -> None:
+    plan = "## Work Packages\n### A\n- [ ] T1 a → Output: a.md\n- [ ] T2 b → Output: b.md\n### B\n- [ ] T3 c → Output: c.md\n"
+    three.write("task.md", plan)
+    three.write("gitbatch.toml", '[agents.writer]\nkind = "command"\ncommand = ["true"]\n')
+    three.commit()
+    _, first, second = three.gitbatch("plan", code=0).stdout.split("group ")
+    assert first.count("agent writer") == 2
+    assert "earlier groups" not in first
+    assert "reads 2 outputs of earlier groups (not there yet)" in second
+
+
 def test_git_batch_works_as_a_git_command(three: Place) -> None:
     three.environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     assert three.git("batch", "--version").startswith("gitbatch ")
