@@ -8,13 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import loop_turns, wait_until, wait_until_async
 
 from gitbatch.agents.process import starter
 from gitbatch.agents.process.starter import Starter
@@ -100,16 +100,13 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     made.starter.close()
 
 
-def is_gone(process: int) -> bool:
-    """Whether a process ends soon."""
-    until = time.monotonic() + 5
-    while time.monotonic() < until:
+def wait_until_gone(process: int) -> None:
+    def is_gone() -> bool:
         with suppress(FileNotFoundError, ProcessLookupError):
-            if Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
-                time.sleep(0.01)
-                continue
+            return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
         return True
-    return False
+
+    wait_until(is_gone, f"the end of process {process}", patience=25)
 
 
 def test_programs_at_the_same_time_are_not_mixed_up(stage: Stage) -> None:
@@ -188,8 +185,8 @@ def test_when_the_server_is_killed_so_is_all_that_it_started(stage: Stage) -> No
         for process, heard in started:
             await heard.closed.wait()
             assert process.get_returncode() == -signal.SIGKILL
-            assert is_gone(process.get_pid())
-            assert is_gone(int(heard.said[1]))
+            wait_until_gone(process.get_pid())
+            wait_until_gone(int(heard.said[1]))
         assert await stage.run("echo again") == (0, b"again\n", b"")
         assert stage.server != first
 
@@ -200,8 +197,7 @@ def test_a_server_that_dies_before_it_starts_a_program_says_so_and_another_does(
     async def scene() -> None:
         os.kill(stage.server, signal.SIGSTOP)
         starting = asyncio.ensure_future(stage.run("true"))
-        while not stage.starter._starting:  # noqa: ASYNC110 - nothing tells of it
-            await asyncio.sleep(0.01)
+        await wait_until_async(lambda: stage.starter._starting, "the server is asked")
         os.kill(stage.server, signal.SIGKILL)
         with pytest.raises(OSError, match="the launcher server was killed"):
             await starting
@@ -324,24 +320,24 @@ def test_who_is_cancelled_meanwhile_has_the_program_all_the_same(stage: Stage, t
         async def whole() -> None:
             process, heard = await stage.start("sleep", "60")
             try:
-                await asyncio.sleep(NEVER)
+                await asyncio.Event().wait()
             finally:
                 os.killpg(process.get_pid(), signal.SIGKILL)
                 process.close()
                 await heard.closed.wait()
 
         running = asyncio.ensure_future(whole())
-        for _ in range(turns):
-            await asyncio.sleep(0)
+        await loop_turns(turns)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
-        assert all(is_gone(int(child)) for child in stage.children())
+        for child in stage.children():
+            wait_until_gone(int(child))
 
     stage.play(scene)
 
 
-@pytest.mark.parametrize("program", ["sleep 60", "true"])
+@pytest.mark.parametrize("program", ["sleep 60", ": >ended"])
 def test_what_nobody_waits_for_any_more_is_ended_and_is_no_other(stage: Stage, program: str) -> None:
     troubles: list[dict[str, Any]] = []
 
@@ -350,21 +346,22 @@ def test_what_nobody_waits_for_any_more_is_ended_and_is_no_other(stage: Stage, p
         os.kill(stage.server, signal.SIGSTOP)
         asyncio.get_running_loop().set_exception_handler(lambda _, trouble: troubles.append(trouble))
         starting = asyncio.ensure_future(stage.run(program))
-        await asyncio.sleep(0.1)
+        await wait_until_async(lambda: stage.starter._starting, "the server is asked")
         for _ in range(2):
             starting.cancel()
-            await asyncio.sleep(0.01)
+            await loop_turns(20)
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
             task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await starting
         other = asyncio.ensure_future(stage.run("echo other; exit 3"))
-        await asyncio.sleep(0.1)
+        await wait_until_async(lambda: len(stage.starter._starting) == 2, "the server is asked again")
         os.kill(stage.server, signal.SIGCONT)
-        if program == "true":
-            time.sleep(0.5)  # noqa: ASYNC251 - so that it has ended before we hear that it has started
+        if program != "sleep 60":  # it has ended before we hear that it has started
+            wait_until(lambda: (stage.root / "ended").exists() and not stage.children(), "its end")
         assert await other == (3, b"other\n", b"")
-        assert all(is_gone(int(child)) for child in stage.children())
+        for child in stage.children():
+            wait_until_gone(int(child))
         assert troubles == []
 
     stage.play(scene)
@@ -394,4 +391,5 @@ asyncio.run(scene())
     )
     processes = done.stdout.split()
     assert len(processes) == 3, done.stderr
-    assert all(is_gone(int(process)) for process in processes)
+    for process in processes:
+        wait_until_gone(int(process))
