@@ -12,7 +12,7 @@ from gitbatch.limits.causes import TREATMENTS, Cause, Remedy
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.text import CleanText
 
-PHASE_COMPLETE = "phase complete; set the next phase under Active Scope in CLAUDE.md"
+PHASE_COMPLETE = "phase complete; set the next phase under Active Scope in CLAUDE.md, or write a new plan"
 RECORD_VERSION = 1
 """The version of `BatchRecord`. Raised when a reader that does not know a change would misread a record."""
 
