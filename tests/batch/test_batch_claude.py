@@ -6,13 +6,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import Place
 from history import assert_tidy, audit, ticked, trailers
+from waiting import pass_moment, wait_until
 
 from gitbatch.agents.anthropic.scripted.script import SUMMARY
 from gitbatch.agents.anthropic.scripted.server import ScriptedServer
@@ -220,9 +220,8 @@ def test_a_request_that_the_user_interrupts_is_in_the_ledger(place: Place, serve
         cwd=place.root,
         env=place.environment,
     )
-    while not server.seen and process.poll() is None:
-        time.sleep(0.05)
-    time.sleep(0.5)
+    wait_until(lambda: server.seen or process.poll() is not None, "the request")
+    pass_moment(0.5)  # nothing outside tells that the beginning of the answer was read: then it is counted
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 130
     said = json.loads(place.gitbatch("status", "--json", code=0).stdout)

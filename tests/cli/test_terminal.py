@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ import pytest
 from conftest import Place
 from history import assert_tidy, audit, ticked
 from processes import agents_below, is_below
-from waiting import wait_until
+from waiting import pass_moment, wait_until
 
 DOWN, ENTER = "\x1b[B", "\r"
 
@@ -223,10 +222,10 @@ def hears_ctrl_c(child: "pexpect.spawn[str]") -> set[int]:
 
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_cuts_no_git(three: Place, times: int) -> None:
-    shim, log = three.home / "bin" / "git", three.home / "calls"
+    shim, log, go = three.home / "bin" / "git", three.home / "calls", three.home / "go"
     shim.parent.mkdir()
     shim.write_text(
-        f'#!/bin/sh\ncase "$*" in *read-tree*-u*) echo begin >>{log}; sleep 1; {shutil.which("git")} "$@"; '
+        f'#!/bin/sh\ncase "$*" in *read-tree*-u*) echo begin >>{log}; until [ -e {go} ]; do sleep 0.05; done; {shutil.which("git")} "$@"; '
         f'code=$?; echo end >>{log}; exit $code;; esac\nexec {shutil.which("git")} "$@"\n'
     )
     shim.chmod(0o755)
@@ -236,7 +235,8 @@ def test_ctrl_c_cuts_no_git(three: Place, times: int) -> None:
         wait_until(log.exists, "git begins")
         for _ in range(times):
             child.sendcontrol("c")
-            time.sleep(0.1)
+            pass_moment(0.1)
+        go.touch()
         child.expect("interrupted; every finished item is in git")
         assert end(child) == 130
     assert log.read_text().split() == ["begin", "end"]
