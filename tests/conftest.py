@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,6 +95,16 @@ class Place:
     def subjects(self) -> list[str]:
         """The subjects of the first-parent history, the oldest first."""
         return self.git("log", "--first-parent", "--reverse", "--format=%s").splitlines()
+
+
+@pytest.fixture(autouse=True)
+def _signal_handlers() -> Iterator[None]:
+    """The handlers of the ending signals as they were: a run in the test's own process sets its own."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.getsignal(number) for number in numbers]
+    yield
+    for number, handler in zip(numbers, before, strict=True):
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -497,15 +497,15 @@ def test_nothing_but_the_cleaning_makes_a_text_harmless() -> None:
 def test_the_type_checker_finds_a_text_that_was_not_cleaned(tmp_path: Path) -> None:
     careless = tmp_path / "careless.py"
     careless.write_text(
-        "from gitbatch.agents.protocol import Failure, Progress, Reply, Stream\n"
-        "from gitbatch.text import plain\n"
+        "from gitbatch.agents.protocol import Failure, OutputStream, Progress, Reply\n"
+        "from gitbatch.text import clean_text\n"
         "def said(raw: str, progress: Progress) -> None:\n"
-        "    progress(Stream.OUTPUT, Reply(plain(raw)).summary)\n"
+        "    progress(OutputStream.OUTPUT, Reply(clean_text(raw)).summary)\n"
         "    Reply(raw)\n"
         "    Failure(raw)\n"
-        "    Failure(plain(raw), (raw,))\n"
-        "    Reply(plain(raw).strip())\n"
-        "    progress(Stream.OUTPUT, raw)\n"
+        "    Failure(clean_text(raw), (raw,))\n"
+        "    Reply(clean_text(raw).strip())\n"
+        "    progress(OutputStream.OUTPUT, raw)\n"
     )
     mypy = pytest.importorskip("mypy.api")
     said, _, _ = mypy.run(

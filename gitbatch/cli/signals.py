@@ -35,15 +35,19 @@ class Signals:
         """Runs the work until it has ended or a signal arrives; returns its result, or the signal."""
         self._main = asyncio.current_task()
         self._work = asyncio.get_running_loop().create_task(work)
+        before = {number: signal.getsignal(number) for number in ENDING_SIGNALS}
         self.listen()
         try:
-            return await self._work
+            result = await self._work
         except asyncio.CancelledError:
             if not self.received:
                 raise
             for number in ENDING_SIGNALS:  # only the final message is left to print
                 signal.signal(number, signal.SIG_IGN)
             return self.received[0]
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        return result
 
     def listen(self) -> None:
         """Sets the handlers; not through the loop, which would remove them while it closes."""

@@ -12,7 +12,18 @@ from gitbatch.cli.main import app
 from gitbatch.cli.verbs import VERBS
 
 FOLDER = Path(__file__).parent.parent.parent / "gitbatch" / "cli"
-SHARED = {"ask", "batch", "common", "lazy", "main", "plan_warnings", "prompts", "signals", "verbs", "views"}
+SHARED = {
+    "questions",
+    "batch",
+    "common",
+    "lazy",
+    "main",
+    "plan_warnings",
+    "frontend",
+    "signals",
+    "verbs",
+    "views",
+}
 
 
 @pytest.mark.parametrize(("name", "target", "summary"), VERBS)
