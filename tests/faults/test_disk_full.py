@@ -110,7 +110,7 @@ def test_a_checkout_without_room_for_an_output(
     place = replace(three, root=disk / "repo")
     ballast = fill(disk, 2000)
     said = shown_full(place, str(place.root))
-    assert "the checkout has not followed main" in said
+    assert "cannot update the checkout to main" in said
     assert "do not commit here" in said
     ballast.unlink()
     place.gitbatch("run", code=0)

@@ -9,11 +9,16 @@ import re
 from gitbatch.batch.history.verify.graph import History, Ours
 from gitbatch.batch.history.verify.rules import Check, Complaints
 from gitbatch.batch.history.verify.trees import Changes, Trees, is_regular
+from gitbatch.batch.model import ItemStatus
 from gitbatch.project.control import Project
 from gitbatch.project.edits import added_entries, is_section_replaced, own_section
+from gitbatch.text import clean_text
 
 _DECISION = re.compile(r"- \*\*D([0-9]{1,9})\*\* · [0-9]{4}-[0-9]{2}-[0-9]{2} · (.*)")
-_ROW = re.compile(r"\| (?P<name>.*) \| (?P<key>.*) \| (?P<status>[a-z]+) \| (?P<said>.*) \|")
+_BETWEEN_CELLS = " | "
+"""In a cell, a vertical bar is escaped."""
+_COLUMNS = 4
+_STATUSES = frozenset(ItemStatus)
 
 
 def judge_texts(trees: Trees, ours: Ours, project: Project, changes: Changes) -> Complaints:
@@ -76,19 +81,24 @@ def _judge_status(
     history: History, trees: Trees, ours: Ours, project: Project, brought: dict[str, str]
 ) -> Complaints:
     """Checks that our section of the status has a row for each item of the checkpoint, with its summary."""
-    section = own_section(trees.read_file(ours.commit.oid, project.status))
-    rows = [found for line in section.splitlines() if (found := _ROW.fullmatch(line))]
-    status = {_letters(key): "succeeded" for key in ours.trailers.succeeded}
-    status |= {_letters(item.key): str(item.status) for item in ours.trailers.failed}
-    said = {_letters(row["key"]): row["status"] for row in rows}
-    if said != status or len(rows) != len(status):
+    rows = _read_rows(own_section(trees.read_file(ours.commit.oid, project.status)))
+    said = {key: history.ours[oid].commit.message for key, oid in brought.items()}
+    items = [(_letters(clean_text(key)), "succeeded", said.get(key)) for key in ours.trailers.succeeded]
+    items += [(_letters(clean_text(item.key)), str(item.status), None) for item in ours.trailers.failed]
+    if sorted(row[:2] for row in rows) != sorted(item[:2] for item in items):
         yield Check.CHECKPOINT_TEXTS, f"has other items in {project.status} than in its trailers"
         return
-    summaries = {_letters(key): _letters(history.ours[oid].commit.message) for key, oid in brought.items()}
-    for row in rows:
-        summary = summaries.get(_letters(row["key"]))
-        if summary is not None and _letters(row["said"]) not in summary:
-            yield Check.CHECKPOINT_TEXTS, f"has another summary of {row['name']} than its item"
+    for key, status, summary in rows:
+        known = [message for *item, message in items if item == [key, status]]
+        if None not in known and not any(summary in _letters(message or "") for message in known):
+            yield Check.CHECKPOINT_TEXTS, f"has another summary in {project.status} than its item {key}"
+
+
+def _read_rows(section: str) -> list[tuple[str, str, str]]:
+    """Returns output, status and summary of each item in our section, the texts by their letters."""
+    cells = (line.split(_BETWEEN_CELLS) for line in section.splitlines() if line.startswith("| "))
+    rows = [row for row in cells if len(row) == _COLUMNS and row[2] in _STATUSES]
+    return [(_letters(row[1]), row[2], _letters(row[3])) for row in rows]
 
 
 def _says(entry: str, text: str) -> bool:
