@@ -11,6 +11,7 @@ import pytest
 from conftest import Place
 from history import assert_tidy, audit, ticked
 from processes import agents_below
+from waiting import wait_until
 
 ARGUMENTS = ("run", "--items", "all", "--checkpoint", "at-end")
 
@@ -237,6 +238,7 @@ def test_what_an_agent_leaves_running_does_not_hold_the_next_run_up(three: Place
     )
     three.commit()
     three.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end", code=0)
+    wait_until(lambda: len(agents_below(three)) == 1, "only what was left running is there")
     (left,) = agents_below(three)
     three.gitbatch("run", "--items", "group:2", "--checkpoint", "at-end", code=0)
     assert agents_below(three) == [left], "it was not waited for"
