@@ -102,7 +102,8 @@ def _signal_handlers() -> Iterator[None]:
     """The handlers of the ending signals as they were: a run in the test's own process sets its own."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(number) for number in numbers]
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts behind `&` ignore it
+    # A shell lets what it starts behind `&` ignore SIGINT, and Python leaves that as it is.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     for number, handler in zip(numbers, before, strict=True):
         signal.signal(number, handler)
