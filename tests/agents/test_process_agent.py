@@ -773,7 +773,7 @@ def test_cancelling_twice_ends_a_program_that_ignores_it(
     bench: Bench, tether: Tether, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(program, "_GRACE", NEVER)
-    script = f"{tether.hold}; trap 'echo heard' TERM; echo ready; while :; do sleep 60; done"
+    script = f"{tether.hold}; trap 'echo heard' TERM; echo ready; while :; do sleep 60 & wait; done"
     cancel(bench, script, again=True)
     assert bench.lines(OUTPUT) == ["ready", "heard"]
     tether.assert_loose()

@@ -223,7 +223,7 @@ def test_a_request_that_the_user_interrupts_is_in_the_ledger(place: Place, serve
     wait_until(lambda: server.seen or process.poll() is not None, "the request")
     pass_moment(0.5)  # nothing outside tells that the beginning of the answer was read: then it is counted
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 130
+    assert process.wait(timeout=100) == 130
     said = json.loads(place.gitbatch("status", "--json", code=0).stdout)
     assert re.search(r'"requests": ?1\b', json.dumps(said)), said
 

@@ -61,7 +61,7 @@ def hanging(three: Place) -> Place:
 def test_a_signal_ends_in_good_order(hanging: Place, number: signal.Signals) -> None:
     process = start(hanging)
     process.send_signal(number)
-    said, _ = process.communicate(timeout=30)
+    said, _ = process.communicate(timeout=100)
     assert process.returncode == 128 + number
     assert "interrupted; every finished item is in git" in said
     assert agents_below(hanging) == []

@@ -89,7 +89,7 @@ def test_the_second_signal_does_not_wait_for_an_agent_that_does_not_listen(
         read_until(process, "Ctrl-C again kills them", "not yet")
         assert process.poll() is None, "the agent is given time"
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
+        process.wait(timeout=100)
         assert process.returncode == 130, "the first signal is what it ended by"
         assert agents_below(three) == []
     assert done_items(three) == ["T102", "T103", "T104"]
@@ -109,7 +109,7 @@ def test_the_first_signal_alone_gives_an_agent_its_time(three: Place) -> None:
         )
         process.send_signal(signal.SIGTERM)
         read_until(process, "farewell")
-        process.wait(timeout=60)
+        process.wait(timeout=100)
         assert process.returncode == 143
     assert_no_worktree(three)
 
@@ -130,7 +130,7 @@ def test_what_an_agent_has_finished_when_the_signal_comes_is_committed(three: Pl
         (program,) = (three.home / "program").read_text().split()
         wait_until(lambda: not Path(f"/proc/{program}/comm").exists(), "the end of the program")
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=100)
         assert process.returncode == 130, said
     assert "T101" in done_items(three)
     assert "T102" not in done_items(three)
@@ -144,7 +144,7 @@ def test_no_item_starts_after_the_first_signal(three: Place) -> None:
     with running(three) as process:
         read_until(process, "working on out/letters/a.md")
         process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=100)
     assert process.returncode == 130
     assert "start" not in said
     assert done_items(three) == []
@@ -164,7 +164,7 @@ def test_a_burst_of_signals_at_any_time_leaves_nothing_half_changed(
                 if process.poll() is None:
                     process.send_signal(number)
                 pass_moment(0.01)
-            said, _ = process.communicate(timeout=30)
+            said, _ = process.communicate(timeout=100)
             over = (
                 {0, -number} if "finished" in said else set()
             )  # Python itself was ending when the signal came
@@ -190,4 +190,4 @@ def test_agents_and_gits_are_in_process_groups_of_their_own(three: Place) -> Non
         assert {"git", "sh"} <= names, "the open gits and the agent"
         assert os.getpgid(process.pid) not in {os.getpgid(pid) for pid in below}
         process.send_signal(signal.SIGINT)
-        process.wait(timeout=30)
+        process.wait(timeout=100)

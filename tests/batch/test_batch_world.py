@@ -204,6 +204,6 @@ def _commit_behind(place: Place) -> tuple[str, str, str]:
         ["sh", "-c", watch], cwd=place.root, env=place.environment, stderr=subprocess.DEVNULL
     )
     place.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end", code=0)
-    watcher.wait(timeout=30)
+    watcher.wait(timeout=100)
     changed = place.git("diff", "--name-only", "HEAD^", "HEAD")
     return place.git("log", "-1", "--format=%s"), changed, place.git("status", "--porcelain")
