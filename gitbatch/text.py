@@ -18,6 +18,10 @@ Nothing else makes one, so the type checker finds every call site that leaves th
 LIMIT = 600
 """Characters that a text from an agent may have."""
 
+_EXACT = 10
+"""Seconds below which a tenth counts."""
+_MINUTE, _HOUR = 60, 3600
+
 _ESCAPES = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
     r"|(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f]).*?(?:\x1b\\|[\x07\x9c]|$)"  # OSC, DCS, SOS, PM, APC
@@ -80,6 +84,18 @@ def markdown(text: str, limit: int = LIMIT) -> CleanText:
 def format_count(count: int, noun: str, plural: str = "") -> str:
     """Returns a count with its noun: 1 item, 2 items; `plural` where the noun does not simply get an s."""
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def format_seconds(seconds: float) -> str:
+    """Returns a time for people in its two largest units: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min."""
+    if round(seconds, 1) < _EXACT:
+        return f"{max(seconds, 0):.1f} s"
+    whole = round(seconds)
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
+    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
 
 
 def display_width(text: str) -> int:

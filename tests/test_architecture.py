@@ -39,7 +39,7 @@ ORDER = (
         "repo.path_rules",
     ),
     *("repo.attributes", "repo.base", "repo.checkout", "repo.worktrees", "repo.fingerprint"),
-    *("repo.unlocked", "repo.lock", "repo.sample", "repo.log"),
+    *("repo.unlocked", "repo.holder", "repo.lock", "repo.sample", "repo.log"),
     *("sandbox", "limits"),
     *(
         "agents.protocol",

@@ -27,6 +27,7 @@ from gitbatch.text import (
     clean_text,
     display_width,
     format_count,
+    format_seconds,
     markdown,
     neutralise_forge_commands,
 )
@@ -562,3 +563,18 @@ def test_display_width(text: str, columns: int) -> None:
 )
 def test_counts(count: int, noun: str, plural: str, expected: str) -> None:
     assert format_count(count, noun, plural) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (-1, "0.0 s"),
+        (0.44, "0.4 s"),
+        (9.96, "10 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (7265, "2 h 1 min"),
+    ],
+)
+def test_seconds_for_people(seconds: float, shown: str) -> None:
+    assert format_seconds(seconds) == shown

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import IO
 
 from gitbatch.batch.events import Event, encode_event
+from gitbatch.batch.history.activity import LOG
 
 
 class EventWriter:
@@ -22,4 +23,4 @@ def open_log(own_dir: Path, batch: str) -> IO[str]:
     """Returns the log of a batch, open for appending. No decision is made from its contents."""
     folder = own_dir / batch
     folder.mkdir(parents=True, exist_ok=True)
-    return (folder / "events.jsonl").open("a", encoding="utf-8")
+    return (folder / LOG).open("a", encoding="utf-8")

@@ -11,7 +11,7 @@ from gitbatch.repo.lock import repository_lock
 
 def abort(directory: Directory = HERE) -> None:
     """End the unfinished batch; finished items that were not merged are kept under refs/gitbatch/."""
-    with open_repository_of(directory) as unlocked, repository_lock(unlocked, tell_waiting) as repo:
+    with open_repository_of(directory) as unlocked, repository_lock(unlocked, tell_waiting, "abort") as repo:
         found = find_unfinished_refs(repo)
         if found is None:
             raise GitbatchError("no batch is unfinished", "see the last one: gitbatch status")

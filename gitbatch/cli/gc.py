@@ -26,7 +26,7 @@ def gc(
     """Remove what finished batches have left: worktrees, branches, refs, logs. What is unmerged is kept."""
     with (
         open_repository_of(directory) as found,
-        nullcontext(found) if dry_run else repository_lock(found, tell_waiting) as repo,
+        nullcontext(found) if dry_run else repository_lock(found, tell_waiting, "gc") as repo,
     ):
         garbage = find_garbage(repo, keep)
         if not dry_run:

@@ -2,7 +2,7 @@
 
 There are two locks. The operating system releases both when the processes that hold them end:
 
-- `lock` is held by the gitbatch process alone. Another one reports who holds it (`holder`), and ends.
+- `lock` is held by the gitbatch process alone. Another one reports who holds it (`holder.py`), and ends.
 - `children` is held by that process and inherited by every git process that it starts. When a run is killed, its git
   processes may still work for a moment; the next run waits for them, so that nothing changes during its start. Agents
   inherit neither lock.
@@ -12,64 +12,56 @@ A process that holds both knows that no other of ours is alive here, and removes
 """
 
 import fcntl
-import getpass
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from gitbatch.errors import BusyError, GitbatchError
-from gitbatch.fs.nofollow import read_small
+from gitbatch.repo.holder import name_holder, read_holder
 from gitbatch.repo.refs.lock_files import lock_umask, reclaim_folders, reclaim_index, reclaim_ref_locks
 from gitbatch.repo.repository import Repository
-from gitbatch.text import clean_text
 
 _PATIENCE = 60.0
 """The most seconds to wait for the git processes of a killed run."""
-_HOLDER_BYTES = 8192
-"""The most bytes of the file that names the holder of the lock: a path may have 4,096."""
 _SILENCE = 0.3
 """Seconds of waiting that are not reported."""
 
 
 @contextmanager
-def repository_lock(repo: Repository, tell: Callable[[str], None]) -> Iterator[Repository]:
+def repository_lock(repo: Repository, tell: Callable[[str], None], verb: str = "run") -> Iterator[Repository]:
     """Holds the locks of a repository; yields the repository to use while they are held.
 
     Args:
         repo: the repository.
         tell: called with a notice before a longer wait.
+        verb: the command that needs it, for those who find it held.
 
     Raises:
         BusyError: another gitbatch is running, or a git process of a killed one does not end.
         GitbatchError: the repository cannot be written.
     """
-    holder = repo.own_dir / "holder"
     try:
         repo.own_dir.mkdir(exist_ok=True)
         lock = FileLock(repo.own_dir / "lock")
         lock.acquire(blocking=False)
     except Timeout as error:
         raise BusyError(
-            f"another gitbatch is running in {_read_holder(holder) or repo.name}",
+            f"another gitbatch is running in {read_holder(repo.own_dir) or repo.name}",
             "wait until it ends, or see how far it is: gitbatch status",
         ) from error
     except OSError as error:
         raise _unwritable_error(repo, error) from error
     try:
-        with _children_lock(repo, tell) as descriptor:
-            _write_holder(repo, holder)
+        with _children_lock(repo, tell) as descriptor, _name_holder(repo, verb):
             held = repo.with_lock(descriptor, lock_umask())
             try:
                 yield held
             finally:
                 held.close()
-                with suppress(OSError):  # not needed: the lock counts, and the next holder replaces the file
-                    holder.unlink(missing_ok=True)
     finally:
         lock.release()
 
@@ -124,23 +116,14 @@ def _list_pids(path: Path) -> str:
     return f" (process {', '.join(map(str, sorted(found)))})" if found else ""
 
 
-def _write_holder(repo: Repository, holder: Path) -> None:
-    since = time.strftime("%Y-%m-%d %H:%M:%S")
-    who = f"process {os.getpid()} of {_user_name()} on {socket.gethostname()}, since {since}"
-    text = f"{repo.root} ({who})"
-    try:
-        holder.unlink(missing_ok=True)
-        with holder.open("xb") as file:  # not synced: after a power cut the lock is free
-            file.write(text.encode(errors="replace"))
-    except OSError as error:
-        raise _unwritable_error(repo, error) from error
-
-
-def _user_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as in some containers
-        return f"user {os.geteuid()}"
+@contextmanager
+def _name_holder(repo: Repository, verb: str) -> Iterator[None]:
+    with ExitStack() as named:
+        try:
+            named.enter_context(name_holder(repo.own_dir, repo.root, verb))
+        except OSError as error:
+            raise _unwritable_error(repo, error) from error
+        yield
 
 
 def _unwritable_error(repo: Repository, error: OSError) -> GitbatchError:
@@ -148,12 +131,3 @@ def _unwritable_error(repo: Repository, error: OSError) -> GitbatchError:
         f"cannot write {repo.own_dir}: {error.strerror}",
         "make the repository's .git writable for you, and free disk space",
     )
-
-
-def _read_holder(path: Path) -> str:
-    """Returns the folder in which the holder of the lock runs, and its process; empty if they are unknown."""
-    with suppress(OSError):
-        return clean_text(
-            read_small(path.parent, path.name, _HOLDER_BYTES).decode(errors="replace"), _HOLDER_BYTES
-        )
-    return ""

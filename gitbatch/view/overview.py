@@ -1,134 +1,19 @@
-"""The output of `gitbatch status` and `gitbatch plan`: values for programs, blocks for people."""
+"""The output of `gitbatch plan`: values for programs, blocks for people."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from gitbatch.batch.events import SCHEMA
 from gitbatch.batch.group.shared_files import criteria_of
-from gitbatch.batch.history.messages import format_cost, format_rescued, format_tokens, format_usage
-from gitbatch.batch.history.progress import BatchProgress
-from gitbatch.batch.history.record import Batch
-from gitbatch.batch.history.spending import ItemSpent, sum_spending
-from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, ItemStatus
+from gitbatch.batch.model import CriterionState
 from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.batch.planning.schedule import count_at_once, find_critical_path, plan_steps, settings_of
-from gitbatch.limits.usage import Spent, Usage
 from gitbatch.paths import quote_path
 from gitbatch.project.context import find_files, list_context
-from gitbatch.repo.refs.names import short
 from gitbatch.text import format_count
-from gitbatch.view.block import Block, Cell, StyledLine, TextTable, make_line
-from gitbatch.view.review import STYLES, render_criteria
-
-OPEN = "open"
-WAITING = "done, not merged yet"
-
-
-class ItemState(Struct, frozen=True):
-    """An item of a batch: `status` is an `ItemStatus`, or says that it is open, or done and not merged."""
-
-    item: str
-    name: str
-    group: int
-    status: str
-    reason: str = ""
-    attempts: int = 0
-    """Attempts that have ended, failed ones included."""
-    spent: Spent | None = None
-    """The usage of all attempts; None: unknown."""
-    seconds: float = 0.0
-    """The time of all attempts."""
-    rescued: str = ""
-    """The ref that keeps what its last failed attempt had written; empty if nothing is kept."""
-
-
-class BatchState(Struct, frozen=True):
-    """A batch, as `gitbatch status --json` shows it."""
-
-    batch: str
-    state: str
-    """`unfinished` or `ended`."""
-    target: str
-    mode: str
-    agent: str
-    groups: int
-    groups_done: int
-    items: tuple[ItemState, ...]
-    criteria: tuple[CriterionState, ...]
-    """The Definition of Done at the tip of the target branch."""
-    spent: Spent = Spent()
-    """The usage of all items, over all starts; the cost is the sum of the known costs, null if none is known."""
-    schema: int = SCHEMA
-
-
-def batch_state(
-    batch: Batch,
-    state: BatchProgress,
-    criteria: tuple[CriterionState, ...],
-    spending: Mapping[str, ItemSpent],
-) -> BatchState:
-    """Returns the state of a batch as values."""
-    found = (_item_state(group, item, state) for group in batch.record.groups for item in group.items)
-    items = tuple(
-        replace(item, attempts=took.attempts, spent=took.spent, seconds=took.seconds)
-        if (took := spending.get(item.item))
-        else item
-        for item in found
-    )
-    items = tuple(
-        replace(item, rescued=kept.ref) if (kept := state.rescued.get(item.item)) else item for item in items
-    )
-    return BatchState(
-        batch=batch.id,
-        state="ended" if batch.ended else "unfinished",
-        target=batch.record.target,
-        mode=batch.record.mode,
-        agent=batch.record.agent,
-        groups=len(batch.record.groups),
-        groups_done=len(state.finished),
-        items=items,
-        criteria=criteria,
-        spent=sum_spending(spending),
-    )
-
-
-def _item_state(group: BatchGroup, item: BatchItem, state: BatchProgress) -> ItemState:
-    failed = next((outcome for outcome in state.failed if outcome.item == item), None)
-    if failed:
-        return ItemState(item.key, item.name, group.number, failed.status, failed.reason)
-    if state.is_finished(group):
-        return ItemState(item.key, item.name, group.number, ItemStatus.SUCCEEDED)
-    return ItemState(item.key, item.name, group.number, WAITING if item.key in state.ready else OPEN)
-
-
-def render_batch(shown: BatchState) -> Block:
-    """Returns a batch for people."""
-    done = sum(item.status == ItemStatus.SUCCEEDED for item in shown.items)
-    head = make_line(
-        ("batch ", "bold"),
-        (shown.batch, "bold"),
-        f" ({shown.state}) on {short(shown.target)}: {shown.groups_done} of {format_count(shown.groups, 'group')}, "
-        f"{done} of {format_count(len(shown.items), 'item')}",
-    )
-    used = (make_line(f"used so far: {format_usage(shown.spent)}"),) if shown.spent.usage != Usage() else ()
-    return head, TextTable(tuple(map(_item_row, shown.items))), *used, *render_criteria(shown.criteria)
-
-
-def _item_row(item: ItemState) -> tuple[Cell, ...]:
-    style = STYLES[ItemStatus(item.status)] if item.status in set(ItemStatus) else "dim"
-    kept = format_rescued(item.rescued)
-    said = (item.reason or item.item, (_format_work(item), "dim"), (f"\n{kept}" if kept else "", "dim"))
-    return (str(item.group),), ((item.status, style),), (item.name,), said
-
-
-def _format_work(item: ItemState) -> str:
-    """Returns the attempts, time and usage of an item, where there are any to report."""
-    parts = [format_count(item.attempts, "attempt")] if item.attempts > 1 else []
-    if item.spent and item.spent.usage != Usage():
-        parts += [f"{item.seconds:.1f} s", format_tokens(item.spent.usage), format_cost(item.spent)]
-    return f"  ({', '.join(parts)})" if parts else ""
+from gitbatch.view.block import Block, StyledLine, TextTable, make_line
+from gitbatch.view.review import render_criteria
 
 
 class PlannedFile(Struct, frozen=True):

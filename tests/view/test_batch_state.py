@@ -4,8 +4,8 @@ from msgspec.structs import replace
 
 from gitbatch.batch.model import ItemStatus
 from gitbatch.limits.usage import Spent, Usage
+from gitbatch.view.batch_state import OPEN, BatchState, ItemState, RunningProcess, render_batch
 from gitbatch.view.block import StyledLine, TextTable, plain_text
-from gitbatch.view.overview import OPEN, BatchState, ItemState, render_batch
 
 DONE = ItemState("out/a.md", "T1", 1, ItemStatus.SUCCEEDED)
 LEFT = ItemState("out/b.md", "T2", 2, OPEN)
@@ -13,7 +13,7 @@ STATE = BatchState("b", "unfinished", "refs/heads/main", "at-end", "writer", 2, 
 
 
 def head_and_rows(state: BatchState) -> tuple[str, list[list[str]]]:
-    head, table, *_ = render_batch(state)
+    head, table, *_ = render_batch(state, 0.0)
     assert isinstance(head, StyledLine)
     assert isinstance(table, TextTable)
     return plain_text(head.parts), [[plain_text(cell) for cell in row] for row in table.rows]
@@ -37,3 +37,17 @@ def test_kept_output_is_named() -> None:
     assert rows[0][1] == "failed"
     assert rows[0][3].startswith("it broke")
     assert "refs/gitbatch/b/rescue/x" in rows[0][3]
+
+
+def test_seconds_of_a_running_item_and_why_it_runs_again() -> None:
+    running = replace(LEFT, status="running", since=60.0, attempts=1, reason="it broke", last_line="reading")
+    _, table, *_ = render_batch(replace(STATE, items=(running,)), 132.0)
+    assert isinstance(table, TextTable)
+    assert plain_text(table.rows[0][3]) == "1 min 12 s, attempt 2 (it broke): reading"
+
+
+def test_the_process_that_runs() -> None:
+    process = RunningProcess(17, "ada", "host", 0.0)
+    _, line, *_ = render_batch(replace(STATE, process=process), 7200.0)
+    assert isinstance(line, StyledLine)
+    assert plain_text(line.parts).endswith("(2 h 0 min) by process 17 of ada on host")

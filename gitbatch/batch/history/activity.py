@@ -1,0 +1,131 @@
+"""What a running batch does at this moment, from the events that its process logs.
+
+Only a view reads it: git alone says what is done. A process without a sandbox can write the log, so each line may be
+anything, and every text is cleaned.
+"""
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gitbatch.batch.model import ItemStatus
+from gitbatch.fs.nofollow import regular_file
+from gitbatch.text import CleanText, clean_text
+
+LOG = "events.jsonl"
+_PROGRESS = b'"event":"item-progress"'
+_ITEM = b'"item":"'
+
+
+class ItemPhase(StrEnum):
+    """What an item does."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    """It starts again: an attempt failed, or the server was busy."""
+    FINISHED = "finished"
+
+
+class ItemActivity(Struct, frozen=True):
+    """What an item of a running batch does, or how it ended before its group's checkpoint."""
+
+    phase: ItemPhase
+    since: float
+    """Seconds since the epoch."""
+    attempt: int = 0
+    """The attempt that runs, or the last one that ended."""
+    line: CleanText = CleanText("")
+    """The last line that its agent showed."""
+    reason: CleanText = CleanText("")
+    """Why the last attempt failed, or why the item waits."""
+    status: ItemStatus | None = None
+    """The result of a finished item."""
+
+
+class _LoggedItem(Struct, frozen=True):
+    key: str
+
+
+class _LoggedOutcome(Struct, frozen=True):
+    item: _LoggedItem
+    status: ItemStatus
+    reason: str = ""
+    attempts: int = 1
+
+
+class _LoggedEvent(Struct, frozen=True):
+    """The fields of all events that count here; see `events.py`."""
+
+    event: str
+    at: float = 0.0
+    item: str = ""
+    attempt: int = 0
+    line: str = ""
+    reason: str = ""
+    outcome: _LoggedOutcome | None = None
+
+
+def read_activity(own_dir: Path, batch: str, since: float) -> Mapping[str, ItemActivity]:
+    """Returns, by key, the items that the process has started which runs a batch since a time.
+
+    The log is read once from its start; lines of agents are decoded only if they are an item's last one.
+    """
+    with (
+        suppress(OSError),
+        regular_file(own_dir, f"{batch}/{LOG}") as (file, _),
+        open(file, "rb", closefd=False) as lines,
+    ):
+        return _follow_events(lines, since)
+    return {}
+
+
+def _follow_events(lines: Iterable[bytes], since: float) -> dict[str, ItemActivity]:
+    found: dict[str, ItemActivity] = {}
+    last_lines: dict[bytes, bytes] = {}
+    for line in lines:
+        if _PROGRESS in line[:80]:
+            last_lines[line.partition(_ITEM)[2].partition(b'","')[0]] = line
+        elif event := _decode_event(line):
+            if event.event == "batch-started":
+                found.clear()
+                last_lines.clear()
+            _add_event(found, event)
+    for line in last_lines.values():
+        if event := _decode_event(line):
+            _add_event(found, event)
+    return {key: activity for key, activity in found.items() if activity.since >= since}
+
+
+def _decode_event(line: bytes) -> _LoggedEvent | None:
+    with suppress(msgspec.DecodeError):
+        return msgspec.json.decode(line, type=_LoggedEvent)
+    return None  # half a line, which is being written, or another version's
+
+
+def _add_event(found: dict[str, ItemActivity], event: _LoggedEvent) -> None:
+    before, outcome = found.get(event.item), event.outcome
+    match event.event:
+        case "item-started":
+            reason = before.reason if before else CleanText("")
+            found[event.item] = ItemActivity(ItemPhase.RUNNING, event.at, event.attempt, reason=reason)
+        case "item-progress" if before and before.phase is ItemPhase.RUNNING and before.since <= event.at:
+            found[event.item] = replace(before, line=clean_text(event.line))
+        case "item-waiting":
+            attempt = before.attempt if before else 0
+            found[event.item] = ItemActivity(
+                ItemPhase.WAITING, event.at, attempt, reason=clean_text(event.reason)
+            )
+        case "attempt-failed" | "item-finished" if outcome:
+            is_last = event.event == "item-finished"
+            found[outcome.item.key] = ItemActivity(
+                ItemPhase.FINISHED if is_last else ItemPhase.WAITING,
+                event.at,
+                outcome.attempts,
+                reason=clean_text(outcome.reason),
+                status=outcome.status if is_last else None,
+            )

@@ -1,0 +1,193 @@
+"""The output of `gitbatch status`: values for programs, blocks for people."""
+
+import time
+from collections.abc import Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gitbatch.batch.events import SCHEMA
+from gitbatch.batch.history.activity import ItemActivity, ItemPhase
+from gitbatch.batch.history.messages import format_cost, format_rescued, format_tokens, format_usage
+from gitbatch.batch.history.progress import BatchProgress
+from gitbatch.batch.history.record import Batch
+from gitbatch.batch.history.spending import ItemSpent, sum_spending
+from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, ItemStatus
+from gitbatch.limits.usage import Spent, Usage
+from gitbatch.repo.holder import Holder
+from gitbatch.repo.refs.names import short
+from gitbatch.text import format_count, format_seconds
+from gitbatch.view.block import Block, Cell, TextTable, make_line
+from gitbatch.view.review import STYLES, render_criteria
+
+OPEN = "open"
+WAITING = "done, not merged yet"
+
+
+RUNNING = "running"
+_STYLES = {**{str(status): style for status, style in STYLES.items()}, RUNNING: "cyan", WAITING: "green"}
+
+
+class RunningProcess(Struct, frozen=True):
+    """The process that runs a batch."""
+
+    process: int
+    user: str
+    host: str
+    since: float
+    """Seconds since the epoch."""
+
+
+class ItemState(Struct, frozen=True):
+    """An item of a batch.
+
+    `status` is an `ItemStatus`, or says that it is open, running, waiting, or done and not merged.
+    """
+
+    item: str
+    name: str
+    group: int
+    status: str
+    reason: str = ""
+    attempts: int = 0
+    """Attempts that have ended, failed ones included."""
+    spent: Spent | None = None
+    """The usage of all attempts; None: unknown."""
+    seconds: float = 0.0
+    """The time of all attempts."""
+    rescued: str = ""
+    """The ref that keeps what its last failed attempt had written; empty if nothing is kept."""
+    since: float | None = None
+    """Seconds since the epoch: when the attempt began that runs; None if none does."""
+    last_line: str = ""
+    """The last line that the agent of the running attempt showed."""
+
+
+class BatchState(Struct, frozen=True):
+    """A batch, as `gitbatch status --json` shows it."""
+
+    batch: str
+    state: str
+    """`running`, `unfinished` or `ended`."""
+    target: str
+    mode: str
+    agent: str
+    groups: int
+    groups_done: int
+    items: tuple[ItemState, ...]
+    criteria: tuple[CriterionState, ...]
+    """The Definition of Done at the tip of the target branch."""
+    process: RunningProcess | None = None
+    """The process that runs it; None if it does not run."""
+    spent: Spent = Spent()
+    """The usage of all items, over all starts; the cost is the sum of the known costs, null if none is known."""
+    schema: int = SCHEMA
+
+
+def batch_state(
+    batch: Batch,
+    state: BatchProgress,
+    criteria: tuple[CriterionState, ...],
+    spending: Mapping[str, ItemSpent],
+) -> BatchState:
+    """Returns the state of a batch as values, as git has it."""
+    found = (_item_state(group, item, state) for group in batch.record.groups for item in group.items)
+    items = tuple(
+        replace(item, attempts=took.attempts, spent=took.spent, seconds=took.seconds)
+        if (took := spending.get(item.item))
+        else item
+        for item in found
+    )
+    items = tuple(
+        replace(item, rescued=kept.ref) if (kept := state.rescued.get(item.item)) else item for item in items
+    )
+    return BatchState(
+        batch=batch.id,
+        state="ended" if batch.ended else "unfinished",
+        target=batch.record.target,
+        mode=batch.record.mode,
+        agent=batch.record.agent,
+        groups=len(batch.record.groups),
+        groups_done=len(state.finished),
+        items=items,
+        criteria=criteria,
+        spent=sum_spending(spending),
+    )
+
+
+def add_activity(shown: BatchState, holder: Holder, activity: Mapping[str, ItemActivity]) -> BatchState:
+    """Returns the state of an unfinished batch with what the process that runs it does at this moment."""
+    items = tuple(
+        _active_item(item, activity.get(item.item)) if item.status == OPEN else item for item in shown.items
+    )
+    process = RunningProcess(holder.process, holder.user, holder.host, holder.since)
+    return replace(shown, state=RUNNING, process=process, items=items)
+
+
+def _active_item(item: ItemState, activity: ItemActivity | None) -> ItemState:
+    """Returns an item that git does not know as done, with what it does."""
+    if activity is None:
+        return replace(item, status=ItemPhase.WAITING)
+    reason = activity.reason
+    if activity.phase is ItemPhase.FINISHED:
+        return replace(item, status=activity.status or OPEN, reason=reason, attempts=activity.attempt)
+    if activity.phase is ItemPhase.WAITING:
+        return replace(item, status=ItemPhase.WAITING, reason=reason, attempts=activity.attempt)
+    return replace(
+        item,
+        status=RUNNING,
+        reason=reason,
+        attempts=max(0, activity.attempt - 1),
+        since=activity.since,
+        last_line=activity.line,
+    )
+
+
+def _item_state(group: BatchGroup, item: BatchItem, state: BatchProgress) -> ItemState:
+    failed = next((outcome for outcome in state.failed if outcome.item == item), None)
+    if failed:
+        return ItemState(item.key, item.name, group.number, failed.status, failed.reason)
+    if state.is_finished(group):
+        return ItemState(item.key, item.name, group.number, ItemStatus.SUCCEEDED)
+    return ItemState(item.key, item.name, group.number, WAITING if item.key in state.ready else OPEN)
+
+
+def render_batch(shown: BatchState, now: float) -> Block:
+    """Returns a batch for people. `now`: seconds since the epoch."""
+    done = sum(item.status == ItemStatus.SUCCEEDED for item in shown.items)
+    process = shown.process
+    head = make_line(
+        ("batch ", "bold"),
+        (shown.batch, "bold"),
+        f" ({shown.state}) on {short(shown.target)}: {shown.groups_done} of {format_count(shown.groups, 'group')}, "
+        f"{done} of {format_count(len(shown.items), 'item')}",
+    )
+    runs = (make_line(_format_process(process, now)),) if process else ()
+    rows = tuple(_item_row(item, now) for item in shown.items)
+    used = (make_line(f"used so far: {format_usage(shown.spent)}"),) if shown.spent.usage != Usage() else ()
+    return head, *runs, TextTable(rows), *used, *render_criteria(shown.criteria)
+
+
+def _format_process(process: RunningProcess, now: float) -> str:
+    began = time.strftime("%H:%M:%S", time.localtime(process.since))
+    who = f"process {process.process} of {process.user} on {process.host}"
+    return f"  running since {began} ({format_seconds(now - process.since)}) by {who}"
+
+
+def _item_row(item: ItemState, now: float) -> tuple[Cell, ...]:
+    style = _STYLES.get(item.status, "dim")
+    kept = format_rescued(item.rescued)
+    said = item.reason or item.item
+    if item.since is not None:
+        attempt = f", attempt {item.attempts + 1} ({item.reason})" if item.attempts else ""
+        said = f"{format_seconds(now - item.since)}{attempt}{f': {item.last_line}' * bool(item.last_line)}"
+    shown = (said, (_format_work(item), "dim"), (f"\n{kept}" if kept else "", "dim"))
+    return (str(item.group),), ((item.status, style),), (item.name,), shown
+
+
+def _format_work(item: ItemState) -> str:
+    """Returns the attempts, time and usage of an item, where there are any to report."""
+    parts = [format_count(item.attempts, "attempt")] if item.attempts > 1 else []
+    if item.spent and item.spent.usage != Usage():
+        parts += [f"{item.seconds:.1f} s", format_tokens(item.spent.usage), format_cost(item.spent)]
+    return f"  ({', '.join(parts)})" if parts else ""

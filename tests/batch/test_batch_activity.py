@@ -1,0 +1,71 @@
+"""What a batch does at this moment, from the log of its events."""
+
+from pathlib import Path
+
+from msgspec.structs import replace
+from view.events import BROKE, EVENTS, ITEM, WROTE
+
+from gitbatch.batch.events import (
+    AttemptFailed,
+    BatchStarted,
+    Event,
+    ItemFinished,
+    ItemProgress,
+    ItemStarted,
+    ItemWaiting,
+    encode_event,
+)
+from gitbatch.batch.history.activity import LOG, ItemActivity, ItemPhase, read_activity
+from gitbatch.batch.model import ItemStatus
+from gitbatch.text import clean_text
+
+KEY = ITEM.key
+SHOWN = {type(event): event for event, _ in EVENTS}
+STARTED, PROGRESS = SHOWN[ItemStarted], SHOWN[ItemProgress]
+
+
+def activity_after(
+    folder: Path, *events: Event, more: bytes = b"", since: float = 0.0
+) -> ItemActivity | None:
+    """Returns what the item does after events, one a second."""
+    (folder / "b").mkdir(exist_ok=True)
+    lines = (
+        encode_event(replace(event, at=float(at))).encode() + b"\n" for at, event in enumerate(events, 1)
+    )
+    (folder / "b" / LOG).write_bytes(b"".join(lines) + more)
+    return read_activity(folder, "b", since).get(KEY)
+
+
+def test_a_running_attempt_has_its_last_line(tmp_path: Path) -> None:
+    said = activity_after(tmp_path, STARTED, PROGRESS, replace(PROGRESS, line="wrote \x1b[2J it"))
+    assert said == ItemActivity(ItemPhase.RUNNING, 1.0, 2, clean_text("wrote it"))
+
+
+def test_a_failed_attempt_waits_and_its_reason_stays(tmp_path: Path) -> None:
+    failed = AttemptFailed(batch="b", outcome=BROKE, left=1)
+    waits = activity_after(tmp_path, STARTED, PROGRESS, failed)
+    assert waits == ItemActivity(ItemPhase.WAITING, 3.0, 1, reason=BROKE.reason)
+    again = activity_after(tmp_path, STARTED, PROGRESS, failed, STARTED)
+    assert again == ItemActivity(ItemPhase.RUNNING, 4.0, 2, reason=BROKE.reason)
+
+
+def test_a_busy_server_and_a_result(tmp_path: Path) -> None:
+    busy = activity_after(tmp_path, STARTED, SHOWN[ItemWaiting])
+    assert busy == ItemActivity(ItemPhase.WAITING, 2.0, 2, reason=clean_text("busy"))
+    failed = activity_after(tmp_path, STARTED, ItemFinished(batch="b", outcome=BROKE))
+    assert failed == ItemActivity(ItemPhase.FINISHED, 2.0, 1, reason=BROKE.reason, status=ItemStatus.FAILED)
+    done = activity_after(tmp_path, STARTED, ItemFinished(batch="b", outcome=WROTE))
+    assert done == ItemActivity(ItemPhase.FINISHED, 2.0, 1, status=ItemStatus.SUCCEEDED)
+
+
+def test_only_the_present_process_counts(tmp_path: Path) -> None:
+    assert activity_after(tmp_path, STARTED, SHOWN[BatchStarted]) is None
+    assert activity_after(tmp_path, STARTED, since=5.0) is None
+
+
+def test_whatever_is_in_the_log(tmp_path: Path) -> None:
+    odd = b'{"event":"item-progress","item":"other","line":"x"}\n[1]\n{"event":"item-fin\xff'
+    assert activity_after(tmp_path, STARTED, more=odd) == ItemActivity(ItemPhase.RUNNING, 1.0, 2)
+    (tmp_path / "b" / LOG).unlink()
+    (tmp_path / "b" / LOG).symlink_to(tmp_path)
+    assert read_activity(tmp_path, "b", 0.0) == {}

@@ -1,0 +1,60 @@
+"""`gitbatch status` from a second terminal while a batch runs."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from conftest import Place
+from waiting import wait_until
+
+
+@contextmanager
+def running_batch(place: Place) -> Iterator["subprocess.Popen[str]"]:
+    """A batch that runs until its end is asked for."""
+    command = [sys.executable, "-m", "gitbatch", "run", "--items", "all", "--checkpoint", "at-end", "--json"]
+    process = subprocess.Popen(
+        command,
+        cwd=place.root,
+        env=place.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+
+
+def test_status_of_a_running_batch(three: Place) -> None:
+    three.edit("task.md", "Write a →", "Write a do: hang →")
+    three.edit("task.md", "Write b →", "Write b do: fail →")
+    three.commit()
+    with running_batch(three) as process:
+        rows: dict[str, dict[str, object]] = {}
+
+        def has_settled() -> bool:
+            state = json.loads(three.gitbatch("status", "--json", code=0).stdout)
+            rows.update({item["name"]: item for item in state.get("items", ())})
+            waiting = {"running": 1, "failed": 1, "done, not merged yet": 2, "waiting": 8}
+            statuses = [item["status"] for item in rows.values()]
+            counted = {status: statuses.count(status) for status in statuses}
+            return counted == waiting and rows["T101"]["last_line"] != ""
+
+        wait_until(has_settled, rows)
+        assert rows["T101"]["last_line"] == "working on out/letters/a.md"
+        assert rows["T102"]["reason"] == "the source is not there (exit 3)"
+        said = three.gitbatch("status", code=0).stdout
+        assert f"by process {process.pid} of " in said
+        assert "(running) on main: 0 of 3 groups" in said
+        assert "s: working on out/letters/a.md" in said
+        assert "gitbatch run" not in said
+        assert f"kill -INT {process.pid}" in said
+    said = three.gitbatch("status", code=0).stdout
+    assert "(unfinished)" in said
+    assert "resume: gitbatch run" in said
+    assert "running" not in said
