@@ -2,20 +2,30 @@
 
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta, field
+from msgspec import Meta, Struct, field
 
 from gitbatch.errors import PlanError
 from gitbatch.paths import path_key
 from gitbatch.plan.model import OUTPUT_TEMPLATE, TITLES_DOD, TITLES_SCOPE, TITLES_WORK, PlanOptions
 from gitbatch.plan.outputs import CONTROL_NAMES, path_problem, template_problem
+from gitbatch.plan.render import render_diagnostic, summary
 from gitbatch.project.agent_kinds import find_kind, kind_names
 from gitbatch.project.agent_table import AgentTable, Amount, ConfigTable, Positive, duration_problem
-
-_T = TypeVar("_T")
+from gitbatch.project.config_diagnostics import find_config_diagnostics
+from gitbatch.project.config_tables import (
+    ADVICE,
+    ConfigProblem,
+    format_path,
+    read_table,
+    read_value,
+    suggest_name,
+)
+from gitbatch.project.toml_places import Path
 
 CONFIG_FILE = "gitbatch.toml"
 
@@ -124,73 +134,98 @@ class Config(ConfigTable, frozen=True):
         raise PlanError(f"agent {name!r} is not configured", f"use one of {CONFIG_FILE}: {known}")
 
 
-_ADVICE = "see every setting: gitbatch help configuration"
 EXAMPLE_AGENT = '[agents.writer]\nkind = "command"\ncommand = ["my-agent", "--write", "{output}"]'
+
+
+class ConfigReading(Struct, frozen=True):
+    """The text of gitbatch.toml, as far as it is valid."""
+
+    config: Config
+    """Without the settings that have a problem; the defaults if the text is not TOML."""
+    problems: tuple[ConfigProblem, ...]
 
 
 def parse_config(source: bytes | None) -> Config:
     """Returns the configuration in the text of gitbatch.toml; the defaults if the file is missing.
 
     Raises:
-        PlanError: it is not valid TOML, or a setting in it is unknown or of the wrong type.
+        PlanError: it is not valid TOML, or a setting in it is unknown or invalid; its details have all problems.
     """
+    reading = read_config(source)
+    if not reading.problems:
+        return reading.config
+    first, *others = reading.problems
+    found = find_config_diagnostics(source or b"", reading.problems)
+    details = "\n\n".join(render_diagnostic(each, source or b"", CONFIG_FILE) for each in found)
+    if others:
+        raise PlanError(f"cannot use {CONFIG_FILE}: {summary(found)}", ADVICE, details)
+    prefix = f"{CONFIG_FILE}: " if first.path else ""
+    raise PlanError(f"{prefix}{first.text}", first.advice, details)
+
+
+def read_config(source: bytes | None) -> ConfigReading:
+    """Returns what the text of gitbatch.toml says, with all of its problems."""
     try:
         raw = tomllib.loads((source or b"").decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        raise PlanError(f"{CONFIG_FILE} is not UTF-8 (byte {error.start})", "save it as UTF-8") from error
+        problem = ConfigProblem((), f"{CONFIG_FILE} is not UTF-8 (byte {error.start})", "save it as UTF-8")
+        return ConfigReading(Config(), (problem,))
     except (ValueError, RecursionError) as error:  # tomllib lets those of int() and of deep nesting through
-        raise PlanError(f"{CONFIG_FILE} is not valid TOML: {error}", "fix the line that it names") from error
-    agents = raw.pop("agents", {})
-    parsed = msgspec.structs.replace(_converted(raw, Config, ""), agents=_parse_agents(agents))
-    _require_sense(parsed)
-    return parsed
+        message = f"{CONFIG_FILE} is not valid TOML: {error}"
+        return ConfigReading(Config(), (ConfigProblem((), message, "fix the line that it names"),))
+    problems: list[ConfigProblem] = []
+    agents = _read_agents(raw.pop("agents", {}), problems)
+    parsed = read_table(raw, Config, (), problems)
+    config = msgspec.structs.replace(parsed or Config(), agents=agents)
+    problems += _find_senseless(config)
+    return ConfigReading(config, tuple(problems))
 
 
-def _parse_agents(raw: object) -> dict[str, AgentTable]:
-    tables = _converted(raw, dict[str, Any], "agents")
-    return {name: _parse_agent(table, f"agents.{name}") for name, table in tables.items()}
+def _read_agents(raw: object, problems: list[ConfigProblem]) -> dict[str, AgentTable]:
+    tables = read_value(raw, dict[str, Any], ("agents",), problems) or {}
+    found = {name: _read_agent(table, ("agents", name), problems) for name, table in tables.items()}
+    return {name: table for name, table in found.items() if table is not None}
 
 
-def _parse_agent(raw: object, at: str) -> AgentTable:
+def _read_agent(raw: object, path: Path, problems: list[ConfigProblem]) -> AgentTable | None:
     """Converts the table of an agent to the type that its kind has."""
-    kind = _converted(raw, dict[str, Any], at).get("kind")
-    found = find_kind(kind) if isinstance(kind, str) else None
-    if found:
-        return _converted(raw, found.table, at)
-    problem = "missing `kind`" if kind is None else f"invalid kind {kind!r}"
-    known = ", ".join(kind_names())
-    raise PlanError(f"{CONFIG_FILE}: {problem} - at `$.{at}.kind`", f"use one of the kinds of agent: {known}")
-
-
-def _converted(raw: object, wanted: type[_T], at: str) -> _T:
-    """Converts a part of the file to a type.
-
-    Raises:
-        PlanError: something in it is unknown or of the wrong type; the message has its path.
-    """
+    table = read_value(raw, dict[str, Any], path, problems)
+    if table is None:
+        return None
+    kind = table.get("kind")
     try:
-        return msgspec.convert(raw, wanted)
-    except msgspec.ValidationError as error:
-        said, _, path = str(error).partition(" - at `$")
-        whole = f"$.{at}{path.rstrip('`')}" if at else f"${path.rstrip('`')}"
-        where = f" - at `{whole}`" if whole != "$" else ""
-        raise PlanError(f"{CONFIG_FILE}: {said}{where}", _ADVICE) from error
+        found = find_kind(kind) if isinstance(kind, str) else None
+    except PlanError as error:
+        problems.append(ConfigProblem((*path, "kind"), error.message, error.advice))
+        return None
+    if found:
+        return read_table(table, found.table, path, problems)
+    message = "missing `kind`" if kind is None else f"invalid kind {kind!r}"
+    near = suggest_name(kind, kind_names()) if isinstance(kind, str) else None
+    meant = f"did you mean “{near}”? " if near else ""
+    advice = f"{meant}use one of the kinds of agent: {', '.join(kind_names())}"
+    problems.append(ConfigProblem((*path, "kind"), message, advice))
+    return None
 
 
-def _require_sense(config: Config) -> None:
-    """Refuses values that have the right type but no meaning."""
-    project = config.project
-    problems = [("batch.output", _template_problem(config.batch.output))]
-    problems += [("batch.sign-timeout", duration_problem(config.batch.sign_timeout))]
-    problems += [("batch.retry-pause", _pause_problem(config.batch.retry_pause))]
-    problems += [("project.phase-folder", _braces_problem(project.phase_folder, "{phase}"))]
-    problems += [("project.condensed", _braces_problem(path, "{name}")) for path in project.condensed]
-    problems += [("project.shared", _shared_problem(path)) for path in project.shared]
+def _find_senseless(config: Config) -> Iterator[ConfigProblem]:
+    """Yields the problems of values that have the right type but no meaning."""
+    project, batch = config.project, config.batch
+    found: list[tuple[Path, str | None]] = [
+        (("batch", "output"), _template_problem(batch.output)),
+        (("batch", "sign-timeout"), duration_problem(batch.sign_timeout)),
+        (("batch", "retry-pause"), _pause_problem(batch.retry_pause)),
+        (("project", "phase-folder"), _braces_problem(project.phase_folder, "{phase}")),
+    ]
     for name, agent in config.agents.items():
-        problems += [(f"agents.{name}.{setting}", problem) for setting, problem in agent.find_problems()]
-    for setting, problem in problems:
-        if problem:
-            raise PlanError(f"{CONFIG_FILE}: {problem} - at `$.{setting}`", _ADVICE)
+        found += [(("agents", name, setting), problem) for setting, problem in agent.find_problems()]
+    yield from (ConfigProblem(path, problem) for path, problem in found if problem)
+    condensed = (_braces_problem(path, "{name}") for path in project.condensed)
+    for setting, problems in (("condensed", condensed), ("shared", map(_shared_problem, project.shared))):
+        path = ("project", setting)
+        for number, problem in enumerate(problems):
+            if problem:
+                yield ConfigProblem((*path, number), problem, shown=format_path(path))
 
 
 def _template_problem(template: str) -> str | None:

@@ -78,7 +78,7 @@ def test_broken_kind(name: str, message: str) -> None:
     with pytest.raises(PlanError) as raised:
         parse_config(f'[agents.a]\nkind = "{name}"'.encode())
     assert (raised.value.message, raised.value.advice) == (
-        message,
+        f"gitbatch.toml: {message} - at `$.agents.a.kind`",
         "update or remove the package that brings it: gitbatch-echo",
     )
 
