@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Usage
-from gitbatch.project.context import ContextFile
+from gitbatch.project.context import ContextFile, MissingInput
 from gitbatch.text import CleanText
 
 if TYPE_CHECKING:  # it brings asyncio, and this module is imported by everything that knows an outcome
@@ -112,6 +112,8 @@ class Assignment(Struct, frozen=True):
     """The title and prose of the group: the same for all of its items."""
     task: str = ""
     """The item as it stands in the plan. An agent that builds its own prompt uses this and `group`."""
+    missing: tuple[MissingInput, ...] = ()
+    """Files that the item is meant to read and does not get."""
 
 
 class LocalPlace(Struct, frozen=True):

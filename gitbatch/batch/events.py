@@ -71,6 +71,8 @@ class ItemStarted(BaseEvent, frozen=True, tag="item-started"):
     agent: str
     attempt: int
     context: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    """Files that the item is meant to read and does not get, each with the reason."""
 
 
 class ItemProgress(BaseEvent, frozen=True, tag="item-progress"):

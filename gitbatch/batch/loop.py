@@ -79,14 +79,15 @@ class _Tally:
     """The counts of the batch's groups so far."""
 
     succeeded: int
-    missing: frozenset[str]
+    failed: tuple[Outcome, ...]
+    """The outcomes of items that did not succeed."""
 
     def add_checkpoint(self, checkpoint: Checkpoint) -> None:
         self.succeeded += len(checkpoint.outcomes) - len(checkpoint.failures)
-        self.missing |= {outcome.item.key for outcome in checkpoint.failures}
+        self.failed += checkpoint.failures
 
     def make_result(self, ending: Ending, *, has_ended: bool = False) -> Result:
-        return Result(ending, self.succeeded, len(self.missing), has_ended)
+        return Result(ending, self.succeeded, len(self.failed), has_ended)
 
 
 async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) -> Result:
@@ -95,7 +96,7 @@ async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) ->
         BatchWaiting(batch=run.batch.id, seconds=round(wait, 1), reason=why)
     )
     state = await _resume(run, resumed=resumed)
-    tally = _Tally(state.succeeded, state.missing)
+    tally = _Tally(state.succeeded, state.failed)
     record = run.batch.record
     for group in record.groups:
         if state.is_finished(group):
@@ -111,7 +112,7 @@ async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) ->
             )
             run.emit(Notice(batch=run.batch.id, text=clean_text(text)))
             continue
-        start = GroupStart(project_state, group, _ready_outcomes(group, state), tally.missing)
+        start = GroupStart(project_state, group, _ready_outcomes(group, state), tally.failed)
         checkpoint = None if run.stop_switch.halt else await _run_and_record(run, start)
         if checkpoint is None:
             return await _halt_batch(run, tally)
@@ -152,12 +153,13 @@ async def _resume(run: Run, *, resumed: bool) -> BatchProgress:
     return state
 
 
-async def _is_accepted(run: Run, project_state: ProjectState, failed: frozenset[str], accept: Accept) -> bool:
+async def _is_accepted(run: Run, project_state: ProjectState, tally: _Tally, accept: Accept) -> bool:
     """Whether a group may start by the configuration that its base has."""
     change = run.fixed.find_change(project_state)
     if change is None:
         return True
     run.emit(ConfigChanged(batch=run.batch.id, difference=change.difference))
+    failed = frozenset(outcome.item.key for outcome in tally.failed)
     require_agents_left(project_state, run.batch.record, failed, run.agents)
     if not await accept():
         return False
@@ -254,7 +256,7 @@ async def _hard_stop(run: Run, project_state: ProjectState, tally: _Tally, accep
         return _stop_at_boundary(run, project_state, tally)
     if project_state.is_complete:
         return await _stop_complete(run, tally)
-    accepted = await _is_accepted(run, project_state, tally.missing, accept)
+    accepted = await _is_accepted(run, project_state, tally, accept)
     return None if accepted else tally.make_result(Ending.CONFIG_CHANGED)
 
 
@@ -274,7 +276,7 @@ def _stop_at_boundary(run: Run, project_state: ProjectState, tally: _Tally) -> R
 async def _stop_complete(run: Run, tally: _Tally) -> Result:
     """Ends a run because the phase is complete, although items of the batch remain (rule O6)."""
     await run.git(finish_batch, run.repo, run.batch)
-    left = len(run.batch.record.items) - tally.succeeded - len(tally.missing)
+    left = len(run.batch.record.items) - tally.succeeded - len(tally.failed)
     run.emit(
         BatchStopped(
             batch=run.batch.id,

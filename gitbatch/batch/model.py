@@ -10,6 +10,7 @@ from gitbatch.agents.protocol import Failure, Reply
 from gitbatch.errors import UsageError
 from gitbatch.limits.causes import TREATMENTS, Cause, Remedy
 from gitbatch.limits.usage import Spent, Usage
+from gitbatch.project.context import MissingInput
 from gitbatch.text import CleanText
 
 PHASE_COMPLETE = "phase complete; set the next phase under Active Scope in CLAUDE.md, or write a new plan"
@@ -27,7 +28,7 @@ class ItemStatus(StrEnum):
     REFUSED = "refused"
     """The agent wrote outside its assigned output."""
     BLOCKED = "blocked"
-    """Not started: it declares a file as context that another item should have written and did not."""
+    """Not started: a file that it declares as context, or one that its batch does not run without, is missing."""
     CANCELLED = "cancelled"
     """Not started: the plan no longer has it, or the batch ended before."""
 
@@ -209,6 +210,8 @@ class Outcome(Struct, frozen=True):
     """Seconds of waiting for the server, including waits that other items caused."""
     spent: Spent = Spent()
     """The usage of all attempts."""
+    missing: tuple[MissingInput, ...] = ()
+    """Files that the item was to read and did not get."""
 
     @property
     def succeeded(self) -> bool:

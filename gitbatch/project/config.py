@@ -53,6 +53,9 @@ class BatchTable(ConfigTable, frozen=True):
     """Tokens that a batch may use, over interruptions; `--max-tokens` overrides it."""
     checkout: Literal["full", "context"] = "full"
     """`full`: a worktree has every file; `context`: the item's context and its output's folder."""
+    on_missing: Literal["tell", "block"] | None = None
+    """What to do about an item whose input an item of the batch did not write. `tell`: the prompt and the checkpoint
+    name it; `block`: the item does not start. If not set: `block` in the mode at-end, else `tell`."""
     fetch: bool = True
     """In a partial clone, fetch what the batch needs and what is missing; `--no-fetch` overrides it."""
     sign_timeout: str = "2m"

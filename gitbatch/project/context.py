@@ -1,4 +1,4 @@
-"""The context of an agent (rules C1 to C4): a manifest of paths and blobs, never the content."""
+"""The context of an agent (rules C1 to C4): a manifest of paths and blobs, never the content; and what is missing."""
 
 import posixpath
 import re
@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from gitbatch.paths import quote_path
 from gitbatch.plan.inline import Inline, SpanKind
 from gitbatch.plan.model import Group, Plan, WorkItem
 from gitbatch.plan.outline import outline
@@ -14,6 +15,7 @@ from gitbatch.plan.titles import matches
 from gitbatch.project.control import Project
 from gitbatch.project.sections import decode_link, read_section
 from gitbatch.project.snapshot import Snapshot
+from gitbatch.text import CleanText
 
 _ENTRY = re.compile(r"\s*(?:[-*+]|[0-9]{1,9}[.)])\s+(.+)")
 
@@ -44,6 +46,45 @@ class ContextFile(Struct, frozen=True):
     def note(self) -> str:
         """Returns a remark on how the content is stored; empty if it is stored as it is used."""
         return describe_filter(self.filter) if self.filter else ""
+
+
+class InputProblem(StrEnum):
+    """The reason why an item does not get an input; the values are codes in JSON and in trailers."""
+
+    NOT_WRITTEN = "not-written"
+    """The item of the batch that writes the file did not succeed."""
+    NOT_UPDATED = "not-updated"
+    """As before, but there is an older version of the file, which is read."""
+    NOT_CHOSEN = "not-chosen"
+    """The item that writes the file is open and is not part of the batch."""
+    NOT_FOUND = "not-found"
+    """The file is not in the commit although no open item would have to write it."""
+
+
+_PROBLEMS = {
+    InputProblem.NOT_WRITTEN: "not written",
+    InputProblem.NOT_UPDATED: "not updated",
+    InputProblem.NOT_CHOSEN: "not written",
+    InputProblem.NOT_FOUND: "not found",
+}
+
+
+class MissingInput(Struct, frozen=True):
+    """A file that an item is meant to read and that is missing or out of date."""
+
+    path: str
+    problem: InputProblem
+    reason: CleanText
+    is_required: bool = False
+    """Whether the item declares the file and does not start without it."""
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether an item of the batch should have written the file and did not."""
+        return self.problem in {InputProblem.NOT_WRITTEN, InputProblem.NOT_UPDATED}
+
+    def __str__(self) -> str:
+        return f"{_PROBLEMS[self.problem]}: {quote_path(self.path)} ({self.reason})"
 
 
 def describe_filter(name: str) -> str:
@@ -87,15 +128,19 @@ def _wanted_paths(
 
 def phase_context(group: Group, project: Project, snapshot: Snapshot) -> tuple[str, ...]:
     """Returns the files that the phase's context documents name under the group's title (rule C2)."""
-    found: list[str] = []
+    named = phase_names(group, project, snapshot)
+    return tuple(dict.fromkeys(path for _, name in named for path in find_files(name, project, snapshot)))
+
+
+def phase_names(group: Group, project: Project, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
+    """Yields each name under the group's title in the phase's context documents, after its document."""
     for document in project.contexts:
         source = snapshot.read(document) or b""
         for heading in outline(source):
             if matches(heading.title, (group.title,)):
                 for line in read_section(source, heading):
                     for name in _named_paths(line):
-                        found += find_files(name, project, snapshot)
-    return tuple(dict.fromkeys(found))
+                        yield document, name
 
 
 def _named_paths(line: Inline) -> Iterator[str]:
@@ -127,6 +172,11 @@ def possible_paths(name: str, project: Project) -> tuple[str, ...]:
     below = posixpath.normpath(name.lstrip("/"))
     paths = (below,) if name.startswith("/") else (below, posixpath.normpath(posixpath.join(home, name)))
     return tuple(dict.fromkeys(path for path in paths if path.partition("/")[0] not in {".", ".."}))
+
+
+def has_form(path: str, project: Project, snapshot: Snapshot) -> bool:
+    """Whether a file can be read, itself or in its condensed form."""
+    return _condensed_form(path, ContextReason.EARLIER, project, snapshot) is not None
 
 
 def _condensed_form(

@@ -156,6 +156,8 @@ class PlainView:
         self._names[event.item] = event.name
         again = f", attempt {event.attempt}" if event.attempt > 1 else ""
         self.show_line("  start     ", (event.name, "bold"), f" → {event.item} ({event.agent}{again})")
+        for missing in event.missing:
+            self.show_line(("  without   ", "yellow"), (event.name, "bold"), f": {missing}")
 
     def _show_progress(self, event: ItemProgress) -> None:
         mark = "!" if event.stream is OutputStream.ERROR else "|"

@@ -38,7 +38,8 @@ def render_checkpoint(checkpoint: Checkpoint) -> Block:
 
 
 def _outcome_row(outcome: Outcome) -> tuple[Cell, ...]:
-    text = _outcome_text(outcome) + tuple((f"\n{work}", "dim") for work in format_effort(outcome))
+    text = _outcome_text(outcome) + tuple((f"\n{missing}", "yellow") for missing in outcome.missing)
+    text += tuple((f"\n{work}", "dim") for work in format_effort(outcome))
     return ((outcome.status, STYLES[outcome.status]),), (outcome.item.name,), text
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from conftest import Place
 from history import assert_tidy, audit, changed, ticked, trailers
+from sessions import run_here
 
 from gitbatch.batch.history.record import BATCH_ID, new_batch_id
+from gitbatch.batch.model import CheckpointMode
 
 ALL = [f"T{group}0{item}" for group in (1, 2, 3) for item in (1, 2, 3, 4)]
 
@@ -108,11 +110,59 @@ def test_failures_are_told_and_stop_nothing_else(three: Place) -> None:
     assert "    the source is not there" in three.git("log", "-1", "--format=%B", first)
     second = three.git("log", "--format=%H", "--grep", "checkpoint 2/3")
     assert trailers(three, second, "Failed") == [
-        f"out/pairs/{name}.md: blocked: required context out/letters/c.md was not produced"
+        f"out/pairs/{name}.md: blocked: required context not written: out/letters/c.md (failed: the source is not there (exit 3))"
         for name in ("bc", "cd")
     ]
     audit(three)
     assert_tidy(three)
+
+
+@pytest.mark.rule("P4", "C3")
+def test_a_missing_input_is_named_to_the_agent_and_at_the_checkpoint(
+    three: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T103 fails. T301 reads it by default and runs without it, but not where the batch says `block`."""
+    three.edit("task.md", "Write c →", "Write c do: fail →")
+    three.edit(
+        "tools/agent.sh",
+        'echo "working',
+        "printf '%s' \"$prompt\" | grep 'not written' >&2 || :\necho \"working",
+    )
+    three.commit()
+    said = "not written: out/letters/c.md (failed: the source is not there (exit 3))"
+    _, events = run_here(three, monkeypatch)
+    progress = {event["line"] for event in events if event["event"] == "item-progress"}
+    assert f"- {said}" in progress, "in the prompt"
+    assert "T301" in ticked(three)
+    checkpoint = three.git("log", "-1", "--format=%B").replace("\n           ", " ")
+    assert (
+        f"succeeded  T301 → out/words/one.md Wrote out/words/one.md. It has one heading. {said}" in checkpoint
+    )
+    commit = three.git("log", "--all", "--format=%H", "--grep", "^Gitbatch-Item: out/words/one.md$")
+    assert trailers(three, commit, "Missing") == [
+        "out/letters/c.md: not-written: failed: the source is not there (exit 3)",
+        *(f"out/pairs/{name}.md: not-written: blocked: required context {said}" for name in ("bc", "cd")),
+    ]
+    assert "- T301: not written: out/letters/c.md" in three.read("status.md").replace("\\", "")
+    three.edit("gitbatch.toml", '"tell"', '"block"')
+    three.edit("task.md", "- [x] T301", "- [ ] T301")
+    three.commit()
+    run_here(three, monkeypatch)
+    assert trailers(three, "HEAD", "Failed") == [f"out/words/one.md: blocked: input {said}"]
+    assert "T301" not in ticked(three)
+
+
+@pytest.mark.rule("C3")
+def test_a_declared_context_that_vanishes_blocks(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_here(three, monkeypatch, checkpoint=CheckpointMode.parse("after-each"))
+    three.git("mv", "out/letters/a.md", "out/letters/renamed.md")
+    three.commit()
+    run_here(three, monkeypatch)
+    second = three.git("log", "--format=%H", "--grep", "checkpoint 2/3")
+    said = "required context not found: out/letters/a.md (it is not in the commit)"
+    assert trailers(three, second, "Failed") == [
+        f"out/pairs/{name}.md: blocked: {said}" for name in ("ab", "da")
+    ]
 
 
 @pytest.mark.rule("F4")

@@ -77,9 +77,8 @@ def test_a_path_with_two_spaces_stays_what_it_is(three: Place) -> None:
     first, second = three.git(
         "log", "--reverse", "--format=%H", "--grep", "^gitbatch: checkpoint"
     ).splitlines()
-    assert trailers(three, second, "Failed") == [
-        "out/pairs/bc.md: blocked: required context out/letters/c c.md was not produced"
-    ]
+    why = "required context not written: out/letters/c c.md (failed: the source is not there (exit 3))"
+    assert trailers(three, second, "Failed") == [f"out/pairs/bc.md: blocked: {why}"]
     assert (
         three.git("log", "-1", "--format=%B", first).count("Gitbatch-Failed: out/letters/c  c.md: failed")
         == 1

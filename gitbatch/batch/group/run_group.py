@@ -37,7 +37,7 @@ async def run_group(run: Run, start: GroupStart) -> tuple[Outcome, ...] | None:
             done_events[batch_item.key].set()
 
     secrets = run.agents.find_secrets(start.project_state.project.config)
-    defaults = ItemDefaults(run.batch.record.agent, run.agents.sandbox, secrets)
+    defaults = ItemDefaults(run.batch.record, run.agents.sandbox, secrets)
     todo = await run.git(schedule_items, run.repo, start, defaults)
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -6,10 +6,10 @@ from msgspec import Struct
 
 from gitbatch.agents.secrets import Secrets
 from gitbatch.batch.item.scheduled import ScheduledItem
-from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
+from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome, Record
+from gitbatch.batch.planning.missing_inputs import InputFinder, find_blocking_input
 from gitbatch.batch.planning.project_state import ProjectState, find_place_problem
 from gitbatch.batch.planning.schedule import settings_of
-from gitbatch.batch.planning.selection import find_missing_context
 from gitbatch.repo.attributes import FilteredPathError, require_no_filter
 from gitbatch.repo.repository import Repository
 from gitbatch.sandbox.model import SandboxKind
@@ -24,8 +24,8 @@ class GroupStart(Struct, frozen=True):
     group: BatchGroup
     already: Mapping[str, Outcome]
     """Outcomes, by key, of items that an earlier start of the batch has finished."""
-    missing: frozenset[str]
-    """Outputs of items of earlier groups that did not succeed."""
+    failed: tuple[Outcome, ...]
+    """Outcomes of items of earlier groups that did not succeed."""
 
     @property
     def items(self) -> tuple[BatchItem, ...]:
@@ -36,8 +36,8 @@ class GroupStart(Struct, frozen=True):
 class ItemDefaults(Struct, frozen=True):
     """Settings of a run that all of its items share."""
 
-    agent: str
-    """The agent of the batch, for items whose hints name none."""
+    record: Record
+    """The batch."""
     sandbox: SandboxKind | None
     """The sandbox that the user asked for on the command line."""
     secrets: Secrets
@@ -58,11 +58,19 @@ def schedule_items(
 ) -> Mapping[str, ScheduledItem | Outcome]:
     """Returns, by key, each item that is still to run, scheduled, or its outcome if it cannot start."""
     items = (item for item in start.items if item.key not in start.already)
-    return {item.key: _schedule_item(repo, start, item, defaults) for item in items}
+    chosen = frozenset(item.key for item in defaults.record.items)
+    failed = {outcome.item.key: outcome for outcome in start.failed}
+    state = start.project_state
+    inputs = InputFinder(state.plan, state.project, state.snapshot, failed, chosen)
+    return {item.key: _schedule_item(repo, start, item, defaults, inputs) for item in items}
 
 
 def _schedule_item(
-    repo: Repository, start: GroupStart, batch_item: BatchItem, defaults: ItemDefaults
+    repo: Repository,
+    start: GroupStart,
+    batch_item: BatchItem,
+    defaults: ItemDefaults,
+    inputs: InputFinder,
 ) -> ScheduledItem | Outcome:
     state = start.project_state
     found = state.find_item(batch_item.key)
@@ -70,9 +78,12 @@ def _schedule_item(
         reason = clean_text(f"it is no longer in {state.plan.path}")
         return Outcome(batch_item, ItemStatus.CANCELLED, reason=reason)
     plan_group, item = found
-    if absent := find_missing_context(item, state, start.missing):
-        reason = clean_text(f"required context {absent} was not produced")
-        return Outcome(batch_item, ItemStatus.BLOCKED, reason=reason)
+    missing = inputs.find_missing(item, plan_group)
+    table, mode = state.project.config.batch, defaults.record.checkpoint_mode
+    if blocking := find_blocking_input(missing, table, mode):
+        others = tuple(each for each in missing if each is not blocking)
+        reason = clean_text(f"{'required context' if blocking.is_required else 'input'} {blocking}")
+        return Outcome(batch_item, ItemStatus.BLOCKED, reason=reason, missing=others)
     if problem := find_place_problem(state, item.output):
         reason = clean_text(f"cannot write the output: {problem}")
         return Outcome(batch_item, ItemStatus.CONFLICTED, reason=reason)
@@ -81,7 +92,7 @@ def _schedule_item(
     except FilteredPathError as error:
         return Outcome(batch_item, ItemStatus.FAILED, reason=clean_text(f"cannot take the output: {error}"))
     hints, config = settings_of(item, plan_group, state.plan), state.project.config
-    agent = hints.agent or defaults.agent
+    agent = hints.agent or defaults.record.agent
     if agent not in config.agents:
         reason = clean_text(f"agent {agent} is no longer in gitbatch.toml")
         return Outcome(batch_item, ItemStatus.FAILED, reason=reason)
@@ -96,4 +107,5 @@ def _schedule_item(
         config.batch.retries if hints.retries is None else hints.retries,
         defaults.secrets,
         defaults.sandbox,
+        missing,
     )

@@ -177,6 +177,9 @@ def status_section(
         "|---|---|---|---|",
         *rows,
     ]
+    missing = [f"- {markdown(o.item.name)}: {markdown(str(m))}" for o in outcomes for m in o.missing]
+    if missing:
+        lines += ["", "Missing inputs:", "", *missing]
     if criteria:
         lines += ["", "| DoD | Done | Items |", "|---|---|---|"]
         lines += [

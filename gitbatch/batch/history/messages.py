@@ -13,6 +13,7 @@ from gitbatch.batch.history.trailers import (
     Trailers,
     parse_trailers,
     render_failed,
+    render_missing_input,
     render_rescued,
     render_trailers,
 )
@@ -50,6 +51,7 @@ def render_item_message(  # each is a trailer
         ("Seconds", f"{outcome.seconds:.1f}"),
         *_spent_pairs(spent),
         *(("Context", f"{quote_for_message(file.path)}@{file.blob}") for file in context),
+        *(("Missing", render_missing_input(missing)) for missing in outcome.missing),
         ("DoD", ", ".join(f"#{number}" for number in dod)),
         *(("Decision", decision) for decision in reply.decisions),
         *(("Contribution", f"{c.artifact}: {c.text}") for c in reply.contributions),
@@ -203,6 +205,7 @@ def _render_row(outcome: Outcome) -> str:
     )
     lines = [
         _wrap_text(said, _WIDTH - 11),
+        *(_wrap_text(str(missing), _WIDTH - 11) for missing in outcome.missing),
         *(_wrap_text(line, _WIDTH - 11) for line in format_effort(outcome)),
     ]
     return "\n".join([f"{head}{where}{flags}", *(textwrap.indent(line, " " * 11) for line in lines if line)])

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from gitbatch.batch.model import ItemStatus
 from gitbatch.paths import quote_for_message, unquote_path
+from gitbatch.project.context import InputProblem, MissingInput
 from gitbatch.text import clean_text, neutralise_forge_commands
 
 PREFIX = "Gitbatch-"
@@ -49,7 +50,7 @@ class _Shape(Struct, frozen=True):
 _OPTIONAL = frozenset({"Format"})
 _SPENT = _OPTIONAL | {"Tokens", "Usage", "Cost", "Cost-Unknown"}
 _ATTEMPT = _SPENT | {"Model", "Waited", "DoD"}
-_REPLY = frozenset({"Earlier", "Context", "Decision", "Contribution", "Flag"})
+_REPLY = frozenset({"Earlier", "Context", "Missing", "Decision", "Contribution", "Flag"})
 _SHAPES = {
     Kind.ITEM: _Shape(frozenset({"Batch", "Group", "Item", "Agent", "Attempt", "Seconds"}), _ATTEMPT, _REPLY),
     Kind.MERGE: _Shape(frozenset({"Batch", "Group"}), _OPTIONAL),
@@ -78,6 +79,7 @@ _FORMS = {
 }
 _STATUSES = "|".join(status for status in ItemStatus if status is not ItemStatus.SUCCEEDED)
 _FAILED = re.compile(rf"(.+?): ({_STATUSES}):(?: (.*))?")
+_MISSING = re.compile(rf"(.+?): ({'|'.join(InputProblem)}):(?: (.*))?")
 _OURS = re.compile(rf"{PREFIX}([A-Za-z-]+): (\S.*)")
 _SCISSORS = re.compile(r"(?m)^# -+ >8 -+$")
 _BLANK = " \t\r"
@@ -164,6 +166,20 @@ class Trailers(Struct, frozen=True):
         parts = (value.rpartition("@")[::2] for value in self.values_of("Context"))
         return tuple((unquote_path(path), blob) for path, blob in parts)
 
+    @property
+    def missing(self) -> tuple[MissingInput, ...]:
+        """Returns the files that an item was to read and did not get."""
+        found = filter(None, map(_MISSING.fullmatch, self.values_of("Missing")))
+        return tuple(
+            MissingInput(unquote_path(f[1]), InputProblem(f[2]), clean_text(f[3] or "")) for f in found
+        )
+
+
+def render_missing_input(missing: MissingInput) -> str:
+    """Returns the value of the trailer of a file that an item was to read and did not get."""
+    reason = neutralise_forge_commands(clean_text(missing.reason))
+    return f"{quote_for_message(missing.path)}: {missing.problem}: {reason}"
+
 
 def render_trailers(pairs: Iterable[tuple[str, object]]) -> str:
     """Returns the lines of trailers, without those with an empty value. Text of agents is cleaned."""
@@ -198,7 +214,7 @@ def _render_value(name: str, value: object) -> str:
         return quote_for_message(str(value))
     return (
         str(value)
-        if name in {"Failed", "Rescued", "Context"}
+        if name in {"Failed", "Rescued", "Context", "Missing"}
         else neutralise_forge_commands(clean_text(str(value), 2000))
     )
 
@@ -275,6 +291,9 @@ def _is_well_formed(name: str, value: str) -> bool:
         return _is_path(value)
     if name == "Failed":
         found = _FAILED.fullmatch(value)
+        return bool(found and _is_path(found[1]))
+    if name == "Missing":
+        found = _MISSING.fullmatch(value)
         return bool(found and _is_path(found[1]))
     if name == "Rescued":
         return _is_path(value.partition(": ")[0])

@@ -115,7 +115,9 @@ def make_assignment(
     return Assignment(
         item=scheduled.key,
         output=scheduled.item.output,
-        prompt=render_prompt(scheduled.item, scheduled.group, start.context, previous, earlier),
+        prompt=render_prompt(
+            scheduled.item, scheduled.group, start.context, previous, earlier, scheduled.missing
+        ),
         context=start.context,
         timeout=scheduled.timeout or require_duration(table.timeout),
         attempt=len(counted) + 1,
@@ -124,6 +126,7 @@ def make_assignment(
         used=sum_spent(past).usage,
         group=render_group(scheduled.group),
         task=render_item(scheduled.item),
+        missing=scheduled.missing,
     )
 
 
@@ -140,6 +143,7 @@ async def _run_agent(
             agent=scheduled.agent,
             attempt=assignment.attempt,
             context=tuple(quote_path(file.path) for file in assignment.context),
+            missing=tuple(map(str, assignment.missing)),
         )
     )
 

@@ -77,6 +77,7 @@ def _succeed(finished: FinishedWork, tried: FailedAttempt, reply: Reply) -> Outc
         waits=waits.count,
         waited=waits.seconds,
         spent=sum_spent(past) + Spent.of_attempt(tried.usage),
+        missing=finished.scheduled.missing,
     )
 
 

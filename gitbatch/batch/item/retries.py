@@ -36,7 +36,8 @@ async def run_item(run: Run, scheduled: ScheduledItem) -> Outcome | None:
         if _has_ended(past, scheduled):
             kept = await run.git(find_rescued, run.repo, run.batch.id, scheduled.batch_item)
             outcome = failed_outcome(scheduled.batch_item, past, waits)
-            return _emit_outcome(run, replace(outcome, rescued=kept.ref if kept else ""))
+            kept_ref = kept.ref if kept else ""
+            return _emit_outcome(run, replace(outcome, rescued=kept_ref, missing=scheduled.missing))
         waited = await _wait_for_start(run, scheduled)
         if waited is None:
             return None

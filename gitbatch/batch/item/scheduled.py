@@ -10,7 +10,7 @@ from gitbatch.batch.history.rescue import Rescued
 from gitbatch.batch.model import BatchGroup, BatchItem, FailedAttempt
 from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.plan.model import Group, WorkItem
-from gitbatch.project.context import ContextFile
+from gitbatch.project.context import ContextFile, MissingInput
 from gitbatch.repo.fingerprint import Fingerprint
 from gitbatch.repo.objects.codec import Ident
 from gitbatch.repo.refs.names import item_branch
@@ -36,6 +36,8 @@ class ScheduledItem(Struct, frozen=True):
     """Values that no text and no output may hold."""
     sandbox: SandboxKind | None
     """The sandbox that the user asked for on the command line."""
+    missing: tuple[MissingInput, ...] = ()
+    """Files that the item is meant to read and does not get."""
 
     @property
     def key(self) -> str:

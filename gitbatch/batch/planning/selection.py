@@ -134,9 +134,3 @@ def _missing_advice(writer: WorkItem | None) -> str:
         if writer is None
         else f"choose {writer.name} too, or correct the plan"
     )
-
-
-def find_missing_context(item: WorkItem, project_state: ProjectState, missing: frozenset[str]) -> str | None:
-    """Returns the output among `missing` (of items that did not succeed) that an item declares as context, or None."""
-    paths = (path for name in item.context for path in possible_paths(name, project_state.project))
-    return next((path for path in paths if path in missing), None)

@@ -1,0 +1,145 @@
+"""Finding what an item is meant to read and does not get (rules P4, C3): no input is left out without a word.
+
+A file that an item declares as context is required: without it, the item is blocked. Any other missing input is named in
+the prompt and at the checkpoint; `batch.on-missing` says whether the item starts all the same.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from gitbatch.batch.model import CheckpointMode, Outcome, PauseMode
+from gitbatch.batch.planning.schedule import find_predecessors
+from gitbatch.plan.model import Group, Plan, WorkItem
+from gitbatch.project.config import BatchTable
+from gitbatch.project.context import (
+    InputProblem,
+    MissingInput,
+    find_files,
+    has_form,
+    phase_names,
+    possible_paths,
+)
+from gitbatch.project.control import Project
+from gitbatch.project.snapshot import Snapshot
+from gitbatch.text import CleanText, clean_text
+
+_REASON = 200
+"""Characters of a failure's reason: an item that is blocked by one that is blocked quotes its reason."""
+_PATH = re.compile(r"(?!.*://).*(?:/|\.[A-Za-z][A-Za-z0-9]{0,7}$)")
+"""A name in a context document that can only be a path."""
+
+
+def find_blocking_input(
+    missing: tuple[MissingInput, ...], table: BatchTable, mode: CheckpointMode
+) -> MissingInput | None:
+    """Returns the input for lack of which an item does not start, or None."""
+    policy = table.on_missing or ("block" if mode.pause is PauseMode.AT_END else "tell")
+    return next(
+        (each for each in missing if each.is_required or (each.is_failure and policy == "block")), None
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class InputFinder:
+    """Finds the missing inputs of the items of a plan in one commit. What the items of a group share is found once."""
+
+    plan: Plan
+    project: Project
+    snapshot: Snapshot
+    failed: Mapping[str, Outcome]
+    """The outcomes, by output, of items of the batch that did not succeed."""
+    chosen: frozenset[str]
+    """The outputs of the items of the batch."""
+    _of_groups: dict[int, tuple[MissingInput, ...]] = field(default_factory=dict)
+
+    def find_missing(self, item: WorkItem, group: Group) -> tuple[MissingInput, ...]:
+        """Returns what an item is meant to read and does not get, each file once."""
+        found = (
+            *self._find_named_by_phase(item, group),
+            *(self._find_declared(item, group) if item.context else self._find_earlier(group)),
+            *self._find_waited_for(item, group),
+        )
+        return tuple({missing.path: missing for missing in found}.values())
+
+    def _find_named_by_phase(self, item: WorkItem, group: Group) -> Iterator[MissingInput]:
+        """Yields the missing files that the phase's context documents name (rule C2)."""
+        for document, name in phase_names(group, self.project, self.snapshot):
+            paths = possible_paths(name, self.project)
+            found = find_files(name, self.project, self.snapshot)
+            failures = tuple(self._find_failures(found or paths, is_there=bool(found)))
+            yield from failures
+            if not (found or failures or item.output in paths) and _PATH.match(name):
+                yield MissingInput(name, InputProblem.NOT_FOUND, clean_text(f"named in {document}"))
+
+    def _find_declared(self, item: WorkItem, group: Group) -> Iterator[MissingInput]:
+        """Yields the missing files that an item declares. Those of a declared folder are not required."""
+        for name in item.context:
+            paths = possible_paths(name, self.project)
+            found = find_files(name, self.project, self.snapshot)
+            is_folder = bool(found) and not set(found) & set(paths)
+            inside = (path for path in self.failed if path.startswith(tuple(f"{path}/" for path in paths)))
+            failures = (
+                *self._find_failures(inside, is_there=False, is_required=not found),
+                *(
+                    ()
+                    if is_folder
+                    else self._find_failures(found or paths, is_there=bool(found), is_required=True)
+                ),
+            )
+            yield from failures
+            if not found and not failures and not self._is_awaited(paths, group):
+                reason = clean_text("it is not in the commit")
+                yield MissingInput(name, InputProblem.NOT_FOUND, reason, is_required=True)
+
+    def _find_earlier(self, group: Group) -> tuple[MissingInput, ...]:
+        """Returns the missing outputs of the groups before a group (rule C3)."""
+        if group.number not in self._of_groups:
+            before = (item for other in self.plan.groups[: group.number - 1] for item in other.items)
+            self._of_groups[group.number] = tuple(filter(None, map(self._judge_output, before)))
+        return self._of_groups[group.number]
+
+    def _find_waited_for(self, item: WorkItem, group: Group) -> Iterator[MissingInput]:
+        """Yields the missing outputs of the items of the same group that an item waits for."""
+        waited = set(find_predecessors(item, group))
+        yield from filter(
+            None, (self._judge_output(other) for other in group.items if other.output in waited)
+        )
+
+    def _judge_output(self, item: WorkItem) -> MissingInput | None:
+        """Returns why the output of an item is missing; None: it is there, or its item is still to run."""
+        is_there = has_form(item.output, self.project, self.snapshot)
+        failure = next(self._find_failures((item.output,), is_there=is_there), None)
+        if failure or is_there:
+            return failure
+        if item.done:
+            reason = f"{item.name} is ticked, but the file is not in the commit"
+            return MissingInput(item.output, InputProblem.NOT_FOUND, clean_text(reason))
+        if item.output in self.chosen:
+            return None
+        reason = f"{item.name} is open and not part of this batch"
+        return MissingInput(item.output, InputProblem.NOT_CHOSEN, clean_text(reason))
+
+    def _find_failures(
+        self, paths: Iterable[str], *, is_there: bool, is_required: bool = False
+    ) -> Iterator[MissingInput]:
+        """Yields the paths that an item of the batch should have written. An older version that is done suffices."""
+        problem = InputProblem.NOT_UPDATED if is_there else InputProblem.NOT_WRITTEN
+        for path in paths:
+            outcome = self.failed.get(path)
+            if outcome:
+                needed = is_required and not (is_there and self._has_done_writer(path))
+                yield MissingInput(path, problem, _describe_outcome(outcome), needed)
+
+    def _has_done_writer(self, path: str) -> bool:
+        return any(item.done and item.output == path for item in self.plan.items)
+
+    def _is_awaited(self, paths: tuple[str, ...], group: Group) -> bool:
+        """Whether an open item of the same group, which is part of the batch, writes one of some paths."""
+        return any(
+            item.output in paths and item.output in self.chosen and not item.done for item in group.items
+        )
+
+
+def _describe_outcome(outcome: Outcome) -> CleanText:
+    return clean_text(f"{outcome.status}: {outcome.reason}", _REASON)
