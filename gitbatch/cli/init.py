@@ -6,9 +6,10 @@ import typer
 
 from gitbatch.cli.common import HERE, Directory, open_repository_of
 from gitbatch.errors import UsageError
+from gitbatch.plan.help_texts import Language
 from gitbatch.project.config import CONFIG_FILE, parse_config
 from gitbatch.project.disk import DiskSnapshot
-from gitbatch.project.scaffold import Language, scaffold_project
+from gitbatch.project.scaffold import scaffold_project
 
 
 def init(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from msgspec import Struct
 
 from gitbatch.paths import path_key
+from gitbatch.plan import help_texts
 from gitbatch.plan.clauses import Value
 from gitbatch.plan.findings import Findings, quoted
 
@@ -46,7 +47,7 @@ def _report_cycle(cycle: Sequence[Node], findings: Findings) -> None:
     message = f"items wait for each other: {' → '.join((*names, names[0]))}"
     if len(cycle) == 1:
         message = f"the item {names[0]} waits for itself"
-    findings.error("GB231", cycle[0].after[0].span, message, "take one “after” out of the circle")
+    findings.error("GB231", cycle[0].after[0].span, message, help_texts.BREAK_CYCLE)
 
 
 def _unique(found: Iterable[int | None]) -> tuple[int, ...]:
@@ -72,16 +73,12 @@ class _Index:
             return early[0]
         name = quoted(value.text)
         if early:
-            advice = "name it by its output path"
-            self._findings.error("GB230", value.span, f"{len(early)} items are called {name}", advice)
+            message, advice = f"{len(early)} items are called {name}", help_texts.NAME_BY_PATH
         elif found:
-            advice = (
-                "items wait for items of their own or an earlier group, groups for items of earlier groups"
-            )
-            self._findings.error("GB230", value.span, f"{name} comes later", advice)
+            message, advice = f"{name} comes later", help_texts.WAIT_FOR_EARLIER
         else:
-            advice = "name an item by its id or by its output path"
-            self._findings.error("GB230", value.span, f"unknown item {name}", advice)
+            message, advice = f"unknown item {name}", help_texts.NAME_ITEM
+        self._findings.error("GB230", value.span, message, advice)
         return None
 
 

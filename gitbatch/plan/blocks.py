@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from gitbatch.plan import help_texts
 from gitbatch.plan.findings import Findings
 from gitbatch.plan.inline import scan
 from gitbatch.plan.markdown import Token, tokens
@@ -120,9 +121,7 @@ def locate(source: Source, findings: Findings) -> Blocks:
     boxes = [candidate for candidate in candidates if candidate.sort is Sort.BOX]
     if len(boxes) > MAX_BOXES:
         message = f"the file has more than {MAX_BOXES:,} boxes"
-        findings.error(
-            "GB002", boxes[MAX_BOXES].span, message, "split the plan: each phase has its own task.md"
-        )
+        findings.error("GB002", boxes[MAX_BOXES].span, message, help_texts.SPLIT_PLAN)
         return Blocks((), (), (), ())
     found = tokens(text)
     walk = _Walk(source, candidates)

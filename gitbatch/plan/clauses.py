@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from gitbatch.plan import help_texts
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.foreign import report_foreign_words
 from gitbatch.plan.inline import COMMENT, HIDDEN, Inline, SpanKind, one_line, scan
@@ -141,8 +142,7 @@ def report_misplaced(text: str, start: int, findings: Findings) -> None:
         if opening["colon"] and opening["key"].casefold() in _SPELLINGS:
             span = Span(start + opening.start("key"), start + opening.end("key"))
             message = f"{quoted(opening['key'])} has no effect below an item's first paragraph"
-            advice = "put the clause into the item's first paragraph; text that is meant literally goes in backticks"
-            findings.warning("GB210", span, message, advice)
+            findings.warning("GB210", span, message, help_texts.TO_FIRST_PARAGRAPH)
 
 
 def _report_other_arrows(inline: Inline, start: int, findings: Findings) -> None:
@@ -150,7 +150,7 @@ def _report_other_arrows(inline: Inline, start: int, findings: Findings) -> None
         if found["key"].casefold() in _SPELLINGS:
             span = Span(start + found.start(), start + found.end())
             key = f"{found['key']}:"
-            advice = f"write {quoted(f'→ {key}')} or {quoted(f'-> {key}')}"
+            advice = help_texts.USE_KNOWN_ARROW.fill(arrow=quoted(f"→ {key}"), ascii=quoted(f"-> {key}"))
             findings.error("GB210", span, "this arrow opens no clause", advice)
 
 
@@ -168,10 +168,7 @@ def _report_swallowed(inline: Inline, start: int, findings: Findings) -> None:
         if found and found["key"].casefold() in _SPELLINGS:
             span = Span(start + piece.start, start + piece.end)
             message = f"this code span hides {quoted(found['key'] + ':')}"
-            advice = (
-                "remove the stray backtick before it, or put text with a backtick between double backticks"
-            )
-            findings.error("GB210", span, message, advice)
+            findings.error("GB210", span, message, help_texts.REMOVE_BACKTICK)
 
 
 def _report_repeated(clauses: tuple[Clause, ...], findings: Findings) -> None:
@@ -182,7 +179,7 @@ def _report_repeated(clauses: tuple[Clause, ...], findings: Findings) -> None:
         else:
             code = "GB220" if clause.key is Key.OUTPUT else "GB212"
             is_single = clause.key in {Key.OUTPUT, Key.AGENT, Key.ID}
-            advice = "keep one of the two" if is_single else "put the values into one clause, with commas"
+            advice = help_texts.KEEP_ONE if is_single else help_texts.JOIN_VALUES
             findings.error(code, clause.span, f"{clause.key.value} is declared twice", advice)
 
 
@@ -215,7 +212,7 @@ class _Reader:
         near = word if key else nearest(word, _NAMES, 1) if colon else None
         if near and self._is_meant(near, opening):
             message = f"{quoted(word)} has no colon" if key else f"{quoted(word)} opens no clause"
-            advice = f"did you mean {quoted(f'{near}:')}? Text that is meant literally goes in backticks"
+            advice = help_texts.MEANT_KEY.fill(key=quoted(f"{near}:"))
             self._findings.error("GB210", self._span(*opening.span("key")), message, advice)
         return None
 
@@ -232,9 +229,7 @@ class _Reader:
             if close is not None:
                 return close, close + 1
             span = self._span(*opening.span())
-            self._findings.error(
-                "GB211", span, "the bracket is never closed", "write “)” behind the last value"
-            )
+            self._findings.error("GB211", span, "the bracket is never closed", help_texts.CLOSE_BRACKET)
         end = self._boundary(opening.end())
         return end, end
 
@@ -261,12 +256,12 @@ class _Reader:
         values = self._values(opening.end(), end)
         clause = Clause(key, values, self._span(self._arrow(opening.start()), clause_end))
         if not values:
-            advice = "write a value behind the colon, or remove the clause"
-            self._findings.error("GB213", clause.span, f"{quoted(key.value)} has no value", advice)
+            message = f"{quoted(key.value)} has no value"
+            self._findings.error("GB213", clause.span, message, help_texts.WRITE_VALUE)
         for value in values:
             nested = _NESTED.match(value.text) if value.is_bare and ":" in value.text else None
             if nested and nested[1].casefold() in _SPELLINGS:
-                advice = f"give {quoted(nested[1])} a bracket or an arrow of its own"
+                advice = help_texts.OWN_BRACKET.fill(key=quoted(nested[1]))
                 self._findings.error("GB213", value.span, "a clause inside a clause", advice)
         return clause
 

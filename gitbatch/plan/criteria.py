@@ -6,9 +6,11 @@ Entries are counted, never matched by what they say: `#n` is the n-th top-level 
 import re
 from collections.abc import Iterable, Iterator
 
+from gitbatch.plan import help_texts
 from gitbatch.plan.blocks import Box
 from gitbatch.plan.clauses import Value
 from gitbatch.plan.findings import Findings, quoted
+from gitbatch.plan.help_texts import Advice
 from gitbatch.plan.inline import one_line, scan
 from gitbatch.plan.model import BoxPosition, Criterion
 from gitbatch.plan.source import Source, Span
@@ -36,16 +38,13 @@ def read_criteria(boxes: Iterable[Box], findings: Findings) -> tuple[Criterion, 
         text = one_line(raw, [(piece.start, piece.end) for piece in comments])
         criteria.append(Criterion(number, text, box.is_done(source), box_mark(box, source), box.line + 1))
         if not text:
-            findings.warning(
-                "GB203", box.span, f"DoD #{number} says nothing", "write what must hold, or remove it"
-            )
+            message = f"DoD #{number} says nothing"
+            findings.warning("GB203", box.span, message, help_texts.SAY_WHAT_MUST_HOLD)
         printed = _printed(raw) or box.number
         if printed is not None and printed != number and not differs:
             differs = True
             message = f"this entry is DoD #{number}, but the number before it is {printed}"
-            findings.warning(
-                "GB214", box.span, message, "entries are counted from 1 in the order of the file"
-            )
+            findings.warning("GB214", box.span, message, help_texts.COUNTED_IN_ORDER)
     return tuple(criteria)
 
 
@@ -66,21 +65,17 @@ def read_references(values: Iterable[Value], count: int, findings: Findings) -> 
                 advice = _choices(count)
                 findings.error("GB214", span, f"DoD #{missing} does not exist ({entries})", advice)
             elif last < first:
-                findings.error(
-                    "GB213",
-                    span,
-                    f"{quoted(f'#{first}-#{last}')} runs backwards",
-                    "put the lower number first",
-                )
+                message = f"{quoted(f'#{first}-#{last}')} runs backwards"
+                findings.error("GB213", span, message, help_texts.LOWER_FIRST)
             else:
                 ranges.append((first, last))
     return tuple(_numbers(ranges))
 
 
-def _choices(count: int) -> str:
+def _choices(count: int) -> Advice:
     if not count:
-        return "add a section “Definition of Done” with boxes"
-    return "there is only #1" if count == 1 else f"name one from #1 to #{count}"
+        return help_texts.ADD_DOD
+    return help_texts.ONLY_FIRST_DOD if count == 1 else help_texts.NAME_DOD.fill(last=str(count))
 
 
 def _numbers(ranges: list[tuple[int, int]]) -> Iterator[int]:
@@ -97,8 +92,8 @@ def _ranges(value: Value, findings: Findings) -> Iterator[tuple[int, int, Span]]
     while position < len(text):
         match = _REFERENCE.match(text, position)
         if not match:
-            advice = "write numbers of entries: #1, #3 or #1-#3"
-            findings.error("GB213", value.span, f"{quoted(text[position:])} is not a DoD entry", advice)
+            message = f"{quoted(text[position:])} is not a DoD entry"
+            findings.error("GB213", value.span, message, help_texts.DOD_FORM)
             return
         start = value.span.start
         span = Span(start + match.start(), start + match.end()) if value.is_bare else value.span

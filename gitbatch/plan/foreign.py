@@ -6,32 +6,28 @@ They are known by their form alone: a keyword with a colon where a line, a sub-s
 
 import re
 
+from gitbatch.plan import help_texts
 from gitbatch.plan.findings import Findings, quoted
+from gitbatch.plan.help_texts import Advice
 from gitbatch.plan.inline import scan
 from gitbatch.plan.source import Span
 
-_AFTER = "write “→ After: ID” for an item of the same group; groups already run one after another"
-_OUTPUT = "write “→ Output: path/of/the/file.md”"
-_CONTEXT = "write “(context: file.md, other.md)”"
-_RETRIES = "write “<!-- retries: 2 -->”"
-_PARALLEL = "remove it: the items of a group run at the same time unless a hint says otherwise"
-
 _WORDS = {
-    "depends": _AFTER,
-    "depends on": _AFTER,
-    "dependencies": _AFTER,
-    "blocked by": _AFTER,
-    "requires": _AFTER,
-    "abhängig von": _AFTER,
-    "file": _OUTPUT,
-    "files": _OUTPUT,
-    "datei": _OUTPUT,
-    "dateien": _OUTPUT,
-    "reads": _CONTEXT,
-    "inputs": _CONTEXT,
-    "liest": _CONTEXT,
-    "retry": _RETRIES,
-    "parallel": _PARALLEL,
+    "depends": help_texts.WRITE_AFTER,
+    "depends on": help_texts.WRITE_AFTER,
+    "dependencies": help_texts.WRITE_AFTER,
+    "blocked by": help_texts.WRITE_AFTER,
+    "requires": help_texts.WRITE_AFTER,
+    "abhängig von": help_texts.WRITE_AFTER,
+    "file": help_texts.WRITE_OUTPUT,
+    "files": help_texts.WRITE_OUTPUT,
+    "datei": help_texts.WRITE_OUTPUT,
+    "dateien": help_texts.WRITE_OUTPUT,
+    "reads": help_texts.WRITE_CONTEXT,
+    "inputs": help_texts.WRITE_CONTEXT,
+    "liest": help_texts.WRITE_CONTEXT,
+    "retry": help_texts.WRITE_RETRIES,
+    "parallel": help_texts.DROP_PARALLEL,
 }
 _NAMES = "|".join(sorted(_WORDS, key=len, reverse=True))
 _EMPHASIS = r"(?:\*\*|__|\*|_)?"
@@ -57,10 +53,10 @@ def report_foreign_words(text: str, start: int, findings: Findings) -> None:
     for pattern in (_KEYWORD, _DEPENDS, _PARALLEL_MARK):
         for found in pattern.finditer(mask):
             span = Span(start + found.start("word"), start + found.end("word"))
-            advice = advice_for(found["word"]) or _PARALLEL
+            advice = advice_for(found["word"]) or help_texts.DROP_PARALLEL
             findings.warning("GB304", span, f"{quoted(found['word'])} has no effect here", advice)
 
 
-def advice_for(word: str) -> str | None:
+def advice_for(word: str) -> Advice | None:
     """Returns what to write instead of a word of another tool; None if the word is not known as one."""
     return _WORDS.get(" ".join(word.split()).casefold())

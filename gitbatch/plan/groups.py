@@ -8,6 +8,7 @@ from itertools import islice
 
 from msgspec.structs import replace
 
+from gitbatch.plan import help_texts
 from gitbatch.plan.after import Node, resolve
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.inline import one_line, scan
@@ -100,7 +101,7 @@ def _report_doubled_ids(drafts: Sequence[Draft], findings: Findings) -> None:
         earlier = first.setdefault(name, draft.item) if name else draft.item
         if earlier is not draft.item:
             message = f"the id {quoted(name or '')} is that of the item in line {earlier.line} too"
-            findings.error("GB215", draft.box, message, "give one of the two another id")
+            findings.error("GB215", draft.box, message, help_texts.OTHER_ID)
 
 
 def _report_collisions(drafts: Sequence[Draft], findings: Findings) -> None:
@@ -110,5 +111,4 @@ def _report_collisions(drafts: Sequence[Draft], findings: Findings) -> None:
         message = (
             f"the output {quoted(item.output)} collides with {quoted(other.output)} of line {other.line}"
         )
-        advice = "declare another path: “→ Output: path/of/the/file.md”, or give the item an id"
-        findings.error("GB223", drafts[later].output.span, message, advice)
+        findings.error("GB223", drafts[later].output.span, message, help_texts.OTHER_OUTPUT_OR_ID)

@@ -10,11 +10,13 @@ from enum import Enum
 
 from msgspec import Struct
 
+from gitbatch.plan import help_texts
 from gitbatch.plan.blocks import Comment
 from gitbatch.plan.clauses import Value
 from gitbatch.plan.duration import EXAMPLES, parse_duration
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.foreign import advice_for
+from gitbatch.plan.help_texts import Advice
 from gitbatch.plan.model import Hints
 from gitbatch.plan.source import Span
 from gitbatch.plan.spelling import nearest
@@ -37,6 +39,7 @@ AGENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,79}")
 """A name of an agent."""
 
 _NAMES = {name.value: name for name in Name}
+_KNOWN = help_texts.KNOWN_HINTS.fill(names=", ".join(_NAMES))
 _HINT = re.compile(
     r"\s*(?P<prefix>gitbatch\s*:)?\s*(?P<name>[A-Za-z]{1,20})\s*(?:[:=](?P<value>.*))?",
     re.DOTALL | re.IGNORECASE,
@@ -54,14 +57,12 @@ _FORMS = {
 }
 """What is right after a name. Compiled when one is looked at: most plans have few hints."""
 _WANTED = {
-    Name.SEQUENTIAL: "",
-    Name.PARALLEL: "",
-    Name.MAX: "a number from 1",
-    Name.RETRIES: "a number from 0",
-    Name.TIMEOUT: f"a time like {EXAMPLES}",
-    Name.AFTER: "ids or output paths of items, with commas between them",
-    Name.AGENT: "the name of an agent",
-    Name.OUTPUT: "a path, in backticks if it has a space",
+    Name.MAX: help_texts.NUMBER_FROM_1,
+    Name.RETRIES: help_texts.NUMBER_FROM_0,
+    Name.TIMEOUT: help_texts.SOME_TIME.fill(examples=EXAMPLES, german=EXAMPLES.replace(" or ", " oder ")),
+    Name.AFTER: help_texts.SOME_ITEMS,
+    Name.AGENT: help_texts.SOME_AGENT,
+    Name.OUTPUT: help_texts.SOME_PATH,
 }
 
 
@@ -105,7 +106,7 @@ def read_hint(comment: Comment, findings: Findings, *, is_ours: bool) -> Hint | 
     if is_addressed or (is_ours and match["value"] is not None):
         _report_value(hint, findings)
     elif is_ours:
-        advice = f"write {quoted(f'<!-- {name.value}: … -->')} with {_WANTED[name]}"
+        advice = _value_advice(name)
         findings.warning("GB301", comment.span, f"{name.value} without a value has no effect", advice)
     return None
 
@@ -118,11 +119,11 @@ def _report_unknown(match: re.Match[str], comment: Comment, findings: Findings, 
         findings.warning("GB304", comment.span, f"{quoted(word)} has no effect here", foreign)
         return
     near = nearest(word, _NAMES, 1)
-    meant = f"did you mean {quoted(near)}?" if near else f"there are {', '.join(_NAMES)}"
     if match["prefix"] is not None:
+        meant = help_texts.MEANT_HINT.fill(name=quoted(near)) if near else _KNOWN
         findings.error("GB301", comment.span, f"{quoted(word)} is not a hint", meant)
     elif near and is_ours and (len(near) > len(Name.MAX.value) or (match["value"] or "").strip().isdigit()):
-        advice = f"{meant} The comment has no effect as it is"
+        advice = help_texts.MEANT_HINT_IDLE.fill(name=quoted(near))
         findings.warning("GB301", comment.span, f"{quoted(word)} is not a hint", advice)
 
 
@@ -133,7 +134,7 @@ def _report_address(match: re.Match[str] | None, comment: Comment, findings: Fin
         return False
     if nearest(address["to"], ["gitbatch"], 2) is None:
         return False
-    advice = f"write {quoted(f'<!-- gitbatch: {address[2]} … -->')}, or the hint alone"
+    advice = help_texts.HINT_ALONE.fill(hint=quoted(f"<!-- gitbatch: {address[2]} … -->"))
     findings.warning("GB301", comment.span, "this comment is nearly a hint, and has no effect", advice)
     return True
 
@@ -141,15 +142,21 @@ def _report_address(match: re.Match[str] | None, comment: Comment, findings: Fin
 def _report_several(comment: Comment, findings: Findings) -> None:
     parts = [_HINT.fullmatch(part) for part in _SEVERAL.split(comment.content)]
     if len(parts) > 1 and all(part and part["name"].casefold() in _NAMES for part in parts):
-        advice = "write one comment for each hint"
-        findings.warning("GB301", comment.span, "several hints in one comment have no effect", advice)
+        message = "several hints in one comment have no effect"
+        findings.warning("GB301", comment.span, message, help_texts.ONE_COMMENT_EACH)
 
 
 def _report_value(hint: Hint, findings: Findings) -> None:
-    name, wanted = hint.name.value, _WANTED[hint.name]
+    name = hint.name.value
     message = f"invalid value {quoted(hint.value)} for {name}" if hint.value else f"{name} has no value"
-    advice = f"write {quoted(f'<!-- {name}: … -->')} with {wanted}" if wanted else "it takes no value"
-    findings.error("GB213", hint.span, message, advice)
+    findings.error("GB213", hint.span, message, _value_advice(hint.name))
+
+
+def _value_advice(name: Name) -> Advice:
+    wanted = _WANTED.get(name)
+    if wanted is None:
+        return help_texts.NO_HINT_VALUE
+    return help_texts.HINT_VALUE.fill(hint=quoted(f"<!-- {name.value}: … -->"), wanted=wanted)
 
 
 def _is_good(hint: Hint) -> bool:
@@ -172,7 +179,7 @@ def settle(hints: Sequence[Hint], findings: Findings) -> HintSettings:
             said[hint.name] = hint
         elif said[hint.name].value != hint.value:
             message = f"{hint.name.value} is said twice, differently"
-            findings.error("GB302", hint.span, message, "keep one of the two")
+            findings.error("GB302", hint.span, message, help_texts.KEEP_ONE)
     _report_conflict(said, findings)
     return HintSettings(_hints(said), tuple(after), _output(said))
 
@@ -185,7 +192,7 @@ def _report_conflict(said: dict[Name, Hint], findings: Findings) -> None:
     if sequential and others:
         later = max(sequential, *others, key=lambda hint: hint.span)
         message = f"sequential contradicts {others[0].name.value}"
-        findings.error("GB302", later.span, message, "keep one of the two")
+        findings.error("GB302", later.span, message, help_texts.KEEP_ONE)
 
 
 def _hints(said: dict[Name, Hint]) -> Hints:

@@ -9,10 +9,12 @@ import textwrap
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gitbatch.plan import help_texts
 from gitbatch.plan.blocks import Box
 from gitbatch.plan.clauses import Key, Value, Wording, read_wording, report_misplaced
 from gitbatch.plan.criteria import box_mark, read_references
 from gitbatch.plan.findings import Findings, quoted
+from gitbatch.plan.help_texts import Advice
 from gitbatch.plan.hints import AGENT, HintSettings
 from gitbatch.plan.model import Hints, WorkItem
 from gitbatch.plan.naming import Home, Output, OutputChoice, choose_output
@@ -35,9 +37,7 @@ def draft_item(box: Box, settings: HintSettings, home: Home, criteria: int, find
     source = findings.source
     wording = read_wording(box.text, findings)
     if not wording.title:
-        findings.error(
-            "GB203", box.span, "an item without a text", "say what is to be done, or remove the box"
-        )
+        findings.error("GB203", box.span, "an item without a text", help_texts.SAY_WHAT_TO_DO)
     _report_below(box, findings)
     name = _id(wording, findings)
     output = choose_output(OutputChoice(wording, name, settings.output, box.span), home, findings)
@@ -74,26 +74,26 @@ def _whole_text(box: Box, source: Source) -> str:
 
 def _id(wording: Wording, findings: Findings) -> str | None:
     """The id of the clause, else the one at the beginning of the text."""
-    declared = _single(wording, Key.ID, _ID, "an id has letters, digits, “.”, “-” and “_”", findings)
+    declared = _single(wording, Key.ID, _ID, help_texts.ID_FORM, findings)
     if declared and wording.id and declared.text != wording.id:
         message = f"the item has two ids: {quoted(wording.id)} and {quoted(declared.text)}"
-        findings.error("GB212", declared.span, message, "keep one of the two")
+        findings.error("GB212", declared.span, message, help_texts.KEEP_ONE)
     return declared.text if declared else wording.id
 
 
 def _with_agent(hints: Hints, wording: Wording, findings: Findings) -> Hints:
     """The hints, with the agent that a clause names: it is stronger than a hint."""
-    declared = _single(wording, Key.AGENT, AGENT, "write the name of one agent", findings)
+    declared = _single(wording, Key.AGENT, AGENT, help_texts.ONE_AGENT, findings)
     if not declared:
         return hints
     if hints.agent not in {None, declared.text}:
         message = f"this clause overrides the hint agent: {quoted(hints.agent or '')}"
-        findings.warning("GB302", declared.span, message, "remove the hint")
+        findings.warning("GB302", declared.span, message, help_texts.REMOVE_HINT)
     return replace(hints, agent=declared.text)
 
 
 def _single(
-    wording: Wording, key: Key, form: re.Pattern[str], advice: str, findings: Findings
+    wording: Wording, key: Key, form: re.Pattern[str], advice: Advice, findings: Findings
 ) -> Value | None:
     """The one value of a clause that can have only one, if it has the right form."""
     values = wording.of(key)
@@ -108,5 +108,5 @@ def _single(
     several = next((c for c in wording.clauses if c.key is key and len(c.values) > 1), None)
     if several:
         message = f"an item has one {key.value.lower()}"
-        findings.error("GB213", several.values[1].span, message, "keep one of the values")
+        findings.error("GB213", several.values[1].span, message, help_texts.KEEP_ONE_VALUE)
     return values[0]

@@ -3,46 +3,43 @@
 Only where work or criteria are expected: a lookalike elsewhere in the file is prose.
 """
 
+from gitbatch.plan import help_texts
 from gitbatch.plan.blocks import MAX_DEPTH, Blocks, RejectionReason, Stray
 from gitbatch.plan.findings import Findings
+from gitbatch.plan.help_texts import Advice
 from gitbatch.plan.sections import Layout
 from gitbatch.plan.source import Span
 
-_BOX = "write “- [ ]” for an open item or “- [x]” for a done one; text in backticks is not a box"
 _SAID = {
-    RejectionReason.LOOKALIKE: ("GB201", "this looks like a check box and is not one", _BOX),
+    RejectionReason.LOOKALIKE: ("GB201", "this looks like a check box and is not one", help_texts.WRITE_BOX),
     RejectionReason.LOOSE: (
         "GB201",
         "a check box that opens no list item",
-        f"{_BOX}; a list needs a blank line above it",
+        help_texts.WRITE_BOX_IN_LIST,
     ),
     RejectionReason.QUOTED: (
         "GB202",
         "a check box in a quote is not an item",
-        "take it out of the quote if it is work",
+        help_texts.UNQUOTE_BOX,
     ),
     RejectionReason.INDENTED: (
         "GB202",
         "a check box in indented code is not an item",
-        "indent it by at most three spaces",
+        help_texts.INDENT_LESS,
     ),
     RejectionReason.HTML: (
         "GB202",
         "a check box in an HTML block is not an item",
-        "put a blank line above the list",
+        help_texts.BLANK_ABOVE_LIST,
     ),
     RejectionReason.UNDERLINED: (
         "GB201",
         "a check box in a heading is not an item",
-        "put a blank line above the line of “=” or “-”",
+        help_texts.BLANK_ABOVE_UNDERLINE,
     ),
-    RejectionReason.DEEP: ("GB202", f"a check box in more than {MAX_DEPTH} lists", "nest less deeply"),
+    RejectionReason.DEEP: ("GB202", f"a check box in more than {MAX_DEPTH} lists", help_texts.NEST_LESS),
 }
-_SIGNS = {
-    "-": "“[-]” (in progress, for other tools) is not known: write “- [ ]”",
-    "~": "“[~]” (in progress or dropped, for other tools) is not known: write “- [ ]”, or “- [x]” if it is done",
-}
-_OPTIONAL = "“[ ]*” (an optional task, for other tools) is not known: write “- [ ]”, or leave the item out"
+_SIGNS = {"-": help_texts.IN_PROGRESS_BOX, "~": help_texts.DROPPED_BOX}
 _HARMLESS = frozenset({RejectionReason.QUOTED, RejectionReason.INDENTED, RejectionReason.HTML})
 
 
@@ -65,12 +62,12 @@ def _report(stray: Stray, findings: Findings) -> None:
     say(code, _bracketed(stray.span, findings), message, advice)
 
 
-def _advice(span: Span, findings: Findings) -> str | None:
+def _advice(span: Span, findings: Findings) -> Advice | None:
     """What to write instead of a sign that another tool has."""
     text = findings.source.text
     inside, behind = text[slice(*span)], text[span.end : span.end + 2]
     if behind == "]*" and inside in {" ", "x", "X"}:
-        return _OPTIONAL
+        return help_texts.OPTIONAL_BOX
     return _SIGNS.get(inside)
 
 

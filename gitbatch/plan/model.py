@@ -4,6 +4,8 @@ from enum import StrEnum
 
 from msgspec import Struct, field
 
+from gitbatch.plan.help_texts import Language
+
 TITLES_WORK = ("Arbeitspakete", "Work Packages", "Work Items")
 TITLES_DOD = ("Definition of Done", "DoD")
 TITLES_SCOPE = ("Aktiver Scope", "Active Scope")
@@ -120,6 +122,8 @@ class Plan(Struct, frozen=True):
     criteria: tuple[Criterion, ...]
     hints: Hints
     diagnostics: tuple[Diagnostic, ...]
+    language: Language = Language.EN
+    """The language of its work section's title, and so of its diagnostics' help."""
 
     @property
     def items(self) -> tuple[WorkItem, ...]:

@@ -8,6 +8,7 @@ import unicodedata
 
 from msgspec import Struct
 
+from gitbatch.plan import help_texts
 from gitbatch.plan.clauses import Key, Value, Wording
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.inline import scan
@@ -18,7 +19,6 @@ from gitbatch.plan.titles import slugify
 
 _FILE = re.compile(r"[^\s:]*[^\s:/.]\.[A-Za-z][A-Za-z0-9]{0,7}")
 _BARE_FILE = re.compile(r"(?<!\S)[\w.-]{1,100}/[\w./-]{0,400}\.[A-Za-z][A-Za-z0-9]{0,7}(?=[\s.,;:!?)]|$)")
-_ADVICE = "declare the path: “→ Output: path/of/the/file.md”"
 
 
 class Home(Struct, frozen=True):
@@ -57,7 +57,7 @@ def choose_output(choice: OutputChoice, home: Home, findings: Findings) -> Outpu
     problem = path_problem(output.path, home.options.protected)
     if problem:
         whose = "" if declared else "assigned "
-        advice = "choose another path" if declared else _ADVICE
+        advice = help_texts.OTHER_PATH if declared else help_texts.DECLARE_OUTPUT
         findings.error("GB222", output.span, f"the {whose}output {quoted(output.path)} {problem}", advice)
     return output
 
@@ -67,16 +67,15 @@ def _declared(choice: OutputChoice, findings: Findings) -> Value | None:
     for clause in choice.wording.clauses:
         if clause.key is Key.OUTPUT and len(clause.values) > 1:
             message = f"{len(clause.values)} outputs, but an item has one"
-            findings.error("GB220", clause.span, message, "split the item, one for each file")
+            findings.error("GB220", clause.span, message, help_texts.SPLIT_ITEM)
     first = next(iter(choice.wording.of(Key.OUTPUT)), None)
     if first and choice.hint and choice.hint.text != first.text:
         message = f"the output hint has no effect: the item declares {quoted(first.text)}"
-        findings.warning("GB302", choice.hint.span, message, "remove the hint")
+        findings.warning("GB302", choice.hint.span, message, help_texts.REMOVE_HINT)
     declared = first or choice.hint
     if declared and declared.is_bare and " " in declared.text:
         message = f"the output {quoted(declared.text)} has a space in it"
-        advice = "put a path with spaces in backticks, and other text before the clause"
-        findings.error("GB213", declared.span, message, advice)
+        findings.error("GB213", declared.span, message, help_texts.QUOTE_SPACES)
     return declared
 
 
@@ -86,9 +85,8 @@ def _guessed(choice: OutputChoice, home: Home, findings: Findings) -> str | None
     named = dict.fromkeys([*spans, *_BARE_FILE.findall(inline.mask)])
     paths = [path for path in named if not path_problem(path, home.options.protected)]
     if len(paths) > 1:
-        findings.error(
-            "GB221", choice.box, f"the text names {len(paths)} paths: which one is the output?", _ADVICE
-        )
+        message = f"the text names {len(paths)} paths: which one is the output?"
+        findings.error("GB221", choice.box, message, help_texts.DECLARE_OUTPUT)
         return None
     return paths[0] if paths else None
 

@@ -28,7 +28,7 @@ def parse_plan(source: bytes, path: str, options: PlanOptions) -> Plan:
         return Plan(path, (), (), Hints(), problems)
     findings = Findings(text)
     blocks = locate(text, findings)
-    if findings.in_order():
+    if not findings.is_empty:
         return Plan(path, (), (), Hints(), findings.in_order())
     layout = find_layout(blocks, options, findings)
     report_lookalikes(blocks, layout, findings)
@@ -36,7 +36,9 @@ def parse_plan(source: bytes, path: str, options: PlanOptions) -> Plan:
     scopes = find_scopes(blocks, layout, findings)
     protected = options.protected | control_paths(options.folder) | {path}
     groups = read_groups(layout, scopes, len(criteria), replace(options, protected=protected), findings)
-    return Plan(path, groups, criteria, scopes.plan.hints, findings.in_order())
+    return Plan(
+        path, groups, criteria, scopes.plan.hints, findings.in_order(layout.language), layout.language
+    )
 
 
 @lru_cache(maxsize=4)

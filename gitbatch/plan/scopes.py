@@ -8,6 +8,7 @@ from bisect import bisect_right
 
 from msgspec import Struct
 
+from gitbatch.plan import help_texts
 from gitbatch.plan.blocks import Blocks, Comment
 from gitbatch.plan.findings import Findings
 from gitbatch.plan.hints import Hint, HintSettings, Name, read_hint, settle
@@ -54,8 +55,7 @@ def find_scopes(blocks: Blocks, layout: Layout, findings: Findings) -> Scopes:
 def _read(comment: Comment, layout: Layout, findings: Findings) -> Hint | None:
     if comment.is_closed:
         return read_hint(comment, findings, is_ours=layout.is_work(comment.span.start))
-    advice = "write “-->” where it ends; as it is, it hides everything below it"
-    findings.error("GB301", comment.span, "the comment is never closed", advice)
+    findings.error("GB301", comment.span, "the comment is never closed", help_texts.CLOSE_COMMENT)
     return None
 
 
@@ -83,10 +83,7 @@ def _owner(comment: Comment, blocks: Blocks, layout: Layout) -> _Owner | None:
 
 def _report_idle(hint: Hint, findings: Findings) -> None:
     message = f"{hint.name.value} says nothing of a single item"
-    advice = (
-        "for the group, put it between its heading and its first item; to run an item alone, say sequential"
-    )
-    findings.warning("GB303", hint.span, message, advice)
+    findings.warning("GB303", hint.span, message, help_texts.HINT_FOR_GROUP)
 
 
 def _report_ownerless(hint: Hint, owner: _Owner | None, findings: Findings) -> None:
@@ -94,8 +91,4 @@ def _report_ownerless(hint: Hint, owner: _Owner | None, findings: Findings) -> N
         message = f"{hint.name.value} has no meaning for a whole {'plan' if owner.group is None else 'group'}"
     else:
         message = f"the hint {hint.name.value} has no owner here, and no effect"
-    advice = (
-        "put it into an item's text or indent it below the item; "
-        "for a group, put it between its heading and its first item"
-    )
-    findings.warning("GB303", hint.span, message, advice)
+    findings.warning("GB303", hint.span, message, help_texts.PLACE_HINT)

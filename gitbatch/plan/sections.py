@@ -4,25 +4,29 @@ The innermost matching heading decides what a box is: below a Definition of Done
 that stands, below the work section an item. No other box in the file is work (rules P1, P2).
 """
 
+import json
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from gitbatch.plan import help_texts
 from gitbatch.plan.blocks import Blocks, Box, RawHeading
 from gitbatch.plan.findings import Findings, quoted
+from gitbatch.plan.help_texts import Language
 from gitbatch.plan.model import TITLES_WORK, PlanOptions
 from gitbatch.plan.outline import section_ends
 from gitbatch.plan.source import Span
-from gitbatch.plan.titles import normalise, suggestion
+from gitbatch.plan.titles import matches, normalise, suggestion
+from gitbatch.text import clean_text
 
-EXAMPLE = """\
-## {title}
-
-### Group name
-- [ ] First piece of work → DoD: #1
-- [ ] Second piece of work, at the same time → DoD: #2"""
-"""What a user who has no work section is shown, with the title that is to be there."""
+_OTHER_TITLES = {
+    Language.EN: ("Tasks", "Task List", "To Do", "To-Do", "TODO", "TODOs", "To-Dos", "Steps"),
+    Language.DE: ("Aufgaben", "Aufgabenliste", "Schritte", "Arbeitsschritte"),
+}
+"""Titles that other people give the work: suggested if the section has groups, never taken."""
+_WORK_TITLES = {Language.EN: "Work Packages", Language.DE: "Arbeitspakete"}
 
 
 class Section(Struct, frozen=True):
@@ -51,6 +55,8 @@ class Layout(Struct, frozen=True):
     dod: Section | None
     groups: tuple[GroupSection, ...]
     criteria: tuple[Box, ...]
+    language: Language = Language.EN
+    """The language of the work section's title, or of the one that was probably meant to be it."""
 
     def is_work(self, offset: int) -> bool:
         """Whether a character is in the work section and in no Definition of Done inside it."""
@@ -70,8 +76,13 @@ class Layout(Struct, frozen=True):
         return self.criteria[0].inner <= offset <= self.criteria[-1].inner
 
 
-_Near = tuple[Section, str]
-"""A section, and the title that was probably meant."""
+class _NearTitle(Struct, frozen=True):
+    """A section whose title was probably meant to be a known one."""
+
+    section: Section
+    meant: str
+    setting: str
+    """The key of the further titles in the configuration."""
 
 
 def find_layout(blocks: Blocks, options: PlanOptions, findings: Findings) -> Layout:
@@ -87,9 +98,15 @@ def find_layout(blocks: Blocks, options: PlanOptions, findings: Findings) -> Lay
     layout = Layout(work, dod, groups, _criteria(bare, outermost))
     near = _near_work(layout, sections, outermost, options)
     _report_near(near + _near_dod(layout, sections, outermost, options), findings)
-    wanted = next(iter(options.work_titles), TITLES_WORK[0])
-    _report_missing(layout, outermost, near[0][0].heading if near else None, wanted, findings)
-    return layout
+    wanted = near[0].meant if near else next(iter(options.work_titles), TITLES_WORK[0])
+    _report_missing(layout, outermost, near[0].section.heading if near else None, wanted, findings)
+    title = work.heading.title if work else near[0].meant if near else ""
+    return replace(layout, language=_language_of(title))
+
+
+def _language_of(work_title: str) -> Language:
+    german = (_WORK_TITLES[Language.DE], *_OTHER_TITLES[Language.DE])
+    return Language.DE if matches(work_title, german) else Language.EN
 
 
 def _only(sections: list[Section], titles: Iterable[str], findings: Findings) -> Section | None:
@@ -103,9 +120,7 @@ def _only(sections: list[Section], titles: Iterable[str], findings: Findings) ->
             line = findings.source.line(first.heading.start) + 1
             earlier = f"{quoted(first.heading.title)} in line {line}"
             message = f"{quoted(section.heading.title)} is a second section of the same kind as {earlier}"
-            findings.error(
-                "GB103", section.heading.span, message, "make one section of the two, or rename one"
-            )
+            findings.error("GB103", section.heading.span, message, help_texts.ONE_SECTION)
         first = first or section
     return first
 
@@ -119,9 +134,8 @@ def _group_headings(bare: Layout, headings: Sequence[RawHeading], findings: Find
     for heading in inside:
         if heading.level < level:
             message = f"a heading of level {heading.level}, but the groups here are of level {level}"
-            findings.error(
-                "GB104", heading.span, message, f"give every group the same number of “#”: {'#' * level}"
-            )
+            advice = help_texts.SAME_LEVEL.fill(marks="#" * level)
+            findings.error("GB104", heading.span, message, advice)
     return [heading for heading in inside if heading.level <= level]
 
 
@@ -146,27 +160,68 @@ def _criteria(bare: Layout, outermost: list[Box]) -> tuple[Box, ...]:
 
 def _near_work(
     layout: Layout, sections: list[Section], boxes: list[Box], options: PlanOptions
-) -> list[_Near]:
+) -> list[_NearTitle]:
     """Sections that were probably meant to be the work section; if there is one, only those that hold boxes."""
     outside = [section for section in sections if not layout.is_work(section.heading.start)]
-    return _near(_with_boxes(outside, boxes) if layout.work else outside, options.work_titles)
+    near = _near(_with_boxes(outside, boxes) if layout.work else outside, options.work_titles, "work")
+    known = [one.section for one in near]
+    others = [s for s in outside if s not in known and not layout.is_dod(s.heading.start)]
+    return near + _other_titles(others, boxes, options)
 
 
-def _near_dod(layout: Layout, sections: list[Section], boxes: list[Box], options: PlanOptions) -> list[_Near]:
+def _other_titles(sections: list[Section], boxes: list[Box], options: PlanOptions) -> list[_NearTitle]:
+    """Sections with groups whose title other people give the work."""
+    found: list[_NearTitle] = []
+    for language, titles in _OTHER_TITLES.items():
+        meant = _WORK_TITLES[language]
+        meant = meant if meant in options.work_titles else next(iter(options.work_titles), meant)
+        found += (
+            _NearTitle(section, meant, "work")
+            for section, _ in _suggested(sections, titles, same=True)
+            if _has_groups(section, sections, boxes)
+        )
+    outer = [one for one in found if not any(_is_inside(one.section, other.section) for other in found)]
+    return sorted(outer, key=lambda one: one.section.heading.start)
+
+
+def _has_groups(section: Section, sections: list[Section], boxes: list[Box]) -> bool:
+    return bool(_with_boxes([one for one in sections if _is_inside(one, section)], boxes))
+
+
+def _is_inside(inner: Section, outer: Section) -> bool:
+    return outer is not inner and outer.holds(inner.heading.start)
+
+
+def _near_dod(
+    layout: Layout, sections: list[Section], boxes: list[Box], options: PlanOptions
+) -> list[_NearTitle]:
     """Sections that hold boxes and were probably meant to be the Definition of Done, if there is not one."""
     is_there = layout.dod or layout.criteria
-    return [] if is_there else _near(_with_boxes(sections, boxes), options.dod_titles)
+    return [] if is_there else _near(_with_boxes(sections, boxes), options.dod_titles, "dod")
 
 
-def _near(sections: Iterable[Section], titles: Sequence[str]) -> list[_Near]:
-    suggestions = ((section, suggestion(section.heading.title, titles)) for section in sections)
-    return [(section, title) for section, title in suggestions if title]
+def _near(sections: Iterable[Section], titles: Sequence[str], setting: str) -> list[_NearTitle]:
+    return [_NearTitle(section, title, setting) for section, title in _suggested(sections, titles)]
 
 
-def _report_near(near: Iterable[_Near], findings: Findings) -> None:
-    for section, title in near:
-        message = f"{quoted(section.heading.title)} is not a known title"
-        findings.warning("GB102", section.heading.span, message, f"if it is meant, call it {quoted(title)}")
+def _suggested(
+    sections: Iterable[Section], titles: Sequence[str], *, same: bool = False
+) -> Iterator[tuple[Section, str]]:
+    """Yields the sections with a title that is near a known one. `same`: or equal to it."""
+    for section in sections:
+        title = section.heading.title
+        near = title if same and matches(title, titles) else suggestion(title, titles)
+        if near:
+            yield section, near
+
+
+def _report_near(near: Iterable[_NearTitle], findings: Findings) -> None:
+    for one in near:
+        title = one.section.heading.title
+        setting = f"{one.setting} = [{json.dumps(clean_text(title), ensure_ascii=False)}]"
+        advice = help_texts.MEANT_TITLE.fill(title=quoted(one.meant), setting=setting)
+        message = f"{quoted(title)} is not a known title"
+        findings.warning("GB102", one.section.heading.span, message, advice)
 
 
 def _with_boxes(sections: Iterable[Section], boxes: list[Box]) -> list[Section]:
@@ -187,8 +242,7 @@ def _report_missing(
     is_flat = bool(layout.criteria) and not near
     flat = "; a flat list is a Definition of Done and never dispatched" if is_flat else ""
     message = f"no section {quoted(title)} with the work in groups{flat}"
-    advice = f"add one, with your own groups and items:\n\n{EXAMPLE.format(title=title)}"
-    findings.error("GB100", place, message, advice)
+    findings.error("GB100", place, message, help_texts.ADD_WORK_SECTION.fill(title=title))
 
 
 def _report_ungrouped(
@@ -196,14 +250,14 @@ def _report_ungrouped(
 ) -> None:
     first_group = groups[0].heading.start if groups else work.end
     loose = [item for item in items if item.inner < first_group]
-    example = f"{'#' * min(work.heading.level + 1, 6)} Group name"
+    marks = "#" * min(work.heading.level + 1, 6)
     if loose:
         many = "1 item" if len(loose) == 1 else f"{len(loose)} items"
         where = "above the first group" if groups else "in a work section without groups"
         message = f"{many} {where}: a flat list is never dispatched"
-        advice = f"put a heading above the items:\n\n{example}\n{findings.source.raw_line(loose[0].line)}"
+        item = findings.source.raw_line(loose[0].line)
+        advice = help_texts.ADD_GROUP_HEADING.fill(marks=marks, item=item)
         findings.error("GB101", loose[0].span, message, advice)
     elif not items:
         message = f"the work section has no {'items' if groups else 'groups'}"
-        advice = f"add groups with check boxes:\n\n{example}\n- [ ] First piece of work"
-        findings.error("GB101", work.heading.span, message, advice)
+        findings.error("GB101", work.heading.span, message, help_texts.ADD_GROUPS.fill(marks=marks))

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from gitbatch.plan import help_texts
+from gitbatch.plan.help_texts import Advice
 from gitbatch.plan.model import Diagnostic, Severity
 
 MAX_FILE = 2 * 1024 * 1024
@@ -87,11 +89,9 @@ class Source(Struct, frozen=True):
 def read(data: bytes) -> tuple[Source, tuple[Diagnostic, ...]]:
     """A file's text, and why it cannot be used: with a diagnostic, only the positions in it are good."""
     if len(data) > MAX_FILE:
-        advice = "split the plan: each phase has its own task.md"
         empty = _source("", b"", 0)
-        return empty, (
-            _refused(empty, "GB002", Span(0, 0), f"the file is larger than {MAX_FILE:,} bytes", advice),
-        )
+        message = f"the file is larger than {MAX_FILE:,} bytes"
+        return empty, (_refused(empty, "GB002", Span(0, 0), message, help_texts.SPLIT_PLAN),)
     body = data.removeprefix(_BOM)
     shift = len(data) - len(body)
     try:
@@ -127,14 +127,14 @@ def _front_matter(text: str, starts: tuple[int, ...], ends: tuple[int, ...]) -> 
     return 0
 
 
-def _refused(source: Source, code: str, span: Span, message: str, advice: str) -> Diagnostic:
-    return source.diagnostic(code, Severity.ERROR, span, message, advice)
+def _refused(source: Source, code: str, span: Span, message: str, advice: Advice) -> Diagnostic:
+    return source.diagnostic(code, Severity.ERROR, span, message, advice.english)
 
 
 def _undecodable(source: Source, data: bytes, byte: int) -> Diagnostic:
     end = len(source.text)
     what = "the file is UTF-16" if data.startswith(_UTF16) else f"byte 0x{byte:02x} is not UTF-8"
-    return _refused(source, "GB001", Span(end, end), what, "save the file as UTF-8")
+    return _refused(source, "GB001", Span(end, end), what, help_texts.SAVE_AS_UTF8)
 
 
 def _long_lines(source: Source, body: bytes, shift: int) -> Iterator[Diagnostic]:
@@ -142,19 +142,17 @@ def _long_lines(source: Source, body: bytes, shift: int) -> Iterator[Diagnostic]
     for line, (start, end) in enumerate(zip(source.byte_starts, following, strict=True)):
         if end - start > MAX_LINE + 2 or len(source.raw_line(line).encode()) > MAX_LINE:
             span = Span(source.starts[line], source.ends[line])
-            yield _refused(
-                source, "GB002", span, f"the line is longer than {MAX_LINE:,} bytes", "break the line"
-            )
+            message = f"the line is longer than {MAX_LINE:,} bytes"
+            yield _refused(source, "GB002", span, message, help_texts.BREAK_LINE)
 
 
 def _forbidden(source: Source, body: bytes) -> Iterator[Diagnostic]:
     nul = source.text.find("\0")
     if nul >= 0:
-        yield _refused(
-            source, "GB001", Span(nul, nul + 1), "a NUL character in a text file", "remove the character"
-        )
+        message = "a NUL character in a text file"
+        yield _refused(source, "GB001", Span(nul, nul + 1), message, help_texts.REMOVE_CHARACTER)
     is_suspicious = any(sign in body for sign in _SIGNS_OF_NONCHARACTERS)
     found = _NONCHARACTER.search(source.text) if is_suspicious else None
     if found:
         message = f"U+{ord(found[0]):04X} is not a character (Unicode keeps it for internal use)"
-        yield _refused(source, "GB003", Span(*found.span()), message, "remove the character")
+        yield _refused(source, "GB003", Span(*found.span()), message, help_texts.REMOVE_CHARACTER)

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from gitbatch.plan.findings import Findings
+from gitbatch.plan.help_texts import Advice
 from gitbatch.plan.model import Diagnostic
 from gitbatch.plan.source import Source, Span, read
 from gitbatch.project.config_tables import ConfigProblem
@@ -26,7 +27,7 @@ def find_config_diagnostics(data: bytes, problems: Iterable[ConfigProblem]) -> t
         else:
             places = find_places(source.text) if places is None else places
             span = _find_span(problem, places)
-        findings.error(CONFIG_INVALID, span, problem.text, problem.advice)
+        findings.error(CONFIG_INVALID, span, problem.text, Advice.in_english(problem.advice))
     return findings.in_order()
 
 

@@ -3,13 +3,13 @@
 import os
 import re
 from contextlib import suppress
-from enum import StrEnum
 from pathlib import Path
 
 from msgspec import Struct
 
 from gitbatch.errors import PlanError, UsageError
 from gitbatch.paths import first_non_folder
+from gitbatch.plan.help_texts import Language
 from gitbatch.project.config import CONFIG_FILE, Config
 from gitbatch.project.control import DECISIONS, RULES, STATUS, TASK
 from gitbatch.project.disk import DiskSnapshot
@@ -20,13 +20,6 @@ TEMPLATE = "docs/templates/task.md"
 _TEMPLATES = Path(__file__).parent / "templates"
 # Its end is a letter or digit too: in CLAUDE.md a dot would end a sentence, an underscore an emphasis.
 _PHASE = re.compile(r"[^\W_](?:[\w.-]{0,58}[^\W_])?")
-
-
-class Language(StrEnum):
-    """The language of the created files."""
-
-    EN = "en"
-    DE = "de"
 
 
 class Scaffold(Struct, frozen=True):

@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from gitbatch.errors import UsageError
+from gitbatch.plan.help_texts import Language
 from gitbatch.project.config import Config, ProjectTable, parse_config
 from gitbatch.project.disk import DiskSnapshot
 from gitbatch.project.lint import check_plan
-from gitbatch.project.scaffold import Language, Scaffold, scaffold_project
+from gitbatch.project.scaffold import Scaffold, scaffold_project
 from gitbatch.project.scope import Phase, find_active_phase
 
 PATHS = (

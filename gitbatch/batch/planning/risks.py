@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from gitbatch.batch.planning.project_state import ProjectState, read_with_objects
 from gitbatch.batch.planning.surroundings import CommitSurroundings, DiskSurroundings, Surroundings
 from gitbatch.errors import GitbatchError
+from gitbatch.plan import help_texts
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.model import Diagnostic, Plan, WorkItem
 from gitbatch.plan.source import Span, read
@@ -38,7 +39,7 @@ OUTPUT_WITHOUT_PLACE = "GB406"
 OUTPUT_FILTERED = "GB407"
 """An output has a filter, which would have to be run."""
 
-CONTEXT_ADVICE = "copy the file into this repository and commit it, or correct the plan"
+CONTEXT_ADVICE = help_texts.COPY_CONTEXT.english
 
 
 def find_risks(plan: Plan, source: bytes, project: Project, around: Surroundings) -> tuple[Diagnostic, ...]:
@@ -47,7 +48,7 @@ def find_risks(plan: Plan, source: bytes, project: Project, around: Surroundings
     _check_outputs(report, around)
     _check_contexts(report, project, around)
     _check_ticks(report, around)
-    return report.findings.in_order()
+    return report.findings.in_order(plan.language)
 
 
 def add_risks(repo: Repository, project_state: ProjectState, *, followed: bool) -> ProjectState:
@@ -135,9 +136,8 @@ def _check_outputs(report: _Report, around: Surroundings) -> None:
         if problem or nested:
             code = OUTPUT_WITHOUT_PLACE if problem else OUTPUT_NESTED
             message = f"the output {quoted(item.output)} cannot be written: {problem or nested}"
-            report.findings.error(
-                code, report.span_of(item, item.output), message, "give the item another output"
-            )
+            span = report.span_of(item, item.output)
+            report.findings.error(code, span, message, help_texts.OTHER_OUTPUT)
         else:
             placed.append(item)
     by_pattern = around.find_ignored(item.output for item in placed)
@@ -148,12 +148,10 @@ def _check_outputs(report: _Report, around: Surroundings) -> None:
         if pattern:
             said = f"the pattern {quoted(pattern.text)} in {clean_text(pattern.file)}"
             message = f"the output {quoted(item.output)} is ignored by {said}"
-            advice = "it would be committed all the same; change the pattern, or give the item another output"
-            report.findings.warning(OUTPUT_IGNORED, span, message, advice)
+            report.findings.warning(OUTPUT_IGNORED, span, message, help_texts.IGNORED_OUTPUT)
         if item.output in by_filter:
             message = f"the output {quoted(item.output)} has the filter {quoted(by_filter[item.output])}"
-            advice = "no filter is run, so the item would fail; give it another output"
-            report.findings.warning(OUTPUT_FILTERED, span, message, advice)
+            report.findings.warning(OUTPUT_FILTERED, span, message, help_texts.NO_FILTER_RUNS)
 
 
 def _check_contexts(report: _Report, project: Project, around: Surroundings) -> None:
@@ -166,12 +164,14 @@ def _check_contexts(report: _Report, project: Project, around: Surroundings) -> 
             problem = None if found else find_foreign_context(name, project, around)
             if problem:
                 message = f"{quoted(item.name)} reads {quoted(name)}, {problem}"
-                report.findings.error(CONTEXT_ELSEWHERE, report.span_of(item, name), message, CONTEXT_ADVICE)
+                report.findings.error(
+                    CONTEXT_ELSEWHERE, report.span_of(item, name), message, help_texts.COPY_CONTEXT
+                )
         for path, stored_by in around.find_filters(paths).items():
             note = describe_filter(stored_by)
             message = f"{quoted(item.name)} reads {quoted(path)}, which is {note}"
-            advice = "agents get files as they are stored; commit a text that has what they need"
-            report.findings.warning(CONTEXT_FILTERED, report.span_of(item, paths[path]), message, advice)
+            span = report.span_of(item, paths[path])
+            report.findings.warning(CONTEXT_FILTERED, span, message, help_texts.COMMIT_TEXT)
 
 
 def _check_ticks(report: _Report, around: Surroundings) -> None:
@@ -179,5 +179,4 @@ def _check_ticks(report: _Report, around: Surroundings) -> None:
     for item in report.plan.items:
         if item.done and not around.has_file(item.output):
             message = f"{quoted(item.name)} is ticked, and its output {quoted(item.output)} does not exist"
-            advice = "clear the box to have it written, or name the file that it stands for"
-            report.findings.warning(TICKED_WITHOUT_FILE, report.span_of(item), message, advice)
+            report.findings.warning(TICKED_WITHOUT_FILE, report.span_of(item), message, help_texts.CLEAR_BOX)
