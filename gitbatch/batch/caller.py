@@ -15,6 +15,7 @@ from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.errors import UsageError
 from gitbatch.plan.model import Plan
+from gitbatch.project.control import BY_CONVENTION, PlanChoice
 from gitbatch.sandbox.model import SandboxKind
 
 
@@ -27,8 +28,8 @@ class SessionSettings(Struct, frozen=True, kw_only=True):
     """The folder for worktrees where neither `worktrees` nor the configuration names one."""
     worktrees: Path | None = None
     """The folder for worktrees, instead of the configured one."""
-    plan: str | None = None
-    """The plan's path in the repository; None: the active phase's."""
+    plan: PlanChoice = BY_CONVENTION
+    """The plan that is wanted."""
     items: str | None = None
     """As `select_items` reads them; None: the frontend is asked."""
     checkpoint: CheckpointMode | None = None

@@ -11,6 +11,7 @@ from gitbatch.errors import UsageError
 from gitbatch.limits.causes import TREATMENTS, Cause, Remedy
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.project.context import MissingInput
+from gitbatch.project.control import PlanChoice
 from gitbatch.text import CleanText
 
 PHASE_COMPLETE = "phase complete; set the next phase under Active Scope in CLAUDE.md, or write a new plan"
@@ -114,6 +115,11 @@ class Record(Struct, frozen=True):
     def items(self) -> tuple[BatchItem, ...]:
         """Returns all items, in plan order."""
         return tuple(item for group in self.groups for item in group.items)
+
+    @property
+    def plan(self) -> PlanChoice:
+        """Returns the plan that the batch runs, as a choice for reading a commit."""
+        return PlanChoice(self.task, is_recorded=True)
 
     @property
     def checkpoint_mode(self) -> CheckpointMode:

@@ -106,7 +106,7 @@ class Opening(Struct, frozen=True):
     def report_ignored(self, batch: Batch) -> None:
         """Reports the choices that a resumed batch does not use."""
         given = {
-            "TASK_MD": self.settings.plan,
+            "TASK_MD": self.settings.plan.path,
             "--items": self.settings.items,
             "--checkpoint": self.settings.checkpoint,
             "--agent": self.settings.agent,

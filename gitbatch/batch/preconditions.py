@@ -37,7 +37,7 @@ def require_resumable(repo: Repository, batch: Batch, progress: BatchProgress) -
     else:
         require_nothing_under_way(repo)
         remaining = tuple(item.key for item in _remaining_items(batch.record, progress))
-        project_state = read_project_state(repo, require_tip(repo, target))
+        project_state = read_project_state(repo, require_tip(repo, target), batch.record.plan)
         # An edited plan is for the user's next step. It gets the ticks, as one that is edited during a run does.
         require_no_nested_repositories(repo, project_state, remaining)
         require_clean(repo, project_state, remaining, exempt=frozenset({project_state.project.task}))
@@ -52,7 +52,7 @@ def read_runnable_state(repo: Repository, record: Record, progress: BatchProgres
         PlanError: its plan has errors.
         PartialCloneError: an object that a remaining item needs is missing and cannot be fetched.
     """
-    project_state = read_project_state(repo, require_tip(repo, record.target))
+    project_state = read_project_state(repo, require_tip(repo, record.target), record.plan)
     require_runnable(project_state)
     found = (project_state.find_item(item.key) for item in _remaining_items(record, progress))
     require_objects(repo, project_state, filter(None, found))
@@ -77,7 +77,7 @@ def describe_confinement(
     Raises:
         GitbatchError: an agent cannot work here.
     """
-    project_state = read_project_state(repo, require_tip(repo, record.target))
+    project_state = read_project_state(repo, require_tip(repo, record.target), record.plan)
     names, config = recorded_agents(project_state, record), project_state.project.config
     readable = agents.read_in_checkouts(names, config, checkouts.folders)
     shown = tuple(clean_text(name_in_checkout(path, repo.root)) for path in readable)

@@ -53,7 +53,7 @@ def resume_batch(repo: Repository, batch: Batch) -> tuple[BatchProgress, Followe
     last = state.finished[-1].commit if state.finished else None
     # Invariant 4: the checkout first, while the item branches still keep their commits.
     if last and repo.refs.read(followed_ref(batch.id)) != last:
-        followed = follow_checkout(repo, target, _commit_before(repo, batch.id, last), last)
+        followed = follow_checkout(repo, batch.record, _commit_before(repo, batch.id, last), last)
         repo.point(followed_ref(batch.id), last)
     # Invariant 5: leftovers of dead runs. A branch at its item's commit is kept until its group is done.
     remove_leftovers(repo, batch.id)
@@ -72,7 +72,7 @@ def finish_batch(repo: Repository, batch: Batch) -> ProjectState:
     remove_leftovers(repo, batch.id)
     tip = require_tip(repo, batch.record.target)
     end_batch(repo, batch.id, tip)
-    return read_project_state(repo, tip)
+    return read_project_state(repo, tip, batch.record.plan)
 
 
 def _commit_before(repo: Repository, batch: str, last: str) -> str:

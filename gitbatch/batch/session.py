@@ -27,6 +27,7 @@ from gitbatch.errors import GitError
 from gitbatch.fs.room import disk_error_at
 from gitbatch.limits.rate_limit import RateLimit
 from gitbatch.repo.fingerprint import require_same_refs, require_untouched
+from gitbatch.repo.holder import name_plan
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.private_dir import show_diff
 from gitbatch.repo.repository import Repository
@@ -123,7 +124,10 @@ def open_session(
         if batch is None:
             yield Session(_nothing_left(), None, None, resumed=False)
             return
-        state = read_project_state(opening.repo, require_tip(opening.repo, batch.record.target))
+        name_plan(opening.repo.own_dir, batch.record.task)
+        state = read_project_state(
+            opening.repo, require_tip(opening.repo, batch.record.target), batch.record.plan
+        )
         fixed = read_fixed_config(opening.repo, batch, state)
         if not opening.accept_config(batch, state, fixed):
             result = Result(Ending.CONFIG_CHANGED, succeeded=0, failed=0, has_ended=False)

@@ -18,7 +18,7 @@ from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.model import CheckpointMode
 from gitbatch.batch.session import open_session
-from gitbatch.cli.common import HERE, cache_dir, chosen_worktrees, open_repository_of, repository_path
+from gitbatch.cli.common import HERE, cache_dir, choose_plan, chosen_worktrees, open_repository_of
 from gitbatch.cli.frontend import PromptFrontend, PromptReviewer
 from gitbatch.cli.signals import ENDING_SIGNALS, Signals
 from gitbatch.cli.views import EventView, make_view
@@ -61,7 +61,7 @@ class RunOptions(Struct, frozen=True, kw_only=True):
             environment=dict(os.environ),
             cache_dir=cache_dir(),
             worktrees=chosen_worktrees(),
-            plan=repository_path(repo, self.directory, self.task_md),
+            plan=choose_plan(repo, self.directory, self.task_md),
             items=self.items,
             checkpoint=CheckpointMode.parse(self.checkpoint) if self.checkpoint else None,
             agent=self.agent,

@@ -11,6 +11,7 @@ import typer
 from platformdirs import user_cache_path
 
 from gitbatch.errors import UsageError
+from gitbatch.project.control import PlanChoice
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
 from gitbatch.view.page import PlainPage
@@ -23,7 +24,10 @@ Directory = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="For programs: one JSON object a line.")]
 TaskMd = Annotated[
-    Path | None, typer.Argument(metavar="[TASK_MD]", help="The plan; by default the active phase's.")
+    Path | None,
+    typer.Argument(
+        metavar="[TASK_MD]", help="The plan; by default the active phase's, else the nearest task.md."
+    ),
 ]
 HERE = Path()
 
@@ -63,17 +67,18 @@ def tell_waiting(text: str) -> None:
     typer.echo(f"gitbatch: {text}", err=True)
 
 
-def repository_path(repo: Repository, directory: Path, path: Path | None) -> str | None:
-    """Returns a path of the command line as a path in the repository.
+def choose_plan(repo: Repository, directory: Path, path: Path | None) -> PlanChoice:
+    """Returns the plan that the command line names, else the choice of the nearest one.
 
     Raises:
         UsageError: it is outside the repository.
     """
     if path is None:
-        return None
+        here, root = directory.resolve(), repo.root.resolve()
+        return PlanChoice(folder="/".join(here.relative_to(root).parts) if here.is_relative_to(root) else "")
     full = Path(os.path.normpath(directory.resolve() / path))
     try:
-        return full.relative_to(repo.root.resolve()).as_posix()
+        return PlanChoice(full.relative_to(repo.root.resolve()).as_posix())
     except ValueError:
         raise UsageError(
             f"{path} is outside the repository {repo.root}", "name the plan of this repository"

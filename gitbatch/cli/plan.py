@@ -9,7 +9,7 @@ import typer
 from gitbatch.batch.planning.project_state import read_project_state, require_runnable
 from gitbatch.batch.planning.risks import add_risks
 from gitbatch.batch.planning.target import find_plan_commit
-from gitbatch.cli.common import HERE, Directory, Json, make_page, open_repository_of, repository_path
+from gitbatch.cli.common import HERE, Directory, Json, choose_plan, make_page, open_repository_of
 from gitbatch.cli.plan_warnings import tell_warnings
 from gitbatch.repo.refs.names import HEADS
 from gitbatch.view.overview import plan_state, render_plan
@@ -26,7 +26,7 @@ def plan(
     """Show what would run: groups, items, outputs, what each reads, and the control files found."""
     with open_repository_of(directory, read_only=True) as repo:
         project_state = read_project_state(
-            repo, find_plan_commit(repo, branch), repository_path(repo, directory, task_md)
+            repo, find_plan_commit(repo, branch), choose_plan(repo, directory, task_md)
         )
         require_runnable(project_state)
         project_state = add_risks(

@@ -5,7 +5,7 @@ import time
 import msgspec
 import typer
 
-from gitbatch.batch.group.shared_files import criteria_at
+from gitbatch.batch.group.shared_files import read_criteria
 from gitbatch.batch.history.activity import read_activity
 from gitbatch.batch.history.ledger import read_ledger
 from gitbatch.batch.history.progress import read_ended_progress, read_progress
@@ -45,7 +45,7 @@ def _read_state(repo: Repository, batch: Batch) -> BatchState:
     )  # before the state: what it has done since is seen
     state = (read_ended_progress if batch.ended else read_progress)(repo, batch)
     spending = read_spending(repo, batch, state, read_ledger(repo, batch.id))
-    shown = batch_state(batch, state, criteria_at(repo, batch.record.target), spending)
+    shown = batch_state(batch, state, read_criteria(repo, batch.record), spending)
     if holder and holder.verb == "run":
         return add_activity(shown, holder, read_activity(repo.own_dir, batch.id, holder.since))
     return shown

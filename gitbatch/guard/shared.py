@@ -1,7 +1,6 @@
 """The shared files of a tree: only the orchestrator commits them (rules O3, O4)."""
 
 from collections.abc import Iterable
-from contextlib import suppress
 
 from msgspec import Struct
 
@@ -9,7 +8,7 @@ from gitbatch.errors import PlanError
 from gitbatch.paths import path_key
 from gitbatch.plan.outputs import control_paths
 from gitbatch.project.config import CONFIG_FILE, Config, parse_config
-from gitbatch.project.control import TASK, Project, find_project
+from gitbatch.project.control import CONVENTIONAL, PlanChoice, Project, find_project
 from gitbatch.project.snapshot import Snapshot
 
 _SCOPE_FILE = "/claude.md"
@@ -19,7 +18,7 @@ class SharedFiles(Struct, frozen=True):
     """The shared files of a tree; if it has no valid project, those that every project has."""
 
     projects: tuple[Project, ...] = ()
-    """One project; two if there are two plans and no phases: the user selects one of them when a batch starts."""
+    """One project; two if there are two plans and no phases, and it is not known which of them a batch runs."""
     paths: frozenset[str] = control_paths()
     """The files that an orchestrator commit may change."""
     protected: frozenset[str] = control_paths()
@@ -33,10 +32,10 @@ class SharedFiles(Struct, frozen=True):
         return frozenset(p for p in paths if path_key(p) in keys or f"/{path_key(p)}".endswith(_SCOPE_FILE))
 
 
-def read_shared_files(snapshot: Snapshot) -> SharedFiles:
-    """Reads the shared files of a tree from its configuration."""
+def read_shared_files(snapshot: Snapshot, plan: str | None = None) -> SharedFiles:
+    """Reads the shared files of a tree from its configuration. `plan`: the plan of a batch, if that is known."""
     try:
-        projects = _find_projects(snapshot, parse_config(snapshot.read(CONFIG_FILE)))
+        projects = _find_projects(snapshot, parse_config(snapshot.read(CONFIG_FILE)), plan)
     except PlanError as error:
         return SharedFiles(problem=error.message)
     paths = frozenset(path for project in projects for path in project.shared_files)
@@ -44,14 +43,9 @@ def read_shared_files(snapshot: Snapshot) -> SharedFiles:
     return SharedFiles(projects, paths, paths.union(*protected))
 
 
-def _find_projects(snapshot: Snapshot, config: Config) -> tuple[Project, ...]:
-    try:
-        return (find_project(snapshot, config),)
-    except PlanError:
-        found = []
-        for path in (TASK, f"docs/{TASK}"):
-            with suppress(PlanError):
-                found.append(find_project(snapshot, config, path))
-        if not found:
-            raise
-        return tuple(found)
+def _find_projects(snapshot: Snapshot, config: Config, plan: str | None) -> tuple[Project, ...]:
+    first = find_project(snapshot, config, PlanChoice(plan))
+    if plan is not None or first.phase.name:
+        return (first,)
+    others = (path for path in CONVENTIONAL if path != first.task and snapshot.blob(path))
+    return (first, *(find_project(snapshot, config, PlanChoice(path)) for path in others))

@@ -1,9 +1,18 @@
-"""Finding the control files of the active phase. Rules O2, C1, C2."""
+"""Finding the plan and the control files that belong to it. Rules O2, C1, C2.
+
+With a scope section in CLAUDE.md, the phase decides which plan runs. Without one, the project has a single phase, and its
+plan is the one that the user names, anywhere in the repository; else the nearest task.md from the current folder
+upwards; else the one in `docs/`.
+"""
+
+import posixpath
+from collections.abc import Iterable
+from typing import NoReturn
 
 from msgspec import Struct
 
 from gitbatch.errors import PlanError
-from gitbatch.paths import path_key
+from gitbatch.paths import ancestors, path_key
 from gitbatch.plan.model import PlanOptions
 from gitbatch.plan.outputs import INCLUDE_FILE
 from gitbatch.project.config import CONFIG_FILE, Config
@@ -12,6 +21,23 @@ from gitbatch.project.sections import require_text
 from gitbatch.project.snapshot import Snapshot
 
 TASK, STATUS, DECISIONS, RULES = "task.md", "status.md", "decisions-log.md", "rules.md"
+CONVENTIONAL = (TASK, f"docs/{TASK}")
+"""The plans that a project without phases has by convention; the first that exists is the one."""
+
+
+class PlanChoice(Struct, frozen=True):
+    """The plan that is wanted. Paths are repository paths."""
+
+    path: str | None = None
+    """The plan that was named; None: the one that is found by convention."""
+    folder: str = ""
+    """The current folder, from which the nearest task.md is looked for upwards."""
+    is_recorded: bool = False
+    """The plan of a batch that has started. If CLAUDE.md names a phase meanwhile, that phase's plan is read instead."""
+
+
+BY_CONVENTION = PlanChoice()
+"""No plan is named."""
 
 
 class Project(Struct, frozen=True):
@@ -46,36 +72,42 @@ class Project(Struct, frozen=True):
             *self.config.project.context_documents,
             *self.config.project.shared,
         ]
-        looked_for = [f"{folder}{name}" for folder in _search_folders(self.phase) for name in names]
+        folders = {*_search_folders(self.phase), _folder_of(self.task)}
+        looked_for = [f"{folder}{name}" for folder in folders for name in names]
         found = (*self.shared_files, SCOPE_FILE, CONFIG_FILE, INCLUDE_FILE, *looked_for)
         return frozenset(map(path_key, found))
 
+    @property
+    def read_files(self) -> tuple[str, ...]:
+        """Returns the files that decide what runs and how: all are read from the commit."""
+        return (CONFIG_FILE, SCOPE_FILE, self.task, *((self.rules,) if self.rules else ()), *self.contexts)
 
-def find_project(snapshot: Snapshot, config: Config, wanted: str | None = None) -> Project:
-    """Returns the project in a commit.
 
-    Args:
-        snapshot: the commit.
-        config: its configuration.
-        wanted: the task.md that the user named; it must be the active phase's.
+def find_project(snapshot: Snapshot, config: Config, choice: PlanChoice = BY_CONVENTION) -> Project:
+    """Returns the project in a commit, with the plan that is wanted.
 
     Raises:
-        PlanError: there is not exactly one task.md, or the wanted one is not the active phase's; CLAUDE.md or a
-            context document is not readable text.
+        PlanError: the plan does not exist, or is not the active phase's; CLAUDE.md or a context document is not
+            readable text.
     """
     phase = find_active_phase(snapshot, config)
-    task = _find_plan_path(snapshot, phase, wanted)
-    if wanted is not None and wanted != task:
-        raise PlanError(
-            f"{wanted} is not the plan of the active phase, which is {task}",
-            "change the active scope in CLAUDE.md: gitbatch runs only its phase",
-        )
+    if phase is None:
+        task = _find_single_plan(snapshot, choice)
+    else:
+        task = _find_plan_of_phase(snapshot, phase)
+        _require_active(choice, task)
     here = phase or Phase("", "")
-    folder_of_plan = task.removesuffix(TASK)
-    folders = _search_folders(phase) if phase else dict.fromkeys((folder_of_plan, "docs/", ""))
+    folder_of_plan = _folder_of(task)
+    folders = _search_folders(phase) if phase else tuple(dict.fromkeys((folder_of_plan, "docs/", "")))
+    is_elsewhere = phase is None and task != _first_file(snapshot, CONVENTIONAL)
 
     def find(name: str) -> str | None:
-        return next((f"{folder}{name}" for folder in folders if snapshot.blob(f"{folder}{name}")), None)
+        return _first_file(snapshot, (f"{folder}{name}" for folder in folders))
+
+    def find_written(name: str) -> str:
+        """Returns where the plan's own shared file is, or is to be written."""
+        beside = f"{folder_of_plan}{name}"
+        return beside if is_elsewhere else find(name) or beside
 
     contexts = tuple(filter(None, map(find, config.project.context_documents)))
     for path in contexts:
@@ -83,32 +115,56 @@ def find_project(snapshot: Snapshot, config: Config, wanted: str | None = None) 
     return Project(
         phase=here,
         task=task,
-        status=find(STATUS) or f"{folder_of_plan}{STATUS}",
-        decisions=find(DECISIONS) or f"{folder_of_plan}{DECISIONS}",
+        status=find_written(STATUS),
+        decisions=find_written(DECISIONS),
         rules=find(RULES),
         contexts=contexts,
-        artifacts=tuple(find(name) or f"{folder_of_plan}{name}" for name in config.project.shared),
+        artifacts=tuple(map(find_written, config.project.shared)),
         config=config,
     )
 
 
-def _find_plan_path(snapshot: Snapshot, phase: Phase | None, wanted: str | None) -> str:
-    if phase is not None:
-        candidates = [
-            f"{folder}{TASK}" for folder in _search_folders(phase) if snapshot.blob(f"{folder}{TASK}")
-        ][:1]
-    else:
-        candidates = [path for path in (TASK, f"docs/{TASK}") if snapshot.blob(path)]
-        candidates = [wanted] if wanted in candidates else candidates
-    if not candidates:
-        where = f"{phase.folder}/, docs/ or the top folder" if phase else "the top folder or docs/"
-        raise PlanError(f"missing {TASK} in {where}", f"write a plan and commit it: git add {TASK}")
-    if len(candidates) > 1:
-        advice = (
-            f"name one: gitbatch run {candidates[0]}; or name a phase under Aktiver Scope in {SCOPE_FILE}"
+def _find_plan_of_phase(snapshot: Snapshot, phase: Phase) -> str:
+    found = _first_file(snapshot, (f"{folder}{TASK}" for folder in _search_folders(phase)))
+    return found or _refuse_missing(f"{phase.folder}/, docs/ or the top folder")
+
+
+def _require_active(choice: PlanChoice, task: str) -> None:
+    """Refuses a plan that the user names, if it is not the one of the active phase (rule O2)."""
+    if choice.path is not None and choice.path != task and not choice.is_recorded:
+        raise PlanError(
+            f"{choice.path} is not the plan of the active phase, which is {task}",
+            "change the active scope in CLAUDE.md: gitbatch runs only its phase",
         )
-        raise PlanError(f"there is more than one plan: {' and '.join(candidates)}", advice)
-    return candidates[0]
+
+
+def _find_single_plan(snapshot: Snapshot, choice: PlanChoice) -> str:
+    """Returns the plan of a project without phases."""
+    if choice.path is None:
+        above = (*reversed((*ancestors(choice.folder), choice.folder)), "") if choice.folder else ("",)
+        near = (f"{folder}/{TASK}".lstrip("/") for folder in above)
+        return _first_file(snapshot, (*near, *CONVENTIONAL)) or _refuse_missing("the top folder or docs/")
+    if not snapshot.blob(choice.path):
+        raise PlanError(
+            f"the commit has no file {choice.path}", f"write the plan and commit it: git add {choice.path}"
+        )
+    if posixpath.basename(path_key(choice.path)) in {STATUS, DECISIONS, path_key(SCOPE_FILE)}:
+        raise PlanError(f"{choice.path} is a control file and no plan", f"name a plan, such as {TASK}")
+    return choice.path
+
+
+def _refuse_missing(where: str) -> NoReturn:
+    raise PlanError(f"missing {TASK} in {where}", f"write a plan and commit it: git add {TASK}")
+
+
+def _first_file(snapshot: Snapshot, paths: Iterable[str]) -> str | None:
+    return next((path for path in paths if snapshot.blob(path)), None)
+
+
+def _folder_of(path: str) -> str:
+    """Returns the folder of a path, with a slash at its end; empty for the top folder."""
+    folder = posixpath.dirname(path)
+    return f"{folder}/" if folder else ""
 
 
 def _search_folders(phase: Phase) -> tuple[str, ...]:
@@ -117,5 +173,13 @@ def _search_folders(phase: Phase) -> tuple[str, ...]:
 
 
 def plan_options(project: Project) -> PlanOptions:
-    """Returns the options for reading the plan of a project."""
-    return project.config.plan_options(project.phase.name, project.phase.folder, project.protected)
+    """Returns the options for reading the plan of a project.
+
+    A plan that is neither a phase's nor in a conventional place has assigned outputs below its own path, so that those
+    of two plans do not collide: `api/task.md` has `api/…`, and `plans/one.md` has `plans/one/…`.
+    """
+    name, folder = project.phase.name, project.phase.folder
+    if not name and project.task not in CONVENTIONAL:
+        folder = posixpath.dirname(project.task)
+        name = folder if project.task.endswith(f"/{TASK}") else posixpath.splitext(project.task)[0]
+    return project.config.plan_options(name, folder, project.protected)

@@ -10,7 +10,7 @@ from gitbatch.errors import PlanError, UsageError
 from gitbatch.plan.model import Plan, PlanOptions
 from gitbatch.plan.parse import parse_plan
 from gitbatch.project.config import CONFIG_FILE, Config, parse_config
-from gitbatch.project.control import Project, find_project
+from gitbatch.project.control import PlanChoice, Project, find_project, plan_options
 from gitbatch.project.disk import DiskSnapshot
 from gitbatch.project.snapshot import Snapshot
 
@@ -49,7 +49,8 @@ def check_plan(path: Path, read_files: ReadFiles = DiskSnapshot) -> Checked:
                 f"cannot read {path}: {error.strerror}", "name a plan, such as task.md"
             ) from error
         source = left_out
-    return Checked(str(path), source, parse_plan(source, str(path), _read_options(files)))
+    choice = PlanChoice(here.relative_to(root).as_posix())
+    return Checked(str(path), source, parse_plan(source, str(path), _read_options(files, choice)))
 
 
 def find_active_plan(directory: Path, read_files: ReadFiles = DiskSnapshot) -> Path:
@@ -64,7 +65,8 @@ def find_active_plan(directory: Path, read_files: ReadFiles = DiskSnapshot) -> P
     """
     root = find_project_root(directory.resolve())
     files = read_files(root)
-    found = root / find_project(files, _read_config(files)).task
+    choice = PlanChoice(folder="/".join(directory.resolve().relative_to(root).parts))
+    found = root / find_project(files, _read_config(files), choice).task
     return found.relative_to(directory.resolve()) if found.is_relative_to(directory.resolve()) else found
 
 
@@ -77,20 +79,28 @@ def find_project_root(directory: Path) -> Path:
 def read_project_on_disk(files: Snapshot, path: str) -> Project | None:
     """Returns the project on the disk, with the plan at a repository path; None if the project is not valid."""
     try:
-        return replace(find_project(files, _read_config(files)), task=path)
+        project = _find_project_of(files, _read_config(files), PlanChoice(path))
     except PlanError:
         return None
+    return replace(project, task=path)
 
 
 def _read_config(files: Snapshot) -> Config:
     return parse_config(files.read(CONFIG_FILE))
 
 
-def _read_options(files: Snapshot) -> PlanOptions:
+def _find_project_of(files: Snapshot, config: Config, choice: PlanChoice) -> Project:
+    """Returns the project of a plan; for the plan of another phase, the active phase's."""
+    try:
+        return find_project(files, config, choice)
+    except PlanError:
+        return find_project(files, config)
+
+
+def _read_options(files: Snapshot, choice: PlanChoice) -> PlanOptions:
     """Returns the options of the project; those of its configuration alone if the project is not valid."""
     config = _read_config(files)
     try:
-        project = find_project(files, config)
+        return plan_options(_find_project_of(files, config, choice))
     except PlanError:
         return config.plan_options()
-    return config.plan_options(project.phase.name, project.phase.folder, project.protected)

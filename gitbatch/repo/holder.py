@@ -16,13 +16,14 @@ from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.fs.nofollow import regular_file
 from gitbatch.text import clean_text
 
 _FILE = "holder"
-_BYTES = 8192
-"""The most bytes of the file: a path may have 4,096."""
+_BYTES = 16384
+"""The most bytes of the file: each of its two paths may have 4,096, and JSON may need more."""
 
 
 class Holder(Struct, frozen=True):
@@ -37,11 +38,14 @@ class Holder(Struct, frozen=True):
     """Seconds since the epoch: when it took the lock."""
     verb: str = "run"
     """The command that needs the lock."""
+    plan: str = ""
+    """The plan that it runs, once that is known."""
 
     def __str__(self) -> str:
         began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
         text = f"{self.folder} (process {self.process} of {self.user} on {self.host}, since {began})"
-        return clean_text(text, _BYTES)  # an agent without a sandbox can write the file
+        runs = f": it runs {self.plan}" if self.plan else ""
+        return clean_text(f"{text}{runs}", _BYTES)  # an agent without a sandbox can write the file
 
 
 @contextmanager
@@ -63,6 +67,18 @@ def name_holder(own_dir: Path, folder: Path, verb: str) -> Iterator[None]:
         finally:
             with suppress(OSError):  # not needed: the lock counts, and the next holder replaces the file
                 path.unlink(missing_ok=True)
+
+
+def name_plan(own_dir: Path, plan: str) -> None:
+    """Lets others read which plan this process runs, while it holds the lock."""
+    with suppress(OSError, msgspec.DecodeError):  # only the message of another process needs it
+        file = os.open(own_dir / _FILE, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            holder = msgspec.json.decode(os.pread(file, _BYTES, 0), type=Holder)
+            if holder.process == os.getpid():
+                os.pwrite(file, msgspec.json.encode(replace(holder, plan=plan)), 0)
+        finally:
+            os.close(file)
 
 
 def read_holder(own_dir: Path) -> Holder | None:

@@ -77,6 +77,8 @@ class BatchState(Struct, frozen=True):
     items: tuple[ItemState, ...]
     criteria: tuple[CriterionState, ...]
     """The Definition of Done at the tip of the target branch."""
+    plan: str = ""
+    """The path of the plan that it runs."""
     process: RunningProcess | None = None
     """The process that runs it; None if it does not run."""
     spent: Spent = Spent()
@@ -105,6 +107,7 @@ def batch_state(
         batch=batch.id,
         state="ended" if batch.ended else "unfinished",
         target=batch.record.target,
+        plan=batch.record.task,
         mode=batch.record.mode,
         agent=batch.record.agent,
         groups=len(batch.record.groups),
@@ -159,7 +162,7 @@ def render_batch(shown: BatchState, now: float) -> Block:
     head = make_line(
         ("batch ", "bold"),
         (shown.batch, "bold"),
-        f" ({shown.state}) on {short(shown.target)}: {shown.groups_done} of {format_count(shown.groups, 'group')}, "
+        f" ({shown.state}) of {shown.plan} on {short(shown.target)}: {shown.groups_done} of {format_count(shown.groups, 'group')}, "
         f"{done} of {format_count(len(shown.items), 'item')}",
     )
     runs = (make_line(_format_process(process, now)),) if process else ()

@@ -66,7 +66,7 @@ def test_settings(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
         directory=repo.root,
     )
     settings = options.make_settings(repo)
-    assert settings.plan == "docs/task.md"
+    assert settings.plan.path == "docs/task.md"
     assert str(settings.checkpoint) == "after-batch:2"
     assert settings.worktrees == Path("~/trees").expanduser()
     assert (settings.longest_wait, settings.fetch) == (inf, False)
@@ -75,7 +75,7 @@ def test_settings(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_default_settings(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GITBATCH_WORKTREES", raising=False)
     settings = RunOptions(directory=repo.root).make_settings(repo)
-    assert (settings.plan, settings.items, settings.checkpoint) == (None, None, None)
+    assert (settings.plan.path, settings.items, settings.checkpoint) == (None, None, None)
     assert (settings.worktrees, settings.longest_wait, settings.fetch) == (None, None, True)
 
 

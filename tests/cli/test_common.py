@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from gitbatch.cli.common import cache_dir, chosen_worktrees, make_page, open_repository_of, repository_path
+from gitbatch.cli.common import cache_dir, choose_plan, chosen_worktrees, make_page, open_repository_of
 from gitbatch.errors import UsageError
+from gitbatch.project.control import PlanChoice
 from gitbatch.repo.repository import Repository
 from gitbatch.view.page import PlainPage
 from gitbatch.view.terminal import Terminal
@@ -14,20 +15,22 @@ from gitbatch.view.terminal import Terminal
 @pytest.mark.parametrize(
     ("directory", "path", "expected"),
     [
-        (".", None, None),
-        (".", "task.md", "task.md"),
-        ("docs", "task.md", "docs/task.md"),
-        ("docs", "../task.md", "task.md"),
+        (".", None, PlanChoice()),
+        (".a/docs", None, PlanChoice(folder=".a/docs")),
+        ("..", None, PlanChoice()),
+        (".", "task.md", PlanChoice("task.md")),
+        ("docs", "task.md", PlanChoice("docs/task.md")),
+        ("docs", "../task.md", PlanChoice("task.md")),
     ],
 )
-def test_repository_path(repo: Repository, directory: str, path: str | None, expected: str | None) -> None:
-    assert repository_path(repo, repo.root / directory, Path(path) if path else None) == expected
+def test_plan_choice(repo: Repository, directory: str, path: str | None, expected: PlanChoice) -> None:
+    assert choose_plan(repo, repo.root / directory, Path(path) if path else None) == expected
 
 
 @pytest.mark.parametrize("path", ["../task.md", "/task.md"])
 def test_path_outside(repo: Repository, path: str) -> None:
     with pytest.raises(UsageError, match="is outside the repository"):
-        repository_path(repo, repo.root, Path(path))
+        choose_plan(repo, repo.root, Path(path))
 
 
 def test_repository_of_a_folder_below(repo: Repository) -> None:

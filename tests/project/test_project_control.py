@@ -6,7 +6,7 @@ from project.file_tree import FileTree
 from gitbatch.errors import ExitCode, PlanError
 from gitbatch.plan.outputs import path_problem
 from gitbatch.project.config import Config, ProjectTable
-from gitbatch.project.control import Project, find_project
+from gitbatch.project.control import PlanChoice, Project, find_project, plan_options
 from gitbatch.project.scope import Phase
 
 SCOPE = {"CLAUDE.md": "## Active Scope\n\nPhase: one\n"}
@@ -17,12 +17,12 @@ SHARED = Config(project=ProjectTable(shared=("inventory.md",)))
 
 def project(*paths: str, config: Config = SHARED, wanted: str | None = None) -> Project:
     """The project in a commit with a phase and these further files."""
-    return find_project(FileTree({**PLAN, **dict.fromkeys(paths, "")}), config, wanted)
+    return find_project(FileTree({**PLAN, **dict.fromkeys(paths, "")}), config, PlanChoice(wanted))
 
 
-def single(*paths: str, wanted: str | None = None) -> Project:
+def single(*paths: str, wanted: str | None = None, folder: str = "") -> Project:
     """The project in a commit with these files, without a phase."""
-    return find_project(FileTree(dict.fromkeys(paths, "")), SHARED, wanted)
+    return find_project(FileTree(dict.fromkeys(paths, "")), SHARED, PlanChoice(wanted, folder))
 
 
 def problem(*paths: str, wanted: str | None = None) -> PlanError:
@@ -103,6 +103,7 @@ def test_contexts_are_in_the_order_of_the_configuration() -> None:
             "docs/rules.md",
         ),
         (["task.md", "docs/phases/one/task.md"], "task.md", "status.md", None),
+        (["task.md", "docs/task.md", "docs/rules.md"], "task.md", "status.md", "docs/rules.md"),
     ],
 )
 def test_a_project_of_a_single_phase(paths: list[str], task: str, status: str, rules: str | None) -> None:
@@ -110,19 +111,54 @@ def test_a_project_of_a_single_phase(paths: list[str], task: str, status: str, r
     assert (found.phase, found.task, found.status, found.rules) == (Phase("", ""), task, status, rules)
 
 
-def test_two_plans_without_a_phase() -> None:
-    error = problem("task.md", "docs/task.md")
-    assert error.message == "there is more than one plan: task.md and docs/task.md"
-    assert "gitbatch run task.md" in error.advice
-    assert single("task.md", "docs/task.md", wanted="docs/task.md").task == "docs/task.md"
-    assert problem("task.md", "docs/task.md", wanted="src/task.md").message == error.message
+@pytest.mark.parametrize(
+    ("wanted", "status", "rules", "outputs"),
+    [
+        ("services/api/task.md", "services/api/status.md", "services/api/rules.md", "services/api"),
+        ("plans/Release 2.md", "plans/status.md", "rules.md", "plans/Release 2"),
+        ("docs/task.md", "docs/status.md", "rules.md", ""),
+        ("other.md", "status.md", "rules.md", "other"),
+        ("task.md", "status.md", "rules.md", ""),
+    ],
+)
+def test_any_plan_that_is_named(wanted: str, status: str, rules: str, outputs: str) -> None:
+    """Its folder has its status and its log, even where there are some for the plan that is found by convention."""
+    there = ("task.md", "status.md", "decisions-log.md", "rules.md", "services/api/rules.md", wanted)
+    found = single(*there, wanted=wanted)
+    assert (found.task, found.status, found.rules) == (wanted, status, rules)
+    assert found.decisions == status.replace("status", "decisions-log")
+    assert found.artifacts == (status.replace("status", "inventory"),)
+    assert {path.casefold() for path in (wanted, status, rules)} <= found.protected
+    assert plan_options(found).phase == outputs
+
+
+@pytest.mark.parametrize(
+    ("folder", "task"),
+    [
+        ("", "task.md"),
+        ("services/api", "services/api/task.md"),
+        ("services/api/src/deep", "services/api/task.md"),
+        ("services", "task.md"),
+        ("docs", "docs/task.md"),
+    ],
+)
+def test_the_nearest_plan(folder: str, task: str) -> None:
+    assert single("task.md", "docs/task.md", "services/api/task.md", folder=folder).task == task
 
 
 def test_no_plan() -> None:
     assert problem().message == "missing task.md in the top folder or docs/"
-    assert problem("src/task.md", wanted="src/task.md").message == problem().message
+    assert problem("task.md", wanted="src/task.md").message == "the commit has no file src/task.md"
+    assert "control file" in problem("a/Status.md", wanted="a/Status.md").message
     with pytest.raises(PlanError, match=r"missing task.md in docs/phases/one/, docs/ or the top folder"):
         find_project(FileTree({**SCOPE, f"{PHASE}notes.md": ""}), Config())
+
+
+def test_a_plan_of_a_batch_gives_way_to_a_phase() -> None:
+    """The batch must be able to see that the phase has changed."""
+    tree = FileTree({**PLAN, "src/task.md": ""})
+    found = find_project(tree, SHARED, PlanChoice("src/task.md", is_recorded=True))
+    assert (found.phase.name, found.task) == ("one", f"{PHASE}task.md")
 
 
 @pytest.mark.rule("O2", "O5")

@@ -9,7 +9,9 @@ from gitbatch.view.block import StyledLine, TextTable, plain_text
 
 DONE = ItemState("out/a.md", "T1", 1, ItemStatus.SUCCEEDED)
 LEFT = ItemState("out/b.md", "T2", 2, OPEN)
-STATE = BatchState("b", "unfinished", "refs/heads/main", "at-end", "writer", 2, 1, (DONE, LEFT), ())
+STATE = BatchState(
+    "b", "unfinished", "refs/heads/main", "at-end", "writer", 2, 1, (DONE, LEFT), (), plan="task.md"
+)
 
 
 def head_and_rows(state: BatchState) -> tuple[str, list[list[str]]]:
@@ -21,7 +23,7 @@ def head_and_rows(state: BatchState) -> tuple[str, list[list[str]]]:
 
 def test_batch() -> None:
     head, rows = head_and_rows(STATE)
-    assert head == "batch b (unfinished) on main: 1 of 2 groups, 1 of 2 items"
+    assert head == "batch b (unfinished) of task.md on main: 1 of 2 groups, 1 of 2 items"
     assert rows == [["1", "succeeded", "T1", "out/a.md"], ["2", "open", "T2", "out/b.md"]]
 
 

@@ -61,16 +61,17 @@ def checkpoint_group(
         GitbatchError: the user is in the middle of a merge or rebase of the branch, or has it in another checkout.
         TamperedError: a control file of the repository was changed.
     """
-    target = commits.batch.record.target
+    record = commits.batch.record
+    target = record.target
     require_movable(repo, target)
     if repo.head_branch() == target:
         with index_lock(repo):
             checkpoint = _move_target(repo, commits, finished, now)
-            followed = follow_locked(repo, target, checkpoint.before, checkpoint.commit)
+            followed = follow_locked(repo, record, checkpoint.before, checkpoint.commit)
     else:
         require_not_checked_out_elsewhere(repo, target)
         checkpoint = _move_target(repo, commits, finished, now)
-        followed = follow_checkout(repo, target, checkpoint.before, checkpoint.commit)
+        followed = follow_checkout(repo, record, checkpoint.before, checkpoint.commit)
     repo.point(followed_ref(commits.batch.id), checkpoint.commit)
     return replace(checkpoint, kept=followed.kept, notes=(*checkpoint.notes, *followed.notes))
 
@@ -158,7 +159,7 @@ def _build_checkpoint(
     record, group = commits.batch.record, finished.group
     tip = require_tip(repo, record.target)
     merged = merge_items(repo, commits, group, finished.outcomes, tip)
-    project_state = read_project_state(repo, tip)
+    project_state = read_project_state(repo, tip, record.plan)
     require_shared_files(repo, project_state)
     shared = consolidate(record, group, merged.outcomes, finished.boxes, project_state, now)
     blobs = {path: repo.objects.write_blob(content) for path, content in shared.files}

@@ -8,6 +8,7 @@ changed is reported and left as it is.
 from msgspec.structs import replace
 
 from gitbatch.batch.history.target import require_tip
+from gitbatch.batch.model import Record
 from gitbatch.batch.planning.project_state import read_project_state
 from gitbatch.errors import GitError, PlanError
 from gitbatch.fs.disk import DiskError, expected_error
@@ -15,22 +16,22 @@ from gitbatch.fs.room import disk_error_at
 from gitbatch.plan.model import BoxPosition, Plan
 from gitbatch.plan.parse import read_plan
 from gitbatch.plan.tick import tick
-from gitbatch.project.control import plan_options
+from gitbatch.project.control import PlanChoice, plan_options
 from gitbatch.repo.checkout.follow import Followed, index_lock, rewrite_file, update_checkout
 from gitbatch.repo.refs.names import short
 from gitbatch.repo.repository import Repository
 from gitbatch.text import clean_text
 
 
-def follow_checkout(repo: Repository, target: str, before: str, after: str) -> Followed:
-    """Updates the checkout from one commit to another, if it has the target branch checked out."""
-    if repo.head_branch() != target:
+def follow_checkout(repo: Repository, record: Record, before: str, after: str) -> Followed:
+    """Updates the checkout from one commit to another, if it has the batch's target branch checked out."""
+    if repo.head_branch() != record.target:
         return Followed()
     with index_lock(repo):
-        return follow_locked(repo, target, before, after)
+        return follow_locked(repo, record, before, after)
 
 
-def follow_locked(repo: Repository, target: str, before: str, after: str) -> Followed:
+def follow_locked(repo: Repository, record: Record, before: str, after: str) -> Followed:
     """Does the same, under the lock of the index.
 
     A path that commits on top of `after` have changed again is left as it is.
@@ -38,10 +39,10 @@ def follow_locked(repo: Repository, target: str, before: str, after: str) -> Fol
     Raises:
         DiskError: the disk failed. The same call, later, updates the rest.
     """
-    if repo.head_branch() != target:
+    if repo.head_branch() != record.target:
         return Followed()
     try:
-        return _update_paths(repo, target, before, after)
+        return _update_paths(repo, record, before, after)
     except (OSError, GitError) as error:
         failed = (
             expected_error(error)
@@ -50,24 +51,26 @@ def follow_locked(repo: Repository, target: str, before: str, after: str) -> Fol
         )
         if failed is None:
             raise
-        what = f"cannot update the checkout to {short(target)}: {failed.message}"
+        what = f"cannot update the checkout to {short(record.target)}: {failed.message}"
         advice = f"{failed.advice}\nuntil then, do not commit here: the commit would revert the checkpoint"
         raise DiskError(what, advice) from error
 
 
-def _update_paths(repo: Repository, target: str, before: str, after: str) -> Followed:
-    trees = (repo.objects.read_commit(commit).tree for commit in (before, after, require_tip(repo, target)))
-    old, new, tip = trees
+def _update_paths(repo: Repository, record: Record, before: str, after: str) -> Followed:
+    tip = require_tip(repo, record.target)
+    trees = (repo.objects.read_commit(commit).tree for commit in (before, after, tip))
+    old, new, now = trees
     changed = (change.path for change in repo.objects.diff_trees(old, new) if change.new)
-    paths = tuple(p for p in changed if repo.objects.find_entry(tip, p) == repo.objects.find_entry(new, p))
+    paths = tuple(p for p in changed if repo.objects.find_entry(now, p) == repo.objects.find_entry(new, p))
     followed = update_checkout(repo, old, new, paths)
-    return _add_ticks(repo, before, after, followed) if followed.kept else followed
+    return _add_ticks(repo, record.plan, (before, after), followed) if followed.kept else followed
 
 
-def _add_ticks(repo: Repository, before: str, after: str, followed: Followed) -> Followed:
+def _add_ticks(repo: Repository, plan: PlanChoice, commits: tuple[str, str], followed: Followed) -> Followed:
     """Ticks the boxes that the checkpoint ticked in the user's own version of the plan."""
+    before, after = commits
     try:
-        project_state = read_project_state(repo, after)
+        project_state = read_project_state(repo, after, plan)
     except PlanError:  # amended since: the plan is gone
         return followed
     path = project_state.project.task

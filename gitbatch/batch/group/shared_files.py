@@ -122,11 +122,11 @@ def criteria_of(plan: Plan, source: bytes) -> tuple[CriterionState, ...]:
     return tuple(states)
 
 
-def criteria_at(repo: Repository, ref: str) -> tuple[CriterionState, ...]:
-    """Returns the Definition of Done of a branch; empty if the branch has no readable plan."""
-    commit = repo.refs.read(ref)
+def read_criteria(repo: Repository, record: Record) -> tuple[CriterionState, ...]:
+    """Returns the Definition of Done on the target branch of a batch; empty if the branch has no readable plan."""
+    commit = repo.refs.read(record.target)
     try:
-        project_state = read_project_state(repo, commit) if commit else None
+        project_state = read_project_state(repo, commit, record.plan) if commit else None
     except PlanError:
         return ()
     return criteria_of(project_state.plan, project_state.source) if project_state else ()

@@ -177,6 +177,7 @@ def render_checkpoint_message(
     ]
     pairs = [
         *_batch_pairs(record, group),
+        ("Plan", record.task),
         ("Checkpoint", f"{number}/{of}"),
         *(_spent_pairs(spent) if spent.usage != Usage() else ()),
         *(("Succeeded", outcome.item.key) for outcome in outcomes if outcome.succeeded),

@@ -55,13 +55,14 @@ _SHAPES = {
     Kind.ITEM: _Shape(frozenset({"Batch", "Group", "Item", "Agent", "Attempt", "Seconds"}), _ATTEMPT, _REPLY),
     Kind.MERGE: _Shape(frozenset({"Batch", "Group"}), _OPTIONAL),
     Kind.CHECKPOINT: _Shape(
-        frozenset({"Batch", "Group", "Checkpoint"}), _SPENT, frozenset({"Succeeded", "Failed"})
+        frozenset({"Batch", "Group", "Checkpoint"}), _SPENT | {"Plan"}, frozenset({"Succeeded", "Failed"})
     ),
     Kind.RESCUE: _Shape(
         frozenset({"Batch", "Group", "Rescued", "Cause", "Agent", "Attempt", "Seconds"}), _ATTEMPT, _REPLY
     ),
 }
 _NAMES = frozenset[str]().union(*(shape.names for shape in _SHAPES.values()))
+_PATHS = frozenset({"Item", "Succeeded", "Plan"})
 _NUMBER = r"[1-9][0-9]{0,5}"
 """Bounded, as `int` raises `ValueError` for more than 4,300 digits."""
 _FORMS = {
@@ -131,6 +132,11 @@ class Trailers(Struct, frozen=True):
     def format(self) -> int:
         """Returns the format of a commit; 0 if it states none, as in gitbatch 0.1."""
         return int(self.first_value("Format") or 0) if self.kind else 0
+
+    @property
+    def plan(self) -> str | None:
+        """Returns the path of the plan that a checkpoint belongs to; None if it states none."""
+        return unquote_path(self.first_value("Plan")) or None if self.kind is Kind.CHECKPOINT else None
 
     @property
     def group(self) -> int:
@@ -210,7 +216,7 @@ def parse_trailers(message: str) -> Trailers:
 def _render_value(name: str, value: object) -> str:
     if name not in _NAMES:
         raise KeyError(name)  # add it to a shape above, or readers reject the commit
-    if name in {"Item", "Succeeded"}:
+    if name in _PATHS:
         return quote_for_message(str(value))
     return (
         str(value)
@@ -287,7 +293,7 @@ def _find_problem(trailers: Trailers) -> str:
 
 
 def _is_well_formed(name: str, value: str) -> bool:
-    if name in {"Item", "Succeeded"}:
+    if name in _PATHS:
         return _is_path(value)
     if name == "Failed":
         found = _FAILED.fullmatch(value)

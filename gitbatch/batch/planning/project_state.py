@@ -13,7 +13,7 @@ from gitbatch.plan.outputs import CONTROL_NAMES
 from gitbatch.plan.parse import read_plan
 from gitbatch.plan.render import render_diagnostic, summary
 from gitbatch.project.config import CONFIG_FILE, ProjectTable, parse_config
-from gitbatch.project.control import Project, find_project, plan_options
+from gitbatch.project.control import BY_CONVENTION, PlanChoice, Project, find_project, plan_options
 from gitbatch.project.scope import SCOPE_FILE
 from gitbatch.repo.objects.codec import SUBMODULE, SYMLINK
 from gitbatch.repo.objects.reader import MissingObjectError
@@ -50,19 +50,19 @@ class ProjectState(Struct, frozen=True):
         )
 
 
-def read_project_state(repo: Repository, commit: str, wanted: str | None = None) -> ProjectState:
+def read_project_state(repo: Repository, commit: str, choice: PlanChoice = BY_CONVENTION) -> ProjectState:
     """Reads the project state of a commit. In a partial clone, missing objects are fetched if that is allowed.
 
     Args:
         repo: the repository.
         commit: the commit.
-        wanted: the task.md that the user named.
+        choice: the plan that is wanted; of a batch, `Record.plan`.
 
     Raises:
         PlanError: the configuration is wrong, or the project has no plan.
         PartialCloneError: an object is missing, and fetching it is not allowed or failed.
     """
-    return read_with_objects(repo, commit, lambda: _read_state_of(repo, commit, wanted))
+    return read_with_objects(repo, commit, lambda: _read_state_of(repo, commit, choice))
 
 
 def read_with_objects(repo: Repository, commit: str, read: Callable[[], _T]) -> _T:
@@ -90,11 +90,11 @@ def _control_blobs(repo: Repository, commit: str) -> tuple[str, ...]:
     return ()
 
 
-def _read_state_of(repo: Repository, commit: str, wanted: str | None) -> ProjectState:
+def _read_state_of(repo: Repository, commit: str, choice: PlanChoice) -> ProjectState:
     tree = repo.objects.read_commit(commit).tree
     snapshot = TreeSnapshot(repo.objects, tree)
     config = parse_config(snapshot.read(CONFIG_FILE))
-    project = find_project(snapshot, config, wanted)
+    project = find_project(snapshot, config, choice)
     source = snapshot.read(project.task) or b""
     plan = read_plan(source, project.task, plan_options(project))
     guarded = project.protected | {path_key(item.output) for item in plan.items}

@@ -22,7 +22,7 @@ each name once, in git's order. Beyond that:
 - A merge adds the outputs of its items and changes nothing else; each path is in its first parent as it is in the item's
   parent (the user has not changed it since). Each item commit is merged once on a line; a base merge may merge it too.
   An item commit outside of the range is judged too.
-- A checkpoint names in `Gitbatch-Succeeded` what its merges bring, in order, and changes shared files alone: boxes from
+- A checkpoint names its plan in `Gitbatch-Plan`, which all of a batch have alike, and in `Gitbatch-Succeeded` what its merges bring, in order, and changes shared files alone: boxes from
   open to ticked (an item's, if its merge brought what the checkpoint's tree has; all of those, unless the plan was edited
   meanwhile; a criterion's, when its items are done), our section of the status, with a row for each of its items, and
   the entries that its items gave for the log and the artifacts. A batch has each checkpoint and each group once on a
@@ -162,7 +162,9 @@ class _Auditor:
         yield from judge(self.history, self.trees, ours)
         if kind is Kind.MERGE:
             yield from self._judge_others(ours)
-        if commit.parents and (problem := self.trees.shared_files(commit.parents[0]).problem):
+        if commit.parents and (
+            problem := self.trees.shared_files(commit.parents[0], self.history.plan_of(ours)).problem
+        ):
             yield Check.PROJECT, f"cannot be judged by the project of its parent: {problem}"
 
     def _judge_others(self, merge: Ours) -> Complaints:

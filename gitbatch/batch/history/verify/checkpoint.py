@@ -6,6 +6,7 @@ from gitbatch.batch.history.verify.rules import Check, Complaints
 from gitbatch.batch.history.verify.texts import judge_entries, judge_texts
 from gitbatch.batch.history.verify.trees import Changes, Trees, format_paths, is_regular
 from gitbatch.batch.model import ItemStatus
+from gitbatch.guard.shared import SharedFiles
 from gitbatch.plan.model import Plan
 from gitbatch.project.control import Project
 from gitbatch.repo.objects.codec import REGULAR
@@ -22,10 +23,11 @@ def judge_checkpoint(history: History, trees: Trees, ours: Ours) -> Complaints:
     yield from _judge_number(history, ours)
     brought = _brought_items(history, ours)
     yield from _judge_items(ours, brought)
-    yield from _judge_failed(trees, ours)
+    yield from _judge_failed(trees, ours, history.plan_of(ours))
     changes = trees.find_changes(commit)
-    yield from _judge_changes(trees, ours, changes)
-    projects = trees.shared_files(commit.parents[0]).projects
+    shared = trees.shared_files(commit.parents[0], history.plan_of(ours))
+    yield from _judge_changes(shared, changes)
+    projects = shared.projects
     for project in projects:
         if is_regular(changes.paths.get(project.task)) or (
             len(projects) == 1 and project.task not in changes.paths
@@ -36,8 +38,7 @@ def judge_checkpoint(history: History, trees: Trees, ours: Ours) -> Complaints:
             yield from judge_entries(history, trees, ours, project, brought)
 
 
-def _judge_changes(trees: Trees, ours: Ours, changes: Changes) -> Complaints:
-    shared = trees.shared_files(ours.commit.parents[0])
+def _judge_changes(shared: SharedFiles, changes: Changes) -> Complaints:
     if changes.malformed:
         yield Check.TREE, f"{format_paths(changes.malformed)} is not a folder that git writes"
     if strays := changes.paths.keys() - shared.paths:
@@ -64,6 +65,9 @@ def _judge_number(history: History, ours: Ours) -> Complaints:
         before = history.ours[earlier].trailers
         if _number_of(before) >= number or before.group >= ours.trailers.group:
             yield Check.CHECKPOINT_NUMBER, "comes after a later checkpoint, or group, of its batch"
+    plan = ours.trailers.plan
+    if plan and plan != history.plans[ours.trailers.batch]:
+        yield Check.CHECKPOINT_NUMBER, f"is of the plan {plan}, and an earlier one of its batch is of another"
     if of != history.checkpoint_counts[ours.trailers.batch]:
         yield (
             Check.CHECKPOINT_NUMBER,
@@ -75,9 +79,9 @@ def _number_of(trailers: Trailers) -> int:
     return int(trailers.first_value("Checkpoint").partition("/")[0])
 
 
-def _judge_failed(trees: Trees, ours: Ours) -> Complaints:
+def _judge_failed(trees: Trees, ours: Ours, plan: str | None) -> Complaints:
     """Checks that failed items are in the plan, from which only cancelled ones may be gone."""
-    planned = trees.planned_outputs(ours.commit.parents[0])
+    planned = trees.planned_outputs(ours.commit.parents[0], plan)
     failed = (item.key for item in ours.trailers.failed if item.status is not ItemStatus.CANCELLED)
     if planned is not None and (unknown := set(failed) - planned):
         yield (

@@ -79,6 +79,12 @@ class History(Struct, frozen=True):
     """The number of checkpoints of a batch, as its first checkpoint states it."""
     versioned: frozenset[str]
     """The batches with a commit that states its format."""
+    plans: dict[str, str]
+    """The plan of each batch, as its first checkpoint that states one does."""
+
+    def plan_of(self, ours: Ours) -> str | None:
+        """Returns the plan of a commit's batch, by its own trailers or those of a checkpoint; None if none states it."""
+        return ours.trailers.plan or self.plans.get(ours.trailers.batch)
 
     def is_followed_in_group(self, oid: str) -> bool:
         """Whether a merge or checkpoint of the same group follows a merge; else it can only be a base merge."""
@@ -128,6 +134,7 @@ def read_history(repo: Repository, tips: list[str]) -> History:
     of_batch: dict[str, list[Ours]] = {}
     titles: dict[tuple[str, int], str] = {}
     counts: dict[str, int] = {}
+    plans: dict[str, str] = {}
     for oid, found in ours.items():
         first, *others = parents[oid] or ("",)
         followers.setdefault(first, []).append(found)
@@ -137,6 +144,8 @@ def read_history(repo: Repository, tips: list[str]) -> History:
             titles.setdefault(found.group, found.trailers.first_value("Group"))
         if found.trailers.kind is Kind.CHECKPOINT:
             of_batch.setdefault(found.trailers.batch, []).append(found)
+            if found.trailers.plan:
+                plans.setdefault(found.trailers.batch, found.trailers.plan)
             counts.setdefault(
                 found.trailers.batch, int(found.trailers.first_value("Checkpoint").partition("/")[2])
             )
@@ -156,6 +165,7 @@ def read_history(repo: Repository, tips: list[str]) -> History:
         titles,
         counts,
         frozenset(found.trailers.batch for found in ours.values() if found.trailers.format),
+        plans,
     )
 
 

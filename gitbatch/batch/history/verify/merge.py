@@ -81,7 +81,7 @@ def _judge_tree(history: History, trees: Trees, ours: Ours, items: dict[str, str
     changes = trees.find_changes(ours.commit)
     if changes.malformed:
         yield Check.TREE, f"{format_paths(changes.malformed)} is not a folder that git writes"
-    if taken := trees.shared_files(first).select_shared(changes.paths):
+    if taken := trees.shared_files(first, history.plan_of(ours)).select_shared(changes.paths):
         yield Check.MERGE_SHARED, f"changes {format_paths(taken)}"
     blobs = {key: trees.entry_at(oid, key) for key, oid in items.items()}
     wrong = {p for p, new in changes.paths.items() if not is_regular(new) or new != blobs.get(p)}

@@ -39,28 +39,28 @@ class Trees:
     """Reads trees, and caches what several commits need."""
 
     objects: Objects
-    _shared: dict[str, SharedFiles] = field(default_factory=dict)
-    _open: dict[str, frozenset[str]] = field(default_factory=dict)
+    _shared: dict[tuple[str, str | None], SharedFiles] = field(default_factory=dict)
+    _open: dict[tuple[str, str | None], frozenset[str]] = field(default_factory=dict)
 
     def tree_of(self, oid: str) -> str:
         """Returns the tree of a commit."""
         return self.objects.tree_of(oid)
 
-    def shared_files(self, oid: str) -> SharedFiles:
-        """Returns the shared files of the project that a commit has."""
+    def shared_files(self, oid: str, plan: str | None) -> SharedFiles:
+        """Returns the shared files of the project that a commit has. `plan`: the batch's, if a checkpoint states it."""
         tree = self.tree_of(oid)
-        if tree not in self._shared:
-            self._shared[tree] = read_shared_files(TreeSnapshot(self.objects, tree))
-        return self._shared[tree]
+        if (tree, plan) not in self._shared:
+            self._shared[tree, plan] = read_shared_files(TreeSnapshot(self.objects, tree), plan)
+        return self._shared[tree, plan]
 
-    def find_size_limit(self, oid: str) -> int:
+    def find_size_limit(self, oid: str, plan: str | None) -> int:
         """Returns the most bytes that an output may have by the configuration of a commit."""
-        limits = [p.config.batch.max_output_bytes for p in self.shared_files(oid).projects]
+        limits = [p.config.batch.max_output_bytes for p in self.shared_files(oid, plan).projects]
         return max(limits, default=BatchTable().max_output_bytes)
 
-    def planned_outputs(self, oid: str) -> frozenset[str] | None:
+    def planned_outputs(self, oid: str, plan: str | None) -> frozenset[str] | None:
         """Returns the outputs of all items of a commit's plans; None if it has no readable plan."""
-        projects = self.shared_files(oid).projects
+        projects = self.shared_files(oid, plan).projects
         items = (item for project in projects for item in self.read_plan_at(oid, project).items)
         return frozenset(item.output for item in items) if projects else None
 
@@ -104,15 +104,15 @@ class Trees:
         """Returns the plan of a project, as a commit has it."""
         return read_plan(self.read_file(oid, project.task), project.task, plan_options(project))
 
-    def open_outputs(self, oid: str) -> frozenset[str]:
+    def open_outputs(self, oid: str, plan: str | None) -> frozenset[str]:
         """Returns the outputs of the open items of a commit's plans."""
-        tree = self.tree_of(oid)
-        if tree not in self._open:
+        key = self.tree_of(oid), plan
+        if key not in self._open:
             if len(self._open) >= _REMEMBERED:
                 self._open.clear()
-            plans = (self.read_plan_at(oid, project) for project in self.shared_files(oid).projects)
-            self._open[tree] = frozenset(i.output for plan in plans for i in plan.items if not i.done)
-        return self._open[tree]
+            plans = (self.read_plan_at(oid, project) for project in self.shared_files(oid, plan).projects)
+            self._open[key] = frozenset(i.output for read in plans for i in read.items if not i.done)
+        return self._open[key]
 
 
 def _is_well_formed(oid: str, entries: dict[str, TreeEntry]) -> bool:
