@@ -779,6 +779,28 @@ def test_cancelling_twice_ends_a_program_that_ignores_it(
     tether.assert_loose()
 
 
+@pytest.mark.parametrize("turns", range(1, 9))
+@either
+def test_cancelling_while_it_starts_ends_its_children_too(bench: Bench, tether: Tether, turns: int) -> None:
+    """Its end of a pipe is held by a child as well, so that the pipe closes only with both."""
+    begun = bench.worktree / "begun"
+
+    async def whole() -> None:
+        task = bench.start("sh", "-c", f"{tether.hold}; sleep 600 & : >'{begun}'; wait")
+        await loop_turns(turns)
+        with suppress(AssertionError):  # it has not been started yet
+            wait_until(begun.exists, "the start", patience=0.3)
+        task.cancel()
+        async with asyncio.timeout(NEVER / 2):
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    asyncio.run(whole())
+    gc.collect()
+    if begun.exists():
+        tether.assert_loose()
+
+
 def test_many_at_once(tmp_path: Path) -> None:
     """None of them ends before all of them run."""
     benches = [Bench(tmp_path / str(number)) for number in range(20)]

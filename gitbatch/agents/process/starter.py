@@ -71,9 +71,11 @@ class Starter:
         """
         asked = self._server_arguments(command)
         if asked is None:
-            return await asyncio.get_running_loop().subprocess_exec(
+            # A cancelled `subprocess_exec` kills the program alone, and waits until its children close the pipes.
+            starting = asyncio.get_running_loop().subprocess_exec(
                 make, *command, cwd=directory, env=environment, start_new_session=True
             )
+            return await shielded(starting)
         protocol = make()
         return await shielded(self._start_by_server(protocol, asked, environment, directory)), protocol
 
