@@ -52,7 +52,15 @@ ORDER = (
     *("agents.process", "agents.services", "agents.command", "agents.anthropic", "agents.pool"),
     "guard",
     *("batch.model", "batch.events", "batch.notices", "batch.history", "batch.planning"),
-    *("batch.workplace", "batch.item", "batch.group", "batch.resume", "batch.preconditions", "batch.loop"),
+    *(
+        "batch.workplace",
+        "batch.item",
+        "batch.group",
+        "batch.resume",
+        "batch.preconditions",
+        "batch.tally",
+        "batch.loop",
+    ),
     *("batch.event_log", "batch.caller", "batch.opening", "batch.session"),
     *("view", "cli"),
 )

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 from gitbatch.agents.protocol import OutputStream
-from gitbatch.batch.model import Checkpoint, Outcome
+from gitbatch.batch.model import Checkpoint, FailedItem, Outcome
 from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.text import CleanText
@@ -121,20 +121,31 @@ class CheckpointReached(BaseEvent, frozen=True, tag="checkpoint"):
     checkpoint: Checkpoint
 
 
-class BatchPaused(BaseEvent, frozen=True, tag="batch-paused"):
+class RunEnd(BaseEvent, frozen=True, kw_only=True):
+    """The end of a run, with what is left for the user to look at."""
+
+    failures: tuple[FailedItem, ...] = ()
+    """The items of the batch that did not succeed, over all starts."""
+    seconds: float = 0.0
+    """The time that this start of the batch took."""
+    spent: Spent = Spent()
+    """By all starts."""
+
+
+class BatchPaused(RunEnd, frozen=True, tag="batch-paused"):
     """The batch waits for a review."""
 
     next_group: str
 
 
-class BatchStopped(BaseEvent, frozen=True, tag="batch-stopped"):
+class BatchStopped(RunEnd, frozen=True, tag="batch-stopped"):
     """A hard stop (rules O6, K4)."""
 
     reason: str
     advice: str
 
 
-class BatchHalted(BaseEvent, frozen=True, tag="batch-halted"):
+class BatchHalted(RunEnd, frozen=True, tag="batch-halted"):
     """No further item was started, and those that ran have ended; the next start resumes the batch."""
 
     cause: Cause
@@ -143,7 +154,6 @@ class BatchHalted(BaseEvent, frozen=True, tag="batch-halted"):
     back_at: float | None
     """Seconds since the epoch: when the server wants to be asked again."""
     items_left: int
-    spent: Spent
 
 
 class ConfigChanged(BaseEvent, frozen=True, tag="config-changed"):
@@ -156,12 +166,11 @@ class ConfigChanged(BaseEvent, frozen=True, tag="config-changed"):
     """Lines of `key = value`, each after `- ` or `+ `."""
 
 
-class BatchFinished(BaseEvent, frozen=True, tag="batch-finished"):
+class BatchFinished(RunEnd, frozen=True, tag="batch-finished"):
     """Nothing of the batch is left to do."""
 
     succeeded: int
     failed: int
-    spent: Spent = Spent()
 
 
 class Notice(BaseEvent, frozen=True, tag="notice"):

@@ -1,7 +1,6 @@
 """Running a batch: group after group (rule P4), a checkpoint after each, a pause where the mode asks for one."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from msgspec import Struct
@@ -25,7 +24,7 @@ from gitbatch.batch.group.scheduled_items import GroupStart, pending_items
 from gitbatch.batch.history.progress import BatchProgress, read_progress
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import Halt
-from gitbatch.batch.model import PHASE_COMPLETE, BatchGroup, Checkpoint, Outcome
+from gitbatch.batch.model import PHASE_COMPLETE, BatchGroup, Checkpoint, FailedItem, Outcome
 from gitbatch.batch.planning.agents import require_agents_left
 from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.batch.preconditions import (
@@ -35,6 +34,7 @@ from gitbatch.batch.preconditions import (
     require_resumable,
 )
 from gitbatch.batch.resume import finish_batch, resume_batch
+from gitbatch.batch.tally import Tally
 from gitbatch.limits.causes import Cause
 from gitbatch.repo.checkout.follow import Followed
 from gitbatch.repo.refs.names import short
@@ -72,22 +72,12 @@ class Result(Struct, frozen=True):
     has_ended: bool
     """Whether the batch has ended, so that the next run starts a new one."""
     halt: Halt | None = None
+    failures: tuple[FailedItem, ...] = ()
 
 
-@dataclass(slots=True)
-class _Tally:
-    """The counts of the batch's groups so far."""
-
-    succeeded: int
-    failed: tuple[Outcome, ...]
-    """The outcomes of items that did not succeed."""
-
-    def add_checkpoint(self, checkpoint: Checkpoint) -> None:
-        self.succeeded += len(checkpoint.outcomes) - len(checkpoint.failures)
-        self.failed += checkpoint.failures
-
-    def make_result(self, ending: Ending, *, has_ended: bool = False) -> Result:
-        return Result(ending, self.succeeded, len(self.failed), has_ended)
+def _make_result(tally: Tally, ending: Ending, *, has_ended: bool = False) -> Result:
+    failures = tally.failures
+    return Result(ending, tally.succeeded, len(failures), has_ended, failures=failures)
 
 
 async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) -> Result:
@@ -95,8 +85,9 @@ async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) ->
     run.agents.rate_limit.listener = lambda wait, why: run.emit(
         BatchWaiting(batch=run.batch.id, seconds=round(wait, 1), reason=why)
     )
+    began = run.clock()
     state = await _resume(run, resumed=resumed)
-    tally = _Tally(state.succeeded, state.failed)
+    tally = Tally.of_progress(state, began)
     record = run.batch.record
     for group in record.groups:
         if state.is_finished(group):
@@ -125,20 +116,14 @@ async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) ->
             and record.checkpoint_mode.pauses_after(checkpoint.number)
             and not await pause(checkpoint)
         ):
-            run.emit(BatchPaused(batch=run.batch.id, next_group=rest[0].title))
-            return tally.make_result(Ending.PAUSED)
+            run.emit(tally.complete_end(run, BatchPaused(batch=run.batch.id, next_group=rest[0].title)))
+            return _make_result(tally, Ending.PAUSED)
     project_state = await run.git(finish_batch, run.repo, run.batch)
     if project_state.is_complete:
         run.emit(Notice(batch=run.batch.id, text=PHASE_COMPLETE))
-    result = tally.make_result(Ending.COMPLETE, has_ended=True)
-    run.emit(
-        BatchFinished(
-            batch=run.batch.id,
-            succeeded=result.succeeded,
-            failed=result.failed,
-            spent=run.agents.budget.spent,
-        )
-    )
+    result = _make_result(tally, Ending.COMPLETE, has_ended=True)
+    finished = BatchFinished(batch=run.batch.id, succeeded=result.succeeded, failed=result.failed)
+    run.emit(tally.complete_end(run, finished))
     return result
 
 
@@ -153,7 +138,7 @@ async def _resume(run: Run, *, resumed: bool) -> BatchProgress:
     return state
 
 
-async def _is_accepted(run: Run, project_state: ProjectState, tally: _Tally, accept: Accept) -> bool:
+async def _is_accepted(run: Run, project_state: ProjectState, tally: Tally, accept: Accept) -> bool:
     """Whether a group may start by the configuration that its base has."""
     change = run.fixed.find_change(project_state)
     if change is None:
@@ -232,56 +217,67 @@ def _emit_kept(run: Run, followed: Followed) -> None:
         run.emit(Notice(batch=run.batch.id, text=note))
 
 
-async def _halt_batch(run: Run, tally: _Tally) -> Result:
+async def _halt_batch(run: Run, tally: Tally) -> Result:
     """Halts the batch at a clean point, perhaps in the middle of a group: finished items are on their branches."""
     halt = run.stop_switch.halt or Halt(Cause.FATAL, clean_text("the batch halted"), "resume: gitbatch run")
     state = await run.git(read_progress, run.repo, run.batch)
     run.emit(
-        BatchHalted(
-            batch=run.batch.id,
-            cause=halt.cause,
-            reason=halt.reason,
-            advice=halt.advice,
-            back_at=halt.back_at,
-            items_left=len(run.batch.record.items) - state.succeeded - len(state.failed) - len(state.ready),
-            spent=run.agents.budget.spent,
+        tally.complete_end(
+            run,
+            BatchHalted(
+                batch=run.batch.id,
+                cause=halt.cause,
+                reason=halt.reason,
+                advice=halt.advice,
+                back_at=halt.back_at,
+                items_left=len(run.batch.record.items)
+                - state.succeeded
+                - len(state.failed)
+                - len(state.ready),
+            ),
         )
     )
-    return replace(tally.make_result(Ending.HALTED), halt=halt)
+    return replace(_make_result(tally, Ending.HALTED), halt=halt)
 
 
-async def _hard_stop(run: Run, project_state: ProjectState, tally: _Tally, accept: Accept) -> Result | None:
+async def _hard_stop(run: Run, project_state: ProjectState, tally: Tally, accept: Accept) -> Result | None:
     """Returns the end of a run where only the user can continue; None: the next group may start."""
     if project_state.project.phase.name != run.batch.record.phase:
         return _stop_at_boundary(run, project_state, tally)
     if project_state.is_complete:
         return await _stop_complete(run, tally)
     accepted = await _is_accepted(run, project_state, tally, accept)
-    return None if accepted else tally.make_result(Ending.CONFIG_CHANGED)
+    return None if accepted else _make_result(tally, Ending.CONFIG_CHANGED)
 
 
-def _stop_at_boundary(run: Run, project_state: ProjectState, tally: _Tally) -> Result:
+def _stop_at_boundary(run: Run, project_state: ProjectState, tally: Tally) -> Result:
     """Ends a run because the active phase is another one now (rules O5, K4)."""
     run.emit(
-        BatchStopped(
-            batch=run.batch.id,
-            reason=f"the active phase is now {project_state.project.phase.name or 'not named'}; "
-            f"this batch belongs to {run.batch.record.phase or 'a project without phases'}",
-            advice="end the batch (gitbatch abort), or set Active Scope in CLAUDE.md back",
+        tally.complete_end(
+            run,
+            BatchStopped(
+                batch=run.batch.id,
+                reason=f"the active phase is now {project_state.project.phase.name or 'not named'}; "
+                f"this batch belongs to {run.batch.record.phase or 'a project without phases'}",
+                advice="end the batch (gitbatch abort), or set Active Scope in CLAUDE.md back",
+            ),
         )
     )
-    return tally.make_result(Ending.STOPPED)
+    return _make_result(tally, Ending.STOPPED)
 
 
-async def _stop_complete(run: Run, tally: _Tally) -> Result:
+async def _stop_complete(run: Run, tally: Tally) -> Result:
     """Ends a run because the phase is complete, although items of the batch remain (rule O6)."""
     await run.git(finish_batch, run.repo, run.batch)
     left = len(run.batch.record.items) - tally.succeeded - len(tally.failed)
     run.emit(
-        BatchStopped(
-            batch=run.batch.id,
-            reason=f"every Definition-of-Done entry is done; not started: {format_count(left, 'item')}",
-            advice=PHASE_COMPLETE,
+        tally.complete_end(
+            run,
+            BatchStopped(
+                batch=run.batch.id,
+                reason=f"every Definition-of-Done entry is done; not started: {format_count(left, 'item')}",
+                advice=PHASE_COMPLETE,
+            ),
         )
     )
-    return tally.make_result(Ending.STOPPED, has_ended=True)
+    return _make_result(tally, Ending.STOPPED, has_ended=True)

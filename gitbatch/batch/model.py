@@ -187,6 +187,19 @@ class ItemCommit(str):
         return ItemCommit(oid, self.base, self.trees, self.blob)
 
 
+class LineCount(Struct, frozen=True):
+    """The lines that a commit adds and removes, as `git diff` counts them."""
+
+    added: int
+    removed: int
+
+    def __add__(self, other: "LineCount") -> "LineCount":
+        return LineCount(self.added + other.added, self.removed + other.removed)
+
+    def __str__(self) -> str:
+        return f"+{self.added:,} \N{MINUS SIGN}{self.removed:,}"
+
+
 class Outcome(Struct, frozen=True):
     """An item and its status, with the reply or the error."""
 
@@ -218,11 +231,27 @@ class Outcome(Struct, frozen=True):
     """The usage of all attempts."""
     missing: tuple[MissingInput, ...] = ()
     """Files that the item was to read and did not get."""
+    lines: LineCount | None = None
+    """The lines that its commit changes, in a checkpoint; None: unknown, as for a binary file."""
 
     @property
     def succeeded(self) -> bool:
         """Returns true if the item's output is in history."""
         return self.status is ItemStatus.SUCCEEDED
+
+
+class FailedItem(Struct, frozen=True):
+    """An item that did not succeed, as the end of a run reports it."""
+
+    item: str
+    """Its key."""
+    name: str
+    status: ItemStatus
+    reason: CleanText
+    commit: str
+    """The orchestrator commit that has the details."""
+    rescued: str = ""
+    """The ref that keeps the output of its last failed attempt; empty if nothing is kept."""
 
 
 class CriterionState(Struct, frozen=True):

@@ -26,6 +26,7 @@ from gitbatch.errors import ExitCode
 from gitbatch.limits.causes import Cause
 from gitbatch.repo.repository import Repository
 from gitbatch.sandbox.model import SandboxKind
+from gitbatch.view.ending import list_next_steps
 
 
 class RunOptions(Struct, frozen=True, kw_only=True):
@@ -108,7 +109,8 @@ def run_session(
 
 def report_end(result: Result | signal.Signals, directory: Path) -> ExitCode:
     """Reports how to resume, where something is left to do; returns the exit code."""
-    command = f"gitbatch run{'' if directory == HERE else f' -C {shlex.quote(str(directory))}'}"
+    place = "" if directory == HERE else f" -C {shlex.quote(str(directory))}"
+    command = f"gitbatch run{place}"
     resume = f"resume: {command}"
     if isinstance(result, signal.Signals):
         with suppress(OSError):  # the terminal may be gone
@@ -124,4 +126,6 @@ def report_end(result: Result | signal.Signals, directory: Path) -> ExitCode:
     if result.halt:
         typer.echo(f"gitbatch: {result.halt.reason}\n{result.halt.advice}", err=True)
         return _HALTS.get(result.halt.cause, ExitCode.FAILED)
+    for line in list_next_steps(result.failures, place) if result.has_ended else ():
+        typer.echo(line, err=True)
     return ExitCode.FAILED if result.failed or not result.has_ended else ExitCode.DONE

@@ -24,6 +24,8 @@ class TextTable(Struct, frozen=True):
 
     rows: tuple[tuple[Cell, ...], ...]
     indent: int = 2
+    is_cut: bool = False
+    """Whether a row is one line of a terminal, cut where the width ends; else its cells are folded."""
 
 
 Block: TypeAlias = tuple[StyledLine | TextTable, ...]

@@ -28,10 +28,11 @@ from gitbatch.batch.events import (
 from gitbatch.batch.history.messages import format_cost, format_tokens, format_usage
 from gitbatch.batch.model import Outcome
 from gitbatch.limits.causes import TREATMENTS, WAIT_DESCRIPTIONS, Cause
-from gitbatch.limits.usage import Spent, Usage, format_dollars
+from gitbatch.limits.usage import Usage, format_dollars
 from gitbatch.repo.refs.names import short
 from gitbatch.text import format_count
 from gitbatch.view.block import Part
+from gitbatch.view.ending import render_end
 from gitbatch.view.page import Page
 from gitbatch.view.review import STYLES, render_checkpoint
 
@@ -122,6 +123,7 @@ class PlainView:
                 self._show_finish(event)
             case _:
                 assert_never(event)
+        self._page.show_block(render_end(event))
 
     def _show_batch_started(self, event: BatchStarted) -> None:
         verb = f"resumes after {event.groups_done} of {event.groups} groups" if event.resumed else "starts"
@@ -202,15 +204,9 @@ class PlainView:
         failed = f", {event.failed} not done" if event.failed else ""
         style = "yellow" if event.failed else "green"
         self.show_line(("finished", style), f"  {event.succeeded} done{failed}")
-        self._show_total(event.spent)
 
     def _show_halt(self, event: BatchHalted) -> None:
         self.show_line(("halted", "yellow"), f"  {event.reason}")
         self.show_line(
             f"        {format_count(event.items_left, 'item')} left; finished items are in git. {event.advice}"
         )
-        self._show_total(event.spent)
-
-    def _show_total(self, spent: Spent) -> None:
-        if spent.usage != Usage():
-            self.show_line(("total", "bold"), f"     {format_usage(spent)}")

@@ -2,7 +2,7 @@
 
 from gitbatch.agents.protocol import FLAG_DESCRIPTIONS
 from gitbatch.batch.history.messages import format_effort, format_usage
-from gitbatch.batch.model import Checkpoint, CriterionState, ItemStatus, Outcome
+from gitbatch.batch.model import Checkpoint, CriterionState, ItemStatus, LineCount, Outcome
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.text import format_count
 from gitbatch.view.block import Block, Cell, Part, TextTable, make_line
@@ -18,46 +18,76 @@ STYLES = {
 
 
 def render_checkpoint(checkpoint: Checkpoint) -> Block:
-    """Returns the whole checkpoint."""
-    done = len(checkpoint.outcomes) - len(checkpoint.failures)
+    """Returns the whole checkpoint: failures first, then a line for each item, sums, and the Definition of Done."""
+    done = tuple(outcome for outcome in checkpoint.outcomes if outcome.succeeded)
     title = make_line(
         (f"checkpoint {checkpoint.number}/{checkpoint.of}", "bold"),
-        f"  {checkpoint.group.title}: {done} of {len(checkpoint.outcomes)} done  ",
+        f"  {checkpoint.group.title}: {len(done)} of {len(checkpoint.outcomes)} done  ",
         (checkpoint.commit[:10], "cyan"),
     )
-    spent = sum((outcome.spent for outcome in checkpoint.outcomes), Spent())
     kept = (f"kept: your own version of {path} in the checkout" for path in checkpoint.kept)
     return (
         title,
-        TextTable(tuple(_outcome_row(outcome) for outcome in checkpoint.outcomes)),
-        *(part for outcome in checkpoint.failures if outcome.details for part in _detail_lines(outcome)),
-        *((make_line((f"  {format_usage(spent)}", "dim")),) if spent.usage != Usage() else ()),
+        *_render_failures(checkpoint.failures),
+        *((TextTable(tuple(map(_done_row, done)), is_cut=True),) if done else ()),
+        *_render_missing(checkpoint.outcomes),
+        make_line((_format_sums(checkpoint, done), "dim"), indent=2),
         *render_criteria(checkpoint.criteria),
         *(make_line((f"note: {note}", "yellow")) for note in (*checkpoint.notes, *kept)),
     )
 
 
-def _outcome_row(outcome: Outcome) -> tuple[Cell, ...]:
-    text = _outcome_text(outcome) + tuple((f"\n{missing}", "yellow") for missing in outcome.missing)
-    text += tuple((f"\n{work}", "dim") for work in format_effort(outcome))
-    return ((outcome.status, STYLES[outcome.status]),), (outcome.item.name,), text
+def _render_failures(failures: tuple[Outcome, ...]) -> Block:
+    if not failures:
+        return ()
+    rows = tuple((_status_cell(outcome), (outcome.item.name,), (outcome.reason,)) for outcome in failures)
+    return (TextTable(rows), *(part for outcome in failures for part in _detail_lines(outcome)))
 
 
-def _outcome_text(outcome: Outcome) -> Cell:
-    if not outcome.succeeded:
-        return (outcome.reason,)
-    parts: list[Part] = [outcome.reply.summary if outcome.reply else ""]
-    parts += [
-        (f" [{FLAG_DESCRIPTIONS[flag]}]", "yellow") for flag in (outcome.reply.flags if outcome.reply else ())
+def _render_missing(outcomes: tuple[Outcome, ...]) -> Block:
+    """Returns a line for each file that an item was to read and did not get."""
+    named = ((outcome.item.name, missing) for outcome in outcomes for missing in outcome.missing)
+    return tuple(make_line((f"{name}: {missing}", "yellow"), indent=2) for name, missing in named)
+
+
+def _status_cell(outcome: Outcome) -> Cell:
+    """Returns the status in the width of the longest, so that the two tables of a checkpoint align."""
+    return ((f"{outcome.status:<{max(map(len, ItemStatus))}}", STYLES[outcome.status]),)
+
+
+def _done_row(outcome: Outcome) -> tuple[Cell, ...]:
+    parts: list[Part] = [
+        (f"[{FLAG_DESCRIPTIONS[flag]}] ", "yellow") for flag in (outcome.reply.flags if outcome.reply else ())
     ]
     if outcome.strays:
-        parts.append((f" [discarded: {', '.join(outcome.strays)}]", "yellow"))
-    return tuple(parts)
+        parts.append((f"[discarded: {', '.join(outcome.strays)}] ", "yellow"))
+    if outcome.earlier:
+        parts.append((f"[{format_count(outcome.attempts, 'attempt')}] ", "yellow"))
+    parts.append(outcome.reply.summary if outcome.reply else "")
+    count = str(outcome.lines or "")
+    return _status_cell(outcome), (outcome.item.name,), ((count, "cyan"),), tuple(parts)
+
+
+def _format_sums(checkpoint: Checkpoint, done: tuple[Outcome, ...]) -> str:
+    """Returns the sums of a group in one line, with the command that shows all of it."""
+    spent = sum((outcome.spent for outcome in checkpoint.outcomes), Spent())
+    lines = sum((outcome.lines for outcome in done if outcome.lines), LineCount(0, 0))
+    sums = (
+        f"{format_count(len(done), 'file')}, {lines}",
+        format_usage(spent) if spent.usage != Usage() else "",
+        f"in full: git show {checkpoint.commit[:10]}",
+    )
+    return "; ".join(filter(None, sums))
 
 
 def _detail_lines(outcome: Outcome) -> Block:
+    """Returns what an item's agent said last, and what its attempts took."""
     said = make_line(("\n".join(outcome.details), "dim"), indent=4)
-    return make_line(f"{outcome.item.name} said:", indent=2), said
+    effort = make_line(("\n".join(format_effort(outcome)), "dim"), indent=4)
+    return (
+        *((make_line(f"{outcome.item.name} said:", indent=2), said) if outcome.details else ()),
+        *((make_line(f"{outcome.item.name} took:", indent=2), effort) if format_effort(outcome) else ()),
+    )
 
 
 def render_criteria(criteria: tuple[CriterionState, ...]) -> Block:

@@ -45,16 +45,20 @@ class Terminal:
 
 
 def _laid_out(part: StyledLine | TextTable) -> RenderableType:
-    shown = Text.assemble(*part.parts) if isinstance(part, StyledLine) else _make_grid(part.rows)
+    shown = Text.assemble(*part.parts) if isinstance(part, StyledLine) else _make_grid(part)
     return Padding(shown, (0, 0, 0, part.indent), expand=False) if part.indent else shown
 
 
-def _make_grid(rows: tuple[tuple[Cell, ...], ...]) -> Grid:
-    """Returns a table that folds the widest column first, and short columns never, where the width is too small."""
+def _make_grid(table: TextTable) -> Grid:
+    """Returns a table that folds or cuts the widest column first, and short columns never."""
     grid = Grid(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
-    for column in zip(*rows, strict=True):
+    for column in zip(*table.rows, strict=True):
         longest = max(len(plain_text(cell)) for cell in column)
         grid.add_column(overflow="fold", no_wrap=longest <= _SHORT)
-    for row in rows:
-        grid.add_row(*(Text.assemble(*cell) for cell in row))
+    for row in table.rows:
+        grid.add_row(*(_make_text(cell, is_cut=table.is_cut) for cell in row))
     return grid
+
+
+def _make_text(cell: Cell, *, is_cut: bool) -> Text:
+    return Text.assemble(*cell, no_wrap=True, overflow="ellipsis") if is_cut else Text.assemble(*cell)

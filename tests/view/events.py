@@ -21,15 +21,28 @@ from gitbatch.batch.events import (
     ItemWaiting,
     Notice,
 )
-from gitbatch.batch.model import BatchGroup, BatchItem, Checkpoint, CriterionState, ItemStatus, Outcome
+from gitbatch.batch.model import (
+    BatchGroup,
+    BatchItem,
+    Checkpoint,
+    CriterionState,
+    FailedItem,
+    ItemStatus,
+    LineCount,
+    Outcome,
+)
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.text import clean_text
 
+LINES = LineCount(38, 2)
 ITEM = BatchItem("out/a.md", "T1", "Write a", "1-t1")
 GROUP = BatchGroup(1, "Letters", (ITEM,))
 BROKE = Outcome(ITEM, ItemStatus.FAILED, reason=clean_text("it broke"), cause=Cause.FAILED, seconds=1.5)
-WROTE = Outcome(ITEM, ItemStatus.SUCCEEDED, Reply(clean_text("It wrote a.")), seconds=2.0)
+WROTE = Outcome(
+    ITEM, ItemStatus.SUCCEEDED, Reply(clean_text("It wrote a.")), seconds=2.0, lines=LineCount(38, 2)
+)
+LOST = FailedItem(ITEM.key, "T1", ItemStatus.FAILED, clean_text("it broke"), "1" * 40)
 CRITERION = CriterionState(1, "All is written", done=False, items=("T1",), open_items=0)
 CHECKPOINT = Checkpoint("b", 1, 2, GROUP, (WROTE, BROKE), (CRITERION,), "0" * 40, "1" * 40)
 
@@ -83,15 +96,16 @@ EVENTS: tuple[tuple[Event, str], ...] = (
         CheckpointReached(batch="b", checkpoint=CHECKPOINT),
         (
             "checkpoint 1/2  Letters: 1 of 2 done  1111111111\n"
-            "  succeeded  T1  It wrote a.\n"
-            "  failed     T1  it broke\n"
+            "  failed      T1  it broke\n"
+            f"  succeeded   T1  {LINES}  It wrote a.\n"
+            f"  1 file, {LINES}; in full: git show 1111111111\n"
             "  DoD #1  [ ]  ready: tick it  All is written\n"
         ),
     ),
-    (BatchPaused(batch="b", next_group="Words"), "paused  next: Words\n"),
+    (BatchPaused(batch="b", next_group="Words"), "paused  next: Words\ntook      0.0 s\n"),
     (
         BatchStopped(batch="b", reason="it is done", advice="review it"),
-        "stopped  it is done\n         review it\n",
+        "stopped  it is done\n         review it\ntook      0.0 s\n",
     ),
     (
         BatchHalted(
@@ -103,7 +117,7 @@ EVENTS: tuple[tuple[Event, str], ...] = (
             items_left=2,
             spent=Spent(),
         ),
-        "halted  the disk is full\n        2 items left; finished items are in git. free disk space\n",
+        "halted  the disk is full\n        2 items left; finished items are in git. free disk space\ntook      0.0 s\n",
     ),
     (
         ConfigChanged(batch="b", difference=("- a = 1", "+ a = 2")),
@@ -112,7 +126,10 @@ EVENTS: tuple[tuple[Event, str], ...] = (
             "        - a = 1\n        + a = 2\n"
         ),
     ),
-    (BatchFinished(batch="b", succeeded=3, failed=1), "finished  3 done, 1 not done\n"),
+    (
+        BatchFinished(batch="b", succeeded=3, failed=1, failures=(LOST,), seconds=125.0),
+        "finished  3 done, 1 not done\n  failed  T1  it broke\ntook      2 min 5 s\n",
+    ),
     (Notice(batch="b", text="a word"), "note  a word\n"),
 )
 """Each event, and how the line view shows it."""

@@ -63,3 +63,12 @@ def test_the_next_column_begins_where_it_should(text: str, cells: int) -> None:
 def test_an_empty_line_and_an_empty_table() -> None:
     assert in_pipe((StyledLine(()), TextTable(()))) == "\n"
     assert in_terminal((StyledLine(()),)) == "\n"
+
+
+def test_a_row_that_is_cut_is_one_line_of_a_terminal() -> None:
+    rows = ((("succeeded",), ("T1",), ("word " * 30,)), (("succeeded",), ("T2",), ("short",)))
+    first, second = in_terminal((TextTable(rows, is_cut=True),)).splitlines()
+    assert first.startswith("  succeeded  T1  word")
+    assert first.rstrip().endswith("…")
+    assert len(first) <= 80
+    assert second.rstrip() == "  succeeded  T2  short"

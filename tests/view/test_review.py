@@ -2,13 +2,15 @@
 
 import pytest
 from msgspec.structs import replace
-from view.events import BROKE, CHECKPOINT, CRITERION, WROTE
+from view.events import BROKE, CHECKPOINT, CRITERION, ITEM, LINES, WROTE
 
 from gitbatch.agents.protocol import Reply, ReplyFlag
-from gitbatch.batch.model import Checkpoint, CriterionState
+from gitbatch.batch.model import Checkpoint, CriterionState, FailedAttempt, ItemStatus
 from gitbatch.text import clean_text
 from gitbatch.view.block import StyledLine, TextTable, plain_text
 from gitbatch.view.review import render_checkpoint, render_criteria
+
+TRIED = FailedAttempt(ITEM.key, "0" * 40, 1, ItemStatus.FAILED, None, clean_text("it broke"))
 
 
 def text_of(checkpoint: Checkpoint) -> str:
@@ -26,11 +28,28 @@ def test_details_of_failures() -> None:
     assert "T1 said:\nline 1\nline 2" in text_of(replace(CHECKPOINT, outcomes=(loud,)))
 
 
+def test_failures_come_first_and_an_item_is_a_line() -> None:
+    lines = text_of(
+        replace(CHECKPOINT, outcomes=(replace(WROTE, attempts=3, earlier=(TRIED,)), BROKE))
+    ).split("\n")
+    assert lines[1].split() == ["failed", "T1", "it", "broke"]
+    assert lines[2].split() == [
+        "succeeded",
+        "T1",
+        *str(LINES).split(),
+        "[3",
+        "attempts]",
+        "It",
+        "wrote",
+        "a.",
+    ]
+
+
 def test_flags_and_strays() -> None:
     flagged = Reply(clean_text("It wrote."), flags=(ReplyFlag.SUMMARY_CUT,))
     outcome = replace(WROTE, reply=flagged, strays=(clean_text("junk.txt"),))
     shown = text_of(replace(CHECKPOINT, outcomes=(outcome,)))
-    assert "It wrote. [summary cut to 3 sentences] [discarded: junk.txt]" in shown
+    assert "[summary cut to 3 sentences] [discarded: junk.txt] It wrote." in shown
 
 
 def test_notes_and_kept_paths() -> None:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.batch.group.follow import follow_checkout, follow_locked
+from gitbatch.batch.group.line_counts import add_line_counts
 from gitbatch.batch.group.merge import merge_items
 from gitbatch.batch.group.rebase import rebase_items
 from gitbatch.batch.group.shared_files import consolidate
@@ -73,7 +74,8 @@ def checkpoint_group(
         checkpoint = _move_target(repo, commits, finished, now)
         followed = follow_checkout(repo, record, checkpoint.before, checkpoint.commit)
     repo.point(followed_ref(commits.batch.id), checkpoint.commit)
-    return replace(checkpoint, kept=followed.kept, notes=(*checkpoint.notes, *followed.notes))
+    checkpoint = replace(checkpoint, kept=followed.kept, notes=(*checkpoint.notes, *followed.notes))
+    return add_line_counts(repo, checkpoint)
 
 
 def _move_target(repo: Repository, commits: CommitContext, finished: GroupOutcomes, now: float) -> Checkpoint:

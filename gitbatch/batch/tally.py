@@ -1,0 +1,52 @@
+"""The counts of a running batch: what succeeded, and what failed and why, over all of its starts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from gitbatch.batch.events import EndEvent
+from gitbatch.batch.history.progress import BatchProgress
+from gitbatch.batch.history.rescue import Rescued
+from gitbatch.batch.item.run import Run
+from gitbatch.batch.model import Checkpoint, FailedItem, Outcome
+
+
+@dataclass(slots=True)
+class Tally:
+    """The counts of the batch's groups so far."""
+
+    succeeded: int
+    failed: tuple[Outcome, ...]
+    """The outcomes of items that did not succeed."""
+    failures: tuple[FailedItem, ...]
+    """The same, as the end of the run reports them."""
+    began: float
+    """Seconds since the epoch."""
+
+    @classmethod
+    def of_progress(cls, state: BatchProgress, began: float) -> "Tally":
+        """Returns the counts of the groups that earlier starts of the batch have finished."""
+        failures = tuple(
+            _as_failed(outcome, finished.commit, state.rescued)
+            for finished in state.finished
+            for outcome in finished.failed
+        )
+        return cls(state.succeeded, state.failed, failures, began)
+
+    def add_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Adds a group that is recorded."""
+        self.succeeded += len(checkpoint.outcomes) - len(checkpoint.failures)
+        self.failed += checkpoint.failures
+        self.failures += tuple(_as_failed(o, checkpoint.commit, {}) for o in checkpoint.failures)
+
+    def complete_end(self, run: Run, event: EndEvent) -> EndEvent:
+        """Returns the end of a run with what is left for the user to look at."""
+        seconds = round(max(0.0, run.clock() - self.began), 1)
+        return replace(event, failures=self.failures, seconds=seconds, spent=run.agents.budget.spent)
+
+
+def _as_failed(outcome: Outcome, commit: str, rescued: Mapping[str, Rescued]) -> FailedItem:
+    item = outcome.item
+    kept = outcome.rescued or (rescued[item.key].ref if item.key in rescued else "")
+    return FailedItem(item.key, item.name, outcome.status, outcome.reason, commit, kept)

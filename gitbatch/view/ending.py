@@ -1,0 +1,35 @@
+"""The end of a run: what failed and why, what it took, and the commands that come next."""
+
+from collections.abc import Iterator
+
+from gitbatch.batch.events import EndEvent
+from gitbatch.batch.history.messages import format_usage
+from gitbatch.batch.model import FailedItem
+from gitbatch.limits.usage import Usage
+from gitbatch.text import format_seconds
+from gitbatch.view.block import Block, TextTable, make_line
+from gitbatch.view.review import STYLES
+
+
+def render_end(event: EndEvent) -> Block:
+    """Returns the failures of a batch by id and reason, then the time of this run and the usage of the batch."""
+    rows = tuple((((f.status, STYLES[f.status]),), (f.name,), (f.reason,)) for f in event.failures)
+    table = (TextTable(rows),) if rows else ()
+    took = make_line(("took", "bold"), f"      {format_seconds(event.seconds)}")
+    if event.spent.usage == Usage():
+        return (*table, took)
+    return (*table, took, make_line(("total", "bold"), f"     {format_usage(event.spent)}"))
+
+
+def list_next_steps(failures: tuple[FailedItem, ...], place: str) -> Iterator[str]:
+    """Yields the commands for the failures of a batch that has ended. `place`: the option `-C` with a space before it.
+
+    A checkpoint's commit has what the agents said, for all failures of its group.
+    """
+    for commit in dict.fromkeys(failure.commit for failure in failures):
+        named = ", ".join(failure.name for failure in failures if failure.commit == commit)
+        yield f"look:  git{place} show {commit[:10]}   ({named})"
+    if any(failure.rescued for failure in failures):
+        yield f"kept:  gitbatch rescue{place}   (what failed agents had written)"
+    if failures:
+        yield f"again: gitbatch run{place} --items failed"

@@ -1,0 +1,37 @@
+"""The lines that the items of a checkpoint changed."""
+
+import pytest
+from conftest import Place
+from msgspec.structs import replace
+from view.events import BROKE, CHECKPOINT, WROTE
+
+from gitbatch.batch.group.line_counts import add_line_counts
+from gitbatch.batch.model import ItemCommit, LineCount, Outcome
+from gitbatch.repo.repository import Repository
+
+
+def commit_of(place: Place, content: bytes) -> Outcome:
+    """Returns an outcome whose commit writes a file."""
+    (place.root / "a.txt").write_bytes(content)
+    oid = place.commit()
+    return replace(WROTE, commit=ItemCommit(oid, oid, (), oid), lines=None)
+
+
+@pytest.mark.rule("O1")
+def test_git_counts(place: Place, repo: Repository) -> None:
+    """No driver of the repository runs: neither for differences nor to make text of a file."""
+    place.write(".gitattributes", "*.txt diff=evil\n")
+    for name in ("command", "textconv"):
+        place.git("config", f"diff.evil.{name}", "touch ran; false")
+    done = (commit_of(place, b"b\nc\n"), commit_of(place, b"c\n\xff\n"), commit_of(place, b"\0"))
+    counted = add_line_counts(repo, replace(CHECKPOINT, outcomes=(*done, BROKE)))
+    assert [o.lines for o in counted.outcomes] == [LineCount(2, 1), LineCount(1, 1), None, None]
+    assert sum((LineCount(1, 2),), LineCount(0, 0)) == LineCount(1, 2)
+    assert not list(place.root.rglob("ran"))
+
+
+def test_what_git_cannot_count_is_unknown(repo: Repository) -> None:
+    gone = replace(WROTE, commit=ItemCommit("1" * 40, "1" * 40, (), "1" * 40), lines=None)
+    assert add_line_counts(repo, replace(CHECKPOINT, outcomes=(gone,))).outcomes == (gone,)
+    lost = replace(CHECKPOINT, outcomes=(BROKE,))
+    assert add_line_counts(repo, lost) is lost
