@@ -14,6 +14,7 @@ from gitbatch.batch.planning.agents import recorded_agents
 from gitbatch.batch.planning.preflight import require_clean, require_no_nested_repositories
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state, require_runnable
 from gitbatch.batch.planning.required_objects import require_objects
+from gitbatch.project.config import CONFIG_FILE
 from gitbatch.repo.checkout.branch import require_nothing_under_way
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.unlocked import require_unlocked
@@ -38,9 +39,12 @@ def require_resumable(repo: Repository, batch: Batch, progress: BatchProgress) -
         require_nothing_under_way(repo)
         remaining = tuple(item.key for item in _remaining_items(batch.record, progress))
         project_state = read_project_state(repo, require_tip(repo, target), batch.record.plan)
-        # An edited plan is for the user's next step. It gets the ticks, as one that is edited during a run does.
+        # An edited plan or configuration is for the user's next step. The plan gets the ticks, as one that is edited
+        # during a run does.
         require_no_nested_repositories(repo, project_state, remaining)
-        require_clean(repo, project_state, remaining, exempt=frozenset({project_state.project.task}))
+        require_clean(
+            repo, project_state, remaining, exempt=frozenset({project_state.project.task, CONFIG_FILE})
+        )
     require_unlocked(repo, target)
     repo.objects.require_signer()
 

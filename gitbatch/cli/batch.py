@@ -15,12 +15,14 @@ from msgspec import Struct
 from gitbatch.batch.caller import SessionSettings
 from gitbatch.batch.events import CHANGED_CONFIG
 from gitbatch.batch.history.ledger import SpendingLimits
+from gitbatch.batch.history.record import unfinished_batch
 from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.model import CheckpointMode
 from gitbatch.batch.session import open_session
 from gitbatch.cli.common import HERE, cache_dir, choose_plan, chosen_worktrees, open_repository_of
 from gitbatch.cli.frontend import PromptFrontend, PromptReviewer
 from gitbatch.cli.signals import ENDING_SIGNALS, Signals
+from gitbatch.cli.unused_changes import tell_unused_changes
 from gitbatch.cli.views import EventView, make_view
 from gitbatch.errors import ExitCode
 from gitbatch.limits.causes import Cause
@@ -89,7 +91,13 @@ def run_command(options: RunOptions) -> ExitCode:
     view = make_view(json=options.json)
     prompts = PromptFrontend(can_ask=options.can_ask)
     with open_repository_of(options.directory) as repo:
-        result = run_session(repo, options.make_settings(repo), view, prompts)
+        settings = options.make_settings(repo)
+        unfinished = unfinished_batch(repo)
+        plan = unfinished.record.plan if unfinished else settings.plan
+        tell_unused_changes(repo, plan)
+        result = run_session(repo, settings, view, prompts)
+        if isinstance(result, signal.Signals) or result.ending is not Ending.COMPLETE:
+            tell_unused_changes(repo, plan)
     return report_end(result, options.directory)
 
 

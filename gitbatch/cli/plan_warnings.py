@@ -2,10 +2,10 @@
 
 import typer
 
-from gitbatch.batch.planning.project_state import ProjectState, render_diagnostics
+from gitbatch.batch.planning.project_state import ProjectView, render_diagnostics
 
 
-def tell_warnings(state: ProjectState) -> None:
+def tell_warnings(state: ProjectView) -> None:
     """Shows the plan's warnings, if it has any."""
     if state.plan.diagnostics:
         typer.echo(render_diagnostics(state) + "\n", err=True)

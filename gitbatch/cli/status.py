@@ -11,7 +11,8 @@ from gitbatch.batch.history.ledger import read_ledger
 from gitbatch.batch.history.progress import read_ended_progress, read_progress
 from gitbatch.batch.history.record import Batch, all_batches
 from gitbatch.batch.history.spending import read_spending
-from gitbatch.cli.common import HERE, Directory, Json, make_page, open_repository_of
+from gitbatch.cli.common import HERE, Directory, Json, choose_plan, make_page, open_repository_of
+from gitbatch.cli.unused_changes import tell_unused_changes
 from gitbatch.repo.holder import read_holder
 from gitbatch.repo.repository import Repository
 from gitbatch.view.batch_state import BatchState, add_activity, batch_state, render_batch
@@ -21,6 +22,7 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
     """Show the unfinished batch, or the last one. Changes nothing."""
     with open_repository_of(directory, read_only=True) as repo:
         batches = all_batches(repo)
+        tell_unused_changes(repo, batches[-1].record.plan if batches else choose_plan(repo, directory, None))
         if not batches:
             typer.echo("{}" if json else "no batch has run here yet; start one: gitbatch run")
             return

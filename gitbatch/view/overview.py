@@ -7,7 +7,7 @@ from msgspec import Struct
 from gitbatch.batch.events import SCHEMA
 from gitbatch.batch.group.shared_files import criteria_of
 from gitbatch.batch.model import CriterionState
-from gitbatch.batch.planning.project_state import ProjectState
+from gitbatch.batch.planning.project_state import ProjectView
 from gitbatch.batch.planning.schedule import count_at_once, find_critical_path, plan_steps, settings_of
 from gitbatch.paths import quote_path
 from gitbatch.project.context import find_files, list_context
@@ -58,6 +58,7 @@ class PlanState(Struct, frozen=True):
 
     plan: str
     commit: str
+    """Empty: the plan is as the disk has it."""
     phase: str
     rules: str | None
     status: str
@@ -73,7 +74,7 @@ class PlanState(Struct, frozen=True):
     schema: int = SCHEMA
 
 
-def plan_state(project_state: ProjectState) -> PlanState:
+def plan_state(project_state: ProjectView) -> PlanState:
     """Returns what would run, as values."""
     project, plan = project_state.project, project_state.plan
     agents = tuple(project.config.agents)
@@ -128,7 +129,7 @@ def plan_state(project_state: ProjectState) -> PlanState:
 def render_plan(shown: PlanState) -> Block:
     """Returns a plan for people: control files, then groups with their items, outputs and what they read."""
     found = {
-        "plan": shown.plan,
+        "plan": shown.plan if shown.commit else f"{shown.plan} (as the disk has it; a run reads the commit)",
         "phase": shown.phase or "(a project of a single phase)",
         "rules": shown.rules or "(none)",
         "status": shown.status,

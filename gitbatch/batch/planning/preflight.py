@@ -8,6 +8,7 @@ from gitbatch.batch.planning.risks import find_nesting
 from gitbatch.batch.planning.surroundings import CommitSurroundings, Surroundings
 from gitbatch.errors import GitbatchError, PlanError, UsageError
 from gitbatch.plan.model import WorkItem
+from gitbatch.project.config import CONFIG_FILE
 from gitbatch.repo.checkout.follow import find_uncommitted
 from gitbatch.repo.refs.names import HEADS
 from gitbatch.repo.repository import Repository
@@ -19,17 +20,21 @@ def require_clean(
     outputs: tuple[str, ...],
     exempt: frozenset[str] = frozenset(),
 ) -> None:
-    """Refuses uncommitted changes in files that a checkpoint writes; `exempt`: files that may have some.
+    """Refuses uncommitted changes in gitbatch.toml and in files that a checkpoint writes.
+
+    `exempt`: files that may have some.
 
     Raises:
-        GitbatchError: a shared file or an output has uncommitted changes; the message names them.
+        GitbatchError: one of these files has uncommitted changes; the message names them.
     """
-    written = (*project_state.project.shared_files, *outputs)
+    written = (CONFIG_FILE, *project_state.project.shared_files, *outputs)
     dirty = find_uncommitted(repo, tuple(path for path in written if path not in exempt))
     if dirty:
         raise GitbatchError(
             f"uncommitted changes in {', '.join(dirty[:5])}{' and more' * (len(dirty) > 5)}",
-            "commit or stash them first: gitbatch writes these files itself",
+            "commit or stash them first: gitbatch reads its configuration from the commit, and writes the other files"
+            if CONFIG_FILE in dirty
+            else "commit or stash them first: gitbatch writes these files itself",
         )
 
 

@@ -15,6 +15,7 @@ from gitbatch.plan.render import render_diagnostic, summary
 from gitbatch.project.config import CONFIG_FILE, ProjectTable, parse_config
 from gitbatch.project.control import BY_CONVENTION, PlanChoice, Project, find_project, plan_options
 from gitbatch.project.scope import SCOPE_FILE
+from gitbatch.project.snapshot import Snapshot
 from gitbatch.repo.objects.codec import SUBMODULE, SYMLINK
 from gitbatch.repo.objects.reader import MissingObjectError
 from gitbatch.repo.path_rules import RULE_FILES
@@ -25,16 +26,23 @@ from gitbatch.repo.snapshot import TreeSnapshot
 _T = TypeVar("_T")
 
 
-class ProjectState(Struct, frozen=True):
-    """The project, the plan and their files in one commit."""
+class ProjectView(Struct, frozen=True):
+    """The project, the plan and their files, in one commit or in the checkout."""
 
     commit: str
-    tree: str
-    snapshot: TreeSnapshot
+    """Empty: the files are those of the checkout."""
+    snapshot: Snapshot
     project: Project
     plan: Plan
     source: bytes
     """The text of the plan."""
+
+
+class ProjectState(ProjectView, frozen=True, kw_only=True):
+    """The project, the plan and their files in one commit, as a run needs them."""
+
+    snapshot: TreeSnapshot
+    tree: str
     guarded: frozenset[str]
     """Paths (by `path_key`) that have one writer: control files, and every item's output."""
 
@@ -98,10 +106,18 @@ def _read_state_of(repo: Repository, commit: str, choice: PlanChoice) -> Project
     source = snapshot.read(project.task) or b""
     plan = read_plan(source, project.task, plan_options(project))
     guarded = project.protected | {path_key(item.output) for item in plan.items}
-    return ProjectState(commit, tree, snapshot, project, plan, source, guarded)
+    return ProjectState(
+        commit=commit,
+        tree=tree,
+        snapshot=snapshot,
+        project=project,
+        plan=plan,
+        source=source,
+        guarded=guarded,
+    )
 
 
-def require_runnable(project_state: ProjectState) -> None:
+def require_runnable(project_state: ProjectView) -> None:
     """Refuses a plan with errors.
 
     Raises:
@@ -126,7 +142,7 @@ def find_place_problem(project_state: ProjectState, output: str) -> str | None:
     return None
 
 
-def render_diagnostics(project_state: ProjectState) -> str:
+def render_diagnostics(project_state: ProjectView) -> str:
     """Returns the diagnostics of the plan for people; empty if there are none."""
     return "\n\n".join(
         render_diagnostic(d, project_state.source, project_state.plan.path)

@@ -1,0 +1,26 @@
+"""The project as the disk has it: for a look at a plan before it is committed, never for running it."""
+
+from msgspec.structs import replace
+
+from gitbatch.batch.planning.project_state import ProjectView
+from gitbatch.batch.planning.risks import find_risks
+from gitbatch.batch.planning.surroundings import DiskSurroundings
+from gitbatch.plan.parse import read_plan
+from gitbatch.project.config import CONFIG_FILE, parse_config
+from gitbatch.project.control import PlanChoice, find_project, plan_options
+from gitbatch.repo.repository import Repository
+
+
+def read_working_tree(repo: Repository, choice: PlanChoice) -> ProjectView:
+    """Returns the project and the plan of the checkout, with the diagnostics that a commit of it would have.
+
+    Raises:
+        PlanError: the configuration is wrong, or the project has no plan.
+    """
+    around = DiskSurroundings.of_checkout(repo)
+    files = around.snapshot
+    project = find_project(files, parse_config(files.read(CONFIG_FILE)), choice)
+    source = files.read(project.task) or b""
+    plan = read_plan(source, project.task, plan_options(project))
+    risks = () if plan.errors else find_risks(plan, source, project, around)
+    return ProjectView("", files, project, replace(plan, diagnostics=(*plan.diagnostics, *risks)), source)
