@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Usage
+from gitbatch.plan.model import ItemKey
 from gitbatch.project.context import ContextFile, MissingInput
 from gitbatch.text import CleanText
 
@@ -93,7 +94,7 @@ class EarlierOutput(Struct, frozen=True):
 class Assignment(Struct, frozen=True):
     """The task of one attempt, as values only: it can be encoded and sent to another machine."""
 
-    item: str
+    item: ItemKey
     """The item's key."""
     output: str
     """The one path, relative to the worktree, that the agent is to write."""

@@ -13,6 +13,7 @@ from gitbatch.agents.protocol import OutputStream
 from gitbatch.batch.model import Checkpoint, FailedItem, Outcome
 from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.usage import Spent, Usage
+from gitbatch.plan.model import ItemKey
 from gitbatch.text import CleanText
 
 SCHEMA = 1
@@ -56,17 +57,29 @@ class GroupStarted(BaseEvent, frozen=True, tag="group-started"):
 
     position: int
     of: int
+    group: int
+    """Its number in the plan."""
     title: str
     items: tuple[str, ...]
-    """Keys of the items that are still to run."""
+    """Outputs of the items that are still to run."""
     already: tuple[str, ...]
-    """Keys of items that an earlier start of the batch had finished."""
+    """Outputs of items that an earlier start of the batch had finished."""
 
 
-class ItemStarted(BaseEvent, frozen=True, tag="item-started"):
+class _BaseItemEvent(BaseEvent, frozen=True):
+    """Something that happened to an item."""
+
+    slug: ItemKey
+    """The item's key: what all of its events have in common."""
+    group: int
+    """The number of its group in the plan."""
+    item: str
+    """Its output, unique in the group."""
+
+
+class ItemStarted(_BaseItemEvent, frozen=True, tag="item-started"):
     """An item's worktree exists and its agent starts."""
 
-    item: str
     name: str
     agent: str
     attempt: int
@@ -75,10 +88,9 @@ class ItemStarted(BaseEvent, frozen=True, tag="item-started"):
     """Files that the item is meant to read and does not get, each with the reason."""
 
 
-class ItemProgress(BaseEvent, frozen=True, tag="item-progress"):
+class ItemProgress(_BaseItemEvent, frozen=True, tag="item-progress"):
     """A line that an agent showed."""
 
-    item: str
     stream: OutputStream
     line: CleanText
 
@@ -93,10 +105,9 @@ class AttemptFailed(BaseEvent, frozen=True, tag="attempt-failed"):
     """Whether the one that failed was one of the item's; not if it ended the run."""
 
 
-class ItemWaiting(BaseEvent, frozen=True, tag="item-waiting"):
+class ItemWaiting(_BaseItemEvent, frozen=True, tag="item-waiting"):
     """The server was too busy for an item: it starts again when the others do. No attempt is counted."""
 
-    item: str
     name: str
     reason: CleanText
     usage: Usage

@@ -36,6 +36,7 @@ from gitbatch.batch.preconditions import (
 from gitbatch.batch.resume import finish_batch, resume_batch
 from gitbatch.batch.tally import Tally
 from gitbatch.limits.causes import Cause
+from gitbatch.plan.model import ItemKey
 from gitbatch.repo.checkout.follow import Followed
 from gitbatch.repo.refs.names import short
 from gitbatch.repo.refs.store import config_ref
@@ -96,14 +97,15 @@ async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) ->
         stopped = await _hard_stop(run, project_state, tally, accept)
         if stopped:
             return stopped
-        if not pending_items(project_state, group, state.ready):
+        planned = project_state.find_items(record)
+        if not pending_items(planned, group, state.ready):
             tally.succeeded += len(group.items)
             text = (
                 f"every item of “{group.title}” is ticked in {project_state.plan.path}: the group is skipped"
             )
             run.emit(Notice(batch=run.batch.id, text=clean_text(text)))
             continue
-        start = GroupStart(project_state, group, _ready_outcomes(group, state), tally.failed)
+        start = GroupStart(project_state, group, planned, _ready_outcomes(group, state), tally.failed)
         checkpoint = None if run.stop_switch.halt else await _run_and_record(run, start)
         if checkpoint is None:
             return await _halt_batch(run, tally)
@@ -154,7 +156,7 @@ async def _is_accepted(run: Run, project_state: ProjectState, tally: Tally, acce
     return True
 
 
-def _ready_outcomes(group: BatchGroup, state: BatchProgress) -> Mapping[str, Outcome]:
+def _ready_outcomes(group: BatchGroup, state: BatchProgress) -> Mapping[ItemKey, Outcome]:
     """Returns the outcomes, by key, of a group's items that an earlier start of the batch has finished."""
     return {key: outcome for key, outcome in state.ready.items() if outcome.item in group.items}
 
@@ -168,11 +170,12 @@ async def _run_and_record(run: Run, start: GroupStart) -> Checkpoint | None:
             position=run.batch.record.groups.index(group) + 1,
             of=len(run.batch.record.groups),
             title=group.title,
-            items=tuple(item.key for item in group.items if item.key not in already),
-            already=tuple(already),
+            group=group.number,
+            items=tuple(item.output for item in group.items if item.key not in already),
+            already=tuple(outcome.item.output for outcome in already.values()),
         )
     )
-    boxes = {item.output: item.box for item in project_state.plan.items}
+    boxes = {key: item.box for key, (_, item) in start.planned.items()}
     outcomes = await run_group(run, start)
     if outcomes is None:
         return None

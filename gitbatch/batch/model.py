@@ -4,12 +4,13 @@ import re
 from enum import StrEnum
 from typing import Self
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from gitbatch.agents.protocol import Failure, Reply
 from gitbatch.errors import UsageError
 from gitbatch.limits.causes import TREATMENTS, Cause, Remedy
 from gitbatch.limits.usage import Spent, Usage
+from gitbatch.plan.model import ItemKey
 from gitbatch.project.context import MissingInput
 from gitbatch.project.control import PlanChoice
 from gitbatch.text import CleanText
@@ -74,12 +75,20 @@ class CheckpointMode(Struct, frozen=True):
 class BatchItem(Struct, frozen=True):
     """An item as it was when the batch was started."""
 
-    key: str
+    output: str = field(name="key")
+    """Its path, unique in its group. In JSON it is called `key`, as in the records of gitbatch 0.1."""
     name: str
-    """Its id, or its key where it has none."""
+    """Its id, or its output where it has none."""
     title: str
     slug: str
     """The last part of its branch's name: group number and a short name, unique in the batch."""
+    group: int = 0
+    """The number of its group; 0 in a record of gitbatch 0.1, until it is read."""
+
+    @property
+    def key(self) -> ItemKey:
+        """What the item is known by inside the program."""
+        return ItemKey(self.slug)
 
 
 class BatchGroup(Struct, frozen=True):
@@ -130,7 +139,7 @@ class Record(Struct, frozen=True):
 class FailedAttempt(Struct, frozen=True):
     """An attempt at an item that did not produce an item commit."""
 
-    item: str
+    slug: ItemKey
     """The item's key."""
     base: str
     """The commit that the attempt started from. From another commit, the item has all its attempts again."""
@@ -243,8 +252,10 @@ class Outcome(Struct, frozen=True):
 class FailedItem(Struct, frozen=True):
     """An item that did not succeed, as the end of a run reports it."""
 
+    group: int
+    """The number of its group in the plan."""
     item: str
-    """Its key."""
+    """Its output."""
     name: str
     status: ItemStatus
     reason: CleanText

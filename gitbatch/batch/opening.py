@@ -123,7 +123,7 @@ class Opening(Struct, frozen=True):
         if change is None:
             return True
         self.tell(ConfigChanged(batch=batch.id, difference=change.difference))
-        require_agents_left(state, batch.record, read_progress(self.repo, batch).missing, self.agents)
+        require_agents_left(state, batch.record, read_progress(self.repo, batch).failed_keys, self.agents)
         if not self.settings.accept_config and not (self.frontend.can_ask and self.frontend.accept_config()):
             return False
         fixed.accept_change(self.repo, batch.id, change)

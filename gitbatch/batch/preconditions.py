@@ -37,7 +37,7 @@ def require_resumable(repo: Repository, batch: Batch, progress: BatchProgress) -
         require_not_checked_out_elsewhere(repo, target)
     else:
         require_nothing_under_way(repo)
-        remaining = tuple(item.key for item in _remaining_items(batch.record, progress))
+        remaining = tuple(item.output for item in _remaining_items(batch.record, progress))
         project_state = read_project_state(repo, require_tip(repo, target), batch.record.plan)
         # An edited plan or configuration is for the user's next step. The plan gets the ticks, as one that is edited
         # during a run does.
@@ -58,8 +58,9 @@ def read_runnable_state(repo: Repository, record: Record, progress: BatchProgres
     """
     project_state = read_project_state(repo, require_tip(repo, record.target), record.plan)
     require_runnable(project_state)
-    found = (project_state.find_item(item.key) for item in _remaining_items(record, progress))
-    require_objects(repo, project_state, filter(None, found))
+    found = project_state.find_items(record)
+    remaining = (found[item.key] for item in _remaining_items(record, progress) if item.key in found)
+    require_objects(repo, project_state, remaining)
     return project_state
 
 

@@ -10,6 +10,7 @@ from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.rescue import Rescued
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.model import Checkpoint, FailedItem, Outcome
+from gitbatch.plan.model import ItemKey
 
 
 @dataclass(slots=True)
@@ -46,7 +47,7 @@ class Tally:
         return replace(event, failures=self.failures, seconds=seconds, spent=run.agents.budget.spent)
 
 
-def _as_failed(outcome: Outcome, commit: str, rescued: Mapping[str, Rescued]) -> FailedItem:
+def _as_failed(outcome: Outcome, commit: str, rescued: Mapping[ItemKey, Rescued]) -> FailedItem:
     item = outcome.item
     kept = outcome.rescued or (rescued[item.key].ref if item.key in rescued else "")
-    return FailedItem(item.key, item.name, outcome.status, outcome.reason, commit, kept)
+    return FailedItem(item.group, item.output, item.name, outcome.status, outcome.reason, commit, kept)

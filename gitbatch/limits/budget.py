@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from gitbatch.limits.usage import Spent, Usage
+from gitbatch.plan.model import ItemKey
 
 
 @dataclass(slots=True)
@@ -15,8 +16,8 @@ class Budget:
     max_tokens: int | None = None
     spent: Spent = Spent()
     """By all attempts so far, failed ones and those of earlier starts of the batch included."""
-    _reserved: dict[str, float] = field(default_factory=dict, init=False)
-    _charged: dict[str, Usage] = field(default_factory=dict, init=False)
+    _reserved: dict[ItemKey, float] = field(default_factory=dict, init=False)
+    _charged: dict[ItemKey, Usage] = field(default_factory=dict, init=False)
     """By item: the charges of its current attempt."""
     _freed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
@@ -25,14 +26,14 @@ class Budget:
         """The known part of the usage so far."""
         return self.spent.usage
 
-    def reserve_cost(self, item: str, cost: float) -> bool:
+    def reserve_cost(self, item: ItemKey, cost: float) -> bool:
         """Reserves US dollars for an item. Returns false if fewer are left."""
         if self.is_reached or (self.max_cost is not None and self._committed_cost() + cost > self.max_cost):
             return False
         self._reserved[item] = cost
         return True
 
-    async def wait_to_reserve(self, item: str, cost: float) -> bool:
+    async def wait_to_reserve(self, item: ItemKey, cost: float) -> bool:
         """Reserves US dollars, waiting for other items to release theirs. Returns false if that cannot be enough."""
         while not self.reserve_cost(item, cost):
             if self.is_reached or not self._reserved:
@@ -41,14 +42,14 @@ class Budget:
             await self._freed.wait()
         return True
 
-    def charge_request(self, item: str, usage: Usage) -> None:
+    def charge_request(self, item: ItemKey, usage: Usage) -> None:
         """Adds the usage of a request of an item; its cost is subtracted from the reservation of the item."""
         self.spent = self.spent.plus_usage(usage)
         self._charged[item] = self._charged.get(item, Usage()) + usage
         if item in self._reserved and usage.cost is not None:
             self._reserved[item] = max(0.0, self._reserved[item] - usage.cost)
 
-    def close_attempt(self, item: str, usage: Usage) -> Usage:
+    def close_attempt(self, item: ItemKey, usage: Usage) -> Usage:
         """Ends an attempt and returns its usage.
 
         Args:
@@ -62,11 +63,11 @@ class Budget:
         self.spent = Spent(self.spent.usage, self.spent.known + is_known, self.spent.unknown + (not is_known))
         return whole
 
-    def is_charged(self, item: str) -> bool:
+    def is_charged(self, item: ItemKey) -> bool:
         """Whether the current attempt of an item has any charges."""
         return item in self._charged
 
-    def release_reservation(self, item: str) -> None:
+    def release_reservation(self, item: ItemKey) -> None:
         """Releases the unused part of the reservation of an item."""
         self._reserved.pop(item, None)
         self._freed.set()

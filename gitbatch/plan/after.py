@@ -1,4 +1,4 @@
-"""`after:` which items wait for which, resolved from ids and output paths to output paths.
+"""`after:` which items wait for which, resolved from ids and output paths to references.
 
 An item may wait for items of its own group or of an earlier one, a group for items of earlier groups.
 """
@@ -11,6 +11,7 @@ from gitbatch.paths import path_key
 from gitbatch.plan import help_texts
 from gitbatch.plan.clauses import Value
 from gitbatch.plan.findings import Findings, quoted
+from gitbatch.plan.model import ItemReference
 
 
 class Node(Struct, frozen=True):
@@ -20,13 +21,14 @@ class Node(Struct, frozen=True):
     id: str | None
     output: str
     after: tuple[Value, ...]
+    reference: ItemReference
 
 
 class WaitingItems(Struct, frozen=True):
-    """The output paths that each item and each group waits for, in the order in which they were given."""
+    """The items that each item and each group waits for, in the order in which they were given."""
 
-    items: tuple[tuple[str, ...], ...]
-    groups: tuple[tuple[str, ...], ...]
+    items: tuple[tuple[ItemReference, ...], ...]
+    groups: tuple[tuple[ItemReference, ...], ...]
 
 
 def resolve(nodes: Sequence[Node], groups: Sequence[tuple[Value, ...]], findings: Findings) -> WaitingItems:
@@ -37,8 +39,8 @@ def resolve(nodes: Sequence[Node], groups: Sequence[tuple[Value, ...]], findings
         _report_cycle([nodes[index] for index in cycle], findings)
     earlier = [_unique(index.find(value, number) for value in after) for number, after in enumerate(groups)]
     return WaitingItems(
-        tuple(tuple(nodes[i].output for i in edge) for edge in edges),
-        tuple(tuple(nodes[i].output for i in edge) for edge in earlier),
+        tuple(tuple(nodes[i].reference for i in edge) for edge in edges),
+        tuple(tuple(nodes[i].reference for i in edge) for edge in earlier),
     )
 
 

@@ -13,7 +13,7 @@ from gitbatch.plan.after import Node, resolve
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.inline import one_line, scan
 from gitbatch.plan.items import Draft, draft_item
-from gitbatch.plan.model import Group, PlanOptions, WorkItem
+from gitbatch.plan.model import Group, ItemReference, PlanOptions, WorkItem
 from gitbatch.plan.naming import Home
 from gitbatch.plan.outputs import Outputs, collisions
 from gitbatch.plan.scopes import Scopes
@@ -35,9 +35,9 @@ def read_groups(
     drafts = _numbered(drafts)
     _report_doubled_ids(drafts, findings)
     _report_collisions(drafts, findings)
-    nodes = [Node(draft.item.group, draft.item.id, draft.item.output, draft.after) for draft in drafts]
+    nodes = [_make_node(draft) for draft in drafts]
     waits = resolve(nodes, [settings.after for settings in scopes.groups], findings)
-    items = iter(_waiting(draft.item, outputs) for draft, outputs in zip(drafts, waits.items, strict=True))
+    items = iter(_waiting(draft.item, awaited) for draft, awaited in zip(drafts, waits.items, strict=True))
     return tuple(
         Group(
             number=home.group,
@@ -45,17 +45,22 @@ def read_groups(
             slug=home.slug,
             prose=_prose(section, layout, findings.source),
             items=tuple(islice(items, len(section.items))),
-            hints=replace(settings.hints, after=outputs),
+            hints=replace(settings.hints, after=awaited),
             line=findings.source.line(section.heading.start) + 1,
         )
-        for home, section, settings, outputs in zip(
+        for home, section, settings, awaited in zip(
             homes, layout.groups, scopes.groups, waits.groups, strict=True
         )
     )
 
 
-def _waiting(item: WorkItem, outputs: tuple[str, ...]) -> WorkItem:
-    return replace(item, hints=replace(item.hints, after=outputs)) if outputs else item
+def _make_node(draft: Draft) -> Node:
+    item = draft.item
+    return Node(item.group, item.id, item.output, draft.after, item.reference)
+
+
+def _waiting(item: WorkItem, awaited: tuple[ItemReference, ...]) -> WorkItem:
+    return replace(item, hints=replace(item.hints, after=awaited)) if awaited else item
 
 
 def _title(section: GroupSection) -> str:

@@ -1,6 +1,7 @@
 """The values that a plan is made of. Everything is frozen; positions are byte offsets into the file."""
 
 from enum import StrEnum
+from typing import NewType
 
 from msgspec import Struct, field
 
@@ -10,6 +11,15 @@ TITLES_WORK = ("Arbeitspakete", "Work Packages", "Work Items")
 TITLES_DOD = ("Definition of Done", "DoD")
 TITLES_SCOPE = ("Aktiver Scope", "Active Scope")
 OUTPUT_TEMPLATE = "{phase}/{group-slug}/{id-or-slug}.md"
+
+
+ItemKey = NewType("ItemKey", str)
+"""What an item is known by inside the program: its slug (group number and a short name), unique in its batch.
+
+An output path is not a key: an item of a later group may write the same file again.
+"""
+ItemReference = NewType("ItemReference", str)
+"""What an item is known by in a plan: `2:docs/a.md`, its group's number and its output."""
 
 
 class Severity(StrEnum):
@@ -48,7 +58,7 @@ class Hints(Struct, frozen=True):
     retries: int | None = None
     timeout: float | None = None
     """Seconds."""
-    after: tuple[str, ...] = ()
+    after: tuple[ItemReference, ...] = ()
     agent: str | None = None
 
 
@@ -63,7 +73,7 @@ class Criterion(Struct, frozen=True):
 
 
 class WorkItem(Struct, frozen=True):
-    """One checkbox of the work section. Its key is its output path, unique in the plan."""
+    """One checkbox of the work section. Its output path is unique in its group."""
 
     output: str
     id: str | None
@@ -83,6 +93,11 @@ class WorkItem(Struct, frozen=True):
     def name(self) -> str:
         """The short name: the id, or without one the output path."""
         return self.id or self.output
+
+    @property
+    def reference(self) -> ItemReference:
+        """What distinguishes the item from all others of the plan."""
+        return ItemReference(f"{self.group}:{self.output}")
 
 
 class Group(Struct, frozen=True):

@@ -11,9 +11,11 @@ from gitbatch.batch.history.activity import ItemActivity, ItemPhase
 from gitbatch.batch.history.messages import format_cost, format_rescued, format_tokens, format_usage
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import Batch
+from gitbatch.batch.history.rescue import Rescued
 from gitbatch.batch.history.spending import ItemSpent, sum_spending
 from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, ItemStatus
 from gitbatch.limits.usage import Spent, Usage
+from gitbatch.plan.model import ItemKey
 from gitbatch.repo.holder import Holder
 from gitbatch.repo.refs.names import short
 from gitbatch.text import format_count, format_seconds
@@ -47,6 +49,8 @@ class ItemState(Struct, frozen=True):
     item: str
     name: str
     group: int
+    slug: ItemKey
+    """The last part of its branch's name."""
     status: str
     reason: str = ""
     attempts: int = 0
@@ -90,18 +94,13 @@ def batch_state(
     batch: Batch,
     state: BatchProgress,
     criteria: tuple[CriterionState, ...],
-    spending: Mapping[str, ItemSpent],
+    spending: Mapping[ItemKey, ItemSpent],
 ) -> BatchState:
     """Returns the state of a batch as values, as git has it."""
-    found = (_item_state(group, item, state) for group in batch.record.groups for item in group.items)
     items = tuple(
-        replace(item, attempts=took.attempts, spent=took.spent, seconds=took.seconds)
-        if (took := spending.get(item.item))
-        else item
-        for item in found
-    )
-    items = tuple(
-        replace(item, rescued=kept.ref) if (kept := state.rescued.get(item.item)) else item for item in items
+        _add_effort(_item_state(group, item, state), spending.get(item.key), state.rescued.get(item.key))
+        for group in batch.record.groups
+        for item in group.items
     )
     return BatchState(
         batch=batch.id,
@@ -118,10 +117,16 @@ def batch_state(
     )
 
 
-def add_activity(shown: BatchState, holder: Holder, activity: Mapping[str, ItemActivity]) -> BatchState:
+def _add_effort(shown: ItemState, spent: ItemSpent | None, kept: Rescued | None) -> ItemState:
+    if spent:
+        shown = replace(shown, attempts=spent.attempts, spent=spent.spent, seconds=spent.seconds)
+    return replace(shown, rescued=kept.ref) if kept else shown
+
+
+def add_activity(shown: BatchState, holder: Holder, activity: Mapping[ItemKey, ItemActivity]) -> BatchState:
     """Returns the state of an unfinished batch with what the process that runs it does at this moment."""
     items = tuple(
-        _active_item(item, activity.get(item.item)) if item.status == OPEN else item for item in shown.items
+        _active_item(item, activity.get(item.slug)) if item.status == OPEN else item for item in shown.items
     )
     process = RunningProcess(holder.process, holder.user, holder.host, holder.since)
     return replace(shown, state=RUNNING, process=process, items=items)
@@ -149,10 +154,12 @@ def _active_item(item: ItemState, activity: ItemActivity | None) -> ItemState:
 def _item_state(group: BatchGroup, item: BatchItem, state: BatchProgress) -> ItemState:
     failed = next((outcome for outcome in state.failed if outcome.item == item), None)
     if failed:
-        return ItemState(item.key, item.name, group.number, failed.status, failed.reason)
+        return ItemState(item.output, item.name, group.number, item.key, failed.status, failed.reason)
     if state.is_finished(group):
-        return ItemState(item.key, item.name, group.number, ItemStatus.SUCCEEDED)
-    return ItemState(item.key, item.name, group.number, WAITING if item.key in state.ready else OPEN)
+        return ItemState(item.output, item.name, group.number, item.key, ItemStatus.SUCCEEDED)
+    return ItemState(
+        item.output, item.name, group.number, item.key, WAITING if item.key in state.ready else OPEN
+    )
 
 
 def render_batch(shown: BatchState, now: float) -> Block:

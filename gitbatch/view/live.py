@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -38,6 +38,9 @@ from gitbatch.text import format_count
 from gitbatch.view.plain import PlainView
 from gitbatch.view.terminal import Terminal
 
+if TYPE_CHECKING:
+    from gitbatch.plan.model import ItemKey
+
 _REFRESH = 8
 """Redraws per second."""
 
@@ -56,7 +59,7 @@ class LiveView:
         self._plain = PlainView(terminal)
         self._console = terminal.console
         self._monotonic = monotonic
-        self._rows: dict[str, _Row] = {}
+        self._rows: dict[ItemKey, _Row] = {}
         self._done = 0
         self._total = 0
         self._opens, self._why = 0.0, ""
@@ -76,13 +79,13 @@ class LiveView:
     def _follow_item(self, event: ItemEvent) -> None:
         match event:
             case ItemStarted():
-                self._rows[event.item] = _Row(event.name, self._monotonic())
+                self._rows[event.slug] = _Row(event.name, self._monotonic())
                 self._start_drawing()
             case ItemProgress():
-                if event.item in self._rows:
-                    self._rows[event.item].last = event.line
+                if event.slug in self._rows:
+                    self._rows[event.slug].last = event.line
             case ItemWaiting():
-                self._rows.pop(event.item, None)
+                self._rows.pop(event.slug, None)
             case AttemptFailed():
                 self._rows.pop(event.outcome.item.key, None)
             case ItemFinished():

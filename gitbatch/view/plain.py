@@ -155,7 +155,7 @@ class PlainView:
         )
 
     def _show_item_started(self, event: ItemStarted) -> None:
-        self._names[event.item] = event.name
+        self._names[event.slug] = event.name
         again = f", attempt {event.attempt}" if event.attempt > 1 else ""
         self.show_line("  start     ", (event.name, "bold"), f" → {event.item} ({event.agent}{again})")
         for missing in event.missing:
@@ -163,7 +163,7 @@ class PlainView:
 
     def _show_progress(self, event: ItemProgress) -> None:
         mark = "!" if event.stream is OutputStream.ERROR else "|"
-        self.show_line((f"  {mark}         {self._names.get(event.item, event.item)}: {event.line}", "dim"))
+        self.show_line((f"  {mark}         {self._names.get(event.slug, event.item)}: {event.line}", "dim"))
 
     def _show_failed_attempt(self, event: AttemptFailed) -> None:
         outcome = event.outcome

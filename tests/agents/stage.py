@@ -19,6 +19,7 @@ from gitbatch.agents.services import AgentServices
 from gitbatch.limits import rate_limit as limits_module
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.rate_limit import RateLimit
+from gitbatch.plan.model import ItemKey
 from gitbatch.project.context import ContextFile, ContextReason
 from gitbatch.repo.base import Base
 from gitbatch.text import CleanText
@@ -66,7 +67,7 @@ class Stage:
     def assignment(self, script: str, name: str = "a", **more: Any) -> Assignment:  # noqa: ANN401 - fields of an assignment
         rules = self.context("rules.md", ContextReason.RULES)
         made = Assignment(
-            item=f"out/{name}.md",
+            item=ItemKey(f"out/{name}.md"),
             output=f"out/{name}.md",
             prompt="",
             context=(rules,),

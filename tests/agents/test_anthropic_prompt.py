@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from gitbatch.agents.anthropic.prompt import Quoted, build_prompt
 from gitbatch.agents.protocol import Assignment, EarlierOutput, Failure
 from gitbatch.limits.causes import Cause
+from gitbatch.plan.model import ItemKey
 from gitbatch.project.context import ContextFile, ContextReason
 from gitbatch.text import CleanText
 
@@ -22,7 +23,7 @@ def quoted(path: str, reason: ContextReason, text: str | None = "text") -> Quote
 
 def assignment(name: str = "a", previous: Failure | None = None) -> Assignment:
     return Assignment(
-        item=name,
+        item=ItemKey(name),
         output=f"out/{name}.md",
         prompt="",
         context=(),

@@ -19,6 +19,7 @@ from gitbatch.agents.protocol import Failure, Reply, ReplyFlag
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.rate_limit import RateLimit
+from gitbatch.plan.model import ItemKey
 
 USAGE = {"input_tokens": 100, "output_tokens": 1}
 SUMMARY = "It was written. It is complete."
@@ -210,7 +211,7 @@ def test_what_an_unreadable_answer_used_is_unknown_and_not_0(stage: Stage, how: 
     assert isinstance(result, Failure)
     assert (result.usage.requests, result.usage.total_tokens, result.usage.cost) == (5, 0, None)
     assert result.usage.is_uncounted
-    assert stage.budget.close_attempt("out/a.md", result.usage).cost is None
+    assert stage.budget.close_attempt(ItemKey("out/a.md"), result.usage).cost is None
     assert stage.budget.spent.unknown == 1
 
 

@@ -27,6 +27,7 @@ from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply, ReplyFlag
 from gitbatch.agents.services import AgentServices
 from gitbatch.limits.causes import Cause
+from gitbatch.plan.model import ItemKey
 from gitbatch.project.context import ContextFile, ContextReason
 from gitbatch.sandbox.command_line import launcher_command
 from gitbatch.sandbox.model import Confinement, ProcessLimits, Sandbox, SandboxKind
@@ -98,7 +99,7 @@ class Bench:
         """Start a program in the running loop."""
         table = CommandAgent(command=argv, pass_env=self.pass_env, busy_patterns=self.busy_patterns)
         assignment = Assignment(
-            item=self.output,
+            item=ItemKey("1-t1"),
             output=self.output,
             prompt=self.prompt,
             context=self.context,
@@ -250,7 +251,7 @@ def test_of_the_users_environment_it_gets_an_allow_list(bench: Bench) -> None:
         "API_KEY": "wanted",
         "GITBATCH_ATTEMPT": "2",
         "GITBATCH_CONTEXT": str(bench.scratch / "context"),
-        "GITBATCH_ITEM": "out/a.md",
+        "GITBATCH_ITEM": "1-t1",
         "GITBATCH_OUTPUT": "out/a.md",
         "GITBATCH_PROGRESS": str(bench.scratch / "progress"),
         "GITBATCH_PROMPT_FILE": str(bench.scratch / "prompt.md"),
@@ -264,7 +265,7 @@ def test_placeholders_are_filled_once_and_anywhere_in_an_argument(bench: Bench) 
     bench.run("sh", "-c", r'printf "%s\n" "$@" >arguments', "name", *arguments)
     assert (bench.worktree / "arguments").read_text().split("\n") == [
         f"--out={bench.output}",
-        bench.output * 2,
+        "1-t11-t1",
         str(bench.scratch / "prompt.md"),
         "{context} {}",
         "{outputs}",
@@ -287,7 +288,7 @@ def test_what_an_earlier_attempt_left_is_neither_followed_nor_taken(bench: Bench
 def test_the_sandbox_is_told_what_the_program_may_do(tmp_path: Path) -> None:
     sandbox = Unwrapped()
     assignment = Assignment(
-        item="out/a.md",
+        item=ItemKey("out/a.md"),
         output="out/a.md",
         prompt="",
         context=(),

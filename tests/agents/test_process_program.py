@@ -17,6 +17,7 @@ from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStre
 from gitbatch.agents.reply import PartialReply, make_reply
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Usage
+from gitbatch.plan.model import ItemKey
 from gitbatch.sandbox.none import NoSandbox
 from gitbatch.text import clean_text
 
@@ -64,7 +65,7 @@ def play(
 
     place = LocalPlace(folder, folder.parent / "scratch")
     agent = ProcessAgent("t", ProcessTable(), {}, NoSandbox(), Starter(), (sys.executable,), make)
-    assignment = Assignment(item="a", output="a", prompt="", context=(), timeout=timeout, attempt=1)
+    assignment = Assignment(item=ItemKey("a"), output="a", prompt="", context=(), timeout=timeout, attempt=1)
     answer = asyncio.run(agent.run(assignment, place, lambda stream, line: shown.append((stream, line))))
     return answer, shown, seen
 

@@ -10,11 +10,12 @@ import pytest
 from gitbatch.agents.protocol import Assignment, Contribution, EarlierOutput, Failure, LocalPlace, Reply
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Usage
+from gitbatch.plan.model import ItemKey
 from gitbatch.project.context import ContextFile, ContextReason
 from gitbatch.text import clean_text
 
 ASSIGNMENT = Assignment(
-    item="out/a.md",
+    item=ItemKey("out/a.md"),
     output="out/a.md",
     prompt="Write it.\n",
     context=(

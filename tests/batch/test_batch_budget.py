@@ -14,6 +14,7 @@ from gitbatch.batch.history.messages import format_usage, parse_spent
 from gitbatch.batch.history.trailers import parse_trailers
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.usage import Spent, Usage
+from gitbatch.plan.model import ItemKey
 from gitbatch.text import clean_text
 
 REPORTS = "reports-usage = true"
@@ -150,16 +151,16 @@ def a_request(cost: float | None) -> Usage:
 def test_who_finds_nothing_left_waits_for_others_to_give_back() -> None:
     async def scene() -> list[bool]:
         budget = Budget(max_cost=1.0)
-        assert await budget.wait_to_reserve("a", 0.9)
-        waiting = [asyncio.create_task(budget.wait_to_reserve(name, 0.5)) for name in ("b", "c")]
+        assert await budget.wait_to_reserve(ItemKey("a"), 0.9)
+        waiting = [asyncio.create_task(budget.wait_to_reserve(ItemKey(name), 0.5)) for name in ("b", "c")]
         await loop_turns(20)
         assert not any(task.done() for task in waiting)
-        budget.close_attempt("a", a_request(0.1))
-        budget.release_reservation("a")
+        budget.close_attempt(ItemKey("a"), a_request(0.1))
+        budget.release_reservation(ItemKey("a"))
         await loop_turns(20)
         assert [task.done() for task in waiting] == [True, False]
-        budget.close_attempt("b", a_request(0.5))
-        budget.release_reservation("b")
+        budget.close_attempt(ItemKey("b"), a_request(0.5))
+        budget.release_reservation(ItemKey("b"))
         return [await task for task in waiting]
 
     assert asyncio.run(scene()) == [True, False], "0.6 are spent, and 0.5 can never be enough"
@@ -167,22 +168,24 @@ def test_who_finds_nothing_left_waits_for_others_to_give_back() -> None:
 
 def test_an_attempt_is_charged_once() -> None:
     budget = Budget()
-    budget.charge_request("a", a_request(0.25))
-    budget.charge_request("a", a_request(0.25))
-    assert budget.close_attempt("a", a_request(0.5)) == Usage(clean_text("m"), 200, requests=2, cost=0.5)
-    assert budget.close_attempt("b", a_request(1.0)).cost == 1.0
+    budget.charge_request(ItemKey("a"), a_request(0.25))
+    budget.charge_request(ItemKey("a"), a_request(0.25))
+    assert budget.close_attempt(ItemKey("a"), a_request(0.5)) == Usage(
+        clean_text("m"), 200, requests=2, cost=0.5
+    )
+    assert budget.close_attempt(ItemKey("b"), a_request(1.0)).cost == 1.0
     assert budget.spent == Spent(Usage(clean_text("m"), 300, requests=3, cost=1.5), known=2)
 
 
 def test_a_cost_that_is_not_known_counts_as_the_mean() -> None:
     budget = Budget(max_cost=1.0)
-    budget.close_attempt("a", a_request(0.4))
-    budget.close_attempt("b", a_request(None))
+    budget.close_attempt(ItemKey("a"), a_request(0.4))
+    budget.close_attempt(ItemKey("b"), a_request(None))
     assert budget.known_usage.cost == 0.4
     assert (budget.spent.known, budget.spent.unknown) == (1, 1)
     assert not budget.is_reached
-    assert not budget.reserve_cost("c", 0.3)
-    budget.close_attempt("c", Usage())
+    assert not budget.reserve_cost(ItemKey("c"), 0.3)
+    budget.close_attempt(ItemKey("c"), Usage())
     assert budget.is_reached
 
 

@@ -130,7 +130,7 @@ def test_a_tree_that_git_would_not_have_written_is_no_items(
     told = f"Batch: {batch}|Group: 1 g|Item: d/x|Agent: a|Attempt: 1|Seconds: 0.1".split("|")
     message = "gitbatch: x\n\n" + "".join(f"Gitbatch-{line}\n" for line in told)
     oid = place.git("commit-tree", new, "-p", parent, "-m", message)
-    item = BatchItem("d/x", "x", "Write x", "1-x")
+    item = BatchItem("d/x", "x", "Write x", "1-x", 1)
     assert (read_item_commit(repo, batch, item, oid) is not None) is (what == "plain")
 
 

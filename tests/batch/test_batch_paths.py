@@ -54,10 +54,13 @@ paths = (
 
 
 def outcomes_of(keys: list[str], status: ItemStatus) -> tuple[Outcome, ...]:
-    items = [BatchItem(key, key, "Write", f"1-{number}") for number, key in enumerate(keys)]
+    items = [BatchItem(key, key, "Write", f"1-{number}", 1) for number, key in enumerate(keys)]
     return tuple(
         Outcome(
-            item, status, Reply(clean_text("Done. It is short.")), reason=clean_text(f"{item.key}: failed: x")
+            item,
+            status,
+            Reply(clean_text("Done. It is short.")),
+            reason=clean_text(f"{item.output}: failed: x"),
         )
         for item in items
     )
@@ -73,7 +76,7 @@ def test_messages_carry_paths_whole(keys: list[str]) -> None:
     messages = [render_item_message(record, group, outcome, "a", files, ()) for outcome in done]
     for key, message in zip(keys, messages, strict=True):
         trailers, _ = parse_item_message(message)
-        assert (trailers.kind, trailers.key) == (Kind.ITEM, key)
+        assert (trailers.kind, trailers.output) == (Kind.ITEM, key)
         assert trailers.context == tuple((file.path, file.blob) for file in files)
     messages += [
         render_merge_message(record, group, done),
@@ -82,7 +85,7 @@ def test_messages_carry_paths_whole(keys: list[str]) -> None:
     trailers = parse_trailers(messages[-1])
     assert trailers.kind is Kind.CHECKPOINT
     assert trailers.succeeded == tuple(keys)
-    assert [failed.key for failed in trailers.failed] == [outcome.item.key for outcome in lost]
+    assert [failed.output for failed in trailers.failed] == [outcome.item.output for outcome in lost]
     assert {failed.reason for failed in trailers.failed} <= {
         neutralise_forge_commands(o.reason) for o in lost
     }

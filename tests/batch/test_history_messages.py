@@ -16,6 +16,6 @@ from gitbatch.batch.model import BatchItem, ItemStatus, Outcome
     ],
 )
 def test_a_wait_of_a_moment_has_no_line(count: int, seconds: float, lines: tuple[str, ...]) -> None:
-    item = BatchItem(key="out/a.md", slug="1-a", name="a", title="A")
+    item = BatchItem(output="out/a.md", slug="1-a", name="a", title="A")
     outcome = Outcome(item, ItemStatus.SUCCEEDED, waits=count, waited=seconds)
     assert format_effort(outcome) == lines

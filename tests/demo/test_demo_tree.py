@@ -116,7 +116,7 @@ def start(item: Item, tree: Path, outside: Path, *, watched: bool = True) -> Att
         env={
             "PATH": os.environ["PATH"],
             "GITBATCH_OUTPUT": item.output,
-            "GITBATCH_ITEM": item.output,
+            "GITBATCH_ITEM": f"1-{item.id}",
             "GITBATCH_PROMPT_FILE": str(prompt),
             "GITBATCH_CONTEXT": str(manifest),
             "GITBATCH_REPLY": str(reply),

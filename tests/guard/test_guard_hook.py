@@ -246,8 +246,8 @@ def test_hook_can_be_bypassed(repo: Repository, place: Place) -> None:
 def start_batch(repo: Repository, place: Place) -> str:
     """Records a batch of two items; the branch of the second has not moved. Returns that branch's short name."""
     items = (
-        BatchItem("out/one.md", "T1", 'Write "slug": "1-t2"', "1-t1"),
-        BatchItem('out/"two".md', "T2", "Write two", "1-t2"),
+        BatchItem("out/one.md", "T1", 'Write "slug": "1-t2"', "1-t1", 1),
+        BatchItem('out/"two".md', "T2", "Write two", "1-t2", 1),
     )
     batch = "20260102-030405-abcd"
     groups = (BatchGroup(1, "Group", items),)

@@ -2,6 +2,7 @@
 
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.usage import Usage, format_dollars
+from gitbatch.plan.model import ItemKey
 from gitbatch.text import clean_text
 
 
@@ -11,37 +12,37 @@ def a_request(cost: float | None = 0.25, tokens: int = 100) -> Usage:
 
 def test_without_limits_everything_goes() -> None:
     budget = Budget()
-    assert budget.reserve_cost("a", 1e9)
-    budget.charge_request("a", a_request(1e9))
+    assert budget.reserve_cost(ItemKey("a"), 1e9)
+    budget.charge_request(ItemKey("a"), a_request(1e9))
     assert not budget.is_reached
 
 
 def test_what_is_reserved_is_not_there_for_others() -> None:
     budget = Budget(max_cost=1.0)
-    assert budget.reserve_cost("a", 0.75)
-    assert not budget.reserve_cost("b", 0.5)
-    budget.release_reservation("a")
-    assert budget.reserve_cost("b", 0.5)
+    assert budget.reserve_cost(ItemKey("a"), 0.75)
+    assert not budget.reserve_cost(ItemKey("b"), 0.5)
+    budget.release_reservation(ItemKey("a"))
+    assert budget.reserve_cost(ItemKey("b"), 0.5)
 
 
 def test_what_is_used_comes_off_what_was_reserved() -> None:
     budget = Budget(max_cost=1.0)
-    budget.reserve_cost("a", 0.5)
-    budget.charge_request("a", a_request(0.25))
-    assert budget.reserve_cost("b", 0.5)
-    budget.charge_request("a", a_request(0.5))
+    budget.reserve_cost(ItemKey("a"), 0.5)
+    budget.charge_request(ItemKey("a"), a_request(0.25))
+    assert budget.reserve_cost(ItemKey("b"), 0.5)
+    budget.charge_request(ItemKey("a"), a_request(0.5))
     assert budget.known_usage.cost == 0.75
-    assert not budget.reserve_cost("c", 0.01)
+    assert not budget.reserve_cost(ItemKey("c"), 0.01)
 
 
 def test_a_limit_is_reached_by_cost_or_by_tokens() -> None:
     money, tokens = Budget(max_cost=0.5), Budget(max_tokens=200)
     for budget in (money, tokens):
-        budget.charge_request("a", a_request())
+        budget.charge_request(ItemKey("a"), a_request())
         assert not budget.is_reached
-        budget.charge_request("a", a_request())
+        budget.charge_request(ItemKey("a"), a_request())
         assert budget.is_reached
-        assert not budget.reserve_cost("b", 0)
+        assert not budget.reserve_cost(ItemKey("b"), 0)
 
 
 def test_what_two_used_together() -> None:

@@ -1,4 +1,4 @@
-"""`after:` resolved to output paths: who waits for whom."""
+"""`after:` resolved to references: who waits for whom."""
 
 import random
 
@@ -19,21 +19,21 @@ TWO_GROUPS = """\
 """
 
 
-def test_names_become_output_paths() -> None:
+def test_names_become_references() -> None:
     plan = parse(TWO_GROUPS)
     assert plan.diagnostics == ()
     assert [only.hints.after for only in plan.items] == [
         (),
-        ("o/1.md",),
-        ("one/T2.md", "o/1.md", "two/T4.md"),
+        ("1:o/1.md",),
+        ("1:one/T2.md", "1:o/1.md", "2:two/T4.md"),
         (),
     ]
-    assert [group.hints.after for group in plan.groups] == [(), ("o/1.md", "one/T2.md")]
+    assert [group.hints.after for group in plan.groups] == [(), ("1:o/1.md", "1:one/T2.md")]
 
 
 def test_a_name_that_is_said_twice_is_waited_for_once() -> None:
     plan = in_group("- [ ] T1 a\n- [ ] b → After: T1, g/T1.md <!-- after: T1 -->")
-    assert plan.items[1].hints.after == ("g/T1.md",)
+    assert plan.items[1].hints.after == ("1:g/T1.md",)
 
 
 def test_a_group_can_not_wait_for_itself() -> None:
@@ -44,7 +44,7 @@ def test_a_group_can_not_wait_for_itself() -> None:
 def test_a_doubled_id_means_the_earlier_item() -> None:
     plan = parse("## Arbeitspakete\n### A\n- [ ] 1.1 a\n- [ ] b → After: 1.1\n### B\n- [ ] 1.1 c\n")
     assert [d.code for d in plan.diagnostics] == ["GB215"]
-    assert plan.items[1].hints.after == ("a/1.1.md",)
+    assert plan.items[1].hints.after == ("1:a/1.1.md",)
 
 
 @pytest.mark.parametrize(

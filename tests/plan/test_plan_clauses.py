@@ -3,7 +3,7 @@
 import pytest
 from plan.plan_samples import DOD, codes, in_group, item, marked, parse
 
-from gitbatch.plan.model import Hints
+from gitbatch.plan.model import Hints, ItemReference
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_every_key_in_every_form(form: str, keys: tuple[str, ...], value: str) -
 def test_after_by_id_or_output(after: str) -> None:
     plan = in_group(f"- [ ] T1 a → Output: o/1.md\n- [ ] b → {after}")
     assert plan.diagnostics == ()
-    assert plan.items[1].hints == Hints(after=("o/1.md",))
+    assert plan.items[1].hints == Hints(after=(ItemReference("1:o/1.md"),))
 
 
 @pytest.mark.parametrize(

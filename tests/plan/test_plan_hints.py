@@ -3,7 +3,7 @@
 import pytest
 from plan.plan_samples import codes, in_group, item, parse
 
-from gitbatch.plan.model import Hints
+from gitbatch.plan.model import Hints, ItemReference
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,9 @@ def test_place_decides_whom_a_hint_acts_on() -> None:
     assert plan.errors == ()
     assert plan.hints == Hints(retries=1, max=1, timeout=1)
     assert plan.groups[0].hints == Hints(retries=2, max=2, timeout=2, agent="two")
-    assert plan.items[0].hints == Hints(retries=3, max=3, timeout=3, agent="three", after=("one/T1.md",))
+    assert plan.items[0].hints == Hints(
+        retries=3, max=3, timeout=3, agent="three", after=(ItemReference("1:one/T1.md"),)
+    )
     assert plan.items[1].hints == Hints()
     assert plan.groups[1].hints == Hints(retries=4)
 

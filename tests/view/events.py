@@ -36,13 +36,13 @@ from gitbatch.limits.usage import Spent, Usage
 from gitbatch.text import clean_text
 
 LINES = LineCount(38, 2)
-ITEM = BatchItem("out/a.md", "T1", "Write a", "1-t1")
+ITEM = BatchItem("out/a.md", "T1", "Write a", "1-t1", 1)
 GROUP = BatchGroup(1, "Letters", (ITEM,))
 BROKE = Outcome(ITEM, ItemStatus.FAILED, reason=clean_text("it broke"), cause=Cause.FAILED, seconds=1.5)
 WROTE = Outcome(
     ITEM, ItemStatus.SUCCEEDED, Reply(clean_text("It wrote a.")), seconds=2.0, lines=LineCount(38, 2)
 )
-LOST = FailedItem(ITEM.key, "T1", ItemStatus.FAILED, clean_text("it broke"), "1" * 40)
+LOST = FailedItem(1, ITEM.output, "T1", ItemStatus.FAILED, clean_text("it broke"), "1" * 40)
 CRITERION = CriterionState(1, "All is written", done=False, items=("T1",), open_items=0)
 CHECKPOINT = Checkpoint("b", 1, 2, GROUP, (WROTE, BROKE), (CRITERION,), "0" * 40, "1" * 40)
 
@@ -72,20 +72,44 @@ EVENTS: tuple[tuple[Event, str], ...] = (
     ),
     (
         GroupStarted(
-            batch="b", position=1, of=2, title="Letters", items=("out/a.md",), already=("out/b.md",)
+            batch="b", position=1, of=2, group=1, title="Letters", items=("out/a.md",), already=("out/b.md",)
         ),
         "group 1/2  Letters: 1 to run, 1 done before\n",
     ),
     (
-        ItemStarted(batch="b", item="out/a.md", name="T1", agent="writer", attempt=2, context=()),
+        ItemStarted(
+            batch="b",
+            slug=ITEM.key,
+            group=1,
+            item="out/a.md",
+            name="T1",
+            agent="writer",
+            attempt=2,
+            context=(),
+        ),
         "  start     T1 → out/a.md (writer, attempt 2)\n",
     ),
     (
-        ItemProgress(batch="b", item="out/a.md", stream=OutputStream.ERROR, line=clean_text("oh")),
+        ItemProgress(
+            batch="b",
+            slug=ITEM.key,
+            group=1,
+            item="out/a.md",
+            stream=OutputStream.ERROR,
+            line=clean_text("oh"),
+        ),
         "  !         T1: oh\n",
     ),
     (
-        ItemWaiting(batch="b", item="out/a.md", name="T1", reason=clean_text("busy"), usage=Usage()),
+        ItemWaiting(
+            batch="b",
+            slug=ITEM.key,
+            group=1,
+            item="out/a.md",
+            name="T1",
+            reason=clean_text("busy"),
+            usage=Usage(),
+        ),
         "  busy      T1: busy; it starts again\n",
     ),
     (BatchWaiting(batch="b", seconds=12), "waiting   12 s: the server is busy\n"),

@@ -4,11 +4,12 @@ from msgspec.structs import replace
 
 from gitbatch.batch.model import ItemStatus
 from gitbatch.limits.usage import Spent, Usage
+from gitbatch.plan.model import ItemKey
 from gitbatch.view.batch_state import OPEN, BatchState, ItemState, RunningProcess, render_batch
 from gitbatch.view.block import StyledLine, TextTable, plain_text
 
-DONE = ItemState("out/a.md", "T1", 1, ItemStatus.SUCCEEDED)
-LEFT = ItemState("out/b.md", "T2", 2, OPEN)
+DONE = ItemState("out/a.md", "T1", 1, ItemKey("1-t1"), ItemStatus.SUCCEEDED)
+LEFT = ItemState("out/b.md", "T2", 2, ItemKey("2-t2"), OPEN)
 STATE = BatchState(
     "b", "unfinished", "refs/heads/main", "at-end", "writer", 2, 1, (DONE, LEFT), (), plan="task.md"
 )

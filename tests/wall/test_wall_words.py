@@ -119,7 +119,8 @@ def written(project_state: ProjectState, texts: list[str]) -> tuple[dict[str, st
     (group,) = group_items(project_state.plan, project_state.plan.items)
     record = Record("20260102-030405-abcd", 0, "refs/heads/main", "", "task.md", "at-end", "a", 1, (group,))
     outcomes = outcomes_of(group, texts)
-    marks = {item.output: item.box for item in project_state.plan.items}
+    items = zip(group.items, project_state.plan.items, strict=True)
+    marks = {ours.key: item.box for ours, item in items}
     shared = consolidate(record, group, outcomes, marks, project_state, 0)
     messages = [
         render_item_message(record, group, outcome, "a", (), ()) for outcome in outcomes if outcome.succeeded

@@ -22,7 +22,7 @@ from gitbatch.batch.model import BatchGroup, Checkpoint, Outcome
 from gitbatch.batch.planning.project_state import read_project_state
 from gitbatch.batch.planning.required_objects import require_shared_files
 from gitbatch.errors import BusyError, GitbatchError, GitError
-from gitbatch.plan.model import BoxPosition
+from gitbatch.plan.model import BoxPosition, ItemKey
 from gitbatch.repo.checkout.branch import require_movable
 from gitbatch.repo.checkout.follow import index_lock
 from gitbatch.repo.fingerprint import require_untouched
@@ -39,7 +39,7 @@ class GroupOutcomes(Struct, frozen=True):
 
     group: BatchGroup
     outcomes: tuple[Outcome, ...]
-    boxes: Mapping[str, BoxPosition]
+    boxes: Mapping[ItemKey, BoxPosition]
     """The positions of its items' boxes in the plan that they ran by, by key."""
     base: str
     """The target branch's commit when the group began. The branch may gain commits after it, but not lose it."""

@@ -98,7 +98,7 @@ def _add_ticks(repo: Repository, plan: PlanChoice, commits: tuple[str, str], fol
 
 def _find_newly_ticked(before: Plan, after: Plan) -> dict[BoxPosition, str]:
     """Returns the boxes that are open in one version of the plan and ticked in the next, by position, with their names."""
-    done = {item.output for item in after.items if item.done}
+    done = {item.reference for item in after.items if item.done}
     met = {criterion.number for criterion in after.criteria if criterion.done}
-    items = {i.box: i.name for i in before.items if not i.done and i.output in done}
+    items = {i.box: i.name for i in before.items if not i.done and i.reference in done}
     return items | {c.box: f"DoD #{c.number}" for c in before.criteria if not c.done and c.number in met}

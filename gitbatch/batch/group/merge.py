@@ -37,7 +37,7 @@ def merge_items(
     for start in range(0, len(wanted), PARENTS):
         part, made = zip(*wanted[start : start + PARENTS], strict=True)
         tree = objects.write_tree(
-            tree, {o.item.key: commit.blob for o, commit in zip(part, made, strict=True)}
+            tree, {o.item.output: commit.blob for o, commit in zip(part, made, strict=True)}
         )
         message = render_merge_message(commits.batch.record, group, part)
         last = objects.write_commit(tree, (last, *made), message, commits.user, commits.user)
@@ -48,7 +48,7 @@ def _mark_conflict(objects: Objects, outcome: Outcome, tree: str) -> Outcome:
     """Returns the outcome, as a conflict if the target branch changed the output's path since the item's base."""
     if not outcome.succeeded or outcome.commit is None:
         return outcome
-    path = outcome.item.key
+    path = outcome.item.output
     was, now = (objects.find_entry(t, path) for t in (objects.tree_of(outcome.commit.base), tree))
     if was == now and not _is_in_the_way(objects, tree, path):
         return outcome

@@ -37,13 +37,15 @@ def _rebase_item(repo: Repository, batch: str, outcome: Outcome, lost: set[str],
     old, objects = outcome.commit, repo.objects
     if not outcome.succeeded or old is None or old.base not in lost:
         return outcome
-    key, tree = outcome.item.key, objects.tree_of(tip)
+    output, tree = outcome.item.output, objects.tree_of(tip)
     read = parse_trailers(objects.read_commit(old).message).context
     has_read = all((found := objects.find_entry(tree, path)) and found.oid == blob for path, blob in read)
-    if not has_read or objects.find_entry(objects.tree_of(old.base), key) != objects.find_entry(tree, key):
+    if not has_read or objects.find_entry(objects.tree_of(old.base), output) != objects.find_entry(
+        tree, output
+    ):
         return outcome
-    new = objects.rewrite_commit(old, objects.write_tree(tree, {key: old.blob}), (tip,))
-    made = as_item_commit(objects, objects.read_commit(new), key)
+    new = objects.rewrite_commit(old, objects.write_tree(tree, {output: old.blob}), (tip,))
+    made = as_item_commit(objects, objects.read_commit(new), output)
     if made is None:  # a file stands where the path needs a folder: a conflict
         return outcome
     repo.commit_point(item_branch(batch, outcome.item.slug), new, old, "gitbatch: rebased")

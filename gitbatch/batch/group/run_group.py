@@ -17,6 +17,7 @@ async def run_group(run: Run, start: GroupStart) -> tuple[Outcome, ...] | None:
     """Returns the outcomes of a group's items, in plan order; None if the batch halts before all of them have one."""
     items = start.items
     slots = asyncio.Semaphore(_count_slots(run, start))
+    keys = {item.reference: key for key, (_, item) in start.planned.items()}
     done_events = {item.key: asyncio.Event() for item in start.group.items}
 
     async def get_outcome(batch_item: BatchItem) -> Outcome | None:
@@ -28,9 +29,9 @@ async def run_group(run: Run, start: GroupStart) -> tuple[Outcome, ...] | None:
             if not isinstance(scheduled, ScheduledItem):
                 run.emit(ItemFinished(batch=run.batch.id, outcome=scheduled))
                 return scheduled
-            for key in find_predecessors(scheduled.item, scheduled.group):
-                if key in done_events:
-                    await done_events[key].wait()
+            for item in find_predecessors(scheduled.item, scheduled.group):
+                if item.reference in keys:
+                    await done_events[keys[item.reference]].wait()
             async with slots:
                 return await run_item(run, scheduled)
         finally:
@@ -61,6 +62,5 @@ def _first_error(several: ExceptionGroup[Exception]) -> Exception:
 
 def _count_slots(run: Run, start: GroupStart) -> int:
     """Returns how many items of the group may run at the same time (rule F5)."""
-    state = start.project_state
-    found = next(filter(None, (state.find_item(item.key) for item in start.group.items)), None)
-    return count_at_once(found[0], state.plan, run.jobs) if found else run.jobs
+    found = next((start.planned[item.key] for item in start.group.items if item.key in start.planned), None)
+    return count_at_once(found[0], start.project_state.plan, run.jobs) if found else run.jobs

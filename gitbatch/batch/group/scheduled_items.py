@@ -10,6 +10,8 @@ from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome, Rec
 from gitbatch.batch.planning.missing_inputs import InputFinder, find_blocking_input
 from gitbatch.batch.planning.project_state import ProjectState, find_place_problem
 from gitbatch.batch.planning.schedule import settings_of
+from gitbatch.plan.matching import PlannedItem
+from gitbatch.plan.model import ItemKey
 from gitbatch.repo.attributes import FilteredPathError, require_no_filter
 from gitbatch.repo.repository import Repository
 from gitbatch.sandbox.model import SandboxKind
@@ -22,7 +24,9 @@ class GroupStart(Struct, frozen=True):
     project_state: ProjectState
     """Of the target branch's tip, which is the base of every item that starts now."""
     group: BatchGroup
-    already: Mapping[str, Outcome]
+    planned: Mapping[ItemKey, PlannedItem]
+    """The batch's items, by key, as the plan has them at the tip; those that it lost are left out."""
+    already: Mapping[ItemKey, Outcome]
     """Outcomes, by key, of items that an earlier start of the batch has finished."""
     failed: tuple[Outcome, ...]
     """Outcomes of items of earlier groups that did not succeed."""
@@ -30,7 +34,7 @@ class GroupStart(Struct, frozen=True):
     @property
     def items(self) -> tuple[BatchItem, ...]:
         """The items that get an outcome in this group."""
-        return pending_items(self.project_state, self.group, self.already)
+        return pending_items(self.planned, self.group, self.already)
 
 
 class ItemDefaults(Struct, frozen=True):
@@ -45,21 +49,20 @@ class ItemDefaults(Struct, frozen=True):
 
 
 def pending_items(
-    project_state: ProjectState, group: BatchGroup, already: Mapping[str, Outcome]
+    planned: Mapping[ItemKey, PlannedItem], group: BatchGroup, already: Mapping[ItemKey, Outcome]
 ) -> tuple[BatchItem, ...]:
     """Returns the items of a group without those that were ticked since: by hand, or by rewording a checkpoint."""
-    found = {item.key: project_state.find_item(item.key) for item in group.items}
-    ticked = {key for key, place in found.items() if place and place[1].done}
+    ticked = {key for key, (_, item) in planned.items() if item.done}
     return tuple(item for item in group.items if item.key in already or item.key not in ticked)
 
 
 def schedule_items(
     repo: Repository, start: GroupStart, defaults: ItemDefaults
-) -> Mapping[str, ScheduledItem | Outcome]:
+) -> Mapping[ItemKey, ScheduledItem | Outcome]:
     """Returns, by key, each item that is still to run, scheduled, or its outcome if it cannot start."""
     items = (item for item in start.items if item.key not in start.already)
-    chosen = frozenset(item.key for item in defaults.record.items)
-    failed = {outcome.item.key: outcome for outcome in start.failed}
+    chosen = frozenset(item.output for item in defaults.record.items)
+    failed = {outcome.item.output: outcome for outcome in start.failed}
     state = start.project_state
     inputs = InputFinder(state.plan, state.project, state.snapshot, failed, chosen)
     return {item.key: _schedule_item(repo, start, item, defaults, inputs) for item in items}
@@ -73,7 +76,7 @@ def _schedule_item(
     inputs: InputFinder,
 ) -> ScheduledItem | Outcome:
     state = start.project_state
-    found = state.find_item(batch_item.key)
+    found = start.planned.get(batch_item.key)
     if found is None:
         reason = clean_text(f"it is no longer in {state.plan.path}")
         return Outcome(batch_item, ItemStatus.CANCELLED, reason=reason)

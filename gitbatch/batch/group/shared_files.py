@@ -11,7 +11,7 @@ from msgspec import Struct
 from gitbatch.batch.model import BatchGroup, CriterionState, Outcome, Record
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state
 from gitbatch.errors import PlanError
-from gitbatch.plan.model import BoxPosition, Plan
+from gitbatch.plan.model import BoxPosition, ItemKey, Plan
 from gitbatch.plan.tick import is_ticked, tick
 from gitbatch.project.edits import Decision, append_contributions, append_decisions, replace_section
 from gitbatch.repo.repository import Repository
@@ -31,7 +31,7 @@ def consolidate(
     record: Record,
     group: BatchGroup,
     outcomes: tuple[Outcome, ...],
-    boxes: Mapping[str, BoxPosition],
+    boxes: Mapping[ItemKey, BoxPosition],
     project_state: ProjectState,
     now: float,
 ) -> Consolidation:
@@ -71,7 +71,7 @@ def consolidate(
 
 
 def _tick_items(
-    done: list[Outcome], boxes: Mapping[str, BoxPosition], project_state: ProjectState
+    done: list[Outcome], boxes: Mapping[ItemKey, BoxPosition], project_state: ProjectState
 ) -> tuple[bytes, tuple[CleanText, ...]]:
     names = {boxes[outcome.item.key]: outcome.item for outcome in done if outcome.item.key in boxes}
     ticked = tick(project_state.source, tuple(names), project_state.plan)
@@ -83,7 +83,7 @@ def _tick_items(
     )
     gone = tuple(
         clean_text(
-            f"the box of {o.item.name} was not ticked: no item of {project_state.plan.path} writes {o.item.key} any more"
+            f"the box of {o.item.name} was not ticked: no item of {project_state.plan.path} writes {o.item.output} any more"
         )
         for o in done
         if o.item.key not in boxes
@@ -164,7 +164,7 @@ def status_section(
     """Returns our section of status.md: the batch's position, the last group's items, the Definition of Done."""
     number, of = record.groups.index(group) + 1, len(record.groups)
     rows = [
-        f"| {markdown(o.item.name)} | {markdown(o.item.key)} | {o.status} | "
+        f"| {markdown(o.item.name)} | {markdown(o.item.output)} | {o.status} | "
         f"{markdown(o.reply.summary if o.reply and o.succeeded else o.reason)} |"
         for o in outcomes
     ]

@@ -15,11 +15,12 @@ from msgspec.structs import replace
 
 from gitbatch.batch.model import ItemStatus
 from gitbatch.fs.nofollow import regular_file
+from gitbatch.plan.model import ItemKey
 from gitbatch.text import CleanText, clean_text
 
 LOG = "events.jsonl"
 _PROGRESS = b'"event":"item-progress"'
-_ITEM = b'"item":"'
+_ITEM = b'"slug":"'
 
 
 class ItemPhase(StrEnum):
@@ -48,7 +49,7 @@ class ItemActivity(Struct, frozen=True):
 
 
 class _LoggedItem(Struct, frozen=True):
-    key: str
+    slug: ItemKey
 
 
 class _LoggedOutcome(Struct, frozen=True):
@@ -63,14 +64,14 @@ class _LoggedEvent(Struct, frozen=True):
 
     event: str
     at: float = 0.0
-    item: str = ""
+    slug: ItemKey = ItemKey("")
     attempt: int = 0
     line: str = ""
     reason: str = ""
     outcome: _LoggedOutcome | None = None
 
 
-def read_activity(own_dir: Path, batch: str, since: float) -> Mapping[str, ItemActivity]:
+def read_activity(own_dir: Path, batch: str, since: float) -> Mapping[ItemKey, ItemActivity]:
     """Returns, by key, the items that the process has started which runs a batch since a time.
 
     The log is read once from its start; lines of agents are decoded only if they are an item's last one.
@@ -84,8 +85,8 @@ def read_activity(own_dir: Path, batch: str, since: float) -> Mapping[str, ItemA
     return {}
 
 
-def _follow_events(lines: Iterable[bytes], since: float) -> dict[str, ItemActivity]:
-    found: dict[str, ItemActivity] = {}
+def _follow_events(lines: Iterable[bytes], since: float) -> dict[ItemKey, ItemActivity]:
+    found: dict[ItemKey, ItemActivity] = {}
     last_lines: dict[bytes, bytes] = {}
     for line in lines:
         if _PROGRESS in line[:80]:
@@ -107,22 +108,22 @@ def _decode_event(line: bytes) -> _LoggedEvent | None:
     return None  # half a line, which is being written, or another version's
 
 
-def _add_event(found: dict[str, ItemActivity], event: _LoggedEvent) -> None:
-    before, outcome = found.get(event.item), event.outcome
+def _add_event(found: dict[ItemKey, ItemActivity], event: _LoggedEvent) -> None:
+    before, outcome = found.get(event.slug), event.outcome
     match event.event:
         case "item-started":
             reason = before.reason if before else CleanText("")
-            found[event.item] = ItemActivity(ItemPhase.RUNNING, event.at, event.attempt, reason=reason)
+            found[event.slug] = ItemActivity(ItemPhase.RUNNING, event.at, event.attempt, reason=reason)
         case "item-progress" if before and before.phase is ItemPhase.RUNNING and before.since <= event.at:
-            found[event.item] = replace(before, line=clean_text(event.line))
+            found[event.slug] = replace(before, line=clean_text(event.line))
         case "item-waiting":
             attempt = before.attempt if before else 0
-            found[event.item] = ItemActivity(
+            found[event.slug] = ItemActivity(
                 ItemPhase.WAITING, event.at, attempt, reason=clean_text(event.reason)
             )
         case "attempt-failed" | "item-finished" if outcome:
             is_last = event.event == "item-finished"
-            found[outcome.item.key] = ItemActivity(
+            found[outcome.item.slug] = ItemActivity(
                 ItemPhase.FINISHED if is_last else ItemPhase.WAITING,
                 event.at,
                 outcome.attempts,

@@ -3,6 +3,7 @@
 import re
 
 from gitbatch.batch.history.messages import parse_item_message, parse_spent
+from gitbatch.batch.history.trailers import Kind, Trailers
 from gitbatch.batch.model import BatchItem, ItemCommit, ItemStatus, Outcome
 from gitbatch.repo.objects.codec import REGULAR, Commit, TreeEntry
 from gitbatch.repo.objects.reader import MissingObjectError
@@ -49,6 +50,11 @@ def _only_difference(
     return (was, now) if after == tuple(wanted) else (None, None)
 
 
+def _is_of_item(trailers: Trailers, batch: str, item: BatchItem) -> bool:
+    """Whether trailers name an item: its path alone does not, as a later group's item may write it too."""
+    return (trailers.batch, trailers.group, trailers.output) == (batch, item.group, item.output)
+
+
 def read_item_commit(repo: Repository, batch: str, item: BatchItem, oid: str | None) -> Outcome | None:
     """Returns the outcome that a commit on an item's branch records; None if it is not the item's one-file commit.
 
@@ -57,9 +63,9 @@ def read_item_commit(repo: Repository, batch: str, item: BatchItem, oid: str | N
     try:
         commit = repo.objects.read_commit(oid or "")
         trailers, reply = parse_item_message(commit.message)
-        if (trailers.batch, trailers.key) != (batch, item.key):
+        if trailers.kind is not Kind.ITEM or not _is_of_item(trailers, batch, item):
             return None
-        made = as_item_commit(repo.objects, commit, item.key)
+        made = as_item_commit(repo.objects, commit, item.output)
     except MissingObjectError:  # pruned before the branch pointed to it
         return None
     if made is None or not repo.objects.is_blob(made.blob):

@@ -16,6 +16,7 @@ from gitbatch.batch.history.record import Batch
 from gitbatch.batch.model import FailedAttempt
 from gitbatch.errors import GitbatchError
 from gitbatch.limits.usage import Spent
+from gitbatch.plan.model import ItemKey
 from gitbatch.repo.refs.names import ledger_refs, limits_ref
 from gitbatch.repo.repository import Repository
 
@@ -45,18 +46,18 @@ class LedgerEntries(Struct, frozen=True):
     limits: SpendingLimits = SpendingLimits()
     """The limits that the user gave last on the command line."""
 
-    def of_item(self, item: str) -> tuple[FailedAttempt, ...]:
+    def of_item(self, item: ItemKey) -> tuple[FailedAttempt, ...]:
         """Returns the attempts at an item, given by its key."""
-        return tuple(attempt for attempt in self.attempts if attempt.item == item)
+        return tuple(attempt for attempt in self.attempts if attempt.slug == item)
 
-    def spent_on(self, item: str) -> Spent:
+    def spent_on(self, item: ItemKey) -> Spent:
         """Returns the usage of the failed attempts at an item."""
         return sum((Spent.of_attempt(attempt.usage) for attempt in self.of_item(item)), Spent())
 
     @property
-    def items(self) -> tuple[str, ...]:
+    def items(self) -> tuple[ItemKey, ...]:
         """Returns the keys of the items with failed attempts."""
-        return tuple(dict.fromkeys(attempt.item for attempt in self.attempts))
+        return tuple(dict.fromkeys(attempt.slug for attempt in self.attempts))
 
 
 @dataclass(slots=True)
@@ -75,8 +76,7 @@ class Ledger:
     def add_attempt(self, attempt: FailedAttempt) -> None:
         """Writes a failed attempt to git."""
         entries = replace(self.entries, attempts=(*self.entries.attempts, attempt))
-        slug = next(item.slug for item in self.batch.record.items if item.key == attempt.item)
-        self._write_value(f"{ledger_refs(self.batch.id)}{slug}", entries.of_item(attempt.item))
+        self._write_value(f"{ledger_refs(self.batch.id)}{attempt.slug}", entries.of_item(attempt.slug))
         self.entries = entries
 
     def set_limits(self, given: SpendingLimits) -> None:

@@ -42,7 +42,7 @@ def render_item_message(  # each is a trailer
     reply, spent = outcome.reply or Reply(clean_text("")), outcome.spent
     pairs: list[tuple[str, object]] = [
         *_batch_pairs(record, group),
-        ("Item", outcome.item.key),
+        ("Item", outcome.item.output),
         ("Agent", agent),
         ("Model", spent.usage.model),
         ("Attempt", outcome.attempts),
@@ -72,11 +72,11 @@ def render_rescue_message(
 
     `cause`: why that output was not accepted (see `rescue.py`).
     """
-    title, spent = next(i.title for i in group.items if i.key == tried.item), Spent.of_attempt(tried.usage)
+    item, spent = next(i for i in group.items if i.key == tried.slug), Spent.of_attempt(tried.usage)
     details = "\n".join(f"    {line}" for line in tried.details)
     pairs: list[tuple[str, object]] = [
         *_batch_pairs(record, group),
-        ("Rescued", render_rescued(tried.item, _failure_reason(tried))),
+        ("Rescued", render_rescued(item.output, _failure_reason(tried))),
         ("Cause", cause),
         ("Agent", agent),
         ("Model", spent.usage.model),
@@ -86,7 +86,7 @@ def render_rescue_message(
         *(("Context", f"{quote_for_message(file.path)}@{file.blob}") for file in context),
     ]
     said = _wrap_text(f"What attempt {tried.number} had written when it failed: {_failure_reason(tried)}")
-    return _render_message(f"Unfinished: {title}", [_END.sub(" ", said), details], pairs)
+    return _render_message(f"Unfinished: {item.title}", [_END.sub(" ", said), details], pairs)
 
 
 def parse_item_message(message: str) -> tuple[Trailers, Reply]:
@@ -144,7 +144,9 @@ def _parse_usage(trailers: Trailers) -> Usage:
 
 def render_merge_message(record: Record, group: BatchGroup, items: tuple[Outcome, ...]) -> str:
     """Returns the message of a merge of item branches."""
-    listed = "\n".join(f"- {_item_name(outcome)}: {quote_for_message(outcome.item.key)}" for outcome in items)
+    listed = "\n".join(
+        f"- {_item_name(outcome)}: {quote_for_message(outcome.item.output)}" for outcome in items
+    )
     return _render_message(
         f"gitbatch: merge {format_count(len(items), 'item')} of “{group.title}”",
         [listed],
@@ -180,8 +182,8 @@ def render_checkpoint_message(
         ("Plan", record.task),
         ("Checkpoint", f"{number}/{of}"),
         *(_spent_pairs(spent) if spent.usage != Usage() else ()),
-        *(("Succeeded", outcome.item.key) for outcome in outcomes if outcome.succeeded),
-        *(("Failed", render_failed(o.item.key, o.status, o.reason)) for o in failures),
+        *(("Succeeded", outcome.item.output) for outcome in outcomes if outcome.succeeded),
+        *(("Failed", render_failed(o.item.output, o.status, o.reason)) for o in failures),
     ]
     subject = f"gitbatch: checkpoint {number}/{of}: {group.title} ({done} of {len(outcomes)} done)"
     return _render_message(subject, paragraphs, pairs)
@@ -198,7 +200,8 @@ def _batch_pairs(record: Record, group: BatchGroup) -> list[tuple[str, object]]:
 def _render_row(outcome: Outcome) -> str:
     said = outcome.reply.summary if outcome.reply and outcome.succeeded else outcome.reason
     head = f"{outcome.status:<10} {_item_name(outcome)}"
-    where = f" → {quote_for_message(outcome.item.key)}" if outcome.item.key != outcome.item.name else ""
+    path = quote_for_message(outcome.item.output)
+    where = f" → {path}" if outcome.item.output != outcome.item.name else ""
     flags = (
         f" [{', '.join(FLAG_DESCRIPTIONS[flag] for flag in outcome.reply.flags)}]"
         if outcome.reply and outcome.reply.flags
@@ -214,8 +217,8 @@ def _render_row(outcome: Outcome) -> str:
 
 def _item_name(outcome: Outcome) -> str:
     """Returns the id of an item, else its path as quoted in messages."""
-    is_path = outcome.item.name == outcome.item.key
-    return quote_for_message(outcome.item.key) if is_path else outcome.item.name
+    is_path = outcome.item.name == outcome.item.output
+    return quote_for_message(outcome.item.output) if is_path else outcome.item.name
 
 
 def _failure_reason(tried: FailedAttempt) -> str:

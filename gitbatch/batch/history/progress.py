@@ -11,6 +11,7 @@ from gitbatch.batch.history.rescue import Rescued, read_rescued
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
+from gitbatch.plan.model import ItemKey
 from gitbatch.repo.log import read_first_parents
 from gitbatch.repo.refs.names import end_ref, item_branch, item_branches
 from gitbatch.repo.repository import Repository
@@ -33,9 +34,9 @@ class BatchProgress(Struct, frozen=True):
 
     finished: tuple[FinishedGroup, ...]
     """In the order of the batch."""
-    ready: Mapping[str, Outcome]
+    ready: Mapping[ItemKey, Outcome]
     """By key: items that are done and wait for the checkpoint of their group."""
-    rescued: Mapping[str, Rescued] = {}
+    rescued: Mapping[ItemKey, Rescued] = {}
     """By key: the kept outputs of failed attempts, for items that are not done."""
 
     @property
@@ -49,8 +50,8 @@ class BatchProgress(Struct, frozen=True):
         return sum(len(finished.group.items) for finished in self.finished) - len(self.failed)
 
     @property
-    def missing(self) -> frozenset[str]:
-        """Returns the outputs that are missing from the checkpoints of finished groups."""
+    def failed_keys(self) -> frozenset[ItemKey]:
+        """Returns the keys of the items in finished groups that did not succeed."""
         return frozenset(outcome.item.key for outcome in self.failed)
 
     def is_done(self, item: BatchItem) -> bool:
@@ -98,18 +99,18 @@ def _read_finished_group(batch: Batch, oid: str, message: str) -> FinishedGroup 
     group = next((group for group in batch.record.groups if group.number == trailers.group), None)
     if group is None:
         return None
-    items = {item.key: item for item in group.items}
+    items = {item.output: item for item in group.items}
     failed = tuple(
-        Outcome(items[said.key], said.status, reason=clean_text(said.reason))
+        Outcome(items[said.output], said.status, reason=clean_text(said.reason))
         for said in trailers.failed
-        if said.key in items
+        if said.output in items
     )
     return FinishedGroup(group, oid, failed)
 
 
 def _read_ready_items(
     repo: Repository, batch: Batch, finished: tuple[FinishedGroup, ...]
-) -> dict[str, Outcome]:
+) -> dict[ItemKey, Outcome]:
     branches = repo.refs.below(item_branches(batch.id))
     done = {r.group for r in finished}
     waiting = (item for group in batch.record.groups if group not in done for item in group.items)

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.batch.history.trailers import FORMAT
 from gitbatch.batch.model import RECORD_VERSION, Record
@@ -129,11 +130,20 @@ def _read_record(repo: Repository, blob: str, batch: str) -> Record:
                 f"(record {stated.version}, format {stated.format}; this one reads {RECORD_VERSION} and {FORMAT})",
                 "finish it with that version, or end it: gitbatch abort",
             )
-        return msgspec.json.decode(content, type=Record)
+        return _add_group_numbers(msgspec.json.decode(content, type=Record))
     except msgspec.DecodeError as error:
         raise GitbatchError(
             f"cannot read the record of batch {batch}: {error}", "end the batch: gitbatch abort"
         ) from error
+
+
+def _add_group_numbers(record: Record) -> Record:
+    """Returns a record whose items have the numbers of their groups, which the records of gitbatch 0.1 do not state."""
+    groups = (
+        replace(group, items=tuple(replace(item, group=group.number) for item in group.items))
+        for group in record.groups
+    )
+    return replace(record, groups=tuple(groups))
 
 
 def read_target(repo: Repository, batch: str) -> str | None:

@@ -10,6 +10,7 @@ from gitbatch.batch.history.item_commits import as_item_commit
 from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.batch.model import BatchItem, ItemCommit
 from gitbatch.limits.causes import TREATMENTS, Cause
+from gitbatch.plan.model import ItemKey
 from gitbatch.repo.objects.reader import MissingObjectError
 from gitbatch.repo.refs.names import item_branches, rescue_ref, rescue_refs
 from gitbatch.repo.refs.store import split_rescued_output
@@ -55,13 +56,13 @@ def find_rescued(repo: Repository, batch: str, item: BatchItem) -> Rescued | Non
     return read_rescued(repo, batch, (item,)).get(item.key)
 
 
-def read_rescued(repo: Repository, batch: str, items: Iterable[BatchItem]) -> Mapping[str, Rescued]:
+def read_rescued(repo: Repository, batch: str, items: Iterable[BatchItem]) -> Mapping[ItemKey, Rescued]:
     """Returns the kept outputs of the last attempts at items, by key."""
     refs = repo.refs.below(rescue_refs(batch))
     if not refs:
         return {}
     by_slug = {item.slug: item for item in items}
-    found: dict[str, Rescued] = {}
+    found: dict[ItemKey, Rescued] = {}
     for ref, oid in refs.items():
         item = by_slug.get(_slug_of(batch, ref))
         rescued = read_rescue_ref(repo, batch, item, ref, oid) if item else None
@@ -103,10 +104,14 @@ def read_rescue_ref(repo: Repository, batch: str, item: BatchItem, ref: str, oid
     try:
         commit = repo.objects.read_commit(oid)
         trailers = parse_trailers(commit.message)
-        made = as_item_commit(repo.objects, commit, item.key)
+        made = as_item_commit(repo.objects, commit, item.output)
     except MissingObjectError:
         return None
-    if trailers.rescued != item.key or made is None or not repo.objects.is_blob(made.blob):
+    if (
+        (trailers.group, trailers.rescued) != (item.group, item.output)
+        or made is None
+        or not repo.objects.is_blob(made.blob)
+    ):
         return None
     said = trailers.first_value("Cause")
     return Rescued(ref, parts[1], made, Cause(said) if said in tuple(Cause) else Cause.FAILED)

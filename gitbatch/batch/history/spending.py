@@ -11,6 +11,7 @@ from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.batch.model import BatchItem, Outcome
 from gitbatch.limits.usage import Spent
+from gitbatch.plan.model import ItemKey
 from gitbatch.repo.refs.names import item_branch
 from gitbatch.repo.repository import Repository
 
@@ -26,7 +27,7 @@ class ItemSpent(Struct, frozen=True):
 
 def read_spending(
     repo: Repository, batch: Batch, state: BatchProgress, entries: LedgerEntries
-) -> Mapping[str, ItemSpent]:
+) -> Mapping[ItemKey, ItemSpent]:
     """Returns the usage of each item so far, by key; items without any known usage are left out."""
     found = {}
     for key in entries.items:
@@ -43,7 +44,7 @@ def read_spending(
     return found
 
 
-def sum_spending(spending: Mapping[str, ItemSpent]) -> Spent:
+def sum_spending(spending: Mapping[ItemKey, ItemSpent]) -> Spent:
     """Returns the usage of all items together."""
     return sum((item.spent for item in spending.values()), Spent())
 
@@ -51,7 +52,7 @@ def sum_spending(spending: Mapping[str, ItemSpent]) -> Spent:
 def _merged_outcomes(repo: Repository, batch: Batch, finished: FinishedGroup) -> list[Outcome]:
     """Returns the outcomes of the items that a group's merges brought."""
     found = []
-    items = {item.key: item for item in finished.group.items}
+    items = {item.output: item for item in finished.group.items}
     commit = repo.objects.read_commit(repo.objects.read_commit(finished.commit).parents[0])
     while _is_merge(commit.message, batch):
         found += [_read_outcome(repo, batch, items, parent) for parent in commit.parents[1:]]
@@ -65,7 +66,7 @@ def _is_merge(message: str, batch: Batch) -> bool:
 
 
 def _read_outcome(repo: Repository, batch: Batch, items: Mapping[str, BatchItem], oid: str) -> Outcome | None:
-    item = items.get(parse_trailers(repo.objects.read_commit(oid).message).key)
+    item = items.get(parse_trailers(repo.objects.read_commit(oid).message).output)
     return read_item_commit(repo, batch.id, item, oid) if item else None
 
 

@@ -93,7 +93,7 @@ _TRAILER = re.compile(r"[\w-]+\s*:|\s+\S|\(cherry picked from |#|;|-{3}|Conflict
 class Failed(Struct, frozen=True):
     """An item that did not succeed, according to a checkpoint."""
 
-    key: str
+    output: str
     status: ItemStatus
     reason: str
 
@@ -144,7 +144,7 @@ class Trailers(Struct, frozen=True):
         return int(self.first_value("Group").partition(" ")[0])
 
     @property
-    def key(self) -> str:
+    def output(self) -> str:
         """Returns the path of an item's output; empty if the commit is not an item's."""
         return unquote_path(self.first_value("Item")) if self.kind is Kind.ITEM else ""
 
@@ -157,7 +157,7 @@ class Trailers(Struct, frozen=True):
 
     @property
     def succeeded(self) -> tuple[str, ...]:
-        """Returns the keys of the items that succeeded, according to a checkpoint."""
+        """Returns the outputs of the items that succeeded, according to a checkpoint."""
         return tuple(map(unquote_path, self.values_of("Succeeded")))
 
     @property
@@ -192,14 +192,14 @@ def render_trailers(pairs: Iterable[tuple[str, object]]) -> str:
     return "\n".join(f"{PREFIX}{name}: {_render_value(name, value)}" for name, value in pairs if value != "")
 
 
-def render_failed(key: str, status: ItemStatus, reason: str) -> str:
+def render_failed(output: str, status: ItemStatus, reason: str) -> str:
     """Returns the value of the trailer of an item that did not succeed."""
-    return f"{quote_for_message(key)}: {status}: {neutralise_forge_commands(clean_text(reason))}"
+    return f"{quote_for_message(output)}: {status}: {neutralise_forge_commands(clean_text(reason))}"
 
 
-def render_rescued(key: str, reason: str) -> str:
+def render_rescued(output: str, reason: str) -> str:
     """Returns the value of the trailer of a rescue commit: the item, and why its attempt failed."""
-    return f"{quote_for_message(key)}: {neutralise_forge_commands(clean_text(reason))}"
+    return f"{quote_for_message(output)}: {neutralise_forge_commands(clean_text(reason))}"
 
 
 def parse_trailers(message: str) -> Trailers:

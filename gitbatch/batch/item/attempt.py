@@ -138,7 +138,9 @@ async def _run_agent(
     run.emit(
         ItemStarted(
             batch=run.batch.id,
-            item=scheduled.key,
+            slug=scheduled.key,
+            group=scheduled.batch_item.group,
+            item=scheduled.item.output,
             name=scheduled.batch_item.name,
             agent=scheduled.agent,
             attempt=assignment.attempt,
@@ -148,7 +150,16 @@ async def _run_agent(
     )
 
     def show_progress(stream: OutputStream, line: CleanText) -> None:
-        run.emit(ItemProgress(batch=run.batch.id, item=scheduled.key, stream=stream, line=line))
+        run.emit(
+            ItemProgress(
+                batch=run.batch.id,
+                slug=scheduled.key,
+                group=scheduled.batch_item.group,
+                item=scheduled.item.output,
+                stream=stream,
+                line=line,
+            )
+        )
 
     try:
         answer = await workplace.work(agent, assignment, scheduled.secrets.mask_progress(show_progress))

@@ -120,7 +120,9 @@ def _start_wait(run: Run, scheduled: ScheduledItem, tried: FailedAttempt) -> boo
     run.emit(
         ItemWaiting(
             batch=run.batch.id,
-            item=scheduled.key,
+            slug=scheduled.key,
+            group=scheduled.batch_item.group,
+            item=scheduled.item.output,
             name=scheduled.batch_item.name,
             reason=tried.reason,
             usage=tried.usage,

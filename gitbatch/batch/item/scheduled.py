@@ -9,7 +9,7 @@ from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.rescue import Rescued
 from gitbatch.batch.model import BatchGroup, BatchItem, FailedAttempt
 from gitbatch.batch.planning.project_state import ProjectState
-from gitbatch.plan.model import Group, WorkItem
+from gitbatch.plan.model import Group, ItemKey, WorkItem
 from gitbatch.project.context import ContextFile, MissingInput
 from gitbatch.repo.fingerprint import Fingerprint
 from gitbatch.repo.objects.codec import Ident
@@ -40,7 +40,7 @@ class ScheduledItem(Struct, frozen=True):
     """Files that the item is meant to read and does not get."""
 
     @property
-    def key(self) -> str:
+    def key(self) -> ItemKey:
         """The item's key."""
         return self.batch_item.key
 

@@ -9,7 +9,7 @@ from gitbatch.batch.model import Record
 from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.batch.planning.schedule import settings_of
 from gitbatch.errors import PlanError, UsageError
-from gitbatch.plan.model import WorkItem
+from gitbatch.plan.model import ItemKey, WorkItem
 
 
 def require_agents(
@@ -33,7 +33,7 @@ def require_agents(
 
 
 def require_agents_left(
-    project_state: ProjectState, record: Record, failed: frozenset[str], pool: AgentPool
+    project_state: ProjectState, record: Record, failed: frozenset[ItemKey], pool: AgentPool
 ) -> None:
     """Makes the agents of a batch's open items, so that a configuration without them is not accepted.
 
@@ -46,10 +46,9 @@ def require_agents_left(
     Raises:
         GitbatchError: as `require_agents`.
     """
-    found = filter(
-        None, (project_state.find_item(item.key) for item in record.items if item.key not in failed)
-    )
-    require_agents(project_state, (item for _, item in found if not item.done), record.agent, pool)
+    found = project_state.find_items(record)
+    left = (item for key, (_, item) in found.items() if key not in failed and not item.done)
+    require_agents(project_state, left, record.agent, pool)
 
 
 def wanted_agents(project_state: ProjectState, items: Iterable[WorkItem], default: str) -> frozenset[str]:
@@ -59,8 +58,8 @@ def wanted_agents(project_state: ProjectState, items: Iterable[WorkItem], defaul
 
 def recorded_agents(project_state: ProjectState, record: Record) -> frozenset[str]:
     """Returns the names of the configured agents that a batch's items want."""
-    found = filter(None, (project_state.find_item(item.key) for item in record.items))
-    wanted = wanted_agents(project_state, (item for _, item in found), record.agent)
+    found = project_state.find_items(record)
+    wanted = wanted_agents(project_state, (item for _, item in found.values()), record.agent)
     return wanted & project_state.project.config.agents.keys()
 
 

@@ -101,10 +101,7 @@ class InputFinder:
 
     def _find_waited_for(self, item: WorkItem, group: Group) -> Iterator[MissingInput]:
         """Yields the missing outputs of the items of the same group that an item waits for."""
-        waited = set(find_predecessors(item, group))
-        yield from filter(
-            None, (self._judge_output(other) for other in group.items if other.output in waited)
-        )
+        yield from filter(None, map(self._judge_output, find_predecessors(item, group)))
 
     def _judge_output(self, item: WorkItem) -> MissingInput | None:
         """Returns why the output of an item is missing; None: it is there, or its item is still to run."""

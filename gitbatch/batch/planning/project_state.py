@@ -1,14 +1,16 @@
 """The project in one commit of the target branch: configuration, control files, plan."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TypeVar
 
 from msgspec import Struct
 
+from gitbatch.batch.model import Record
 from gitbatch.errors import PlanError
 from gitbatch.paths import ancestors, path_key
-from gitbatch.plan.model import Group, Plan, WorkItem
+from gitbatch.plan.matching import ItemPlace, PlannedItem, match_items
+from gitbatch.plan.model import ItemKey, Plan
 from gitbatch.plan.outputs import CONTROL_NAMES
 from gitbatch.plan.parse import read_plan
 from gitbatch.plan.render import render_diagnostic, summary
@@ -51,11 +53,14 @@ class ProjectState(ProjectView, frozen=True, kw_only=True):
         """Whether every Definition-of-Done entry of the phase is done (rule O6)."""
         return bool(self.plan.criteria) and all(criterion.done for criterion in self.plan.criteria)
 
-    def find_item(self, key: str) -> tuple[Group, WorkItem] | None:
-        """Returns the item with a key and its group, or None."""
-        return next(
-            ((group, item) for group in self.plan.groups for item in group.items if item.output == key), None
-        )
+    def find_items(self, record: Record) -> Mapping[ItemKey, PlannedItem]:
+        """Returns the items of the plan that a batch's items are, with their groups, without those that it lost."""
+        places = {
+            item.key: ItemPlace(item.output, group.title, group.number)
+            for group in record.groups
+            for item in group.items
+        }
+        return match_items(places, self.plan)
 
 
 def read_project_state(repo: Repository, commit: str, choice: PlanChoice = BY_CONVENTION) -> ProjectState:

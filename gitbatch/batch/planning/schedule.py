@@ -39,15 +39,15 @@ def _hinted_limit(hints: Hints, jobs: int) -> int | None:
     return jobs if hints.parallel and hints.max is None else hints.max
 
 
-def find_predecessors(item: WorkItem, group: Group) -> tuple[str, ...]:
-    """Returns the keys of the items of the same group that must have ended before an item starts.
+def find_predecessors(item: WorkItem, group: Group) -> tuple[WorkItem, ...]:
+    """Returns the items of the same group that must have ended before an item starts.
 
     An item that is itself `sequential` runs alone: after those before it, and before those behind it.
     """
     before = group.items[: group.items.index(item)]
-    waited = {other.output for other in before if item.hints.sequential or other.hints.sequential}
+    waited = {other.reference for other in before if item.hints.sequential or other.hints.sequential}
     waited |= set(item.hints.after)
-    return tuple(other.output for other in group.items if other.output in waited)
+    return tuple(other for other in group.items if other.reference in waited)
 
 
 def plan_steps(group: Group, plan: Plan, jobs: int) -> tuple[tuple[WorkItem, ...], ...]:
@@ -56,8 +56,12 @@ def plan_steps(group: Group, plan: Plan, jobs: int) -> tuple[tuple[WorkItem, ...
     found: list[tuple[WorkItem, ...]] = []
     most = count_at_once(group, plan, jobs)
     while waiting:
-        left = {item.output for item in waiting}
-        ready = [item for item in waiting if left.isdisjoint(find_predecessors(item, group))]
+        left = {item.reference for item in waiting}
+        ready = [
+            item
+            for item in waiting
+            if left.isdisjoint(other.reference for other in find_predecessors(item, group))
+        ]
         step = tuple(ready[:most])
         if not step:  # a cycle; the plan has an error for it
             break
@@ -79,5 +83,5 @@ def _find_chain(group: Group, found: tuple[tuple[WorkItem, ...], ...]) -> list[W
     chain: list[WorkItem] = []
     for step in reversed(found):
         waited = find_predecessors(chain[0], group) if chain else ()
-        chain.insert(0, next((item for item in step if item.output in waited), step[0]))
+        chain.insert(0, next((item for item in step if item in waited), step[0]))
     return chain

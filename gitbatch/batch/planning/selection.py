@@ -29,12 +29,12 @@ def select_items(plan: Plan, choice: str) -> tuple[WorkItem, ...]:
     if groups:
         wanted = _parse_numbers(groups[1], len(plan.groups))
         return tuple(item for item in plan.items if item.group in wanted and not item.done)
-    chosen = {_find_named(plan, name.strip()).output for name in choice.split(",") if name.strip()}
+    chosen = {_find_named(plan, name.strip()).reference for name in choice.split(",") if name.strip()}
     if not chosen:
         raise UsageError(
             "--items is empty", "use all, group:1-2, or ids and output paths with commas between"
         )
-    return tuple(item for item in plan.items if item.output in chosen)
+    return tuple(item for item in plan.items if item.reference in chosen)
 
 
 def _parse_numbers(text: str, last: int) -> frozenset[int]:
@@ -69,14 +69,14 @@ def _find_named(plan: Plan, name: str) -> WorkItem:
 
 def group_items(plan: Plan, items: Iterable[WorkItem]) -> tuple[BatchGroup, ...]:
     """Returns the chosen items by group, with the names of their branches."""
-    chosen = {item.output for item in items}
+    chosen = {item.reference for item in items}
     groups = []
     for group in plan.groups:
         taken: set[str] = set()
         members = tuple(
-            BatchItem(item.output, item.name, item.title, _make_slug(item, group.number, taken))
+            BatchItem(item.output, item.name, item.title, _make_slug(item, group.number, taken), group.number)
             for item in group.items
-            if item.output in chosen
+            if item.reference in chosen
         )
         if members:
             groups.append(BatchGroup(group.number, group.title, members))

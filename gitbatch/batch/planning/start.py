@@ -89,7 +89,8 @@ def _require_startable(
     require_writable_outputs(project_state, options.items, around)
     require_no_gitbatch_branch(repo)
     outputs = tuple(item.output for item in options.items)
-    require_objects(repo, project_state, filter(None, map(project_state.find_item, outputs)))
+    groups = project_state.plan.groups
+    require_objects(repo, project_state, ((groups[item.group - 1], item) for item in options.items))
     require_unlocked(repo, target.ref)
     if target.followed:
         require_clean(repo, project_state, outputs)

@@ -82,7 +82,7 @@ def _number_of(trailers: Trailers) -> int:
 def _judge_failed(trees: Trees, ours: Ours, plan: str | None) -> Complaints:
     """Checks that failed items are in the plan, from which only cancelled ones may be gone."""
     planned = trees.planned_outputs(ours.commit.parents[0], plan)
-    failed = (item.key for item in ours.trailers.failed if item.status is not ItemStatus.CANCELLED)
+    failed = (item.output for item in ours.trailers.failed if item.status is not ItemStatus.CANCELLED)
     if planned is not None and (unknown := set(failed) - planned):
         yield (
             Check.CHECKPOINT_ITEMS,
@@ -102,11 +102,11 @@ def _brought_items(history: History, ours: Ours) -> dict[str, str] | None:
         merges.append(merge)
         oid = merge.commit.parents[0]
     parents = (parent for merge in reversed(merges) for parent in merge.commit.parents[1:])
-    return {history.ours[oid].trailers.key: oid for oid in parents if history.kind_of(oid) is Kind.ITEM}
+    return {history.ours[oid].trailers.output: oid for oid in parents if history.kind_of(oid) is Kind.ITEM}
 
 
 def _judge_items(ours: Ours, brought: dict[str, str] | None) -> Complaints:
-    succeeded, failed = ours.trailers.succeeded, tuple(item.key for item in ours.trailers.failed)
+    succeeded, failed = ours.trailers.succeeded, tuple(item.output for item in ours.trailers.failed)
     named = succeeded + failed
     if not named or len(set(named)) != len(named):
         yield Check.CHECKPOINT_ITEMS, "does not name each of its items once"

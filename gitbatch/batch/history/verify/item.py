@@ -16,7 +16,7 @@ def judge_item(history: History, trees: Trees, ours: Ours) -> Complaints:
         return
     yield from _judge_place(history, ours)
     yield from _judge_changes(trees, ours, history.plan_of(ours))
-    base, key = commit.parents[0], ours.trailers.key
+    base, key = commit.parents[0], ours.trailers.output
     if key not in trees.open_outputs(base, history.plan_of(ours)):
         yield (
             Check.ITEM_PLAN,
@@ -60,7 +60,7 @@ def _judge_merges(history: History, oid: str, base: str) -> Complaints:
 
 
 def _judge_changes(trees: Trees, ours: Ours, plan: str | None) -> Complaints:
-    key = ours.trailers.key
+    key = ours.trailers.output
     changes, shared = trees.find_changes(ours.commit), trees.shared_files(ours.commit.parents[0], plan)
     if changes.malformed:
         yield Check.TREE, f"{format_paths(changes.malformed)} is not a folder that git writes"
@@ -78,7 +78,7 @@ def _judge_changes(trees: Trees, ours: Ours, plan: str | None) -> Complaints:
 
 def _judge_file(trees: Trees, ours: Ours, output: TreeEntry | None, plan: str | None) -> Complaints:
     """Checks that the harvest would take an output: a regular file that is not empty and not too large."""
-    key = ours.trailers.key
+    key = ours.trailers.output
     if not is_regular(output):
         yield Check.ITEM_FILE, f"its output {key} is deleted, or not a regular file of mode {REGULAR}"
     elif output and (problem := _find_blob_problem(trees, ours, output.oid, plan)):

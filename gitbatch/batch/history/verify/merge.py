@@ -38,7 +38,7 @@ def _brought_items(history: History, ours: Ours, *, same_group: bool) -> dict[st
         if item is None or item.trailers.kind is not Kind.ITEM or item.trailers.batch != ours.trailers.batch:
             continue
         if not same_group or item.group == ours.group:
-            found[item.trailers.key] = oid
+            found[item.trailers.output] = oid
     return found
 
 

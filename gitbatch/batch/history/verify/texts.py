@@ -84,7 +84,7 @@ def _judge_status(
     rows = _read_rows(own_section(trees.read_file(ours.commit.oid, project.status)))
     said = {key: history.ours[oid].commit.message for key, oid in brought.items()}
     items = [(_letters(clean_text(key)), "succeeded", said.get(key)) for key in ours.trailers.succeeded]
-    items += [(_letters(clean_text(item.key)), str(item.status), None) for item in ours.trailers.failed]
+    items += [(_letters(clean_text(item.output)), str(item.status), None) for item in ours.trailers.failed]
     if sorted(row[:2] for row in rows) != sorted(item[:2] for item in items):
         yield Check.CHECKPOINT_TEXTS, f"has other items in {project.status} than in its trailers"
         return
