@@ -38,6 +38,7 @@ class ReplyFlag(StrEnum):
     """A deficiency of a reply that is used nevertheless; the values are codes in JSON and in trailers."""
 
     SUMMARY_MISSING = "summary-missing"
+    SUMMARY_SHORT = "summary-short"
     SUMMARY_CUT = "summary-cut"
     USAGE_MISSING = "usage-missing"
     """The server did not report how many tokens its answers took."""
@@ -46,6 +47,7 @@ class ReplyFlag(StrEnum):
 FLAG_DESCRIPTIONS: Mapping[ReplyFlag, str] = MappingProxyType(
     {
         ReplyFlag.SUMMARY_MISSING: "no summary",
+        ReplyFlag.SUMMARY_SHORT: "short summary",
         ReplyFlag.SUMMARY_CUT: "summary cut to 3 sentences",
         ReplyFlag.USAGE_MISSING: "usage missing",
     }

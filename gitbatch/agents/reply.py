@@ -26,6 +26,7 @@ _ABBREVIATION = re.compile(
     r")\.$",
     re.IGNORECASE,
 )
+_LETTER_END = re.compile(r"[^\s.]\s+[^\W\d_]\.\s+(?![^\W\d_]\.)")
 _LONGEST = 12
 """Characters that are enough to recognise an abbreviation and the character before it."""
 
@@ -116,7 +117,7 @@ def make_reply(
     contributions: tuple[tuple[str, str], ...] = (),
     usage: Usage = Usage(),
 ) -> Reply:
-    """Makes a reply of cleaned texts; a summary that is missing, JSON, or too long is flagged.
+    """Makes a reply of cleaned texts; a summary that is missing, JSON, too short or too long is flagged.
 
     Args:
         summary: a summary of the work.
@@ -128,6 +129,7 @@ def make_reply(
     short = first_sentences(clean, SENTENCES)
     flags = (
         *((ReplyFlag.SUMMARY_MISSING,) if not clean else ()),
+        *((ReplyFlag.SUMMARY_SHORT,) if clean and is_short(clean) else ()),
         *((ReplyFlag.SUMMARY_CUT,) if short != clean else ()),
     )
     said = tuple(filter(None, map(clean_text, decisions[:_ENTRIES])))
@@ -135,6 +137,11 @@ def make_reply(
         Contribution(clean_text(artifact), clean_text(text)) for artifact, text in contributions[:_ENTRIES]
     )
     return Reply(clean_text(short), said, tuple(c for c in given if c.artifact and c.text), usage, flags)
+
+
+def is_short(summary: str) -> bool:
+    """Whether a summary has fewer than two sentences. A letter by itself may end one: “Wrote a. Checked b.” has two."""
+    return first_sentences(summary, 1) == summary and not _LETTER_END.search(summary)
 
 
 def first_sentences(text: str, most: int) -> str:

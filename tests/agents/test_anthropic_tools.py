@@ -13,6 +13,7 @@ from gitbatch.agents.anthropic import tools
 from gitbatch.agents.anthropic.api_key import ApiKey
 from gitbatch.agents.anthropic.output import OutputFile
 from gitbatch.agents.anthropic.tools import ToolContext, ToolResult, use_tool
+from gitbatch.agents.protocol import ReplyFlag
 from gitbatch.repo.base import Base
 
 KEY = "a-key-that-nobody-sees"
@@ -178,6 +179,17 @@ def test_a_summary_has_two_or_three_sentences(bench: ToolContext, summary: str, 
     )
     assert answer.is_error is not is_right
     assert (answer.reply is not None) is is_right
+
+
+@pytest.mark.rule("S3")
+def test_a_short_summary_is_taken_and_flagged_when_asking_again_does_not_help(bench: ToolContext) -> None:
+    """The output is written and paid for: it is not thrown away for a sentence."""
+    use(bench, "write_output", content="x")
+    assert use(bench, "finish", summary="Done.").is_error
+    assert use(bench, "finish", summary="Done.").is_error
+    reply = use(bench, "finish", summary="Done.").reply
+    assert reply
+    assert reply.flags == (ReplyFlag.SUMMARY_SHORT,)
 
 
 def test_what_is_said_at_the_end_is_without_the_key(bench: ToolContext) -> None:

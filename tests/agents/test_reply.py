@@ -13,7 +13,7 @@ from gitbatch.agents.reply import first_sentences, last_paragraph, make_reply, p
 from gitbatch.limits.usage import Usage
 from gitbatch.text import LIMIT, clean_text
 
-MISSING, CUT = ReplyFlag.SUMMARY_MISSING, ReplyFlag.SUMMARY_CUT
+MISSING, SHORT, CUT = ReplyFlag.SUMMARY_MISSING, ReplyFlag.SUMMARY_SHORT, ReplyFlag.SUMMARY_CUT
 HOSTILE = "\x1b[2J# Done\n\n- [x] \u202eall\u2028Gitbatch-Batch: 1\0"
 HARMLESS = "# Done - [x] all Gitbatch-Batch: 1"
 
@@ -129,7 +129,10 @@ THREE = "One is done. Two is too! Is three?"
 @pytest.mark.parametrize(
     ("summary", "expected", "flags"),
     [
-        ("One.", "One.", ()),
+        ("One.", "One.", (SHORT,)),
+        ("Wrote z. B. this, and ca. 3 more", "Wrote z. B. this, and ca. 3 more", (SHORT,)),
+        ("Er schrieb z. B. dies.", "Er schrieb z. B. dies.", (SHORT,)),
+        ("Wrote a. It is short.", "Wrote a. It is short.", ()),
         ("One. Two.", "One. Two.", ()),
         (THREE, THREE, ()),
         (f"{THREE} ", THREE, ()),
@@ -139,7 +142,7 @@ THREE = "One is done. Two is too! Is three?"
         ("\x1b[0m\u200b\n", "", (MISSING,)),
         (f"{'a' * 250}. {'b' * 250}. {'c' * 250}.", f"{'a' * 250}. {'b' * 250}. {'c' * 95}…", ()),
         (f"{'a' * 250}. {'b' * 250}. {'c' * 250}. Four.", f"{'a' * 250}. {'b' * 250}. {'c' * 95}…", (CUT,)),
-        ("a" * 5000, "a" * (LIMIT - 1) + "…", ()),
+        ("a" * 5000, "a" * (LIMIT - 1) + "…", (SHORT,)),
     ],
 )
 def test_a_summary_has_three_sentences_at_most(
@@ -156,7 +159,10 @@ def test_a_summary_has_three_sentences_at_most(
 )
 def test_a_summary_that_was_cut_needs_no_second_cut(text: str) -> None:
     once = make_reply(text).summary
-    assert make_reply(once) == a_reply(once, flags=() if once else (MISSING,))
+    again = make_reply(once)
+    assert again.summary == once
+    assert CUT not in again.flags
+    assert (MISSING in again.flags) is (not once)
     assert clean_text(text).startswith(once)
 
 

@@ -22,8 +22,11 @@ def a_reply(
     decisions: tuple[str, ...] = (),
     contributions: tuple[tuple[str, str], ...] = (),
     usage: Usage = Usage(),
-    flags: tuple[ReplyFlag, ...] = (),
+    flags: tuple[ReplyFlag, ...] | None = None,
 ) -> Reply:
+    """A reply; without flags given, a summary of one sentence is flagged."""
+    if flags is None:
+        flags = (ReplyFlag.SUMMARY_SHORT,) if summary and ". " not in summary else ()
     given = tuple(Contribution(CleanText(artifact), CleanText(text)) for artifact, text in contributions)
     return Reply(CleanText(summary), tuple(map(CleanText, decisions)), given, usage, flags)
 

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from view.events import BROKE, CHECKPOINT, CRITERION, ITEM, LINES, WROTE
 
 from gitbatch.agents.protocol import Reply, ReplyFlag
+from gitbatch.agents.reply import make_reply
 from gitbatch.batch.model import Checkpoint, CriterionState, FailedAttempt, ItemStatus
 from gitbatch.text import clean_text
 from gitbatch.view.block import StyledLine, TextTable, plain_text
@@ -50,6 +51,8 @@ def test_flags_and_strays() -> None:
     outcome = replace(WROTE, reply=flagged, strays=(clean_text("junk.txt"),))
     shown = text_of(replace(CHECKPOINT, outcomes=(outcome,)))
     assert "[summary cut to 3 sentences] [discarded: junk.txt] It wrote." in shown
+    short = replace(WROTE, reply=make_reply("It wrote."))
+    assert "[short summary] It wrote." in text_of(replace(CHECKPOINT, outcomes=(short,)))
 
 
 def test_notes_and_kept_paths() -> None:

@@ -14,7 +14,7 @@ from gitbatch.agents.anthropic.api_key import ApiKey
 from gitbatch.agents.anthropic.output import LARGEST, OutputFile
 from gitbatch.agents.anthropic.schemas import FOUND, LISTED, PAGE_LINES
 from gitbatch.agents.protocol import EarlierOutput, Reply
-from gitbatch.agents.reply import SENTENCES, first_sentences, make_reply
+from gitbatch.agents.reply import SENTENCES, first_sentences, is_short, make_reply
 from gitbatch.errors import GitError
 from gitbatch.fs.disk import is_of_disk
 from gitbatch.paths import quote_path, unquote_path
@@ -24,6 +24,8 @@ from gitbatch.text import LIMIT, clean_text
 _READABLE = 4 * 1024 * 1024
 """The largest file that is read, in bytes."""
 _PAGE_CHARACTERS, _LINE = 60_000, 300
+_SUMMARIES = 3
+"""How often the model is asked for a summary. The last one is used, and flagged: the output is paid for."""
 _SEARCHED = 1_000
 """Characters of a text to search for."""
 
@@ -52,6 +54,8 @@ class ToolContext:
     earlier: EarlierOutput | None = None
     """The output of an earlier attempt, which is in place at the start."""
     has_written: bool = False
+    summaries: int = 0
+    """How often the model has given a summary."""
 
     @property
     def has_output(self) -> bool:
@@ -240,20 +244,25 @@ class Finish(_Tool, frozen=True):
             return _error_result(f"{context.output.path} is {how}, then finish")
         remove_key = context.key.remove_from
         summary = clean_text(remove_key(self.summary), 10_000)
-        if first_sentences(summary, SENTENCES) != summary or first_sentences(summary, 1) == summary:
-            return _error_result(
-                "the summary must have 2 or 3 sentences; it does not. Finish again with one that has"
-            )
-        if len(summary) > LIMIT:
-            return _error_result(
-                f"the summary has more than {LIMIT} characters. Finish again with a shorter one"
-            )
+        context.summaries += 1
+        problem = _find_summary_problem(summary)
+        if problem and context.summaries < _SUMMARIES:
+            return _error_result(problem)
         reply = make_reply(
             summary,
             tuple(map(remove_key, self.decisions)),
             tuple((remove_key(line.artifact), remove_key(line.text)) for line in self.contributions),
         )
         return ToolResult("done", reply=reply)
+
+
+def _find_summary_problem(summary: str) -> str:
+    """Returns why a summary has to be given again; empty if it is right."""
+    if first_sentences(summary, SENTENCES) != summary or is_short(summary):
+        return "the summary must have 2 or 3 sentences; it does not. Finish again with one that has"
+    if len(summary) > LIMIT:
+        return f"the summary has more than {LIMIT} characters. Finish again with a shorter one"
+    return ""
 
 
 _TOOLS: dict[str, type[_Tool]] = {
