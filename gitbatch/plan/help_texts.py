@@ -271,3 +271,23 @@ CLEAR_BOX = Advice(
     "clear the box to have it written, or name the file that it stands for",
     "leere das Kästchen, damit sie geschrieben wird, oder nenne die Datei, für die es steht",
 )
+COMMIT_CONTEXT = Advice("commit the file or correct the plan", "committe die Datei, oder berichtige den Plan")
+NAME_EACH_FILE = Advice(
+    "wildcards are not expanded: name the folder, or each file",
+    "Platzhalter werden nicht ausgewertet: nenne den Ordner oder jede Datei",
+)
+CHOOSE_WRITER = Advice(
+    "choose {writer} too, or correct the plan", "wähle auch {writer}, oder berichtige den Plan"
+)
+KNOWN_AGENTS = Advice("use one of gitbatch.toml: {names}", "nimm einen aus gitbatch.toml: {names}")
+MEANT_AGENT = Advice(
+    "did you mean {near}? use one of gitbatch.toml: {names}",
+    "ist {near} gemeint? Nimm einen aus gitbatch.toml: {names}",
+)
+ADD_AGENT = Advice(
+    "add it to gitbatch.toml, and commit that", "trage ihn in gitbatch.toml ein, und committe sie"
+)
+REOPEN_PHASE = Advice(
+    "untick a criterion to reopen the phase, or tick the item",
+    "leere ein Kriterium, um die Phase wieder zu öffnen, oder hake den Punkt ab",
+)

@@ -151,6 +151,11 @@ class Plan(Struct, frozen=True):
         return tuple(d for d in self.diagnostics if d.severity is Severity.ERROR)
 
     @property
+    def is_complete(self) -> bool:
+        """Whether every criterion is done: then nothing runs (rule O6)."""
+        return bool(self.criteria) and all(criterion.done for criterion in self.criteria)
+
+    @property
     def cross_cutting(self) -> tuple[Criterion, ...]:
         """The criteria that no item names (rule T2)."""
         named = {number for item in self.items for number in item.criteria}

@@ -194,7 +194,7 @@ def test_a_configuration_without_the_agent_is_refused(three: Place, option: tupl
             three.git("commit", "-qm", "No configuration")
             before = three.state()
         done = three.gitbatch("run", *option, code=2)
-        assert "wants agent 'scripted', which is not configured" in done.stderr
+        assert "wants agent scripted, which is not configured" in done.stderr
         assert "add it to gitbatch.toml, and commit that" in done.stderr
         assert three.state() == before
     three.git("checkout", "-q", "HEAD~2", "--", "gitbatch.toml")
@@ -211,5 +211,5 @@ def test_a_configuration_without_the_agent_in_mid_run_ends_the_run(three: Place,
         encoding="utf-8",
     )
     done = three.gitbatch(*WHOLE, code=2)
-    assert "wants agent 'scripted', which is not configured" in done.stderr
+    assert "wants agent scripted, which is not configured" in done.stderr
     assert ticked(three) == ["T101", "T102", "T103", "T104"]

@@ -121,7 +121,7 @@ def test_an_output_below_a_nested_repository_is_refused(three: Place) -> None:
     before = three.state()
     found = said(three, "GB404")
     problem = "out/letters is a repository of its own and not a submodule of this one"
-    assert_same(found, f"the output “out/letters/a.md” cannot be written: {problem}")
+    assert_same(found, f"cannot write the output “out/letters/a.md”: {problem}")
     assert len(found["lint"]) == 4
     assert problem in three.gitbatch(*RUN, code=2).stderr
     three.gitbatch("lint", code=2)
@@ -176,8 +176,39 @@ def test_an_output_without_a_place(three: Place, kind: str) -> None:
     three.commit()
     found = said(three, "GB406")
     what = {"submodule": "sub is a submodule", "link": "sub is a symlink", "file": "sub is a file"}
-    assert_same(found, f"cannot be written: {what.get(kind, 'sub/a.md is a folder')}")
+    assert_same(found, f"cannot write the output “sub/a.md”: {what.get(kind, 'sub/a.md is a folder')}")
     assert "cannot write the output sub/" in three.gitbatch(*RUN, code=2).stderr
+
+
+@pytest.mark.rule("O6")
+def test_what_keeps_an_item_from_running_is_an_error_with_its_place(three: Place) -> None:
+    three.edit(
+        "task.md", "out/letters/a.md\n", "out/letters/a.md (context: docs/*.md, out/words/one.md, gone.md)\n"
+    )
+    three.edit("task.md", "out/letters/b.md\n", "out/letters/b.md → Agent: scriptd\n")
+    three.commit()
+    before = three.state()
+    text = three.gitbatch("lint", code=2).stdout
+    for expected in (
+        "GB408 error: “T101” reads “docs/*.md”, which does not exist and which no item writes",
+        "help: Platzhalter werden nicht ausgewertet: nenne den Ordner oder jede Datei",
+        "GB408 error: “T101” reads “out/words/one.md”, which T301 writes, and that is not in an earlier group",
+        "GB408 error: “T101” reads “gone.md”",
+        "GB409 error: “T102” wants agent “scriptd”, which is not configured",
+        "help: ist scripted gemeint?",
+    ):
+        assert expected in text
+    assert text.splitlines()[-1] == "task.md: 4 errors"
+    assert "task.md:13: T101 reads docs/*.md, which does not exist" in three.gitbatch(*RUN, code=2).stderr
+    criteria = [line for line in three.read("task.md").splitlines() if line.startswith("- [ ] ")][:3]
+    for line in criteria:
+        three.edit("task.md", line, line.replace("[ ]", "[x]"))
+    text = three.gitbatch("lint", code=0).stdout
+    assert text.count("GB412 warning: ") == 12
+    assert "GB412 warning: “T101” does not run: every criterion of the Definition of Done is ticked" in text
+    assert text.splitlines()[-1] == "task.md: 12 warnings"
+    three.git("checkout", "-q", "task.md")
+    assert three.state() == before
 
 
 def test_an_output_with_a_filter(three: Place) -> None:

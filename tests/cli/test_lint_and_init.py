@@ -106,7 +106,8 @@ def test_init_then_lint_plan_and_run(place: Place, language: str) -> None:
     for path in ("docs/templates/task.md", "docs/phases/erste/rules.md", "CLAUDE.md", "gitbatch.toml"):
         assert f"wrote  {path}" in said
     place.gitbatch("lint", "--strict", code=0)
-    place.gitbatch("lint", "--strict", "docs/templates/task.md", code=0)
+    errors = place.gitbatch("lint", "--strict", "docs/templates/task.md", code=2).stdout
+    assert errors.count(" error: ") == errors.count("GB408 error: ") == 2, "its context is an example"
     place.write(
         "gitbatch.toml",
         place.read("gitbatch.toml")

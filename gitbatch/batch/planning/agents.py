@@ -1,14 +1,14 @@
 """The agents that a batch's items want: whether they are configured, and whether they report what limits need."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.protocol import Agent
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.model import Record
+from gitbatch.batch.planning.item_problems import agents_by_item, find_agent_problems, require_no_problems
 from gitbatch.batch.planning.project_state import ProjectState
-from gitbatch.batch.planning.schedule import settings_of
-from gitbatch.errors import PlanError, UsageError
+from gitbatch.errors import UsageError
 from gitbatch.plan.model import ItemKey, WorkItem
 
 
@@ -21,14 +21,10 @@ def require_agents(
         PlanError: an item wants an agent that is not configured.
         GitbatchError: an agent cannot be used.
     """
+    chosen = tuple(items)
     config, plan = project_state.project.config, project_state.plan
-    for item, agent in _agents_by_item(project_state, items, default).items():
-        if agent not in config.agents:
-            known = ", ".join(sorted(config.agents))
-            raise PlanError(
-                f"{plan.path}:{item.line}: {item.name} wants agent {agent!r}, which is not configured",
-                f"use one of gitbatch.toml: {known}" if known else "add it to gitbatch.toml, and commit that",
-            )
+    require_no_problems(plan, find_agent_problems(plan, config, chosen, default))
+    for agent in sorted(wanted_agents(project_state, chosen, default)):
         pool.get_agent(agent, config)
 
 
@@ -53,7 +49,7 @@ def require_agents_left(
 
 def wanted_agents(project_state: ProjectState, items: Iterable[WorkItem], default: str) -> frozenset[str]:
     """Returns the names of the agents that items want."""
-    return frozenset(_agents_by_item(project_state, items, default).values())
+    return frozenset(agent for _, agent in agents_by_item(project_state.plan, items, default))
 
 
 def recorded_agents(project_state: ProjectState, record: Record) -> frozenset[str]:
@@ -61,14 +57,6 @@ def recorded_agents(project_state: ProjectState, record: Record) -> frozenset[st
     found = project_state.find_items(record)
     wanted = wanted_agents(project_state, (item for _, item in found.values()), record.agent)
     return wanted & project_state.project.config.agents.keys()
-
-
-def _agents_by_item(
-    project_state: ProjectState, items: Iterable[WorkItem], default: str
-) -> Mapping[WorkItem, str]:
-    plan = project_state.plan
-    groups = {group.number: group for group in plan.groups}
-    return {item: settings_of(item, groups[item.group], plan).agent or default for item in items}
 
 
 def require_measurable_limits(agents: tuple[Agent, ...], limits: SpendingLimits) -> None:

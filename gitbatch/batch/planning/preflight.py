@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from gitbatch.batch.planning.item_problems import find_nesting
 from gitbatch.batch.planning.project_state import ProjectState
-from gitbatch.batch.planning.risks import find_nesting
-from gitbatch.batch.planning.surroundings import CommitSurroundings, Surroundings
+from gitbatch.batch.planning.surroundings import CommitSurroundings
 from gitbatch.errors import GitbatchError, PlanError, UsageError
-from gitbatch.plan.model import WorkItem
 from gitbatch.project.config import CONFIG_FILE
 from gitbatch.repo.checkout.follow import find_uncommitted
 from gitbatch.repo.refs.names import HEADS
@@ -36,23 +35,6 @@ def require_clean(
             if CONFIG_FILE in dirty
             else "commit or stash them first: gitbatch writes these files itself",
         )
-
-
-def require_writable_outputs(
-    project_state: ProjectState, items: tuple[WorkItem, ...], around: Surroundings
-) -> None:
-    """Refuses an output that is in or below something else than a folder: a link, submodule, file, or repository.
-
-    Raises:
-        PlanError: an output cannot be written.
-    """
-    for item in items:
-        problem = around.find_place_problem(item.output) or find_nesting(item.output, around)
-        if problem:
-            raise PlanError(
-                f"{project_state.plan.path}:{item.line}: cannot write the output {item.output}: {problem}",
-                "give the item another output",
-            )
 
 
 def require_no_nested_repositories(

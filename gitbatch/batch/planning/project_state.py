@@ -51,7 +51,7 @@ class ProjectState(ProjectView, frozen=True, kw_only=True):
     @property
     def is_complete(self) -> bool:
         """Whether every Definition-of-Done entry of the phase is done (rule O6)."""
-        return bool(self.plan.criteria) and all(criterion.done for criterion in self.plan.criteria)
+        return self.plan.is_complete
 
     def find_items(self, record: Record) -> Mapping[ItemKey, PlannedItem]:
         """Returns the items of the plan that a batch's items are, with their groups, without those that it lost."""

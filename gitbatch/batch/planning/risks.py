@@ -10,6 +10,12 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gitbatch.batch.planning.item_problems import (
+    OUTPUT_NESTED,
+    OUTPUT_WITHOUT_PLACE,
+    find_default_agent,
+    find_item_problems,
+)
 from gitbatch.batch.planning.project_state import ProjectState, read_with_objects
 from gitbatch.batch.planning.surroundings import CommitSurroundings, DiskSurroundings, Surroundings
 from gitbatch.errors import GitbatchError
@@ -17,37 +23,34 @@ from gitbatch.plan import help_texts
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.model import Diagnostic, Plan, WorkItem
 from gitbatch.plan.source import Span, read
-from gitbatch.project.context import ContextFile, describe_filter, find_files, possible_paths
+from gitbatch.project.context import ContextFile, describe_filter, find_files
 from gitbatch.project.control import Project
 from gitbatch.project.lint import Checked, read_project_on_disk
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
 from gitbatch.text import clean_text
 
-CONTEXT_ELSEWHERE = "GB401"
-"""A context file is in a submodule or in a nested repository."""
 CONTEXT_FILTERED = "GB402"
 """A context file is stored by a filter (Git LFS): agents read what is stored."""
 OUTPUT_IGNORED = "GB403"
 """An output is ignored."""
-OUTPUT_NESTED = "GB404"
-"""An output is below a nested repository."""
 TICKED_WITHOUT_FILE = "GB405"
 """An item is ticked, and its output does not exist."""
-OUTPUT_WITHOUT_PLACE = "GB406"
-"""An output is in a submodule, below a link or a file, or a folder."""
 OUTPUT_FILTERED = "GB407"
 """An output has a filter, which would have to be run."""
-
-CONTEXT_ADVICE = help_texts.COPY_CONTEXT.english
+OPEN_IN_COMPLETE = "GB412"
+"""An item is open, and every criterion of the Definition of Done is ticked."""
 
 
 def find_risks(plan: Plan, source: bytes, project: Project, around: Surroundings) -> tuple[Diagnostic, ...]:
     """Returns the diagnostics of a plan in its surroundings, in the order of the plan."""
     report = _Report(plan, Findings(read(source)[0]))
-    _check_outputs(report, around)
+    unplaced = _report_problems(report, project, around)
+    placed = tuple(item for item in report.open_items if item.output not in unplaced)
+    _check_outputs(report, placed, around)
     _check_contexts(report, project, around)
     _check_ticks(report, around)
+    _check_completion(report)
     return report.findings.in_order(plan.language)
 
 
@@ -80,22 +83,6 @@ def find_disk_risks(checked: Checked) -> tuple[Diagnostic, ...]:
         return find_risks(checked.plan, checked.source, project, around)
 
 
-def find_foreign_context(name: str, project: Project, around: Surroundings) -> str | None:
-    """Returns why a declared context file cannot be in a commit: it is part of another repository; else None."""
-    for path in possible_paths(name, project):
-        submodule, nested = around.submodule_of(path), around.nested_repository_of(path)
-        if submodule or nested:
-            kind = "the submodule" if submodule else "the nested repository"
-            return f"which is in {kind} {submodule or nested}: its files are in no commit of this repository"
-    return None
-
-
-def find_nesting(path: str, around: Surroundings) -> str | None:
-    """Returns why an output cannot be written because of a nested repository; else None."""
-    nested = around.nested_repository_of(path)
-    return f"{nested} is a repository of its own and not a submodule of this one" if nested else None
-
-
 def mark_filtered(
     repo: Repository, project_state: ProjectState, files: tuple[ContextFile, ...]
 ) -> tuple[ContextFile, ...]:
@@ -112,8 +99,8 @@ class _Report(Struct, frozen=True):
 
     @property
     def open_items(self) -> tuple[WorkItem, ...]:
-        """Returns the items that are still to run."""
-        return tuple(item for item in self.plan.items if not item.done)
+        """Returns the items that are still to run: none in a complete phase (rule O6)."""
+        return () if self.plan.is_complete else tuple(item for item in self.plan.items if not item.done)
 
     def span_of(self, item: WorkItem, word: str = "") -> Span:
         """Returns the span of a word in an item; of the item's line if the word does not occur."""
@@ -128,18 +115,21 @@ class _Report(Struct, frozen=True):
         return Span(source.starts[first] + len(line) - len(line.lstrip()), source.ends[first])
 
 
-def _check_outputs(report: _Report, around: Surroundings) -> None:
-    """Checks the paths that open items write to."""
-    placed = []
-    for item in report.open_items:
-        problem, nested = around.find_place_problem(item.output), find_nesting(item.output, around)
-        if problem or nested:
-            code = OUTPUT_WITHOUT_PLACE if problem else OUTPUT_NESTED
-            message = f"the output {quoted(item.output)} cannot be written: {problem or nested}"
-            span = report.span_of(item, item.output)
-            report.findings.error(code, span, message, help_texts.OTHER_OUTPUT)
-        else:
-            placed.append(item)
+def _report_problems(report: _Report, project: Project, around: Surroundings) -> frozenset[str]:
+    """Reports what keeps open items from running; returns the outputs that cannot be written."""
+    unplaced = set()
+    default = find_default_agent(project.config)
+    for problem in find_item_problems(report.plan, project, report.open_items, default, around):
+        if problem.code in {OUTPUT_NESTED, OUTPUT_WITHOUT_PLACE}:
+            unplaced.add(problem.item.output)
+        message = problem.describe(quoted(problem.item.name), quoted(problem.word))
+        span = report.span_of(problem.item, problem.word)
+        report.findings.error(problem.code, span, message, problem.advice)
+    return frozenset(unplaced)
+
+
+def _check_outputs(report: _Report, placed: tuple[WorkItem, ...], around: Surroundings) -> None:
+    """Checks the paths of open items that can be written."""
     by_pattern = around.find_ignored(item.output for item in placed)
     by_filter = around.find_filters(item.output for item in placed)
     for item in placed:
@@ -155,18 +145,11 @@ def _check_outputs(report: _Report, around: Surroundings) -> None:
 
 
 def _check_contexts(report: _Report, project: Project, around: Surroundings) -> None:
-    """Checks the files that open items declare as context."""
+    """Checks the existing files that open items declare as context."""
     for item in report.open_items:
         paths: dict[str, str] = {}
         for name in item.context:
-            found = find_files(name, project, around.snapshot)
-            paths |= dict.fromkeys(found, name)
-            problem = None if found else find_foreign_context(name, project, around)
-            if problem:
-                message = f"{quoted(item.name)} reads {quoted(name)}, {problem}"
-                report.findings.error(
-                    CONTEXT_ELSEWHERE, report.span_of(item, name), message, help_texts.COPY_CONTEXT
-                )
+            paths |= dict.fromkeys(find_files(name, project, around.snapshot), name)
         for path, stored_by in around.find_filters(paths).items():
             note = describe_filter(stored_by)
             message = f"{quoted(item.name)} reads {quoted(path)}, which is {note}"
@@ -180,3 +163,11 @@ def _check_ticks(report: _Report, around: Surroundings) -> None:
         if item.done and not around.has_file(item.output):
             message = f"{quoted(item.name)} is ticked, and its output {quoted(item.output)} does not exist"
             report.findings.warning(TICKED_WITHOUT_FILE, report.span_of(item), message, help_texts.CLEAR_BOX)
+
+
+def _check_completion(report: _Report) -> None:
+    """Checks that no item is open in a complete phase."""
+    for item in report.plan.items if report.plan.is_complete else ():
+        if not item.done:
+            message = f"{quoted(item.name)} does not run: every criterion of the Definition of Done is ticked"
+            report.findings.warning(OPEN_IN_COMPLETE, report.span_of(item), message, help_texts.REOPEN_PHASE)

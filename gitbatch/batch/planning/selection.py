@@ -4,13 +4,9 @@ import re
 from collections.abc import Iterable
 
 from gitbatch.batch.model import BatchGroup, BatchItem
-from gitbatch.batch.planning.project_state import ProjectState
-from gitbatch.batch.planning.risks import CONTEXT_ADVICE, find_foreign_context
-from gitbatch.batch.planning.surroundings import Surroundings
-from gitbatch.errors import PlanError, UsageError
+from gitbatch.errors import UsageError
 from gitbatch.plan.model import Plan, WorkItem
 from gitbatch.plan.titles import slugify
-from gitbatch.project.context import find_files, possible_paths
 from gitbatch.text import clean_text
 
 _GROUPS = re.compile(r"group:([0-9]+(?:-[0-9]+)?(?:,[0-9]+(?:-[0-9]+)?)*)", re.IGNORECASE)
@@ -91,46 +87,3 @@ def _make_slug(item: WorkItem, group: int, taken: set[str]) -> str:
         slug = f"{stem}-{count}"
     taken.add(slug)
     return slug
-
-
-def require_context(project_state: ProjectState, items: tuple[WorkItem, ...], around: Surroundings) -> None:
-    """Refuses items whose declared context will not exist when they start.
-
-    Raises:
-        PlanError: a file is not in the commit and no chosen item of an earlier group writes it.
-    """
-    writers = {item.output: item for item in project_state.plan.items}
-    chosen = {item.output for item in items}
-    for item in items:
-        for name in item.context:
-            if find_files(name, project_state.project, project_state.snapshot):
-                continue
-            elsewhere = find_foreign_context(name, project_state.project, around)
-            if elsewhere:
-                said = f"{project_state.plan.path}:{item.line}: {item.name} reads {name}, {elsewhere}"
-                raise PlanError(said, CONTEXT_ADVICE)
-            writer = next(
-                (writers[path] for path in possible_paths(name, project_state.project) if path in writers),
-                None,
-            )
-            if writer is None or writer.output not in chosen or writer.group >= item.group:
-                raise PlanError(
-                    f"{project_state.plan.path}:{item.line}: {item.name} reads {name}, {_missing_reason(writer, item)}",
-                    _missing_advice(writer),
-                )
-
-
-def _missing_reason(writer: WorkItem | None, item: WorkItem) -> str:
-    if writer is None:
-        return "which is not in the commit and which no item writes"
-    if writer.group >= item.group:
-        return f"which {writer.name} writes, and that is not in an earlier group"
-    return f"which is not there yet: {writer.name} writes it and is not among the chosen items"
-
-
-def _missing_advice(writer: WorkItem | None) -> str:
-    return (
-        "commit the file or correct the plan"
-        if writer is None
-        else f"choose {writer.name} too, or correct the plan"
-    )

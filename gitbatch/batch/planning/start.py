@@ -8,14 +8,14 @@ from gitbatch.batch.history.record import Batch, new_batch_id, write_record
 from gitbatch.batch.history.trailers import FORMAT
 from gitbatch.batch.model import PHASE_COMPLETE, CheckpointMode, Record
 from gitbatch.batch.planning.agents import require_agents
+from gitbatch.batch.planning.item_problems import find_item_problems, require_no_problems
 from gitbatch.batch.planning.preflight import (
     require_clean,
     require_no_gitbatch_branch,
-    require_writable_outputs,
 )
 from gitbatch.batch.planning.project_state import ProjectState, require_runnable
 from gitbatch.batch.planning.required_objects import require_objects
-from gitbatch.batch.planning.selection import group_items, require_context
+from gitbatch.batch.planning.selection import group_items
 from gitbatch.batch.planning.surroundings import CommitSurroundings
 from gitbatch.batch.planning.target import Target
 from gitbatch.plan.model import WorkItem
@@ -84,9 +84,9 @@ def _require_startable(
     """Runs the checks in the order in which they cost: what the plan says first, then git, then the signer."""
     require_runnable(project_state)
     around = CommitSurroundings(repo, project_state, target.followed)
-    require_context(project_state, options.items, around)
+    plan, project = project_state.plan, project_state.project
+    require_no_problems(plan, find_item_problems(plan, project, options.items, options.agent, around))
     require_agents(project_state, options.items, options.agent, options.agents)
-    require_writable_outputs(project_state, options.items, around)
     require_no_gitbatch_branch(repo)
     outputs = tuple(item.output for item in options.items)
     groups = project_state.plan.groups
