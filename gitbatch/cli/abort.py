@@ -1,21 +1,61 @@
 """`gitbatch abort`: ends an unfinished batch. Finished items that were not merged are kept."""
 
+import sys
+from typing import Annotated
+
 import typer
 
-from gitbatch.batch.history.abort import abort_batch
+from gitbatch.batch.history.abort import AbortPreview, abort_batch, preview_abort
 from gitbatch.batch.history.record import find_unfinished_refs
 from gitbatch.cli.common import HERE, Directory, open_repository_of, tell_waiting
-from gitbatch.errors import GitbatchError
+from gitbatch.errors import DeclinedError, GitbatchError
 from gitbatch.repo.lock import repository_lock
+from gitbatch.text import format_count
 
 
-def abort(directory: Directory = HERE) -> None:
+def abort(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, also in a terminal.")] = False,
+    directory: Directory = HERE,
+) -> None:
     """End the unfinished batch; finished items that were not merged are kept under refs/gitbatch/."""
-    with open_repository_of(directory) as unlocked, repository_lock(unlocked, tell_waiting, "abort") as repo:
+    with (
+        open_repository_of(directory) as unlocked,
+        repository_lock(unlocked, tell_waiting, "abort") as repo,
+    ):
         found = find_unfinished_refs(repo)
         if found is None:
             raise GitbatchError("no batch is unfinished", "see the last one: gitbatch status")
+        _show_preview(found[0], preview_abort(repo, found[0]))
+        if not yes and sys.stdin.isatty():
+            _require_consent()
         rescued = abort_batch(repo, *found)
         typer.echo(f"batch {found[0]} has ended")
         for ref in rescued:
             typer.echo(f"  kept: {ref}   (git show {ref})")
+        if rescued:
+            typer.echo("write one to your checkout: gitbatch rescue take ITEM")
+
+
+def _show_preview(batch: str, preview: AbortPreview) -> None:
+    typer.echo(f"batch {batch}: {format_count(preview.merged, 'item')} merged, which stay")
+    if preview.kept:
+        typer.echo(f"  keeps: {list_names(preview.kept)}: finished and not merged")
+    if preview.lost:
+        typer.echo(f"  loses: {list_names(preview.lost)}: not finished; what their worktrees have is removed")
+
+
+def list_names(names: tuple[str, ...]) -> str:
+    """Returns names in a line, the first ones and the number of the others."""
+    more = len(names) - _MOST
+    return ", ".join(names[:_MOST]) + (f" and {more} more" if more > 0 else "")
+
+
+_MOST = 5
+"""The most items that are named in a line."""
+
+
+def _require_consent() -> None:
+    from gitbatch.cli.questions import ask_to_abort
+
+    if not ask_to_abort():
+        raise DeclinedError("the batch was not ended", "resume: gitbatch run")

@@ -77,6 +77,12 @@ def ask_to_accept() -> bool:
     return bool(_make_config_question().ask(kbi_msg=""))
 
 
+def ask_to_abort() -> bool:
+    """Asks whether to end the batch; keys typed earlier do not answer."""
+    termios.tcflush(sys.stdin, termios.TCIFLUSH)
+    return bool(questionary.confirm("End this batch?", default=False, auto_enter=False).ask(kbi_msg=""))
+
+
 async def ask_to_accept_now() -> bool:
     """Asks the same during a run."""
     return bool(await _make_config_question().ask_async(kbi_msg=""))

@@ -29,6 +29,11 @@ VERBS = (
         "End the unfinished batch; finished items that were not merged are kept under refs/gitbatch/.",
     ),
     (
+        "rescue",
+        "gitbatch.cli.rescue:app",
+        "List what is kept of failed and unmerged items, and write it to the checkout.",
+    ),
+    (
         "gc",
         "gitbatch.cli.gc:gc",
         "Remove what finished batches have left: worktrees, branches, refs, logs. What is unmerged is kept.",

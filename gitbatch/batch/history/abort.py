@@ -4,12 +4,47 @@ It needs the refs of the batch, and of its record only the target: so it also en
 gitbatch started.
 """
 
-from gitbatch.batch.history.record import end_batch, read_target
+from contextlib import suppress
+
+from msgspec import Struct
+
+from gitbatch.batch.history.progress import read_progress
+from gitbatch.batch.history.record import end_batch, read_target, unfinished_batch
 from gitbatch.batch.history.rescue import rescue_branches
 from gitbatch.batch.history.worktree_folders import remove_leftovers
+from gitbatch.batch.model import ItemStatus
+from gitbatch.errors import GitbatchError
 from gitbatch.repo.refs.names import item_branches
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees.branches import delete_branches
+
+
+class AbortPreview(Struct, frozen=True):
+    """What ending a batch keeps and what it loses. Items by name; by branch where the record is unreadable."""
+
+    merged: int
+    """Items that are in the target branch, and stay there."""
+    kept: tuple[str, ...]
+    """Finished items that no checkpoint has merged: they are kept under rescue refs."""
+    lost: tuple[str, ...]
+    """Items that did not finish: their worktrees are removed, their boxes stay open."""
+
+
+def preview_abort(repo: Repository, batch: str) -> AbortPreview:
+    """Returns what ending an unfinished batch keeps and loses. Changes nothing."""
+    with suppress(GitbatchError):
+        if found := unfinished_batch(repo):
+            progress = read_progress(repo, found)
+            failed = {
+                outcome.item for outcome in progress.failed if outcome.status is not ItemStatus.CONFLICTED
+            }
+            conflicts = {outcome.item for outcome in progress.failed} - failed
+            items = found.record.items
+            kept = tuple(item.name for item in items if item.key in progress.ready or item in conflicts)
+            lost = tuple(item.name for item in items if not progress.is_done(item) and item not in failed)
+            return AbortPreview(progress.succeeded, kept, lost)
+    prefix = item_branches(batch)
+    return AbortPreview(0, tuple(ref.removeprefix(prefix) for ref in repo.refs.below(prefix)), ())
 
 
 def abort_batch(repo: Repository, batch: str, base: str) -> tuple[str, ...]:

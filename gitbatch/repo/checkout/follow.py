@@ -171,7 +171,7 @@ def _update_paths(
 ) -> Followed:
     """Does the same; `converting`: a git that converts by the new tree's attributes, if there are any."""
     staged = _read_index(repo, paths)
-    converted = _find_converted(repo, converting, paths) if converting else frozenset()
+    converted = find_converted(repo, converting, paths) if converting else frozenset()
     kept: set[str] = set()
     entries: list[FileChange] = []
     followed: list[FileChange] = []
@@ -201,7 +201,7 @@ def _read_index(repo: Repository, paths: tuple[str, ...]) -> dict[str, _IndexEnt
     return staged
 
 
-def _find_converted(repo: Repository, converting: Git, paths: tuple[str, ...]) -> frozenset[str]:
+def find_converted(repo: Repository, converting: Git, paths: tuple[str, ...]) -> frozenset[str]:
     """Returns the paths whose files may differ from their blobs by conversion."""
     converted = set(paths) if repo.line_ends.on_disk else set[str]()
     for some in _split_arguments(paths):

@@ -1,0 +1,53 @@
+"""`gitbatch rescue`: lists the files that rescue refs keep, and writes one to the checkout."""
+
+from typing import Annotated
+
+import msgspec
+import typer
+
+from gitbatch.batch.history.rescued_files import RescuedFile, list_rescued, take_rescued
+from gitbatch.cli.common import HERE, Directory, Json, make_page, open_repository_of
+from gitbatch.view.rescued import RescuedList, render_rescued_files
+
+app = typer.Typer(
+    add_completion=False,
+    invoke_without_command=True,
+    help="List what is kept of failed and unmerged items, and write it to the checkout.",
+)
+
+
+@app.callback()
+def root(context: typer.Context, json: Json = False, directory: Directory = HERE) -> None:
+    """List what is kept of failed and unmerged items, and write it to the checkout."""
+    if context.invoked_subcommand is None:
+        list_files(json=json, directory=directory)
+
+
+@app.command("list")
+def list_files(json: Json = False, directory: Directory = HERE) -> None:
+    """List the kept files, the oldest batch first. Changes nothing."""
+    with open_repository_of(directory, read_only=True) as repo:
+        found = list_rescued(repo)
+    if json:
+        typer.echo(msgspec.json.encode(RescuedList(found)).decode())
+        return
+    make_page().show_block(render_rescued_files(found))
+
+
+@app.command()
+def take(
+    item: Annotated[str, typer.Argument(metavar="ITEM", help="An id, a path or a ref, as the list has it.")],
+    json: Json = False,
+    directory: Directory = HERE,
+) -> None:
+    """Write a kept file to its path in the checkout. Never overwrites a change of yours."""
+    with open_repository_of(directory, read_only=True) as repo:
+        taken = take_rescued(repo, item)
+    if json:
+        typer.echo(msgspec.json.encode(taken).decode())
+        return
+    typer.echo(f"wrote {taken.path}   ({_describe(taken)}; nothing is committed: git add it if it is good)")
+
+
+def _describe(taken: RescuedFile) -> str:
+    return f"{taken.name}, attempt {taken.attempt}" if taken.attempt else f"{taken.name}, finished"

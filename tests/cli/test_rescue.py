@@ -1,0 +1,138 @@
+"""`gitbatch rescue` gives back what rescue refs keep, and `gitbatch abort` says what it keeps and loses."""
+
+import json
+
+import pytest
+from batch.programs import run, set_up
+from cli.test_terminal import end, terminal
+from conftest import Place
+from typer.testing import CliRunner
+
+from gitbatch.batch.history.abort import preview_abort
+from gitbatch.batch.history.rescued_files import list_rescued
+from gitbatch.cli.abort import list_names
+from gitbatch.cli.main import app
+from gitbatch.errors import GitbatchError, UsageError
+from gitbatch.repo.repository import Repository
+
+
+@pytest.fixture
+def failed(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A batch has ended in which T1 failed, whose file is kept."""
+    set_up(place, "half", "ok", batch="retries = 0")
+    run(place, code=1)
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(place.root)
+    return place
+
+
+def rescue(*arguments: str) -> str:
+    done = CliRunner().invoke(app, ["rescue", *arguments])
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.output
+
+
+def test_list_and_take(failed: Place) -> None:
+    before = failed.state()
+    (file,) = json.loads(rescue("list", "--json"))["files"]
+    assert (file["name"], file["path"], file["attempt"], file["reason"]) == (
+        *("T1", "out/T1.md", 1),
+        "it broke (exit 3)",
+    )
+    said = rescue()
+    assert "T1  attempt 1  out/T1.md  it broke (exit 3)\n" in said
+    assert f"look:  git show {file['ref']}\n" in said
+    assert failed.state() == before
+    assert rescue("take", "t1").startswith("wrote out/T1.md ")
+    assert failed.read("out/T1.md") == "T1 1\n"
+    assert failed.git("status", "--porcelain") == "?? out/T1.md"
+    assert json.loads(rescue("take", "out/T1.md", "--json"))["ref"] == file["ref"]
+    with pytest.raises(UsageError, match="no rescued file is called T9"):
+        rescue("take", "T9")
+
+
+def test_take_replaces_what_is_committed_and_nothing_else(failed: Place) -> None:
+    failed.write("out/T1.md", "mine")
+    with pytest.raises(GitbatchError, match="has changes or is not a file") as refused:
+        rescue("take", "T1")
+    assert "> FILE" in refused.value.advice
+    assert failed.read("out/T1.md") == "mine"
+    failed.commit()
+    rescue("take", "T1")
+    assert failed.read("out/T1.md") == "T1 1\n"
+    failed.write("elsewhere.md", "precious")
+    (failed.root / "out/T1.md").unlink()
+    (failed.root / "out/T1.md").symlink_to(failed.root / "elsewhere.md")
+    with pytest.raises(GitbatchError, match="is not a file"):
+        rescue("take", "T1")
+    assert failed.read("elsewhere.md") == "precious"
+
+
+@pytest.mark.parametrize("path", [".git/hooks/pre-commit", "CLAUDE.md"])
+def test_a_forged_ref_is_not_offered(failed: Place, repo: Repository, path: str) -> None:
+    (file,) = list_rescued(repo)
+    message = failed.git("log", "-1", "--format=%B", file.ref)
+    base = repo.objects.read_commit(failed.git("rev-parse", f"{file.ref}^"))
+    tree = repo.objects.write_tree(base.tree, {path: file.blob})
+    repo.objects.writer.sync()
+    forged = failed.git("commit-tree", tree, "-p", base.oid, "-m", message)
+    failed.git("update-ref", f"{file.ref}0", forged)
+    assert list_rescued(repo) == (file,)
+
+
+def test_nothing_is_kept(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(place.root)
+    assert rescue() == "nothing is kept\n"
+    with pytest.raises(UsageError) as refused:
+        rescue("take", "T1")
+    assert refused.value.advice == "nothing is kept in this repository"
+
+
+@pytest.fixture
+def halted(place: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """T1 is finished and waits for T2, whose server halted the batch; T3 and T4 have not begun."""
+    set_up(place, "ok", "later", "ok", "ok", batch="jobs = 1", groups=2)
+    run(place, code=75)
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(place.root)
+    return place
+
+
+PREVIEW = (
+    "0 items merged, which stay\n  keeps: T1: finished and not merged\n  loses: T2, T3, T4: not finished;"
+)
+
+
+def test_abort_asks_in_a_terminal(halted: Place) -> None:
+    before = halted.state()
+    with terminal(halted, "abort") as child:
+        child.expect("keeps: T1")
+        child.expect("End this batch\\?")
+        child.send("n\r")
+        child.expect("the batch was not ended")
+        assert end(child) == 130
+    assert halted.state() == before
+    done = CliRunner().invoke(app, ["abort"])
+    assert PREVIEW in done.output
+    assert "  kept: refs/gitbatch/" in done.output
+    assert "gitbatch rescue take ITEM" in done.output
+    assert "T1  finished  out/T1.md  not merged" in rescue()
+    rescue("take", "T1")
+    assert halted.read("out/T1.md") == "T1 1\n"
+
+
+def test_a_record_of_another_version_hides_only_names(halted: Place, repo: Repository) -> None:
+    (ref,) = halted.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/record").splitlines()
+    blob = repo.objects.write_blob(b'{"version": 99}')
+    repo.objects.writer.sync()
+    halted.git("update-ref", ref, blob)
+    assert preview_abort(repo, ref.split("/")[2]).kept == ("1-t1",)
+
+
+def test_many_names_are_cut() -> None:
+    assert list_names(tuple("abcdef")) == "a, b, c, d, e and 1 more"
