@@ -242,6 +242,8 @@ class Outcome(Struct, frozen=True):
     """Files that the item was to read and did not get."""
     lines: LineCount | None = None
     """The lines that its commit changes, in a checkpoint; None: unknown, as for a binary file."""
+    notes: tuple[CleanText, ...] = ()
+    """Remarks on its reply: contributions to what is not a shared artifact."""
 
     @property
     def succeeded(self) -> bool:

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from gitbatch.errors import PlanError
 from gitbatch.paths import path_key
-from gitbatch.plan.outputs import control_paths
+from gitbatch.plan.outputs import control_paths, is_shared
 from gitbatch.project.config import CONFIG_FILE, Config, parse_config
 from gitbatch.project.control import CONVENTIONAL, PlanChoice, Project, find_project
 from gitbatch.project.snapshot import Snapshot
@@ -28,8 +28,12 @@ class SharedFiles(Struct, frozen=True):
 
     def select_shared(self, paths: Iterable[str]) -> frozenset[str]:
         """Returns the paths that are a shared file or CLAUDE.md, also on a file system that ignores case."""
-        keys = frozenset(map(path_key, self.paths))
-        return frozenset(p for p in paths if path_key(p) in keys or f"/{path_key(p)}".endswith(_SCOPE_FILE))
+        shared = self.paths.union(*(project.possible_artifacts for project in self.projects))
+        return frozenset(p for p in paths if is_shared(p, shared) or f"/{path_key(p)}".endswith(_SCOPE_FILE))
+
+    def may_write(self, path: str) -> bool:
+        """Whether an orchestrator commit may change a path: a shared file, or an inventory that it creates."""
+        return path in self.paths or any(project.find_artifact(path) == path for project in self.projects)
 
 
 def read_shared_files(snapshot: Snapshot, plan: str | None = None) -> SharedFiles:

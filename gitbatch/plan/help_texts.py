@@ -180,6 +180,10 @@ DECLARE_OUTPUT = Advice(
     "declare the path: “→ Output: path/of/the/file.md”", "gib den Pfad an: „→ Ausgabe: pfad/der/datei.md“"
 )
 OTHER_PATH = Advice("choose another path", "wähle einen anderen Pfad")
+CONTRIBUTE = Advice(
+    "return contributions to {artifact} in the reply, and give the item an output of its own",
+    "liefere Beiträge zu {artifact} in der Antwort, und gib dem Punkt eine eigene Ausgabe",
+)
 OTHER_OUTPUT_OR_ID = Advice(
     "declare another path: “→ Output: path/of/the/file.md”, or give the item an id",
     "gib einen anderen Pfad an: „→ Ausgabe: pfad/der/datei.md“, oder gib dem Punkt eine Id",

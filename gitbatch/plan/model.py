@@ -125,6 +125,8 @@ class PlanOptions(Struct, frozen=True):
     """The phase's folder, fills `{folder}`."""
     protected: frozenset[str] = field(default_factory=frozenset)
     """Repository paths that no item may have as its output (compared casefolded, NFC)."""
+    artifacts: frozenset[str] = field(default_factory=frozenset)
+    """Those of them that are shared artifacts, to which items contribute."""
     guess_output: bool = False
     """Whether an item that declares no output may name it in its text (a single path); else the template decides."""
 

@@ -13,7 +13,7 @@ from gitbatch.plan.clauses import Key, Value, Wording
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.inline import scan
 from gitbatch.plan.model import PlanOptions
-from gitbatch.plan.outputs import expand, path_problem
+from gitbatch.plan.outputs import expand, is_shared, path_problem
 from gitbatch.plan.source import Span
 from gitbatch.plan.titles import slugify
 
@@ -54,12 +54,21 @@ def choose_output(choice: OutputChoice, home: Home, findings: Findings) -> Outpu
     named = (declared.text if declared else None) or guessed
     path = unicodedata.normalize("NFC", named or _assigned(choice, home))
     output = Output(path, declared.span if declared else choice.box, assigned=not named)
+    if is_shared(output.path, home.options.artifacts):
+        _report_artifact(output, findings)
+        return output
     problem = path_problem(output.path, home.options.protected)
     if problem:
         whose = "" if declared else "assigned "
         advice = help_texts.OTHER_PATH if declared else help_texts.DECLARE_OUTPUT
         findings.error("GB222", output.span, f"the {whose}output {quoted(output.path)} {problem}", advice)
     return output
+
+
+def _report_artifact(output: Output, findings: Findings) -> None:
+    message = f"the output {quoted(output.path)} is a shared artifact, which only the orchestrator writes"
+    advice = help_texts.CONTRIBUTE.fill(artifact=quoted(output.path.rpartition("/")[2]))
+    findings.error("GB222", output.span, message, advice)
 
 
 def _declared(choice: OutputChoice, findings: Findings) -> Value | None:

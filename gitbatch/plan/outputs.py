@@ -17,6 +17,8 @@ CONTROL_NAMES = ("task.md", "status.md", "decisions-log.md")
 """Shared files that every phase has."""
 INCLUDE_FILE = ".worktreeinclude"
 """Names ignored files that worktrees get: what an agent may not decide."""
+INVENTORIES = "*-inventory.md"
+"""The names of shared artifacts next to a plan. In a set of paths, `FOLDER/*-inventory.md` means all of a folder's."""
 PLACEHOLDERS = ("phase", "folder", "group", "group-slug", "id", "slug", "id-or-slug")
 """What an output template may name, in braces."""
 MAX_PATH = 1024
@@ -68,20 +70,41 @@ class _Shared(Struct, frozen=True):
 
     files: frozenset[str]
     folders: frozenset[str]
+    inventories: tuple[str, ...]
+    """The folders whose inventories are shared; each ends in a slash or is empty."""
+
+    def has_file(self, key: str) -> bool:
+        """Whether a path, by its key, is a shared file."""
+        return key in self.files or any(is_inventory(key, folder) for folder in self.inventories)
 
 
 @lru_cache(maxsize=8)
 def _shared(protected: frozenset[str]) -> _Shared:
     files = frozenset(map(path_key, protected))
-    return _Shared(files, frozenset(parent for file in files for parent in ancestors(file)))
+    inventories = tuple(
+        file.removesuffix(INVENTORIES) for file in sorted(files) if file.rpartition("/")[2] == INVENTORIES
+    )
+    return _Shared(files, frozenset(parent for file in files for parent in ancestors(file)), inventories)
+
+
+def is_inventory(path: str, folder: str) -> bool:
+    """Whether a path is an inventory directly in a folder, which ends in a slash or is empty; in any case."""
+    key, above = path_key(path), path_key(folder)
+    name = key.removeprefix(above)
+    return key.startswith(above) and "/" not in name and name.endswith(INVENTORIES[1:])
+
+
+def is_shared(path: str, shared: frozenset[str]) -> bool:
+    """Whether a path is one of a set of shared files."""
+    return _shared(shared).has_file(path_key(path))
 
 
 def _shared_problem(key: str, shared: _Shared) -> str | None:
     if key == "claude.md" or key.endswith("/claude.md"):
         return "is CLAUDE.md, which is read-only"
-    if key in shared.files:
+    if shared.has_file(key):
         return "is a shared file, which only the orchestrator writes"
-    if key in shared.folders or not shared.files.isdisjoint(ancestors(key)):
+    if key in shared.folders or any(map(shared.has_file, ancestors(key))):
         return "collides with the folder or name of a shared file"
     return None
 

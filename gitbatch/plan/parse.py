@@ -5,6 +5,7 @@ hint is what) → `criteria` and `groups` → Plan. Never raises, whatever the b
 has everything that could be read, so that all errors are reported at once.
 """
 
+import posixpath
 from functools import lru_cache
 
 from msgspec.structs import replace
@@ -15,7 +16,7 @@ from gitbatch.plan.findings import Findings
 from gitbatch.plan.groups import read_groups
 from gitbatch.plan.lookalikes import report_lookalikes
 from gitbatch.plan.model import Hints, Plan, PlanOptions
-from gitbatch.plan.outputs import control_paths
+from gitbatch.plan.outputs import INVENTORIES, control_paths
 from gitbatch.plan.scopes import find_scopes
 from gitbatch.plan.sections import find_layout
 from gitbatch.plan.source import read
@@ -34,8 +35,10 @@ def parse_plan(source: bytes, path: str, options: PlanOptions) -> Plan:
     report_lookalikes(blocks, layout, findings)
     criteria = read_criteria(layout.criteria, findings)
     scopes = find_scopes(blocks, layout, findings)
-    protected = options.protected | control_paths(options.folder) | {path}
-    groups = read_groups(layout, scopes, len(criteria), replace(options, protected=protected), findings)
+    artifacts = options.artifacts | {posixpath.join(posixpath.dirname(path), INVENTORIES)}
+    protected = options.protected | control_paths(options.folder) | artifacts | {path}
+    options = replace(options, protected=protected, artifacts=artifacts)
+    groups = read_groups(layout, scopes, len(criteria), options, findings)
     return Plan(
         path, groups, criteria, scopes.plan.hints, findings.in_order(layout.language), layout.language
     )

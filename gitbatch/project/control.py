@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.errors import PlanError
 from gitbatch.paths import ancestors, path_key
 from gitbatch.plan.model import PlanOptions
-from gitbatch.plan.outputs import INCLUDE_FILE
+from gitbatch.plan.outputs import INCLUDE_FILE, INVENTORIES, is_inventory, path_problem
 from gitbatch.project.config import CONFIG_FILE, Config
 from gitbatch.project.scope import SCOPE_FILE, Phase, find_active_phase
 from gitbatch.project.sections import require_text
@@ -53,13 +54,43 @@ class Project(Struct, frozen=True):
     contexts: tuple[str, ...]
     """The phase's context documents."""
     artifacts: tuple[str, ...]
-    """The phase's shared artifacts, present or not."""
+    """The phase's shared artifacts: those of the configuration, present or not, and the inventories next to the plan."""
     config: Config
 
     @property
     def shared_files(self) -> tuple[str, ...]:
         """Returns the files that only an orchestrator commit changes."""
         return (self.task, self.status, self.decisions, *self.artifacts)
+
+    @property
+    def folder(self) -> str:
+        """Returns the folder of the plan; it ends in a slash or is empty."""
+        return _folder_of(self.task)
+
+    @property
+    def _folders(self) -> tuple[str, ...]:
+        """Returns the folders in which a control file may be; each ends in a slash or is empty."""
+        return tuple(dict.fromkeys((*_search_folders(self.phase), self.folder)))
+
+    @property
+    def possible_artifacts(self) -> frozenset[str]:
+        """Returns the paths of shared artifacts in every folder that is searched, and those of all inventories."""
+        names = self.config.project.shared
+        looked_for = (f"{folder}{name}" for folder in self._folders for name in names)
+        return frozenset((*self.artifacts, *looked_for, f"{self.folder}{INVENTORIES}"))
+
+    def find_artifact(self, name: str) -> str | None:
+        """Returns the path of the shared artifact that a contribution names, by its name or path.
+
+        An inventory that does not exist yet is found too, as contributions to it create it.
+        """
+        names = {path_key(path.rpartition("/")[2]): path for path in reversed(self.artifacts)}
+        names |= {path_key(path): path for path in self.artifacts}
+        known = names.get(path_key(name)) or names.get(path_key(name.removeprefix("./")))
+        if known:
+            return known
+        path = f"{self.folder}{name.removeprefix('./').removeprefix(self.folder)}"
+        return path if is_inventory(path, self.folder) and not path_problem(path) else None
 
     @property
     def protected(self) -> frozenset[str]:
@@ -70,11 +101,10 @@ class Project(Struct, frozen=True):
             DECISIONS,
             RULES,
             *self.config.project.context_documents,
-            *self.config.project.shared,
         ]
-        folders = {*_search_folders(self.phase), _folder_of(self.task)}
-        looked_for = [f"{folder}{name}" for folder in folders for name in names]
-        found = (*self.shared_files, SCOPE_FILE, CONFIG_FILE, INCLUDE_FILE, *looked_for)
+        looked_for = [f"{folder}{name}" for folder in self._folders for name in names]
+        fixed = (SCOPE_FILE, CONFIG_FILE, INCLUDE_FILE)
+        found = (*self.shared_files, *fixed, *looked_for, *self.possible_artifacts)
         return frozenset(map(path_key, found))
 
     @property
@@ -112,6 +142,7 @@ def find_project(snapshot: Snapshot, config: Config, choice: PlanChoice = BY_CON
     contexts = tuple(filter(None, map(find, config.project.context_documents)))
     for path in contexts:
         require_text(path, snapshot.read(path) or b"")
+    configured = map(find_written, config.project.shared)
     return Project(
         phase=here,
         task=task,
@@ -119,9 +150,15 @@ def find_project(snapshot: Snapshot, config: Config, choice: PlanChoice = BY_CON
         decisions=find_written(DECISIONS),
         rules=find(RULES),
         contexts=contexts,
-        artifacts=tuple(map(find_written, config.project.shared)),
+        artifacts=tuple(dict.fromkeys((*configured, *_find_inventories(snapshot, folder_of_plan)))),
         config=config,
     )
+
+
+def _find_inventories(snapshot: Snapshot, folder: str) -> tuple[str, ...]:
+    """Returns the paths of the inventories next to the plan."""
+    paths = (f"{folder}{name}" for name in snapshot.list_folder(folder.rstrip("/")).files)
+    return tuple(path for path in paths if is_inventory(path, folder))
 
 
 def _find_plan_of_phase(snapshot: Snapshot, phase: Phase) -> str:
@@ -182,4 +219,5 @@ def plan_options(project: Project) -> PlanOptions:
     if not name and project.task not in CONVENTIONAL:
         folder = posixpath.dirname(project.task)
         name = folder if project.task.endswith(f"/{TASK}") else posixpath.splitext(project.task)[0]
-    return project.config.plan_options(name, folder, project.protected)
+    options = project.config.plan_options(name, folder, project.protected)
+    return replace(options, artifacts=project.possible_artifacts)

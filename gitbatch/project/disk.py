@@ -6,6 +6,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from gitbatch.project.snapshot import Listing
+
 
 class DiskSnapshot(Struct, frozen=True):
     """The files below a folder: a `project.snapshot.Snapshot`."""
@@ -29,3 +31,13 @@ class DiskSnapshot(Struct, frozen=True):
             found = sorted(path for path in (self.root / folder).rglob("*") if path.is_file())
             return tuple(path.relative_to(self.root).as_posix() for path in found)
         return ()
+
+    def list_folder(self, folder: str) -> Listing:
+        """Returns the names in a folder."""
+        with suppress(OSError, ValueError):
+            found = sorted((self.root / folder).iterdir())
+            return Listing(
+                tuple(path.name for path in found if path.is_file()),
+                tuple(path.name for path in found if path.is_dir()),
+            )
+        return Listing()

@@ -37,20 +37,18 @@ def check_plan(path: Path, read_files: ReadFiles = DiskSnapshot) -> Checked:
     """
     here = path.resolve()
     root = find_project_root(here.parent)
-    files = read_files(root)
+    files, name = read_files(root), here.relative_to(root).as_posix()
     try:
         source = path.read_bytes()
     except OSError as error:
-        left_out = (
-            files.read(here.relative_to(root).as_posix()) if isinstance(error, FileNotFoundError) else None
-        )
+        left_out = files.read(name) if isinstance(error, FileNotFoundError) else None
         if left_out is None:
             raise UsageError(
                 f"cannot read {path}: {error.strerror}", "name a plan, such as task.md"
             ) from error
         source = left_out
-    choice = PlanChoice(here.relative_to(root).as_posix())
-    return Checked(str(path), source, parse_plan(source, str(path), _read_options(files, choice)))
+    options = _read_options(files, PlanChoice(name))
+    return Checked(str(path), source, parse_plan(source, name, options))
 
 
 def find_active_plan(directory: Path, read_files: ReadFiles = DiskSnapshot) -> Path:

@@ -2,6 +2,9 @@
 
 from msgspec import Struct
 
+from gitbatch.paths import ancestors
+from gitbatch.project.snapshot import Listing
+from gitbatch.repo.objects.codec import SUBMODULE, SYMLINK
 from gitbatch.repo.objects.store import Objects
 
 
@@ -27,3 +30,24 @@ class TreeSnapshot(Struct, frozen=True):
         if entry is None or not entry.is_tree:
             return ()
         return tuple(path for path, e in self.objects.list_files(entry.oid, f"{folder}/") if e.is_file)
+
+    def list_folder(self, folder: str) -> Listing:
+        """Returns the names in a folder; none if it is missing."""
+        entry = self.objects.find_entry(self.tree, folder) if folder else None
+        if folder and (entry is None or not entry.is_tree):
+            return Listing()
+        found = self.objects.read_folder(entry.oid if entry else self.tree)
+        return Listing(
+            tuple(sorted(name for name, e in found.items() if e.is_file)),
+            tuple(sorted(name for name, e in found.items() if e.is_tree)),
+        )
+
+    def find_obstacle(self, path: str) -> str | None:
+        """Returns what is at a path, or above it, so that it cannot be a file; None: it can be one."""
+        for place in (*ancestors(path), path):
+            entry = self.objects.find_entry(self.tree, place)
+            if entry is None or (entry.is_file if place == path else entry.is_tree):
+                continue
+            kinds = {SYMLINK: "a symlink", SUBMODULE: "a submodule"}
+            return f"{place} is {kinds.get(entry.mode, 'a folder' if entry.is_tree else 'a file')}"
+        return None

@@ -190,6 +190,8 @@ class PlainView:
             seconds,
             said,
         )
+        for note in outcome.notes:
+            self.show_line(("  note      ", "yellow"), (outcome.item.name, "bold"), f" {note}")
 
     def _show_stop(self, event: BatchStopped) -> None:
         self.show_line(("stopped", "yellow"), f"  {event.reason}")

@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import Mapping
 
+from gitbatch.project.snapshot import Listing
+
 
 class FileTree:
     """A `Snapshot` made of paths and their text; what is no path in it is not there."""
@@ -19,6 +21,14 @@ class FileTree:
 
     def files(self, folder: str) -> tuple[str, ...]:
         return tuple(sorted(path for path in self._files if path.startswith(f"{folder}/")))
+
+    def list_folder(self, folder: str) -> Listing:
+        prefix = f"{folder}/" if folder else ""
+        below = {path.removeprefix(prefix) for path in self._files if path.startswith(prefix)}
+        return Listing(
+            tuple(sorted(name for name in below if "/" not in name)),
+            tuple(sorted({name.partition("/")[0] for name in below if "/" in name})),
+        )
 
 
 def blob_of(source: bytes) -> str:

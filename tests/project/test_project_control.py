@@ -218,3 +218,52 @@ def test_other_paths_are_free(path: str) -> None:
 
 def test_where_a_plan_was_found_is_protected_too() -> None:
     assert {"docs/task.md", "docs/status.md", "status.md"} <= single("docs/task.md").protected
+
+
+@pytest.mark.rule("O4")
+def test_the_inventories_beside_the_plan_are_shared_artifacts() -> None:
+    found = project(
+        f"{PHASE}task.md",
+        f"{PHASE}capabilities-inventory.md",
+        f"{PHASE}Risks-INVENTORY.md",
+        f"{PHASE}sub/other-inventory.md",
+        "top-inventory.md",
+    )
+    inventories = (f"{PHASE}Risks-INVENTORY.md", f"{PHASE}capabilities-inventory.md")
+    assert found.artifacts == (f"{PHASE}inventory.md", *inventories)
+    assert set(found.artifacts) < set(found.shared_files)
+
+
+@pytest.mark.rule("O4")
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("inventory.md", f"{PHASE}inventory.md"),
+        ("capabilities-inventory.md", f"{PHASE}capabilities-inventory.md"),
+        ("Capabilities-Inventory.md", f"{PHASE}capabilities-inventory.md"),
+        (f"{PHASE}capabilities-inventory.md", f"{PHASE}capabilities-inventory.md"),
+        ("./capabilities-inventory.md", f"{PHASE}capabilities-inventory.md"),
+        ("new-inventory.md", f"{PHASE}new-inventory.md"),
+        (f"{PHASE}new-inventory.md", f"{PHASE}new-inventory.md"),
+        ("notes.md", None),
+        ("sub/new-inventory.md", None),
+        ("../new-inventory.md", None),
+        ("/new-inventory.md", None),
+        ("a:b-inventory.md", None),
+        (" -inventory.md", None),
+        ("\n-inventory.md", None),
+        ("", None),
+    ],
+)
+def test_the_artifact_that_a_contribution_names(name: str, path: str | None) -> None:
+    found = project(f"{PHASE}task.md", f"{PHASE}capabilities-inventory.md")
+    assert found.find_artifact(name) == path
+
+
+@pytest.mark.rule("O4")
+def test_no_item_writes_an_inventory_whether_it_exists_or_not() -> None:
+    found = project(f"{PHASE}task.md")
+    for name in ("x-inventory.md", "X-Inventory.md", "x-inventory.md/y.md"):
+        assert path_problem(f"{PHASE}{name}", found.protected)
+    for free in ("x-inventory.md", f"{PHASE}sub/x-inventory.md", f"{PHASE}inventory.txt"):
+        assert path_problem(free, found.protected) is None

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from gitbatch.batch.item.contributions import describe_lost_contributions, group_contributions
 from gitbatch.batch.model import BatchGroup, CriterionState, Outcome, Record
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state
 from gitbatch.errors import PlanError
@@ -136,24 +137,17 @@ def _add_contributions(
     group: BatchGroup, done: list[Outcome], project_state: ProjectState
 ) -> tuple[dict[str, bytes], tuple[CleanText, ...]]:
     """Returns the shared artifacts with the group's contributions, and a note for each contribution without one."""
-    known = {path.rpartition("/")[2]: path for path in project_state.project.artifacts}
-    known |= {path: path for path in project_state.project.artifacts}
-    lines: dict[str, list[str]] = {}
-    notes: list[CleanText] = []
-    for outcome in done:
-        for contribution in outcome.reply.contributions if outcome.reply else ():
-            path = known.get(contribution.artifact)
-            if path:
-                lines.setdefault(path, []).append(contribution.text)
-            else:
-                whose = f"{outcome.item.name} contributed to {contribution.artifact}"
-                notes.append(
-                    clean_text(f"{whose}, which is not a shared artifact; the text is in the item's commit")
-                )
+    replies = tuple(outcome.reply for outcome in done if outcome.reply)
+    given = group_contributions((c for reply in replies for c in reply.contributions), project_state)
+    notes = (
+        clean_text(f"{outcome.item.name} {note}")
+        for outcome in done
+        if outcome.reply
+        for note in describe_lost_contributions(outcome.reply.contributions, project_state)
+    )
     read = project_state.snapshot.read
     files = {
-        path: append_contributions(read(path) or b"", group.title, tuple(texts))
-        for path, texts in lines.items()
+        path: append_contributions(read(path) or b"", group.title, texts) for path, texts in given.items()
     }
     return files, tuple(dict.fromkeys(notes))
 

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from gitbatch.agents.protocol import Failure, Reply
 from gitbatch.batch.item.commit import take_output
+from gitbatch.batch.item.contributions import describe_lost_contributions
 from gitbatch.batch.item.rescue import keep_output
 from gitbatch.batch.item.scheduled import CommitContext, FinishedWork
 from gitbatch.batch.item.strays import find_strays
@@ -78,6 +79,7 @@ def _succeed(finished: FinishedWork, tried: FailedAttempt, reply: Reply) -> Outc
         waited=waits.seconds,
         spent=sum_spent(past) + Spent.of_attempt(tried.usage),
         missing=finished.scheduled.missing,
+        notes=describe_lost_contributions(reply.contributions, finished.scheduled.project_state),
     )
 
 

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from gitbatch.batch.workplace.protocol import WorkplaceChanges
-from gitbatch.paths import path_key
+from gitbatch.plan.outputs import is_shared
 from gitbatch.text import CleanText, clean_text
 
 _NAMED_STRAYS = 20
@@ -25,7 +25,7 @@ def find_strays(changes: WorkplaceChanges, output: str, guarded: frozenset[str])
         output: the item's own output.
         guarded: the paths, by `path_key`, of shared files and of all items' outputs.
     """
-    forbidden = {path for path in changes.written if path != output and path_key(path) in guarded}
+    forbidden = {path for path in changes.written if path != output and is_shared(path, guarded)}
     forbidden.update(changes.removed)
     others = [path for path in changes.written if path not in forbidden and path != output]
     named = [clean_text(path) for path in others[:_NAMED_STRAYS]]

@@ -9,7 +9,7 @@ from msgspec import Struct
 from gitbatch.errors import GitbatchError
 from gitbatch.paths import decode_path
 from gitbatch.project.disk import DiskSnapshot
-from gitbatch.project.snapshot import Snapshot
+from gitbatch.project.snapshot import Listing, Snapshot
 from gitbatch.repo.objects.reader import MissingObjectError
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
@@ -56,6 +56,14 @@ class CheckoutFiles(Struct, frozen=True):
         """Returns the paths of all files below a folder."""
         below = (path for path in self.left_out if path.startswith(f"{folder}/"))
         return tuple(sorted({*self.disk.files(folder), *below}))
+
+    def list_folder(self, folder: str) -> Listing:
+        """Returns the names in a folder, those that a sparse checkout leaves out included."""
+        there, prefix = self.disk.list_folder(folder), f"{folder}/" if folder else ""
+        below = [path.removeprefix(prefix) for path in self.left_out if path.startswith(prefix)]
+        files = {name for name in below if "/" not in name}
+        folders = {name.partition("/")[0] for name in below if "/" in name}
+        return Listing(tuple(sorted({*there.files, *files})), tuple(sorted({*there.folders, *folders})))
 
 
 def read_checkout_files(repo: Repository) -> CheckoutFiles:

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from gitbatch.batch.model import Record
 from gitbatch.errors import PlanError
-from gitbatch.paths import ancestors, path_key
+from gitbatch.paths import path_key
 from gitbatch.plan.matching import ItemPlace, PlannedItem, match_items
 from gitbatch.plan.model import ItemKey, Plan
 from gitbatch.plan.outputs import CONTROL_NAMES
@@ -18,7 +18,6 @@ from gitbatch.project.config import CONFIG_FILE, ProjectTable, parse_config
 from gitbatch.project.control import BY_CONVENTION, PlanChoice, Project, find_project, plan_options
 from gitbatch.project.scope import SCOPE_FILE
 from gitbatch.project.snapshot import Snapshot
-from gitbatch.repo.objects.codec import SUBMODULE, SYMLINK
 from gitbatch.repo.objects.reader import MissingObjectError
 from gitbatch.repo.path_rules import RULE_FILES
 from gitbatch.repo.promised import require_present
@@ -138,13 +137,7 @@ def require_runnable(project_state: ProjectView) -> None:
 
 def find_place_problem(project_state: ProjectState, output: str) -> str | None:
     """Returns why an output cannot be a file in the commit: another kind of entry is at its path or above; else None."""
-    for path in (*ancestors(output), output):
-        entry = project_state.snapshot.objects.find_entry(project_state.tree, path)
-        if entry is None or (entry.is_file if path == output else entry.is_tree):
-            continue
-        kinds = {SYMLINK: "a symlink", SUBMODULE: "a submodule"}
-        return f"{path} is {kinds.get(entry.mode, 'a folder' if entry.is_tree else 'a file')}"
-    return None
+    return project_state.snapshot.find_obstacle(output)
 
 
 def render_diagnostics(project_state: ProjectView) -> str:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from gitbatch.batch.planning.checkout_files import CheckoutFiles, read_checkout_files
 from gitbatch.batch.planning.project_state import ProjectState, find_place_problem
 from gitbatch.paths import ancestors, decode_path
-from gitbatch.project.snapshot import Snapshot
+from gitbatch.project.snapshot import Listing, Snapshot
 from gitbatch.repo.objects.codec import SUBMODULE
 from gitbatch.repo.path_rules import Pattern, find_filters, find_ignored
 from gitbatch.repo.repository import Repository
@@ -173,6 +173,14 @@ class OwnFiles(Struct, frozen=True):
     def files(self, folder: str) -> tuple[str, ...]:
         """Returns the paths of all files below a folder."""
         return tuple(filter(self._is_own, self.checkout.files(folder)))
+
+    def list_folder(self, folder: str) -> Listing:
+        """Returns the names in a folder."""
+        found, prefix = self.checkout.list_folder(folder), f"{folder}/" if folder else ""
+        return Listing(
+            tuple(name for name in found.files if self._is_own(f"{prefix}{name}")),
+            tuple(name for name in found.folders if self._is_own(f"{prefix}{name}")),
+        )
 
     def _is_own(self, path: str) -> bool:
         return not (self.submodules & {*ancestors(path), path} or nested_repository(self.checkout.root, path))

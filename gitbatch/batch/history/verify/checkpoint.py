@@ -41,7 +41,7 @@ def judge_checkpoint(history: History, trees: Trees, ours: Ours) -> Complaints:
 def _judge_changes(shared: SharedFiles, changes: Changes) -> Complaints:
     if changes.malformed:
         yield Check.TREE, f"{format_paths(changes.malformed)} is not a folder that git writes"
-    if strays := changes.paths.keys() - shared.paths:
+    if strays := {path for path in changes.paths if not shared.may_write(path)}:
         yield Check.CHECKPOINT_CHANGES, f"changes {format_paths(strays)}, which is not a shared file"
     if broken := {path for path, new in changes.paths.items() if not is_regular(new)} - strays:
         yield (

@@ -10,6 +10,7 @@ from gitbatch.batch.history.verify.graph import History, Ours
 from gitbatch.batch.history.verify.rules import Check, Complaints
 from gitbatch.batch.history.verify.trees import Changes, Trees, is_regular
 from gitbatch.batch.model import ItemStatus
+from gitbatch.paths import path_key
 from gitbatch.project.control import Project
 from gitbatch.project.edits import added_entries, is_section_replaced, own_section
 from gitbatch.text import clean_text
@@ -23,7 +24,9 @@ _STATUSES = frozenset(ItemStatus)
 
 def judge_texts(trees: Trees, ours: Ours, project: Project, changes: Changes) -> Complaints:
     """Checks that only our section of the status is replaced, and that the log and the artifacts only get entries."""
-    for path in (project.status, project.decisions, *project.artifacts):
+    created = (path for path in changes.paths if path not in project.artifacts)
+    inventories = (path for path in created if project.find_artifact(path) == path)
+    for path in (project.status, project.decisions, *project.artifacts, *inventories):
         if not is_regular(changes.paths.get(path)):
             continue
         old, new = trees.read_file(ours.commit.parents[0], path), trees.read_file(ours.commit.oid, path)
@@ -42,14 +45,14 @@ def judge_entries(
 ) -> Complaints:
     """Checks that the log and the artifacts get each decision and contribution of the items, in order, and nothing else."""
     expected: dict[str, list[str]] = {path: [] for path in (project.decisions, *project.artifacts)}
-    names = {path.rpartition("/")[2]: path for path in project.artifacts}
-    names |= {path: path for path in project.artifacts}
+    spelt: dict[str, str] = {}
     for oid in brought.values():
         said = history.ours[oid].trailers
         expected[project.decisions] += said.values_of("Decision")
         for artifact, _, text in (value.partition(": ") for value in said.values_of("Contribution")):
-            if artifact in names:
-                expected[names[artifact]].append(text)
+            path = project.find_artifact(artifact)
+            if path and not trees.find_obstacle(ours.commit.parents[0], path):
+                expected.setdefault(spelt.setdefault(path_key(path), path), []).append(text)
     for path, texts in expected.items():
         old, new = (trees.read_file(oid, path) for oid in (ours.commit.parents[0], ours.commit.oid))
         added = () if old == new else added_entries(old, new)

@@ -46,6 +46,10 @@ class Trees:
         """Returns the tree of a commit."""
         return self.objects.tree_of(oid)
 
+    def find_obstacle(self, oid: str, path: str) -> str | None:
+        """Returns what is at a path of a commit, or above it, so that it cannot be a file; None: it can be one."""
+        return TreeSnapshot(self.objects, self.tree_of(oid)).find_obstacle(path)
+
     def shared_files(self, oid: str, plan: str | None) -> SharedFiles:
         """Returns the shared files of the project that a commit has. `plan`: the batch's, if a checkpoint states it."""
         tree = self.tree_of(oid)
