@@ -1,5 +1,6 @@
 """What tests share: a repository made from a sample, real git in it, and gitbatch run as a user runs it."""
 
+import json
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,6 +90,10 @@ class Place:
         )
         return done
 
+    def run_json(self, *arguments: str, code: int | None = None) -> tuple[list[Any], Any]:
+        """Run `gitbatch run --json`: the events, and the envelope that is printed last."""
+        return read_run(self.gitbatch("run", *arguments, "--json", code=code).stdout)
+
     def state(self) -> tuple[str, str]:
         """Everything that a command which changes nothing must leave as it is: status and refs."""
         return self.git("status", "--porcelain", "--ignored"), self.git("for-each-ref")
@@ -95,6 +101,13 @@ class Place:
     def subjects(self) -> list[str]:
         """The subjects of the first-parent history, the oldest first."""
         return self.git("log", "--first-parent", "--reverse", "--format=%s").splitlines()
+
+
+def read_run(said: str) -> tuple[list[Any], Any]:
+    """The events that `run --json` has printed, and the envelope, which is the last line."""
+    *events, envelope = (json.loads(line) for line in said.splitlines())
+    assert "event" not in envelope
+    return events, envelope
 
 
 @pytest.fixture(autouse=True)

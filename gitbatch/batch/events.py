@@ -16,7 +16,8 @@ from gitbatch.limits.usage import Spent, Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.text import CleanText
 
-SCHEMA = 1
+SCHEMA = 2
+"""The version of the JSON that the commands print and of the event log; 1: gitbatch 0.1."""
 CHANGED_CONFIG = "gitbatch.toml names other programs, hosts, keys or paths than the batch was started with"
 
 

@@ -7,14 +7,16 @@ import typer
 
 from gitbatch.batch.history.abort import AbortPreview, abort_batch, preview_abort
 from gitbatch.batch.history.record import find_unfinished_refs
-from gitbatch.cli.common import HERE, Directory, open_repository_of, tell_waiting
+from gitbatch.cli.common import HERE, Directory, Json, open_repository_of, print_output, tell_waiting
 from gitbatch.errors import DeclinedError, GitbatchError
 from gitbatch.repo.lock import repository_lock
 from gitbatch.text import format_count
+from gitbatch.view.outputs.abort import AbortOutput
 
 
 def abort(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, also in a terminal.")] = False,
+    json: Json = False,
     directory: Directory = HERE,
 ) -> None:
     """End the unfinished batch; finished items that were not merged are kept under refs/gitbatch/."""
@@ -25,10 +27,15 @@ def abort(
         found = find_unfinished_refs(repo)
         if found is None:
             raise GitbatchError("no batch is unfinished", "see the last one: gitbatch status")
-        _show_preview(found[0], preview_abort(repo, found[0]))
-        if not yes and sys.stdin.isatty():
+        preview = preview_abort(repo, found[0])
+        if not json:
+            _show_preview(found[0], preview)
+        if not (yes or json) and sys.stdin.isatty():
             _require_consent()
         rescued = abort_batch(repo, *found)
+        if json:
+            print_output(AbortOutput(found[0], preview.merged, preview.kept, preview.lost, rescued))
+            return
         typer.echo(f"batch {found[0]} has ended")
         for ref in rescued:
             typer.echo(f"  kept: {ref}   (git show {ref})")

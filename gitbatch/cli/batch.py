@@ -5,7 +5,7 @@ import os
 import shlex
 import signal
 import sys
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from math import inf
 from pathlib import Path
 
@@ -13,22 +13,27 @@ import typer
 from msgspec import Struct
 
 from gitbatch.batch.caller import SessionSettings
-from gitbatch.batch.events import CHANGED_CONFIG
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.history.record import unfinished_batch
 from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.model import CheckpointMode
 from gitbatch.batch.session import open_session
-from gitbatch.cli.common import HERE, cache_dir, choose_plan, chosen_worktrees, open_repository_of
+from gitbatch.cli.common import (
+    HERE,
+    cache_dir,
+    choose_plan,
+    chosen_worktrees,
+    open_repository_of,
+    print_output,
+)
 from gitbatch.cli.frontend import PromptFrontend, PromptReviewer
 from gitbatch.cli.signals import ENDING_SIGNALS, Signals
 from gitbatch.cli.unused_changes import tell_unused_changes
 from gitbatch.cli.views import EventView, make_view
 from gitbatch.errors import ExitCode
-from gitbatch.limits.causes import Cause
 from gitbatch.repo.repository import Repository
 from gitbatch.sandbox.model import SandboxKind
-from gitbatch.view.ending import list_next_steps
+from gitbatch.view.run_end import describe_end, describe_interruption
 
 
 class RunOptions(Struct, frozen=True, kw_only=True):
@@ -78,14 +83,6 @@ class RunOptions(Struct, frozen=True, kw_only=True):
         )
 
 
-_HALTS = {
-    Cause.BUSY: ExitCode.TRY_AGAIN,
-    Cause.LATER: ExitCode.TRY_AGAIN,
-    Cause.BUDGET: ExitCode.PAUSED,
-}
-"""The exit codes of a run that halts; for every other cause the user must fix something first."""
-
-
 def run_command(options: RunOptions) -> ExitCode:
     """Starts or resumes a batch; returns how it ended."""
     view = make_view(json=options.json)
@@ -98,7 +95,7 @@ def run_command(options: RunOptions) -> ExitCode:
         result = run_session(repo, settings, view, prompts)
         if isinstance(result, signal.Signals) or result.ending is not Ending.COMPLETE:
             tell_unused_changes(repo, plan)
-    return report_end(result, options.directory)
+    return report_end(result, options.directory, json=options.json)
 
 
 def run_session(
@@ -115,25 +112,20 @@ def run_session(
                 view.close()
 
 
-def report_end(result: Result | signal.Signals, directory: Path) -> ExitCode:
+def report_end(result: Result | signal.Signals, directory: Path, *, json: bool = False) -> ExitCode:
     """Reports how to resume, where something is left to do; returns the exit code."""
     place = "" if directory == HERE else f" -C {shlex.quote(str(directory))}"
-    command = f"gitbatch run{place}"
-    resume = f"resume: {command}"
-    if isinstance(result, signal.Signals):
-        with suppress(OSError):  # the terminal may be gone
-            typer.echo(f"gitbatch: interrupted; every finished item is in git. {resume}", err=True)
-        return ENDING_SIGNALS[result]
-    if result.ending is Ending.PAUSED:
-        typer.echo(f"gitbatch: paused. {resume}", err=True)
-        return ExitCode.PAUSED
-    if result.ending is Ending.CONFIG_CHANGED:
-        advice = f"review the difference; to accept it: {command} --accept-config"
-        typer.echo(f"gitbatch: {CHANGED_CONFIG}\n{advice}", err=True)
-        return ExitCode.PAUSED
-    if result.halt:
-        typer.echo(f"gitbatch: {result.halt.reason}\n{result.halt.advice}", err=True)
-        return _HALTS.get(result.halt.cause, ExitCode.FAILED)
-    for line in list_next_steps(result.failures, place) if result.has_ended else ():
-        typer.echo(line, err=True)
-    return ExitCode.FAILED if result.failed or not result.has_ended else ExitCode.DONE
+    ended = None if isinstance(result, signal.Signals) else result
+    end = (
+        describe_interruption(ENDING_SIGNALS[result], place)
+        if isinstance(result, signal.Signals)
+        else describe_end(result, place)
+    )
+    with suppress(OSError) if ended is None else nullcontext():  # the terminal may be gone
+        for line in end.lines:
+            typer.echo(line, err=True)
+        if json:
+            from gitbatch.view.outputs.run import run_output
+
+            print_output(run_output(ended, end))
+    return end.code

@@ -17,12 +17,13 @@ from gitbatch.repo.repository import Repository
 from gitbatch.view.page import PlainPage
 
 if TYPE_CHECKING:
+    from gitbatch.view.envelope import Envelope, ErrorOutput
     from gitbatch.view.terminal import Terminal
 
 Directory = Annotated[
     Path, typer.Option("-C", metavar="DIR", help="Run as if started in DIR.", show_default=False)
 ]
-Json = Annotated[bool, typer.Option("--json", help="For programs: one JSON object a line.")]
+Json = Annotated[bool, typer.Option("--json", help="For programs: one JSON object on a line.")]
 TaskMd = Annotated[
     Path | None,
     typer.Argument(
@@ -49,6 +50,13 @@ def make_page() -> "PlainPage | Terminal":
 
         return Terminal()
     return PlainPage(sys.stdout)
+
+
+def print_output(output: "Envelope | ErrorOutput") -> None:
+    """Prints the output of a command for programs: one line."""
+    from gitbatch.view.envelope import encode_output
+
+    typer.echo(encode_output(output))
 
 
 def chosen_worktrees() -> Path | None:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from gitbatch.batch.caller import SessionSettings
 from gitbatch.batch.model import CheckpointMode, PauseMode
 from gitbatch.cli.batch import report_end, run_session
-from gitbatch.cli.common import cache_dir, chosen_worktrees, open_repository_of
+from gitbatch.cli.common import Json, cache_dir, chosen_worktrees, open_repository_of
 from gitbatch.cli.frontend import PromptFrontend
 from gitbatch.cli.views import make_view
 from gitbatch.errors import GitbatchError, UsageError
@@ -46,12 +46,18 @@ def demo(
             help="command: programs of the sample; anthropic: the Claude agent, with a scripted server."
         ),
     ] = DemoAgent.COMMAND,
+    json: Json = False,
 ) -> None:
     """Make a sample repository and run its plan: three groups of a package's documentation."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise UsageError(f"{directory} exists and is not empty", "name another folder: gitbatch demo DIR")
     over = [resource("repos/demo-claude")] if agent is DemoAgent.ANTHROPIC else []
     make_repository(directory, resource("repos/demo"), *over)
+    if json:
+        with agent_settings(agent, err=True) as settings, open_repository_of(directory) as repo:
+            result = run_session(repo, settings, make_view(json=True), PromptFrontend(can_ask=False))
+        report_end(result, directory, json=True)
+        return
     typer.echo(
         f"made {directory}: a small package, and a plan to document it (docs/phases/reference/task.md)\n"
     )
@@ -66,8 +72,13 @@ def demo(
 
 
 @contextmanager
-def agent_settings(agent: DemoAgent) -> Iterator[SessionSettings]:
-    """Yields settings with what the demo's agents need: a sandbox where one works, or the scripted server."""
+def agent_settings(agent: DemoAgent, *, err: bool = False) -> Iterator[SessionSettings]:
+    """Yields settings with what the demo's agents need: a sandbox where one works, or the scripted server.
+
+    Args:
+        agent: the agent.
+        err: report on standard error, for programs that read standard output.
+    """
     settings = SessionSettings(
         environment=dict(os.environ),
         cache_dir=cache_dir(),
@@ -78,7 +89,7 @@ def agent_settings(agent: DemoAgent) -> Iterator[SessionSettings]:
     if agent is DemoAgent.ANTHROPIC:
         from gitbatch.agents.anthropic.scripted.server import ScriptedServer
 
-        typer.echo(_SCRIPTED)
+        typer.echo(_SCRIPTED, err=err)
         with ScriptedServer(nap=0.2, limit_every=10) as server:
             keys = {"ANTHROPIC_BASE_URL": server.url, "ANTHROPIC_API_KEY": server.key}
             yield replace(settings, environment={**settings.environment, **keys})
@@ -86,7 +97,7 @@ def agent_settings(agent: DemoAgent) -> Iterator[SessionSettings]:
     try:
         select_sandbox(SandboxKind.AUTO)
     except GitbatchError as error:
-        typer.echo(f"{error.message}; the demo's agents are ours and run without\n")
+        typer.echo(f"{error.message}; the demo's agents are ours and run without\n", err=err)
         settings = replace(settings, sandbox=SandboxKind.NONE)
     yield settings
 

@@ -3,14 +3,14 @@
 from contextlib import nullcontext
 from typing import Annotated
 
-import msgspec
 import typer
 
 from gitbatch.batch.history.gc import Garbage, find_garbage, remove_garbage
-from gitbatch.cli.common import HERE, Directory, open_repository_of, tell_waiting
+from gitbatch.cli.common import HERE, Directory, Json, open_repository_of, print_output, tell_waiting
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.refs.names import short
 from gitbatch.text import clean_text
+from gitbatch.view.outputs.gc import GcOutput
 
 
 def gc(
@@ -20,7 +20,7 @@ def gc(
     keep: Annotated[
         int, typer.Option(min=0, help="The number of finished batches that gitbatch status still knows.")
     ] = 1,
-    json: Annotated[bool, typer.Option("--json", help="For programs: one JSON object.")] = False,
+    json: Json = False,
     directory: Directory = HERE,
 ) -> None:
     """Remove what finished batches have left: worktrees, branches, refs, logs. What is unmerged is kept."""
@@ -32,19 +32,12 @@ def gc(
         if not dry_run:
             remove_garbage(repo, garbage)
     if json:
-        _tell_program(garbage, dry_run=dry_run)
+        print_output(GcOutput(dry_run, garbage.removed, garbage.rescued, garbage.kept))
     else:
         _tell_person(garbage, dry_run=dry_run)
 
 
-def _tell_program(garbage: Garbage, *, dry_run: bool) -> None:
-
-    said = {"dry_run": dry_run, **msgspec.to_builtins(garbage)}
-    typer.echo(msgspec.json.encode(said).decode())
-
-
 def _tell_person(garbage: Garbage, *, dry_run: bool) -> None:
-
     would = "would be " * dry_run
     for rescue in garbage.rescued:
         typer.echo(f"{would}kept: {rescue.name} is not merged; now {rescue.ref}   (git show {rescue.ref})")

@@ -1,29 +1,44 @@
 """`gitbatch help`: the documentation, which ships with the program."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
+from gitbatch.cli.common import Json, print_output
 from gitbatch.errors import UsageError
 from gitbatch.resources import resource
+from gitbatch.view.outputs.help import HelpOutput, HelpTopic
 
 Topic = Annotated[
     str | None, typer.Argument(metavar="[TOPIC]", help="A page; without it, the pages are listed.")
 ]
 
 
-def show_help(topic: Topic = None) -> None:
+def show_help(topic: Topic = None, json: Json = False) -> None:
     """Show a page of the documentation, or list the pages."""
     pages = read_pages()
+    if json:
+        _print_output(pages, topic)
+        return
     if topic is None:
         width = max(map(len, pages))
         for name, text in pages.items():
             typer.echo(f"{name:{width}}  {find_title(text)}")
         typer.echo("\ngitbatch help TOPIC shows a page; gitbatch --help lists the commands.")
         return
+    typer.echo(_find_page(pages, topic))
+
+
+def _find_page(pages: Mapping[str, str], topic: str) -> str:
     if topic not in pages:
         raise UsageError(f"unknown help topic {topic!r}", f"topics: {', '.join(pages)}")
-    typer.echo(pages[topic])
+    return pages[topic]
+
+
+def _print_output(pages: Mapping[str, str], topic: str | None) -> None:
+    topics = tuple(HelpTopic(name, find_title(text)) for name, text in pages.items())
+    print_output(HelpOutput(topics, topic, None if topic is None else _find_page(pages, topic)))
 
 
 def read_pages() -> dict[str, str]:

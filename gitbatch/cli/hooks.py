@@ -2,14 +2,14 @@
 
 import os
 
-import msgspec
 import typer
 
-from gitbatch.cli.common import HERE, Directory, Json, open_repository_of, tell_waiting
+from gitbatch.cli.common import HERE, Directory, Json, open_repository_of, print_output, tell_waiting
 from gitbatch.guard.install import install_hook, uninstall_hook
 from gitbatch.guard.location import find_hook_location
 from gitbatch.guard.report import hook_notes, read_hook_report
 from gitbatch.repo.lock import repository_lock
+from gitbatch.view.outputs.hooks import hook_output
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -19,12 +19,15 @@ app = typer.Typer(
 
 
 @app.command()
-def install(directory: Directory = HERE) -> None:
+def install(json: Json = False, directory: Directory = HERE) -> None:
     """Install the hook, or update it. An existing hook is kept and runs after it."""
     settings = _read_git_settings()
     with open_repository_of(directory) as found, repository_lock(found, tell_waiting) as repo:
         location = find_hook_location(repo, settings)
         change = install_hook(repo, location)
+        if json:
+            print_output(hook_output(read_hook_report(repo, find_hook_location(repo, settings)), change))
+            return
         typer.echo(f"{change}  {location.hook}")
         if location.chained:
             typer.echo(f"your own hook runs after it, and is now {location.chained}")
@@ -33,12 +36,15 @@ def install(directory: Directory = HERE) -> None:
 
 
 @app.command()
-def uninstall(directory: Directory = HERE) -> None:
+def uninstall(json: Json = False, directory: Directory = HERE) -> None:
     """Remove the hook. A hook that was there before is restored."""
     settings = _read_git_settings()
     with open_repository_of(directory) as found, repository_lock(found, tell_waiting) as repo:
         location = find_hook_location(repo, settings)
         change = uninstall_hook(repo, location)
+        if json:
+            print_output(hook_output(read_hook_report(repo, find_hook_location(repo, settings)), change))
+            return
         typer.echo(f"{change}  {location.hook}")
 
 
@@ -49,7 +55,7 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
     with open_repository_of(directory) as repo:
         found = read_hook_report(repo, find_hook_location(repo, settings))
     if json:
-        typer.echo(msgspec.json.encode(found).decode())
+        print_output(hook_output(found))
         return
     typer.echo(f"{found.state}  {found.path}")
     if found.chained:

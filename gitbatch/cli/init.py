@@ -4,12 +4,13 @@ from typing import Annotated
 
 import typer
 
-from gitbatch.cli.common import HERE, Directory, open_repository_of
+from gitbatch.cli.common import HERE, Directory, Json, open_repository_of, print_output
 from gitbatch.errors import UsageError
 from gitbatch.plan.help_texts import Language
 from gitbatch.project.config import CONFIG_FILE, parse_config
 from gitbatch.project.disk import DiskSnapshot
 from gitbatch.project.scaffold import scaffold_project
+from gitbatch.view.outputs.init import InitOutput
 
 
 def init(
@@ -17,6 +18,7 @@ def init(
     language: Annotated[
         str, typer.Option("--lang", metavar="de|en", help="The language of what is written.")
     ] = "en",
+    json: Json = False,
     directory: Directory = HERE,
 ) -> None:
     """Write a plan template, a phase with its files, and a configuration. Never overwrites a file."""
@@ -27,6 +29,9 @@ def init(
     with open_repository_of(directory) as repo:
         config = parse_config(DiskSnapshot(repo.root).read(CONFIG_FILE))
         made = scaffold_project(repo.root, phase, Language(language), config)
+    if json:
+        print_output(InitOutput(made.written, made.kept, made.scope))
+        return
     for path in made.written:
         typer.echo(f"wrote  {path}")
     for path in made.kept:

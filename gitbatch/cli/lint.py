@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from gitbatch.batch.planning.checkout_files import find_checkout_files
 from gitbatch.batch.planning.risks import find_disk_risks
-from gitbatch.cli.common import HERE, Directory, make_page
+from gitbatch.cli.common import HERE, Directory, Json, make_page, print_output
 from gitbatch.errors import UsageError
 from gitbatch.plan.render import summary
 from gitbatch.project.lint import Checked, check_plan, find_active_plan
@@ -34,6 +34,7 @@ def lint(
     form: Annotated[
         Format, typer.Option("--format", help="For people, programs, or GitHub annotations.")
     ] = Format.TEXT,
+    json: Json = False,
     directory: Directory = HERE,
 ) -> None:
     """Check plans as the disk has them. Exits with 2 if there are errors."""
@@ -42,15 +43,22 @@ def lint(
         if paths
         else [directory / find_active_plan(directory, find_checkout_files)]
     )
-    checked = []
+    checked: list[Checked] = []
+    unreadable: list[UsageError] = []
     for path in wanted:
         try:
             checked.append(_with_risks(check_plan(path, find_checkout_files)))
         except UsageError as error:
+            unreadable.append(error)
             typer.echo(f"gitbatch: {error.message}\n  {error.advice}", err=True)
             continue
-        _show_diagnostics(checked[-1], form)
-    if len(checked) < len(wanted) or any(one.plan.errors for one in checked):
+        if not json:
+            _show_diagnostics(checked[-1], form)
+    if json:
+        from gitbatch.view.outputs.lint import lint_output
+
+        print_output(lint_output(tuple(checked), tuple(unreadable), strict=strict))
+    if unreadable or any(one.plan.errors for one in checked):
         raise typer.Exit(2)
     raise typer.Exit(1 if strict and any(one.plan.diagnostics for one in checked) else 0)
 
@@ -66,7 +74,6 @@ def _with_risks(checked: Checked) -> Checked:
 
 
 def _show_diagnostics(checked: Checked, form: Format) -> None:
-
     diagnostics = checked.plan.diagnostics
     if form is Format.TEXT:
         page = make_page()

@@ -8,10 +8,15 @@ from typing import Annotated
 import typer
 
 from gitbatch import __version__
+from gitbatch.cli.report_error import (
+    USAGE_ERROR,
+    report_error,
+    report_unexpected,
+    report_usage,
+    wants_json,
+)
 from gitbatch.cli.verbs import Verbs
-from gitbatch.crash import write_traceback
 from gitbatch.errors import ExitCode, GitbatchError
-from gitbatch.fs.disk import disk_error, expected_error
 
 app = typer.Typer(
     cls=Verbs,
@@ -68,18 +73,20 @@ def main() -> None:
             stream.reconfigure(
                 errors="backslashreplace"
             )  # a name that the terminal cannot show must not stop the run
+    json = wants_json(sys.argv[1:])
     try:
-        app()
+        code = app(standalone_mode=not json)
     except BrokenPipeError:
         _discard_output()
         sys.exit(ExitCode.FAILED)
     except GitbatchError as error:
-        _report_error(disk_error(error) or error)
-        sys.exit(error.code)
+        sys.exit(report_error(error, json=json))
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
     except Exception as error:  # noqa: BLE001  # an internal error must leave a traceback and an exit code
-        sys.exit(_report_unexpected(error))
+        is_usage = isinstance(error, USAGE_ERROR)
+        sys.exit((report_usage if is_usage else report_unexpected)(error, json=json))
+    sys.exit(code or ExitCode.DONE)
 
 
 def _open_closed_streams() -> None:
@@ -89,29 +96,9 @@ def _open_closed_streams() -> None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - until the end
 
 
-def _report_unexpected(error: Exception) -> ExitCode:
-    expected = expected_error(error) if isinstance(error, OSError) else None
-    if expected:
-        _report_error(expected)
-        return expected.code
-    typer.echo(f"gitbatch: internal error; traceback written to {write_traceback(error)}", err=True)
-    typer.echo("  finished items are in git; resume: gitbatch run", err=True)
-    return ExitCode.BUG
-
-
 def _discard_output() -> None:
     """Discards what is left in standard output's buffer: the reader has closed its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _report_error(error: GitbatchError) -> None:
-    if error.details:
-        typer.echo(f"{error.details}\n", err=True)
-    colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
-    prefix = typer.style("gitbatch:", fg="red", bold=True) if colour else "gitbatch:"
-    typer.echo(f"{prefix} {error.message}", err=True)
-    for line in error.advice.splitlines():
-        typer.echo(f"  {line}", err=True)
 
 
 if __name__ == "__main__":

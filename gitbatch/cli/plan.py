@@ -3,14 +3,21 @@
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from gitbatch.batch.planning.project_state import ProjectView, read_project_state, require_runnable
 from gitbatch.batch.planning.risks import add_risks
 from gitbatch.batch.planning.target import find_plan_commit
 from gitbatch.batch.planning.working_tree import read_working_tree
-from gitbatch.cli.common import HERE, Directory, Json, choose_plan, make_page, open_repository_of
+from gitbatch.cli.common import (
+    HERE,
+    Directory,
+    Json,
+    choose_plan,
+    make_page,
+    open_repository_of,
+    print_output,
+)
 from gitbatch.cli.plan_warnings import tell_warnings
 from gitbatch.cli.unused_changes import tell_unused_changes
 from gitbatch.errors import UsageError
@@ -41,7 +48,7 @@ def plan(
         tell_warnings(view)
         shown = plan_state(view)
         if json:
-            typer.echo(msgspec.json.encode(shown).decode())
+            print_output(shown)
         else:
             make_page().show_block(render_plan(shown))
 

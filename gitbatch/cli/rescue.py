@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-import msgspec
 import typer
 
 from gitbatch.batch.history.rescued_files import RescuedFile, list_rescued, take_rescued
-from gitbatch.cli.common import HERE, Directory, Json, make_page, open_repository_of
-from gitbatch.view.rescued import RescuedList, render_rescued_files
+from gitbatch.cli.common import HERE, Directory, Json, make_page, open_repository_of, print_output
+from gitbatch.view.outputs.rescue import RescueOutput
+from gitbatch.view.rescued import render_rescued_files
 
 app = typer.Typer(
     add_completion=False,
@@ -29,7 +29,7 @@ def list_files(json: Json = False, directory: Directory = HERE) -> None:
     with open_repository_of(directory, read_only=True) as repo:
         found = list_rescued(repo)
     if json:
-        typer.echo(msgspec.json.encode(RescuedList(found)).decode())
+        print_output(RescueOutput(found))
         return
     make_page().show_block(render_rescued_files(found))
 
@@ -44,7 +44,7 @@ def take(
     with open_repository_of(directory, read_only=True) as repo:
         taken = take_rescued(repo, item)
     if json:
-        typer.echo(msgspec.json.encode(taken).decode())
+        print_output(RescueOutput(taken=taken))
         return
     typer.echo(f"wrote {taken.path}   ({_describe(taken)}; nothing is committed: git add it if it is good)")
 

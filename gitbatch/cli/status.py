@@ -2,7 +2,6 @@
 
 import time
 
-import msgspec
 import typer
 
 from gitbatch.batch.group.shared_files import read_criteria
@@ -11,11 +10,19 @@ from gitbatch.batch.history.ledger import read_ledger
 from gitbatch.batch.history.progress import read_ended_progress, read_progress
 from gitbatch.batch.history.record import Batch, all_batches
 from gitbatch.batch.history.spending import read_spending
-from gitbatch.cli.common import HERE, Directory, Json, choose_plan, make_page, open_repository_of
+from gitbatch.cli.common import (
+    HERE,
+    Directory,
+    Json,
+    choose_plan,
+    make_page,
+    open_repository_of,
+    print_output,
+)
 from gitbatch.cli.unused_changes import tell_unused_changes
 from gitbatch.repo.holder import read_holder
 from gitbatch.repo.repository import Repository
-from gitbatch.view.batch_state import BatchState, add_activity, batch_state, render_batch
+from gitbatch.view.batch_state import BatchState, NoBatch, add_activity, batch_state, render_batch
 
 
 def status(json: Json = False, directory: Directory = HERE) -> None:
@@ -24,11 +31,14 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
         batches = all_batches(repo)
         tell_unused_changes(repo, batches[-1].record.plan if batches else choose_plan(repo, directory, None))
         if not batches:
-            typer.echo("{}" if json else "no batch has run here yet; start one: gitbatch run")
+            if json:
+                print_output(NoBatch())
+            else:
+                typer.echo("no batch has run here yet; start one: gitbatch run")
             return
         shown = _read_state(repo, next((batch for batch in batches if not batch.ended), batches[-1]))
         if json:
-            typer.echo(msgspec.json.encode(shown).decode())
+            print_output(shown)
             return
         make_page().show_block(render_batch(shown, time.time()))
         if advice := _advise(shown):

@@ -48,6 +48,11 @@ VERBS = (
         "gitbatch.cli.verify:verify",
         "Audit the commits of gitbatch in a history. Changes nothing. Exits with 1 if there are findings.",
     ),
+    (
+        "schema",
+        "gitbatch.cli.schema:schema",
+        "Show a JSON Schema: of gitbatch.toml (config), or of what a verb prints with --json.",
+    ),
     ("help", "gitbatch.cli.help:show_help", "Show a page of the documentation, or list the pages."),
     (
         "hooks",

@@ -2,13 +2,12 @@
 
 from typing import Annotated
 
-import msgspec
 import typer
 
-from gitbatch.batch.events import SCHEMA
-from gitbatch.batch.history.verify.audit import audit_history
-from gitbatch.cli.common import HERE, Directory, Json, open_repository_of
+from gitbatch.batch.history.verify.audit import Audit, audit_history
+from gitbatch.cli.common import HERE, Directory, Json, open_repository_of, print_output
 from gitbatch.text import format_count
+from gitbatch.view.outputs.verify import verify_output
 
 
 def verify(
@@ -21,15 +20,18 @@ def verify(
     """Audit the commits of gitbatch in a history. Changes nothing. Exits with 1 if there are findings."""
     with open_repository_of(directory, read_only=True) as repo:
         found = audit_history(repo, revisions)
-    for finding in found.findings:
-        line = f"{finding.commit[:12]}  {finding.rule} {finding.check}: {finding.message}"
-        typer.echo(msgspec.json.encode(finding).decode() if json else line)
-    if json and found.unjudged:
-        typer.echo(msgspec.json.encode({"unjudged": found.unjudged, "schema": SCHEMA}).decode())
-    if not json:
-        result = format_count(len(found.findings), "finding") if found.findings else "nothing found"
-        earlier = f"; {found.unjudged} of gitbatch 0.1 not judged" if found.unjudged else ""
-        typer.echo(f"{format_count(found.judged, 'commit')} of gitbatch judged, {result}{earlier}")
+    if json:
+        print_output(verify_output(found))
+    else:
+        _show_findings(found)
     for end in found.ends:
         typer.echo(f"note: this clone ends at {end[:12]}; what is older was not seen", err=True)
     raise typer.Exit(1 if found.findings else 0)
+
+
+def _show_findings(found: Audit) -> None:
+    for finding in found.findings:
+        typer.echo(f"{finding.commit[:12]}  {finding.rule} {finding.check}: {finding.message}")
+    result = format_count(len(found.findings), "finding") if found.findings else "nothing found"
+    earlier = f"; {found.unjudged} of gitbatch 0.1 not judged" if found.unjudged else ""
+    typer.echo(f"{format_count(found.judged, 'commit')} of gitbatch judged, {result}{earlier}")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gitbatch.errors import GitbatchError, GitError
+from gitbatch.errors import ErrorKind, GitbatchError, GitError
 
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _DISK = FULL | {errno.EIO, errno.EROFS, errno.ESTALE}
@@ -46,6 +46,8 @@ _ADVICE = {
 
 class DiskError(GitbatchError):
     """An operation failed because of the disk; the next start does what depended on it."""
+
+    kind = ErrorKind.DISK
 
 
 def disk_error(error: Exception) -> DiskError | None:

@@ -10,7 +10,7 @@ from gitbatch.repo.repository import Repository
 
 
 class HookReport(Struct, frozen=True):
-    """The hook of a checkout. `--json` prints it as one object."""
+    """The hook of a checkout."""
 
     state: HookState
     path: str
@@ -28,7 +28,6 @@ class HookReport(Struct, frozen=True):
     advice: str
     notes: tuple[str, ...]
     hook: str = HOOK
-    schema: int = 1
 
 
 def read_hook_report(repo: Repository, location: HookLocation) -> HookReport:

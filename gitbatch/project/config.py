@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
-from gitbatch.errors import PlanError
+from gitbatch.errors import FilePlace, PlanError
 from gitbatch.paths import path_key
 from gitbatch.plan.model import OUTPUT_TEMPLATE, TITLES_DOD, TITLES_SCOPE, TITLES_WORK, PlanOptions
 from gitbatch.plan.outputs import CONTROL_NAMES, path_problem, template_problem
@@ -159,11 +159,12 @@ def parse_config(source: bytes | None) -> Config:
         return reading.config
     first, *others = reading.problems
     found = find_config_diagnostics(source or b"", reading.problems)
+    place = FilePlace(CONFIG_FILE, found[0].line, found[0].column)
     details = "\n\n".join(render_diagnostic(each, source or b"", CONFIG_FILE) for each in found)
     if others:
-        raise PlanError(f"cannot use {CONFIG_FILE}: {summary(found)}", ADVICE, details)
+        raise PlanError(f"cannot use {CONFIG_FILE}: {summary(found)}", ADVICE, details, place)
     prefix = f"{CONFIG_FILE}: " if first.path else ""
-    raise PlanError(f"{prefix}{first.text}", first.advice, details)
+    raise PlanError(f"{prefix}{first.text}", first.advice, details, place)
 
 
 def read_config(source: bytes | None) -> ConfigReading:

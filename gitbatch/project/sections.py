@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from gitbatch.errors import PlanError
+from gitbatch.errors import FilePlace, PlanError
 from gitbatch.plan.inline import Inline, Piece, scan
 from gitbatch.plan.outline import Heading
 from gitbatch.plan.source import read
@@ -26,7 +26,11 @@ def require_text(path: str, source: bytes) -> None:
     """
     _, problems = read(source)
     if problems:
-        raise PlanError(f"{path}:{problems[0].line}: {problems[0].message}", problems[0].help)
+        raise PlanError(
+            f"{path}:{problems[0].line}: {problems[0].message}",
+            problems[0].help,
+            place=FilePlace(path, problems[0].line),
+        )
 
 
 def read_section(source: bytes, heading: Heading) -> Iterator[Inline]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.batch.events import SCHEMA
 from gitbatch.batch.history.activity import ItemActivity, ItemPhase
 from gitbatch.batch.history.messages import format_cost, format_rescued, format_tokens, format_usage
 from gitbatch.batch.history.progress import BatchProgress
@@ -20,6 +19,7 @@ from gitbatch.repo.holder import Holder
 from gitbatch.repo.refs.names import short
 from gitbatch.text import format_count, format_seconds
 from gitbatch.view.block import Block, Cell, TextTable, make_line
+from gitbatch.view.envelope import Envelope
 from gitbatch.view.review import STYLES, render_criteria
 
 OPEN = "open"
@@ -67,7 +67,13 @@ class ItemState(Struct, frozen=True):
     """The last line that the agent of the running attempt showed."""
 
 
-class BatchState(Struct, frozen=True):
+class NoBatch(Envelope, frozen=True):
+    """The output of `gitbatch status --json` where no batch has run."""
+
+    batch: None = None
+
+
+class BatchState(Envelope, frozen=True):
     """A batch, as `gitbatch status --json` shows it."""
 
     batch: str
@@ -87,7 +93,6 @@ class BatchState(Struct, frozen=True):
     """The process that runs it; None if it does not run."""
     spent: Spent = Spent()
     """The usage of all items, over all starts; the cost is the sum of the known costs, null if none is known."""
-    schema: int = SCHEMA
 
 
 def batch_state(

@@ -42,11 +42,15 @@ def diagnostic_lines(diagnostic: Diagnostic, source: bytes, path: str) -> Styled
     )
 
 
+def make_finding(diagnostic: Diagnostic, path: str) -> LintFinding:
+    """Returns a diagnostic for programs."""
+    d = diagnostic
+    return LintFinding(path, d.code, d.severity, d.message, d.help, d.line, d.column, d.start, d.end)
+
+
 def diagnostic_json(diagnostic: Diagnostic, path: str) -> str:
     """Returns a diagnostic as one line of JSON."""
-    d = diagnostic
-    finding = LintFinding(path, d.code, d.severity, d.message, d.help, d.line, d.column, d.start, d.end)
-    return msgspec.json.encode(finding).decode()
+    return msgspec.json.encode(make_finding(diagnostic, path)).decode()
 
 
 def diagnostic_annotation(diagnostic: Diagnostic, path: str) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from gitbatch.batch.events import SCHEMA
 from gitbatch.batch.group.shared_files import criteria_of
 from gitbatch.batch.model import CriterionState
 from gitbatch.batch.planning.project_state import ProjectView
@@ -13,6 +12,7 @@ from gitbatch.paths import quote_path
 from gitbatch.project.context import find_files, list_context
 from gitbatch.text import format_count
 from gitbatch.view.block import Block, StyledLine, TextTable, make_line
+from gitbatch.view.envelope import Envelope
 from gitbatch.view.review import render_criteria
 
 
@@ -53,7 +53,7 @@ class PlannedGroup(Struct, frozen=True):
     """How many of its items may run at the same time."""
 
 
-class PlanState(Struct, frozen=True):
+class PlanState(Envelope, frozen=True):
     """A plan, as `gitbatch plan --json` shows it."""
 
     plan: str
@@ -71,7 +71,6 @@ class PlanState(Struct, frozen=True):
     jobs: int
     critical_path: tuple[str, ...]
     """The names of the longest chain of open items that wait for each other."""
-    schema: int = SCHEMA
 
 
 def plan_state(project_state: ProjectView) -> PlanState:

@@ -1,19 +1,9 @@
-"""The files that rescue refs keep: values for programs, blocks for people."""
+"""The files that rescue refs keep, for people."""
 
 import shlex
 
-from msgspec import Struct
-
-from gitbatch.batch.events import SCHEMA
 from gitbatch.batch.history.rescued_files import RescuedFile
 from gitbatch.view.block import Block, Cell, StyledLine, TextTable, make_line
-
-
-class RescuedList(Struct, frozen=True):
-    """The list that `gitbatch rescue list --json` shows."""
-
-    files: tuple[RescuedFile, ...]
-    schema: int = SCHEMA
 
 
 def render_rescued_files(files: tuple[RescuedFile, ...]) -> Block:

@@ -4,7 +4,6 @@
 started when, and each prompt, is kept in the test's home folder.
 """
 
-import json
 import os
 import signal
 import subprocess
@@ -13,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from conftest import Place
+from conftest import Place, read_run
 from processes import agents_below
 from waiting import wait_until
 
@@ -114,7 +113,7 @@ def run(place: Place, *arguments: str, jobs: int = 4, code: int = 0) -> Told:
         *arguments,
         code=code,
     )
-    return Told(done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr)
+    return Told(done.returncode, read_run(done.stdout)[0], done.stderr)
 
 
 def starts(place: Place, name: str) -> int:

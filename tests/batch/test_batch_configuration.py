@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Place
+from conftest import Place, read_run
 from history import assert_tidy, audit, ticked
 
 from gitbatch.repo.opening import open_repository
@@ -18,7 +18,7 @@ ADVICE = "review the difference; to accept it: gitbatch run --accept-config\n"
 
 
 def events(said: str, kind: str) -> list[dict[str, Any]]:
-    found = [json.loads(line) for line in said.splitlines()]
+    found, _ = read_run(said)
     return [event for event in found if event["event"] == kind]
 
 

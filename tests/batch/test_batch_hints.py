@@ -1,11 +1,10 @@
 """Hints in a run: the observed start and end of the items prove them (rule F5)."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from conftest import Place
+from conftest import Place, read_run
 
 HEAD = "# Plan\n\n## Work Packages\n\n### Group\n\n"
 
@@ -25,7 +24,7 @@ def run(place: Place, text: str, code: int = 0) -> tuple[dict[str, Times], list[
     said = place.gitbatch(
         "run", "--items", "all", "--checkpoint", "at-end", "--jobs", "8", "--json", code=code
     )
-    events = [json.loads(line) for line in said.stdout.splitlines()]
+    events = read_run(said.stdout)[0]
     start = {e["name"]: e["at"] for e in events if e["event"] == "item-started"}
     over = {
         e["outcome"]["item"]["name"]: (e["at"], e["outcome"]["status"])

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from conftest import Place
+from conftest import Place, read_run
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -150,7 +150,7 @@ def test_a_run_carries_paths_whole(place: Place, generated: list[str]) -> None:
     place.write("task.md", source)
     place.commit("The plan")
     arguments = ("run", "--items", "all", "--checkpoint", "at-end", "--json")
-    said = [json.loads(line) for line in place.gitbatch(*arguments, code=1).stdout.splitlines()]
+    said = read_run(place.gitbatch(*arguments, code=1).stdout)[0]
     (checkpoint,) = [event["checkpoint"] for event in said if event["event"] == "checkpoint"]
     assert [o["item"]["key"] for o in checkpoint["outcomes"]] == keys
     assert [o["item"]["key"] for o in checkpoint["outcomes"] if o["status"] == "succeeded"] == done

@@ -270,8 +270,8 @@ def test_no_merge_that_brings_it_passes_verify(place: Place) -> None:
     place.gitbatch("verify", code=0)
     place.git("merge", "-q", "-m", "Take it by hand", ref_of(place, "1-t1-1"))
     for revisions in ("HEAD", f"{start}..HEAD"):
-        said = place.gitbatch("verify", "--json", revisions, code=1).stdout.splitlines()
-        assert place.git("rev-parse", "HEAD^2") in {json.loads(line)["commit"] for line in said}
+        said = json.loads(place.gitbatch("verify", "--json", revisions, code=1).stdout)
+        assert place.git("rev-parse", "HEAD^2") in {found["commit"] for found in said["findings"]}
     place.git("reset", "-q", "--hard", start)
 
 

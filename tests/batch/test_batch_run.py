@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Place, read_run
 from history import assert_tidy, audit, changed, ticked, trailers
 from sessions import run_here
 
+from gitbatch.batch.events import SCHEMA
 from gitbatch.batch.history.record import BATCH_ID, new_batch_id
 from gitbatch.batch.model import CheckpointMode
 
@@ -342,8 +343,8 @@ def test_a_context_checkout_has_only_what_is_needed(three: Place, checkout: str)
 
 def test_json_is_one_object_a_line_and_the_log_is_the_same(three: Place) -> None:
     done = three.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", "--json", code=0)
-    events = [json.loads(line) for line in done.stdout.splitlines()]
-    assert {event["schema"] for event in events} == {1}
+    events = read_run(done.stdout)[0]
+    assert {event["schema"] for event in events} == {SCHEMA}
     kinds = [event["event"] for event in events]
     assert kinds[:3] == ["batch-started", "group-started", "item-started"]
     assert kinds[-3:] == ["item-finished", "checkpoint", "batch-finished"]
@@ -435,7 +436,7 @@ def test_the_items_of_a_group_run_at_the_same_time(three: Place) -> None:
         three.edit("task.md", f"Write {letter} →", f"Write {letter} do: nap 1 →")
     three.commit()
     done = three.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end", "--json", code=0)
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+    events = read_run(done.stdout)[0]
     started = [event["at"] for event in events if event["event"] == "item-started"]
     finished = [event["at"] for event in events if event["event"] == "item-finished"]
     assert max(started) < min(finished)
@@ -445,7 +446,7 @@ def test_jobs_bound_how_many_run(three: Place) -> None:
     done = three.gitbatch(
         "run", "--items", "group:1", "--checkpoint", "at-end", "--jobs", "1", "--json", code=0
     )
-    kinds = [json.loads(line)["event"] for line in done.stdout.splitlines()]
+    kinds = [event["event"] for event in read_run(done.stdout)[0]]
     assert [kind for kind in kinds if kind in {"item-started", "item-finished"}] == [
         "item-started",
         "item-finished",
@@ -571,7 +572,7 @@ def test_a_pointer_that_was_changed_is_named_and_one_that_was_not_is_no_stray(th
     )
     three.commit()
     said = three.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end", "--json", code=0).stdout
-    events = [json.loads(line) for line in said.splitlines()]
+    events = read_run(said)[0]
     strays = {
         e["outcome"]["item"]["key"]: e["outcome"]["strays"] for e in events if e["event"] == "item-finished"
     }

@@ -858,16 +858,19 @@ def test_the_command_tells_people_and_programs(owner: Forger) -> None:
         f"{forged[:12]}  S1 item-changes: changes ab c, which is not its output {OUT}",
         "19 commits of gitbatch judged, 1 finding",
     ]
-    (line,) = place.gitbatch("verify", "main~1..main", "--json", code=1).stdout.splitlines()
-    assert json.loads(line) == {
+    said = json.loads(place.gitbatch("verify", "main~1..main", "--json", code=1).stdout)
+    (finding,) = said["findings"]
+    assert finding == {
         "commit": forged,
         "rule": "S1",
         "check": "item-changes",
         "message": f"changes ab c, which is not its output {OUT}",
-        "schema": 1,
     }
+    assert not said["ok"]
+    assert said["error"]["code"] == "findings"
     assert "names no commit here" in place.gitbatch("verify", "x..y", code=2).stderr
-    assert place.gitbatch("verify", "main~1", "--json", code=0).stdout == ""
+    said = json.loads(place.gitbatch("verify", "main~1", "--json", code=0).stdout)
+    assert (said["ok"], said["error"], said["findings"]) == (True, None, [])
 
 
 @pytest.mark.forged
@@ -882,8 +885,8 @@ def test_commits_without_a_format(owner: Forger) -> None:
     assert (found.judged, found.unjudged, found.findings) == (0, 1, ())
     said = place.gitbatch("verify", code=0).stdout
     assert said == "18 commits of gitbatch judged, nothing found; 1 of gitbatch 0.1 not judged\n"
-    told = place.gitbatch("verify", "main~1..main", "--json", code=0).stdout
-    assert json.loads(told) == {"unjudged": 1, "schema": 1}
+    told = json.loads(place.gitbatch("verify", "main~1..main", "--json", code=0).stdout)
+    assert (told["ok"], told["judged"], told["unjudged"], told["findings"]) == (True, 0, 1, [])
     malformed = owner.commit(f"{message}\nGitbatch-Item: y", (early,), {OUT: "y"})
     place.git("update-ref", "refs/heads/main", malformed)
     with opened(place) as repo:

@@ -9,6 +9,8 @@ import sys
 import pytest
 from conftest import Place
 
+from gitbatch.batch.events import SCHEMA
+
 BAD = "## Work Packages\n\n### G\n\n- [] lookalike\n- [ ] a <!-- sequental -->\n- [ ] b → DoD: #7\n"
 WARNING = "## Work Packages\n\n### G\n\n- [ ] a <!-- sequental -->\n"
 
@@ -49,9 +51,9 @@ def test_json_has_byte_offsets(place: Place) -> None:
         json.loads(line) for line in place.gitbatch("lint", "--format", "json", code=2).stdout.splitlines()
     ]
     assert [(one["code"], one["line"], one["column"], one["schema"]) for one in found] == [
-        ("GB201", 5, 3, 1),
-        ("GB301", 6, 9, 1),
-        ("GB214", 7, 16, 1),
+        ("GB201", 5, 3, SCHEMA),
+        ("GB301", 6, 9, SCHEMA),
+        ("GB214", 7, 16, SCHEMA),
     ]
     assert BAD.encode()[found[2]["start"] : found[2]["end"]] == b"#7"
 

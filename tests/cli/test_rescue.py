@@ -48,7 +48,7 @@ def test_list_and_take(failed: Place) -> None:
     assert rescue("take", "t1").startswith("wrote out/T1.md ")
     assert failed.read("out/T1.md") == "T1 1\n"
     assert failed.git("status", "--porcelain") == "?? out/T1.md"
-    assert json.loads(rescue("take", "out/T1.md", "--json"))["ref"] == file["ref"]
+    assert json.loads(rescue("take", "out/T1.md", "--json"))["taken"] == file
     with pytest.raises(UsageError, match="no rescued file is called T9"):
         rescue("take", "T9")
 

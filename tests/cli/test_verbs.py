@@ -19,6 +19,7 @@ SHARED = {
     "lazy",
     "main",
     "plan_warnings",
+    "report_error",
     "frontend",
     "signals",
     "verbs",

@@ -1,10 +1,10 @@
 """Whole runs with hostile agents: in a sandbox nothing is damaged; without one, history and the orchestrator are not."""
 
-import json
 from collections.abc import Iterable
 from subprocess import CompletedProcess
 
 import pytest
+from conftest import read_run
 from history import assert_tidy
 from wall import naive
 from wall.attacks import ATTACKS, WORKTREE, WORLD, Attack, Control
@@ -19,7 +19,7 @@ def run(grounds: Grounds, kind: str, names: Iterable[str]) -> tuple[dict[str, st
     done = grounds.place.gitbatch(
         "run", "--items", items, "--checkpoint", "at-end", "--sandbox", kind, "--json"
     )
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+    events = read_run(done.stdout)[0]
     outcomes = (event["outcome"] for event in events if event["event"] == "item-finished")
     return {o["item"]["title"].removeprefix("Work "): f"{o['status']}: {o['reason']}" for o in outcomes}, done
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from gitbatch.batch.model import Record
-from gitbatch.errors import PlanError
+from gitbatch.errors import FilePlace, PlanError
 from gitbatch.paths import path_key
 from gitbatch.plan.matching import ItemPlace, PlannedItem, match_items
 from gitbatch.plan.model import ItemKey, Plan
@@ -128,10 +128,12 @@ def require_runnable(project_state: ProjectView) -> None:
         PlanError: it has errors; the message shows all of its diagnostics.
     """
     if project_state.plan.errors:
+        path, first = project_state.plan.path, project_state.plan.errors[0]
         raise PlanError(
-            f"cannot run {project_state.plan.path}: {summary(project_state.plan.diagnostics)}",
+            f"cannot run {path}: {summary(project_state.plan.diagnostics)}",
             "fix the plan, commit it and try again",
             render_diagnostics(project_state),
+            FilePlace(path, first.line, first.column),
         )
 
 

@@ -41,7 +41,6 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from gitbatch.batch.events import SCHEMA
 from gitbatch.batch.history.trailers import Kind
 from gitbatch.batch.history.verify.checkpoint import judge_checkpoint
 from gitbatch.batch.history.verify.graph import History, Ours, read_history
@@ -55,13 +54,12 @@ from gitbatch.text import clean_text
 
 
 class AuditFinding(Struct, frozen=True):
-    """A finding about a commit; one JSON object for programs."""
+    """A finding about a commit."""
 
     commit: str
     rule: str
     check: Check
     message: str
-    schema: int = SCHEMA
 
 
 class Audit(Struct, frozen=True):

@@ -1,0 +1,17 @@
+"""The output of `gitbatch abort --json`."""
+
+from gitbatch.view.envelope import Envelope
+
+
+class AbortOutput(Envelope, frozen=True):
+    """A batch that was ended before it was complete."""
+
+    batch: str
+    merged: int
+    """The number of items that are in the target branch, and stay there."""
+    kept: tuple[str, ...]
+    """The names of the finished items that were not merged."""
+    lost: tuple[str, ...]
+    """The names of the items that did not finish."""
+    refs: tuple[str, ...]
+    """The refs that keep the finished items."""

@@ -1,0 +1,63 @@
+"""The end of a run: its exit code, why it is not 0, and how to resume."""
+
+from msgspec import Struct
+
+from gitbatch.batch.events import CHANGED_CONFIG
+from gitbatch.batch.loop import Ending, Result
+from gitbatch.errors import ErrorKind, ExitCode
+from gitbatch.limits.causes import Cause
+from gitbatch.text import format_count
+from gitbatch.view.ending import list_next_steps
+
+_HALTS = {
+    Cause.BUSY: ExitCode.TRY_AGAIN,
+    Cause.LATER: ExitCode.TRY_AGAIN,
+    Cause.BUDGET: ExitCode.PAUSED,
+}
+"""The exit codes of a run that halts; for every other cause the user must fix something first."""
+
+
+class RunEnd(Struct, frozen=True):
+    """How a run ended."""
+
+    code: ExitCode
+    kind: ErrorKind | None = None
+    """None: every item succeeded."""
+    message: str = ""
+    advice: str = ""
+    lines: tuple[str, ...] = ()
+    """For people, on standard error: what the events have not said."""
+
+
+def describe_end(result: Result, place: str) -> RunEnd:
+    """Returns the end of a run. `place`: the option `-C` with a space before it."""
+    command = f"gitbatch run{place}"
+    resume = f"resume: {command}"
+    if result.ending is Ending.PAUSED:
+        return RunEnd(ExitCode.PAUSED, ErrorKind.PAUSED, "paused", resume, (f"gitbatch: paused. {resume}",))
+    if result.ending is Ending.CONFIG_CHANGED:
+        advice = f"review the difference; to accept it: {command} --accept-config"
+        return RunEnd(
+            ExitCode.PAUSED,
+            ErrorKind.CONFIG_CHANGED,
+            CHANGED_CONFIG,
+            advice,
+            (f"gitbatch: {CHANGED_CONFIG}", advice),
+        )
+    if result.halt:
+        code = _HALTS.get(result.halt.cause, ExitCode.FAILED)
+        reason, advice = result.halt.reason, result.halt.advice
+        return RunEnd(code, ErrorKind.HALTED, reason, advice, (f"gitbatch: {reason}", advice))
+    if not result.has_ended:
+        return RunEnd(ExitCode.FAILED, ErrorKind.STOPPED, "the batch has stopped", "see the last event")
+    if result.failed:
+        message = f"{format_count(result.failed, 'item')} did not succeed"
+        lines = tuple(list_next_steps(result.failures, place))
+        return RunEnd(ExitCode.FAILED, ErrorKind.ITEMS_FAILED, message, "\n".join(lines), lines)
+    return RunEnd(ExitCode.DONE)
+
+
+def describe_interruption(code: ExitCode, place: str) -> RunEnd:
+    """Returns the end of a run that a signal ended."""
+    message, advice = "interrupted; every finished item is in git", f"resume: gitbatch run{place}"
+    return RunEnd(code, ErrorKind.INTERRUPTED, message, advice, (f"gitbatch: {message}. {advice}",))
