@@ -68,13 +68,15 @@ class ProcessAgent(Struct, frozen=True):
         try:
             files = ExchangeFiles.prepare(assignment, place)
             program = self.make_program(assignment, place, files)
-            if problem := self._find_format_problem(place.worktree):
+            passed = passed_variables(self.table, self.environment)
+            if problem := find_format_problem(self.command[0], passed, place.worktree):
                 return Failure(clean_text(f"the agent cannot be started: {problem}"), cause=Cause.FATAL)
-            transport, watch = await self._start_program(
-                program,
-                assignment,
-                place,
+            confinement = confinement_of(self.table, self.environment, place, assignment.output)
+            transport, watch = await self.starter.start_program(
                 lambda: OutputWatch(progress, files.progress, secrets, program.show_line),
+                self.sandbox.wrap_command(list(program.arguments()), confinement),
+                {**passed, **program.environment()},
+                place.worktree,
             )
         except OSError as error:
             if is_of_disk(error):
@@ -99,25 +101,6 @@ class ProcessAgent(Struct, frozen=True):
 
     async def close(self) -> None:
         """Nothing is kept between items."""
-
-    async def _start_program(
-        self,
-        program: Program,
-        assignment: Assignment,
-        place: LocalPlace,
-        make_watch: Callable[[], OutputWatch],
-    ) -> tuple[asyncio.SubprocessTransport, OutputWatch]:
-        confinement = confinement_of(self.table, self.environment, place, assignment.output)
-        return await self.starter.start_program(
-            make_watch,
-            self.sandbox.wrap_command(list(program.arguments()), confinement),
-            {**passed_variables(self.table, self.environment), **program.environment()},
-            place.worktree,
-        )
-
-    def _find_format_problem(self, directory: Path) -> str:
-        """Returns why the program cannot be executed, as what starts it may have a shell run it instead."""
-        return find_format_problem(self.command[0], passed_variables(self.table, self.environment), directory)
 
     def _find_failure(self, program: Program, ended: ProgramExit, place: LocalPlace) -> Failure:
         """Returns why the program, or what starts it, failed."""

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 _OF_SHELL = re.compile(r"(?:line )?[0-9]+: (?:exec: )?(?P<program>.+?): (?P<why>[^:]+)")
@@ -48,6 +49,7 @@ def find_format_problem(program: str, environment: Mapping[str, str], directory:
     return "" if start.startswith(_MAGIC) else f"{program}: Exec format error"
 
 
+@cache
 def _has_other_formats() -> bool:
     """Returns whether the kernel may execute more than its own formats."""
     try:

@@ -64,13 +64,14 @@ class Refs:
     def read(self, ref: str) -> str | None:
         """Returns the object that a full ref name points to; None: the ref does not exist."""
         # As git does: the ref's own file counts, if it exists, else packed-refs. Other cases (a symbolic ref, a
-        # reftable, a packed ref) are left to git.
+        # reftable, a packed ref) are left to git. Several refs are read twice for each item: as strings, not as paths.
+        path = f"{self.common_dir}/{ref}"
         try:
-            content = (self.common_dir / ref).read_bytes()
+            content = _read_file(path)
             if len(content) == len(self.zero) + 1 and _ID.fullmatch(content):
                 return content[:-1].decode()
         except FileNotFoundError:
-            if not self._may_exist(self.common_dir / ref, f" {ref}\n"):
+            if not self._may_exist(path, f" {ref}\n"):
                 return None
         except OSError as error:
             if is_of_disk(error):  # git would report a missing ref
@@ -78,12 +79,12 @@ class Refs:
         found = self.git.run("show-ref", "--verify", "--hash", "--", ref, check=False)
         return found.stdout.decode().strip() if found.status == 0 else None
 
-    def _may_exist(self, path: Path, packed: str) -> bool:
+    def _may_exist(self, path: str, packed: str) -> bool:
         """Whether refs without a file may exist: as a dangling link, in packed-refs, in a reftable."""
-        if self.is_reftable or path.is_symlink():
+        if self.is_reftable or os.path.lexists(path):
             return True
         try:
-            return os.fsencode(packed) in (self.common_dir / "packed-refs").read_bytes()
+            return os.fsencode(packed) in _read_file(f"{self.common_dir}/packed-refs")
         except FileNotFoundError:
             return False
         except OSError:
@@ -128,7 +129,7 @@ class Refs:
     def below(self, prefix: str) -> dict[str, str]:
         """Returns all refs whose names start with `prefix` (ending in a slash), with their objects."""
         folder = self.common_dir / prefix
-        if not folder.is_dir() and not self._may_exist(folder, f" {prefix}"):
+        if not folder.is_dir() and not self._may_exist(os.fspath(folder), f" {prefix}"):
             return {}
         listed = self.git.run("for-each-ref", "--format=%(refname)%00%(objectname)", prefix).stdout
         lines = filter(None, os.fsdecode(listed).split("\n"))
@@ -287,7 +288,7 @@ class Refs:
     @property
     def is_reftable(self) -> bool:
         """Whether git keeps refs in a reftable and not in files."""
-        return (self.common_dir / "reftable").is_dir()
+        return os.path.isdir(f"{self.common_dir}/reftable")  # noqa: PTH112 - asked twice for each item
 
     def _reclaim_locks(self) -> bool:
         return self.lock_umask is not None and reclaim_ref_locks(self.common_dir, self.git_dir)
@@ -309,3 +310,9 @@ def _run_update_ref(git: Git, *arguments: str, stdin: bytes = b"") -> GitResult:
         return git.run("update-ref", *arguments, input=stdin, check=False)
     except GitError as killed:
         return GitResult(killed.status, b"", killed.stderr)
+
+
+def _read_file(path: str) -> bytes:
+    """Returns the content of a file; as `Path.read_bytes`, in a fraction of its time."""
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - see above
+        return file.read()
