@@ -6,8 +6,10 @@ from typing import Annotated
 import typer
 
 from gitbatch.cli.common import Json, print_output
+from gitbatch.cli.pager import read_git_variables, show_in_pager
 from gitbatch.errors import UsageError
 from gitbatch.resources import resource
+from gitbatch.view.block import make_line
 from gitbatch.view.outputs.help import HelpOutput, HelpTopic
 
 Topic = Annotated[
@@ -27,7 +29,8 @@ def show_help(topic: Topic = None, json: Json = False) -> None:
             typer.echo(f"{name:{width}}  {find_title(text)}")
         typer.echo("\ngitbatch help TOPIC shows a page; gitbatch --help lists the commands.")
         return
-    typer.echo(_find_page(pages, topic))
+    page = make_line(_find_page(pages, topic).removesuffix("\n"))
+    show_in_pager(read_git_variables(), (page,))
 
 
 def _find_page(pages: Mapping[str, str], topic: str) -> str:

@@ -9,22 +9,16 @@ from gitbatch.batch.planning.project_state import ProjectView, read_project_stat
 from gitbatch.batch.planning.risks import add_risks
 from gitbatch.batch.planning.target import find_plan_commit
 from gitbatch.batch.planning.working_tree import read_working_tree
-from gitbatch.cli.common import (
-    HERE,
-    Directory,
-    Json,
-    choose_plan,
-    make_page,
-    open_repository_of,
-    print_output,
-)
+from gitbatch.cli.common import HERE, Directory, Json, choose_plan, open_repository_of, print_output
+from gitbatch.cli.pager import read_git_variables, show_in_pager
 from gitbatch.cli.plan_warnings import tell_warnings
 from gitbatch.cli.unused_changes import tell_unused_changes
 from gitbatch.errors import UsageError
 from gitbatch.project.control import PlanChoice
 from gitbatch.repo.refs.names import HEADS
 from gitbatch.repo.repository import Repository
-from gitbatch.view.overview import plan_state, render_plan
+from gitbatch.view.overview import plan_state
+from gitbatch.view.plan_text import render_brief_plan, render_plan
 
 
 def plan(
@@ -35,12 +29,14 @@ def plan(
     working_tree: Annotated[
         bool, typer.Option("--working-tree", help="Show the plan as the disk has it. A run reads the commit.")
     ] = False,
+    brief: Annotated[bool, typer.Option("--brief", help="Show a line for each group.")] = False,
     json: Json = False,
     directory: Directory = HERE,
 ) -> None:
     """Show what would run, as the commit has it: groups, items, outputs, what each reads, and the control files found."""
     if working_tree and branch is not None:
         raise UsageError("--branch and --working-tree exclude each other", "leave one of them out")
+    variables = read_git_variables()
     with open_repository_of(directory, read_only=True) as repo:
         choice = choose_plan(repo, directory, task_md)
         view = read_working_tree(repo, choice) if working_tree else _read_commit(repo, choice, branch)
@@ -50,7 +46,7 @@ def plan(
         if json:
             print_output(shown)
         else:
-            make_page().show_block(render_plan(shown))
+            show_in_pager(variables, render_brief_plan(shown) if brief else render_plan(shown))
 
 
 def _read_commit(repo: Repository, choice: PlanChoice, branch: str | None) -> ProjectView:

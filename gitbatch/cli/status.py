@@ -1,6 +1,7 @@
 """`gitbatch status`: shows the progress of the unfinished batch, or of the last one."""
 
 import time
+from collections.abc import Iterator
 
 import typer
 
@@ -10,23 +11,18 @@ from gitbatch.batch.history.ledger import read_ledger
 from gitbatch.batch.history.progress import read_ended_progress, read_progress
 from gitbatch.batch.history.record import Batch, all_batches
 from gitbatch.batch.history.spending import read_spending
-from gitbatch.cli.common import (
-    HERE,
-    Directory,
-    Json,
-    choose_plan,
-    make_page,
-    open_repository_of,
-    print_output,
-)
+from gitbatch.cli.common import HERE, Directory, Json, choose_plan, open_repository_of, print_output
+from gitbatch.cli.pager import read_git_variables, show_in_pager
 from gitbatch.cli.unused_changes import tell_unused_changes
 from gitbatch.repo.holder import read_holder
 from gitbatch.repo.repository import Repository
 from gitbatch.view.batch_state import BatchState, NoBatch, add_activity, batch_state, render_batch
+from gitbatch.view.block import make_line
 
 
 def status(json: Json = False, directory: Directory = HERE) -> None:
     """Show the unfinished batch, or the last one. Changes nothing."""
+    variables = read_git_variables()
     with open_repository_of(directory, read_only=True) as repo:
         batches = all_batches(repo)
         tell_unused_changes(repo, batches[-1].record.plan if batches else choose_plan(repo, directory, None))
@@ -40,21 +36,19 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
         if json:
             print_output(shown)
             return
-        make_page().show_block(render_batch(shown, time.time()))
-        if advice := _advise(shown):
-            typer.echo(advice)
+        show_in_pager(variables, (*render_batch(shown, time.time()), *map(make_line, _advise(shown))))
 
 
-def _advise(shown: BatchState) -> str:
+def _advise(shown: BatchState) -> Iterator[str]:
     if shown.process:
-        return f"to end it in good order: kill -INT {shown.process.process}   (every finished item is in git)"
-    return "" if shown.state == "ended" else "resume: gitbatch run   (or end it: gitbatch abort)"
+        yield f"to end it in good order: kill -INT {shown.process.process}   (every finished item is in git)"
+    elif shown.state != "ended":
+        yield "resume: gitbatch run   (or end it: gitbatch abort)"
 
 
 def _read_state(repo: Repository, batch: Batch) -> BatchState:
-    holder = (
-        None if batch.ended else read_holder(repo.own_dir)
-    )  # before the state: what it has done since is seen
+    # The holder before the state: what it has done since is seen.
+    holder = None if batch.ended else read_holder(repo.own_dir)
     state = (read_ended_progress if batch.ended else read_progress)(repo, batch)
     spending = read_spending(repo, batch, state, read_ledger(repo, batch.id))
     shown = batch_state(batch, state, read_criteria(repo, batch.record), spending)

@@ -15,7 +15,7 @@ VERBS = (
     (
         "plan",
         "gitbatch.cli.plan:plan",
-        "Show what would run: groups, items, outputs, what each reads, and the control files found.",
+        "Show what would run, as the commit has it: groups, items, outputs, what each reads, and the control files found.",
     ),
     ("lint", "gitbatch.cli.lint:lint", "Check plans as the disk has them. Exits with 2 if there are errors."),
     (

@@ -67,6 +67,12 @@ def read_settings(git: Git, inherited: Mapping[str, str]) -> tuple[Setting, ...]
     return _read_settings(git, inherited, "--get-regexp", _WANTED)
 
 
+def read_user_setting(git: Git, inherited: Mapping[str, str], key: str) -> str | None:
+    """Returns a setting of the user or the system, whatever a repository says; None if neither has it."""
+    found = _read_settings(git, inherited, "--get-regexp", f"^{re.escape(key)}$")
+    return next((s.value for s in reversed(found) if s.scope not in _REPOSITORY_SCOPES), None)
+
+
 def read_own_config(git: Git, inherited: Mapping[str, str]) -> bytes:
     """Returns the repository's own configuration, with the files that it includes, as one file.
 

@@ -1,4 +1,4 @@
-"""The output of `gitbatch plan`: values for programs, blocks for people."""
+"""The plan as `gitbatch plan` shows it: values for programs, of which `plan_text.py` makes blocks for people."""
 
 from collections.abc import Iterator
 
@@ -9,11 +9,10 @@ from gitbatch.batch.model import CriterionState
 from gitbatch.batch.planning.project_state import ProjectView
 from gitbatch.batch.planning.schedule import count_at_once, find_critical_path, plan_steps, settings_of
 from gitbatch.paths import quote_path
-from gitbatch.project.context import find_files, list_context
-from gitbatch.text import format_count
-from gitbatch.view.block import Block, StyledLine, TextTable, make_line
+from gitbatch.plan.duration import parse_duration
+from gitbatch.plan.model import Group, WorkItem
+from gitbatch.project.context import ContextReason, find_files, list_context
 from gitbatch.view.envelope import Envelope
-from gitbatch.view.review import render_criteria
 
 
 class PlannedFile(Struct, frozen=True):
@@ -22,6 +21,16 @@ class PlannedFile(Struct, frozen=True):
     path: str
     reason: str
     condensed_from: str | None
+    origin: str = ""
+    """Where the item has it from, if it does not declare it itself: an item of an earlier group, a document."""
+
+
+class AwaitedOutputs(Struct, frozen=True):
+    """Outputs of an earlier group that are not in the commit yet."""
+
+    group: int
+    title: str
+    outputs: int
 
 
 class PlannedItem(Struct, frozen=True):
@@ -39,6 +48,17 @@ class PlannedItem(Struct, frozen=True):
     """Declared context that is not in the commit yet."""
     awaited: int = 0
     """The number of outputs of earlier groups that it would read as well, but that are not in the commit yet."""
+    awaited_from: tuple[AwaitedOutputs, ...] = ()
+    """The same, by group."""
+    timeout: float | None = None
+    """Seconds that an attempt may take; None: the agent is not known yet."""
+    attempts: int = 1
+    """The most attempts."""
+
+    @property
+    def name(self) -> str:
+        """Returns its id, or its path where it has none."""
+        return self.id or self.item
 
 
 class PlannedGroup(Struct, frozen=True):
@@ -51,6 +71,15 @@ class PlannedGroup(Struct, frozen=True):
     """The names of the open items in the order in which they run, if each takes the same time."""
     at_once: int
     """How many of its items may run at the same time."""
+
+
+class PlannedLimits(Struct, frozen=True):
+    """The limits of a batch by the configuration; options of `gitbatch run` override them. None: no limit."""
+
+    max_cost: float | None = None
+    """US dollars."""
+    max_tokens: int | None = None
+    max_output_bytes: int = 0
 
 
 class PlanState(Envelope, frozen=True):
@@ -71,43 +100,24 @@ class PlanState(Envelope, frozen=True):
     jobs: int
     critical_path: tuple[str, ...]
     """The names of the longest chain of open items that wait for each other."""
+    limits: PlannedLimits = PlannedLimits()
 
 
 def plan_state(project_state: ProjectView) -> PlanState:
     """Returns what would run, as values."""
     project, plan = project_state.project, project_state.plan
-    agents = tuple(project.config.agents)
-    usual_agent = project.config.batch.agent or (agents[0] if len(agents) == 1 else None)
+    batch = project.config.batch
     groups = []
-    awaited = 0
+    awaited: tuple[AwaitedOutputs, ...] = ()
     for group in plan.groups:
-        items = tuple(
-            PlannedItem(
-                item=item.output,
-                id=item.id,
-                title=item.title,
-                done=item.done,
-                line=item.line,
-                criteria=item.criteria,
-                agent=settings_of(item, group, plan).agent or usual_agent,
-                context=tuple(
-                    PlannedFile(
-                        quote_path(file.path), file.reason, quote_path(file.condensed_from or "") or None
-                    )
-                    for file in list_context(item, group, plan, project, project_state.snapshot)
-                ),
-                absent=tuple(
-                    name for name in item.context if not find_files(name, project, project_state.snapshot)
-                ),
-                awaited=0 if item.context else awaited,
-            )
-            for item in group.items
-        )
-        order = plan_steps(group, plan, project.config.batch.jobs)
+        items = tuple(_plan_item(project_state, group, item, awaited) for item in group.items)
+        order = plan_steps(group, plan, batch.jobs)
         named = tuple(tuple(item.name for item in step) for step in order)
-        most = count_at_once(group, plan, project.config.batch.jobs)
-        groups.append(PlannedGroup(group.number, group.title, items, named, most))
-        awaited += sum(not project_state.snapshot.blob(item.output) for item in group.items)
+        groups.append(
+            PlannedGroup(group.number, group.title, items, named, count_at_once(group, plan, batch.jobs))
+        )
+        missing = sum(not project_state.snapshot.blob(item.output) for item in group.items)
+        awaited += (AwaitedOutputs(group.number, group.title, missing),) if missing else ()
     return PlanState(
         plan=plan.path,
         commit=project_state.commit,
@@ -117,56 +127,51 @@ def plan_state(project_state: ProjectView) -> PlanState:
         decisions=project.decisions,
         context_documents=project.contexts,
         artifacts=project.artifacts,
-        agents=agents,
+        agents=tuple(project.config.agents),
         groups=tuple(groups),
         criteria=criteria_of(plan, project_state.source),
-        jobs=project.config.batch.jobs,
-        critical_path=tuple(item.name for item in find_critical_path(plan, project.config.batch.jobs)),
+        jobs=batch.jobs,
+        critical_path=tuple(item.name for item in find_critical_path(plan, batch.jobs)),
+        limits=PlannedLimits(batch.max_cost, batch.max_tokens, batch.max_output_bytes),
     )
 
 
-def render_plan(shown: PlanState) -> Block:
-    """Returns a plan for people: control files, then groups with their items, outputs and what they read."""
-    found = {
-        "plan": shown.plan if shown.commit else f"{shown.plan} (as the disk has it; a run reads the commit)",
-        "phase": shown.phase or "(a project of a single phase)",
-        "rules": shown.rules or "(none)",
-        "status": shown.status,
-        "decisions": shown.decisions,
-        "phase context": ", ".join(shown.context_documents) or "(none)",
-        "shared artifacts": ", ".join(shown.artifacts) or "(none)",
-        "agents": ", ".join(shown.agents) or "(none)",
+def _plan_item(
+    view: ProjectView, group: Group, item: WorkItem, awaited: tuple[AwaitedOutputs, ...]
+) -> PlannedItem:
+    project, plan, config = view.project, view.plan, view.project.config
+    agents = tuple(config.agents)
+    said = settings_of(item, group, plan)
+    agent = said.agent or config.batch.agent or (agents[0] if len(agents) == 1 else None)
+    table = config.agents.get(agent or "")
+    inherited = () if item.context else awaited
+    return PlannedItem(
+        item=item.output,
+        id=item.id,
+        title=item.title,
+        done=item.done,
+        line=item.line,
+        criteria=item.criteria,
+        agent=agent,
+        context=tuple(_plan_files(view, group, item)),
+        absent=tuple(name for name in item.context if not find_files(name, project, view.snapshot)),
+        awaited=sum(each.outputs for each in inherited),
+        awaited_from=inherited,
+        timeout=said.timeout or (parse_duration(table.timeout) if table else None),
+        attempts=1 + (config.batch.retries if said.retries is None else said.retries),
+    )
+
+
+def _plan_files(view: ProjectView, group: Group, item: WorkItem) -> Iterator[PlannedFile]:
+    """Yields the files that an item reads; those that it does not declare itself with their origin."""
+    earlier = view.plan.groups[: group.number - 1]
+    writers = {
+        other.output: f"{other.name} of group {each.number}" for each in earlier for other in each.items
     }
-    parts: list[StyledLine | TextTable] = [
-        TextTable(tuple((((name, "dim"),), (value,)) for name, value in found.items()), indent=0)
-    ]
-    for group in shown.groups:
-        limit = (f"  at most {group.at_once} at a time", "dim") if group.at_once < shown.jobs else ""
-        parts.append(make_line("\n", (f"group {group.number}", "bold"), f"  {group.title}", limit))
-        parts += [part for item in group.items for part in _planned_lines(item)]
-        if len(group.steps) > 1:
-            parts.append(make_line(f"  order: {' → '.join(' '.join(step) for step in group.steps)}"))
-    if shown.critical_path:
-        chain = " → ".join(shown.critical_path)
-        parts.append(make_line(f"\ncritical path with {shown.jobs} at a time: {chain}"))
-    if shown.criteria:
-        parts += [make_line(("\nDefinition of Done", "bold")), *render_criteria(shown.criteria)]
-    return tuple(parts)
-
-
-def _planned_lines(item: PlannedItem) -> Iterator[StyledLine]:
-    box = "[x]" if item.done else "[ ]"
-    yield make_line((f"{box} ", "green" if item.done else ""), (item.title, "bold"), indent=2)
-    yield make_line("→ ", (item.item, "cyan"), indent=8)
-    if item.criteria or item.agent:
-        dod = "".join(f" #{number}" for number in item.criteria)
-        said = f"agent {item.agent or '(--agent)'}{', DoD' + dod if dod else ''}"
-        yield make_line((said, "dim"), indent=8)
-    for file in item.context if not item.done else ():
-        raw = f", condensed form of {file.condensed_from}" if file.condensed_from else ""
-        yield make_line((f"reads {file.path} ({file.reason}{raw})", "dim"), indent=8)
-    for name in item.absent if not item.done else ():
-        yield make_line((f"reads {name} (not there yet)", "dim"), indent=8)
-    if item.awaited and not item.done:
-        outputs = format_count(item.awaited, "output")
-        yield make_line((f"reads {outputs} of earlier groups (not there yet)", "dim"), indent=8)
+    for file in list_context(item, group, view.plan, view.project, view.snapshot):
+        origin = writers.get(file.condensed_from or file.path, "")
+        if file.reason is ContextReason.PHASE:
+            origin = ", ".join(view.project.contexts)
+        yield PlannedFile(
+            quote_path(file.path), file.reason, quote_path(file.condensed_from or "") or None, origin
+        )

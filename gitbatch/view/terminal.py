@@ -38,6 +38,12 @@ class Terminal:
         """Shows one line; the terminal breaks it."""
         self.console.print(Text.assemble(*parts), soft_wrap=True)
 
+    def render_text(self, block: Block) -> str:
+        """Returns a block as this terminal would show it, without showing it."""
+        with self.console.capture() as captured:
+            self.show_block(block)
+        return captured.get()
+
     def show_block(self, block: Block) -> None:
         """Shows a block."""
         for part in block:

@@ -406,7 +406,9 @@ def test_plan_shows_what_would_run_and_changes_nothing(three: Place) -> None:
         "T201 Write ab",
         "out/pairs/ab.md",
         "reads out/letters/a.md (not there yet)",
-        "reads rules.md (rules)",
+        "rules.md (every item reads it)",
+        "agent scripted, 1 attempt of at most 1 min 0 s, DoD #2",
+        "4 at a time, 10.0 MiB for an output",
     ):
         assert part in said
     told = json.loads(three.gitbatch("plan", "--json", code=0).stdout)
@@ -419,10 +421,10 @@ def test_plan_shows_the_only_agent_and_what_earlier_groups_will_write(three: Pla
     three.write("task.md", plan)
     three.write("gitbatch.toml", '[agents.writer]\nkind = "command"\ncommand = ["true"]\n')
     three.commit()
-    _, first, second = three.gitbatch("plan", code=0).stdout.split("group ")
+    _, first, second = three.gitbatch("plan", code=0).stdout.split("\ngroup ")
     assert first.count("agent writer") == 2
     assert "earlier groups" not in first
-    assert "reads 2 outputs of earlier groups (not there yet)" in second
+    assert "reads 2 outputs of group 1 “A” (not there yet)" in second
 
 
 def test_git_batch_works_as_a_git_command(three: Place) -> None:

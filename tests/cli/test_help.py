@@ -19,9 +19,7 @@ def test_topics_are_the_pages(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_page_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     show_help("configuration")
-    assert capsys.readouterr().out.removesuffix("\n") == (DOCS / "configuration.md").read_text(
-        encoding="utf-8"
-    )
+    assert capsys.readouterr().out == (DOCS / "configuration.md").read_text(encoding="utf-8")
 
 
 def test_unknown_topic_names_the_topics() -> None:

@@ -116,7 +116,7 @@ def test_init_then_lint_plan_and_run(place: Place, language: str) -> None:
         + '\n[agents.writer]\nkind = "command"\ncommand = ["sh", "-c", "cat >$GITBATCH_OUTPUT; echo Done. It is short."]\n',
     )
     place.commit()
-    assert "docs/phases/erste/rules.md (rules)" in place.gitbatch("plan", code=0).stdout
+    assert "docs/phases/erste/rules.md (every item reads it)" in place.gitbatch("plan", code=0).stdout
     place.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=0)
     assert place.read("docs/phases/erste/task.md").count("[x]") == 5
     assert place.git("status", "--porcelain") == ""

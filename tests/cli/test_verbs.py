@@ -18,6 +18,8 @@ SHARED = {
     "common",
     "lazy",
     "main",
+    "pager",
+    "unused_changes",
     "plan_warnings",
     "report_error",
     "frontend",

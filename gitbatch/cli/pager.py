@@ -1,0 +1,73 @@
+"""A pager for output that is longer than the terminal: the one that git would take, by the user's own settings.
+
+What the configuration of a repository names is never started (`core.pager` there may come from anybody).
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from gitbatch.cli.common import make_page
+from gitbatch.repo.process import Git
+from gitbatch.repo.settings import read_user_setting
+from gitbatch.view.block import Block
+from gitbatch.view.page import PlainPage
+
+_VARIABLES = {"LESS": "FRX", "LV": "-c"}
+"""As git sets them: colours pass, and what fits on a screen ends at once."""
+
+
+def read_git_variables() -> dict[str, str]:
+    """Returns the variables that name git's pager and configuration; opening a repository removes them."""
+    return {name: value for name, value in os.environ.items() if name.startswith(("GIT_CONFIG", "GIT_PAGER"))}
+
+
+def show_in_pager(inherited: Mapping[str, str], block: Block) -> None:
+    """Shows a block; in a terminal that is too short for it, in the pager.
+
+    Args:
+        inherited: what `read_git_variables` returned at the start.
+        block: the output.
+    """
+    page = make_page()
+    if isinstance(page, PlainPage) or not sys.stdout.isatty():
+        page.show_block(block)
+        return
+    text = page.render_text(block)
+    pager = find_pager(inherited) if text.count("\n") >= page.console.height else ""
+    if not pager or not _run_pager(pager, text):
+        sys.stdout.write(text)
+        sys.stdout.flush()
+
+
+def find_pager(inherited: Mapping[str, str]) -> str:
+    """Returns the command of the user's pager; empty: none is wanted or found."""
+    named = inherited.get("GIT_PAGER")
+    if named is None:
+        named = read_user_setting(Git(Path()), inherited, "core.pager")
+    if named is None:
+        named = os.environ.get("PAGER", "less" if shutil.which("less") else "")
+    return "" if named == "cat" else named
+
+
+def _run_pager(command: str, text: str) -> bool:
+    """Runs a pager to its end; returns false if the shell does not find it."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the pager
+    try:
+        process = subprocess.Popen(  # noqa: S602 - a command of the user's, as git runs it
+            command, shell=True, stdin=subprocess.PIPE, env={**_VARIABLES, **os.environ}
+        )
+        with suppress(BrokenPipeError):  # the user has seen enough
+            process.communicate(text.encode(errors="backslashreplace"))
+        return process.wait() not in _NOT_RUN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+_NOT_RUN = frozenset({126, 127})
+"""Exit codes of a shell for a program that it cannot run."""

@@ -1,0 +1,136 @@
+"""The output of `gitbatch plan` for people: whole, or with a line for each group."""
+
+import re
+from collections.abc import Iterable, Iterator
+
+from gitbatch.limits.usage import format_dollars
+from gitbatch.project.context import ContextReason
+from gitbatch.text import format_count, format_seconds
+from gitbatch.view.block import Block, Cell, StyledLine, TextTable, make_line
+from gitbatch.view.overview import PlannedFile, PlannedGroup, PlannedItem, PlanState
+from gitbatch.view.review import render_criteria
+
+_FOR_ALL = frozenset({ContextReason.RULES, ContextReason.STATUS})
+"""What every item reads: it is shown once, at the top."""
+_NUMBERED = re.compile(r"(.*?)([0-9]{1,9})")
+_RANGE = 3
+"""The fewest ids that are shown as a range."""
+_MEGABYTE = 1024 * 1024
+
+
+def render_plan(shown: PlanState) -> Block:
+    """Returns a plan for people: control files, then groups with their items, outputs and what they read."""
+    parts: list[StyledLine | TextTable] = [_render_head(shown)]
+    for group in shown.groups:
+        limit = (f"  at most {group.at_once} at a time", "dim") if group.at_once < shown.jobs else ""
+        parts.append(make_line("\n", (f"group {group.number}", "bold"), f"  {group.title}", limit))
+        parts += [part for item in group.items for part in _item_lines(item)]
+        if len(group.steps) > 1:
+            parts.append(make_line(f"  order: {' → '.join(' '.join(step) for step in group.steps)}"))
+    if shown.critical_path:
+        chain = " → ".join(shown.critical_path)
+        parts.append(make_line(f"\ncritical path with {shown.jobs} at a time: {chain}"))
+    if shown.criteria:
+        parts += [make_line(("\nDefinition of Done", "bold")), *render_criteria(shown.criteria)]
+    return tuple(parts)
+
+
+def render_brief_plan(shown: PlanState) -> Block:
+    """Returns a plan with a line for each group, in which ids that follow each other are a range."""
+    rows = tuple(_brief_row(group) for group in shown.groups)
+    items = [item for group in shown.groups for item in group.items]
+    left = sum(not item.done for item in items)
+    title = f"{format_count(len(items), 'item')} in {format_count(len(rows), 'group')}, {left} open"
+    steps = format_count(len(shown.critical_path), "step")
+    sums = f"{shown.jobs} at a time; the longest chain has {steps}"
+    return (
+        make_line((shown.plan, "bold"), f": {title}"),
+        TextTable(rows, is_cut=True),
+        make_line((f"{sums}; all of it: gitbatch plan", "dim")),
+    )
+
+
+def _brief_row(group: PlannedGroup) -> tuple[Cell, ...]:
+    left = [item for item in group.items if not item.done]
+    agents = ", ".join(dict.fromkeys(item.agent or "(--agent)" for item in left))
+    count = f"{len(left)} of {len(group.items)} open" if left else "done"
+    names = " ".join(shorten_names(item.name for item in left))
+    return (str(group.number),), (group.title,), ((count, "" if left else "green"),), (agents,), (names,)
+
+
+def shorten_names(names: Iterable[str]) -> Iterator[str]:
+    """Yields names, with a range for several that differ by a number which counts up: T101..T104."""
+    run: list[str] = []
+    for name in names:
+        if run and not _follows(run[-1], name):
+            yield from _shorten_run(run)
+            run = []
+        run.append(name)
+    yield from _shorten_run(run)
+
+
+def _follows(before: str, name: str) -> bool:
+    one, two = _NUMBERED.fullmatch(before), _NUMBERED.fullmatch(name)
+    if one is None or two is None:
+        return False
+    return one[1] == two[1] and len(one[2]) == len(two[2]) and int(one[2]) + 1 == int(two[2])
+
+
+def _shorten_run(run: list[str]) -> list[str]:
+    return run if len(run) < _RANGE else [f"{run[0]}..{run[-1]}"]
+
+
+def _render_head(shown: PlanState) -> TextTable:
+    found = {
+        "plan": shown.plan if shown.commit else f"{shown.plan} (as the disk has it; a run reads the commit)",
+        "phase": shown.phase or "(a project of a single phase)",
+        "rules": f"{shown.rules} (every item reads it)" if shown.rules else "(none)",
+        "status": f"{shown.status} (every item reads it)",
+        "decisions": shown.decisions,
+        "phase context": ", ".join(shown.context_documents) or "(none)",
+        "shared artifacts": ", ".join(shown.artifacts) or "(none)",
+        "agents": ", ".join(shown.agents) or "(none)",
+        "limits": ", ".join(_format_limits(shown)),
+    }
+    return TextTable(tuple((((name, "dim"),), (value,)) for name, value in found.items()), indent=0)
+
+
+def _format_limits(shown: PlanState) -> Iterator[str]:
+    limits = shown.limits
+    yield f"{shown.jobs} at a time"
+    if limits.max_cost is not None:
+        yield f"{format_dollars(limits.max_cost)} for a batch"
+    if limits.max_tokens is not None:
+        yield f"{limits.max_tokens:,} tokens for a batch"
+    yield f"{limits.max_output_bytes / _MEGABYTE:,.1f} MiB for an output"
+
+
+def _item_lines(item: PlannedItem) -> Iterator[StyledLine]:
+    box = "[x]" if item.done else "[ ]"
+    yield make_line((f"{box} ", "green" if item.done else ""), (item.title, "bold"), indent=2)
+    yield make_line("→ ", (item.item, "cyan"), indent=8)
+    if item.done:
+        return
+    yield make_line((", ".join(_describe_item(item)), "dim"), indent=8)
+    for file in item.context:
+        if file.reason not in _FOR_ALL:
+            yield make_line((f"reads {file.path} ({_describe_file(file)})", "dim"), indent=8)
+    for name in item.absent:
+        yield make_line((f"reads {name} (not there yet)", "dim"), indent=8)
+    for awaited in item.awaited_from:
+        outputs = f"{format_count(awaited.outputs, 'output')} of group {awaited.group} “{awaited.title}”"
+        yield make_line((f"reads {outputs} (not there yet)", "dim"), indent=8)
+
+
+def _describe_item(item: PlannedItem) -> Iterator[str]:
+    yield f"agent {item.agent or '(--agent)'}"
+    attempts = format_count(item.attempts, "attempt")
+    yield attempts if item.timeout is None else f"{attempts} of at most {format_seconds(item.timeout)}"
+    if item.criteria:
+        yield "DoD" + "".join(f" #{number}" for number in item.criteria)
+
+
+def _describe_file(file: PlannedFile) -> str:
+    raw = f", condensed form of {file.condensed_from}" if file.condensed_from else ""
+    origin = f": {file.origin}" if file.origin else ""
+    return f"{file.reason}{origin}{raw}"
