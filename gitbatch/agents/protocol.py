@@ -109,6 +109,8 @@ class Assignment(Struct, frozen=True):
     """Why the attempt before this one failed."""
     earlier: EarlierOutput | None = None
     """The output of an earlier attempt, if it was kept."""
+    revised: tuple[str, ...] = ()
+    """The names of the items of earlier groups that wrote the output as it is at the start."""
     used: Usage = Usage()
     """Usage of all earlier attempts at the item, over all starts of the batch; the cost as far as it is known."""
     group: str = ""

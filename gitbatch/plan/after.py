@@ -64,7 +64,7 @@ class _Index:
         self._findings = findings
         self._named: dict[str, list[int]] = {}
         for index, node in enumerate(nodes):
-            for name in {node.id or "", path_key(node.output)}:
+            for name in {node.id or "", path_key(node.output), path_key(node.reference)}:
                 self._named.setdefault(name, []).append(index)
 
     def find(self, value: Value, last_group: int) -> int | None:
@@ -75,7 +75,10 @@ class _Index:
             return early[0]
         name = quoted(value.text)
         if early:
-            message, advice = f"{len(early)} items are called {name}", help_texts.NAME_BY_PATH
+            message = f"{len(early)} items are called {name}"
+            advice = help_texts.NAME_ONE_OF.fill(
+                names=" | ".join(self._nodes[index].reference for index in early)
+            )
         elif found:
             message, advice = f"{name} comes later", help_texts.WAIT_FOR_EARLIER
         else:

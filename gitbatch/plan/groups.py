@@ -1,6 +1,6 @@
 """The groups of a plan, put together: items drafted one by one, then what concerns several of them.
 
-That is: no two items write the same file, and `after:` names real items in an order that can be kept.
+That is: no two items of a group write the same file, and `after:` names real items in an order that can be kept.
 """
 
 from collections.abc import Sequence
@@ -111,7 +111,7 @@ def _report_doubled_ids(drafts: Sequence[Draft], findings: Findings) -> None:
 
 def _report_collisions(drafts: Sequence[Draft], findings: Findings) -> None:
     """Items that would write the same file, or one of which needs a folder where another needs a file."""
-    for later, earlier in collisions(draft.item.output for draft in drafts):
+    for later, earlier in collisions((draft.item.group, draft.item.output) for draft in drafts):
         item, other = drafts[later].item, drafts[earlier].item
         message = (
             f"the output {quoted(item.output)} collides with {quoted(other.output)} of line {other.line}"

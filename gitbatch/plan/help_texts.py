@@ -190,7 +190,7 @@ OTHER_OUTPUT_OR_ID = Advice(
 )
 
 # Items that wait for others (GB230, GB231)
-NAME_BY_PATH = Advice("name it by its output path", "nenne ihn mit dem Pfad seiner Ausgabe")
+NAME_ONE_OF = Advice("name one of them: {names}", "nenne einen davon: {names}")
 WAIT_FOR_EARLIER = Advice(
     "items wait for items of their own or an earlier group, groups for items of earlier groups",
     "Punkte warten auf Punkte ihrer eigenen oder einer früheren Gruppe, Gruppen auf Punkte früherer Gruppen",

@@ -171,10 +171,24 @@ class Outputs:
         return next((number for number in found if number is not None), None)
 
 
-def collisions(paths: Iterable[str]) -> Iterator[tuple[int, int]]:
-    """Pairs of indexes of paths that can't both be files: later and earlier, at most one pair for each path."""
-    seen = Outputs()
-    for index, path in enumerate(paths):
-        other = seen.add(path)
-        if other is not None:
-            yield index, other
+def collisions(outputs: Iterable[tuple[int, str]]) -> Iterator[tuple[int, int]]:
+    """Pairs of indexes of outputs that collide: later and earlier, at most one pair for each output.
+
+    Two outputs of one group are two files. An output of a later group may be a file that is written before, spelled the same.
+
+    Args:
+        outputs: the group and the path of each item, in the order of the plan.
+    """
+    seen, indexes = Outputs(), list[int]()
+    places: dict[tuple[int, str], int] = {}
+    spelled: set[str] = set()
+    for index, place in enumerate(outputs):
+        path, same = place[1], places.setdefault(place, index)
+        if same != index:
+            yield index, same
+        elif path not in spelled:
+            spelled.add(path)
+            other = seen.add(path)
+            indexes.append(index)
+            if other is not None:
+                yield index, indexes[other]

@@ -121,9 +121,9 @@ def _wanted_paths(
             for path in find_files(name, project, snapshot):
                 yield path, ContextReason.DECLARED
     else:
-        for earlier in plan.groups[: group.number - 1]:
-            for done in earlier.items:
-                yield done.output, ContextReason.EARLIER
+        before = (other for earlier in plan.groups[: group.number - 1] for other in earlier.items)
+        # Its own file is what it revises, and no context.
+        yield from ((other.output, ContextReason.EARLIER) for other in before if other.output != item.output)
 
 
 def phase_context(group: Group, project: Project, snapshot: Snapshot) -> tuple[str, ...]:

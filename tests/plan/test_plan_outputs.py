@@ -202,7 +202,23 @@ def test_the_options_protect_paths() -> None:
     ],
 )
 def test_collisions(paths: list[str], pairs: list[tuple[int, int]]) -> None:
-    assert list(collisions(paths)) == pairs
+    assert list(collisions((1, path) for path in paths)) == pairs
+
+
+@pytest.mark.parametrize(
+    ("outputs", "pairs"),
+    [
+        ([(1, "a"), (2, "a"), (3, "a")], []),
+        ([(1, "a"), (2, "a"), (2, "a")], [(2, 1)]),
+        ([(1, "a"), (2, "A"), (3, "a")], [(1, 0)]),
+        ([(1, "x"), (1, "a"), (2, "a"), (2, "b"), (3, "a/b")], [(4, 1)]),
+        ([(1, "a"), (2, "a"), (3, "b"), (4, "B")], [(3, 2)]),
+    ],
+)
+def test_an_output_of_a_later_group_may_be_the_same_file(
+    outputs: list[tuple[int, str]], pairs: list[tuple[int, int]]
+) -> None:
+    assert list(collisions(outputs)) == pairs
 
 
 @pytest.mark.parametrize(

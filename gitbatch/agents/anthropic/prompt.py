@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from gitbatch.agents.prompt import render_earlier, render_missing
+from gitbatch.agents.prompt import render_earlier, render_missing, render_revised
 from gitbatch.agents.protocol import Assignment
 from gitbatch.limits.causes import TREATMENTS
 from gitbatch.paths import quote_path
@@ -146,6 +146,9 @@ def _build_part(files: tuple[Quoted, ...], reasons: tuple[ContextReason, ...], r
 
 def _render_task(assignment: Assignment) -> str:
     parts = [f"# Your task\n\nYour file: {assignment.output}", assignment.task]
+    if assignment.revised:
+        revised = render_revised(assignment.output, assignment.revised)
+        parts.append(f"{revised} read_file shows it, and edit_output changes it.")
     if assignment.missing:
         parts.append(render_missing(assignment.missing))
     failed = assignment.previous

@@ -9,13 +9,13 @@ from gitbatch.batch.item.scheduled import ScheduledItem
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome, Record
 from gitbatch.batch.planning.missing_inputs import InputFinder, find_blocking_input
 from gitbatch.batch.planning.project_state import ProjectState, find_place_problem
-from gitbatch.batch.planning.schedule import settings_of
+from gitbatch.batch.planning.schedule import find_earlier_versions, settings_of
 from gitbatch.plan.matching import PlannedItem
-from gitbatch.plan.model import ItemKey
+from gitbatch.plan.model import ItemKey, Plan, WorkItem
 from gitbatch.repo.attributes import FilteredPathError, require_no_filter
 from gitbatch.repo.repository import Repository
 from gitbatch.sandbox.model import SandboxKind
-from gitbatch.text import clean_text
+from gitbatch.text import clean_text, format_count
 
 
 class GroupStart(Struct, frozen=True):
@@ -68,6 +68,45 @@ def schedule_items(
     return {item.key: _schedule_item(repo, start, item, defaults, inputs) for item in items}
 
 
+def _describe_loss(plan: Plan, group: BatchGroup, item: BatchItem) -> str:
+    """Returns why the plan does not have an item any more."""
+    several = sum(other.output == item.output for other in plan.items)
+    if not several:
+        return f"it is no longer in {plan.path}"
+    return (
+        f"it is not known which item of {plan.path} it is now: {format_count(several, 'item')} of other groups "
+        f"than “{group.title}” write {item.output}"
+    )
+
+
+def _find_output_problem(
+    repo: Repository, start: GroupStart, record: Record, item: WorkItem
+) -> tuple[ItemStatus, str] | None:
+    """Returns why an item cannot write its output now, with the status that it gets; None if it can."""
+    if unwritten := _find_unwritten(start, record, item):
+        return ItemStatus.BLOCKED, f"it revises {item.output}, which {unwritten.name} did not write"
+    if problem := find_place_problem(start.project_state, item.output):
+        return ItemStatus.CONFLICTED, f"cannot write the output: {problem}"
+    try:
+        require_no_filter(repo, start.project_state.tree, item.output)
+    except FilteredPathError as error:
+        return ItemStatus.FAILED, f"cannot take the output: {error}"
+    return None
+
+
+def _find_unwritten(start: GroupStart, record: Record, item: WorkItem) -> WorkItem | None:
+    """Returns an open item of an earlier group that was to write the file of an item and did not succeed; else None.
+
+    A box may be open although its item succeeded: its line was edited while the item ran.
+    """
+    failed = {outcome.item.key for outcome in start.failed}
+    ran = (each.key for group in record.groups[: record.groups.index(start.group)] for each in group.items)
+    succeeded = (start.planned[key][1] for key in ran if key not in failed and key in start.planned)
+    written = {other.reference for other in succeeded}
+    earlier = find_earlier_versions(item, start.project_state.plan)
+    return next((other for other in earlier if not other.done and other.reference not in written), None)
+
+
 def _schedule_item(
     repo: Repository,
     start: GroupStart,
@@ -78,7 +117,7 @@ def _schedule_item(
     state = start.project_state
     found = start.planned.get(batch_item.key)
     if found is None:
-        reason = clean_text(f"it is no longer in {state.plan.path}")
+        reason = clean_text(_describe_loss(state.plan, start.group, batch_item))
         return Outcome(batch_item, ItemStatus.CANCELLED, reason=reason)
     plan_group, item = found
     missing = inputs.find_missing(item, plan_group)
@@ -87,13 +126,9 @@ def _schedule_item(
         others = tuple(each for each in missing if each is not blocking)
         reason = clean_text(f"{'required context' if blocking.is_required else 'input'} {blocking}")
         return Outcome(batch_item, ItemStatus.BLOCKED, reason=reason, missing=others)
-    if problem := find_place_problem(state, item.output):
-        reason = clean_text(f"cannot write the output: {problem}")
-        return Outcome(batch_item, ItemStatus.CONFLICTED, reason=reason)
-    try:
-        require_no_filter(repo, state.tree, item.output)
-    except FilteredPathError as error:
-        return Outcome(batch_item, ItemStatus.FAILED, reason=clean_text(f"cannot take the output: {error}"))
+    if problem := _find_output_problem(repo, start, defaults.record, item):
+        status, text = problem
+        return Outcome(batch_item, status, reason=clean_text(text))
     hints, config = settings_of(item, plan_group, state.plan), state.project.config
     agent = hints.agent or defaults.record.agent
     if agent not in config.agents:

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
-from gitbatch.agents.prompt import render_group, render_item, render_prompt
+from gitbatch.agents.prompt import render_group, render_item, render_notes, render_prompt
 from gitbatch.agents.protocol import Assignment, Failure, OutputStream, Reply
 from gitbatch.batch.events import ItemProgress, ItemStarted, Notice
 from gitbatch.batch.item.judge import judge_work, sum_spent
@@ -112,12 +112,11 @@ def make_assignment(
     counted = tuple(tried for tried in past if tried.is_counted)
     previous, earlier = counted[-1].failure if counted else None, start.earlier_output
     table = scheduled.project_state.project.config.agents[scheduled.agent]
+    notes = render_notes(scheduled.item.output, start.revised, scheduled.missing)
     return Assignment(
         item=scheduled.key,
         output=scheduled.item.output,
-        prompt=render_prompt(
-            scheduled.item, scheduled.group, start.context, previous, earlier, scheduled.missing
-        ),
+        prompt=render_prompt(scheduled.item, scheduled.group, start.context, previous, earlier, notes),
         context=start.context,
         timeout=scheduled.timeout or require_duration(table.timeout),
         attempt=len(counted) + 1,
@@ -127,6 +126,7 @@ def make_assignment(
         group=render_group(scheduled.group),
         task=render_item(scheduled.item),
         missing=scheduled.missing,
+        revised=start.revised,
     )
 
 

@@ -55,6 +55,8 @@ class StartingPoint(Struct, frozen=True):
     context: tuple[ContextFile, ...]
     earlier: Rescued | None
     """The output of an earlier attempt, which is put into the workplace."""
+    revised: tuple[str, ...] = ()
+    """The names of the items of earlier groups that wrote the output as the base has it."""
 
     @property
     def earlier_output(self) -> EarlierOutput | None:

@@ -4,6 +4,7 @@ from gitbatch.batch.history.rescue import Rescued
 from gitbatch.batch.item.rescue import find_usable
 from gitbatch.batch.item.scheduled import ScheduledItem, StartingPoint
 from gitbatch.batch.planning.risks import mark_filtered
+from gitbatch.batch.planning.schedule import find_earlier_versions
 from gitbatch.batch.workplace.protocol import WorkplaceSetup
 from gitbatch.project.context import list_context
 from gitbatch.project.scope import SCOPE_FILE
@@ -15,7 +16,13 @@ def find_starting_point(repo: Repository, batch: str, scheduled: ScheduledItem) 
     """Returns the context of an item, and what an earlier attempt in a batch had written."""
     state = scheduled.project_state
     listed = list_context(scheduled.item, scheduled.group, state.plan, state.project, state.snapshot)
-    return StartingPoint(mark_filtered(repo, state, listed), _find_earlier(repo, batch, scheduled))
+    is_there = state.snapshot.blob(scheduled.item.output) is not None
+    versions = find_earlier_versions(scheduled.item, state.plan) if is_there else ()
+    return StartingPoint(
+        mark_filtered(repo, state, listed),
+        _find_earlier(repo, batch, scheduled),
+        tuple(other.name for other in versions if other.done),
+    )
 
 
 def _find_earlier(repo: Repository, batch: str, scheduled: ScheduledItem) -> Rescued | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from gitbatch.batch.planning.schedule import settings_of
+from gitbatch.batch.planning.schedule import find_all_predecessors, find_earlier_versions, settings_of
 from gitbatch.batch.planning.surroundings import Surroundings
 from gitbatch.errors import PlanError
 from gitbatch.plan import help_texts
@@ -29,6 +29,9 @@ CONTEXT_MISSING = "GB408"
 """A context file does not exist, and no item of an earlier group writes it."""
 AGENT_UNKNOWN = "GB409"
 """An agent is not configured, or it is not clear which one is meant."""
+
+OUTPUT_UNWRITTEN = "GB410"
+"""An item revises a file that an open item, which is not chosen, is to write. Only a selection can have this problem."""
 
 _WILDCARDS = frozenset("*?[")
 
@@ -62,6 +65,7 @@ def find_item_problems(
         agent: the agent of items that name none; None: that is not clear, which is another problem.
         around: the files that they find.
     """
+    yield from _find_unwritten(plan, items)
     yield from _find_context_problems(plan, project, items, around)
     yield from find_agent_problems(plan, project.config, items, agent)
     yield from _find_place_problems(items, around)
@@ -123,9 +127,21 @@ def _find_context_problems(
                 continue
             written = (writers[path] for path in possible_paths(name, project) if path in writers)
             is_chosen, writer = next(written, (False, None))
-            if writer is None or not is_chosen or writer.group >= item.group:
-                reason = _missing_reason(writer, item)
+            early = writer is not None and _is_before(writer, item, plan)
+            if not (is_chosen and early):
+                reason = _missing_reason(writer, is_early=early)
                 yield _reads(CONTEXT_MISSING, item, name, reason, _missing_advice(name, writer))
+
+
+def _find_unwritten(plan: Plan, items: tuple[WorkItem, ...]) -> Iterator[ItemProblem]:
+    """Yields the items that revise a file which an open item of an earlier group, that is not chosen, is to write."""
+    chosen = frozenset(item.reference for item in items)
+    for item in items:
+        for other in find_earlier_versions(item, plan):
+            if not other.done and other.reference not in chosen:
+                reason = f", which {other.name} of an earlier group is to write"
+                advice = help_texts.CHOOSE_WRITER.fill(writer=other.name)
+                yield ItemProblem(OUTPUT_UNWRITTEN, item, item.output, "{item} revises ", reason, advice)
 
 
 def _find_writers(plan: Plan, chosen: tuple[WorkItem, ...]) -> dict[str, tuple[bool, WorkItem]]:
@@ -138,11 +154,17 @@ def _reads(code: str, item: WorkItem, name: str, reason: str, advice: Advice) ->
     return ItemProblem(code, item, name, "{item} reads ", f", {reason}", advice)
 
 
-def _missing_reason(writer: WorkItem | None, item: WorkItem) -> str:
+def _is_before(writer: WorkItem, item: WorkItem, plan: Plan) -> bool:
+    """Whether an item sees the output of another one: of an earlier group, or of its own if it waits for it."""
+    group = plan.groups[item.group - 1]
+    return writer.group < item.group or writer in find_all_predecessors(item, group)
+
+
+def _missing_reason(writer: WorkItem | None, *, is_early: bool) -> str:
     if writer is None:
         return "which does not exist and which no item writes"
-    if writer.group >= item.group:
-        return f"which {writer.name} writes, and that is not in an earlier group"
+    if not is_early:
+        return f"which {writer.name} writes, and that is not in an earlier group, nor waited for"
     return f"which is not there yet: {writer.name} writes it and is not among the chosen items"
 
 

@@ -5,7 +5,7 @@ Pure: the loop follows this order, and `gitbatch plan` shows it.
 
 from msgspec import Struct
 
-from gitbatch.plan.model import Group, Hints, Plan, WorkItem
+from gitbatch.plan.model import Group, Hints, ItemReference, Plan, WorkItem
 
 
 class ItemSettings(Struct, frozen=True):
@@ -48,6 +48,24 @@ def find_predecessors(item: WorkItem, group: Group) -> tuple[WorkItem, ...]:
     waited = {other.reference for other in before if item.hints.sequential or other.hints.sequential}
     waited |= set(item.hints.after)
     return tuple(other for other in group.items if other.reference in waited)
+
+
+def find_all_predecessors(item: WorkItem, group: Group) -> tuple[WorkItem, ...]:
+    """Returns the items of the same group that an item waits for, itself or because of those that it waits for."""
+    found: dict[ItemReference, WorkItem] = {}
+    to_do = [item]
+    while to_do:
+        for other in find_predecessors(to_do.pop(), group):
+            if other.reference not in found:
+                found[other.reference] = other
+                to_do.append(other)
+    return tuple(other for other in group.items if other.reference in found)
+
+
+def find_earlier_versions(item: WorkItem, plan: Plan) -> tuple[WorkItem, ...]:
+    """Returns the items of earlier groups that write the same file: the item revises what they have written."""
+    before = plan.groups[: item.group - 1]
+    return tuple(other for group in before for other in group.items if other.output == item.output)
 
 
 def plan_steps(group: Group, plan: Plan, jobs: int) -> tuple[tuple[WorkItem, ...], ...]:

@@ -51,11 +51,12 @@ def _parse_bounded(digits: str) -> int:
 
 
 def _find_named(plan: Plan, name: str) -> WorkItem:
-    found = [item for item in plan.items if name in (item.id, item.output)]
+    found = [item for item in plan.items if name in (item.id, item.output, item.reference)]
     if not found:
         raise UsageError(f"no item is called {name!r}", "see gitbatch plan for the ids and output paths")
     if len(found) > 1:
-        raise UsageError(f"{len(found)} items have the id {name}", "name the one you mean by its output path")
+        listed = " or ".join(item.reference for item in found)
+        raise UsageError(f"{len(found)} items are called {name}", f"name the one that you mean: {listed}")
     if found[0].done:
         raise UsageError(
             f"{name} is done: its box is ticked", "untick it in the plan and commit that, to run it again"

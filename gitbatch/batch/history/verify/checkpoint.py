@@ -7,7 +7,8 @@ from gitbatch.batch.history.verify.texts import judge_entries, judge_texts
 from gitbatch.batch.history.verify.trees import Changes, Trees, format_paths, is_regular
 from gitbatch.batch.model import ItemStatus
 from gitbatch.guard.shared import SharedFiles
-from gitbatch.plan.model import Plan
+from gitbatch.plan.matching import ItemPlace, match_items
+from gitbatch.plan.model import ItemReference, Plan
 from gitbatch.project.control import Project
 from gitbatch.repo.objects.codec import REGULAR
 
@@ -150,8 +151,10 @@ def _judge_ticks(
     """Checks that the ticked items are those that the group merged; all of them, unless the plan was edited meanwhile."""
     first, oid = ours.commit.parents[0], ours.commit.oid
     plan_now = trees.entry_at(first, project.task)
-    for item in trees.read_plan_at(first, project).items:
-        made = brought.get(item.output)
+    plan = trees.read_plan_at(first, project)
+    merged = _match_merged(ours, plan, brought)
+    for item in plan.items:
+        made = merged.get(item.reference)
         if item.box.offset in ticked:
             if made is None or trees.entry_at(oid, item.output) != trees.entry_at(made, item.output):
                 yield (
@@ -160,6 +163,14 @@ def _judge_ticks(
                 )
         elif made and not item.done and trees.base_entry(made, project.task) == plan_now:
             yield Check.TICK, f"leaves {item.name} open, which a merge of its group brings"
+
+
+def _match_merged(ours: Ours, plan: Plan, brought: dict[str, str]) -> dict[ItemReference, str]:
+    """Returns the commits that a group's merges bring by the items of the plan: a path may be that of several items."""
+    title = ours.trailers.first_value("Group").partition(" ")[2]
+    places = {path: ItemPlace(path, title, ours.trailers.group) for path in brought}
+    found = match_items(places, plan)
+    return {item.reference: brought[path] for path, (_, item) in found.items()}
 
 
 def _judge_criteria(plan: Plan, ticked: set[int], *, tick_all: bool) -> Complaints:

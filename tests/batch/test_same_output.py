@@ -1,0 +1,92 @@
+"""The same output again: an item of a later group revises the file of an earlier one, and each has its own box."""
+
+import json
+from typing import Any
+
+import pytest
+from conftest import Place
+
+AGENT = r"""
+prompt=$(cat)
+echo "$prompt" >"$HOME/$GITBATCH_ITEM.prompt"
+case $prompt in
+*"do: fail"*) echo "it broke" >&2; exit 3 ;;
+*"do: same"*) ;;
+*) mkdir -p "$(dirname "$GITBATCH_OUTPUT")"; echo "$GITBATCH_ITEM" >>"$GITBATCH_OUTPUT" ;;
+esac
+echo "Wrote it. It is short."
+"""
+PLAN = """\
+# Plan
+
+## Work Packages
+
+### Draft
+- [ ] T1 Write → Output: out/a.md
+- [ ] T2 Write do: fail → Output: out/b.md
+### Revision
+- [ ] T3 Revise → Output: out/a.md
+- [ ] T4 Revise → Output: out/b.md
+### Check
+- [ ] T5 Look again do: same → Output: out/a.md
+### Use
+- [ ] T6 Read (context: out/a.md) → Output: out/c.md
+- [ ] T7 Read all → Output: out/d.md
+"""
+
+
+@pytest.fixture
+def drafts(place: Place) -> Place:
+    place.write("agent.sh", AGENT)
+    place.write(
+        "gitbatch.toml",
+        '[batch]\nretries = 0\n[agents.told]\nkind = "command"\ncommand = ["sh", "agent.sh"]\nsandbox = "none"\n',
+    )
+    place.write("task.md", PLAN)
+    place.commit()
+    return place
+
+
+def run(place: Place, *arguments: str, code: int) -> dict[str, Any]:
+    """Runs open items; returns the outcome of each by its name."""
+    command = ("run", "--items", "all", "--checkpoint", "after-batch:9", "--json", *arguments)
+    events = [json.loads(line) for line in place.gitbatch(*command, code=code).stdout.splitlines()]
+    return {e["outcome"]["item"]["name"]: e["outcome"] for e in events if e.get("event") == "item-finished"}
+
+
+@pytest.mark.rule("E2")
+def test_each_item_ticks_its_own_box(drafts: Place) -> None:
+    done = run(drafts, code=1)
+    assert drafts.read("out/a.md") == "1-t1\n2-t3\n"
+    ticked = [line[6:8] for line in drafts.read("task.md").splitlines() if line.startswith("- [x]")]
+    assert ticked == ["T1", "T3", "T6", "T7"]
+    assert done["T4"]["status"] == "blocked"
+    assert done["T4"]["reason"] == "it revises out/b.md, which T2 did not write"
+    assert (done["T5"]["status"], done["T5"]["attempts"]) == ("failed", 1)
+    assert "tick the item's box in task.md by hand" in done["T5"]["reason"]
+    said = (drafts.home / "2-t3.prompt").read_text()
+    assert "out/a.md is there already: T1 of an earlier group wrote it." in said
+    assert "- out/a.md" not in said, "its own file is no context"
+    assert "- out/a.md (declared)" in (drafts.home / "4-t6.prompt").read_text()
+    assert "- not updated: out/a.md (failed: " in (drafts.home / "4-t6.prompt").read_text()
+    states = json.loads(drafts.gitbatch("status", "--json").stdout)["items"]
+    assert [(s["group"], s["item"], s["status"]) for s in states][::2] == [
+        (1, "out/a.md", "succeeded"),
+        (2, "out/a.md", "succeeded"),
+        (3, "out/a.md", "failed"),
+        (4, "out/d.md", "succeeded"),
+    ]
+
+
+def test_an_ambiguous_path_is_named_with_its_group(drafts: Place) -> None:
+    refused = drafts.gitbatch("run", "--items", "out/a.md", "--checkpoint", "at-end", code=2)
+    assert "3 items are called out/a.md" in refused.stderr
+    assert "1:out/a.md or 2:out/a.md or 3:out/a.md" in refused.stderr
+    refused = drafts.gitbatch("run", "--items", "2:out/a.md", "--checkpoint", "at-end", code=2)
+    assert "T3 revises out/a.md, which T1 of an earlier group is to write" in refused.stderr
+    drafts.edit("task.md", "- [ ] T1", "- [x] T1")
+    drafts.write("out/a.md", "by hand\n")
+    drafts.commit()
+    done = run(drafts, "--items", "2:out/a.md", code=0)
+    assert done.keys() == {"T3"}
+    assert drafts.read("out/a.md") == "by hand\n2-t3\n"
