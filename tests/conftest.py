@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from gitbatch.batch.history.verify.audit import audit_history
+from gitbatch.cli.main import main
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
 
@@ -188,3 +189,23 @@ def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
     opened = open_repository(place.root)
     yield opened
     opened.close()
+
+
+Here = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def here(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    """Run gitbatch in the test's own process, as its entry point does: exit code, standard output and error."""
+    monkeypatch.chdir(place.root)
+
+    def run_main(*arguments: str) -> tuple[int, str, str]:
+        for name, value in place.environment.items():  # opening a repository removes git's own
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["gitbatch", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run_main

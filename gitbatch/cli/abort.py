@@ -8,6 +8,7 @@ import typer
 from gitbatch.batch.history.abort import AbortPreview, abort_batch, preview_abort
 from gitbatch.batch.history.record import find_unfinished_refs
 from gitbatch.cli.common import HERE, Directory, Json, open_repository_of, print_output, tell_waiting
+from gitbatch.cli.verbosity import show_text
 from gitbatch.errors import DeclinedError, GitbatchError
 from gitbatch.repo.lock import repository_lock
 from gitbatch.text import format_count
@@ -36,19 +37,19 @@ def abort(
         if json:
             print_output(AbortOutput(found[0], preview.merged, preview.kept, preview.lost, rescued))
             return
-        typer.echo(f"batch {found[0]} has ended")
+        show_text(f"batch {found[0]} has ended")
         for ref in rescued:
-            typer.echo(f"  kept: {ref}   (git show {ref})")
+            show_text(f"  kept: {ref}   (git show {ref})")
         if rescued:
-            typer.echo("write one to your checkout: gitbatch rescue take ITEM")
+            show_text("write one to your checkout: gitbatch rescue take ITEM")
 
 
 def _show_preview(batch: str, preview: AbortPreview) -> None:
-    typer.echo(f"batch {batch}: {format_count(preview.merged, 'item')} merged, which stay")
+    show_text(f"batch {batch}: {format_count(preview.merged, 'item')} merged, which stay")
     if preview.kept:
-        typer.echo(f"  keeps: {list_names(preview.kept)}: finished and not merged")
+        show_text(f"  keeps: {list_names(preview.kept)}: finished and not merged")
     if preview.lost:
-        typer.echo(f"  loses: {list_names(preview.lost)}: not finished; what their worktrees have is removed")
+        show_text(f"  loses: {list_names(preview.lost)}: not finished; what their worktrees have is removed")
 
 
 def list_names(names: tuple[str, ...]) -> str:

@@ -29,7 +29,7 @@ from gitbatch.cli.common import (
 from gitbatch.cli.frontend import PromptFrontend, PromptReviewer
 from gitbatch.cli.signals import ENDING_SIGNALS, Signals
 from gitbatch.cli.unused_changes import tell_unused_changes
-from gitbatch.cli.views import EventView, make_view
+from gitbatch.cli.views import EventView, ProgressKind, make_view
 from gitbatch.errors import ExitCode
 from gitbatch.repo.repository import Repository
 from gitbatch.sandbox.model import SandboxKind
@@ -46,6 +46,7 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     jobs: int | None = None
     branch: str | None = None
     no_input: bool = False
+    progress: ProgressKind = ProgressKind.AUTO
     json: bool = False
     directory: Path = HERE
     sandbox: SandboxKind | None = None
@@ -85,7 +86,7 @@ class RunOptions(Struct, frozen=True, kw_only=True):
 
 def run_command(options: RunOptions) -> ExitCode:
     """Starts or resumes a batch; returns how it ended."""
-    view = make_view(json=options.json)
+    view = make_view(json=options.json, progress=options.progress)
     prompts = PromptFrontend(can_ask=options.can_ask)
     with open_repository_of(options.directory) as repo:
         settings = options.make_settings(repo)

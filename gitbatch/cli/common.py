@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from platformdirs import user_cache_path
 
+from gitbatch.cli.verbosity import show_note
 from gitbatch.errors import UsageError
 from gitbatch.project.control import PlanChoice
 from gitbatch.repo.opening import open_repository
@@ -20,8 +21,19 @@ if TYPE_CHECKING:
     from gitbatch.view.envelope import Envelope, ErrorOutput
     from gitbatch.view.terminal import Terminal
 
+
+def _start_below(context: typer.Context, value: Path) -> Path:
+    """Returns the folder of `-C`: relative to that of a `-C` before the verb."""
+    above: Path = context.find_root().params.get("directory") or HERE
+    return value if context.parent is None else above / value
+
+
+HERE = Path()
 Directory = Annotated[
-    Path, typer.Option("-C", metavar="DIR", help="Run as if started in DIR.", show_default=False)
+    Path,
+    typer.Option(
+        "-C", metavar="DIR", help="Run as if started in DIR.", show_default=False, callback=_start_below
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="For programs: one JSON object on a line.")]
 TaskMd = Annotated[
@@ -30,7 +42,6 @@ TaskMd = Annotated[
         metavar="[TASK_MD]", help="The plan; by default the active phase's, else the nearest task.md."
     ),
 ]
-HERE = Path()
 
 
 @contextmanager
@@ -72,7 +83,7 @@ def cache_dir() -> Path:
 
 def tell_waiting(text: str) -> None:
     """Reports what a command waits for before it begins."""
-    typer.echo(f"gitbatch: {text}", err=True)
+    show_note(f"gitbatch: {text}")
 
 
 def choose_plan(repo: Repository, directory: Path, path: Path | None) -> PlanChoice:

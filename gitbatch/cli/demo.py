@@ -16,9 +16,10 @@ from msgspec.structs import replace
 from gitbatch.batch.caller import SessionSettings
 from gitbatch.batch.model import CheckpointMode, PauseMode
 from gitbatch.cli.batch import report_end, run_session
-from gitbatch.cli.common import Json, cache_dir, chosen_worktrees, open_repository_of
+from gitbatch.cli.common import HERE, Directory, Json, cache_dir, chosen_worktrees, open_repository_of
 from gitbatch.cli.frontend import PromptFrontend
-from gitbatch.cli.views import make_view
+from gitbatch.cli.verbosity import show_text
+from gitbatch.cli.views import Progress, ProgressKind, make_view
 from gitbatch.errors import GitbatchError, UsageError
 from gitbatch.repo.sample import make_repository
 from gitbatch.resources import resource
@@ -46,9 +47,12 @@ def demo(
             help="command: programs of the sample; anthropic: the Claude agent, with a scripted server."
         ),
     ] = DemoAgent.COMMAND,
+    progress: Progress = ProgressKind.AUTO,
     json: Json = False,
+    base: Directory = HERE,
 ) -> None:
     """Make a sample repository and run its plan: three groups of a package's documentation."""
+    directory = base / directory
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise UsageError(f"{directory} exists and is not empty", "name another folder: gitbatch demo DIR")
     over = [resource("repos/demo-claude")] if agent is DemoAgent.ANTHROPIC else []
@@ -58,17 +62,20 @@ def demo(
             result = run_session(repo, settings, make_view(json=True), PromptFrontend(can_ask=False))
         report_end(result, directory, json=True)
         return
-    typer.echo(
+    show_text(
         f"made {directory}: a small package, and a plan to document it (docs/phases/reference/task.md)\n"
     )
     with agent_settings(agent) as settings, open_repository_of(directory) as repo:
         report_end(
-            run_session(repo, settings, make_view(json=False), PromptFrontend(can_ask=False)), directory
+            run_session(
+                repo, settings, make_view(json=False, progress=progress), PromptFrontend(can_ask=False)
+            ),
+            directory,
         )
-        typer.echo("\nthe history, as git shows it:  git log --first-parent --oneline\n")
-        typer.echo(repo.git.read_output("log", "--first-parent", "--format=  %h %s"))
+        show_text("\nthe history, as git shows it:  git log --first-parent --oneline\n")
+        show_text(repo.git.read_output("log", "--first-parent", "--format=  %h %s"))
     program = "gitbatch" if shutil.which("gitbatch") else shlex.quote(str(Path(sys.argv[0]).resolve()))
-    typer.echo(_NEXT[agent].format(directory=shlex.quote(str(directory)), gitbatch=program))
+    show_text(_NEXT[agent].format(directory=shlex.quote(str(directory)), gitbatch=program))
 
 
 @contextmanager

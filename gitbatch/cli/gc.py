@@ -7,6 +7,7 @@ import typer
 
 from gitbatch.batch.history.gc import Garbage, find_garbage, remove_garbage
 from gitbatch.cli.common import HERE, Directory, Json, open_repository_of, print_output, tell_waiting
+from gitbatch.cli.verbosity import show_text
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.refs.names import short
 from gitbatch.text import clean_text
@@ -40,10 +41,10 @@ def gc(
 def _tell_person(garbage: Garbage, *, dry_run: bool) -> None:
     would = "would be " * dry_run
     for rescue in garbage.rescued:
-        typer.echo(f"{would}kept: {rescue.name} is not merged; now {rescue.ref}   (git show {rescue.ref})")
+        show_text(f"{would}kept: {rescue.name} is not merged; now {rescue.ref}   (git show {rescue.ref})")
     for removal in garbage.removed:
-        typer.echo(f"{would}removed: {removal.kind} {clean_text(short(removal.name), 2000)}")
+        show_text(f"{would}removed: {removal.kind} {clean_text(short(removal.name), 2000)}")
     for kept in garbage.kept:
-        typer.echo(f"kept: {short(kept.name)}: {clean_text(kept.reason, 2000)}")
+        show_text(f"kept: {short(kept.name)}: {clean_text(kept.reason, 2000)}")
     if not garbage.removed:
-        typer.echo("nothing to remove")
+        show_text("nothing to remove")

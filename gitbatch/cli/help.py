@@ -1,47 +1,71 @@
-"""`gitbatch help`: the documentation, which ships with the program."""
+"""`gitbatch help`: the documentation, which ships with the program, and the help of the commands."""
 
+import io
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from typing import Annotated
 
 import typer
 
 from gitbatch.cli.common import Json, print_output
+from gitbatch.cli.lazy import load_command
 from gitbatch.cli.pager import read_git_variables, show_in_pager
+from gitbatch.cli.verbs import VERBS
 from gitbatch.errors import UsageError
+from gitbatch.plan.spelling import nearest
 from gitbatch.resources import resource
 from gitbatch.view.block import make_line
 from gitbatch.view.outputs.help import HelpOutput, HelpTopic
 
 Topic = Annotated[
-    str | None, typer.Argument(metavar="[TOPIC]", help="A page; without it, the pages are listed.")
+    str | None,
+    typer.Argument(metavar="[TOPIC]", help="A page or a command; without it, the pages are listed."),
 ]
 
 
 def show_help(topic: Topic = None, json: Json = False) -> None:
-    """Show a page of the documentation, or list the pages."""
+    """Show a page of the documentation or the help of a command, or list the pages."""
     pages = read_pages()
     if json:
         _print_output(pages, topic)
-        return
-    if topic is None:
+    elif topic is not None:
+        show_in_pager(read_git_variables(), (make_line(_find_text(pages, topic).removesuffix("\n")),))
+    else:
         width = max(map(len, pages))
         for name, text in pages.items():
             typer.echo(f"{name:{width}}  {find_title(text)}")
         typer.echo("\ngitbatch help TOPIC shows a page; gitbatch --help lists the commands.")
-        return
-    page = make_line(_find_page(pages, topic).removesuffix("\n"))
-    show_in_pager(read_git_variables(), (page,))
 
 
-def _find_page(pages: Mapping[str, str], topic: str) -> str:
-    if topic not in pages:
-        raise UsageError(f"unknown help topic {topic!r}", f"topics: {', '.join(pages)}")
-    return pages[topic]
+def _find_text(pages: Mapping[str, str], topic: str) -> str:
+    """Returns a page, or the help of a command.
+
+    Raises:
+        UsageError: the topic is unknown.
+    """
+    targets = {name: target for name, target, _ in VERBS}
+    if topic in pages:
+        return pages[topic]
+    if topic in targets:
+        return _read_command_help(topic, targets[topic])
+    known = (*pages, *targets)
+    near = nearest(topic, known, 2)
+    meant = f"did you mean {near}? " if near else ""
+    raise UsageError(f"unknown help topic {topic!r}", f"{meant}topics: {', '.join(known)}")
+
+
+def _read_command_help(name: str, target: str) -> str:
+    """Returns what `--help` of a command shows."""
+    shown = io.StringIO()
+    with redirect_stdout(shown):
+        load_command(name, target).main(["--help"], prog_name=f"gitbatch {name}", standalone_mode=False)
+    return shown.getvalue().strip("\n")
 
 
 def _print_output(pages: Mapping[str, str], topic: str | None) -> None:
+    commands = tuple(HelpTopic(name, summary) for name, _, summary in VERBS)
     topics = tuple(HelpTopic(name, find_title(text)) for name, text in pages.items())
-    print_output(HelpOutput(topics, topic, None if topic is None else _find_page(pages, topic)))
+    print_output(HelpOutput((*topics, *commands), topic, None if topic is None else _find_text(pages, topic)))
 
 
 def read_pages() -> dict[str, str]:

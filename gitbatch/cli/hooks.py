@@ -5,6 +5,7 @@ import os
 import typer
 
 from gitbatch.cli.common import HERE, Directory, Json, open_repository_of, print_output, tell_waiting
+from gitbatch.cli.verbosity import show_note, show_text
 from gitbatch.guard.install import install_hook, uninstall_hook
 from gitbatch.guard.location import find_hook_location
 from gitbatch.guard.report import hook_notes, read_hook_report
@@ -28,11 +29,11 @@ def install(json: Json = False, directory: Directory = HERE) -> None:
         if json:
             print_output(hook_output(read_hook_report(repo, find_hook_location(repo, settings)), change))
             return
-        typer.echo(f"{change}  {location.hook}")
+        show_text(f"{change}  {location.hook}")
         if location.chained:
-            typer.echo(f"your own hook runs after it, and is now {location.chained}")
+            show_text(f"your own hook runs after it, and is now {location.chained}")
         for note in hook_notes(repo, location):
-            typer.echo(f"note: {note}", err=True)
+            show_note(f"note: {note}")
 
 
 @app.command()
@@ -45,7 +46,7 @@ def uninstall(json: Json = False, directory: Directory = HERE) -> None:
         if json:
             print_output(hook_output(read_hook_report(repo, find_hook_location(repo, settings)), change))
             return
-        typer.echo(f"{change}  {location.hook}")
+        show_text(f"{change}  {location.hook}")
 
 
 @app.command()

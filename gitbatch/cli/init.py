@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from gitbatch.cli.common import HERE, Directory, Json, open_repository_of, print_output
+from gitbatch.cli.verbosity import show_text
 from gitbatch.errors import UsageError
 from gitbatch.plan.help_texts import Language
 from gitbatch.project.config import CONFIG_FILE, parse_config
@@ -33,14 +34,14 @@ def init(
         print_output(InitOutput(made.written, made.kept, made.scope))
         return
     for path in made.written:
-        typer.echo(f"wrote  {path}")
+        show_text(f"wrote  {path}")
     for path in made.kept:
-        typer.echo(f"kept   {path}")
+        show_text(f"kept   {path}")
     if made.scope:
         typer.echo(
             f"\nyour CLAUDE.md does not name {phase} as the active phase; write into it:\n\n{made.scope}"
         )
-    typer.echo(
+    show_text(
         "\nnext: write the plan and name an agent in gitbatch.toml, then\n"
         f'  gitbatch lint && git add --all && git commit -m "Plan {phase}" && gitbatch plan'
     )

@@ -6,6 +6,8 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from gitbatch.cli.verbosity import make_level_options
+
 
 class LazyCommand(TyperCommand):
     """A command known by its name and summary; its module is imported when the command is used."""
@@ -26,7 +28,10 @@ def load_command(name: str, target: str) -> Any:  # noqa: ANN401 - as above
         single = typer.Typer(add_completion=False)
         single.command(name)(found)
         found = single
-    return typer.main.get_command(found)
+    command: Any = typer.main.get_command(found)
+    for each in (command, *getattr(command, "commands", {}).values()):
+        each.params += make_level_options()
+    return command
 
 
 class LazyGroup(TyperGroup):

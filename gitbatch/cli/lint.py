@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from gitbatch.batch.planning.checkout_files import find_checkout_files
 from gitbatch.batch.planning.risks import find_disk_risks
 from gitbatch.cli.common import HERE, Directory, Json, make_page, print_output
+from gitbatch.cli.verbosity import is_quiet
 from gitbatch.errors import UsageError
 from gitbatch.plan.render import summary
 from gitbatch.project.lint import Checked, check_plan, find_active_plan
@@ -74,11 +75,13 @@ def _with_risks(checked: Checked) -> Checked:
 
 
 def _show_diagnostics(checked: Checked, form: Format) -> None:
-    diagnostics = checked.plan.diagnostics
+    diagnostics = checked.plan.errors if is_quiet() else checked.plan.diagnostics
     if form is Format.TEXT:
         page = make_page()
         for diagnostic in diagnostics:
             page.show_line(*diagnostic_lines(diagnostic, checked.source, checked.path).parts, "\n")
+        if is_quiet() and not diagnostics:
+            return
         items = len(checked.plan.items)
         good = f"{format_count(items, 'item')} in {format_count(len(checked.plan.groups), 'group')}"
         page.show_line(f"{checked.path}: {summary(diagnostics) or good}")

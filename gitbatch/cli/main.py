@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +16,7 @@ from gitbatch.cli.report_error import (
     report_usage,
     wants_json,
 )
+from gitbatch.cli.verbosity import Quiet, Verbose, reset_level
 from gitbatch.cli.verbs import Verbs
 from gitbatch.errors import ExitCode, GitbatchError
 
@@ -36,9 +38,15 @@ def _show_version(*, wanted: bool) -> None:
 
 @app.callback()
 def root(
+    directory: Annotated[  # noqa: ARG001  # the option -C of each verb reads it
+        Path, typer.Option("-C", metavar="DIR", help="Run as if started in DIR.", show_default=False)
+    ] = Path(),
+    quiet: Quiet = False,  # noqa: ARG001  # its callback does the work
+    verbose: Verbose = False,  # noqa: ARG001  # as above
     version: Annotated[  # noqa: ARG001  # the callback does the work
         bool,
         typer.Option(
+            "-V",
             "--version",
             help="Show the version.",
             is_eager=True,
@@ -68,6 +76,7 @@ def _require_current_folder() -> None:
 def main() -> None:
     """Runs the command line and exits with its code."""
     _open_closed_streams()
+    reset_level()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(

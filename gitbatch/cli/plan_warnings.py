@@ -1,11 +1,10 @@
 """The warnings of a plan that can run, on standard error."""
 
-import typer
-
 from gitbatch.batch.planning.project_state import ProjectView, render_diagnostics
+from gitbatch.cli.verbosity import show_note
 
 
 def tell_warnings(state: ProjectView) -> None:
     """Shows the plan's warnings, if it has any."""
     if state.plan.diagnostics:
-        typer.echo(render_diagnostics(state) + "\n", err=True)
+        show_note(render_diagnostics(state) + "\n")

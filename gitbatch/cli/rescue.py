@@ -6,6 +6,7 @@ import typer
 
 from gitbatch.batch.history.rescued_files import RescuedFile, list_rescued, take_rescued
 from gitbatch.cli.common import HERE, Directory, Json, make_page, open_repository_of, print_output
+from gitbatch.cli.verbosity import show_text
 from gitbatch.view.outputs.rescue import RescueOutput
 from gitbatch.view.rescued import render_rescued_files
 
@@ -46,7 +47,7 @@ def take(
     if json:
         print_output(RescueOutput(taken=taken))
         return
-    typer.echo(f"wrote {taken.path}   ({_describe(taken)}; nothing is committed: git add it if it is good)")
+    show_text(f"wrote {taken.path}   ({_describe(taken)}; nothing is committed: git add it if it is good)")
 
 
 def _describe(taken: RescuedFile) -> str:

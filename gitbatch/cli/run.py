@@ -7,6 +7,7 @@ import typer
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.cli.batch import RunOptions, run_command
 from gitbatch.cli.common import HERE, Directory, Json, TaskMd
+from gitbatch.cli.views import Progress, ProgressKind
 from gitbatch.sandbox.model import SandboxKind
 
 Items = Annotated[
@@ -17,7 +18,7 @@ CheckpointOption = Annotated[
     str | None, typer.Option(help="When to pause: after-each, after-batch:N or at-end.")
 ]
 AgentName = Annotated[str | None, typer.Option(help="The agent for items that name none.")]
-Jobs = Annotated[int | None, typer.Option(min=1, help="Items that run at the same time.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Items that run at the same time.")]
 Branch = Annotated[
     str | None, typer.Option(help="Run on this branch (made at HEAD if new) and leave the checkout alone.")
 ]
@@ -62,6 +63,7 @@ def run(
     no_fetch: NoFetch = False,
     accept_config: AcceptConfig = False,
     no_input: NoInput = False,
+    progress: Progress = ProgressKind.AUTO,
     json: Json = False,
     directory: Directory = HERE,
 ) -> None:
@@ -82,6 +84,7 @@ def run(
         no_fetch=no_fetch,
         accept_config=accept_config,
         no_input=no_input,
+        progress=progress,
         json=json,
         directory=directory,
     )

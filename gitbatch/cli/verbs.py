@@ -53,7 +53,11 @@ VERBS = (
         "gitbatch.cli.schema:schema",
         "Show a JSON Schema: of gitbatch.toml (config), or of what a verb prints with --json.",
     ),
-    ("help", "gitbatch.cli.help:show_help", "Show a page of the documentation, or list the pages."),
+    (
+        "help",
+        "gitbatch.cli.help:show_help",
+        "Show a page of the documentation or the help of a command, or list the pages.",
+    ),
     (
         "hooks",
         "gitbatch.cli.hooks:app",

@@ -6,6 +6,7 @@ import typer
 
 from gitbatch.batch.history.verify.audit import Audit, audit_history
 from gitbatch.cli.common import HERE, Directory, Json, open_repository_of, print_output
+from gitbatch.cli.verbosity import show_note
 from gitbatch.text import format_count
 from gitbatch.view.outputs.verify import verify_output
 
@@ -25,7 +26,7 @@ def verify(
     else:
         _show_findings(found)
     for end in found.ends:
-        typer.echo(f"note: this clone ends at {end[:12]}; what is older was not seen", err=True)
+        show_note(f"note: this clone ends at {end[:12]}; what is older was not seen")
     raise typer.Exit(1 if found.findings else 0)
 
 

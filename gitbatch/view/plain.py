@@ -212,3 +212,14 @@ class PlainView:
         self.show_line(
             f"        {format_count(event.items_left, 'item')} left; finished items are in git. {event.advice}"
         )
+
+
+class VerboseView(PlainView):
+    """Prints also what each agent reads."""
+
+    def __call__(self, event: Event) -> None:
+        """Shows an event."""
+        super().__call__(event)
+        if isinstance(event, ItemStarted):
+            for path in event.context:
+                self.show_line((f"  reads       {event.name}: {path}", "dim"))

@@ -17,7 +17,7 @@ _HALTS = {
 """The exit codes of a run that halts; for every other cause the user must fix something first."""
 
 
-class RunEnd(Struct, frozen=True):
+class EndReport(Struct, frozen=True):
     """How a run ended."""
 
     code: ExitCode
@@ -29,15 +29,17 @@ class RunEnd(Struct, frozen=True):
     """For people, on standard error: what the events have not said."""
 
 
-def describe_end(result: Result, place: str) -> RunEnd:
+def describe_end(result: Result, place: str) -> EndReport:
     """Returns the end of a run. `place`: the option `-C` with a space before it."""
     command = f"gitbatch run{place}"
     resume = f"resume: {command}"
     if result.ending is Ending.PAUSED:
-        return RunEnd(ExitCode.PAUSED, ErrorKind.PAUSED, "paused", resume, (f"gitbatch: paused. {resume}",))
+        return EndReport(
+            ExitCode.PAUSED, ErrorKind.PAUSED, "paused", resume, (f"gitbatch: paused. {resume}",)
+        )
     if result.ending is Ending.CONFIG_CHANGED:
         advice = f"review the difference; to accept it: {command} --accept-config"
-        return RunEnd(
+        return EndReport(
             ExitCode.PAUSED,
             ErrorKind.CONFIG_CHANGED,
             CHANGED_CONFIG,
@@ -47,17 +49,17 @@ def describe_end(result: Result, place: str) -> RunEnd:
     if result.halt:
         code = _HALTS.get(result.halt.cause, ExitCode.FAILED)
         reason, advice = result.halt.reason, result.halt.advice
-        return RunEnd(code, ErrorKind.HALTED, reason, advice, (f"gitbatch: {reason}", advice))
+        return EndReport(code, ErrorKind.HALTED, reason, advice, (f"gitbatch: {reason}", advice))
     if not result.has_ended:
-        return RunEnd(ExitCode.FAILED, ErrorKind.STOPPED, "the batch has stopped", "see the last event")
+        return EndReport(ExitCode.FAILED, ErrorKind.STOPPED, "the batch has stopped", "see the last event")
     if result.failed:
         message = f"{format_count(result.failed, 'item')} did not succeed"
         lines = tuple(list_next_steps(result.failures, place))
-        return RunEnd(ExitCode.FAILED, ErrorKind.ITEMS_FAILED, message, "\n".join(lines), lines)
-    return RunEnd(ExitCode.DONE)
+        return EndReport(ExitCode.FAILED, ErrorKind.ITEMS_FAILED, message, "\n".join(lines), lines)
+    return EndReport(ExitCode.DONE)
 
 
-def describe_interruption(code: ExitCode, place: str) -> RunEnd:
+def describe_interruption(code: ExitCode, place: str) -> EndReport:
     """Returns the end of a run that a signal ended."""
     message, advice = "interrupted; every finished item is in git", f"resume: gitbatch run{place}"
-    return RunEnd(code, ErrorKind.INTERRUPTED, message, advice, (f"gitbatch: {message}. {advice}",))
+    return EndReport(code, ErrorKind.INTERRUPTED, message, advice, (f"gitbatch: {message}. {advice}",))

@@ -1,7 +1,6 @@
 """`--json`: every verb prints one envelope, also for errors, and it is what `gitbatch schema` says."""
 
 import json
-import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -9,10 +8,9 @@ from pkgutil import resolve_name
 from typing import Any
 
 import pytest
-from conftest import Place, read_run
+from conftest import Here, Place, read_run
 
 from gitbatch.batch.events import SCHEMA
-from gitbatch.cli.main import main
 from gitbatch.cli.report_error import wants_json
 from gitbatch.cli.verbs import VERBS
 from gitbatch.errors import ErrorKind, ExitCode, FilePlace, GitbatchError
@@ -25,19 +23,9 @@ BAD = "## Work Packages\n\n### G\n\n- [ ] a → DoD: #7\n"
 
 
 @pytest.fixture
-def call(place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+def call(here: Here) -> Call:
     """Runs gitbatch in this process with `--json`: its exit code, and what it prints on standard output."""
-    monkeypatch.chdir(place.root)
-
-    def run_main(*arguments: str) -> tuple[int, str]:
-        for name, value in place.environment.items():  # opening a repository removes git's own
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(sys, "argv", ["gitbatch", *arguments, "--json"])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        return int(ended.value.code or 0), capsys.readouterr().out
-
-    return run_main
+    return lambda *arguments: here(*arguments, "--json")[:2]
 
 
 def read_output(said: str, schema: str) -> Any:  # noqa: ANN401 - JSON

@@ -5,19 +5,27 @@ from io import StringIO
 import pytest
 
 from gitbatch.cli.views import VIEWS, load_view, make_view
+from gitbatch.view.brief import BriefView, QuietView
 from gitbatch.view.jsonlines import JsonLines
 from gitbatch.view.live import LiveView
 from gitbatch.view.page import PlainPage
-from gitbatch.view.plain import PlainView
+from gitbatch.view.plain import PlainView, VerboseView
 from gitbatch.view.terminal import Terminal
 
-OUTPUTS = {"json": StringIO(), "plain": PlainPage(StringIO()), "live": Terminal()}
-KINDS = {"json": JsonLines, "plain": PlainView, "live": LiveView}
+OUTPUTS = {"json": StringIO(), "live": Terminal()}
+KINDS = {
+    "json": JsonLines,
+    "plain": PlainView,
+    "live": LiveView,
+    "none": BriefView,
+    "quiet": QuietView,
+    "verbose": VerboseView,
+}
 
 
 @pytest.mark.parametrize("name", VIEWS)
 def test_every_name_loads(name: str) -> None:
-    assert type(load_view(name, OUTPUTS[name])) is KINDS[name]
+    assert type(load_view(name, OUTPUTS.get(name, PlainPage(StringIO())))) is KINDS[name]
 
 
 @pytest.mark.parametrize(("json", "kind"), [(True, JsonLines), (False, PlainView)])

@@ -4,7 +4,7 @@ from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.model import FailedItem
 from gitbatch.limits.causes import Cause
 from gitbatch.view.envelope import Envelope, make_report
-from gitbatch.view.run_end import RunEnd
+from gitbatch.view.run_end import EndReport
 
 
 class RunOutput(Envelope, frozen=True):
@@ -24,7 +24,7 @@ class RunOutput(Envelope, frozen=True):
     """Seconds since the epoch: when to resume, where a server gave a time."""
 
 
-def run_output(result: Result | None, end: RunEnd) -> RunOutput:
+def run_output(result: Result | None, end: EndReport) -> RunOutput:
     """Returns the envelope of a run; `result` is None if a signal ended it."""
     error = make_report(end.kind, end.message, end.advice) if end.kind else None
     if result is None:
