@@ -6,7 +6,8 @@ upwards; else the one in `docs/`.
 """
 
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import NoReturn
 
 from msgspec import Struct
@@ -14,16 +15,29 @@ from msgspec.structs import replace
 
 from gitbatch.errors import PlanError
 from gitbatch.paths import ancestors, path_key
+from gitbatch.plan.help_texts import Advice, Language
 from gitbatch.plan.model import PlanOptions
 from gitbatch.plan.outputs import INCLUDE_FILE, INVENTORIES, is_inventory, path_problem
 from gitbatch.project.config import CONFIG_FILE, Config
-from gitbatch.project.scope import SCOPE_FILE, Phase, find_active_phase
+from gitbatch.project.phases import Phase
+from gitbatch.project.scope import SCOPE_FILE, find_active_phase, find_language
 from gitbatch.project.sections import require_text
 from gitbatch.project.snapshot import Snapshot
 
 TASK, STATUS, DECISIONS, RULES = "task.md", "status.md", "decisions-log.md", "rules.md"
 CONVENTIONAL = (TASK, f"docs/{TASK}")
 """The plans that a project without phases has by convention; the first that exists is the one."""
+
+_CHANGE_SCOPE = Advice(
+    "change the active scope in CLAUDE.md: gitbatch runs only its phase",
+    "ändere den aktiven Scope in CLAUDE.md: gitbatch führt nur dessen Phase aus",
+)
+_WRITE_PLAN = Advice(
+    "write {path} (or all files: gitbatch init) and commit it:\n\n## Work Packages\n\n### Group name\n"
+    "- [ ] First piece of work",
+    "schreibe {path} (oder alle Dateien: gitbatch init --lang de) und committe sie:\n\n## Arbeitspakete\n\n"
+    "### Name der Gruppe\n- [ ] Erster Punkt",
+)
 
 
 class PlanChoice(Struct, frozen=True):
@@ -120,12 +134,12 @@ def find_project(snapshot: Snapshot, config: Config, choice: PlanChoice = BY_CON
         PlanError: the plan does not exist, or is not the active phase's; CLAUDE.md or a context document is not
             readable text.
     """
-    phase = find_active_phase(snapshot, config)
+    phase, language = find_active_phase(snapshot, config), partial(find_language, snapshot, config)
     if phase is None:
-        task = _find_single_plan(snapshot, choice)
+        task = _find_single_plan(snapshot, choice, language)
     else:
-        task = _find_plan_of_phase(snapshot, phase)
-        _require_active(choice, task)
+        task = _find_plan_of_phase(snapshot, phase, language)
+        _require_active(choice, task, language)
     here = phase or Phase("", "")
     folder_of_plan = _folder_of(task)
     folders = _search_folders(phase) if phase else tuple(dict.fromkeys((folder_of_plan, "docs/", "")))
@@ -161,26 +175,26 @@ def _find_inventories(snapshot: Snapshot, folder: str) -> tuple[str, ...]:
     return tuple(path for path in paths if is_inventory(path, folder))
 
 
-def _find_plan_of_phase(snapshot: Snapshot, phase: Phase) -> str:
+def _find_plan_of_phase(snapshot: Snapshot, phase: Phase, language: Callable[[], Language]) -> str:
     found = _first_file(snapshot, (f"{folder}{TASK}" for folder in _search_folders(phase)))
-    return found or _refuse_missing(f"{phase.folder}/, docs/ or the top folder")
+    return found or _refuse_missing(_search_folders(phase), language)
 
 
-def _require_active(choice: PlanChoice, task: str) -> None:
+def _require_active(choice: PlanChoice, task: str, language: Callable[[], Language]) -> None:
     """Refuses a plan that the user names, if it is not the one of the active phase (rule O2)."""
     if choice.path is not None and choice.path != task and not choice.is_recorded:
         raise PlanError(
             f"{choice.path} is not the plan of the active phase, which is {task}",
-            "change the active scope in CLAUDE.md: gitbatch runs only its phase",
+            _CHANGE_SCOPE.in_language(language()),
         )
 
 
-def _find_single_plan(snapshot: Snapshot, choice: PlanChoice) -> str:
+def _find_single_plan(snapshot: Snapshot, choice: PlanChoice, language: Callable[[], Language]) -> str:
     """Returns the plan of a project without phases."""
     if choice.path is None:
         above = (*reversed((*ancestors(choice.folder), choice.folder)), "") if choice.folder else ("",)
         near = (f"{folder}/{TASK}".lstrip("/") for folder in above)
-        return _first_file(snapshot, (*near, *CONVENTIONAL)) or _refuse_missing("the top folder or docs/")
+        return _first_file(snapshot, (*near, *CONVENTIONAL)) or _refuse_missing(("", "docs/"), language)
     if not snapshot.blob(choice.path):
         raise PlanError(
             f"the commit has no file {choice.path}", f"write the plan and commit it: git add {choice.path}"
@@ -190,8 +204,10 @@ def _find_single_plan(snapshot: Snapshot, choice: PlanChoice) -> str:
     return choice.path
 
 
-def _refuse_missing(where: str) -> NoReturn:
-    raise PlanError(f"missing {TASK} in {where}", f"write a plan and commit it: git add {TASK}")
+def _refuse_missing(folders: tuple[str, ...], language: Callable[[], Language]) -> NoReturn:
+    *first, last = (folder or "the top folder" for folder in folders)
+    advice = _WRITE_PLAN.fill(path=f"{folders[0]}{TASK}").in_language(language())
+    raise PlanError(f"missing {TASK} in {', '.join(first)} or {last}", advice)
 
 
 def _first_file(snapshot: Snapshot, paths: Iterable[str]) -> str | None:

@@ -1,87 +1,158 @@
 """The active phase: the one that CLAUDE.md names (rule O2). Exactly one, or an error; never a guess."""
 
-import posixpath
 import re
-
-from msgspec import Struct
+from collections.abc import Iterator, Mapping
 
 from gitbatch.errors import PlanError
-from gitbatch.plan.inline import Inline, SpanKind, one_line
-from gitbatch.plan.outline import outline
-from gitbatch.plan.titles import matches
+from gitbatch.plan.findings import quoted
+from gitbatch.plan.help_texts import Advice, Language
+from gitbatch.plan.inline import Inline, Piece, SpanKind, one_line, scan
+from gitbatch.plan.outline import Heading, outline
+from gitbatch.plan.titles import matches, normalise, suggestion
 from gitbatch.project.config import Config
+from gitbatch.project.phases import Phase, Phases
 from gitbatch.project.sections import decode_link, read_section, require_text
 from gitbatch.project.snapshot import Snapshot
 
 SCOPE_FILE = "CLAUDE.md"
 
-_EXAMPLE = "write in CLAUDE.md:\n\n## Aktiver Scope\n\nPhase: NAME"
-_PHASE = re.compile(r"^(?:aktive\s+|active\s+)?phase\s*:\s*(.+)$", re.IGNORECASE)
+_GERMAN = ("Aktiver Scope",)
+_ONE_SECTION = Advice("keep one of them, naming one phase", "behalte einen davon, der eine Phase nennt")
+_STATE_PHASE = Advice(
+    "write in CLAUDE.md:\n\n## Active Scope\n\nPhase: {name}",
+    "schreibe in CLAUDE.md:\n\n## Aktiver Scope\n\nPhase: {name}",
+)
+_ONE_OF = Advice("{state}\n\nNAME is one of {names}", "{state}\n\nNAME ist eine von {names}")
+_SHOWN = 10
+"""Names of phases in a help text."""
+_KEEP_ACTIVE = Advice("keep the active one, or {state}", "behalte die aktive, oder {state}")
+_CREATE_FOLDER = Advice(
+    "create and commit the folder with its task.md, or {state}",
+    "lege den Ordner mit seiner task.md an und committe ihn, oder {state}",
+)
+_RENAME_SECTION = Advice(
+    "call it “{title}”, or allow its title in gitbatch.toml (titles.scope), or call it something else",
+    "nenne ihn „{title}“, oder erlaube seinen Titel in gitbatch.toml (titles.scope), oder nenne ihn ganz anders",
+)
+_STATED = re.compile(r"^(?:aktive\s+|active\s+)?phase\s*:\s*(.+)$", re.IGNORECASE)
 _EMPHASIS = re.compile(r"\*+|(?<![\w`\\])_+|_+(?![\w`])")
-_SYNTAX = re.compile(r"`|\\(?=_)")
-
-
-class Phase(Struct, frozen=True):
-    """The scope of a batch. A project of a single phase has an empty name and folder."""
-
-    name: str
-    folder: str
-    """Repository path without a slash at its end."""
+_STRUCK = re.compile(r"~~.*?~~")
+_SYNTAX = re.compile(r"`|\\(?=[!-/:-@\[-`{-~])")
+_MARKERS = re.compile(r"^[\s>#]*(?:(?:[-*+]|[0-9]{1,9}[.)])\s+)?(?:\[[ xX]\]\s+)?")
+_CELL = re.compile(r"(?<!\\)\|")
 
 
 def find_active_phase(snapshot: Snapshot, config: Config) -> Phase | None:
     """Returns the phase that CLAUDE.md names; None without a CLAUDE.md or without a scope section in it.
 
     Raises:
-        PlanError: CLAUDE.md is not readable text; the section does not name exactly one phase with a folder.
+        PlanError: CLAUDE.md is not readable text; the section does not name exactly one phase with a folder, or its
+            title is not quite a known one.
     """
     source = snapshot.read(SCOPE_FILE) or b""
     require_text(SCOPE_FILE, source)
-    sections = [h for h in outline(source) if matches(h.title, config.scope_titles)]
+    headings = outline(source)
+    sections = [heading for heading in headings if matches(heading.title, config.scope_titles)]
     if not sections:
+        _refuse_near_titles(headings, config)
         return None
+    language = _language_of(sections[0].title)
     if len(sections) > 1:
-        raise PlanError("CLAUDE.md has more than one scope section", "keep one of them, naming one phase")
-    lines = read_section(source, sections[0])
-    named = {phase.folder: phase for line in lines for phase in _named_phases(line, snapshot, config)}
+        raise PlanError("CLAUDE.md has more than one scope section", _ONE_SECTION.in_language(language))
+    phases = Phases(snapshot, config)
+    named = _find_phases(_section_lines(source, sections[0]), phases)
+    return _require_one(named, phases, language)
+
+
+def find_language(snapshot: Snapshot, config: Config) -> Language:
+    """Returns the language of the project: that of the title of its scope section."""
+    titles = (heading.title for heading in outline(snapshot.read(SCOPE_FILE) or b""))
+    return _language_of(next((title for title in titles if matches(title, config.scope_titles)), ""))
+
+
+def _language_of(title: str) -> Language:
+    return Language.DE if matches(title, _GERMAN) else Language.EN
+
+
+def _require_one(named: dict[str, Phase], phases: Phases, language: Language) -> Phase:
+    """Returns the only phase that is named, if it has a folder."""
+    names = [phase.name for phase in phases.known]
+    state = _STATE_PHASE.fill(name=names[0] if len(names) == 1 else "NAME")
+    if len(names) > 1:
+        more = ", …" if len(names) > _SHOWN else ""
+        state = _ONE_OF.fill(state=state, names=f"{', '.join(names[:_SHOWN])}{more}")
     if not named:
-        raise PlanError("the scope section of CLAUDE.md names no phase", _EXAMPLE)
+        raise PlanError("the scope section of CLAUDE.md names no phase", state.in_language(language))
     if len(named) > 1:
-        names = ", ".join(sorted(phase.name for phase in named.values()))
+        both = ", ".join(sorted(phase.name for phase in named.values()))
         raise PlanError(
-            f"the scope section of CLAUDE.md names more than one phase: {names}", "keep the active one"
+            f"the scope section of CLAUDE.md names more than one phase: {both}",
+            _KEEP_ACTIVE.fill(state=state).in_language(language),
         )
     (phase,) = named.values()
-    if not _has_folder(phase.folder, snapshot):
+    if not phases.exists(phase):
         raise PlanError(
             f"phase {phase.name} has no folder {phase.folder}",
-            "create and commit the folder with its task.md, or correct the scope section of CLAUDE.md",
+            _CREATE_FOLDER.fill(state=state).in_language(language),
         )
     return phase
 
 
-def _named_phases(line: Inline, snapshot: Snapshot, config: Config) -> tuple[Phase, ...]:
-    """Returns the phases that a line names: links to a folder, else `Phase: NAME`."""
-    links = [piece for piece in line.pieces if piece.kind is SpanKind.LINK]
-    folders = (_linked_folder(decode_link(link), snapshot) for link in links)
-    linked = tuple(Phase(posixpath.basename(folder), folder) for folder in folders if folder)
-    bare = one_line(line.text, [(link.start, link.end) for link in links])
-    stated = _PHASE.match(_SYNTAX.sub("", _EMPHASIS.sub("", bare)).lstrip("-+ "))
-    if linked or not stated:
-        return linked
-    name = stated[1].rstrip(". ")
-    folder = config.project.phase_folder.replace("{phase}", name)
-    return (Phase(name, posixpath.normpath(folder)),) if name else ()
+def _refuse_near_titles(headings: tuple[Heading, ...], config: Config) -> None:
+    """Refuses a title that begins like that of a scope section, or is a typing error away from it."""
+    for heading in headings:
+        near = suggestion(heading.title, config.scope_titles)
+        if near and (heading.name.startswith(normalise(near)) or normalise(near) not in heading.name):
+            raise PlanError(
+                f"{SCOPE_FILE}:{heading.line}: {quoted(heading.title)} is not a known title",
+                _RENAME_SECTION.fill(title=near).in_language(_language_of(near)),
+            )
 
 
-def _linked_folder(target: str, snapshot: Snapshot) -> str | None:
-    """Returns the folder that a link names: its target, or the folder of a linked task.md; else None."""
-    path = posixpath.normpath(target.removeprefix("/"))
-    if posixpath.basename(path).casefold() == "task.md":
-        path = posixpath.dirname(path)
-    return path if _has_folder(path, snapshot) else None
+def _section_lines(source: bytes, section: Heading) -> Iterator[Inline]:
+    """Yields the lines of a section, after what stands in brackets in its title."""
+    yield scan(section.title.partition("(")[2])
+    yield from read_section(source, section)
 
 
-def _has_folder(path: str, snapshot: Snapshot) -> bool:
-    """Whether a folder exists below the top folder."""
-    return path.partition("/")[0] not in {"", ".", ".."} and bool(snapshot.files(path))
+def _find_phases(lines: Iterator[Inline], phases: Phases) -> dict[str, Phase]:
+    """Returns the phases that lines name, by folder; folders that only a link names if there are no others."""
+    named: dict[str, Phase] = {}
+    others: dict[str, Phase] = {}
+    for line in lines:
+        links = [piece for piece in line.pieces if piece.kind is SpanKind.LINK]
+        linked = {link: phases.find_linked(decode_link(link)) for link in links}
+        named |= {phase.folder: phase for phase in linked.values() if phase}
+        elsewhere = (phases.find_other_folder(decode_link(link)) for link in links if not linked[link])
+        others |= {phase.folder: phase for phase in elsewhere if phase}
+        text = _plain_text(line, {link: "" if linked[link] else _link_text(line, link) for link in links})
+        named |= {phase.folder: phase for phase in _find_in_text(text, phases)}
+    return named or others
+
+
+def _find_in_text(text: str, phases: Phases) -> Iterator[Phase]:
+    """Yields the phases that a line of plain text names."""
+    yield from phases.find_named(text)
+    for cell in _CELL.split(text):
+        stated = _STATED.match(_MARKERS.sub("", cell))
+        phase = phases.find_stated(stated[1]) if stated else None
+        if phase:
+            yield phase
+
+
+def _link_text(line: Inline, link: Piece) -> str:
+    """Returns the label of a link, with its target if that is a path."""
+    label = line.text[link.start : link.end].rpartition("](")[0].partition("[")[2]
+    target = decode_link(link)
+    return label if ":" in target else f"{label} {target}"
+
+
+def _plain_text(line: Inline, links: Mapping[Piece, str]) -> str:
+    """Returns a line without comments and the marks of Markdown, and with texts instead of its links."""
+    parts, position = [], 0
+    for piece in line.pieces:
+        if piece.kind is not SpanKind.CODE:
+            parts += [line.text[position : piece.start], f" {links.get(piece, '')} "]
+            position = piece.end
+    bare = _STRUCK.sub(" ", one_line("".join((*parts, line.text[position:])), ()))
+    return _MARKERS.sub("", _SYNTAX.sub("", _EMPHASIS.sub("", bare)))

@@ -7,7 +7,7 @@ from gitbatch.errors import ExitCode, PlanError
 from gitbatch.plan.outputs import path_problem
 from gitbatch.project.config import Config, ProjectTable
 from gitbatch.project.control import PlanChoice, Project, find_project, plan_options
-from gitbatch.project.scope import Phase
+from gitbatch.project.phases import Phase
 
 SCOPE = {"CLAUDE.md": "## Active Scope\n\nPhase: one\n"}
 PHASE = "docs/phases/one/"
@@ -267,3 +267,24 @@ def test_no_item_writes_an_inventory_whether_it_exists_or_not() -> None:
         assert path_problem(f"{PHASE}{name}", found.protected)
     for free in ("x-inventory.md", f"{PHASE}sub/x-inventory.md", f"{PHASE}inventory.txt"):
         assert path_problem(free, found.protected) is None
+
+
+@pytest.mark.rule("O2")
+@pytest.mark.parametrize(
+    ("title", "words"),
+    [
+        (
+            "Active Scope",
+            f"write {PHASE}task.md (or all files: gitbatch init) and commit it:\n\n## Work Packages",
+        ),
+        (
+            "Aktiver Scope",
+            f"schreibe {PHASE}task.md (oder alle Dateien: gitbatch init --lang de) und committe sie",
+        ),
+    ],
+)
+def test_a_missing_plan_is_shown_in_the_language_of_the_project(title: str, words: str) -> None:
+    files = {"CLAUDE.md": f"## {title}\n\nPhase: one\n", f"{PHASE}status.md": ""}
+    with pytest.raises(PlanError, match="missing task") as raised:
+        find_project(FileTree(files), SHARED)
+    assert str(raised.value.advice).startswith(words)

@@ -9,8 +9,9 @@ from gitbatch.plan.help_texts import Language
 from gitbatch.project.config import Config, ProjectTable, parse_config
 from gitbatch.project.disk import DiskSnapshot
 from gitbatch.project.lint import check_plan
+from gitbatch.project.phases import Phase
 from gitbatch.project.scaffold import Scaffold, scaffold_project
-from gitbatch.project.scope import Phase, find_active_phase
+from gitbatch.project.scope import find_active_phase
 
 PATHS = (
     "CLAUDE.md",

@@ -5,10 +5,11 @@ from project.file_tree import FileTree
 
 from gitbatch.errors import ExitCode, PlanError
 from gitbatch.project.config import Config, ProjectTable, TitlesTable
-from gitbatch.project.scope import Phase, find_active_phase
+from gitbatch.project.phases import Phase
+from gitbatch.project.scope import find_active_phase
 
 ONE = Phase("one", "docs/phases/one")
-FOLDERS = ("one", "two", "snake_case_name", "_edges_", "with space", "v1.0")
+FOLDERS = ("one", "one-b", "two", "snake_case_name", "_edges_", "with space", "v1.0")
 
 
 def phase_of(claude: str | bytes, config: Config | None = None) -> Phase | None:
@@ -72,8 +73,40 @@ def problem(claude: str | bytes, config: Config | None = None) -> str:
         "Phase: one\n\n```\nPhase: two\n```",
         "Phase: one\n\n~~~~ markdown\nPhase: two\n~~~\nPhase: two\n~~~~",
         "Phase: one\n\n```\nPhase: two",
-        "Phase: one\n\n`[two](docs/phases/two)` is how a link is written.",
         "### Now\n\nPhase: one",
+        # any text in which exactly one phase is named, by its name or path, in any case
+        "### one",
+        "### Phase: one",
+        "Phase One",
+        "We are in phase ONE now; nothing else is touched.",
+        "The first one.",
+        "`one`",
+        "`docs/phases/one`",
+        "`[one](docs/phases/one/)` is active",
+        "Docs/Phases/ONE/",
+        "./docs/phases/one/task.md",
+        "/docs/phases/one",
+        "- one",
+        "1. **one**",
+        "* [x] one",
+        "> Active: one",
+        "> - Phase: one",
+        "| Phase | one |\n|---|---|",
+        "| Active phase: one | since May |",
+        "| what | where |\n|---|---|\n| phase | `docs/phases/one/` |",
+        "[one](https://example.org/)",
+        "Phase: [one](https://example.org/two)",
+        "[one](task.md)",
+        "[its plan][p]\n\n[p]: docs/phases/one/task.md",
+        "<docs/phases/one/>",
+        "[notes](docs/phases/one/notes.md)",
+        "[ONE](Docs/Phases/One/)",
+        "Phase: one (the first)",
+        "Phase: one, since May",
+        "Phase: one \u2013 discovery",
+        "Phase: docs/phases/one",
+        "Phase: one. See [the sources](src/).",
+        "~~one-b~~ one",
     ],
 )
 @pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["LF", "CRLF"])
@@ -93,6 +126,10 @@ def test_the_phase_that_is_named(text: str, newline: str) -> None:
         ("[x](<docs/phases/with space>)", "with space"),
         ("[x](docs/phases/with%20space/)", "with space"),
         ("Phase: v1.0.", "v1.0"),
+        ("now in v1.0.", "v1.0"),
+        ("one-b", "one-b"),
+        ("We are with  space now.", "with space"),
+        ("_edges_ `_edges_`", "_edges_"),
     ],
 )
 def test_a_name_is_taken_as_it_is_written(text: str, name: str) -> None:
@@ -132,7 +169,7 @@ def test_what_the_configuration_says() -> None:
         {},
         {"CLAUDE.md": ""},
         {"CLAUDE.md": "# Project\n\nPhase: one\n"},
-        {"CLAUDE.md": "## Active Scope of the project\n\nPhase: one\n"},
+        {"CLAUDE.md": "## The active scope and how it is chosen\n\nPhase: one\n"},
         {"CLAUDE.md": "```\n## Active Scope\n\nPhase: one\n```\n"},
         {"docs/CLAUDE.md": "## Active Scope\n\nPhase: one\n"},
     ],
@@ -146,20 +183,16 @@ def test_without_a_scope_section_there_is_a_single_phase(files: dict[str, str]) 
     "text",
     [
         "",
-        "The first one.",
+        "The first of them.",
         "Phase:",
         "Phase: ...",
         "Phase: **",
-        "Phase one",
-        "Phases: one",
-        "### Phase: one",
-        "[one](docs/phases/missing/)",
-        "[one](task.md)",
-        "[one](https://example.org/docs/phases/one/)",
-        "[one](..)",
-        "[one](.)",
-        "Phase: [one](https://example.org/)",
-        "`[one](docs/phases/one/)`",
+        "someone, phase-one, one-c, one.b, other/one, one/task, @one",
+        "[it](https://example.org/docs/phases/one/)",
+        "[it](..)",
+        "[it](task.md)",
+        "https://example.org/docs/phases/one",
+        "work/docs/phases/one",
         "<!-- Phase: one -->",
         "<!-- Phase: one",
         "```\nPhase: one\n```",
@@ -177,10 +210,23 @@ def test_a_section_that_names_no_phase(text: str) -> None:
         "Phase: two\n\n[one](docs/phases/one)",
         "[one](docs/phases/one) and [two](docs/phases/two)",
         "Phase: one\n\n### Later\n\n- [two](docs/phases/two/)",
+        "Phase: one\n\n`[two](docs/phases/two)` is how a link is written.",
+        "one is done, two is active",
+        "| one | two |",
+        "- one\n- TWO",
+        "Phase: one (then two)",
+        "docs/phases/one and docs/phases/two",
+        "[the next](docs/phases/two) after one",
     ],
 )
 def test_a_section_that_names_more_than_one(text: str) -> None:
     assert problem(scope(text)) == "the scope section of CLAUDE.md names more than one phase: one, two"
+
+
+def test_a_phase_without_a_folder_is_never_another_one() -> None:
+    assert problem(scope("[one](docs/phases/missing/)")) == "phase missing has no folder docs/phases/missing"
+    message = "the scope section of CLAUDE.md names more than one phase: one, three (after one)"
+    assert problem(scope("Phase: three (after one)")) == message
 
 
 def test_a_phase_without_a_folder() -> None:
@@ -213,3 +259,66 @@ def test_a_file_that_cannot_be_read_is_no_project_of_a_single_phase(claude: byte
 
 def test_a_byte_order_mark_hides_nothing() -> None:
     assert phase_of(b"\xef\xbb\xbf## Active Scope\n\nPhase: one\n") == ONE
+
+
+@pytest.mark.rule("O2")
+@pytest.mark.parametrize(
+    ("title", "meant"),
+    [
+        ("Active Scope of the project", "Active Scope"),
+        ("Aktiver Scope: Phase 1", "Aktiver Scope"),
+        ("Aktiver Skope", "Aktiver Scope"),
+    ],
+)
+def test_a_title_that_is_nearly_one_is_suggested(title: str, meant: str) -> None:
+    with pytest.raises(PlanError, match=r"CLAUDE\.md:3: .* is not a known title") as raised:
+        phase_of(f"# P\n\n## {title}\n\nPhase: one\n")
+    assert meant in str(raised.value.advice)
+
+
+def test_a_title_names_the_phase_in_brackets() -> None:
+    assert phase_of("## Aktiver Scope (Phase one)\n\nSee the rules.\n") == ONE
+
+
+@pytest.mark.parametrize(
+    ("title", "advice"),
+    [
+        (
+            "Active Scope",
+            "write in CLAUDE.md:\n\n## Active Scope\n\nPhase: NAME\n\nNAME is one of _edges_, one, one-b, ",
+        ),
+        (
+            "Aktiver Scope",
+            "schreibe in CLAUDE.md:\n\n## Aktiver Scope\n\nPhase: NAME\n\nNAME ist eine von _edges_, one",
+        ),
+    ],
+)
+@pytest.mark.parametrize("text", ["", "Phase: three", "one and two"])
+def test_the_error_shows_what_to_write_in_the_language_of_the_project(
+    title: str, advice: str, text: str
+) -> None:
+    with pytest.raises(PlanError) as raised:
+        phase_of(f"## {title}\n\n{text}\n")
+    assert advice.partition("\n")[2] in str(raised.value.advice)
+    assert ("schreibe" in str(raised.value.advice)) == (title == "Aktiver Scope")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "folder", "text", "name"),
+    [
+        ("plans/phase-{phase}", "plans/phase-2", "Phase 2 since 1 May", "2"),
+        ("work/{phase}/plan", "work/beta/plan", "now: beta", "beta"),
+        ("{phase}", "beta", "now: beta", "beta"),
+        ("docs/{phase}/{phase}", "docs/beta/beta", "now: beta", "beta"),
+    ],
+)
+def test_a_phase_is_found_by_the_configured_pattern(pattern: str, folder: str, text: str, name: str) -> None:
+    files = {"CLAUDE.md": f"## Active Scope\n\n{text}\n", f"{folder}/task.md": "", "work/x/y.md": ""}
+    config = Config(project=ProjectTable(phase_folder=pattern))
+    assert find_active_phase(FileTree(files), config) == Phase(name, folder)
+
+
+def test_a_pattern_without_a_name_has_one_folder() -> None:
+    config = Config(project=ProjectTable(phase_folder="docs/phase"))
+    files = {"CLAUDE.md": "## Active Scope\n\nPhase: 7\n", "docs/phase/task.md": ""}
+    assert find_active_phase(FileTree(files), config) == Phase("7", "docs/phase")

@@ -1,0 +1,132 @@
+"""The phases of a project: the folders that fit the configured pattern, and the ones that a text or a link names.
+
+A phase is named by its name or its path, in any case, as a word of its own. Longer names go first, so that `one-b` does
+not name `one` as well.
+"""
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+from msgspec import Struct
+
+from gitbatch.paths import ancestors, path_key
+from gitbatch.project.config import Config
+from gitbatch.project.snapshot import Snapshot
+
+PLACEHOLDER = "{phase}"
+
+_BEFORE = r"(?<![\w/.@-])"
+_BEHIND = r"(?![\w-]|\.\w)"
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
+
+
+class Phase(Struct, frozen=True):
+    """The scope of a batch. A project of a single phase has an empty name and folder."""
+
+    name: str
+    folder: str
+    """Repository path without a slash at its end."""
+
+
+class Phases:
+    """The phases of one commit."""
+
+    def __init__(self, snapshot: Snapshot, config: Config) -> None:
+        self._snapshot = snapshot
+        self._pattern = posixpath.normpath(config.project.phase_folder)
+        self.known = tuple(_find_folders(snapshot, self._pattern))
+        self._by_key = {path_key(phase.folder): phase for phase in self.known}
+        self._by_name = {path_key(phase.name): phase for phase in self.known}
+
+    def exists(self, phase: Phase) -> bool:
+        """Whether a phase has a folder below the top folder."""
+        return self._has_folder(phase.folder)
+
+    def find_named(self, text: str) -> Iterator[Phase]:
+        """Yields the existing phases that a text names."""
+        for found in self._names.finditer(path_key(text)) if self.known else ():
+            key = " ".join(found["name"].split())
+            yield self._by_key.get(key.lstrip("./")) or self._by_name[key]
+
+    def find_stated(self, text: str) -> Phase | None:
+        """Returns the phase that stands behind `Phase:`, whether it exists or not; None: nothing is written there."""
+        words = text.rstrip(". ").split() if re.match(r"\s*[\w./]", text) else []
+        for count in range(len(words), 0, -1):
+            key = path_key(" ".join(words[:count]).rstrip(",;:. "))
+            known = self._by_name.get(key) or self._by_key.get(key.lstrip("./").rstrip("/"))
+            if known:
+                return known
+        name = " ".join(words)
+        return Phase(name, posixpath.normpath(self._pattern.replace(PLACEHOLDER, name))) if name else None
+
+    def find_linked(self, target: str) -> Phase | None:
+        """Returns the phase that a link points into, whether it exists or not; None: it points elsewhere."""
+        path = self._local_path(target)
+        if path is None:
+            return None
+        known = next(
+            (self._by_key[key] for key in map(path_key, _upwards(path)) if key in self._by_key), None
+        )
+        if known:
+            return known
+        if posixpath.basename(path).casefold() == "task.md":
+            path = posixpath.dirname(path)
+        if self._snapshot.blob(f"{path}/task.md") and self._has_folder(path):
+            return Phase(posixpath.basename(path), path)
+        name = _name_in(self._pattern, path)
+        return Phase(name, path) if name else None
+
+    def find_other_folder(self, target: str) -> Phase | None:
+        """Returns a folder that a link points to and that does not look like a phase's."""
+        path = self._local_path(target)
+        return Phase(posixpath.basename(path), path) if path and self._has_folder(path) else None
+
+    @cached_property
+    def _names(self) -> re.Pattern[str]:
+        """The pattern of every name and path of a phase, in keys."""
+        paths = _alternatives(self._by_key)
+        names = _alternatives(self._by_name)
+        return re.compile(f"{_BEFORE}(?P<name>(?:\\.?/)?(?:{paths}){_BEHIND}|(?:{names}){_BEHIND}(?!/\\w))")
+
+    def _local_path(self, target: str) -> str | None:
+        if _SCHEME.match(target) or target.startswith(("//", "#")):
+            return None
+        path = posixpath.normpath(target.removeprefix("/"))
+        return None if path.partition("/")[0] in {"", ".", ".."} else path
+
+    def _has_folder(self, path: str) -> bool:
+        return path.partition("/")[0] not in {"", ".", ".."} and bool(self._snapshot.files(path))
+
+
+def _upwards(path: str) -> Iterator[str]:
+    yield path
+    yield from reversed(ancestors(path))
+
+
+def _alternatives(keys: Iterable[str]) -> str:
+    ordered = sorted(keys, key=lambda key: (-len(key), key))
+    return "|".join(r"\s+".join(map(re.escape, key.split())) for key in ordered)
+
+
+def _find_folders(snapshot: Snapshot, pattern: str) -> Iterator[Phase]:
+    """Yields the phases whose folders fit a pattern."""
+    parts = pattern.split("/")
+    at = next((index for index, part in enumerate(parts) if PLACEHOLDER in part), None)
+    if at is None:
+        return
+    above = "/".join(parts[:at])
+    for folder in snapshot.list_folder(above).folders:
+        name = _name_in(parts[at], folder)
+        path = pattern.replace(PLACEHOLDER, name) if name else ""
+        if name and snapshot.files(path):
+            yield Phase(name, path)
+
+
+def _name_in(pattern: str, path: str) -> str | None:
+    """Returns the phase's name in a path that fits a pattern; else None."""
+    before, placeholder, behind = pattern.partition(PLACEHOLDER)
+    form = f"{re.escape(before)}(?P<name>[^/]+){re.escape(behind)}" if placeholder else r"(?!)"
+    found = re.fullmatch(form.replace(re.escape(PLACEHOLDER), "(?P=name)"), path)
+    return found["name"] if found else None
