@@ -133,7 +133,7 @@ class CheckpointReached(BaseEvent, frozen=True, tag="checkpoint"):
     checkpoint: Checkpoint
 
 
-class RunEnd(BaseEvent, frozen=True, kw_only=True):
+class FinalEvent(BaseEvent, frozen=True, kw_only=True):
     """The end of a run, with what is left for the user to look at."""
 
     failures: tuple[FailedItem, ...] = ()
@@ -144,20 +144,20 @@ class RunEnd(BaseEvent, frozen=True, kw_only=True):
     """By all starts."""
 
 
-class BatchPaused(RunEnd, frozen=True, tag="batch-paused"):
+class BatchPaused(FinalEvent, frozen=True, tag="batch-paused"):
     """The batch waits for a review."""
 
     next_group: str
 
 
-class BatchStopped(RunEnd, frozen=True, tag="batch-stopped"):
+class BatchStopped(FinalEvent, frozen=True, tag="batch-stopped"):
     """A hard stop (rules O6, K4)."""
 
     reason: str
     advice: str
 
 
-class BatchHalted(RunEnd, frozen=True, tag="batch-halted"):
+class BatchHalted(FinalEvent, frozen=True, tag="batch-halted"):
     """No further item was started, and those that ran have ended; the next start resumes the batch."""
 
     cause: Cause
@@ -178,7 +178,7 @@ class ConfigChanged(BaseEvent, frozen=True, tag="config-changed"):
     """Lines of `key = value`, each after `- ` or `+ `."""
 
 
-class BatchFinished(RunEnd, frozen=True, tag="batch-finished"):
+class BatchFinished(FinalEvent, frozen=True, tag="batch-finished"):
     """Nothing of the batch is left to do."""
 
     succeeded: int

@@ -72,6 +72,23 @@ def _ask_question(question: questionary.Question) -> str:
     return answer  # type: ignore[no-any-return]  # questionary does not type its answers
 
 
+def ask_phase() -> str:
+    """Asks for the form of a new project; returns the phase's name, or "" for a single plan."""
+    choices = [
+        questionary.Choice("one plan: task.md, no phases", "plan"),
+        questionary.Choice("a phase of several: a folder with its plan, rules and status", "phase"),
+    ]
+    if _ask_question(questionary.select("What do you start with?", choices)) == "plan":
+        return ""
+    return _ask_question(questionary.text("The phase's name:", default="phase-1"))
+
+
+def ask_to_append() -> bool:
+    """Asks whether to append the scope section to CLAUDE.md."""
+    question = questionary.confirm("Append it to CLAUDE.md?", default=True, auto_enter=False)
+    return bool(question.ask(kbi_msg=""))
+
+
 def ask_to_accept() -> bool:
     """Asks whether the batch may run with the configuration whose difference is shown."""
     return bool(_make_config_question().ask(kbi_msg=""))

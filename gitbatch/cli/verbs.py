@@ -21,7 +21,7 @@ VERBS = (
     (
         "init",
         "gitbatch.cli.init:init",
-        "Write a plan template, a phase with its files, and a configuration. Never overwrites a file.",
+        "Write a plan and a configuration, or a phase with its files. Never overwrites a file.",
     ),
     (
         "abort",

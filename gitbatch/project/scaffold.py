@@ -2,10 +2,12 @@
 
 import os
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.errors import PlanError, UsageError
 from gitbatch.paths import first_non_folder
@@ -30,6 +32,13 @@ class Scaffold(Struct, frozen=True):
     """Files that existed and were not changed."""
     scope: str
     """The section that the user should add to CLAUDE.md; empty if CLAUDE.md names the phase already."""
+    can_append: bool = False
+    """Whether the section can be appended to CLAUDE.md as it is: it is a file that names no phase."""
+
+
+def scaffold_plan(root: Path, language: Language) -> Scaffold:
+    """Creates the missing files of a project of a single plan: the plan, and a configuration."""
+    return _write_files(root, {TASK: "simple.md", CONFIG_FILE: CONFIG_FILE}, language, {})
 
 
 def scaffold_project(root: Path, phase: str, language: Language, config: Config) -> Scaffold:
@@ -50,14 +59,49 @@ def scaffold_project(root: Path, phase: str, language: Language, config: Config)
         TEMPLATE: "template.md",
         **{f"{folder}/{name}": name for name in (TASK, STATUS, DECISIONS, RULES)},
     }
+    made = _write_files(root, files, language, {"{phase}": phase, "{folder}": folder})
+    missing = _missing_scope(root, phase, language, config)
+    return replace(made, scope=missing, can_append=bool(missing) and _names_no_phase(root, config))
+
+
+def _write_files(
+    root: Path, files: Mapping[str, str], language: Language, values: Mapping[str, str]
+) -> Scaffold:
+    """Writes the missing files: templates by path, with their placeholders filled."""
     _require_folders(root, tuple(files))
     written = []
     for path, template in files.items():
         text = (_TEMPLATES / language / template).read_text(encoding="utf-8")
-        if _write_new(root / path, text.replace("{phase}", phase).replace("{folder}", folder)):
+        for placeholder, value in values.items():
+            text = text.replace(placeholder, value)
+        if _write_new(root / path, text):
             written.append(path)
-    kept = tuple(path for path in files if path not in written)
-    return Scaffold(tuple(written), kept, _missing_scope(root, phase, language, config))
+    return Scaffold(tuple(written), tuple(path for path in files if path not in written), "")
+
+
+def append_scope(root: Path, scope: str) -> None:
+    """Appends a scope section to the user's CLAUDE.md, with the line ends that the file has.
+
+    Raises:
+        OSError: it is a link, or cannot be written.
+    """
+    path = root / SCOPE_FILE
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "r+b") as file:
+        before = file.read()
+        gap = b"" if not before else b"\n" if before.endswith(b"\n") else b"\n\n"
+        text = gap + scope.encode()
+        file.write(text.replace(b"\n", b"\r\n") if b"\r\n" in before else text)
+
+
+def _names_no_phase(root: Path, config: Config) -> bool:
+    """Whether CLAUDE.md is a file, not a link, without a scope section: a second one would be an error."""
+    path = root / SCOPE_FILE
+    with suppress(PlanError):
+        return (
+            path.is_file() and not path.is_symlink() and find_active_phase(DiskSnapshot(root), config) is None
+        )
+    return False
 
 
 def _require_folders(root: Path, paths: tuple[str, ...]) -> None:

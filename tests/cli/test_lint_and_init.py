@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from cli.test_terminal import DOWN, ENTER, end, terminal
 from conftest import Place
 
 from gitbatch.batch.events import SCHEMA
@@ -125,13 +126,45 @@ def test_init_then_lint_plan_and_run(place: Place, language: str) -> None:
 def test_init_never_overwrites(place: Place) -> None:
     place.write("CLAUDE.md", "# Mine\n")
     place.write("docs/phases/phase-1/task.md", "mine\n")
-    said = place.gitbatch("init", code=0).stdout
+    said = place.gitbatch("init", "--phase", "phase-1", code=0).stdout
     assert "kept   docs/phases/phase-1/task.md" in said
-    assert "write into it:\n\n## Active Scope\n\nPhase: phase-1" in said
+    assert "write your plan into docs/phases/phase-1/task.md," in said
+    assert said.endswith("Write into it:\n\n## Active Scope\n\nPhase: phase-1\n\n"), (
+        "what is missing comes last"
+    )
     assert (place.read("CLAUDE.md"), place.read("docs/phases/phase-1/task.md")) == ("# Mine\n", "mine\n")
     before = place.git("status", "--porcelain", "--untracked-files=all")
-    place.gitbatch("init", code=0)
+    place.gitbatch("init", "--phase", "phase-1", code=0)
     assert place.git("status", "--porcelain", "--untracked-files=all") == before
+    said = place.gitbatch("init", "--phase", "phase-1", "--append-scope", code=0).stdout
+    assert place.read("CLAUDE.md") == "# Mine\n\n## Active Scope\n\nPhase: phase-1\n"
+    assert "wrote  CLAUDE.md" in said
+    assert said.endswith("gitbatch help agents\n")
+    assert "kept   docs/phases/phase-1/task.md" in place.gitbatch("init", code=0).stdout, "CLAUDE.md names it"
+
+
+def test_the_simple_form_is_the_first(place: Place) -> None:
+    said = place.gitbatch("init", code=0).stdout
+    assert said.startswith(
+        "wrote  task.md\nwrote  gitbatch.toml\n\nnext: write your plan into task.md, then\n"
+    )
+    assert "git add task.md gitbatch.toml && git commit -m Plan\n" in said
+    place.gitbatch("lint", "--strict", code=0)
+
+
+def test_init_asks_in_a_terminal(place: Place) -> None:
+    place.write("CLAUDE.md", "# Mine\n")
+    with terminal(place, "init") as child:
+        child.expect("What do you start with")
+        child.expect("one plan: task.md, no phases")
+        child.send(DOWN + ENTER)
+        child.expect("The phase's name")
+        child.send(ENTER)
+        child.expect("Append it to CLAUDE.md")
+        child.send("y" + ENTER)
+        child.expect("wrote  CLAUDE.md")
+        assert end(child) == 0
+    assert "Phase: phase-1" in place.read("CLAUDE.md")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +179,7 @@ def test_init_with_options_that_make_no_sense(place: Place, arguments: tuple[str
 def test_init_where_a_file_is_in_the_way_writes_nothing(place: Place) -> None:
     place.write("docs/phases", "a file")
     before = place.git("status", "--porcelain", "--untracked-files=all")
-    assert "docs/phases is a file" in place.gitbatch("init", code=2).stderr
+    assert "docs/phases is a file" in place.gitbatch("init", "--phase", "one", code=2).stderr
     assert place.git("status", "--porcelain", "--untracked-files=all") == before
 
 
