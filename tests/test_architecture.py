@@ -58,6 +58,7 @@ ORDER = (
         "batch.group",
         "batch.resume",
         "batch.preconditions",
+        "batch.reviewing",
         "batch.tally",
         "batch.loop",
     ),

@@ -79,18 +79,6 @@ class Frontend(Protocol):
         ...
 
 
-class Reviewer(Protocol):
-    """Decides at the pauses of a running batch."""
-
-    async def review_checkpoint(self, checkpoint: Checkpoint) -> bool:
-        """Returns true if the batch continues with its next group."""
-        ...
-
-    async def accept_config(self) -> bool:
-        """Returns true if the batch may run with the changed configuration that the last event showed."""
-        ...
-
-
 class Unattended:
     """A frontend that answers no question: a missing choice is an error."""
 
@@ -121,6 +109,10 @@ class PauseAlways:
     async def review_checkpoint(self, checkpoint: Checkpoint) -> bool:  # noqa: ARG002 - the protocol's parameter
         """Stops after the checkpoint."""
         return False
+
+    async def review_last(self, checkpoint: Checkpoint) -> bool:  # noqa: ARG002 - as above
+        """Lets the batch end."""
+        return True
 
     async def accept_config(self) -> bool:
         """Refuses a changed configuration."""

@@ -148,6 +148,7 @@ class BatchPaused(FinalEvent, frozen=True, tag="batch-paused"):
     """The batch waits for a review."""
 
     next_group: str
+    """Empty: no group is left, and the next run ends the batch."""
 
 
 class BatchStopped(FinalEvent, frozen=True, tag="batch-stopped"):

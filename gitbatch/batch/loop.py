@@ -1,6 +1,6 @@
 """Running a batch: group after group (rule P4), a checkpoint after each, a pause where the mode asks for one."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 
 from msgspec import Struct
@@ -34,6 +34,7 @@ from gitbatch.batch.preconditions import (
     require_resumable,
 )
 from gitbatch.batch.resume import finish_batch, resume_batch
+from gitbatch.batch.reviewing import Reviewer, Reviews
 from gitbatch.batch.tally import Tally
 from gitbatch.limits.causes import Cause
 from gitbatch.plan.model import ItemKey
@@ -42,12 +43,6 @@ from gitbatch.repo.refs.names import short
 from gitbatch.repo.refs.store import config_ref
 from gitbatch.text import clean_text, format_count
 
-Pause = Callable[[Checkpoint], Awaitable[bool]]
-"""Asks for a review of a checkpoint; true: continue."""
-
-Accept = Callable[[], Awaitable[bool]]
-"""Asks whether to use a configuration that has changed, once the difference is shown; true: accept it."""
-
 
 class Ending(StrEnum):
     """The way in which a run ended."""
@@ -55,7 +50,7 @@ class Ending(StrEnum):
     COMPLETE = "complete"
     """No item of the batch remains."""
     PAUSED = "paused"
-    """Groups remain, and the user wants to continue later."""
+    """Groups or the end of the batch remain, and the user wants to continue later."""
     HALTED = "halted"
     """No further item was started; `Result.halt` has the reason."""
     CONFIG_CHANGED = "config-changed"
@@ -81,7 +76,7 @@ def _make_result(tally: Tally, ending: Ending, *, has_ended: bool = False) -> Re
     return Result(ending, tally.succeeded, len(failures), has_ended, failures=failures)
 
 
-async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) -> Result:
+async def run_batch(run: Run, reviewer: Reviewer, *, resumed: bool) -> Result:
     """Runs a batch from its present state to its end, a pause, or a hard stop."""
     run.agents.rate_limit.listener = lambda wait, why: run.emit(
         BatchWaiting(batch=run.batch.id, seconds=round(wait, 1), reason=why)
@@ -90,11 +85,12 @@ async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) ->
     state = await _resume(run, resumed=resumed)
     tally = Tally.of_progress(state, began)
     record = run.batch.record
+    reviews = Reviews(reviewer, record.checkpoint_mode)
     for group in record.groups:
         if state.is_finished(group):
             continue
         project_state = await run.git(read_runnable_state, run.repo, record, state)
-        stopped = await _hard_stop(run, project_state, tally, accept)
+        stopped = await _hard_stop(run, project_state, tally, reviews)
         if stopped:
             return stopped
         planned = project_state.find_items(record)
@@ -110,16 +106,22 @@ async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) ->
         if checkpoint is None:
             return await _halt_batch(run, tally)
         tally.add_checkpoint(checkpoint)
+        reviews.add_checkpoint(checkpoint)
         rest = record.groups[checkpoint.number :]
         if (
             rest
             and not checkpoint.phase_complete
             and not run.stop_switch.halt
-            and record.checkpoint_mode.pauses_after(checkpoint.number)
-            and not await pause(checkpoint)
+            and not await reviews.pause_after(checkpoint)
         ):
-            run.emit(tally.complete_end(run, BatchPaused(batch=run.batch.id, next_group=rest[0].title)))
-            return _make_result(tally, Ending.PAUSED)
+            return _pause_batch(run, tally, rest[0].title)
+    return await _end_batch(run, tally, reviews)
+
+
+async def _end_batch(run: Run, tally: Tally, reviews: Reviews) -> Result:
+    """Ends a batch of which no group is left, once its last checkpoint is reviewed (rule K1)."""
+    if not await reviews.pause_at_end():
+        return _pause_batch(run, tally, "")
     project_state = await run.git(finish_batch, run.repo, run.batch)
     if project_state.is_complete:
         run.emit(Notice(batch=run.batch.id, text=PHASE_COMPLETE))
@@ -127,6 +129,11 @@ async def run_batch(run: Run, pause: Pause, accept: Accept, *, resumed: bool) ->
     finished = BatchFinished(batch=run.batch.id, succeeded=result.succeeded, failed=result.failed)
     run.emit(tally.complete_end(run, finished))
     return result
+
+
+def _pause_batch(run: Run, tally: Tally, next_group: str) -> Result:
+    run.emit(tally.complete_end(run, BatchPaused(batch=run.batch.id, next_group=next_group)))
+    return _make_result(tally, Ending.PAUSED)
 
 
 async def _resume(run: Run, *, resumed: bool) -> BatchProgress:
@@ -140,7 +147,7 @@ async def _resume(run: Run, *, resumed: bool) -> BatchProgress:
     return state
 
 
-async def _is_accepted(run: Run, project_state: ProjectState, tally: Tally, accept: Accept) -> bool:
+async def _is_accepted(run: Run, project_state: ProjectState, tally: Tally, reviewer: Reviewer) -> bool:
     """Whether a group may start by the configuration that its base has."""
     change = run.fixed.find_change(project_state)
     if change is None:
@@ -148,7 +155,7 @@ async def _is_accepted(run: Run, project_state: ProjectState, tally: Tally, acce
     run.emit(ConfigChanged(batch=run.batch.id, difference=change.difference))
     failed = frozenset(outcome.item.key for outcome in tally.failed)
     require_agents_left(project_state, run.batch.record, failed, run.agents)
-    if not await accept():
+    if not await reviewer.accept_config():
         return False
     await run.git(run.fixed.accept_change, run.repo, run.batch.id, change)
     if change.blob:
@@ -243,13 +250,15 @@ async def _halt_batch(run: Run, tally: Tally) -> Result:
     return replace(_make_result(tally, Ending.HALTED), halt=halt)
 
 
-async def _hard_stop(run: Run, project_state: ProjectState, tally: Tally, accept: Accept) -> Result | None:
+async def _hard_stop(run: Run, project_state: ProjectState, tally: Tally, reviews: Reviews) -> Result | None:
     """Returns the end of a run where only the user can continue; None: the next group may start."""
     if project_state.project.phase.name != run.batch.record.phase:
         return _stop_at_boundary(run, project_state, tally)
     if project_state.is_complete:
-        return await _stop_complete(run, tally)
-    accepted = await _is_accepted(run, project_state, tally, accept)
+        return (
+            await _stop_complete(run, tally) if await reviews.pause_at_end() else _pause_batch(run, tally, "")
+        )
+    accepted = await _is_accepted(run, project_state, tally, reviews.reviewer)
     return None if accepted else _make_result(tally, Ending.CONFIG_CHANGED)
 
 

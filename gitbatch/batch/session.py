@@ -8,11 +8,12 @@ directory, and installs no signal handler: its caller does.
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import TextIO
 
 from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.process.children import watch_by_descriptor
 from gitbatch.agents.process.starter import Starter
-from gitbatch.batch.caller import Frontend, Reviewer, SessionSettings, Unattended
+from gitbatch.batch.caller import Frontend, SessionSettings, Unattended
 from gitbatch.batch.events import EventStream, Listener, Notice
 from gitbatch.batch.history.record import unfinished_batch
 from gitbatch.batch.history.target import require_tip
@@ -23,6 +24,7 @@ from gitbatch.batch.notices import Notices
 from gitbatch.batch.opening import Opening
 from gitbatch.batch.planning.configuration import read_fixed_config
 from gitbatch.batch.planning.project_state import read_project_state
+from gitbatch.batch.reviewing import Reviewer
 from gitbatch.errors import GitError
 from gitbatch.fs.room import disk_error_at
 from gitbatch.limits.rate_limit import RateLimit
@@ -54,9 +56,7 @@ class Session:
             return self.settled or _nothing_left()
         self.notices.attach_loop()
         try:
-            result = await run_batch(
-                self.active, reviewer.review_checkpoint, reviewer.accept_config, resumed=self.resumed
-            )
+            result = await run_batch(self.active, reviewer, resumed=self.resumed)
             require_same_refs(self.active.repo, self.active.fingerprint)
         except GitError as error:  # a tampered repository or a full disk explains it better
             repo = self.active.repo
@@ -70,10 +70,10 @@ class Session:
             await self.active.agents.close()
             self.active.fingerprint.pinned.restore(self.active.repo.refs)
 
-    def show_diff(self, checkpoint: Checkpoint) -> None:
-        """Shows a checkpoint's changes by `git diff`, in the user's pager."""
+    def show_diff(self, checkpoint: Checkpoint, screen: TextIO | None = None) -> None:
+        """Shows a checkpoint's changes on a terminal by `git diff`, in the user's pager."""
         if self.active:
-            show_diff(self.active.repo, checkpoint.before, checkpoint.commit)
+            show_diff(self.active.repo, checkpoint.before, checkpoint.commit, screen)
 
     def notify(self, text: str) -> None:
         """Emits a notice about the batch."""

@@ -1,6 +1,5 @@
 """`gitbatch abort`: ends an unfinished batch. Finished items that were not merged are kept."""
 
-import sys
 from typing import Annotated
 
 import typer
@@ -8,6 +7,7 @@ import typer
 from gitbatch.batch.history.abort import AbortPreview, abort_batch, preview_abort
 from gitbatch.batch.history.record import find_unfinished_refs
 from gitbatch.cli.common import HERE, Directory, Json, open_repository_of, print_output, tell_waiting
+from gitbatch.cli.terminal import can_prompt
 from gitbatch.cli.verbosity import show_text
 from gitbatch.errors import DeclinedError, GitbatchError
 from gitbatch.repo.lock import repository_lock
@@ -31,7 +31,7 @@ def abort(
         preview = preview_abort(repo, found[0])
         if not json:
             _show_preview(found[0], preview)
-        if not (yes or json) and sys.stdin.isatty():
+        if not (yes or json) and can_prompt():
             _require_consent()
         rescued = abort_batch(repo, *found)
         if json:

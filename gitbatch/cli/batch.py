@@ -4,7 +4,6 @@ import asyncio
 import os
 import shlex
 import signal
-import sys
 from contextlib import nullcontext, suppress
 from math import inf
 from pathlib import Path
@@ -28,6 +27,7 @@ from gitbatch.cli.common import (
 )
 from gitbatch.cli.frontend import PromptFrontend, PromptReviewer
 from gitbatch.cli.signals import ENDING_SIGNALS, Signals
+from gitbatch.cli.terminal import can_prompt
 from gitbatch.cli.unused_changes import tell_unused_changes
 from gitbatch.cli.views import EventView, ProgressKind, make_view
 from gitbatch.errors import ExitCode
@@ -58,7 +58,7 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     @property
     def can_ask(self) -> bool:
         """Whether the user can answer a prompt."""
-        return not self.no_input and not self.json and sys.stdin.isatty() and sys.stdout.isatty()
+        return not self.no_input and not self.json and can_prompt()
 
     def make_settings(self, repo: Repository) -> SessionSettings:
         """Returns the settings of a session, with what the environment adds to the options.

@@ -3,6 +3,7 @@
 questionary is imported when the first question is asked.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from gitbatch.batch.model import Checkpoint, CheckpointMode
@@ -74,7 +75,19 @@ class PromptReviewer:
 
         self._view.close()
         try:
-            return await ask_to_continue(lambda: self._session.show_diff(checkpoint))
+            return await ask_to_continue(checkpoint, partial(self._session.show_diff, checkpoint))
+        finally:
+            self._listen()
+
+    async def review_last(self, checkpoint: Checkpoint) -> bool:
+        """Asks whether the batch ends after its last checkpoint. Without a terminal, it does."""
+        if not self._can_ask:
+            return True
+        from gitbatch.cli.questions import ask_to_end
+
+        self._view.close()
+        try:
+            return await ask_to_end(checkpoint, partial(self._session.show_diff, checkpoint))
         finally:
             self._listen()
 

@@ -2,18 +2,22 @@
 
 import asyncio
 import re
-import sys
-import termios
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TextIO
 
 import questionary
 
-from gitbatch.batch.model import CheckpointMode, PauseMode
+from gitbatch.batch.model import Checkpoint, CheckpointMode, PauseMode
 from gitbatch.batch.planning.selection import select_items
+from gitbatch.cli.terminal import open_prompt, open_screen
 from gitbatch.errors import DeclinedError, UsageError
 from gitbatch.plan.model import Plan
+from gitbatch.text import clean_text, format_count
 
-_CONTINUE, _DIFF, _STOP = "continue with the next group", "show the diff", "stop here"
+if TYPE_CHECKING:
+    from prompt_toolkit.output import Output
+
+_DIFF, _CONTINUE, _END, _STOP = "show the diff", "continue with the next group", "end the batch", "stop here"
 
 
 def ask_items(plan: Plan) -> str:
@@ -27,12 +31,11 @@ def ask_items(plan: Plan) -> str:
         if count
     ]
     choices.append(questionary.Choice("some items, by id or output path", "some"))
-    chosen: str = _ask_question(questionary.select("Which items?", choices))
+    chosen: str = _ask_question(questionary.select, "Which items?", choices)
     if chosen != "some":
         return chosen
-    return _ask_question(
-        questionary.text("Ids or output paths, with commas between:", validate=_valid_items(plan))
-    )
+    said = "Ids or output paths, with commas between:"
+    return _ask_question(questionary.text, said, validate=_valid_items(plan))
 
 
 def _valid_items(plan: Plan) -> Callable[[str], bool | str]:
@@ -52,21 +55,21 @@ def ask_mode(groups: int) -> CheckpointMode:
         questionary.Choice("after every N groups", PauseMode.AFTER_BATCH),
         questionary.Choice("only at the end", PauseMode.AT_END),
     ]
-    pace = PauseMode(_ask_question(questionary.select("Pause for a review?", choices)))
+    pace = PauseMode(_ask_question(questionary.select, "Pause for a review?", choices))
     if pace is not PauseMode.AFTER_BATCH:
         return CheckpointMode(pace)
     text = _ask_question(
-        questionary.text(
-            f"After how many of the {groups} groups?",
-            default="2",
-            validate=lambda t: re.fullmatch(r"[1-9][0-9]{0,5}", t) is not None,
-        )
+        questionary.text,
+        f"After how many of the {groups} groups?",
+        default="2",
+        validate=lambda t: re.fullmatch(r"[1-9][0-9]{0,5}", t) is not None,
     )
     return CheckpointMode(pace, int(text))
 
 
-def _ask_question(question: questionary.Question) -> str:
-    answer = question.ask(kbi_msg="")
+def _ask_question(question: Callable[..., questionary.Question], *arguments: Any, **options: Any) -> str:  # noqa: ANN401 - those of questionary's own functions
+    with open_prompt() as output:
+        answer = question(*arguments, **options, output=output).ask(kbi_msg="")
     if answer is None:
         raise DeclinedError("nothing was started", "run the command again to choose")
     return answer  # type: ignore[no-any-return]  # questionary does not type its answers
@@ -91,33 +94,51 @@ def ask_to_append() -> bool:
 
 def ask_to_accept() -> bool:
     """Asks whether the batch may run with the configuration whose difference is shown."""
-    return bool(_make_config_question().ask(kbi_msg=""))
+    with open_prompt() as output:
+        return bool(_make_config_question(output).ask(kbi_msg=""))
 
 
 def ask_to_abort() -> bool:
-    """Asks whether to end the batch; keys typed earlier do not answer."""
-    termios.tcflush(sys.stdin, termios.TCIFLUSH)
-    return bool(questionary.confirm("End this batch?", default=False, auto_enter=False).ask(kbi_msg=""))
+    """Asks whether to end the batch."""
+    with open_prompt() as output:
+        question = questionary.confirm("End this batch?", default=False, auto_enter=False, output=output)
+        return bool(question.ask(kbi_msg=""))
 
 
 async def ask_to_accept_now() -> bool:
     """Asks the same during a run."""
-    return bool(await _make_config_question().ask_async(kbi_msg=""))
+    with open_prompt() as output:
+        return bool(await _make_config_question(output).ask_async(kbi_msg=""))
 
 
-def _make_config_question() -> questionary.Question:
-    """Returns a question that keys typed earlier do not answer."""
-    termios.tcflush(sys.stdin, termios.TCIFLUSH)
+def _make_config_question(output: "Output") -> questionary.Question:
     return questionary.confirm(
-        "Run the batch with the changed configuration?", default=False, auto_enter=False
+        "Run the batch with the changed configuration?", default=False, auto_enter=False, output=output
     )
 
 
-async def ask_to_continue(show_diff: Callable[[], None]) -> bool:
-    """Asks at a pause: continue, show the diff, or stop. Returns true to continue."""
+async def ask_to_continue(checkpoint: Checkpoint, show_diff: Callable[[TextIO], None]) -> bool:
+    """Asks at a pause: show the diff, continue, or stop. Returns true to continue."""
+    return await _ask_for_review(checkpoint, show_diff, _CONTINUE)
+
+
+async def ask_to_end(checkpoint: Checkpoint, show_diff: Callable[[TextIO], None]) -> bool:
+    """Asks after the last checkpoint: show the diff, end the batch, or stop. Returns true to end it."""
+    return await _ask_for_review(checkpoint, show_diff, _END)
+
+
+async def _ask_for_review(checkpoint: Checkpoint, show_diff: Callable[[TextIO], None], consent: str) -> bool:
+    """Asks until the answer is not the diff, which comes first: what is pressed without a look approves nothing."""
+    done = len(checkpoint.outcomes) - len(checkpoint.failures)
+    counts = f"{done} of {format_count(len(checkpoint.outcomes), 'item')} done"
+    message = (
+        f"Checkpoint {checkpoint.number}/{checkpoint.of}, {clean_text(checkpoint.group.title)}: {counts}"
+    )
     while True:
-        question = questionary.select("Checkpoint reached:", [_CONTINUE, _DIFF, _STOP])
-        answer: str | None = await question.ask_async(kbi_msg="")
+        with open_prompt() as output:
+            question = questionary.select(message, [_DIFF, consent, _STOP], output=output)
+            answer: str | None = await question.ask_async(kbi_msg="")
         if answer != _DIFF:
-            return answer == _CONTINUE
-        await asyncio.to_thread(show_diff)
+            return answer == consent
+        with open_screen() as screen:
+            await asyncio.to_thread(show_diff, screen)

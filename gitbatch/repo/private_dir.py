@@ -27,6 +27,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from gitbatch.fs.durable import sync_file
 from gitbatch.repo.config_file import format_settings, render_config
@@ -106,7 +107,8 @@ def _git_variables(repo: Repository, folder: Path, files: Path, index: Path | No
     }
 
 
-def show_diff(repo: Repository, before: str, after: str) -> None:
-    """Shows the user the changes between two commits, through their pager ($PAGER)."""
+def show_diff(repo: Repository, before: str, after: str, screen: TextIO | None = None) -> None:
+    """Shows the user the changes between two commits on a terminal, through their pager ($PAGER)."""
     with private_git(repo, repo.root) as git:
-        git.run_in_pager("diff", "--stat", "--patch", "--no-ext-diff", "--no-textconv", before, after)
+        options = ("--stat", "--patch", "--no-ext-diff", "--no-textconv")
+        git.run_in_pager("diff", *options, before, after, screen=screen)

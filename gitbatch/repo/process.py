@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TextIO
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -199,12 +200,13 @@ class Git(Struct, frozen=True):
         """
         return os.fsdecode(self.run(*arguments).stdout).removesuffix("\n")
 
-    def run_in_pager(self, *arguments: str) -> None:
-        """Runs a command that writes to the user's terminal itself, through their pager."""
+    def run_in_pager(self, *arguments: str, screen: TextIO | None = None) -> None:
+        """Runs a command that writes to a terminal itself, through the user's pager; None: to standard output."""
         subprocess.run(
             ["git", *_OPTIONS, "--paginate", *arguments],  # noqa: S607
             cwd=self.directory,
             env={**os.environ, **ENVIRONMENT, **self.variables, "LC_ALL": os.environ.get("LC_ALL", "")},
+            stdout=screen,
             check=False,
         )
 

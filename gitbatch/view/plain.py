@@ -114,7 +114,7 @@ class PlainView:
     def _show_end(self, event: EndEvent) -> None:
         match event:
             case BatchPaused():
-                self.show_line(("paused", "yellow"), f"  next: {event.next_group}")
+                self.show_line(("paused", "yellow"), f"  next: {event.next_group or 'the batch ends'}")
             case BatchStopped():
                 self._show_stop(event)
             case BatchHalted():

@@ -29,7 +29,7 @@ class Recorder:
         self.calls.append("listen")
 
 
-@pytest.mark.parametrize("question", ["ask_to_continue", "ask_to_accept_now"])
+@pytest.mark.parametrize("question", ["ask_to_continue", "ask_to_end", "ask_to_accept_now"])
 def test_screen_and_signals(question: str, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder()
 
@@ -39,8 +39,12 @@ def test_screen_and_signals(question: str, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr(questions, question, answer)
     reviewer = PromptReviewer(SETTLED, recorder, recorder, can_ask=True)
-    asked = reviewer.review_checkpoint(CHECKPOINT) if "continue" in question else reviewer.accept_config()
-    assert asyncio.run(asked)
+    asked = {
+        "ask_to_continue": lambda: reviewer.review_checkpoint(CHECKPOINT),
+        "ask_to_end": lambda: reviewer.review_last(CHECKPOINT),
+        "ask_to_accept_now": reviewer.accept_config,
+    }
+    assert asyncio.run(asked[question]())
     assert recorder.calls == ["close", "ask", "listen"]
 
 
@@ -48,5 +52,6 @@ def test_without_a_terminal_nothing_is_asked() -> None:
     recorder = Recorder()
     reviewer = PromptReviewer(SETTLED, recorder, recorder, can_ask=False)
     assert not asyncio.run(reviewer.review_checkpoint(CHECKPOINT))
+    assert asyncio.run(reviewer.review_last(CHECKPOINT)), "the batch ends"
     assert not asyncio.run(reviewer.accept_config())
     assert recorder.calls == []

@@ -21,7 +21,7 @@ DOWN, ENTER = "\x1b[B", "\r"
 
 
 @contextmanager
-def terminal(place: Place, *arguments: str) -> Iterator["pexpect.spawn[str]"]:
+def terminal(place: Place, *arguments: str, shell: str = "") -> Iterator["pexpect.spawn[str]"]:
     environment = {
         **place.environment,
         "TERM": "xterm-256color",
@@ -29,8 +29,8 @@ def terminal(place: Place, *arguments: str) -> Iterator["pexpect.spawn[str]"]:
         "PAGER": "cat",
     }
     child: pexpect.spawn[str] = pexpect.spawn(
-        sys.executable,
-        ["-m", "gitbatch", *arguments],
+        "sh" if shell else sys.executable,
+        ["-c", shell] if shell else ["-m", "gitbatch", *arguments],
         cwd=str(place.root),
         env=environment,
         encoding="utf-8",
@@ -48,6 +48,12 @@ def pid_of(child: "pexpect.spawn[str]") -> int:
     return child.pid
 
 
+def approve(child: "pexpect.spawn[str]", question: str = "end the batch") -> None:
+    """Chooses the answer below “show the diff”, which comes first."""
+    child.expect(question)
+    child.send(DOWN + ENTER)
+
+
 def end(child: "pexpect.spawn[str]") -> int | None:
     child.expect(pexpect.EOF)
     child.close()
@@ -62,12 +68,11 @@ def test_asking_pausing_and_going_on(three: Place) -> None:
         child.send(ENTER)
         child.expect("Pause for a review\\?")
         child.send(ENTER)
-        child.expect("checkpoint 1/3")
-        child.expect("continue with the next group")
-        child.send(DOWN + ENTER)
-        child.expect("out/letters/a.md")
+        child.expect("Checkpoint 1/3, Letters: 4 of 4 items done")
         child.expect("continue with the next group")
         child.send(ENTER)
+        child.expect("out/letters/a.md")
+        approve(child, "continue with the next group")
         child.expect("checkpoint 2/3")
         child.expect("stop here")
         child.send(DOWN + DOWN + ENTER)
@@ -75,6 +80,7 @@ def test_asking_pausing_and_going_on(three: Place) -> None:
     assert len(ticked(three)) == 8
     with terminal(three, "run") as child:
         child.expect("resumes after 2 of 3 groups")
+        approve(child)
         assert end(child) == 0
     assert len(audit(three).items) == 12
     assert_tidy(three)
@@ -93,6 +99,7 @@ def test_choosing_single_items_and_a_number_of_groups(three: Place) -> None:
         child.send(DOWN + ENTER)
         child.expect("After how many of the 2 groups\\?")
         child.send(ENTER)
+        approve(child)
         assert end(child) == 0
     assert ticked(three) == ["T101", "T301"]
 
@@ -114,6 +121,7 @@ def test_the_live_view_shows_what_runs(three: Place) -> None:
         child.expect("working on out/letters/a.md")
         child.expect("of 4 items")
         child.expect("checkpoint 1/1")
+        approve(child)
         assert end(child) == 0
 
 
@@ -155,8 +163,7 @@ def test_ctrl_c_works_after_a_pause(three: Place) -> None:
     three.edit("task.md", "Write ab →", "Write ab do: hang →")
     three.commit()
     with terminal(three, "run", "--items", "all", "--checkpoint", "after-each") as child:
-        child.expect("continue with the next group")
-        child.send(ENTER)
+        approve(child, "continue with the next group")
         child.expect("7 of 12 items")
         child.sendcontrol("c")
         child.expect("interrupted; every finished item is in git")
@@ -178,6 +185,7 @@ def test_colour_is_for_terminals(three: Place) -> None:
     assert "\x1b" not in said
     with terminal(three, "run", "--items", "group:2", "--checkpoint", "at-end") as child:
         child.expect(re.escape("\x1b[32m"))
+        approve(child)
         assert end(child) == 0
 
 
@@ -287,16 +295,90 @@ def test_a_change_between_groups_is_asked_about(three: Place, answer: str, code:
         child.expect("checkpoint 1/3")
         child.expect("continue with the next group")
         another_program(three)
-        child.send(ENTER)
+        child.send(DOWN + ENTER)
         child.expect("Run the batch with the changed configuration\\?")
         child.send(answer + ENTER)
         if done == 12:
             for number in (2, 3):
                 child.expect(f"checkpoint {number}/3")
-                if number == 2:
-                    child.expect("continue with the next group")
-                    child.send(ENTER)
+                approve(child, "continue with the next group" if number == 2 else "end the batch")
         else:
             child.expect("to accept it: gitbatch run --accept-config")
         assert end(child) == code
     assert len(ticked(three)) == done
+
+
+@pytest.mark.rule("K1", "K2", "K3")
+@pytest.mark.parametrize("mode", ["after-each", "after-batch:2", "at-end"])
+def test_the_last_checkpoint_is_reviewed_in_every_mode(three: Place, mode: str) -> None:
+    """In the mode at-end, the one review shows the changes of every group."""
+    choice = "T101,T201" if mode == "at-end" else "T101"
+    three.edit("task.md", "(context: out/letters/a.md, out/letters/b.md)", "(context: status.md)")
+    three.commit()
+    with terminal(three, "run", "--items", choice, "--checkpoint", mode) as child:
+        child.expect("end the batch")
+        child.send(ENTER)
+        child.expect("out/letters/a.md")
+        if mode == "at-end":
+            child.expect("out/pairs/ab.md")
+            child.expect("stop here")
+            child.send(DOWN + DOWN + ENTER)
+            child.expect("next: the batch ends")
+            assert end(child) == 3
+        else:
+            approve(child)
+            assert end(child) == 0
+    if mode == "at-end":
+        with terminal(three, "run") as child:
+            child.expect("2 done")
+            assert end(child) == 0
+    assert_tidy(three)
+
+
+def test_keys_typed_while_agents_run_answer_nothing(three: Place) -> None:
+    """Enter would show the diff, and the arrow with Enter would approve: all of it is typed before the question."""
+    three.edit("task.md", "Write a →", "Write a do: wait →")
+    three.edit(
+        "tools/agent.sh",
+        "fail) echo",
+        'wait) page >"$output"; until [ -e "$HOME/go" ]; do sleep 0.05; done ;;\nfail) echo',
+    )
+    three.edit("gitbatch.toml", 'timeout = "1m"', 'timeout = "1m"\npass-env = ["HOME"]')
+    three.commit()
+    with terminal(three, "run", "--items", "T101", "--checkpoint", "at-end") as child:
+        child.expect("working on out/letters/a.md")
+        child.send(DOWN + ENTER + ENTER + "\n\n")
+        (three.home / "go").touch()
+        child.expect("stop here")
+        child.send(DOWN + DOWN + ENTER)
+        child.expect("paused")
+        assert end(child) == 3
+
+
+def test_keys_that_come_with_an_answer_do_not_answer_the_next_question(three: Place) -> None:
+    with terminal(three, "run", "--items", "T101") as child:
+        child.expect("Pause for a review\\?")
+        child.send(ENTER + DOWN + ENTER)
+        child.expect("stop here")
+        child.send(DOWN + DOWN + ENTER)
+        assert end(child) == 3
+
+
+def test_questions_go_to_the_terminal_where_output_is_redirected(three: Place) -> None:
+    program = f"{sys.executable} -m gitbatch"
+    command = f"{program} run --items T101 | tee log >copy; {program} run --items T301 --checkpoint at-end >log2; echo exit $?"
+    with terminal(three, shell=command) as child:
+        child.expect("Pause for a review\\?")
+        child.send(ENTER)
+        child.expect("Checkpoint 1/1, Letters: 1 of 1 item done")
+        child.expect("show the diff")
+        child.send(ENTER)
+        child.expect("# out/letters/a.md")
+        approve(child)
+        child.expect("Checkpoint 1/1, Words")
+        approve(child)
+        child.expect("exit 0")
+        child.expect(pexpect.EOF)
+    for log in ("log", "log2"):
+        assert "finished  1 done" in three.read(log)
+        assert not re.search("Pause for|show the diff|\x1b", three.read(log))

@@ -1,0 +1,50 @@
+"""Reviews of checkpoints: who decides, and which checkpoints wait for a review (rules K1 to K3)."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from gitbatch.batch.model import Checkpoint, CheckpointMode
+
+
+class Reviewer(Protocol):
+    """Decides at the pauses of a running batch."""
+
+    async def review_checkpoint(self, checkpoint: Checkpoint) -> bool:
+        """Returns true if the batch continues with its next group."""
+        ...
+
+    async def review_last(self, checkpoint: Checkpoint) -> bool:
+        """Returns true if the batch ends after its last checkpoint; false: it stays as it is until the next run."""
+        ...
+
+    async def accept_config(self) -> bool:
+        """Returns true if the batch may run with the changed configuration that the last event showed."""
+        ...
+
+
+@dataclass(slots=True)
+class Reviews:
+    """The reviews of a run. A review covers every group since the one before."""
+
+    reviewer: Reviewer
+    mode: CheckpointMode
+    waiting: Checkpoint | None = None
+    """The last checkpoint, with the commit before the first group that was not reviewed yet."""
+
+    def add_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Adds a checkpoint to what the next review covers."""
+        self.waiting = replace(checkpoint, before=self.waiting.before) if self.waiting else checkpoint
+
+    async def pause_after(self, checkpoint: Checkpoint) -> bool:
+        """Asks for a review if the mode has a pause after a checkpoint. Returns true if the batch continues."""
+        if not self.mode.pauses_after(checkpoint.number):
+            return True
+        waiting, self.waiting = self.waiting, None
+        return await self.reviewer.review_checkpoint(waiting or checkpoint)
+
+    async def pause_at_end(self) -> bool:
+        """Asks for a review of the last checkpoint, in every mode. Returns true if the batch ends."""
+        waiting, self.waiting = self.waiting, None
+        return waiting is None or await self.reviewer.review_last(waiting)
