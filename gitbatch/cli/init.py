@@ -1,7 +1,6 @@
 """`gitbatch init`: writes the files of a new project."""
 
 import shlex
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ import typer
 from msgspec.structs import replace
 
 from gitbatch.cli.common import HERE, Directory, Json, open_repository_of, print_output
+from gitbatch.cli.terminal import can_prompt
 from gitbatch.cli.verbosity import show_text
 from gitbatch.errors import PlanError, UsageError
 from gitbatch.plan.help_texts import Language
@@ -40,7 +40,7 @@ def init(
         raise UsageError(
             f"invalid language {language!r}: no templates exist for it", "use --lang de or --lang en"
         )
-    can_ask = not json and sys.stdin.isatty()
+    can_ask = not json and can_prompt()
     with open_repository_of(directory) as repo:
         config = parse_config(DiskSnapshot(repo.root).read(CONFIG_FILE))
         named = phase or _choose_phase(repo.root, config, can_ask=can_ask)

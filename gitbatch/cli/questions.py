@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import questionary
 
@@ -14,9 +14,7 @@ from gitbatch.errors import DeclinedError, UsageError
 from gitbatch.plan.model import Plan
 from gitbatch.text import clean_text, format_count
 
-if TYPE_CHECKING:
-    from prompt_toolkit.output import Output
-
+_RUN_CHANGED = "Run the batch with the changed configuration?"
 _DIFF, _CONTINUE, _END, _STOP = "show the diff", "continue with the next group", "end the batch", "stop here"
 
 
@@ -81,40 +79,37 @@ def ask_phase() -> str:
         questionary.Choice("one plan: task.md, no phases", "plan"),
         questionary.Choice("a phase of several: a folder with its plan, rules and status", "phase"),
     ]
-    if _ask_question(questionary.select("What do you start with?", choices)) == "plan":
+    if _ask_question(questionary.select, "What do you start with?", choices) == "plan":
         return ""
-    return _ask_question(questionary.text("The phase's name:", default="phase-1"))
+    return _ask_question(questionary.text, "The phase's name:", default="phase-1")
 
 
 def ask_to_append() -> bool:
     """Asks whether to append the scope section to CLAUDE.md."""
-    question = questionary.confirm("Append it to CLAUDE.md?", default=True, auto_enter=False)
-    return bool(question.ask(kbi_msg=""))
+    return _ask_to_confirm("Append it to CLAUDE.md?", default=True)
 
 
 def ask_to_accept() -> bool:
     """Asks whether the batch may run with the configuration whose difference is shown."""
-    with open_prompt() as output:
-        return bool(_make_config_question(output).ask(kbi_msg=""))
+    return _ask_to_confirm(_RUN_CHANGED, default=False)
 
 
 def ask_to_abort() -> bool:
     """Asks whether to end the batch."""
-    with open_prompt() as output:
-        question = questionary.confirm("End this batch?", default=False, auto_enter=False, output=output)
-        return bool(question.ask(kbi_msg=""))
+    return _ask_to_confirm("End this batch?", default=False)
 
 
 async def ask_to_accept_now() -> bool:
     """Asks the same during a run."""
     with open_prompt() as output:
-        return bool(await _make_config_question(output).ask_async(kbi_msg=""))
+        question = questionary.confirm(_RUN_CHANGED, default=False, auto_enter=False, output=output)
+        return bool(await question.ask_async(kbi_msg=""))
 
 
-def _make_config_question(output: "Output") -> questionary.Question:
-    return questionary.confirm(
-        "Run the batch with the changed configuration?", default=False, auto_enter=False, output=output
-    )
+def _ask_to_confirm(message: str, *, default: bool) -> bool:
+    with open_prompt() as output:
+        question = questionary.confirm(message, default=default, auto_enter=False, output=output)
+        return bool(question.ask(kbi_msg=""))
 
 
 async def ask_to_continue(checkpoint: Checkpoint, show_diff: Callable[[TextIO], None]) -> bool:

@@ -24,6 +24,7 @@ SHARED = {
     "report_error",
     "frontend",
     "signals",
+    "terminal",
     "verbosity",
     "verbs",
     "views",
