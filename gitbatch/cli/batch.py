@@ -8,7 +8,6 @@ from contextlib import nullcontext, suppress
 from math import inf
 from pathlib import Path
 
-import typer
 from msgspec import Struct
 
 from gitbatch.batch.caller import SessionSettings
@@ -24,6 +23,7 @@ from gitbatch.cli.common import (
     chosen_worktrees,
     open_repository_of,
     print_output,
+    show_message,
 )
 from gitbatch.cli.frontend import PromptFrontend, PromptReviewer
 from gitbatch.cli.signals import ENDING_SIGNALS, Signals
@@ -124,7 +124,7 @@ def report_end(result: Result | signal.Signals, directory: Path, *, json: bool =
     )
     with suppress(OSError) if ended is None else nullcontext():  # the terminal may be gone
         for line in end.lines:
-            typer.echo(line, err=True)
+            show_message(line)
         if json:
             from gitbatch.view.outputs.run import run_output
 

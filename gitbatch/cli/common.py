@@ -1,6 +1,8 @@
 """Shared by the commands: common options, opening the repository, choosing the output."""
 
+import io
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,7 +69,23 @@ def print_output(output: "Envelope | ErrorOutput") -> None:
     """Prints the output of a command for programs: one line."""
     from gitbatch.view.envelope import encode_output
 
+    use_utf_8()
     typer.echo(encode_output(output))
+
+
+def show_message(text: str) -> None:
+    """Shows a message on standard error; in a terminal it is wrapped at words."""
+    if sys.stderr.isatty():
+        from gitbatch.view.wrapping import wrap_text
+
+        text = wrap_text(text, shutil.get_terminal_size().columns)
+    typer.echo(text, err=True)
+
+
+def use_utf_8() -> None:
+    """Writes standard output as UTF-8: JSON is, whatever the terminal is."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
 
 
 def chosen_worktrees() -> Path | None:

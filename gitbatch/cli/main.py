@@ -19,6 +19,7 @@ from gitbatch.cli.report_error import (
 from gitbatch.cli.verbosity import Quiet, Verbose, reset_level
 from gitbatch.cli.verbs import Verbs
 from gitbatch.errors import ExitCode, GitbatchError
+from gitbatch.view.encoding import ASCII_FORMS
 
 app = typer.Typer(
     cls=Verbs,
@@ -79,9 +80,7 @@ def main() -> None:
     reset_level()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(
-                errors="backslashreplace"
-            )  # a name that the terminal cannot show must not stop the run
+            stream.reconfigure(errors=ASCII_FORMS)  # a name that cannot be shown must not stop the run
     json = wants_json(sys.argv[1:])
     try:
         code = app(standalone_mode=not json)

@@ -1,6 +1,7 @@
 """How an error is reported: to people on standard error; with `--json` also as an envelope on standard output."""
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 
@@ -57,10 +58,13 @@ def report_unexpected(error: Exception, *, json: bool) -> ExitCode:
 
 
 def _show_error(error: GitbatchError) -> None:
+    from gitbatch.view.wrapping import wrap_text
+
     if error.details:
         typer.echo(f"{error.details}\n", err=True)
     colour = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     prefix = typer.style("gitbatch:", fg="red", bold=True) if colour else "gitbatch:"
-    typer.echo(f"{prefix} {error.message}", err=True)
+    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else 0
+    typer.echo(wrap_text(f"gitbatch: {error.message}", width).replace("gitbatch:", prefix, 1), err=True)
     for line in error.advice.splitlines():
-        typer.echo(f"  {line}", err=True)
+        typer.echo(wrap_text(f"  {line}", width), err=True)

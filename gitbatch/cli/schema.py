@@ -5,7 +5,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from gitbatch.cli.common import Json, print_output
+from gitbatch.cli.common import Json, print_output, use_utf_8
 from gitbatch.view.schemas import describe_schema, make_schema, schema_names
 
 Name = Annotated[
@@ -17,6 +17,7 @@ Name = Annotated[
 def schema(name: Name = None, json: Json = False) -> None:
     """Show a JSON Schema: of gitbatch.toml (config), or of what a verb prints with --json."""
     if name is not None:
+        use_utf_8()
         typer.echo(msgspec.json.format(msgspec.json.encode(make_schema(name)), indent=2).decode())
         return
     names = schema_names()

@@ -8,7 +8,7 @@ from typing import Annotated, Protocol
 import typer
 
 from gitbatch.batch.events import Event
-from gitbatch.cli.common import make_page
+from gitbatch.cli.common import make_page, use_utf_8
 from gitbatch.cli.verbosity import is_quiet, is_verbose
 from gitbatch.errors import UsageError
 from gitbatch.view.page import PlainPage
@@ -60,6 +60,7 @@ def make_view(*, json: bool, progress: ProgressKind = ProgressKind.AUTO) -> Even
         UsageError: the live view needs a terminal.
     """
     if json:
+        use_utf_8()
         return load_view("json", sys.stdout)
     page = make_page()
     can_move = not isinstance(page, PlainPage) and page.can_move

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 _REFRESH = 8
 """Redraws per second."""
+_BAR = 30
+"""Columns of the bar."""
 
 
 @dataclass(slots=True)
@@ -57,7 +59,9 @@ class LiveView:
 
     def __init__(self, terminal: Terminal, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._plain = PlainView(terminal)
+        self._terminal = terminal
         self._console = terminal.console
+        self._spinner = Spinner("line" if terminal.is_limited else "dots")
         self._monotonic = monotonic
         self._rows: dict[ItemKey, _Row] = {}
         self._done = 0
@@ -142,18 +146,25 @@ class LiveView:
         table.add_column(width=1)
         table.add_column(no_wrap=True)
         table.add_column(justify="right", width=6)
-        table.add_column(no_wrap=True, overflow="ellipsis")
+        table.add_column(no_wrap=True, overflow="crop" if self._terminal.is_limited else "ellipsis")
         now = self._monotonic()
         for row in list(self._rows.values()):
             elapsed = f"{now - row.began:.0f} s"
-            table.add_row(
-                Spinner("dots"), Text(row.name, "bold"), Text(elapsed, "dim"), Text(row.last, "dim")
-            )
+            name, last = self._terminal.fit(row.name), self._terminal.fit(row.last)
+            table.add_row(self._spinner, Text(name, "bold"), Text(elapsed, "dim"), Text(last, "dim"))
         bar = Table.grid(padding=(0, 1))
         waiting = f"  waiting {self._opens - now:.0f} s: {self._why}" if self._opens > now else ""
         bar.add_row(
-            ProgressBar(self._total or 1, self._done, width=30),
+            self._render_bar(),
             Text(f"{self._done} of {format_count(self._total, 'item')}"),
             Text(waiting, "yellow"),
         )
         return Group(table, bar)
+
+    def _render_bar(self) -> RenderableType:
+        """Returns the bar of the batch; its two parts differ by more than their colour where there is none."""
+        total = self._total or 1
+        if self._terminal.is_limited or self._console.no_color or self._console.color_system is None:
+            done = min(_BAR, _BAR * self._done // total)
+            return Text(f"[{'#' * done}{'-' * (_BAR - done)}]")
+        return ProgressBar(total, self._done, width=_BAR)

@@ -5,6 +5,7 @@ from io import StringIO
 
 import pytest
 from rich.console import Console
+from rich.progress_bar import ProgressBar
 from view.events import EVENTS
 
 from gitbatch.batch.events import BatchStarted, Event, ItemProgress, ItemStarted
@@ -65,3 +66,15 @@ def test_everything_else_is_printed(event: Event, expected: str) -> None:
         screen.view(event)
     printed = [line.strip() for line in captured.get().splitlines()]
     assert printed == [line.strip() for line in expected.splitlines()]
+
+
+def test_bar_is_readable_without_colour(screen: Screen) -> None:
+    screen.view(of_kind(BatchStarted))
+    screen.view._total, screen.view._done = 3, 1
+    assert f"[{'#' * 10}{'-' * 20}] 1 of 3 items" in screen.drawn()
+
+
+def test_bar_in_colour() -> None:
+    view = LiveView(Terminal(Console(file=StringIO(), force_terminal=True, color_system="standard")))
+    view._total, view._done = 3, 1
+    assert isinstance(view._render_bar(), ProgressBar)

@@ -1,0 +1,52 @@
+"""Wrapping prose at words for a terminal. Commands and code are never broken: they can be copied whole.
+
+A line that is laid out already stays as it is: a quoted line of a file and the marks below it, a row of a table.
+"""
+
+import re
+from itertools import pairwise
+
+from gitbatch.text import display_width
+
+_COMMAND = (
+    r"(?:gitbatch|git)(?: -C (?:'[^']*'|\S+))?(?: [a-z][a-z-]*){1,2}"
+    r"(?: (?:-[^\s,;)]+(?: (?!-)[\w./:*@'\"]+)?|'[^']*'|\"[^\"]*\"|[^\s(]*[/=:.][^\s)]+|[A-Z][A-Z_]+\b))*"
+)
+"""A command: its verb and a word, then options with a value, quoted words, paths, and names such as ITEM."""
+_TOKEN = re.compile(rf"[^\s`]*`[^`]*`\S*|[^\s\w]*{_COMMAND}\S*|\S+")
+_LAID_OUT = re.compile(r"\s*\d* \| |\||\s*\^+$")
+_LEADING = re.compile(r" *")
+_HANGING = 2
+"""The indent of the lines that follow, more than that of the first."""
+_NARROW = 20
+"""Columns below which nothing is wrapped."""
+
+
+def find_breaks(line: str, width: int) -> tuple[int, ...]:
+    """Returns the offsets in a line at which the next lines start, each before a word."""
+    if width < _NARROW or display_width(line) <= width or _LAID_OUT.match(line):
+        return ()
+    breaks = []
+    start, room = 0, width
+    for token in _TOKEN.finditer(line):
+        is_first = not line[start : token.start()].strip()
+        if not is_first and display_width(line[start : token.end()]) > room:
+            breaks.append(token.start())
+            start, room = token.start(), width - find_indent(line)
+    return tuple(breaks)
+
+
+def find_indent(line: str) -> int:
+    """Returns the indent of the lines that follow a line's first."""
+    return len(_LEADING.match(line)[0]) + _HANGING  # type: ignore[index]  # it matches every text
+
+
+def wrap_text(text: str, width: int) -> str:
+    """Returns a text with each of its lines wrapped."""
+    return "\n".join(part for line in text.split("\n") for part in _wrap_line(line, width))
+
+
+def _wrap_line(line: str, width: int) -> list[str]:
+    edges = (0, *find_breaks(line, width), len(line))
+    parts = [line[start:end].rstrip() for start, end in pairwise(edges)]
+    return [parts[0], *(" " * find_indent(line) + part for part in parts[1:])]
