@@ -162,7 +162,7 @@ class LiveView:
         return Group(table, bar)
 
     def _render_bar(self) -> RenderableType:
-        """Returns the bar of the batch; its two parts differ by more than their colour where there is none."""
+        """Returns the bar of the batch; its two parts differ also without colour."""
         total = self._total or 1
         if self._terminal.is_limited or self._console.no_color or self._console.color_system is None:
             done = min(_BAR, _BAR * self._done // total)
