@@ -20,7 +20,7 @@ from gitbatch.sandbox.model import SandboxKind
 
 
 class SessionSettings(Struct, frozen=True, kw_only=True):
-    """The choices of a session's caller. A resumed batch keeps those that it was started with."""
+    """The choices of a session's caller. Those that say what runs must be the batch's own, if one is unfinished."""
 
     environment: Mapping[str, str]
     """The variables that agents inherit or name their keys by."""
@@ -36,6 +36,8 @@ class SessionSettings(Struct, frozen=True, kw_only=True):
     """None: the frontend is asked."""
     agent: str | None = None
     jobs: int | None = None
+    continues: bool = False
+    """Whether `checkpoint` and `agent` change the rest of an unfinished batch, which must exist."""
     branch: str | None = None
     """The branch to run on; None: the one that is checked out."""
     sandbox: SandboxKind | None = None

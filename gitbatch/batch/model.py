@@ -119,6 +119,8 @@ class Record(Struct, frozen=True):
     """The blob of gitbatch.toml at the batch's base (see `configuration.py`)."""
     format: int = 0
     """The `Gitbatch-Format` of the batch's commits. 0: gitbatch 0.1 started the batch, whose commits have none."""
+    selection: str = ""
+    """`--items` as it was given or answered; empty in a record of gitbatch 0.1."""
 
     @property
     def items(self) -> tuple[BatchItem, ...]:

@@ -7,19 +7,22 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.process.children import make_room
 from gitbatch.batch.caller import Frontend, SessionSettings
 from gitbatch.batch.event_log import EventWriter, open_log
 from gitbatch.batch.events import ConfigChanged, EventStream, Listener, Notice
-from gitbatch.batch.history.ledger import Ledger, SpendingLimits
+from gitbatch.batch.history.ledger import Ledger, SpendingLimits, read_ledger
 from gitbatch.batch.history.progress import read_progress
-from gitbatch.batch.history.record import Batch
+from gitbatch.batch.history.record import Batch, rewrite_record
 from gitbatch.batch.history.spending import read_spending, sum_spending
+from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.history.worktree_folders import note_worktrees_dir
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import StopSwitch
+from gitbatch.batch.model import Record
 from gitbatch.batch.notices import Notices
 from gitbatch.batch.planning.agents import (
     recorded_agents,
@@ -28,6 +31,13 @@ from gitbatch.batch.planning.agents import (
     wanted_agents,
 )
 from gitbatch.batch.planning.configuration import FixedConfig
+from gitbatch.batch.planning.continuation import (
+    CHANGEABLE,
+    GivenOptions,
+    find_differences,
+    refuse_differences,
+)
+from gitbatch.batch.planning.failed_items import find_failed_items
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state, require_runnable
 from gitbatch.batch.planning.risks import add_risks
 from gitbatch.batch.planning.selection import select_items
@@ -47,6 +57,7 @@ from gitbatch.repo.settings import read_own_config
 from gitbatch.repo.worktrees.agent_git import read_agent_git
 from gitbatch.repo.worktrees.checkouts import find_checkouts
 
+HOW_TO_START = "for example: gitbatch run --items all --checkpoint after-each"
 ACCEPTED = "accepted: the batch runs with this configuration from now on"
 
 
@@ -74,14 +85,13 @@ class Opening(Struct, frozen=True):
             return None
         agent = config.agent_name(settings.agent)
         self._require_answers()
-        items = select_items(state.plan, settings.items or self.frontend.choose_items(state.plan))
+        selection = settings.items or self.frontend.choose_items(state.plan)
+        items = select_items(state.plan, selection, lambda: find_failed_items(repo, state))
         if not items:
-            raise UsageError(
-                f"--items {settings.items} names no open item", "see gitbatch plan for what is open"
-            )
+            raise UsageError(f"--items {selection} names no open item", "see gitbatch plan for what is open")
         mode = settings.checkpoint or self.frontend.choose_mode(len({item.group for item in items}))
         find_worktrees_dir(repo, config, settings.worktrees, settings.cache_dir)  # refuses a bad folder
-        choice = BatchOptions(items, mode, agent, settings.jobs or config.batch.jobs, self.agents)
+        choice = BatchOptions(items, selection, mode, agent, settings.jobs or config.batch.jobs, self.agents)
         self._set_limits(state, wanted_agents(state, items, agent), settings.limits)
         return start_batch(repo, target, state, choice, settings.clock())
 
@@ -92,7 +102,7 @@ class Opening(Struct, frozen=True):
         if missing and not self.frontend.can_ask:
             raise UsageError(
                 f"missing {missing}: cannot ask without a terminal",
-                "for example: gitbatch run --items all --checkpoint after-each",
+                HOW_TO_START,
             )
 
     def _set_limits(self, state: ProjectState, names: frozenset[str], given: SpendingLimits) -> None:
@@ -103,19 +113,41 @@ class Opening(Struct, frozen=True):
         configured = sorted(names & config.agents.keys())  # a missing agent is another check's error
         require_measurable_limits(tuple(self.agents.get_agent(name, config) for name in configured), limits)
 
-    def report_ignored(self, batch: Batch) -> None:
-        """Reports the choices that a resumed batch does not use."""
-        given = {
-            "TASK_MD": self.settings.plan.path,
-            "--items": self.settings.items,
-            "--checkpoint": self.settings.checkpoint,
-            "--agent": self.settings.agent,
-            "--branch": self.settings.branch,
-        }
-        ignored = ", ".join(name for name, value in given.items() if value is not None)
-        if ignored:
-            text = f"batch {batch.id} is unfinished and resumes with its own settings; ignored: {ignored}"
-            self.tell(Notice(batch=batch.id, text=f"{text} (gitbatch abort ends it)"))
+    def continue_batch(self, batch: Batch) -> Batch:
+        """Returns the unfinished batch, with what `--continue` changes for the rest of it.
+
+        Raises:
+            UsageError: an option says something else than the batch.
+            GitbatchError: the rest cannot run by the changed options; nothing has been changed.
+        """
+        settings = self.settings
+        given = GivenOptions(
+            plan=settings.plan,
+            items=settings.items,
+            checkpoint=settings.checkpoint,
+            agent=settings.agent,
+            branch=settings.branch,
+        )
+        found = find_differences(self.repo, batch, given)
+        can_change = settings.continues and all(each.option in CHANGEABLE for each in found)
+        if not can_change:
+            refuse_differences(batch, found)
+        if not found:
+            return batch
+        mode, agent = settings.checkpoint or batch.record.mode, settings.agent or batch.record.agent
+        changed = replace(batch.record, mode=str(mode), agent=agent)
+        self._require_agents_of(batch, changed)
+        said = ", ".join(f"{each.option} {each.given} (was {each.recorded})" for each in found)
+        self.tell(Notice(batch=batch.id, text=f"for the rest of the batch: {said}"))
+        return rewrite_record(self.repo, batch, changed)
+
+    def _require_agents_of(self, batch: Batch, changed: Record) -> None:
+        """Refuses an agent that the rest of a batch cannot run by."""
+        state = read_project_state(self.repo, require_tip(self.repo, changed.target), changed.plan)
+        state.project.config.agent_name(changed.agent)
+        require_agents_left(state, changed, read_progress(self.repo, batch).failed_keys, self.agents)
+        limits = self.settings.limits.or_else(read_ledger(self.repo, batch.id).limits)
+        self._set_limits(state, recorded_agents(state, changed), limits)
 
     def accept_config(self, batch: Batch, state: ProjectState, fixed: FixedConfig) -> bool:
         """Shows what differs from the accepted configuration. Returns true if the batch may run with it."""

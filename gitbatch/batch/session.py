@@ -21,11 +21,11 @@ from gitbatch.batch.item.run import Run
 from gitbatch.batch.loop import Ending, Result, run_batch
 from gitbatch.batch.model import Checkpoint
 from gitbatch.batch.notices import Notices
-from gitbatch.batch.opening import Opening
+from gitbatch.batch.opening import HOW_TO_START, Opening
 from gitbatch.batch.planning.configuration import read_fixed_config
 from gitbatch.batch.planning.project_state import read_project_state
 from gitbatch.batch.reviewing import Reviewer
-from gitbatch.errors import GitError
+from gitbatch.errors import GitError, UsageError
 from gitbatch.fs.room import disk_error_at
 from gitbatch.limits.rate_limit import RateLimit
 from gitbatch.repo.fingerprint import require_same_refs, require_untouched
@@ -118,9 +118,9 @@ def open_session(
             EventStream(settings.clock, listeners),
         )
         unfinished = unfinished_batch(opening.repo)
-        if unfinished:
-            opening.report_ignored(unfinished)
-        batch = unfinished or opening.begin_batch()
+        if settings.continues and unfinished is None:
+            raise UsageError("there is nothing to continue: no batch is unfinished", HOW_TO_START)
+        batch = opening.continue_batch(unfinished) if unfinished else opening.begin_batch()
         if batch is None:
             yield Session(_nothing_left(), None, None, resumed=False)
             return

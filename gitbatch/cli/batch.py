@@ -44,6 +44,7 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     checkpoint: str | None = None
     agent: str | None = None
     jobs: int | None = None
+    continues: bool = False
     branch: str | None = None
     no_input: bool = False
     progress: ProgressKind = ProgressKind.AUTO
@@ -75,6 +76,7 @@ class RunOptions(Struct, frozen=True, kw_only=True):
             checkpoint=CheckpointMode.parse(self.checkpoint) if self.checkpoint else None,
             agent=self.agent,
             jobs=self.jobs,
+            continues=self.continues,
             branch=self.branch,
             sandbox=self.sandbox,
             limits=self.limits,
@@ -95,7 +97,8 @@ def run_command(options: RunOptions) -> ExitCode:
         tell_unused_changes(repo, plan)
         result = run_session(repo, settings, view, prompts)
         if isinstance(result, signal.Signals) or result.ending is not Ending.COMPLETE:
-            tell_unused_changes(repo, plan)
+            with suppress(OSError):  # the terminal may be gone
+                tell_unused_changes(repo, plan)
     return report_end(result, options.directory, json=options.json)
 
 

@@ -12,7 +12,9 @@ from gitbatch.sandbox.model import SandboxKind
 
 Items = Annotated[
     str | None,
-    typer.Option(help="The items to run: all, group:1-2, or ids and output paths with commas between."),
+    typer.Option(
+        help="The items to run, with commas between: all (open), failed, group:1-2, group:TITLE, ids, paths, 'T1*'."
+    ),
 ]
 CheckpointOption = Annotated[
     str | None, typer.Option(help="When to pause: after-each, after-batch:N or at-end.")
@@ -21,6 +23,12 @@ AgentName = Annotated[str | None, typer.Option(help="The agent for items that na
 Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Items that run at the same time.")]
 Branch = Annotated[
     str | None, typer.Option(help="Run on this branch (made at HEAD if new) and leave the checkout alone.")
+]
+Continue = Annotated[
+    bool,
+    typer.Option(
+        "--continue", help="Resume the unfinished batch; --checkpoint and --agent change the rest of it."
+    ),
 ]
 Sandbox = Annotated[
     SandboxKind | None, typer.Option(help="The sandbox of all agents, whatever the configuration says.")
@@ -56,6 +64,7 @@ def run(
     agent: AgentName = None,
     jobs: Jobs = None,
     branch: Branch = None,
+    continues: Continue = False,
     sandbox: Sandbox = None,
     max_cost: MaxCost = None,
     max_tokens: MaxTokens = None,
@@ -69,7 +78,7 @@ def run(
 ) -> None:
     """Run the plan: one subagent for each item, one reviewed commit for each group.
 
-    An unfinished batch is resumed, with the settings that it was started with.
+    An unfinished batch is resumed by the same command, or without options. Options that say something else start nothing.
     """
     options = RunOptions(
         task_md=task_md,
@@ -78,6 +87,7 @@ def run(
         agent=agent,
         jobs=jobs,
         branch=branch,
+        continues=continues,
         sandbox=sandbox,
         limits=SpendingLimits(max_cost, max_tokens),
         wait=wait,

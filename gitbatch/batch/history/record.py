@@ -61,7 +61,7 @@ def write_record(repo: Repository, record: Record, base: str) -> Batch:
     """
     _remove_orphaned_bases(repo)
     repo.refs.create(base_ref(record.batch), base)
-    ref, content = record_ref(record.batch), msgspec.json.format(msgspec.json.encode(record), indent=1)
+    ref, content = record_ref(record.batch), _encode_record(record)
 
     def write() -> Batch:
         blob = repo.objects.write_blob(content)
@@ -75,6 +75,16 @@ def write_record(repo: Repository, record: Record, base: str) -> Batch:
         return Batch(record, base, ended=False)
 
     return repo.publish(write)
+
+
+def rewrite_record(repo: Repository, batch: Batch, record: Record) -> Batch:
+    """Changes the parameters of an unfinished batch for the rest of it."""
+    repo.publish_blob(record_ref(batch.id), _encode_record(record))
+    return replace(batch, record=record)
+
+
+def _encode_record(record: Record) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(record), indent=1)
 
 
 def _remove_orphaned_bases(repo: Repository) -> None:

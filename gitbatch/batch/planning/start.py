@@ -28,6 +28,8 @@ class BatchOptions(Struct, frozen=True):
     """The user's choices for a batch."""
 
     items: tuple[WorkItem, ...]
+    selection: str
+    """The words that name them."""
     mode: CheckpointMode
     agent: str
     """The agent of items that name none."""
@@ -72,6 +74,7 @@ def begin_batch(
         groups=group_items(project_state.plan, options.items),
         config=project_state.snapshot.blob(CONFIG_FILE),
         format=FORMAT,
+        selection=options.selection,
     )
     if not target.exists:
         repo.refs.create(target.ref, target.tip)
