@@ -85,6 +85,8 @@ class Value(NamedTuple):
     text: str
     span: Span
     is_bare: bool
+    is_added: bool = False
+    """Whether a `+` stands before it: a context in addition."""
 
 
 class Clause(NamedTuple):
@@ -254,6 +256,8 @@ class _Reader:
 
     def _clause(self, key: Key, opening: re.Match[str], end: int, clause_end: int) -> Clause:
         values = self._values(opening.end(), end)
+        if key is Key.CONTEXT and "+" in self._mask[opening.end() : end]:
+            values = tuple(map(self._without_plus, values))
         clause = Clause(key, values, self._span(self._arrow(opening.start()), clause_end))
         if not values:
             message = f"{quoted(key.value)} has no value"
@@ -264,6 +268,18 @@ class _Reader:
                 advice = help_texts.OWN_BRACKET.fill(key=quoted(nested[1]))
                 self._findings.error("GB213", value.span, "a clause inside a clause", advice)
         return clause
+
+    def _without_plus(self, value: Value) -> Value:
+        """Returns a value without the `+` that adds it; in a code span or a link, it is part of the name."""
+        if not value.is_bare or not value.text.startswith("+"):
+            return value
+        left = value.span.start - self._base + 1
+        left += len(self._mask[left:]) - len(self._mask[left:].lstrip())
+        right = value.span.end - self._base
+        piece = self._pieces.get(left)
+        is_piece = piece is not None and piece.end == right
+        text = piece.content if piece and is_piece else value.text.removeprefix("+")
+        return Value(text.strip(), value.span, not is_piece, is_added=True)
 
     def _values(self, start: int, end: int) -> tuple[Value, ...]:
         """Returns what stands between the separators; nothing for two separators with nothing between them."""

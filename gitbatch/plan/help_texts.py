@@ -156,6 +156,15 @@ QUOTE_SPACES = Advice(
     "put a path with spaces in backticks, and other text before the clause",
     "setze einen Pfad mit Leerzeichen in Backticks, und anderen Text vor die Angabe",
 )
+WRITE_ADDED = Advice(
+    "write a file behind the “+”: +notes.md", "schreibe eine Datei hinter das „+“: +notizen.md"
+)
+PLUS_ON_ALL = Advice(
+    "write “+” on all of them, to read them in addition, or on none, to read nothing else; "
+    "a “+” that is part of a name goes in backticks",
+    "schreibe „+“ vor alle, um sie zusätzlich zu lesen, oder vor keine, um nichts anderes zu lesen; "
+    "ein „+“, das zum Namen gehört, gehört in Backticks",
+)
 OTHER_ID = Advice("give one of the two another id", "gib einem von beiden eine andere Id")
 
 # The Definition of Done (GB213, GB214)

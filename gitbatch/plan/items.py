@@ -41,6 +41,7 @@ def draft_item(box: Box, settings: HintSettings, home: Home, criteria: int, find
     _report_below(box, findings)
     name = _id(wording, findings)
     output = choose_output(OutputChoice(wording, name, settings.output, box.span), home, findings)
+    context = _context(wording, findings)
     item = WorkItem(
         output=output.path,
         id=name,
@@ -48,13 +49,27 @@ def draft_item(box: Box, settings: HintSettings, home: Home, criteria: int, find
         text=_whole_text(box, source),
         done=box.is_done(source),
         criteria=read_references(wording.of(Key.DOD), criteria, findings),
-        context=tuple(dict.fromkeys(value.text for value in wording.of(Key.CONTEXT))),
+        context=tuple(dict.fromkeys(value.text for value in context if value.text)),
         hints=_with_agent(settings.hints, wording, findings),
         group=home.group,
         line=box.line + 1,
         box=box_mark(box, source),
+        adds_context=any(value.is_added for value in context),
     )
     return Draft(item, (*wording.of(Key.AFTER), *settings.after), output, box.span)
+
+
+def _context(wording: Wording, findings: Findings) -> tuple[Value, ...]:
+    """The files that the item declares; `+` stands on all of them or on none."""
+    values = wording.of(Key.CONTEXT)
+    empty = next((value for value in values if value.is_added and not value.text), None)
+    if empty:
+        findings.error("GB213", empty.span, "“+” names no file", help_texts.WRITE_ADDED)
+    odd = next((value for value in values if value.is_added is not values[0].is_added), None)
+    if odd:
+        message = "“+” stands on some of the context files and not on others"
+        findings.error("GB213", odd.span, message, help_texts.PLUS_ON_ALL)
+    return values
 
 
 def _report_below(box: Box, findings: Findings) -> None:

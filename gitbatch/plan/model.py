@@ -84,10 +84,18 @@ class WorkItem(Struct, frozen=True):
     done: bool
     criteria: tuple[int, ...]
     context: tuple[str, ...]
+    """The files that it declares as its input."""
     hints: Hints
     group: int
     line: int
     box: BoxPosition
+    adds_context: bool = False
+    """Whether it reads the declared files in addition to what it would read by default."""
+
+    @property
+    def reads_earlier(self) -> bool:
+        """Whether it reads what the groups before it wrote: unless it declares all that it reads (rule C3)."""
+        return self.adds_context or not self.context
 
     @property
     def name(self) -> str:

@@ -15,7 +15,7 @@ MAX_SLUG = 40
 
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
 _EMPHASIS = str.maketrans("", "", "*_`~")
-_NUMBER = re.compile(r"\d+\ufe0f?\u20e3|\d+(?:\.\d+)*(?:[.):]|(?=\s))")
+_NUMBER = re.compile(r"\d+\ufe0f?\u20e3|\d+(?:\.\d+)*(?:[.):]|\s+[-\u2013\u2014](?=\s)|(?=\s))")
 _SYMBOLS = frozenset({"So", "Sk", "Mn", "Me", "Cf"})
 _UMLAUTS = str.maketrans(
     {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "æ": "ae", "ø": "oe", "å": "a", "ł": "l"}
@@ -80,8 +80,12 @@ def without_comments(text: str) -> str:
 
 
 def matches(title: str, synonyms: Iterable[str]) -> bool:
-    """Whether a title is one of the synonyms."""
-    return normalise(title) in {normalise(synonym) for synonym in synonyms}
+    """Whether a title is one of the synonyms. One that is only a number or an emoji is compared as it is."""
+    known = tuple(synonyms)
+    name = normalise(title)
+    if not name:
+        return title.strip() in {synonym.strip() for synonym in known}
+    return name in {normalise(synonym) for synonym in known}
 
 
 def suggestion(title: str, synonyms: Iterable[str]) -> str | None:

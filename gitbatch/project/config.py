@@ -78,7 +78,7 @@ class ProjectTable(ConfigTable, frozen=True):
     context_documents: tuple[str, ...] = ("discovery-waves.md",)
     """Documents that name, under a heading equal to a group's title, what the group's items need to read."""
     condensed: tuple[str, ...] = ("{name}.condensed.md", "condensed/{name}.md")
-    """The paths of the condensed form of NAME.md, relative to its folder."""
+    """The paths of the condensed form of NAME.md, relative to its folder; from the top folder behind a slash."""
 
 
 class TitlesTable(ConfigTable, frozen=True):
@@ -224,7 +224,7 @@ def _find_senseless(config: Config) -> Iterator[ConfigProblem]:
     for name, agent in config.agents.items():
         found += [(("agents", name, setting), problem) for setting, problem in agent.find_problems()]
     yield from (ConfigProblem(path, problem) for path, problem in found if problem)
-    condensed = (_braces_problem(path, "{name}") for path in project.condensed)
+    condensed = (_braces_problem(path, "{name}", "{folder}") for path in project.condensed)
     for setting, problems in (("condensed", condensed), ("shared", map(_shared_problem, project.shared))):
         path = ("project", setting)
         for number, problem in enumerate(problems):
@@ -237,9 +237,12 @@ def _template_problem(template: str) -> str | None:
     return f"invalid output template {template!r}: {problem}" if problem else None
 
 
-def _braces_problem(pattern: str, placeholder: str) -> str | None:
-    rest = pattern.replace(placeholder, "")
-    return f"{pattern!r} has braces that are not {placeholder}" if "{" in rest or "}" in rest else None
+def _braces_problem(pattern: str, *placeholders: str) -> str | None:
+    rest = pattern
+    for placeholder in placeholders:
+        rest = rest.replace(placeholder, "")
+    known = " or ".join(placeholders)
+    return f"{pattern!r} has braces that are not {known}" if "{" in rest or "}" in rest else None
 
 
 def _shared_problem(path: str) -> str | None:

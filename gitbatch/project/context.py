@@ -12,6 +12,7 @@ from gitbatch.plan.inline import Inline, SpanKind
 from gitbatch.plan.model import Group, Plan, WorkItem
 from gitbatch.plan.outline import outline
 from gitbatch.plan.titles import matches
+from gitbatch.project.condensed import choose_forms
 from gitbatch.project.control import Project
 from gitbatch.project.sections import decode_link, read_section
 from gitbatch.project.snapshot import Snapshot
@@ -41,6 +42,10 @@ class ContextFile(Struct, frozen=True):
     condensed_from: str | None = None
     filter: str | None = None
     """The filter (such as lfs) whose stored form it is."""
+    condensed_by: str = ""
+    """The pattern of the configuration by which the condensed form was found."""
+    form_not_taken: str = ""
+    """Its condensed form, which is not read, as it could be that of several of the item's documents."""
 
     @property
     def note(self) -> str:
@@ -100,10 +105,14 @@ def list_context(
     item: WorkItem, group: Group, plan: Plan, project: Project, snapshot: Snapshot
 ) -> tuple[ContextFile, ...]:
     """Returns the files that an item's agent reads, in order, each once, condensed if a condensed form exists."""
+    wanted = tuple(_wanted_paths(item, group, plan, project, snapshot))
+    forms = choose_forms((path for path, _ in wanted), project.config.project.condensed, snapshot)
     found: dict[str, ContextFile] = {}
-    for path, reason in _wanted_paths(item, group, plan, project, snapshot):
-        file = _condensed_form(path, reason, project, snapshot)
-        if file:
+    for path, reason in wanted:
+        form = forms.get(path)
+        if form:
+            raw = path if form.pattern else None
+            file = ContextFile(form.path, form.blob, reason, raw, None, form.pattern, form.not_taken)
             found.setdefault(file.path, file)
     return tuple(found.values())
 
@@ -116,11 +125,10 @@ def _wanted_paths(
     yield project.status, ContextReason.STATUS
     for path in phase_context(group, project, snapshot):
         yield path, ContextReason.PHASE
-    if item.context:
-        for name in item.context:
-            for path in find_files(name, project, snapshot):
-                yield path, ContextReason.DECLARED
-    else:
+    for name in item.context:
+        for path in find_files(name, project, snapshot):
+            yield path, ContextReason.DECLARED
+    if item.reads_earlier:
         before = (other for earlier in plan.groups[: group.number - 1] for other in earlier.items)
         # Its own file is what it revises, and no context.
         yield from ((other.output, ContextReason.EARLIER) for other in before if other.output != item.output)
@@ -176,19 +184,4 @@ def possible_paths(name: str, project: Project) -> tuple[str, ...]:
 
 def has_form(path: str, project: Project, snapshot: Snapshot) -> bool:
     """Whether a file can be read, itself or in its condensed form."""
-    return _condensed_form(path, ContextReason.EARLIER, project, snapshot) is not None
-
-
-def _condensed_form(
-    path: str, reason: ContextReason, project: Project, snapshot: Snapshot
-) -> ContextFile | None:
-    """Returns the condensed form of a file if it exists, else the file, else None (rule C4)."""
-    folder, base = posixpath.split(path)
-    name = posixpath.splitext(base)[0]
-    for pattern in project.config.project.condensed:
-        shorter = posixpath.join(folder, pattern.replace("{name}", name))
-        blob = snapshot.blob(shorter)
-        if blob and shorter != path:
-            return ContextFile(shorter, blob, reason, path)
-    blob = snapshot.blob(path)
-    return ContextFile(path, blob, reason) if blob else None
+    return bool(choose_forms((path,), project.config.project.condensed, snapshot))

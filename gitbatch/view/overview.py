@@ -23,6 +23,10 @@ class PlannedFile(Struct, frozen=True):
     condensed_from: str | None
     origin: str = ""
     """Where the item has it from, if it does not declare it itself: an item of an earlier group, a document."""
+    condensed_by: str = ""
+    """The pattern of the configuration by which the condensed form was found."""
+    form_not_taken: str = ""
+    """Its condensed form, which is not read, as it could be that of several of the item's documents."""
 
 
 class AwaitedOutputs(Struct, frozen=True):
@@ -144,7 +148,7 @@ def _plan_item(
     said = settings_of(item, group, plan)
     agent = said.agent or config.batch.agent or (agents[0] if len(agents) == 1 else None)
     table = config.agents.get(agent or "")
-    inherited = () if item.context else awaited
+    inherited = awaited if item.reads_earlier else ()
     return PlannedItem(
         item=item.output,
         id=item.id,
@@ -173,5 +177,10 @@ def _plan_files(view: ProjectView, group: Group, item: WorkItem) -> Iterator[Pla
         if file.reason is ContextReason.PHASE:
             origin = ", ".join(view.project.contexts)
         yield PlannedFile(
-            quote_path(file.path), file.reason, quote_path(file.condensed_from or "") or None, origin
+            quote_path(file.path),
+            file.reason,
+            quote_path(file.condensed_from or "") or None,
+            origin,
+            file.condensed_by,
+            quote_path(file.form_not_taken),
         )

@@ -84,8 +84,8 @@ def _render_head(shown: PlanState) -> TextTable:
     found = {
         "plan": shown.plan if shown.commit else f"{shown.plan} (as the disk has it; a run reads the commit)",
         "phase": shown.phase or "(a project of a single phase)",
-        "rules": f"{shown.rules} (every item reads it)" if shown.rules else "(none)",
-        "status": f"{shown.status} (every item reads it)",
+        "rules": _describe_base(shown.rules, shown) if shown.rules else "(none)",
+        "status": _describe_base(shown.status, shown),
         "decisions": shown.decisions,
         "phase context": ", ".join(shown.context_documents) or "(none)",
         "shared artifacts": ", ".join(shown.artifacts) or "(none)",
@@ -93,6 +93,15 @@ def _render_head(shown: PlanState) -> TextTable:
         "limits": ", ".join(_format_limits(shown)),
     }
     return TextTable(tuple((((name, "dim"),), (value,)) for name, value in found.items()), indent=0)
+
+
+def _describe_base(path: str, shown: PlanState) -> str:
+    """Returns a file that every item reads, in the form in which they read it."""
+    files = (file for group in shown.groups for item in group.items for file in item.context)
+    condensed = next((file for file in files if file.condensed_from == path), None)
+    if condensed is None:
+        return f"{path} (every item reads it)"
+    return f"{condensed.path} (every item reads it{_describe_form(condensed)})"
 
 
 def _format_limits(shown: PlanState) -> Iterator[str]:
@@ -131,6 +140,14 @@ def _describe_item(item: PlannedItem) -> Iterator[str]:
 
 
 def _describe_file(file: PlannedFile) -> str:
-    raw = f", condensed form of {file.condensed_from}" if file.condensed_from else ""
     origin = f": {file.origin}" if file.origin else ""
-    return f"{file.reason}{origin}{raw}"
+    return f"{file.reason}{origin}{_describe_form(file)}"
+
+
+def _describe_form(file: PlannedFile) -> str:
+    """Returns which form of a document is read and why; empty if the document has only one."""
+    if file.condensed_from:
+        return f", condensed form of {file.condensed_from} by the pattern “{file.condensed_by}”"
+    if file.form_not_taken:
+        return f", raw: {file.form_not_taken} could be the condensed form of several of its files"
+    return ""

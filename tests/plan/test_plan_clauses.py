@@ -205,3 +205,45 @@ def test_text_that_only_looks_like_a_clause(text: str) -> None:
 )
 def test_a_clause_without_its_colon(text: str) -> None:
     assert codes(in_group(f"- [ ] {text}")) == ["GB210"]
+
+
+@pytest.mark.parametrize(
+    ("clause", "context", "adds"),
+    [
+        ("(context: +x.md)", ("x.md",), True),
+        ("(context: + x.md, +y z.md)", ("x.md", "y z.md"), True),
+        ("(Kontext: +x.md; +`b (c).md`, +[l](<m n.md>))", ("x.md", "b (c).md", "m n.md"), True),
+        ("\u2192 Context: +x.md \u2192 DoD: #1", ("x.md",), True),
+        ("(context: +\n  x.md)", ("x.md",), True),
+        ("(context: ++x.md)", ("+x.md",), True),
+        ("(context: `+x.md`)", ("+x.md",), False),
+        ("(context: `+x.md`, y.md)", ("+x.md", "y.md"), False),
+        ("(context: [+x](+x.md))", ("+x.md",), False),
+        ("(context: a+b.md)", ("a+b.md",), False),
+        ("(context: x.md)", ("x.md",), False),
+    ],
+)
+def test_a_context_in_addition(clause: str, context: tuple[str, ...], adds: bool) -> None:  # noqa: FBT001
+    found = item(f"a {clause}")
+    assert (found.context, found.adds_context) == (context, adds)
+    assert found.reads_earlier is adds
+
+
+def test_an_item_without_context_reads_the_groups_before() -> None:
+    assert item("a").reads_earlier
+
+
+@pytest.mark.parametrize(
+    ("values", "column"),
+    [
+        ("+x.md, y.md", 26),
+        ("x.md, +y.md", 25),
+        ("`+x.md`, +y.md", 28),
+        ("+x.md, `y.md`", 26),
+        ("+", 19),
+        ("+, +y.md", 19),
+    ],
+)
+def test_plus_stands_on_all_files_or_on_none(values: str, column: int) -> None:
+    (found,) = in_group(f"- [ ] a (context: {values})").diagnostics
+    assert (found.code, found.column) == ("GB213", column)

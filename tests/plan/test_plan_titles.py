@@ -21,6 +21,8 @@ from gitbatch.plan.titles import MAX_SLUG, matches, normalise, slugify, suggesti
         "7) Arbeitspakete",
         "1.2 Arbeitspakete",
         "1.2. Arbeitspakete",
+        "3 \u2013 Arbeitspakete",
+        "3.1 - Arbeitspakete",
         "📦 Arbeitspakete",
         "1️⃣ Arbeitspakete",
         "📦 3. _Arbeitspakete_ (E im Masterplan):",
@@ -133,3 +135,10 @@ def test_the_nearest_word() -> None:
     assert nearest("CONTXT", ("Context", "Kontext"), 1) == "Context"
     assert nearest("kontxt", ("Context", "Kontext"), 2) == "Kontext"
     assert nearest("word", ("Context", "Kontext"), 1) is None
+
+
+@pytest.mark.parametrize(
+    ("title", "other", "same"), [("2.", "2.", True), ("1.", "2.", False), ("🚀", "1)", False)]
+)
+def test_titles_without_a_word_are_compared_as_they_are(title: str, other: str, same: bool) -> None:  # noqa: FBT001
+    assert matches(title, (other,)) is same

@@ -237,8 +237,8 @@ def test_a_wrong_setting_is_named_with_its_path(source: str, message: str) -> No
         ('phase-folder = "docs/{fase}"', "'docs/{fase}' has braces that are not {phase}"),
         ('phase-folder = "docs/{phase.name}"', "'docs/{phase.name}' has braces that are not {phase}"),
         ('phase-folder = "docs/}"', "'docs/}' has braces that are not {phase}"),
-        ('condensed = ["{name}.md", "{}.md"]', "'{}.md' has braces that are not {name}"),
-        ('condensed = ["{phase}.md"]', "'{phase}.md' has braces that are not {name}"),
+        ('condensed = ["{name}.md", "{}.md"]', "'{}.md' has braces that are not {name} or {folder}"),
+        ('condensed = ["{phase}.md"]', "'{phase}.md' has braces that are not {name} or {folder}"),
     ],
 )
 def test_a_pattern_has_its_own_placeholder_and_no_other(setting: str, message: str) -> None:

@@ -132,6 +132,7 @@ def test_the_phase_names_files_for_a_group(text: str, expected: list[str]) -> No
         ("#### 1. FIRST:", True),
         ("First\n-----", True),
         ("## **First** (the letters)", True),
+        ("## 🔤 1 \u2013 First <!-- wave 1 -->", True),
         ("## First group", False),
         ("## Fir", False),
     ],
@@ -174,6 +175,20 @@ def test_an_item_reads_what_it_declares_and_nothing_of_earlier_groups() -> None:
 
 
 @pytest.mark.rule("C3")
+def test_a_context_in_addition_is_read_besides_the_earlier_groups() -> None:
+    plan = PLAN.replace(
+        "(context: src/one.py, notes, docs/missing.md, beside.md)", "(context: +src/one.py, +beside.md)"
+    )
+    assert given("T202", {**FILES, f"{HOME}task.md": plan}) == [
+        RULES,
+        STATUS,
+        ("src/one.py", ContextReason.DECLARED),
+        (f"{HOME}beside.md", ContextReason.DECLARED),
+        ("out/a.md", ContextReason.EARLIER),
+    ]
+
+
+@pytest.mark.rule("C3")
 def test_an_item_that_declares_nothing_reads_what_all_earlier_groups_wrote() -> None:
     assert given("T201", FILES) == [RULES, STATUS, ("out/a.md", ContextReason.EARLIER)]
     earlier = [("out/a.md", ContextReason.EARLIER), ("out/d.md", ContextReason.EARLIER)]
@@ -202,11 +217,16 @@ def test_every_kind_of_context_is_condensed() -> None:
         "src/one.condensed.md": "P",
         "out/condensed/a.md": "E",
     }
-    assert files_for("T201", files) == (
-        ContextFile(f"{HOME}rules.condensed.md", blob_of(b"R"), ContextReason.RULES, f"{HOME}rules.md"),
-        ContextFile(f"{HOME}condensed/status.md", blob_of(b"S"), ContextReason.STATUS, f"{HOME}status.md"),
-        ContextFile("src/one.condensed.md", blob_of(b"P"), ContextReason.PHASE, "src/one.py"),
-        ContextFile("out/condensed/a.md", blob_of(b"E"), ContextReason.EARLIER, "out/a.md"),
+    stem, folder = "{name}.condensed.md", "condensed/{name}.md"
+    expected = (
+        (f"{HOME}rules.condensed.md", b"R", ContextReason.RULES, f"{HOME}rules.md", stem),
+        (f"{HOME}condensed/status.md", b"S", ContextReason.STATUS, f"{HOME}status.md", folder),
+        ("src/one.condensed.md", b"P", ContextReason.PHASE, "src/one.py", stem),
+        ("out/condensed/a.md", b"E", ContextReason.EARLIER, "out/a.md", folder),
+    )
+    assert files_for("T201", files) == tuple(
+        ContextFile(path, blob_of(text), reason, raw, condensed_by=pattern)
+        for path, text, reason, raw, pattern in expected
     )
 
 
@@ -219,6 +239,45 @@ def test_the_first_pattern_wins_and_the_configuration_may_have_others() -> None:
     assert given("T201", both, Config(project=ProjectTable(condensed=())))[2:] == [
         ("out/a.md", ContextReason.EARLIER)
     ]
+
+
+@pytest.mark.rule("C4")
+@pytest.mark.parametrize(
+    ("pattern", "form"),
+    [
+        ("../short/{name}.md", "short/a.md"),
+        ("/docs/short/{name}.md", "docs/short/a.md"),
+        ("/docs/short/{folder}/{name}.txt", "docs/short/out/a.txt"),
+        ("./x/../{name}-{name}.md", "out/a-a.md"),
+    ],
+)
+def test_a_condensed_form_may_be_in_another_folder(pattern: str, form: str) -> None:
+    config = Config(project=ProjectTable(condensed=(pattern,)))
+    (file,) = files_for("T201", {**FILES, form: "short"}, config)[2:]
+    assert (file.path, file.condensed_from, file.condensed_by) == (form, "out/a.md", pattern)
+
+
+@pytest.mark.rule("C4")
+@pytest.mark.parametrize("pattern", ["../../{name}.md", "/../{name}.md", "/{name}"])
+def test_a_condensed_form_is_in_the_repository(pattern: str) -> None:
+    config = Config(project=ProjectTable(condensed=(pattern,)))
+    assert given("T201", FILES, config)[2:] == [("out/a.md", ContextReason.EARLIER)]
+
+
+@pytest.mark.rule("C4")
+def test_a_form_that_could_be_that_of_two_documents_stands_for_neither() -> None:
+    config = Config(project=ProjectTable(condensed=("/short/{name}.md",)))
+    plan = PLAN.replace(
+        "context: src/one.py, notes, docs/missing.md, beside.md", "context: out/a.md, notes/a.md"
+    )
+    files = {**FILES, f"{HOME}task.md": plan, "short/a.md": "of which?"}
+    found = files_for("T202", files, config)[2:]
+    assert [(file.path, file.form_not_taken) for file in found] == [
+        ("out/a.md", "short/a.md"),
+        ("notes/a.md", "short/a.md"),
+    ]
+    missing = {path: text for path, text in files.items() if path != "notes/a.md"}
+    assert [file.path for file in files_for("T202", missing, config)[2:]] == ["short/a.md"]
 
 
 @pytest.mark.rule("C4")

@@ -87,12 +87,22 @@ def test_ranges_of_names(names: str, shown: str) -> None:
 def test_each_file_with_its_origin_and_each_limit() -> None:
     context = (
         PlannedFile("rules.md", "rules", None),
-        PlannedFile("out/a.short.md", "earlier group", "out/a.md", "T001 of group 1"),
+        PlannedFile("short/status.md", "status", "status.md", "", "short/{name}.md"),
+        PlannedFile("out/a.short.md", "earlier group", "out/a.md", "T001 of group 1", "{name}.short.md"),
+        PlannedFile("out/b.md", "declared", None, form_not_taken="b.md"),
     )
     limits = PlannedLimits(5.0, 9000, 3 * 1024 * 1024)
     said = text_of(*render_plan(make_plan((make_item(1, context=context),), limits=limits)))
     assert "limits  4 at a time, $5.00 for a batch, 9,000 tokens for a batch, 3.0 MiB for an output" in said
-    assert "reads out/a.short.md (earlier group: T001 of group 1, condensed form of out/a.md)" in said
+    assert (
+        "reads out/a.short.md (earlier group: T001 of group 1, condensed form of out/a.md by the pattern “{name}.short.md”)"
+        in said
+    )
+    assert "reads out/b.md (declared, raw: b.md could be the condensed form of several of its files)" in said
+    base = (
+        "short/status.md (every item reads it, condensed form of status.md by the pattern “short/{name}.md”)"
+    )
+    assert f"status  {base}" in said
     assert "reads 2 outputs of group 1 “First” (not there yet)" in said
     assert "agent writer, 3 attempts of at most 1 min 30 s" in said
     assert "reads rules.md" not in said

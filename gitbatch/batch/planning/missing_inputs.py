@@ -57,7 +57,8 @@ class InputFinder:
         """Returns what an item is meant to read and does not get, each file once."""
         found = (
             *self._find_named_by_phase(item, group),
-            *(self._find_declared(item, group) if item.context else self._find_earlier(group)),
+            *self._find_declared(item, group),
+            *(self._find_earlier(group) if item.reads_earlier else ()),
             *self._find_waited_for(item, group),
         )
         return tuple({missing.path: missing for missing in found}.values())
