@@ -51,6 +51,8 @@ _SKIPPING = re.compile(
 _CLOSING = re.compile(
     r"(\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\b:?\s+(?:[\w.-]+/[\w.-]+)?)#(?=\d)", re.IGNORECASE
 )
+_NAMED = 5
+"""The most names in a line."""
 _LEADING = re.compile(r"^(?:[-+=]|(\d+)(?=[.)]))")
 
 
@@ -96,6 +98,12 @@ def format_seconds(seconds: float) -> str:
     if whole < _HOUR:
         return f"{whole // _MINUTE} min {whole % _MINUTE} s"
     return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+
+
+def list_names(names: tuple[str, ...]) -> str:
+    """Returns names in a line: the first ones, and the number of the others."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def display_width(text: str) -> int:

@@ -156,6 +156,8 @@ class BatchStopped(FinalEvent, frozen=True, tag="batch-stopped"):
 
     reason: str
     advice: str
+    open_items: tuple[str, ...] = ()
+    """The names of the items that do not run because every criterion is ticked."""
 
 
 class BatchHalted(FinalEvent, frozen=True, tag="batch-halted"):

@@ -27,6 +27,7 @@ from gitbatch.batch.item.stop import Halt
 from gitbatch.batch.model import PHASE_COMPLETE, BatchGroup, Checkpoint, FailedItem, Outcome
 from gitbatch.batch.planning.agents import require_agents_left
 from gitbatch.batch.planning.project_state import ProjectState
+from gitbatch.batch.planning.start import describe_open_items, stop_complete
 from gitbatch.batch.preconditions import (
     AgentConfinement,
     describe_confinement,
@@ -41,7 +42,7 @@ from gitbatch.plan.model import ItemKey
 from gitbatch.repo.checkout.follow import Followed
 from gitbatch.repo.refs.names import short
 from gitbatch.repo.refs.store import config_ref
-from gitbatch.text import clean_text, format_count
+from gitbatch.text import clean_text
 
 
 class Ending(StrEnum):
@@ -69,6 +70,8 @@ class Result(Struct, frozen=True):
     """Whether the batch has ended, so that the next run starts a new one."""
     halt: Halt | None = None
     failures: tuple[FailedItem, ...] = ()
+    not_run: str = ""
+    """Why open items of a complete phase do not run (rule O6); empty if the run was not stopped by that."""
 
 
 def _make_result(tally: Tally, ending: Ending, *, has_ended: bool = False) -> Result:
@@ -124,7 +127,8 @@ async def _end_batch(run: Run, tally: Tally, reviews: Reviews) -> Result:
         return _pause_batch(run, tally, "")
     project_state = await run.git(finish_batch, run.repo, run.batch)
     if project_state.is_complete:
-        run.emit(Notice(batch=run.batch.id, text=PHASE_COMPLETE))
+        for text in filter(None, (describe_open_items(project_state.plan), PHASE_COMPLETE)):
+            run.emit(Notice(batch=run.batch.id, text=text))
     result = _make_result(tally, Ending.COMPLETE, has_ended=True)
     finished = BatchFinished(batch=run.batch.id, succeeded=result.succeeded, failed=result.failed)
     run.emit(tally.complete_end(run, finished))
@@ -280,16 +284,8 @@ def _stop_at_boundary(run: Run, project_state: ProjectState, tally: Tally) -> Re
 
 async def _stop_complete(run: Run, tally: Tally) -> Result:
     """Ends a run because the phase is complete, although items of the batch remain (rule O6)."""
-    await run.git(finish_batch, run.repo, run.batch)
-    left = len(run.batch.record.items) - tally.succeeded - len(tally.failed)
-    run.emit(
-        tally.complete_end(
-            run,
-            BatchStopped(
-                batch=run.batch.id,
-                reason=f"every Definition-of-Done entry is done; not started: {format_count(left, 'item')}",
-                advice=PHASE_COMPLETE,
-            ),
-        )
-    )
-    return _make_result(tally, Ending.STOPPED, has_ended=True)
+    project_state = await run.git(finish_batch, run.repo, run.batch)
+    stopped = stop_complete(project_state.plan, run.batch.id, "every Definition-of-Done entry is done")
+    run.emit(tally.complete_end(run, stopped))
+    result = _make_result(tally, Ending.STOPPED, has_ended=True)
+    return replace(result, not_run=stopped.reason if stopped.open_items else "")

@@ -13,7 +13,7 @@ from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.process.children import make_room
 from gitbatch.batch.caller import Frontend, SessionSettings
 from gitbatch.batch.event_log import EventWriter, open_log
-from gitbatch.batch.events import ConfigChanged, EventStream, Listener, Notice
+from gitbatch.batch.events import BatchStopped, ConfigChanged, EventStream, Listener, Notice
 from gitbatch.batch.history.ledger import Ledger, SpendingLimits, read_ledger
 from gitbatch.batch.history.progress import read_progress
 from gitbatch.batch.history.record import Batch, rewrite_record
@@ -70,8 +70,8 @@ class Opening(Struct, frozen=True):
     agents: AgentPool
     tell: EventStream
 
-    def begin_batch(self) -> Batch | None:
-        """Checks everything, asks for missing choices and starts a batch. None: nothing is left to do."""
+    def begin_batch(self) -> Batch | BatchStopped:
+        """Checks everything, asks for missing choices and starts a batch, or returns why nothing runs."""
         settings, repo = self.settings, self.repo
         target = find_target(repo, settings.branch)
         state = read_project_state(repo, target.tip, settings.plan)
@@ -82,7 +82,7 @@ class Opening(Struct, frozen=True):
         idle = find_reason_not_to_start(state)
         if idle:
             self.tell(idle)
-            return None
+            return idle
         agent = config.agent_name(settings.agent)
         self._require_answers()
         selection = settings.items or self.frontend.choose_items(state.plan)

@@ -14,7 +14,7 @@ from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.process.children import watch_by_descriptor
 from gitbatch.agents.process.starter import Starter
 from gitbatch.batch.caller import Frontend, SessionSettings, Unattended
-from gitbatch.batch.events import EventStream, Listener, Notice
+from gitbatch.batch.events import BatchStopped, EventStream, Listener, Notice
 from gitbatch.batch.history.record import unfinished_batch
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.item.run import Run
@@ -53,7 +53,7 @@ class Session:
             GitbatchError: the run cannot continue.
         """
         if self.active is None or self.notices is None:
-            return self.settled or _nothing_left()
+            return self.settled or Result(Ending.COMPLETE, succeeded=0, failed=0, has_ended=True)
         self.notices.attach_loop()
         try:
             result = await run_batch(self.active, reviewer, resumed=self.resumed)
@@ -121,8 +121,8 @@ def open_session(
         if settings.continues and unfinished is None:
             raise UsageError("there is nothing to continue: no batch is unfinished", HOW_TO_START)
         batch = opening.continue_batch(unfinished) if unfinished else opening.begin_batch()
-        if batch is None:
-            yield Session(_nothing_left(), None, None, resumed=False)
+        if isinstance(batch, BatchStopped):
+            yield Session(_nothing_left(batch), None, None, resumed=False)
             return
         name_plan(opening.repo.own_dir, batch.record.task)
         state = read_project_state(
@@ -137,6 +137,7 @@ def open_session(
             yield Session(None, run, notices, resumed=unfinished is not None)
 
 
-def _nothing_left() -> Result:
-    """Returns the result of a session whose phase has no open item; an event has said so."""
-    return Result(Ending.COMPLETE, succeeded=0, failed=0, has_ended=True)
+def _nothing_left(stopped: BatchStopped) -> Result:
+    """Returns the result of a session in which nothing runs; the event has said why."""
+    not_run = stopped.reason if stopped.open_items else ""
+    return Result(Ending.COMPLETE, succeeded=0, failed=0, has_ended=True, not_run=not_run)

@@ -11,7 +11,7 @@ from gitbatch.cli.terminal import can_prompt
 from gitbatch.cli.verbosity import show_text
 from gitbatch.errors import DeclinedError, GitbatchError
 from gitbatch.repo.lock import repository_lock
-from gitbatch.text import format_count
+from gitbatch.text import format_count, list_names
 from gitbatch.view.outputs.abort import AbortOutput
 
 
@@ -50,16 +50,6 @@ def _show_preview(batch: str, preview: AbortPreview) -> None:
         show_text(f"  keeps: {list_names(preview.kept)}: finished and not merged")
     if preview.lost:
         show_text(f"  loses: {list_names(preview.lost)}: not finished; what their worktrees have is removed")
-
-
-def list_names(names: tuple[str, ...]) -> str:
-    """Returns names in a line, the first ones and the number of the others."""
-    more = len(names) - _MOST
-    return ", ".join(names[:_MOST]) + (f" and {more} more" if more > 0 else "")
-
-
-_MOST = 5
-"""The most items that are named in a line."""
 
 
 def _require_consent() -> None:

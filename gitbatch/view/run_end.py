@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from gitbatch.batch.events import CHANGED_CONFIG
 from gitbatch.batch.loop import Ending, Result
+from gitbatch.batch.model import PHASE_COMPLETE
 from gitbatch.errors import ErrorKind, ExitCode
 from gitbatch.limits.causes import Cause
 from gitbatch.text import format_count
@@ -50,12 +51,19 @@ def describe_end(result: Result, place: str) -> EndReport:
         code = _HALTS.get(result.halt.cause, ExitCode.FAILED)
         reason, advice = result.halt.reason, result.halt.advice
         return EndReport(code, ErrorKind.HALTED, reason, advice, (f"gitbatch: {reason}", advice))
+    return _describe_ended(result, place)
+
+
+def _describe_ended(result: Result, place: str) -> EndReport:
+    """Returns the end of a run whose batch has ended, or that a hard stop has ended."""
     if not result.has_ended:
         return EndReport(ExitCode.FAILED, ErrorKind.STOPPED, "the batch has stopped", "see the last event")
     if result.failed:
         message = f"{format_count(result.failed, 'item')} did not succeed"
         lines = tuple(list_next_steps(result.failures, place))
         return EndReport(ExitCode.FAILED, ErrorKind.ITEMS_FAILED, message, "\n".join(lines), lines)
+    if result.not_run:
+        return EndReport(ExitCode.FAILED, ErrorKind.STOPPED, result.not_run, PHASE_COMPLETE)
     return EndReport(ExitCode.DONE)
 
 

@@ -288,12 +288,30 @@ def test_only_what_was_chosen_runs(three: Place, choice: str, expected: list[str
 def test_a_complete_definition_of_done_is_a_hard_stop(three: Place) -> None:
     three.edit("task.md", "- [ ] Somebody", "- [x] Somebody")
     three.commit()
-    said = run(three, code=0)
-    assert "every Definition-of-Done entry is done; not started: 4 items" in said
+    open_items = (
+        "4 open items (T301, T302, T303, T304) do not run: every criterion is ticked; untick one to reopen"
+    )
+    said = run(three, code=1)
+    assert f"stopped  {open_items}\n" in said
     assert ticked(three) == ALL[:8]
     assert_tidy(three)
+    three.edit("task.md", "- [ ] T301", "- [x] T301")
+    three.edit("task.md", "- [ ] T302", "- [x] T302")
+    three.edit("task.md", "- [ ] T303", "- [x] T303")
+    three.commit()
+    done = three.gitbatch("run", "--items", "all", "--checkpoint", "at-end", "--json", code=1)
+    stopped, envelope = map(json.loads, done.stdout.splitlines())
+    assert (
+        stopped["reason"]
+        == "1 open item (T304) does not run: every criterion is ticked; untick one to reopen"
+    )
+    assert stopped["open_items"] == ["T304"]
+    assert envelope["error"]["message"] == stopped["reason"]
+    three.edit("task.md", "- [ ] T304", "- [x] T304")
+    three.commit()
     said = run(three, code=0)
     assert "phase complete; set the next phase under Active Scope in CLAUDE.md" in said
+    three.git("revert", "--no-edit", "HEAD", "HEAD~1")
     assert ticked(three) == ALL[:8]
 
 

@@ -167,8 +167,8 @@ def test_a_phase_that_the_user_completes_at_a_pause_is_a_hard_stop(three: Place)
         .replace("- [ ] Somebody", "- [x] Somebody"),
     )
     three.commit()
-    done = three.gitbatch("run", code=0)
-    assert "not started: 8 items" in done.stdout
+    done = three.gitbatch("run", code=1)
+    assert "8 open items (T201, T202, T203, T204, T301 and 3 more) do not run" in done.stdout
     assert len(ticked(three)) == 4
 
 
@@ -178,6 +178,7 @@ def test_a_phase_that_ends_with_its_last_group_is_told(three: Place) -> None:
     three.commit()
     done = three.gitbatch("run", "--items", "group:1-2", "--checkpoint", "at-end", code=0)
     assert "phase complete; set the next phase under Active Scope in CLAUDE.md" in done.stdout
+    assert "4 open items (T301, T302, T303, T304) do not run" in done.stdout
 
 
 def test_a_commit_of_the_user_right_behind_a_checkpoint_undoes_nothing(three: Place) -> None:

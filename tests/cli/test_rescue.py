@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from gitbatch.batch.history.abort import preview_abort
 from gitbatch.batch.history.rescued_files import list_rescued
-from gitbatch.cli.abort import list_names
 from gitbatch.cli.main import app
 from gitbatch.errors import GitbatchError, UsageError
 from gitbatch.repo.repository import Repository
+from gitbatch.text import list_names
 
 
 @pytest.fixture

@@ -18,10 +18,11 @@ from gitbatch.batch.planning.required_objects import require_objects
 from gitbatch.batch.planning.selection import group_items
 from gitbatch.batch.planning.surroundings import CommitSurroundings
 from gitbatch.batch.planning.target import Target
-from gitbatch.plan.model import WorkItem
+from gitbatch.plan.model import Plan, WorkItem
 from gitbatch.project.config import CONFIG_FILE
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.unlocked import require_unlocked
+from gitbatch.text import clean_text, format_count, list_names
 
 
 class BatchOptions(Struct, frozen=True):
@@ -37,16 +38,36 @@ class BatchOptions(Struct, frozen=True):
     agents: AgentPool
 
 
+def describe_open_items(plan: Plan) -> str:
+    """Returns that the open items of a complete phase do not run (rule O6); empty if none is open."""
+    names = _name_open_items(plan)
+    if not names:
+        return ""
+    items = f"{format_count(len(names), 'open item')} ({list_names(names)})"
+    verb = "does" if len(names) == 1 else "do"
+    return clean_text(f"{items} {verb} not run: every criterion is ticked; untick one to reopen")
+
+
+def stop_complete(plan: Plan, batch: str, reason: str) -> BatchStopped:
+    """Returns the hard stop of a complete phase. `reason`: where no item is open."""
+    return BatchStopped(
+        batch=batch,
+        reason=describe_open_items(plan) or reason,
+        advice=PHASE_COMPLETE,
+        open_items=_name_open_items(plan),
+    )
+
+
+def _name_open_items(plan: Plan) -> tuple[str, ...]:
+    return tuple(item.name for item in plan.items if not item.done)
+
+
 def find_reason_not_to_start(project_state: ProjectState) -> BatchStopped | None:
     """Returns why there is nothing to start: the phase is complete (rule O6), or every item is done; else None."""
     project, plan = project_state.project, project_state.plan
     if project_state.is_complete:
         phase = f"phase {project.phase.name}" if project.phase.name else "the phase"
-        return BatchStopped(
-            batch="",
-            reason=f"every Definition-of-Done entry of {phase} is complete",
-            advice=PHASE_COMPLETE,
-        )
+        return stop_complete(plan, "", f"every Definition-of-Done entry of {phase} is complete")
     if all(item.done for item in plan.items):
         advice = "add items, or check the Definition of Done: gitbatch plan"
         return BatchStopped(batch="", reason=f"every item of {plan.path} is done", advice=advice)
