@@ -65,11 +65,12 @@ _SWALLOWED_KEY = re.compile(
 )
 _SWALLOWED_ARROW = re.compile(rf"(?:[→⇒(]|[-=]>)\s*{_EMPHASIS}(?P<key>{_WORD}){_EMPHASIS}\s*:")
 _PATH = rf"(?:{HIDDEN}+|[^\s,;()]*[\w-](?:/|\.[A-Za-z]\w*)[^\s,;()]*)"
-_PATHS = rf"\s*{_PATH}(?:\s*[,;]\s*{_PATH})*\s*(?=[)→⇒{COMMENT}]|[-=]>|$)"
+_PATHS = rf"\s+{_PATH}(?:\s*[,;]\s*{_PATH})*\s*(?=[)→⇒{COMMENT}]|[-=]>|$)"
 """Paths to the end of the clause: “Context API/React hooks” in brackets is text."""
 _FITS = {
     Key.DOD: r"\s*#?[0-9]",
     Key.ID: rf"\s*(?:{_ID_BODY})\b",
+    Key.AFTER: rf"\s+(?:{_ID_BODY})(?:\s*,\s*(?:{_ID_BODY}))*\s*(?:\)|$)",
     Key.OUTPUT: _PATHS,
     Key.CONTEXT: _PATHS,
 }

@@ -19,11 +19,17 @@ _WORDS = {
     "blocked by": help_texts.WRITE_AFTER,
     "requires": help_texts.WRITE_AFTER,
     "abhängig von": help_texts.WRITE_AFTER,
+    "needs": help_texts.WRITE_AFTER,
+    "prerequisite": help_texts.WRITE_AFTER,
+    "prerequisites": help_texts.WRITE_AFTER,
+    "voraussetzung": help_texts.WRITE_AFTER,
+    "voraussetzungen": help_texts.WRITE_AFTER,
     "file": help_texts.WRITE_OUTPUT,
     "files": help_texts.WRITE_OUTPUT,
     "datei": help_texts.WRITE_OUTPUT,
     "dateien": help_texts.WRITE_OUTPUT,
     "reads": help_texts.WRITE_CONTEXT,
+    "input": help_texts.WRITE_CONTEXT,
     "inputs": help_texts.WRITE_CONTEXT,
     "liest": help_texts.WRITE_CONTEXT,
     "retry": help_texts.WRITE_RETRIES,
@@ -31,15 +37,18 @@ _WORDS = {
 }
 _NAMES = "|".join(sorted(_WORDS, key=len, reverse=True))
 _EMPHASIS = r"(?:\*\*|__|\*|_)?"
+_LINE_START = r"^[ \t>]*(?:[*+-][ \t]+)?(?:\[[ xX]\][ \t]+)?"
+_PART_START = r"(?:[.;,|\u2013\u2014]|[ \t]-)[ \t]+|(?<=[ \t])(?=\*|__)"
+"""Behind a sign that ends a part of a sentence, or emphasised."""
 _KEYWORD = re.compile(
-    rf"(?:^[ \t>]*(?:[*+-][ \t]+)?|[(→⇒]\s*|[-=]>\s*){_EMPHASIS}(?P<word>{_NAMES}){_EMPHASIS}\s*:{_EMPHASIS}(?=\s*\S)",
+    rf"(?:{_LINE_START}|{_PART_START}|[(→⇒]\s*|[-=]>\s*){_EMPHASIS}(?P<word>{_NAMES}){_EMPHASIS}\s*:{_EMPHASIS}(?=\s*\S)",
     re.IGNORECASE | re.MULTILINE,
 )
 _DEPENDS = re.compile(r"\((?P<word>depends on|blocked by|abhängig von)\s+[^()]{1,200}\)", re.IGNORECASE)
 _PARALLEL_MARK = re.compile(r"(?<![\w\]])(?P<word>\[P\])(?![\w(\[:])")
 _SIGNS = (
-    *("[p]", "depend", "blocked", "requires", "abhängig", "file", "datei", "reads", "inputs", "liest"),
-    *("retry", "parallel"),
+    *("[p]", "depend", "blocked", "requires", "abhängig", "file", "datei", "reads", "input", "liest"),
+    *("retry", "parallel", "needs", "prerequisite", "voraussetzung"),
 )
 """Every word and mark has one of these, in lower case. Most items have none, and to search for a text is fast."""
 

@@ -17,6 +17,9 @@ CONTROL_NAMES = ("task.md", "status.md", "decisions-log.md")
 """Shared files that every phase has."""
 INCLUDE_FILE = ".worktreeinclude"
 """Names ignored files that worktrees get: what an agent may not decide."""
+CONFIG_NAME = "gitbatch.toml"
+FIXED_FILES = frozenset({CONFIG_NAME, INCLUDE_FILE})
+"""Files at the top that decide how agents run: no item may write them, in any project."""
 INVENTORIES = "*-inventory.md"
 """The names of shared artifacts next to a plan. In a set of paths, `FOLDER/*-inventory.md` means all of a folder's."""
 PLACEHOLDERS = ("phase", "folder", "group", "group-slug", "id", "slug", "id-or-slug")
@@ -102,6 +105,8 @@ def is_shared(path: str, shared: frozenset[str]) -> bool:
 def _shared_problem(key: str, shared: _Shared) -> str | None:
     if key == "claude.md" or key.endswith("/claude.md"):
         return "is CLAUDE.md, which is read-only"
+    if key in FIXED_FILES and key in shared.files:
+        return "decides how agents run, and only you write it"
     if shared.has_file(key):
         return "is a shared file, which only the orchestrator writes"
     if key in shared.folders or any(map(shared.has_file, ancestors(key))):

@@ -16,7 +16,7 @@ from gitbatch.plan.findings import Findings
 from gitbatch.plan.groups import read_groups
 from gitbatch.plan.lookalikes import report_lookalikes
 from gitbatch.plan.model import Hints, Plan, PlanOptions
-from gitbatch.plan.outputs import INVENTORIES, control_paths
+from gitbatch.plan.outputs import FIXED_FILES, INVENTORIES, control_paths
 from gitbatch.plan.scopes import find_scopes
 from gitbatch.plan.sections import find_layout
 from gitbatch.plan.source import read
@@ -36,7 +36,7 @@ def parse_plan(source: bytes, path: str, options: PlanOptions) -> Plan:
     criteria = read_criteria(layout.criteria, findings)
     scopes = find_scopes(blocks, layout, findings)
     artifacts = options.artifacts | {posixpath.join(posixpath.dirname(path), INVENTORIES)}
-    protected = options.protected | control_paths(options.folder) | artifacts | {path}
+    protected = options.protected | control_paths(options.folder) | FIXED_FILES | artifacts | {path}
     options = replace(options, protected=protected, artifacts=artifacts)
     groups = read_groups(layout, scopes, len(criteria), options, findings)
     return Plan(

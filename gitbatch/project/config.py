@@ -12,7 +12,7 @@ from msgspec import Meta, Struct, field
 from gitbatch.errors import FilePlace, PlanError
 from gitbatch.paths import path_key
 from gitbatch.plan.model import OUTPUT_TEMPLATE, TITLES_DOD, TITLES_SCOPE, TITLES_WORK, PlanOptions
-from gitbatch.plan.outputs import CONTROL_NAMES, path_problem, template_problem
+from gitbatch.plan.outputs import CONFIG_NAME, CONTROL_NAMES, path_problem, template_problem
 from gitbatch.plan.render import render_diagnostic, summary
 from gitbatch.project.agent_kinds import find_kind, kind_names
 from gitbatch.project.agent_table import AgentTable, Amount, ConfigTable, Positive, duration_problem
@@ -27,7 +27,7 @@ from gitbatch.project.config_tables import (
 )
 from gitbatch.project.toml_places import Path
 
-CONFIG_FILE = "gitbatch.toml"
+CONFIG_FILE = CONFIG_NAME
 
 FIXED = ("agents", "batch.worktrees")
 """The tables and keys that name a program, a host, a key or a path outside the repository, by the file's own names.

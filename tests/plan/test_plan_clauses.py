@@ -247,3 +247,16 @@ def test_an_item_without_context_reads_the_groups_before() -> None:
 def test_plus_stands_on_all_files_or_on_none(values: str, column: int) -> None:
     (found,) = in_group(f"- [ ] a (context: {values})").diagnostics
     assert (found.code, found.column) == ("GB213", column)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["(Context-API/React)", "(Context/React)", "(after lunch)", "(after T1 has ended)", "(nach dem Essen)"],
+)
+def test_a_key_without_a_colon_is_text_where_no_value_follows(text: str) -> None:
+    assert item(f"a {text}").title == f"a {text}"
+
+
+@pytest.mark.parametrize("text", ["(after T1)", "(nach T1, T2)", "\u2192 After T1"])
+def test_a_key_without_a_colon_is_reported_where_ids_follow(text: str) -> None:
+    assert codes(in_group(f"- [ ] T1 a\n- [ ] T2 b\n- [ ] c {text}")) == ["GB210"]

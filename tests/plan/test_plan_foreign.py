@@ -7,6 +7,15 @@ from gitbatch.plan.foreign import _WORDS
 
 ITEMS = [
     *(f"a\n  {word.upper()}: T1" for word in _WORDS),
+    *(
+        "a\n  - [ ] Depends: T1",
+        "a. Depends: T1",
+        "a; files: x",
+        "a | Reads: x",
+        "a \u2014 needs: T1",
+        "a - Retry: 2",
+    ),
+    *("a **Depends:** T1", "a *Files*: x", "a \u2192 Input: x.md", "a (retry: 2)"),
     *("a [P]", "a (depends on T1)", "a (Blocked By T1)", "a (abhängig von T1)"),
 ]
 
@@ -15,3 +24,20 @@ ITEMS = [
 def test_each_word_is_reported(text: str) -> None:
     """The quick search that comes first leaves none of them out."""
     assert codes(in_group(f"- [ ] {text}")) == ["GB304"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a Depends: T1",
+        "Say which files: all",
+        "`Depends: T1`",
+        "a `[P]`",
+        "a [P](x.md)",
+        "a [x][P]",
+        "input a",
+        "a (needs it)",
+    ],
+)
+def test_the_same_words_in_a_sentence_are_text(text: str) -> None:
+    assert codes(in_group(f"- [ ] {text}")) == []

@@ -241,3 +241,9 @@ def test_assigned_outputs_never_collide() -> None:
         "g/d.md/e",
         "g/d-2.md",
     ]
+
+
+@pytest.mark.parametrize("path", ["gitbatch.toml", "GitBatch.toml", ".worktreeinclude", "gitbatch.toml/x.md"])
+def test_what_decides_how_agents_run_is_no_output_of_any_plan(path: str) -> None:
+    (found,) = in_group(f"- [ ] a \u2192 Output: {path}").diagnostics
+    assert found.code == "GB222"

@@ -81,7 +81,8 @@ def test_a_short_title_is_not_guessed_from_typing_errors() -> None:
 
 @given(st.text(max_size=30))
 def test_a_normalised_title_is_the_same_title(title: str) -> None:
-    assert matches(normalise(title), [title])
+    name = normalise(title)
+    assert not name or matches(name, [title])
 
 
 @pytest.mark.parametrize(
