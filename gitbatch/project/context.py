@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 
 from msgspec import Struct
@@ -135,14 +135,22 @@ def _wanted_paths(
 
 
 def phase_context(group: Group, project: Project, snapshot: Snapshot) -> tuple[str, ...]:
-    """Returns the files that the phase's context documents name under the group's title (rule C2)."""
-    named = phase_names(group, project, snapshot)
-    return tuple(dict.fromkeys(path for _, name in named for path in find_files(name, project, snapshot)))
+    """Returns the files that the phase's documents name under the group's title (rule C2)."""
+    return tuple(find_phase_origins(group, project, snapshot))
+
+
+def find_phase_origins(group: Group, project: Project, snapshot: Snapshot) -> Mapping[str, str]:
+    """Returns the same files, each with the document that names it first."""
+    origins: dict[str, str] = {}
+    for document, name in phase_names(group, project, snapshot):
+        for path in find_files(name, project, snapshot):
+            origins.setdefault(path, document)
+    return origins
 
 
 def phase_names(group: Group, project: Project, snapshot: Snapshot) -> Iterator[tuple[str, str]]:
-    """Yields each name under the group's title in the phase's context documents, after its document."""
-    for document in project.contexts:
+    """Yields each name under the group's title in the phase's rules and context documents, after its document."""
+    for document in dict.fromkeys(filter(None, (*project.contexts, project.rules))):
         source = snapshot.read(document) or b""
         for heading in outline(source):
             if matches(heading.title, (group.title,)):

@@ -154,7 +154,8 @@ def find_project(snapshot: Snapshot, config: Config, choice: PlanChoice = BY_CON
         return beside if is_elsewhere else find(name) or beside
 
     contexts = tuple(filter(None, map(find, config.project.context_documents)))
-    for path in contexts:
+    rules = find(RULES)
+    for path in filter(None, (*contexts, rules)):
         require_text(path, snapshot.read(path) or b"")
     configured = map(find_written, config.project.shared)
     return Project(
@@ -162,7 +163,7 @@ def find_project(snapshot: Snapshot, config: Config, choice: PlanChoice = BY_CON
         task=task,
         status=find_written(STATUS),
         decisions=find_written(DECISIONS),
-        rules=find(RULES),
+        rules=rules,
         contexts=contexts,
         artifacts=tuple(dict.fromkeys((*configured, *_find_inventories(snapshot, folder_of_plan)))),
         config=config,

@@ -11,7 +11,7 @@ from gitbatch.batch.planning.schedule import count_at_once, find_critical_path, 
 from gitbatch.paths import quote_path
 from gitbatch.plan.duration import parse_duration
 from gitbatch.plan.model import Group, WorkItem
-from gitbatch.project.context import ContextReason, find_files, list_context
+from gitbatch.project.context import ContextReason, find_files, find_phase_origins, list_context
 from gitbatch.view.envelope import Envelope
 
 
@@ -172,10 +172,11 @@ def _plan_files(view: ProjectView, group: Group, item: WorkItem) -> Iterator[Pla
     writers = {
         other.output: f"{other.name} of group {each.number}" for each in earlier for other in each.items
     }
+    origins = find_phase_origins(group, view.project, view.snapshot)
     for file in list_context(item, group, view.plan, view.project, view.snapshot):
         origin = writers.get(file.condensed_from or file.path, "")
         if file.reason is ContextReason.PHASE:
-            origin = ", ".join(view.project.contexts)
+            origin = origins.get(file.condensed_from or file.path, "")
         yield PlannedFile(
             quote_path(file.path),
             file.reason,

@@ -109,6 +109,13 @@ def test_what_a_context_document_names_is_missed() -> None:
     assert "out/all.md" not in [each.path for each in missing("T201", files)], "its own output"
 
 
+@pytest.mark.rule("C3")
+def test_what_is_declared_in_addition_is_required_although_it_is_read_anyway() -> None:
+    plan = PLAN.replace("(context: in/b.md)", "(context: +in/b.md)")
+    (found,) = missing("T202", {**without("in/b.md"), "task.md": plan}, ("in/b.md",))
+    assert (str(found), found.is_required) == (FAILED_B, True)
+
+
 TELL, BLOCK = BatchTable(on_missing="tell"), BatchTable(on_missing="block")
 
 

@@ -158,6 +158,12 @@ def test_every_context_document_and_every_section_counts() -> None:
     ]
 
 
+@pytest.mark.rule("C2")
+def test_the_rules_of_the_phase_may_define_what_a_group_reads() -> None:
+    files = {**FILES, f"{HOME}rules.md": "# Rules\n\nUse `src/one.py`.\n\n## First\n\nRead `notes/a.md`.\n"}
+    assert given("T101", files) == [RULES, STATUS, ("notes/a.md", ContextReason.PHASE)]
+
+
 @pytest.mark.rule("C2", "C3")
 def test_the_phase_counts_beside_what_an_item_declares() -> None:
     files = {**FILES, WAVES: "## Second\n\n`out/a.md`\n"}

@@ -56,15 +56,16 @@ class InputFinder:
     def find_missing(self, item: WorkItem, group: Group) -> tuple[MissingInput, ...]:
         """Returns what an item is meant to read and does not get, each file once."""
         found = (
-            *self._find_named_by_phase(item, group),
             *self._find_declared(item, group),
+            *self._find_named_by_phase(item, group),
             *(self._find_earlier(group) if item.reads_earlier else ()),
             *self._find_waited_for(item, group),
         )
-        return tuple({missing.path: missing for missing in found}.values())
+        first = {missing.path: missing for missing in reversed(found)}  # declared is what counts
+        return tuple(missing for missing in first.values() if missing.path != item.output)[::-1]
 
     def _find_named_by_phase(self, item: WorkItem, group: Group) -> Iterator[MissingInput]:
-        """Yields the missing files that the phase's context documents name (rule C2)."""
+        """Yields the missing files that the phase's rules and context documents name (rule C2)."""
         for document, name in phase_names(group, self.project, self.snapshot):
             paths = possible_paths(name, self.project)
             found = find_files(name, self.project, self.snapshot)
