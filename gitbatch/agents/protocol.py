@@ -169,6 +169,14 @@ class Agent(Protocol):
         """Returns the paths in the user's checkouts that its processes may read."""
         ...
 
+    def find_missing_program(self, has_file: Callable[[str], bool]) -> str:
+        """Returns the program that it needs and that is not found here; empty if all are found.
+
+        Args:
+            has_file: whether a worktree will have a file at a repository path.
+        """
+        ...
+
     async def run(self, assignment: Assignment, place: LocalPlace, progress: Progress) -> Reply | Failure:
         """Works on an assignment until it is done. Cancelling the call ends every process that it started."""
         ...

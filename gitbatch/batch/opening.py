@@ -28,7 +28,7 @@ from gitbatch.batch.planning.agents import (
     recorded_agents,
     require_agents_left,
     require_measurable_limits,
-    wanted_agents,
+    set_limits,
 )
 from gitbatch.batch.planning.configuration import FixedConfig
 from gitbatch.batch.planning.continuation import (
@@ -43,6 +43,7 @@ from gitbatch.batch.planning.risks import add_risks
 from gitbatch.batch.planning.selection import select_items
 from gitbatch.batch.planning.start import BatchOptions, find_reason_not_to_start
 from gitbatch.batch.planning.start import begin_batch as start_batch
+from gitbatch.batch.planning.start_checks import Folders, StartChoice
 from gitbatch.batch.planning.target import find_target
 from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
 from gitbatch.batch.workplace.local import LocalWorkplaces
@@ -90,10 +91,10 @@ class Opening(Struct, frozen=True):
         if not items:
             raise UsageError(f"--items {selection} names no open item", "see gitbatch plan for what is open")
         mode = settings.checkpoint or self.frontend.choose_mode(len({item.group for item in items}))
-        find_worktrees_dir(repo, config, settings.worktrees, settings.cache_dir)  # refuses a bad folder
-        choice = BatchOptions(items, selection, mode, agent, settings.jobs or config.batch.jobs, self.agents)
-        self._set_limits(state, wanted_agents(state, items, agent), settings.limits)
-        return start_batch(repo, target, state, choice, settings.clock())
+        folders = Folders(settings.worktrees, settings.cache_dir)
+        choice = StartChoice(items, agent, self.agents, settings.limits, folders)
+        options = BatchOptions(choice, selection, mode, settings.jobs or config.batch.jobs)
+        return start_batch(repo, target, state, options, settings.clock())
 
     def _require_answers(self) -> None:
         """Rule O7: a missing choice is asked for; where no question can be answered, the error names it."""
@@ -108,8 +109,7 @@ class Opening(Struct, frozen=True):
     def _set_limits(self, state: ProjectState, names: frozenset[str], given: SpendingLimits) -> None:
         """Sets what the batch may spend: as given, else as configured. Refuses a limit that cannot be held."""
         config = state.project.config
-        limits = given.or_else(SpendingLimits(config.batch.max_cost, config.batch.max_tokens))
-        self.agents.budget.max_cost, self.agents.budget.max_tokens = limits.max_cost, limits.max_tokens
+        limits = set_limits(self.agents, config, given)
         configured = sorted(names & config.agents.keys())  # a missing agent is another check's error
         require_measurable_limits(tuple(self.agents.get_agent(name, config) for name in configured), limits)
 

@@ -7,12 +7,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.errors import PlanError, UsageError
-from gitbatch.plan.model import Plan, PlanOptions
+from gitbatch.plan.model import Diagnostic, Plan, PlanOptions
 from gitbatch.plan.parse import parse_plan
-from gitbatch.project.config import CONFIG_FILE, Config, parse_config
+from gitbatch.project.config import CONFIG_FILE, Config, read_config
 from gitbatch.project.control import PlanChoice, Project, find_project, plan_options
 from gitbatch.project.disk import DiskSnapshot
 from gitbatch.project.snapshot import Snapshot
+
+NOT_ON_THIS_MACHINE = "GB410"
+"""A program, key, sandbox or folder is missing on this machine."""
 
 ReadFiles = Callable[[Path], Snapshot]
 
@@ -24,13 +27,19 @@ class Checked(Struct, frozen=True):
     source: bytes
     plan: Plan
 
+    def find_failures(self, *, strict: bool) -> tuple[Diagnostic, ...]:
+        """Returns the diagnostics that a check fails with: errors; if strict, warnings too, but not about the machine."""
+        warnings = (d for d in self.plan.diagnostics if strict and d.code != NOT_ON_THIS_MACHINE)
+        return self.plan.errors or tuple(warnings)
 
-def check_plan(path: Path, read_files: ReadFiles = DiskSnapshot) -> Checked:
+
+def check_plan(path: Path, read_files: ReadFiles = DiskSnapshot, text: bytes | None = None) -> Checked:
     """Reads a plan file.
 
     Args:
         path: the file, which a sparse checkout may leave out.
         read_files: returns the files below the top folder of a project.
+        text: the text of the plan, instead of the file's.
 
     Raises:
         UsageError: the file cannot be read.
@@ -38,17 +47,21 @@ def check_plan(path: Path, read_files: ReadFiles = DiskSnapshot) -> Checked:
     here = path.resolve()
     root = find_project_root(here.parent)
     files, name = read_files(root), here.relative_to(root).as_posix()
+    source = _read_source(path, name, files) if text is None else text
+    options = _read_options(files, PlanChoice(name))
+    return Checked(str(path), source, parse_plan(source, name, options))
+
+
+def _read_source(path: Path, name: str, files: Snapshot) -> bytes:
     try:
-        source = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         left_out = files.read(name) if isinstance(error, FileNotFoundError) else None
         if left_out is None:
             raise UsageError(
                 f"cannot read {path}: {error.strerror}", "name a plan, such as task.md"
             ) from error
-        source = left_out
-    options = _read_options(files, PlanChoice(name))
-    return Checked(str(path), source, parse_plan(source, name, options))
+        return left_out
 
 
 def find_active_plan(directory: Path, read_files: ReadFiles = DiskSnapshot) -> Path:
@@ -84,7 +97,8 @@ def read_project_on_disk(files: Snapshot, path: str) -> Project | None:
 
 
 def _read_config(files: Snapshot) -> Config:
-    return parse_config(files.read(CONFIG_FILE))
+    """Returns what is valid of the configuration: its problems are diagnostics of their own."""
+    return read_config(files.read(CONFIG_FILE)).config
 
 
 def _find_project_of(files: Snapshot, config: Config, choice: PlanChoice) -> Project:

@@ -250,17 +250,18 @@ def test_wait_waits_for_what_would_halt(
 def test_an_agent_that_cannot_work_at_all_stops_the_batch_and_nothing_is_lost(place: Place) -> None:
     set_up(place, "ok", "ok <!-- agent: absent -->", "ok", batch='agent = "told"')
     toml = place.read("gitbatch.toml")
-    absent = '[agents.absent]\nkind = "command"\ncommand = ["no-such-program"]\nsandbox = "none"\n'
+    absent = '[agents.absent]\nkind = "command"\ncommand = ["./no-program"]\nsandbox = "none"\n'
     place.write("gitbatch.toml", toml + absent)
+    place.write("no-program", "it cannot be executed\n")
     place.commit("An agent")
     told = run(place, jobs=1, code=1)
     (halted,) = told.of("batch-halted")
     assert halted["cause"] == "agent-unusable"
-    assert "no-such-program: No such file or directory" in halted["reason"]
+    assert "no-program: Permission denied" in halted["reason"]
     assert [event["counts"] for event in told.of("attempt-failed")] == [False]
     assert "commit a changed gitbatch.toml and add --accept-config" in told.stderr
     assert (starts(place, "T1"), starts(place, "T3")) == (1, 0)
-    place.edit("gitbatch.toml", '"no-such-program"', '"sh", "agent.sh"')
+    place.edit("gitbatch.toml", '"./no-program"', '"sh", "agent.sh"')
     place.commit("Fix it")
     run(place, code=3)
     told = run(place, "--accept-config")

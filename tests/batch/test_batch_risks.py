@@ -217,19 +217,44 @@ def test_an_output_with_a_filter(three: Place) -> None:
     assert_same(said(three, "GB407"), "the output “out/letters/a.md” has the filter “lfs”")
 
 
-def test_no_program_of_the_repositorys_is_started(three: Place) -> None:
-    trap = f"touch {three.home}/ran"
-    for name in ("filter.lfs.clean", "filter.lfs.smudge", "filter.lfs.process", "core.fsmonitor"):
-        three.git("config", name, trap)
-    three.write(".gitattributes", "*.bin filter=lfs\n")
-    three.git("add", ".gitattributes")
-    three.git("-c", "core.fsmonitor=false", "commit", "-qm", "attributes")
-    (three.home / "ran").unlink(missing_ok=True)
+PROGRAMS = (
+    *(
+        "filter.lfs.clean",
+        "filter.lfs.smudge",
+        "filter.lfs.process",
+        "core.fsmonitor",
+        "core.pager",
+        "core.editor",
+    ),
+    *("pager.log", "pager.status", "diff.external", "diff.x.textconv", "merge.x.driver", "core.sshCommand"),
+    *("credential.helper", "gpg.program", "core.askPass", "interactive.diffFilter"),
+)
+
+
+def test_no_program_that_the_repository_names_is_started(three: Place) -> None:
+    trap = three.home / "trap"
+    trap.write_text(f"#!/bin/sh\ntouch {three.home}/ran\n", encoding="utf-8")
+    trap.chmod(0o755)
+    three.write(".gitattributes", "*.bin filter=lfs diff=x merge=x\n*.md filter=lfs\n")
+    three.write("gitbatch.toml", three.read("gitbatch.toml").replace('"sh", ', f'"{trap}", '))
+    three.commit()
+    for name in PROGRAMS:
+        three.git("config", name, str(trap))
+    for name in ("status", "log", "ls-files", "check-ignore", "cat-file", "for-each-ref"):
+        three.git("config", f"alias.{name}", f"!{trap}")
+    three.git("config", "commit.gpgSign", "true")
+    for hook in ("post-checkout", "post-index-change", "reference-transaction", "pre-commit"):
+        (three.root / ".git/hooks").mkdir(exist_ok=True)
+        (three.root / ".git/hooks" / hook).symlink_to(trap)
     three.write(".gitignore", "out/\n")
     three.write("new.bin", "x")
-    three.gitbatch("lint", code=0)
-    three.gitbatch("plan", code=0)
+    (three.home / "ran").unlink(missing_ok=True)
+    for command in ("lint", "plan", "status"):
+        three.gitbatch(command, code=0)
+    assert "uncommitted changes" not in three.gitbatch("lint", "--here", code=0).stdout
     assert not (three.home / "ran").exists()
+    three.git("status")
+    assert (three.home / "ran").exists(), "git itself falls into the trap"
 
 
 def test_outside_a_repository_there_is_nothing_to_see(tmp_path: Path, three: Place) -> None:

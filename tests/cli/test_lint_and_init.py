@@ -13,6 +13,7 @@ from conftest import Place
 from gitbatch.batch.events import SCHEMA
 
 BAD = "## Work Packages\n\n### G\n\n- [] lookalike\n- [ ] a <!-- sequental -->\n- [ ] b → DoD: #7\n"
+AGENT = '[agents.writer]\nkind = "command"\ncommand = ["sh"]\nsandbox = "none"\n'
 WARNING = "## Work Packages\n\n### G\n\n- [ ] a <!-- sequental -->\n"
 
 
@@ -38,6 +39,7 @@ def test_all_diagnostics_are_shown_in_order(place: Place) -> None:
 )
 def test_the_exit_code(place: Place, text: str, arguments: tuple[str, ...], code: int) -> None:
     place.write("task.md", text)
+    place.write("gitbatch.toml", AGENT)
     place.gitbatch("lint", *arguments, code=code)
     place.gitbatch("lint", *arguments, "task.md", code=code)
 
@@ -108,14 +110,15 @@ def test_init_then_lint_plan_and_run(place: Place, language: str) -> None:
     said = place.gitbatch("init", "--lang", language, "--phase", "erste", code=0).stdout
     for path in ("docs/templates/task.md", "docs/phases/erste/rules.md", "CLAUDE.md", "gitbatch.toml"):
         assert f"wrote  {path}" in said
-    place.gitbatch("lint", "--strict", code=0)
-    errors = place.gitbatch("lint", "--strict", "docs/templates/task.md", code=2).stdout
-    assert errors.count(" error: ") == errors.count("GB408 error: ") == 2, "its context is an example"
+    assert "GB409 error: no agent is configured" in place.gitbatch("lint", "--strict", code=2).stdout
     place.write(
         "gitbatch.toml",
         place.read("gitbatch.toml")
         + '\n[agents.writer]\nkind = "command"\ncommand = ["sh", "-c", "cat >$GITBATCH_OUTPUT; echo Done. It is short."]\n',
     )
+    place.gitbatch("lint", "--strict", code=0)
+    errors = place.gitbatch("lint", "--strict", "docs/templates/task.md", code=2).stdout
+    assert errors.count(" error: ") == errors.count("GB408 error: ") == 2, "its context is an example"
     place.commit()
     assert "docs/phases/erste/rules.md (every item reads it)" in place.gitbatch("plan", code=0).stdout
     place.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=0)
@@ -149,7 +152,8 @@ def test_the_simple_form_is_the_first(place: Place) -> None:
         "wrote  task.md\nwrote  gitbatch.toml\n\nnext: write your plan into task.md, then\n"
     )
     assert "git add task.md gitbatch.toml && git commit -m Plan\n" in said
-    place.gitbatch("lint", "--strict", code=0)
+    said = place.gitbatch("lint", "--strict", code=2).stdout
+    assert said.count(" error: ") == said.count("GB409 error: no agent is configured") == 1
 
 
 def test_init_asks_in_a_terminal(place: Place) -> None:
@@ -186,4 +190,5 @@ def test_init_where_a_file_is_in_the_way_writes_nothing(place: Place) -> None:
 @pytest.mark.parametrize("hint", ["maxx: 2", "mx: 2", "sequental", "retires: 2"])
 def test_a_hint_that_is_nearly_one_is_a_warning(place: Place, hint: str) -> None:
     place.write("task.md", f"## Work Packages\n\n### G\n\n<!-- {hint} -->\n\n- [ ] a\n")
+    place.write("gitbatch.toml", AGENT)
     assert "GB301 warning" in place.gitbatch("lint", "--strict", code=1).stdout

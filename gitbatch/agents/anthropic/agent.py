@@ -5,6 +5,7 @@ gitbatch needs it.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -62,6 +63,10 @@ class ClaudeAgent:
     @property
     def sandbox_kind(self) -> str:
         """Empty: it has no process."""
+        return ""
+
+    def find_missing_program(self, _has_file: Callable[[str], bool]) -> str:
+        """Returns nothing: it has no process."""
         return ""
 
     def read_in_checkouts(self, _checkouts: tuple[Path, ...]) -> tuple[Path, ...]:

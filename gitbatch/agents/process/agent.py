@@ -16,7 +16,11 @@ from gitbatch.agents.process.confine import confinement_of, read_in_checkouts, s
 from gitbatch.agents.process.environment import passed_variables
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.program import Program, ProgramExit, end_program, feed_prompt
-from gitbatch.agents.process.start_problem import describe_start_problem, find_format_problem
+from gitbatch.agents.process.start_problem import (
+    can_find_program,
+    describe_start_problem,
+    find_format_problem,
+)
 from gitbatch.agents.process.starter import LauncherError, Starter
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.agents.process.watch import OutputWatch
@@ -61,6 +65,12 @@ class ProcessAgent(Struct, frozen=True):
         if self.sandbox.kind is SandboxKind.NONE:
             return ()
         return read_in_checkouts(self.table, self.command, self.environment, checkouts)
+
+    def find_missing_program(self, has_file: Callable[[str], bool]) -> str:
+        """Returns the program if it is not found, or cannot be executed; a relative path is one in the worktree."""
+        program = self.command[0]
+        variables = passed_variables(self.table, self.environment)
+        return "" if can_find_program(program, variables, has_file) else program
 
     async def run(self, assignment: Assignment, place: LocalPlace, progress: Progress) -> Reply | Failure:
         """Runs the program until it ends; its last lines are the details of a failure."""

@@ -1,9 +1,10 @@
 """Why a program cannot be started, in the same words whatever starts it: a shell, the launcher or bubblewrap."""
 
 import os
+import posixpath
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -47,6 +48,16 @@ def find_format_problem(program: str, environment: Mapping[str, str], directory:
     except OSError:
         return ""
     return "" if start.startswith(_MAGIC) else f"{program}: Exec format error"
+
+
+def can_find_program(program: str, environment: Mapping[str, str], has_file: Callable[[str], bool]) -> bool:
+    """Returns whether a program exists where it will be looked for; a name with a placeholder is not judged."""
+    if "{" in program or not program:
+        return True
+    if "/" in program and not program.startswith("/"):
+        path = posixpath.normpath(program)
+        return path.startswith("../") or has_file(path)
+    return shutil.which(program, path=environment.get("PATH", os.defpath)) is not None
 
 
 @cache

@@ -7,9 +7,10 @@ from gitbatch.agents.protocol import Agent
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.model import Record
 from gitbatch.batch.planning.item_problems import agents_by_item, find_agent_problems, require_no_problems
-from gitbatch.batch.planning.project_state import ProjectState
+from gitbatch.batch.planning.project_state import ProjectState, ProjectView
 from gitbatch.errors import UsageError
 from gitbatch.plan.model import ItemKey, WorkItem
+from gitbatch.project.config import Config
 
 
 def require_agents(
@@ -47,7 +48,7 @@ def require_agents_left(
     require_agents(project_state, left, record.agent, pool)
 
 
-def wanted_agents(project_state: ProjectState, items: Iterable[WorkItem], default: str) -> frozenset[str]:
+def wanted_agents(project_state: ProjectView, items: Iterable[WorkItem], default: str) -> frozenset[str]:
     """Returns the names of the agents that items want."""
     return frozenset(agent for _, agent in agents_by_item(project_state.plan, items, default))
 
@@ -57,6 +58,13 @@ def recorded_agents(project_state: ProjectState, record: Record) -> frozenset[st
     found = project_state.find_items(record)
     wanted = wanted_agents(project_state, (item for _, item in found.values()), record.agent)
     return wanted & project_state.project.config.agents.keys()
+
+
+def set_limits(pool: AgentPool, config: Config, given: SpendingLimits) -> SpendingLimits:
+    """Sets and returns what a batch may spend: as given, else as configured."""
+    limits = given.or_else(SpendingLimits(config.batch.max_cost, config.batch.max_tokens))
+    pool.budget.max_cost, pool.budget.max_tokens = limits.max_cost, limits.max_tokens
+    return limits
 
 
 def require_measurable_limits(agents: tuple[Agent, ...], limits: SpendingLimits) -> None:

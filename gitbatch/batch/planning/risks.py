@@ -4,9 +4,6 @@ An error concerns an item that cannot run; a run refuses to start if such an ite
 probably a mistake. No program that the repository names is started for any of this.
 """
 
-from contextlib import closing
-from pathlib import Path
-
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -17,16 +14,13 @@ from gitbatch.batch.planning.item_problems import (
     find_item_problems,
 )
 from gitbatch.batch.planning.project_state import ProjectState, read_with_objects
-from gitbatch.batch.planning.surroundings import CommitSurroundings, DiskSurroundings, Surroundings
-from gitbatch.errors import GitbatchError
+from gitbatch.batch.planning.surroundings import CommitSurroundings, Surroundings
 from gitbatch.plan import help_texts
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.model import Diagnostic, Plan, WorkItem
 from gitbatch.plan.source import Span, read
 from gitbatch.project.context import ContextFile, describe_filter, find_files
 from gitbatch.project.control import Project
-from gitbatch.project.lint import Checked, read_project_on_disk
-from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
 from gitbatch.text import clean_text
 
@@ -65,22 +59,6 @@ def add_risks(repo: Repository, project_state: ProjectState, *, followed: bool) 
     return replace(
         project_state, plan=replace(project_state.plan, diagnostics=(*project_state.plan.diagnostics, *found))
     )
-
-
-def find_disk_risks(checked: Checked) -> tuple[Diagnostic, ...]:
-    """Returns these diagnostics for a plan on the disk; none outside of a repository."""
-    path = Path(checked.path).resolve()
-    try:
-        repo = open_repository(path.parent, read_only=True)
-    except GitbatchError:
-        return ()
-    with closing(repo):
-        here = path.relative_to(repo.root.resolve()).as_posix()
-        around = DiskSurroundings.of_checkout(repo)
-        project = read_project_on_disk(around.snapshot.checkout, here)
-        if project is None:
-            return ()
-        return find_risks(checked.plan, checked.source, project, around)
 
 
 def mark_filtered(

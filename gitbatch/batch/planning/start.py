@@ -2,23 +2,18 @@
 
 from msgspec import Struct
 
-from gitbatch.agents.pool import AgentPool
 from gitbatch.batch.events import BatchStopped
 from gitbatch.batch.history.record import Batch, new_batch_id, write_record
 from gitbatch.batch.history.trailers import FORMAT
 from gitbatch.batch.model import PHASE_COMPLETE, CheckpointMode, Record
-from gitbatch.batch.planning.agents import require_agents
 from gitbatch.batch.planning.item_problems import find_item_problems, require_no_problems
-from gitbatch.batch.planning.preflight import (
-    require_clean,
-    require_no_gitbatch_branch,
-)
 from gitbatch.batch.planning.project_state import ProjectState, require_runnable
 from gitbatch.batch.planning.required_objects import require_objects
 from gitbatch.batch.planning.selection import group_items
+from gitbatch.batch.planning.start_checks import StartChoice, start_checks
 from gitbatch.batch.planning.surroundings import CommitSurroundings
 from gitbatch.batch.planning.target import Target
-from gitbatch.plan.model import Plan, WorkItem
+from gitbatch.plan.model import Plan
 from gitbatch.project.config import CONFIG_FILE
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.unlocked import require_unlocked
@@ -28,14 +23,11 @@ from gitbatch.text import clean_text, format_count, list_names
 class BatchOptions(Struct, frozen=True):
     """The user's choices for a batch."""
 
-    items: tuple[WorkItem, ...]
+    start: StartChoice
     selection: str
-    """The words that name them."""
+    """The words that name the items."""
     mode: CheckpointMode
-    agent: str
-    """The agent of items that name none."""
     jobs: int
-    agents: AgentPool
 
 
 def describe_open_items(plan: Plan) -> str:
@@ -90,9 +82,9 @@ def begin_batch(
         phase=project_state.project.phase.name,
         task=project_state.project.task,
         mode=str(options.mode),
-        agent=options.agent,
+        agent=options.start.agent,
         jobs=options.jobs,
-        groups=group_items(project_state.plan, options.items),
+        groups=group_items(project_state.plan, options.start.items),
         config=project_state.snapshot.blob(CONFIG_FILE),
         format=FORMAT,
         selection=options.selection,
@@ -108,14 +100,10 @@ def _require_startable(
     """Runs the checks in the order in which they cost: what the plan says first, then git, then the signer."""
     require_runnable(project_state)
     around = CommitSurroundings(repo, project_state, target.followed)
-    plan, project = project_state.plan, project_state.project
-    require_no_problems(plan, find_item_problems(plan, project, options.items, options.agent, around))
-    require_agents(project_state, options.items, options.agent, options.agents)
-    require_no_gitbatch_branch(repo)
-    outputs = tuple(item.output for item in options.items)
-    groups = project_state.plan.groups
-    require_objects(repo, project_state, ((groups[item.group - 1], item) for item in options.items))
+    plan, project, choice = project_state.plan, project_state.project, options.start
+    require_no_problems(plan, find_item_problems(plan, project, choice.items, choice.agent, around))
+    for check in start_checks(repo, target, project_state, choice):
+        check.refuse()
+    require_objects(repo, project_state, ((plan.groups[item.group - 1], item) for item in choice.items))
     require_unlocked(repo, target.ref)
-    if target.followed:
-        require_clean(repo, project_state, outputs)
     repo.objects.require_signer()

@@ -47,7 +47,7 @@ def lint_output(
 
 def _describe_findings(checked: tuple[Checked, ...], *, strict: bool) -> ErrorReport | None:
     """Returns the error of a check that has found something to fix, with the place of the first."""
-    found = [(one, d) for one in checked for d in (one.plan.errors or one.plan.diagnostics * strict)]
+    found = [(one, d) for one in checked for d in one.find_failures(strict=strict)]
     if not found:
         return None
     one, first = found[0]
