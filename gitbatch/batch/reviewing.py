@@ -31,11 +31,14 @@ class Reviews:
     reviewer: Reviewer
     mode: CheckpointMode
     waiting: Checkpoint | None = None
-    """The last checkpoint, with the commit before the first group that was not reviewed yet."""
+    """The last checkpoint, with the outcomes of all groups that were not reviewed yet, and the commit before them."""
 
     def add_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Adds a checkpoint to what the next review covers."""
-        self.waiting = replace(checkpoint, before=self.waiting.before) if self.waiting else checkpoint
+        if self.waiting:
+            outcomes = (*self.waiting.outcomes, *checkpoint.outcomes)
+            checkpoint = replace(checkpoint, before=self.waiting.before, outcomes=outcomes)
+        self.waiting = checkpoint
 
     async def pause_after(self, checkpoint: Checkpoint) -> bool:
         """Asks for a review if the mode has a pause after a checkpoint. Returns true if the batch continues."""

@@ -12,7 +12,8 @@ from gitbatch.batch.planning.selection import select_items
 from gitbatch.cli.terminal import open_prompt, open_screen
 from gitbatch.errors import DeclinedError, UsageError
 from gitbatch.plan.model import Plan
-from gitbatch.text import clean_text, format_count
+from gitbatch.view.review import count_groups, format_review, render_review
+from gitbatch.view.terminal import Terminal
 
 _RUN_CHANGED = "Run the batch with the changed configuration?"
 _DIFF, _CONTINUE, _END, _STOP = "show the diff", "continue with the next group", "end the batch", "stop here"
@@ -124,14 +125,12 @@ async def ask_to_end(checkpoint: Checkpoint, show_diff: Callable[[TextIO], None]
 
 async def _ask_for_review(checkpoint: Checkpoint, show_diff: Callable[[TextIO], None], consent: str) -> bool:
     """Asks until the answer is not the diff, which comes first: what is pressed without a look approves nothing."""
-    done = len(checkpoint.outcomes) - len(checkpoint.failures)
-    counts = f"{done} of {format_count(len(checkpoint.outcomes), 'item')} done"
-    message = (
-        f"Checkpoint {checkpoint.number}/{checkpoint.of}, {clean_text(checkpoint.group.title)}: {counts}"
-    )
+    if count_groups(checkpoint) > 1:
+        with open_screen() as screen:
+            Terminal.of_screen(screen).show_block(render_review(checkpoint))
     while True:
         with open_prompt() as output:
-            question = questionary.select(message, [_DIFF, consent, _STOP], output=output)
+            question = questionary.select(format_review(checkpoint), [_DIFF, consent, _STOP], output=output)
             answer: str | None = await question.ask_async(kbi_msg="")
         if answer != _DIFF:
             return answer == consent

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from typing import TextIO
 
 from rich.console import Console
 from rich.padding import Padding
@@ -32,6 +33,11 @@ class Terminal:
         width = None if sys.stdout.isatty() else _NO_TERMINAL
         self.console = console or _Console(highlight=False, markup=False, emoji=False, width=width)
         self._can_wrap = console is not None or width is None
+
+    @classmethod
+    def of_screen(cls, screen: TextIO) -> "Terminal":
+        """Returns the terminal that a stream writes to."""
+        return cls(_Console(file=screen, highlight=False, markup=False, emoji=False))
 
     @property
     def can_move(self) -> bool:

@@ -316,6 +316,9 @@ def test_the_last_checkpoint_is_reviewed_in_every_mode(three: Place, mode: str) 
     three.edit("task.md", "(context: out/letters/a.md, out/letters/b.md)", "(context: status.md)")
     three.commit()
     with terminal(three, "run", "--items", choice, "--checkpoint", mode) as child:
+        if mode == "at-end":
+            child.expect("2 groups up to checkpoint 2/2: 2 of 2 items done")
+            child.expect("T101.*T201")
         child.expect("end the batch")
         child.send(ENTER)
         child.expect("out/letters/a.md")

@@ -9,7 +9,7 @@ from gitbatch.agents.reply import make_reply
 from gitbatch.batch.model import Checkpoint, CriterionState, FailedAttempt, ItemStatus
 from gitbatch.text import clean_text
 from gitbatch.view.block import StyledLine, TextTable, plain_text
-from gitbatch.view.review import render_checkpoint, render_criteria
+from gitbatch.view.review import format_review, render_checkpoint, render_criteria, render_review
 
 TRIED = FailedAttempt(ITEM.key, "0" * 40, 1, ItemStatus.FAILED, None, clean_text("it broke"))
 
@@ -79,3 +79,19 @@ def test_coverage(criterion: CriterionState, coverage: str) -> None:
 
 def test_no_criteria() -> None:
     assert render_criteria(()) == ()
+
+
+@pytest.mark.rule("K3")
+def test_a_review_of_several_groups_shows_failures_first() -> None:
+    other = replace(WROTE, item=replace(WROTE.item, name="T9", group=WROTE.item.group + 1))
+    review = replace(CHECKPOINT, outcomes=(WROTE, other, BROKE))
+    shown = [
+        plain_text(row[1])
+        for part in render_review(review)
+        if isinstance(part, TextTable)
+        for row in part.rows
+    ]
+    assert shown == [BROKE.item.name, WROTE.item.name, "T9"]
+    assert "2 groups up to checkpoint" in format_review(review)
+    assert format_review(review).endswith(": 2 of 3 items done")
+    assert format_review(CHECKPOINT).startswith("Checkpoint 1/")
