@@ -54,6 +54,11 @@ VERBS = (
         "Show a JSON Schema: of gitbatch.toml (config), or of what a verb prints with --json.",
     ),
     (
+        "completion",
+        "gitbatch.cli.completion:completion",
+        "Show the script that lets a shell complete commands, options and item ids.",
+    ),
+    (
         "help",
         "gitbatch.cli.help:show_help",
         "Show a page of the documentation or the help of a command, or list the pages.",

@@ -26,6 +26,8 @@ SHARED = {
     "signals",
     "terminal",
     "verbosity",
+    "completion_words",
+    "completion_values",
     "verbs",
     "views",
 }

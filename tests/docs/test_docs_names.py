@@ -75,7 +75,9 @@ def commands_of(name: str, target: str) -> Iterator[tuple[str, Any]]:
 def options_of(command: Any) -> set[str]:  # noqa: ANN401 - typer decides which click it brings
     context = typer.Context(command)
     options = {
-        max(each.opts, key=len) for each in command.get_params(context) if each.opts[0].startswith("-")
+        max(each.opts, key=len)
+        for each in command.get_params(context)
+        if each.opts[0].startswith("-") and not getattr(each, "hidden", False)
     }
     return options - {"--help"}
 
