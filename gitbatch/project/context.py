@@ -18,7 +18,9 @@ from gitbatch.project.sections import decode_link, read_section
 from gitbatch.project.snapshot import Snapshot
 from gitbatch.text import CleanText
 
-_ENTRY = re.compile(r"\s*(?:[-*+]|[0-9]{1,9}[.)])\s+(.+)")
+_ENTRY = re.compile(r"\s*(?:[-*+]|[0-9]{1,9}[.)])\s+(?:\[[ xX]\]\s+)?(.+)")
+_REMARK = re.compile(r"\s+[-\u2013\u2014(]|:(?=\s|$)")
+"""What follows the files in an entry of a list: `docs/a.md - the notes`."""
 
 
 class ContextReason(StrEnum):
@@ -155,20 +157,29 @@ def phase_names(group: Group, project: Project, snapshot: Snapshot) -> Iterator[
         for heading in outline(source):
             if matches(heading.title, (group.title,)):
                 for line in read_section(source, heading):
-                    for name in _named_paths(line):
+                    for name in _named_paths(line, project, snapshot):
                         yield document, name
 
 
-def _named_paths(line: Inline) -> Iterator[str]:
+def _named_paths(line: Inline, project: Project, snapshot: Snapshot) -> Iterator[str]:
     """Yields the names in a line of a context document: its code spans and links, else the entry of a list."""
     if not line.pieces:
         entry = _ENTRY.fullmatch(line.text)
         if entry:
-            yield entry[1].strip()
+            yield from _names_in_entry(entry[1].strip(), project, snapshot)
     for piece in line.pieces:
         name = decode_link(piece) if piece.kind is SpanKind.LINK else piece.content
         if name:
             yield name
+
+
+def _names_in_entry(text: str, project: Project, snapshot: Snapshot) -> Iterator[str]:
+    """Yields the name that an entry of a list is; if that is not a file, the names before a remark."""
+    if find_files(text, project, snapshot):
+        yield text
+        return
+    names = _REMARK.split(text, maxsplit=1)[0].split(",")
+    yield from filter(None, map(str.strip, names))
 
 
 def find_files(name: str, project: Project, snapshot: Snapshot) -> tuple[str, ...]:

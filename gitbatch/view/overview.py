@@ -105,11 +105,13 @@ class PlanState(Envelope, frozen=True):
     critical_path: tuple[str, ...]
     """The names of the longest chain of open items that wait for each other."""
     limits: PlannedLimits = PlannedLimits()
+    absent: tuple[str, ...] = ()
+    """Those of status, decisions and artifacts that do not exist yet: a checkpoint creates them."""
 
 
 def plan_state(project_state: ProjectView) -> PlanState:
     """Returns what would run, as values."""
-    project, plan = project_state.project, project_state.plan
+    project, plan, blob = project_state.project, project_state.plan, project_state.snapshot.blob
     batch = project.config.batch
     groups = []
     awaited: tuple[AwaitedOutputs, ...] = ()
@@ -120,7 +122,7 @@ def plan_state(project_state: ProjectView) -> PlanState:
         groups.append(
             PlannedGroup(group.number, group.title, items, named, count_at_once(group, plan, batch.jobs))
         )
-        missing = sum(not project_state.snapshot.blob(item.output) for item in group.items)
+        missing = sum(not blob(item.output) for item in group.items)
         awaited += (AwaitedOutputs(group.number, group.title, missing),) if missing else ()
     return PlanState(
         plan=plan.path,
@@ -137,6 +139,9 @@ def plan_state(project_state: ProjectView) -> PlanState:
         jobs=batch.jobs,
         critical_path=tuple(item.name for item in find_critical_path(plan, batch.jobs)),
         limits=PlannedLimits(batch.max_cost, batch.max_tokens, batch.max_output_bytes),
+        absent=tuple(
+            path for path in (project.status, project.decisions, *project.artifacts) if not blob(path)
+        ),
     )
 
 

@@ -86,9 +86,9 @@ def _render_head(shown: PlanState) -> TextTable:
         "phase": shown.phase or "(a project of a single phase)",
         "rules": _describe_base(shown.rules, shown) if shown.rules else "(none)",
         "status": _describe_base(shown.status, shown),
-        "decisions": shown.decisions,
+        "decisions": _describe_shared(shown.decisions, shown),
         "phase context": ", ".join(shown.context_documents) or "(none)",
-        "shared artifacts": ", ".join(shown.artifacts) or "(none)",
+        "shared artifacts": ", ".join(_describe_shared(path, shown) for path in shown.artifacts) or "(none)",
         "agents": ", ".join(shown.agents) or "(none)",
         "limits": ", ".join(_format_limits(shown)),
     }
@@ -99,9 +99,15 @@ def _describe_base(path: str, shown: PlanState) -> str:
     """Returns a file that every item reads, in the form in which they read it."""
     files = (file for group in shown.groups for item in group.items for file in item.context)
     condensed = next((file for file in files if file.condensed_from == path), None)
+    if path in shown.absent:
+        return _describe_shared(path, shown)
     if condensed is None:
         return f"{path} (every item reads it)"
     return f"{condensed.path} (every item reads it{_describe_form(condensed)})"
+
+
+def _describe_shared(path: str, shown: PlanState) -> str:
+    return f"{path} (not there yet: a checkpoint creates it)" if path in shown.absent else path
 
 
 def _format_limits(shown: PlanState) -> Iterator[str]:

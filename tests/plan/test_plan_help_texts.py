@@ -1,6 +1,7 @@
 """The help of diagnostics: German in a plan with a German work section, else English; one table has both."""
 
 import re
+from pathlib import Path
 from string import Formatter
 
 import pytest
@@ -10,8 +11,14 @@ from plan.test_plan_diagnostics import ALL_CODES, CASES, Case
 from gitbatch.plan import help_texts
 from gitbatch.plan.help_texts import Advice, Language
 from gitbatch.plan.model import Diagnostic
+from gitbatch.project import control, scope
 
-TABLE = {name: value for name, value in vars(help_texts).items() if isinstance(value, Advice)}
+TABLE = {
+    name: value
+    for module in (help_texts, scope, control)
+    for name, value in vars(module).items()
+    if isinstance(value, Advice)
+}
 BY_CHOICE = {"SOME_TIME"}
 """Texts whose placeholder is filled with another text in German."""
 
@@ -28,6 +35,25 @@ def test_every_help_text_has_both_languages(name: str) -> None:
     assert advice.english != advice.german
     if name not in BY_CHOICE:
         assert placeholders(advice.english) == placeholders(advice.german)
+
+
+def test_every_help_text_of_the_package_is_in_the_table() -> None:
+    """Only the help about gitbatch.toml, which has no language, is made elsewhere."""
+    package = Path(help_texts.__file__).parents[1]
+    made = {
+        path.relative_to(package).as_posix(): len(
+            re.findall(r"\bAdvice(?:\.in_english)?\(", path.read_text("utf-8"))
+        )
+        for path in package.rglob("*.py")
+    }
+    expected = {
+        "plan/help_texts.py",
+        "project/scope.py",
+        "project/control.py",
+        "project/config_diagnostics.py",
+    }
+    assert {path for path, count in made.items() if count} == expected
+    assert made["project/config_diagnostics.py"] == 1
 
 
 def test_a_text_for_each_language_may_fill_a_placeholder() -> None:

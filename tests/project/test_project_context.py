@@ -108,6 +108,12 @@ def test_a_file_is_named_with_the_blob_that_the_commit_has() -> None:
         ("- `src/one.py`\n- [a](notes/a.md)", ["src/one.py", "notes/a.md"]),
         ("- `src/one.py`: the source\n  - notes/a.md", ["src/one.py", "notes/a.md"]),
         ("- with space.md", ["with space.md"]),
+        ("- [x] src/one.py", ["src/one.py"]),
+        ("- src/one.py - the code", ["src/one.py"]),
+        ("- src/one.py: the code", ["src/one.py"]),
+        ("1. src/one.py (all of it)", ["src/one.py"]),
+        ("- notes/a.md, src/one.py \u2013 both", ["notes/a.md", "src/one.py"]),
+        ("- a - b.md", ["a - b.md"]),
         ("`notes`", ["notes/a.md", "notes/deep/b.md"]),
         ("`notes/`, `notes/a.md`", ["notes/a.md", "notes/deep/b.md"]),
         ("`beside.md`", [f"{HOME}beside.md"]),
@@ -120,7 +126,7 @@ def test_a_file_is_named_with_the_blob_that_the_commit_has() -> None:
 )
 def test_the_phase_names_files_for_a_group(text: str, expected: list[str]) -> None:
     waves = f"# Waves\n\n`out/a.md`\n\n## First\n\n{text}\n\n## Second\n\n`out/d.md`\n"
-    files = {**FILES, WAVES: waves, "with space.md": ""}
+    files = {**FILES, WAVES: waves, "with space.md": "", "a - b.md": "", "a": ""}
     assert given("T101", files) == [RULES, STATUS, *((path, ContextReason.PHASE) for path in expected)]
 
 

@@ -1,6 +1,7 @@
 """The plan, as text."""
 
 import pytest
+from msgspec.structs import replace
 
 from gitbatch.view.block import StyledLine, TextTable, plain_text
 from gitbatch.view.overview import (
@@ -106,3 +107,13 @@ def test_each_file_with_its_origin_and_each_limit() -> None:
     assert "reads 2 outputs of group 1 “First” (not there yet)" in said
     assert "agent writer, 3 attempts of at most 1 min 30 s" in said
     assert "reads rules.md" not in said
+
+
+def test_shared_files_that_do_not_exist_yet() -> None:
+    shown = replace(
+        make_plan((make_item(1),)), artifacts=("a.md", "b-inventory.md"), absent=("status.md", "a.md")
+    )
+    said = text_of(*render_plan(shown))
+    assert "status  status.md (not there yet: a checkpoint creates it)" in said
+    assert "decisions  decisions-log.md\n" in said
+    assert "shared artifacts  a.md (not there yet: a checkpoint creates it), b-inventory.md\n" in said
