@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from gitbatch.batch.caller import SessionSettings
 from gitbatch.batch.history.ledger import SpendingLimits
-from gitbatch.batch.history.record import unfinished_batch
+from gitbatch.batch.history.record import Batch, unfinished_batch
 from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.model import CheckpointMode
 from gitbatch.batch.session import open_session
@@ -31,6 +31,7 @@ from gitbatch.cli.terminal import can_prompt
 from gitbatch.cli.unused_changes import tell_unused_changes
 from gitbatch.cli.views import EventView, ProgressKind, make_view
 from gitbatch.errors import ExitCode
+from gitbatch.project.control import TASK
 from gitbatch.repo.repository import Repository
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.view.run_end import describe_end, describe_interruption
@@ -99,7 +100,18 @@ def run_command(options: RunOptions) -> ExitCode:
         if isinstance(result, signal.Signals) or result.ending is not Ending.COMPLETE:
             with suppress(OSError):  # the terminal may be gone
                 tell_unused_changes(repo, plan)
-    return report_end(result, options.directory, json=options.json)
+        named = _name_plan(repo, options, unfinished)
+    return report_end(result, options.directory, named, json=options.json)
+
+
+def _name_plan(repo: Repository, options: RunOptions, resumed: Batch | None) -> str:
+    """Returns the argument that names the plan again, with a space before it; empty if it is found without one."""
+    path = choose_plan(repo, options.directory, options.task_md).path
+    if path is None and resumed and not resumed.record.phase and resumed.record.task != TASK:
+        path = resumed.record.task
+    if path is None:
+        return ""
+    return f" {shlex.quote(os.path.relpath(repo.root.resolve() / path, options.directory.resolve()))}"
 
 
 def run_session(
@@ -116,14 +128,16 @@ def run_session(
                 view.close()
 
 
-def report_end(result: Result | signal.Signals, directory: Path, *, json: bool = False) -> ExitCode:
+def report_end(
+    result: Result | signal.Signals, directory: Path, plan: str = "", *, json: bool = False
+) -> ExitCode:
     """Reports how to resume, where something is left to do; returns the exit code."""
     place = "" if directory == HERE else f" -C {shlex.quote(str(directory))}"
     ended = None if isinstance(result, signal.Signals) else result
     end = (
         describe_interruption(ENDING_SIGNALS[result], place)
         if isinstance(result, signal.Signals)
-        else describe_end(result, place)
+        else describe_end(result, place, plan)
     )
     with suppress(OSError) if ended is None else nullcontext():  # the terminal may be gone
         for line in end.lines:

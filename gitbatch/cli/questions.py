@@ -40,7 +40,11 @@ def ask_items(plan: Plan) -> str:
 def _valid_items(plan: Plan) -> Callable[[str], bool | str]:
     def check_items(text: str) -> bool | str:
         try:
-            return bool(select_items(plan, text)) or "it names no open item"
+            # Whether an item has failed is known once the batch starts.
+            return (
+                bool(select_items(plan, text, lambda: frozenset(i.reference for i in plan.items)))
+                or "it names no open item"
+            )
         except UsageError as error:
             return error.message
 

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -20,17 +22,25 @@ from gitbatch.view.batch_state import BatchState, NoBatch, add_activity, batch_s
 from gitbatch.view.block import make_line
 
 
-def status(json: Json = False, directory: Directory = HERE) -> None:
+def status(
+    task_md: Annotated[
+        Path | None, typer.Argument(metavar="[TASK_MD]", help="Show the last batch of this plan.")
+    ] = None,
+    json: Json = False,
+    directory: Directory = HERE,
+) -> None:
     """Show the unfinished batch, or the last one. Changes nothing."""
     variables = read_git_variables()
     with open_repository_of(directory, read_only=True) as repo:
-        batches = all_batches(repo)
-        tell_unused_changes(repo, batches[-1].record.plan if batches else choose_plan(repo, directory, None))
+        plan = choose_plan(repo, directory, task_md)
+        batches = [each for each in all_batches(repo) if plan.path in {None, each.record.task}]
+        tell_unused_changes(repo, batches[-1].record.plan if batches else plan)
         if not batches:
             if json:
                 print_output(NoBatch())
             else:
-                typer.echo("no batch has run here yet; start one: gitbatch run")
+                what = f"of {plan.path} has run" if plan.path else "has run here"
+                typer.echo(f"no batch {what} yet; start one: gitbatch run")
             return
         shown = _read_state(repo, next((batch for batch in batches if not batch.ended), batches[-1]))
         if json:

@@ -48,7 +48,7 @@ def read_shared_files(snapshot: Snapshot, plan: str | None = None) -> SharedFile
 
 
 def _find_projects(snapshot: Snapshot, config: Config, plan: str | None) -> tuple[Project, ...]:
-    first = find_project(snapshot, config, PlanChoice(plan))
+    first = find_project(snapshot, config, PlanChoice(plan, is_recorded=True))
     if plan is not None or first.phase.name:
         return (first,)
     others = (path for path in CONVENTIONAL if path != first.task and snapshot.blob(path))

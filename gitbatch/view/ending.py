@@ -21,10 +21,15 @@ def render_end(event: EndEvent) -> Block:
     return (*table, took, make_line(("total", "bold"), f"     {format_usage(event.spent)}"))
 
 
-def list_next_steps(failures: tuple[FailedItem, ...], place: str) -> Iterator[str]:
-    """Yields the commands for the failures of a batch that has ended. `place`: the option `-C` with a space before it.
+def list_next_steps(failures: tuple[FailedItem, ...], place: str, plan: str = "") -> Iterator[str]:
+    """Yields the commands for the failures of a batch that has ended.
 
     A checkpoint's commit has what the agents said, for all failures of its group.
+
+    Args:
+        failures: of the batch.
+        place: the option `-C` with a space before it.
+        plan: the argument that names the plan, with a space before it; empty if none is needed.
     """
     for commit in dict.fromkeys(failure.commit for failure in failures):
         named = ", ".join(failure.name for failure in failures if failure.commit == commit)
@@ -32,4 +37,4 @@ def list_next_steps(failures: tuple[FailedItem, ...], place: str) -> Iterator[st
     if any(failure.rescued for failure in failures):
         yield f"kept:  gitbatch rescue{place}   (what failed agents had written)"
     if failures:
-        yield f"again: gitbatch run{place} --items failed"
+        yield f"again: gitbatch run{place}{plan} --items failed"

@@ -30,8 +30,8 @@ class EndReport(Struct, frozen=True):
     """For people, on standard error: what the events have not said."""
 
 
-def describe_end(result: Result, place: str) -> EndReport:
-    """Returns the end of a run. `place`: the option `-C` with a space before it."""
+def describe_end(result: Result, place: str, plan: str = "") -> EndReport:
+    """Returns the end of a run. `place`, `plan`: see `list_next_steps`."""
     command = f"gitbatch run{place}"
     resume = f"resume: {command}"
     if result.ending is Ending.PAUSED:
@@ -51,16 +51,16 @@ def describe_end(result: Result, place: str) -> EndReport:
         code = _HALTS.get(result.halt.cause, ExitCode.FAILED)
         reason, advice = result.halt.reason, result.halt.advice
         return EndReport(code, ErrorKind.HALTED, reason, advice, (f"gitbatch: {reason}", advice))
-    return _describe_ended(result, place)
+    return _describe_ended(result, place, plan)
 
 
-def _describe_ended(result: Result, place: str) -> EndReport:
+def _describe_ended(result: Result, place: str, plan: str) -> EndReport:
     """Returns the end of a run whose batch has ended, or that a hard stop has ended."""
     if not result.has_ended:
         return EndReport(ExitCode.FAILED, ErrorKind.STOPPED, "the batch has stopped", "see the last event")
     if result.failed:
         message = f"{format_count(result.failed, 'item')} did not succeed"
-        lines = tuple(list_next_steps(result.failures, place))
+        lines = tuple(list_next_steps(result.failures, place, plan))
         return EndReport(ExitCode.FAILED, ErrorKind.ITEMS_FAILED, message, "\n".join(lines), lines)
     if result.not_run:
         return EndReport(ExitCode.FAILED, ErrorKind.STOPPED, result.not_run, PHASE_COMPLETE)

@@ -1,17 +1,21 @@
 """Plans in any place of a repository: each runs with control files of its own, one after the other."""
 
+import asyncio
+
 import pytest
 from conftest import Place
 from history import trailers
 from sessions import run_here, session_settings
 
-from gitbatch.batch.caller import SessionSettings
+from gitbatch.batch.caller import PauseAlways, SessionSettings
+from gitbatch.batch.events import Event, GroupStarted
+from gitbatch.batch.history.gc import find_garbage
 from gitbatch.batch.history.record import all_batches
 from gitbatch.batch.history.verify.audit import audit_history
 from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.model import CheckpointMode
 from gitbatch.batch.session import open_session
-from gitbatch.errors import BusyError
+from gitbatch.errors import BusyError, GitbatchError
 from gitbatch.project.control import PlanChoice
 from gitbatch.repo.opening import open_repository
 
@@ -63,6 +67,11 @@ def test_two_plans_one_after_another(plans: Place, monkeypatch: pytest.MonkeyPat
     assert "services/api/plan.md" in plans.gitbatch("status", code=0).stdout
     plans.gitbatch("run", code=0)  # resumes it, wherever the user is
     assert run_plan(plans, monkeypatch, RELEASE).ending is Ending.COMPLETE
+    assert (
+        "(ended) of services/api/plan.md" in plans.gitbatch("status", "services/api/plan.md", code=0).stdout
+    )
+    assert "(ended) of plans/release.md" in plans.gitbatch("status", code=0).stdout
+    assert "no batch of task.md has run yet" in plans.gitbatch("status", "task.md", code=0).stdout
     assert plans.read("services/api/plan.md").count("[x]") == plans.read("plans/release.md").count("[x]") == 2
     assert plans.read("task.md").count("[x]") == 0
     assert plans.read("status.md") == "# Status of the top plan\n"
@@ -74,6 +83,8 @@ def test_two_plans_one_after_another(plans: Place, monkeypatch: pytest.MonkeyPat
     repo = open_repository(plans.root, read_only=True)
     assert [batch.record.task for batch in all_batches(repo)] == [API.path, RELEASE.path]
     assert audit_history(repo, "main").findings == ()
+    known = {removal.batch for removal in find_garbage(repo, 1).removed if removal.name.endswith("/record")}
+    assert known == set(), "the last batch of each plan is kept"
     repo.close()
 
 
@@ -125,3 +136,40 @@ def test_a_scope_section_during_a_batch_is_a_hard_stop(plans: Place, monkeypatch
     plans.commit()
     done = plans.gitbatch("run", code=1)
     assert "the active phase is now one; this batch belongs to a project without phases" in done.stdout
+
+
+@pytest.mark.rule("O5", "K4")
+def test_a_scope_section_during_a_group_is_a_hard_stop(plans: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is written into the files of the phase that CLAUDE.md names meanwhile, and what is finished is kept."""
+
+    def name_phase(event: Event) -> None:
+        if isinstance(event, GroupStarted) and not (plans.root / "CLAUDE.md").exists():
+            plans.write("docs/phases/one/task.md", PLAN.format(folder="services/api"))
+            plans.write("CLAUDE.md", "## Active Scope\n\nPhase: one\n")
+            plans.commit()
+
+    for name, value in plans.environment.items():
+        monkeypatch.setenv(name, value)
+    repo = open_repository(plans.root)
+    refused = pytest.raises(GitbatchError, match="it is now one, and this batch belongs to a project without")
+    with open_session(repo, session_settings(plans, plan=API), (name_phase,)) as session, refused:
+        asyncio.run(session.run(PauseAlways()))
+    repo.close()
+    assert "[x]" not in plans.read("docs/phases/one/task.md") + plans.read(str(API.path))
+    plans.git("rm", "--quiet", "CLAUDE.md")
+    plans.commit()
+    plans.gitbatch("run", code=0)
+    assert plans.read(str(API.path)).count("[x]") == 2
+
+
+def test_the_next_command_names_the_plan(plans: Place) -> None:
+    plans.edit("gitbatch.toml", "echo text", "test $0 != services/api/second.md && echo text")
+    plans.commit()
+    done = plans.gitbatch(
+        "run", "plan.md", "-C", "services/api", "--items", "all", "--checkpoint", "at-end", code=1
+    )
+    assert "again: gitbatch run -C services/api plan.md --items failed" in done.stderr
+    again = ("run", "-C", "services/api", "plan.md", "--items", "failed", "--checkpoint", "after-each")
+    assert (
+        "again: gitbatch run -C services/api plan.md --items failed" in plans.gitbatch(*again, code=1).stderr
+    )

@@ -18,8 +18,8 @@ from gitbatch.batch.history.messages import render_checkpoint_message
 from gitbatch.batch.history.rescue import rescued_refs
 from gitbatch.batch.history.target import require_not_checked_out_elsewhere, require_tip
 from gitbatch.batch.item.scheduled import CommitContext
-from gitbatch.batch.model import BatchGroup, Checkpoint, Outcome
-from gitbatch.batch.planning.project_state import read_project_state
+from gitbatch.batch.model import BatchGroup, Checkpoint, Outcome, Record
+from gitbatch.batch.planning.project_state import ProjectState, read_project_state
 from gitbatch.batch.planning.required_objects import require_shared_files
 from gitbatch.errors import BusyError, GitbatchError, GitError
 from gitbatch.plan.model import BoxPosition, ItemKey
@@ -57,7 +57,7 @@ def checkpoint_group(
         now: seconds since the epoch, for the decisions log.
 
     Raises:
-        GitbatchError: the branch has lost commits.
+        GitbatchError: the branch has lost commits, or CLAUDE.md names another phase by now.
         BusyError: the branch keeps moving, or the checkout's index is locked by another git process.
         GitbatchError: the user is in the middle of a merge or rebase of the branch, or has it in another checkout.
         TamperedError: a control file of the repository was changed.
@@ -162,6 +162,7 @@ def _build_checkpoint(
     tip = require_tip(repo, record.target)
     merged = merge_items(repo, commits, group, finished.outcomes, tip)
     project_state = read_project_state(repo, tip, record.plan)
+    _require_phase(record, project_state)
     require_shared_files(repo, project_state)
     shared = consolidate(record, group, merged.outcomes, finished.boxes, project_state, now)
     blobs = {path: repo.objects.write_blob(content) for path, content in shared.files}
@@ -178,6 +179,22 @@ def _build_checkpoint(
         commit=repo.objects.write_commit(tree, (merged.commit,), message, commits.user, commits.user),
         notes=shared.notes,
     )
+
+
+def _require_phase(record: Record, project_state: ProjectState) -> None:
+    """Refuses to write into the files of another phase (rules O5, K4).
+
+    Raises:
+        GitbatchError: CLAUDE.md has named another phase since the group began.
+    """
+    named = project_state.project.phase.name
+    if named != record.phase:
+        raise GitbatchError(
+            f"the active phase has changed while the group ran: it is now {named or 'not named'}, and this batch "
+            f"belongs to {record.phase or 'a project without phases'}",
+            "finished items are kept. To record them, set Active Scope in CLAUDE.md back and resume: gitbatch run; "
+            "or end the batch: gitbatch abort",
+        )
 
 
 def drop_branches(repo: Repository, batch: str, checkpoint: Checkpoint) -> tuple[str, ...]:

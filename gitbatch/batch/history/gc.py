@@ -16,7 +16,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from gitbatch.batch.history.record import BATCH_ID
+from gitbatch.batch.history.record import BATCH_ID, read_plan_path
 from gitbatch.batch.history.rescue import is_rescued_output
 from gitbatch.batch.history.worktree_folders import remove_leftovers, worktrees_dirs
 from gitbatch.fs.removal import remove_anything
@@ -89,14 +89,14 @@ def find_garbage(repo: Repository, keep: int) -> Garbage:
 
     Args:
         repo: the repository.
-        keep: the number of the last finished batches whose refs and logs are kept.
+        keep: the number of the last finished batches of each plan whose refs and logs are kept.
     """
     refs = repo.refs.below(BATCHES) | repo.refs.below(_OWN_BRANCHES)
     batches = _batch_ids(repo, refs)
     open_ones = [b for b in batches if _is_unfinished(b, refs)]
     over = [b for b in batches if b not in open_ones]
     known = {b for b in over if record_ref(b) in refs}
-    last = frozenset(sorted(known)[-keep:] if keep else ())
+    last = _select_last(repo, known, keep)
     unmerged = _find_unmerged(repo, refs)
     taken = _checked_out_by_user(repo, over)
     parts = [_find_garbage_of(repo, batch, refs, unmerged, taken, known=batch in last) for batch in over]
@@ -127,6 +127,14 @@ def remove_garbage(repo: Repository, garbage: Garbage) -> None:
     for removal in garbage.removed:
         if removal.kind is LeftoverKind.FOLDER:
             remove_anything(Path(removal.name))
+
+
+def _select_last(repo: Repository, batches: Iterable[str], keep: int) -> frozenset[str]:
+    """Returns the last batches of each plan: each has a history of its own."""
+    by_plan: dict[str, list[str]] = {}
+    for batch in sorted(batches):
+        by_plan.setdefault(read_plan_path(repo, batch), []).append(batch)
+    return frozenset(b for of_plan in by_plan.values() for b in (of_plan[-keep:] if keep else ()))
 
 
 def _batch_ids(repo: Repository, refs: Iterable[str]) -> list[str]:

@@ -43,6 +43,12 @@ class _StatedVersion(Struct, frozen=True):
     format: int = 0
 
 
+class _StatedPlan(Struct, frozen=True):
+    """The field by which batches are kept apart; a record of another version may lack it."""
+
+    task: str = ""
+
+
 class _StatedTarget(Struct, frozen=True):
     """The one field that `gitbatch abort` needs, so no version may rename it."""
 
@@ -163,6 +169,14 @@ def read_target(repo: Repository, batch: str) -> str | None:
         target = msgspec.json.decode(repo.objects.read_blob(blob or ""), type=_StatedTarget).target
         return target if target.startswith(HEADS) else None
     return None
+
+
+def read_plan_path(repo: Repository, batch: str) -> str:
+    """Returns the plan of a batch, from a record of any version; empty if the record does not name one."""
+    blob = repo.refs.read(record_ref(batch))
+    with suppress(msgspec.DecodeError, MissingObjectError):
+        return msgspec.json.decode(repo.objects.read_blob(blob or ""), type=_StatedPlan).task
+    return ""
 
 
 def end_batch(repo: Repository, batch: str, last: str) -> None:

@@ -10,9 +10,10 @@ from gitbatch.batch.history.record import Batch
 from gitbatch.batch.model import CheckpointMode
 from gitbatch.batch.planning.project_state import read_project_state
 from gitbatch.batch.planning.selection import group_items, select_items
+from gitbatch.batch.planning.target import require_branch_ref
 from gitbatch.errors import GitbatchError, UsageError
 from gitbatch.project.control import PlanChoice
-from gitbatch.repo.refs.names import HEADS, short
+from gitbatch.repo.refs.names import short
 from gitbatch.repo.repository import Repository
 from gitbatch.text import clean_text
 
@@ -39,7 +40,11 @@ class Difference(Struct, frozen=True):
 
 
 def find_differences(repo: Repository, batch: Batch, given: GivenOptions) -> tuple[Difference, ...]:
-    """Returns the options that say something else than an unfinished batch, in the order of the command line."""
+    """Returns the options that say something else than an unfinished batch, in the order of the command line.
+
+    Raises:
+        UsageError: git does not accept the name of the branch.
+    """
     record = batch.record
     mode = str(given.checkpoint) if given.checkpoint else None
     compared = (
@@ -99,4 +104,4 @@ def _split_words(selection: str) -> frozenset[str]:
 
 
 def _is_same_branch(repo: Repository, batch: Batch, name: str | None) -> bool:
-    return name is not None and repo.refs.resolve(f"{HEADS}{name}") == batch.record.target
+    return name is not None and require_branch_ref(repo, name) == batch.record.target

@@ -28,7 +28,7 @@ def find_target(repo: Repository, name: str | None) -> Target:
             checked out in another worktree.
         UsageError: the name is not valid for a branch.
     """
-    ref = None if name is None else _branch_ref(repo, name)
+    ref = None if name is None else require_branch_ref(repo, name)
     if ref is None or ref == repo.head_branch():
         require_nothing_under_way(repo)
         branch, tip = require_target(repo)
@@ -43,7 +43,7 @@ def find_target(repo: Repository, name: str | None) -> Target:
     return Target(ref, tip_or_head, exists=at is not None, followed=False)
 
 
-def _branch_ref(repo: Repository, name: str) -> str:
+def require_branch_ref(repo: Repository, name: str) -> str:
     """Returns the full name of a branch that exists or could be created.
 
     Raises:
