@@ -89,15 +89,19 @@ def format_count(count: int, noun: str, plural: str = "") -> str:
 
 
 def format_seconds(seconds: float) -> str:
-    """Returns a time for people in its two largest units: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min."""
+    """Returns a time for people in its two largest units: 0.4 s, 12 s, 3 min 5 s, 2 h."""
     if round(seconds, 1) < _EXACT:
         return f"{max(seconds, 0):.1f} s"
     whole = round(seconds)
     if whole < _MINUTE:
         return f"{whole} s"
     if whole < _HOUR:
-        return f"{whole // _MINUTE} min {whole % _MINUTE} s"
-    return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+        return _join_units((whole // _MINUTE, "min"), (whole % _MINUTE, "s"))
+    return _join_units((whole // _HOUR, "h"), (whole % _HOUR // _MINUTE, "min"))
+
+
+def _join_units(*parts: tuple[int, str]) -> str:
+    return " ".join(f"{count} {unit}" for count, unit in parts if count)
 
 
 def list_names(names: tuple[str, ...]) -> str:

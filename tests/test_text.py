@@ -572,7 +572,9 @@ def test_counts(count: int, noun: str, plural: str, expected: str) -> None:
         (0.44, "0.4 s"),
         (9.96, "10 s"),
         (59.4, "59 s"),
-        (59.6, "1 min 0 s"),
+        (59.6, "1 min"),
+        (61, "1 min 1 s"),
+        (7200, "2 h"),
         (7265, "2 h 1 min"),
     ],
 )

@@ -107,6 +107,6 @@ def _describe_files(made: Scaffold, phase: str) -> Iterator[str]:
 def _describe_missing(made: Scaffold, phase: str, *, has_agent: bool) -> Iterator[str]:
     """Yields what the user still has to write, which is shown last."""
     if not has_agent:
-        yield f"\nmissing: an agent. Name a program, or Claude, in {CONFIG_FILE}: gitbatch help agents"
+        yield f"\nmissing: an agent. Name a program, or Claude, in {CONFIG_FILE}; see\n  gitbatch help agents"
     if made.scope:
         yield f"\nmissing: CLAUDE.md does not name {phase} as the active phase. Write into it:\n\n{made.scope}"

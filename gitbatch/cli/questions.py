@@ -134,7 +134,9 @@ async def _ask_for_review(checkpoint: Checkpoint, show_diff: Callable[[TextIO], 
             Terminal.of_screen(screen).show_block(render_review(checkpoint))
     while True:
         with open_prompt() as output:
-            question = questionary.select(format_review(checkpoint), [_DIFF, consent, _STOP], output=output)
+            question = questionary.select(
+                f"{format_review(checkpoint)}:", [_DIFF, consent, _STOP], output=output
+            )
             answer: str | None = await question.ask_async(kbi_msg="")
         if answer != _DIFF:
             return answer == consent

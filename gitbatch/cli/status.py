@@ -13,6 +13,7 @@ from gitbatch.batch.history.ledger import read_ledger
 from gitbatch.batch.history.progress import read_ended_progress, read_progress
 from gitbatch.batch.history.record import Batch, all_batches
 from gitbatch.batch.history.spending import read_spending
+from gitbatch.batch.model import ItemStatus
 from gitbatch.cli.common import HERE, Directory, Json, choose_plan, open_repository_of, print_output
 from gitbatch.cli.pager import read_git_variables, show_in_pager
 from gitbatch.cli.unused_changes import tell_unused_changes
@@ -54,6 +55,8 @@ def _advise(shown: BatchState) -> Iterator[str]:
         yield f"to end it in good order: kill -INT {shown.process.process}   (every finished item is in git)"
     elif shown.state != "ended":
         yield "resume: gitbatch run   (or end it: gitbatch abort)"
+    elif any(item.status != ItemStatus.SUCCEEDED for item in shown.items):
+        yield "again: gitbatch run --items failed"
 
 
 def _read_state(repo: Repository, batch: Batch) -> BatchState:

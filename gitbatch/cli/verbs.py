@@ -17,7 +17,11 @@ VERBS = (
         "gitbatch.cli.plan:plan",
         "Show what would run, as the commit has it: groups, items, outputs, what each reads, and the control files found.",
     ),
-    ("lint", "gitbatch.cli.lint:lint", "Check plans as the disk has them. Exits with 2 if there are errors."),
+    (
+        "lint",
+        "gitbatch.cli.lint:lint",
+        "Check plans as the disk has them, with their configuration. Exits with 2 if there are errors.",
+    ),
     (
         "init",
         "gitbatch.cli.init:init",

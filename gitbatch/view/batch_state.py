@@ -174,13 +174,14 @@ def render_batch(shown: BatchState, now: float) -> Block:
     head = make_line(
         ("batch ", "bold"),
         (shown.batch, "bold"),
-        f" ({shown.state}) of {shown.plan} on {short(shown.target)}: {shown.groups_done} of {format_count(shown.groups, 'group')}, "
+        f" ({shown.state}) on {short(shown.target)}: {shown.groups_done} of {format_count(shown.groups, 'group')}, "
         f"{done} of {format_count(len(shown.items), 'item')}",
     )
+    chosen = make_line((f"  plan {shown.plan}, checkpoint {shown.mode}, agent {shown.agent}", "dim"))
     runs = (make_line(_format_process(process, now)),) if process else ()
     rows = tuple(_item_row(item, now) for item in shown.items)
     used = (make_line(f"used so far: {format_usage(shown.spent)}"),) if shown.spent.usage != Usage() else ()
-    return head, *runs, TextTable(rows), *used, *render_criteria(shown.criteria)
+    return head, chosen, *runs, TextTable(rows), *used, *render_criteria(shown.criteria)
 
 
 def _format_process(process: RunningProcess, now: float) -> str:

@@ -128,16 +128,12 @@ class PlainView:
     def _show_batch_started(self, event: BatchStarted) -> None:
         verb = f"resumes after {event.groups_done} of {event.groups} groups" if event.resumed else "starts"
         self.show_line(("batch ", "bold"), (event.batch, "bold"), f" {verb} on {short(event.target)}")
-        self.show_line(
-            f"  {format_count(event.items, 'item')} in {format_count(event.groups, 'group')}, checkpoint {event.mode}, "
-            f"agent {event.agent}, {event.jobs} at a time",
-            (
-                f", sandbox {event.sandbox}{_UNCONFINED * ('none' in event.sandbox)}"
-                if event.sandbox
-                else "",
-                "yellow" if "none" in event.sandbox else "",
-            ),
-        )
+        counts = f"{format_count(event.items, 'item')} in {format_count(event.groups, 'group')}"
+        self.show_line(f"  {counts}, checkpoint {event.mode}, agent {event.agent}, {event.jobs} at a time")
+        if "none" in event.sandbox:
+            self.show_line((f"  sandbox {event.sandbox}{_UNCONFINED}", "yellow"))
+        elif event.sandbox:
+            self.show_line(f"  sandbox {event.sandbox}")
         if event.readable:
             self.show_line(f"  agents can read of this checkout: {', '.join(event.readable)}")
         if event.max_cost is not None or event.max_tokens is not None:

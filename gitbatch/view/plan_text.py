@@ -81,18 +81,20 @@ def _shorten_run(run: list[str]) -> list[str]:
 
 
 def _render_head(shown: PlanState) -> TextTable:
+    """Returns the control files that were found, or that the run will write, and the limits."""
     found = {
         "plan": shown.plan if shown.commit else f"{shown.plan} (as the disk has it; a run reads the commit)",
         "phase": shown.phase or "(a project of a single phase)",
-        "rules": _describe_base(shown.rules, shown) if shown.rules else "(none)",
+        "rules": _describe_base(shown.rules, shown) if shown.rules else "",
         "status": _describe_base(shown.status, shown),
         "decisions": _describe_shared(shown.decisions, shown),
-        "phase context": ", ".join(shown.context_documents) or "(none)",
-        "shared artifacts": ", ".join(_describe_shared(path, shown) for path in shown.artifacts) or "(none)",
+        "phase context": ", ".join(shown.context_documents),
+        "shared artifacts": ", ".join(_describe_shared(path, shown) for path in shown.artifacts),
         "agents": ", ".join(shown.agents) or "(none)",
         "limits": ", ".join(_format_limits(shown)),
     }
-    return TextTable(tuple((((name, "dim"),), (value,)) for name, value in found.items()), indent=0)
+    rows = (((((name, "dim"),), (value,))) for name, value in found.items() if value)
+    return TextTable(tuple(rows), indent=0)
 
 
 def _describe_base(path: str, shown: PlanState) -> str:

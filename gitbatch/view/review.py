@@ -1,5 +1,7 @@
 """A checkpoint for a review: the outcomes, the failures with their reasons, the Definition of Done."""
 
+from msgspec.structs import replace
+
 from gitbatch.agents.protocol import FLAG_DESCRIPTIONS
 from gitbatch.batch.history.messages import format_effort, format_usage
 from gitbatch.batch.model import Checkpoint, CriterionState, ItemStatus, LineCount, Outcome
@@ -106,13 +108,25 @@ def _format_sums(checkpoint: Checkpoint, done: tuple[Outcome, ...]) -> str:
 
 
 def _detail_lines(outcome: Outcome) -> Block:
-    """Returns what an item's agent said last, and what its attempts took."""
-    said = make_line(("\n".join(outcome.details), "dim"), indent=4)
-    effort = make_line(("\n".join(format_effort(outcome)), "dim"), indent=4)
-    return (
-        *((make_line(f"{outcome.item.name} said:", indent=2), said) if outcome.details else ()),
-        *((make_line(f"{outcome.item.name} took:", indent=2), effort) if format_effort(outcome) else ()),
-    )
+    """Returns what an item's agent said last, and what its attempts took, as far as its reason does not say it."""
+    is_known = len(outcome.details) == 1 and outcome.details[0] in outcome.reason
+    details = () if is_known else outcome.details
+    effort = tuple(make_line((line, "dim"), indent=4) for line in _effort_lines(outcome))
+    if not details:
+        return effort
+    said = make_line(("\n".join(details), "dim"), indent=4)
+    return (make_line(f"{outcome.item.name} said:", indent=2), said, *effort)
+
+
+def _effort_lines(outcome: Outcome) -> tuple[str, ...]:
+    """Returns the attempts, waits and usage of an item; attempts that failed for the same reason in one line."""
+    if outcome.earlier and {tried.reason for tried in outcome.earlier} == {outcome.reason}:
+        outcome = replace(outcome, earlier=())
+        return (
+            f"{outcome.attempts} attempts at {outcome.item.name} failed for this reason",
+            *format_effort(outcome),
+        )
+    return format_effort(outcome)
 
 
 def render_criteria(criteria: tuple[CriterionState, ...]) -> Block:

@@ -413,7 +413,7 @@ def test_plan_shows_what_would_run_and_changes_nothing(three: Place) -> None:
         "out/pairs/ab.md",
         "reads out/letters/a.md (not there yet)",
         "rules.md (every item reads it)",
-        "agent scripted, 1 attempt of at most 1 min 0 s, DoD #2",
+        "agent scripted, 1 attempt of at most 1 min, DoD #2",
         "4 at a time, 10.0 MiB for an output",
     ):
         assert part in said

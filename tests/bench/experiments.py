@@ -54,7 +54,7 @@ def run_gitbatch(repo: Repository, work: Work, sandbox: str, jobs: int = 1) -> T
     found = json.loads(report.read_text(encoding="utf-8"))
     phases = {phase: [(seconds, git) for seconds, git in calls] for phase, calls in found["phases"].items()}
     items = [(at, cpu, rss) for at, cpu, rss in found["items"]]
-    kind = re.search(r", sandbox (\w+)", repo.log.read_text(encoding="utf-8", errors="replace"))
+    kind = re.search(r"sandbox (\w+)", repo.log.read_text(encoding="utf-8", errors="replace"))
     return Trace(
         cost, phases, items, found["started"], found["git"], found["peak"], kind[1] if kind else sandbox
     )

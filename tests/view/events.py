@@ -65,7 +65,7 @@ EVENTS: tuple[tuple[Event, str], ...] = (
         ),
         (
             "batch b resumes after 1 of 2 groups on main\n"
-            "  1 item in 2 groups, checkpoint at-end, agent writer, 4 at a time, sandbox none (without one, agents have your rights)\n"
+            "  1 item in 2 groups, checkpoint at-end, agent writer, 4 at a time\n  sandbox none (without one, agents have your rights)\n"
             "  agents can read of this checkout: .venv\n"
             "  limit $2.00 and 1,000 tokens\n"
         ),

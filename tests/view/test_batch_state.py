@@ -16,7 +16,9 @@ STATE = BatchState(
 
 
 def head_and_rows(state: BatchState) -> tuple[str, list[list[str]]]:
-    head, table, *_ = render_batch(state, 0.0)
+    head, chosen, table, *_ = render_batch(state, 0.0)
+    assert isinstance(chosen, StyledLine)
+    assert plain_text(chosen.parts) == "  plan task.md, checkpoint at-end, agent writer"
     assert isinstance(head, StyledLine)
     assert isinstance(table, TextTable)
     return plain_text(head.parts), [[plain_text(cell) for cell in row] for row in table.rows]
@@ -24,7 +26,7 @@ def head_and_rows(state: BatchState) -> tuple[str, list[list[str]]]:
 
 def test_batch() -> None:
     head, rows = head_and_rows(STATE)
-    assert head == "batch b (unfinished) of task.md on main: 1 of 2 groups, 1 of 2 items"
+    assert head == "batch b (unfinished) on main: 1 of 2 groups, 1 of 2 items"
     assert rows == [["1", "succeeded", "T1", "out/a.md"], ["2", "open", "T2", "out/b.md"]]
 
 
@@ -44,13 +46,13 @@ def test_kept_output_is_named() -> None:
 
 def test_seconds_of_a_running_item_and_why_it_runs_again() -> None:
     running = replace(LEFT, status="running", since=60.0, attempts=1, reason="it broke", last_line="reading")
-    _, table, *_ = render_batch(replace(STATE, items=(running,)), 132.0)
+    _, _, table, *_ = render_batch(replace(STATE, items=(running,)), 132.0)
     assert isinstance(table, TextTable)
     assert plain_text(table.rows[0][3]) == "1 min 12 s, attempt 2 (it broke): reading"
 
 
 def test_the_process_that_runs() -> None:
     process = RunningProcess(17, "ada", "host", 0.0)
-    _, line, *_ = render_batch(replace(STATE, process=process), 7200.0)
+    _, _, line, *_ = render_batch(replace(STATE, process=process), 7200.0)
     assert isinstance(line, StyledLine)
-    assert plain_text(line.parts).endswith("(2 h 0 min) by process 17 of ada on host")
+    assert plain_text(line.parts).endswith("(2 h) by process 17 of ada on host")

@@ -46,6 +46,13 @@ def test_failures_come_first_and_an_item_is_a_line() -> None:
     ]
 
 
+def test_a_reason_is_said_once() -> None:
+    tried = replace(BROKE, details=(BROKE.reason,), attempts=2, earlier=(TRIED,))
+    assert text_of(replace(CHECKPOINT, outcomes=(tried,))).count(BROKE.reason) == 1
+    other = replace(tried, earlier=(replace(TRIED, reason=clean_text("another")),))
+    assert "2 attempts; failed before: 1: another" in text_of(replace(CHECKPOINT, outcomes=(other,)))
+
+
 def test_flags_and_strays() -> None:
     flagged = Reply(clean_text("It wrote."), flags=(ReplyFlag.SUMMARY_CUT,))
     outcome = replace(WROTE, reply=flagged, strays=(clean_text("junk.txt"),))

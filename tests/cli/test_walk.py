@@ -1,0 +1,101 @@
+"""A new user's first walk: init, lint, plan, run, review and status, in English and in German."""
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from conftest import Place
+from screens import COLUMNS, DOWN, ENTER, Terminal
+
+AGENT = """\
+#!/bin/sh
+echo "reading the sources of $GITBATCH_OUTPUT" >>"$GITBATCH_PROGRESS"
+while [ ! -e "$HOME/go" ]; do sleep 0.05; done
+case $GITBATCH_OUTPUT in *second* | *zweiter*) echo "the source is not there" >&2; exit 3 ;; esac
+mkdir -p "$(dirname "$GITBATCH_OUTPUT")"
+printf '# A page\\n\\nIt says what the part does.\\n' >"$GITBATCH_OUTPUT"
+echo "Wrote $GITBATCH_OUTPUT. It has one heading and a sentence."
+"""
+CONFIG = """
+[agents.writer]
+kind = "command"
+command = ["sh", "agent.sh"]
+sandbox = "none"
+"""
+
+
+@pytest.fixture
+def terminal(place: Place) -> Iterator[Terminal]:
+    place.write("agent.sh", AGENT)
+    place.write("README.md", "# A project\n")
+    place.commit("A project")
+    opened = Terminal(place)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_walk(place: Place, terminal: Terminal, language: str) -> None:
+    try:
+        walk(place, terminal, language)
+    finally:
+        terminal.save(language)
+    screens = dict(terminal.screens)
+    for title, seen in screens.items():
+        assert find_broken_words(seen) == [], title
+    first = "P1" if language == "en" else "S1"
+    assert screens["agents run"].count(" s reading the sources of docs/") == 2
+    review = screens["the review"].splitlines()
+    status = [line.split()[0] for line in review if line.startswith(("  failed      ", "  succeeded   "))]
+    assert status == ["failed", "succeeded"], "failures come first"
+    assert f"  succeeded   {first}  +3 " in screens["the review"]
+    assert "again: gitbatch run --items failed" in screens["the end of the run"]
+    assert "(ended) on main: 2 of 2 groups, 2 of 3 items" in screens["status"]
+
+
+def find_broken_words(screen: str) -> list[str]:
+    """Returns the lines that the terminal, and not gitbatch, has broken: in the middle of a word."""
+    lines = screen.splitlines()
+    return [
+        line
+        for line, below in pairwise(lines)
+        if len(line) == COLUMNS and line[-1].isalnum() and below[:1].isalnum()
+    ]
+
+
+def walk(place: Place, terminal: Terminal, language: str) -> None:
+    terminal.run(f"gitbatch init --lang {language}")
+    terminal.look("init asks for the form", "What do you start with?")
+    terminal.type_keys(ENTER)
+    terminal.finish("init has written a plan")
+    terminal.run("gitbatch lint")
+    terminal.finish("lint, before an agent is named")
+    place.write("gitbatch.toml", place.read("gitbatch.toml") + CONFIG)
+    terminal.run("gitbatch lint")
+    terminal.finish("lint, with an agent")
+    terminal.run("git add --all && git commit --quiet -m Plan && gitbatch plan --brief")
+    terminal.finish("plan --brief")
+    terminal.run("gitbatch plan")
+    terminal.look("plan, in the pager", ":")
+    terminal.type_keys("q")
+    terminal.run("gitbatch run")
+    terminal.look("run asks which items", "Which items?")
+    terminal.type_keys(ENTER)
+    terminal.look("run asks when to pause", "Pause for a review?")
+    terminal.type_keys(ENTER)
+    terminal.wait_for(
+        "reading the sources of docs/pages/first.md" if language == "en" else "docs/seiten/erster.md"
+    )
+    terminal.look("agents run", "docs/pages/second.md" if language == "en" else "docs/seiten/zweiter.md")
+    (place.home / "go").touch()
+    terminal.look("the review", "stop here")
+    terminal.type_keys(ENTER)
+    terminal.look("the diff", "diff --git")
+    terminal.type_keys("q")
+    terminal.look("the review again", "stop here")
+    terminal.type_keys(DOWN + ENTER)
+    terminal.look("the last review", "end the batch")
+    terminal.type_keys(DOWN + ENTER)
+    terminal.finish("the end of the run")
+    terminal.run("gitbatch status")
+    terminal.finish("status")
