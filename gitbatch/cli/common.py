@@ -113,7 +113,8 @@ def choose_plan(repo: Repository, directory: Path, path: Path | None) -> PlanCho
     if path is None:
         here, root = directory.resolve(), repo.root.resolve()
         return PlanChoice(folder="/".join(here.relative_to(root).parts) if here.is_relative_to(root) else "")
-    full = Path(os.path.normpath(directory.resolve() / path))
+    named = directory / path
+    full = Path(os.path.normpath(named.parent.resolve() / named.name))
     try:
         return PlanChoice(full.relative_to(repo.root.resolve()).as_posix())
     except ValueError:

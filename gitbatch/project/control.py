@@ -196,6 +196,9 @@ def _find_single_plan(snapshot: Snapshot, choice: PlanChoice, language: Callable
         above = (*reversed((*ancestors(choice.folder), choice.folder)), "") if choice.folder else ("",)
         near = (f"{folder}/{TASK}".lstrip("/") for folder in above)
         return _first_file(snapshot, (*near, *CONVENTIONAL)) or _refuse_missing(("", "docs/"), language)
+    inside = f"{choice.path}/{TASK}"
+    if snapshot.blob(inside):
+        raise PlanError(f"{choice.path} is a folder and no plan", f"name the plan in it: {inside}")
     if not snapshot.blob(choice.path):
         raise PlanError(
             f"the commit has no file {choice.path}", f"write the plan and commit it: git add {choice.path}"

@@ -27,6 +27,16 @@ def test_plan_choice(repo: Repository, directory: str, path: str | None, expecte
     assert choose_plan(repo, repo.root / directory, Path(path) if path else None) == expected
 
 
+def test_plan_by_a_link(repo: Repository) -> None:
+    """The repository, and a folder in it, may be reached by a link."""
+    (repo.root / "docs").mkdir()
+    (repo.root / "link").symlink_to("docs")
+    outside = repo.root.parent / "outside"
+    outside.symlink_to(repo.root)
+    assert choose_plan(repo, repo.root, outside / "docs/task.md") == PlanChoice("docs/task.md")
+    assert choose_plan(repo, repo.root, Path("link/task.md")) == PlanChoice("docs/task.md")
+
+
 @pytest.mark.parametrize("path", ["../task.md", "/task.md"])
 def test_path_outside(repo: Repository, path: str) -> None:
     with pytest.raises(UsageError, match="is outside the repository"):
