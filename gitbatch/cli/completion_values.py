@@ -44,6 +44,7 @@ def _list_items(folder: Path, typed: str) -> Iterator[CompletionWord]:
     before = typed[: typed.rfind(",") + 1]
     if not before:
         yield CompletionWord("all", "every open item")
+        yield CompletionWord("failed", "open items that did not succeed last time")
     path = find_active_plan(folder, DiskSnapshot)
     plan = check_plan(folder / path, DiskSnapshot).plan
     if not before:

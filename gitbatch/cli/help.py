@@ -23,8 +23,16 @@ Topic = Annotated[
 ]
 
 
-def show_help(topic: Topic = None, json: Json = False) -> None:
+Manual = Annotated[bool, typer.Option("--man", help="Print the manual page, in the language of man.")]
+
+
+def show_help(topic: Topic = None, man: Manual = False, json: Json = False) -> None:
     """Show a page of the documentation or the help of a command, or list the pages."""
+    if man:
+        from gitbatch.cli.manual import render_manual
+
+        typer.echo(render_manual(), nl=False)
+        return
     pages = read_pages()
     if json:
         _print_output(pages, topic)

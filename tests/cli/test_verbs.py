@@ -25,6 +25,7 @@ SHARED = {
     "frontend",
     "signals",
     "terminal",
+    "manual",
     "verbosity",
     "completion_words",
     "completion_values",
