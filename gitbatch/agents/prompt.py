@@ -72,6 +72,17 @@ def render_notes(output: str, revised: tuple[str, ...], missing: tuple[MissingIn
     return tuple(filter(None, notes))
 
 
+def render_artifacts(artifacts: tuple[str, ...]) -> str:
+    """Renders a note on the shared artifacts of the phase, which agents contribute to (rule O4); empty if it has none."""
+    if not artifacts:
+        return ""
+    names = ", ".join(quote_path(path.rpartition("/")[2]) for path in artifacts)
+    return (
+        f"Shared artifacts, which no worker writes: {names}. "
+        "What your work adds to one of them, return as contributions with your summary: its name, and one line each."
+    )
+
+
 def render_revised(output: str, names: tuple[str, ...]) -> str:
     """Renders a note that items of earlier groups have written the output."""
     return (

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from msgspec.structs import replace
 
-from gitbatch.agents.prompt import render_prompt
+from gitbatch.agents.prompt import render_artifacts, render_prompt
 from gitbatch.limits.causes import Cause
 from gitbatch.plan.model import Group, PlanOptions, WorkItem
 from gitbatch.plan.parse import parse_plan
@@ -153,3 +153,13 @@ def test_a_name_with_line_breaks_is_one_quoted_line() -> None:
         '- "docs/\\377.md" (declared)\n'
         '- "\\042d.md" (declared)\n'
     )
+
+
+@pytest.mark.rule("O4")
+def test_shared_artifacts_are_named_for_contributions() -> None:
+    said = render_artifacts(("docs/phases/one/capabilities-inventory.md", "glossary.md"))
+    assert said.startswith(
+        "Shared artifacts, which no worker writes: capabilities-inventory.md, glossary.md. "
+    )
+    assert "contributions" in said
+    assert render_artifacts(()) == ""

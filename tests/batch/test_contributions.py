@@ -11,12 +11,13 @@ from gitbatch.repo.opening import open_repository
 from gitbatch.text import clean_text
 
 AGENT = """\
-import json, os
+import json, os, sys
+told = "which no worker writes: capabilities-inventory.md. " in sys.stdin.read()
 open(os.environ["GITBATCH_OUTPUT"], "w").write("page\\n")
 if os.environ["GITBATCH_OUTPUT"] == "out/2.md":
     open("stray-inventory.md", "w").write("mine\\n")
 json.dump({"summary": "Wrote it. It is short.", "contributions": [
-    {"artifact": name, "text": f"about {name}"}
+    {"artifact": name, "text": f"about {name}" if told else "not told"}
     for name in ("capabilities-inventory.md", "new-inventory.md", "notes.md", "link-inventory.md")
 ]}, open(os.environ["GITBATCH_REPLY"], "w"))
 """

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
-from gitbatch.agents.prompt import render_group, render_item, render_notes, render_prompt
+from gitbatch.agents.prompt import render_artifacts, render_group, render_item, render_notes, render_prompt
 from gitbatch.agents.protocol import Assignment, Failure, OutputStream, Reply
 from gitbatch.batch.events import ItemProgress, ItemStarted, Notice
 from gitbatch.batch.item.judge import judge_work, sum_spent
@@ -112,7 +112,9 @@ def make_assignment(
     counted = tuple(tried for tried in past if tried.is_counted)
     previous, earlier = counted[-1].failure if counted else None, start.earlier_output
     table = scheduled.project_state.project.config.agents[scheduled.agent]
-    notes = render_notes(scheduled.item.output, start.revised, scheduled.missing)
+    artifacts = render_artifacts(scheduled.project_state.project.artifacts)
+    shared = (artifacts,) if artifacts else ()
+    notes = (*shared, *render_notes(scheduled.item.output, start.revised, scheduled.missing))
     return Assignment(
         item=scheduled.key,
         output=scheduled.item.output,
@@ -123,7 +125,7 @@ def make_assignment(
         previous=previous,
         earlier=earlier,
         used=sum_spent(past).usage,
-        group=render_group(scheduled.group),
+        group="\n\n".join((render_group(scheduled.group), *shared)),
         task=render_item(scheduled.item),
         missing=scheduled.missing,
         revised=start.revised,
