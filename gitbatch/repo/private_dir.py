@@ -108,7 +108,8 @@ def _git_variables(repo: Repository, folder: Path, files: Path, index: Path | No
 
 
 def show_diff(repo: Repository, before: str, after: str, screen: TextIO | None = None) -> None:
-    """Shows the user the changes between two commits on a terminal, through their pager ($PAGER)."""
-    with private_git(repo, repo.root) as git:
+    """Shows the user the changes between two commits on a terminal, through their pager."""
+    with private_git(repo, repo.root) as private:
+        git = private if repo.pager is None else private.with_config({"core.pager": repo.pager})
         options = ("--stat", "--patch", "--no-ext-diff", "--no-textconv")
         git.run_in_pager("diff", *options, before, after, screen=screen)

@@ -24,7 +24,7 @@ _ABOUT_FILES = (
 )
 """Settings of a repository about writing and comparing files; none names a program or a path."""
 _WANTED = (
-    r"^(commit\.gpgsign|user\.signingkey|gpg\..*|core\.(autocrlf|eol)|filter\..*|"
+    r"^(commit\.gpgsign|user\.signingkey|gpg\..*|core\.(autocrlf|eol|pager)|filter\..*|"
     r"extensions\.partialclone|remote\..*\.promisor|" + "|".join(map(re.escape, _ABOUT_FILES)) + ")$"
 )
 _NOTHING_FOUND = 1
@@ -69,8 +69,13 @@ def read_settings(git: Git, inherited: Mapping[str, str]) -> tuple[Setting, ...]
 
 def read_user_setting(git: Git, inherited: Mapping[str, str], key: str) -> str | None:
     """Returns a setting of the user or the system, whatever a repository says; None if neither has it."""
-    found = _read_settings(git, inherited, "--get-regexp", f"^{re.escape(key)}$")
-    return next((s.value for s in reversed(found) if s.scope not in _REPOSITORY_SCOPES), None)
+    return find_user_setting(_read_settings(git, inherited, "--get-regexp", f"^{re.escape(key)}$"), key)
+
+
+def find_user_setting(settings: tuple[Setting, ...], key: str) -> str | None:
+    """Returns the value of a setting that the user or the system gives it; None if neither does."""
+    named = (s.value for s in reversed(settings) if s.key == key and s.scope not in _REPOSITORY_SCOPES)
+    return next(named, None)
 
 
 def read_own_config(git: Git, inherited: Mapping[str, str]) -> bytes:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.batch.history.activity import ItemActivity, ItemPhase
+from gitbatch.batch.history.activity import BatchActivity, BatchPause, ItemActivity, ItemPhase
 from gitbatch.batch.history.messages import format_cost, format_rescued, format_tokens, format_usage
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import Batch
@@ -38,6 +38,17 @@ class RunningProcess(Struct, frozen=True):
     host: str
     since: float
     """Seconds since the epoch."""
+    pause: BatchPause | None = None
+    """What all of the batch waits for; None: its items run."""
+    until: float | None = None
+    """Seconds since the epoch: how long it waits for a server; None: it waits for none."""
+
+
+_PAUSES = {
+    BatchPause.REVIEW: "it waits for a review in its terminal",
+    BatchPause.CONFIGURATION: "it asks in its terminal whether to use a changed gitbatch.toml",
+    BatchPause.SERVER: "it waits for a server",
+}
 
 
 class ItemState(Struct, frozen=True):
@@ -128,12 +139,14 @@ def _add_effort(shown: ItemState, spent: ItemSpent | None, kept: Rescued | None)
     return replace(shown, rescued=kept.ref) if kept else shown
 
 
-def add_activity(shown: BatchState, holder: Holder, activity: Mapping[ItemKey, ItemActivity]) -> BatchState:
+def add_activity(shown: BatchState, holder: Holder, activity: BatchActivity) -> BatchState:
     """Returns the state of an unfinished batch with what the process that runs it does at this moment."""
     items = tuple(
-        _active_item(item, activity.get(item.slug)) if item.status == OPEN else item for item in shown.items
+        _active_item(item, activity.items.get(item.slug)) if item.status == OPEN else item
+        for item in shown.items
     )
-    process = RunningProcess(holder.process, holder.user, holder.host, holder.since)
+    until = activity.until if activity.pause is BatchPause.SERVER else None
+    process = RunningProcess(holder.process, holder.user, holder.host, holder.since, activity.pause, until)
     return replace(shown, state=RUNNING, process=process, items=items)
 
 
@@ -187,7 +200,11 @@ def render_batch(shown: BatchState, now: float) -> Block:
 def _format_process(process: RunningProcess, now: float) -> str:
     began = time.strftime("%H:%M:%S", time.localtime(process.since))
     who = f"process {process.process} of {process.user} on {process.host}"
-    return f"  running since {began} ({format_seconds(now - process.since)}) by {who}"
+    text = f"  running since {began} ({format_seconds(now - process.since)}) by {who}"
+    if process.pause is None or (process.until is not None and process.until < now):
+        return text
+    left = "" if process.until is None else f", {format_seconds(process.until - now)} more"
+    return f"{text}\n  {_PAUSES[process.pause]}{left}"
 
 
 def _item_row(item: ItemState, now: float) -> tuple[Cell, ...]:

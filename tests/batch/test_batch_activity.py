@@ -2,20 +2,32 @@
 
 from pathlib import Path
 
+import pytest
 from msgspec.structs import replace
 from view.events import BROKE, EVENTS, ITEM, WROTE
 
 from gitbatch.batch.events import (
     AttemptFailed,
     BatchStarted,
+    BatchWaiting,
+    CheckpointReached,
+    ConfigChanged,
     Event,
+    GroupStarted,
     ItemFinished,
     ItemProgress,
     ItemStarted,
     ItemWaiting,
     encode_event,
 )
-from gitbatch.batch.history.activity import LOG, ItemActivity, ItemPhase, read_activity
+from gitbatch.batch.history.activity import (
+    LOG,
+    BatchActivity,
+    BatchPause,
+    ItemActivity,
+    ItemPhase,
+    read_activity,
+)
 from gitbatch.batch.model import ItemStatus
 from gitbatch.text import clean_text
 
@@ -33,7 +45,7 @@ def activity_after(
         encode_event(replace(event, at=float(at))).encode() + b"\n" for at, event in enumerate(events, 1)
     )
     (folder / "b" / LOG).write_bytes(b"".join(lines) + more)
-    return read_activity(folder, "b", since).get(KEY)
+    return read_activity(folder, "b", since).items.get(KEY)
 
 
 def test_a_running_attempt_has_its_last_line(tmp_path: Path) -> None:
@@ -68,4 +80,21 @@ def test_whatever_is_in_the_log(tmp_path: Path) -> None:
     assert activity_after(tmp_path, STARTED, more=odd) == ItemActivity(ItemPhase.RUNNING, 1.0, 2)
     (tmp_path / "b" / LOG).unlink()
     (tmp_path / "b" / LOG).symlink_to(tmp_path)
-    assert read_activity(tmp_path, "b", 0.0) == {}
+    assert read_activity(tmp_path, "b", 0.0) == BatchActivity()
+
+
+@pytest.mark.parametrize(
+    ("kind", "pause"),
+    [
+        (CheckpointReached, BatchPause.REVIEW),
+        (ConfigChanged, BatchPause.CONFIGURATION),
+        (BatchWaiting, BatchPause.SERVER),
+        (GroupStarted, None),
+    ],
+)
+def test_what_the_batch_waits_for(tmp_path: Path, kind: type[Event], pause: BatchPause | None) -> None:
+    activity_after(tmp_path, STARTED, SHOWN[kind])
+    found = read_activity(tmp_path, "b", 0.0)
+    assert found.pause is pause
+    assert found.until == (14.0 if pause is BatchPause.SERVER else 2.0)
+    assert read_activity(tmp_path, "b", 3.0).pause is None

@@ -1,6 +1,7 @@
 """One gitbatch at a time; the gits of a dead one are waited for; what dead ones have locked is proven theirs."""
 
 import fcntl
+import getpass
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from conftest import Place
 
 from gitbatch.errors import BusyError, GitError
 from gitbatch.repo import lock
+from gitbatch.repo.holder import read_holder
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.repository import Repository
 
@@ -54,6 +56,32 @@ def test_who_comes_second_is_told_who_is_first(repo: Repository) -> None:
     with repository_lock(repo, silent):
         pass
     assert sorted(path.name for path in repo.own_dir.iterdir()) == ["children", "lock"]
+
+
+def test_the_holder_is_known_while_it_lives(repo: Repository) -> None:
+    assert read_holder(repo.own_dir) is None
+    with repository_lock(repo, silent, "gc"):
+        holder = read_holder(repo.own_dir)
+        assert holder
+        assert (holder.process, holder.folder, holder.verb) == (os.getpid(), str(repo.root), "gc")
+        content = (repo.own_dir / "holder").read_bytes()
+    assert read_holder(repo.own_dir) is None
+    (repo.own_dir / "holder").write_bytes(content)
+    assert read_holder(repo.own_dir) is None, "of a process that was killed"
+    with repository_lock(repo, silent):
+        (repo.own_dir / "holder").write_bytes(b"half a l")
+        assert read_holder(repo.own_dir) is None
+
+
+def test_a_user_without_a_name_holds_the_lock(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> str:
+        raise OSError
+
+    monkeypatch.setattr(getpass, "getuser", fail)
+    with repository_lock(repo, silent):
+        holder = read_holder(repo.own_dir)
+        assert holder
+        assert holder.user == f"user {os.geteuid()}"
 
 
 @pytest.mark.parametrize("kind", ["link", "fifo"])

@@ -6,6 +6,7 @@ The race with a process that an agent has left behind, 200 times with each comma
 """
 
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Place
+from msgspec.structs import replace
 
 from gitbatch.errors import GitbatchError
 from gitbatch.repo import childless
@@ -198,6 +200,21 @@ def test_a_diff_is_shown_through_the_users_pager_alone(
     if (tmp_path / "shown").exists():  # only a terminal gets a pager
         assert "+b" in (tmp_path / "shown").read_text(encoding="utf-8")
     assert not (tmp_path / "canary").exists()
+
+
+def test_a_diff_is_shown_through_the_pager_that_git_would_take(
+    repo: Repository, place: Place, tmp_path: Path
+) -> None:
+    """git starts a pager only in a terminal."""
+    named = replace(repo, pager=f"cat >{tmp_path}/shown")
+    before = place.git("rev-parse", "HEAD")
+    place.write("a.md", "b\r\n")
+    after = place.commit()
+    parent, child = pty.openpty()
+    with os.fdopen(child, "w") as screen:
+        show_diff(named, before, after, screen)
+    os.close(parent)
+    assert "+b" in (tmp_path / "shown").read_text(encoding="utf-8")
 
 
 def test_a_split_index_is_read(repo: Repository, place: Place) -> None:

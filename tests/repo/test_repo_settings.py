@@ -3,7 +3,7 @@
 import pytest
 from conftest import Place
 
-from gitbatch.repo.settings import LineEnds, Setting, is_true, line_ends
+from gitbatch.repo.settings import LineEnds, Setting, find_user_setting, is_true, line_ends
 
 VALUES = "true TRUE Yes on 1 2 -1 +3 0x1 0x10 010 1k 10M 100 false No off 0 00 -0 0x0 0k"
 
@@ -26,3 +26,14 @@ def test_true_is_what_git_takes_for_true(place: Place, value: str) -> None:
 )
 def test_line_ends(settings: dict[str, str], found: LineEnds) -> None:
     assert line_ends(tuple(Setting("local", key, value) for key, value in settings.items())) == found
+
+
+def test_a_setting_of_the_user_alone() -> None:
+    settings = (
+        Setting("system", "core.pager", "first"),
+        Setting("global", "core.pager", "second"),
+        Setting("local", "core.pager", "evil"),
+        Setting("worktree", "core.pager", "evil"),
+    )
+    assert find_user_setting(settings, "core.pager") == "second"
+    assert find_user_setting(settings[2:], "core.pager") is None

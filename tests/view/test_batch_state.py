@@ -1,7 +1,9 @@
 """A batch at rest, as text."""
 
+import pytest
 from msgspec.structs import replace
 
+from gitbatch.batch.history.activity import BatchPause
 from gitbatch.batch.model import ItemStatus
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.plan.model import ItemKey
@@ -56,3 +58,18 @@ def test_the_process_that_runs() -> None:
     _, _, line, *_ = render_batch(replace(STATE, process=process), 7200.0)
     assert isinstance(line, StyledLine)
     assert plain_text(line.parts).endswith("(2 h) by process 17 of ada on host")
+
+
+@pytest.mark.parametrize(
+    ("pause", "until", "shown"),
+    [
+        (BatchPause.REVIEW, None, "it waits for a review in its terminal"),
+        (BatchPause.SERVER, 7260.0, "it waits for a server, 1 min more"),
+        (BatchPause.SERVER, 7000.0, ""),
+    ],
+)
+def test_what_the_batch_waits_for(pause: BatchPause, until: float | None, shown: str) -> None:
+    process = RunningProcess(17, "ada", "host", 0.0, pause, until)
+    _, _, line, *_ = render_batch(replace(STATE, process=process), 7200.0)
+    assert isinstance(line, StyledLine)
+    assert plain_text(line.parts).partition("\n")[2].strip() == shown

@@ -32,6 +32,14 @@ class ItemPhase(StrEnum):
     FINISHED = "finished"
 
 
+class BatchPause(StrEnum):
+    """What a whole batch waits for."""
+
+    REVIEW = "review"
+    CONFIGURATION = "configuration"
+    SERVER = "server"
+
+
 class ItemActivity(Struct, frozen=True):
     """What an item of a running batch does, or how it ended before its group's checkpoint."""
 
@@ -46,6 +54,17 @@ class ItemActivity(Struct, frozen=True):
     """Why the last attempt failed, or why the item waits."""
     status: ItemStatus | None = None
     """The result of a finished item."""
+
+
+class BatchActivity(Struct, frozen=True):
+    """What the process that runs a batch does."""
+
+    items: Mapping[ItemKey, ItemActivity] = {}
+    """By key: the items that it has started."""
+    pause: BatchPause | None = None
+    """What all of the batch waits for; None: its items run."""
+    until: float = 0.0
+    """Seconds since the epoch: how long a server is waited for."""
 
 
 class _LoggedItem(Struct, frozen=True):
@@ -68,11 +87,20 @@ class _LoggedEvent(Struct, frozen=True):
     attempt: int = 0
     line: str = ""
     reason: str = ""
+    seconds: float = 0.0
     outcome: _LoggedOutcome | None = None
 
 
-def read_activity(own_dir: Path, batch: str, since: float) -> Mapping[ItemKey, ItemActivity]:
-    """Returns, by key, the items that the process has started which runs a batch since a time.
+_PAUSES = {
+    "checkpoint": BatchPause.REVIEW,
+    "config-changed": BatchPause.CONFIGURATION,
+    "batch-waiting": BatchPause.SERVER,
+}
+"""The events after which nothing else comes as long as the batch waits."""
+
+
+def read_activity(own_dir: Path, batch: str, since: float) -> BatchActivity:
+    """Returns what the process does that runs a batch since a time.
 
     The log is read once from its start; lines of agents are decoded only if they are an item's last one.
     """
@@ -82,12 +110,13 @@ def read_activity(own_dir: Path, batch: str, since: float) -> Mapping[ItemKey, I
         open(file, "rb", closefd=False) as lines,
     ):
         return _follow_events(lines, since)
-    return {}
+    return BatchActivity()
 
 
-def _follow_events(lines: Iterable[bytes], since: float) -> dict[ItemKey, ItemActivity]:
+def _follow_events(lines: Iterable[bytes], since: float) -> BatchActivity:
     found: dict[ItemKey, ItemActivity] = {}
     last_lines: dict[bytes, bytes] = {}
+    last = _LoggedEvent("")
     for line in lines:
         if _PROGRESS in line[:80]:
             last_lines[line.partition(_ITEM)[2].partition(b'","')[0]] = line
@@ -96,10 +125,13 @@ def _follow_events(lines: Iterable[bytes], since: float) -> dict[ItemKey, ItemAc
                 found.clear()
                 last_lines.clear()
             _add_event(found, event)
+            last = event
     for line in last_lines.values():
         if event := _decode_event(line):
             _add_event(found, event)
-    return {key: activity for key, activity in found.items() if activity.since >= since}
+    items = {key: activity for key, activity in found.items() if activity.since >= since}
+    pause = _PAUSES.get(last.event) if last.at >= since else None
+    return BatchActivity(items, pause, last.at + last.seconds)
 
 
 def _decode_event(line: bytes) -> _LoggedEvent | None:
