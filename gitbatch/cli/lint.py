@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.batch.planning.checkout_files import find_checkout_files
@@ -27,7 +28,7 @@ from gitbatch.cli.verbosity import is_quiet
 from gitbatch.errors import GitbatchError, PlanError, UsageError
 from gitbatch.plan.render import summary
 from gitbatch.project.control import TASK
-from gitbatch.project.lint import Checked, find_active_plan
+from gitbatch.project.lint import Checked, find_active_plan, fix_plan_on_disk
 from gitbatch.text import format_count
 from gitbatch.view.diagnostics import diagnostic_annotation, diagnostic_json, diagnostic_lines
 
@@ -63,25 +64,25 @@ def lint(
             "--here", help="Check the commit as a run would on this machine, with all that it would refuse."
         ),
     ] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Fix what is certain first: lookalike boxes, arrows, doubled ids.")
+    ] = False,
     json: Json = False,
     directory: Directory = HERE,
 ) -> None:
     """Check plans as the disk has them, with their configuration. Exits with 2 if there are errors."""
-    settings = LintSettings(os.environ, Folders(chosen_worktrees(), cache_dir()))
+    linting = _Linting(
+        directory, LintSettings(os.environ, Folders(chosen_worktrees(), cache_dir())), here, fix
+    )
     checked: dict[str, Checked] = {}
     unreadable: list[GitbatchError] = []
-    for path in paths or [Path()]:
+    for path in paths or [HERE]:
         try:
-            found = (
-                _lint_committed(directory, path, settings)
-                if here
-                else _lint_on_disk(directory, path, settings)
-            )
+            new = {one.path: one for one in linting.check(path) if one.path not in checked}
         except UsageError as error:
             unreadable.append(error)
             typer.echo(f"gitbatch: {error.message}\n  {error.advice}", err=True)
             continue
-        new = {one.path: one for one in found if one.path not in checked}
         checked |= new
         for one in () if json else new.values():
             _show_diagnostics(one, form)
@@ -94,31 +95,58 @@ def lint(
     raise typer.Exit(1 if any(one.find_failures(strict=strict) for one in checked.values()) else 0)
 
 
-def _lint_committed(directory: Path, path: Path, settings: LintSettings) -> tuple[Checked, ...]:
-    """Checks what a run would read."""
-    repo, refusals = open_to_start(directory)
-    with closing(repo):
-        full = directory / path
-        choice = choose_plan(repo, full, None) if full.is_dir() else choose_plan(repo, directory, path)
-        return lint_start(repo, choice, settings, refusals)
+class _Linting(Struct, frozen=True):
+    """What is done with each path of the command line."""
 
+    directory: Path
+    settings: LintSettings
+    is_here: bool
+    must_fix: bool
 
-def _lint_on_disk(directory: Path, path: Path, settings: LintSettings) -> tuple[Checked, ...]:
-    """Checks a plan on the disk, or the active plan with the text of standard input (`-`)."""
-    if path == _STDIN:
+    def check(self, path: Path) -> tuple[Checked, ...]:
+        """Checks a path: a plan, a folder, or `-`.
+
+        Raises:
+            UsageError: it cannot be read, or fixed.
+        """
+        if self.must_fix and (self.is_here or path == _STDIN):
+            other = "--here, which reads the commit" if self.is_here else "standard input"
+            raise UsageError(f"--fix cannot fix {other}", "fix a plan of the disk: gitbatch lint --fix")
+        if self.is_here:
+            return self._check_commit(path)
+        return self._check_input() if path == _STDIN else self._check_file(path)
+
+    def _check_commit(self, path: Path) -> tuple[Checked, ...]:
+        """Checks what a run would read."""
+        repo, refusals = open_to_start(self.directory)
+        with closing(repo):
+            full = self.directory / path
+            is_folder = full.is_dir()
+            choice = choose_plan(repo, full if is_folder else self.directory, None if is_folder else path)
+            return lint_start(repo, choice, self.settings, refusals)
+
+    def _check_input(self) -> tuple[Checked, ...]:
+        """Checks standard input as if the active plan had its text."""
         text = sys.stdin.buffer.read()
         try:
-            home = directory / find_active_plan(directory, find_checkout_files)
+            home = self.directory / find_active_plan(self.directory, find_checkout_files)
         except PlanError:
-            home = directory / TASK
-        plan, *others = lint_plan(home, settings, text)
+            home = self.directory / TASK
+        plan, *others = lint_plan(home, self.settings, text)
         return replace(plan, path="<stdin>"), *others
-    full = directory / path
-    if full.is_dir():
-        full = full / (
-            TASK if path != HERE and (full / TASK).is_file() else find_active_plan(full, find_checkout_files)
-        )
-    return lint_plan(full, settings)
+
+    def _check_file(self, path: Path) -> tuple[Checked, ...]:
+        """Checks a plan of the disk; of a folder, its own, else the active one."""
+        full = self.directory / path
+        if full.is_dir():
+            is_own = path != HERE and (full / TASK).is_file()
+            full = full / (TASK if is_own else find_active_plan(full, find_checkout_files))
+        fixed = fix_plan_on_disk(full, find_checkout_files) if self.must_fix else ()
+        if fixed:
+            lines = ", ".join(str(line) for line in sorted({diagnostic.line for diagnostic in fixed}))
+            count = format_count(len(fixed), "place")
+            typer.echo(f"{full}: fixed {count} (line{'s' * (', ' in lines)} {lines})", err=True)
+        return lint_plan(full, self.settings)
 
 
 def _show_diagnostics(checked: Checked, form: Format) -> None:

@@ -154,7 +154,8 @@ def _report_other_arrows(inline: Inline, start: int, findings: Findings) -> None
             span = Span(start + found.start(), start + found.end())
             key = f"{found['key']}:"
             advice = help_texts.USE_KNOWN_ARROW.fill(arrow=quoted(f"→ {key}"), ascii=quoted(f"-> {key}"))
-            findings.error("GB210", span, "this arrow opens no clause", advice)
+            arrow = Span(span.start, span.start + (2 if found[0][1] == ">" else 1))
+            findings.error("GB210", span, "this arrow opens no clause", advice, (arrow, "→"))
 
 
 def _report_swallowed(inline: Inline, start: int, findings: Findings) -> None:

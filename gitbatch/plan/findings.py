@@ -4,9 +4,10 @@ Every stage of the parser gets the same `Findings` and adds to it; nothing is de
 """
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from gitbatch.plan.help_texts import Advice, Language
-from gitbatch.plan.model import Diagnostic, Severity
+from gitbatch.plan.model import Diagnostic, Edit, Severity
 from gitbatch.plan.source import Source, Span
 from gitbatch.text import clean_text
 
@@ -19,6 +20,7 @@ class _Finding(Struct, frozen=True):
     span: Span
     message: str
     advice: Advice
+    fix: tuple[Span, str] | None = None
 
 
 class Findings(Struct, frozen=True):
@@ -27,13 +29,17 @@ class Findings(Struct, frozen=True):
     source: Source
     _found: list[_Finding] = field(default_factory=list)
 
-    def error(self, code: str, span: Span, message: str, advice: Advice) -> None:
-        """Something that keeps the plan from running."""
-        self._found.append(_Finding(code, Severity.ERROR, span, message, advice))
+    def error(
+        self, code: str, span: Span, message: str, advice: Advice, fix: tuple[Span, str] | None = None
+    ) -> None:
+        """Something that keeps the plan from running. `fix`: a span, and the text that would stand there."""
+        self._found.append(_Finding(code, Severity.ERROR, span, message, advice, fix))
 
-    def warning(self, code: str, span: Span, message: str, advice: Advice) -> None:
-        """Something that is probably not meant, but harms nothing."""
-        self._found.append(_Finding(code, Severity.WARNING, span, message, advice))
+    def warning(
+        self, code: str, span: Span, message: str, advice: Advice, fix: tuple[Span, str] | None = None
+    ) -> None:
+        """Something that is probably not meant, but harms nothing. `fix` as for an error."""
+        self._found.append(_Finding(code, Severity.WARNING, span, message, advice, fix))
 
     @property
     def is_empty(self) -> bool:
@@ -43,10 +49,15 @@ class Findings(Struct, frozen=True):
     def in_order(self, language: Language = Language.EN) -> tuple[Diagnostic, ...]:
         """All of them, in document order, with their help in a language."""
         ordered = sorted(self._found, key=lambda f: (*f.span, f.code))
-        return tuple(
-            self.source.diagnostic(f.code, f.severity, f.span, f.message, f.advice.in_language(language))
-            for f in ordered
-        )
+        return tuple(self._make_diagnostic(found, language) for found in ordered)
+
+    def _make_diagnostic(self, found: _Finding, language: Language) -> Diagnostic:
+        advice, source = found.advice.in_language(language), self.source
+        made = source.diagnostic(found.code, found.severity, found.span, found.message, advice)
+        if found.fix is None:
+            return made
+        (start, end), text = found.fix
+        return replace(made, fix=Edit(source.byte(start), source.byte(end), text.encode()))
 
 
 def quoted(text: str) -> str:

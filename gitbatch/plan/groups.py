@@ -3,6 +3,7 @@
 That is: no two items of a group write the same file, and `after:` names real items in an order that can be kept.
 """
 
+import string
 from collections.abc import Sequence
 from itertools import islice
 
@@ -18,8 +19,10 @@ from gitbatch.plan.naming import Home
 from gitbatch.plan.outputs import Outputs, collisions
 from gitbatch.plan.scopes import Scopes
 from gitbatch.plan.sections import GroupSection, Layout
-from gitbatch.plan.source import Source
+from gitbatch.plan.source import Source, Span
 from gitbatch.plan.titles import slugify
+
+_DIGITS, _LETTERS = string.digits, string.ascii_letters
 
 
 def read_groups(
@@ -101,12 +104,42 @@ def _numbered(drafts: Sequence[Draft]) -> list[Draft]:
 
 def _report_doubled_ids(drafts: Sequence[Draft], findings: Findings) -> None:
     first: dict[str, WorkItem] = {}
+    ids = _FreeIds(drafts)
     for draft in drafts:
         name = draft.item.id
         earlier = first.setdefault(name, draft.item) if name else draft.item
         if earlier is not draft.item:
             message = f"the id {quoted(name or '')} is that of the item in line {earlier.line} too"
-            findings.error("GB215", draft.box, message, help_texts.OTHER_ID)
+            findings.error("GB215", draft.box, message, help_texts.OTHER_ID, _rename(draft, ids, findings))
+
+
+class _FreeIds:
+    """Ids that no item has, each given once."""
+
+    def __init__(self, drafts: Sequence[Draft]) -> None:
+        self._taken = {draft.item.id.casefold() for draft in drafts if draft.item.id}
+        self._last: dict[tuple[str, str], int] = {}
+
+    def find_next(self, name: str) -> str:
+        """Returns the next free id after one: T3 after T1, if T2 is taken; `intro-2` after `intro`."""
+        head = name.rstrip(_LETTERS) if name[-1:].isalpha() and name[-2:-1].isdigit() else name
+        stem = head.rstrip(_DIGITS)
+        digits, ending = head[len(stem) :], name[len(head) :]
+        number = self._last.get((stem, ending), int(digits or 1))
+        free = name
+        while free.casefold() in self._taken:
+            number += 1
+            free = f"{stem}{number:0{len(digits)}}{ending}" if digits else f"{stem}-{number}"
+        self._last[stem, ending] = number
+        self._taken.add(free.casefold())
+        return free
+
+
+def _rename(draft: Draft, ids: _FreeIds, findings: Findings) -> tuple[Span, str] | None:
+    """Returns the place of an item's id, and an id that is free."""
+    name = draft.item.id or ""
+    at = findings.source.text.find(name, draft.box.end)
+    return (Span(at, at + len(name)), ids.find_next(name)) if at >= 0 else None
 
 
 def _report_collisions(drafts: Sequence[Draft], findings: Findings) -> None:

@@ -40,6 +40,9 @@ _SAID = {
     RejectionReason.DEEP: ("GB202", f"a check box in more than {MAX_DEPTH} lists", help_texts.NEST_LESS),
 }
 _SIGNS = {"-": help_texts.IN_PROGRESS_BOX, "~": help_texts.DROPPED_BOX}
+_BALLOTS = frozenset("☐☑")
+_MEANT = {"": " ", "x": "x", "X": "x", "✓": "x", "✔": "x", "✅": "x", "☑": "x", "☐": " "}
+"""The content of the box that a sign means. Others (`-`, `~`, `?`, `✗`) mean one thing here and another there."""
 _HARMLESS = frozenset({RejectionReason.QUOTED, RejectionReason.INDENTED, RejectionReason.HTML})
 
 
@@ -59,7 +62,23 @@ def _report(stray: Stray, findings: Findings) -> None:
         advice = _advice(stray.span, findings) or advice
     is_substep = stray.box is not None and stray.reason is RejectionReason.LOOKALIKE
     say = findings.warning if is_substep or stray.reason in _HARMLESS else findings.error
-    say(code, _bracketed(stray.span, findings), message, advice)
+    span = _bracketed(stray.span, findings)
+    fixed = _fixed_box(stray, span, findings)
+    say(code, span, message, advice, (span, fixed) if fixed else None)
+
+
+def _fixed_box(stray: Stray, span: Span, findings: Findings) -> str | None:
+    """Returns the box that was certainly meant: without a sign an open one, with a tick a done one."""
+    text = findings.source.text
+    shown, inside, behind = text[slice(*span)], text[slice(*stray.span)], text[span.end : span.end + 1]
+    sign = inside.strip()
+    is_box = shown[0] == "[" or shown in _BALLOTS
+    if stray.reason is not RejectionReason.LOOKALIKE or not is_box or sign not in _MEANT:
+        return None
+    if not behind.isspace() and not behind.isalnum():
+        return None
+    fixed = f"[{_MEANT[sign]}]{'' if behind.isspace() else ' '}"
+    return None if fixed == shown else fixed
 
 
 def _advice(span: Span, findings: Findings) -> Advice | None:

@@ -29,6 +29,14 @@ class Severity(StrEnum):
     WARNING = "warning"
 
 
+class Edit(Struct, frozen=True):
+    """A replacement of bytes of the plan."""
+
+    start: int
+    end: int
+    text: bytes
+
+
 class Diagnostic(Struct, frozen=True):
     """One thing to say about the plan, at a place. `start`/`end`: bytes; line and column: from 1, characters."""
 
@@ -40,6 +48,8 @@ class Diagnostic(Struct, frozen=True):
     end: int
     line: int
     column: int
+    fix: Edit | None = None
+    """What would fix it, if that is clear."""
 
 
 class BoxPosition(Struct, frozen=True):

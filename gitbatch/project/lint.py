@@ -1,5 +1,6 @@
 """Reading a plan from the disk, before it is committed, with the options that its project has."""
 
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.errors import PlanError, UsageError
+from gitbatch.fs.durable import write_file
+from gitbatch.plan.fixes import fix_plan
 from gitbatch.plan.model import Diagnostic, Plan, PlanOptions
 from gitbatch.plan.parse import parse_plan
 from gitbatch.project.config import CONFIG_FILE, Config, read_config
@@ -50,6 +53,24 @@ def check_plan(path: Path, read_files: ReadFiles = DiskSnapshot, text: bytes | N
     source = _read_source(path, name, files) if text is None else text
     options = _read_options(files, PlanChoice(name))
     return Checked(str(path), source, parse_plan(source, name, options))
+
+
+def fix_plan_on_disk(path: Path, read_files: ReadFiles = DiskSnapshot) -> tuple[Diagnostic, ...]:
+    """Fixes in a plan file what is safe to fix; returns the diagnostics that are answered by it.
+
+    Raises:
+        UsageError: the file cannot be read or written.
+    """
+    here = path.resolve()
+    root = find_project_root(here.parent)
+    files, name = read_files(root), here.relative_to(root).as_posix()
+    fixed = fix_plan(_read_source(path, name, files), name, _read_options(files, PlanChoice(name)))
+    if fixed.fixed:
+        try:
+            write_file(here, fixed.source, stat.S_IMODE(here.stat().st_mode))
+        except OSError as error:
+            raise UsageError(f"cannot write {path}: {error.strerror}", "make the file writable") from error
+    return fixed.fixed
 
 
 def _read_source(path: Path, name: str, files: Snapshot) -> bytes:

@@ -90,6 +90,75 @@ def test_several_plans_outside_a_repository(place: Place) -> None:
     assert "task.md: 1 warning" in done.stdout, "one bad path does not hide the others"
 
 
+FIXABLE = "## Work Packages\n\n### G\n\n- [] a\n- [-] b\n- [ ] T1 c\n- [ ] T1 d ⟶ Output: d.md\n"
+
+
+def test_fix_writes_the_plan_alone_and_once(place: Place) -> None:
+    place.write("gitbatch.toml", AGENT)
+    place.write("docs/task.md", FIXABLE.replace("\n", "\r\n"))
+    (place.root / "docs/task.md").chmod(0o600)
+    place.commit()
+    done = place.gitbatch("lint", "--fix", code=2)
+    assert done.stderr == "docs/task.md: fixed 3 places (lines 5, 8)\n"
+    assert done.stdout.count(" error: ") == 1, "what [-] means is not certain"
+    fixed = FIXABLE.replace("[]", "[ ]").replace("T1 d ⟶", "T2 d →")
+    assert place.read("docs/task.md") == fixed.replace("\n", "\r\n")
+    assert (place.root / "docs/task.md").stat().st_mode & 0o777 == 0o600
+    assert place.git("status", "--porcelain") == " M docs/task.md"
+    assert place.gitbatch("lint", "--fix", "docs", code=2).stderr == ""
+    for arguments in (("--here",), ("-",)):
+        assert "--fix cannot fix" in place.gitbatch("lint", "--fix", *arguments, code=2).stderr
+
+
+def test_a_folder_and_standard_input(place: Place) -> None:
+    place.write("gitbatch.toml", AGENT)
+    place.write("task.md", WARNING)
+    place.write("other/task.md", BAD)
+    assert place.gitbatch("lint", ".", code=0).stdout == place.gitbatch("lint", code=0).stdout
+    assert "other/task.md: 2 errors, 1 warning" in place.gitbatch("lint", "other", code=2).stdout
+    done = subprocess.run(
+        [sys.executable, "-m", "gitbatch", "lint", "-"],
+        cwd=place.root,
+        env=place.environment,
+        input=BAD.encode(),
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (2, b"<stdin>: 2 errors, 1 warning")
+    assert place.read("task.md") == WARNING
+
+
+def test_two_configurations_are_told_apart(place: Place) -> None:
+    inner = place.root / "inner"
+    place.git("init", "-q", str(inner))
+    for folder in ("", "inner/"):
+        place.write(f"{folder}gitbatch.toml", "job = 1\n")
+        place.write(f"{folder}task.md", WARNING)
+    said = place.gitbatch("lint", "task.md", "inner/task.md", code=2).stdout
+    assert [line for line in said.splitlines() if " error: " in line] == [
+        f"{folder}gitbatch.toml:1:1: GB411 error: Object contains unknown field `job`"
+        for folder in ("", "inner/")
+    ]
+
+
+@pytest.mark.parametrize("sandbox", ["none", "auto"])
+def test_what_is_missing_on_the_machine_is_a_warning(place: Place, sandbox: str) -> None:
+    place.write("task.md", WARNING.replace("sequental", "sequential"))
+    agent = AGENT.replace("none", sandbox).replace('["sh"]', '["no-such-program"]')
+    place.write("gitbatch.toml", f'[batch]\nworktrees = "."\nmax-cost = 1\n{agent}')
+    place.commit()
+    said = place.gitbatch("lint", "--strict", code=2).stdout
+    assert said.count("GB410 warning: ") == 2
+    assert "3:11" not in said
+    assert "GB411 error: agent writer does not report its cost" in said
+    place.edit("gitbatch.toml", "max-cost = 1\n", "")
+    place.commit()
+    assert place.gitbatch("lint", "--strict", code=0).stdout.count("GB410 warning: ") == 2
+    said = place.gitbatch("lint", "--here", code=2).stdout
+    assert "gitbatch.toml:2:13: GB410 error: cannot create worktrees in" in said
+    assert "GB410 error: agent writer: the program no-such-program is not found" in said
+
+
 def test_the_projects_configuration_counts(place: Place) -> None:
     place.write("gitbatch.toml", '[titles]\nwork = ["Aufgaben"]\n[project]\nshared = ["inventory.md"]\n')
     place.write("task.md", "## Aufgaben\n\n### G\n\n- [ ] a → Output: inventory.md\n")

@@ -87,21 +87,29 @@ def lint_plan(path: Path, settings: LintSettings, text: bytes | None = None) -> 
     try:
         repo = open_repository(here.parent, read_only=True)
     except GitbatchError:
-        return checked, *_report_config(find_checkout_files(find_project_root(here.parent)), ())
+        root = find_project_root(here.parent)
+        return checked, *_report_config(find_checkout_files(root), (), _show_config(path, here, root))
     with closing(repo), _open_pool(settings) as pool:
         around = DiskSurroundings.of_checkout(repo)
-        files = around.snapshot
-        project = read_project_on_disk(files, here.relative_to(repo.root.resolve()).as_posix())
+        files, root = around.snapshot, repo.root.resolve()
+        shown = _show_config(path, here, root)
+        project = read_project_on_disk(files, here.relative_to(root).as_posix())
         if checked.plan.errors or project is None:
-            return checked, *_report_config(files, ())
+            return checked, *_report_config(files, (), shown)
         found = find_risks(checked.plan, checked.source, project, around)
-        if broken := _report_config(files, ()):  # which agents there are is not known
+        if broken := _report_config(files, (), shown):  # which agents there are is not known
             return _with_more(checked, (d for d in found if d.code != AGENT_UNKNOWN)), *broken
         view = ProjectView("", files, project, checked.plan, checked.source)
         unclear, choice = _choose_all(view, pool, settings)
         refusals = find_refusals(machine_checks(repo, view, choice) if choice else ())
         more = _place_in_config(view, (*unclear, *refusals), is_here=False)
-        return _with_more(checked, found), *_report_config(files, more)
+        return _with_more(checked, found), *_report_config(files, more, shown)
+
+
+def _show_config(path: Path, full: Path, root: Path) -> str:
+    """Returns the path of the configuration as the plan's path is given: relative to the same folder if possible."""
+    given, name = str(path), full.relative_to(root).as_posix()
+    return f"{given.removesuffix(name)}{CONFIG_FILE}" if given.endswith(name) else str(root / CONFIG_FILE)
 
 
 def open_to_start(directory: Path) -> tuple[Repository, tuple[GitbatchError, ...]]:
@@ -227,9 +235,11 @@ def _place_in_config(
     return findings.in_order()
 
 
-def _report_config(files: Snapshot, more: tuple[Diagnostic, ...]) -> tuple[Checked, ...]:
-    """Returns the configuration with its problems and more diagnostics; nothing if it has none."""
+def _report_config(
+    files: Snapshot, more: tuple[Diagnostic, ...], shown: str = CONFIG_FILE
+) -> tuple[Checked, ...]:
+    """Returns the configuration with its problems and more diagnostics; nothing if it has none. `shown`: its path."""
     source = files.read(CONFIG_FILE) or b""
     diagnostics = (*find_config_diagnostics(source, read_config(source).problems), *more)
-    empty = Plan(CONFIG_FILE, (), (), Hints(), diagnostics)
-    return (Checked(CONFIG_FILE, source, empty),) if diagnostics else ()
+    empty = Plan(shown, (), (), Hints(), diagnostics)
+    return (Checked(shown, source, empty),) if diagnostics else ()
