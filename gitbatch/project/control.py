@@ -196,16 +196,24 @@ def _find_single_plan(snapshot: Snapshot, choice: PlanChoice, language: Callable
         above = (*reversed((*ancestors(choice.folder), choice.folder)), "") if choice.folder else ("",)
         near = (f"{folder}/{TASK}".lstrip("/") for folder in above)
         return _first_file(snapshot, (*near, *CONVENTIONAL)) or _refuse_missing(("", "docs/"), language)
-    inside = f"{choice.path}/{TASK}"
-    if snapshot.blob(inside):
-        raise PlanError(f"{choice.path} is a folder and no plan", f"name the plan in it: {inside}")
     if not snapshot.blob(choice.path):
-        raise PlanError(
-            f"the commit has no file {choice.path}", f"write the plan and commit it: git add {choice.path}"
-        )
-    if posixpath.basename(path_key(choice.path)) in {STATUS, DECISIONS, path_key(SCOPE_FILE)}:
+        _refuse_absent(snapshot, choice, choice.path, language)
+    if posixpath.basename(path_key(choice.path)) in {STATUS, DECISIONS, RULES, path_key(SCOPE_FILE)}:
         raise PlanError(f"{choice.path} is a control file and no plan", f"name a plan, such as {TASK}")
     return choice.path
+
+
+def _refuse_absent(
+    snapshot: Snapshot, choice: PlanChoice, path: str, language: Callable[[], Language]
+) -> NoReturn:
+    """Refuses a plan that the commit does not have."""
+    inside = f"{path}/{TASK}"
+    if snapshot.blob(inside):
+        raise PlanError(f"{path} is a folder and no plan", f"name the plan in it: {inside}")
+    advice = "restore the plan and commit it, or end the batch: gitbatch abort"
+    if not choice.is_recorded:
+        advice = _WRITE_PLAN.fill(path=path).in_language(language())
+    raise PlanError(f"the commit has no file {path}", advice)
 
 
 def _refuse_missing(folders: tuple[str, ...], language: Callable[[], Language]) -> NoReturn:

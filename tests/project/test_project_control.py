@@ -148,10 +148,16 @@ def test_the_nearest_plan(folder: str, task: str) -> None:
 
 def test_no_plan() -> None:
     assert problem().message == "missing task.md in the top folder or docs/"
-    assert problem("task.md", wanted="src/task.md").message == "the commit has no file src/task.md"
+    absent = problem("task.md", wanted="src/task.md")
+    assert absent.message == "the commit has no file src/task.md"
+    assert "src/task.md" in absent.advice
+    with pytest.raises(PlanError) as raised:
+        find_project(FileTree({"task.md": ""}), SHARED, PlanChoice("src/task.md", is_recorded=True))
+    assert "gitbatch abort" in raised.value.advice
     folder = problem("src/api/task.md", wanted="src/api")
     assert (folder.message, "src/api/task.md" in folder.advice) == ("src/api is a folder and no plan", True)
-    assert "control file" in problem("a/Status.md", wanted="a/Status.md").message
+    for path in ("a/Status.md", "rules.md", "b/CLAUDE.md"):
+        assert "control file" in problem(path, wanted=path).message
     with pytest.raises(PlanError, match=r"missing task.md in docs/phases/one/, docs/ or the top folder"):
         find_project(FileTree({**SCOPE, f"{PHASE}notes.md": ""}), Config())
 

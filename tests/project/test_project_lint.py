@@ -32,6 +32,15 @@ def test_the_options_are_those_of_the_phase(tmp_path: Path) -> None:
     assert codes(tmp_path / "docs/phases/one/task.md") == ["GB222"], "its status.md is protected"
 
 
+def test_the_options_are_those_of_the_plan(tmp_path: Path) -> None:
+    """A plan in any place of a project without phases has its control files, and assigned outputs, in its folder."""
+    text = PLAN.replace("docs/phases/one/status.md", "api/status.md")
+    write(tmp_path, gitbatch=CONFIG, task=PLAN, api__plan=text)
+    checked = check_plan(tmp_path / "api/plan.md")
+    assert [item.output for item in checked.plan.items] == ["api/status.md", "api/plan/g/T2.md"]
+    assert codes(tmp_path / "api/plan.md") == ["GB222"]
+
+
 def test_where_the_project_cannot_be_made_out_the_configuration_counts(tmp_path: Path) -> None:
     write(tmp_path, CLAUDE=SCOPE, gitbatch=CONFIG, notes__plan=PLAN)
     assert codes(tmp_path / "notes/plan.md") == []

@@ -9,7 +9,7 @@ from msgspec import Struct
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.model import CheckpointMode
 from gitbatch.batch.planning.project_state import read_project_state
-from gitbatch.batch.planning.selection import group_items, select_items
+from gitbatch.batch.planning.selection import select_items
 from gitbatch.batch.planning.target import require_branch_ref
 from gitbatch.errors import GitbatchError, UsageError
 from gitbatch.project.control import PlanChoice
@@ -92,10 +92,10 @@ def _is_same_selection(repo: Repository, batch: Batch, given: GivenOptions) -> b
         return True
     try:
         plan = read_project_state(repo, batch.base, batch.record.plan).plan
-        chosen = group_items(plan, select_items(plan, given.items))
+        chosen = {(item.group, item.output) for item in select_items(plan, given.items)}
     except GitbatchError:  # the words mean nothing there, or the plan cannot be read any more
         return False
-    return chosen == batch.record.groups
+    return chosen == {(group.number, item.output) for group in batch.record.groups for item in group.items}
 
 
 def _split_words(selection: str) -> frozenset[str]:
