@@ -657,7 +657,7 @@ FORGERIES: dict[Callable[[Forger], str], tuple[Check, str]] = {
     item_with_the_scope: (Check.ITEM_SHARED, "changes CLAUDE.md"),
     item_with_an_artifact_that_it_disowns: (Check.ITEM_SHARED, "changes lists.md"),
     item_called_like_the_plan: (Check.ITEM_PATH, "its output TASK.md is a shared file"),
-    item_called_like_the_configuration: (Check.ITEM_PATH, "its output gitbatch.toml is a shared file"),
+    item_called_like_the_configuration: (Check.ITEM_PATH, "its output gitbatch.toml decides how agents run"),
     item_with_a_name_for_windows: (Check.ITEM_PATH, "Windows keeps for a device"),
     item_that_git_obeys: (Check.ITEM_PATH, "only git may write"),
     merge_of_nothing: (
