@@ -18,9 +18,12 @@ from gitbatch.batch.events import (
     GroupStarted,
     Notice,
 )
-from gitbatch.batch.group.checkpoint import GroupOutcomes, checkpoint_group, drop_branches
+from gitbatch.batch.group.checkpoint import GroupOutcomes, Unsound, checkpoint_group, drop_branches
+from gitbatch.batch.group.merge import find_unsound
 from gitbatch.batch.group.run_group import run_group
 from gitbatch.batch.group.scheduled_items import GroupStart, pending_items
+from gitbatch.batch.group.set_aside import set_aside
+from gitbatch.batch.history.bases import BaseReader
 from gitbatch.batch.history.progress import BatchProgress, read_progress
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import Halt
@@ -92,22 +95,11 @@ async def run_batch(run: Run, reviewer: Reviewer, *, resumed: bool) -> Result:
     for group in record.groups:
         if state.is_finished(group):
             continue
-        project_state = await run.git(read_runnable_state, run.repo, record, state)
-        stopped = await _hard_stop(run, project_state, tally, reviews)
-        if stopped:
-            return stopped
-        planned = project_state.find_items(record)
-        if not pending_items(planned, group, state.ready):
-            tally.succeeded += len(group.items)
-            text = (
-                f"every item of “{group.title}” is ticked in {project_state.plan.path}: the group is skipped"
-            )
-            run.emit(Notice(batch=run.batch.id, text=clean_text(text)))
-            continue
-        start = GroupStart(project_state, group, planned, _ready_outcomes(group, state), tally.failed)
-        checkpoint = None if run.stop_switch.halt else await _run_and_record(run, start)
+        checkpoint = await _finish_group(run, state, tally, reviews, group)
+        if isinstance(checkpoint, Result):
+            return checkpoint
         if checkpoint is None:
-            return await _halt_batch(run, tally)
+            continue
         tally.add_checkpoint(checkpoint)
         reviews.add_checkpoint(checkpoint)
         rest = record.groups[checkpoint.number :]
@@ -167,14 +159,55 @@ async def _is_accepted(run: Run, project_state: ProjectState, tally: Tally, revi
     return True
 
 
-def _ready_outcomes(group: BatchGroup, state: BatchProgress) -> Mapping[ItemKey, Outcome]:
+def _ready_outcomes(run: Run, group: BatchGroup, state: BatchProgress) -> Mapping[ItemKey, Outcome]:
     """Returns the outcomes, by key, of a group's items that an earlier start of the batch has finished."""
-    return {key: outcome for key, outcome in state.ready.items() if outcome.item in group.items}
+    ready = {key: outcome for key, outcome in state.ready.items() if outcome.item in group.items}
+    tried = run.ledger.entries.of_item
+    return {
+        key: replace(outcome, earlier=tuple(attempt for attempt in tried(key) if attempt.is_counted))
+        for key, outcome in ready.items()
+    }
 
 
-async def _run_and_record(run: Run, start: GroupStart) -> Checkpoint | None:
-    """Runs a group and records it; None if the batch halts before it is complete."""
-    group, already, project_state = start.group, start.already, start.project_state
+async def _finish_group(
+    run: Run, state: BatchProgress, tally: Tally, reviews: Reviews, group: BatchGroup
+) -> Checkpoint | Result | None:
+    """Runs a group until it is recorded. None: all of its items are ticked; a result: the run ends here."""
+    already, is_again = _ready_outcomes(run, group, state), False
+    if lost := await run.git(find_unsound, tuple(already.values()), BaseReader(run.repo.objects)):
+        already = await run.git(set_aside, run.repo, run.ledger, Unsound(tuple(already.values()), lost))
+    while True:
+        project_state = await run.git(read_runnable_state, run.repo, run.batch.record, state)
+        stopped = await _hard_stop(run, project_state, tally, reviews)
+        if stopped:
+            return stopped
+        planned = project_state.find_items(run.batch.record)
+        if not pending_items(planned, group, already):
+            tally.succeeded += len(group.items)
+            text = (
+                f"every item of “{group.title}” is ticked in {project_state.plan.path}: the group is skipped"
+            )
+            run.emit(Notice(batch=run.batch.id, text=clean_text(text)))
+            return None
+        start = GroupStart(project_state, group, planned, already, tally.failed)
+        if not is_again:
+            _emit_group(run, start)
+        recorded = None if run.stop_switch.halt else await _run_and_record(run, start)
+        if recorded is None:
+            return await _halt_batch(run, tally)
+        if isinstance(recorded, Checkpoint):
+            return recorded
+        already, is_again = await run.git(set_aside, run.repo, run.ledger, recorded), True
+        names = ", ".join(o.item.name for o in recorded.outcomes if o.item.key in recorded.keys)
+        why = (
+            "written on top of the file of an item that is not merged; what it was is kept under rescue refs"
+        )
+        text = f"again: {names}, {why}"
+        run.emit(Notice(batch=run.batch.id, text=clean_text(text)))
+
+
+def _emit_group(run: Run, start: GroupStart) -> None:
+    group, already = start.group, start.already
     run.emit(
         GroupStarted(
             batch=run.batch.id,
@@ -186,12 +219,18 @@ async def _run_and_record(run: Run, start: GroupStart) -> Checkpoint | None:
             already=tuple(outcome.item.output for outcome in already.values()),
         )
     )
+
+
+async def _run_and_record(run: Run, start: GroupStart) -> Checkpoint | Unsound | None:
+    """Runs a group and records it, unless it is unsound; None if the batch halts before it is complete."""
     boxes = {key: item.box for key, (_, item) in start.planned.items()}
     outcomes = await run_group(run, start)
     if outcomes is None:
         return None
-    finished = GroupOutcomes(group, outcomes, boxes, project_state.commit)
+    finished = GroupOutcomes(start.group, outcomes, boxes, start.project_state.commit)
     checkpoint = await run.git(checkpoint_group, run.repo, run.commit_context(), finished, run.clock())
+    if isinstance(checkpoint, Unsound):
+        return checkpoint
     kept = await run.git(drop_branches, run.repo, run.batch.id, checkpoint)
     run.emit(CheckpointReached(batch=run.batch.id, checkpoint=checkpoint))
     for ref in kept:

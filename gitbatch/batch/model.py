@@ -144,7 +144,7 @@ class FailedAttempt(Struct, frozen=True):
     slug: ItemKey
     """The item's key."""
     base: str
-    """The commit that the attempt started from. From another commit, the item has all its attempts again."""
+    """The base that the attempt started from (see `ScheduledItem.base_name`). From another one, the item has all its attempts again."""
     number: int
     status: ItemStatus
     cause: Cause | None

@@ -31,6 +31,7 @@ class ContextReason(StrEnum):
     PHASE = "phase"
     DECLARED = "declared"
     EARLIER = "earlier group"
+    AWAITED = "waited for"
     UNFINISHED = "your file, as an earlier attempt left it"
     """Never in a manifest: the prompt of an agent without a process quotes the file."""
 
@@ -134,6 +135,8 @@ def _wanted_paths(
         before = (other for earlier in plan.groups[: group.number - 1] for other in earlier.items)
         # Its own file is what it revises, and no context.
         yield from ((other.output, ContextReason.EARLIER) for other in before if other.output != item.output)
+        awaited = (other for other in group.items if other.reference in item.hints.after)
+        yield from ((other.output, ContextReason.AWAITED) for other in awaited)
 
 
 def phase_context(group: Group, project: Project, snapshot: Snapshot) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from gitbatch.project.edits import BEGIN, END
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
 
+NEXT = "out/next.md"
 OUT = "out/new.md"
 ROWS = re.escape("|---|---|---|---|")
 BATCH = "20260102-030405-abcd"
@@ -623,6 +624,29 @@ def merge_of_another_title(f: Forger) -> str:
     return f.commit(message, (f.tip, item), {OUT: "x"})
 
 
+def checkpoint_of_an_item_upon_one_that_is_not_merged(f: Forger) -> str:
+    base = f.merge((f.item({NEXT: "x"}, NEXT),), {NEXT: "x"})
+    merge = f.merge((f.item({OUT: "y"}, parents=(base,)),), {OUT: "y"})
+    changes = {"status.md": f.longer("status.md"), "task.md": f.ticked(OUT)}
+    return f.checkpoint(changes, parents=(merge,), succeeded=(OUT,))
+
+
+def base_with_an_item_and_what_that_stands_on(f: Forger) -> str:
+    first = f.item({NEXT: "x"}, NEXT)
+    second = f.item({OUT: "y"}, parents=(f.merge((first,), {NEXT: "x"}),))
+    base = f.merge((first, second), {NEXT: "x", OUT: "y"})
+    return f.item({"out/1.md": "z"}, "out/1.md", parents=(base,))
+
+
+def base_upon_a_merge_of_its_group(f: Forger) -> str:
+    first = f.merge((f.item({NEXT: "x"}, NEXT),), {NEXT: "x"})
+    recorded = f.merge((f.item({OUT: "y"}),), {OUT: "y"}, first=first)
+    f.checkpoint({}, parents=(recorded,), succeeded=(NEXT, OUT))
+    base = f.merge((f.item({"out/2.md": "y"}, "out/2.md"),), {"out/2.md": "y"}, first=recorded)
+    item = f.item({"out/1.md": "z"}, "out/1.md", parents=(base,))
+    return f.commit("Both", (f.checkpoint({}, parents=(recorded,), succeeded=(NEXT, OUT)), item), {})
+
+
 FORGERIES: dict[Callable[[Forger], str], tuple[Check, str]] = {
     item_that_is_empty: (Check.ITEM_FILE, "is empty"),
     item_that_is_too_large: (Check.ITEM_FILE, "has 4 bytes, more than the limit of 3"),
@@ -716,6 +740,9 @@ FORGERIES: dict[Callable[[Forger], str], tuple[Check, str]] = {
     item_that_nobody_asked_for: (Check.ITEM_PLAN, "not that of an open item of the plan"),
     item_that_misstates_what_it_read: (Check.ITEM_CONTEXT, "rules.md"),
     item_on_the_line: (Check.ITEM_PLACE, "comes in by a merge"),
+    checkpoint_of_an_item_upon_one_that_is_not_merged: (Check.ITEM_BASE, f"stands on {NEXT}"),
+    base_with_an_item_and_what_that_stands_on: (Check.MERGE_PARENTS, "on which another of its items stands"),
+    base_upon_a_merge_of_its_group: (Check.MERGE_PARENTS, "whose checkpoint comes later"),
     item_upon_an_item: (Check.ITEM_PARENT, "its parent is the commit of another item"),
     item_with_a_name_twice: (Check.TREE, "the top folder is not a folder that git writes"),
     merge_without_a_checkpoint: (Check.MERGE_PLACE, "no merge or checkpoint of its group follows it"),

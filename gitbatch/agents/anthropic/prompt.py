@@ -120,7 +120,7 @@ def build_prompt(assignment: Assignment, files: tuple[Quoted, ...], window: int,
     # Each part has a room of its own, so that a large file of one item does not change what the others share.
     shared = _build_part(files, _SHARED, room)
     earlier = _build_part(files, (ContextReason.EARLIER,), room)
-    own = _build_part(files, (ContextReason.DECLARED, ContextReason.UNFINISHED), room)
+    own = _build_part(files, (ContextReason.DECLARED, ContextReason.AWAITED, ContextReason.UNFINISHED), room)
     system = ("\n\n".join(filter(None, (_RULES, assignment.group, shared.text))), earlier.text)
     return Prompt(
         system=tuple(_replace_invalid(text) for text in system if text),

@@ -45,10 +45,19 @@ class GroupOutcomes(Struct, frozen=True):
     """The target branch's commit when the group began. The branch may gain commits after it, but not lose it."""
 
 
+class Unsound(Struct, frozen=True):
+    """A group that cannot be recorded: items stand on others that are not merged."""
+
+    outcomes: tuple[Outcome, ...]
+    """Of all items of the group, with the conflicts that the merge has found."""
+    keys: frozenset[ItemKey]
+    """The items that have to run again."""
+
+
 def checkpoint_group(
     repo: Repository, commits: CommitContext, finished: GroupOutcomes, now: float
-) -> Checkpoint:
-    """Records a group on the target branch, and updates the checkout.
+) -> Checkpoint | Unsound:
+    """Records a group on the target branch, and updates the checkout; if an item is unsound, nothing is changed.
 
     Args:
         repo: the repository.
@@ -68,30 +77,37 @@ def checkpoint_group(
     if repo.head_branch() == target:
         with index_lock(repo):
             checkpoint = _move_target(repo, commits, finished, now)
+            if isinstance(checkpoint, Unsound):
+                return checkpoint
             followed = follow_locked(repo, record, checkpoint.before, checkpoint.commit)
     else:
         require_not_checked_out_elsewhere(repo, target)
         checkpoint = _move_target(repo, commits, finished, now)
+        if isinstance(checkpoint, Unsound):
+            return checkpoint
         followed = follow_checkout(repo, record, checkpoint.before, checkpoint.commit)
     repo.point(followed_ref(commits.batch.id), checkpoint.commit)
     checkpoint = replace(checkpoint, kept=followed.kept, notes=(*checkpoint.notes, *followed.notes))
     return add_line_counts(repo, checkpoint)
 
 
-def _move_target(repo: Repository, commits: CommitContext, finished: GroupOutcomes, now: float) -> Checkpoint:
+def _move_target(
+    repo: Repository, commits: CommitContext, finished: GroupOutcomes, now: float
+) -> Checkpoint | Unsound:
     """Builds the commits of a checkpoint, then moves the target branch once: the second commit point."""
-    batch, target, held = commits.batch.id, commits.batch.record.target, building_ref(commits.batch.id)
+    target, held = commits.batch.record.target, building_ref(commits.batch.id)
     problem: GitbatchError = BusyError(
         f"branch {short(target)} keeps moving",
         "retry when no other process updates it: gitbatch run (finished items are kept)",
     )
     for _ in range(_TRIES):
         try:
-            signed = _sign_commits(repo, batch, finished.outcomes)
-            finished = replace(
-                finished, outcomes=rebase_items(repo, batch, signed, require_tip(repo, target))
-            )
+            tip = require_tip(repo, target)
+            outcomes = rebase_items(repo, commits, finished.group, finished.outcomes, tip)
+            finished = replace(finished, outcomes=outcomes)
             checkpoint = _build_checkpoint(repo, commits, finished, now)
+            if isinstance(checkpoint, Unsound):
+                return checkpoint
             # From here on a `git gc --prune=now` of another process keeps the new objects; did one run before?
             repo.point(held, checkpoint.commit)
             _require_objects(repo, checkpoint)
@@ -104,24 +120,6 @@ def _move_target(repo: Repository, commits: CommitContext, finished: GroupOutcom
         if repo.commit_point(target, checkpoint.commit, checkpoint.before, reason):
             return checkpoint
     raise problem
-
-
-def _sign_commits(repo: Repository, batch: str, outcomes: tuple[Outcome, ...]) -> tuple[Outcome, ...]:
-    """Signs the item commits that could not be signed when they were made, if the user signs commits.
-
-    Raises:
-        SigningError: signing fails again. Nothing is lost: the item's branch keeps the commit without a signature.
-    """
-    found = []
-    for outcome in outcomes:
-        old = outcome.commit if outcome.succeeded else None
-        new = repo.objects.sign_commit(old) if old else ""
-        if old and new != old:
-            branch = item_branch(batch, outcome.item.slug)
-            repo.commit_point(branch, new, old, "gitbatch: signed")
-            outcome = replace(outcome, commit=old.with_signature(new))  # noqa: PLW2901
-        found.append(outcome)
-    return tuple(found)
 
 
 def _require_forward(repo: Repository, target: str, base: str, tip: str) -> None:
@@ -157,10 +155,12 @@ def _require_objects(repo: Repository, checkpoint: Checkpoint) -> None:
 
 def _build_checkpoint(
     repo: Repository, commits: CommitContext, finished: GroupOutcomes, now: float
-) -> Checkpoint:
+) -> Checkpoint | Unsound:
     record, group = commits.batch.record, finished.group
     tip = require_tip(repo, record.target)
     merged = merge_items(repo, commits, group, finished.outcomes, tip)
+    if merged.unsound:
+        return Unsound(merged.outcomes, merged.unsound)
     project_state = read_project_state(repo, tip, record.plan)
     _require_phase(record, project_state)
     require_shared_files(repo, project_state)

@@ -1,16 +1,19 @@
 """Merging the item branches of a group: the tip's tree plus one blob for each item, built as objects.
 
-Outputs are disjoint, so there is nothing to merge in the usual sense: no checkout, no merge driver, no index.
+Outputs are disjoint, so there is nothing to merge in the usual sense: no checkout, no merge driver, no index. An item that
+stands on others (`base.py`) is merged only with all of them.
 """
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gitbatch.batch.history.bases import BaseReader
 from gitbatch.batch.history.item_commits import PARENTS
 from gitbatch.batch.history.messages import render_merge_message
 from gitbatch.batch.item.scheduled import CommitContext
 from gitbatch.batch.model import BatchGroup, ItemStatus, Outcome
 from gitbatch.paths import first_non_folder
+from gitbatch.plan.model import ItemKey
 from gitbatch.repo.objects.store import Objects
 from gitbatch.repo.repository import Repository
 from gitbatch.text import clean_text
@@ -23,6 +26,8 @@ class Merged(Struct, frozen=True):
     """The last merge commit; the tip itself if there was nothing to merge."""
     tree: str
     outcomes: tuple[Outcome, ...]
+    unsound: frozenset[ItemKey] = frozenset()
+    """The items that stand on an item commit that is not merged: then nothing has been merged."""
 
 
 def merge_items(
@@ -32,6 +37,8 @@ def merge_items(
     objects = repo.objects
     tree = objects.read_commit(tip).tree
     judged = tuple(_mark_conflict(objects, outcome, tree) for outcome in outcomes)
+    if unsound := find_unsound(judged, BaseReader(objects)):
+        return Merged(tip, tree, judged, unsound)
     wanted = [(outcome, outcome.commit) for outcome in judged if outcome.succeeded and outcome.commit]
     last = tip
     for start in range(0, len(wanted), PARENTS):
@@ -42,6 +49,26 @@ def merge_items(
         message = render_merge_message(commits.batch.record, group, part)
         last = objects.write_commit(tree, (last, *made), message, commits.user, commits.user)
     return Merged(last, tree, judged)
+
+
+def find_unsound(outcomes: tuple[Outcome, ...], reader: BaseReader) -> frozenset[ItemKey]:
+    """Returns the items that succeeded on an item commit that is not merged with them.
+
+    They have read a file that history will not have, and their merge would bring its commit along.
+    """
+    merged = {str(o.commit): o.item.key for o in outcomes if o.succeeded and o.commit}
+    above: dict[str, list[str]] = {}
+    for commit in merged:
+        for oid in reader.direct(commit):
+            above.setdefault(oid, []).append(commit)
+    to_do = [oid for oid in above if oid not in merged]
+    found: set[ItemKey] = set()
+    while to_do:
+        for commit in above.get(to_do.pop(), ()):
+            if merged[commit] not in found:
+                found.add(merged[commit])
+                to_do.append(commit)
+    return frozenset(found)
 
 
 def _mark_conflict(objects: Objects, outcome: Outcome, tree: str) -> Outcome:

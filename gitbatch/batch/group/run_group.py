@@ -1,57 +1,109 @@
 """Running the items of a group at the same time (rules P3, E1), up to the number of jobs."""
 
 import asyncio
-
-from msgspec.structs import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from gitbatch.batch.events import ItemFinished
-from gitbatch.batch.group.scheduled_items import GroupStart, ItemDefaults, schedule_items
+from gitbatch.batch.group.base import BaseBuilder
+from gitbatch.batch.group.scheduled_items import (
+    GroupStart,
+    ItemDefaults,
+    WaitingItem,
+    schedule_items,
+    schedule_waiting,
+)
+from gitbatch.batch.history.bases import BaseReader
 from gitbatch.batch.item.retries import run_item
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.scheduled import ScheduledItem
-from gitbatch.batch.model import BatchItem, FailedAttempt, Outcome
-from gitbatch.batch.planning.schedule import count_at_once, find_predecessors
+from gitbatch.batch.model import BatchItem, Outcome
+from gitbatch.batch.planning.schedule import count_at_once
+from gitbatch.batch.planning.waits import find_waits
+from gitbatch.plan.model import ItemKey
 
 
 async def run_group(run: Run, start: GroupStart) -> tuple[Outcome, ...] | None:
     """Returns the outcomes of a group's items, in plan order; None if the batch halts before all of them have one."""
-    items = start.items
-    slots = asyncio.Semaphore(_count_slots(run, start))
-    keys = {item.reference: key for key, (_, item) in start.planned.items()}
-    done_events = {item.key: asyncio.Event() for item in start.group.items}
-
-    async def get_outcome(batch_item: BatchItem) -> Outcome | None:
-        try:
-            if batch_item.key in start.already:
-                done = start.already[batch_item.key]
-                return replace(done, earlier=_earlier_attempts(run, batch_item))
-            scheduled = todo[batch_item.key]
-            if not isinstance(scheduled, ScheduledItem):
-                run.emit(ItemFinished(batch=run.batch.id, outcome=scheduled))
-                return scheduled
-            for item in find_predecessors(scheduled.item, scheduled.group):
-                if item.reference in keys:
-                    await done_events[keys[item.reference]].wait()
-            async with slots:
-                return await run_item(run, scheduled)
-        finally:
-            done_events[batch_item.key].set()
-
     secrets = run.agents.find_secrets(start.project_state.project.config)
     defaults = ItemDefaults(run.batch.record, run.agents.sandbox, secrets)
-    todo = await run.git(schedule_items, run.repo, start, defaults)
+    group = _RunningGroup(run, start, defaults, _find_awaited(start))
+    at_once = tuple(item for item in start.items if item.key not in (start.already.keys() | group.awaited))
+    group.scheduled.update(await run.git(schedule_items, run.repo, start, defaults, at_once))
     try:
         async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(get_outcome(item)) for item in items]
+            running = [tasks.create_task(group.get_outcome(item)) for item in start.items]
     except ExceptionGroup as several:
         raise _first_error(several) from several
     outcomes = tuple(outcome for task in running if (outcome := task.result()))
-    return outcomes if len(outcomes) == len(items) else None
+    return outcomes if len(outcomes) == len(start.items) else None
 
 
-def _earlier_attempts(run: Run, item: BatchItem) -> tuple[FailedAttempt, ...]:
-    """Returns the failed attempts at an item that an earlier start of the batch has finished."""
-    return tuple(tried for tried in run.ledger.entries.of_item(item.key) if tried.is_counted)
+@dataclass(slots=True)
+class _RunningGroup:
+    """The items of a group while they run."""
+
+    run: Run
+    start: GroupStart
+    defaults: ItemDefaults
+    awaited: Mapping[ItemKey, tuple[ItemKey, ...]]
+    """The items that each item waits for, without those that wait for nothing."""
+    scheduled: dict[ItemKey, ScheduledItem | Outcome] = field(default_factory=dict)
+    outcomes: dict[ItemKey, Outcome] = field(default_factory=dict)
+    ended: dict[ItemKey, asyncio.Event] = field(init=False)
+    slots: asyncio.Semaphore = field(init=False)
+    builder: BaseBuilder = field(init=False)
+
+    def __post_init__(self) -> None:
+        run, group = self.run, self.start.group
+        self.ended = {item.key: asyncio.Event() for item in group.items}
+        self.slots = asyncio.Semaphore(_count_slots(run, self.start))
+        objects, line = run.repo.objects, self.start.project_state.commit
+        self.builder = BaseBuilder(objects, run.commit_context(), group, line, BaseReader(objects))
+
+    async def get_outcome(self, item: BatchItem) -> Outcome | None:
+        """Returns the outcome of an item; None if the batch halts before it has one."""
+        try:
+            outcome = await self._run_to_end(item)
+            if outcome:
+                self.outcomes[item.key] = outcome
+            return outcome
+        finally:
+            self.ended[item.key].set()
+
+    async def _run_to_end(self, item: BatchItem) -> Outcome | None:
+        if item.key in self.start.already:
+            return self.start.already[item.key]
+        scheduled = self.scheduled.get(item.key) or await self._schedule_in_turn(item)
+        if isinstance(scheduled, Outcome):
+            self.run.emit(ItemFinished(batch=self.run.batch.id, outcome=scheduled))
+            return scheduled
+        async with self.slots:
+            return await run_item(self.run, scheduled) if scheduled else None
+
+    async def _schedule_in_turn(self, item: BatchItem) -> ScheduledItem | Outcome | None:
+        """Schedules an item when those that it waits for have ended; None if the batch halted before they did."""
+        keys = self.awaited[item.key]
+        for key in keys:
+            await self.ended[key].wait()
+        if not all(key in self.outcomes for key in keys):
+            return None
+        waiting = WaitingItem(item, tuple(self.outcomes[key] for key in keys))
+        run = self.run
+        return await run.git(schedule_waiting, run.repo, self.start, self.defaults, self.builder, waiting)
+
+
+def _find_awaited(start: GroupStart) -> dict[ItemKey, tuple[ItemKey, ...]]:
+    """Returns the items of the batch that each item of a group waits for, without those that wait for nothing."""
+    members = {item.key for item in start.items}
+    there = {key: start.planned[key] for key in members if key in start.planned}
+    keys = {item.reference: key for key, (_, item) in there.items()}
+    waits = {group.number: find_waits(group, start.project_state.plan) for group, _ in there.values()}
+    found = {
+        key: tuple(keys[o.reference] for o in waits[group.number].find_all(item) if o.reference in keys)
+        for key, (group, item) in there.items()
+    }
+    return {key: awaited for key, awaited in found.items() if awaited}
 
 
 def _first_error(several: ExceptionGroup[Exception]) -> Exception:

@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.agents.secrets import Secrets
+from gitbatch.batch.group.base import BaseBuilder
 from gitbatch.batch.item.scheduled import ScheduledItem
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome, Record
 from gitbatch.batch.planning.missing_inputs import InputFinder, find_blocking_input
@@ -14,6 +16,7 @@ from gitbatch.plan.matching import PlannedItem
 from gitbatch.plan.model import ItemKey, Plan, WorkItem
 from gitbatch.repo.attributes import FilteredPathError, require_no_filter
 from gitbatch.repo.repository import Repository
+from gitbatch.repo.snapshot import TreeSnapshot
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.text import clean_text, format_count
 
@@ -37,6 +40,13 @@ class GroupStart(Struct, frozen=True):
         return pending_items(self.planned, self.group, self.already)
 
 
+class WaitingItem(Struct, frozen=True):
+    """An item, with the outcomes of the items of its group that it waited for, in the order of the plan."""
+
+    item: BatchItem
+    awaited: tuple[Outcome, ...]
+
+
 class ItemDefaults(Struct, frozen=True):
     """Settings of a run that all of its items share."""
 
@@ -57,15 +67,35 @@ def pending_items(
 
 
 def schedule_items(
-    repo: Repository, start: GroupStart, defaults: ItemDefaults
+    repo: Repository, start: GroupStart, defaults: ItemDefaults, items: tuple[BatchItem, ...]
 ) -> Mapping[ItemKey, ScheduledItem | Outcome]:
-    """Returns, by key, each item that is still to run, scheduled, or its outcome if it cannot start."""
-    items = (item for item in start.items if item.key not in start.already)
+    """Returns, by key, each of some items, scheduled, or its outcome if it cannot start."""
     chosen = frozenset(item.output for item in defaults.record.items)
     failed = {outcome.item.output: outcome for outcome in start.failed}
     state = start.project_state
     inputs = InputFinder(state.plan, state.project, state.snapshot, failed, chosen)
     return {item.key: _schedule_item(repo, start, item, defaults, inputs) for item in items}
+
+
+def schedule_waiting(
+    repo: Repository,
+    start: GroupStart,
+    defaults: ItemDefaults,
+    builder: BaseBuilder,
+    waiting: WaitingItem,
+) -> ScheduledItem | Outcome:
+    """Returns an item that waited for others, now that these have ended, or its outcome if it cannot start."""
+    item, awaited = waiting.item, waiting.awaited
+    base, state = builder.build(item, awaited), start.project_state
+    if base.commit != state.commit:
+        snapshot = TreeSnapshot(repo.objects, base.tree)
+        state = replace(state, commit=base.commit, tree=base.tree, snapshot=snapshot)
+    failed = (*start.failed, *(outcome for outcome in awaited if not outcome.succeeded))
+    start = replace(start, project_state=state, failed=failed)
+    scheduled = schedule_items(repo, start, defaults, (item,))[item.key]
+    if isinstance(scheduled, Outcome):
+        return scheduled
+    return replace(scheduled, seen=tuple(o.item.output for o in awaited if o.succeeded))
 
 
 def _describe_loss(plan: Plan, group: BatchGroup, item: BatchItem) -> str:

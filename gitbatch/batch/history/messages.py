@@ -17,7 +17,7 @@ from gitbatch.batch.history.trailers import (
     render_rescued,
     render_trailers,
 )
-from gitbatch.batch.model import BatchGroup, CriterionState, FailedAttempt, Outcome, Record
+from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, FailedAttempt, Outcome, Record
 from gitbatch.limits.causes import TREATMENTS, Cause
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.paths import quote_for_message
@@ -152,6 +152,12 @@ def render_merge_message(record: Record, group: BatchGroup, items: tuple[Outcome
         [listed],
         _batch_pairs(record, group),
     )
+
+
+def render_base_message(record: Record, group: BatchGroup, item: BatchItem) -> str:
+    """Returns the message of a merge that an item starts from, because it waits for the items that are merged."""
+    said = f"{item.name} starts from what it waits for. This merge is on no branch of its own."
+    return _render_message(f"gitbatch: base of {item.name}", [_wrap_text(said)], _batch_pairs(record, group))
 
 
 def render_checkpoint_message(

@@ -93,7 +93,7 @@ def _new_attempt(scheduled: ScheduledItem, number: int) -> FailedAttempt:
     """Returns an attempt that has not happened yet, as it is if nothing comes of it."""
     return FailedAttempt(
         scheduled.key,
-        scheduled.project_state.commit,
+        scheduled.base_name,
         number,
         ItemStatus.FAILED,
         Cause.FAILED,

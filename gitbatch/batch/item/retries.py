@@ -86,7 +86,7 @@ def _emit_outcome(run: Run, outcome: Outcome) -> Outcome:
 
 def _counted_attempts(past: tuple[FailedAttempt, ...], scheduled: ScheduledItem) -> tuple[FailedAttempt, ...]:
     """Returns the attempts that count for an item: those from the same base. A new base resets the count."""
-    return tuple(tried for tried in past if tried.is_counted and tried.base == scheduled.project_state.commit)
+    return tuple(tried for tried in past if tried.is_counted and tried.base == scheduled.base_name)
 
 
 def _has_ended(past: tuple[FailedAttempt, ...], scheduled: ScheduledItem) -> bool:

@@ -38,6 +38,13 @@ class ScheduledItem(Struct, frozen=True):
     """The sandbox that the user asked for on the command line."""
     missing: tuple[MissingInput, ...] = ()
     """Files that the item is meant to read and does not get."""
+    seen: tuple[str, ...] = ()
+    """The outputs of items of its group that it waited for and that its base has."""
+
+    @property
+    def base_name(self) -> str:
+        """What the item's attempts are counted by: its base. A base merge has its tree: each start writes it again."""
+        return self.project_state.tree if self.seen else self.project_state.commit
 
     @property
     def key(self) -> ItemKey:

@@ -41,7 +41,8 @@ def make_setup(batch: str, scheduled: ScheduledItem, start: StartingPoint) -> Wo
     state, output, paths = scheduled.project_state, scheduled.item.output, None
     if state.project.config.batch.checkout == "context":
         folder = output.rpartition("/")[0]
-        paths = (*(file.path for file in start.context), f"{folder}/" if folder else output)
+        reads = (file.path for file in start.context)
+        paths = (*reads, *scheduled.seen, f"{folder}/" if folder else output)
     return WorkplaceSetup(
         branch=scheduled.branch_of(batch),
         commit=state.commit,

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from gitbatch.batch.planning.schedule import find_all_predecessors, find_earlier_versions, settings_of
+from gitbatch.batch.planning.schedule import find_earlier_versions, settings_of
 from gitbatch.batch.planning.surroundings import Surroundings
+from gitbatch.batch.planning.waits import find_waits
 from gitbatch.errors import PlanError
 from gitbatch.plan import help_texts
 from gitbatch.plan.help_texts import Advice
@@ -157,7 +158,7 @@ def _reads(code: str, item: WorkItem, name: str, reason: str, advice: Advice) ->
 def _is_before(writer: WorkItem, item: WorkItem, plan: Plan) -> bool:
     """Whether an item sees the output of another one: of an earlier group, or of its own if it waits for it."""
     group = plan.groups[item.group - 1]
-    return writer.group < item.group or writer in find_all_predecessors(item, group)
+    return writer.group < item.group or writer in find_waits(group, plan).find_all(item)
 
 
 def _missing_reason(writer: WorkItem | None, *, is_early: bool) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gitbatch.batch.model import CheckpointMode, Outcome, PauseMode
-from gitbatch.batch.planning.schedule import find_predecessors
+from gitbatch.batch.planning.waits import Waits, find_waits
 from gitbatch.plan.model import Group, Plan, WorkItem
 from gitbatch.project.config import BatchTable
 from gitbatch.project.context import (
@@ -52,6 +52,7 @@ class InputFinder:
     chosen: frozenset[str]
     """The outputs of the items of the batch."""
     _of_groups: dict[int, tuple[MissingInput, ...]] = field(default_factory=dict)
+    _waits: dict[int, Waits] = field(default_factory=dict)
 
     def find_missing(self, item: WorkItem, group: Group) -> tuple[MissingInput, ...]:
         """Returns what an item is meant to read and does not get, each file once."""
@@ -103,7 +104,9 @@ class InputFinder:
 
     def _find_waited_for(self, item: WorkItem, group: Group) -> Iterator[MissingInput]:
         """Yields the missing outputs of the items of the same group that an item waits for."""
-        yield from filter(None, map(self._judge_output, find_predecessors(item, group)))
+        if group.number not in self._waits:
+            self._waits[group.number] = find_waits(group, self.plan)
+        yield from filter(None, map(self._judge_output, self._waits[group.number].find_all(item)))
 
     def _judge_output(self, item: WorkItem) -> MissingInput | None:
         """Returns why the output of an item is missing; None: it is there, or its item is still to run."""

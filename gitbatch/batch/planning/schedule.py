@@ -5,7 +5,8 @@ Pure: the loop follows this order, and `gitbatch plan` shows it.
 
 from msgspec import Struct
 
-from gitbatch.plan.model import Group, Hints, ItemReference, Plan, WorkItem
+from gitbatch.batch.planning.waits import Waits, find_waits
+from gitbatch.plan.model import Group, Hints, Plan, WorkItem
 
 
 class ItemSettings(Struct, frozen=True):
@@ -39,29 +40,6 @@ def _hinted_limit(hints: Hints, jobs: int) -> int | None:
     return jobs if hints.parallel and hints.max is None else hints.max
 
 
-def find_predecessors(item: WorkItem, group: Group) -> tuple[WorkItem, ...]:
-    """Returns the items of the same group that must have ended before an item starts.
-
-    An item that is itself `sequential` runs alone: after those before it, and before those behind it.
-    """
-    before = group.items[: group.items.index(item)]
-    waited = {other.reference for other in before if item.hints.sequential or other.hints.sequential}
-    waited |= set(item.hints.after)
-    return tuple(other for other in group.items if other.reference in waited)
-
-
-def find_all_predecessors(item: WorkItem, group: Group) -> tuple[WorkItem, ...]:
-    """Returns the items of the same group that an item waits for, itself or because of those that it waits for."""
-    found: dict[ItemReference, WorkItem] = {}
-    to_do = [item]
-    while to_do:
-        for other in find_predecessors(to_do.pop(), group):
-            if other.reference not in found:
-                found[other.reference] = other
-                to_do.append(other)
-    return tuple(other for other in group.items if other.reference in found)
-
-
 def find_earlier_versions(item: WorkItem, plan: Plan) -> tuple[WorkItem, ...]:
     """Returns the items of earlier groups that write the same file: the item revises what they have written."""
     before = plan.groups[: item.group - 1]
@@ -72,14 +50,11 @@ def plan_steps(group: Group, plan: Plan, jobs: int) -> tuple[tuple[WorkItem, ...
     """Returns the open items of a group in the steps in which they run, if each takes the same time."""
     waiting = [item for item in group.items if not item.done]
     found: list[tuple[WorkItem, ...]] = []
-    most = count_at_once(group, plan, jobs)
+    most, waits = count_at_once(group, plan, jobs), find_waits(group, plan)
+    awaited = {item.reference: [o.reference for o in waits.find_all(item)] for item in waiting}
     while waiting:
         left = {item.reference for item in waiting}
-        ready = [
-            item
-            for item in waiting
-            if left.isdisjoint(other.reference for other in find_predecessors(item, group))
-        ]
+        ready = [item for item in waiting if left.isdisjoint(awaited[item.reference])]
         step = tuple(ready[:most])
         if not step:  # a cycle; the plan has an error for it
             break
@@ -92,14 +67,14 @@ def find_critical_path(plan: Plan, jobs: int) -> tuple[WorkItem, ...]:
     """Returns the longest chain of open items in which each waits for the one before."""
     path: list[WorkItem] = []
     for group in plan.groups:
-        path += _find_chain(group, plan_steps(group, plan, jobs))
+        path += _find_chain(find_waits(group, plan), plan_steps(group, plan, jobs))
     return tuple(path)
 
 
-def _find_chain(group: Group, found: tuple[tuple[WorkItem, ...], ...]) -> list[WorkItem]:
+def _find_chain(waits: Waits, found: tuple[tuple[WorkItem, ...], ...]) -> list[WorkItem]:
     """Returns one item for each step, from the last back: one that the next item waits for, else the step's first."""
     chain: list[WorkItem] = []
     for step in reversed(found):
-        waited = find_predecessors(chain[0], group) if chain else ()
+        waited = waits.find_all(chain[0]) if chain else ()
         chain.insert(0, next((item for item in step if item in waited), step[0]))
     return chain

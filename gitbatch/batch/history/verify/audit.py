@@ -9,7 +9,9 @@ The grammar of a valid history, as gitbatch writes it:
     group       = { merge } checkpoint               nothing stands between them; all of one batch and group
     merge       = first parent: the merge below, or the branch as it was
                   other parents: 1 to 16 item commits of the group, in plan order; only the last may have fewer
-    base merge  = a merge that an item stands on, and that is not on the line; its items may be of any group of the batch
+    base merge  = a merge that an item stands on, and that is not on the line; its items may be of any group of the batch;
+                  none of its items stands on another; its tree has the outputs of all that they stand on; for more than
+                  16 items one base merge follows another
     item commit = its parent: a user commit or checkpoint of the line, or a base merge
 
 Every commit has its trailers (`trailers.py`) in the last paragraph, spelled as we spell them, and well-formed trees:
@@ -21,7 +23,7 @@ each name once, in git's order. Beyond that:
   item of the plan, as its parent has it, names that path. What it says it read is what its parent has. It is never on the line itself.
 - A merge adds the outputs of its items and changes nothing else; each path is in its first parent as it is in the item's
   parent (the user has not changed it since). Each item commit is merged once on a line; a base merge may merge it too.
-  An item commit outside of the range is judged too.
+  An item commit outside of the range is judged too. What an item stands on is merged before its group's checkpoint.
 - A checkpoint names its plan in `Gitbatch-Plan`, which all of a batch have alike, and in `Gitbatch-Succeeded` what its merges bring, in order, and changes shared files alone: boxes from
   open to ticked (an item's, if its merge brought what the checkpoint's tree has; all of those, unless the plan was edited
   meanwhile; a criterion's, when its items are done), our section of the status, with a row for each of its items, and

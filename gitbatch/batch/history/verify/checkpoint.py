@@ -24,6 +24,7 @@ def judge_checkpoint(history: History, trees: Trees, ours: Ours) -> Complaints:
     yield from _judge_number(history, ours)
     brought = _brought_items(history, ours)
     yield from _judge_items(ours, brought)
+    yield from _judge_bases(history, ours, brought or {})
     yield from _judge_failed(trees, ours, history.plan_of(ours))
     changes = trees.find_changes(commit)
     shared = trees.shared_files(commit.parents[0], history.plan_of(ours))
@@ -104,6 +105,23 @@ def _brought_items(history: History, ours: Ours) -> dict[str, str] | None:
         oid = merge.commit.parents[0]
     parents = (parent for merge in reversed(merges) for parent in merge.commit.parents[1:])
     return {history.ours[oid].trailers.output: oid for oid in parents if history.kind_of(oid) is Kind.ITEM}
+
+
+def _judge_bases(history: History, ours: Ours, brought: dict[str, str]) -> Complaints:
+    """Checks that what the items of a group stand on is merged with them or before them.
+
+    Otherwise they have read files that the history does not have, and bring commits along that no checkpoint names.
+    """
+    with_them = frozenset(brought.values())
+    for path, oid in brought.items():
+        for other in history.direct_items(oid):
+            merges = (merge.commit.oid for merge in history.brought_by[other])
+            recorded = (merge for merge in merges if merge not in history.bases)
+            if other not in with_them and not any(
+                history.lines.may_hold(merge, ours.commit.parents[0]) for merge in recorded
+            ):
+                below = history.ours[other].trailers.output
+                yield Check.ITEM_BASE, f"has {path}, which stands on {below}, which is not merged like that"
 
 
 def _judge_items(ours: Ours, brought: dict[str, str] | None) -> Complaints:

@@ -4,6 +4,7 @@ A line is a commit with its first parents. Everything here is linear in the numb
 """
 
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 
 from msgspec import Struct
 
@@ -86,12 +87,21 @@ class History(Struct, frozen=True):
         """Returns the plan of a commit's batch, by its own trailers or those of a checkpoint; None if none states it."""
         return ours.trailers.plan or self.plans.get(ours.trailers.batch)
 
+    bases: frozenset[str]
+    """The base merges: an item of the batch stands on them, and no checkpoint of their group."""
+
     def is_followed_in_group(self, oid: str) -> bool:
         """Whether a merge or checkpoint of the same group follows a merge; else it can only be a base merge."""
-        group = self.ours[oid].group
-        kinds = {Kind.MERGE, Kind.CHECKPOINT}
         followers = self.followers.get(oid, ())
-        return any(above.group == group and above.trailers.kind in kinds for above in followers)
+        return any(_records(above, self.ours[oid], self.bases) for above in followers)
+
+    def direct_items(self, oid: str) -> tuple[str, ...]:
+        """Returns the item commits that the base of an item's commit merges itself."""
+        base, found = self.parents[oid][0] if self.parents[oid] else "", tuple[str, ...]()
+        while base in self.bases and base not in self.ends:
+            found = (*self.parents[base][1:], *found)
+            base = self.parents[base][0]
+        return tuple(item for item in found if self.kind_of(item) is Kind.ITEM)
 
     def is_on_line(self, oid: str) -> bool:
         """Whether a commit is certainly on the line of a tip, and is not the tip itself."""
@@ -166,7 +176,32 @@ def read_history(repo: Repository, tips: list[str]) -> History:
         counts,
         frozenset(found.trailers.batch for found in ours.values() if found.trailers.format),
         plans,
+        _find_bases(ours, followers),
     )
+
+
+def _find_bases(ours: dict[str, Ours], followers: dict[str, list[Ours]]) -> frozenset[str]:
+    """Returns the base merges; for more than 16 items, one of them follows another."""
+    found: set[str] = set()
+    for oid, merge in reversed(ours.items()):
+        above = followers.get(oid, ()) if merge.trailers.kind is Kind.MERGE else ()
+        if any(_records(other, merge, found) for other in above):
+            continue
+        if any(_stands_on(other, merge) or other.commit.oid in found for other in above):
+            found.add(oid)
+    return frozenset(found)
+
+
+def _records(above: Ours, merge: Ours, bases: AbstractSet[str]) -> bool:
+    """Whether a commit is the next one of the group that a merge belongs to: a merge or its checkpoint."""
+    if above.group != merge.group or above.commit.oid in bases:
+        return False
+    return above.trailers.kind in {Kind.MERGE, Kind.CHECKPOINT}
+
+
+def _stands_on(above: Ours, merge: Ours) -> bool:
+    """Whether an item of the same batch has a merge as its parent."""
+    return above.trailers.kind is Kind.ITEM and above.trailers.batch == merge.trailers.batch
 
 
 def _find_users_merges(parents: dict[str, tuple[str, ...]], ours: dict[str, Ours]) -> dict[str, list[str]]:

@@ -39,7 +39,7 @@ def _judge_place(history: History, ours: Ours) -> Complaints:
         yield Check.ITEM_PARENT, f"its parent is the commit of another {kind}"
     elif kind is Kind.MERGE and history.is_followed_in_group(base):
         yield Check.ITEM_PARENT, "its parent is a merge of a group whose checkpoint comes later"
-    elif kind is Kind.MERGE and base not in history.ends:
+    while history.kind_of(base) is Kind.MERGE and base not in history.ends:
         base = history.parents[base][0]
     yield from _judge_merges(history, oid, base)
     if history.is_on_line(oid):

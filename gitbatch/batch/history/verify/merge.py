@@ -1,5 +1,6 @@
 """Judging a merge: it merges item commits of its group, each once, and changes nothing else."""
 
+from gitbatch.batch.history.bases import find_below
 from gitbatch.batch.history.item_commits import PARENTS
 from gitbatch.batch.history.trailers import Kind
 from gitbatch.batch.history.verify.graph import History, Ours
@@ -10,8 +11,7 @@ from gitbatch.batch.history.verify.trees import Trees, format_paths, is_regular
 def judge_merge(history: History, trees: Trees, ours: Ours) -> Complaints:
     """Yields the findings about a merge."""
     commit, is_recorded = ours.commit, history.is_followed_in_group(ours.commit.oid)
-    followers = history.followers.get(commit.oid, ())
-    is_base = any(f.trailers.kind is Kind.ITEM and f.trailers.batch == ours.trailers.batch for f in followers)
+    is_base = commit.oid in history.bases
     if not is_recorded and not is_base:
         yield Check.MERGE_PLACE, "no merge or checkpoint of its group follows it, and no item stands on it"
     elif not is_recorded and history.is_on_line(commit.oid):
@@ -27,6 +27,8 @@ def judge_merge(history: History, trees: Trees, ours: Ours) -> Complaints:
     if is_recorded:
         yield from _judge_repetition(history, ours, items)
         yield from _judge_age(history, ours, items)
+    else:
+        yield from _judge_heads(history, items)
     yield from _judge_tree(history, trees, ours, items)
 
 
@@ -45,6 +47,8 @@ def _brought_items(history: History, ours: Ours, *, same_group: bool) -> dict[st
 def _judge_first_parent(history: History, ours: Ours) -> Complaints:
     first = ours.commit.parents[0]
     kind = history.kind_of(first)
+    if ours.commit.oid in history.bases and kind is Kind.MERGE and first not in history.bases:
+        yield Check.MERGE_PARENTS, "stands on a merge of a group whose checkpoint comes later"
     if kind in {Kind.ITEM, Kind.RESCUE}:
         yield Check.MERGE_PARENTS, f"stands on the commit of an {kind}, not on the branch"
     below = history.ours.get(first)
@@ -75,6 +79,21 @@ def _judge_age(history: History, ours: Ours, items: dict[str, str]) -> Complaint
         yield Check.MERGE_PARENTS, f"brings {format_paths(old)}, which started before the last checkpoint"
 
 
+def _judge_heads(history: History, items: dict[str, str]) -> Complaints:
+    """Checks that a base merge has no item as its parent that another of its items stands on."""
+    below = find_below(items.values(), history.direct_items)
+    if doubled := {path for path, oid in items.items() if oid in below}:
+        yield Check.MERGE_PARENTS, f"merges {format_paths(doubled)}, on which another of its items stands"
+
+
+def _find_seen(history: History, ours: Ours, items: dict[str, str]) -> dict[str, str]:
+    """Returns the items whose outputs a merge adds: for a base merge also those that its items stand on."""
+    if ours.commit.oid not in history.bases:
+        return items
+    below = find_below(items.values(), history.direct_items)
+    return {history.ours[oid].trailers.output: oid for oid in below if oid in history.ours} | items
+
+
 def _judge_tree(history: History, trees: Trees, ours: Ours, items: dict[str, str]) -> Complaints:
     """Checks that the tree is the first parent's plus the items' files, and that no file replaces a user's version."""
     first = ours.commit.parents[0]
@@ -83,6 +102,7 @@ def _judge_tree(history: History, trees: Trees, ours: Ours, items: dict[str, str
         yield Check.TREE, f"{format_paths(changes.malformed)} is not a folder that git writes"
     if taken := trees.shared_files(first, history.plan_of(ours)).select_shared(changes.paths):
         yield Check.MERGE_SHARED, f"changes {format_paths(taken)}"
+    items = _find_seen(history, ours, items)
     blobs = {key: trees.entry_at(oid, key) for key, oid in items.items()}
     wrong = {p for p, new in changes.paths.items() if not is_regular(new) or new != blobs.get(p)}
     wrong |= {key for key, blob in blobs.items() if trees.entry_at(ours.commit.oid, key) != blob}

@@ -22,6 +22,7 @@ class Check(StrEnum):
     TREE = "tree", "S1"
     ITEM_PARENT = "item-parent", "S1"
     ITEM_PLACE = "item-place", "S1"
+    ITEM_BASE = "item-base", "S1"
     ITEM_PLAN = "item-plan", "P1"
     ITEM_PATH = "item-path", "S1"
     ITEM_FILE = "item-file", "S1"

@@ -1,0 +1,81 @@
+"""What item commits stand on: a commit of the branch, or a base merge of it and of the item commits that an item sees.
+
+A base merge has as parents only those item commits that no other of them has below it; so a row of items that wait for
+each other costs one merge an item. Its tree is the one of the branch's commit plus the outputs of all of them.
+"""
+
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
+
+from gitbatch.batch.history.trailers import Kind, parse_trailers
+from gitbatch.repo.objects.store import Objects
+
+
+class BaseParts(Struct, frozen=True):
+    """The parts of a base."""
+
+    line: str
+    """The commit of the branch."""
+    merged: tuple[str, ...] = ()
+    """The item commits that it merges itself; what these stand on is below them."""
+
+
+def read_base(objects: Objects, base: str) -> BaseParts:
+    """Returns the parts of the commit that an item started from.
+
+    Raises:
+        MissingObjectError: a commit is missing.
+    """
+    merged: tuple[str, ...] = ()
+    commit = objects.read_commit(base)
+    while len(commit.parents) > 1 and parse_trailers(commit.message).kind is Kind.MERGE:
+        merged = (*commit.parents[1:], *merged)
+        commit = objects.read_commit(commit.parents[0])
+    return BaseParts(commit.oid, merged)
+
+
+def find_below(commits: Iterable[str], direct: Callable[[str], tuple[str, ...]]) -> frozenset[str]:
+    """Returns the item commits below item commits. Pure.
+
+    Args:
+        commits: item commits.
+        direct: returns the item commits that the base of one merges itself.
+    """
+    found: set[str] = set()
+    to_do = list(commits)
+    while to_do:
+        new = [oid for oid in direct(to_do.pop()) if oid not in found]
+        found.update(new)
+        to_do += new
+    return frozenset(found)
+
+
+def find_heads(commits: Iterable[str], direct: Callable[[str], tuple[str, ...]]) -> tuple[str, ...]:
+    """Returns those of some item commits that no other of them has below it, in the same order. Pure."""
+    listed = tuple(dict.fromkeys(commits))
+    below = find_below(listed, direct)
+    return tuple(oid for oid in listed if oid not in below)
+
+
+class BaseReader:
+    """Reads bases, each once."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+        self._by_base: dict[str, BaseParts] = {}
+        self._by_item: dict[str, BaseParts] = {}
+
+    def parts_of(self, commit: str) -> BaseParts:
+        """Returns the parts of the base of an item's commit."""
+        known = self._by_item.get(commit)
+        if known is None:
+            base = self._objects.read_commit(commit).parents[0]
+            if base not in self._by_base:
+                self._by_base[base] = read_base(self._objects, base)
+            known = self._by_item[commit] = self._by_base[base]
+        return known
+
+    def direct(self, commit: str) -> tuple[str, ...]:
+        """Returns the item commits that the base of an item's commit merges itself."""
+        return self.parts_of(commit).merged

@@ -1,0 +1,135 @@
+"""What items stand on: pure over a graph, and the commits that are written for it."""
+
+from collections.abc import Iterator
+
+import pytest
+from conftest import Place
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gitbatch.batch.group.base import BaseBuilder
+from gitbatch.batch.group.merge import find_unsound
+from gitbatch.batch.history.bases import BaseReader, find_below, find_heads
+from gitbatch.batch.history.item_commits import as_item_commit
+from gitbatch.batch.history.messages import render_item_message
+from gitbatch.batch.history.record import Batch
+from gitbatch.batch.item.scheduled import CommitContext
+from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome, Record
+from gitbatch.repo.fingerprint import take_fingerprint
+from gitbatch.repo.objects.codec import Ident
+from gitbatch.repo.opening import open_repository
+from gitbatch.repo.repository import Repository
+
+BATCH = "20260102-030405-abcd"
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> dict[str, tuple[str, ...]]:
+    """Item commits, each with what its base merges: the heads of some of those before it."""
+    direct: dict[str, tuple[str, ...]] = {}
+    for number in range(draw(st.integers(1, 9))):
+        seen = draw(st.sets(st.sampled_from(sorted(direct)))) if direct else set()
+        direct[str(number)] = find_heads(sorted(seen), direct.__getitem__)
+    return direct
+
+
+def walk(oid: str, direct: dict[str, tuple[str, ...]]) -> frozenset[str]:
+    """What is below a commit, by the definition."""
+    return frozenset(direct[oid]).union(*(walk(other, direct) for other in direct[oid]))
+
+
+@given(graphs(), st.data())
+def test_heads_have_everything_below_them_and_are_not_below_each_other(
+    direct: dict[str, tuple[str, ...]], data: st.DataObject
+) -> None:
+    wanted = data.draw(st.lists(st.sampled_from(sorted(direct)), unique=True))
+    heads = find_heads(wanted, direct.__getitem__)
+    below = frozenset[str]().union(*(walk(oid, direct) for oid in wanted))
+    assert find_below(wanted, direct.__getitem__) == below
+    assert set(heads) == set(wanted) - below
+    assert list(heads) == [oid for oid in wanted if oid in heads]
+    assert set(heads) | find_below(heads, direct.__getitem__) == set(wanted) | below
+
+
+class Shop:
+    """Writes items of one group, each upon the base that it gets."""
+
+    def __init__(self, place: Place, repo: Repository, count: int) -> None:
+        items = tuple(BatchItem(f"out/{n}.md", f"T{n}", f"Write {n}", f"1-t{n}", 1) for n in range(count))
+        self.group = BatchGroup(1, "Group", items)
+        record = Record(BATCH, 0, "refs/heads/main", "", "task.md", "at-end", "a", 1, (self.group,))
+        self.tip = place.git("rev-parse", "HEAD")
+        self.repo = repo
+        batch = Batch(record, self.tip, ended=False)
+        commits = CommitContext(batch, take_fingerprint(repo, BATCH, ()), Ident("A", "a@example.com", 0))
+        self.reader = BaseReader(repo.objects)
+        self.builder = BaseBuilder(repo.objects, commits, self.group, self.tip, self.reader)
+        self.outcomes: dict[int, Outcome] = {}
+
+    def write(self, number: int, *seen: int) -> Outcome:
+        """Commits an item that waited for others."""
+        item, objects = self.group.items[number], self.repo.objects
+        base = self.builder.build(item, tuple(self.outcomes[other] for other in seen))
+        tree = objects.write_tree(base.tree, {item.output: objects.write_blob(b"%d\n" % number)})
+        outcome = Outcome(item, ItemStatus.SUCCEEDED)
+        message = render_item_message(self.builder.commits.batch.record, self.group, outcome, "a", (), ())
+        user = self.builder.commits.user
+        oid = objects.write_commit(tree, (base.commit,), message, user, user)
+        made = as_item_commit(objects, objects.read_commit(oid), item.output)
+        assert made, "one parent and one path"
+        self.outcomes[number] = done = Outcome(item, ItemStatus.SUCCEEDED, commit=made)
+        return done
+
+
+@pytest.fixture
+def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    place.write("task.md", "# Plan\n")
+    place.commit()
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    made = open_repository(place.root)
+    yield made
+    made.close()
+
+
+def test_a_thousand_items_in_a_row_cost_one_merge_each(place: Place, repo: Repository) -> None:
+    shop = Shop(place, repo, 1000)
+    for number in range(1000):
+        shop.write(number, *range(number))
+    last = shop.outcomes[999]
+    assert last.commit
+    repo.objects.writer.flush()
+    assert len(place.git("ls-tree", "--name-only", f"{last.commit}:out").split()) == 1000
+    parents = place.git("log", "--format=%P", "--grep=gitbatch: base of", str(last.commit)).splitlines()
+    assert [len(line.split()) for line in parents] == [2] * 999
+    assert len(find_below((last.commit,), shop.reader.direct)) == 999
+
+
+def test_more_than_sixteen_heads_make_several_merges(place: Place, repo: Repository) -> None:
+    shop = Shop(place, repo, 41)
+    for number in range(40):
+        shop.write(number, *((number - 20,) if number >= 20 else ()))
+    done = shop.write(40, *range(40))
+    assert done.commit
+    assert set(shop.reader.direct(done.commit)) == {shop.outcomes[n].commit for n in range(20, 40)}
+    assert shop.reader.parts_of(done.commit).line == shop.tip
+    repo.objects.writer.flush()
+    merges = place.git("log", "--first-parent", "--format=%P", f"{done.commit}^").splitlines()
+    assert [len(line.split()) for line in merges] == [5, 17]
+    assert len(place.git("ls-tree", "--name-only", f"{done.commit}:out").split()) == 41
+
+
+def test_what_stands_on_an_item_that_is_not_merged_is_unsound(place: Place, repo: Repository) -> None:
+    shop = Shop(place, repo, 5)
+    for number, seen in enumerate([(), (0,), (0, 1), (), (3,)]):
+        shop.write(number, *seen)
+    outcomes = tuple(shop.outcomes.values())
+    assert find_unsound(outcomes, shop.reader) == frozenset()
+    lost = (replace_status(outcomes[0]), *outcomes[1:])
+    assert find_unsound(lost, shop.reader) == {"1-t1", "1-t2"}
+    assert find_unsound(outcomes[1:], shop.reader) == {"1-t1", "1-t2"}
+    assert find_unsound((*outcomes[:3], replace_status(outcomes[3]), outcomes[4]), shop.reader) == {"1-t4"}
+
+
+def replace_status(outcome: Outcome) -> Outcome:
+    return Outcome(outcome.item, ItemStatus.CONFLICTED, commit=outcome.commit)
