@@ -41,10 +41,10 @@ from gitbatch.batch.planning.failed_items import find_failed_items
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state, require_runnable
 from gitbatch.batch.planning.risks import add_risks
 from gitbatch.batch.planning.selection import select_items
-from gitbatch.batch.planning.start import BatchOptions, find_reason_not_to_start
+from gitbatch.batch.planning.start import BatchOptions, find_reason_not_to_start, plan_batch
 from gitbatch.batch.planning.start import begin_batch as start_batch
 from gitbatch.batch.planning.start_checks import Folders, StartChoice
-from gitbatch.batch.planning.target import find_target
+from gitbatch.batch.planning.target import Target, find_target
 from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
 from gitbatch.batch.workplace.local import LocalWorkplaces
 from gitbatch.concurrency import GitThread
@@ -62,6 +62,13 @@ HOW_TO_START = "for example: gitbatch run --items all --checkpoint after-each"
 ACCEPTED = "accepted: the batch runs with this configuration from now on"
 
 
+class PlannedBatch(Struct, frozen=True):
+    """A batch that could start: all checks have passed."""
+
+    target: Target
+    record: Record
+
+
 class Opening(Struct, frozen=True):
     """The steps from a locked repository to a run."""
 
@@ -73,6 +80,13 @@ class Opening(Struct, frozen=True):
 
     def begin_batch(self) -> Batch | BatchStopped:
         """Checks everything, asks for missing choices and starts a batch, or returns why nothing runs."""
+        planned = self.plan_batch()
+        if isinstance(planned, BatchStopped):
+            return planned
+        return start_batch(self.repo, planned.target, planned.record)
+
+    def plan_batch(self) -> PlannedBatch | BatchStopped:
+        """Checks everything and asks for missing choices; starts nothing. Returns the batch, or why nothing runs."""
         settings, repo = self.settings, self.repo
         target = find_target(repo, settings.branch)
         state = read_project_state(repo, target.tip, settings.plan)
@@ -94,7 +108,7 @@ class Opening(Struct, frozen=True):
         folders = Folders(settings.worktrees, settings.cache_dir)
         choice = StartChoice(items, agent, self.agents, settings.limits, folders)
         options = BatchOptions(choice, selection, mode, settings.jobs or config.batch.jobs)
-        return start_batch(repo, target, state, options, settings.clock())
+        return PlannedBatch(target, plan_batch(repo, target, state, options, settings.clock()))
 
     def _require_answers(self) -> None:
         """Rule O7: a missing choice is asked for; where no question can be answered, the error names it."""
@@ -120,6 +134,19 @@ class Opening(Struct, frozen=True):
             UsageError: an option says something else than the batch.
             GitbatchError: the rest cannot run by the changed options; nothing has been changed.
         """
+        changed, said = self.plan_rest(batch)
+        if not said:
+            return batch
+        self.tell(Notice(batch=batch.id, text=said))
+        return rewrite_record(self.repo, batch, changed)
+
+    def plan_rest(self, batch: Batch) -> tuple[Record, str]:
+        """Returns what the rest of an unfinished batch runs by, and what of it is changed; changes nothing.
+
+        Raises:
+            UsageError: an option says something else than the batch.
+            GitbatchError: the rest cannot run by the changed options.
+        """
         settings = self.settings
         given = GivenOptions(
             plan=settings.plan,
@@ -133,13 +160,12 @@ class Opening(Struct, frozen=True):
         if not can_change:
             refuse_differences(batch, found)
         if not found:
-            return batch
+            return batch.record, ""
         mode, agent = settings.checkpoint or batch.record.mode, settings.agent or batch.record.agent
         changed = replace(batch.record, mode=str(mode), agent=agent)
         self._require_agents_of(batch, changed)
         said = ", ".join(f"{each.option} {each.given} (was {each.recorded})" for each in found)
-        self.tell(Notice(batch=batch.id, text=f"for the rest of the batch: {said}"))
-        return rewrite_record(self.repo, batch, changed)
+        return changed, f"for the rest of the batch: {said}"
 
     def _require_agents_of(self, batch: Batch, changed: Record) -> None:
         """Refuses an agent that the rest of a batch cannot run by."""

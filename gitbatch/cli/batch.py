@@ -21,6 +21,7 @@ from gitbatch.cli.common import (
     cache_dir,
     choose_plan,
     chosen_worktrees,
+    make_page,
     open_repository_of,
     print_output,
     show_message,
@@ -48,6 +49,7 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     continues: bool = False
     branch: str | None = None
     no_input: bool = False
+    dry_run: bool = False
     progress: ProgressKind = ProgressKind.AUTO
     json: bool = False
     directory: Path = HERE
@@ -112,6 +114,21 @@ def _name_plan(repo: Repository, options: RunOptions, resumed: Batch | None) -> 
     if path is None:
         return ""
     return f" {shlex.quote(os.path.relpath(repo.root.resolve() / path, options.directory.resolve()))}"
+
+
+def preview_command(options: RunOptions) -> ExitCode:
+    """Shows what a run with the same options would do; starts nothing."""
+    from gitbatch.batch.preview import preview_batch
+    from gitbatch.view.dry_run import dry_run_output, render_preview
+
+    prompts = PromptFrontend(can_ask=options.can_ask)
+    with open_repository_of(options.directory) as repo:
+        preview = preview_batch(repo, options.make_settings(repo), prompts)
+    if options.json:
+        print_output(dry_run_output(preview))
+    else:
+        make_page().show_block(render_preview(preview))
+    return ExitCode.DONE
 
 
 def run_session(

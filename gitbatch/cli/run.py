@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from gitbatch.batch.history.ledger import SpendingLimits
-from gitbatch.cli.batch import RunOptions, run_command
+from gitbatch.cli.batch import RunOptions, preview_command, run_command
 from gitbatch.cli.common import HERE, Directory, Json, TaskMd
 from gitbatch.cli.views import Progress, ProgressKind
 from gitbatch.sandbox.model import SandboxKind
@@ -47,6 +47,12 @@ Wait = Annotated[
 NoFetch = Annotated[
     bool, typer.Option("--no-fetch", help="In a partial clone, fetch nothing; a missing object is an error.")
 ]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", "-n", help="Only show what would run, after all checks of a run; start nothing."
+    ),
+]
 AcceptConfig = Annotated[
     bool,
     typer.Option(
@@ -72,6 +78,7 @@ def run(
     no_fetch: NoFetch = False,
     accept_config: AcceptConfig = False,
     no_input: NoInput = False,
+    dry_run: DryRun = False,
     progress: Progress = ProgressKind.AUTO,
     json: Json = False,
     directory: Directory = HERE,
@@ -94,8 +101,9 @@ def run(
         no_fetch=no_fetch,
         accept_config=accept_config,
         no_input=no_input,
+        dry_run=dry_run,
         progress=progress,
         json=json,
         directory=directory,
     )
-    raise typer.Exit(run_command(options))
+    raise typer.Exit((preview_command if dry_run else run_command)(options))

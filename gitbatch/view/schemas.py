@@ -36,6 +36,7 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "plan": ("gitbatch.view.overview:PlanState",),
         "status": (f"{_STATE}:BatchState", f"{_STATE}:NoBatch"),
         "events": ("gitbatch.batch.events:Event", f"{_OUTPUTS}.run:RunOutput"),
+        "dry-run": ("gitbatch.view.dry_run:DryRunOutput",),
         "lint": (f"{_OUTPUTS}.lint:LintOutput",),
         "verify": (f"{_OUTPUTS}.verify:VerifyOutput",),
         "init": (f"{_OUTPUTS}.init:InitOutput",),
@@ -52,6 +53,7 @@ CONFIG = "config"
 TITLES: Mapping[str, str] = MappingProxyType(
     {
         CONFIG: "gitbatch.toml",
+        "dry-run": "gitbatch run --dry-run --json",
         "events": "one line of gitbatch run --json or gitbatch demo --json",
     }
 )

@@ -74,7 +74,7 @@ def test_error_is_valid_for_every_output(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", [name for name, _, _ in VERBS if name not in {"help", "schema", "init", "lint"}]
+    "verb", [name for name, _, _ in VERBS if name not in {"help", "schema", "completion", "init", "lint"}]
 )
 def test_every_verb_reports_errors(call: Call, verb: str, place: Place) -> None:
     """Here: no repository, or for the demo a folder that is not empty."""
@@ -96,6 +96,7 @@ def test_every_verb_reports_errors(call: Call, verb: str, place: Place) -> None:
         (("run", "--jobs", "x"), "events"),
         (("help", "nonsense"), "help"),
         (("schema", "nonsense"), "help"),
+        (("completion", "tcsh"), "help"),
         (("init", "--lang", "fr"), "init"),
         (("lint", "missing.md"), "lint"),
         (("verify", "x..y"), "verify"),

@@ -66,16 +66,23 @@ def find_reason_not_to_start(project_state: ProjectState) -> BatchStopped | None
     return None
 
 
-def begin_batch(
+def begin_batch(repo: Repository, target: Target, record: Record) -> Batch:
+    """Starts a batch; `plan_batch` has run all checks."""
+    if not target.exists:
+        repo.refs.create(target.ref, target.tip)
+    return write_record(repo, record, target.tip)
+
+
+def plan_batch(
     repo: Repository, target: Target, project_state: ProjectState, options: BatchOptions, now: float
-) -> Batch:
-    """Runs all checks, then starts a batch.
+) -> Record:
+    """Runs all checks; returns what a batch is started with.
 
     Raises:
         GitbatchError: a check failed; nothing has been changed.
     """
     _require_startable(repo, target, project_state, options)
-    record = Record(
+    return Record(
         batch=new_batch_id(now),
         started=int(now),
         target=target.ref,
@@ -89,9 +96,6 @@ def begin_batch(
         format=FORMAT,
         selection=options.selection,
     )
-    if not target.exists:
-        repo.refs.create(target.ref, target.tip)
-    return write_record(repo, record, target.tip)
 
 
 def _require_startable(
