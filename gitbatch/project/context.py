@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
 
 from msgspec import Struct
@@ -91,8 +91,12 @@ class MissingInput(Struct, frozen=True):
         """Whether an item of the batch should have written the file and did not."""
         return self.problem in {InputProblem.NOT_WRITTEN, InputProblem.NOT_UPDATED}
 
+    def describe(self, quote: Callable[[str], str]) -> str:
+        """Returns the file, quoted by a function, with its problem and the reason, in a line for people."""
+        return f"{_PROBLEMS[self.problem]}: {quote(self.path)} ({self.reason})"
+
     def __str__(self) -> str:
-        return f"{_PROBLEMS[self.problem]}: {quote_path(self.path)} ({self.reason})"
+        return self.describe(quote_path)
 
 
 def describe_filter(name: str) -> str:

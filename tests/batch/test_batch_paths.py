@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import cycle
 
 import pytest
 from conftest import Place, read_run
@@ -20,7 +21,7 @@ from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome, Rec
 from gitbatch.plan.model import PlanOptions
 from gitbatch.plan.outputs import path_problem
 from gitbatch.plan.parse import parse_plan
-from gitbatch.project.context import ContextFile, ContextReason
+from gitbatch.project.context import ContextFile, ContextReason, InputProblem, MissingInput
 from gitbatch.text import clean_text, neutralise_forge_commands
 
 PIECES = (
@@ -61,8 +62,9 @@ def outcomes_of(keys: list[str], status: ItemStatus) -> tuple[Outcome, ...]:
             status,
             Reply(clean_text("Done. It is short.")),
             reason=clean_text(f"{item.output}: failed: x"),
+            missing=tuple(MissingInput(key, problem, clean_text("failed: x")) for key in keys),
         )
-        for item in items
+        for item, problem in zip(items, cycle(InputProblem), strict=False)
     )
 
 
@@ -78,6 +80,7 @@ def test_messages_carry_paths_whole(keys: list[str]) -> None:
         trailers, _ = parse_item_message(message)
         assert (trailers.kind, trailers.output) == (Kind.ITEM, key)
         assert trailers.context == tuple((file.path, file.blob) for file in files)
+        assert [missing.path for missing in trailers.missing] == keys
     messages += [
         render_merge_message(record, group, done),
         render_checkpoint_message(record, group, done + lost, (), ()),

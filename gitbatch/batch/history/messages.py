@@ -215,7 +215,7 @@ def _render_row(outcome: Outcome) -> str:
     )
     lines = [
         _wrap_text(said, _WIDTH - 11),
-        *(_wrap_text(str(missing), _WIDTH - 11) for missing in outcome.missing),
+        *(_wrap_text(missing.describe(quote_for_message), _WIDTH - 11) for missing in outcome.missing),
         *(_wrap_text(line, _WIDTH - 11) for line in format_effort(outcome)),
     ]
     return "\n".join([f"{head}{where}{flags}", *(textwrap.indent(line, " " * 11) for line in lines if line)])

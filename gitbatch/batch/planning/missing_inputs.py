@@ -53,6 +53,7 @@ class InputFinder:
     """The outputs of the items of the batch."""
     _of_groups: dict[int, tuple[MissingInput, ...]] = field(default_factory=dict)
     _waits: dict[int, Waits] = field(default_factory=dict)
+    _of_phases: dict[int, tuple[tuple[tuple[str, ...], MissingInput], ...]] = field(default_factory=dict)
 
     def find_missing(self, item: WorkItem, group: Group) -> tuple[MissingInput, ...]:
         """Returns what an item is meant to read and does not get, each file once."""
@@ -66,14 +67,21 @@ class InputFinder:
         return tuple(missing for missing in first.values() if missing.path != item.output)[::-1]
 
     def _find_named_by_phase(self, item: WorkItem, group: Group) -> Iterator[MissingInput]:
-        """Yields the missing files that the phase's rules and context documents name (rule C2)."""
+        """Yields the missing files that the phase's documents name for a group, without the item's own."""
+        if group.number not in self._of_phases:
+            self._of_phases[group.number] = tuple(self._read_phase(group))
+        yield from (missing for paths, missing in self._of_phases[group.number] if item.output not in paths)
+
+    def _read_phase(self, group: Group) -> Iterator[tuple[tuple[str, ...], MissingInput]]:
+        """Yields the missing files that the phase's rules and context documents name (rule C2), after their paths."""
         for document, name in phase_names(group, self.project, self.snapshot):
             paths = possible_paths(name, self.project)
             found = find_files(name, self.project, self.snapshot)
             failures = tuple(self._find_failures(found or paths, is_there=bool(found)))
-            yield from failures
-            if not (found or failures or item.output in paths) and _PATH.match(name):
-                yield MissingInput(name, InputProblem.NOT_FOUND, clean_text(f"named in {document}"))
+            yield from ((paths, failure) for failure in failures)
+            if not (found or failures) and _PATH.match(name):
+                reason = clean_text(f"named in {document}")
+                yield paths, MissingInput(name, InputProblem.NOT_FOUND, reason)
 
     def _find_declared(self, item: WorkItem, group: Group) -> Iterator[MissingInput]:
         """Yields the missing files that an item declares. Those of a declared folder are not required."""
