@@ -125,6 +125,8 @@ def test_what_failed_last_runs_again(three: Place, monkeypatch: pytest.MonkeyPat
     three.edit("task.md", "Write a →", "Write a do: fail →")
     three.write("docs/task.md", three.read("task.md").replace("→ Output: out", "→ Output: docs/out"))
     three.commit()
+    with pytest.raises(UsageError, match="no open item failed in the last batch"):
+        run_here(three, monkeypatch, items="failed")
     run_here(three, monkeypatch, items="T101,T102,T201")
     run_here(three, monkeypatch, items="T104", plan=PlanChoice("docs/task.md"))
     three.edit("task.md", " do: fail", "")

@@ -62,6 +62,14 @@ def test_links_and_deleted_files(written: Place, repo: Repository) -> None:
     assert find_unused_changes(repo, PlanChoice()) == (TOML, TASK)
 
 
+def test_a_repository_that_cannot_be_written(written: Place, repo: Repository) -> None:
+    """No note, and no error either: looking at a plan needs no right to write."""
+    change(written, TASK)
+    repo.own_dir.write_text("not a folder", encoding="utf-8")
+    assert find_unused_changes(repo, PlanChoice()) == ()
+    repo.own_dir.unlink()
+
+
 def test_no_commit(tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     place.write(TASK, PLAN)
