@@ -4,6 +4,7 @@ An item may wait for items of its own group or of an earlier one, a group for it
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 
 from msgspec import Struct
 
@@ -62,10 +63,15 @@ class _Index:
     def __init__(self, nodes: Sequence[Node], findings: Findings) -> None:
         self._nodes = nodes
         self._findings = findings
-        self._named: dict[str, list[int]] = {}
-        for index, node in enumerate(nodes):
+
+    @cached_property
+    def _named(self) -> dict[str, list[int]]:
+        """The items by name. Made when the first name is looked for: most plans have none."""
+        named: dict[str, list[int]] = {}
+        for index, node in enumerate(self._nodes):
             for name in {node.id or "", path_key(node.output), path_key(node.reference)}:
-                self._named.setdefault(name, []).append(index)
+                named.setdefault(name, []).append(index)
+        return named
 
     def find(self, value: Value, last_group: int) -> int | None:
         """The item with a name, in a group up to `last_group`."""

@@ -62,6 +62,8 @@ def draft_item(box: Box, settings: HintSettings, home: Home, criteria: int, find
 def _context(wording: Wording, findings: Findings) -> tuple[Value, ...]:
     """The files that the item declares; `+` stands on all of them or on none."""
     values = wording.of(Key.CONTEXT)
+    if not any(value.is_added for value in values):
+        return values
     empty = next((value for value in values if value.is_added and not value.text), None)
     if empty:
         findings.error("GB213", empty.span, "“+” names no file", help_texts.WRITE_ADDED)

@@ -78,7 +78,10 @@ class _Shared(Struct, frozen=True):
 
     def has_file(self, key: str) -> bool:
         """Whether a path, by its key, is a shared file."""
-        return key in self.files or any(is_inventory(key, folder) for folder in self.inventories)
+        if key in self.files:
+            return True
+        is_named_so = key.endswith(INVENTORIES[1:])  # most paths are not: asked first
+        return is_named_so and any(is_inventory(key, folder) for folder in self.inventories)
 
 
 @lru_cache(maxsize=8)
