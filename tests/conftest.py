@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fork_server import ForkServer
 
 from gitbatch.batch.history.verify.audit import audit_history
 from gitbatch.cli.main import main
@@ -30,6 +31,11 @@ IDENTITY = {
 }
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """For `-n auto`: twice the processors, as the tests wait for agents and clocks half of their time."""
+    return 2 * len(os.sched_getaffinity(0))
+
+
 @dataclass
 class Place:
     """A repository of a test, with a home of its own."""
@@ -37,6 +43,8 @@ class Place:
     root: Path
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
+    server: ForkServer | None = None
+    """What starts gitbatch faster than a new Python."""
 
     def git(self, *arguments: str, check: bool = True) -> str:
         """What git says, without the newline at its end."""
@@ -76,16 +84,20 @@ class Place:
         self, *arguments: str, code: int | None = None, **more: str
     ) -> subprocess.CompletedProcess[str]:
         """Run gitbatch as a user would, without a terminal; with `code`, it must exit with that."""
-        done = subprocess.run(
-            [sys.executable, "-m", "gitbatch", *arguments],
-            cwd=self.root,
-            env={**self.environment, **more},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        environment = {**self.environment, **more}
+        if self.server and self.server.can_run(environment):
+            done = self.server.run(arguments, self.root, environment, timeout=120)
+        else:
+            done = subprocess.run(
+                [sys.executable, "-m", "gitbatch", *arguments],
+                cwd=self.root,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=120,
+            )
         assert code is None or done.returncode == code, (
             f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         )
@@ -123,17 +135,19 @@ def _signal_handlers() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+def base_environment() -> dict[str, str]:
+    """What of the environment is the same for every test."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    return kept | {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
+
+
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     """An environment in which only the test's own files count."""
     home = tmp_path / "home"
     home.mkdir()
-    kept = {
-        name: os.environ[name] for name in ("PATH", "LANG", "COVERAGE_PROCESS_START") if name in os.environ
-    }
-    kept |= {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
     return {
-        **kept,
+        **base_environment(),
         **IDENTITY,
         "HOME": str(home),
         "XDG_CACHE_HOME": str(home / "cache"),
@@ -143,12 +157,22 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
 
 
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    """The server of this worker."""
+    server = ForkServer(base_environment())
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def place(tmp_path: Path, environment: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Place]:
+def place(
+    tmp_path: Path, environment: dict[str, str], fork_server: ForkServer, request: pytest.FixtureRequest
+) -> Iterator[Place]:
     """An empty repository on branch main. Whatever batches have run in it, `verify` finds nothing at the end."""
     root = tmp_path / "repo"
     root.mkdir()
-    made = Place(root, tmp_path / "home", environment)
+    made = Place(root, tmp_path / "home", environment, fork_server)
     made.git("init", "--quiet", "--initial-branch=main")
     yield made
     if (root / ".git" / "gitbatch").is_dir() and not request.node.get_closest_marker("forged"):

@@ -1,0 +1,141 @@
+"""gitbatch, started as a process of its own, but without a Python that starts and imports everything again.
+
+`python fork_server.py` imports gitbatch once and then forks for each request of its standard input, a socket. What is
+forked is what `python -m gitbatch` would be by then: it has the environment, the folder and the streams of the request.
+"""
+
+import io
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TextIO
+
+_LARGEST = 1 << 18
+"""Bytes of a request."""
+_DECIDED_AT_START = ("PYTHON", "LC_", "LANG", "COVERAGE_")
+"""Beginnings of the names of variables that a Python reads when it starts."""
+
+
+class ForkServer:
+    """Runs gitbatch in forks of one process, which ends with this one."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = dict(environment)
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LARGEST)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__], stdin=theirs.fileno(), env=self._environment, cwd="/"
+            )
+
+    def can_run(self, environment: Mapping[str, str]) -> bool:
+        """Whether a Python with this environment would start as the server has."""
+        return all(
+            environment.get(name) == self._environment.get(name)
+            for name in {*environment, *self._environment}
+            if name.startswith(_DECIDED_AT_START)
+        )
+
+    def run(
+        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
+    ) -> subprocess.CompletedProcess[str]:
+        """Run gitbatch to its end, as `subprocess.run` with captured output and no input."""
+        request = json.dumps(
+            {"arguments": arguments, "folder": str(folder), "environment": dict(environment)}
+        )
+        with ExitStack() as files:
+            out, err = (files.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in "oe")
+            null = files.enter_context(Path(os.devnull).open())
+            ours, theirs = map(files.enter_context, socket.socketpair())
+            streams = [file.fileno() for file in (null, out, err, theirs)]
+            socket.send_fds(self._socket, [request.encode()], streams)
+            theirs.close()
+            status = _wait_for_end(files.enter_context(ours.makefile()), ours, timeout)
+            for file in (out, err):
+                file.seek(0)
+            return subprocess.CompletedProcess(["gitbatch", *arguments], status, out.read(), err.read())
+
+    def close(self) -> None:
+        """End the server."""
+        self._socket.close()
+        self._process.wait()
+
+
+def _wait_for_end(answers: TextIO, connection: socket.socket, timeout: float) -> int:
+    """Return the exit code of a process; kill it if it takes too long."""
+    process = int(answers.readline())
+    connection.settimeout(timeout)
+    try:
+        return int(answers.readline())
+    except TimeoutError:
+        os.kill(process, signal.SIGKILL)
+        raise
+
+
+def serve() -> None:
+    """Fork for each request: what reports its end, and gitbatch itself, in which this returns."""
+    requests = socket.socket(fileno=os.dup(0))
+    while True:
+        request, streams, _, _ = socket.recv_fds(requests, _LARGEST, 4)
+        if not request:
+            os._exit(0)
+        waiter = os.fork()
+        if not waiter:
+            break
+        for stream in streams:
+            os.close(stream)
+        _reap_ended()
+    requests.close()
+    process = os.fork()
+    if process:
+        _report(process, streams[3])
+    _become(json.loads(request), streams)
+
+
+def _reap_ended() -> None:
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _report(process: int, stream: int) -> None:
+    """Say which process it is, and how it ended."""
+    os.write(stream, f"{process}\n".encode())
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    os.write(stream, f"{status}\n".encode())
+    os._exit(0)
+
+
+def _become(request: dict[str, object], streams: Sequence[int]) -> None:
+    """Take on what a process has at its start."""
+    for number, stream in enumerate(streams[:3]):
+        os.dup2(stream, number)
+    for stream in streams:
+        os.close(stream)
+    os.environ.clear()
+    environment, arguments = request["environment"], request["arguments"]
+    assert isinstance(environment, dict)
+    assert isinstance(arguments, list)
+    os.environ.update(environment)
+    os.chdir(str(request["folder"]))
+    for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
+        old = getattr(sys, name)
+        buffer = os.fdopen(number, "rb" if number == 0 else "wb", closefd=False)
+        setattr(sys, name, io.TextIOWrapper(buffer, old.encoding, old.errors, line_buffering=number == 2))
+    sys.argv = ["gitbatch", *arguments]
+
+
+if __name__ == "__main__":
+    import gitbatch.cli.batch
+    import gitbatch.cli.run  # noqa: F401  # imported before it forks
+    from gitbatch.__main__ import main
+
+    serve()
+    main()
