@@ -9,16 +9,23 @@ from msgspec.structs import replace
 
 from gitbatch.errors import PlanError, UsageError
 from gitbatch.fs.durable import write_file
+from gitbatch.plan.findings import Findings
 from gitbatch.plan.fixes import fix_plan
-from gitbatch.plan.model import Diagnostic, Plan, PlanOptions
+from gitbatch.plan.help_texts import Advice
+from gitbatch.plan.model import Diagnostic, Hints, Plan, PlanOptions
 from gitbatch.plan.parse import parse_plan
+from gitbatch.plan.source import Span, read
 from gitbatch.project.config import CONFIG_FILE, Config, read_config
 from gitbatch.project.control import PlanChoice, Project, find_project, plan_options
 from gitbatch.project.disk import DiskSnapshot
+from gitbatch.project.scope import SCOPE_FILE, find_active_phase
 from gitbatch.project.snapshot import Snapshot
 
 NOT_ON_THIS_MACHINE = "GB410"
 """A program, key, sandbox or folder is missing on this machine."""
+
+SCOPE_UNCLEAR = "GB414"
+"""The scope section of CLAUDE.md does not name exactly one phase."""
 
 ReadFiles = Callable[[Path], Snapshot]
 
@@ -115,6 +122,20 @@ def read_project_on_disk(files: Snapshot, path: str) -> Project | None:
     except PlanError:
         return None
     return replace(project, task=path)
+
+
+def check_scope(files: Snapshot, shown: str = SCOPE_FILE) -> Checked | None:
+    """Returns CLAUDE.md with what is wrong with its scope section (rule O2); None if nothing is. `shown`: its path."""
+    try:
+        find_active_phase(files, _read_config(files))
+    except PlanError as error:
+        source = files.read(SCOPE_FILE) or b""
+        findings = Findings(read(source)[0])
+        line = max(1, error.place.line if error.place else 1) - 1
+        span = Span(findings.source.starts[line], findings.source.ends[line])
+        findings.error(SCOPE_UNCLEAR, span, error.message, Advice.in_english(error.advice))
+        return Checked(shown, source, Plan(shown, (), (), Hints(), findings.in_order()))
+    return None
 
 
 def _read_config(files: Snapshot) -> Config:

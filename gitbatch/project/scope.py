@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 
-from gitbatch.errors import PlanError
+from gitbatch.errors import FilePlace, PlanError
 from gitbatch.plan.findings import quoted
 from gitbatch.plan.help_texts import Advice, Language
 from gitbatch.plan.inline import Inline, Piece, SpanKind, one_line, scan
@@ -58,10 +58,14 @@ def find_active_phase(snapshot: Snapshot, config: Config) -> Phase | None:
         return None
     language = _language_of(sections[0].title)
     if len(sections) > 1:
-        raise PlanError("CLAUDE.md has more than one scope section", _ONE_SECTION.in_language(language))
+        message, place = "CLAUDE.md has more than one scope section", FilePlace(SCOPE_FILE, sections[1].line)
+        raise PlanError(message, _ONE_SECTION.in_language(language), place=place)
     phases = Phases(snapshot, config)
-    named = _find_phases(_section_lines(source, sections[0]), phases)
-    return _require_one(named, phases, language)
+    try:
+        return _require_one(_find_phases(_section_lines(source, sections[0]), phases), phases, language)
+    except PlanError as error:
+        error.place = FilePlace(SCOPE_FILE, sections[0].line)
+        raise
 
 
 def find_language(snapshot: Snapshot, config: Config) -> Language:
@@ -106,6 +110,7 @@ def _refuse_near_titles(headings: tuple[Heading, ...], config: Config) -> None:
             raise PlanError(
                 f"{SCOPE_FILE}:{heading.line}: {quoted(heading.title)} is not a known title",
                 _RENAME_SECTION.fill(title=near).in_language(_language_of(near)),
+                place=FilePlace(SCOPE_FILE, heading.line),
             )
 
 

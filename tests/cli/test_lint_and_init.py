@@ -261,3 +261,18 @@ def test_a_hint_that_is_nearly_one_is_a_warning(place: Place, hint: str) -> None
     place.write("task.md", f"## Work Packages\n\n### G\n\n<!-- {hint} -->\n\n- [ ] a\n")
     place.write("gitbatch.toml", AGENT)
     assert "GB301 warning" in place.gitbatch("lint", "--strict", code=1).stdout
+
+
+@pytest.mark.rule("O2")
+def test_a_scope_that_names_two_phases_is_an_error_of_each_plan(place: Place) -> None:
+    for phase in ("one", "two"):
+        place.write(f"docs/phases/{phase}/task.md", WARNING)
+    place.write("CLAUDE.md", "## Aktiver Scope\n\nErst one, dann two.\n")
+    said = place.gitbatch("lint", "docs/phases/two/task.md", code=2).stdout
+    message = "the scope section of CLAUDE.md names more than one phase: one, two"
+    assert f"CLAUDE.md:1:1: GB414 error: {message}\n" in said
+    assert "help: behalte die aktive, oder schreibe in CLAUDE.md:" in said
+    (found,) = json.loads(place.gitbatch("lint", "docs/phases/two/task.md", "--json", code=2).stdout)[
+        "findings"
+    ][-1:]
+    assert (found["path"], found["line"], found["code"]) == ("CLAUDE.md", 1, "GB414")

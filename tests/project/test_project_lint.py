@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from project.file_tree import FileTree
 
 from gitbatch.errors import PlanError, UsageError
-from gitbatch.project.lint import check_plan, find_active_plan, find_project_root
+from gitbatch.project.lint import check_plan, check_scope, find_active_plan, find_project_root
 
 PLAN = "## Aufgaben\n\n### G\n\n- [ ] T1 a → Output: docs/phases/one/status.md\n- [ ] T2 b\n"
 CONFIG = '[titles]\nwork = ["Aufgaben"]\n'
@@ -72,3 +73,32 @@ def test_the_root_is_the_nearest_folder_that_looks_like_one(tmp_path: Path, mark
     if mark:
         (tmp_path / "a/b" / mark).touch()
     assert find_project_root(deep) == (tmp_path / "a/b" if mark else tmp_path)
+
+
+@pytest.mark.rule("O2")
+@pytest.mark.parametrize(
+    ("claude", "place"),
+    [
+        (None, None),
+        ("# P\n", None),
+        (SCOPE, None),
+        ("# P\n\n## Active Scope\n\none, then two\n", (3, 1, "GB414")),
+        ("# P\n\n## Active Scope\n\nnothing\n", (3, 1, "GB414")),
+        ("# P\n\nActive Scope: one\n---\n", (3, 1, "GB414")),
+        (f"{SCOPE}\n{SCOPE}", (5, 1, "GB414")),
+        ("## Active Scope\n\none\0\n", (3, 1, "GB414")),
+    ],
+)
+def test_what_is_wrong_with_the_scope(claude: str | None, place: tuple[int, int, str] | None) -> None:
+    files = {"docs/phases/one/task.md": PLAN, "docs/phases/two/task.md": PLAN}
+    checked = check_scope(
+        FileTree(files if claude is None else {**files, "CLAUDE.md": claude}), "x/CLAUDE.md"
+    )
+    if place is None:
+        assert checked is None
+        return
+    assert checked is not None
+    (found,) = checked.plan.errors
+    assert (found.line, found.column, found.code) == place
+    assert checked.path == "x/CLAUDE.md"
+    assert found.help

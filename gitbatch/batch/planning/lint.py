@@ -48,9 +48,11 @@ from gitbatch.project.lint import (
     NOT_ON_THIS_MACHINE,
     Checked,
     check_plan,
+    check_scope,
     find_project_root,
     read_project_on_disk,
 )
+from gitbatch.project.scope import SCOPE_FILE
 from gitbatch.project.snapshot import Snapshot
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
@@ -88,14 +90,18 @@ def lint_plan(path: Path, settings: LintSettings, text: bytes | None = None) -> 
         repo = open_repository(here.parent, read_only=True)
     except GitbatchError:
         root = find_project_root(here.parent)
-        return checked, *_report_config(find_checkout_files(root), (), _show_config(path, here, root))
+        files = find_checkout_files(root)
+        scope = check_scope(files, _show_file(SCOPE_FILE, path, here, root))
+        shown = _show_file(CONFIG_FILE, path, here, root)
+        return checked, *((scope,) if scope else ()), *_report_config(files, (), shown)
     with closing(repo), _open_pool(settings) as pool:
         around = DiskSurroundings.of_checkout(repo)
         files, root = around.snapshot, repo.root.resolve()
-        shown = _show_config(path, here, root)
+        shown = _show_file(CONFIG_FILE, path, here, root)
         project = read_project_on_disk(files, here.relative_to(root).as_posix())
         if checked.plan.errors or project is None:
-            return checked, *_report_config(files, (), shown)
+            scope = check_scope(files, _show_file(SCOPE_FILE, path, here, root))
+            return checked, *((scope,) if scope else ()), *_report_config(files, (), shown)
         found = find_risks(checked.plan, checked.source, project, around)
         if broken := _report_config(files, (), shown):  # which agents there are is not known
             return _with_more(checked, (d for d in found if d.code != AGENT_UNKNOWN)), *broken
@@ -106,10 +112,10 @@ def lint_plan(path: Path, settings: LintSettings, text: bytes | None = None) -> 
         return _with_more(checked, found), *_report_config(files, more, shown)
 
 
-def _show_config(path: Path, full: Path, root: Path) -> str:
-    """Returns the path of the configuration as the plan's path is given: relative to the same folder if possible."""
+def _show_file(file: str, path: Path, full: Path, root: Path) -> str:
+    """Returns the path of a file at the top as the plan's path is given: relative to the same folder if possible."""
     given, name = str(path), full.relative_to(root).as_posix()
-    return f"{given.removesuffix(name)}{CONFIG_FILE}" if given.endswith(name) else str(root / CONFIG_FILE)
+    return f"{given.removesuffix(name)}{file}" if given.endswith(name) else str(root / file)
 
 
 def open_to_start(directory: Path) -> tuple[Repository, tuple[GitbatchError, ...]]:
