@@ -76,7 +76,7 @@ def test_only_the_present_process_counts(tmp_path: Path) -> None:
 
 
 def test_whatever_is_in_the_log(tmp_path: Path) -> None:
-    odd = b'{"event":"item-progress","slug":"other","line":"x"}\n[1]\n{"event":"item-fin\xff'
+    odd = b'{"event":"item-progress","slug":"other","line":"x"}\n{"event":"item-progress",\n[1]\n{"event":"item-fin\xff'
     assert activity_after(tmp_path, STARTED, more=odd) == ItemActivity(ItemPhase.RUNNING, 1.0, 2)
     (tmp_path / "b" / LOG).unlink()
     (tmp_path / "b" / LOG).symlink_to(tmp_path)

@@ -82,6 +82,33 @@ def test_a_forged_ref_is_not_offered(failed: Place, repo: Repository, path: str)
     assert list_rescued(repo) == (file,)
 
 
+def test_what_is_pruned_or_no_single_file_is_not_offered(failed: Place, repo: Repository) -> None:
+    (file,) = list_rescued(repo)
+    message = failed.git("log", "-1", "--format=%B", file.ref)
+    base = repo.objects.read_commit(failed.git("rev-parse", f"{file.ref}^"))
+    two = repo.objects.write_tree(base.tree, {"a.md": file.blob, "b.md": file.blob})
+    repo.objects.writer.sync()
+    for number, parents in enumerate((("-p", base.oid), ()), 11):
+        forged = failed.git("commit-tree", two, *parents, "-m", message)
+        failed.git("update-ref", f"{file.ref}{number}", forged)
+    assert list_rescued(repo) == (file,)
+    (failed.root / ".git/objects" / file.blob[:2] / file.blob[2:]).unlink()
+    assert list_rescued(repo) == ()
+    commit = failed.git("rev-parse", file.ref)
+    (failed.root / ".git/objects" / commit[:2] / commit[2:]).unlink()
+    assert list_rescued(repo) == ()
+
+
+def test_without_a_readable_record_an_item_has_the_name_of_its_path(halted: Place, repo: Repository) -> None:
+    (record,) = halted.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/record").splitlines()
+    blob = repo.objects.write_blob(b"{}")
+    repo.objects.writer.sync()
+    branch = halted.git("for-each-ref", "--format=%(objectname)", "refs/heads/gitbatch/*/1-t1")
+    halted.git("update-ref", record.replace("/record", "/rescue/1-t1"), branch)
+    halted.git("update-ref", record, blob)
+    assert [(file.name, file.attempt) for file in list_rescued(repo)] == [("out/T1.md", 0)]
+
+
 def test_nothing_is_kept(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in place.environment.items():
         monkeypatch.setenv(name, value)

@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from gitbatch.batch.model import CriterionState
 from gitbatch.view.block import StyledLine, TextTable, plain_text
 from gitbatch.view.overview import (
     AwaitedOutputs,
@@ -117,3 +118,15 @@ def test_shared_files_that_do_not_exist_yet() -> None:
     assert "status  status.md (not there yet: a checkpoint creates it)" in said
     assert "decisions  decisions-log.md\n" in said
     assert "shared artifacts  a.md (not there yet: a checkpoint creates it), b-inventory.md\n" in said
+
+
+def test_order_limit_and_criteria() -> None:
+    plan = make_plan((make_item(1, done=True), make_item(2), make_item(3)))
+    group = replace(plan.groups[0], steps=(("T002",), ("T003",)), at_once=1)
+    criterion = CriterionState(1, "All is written", done=False, items=(), open_items=0)
+    said = text_of(*render_plan(replace(plan, groups=(group,), criteria=(criterion,), critical_path=())))
+    assert "group 1  Group 1  at most 1 at a time" in said
+    assert "  order: T002 → T003" in said
+    assert "Definition of Done\nDoD #1  [ ]  cross-cutting  All is written" in said
+    assert "critical path" not in said
+    assert "[x] T001 Write\n→ out/T001.md\n[ ] T002" in said, "what is done has no more lines"

@@ -103,9 +103,14 @@ def _only_file(repo: Repository, commit: Commit) -> tuple[str, str]:
         return "", ""
     changes = tuple(repo.objects.diff_trees(repo.objects.tree_of(commit.parents[0]), commit.tree))
     new = changes[0].new if len(changes) == 1 else None
-    if new is None or new.mode != REGULAR or path_problem(changes[0].path):
+    if (
+        new is None
+        or new.mode != REGULAR
+        or path_problem(changes[0].path)
+        or not repo.objects.is_blob(new.oid)
+    ):
         return "", ""
-    return changes[0].path, new.oid if repo.objects.is_blob(new.oid) else ""
+    return changes[0].path, new.oid
 
 
 def _item_names(repo: Repository) -> dict[tuple[str, str], str]:
