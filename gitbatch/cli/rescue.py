@@ -1,5 +1,6 @@
 """`gitbatch rescue`: lists the files that rescue refs keep, and writes one to the checkout."""
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -47,7 +48,8 @@ def take(
     if json:
         print_output(RescueOutput(taken=taken))
         return
-    show_text(f"wrote {taken.path}   ({_describe(taken)}; nothing is committed: git add it if it is good)")
+    show_text(f"wrote {taken.path}   ({_describe(taken)})")
+    show_text(f"nothing is staged; if it is good: git add {shlex.quote(taken.path)}")
 
 
 def _describe(taken: RescuedFile) -> str:

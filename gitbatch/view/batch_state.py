@@ -1,5 +1,6 @@
 """The output of `gitbatch status`: values for programs, blocks for people."""
 
+import shlex
 import time
 from collections.abc import Mapping
 
@@ -7,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.batch.history.activity import BatchActivity, BatchPause, ItemActivity, ItemPhase
-from gitbatch.batch.history.messages import format_cost, format_rescued, format_tokens, format_usage
+from gitbatch.batch.history.messages import format_cost, format_tokens, format_usage
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.rescue import Rescued
@@ -209,7 +210,7 @@ def _format_process(process: RunningProcess, now: float) -> str:
 
 def _item_row(item: ItemState, now: float) -> tuple[Cell, ...]:
     style = _STYLES.get(item.status, "dim")
-    kept = format_rescued(item.rescued)
+    kept = f"kept: gitbatch rescue take {shlex.quote(item.name)}" if item.rescued else ""
     said = item.reason or item.item
     if item.since is not None:
         attempt = f", attempt {item.attempts + 1} ({item.reason})" if item.attempts else ""

@@ -62,7 +62,7 @@ def test_the_last_attempts_output_is_kept_and_named(place: Place) -> None:
     assert [o["rescued"] for o in checkpoint["checkpoint"]["outcomes"]] == [ref, ""]
     shown = json.loads(place.gitbatch("status", "--json", code=0).stdout)
     assert [item["rescued"] for item in shown["items"]] == [ref, ""]
-    assert where in place.gitbatch("status", code=0).stdout
+    assert "kept: gitbatch rescue take T1" in place.gitbatch("status", code=0).stdout
     assert ticked(place) == ["T2"]
     assert len(audit(place).items) == 1
     assert_tidy(place)
@@ -430,4 +430,4 @@ def test_every_path_comes_back_whole(place: Place) -> None:
     assert told.outcome("T1")["rescued"] == ref
     assert json.loads(place.gitbatch("status", "--json", code=0).stdout)["items"][0]["rescued"] == ref
     assert place.git("show", f"{ref}:{path}").endswith(" 1")
-    assert f"what it had written is kept: git show {ref}\n" in place.gitbatch("status", code=0).stdout
+    assert "kept: gitbatch rescue take T1\n" in place.gitbatch("status", code=0).stdout

@@ -11,9 +11,10 @@ AGENT = """\
 #!/bin/sh
 echo "reading the sources of $GITBATCH_OUTPUT" >>"$GITBATCH_PROGRESS"
 while [ ! -e "$HOME/go" ]; do sleep 0.05; done
-case $GITBATCH_OUTPUT in *second* | *zweiter*) echo "the source is not there" >&2; exit 3 ;; esac
 mkdir -p "$(dirname "$GITBATCH_OUTPUT")"
-printf '# A page\\n\\nIt says what the part does.\\n' >"$GITBATCH_OUTPUT"
+printf '# A page\\n' >"$GITBATCH_OUTPUT"
+case $GITBATCH_OUTPUT in *second* | *zweiter*) echo "the source is not there" >&2; exit 3 ;; esac
+printf '\\nIt says what the part does.\\n' >>"$GITBATCH_OUTPUT"
 echo "Wrote $GITBATCH_OUTPUT. It has one heading and a sentence."
 """
 CONFIG = """
@@ -50,6 +51,11 @@ def test_walk(place: Place, terminal: Terminal, language: str) -> None:
     assert status == ["failed", "succeeded"], "failures come first"
     assert f"  succeeded   {first}  +3 " in screens["the review"]
     assert "again: gitbatch run --items failed" in screens["the end of the run"]
+    assert "wrote docs/" in screens["rescue take"]
+    second = screens["status in a second terminal, while agents run"]
+    assert "(running) on main: 0 of 2 groups, 0 of 3 items" in second
+    assert second.count("  1  running  ") == 2
+    assert "gitbatch run" not in second
     assert "(ended) on main: 2 of 2 groups, 2 of 3 items" in screens["status"]
 
 
@@ -87,6 +93,7 @@ def walk(place: Place, terminal: Terminal, language: str) -> None:
         "reading the sources of docs/pages/first.md" if language == "en" else "docs/seiten/erster.md"
     )
     terminal.look("agents run", "docs/pages/second.md" if language == "en" else "docs/seiten/zweiter.md")
+    look_from_another_terminal(place, terminal)
     (place.home / "go").touch()
     terminal.look("the review", "stop here")
     terminal.type_keys(ENTER)
@@ -99,3 +106,17 @@ def walk(place: Place, terminal: Terminal, language: str) -> None:
     terminal.finish("the end of the run")
     terminal.run("gitbatch status")
     terminal.finish("status")
+    terminal.run("gitbatch rescue")
+    terminal.finish("rescue")
+    terminal.run(f"gitbatch rescue take {'P2' if language == 'en' else 'S2'}")
+    terminal.finish("rescue take")
+
+
+def look_from_another_terminal(place: Place, terminal: Terminal) -> None:
+    other = Terminal(place)
+    try:
+        other.run("gitbatch status")
+        other.finish("status in a second terminal, while agents run")
+    finally:
+        other.close()
+    terminal.screens.extend(other.screens)

@@ -43,7 +43,7 @@ def test_kept_output_is_named() -> None:
     _, rows = head_and_rows(replace(STATE, items=(rescued,)))
     assert rows[0][1] == "failed"
     assert rows[0][3].startswith("it broke")
-    assert "refs/gitbatch/b/rescue/x" in rows[0][3]
+    assert rows[0][3].endswith("\nkept: gitbatch rescue take T2")
 
 
 def test_seconds_of_a_running_item_and_why_it_runs_again() -> None:
