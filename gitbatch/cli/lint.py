@@ -23,6 +23,7 @@ from gitbatch.cli.common import (
     chosen_worktrees,
     make_page,
     print_output,
+    use_utf_8,
 )
 from gitbatch.cli.verbosity import is_quiet
 from gitbatch.errors import GitbatchError, PlanError, UsageError
@@ -161,6 +162,7 @@ def _show_diagnostics(checked: Checked, form: Format) -> None:
         good = f"{format_count(items, 'item')} in {format_count(len(checked.plan.groups), 'group')}"
         page.show_line(f"{checked.path}: {summary(diagnostics) or good}")
         return
+    use_utf_8()
     show = diagnostic_json if form is Format.JSON else diagnostic_annotation
     for diagnostic in diagnostics:
         typer.echo(show(diagnostic, checked.path))
