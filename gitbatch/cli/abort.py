@@ -1,5 +1,6 @@
 """`gitbatch abort`: ends an unfinished batch. Finished items that were not merged are kept."""
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -8,7 +9,7 @@ from gitbatch.batch.history.abort import AbortPreview, abort_batch, preview_abor
 from gitbatch.batch.history.record import find_unfinished_refs
 from gitbatch.cli.common import HERE, Directory, Json, open_repository_of, print_output, tell_waiting
 from gitbatch.cli.terminal import can_prompt
-from gitbatch.cli.verbosity import show_text
+from gitbatch.cli.verbosity import show_prose, show_text
 from gitbatch.errors import DeclinedError, GitbatchError
 from gitbatch.repo.lock import repository_lock
 from gitbatch.text import format_count, list_names
@@ -17,6 +18,9 @@ from gitbatch.view.outputs.abort import AbortOutput
 
 def abort(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, also in a terminal.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Only show what would be kept and lost.")
+    ] = False,
     json: Json = False,
     directory: Directory = HERE,
 ) -> None:
@@ -29,13 +33,18 @@ def abort(
         if found is None:
             raise GitbatchError("no batch is unfinished", "see the last one: gitbatch status")
         preview = preview_abort(repo, found[0])
+        asks = not (yes or json or dry_run) and can_prompt()
         if not json:
-            _show_preview(found[0], preview)
-        if not (yes or json) and can_prompt():
+            _show_preview(found[0], preview, show_prose if asks or dry_run else show_text)
+        if asks:
             _require_consent()
-        rescued = abort_batch(repo, *found)
+        rescued = () if dry_run else abort_batch(repo, *found)
         if json:
-            print_output(AbortOutput(found[0], preview.merged, preview.kept, preview.lost, rescued))
+            output = AbortOutput(
+                found[0], preview.merged, preview.kept, preview.lost, rescued, dry_run=dry_run
+            )
+            print_output(output)
+        if json or dry_run:
             return
         show_text(f"batch {found[0]} has ended")
         for ref in rescued:
@@ -44,12 +53,12 @@ def abort(
             show_text("write one to your checkout: gitbatch rescue take ITEM")
 
 
-def _show_preview(batch: str, preview: AbortPreview) -> None:
-    show_text(f"batch {batch}: {format_count(preview.merged, 'item')} merged, which stay")
+def _show_preview(batch: str, preview: AbortPreview, show: Callable[[str], None]) -> None:
+    show(f"batch {batch}: {format_count(preview.merged, 'item')} merged, which stay")
     if preview.kept:
-        show_text(f"  keeps: {list_names(preview.kept)}: finished and not merged")
+        show(f"  keeps: {list_names(preview.kept)}: finished and not merged")
     if preview.lost:
-        show_text(f"  loses: {list_names(preview.lost)}: not finished; what their worktrees have is removed")
+        show(f"  loses: {list_names(preview.lost)}: not finished; what their worktrees have is removed")
 
 
 def _require_consent() -> None:

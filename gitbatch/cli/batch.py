@@ -24,12 +24,12 @@ from gitbatch.cli.common import (
     make_page,
     open_repository_of,
     print_output,
-    show_message,
 )
 from gitbatch.cli.frontend import PromptFrontend, PromptReviewer
 from gitbatch.cli.signals import ENDING_SIGNALS, Signals
 from gitbatch.cli.terminal import can_prompt
 from gitbatch.cli.unused_changes import tell_unused_changes
+from gitbatch.cli.verbosity import show_prose
 from gitbatch.cli.views import EventView, ProgressKind, make_view
 from gitbatch.errors import ExitCode
 from gitbatch.project.control import TASK
@@ -158,7 +158,7 @@ def report_end(
     )
     with suppress(OSError) if ended is None else nullcontext():  # the terminal may be gone
         for line in end.lines:
-            show_message(line)
+            show_prose(line, err=True)
         if json:
             from gitbatch.view.outputs.run import run_output
 

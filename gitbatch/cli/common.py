@@ -2,7 +2,6 @@
 
 import io
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,15 +70,6 @@ def print_output(output: "Envelope | ErrorOutput") -> None:
 
     use_utf_8()
     typer.echo(encode_output(output))
-
-
-def show_message(text: str) -> None:
-    """Shows a message on standard error; in a terminal it is wrapped at words."""
-    if sys.stderr.isatty():
-        from gitbatch.view.wrapping import wrap_text
-
-        text = wrap_text(text, shutil.get_terminal_size().columns)
-    typer.echo(text, err=True)
 
 
 def use_utf_8() -> None:

@@ -5,7 +5,7 @@ import os
 import typer
 
 from gitbatch.cli.common import HERE, Directory, Json, open_repository_of, print_output, tell_waiting
-from gitbatch.cli.verbosity import show_note, show_text
+from gitbatch.cli.verbosity import show_note, show_prose, show_text
 from gitbatch.guard.install import install_hook, uninstall_hook
 from gitbatch.guard.location import find_hook_location
 from gitbatch.guard.report import hook_notes, read_hook_report
@@ -58,13 +58,13 @@ def status(json: Json = False, directory: Directory = HERE) -> None:
     if json:
         print_output(hook_output(found))
         return
-    typer.echo(f"{found.state}  {found.path}")
+    show_prose(f"{found.state}  {found.path}")
     if found.chained:
-        typer.echo(f"your own hook runs after it, and is now {found.chained}")
+        show_prose(f"your own hook runs after it, and is now {found.chained}")
     if found.problem:
-        typer.echo(f"cannot install: {found.problem}\n  {found.advice.replace(chr(10), chr(10) + '  ')}")
+        show_prose(f"cannot install: {found.problem}\n  {found.advice.replace(chr(10), chr(10) + '  ')}")
     for note in found.notes:
-        typer.echo(f"note: {note}")
+        show_prose(f"note: {note}")
 
 
 def _read_git_settings() -> dict[str, str]:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from gitbatch.cli.common import HERE, Directory, Json, open_repository_of, print_output
 from gitbatch.cli.terminal import can_prompt
-from gitbatch.cli.verbosity import show_text
+from gitbatch.cli.verbosity import show_prose, show_text
 from gitbatch.errors import PlanError, UsageError
 from gitbatch.plan.help_texts import Language
 from gitbatch.project.config import CONFIG_FILE, Config, parse_config
@@ -53,7 +53,7 @@ def init(
     for line in _describe_files(made, named):
         show_text(line)
     for line in _describe_missing(made, named, has_agent=has_agent):
-        typer.echo(line)
+        show_prose(line)
 
 
 def _choose_phase(root: Path, config: Config, *, can_ask: bool) -> str:

@@ -25,7 +25,7 @@ from gitbatch.cli.common import (
     print_output,
     use_utf_8,
 )
-from gitbatch.cli.verbosity import is_quiet
+from gitbatch.cli.verbosity import is_quiet, show_prose
 from gitbatch.errors import GitbatchError, PlanError, UsageError
 from gitbatch.plan.render import summary
 from gitbatch.project.control import TASK
@@ -82,7 +82,7 @@ def lint(
             new = {one.path: one for one in linting.check(path) if one.path not in checked}
         except UsageError as error:
             unreadable.append(error)
-            typer.echo(f"gitbatch: {error.message}\n  {error.advice}", err=True)
+            show_prose(f"gitbatch: {error.message}\n  {error.advice}", err=True)
             continue
         checked |= new
         for one in () if json else new.values():

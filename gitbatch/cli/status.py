@@ -17,6 +17,7 @@ from gitbatch.batch.model import ItemStatus
 from gitbatch.cli.common import HERE, Directory, Json, choose_plan, open_repository_of, print_output
 from gitbatch.cli.pager import read_git_variables, show_in_pager
 from gitbatch.cli.unused_changes import tell_unused_changes
+from gitbatch.cli.verbosity import show_prose
 from gitbatch.repo.holder import read_holder
 from gitbatch.repo.repository import Repository
 from gitbatch.view.batch_state import BatchState, NoBatch, add_activity, batch_state, render_batch
@@ -41,7 +42,7 @@ def status(
                 print_output(NoBatch())
             else:
                 what = f"of {plan.path} has run" if plan.path else "has run here"
-                typer.echo(f"no batch {what} yet; start one: gitbatch run")
+                show_prose(f"no batch {what} yet; start one: gitbatch run")
             return
         shown = _read_state(repo, next((batch for batch in batches if not batch.ended), batches[-1]))
         if json:

@@ -3,6 +3,8 @@
 Quiet: results, failures and errors. Verbose: also what agents read.
 """
 
+import shutil
+import sys
 from contextvars import ContextVar
 from enum import IntEnum
 from typing import Annotated, Any
@@ -68,16 +70,26 @@ def is_verbose() -> bool:
     return _LEVEL.get() is Verbosity.VERBOSE
 
 
+def show_prose(text: str, *, err: bool = False) -> None:
+    """Shows a text; in a terminal it is wrapped at words."""
+    stream = sys.stderr if err else sys.stdout
+    if stream.isatty():
+        from gitbatch.view.wrapping import wrap_text
+
+        text = wrap_text(text, shutil.get_terminal_size().columns)
+    typer.echo(text, err=err)
+
+
 def show_text(text: str) -> None:
     """Shows what a command has done, unless it is to be quiet."""
     if not is_quiet():
-        typer.echo(text)
+        show_prose(text)
 
 
 def show_note(text: str) -> None:
     """Shows a note on standard error, unless the command is to be quiet."""
     if not is_quiet():
-        typer.echo(text, err=True)
+        show_prose(text, err=True)
 
 
 def make_level_options() -> list[Any]:

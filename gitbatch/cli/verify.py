@@ -6,7 +6,7 @@ import typer
 
 from gitbatch.batch.history.verify.audit import Audit, audit_history
 from gitbatch.cli.common import HERE, Directory, Json, open_repository_of, print_output
-from gitbatch.cli.verbosity import show_note
+from gitbatch.cli.verbosity import show_note, show_prose
 from gitbatch.text import format_count
 from gitbatch.view.outputs.verify import verify_output
 
@@ -32,7 +32,7 @@ def verify(
 
 def _show_findings(found: Audit) -> None:
     for finding in found.findings:
-        typer.echo(f"{finding.commit[:12]}  {finding.rule} {finding.check}: {finding.message}")
+        show_prose(f"{finding.commit[:12]}  {finding.rule} {finding.check}: {finding.message}")
     result = format_count(len(found.findings), "finding") if found.findings else "nothing found"
     earlier = f"; {found.unjudged} of gitbatch 0.1 not judged" if found.unjudged else ""
-    typer.echo(f"{format_count(found.judged, 'commit')} of gitbatch judged, {result}{earlier}")
+    show_prose(f"{format_count(found.judged, 'commit')} of gitbatch judged, {result}{earlier}")

@@ -35,6 +35,17 @@ def test_new_batch_then_the_rest_of_it(here: Here, three: Place) -> None:
     assert three.state() == before
 
 
+def test_abort_says_what_it_would_lose(here: Here, three: Place) -> None:
+    assert here(*NEW[:-1])[0] == 3
+    before = three.state()
+    code, said, _ = here("-q", "abort", "--dry-run")
+    assert code == 0
+    assert "4 items merged" in said
+    assert "loses: T201" in said
+    assert "has ended" not in said
+    assert three.state() == before
+
+
 @pytest.mark.parametrize(
     ("options", "code", "said"),
     [

@@ -170,6 +170,10 @@ def test_batch(call: Call, three: Place) -> None:
     code, said = call("status")
     shown = read_output(said, "status")
     assert (code, shown["state"], len(shown["items"])) == (0, "unfinished", 8)
+    code, said = call("abort", "-n")
+    found = read_output(said, "abort")
+    assert (code, found["dry_run"], found["merged"], len(found["lost"])) == (0, True, 4, 4)
+    assert read_output(call("status")[1], "status")["state"] == "unfinished"
     code, said = call("abort")
     assert (code, read_output(said, "abort")["batch"]) == (0, shown["batch"])
     code, said = call("rescue")

@@ -1,11 +1,13 @@
 """The options that every command has: `-C` before the verb, `-q`, `-v`, `-V`, `-j`, and `help TOPIC`."""
 
+import sys
 from pathlib import Path
 
 import pytest
 from conftest import Here, Place
 
 from gitbatch import __version__
+from gitbatch.cli.verbosity import show_prose
 from gitbatch.cli.verbs import VERBS
 
 WARNING = "## Work Packages\n\n### G\n\n- [ ] a <!-- sequental -->\n"
@@ -94,3 +96,16 @@ def test_help_of_a_command(here: Here, place: Place) -> None:
     assert "did you mean plan?" in said
     assert "init" in said
     assert Path(place.root, ".git").is_dir()
+
+
+def test_prose_is_wrapped_in_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The columns are those of the terminal; without one, a line stays a line."""
+    monkeypatch.setenv("COLUMNS", "30")
+    text = "one two three four five six seven: gitbatch rescue take ITEM"
+    show_prose(text)
+    assert capsys.readouterr().out == f"{text}\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    show_prose(text)
+    assert capsys.readouterr().out == "one two three four five six\n  seven:\n  gitbatch rescue take ITEM\n"

@@ -4,7 +4,7 @@ from gitbatch.view.envelope import Envelope
 
 
 class AbortOutput(Envelope, frozen=True):
-    """A batch that was ended before it was complete."""
+    """A batch that was ended before it was complete, or with `--dry-run` would be."""
 
     batch: str
     merged: int
@@ -15,3 +15,4 @@ class AbortOutput(Envelope, frozen=True):
     """The names of the items that did not finish."""
     refs: tuple[str, ...]
     """The refs that keep the finished items."""
+    dry_run: bool = False
