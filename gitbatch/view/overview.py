@@ -11,7 +11,13 @@ from gitbatch.batch.planning.schedule import count_at_once, find_critical_path, 
 from gitbatch.paths import quote_path
 from gitbatch.plan.duration import parse_duration
 from gitbatch.plan.model import Group, WorkItem
-from gitbatch.project.context import ContextReason, find_files, find_phase_origins, list_context
+from gitbatch.project.context import (
+    ContextReason,
+    find_files,
+    find_phase_origins,
+    list_context,
+    possible_paths,
+)
 from gitbatch.view.envelope import Envelope
 
 
@@ -27,6 +33,15 @@ class PlannedFile(Struct, frozen=True):
     """The pattern of the configuration by which the condensed form was found."""
     form_not_taken: str = ""
     """Its condensed form, which is not read, as it could be that of several of the item's documents."""
+
+
+class AbsentFile(Struct, frozen=True):
+    """A declared context that is not in the commit yet."""
+
+    path: str
+    """As the plan names it."""
+    writer: str = ""
+    """The item that writes it; empty: none does, up to the group of the item that reads it."""
 
 
 class AwaitedOutputs(Struct, frozen=True):
@@ -48,7 +63,7 @@ class PlannedItem(Struct, frozen=True):
     criteria: tuple[int, ...]
     agent: str | None
     context: tuple[PlannedFile, ...]
-    absent: tuple[str, ...]
+    absent: tuple[AbsentFile, ...]
     """Declared context that is not in the commit yet."""
     awaited: int = 0
     """The number of outputs of earlier groups that it would read as well, but that are not in the commit yet."""
@@ -163,7 +178,11 @@ def _plan_item(
         criteria=item.criteria,
         agent=agent,
         context=tuple(_plan_files(view, group, item)),
-        absent=tuple(name for name in item.context if not find_files(name, project, view.snapshot)),
+        absent=tuple(
+            AbsentFile(name, _find_writer(view, group, name))
+            for name in item.context
+            if not find_files(name, project, view.snapshot)
+        ),
         awaited=sum(each.outputs for each in inherited),
         awaited_from=inherited,
         timeout=said.timeout or (parse_duration(table.timeout) if table else None),
@@ -171,12 +190,22 @@ def _plan_item(
     )
 
 
+def _name_writers(view: ProjectView, groups: int) -> dict[str, str]:
+    """Returns the items of the first groups by the paths that they write; of several, the last one."""
+    first = view.plan.groups[:groups]
+    return {item.output: f"{item.name} of group {group.number}" for group in first for item in group.items}
+
+
+def _find_writer(view: ProjectView, group: Group, name: str) -> str:
+    """Returns the item that writes a declared context; empty if none does."""
+    writers = _name_writers(view, group.number)
+    paths = possible_paths(name, view.project)
+    return next((writers[path] for path in paths if path in writers), "")
+
+
 def _plan_files(view: ProjectView, group: Group, item: WorkItem) -> Iterator[PlannedFile]:
     """Yields the files that an item reads; those that it does not declare itself with their origin."""
-    earlier = view.plan.groups[: group.number - 1]
-    writers = {
-        other.output: f"{other.name} of group {each.number}" for each in earlier for other in each.items
-    }
+    writers = _name_writers(view, group.number - 1)
     origins = find_phase_origins(group, view.project, view.snapshot)
     for file in list_context(item, group, view.plan, view.project, view.snapshot):
         origin = writers.get(file.condensed_from or file.path, "")

@@ -132,8 +132,9 @@ def _item_lines(item: PlannedItem) -> Iterator[StyledLine]:
     for file in item.context:
         if file.reason not in _FOR_ALL:
             yield make_line((f"reads {file.path} ({_describe_file(file)})", "dim"), indent=8)
-    for name in item.absent:
-        yield make_line((f"reads {name} (not there yet)", "dim"), indent=8)
+    for absent in item.absent:
+        writer = f": {absent.writer} writes it" if absent.writer else ""
+        yield make_line((f"reads {absent.path} (not there yet{writer})", "dim"), indent=8)
     for awaited in item.awaited_from:
         outputs = f"{format_count(awaited.outputs, 'output')} of group {awaited.group} “{awaited.title}”"
         yield make_line((f"reads {outputs} (not there yet)", "dim"), indent=8)

@@ -411,7 +411,7 @@ def test_plan_shows_what_would_run_and_changes_nothing(three: Place) -> None:
     for part in (
         "T201 Write ab",
         "out/pairs/ab.md",
-        "reads out/letters/a.md (not there yet)",
+        "reads out/letters/a.md (not there yet: T101 of group 1 writes it)",
         "rules.md (every item reads it)",
         "agent scripted, 1 attempt of at most 1 min, DoD #2",
         "4 at a time, 10.0 MiB for an output",

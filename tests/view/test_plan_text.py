@@ -6,6 +6,7 @@ from msgspec.structs import replace
 from gitbatch.batch.model import CriterionState
 from gitbatch.view.block import StyledLine, TextTable, plain_text
 from gitbatch.view.overview import (
+    AbsentFile,
     AwaitedOutputs,
     PlannedFile,
     PlannedGroup,
@@ -130,3 +131,10 @@ def test_order_limit_and_criteria() -> None:
     assert "Definition of Done\nDoD #1  [ ]  cross-cutting  All is written" in said
     assert "critical path" not in said
     assert "[x] T001 Write\n→ out/T001.md\n[ ] T002" in said, "what is done has no more lines"
+
+
+def test_declared_files_that_are_not_there_yet() -> None:
+    absent = (AbsentFile("a.md", "T001 of group 1"), AbsentFile("b.md"))
+    said = text_of(*render_plan(make_plan((replace(make_item(2), absent=absent),))))
+    assert "reads a.md (not there yet: T001 of group 1 writes it)" in said
+    assert "reads b.md (not there yet)" in said
