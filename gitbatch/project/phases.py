@@ -37,8 +37,8 @@ class Phases:
         self._snapshot = snapshot
         self._pattern = posixpath.normpath(config.project.phase_folder)
         self.known = tuple(_find_folders(snapshot, self._pattern))
-        self._by_key = {path_key(phase.folder): phase for phase in self.known}
-        self._by_name = {path_key(phase.name): phase for phase in self.known}
+        self._by_path = {_key(phase.folder): phase for phase in self.known}
+        self._by_name = {_key(phase.name): phase for phase in self.known}
 
     def exists(self, phase: Phase) -> bool:
         """Whether a phase has a folder below the top folder."""
@@ -47,15 +47,18 @@ class Phases:
     def find_named(self, text: str) -> Iterator[Phase]:
         """Yields the existing phases that a text names."""
         for found in self._names.finditer(path_key(text)) if self.known else ():
-            key = " ".join(found["name"].split())
-            yield self._by_key.get(key.lstrip("./")) or self._by_name[key]
+            chosen, key = (self._by_path, found["path"]) if found["path"] else (self._by_name, found["name"])
+            phase = chosen[_key(key)]
+            # Two folders that differ only in case are two phases, and no text names one of them.
+            yield from (other for other in self.known if _key(other.folder) == _key(phase.folder))
 
     def find_stated(self, text: str) -> Phase | None:
         """Returns the phase that stands behind `Phase:`, whether it exists or not; None: nothing is written there."""
         words = text.rstrip(". ").split() if re.match(r"\s*[\w./]", text) else []
         for count in range(len(words), 0, -1):
-            key = path_key(" ".join(words[:count]).rstrip(",;:. "))
-            known = self._by_name.get(key) or self._by_key.get(key.lstrip("./").rstrip("/"))
+            key = _key(" ".join(words[:count]).rstrip(",;:. "))
+            path = key.removeprefix("./").strip("/")
+            known = self._by_name.get(key) or self._by_path.get(path)
             if known:
                 return known
         name = " ".join(words)
@@ -66,9 +69,7 @@ class Phases:
         path = self._local_path(target)
         if path is None:
             return None
-        known = next(
-            (self._by_key[key] for key in map(path_key, _upwards(path)) if key in self._by_key), None
-        )
+        known = next((self._by_path[key] for key in map(_key, _upwards(path)) if key in self._by_path), None)
         if known:
             return known
         if posixpath.basename(path).casefold() == "task.md":
@@ -86,9 +87,9 @@ class Phases:
     @cached_property
     def _names(self) -> re.Pattern[str]:
         """The pattern of every name and path of a phase, in keys."""
-        paths = _alternatives(self._by_key)
-        names = _alternatives(self._by_name)
-        return re.compile(f"{_BEFORE}(?P<name>(?:\\.?/)?(?:{paths}){_BEHIND}|(?:{names}){_BEHIND}(?!/\\w))")
+        path = rf"(?:\.?/)?(?P<path>{_alternatives(self._by_path)}){_BEHIND}"
+        name = rf"(?P<name>{_alternatives(self._by_name)}){_BEHIND}(?!/\w)"
+        return re.compile(f"{_BEFORE}(?:{path}|{name})")
 
     def _local_path(self, target: str) -> str | None:
         if _SCHEME.match(target) or target.startswith(("//", "#")):
@@ -98,6 +99,11 @@ class Phases:
 
     def _has_folder(self, path: str) -> bool:
         return path.partition("/")[0] not in {"", ".", ".."} and bool(self._snapshot.files(path))
+
+
+def _key(text: str) -> str:
+    """Returns a name or a path as it is compared: in any case, with any white space."""
+    return " ".join(path_key(text).split())
 
 
 def _upwards(path: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from gitbatch.errors import FilePlace, PlanError
 from gitbatch.plan.findings import quoted
 from gitbatch.plan.help_texts import Advice, Language
-from gitbatch.plan.inline import Inline, Piece, SpanKind, one_line, scan
+from gitbatch.plan.inline import HIDDEN, Inline, Piece, SpanKind, one_line, scan
 from gitbatch.plan.outline import Heading, outline
 from gitbatch.plan.titles import matches, normalise, suggestion
 from gitbatch.project.config import Config
@@ -37,8 +37,10 @@ _RENAME_SECTION = Advice(
 _STATED = re.compile(r"^(?:aktive\s+|active\s+)?phase\s*:\s*(.+)$", re.IGNORECASE)
 _EMPHASIS = re.compile(r"\*+|(?<![\w`\\])_+|_+(?![\w`])")
 _STRUCK = re.compile(r"~~.*?~~")
-_SYNTAX = re.compile(r"`|\\(?=[!-/:-@\[-`{-~])")
+_SYNTAX = re.compile(r"\\(?=[!-/:-@\[-`{-~])")
 _MARKERS = re.compile(r"^[\s>#]*(?:(?:[-*+]|[0-9]{1,9}[.)])\s+)?(?:\[[ xX]\]\s+)?")
+_CODE = re.compile(f"{HIDDEN}([0-9]+);")
+"""Stands for a code span, in which there are no marks of Markdown."""
 _CELL = re.compile(r"(?<!\\)\|")
 
 
@@ -155,9 +157,11 @@ def _link_text(line: Inline, link: Piece) -> str:
 def _plain_text(line: Inline, links: Mapping[Piece, str]) -> str:
     """Returns a line without comments and the marks of Markdown, and with texts instead of its links."""
     parts, position = [], 0
+    codes = [piece for piece in line.pieces if piece.kind is SpanKind.CODE]
     for piece in line.pieces:
-        if piece.kind is not SpanKind.CODE:
-            parts += [line.text[position : piece.start], f" {links.get(piece, '')} "]
-            position = piece.end
+        between = f"{HIDDEN}{codes.index(piece)};" if piece in codes else f" {links.get(piece, '')} "
+        parts += [line.text[position : piece.start], between]
+        position = piece.end
     bare = _STRUCK.sub(" ", one_line("".join((*parts, line.text[position:])), ()))
-    return _MARKERS.sub("", _SYNTAX.sub("", _EMPHASIS.sub("", bare)))
+    text = _MARKERS.sub("", _SYNTAX.sub("", _EMPHASIS.sub("", bare)))
+    return _CODE.sub(lambda found: codes[int(found[1])].content, text)

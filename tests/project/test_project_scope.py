@@ -1,6 +1,8 @@
 """CLAUDE.md names one phase, in any of the ways in which people write it; anything else is an error, never a guess."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from project.file_tree import FileTree
 
 from gitbatch.errors import ExitCode, PlanError
@@ -322,3 +324,42 @@ def test_a_pattern_without_a_name_has_one_folder() -> None:
     config = Config(project=ProjectTable(phase_folder="docs/phase"))
     files = {"CLAUDE.md": "## Active Scope\n\nPhase: 7\n", "docs/phase/task.md": ""}
     assert find_active_phase(FileTree(files), config) == Phase("7", "docs/phase")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "folder", "text"),
+    [
+        (".plans/{phase}", ".plans/one", "now .plans/one"),
+        (".plans/{phase}", ".plans/one", "now ./.plans/one/"),
+        ("docs/{phase}", "docs/.one", "now .one"),
+        ("docs/{phase}", "docs/a  b", "now a b"),
+        ("docs/{phase}", "docs/(a+b)*", "now `(a+b)*`"),
+        ("docs/{phase}", "docs/Pha\u0308se", "now PH\u00c4SE"),
+        ("docs/{phase}", "docs/stra\u00dfe", "now STRASSE"),
+        ("docs/{phase}", "docs/1", "1. Phase 1\n2. nothing"),
+    ],
+)
+def test_odd_names(pattern: str, folder: str, text: str) -> None:
+    files = {"CLAUDE.md": f"## Active Scope\n\n{text}\n", f"{folder}/task.md": ""}
+    config = Config(project=ProjectTable(phase_folder=pattern))
+    assert find_active_phase(FileTree(files), config) == Phase(folder.rpartition("/")[2], folder)
+
+
+@pytest.mark.parametrize("text", ["one", "Phase: One", "docs/phases/ONE"])
+def test_folders_that_differ_only_in_case_are_never_guessed(text: str) -> None:
+    files = {
+        "CLAUDE.md": f"## Active Scope\n\n{text}\n",
+        **{f"docs/phases/{n}/task.md": "" for n in ("one", "One")},
+    }
+    with pytest.raises(PlanError, match="more than one phase: One, one"):
+        find_active_phase(FileTree(files), Config())
+
+
+@given(st.text(alphabet="on eb-tw`_*~|:[](){}<>#/.\\\n\u00e4", max_size=60))
+def test_any_text_names_one_phase_or_is_an_error(text: str) -> None:
+    try:
+        found = phase_of(f"## Active Scope\n\n{text}\n")
+    except PlanError:
+        return
+    assert found is not None
+    assert found.folder.startswith("docs/phases/")
