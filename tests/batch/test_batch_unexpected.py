@@ -81,7 +81,7 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException, times: int) -
     async def run(
         self: ProcessAgent, assignment: Assignment, place: LocalPlace, progress: Progress
     ) -> Reply | Failure:
-        if assignment.item == "out/T2.md" and assignment.attempt <= times:
+        if assignment.output == "out/T2.md" and assignment.attempt <= times:
             met.append(assignment.attempt)
             await loop_turns()
             raise error
@@ -250,7 +250,7 @@ def test_an_error_of_an_agent_that_is_ended_does_not_start_it_again(
     started: list[str] = []
 
     async def run(_: ProcessAgent, assignment: Assignment, *_rest: object) -> Reply | Failure:
-        started.append(assignment.item)
+        started.append(assignment.output)
         signal.raise_signal(signal.SIGINT)
         try:
             await asyncio.Event().wait()
