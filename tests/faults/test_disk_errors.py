@@ -171,7 +171,7 @@ def test_what_the_disk_kept_from_following_follows_at_the_next_start(bench: Benc
     assert "then resume: gitbatch run" in ran.said
     assert "do not commit here" in ran.said
     assert "your own version" not in ran.said
-    assert check_instant(bench, place).merged == ("out/a.md", "out/b.md")
+    assert check_instant(bench, place).merged == ("1-t1", "1-t2")
     assert not place.git("for-each-ref", "refs/gitbatch/*/followed")
     again = bench.server.run(place, *RUN)
     assert again.status == 0, again.said
@@ -224,7 +224,7 @@ def test_the_proof_that_the_index_is_locked_by_us_stays_as_long_as_the_lock(
 @pytest.mark.parametrize("staged", [False, True], ids=["on disk", "staged too"])
 def test_the_ticks_reach_a_plan_that_was_edited_though_the_disk_failed(bench: Bench, *, staged: bool) -> None:
     place = bench.place()
-    edit = 'case "$1" in */a.md) cd "$HOME/../repo" && echo mine >>task.md'
+    edit = 'case "$GITBATCH_ITEM" in 1-t1) cd "$HOME/../repo" && echo mine >>task.md'
     place.edit("agent.sh", "{ echo", f"({edit}{' && git add task.md' * staged} ;; esac)\n{{ echo")
     place.git("commit", "--quiet", "--message", "edits", "agent.sh")
     fail(bench, place, At("renameat {root}/task.md", errno.EIO))

@@ -18,7 +18,7 @@ SAMPLE = 10
 def is_kept(place: Place, now: Committed) -> None:
     """Once a failed attempt is written down, what it had written is kept until its item is done."""
     ledger = place.git("for-each-ref", "refs/gitbatch/*/ledger/*")
-    done = "out/b.md" in (*now.merged, *now.waiting)
+    done = "1-t2" in (*now.merged, *now.waiting)
     refs = place.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/rescue/*").splitlines()
     assert not ledger or done or refs, "the attempt is written down, and its output is lost"
     for ref in refs:

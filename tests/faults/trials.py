@@ -37,17 +37,18 @@ PLAN = """# Two groups of two
 ### Pairs
 
 - [ ] T3 Write ab → DoD: #2 → Output: out/pairs/ab.md (context: out/a.md, out/b.md)
-- [ ] T4 Write ba → DoD: #2 → Output: out/pairs/ba.md (context: out/b.md, out/a.md)
+- [ ] T4 Revise a → DoD: #2 → After: T3 → Output: out/a.md (context: out/pairs/ab.md)
 """
+"""The last item waits for the one before it, and writes the file of the first one again."""
 
-AGENT = """echo "$1" >>"$HOME/agents.log"
+AGENT = """echo "$GITBATCH_ITEM" >>"$HOME/agents.log"
 { echo "# $1"; while read -r path; do head -n 1 "$path"; done <"$GITBATCH_CONTEXT"; } >"$1"
 printf '{"summary": "Wrote %s. It is a page.", "decisions": ["One heading in %s"]}' "$1" "$1" >"$GITBATCH_REPLY"
 """
 
 RETRYING = (
     """if [ "$1" = out/b.md ] && [ ! -e "$1" ]; then
-echo "$1" >>"$HOME/agents.log"; echo half >"$1"; exit 3
+echo "$GITBATCH_ITEM" >>"$HOME/agents.log"; echo half >"$1"; exit 3
 fi
 """
     + AGENT
@@ -62,8 +63,9 @@ sandbox = "none"
 retry-pause = "0s"
 """
 
-OUTPUTS = ("out/a.md", "out/b.md", "out/pairs/ab.md", "out/pairs/ba.md")
-"""Of the items, in plan order."""
+ITEMS = {"1-t1": "out/a.md", "1-t2": "out/b.md", "2-t3": "out/pairs/ab.md", "2-t4": "out/a.md"}
+"""The items, in plan order, with their outputs."""
+GROUPS = (("1-t1", "1-t2"), ("2-t3", "2-t4"))
 
 
 @dataclass(frozen=True)
@@ -225,8 +227,8 @@ def make_bench(server: Server, folder: Path, environment: dict[str, str], agent:
     assert ran.status == 0, ran.said
     bench.expected = snapshot(place)
     check_end(bench, place)
-    assert sorted(set(agents(place))) == sorted(OUTPUTS)
-    assert len(agents(place)) == len(OUTPUTS) + (agent == RETRYING)
+    assert sorted(set(agents(place))) == sorted(ITEMS)
+    assert len(agents(place)) == len(ITEMS) + (agent == RETRYING)
     return bench
 
 
@@ -279,7 +281,7 @@ def snapshot(place: Place) -> Snapshot:
 
 
 def agents(place: Place) -> list[str]:
-    """The outputs of the agents that were started, in that order."""
+    """The items whose agents were started, in that order."""
     log = place.home / "agents.log"
     return log.read_text(encoding="utf-8").splitlines() if log.exists() else []
 
@@ -289,35 +291,37 @@ class Committed:
     """What history says at one instant."""
 
     merged: tuple[str, ...]
-    """Outputs that the branch has."""
+    """Items that the branch has."""
     waiting: tuple[str, ...]
-    """Outputs that only their item's branch has."""
+    """Items that only their own branch has."""
 
 
 def check_instant(bench: Bench, place: Place) -> Committed:
     """What must hold whenever a run is cut: outputs, ticks and status agree, and git finds nothing wrong."""
-    merged = tuple(p for p in place.git("ls-tree", "-r", "--name-only", "main", "out/").splitlines())
-    ticked = [
-        line.split("Output: ")[1].split()[0] for line in _show(place, "task.md") if line.startswith("- [x] T")
-    ]
-    assert sorted(merged) == sorted(ticked), "outputs and ticks differ"
-    groups = [OUTPUTS[:2], OUTPUTS[2:]]
-    done = [group for group in groups if set(group) <= set(merged)]
-    assert sorted(merged) == sorted(p for group in done for p in group), "half a group"
+    there = place.git("ls-tree", "-r", "--name-only", "main", "out/").splitlines()
+    ids = [line[6:8].lower() for line in _show(place, "task.md") if line.startswith("- [x] T")]
+    merged = tuple(item for item in ITEMS if item[2:] in ids)
+    assert set(there) == {ITEMS[item] for item in merged}, "outputs and ticks differ"
+    is_revised = "out/a.md" in there and "# out/pairs/ab.md" in _show(place, "out/a.md")
+    assert is_revised == ("2-t4" in merged), "the file of two items, and its ticks"
+    done = [group for group in GROUPS if set(group) <= set(merged)]
+    assert merged == tuple(item for group in done for item in group), "half a group"
     rows = [line.split(" | ")[1] for line in _show(place, "status.md") if line.startswith("| T")]
-    assert rows == list(done[-1] if done else []), f"status differs: {rows}"
+    assert rows == [ITEMS[item] for item in (done[-1] if done else ())], f"status differs: {rows}"
     subjects = place.git("log", "--first-parent", "--format=%s", "main").splitlines()
     assert sum(s.startswith("gitbatch: checkpoint") for s in subjects) == len(done), subjects
     wrong = fsck(place)
     assert wrong == [], wrong
-    branches = place.git(
-        "for-each-ref", "--format=%(trailers:key=Gitbatch-Item,valueonly,separator=)", "refs/heads/gitbatch"
-    )
-    waiting = tuple(p for p in branches.splitlines() if p and p not in merged)
+    form = "%(refname:lstrip=4) %(trailers:key=Gitbatch-Item,valueonly,separator=)"
+    branches = place.git("for-each-ref", f"--format={form}", "refs/heads/gitbatch").splitlines()
+    own = (item for item, path in (line.split(" ") for line in branches) if path == ITEMS[item])
+    waiting = tuple(item for item in own if item not in merged)
     said = bench.server.run(place, "status", "--json").said
-    if said.strip() != "{}" and '"batch"' in said:
-        shown = json.loads(said)
-        states = {item["item"]: item["status"] for item in shown["items"]}
+    shown = next(
+        (line for line in said.splitlines() if line.startswith("{")), "{}"
+    )  # notes are on the other stream
+    if items := json.loads(shown).get("items"):
+        states = {item["slug"]: item["status"] for item in items}
         for key, state in states.items():
             assert (state == "succeeded") == (key in merged), (key, state, merged)
             assert (state == "done, not merged yet") == (key in waiting), (key, state, waiting)

@@ -17,7 +17,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.batch.history.record import BATCH_ID, read_plan_path
-from gitbatch.batch.history.rescue import is_rescued_output
+from gitbatch.batch.history.rescue import is_base_merge, is_rescued_output
 from gitbatch.batch.history.worktree_folders import remove_leftovers, worktrees_dirs
 from gitbatch.fs.removal import remove_anything
 from gitbatch.repo.refs.names import (
@@ -188,6 +188,7 @@ def _find_garbage_of(
     rescued = {ref: oid for ref, oid in refs.items() if ref.startswith(rescue_refs(batch))}
     outputs = {ref: oid for ref, oid in rescued.items() if is_rescued_output(repo, batch, oid)}
     unmerged -= frozenset(outputs.values())  # outputs of failed attempts are removed with the record
+    unmerged -= frozenset(oid for oid in branches.values() if is_base_merge(repo, batch, oid))
     for ref, oid in refs.items():
         if not ref.startswith(f"{BATCHES}{batch}/"):
             continue

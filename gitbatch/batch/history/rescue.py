@@ -18,15 +18,29 @@ from gitbatch.repo.repository import Repository
 
 
 def rescue_branches(repo: Repository, batch: str, branches: dict[str, str], merged: str) -> tuple[str, ...]:
-    """Keeps the tips of item branches that are not in the history of `merged`; returns the refs that keep them."""
+    """Keeps the tips of item branches that are not in the history of `merged`; returns the refs that keep them.
+
+    A branch that was cut off at the base merge of its item has nothing that is not kept by the branches of other items.
+    """
     kept = []
     gone = repo.objects.find_missing(branches.values())  # pruned, so there is nothing to keep
     for branch, oid in branches.items():
-        if oid not in gone and repo.git.run("merge-base", "--is-ancestor", oid, merged, check=False).status:
+        if oid in gone or is_base_merge(repo, batch, oid):
+            continue
+        if repo.git.run("merge-base", "--is-ancestor", oid, merged, check=False).status:
             ref = free_rescue_ref(repo, batch, branch.removeprefix(item_branches(batch)), oid)
             repo.point(ref, oid)
             kept.append(ref)
     return tuple(kept)
+
+
+def is_base_merge(repo: Repository, batch: str, oid: str) -> bool:
+    """Whether a commit is a merge of a batch: on an item's branch, the base of that item."""
+    try:
+        trailers = parse_trailers(repo.objects.read_commit(oid).message)
+    except MissingObjectError:
+        return False
+    return trailers.kind is Kind.MERGE and trailers.batch == batch
 
 
 def free_rescue_ref(repo: Repository, batch: str, name: str, oid: str) -> str:
