@@ -283,3 +283,13 @@ def test_lint_has_an_error_if_and_only_if_a_run_refuses(project: Place) -> None:
 def test_the_project_itself_is_good(project: Place) -> None:
     with closing(open_repository(project.root)) as repo:
         assert (run_refuses(repo, project), lint_errors(repo, project)) == ("", "")
+
+
+def test_a_full_disk_refuses(project: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.statvfs
+    with closing(open_repository(project.root)) as repo:
+        monkeypatch.setattr(
+            os, "statvfs", lambda path: os.statvfs_result((*real(path)[:3], 0, 0, *real(path)[5:]))
+        )
+        assert run_refuses(repo, project).startswith("the disk is full: ")
+        assert lint_errors(repo, project).startswith("GB410 the disk is full: ")

@@ -5,10 +5,11 @@ error where the question is whether a batch can start here and now (`lint_start`
 is started, no signature is tried, and nothing is fetched.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -94,7 +95,7 @@ def lint_plan(path: Path, settings: LintSettings, text: bytes | None = None) -> 
         scope = check_scope(files, _show_file(SCOPE_FILE, path, here, root))
         shown = _show_file(CONFIG_FILE, path, here, root)
         return checked, *((scope,) if scope else ()), *_report_config(files, (), shown)
-    with closing(repo), _open_pool(settings) as pool:
+    with closing(repo):
         around = DiskSurroundings.of_checkout(repo)
         files, root = around.snapshot, repo.root.resolve()
         shown = _show_file(CONFIG_FILE, path, here, root)
@@ -106,7 +107,7 @@ def lint_plan(path: Path, settings: LintSettings, text: bytes | None = None) -> 
         if broken := _report_config(files, (), shown):  # which agents there are is not known
             return _with_more(checked, (d for d in found if d.code != AGENT_UNKNOWN)), *broken
         view = ProjectView("", files, project, checked.plan, checked.source)
-        unclear, choice = _choose_all(view, pool, settings)
+        unclear, choice = _choose_all(view, settings)
         refusals = find_refusals(machine_checks(repo, view, choice) if choice else ())
         more = _place_in_config(view, (*unclear, *refusals), is_here=False)
         return _with_more(checked, found), *_report_config(files, more, shown)
@@ -157,10 +158,8 @@ def lint_start(
     on_config: tuple[Diagnostic, ...] = ()
     if not state.plan.errors:
         state = add_risks(repo, state, followed=target.followed)
-        with _open_pool(settings) as pool:
-            unclear, choice_of_all = _choose_all(state, pool, settings)
-            checks = () if choice_of_all is None else _find_checks(repo, target, state, choice_of_all)
-            found = tuple(find_refusals(checks))
+        unclear, of_all = _choose_all(state, settings)
+        found = tuple(find_refusals(_find_checks(repo, target, state, of_all) if of_all else ()))
         refused += (error for check, error in found if not check.setting)
         on_config = _place_in_config(state, (*unclear, *found), is_here=True)
     findings = Findings(read(state.source)[0])
@@ -202,16 +201,19 @@ def _find_checks(
     return start_checks(repo, target, state, choice)
 
 
-@contextmanager
-def _open_pool(settings: LintSettings) -> Iterator[AgentPool]:
-    """Yields the agents of a configuration, which are made and never run."""
-    with closing(Starter()) as starter:
-        yield AgentPool(dict(settings.environment), None, starter)
+class _NoStarter(Starter):
+    """Starts nothing, not even the server for sandboxed programs: agents are made, and never run."""
+
+    def start_server(self) -> NoReturn:
+        """Refuses, as where no server can be started."""
+        raise OSError
 
 
-def _choose_all(
-    view: ProjectView, pool: AgentPool, settings: LintSettings
-) -> tuple[tuple[_Refusal, ...], StartChoice | None]:
+def _make_pool(settings: LintSettings) -> AgentPool:
+    return AgentPool(dict(settings.environment), None, _NoStarter())
+
+
+def _choose_all(view: ProjectView, settings: LintSettings) -> tuple[tuple[_Refusal, ...], StartChoice | None]:
     """Returns the choice of all open items; None if nothing would start, or if it is not clear which agent is meant."""
     config = view.project.config
     items = tuple(item for item in view.plan.items if not item.done)
@@ -220,10 +222,9 @@ def _choose_all(
     try:
         agent = config.agent_name(None)
     except PlanError as error:
-        return (
-            (StartCheck(partial(config.agent_name, None), ("batch", "agent"), is_of_machine=False), error),
-        ), None
-    return (), StartChoice(items, agent, pool, SpendingLimits(), settings.folders)
+        unclear = StartCheck(partial(config.agent_name, None), ("batch", "agent"), is_of_machine=False)
+        return ((unclear, error),), None
+    return (), StartChoice(items, agent, _make_pool(settings), SpendingLimits(), settings.folders)
 
 
 def _place_in_config(

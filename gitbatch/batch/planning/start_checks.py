@@ -18,6 +18,7 @@ from gitbatch.batch.planning.project_state import ProjectState, ProjectView
 from gitbatch.batch.planning.target import Target
 from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
 from gitbatch.errors import GitbatchError
+from gitbatch.fs.room import require_room
 from gitbatch.plan.model import WorkItem
 from gitbatch.project.config import CONFIG_FILE, Config
 from gitbatch.repo.repository import Repository
@@ -59,7 +60,7 @@ def machine_checks(repo: Repository, view: ProjectView, choice: StartChoice) -> 
     config, folders, pool = view.project.config, choice.folders, choice.agents
     limits = set_limits(pool, config, choice.limits)
     names = sorted(wanted_agents(view, choice.items, choice.agent) & config.agents.keys())
-    folder = partial(find_worktrees_dir, repo, config, folders.worktrees, folders.cache_dir)
+    folder = partial(_require_folder, repo, config, folders)
     usable = (
         StartCheck(partial(_require_usable, repo, view, pool, name), ("agents", name)) for name in names
     )
@@ -92,6 +93,11 @@ def find_refusals(checks: Iterable[StartCheck]) -> Iterator[tuple[StartCheck, Gi
             if error.message not in seen:
                 yield check, error
             seen.add(error.message)
+
+
+def _require_folder(repo: Repository, config: Config, folders: Folders) -> None:
+    """Refuses a folder for worktrees inside the repository, and a full disk."""
+    require_room(find_worktrees_dir(repo, config, folders.worktrees, folders.cache_dir), repo.common_dir)
 
 
 def _require_measurable(config: Config, pool: AgentPool, name: str, limits: SpendingLimits) -> None:
