@@ -35,7 +35,7 @@ class DiskSnapshot(Struct, frozen=True):
     def list_folder(self, folder: str) -> Listing:
         """Returns the names in a folder."""
         with suppress(OSError, ValueError):
-            found = sorted((self.root / folder).iterdir())
+            found = sorted(path for path in (self.root / folder).iterdir() if path.name != ".git")
             return Listing(
                 tuple(path.name for path in found if path.is_file()),
                 tuple(path.name for path in found if path.is_dir()),

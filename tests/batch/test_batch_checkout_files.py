@@ -9,6 +9,8 @@ from conftest import Place
 from gitbatch.batch.planning.checkout_files import find_checkout_files
 from gitbatch.errors import GitbatchError
 from gitbatch.project.disk import DiskSnapshot
+from gitbatch.repo.opening import open_repository
+from gitbatch.repo.snapshot import TreeSnapshot
 
 PLAN = "# Phase\n\n## Work Packages\n\n### One\n\n- [ ] A1 Make → Output: out/a.md (context: notes/x.md)\n"
 
@@ -47,6 +49,16 @@ def test_what_is_on_the_disk_counts_first(sparse: Place) -> None:
     assert files.read("notes/x.md") == b"mine\n"
     assert files.blob("notes/x.md") == DiskSnapshot(sparse.root).blob("notes/x.md")
     assert files.files("notes") == ("notes/x.md",)
+
+
+def test_a_folder_is_listed_as_the_commit_has_it(sparse: Place) -> None:
+    repo = open_repository(sparse.root, read_only=True)
+    commit = TreeSnapshot(repo.objects, repo.objects.tree_of(sparse.git("rev-parse", "HEAD")))
+    files = find_checkout_files(sparse.root)
+    for folder in ("", "docs", "docs/phases/one", "notes", "missing", "CLAUDE.md"):
+        assert files.list_folder(folder) == commit.list_folder(folder)
+    assert commit.list_folder("").folders == ("docs", "notes", "src")
+    repo.close()
 
 
 def test_what_a_partial_clone_lacks_is_named(sparse: Place) -> None:

@@ -268,7 +268,9 @@ def test_outside_a_repository_there_is_nothing_to_see(tmp_path: Path, three: Pla
 def test_where_the_project_cannot_be_made_out_the_plan_alone_is_checked(three: Place) -> None:
     three.write("CLAUDE.md", "## Active Scope\n\nPhase: nowhere\n")
     three.edit("task.md", "- [ ] T101", "- [x] T101")
-    assert "GB405" not in three.gitbatch("lint", "task.md", code=0).stdout
+    said = three.gitbatch("lint", "task.md", code=2).stdout
+    assert "GB405" not in said
+    assert "CLAUDE.md:1:1: GB414 error: phase nowhere has no folder docs/phases/nowhere" in said
 
 
 def test_the_files_of_other_repositories_are_not_own_files(three: Place) -> None:
@@ -281,4 +283,7 @@ def test_the_files_of_other_repositories_are_not_own_files(three: Place) -> None
         None,
     ]
     assert own.files("sub") == own.files("other") == ()
+    assert not {"sub", "other"} & set(own.list_folder("").folders)
+    assert own.list_folder("sub").files == ()
+    assert "rules.md" in own.list_folder("").files
     assert own.blob("sub/a.md") is None

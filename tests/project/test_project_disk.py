@@ -9,6 +9,7 @@ from gitbatch.errors import PlanError
 from gitbatch.project.config import Config
 from gitbatch.project.disk import DiskSnapshot
 from gitbatch.project.scope import find_active_phase
+from gitbatch.project.snapshot import Listing
 
 FILES = {"task.md": "plan", "docs/a.md": "a", "docs/deep/ü b.md": "b", "docs.md": "c"}
 
@@ -36,6 +37,11 @@ def test_a_file_is_read_as_it_is(disk: DiskSnapshot, path: str) -> None:
 )
 def test_a_folder_has_the_same_files(disk: DiskSnapshot, folder: str) -> None:
     assert disk.files(folder) == FileTree(FILES).files(folder)
+    assert disk.list_folder(folder) == FileTree(FILES).list_folder(folder)
+
+
+def test_the_names_at_the_top(disk: DiskSnapshot) -> None:
+    assert disk.list_folder("") == Listing(("docs.md", "task.md"), ("docs",))
 
 
 def test_a_blob_tells_contents_apart(disk: DiskSnapshot) -> None:

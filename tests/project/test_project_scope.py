@@ -154,6 +154,15 @@ def test_the_section_has_a_known_title(title: str, marks: str) -> None:
     assert phase_of(f"{marks.format(title)}\n\nPhase: one\n") == ONE
 
 
+def test_a_link_to_a_plan_elsewhere_names_its_folder() -> None:
+    files = {
+        "CLAUDE.md": "## Active Scope\n\n[now](work/x/task.md), see [src](src/)\n",
+        "work/x/task.md": "",
+        "src/a": "",
+    }
+    assert find_active_phase(FileTree(files), Config()) == Phase("x", "work/x")
+
+
 def test_a_link_names_the_phase_after_its_folder() -> None:
     assert phase_of(scope("[the sources](src)")) == Phase("src", "src")
 
