@@ -8,6 +8,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 
 import pexpect
@@ -123,6 +125,23 @@ def test_the_live_view_shows_what_runs(three: Place) -> None:
         child.expect("checkpoint 1/1")
         approve(child)
         assert end(child) == 0
+
+
+def test_a_terminal_without_colours_and_without_unicode(three: Place) -> None:
+    """The bar is readable, and every byte is ASCII."""
+    three.edit("task.md", "Write a →", "Write “ä” do: nap 1 →")
+    three.edit("task.md", "out/letters/b.md", "out/letters/ü.md")
+    three.commit()
+    limited = {"NO_COLOR": "1", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "LANG": "C"}
+    options = ("--items", "group:1", "--checkpoint", "at-end", "--no-input")
+    with terminal(replace(three, environment=three.environment | limited), "run", *options) as child:
+        child.logfile_read = said = StringIO()
+        child.expect(r"\[#+-+\] [123] of 4 items")
+        child.expect("checkpoint 1/1")
+        assert end(child) == 0
+    assert said.getvalue().isascii()
+    assert "\x1b[3" not in said.getvalue(), "a colour"
+    assert three.read("out/letters/ü.md")
 
 
 @pytest.mark.rule("F4")
