@@ -38,7 +38,7 @@ def _start_in_utf_8() -> None:
 
 def _use_encoding(encoding: str) -> None:
     """Writes as the terminal reads."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
         if encoding and isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding=encoding)
 

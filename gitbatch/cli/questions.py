@@ -9,7 +9,7 @@ import questionary
 
 from gitbatch.batch.model import Checkpoint, CheckpointMode, PauseMode
 from gitbatch.batch.planning.selection import select_items
-from gitbatch.cli.terminal import open_prompt, open_screen
+from gitbatch.cli.terminal import choose_pointer, open_prompt, open_screen
 from gitbatch.errors import DeclinedError, UsageError
 from gitbatch.plan.model import Plan
 from gitbatch.view.review import count_groups, format_review, render_review
@@ -71,6 +71,8 @@ def ask_mode(groups: int) -> CheckpointMode:
 
 
 def _ask_question(question: Callable[..., questionary.Question], *arguments: Any, **options: Any) -> str:  # noqa: ANN401 - those of questionary's own functions
+    if question is questionary.select:
+        options["pointer"] = choose_pointer()
     with open_prompt() as output:
         answer = question(*arguments, **options, output=output).ask(kbi_msg="")
     if answer is None:
@@ -135,7 +137,10 @@ async def _ask_for_review(checkpoint: Checkpoint, show_diff: Callable[[TextIO], 
     while True:
         with open_prompt() as output:
             question = questionary.select(
-                f"{format_review(checkpoint)}:", [_DIFF, consent, _STOP], output=output
+                f"{format_review(checkpoint)}:",
+                [_DIFF, consent, _STOP],
+                pointer=choose_pointer(),
+                output=output,
             )
             answer: str | None = await question.ask_async(kbi_msg="")
         if answer != _DIFF:

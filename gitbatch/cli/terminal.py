@@ -1,11 +1,14 @@
 """The terminal for questions: also where standard output is redirected, and never answered by earlier keys."""
 
+import io
 import sys
 import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
+
+from gitbatch.view.encoding import ASCII_FORMS, is_limited
 
 if TYPE_CHECKING:
     from prompt_toolkit.output import Output
@@ -34,8 +37,30 @@ def open_screen() -> Iterator[TextIO]:
     if sys.stdout.isatty():
         yield sys.stdout
     else:
-        with _TERMINAL.open("w", encoding=sys.stdin.encoding) as screen:
+        with _TERMINAL.open("w", encoding=sys.stdin.encoding, errors=ASCII_FORMS) as screen:
             yield screen
+
+
+class _TextScreen(io.TextIOBase):
+    """A screen that is written as text: prompt_toolkit encodes bytes itself, without the forms in ASCII."""
+
+    def __init__(self, screen: TextIO) -> None:
+        self._screen = screen
+        self.fileno, self.isatty, self.flush = screen.fileno, screen.isatty, screen.flush  # type: ignore[method-assign]
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # of a screen it does not change
+        """The name of the screen's encoding."""
+        return self._screen.encoding
+
+    def write(self, text: str) -> int:
+        """Writes a text."""
+        return self._screen.write(text)
+
+
+def choose_pointer() -> str:
+    """Returns the mark of the chosen line of a question."""
+    return ">" if is_limited(sys.stdout) else "»"
 
 
 @contextmanager
@@ -46,7 +71,7 @@ def open_prompt() -> Iterator["Output"]:
     from prompt_toolkit.output import create_output
 
     with open_screen() as screen:
-        output = create_output(screen)
+        output = create_output(cast("TextIO", _TextScreen(screen)) if is_limited(screen) else screen)
         clear_typeahead(get_app_session().input)  # keys that came with the answer of the question before
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
         yield output
