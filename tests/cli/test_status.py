@@ -10,6 +10,10 @@ from contextlib import contextmanager
 from conftest import Place
 from waiting import wait_until
 
+from gitbatch.repo.holder import name_plan
+from gitbatch.repo.lock import repository_lock
+from gitbatch.repo.repository import Repository
+
 
 @contextmanager
 def running_batch(place: Place) -> Iterator["subprocess.Popen[str]"]:
@@ -59,3 +63,17 @@ def test_status_of_a_running_batch(three: Place) -> None:
     assert "(unfinished)" in said
     assert "resume: gitbatch run" in said
     assert "running" not in said
+
+
+def test_a_run_that_has_not_begun_its_batch_yet(three: Place, repo: Repository) -> None:
+    """As while it asks which items to run: nothing tells the user to run what runs already."""
+    with repository_lock(repo, lambda _: None):
+        assert "has run here yet; process" in three.gitbatch("status", code=0).stdout
+    three.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", code=0)
+    with repository_lock(repo, lambda _: None):
+        said = three.gitbatch("status", code=0).stdout
+        assert said.endswith(" is starting a run\n")
+        name_plan(repo.own_dir, "other/task.md")
+        assert three.gitbatch("status", code=0).stdout.endswith(" runs other/task.md\n")
+    with repository_lock(repo, lambda _: None, "gc"):
+        assert "process" not in three.gitbatch("status", code=0).stdout

@@ -23,6 +23,7 @@ kind = "command"
 command = ["sh", "agent.sh"]
 sandbox = "none"
 """
+QUICK = '[batch]\nretry-pause = "0s"\n'
 
 
 @pytest.fixture
@@ -76,7 +77,7 @@ def walk(place: Place, terminal: Terminal, language: str) -> None:
     terminal.finish("init has written a plan")
     terminal.run("gitbatch lint")
     terminal.finish("lint, before an agent is named")
-    place.write("gitbatch.toml", place.read("gitbatch.toml") + CONFIG)
+    place.write("gitbatch.toml", place.read("gitbatch.toml").replace("[batch]\n", QUICK) + CONFIG)
     terminal.run("gitbatch lint")
     terminal.finish("lint, with an agent")
     terminal.run("git add --all && git commit --quiet -m Plan && gitbatch plan --brief")
