@@ -4,7 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from gitbatch.agents.process.start_problem import describe_start_problem, find_format_problem
+from gitbatch.agents.process.start_problem import (
+    can_find_program,
+    describe_start_problem,
+    find_format_problem,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,3 +53,29 @@ def test_what_the_kernel_cannot_execute(tmp_path: Path, content: bytes, problem:
 
 def test_a_program_that_is_not_there_has_no_format(tmp_path: Path) -> None:
     assert find_format_problem("program", {"PATH": str(tmp_path)}, tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("program", "path", "found"),
+    [
+        ("tool", "{bin}", True),
+        ("tool", "/nowhere:{bin}", True),
+        ("tool", "/nowhere", False),
+        ("{bin}/tool", "", True),
+        ("{bin}/plain", "", False),
+        ("{bin}/none", "", False),
+        ("./tools/own.sh", "", True),
+        ("tools/../tools/own.sh", "", True),
+        ("tools/none.sh", "{bin}", False),
+        ("../outside.sh", "", True),
+        ("own.sh", "/nowhere:tools", True),
+        ("own.sh", "/nowhere:other", False),
+        ("{output}", "", True),
+    ],
+)
+def test_program_is_looked_for_where_it_starts(tmp_path: Path, program: str, path: str, found: bool) -> None:  # noqa: FBT001 - what is expected
+    for name, mode in (("tool", 0o755), ("plain", 0o644)):
+        (tmp_path / name).write_text("#!/bin/sh\n", encoding="utf-8")
+        (tmp_path / name).chmod(mode)
+    program, path = (text.replace("{bin}", str(tmp_path)) for text in (program, path))
+    assert can_find_program(program, {"PATH": path}, {"tools/own.sh"}.__contains__) is found

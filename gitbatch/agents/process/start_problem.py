@@ -51,13 +51,22 @@ def find_format_problem(program: str, environment: Mapping[str, str], directory:
 
 
 def can_find_program(program: str, environment: Mapping[str, str], has_file: Callable[[str], bool]) -> bool:
-    """Returns whether a program exists where it will be looked for; a name with a placeholder is not judged."""
-    if "{" in program or not program:
+    """Returns whether a program exists where it will be looked for; a name with a placeholder is not judged.
+
+    Args:
+        program: as the command line has it; a relative path begins in the worktree.
+        environment: the program's.
+        has_file: whether the worktree will have a file at a repository path.
+    """
+    path = environment.get("PATH", os.defpath)
+    is_relative = "/" in program and not program.startswith("/")
+    if "{" in program or (not is_relative and shutil.which(program, path=path)):
         return True
-    if "/" in program and not program.startswith("/"):
-        path = posixpath.normpath(program)
-        return path.startswith("../") or has_file(path)
-    return shutil.which(program, path=environment.get("PATH", os.defpath)) is not None
+    if program.startswith("/"):
+        return False
+    folders = ("",) if "/" in program else (part for part in path.split(":") if not part.startswith("/"))
+    inside = (posixpath.normpath(f"{folder}/{program}".lstrip("/")) for folder in folders)
+    return any(place.startswith("../") or has_file(place) for place in inside)
 
 
 @cache
