@@ -1,7 +1,10 @@
 """A checkpoint for a review, as text."""
 
+from io import StringIO
+
 import pytest
 from msgspec.structs import replace
+from rich.console import Console
 from view.events import BROKE, CHECKPOINT, CRITERION, ITEM, LINES, WROTE
 
 from gitbatch.agents.protocol import Reply, ReplyFlag
@@ -10,6 +13,7 @@ from gitbatch.batch.model import Checkpoint, CriterionState, FailedAttempt, Item
 from gitbatch.text import clean_text
 from gitbatch.view.block import StyledLine, TextTable, plain_text
 from gitbatch.view.review import format_review, render_checkpoint, render_criteria, render_review
+from gitbatch.view.terminal import Terminal
 
 TRIED = FailedAttempt(ITEM.key, "0" * 40, 1, ItemStatus.FAILED, None, clean_text("it broke"))
 
@@ -102,3 +106,17 @@ def test_a_review_of_several_groups_shows_failures_first() -> None:
     assert "2 groups up to checkpoint" in format_review(review)
     assert format_review(review).endswith(": 2 of 3 items done")
     assert format_review(CHECKPOINT).startswith("Checkpoint 1/")
+
+
+def test_an_item_takes_one_line_of_a_terminal() -> None:
+    """Whatever its agent said, and where it has a path instead of an id."""
+    reply = Reply(clean_text("word " * 100))
+    items = [replace(ITEM, name=f"docs/reference/section-{n}/a-page.md") for n in range(20)]
+    outcomes = tuple(replace(WROTE, item=item, reply=reply) for item in items)
+    stream = StringIO()
+    console = Console(file=stream, force_terminal=True, color_system=None, width=80)
+    Terminal(console).show_block(render_checkpoint(replace(CHECKPOINT, outcomes=outcomes)))
+    lines = [line for line in stream.getvalue().splitlines() if line.startswith("  succeeded")]
+    assert len(lines) == 20
+    assert len(stream.getvalue().splitlines()) == 20 + 3, "a title, the sums, one criterion"
+    assert all(len(line) <= 80 and str(LINES) in line for line in lines)
