@@ -1,6 +1,8 @@
 """`gitbatch help`: the documentation, which ships with the program, and the help of the commands."""
 
 import io
+import shutil
+import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from typing import Annotated
@@ -15,6 +17,7 @@ from gitbatch.errors import UsageError
 from gitbatch.plan.spelling import nearest
 from gitbatch.resources import resource
 from gitbatch.view.block import make_line
+from gitbatch.view.help_page import render_page
 from gitbatch.view.outputs.help import HelpOutput, HelpTopic
 
 Topic = Annotated[
@@ -53,7 +56,8 @@ def _find_text(pages: Mapping[str, str], topic: str) -> str:
     """
     targets = {name: target for name, target, _ in VERBS}
     if topic in pages:
-        return pages[topic]
+        page = pages[topic]
+        return render_page(page, shutil.get_terminal_size().columns) if sys.stdout.isatty() else page
     if topic in targets:
         return _read_command_help(topic, targets[topic])
     known = (*pages, *targets)
