@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
+from msgspec.structs import fields
 
 from gitbatch.errors import FilePlace, PlanError
 from gitbatch.paths import path_key
@@ -181,8 +182,22 @@ def read_config(source: bytes | None) -> ConfigReading:
     agents = _read_agents(raw.pop("agents", {}), problems)
     parsed = read_table(raw, Config, (), problems)
     config = msgspec.structs.replace(parsed or Config(), agents=agents)
-    problems += _find_senseless(config)
-    return ConfigReading(config, tuple(problems))
+    problems = [_suggest_table(problem) if problem.is_of_name else problem for problem in problems]
+    return ConfigReading(config, (*problems, *_find_senseless(config)))
+
+
+def _suggest_table(problem: ConfigProblem) -> ConfigProblem:
+    """Returns the problem of an unknown setting, with the table that has a setting of this name."""
+    tables: list[tuple[str, type[Struct]]] = [
+        (field.encode_name, field.type) for field in fields(Config) if field.name != "agents"
+    ]
+    command = find_kind("command")
+    tables += [("agents.NAME", command.table)] if command else []
+    name = str(problem.path[-1]).replace("_", "-")
+    owner = next((table for table, kind in tables if name in {f.encode_name for f in fields(kind)}), None)
+    is_meant = owner is not None and problem.advice == ADVICE
+    advice = f"did you mean “{name}” below [{owner}]? {ADVICE}"
+    return msgspec.structs.replace(problem, advice=advice) if is_meant else problem
 
 
 def _read_agents(raw: object, problems: list[ConfigProblem]) -> dict[str, AgentTable]:

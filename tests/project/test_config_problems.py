@@ -75,6 +75,23 @@ def test_what_is_valid_counts() -> None:
 
 
 @pytest.mark.parametrize(
+    ("data", "table"),
+    [
+        (b"jobs = 4", "“jobs” below [batch]?"),
+        (
+            b"[agents.a]\nkind = 'command'\ncommand = ['x']\nretry_pause = '1s'",
+            "“retry-pause” below [batch]?",
+        ),
+        (b"[batch]\nsandbox = 'none'", "“sandbox” below [agents.NAME]?"),
+        (b"[batch]\nshared = []", "“shared” below [project]?"),
+    ],
+)
+def test_a_setting_of_another_table(data: bytes, table: str) -> None:
+    (said,) = problems_of(data)
+    assert f"did you mean {table}" in said
+
+
+@pytest.mark.parametrize(
     ("data", "place"),
     [
         (b"[batch]\njobs == 1\n", "2:7 gitbatch.toml is not valid TOML"),
