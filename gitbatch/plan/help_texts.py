@@ -304,3 +304,15 @@ REOPEN_PHASE = Advice(
     "untick a criterion to reopen the phase, or tick the item",
     "leere ein Kriterium, um die Phase wieder zu öffnen, oder hake den Punkt ab",
 )
+
+# The configuration (GB411)
+SEE_SETTINGS = Advice(
+    "see every setting: gitbatch help configuration", "alle Einstellungen: gitbatch help configuration"
+)
+FIX_LINE = Advice("fix the line that it names", "berichtige die Zeile, die genannt ist")
+USE_ONE_OF = Advice("use one of: {names}", "nimm eines von: {names}")
+USE_KIND = Advice("use one of the kinds of agent: {names}", "nimm eine der Arten von Agenten: {names}")
+MEANT_BELOW = Advice(
+    "did you mean “{name}” below [{table}]? {advice}", "ist „{name}“ unter [{table}] gemeint? {advice}"
+)
+MEANT_NAME = Advice("did you mean “{near}”? {advice}", "ist „{near}“ gemeint? {advice}")

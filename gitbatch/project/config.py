@@ -12,6 +12,8 @@ from msgspec.structs import fields
 
 from gitbatch.errors import FilePlace, PlanError
 from gitbatch.paths import path_key
+from gitbatch.plan import help_texts
+from gitbatch.plan.help_texts import Advice
 from gitbatch.plan.model import OUTPUT_TEMPLATE, TITLES_DOD, TITLES_SCOPE, TITLES_WORK, PlanOptions
 from gitbatch.plan.outputs import CONFIG_NAME, CONTROL_NAMES, path_problem, template_problem
 from gitbatch.plan.render import render_diagnostic, summary
@@ -19,12 +21,11 @@ from gitbatch.project.agent_kinds import find_kind, kind_names
 from gitbatch.project.agent_table import AgentTable, Amount, ConfigTable, Positive, duration_problem
 from gitbatch.project.config_diagnostics import find_config_diagnostics
 from gitbatch.project.config_tables import (
-    ADVICE,
     ConfigProblem,
+    advise_names,
     format_path,
     read_table,
     read_value,
-    suggest_name,
 )
 from gitbatch.project.toml_places import Path
 
@@ -163,9 +164,11 @@ def parse_config(source: bytes | None) -> Config:
     place = FilePlace(CONFIG_FILE, found[0].line, found[0].column)
     details = "\n\n".join(render_diagnostic(each, source or b"", CONFIG_FILE) for each in found)
     if others:
-        raise PlanError(f"cannot use {CONFIG_FILE}: {summary(found)}", ADVICE, details, place)
+        raise PlanError(
+            f"cannot use {CONFIG_FILE}: {summary(found)}", help_texts.SEE_SETTINGS.english, details, place
+        )
     prefix = f"{CONFIG_FILE}: " if first.path else ""
-    raise PlanError(f"{prefix}{first.text}", first.advice, details, place)
+    raise PlanError(f"{prefix}{first.text}", first.advice.english, details, place)
 
 
 def read_config(source: bytes | None) -> ConfigReading:
@@ -173,11 +176,13 @@ def read_config(source: bytes | None) -> ConfigReading:
     try:
         raw = tomllib.loads((source or b"").decode("utf-8-sig"))
     except UnicodeDecodeError as error:
-        problem = ConfigProblem((), f"{CONFIG_FILE} is not UTF-8 (byte {error.start})", "save it as UTF-8")
+        problem = ConfigProblem(
+            (), f"{CONFIG_FILE} is not UTF-8 (byte {error.start})", help_texts.SAVE_AS_UTF8
+        )
         return ConfigReading(Config(), (problem,))
     except (ValueError, RecursionError) as error:  # tomllib lets those of int() and of deep nesting through
         message = f"{CONFIG_FILE} is not valid TOML: {error}"
-        return ConfigReading(Config(), (ConfigProblem((), message, "fix the line that it names"),))
+        return ConfigReading(Config(), (ConfigProblem((), message, help_texts.FIX_LINE),))
     problems: list[ConfigProblem] = []
     agents = _read_agents(raw.pop("agents", {}), problems)
     parsed = read_table(raw, Config, (), problems)
@@ -195,8 +200,8 @@ def _suggest_table(problem: ConfigProblem) -> ConfigProblem:
     tables += [("agents.NAME", command.table)] if command else []
     name = str(problem.path[-1]).replace("_", "-")
     owner = next((table for table, kind in tables if name in {f.encode_name for f in fields(kind)}), None)
-    is_meant = owner is not None and problem.advice == ADVICE
-    advice = f"did you mean “{name}” below [{owner}]? {ADVICE}"
+    is_meant = owner is not None and problem.advice == help_texts.SEE_SETTINGS
+    advice = help_texts.MEANT_BELOW.fill(name=name, table=str(owner), advice=help_texts.SEE_SETTINGS)
     return msgspec.structs.replace(problem, advice=advice) if is_meant else problem
 
 
@@ -215,14 +220,12 @@ def _read_agent(raw: object, path: Path, problems: list[ConfigProblem]) -> Agent
     try:
         found = find_kind(kind) if isinstance(kind, str) else None
     except PlanError as error:
-        problems.append(ConfigProblem((*path, "kind"), error.message, error.advice))
+        problems.append(ConfigProblem((*path, "kind"), error.message, Advice.in_english(error.advice)))
         return None
     if found:
         return read_table(table, found.table, path, problems)
     message = "missing `kind`" if kind is None else f"invalid kind {kind!r}"
-    near = suggest_name(kind, kind_names()) if isinstance(kind, str) else None
-    meant = f"did you mean “{near}”? " if near else ""
-    advice = f"{meant}use one of the kinds of agent: {', '.join(kind_names())}"
+    advice = advise_names(kind, kind_names(), help_texts.USE_KIND)
     problems.append(ConfigProblem((*path, "kind"), message, advice))
     return None
 

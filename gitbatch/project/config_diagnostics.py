@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from gitbatch.plan.findings import Findings
-from gitbatch.plan.help_texts import Advice
+from gitbatch.plan.help_texts import Language
 from gitbatch.plan.model import Diagnostic
 from gitbatch.plan.source import Source, Span, read
 from gitbatch.project.config_tables import ConfigProblem
@@ -16,8 +16,10 @@ CONFIG_INVALID = "GB411"
 _POSITION = re.compile(r"\(at line ([0-9]+), column ([0-9]+)\)")
 
 
-def find_config_diagnostics(data: bytes, problems: Iterable[ConfigProblem]) -> tuple[Diagnostic, ...]:
-    """Returns the problems of a configuration in the order of its text."""
+def find_config_diagnostics(
+    data: bytes, problems: Iterable[ConfigProblem], language: Language = Language.EN
+) -> tuple[Diagnostic, ...]:
+    """Returns the problems of a configuration in the order of its text, with their help in a language."""
     source = read(data)[0]
     findings = Findings(source)
     places: Mapping[Path, KeyPlace] | None = None
@@ -27,8 +29,8 @@ def find_config_diagnostics(data: bytes, problems: Iterable[ConfigProblem]) -> t
         else:
             places = find_places(source.text) if places is None else places
             span = _find_span(problem, places)
-        findings.error(CONFIG_INVALID, span, problem.text, Advice.in_english(problem.advice))
-    return findings.in_order()
+        findings.error(CONFIG_INVALID, span, problem.text, problem.advice)
+    return findings.in_order(language)
 
 
 def locate_setting(data: bytes, path: Path) -> Span:

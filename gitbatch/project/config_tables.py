@@ -8,13 +8,14 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import fields
 
+from gitbatch.plan import help_texts
+from gitbatch.plan.help_texts import Advice
 from gitbatch.plan.spelling import nearest
 from gitbatch.project.toml_places import Path
 
 _T = TypeVar("_T")
 _S = TypeVar("_S", bound=Struct)
 
-ADVICE = "see every setting: gitbatch help configuration"
 _INDEX = re.compile(r"\[(\d+)\]")
 
 
@@ -23,7 +24,7 @@ class ConfigProblem(Struct, frozen=True):
 
     path: Path
     message: str
-    advice: str = ADVICE
+    advice: Advice = help_texts.SEE_SETTINGS
     shown: str | None = None
     """The path as the message shows it, where it is not that of the place."""
     is_of_name: bool = False
@@ -128,24 +129,27 @@ def _conversion_error(raw: object, wanted: Any) -> msgspec.ValidationError | Non
 
 def _unknown_setting(name: str, path: Path, known: Mapping[str, object]) -> ConfigProblem:
     near = suggest_name(name.replace("_", "-"), known)
-    advice = f"did you mean “{near}”? {ADVICE}" if near else ADVICE
+    advice = _with_meant(near, help_texts.SEE_SETTINGS)
     message = f"Object contains unknown field `{name}`"
     return ConfigProblem((*path, name), message, advice, format_path(path), is_of_name=True)
 
 
-def _advise_choice(raw: object, wanted: Any) -> str:  # noqa: ANN401 - any annotation
+def _advise_choice(raw: object, wanted: Any) -> Advice:  # noqa: ANN401 - any annotation
     """Returns the values that a setting may have, if they are few, with the one that was probably meant."""
     literal = next((kind for kind in (wanted, *get_args(wanted)) if get_origin(kind) is Literal), None)
     if literal is None:
-        return ADVICE
+        return help_texts.SEE_SETTINGS
     return advise_names(raw, get_args(literal))
 
 
-def advise_names(raw: object, names: tuple[str, ...]) -> str:
+def advise_names(raw: object, names: tuple[str, ...], advice: Advice = help_texts.USE_ONE_OF) -> Advice:
     """Returns an advice that lists names, with the one that was probably meant."""
     near = suggest_name(raw, names) if isinstance(raw, str) else None
-    meant = f"did you mean “{near}”? " if near else ""
-    return f"{meant}use one of: {', '.join(names)}"
+    return _with_meant(near, advice.fill(names=", ".join(names)))
+
+
+def _with_meant(near: str | None, advice: Advice) -> Advice:
+    return help_texts.MEANT_NAME.fill(near=near, advice=advice) if near else advice
 
 
 def suggest_name(name: str, known: Mapping[str, object] | tuple[str, ...]) -> str | None:

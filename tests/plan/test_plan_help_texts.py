@@ -46,7 +46,7 @@ def test_every_help_text_of_the_package_is_in_the_table() -> None:
     passed_on = [
         found for text in texts.values() for found in re.findall(r"Advice\.in_english\((.*?)\)", text)
     ]
-    assert set(passed_on) == {"problem.advice", "error.advice"}
+    assert set(passed_on) == {"error.advice"}
 
 
 def test_a_text_for_each_language_may_fill_a_placeholder() -> None:

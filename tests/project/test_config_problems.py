@@ -3,6 +3,7 @@
 import pytest
 
 from gitbatch.errors import PlanError
+from gitbatch.plan.help_texts import Language
 from gitbatch.project.config import parse_config, read_config
 from gitbatch.project.config_diagnostics import find_config_diagnostics
 
@@ -119,3 +120,10 @@ def test_a_run_shows_all_of_them() -> None:
     assert raised.value.message == "cannot use gitbatch.toml: 13 errors"
     assert raised.value.details.count("GB411 error") == len(FOUND)
     assert '4 | checkout = "ful"\n  |            ^^^^^' in raised.value.details
+
+
+def test_help_is_in_the_language_of_the_plan() -> None:
+    found = find_config_diagnostics(MANY, read_config(MANY).problems, Language.DE)
+    assert found[1].help == "ist „max-cost“ gemeint? alle Einstellungen: gitbatch help configuration"
+    english = find_config_diagnostics(MANY, read_config(MANY).problems)
+    assert not {each.help for each in found} & {each.help for each in english}

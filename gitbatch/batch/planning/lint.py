@@ -34,7 +34,7 @@ from gitbatch.batch.planning.surroundings import DiskSurroundings
 from gitbatch.batch.planning.target import Target, find_plan_commit, find_target
 from gitbatch.errors import GitbatchError, PlanError
 from gitbatch.plan.findings import Findings
-from gitbatch.plan.help_texts import Advice
+from gitbatch.plan.help_texts import Advice, Language
 from gitbatch.plan.model import Diagnostic, Hints, Plan
 from gitbatch.plan.parse import read_plan
 from gitbatch.plan.source import Span, read
@@ -94,7 +94,7 @@ def lint_plan(path: Path, settings: LintSettings, text: bytes | None = None) -> 
         files = find_checkout_files(root)
         scope = check_scope(files, _show_file(SCOPE_FILE, path, here, root))
         shown = _show_file(CONFIG_FILE, path, here, root)
-        return checked, *((scope,) if scope else ()), *_report_config(files, (), shown)
+        return checked, *((scope,) if scope else ()), *_report_config(files, (), shown, checked.plan.language)
     with closing(repo):
         around = DiskSurroundings.of_checkout(repo)
         files, root = around.snapshot, repo.root.resolve()
@@ -102,15 +102,21 @@ def lint_plan(path: Path, settings: LintSettings, text: bytes | None = None) -> 
         project = read_project_on_disk(files, here.relative_to(root).as_posix())
         if checked.plan.errors or project is None:
             scope = check_scope(files, _show_file(SCOPE_FILE, path, here, root))
-            return checked, *((scope,) if scope else ()), *_report_config(files, (), shown)
+            return (
+                checked,
+                *((scope,) if scope else ()),
+                *_report_config(files, (), shown, checked.plan.language),
+            )
         found = find_risks(checked.plan, checked.source, project, around)
-        if broken := _report_config(files, (), shown):  # which agents there are is not known
+        if broken := _report_config(
+            files, (), shown, checked.plan.language
+        ):  # which agents there are is not known
             return _with_more(checked, (d for d in found if d.code != AGENT_UNKNOWN)), *broken
         view = ProjectView("", files, project, checked.plan, checked.source)
         unclear, choice = _choose_all(view, settings)
         refusals = find_refusals(machine_checks(repo, view, choice) if choice else ())
         more = _place_in_config(view, (*unclear, *refusals), is_here=False)
-        return _with_more(checked, found), *_report_config(files, more, shown)
+        return _with_more(checked, found), *_report_config(files, more, shown, checked.plan.language)
 
 
 def _show_file(file: str, path: Path, full: Path, root: Path) -> str:
@@ -151,10 +157,12 @@ def lint_start(
     try:
         state = read_project_state(repo, target.tip, choice)
     except PlanError:
-        reports = _report_config(snapshot, ())
+        plans = _report_plan(snapshot, choice)
+        language = plans[0].plan.language if plans else Language.EN
+        reports = _report_config(snapshot, (), CONFIG_FILE, language)
         if not reports:
             raise
-        return *_report_plan(snapshot, choice), *reports
+        return *plans, *reports
     on_config: tuple[Diagnostic, ...] = ()
     if not state.plan.errors:
         state = add_risks(repo, state, followed=target.followed)
@@ -243,10 +251,13 @@ def _place_in_config(
 
 
 def _report_config(
-    files: Snapshot, more: tuple[Diagnostic, ...], shown: str = CONFIG_FILE
+    files: Snapshot,
+    more: tuple[Diagnostic, ...],
+    shown: str = CONFIG_FILE,
+    language: Language = Language.EN,
 ) -> tuple[Checked, ...]:
     """Returns the configuration with its problems and more diagnostics; nothing if it has none. `shown`: its path."""
     source = files.read(CONFIG_FILE) or b""
-    diagnostics = (*find_config_diagnostics(source, read_config(source).problems), *more)
+    diagnostics = (*find_config_diagnostics(source, read_config(source).problems, language), *more)
     empty = Plan(shown, (), (), Hints(), diagnostics)
     return (Checked(shown, source, empty),) if diagnostics else ()
