@@ -22,10 +22,10 @@ def find_unused_changes(repo: Repository, choice: PlanChoice) -> tuple[str, ...]
 
     Nothing is returned where it cannot be known: in a repository that cannot be written, or that lacks an object.
     """
-    commit = repo.refs.commit("HEAD")
-    if commit is None:
-        return ()
     with suppress(GitError, OSError):
+        commit = repo.refs.commit("HEAD")
+        if commit is None:
+            return ()
         snapshot = TreeSnapshot(repo.objects, repo.objects.tree_of(commit))
         return find_uncommitted(repo, tuple(_find_differing(repo, snapshot, choice)))
     return ()
