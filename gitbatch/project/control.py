@@ -20,7 +20,7 @@ from gitbatch.plan.model import PlanOptions
 from gitbatch.plan.outputs import INCLUDE_FILE, INVENTORIES, is_inventory, path_problem
 from gitbatch.project.config import CONFIG_FILE, Config
 from gitbatch.project.phases import Phase
-from gitbatch.project.scope import SCOPE_FILE, find_active_phase, find_language
+from gitbatch.project.scope import SCOPE_FILE, advise_phase, find_active_phase, find_language
 from gitbatch.project.sections import require_text
 from gitbatch.project.snapshot import Snapshot
 
@@ -136,7 +136,7 @@ def find_project(snapshot: Snapshot, config: Config, choice: PlanChoice = BY_CON
     """
     phase, language = find_active_phase(snapshot, config), partial(find_language, snapshot, config)
     if phase is None:
-        task = _find_single_plan(snapshot, choice, language)
+        task = _find_single_plan(snapshot, choice, language) or _refuse_without_plan(snapshot, config)
     else:
         task = _find_plan_of_phase(snapshot, phase, language)
         _require_active(choice, task, language)
@@ -190,12 +190,12 @@ def _require_active(choice: PlanChoice, task: str, language: Callable[[], Langua
         )
 
 
-def _find_single_plan(snapshot: Snapshot, choice: PlanChoice, language: Callable[[], Language]) -> str:
-    """Returns the plan of a project without phases."""
+def _find_single_plan(snapshot: Snapshot, choice: PlanChoice, language: Callable[[], Language]) -> str | None:
+    """Returns the plan of a project without phases; None if none is named and none is found."""
     if choice.path is None:
         above = (*reversed((*ancestors(choice.folder), choice.folder)), "") if choice.folder else ("",)
         near = (f"{folder}/{TASK}".lstrip("/") for folder in above)
-        return _first_file(snapshot, (*near, *CONVENTIONAL)) or _refuse_missing(("", "docs/"), language)
+        return _first_file(snapshot, (*near, *CONVENTIONAL))
     if not snapshot.blob(choice.path):
         _refuse_absent(snapshot, choice, choice.path, language)
     if posixpath.basename(path_key(choice.path)) in {STATUS, DECISIONS, RULES, path_key(SCOPE_FILE)}:
@@ -214,6 +214,15 @@ def _refuse_absent(
     if not choice.is_recorded:
         advice = _WRITE_PLAN.fill(path=path).in_language(language())
     raise PlanError(f"the commit has no file {path}", advice)
+
+
+def _refuse_without_plan(snapshot: Snapshot, config: Config) -> NoReturn:
+    """Refuses a project in which no plan is found: a phase has to be named if there are some, else a plan written."""
+    state = advise_phase(snapshot, config)
+    if state:
+        message = f"missing {TASK} in the top folder or docs/, and {SCOPE_FILE} has no scope section"
+        raise PlanError(message, state.english)
+    _refuse_missing(("", "docs/"), lambda: Language.EN)
 
 
 def _refuse_missing(folders: tuple[str, ...], language: Callable[[], Language]) -> NoReturn:

@@ -82,11 +82,7 @@ def _language_of(title: str) -> Language:
 
 def _require_one(named: dict[str, Phase], phases: Phases, language: Language) -> Phase:
     """Returns the only phase that is named, if it has a folder."""
-    names = [phase.name for phase in phases.known]
-    state = _STATE_PHASE.fill(name=names[0] if len(names) == 1 else "NAME")
-    if len(names) > 1:
-        more = ", …" if len(names) > _SHOWN else ""
-        state = _ONE_OF.fill(state=state, names=f"{', '.join(names[:_SHOWN])}{more}")
+    state = _advise(phases)
     if not named:
         raise PlanError("the scope section of CLAUDE.md names no phase", state.in_language(language))
     if len(named) > 1:
@@ -102,6 +98,21 @@ def _require_one(named: dict[str, Phase], phases: Phases, language: Language) ->
             _CREATE_FOLDER.fill(state=state).in_language(language),
         )
     return phase
+
+
+def advise_phase(snapshot: Snapshot, config: Config) -> Advice | None:
+    """Returns how to name one of the phases that have a folder; None if there are none."""
+    phases = Phases(snapshot, config)
+    return _advise(phases) if phases.known else None
+
+
+def _advise(phases: Phases) -> Advice:
+    names = [phase.name for phase in phases.known]
+    state = _STATE_PHASE.fill(name=names[0] if len(names) == 1 else "NAME")
+    if len(names) < 2:
+        return state
+    more = ", …" if len(names) > _SHOWN else ""
+    return _ONE_OF.fill(state=state, names=f"{', '.join(names[:_SHOWN])}{more}")
 
 
 def _refuse_near_titles(headings: tuple[Heading, ...], config: Config) -> None:

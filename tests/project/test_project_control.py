@@ -296,3 +296,16 @@ def test_a_missing_plan_is_shown_in_the_language_of_the_project(title: str, word
     with pytest.raises(PlanError, match="missing task") as raised:
         find_project(FileTree(files), SHARED)
     assert str(raised.value.advice).startswith(words)
+
+
+@pytest.mark.rule("O2")
+def test_without_a_scope_the_phases_that_there_are_can_be_named() -> None:
+    files = {
+        "CLAUDE.md": "# P\n\n## Aktive Phase\n\none\n",
+        f"{PHASE}task.md": "",
+        "docs/phases/two/task.md": "",
+    }
+    with pytest.raises(PlanError, match="has no scope section") as raised:
+        find_project(FileTree(files), SHARED)
+    advice = "write in CLAUDE.md:\n\n## Active Scope\n\nPhase: NAME\n\nNAME is one of one, two"
+    assert raised.value.advice == advice
