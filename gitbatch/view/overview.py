@@ -137,7 +137,9 @@ def plan_state(project_state: ProjectView) -> PlanState:
         groups.append(
             PlannedGroup(group.number, group.title, items, named, count_at_once(group, plan, batch.jobs))
         )
-        missing = sum(not blob(item.output) for item in group.items)
+        earlier = {item.output for before in plan.groups[: group.number - 1] for item in before.items}
+        absent = {item.output for item in group.items if not blob(item.output)}
+        missing = len(absent - earlier)
         awaited += (AwaitedOutputs(group.number, group.title, missing),) if missing else ()
     return PlanState(
         plan=plan.path,

@@ -3,14 +3,17 @@
 from collections.abc import Iterator
 
 import pytest
+from batch.test_batch_signing import make_key
 from conftest import Place
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gitbatch.batch.group.base import BaseBuilder
 from gitbatch.batch.group.merge import find_unsound
+from gitbatch.batch.group.rebase import rebase_items
 from gitbatch.batch.history.bases import BaseReader, find_below, find_heads
-from gitbatch.batch.history.item_commits import as_item_commit
+from gitbatch.batch.history.item_commits import as_item_commit, read_item_commit
 from gitbatch.batch.history.messages import render_item_message
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.item.scheduled import CommitContext
@@ -21,6 +24,12 @@ from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
 
 BATCH = "20260102-030405-abcd"
+SSH_SETTINGS = {
+    "commit.gpgsign": "true",
+    "gpg.format": "ssh",
+    "user.signingkey": "HOME/id_ed25519.pub",
+    "gpg.ssh.allowedSignersFile": "HOME/allowed",
+}
 
 
 @st.composite
@@ -133,3 +142,86 @@ def test_what_stands_on_an_item_that_is_not_merged_is_unsound(place: Place, repo
 
 def replace_status(outcome: Outcome) -> Outcome:
     return Outcome(outcome.item, ItemStatus.CONFLICTED, commit=outcome.commit)
+
+
+def branches(shop: Shop, *numbers: int) -> None:
+    """Points the items' branches to their commits."""
+    for number in numbers:
+        shop.repo.point(f"refs/heads/gitbatch/{BATCH}/1-t{number}", str(shop.outcomes[number].commit))
+
+
+def rebased(shop: Shop, tip: str) -> tuple[Outcome, ...]:
+    return rebase_items(shop.repo, shop.builder.commits, shop.group, tuple(shop.outcomes.values()), tip)
+
+
+def test_a_row_is_written_again_on_an_amended_branch(place: Place, repo: Repository) -> None:
+    shop = Shop(place, repo, 3)
+    for number in range(3):
+        shop.write(number, *range(number))
+    branches(shop, 0, 1, 2)
+    repo.objects.writer.flush()
+    place.git("commit", "--quiet", "--amend", "--message", "amended")
+    tip = place.git("rev-parse", "HEAD")
+    done = rebased(shop, tip)
+    reader = BaseReader(repo.objects)
+    commits = [str(outcome.commit) for outcome in done]
+    assert find_below(commits[2:], reader.direct) == set(commits[:2])
+    assert {reader.parts_of(commit).line for commit in commits} == {tip}
+    assert [o.commit and o.commit.blob for o in done] == [
+        o.commit and o.commit.blob for o in shop.outcomes.values()
+    ]
+    assert find_unsound(done, reader) == frozenset()
+    refs = place.git("for-each-ref", "--format=%(objectname)", "refs/heads/gitbatch").split()
+    assert refs == commits
+    assert rebased(shop, shop.tip) == tuple(shop.outcomes.values()), "on its own line nothing is written"
+
+
+def test_what_stands_on_an_item_that_is_not_rebased_stays_as_it_is(place: Place, repo: Repository) -> None:
+    shop = Shop(place, repo, 2)
+    for number in range(2):
+        shop.write(number, *range(number))
+    branches(shop, 0, 1)
+    repo.objects.writer.flush()
+    place.write("out/0.md", "of the user\n")
+    place.git("add", "--all")
+    place.git("commit", "--quiet", "--amend", "--message", "amended")
+    assert rebased(shop, place.git("rev-parse", "HEAD")) == tuple(shop.outcomes.values())
+    shop.outcomes = {1: shop.outcomes[1]}
+    assert rebased(shop, place.git("rev-parse", "HEAD")) == tuple(shop.outcomes.values())
+
+
+def test_what_could_not_be_signed_is_signed_with_all_that_stands_on_it(
+    place: Place, repo: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop(place, repo, 3)
+    shop.write(0)
+    shop.write(1, 0)
+    shop.write(2, 0, 1)
+    branches(shop, 0, 1, 2)
+    repo.objects.writer.flush()
+    make_key(place)
+    for name, value in SSH_SETTINGS.items():
+        place.git("config", name, value.replace("HOME", str(place.home)))
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    signer = open_repository(place.root)
+    try:
+        later = Shop(place, signer, 4)
+        later.outcomes = shop.outcomes
+        later.write(3, 0)
+        branches(later, 3)
+        done = rebased(later, shop.tip)
+        assert find_unsound(done, BaseReader(signer.objects)) == frozenset()
+        signer.objects.writer.flush()
+    finally:
+        signer.close()
+    commits = [str(outcome.commit) for outcome in done]
+    said = place.git("log", "--format=%G? %s", *commits, f"^{shop.tip}").splitlines()
+    assert [line[0] for line in said] == ["G"] * 7, said
+
+
+def test_the_path_alone_makes_no_commit_that_of_an_item(place: Place, repo: Repository) -> None:
+    shop = Shop(place, repo, 1)
+    made = shop.write(0)
+    assert read_item_commit(repo, BATCH, made.item, made.commit)
+    assert read_item_commit(repo, BATCH, replace(made.item, group=2), made.commit) is None

@@ -65,6 +65,8 @@ class _Rebase:
     reader: BaseReader
     rebased: dict[str, Outcome] = field(default_factory=dict)
     """By the commits as they were: the outcomes of items that are below others."""
+    stuck: set[str] = field(default_factory=set)
+    """The commits that had to be written again and could not be."""
     _lines: dict[str, bool] = field(default_factory=dict)
 
     def write_again(self, outcome: Outcome, old: ItemCommit) -> Outcome:
@@ -76,11 +78,17 @@ class _Rebase:
         if line == parts.line and not moved and is_signed:
             return self._point(outcome, old, self.repo.objects.sign_commit(old))
         below = find_below((old,), self.reader.direct)
-        if not below <= self.rebased.keys():  # what it stands on is not merged, so neither is it
+        if (
+            not below <= self.rebased.keys() - self.stuck
+        ):  # what it stands on will not be merged, so neither is it
+            self.stuck.add(old)
             return outcome
         seen = tuple(self.rebased[oid] for oid in sorted(below))
         builder = BaseBuilder(self.repo.objects, self.commits, self.group, line, self.reader)
-        return self._rebase(outcome, old, builder.build(outcome.item, seen))
+        done = self._rebase(outcome, old, builder.build(outcome.item, seen))
+        if done is outcome:
+            self.stuck.add(old)
+        return done
 
     def _rebase(self, outcome: Outcome, old: ItemCommit, base: ItemBase) -> Outcome:
         objects, output = self.repo.objects, outcome.item.output

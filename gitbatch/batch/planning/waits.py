@@ -4,6 +4,7 @@ Who waits for an item waits for all that it waits for. An item that has ended do
 """
 
 from collections.abc import Iterator, Mapping
+from heapq import heappop, heappush
 
 from msgspec import Struct
 
@@ -32,12 +33,40 @@ class Waits(Struct, frozen=True):
 def find_waits(group: Group, plan: Plan) -> Waits:
     """Returns who waits for whom in a group."""
     named = {item.reference: item for item in group.items}
-    waits = _in_a_row(group.items) if is_sequential(group, plan) else _around_single(group.items)
-    direct = {}
-    for item, before in zip(group.items, waits, strict=True):
-        after = (named[reference] for reference in item.hints.after if reference in named)
-        direct[item.reference] = tuple(dict.fromkeys((*before, *after)))
+    after = {
+        item.reference: tuple(named[other] for other in item.hints.after if other in named)
+        for item in group.items
+    }
+    ordered = _order_items(group.items, after)
+    waits = _in_a_row(ordered) if is_sequential(group, plan) else _around_single(ordered)
+    direct = {
+        item.reference: tuple(dict.fromkeys((*before, *after[item.reference])))
+        for item, before in zip(ordered, waits, strict=True)
+    }
     return Waits(group.items, direct)
+
+
+def _order_items(
+    items: tuple[WorkItem, ...], after: Mapping[ItemReference, tuple[WorkItem, ...]]
+) -> tuple[WorkItem, ...]:
+    """Returns the items in the order of the plan, but each behind those that it names with `after`."""
+    place = {item.reference: index for index, item in enumerate(items)}
+    behind: dict[ItemReference, list[WorkItem]] = {}
+    for item in items:
+        for other in after[item.reference]:
+            behind.setdefault(other.reference, []).append(item)
+    left = {item.reference: len(after[item.reference]) for item in items}
+    free = [place[reference] for reference, count in left.items() if not count]
+    ordered: dict[ItemReference, WorkItem] = {}
+    while free:
+        item = items[heappop(free)]
+        ordered[item.reference] = item
+        for other in behind.get(item.reference, ()):
+            left[other.reference] -= 1
+            if not left[other.reference]:
+                heappush(free, place[other.reference])
+    rest = (item for item in items if item.reference not in ordered)  # in a circle: an error of the plan
+    return (*ordered.values(), *rest)
 
 
 def is_sequential(group: Group, plan: Plan) -> bool:
