@@ -24,7 +24,7 @@ json.dump({"summary": "Wrote it. It is short.", "contributions": [
 PLAN = "# P\n\n## Work Packages\n\n### G\n\n- [ ] T1 Write → Output: out/1.md\n- [ ] T2 Stray → Output: out/2.md\n"
 KNOWN = "capabilities-inventory.md, *-inventory.md"
 NOTES = [
-    f"contributed to notes.md: not a shared artifact, which are {KNOWN}; the text is in the item's commit",
+    f"contributed to notes.md: unknown shared artifact (known: {KNOWN}); the text is in the item's commit",
     "contributed to link-inventory.md: link-inventory.md is a symlink; the text is in the item's commit",
 ]
 

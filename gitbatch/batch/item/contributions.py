@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from gitbatch.agents.protocol import Contribution
 from gitbatch.batch.planning.project_state import ProjectState, find_place_problem
 from gitbatch.paths import path_key
+from gitbatch.plan.outputs import INVENTORIES
 from gitbatch.project.control import Project
 from gitbatch.text import CleanText, clean_text
 
@@ -39,5 +40,5 @@ def describe_lost_contributions(
 
 
 def _describe_unknown(project: Project) -> str:
-    known = ", ".join((*project.artifacts, f"{project.folder}*-inventory.md"))
-    return f"not a shared artifact, which are {known}"
+    known = dict.fromkeys((*(path.rpartition("/")[2] for path in project.artifacts), INVENTORIES))
+    return f"unknown shared artifact (known: {', '.join(known)})"
