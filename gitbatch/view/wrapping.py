@@ -13,7 +13,7 @@ _COMMAND = (
     r"(?: (?:-[^\s,;)]+(?: (?!-)[\w./:*@'\"]+)?|'[^']*'|\"[^\"]*\"|[^\s(]*[/=:.][^\s)]+|[A-Z][A-Z_]+\b))*"
 )
 """A command: its verb and a word, then options with a value, quoted words, paths, and names such as ITEM."""
-_TOKEN = re.compile(rf"[^\s`]*`[^`]*`\S*|[^\s\w]*{_COMMAND}\S*|\S+")
+_TOKEN = re.compile(rf"(?:[^\s`]*`[^`]*`)+[^\s`]*|[^\s\w]*{_COMMAND}\S*|\S+")
 _LAID_OUT = re.compile(r"\s*\d* \| |\||\s*\^+$")
 _LEADING = re.compile(r" *")
 _HANGING = 2

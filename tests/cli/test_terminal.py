@@ -131,6 +131,7 @@ def test_a_terminal_without_colours_and_without_unicode(three: Place) -> None:
     """The bar is readable, and every byte is ASCII."""
     three.edit("task.md", "Write a →", "Write “ä” do: nap 1 →")
     three.edit("task.md", "out/letters/b.md", "out/letters/ü.md")
+    three.edit("task.md", "### Letters", "### “Letters”")
     three.commit()
     limited = {"NO_COLOR": "1", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C", "LANG": "C"}
     options = ("--items", "group:1", "--checkpoint", "at-end")
@@ -138,6 +139,7 @@ def test_a_terminal_without_colours_and_without_unicode(three: Place) -> None:
         child.logfile_read = said = StringIO()
         child.expect(r"\[#+-+\] [123] of 4 items")
         child.expect("checkpoint 1/1")
+        child.expect('Checkpoint 1/1, "Letters"')
         child.expect("> show the diff")
         approve(child)
         assert end(child) == 0

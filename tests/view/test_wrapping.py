@@ -39,6 +39,10 @@ WORDS = "one two three four five six seven eight nine ten eleven twelve"
             "12 | - [ ] a long line of a plan that is quoted",
         ),
         ("   |                                    ^^^^^^", "   |                                    ^^^^^^"),
+        (
+            "options: `-j N`/`--jobs N`, `--sandbox KIND`",
+            "options: `-j N`/`--jobs N`,\n  `--sandbox KIND`",
+        ),
         ("short", "short"),
         ("", ""),
     ],
