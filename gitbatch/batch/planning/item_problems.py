@@ -31,7 +31,7 @@ CONTEXT_MISSING = "GB408"
 AGENT_UNKNOWN = "GB409"
 """An agent is not configured, or it is not clear which one is meant."""
 
-OUTPUT_UNWRITTEN = "GB414"
+OUTPUT_UNWRITTEN = "GB415"
 """An item revises a file that an open item, which is not chosen, is to write. Only a selection can have this problem."""
 
 _WILDCARDS = frozenset("*?[")

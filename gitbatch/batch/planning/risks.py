@@ -4,6 +4,8 @@ An error concerns an item that cannot run; a run refuses to start if such an ite
 probably a mistake. No program that the repository names is started for any of this.
 """
 
+from bisect import bisect_right
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -38,7 +40,8 @@ OPEN_IN_COMPLETE = "GB412"
 
 def find_risks(plan: Plan, source: bytes, project: Project, around: Surroundings) -> tuple[Diagnostic, ...]:
     """Returns the diagnostics of a plan in its surroundings, in the order of the plan."""
-    report = _Report(plan, Findings(read(source)[0]))
+    lines = tuple(item.line for item in plan.items)
+    report = _Report(plan, Findings(read(source)[0]), lines)
     unplaced = _report_problems(report, project, around)
     placed = tuple(item for item in report.open_items if item.output not in unplaced)
     _check_outputs(report, placed, around)
@@ -74,6 +77,8 @@ class _Report(Struct, frozen=True):
 
     plan: Plan
     findings: Findings
+    lines: tuple[int, ...]
+    """The lines at which the items begin."""
 
     @property
     def open_items(self) -> tuple[WorkItem, ...]:
@@ -84,8 +89,8 @@ class _Report(Struct, frozen=True):
         """Returns the span of a word in an item; of the item's line if the word does not occur."""
         source = self.findings.source
         first = item.line - 1
-        later = [other.line - 1 for other in self.plan.items if other.line > item.line]
-        end = source.starts[min(later)] if later else len(source.text)
+        later = bisect_right(self.lines, item.line)
+        end = source.starts[self.lines[later] - 1] if later < len(self.lines) else len(source.text)
         at = source.text.find(word, source.starts[first], end) if word else -1
         if at >= 0:
             return Span(at, at + len(word))
