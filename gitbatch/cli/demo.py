@@ -117,15 +117,15 @@ nothing, and what it costs is pretended. The agent, its library, its tools, the 
 _LOOK = """
 Look around:
   cd {directory}
-  git log --graph --oneline            every subagent's one-file commit
-  git show                             the last checkpoint: ticks, status, decisions
-  cat docs/reference/rules.md          a page that an agent wrote
-  {gitbatch} status                      what became of each item
+  git log --graph --oneline        every subagent's one-file commit
+  git show                         the last checkpoint: ticks, status, decisions
+  cat docs/reference/rules.md      a page that an agent wrote
+  {gitbatch} status                  what became of each item
 """
 
 _NEXT = {
     DemoAgent.COMMAND: f"""{_LOOK}
-One module is Python 2, so its page failed and the cheat sheet that needs it was not started.
+One module is Python 2, so its page failed, and what needs that page was not started.
 Fix it and run again; only what is open runs:
   sed -i 's/^\\( *\\)print \\(.*\\)$/\\1print(\\2)/' almanac/yearsheet.py
   git commit -am "Make yearsheet Python 3" && {{gitbatch}} run --items all --checkpoint at-end""",

@@ -16,6 +16,7 @@ from gitbatch.cli.common import make_page
 from gitbatch.repo.process import Git
 from gitbatch.repo.settings import read_user_setting
 from gitbatch.view.block import Block
+from gitbatch.view.encoding import ASCII_FORMS
 from gitbatch.view.page import PlainPage
 
 _VARIABLES = {"LESS": "FRX", "LV": "-c"}
@@ -63,7 +64,7 @@ def _run_pager(command: str, text: str) -> bool:
             command, shell=True, stdin=subprocess.PIPE, env={**_VARIABLES, **os.environ}
         )
         with suppress(BrokenPipeError):  # the user has seen enough
-            process.communicate(text.encode(errors="backslashreplace"))
+            process.communicate(text.encode(sys.stdout.encoding, errors=ASCII_FORMS))
         return process.wait() not in _NOT_RUN
     finally:
         signal.signal(signal.SIGINT, before)

@@ -14,7 +14,7 @@ from gitbatch.view.review import STYLES
 def render_end(event: EndEvent) -> Block:
     """Returns the failures of a batch by id and reason, then the time of this run and the usage of the batch."""
     rows = tuple((((f.status, STYLES[f.status]),), (f.name,), (f.reason,)) for f in event.failures)
-    table = (TextTable(rows),) if rows else ()
+    table = (TextTable(rows, is_cut=True),) if rows else ()  # the checkpoints had the reasons in full
     took = make_line(("took", "bold"), f"      {format_seconds(event.seconds)}")
     if event.spent.usage == Usage():
         return (*table, took)

@@ -74,7 +74,8 @@ def _render_failures(failures: tuple[Outcome, ...]) -> Block:
 def _render_missing(outcomes: tuple[Outcome, ...]) -> Block:
     """Returns a line for each file that an item was to read and did not get."""
     named = ((outcome.item.name, missing) for outcome in outcomes for missing in outcome.missing)
-    return tuple(make_line((f"{name}: {missing}", "yellow"), indent=2) for name, missing in named)
+    rows = tuple((((f"{name}: {missing}", "yellow"),),) for name, missing in named)
+    return (TextTable(rows, is_cut=True),) if rows else ()
 
 
 def _status_cell(outcome: Outcome) -> Cell:
