@@ -128,7 +128,8 @@ _NEXT = {
 One module is Python 2, so its page failed, and what needs that page was not started.
 Fix it and run again; only what is open runs:
   sed -i 's/^\\( *\\)print \\(.*\\)$/\\1print(\\2)/' almanac/yearsheet.py
-  git commit -am "Make yearsheet Python 3" && {{gitbatch}} run --items all --checkpoint at-end""",
+  git commit -am "Make yearsheet Python 3"
+  {{gitbatch}} run --items failed --checkpoint at-end""",
     DemoAgent.ANTHROPIC: f"""{_LOOK}
 All of that was SCRIPTED. With Claude itself: name a model in gitbatch.toml, set ANTHROPIC_API_KEY, open some
 boxes in docs/phases/reference/task.md again, commit, and gitbatch run.""",
