@@ -53,6 +53,17 @@ def test_without_a_stream_the_answer_is_the_same_in_one_piece(server: ScriptedSe
     assert used["output_tokens"] == also_used["output_tokens"]
 
 
+def test_answers_of_a_conversation_have_different_ids(server: ScriptedServer) -> None:
+    """Claude Code joins answers with the same id to one."""
+    asked = request("say x; say x")
+    later = [*asked["messages"], {"role": "assistant", "content": "x"}, {"role": "user", "content": "y"}]
+    with client(server) as made:
+        first, second = (
+            made.messages.create(**{**asked, "messages": each}) for each in (asked["messages"], later)
+        )
+    assert first.id != second.id
+
+
 def test_arguments_that_are_not_json_can_only_be_streamed(server: ScriptedServer) -> None:
     for arguments in ("{bad}", "[1]"):
         (call,) = whole(server, f"raw write_output {arguments}").content

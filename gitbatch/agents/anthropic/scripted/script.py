@@ -50,6 +50,8 @@ class Step(Struct, frozen=True):
     stop: str
     nap: float = 0.0
     faults: tuple[Fault, ...] = ()
+    number: int = 0
+    """The number of answers before it: clients join answers with the same message id."""
 
 
 def next_step(request: dict[str, Any]) -> Step:
@@ -114,7 +116,7 @@ def _parse_step(text: str, number: int) -> Step:
             call = f"toolu_{number}_{len(blocks)}"
             blocks.append({"type": "tool_use", "id": call, "name": name, "input": arguments})
     usual = "tool_use" if any(block["type"] == "tool_use" for block in blocks) else "end_turn"
-    return Step(tuple(blocks), stop or usual, nap, tuple(faults))
+    return Step(tuple(blocks), stop or usual, nap, tuple(faults), number)
 
 
 def _parse_fault(verb: str, rest: str) -> Fault:

@@ -45,7 +45,7 @@ def whole_message(step: Step, model: str, usage: dict[str, int]) -> dict[str, An
     ]
     written = sum(count_tokens(_block_text(block).encode()) for block in step.blocks)
     return {
-        **_empty_message(model),
+        **_empty_message(step, model),
         "content": blocks,
         "stop_reason": step.stop,
         "stop_sequence": None,
@@ -53,8 +53,9 @@ def whole_message(step: Step, model: str, usage: dict[str, int]) -> dict[str, An
     }
 
 
-def _empty_message(model: str) -> dict[str, Any]:
-    return {"id": "msg_scripted", "type": "message", "role": "assistant", "model": model, "content": []}
+def _empty_message(step: Step, model: str) -> dict[str, Any]:
+    name = f"msg_scripted_{step.number}"
+    return {"id": name, "type": "message", "role": "assistant", "model": model, "content": []}
 
 
 def _block_text(block: dict[str, Any]) -> str:
@@ -72,7 +73,12 @@ def _arguments_object(given: dict[str, Any] | str) -> dict[str, Any]:
 
 def stream_events(step: Step, model: str, usage: dict[str, int]) -> Iterator[dict[str, Any]]:
     """Yields the stream_events of an answer that is streamed."""
-    start = {**_empty_message(model), "stop_reason": None, "stop_sequence": None, "usage": usage or None}
+    start = {
+        **_empty_message(step, model),
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": usage or None,
+    }
     yield {"type": "message_start", "message": start}
     written = 0
     for index, block in enumerate(step.blocks):
