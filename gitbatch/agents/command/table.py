@@ -16,6 +16,10 @@ class CommandAgent(ProcessTable, frozen=True, kw_only=True, tag="command"):
     """A program of the user's choice, by its command line."""
 
     command: Annotated[tuple[str, ...], Meta(min_length=1)]
+    strict: bool = False
+    """The output is the only file of the worktree that it may write; many programs need more."""
+    writable: tuple[str, ...] = ()
+    """Paths that it may write besides its worktree."""
     reports_usage: bool = False
     """The program reports its usage and cost in its reply; without that, no limit can be kept."""
     busy_patterns: bool | tuple[BusyPattern, ...] = True

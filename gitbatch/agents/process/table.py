@@ -17,14 +17,20 @@ class ProcessTable(AgentTable, frozen=True, kw_only=True):
     sandbox: Literal["auto", "bubblewrap", "landlock", "none"] = "auto"
     """`auto`: the best that works here, and an error where none does; `none` must be asked for by name."""
     network: bool = False
-    strict: bool = False
-    """The output is the only file of the worktree that it may write; many programs need more."""
     needs: tuple[str, ...] = ()
     """Paths that it may read besides the system's, the repository's and its tools'; `~` is the home folder."""
-    writable: tuple[str, ...] = ()
-    """Paths that it may write besides its worktree."""
     max_file_bytes: Positive = 1024 * 1024 * 1024
     max_scratch_bytes: Positive = 4 * 1024 * 1024 * 1024
+
+    @property
+    def strict(self) -> bool:
+        """Whether its output is the only file of the worktree that it may write. A kind may make it a setting."""
+        return False
+
+    @property
+    def writable(self) -> tuple[str, ...]:
+        """Paths that it may write besides its worktree. A kind may make it a setting."""
+        return ()
 
     @property
     def secret_variables(self) -> tuple[str, ...]:
