@@ -165,6 +165,11 @@ class Agent(Protocol):
         """The kind of sandbox that its processes run in; empty if it has none."""
         ...
 
+    @property
+    def notes(self) -> tuple[CleanText, ...]:
+        """Lines about it for the header of a run: what it may do that other agents may not."""
+        ...
+
     def read_in_checkouts(self, checkouts: tuple[Path, ...]) -> tuple[Path, ...]:
         """Returns the paths in the user's checkouts that its processes may read."""
         ...

@@ -90,4 +90,5 @@ def describe_confinement(
     strict = ((name, strict_advice(config.agents[name], agents.sandbox)) for name in sorted(names))
     unknown = () if sandboxes in {"", "none"} else tuple(map(unknown_advice, checkouts.unknown))
     advice = (*unknown, *(f"agent {name}: {text}" for name, text in strict if text))
-    return AgentConfinement(sandboxes, shown, tuple(map(clean_text, advice)))
+    notes = (note for name in sorted(names) for note in agents.get_agent(name, config).notes)
+    return AgentConfinement(sandboxes, shown, (*map(clean_text, advice), *notes))

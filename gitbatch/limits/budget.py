@@ -33,6 +33,12 @@ class Budget:
         self._reserved[item] = cost
         return True
 
+    def cost_left_for(self, item: ItemKey) -> float | None:
+        """Returns the US dollars that an item may still spend; None: no limit. Other items keep their reservations."""
+        if self.max_cost is None:
+            return None
+        return self.max_cost - self._committed_cost() + self._reserved.get(item, 0.0)
+
     async def wait_to_reserve(self, item: ItemKey, cost: float) -> bool:
         """Reserves US dollars, waiting for other items to release theirs. Returns false if that cannot be enough."""
         while not self.reserve_cost(item, cost):

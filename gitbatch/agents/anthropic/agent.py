@@ -23,7 +23,7 @@ from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.rate_limit import RateLimit
 from gitbatch.limits.usage import FREE
-from gitbatch.text import clean_text
+from gitbatch.text import CleanText, clean_text
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -64,6 +64,11 @@ class ClaudeAgent:
     def sandbox_kind(self) -> str:
         """Empty: it has no process."""
         return ""
+
+    @property
+    def notes(self) -> tuple[CleanText, ...]:
+        """Nothing."""
+        return ()
 
     def find_missing_program(self, _has_file: Callable[[str], bool]) -> str:
         """Returns nothing: it has no process."""

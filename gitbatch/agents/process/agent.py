@@ -36,7 +36,8 @@ from gitbatch.text import CleanText, clean_text
 _COMPLAINT = "gitbatch: "
 """The beginning of each line that the launcher prints, or the shell without a sandbox."""
 
-MakeProgram = Callable[[Assignment, LocalPlace, ExchangeFiles], Program]
+MakeProgram = Callable[[Assignment, LocalPlace, ExchangeFiles], Program | Failure]
+"""Makes one start of the program; a failure: it is not started."""
 
 
 class ProcessAgent(Struct, frozen=True):
@@ -54,6 +55,8 @@ class ProcessAgent(Struct, frozen=True):
     knows_usage: bool = False
     knows_cost: bool = False
     cost_limit: float | None = None
+    notes: tuple[CleanText, ...] = ()
+    """Lines about it for the header of a run."""
 
     @property
     def sandbox_kind(self) -> str:
@@ -78,6 +81,8 @@ class ProcessAgent(Struct, frozen=True):
         try:
             files = ExchangeFiles.prepare(assignment, place)
             program = self.make_program(assignment, place, files)
+            if isinstance(program, Failure):
+                return program
             passed = passed_variables(self.table, self.environment)
             if problem := find_format_problem(self.command[0], passed, place.worktree):
                 return Failure(clean_text(f"the agent cannot be started: {problem}"), cause=Cause.FATAL)
