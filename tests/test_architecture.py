@@ -49,7 +49,14 @@ ORDER = (
         "agents.prompt",
         "agents.reply",
     ),
-    *("agents.process", "agents.services", "agents.command", "agents.anthropic", "agents.pool"),
+    *(
+        "agents.process",
+        "agents.services",
+        "agents.command",
+        "agents.claude_code",
+        "agents.anthropic",
+        "agents.pool",
+    ),
     "guard",
     *("batch.model", "batch.events", "batch.notices", "batch.history", "batch.planning"),
     *(

@@ -18,6 +18,7 @@ GROUP = "gitbatch.agents"
 KINDS: Mapping[str, str] = MappingProxyType(
     {
         "anthropic": "gitbatch.agents.anthropic.table:KIND",
+        "claude-code": "gitbatch.agents.claude_code.table:KIND",
         "command": "gitbatch.agents.command.table:KIND",
     }
 )

@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from gitbatch.agents.anthropic.table import AnthropicAgent
+from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.command.table import CommandAgent
 from gitbatch.cli.lazy import load_command
 from gitbatch.cli.verbs import VERBS
@@ -23,7 +24,7 @@ TABLES: dict[str, tuple[type[msgspec.Struct], ...]] = {
     "batch": (BatchTable,),
     "project": (ProjectTable,),
     "titles": (TitlesTable,),
-    "agents.NAME": (CommandAgent, AnthropicAgent),
+    "agents.NAME": (CommandAgent, AnthropicAgent, ClaudeCodeAgent),
 }
 
 

@@ -1,0 +1,1 @@
+"""The agent kind `claude-code`: Claude Code, without a terminal."""

@@ -1,0 +1,211 @@
+"""The agent kind `claude-code`: Claude Code, started for each attempt, with its events read as they come."""
+
+import os
+from functools import partial
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from gitbatch.agents.claude_code.command_line import build_arguments, fixed_variables
+from gitbatch.agents.claude_code.events import Event
+from gitbatch.agents.claude_code.key import KeyVariable, find_key
+from gitbatch.agents.claude_code.outcome import Verdict, is_busy_status, judge_result, read_usage
+from gitbatch.agents.claude_code.stream import PrintedEvents
+from gitbatch.agents.claude_code.table import ClaudeCodeAgent
+from gitbatch.agents.process.agent import ProcessAgent
+from gitbatch.agents.process.files import ExchangeFiles
+from gitbatch.agents.process.last_lines import find_reason
+from gitbatch.agents.process.program import Program, ProgramExit, describe_exit
+from gitbatch.agents.process.watch import ShownLine
+from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
+from gitbatch.agents.reply import PartialReply, make_reply
+from gitbatch.agents.services import AgentServices
+from gitbatch.errors import GitbatchError
+from gitbatch.limits.causes import Cause, WaitReason
+from gitbatch.limits.usage import FREE, format_dollars
+from gitbatch.plan.model import ItemKey
+from gitbatch.sandbox.model import SandboxKind
+from gitbatch.text import CleanText, clean_text
+
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+_BATCH_LIMIT = "the budget of the batch is reached"
+_UNKNOWN_OPTION = "error: unknown option"
+"""The beginning of what a version prints that does not know an option."""
+
+
+class SharedState(Struct):
+    """What the attempts of all items of a run share."""
+
+    services: AgentServices
+    cut_items: set[ItemKey] = field(default_factory=set)
+    """Items that have waited once for an answer that was cut."""
+
+    def wait_for_server(self, event: Event) -> None:
+        """Makes all items wait when a request is sent again because the server is busy, or cannot be reached."""
+        if event.retry_delay_ms is None:
+            return
+        seconds = max(event.retry_delay_ms, 0.0) / 1000
+        if is_busy_status(event.error_status, event.error):
+            self.services.rate_limit.start_wait(seconds)
+        elif event.error_status is None:
+            self.services.rate_limit.start_wait(seconds, WaitReason.NO_CONNECTION)
+
+
+def make_claude_code_agent(name: str, table: ClaudeCodeAgent, services: AgentServices) -> ProcessAgent:
+    """Makes an agent of this kind.
+
+    Raises:
+        GitbatchError: no key is set, its sandbox does not work here, or it has a shell without a sandbox.
+    """
+    key = find_key(name, table, services.environment)
+    sandbox = services.open_sandbox(table.sandbox)
+    if "Bash" in table.tools and sandbox.kind is SandboxKind.NONE:
+        raise GitbatchError(
+            f"agent {name}: the tool Bash needs a sandbox",
+            f'remove "Bash" from the tools of [agents.{name}], or let it run in a sandbox',
+        )
+    return ProcessAgent(
+        name=name,
+        table=table,
+        environment=services.environment,
+        sandbox=sandbox,
+        starter=services.starter,
+        command=(table.program,),
+        make_program=partial(make_program, table, key, SharedState(services)),
+        knows_usage=True,
+        knows_cost=True,
+        cost_limit=table.max_cost,
+        notes=_find_notes(name, table, services),
+    )
+
+
+def make_program(
+    table: ClaudeCodeAgent,
+    key: KeyVariable,
+    state: SharedState,
+    assignment: Assignment,
+    place: LocalPlace,
+    files: ExchangeFiles,
+) -> Program | Failure:
+    """Makes one start of Claude Code; returns a failure if no money is left for it."""
+    own = None if table.max_cost is None else table.max_cost - (assignment.used.cost or 0.0)
+    of_batch = state.services.budget.cost_left_for(assignment.item)
+    if own is not None and own <= 0:
+        return Failure(clean_text(_limit_reached(table)), cause=Cause.LIMIT, usage=FREE)
+    if of_batch is not None and of_batch <= 0:
+        return Failure(clean_text(_BATCH_LIMIT), cause=Cause.BUDGET, usage=FREE)
+    left = min((limit for limit in (own, of_batch) if limit is not None), default=None)
+    stream = PrintedEvents(place.worktree, state.wait_for_server)
+    is_own = own is not None and left == own
+    return ClaudeCodeProgram(table, key, state, assignment, place, files, stream, left, is_own)
+
+
+class ClaudeCodeProgram(Struct, frozen=True):
+    """One start of Claude Code."""
+
+    table: ClaudeCodeAgent
+    key: KeyVariable
+    state: SharedState
+    assignment: Assignment
+    place: LocalPlace
+    files: ExchangeFiles
+    stream: PrintedEvents
+    cost_left: float | None
+    """US dollars that it may spend; None: no limit."""
+    is_own_limit: bool
+    """Whether that is the rest of the item's limit, and not of the batch's."""
+
+    def arguments(self) -> list[str]:
+        """Returns the command line."""
+        return build_arguments(self.table, self.assignment.output, self.cost_left)
+
+    def environment(self) -> dict[str, str]:
+        """Returns the fixed variables, the key, and the address of the server."""
+        url = self.table.base_url or self.state.services.environment.get("ANTHROPIC_BASE_URL")
+        address = {"ANTHROPIC_BASE_URL": url} if url else {}
+        return {**fixed_variables(self.place.scratch), self.key.name: self.key.value, **address}
+
+    def show_line(self, stream: OutputStream, line: str) -> ShownLine | None:
+        """Shows what an event says to people."""
+        return self.stream.take_line(stream, line)
+
+    def read_reply(self, ended: ProgramExit) -> Reply | Failure:
+        """Returns the reply of the result."""
+        result = self.stream.result
+        if result is None:
+            return replace(self._fail_without_result(ended), usage=self.stream.usage_so_far)
+        usage = read_usage(result)
+        if verdict := judge_result(result, self.stream.error):
+            return replace(self._fail(verdict, ended), usage=usage, retry_after=self._retry_after())
+        denials = tuple(
+            clean_text(self.stream.calls.describe_denial(each)) for each in result.permission_denials
+        )
+        if denials and not os.path.lexists(self.place.worktree / self.assignment.output):
+            reason = clean_text(f"no output file was written ({denials[-1]})")
+            return Failure(reason, denials, Cause.NO_OUTPUT, usage=usage)
+        return make_reply(result.result or "", usage=usage)
+
+    def read_failure(self, ended: ProgramExit) -> Failure:
+        """Returns why it failed, by its result; without one, by its exit status and its last lines."""
+        result = self.stream.result
+        verdict = judge_result(result, self.stream.error) if result else None
+        return self._fail(verdict, ended) if verdict else self._fail_without_result(ended)
+
+    def read_partial_reply(self, _ended: ProgramExit) -> PartialReply:
+        """Returns the usage of the result; without one, the tokens that were reported until then, and no cost."""
+        result = self.stream.result
+        usage = read_usage(result) if result else self.stream.usage_so_far
+        return PartialReply(usage, self._retry_after())
+
+    def _retry_after(self) -> float | None:
+        return self.stream.retry_delay or None
+
+    def _fail(self, verdict: Verdict, ended: ProgramExit) -> Failure:
+        cause, reason = verdict.cause, verdict.reason
+        if cause is Cause.LIMIT and not self.is_own_limit:
+            cause, reason = Cause.BUDGET, clean_text(_BATCH_LIMIT)
+        elif cause is Cause.LIMIT:
+            reason = clean_text(_limit_reached(self.table))
+        elif verdict.is_cut and self.assignment.item in self.state.cut_items:
+            cause = Cause.FAILED
+        elif verdict.is_cut:
+            self.state.cut_items.add(self.assignment.item)
+        return Failure(reason, ended.watch.last_lines(), cause)
+
+    def _fail_without_result(self, ended: ProgramExit) -> Failure:
+        """Returns the failure of a program that did not come to its end, or is another one."""
+        details = (*ended.watch.last_errors(), *self.stream.unread_lines)
+        unknown = next((line for line in details if line.startswith(_UNKNOWN_OPTION)), None)
+        if unknown:
+            reason = (
+                f"{self.table.program} is too old ({unknown.removeprefix('error: ')}): update Claude Code"
+            )
+            return Failure(clean_text(reason), details, Cause.FATAL)
+        if ended.status == 0:
+            why = (
+                "ended without a result"
+                if self.stream.has_started
+                else "does not print events of Claude Code"
+            )
+            cause = Cause.FAILED if self.stream.has_started else Cause.FATAL
+            return Failure(clean_text(f"{self.table.program} {why}"), details, cause)
+        reason = clean_text(describe_exit(ended.status, find_reason(details)))
+        return Failure(reason, details or ended.watch.last_lines())
+
+
+def _limit_reached(table: ClaudeCodeAgent) -> str:
+    return f"its limit of {format_dollars(table.max_cost or 0.0)} (max-cost) is reached"
+
+
+def _find_notes(name: str, table: ClaudeCodeAgent, services: AgentServices) -> tuple[CleanText, ...]:
+    """Returns what the header of a run says about an agent: its network, and a proxy that it would need."""
+    environment = services.environment
+    proxies = [proxy for proxy in _PROXIES if environment.get(proxy)]
+    passed = {*table.pass_env, *table.public_env}
+    network = "all" if table.network else "none"
+    notes = [f"agent {name}: network: {network}"]
+    if table.network and proxies and passed.isdisjoint(proxies):
+        notes.append(
+            f"agent {name}: {proxies[0]} is set and not passed: add it to public-env if it is needed"
+        )
+    return tuple(map(clean_text, notes))
