@@ -142,7 +142,10 @@ def test_a_missing_input_is_named_to_the_agent_and_at_the_checkpoint(
     commit = three.git("log", "--all", "--format=%H", "--grep", "^Gitbatch-Item: out/words/one.md$")
     assert trailers(three, commit, "Missing") == [
         "out/letters/c.md: not-written: failed: the source is not there (exit 3)",
-        *(f"out/pairs/{name}.md: not-written: blocked: required context {said}" for name in ("bc", "cd")),
+        *(
+            f"out/pairs/{name}.md: not-written: blocked: required context not written: out/letters/c.md"
+            for name in ("bc", "cd")
+        ),
     ]
     assert "- T301: not written: out/letters/c.md" in three.read("status.md").replace("\\", "")
     three.edit("gitbatch.toml", '"tell"', '"block"')

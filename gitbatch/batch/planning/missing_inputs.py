@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from gitbatch.batch.model import CheckpointMode, Outcome, PauseMode
+from gitbatch.batch.model import CheckpointMode, ItemStatus, Outcome, PauseMode
 from gitbatch.batch.planning.waits import Waits, find_waits
 from gitbatch.plan.model import Group, Plan, WorkItem
 from gitbatch.project.config import BatchTable
@@ -25,7 +25,8 @@ from gitbatch.project.snapshot import Snapshot
 from gitbatch.text import CleanText, clean_text
 
 _REASON = 200
-"""Characters of a failure's reason: an item that is blocked by one that is blocked quotes its reason."""
+"""Characters of a failure's reason."""
+_WHY = re.compile(rf" \((?:{'|'.join(ItemStatus)}): ")
 _PATH = re.compile(r"(?!.*://).*(?:/|\.[A-Za-z][A-Za-z0-9]{0,7}$)")
 """A name in a context document that can only be a path."""
 
@@ -152,4 +153,8 @@ class InputFinder:
 
 
 def _describe_outcome(outcome: Outcome) -> CleanText:
-    return clean_text(f"{outcome.status}: {outcome.reason}", _REASON)
+    """Returns why an item did not succeed; of one that was blocked, which input it lacked, and not why."""
+    reason = (
+        _WHY.split(outcome.reason, maxsplit=1)[0] if outcome.status is ItemStatus.BLOCKED else outcome.reason
+    )
+    return clean_text(f"{outcome.status}: {reason}", _REASON)
