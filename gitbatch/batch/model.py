@@ -1,6 +1,7 @@
 """The values of a run: the record of a batch, the outcomes of its items, and its checkpoints."""
 
 import re
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Self
 
@@ -13,7 +14,7 @@ from gitbatch.limits.usage import Spent, Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.project.context import MissingInput
 from gitbatch.project.control import PlanChoice
-from gitbatch.text import CleanText
+from gitbatch.text import CleanText, list_names
 
 PHASE_COMPLETE = "phase complete; set the next phase under Active Scope in CLAUDE.md, or write a new plan"
 RECORD_VERSION = 1
@@ -267,6 +268,15 @@ class FailedItem(Struct, frozen=True):
     """The orchestrator commit that has the details."""
     rescued: str = ""
     """The ref that keeps the output of its last failed attempt; empty if nothing is kept."""
+
+
+def describe_missing(outcomes: tuple[Outcome, ...], quote: Callable[[str], str]) -> tuple[str, ...]:
+    """Returns a line for each input that items were to read and did not get, with their names; paths are quoted."""
+    wanted: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        for missing in outcome.missing:
+            wanted.setdefault(missing.describe(quote), []).append(outcome.item.name)
+    return tuple(f"{list_names(tuple(names))}: {text}" for text, names in wanted.items())
 
 
 class CriterionState(Struct, frozen=True):

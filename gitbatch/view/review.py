@@ -4,8 +4,9 @@ from msgspec.structs import replace
 
 from gitbatch.agents.protocol import FLAG_DESCRIPTIONS
 from gitbatch.batch.history.messages import format_effort, format_usage
-from gitbatch.batch.model import Checkpoint, CriterionState, ItemStatus, LineCount, Outcome
+from gitbatch.batch.model import Checkpoint, CriterionState, ItemStatus, LineCount, Outcome, describe_missing
 from gitbatch.limits.usage import Spent, Usage
+from gitbatch.paths import quote_path
 from gitbatch.text import clean_text, format_count
 from gitbatch.view.block import Block, Cell, Part, TextTable, make_line
 
@@ -73,8 +74,7 @@ def _render_failures(failures: tuple[Outcome, ...]) -> Block:
 
 def _render_missing(outcomes: tuple[Outcome, ...]) -> Block:
     """Returns a line for each file that an item was to read and did not get."""
-    named = ((outcome.item.name, missing) for outcome in outcomes for missing in outcome.missing)
-    rows = tuple((((f"{name}: {missing}", "yellow"),),) for name, missing in named)
+    rows = tuple((((line, "yellow"),),) for line in describe_missing(outcomes, quote_path))
     return (TextTable(rows, is_cut=True),) if rows else ()
 
 

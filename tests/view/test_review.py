@@ -10,6 +10,7 @@ from view.events import BROKE, CHECKPOINT, CRITERION, ITEM, LINES, WROTE
 from gitbatch.agents.protocol import Reply, ReplyFlag
 from gitbatch.agents.reply import make_reply
 from gitbatch.batch.model import Checkpoint, CriterionState, FailedAttempt, ItemStatus
+from gitbatch.project.context import InputProblem, MissingInput
 from gitbatch.text import clean_text
 from gitbatch.view.block import StyledLine, TextTable, plain_text
 from gitbatch.view.review import format_review, render_checkpoint, render_criteria, render_review
@@ -90,6 +91,16 @@ def test_coverage(criterion: CriterionState, coverage: str) -> None:
 
 def test_no_criteria() -> None:
     assert render_criteria(()) == ()
+
+
+@pytest.mark.rule("P4", "C3")
+def test_what_several_items_lack_is_one_line() -> None:
+    lacking = MissingInput("a.md", InputProblem.NOT_WRITTEN, clean_text("failed: exit 3"))
+    outcomes = tuple(
+        replace(WROTE, item=replace(WROTE.item, name=f"T{number}"), missing=(lacking,)) for number in range(7)
+    )
+    line = "T0, T1, T2, T3, T4 and 2 more: not written: a.md (failed: exit 3)"
+    assert line in text_of(replace(CHECKPOINT, outcomes=outcomes)).splitlines()
 
 
 @pytest.mark.rule("K3")

@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from gitbatch.batch.item.contributions import describe_lost_contributions, group_contributions
-from gitbatch.batch.model import BatchGroup, CriterionState, Outcome, Record
+from gitbatch.batch.model import BatchGroup, CriterionState, Outcome, Record, describe_missing
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state
 from gitbatch.errors import PlanError
+from gitbatch.paths import quote_path
 from gitbatch.plan.model import BoxPosition, ItemKey, Plan
 from gitbatch.plan.tick import is_ticked, tick
 from gitbatch.project.edits import Decision, append_contributions, append_decisions, replace_section
@@ -171,7 +172,7 @@ def status_section(
         "|---|---|---|---|",
         *rows,
     ]
-    missing = [f"- {markdown(o.item.name)}: {markdown(str(m))}" for o in outcomes for m in o.missing]
+    missing = [f"- {markdown(line)}" for line in describe_missing(outcomes, quote_path)]
     if missing:
         lines += ["", "Missing inputs:", "", *missing]
     if criteria:

@@ -17,7 +17,15 @@ from gitbatch.batch.history.trailers import (
     render_rescued,
     render_trailers,
 )
-from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, FailedAttempt, Outcome, Record
+from gitbatch.batch.model import (
+    BatchGroup,
+    BatchItem,
+    CriterionState,
+    FailedAttempt,
+    Outcome,
+    Record,
+    describe_missing,
+)
 from gitbatch.limits.causes import TREATMENTS, Cause
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.paths import quote_for_message
@@ -176,6 +184,7 @@ def render_checkpoint_message(
     paragraphs = [
         "\n".join(_render_row(outcome) for outcome in outcomes),
         _wrap_text(f"Together: {format_usage(spent)}.") if spent.usage != Usage() else "",
+        "\n".join(map(_wrap_text, describe_missing(outcomes, quote_for_message))),
         *(_render_failure(outcome) for outcome in failures),
         "\n".join(
             f"Cross-cutting, named by no item: #{c.number} {_render_box(c)} {clean_text(c.text)}"
@@ -215,7 +224,6 @@ def _render_row(outcome: Outcome) -> str:
     )
     lines = [
         _wrap_text(said, _WIDTH - 11),
-        *(_wrap_text(missing.describe(quote_for_message), _WIDTH - 11) for missing in outcome.missing),
         *(_wrap_text(line, _WIDTH - 11) for line in format_effort(outcome)),
     ]
     return "\n".join([f"{head}{where}{flags}", *(textwrap.indent(line, " " * 11) for line in lines if line)])
