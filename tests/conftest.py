@@ -11,13 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from fork_server import ForkServer
 
+from gitbatch.batch.events import Event
 from gitbatch.batch.history.verify.audit import audit_history
+from gitbatch.batch.model import ItemCommit
 from gitbatch.cli.main import main
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
+from gitbatch.view.outputs.run import RunOutput
 
 SAMPLES = Path(__file__).parent.parent / "fixtures" / "repos"
 
@@ -116,9 +120,18 @@ class Place:
         return self.git("log", "--first-parent", "--reverse", "--format=%s").splitlines()
 
 
+def _read_commit(_: type, value: str) -> ItemCommit:
+    """An item's commit, of which JSON has the id."""
+    return ItemCommit(value, "", (), "")
+
+
 def read_run(said: str) -> tuple[list[Any], Any]:
-    """The events that `run --json` has printed, and the envelope, which is the last line."""
-    *events, envelope = (json.loads(line) for line in said.splitlines())
+    """The events that `run --json` has printed, and the envelope, which is the last line: each is of its type."""
+    lines = said.splitlines()
+    for line in lines[:-1]:
+        msgspec.json.decode(line, type=Event, dec_hook=_read_commit)
+    msgspec.json.decode(lines[-1], type=RunOutput)
+    *events, envelope = map(json.loads, lines)
     assert "event" not in envelope
     return events, envelope
 

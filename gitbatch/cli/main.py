@@ -12,6 +12,7 @@ from gitbatch import __version__
 from gitbatch.cli.report_error import (
     USAGE_ERROR,
     report_error,
+    report_interruption,
     report_unexpected,
     report_usage,
     wants_json,
@@ -94,6 +95,8 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001  # an internal error must leave a traceback and an exit code
         is_usage = isinstance(error, USAGE_ERROR)
         sys.exit((report_usage if is_usage else report_unexpected)(error, json=json))
+    if code == ExitCode.INTERRUPTED and not isinstance(code, ExitCode):  # typer's, for Ctrl-C before a run
+        report_interruption(json=json)
     sys.exit(code or ExitCode.DONE)
 
 

@@ -33,6 +33,15 @@ def report_error(error: GitbatchError, *, json: bool) -> ExitCode:
     return error.code
 
 
+def report_interruption(*, json: bool) -> None:
+    """Reports to programs that Ctrl-C ended a command; people see it."""
+    if json:
+        from gitbatch.cli.common import print_output
+        from gitbatch.view.envelope import ErrorOutput, make_report
+
+        print_output(ErrorOutput(error=make_report(ErrorKind.INTERRUPTED, "interrupted")))
+
+
 def report_usage(error: Exception, *, json: bool) -> ExitCode:
     """Reports a command line that cannot be parsed, with `--json`; returns the exit code."""
     said = getattr(error, "format_message", error.__str__)()

@@ -231,6 +231,15 @@ def test_json_is_recognised_in_any_arguments(arguments: list[str], *, json_wante
     assert wants_json(arguments) == json_wanted
 
 
+def test_interruption(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gitbatch.cli.status.open_repository_of", interrupt)
+    code, said = call("status")
+    assert (code, read_output(said, "status")["error"]["code"]) == (130, "interrupted")
+
+
 def test_internal_error(call: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("a bug")

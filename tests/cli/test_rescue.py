@@ -1,6 +1,7 @@
 """`gitbatch rescue` gives back what rescue refs keep, and `gitbatch abort` says what it keeps and loses."""
 
 import json
+from pkgutil import resolve_name
 
 import pytest
 from batch.programs import run, set_up
@@ -14,6 +15,7 @@ from gitbatch.cli.main import app
 from gitbatch.errors import GitbatchError, UsageError
 from gitbatch.repo.repository import Repository
 from gitbatch.text import list_names
+from gitbatch.view.schemas import make_schema
 
 
 @pytest.fixture
@@ -36,7 +38,9 @@ def rescue(*arguments: str) -> str:
 
 def test_list_and_take(failed: Place) -> None:
     before = failed.state()
-    (file,) = json.loads(rescue("list", "--json"))["files"]
+    schema = resolve_name("jsonschema:Draft202012Validator")(make_schema("rescue"))
+    schema.validate(listed := json.loads(rescue("list", "--json")))
+    (file,) = listed["files"]
     assert (file["name"], file["path"], file["attempt"], file["reason"]) == (
         *("T1", "out/T1.md", 1),
         "it broke (exit 3)",
@@ -48,7 +52,8 @@ def test_list_and_take(failed: Place) -> None:
     assert rescue("take", "t1").startswith("wrote out/T1.md ")
     assert failed.read("out/T1.md") == "T1 1\n"
     assert failed.git("status", "--porcelain") == "?? out/T1.md"
-    assert json.loads(rescue("take", "out/T1.md", "--json"))["taken"] == file
+    schema.validate(taken := json.loads(rescue("take", "out/T1.md", "--json")))
+    assert taken["taken"] == file
     with pytest.raises(UsageError, match="no rescued file is called T9"):
         rescue("take", "T9")
 
