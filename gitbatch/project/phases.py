@@ -19,6 +19,8 @@ PLACEHOLDER = "{phase}"
 
 _BEFORE = r"(?<![\w/.@-])"
 _BEHIND = r"(?![\w-]|\.\w)"
+_REMARK = re.compile(r"\s*[,;(]|\s[-\u2013\u2014]\s")
+"""What follows a name: `one, since May`."""
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 
 
@@ -44,13 +46,24 @@ class Phases:
         """Whether a phase has a folder below the top folder."""
         return self._has_folder(phase.folder)
 
-    def find_named(self, text: str) -> Iterator[Phase]:
-        """Yields the existing phases that a text names."""
-        for found in self._names.finditer(path_key(text)) if self.known else ():
-            chosen, key = (self._by_path, found["path"]) if found["path"] else (self._by_name, found["name"])
-            phase = chosen[_key(key)]
-            # Two folders that differ only in case are two phases, and no text names one of them.
-            yield from (other for other in self.known if _key(other.folder) == _key(phase.folder))
+    def find_paths(self, text: str) -> Iterator[Phase]:
+        """Yields the existing phases that a text names by their paths."""
+        for found in self._find(text):
+            if found["path"]:
+                yield from self._all_like(self._by_path[_key(found["path"])])
+
+    def find_names(self, text: str) -> Iterator[Phase]:
+        """Yields the existing phases that a text names by their names."""
+        for found in self._find(text):
+            if found["name"]:
+                yield from self._all_like(self._by_name[_key(found["name"])])
+
+    def _find(self, text: str) -> Iterator[re.Match[str]]:
+        return self._names.finditer(path_key(text)) if self.known else iter(())
+
+    def _all_like(self, phase: Phase) -> Iterator[Phase]:
+        """Yields a phase, and those whose folders differ only in case: no text names one of them."""
+        return (other for other in self.known if _key(other.folder) == _key(phase.folder))
 
     def find_stated(self, text: str) -> Phase | None:
         """Returns the phase that stands behind `Phase:`, whether it exists or not; None: nothing is written there."""
@@ -61,7 +74,7 @@ class Phases:
             known = self._by_name.get(key) or self._by_path.get(path)
             if known:
                 return known
-        name = " ".join(words)
+        name = " ".join(_REMARK.split(text.rstrip(". "))[0].split()) if words else ""
         return Phase(name, posixpath.normpath(self._pattern.replace(PLACEHOLDER, name))) if name else None
 
     def find_linked(self, target: str) -> Phase | None:

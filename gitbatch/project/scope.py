@@ -134,23 +134,27 @@ def _section_lines(source: bytes, section: Heading) -> Iterator[Inline]:
 
 
 def _find_phases(lines: Iterator[Inline], phases: Phases) -> dict[str, Phase]:
-    """Returns the phases that lines name, by folder; folders that only a link names if there are no others."""
-    named: dict[str, Phase] = {}
-    others: dict[str, Phase] = {}
+    """Returns the phases that lines name, by folder; folders that only a link names if there are no others.
+
+    What stands behind `Phase:` and is not the name of a folder may be a title, if a phase is named by its path.
+    """
+    linked, named, titles, others = set[Phase](), set[Phase](), set[Phase](), set[Phase]()
     for line in lines:
-        links = [piece for piece in line.pieces if piece.kind is SpanKind.LINK]
-        linked = {link: phases.find_linked(decode_link(link)) for link in links}
-        named |= {phase.folder: phase for phase in linked.values() if phase}
-        elsewhere = (phases.find_other_folder(decode_link(link)) for link in links if not linked[link])
-        others |= {phase.folder: phase for phase in elsewhere if phase}
-        text = _plain_text(line, {link: "" if linked[link] else _link_text(line, link) for link in links})
-        named |= {phase.folder: phase for phase in _find_in_text(text, phases)}
-    return named or others
+        links = {link: decode_link(link) for link in line.pieces if link.kind is SpanKind.LINK}
+        found = {link: phases.find_linked(target) for link, target in links.items()}
+        linked.update(filter(None, found.values()))
+        elsewhere = (target for link, target in links.items() if not found[link])
+        others.update(filter(None, map(phases.find_other_folder, elsewhere)))
+        text = _plain_text(line, {link: "" if found[link] else _link_text(line, link) for link in links})
+        linked.update(phases.find_paths(text))
+        named.update(phases.find_names(text))
+        titles.update(_find_stated(text, phases))
+    stated = {phase for phase in titles if phases.exists(phase) or not linked}
+    return {phase.folder: phase for phase in (linked | named | stated) or others}
 
 
-def _find_in_text(text: str, phases: Phases) -> Iterator[Phase]:
-    """Yields the phases that a line of plain text names."""
-    yield from phases.find_named(text)
+def _find_stated(text: str, phases: Phases) -> Iterator[Phase]:
+    """Yields the phases that stand behind `Phase:` in a line of plain text, whether they exist or not."""
     for cell in _CELL.split(text):
         stated = _STATED.match(_MARKERS.sub("", cell))
         phase = phases.find_stated(stated[1]) if stated else None

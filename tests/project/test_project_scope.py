@@ -109,6 +109,9 @@ def problem(claude: str | bytes, config: Config | None = None) -> str:
         "Phase: docs/phases/one",
         "Phase: one. See [the sources](src/).",
         "~~one-b~~ one",
+        "Phase: 1 \u2013 Discovery (`docs/phases/one/`)",
+        "Phase: Discovery ([folder](docs/phases/one/))",
+        "Phase: Discovery\n\nFolder: docs/phases/one",
     ],
 )
 @pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["LF", "CRLF"])
@@ -236,7 +239,9 @@ def test_a_section_that_names_more_than_one(text: str) -> None:
 
 def test_a_phase_without_a_folder_is_never_another_one() -> None:
     assert problem(scope("[one](docs/phases/missing/)")) == "phase missing has no folder docs/phases/missing"
-    message = "the scope section of CLAUDE.md names more than one phase: one, three (after one)"
+    assert problem(scope("Phase: three, docs/phases/three")) == "phase three has no folder docs/phases/three"
+    assert problem(scope("Phase: three, four and (five)")) == "phase three has no folder docs/phases/three"
+    message = "the scope section of CLAUDE.md names more than one phase: one, three"
     assert problem(scope("Phase: three (after one)")) == message
 
 
