@@ -31,7 +31,9 @@ def test_new_batch_then_the_rest_of_it(here: Here, three: Place) -> None:
         ["T201", "T202", "T203", "T204"]
     ]
     assert "DryRunOutput" in make_schema("dry-run")["$defs"]
-    assert "would resume batch" in here("run", "-n")[1]
+    said = here("run", "-n", "--continue", "--checkpoint", "at-end")[1]
+    assert said.startswith("would resume batch")
+    assert "for the rest of the batch: --checkpoint at-end (was after-each)" in said
     assert three.state() == before
 
 

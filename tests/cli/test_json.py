@@ -194,6 +194,11 @@ def test_help_is_listed_and_shown(call: Call) -> None:
     assert [schema["name"] for schema in schemas] == list(schema_names())
 
 
+def test_text_for_people_is_a_field(call: Call, here: Here) -> None:
+    assert read_output(call("completion", "bash")[1], "help")["text"] == here("completion", "bash")[1]
+    assert [line.split()[0] for line in here("schema")[1].splitlines()] == list(schema_names())
+
+
 def test_schema_is_printed(call: Call) -> None:
     assert json.loads(call("schema", "status")[1]) == make_schema("status")
 

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Here, Place
 
 from gitbatch.cli.manual import escape_text, render_manual
 from gitbatch.cli.verbs import VERBS
@@ -14,7 +14,8 @@ from gitbatch.cli.verbs import VERBS
 FOLDER = Path(__file__).parent.parent.parent / "man"
 
 
-def test_file_is_up_to_date() -> None:
+def test_file_is_up_to_date(here: Here) -> None:
+    assert here("help", "--man")[1] == render_manual()
     text = (FOLDER / "git-batch.1").read_text(encoding="utf-8")
     assert text == render_manual(), "write it again: gitbatch help --man > man/git-batch.1"
     assert (FOLDER / "gitbatch.1").read_text(encoding="utf-8") == ".so man1/git-batch.1\n"

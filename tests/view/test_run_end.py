@@ -41,6 +41,12 @@ def halted(cause: Cause) -> Result:
             ErrorKind.CONFIG_CHANGED,
             "gitbatch run -C x --accept-config",
         ),
+        (
+            Result(Ending.COMPLETE, 0, 0, has_ended=True, not_run="1 open item does not run"),
+            ExitCode.FAILED,
+            ErrorKind.STOPPED,
+            "",
+        ),
         (halted(Cause.BUDGET), ExitCode.PAUSED, ErrorKind.HALTED, "do this"),
         (halted(Cause.BUSY), ExitCode.TRY_AGAIN, ErrorKind.HALTED, "do this"),
         (halted(Cause.FATAL), ExitCode.FAILED, ErrorKind.HALTED, "do this"),
