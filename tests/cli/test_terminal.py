@@ -355,6 +355,7 @@ def test_the_last_checkpoint_is_reviewed_in_every_mode(three: Place, mode: str) 
             approve(child)
             assert end(child) == 0
     if mode == "at-end":
+        assert "resume: gitbatch run" in three.gitbatch("status", code=0).stdout
         with terminal(three, "run") as child:
             child.expect("2 done")
             assert end(child) == 0
