@@ -225,3 +225,23 @@ def test_the_path_alone_makes_no_commit_that_of_an_item(place: Place, repo: Repo
     made = shop.write(0)
     assert read_item_commit(repo, BATCH, made.item, made.commit)
     assert read_item_commit(repo, BATCH, replace(made.item, group=2), made.commit) is None
+
+
+def test_what_an_item_stood_on_comes_along_though_the_plan_does_not_name_it(
+    place: Place, repo: Repository
+) -> None:
+    shop = Shop(place, repo, 3)
+    shop.write(1)
+    shop.write(0, 1)
+    done = shop.write(2, 0)
+    assert done.commit
+    repo.objects.writer.flush()
+    assert place.git("ls-tree", "--name-only", f"{done.commit}:out").split() == ["0.md", "1.md", "2.md"]
+    place.git("commit", "--quiet", "--amend", "--message", "amended")
+    branches(shop, 0, 1, 2)
+    shop.outcomes = {number: shop.outcomes[number] for number in range(3)}
+    tip = place.git("rev-parse", "HEAD")
+    written = rebased(shop, tip)
+    assert {shop.reader.parts_of(str(o.commit)).line for o in written} == {tip}, (
+        "also what comes later in the plan"
+    )

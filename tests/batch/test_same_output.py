@@ -90,3 +90,23 @@ def test_an_ambiguous_path_is_named_with_its_group(drafts: Place) -> None:
     done = run(drafts, "--items", "2:out/a.md", code=0)
     assert done.keys() == {"T3"}
     assert drafts.read("out/a.md") == "by hand\n2-t3\n"
+
+
+EDITING = """*"do: edit"*)
+    (cd "$HOME/../repo" && cp "$HOME/plan" task.md && git -c user.name=u -c user.email=u@e commit -qam edit)
+    mkdir -p one; echo x >"$GITBATCH_OUTPUT" ;;
+"""
+BEFORE = "## Work Packages\n### One\n- [ ] T1 a do: edit\n### Two\n- [ ] T2 b → Output: out/b.md\n"
+AFTER = BEFORE.partition("### Two")[0] + "### Else\n- [ ] T5 d\n"
+
+
+def test_an_item_that_may_be_several_of_an_edited_plan_is_cancelled(drafts: Place) -> None:
+    drafts.write("task.md", BEFORE)
+    drafts.edit("agent.sh", '*"do: fail"*)', f'{EDITING}*"do: fail"*)')
+    more = (f"### {title}\n- [ ] {title}-1 c → Output: out/b.md\n" for title in ("THREE", "FOUR"))
+    (drafts.home / "plan").write_text(AFTER + "".join(more), encoding="utf-8")
+    drafts.commit()
+    done = run(drafts, code=1)
+    assert done["T1"]["status"] == "succeeded"
+    assert done["T2"]["status"] == "cancelled"
+    assert "2 items of other groups than “Two” write out/b.md" in done["T2"]["reason"]

@@ -15,6 +15,7 @@ echo "$prompt" >"$HOME/$GITBATCH_ITEM.prompt"
 echo start >>"$HOME/$GITBATCH_ITEM.starts"
 case $prompt in
 *"do: fail"*) echo "it broke" >&2; exit 3 ;;
+*"do: later"*) echo '{"summary": "Later.", "retry_after": 5000}' >"$GITBATCH_REPLY"; exit 75 ;;
 *"do: hold"*) while [ ! -e "$HOME/go" ]; do sleep 0.05; done ;;
 esac
 mkdir -p "$(dirname "$GITBATCH_OUTPUT")"
@@ -159,3 +160,9 @@ def test_what_stands_on_an_item_in_conflict_runs_again(place: Place) -> None:
     assert "- not updated: out/1.md (conflicted: " in told
     ticked = [line[6:8] for line in place.read("task.md").splitlines() if line.startswith("- [x]")]
     assert ticked == ["T2", "T3", "T4"]
+
+
+def test_where_the_batch_halts_what_waits_does_not_start(place: Place) -> None:
+    set_up(place, ROW.replace("T1 Write", "T1 Write do: later"))
+    place.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=75)
+    assert [starts(place, number) for number in range(1, 5)] == [1, 0, 0, 0]
