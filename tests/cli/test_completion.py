@@ -17,42 +17,42 @@ def values(line: str) -> list[str]:
     return [word.value for word in complete_line(line)]
 
 
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ("gitbatch ru", ["run"]),
-        ("git batch ru", ["run"]),
-        ("/usr/bin/git-batch ru", ["run"]),
-        ("gitbatch run --items T10", ["T101", "T102", "T103", "T104"]),
-        ("gitbatch run --items T101,T20", [f"T101,T20{n}" for n in (1, 2, 3, 4)]),
-        ("gitbatch run --items 'group:", ["group:1", "group:2", "group:3"]),
-        ("gitbatch run -j 2 --agent ", ["scripted"]),
-        ("gitbatch run --checkpoint at", ["at-end"]),
-        ("gitbatch run --progress l", ["live"]),
-        ("gitbatch plan --branch ", ["main"]),
-        ("gitbatch -C below run --items T1", []),
-        ("gitbatch -C below -C ../below/.. run --items T104", ["T104"]),
-        ("gitbatch run --no-i", ["--no-input"]),
-        ("gitbatch -C below --ver", ["--verbose", "--version"]),
-        ("gitbatch hooks un", ["uninstall"]),
-        ("gitbatch hooks install --js", ["--json"]),
-        ("gitbatch rescue take ", []),
-        ("gitbatch schema stat", ["status"]),
-        ("gitbatch help confi", ["configuration"]),
-        ("gitbatch completion z", ["zsh"]),
-        ("gitbatch init --lang d", ["de"]),
-        ("gitbatch run ", []),
-        ("gitbatch run --sandbox ", ["auto", "bubblewrap", "landlock", "none"]),
-        ("gitbatch nonsense ", []),
-        ("gitbatch run --items \"T101' '", []),
-    ],
+WORDS: tuple[tuple[str, list[str]], ...] = (
+    ("gitbatch ru", ["run"]),
+    ("git batch ru", ["run"]),
+    ("/usr/bin/git-batch ru", ["run"]),
+    ("gitbatch run --items T10", ["T101", "T102", "T103", "T104"]),
+    ("gitbatch run --items T101,T20", [f"T101,T20{n}" for n in (1, 2, 3, 4)]),
+    ("gitbatch run --items 'group:", ["group:1", "group:2", "group:3"]),
+    ("gitbatch run -j 2 --agent ", ["scripted"]),
+    ("gitbatch run --checkpoint at", ["at-end"]),
+    ("gitbatch run --progress l", ["live"]),
+    ("gitbatch plan --branch ", ["main"]),
+    ("gitbatch -C below run --items T1", []),
+    ("gitbatch -C below -C ../below/.. run --items T104", ["T104"]),
+    ("gitbatch run --no-i", ["--no-input"]),
+    ("gitbatch -C below --ver", ["--verbose", "--version"]),
+    ("gitbatch hooks un", ["uninstall"]),
+    ("gitbatch hooks install --js", ["--json"]),
+    ("gitbatch rescue take ", []),
+    ("gitbatch schema stat", ["status"]),
+    ("gitbatch help confi", ["configuration"]),
+    ("gitbatch completion z", ["zsh"]),
+    ("gitbatch init --lang d", ["de"]),
+    ("gitbatch run ", []),
+    ("gitbatch run --sandbox ", ["auto", "bubblewrap", "landlock", "none"]),
+    ("gitbatch nonsense ", []),
+    ("gitbatch run --items \"T101' '", []),
 )
-def test_words(three: Place, monkeypatch: pytest.MonkeyPatch, line: str, expected: list[str]) -> None:
+
+
+def test_words(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     three.write("below/task.md", "nothing")
     three.write("below/CLAUDE.md", "nothing")
     (three.root / "below" / ".git").mkdir()
     monkeypatch.chdir(three.root)
-    assert values(line) == expected
+    for line, expected in WORDS:
+        assert values(line) == expected, line
 
 
 def test_verbs_have_their_summary() -> None:
