@@ -65,24 +65,29 @@ class Phases:
         """Yields a phase, and those whose folders differ only in case: no text names one of them."""
         return (other for other in self.known if _key(other.folder) == _key(phase.folder))
 
-    def find_stated(self, text: str) -> Phase | None:
-        """Returns the phase that stands behind `Phase:`, whether it exists or not; None: nothing is written there."""
+    def find_stated(self, text: str) -> tuple[Phase, ...]:
+        """Returns the phase that stands behind `Phase:`, whether it exists or not; several that differ only in case."""
         words = text.rstrip(". ").split() if re.match(r"\s*[\w./]", text) else []
         for count in range(len(words), 0, -1):
-            key = _key(" ".join(words[:count]).rstrip(",;:. "))
-            path = key.removeprefix("./").strip("/")
-            known = self._by_name.get(key) or self._by_path.get(path)
+            written = " ".join(words[:count]).rstrip(",;:. ")
+            path = written.removeprefix("./").strip("/")
+            known = self._by_name.get(_key(written)) or self._by_path.get(_key(path))
             if known:
-                return known
+                alike = tuple(self._all_like(known))
+                return tuple(p for p in alike if written == p.name or path == p.folder) or alike
         name = " ".join(_REMARK.split(text.rstrip(". "))[0].split()) if words else ""
-        return Phase(name, posixpath.normpath(self._pattern.replace(PLACEHOLDER, name))) if name else None
+        folder = posixpath.normpath(self._pattern.replace(PLACEHOLDER, name))
+        return (Phase(name, folder),) if name else ()
 
     def find_linked(self, target: str) -> Phase | None:
         """Returns the phase that a link points into, whether it exists or not; None: it points elsewhere."""
         path = self._local_path(target)
         if path is None:
             return None
-        known = next((self._by_path[key] for key in map(_key, _upwards(path)) if key in self._by_path), None)
+        exact = {phase.folder: phase for phase in self.known}
+        above = tuple(_upwards(path))
+        near = (self._by_path[_key(up)] for up in above if _key(up) in self._by_path)
+        known = next((exact[up] for up in above if up in exact), None) or next(near, None)
         if known:
             return known
         if posixpath.basename(path).casefold() == "task.md":

@@ -134,11 +134,12 @@ def _section_lines(source: bytes, section: Heading) -> Iterator[Inline]:
 
 
 def _find_phases(lines: Iterator[Inline], phases: Phases) -> dict[str, Phase]:
-    """Returns the phases that lines name, by folder; folders that only a link names if there are no others.
+    """Returns the phases that lines name, by folder.
 
-    What stands behind `Phase:` and is not the name of a folder may be a title, if a phase is named by its path.
+    Links and `Phase: NAME` decide. Without them, any name or path in the text counts, then links to other folders. What
+    stands behind `Phase:` and is not the name of a folder may be a title, if a phase is named by its path.
     """
-    linked, named, titles, others = set[Phase](), set[Phase](), set[Phase](), set[Phase]()
+    linked, paths, names, stated, others = (set[Phase]() for _ in range(5))
     for line in lines:
         links = {link: decode_link(link) for link in line.pieces if link.kind is SpanKind.LINK}
         found = {link: phases.find_linked(target) for link, target in links.items()}
@@ -146,20 +147,20 @@ def _find_phases(lines: Iterator[Inline], phases: Phases) -> dict[str, Phase]:
         elsewhere = (target for link, target in links.items() if not found[link])
         others.update(filter(None, map(phases.find_other_folder, elsewhere)))
         text = _plain_text(line, {link: "" if found[link] else _link_text(line, link) for link in links})
-        linked.update(phases.find_paths(text))
-        named.update(phases.find_names(text))
-        titles.update(_find_stated(text, phases))
-    stated = {phase for phase in titles if phases.exists(phase) or not linked}
-    return {phase.folder: phase for phase in (linked | named | stated) or others}
+        paths.update(phases.find_paths(text))
+        names.update(phases.find_names(text))
+        stated.update(_find_stated(text, phases))
+    explicit = linked | set(filter(phases.exists, stated))
+    named = explicit or (paths or stated if stated else paths | names) or others
+    return {phase.folder: phase for phase in named}
 
 
 def _find_stated(text: str, phases: Phases) -> Iterator[Phase]:
     """Yields the phases that stand behind `Phase:` in a line of plain text, whether they exist or not."""
     for cell in _CELL.split(text):
         stated = _STATED.match(_MARKERS.sub("", cell))
-        phase = phases.find_stated(stated[1]) if stated else None
-        if phase:
-            yield phase
+        if stated:
+            yield from phases.find_stated(stated[1])
 
 
 def _link_text(line: Inline, link: Piece) -> str:

@@ -109,6 +109,10 @@ def problem(claude: str | bytes, config: Config | None = None) -> str:
         "Phase: docs/phases/one",
         "Phase: one. See [the sources](src/).",
         "~~one-b~~ one",
+        "Phase: one\n\n`[two](docs/phases/two)` is how a link is written.",
+        "Active phase: one\n\nDo not touch two, docs/phases/one-b.",
+        "Phase: one (then two)",
+        "[the plan](docs/phases/one/task.md), after two",
         "Phase: 1 \u2013 Discovery (`docs/phases/one/`)",
         "Phase: Discovery ([folder](docs/phases/one/))",
         "Phase: Discovery\n\nFolder: docs/phases/one",
@@ -224,13 +228,12 @@ def test_a_section_that_names_no_phase(text: str) -> None:
         "Phase: two\n\n[one](docs/phases/one)",
         "[one](docs/phases/one) and [two](docs/phases/two)",
         "Phase: one\n\n### Later\n\n- [two](docs/phases/two/)",
-        "Phase: one\n\n`[two](docs/phases/two)` is how a link is written.",
         "one is done, two is active",
         "| one | two |",
         "- one\n- TWO",
-        "Phase: one (then two)",
         "docs/phases/one and docs/phases/two",
-        "[the next](docs/phases/two) after one",
+        "[the next](docs/phases/two) after [one](docs/phases/one)",
+        "Phase: three (docs/phases/one, docs/phases/two)",
     ],
 )
 def test_a_section_that_names_more_than_one(text: str) -> None:
@@ -241,8 +244,7 @@ def test_a_phase_without_a_folder_is_never_another_one() -> None:
     assert problem(scope("[one](docs/phases/missing/)")) == "phase missing has no folder docs/phases/missing"
     assert problem(scope("Phase: three, docs/phases/three")) == "phase three has no folder docs/phases/three"
     assert problem(scope("Phase: three, four and (five)")) == "phase three has no folder docs/phases/three"
-    message = "the scope section of CLAUDE.md names more than one phase: one, three"
-    assert problem(scope("Phase: three (after one)")) == message
+    assert problem(scope("Phase: three (after one)")) == "phase three has no folder docs/phases/three"
 
 
 def test_a_phase_without_a_folder() -> None:
@@ -359,7 +361,7 @@ def test_odd_names(pattern: str, folder: str, text: str) -> None:
     assert find_active_phase(FileTree(files), config) == Phase(folder.rpartition("/")[2], folder)
 
 
-@pytest.mark.parametrize("text", ["one", "Phase: One", "docs/phases/ONE"])
+@pytest.mark.parametrize("text", ["one", "Phase: ONE", "docs/phases/ONE"])
 def test_folders_that_differ_only_in_case_are_never_guessed(text: str) -> None:
     files = {
         "CLAUDE.md": f"## Active Scope\n\n{text}\n",
@@ -377,3 +379,14 @@ def test_any_text_names_one_phase_or_is_an_error(text: str) -> None:
         return
     assert found is not None
     assert found.folder.startswith("docs/phases/")
+
+
+@pytest.mark.parametrize(
+    "text", ["Phase: One", "Phase: docs/phases/One/", "[x](docs/phases/One)", "[x](docs/phases/One/a.md)"]
+)
+def test_of_folders_that_differ_only_in_case_the_exact_one_is_taken(text: str) -> None:
+    files = {f"docs/phases/{n}/task.md": "" for n in ("one", "One", "oNE")}
+    claude = f"## Active Scope\n\n{text}\n"
+    assert find_active_phase(FileTree({**files, "CLAUDE.md": claude}), Config()) == Phase(
+        "One", "docs/phases/One"
+    )
