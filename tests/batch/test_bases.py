@@ -16,6 +16,7 @@ from gitbatch.batch.history.bases import BaseReader, find_below, find_heads
 from gitbatch.batch.history.item_commits import as_item_commit, read_item_commit
 from gitbatch.batch.history.messages import render_item_message
 from gitbatch.batch.history.record import Batch
+from gitbatch.batch.history.trailers import FORMAT
 from gitbatch.batch.item.scheduled import CommitContext
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome, Record
 from gitbatch.repo.fingerprint import take_fingerprint
@@ -66,7 +67,9 @@ class Shop:
     def __init__(self, place: Place, repo: Repository, count: int) -> None:
         items = tuple(BatchItem(f"out/{n}.md", f"T{n}", f"Write {n}", f"1-t{n}", 1) for n in range(count))
         self.group = BatchGroup(1, "Group", items)
-        record = Record(BATCH, 0, "refs/heads/main", "", "task.md", "at-end", "a", 1, (self.group,))
+        record = Record(
+            BATCH, 0, "refs/heads/main", "", "task.md", "at-end", "a", 1, (self.group,), format=FORMAT
+        )
         self.tip = place.git("rev-parse", "HEAD")
         self.repo = repo
         batch = Batch(record, self.tip, ended=False)

@@ -162,9 +162,8 @@ class _Auditor:
         yield from judge(self.history, self.trees, ours)
         if kind is Kind.MERGE:
             yield from self._judge_others(ours)
-        if commit.parents and (
-            problem := self.trees.shared_files(commit.parents[0], self.history.plan_of(ours)).problem
-        ):
+        line = self.history.line_below(commit.oid) if commit.parents else ""
+        if line and (problem := self.trees.shared_files(line, self.history.plan_of(ours)).problem):
             yield Check.PROJECT, f"cannot be judged by the project of its parent: {problem}"
 
     def _judge_others(self, merge: Ours) -> Complaints:

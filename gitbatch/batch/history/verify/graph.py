@@ -103,6 +103,16 @@ class History(Struct, frozen=True):
             base = self.parents[base][0]
         return tuple(item for item in found if self.kind_of(item) is Kind.ITEM)
 
+    def line_below(self, oid: str) -> str:
+        """Returns the first parent of a commit; for one that stands on a base merge, the commit below that.
+
+        A commit is judged by the project of this commit: base merges add outputs, and no control file.
+        """
+        base = self.parents[oid][0]
+        while base in self.bases and base not in self.ends:
+            base = self.parents[base][0]
+        return base
+
     def is_on_line(self, oid: str) -> bool:
         """Whether a commit is certainly on the line of a tip, and is not the tip itself."""
         return any(

@@ -15,9 +15,9 @@ def judge_item(history: History, trees: Trees, ours: Ours) -> Complaints:
         yield Check.ITEM_PARENT, f"has {len(commit.parents)} parents; an item has one"
         return
     yield from _judge_place(history, ours)
-    yield from _judge_changes(trees, ours, history.plan_of(ours))
+    yield from _judge_changes(history, trees, ours)
     base, key = commit.parents[0], ours.trailers.output
-    if key not in trees.open_outputs(base, history.plan_of(ours)):
+    if key not in trees.open_outputs(history.line_below(commit.oid), history.plan_of(ours)):
         yield (
             Check.ITEM_PLAN,
             f"its output {key} is not that of an open item of the plan as its parent has it",
@@ -59,9 +59,9 @@ def _judge_merges(history: History, oid: str, base: str) -> Complaints:
             yield Check.ITEM_PARENT, f"its parent is not on the line that {merge_oid[:12]} merges it into"
 
 
-def _judge_changes(trees: Trees, ours: Ours, plan: str | None) -> Complaints:
-    key = ours.trailers.output
-    changes, shared = trees.find_changes(ours.commit), trees.shared_files(ours.commit.parents[0], plan)
+def _judge_changes(history: History, trees: Trees, ours: Ours) -> Complaints:
+    key, plan, line = ours.trailers.output, history.plan_of(ours), history.line_below(ours.commit.oid)
+    changes, shared = trees.find_changes(ours.commit), trees.shared_files(line, plan)
     if changes.malformed:
         yield Check.TREE, f"{format_paths(changes.malformed)} is not a folder that git writes"
     if problem := path_problem(key, shared.protected):
@@ -73,24 +73,24 @@ def _judge_changes(trees: Trees, ours: Ours, plan: str | None) -> Complaints:
     elif key not in changes.paths:
         yield Check.ITEM_CHANGES, f"does not change its output {key}"
     if key in changes.paths:
-        yield from _judge_file(trees, ours, changes.paths[key], plan)
+        limit = trees.find_size_limit(line, plan)
+        yield from _judge_file(trees, ours, changes.paths[key], limit)
 
 
-def _judge_file(trees: Trees, ours: Ours, output: TreeEntry | None, plan: str | None) -> Complaints:
+def _judge_file(trees: Trees, ours: Ours, output: TreeEntry | None, limit: int) -> Complaints:
     """Checks that the harvest would take an output: a regular file that is not empty and not too large."""
     key = ours.trailers.output
     if not is_regular(output):
         yield Check.ITEM_FILE, f"its output {key} is deleted, or not a regular file of mode {REGULAR}"
-    elif output and (problem := _find_blob_problem(trees, ours, output.oid, plan)):
+    elif output and (problem := _find_blob_problem(trees, output.oid, limit)):
         yield Check.ITEM_FILE, f"its output {key} {problem}"
 
 
-def _find_blob_problem(trees: Trees, ours: Ours, oid: str, plan: str | None) -> str | None:
+def _find_blob_problem(trees: Trees, oid: str, limit: int) -> str | None:
     """Returns why the harvest would not have taken a blob."""
     if not trees.objects.is_blob(oid):
         return "is not a blob, or the blob is missing"
     size = trees.objects.read_size(oid) or 0
-    limit = trees.find_size_limit(ours.commit.parents[0], plan)
     return (
         "is empty"
         if not size

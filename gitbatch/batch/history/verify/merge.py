@@ -29,7 +29,8 @@ def judge_merge(history: History, trees: Trees, ours: Ours) -> Complaints:
         yield from _judge_age(history, ours, items)
     else:
         yield from _judge_heads(history, items)
-    yield from _judge_tree(history, trees, ours, items)
+    if not _is_in_a_row(history, trees, ours, items):
+        yield from _judge_tree(history, trees, ours, items)
 
 
 def _brought_items(history: History, ours: Ours, *, same_group: bool) -> dict[str, str]:
@@ -77,6 +78,18 @@ def _judge_age(history: History, ours: Ours, items: dict[str, str]) -> Complaint
     old = {key for key, base in bases.items() if last and not history.lines.may_hold(last, base)}
     if old:
         yield Check.MERGE_PARENTS, f"brings {format_paths(old)}, which started before the last checkpoint"
+
+
+def _is_in_a_row(history: History, trees: Trees, ours: Ours, items: dict[str, str]) -> bool:
+    """Whether a base merge has the tree of its one item, on the same commit of the branch: that tree is judged there.
+
+    So a row of items is judged in linear time.
+    """
+    commit, (head, *others) = ours.commit, items.values()
+    if others or commit.oid not in history.bases:
+        return False
+    is_on_same = history.line_below(head) == commit.parents[0]
+    return is_on_same and trees.tree_of(head) == trees.tree_of(commit.oid)
 
 
 def _judge_heads(history: History, items: dict[str, str]) -> Complaints:
