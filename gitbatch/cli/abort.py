@@ -54,7 +54,8 @@ def abort(
 
 
 def _show_preview(batch: str, preview: AbortPreview, show: Callable[[str], None]) -> None:
-    show(f"batch {batch}: {format_count(preview.merged, 'item')} merged, which stay")
+    if preview.merged is not None:
+        show(f"batch {batch}: {format_count(preview.merged, 'item')} merged, which stay")
     if preview.kept:
         show(f"  keeps: {list_names(preview.kept)}: finished and not merged")
     if preview.lost:

@@ -22,8 +22,8 @@ from gitbatch.repo.worktrees.branches import delete_branches
 class AbortPreview(Struct, frozen=True):
     """What ending a batch keeps and what it loses. Items by name; by branch where the record is unreadable."""
 
-    merged: int
-    """Items that are in the target branch, and stay there."""
+    merged: int | None
+    """Items that are in the target branch, and stay there; None: unknown, as the record is unreadable."""
     kept: tuple[str, ...]
     """Finished items that no checkpoint has merged: they are kept under rescue refs."""
     lost: tuple[str, ...]
@@ -44,7 +44,7 @@ def preview_abort(repo: Repository, batch: str) -> AbortPreview:
             lost = tuple(item.name for item in items if not progress.is_done(item) and item not in failed)
             return AbortPreview(progress.succeeded, kept, lost)
     prefix = item_branches(batch)
-    return AbortPreview(0, tuple(ref.removeprefix(prefix) for ref in repo.refs.below(prefix)), ())
+    return AbortPreview(None, tuple(ref.removeprefix(prefix) for ref in repo.refs.below(prefix)), ())
 
 
 def abort_batch(repo: Repository, batch: str, base: str) -> tuple[str, ...]:

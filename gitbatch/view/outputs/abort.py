@@ -7,8 +7,8 @@ class AbortOutput(Envelope, frozen=True):
     """A batch that was ended before it was complete, or with `--dry-run` would be."""
 
     batch: str
-    merged: int
-    """The number of items that are in the target branch, and stay there."""
+    merged: int | None
+    """The number of items that are in the target branch, and stay there; null: the batch's record is unreadable."""
     kept: tuple[str, ...]
     """The names of the finished items that were not merged."""
     lost: tuple[str, ...]
