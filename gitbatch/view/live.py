@@ -65,6 +65,7 @@ class LiveView:
         self._monotonic = monotonic
         self._rows: dict[ItemKey, _Row] = {}
         self._done = 0
+        self._ended: set[ItemKey] = set()
         self._total = 0
         self._opens, self._why = 0.0, ""
         self._live: Live | None = None
@@ -94,7 +95,8 @@ class LiveView:
                 self._rows.pop(event.outcome.item.key, None)
             case ItemFinished():
                 self._rows.pop(event.outcome.item.key, None)
-                self._done += 1
+                self._done += event.outcome.item.key not in self._ended  # it may run again
+                self._ended.add(event.outcome.item.key)
             case _:
                 assert_never(event)
 

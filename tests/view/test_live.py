@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress_bar import ProgressBar
 from view.events import EVENTS
 
-from gitbatch.batch.events import BatchStarted, Event, ItemProgress, ItemStarted
+from gitbatch.batch.events import BatchStarted, Event, ItemFinished, ItemProgress, ItemStarted
 from gitbatch.view.live import LiveView
 from gitbatch.view.terminal import Terminal
 
@@ -46,6 +46,12 @@ def test_running_item_has_a_row(screen: Screen) -> None:
     assert "T1" in row
     assert "oh" in row
     assert "0 of 1 item " in bar
+
+
+def test_item_that_runs_again_counts_once(screen: Screen) -> None:
+    for kind in (BatchStarted, ItemStarted, ItemFinished, ItemStarted, ItemFinished):
+        screen.view(of_kind(kind))
+    assert "1 of 1 item " in screen.drawn()
 
 
 @pytest.mark.parametrize("name", ["ItemFinished", "ItemWaiting", "AttemptFailed"])

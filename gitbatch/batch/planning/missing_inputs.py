@@ -119,6 +119,8 @@ class InputFinder:
 
     def _judge_output(self, item: WorkItem) -> MissingInput | None:
         """Returns why the output of an item is missing; None: it is there, or its item is still to run."""
+        if item.output not in self.failed and self.snapshot.blob(item.output):  # as of most: asked first
+            return None
         is_there = has_form(item.output, self.project, self.snapshot)
         failure = next(self._find_failures((item.output,), is_there=is_there), None)
         if failure or is_there:
