@@ -1,12 +1,16 @@
 """What a run would refuse or regret although the plan is right: lint, plan and run say the same."""
 
+import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Place
 
 from gitbatch.batch.planning.checkout_files import CheckoutFiles
+from gitbatch.batch.planning.lint import LintSettings, lint_plan
+from gitbatch.batch.planning.start_checks import Folders
 from gitbatch.batch.planning.surroundings import OwnFiles
 from gitbatch.project.disk import DiskSnapshot
 from gitbatch.project.lint import check_plan
@@ -255,6 +259,35 @@ def test_no_program_that_the_repository_names_is_started(three: Place) -> None:
     assert not (three.home / "ran").exists()
     three.git("status")
     assert (three.home / "ran").exists(), "git itself falls into the trap"
+
+
+def test_the_number_of_git_commands_does_not_grow_with_the_plan(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    settings = LintSettings(place.environment, Folders(None, place.home))
+    started: list[object] = []
+    run = subprocess.Popen.__init__
+
+    def count(process: "subprocess.Popen[bytes]", *arguments: Any, **more: Any) -> None:  # noqa: ANN401 - as Popen
+        started.append(arguments)
+        run(process, *arguments, **more)
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", count)
+    counts = []
+    for size in (1, 40):
+        items = (
+            f"- [{' x'[number % 2]}] T{number} a → Output: o/{number}.md (context: docs/{number}.md)\n"
+            for number in range(2 * size)
+        )
+        place.write("task.md", f"## Work Packages\n\n### G\n{''.join(items)}")
+        for number in range(2 * size):
+            place.write(f"docs/{number}.md", "a\n")
+        started.clear()
+        lint_plan(place.root / "task.md", settings)
+        counts.append(len(started))
+    assert counts[0] == counts[1] > 0
 
 
 def test_outside_a_repository_there_is_nothing_to_see(tmp_path: Path, three: Place) -> None:

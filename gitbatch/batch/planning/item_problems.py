@@ -4,6 +4,7 @@ A run refuses to start with the first of them among its items, and `gitbatch lin
 functions, from a commit or from the disk. No program is started.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
@@ -137,8 +138,9 @@ def _find_context_problems(
 def _find_unwritten(plan: Plan, items: tuple[WorkItem, ...]) -> Iterator[ItemProblem]:
     """Yields the items that revise a file which an open item of an earlier group, that is not chosen, is to write."""
     chosen = frozenset(item.reference for item in items)
+    writers = Counter(item.output for item in plan.items)
     for item in items:
-        for other in find_earlier_versions(item, plan):
+        for other in find_earlier_versions(item, plan) if writers[item.output] > 1 else ():
             if not other.done and other.reference not in chosen:
                 reason = f", which {other.name} of an earlier group is to write"
                 advice = help_texts.CHOOSE_WRITER.fill(writer=other.name)

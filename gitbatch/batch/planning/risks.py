@@ -129,15 +129,19 @@ def _check_outputs(report: _Report, placed: tuple[WorkItem, ...], around: Surrou
 
 def _check_contexts(report: _Report, project: Project, around: Surroundings) -> None:
     """Checks the existing files that open items declare as context."""
+    declared: list[tuple[WorkItem, dict[str, str]]] = []
     for item in report.open_items:
-        paths: dict[str, str] = {}
-        for name in item.context:
-            paths |= dict.fromkeys(find_files(name, project, around.snapshot), name)
-        for path, stored_by in around.find_filters(paths).items():
-            note = describe_filter(stored_by)
-            message = f"{quoted(item.name)} reads {quoted(path)}, which is {note}"
-            span = report.span_of(item, paths[path])
-            report.findings.warning(CONTEXT_FILTERED, span, message, help_texts.COMMIT_TEXT)
+        found = ((path, name) for name in item.context for path in find_files(name, project, around.snapshot))
+        declared.append((item, dict(found)))
+    by_filter = around.find_filters({path for _, names in declared for path in names})
+    for item, names in declared:
+        for path, name in names.items():
+            if path in by_filter:
+                message = (
+                    f"{quoted(item.name)} reads {quoted(path)}, which is {describe_filter(by_filter[path])}"
+                )
+                span = report.span_of(item, name)
+                report.findings.warning(CONTEXT_FILTERED, span, message, help_texts.COMMIT_TEXT)
 
 
 def _check_ticks(report: _Report, around: Surroundings) -> None:

@@ -111,6 +111,8 @@ class DiskSurroundings(Struct, frozen=True):
     """The surroundings on the disk."""
 
     repo: Repository
+    tracked: frozenset[str]
+    """The paths of the index."""
     submodules: frozenset[str]
     snapshot: "OwnFiles"
 
@@ -118,8 +120,9 @@ class DiskSurroundings(Struct, frozen=True):
     def of_checkout(cls, repo: Repository) -> "DiskSurroundings":
         """Returns the surroundings in a repository's checkout."""
         staged = decode_path(repo.git.run("ls-files", "--stage", "-z").stdout).split("\0")
+        tracked = frozenset(line.partition("\t")[2] for line in staged)
         found = frozenset(line.partition("\t")[2] for line in staged if line.startswith(f"{SUBMODULE} "))
-        return cls(repo, found, OwnFiles(read_checkout_files(repo), found))
+        return cls(repo, tracked, found, OwnFiles(read_checkout_files(repo), found))
 
     def submodule_of(self, path: str) -> str | None:
         """Returns the submodule that a path is in or names, or None."""
@@ -143,9 +146,7 @@ class DiskSurroundings(Struct, frozen=True):
 
     def has_file(self, path: str) -> bool:
         """Whether a file exists, or is tracked and left out by a sparse checkout."""
-        if os.path.lexists(self.repo.root / path):
-            return True
-        return bool(self.repo.git.run("ls-files", "-z", "--", path).stdout)
+        return path in self.tracked or os.path.lexists(self.repo.root / path)
 
     def find_ignored(self, paths: Iterable[str]) -> Mapping[str, Pattern]:
         """Returns, for each untracked path that is ignored, the pattern that ignores it."""
