@@ -47,3 +47,11 @@ def bench(session: nox.Session) -> None:
     """Measure what gitbatch itself costs (minutes); arguments after `--` go to the benchmark."""
     _install(session, "test")
     session.run("python", "tests/bench", *session.posargs)
+
+
+@nox.session
+def claude(session: nox.Session) -> None:
+    """Runs the tests that need the real Claude Code, which a package brings along (400 MB)."""
+    _install(session, "test")
+    session.install("claude-agent-sdk")
+    session.run("pytest", "-q", "tests/batch/test_real_claude_code.py", *session.posargs)

@@ -1,0 +1,175 @@
+"""The real Claude Code against the scripted server, where it is installed: a `claude` on PATH, or the one that the
+package `claude-agent-sdk` brings along.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Place
+from history import assert_tidy, ticked
+from processes import agents_below
+from sessions import run_here
+
+from gitbatch.agents.anthropic.scripted.server import KEY, ScriptedServer
+from gitbatch.batch.loop import Ending, Result
+
+
+def find_claude() -> Path | None:
+    """Returns the program."""
+    package = find_spec("claude_agent_sdk")
+    folders = package.submodule_search_locations if package else None
+    bundled = [Path(folder) / "_bundled" / "claude" for folder in folders or ()]
+    on_path = shutil.which("claude")
+    return next((path for path in bundled if path.is_file()), Path(on_path) if on_path else None)
+
+
+CLAUDE = find_claude()
+pytestmark = pytest.mark.skipif(CLAUDE is None, reason="Claude Code is not installed")
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as server:
+        yield server
+
+
+def write_call(path: str) -> str:
+    """Returns a step of a script: a call that writes a file."""
+    return f"Write {json.dumps({'file_path': path, 'content': '# Page'})}"
+
+
+def set_up(
+    place: Place,
+    server: ScriptedServer,
+    *groups: tuple[tuple[str, str], ...],
+    agent: str = "",
+    retries: int = 0,
+) -> None:
+    """Writes a plan with an item for each pair of an output and a script."""
+    server.reset_state()
+    place.environment |= {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": server.url}
+    place.environment["PATH"] = os.environ["PATH"]
+    text = "# P\n\n## Work Packages\n"
+    for number, items in enumerate(groups, 1):
+        text += f"\n### Group {number}\n\n"
+        for index, (output, script) in enumerate(items, 1):
+            text += f"- [ ] T{number}{index:02} Write it `script: {script}` → Output: `{output}`\n"
+    place.write("task.md", text)
+    place.write("rules.md", "# Rules\n\nWrite short pages.\n")
+    place.write(
+        "gitbatch.toml",
+        f'[batch]\nretries = {retries}\n[agents.claude]\nkind = "claude-code"\nprogram = "{CLAUDE}"\n{agent}\n',
+    )
+    place.commit("The plan")
+
+
+def run(place: Place, patch: pytest.MonkeyPatch, **more: Any) -> tuple[Result, dict[str, Any], list[Any]]:  # noqa: ANN401 - settings of a session
+    result, events = run_here(place, patch, **more)
+    outcomes = [event["outcome"] for event in events if event["event"] == "item-finished"]
+    return result, {outcome["item"]["name"]: outcome for outcome in outcomes}, events
+
+
+SAY = "say Wrote the page. It has one heading."
+
+
+@pytest.mark.rule("F1", "S1", "S3", "P4")
+@pytest.mark.parametrize("sandbox", ["bubblewrap", "landlock"])
+def test_five_items_in_two_groups(
+    place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch, sandbox: str
+) -> None:
+    """A sibling's output is denied, odd names are written, and a busy server makes the items wait."""
+    odd = "out/[x] a*b!#(1).md"
+    set_up(
+        place,
+        running,
+        (
+            ("out/a.md", f'say Reading + Read {{"file_path": "rules.md"}}; {write_call("out/a.md")}; {SAY}'),
+            ("out/b.md", f"{write_call('out/a.md')}; {write_call('out/b.md')}; {SAY}"),
+            (odd, f"{write_call('out/x aab!#(1).md')}; {write_call(odd)}; {SAY}"),
+        ),
+        (
+            ("c.md", f"{write_call('out/c.md')}; {write_call('c.md')}; {SAY}"),
+            ("out/d.md", f"fail 429 after=1 + {write_call('out/d.md')}; {SAY}"),
+        ),
+        agent=f'sandbox = "{sandbox}"',
+    )
+    result, outcomes, events = run(place, monkeypatch)
+    assert (result.ending, result.succeeded) == (Ending.COMPLETE, 5), json.dumps(outcomes)
+    assert len(ticked(place)) == 5
+    assert_tidy(place)
+    paths = place.git("-c", "core.quotePath=false", "ls-tree", "-r", "--name-only", "HEAD").splitlines()
+    assert {"c.md", "out/a.md", "out/b.md", "out/d.md", odd} <= set(paths)
+    assert not {"out/c.md", "out/x aab!#(1).md"} & set(paths)
+    assert {outcome["attempts"] for outcome in outcomes.values()} == {1}
+    assert all(outcome["reply"]["usage"]["cost"] > 0 for outcome in outcomes.values())
+    shown = [event["line"] for event in events if event["event"] == "item-progress"]
+    assert {"Reading", "Read: rules.md", "not allowed: Write out/a.md", "not allowed: Write out/c.md"} <= set(
+        shown
+    )
+    assert outcomes["T101"]["reply"]["summary"] == "Wrote the page. It has one heading."
+    assert not agents_below(place)
+
+
+def test_failures(place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = 'Read {"file_path": "rules.md"}'
+    set_up(
+        place,
+        running,
+        (
+            ("out/a.md", "overflow 10 + say x"),
+            ("out/b.md", "say no + stop refusal"),
+            ("out/c.md", "; ".join([read] * 4)),
+            ("out/d.md", "fail 400 x9 + say x"),
+        ),
+        agent='sandbox = "bubblewrap"\nmax-turns = 2\nmax-cost = 1.0\n',
+    )
+    _, outcomes, _ = run(place, monkeypatch)
+    causes = {name: outcome.get("cause") for name, outcome in outcomes.items()}
+    assert causes == {
+        "T101": "context-too-large",
+        "T102": "declined-by-model",
+        "T103": "failed",
+        "T104": "failed",
+    }
+    assert "maximum number of turns" in outcomes["T103"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("script", "key", "halt"),
+    [
+        (SAY, "another-key", ("agent-unusable", "Failed to authenticate")),
+        ("fail 529 x9 + say x", KEY, ("come-back-later", "API Error: 529")),
+        ("fail 429 after=300 x9 + say x", KEY, ("come-back-later", "Request rejected (429)")),
+    ],
+)
+def test_batch_halts(
+    place: Place,
+    running: ScriptedServer,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    key: str,
+    halt: tuple[str, str],
+) -> None:
+    set_up(place, running, (("out/a.md", script), ("out/b.md", SAY)), agent='sandbox = "bubblewrap"')
+    place.environment["ANTHROPIC_API_KEY"] = key
+    result, _, _ = run(place, monkeypatch, jobs=1, longest_wait=0.01)
+    assert result.halt
+    cause, reason = halt
+    assert (result.halt.cause, reason in result.halt.reason) == (cause, True), result.halt
+
+
+def test_time_out_leaves_no_process(
+    place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(
+        place, running, (("out/a.md", "nap 50 + say x"),), agent='sandbox = "bubblewrap"\ntimeout = "4s"\n'
+    )
+    _, outcomes, _ = run(place, monkeypatch)
+    assert outcomes["T101"]["cause"] == "timed-out"
+    assert not agents_below(place)
