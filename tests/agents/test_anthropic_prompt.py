@@ -137,3 +137,15 @@ def test_a_file_that_a_filter_stores_is_named_as_one() -> None:
     assert ' note="a Git LFS pointer, not the content; not quoted' in Quoted(pointer, None, 10).render_block(
         whole=True
     )
+
+
+def test_a_revision_names_the_items_that_wrote_the_file_and_the_tools_for_it() -> None:
+    said = build_prompt(replace(assignment(), revised=("T1", "T4")), (), WINDOW, 0).task
+    assert "out/a.md is there already: T1, T4 of an earlier group wrote it." in said
+    assert "read_file shows it, and edit_output changes it." in said
+    assert "is there already" not in build_prompt(assignment(), (), WINDOW, 0).task
+
+
+def test_what_an_item_waited_for_is_quoted_with_its_own_context() -> None:
+    awaited = quoted("out/b.md", ContextReason.AWAITED, "of the item before")
+    assert "of the item before" in build_prompt(assignment(), (awaited,), WINDOW, 0).task

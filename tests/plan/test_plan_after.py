@@ -89,3 +89,28 @@ def _has_circle(edges: list[tuple[int, int]]) -> bool:
     for _ in range(8):
         reach |= {(a, d) for a, b in reach for c, d in reach if b == c}
     return any(a == b for a, b in reach)
+
+
+SAME = """\
+## Arbeitspakete
+### One
+- [ ] T1 a → Output: o/a.md
+### Two
+- [ ] T2 a again → Output: o/a.md
+- [ ] T3 b → After: {name}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("1:o/a.md", "1:o/a.md"), ("2:O/A.md", "2:o/a.md"), ("T2", "2:o/a.md")]
+)
+def test_a_file_of_two_groups_is_named_with_its_group(name: str, found: str) -> None:
+    plan = parse(SAME.format(name=name))
+    assert plan.diagnostics == ()
+    assert plan.items[2].hints.after == (found,)
+
+
+def test_the_path_alone_names_two() -> None:
+    (problem,) = parse(SAME.format(name="o/a.md")).diagnostics
+    assert (problem.code, problem.message) == ("GB230", "2 items are called “o/a.md”")
+    assert "1:o/a.md | 2:o/a.md" in problem.help
