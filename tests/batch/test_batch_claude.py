@@ -145,7 +145,7 @@ def test_a_key_that_is_refused_stops_the_batch_and_nothing_is_lost(
 @pytest.mark.usefixtures("server")
 def test_a_request_that_is_refused_fails_its_item_and_no_other(place: Place) -> None:
     scripts = ["fail 400 x9 + write y", "fail 404 x9 + write y", "write z; finish"]
-    plan(place, scripts, ["write x; finish"], jobs=1, batch="retries = 0")
+    plan(place, scripts, ["write x; finish"], jobs=1, batch='retries = 0\non-missing = "tell"')
     done = run(place, code=1)
     assert "400 invalid_request_error: this is what the script says" in done.stdout
     assert "404 not_found_error: this is what the script says" in done.stdout
