@@ -21,6 +21,7 @@ from gitbatch.batch.model import ItemCommit
 from gitbatch.cli.main import main
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
+from gitbatch.view.envelope import ErrorOutput
 from gitbatch.view.outputs.run import RunOutput
 
 SAMPLES = Path(__file__).parent.parent / "fixtures" / "repos"
@@ -130,8 +131,8 @@ def read_run(said: str) -> tuple[list[Any], Any]:
     lines = said.splitlines()
     for line in lines[:-1]:
         msgspec.json.decode(line, type=Event, dec_hook=_read_commit)
-    msgspec.json.decode(lines[-1], type=RunOutput)
     *events, envelope = map(json.loads, lines)
+    msgspec.json.decode(lines[-1], type=RunOutput if "ending" in envelope else ErrorOutput)
     assert "event" not in envelope
     return events, envelope
 
