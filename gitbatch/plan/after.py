@@ -15,7 +15,7 @@ from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.model import ItemReference
 
 
-class Node(Struct, frozen=True):
+class Node(Struct, frozen=True, gc=False):
     """An item as others name it, and the names of those it waits for."""
 
     group: int

@@ -38,7 +38,7 @@ class RawHeading(Struct, frozen=True):
     """Where the text below it begins."""
 
 
-class Box(Struct, frozen=True):
+class Box(Struct, frozen=True, gc=False):
     """A task item whose ancestors are lists only."""
 
     inner: int

@@ -98,7 +98,7 @@ class Clause(NamedTuple):
     span: Span
 
 
-class Wording(Struct, frozen=True):
+class Wording(Struct, frozen=True, gc=False):
     """What an item's text says."""
 
     id: str | None

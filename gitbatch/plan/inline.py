@@ -44,7 +44,7 @@ class Piece(Struct, frozen=True):
     content: str
 
 
-class Inline(Struct, frozen=True):
+class Inline(Struct, frozen=True, gc=False):
     """A paragraph's text with its pieces, in order, and the mask that hides them."""
 
     text: str

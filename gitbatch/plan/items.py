@@ -23,7 +23,7 @@ from gitbatch.plan.source import Source, Span
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
 
 
-class Draft(Struct, frozen=True):
+class Draft(Struct, frozen=True, gc=False):
     """An item whose `hints.after` is still missing, with the names that will be in it."""
 
     item: WorkItem

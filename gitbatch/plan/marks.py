@@ -38,7 +38,7 @@ class Sort(Enum):
     COMMENT = "comment"
 
 
-class Candidate(Struct, frozen=True):
+class Candidate(Struct, frozen=True, gc=False):
     """Something marked: for boxes the span between the brackets, for comments that of `<!--`."""
 
     sort: Sort

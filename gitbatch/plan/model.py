@@ -52,7 +52,8 @@ class Diagnostic(Struct, frozen=True):
     """What would fix it, if that is clear."""
 
 
-class BoxPosition(Struct, frozen=True):
+# `gc=False` on values that a large plan has thousands of: no cycle can go through them, so the collector skips them.
+class BoxPosition(Struct, frozen=True, gc=False):
     """A check box: the offset of the byte between its brackets, and its raw line as the plan had it."""
 
     offset: int
@@ -82,7 +83,7 @@ class Criterion(Struct, frozen=True):
     line: int
 
 
-class WorkItem(Struct, frozen=True):
+class WorkItem(Struct, frozen=True, gc=False):
     """One checkbox of the work section. Its output path is unique in its group."""
 
     output: str

@@ -29,7 +29,7 @@ class Home(Struct, frozen=True):
     options: PlanOptions
 
 
-class Output(Struct, frozen=True):
+class Output(Struct, frozen=True, gc=False):
     """An item's output path, and where the plan says so (or the box, where it does not)."""
 
     path: str
@@ -38,7 +38,7 @@ class Output(Struct, frozen=True):
     """The template named it, not the plan."""
 
 
-class OutputChoice(Struct, frozen=True):
+class OutputChoice(Struct, frozen=True, gc=False):
     """What there is to choose from: an item's wording, its id, its output hint, and the place of its box."""
 
     wording: Wording
