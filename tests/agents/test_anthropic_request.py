@@ -252,7 +252,7 @@ def test_an_error_without_a_reason_is_told_in_a_sentence(stage: Stage) -> None:
 def test_half_a_character_in_a_path_is_an_error_of_the_tool(stage: Stage, path: str) -> None:
     result = talk(stage, answer(stream(call("read_file", path=path))), GOOD)
     assert isinstance(result, Reply), result
-    assert "read_file: unknown file " in stage.lines()
+    assert "read_file: no such file: " in stage.lines()
     assert len(stage.asked_raw) == 2
     stage.asked_raw[1].decode()
 
@@ -271,9 +271,9 @@ def test_half_a_character_anywhere_in_an_answer_is_replaced(stage: Stage) -> Non
 
 
 def test_the_cause_of_a_call_that_was_not_done_is_the_reason(stage: Stage) -> None:
-    result = talk(stage, answer(stream(call("read_file", path="none.md"), WORK[1])))
+    result = talk(stage, answer(stream(call("edit_output", old="a", new="b"), WORK[1])))
     assert isinstance(result, Failure)
-    assert result.reason.startswith("tools: unknown file none.md")
+    assert result.reason.startswith("the same call failed 3 times: edit_output: ")
 
 
 @pytest.mark.parametrize("how", CUTS)

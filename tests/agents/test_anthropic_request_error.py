@@ -65,6 +65,11 @@ def status_error(status: int, kind: str, text: str = "text", code: str | None = 
             False,
         ),
         (400, "invalid_request_error", "messages.4.content.0.text: bad", Cause.FAILED, False),
+        (400, "invalid_request_error", "messages.2: with this model not supported", Cause.FAILED, False),
+        (400, "", "This model accepts no such image", Cause.FAILED, False),
+        (400, "", "Invalid model name passed in model=x", Cause.FATAL, False),
+        (400, "", "x is not a valid model ID", Cause.FATAL, False),
+        (400, "", "The model `x` is not supported here", Cause.FATAL, False),
         (422, "", "", Cause.FAILED, False),
     ],
 )

@@ -51,7 +51,8 @@ def test_a_file_is_read_in_pages(bench: ToolContext) -> None:
     assert use(bench, "read_file", path="src/a.py").text == "src/a.py: lines 1 to 3 of 3\none\ntwo\nthree"
     page = use(bench, "read_file", path="/src/./a.py", from_line=2, lines=1)
     assert page.text == "src/a.py: lines 2 to 2 of 3; continue with from_line=3\ntwo"
-    assert use(bench, "read_file", path="src/a.py", from_line=4).is_error
+    behind = use(bench, "read_file", path="src/a.py", from_line=4)
+    assert (behind.text, behind.is_error) == ("src/a.py has 3 lines; from_line=4 is behind the last", False)
 
 
 def test_a_page_is_no_larger_than_it_may_be(bench: ToolContext, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +68,8 @@ def test_a_page_is_no_larger_than_it_may_be(bench: ToolContext, monkeypatch: pyt
 )
 def test_what_is_no_text_file_of_the_commit_is_not_read(bench: ToolContext, path: str) -> None:
     answer = use(bench, "read_file", path=path)
-    assert answer.is_error
+    assert answer.is_error == (path == "src/b.bin"), "that a file is not there is an answer"
+    assert answer.is_error or answer.text.startswith("no such file: ")
     assert "root" not in answer.text
 
 
@@ -76,8 +78,8 @@ def test_files_are_listed(bench: ToolContext, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(tools, "LISTED", 2)
     assert use(bench, "list_files").text == "empty\nout/x.md\nthere are more: continue with skip=2"
     assert use(bench, "list_files", skip=2).text == "src/a.py\nsrc/b.bin"
-    assert use(bench, "list_files", folder="..").is_error
-    assert use(bench, "list_files", skip=9).is_error
+    assert use(bench, "list_files", folder="..") == ToolResult("there are no files below ..")
+    assert use(bench, "list_files", skip=9) == ToolResult("there are no more files below the top")
 
 
 def test_text_is_searched_for(bench: ToolContext, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,7 +252,7 @@ def test_no_number_is_too_large_for_an_answer(bench: ToolContext, number: int) -
 @pytest.mark.parametrize("path", ["a\0b", "\ud800", "x" * 200_000])
 def test_no_path_is_too_odd_for_an_answer(bench: ToolContext, path: str) -> None:
     for name, field in (("read_file", "path"), ("list_files", "folder"), ("search", "folder")):
-        assert use(bench, name, **{field: path, **({"text": "x"} if name == "search" else {})}).is_error
+        assert use(bench, name, **{field: path, **({"text": "x"} if name == "search" else {})}).text
 
 
 def test_a_text_that_is_too_long_to_search_for_is_told(bench: ToolContext) -> None:

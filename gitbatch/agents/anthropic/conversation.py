@@ -25,6 +25,7 @@ from gitbatch.agents.anthropic.blocks import (
 )
 from gitbatch.agents.anthropic.counting import CannotCountError, count_tokens
 from gitbatch.agents.anthropic.output import OutputFile
+from gitbatch.agents.anthropic.progress_check import ProgressCheck
 from gitbatch.agents.anthropic.prompt import Prompt, Quoted, build_prompt, guess_tokens, read_context
 from gitbatch.agents.anthropic.request import NAMELESS, TOO_LARGE, Message, Request, RequestParams, Response
 from gitbatch.agents.anthropic.request_error import RequestError
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
 
 _STRIKES = 5
 """How often the same request may fail while the server answers other requests."""
-_IDLE_TURNS = 3
-"""Answers in a row without progress: only errors, or neither a tool call nor an end."""
 _LEVELS = 3
 """How often a prompt that is too large is built again before it is sent."""
 _LARGEST_QUOTE = 4 * 1024 * 1024
@@ -100,7 +99,7 @@ class Conversation:
     """How often the context was made smaller."""
     used: Usage = FREE
     messages: list[Message] = field(default_factory=list)
-    idle: int = 0
+    progress_check: ProgressCheck = field(default_factory=ProgressCheck)
     prompt: Prompt = field(default_factory=lambda: Prompt((), "", ()))
     is_counted: bool = True
     """The server has reported the usage of each whole answer."""
@@ -130,6 +129,7 @@ class Conversation:
 
     async def _begin_conversation(self) -> None:
         """Builds the first message, as large as the model can read."""
+        self.progress_check = ProgressCheck()  # it may have to read again what it has read
         window = self.agent.window_of(self.model)
         last = self.level + _LEVELS
         while True:
@@ -285,11 +285,12 @@ class Conversation:
             )
         if response.content:
             self.messages.append(Message("assistant", response.content))
+        why = "it pauses"
         if response.stop == TOO_LARGE:
-            self.idle += 1
             self._add_user_blocks(text_block(TOO_LONG))
-            return self._check_progress("its answers are far larger than max-output-tokens allows")
+            return self._end_if_stuck(self.progress_check.note_too_large())
         if response.stop == "max_tokens":
+            why = "its answers are cut at max-output-tokens"
             self._add_user_blocks(
                 *(tool_result(call, ToolResult(NOT_RUN, is_error=True)) for call in response.tool_calls),
                 text_block(CUT),
@@ -297,9 +298,9 @@ class Conversation:
         elif response.tool_calls:
             return await self._run_tools(response)
         elif response.stop != "pause_turn" or not response.content:
-            self.idle += 1
+            why = "it ended without finishing"
             self._add_user_blocks(text_block(CALL_FINISH))
-        return self._check_progress("it ended without finishing")
+        return self._end_if_stuck(self.progress_check.note_turn((), why))
 
     async def _run_tools(self, response: Response) -> Reply | Failure | None:
         """Runs the tools of an answer, `finish` last: it ends the attempt only if no other call of the answer failed."""
@@ -312,14 +313,9 @@ class Conversation:
                 flags = () if self.is_counted else (ReplyFlag.USAGE_MISSING,)
                 return replace(answer.reply, usage=self.used, flags=(*answer.reply.flags, *flags))
             answers[at] = answer
-        self.idle = self.idle + 1 if all(answer.is_error for answer in answers.values()) else 0
-        self._add_user_blocks(
-            *(tool_result(call, answers[at]) for at, call in enumerate(response.tool_calls))
-        )
-        cause = next(
-            (a for a in answers.values() if a.is_error and a.text != NOT_FINISHED), answers[max(answers)]
-        )
-        return self._check_progress(f"tools: {cause.text.partition(chr(10))[0]}")
+        results = [(call, answers[at]) for at, call in enumerate(response.tool_calls)]
+        self._add_user_blocks(*(tool_result(call, answer) for call, answer in results))
+        return self._end_if_stuck(self.progress_check.note_turn(results, "it repeats its calls"))
 
     async def _run_tool(self, call: dict[str, Any], *, is_broken: bool, failed: bool) -> ToolResult:
         if is_broken:
@@ -328,8 +324,8 @@ class Conversation:
             return ToolResult(NOT_FINISHED, is_error=True)
         return await use_tool(self.tool_context, call["name"], call["input"])
 
-    def _check_progress(self, why: str) -> Failure | None:
-        return self._make_failure(Cause.FAILED, why) if self.idle >= _IDLE_TURNS else None
+    def _end_if_stuck(self, problem: str) -> Failure | None:
+        return self._make_failure(Cause.FAILED, problem) if problem else None
 
     def _add_user_blocks(self, *blocks: dict[str, Any]) -> None:
         if (

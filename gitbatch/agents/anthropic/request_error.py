@@ -41,6 +41,13 @@ _SAME_FOR_ALL = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """The beginning of messages about a bad request that are about something that the request of every item has."""
+_MODEL = re.compile(r"\bmodel\b", re.IGNORECASE)
+_NO_MODEL = re.compile(
+    r"(?!messages\b).*(?:\b(?:invalid|valid|unknown|unsupported|no such|requested|provided) model\b"
+    r"|\bmodel\b[^.]{0,80}\b(?:not (?:found|exist|valid|supported|available)|is invalid|unavailable|retired))",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Messages of a 400 that no server uses for a part of a conversation: the model cannot be used, by any item."""
 _NO_REASON = "it does not say why"
 _LONGEST = 2_000
 """Characters of a server's message that are kept."""
@@ -158,9 +165,8 @@ def _classify_status(status: int, body: object, wait: float | None) -> RequestEr
     if status == 413 or kind == "request_too_large" or (status in {200, 400} and _TOO_LONG.search(text)):
         return RequestError(Cause.CONTEXT, said)
     is_for_all = status in _FATAL_STATUSES or kind in _FATAL_TYPES or _SAME_FOR_ALL.match(text)
-    about_model = (status == 404 or kind == "not_found_error") and re.search(
-        r"\bmodel\b", text, re.IGNORECASE
-    )
+    is_not_found = status == 404 or kind == "not_found_error"
+    about_model = (is_not_found and _MODEL.search(text)) or (status == 400 and _NO_MODEL.match(text))
     return RequestError(Cause.FATAL if is_for_all or about_model else Cause.FAILED, said)
 
 

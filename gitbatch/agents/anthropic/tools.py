@@ -1,6 +1,7 @@
 """The tools of the model: reading its base commit, writing its one file, finishing. It has no shell.
 
-A result is text, and may be an error that the model can correct. A wrong call never raises.
+A result is text, and may be an error that the model can correct. That a file or folder does not exist is an answer and not
+an error. A wrong call never raises.
 """
 
 import posixpath
@@ -94,7 +95,7 @@ class ReadFile(_Tool, frozen=True):
                 )
             content = file.content if file else None
         if content is None:
-            return _error_result(f"unknown file {path}; list_files shows all paths")
+            return ToolResult(f"no such file: {path}; list_files shows all paths")
         if b"\0" in content[:8192]:
             return _error_result(f"{path} is a binary file ({len(content)} bytes)")
         return _render_page(
@@ -115,7 +116,7 @@ def _render_page(path: str, text: str, first: int, most: int) -> ToolResult:
         shown.append(line[:left])
         left -= len(shown[-1]) + 1
     if not shown:
-        return _error_result(f"{path} has {len(lines)} lines; from_line={first} is behind the last")
+        return ToolResult(f"{path} has {len(lines)} lines; from_line={first} is behind the last")
     last = first - 1 + len(shown)
     head = f"{path}: lines {first} to {last} of {len(lines)}"
     more = f"; continue with from_line={last + 1}" if last < len(lines) else ""
@@ -133,7 +134,7 @@ class ListFiles(_Tool, frozen=True):
         folder, skip = _commit_path(self.folder), self.skip
         found = await context.base.paths(folder, skip, LISTED + 1)
         if not found:
-            return _error_result(f"there are no {'more ' * bool(skip)}files below {folder or 'the top'}")
+            return ToolResult(f"there are no {'more ' * bool(skip)}files below {folder or 'the top'}")
         more = f"\nthere are more: continue with skip={skip + LISTED}" if len(found) > LISTED else ""
         paths = found[:LISTED]
         return ToolResult(
