@@ -78,6 +78,19 @@ def test_each_item_ticks_its_own_box(drafts: Place) -> None:
     ]
 
 
+@pytest.mark.rule("P4")
+def test_a_file_that_was_written_by_hand_is_not_missing(drafts: Place) -> None:
+    drafts.gitbatch("run", "--items", "all", "--checkpoint", "after-each", code=3)
+    drafts.write("out/b.md", "by hand\n")
+    drafts.edit("task.md", "- [ ] T2", "- [x] T2")
+    drafts.commit()
+    drafts.gitbatch("run", "--continue", "--checkpoint", "after-batch:9", code=1)
+    assert drafts.read("out/b.md") == "by hand\n2-t4\n"
+    said = (drafts.home / "4-t7.prompt").read_text()
+    assert "- not updated: out/a.md (failed: " in said, "T5 failed"
+    assert "not updated: out/b.md" not in said
+
+
 def test_an_ambiguous_path_is_named_with_its_group(drafts: Place) -> None:
     refused = drafts.gitbatch("run", "--items", "out/a.md", "--checkpoint", "at-end", code=2)
     assert "3 items are called out/a.md" in refused.stderr

@@ -67,11 +67,18 @@ def pending_items(
 
 
 def schedule_items(
-    repo: Repository, start: GroupStart, defaults: ItemDefaults, items: tuple[BatchItem, ...]
+    repo: Repository,
+    start: GroupStart,
+    defaults: ItemDefaults,
+    items: tuple[BatchItem, ...],
+    awaited: tuple[Outcome, ...] = (),
 ) -> Mapping[ItemKey, ScheduledItem | Outcome]:
-    """Returns, by key, each of some items, scheduled, or its outcome if it cannot start."""
+    """Returns, by key, each of some items, scheduled, or its outcome if it cannot start.
+
+    `awaited` has the outcomes of the items of the group that all of them waited for.
+    """
     chosen = frozenset(item.output for item in defaults.record.items)
-    failed = {outcome.item.output: outcome for outcome in start.failed}
+    failed = _find_unwritten_files(start, awaited)
     state = start.project_state
     inputs = InputFinder(state.plan, state.project, state.snapshot, failed, chosen)
     return {item.key: _schedule_item(repo, start, item, defaults, inputs) for item in items}
@@ -90,12 +97,32 @@ def schedule_waiting(
     if base.commit != state.commit:
         snapshot = TreeSnapshot(repo.objects, base.tree)
         state = replace(state, commit=base.commit, tree=base.tree, snapshot=snapshot)
-    failed = (*start.failed, *(outcome for outcome in awaited if not outcome.succeeded))
-    start = replace(start, project_state=state, failed=failed)
-    scheduled = schedule_items(repo, start, defaults, (item,))[item.key]
+    start = replace(start, project_state=state)
+    scheduled = schedule_items(repo, start, defaults, (item,), awaited)[item.key]
     if isinstance(scheduled, Outcome):
         return scheduled
     return replace(scheduled, seen=tuple(o.item.output for o in awaited if o.succeeded))
+
+
+def _find_unwritten_files(start: GroupStart, awaited: tuple[Outcome, ...]) -> Mapping[str, Outcome]:
+    """Returns, by output, the last outcomes that left a file unwritten.
+
+    A file is written if the item is ticked by now (by hand), or if a later item has written it.
+    """
+    groups = start.project_state.plan.groups[: start.group.number]
+    written = {item.output: group.number for group in groups for item in group.items if item.done}
+    last = {outcome.item.output: outcome for outcome in (*start.failed, *awaited)}
+    return {
+        output: outcome
+        for output, outcome in last.items()
+        if not outcome.succeeded and written.get(output, 0) < _find_group_number(start, outcome.item)
+    }
+
+
+def _find_group_number(start: GroupStart, item: BatchItem) -> int:
+    """Returns the number of an item's group in the plan, or as it was when the batch started if the plan lost it."""
+    planned = start.planned.get(item.key)
+    return planned[0].number if planned else item.group
 
 
 def _describe_loss(plan: Plan, group: BatchGroup, item: BatchItem) -> str:
