@@ -104,6 +104,24 @@ def test_another_plan_names_the_one_that_is_unfinished(opened: Repository, three
     assert "TASK_MD task.md, not plans/b.md" in done.stderr
 
 
+def test_items_of_the_nearest_plan_are_no_others(opened: Repository, three: Place) -> None:
+    """Where no plan is named, `--items` means the plan that would run here; without options, the batch is resumed."""
+    three.write("plans/task.md", three.read("task.md"))
+    three.commit()
+    there = PlanChoice(folder="plans")
+    assert differences(opened, plan=there, items="all") == ["TASK_MD"]
+    assert differences(opened, plan=PlanChoice(folder="in"), items="all") == []
+    assert differences(opened, plan=there, checkpoint=EACH) == []
+    three.write("plans/task.md", "nothing\n")
+    three.write("CLAUDE.md", "## Active Scope\n\nPhase: one\n")
+    three.write("docs/phases/one/task.md", three.read("task.md"))
+    three.commit()
+    assert differences(opened, plan=there, items="all") == [], "the active phase decides"
+    three.write("CLAUDE.md", "## Active Scope\n")
+    three.commit()
+    assert differences(opened, plan=there, items="all") == [], "no plan is found"
+
+
 def test_the_rest_can_be_changed(opened: Repository, three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     three.write("gitbatch.toml", three.read("gitbatch.toml") + _other_agent("other"))
     three.commit()

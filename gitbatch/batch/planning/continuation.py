@@ -7,6 +7,7 @@ nothing starts: an explicit choice never runs anything but what it names.
 from msgspec import Struct
 
 from gitbatch.batch.history.record import Batch
+from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.model import CheckpointMode
 from gitbatch.batch.planning.project_state import read_project_state
 from gitbatch.batch.planning.selection import select_items
@@ -47,8 +48,9 @@ def find_differences(repo: Repository, batch: Batch, given: GivenOptions) -> tup
     """
     record = batch.record
     mode = str(given.checkpoint) if given.checkpoint else None
+    task = given.plan.path or _find_meant_plan(repo, batch, given)
     compared = (
-        ("TASK_MD", given.plan.path, record.task, given.plan.path == record.task),
+        ("TASK_MD", task, record.task, task == record.task),
         ("--items", given.items, _describe_selection(batch), _is_same_selection(repo, batch, given)),
         ("--checkpoint", mode, record.mode, mode == record.mode),
         ("--agent", given.agent, record.agent, given.agent == record.agent),
@@ -78,6 +80,20 @@ def refuse_differences(batch: Batch, differences: tuple[Difference, ...]) -> Non
         f"change the rest:  gitbatch run --continue {options}   (only --checkpoint and --agent)\n"
         "end it:           gitbatch abort   (then run this command again)",
     )
+
+
+def _find_meant_plan(repo: Repository, batch: Batch, given: GivenOptions) -> str | None:
+    """Returns the plan whose items `--items` means where none is named: the nearest one, in a project without phases.
+
+    None: there are no words that mean items, the active phase decides, or no plan is found.
+    """
+    if given.items is None:
+        return None
+    try:
+        project = read_project_state(repo, require_tip(repo, batch.record.target), given.plan).project
+    except GitbatchError:  # what is wrong there is said at the resume
+        return None
+    return None if project.phase.name else project.task
 
 
 def _describe_selection(batch: Batch) -> str:
