@@ -60,7 +60,7 @@ def play_stream(
         shown.append((stream, line))
 
     async def play() -> Reply | Failure:
-        watch = OutputWatch(show, Path("/nonexistent"), Secrets(), program.show_line)
+        watch = OutputWatch(show, Path("/nonexistent"), Secrets(), program.show_line, program.line_bytes)
         watch.pipe_data_received(2, errors)
         watch.pipe_data_received(1, printed)
         watch.read_rest()

@@ -135,6 +135,14 @@ def test_denials_without_an_output(tmp_path: Path) -> None:
     assert isinstance(reply, Reply)
 
 
+def test_result_that_quotes_a_large_file_is_read() -> None:
+    given = {"file_path": "/worktree/x.md", "content": "x" * 300_000}
+    denied = {"tool_name": "Write", "tool_use_id": "1", "tool_input": given}
+    fields = {"is_error": False, "result": "Not allowed. Sorry.", "permission_denials": [denied]}
+    failure = judge(result_line(**fields), 0)
+    assert failure.details == ("not allowed: Write x.md",)
+
+
 # the wait of all items
 
 

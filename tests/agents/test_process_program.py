@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec import Struct
 
+from gitbatch.agents.process import watch
 from gitbatch.agents.process.agent import ProcessAgent
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.program import ProgramExit, describe_exit
@@ -29,6 +30,10 @@ class Talker(Struct):
     seen: list[str]
     turns: int = 0
 
+    @property
+    def line_bytes(self) -> int:
+        return watch.EVENT_LINE
+
     def arguments(self) -> list[str]:
         return [sys.executable, "-c", self.script]
 
@@ -40,6 +45,9 @@ class Talker(Struct):
         self.turns += 1
         verb, _, rest = line.partition(" ")
         return {"say": ShownLine(stream, rest), "do": ShownLine(OutputStream.PROGRESS, rest)}.get(verb)
+
+    def has_finished(self) -> bool:
+        return self.seen[-1:] == ["raw END"]
 
     def read_reply(self, ended: ProgramExit) -> Reply | Failure:
         return (
@@ -93,6 +101,26 @@ def test_exit_is_judged_by_kind(folder: Path) -> None:
     )
     answer, _, _ = play(folder, "")
     assert isinstance(answer, Failure)
+
+
+def test_program_that_hangs_after_its_last_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "_LINGER", 0.01)
+    script = "import time\nprint('say x\\nraw END', flush=True)\ntime.sleep(300)"
+    answer, _, _ = play(folder, script)
+    assert answer == make_reply("It took 2 turns. It is done.")
+    answer, _, _ = play(folder, "print('raw END')\nraise SystemExit(3)")
+    assert isinstance(answer, Failure)
+
+
+@pytest.mark.parametrize("length", [200_000, 9_000_000])
+def test_long_line(folder: Path, length: int) -> None:
+    """A line of usual length is read whole, of a longer one the end."""
+    _, shown, seen = play(folder, f"print('say', 'a' * {length} + 'z')\nprint('do b')")
+    assert shown[-1] == ("progress", "b")
+    assert len(seen) == 2
+    assert seen[0].startswith("say a") == (length == 200_000)
+    assert seen[0].endswith("az")
+    assert len(shown) == 1 + (length == 200_000)
 
 
 def test_time_out_keeps_usage(folder: Path) -> None:

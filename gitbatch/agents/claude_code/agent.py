@@ -16,7 +16,7 @@ from gitbatch.agents.process.agent import ProcessAgent
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.last_lines import find_reason
 from gitbatch.agents.process.program import Program, ProgramExit, describe_exit
-from gitbatch.agents.process.watch import ShownLine
+from gitbatch.agents.process.watch import EVENT_LINE, ShownLine
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
 from gitbatch.agents.reply import PartialReply, make_reply
 from gitbatch.agents.services import AgentServices
@@ -115,6 +115,11 @@ class ClaudeCodeProgram(Struct, frozen=True):
     is_own_limit: bool
     """Whether that is the rest of the item's limit, and not of the batch's."""
 
+    @property
+    def line_bytes(self) -> int:
+        """As for a program that prints events."""
+        return EVENT_LINE
+
     def arguments(self) -> list[str]:
         """Returns the command line."""
         return build_arguments(self.table, self.assignment.output, self.cost_left)
@@ -128,6 +133,10 @@ class ClaudeCodeProgram(Struct, frozen=True):
     def show_line(self, stream: OutputStream, line: str) -> ShownLine | None:
         """Shows what an event says to people."""
         return self.stream.take_line(stream, line)
+
+    def has_finished(self) -> bool:
+        """Whether its result has come: it was seen to hang after that."""
+        return self.stream.result is not None
 
     def read_reply(self, ended: ProgramExit) -> Reply | Failure:
         """Returns the reply of the result."""

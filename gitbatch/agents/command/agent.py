@@ -16,7 +16,7 @@ from gitbatch.agents.process.agent import ProcessAgent
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.last_lines import find_reason, is_busy
 from gitbatch.agents.process.program import ProgramExit, describe_exit, show_shortened
-from gitbatch.agents.process.watch import ShownLine
+from gitbatch.agents.process.watch import TEXT_LINE, ShownLine
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
 from gitbatch.agents.reply import PartialReply
 from gitbatch.agents.services import AgentServices
@@ -53,6 +53,11 @@ class CommandProgram(Struct, frozen=True):
     place: LocalPlace
     files: ExchangeFiles
 
+    @property
+    def line_bytes(self) -> int:
+        """As for a program that prints text."""
+        return TEXT_LINE
+
     def arguments(self) -> list[str]:
         """Returns the command of the table with its placeholders filled."""
         values = {
@@ -77,6 +82,10 @@ class CommandProgram(Struct, frozen=True):
     def show_line(self, stream: OutputStream, line: str) -> ShownLine | None:
         """Shows every line, JSON in a short form."""
         return show_shortened(stream, line)
+
+    def has_finished(self) -> bool:
+        """False: no line is known to be the last one."""
+        return False
 
     def read_reply(self, ended: ProgramExit) -> Reply | Failure:
         """Returns the reply of the reply file, or else one with the last paragraph of standard output."""

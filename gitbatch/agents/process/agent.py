@@ -23,7 +23,7 @@ from gitbatch.agents.process.start_problem import (
 )
 from gitbatch.agents.process.starter import LauncherError, Starter
 from gitbatch.agents.process.table import ProcessTable
-from gitbatch.agents.process.watch import OutputWatch
+from gitbatch.agents.process.watch import ExitWait, OutputWatch
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Progress, Reply
 from gitbatch.agents.secrets import Secrets
 from gitbatch.concurrency import shielded
@@ -88,7 +88,7 @@ class ProcessAgent(Struct, frozen=True):
                 return Failure(clean_text(f"the agent cannot be started: {problem}"), cause=Cause.FATAL)
             confinement = confinement_of(self.table, self.environment, place, assignment.output)
             transport, watch = await self.starter.start_program(
-                lambda: OutputWatch(progress, files.progress, secrets, program.show_line),
+                lambda: OutputWatch(progress, files.progress, secrets, program.show_line, program.line_bytes),
                 self.sandbox.wrap_command(list(program.arguments()), confinement),
                 {**passed, **program.environment()},
                 place.worktree,
@@ -100,16 +100,18 @@ class ProcessAgent(Struct, frozen=True):
             return Failure(reason, cause=Cause.FATAL if self._is_unusable(error) else Cause.FAILED)
         try:
             feed_prompt(transport, assignment.prompt)
-            in_time = await watch.wait_for_exit(assignment.timeout)
+            waited = await watch.wait_for_exit(assignment.timeout, program.has_finished)
         except asyncio.CancelledError:
             await end_program(transport, watch)
             raise
         await shielded(end_program(transport, watch))  # a cancellation now must not lose what it has done
         ended = ProgramExit(transport.get_returncode() or 0, watch, files, secrets)
-        if in_time and ended.status == 0:
+        if waited is ExitWait.FINISHED or (waited is ExitWait.EXITED and ended.status == 0):
             return program.read_reply(ended)
         failure = (
-            self._find_failure(program, ended, place) if in_time else _timed_out(watch, assignment.timeout)
+            _timed_out(watch, assignment.timeout)
+            if waited is ExitWait.TIMED_OUT
+            else self._find_failure(program, ended, place)
         )
         known = program.read_partial_reply(ended)
         return replace(failure, retry_after=known.retry_after, usage=known.usage)

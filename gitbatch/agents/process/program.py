@@ -42,6 +42,11 @@ class ProgramExit(Struct, frozen=True):
 class Program(Protocol):
     """One start of a program, as its kind of agent defines it. It may keep state: one is made for each attempt."""
 
+    @property
+    def line_bytes(self) -> int:
+        """The bytes of its lines that are kept until they are whole: `TEXT_LINE` or `EVENT_LINE`."""
+        ...
+
     def arguments(self) -> Sequence[str]:
         """Returns the command line."""
         ...
@@ -54,8 +59,12 @@ class Program(Protocol):
         """Returns how a line is shown; None: it is not. Called with each line as it comes; secrets are masked."""
         ...
 
+    def has_finished(self) -> bool:
+        """Whether it has printed its last line: if it does not end soon after that, it is ended."""
+        ...
+
     def read_reply(self, ended: ProgramExit) -> Reply | Failure:
-        """Returns the reply of a program that ended with exit code 0."""
+        """Returns the reply of a program that ended with exit code 0, or that had to be ended after its last line."""
         ...
 
     def read_failure(self, ended: ProgramExit) -> Failure:

@@ -8,6 +8,8 @@ import os
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from enum import Enum
+from math import inf
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +22,12 @@ from gitbatch.text import CleanText, clean_text
 _POLL = 0.2
 _TAIL_LINES = 20
 _TAIL_BYTES = 64 * 1024
+TEXT_LINE = _TAIL_BYTES
+"""Bytes of a line of a program that prints text: of a longer one, only the end is read."""
+EVENT_LINE = 8 * 1024 * 1024
+"""Bytes of a line of a program that prints events, which can quote whole files."""
+_LINGER = 10.0
+"""Seconds for a program to end after its last line."""
 _SHOWN_LINES = 10_000
 _LAST_CHUNKS = 16
 """The number of pieces of `_TAIL_BYTES` that are read of the progress file when the program has ended."""
@@ -36,6 +44,15 @@ ShowLine = Callable[[OutputStream, str], ShownLine | None]
 """From a line of a program to the line that is shown; None: it is not shown, nor part of the details."""
 
 
+class ExitWait(Enum):
+    """How the wait for a program ended."""
+
+    EXITED = "exited"
+    FINISHED = "finished"
+    """It has printed its last line, and still runs."""
+    TIMED_OUT = "timed out"
+
+
 class OutputWatch(asyncio.SubprocessProtocol):
     """Receives the output of a program.
 
@@ -44,7 +61,12 @@ class OutputWatch(asyncio.SubprocessProtocol):
     """
 
     def __init__(
-        self, progress: Progress, progress_file: Path, secrets: Secrets, show_line: ShowLine
+        self,
+        progress: Progress,
+        progress_file: Path,
+        secrets: Secrets,
+        show_line: ShowLine,
+        line_bytes: int = TEXT_LINE,
     ) -> None:
         self.exited = asyncio.Event()
         """The program has ended; its children may not have."""
@@ -53,9 +75,11 @@ class OutputWatch(asyncio.SubprocessProtocol):
         self._progress = progress
         self._secrets = secrets
         self._show_line = show_line
+        self._line_bytes = line_bytes
         self._file = progress_file
         self._file_at = 0
-        self._rests = dict.fromkeys(OutputStream, b"")
+        self._rests = {stream: bytearray() for stream in OutputStream}
+        """The beginning of a line that has no end yet: not masked."""
         self._shown = 0
         self._tails = {stream: deque[CleanText](maxlen=_TAIL_LINES) for stream in OutputStream}
         self._whole = {stream: deque[CleanText](maxlen=LOOKED_AT) for stream in OutputStream}
@@ -77,17 +101,23 @@ class OutputWatch(asyncio.SubprocessProtocol):
         """Notes that its pipes are closed too."""
         self.closed.set()
 
-    async def wait_for_exit(self, patience: float) -> bool:
-        """Waits for the program to end, following its progress file. Returns false if it takes too long."""
-        following = asyncio.ensure_future(self._follow_progress())
+    async def wait_for_exit(self, patience: float, has_finished: Callable[[], bool]) -> ExitWait:
+        """Waits for the program to end, following its progress file.
+
+        Args:
+            patience: the most seconds to wait.
+            has_finished: whether the program has printed its last line; some hang after that.
+        """
         try:
-            async with asyncio.timeout(patience):
-                await self.exited.wait()
+            async with asyncio.timeout(patience) as limit:
+                following = asyncio.create_task(self._follow_progress(limit, has_finished))
+                try:
+                    await self.exited.wait()
+                finally:
+                    following.cancel()
         except TimeoutError:
-            return False
-        finally:
-            following.cancel()
-        return True
+            return ExitWait.FINISHED if has_finished() else ExitWait.TIMED_OUT
+        return ExitWait.EXITED
 
     def read_rest(self) -> None:
         """Reads the rest when everything has ended, unfinished lines too."""
@@ -95,7 +125,7 @@ class OutputWatch(asyncio.SubprocessProtocol):
             if not self._take_progress():
                 break
         for stream, rest in self._rests.items():
-            self._show_lines(stream, [rest])
+            self._show_lines(stream, [self._secrets.mask_bytes(bytes(rest))])
 
     def last_errors(self) -> tuple[CleanText, ...]:
         """Returns the last lines of standard error."""
@@ -113,10 +143,15 @@ class OutputWatch(asyncio.SubprocessProtocol):
         """Returns the end of standard output."""
         return self._output.decode(errors="replace")
 
-    async def _follow_progress(self) -> None:
+    async def _follow_progress(self, limit: asyncio.Timeout, has_finished: Callable[[], bool]) -> None:
+        """Reads the progress file again and again, and shortens the wait once the program has finished."""
+        loop, lingers = asyncio.get_running_loop(), False
         while True:
             await asyncio.sleep(_POLL)
             self._take_progress()
+            if not lingers and has_finished():
+                lingers = True
+                limit.reschedule(min(limit.when() or inf, loop.time() + _LINGER))
 
     def _take_progress(self) -> bool:
         """Reads the next piece of the progress file. Returns false at its end."""
@@ -128,8 +163,12 @@ class OutputWatch(asyncio.SubprocessProtocol):
         return False
 
     def _take_chunk(self, stream: OutputStream, chunk: bytes) -> None:
-        *lines, rest = self._secrets.mask_bytes(self._rests[stream] + chunk).split(b"\n")
-        self._rests[stream] = rest[-_TAIL_BYTES:]
+        held = self._rests[stream]
+        held += chunk
+        if b"\n" not in chunk and len(held) <= self._line_bytes:
+            return
+        *lines, rest = self._secrets.mask_bytes(bytes(held)).split(b"\n")
+        self._rests[stream] = bytearray(rest[-_TAIL_BYTES:] if len(rest) > self._line_bytes else rest)
         # A program that floods us must not keep the other items waiting.
         self._show_lines(stream, lines if self._shown <= _SHOWN_LINES else lines[-_TAIL_LINES:])
 
