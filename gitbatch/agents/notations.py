@@ -13,15 +13,17 @@ from urllib.parse import quote, quote_plus
 
 _BLANK = bytes(byte for byte in (*range(0x21), 0x7F, ord("+")) if byte != 0x1B)
 """Bytes that are left out first, as this is fast."""
-_NOTATION = re.compile(
+_QUOTES = b"'\""
+_UNQUOTED = (
     rb"(?:\x1b|\\+(?:u001[bB]|x1[bB]|033))\[[0-9;]{0,16}[A-Za-z]"
     rb"|%[0-9a-fA-F]{2}"
     rb"|\\+u[dD][89abAB][0-9a-fA-F]{2}\\+u[dD][c-fC-F][0-9a-fA-F]{2}"
     rb"|\\+(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[nrtbfv0])"
     rb"|\x1b"
-    rb"|['\"]+|\\+"
+    rb"|\\+"
     rb"|(?:\xc2[\x80-\xa0\xad]|\xe2\x80[\x8b-\x8f\xa8-\xae]|\xe2\x81[\xa0-\xa4]|\xef\xbb\xbf)+"
 )
+_NOTATION, _NOTATION_UNQUOTED = re.compile(rb"['\"]+|" + _UNQUOTED), re.compile(_UNQUOTED)
 _DIGITS = re.compile(rb"u([0-9a-fA-F]{4})")
 _SHORTEST = 8
 """Bytes of a simple form that is looked for: fewer are in texts by chance."""
@@ -29,7 +31,8 @@ _SHORTEST = 8
 
 def simplify(data: bytes) -> bytes:
     """Returns the simple form of some bytes."""
-    return _NOTATION.sub(_decode_notation, data.translate(None, _BLANK))
+    # Quotes are in no other notation, and JSON has so many that a call for each would take most of the time.
+    return _NOTATION_UNQUOTED.sub(_decode_notation, data.translate(None, _BLANK)).translate(None, _QUOTES)
 
 
 def simple_forms(value: str) -> frozenset[bytes]:

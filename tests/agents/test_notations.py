@@ -1,6 +1,7 @@
 """Notations of a value: found in text whatever a program does to print it."""
 
 import json
+import re
 import shlex
 import subprocess
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gitbatch.agents import notations
 from gitbatch.agents.anthropic.api_key import ApiKey
 from gitbatch.agents.notations import replace_simple, simple_forms, simplify
 from gitbatch.agents.secrets import Secrets
@@ -86,6 +88,23 @@ def test_bytes_around_a_value_stay(data: bytes, before: bytes) -> None:
     assert (
         b"[x]" in replace_simple(before + b" " + form + b" " + data, form, b"[x]") or b"\\" in before + data
     )
+
+
+def test_quotes_are_left_out_wherever_they_come_from() -> None:
+    assert simplify(rb"""{"a": 'b', "\"c\u0022\u0041": "%41%22d"}""") == b"{a:b,cA:Ad}"
+
+
+def test_quotes_of_json_take_no_call_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[bytes] = []
+    really_decode = notations._decode_notation
+
+    def count_call(found: re.Match[bytes]) -> bytes:
+        calls.append(found[0])
+        return really_decode(found)
+
+    monkeypatch.setattr(notations, "_decode_notation", count_call)
+    assert simplify(b'{"type": "assistant", "n": 1}\n' * 100)
+    assert calls == []
 
 
 def test_a_form_that_is_too_short_is_not_looked_for() -> None:
