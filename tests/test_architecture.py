@@ -52,6 +52,7 @@ ORDER = (
     *(
         "agents.process",
         "agents.services",
+        "agents.json_lines",
         "agents.command",
         "agents.claude_code",
         "agents.anthropic",

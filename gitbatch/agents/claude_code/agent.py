@@ -7,11 +7,11 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gitbatch.agents.claude_code.command_line import build_arguments, fixed_variables
-from gitbatch.agents.claude_code.events import Event
 from gitbatch.agents.claude_code.key import KeyVariable, find_key
-from gitbatch.agents.claude_code.outcome import Verdict, is_busy_status, judge_result, read_usage
-from gitbatch.agents.claude_code.stream import PrintedEvents
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
+from gitbatch.agents.json_lines.claude import PrintedEvents
+from gitbatch.agents.json_lines.claude_events import Event
+from gitbatch.agents.json_lines.claude_outcome import Verdict, is_busy_status, judge_result, read_usage
 from gitbatch.agents.process.agent import ProcessAgent
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.last_lines import find_reason

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from gitbatch.agents.claude_code.events import Denial, Event, EventPart
+from gitbatch.agents.json_lines.claude_events import Denial, Event, EventPart
 from gitbatch.agents.process.watch import ShownLine
 from gitbatch.agents.protocol import OutputStream
 

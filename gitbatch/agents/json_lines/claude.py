@@ -4,9 +4,9 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from gitbatch.agents.claude_code.events import Event, EventKind, EventMessage, parse_event
-from gitbatch.agents.claude_code.outcome import read_tokens
-from gitbatch.agents.claude_code.shown import CallNames, show_retry
+from gitbatch.agents.json_lines.claude_events import Event, EventKind, EventMessage, parse_event
+from gitbatch.agents.json_lines.claude_outcome import read_tokens
+from gitbatch.agents.json_lines.claude_shown import CallNames, show_retry
 from gitbatch.agents.process.watch import ShownLine
 from gitbatch.agents.protocol import OutputStream
 from gitbatch.limits.usage import Usage

@@ -8,7 +8,7 @@ import re
 
 from msgspec import Struct
 
-from gitbatch.agents.claude_code.events import Event, ModelUsage, TokenCounts
+from gitbatch.agents.json_lines.claude_events import Event, ModelUsage, TokenCounts
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import FREE, Usage
 from gitbatch.text import CleanText, clean_text
