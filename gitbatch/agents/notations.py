@@ -31,7 +31,7 @@ _SHORTEST = 8
 
 def simplify(data: bytes) -> bytes:
     """Returns the simple form of some bytes."""
-    # Quotes are in no other notation, and JSON has so many that a call for each would take most of the time.
+    # Quotes are in no other notation. JSON is full of them: a call for each would take most of the time.
     return _NOTATION_UNQUOTED.sub(_decode_notation, data.translate(None, _BLANK)).translate(None, _QUOTES)
 
 

@@ -272,6 +272,10 @@ COMMIT_TEXT = Advice(
     "Agenten bekommen Dateien, wie sie gespeichert sind; committe einen Text mit dem, was sie brauchen",
 )
 OTHER_OUTPUT = Advice("give the item another output", "gib dem Punkt eine andere Ausgabe")
+OTHER_AGENT = Advice(
+    "give the item another agent, or another output",
+    "gib dem Punkt einen anderen Agenten, oder eine andere Ausgabe",
+)
 IGNORED_OUTPUT = Advice(
     "it would be committed all the same; change the pattern, or give the item another output",
     "sie würde trotzdem committet; ändere das Muster, oder gib dem Punkt eine andere Ausgabe",

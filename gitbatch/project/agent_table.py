@@ -29,6 +29,10 @@ class AgentTable(ConfigTable, frozen=True, kw_only=True, tag_field="kind"):
         """The names of the environment variables whose values no text and no output may hold."""
         return ()
 
+    def find_output_problem(self, path: str) -> str:  # noqa: ARG002 - a kind may have one
+        """Returns why an agent with these settings cannot write an output; empty if it can."""
+        return ""
+
     def find_problems(self) -> Iterator[tuple[str, str | None]]:
         """Yields the name of each setting whose value needs more than its type checked, and its problem or None."""
         yield "timeout", duration_problem(self.timeout)

@@ -105,6 +105,29 @@ def test_only_the_output_may_be_written(output: str, rule: str) -> None:
     assert edit_rule(output) == rule
 
 
+@pytest.mark.parametrize(
+    ("output", "part"),
+    [
+        ("docs/a.md", ""),
+        (".github/workflows/a.yml", ""),
+        ("package.json", ""),
+        ("claude/a.md", ""),
+        ("docs/a…~b.md", ""),
+        (".claude/a.md", ".claude"),
+        ("a/.VSCode/b.json", ".VSCode"),
+        ("a/.mcp.json", ".mcp.json"),
+        (".npmrc/a.md", ""),
+        ("docs/a?.md", "a?.md"),
+        ("docs/a~1.md", "a~1.md"),
+        ("a /b.md", "a "),
+        ("docs/a.", "a."),
+    ],
+)
+def test_output_that_is_never_written(output: str, part: str) -> None:
+    problem = ClaudeCodeAgent().find_output_problem(output)
+    assert problem == (f"Claude Code does not write {part!r} without a terminal" if part else "")
+
+
 def test_environment() -> None:
     table = ClaudeCodeAgent(base_url="http://127.0.0.1:1")
     assert a_program(table).environment() == {

@@ -15,6 +15,7 @@ from sessions import run_here
 
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.loop import Ending, Result
+from gitbatch.errors import PlanError
 from gitbatch.limits import rate_limit
 
 STREAMS = Path(__file__).parent.parent / "agents" / "streams" / "claude-code"
@@ -139,6 +140,19 @@ def test_unusable_agent_stops_at_its_first_attempt(
     assert reason in result.halt.reason
     assert not (place.home / "T2.starts").exists()
     assert (place.home / "T1.starts").read_text() == "1\n"
+
+
+def test_output_that_is_never_written_is_refused(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(place, "success")
+    place.edit("task.md", "out/T1.md", ".claude/T1.md")
+    place.commit()
+    with pytest.raises(PlanError) as raised:
+        run(place, monkeypatch)
+    assert raised.value.message.endswith(
+        "cannot write the output .claude/T1.md by agent claude: "
+        "Claude Code does not write '.claude' without a terminal"
+    )
+    assert raised.value.advice == "give the item another agent, or another output"
 
 
 def test_limit_of_an_item_holds_over_attempts(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

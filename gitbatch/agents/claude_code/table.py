@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from gitbatch.agents.claude_code.protected import find_protected_part
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.project.agent_kinds import AgentKind
 from gitbatch.project.agent_table import Amount, Positive
@@ -40,6 +41,11 @@ class ClaudeCodeAgent(ProcessTable, frozen=True, kw_only=True, tag="claude-code"
     def secret_variables(self) -> tuple[str, ...]:
         """The variables that may have the key too."""
         return (*super().secret_variables, *self.api_key_env)
+
+    def find_output_problem(self, path: str) -> str:
+        """Returns why Claude Code does not write an output, whatever is allowed."""
+        part = find_protected_part(path)
+        return f"Claude Code does not write {part!r} without a terminal" if part else ""
 
     def find_problems(self) -> Iterator[tuple[str, str | None]]:
         """Yields the settings to check: the tools that write too."""

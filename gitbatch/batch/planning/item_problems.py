@@ -35,6 +35,9 @@ AGENT_UNKNOWN = "GB409"
 OUTPUT_UNWRITTEN = "GB415"
 """An item revises a file that an open item, which is not chosen, is to write. Only a selection can have this problem."""
 
+OUTPUT_OF_OTHER_AGENT = "GB416"
+"""An item's agent does not write an output with this name."""
+
 _WILDCARDS = frozenset("*?[")
 
 
@@ -180,7 +183,7 @@ def _missing_advice(name: str, writer: WorkItem | None) -> Advice:
 def find_agent_problems(
     plan: Plan, config: Config, items: tuple[WorkItem, ...], default: str | None
 ) -> Iterator[ItemProblem]:
-    """Yields the items whose agent is not configured."""
+    """Yields the items whose agent is not configured, or does not write their output."""
     known = tuple(sorted(config.agents))
     for item, agent in agents_by_item(plan, items, default or ""):
         if agent and agent not in config.agents:
@@ -189,6 +192,11 @@ def find_agent_problems(
             advice = advice.fill(near=near or "", names=names) if known else help_texts.ADD_AGENT
             reason = ", which is not configured"
             yield ItemProblem(AGENT_UNKNOWN, item, agent, "{item} wants agent ", reason, advice)
+        elif agent and (problem := config.agents[agent].find_output_problem(item.output)):
+            reason, advice = f" by agent {agent}: {problem}", help_texts.OTHER_AGENT
+            yield ItemProblem(
+                OUTPUT_OF_OTHER_AGENT, item, item.output, "cannot write the output ", reason, advice
+            )
 
 
 def _find_place_problems(items: tuple[WorkItem, ...], around: Surroundings) -> Iterator[ItemProblem]:
