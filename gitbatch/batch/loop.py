@@ -37,7 +37,7 @@ from gitbatch.batch.preconditions import (
     read_runnable_state,
     require_resumable,
 )
-from gitbatch.batch.resume import finish_batch, resume_batch
+from gitbatch.batch.resume import finish_batch, read_unreviewed, resume_batch
 from gitbatch.batch.reviewing import Reviewer, Reviews
 from gitbatch.batch.tally import Tally
 from gitbatch.limits.causes import Cause
@@ -91,7 +91,9 @@ async def run_batch(run: Run, reviewer: Reviewer, *, resumed: bool) -> Result:
     state = await _resume(run, resumed=resumed)
     tally = Tally.of_progress(state, began)
     record = run.batch.record
-    reviews = Reviews(reviewer, record.checkpoint_mode)
+    reviews = Reviews(
+        reviewer, record.checkpoint_mode, await run.git(read_unreviewed, run.repo, run.batch, state)
+    )
     for group in record.groups:
         if state.is_finished(group):
             continue

@@ -22,13 +22,15 @@ Each step depends only on the state that it finds, not on how it came about: a r
 """
 
 from gitbatch.batch.group.follow import follow_checkout
+from gitbatch.batch.group.line_counts import add_line_counts
 from gitbatch.batch.history.progress import BatchProgress, read_progress
 from gitbatch.batch.history.record import Batch, end_batch
 from gitbatch.batch.history.rescue import rescue_branches, rescued_refs
+from gitbatch.batch.history.spending import read_merged_outcomes
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.batch.history.worktree_folders import remove_leftovers
-from gitbatch.batch.model import ItemStatus
+from gitbatch.batch.model import Checkpoint, ItemStatus
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state
 from gitbatch.repo.checkout.follow import Followed
 from gitbatch.repo.refs.names import followed_ref, item_branches
@@ -66,6 +68,38 @@ def resume_batch(repo: Repository, batch: Batch) -> tuple[BatchProgress, Followe
     rescue_branches(repo, batch.id, left, require_tip(repo, target))
     delete_branches(repo, left | _superfluous_outputs(repo, batch, state))
     return state, followed
+
+
+def read_unreviewed(repo: Repository, batch: Batch, state: BatchProgress) -> Checkpoint | None:
+    """Returns what the next review covers of the finished groups, as one checkpoint; None: nothing.
+
+    A pause of the mode before the last group counts as reviewed: the user has resumed the batch after it. The last
+    checkpoint does not, as the batch ends after its review.
+    """
+    groups, mode = batch.record.groups, batch.record.checkpoint_mode
+    numbers = {finished.group: groups.index(finished.group) + 1 for finished in state.finished}
+    reviewed = max((n for n in numbers.values() if mode.pauses_after(n) and n < len(groups)), default=0)
+    waiting = tuple(finished for finished in state.finished if numbers[finished.group] > reviewed)
+    if not waiting:
+        return None
+    first, last = waiting[0], waiting[-1]
+    found = {
+        outcome.item.key: outcome
+        for each in waiting
+        for outcome in (*read_merged_outcomes(repo, batch, each), *each.failed)
+    }
+    outcomes = tuple(found[item.key] for item in batch.record.items if item.key in found)
+    checkpoint = Checkpoint(
+        batch.id,
+        numbers[last.group],
+        len(groups),
+        last.group,
+        outcomes,
+        criteria=(),
+        before=_commit_before(repo, batch.id, first.commit),
+        commit=last.commit,
+    )
+    return add_line_counts(repo, checkpoint)
 
 
 def finish_batch(repo: Repository, batch: Batch) -> ProjectState:

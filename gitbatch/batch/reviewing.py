@@ -26,7 +26,7 @@ class Reviewer(Protocol):
 
 @dataclass(slots=True)
 class Reviews:
-    """The reviews of a run. A review covers every group since the one before."""
+    """The reviews of a run. A review covers every group since the one before, also those of earlier starts of the batch."""
 
     reviewer: Reviewer
     mode: CheckpointMode

@@ -3,11 +3,17 @@
 import asyncio
 
 import pytest
+from conftest import Place
 from msgspec.structs import replace
+from sessions import run_here
 from view.events import CHECKPOINT
 
+from gitbatch.batch.history.progress import read_progress
+from gitbatch.batch.history.record import all_batches
 from gitbatch.batch.model import Checkpoint, CheckpointMode
+from gitbatch.batch.resume import read_unreviewed
 from gitbatch.batch.reviewing import Reviews
+from gitbatch.repo.opening import open_repository
 
 
 class Recorder:
@@ -50,3 +56,38 @@ def test_a_review_covers_everything_since_the_last_one(
     assert not asyncio.run(reviews.pause_at_end())
     assert recorder.asked == asked
     assert asyncio.run(reviews.pause_at_end()), "nothing is left to review"
+
+
+def test_what_earlier_starts_left_to_review_is_read_from_git(
+    three: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pause after which the batch was resumed is over; after the last group, the review is still to come."""
+    three.edit("task.md", "Write c →", "Write c do: fail →")
+    base = three.commit()
+    run_here(three, monkeypatch, items="T101,T103,T304", checkpoint=CheckpointMode.parse("after-batch:1"))
+    repo = open_repository(three.root, read_only=True)
+    batch = all_batches(repo)[-1]
+    state = read_progress(repo, batch)
+    alone = replace(batch.record, groups=batch.record.groups[:1])
+    found = {}
+    for mode in ("after-batch:1", "after-batch:2", "at-end"):
+        for record in (batch.record, alone):
+            changed = replace(batch, record=replace(record, mode=mode))
+            found[mode, record is alone] = read_unreviewed(repo, changed, state)
+    assert found["after-batch:1", False] is None
+    waiting = found["at-end", False]
+    assert waiting is not None
+    assert (waiting.before, waiting.commit, waiting.number, waiting.of) == (
+        base,
+        three.git("rev-parse", "main"),
+        1,
+        2,
+    )
+    assert [(o.item.name, str(o.status), str(o.lines or "")) for o in waiting.outcomes] == [
+        ("T101", "succeeded", "+1 \N{MINUS SIGN}0"),
+        ("T103", "failed", ""),
+    ]
+    assert found["after-batch:2", False] == waiting
+    assert {each.of for (_, is_alone), each in found.items() if is_alone and each} == {1}
+    assert all(found[mode, True] for mode in ("after-batch:1", "after-batch:2", "at-end"))
+    repo.close()

@@ -34,7 +34,9 @@ def read_spending(
         counted = sum(tried.is_counted for tried in entries.of_item(key))
         took = sum(tried.seconds for tried in entries.of_item(key))
         found[key] = ItemSpent(counted, entries.spent_on(key), round(took, 1))
-    merged = (outcome for finished in state.finished for outcome in _merged_outcomes(repo, batch, finished))
+    merged = (
+        outcome for finished in state.finished for outcome in read_merged_outcomes(repo, batch, finished)
+    )
     for outcome in (*merged, *state.ready.values(), *_conflicted_outcomes(repo, batch, state)):
         before = found[outcome.item.key].seconds if outcome.item.key in found else 0.0
         took = round(before + outcome.seconds, 1)
@@ -49,7 +51,7 @@ def sum_spending(spending: Mapping[ItemKey, ItemSpent]) -> Spent:
     return sum((item.spent for item in spending.values()), Spent())
 
 
-def _merged_outcomes(repo: Repository, batch: Batch, finished: FinishedGroup) -> list[Outcome]:
+def read_merged_outcomes(repo: Repository, batch: Batch, finished: FinishedGroup) -> list[Outcome]:
     """Returns the outcomes of the items that a group's merges brought."""
     found = []
     items = {item.output: item for item in finished.group.items}
