@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
-from gitbatch.limits.causes import Cause
+from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.usage import Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.project.context import ContextFile, MissingInput
@@ -81,6 +81,8 @@ class Failure(Struct, frozen=True):
     retry_after: float | None = None
     """Seconds that a busy server asked to wait; None: it did not say."""
     usage: Usage = Usage()
+    wait_reason: WaitReason = WaitReason.SERVER_BUSY
+    """What all items wait for, if the cause is BUSY."""
     is_guess: bool = False
     """The cause is a guess from the output of a program: it may be wrong, so it is believed only a few times."""
 

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from gitbatch.agents.protocol import Failure, Reply
 from gitbatch.errors import UsageError
-from gitbatch.limits.causes import TREATMENTS, Cause, Remedy
+from gitbatch.limits.causes import TREATMENTS, Cause, Remedy, WaitReason
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.project.context import MissingInput
@@ -159,6 +159,8 @@ class FailedAttempt(Struct, frozen=True):
     """Seconds that a busy server asked to wait."""
     is_guess: bool = False
     """True if the cause is a guess (see `Failure`)."""
+    wait_reason: WaitReason = WaitReason.SERVER_BUSY
+    """What all items wait for, if the server is busy."""
 
     @property
     def remedy(self) -> Remedy | None:

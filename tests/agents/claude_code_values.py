@@ -69,7 +69,12 @@ def play_stream(
             return program.read_reply(ended)
         failure, known = program.read_failure(ended), program.read_partial_reply(ended)
         return Failure(
-            failure.reason, failure.details, failure.cause, known.retry_after, known.usage, failure.is_guess
+            failure.reason,
+            failure.details,
+            failure.cause,
+            known.retry_after,
+            known.usage,
+            failure.wait_reason,
         )
 
     return asyncio.run(play()), shown

@@ -1,6 +1,7 @@
 """The streams of Claude Code 2.1.332, recorded against the scripted server: what is shown, and how each is judged."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from agents.claude_code_values import (
 
 from gitbatch.agents.claude_code.agent import ClaudeCodeProgram
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
+from gitbatch.agents.json_lines.limit_times import find_limit_end
 from gitbatch.agents.protocol import Failure, Reply
 from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.usage import FREE, Usage
@@ -144,6 +146,48 @@ def test_result_that_quotes_a_large_file_is_read() -> None:
 
 
 # the wait of all items
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("status-429", WaitReason.SERVER_BUSY),
+        ("no-connection", WaitReason.NO_CONNECTION),
+        ("answer-cut", WaitReason.ANSWER_CUT),
+    ],
+)
+def test_reason_of_the_wait(name: str, reason: WaitReason) -> None:
+    failure, _ = play_stream(a_program(), read_stream(name), 1)
+    assert isinstance(failure, Failure)
+    assert failure.wait_reason is reason
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("Claude AI usage limit reached|1764262800", 3_600.0),
+        ("Claude AI usage limit reached|1764259000", 0.0),
+        ("You've hit your limit · resets 6pm (Europe/Vienna)", 3_600.0),
+        ("Session limit reached ∙ resets 5:30pm (Europe/Vienna)", 1_800.0),
+        ("limit reached, resets at 5PM (Europe/Vienna)", 86_400.0),
+        ("limit reached, resets 12am (UTC)", 8 * 3_600.0),
+        ("limit reached, resets 5pm", 3_600.0),
+        ("resets 25:99pm (UTC)", None),
+        ("resets 4pm (Atlantis/Capital)", None),
+        ("Overloaded", None),
+    ],
+)
+def test_end_of_a_limit(text: str, seconds: float | None) -> None:
+    now = datetime(2025, 11, 27, 16, 0, tzinfo=UTC).timestamp()
+    assert find_limit_end(text, now, UTC) == seconds
+
+
+def test_limit_of_a_subscription_says_how_long_to_wait() -> None:
+    said = json.dumps({"error": "rate_limit", "type": "assistant", "message": {"content": []}})
+    failure = judge(f"{said}\n{result_line(is_error=True, result='usage limit reached|9999999999')}", 1)
+    assert failure.cause is Cause.BUSY
+    assert failure.retry_after
+    assert failure.retry_after > 10**9
 
 
 @pytest.mark.parametrize(

@@ -91,9 +91,10 @@ def test_streams_in_a_whole_run(place: Place, monkeypatch: pytest.MonkeyPatch) -
         "answer-cut answer-cut success",
         "refusal",
         "all-denied all-denied success",
+        "no-connection success",
     )
     result, outcomes, events = run(place, monkeypatch)
-    assert (result.ending, result.succeeded, result.failed) == (Ending.COMPLETE, 6, 1)
+    assert (result.ending, result.succeeded, result.failed) == (Ending.COMPLETE, 7, 1)
     found = {
         name: (outcome.get("cause"), outcome["attempts"], outcome["waits"])
         for name, outcome in outcomes.items()
@@ -106,12 +107,13 @@ def test_streams_in_a_whole_run(place: Place, monkeypatch: pytest.MonkeyPatch) -
         "T5": (None, 2, 1),
         "T6": ("declined-by-model", 1, 0),
         "T7": (None, 3, 0),
+        "T8": (None, 1, 1),
     }
     first, *_ = audit(place).items
     assert trailers(place, first, "Model") == ["claude-opus-5-5"]
     assert trailers(place, first, "Cost") == ["0.028171"]
     assert "Wrote the page p1." in place.git("log", "-1", "--format=%B", first)
-    assert len(ticked(place)) == 6
+    assert len(ticked(place)) == 7
     assert_tidy(place)
     assert lines_of(events, "T2")[:2] == ["Write: docs/other.md", "not allowed: Write docs/other.md"]
     assert "agent claude: network: all" in [e.get("text") for e in events]

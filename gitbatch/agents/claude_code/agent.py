@@ -1,6 +1,7 @@
 """The agent kind `claude-code`: Claude Code, started for each attempt, with its events read as they come."""
 
 import os
+import time
 from functools import partial
 
 from msgspec import Struct, field
@@ -12,6 +13,7 @@ from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.json_lines.claude import PrintedEvents
 from gitbatch.agents.json_lines.claude_events import Event
 from gitbatch.agents.json_lines.claude_outcome import Verdict, is_busy_status, judge_result, read_usage
+from gitbatch.agents.json_lines.limit_times import find_limit_end
 from gitbatch.agents.process.agent import ProcessAgent
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.last_lines import find_reason
@@ -167,7 +169,10 @@ class ClaudeCodeProgram(Struct, frozen=True):
         return PartialReply(usage, self._retry_after())
 
     def _retry_after(self) -> float | None:
-        return self.stream.retry_delay or None
+        """Returns the seconds to wait: until the limit of a subscription ends, or as long as Claude Code waited."""
+        result = self.stream.result
+        said = find_limit_end(result.result or "", time.time()) if result and result.is_error else None
+        return said if said is not None else self.stream.retry_delay or None
 
     def _fail(self, verdict: Verdict, ended: ProgramExit) -> Failure:
         cause, reason = verdict.cause, verdict.reason
@@ -179,7 +184,7 @@ class ClaudeCodeProgram(Struct, frozen=True):
             cause = Cause.FAILED
         elif verdict.is_cut:
             self.state.cut_items.add(self.assignment.item)
-        return Failure(reason, ended.watch.last_lines(), cause)
+        return Failure(reason, ended.watch.last_lines(), cause, wait_reason=verdict.wait_reason)
 
     def _fail_without_result(self, ended: ProgramExit) -> Failure:
         """Returns the failure of a program that did not come to its end, or is another one."""

@@ -9,7 +9,7 @@ import re
 from msgspec import Struct
 
 from gitbatch.agents.json_lines.claude_events import Event, ModelUsage, TokenCounts
-from gitbatch.limits.causes import Cause
+from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.usage import FREE, Usage
 from gitbatch.text import CleanText, clean_text
 
@@ -29,6 +29,8 @@ class Verdict(Struct, frozen=True):
     reason: CleanText
     is_cut: bool = False
     """An answer was cut or malformed: that is worth one wait; after that, the attempt has failed."""
+    wait_reason: WaitReason = WaitReason.SERVER_BUSY
+    """What all items wait for, if the cause is BUSY."""
 
 
 def read_usage(result: Event) -> Usage:
@@ -125,9 +127,11 @@ def _judge_error(result: Event, error: str) -> Verdict:
     if error in {"rate_limit", "overloaded"}:
         return _verdict(Cause.BUSY, result)
     if _NO_CONNECTION.search(text):
-        return Verdict(Cause.BUSY, clean_text(f"no connection: {text}"))
+        reason = clean_text(f"no connection: {text}")
+        return Verdict(Cause.BUSY, reason, wait_reason=WaitReason.NO_CONNECTION)
     is_cut = result.terminal_reason == "api_error"
-    return Verdict(Cause.BUSY if is_cut else Cause.FAILED, _reason(result), is_cut=is_cut)
+    cause = Cause.BUSY if is_cut else Cause.FAILED
+    return Verdict(cause, _reason(result), is_cut, WaitReason.ANSWER_CUT)
 
 
 def _verdict(cause: Cause, result: Event) -> Verdict:

@@ -93,6 +93,7 @@ def fail_with(tried: FailedAttempt, failure: Failure) -> FailedAttempt:
         cause=failure.cause,
         retry_after=failure.retry_after,
         is_guess=failure.is_guess,
+        wait_reason=failure.wait_reason,
     )
 
 

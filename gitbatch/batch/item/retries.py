@@ -115,7 +115,7 @@ def _start_wait(run: Run, scheduled: ScheduledItem, tried: FailedAttempt) -> boo
     """Starts a wait of all items if a failure calls for one. Returns false if it does not, or the wait is too long."""
     limit = run.agents.rate_limit
     busy = tried.remedy is Remedy.WAIT or (tried.cause is Cause.LATER and limit.is_endless)
-    if not busy or not limit.start_wait(tried.retry_after):
+    if not busy or not limit.start_wait(tried.retry_after, tried.wait_reason):
         return False
     run.emit(
         ItemWaiting(
