@@ -185,7 +185,11 @@ class Agent(Protocol):
         ...
 
     async def run(self, assignment: Assignment, place: LocalPlace, progress: Progress) -> Reply | Failure:
-        """Works on an assignment until it is done. Cancelling the call ends every process that it started."""
+        """Works on an assignment until it is done. Cancelling the call ends every process that it started.
+
+        Raises:
+            AttemptInterruptedError: it was cancelled; for a kind that does not charge each of its requests.
+        """
         ...
 
     async def close(self) -> None:

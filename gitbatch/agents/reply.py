@@ -61,6 +61,13 @@ class _WrittenReply(msgspec.Struct, frozen=True):
     retry_after: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class _WrittenPart(msgspec.Struct, frozen=True):
+    """The JSON of an agent that failed, as far as it counts: whatever the rest is like."""
+
+    usage: msgspec.Raw = msgspec.Raw(b"null")
+    retry_after: msgspec.Raw = msgspec.Raw(b"null")
+
+
 class PartialReply(Struct, frozen=True):
     """The parts of a reply that count although the agent failed."""
 
@@ -72,7 +79,7 @@ class PartialReply(Struct, frozen=True):
 def parse_partial_reply(written: bytes) -> PartialReply:
     """Parses the reply of an agent that failed; empty if it is invalid."""
     try:
-        parsed = msgspec.json.decode(replace_lone_surrogates(written), type=_WrittenReply)
+        parsed = msgspec.json.decode(replace_lone_surrogates(written), type=_WrittenPart)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return PartialReply()
     return PartialReply(_parse_usage(parsed.usage), _parse_seconds(parsed.retry_after))
@@ -106,7 +113,8 @@ def parse_reply(written: bytes) -> Reply | Failure:
     try:
         parsed = msgspec.json.decode(replace_lone_surrogates(written), type=_WrittenReply)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Failure(clean_text(f"invalid reply JSON: {error}"))
+        usage = parse_partial_reply(written).usage
+        return Failure(clean_text(f"invalid reply JSON: {error}"), usage=usage)
     contributions = tuple((c.artifact, c.text) for c in parsed.contributions)
     return make_reply(parsed.summary, parsed.decisions, contributions, _parse_usage(parsed.usage))
 

@@ -65,8 +65,10 @@ class Budget:
         if item not in self._charged:
             self.charge_request(item, usage)
         whole = self._charged.pop(item)
-        is_known = whole.cost is not None
-        self.spent = Spent(self.spent.usage, self.spent.known + is_known, self.spent.unknown + (not is_known))
+        attempt = Spent.of_attempt(whole)
+        self.spent = Spent(
+            self.spent.usage, self.spent.known + attempt.known, self.spent.unknown + attempt.unknown
+        )
         return whole
 
     def is_charged(self, item: ItemKey) -> bool:

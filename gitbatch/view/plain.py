@@ -28,7 +28,7 @@ from gitbatch.batch.events import (
 from gitbatch.batch.history.messages import format_cost, format_tokens, format_usage
 from gitbatch.batch.model import Outcome
 from gitbatch.limits.causes import TREATMENTS, WAIT_DESCRIPTIONS, Cause
-from gitbatch.limits.usage import Usage, format_dollars
+from gitbatch.limits.usage import Spent, Usage, format_dollars
 from gitbatch.repo.refs.names import short
 from gitbatch.text import format_count
 from gitbatch.view.block import Part
@@ -40,6 +40,13 @@ _UNCONFINED = " (without one, agents have your rights)"
 """Follows the sandbox in the header if an agent runs without one."""
 _LONG = 0.5
 """Seconds from which a wait is shown."""
+
+
+def _describe_estimate(spent: Spent) -> str:
+    """Returns how a cost limit is held where a cost is unknown."""
+    unknown = f"{format_count(spent.unknown, 'attempt')} of unknown cost"
+    mean = format_dollars(round(spent.mean_cost, 4))
+    return f"{unknown}, counted as the mean, {mean}" if spent.known else f"{unknown}, no known cost yet"
 
 
 def _format_effort(outcome: Outcome) -> str:
@@ -140,6 +147,8 @@ class PlainView:
             cost = "" if event.max_cost is None else format_dollars(event.max_cost)
             tokens = "" if event.max_tokens is None else f"{event.max_tokens:,} tokens"
             self.show_line(f"  limit {' and '.join(filter(None, (cost, tokens)))}")
+        if event.max_cost is not None and event.spent.unknown:
+            self.show_line(f"  limit held by estimate: {_describe_estimate(event.spent)}")
         if event.spent.usage != Usage():
             self.show_line(f"  used so far: {format_usage(event.spent)}")
 

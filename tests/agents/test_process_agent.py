@@ -23,10 +23,12 @@ from gitbatch.agents.command.agent import make_command_agent
 from gitbatch.agents.command.table import CommandAgent
 from gitbatch.agents.process import program, watch
 from gitbatch.agents.process.agent import ProcessAgent
+from gitbatch.agents.process.interruption import AttemptInterruptedError
 from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply, ReplyFlag
 from gitbatch.agents.services import AgentServices
 from gitbatch.limits.causes import Cause
+from gitbatch.limits.usage import Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.project.context import ContextFile, ContextReason
 from gitbatch.sandbox.command_line import launcher_command
@@ -778,6 +780,22 @@ def test_cancelling_twice_ends_a_program_that_ignores_it(
     cancel(bench, script, again=True)
     assert bench.lines(OUTPUT) == ["ready", "heard"]
     tether.assert_loose()
+
+
+def test_cancelling_reports_what_was_used_until_then(bench: Bench) -> None:
+    reply = '{"usage": {"input": 7, "cost": 0.5}}'
+
+    async def whole() -> None:
+        task = bench.start("sh", "-c", f"echo '{reply}' >\"$GITBATCH_REPLY\"; echo ready; sleep 60")
+        said: asyncio.Queue[str] = asyncio.Queue()
+        bench.listen = said.put_nowait
+        await said.get()
+        task.cancel()
+        with pytest.raises(AttemptInterruptedError) as interrupted:
+            await task
+        assert interrupted.value.usage == Usage(input=7, requests=1, cost=0.5)
+
+    asyncio.run(whole())
 
 
 @pytest.mark.parametrize("turns", range(1, 9))

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from waiting import effort
 
 from gitbatch.agents.protocol import Failure, Reply, ReplyFlag
-from gitbatch.agents.reply import first_sentences, last_paragraph, make_reply, parse_reply
+from gitbatch.agents.reply import (
+    PartialReply,
+    first_sentences,
+    last_paragraph,
+    make_reply,
+    parse_partial_reply,
+    parse_reply,
+)
 from gitbatch.limits.usage import Usage
 from gitbatch.text import LIMIT, clean_text
 
@@ -94,6 +101,15 @@ def test_shapes_that_are_a_failure(source: bytes, reason: str) -> None:
     assert isinstance(failure, Failure)
     assert failure.reason.startswith("invalid reply JSON: ")
     assert reason.casefold() in failure.reason.casefold()
+
+
+def test_the_usage_of_an_invalid_reply_counts() -> None:
+    said = b'{"summary": 3, "usage": {"input": 5, "cost": 0.5}, "retry_after": 7}'
+    usage = Usage(input=5, requests=1, cost=0.5)
+    assert parse_partial_reply(said) == PartialReply(usage, 7.0)
+    failure = parse_reply(said)
+    assert isinstance(failure, Failure)
+    assert failure.usage == usage
 
 
 @settings(max_examples=300, deadline=None, database=None)

@@ -52,7 +52,8 @@ hold) while [ ! -e "$HOME/go" ]; do sleep 0.05; done; page; say ;;
 shared) page; echo x >>task.md ;;
 nothing) say ;;
 paid) page; say "$usage" ;;
-
+paidslow) say "$usage"; echo working; sleep 600 ;;
+mute) echo working; sleep 600 ;;
 paidfail) say "$usage"; echo "it broke" >&2; exit 3 ;;
 [0-9]*) echo "it broke" >&2; exit "$word" ;;
 *) page; say ;;

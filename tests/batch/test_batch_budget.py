@@ -3,18 +3,24 @@
 import asyncio
 import json
 import re
+from contextlib import closing
 
 import pytest
 from batch.programs import killed_when, run, set_up, starts
 from conftest import Place
 from history import assert_tidy, audit, trailers
+from sessions import session_settings
 from waiting import loop_turns
 
+from gitbatch.batch.caller import PauseAlways
+from gitbatch.batch.events import Event, ItemProgress
 from gitbatch.batch.history.messages import format_usage, parse_spent
 from gitbatch.batch.history.trailers import parse_trailers
+from gitbatch.batch.session import Session, open_session
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.plan.model import ItemKey
+from gitbatch.repo.opening import open_repository
 from gitbatch.text import clean_text
 
 REPORTS = "reports-usage = true"
@@ -140,8 +146,50 @@ def test_a_limit_that_cannot_be_kept_is_refused(place: Place, option: tuple[str,
 def test_an_agent_that_breaks_its_word_halts_a_limited_batch(place: Place) -> None:
     set_up(place, "ok", "paid", agent=REPORTS)
     told = run(place, "--max-cost", "9", jobs=1, code=3)
-    assert told.of("batch-halted")[0]["reason"] == "agent told did not say what T1 cost"
+    reason = "agent told did not report what T1 cost, and no known cost gives an estimate"
+    assert told.of("batch-halted")[0]["reason"] == reason
     assert [event["outcome"]["status"] for event in told.of("item-finished")] == ["succeeded"]
+
+
+def test_an_unknown_cost_is_estimated_once_any_is_known(place: Place) -> None:
+    set_up(place, "3 paid", "75 ok", "paid", agent=REPORTS)
+    halted = run(place, "--max-cost", "9", jobs=1, code=3).of("batch-halted")[0]
+    assert halted["reason"].startswith("agent told did not report what T1 cost"), "of a failed attempt too"
+    said = place.gitbatch("run", "--jobs", "1", code=0).stdout
+    assert "  limit held by estimate: 1 attempt of unknown cost, no known cost yet\n" in said
+    assert "limit held by estimate: the cost of T2 is unknown and counts as the mean, $0.40\n" in said
+    assert trailers(place, "HEAD", "Cost-Unknown") == ["2"], "the wait for a busy server has cost nothing"
+    assert trailers(place, "HEAD", "Cost") == ["0.800000"]
+
+
+def test_what_an_interrupted_attempt_had_reported_counts(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(place, "paidslow", "mute", agent=REPORTS)
+    said: list[str] = []
+
+    async def scene(session: Session) -> None:
+        task = asyncio.ensure_future(session.run(PauseAlways()))
+        while len(said) < 2:
+            await asyncio.wait([task], timeout=0.02)
+        task.cancel()
+        await asyncio.wait([task])
+
+    def note_line(event: Event) -> None:
+        if isinstance(event, ItemProgress):
+            said.append(event.item)
+
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    with (
+        closing(open_repository(place.root)) as repo,
+        open_session(repo, session_settings(place, jobs=2), (note_line,)) as session,
+    ):
+        asyncio.run(scene(session))
+    status = json.loads(place.gitbatch("status", "--json", code=0).stdout)
+    assert [item["spent"] and item["spent"]["usage"]["cost"] for item in status["items"]] == [0.4, None]
+    assert (status["spent"]["known"], status["spent"]["unknown"]) == (1, 1)
+    assert [item["attempts"] for item in status["items"]] == [0, 0], "an interruption is not a failure"
 
 
 def a_request(cost: float | None) -> Usage:

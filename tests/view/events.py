@@ -62,12 +62,15 @@ EVENTS: tuple[tuple[Event, str], ...] = (
             max_cost=2.0,
             max_tokens=1000,
             readable=(".venv",),
+            spent=Spent(Usage(input=5, requests=1, cost=0.5), known=1, unknown=2),
         ),
         (
             "batch b resumes after 1 of 2 groups on main\n"
             "  1 item in 2 groups, checkpoint at-end, agent writer, 4 at a time\n  sandbox none (without one, agents have your rights)\n"
             "  agents can read of this checkout: .venv\n"
             "  limit $2.00 and 1,000 tokens\n"
+            "  limit held by estimate: 2 attempts of unknown cost, counted as the mean, $0.50\n"
+            "  used so far: 5 tokens in 1 request (input 5), $0.5000 and 2 attempts of unknown cost\n"
         ),
     ),
     (

@@ -7,6 +7,7 @@ The program runs in a process group of its own, which ends with it. A kind of ag
 import asyncio
 import errno
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 from gitbatch.agents.process.confine import confinement_of, read_in_checkouts, strict_advice, was_denied
 from gitbatch.agents.process.environment import passed_variables
 from gitbatch.agents.process.files import ExchangeFiles
+from gitbatch.agents.process.interruption import AttemptInterruptedError
 from gitbatch.agents.process.program import Program, ProgramExit, end_program, feed_prompt
 from gitbatch.agents.process.start_problem import (
     can_find_program,
@@ -101,9 +103,11 @@ class ProcessAgent(Struct, frozen=True):
         try:
             feed_prompt(transport, assignment.prompt)
             waited = await watch.wait_for_exit(assignment.timeout, program.has_finished)
-        except asyncio.CancelledError:
-            await end_program(transport, watch)
-            raise
+        except asyncio.CancelledError as error:
+            with suppress(asyncio.CancelledError):  # when cancelled once more, it is killed
+                await end_program(transport, watch)
+            ended = ProgramExit(transport.get_returncode() or 0, watch, files, secrets)
+            raise AttemptInterruptedError(program.read_partial_reply(ended).usage) from error
         await shielded(end_program(transport, watch))  # a cancellation now must not lose what it has done
         ended = ProgramExit(transport.get_returncode() or 0, watch, files, secrets)
         if waited is ExitWait.FINISHED or (waited is ExitWait.EXITED and ended.status == 0):

@@ -9,12 +9,12 @@ from msgspec.structs import replace
 from gitbatch.agents.prompt import render_artifacts, render_group, render_item, render_notes, render_prompt
 from gitbatch.agents.protocol import Assignment, Failure, OutputStream, Reply
 from gitbatch.batch.events import ItemProgress, ItemStarted, Notice
+from gitbatch.batch.item.charge import charge_answer, charge_interrupted, record_interrupted
 from gitbatch.batch.item.judge import judge_work, sum_spent
 from gitbatch.batch.item.rescue import keep_output
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.scheduled import FinishedWork, ScheduledItem, ServerWaits, StartingPoint
 from gitbatch.batch.item.starting_point import find_starting_point, make_setup
-from gitbatch.batch.item.stop import Halt
 from gitbatch.batch.item.unexpected import fail_attempt, find_run_error, is_cancelled
 from gitbatch.batch.model import FailedAttempt, ItemStatus, Outcome
 from gitbatch.batch.workplace.protocol import Workplace
@@ -23,7 +23,6 @@ from gitbatch.errors import GitbatchError
 from gitbatch.fs.disk import disk_error
 from gitbatch.fs.room import require_room
 from gitbatch.limits.causes import Cause
-from gitbatch.limits.usage import Usage
 from gitbatch.paths import quote_path
 from gitbatch.plan.duration import require_duration
 from gitbatch.text import CleanText, clean_text
@@ -54,11 +53,9 @@ async def run_attempt(
         has_answer = True
         _require_room(run)
         seconds = round(time.monotonic() - began, 3)
-        tried = replace(tried, seconds=seconds, usage=_charge_usage(run, scheduled, answer))
+        tried = replace(tried, seconds=seconds, usage=charge_answer(run, scheduled, answer))
         # The output of an agent that has ended is paid for: it is taken even if the run is stopping.
         keep = True  # if even that is interrupted, the next start reads the branch
-        if isinstance(answer, Reply):
-            _require_cost(run, scheduled, tried.usage)
         finished = FinishedWork(scheduled, start, past, waits, tried, answer)
         result = await _judge_finished(run, workplace, finished)
         keep = isinstance(result, Outcome) and result.succeeded
@@ -67,7 +64,7 @@ async def run_attempt(
             raise found from error.__cause__
         _cancel_again()
         keep = False
-        tried = _charge_interrupted(run, scheduled, tried, began)
+        tried = charge_interrupted(run, scheduled, tried, began)
         tried = fail_attempt(tried, scheduled.agent, error, scheduled.secrets)
         if start and not has_answer:  # an error of the agent: its output is judged as that of any other
             await shielded(_keep_collected(run, workplace, scheduled, tried, start))
@@ -165,13 +162,9 @@ async def _run_agent(
 
     try:
         answer = await workplace.work(agent, assignment, scheduled.secrets.mask_progress(show_progress))
-    except asyncio.CancelledError:
-        if not is_cancelled():  # raised by the agent: an internal error
-            raise
-        used = run.agents.budget.close_attempt(scheduled.key, Usage())
-        if not used.is_empty:
-            cut = replace(tried, cause=None, reason=clean_text("interrupted"), usage=used)
-            await shielded(run.git(run.ledger.add_attempt, cut))
+    except asyncio.CancelledError as error:
+        if is_cancelled():  # if not, it was raised by the agent: an internal error
+            await record_interrupted(run, scheduled, tried, error)
         raise
     if isinstance(answer, Reply):
         run.agents.rate_limit.note_success()
@@ -215,34 +208,3 @@ async def _discard(run: Run, scheduled: ScheduledItem, workplace: Workplace, *, 
     if not keep:  # where that fails, the next start does it
         await run.git(run.repo.refs.remove, scheduled.branch_of(run.batch.id))
     return is_gone
-
-
-def _charge_usage(run: Run, scheduled: ScheduledItem, answer: Reply | Failure) -> Usage:
-    """Returns the usage of an attempt, charged to the budget.
-
-    An attempt that the server was too busy for, and that reports no usage, has cost nothing.
-    """
-    is_busy = (
-        isinstance(answer, Failure) and answer.cause in {Cause.BUSY, Cause.LATER} and not answer.is_guess
-    )
-    if is_busy and answer.usage.is_empty and not run.agents.budget.is_charged(scheduled.key):
-        return Usage()
-    return run.agents.budget.close_attempt(scheduled.key, answer.usage)
-
-
-def _charge_interrupted(
-    run: Run, scheduled: ScheduledItem, tried: FailedAttempt, began: float
-) -> FailedAttempt:
-    """Returns an attempt that an error has interrupted, with its usage until then."""
-    if tried.seconds:
-        return tried
-    seconds = round(max(time.monotonic() - began, 0.001), 3)
-    return replace(tried, seconds=seconds, usage=run.agents.budget.close_attempt(scheduled.key, Usage()))
-
-
-def _require_cost(run: Run, scheduled: ScheduledItem, used: Usage) -> None:
-    """Stops the batch where a cost limit cannot be kept, because an agent does not report its cost."""
-    if run.agents.budget.max_cost is not None and used.cost is None:
-        reason = clean_text(f"agent {scheduled.agent} did not say what {scheduled.batch_item.name} cost")
-        advice = "let the agent report its cost, or run without a cost limit"
-        run.stop_switch.trip(Halt(Cause.BUDGET, reason, advice))

@@ -98,6 +98,12 @@ def out_of_budget(budget: Budget) -> Halt:
     return Halt(Cause.BUDGET, clean_text(said), f"raise the limit: gitbatch run {option}")
 
 
+def cost_unknown(agent: str, item: str) -> Halt:
+    """Returns the halt for a cost limit that cannot be held: a cost is unknown, and no known one to estimate it by."""
+    said = f"agent {agent} did not report what {item} cost, and no known cost gives an estimate"
+    return Halt(Cause.BUDGET, clean_text(said), "let the agent report its cost, or run without a cost limit")
+
+
 def disk_failed(error: DiskError) -> Halt:
     """Returns the halt for a disk on which nothing can be stored until the user has fixed it."""
     return Halt(Cause.DISK, clean_text(error.message), error.advice)
