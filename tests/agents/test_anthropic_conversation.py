@@ -98,6 +98,13 @@ def test_a_key_that_can_be_none_is_an_error_at_once(key: str) -> None:
         )
 
 
+def test_token_of_a_subscription_is_refused() -> None:
+    services = AgentServices({"ANTHROPIC_API_KEY": "sk-ant-oat01-token"}, None, Starter())
+    with pytest.raises(GitbatchError, match="which only Claude Code may use") as raised:
+        make_anthropic_agent("c", AnthropicAgent(), services)
+    assert 'kind = "claude-code"' in raised.value.advice
+
+
 def test_items_of_a_group_share_the_start_and_the_first_goes_alone(stage: Stage) -> None:
     names = [f"i{number}" for number in range(20)]
     results = stage.run(*(stage.assignment("nap 0.05 + write x; finish", name) for name in names))

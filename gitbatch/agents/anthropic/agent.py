@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _WINDOW = 200_000
 """Tokens that a model can read, where that is not known."""
+_SUBSCRIPTION = "sk-ant-oat"
+"""The beginning of a token of `claude setup-token`: the API refuses it."""
 _CONNECT, _SILENCE = 15.0, 300.0
 """Seconds to wait for a connection, and for the next piece of an answer."""
 
@@ -195,6 +197,11 @@ def make_anthropic_agent(name: str, table: AnthropicAgent, services: AgentServic
         raise GitbatchError(
             f"agent {name} needs a key, and {table.api_key_env} {problem}",
             f"export {table.api_key_env}=… (a server of your own that needs none takes any)",
+        )
+    if key.startswith(_SUBSCRIPTION):
+        raise GitbatchError(
+            f"agent {name}: {table.api_key_env} has the token of a subscription, which only Claude Code may use",
+            f'set kind = "claude-code" under [agents.{name}], or export {table.api_key_env}=… with a key of the API',
         )
     agent = ClaudeAgent(
         name=name,
