@@ -1,7 +1,7 @@
 """Words of other planning tools that have no effect here: reported (GB304), with the clause that does what they mean.
 
-They are known by their form alone: a keyword with a colon where a line, a sub-step or a bracket begins, `[P]`, and
-`(depends on …)`. Text in backticks is text.
+They are known by their form alone: a keyword with a colon where a line, a sub-step or a bracket begins, or behind text with a
+capital letter or a value that no sentence has there, `[P]`, and `(depends on …)`. Text in backticks is text.
 """
 
 import re
@@ -44,6 +44,11 @@ _KEYWORD = re.compile(
     rf"(?:{_LINE_START}|{_PART_START}|[(→⇒]\s*|[-=]>\s*){_EMPHASIS}(?P<word>{_NAMES}){_EMPHASIS}\s*:{_EMPHASIS}(?=\s*\S)",
     re.IGNORECASE | re.MULTILINE,
 )
+_INSIDE = re.compile(
+    r"(?<=[ \t])(?P<word>Depends(?: [Oo]n)?|Dependencies|Blocked [Bb]y|Requires|Needs|Prerequisites?|Files?|Reads|Retry"
+    r"|(?:depends(?: on)?|blocked by|requires|needs)(?=\s*:\s*[A-Z]{1,8}-?\d)|retry(?=\s*:\s*\d))\s*:(?=\s*\S)"
+)
+"""Behind text, where a German noun and most words in lower case are text."""
 _DEPENDS = re.compile(r"\((?P<word>depends on|blocked by|abhängig von)\s+[^()]{1,200}\)", re.IGNORECASE)
 _PARALLEL_MARK = re.compile(r"(?<![\w\]])(?P<word>\[P\])(?![\w(\[:])")
 _SIGNS = (
@@ -59,11 +64,15 @@ def report_foreign_words(text: str, start: int, findings: Findings) -> None:
     if not any(sign in folded for sign in _SIGNS):
         return
     mask = scan(text).mask
-    for pattern in (_KEYWORD, _DEPENDS, _PARALLEL_MARK):
+    words: dict[tuple[int, int], str] = {}
+    for pattern in (_KEYWORD, _INSIDE, _DEPENDS, _PARALLEL_MARK):
         for found in pattern.finditer(mask):
-            span = Span(start + found.start("word"), start + found.end("word"))
-            advice = advice_for(found["word"]) or help_texts.DROP_PARALLEL
-            findings.warning("GB304", span, f"{quoted(found['word'])} has no effect here", advice)
+            words[found.span("word")] = found["word"]
+    for (first, last), word in sorted(words.items()):
+        advice = advice_for(word) or help_texts.DROP_PARALLEL
+        findings.warning(
+            "GB304", Span(start + first, start + last), f"{quoted(word)} has no effect here", advice
+        )
 
 
 def advice_for(word: str) -> Advice | None:

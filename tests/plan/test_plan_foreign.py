@@ -16,6 +16,7 @@ ITEMS = [
         "a - Retry: 2",
     ),
     *("a **Depends:** T1", "a *Files*: x", "a \u2192 Input: x.md", "a (retry: 2)"),
+    *("T1 a Depends: T2", "T1 File: x.md", "a Retry: 2", "a retry: 2", "a depends on: T1", "a needs: FR-1"),
     *("a [P]", "a (depends on T1)", "a (Blocked By T1)", "a (abhängig von T1)"),
 ]
 
@@ -29,7 +30,8 @@ def test_each_word_is_reported(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "a Depends: T1",
+        "Lies die Datei: x.md",
+        "It needs: a lot",
         "Say which files: all",
         "`Depends: T1`",
         "a `[P]`",
