@@ -176,8 +176,9 @@ def test_limit_of_the_batch_holds_over_starts(place: Place, monkeypatch: pytest.
 
 
 @pytest.mark.rule("S1")
-def test_streams_behind_bubblewrap(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_up(place, "success", "refusal", "sibling-denied", agent='sandbox = "bubblewrap"')
+@pytest.mark.parametrize("sandbox", ["bubblewrap", "landlock"])
+def test_streams_in_a_sandbox(place: Place, monkeypatch: pytest.MonkeyPatch, sandbox: str) -> None:
+    set_up(place, "success", "refusal", "sibling-denied", agent=f'sandbox = "{sandbox}"')
     result, outcomes, events = run(place, monkeypatch)
     assert (result.ending, result.succeeded, result.failed) == (Ending.COMPLETE, 2, 1)
     assert outcomes["T2"]["cause"] == "declined-by-model"
