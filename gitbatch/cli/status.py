@@ -12,8 +12,8 @@ from gitbatch.batch.history.activity import read_activity
 from gitbatch.batch.history.ledger import read_ledger
 from gitbatch.batch.history.progress import read_ended_progress, read_progress
 from gitbatch.batch.history.record import Batch, all_batches
+from gitbatch.batch.history.rescued_files import map_rescued
 from gitbatch.batch.history.spending import read_spending
-from gitbatch.batch.model import ItemStatus
 from gitbatch.cli.common import HERE, Directory, Json, choose_plan, open_repository_of, print_output
 from gitbatch.cli.pager import read_git_variables, show_in_pager
 from gitbatch.cli.unused_changes import tell_unused_changes
@@ -21,7 +21,14 @@ from gitbatch.cli.verbosity import show_prose
 from gitbatch.repo.holder import Holder, read_holder
 from gitbatch.repo.repository import Repository
 from gitbatch.text import clean_text
-from gitbatch.view.batch_state import BatchState, NoBatch, add_activity, batch_state, render_batch
+from gitbatch.view.batch_state import (
+    BatchState,
+    NoBatch,
+    add_activity,
+    batch_state,
+    find_next_step,
+    render_batch,
+)
 from gitbatch.view.block import make_line
 
 
@@ -70,8 +77,8 @@ def _advise(shown: BatchState, holder: Holder | None) -> Iterator[str]:
         yield _describe_other(holder)
     elif shown.state != "ended":
         yield "resume: gitbatch run   (or end it: gitbatch abort)"
-    elif any(item.status != ItemStatus.SUCCEEDED for item in shown.items):
-        yield "again: gitbatch run --items failed"
+    elif step := find_next_step(shown):
+        yield step
 
 
 def _describe_other(holder: Holder) -> str:
@@ -83,7 +90,9 @@ def _describe_other(holder: Holder) -> str:
 def _read_state(repo: Repository, batch: Batch, holder: Holder | None) -> BatchState:
     state = (read_ended_progress if batch.ended else read_progress)(repo, batch)
     spending = read_spending(repo, batch, state, read_ledger(repo, batch.id))
-    shown = batch_state(batch, state, read_criteria(repo, batch.record), spending)
+    shown = batch_state(
+        batch, state, read_criteria(repo, batch.record), spending, map_rescued(repo, batch.id)
+    )
     if holder and not batch.ended and holder.plan == batch.record.task:
         return add_activity(shown, holder, read_activity(repo.own_dir, batch.id, holder.since))
     return shown

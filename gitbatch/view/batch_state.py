@@ -11,7 +11,7 @@ from gitbatch.batch.history.activity import BatchActivity, BatchPause, ItemActiv
 from gitbatch.batch.history.messages import format_cost, format_tokens, format_usage
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import Batch
-from gitbatch.batch.history.rescue import Rescued
+from gitbatch.batch.history.rescued_files import RescuedFile
 from gitbatch.batch.history.spending import ItemSpent, sum_spending
 from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, ItemStatus
 from gitbatch.limits.usage import Spent, Usage
@@ -72,7 +72,7 @@ class ItemState(Struct, frozen=True):
     seconds: float = 0.0
     """The time of all attempts."""
     rescued: str = ""
-    """The ref that keeps what its last failed attempt had written; empty if nothing is kept."""
+    """The ref that keeps its finished, unmerged output, or that of a failed attempt; empty if nothing is kept."""
     since: float | None = None
     """Seconds since the epoch: when the attempt began that runs; None if none does."""
     last_line: str = ""
@@ -112,10 +112,11 @@ def batch_state(
     state: BatchProgress,
     criteria: tuple[CriterionState, ...],
     spending: Mapping[ItemKey, ItemSpent],
+    rescued: Mapping[ItemKey, RescuedFile],
 ) -> BatchState:
     """Returns the state of a batch as values, as git has it."""
     items = tuple(
-        _add_effort(_item_state(group, item, state), spending.get(item.key), state.rescued.get(item.key))
+        _add_effort(_item_state(group, item, state), spending.get(item.key), rescued.get(item.key))
         for group in batch.record.groups
         for item in group.items
     )
@@ -134,10 +135,12 @@ def batch_state(
     )
 
 
-def _add_effort(shown: ItemState, spent: ItemSpent | None, kept: Rescued | None) -> ItemState:
+def _add_effort(shown: ItemState, spent: ItemSpent | None, kept: RescuedFile | None) -> ItemState:
     if spent:
         shown = replace(shown, attempts=spent.attempts, spent=spent.spent, seconds=spent.seconds)
-    return replace(shown, rescued=kept.ref) if kept else shown
+    if kept is None or shown.status in {ItemStatus.SUCCEEDED, WAITING}:
+        return shown
+    return replace(shown, rescued=kept.ref, reason=shown.reason or kept.reason)
 
 
 def add_activity(shown: BatchState, holder: Holder, activity: BatchActivity) -> BatchState:
@@ -196,6 +199,19 @@ def render_batch(shown: BatchState, now: float) -> Block:
     rows = tuple(_item_row(item, now) for item in shown.items)
     used = (make_line(f"used so far: {format_usage(shown.spent)}"),) if shown.spent.usage != Usage() else ()
     return head, chosen, *runs, TextTable(rows), *used, *render_criteria(shown.criteria)
+
+
+def find_next_step(shown: BatchState) -> str:
+    """Returns what the user can do after a batch that has ended; empty if all of it succeeded."""
+    if any(item.status not in {ItemStatus.SUCCEEDED, OPEN} for item in shown.items):
+        return "again: gitbatch run --items failed"
+    left = sum(item.status == OPEN for item in shown.items)
+    if not left:
+        return ""
+    if shown.criteria and all(criterion.done for criterion in shown.criteria):
+        verb = "does" if left == 1 else "do"
+        return f"{format_count(left, 'open item')} {verb} not run: every criterion is ticked; untick one to reopen"
+    return "rest:  gitbatch run --items open"
 
 
 def _format_process(process: RunningProcess, now: float) -> str:

@@ -154,6 +154,9 @@ def test_abort_asks_in_a_terminal(halted: Place) -> None:
     assert "  kept: refs/gitbatch/" in done.output
     assert "gitbatch rescue take ITEM" in done.output
     assert "T1  finished  out/T1.md  not merged" in rescue()
+    said = CliRunner().invoke(app, ["status"]).output
+    assert "kept: gitbatch rescue take T1\n" in said
+    assert said.endswith("rest:  gitbatch run --items open\n")
     rescue("take", "T1")
     assert halted.read("out/T1.md") == "T1 1\n"
 

@@ -4,10 +4,17 @@ import pytest
 from msgspec.structs import replace
 
 from gitbatch.batch.history.activity import BatchPause
-from gitbatch.batch.model import ItemStatus
+from gitbatch.batch.model import CriterionState, ItemStatus
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.plan.model import ItemKey
-from gitbatch.view.batch_state import OPEN, BatchState, ItemState, RunningProcess, render_batch
+from gitbatch.view.batch_state import (
+    OPEN,
+    BatchState,
+    ItemState,
+    RunningProcess,
+    find_next_step,
+    render_batch,
+)
 from gitbatch.view.block import StyledLine, TextTable, plain_text
 
 DONE = ItemState("out/a.md", "T1", 1, ItemKey("1-t1"), ItemStatus.SUCCEEDED)
@@ -73,3 +80,28 @@ def test_what_the_batch_waits_for(pause: BatchPause, until: float | None, shown:
     _, _, line, *_ = render_batch(replace(STATE, process=process), 7200.0)
     assert isinstance(line, StyledLine)
     assert plain_text(line.parts).partition("\n")[2].strip() == shown
+
+
+FAILED = replace(LEFT, status=ItemStatus.FAILED)
+TICKED = CriterionState(1, "a page", done=True, items=(), open_items=0)
+
+
+@pytest.mark.parametrize(
+    ("items", "criteria", "step"),
+    [
+        ((DONE,), (), ""),
+        ((DONE, FAILED, LEFT), (), "again: gitbatch run --items failed"),
+        ((DONE, LEFT), (), "rest:  gitbatch run --items open"),
+        ((DONE, LEFT), (replace(TICKED, done=False), TICKED), "rest:  gitbatch run --items open"),
+        (
+            (DONE, LEFT),
+            (TICKED,),
+            "1 open item does not run: every criterion is ticked; untick one to reopen",
+        ),
+    ],
+)
+def test_step_after_a_batch(
+    items: tuple[ItemState, ...], criteria: tuple[CriterionState, ...], step: str
+) -> None:
+    """No command that would refuse: `--items failed` names nothing where no item failed (rule O6)."""
+    assert find_next_step(replace(STATE, state="ended", items=items, criteria=criteria)) == step

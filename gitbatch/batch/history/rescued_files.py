@@ -4,8 +4,9 @@ Any process of the user's may write refs, so a ref counts only if its commit has
 attempt's, and if its path may be an output.
 """
 
+import math
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from msgspec import Struct
@@ -13,6 +14,7 @@ from msgspec import Struct
 from gitbatch.batch.history.record import all_batches
 from gitbatch.batch.history.trailers import Kind, Trailers, parse_trailers
 from gitbatch.errors import GitbatchError, UsageError
+from gitbatch.plan.model import ItemKey
 from gitbatch.plan.outputs import path_problem
 from gitbatch.repo.checkout.place import place_file
 from gitbatch.repo.objects.codec import REGULAR, Commit
@@ -28,6 +30,8 @@ class RescuedFile(Struct, frozen=True):
 
     ref: str
     batch: str
+    slug: ItemKey
+    """The item's key in its batch: the last part of its branch's name."""
     name: str
     """The item's id, or its path where it has none."""
     path: str
@@ -40,7 +44,13 @@ class RescuedFile(Struct, frozen=True):
 
 def list_rescued(repo: Repository) -> tuple[RescuedFile, ...]:
     """Returns the files that rescue refs keep, the oldest batch first."""
-    return tuple(_find_rescued(repo))
+    return tuple(_find_rescued(repo, BATCHES))
+
+
+def map_rescued(repo: Repository, batch: str) -> Mapping[ItemKey, RescuedFile]:
+    """Returns the files that a batch keeps, one for each item: the finished one, else that of the last attempt."""
+    found = sorted(_find_rescued(repo, rescue_refs(batch)), key=lambda file: file.attempt or math.inf)
+    return {file.slug: file for file in found}
 
 
 def take_rescued(repo: Repository, wanted: str) -> RescuedFile:
@@ -72,9 +82,10 @@ def take_rescued(repo: Repository, wanted: str) -> RescuedFile:
     return taken
 
 
-def _find_rescued(repo: Repository) -> Iterator[RescuedFile]:
-    names = _item_names(repo)
-    for ref, oid in sorted(repo.refs.below(BATCHES).items()):
+def _find_rescued(repo: Repository, below: str) -> Iterator[RescuedFile]:
+    refs = sorted(repo.refs.below(below).items())
+    names = _item_names(repo) if refs else {}
+    for ref, oid in refs:
         batch = ref.removeprefix(BATCHES).partition("/")[0]
         if not ref.startswith(rescue_refs(batch)):
             continue
@@ -88,7 +99,7 @@ def _find_rescued(repo: Repository) -> Iterator[RescuedFile]:
         if path and trailers.batch == batch and trailers.kind in {Kind.ITEM, Kind.RESCUE}:
             reason = trailers.first_value("Rescued").partition(": ")[2]
             name = names.get((batch, slug), path)
-            yield RescuedFile(ref, batch, name, path, blob, attempt, clean_text(reason))
+            yield RescuedFile(ref, batch, ItemKey(slug), name, path, blob, attempt, clean_text(reason))
 
 
 def _split_name(name: str, trailers: Trailers) -> tuple[str, int]:
