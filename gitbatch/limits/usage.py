@@ -32,11 +32,6 @@ class Usage(Struct, frozen=True):
         return self.input + self.output + self.cache_read + self.cache_write
 
     @property
-    def is_free(self) -> bool:
-        """Whether no request was made: that says nothing about what attempts cost."""
-        return self.is_empty and self.cost is not None
-
-    @property
     def is_uncounted(self) -> bool:
         """Whether there were requests whose tokens no server reported."""
         return self.requests > 0 and not self.total_tokens
@@ -77,15 +72,15 @@ class Spent(Struct, frozen=True):
     usage: Usage = Usage()
     """Its cost is the sum of the known costs; None if all are unknown."""
     known: int = 0
-    """Attempts of known cost, without those that made no request."""
+    """Attempts of known cost."""
     unknown: int = 0
     """Attempts of unknown cost."""
 
     @classmethod
     def of_attempt(cls, usage: Usage) -> Self:
         """Returns the spending of one attempt."""
-        is_unknown = usage.cost is None
-        return cls(usage, int(not is_unknown and not usage.is_free), int(is_unknown))
+        is_known = usage.cost is not None
+        return cls(usage, int(is_known), int(not is_known))
 
     def __add__(self, other: "Spent") -> "Spent":
         """Returns the sum of both."""

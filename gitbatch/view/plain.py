@@ -46,7 +46,7 @@ def _describe_estimate(spent: Spent) -> str:
     """Returns how a cost limit is held where a cost is unknown."""
     unknown = f"{format_count(spent.unknown, 'attempt')} of unknown cost"
     mean = format_dollars(round(spent.mean_cost, 4))
-    return f"{unknown}, counted as the mean, {mean}" if spent.known else f"{unknown}, no known cost yet"
+    return f"{unknown}, counted as the mean, {mean}" if spent.mean_cost else f"{unknown}, no known cost yet"
 
 
 def _format_effort(outcome: Outcome) -> str:

@@ -1,7 +1,7 @@
 """What a batch may spend."""
 
 from gitbatch.limits.budget import Budget
-from gitbatch.limits.usage import FREE, Usage, format_dollars
+from gitbatch.limits.usage import Usage, format_dollars
 from gitbatch.plan.model import ItemKey
 from gitbatch.text import clean_text
 
@@ -43,14 +43,6 @@ def test_a_limit_is_reached_by_cost_or_by_tokens() -> None:
         budget.charge_request(ItemKey("a"), a_request())
         assert budget.is_reached
         assert not budget.reserve_cost(ItemKey("b"), 0)
-
-
-def test_an_attempt_without_a_request_says_nothing_about_the_mean() -> None:
-    budget = Budget(max_cost=1.0)
-    for item, usage in (("a", FREE), ("b", a_request(0.4)), ("c", Usage())):
-        budget.close_attempt(ItemKey(item), usage)
-    assert (budget.spent.known, budget.spent.unknown) == (1, 1)
-    assert budget.spent.estimated_cost == 0.8
 
 
 def test_what_two_used_together() -> None:
