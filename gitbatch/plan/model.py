@@ -118,6 +118,11 @@ class WorkItem(Struct, frozen=True, gc=False):
         """What distinguishes the item from all others of the plan."""
         return ItemReference(f"{self.group}:{self.output}")
 
+    @property
+    def unique_name(self) -> str:
+        """The id, or what `--items` takes for this item alone where its path may name several."""
+        return self.id or self.reference
+
 
 class Group(Struct, frozen=True):
     """One heading of the work section; its items may run at the same time. Numbered from 1 in document order."""

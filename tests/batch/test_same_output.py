@@ -97,12 +97,18 @@ def test_an_ambiguous_path_is_named_with_its_group(drafts: Place) -> None:
     assert "1:out/a.md or 2:out/a.md or 3:out/a.md" in refused.stderr
     refused = drafts.gitbatch("run", "--items", "2:out/a.md", "--checkpoint", "at-end", code=2)
     assert "T3 revises out/a.md, which T1 of an earlier group is to write" in refused.stderr
-    drafts.edit("task.md", "- [ ] T1", "- [x] T1")
+    drafts.edit("task.md", "- [ ] T1 Write", "- [ ] Write")
+    drafts.commit()
+    refused = drafts.gitbatch("run", "--items", "2:out/a.md", "--checkpoint", "at-end", code=2)
+    assert "which 1:out/a.md of an earlier group is to write" in refused.stderr, "it has no id"
+    assert "choose 1:out/a.md too" in refused.stderr
+    drafts.edit("task.md", "- [ ] Write", "- [x] Write")
     drafts.write("out/a.md", "by hand\n")
     drafts.commit()
     done = run(drafts, "--items", "2:out/a.md", code=0)
     assert done.keys() == {"T3"}
     assert drafts.read("out/a.md") == "by hand\n2-t3\n"
+    assert "1:out/a.md of an earlier group wrote it" in (drafts.home / "2-t3.prompt").read_text()
 
 
 EDITING = """*"do: edit"*)

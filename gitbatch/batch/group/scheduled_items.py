@@ -141,7 +141,7 @@ def _find_output_problem(
 ) -> tuple[ItemStatus, str] | None:
     """Returns why an item cannot write its output now, with the status that it gets; None if it can."""
     if unwritten := _find_unwritten(start, record, item):
-        return ItemStatus.BLOCKED, f"it revises {item.output}, which {unwritten.name} did not write"
+        return ItemStatus.BLOCKED, f"it revises {item.output}, which {unwritten.unique_name} did not write"
     if problem := find_place_problem(start.project_state, item.output):
         return ItemStatus.CONFLICTED, f"cannot write the output: {problem}"
     try:

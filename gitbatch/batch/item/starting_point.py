@@ -21,7 +21,7 @@ def find_starting_point(repo: Repository, batch: str, scheduled: ScheduledItem) 
     return StartingPoint(
         mark_filtered(repo, state, listed),
         _find_earlier(repo, batch, scheduled),
-        tuple(other.name for other in versions if other.done),
+        tuple(other.unique_name for other in versions if other.done),
     )
 
 

@@ -145,8 +145,8 @@ def _find_unwritten(plan: Plan, items: tuple[WorkItem, ...]) -> Iterator[ItemPro
     for item in items:
         for other in find_earlier_versions(item, plan) if writers[item.output] > 1 else ():
             if not other.done and other.reference not in chosen:
-                reason = f", which {other.name} of an earlier group is to write"
-                advice = help_texts.CHOOSE_WRITER.fill(writer=other.name)
+                reason = f", which {other.unique_name} of an earlier group is to write"
+                advice = help_texts.CHOOSE_WRITER.fill(writer=other.unique_name)
                 yield ItemProblem(OUTPUT_UNWRITTEN, item, item.output, "{item} revises ", reason, advice)
 
 
