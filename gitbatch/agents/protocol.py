@@ -119,6 +119,8 @@ class Assignment(Struct, frozen=True):
     """The title and prose of the group: the same for all of its items."""
     task: str = ""
     """The item as it stands in the plan. An agent that builds its own prompt uses this and `group`."""
+    artifacts: tuple[str, ...] = ()
+    """The shared artifacts that it may contribute to. The prompt names them."""
     missing: tuple[MissingInput, ...] = ()
     """Files that the item is meant to read and does not get."""
 

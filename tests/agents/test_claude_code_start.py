@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from gitbatch.agents.claude_code.agent import make_claude_code_agent, make_program
 from gitbatch.agents.claude_code.command_line import edit_rule
+from gitbatch.agents.claude_code.last_message import INSTRUCTION
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import Failure, LocalPlace
@@ -87,6 +88,12 @@ def test_command_line_with_every_setting() -> None:
             "0.500000",
         ),
     ]
+
+
+@pytest.mark.rule("O4")
+def test_command_line_with_shared_artifacts() -> None:
+    arguments = a_program(assignment=an_assignment(artifacts=("docs/tool-inventory.md",))).arguments()
+    assert arguments == [*USUAL, "--append-system-prompt", INSTRUCTION]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from agents.claude_code_values import (
 )
 
 from gitbatch.agents.claude_code.agent import ClaudeCodeProgram
+from gitbatch.agents.claude_code.last_message import read_last_message
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.json_lines.limit_times import find_limit_end
 from gitbatch.agents.protocol import Failure, Reply
@@ -143,6 +144,27 @@ def test_result_that_quotes_a_large_file_is_read() -> None:
     fields = {"is_error": False, "result": "Not allowed. Sorry.", "permission_denials": [denied]}
     failure = judge(result_line(**fields), 0)
     assert failure.details == ("not allowed: Write x.md",)
+
+
+CONTRIBUTED = '{"contributions": [{"artifact": "tools.md", "text": "hammer"}], "decisions": ["Use it."]}'
+
+
+@pytest.mark.rule("O4", "S3")
+@pytest.mark.parametrize(
+    ("text", "summary", "counts"),
+    [
+        (f"Wrote it. It is fine.\n{CONTRIBUTED}", "Wrote it. It is fine.", (1, 1)),
+        (f"Wrote it. It is fine.\n\n```json\n{CONTRIBUTED}\n```\n", "Wrote it. It is fine.", (1, 1)),
+        (CONTRIBUTED, "", (1, 1)),
+        ('{"summary": "Wrote it. Fine.", "decisions": []}', "Wrote it. Fine.", (0, 0)),
+        ('Wrote it. Fine.\n{"contributions": 3}', 'Wrote it. Fine. {"contributions": 3}', (0, 0)),
+        ('Wrote {"a": 1}. Fine.', 'Wrote {"a": 1}. Fine.', (0, 0)),
+    ],
+)
+def test_last_message(text: str, summary: str, counts: tuple[int, int]) -> None:
+    reply = read_last_message(text, Usage(requests=1))
+    assert (reply.summary, reply.usage) == (summary, Usage(requests=1))
+    assert (len(reply.contributions), len(reply.decisions)) == counts
 
 
 # the wait of all items

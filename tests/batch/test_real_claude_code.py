@@ -75,6 +75,7 @@ def run(place: Place, patch: pytest.MonkeyPatch, **more: Any) -> tuple[Result, d
     return result, {outcome["item"]["name"]: outcome for outcome in outcomes}, events
 
 
+CONTRIBUTED = '{"contributions": [{"artifact": "tool-inventory.md", "text": "A hammer"}]}'
 SAY = "say Wrote the page. It has one heading."
 
 
@@ -85,11 +86,15 @@ def test_five_items_in_two_groups(
 ) -> None:
     """A sibling's output is denied, odd names are written, and a busy server makes the items wait."""
     odd = "out/[x] a*b!#(1).md"
+    place.write("tool-inventory.md", "# Tools\n")
     set_up(
         place,
         running,
         (
-            ("out/a.md", f'say Reading + Read {{"file_path": "rules.md"}}; {write_call("out/a.md")}; {SAY}'),
+            (
+                "out/a.md",
+                f'say Reading + Read {{"file_path": "rules.md"}}; {write_call("out/a.md")}; {SAY}\\n{CONTRIBUTED}',
+            ),
             ("out/b.md", f"{write_call('out/a.md')}; {write_call('out/b.md')}; {SAY}"),
             (odd, f"{write_call('out/x aab!#(1).md')}; {write_call(odd)}; {SAY}"),
         ),
@@ -113,6 +118,7 @@ def test_five_items_in_two_groups(
         shown
     )
     assert outcomes["T101"]["reply"]["summary"] == "Wrote the page. It has one heading."
+    assert "A hammer" in place.git("show", "HEAD:tool-inventory.md")
     assert not agents_below(place)
 
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from gitbatch.agents.claude_code.command_line import build_arguments, fixed_variables
 from gitbatch.agents.claude_code.key import KeyVariable, find_key
+from gitbatch.agents.claude_code.last_message import INSTRUCTION, read_last_message
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.json_lines.claude import PrintedEvents
 from gitbatch.agents.json_lines.claude_events import Event
@@ -20,7 +21,7 @@ from gitbatch.agents.process.last_lines import find_reason
 from gitbatch.agents.process.program import Program, ProgramExit, describe_exit
 from gitbatch.agents.process.watch import EVENT_LINE, ShownLine
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
-from gitbatch.agents.reply import PartialReply, make_reply
+from gitbatch.agents.reply import PartialReply
 from gitbatch.agents.services import AgentServices
 from gitbatch.errors import GitbatchError
 from gitbatch.limits.causes import Cause, WaitReason
@@ -124,7 +125,8 @@ class ClaudeCodeProgram(Struct, frozen=True):
 
     def arguments(self) -> list[str]:
         """Returns the command line."""
-        return build_arguments(self.table, self.assignment.output, self.cost_left)
+        instruction = INSTRUCTION if self.assignment.artifacts else ""
+        return build_arguments(self.table, self.assignment.output, self.cost_left, instruction)
 
     def environment(self) -> dict[str, str]:
         """Returns the fixed variables, the key, and the address of the server."""
@@ -154,7 +156,7 @@ class ClaudeCodeProgram(Struct, frozen=True):
         if denials and not os.path.lexists(self.place.worktree / self.assignment.output):
             reason = clean_text(f"no output file was written ({denials[-1]})")
             return Failure(reason, denials, Cause.NO_OUTPUT, usage=usage)
-        return make_reply(result.result or "", usage=usage)
+        return read_last_message(result.result or "", usage)
 
     def read_failure(self, ended: ProgramExit) -> Failure:
         """Returns why it failed, by its result; without one, by its exit status and its last lines."""

@@ -34,13 +34,16 @@ def _escape_match(found: re.Match[str]) -> str:
     return f"\\{found[0]}"
 
 
-def build_arguments(table: ClaudeCodeAgent, output: str, cost_left: float | None) -> list[str]:
+def build_arguments(
+    table: ClaudeCodeAgent, output: str, cost_left: float | None, instruction: str = ""
+) -> list[str]:
     """Returns the command line for one attempt.
 
     Args:
         table: the settings.
         output: the path that it may write, relative to the worktree.
         cost_left: the US dollars that it may spend; None: no limit.
+        instruction: is added to its system prompt.
     """
     return [
         table.program,
@@ -52,6 +55,7 @@ def build_arguments(table: ClaudeCodeAgent, output: str, cost_left: float | None
         *("--strict-mcp-config", "--no-session-persistence"),
         *_model_options(table),
         *("--max-turns", str(table.max_turns)),
+        *(("--append-system-prompt", instruction) if instruction else ()),
         *(() if cost_left is None else ("--max-budget-usd", f"{cost_left:.6f}")),
     ]
 

@@ -124,6 +124,7 @@ def make_assignment(
         used=sum_spent(past).usage,
         group="\n\n".join((render_group(scheduled.group), *shared)),
         task=render_item(scheduled.item),
+        artifacts=tuple(map(str, scheduled.project_state.project.artifacts)),
         missing=scheduled.missing,
         revised=start.revised,
     )
