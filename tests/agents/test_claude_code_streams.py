@@ -159,6 +159,14 @@ CONTRIBUTED = '{"contributions": [{"artifact": "tools.md", "text": "hammer"}], "
         ('{"summary": "Wrote it. Fine.", "decisions": []}', "Wrote it. Fine.", (0, 0)),
         ('Wrote it. Fine.\n{"contributions": 3}', 'Wrote it. Fine. {"contributions": 3}', (0, 0)),
         ('Wrote {"a": 1}. Fine.', 'Wrote {"a": 1}. Fine.', (0, 0)),
+        (
+            'Wrote it. Fine.\n{"contributions": [], "a": 1}',
+            'Wrote it. Fine. {"contributions": [], "a": 1}',
+            (0, 0),
+        ),
+        ("Wrote it. Fine.\n{}", "Wrote it. Fine. {}", (0, 0)),
+        ("Wrote it:\n```\nx = 1\n```", "Wrote it: ``` x = 1 ```", (0, 0)),
+        ("\n" * 200_000 + "Wrote it. Fine.", "Wrote it. Fine.", (0, 0)),
     ],
 )
 def test_last_message(text: str, summary: str, counts: tuple[int, int]) -> None:

@@ -3,8 +3,7 @@
 It has no other way to return them: the only file that it may write is its output.
 """
 
-import re
-
+from gitbatch.agents.json_text import parse_json
 from gitbatch.agents.protocol import Reply
 from gitbatch.agents.reply import make_reply, parse_reply
 from gitbatch.limits.usage import Usage
@@ -14,17 +13,27 @@ INSTRUCTION = (
     '{"contributions": [{"artifact": "NAME", "text": "one line"}]}'
 )
 """For the system prompt, where the phase has shared artifacts."""
-_JSON_END = re.compile(
-    r"(?P<summary>.*?)(?:^|\n)\s*(?:```(?:json)?\s*\n)?\s*(?P<json>\{\s*\"(?:contributions|decisions|summary)\".*\})\s*(?:\n```)?\s*",
-    re.DOTALL,
-)
+_KEYS = frozenset({"contributions", "decisions", "summary"})
+_FENCE = "```"
 
 
 def read_last_message(text: str, usage: Usage) -> Reply:
-    """Returns the reply of a last message; its end is a part of the summary if it is not valid JSON."""
-    found = _JSON_END.fullmatch(text)
-    returned = parse_reply(found["json"].encode(errors="replace")) if found else None
-    if found is None or not isinstance(returned, Reply):
-        return make_reply(text, usage=usage)
+    """Returns the reply of a last message; its end is a part of the summary if it is not JSON of this form."""
+    said = text.strip()
+    summary, written = _split_message(said)
+    found = parse_json(written)
+    is_ours = isinstance(found, dict) and bool(found) and found.keys() <= _KEYS
+    returned = parse_reply(written.encode(errors="replace")) if is_ours else None
+    if not isinstance(returned, Reply):
+        return make_reply(said, usage=usage)
     contributions = tuple((each.artifact, each.text) for each in returned.contributions)
-    return make_reply(found["summary"].strip() or returned.summary, returned.decisions, contributions, usage)
+    return make_reply(summary or returned.summary, returned.decisions, contributions, usage)
+
+
+def _split_message(text: str) -> tuple[str, str]:
+    """Returns what comes before the JSON at the end of a text, and that; a fence around it is left out."""
+    if text.endswith(_FENCE):
+        before, _, fenced = text.removesuffix(_FENCE).rpartition(_FENCE)
+        return before.strip(), fenced.removeprefix("json").strip()
+    before, _, last = f"\n{text}".rpartition("\n{")
+    return before.strip(), f"{{{last}"
