@@ -5,6 +5,9 @@ package `claude-agent-sdk` brings along.
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +18,7 @@ from conftest import Place
 from history import assert_tidy, ticked
 from processes import agents_below
 from sessions import run_here
+from waiting import wait_until
 
 from gitbatch.agents.anthropic.scripted.server import KEY, ScriptedServer
 from gitbatch.batch.loop import Ending, Result
@@ -178,4 +182,18 @@ def test_time_out_leaves_no_process(
     )
     _, outcomes, _ = run(place, monkeypatch)
     assert outcomes["T101"]["cause"] == "timed-out"
+    assert not agents_below(place)
+
+
+def test_interrupt_leaves_no_process(place: Place, running: ScriptedServer) -> None:
+    set_up(place, running, (("out/a.md", "nap 50 + say x"),), agent='sandbox = "bubblewrap"')
+    command = [sys.executable, "-m", "gitbatch", "run", "--items", "all", "--checkpoint", "at-end"]
+    process = subprocess.Popen(command, cwd=place.root, env=place.environment, stdin=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: bool(running.seen), "the request of Claude Code", patience=60)
+        assert agents_below(place)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    finally:
+        process.kill()
     assert not agents_below(place)
