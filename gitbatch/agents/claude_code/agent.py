@@ -1,7 +1,6 @@
 """The agent kind `claude-code`: Claude Code, started for each attempt, with its events read as they come."""
 
 import os
-import time
 from functools import partial
 
 from msgspec import Struct, field
@@ -11,10 +10,10 @@ from gitbatch.agents.claude_code.command_line import build_arguments, fixed_vari
 from gitbatch.agents.claude_code.key import KeyVariable, find_key
 from gitbatch.agents.claude_code.last_message import INSTRUCTION, read_last_message
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
-from gitbatch.agents.json_lines.claude import PrintedEvents
+from gitbatch.agents.json_lines.claude import ClaudeEvents
 from gitbatch.agents.json_lines.claude_events import Event
-from gitbatch.agents.json_lines.claude_outcome import Verdict, is_busy_status, judge_result, read_usage
-from gitbatch.agents.json_lines.limit_times import find_limit_end
+from gitbatch.agents.json_lines.claude_outcome import wait_for_server
+from gitbatch.agents.json_lines.verdict import CutAnswers, Verdict
 from gitbatch.agents.process.agent import ProcessAgent
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.last_lines import find_reason
@@ -24,9 +23,8 @@ from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStre
 from gitbatch.agents.reply import PartialReply
 from gitbatch.agents.services import AgentServices
 from gitbatch.errors import GitbatchError
-from gitbatch.limits.causes import Cause, WaitReason
+from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import FREE, format_dollars
-from gitbatch.plan.model import ItemKey
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.text import CleanText, clean_text
 
@@ -40,18 +38,11 @@ class SharedState(Struct):
     """What the attempts of all items of a run share."""
 
     services: AgentServices
-    cut_items: set[ItemKey] = field(default_factory=set)
-    """Items that have waited once for an answer that was cut."""
+    cut_answers: CutAnswers = field(default_factory=CutAnswers)
 
     def wait_for_server(self, event: Event) -> None:
         """Makes all items wait when a request is sent again because the server is busy, or cannot be reached."""
-        if event.retry_delay_ms is None:
-            return
-        seconds = max(event.retry_delay_ms, 0.0) / 1000
-        if is_busy_status(event.error_status, event.error):
-            self.services.rate_limit.start_wait(seconds)
-        elif event.error_status is None:
-            self.services.rate_limit.start_wait(seconds, WaitReason.NO_CONNECTION)
+        wait_for_server(self.services.rate_limit, event)
 
 
 def make_claude_code_agent(name: str, table: ClaudeCodeAgent, services: AgentServices) -> ProcessAgent:
@@ -98,7 +89,7 @@ def make_program(
     if of_batch is not None and of_batch <= 0:
         return Failure(clean_text(_BATCH_LIMIT), cause=Cause.BUDGET, usage=FREE)
     left = min((limit for limit in (own, of_batch) if limit is not None), default=None)
-    stream = PrintedEvents(place.worktree, state.wait_for_server)
+    stream = ClaudeEvents(place.worktree, state.wait_for_server)
     is_own = own is not None and left == own
     return ClaudeCodeProgram(table, key, state, assignment, place, files, stream, left, is_own)
 
@@ -112,7 +103,7 @@ class ClaudeCodeProgram(Struct, frozen=True):
     assignment: Assignment
     place: LocalPlace
     files: ExchangeFiles
-    stream: PrintedEvents
+    stream: ClaudeEvents
     cost_left: float | None
     """US dollars that it may spend; None: no limit."""
     is_own_limit: bool
@@ -144,37 +135,25 @@ class ClaudeCodeProgram(Struct, frozen=True):
 
     def read_reply(self, ended: ProgramExit) -> Reply | Failure:
         """Returns the reply of the result."""
-        result = self.stream.result
-        if result is None:
-            return replace(self._fail_without_result(ended), usage=self.stream.usage_so_far)
-        usage = read_usage(result)
-        if verdict := judge_result(result, self.stream.error):
-            return replace(self._fail(verdict, ended), usage=usage, retry_after=self._retry_after())
-        denials = tuple(
-            clean_text(self.stream.calls.describe_denial(each)) for each in result.permission_denials
-        )
+        if self.stream.result is None:
+            return replace(self._fail_without_result(ended), usage=self.stream.usage)
+        usage = self.stream.usage
+        if verdict := self.stream.judge_exit(ended.status, ()):
+            return replace(self._fail(verdict, ended), usage=usage, retry_after=self.stream.retry_after)
+        denials = self.stream.denials
         if denials and not os.path.lexists(self.place.worktree / self.assignment.output):
             reason = clean_text(f"no output file was written ({denials[-1]})")
             return Failure(reason, denials, Cause.NO_OUTPUT, usage=usage)
-        return read_last_message(result.result or "", usage)
+        return read_last_message(self.stream.summary, usage)
 
     def read_failure(self, ended: ProgramExit) -> Failure:
         """Returns why it failed, by its result; without one, by its exit status and its last lines."""
-        result = self.stream.result
-        verdict = judge_result(result, self.stream.error) if result else None
+        verdict = self.stream.judge_exit(ended.status, ())
         return self._fail(verdict, ended) if verdict else self._fail_without_result(ended)
 
     def read_partial_reply(self, _ended: ProgramExit) -> PartialReply:
         """Returns the usage of the result; without one, the tokens that were reported until then, and no cost."""
-        result = self.stream.result
-        usage = read_usage(result) if result else self.stream.usage_so_far
-        return PartialReply(usage, self._retry_after())
-
-    def _retry_after(self) -> float | None:
-        """Returns the seconds to wait: until the limit of a subscription ends, or as long as Claude Code waited."""
-        result = self.stream.result
-        said = find_limit_end(result.result or "", time.time()) if result and result.is_error else None
-        return said if said is not None else self.stream.retry_delay or None
+        return PartialReply(self.stream.usage, self.stream.retry_after)
 
     def _fail(self, verdict: Verdict, ended: ProgramExit) -> Failure:
         cause, reason = verdict.cause, verdict.reason
@@ -182,10 +161,8 @@ class ClaudeCodeProgram(Struct, frozen=True):
             cause, reason = Cause.BUDGET, clean_text(_BATCH_LIMIT)
         elif cause is Cause.LIMIT:
             reason = clean_text(_limit_reached(self.table))
-        elif verdict.is_cut and self.assignment.item in self.state.cut_items:
-            cause = Cause.FAILED
-        elif verdict.is_cut:
-            self.state.cut_items.add(self.assignment.item)
+        else:
+            cause = self.state.cut_answers.decide_cause(self.assignment.item, verdict)
         return Failure(reason, ended.watch.last_lines(), cause, wait_reason=verdict.wait_reason)
 
     def _fail_without_result(self, ended: ProgramExit) -> Failure:

@@ -1,105 +1,48 @@
-"""The agent kind `command`: a program of the user's choice.
+"""The agent kind `command`: a program of the user's choice, and the format of its events if it has one."""
 
-The program finds its assignment in GITBATCH_OUTPUT, GITBATCH_ITEM, GITBATCH_PROMPT_FILE and GITBATCH_CONTEXT (a
-file with one path a line); it may append lines to the file GITBATCH_PROGRESS, which are shown as they come
-(rule F1), and write a reply as JSON to the file GITBATCH_REPLY.
-"""
-
-import os
-import re
 from functools import partial
 
-from msgspec import Struct
-
-from gitbatch.agents.command.table import CommandAgent
-from gitbatch.agents.process.agent import ProcessAgent
-from gitbatch.agents.process.files import ExchangeFiles
-from gitbatch.agents.process.last_lines import find_reason, is_busy
-from gitbatch.agents.process.program import ProgramExit, describe_exit, show_shortened
-from gitbatch.agents.process.watch import TEXT_LINE, ShownLine
-from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
-from gitbatch.agents.reply import PartialReply
+from gitbatch.agents.command.program import CommandProgram
+from gitbatch.agents.command.table import WITH_COST, CommandAgent
+from gitbatch.agents.process.agent import MakeProgram, ProcessAgent
 from gitbatch.agents.services import AgentServices
-from gitbatch.limits.causes import Cause
-from gitbatch.text import clean_text
+from gitbatch.errors import GitbatchError
+from gitbatch.sandbox.model import SandboxKind
 
-_PLACEHOLDER = re.compile(r"\{(?:output|item|prompt_file)\}")
+_UNCONFINED = ("danger-full-access", "--dangerously-bypass-approvals-and-sandbox", "--yolo")
+"""Arguments that switch a program's own walls off."""
 
 
 def make_command_agent(name: str, table: CommandAgent, services: AgentServices) -> ProcessAgent:
     """Makes an agent of this kind.
 
     Raises:
-        GitbatchError: its sandbox does not work here.
+        GitbatchError: its sandbox does not work here, or it needs one and has none.
     """
+    sandbox = services.open_sandbox(table.sandbox)
+    unconfined = next((word for word in _UNCONFINED if any(word in each for each in table.command)), None)
+    if table.format and unconfined and sandbox.kind is SandboxKind.NONE:
+        raise GitbatchError(
+            f"agent {name}: {unconfined} needs a sandbox",
+            f"remove it from the command of [agents.{name}], or let it run in a sandbox",
+        )
     return ProcessAgent(
         name=name,
         table=table,
         environment=services.environment,
-        sandbox=services.open_sandbox(table.sandbox),
+        sandbox=sandbox,
         starter=services.starter,
         command=table.command,
-        make_program=partial(CommandProgram, table),
-        knows_usage=table.reports_usage,
-        knows_cost=table.reports_usage,
+        make_program=_find_program(table, services),
+        knows_usage=table.reports_usage or table.format is not None,
+        knows_cost=table.reports_usage or table.format in WITH_COST,
     )
 
 
-class CommandProgram(Struct, frozen=True):
-    """One start of the program of the table."""
+def _find_program(table: CommandAgent, services: AgentServices) -> MakeProgram:
+    """Returns the function that makes a start of the program."""
+    if table.format is None:
+        return partial(CommandProgram, table)
+    from gitbatch.agents.command.event_program import EventPrograms  # noqa: PLC0415 - most commands have no format
 
-    table: CommandAgent
-    assignment: Assignment
-    place: LocalPlace
-    files: ExchangeFiles
-
-    @property
-    def line_bytes(self) -> int:
-        """As for a program that prints text."""
-        return TEXT_LINE
-
-    def arguments(self) -> list[str]:
-        """Returns the command of the table with its placeholders filled."""
-        values = {
-            "{output}": self.assignment.output,
-            "{item}": self.assignment.item,
-            "{prompt_file}": str(self.files.prompt),
-        }
-        return [_PLACEHOLDER.sub(lambda match: values[match[0]], argument) for argument in self.table.command]
-
-    def environment(self) -> dict[str, str]:
-        """Returns the variables in which the program finds its assignment."""
-        return {
-            "GITBATCH_OUTPUT": self.assignment.output,
-            "GITBATCH_ITEM": self.assignment.item,
-            "GITBATCH_ATTEMPT": str(self.assignment.attempt),
-            "GITBATCH_PROMPT_FILE": str(self.files.prompt),
-            "GITBATCH_CONTEXT": str(self.files.context),
-            "GITBATCH_PROGRESS": str(self.files.progress),
-            "GITBATCH_REPLY": str(self.files.reply),
-        }
-
-    def show_line(self, stream: OutputStream, line: str) -> ShownLine | None:
-        """Shows every line, JSON in a short form."""
-        return show_shortened(stream, line)
-
-    def has_finished(self) -> bool:
-        """False: no line is known to be the last one."""
-        return False
-
-    def read_reply(self, ended: ProgramExit) -> Reply | Failure:
-        """Returns the reply of the reply file, or else one with the last paragraph of standard output."""
-        return self.files.read_reply(ended.watch, ended.secrets)
-
-    def read_failure(self, ended: ProgramExit) -> Failure:
-        """Returns why the program failed, by its exit status and its last lines."""
-        details = ended.watch.last_lines()
-        reason = clean_text(describe_exit(ended.status, find_reason(details)))
-        if ended.status == os.EX_TEMPFAIL:  # of sysexits.h: a temporary failure, try again later
-            return Failure(reason, details, Cause.BUSY)
-        seems_busy = is_busy(ended.watch.last_whole_lines(), self.table.busy_words)
-        return Failure(reason, details, Cause.BUSY if seems_busy else Cause.FAILED, is_guess=seems_busy)
-
-    def read_partial_reply(self, ended: ProgramExit) -> PartialReply:
-        """Returns the usage and the time to wait that the reply file has."""
-        return self.files.read_partial_reply(ended.secrets)
+    return EventPrograms(table, table.format, services.rate_limit).make_program

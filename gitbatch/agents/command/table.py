@@ -1,7 +1,7 @@
 """The settings of the agent kind `command`."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -9,6 +9,9 @@ from gitbatch.agents.process.table import ProcessTable
 from gitbatch.project.agent_kinds import AgentKind
 
 BusyPattern = Annotated[str, Meta(pattern=r"[^\s_-]", max_length=200)]
+FormatName = Literal["claude", "codex", "opencode", "gemini", "qwen"]
+WITH_COST = frozenset({"claude", "opencode"})
+"""The formats that have a cost in US dollars."""
 BUSY_WORDS = ("rate limit", "429", "overloaded", "try again later")
 
 
@@ -16,6 +19,8 @@ class CommandAgent(ProcessTable, frozen=True, kw_only=True, tag="command"):
     """A program of the user's choice, by its command line."""
 
     command: Annotated[tuple[str, ...], Meta(min_length=1)]
+    format: FormatName | None = None
+    """How standard output is read: as the lines of JSON that this program prints; None: as text."""
     strict: bool = False
     """The output is the only file of the worktree that it may write; many programs need more."""
     writable: tuple[str, ...] = ()

@@ -1,7 +1,6 @@
 """The events that Claude Code prints with `--output-format stream-json`: one JSON object a line, parsed into values.
 
-Only what is used is parsed. A line that is not an object, or whose fields have other types, is dropped: its
-format changes with the versions. `type` need not be the first key.
+Qwen Code prints nearly the same. `type` need not be the first key.
 """
 
 from enum import StrEnum
@@ -9,8 +8,6 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct, field
-
-from gitbatch.agents.json_text import replace_lone_surrogates
 
 
 class EventKind(StrEnum):
@@ -53,6 +50,8 @@ class TokenCounts(Struct, frozen=True):
     output_tokens: int | None = None
     cache_read_input_tokens: int | None = None
     cache_creation_input_tokens: int | None = None
+    total_tokens: int | None = None
+    """Only Qwen Code says it; its input has those of the cache in it."""
 
 
 class EventMessage(Struct, frozen=True):
@@ -86,18 +85,25 @@ class Denial(Struct, frozen=True):
     tool_input: Any = None
 
 
+class ErrorObject(Struct, frozen=True):
+    """The error of a result of Qwen Code."""
+
+    message: str = ""
+
+
 class Event(Struct, frozen=True):
     """One line. The fields of all kinds are here: each kind has its own, which are empty in the others."""
 
     type: str
     subtype: str = ""
     message: EventMessage | str | None = None
-    error: str | None = None
+    error: str | ErrorObject | None = None
     """Of an assistant event: why the request failed."""
     tool_name: str = ""
     tool_use_id: str = ""
     retry_delay_ms: float | None = None
     error_status: int | None = None
+    model: str = ""
     claude_code_version: str = ""
     is_error: bool | None = None
     result: str | None = None
@@ -118,6 +124,16 @@ class Event(Struct, frozen=True):
         return EventKind(name) if name in _KINDS.get(self.type, ()) else EventKind.OTHER
 
     @property
+    def error_name(self) -> str:
+        """The name of its error; empty if it has none."""
+        return self.error if isinstance(self.error, str) else ""
+
+    @property
+    def error_text(self) -> str:
+        """What its error says; empty if it has none."""
+        return self.error.message if isinstance(self.error, ErrorObject) else ""
+
+    @property
     def blocks(self) -> list[EventPart]:
         """The parts of its message."""
         return self.message.blocks if isinstance(self.message, EventMessage) else []
@@ -130,14 +146,4 @@ _KINDS = {
         for kind in (EventKind.ASSISTANT, EventKind.TOOL_RESULTS, EventKind.RESULT)
     },
 }
-_DECODER = msgspec.json.Decoder(Event)
-
-
-def parse_event(line: str) -> Event | None:
-    """Parses a line; returns None if it is not an event."""
-    if not line.lstrip().startswith("{"):
-        return None
-    try:
-        return _DECODER.decode(replace_lone_surrogates(line.encode(errors="replace")))
-    except (msgspec.DecodeError, RecursionError):
-        return None
+EVENTS = msgspec.json.Decoder(Event)

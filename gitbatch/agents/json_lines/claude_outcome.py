@@ -4,33 +4,20 @@
 `api_error_status` and the error of the last assistant event, in this order.
 """
 
-import re
-
-from msgspec import Struct
-
 from gitbatch.agents.json_lines.claude_events import Event, ModelUsage, TokenCounts
+from gitbatch.agents.json_lines.verdict import (
+    Verdict,
+    find_cause,
+    has_no_connection,
+    is_busy_number,
+    no_connection,
+)
 from gitbatch.limits.causes import Cause, WaitReason
+from gitbatch.limits.rate_limit import RateLimit
 from gitbatch.limits.usage import FREE, Usage
 from gitbatch.text import CleanText, clean_text
 
-_BUSY = frozenset({408, 409, 429})
-_UNUSABLE = frozenset({401, 402, 403})
-_NOT_FOUND, _TOO_LARGE, _SERVER_ERROR = 404, 413, 500
-_NO_CONNECTION = re.compile(
-    r"Connection refused|Unable to connect|ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH"
-)
 _LOGIN = "set ANTHROPIC_API_KEY, or run claude setup-token and set CLAUDE_CODE_OAUTH_TOKEN"
-
-
-class Verdict(Struct, frozen=True):
-    """Why an attempt failed."""
-
-    cause: Cause
-    reason: CleanText
-    is_cut: bool = False
-    """An answer was cut or malformed: that is worth one wait; after that, the attempt has failed."""
-    wait_reason: WaitReason = WaitReason.SERVER_BUSY
-    """What all items wait for, if the cause is BUSY."""
 
 
 def read_usage(result: Event) -> Usage:
@@ -87,8 +74,19 @@ def judge_result(result: Event, error: str) -> Verdict | None:
 def is_busy_status(status: int | None, error: str | None) -> bool:
     """Whether the number or the name of an error means that the server may be asked again."""
     if status is not None:
-        return status in _BUSY or status >= _SERVER_ERROR
+        return is_busy_number(status)
     return error in {"rate_limit", "overloaded", "server_error"}
+
+
+def wait_for_server(rate_limit: RateLimit, event: Event) -> None:
+    """Makes all items wait when a request is sent again because the server is busy, or cannot be reached."""
+    if event.retry_delay_ms is None:
+        return
+    seconds = max(event.retry_delay_ms, 0.0) / 1000
+    if is_busy_status(event.error_status, event.error_name):
+        rate_limit.start_wait(seconds)
+    elif event.error_status is None:
+        rate_limit.start_wait(seconds, WaitReason.NO_CONNECTION)
 
 
 def _judge_end(result: Event) -> Verdict | None:
@@ -109,26 +107,22 @@ def _judge_status(result: Event, error: str) -> Verdict | None:
     status = result.api_error_status
     if status is None:
         return None
-    names_model = error == "model_not_found" or "model" in _text_of(result).lower()
-    if status in _UNUSABLE or error == "billing_error" or (status == _NOT_FOUND and names_model):
+    if error in {"billing_error", "model_not_found"}:
         return _verdict(Cause.FATAL, result)
-    if status == _TOO_LARGE:
-        return _verdict(Cause.CONTEXT, result)
-    return _verdict(Cause.BUSY if is_busy_status(status, error) else Cause.FAILED, result)
+    return _verdict(find_cause(status, text_of(result)), result)
 
 
 def _judge_error(result: Event, error: str) -> Verdict:
     """Returns the verdict for an error without a status."""
-    text = _text_of(result)
+    text = text_of(result)
     if error == "authentication_failed":
         return Verdict(Cause.FATAL, clean_text(f"Claude Code is not logged in ({text}): {_LOGIN}"))
     if error == "billing_error":
         return _verdict(Cause.FATAL, result)
     if error in {"rate_limit", "overloaded"}:
         return _verdict(Cause.BUSY, result)
-    if _NO_CONNECTION.search(text):
-        reason = clean_text(f"no connection: {text}")
-        return Verdict(Cause.BUSY, reason, wait_reason=WaitReason.NO_CONNECTION)
+    if has_no_connection(text):
+        return no_connection(text)
     is_cut = result.terminal_reason == "api_error"
     cause = Cause.BUSY if is_cut else Cause.FAILED
     return Verdict(cause, _reason(result), is_cut, WaitReason.ANSWER_CUT)
@@ -139,8 +133,9 @@ def _verdict(cause: Cause, result: Event) -> Verdict:
 
 
 def _reason(result: Event) -> CleanText:
-    return clean_text(_text_of(result) or result.terminal_reason or result.subtype or "it reports an error")
+    return clean_text(text_of(result) or result.terminal_reason or result.subtype or "it reports an error")
 
 
-def _text_of(result: Event) -> str:
-    return result.result or ", ".join(map(str, result.errors))
+def text_of(result: Event) -> str:
+    """Returns what a result says: its text, or that of its errors."""
+    return result.result or result.error_text or ", ".join(map(str, result.errors))

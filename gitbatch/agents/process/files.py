@@ -55,10 +55,15 @@ class ExchangeFiles(Struct, frozen=True):
 
     def read_reply(self, watch: OutputWatch, secrets: Secrets) -> Reply | Failure:
         """Returns the reply of a program that succeeded; without a reply file, its last paragraph is the summary."""
+        written = self.read_written_reply(watch, secrets)
+        return make_reply(last_paragraph(watch.last_output())) if written is None else written
+
+    def read_written_reply(self, watch: OutputWatch, secrets: Secrets) -> Reply | Failure | None:
+        """Returns the reply in the reply file; None if that does not exist."""
         try:
             written = read_small(self.reply.parent, self.reply.name, REPLY_BYTES + 1)
         except FileNotFoundError:
-            return make_reply(last_paragraph(watch.last_output()))
+            return None
         except OSError as error:
             if is_of_disk(error):
                 raise
