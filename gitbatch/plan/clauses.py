@@ -13,6 +13,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from gitbatch.plan import help_texts
+from gitbatch.plan.bare_keys import report_bare_keys
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.foreign import report_foreign_words
 from gitbatch.plan.inline import COMMENT, HIDDEN, Inline, SpanKind, one_line, scan
@@ -129,6 +130,7 @@ def read_wording(span: Span, findings: Findings) -> Wording:
     _report_other_arrows(inline, span.start, findings)
     _report_swallowed(inline, span.start, findings)
     report_foreign_words(inline.text, span.start, findings)
+    report_bare_keys(inline.mask, span.start, [clause.span for clause in clauses], findings)
     lead = _LEADING_ID.match(inline.text)
     title = one_line(inline.text, cuts).rstrip(" ,;")
     label = title.removeprefix(lead[0].strip()).strip() if lead else title
@@ -138,9 +140,10 @@ def read_wording(span: Span, findings: Findings) -> Wording:
 def report_misplaced(text: str, start: int, findings: Findings) -> None:
     """Say of each clause below an item's first paragraph (here: a text and its place) that it has no effect."""
     report_foreign_words(text, start, findings)
-    if not _OPENING.search(text):
+    if ":" not in text:
         return
     mask = scan(text).mask
+    report_bare_keys(mask, start, (), findings)
     for opening in _OPENING.finditer(mask):
         if opening["colon"] and opening["key"].casefold() in _SPELLINGS:
             span = Span(start + opening.start("key"), start + opening.end("key"))

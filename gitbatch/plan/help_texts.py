@@ -256,6 +256,8 @@ WRITE_AFTER = Advice(
 )
 WRITE_OUTPUT = Advice("write “→ Output: path/of/the/file.md”", "schreibe „→ Ausgabe: pfad/der/datei.md“")
 WRITE_CONTEXT = Advice("write “(context: file.md, other.md)”", "schreibe „(Kontext: datei.md, andere.md)“")
+WRITE_DOD = Advice("write “→ DoD: #1”", "schreibe „→ DoD: #1“")
+WRITE_AGENT = Advice("write “→ Agent: name”", "schreibe „→ Agent: name“")
 WRITE_RETRIES = Advice("write “<!-- retries: 2 -->”", "schreibe „<!-- retries: 2 -->“")
 DROP_PARALLEL = Advice(
     "remove it: the items of a group run at the same time unless a hint says otherwise",
