@@ -54,6 +54,7 @@ _ATOM = rf"(?:[^\s,;(){COMMENT}]+|\([^()]*\)|[()])"
 _VALUE = re.compile(rf"{_ATOM}(?:[\s{COMMENT}]*{_ATOM})*")
 _SPECIAL = re.compile(f"[,;(){HIDDEN}{COMMENT}]")
 _NESTED = re.compile(rf"({_WORD})\s*:")
+_IN_WORD = re.compile(r"[\w./-]")
 _BRACKET = re.compile(r"[()]")
 _ID_BODY = r"[A-Z]{1,8}-?[0-9]{1,9}(?:\.[0-9]{1,9})*[A-Za-z]?|[0-9]{1,9}(?:\.[0-9]{1,9})+"
 _LEADING_ID = re.compile(
@@ -249,9 +250,19 @@ class _Reader:
                 depth += 1
             elif sign == ")" and depth:
                 depth -= 1
-            elif sign != ">" or self._mask[found.start() - 1] in "-=":
+            elif (sign != ">" or self._mask[found.start() - 1] in "-=") and not self._is_in_word(
+                found.start()
+            ):
                 return self._arrow(found.start())
         return len(self._mask)
+
+    def _is_in_word(self, last: int) -> bool:
+        """Whether an arrow, by its last character, stands inside a word and opens no clause, as in `a->b.md`."""
+        first = self._arrow(last)
+        around = self._mask[max(0, first - 1) : first], self._mask[last + 1 : last + 2]
+        opening = _OPENING.match(self._mask, last)
+        opens = opening is not None and opening["colon"] and _is_key(opening["key"])
+        return all(map(_IN_WORD.match, around)) and not opens
 
     def _arrow(self, last: int) -> int:
         """Where the arrow begins whose last character this is; other characters begin where they are."""

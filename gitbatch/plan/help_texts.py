@@ -31,12 +31,20 @@ class Advice(Struct, frozen=True):
     def fill(self, **values: "str | Advice") -> "Advice":
         """Returns the texts with their placeholders replaced, by a text or by one for each language."""
         english = {name: value if isinstance(value, str) else value.english for name, value in values.items()}
-        german = {name: value if isinstance(value, str) else value.german for name, value in values.items()}
+        german = {
+            name: _quote_in_german(value) if isinstance(value, str) else value.german
+            for name, value in values.items()
+        }
         return Advice(self.english.format_map(english), self.german.format_map(german))
 
     def in_language(self, language: Language) -> str:
         """Returns the text in a language."""
         return self.german if language is Language.DE else self.english
+
+
+def _quote_in_german(text: str) -> str:
+    """Returns a quoted text in the quotation marks of the texts around it."""
+    return f"„{text[1:-1]}“" if text.startswith("“") and text.endswith("”") else text
 
 
 # The file (GB001 to GB003)

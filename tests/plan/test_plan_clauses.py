@@ -166,6 +166,14 @@ def test_an_arrow_clause_ends_where_the_next_thing_begins() -> None:
     assert only.hints == Hints(agent="x", retries=2)
 
 
+@pytest.mark.parametrize("path", ["docs/a->b.md", "docs/ä→ö.md", "a=>b", "docs/a→.md"])
+def test_an_arrow_inside_a_path_does_not_end_it(path: str) -> None:
+    """What comes after it was taken for a part of the title, and another file was written."""
+    only = item(f"t → Output: {path} → then")
+    assert (only.output, only.title) == (path, "t → then")
+    assert item(f"t → Output: {path}→DoD: #1").output == path
+
+
 def test_an_unclosed_bracket_still_ends_at_the_next_clause() -> None:
     text = "- [ ] t (context: a.md → DoD: #1 (output: o.md)"
     plan = in_group(text)

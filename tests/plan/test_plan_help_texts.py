@@ -56,6 +56,12 @@ def test_a_text_for_each_language_may_fill_a_placeholder() -> None:
     assert both.in_language(Language.DE) == "schreibe ein {b}"
 
 
+def test_a_quoted_text_has_the_quotation_marks_of_its_language() -> None:
+    filled = help_texts.MEANT_KEY.fill(key="“Output:”")
+    assert filled.english.startswith("did you mean “Output:”?")
+    assert filled.german.startswith("ist „Output:“ gemeint?")
+
+
 def without_help(diagnostic: Diagnostic) -> tuple[str, int, int, str]:
     message = re.sub("Work Packages|Arbeitspakete", "…", diagnostic.message)
     return diagnostic.code, diagnostic.start, diagnostic.end, message
@@ -91,7 +97,7 @@ def test_every_code_has_help_in_both_languages() -> None:
         ("TODO", "did you mean “Work Packages”?", 'work = ["TODO"]'),
         ("Steps", "did you mean “Work Packages”?", 'work = ["Steps"]'),
         ('3. **To-Do** "now"', "did you mean “Work Packages”?", 'work = ["3. **To-Do** \\"now\\""]'),
-        ("Aufgaben", "ist “Arbeitspakete” gemeint?", 'work = ["Aufgaben"]'),
+        ("Aufgaben", "ist „Arbeitspakete“ gemeint?", 'work = ["Aufgaben"]'),
     ],
 )
 def test_titles_of_other_people_are_suggested_with_the_setting(
