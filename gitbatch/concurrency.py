@@ -32,6 +32,13 @@ async def shielded(work: Coroutine[None, None, _T]) -> _T:
         return task.result()
 
 
+def repeat_cancellation() -> None:
+    """Cancels the current task once more, whose cancellation was caught: its next await raises it."""
+    task = asyncio.current_task()
+    if task:
+        task.cancel()
+
+
 class GitThread(Struct, frozen=True):
     """Makes calls awaitable, and runs them on one thread in the order in which they were made."""
 

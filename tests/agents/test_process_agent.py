@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import tracemalloc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from gitbatch.agents.process import program, watch
 from gitbatch.agents.process.agent import ProcessAgent
 from gitbatch.agents.process.interruption import AttemptInterruptedError
 from gitbatch.agents.process.starter import Starter
+from gitbatch.agents.process.watch import OutputWatch
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply, ReplyFlag
 from gitbatch.agents.services import AgentServices
 from gitbatch.limits.causes import Cause
@@ -99,6 +100,10 @@ class Bench:
 
     def start(self, *argv: str) -> asyncio.Task[Reply | Failure]:
         """Start a program in the running loop."""
+        return asyncio.ensure_future(self.attempt(*argv))
+
+    def attempt(self, *argv: str) -> Coroutine[None, None, Reply | Failure]:
+        """Prepare an attempt with a program."""
         table = CommandAgent(command=argv, pass_env=self.pass_env, busy_patterns=self.busy_patterns)
         assignment = Assignment(
             item=ItemKey("1-t1"),
@@ -113,7 +118,7 @@ class Bench:
             self.starters[-1].start_server()
         runner = an_agent(table, self.environment, self.sandbox, self.starters[-1])
         place = LocalPlace(self.worktree, self.scratch)
-        return asyncio.ensure_future(runner.run(assignment, place, self._show))
+        return runner.run(assignment, place, self._show)
 
     def _show(self, stream: OutputStream, line: str) -> None:
         self.shown.append((stream, line))
@@ -796,6 +801,38 @@ def test_cancelling_reports_what_was_used_until_then(bench: Bench) -> None:
         assert interrupted.value.usage == Usage(input=7, requests=1, cost=0.5)
 
     asyncio.run(whole())
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+@either
+def test_what_has_ended_when_it_is_cancelled_has_its_reply(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, *, is_known: bool
+) -> None:
+    """The cancellation comes in the turn of the loop in which the end of the program is noted, before or after that."""
+    answers: list[Reply | Failure] = []
+    tasks: list[asyncio.Task[None]] = []
+    noted = OutputWatch.process_exited
+
+    def end(watch: OutputWatch) -> None:
+        tasks[0].cancel()
+        if is_known:
+            noted(watch)
+        else:
+            asyncio.get_running_loop().call_soon(asyncio.get_running_loop().call_soon, noted, watch)
+
+    async def attempt() -> None:
+        answers.append(await bench.attempt("sh", "-c", "echo Done."))
+        await loop_turns()
+
+    async def whole() -> None:
+        tasks.append(asyncio.ensure_future(attempt()))
+        with pytest.raises(asyncio.CancelledError):
+            await tasks[0]
+
+    monkeypatch.setattr(OutputWatch, "process_exited", end)
+    asyncio.run(whole())
+    gc.collect()
+    assert answers == [a_reply("Done.")]
 
 
 @pytest.mark.parametrize("turns", range(1, 9))

@@ -234,7 +234,9 @@ def test_what_an_agent_leaves_running_does_not_hold_the_next_run_up(three: Place
     three.edit(
         "tools/agent.sh",
         "fail) echo",
-        'leave) page >"$output"; setsid sleep 600 >/dev/null 2>&1 & ;;\nfail) echo',
+        # Until it has left the group of the agent, it ends with the agent.
+        'leave) page >"$output"; setsid sh -c ": >$HOME/left; exec sleep 600" >/dev/null 2>&1 & '
+        'until [ -e "$HOME/left" ]; do sleep 0.01; done ;;\nfail) echo',
     )
     three.commit()
     three.gitbatch("run", "--items", "group:1", "--checkpoint", "at-end", code=0)

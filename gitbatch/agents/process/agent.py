@@ -17,7 +17,7 @@ from gitbatch.agents.process.confine import confinement_of, read_in_checkouts, s
 from gitbatch.agents.process.environment import passed_variables
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.interruption import AttemptInterruptedError
-from gitbatch.agents.process.program import Program, ProgramExit, end_program, feed_prompt
+from gitbatch.agents.process.program import Program, ProgramExit, end_program, feed_prompt, has_ended
 from gitbatch.agents.process.start_problem import (
     can_find_program,
     describe_start_problem,
@@ -28,7 +28,7 @@ from gitbatch.agents.process.table import ProcessTable
 from gitbatch.agents.process.watch import ExitWait, OutputWatch
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Progress, Reply
 from gitbatch.agents.secrets import Secrets
-from gitbatch.concurrency import shielded
+from gitbatch.concurrency import repeat_cancellation, shielded
 from gitbatch.fs.disk import is_of_disk
 from gitbatch.limits.causes import Cause
 from gitbatch.sandbox.launcher import CANNOT_RUN, NOT_FOUND
@@ -104,10 +104,13 @@ class ProcessAgent(Struct, frozen=True):
             feed_prompt(transport, assignment.prompt)
             waited = await watch.wait_for_exit(assignment.timeout, program.has_finished)
         except asyncio.CancelledError as error:
-            with suppress(asyncio.CancelledError):  # when cancelled once more, it is killed
-                await end_program(transport, watch)
-            ended = ProgramExit(transport.get_returncode() or 0, watch, files, secrets)
-            raise AttemptInterruptedError(program.read_partial_reply(ended).usage) from error
+            if not has_ended(transport, watch):
+                with suppress(asyncio.CancelledError):  # when cancelled once more, it is killed
+                    await end_program(transport, watch)
+                ended = ProgramExit(transport.get_returncode() or 0, watch, files, secrets)
+                raise AttemptInterruptedError(program.read_partial_reply(ended).usage) from error
+            waited = ExitWait.EXITED
+            repeat_cancellation()
         await shielded(end_program(transport, watch))  # a cancellation now must not lose what it has done
         ended = ProgramExit(transport.get_returncode() or 0, watch, files, secrets)
         if waited is ExitWait.FINISHED or (waited is ExitWait.EXITED and ended.status == 0):

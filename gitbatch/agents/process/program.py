@@ -88,6 +88,19 @@ def feed_prompt(transport: asyncio.SubprocessTransport, prompt: str) -> None:
     stdin.write_eof()
 
 
+def has_ended(transport: asyncio.SubprocessTransport, watch: OutputWatch) -> bool:
+    """Returns whether the program has ended by itself; the loop may hear of that a moment later."""
+    if watch.exited.is_set():
+        return True
+    try:
+        os.kill(transport.get_pid(), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # another user's
+        return False
+    return False
+
+
 async def end_program(transport: asyncio.SubprocessTransport, watch: OutputWatch) -> None:
     """Ends the program, if it still runs, and everything in its process group; reads the rest of its output."""
     group = transport.get_pid()

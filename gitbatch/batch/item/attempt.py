@@ -18,7 +18,7 @@ from gitbatch.batch.item.starting_point import find_starting_point, make_setup
 from gitbatch.batch.item.unexpected import fail_attempt, find_run_error, is_cancelled
 from gitbatch.batch.model import FailedAttempt, ItemStatus, Outcome
 from gitbatch.batch.workplace.protocol import Workplace
-from gitbatch.concurrency import shielded
+from gitbatch.concurrency import repeat_cancellation, shielded
 from gitbatch.errors import GitbatchError
 from gitbatch.fs.disk import disk_error
 from gitbatch.fs.room import require_room
@@ -62,7 +62,8 @@ async def run_attempt(
     except BaseException as error:  # noqa: BLE001 - the one broad catch of an item: its error fails it alone (rule E1)
         if found := find_run_error(error):
             raise found from error.__cause__
-        _cancel_again()
+        if is_cancelled():  # an agent answered the cancellation with an error of its own
+            repeat_cancellation()
         keep = False
         tried = charge_interrupted(run, scheduled, tried, began)
         tried = fail_attempt(tried, scheduled.agent, error, scheduled.secrets)
@@ -77,13 +78,6 @@ async def run_attempt(
             name = scheduled.batch_item.name
             text = f"a process still writes into the worktree of {name}; it was moved aside in {run.worktrees_dir}"
             run.emit(Notice(batch=run.batch.id, text=text))
-
-
-def _cancel_again() -> None:
-    """Repeats a cancellation that an agent answered with an error of its own: the next wait of this task raises it."""
-    task = asyncio.current_task()
-    if task and is_cancelled():
-        task.cancel()
 
 
 def _new_attempt(scheduled: ScheduledItem, number: int) -> FailedAttempt:
