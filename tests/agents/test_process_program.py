@@ -16,6 +16,7 @@ from gitbatch.agents.process.table import ProcessTable
 from gitbatch.agents.process.watch import ShownLine
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
 from gitbatch.agents.reply import PartialReply, make_reply
+from gitbatch.agents.secrets import Secrets
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Usage
 from gitbatch.plan.model import ItemKey
@@ -121,6 +122,13 @@ def test_long_line(folder: Path, length: int) -> None:
     assert seen[0].startswith("say a") == (length == 200_000)
     assert seen[0].endswith("az")
     assert len(shown) == 1 + (length == 200_000)
+
+
+@pytest.mark.parametrize(("line_bytes", "kept"), [(watch.TEXT_LINE, "say x\n"), (watch.EVENT_LINE, "")])
+def test_end_of_output_is_kept_of_text_only(line_bytes: int, kept: str) -> None:
+    made = watch.OutputWatch(lambda *_: None, Path("/nonexistent"), Secrets(), lambda *_: None, line_bytes)
+    made.pipe_data_received(1, b"say x\n")
+    assert made.last_output() == kept
 
 
 def test_time_out_keeps_usage(folder: Path) -> None:

@@ -88,7 +88,7 @@ class OutputWatch(asyncio.SubprocessProtocol):
 
     def pipe_data_received(self, fd: int, data: bytes) -> None:
         """Receives a piece of standard output (1) or standard error (2)."""
-        if fd == 1:
+        if fd == 1 and self._line_bytes == TEXT_LINE:  # events have no last paragraph
             # Masked before it is cut, here and below: what is left of a value that was cut is a part of a key.
             self._output = self._secrets.mask_bytes(self._output + data)[-_TAIL_BYTES:]
         self._take_chunk(OutputStream.OUTPUT if fd == 1 else OutputStream.ERROR, data)
@@ -140,7 +140,7 @@ class OutputWatch(asyncio.SubprocessProtocol):
         return (*self._whole[OutputStream.ERROR], *self._whole[OutputStream.OUTPUT])
 
     def last_output(self) -> str:
-        """Returns the end of standard output."""
+        """Returns the end of standard output; empty for a program that prints events."""
         return self._output.decode(errors="replace")
 
     async def _follow_progress(self, limit: asyncio.Timeout, has_finished: Callable[[], bool]) -> None:
