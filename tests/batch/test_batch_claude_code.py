@@ -15,7 +15,7 @@ from sessions import run_here
 
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.loop import Ending, Result
-from gitbatch.errors import PlanError
+from gitbatch.errors import GitbatchError, PlanError
 from gitbatch.limits import rate_limit
 
 STREAMS = Path(__file__).parent.parent / "agents" / "streams" / "claude-code"
@@ -155,6 +155,26 @@ def test_output_that_is_never_written_is_refused(place: Place, monkeypatch: pyte
         "Claude Code does not write '.claude' without a terminal"
     )
     assert raised.value.advice == "give the item another agent, or another output"
+
+
+@pytest.mark.parametrize(
+    ("agent", "removed", "message", "advice"),
+    [
+        ('program = "no-claude"', "", "agent claude: the program no-claude is not found", "install it"),
+        ("", "ANTHROPIC_API_KEY", "agent claude needs a key", "claude setup-token"),
+        ('tools = ["Write", "Bash"]', "", "agent claude: the tool Bash needs a sandbox", 'remove "Bash"'),
+    ],
+)
+def test_agent_that_cannot_work_is_refused_before_the_batch(
+    place: Place, monkeypatch: pytest.MonkeyPatch, agent: str, removed: str, message: str, advice: str
+) -> None:
+    set_up(place, "success", agent=f'sandbox = "none"\n{agent}')
+    place.environment.pop(removed, None)
+    with pytest.raises(GitbatchError) as raised:
+        run(place, monkeypatch)
+    assert raised.value.message.startswith(message)
+    assert advice in raised.value.advice
+    assert place.git("for-each-ref", "refs/gitbatch") == ""
 
 
 def test_limit_of_an_item_holds_over_attempts(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,5 +113,5 @@ def _require_usable(repo: Repository, view: ProjectView, pool: AgentPool, name: 
     if program:
         raise GitbatchError(
             f"agent {name}: the program {program} is not found, or cannot be executed",
-            f"install it, or correct the command of [agents.{name}] in {CONFIG_FILE}",
+            f"install it, or correct its name under [agents.{name}] in {CONFIG_FILE}",
         )
