@@ -112,7 +112,7 @@ class PauseAlways:
         """Stops after the checkpoint."""
         return False
 
-    async def review_last(self, checkpoint: Checkpoint) -> bool:  # noqa: ARG002 - as above
+    async def review_last(self, checkpoint: Checkpoint, *, is_earlier: bool) -> bool:  # noqa: ARG002 - as above
         """Lets the batch end."""
         return True
 

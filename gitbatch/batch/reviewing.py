@@ -1,6 +1,6 @@
 """Reviews of checkpoints: who decides, and which checkpoints wait for a review (rules K1 to K3)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -15,8 +15,11 @@ class Reviewer(Protocol):
         """Returns true if the batch continues with its next group."""
         ...
 
-    async def review_last(self, checkpoint: Checkpoint) -> bool:
-        """Returns true if the batch ends after its last checkpoint; false: it stays as it is until the next run."""
+    async def review_last(self, checkpoint: Checkpoint, *, is_earlier: bool) -> bool:
+        """Returns true if the batch ends after its last checkpoint; false: it stays as it is until the next run.
+
+        `is_earlier`: an earlier start recorded the checkpoint, so no event of this one has shown it.
+        """
         ...
 
     async def accept_config(self) -> bool:
@@ -32,13 +35,18 @@ class Reviews:
     mode: CheckpointMode
     waiting: Checkpoint | None = None
     """The last checkpoint, with the outcomes of all groups that were not reviewed yet, and the commit before them."""
+    is_earlier: bool = field(init=False)
+    """Whether earlier starts of the batch recorded all of these groups."""
+
+    def __post_init__(self) -> None:
+        self.is_earlier = self.waiting is not None
 
     def add_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Adds a checkpoint to what the next review covers."""
         if self.waiting:
             outcomes = (*self.waiting.outcomes, *checkpoint.outcomes)
             checkpoint = replace(checkpoint, before=self.waiting.before, outcomes=outcomes)
-        self.waiting = checkpoint
+        self.waiting, self.is_earlier = checkpoint, False
 
     async def pause_after(self, checkpoint: Checkpoint) -> bool:
         """Asks for a review if the mode has a pause after a checkpoint. Returns true if the batch continues."""
@@ -50,4 +58,4 @@ class Reviews:
     async def pause_at_end(self) -> bool:
         """Asks for a review of the last checkpoint, in every mode. Returns true if the batch ends."""
         waiting, self.waiting = self.waiting, None
-        return waiting is None or await self.reviewer.review_last(waiting)
+        return waiting is None or await self.reviewer.review_last(waiting, is_earlier=self.is_earlier)

@@ -79,7 +79,7 @@ class PromptReviewer:
         finally:
             self._listen()
 
-    async def review_last(self, checkpoint: Checkpoint) -> bool:
+    async def review_last(self, checkpoint: Checkpoint, *, is_earlier: bool) -> bool:
         """Asks whether the batch ends after its last checkpoint. Without a terminal, it does."""
         if not self._can_ask:
             return True
@@ -87,7 +87,8 @@ class PromptReviewer:
 
         self._view.close()
         try:
-            return await ask_to_end(checkpoint, partial(self._session.show_diff, checkpoint))
+            show_diff = partial(self._session.show_diff, checkpoint)
+            return await ask_to_end(checkpoint, show_diff, is_shown=not is_earlier)
         finally:
             self._listen()
 

@@ -121,17 +121,19 @@ def _ask_to_confirm(message: str, *, default: bool) -> bool:
 
 async def ask_to_continue(checkpoint: Checkpoint, show_diff: Callable[[TextIO], None]) -> bool:
     """Asks at a pause: show the diff, continue, or stop. Returns true to continue."""
-    return await _ask_for_review(checkpoint, show_diff, _CONTINUE)
+    return await _ask_for_review(checkpoint, show_diff, _CONTINUE, is_shown=True)
 
 
-async def ask_to_end(checkpoint: Checkpoint, show_diff: Callable[[TextIO], None]) -> bool:
+async def ask_to_end(checkpoint: Checkpoint, show_diff: Callable[[TextIO], None], *, is_shown: bool) -> bool:
     """Asks after the last checkpoint: show the diff, end the batch, or stop. Returns true to end it."""
-    return await _ask_for_review(checkpoint, show_diff, _END)
+    return await _ask_for_review(checkpoint, show_diff, _END, is_shown=is_shown)
 
 
-async def _ask_for_review(checkpoint: Checkpoint, show_diff: Callable[[TextIO], None], consent: str) -> bool:
+async def _ask_for_review(
+    checkpoint: Checkpoint, show_diff: Callable[[TextIO], None], consent: str, *, is_shown: bool
+) -> bool:
     """Asks until the answer is not the diff, which comes first: what is pressed without a look approves nothing."""
-    if count_groups(checkpoint) > 1:
+    if count_groups(checkpoint) > 1 or not is_shown:
         with open_screen() as screen:
             Terminal.of_screen(screen).show_block(render_review(checkpoint))
     while True:

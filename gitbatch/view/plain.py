@@ -190,7 +190,7 @@ class PlainView:
         said = f": {outcome.reason}" if outcome.reason else ""
         self.show_line(
             "  ",
-            (f"{outcome.status:<10}", STYLES[outcome.status]),
+            (f"{outcome.status:<9} ", STYLES[outcome.status]),
             (outcome.item.name, "bold"),
             seconds,
             said,

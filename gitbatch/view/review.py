@@ -55,7 +55,7 @@ def count_groups(checkpoint: Checkpoint) -> int:
 
 
 def render_review(checkpoint: Checkpoint) -> Block:
-    """Returns a review of several groups: failures first, then a line for each item."""
+    """Returns what a review is about where no checkpoint shows it: failures first, then a line for each item."""
     done = tuple(outcome for outcome in checkpoint.outcomes if outcome.succeeded)
     return (
         make_line((format_review(checkpoint), "bold")),

@@ -21,12 +21,14 @@ class Recorder:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, int, str, int]] = []
+        self.earlier = True
 
     async def review_checkpoint(self, checkpoint: Checkpoint) -> bool:
         self.asked.append(("pause", checkpoint.number, checkpoint.before, len(checkpoint.outcomes)))
         return True
 
-    async def review_last(self, checkpoint: Checkpoint) -> bool:
+    async def review_last(self, checkpoint: Checkpoint, *, is_earlier: bool) -> bool:
+        self.earlier = is_earlier
         self.asked.append(("last", checkpoint.number, checkpoint.before, len(checkpoint.outcomes)))
         return False
 
@@ -55,7 +57,10 @@ def test_a_review_covers_everything_since_the_last_one(
         assert number == 3 or asyncio.run(reviews.pause_after(checkpoint))
     assert not asyncio.run(reviews.pause_at_end())
     assert recorder.asked == asked
+    assert not recorder.earlier, "each was shown"
     assert asyncio.run(reviews.pause_at_end()), "nothing is left to review"
+    assert not asyncio.run(Reviews(recorder, CheckpointMode.parse(mode), CHECKPOINT).pause_at_end())
+    assert recorder.earlier
 
 
 def test_what_earlier_starts_left_to_review_is_read_from_git(

@@ -33,7 +33,7 @@ class Recorder:
 def test_screen_and_signals(question: str, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder()
 
-    async def answer(*_: object) -> bool:
+    async def answer(*_: object, **__: object) -> bool:
         recorder.calls.append("ask")
         return True
 
@@ -41,7 +41,7 @@ def test_screen_and_signals(question: str, monkeypatch: pytest.MonkeyPatch) -> N
     reviewer = PromptReviewer(SETTLED, recorder, recorder, can_ask=True)
     asked = {
         "ask_to_continue": lambda: reviewer.review_checkpoint(CHECKPOINT),
-        "ask_to_end": lambda: reviewer.review_last(CHECKPOINT),
+        "ask_to_end": lambda: reviewer.review_last(CHECKPOINT, is_earlier=False),
         "ask_to_accept_now": reviewer.accept_config,
     }
     assert asyncio.run(asked[question]())
@@ -52,6 +52,6 @@ def test_without_a_terminal_nothing_is_asked() -> None:
     recorder = Recorder()
     reviewer = PromptReviewer(SETTLED, recorder, recorder, can_ask=False)
     assert not asyncio.run(reviewer.review_checkpoint(CHECKPOINT))
-    assert asyncio.run(reviewer.review_last(CHECKPOINT)), "the batch ends"
+    assert asyncio.run(reviewer.review_last(CHECKPOINT, is_earlier=False)), "the batch ends"
     assert not asyncio.run(reviewer.accept_config())
     assert recorder.calls == []

@@ -39,6 +39,7 @@ LINES = LineCount(38, 2)
 ITEM = BatchItem("out/a.md", "T1", "Write a", "1-t1", 1)
 GROUP = BatchGroup(1, "Letters", (ITEM,))
 BROKE = Outcome(ITEM, ItemStatus.FAILED, reason=clean_text("it broke"), cause=Cause.FAILED, seconds=1.5)
+CLASHED = Outcome(ITEM, ItemStatus.CONFLICTED, reason=clean_text("it is a folder"))
 WROTE = Outcome(
     ITEM, ItemStatus.SUCCEEDED, Reply(clean_text("It wrote a.")), seconds=2.0, lines=LineCount(38, 2)
 )
@@ -119,6 +120,7 @@ EVENTS: tuple[tuple[Event, str], ...] = (
     (AttemptFailed(batch="b", outcome=BROKE, left=1), "  again     T1: attempt 1: it broke; 1 left\n"),
     (ItemFinished(batch="b", outcome=WROTE), "  succeeded T1 (2.0 s)\n"),
     (ItemFinished(batch="b", outcome=BROKE), "  failed    T1 (1.5 s): it broke\n"),
+    (ItemFinished(batch="b", outcome=CLASHED), "  conflicted T1: it is a folder\n"),
     (
         CheckpointReached(batch="b", checkpoint=CHECKPOINT),
         (
