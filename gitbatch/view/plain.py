@@ -34,7 +34,7 @@ from gitbatch.text import format_count
 from gitbatch.view.block import Part
 from gitbatch.view.ending import render_end
 from gitbatch.view.page import Page
-from gitbatch.view.review import STYLES, render_checkpoint
+from gitbatch.view.review import STYLES, cut_missing, render_checkpoint
 
 _UNCONFINED = " (without one, agents have your rights)"
 """Follows the sandbox in the header if an agent runs without one."""
@@ -133,7 +133,11 @@ class PlainView:
         self._page.show_block(render_end(event))
 
     def _show_batch_started(self, event: BatchStarted) -> None:
-        verb = f"resumes after {event.groups_done} of {event.groups} groups" if event.resumed else "starts"
+        verb = (
+            f"resumes after {event.groups_done} of {format_count(event.groups, 'group')}"
+            if event.resumed
+            else "starts"
+        )
         self.show_line(("batch ", "bold"), (event.batch, "bold"), f" {verb} on {short(event.target)}")
         counts = f"{format_count(event.items, 'item')} in {format_count(event.groups, 'group')}"
         self.show_line(f"  {counts}, checkpoint {event.mode}, agent {event.agent}, {event.jobs} at a time")
@@ -163,7 +167,7 @@ class PlainView:
         self._names[event.slug] = event.name
         again = f", attempt {event.attempt}" if event.attempt > 1 else ""
         self.show_line("  start     ", (event.name, "bold"), f" → {event.item} ({event.agent}{again})")
-        for missing in event.missing:
+        for missing in cut_missing(event.missing):
             self.show_line(("  without   ", "yellow"), (event.name, "bold"), f": {missing}")
 
     def _show_progress(self, event: ItemProgress) -> None:

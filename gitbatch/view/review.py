@@ -19,6 +19,9 @@ STYLES = {
     ItemStatus.CANCELLED: "yellow",
 }
 
+_MISSING_SHOWN = 5
+"""The most lines about missing inputs that an item or a checkpoint shows, if there is more than one more."""
+
 
 def render_checkpoint(checkpoint: Checkpoint) -> Block:
     """Returns the whole checkpoint: failures first, then a line for each item, sums, and the Definition of Done."""
@@ -74,8 +77,15 @@ def _render_failures(failures: tuple[Outcome, ...]) -> Block:
 
 def _render_missing(outcomes: tuple[Outcome, ...]) -> Block:
     """Returns a line for each file that an item was to read and did not get."""
-    rows = tuple((((line, "yellow"),),) for line in describe_missing(outcomes, quote_path))
+    lines = cut_missing(describe_missing(outcomes, quote_path))
+    rows = tuple((((line, "yellow"),),) for line in lines)
     return (TextTable(rows, is_cut=True),) if rows else ()
+
+
+def cut_missing(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns the first lines about missing inputs, and the number of the others; the commit of a checkpoint has all."""
+    more = len(lines) - _MISSING_SHOWN
+    return lines if more <= 1 else (*lines[:_MISSING_SHOWN], f"and {more:,} more missing inputs")
 
 
 def _status_cell(outcome: Outcome) -> Cell:

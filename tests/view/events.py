@@ -90,8 +90,10 @@ EVENTS: tuple[tuple[Event, str], ...] = (
             agent="writer",
             attempt=2,
             context=(),
+            missing=tuple(map(clean_text, "abcdefg")),
         ),
-        "  start     T1 → out/a.md (writer, attempt 2)\n",
+        "  start     T1 → out/a.md (writer, attempt 2)\n"
+        + "".join(f"  without   T1: {missing}\n" for missing in (*"abcde", "and 2 more missing inputs")),
     ),
     (
         ItemProgress(

@@ -13,7 +13,7 @@ from gitbatch.batch.model import Checkpoint, CriterionState, FailedAttempt, Item
 from gitbatch.project.context import InputProblem, MissingInput
 from gitbatch.text import clean_text
 from gitbatch.view.block import StyledLine, TextTable, plain_text
-from gitbatch.view.review import format_review, render_checkpoint, render_criteria, render_review
+from gitbatch.view.review import cut_missing, format_review, render_checkpoint, render_criteria, render_review
 from gitbatch.view.terminal import Terminal
 
 TRIED = FailedAttempt(ITEM.key, "0" * 40, 1, ItemStatus.FAILED, None, clean_text("it broke"))
@@ -101,6 +101,16 @@ def test_what_several_items_lack_is_one_line() -> None:
     )
     line = "T0, T1, T2, T3, T4 and 2 more: not written: a.md (failed: exit 3)"
     assert line in text_of(replace(CHECKPOINT, outcomes=outcomes)).splitlines()
+
+
+def test_many_missing_inputs_are_counted() -> None:
+    """Ten items that read ten files each would fill the screen with one cause."""
+    lines = tuple("abcdefg")
+    assert cut_missing(lines) == ("a", "b", "c", "d", "e", "and 2 more missing inputs")
+    assert cut_missing(lines[:6]) == lines[:6]
+    lacking = tuple(MissingInput(f"{n}.md", InputProblem.NOT_WRITTEN, clean_text("failed")) for n in range(9))
+    shown = text_of(replace(CHECKPOINT, outcomes=(replace(WROTE, missing=lacking),))).splitlines()
+    assert [line for line in shown if "missing" in line] == ["and 4 more missing inputs"]
 
 
 @pytest.mark.rule("K3")
