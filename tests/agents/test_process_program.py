@@ -131,6 +131,20 @@ def test_end_of_output_is_kept_of_text_only(line_bytes: int, kept: str) -> None:
     assert made.last_output() == kept
 
 
+def test_long_line_that_begins_behind_another_is_read_whole() -> None:
+    seen: list[int] = []
+    made = watch.OutputWatch(
+        lambda *_: None,
+        Path("/nonexistent"),
+        Secrets(),
+        lambda _, line: seen.append(len(line)),
+        watch.EVENT_LINE,
+    )
+    for piece in (b"one\n" + b"x" * 200_000, b"x" * 200_000, b"\n"):
+        made.pipe_data_received(1, piece)
+    assert seen == [3, 400_000]
+
+
 def test_time_out_keeps_usage(folder: Path) -> None:
     answer, _, _ = play(folder, "import time\ntime.sleep(300)", timeout=0.01)
     assert isinstance(answer, Failure)
