@@ -3,20 +3,20 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from msgspec import field
+from msgspec import field, json
 
 from gitbatch.agents.protocol import Agent
 from gitbatch.agents.secrets import Secrets
 from gitbatch.agents.services import AgentServices
 from gitbatch.project.agent_kinds import factory_of
-from gitbatch.project.agent_table import AgentTable
 from gitbatch.project.config import Config
 
 
 class AgentPool(AgentServices, frozen=True):
     """The agents of a run, each made once."""
 
-    _made: dict[tuple[str, AgentTable], Agent] = field(default_factory=dict)
+    _made: dict[tuple[str, bytes], Agent] = field(default_factory=dict)
+    """By the name and the settings, encoded: a setting may be a table, which has no hash."""
 
     def get_agent(self, name: str, config: Config) -> Agent:
         """Returns the agent that the configuration has under a name.
@@ -26,10 +26,11 @@ class AgentPool(AgentServices, frozen=True):
             GitbatchError: it cannot work here: its sandbox does not, its key is missing, its limit cannot be kept.
         """
         table = config.agents[config.agent_name(name)]
-        if (name, table) not in self._made:
+        key = (name, json.encode(table))
+        if key not in self._made:
             agent: Agent = factory_of(table)(name, table, self)
-            self._made[name, table] = agent
-        return self._made[name, table]
+            self._made[key] = agent
+        return self._made[key]
 
     def sandbox_kinds(self, names: Iterable[str], config: Config) -> str:
         """Returns the kinds of sandbox of some agents; empty if none is a process. Raises as `get_agent` does."""

@@ -330,3 +330,7 @@ MEANT_BELOW = Advice(
     "did you mean “{name}” below [{table}]? {advice}", "ist „{name}“ unter [{table}] gemeint? {advice}"
 )
 MEANT_NAME = Advice("did you mean “{near}”? {advice}", "ist „{near}“ gemeint? {advice}")
+PASS_KEY = Advice(
+    "a key must not be committed: export it, and name its variable in pass-env",
+    "ein Schlüssel darf nicht committet werden: exportiere ihn, und nenne seine Variable in pass-env",
+)

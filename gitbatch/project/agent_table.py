@@ -33,6 +33,10 @@ class AgentTable(ConfigTable, frozen=True, kw_only=True, tag_field="kind"):
         """Returns why an agent with these settings cannot write an output; empty if it can."""
         return ""
 
+    def find_keys(self) -> Iterator[tuple[str, ...]]:
+        """Yields the path of each value, below the agent's table, that looks like a key: it must not be committed."""
+        yield from ()
+
     def find_problems(self) -> Iterator[tuple[str, str | None]]:
         """Yields the name of each setting whose value needs more than its type checked, and its problem or None."""
         yield "timeout", duration_problem(self.timeout)

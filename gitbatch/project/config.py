@@ -104,6 +104,11 @@ class Config(ConfigTable, frozen=True):
         """Returns the titles of the section of CLAUDE.md that names the phase."""
         return TITLES_SCOPE + self.titles.scope
 
+    def find_keys(self) -> Iterator[tuple[str, ...]]:
+        """Yields the path of each value that looks like a key."""
+        for name, agent in self.agents.items():
+            yield from (("agents", name, *path) for path in agent.find_keys())
+
     def plan_options(
         self, phase: str = "", folder: str = "", protected: frozenset[str] = frozenset()
     ) -> PlanOptions:

@@ -3,15 +3,18 @@
 import re
 from collections.abc import Iterable, Mapping
 
+from gitbatch.plan import help_texts
 from gitbatch.plan.findings import Findings
 from gitbatch.plan.help_texts import Language
 from gitbatch.plan.model import Diagnostic
 from gitbatch.plan.source import Source, Span, read
-from gitbatch.project.config_tables import ConfigProblem
+from gitbatch.project.config_tables import ConfigProblem, format_path
 from gitbatch.project.toml_places import KeyPlace, Path, find_places
 
 CONFIG_INVALID = "GB411"
 """A setting of gitbatch.toml is unknown or invalid."""
+KEY_IN_CONFIG = "GB417"
+"""A value of gitbatch.toml looks like a key."""
 
 _POSITION = re.compile(r"\(at line ([0-9]+), column ([0-9]+)\)")
 
@@ -30,6 +33,20 @@ def find_config_diagnostics(
             places = find_places(source.text) if places is None else places
             span = _find_span(problem, places)
         findings.error(CONFIG_INVALID, span, problem.text, problem.advice)
+    return findings.in_order(language)
+
+
+def find_key_diagnostics(
+    data: bytes, keys: Iterable[Path], language: Language = Language.EN
+) -> tuple[Diagnostic, ...]:
+    """Returns a warning for each setting whose value looks like a key; the value is not shown."""
+    source = read(data)[0]
+    findings, places = Findings(source), find_places(source.text)
+    for path in keys:
+        message = f"the value of {format_path(path).removeprefix('$.')} looks like a key"
+        findings.warning(
+            KEY_IN_CONFIG, _find_span(ConfigProblem(path, ""), places), message, help_texts.PASS_KEY
+        )
     return findings.in_order(language)
 
 

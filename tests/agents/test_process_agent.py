@@ -20,7 +20,7 @@ from agents.values import a_failure, a_reply
 from waiting import loop_turns, wait_until
 
 from gitbatch.agents.command.agent import make_command_agent
-from gitbatch.agents.command.table import CommandAgent
+from gitbatch.agents.command.table import CommandAgent, ExitMeaning
 from gitbatch.agents.process import program, watch
 from gitbatch.agents.process.agent import ProcessAgent
 from gitbatch.agents.process.interruption import AttemptInterruptedError
@@ -84,6 +84,8 @@ class Bench:
     context: tuple[ContextFile, ...] = ()
     timeout: float = NEVER
     busy_patterns: bool | tuple[str, ...] = True
+    env: dict[str, str] = field(default_factory=dict)
+    exit_codes: dict[str, ExitMeaning] = field(default_factory=dict)
     listen: Callable[[str], None] = lambda _: None
     starters: list[Starter] = field(default_factory=list)
 
@@ -104,7 +106,13 @@ class Bench:
 
     def attempt(self, *argv: str) -> Coroutine[None, None, Reply | Failure]:
         """Prepare an attempt with a program."""
-        table = CommandAgent(command=argv, pass_env=self.pass_env, busy_patterns=self.busy_patterns)
+        table = CommandAgent(
+            command=argv,
+            pass_env=self.pass_env,
+            busy_patterns=self.busy_patterns,
+            env=self.env,
+            exit_codes=self.exit_codes,
+        )
         assignment = Assignment(
             item=ItemKey("1-t1"),
             output=self.output,
@@ -264,6 +272,46 @@ def test_of_the_users_environment_it_gets_an_allow_list(bench: Bench) -> None:
         "GITBATCH_PROMPT_FILE": str(bench.scratch / "prompt.md"),
         "GITBATCH_REPLY": str(bench.scratch / "reply.json"),
     }
+
+
+@either
+def test_fixed_variables_replace_those_of_the_user(bench: Bench) -> None:
+    bench.environment |= {"LANG": "de_DE", "TERM": "dumb"}
+    bench.env = {"LANG": "C", "MODE": "{item}", "STATE": "{scratch}/state:{worktree}", "X": "{x}"}
+    assert bench.sh('echo "$LANG|$TERM|$MODE|$STATE|$X|$GITBATCH_ITEM"') == a_reply(
+        f"C|dumb|1-t1|{bench.scratch}/state:{bench.worktree}|{{x}}|1-t1",
+        flags=(ReplyFlag.SUMMARY_SHORT,),
+    )
+
+
+def test_a_program_of_the_worktree_and_its_folders_by_placeholders(bench: Bench) -> None:
+    program_file = bench.worktree / "tool"
+    program_file.write_text('#!/bin/sh\necho "$@"\n')
+    program_file.chmod(0o755)
+    bench.run("{worktree}/tool", "{worktree}", "--state={scratch}")
+    assert bench.lines(OUTPUT) == [f"{bench.worktree} --state={bench.scratch}"]
+    missing = bench.run("{worktree}/none")
+    assert isinstance(missing, Failure)
+    assert missing.cause is Cause.FATAL, "it is missing for every item"
+
+
+@pytest.mark.parametrize(
+    ("code", "meaning", "cause"),
+    [
+        (41, "fatal", Cause.FATAL),
+        (42, "context", Cause.CONTEXT),
+        (43, "declined", Cause.DECLINED),
+        (44, "busy", Cause.BUSY),
+        (75, "failed", Cause.FAILED),
+    ],
+)
+def test_exit_codes_mean_what_is_configured(
+    bench: Bench, code: int, meaning: ExitMeaning, cause: Cause
+) -> None:
+    bench.exit_codes = {str(code): meaning}
+    assert bench.sh(f"echo rate limit; exit {code}") == a_failure(
+        f"rate limit (exit {code})", ("rate limit",), cause
+    )
 
 
 def test_placeholders_are_filled_once_and_anywhere_in_an_argument(bench: Bench) -> None:

@@ -159,6 +159,18 @@ def test_what_is_missing_on_the_machine_is_a_warning(place: Place, sandbox: str)
     assert "GB410 error: agent writer: the program no-such-program is not found" in said
 
 
+def test_a_key_in_the_configuration_is_a_warning_next_to_all_others(place: Place) -> None:
+    place.write("task.md", WARNING.replace("sequental", "sequential"))
+    agent = AGENT.replace('["sh"]', '["no-such-program"]')
+    place.write("gitbatch.toml", f'{agent}env = {{TOKEN = "ghp_abcdefghijklmnop"}}\n')
+    place.commit()
+    for arguments, code in (((), 0), (("--strict",), 1), (("task.md",), 0)):
+        said = place.gitbatch("lint", *arguments, code=code).stdout
+        assert "GB417 warning: the value of agents.writer.env.TOKEN looks like a key" in said
+        assert "GB410 warning: " in said
+        assert "ghp_" not in said.replace('env = {TOKEN = "ghp_abcdefghijklmnop"}', "")
+
+
 def test_the_projects_configuration_counts(place: Place) -> None:
     place.write("gitbatch.toml", '[titles]\nwork = ["Aufgaben"]\n[project]\nshared = ["inventory.md"]\n')
     place.write("task.md", "## Aufgaben\n\n### G\n\n- [ ] a → Output: inventory.md\n")

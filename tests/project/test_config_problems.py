@@ -2,10 +2,12 @@
 
 import pytest
 
+from gitbatch.agents.process.environment import looks_like_key
 from gitbatch.errors import PlanError
 from gitbatch.plan.help_texts import Language
+from gitbatch.plan.model import Severity
 from gitbatch.project.config import parse_config, read_config
-from gitbatch.project.config_diagnostics import find_config_diagnostics
+from gitbatch.project.config_diagnostics import find_config_diagnostics, find_key_diagnostics
 
 MANY = b"""\
 [batch]
@@ -67,6 +69,66 @@ def test_all_problems_are_found(change: object) -> None:
     assert len(found) == len(FOUND)
     for said, expected in zip(found, FOUND, strict=True):
         assert said.startswith(expected)
+
+
+def test_variables_and_exit_codes_are_checked() -> None:
+    data = b"""[agents.a]
+kind = "command"
+command = ["x"]
+env = {"A-B" = "x", GITBATCH_ITEM = "x", NUL = "\\u0000", GOOD_1 = "x"}
+exit-codes = {0 = "busy", 256 = "fatal", x = "fatal", 41 = "fatal"}
+"""
+    assert [found.partition(" - at")[0] for found in problems_of(data)] == [
+        "4:7 'A-B' is not the name of a variable",
+        "4:7 GITBATCH_ITEM is set by gitbatch",
+        "4:7 the value of NUL holds a NUL character",
+        "5:14 '0' is not an exit code of a failure (1 to 255)",
+        "5:14 '256' is not an exit code of a failure (1 to 255)",
+        "5:14 'x' is not an exit code of a failure (1 to 255)",
+    ]
+    unknown = " ".join(problems_of(data.replace(b'41 = "fatal"', b'41 = "x"')))
+    assert "use one of: busy, context, declined, failed, fatal" in unknown
+
+
+@pytest.mark.parametrize(
+    ("value", "is_key"),
+    [
+        ("sk-ant-api03-abcdefgh_ijkl-mnop", True),
+        ("Bearer ghp_abcdefghijklmnop", True),
+        ("AKIAIOSFODNN7EXAMPLE1", True),
+        ("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.x", True),
+        ("-----BEGIN OPENSSH PRIVATE KEY-----", True),
+        ("http://me:secret@proxy.example", True),
+        ("a1b2c3d4e5f6a7b8c9d0e1f2", True),
+        ("claude-sonnet-4-5-20250929", False),
+        ("https://example.org:8080/v1/messages", False),
+        ("{scratch}/codex", False),
+        ("/usr/share/ca-certificates/mozilla/GlobalSign_Root_CA.crt", False),
+        ("aVeryLongNameWithoutAnyDigitInIt", False),
+        ("123456789012345678901234567890", False),
+    ],
+)
+def test_values_that_look_like_keys(value: str, *, is_key: bool) -> None:
+    assert looks_like_key(value) == is_key
+
+
+def test_a_key_in_the_configuration_is_a_warning_that_does_not_show_it() -> None:
+    key = "sk-ant-api03-abcdefghijklmnop"
+    text = f"""[agents.a]
+kind = "command"
+command = ["x", "--key={key}"]
+env.MODE = "fast"
+env.KEY = "{key}"
+[agents.b]
+kind = "anthropic"
+"""
+    found = find_key_diagnostics(text.encode(), read_config(text.encode()).config.find_keys())
+    assert [(each.code, each.severity, each.line, each.column) for each in found] == [
+        ("GB417", Severity.WARNING, 3, 11),
+        ("GB417", Severity.WARNING, 5, 11),
+    ]
+    assert found[1].message == "the value of agents.a.env.KEY looks like a key"
+    assert not any(key in f"{each.message}{each.help}" for each in found)
 
 
 def test_what_is_valid_counts() -> None:

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from gitbatch.agents.command.program import CommandProgram
+from gitbatch.agents.command.program import CommandProgram, find_program_path
 from gitbatch.agents.command.table import WITH_COST, CommandAgent
 from gitbatch.agents.process.agent import MakeProgram, ProcessAgent
 from gitbatch.agents.services import AgentServices
@@ -32,7 +32,7 @@ def make_command_agent(name: str, table: CommandAgent, services: AgentServices) 
         environment=services.environment,
         sandbox=sandbox,
         starter=services.starter,
-        command=table.command,
+        command=(find_program_path(table.command[0]), *table.command[1:]),
         make_program=_find_program(table, services),
         knows_usage=table.reports_usage or table.format is not None,
         knows_cost=table.reports_usage or table.format in WITH_COST,

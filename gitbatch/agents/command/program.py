@@ -7,10 +7,12 @@ file with one path a line); it may append lines to the file GITBATCH_PROGRESS, w
 
 import os
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from msgspec import Struct
 
-from gitbatch.agents.command.table import CommandAgent
+from gitbatch.agents.command.table import CommandAgent, ExitMeaning
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.last_lines import find_reason, is_busy
 from gitbatch.agents.process.program import ProgramExit, describe_exit, show_shortened
@@ -20,7 +22,16 @@ from gitbatch.agents.reply import PartialReply
 from gitbatch.limits.causes import Cause
 from gitbatch.text import CleanText, clean_text
 
-_PLACEHOLDER = re.compile(r"\{(?:output|item|prompt_file)\}")
+_PLACEHOLDER = re.compile(r"\{(?:output|item|prompt_file|worktree|scratch)\}")
+_MEANINGS: Mapping[ExitMeaning, Cause] = MappingProxyType(
+    {
+        "busy": Cause.BUSY,
+        "context": Cause.CONTEXT,
+        "declined": Cause.DECLINED,
+        "failed": Cause.FAILED,
+        "fatal": Cause.FATAL,
+    }
+)
 
 
 class CommandProgram(Struct, frozen=True):
@@ -38,16 +49,13 @@ class CommandProgram(Struct, frozen=True):
 
     def arguments(self) -> list[str]:
         """Returns the command of the table with its placeholders filled."""
-        values = {
-            "{output}": self.assignment.output,
-            "{item}": self.assignment.item,
-            "{prompt_file}": str(self.files.prompt),
-        }
-        return [_PLACEHOLDER.sub(lambda match: values[match[0]], argument) for argument in self.table.command]
+        program, *rest = self.table.command
+        return [self._fill_placeholders(argument) for argument in (find_program_path(program), *rest)]
 
     def environment(self) -> dict[str, str]:
-        """Returns the variables in which the program finds its assignment."""
+        """Returns the fixed variables, and those in which the program finds its assignment."""
         return {
+            **{name: self._fill_placeholders(value) for name, value in self.table.env.items()},
             "GITBATCH_OUTPUT": self.assignment.output,
             "GITBATCH_ITEM": self.assignment.item,
             "GITBATCH_ATTEMPT": str(self.assignment.attempt),
@@ -82,6 +90,9 @@ class CommandProgram(Struct, frozen=True):
             lines: the lines that may say that a server was busy.
         """
         reason = clean_text(describe_exit(status, find_reason(details)))
+        meaning = self.table.exit_codes.get(str(status))
+        if meaning:
+            return Failure(reason, details, _MEANINGS[meaning])
         if status == os.EX_TEMPFAIL:  # of sysexits.h: a temporary failure, try again later
             return Failure(reason, details, Cause.BUSY)
         seems_busy = is_busy(lines, self.table.busy_words)
@@ -90,3 +101,18 @@ class CommandProgram(Struct, frozen=True):
     def read_partial_reply(self, ended: ProgramExit) -> PartialReply:
         """Returns the usage and the time to wait that the reply file has."""
         return self.files.read_partial_reply(ended.secrets)
+
+    def _fill_placeholders(self, text: str) -> str:
+        values = {
+            "{output}": self.assignment.output,
+            "{item}": self.assignment.item,
+            "{prompt_file}": str(self.files.prompt),
+            "{worktree}": str(self.place.worktree),
+            "{scratch}": str(self.place.scratch),
+        }
+        return _PLACEHOLDER.sub(lambda match: values[match[0]], text)
+
+
+def find_program_path(program: str) -> str:
+    """Returns a program of the worktree by its relative path, by which it is looked for before there is a worktree."""
+    return program.replace("{worktree}/", "./", 1) if program.startswith("{worktree}/") else program

@@ -1,10 +1,12 @@
 """The settings of the agent kind `command`."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
+from gitbatch.agents.process.environment import VARIABLE, looks_like_key
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.project.agent_kinds import AgentKind
 
@@ -12,7 +14,12 @@ BusyPattern = Annotated[str, Meta(pattern=r"[^\s_-]", max_length=200)]
 FormatName = Literal["claude", "codex", "opencode", "gemini", "qwen"]
 WITH_COST = frozenset({"claude", "opencode"})
 """The formats that have a cost in US dollars."""
+ExitMeaning = Literal["busy", "context", "declined", "failed", "fatal"]
 BUSY_WORDS = ("rate limit", "429", "overloaded", "try again later")
+OURS = "GITBATCH_"
+"""The beginning of the names of the variables that gitbatch sets."""
+_EXIT_CODE = re.compile(r"[1-9][0-9]{0,2}")
+_LAST_EXIT_CODE = 255
 
 
 class CommandAgent(ProcessTable, frozen=True, kw_only=True, tag="command"):
@@ -30,6 +37,16 @@ class CommandAgent(ProcessTable, frozen=True, kw_only=True, tag="command"):
     busy_patterns: bool | tuple[BusyPattern, ...] = True
     """Texts in the last lines of a failed program that mean a busy server: `true` is `BUSY_WORDS`, `false` none."""
 
+    env: dict[str, str] = field(default_factory=dict)
+    """Variables with their values, in which placeholders are filled; they replace those of the user's environment."""
+    exit_codes: dict[str, ExitMeaning] = field(default_factory=dict)
+    """The meaning of exit codes, by the code; 75 is `busy` and all others are `failed` if they are not listed."""
+
+    @property
+    def fixed_variables(self) -> Mapping[str, str]:
+        """The variables of `env`."""
+        return self.env
+
     @property
     def busy_words(self) -> tuple[str, ...]:
         """The patterns in effect."""
@@ -42,6 +59,27 @@ class CommandAgent(ProcessTable, frozen=True, kw_only=True, tag="command"):
         yield from super().find_problems()
         has_nul = "\0" in "".join(self.command)
         yield "command", "an argument holds a NUL character" if has_nul else None
+        yield from (("env", _variable_problem(name, value)) for name, value in self.env.items())
+        yield from (("exit-codes", _exit_code_problem(code)) for code in self.exit_codes)
+
+    def find_keys(self) -> Iterator[tuple[str, ...]]:
+        """Yields the paths of the variables and arguments whose values look like keys."""
+        yield from (("env", name) for name, value in self.env.items() if looks_like_key(value))
+        if any(map(looks_like_key, self.command)):
+            yield ("command",)
+
+
+def _variable_problem(name: str, value: str) -> str | None:
+    if not VARIABLE.fullmatch(name):
+        return f"{name!r} is not the name of a variable"
+    if name.startswith(OURS):
+        return f"{name} is set by gitbatch"
+    return f"the value of {name} holds a NUL character" if "\0" in value else None
+
+
+def _exit_code_problem(code: str) -> str | None:
+    is_valid = _EXIT_CODE.fullmatch(code) and int(code) <= _LAST_EXIT_CODE
+    return None if is_valid else f"{code!r} is not an exit code of a failure (1 to {_LAST_EXIT_CODE})"
 
 
 KIND = AgentKind(CommandAgent, "gitbatch.agents.command.agent:make_command_agent")

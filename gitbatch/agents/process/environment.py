@@ -1,5 +1,6 @@
-"""The variables of the user's environment that the program of an agent gets."""
+"""The variables that the program of an agent gets: of the user's environment, and fixed ones."""
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,20 @@ PASSED = (
 )
 """The variables that every program gets, besides `LC_*`; the configuration names what else it needs."""
 
+VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_KEY = re.compile(
+    r"\b(?:sk|pk|rk)-[A-Za-z0-9_-]{16,}|\b(?:gh[opusr]|github_pat|glpat|hf|xox[abpr])[_-][A-Za-z0-9_-]{10,}"
+    r"|\bA(?:KIA|SIA|Iza)[A-Za-z0-9_-]{16,}|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}|-----BEGIN [A-Z ]*PRIVATE KEY"
+    r"|://[^\s/:@]*:[^\s/@]+@"
+    r"|\b(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{24,}"
+)
+"""Keys by their prefix, passwords in addresses, and words of letters and digits that are too long to be names."""
+
+
+def looks_like_key(value: str) -> bool:
+    """Returns whether a value of the configuration looks like a key, which must not be committed."""
+    return _KEY.search(value) is not None
+
 
 def is_passed_to_all(name: str) -> bool:
     """Whether every program gets a variable."""
@@ -28,6 +43,7 @@ def is_passed_to_all(name: str) -> bool:
 
 
 def passed_variables(table: "ProcessTable", environment: Mapping[str, str]) -> dict[str, str]:
-    """Returns the variables of the user that a program gets."""
+    """Returns the variables of the user that a program gets, and those that its table fixes."""
     wanted = {*table.pass_env, *table.public_env}
-    return {name: value for name, value in environment.items() if name in wanted or is_passed_to_all(name)}
+    passed = {name: value for name, value in environment.items() if name in wanted or is_passed_to_all(name)}
+    return {**passed, **table.fixed_variables}

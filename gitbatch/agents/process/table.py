@@ -1,6 +1,6 @@
 """The settings of every kind of agent that is a process."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 from gitbatch.agents.process.environment import is_passed_to_all
@@ -31,6 +31,11 @@ class ProcessTable(AgentTable, frozen=True, kw_only=True):
     def writable(self) -> tuple[str, ...]:
         """Paths that it may write besides its worktree. A kind may make it a setting."""
         return ()
+
+    @property
+    def fixed_variables(self) -> Mapping[str, str]:
+        """Variables with their values, which replace those of the user. A kind may make it a setting."""
+        return {}
 
     @property
     def secret_variables(self) -> tuple[str, ...]:

@@ -42,6 +42,7 @@ from gitbatch.project.config import CONFIG_FILE, read_config
 from gitbatch.project.config_diagnostics import (
     CONFIG_INVALID,
     find_config_diagnostics,
+    find_key_diagnostics,
     locate_setting,
 )
 from gitbatch.project.control import PlanChoice, find_project, plan_options
@@ -108,10 +109,9 @@ def lint_plan(path: Path, settings: LintSettings, text: bytes | None = None) -> 
                 *_report_config(files, (), shown, checked.plan.language),
             )
         found = find_risks(checked.plan, checked.source, project, around)
-        if broken := _report_config(
-            files, (), shown, checked.plan.language
-        ):  # which agents there are is not known
-            return _with_more(checked, (d for d in found if d.code != AGENT_UNKNOWN)), *broken
+        if _has_config_problems(files):  # which agents there are is not known
+            known = _with_more(checked, (d for d in found if d.code != AGENT_UNKNOWN))
+            return known, *_report_config(files, (), shown, checked.plan.language)
         view = ProjectView("", files, project, checked.plan, checked.source)
         unclear, choice = _choose_all(view, settings)
         refusals = find_refusals(machine_checks(repo, view, choice) if choice else ())
@@ -159,10 +159,9 @@ def lint_start(
     except PlanError:
         plans = _report_plan(snapshot, choice)
         language = plans[0].plan.language if plans else Language.EN
-        reports = _report_config(snapshot, (), CONFIG_FILE, language)
-        if not reports:
+        if not _has_config_problems(snapshot):
             raise
-        return *plans, *reports
+        return *plans, *_report_config(snapshot, (), CONFIG_FILE, language)
     on_config: tuple[Diagnostic, ...] = ()
     if not state.plan.errors:
         state = add_risks(repo, state, followed=target.followed)
@@ -250,6 +249,10 @@ def _place_in_config(
     return findings.in_order()
 
 
+def _has_config_problems(files: Snapshot) -> bool:
+    return bool(read_config(files.read(CONFIG_FILE)).problems)
+
+
 def _report_config(
     files: Snapshot,
     more: tuple[Diagnostic, ...],
@@ -258,6 +261,8 @@ def _report_config(
 ) -> tuple[Checked, ...]:
     """Returns the configuration with its problems and more diagnostics; nothing if it has none. `shown`: its path."""
     source = files.read(CONFIG_FILE) or b""
-    diagnostics = (*find_config_diagnostics(source, read_config(source).problems, language), *more)
+    reading = read_config(source)
+    problems = find_config_diagnostics(source, reading.problems, language)
+    diagnostics = (*problems, *find_key_diagnostics(source, reading.config.find_keys(), language), *more)
     empty = Plan(shown, (), (), Hints(), diagnostics)
     return (Checked(shown, source, empty),) if diagnostics else ()
