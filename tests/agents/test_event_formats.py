@@ -128,6 +128,12 @@ def test_error_that_was_overcome_is_not_a_failure() -> None:
     assert (failure.cause, failure.reason) == (Cause.FAILED, "exit code 1")
 
 
+def test_error_of_opencode_that_a_step_follows_is_not_a_failure() -> None:
+    printed = read_stream("opencode/status-529") + read_stream("opencode/success")
+    reply, _ = play(a_start(some_programs("opencode")), printed)
+    assert isinstance(reply, Reply)
+
+
 def test_cost_of_a_model_without_a_price_is_unknown() -> None:
     reply, _ = play(a_start(some_programs("opencode")), read_stream("opencode/no-price"))
     assert isinstance(reply, Reply)
@@ -230,6 +236,7 @@ GEMINI_EXITS = [
     (1, "an error\nstatus: 503 Service Unavailable\nat x.js:500:1", Cause.BUSY, "status: 503"),
     (1, "API key not valid. Please pass a valid API key.", Cause.FATAL, "API key not valid"),
     (1, "at file.js:429:17", Cause.FAILED, "file.js"),
+    (1, "cannot use localhost:503 for this", Cause.FAILED, "localhost"),
 ]
 
 
