@@ -14,7 +14,7 @@ from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.command.table import CommandAgent
 from gitbatch.cli.lazy import load_command
 from gitbatch.cli.verbs import VERBS
-from gitbatch.project.config import BatchTable, ProjectTable, TitlesTable
+from gitbatch.project.config import BatchTable, ProjectTable, TitlesTable, parse_config
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -32,6 +32,18 @@ def named_paths() -> Iterator[tuple[Path, str]]:
     for page in PAGES:
         found = {path.rstrip(".") for path in PATH.findall(page.read_text(encoding="utf-8"))}
         yield from ((page, path) for path in sorted(found - PLACEHOLDERS))
+
+
+def agent_tables() -> Iterator[tuple[Path, str]]:
+    """The blocks of the pages of agents that are whole configurations."""
+    for page in sorted((ROOT / "docs/agents").glob("*.md")):
+        found = re.findall(r"(?ms)^```toml\n(.*?)^```", page.read_text(encoding="utf-8"))
+        yield from ((page, block) for block in found if "\nkind = " in block)
+
+
+@pytest.mark.parametrize(("page", "block"), tuple(agent_tables()), ids=lambda value: str(value)[-30:])
+def test_agent_tables_are_valid(page: Path, block: str) -> None:
+    assert parse_config(block.encode()).agents, page
 
 
 @pytest.mark.parametrize(
