@@ -6,7 +6,7 @@ from pathlib import Path
 from agents.claude_code_values import an_assignment
 
 from gitbatch.agents.command.event_program import EventProgram, EventPrograms
-from gitbatch.agents.command.table import CommandAgent, FormatName
+from gitbatch.agents.command.table import CommandAgent, ExitMeaning, FormatName
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.program import ProgramExit
 from gitbatch.agents.process.watch import OutputWatch
@@ -18,8 +18,10 @@ from gitbatch.text import CleanText
 STREAMS = Path(__file__).parent / "streams"
 
 
-def some_programs(name: FormatName, rate_limit: RateLimit | None = None) -> EventPrograms:
-    table = CommandAgent(command=("agent", "--json"), format=name)
+def some_programs(
+    name: FormatName, rate_limit: RateLimit | None = None, exit_codes: dict[str, ExitMeaning] | None = None
+) -> EventPrograms:
+    table = CommandAgent(command=("agent", "--json"), format=name, exit_codes=exit_codes or {})
     return EventPrograms(table, name, rate_limit or RateLimit())
 
 

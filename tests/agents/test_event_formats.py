@@ -197,6 +197,15 @@ def test_words_of_the_model_are_not_taken_for_a_busy_server() -> None:
     assert failure.cause is Cause.BUSY
 
 
+def test_meaning_of_an_exit_code_counts_more_than_events() -> None:
+    programs = some_programs("codex", exit_codes={"1": "declined"})
+    for stream, reason in (("codex/status-429", "exceeded retry limit"), ("codex/recovered", "exit code 1")):
+        failure, _ = play(a_start(programs), read_stream(stream), 1)
+        assert isinstance(failure, Failure)
+        assert failure.cause is Cause.DECLINED
+        assert failure.reason.startswith(reason)
+
+
 def test_cut_answer_is_waited_for_once() -> None:
     programs = some_programs("claude")
     answers = [play(a_start(programs), read_stream("claude-code/answer-cut"), 1)[0] for _ in range(2)]

@@ -86,12 +86,17 @@ class EventProgram(Struct, frozen=True):
         return replace(written, usage=_prefer(written.usage, usage))
 
     def read_failure(self, ended: ProgramExit) -> Failure:
-        """Returns why it failed: by its events, else by its exit status and its last lines."""
-        if verdict := self._judge_exit(ended):
+        """Returns why it failed: by its events, else by its exit status and its last lines.
+
+        A meaning that the table gives to the exit code counts more than its events, which then give the reason only.
+        """
+        verdict = self._judge_exit(ended)
+        if verdict and str(ended.status) not in self.command.table.exit_codes:
             return self._fail(verdict, ended)
         lines = (*ended.watch.last_errors(), *self.events.unread_lines)
         failure = self.command.judge_status(ended.status, lines, lines[-LOOKED_AT:])
-        return replace(failure, details=lines or ended.watch.last_lines())
+        reason = verdict.reason if verdict else failure.reason
+        return replace(failure, reason=reason, details=lines or ended.watch.last_lines())
 
     def read_partial_reply(self, ended: ProgramExit) -> PartialReply:
         """Returns the usage and the time to wait that are known in spite of a failure."""
