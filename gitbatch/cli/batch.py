@@ -32,7 +32,7 @@ from gitbatch.cli.unused_changes import tell_unused_changes
 from gitbatch.cli.verbosity import show_prose
 from gitbatch.cli.views import EventView, ProgressKind, make_view
 from gitbatch.errors import ExitCode
-from gitbatch.project.control import TASK
+from gitbatch.project.control import TASK, PlanChoice
 from gitbatch.repo.repository import Repository
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.view.run_end import describe_end, describe_interruption
@@ -96,7 +96,7 @@ def run_command(options: RunOptions) -> ExitCode:
     with open_repository_of(options.directory) as repo:
         settings = options.make_settings(repo)
         unfinished = unfinished_batch(repo)
-        plan = unfinished.record.plan if unfinished else settings.plan
+        plan = _choose_recorded(settings, unfinished)
         tell_unused_changes(repo, plan)
         result = run_session(repo, settings, view, prompts)
         if isinstance(result, signal.Signals) or result.ending is not Ending.COMPLETE:
@@ -104,6 +104,11 @@ def run_command(options: RunOptions) -> ExitCode:
                 tell_unused_changes(repo, plan)
         named = _name_plan(repo, options, unfinished)
     return report_end(result, options.directory, named, json=options.json)
+
+
+def _choose_recorded(settings: SessionSettings, unfinished: Batch | None) -> PlanChoice:
+    """Returns the plan that a run reads: that of the unfinished batch, else the one that is wanted."""
+    return unfinished.record.plan if unfinished else settings.plan
 
 
 def _name_plan(repo: Repository, options: RunOptions, resumed: Batch | None) -> str:
@@ -123,7 +128,9 @@ def preview_command(options: RunOptions) -> ExitCode:
 
     prompts = PromptFrontend(can_ask=options.can_ask)
     with open_repository_of(options.directory) as repo:
-        preview = preview_batch(repo, options.make_settings(repo), prompts)
+        settings = options.make_settings(repo)
+        tell_unused_changes(repo, _choose_recorded(settings, unfinished_batch(repo)))
+        preview = preview_batch(repo, settings, prompts)
     if options.json:
         print_output(dry_run_output(preview))
     else:

@@ -35,6 +35,8 @@ def test_new_batch_then_the_rest_of_it(here: Here, three: Place) -> None:
     assert said.startswith("would resume batch")
     assert "for the rest of the batch: --checkpoint at-end (was after-each)" in said
     assert three.state() == before
+    three.write("CLAUDE.md", "# New\n")
+    assert "note: CLAUDE.md has uncommitted changes, which are not used\n" in here("run", "-n")[2]
 
 
 def test_abort_says_what_it_would_lose(here: Here, three: Place) -> None:
