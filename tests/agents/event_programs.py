@@ -34,7 +34,7 @@ def a_start(
 
 
 def play(
-    program: EventProgram, printed: bytes, status: int = 0, errors: bytes = b""
+    program: EventProgram, printed: bytes, status: int = 0, errors: bytes = b"", rest: bytes = b""
 ) -> tuple[Reply | Failure, list[tuple[str, str]]]:
     """Returns the answer of a program that prints this and exits, judged as in `ProcessAgent`, and what was shown."""
     shown: list[tuple[str, str]] = []
@@ -46,6 +46,7 @@ def play(
         watch = OutputWatch(show, Path("/nonexistent"), Secrets(), program.show_line, program.line_bytes)
         watch.pipe_data_received(2, errors)
         watch.pipe_data_received(1, printed)
+        watch.pipe_data_received(1, rest)
         watch.read_rest()
         ended = ProgramExit(status, watch, program.command.files, Secrets())
         if status == 0:

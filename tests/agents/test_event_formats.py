@@ -197,6 +197,16 @@ def test_words_of_the_model_are_not_taken_for_a_busy_server() -> None:
     assert failure.cause is Cause.BUSY
 
 
+def test_event_behind_a_flood_of_lines_counts() -> None:
+    said = json.dumps({"type": "item.completed", "item": {"type": "agent_message", "text": "Flood. Again."}})
+    ended = json.dumps({"type": "turn.completed", "usage": {"input_tokens": 7}})
+    program = a_start(some_programs("codex"))
+    chunks = ["\n".join([said] * 10_001), "", ended, *[said] * 30]
+    reply, shown = play(program, "\n".join(chunks[:2]).encode(), rest="\n".join(chunks[2:]).encode())
+    assert isinstance(reply, Reply)
+    assert (reply.usage.input, len(shown)) == (7, 10_001)
+
+
 def test_meaning_of_an_exit_code_counts_more_than_events() -> None:
     programs = some_programs("codex", exit_codes={"1": "declined"})
     for stream, reason in (("codex/status-429", "exceeded retry limit"), ("codex/recovered", "exit code 1")):

@@ -169,8 +169,9 @@ class OutputWatch(asyncio.SubprocessProtocol):
             return
         *lines, rest = self._secrets.mask_bytes(bytes(held)).split(b"\n")
         self._rests[stream] = bytearray(rest[-_TAIL_BYTES:] if len(rest) > self._line_bytes else rest)
-        # A program that floods us must not keep the other items waiting.
-        self._show_lines(stream, lines if self._shown <= _SHOWN_LINES else lines[-_TAIL_LINES:])
+        # A program that floods us must not keep the other items waiting; but an event may be what it has spent.
+        is_flood = self._shown > _SHOWN_LINES and self._line_bytes <= TEXT_LINE
+        self._show_lines(stream, lines[-_TAIL_LINES:] if is_flood else lines)
 
     def _show_lines(self, stream: OutputStream, lines: list[bytes]) -> None:
         for raw in lines:
