@@ -14,6 +14,7 @@ from gitbatch.agents.process.children import make_room
 from gitbatch.batch.caller import Frontend, SessionSettings
 from gitbatch.batch.event_log import EventWriter, open_log
 from gitbatch.batch.events import BatchStopped, ConfigChanged, EventStream, Listener, Notice
+from gitbatch.batch.history.killed_attempts import find_killed_attempts
 from gitbatch.batch.history.ledger import Ledger, SpendingLimits, read_ledger
 from gitbatch.batch.history.progress import read_progress
 from gitbatch.batch.history.record import Batch, rewrite_record
@@ -235,9 +236,13 @@ class Opening(Struct, frozen=True):
         """Returns the ledger; sets the budget's limits (the last that were given) and what has been spent."""
         ledger = Ledger.open(self.repo, batch)
         given = self.settings.limits.or_else(ledger.entries.limits)
-        self._set_limits(state, recorded_agents(state, batch.record), given)
+        names = recorded_agents(state, batch.record)
+        self._set_limits(state, names, given)
         ledger.set_limits(given)
         recorded = read_progress(self.repo, batch)
+        if any(self.agents.get_agent(name, state.project.config).knows_cost for name in names):
+            for killed in find_killed_attempts(self.repo, batch, recorded):
+                ledger.add_attempt(killed)
         self.agents.budget.spent = sum_spending(read_spending(self.repo, batch, recorded, ledger.entries))
         return ledger
 

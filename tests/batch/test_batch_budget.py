@@ -105,9 +105,11 @@ def test_failed_attempts_count_against_the_limit_after_a_kill_too(place: Place) 
     killed_when(place, "T1", 2, "--max-cost", "5", "--jobs", "1")
     told = run(place, "--max-cost", "0.5", jobs=1, code=3)
     assert told.of("item-started") == []
-    assert told.of("batch-halted")[0]["reason"].startswith("$0.40 of $0.50 are spent")
+    reason = "$0.40 of $0.50 are spent, and the cost of 1 attempt is unknown"
+    assert told.of("batch-halted")[0]["reason"] == reason, "the attempt that was killed counts as the mean"
     status = json.loads(place.gitbatch("status", "--json", code=0).stdout)
     assert status["spent"]["usage"]["cost"] == 0.4
+    assert (status["spent"]["known"], status["spent"]["unknown"]) == (1, 1)
     assert status["items"][0]["attempts"] == 1
 
 

@@ -1,0 +1,24 @@
+"""The attempts that ran when gitbatch itself was killed: they may have cost something, and did not come to report it.
+
+An item's branch begins with its attempt and is removed when that ends without a commit. So the branches that a dead run has
+left, of items that are not done, are those of its running attempts. `resume_batch` removes them.
+"""
+
+from gitbatch.batch.history.progress import BatchProgress
+from gitbatch.batch.history.record import Batch
+from gitbatch.batch.model import FailedAttempt, ItemStatus
+from gitbatch.repo.refs.names import item_branch, item_branches
+from gitbatch.repo.repository import Repository
+from gitbatch.text import clean_text
+
+
+def find_killed_attempts(repo: Repository, batch: Batch, state: BatchProgress) -> tuple[FailedAttempt, ...]:
+    """Returns the attempts that were killed together with the last run, as entries of the ledger."""
+    left = repo.refs.below(item_branches(batch.id))
+    done = {item.key for finished in state.finished for item in finished.group.items} | state.ready.keys()
+    reason = clean_text("interrupted: gitbatch was killed")
+    return tuple(
+        FailedAttempt(item.key, "", 0, ItemStatus.FAILED, None, reason)
+        for item in batch.record.items
+        if item.key not in done and item_branch(batch.id, item.slug) in left
+    )
