@@ -101,7 +101,8 @@ class Opening(Struct, frozen=True):
             return idle
         agent = config.agent_name(settings.agent)
         self._require_answers()
-        selection = settings.items or self.frontend.choose_items(state.plan)
+        given = settings.items  # an empty one is refused: a variable that is not set names nothing
+        selection = self.frontend.choose_items(state.plan) if given is None else given
         items = select_items(state.plan, selection, lambda: find_failed_items(repo, state))
         if not items:
             raise UsageError(f"--items {selection} names no open item", "see gitbatch plan for what is open")

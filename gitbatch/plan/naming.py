@@ -20,6 +20,10 @@ from gitbatch.plan.titles import slugify
 _FILE = re.compile(r"[^\s:]*[^\s:/.]\.[A-Za-z][A-Za-z0-9]{0,7}")
 _BARE_FILE = re.compile(r"(?<!\S)[\w.-]{1,100}/[\w./-]{0,400}\.[A-Za-z][A-Za-z0-9]{0,7}(?=[\s.,;:!?)]|$)")
 
+_QUOTE = r"\"'\u2018-\u201f\u00ab\u00bb"
+_MARKED = re.compile(rf"[*?\"{{]|^[{_QUOTE}<_].*[{_QUOTE}>_]$")
+"""Quotation marks, emphasis, wildcards and placeholders, which other tools would take away or fill in."""
+
 
 class Home(Struct, frozen=True):
     """The group that items are named in."""
@@ -85,6 +89,9 @@ def _declared(choice: OutputChoice, findings: Findings) -> Value | None:
     if declared and declared.is_bare and " " in declared.text:
         message = f"the output {quoted(declared.text)} has a space in it"
         findings.error("GB213", declared.span, message, help_texts.QUOTE_SPACES)
+    elif declared and declared.is_bare and _MARKED.search(declared.text):
+        message = f"the output {quoted(declared.text)} has signs in it that are hardly a part of its name"
+        findings.error("GB213", declared.span, message, help_texts.QUOTE_SIGNS)
     return declared
 
 

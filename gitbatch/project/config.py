@@ -128,7 +128,8 @@ class Config(ConfigTable, frozen=True):
         Raises:
             PlanError: no agent has that name, or several could be meant.
         """
-        name = wanted or self.batch.agent or (next(iter(self.agents)) if len(self.agents) == 1 else None)
+        name = self.batch.agent or (next(iter(self.agents)) if len(self.agents) == 1 else None)
+        name = name if wanted is None else wanted
         if name in self.agents:
             return name
         known = ", ".join(sorted(self.agents)) or "none"

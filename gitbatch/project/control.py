@@ -207,7 +207,7 @@ def _refuse_absent(
     snapshot: Snapshot, choice: PlanChoice, path: str, language: Callable[[], Language]
 ) -> NoReturn:
     """Refuses a plan that the commit does not have."""
-    inside = f"{path}/{TASK}"
+    inside = TASK if path == "." else f"{path}/{TASK}"
     if snapshot.blob(inside):
         raise PlanError(f"{path} is a folder and no plan", f"name the plan in it: {inside}")
     advice = "restore the plan and commit it, or end the batch: gitbatch abort"

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from plan.plan_samples import in_group, item
+from plan.plan_samples import codes, in_group, item
 
 from gitbatch.plan.model import PlanOptions
 from gitbatch.plan.outputs import collisions, control_paths, expand, path_problem, template_problem
@@ -247,3 +247,29 @@ def test_assigned_outputs_never_collide() -> None:
 def test_what_decides_how_agents_run_is_no_output_of_any_plan(path: str) -> None:
     (found,) = in_group(f"- [ ] a \u2192 Output: {path}").diagnostics
     assert found.code == "GB222"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "'a.md'",
+        '"a.md"',
+        "„a.md“",
+        "<a.md>",
+        "**a.md**",
+        "_a.md_",
+        "*.md",
+        "docs/a?.md",
+        "{phase}/a.md",
+        "a.md**",
+    ],
+)
+def test_signs_around_a_path_are_no_part_of_it(path: str) -> None:
+    """They were, without a word: the file `'a.md'` was written. In backticks they are meant."""
+    assert codes(in_group(f"- [ ] a → Output: {path}")) == ["GB213"]
+    assert codes(in_group(f"- [ ] a → Output: `{path}`")) == []
+
+
+@pytest.mark.parametrize("path", ["docs/we'll.md", "__init__.py", "docs/_a.md", "[id].md", "a's/b's.md"])
+def test_signs_inside_a_name_are_part_of_it(path: str) -> None:
+    assert codes(in_group(f"- [ ] a → Output: {path}")) == []
