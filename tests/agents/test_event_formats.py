@@ -74,15 +74,24 @@ FAILURES: list[tuple[FormatName, str, int, Cause, float | None, str]] = [
     ("codex", "codex/status-401", 1, Cause.FATAL, None, "unexpected status 401 Unauthorized"),
     ("codex", "codex/status-429", 1, Cause.BUSY, None, "last status: 429"),
     ("codex", "codex/stream-disconnected", 1, Cause.BUSY, None, "stream disconnected"),
-    ("codex", "codex/no-network", -15, Cause.BUSY, None, "no connection: Reconnecting… waiting for network"),
+    (
+        "codex",
+        "codex/no-network",
+        -15,
+        Cause.BUSY,
+        None,
+        "no connection: Reconnecting... waiting for network",
+    ),
     ("opencode", "opencode/status-401", 1, Cause.FATAL, None, "invalid x-api-key"),
     ("opencode", "opencode/status-429", 1, Cause.BUSY, 7.0, "Rate limited"),
     ("opencode", "opencode/status-429", 0, Cause.BUSY, 7.0, "Rate limited"),
     ("opencode", "opencode/status-529", 1, Cause.BUSY, None, "Overloaded"),
     ("opencode", "opencode/no-connection", 1, Cause.BUSY, None, "no connection: Unable to connect"),
     ("gemini", "gemini/status-429", 1, Cause.BUSY, None, "got status: 429"),
+    ("gemini", "gemini/status-401", 145, Cause.FATAL, None, "invalid_api_key"),
     ("gemini", "gemini/max-turns", 53, Cause.FAILED, None, "number of turns"),
     ("qwen", "qwen/status-401", 1, Cause.FATAL, None, "401 Incorrect API key"),
+    ("qwen", "qwen/status-401-as-success", 0, Cause.FATAL, None, "401 no such key"),
     ("qwen", "qwen/status-429", 1, Cause.BUSY, None, "429 You exceeded"),
     ("qwen", "qwen/no-key", 1, Cause.FATAL, None, "Missing API key"),
     ("qwen", "qwen/denied", 0, Cause.NO_OUTPUT, None, "not allowed: write_file docs/other.md"),
@@ -155,6 +164,12 @@ def test_reply_file_counts_more_than_events(tmp_path: Path) -> None:
     failure, _ = play(program, read_stream("codex/status-429"), 1)
     assert isinstance(failure, Failure)
     assert (failure.usage.input, failure.retry_after) == (3, 9.0)
+
+
+def test_words_of_a_model_about_an_error_of_the_api_are_a_success() -> None:
+    printed = read_stream("qwen/success").replace(SAID.encode(), b"[API Error: 401 as it is documented]")
+    reply, _ = play(a_start(some_programs("qwen")), printed)
+    assert isinstance(reply, Reply)
 
 
 def test_usage_of_a_failed_attempt_counts() -> None:

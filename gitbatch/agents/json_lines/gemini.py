@@ -17,6 +17,7 @@ from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Usage
 from gitbatch.text import clean_text
 
+_CLIENT_ERROR = 400
 _EXITS = {
     41: (Cause.FATAL, "not logged in, or the folder is not trusted: set GEMINI_API_KEY, add --skip-trust"),
     52: (Cause.FATAL, "invalid settings"),
@@ -115,7 +116,7 @@ class GeminiEvents(JsonLinesReader[GeminiEvent]):
         error = self._result.error if self._result else None
         text = (error.message or error.type if error else "") or self._error
         if text:
-            return judge_error(text)
+            return judge_error(text, _find_status(status) if failed else None)
         verdicts = (judge_error(line) for line in reversed(errors))
         known = next((verdict for verdict in verdicts if verdict.cause is not Cause.FAILED), None)
         if known:
@@ -161,3 +162,9 @@ class GeminiEvents(JsonLinesReader[GeminiEvent]):
         self._result, self.is_complete = event, True
         last, self._unshown = self._unshown, ""
         return ShownLine(OutputStream.OUTPUT, last) if last.strip() else None
+
+
+def _find_status(exit_code: int) -> int | None:
+    """Returns the status of HTTP that an exit code is the rest of: it exits with 401, which arrives as 145."""
+    status = exit_code + 256
+    return status if status >= _CLIENT_ERROR else None

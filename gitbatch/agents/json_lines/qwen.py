@@ -1,5 +1,6 @@
 """The events of Qwen Code: those of Claude Code, with other tokens, no cost, and errors that are texts."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Usage
 from gitbatch.text import clean_text
 
+_ERROR_AS_TEXT = re.compile(r"\[API Error: (.*)\]", re.DOTALL)
+
 
 class QwenEvents(ClaudeEvents):
     """What Qwen Code printed in one attempt."""
@@ -21,6 +24,8 @@ class QwenEvents(ClaudeEvents):
     def __init__(self, worktree: Path) -> None:
         super().__init__(worktree, lambda _event: None)
         self._model = ""
+        self._has_answer = False
+        """Whether the last message took tokens: one without any is not the model's."""
 
     @property
     def usage(self) -> Usage:
@@ -35,6 +40,8 @@ class QwenEvents(ClaudeEvents):
     def take_event(self, event: Event) -> ShownLine | None:
         """Does the same, and keeps the name of the model."""
         self._model = event.model or self._model
+        if isinstance(event.message, EventMessage) and event.message.usage:
+            self._has_answer = bool(event.message.usage.output_tokens)
         return super().take_event(event)
 
     def read_tokens(self, message: EventMessage) -> Usage:
@@ -43,6 +50,8 @@ class QwenEvents(ClaudeEvents):
 
     def judge_exit(self, status: int, errors: Sequence[str]) -> Verdict | None:
         """Returns why the result is an error: where Claude Code's fields do not say it, its text does."""
+        if self.result and not self._has_answer and (found := _ERROR_AS_TEXT.fullmatch(self.summary)):
+            return judge_error(found[1])  # version 0.15 says that this is a success, and exits with 0
         verdict = super().judge_exit(status, errors)
         if verdict is None or self.result is None or verdict.cause is not Cause.FAILED:
             return verdict
