@@ -96,7 +96,7 @@ def _find_rescued(repo: Repository, below: str) -> Iterator[RescuedFile]:
         except MissingObjectError:  # pruned: nothing is kept
             continue
         slug, attempt = _split_name(ref.removeprefix(rescue_refs(batch)), trailers)
-        if path and trailers.batch == batch and trailers.kind in {Kind.ITEM, Kind.RESCUE}:
+        if path and trailers.batch == batch and path in {trailers.output, trailers.rescued}:
             reason = trailers.first_value("Rescued").partition(": ")[2]
             name = names.get((batch, slug), path)
             yield RescuedFile(ref, batch, ItemKey(slug), name, path, blob, attempt, clean_text(reason))
