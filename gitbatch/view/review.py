@@ -124,7 +124,7 @@ def _detail_lines(outcome: Outcome) -> Block:
     details = () if is_known else outcome.details
     effort = tuple(make_line((line, "dim"), indent=4) for line in _effort_lines(outcome))
     if not details:
-        return effort
+        return (make_line(f"{outcome.item.name}:", indent=2), *effort) if effort else ()
     said = make_line(("\n".join(details), "dim"), indent=4)
     return (make_line(f"{outcome.item.name} said:", indent=2), said, *effort)
 

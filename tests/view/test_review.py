@@ -32,6 +32,10 @@ def text_of(checkpoint: Checkpoint) -> str:
 def test_details_of_failures() -> None:
     loud = replace(BROKE, details=(clean_text("line 1"), clean_text("line 2")))
     assert "T1 said:\nline 1\nline 2" in text_of(replace(CHECKPOINT, outcomes=(loud,)))
+    kept = replace(BROKE, rescued="refs/kept")
+    assert "T1:\nwhat it had written is kept: git show refs/kept" in text_of(
+        replace(CHECKPOINT, outcomes=(kept,))
+    )
 
 
 def test_failures_come_first_and_an_item_is_a_line() -> None:
