@@ -9,11 +9,12 @@ from itertools import pairwise
 from gitbatch.text import display_width
 
 _COMMAND = (
-    r"(?:gitbatch|git)(?: -C (?:'[^']*'|\S+))?(?: [a-z][a-z-]*){1,2}"
-    r"(?: (?:-[^\s,;)]+(?: (?!-)[\w./:*@'\"]+)?|'[^']*'|\"[^\"]*\"|[^\s(]*[/=:.][^\s)]+|[A-Z][A-Z_]+\b))*"
+    r"(?:gitbatch|git)(?: -C (?:'[^']*'|\S+))?(?: [a-z][a-z-]*(?![\w./:=-])){1,2}"
+    r"(?: (?:-[^\s,;)]+(?: (?:'[^']*'|\"[^\"]*\"|(?!-)[\w./:*@'\"]+))?|'[^']*'|\"[^\"]*\"|[^\s(]*[/=:.][^\s)]+|[A-Z][A-Z_]+\b))*"
 )
 """A command: its verb and a word, then options with a value, quoted words, paths, and names such as ITEM."""
-_TOKEN = re.compile(rf"(?:[^\s`]*`[^`]*`)+[^\s`]*|[^\s\w]*{_COMMAND}\S*|\S+")
+_COMMANDS = rf"{_COMMAND}(?: && {_COMMAND})*"
+_TOKEN = re.compile(rf"(?:[^\s`]*`[^`]*`)+[^\s`]*|[^\s\w]*{_COMMANDS}\S*|\S+")
 _LAID_OUT = re.compile(r"\s*\d* \| |\||\s*\^+$")
 _LEADING = re.compile(r" *")
 _HANGING = 2

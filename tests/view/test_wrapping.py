@@ -68,3 +68,11 @@ def test_terminal_wraps_styled_lines() -> None:
     block = (make_line("resume it: ", ("gitbatch run --continue --checkpoint at-end", "bold"), indent=2),)
     assert terminal.render_text(block) == ("  resume it:\n    gitbatch run --continue --checkpoint at-end\n")
     assert terminal.render_text((make_line("a\n\nb"),)) == "a\n\nb\n"
+
+
+@pytest.mark.parametrize("first", ["CLAUDE.md", "gitbatch.toml", "docs/a-file.md", "task.md"])
+def test_commands_that_follow_each_other_are_one(first: str) -> None:
+    """Copied in two lines, the second would run as a command of its own."""
+    paths = " ".join(f"docs/phases/phase-1/{name}.md" for name in ("task", "status", "rules"))
+    line = f"  git add {first} {paths} && git commit -m 'Plan phase-1'"
+    assert wrap_text(line, 80) == line
