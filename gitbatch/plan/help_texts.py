@@ -320,7 +320,7 @@ ADD_AGENT = Advice(
 )
 REOPEN_PHASE = Advice(
     "untick a criterion to reopen the phase, or tick the item",
-    "leere ein Kriterium, um die Phase wieder zu öffnen, oder hake den Punkt ab",
+    "entferne bei einem Kriterium das Häkchen, um die Phase wieder zu öffnen, oder hake den Punkt ab",
 )
 
 # The configuration (GB411)
