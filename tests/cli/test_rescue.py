@@ -36,7 +36,7 @@ def rescue(*arguments: str) -> str:
     return done.output
 
 
-def test_list_and_take(failed: Place) -> None:
+def test_list_and_take(failed: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     before = failed.state()
     schema = resolve_name("jsonschema:Draft202012Validator")(make_schema("rescue"))
     schema.validate(listed := json.loads(rescue("list", "--json")))
@@ -54,6 +54,9 @@ def test_list_and_take(failed: Place) -> None:
     assert failed.git("status", "--porcelain") == "?? out/T1.md"
     schema.validate(taken := json.loads(rescue("take", "out/T1.md", "--json")))
     assert taken["taken"] == file
+    assert "if it is good: git add out/T1.md\n" in rescue("take", "T1")
+    monkeypatch.chdir(failed.root / "out")
+    assert f"if it is good: git -C {failed.root} add out/T1.md\n" in rescue("take", "T1")
     with pytest.raises(UsageError, match="no rescued file is called T9"):
         rescue("take", "T9")
 
