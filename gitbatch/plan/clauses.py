@@ -131,7 +131,8 @@ def read_wording(span: Span, findings: Findings) -> Wording:
     _report_other_arrows(inline, span.start, findings)
     _report_swallowed(inline, span.start, findings)
     report_foreign_words(inline.text, span.start, findings)
-    report_bare_keys(inline.mask, span.start, [clause.span for clause in clauses], findings)
+    if inline.mask.count(":") != len(clauses):  # each clause has its own colon
+        report_bare_keys(inline.mask, span.start, [clause.span for clause in clauses], findings)
     lead = _LEADING_ID.match(inline.text)
     title = one_line(inline.text, cuts).rstrip(" ,;")
     label = title.removeprefix(lead[0].strip()).strip() if lead else title
@@ -258,6 +259,8 @@ class _Reader:
 
     def _is_in_word(self, last: int) -> bool:
         """Whether an arrow, by its last character, stands inside a word and opens no clause, as in `a->b.md`."""
+        if self._mask[last] in "()" or self._mask[last + 1 : last + 2].isspace():
+            return False  # as nearly always
         first = self._arrow(last)
         around = self._mask[max(0, first - 1) : first], self._mask[last + 1 : last + 2]
         opening = _OPENING.match(self._mask, last)
