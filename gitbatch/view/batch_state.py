@@ -24,11 +24,11 @@ from gitbatch.view.envelope import Envelope
 from gitbatch.view.review import STYLES, render_criteria
 
 OPEN = "open"
-WAITING = "done, not merged yet"
-
-
+NOT_MERGED = "not-merged"
 RUNNING = "running"
-_STYLES = {**{str(status): style for status, style in STYLES.items()}, RUNNING: "cyan", WAITING: "green"}
+_STYLES = {**{str(status): style for status, style in STYLES.items()}, RUNNING: "cyan", NOT_MERGED: "green"}
+_WORDS = {NOT_MERGED: "done, not merged yet"}
+"""What people read instead of a code."""
 
 
 class RunningProcess(Struct, frozen=True):
@@ -55,7 +55,7 @@ _PAUSES = {
 class ItemState(Struct, frozen=True):
     """An item of a batch.
 
-    `status` is an `ItemStatus`, or says that it is open, running, waiting, or done and not merged.
+    `status` is an `ItemStatus`, or `open`, `running`, `waiting`, or `not-merged`: done, and not merged yet.
     """
 
     item: str
@@ -138,7 +138,7 @@ def batch_state(
 def _add_effort(shown: ItemState, spent: ItemSpent | None, kept: RescuedFile | None) -> ItemState:
     if spent:
         shown = replace(shown, attempts=spent.attempts, spent=spent.spent, seconds=spent.seconds)
-    if kept is None or shown.status in {ItemStatus.SUCCEEDED, WAITING}:
+    if kept is None or shown.status in {ItemStatus.SUCCEEDED, NOT_MERGED}:
         return shown
     return replace(shown, rescued=kept.ref, reason=shown.reason or kept.reason)
 
@@ -180,7 +180,7 @@ def _item_state(group: BatchGroup, item: BatchItem, state: BatchProgress) -> Ite
     if state.is_finished(group):
         return ItemState(item.output, item.name, group.number, item.key, ItemStatus.SUCCEEDED)
     return ItemState(
-        item.output, item.name, group.number, item.key, WAITING if item.key in state.ready else OPEN
+        item.output, item.name, group.number, item.key, NOT_MERGED if item.key in state.ready else OPEN
     )
 
 
@@ -232,7 +232,7 @@ def _item_row(item: ItemState, now: float) -> tuple[Cell, ...]:
         attempt = f", attempt {item.attempts + 1} ({item.reason})" if item.attempts else ""
         said = f"{format_seconds(now - item.since)}{attempt}{f': {item.last_line}' * bool(item.last_line)}"
     shown = (said, (_format_work(item), "dim"), (f"\n{kept}" if kept else "", "dim"))
-    return (str(item.group),), ((item.status, style),), (item.name,), shown
+    return (str(item.group),), ((_WORDS.get(item.status, item.status), style),), (item.name,), shown
 
 
 def _format_work(item: ItemState) -> str:

@@ -44,7 +44,7 @@ def test_status_of_a_running_batch(three: Place) -> None:
         def has_settled() -> bool:
             state = json.loads(three.gitbatch("status", "--json", code=0).stdout)
             rows.update({item["name"]: item for item in state.get("items", ())})
-            waiting = {"running": 1, "failed": 1, "done, not merged yet": 2, "waiting": 8}
+            waiting = {"running": 1, "failed": 1, "not-merged": 2, "waiting": 8}
             statuses = [item["status"] for item in rows.values()]
             counted = {status: statuses.count(status) for status in statuses}
             return counted == waiting and rows["T101"]["last_line"] != ""

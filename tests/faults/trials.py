@@ -324,7 +324,7 @@ def check_instant(bench: Bench, place: Place) -> Committed:
         states = {item["slug"]: item["status"] for item in items}
         for key, state in states.items():
             assert (state == "succeeded") == (key in merged), (key, state, merged)
-            assert (state == "done, not merged yet") == (key in waiting), (key, state, waiting)
+            assert (state == "not-merged") == (key in waiting), (key, state, waiting)
     return Committed(merged, waiting)
 
 
