@@ -1,5 +1,6 @@
 """What tests share: a repository made from a sample, real git in it, and gitbatch run as a user runs it."""
 
+import gc
 import json
 import os
 import shutil
@@ -34,6 +35,12 @@ IDENTITY = {
     "GIT_COMMITTER_EMAIL": "user@example.org",
     "GIT_COMMITTER_DATE": "2026-01-02T03:04:05Z",
 }
+
+
+def pytest_collection_finish() -> None:
+    """Take the tests themselves out of every later garbage collection: there are thousands of them."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_xdist_auto_num_workers() -> int:

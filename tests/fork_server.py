@@ -4,6 +4,7 @@
 forked is what `python -m gitbatch` would be by then: it has the environment, the folder and the streams of the request.
 """
 
+import gc
 import io
 import json
 import os
@@ -137,5 +138,7 @@ if __name__ == "__main__":
     import gitbatch.cli.run  # noqa: F401  # imported before it forks
     from gitbatch.__main__ import main
 
+    gc.collect()
+    gc.freeze()  # what a collection in a fork would write to, it would have to copy
     serve()
     main()

@@ -22,7 +22,7 @@ from faults.trials import AT_ONCE, RUN, Bench, Ran, agents, check_end, check_ins
 LONG = os.environ.get("GITBATCH_FAULTS") == "long"
 
 SEED = 13
-SAMPLE = 8
+SAMPLE = 6
 """Trials of the usual round."""
 MANY = 400
 """Trials of the long one."""
@@ -236,12 +236,15 @@ def test_the_ticks_reach_a_plan_that_was_edited_though_the_disk_failed(bench: Be
 
 
 def test_what_git_left_of_an_object_is_read_by_nothing_and_removed_by_git_gc(bench: Bench) -> None:
-    place = bench.place()
-    fail(bench, place, At("tmp_obj_", errno.EIO, 5, "from there on"))
-    again = bench.server.run(place, *RUN)
-    assert again.status == 0, again.said
-    check_end(bench, place)
-    objects = place.root / ".git" / "objects"
+    for call in range(4, 12):  # whose first calls these are differs: the one that makes a file leaves none
+        place = bench.place()
+        fail(bench, place, At("tmp_obj_", errno.EIO, call, "from there on"))
+        again = bench.server.run(place, *RUN)
+        assert again.status == 0, again.said
+        check_end(bench, place)
+        objects = place.root / ".git" / "objects"
+        if list(objects.rglob("tmp_obj_*")):
+            break
     assert list(objects.rglob("tmp_obj_*"))
     place.git("prune", "--expire=now")
     assert not list(objects.rglob("tmp_obj_*"))
