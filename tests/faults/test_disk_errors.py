@@ -14,6 +14,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from conftest import Place
@@ -236,16 +237,24 @@ def test_the_ticks_reach_a_plan_that_was_edited_though_the_disk_failed(bench: Be
 
 
 def test_what_git_left_of_an_object_is_read_by_nothing_and_removed_by_git_gc(bench: Bench) -> None:
-    for call in range(4, 12):  # whose first calls these are differs: the one that makes a file leaves none
-        place = bench.place()
-        fail(bench, place, At("tmp_obj_", errno.EIO, call, "from there on"))
-        again = bench.server.run(place, *RUN)
-        assert again.status == 0, again.said
-        check_end(bench, place)
-        objects = place.root / ".git" / "objects"
-        if list(objects.rglob("tmp_obj_*")):
-            break
-    assert list(objects.rglob("tmp_obj_*"))
+    # Which call is which differs between runs; the one that makes a file leaves none.
+    places = (leave_object(bench, call) for call in range(4, 12))
+    place = next(place for place in places if left_objects(place))
     place.git("prune", "--expire=now")
-    assert not list(objects.rglob("tmp_obj_*"))
+    assert left_objects(place) == []
     check_end(bench, place)
+
+
+def leave_object(bench: Bench, call: int) -> Place:
+    """Let a run fail while git writes an object, and complete it."""
+    place = bench.place()
+    fail(bench, place, At("tmp_obj_", errno.EIO, call, "from there on"))
+    again = bench.server.run(place, *RUN)
+    assert again.status == 0, again.said
+    check_end(bench, place)
+    return place
+
+
+def left_objects(place: Place) -> list[Path]:
+    """The files of objects that git has not completed."""
+    return list((place.root / ".git" / "objects").rglob("tmp_obj_*"))
