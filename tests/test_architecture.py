@@ -42,6 +42,7 @@ ORDER = (
     *("repo.unlocked", "repo.holder", "repo.lock", "repo.sample", "repo.log"),
     *("sandbox", "limits"),
     *(
+        "agents.review",
         "agents.protocol",
         "agents.notations",
         "agents.secrets",

@@ -2,6 +2,9 @@
 
 An agent does not commit or merge, and need not be trusted: only its one output file and its reply are used. A new
 kind of agent is a folder of its own and a line in `project/agent_kinds.py`.
+
+An assignment with a `review` asks for a verdict on an output instead. A kind answers it with `reply.make_review` for
+the last message of a model, `reply.parse_review` for a reply file; it gives its program nothing to write with.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
+from gitbatch.agents.review.model import Review, ReviewRequest
 from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.usage import Usage
 from gitbatch.plan.model import ItemKey
@@ -70,6 +74,8 @@ class Reply(Struct, frozen=True):
     contributions: tuple[Contribution, ...] = ()
     usage: Usage = Usage()
     flags: tuple[ReplyFlag, ...] = ()
+    review: Review | None = None
+    """The verdict, if the assignment is a review; then only this and the usage count."""
 
 
 class Failure(Struct, frozen=True):
@@ -101,7 +107,7 @@ class Assignment(Struct, frozen=True):
     item: ItemKey
     """The item's key."""
     output: str
-    """The one path, relative to the worktree, that the agent is to write."""
+    """The one path, relative to the worktree, that the agent is to write, or to judge if it is a review."""
     prompt: str
     context: tuple[ContextFile, ...]
     timeout: float
@@ -123,6 +129,8 @@ class Assignment(Struct, frozen=True):
     """The shared artifacts that it may contribute to. The prompt names them."""
     missing: tuple[MissingInput, ...] = ()
     """Files that the item is meant to read and does not get."""
+    review: ReviewRequest | None = None
+    """The agent is to judge the output, which is there, and may write nothing. It replies with `Reply.review`."""
 
 
 class LocalPlace(Struct, frozen=True):

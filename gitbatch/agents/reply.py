@@ -8,6 +8,9 @@ from msgspec import Meta, Struct
 
 from gitbatch.agents.json_text import after_json, is_fence, is_json, replace_lone_surrogates
 from gitbatch.agents.protocol import Contribution, Failure, Reply, ReplyFlag
+from gitbatch.agents.review.answer import read_review_file, read_review_text
+from gitbatch.agents.review.model import InvalidReview, Review, ReviewRequest
+from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Usage
 from gitbatch.text import LIMIT, clean_text
 
@@ -145,6 +148,23 @@ def make_reply(
         Contribution(clean_text(artifact), clean_text(text)) for artifact, text in contributions[:_ENTRIES]
     )
     return Reply(clean_text(short), said, tuple(c for c in given if c.artifact and c.text), usage, flags)
+
+
+def make_review(text: str, request: ReviewRequest, usage: Usage = Usage()) -> Reply | Failure:
+    """Returns the reply of a reviewer by its last message; a failure if that has no valid verdict."""
+    return reply_with_review(read_review_text(text, request), usage)
+
+
+def parse_review(written: bytes, request: ReviewRequest) -> Reply | Failure:
+    """Returns the reply of a reviewer by the JSON that it wrote; a failure if that has no valid verdict."""
+    return reply_with_review(read_review_file(written, request), parse_partial_reply(written).usage)
+
+
+def reply_with_review(review: Review | InvalidReview, usage: Usage = Usage()) -> Reply | Failure:
+    """Returns the reply with a verdict; a failure if it is invalid."""
+    if isinstance(review, InvalidReview):
+        return Failure(clean_text(f"no verdict: {review.reason}"), cause=Cause.UNREVIEWED, usage=usage)
+    return Reply(clean_text(""), usage=usage, review=review)
 
 
 def is_short(summary: str) -> bool:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from gitbatch.agents.notations import replace_simple, simple_forms, simplify, written_forms
 from gitbatch.agents.protocol import Contribution, Failure, OutputStream, Progress, Reply
+from gitbatch.agents.review.model import Review
 from gitbatch.limits.usage import Usage
 from gitbatch.text import CleanText, clean_text
 
@@ -148,6 +149,7 @@ class Secrets:
                 Contribution(self.mask_line(c.artifact), self.mask_line(c.text)) for c in answer.contributions
             ),
             usage=self._mask_usage(answer.usage),
+            review=self._mask_review(answer.review),
         )
 
     def mask_progress(self, progress: Progress) -> Progress:
@@ -174,6 +176,12 @@ class Secrets:
 
     def _placeholder_of(self, form: str) -> str:
         return f"[value of {self._names[form]}]"
+
+    def _mask_review(self, review: Review | None) -> Review | None:
+        if review is None:
+            return None
+        masked = (replace(finding, text=self.mask_line(finding.text)) for finding in review.findings)
+        return replace(review, findings=tuple(masked))
 
     def _mask_usage(self, usage: Usage) -> Usage:
         return replace(usage, model=self.mask_line(usage.model))

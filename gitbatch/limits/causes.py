@@ -33,6 +33,8 @@ class Cause(StrEnum):
     """A limit of the batch is reached."""
     LIMIT = "item-limit-reached"
     """A limit of cost or tokens for one item is reached: more attempts would only cost more."""
+    UNREVIEWED = "unreviewed"
+    """No reviewer gave a verdict on the output: that never passes."""
     DISK = "disk-error"
     """The disk that we write to has an error: that says nothing about the item."""
     FATAL = "agent-unusable"
@@ -115,6 +117,7 @@ TREATMENTS: Mapping[Cause, Treatment] = MappingProxyType(
         Cause.DECLINED: Treatment(Remedy.FAIL, "the model declined", blames_output=True),
         Cause.BUDGET: Treatment(Remedy.PAUSE, "the budget is reached"),
         Cause.LIMIT: Treatment(Remedy.FAIL, "the limit of the item is reached"),
+        Cause.UNREVIEWED: Treatment(Remedy.FAIL, "unreviewed"),
         Cause.DISK: Treatment(Remedy.STOP, "disk error"),
         Cause.FATAL: Treatment(Remedy.STOP, "the agent cannot work"),
     }

@@ -20,7 +20,7 @@ from gitbatch.agents.process.last_lines import find_reason
 from gitbatch.agents.process.program import Program, ProgramExit, describe_exit
 from gitbatch.agents.process.watch import EVENT_LINE, ShownLine
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
-from gitbatch.agents.reply import PartialReply
+from gitbatch.agents.reply import PartialReply, make_review
 from gitbatch.agents.services import AgentServices
 from gitbatch.errors import GitbatchError
 from gitbatch.limits.causes import Cause
@@ -116,8 +116,9 @@ class ClaudeCodeProgram(Struct, frozen=True):
 
     def arguments(self) -> list[str]:
         """Returns the command line."""
-        instruction = INSTRUCTION if self.assignment.artifacts else ""
-        return build_arguments(self.table, self.assignment.output, self.cost_left, instruction)
+        instruction = INSTRUCTION if self.assignment.artifacts and not self.assignment.review else ""
+        output = None if self.assignment.review else self.assignment.output
+        return build_arguments(self.table, output, self.cost_left, instruction)
 
     def environment(self) -> dict[str, str]:
         """Returns the fixed variables, the key, and the address of the server."""
@@ -137,9 +138,11 @@ class ClaudeCodeProgram(Struct, frozen=True):
         """Returns the reply of the result."""
         if self.stream.result is None:
             return replace(self._fail_without_result(ended), usage=self.stream.usage)
-        usage = self.stream.usage
+        usage, review = self.stream.usage, self.assignment.review
         if verdict := self.stream.judge_exit(ended.status, ()):
             return replace(self._fail(verdict, ended), usage=usage, retry_after=self.stream.retry_after)
+        if review:
+            return make_review(self.stream.summary, review, usage)
         denials = self.stream.denials
         if denials and not os.path.lexists(self.place.worktree / self.assignment.output):
             reason = clean_text(f"no output file was written ({denials[-1]})")

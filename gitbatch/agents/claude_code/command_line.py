@@ -14,6 +14,8 @@ _GLOB = re.compile(r"[\\*?\[\]!#]")
 _OF_RULE = re.compile(r"[\\()]")
 """The rule itself has escapes too, which are read first."""
 _WRITING = frozenset({"Edit", "Write"})
+_OF_REVIEW = ("Read", "Glob", "Grep")
+"""The tools of a reviewer, which changes nothing: a shell could."""
 FIXED = {
     "CLAUDE_CODE_MAX_RETRIES": "1",  # a busy server makes all items wait, which is gitbatch's part
     "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
@@ -35,13 +37,13 @@ def _escape_match(found: re.Match[str]) -> str:
 
 
 def build_arguments(
-    table: ClaudeCodeAgent, output: str, cost_left: float | None, instruction: str = ""
+    table: ClaudeCodeAgent, output: str | None, cost_left: float | None, instruction: str = ""
 ) -> list[str]:
     """Returns the command line for one attempt.
 
     Args:
         table: the settings.
-        output: the path that it may write, relative to the worktree.
+        output: the path that it may write, relative to the worktree; None: it reviews, and may write nothing.
         cost_left: the US dollars that it may spend; None: no limit.
         instruction: is added to its system prompt.
     """
@@ -49,7 +51,7 @@ def build_arguments(
         table.program,
         *("-p", "--output-format", "stream-json", "--verbose"),
         *("--permission-mode", "dontAsk"),
-        *("--tools", ",".join(dict.fromkeys(table.tools))),
+        *("--tools", ",".join(_find_tools(table, output))),
         *("--allowedTools", *_allowed_tools(table, output)),
         *("--setting-sources", "project" if table.settings == "project" else ""),
         *("--strict-mcp-config", "--no-session-persistence"),
@@ -69,9 +71,16 @@ def fixed_variables(scratch: Path) -> dict[str, str]:
     return {**FIXED, "CLAUDE_CONFIG_DIR": str(scratch / "claude")}
 
 
-def _allowed_tools(table: ClaudeCodeAgent, output: str) -> Iterator[str]:
-    yield from (tool for tool in dict.fromkeys(table.tools) if tool not in _WRITING)
-    yield edit_rule(output)
+def _find_tools(table: ClaudeCodeAgent, output: str | None) -> tuple[str, ...]:
+    """Returns the tools that it has: for a review, those that only read."""
+    tools = tuple(dict.fromkeys(table.tools))
+    return tools if output is not None else tuple(tool for tool in tools if tool in _OF_REVIEW) or _OF_REVIEW
+
+
+def _allowed_tools(table: ClaudeCodeAgent, output: str | None) -> Iterator[str]:
+    yield from (tool for tool in _find_tools(table, output) if tool not in _WRITING)
+    if output is not None:
+        yield edit_rule(output)
 
 
 def _model_options(table: ClaudeCodeAgent) -> Iterator[str]:

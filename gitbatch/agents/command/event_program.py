@@ -18,7 +18,7 @@ from gitbatch.agents.process.last_lines import LOOKED_AT
 from gitbatch.agents.process.program import ProgramExit
 from gitbatch.agents.process.watch import EVENT_LINE, ShownLine
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
-from gitbatch.agents.reply import PartialReply, make_reply
+from gitbatch.agents.reply import PartialReply, make_reply, make_review
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.rate_limit import RateLimit
 from gitbatch.limits.usage import Usage
@@ -80,7 +80,9 @@ class EventProgram(Struct, frozen=True):
         if denials and not os.path.lexists(place.worktree / assignment.output):
             reason = clean_text(f"no output file was written ({denials[-1]})")
             return Failure(reason, denials, Cause.NO_OUTPUT, usage=usage)
-        written = self.command.files.read_written_reply(ended.watch, ended.secrets)
+        written = self.command.files.read_written_reply(ended.watch, ended.secrets, assignment.review)
+        if written is None and assignment.review:
+            return make_review(self.events.summary, assignment.review, usage)
         if written is None:
             return make_reply(self.events.summary, usage=usage)
         return replace(written, usage=_prefer(written.usage, usage))

@@ -2,7 +2,8 @@
 
 The program finds its assignment in GITBATCH_OUTPUT, GITBATCH_ITEM, GITBATCH_PROMPT_FILE and GITBATCH_CONTEXT (a
 file with one path a line); it may append lines to the file GITBATCH_PROGRESS, which are shown as they come
-(rule F1), and write a reply as JSON to the file GITBATCH_REPLY.
+(rule F1), and write a reply as JSON to the file GITBATCH_REPLY. If it is to review, GITBATCH_REVIEW has the code of
+the review, and the reply its verdict.
 """
 
 import os
@@ -54,7 +55,9 @@ class CommandProgram(Struct, frozen=True):
 
     def environment(self) -> dict[str, str]:
         """Returns the fixed variables, and those in which the program finds its assignment."""
+        review = self.assignment.review
         return {
+            **({"GITBATCH_REVIEW": review.nonce} if review else {}),
             **{name: self._fill_placeholders(value) for name, value in self.table.env.items()},
             "GITBATCH_OUTPUT": self.assignment.output,
             "GITBATCH_ITEM": self.assignment.item,
@@ -75,7 +78,7 @@ class CommandProgram(Struct, frozen=True):
 
     def read_reply(self, ended: ProgramExit) -> Reply | Failure:
         """Returns the reply of the reply file, or else one with the last paragraph of standard output."""
-        return self.files.read_reply(ended.watch, ended.secrets)
+        return self.files.read_reply(ended.watch, ended.secrets, self.assignment.review)
 
     def read_failure(self, ended: ProgramExit) -> Failure:
         """Returns why the program failed, by its exit status and its last lines."""

@@ -14,7 +14,10 @@ from gitbatch.agents.reply import (
     make_reply,
     parse_partial_reply,
     parse_reply,
+    parse_review,
+    reply_with_review,
 )
+from gitbatch.agents.review.model import InvalidReview, ReviewRequest
 from gitbatch.agents.secrets import Secrets
 from gitbatch.fs.disk import is_of_disk
 from gitbatch.fs.nofollow import describe_open_error, read_small
@@ -53,12 +56,21 @@ class ExchangeFiles(Struct, frozen=True):
         except OSError:
             return PartialReply()
 
-    def read_reply(self, watch: OutputWatch, secrets: Secrets) -> Reply | Failure:
-        """Returns the reply of a program that succeeded; without a reply file, its last paragraph is the summary."""
-        written = self.read_written_reply(watch, secrets)
+    def read_reply(
+        self, watch: OutputWatch, secrets: Secrets, review: ReviewRequest | None = None
+    ) -> Reply | Failure:
+        """Returns the reply of a program that succeeded; without a reply file, its last paragraph is the summary.
+
+        What it prints is never a verdict.
+        """
+        written = self.read_written_reply(watch, secrets, review)
+        if written is None and review:
+            return reply_with_review(InvalidReview(clean_text("it wrote none to the file GITBATCH_REPLY")))
         return make_reply(last_paragraph(watch.last_output())) if written is None else written
 
-    def read_written_reply(self, watch: OutputWatch, secrets: Secrets) -> Reply | Failure | None:
+    def read_written_reply(
+        self, watch: OutputWatch, secrets: Secrets, review: ReviewRequest | None = None
+    ) -> Reply | Failure | None:
         """Returns the reply in the reply file; None if that does not exist."""
         try:
             written = read_small(self.reply.parent, self.reply.name, REPLY_BYTES + 1)
@@ -70,5 +82,6 @@ class ExchangeFiles(Struct, frozen=True):
             return Failure(clean_text(f"cannot read the reply: {describe_open_error(error)}"))
         if len(written) > REPLY_BYTES:
             return Failure(clean_text(f"the reply is larger than {REPLY_BYTES} bytes"))
-        answer = parse_reply(secrets.mask_bytes(written))
+        masked = secrets.mask_bytes(written)
+        answer = parse_review(masked, review) if review else parse_reply(masked)
         return replace(answer, details=watch.last_lines()) if isinstance(answer, Failure) else answer
