@@ -49,6 +49,7 @@ ORDER = (
         "agents.json_text",
         "agents.prompt",
         "agents.reply",
+        "agents.last_message",
     ),
     *(
         "agents.process",

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from gitbatch.agents.claude_code.agent import make_claude_code_agent, make_program
 from gitbatch.agents.claude_code.command_line import edit_rule
-from gitbatch.agents.claude_code.last_message import INSTRUCTION
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
+from gitbatch.agents.last_message import INSTRUCTION
 from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import Failure, LocalPlace
 from gitbatch.agents.services import AgentServices

@@ -15,9 +15,9 @@ from agents.claude_code_values import (
 )
 
 from gitbatch.agents.claude_code.agent import ClaudeCodeProgram
-from gitbatch.agents.claude_code.last_message import read_last_message
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.json_lines.limit_times import find_limit_end
+from gitbatch.agents.last_message import read_last_message
 from gitbatch.agents.protocol import Failure, Reply
 from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.usage import FREE, Usage

@@ -10,10 +10,10 @@ from msgspec import Struct
 from gitbatch.agents.process import watch
 from gitbatch.agents.process.agent import ProcessAgent
 from gitbatch.agents.process.files import ExchangeFiles
-from gitbatch.agents.process.program import ProgramExit, describe_exit
+from gitbatch.agents.process.program import ProgramExit, describe_exit, feed_and_wait
 from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.process.table import ProcessTable
-from gitbatch.agents.process.watch import ShownLine
+from gitbatch.agents.process.watch import ExitWait, OutputWatch, ShownLine
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
 from gitbatch.agents.reply import PartialReply, make_reply
 from gitbatch.agents.secrets import Secrets
@@ -29,6 +29,7 @@ class Talker(Struct):
 
     script: str
     seen: list[str]
+    assignment: Assignment
     turns: int = 0
 
     @property
@@ -45,7 +46,14 @@ class Talker(Struct):
         self.seen.append(line)
         self.turns += 1
         verb, _, rest = line.partition(" ")
-        return {"say": ShownLine(stream, rest), "do": ShownLine(OutputStream.PROGRESS, rest)}.get(verb)
+        return {
+            "say": ShownLine(stream, rest),
+            "do": ShownLine(OutputStream.PROGRESS, rest),
+            "end": ShownLine(OutputStream.PROGRESS, rest, said_before="a text that came in pieces"),
+        }.get(verb)
+
+    async def work(self, transport: asyncio.SubprocessTransport, watch: OutputWatch) -> ExitWait:
+        return await feed_and_wait(transport, watch, self.assignment, self.has_finished)
 
     def has_finished(self) -> bool:
         return self.seen[-1:] == ["raw END"]
@@ -69,8 +77,8 @@ def play(
     shown: list[tuple[str, str]] = []
     seen: list[str] = []
 
-    def make(_assignment: Assignment, _place: LocalPlace, _files: ExchangeFiles) -> Talker:
-        return Talker(script, seen)
+    def make(assignment: Assignment, _place: LocalPlace, _files: ExchangeFiles) -> Talker:
+        return Talker(script, seen, assignment)
 
     place = LocalPlace(folder, folder.parent / "scratch")
     agent = ProcessAgent("t", ProcessTable(), {}, NoSandbox(), Starter(), (sys.executable,), make)
@@ -93,6 +101,11 @@ def test_lines_are_shown_by_kind(folder: Path) -> None:
     assert answer == make_reply("It took 3 turns. It is done.")
     assert shown == [("output", "hello"), ("progress", "work")]
     assert seen == ["say hello", "raw {}", "do work"]
+
+
+def test_text_that_ends_with_a_line_is_shown_before_it(folder: Path) -> None:
+    _, shown, _ = play(folder, "print('end work')")
+    assert shown == [("output", "a text that came in pieces"), ("progress", "work")]
 
 
 def test_exit_is_judged_by_kind(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """The agent kind `claude-code`: Claude Code, started for each attempt, with its events read as they come."""
 
+import asyncio
 import os
 from functools import partial
 
@@ -8,17 +9,17 @@ from msgspec.structs import replace
 
 from gitbatch.agents.claude_code.command_line import build_arguments, fixed_variables
 from gitbatch.agents.claude_code.key import KeyVariable, find_key
-from gitbatch.agents.claude_code.last_message import INSTRUCTION, read_last_message
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.json_lines.claude import ClaudeEvents
 from gitbatch.agents.json_lines.claude_events import Event
 from gitbatch.agents.json_lines.claude_outcome import wait_for_server
 from gitbatch.agents.json_lines.verdict import CutAnswers, Verdict
+from gitbatch.agents.last_message import INSTRUCTION, read_last_message
 from gitbatch.agents.process.agent import ProcessAgent
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.last_lines import find_reason
-from gitbatch.agents.process.program import Program, ProgramExit, describe_exit
-from gitbatch.agents.process.watch import EVENT_LINE, ShownLine
+from gitbatch.agents.process.program import Program, ProgramExit, describe_exit, feed_and_wait
+from gitbatch.agents.process.watch import EVENT_LINE, ExitWait, OutputWatch, ShownLine
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
 from gitbatch.agents.reply import PartialReply, make_review
 from gitbatch.agents.services import AgentServices
@@ -129,6 +130,10 @@ class ClaudeCodeProgram(Struct, frozen=True):
     def show_line(self, stream: OutputStream, line: str) -> ShownLine | None:
         """Shows what an event says to people."""
         return self.stream.take_line(stream, line)
+
+    async def work(self, transport: asyncio.SubprocessTransport, watch: OutputWatch) -> ExitWait:
+        """Gives it the prompt, and waits for its end."""
+        return await feed_and_wait(transport, watch, self.assignment, self.has_finished)
 
     def has_finished(self) -> bool:
         """Whether its result has come: it was seen to hang after that."""

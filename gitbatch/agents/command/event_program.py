@@ -1,5 +1,6 @@
 """A program of the user's choice that prints its events in a known format (the setting `format`)."""
 
+import asyncio
 import os
 from functools import partial
 from typing import Any
@@ -15,8 +16,8 @@ from gitbatch.agents.json_lines.reader import JsonLinesReader
 from gitbatch.agents.json_lines.verdict import CutAnswers, Verdict
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.last_lines import LOOKED_AT
-from gitbatch.agents.process.program import ProgramExit
-from gitbatch.agents.process.watch import EVENT_LINE, ShownLine
+from gitbatch.agents.process.program import ProgramExit, feed_and_wait
+from gitbatch.agents.process.watch import EVENT_LINE, ExitWait, OutputWatch, ShownLine
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
 from gitbatch.agents.reply import PartialReply, make_reply, make_review
 from gitbatch.limits.causes import Cause
@@ -62,6 +63,10 @@ class EventProgram(Struct, frozen=True):
     def show_line(self, stream: OutputStream, line: str) -> ShownLine | None:
         """Shows what an event says to people."""
         return self.events.take_line(stream, line)
+
+    async def work(self, transport: asyncio.SubprocessTransport, watch: OutputWatch) -> ExitWait:
+        """Gives it the prompt, and waits for its end."""
+        return await feed_and_wait(transport, watch, self.command.assignment, self.has_finished)
 
     def has_finished(self) -> bool:
         """Whether its last event has come."""

@@ -6,8 +6,8 @@ file with one path a line); it may append lines to the file GITBATCH_PROGRESS, w
 the review, and the reply its verdict.
 """
 
+import asyncio
 import os
-import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -16,14 +16,14 @@ from msgspec import Struct
 from gitbatch.agents.command.table import CommandAgent, ExitMeaning
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.last_lines import find_reason, is_busy
-from gitbatch.agents.process.program import ProgramExit, describe_exit, show_shortened
-from gitbatch.agents.process.watch import TEXT_LINE, ShownLine
+from gitbatch.agents.process.placeholders import fill_placeholders
+from gitbatch.agents.process.program import ProgramExit, describe_exit, feed_and_wait, show_shortened
+from gitbatch.agents.process.watch import TEXT_LINE, ExitWait, OutputWatch, ShownLine
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
 from gitbatch.agents.reply import PartialReply
 from gitbatch.limits.causes import Cause
 from gitbatch.text import CleanText, clean_text
 
-_PLACEHOLDER = re.compile(r"\{(?:output|item|prompt_file|worktree|scratch)\}")
 _MEANINGS: Mapping[ExitMeaning, Cause] = MappingProxyType(
     {
         "busy": Cause.BUSY,
@@ -72,9 +72,9 @@ class CommandProgram(Struct, frozen=True):
         """Shows every line, JSON in a short form."""
         return show_shortened(stream, line)
 
-    def has_finished(self) -> bool:
-        """False: no line is known to be the last one."""
-        return False
+    async def work(self, transport: asyncio.SubprocessTransport, watch: OutputWatch) -> ExitWait:
+        """Gives it the prompt, and waits for its end: no line is known to be the last one."""
+        return await feed_and_wait(transport, watch, self.assignment, lambda: False)
 
     def read_reply(self, ended: ProgramExit) -> Reply | Failure:
         """Returns the reply of the reply file, or else one with the last paragraph of standard output."""
@@ -106,14 +106,7 @@ class CommandProgram(Struct, frozen=True):
         return self.files.read_partial_reply(ended.secrets)
 
     def _fill_placeholders(self, text: str) -> str:
-        values = {
-            "{output}": self.assignment.output,
-            "{item}": self.assignment.item,
-            "{prompt_file}": str(self.files.prompt),
-            "{worktree}": str(self.place.worktree),
-            "{scratch}": str(self.place.scratch),
-        }
-        return _PLACEHOLDER.sub(lambda match: values[match[0]], text)
+        return fill_placeholders(text, self.assignment, self.place, self.files)
 
 
 def find_program_path(program: str) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from gitbatch.agents.process.environment import VARIABLE, looks_like_key
+from gitbatch.agents.process.environment import find_variable_problem, looks_like_key
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.project.agent_kinds import AgentKind
 
@@ -16,8 +16,6 @@ WITH_COST = frozenset({"claude", "opencode"})
 """The formats that have a cost in US dollars."""
 ExitMeaning = Literal["busy", "context", "declined", "failed", "fatal"]
 BUSY_WORDS = ("rate limit", "429", "overloaded", "try again later")
-OURS = "GITBATCH_"
-"""The beginning of the names of the variables that gitbatch sets."""
 _EXIT_CODE = re.compile(r"[1-9][0-9]{0,2}")
 _LAST_EXIT_CODE = 255
 
@@ -59,7 +57,7 @@ class CommandAgent(ProcessTable, frozen=True, kw_only=True, tag="command"):
         yield from super().find_problems()
         has_nul = "\0" in "".join(self.command)
         yield "command", "an argument holds a NUL character" if has_nul else None
-        yield from (("env", _variable_problem(name, value)) for name, value in self.env.items())
+        yield from (("env", find_variable_problem(name, value)) for name, value in self.env.items())
         yield from (("exit-codes", _exit_code_problem(code)) for code in self.exit_codes)
 
     def find_keys(self) -> Iterator[tuple[str, ...]]:
@@ -67,14 +65,6 @@ class CommandAgent(ProcessTable, frozen=True, kw_only=True, tag="command"):
         yield from (("env", name) for name, value in self.env.items() if looks_like_key(value))
         if any(map(looks_like_key, self.command)):
             yield ("command",)
-
-
-def _variable_problem(name: str, value: str) -> str | None:
-    if not VARIABLE.fullmatch(name):
-        return f"{name!r} is not the name of a variable"
-    if name.startswith(OURS):
-        return f"{name} is set by gitbatch"
-    return f"the value of {name} holds a NUL character" if "\0" in value else None
 
 
 def _exit_code_problem(code: str) -> str | None:

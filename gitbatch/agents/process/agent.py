@@ -17,7 +17,7 @@ from gitbatch.agents.process.confine import confinement_of, read_in_checkouts, s
 from gitbatch.agents.process.environment import passed_variables
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.interruption import AttemptInterruptedError
-from gitbatch.agents.process.program import Program, ProgramExit, end_program, feed_prompt, has_ended
+from gitbatch.agents.process.program import Program, ProgramExit, end_program, has_ended
 from gitbatch.agents.process.start_problem import (
     can_find_program,
     describe_start_problem,
@@ -101,8 +101,7 @@ class ProcessAgent(Struct, frozen=True):
             reason = clean_text(f"the agent cannot be started: {error.filename}: {error.strerror}")
             return Failure(reason, cause=Cause.FATAL if self._is_unusable(error) else Cause.FAILED)
         try:
-            feed_prompt(transport, assignment.prompt)
-            waited = await watch.wait_for_exit(assignment.timeout, program.has_finished)
+            waited = await program.work(transport, watch)
         except asyncio.CancelledError as error:
             if not has_ended(transport, watch):
                 with suppress(asyncio.CancelledError):  # when cancelled once more, it is killed

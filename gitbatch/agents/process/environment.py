@@ -23,6 +23,8 @@ PASSED = (
 """The variables that every program gets, besides `LC_*`; the configuration names what else it needs."""
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+OURS = "GITBATCH_"
+"""The beginning of the names of the variables that gitbatch sets."""
 _KEY = re.compile(
     r"\b(?:sk|pk|rk)-[A-Za-z0-9_-]{16,}|\b(?:gh[opusr]|github_pat|glpat|hf|xox[abpr])[_-][A-Za-z0-9_-]{10,}"
     r"|\bA(?:KIA|SIA|Iza)[A-Za-z0-9_-]{16,}|\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}|-----BEGIN [A-Z ]*PRIVATE KEY"
@@ -35,6 +37,15 @@ _KEY = re.compile(
 def looks_like_key(value: str) -> bool:
     """Returns whether a value of the configuration looks like a key, which must not be committed."""
     return _KEY.search(value) is not None
+
+
+def find_variable_problem(name: str, value: str) -> str | None:
+    """Returns why the configuration may not fix a variable; None if it may."""
+    if not VARIABLE.fullmatch(name):
+        return f"{name!r} is not the name of a variable"
+    if name.startswith(OURS):
+        return f"{name} is set by gitbatch"
+    return f"the value of {name} holds a NUL character" if "\0" in value else None
 
 
 def is_passed_to_all(name: str) -> bool:

@@ -1,14 +1,14 @@
 """One start of an agent's program: what a kind of agent defines, and how the program is fed and ended.
 
-A kind of agent that is a process defines a `Program`: its arguments, its environment, how a line that it prints is
-shown, and what its exit means. Everything else is `ProcessAgent`'s and the same for all: the sandbox, secrets,
+A kind of agent that is a process defines a `Program`: its arguments, its environment, what is written to its standard
+input, how a line that it prints is shown, and what its exit means. Everything else is `ProcessAgent`'s and the same for all: the sandbox, secrets,
 time-outs, the process group that ends with the attempt, an error at the start.
 """
 
 import asyncio
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Protocol, cast
 
@@ -17,8 +17,8 @@ from msgspec import Struct
 from gitbatch.agents.json_text import shorten_json
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.starter import ANSWER_TIMEOUT
-from gitbatch.agents.process.watch import OutputWatch, ShownLine
-from gitbatch.agents.protocol import Failure, OutputStream, Reply
+from gitbatch.agents.process.watch import ExitWait, OutputWatch, ShownLine
+from gitbatch.agents.protocol import Assignment, Failure, OutputStream, Reply
 from gitbatch.agents.reply import PartialReply
 from gitbatch.agents.secrets import Secrets
 from gitbatch.text import CleanText
@@ -59,8 +59,11 @@ class Program(Protocol):
         """Returns how a line is shown; None: it is not. Called with each line as it comes; secrets are masked."""
         ...
 
-    def has_finished(self) -> bool:
-        """Whether it has printed its last line: if it does not end soon after that, it is ended."""
+    async def work(self, transport: asyncio.SubprocessTransport, watch: OutputWatch) -> ExitWait:
+        """Gives it its task by standard input, and waits until it ends, has done its task, or takes too long.
+
+        Most kinds use `feed_and_wait`. A cancellation is raised as it is; the program is ended in every case.
+        """
         ...
 
     def read_reply(self, ended: ProgramExit) -> Reply | Failure:
@@ -81,11 +84,24 @@ def show_shortened(stream: OutputStream, line: str) -> ShownLine:
     return ShownLine(stream, shorten_json(line))
 
 
-def feed_prompt(transport: asyncio.SubprocessTransport, prompt: str) -> None:
-    """Writes the prompt to standard input as fast as the program reads it; it need not read it."""
-    stdin = _get_stdin(transport)
-    stdin.write(prompt.encode(errors="surrogateescape"))
+async def feed_and_wait(
+    transport: asyncio.SubprocessTransport,
+    watch: OutputWatch,
+    assignment: Assignment,
+    has_finished: Callable[[], bool],
+) -> ExitWait:
+    """Writes the prompt to standard input as fast as the program reads it, which it need not, and waits.
+
+    Args:
+        transport: the program's.
+        watch: receives its output.
+        assignment: has the prompt, and the most seconds to wait.
+        has_finished: whether it has printed its last line: if it does not end soon after that, it is ended.
+    """
+    stdin = get_stdin(transport)
+    stdin.write(assignment.prompt.encode(errors="surrogateescape"))
     stdin.write_eof()
+    return await watch.wait_for_exit(assignment.timeout, has_finished)
 
 
 def has_ended(transport: asyncio.SubprocessTransport, watch: OutputWatch) -> bool:
@@ -135,7 +151,7 @@ def describe_exit(status: int, said: CleanText) -> str:
 
 def _close_pipes(transport: asyncio.SubprocessTransport) -> None:
     """Closes our ends of the pipes; what is left of the prompt is dropped, since no process reads it any more."""
-    stdin = _get_stdin(transport)
+    stdin = get_stdin(transport)
     if stdin.get_write_buffer_size():
         stdin.abort()
     transport.close()
@@ -147,7 +163,8 @@ async def _wait_for(event: asyncio.Event, patience: float) -> None:
             await event.wait()
 
 
-def _get_stdin(transport: asyncio.SubprocessTransport) -> asyncio.WriteTransport:
+def get_stdin(transport: asyncio.SubprocessTransport) -> asyncio.WriteTransport:
+    """Returns our end of the standard input of a program."""
     return cast("asyncio.WriteTransport", transport.get_pipe_transport(0))
 
 

@@ -38,6 +38,8 @@ class ShownLine(NamedTuple):
 
     stream: OutputStream
     text: str
+    said_before: str = ""
+    """A line of OUTPUT that is shown before it: a text that came in pieces, and is whole now."""
 
 
 ShowLine = Callable[[OutputStream, str], ShownLine | None]
@@ -177,15 +179,21 @@ class OutputWatch(asyncio.SubprocessProtocol):
         for raw in lines:
             text = raw.decode(errors="replace") if raw.strip() else ""
             shown = self._show_line(stream, text) if text else None
-            line = self._secrets.clean_masked(shown.text if shown else "")
-            if not shown or not line:
-                continue
-            self._tails[stream].append(line)
-            self._whole[stream].append(self._secrets.clean_masked(text))
-            self._shown += 1
-            if self._shown <= _SHOWN_LINES:
-                self._progress(shown.stream, line)
-            elif self._shown == _SHOWN_LINES + 1:
-                self._progress(
-                    shown.stream, clean_text(f"… more than {_SHOWN_LINES} lines: the rest is not shown")
-                )
+            if shown and shown.said_before:
+                self._show(stream, ShownLine(OutputStream.OUTPUT, shown.said_before), text)
+            if shown:
+                self._show(stream, shown, text)
+
+    def _show(self, stream: OutputStream, shown: ShownLine, text: str) -> None:
+        line = self._secrets.clean_masked(shown.text)
+        if not line:
+            return
+        self._tails[stream].append(line)
+        self._whole[stream].append(self._secrets.clean_masked(text))
+        self._shown += 1
+        if self._shown <= _SHOWN_LINES:
+            self._progress(shown.stream, line)
+        elif self._shown == _SHOWN_LINES + 1:
+            self._progress(
+                shown.stream, clean_text(f"… more than {_SHOWN_LINES} lines: the rest is not shown")
+            )

@@ -1,6 +1,6 @@
-"""The last message of Claude Code: a summary, and after it a line of JSON with contributions, if there are any (rule O4).
+"""The last message of a model: a summary, and after it a line of JSON with contributions, if there are any (rule O4).
 
-It has no other way to return them: the only file that it may write is its output.
+For the kinds that have no other way to return them: the only file that they may write is their output.
 """
 
 from gitbatch.agents.json_text import parse_json
