@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gitbatch.agents.anthropic.message import IncomingMessage, parse_event
-from gitbatch.agents.anthropic.sse import BadStreamError, ServerEvent
+from gitbatch.web.sse import BadStreamError, ServerEvent
 
 USAGE = {"input_tokens": 7, "output_tokens": 1, "cache_read_input_tokens": 5}
 

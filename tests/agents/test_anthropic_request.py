@@ -13,13 +13,13 @@ from waiting import loop_turns
 
 from gitbatch.agents.anthropic import message as message_module
 from gitbatch.agents.anthropic.message import IncomingMessage
-from gitbatch.agents.anthropic.sse import EventReader, ServerEvent
 from gitbatch.agents.anthropic.table import AnthropicAgent
 from gitbatch.agents.protocol import Failure, Reply, ReplyFlag
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.rate_limit import RateLimit
 from gitbatch.plan.model import ItemKey
+from gitbatch.web.sse import EventReader, ServerEvent
 
 USAGE = {"input_tokens": 100, "output_tokens": 1}
 SUMMARY = "It was written. It is complete."

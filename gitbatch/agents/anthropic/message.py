@@ -12,8 +12,8 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.agents.anthropic.sse import BadStreamError, ServerEvent
 from gitbatch.agents.json_text import make_encodable
+from gitbatch.web.sse import BadStreamError, ServerEvent
 
 _PIECES = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
 """The kinds of delta that come in pieces, and the field that has the piece."""

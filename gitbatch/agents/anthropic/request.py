@@ -22,10 +22,10 @@ from gitbatch.agents.anthropic.request_error import (
     parse_error_event,
 )
 from gitbatch.agents.anthropic.schemas import TOOLS
-from gitbatch.agents.anthropic.sse import BadStreamError, EventReader, ServerEvent
 from gitbatch.agents.anthropic.transcript import Transcript
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Usage
+from gitbatch.web.sse import BadStreamError, EventReader, ServerEvent
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic

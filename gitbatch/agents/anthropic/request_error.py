@@ -15,9 +15,9 @@ from urllib.parse import urlsplit, urlunsplit
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.agents.anthropic.connection import describe_connection_error
-from gitbatch.agents.anthropic.sse import BadStreamError
 from gitbatch.limits.causes import WAIT_DESCRIPTIONS, Cause, WaitReason
+from gitbatch.web.connection_error import describe_connection_error
+from gitbatch.web.sse import BadStreamError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitbatch.agents.anthropic import sse
-from gitbatch.agents.anthropic.sse import BadStreamError, EventReader, ServerEvent
+from gitbatch.web import sse
+from gitbatch.web.sse import BadStreamError, EventReader, ServerEvent
 
 
 def read(*pieces: bytes) -> list[ServerEvent]:
