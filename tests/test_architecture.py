@@ -40,7 +40,7 @@ ORDER = (
     ),
     *("repo.attributes", "repo.base", "repo.checkout", "repo.worktrees", "repo.fingerprint"),
     *("repo.unlocked", "repo.holder", "repo.lock", "repo.sample", "repo.log"),
-    *("sandbox", "limits"),
+    *("sandbox", "limits", "web", "api_proxy"),
     *(
         "agents.review",
         "agents.protocol",

@@ -1,0 +1,190 @@
+"""Passes a request on to the server of the agent's kind, and its answer back, byte by byte as they come."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from gitbatch.api_proxy.client import IDLE_PATIENCE, ClientConnection, ClientGoneError
+from gitbatch.api_proxy.judgement import Forward, keep_answer_header
+from gitbatch.api_proxy.record import ProxyRecord
+from gitbatch.api_proxy.rules import ProxyRules
+from gitbatch.web.connection_error import describe_connection_error
+
+if TYPE_CHECKING:
+    from httpx2 import AsyncClient, Response
+
+_CONNECT_PATIENCE = 30.0
+_ANSWER_PATIENCE = 900.0
+"""Seconds without a byte of an answer: a model that thinks and does not stream is silent for minutes."""
+_ERROR_BYTES = 1024 * 1024
+"""Bytes that are passed on of an answer that is an error."""
+
+
+class Upstream:
+    """The connections to the server, of one item."""
+
+    def __init__(self, rules: ProxyRules, record: ProxyRecord) -> None:
+        self._rules = rules
+        self._record = record
+        self._client: AsyncClient | None = None
+
+    async def pass_on(self, client: ClientConnection, request: Forward) -> None:
+        """Sends a request, and its answer back. Both end at once if the program closes the connection.
+
+        Raises:
+            ClientError: the request is not valid to its end.
+            ClientGoneError: the program has gone, or the server has cut its answer.
+        """
+        body = _RequestBody(client)
+        passing = asyncio.create_task(self._pass_whole(client, request, body))
+        watching = asyncio.create_task(body.wait_until_gone())
+        try:
+            await asyncio.wait({passing, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if not passing.done():
+                raise ClientGoneError
+            passing.result()
+        finally:
+            passing.cancel()
+            watching.cancel()
+            await asyncio.gather(passing, watching, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        if self._client:
+            await self._client.aclose()
+
+    async def _pass_whole(self, client: ClientConnection, request: Forward, body: "_RequestBody") -> None:
+        import httpx2  # noqa: PLC0415 - it takes 60 ms, and only a request needs it
+
+        try:
+            answer = await self._send_request(request, body)
+        except (httpx2.HTTPError, OSError) as error:
+            why = describe_connection_error(error) or "the connection was broken"
+            self._record.add_failure(why)
+            await client.send_error(502, why)
+            return
+        try:
+            await self._send_back(client, request, answer)
+        except (httpx2.HTTPError, OSError) as error:
+            raise ClientGoneError from error  # the program has to see that the answer was cut
+        finally:
+            await answer.aclose()
+
+    async def _send_request(self, request: Forward, body: "_RequestBody") -> "Response":
+        import httpx2  # noqa: PLC0415 - imported by now
+
+        if self._client is None:
+            self._client = self._open_client()
+        length = body.client.content_length
+        headers = [*request.headers, *([("content-length", str(length))] if length else [])]
+        content = body.read_pieces() if length is None or length else await body.read_empty()
+        sent = httpx2.Request(request.route.method, request.url, headers=headers, content=content)
+        return await self._client.send(sent, stream=True)
+
+    def _open_client(self) -> "AsyncClient":
+        """Opens the connections, which follow no redirect and read no variable of the environment."""
+        import httpx2  # noqa: PLC0415 - imported by now
+
+        origin = urlsplit(self._rules.origin)
+        is_tls = origin.scheme == "https"
+        proxy = self._rules.proxies.find_proxy(
+            origin.scheme, origin.hostname or "", origin.port or (443 if is_tls else 80)
+        )
+        return httpx2.AsyncClient(
+            verify=make_tls_context(self._rules.certificates) if is_tls or proxy else False,
+            proxy=proxy or None,
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx2.Timeout(
+                connect=_CONNECT_PATIENCE, read=_ANSWER_PATIENCE, write=IDLE_PATIENCE, pool=None
+            ),
+        )
+
+    async def _send_back(self, client: ClientConnection, request: Forward, answer: "Response") -> None:
+        self._record.statuses[answer.status_code] += 1
+        if answer.status_code >= 400:
+            await self._send_back_error(client, answer)
+            return
+        headers = self._kept_headers(answer)
+        if "content-length" in answer.headers:
+            headers.append((b"content-length", answer.headers["content-length"].encode("latin-1")))
+        if "content-encoding" in answer.headers:
+            headers.append((b"content-encoding", answer.headers["content-encoding"].encode("latin-1")))
+        await client.start_answer(answer.status_code, headers)
+        count = (
+            self._record.open_answer(answer.headers.get("content-type", "")) if request.route.spends else None
+        )
+        try:
+            async for data in answer.aiter_raw():
+                if count:
+                    count.feed_bytes(data)
+                await client.send_body(data)
+        finally:
+            if count:
+                count.finish()
+        await client.finish_answer()
+
+    async def _send_back_error(self, client: ClientConnection, answer: "Response") -> None:
+        """Sends an answer that is an error: some servers repeat the key in it."""
+        body = bytearray()
+        async for data in answer.aiter_bytes():
+            body += data
+            if len(body) > _ERROR_BYTES:
+                break
+        key, text = self._rules.key, bytes(body[:_ERROR_BYTES])
+        if key and key.value:
+            text = text.replace(key.value.encode(), key.placeholder.encode())
+        headers = self._kept_headers(answer)
+        if answer.request.method != "HEAD":
+            headers.append((b"content-length", str(len(text)).encode()))
+        await client.start_answer(answer.status_code, headers)
+        if answer.request.method != "HEAD":
+            await client.send_body(text)
+        await client.finish_answer()
+
+    def _kept_headers(self, answer: "Response") -> list[tuple[bytes, bytes]]:
+        key = self._rules.key.value.encode() if self._rules.key else b""
+        return [
+            (name, value)
+            for name, value in answer.headers.raw
+            if keep_answer_header(name.decode("latin-1").lower()) and not (key and key in value)
+        ]
+
+
+class _RequestBody:
+    """The body of a request, on its way."""
+
+    def __init__(self, client: ClientConnection) -> None:
+        self.client = client
+        self._is_whole = asyncio.Event()
+
+    async def read_pieces(self) -> AsyncIterator[bytes]:
+        """Yields it as it comes. Raises as `ClientConnection.read_body` does."""
+        async for piece in self.client.read_body():
+            yield piece
+        self._is_whole.set()
+
+    async def read_empty(self) -> bytes:
+        """Reads the end of a request without a body."""
+        async for _ in self.read_pieces():
+            pass
+        return b""
+
+    async def wait_until_gone(self) -> None:
+        """Returns when the program closes the connection after its request."""
+        await self._is_whole.wait()
+        await self.client.wait_until_gone()
+
+
+@lru_cache
+def make_tls_context(certificates: tuple[str, ...]) -> ssl.SSLContext:
+    """Returns how servers are verified: by the system's certificates, and those of some files (20 ms)."""
+    import httpx2  # noqa: PLC0415 - imported by now
+
+    context = httpx2.create_ssl_context(trust_env=False)
+    for path in certificates:
+        context.load_verify_locations(path)
+    return context

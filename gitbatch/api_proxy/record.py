@@ -1,0 +1,62 @@
+"""What the proxy of one item has seen: answers, their usage, and what it refused."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gitbatch.api_proxy.answer_usage import AnswerUsage
+from gitbatch.limits.usage import Usage
+from gitbatch.text import CleanText, clean_text
+
+_KEPT_REFUSALS = 50
+_LINE = 200
+
+
+@dataclass(slots=True)
+class ProxyRecord:
+    """It grows while the item runs; no key is in it, and no content of a request."""
+
+    note_refusal: Callable[[CleanText], None] = lambda _line: None
+    """Called with the line of the first refusal of each kind."""
+    statuses: Counter[int] = field(default_factory=Counter)
+    """How often the server answered with each status."""
+    answers: list[AnswerUsage] = field(default_factory=list)
+    """The answers of models, also those that have not come to their end."""
+    limit: str = ""
+    """Why no further request may be made; empty: none was refused for that."""
+    _refusals: Counter[CleanText] = field(default_factory=Counter)
+
+    @property
+    def usage(self) -> Usage:
+        """The tokens and requests of all answers, as far as they have come; empty if there were none."""
+        return sum((answer.usage for answer in self.answers), Usage())
+
+    @property
+    def refusals(self) -> tuple[CleanText, ...]:
+        """A line for each kind of refusal, with how often it happened."""
+        return tuple(
+            clean_text(f"{line} ({count} times)") if count > 1 else line
+            for line, count in self._refusals.items()
+        )
+
+    def open_answer(self, content_type: str) -> AnswerUsage:
+        """Records that an answer of a model begins. Returns what reads its usage."""
+        answer = AnswerUsage(content_type)
+        self.answers.append(answer)
+        return answer
+
+    def add_refusal(self, what: str) -> None:
+        """Records that something was refused."""
+        self._add_line(clean_text(f"refused by the proxy: {what}", _LINE))
+
+    def add_failure(self, why: str) -> None:
+        """Records that a server could not be reached."""
+        self._add_line(clean_text(f"the proxy: {why}", _LINE))
+
+    def _add_line(self, line: CleanText) -> None:
+        if line not in self._refusals and len(self._refusals) >= _KEPT_REFUSALS:
+            line = clean_text("refused by the proxy: more")
+        is_first = line not in self._refusals
+        self._refusals[line] += 1
+        if is_first:
+            self.note_refusal(line)

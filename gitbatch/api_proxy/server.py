@@ -1,0 +1,117 @@
+"""The proxy of one item: it listens in the item's sandbox, and lets through what the rules of the item name.
+
+The listening socket is one of the network namespace of the sandbox, so only the processes of the item can connect.
+The proxy runs outside, in the event loop of the batch, from the start of the item's program to its end.
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+from gitbatch.api_proxy.client import ClientConnection, ClientError, ClientGoneError
+from gitbatch.api_proxy.forward import Upstream
+from gitbatch.api_proxy.judgement import Forward, Head, Refusal, judge_request
+from gitbatch.api_proxy.record import ProxyRecord
+from gitbatch.api_proxy.rules import ProxyRules
+from gitbatch.api_proxy.tunnel import CHUNK, join_streams, open_tunnel
+from gitbatch.concurrency import shielded
+from gitbatch.limits.usage import Usage
+
+_CONNECTIONS = 64
+"""Connections of one item at the same time."""
+
+
+@asynccontextmanager
+async def serve_item(
+    listener: socket.socket,
+    rules: ProxyRules,
+    record: ProxyRecord | None = None,
+    find_limit: Callable[[Usage], str] = lambda _usage: "",
+) -> AsyncIterator[ProxyRecord]:
+    """Serves the program of one item while the block runs; after that, no connection is left.
+
+    Args:
+        listener: a TCP socket that is bound; it is closed at the end.
+        rules: what the item may reach.
+        record: what is seen goes into it; None: a new one.
+        find_limit: called before each request that a model answers, with the usage of the item's attempt until
+            then; returns why no further one may be made, or an empty text.
+    """
+    seen = ProxyRecord() if record is None else record
+    proxy = _ItemProxy(rules, seen, find_limit)
+    listening = await asyncio.start_server(proxy.serve_connection, sock=listener, limit=CHUNK)
+    try:
+        yield seen
+    finally:
+        listening.close()
+        await shielded(proxy.close())
+
+
+class _ItemProxy:
+    """The connections of one item."""
+
+    def __init__(self, rules: ProxyRules, record: ProxyRecord, find_limit: Callable[[Usage], str]) -> None:
+        self._rules = rules
+        self._record = record
+        self._find_limit = find_limit
+        self._upstream = Upstream(rules, record)
+        self._connections: set[asyncio.Task[None]] = set()
+
+    async def serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serves one connection to its end."""
+        task = asyncio.current_task()
+        if task is None or len(self._connections) >= _CONNECTIONS:
+            writer.transport.abort()
+            return
+        self._connections.add(task)
+        client = ClientConnection(reader, writer)
+        try:
+            await self._serve_requests(client)
+        except (ClientGoneError, OSError, asyncio.CancelledError):
+            client.abort()  # cancelled by `close`: the item has ended
+        finally:
+            self._connections.discard(task)
+            writer.close()
+
+    async def close(self) -> None:
+        """Ends all connections."""
+        open_ones = tuple(self._connections)
+        for task in open_ones:
+            task.cancel()
+        await asyncio.gather(*open_ones, return_exceptions=True)
+        await self._upstream.close()
+
+    async def _serve_requests(self, client: ClientConnection) -> None:
+        try:
+            while head := await client.read_head():
+                if not await self._serve_request(client, head):
+                    return
+        except ClientError as error:
+            self._record.add_refusal(error.message)
+            with suppress(ClientGoneError):
+                await client.send_error(error.status, error.message)
+
+    async def _serve_request(self, client: ClientConnection, head: Head) -> bool:
+        """Serves one request. Returns false if the connection ends with it."""
+        judged = judge_request(self._rules, head)
+        if isinstance(judged, Refusal):
+            self._record.add_refusal(judged.record)
+            await client.send_error(judged.status, judged.message)
+            return False
+        if not isinstance(judged, Forward):
+            try:
+                theirs = await open_tunnel(self._rules, judged)
+            except OSError as error:
+                what = str(error)
+                self._record.add_refusal(f"{judged.host}:{judged.port} ({what})")
+                await client.send_error(502, what)
+                return False
+            await join_streams((client.reader, client.writer), theirs, await client.accept_tunnel())
+            return False
+        if judged.route.spends and (limit := self._find_limit(self._record.usage)):
+            self._record.limit = limit
+            await client.send_error(402, limit)
+            return False
+        await self._upstream.pass_on(client, judged)
+        return client.start_next()
