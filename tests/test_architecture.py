@@ -61,7 +61,7 @@ ORDER = (
         "agents.pool",
     ),
     "guard",
-    *("batch.model", "batch.events", "batch.notices", "batch.history", "batch.planning"),
+    *("batch.verdicts", "batch.model", "batch.events", "batch.notices", "batch.history", "batch.planning"),
     *(
         "batch.workplace",
         "batch.item",

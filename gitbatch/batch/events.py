@@ -127,6 +127,34 @@ class ItemFinished(BaseEvent, frozen=True, tag="item-finished"):
     outcome: Outcome
 
 
+class GateStarted(BaseEvent, frozen=True, tag="gate-started"):
+    """A gate starts to run on a tree."""
+
+    group: int
+    """The number of the group in the plan."""
+    gate: str
+    tree: str
+    items: tuple[str, ...]
+    """The outputs of the group that the tree has; none: its base, or the shared files alone."""
+    of: int
+    """The number of items of the group that have an output."""
+
+
+class GateFinished(BaseEvent, frozen=True, tag="gate-finished"):
+    """A run of a gate has ended."""
+
+    group: int
+    gate: str
+    tree: str
+    result: str
+    """`pass`, `skip`, `red` or `unavailable`."""
+    seconds: float
+    reason: CleanText = CleanText("")
+    """Empty if it passed."""
+    details: tuple[CleanText, ...] = ()
+    """The last lines that it wrote."""
+
+
 class CheckpointReached(BaseEvent, frozen=True, tag="checkpoint"):
     """A group is recorded: the target branch has moved."""
 
@@ -198,9 +226,10 @@ BatchEvent: TypeAlias = (
     BatchStarted | BatchWaiting | GroupStarted | CheckpointReached | ConfigChanged | Notice
 )
 ItemEvent: TypeAlias = ItemStarted | ItemProgress | ItemWaiting | AttemptFailed | ItemFinished
+GateEvent: TypeAlias = GateStarted | GateFinished
 EndEvent: TypeAlias = BatchPaused | BatchStopped | BatchHalted | BatchFinished
 """The last event of a run."""
-Event: TypeAlias = BatchEvent | ItemEvent | EndEvent
+Event: TypeAlias = BatchEvent | ItemEvent | GateEvent | EndEvent
 """Every event: a view matches all of them, with `assert_never` for the rest."""
 
 Listener = Callable[[Event], None]

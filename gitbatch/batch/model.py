@@ -8,6 +8,7 @@ from typing import Self
 from msgspec import Struct, field
 
 from gitbatch.agents.protocol import Failure, Reply
+from gitbatch.batch.verdicts import GateVerdict
 from gitbatch.errors import UsageError
 from gitbatch.limits.causes import TREATMENTS, Cause, Remedy, WaitReason
 from gitbatch.limits.usage import Spent, Usage
@@ -320,6 +321,8 @@ class Checkpoint(Struct, frozen=True):
     """Remarks on what could not be written as intended, in the commit or the checkout; one clean line each."""
     kept: tuple[str, ...] = ()
     """Paths at which the checkout keeps the user's own version."""
+    gates: tuple[GateVerdict, ...] = ()
+    """What the gates of the group said of the tree that is recorded."""
 
     @property
     def failures(self) -> tuple[Outcome, ...]:

@@ -14,6 +14,7 @@ from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.rescued_files import RescuedFile
 from gitbatch.batch.history.spending import ItemSpent, sum_spending
 from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, ItemStatus
+from gitbatch.batch.verdicts import GateState
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.holder import Holder
@@ -49,6 +50,7 @@ _PAUSES = {
     BatchPause.REVIEW: "it waits for a review in its terminal",
     BatchPause.CONFIGURATION: "it asks in its terminal whether to use a changed gitbatch.toml",
     BatchPause.SERVER: "it waits for a server",
+    BatchPause.GATE: "a gate runs",
 }
 
 
@@ -79,6 +81,16 @@ class ItemState(Struct, frozen=True):
     """The last line that the agent of the running attempt showed."""
 
 
+class RecordedGate(Struct, frozen=True):
+    """What a gate said at the checkpoint of a group."""
+
+    group: int
+    gate: str
+    state: GateState
+    tree: str
+    """The tree of the checkpoint."""
+
+
 class NoBatch(Envelope, frozen=True):
     """The output of `gitbatch status --json` where no batch has run."""
 
@@ -103,6 +115,8 @@ class BatchState(Envelope, frozen=True):
     """The path of the plan that it runs."""
     process: RunningProcess | None = None
     """The process that runs it; None if it does not run."""
+    gates: tuple[RecordedGate, ...] = ()
+    """The verdicts of the gates at the checkpoints, in the order of the groups."""
     spent: Spent = Spent()
     """The usage of all items, over all starts; the cost is the sum of the known costs, null if none is known."""
 
@@ -131,6 +145,11 @@ def batch_state(
         groups_done=len(state.finished),
         items=items,
         criteria=criteria,
+        gates=tuple(
+            RecordedGate(finished.group.number, gate.name, gate.state, gate.tree)
+            for finished in state.finished
+            for gate in finished.gates
+        ),
         spent=sum_spending(spending),
     )
 
@@ -198,7 +217,19 @@ def render_batch(shown: BatchState, now: float) -> Block:
     runs = (make_line(_format_process(process, now)),) if process else ()
     rows = tuple(_item_row(item, now) for item in shown.items)
     used = (make_line(f"used so far: {format_usage(shown.spent)}"),) if shown.spent.usage != Usage() else ()
-    return head, chosen, *runs, TextTable(rows), *used, *render_criteria(shown.criteria)
+    return (
+        head,
+        chosen,
+        *runs,
+        TextTable((*rows, *map(_gate_row, shown.gates))),
+        *used,
+        *render_criteria(shown.criteria),
+    )
+
+
+def _gate_row(gate: RecordedGate) -> tuple[Cell, ...]:
+    style = "yellow" if gate.state is GateState.RED_BEFORE else "green"
+    return (str(gate.group),), ((gate.state, style),), (gate.gate,), ("gate",)
 
 
 def find_next_step(shown: BatchState) -> str:

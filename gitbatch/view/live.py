@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never
+from typing import assert_never
 
 from rich.console import Group, RenderableType
 from rich.live import Live
@@ -25,6 +25,8 @@ from gitbatch.batch.events import (
     ConfigChanged,
     EndEvent,
     Event,
+    GateEvent,
+    GateStarted,
     GroupStarted,
     ItemEvent,
     ItemFinished,
@@ -34,12 +36,10 @@ from gitbatch.batch.events import (
     Notice,
 )
 from gitbatch.limits.causes import WAIT_DESCRIPTIONS
+from gitbatch.plan.model import ItemKey
 from gitbatch.text import format_count
 from gitbatch.view.plain import PlainView
 from gitbatch.view.terminal import Terminal
-
-if TYPE_CHECKING:
-    from gitbatch.plan.model import ItemKey
 
 _REFRESH = 8
 """Redraws per second."""
@@ -52,6 +52,11 @@ class _Row:
     name: str
     began: float
     last: str = ""
+
+
+def _gate_key(gate: str) -> ItemKey:
+    """Returns the key of a gate's row; an item's key has no space."""
+    return ItemKey(f"gate {gate}")
 
 
 class LiveView:
@@ -74,11 +79,13 @@ class LiveView:
         """Shows an event."""
         if isinstance(event, ItemEvent):
             self._follow_item(event)
+        elif isinstance(event, GateEvent):
+            self._follow_gate(event)
         elif isinstance(event, EndEvent):
             self._follow_end(event)
         else:
             self._follow_batch(event)
-        if not isinstance(event, ItemStarted | ItemProgress):  # these have a row of their own
+        if not isinstance(event, ItemStarted | ItemProgress | GateStarted):  # these have a row of their own
             self._plain(event)
 
     def _follow_item(self, event: ItemEvent) -> None:
@@ -114,6 +121,14 @@ class LiveView:
                 pass
             case _:
                 assert_never(event)
+
+    def _follow_gate(self, event: GateEvent) -> None:
+        if isinstance(event, GateStarted):
+            last = f"{len(event.items)} of {format_count(event.of, 'item')}"
+            self._rows[_gate_key(event.gate)] = _Row(f"gate {event.gate}", self._monotonic(), last)
+            self._start_drawing()
+        else:
+            self._rows.pop(_gate_key(event.gate), None)
 
     def _follow_end(self, event: EndEvent) -> None:
         match event:

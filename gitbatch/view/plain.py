@@ -17,6 +17,8 @@ from gitbatch.batch.events import (
     ConfigChanged,
     EndEvent,
     Event,
+    GateFinished,
+    GateStarted,
     GroupStarted,
     ItemEvent,
     ItemFinished,
@@ -72,6 +74,10 @@ class PlainView:
         """Shows an event."""
         if isinstance(event, ItemEvent):
             self._show_item(event)
+        elif isinstance(event, GateStarted):
+            self._show_gate_started(event)
+        elif isinstance(event, GateFinished):
+            self._show_gate(event)
         elif isinstance(event, EndEvent):
             self._show_end(event)
         else:
@@ -161,6 +167,22 @@ class PlainView:
         self.show_line(
             (f"group {event.position}/{event.of}", "bold"),
             f"  {event.title}: {len(event.items)} to run{kept}",
+        )
+
+    def _show_gate_started(self, event: GateStarted) -> None:
+        whole = len(event.items) == event.of
+        on = (
+            format_count(event.of, "item")
+            if whole
+            else f"{len(event.items)} of {format_count(event.of, 'item')}"
+        )
+        self.show_line("  gate      ", (event.gate, "bold"), f": {on if event.items else 'without items'}")
+
+    def _show_gate(self, event: GateFinished) -> None:
+        style = {"pass": "green", "red": "red"}.get(event.result, "yellow")
+        said = f": {event.reason}" if event.reason else ""
+        self.show_line(
+            "  ", (f"{event.result:<9} ", style), (event.gate, "bold"), f" ({event.seconds:.1f} s){said}"
         )
 
     def _show_item_started(self, event: ItemStarted) -> None:

@@ -3,8 +3,9 @@
 from msgspec.structs import replace
 
 from gitbatch.agents.protocol import FLAG_DESCRIPTIONS
-from gitbatch.batch.history.messages import format_effort, format_usage
+from gitbatch.batch.history.messages import format_effort, format_gate_effort, format_usage
 from gitbatch.batch.model import Checkpoint, CriterionState, ItemStatus, LineCount, Outcome, describe_missing
+from gitbatch.batch.verdicts import GateState, GateVerdict, describe_state
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.paths import quote_path
 from gitbatch.text import clean_text, format_count
@@ -37,6 +38,7 @@ def render_checkpoint(checkpoint: Checkpoint) -> Block:
         *_render_failures(checkpoint.failures),
         *((TextTable(tuple(map(_done_row, done)), is_cut=True),) if done else ()),
         *_render_missing(checkpoint.outcomes),
+        *(line for gate in checkpoint.gates for line in _render_gate(gate)),
         make_line((_format_sums(checkpoint, done), "dim"), indent=2),
         *render_criteria(checkpoint.criteria),
         *(make_line((f"note: {note}", "yellow")) for note in (*checkpoint.notes, *kept)),
@@ -80,6 +82,13 @@ def _render_missing(outcomes: tuple[Outcome, ...]) -> Block:
     lines = cut_missing(describe_missing(outcomes, quote_path))
     rows = tuple((((line, "yellow"),),) for line in lines)
     return (TextTable(rows, is_cut=True),) if rows else ()
+
+
+def _render_gate(gate: GateVerdict) -> Block:
+    style = "green" if gate.state is GateState.PASSED else "yellow"
+    said = (describe_state(gate.state), style)
+    head = make_line("gate ", (gate.name, "bold"), ": ", said, format_gate_effort(gate), indent=2)
+    return (head, make_line((gate.note, "dim"), indent=4)) if gate.note else (head,)
 
 
 def cut_missing(lines: tuple[str, ...]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from gitbatch.batch.events import (
     CheckpointReached,
     ConfigChanged,
     Event,
+    GateStarted,
     GroupStarted,
     ItemFinished,
     ItemProgress,
@@ -89,6 +90,7 @@ def test_whatever_is_in_the_log(tmp_path: Path) -> None:
         (CheckpointReached, BatchPause.REVIEW),
         (ConfigChanged, BatchPause.CONFIGURATION),
         (BatchWaiting, BatchPause.SERVER),
+        (GateStarted, BatchPause.GATE),
         (GroupStarted, None),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitbatch.batch.group.guilty import Guilty, Search, find_guilty, sort_by_base
+from gitbatch.batch.group.guilty import Guilty, GuiltSearch, find_guilty, sort_by_base
 from gitbatch.plan.model import ItemKey
 
 Keys = frozenset[ItemKey]
@@ -62,7 +62,7 @@ class Gate:
     async def is_base_red(self) -> bool:
         return self.run_once(frozenset())
 
-    def search(self) -> Search:
+    def search(self) -> GuiltSearch:
         return asyncio.run(find_guilty(self.items, self.below, self))
 
 
@@ -71,7 +71,7 @@ def test_one_guilty_item_is_found_with_few_runs(count: int) -> None:
     for number in range(count):
         gate = Gate(listed(count), (keys(number),))
         (guilty,) = keys(number)
-        assert gate.search() == Search((Guilty(guilty),), is_resolved=True)
+        assert gate.search() == GuiltSearch((Guilty(guilty),), is_resolved=True)
         assert gate.runs <= 2 * math.log2(count) + 4
 
 
@@ -98,7 +98,7 @@ def test_items_that_are_red_only_together_are_named_together() -> None:
         for other in range(one):
             gate = Gate(listed(16), (keys(one, other),))
             (last,), (first,) = sorted(keys(one)), sorted(keys(other))
-            assert gate.search() == Search((Guilty(last, (first,)),), is_resolved=True)
+            assert gate.search() == GuiltSearch((Guilty(last, (first,)),), is_resolved=True)
 
 
 def test_three_items_that_are_red_only_together_are_named_together() -> None:
@@ -110,7 +110,7 @@ def test_an_item_on_a_guilty_one_is_not_guilty() -> None:
     one, two, three = listed(3)
     below = {two: frozenset({one}), three: frozenset({one, two})}
     gate = Gate(listed(3), (keys(0),), below)
-    assert gate.search() == Search((Guilty(one),), is_resolved=True)
+    assert gate.search() == GuiltSearch((Guilty(one),), is_resolved=True)
 
 
 def test_no_item_comes_before_one_that_it_stands_on() -> None:
@@ -122,13 +122,13 @@ def test_no_item_comes_before_one_that_it_stands_on() -> None:
 def test_a_gate_that_is_red_on_no_set_of_items_names_none() -> None:
     """As if the shared files made it red, or chance."""
     gate = Gate(listed(16), ())
-    assert gate.search() == Search((), is_resolved=False)
+    assert gate.search() == GuiltSearch((), is_resolved=False)
 
 
 def test_a_base_that_is_red_by_now_leaves_all_items_innocent() -> None:
     for run in range(1, 9):
         gate = Gate(listed(16), (keys(5),), breaks=run)
-        assert gate.search() == Search((), is_resolved=False)
+        assert gate.search() == GuiltSearch((), is_resolved=False)
 
 
 def test_a_result_by_chance_costs_few_more_runs() -> None:

@@ -14,6 +14,8 @@ from gitbatch.batch.events import (
     CheckpointReached,
     ConfigChanged,
     Event,
+    GateFinished,
+    GateStarted,
     GroupStarted,
     ItemFinished,
     ItemProgress,
@@ -48,6 +50,22 @@ CRITERION = CriterionState(1, "All is written", done=False, items=("T1",), open_
 CHECKPOINT = Checkpoint("b", 1, 2, GROUP, (WROTE, BROKE), (CRITERION,), "0" * 40, "1" * 40)
 
 EVENTS: tuple[tuple[Event, str], ...] = (
+    (
+        GateStarted(batch="b", group=1, gate="tests", tree="2" * 40, items=("out/a.md",), of=2),
+        "  gate      tests: 1 of 2 items\n",
+    ),
+    (
+        GateFinished(
+            batch="b",
+            group=1,
+            gate="tests",
+            tree="2" * 40,
+            result="red",
+            seconds=1.2,
+            reason=clean_text("exit code 1"),
+        ),
+        "  red       tests (1.2 s): exit code 1\n",
+    ),
     (
         BatchStarted(
             batch="b",

@@ -5,12 +5,14 @@ from msgspec.structs import replace
 
 from gitbatch.batch.history.activity import BatchPause
 from gitbatch.batch.model import CriterionState, ItemStatus
+from gitbatch.batch.verdicts import GateState
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.view.batch_state import (
     OPEN,
     BatchState,
     ItemState,
+    RecordedGate,
     RunningProcess,
     find_next_step,
     render_batch,
@@ -37,6 +39,11 @@ def test_batch() -> None:
     head, rows = head_and_rows(STATE)
     assert head == "batch b (unfinished) on main: 1 of 2 groups, 1 of 2 items"
     assert rows == [["1", "succeeded", "T1", "out/a.md"], ["2", "open", "T2", "out/b.md"]]
+
+
+def test_gates() -> None:
+    _, rows = head_and_rows(replace(STATE, gates=(RecordedGate(1, "tests", GateState.PASSED, "2" * 40),)))
+    assert rows[2:] == [["1", "pass", "tests", "gate"]]
 
 
 def test_attempts_and_usage() -> None:

@@ -8,7 +8,15 @@ from rich.console import Console
 from rich.progress_bar import ProgressBar
 from view.events import EVENTS
 
-from gitbatch.batch.events import BatchStarted, Event, ItemFinished, ItemProgress, ItemStarted
+from gitbatch.batch.events import (
+    BatchStarted,
+    Event,
+    GateFinished,
+    GateStarted,
+    ItemFinished,
+    ItemProgress,
+    ItemStarted,
+)
 from gitbatch.view.live import LiveView
 from gitbatch.view.terminal import Terminal
 
@@ -61,9 +69,23 @@ def test_row_goes_when_the_item_ends(screen: Screen, name: str) -> None:
     assert len(screen.drawn().splitlines()) == 1
 
 
+def test_running_gate_has_a_row(screen: Screen) -> None:
+    for kind in (BatchStarted, GateStarted):
+        screen.view(of_kind(kind))
+    row, _ = screen.drawn().splitlines()
+    assert "gate tests" in row
+    assert "1 of 2 items" in row
+    screen.view(of_kind(GateFinished))
+    assert len(screen.drawn().splitlines()) == 1
+
+
 @pytest.mark.parametrize(
     ("event", "expected"),
-    [(event, lines) for event, lines in EVENTS if not isinstance(event, ItemStarted | ItemProgress)],
+    [
+        (event, lines)
+        for event, lines in EVENTS
+        if not isinstance(event, ItemStarted | ItemProgress | GateStarted)
+    ],
     ids=lambda value: type(value).__name__,
 )
 def test_everything_else_is_printed(event: Event, expected: str) -> None:

@@ -10,6 +10,7 @@ from view.events import BROKE, CHECKPOINT, CRITERION, ITEM, LINES, WROTE
 from gitbatch.agents.protocol import Reply, ReplyFlag
 from gitbatch.agents.reply import make_reply
 from gitbatch.batch.model import Checkpoint, CriterionState, FailedAttempt, ItemStatus
+from gitbatch.batch.verdicts import GateState, GateVerdict
 from gitbatch.project.context import InputProblem, MissingInput
 from gitbatch.text import clean_text
 from gitbatch.view.block import StyledLine, TextTable, plain_text
@@ -27,6 +28,16 @@ def text_of(checkpoint: Checkpoint) -> str:
         else:
             parts += [" ".join(plain_text(cell) for cell in row) for row in part.rows]
     return "\n".join(parts)
+
+
+def test_gates() -> None:
+    gates = (
+        GateVerdict("tests", GateState.PASSED, "2" * 40, seconds=1.5, runs=2),
+        GateVerdict("links", GateState.RED_BEFORE, "2" * 40, note=clean_text("exit code 1: 2 dead links")),
+    )
+    said = text_of(replace(CHECKPOINT, gates=gates))
+    assert "gate tests: pass (2 runs, 1.5 s)\n" in said
+    assert "gate links: red before this group already\nexit code 1: 2 dead links\n" in said
 
 
 def test_details_of_failures() -> None:

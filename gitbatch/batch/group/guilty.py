@@ -32,7 +32,7 @@ class Guilty(Struct, frozen=True):
     """The items without which it is green; empty if it is red alone."""
 
 
-class Search(Struct, frozen=True):
+class GuiltSearch(Struct, frozen=True):
     """The end of a search."""
 
     guilty: tuple[Guilty, ...]
@@ -55,7 +55,7 @@ class GateTrials(Protocol):
 
 async def find_guilty(
     items: Iterable[ItemKey], below: Mapping[ItemKey, frozenset[ItemKey]], trials: GateTrials
-) -> Search:
+) -> GuiltSearch:
     """Returns the items that make a gate red, which is red on all of them together and green on the base.
 
     Args:
@@ -71,11 +71,11 @@ async def find_guilty(
         width = _ALONE if rounds <= _HALVINGS else len(left)
         found, start = await _Round(left, below, trials, width).find_some(start)
         if not found or await trials.is_base_red():
-            return Search(guilty, is_resolved=False)
+            return GuiltSearch(guilty, is_resolved=False)
         guilty = (*guilty, *found)
         left = _remove_with_dependants(left, below, found)
         if not await trials.is_rest_red(guilty):
-            return Search(guilty, is_resolved=True)
+            return GuiltSearch(guilty, is_resolved=True)
 
 
 def sort_by_base(

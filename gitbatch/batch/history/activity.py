@@ -38,6 +38,7 @@ class BatchPause(StrEnum):
     REVIEW = "review"
     CONFIGURATION = "configuration"
     SERVER = "server"
+    GATE = "gate"
 
 
 class ItemActivity(Struct, frozen=True):
@@ -95,6 +96,7 @@ _PAUSES = {
     "checkpoint": BatchPause.REVIEW,
     "config-changed": BatchPause.CONFIGURATION,
     "batch-waiting": BatchPause.SERVER,
+    "gate-started": BatchPause.GATE,
 }
 """The events after which nothing else comes as long as the batch waits."""
 

@@ -26,6 +26,7 @@ from gitbatch.batch.model import (
     Record,
     describe_missing,
 )
+from gitbatch.batch.verdicts import GateVerdict, describe_state
 from gitbatch.limits.causes import TREATMENTS, Cause
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.paths import quote_for_message
@@ -174,15 +175,16 @@ def render_checkpoint_message(
     outcomes: tuple[Outcome, ...],
     criteria: tuple[CriterionState, ...],
     notes: tuple[str, ...],
+    gates: tuple[GateVerdict, ...] = (),
 ) -> str:
-    """Returns the message of an orchestrator commit: items with summaries, failures, cross-cutting criteria."""
+    """Returns the message of an orchestrator commit: items with summaries, gates, failures, cross-cutting criteria."""
     number, of = record.groups.index(group) + 1, len(record.groups)
     done = sum(outcome.succeeded for outcome in outcomes)
     failures = [outcome for outcome in outcomes if not outcome.succeeded]
     crossing = [c for c in criteria if c.cross_cutting]
     spent = sum((outcome.spent for outcome in outcomes), Spent())
     paragraphs = [
-        "\n".join(_render_row(outcome) for outcome in outcomes),
+        "\n".join((*map(_render_row, outcomes), *map(_render_gate, gates))),
         _wrap_text(f"Together: {format_usage(spent)}.") if spent.usage != Usage() else "",
         "\n".join(map(_wrap_text, describe_missing(outcomes, quote_for_message))),
         *(_render_failure(outcome) for outcome in failures),
@@ -198,6 +200,7 @@ def render_checkpoint_message(
         ("Checkpoint", f"{number}/{of}"),
         *(_spent_pairs(spent) if spent.usage != Usage() else ()),
         *(("Succeeded", outcome.item.output) for outcome in outcomes if outcome.succeeded),
+        *(("Gate", f"{gate.name} {gate.state} {gate.tree}") for gate in gates),
         *(("Failed", render_failed(o.item.output, o.status, o.reason)) for o in failures),
     ]
     subject = f"gitbatch: checkpoint {number}/{of}: {group.title} ({done} of {len(outcomes)} done)"
@@ -227,6 +230,18 @@ def _render_row(outcome: Outcome) -> str:
         *(_wrap_text(line, _WIDTH - 11) for line in format_effort(outcome)),
     ]
     return "\n".join([f"{head}{where}{flags}", *(textwrap.indent(line, " " * 11) for line in lines if line)])
+
+
+def _render_gate(gate: GateVerdict) -> str:
+    head = f"{'gate':<10} {gate.name}: {describe_state(gate.state)}{format_gate_effort(gate)}"
+    return "\n".join(
+        (head, *textwrap.wrap(gate.note, _WIDTH, initial_indent=" " * 11, subsequent_indent=" " * 11))
+    )
+
+
+def format_gate_effort(gate: GateVerdict) -> str:
+    """Returns the runs and the time of a gate, in brackets; empty if its result was known."""
+    return f" ({format_count(gate.runs, 'run')}, {gate.seconds:.1f} s)" if gate.runs else ""
 
 
 def _item_name(outcome: Outcome) -> str:

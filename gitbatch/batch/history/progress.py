@@ -11,6 +11,7 @@ from gitbatch.batch.history.rescue import Rescued, read_rescued
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
+from gitbatch.batch.verdicts import GateVerdict
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.log import read_first_parents
 from gitbatch.repo.refs.names import end_ref, item_branch, item_branches
@@ -27,6 +28,7 @@ class FinishedGroup(Struct, frozen=True):
     group: BatchGroup
     commit: str
     failed: tuple[Outcome, ...]
+    gates: tuple[GateVerdict, ...] = ()
 
 
 class BatchProgress(Struct, frozen=True):
@@ -105,7 +107,7 @@ def _read_finished_group(batch: Batch, oid: str, message: str) -> FinishedGroup 
         for said in trailers.failed
         if said.output in items
     )
-    return FinishedGroup(group, oid, failed)
+    return FinishedGroup(group, oid, failed, trailers.gates)
 
 
 def _read_ready_items(

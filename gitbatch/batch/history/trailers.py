@@ -12,6 +12,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from gitbatch.batch.model import ItemStatus
+from gitbatch.batch.verdicts import GateState, GateVerdict
 from gitbatch.paths import quote_for_message, unquote_path
 from gitbatch.project.context import InputProblem, MissingInput
 from gitbatch.text import clean_text, neutralise_forge_commands
@@ -55,7 +56,9 @@ _SHAPES = {
     Kind.ITEM: _Shape(frozenset({"Batch", "Group", "Item", "Agent", "Attempt", "Seconds"}), _ATTEMPT, _REPLY),
     Kind.MERGE: _Shape(frozenset({"Batch", "Group"}), _OPTIONAL),
     Kind.CHECKPOINT: _Shape(
-        frozenset({"Batch", "Group", "Checkpoint"}), _SPENT | {"Plan"}, frozenset({"Succeeded", "Failed"})
+        frozenset({"Batch", "Group", "Checkpoint"}),
+        _SPENT | {"Plan"},
+        frozenset({"Gate", "Succeeded", "Failed"}),
     ),
     Kind.RESCUE: _Shape(
         frozenset({"Batch", "Group", "Rescued", "Cause", "Agent", "Attempt", "Seconds"}), _ATTEMPT, _REPLY
@@ -77,6 +80,7 @@ _FORMS = {
     "Cost": r"[0-9]{1,9}[.][0-9]{6}",
     "Cost-Unknown": _NUMBER,
     "DoD": rf"#{_NUMBER}(?:, #{_NUMBER})*",
+    "Gate": rf"\S+ (?:{'|'.join(GateState)}) [0-9a-f]{{40}}(?:[0-9a-f]{{24}})?",
 }
 _STATUSES = "|".join(status for status in ItemStatus if status is not ItemStatus.SUCCEEDED)
 _FAILED = re.compile(rf"(.+?): ({_STATUSES}):(?: (.*))?")
@@ -165,6 +169,12 @@ class Trailers(Struct, frozen=True):
         """Returns the items that did not succeed, according to a checkpoint."""
         found = filter(None, map(_FAILED.fullmatch, self.values_of("Failed")))
         return tuple(Failed(unquote_path(f[1]), ItemStatus(f[2]), f[3] or "") for f in found)
+
+    @property
+    def gates(self) -> tuple[GateVerdict, ...]:
+        """Returns the verdicts of the gates, according to a checkpoint."""
+        found = (value.split(" ") for value in self.values_of("Gate"))
+        return tuple(GateVerdict(name, GateState(state), tree) for name, state, tree in found)
 
     @property
     def context(self) -> tuple[tuple[str, str], ...]:
