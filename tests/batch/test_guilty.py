@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gitbatch.batch.group.guilty import Guilty, GuiltSearch, find_guilty, sort_by_base
+from gitbatch.batch.group.guilty import GuiltSearch, Guilty, find_guilty, sort_by_base
 from gitbatch.plan.model import ItemKey
 
 Keys = frozenset[ItemKey]
