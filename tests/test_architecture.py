@@ -59,6 +59,7 @@ ORDER = (
         "agents.claude_code",
         "agents.anthropic",
         "agents.pool",
+        "agents.survey",
     ),
     "guard",
     *("batch.verdicts", "batch.model", "batch.events", "batch.notices", "batch.history", "batch.planning"),

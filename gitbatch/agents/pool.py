@@ -1,15 +1,18 @@
 """From the name of an agent in the configuration to the agent. Its kind is imported when it is used."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 from msgspec import field, json
 
+from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import Agent
 from gitbatch.agents.secrets import Secrets
 from gitbatch.agents.services import AgentServices
+from gitbatch.errors import GitbatchError
 from gitbatch.project.agent_kinds import factory_of
-from gitbatch.project.config import Config
+from gitbatch.project.config import CONFIG_FILE, Config
 
 
 class AgentPool(AgentServices, frozen=True):
@@ -32,6 +35,25 @@ class AgentPool(AgentServices, frozen=True):
             self._made[key] = agent
         return self._made[key]
 
+    def require_usable(self, name: str, config: Config, has_file: Callable[[str], bool]) -> Agent:
+        """Returns an agent that can work here, as far as that is known without a start.
+
+        Args:
+            name: the agent's.
+            config: has its table.
+            has_file: whether a worktree will have a file at a repository path.
+
+        Raises:
+            GitbatchError: its program is not found, or as `get_agent`.
+        """
+        agent = self.get_agent(name, config)
+        if program := agent.find_missing_program(has_file):
+            raise GitbatchError(
+                f"agent {name}: the program {program} is not found, or cannot be executed",
+                f"install it, or correct its name under [agents.{name}] in {CONFIG_FILE}",
+            )
+        return agent
+
     def sandbox_kinds(self, names: Iterable[str], config: Config) -> str:
         """Returns the kinds of sandbox of some agents; empty if none is a process. Raises as `get_agent` does."""
         agents = (self.get_agent(name, config) for name in names)
@@ -53,3 +75,20 @@ class AgentPool(AgentServices, frozen=True):
         """Closes the agents."""
         for agent in self._made.values():
             await agent.close()
+
+
+class _NoStarter(Starter):
+    """Starts nothing, not even the server for sandboxed programs: agents are made, and never run."""
+
+    def start_server(self) -> NoReturn:
+        """Refuses, as where no server can be started."""
+        raise OSError
+
+
+def make_idle_pool(environment: Mapping[str, str]) -> AgentPool:
+    """Returns a pool whose agents are looked at, and never run.
+
+    Args:
+        environment: the user's.
+    """
+    return AgentPool(dict(environment), None, _NoStarter())

@@ -1,5 +1,6 @@
 """`gitbatch init`: writes the files of a new project."""
 
+import os
 import shlex
 from collections.abc import Iterator
 from contextlib import suppress
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.cli.common import HERE, Directory, Json, open_repository_of, print_output
@@ -14,12 +16,13 @@ from gitbatch.cli.terminal import can_prompt
 from gitbatch.cli.verbosity import show_prose, show_text
 from gitbatch.errors import PlanError, UsageError
 from gitbatch.plan.help_texts import Language
+from gitbatch.project.agent_scaffold import AddedAgent, AgentChange, add_agent_on_disk, require_agent_word
 from gitbatch.project.config import CONFIG_FILE, Config, parse_config
 from gitbatch.project.control import TASK
 from gitbatch.project.disk import DiskSnapshot
 from gitbatch.project.scaffold import TEMPLATE, Scaffold, append_scope, scaffold_plan, scaffold_project
 from gitbatch.project.scope import find_active_phase
-from gitbatch.view.outputs.init import InitOutput
+from gitbatch.view.outputs.init import init_output
 
 
 def init(
@@ -32,6 +35,14 @@ def init(
     append: Annotated[
         bool, typer.Option("--append-scope", help="Append the section that is missing to CLAUDE.md.")
     ] = False,
+    agent: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KIND",
+            help="Add the table of an agent to gitbatch.toml: claude-code, codex, opencode, gemini, qwen, anthropic, "
+            "command, acp or acp:PRESET.",
+        ),
+    ] = None,
     json: Json = False,
     directory: Directory = HERE,
 ) -> None:
@@ -40,20 +51,57 @@ def init(
         raise UsageError(
             f"invalid language {language!r}: no templates exist for it", "use --lang de or --lang en"
         )
-    can_ask = not json and can_prompt()
+    word = require_agent_word(agent) if agent is not None else ""
+    request = _InitRequest(phase, Language(language), append, word, can_ask=not json and can_prompt())
     with open_repository_of(directory) as repo:
-        config = parse_config(DiskSnapshot(repo.root).read(CONFIG_FILE))
-        named = phase or _choose_phase(repo.root, config, can_ask=can_ask)
-        made = _make_files(repo.root, named, Language(language), config)
-        made = _append_missing(repo.root, made, append=append, can_ask=can_ask)
+        made = _write_files(repo.root, request)
         has_agent = bool(parse_config(DiskSnapshot(repo.root).read(CONFIG_FILE)).agents)
     if json:
-        print_output(InitOutput(made.written, made.kept, made.scope))
+        print_output(init_output(made.files, made.agent))
         return
-    for line in _describe_files(made, named):
+    for line in _describe_files(made):
         show_text(line)
-    for line in _describe_missing(made, named, has_agent=has_agent):
+    for line in _describe_missing(made, has_agent=has_agent):
         show_prose(line)
+
+
+class _InitRequest(Struct, frozen=True):
+    """The options as they were given."""
+
+    phase: str | None
+    language: Language
+    must_append: bool
+    agent: str
+    """The word for the agent to add, or empty."""
+    can_ask: bool
+
+    def is_for_agent_alone(self, root: Path) -> bool:
+        """Whether the project has a configuration already, to which an agent is added and nothing else."""
+        has_config = os.path.lexists(root / CONFIG_FILE)
+        return bool(self.agent) and has_config and not self.phase and not self.must_append
+
+
+class _Written(Struct, frozen=True):
+    """What was written."""
+
+    files: Scaffold
+    phase: str
+    agent: AddedAgent | None
+
+
+def _write_files(root: Path, request: _InitRequest) -> _Written:
+    """Writes the files of a project that are missing, and the agent."""
+    if request.is_for_agent_alone(root):
+        added = add_agent_on_disk(root, request.agent, request.language, is_new=False)
+        return _Written(Scaffold((), (), ""), "", added)
+    config = parse_config(DiskSnapshot(root).read(CONFIG_FILE))
+    phase = request.phase or _choose_phase(root, config, can_ask=request.can_ask)
+    made = _make_files(root, phase, request.language, config)
+    made = _append_missing(root, made, append=request.must_append, can_ask=request.can_ask)
+    if not request.agent:
+        return _Written(made, phase, None)
+    is_new = CONFIG_FILE in made.written
+    return _Written(made, phase, add_agent_on_disk(root, request.agent, request.language, is_new=is_new))
 
 
 def _choose_phase(root: Path, config: Config, *, can_ask: bool) -> str:
@@ -88,25 +136,48 @@ def _wants_scope(scope: str) -> bool:
     return ask_to_append()
 
 
-def _describe_files(made: Scaffold, phase: str) -> Iterator[str]:
+def _describe_files(made: _Written) -> Iterator[str]:
     """Yields the lines for people: the files, then the next commands."""
-    for path in made.written:
+    for path in made.files.written:
         yield f"wrote  {path}"
-    for path in made.kept:
+    for path in made.files.kept:
         yield f"kept   {path}"
-    plan = next(path for path in (*made.written, *made.kept) if path.endswith(TASK) and path != TEMPLATE)
-    added = " ".join(shlex.quote(path) for path in made.written)
-    yield f"\nnext: write your plan into {plan}, then"
+    if made.agent:
+        yield _describe_agent(made.agent)
+    all_files = (*made.files.written, *made.files.kept)
+    plan = next((path for path in all_files if path.endswith(TASK) and path != TEMPLATE), "")
+    yield f"\nnext: write your plan into {plan}, then" if plan else "\nnext:"
+    if made.agent and made.agent.change is not AgentChange.BY_HAND:
+        yield f"  gitbatch agents try {made.agent.name}"
     yield "  gitbatch lint"
-    if added:
-        yield f"  git add {added} && git commit -m {shlex.quote(f'Plan {phase}'.strip())}"
+    written = made.files.written or ((CONFIG_FILE,) if made.agent else ())
+    if written:
+        added = " ".join(map(shlex.quote, written))
+        message = f"Plan {made.phase}".strip() if plan else "Add an agent"
+        yield f"  git add {added} && git commit -m {shlex.quote(message)}"
     yield "  gitbatch plan"
     yield "  gitbatch run"
 
 
-def _describe_missing(made: Scaffold, phase: str, *, has_agent: bool) -> Iterator[str]:
+def _describe_agent(added: AddedAgent) -> str:
+    """Returns the line about the agent that was asked for."""
+    if added.change is AgentChange.BY_HAND:
+        return f"kept   {CONFIG_FILE}: it cannot be edited here"
+    is_default = added.default == added.name
+    use = "it works on items that name no agent" if is_default else f"batch.agent is still {added.default}"
+    verb = "added " if added.change is AgentChange.ADDED else "kept  "
+    return f"{verb} [agents.{added.name}] in {CONFIG_FILE}: {use}"
+
+
+def _describe_missing(made: _Written, *, has_agent: bool) -> Iterator[str]:
     """Yields what the user still has to write, which is shown last."""
-    if not has_agent:
-        yield f"\nmissing: an agent. Name a program, or Claude, in {CONFIG_FILE}; see\n  gitbatch help agents"
-    if made.scope:
-        yield f"\nmissing: CLAUDE.md does not name {phase} as the active phase. Write into it:\n\n{made.scope}"
+    if made.agent and made.agent.change is AgentChange.BY_HAND:
+        yield f"\nmissing: the agent. Add it to {CONFIG_FILE}:\n\n{made.agent.table}"
+    elif not has_agent:
+        yield (
+            f"\nmissing: an agent. gitbatch init --agent claude-code adds one to {CONFIG_FILE}; for others see\n"
+            "  gitbatch help agents"
+        )
+    if made.files.scope:
+        scope = made.files.scope
+        yield f"\nmissing: CLAUDE.md does not name {made.phase} as the active phase. Write into it:\n\n{scope}"

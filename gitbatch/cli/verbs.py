@@ -28,6 +28,11 @@ VERBS = (
         "Write a plan and a configuration, or a phase with its files. Never overwrites a file.",
     ),
     (
+        "agents",
+        "gitbatch.cli.agents:app",
+        "Show the agents of this machine and of gitbatch.toml, and whether they can work; try one of them.",
+    ),
+    (
         "abort",
         "gitbatch.cli.abort:abort",
         "End the unfinished batch; finished items that were not merged are kept under refs/gitbatch/.",

@@ -74,7 +74,8 @@ def test_error_is_valid_for_every_output(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", [name for name, _, _ in VERBS if name not in {"help", "schema", "completion", "init", "lint"}]
+    "verb",
+    [name for name, _, _ in VERBS if name not in {"help", "schema", "completion", "init", "lint", "agents"}],
 )
 def test_every_verb_reports_errors(call: Call, verb: str, place: Place) -> None:
     """Here: no repository, or for the demo a folder that is not empty."""
@@ -132,6 +133,8 @@ def test_before_the_first_batch(call: Call, place: Place) -> None:
     code, said = call("plan")
     assert read_output(said, "plan")["error"]["place"] == {"path": "gitbatch.toml", "line": 2, "column": 8}
     place.git("rm", "-q", "gitbatch.toml")
+    code, said = call("agents")
+    assert (code, read_output(said, "agents")["agents"]) == (0, [])
     code, said = call("init")
     made = read_output(said, "init")
     assert code == 0

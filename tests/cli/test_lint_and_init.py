@@ -227,6 +227,29 @@ def test_init_never_overwrites(place: Place) -> None:
     assert "kept   docs/phases/phase-1/task.md" in place.gitbatch("init", code=0).stdout, "CLAUDE.md names it"
 
 
+def test_init_adds_an_agent(place: Place) -> None:
+    assert "unknown agent 'x'" in place.gitbatch("init", "--agent", "x", code=2).stderr
+    assert place.git("status", "--porcelain") == ""
+    said = place.gitbatch("init", "--agent", "claude-code", code=0).stdout
+    assert "added  [agents.claude] in gitbatch.toml: it works on items that name no agent\n" in said
+    assert "  gitbatch agents try claude\n" in said
+    assert "missing" not in said
+    place.commit()
+    assert place.gitbatch("lint", "--strict", code=0).stdout.startswith("task.md: 3 items in 2 groups\n")
+    (place.root / "task.md").unlink()
+    found = json.loads(place.gitbatch("init", "--agent", "codex", "--json", code=0).stdout)
+    assert (found["written"], found["agent"], found["agent_change"]) == ([], "codex", "added")
+    assert (found["agent_default"], place.git("status", "--porcelain")) == (
+        "claude",
+        " M gitbatch.toml\n D task.md",
+    )
+    assert "kept   [agents.codex]" in place.gitbatch("init", "--agent", "codex", code=0).stdout
+    place.write("gitbatch.toml", "batch.jobs = 2\n")
+    said = place.gitbatch("init", "--agent", "codex", code=0).stdout
+    assert "missing: the agent. Add it to gitbatch.toml:\n\n# Codex" in said
+    assert place.read("gitbatch.toml") == "batch.jobs = 2\n"
+
+
 def test_the_simple_form_is_the_first(place: Place) -> None:
     said = place.gitbatch("init", code=0).stdout
     assert said.startswith(

@@ -9,13 +9,11 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.agents.pool import AgentPool
-from gitbatch.agents.process.starter import Starter
+from gitbatch.agents.pool import make_idle_pool
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.history.record import unfinished_batch
 from gitbatch.batch.planning.checkout_files import find_checkout_files
@@ -208,18 +206,6 @@ def _find_checks(
     return start_checks(repo, target, state, choice)
 
 
-class _NoStarter(Starter):
-    """Starts nothing, not even the server for sandboxed programs: agents are made, and never run."""
-
-    def start_server(self) -> NoReturn:
-        """Refuses, as where no server can be started."""
-        raise OSError
-
-
-def _make_pool(settings: LintSettings) -> AgentPool:
-    return AgentPool(dict(settings.environment), None, _NoStarter())
-
-
 def _choose_all(view: ProjectView, settings: LintSettings) -> tuple[tuple[_Refusal, ...], StartChoice | None]:
     """Returns the choice of all open items; None if nothing would start, or if it is not clear which agent is meant."""
     config = view.project.config
@@ -231,7 +217,9 @@ def _choose_all(view: ProjectView, settings: LintSettings) -> tuple[tuple[_Refus
     except PlanError as error:
         unclear = StartCheck(partial(config.agent_name, None), ("batch", "agent"), is_of_machine=False)
         return ((unclear, error),), None
-    return (), StartChoice(items, agent, _make_pool(settings), SpendingLimits(), settings.folders)
+    return (), StartChoice(
+        items, agent, make_idle_pool(settings.environment), SpendingLimits(), settings.folders
+    )
 
 
 def _place_in_config(

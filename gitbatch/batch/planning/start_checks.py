@@ -20,7 +20,7 @@ from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
 from gitbatch.errors import GitbatchError
 from gitbatch.fs.room import require_room
 from gitbatch.plan.model import WorkItem
-from gitbatch.project.config import CONFIG_FILE, Config
+from gitbatch.project.config import Config
 from gitbatch.repo.repository import Repository
 
 
@@ -106,12 +106,8 @@ def _require_measurable(config: Config, pool: AgentPool, name: str, limits: Spen
 
 def _require_usable(repo: Repository, view: ProjectView, pool: AgentPool, name: str) -> None:
     """Refuses an agent that cannot work here."""
-    agent = pool.get_agent(name, view.project.config)
-    program = agent.find_missing_program(
-        lambda path: view.snapshot.blob(path) is not None or (repo.root / path).is_file()
+    pool.require_usable(
+        name,
+        view.project.config,
+        lambda path: view.snapshot.blob(path) is not None or (repo.root / path).is_file(),
     )
-    if program:
-        raise GitbatchError(
-            f"agent {name}: the program {program} is not found, or cannot be executed",
-            f"install it, or correct its name under [agents.{name}] in {CONFIG_FILE}",
-        )

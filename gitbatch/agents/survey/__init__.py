@@ -1,0 +1,1 @@
+"""The agents of this machine: known programs that are installed, and the configured agents with their state."""
