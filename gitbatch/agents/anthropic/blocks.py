@@ -7,6 +7,9 @@ from gitbatch.agents.anthropic.tools import ToolResult
 CALL_FINISH = (
     "You have not called finish. Continue if the work is not complete; call finish when your file is written."
 )
+CALL_GIVE_VERDICT = (
+    "You have not given your verdict. Continue if you have to read more; then call give_verdict, once."
+)
 CUT = "Your answer was cut at the limit of its length. Continue from there, in smaller pieces."
 TOO_LONG = (
     "Your answer was refused: it was far larger than an answer may be. Write your file in smaller pieces."

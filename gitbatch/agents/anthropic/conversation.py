@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from gitbatch.agents.anthropic.api_key import ApiKey
 from gitbatch.agents.anthropic.blocks import (
     CALL_FINISH,
+    CALL_GIVE_VERDICT,
     CUT,
     NOT_AN_OBJECT,
     NOT_FINISHED,
@@ -29,7 +30,7 @@ from gitbatch.agents.anthropic.progress_check import ProgressCheck
 from gitbatch.agents.anthropic.prompt import Prompt, Quoted, build_prompt, guess_tokens, read_context
 from gitbatch.agents.anthropic.request import NAMELESS, TOO_LARGE, Message, Request, RequestParams, Response
 from gitbatch.agents.anthropic.request_error import RequestError
-from gitbatch.agents.anthropic.schemas import TOOLS
+from gitbatch.agents.anthropic.schemas import FINISH, GIVE_VERDICT
 from gitbatch.agents.anthropic.time_limit import pause_time_limit
 from gitbatch.agents.anthropic.tools import ToolContext, ToolResult, use_tool
 from gitbatch.agents.anthropic.transcript import Transcript
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
     from gitbatch.agents.anthropic.agent import ClaudeAgent
 
+_ENDING = (FINISH, GIVE_VERDICT)
 _STRIKES = 5
 """How often the same request may fail while the server answers other requests."""
 _LEVELS = 3
@@ -66,7 +68,7 @@ async def hold_conversation(
         )
     key = ApiKey(agent.key)
     output = OutputFile(place.worktree, assignment.output)
-    tool_context = ToolContext(place.base, output, key, assignment.earlier)
+    tool_context = ToolContext(place.base, output, key, assignment.earlier, review=assignment.review)
     transcript = Transcript(progress, key)
     files = await read_context(assignment, place.base, _LARGEST_QUOTE)
     limit = asyncio.timeout(assignment.timeout)
@@ -145,7 +147,7 @@ class Conversation:
 
     async def _has_room(self, room: int) -> bool:
         """Whether the prompt leaves room for an answer. The server counts the tokens only if that is not certain."""
-        size = self.prompt.byte_size + len(json.dumps(TOOLS))
+        size = self.prompt.byte_size + len(json.dumps(self.prompt.tools))
         if size <= room:  # no token is less than a byte
             return True
         if self.agent.can_count:
@@ -221,7 +223,7 @@ class Conversation:
 
     def _make_request(self) -> Request:
         question = RequestParams(
-            self.model, self.agent.table.max_output_tokens, self.prompt.system_blocks(), tuple(self.messages)
+            self.model, self.agent.table.max_output_tokens, self.prompt, tuple(self.messages)
         )
         return Request(self.client, question, self.agent.prices, self.transcript, self._note_answer_began)
 
@@ -299,13 +301,15 @@ class Conversation:
             return await self._run_tools(response)
         elif response.stop != "pause_turn" or not response.content:
             why = "it ended without finishing"
-            self._add_user_blocks(text_block(CALL_FINISH))
+            self._add_user_blocks(text_block(CALL_GIVE_VERDICT if self.assignment.review else CALL_FINISH))
         return self._end_if_stuck(self.progress_check.note_turn((), why))
 
     async def _run_tools(self, response: Response) -> Reply | Failure | None:
-        """Runs the tools of an answer, `finish` last: it ends the attempt only if no other call of the answer failed."""
+        """Runs the tools of an answer, the ending one last: it ends the attempt only if no other call of it failed."""
         answers: dict[int, ToolResult] = {}
-        for at, call in sorted(enumerate(response.tool_calls), key=lambda each: each[1]["name"] == "finish"):
+        if sum(call["name"] == GIVE_VERDICT for call in response.tool_calls) > 1:
+            return self._make_failure(Cause.UNREVIEWED, "no verdict: it gave more than one")
+        for at, call in sorted(enumerate(response.tool_calls), key=lambda each: each[1]["name"] in _ENDING):
             failed = any(answer.is_error for answer in answers.values())
             answer = await self._run_tool(call, is_broken=call["id"] in response.broken, failed=failed)
             self.transcript.show_notice(f"{call['name']}: {answer.note or answer.text.partition(chr(10))[0]}")
@@ -320,7 +324,7 @@ class Conversation:
     async def _run_tool(self, call: dict[str, Any], *, is_broken: bool, failed: bool) -> ToolResult:
         if is_broken:
             return ToolResult(NOT_AN_OBJECT, is_error=True)
-        if failed and call["name"] == "finish":
+        if failed and call["name"] in _ENDING:
             return ToolResult(NOT_FINISHED, is_error=True)
         return await use_tool(self.tool_context, call["name"], call["input"])
 

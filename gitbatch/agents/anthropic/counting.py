@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from gitbatch.agents.anthropic.prompt import Prompt
-from gitbatch.agents.anthropic.schemas import TOOLS
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -26,7 +25,7 @@ async def count_tokens(client: "AsyncAnthropic", model: str, prompt: Prompt) -> 
         counted = await client.messages.count_tokens(
             model=model,
             system=prompt.system_blocks(),
-            tools=TOOLS,
+            tools=prompt.tools,
             messages=[{"role": "user", "content": prompt.task}],
         )
     except NotFoundError:

@@ -15,13 +15,13 @@ from msgspec.structs import replace
 
 from gitbatch.agents.anthropic.message import IncomingMessage, StreamEvent, parse_event
 from gitbatch.agents.anthropic.prices import Prices
+from gitbatch.agents.anthropic.prompt import Prompt
 from gitbatch.agents.anthropic.request_error import (
     RequestError,
     make_cut_error,
     make_request_error,
     parse_error_event,
 )
-from gitbatch.agents.anthropic.schemas import TOOLS
 from gitbatch.agents.anthropic.transcript import Transcript
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Usage
@@ -29,7 +29,7 @@ from gitbatch.web.sse import BadStreamError, EventReader, ServerEvent
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
-    from anthropic.types import MessageParam, TextBlockParam
+    from anthropic.types import MessageParam
 
 
 _LARGEST_TOKEN = 32
@@ -72,7 +72,7 @@ class RequestParams(Struct, frozen=True):
 
     model: str
     max_tokens: int
-    system: list["TextBlockParam"]
+    prompt: Prompt
     messages: tuple[Message, ...]
 
     def message_params(self) -> list["MessageParam"]:
@@ -148,8 +148,8 @@ class Request:
             stream = await self.client.messages.create(
                 model=self.params.model,
                 max_tokens=self.params.max_tokens,
-                system=self.params.system,
-                tools=TOOLS,
+                system=self.params.prompt.system_blocks(),
+                tools=self.params.prompt.tools,
                 messages=self.params.message_params(),
                 stream=True,
             )

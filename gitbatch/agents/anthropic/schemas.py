@@ -2,9 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
+from gitbatch.agents.review.model import ReviewDecision
+
 if TYPE_CHECKING:
     from anthropic.types import ToolParam
 
+FINISH, GIVE_VERDICT = "finish", "give_verdict"
+"""The tools that end a conversation."""
 PAGE_LINES, LISTED, FOUND = 2_000, 500, 200
 """The most lines of a file, paths, and lines that are found, in one answer."""
 
@@ -82,7 +86,7 @@ TOOLS: tuple["ToolParam", ...] = (
         ),
     },
     {
-        "name": "finish",
+        "name": FINISH,
         "description": "End your work, when your file is complete. Always the last thing that you do.",
         "input_schema": _object_schema(
             ("summary",),
@@ -107,3 +111,26 @@ TOOLS: tuple["ToolParam", ...] = (
     },
 )
 """The same for every item, so that they are part of the cached start of a prompt."""
+
+REVIEW_TOOLS: tuple["ToolParam", ...] = (
+    *TOOLS[:3],
+    {
+        "name": GIVE_VERDICT,
+        "description": "Give your verdict on the file, once. Always the last thing that you do.",
+        "input_schema": _object_schema(
+            ("verdict", "findings"),
+            verdict={"type": "string", "enum": [decision.value for decision in ReviewDecision]},
+            findings={
+                "type": "array",
+                "items": _object_schema(
+                    ("text",),
+                    line=_integer_field("the number of the line that it is about"),
+                    criterion=_integer_field("the number of the criterion that is not met"),
+                    text=_string_field("what is wrong and what would be right, in a sentence or two"),
+                ),
+                "description": "what has to be changed, each with a line or a criterion; none if you accept",
+            },
+        ),
+    },
+)
+"""The tools of a review: none of them writes."""

@@ -1,4 +1,4 @@
-"""The tools of the model: reading its base commit, writing its one file, finishing. It has no shell.
+"""The tools of the model: reading its base commit, writing its one file, finishing or giving a verdict. It has no shell.
 
 A result is text, and may be an error that the model can correct. That a file or folder does not exist is an answer and not
 an error. A wrong call never raises.
@@ -6,21 +6,24 @@ an error. A wrong call never raises.
 
 import posixpath
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from gitbatch.agents.anthropic.api_key import ApiKey
 from gitbatch.agents.anthropic.output import LARGEST, OutputFile
-from gitbatch.agents.anthropic.schemas import FOUND, LISTED, PAGE_LINES
+from gitbatch.agents.anthropic.schemas import FINISH, FOUND, GIVE_VERDICT, LISTED, PAGE_LINES
 from gitbatch.agents.protocol import EarlierOutput, Reply
 from gitbatch.agents.reply import SENTENCES, first_sentences, is_short, make_reply
+from gitbatch.agents.review.answer import read_review_object
+from gitbatch.agents.review.model import InvalidReview, ReviewFinding, ReviewRequest
 from gitbatch.errors import GitError
 from gitbatch.fs.disk import is_of_disk
 from gitbatch.paths import quote_path, unquote_path
 from gitbatch.repo.base import Base
-from gitbatch.text import LIMIT, clean_text
+from gitbatch.text import LIMIT, clean_text, format_count
 
 _READABLE = 4 * 1024 * 1024
 """The largest file that is read, in bytes."""
@@ -57,6 +60,8 @@ class ToolContext:
     has_written: bool = False
     summaries: int = 0
     """How often the model has given a summary."""
+    review: ReviewRequest | None = None
+    """The model reviews: it has other tools, and none that writes."""
 
     @property
     def has_output(self) -> bool:
@@ -266,21 +271,40 @@ def _find_summary_problem(summary: str) -> str:
     return ""
 
 
-_TOOLS: dict[str, type[_Tool]] = {
-    "read_file": ReadFile,
-    "list_files": ListFiles,
-    "search": Search,
-    "write_output": WriteOutput,
-    "edit_output": EditOutput,
-    "finish": Finish,
-}
+class GiveVerdict(_Tool, frozen=True):
+    """Ends a review with its verdict."""
+
+    verdict: str
+    findings: tuple[dict[str, Any], ...] = ()
+
+    async def run_tool(self, context: ToolContext) -> ToolResult:
+        """Runs the tool."""
+        assert context.review  # noqa: S101 - the tool is known to reviews only
+        written = {"verdict": self.verdict, "findings": list(self.findings)}
+        review = read_review_object(written, context.review)
+        if isinstance(review, InvalidReview):
+            return _error_result(f"not accepted: {review.reason}. Give your verdict again")
+        findings = tuple(_remove_key(finding, context.key) for finding in review.findings)
+        reply = Reply(clean_text(""), review=replace(review, findings=findings))
+        return ToolResult(f"{self.verdict}: {format_count(len(findings), 'finding')}", reply=reply)
+
+
+def _remove_key(finding: ReviewFinding, key: ApiKey) -> ReviewFinding:
+    return replace(finding, text=clean_text(key.remove_from(finding.text)))
+
+
+_READING: dict[str, type[_Tool]] = {"read_file": ReadFile, "list_files": ListFiles, "search": Search}
+_WRITING: dict[str, type[_Tool]] = {"write_output": WriteOutput, "edit_output": EditOutput, FINISH: Finish}
+_TOOLS: dict[str, type[_Tool]] = {**_READING, **_WRITING}
+_REVIEW_TOOLS: dict[str, type[_Tool]] = {**_READING, GIVE_VERDICT: GiveVerdict}
 
 
 async def use_tool(context: ToolContext, name: str, arguments: object) -> ToolResult:
     """Runs a tool call of the model."""
-    kind = _TOOLS.get(name)
+    tools = _REVIEW_TOOLS if context.review else _TOOLS
+    kind = tools.get(name)
     if kind is None:
-        return _error_result(f"unknown tool {name}; the tools are: {', '.join(_TOOLS)}")
+        return _error_result(f"unknown tool {name}; the tools are: {', '.join(tools)}")
     try:
         return await msgspec.convert(arguments, kind).run_tool(context)
     except msgspec.ValidationError as error:

@@ -28,7 +28,7 @@ from msgspec import Struct
 
 _SCRIPT = re.compile(r"`script: ([^`\n]*)`")
 _FILE = re.compile(r'^<file-[0-9a-f]+ path="([^"\n]*)"[^>\n]*>\n(.*)$', re.MULTILINE)
-_OUTPUT = re.compile(r"^Your file: (.+)$", re.MULTILINE)
+_OUTPUT = re.compile(r"^(?:Your file: |# Review of )(.+)$", re.MULTILINE)
 _FAULTS = ("fail", "cut", "overflow", "leak")
 SUMMARY = "Wrote the page from what was given. It was written by the scripted server, not by a model."
 
