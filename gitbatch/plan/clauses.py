@@ -30,14 +30,16 @@ class Key(Enum):
     AFTER = "After"
     AGENT = "Agent"
     ID = "Id"
+    CHECK = "Check"
 
 
 _SPELLINGS = {key.value.casefold(): key for key in Key} | {
     "ausgabe": Key.OUTPUT,
     "kontext": Key.CONTEXT,
     "nach": Key.AFTER,
+    "prüfung": Key.CHECK,
 }
-_LONG_NAMES = ("Output", "Ausgabe", "Context", "Kontext", "After", "Nach", "Agent")
+_LONG_NAMES = ("Output", "Ausgabe", "Context", "Kontext", "After", "Nach", "Agent", "Check", "Prüfung")
 _NAMES = ("DoD", "Id", *_LONG_NAMES)
 
 _WORD = r"[^\W\d_]{1,20}"

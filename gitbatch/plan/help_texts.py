@@ -249,6 +249,12 @@ SOME_AGENT = Advice("the name of an agent", "dem Namen eines Agenten")
 SOME_PATH = Advice(
     "a path, in backticks if it has a space", "einem Pfad, in Backticks, wenn er ein Leerzeichen hat"
 )
+SOME_NAMES = Advice("names with commas between them, or none", "Namen mit Kommas dazwischen, oder none")
+WRITE_CHECKS = Advice("write “→ Check: links, style”", "schreibe „→ Prüfung: links, style“")
+GATE_FOR_GROUP = Advice(
+    "a gate is for a group: put it between its heading and its first item",
+    "ein Gate gilt einer Gruppe: setze es zwischen ihre Überschrift und ihren ersten Punkt",
+)
 HINT_FOR_GROUP = Advice(
     "for the group, put it between its heading and its first item; to run an item alone, say sequential",
     "für die Gruppe setze ihn zwischen ihre Überschrift und ihren ersten Punkt; "

@@ -5,7 +5,7 @@ tool and is left alone; one that is a typing error away from a hint is a warning
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 
 from msgspec import Struct
@@ -33,10 +33,16 @@ class Name(Enum):
     AFTER = "after"
     AGENT = "agent"
     OUTPUT = "output"
+    CHECK = "check"
+    GATE = "gate"
 
 
 AGENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,79}")
 """A name of an agent."""
+CHECK_NAME = AGENT.pattern
+"""A name of a check or a gate."""
+NO_CHECKS = "none"
+"""What is written in the place of names for no check, or no gate."""
 
 _NAMES = {name.value: name for name in Name}
 _KNOWN = help_texts.KNOWN_HINTS.fill(names=", ".join(_NAMES))
@@ -46,6 +52,7 @@ _HINT = re.compile(
 )
 _ADDRESS = re.compile(r"\s*(?P<to>[A-Za-z]{6,10})\s*:?\s*(?P<name>[A-Za-z]{1,20})\b")
 _SEVERAL = re.compile(r"[,;]")
+_CHECK_NAMES = rf"none|(?!(?:.*[\s,;])?none\s*(?:[,;]|$)){CHECK_NAME}(?:\s*[,;]\s*{CHECK_NAME})*"
 _FORMS = {
     Name.SEQUENTIAL: "",
     Name.PARALLEL: "",
@@ -54,6 +61,8 @@ _FORMS = {
     Name.AFTER: r"(?s:.*[^\s`,;].*)",
     Name.AGENT: AGENT.pattern,
     Name.OUTPUT: r"`[^`\r\n]+`|[^\s`]+",
+    Name.CHECK: _CHECK_NAMES,
+    Name.GATE: _CHECK_NAMES,
 }
 """What is right after a name. Compiled when one is looked at: most plans have few hints."""
 _WANTED = {
@@ -63,6 +72,8 @@ _WANTED = {
     Name.AFTER: help_texts.SOME_ITEMS,
     Name.AGENT: help_texts.SOME_AGENT,
     Name.OUTPUT: help_texts.SOME_PATH,
+    Name.CHECK: help_texts.SOME_NAMES,
+    Name.GATE: help_texts.SOME_NAMES,
 }
 
 
@@ -204,7 +215,19 @@ def _hints(said: dict[Name, Hint]) -> Hints:
         retries=int(value[Name.RETRIES]) if Name.RETRIES in value else None,
         timeout=parse_duration(value[Name.TIMEOUT]) if Name.TIMEOUT in value else None,
         agent=value.get(Name.AGENT),
+        checks=_split_names(value.get(Name.CHECK)),
+        gates=_split_names(value.get(Name.GATE)),
     )
+
+
+def _split_names(said: str | None) -> tuple[str, ...] | None:
+    """Returns the names of checks in the value of a hint; None without such a hint."""
+    return None if said is None else read_check_names(part.strip() for part in _SEVERAL.split(said))
+
+
+def read_check_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Returns the names of checks, each once and without `none`."""
+    return tuple(dict.fromkeys(name for name in names if name and name != NO_CHECKS))
 
 
 def _output(said: dict[Name, Hint]) -> Value | None:

@@ -15,7 +15,7 @@ from gitbatch.plan.clauses import Key, Value, Wording, read_wording, report_misp
 from gitbatch.plan.criteria import box_mark, read_references
 from gitbatch.plan.findings import Findings, quoted
 from gitbatch.plan.help_texts import Advice
-from gitbatch.plan.hints import AGENT, HintSettings
+from gitbatch.plan.hints import AGENT, CHECK_NAME, NO_CHECKS, HintSettings, read_check_names
 from gitbatch.plan.model import Hints, WorkItem
 from gitbatch.plan.naming import Home, Output, OutputChoice, choose_output
 from gitbatch.plan.source import Source, Span
@@ -50,7 +50,7 @@ def draft_item(box: Box, settings: HintSettings, home: Home, criteria: int, find
         done=box.is_done(source),
         criteria=read_references(wording.of(Key.DOD), criteria, findings),
         context=tuple(dict.fromkeys(value.text for value in context if value.text)),
-        hints=_with_agent(settings.hints, wording, findings),
+        hints=_with_checks(_with_agent(settings.hints, wording, findings), wording, findings),
         group=home.group,
         line=box.line + 1,
         box=box_mark(box, source),
@@ -107,6 +107,29 @@ def _with_agent(hints: Hints, wording: Wording, findings: Findings) -> Hints:
         message = f"this clause overrides the hint agent: {quoted(hints.agent or '')}"
         findings.warning("GB302", declared.span, message, help_texts.REMOVE_HINT)
     return replace(hints, agent=declared.text)
+
+
+def _with_checks(hints: Hints, wording: Wording, findings: Findings) -> Hints:
+    """The hints, with the checks that a clause names: it is stronger than a hint."""
+    values = wording.of(Key.CHECK)
+    if not values:
+        return hints
+    names = [value.text for value in values]
+    wrong = next((value for value in values if not re.fullmatch(CHECK_NAME, value.text)), None)
+    if wrong:
+        message = f"{quoted(wrong.text)} is not a valid check"
+        findings.error("GB213", wrong.span, message, help_texts.WRITE_CHECKS)
+        return hints
+    if NO_CHECKS in names and set(names) != {NO_CHECKS}:
+        where = values[names.index(NO_CHECKS)].span
+        findings.error("GB213", where, "none stands with the names of checks", help_texts.WRITE_CHECKS)
+        return hints
+    found = read_check_names(names)
+    if hints.checks not in {None, found}:
+        findings.warning(
+            "GB302", values[0].span, "this clause overrides the hint check", help_texts.REMOVE_HINT
+        )
+    return replace(hints, checks=found)
 
 
 def _single(

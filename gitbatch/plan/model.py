@@ -71,6 +71,10 @@ class Hints(Struct, frozen=True):
     """Seconds."""
     after: tuple[ItemReference, ...] = ()
     agent: str | None = None
+    checks: tuple[str, ...] | None = None
+    """The names of the checks in place of those that the patterns of the configuration give; `()`: none."""
+    gates: tuple[str, ...] | None = None
+    """As `checks`, for the gates of a group."""
 
 
 class Criterion(Struct, frozen=True):

@@ -14,7 +14,7 @@ from gitbatch.plan.findings import Findings
 from gitbatch.plan.hints import Hint, HintSettings, Name, read_hint, settle
 from gitbatch.plan.sections import Layout
 
-_IDLE_IN_ITEMS = frozenset({Name.MAX, Name.PARALLEL})
+_IDLE_IN_ITEMS = frozenset({Name.MAX, Name.PARALLEL, Name.GATE})
 _NOT_FOR_GROUPS = frozenset({Name.OUTPUT})
 _NOT_FOR_PLANS = frozenset({Name.OUTPUT, Name.AFTER})
 
@@ -83,7 +83,8 @@ def _owner(comment: Comment, blocks: Blocks, layout: Layout) -> _Owner | None:
 
 def _report_idle(hint: Hint, findings: Findings) -> None:
     message = f"{hint.name.value} says nothing of a single item"
-    findings.warning("GB303", hint.span, message, help_texts.HINT_FOR_GROUP)
+    advice = help_texts.GATE_FOR_GROUP if hint.name is Name.GATE else help_texts.HINT_FOR_GROUP
+    findings.warning("GB303", hint.span, message, advice)
 
 
 def _report_ownerless(hint: Hint, owner: _Owner | None, findings: Findings) -> None:

@@ -45,3 +45,9 @@ class AgentTable(ConfigTable, frozen=True, kw_only=True, tag_field="kind"):
 def duration_problem(duration: str) -> str | None:
     """Returns why a text is not a duration; None if it is one."""
     return None if parse_duration(duration) else f"invalid duration {duration!r} (write it like {EXAMPLES})"
+
+
+def host_path_problem(path: str) -> str | None:
+    """Returns why a text is not a path of this machine that the configuration may name; None if it is one."""
+    is_valid = (path == "~" or path.startswith(("/", "~/"))) and "\0" not in path
+    return None if is_valid else f"{path!r} is neither an absolute path nor one below ~"

@@ -19,6 +19,7 @@ from gitbatch.plan.outputs import CONFIG_NAME, CONTROL_NAMES, path_problem, temp
 from gitbatch.plan.render import render_diagnostic, summary
 from gitbatch.project.agent_kinds import find_kind, kind_names
 from gitbatch.project.agent_table import AgentTable, Amount, ConfigTable, Positive, duration_problem
+from gitbatch.project.check_tables import CheckTable, GateTable, read_named_tables
 from gitbatch.project.config_diagnostics import find_config_diagnostics
 from gitbatch.project.config_tables import (
     ConfigProblem,
@@ -31,11 +32,14 @@ from gitbatch.project.toml_places import Path
 
 CONFIG_FILE = CONFIG_NAME
 
-FIXED = ("agents", "batch.worktrees")
+FIXED = ("agents", "checks", "gates", "batch.worktrees")
 """The tables and keys that name a program, a host, a key or a path outside the repository, by the file's own names.
 
 A batch runs by what they said when it started (`fixed.py`). A setting of that kind that is added is added here.
 """
+
+_NAMED = frozenset({"agents", "checks", "gates"})
+"""The settings that are tables of named tables."""
 
 
 class BatchTable(ConfigTable, frozen=True):
@@ -98,6 +102,8 @@ class Config(ConfigTable, frozen=True):
     project: ProjectTable = ProjectTable()
     titles: TitlesTable = TitlesTable()
     agents: dict[str, AgentTable] = field(default_factory=dict)
+    checks: dict[str, CheckTable] = field(default_factory=dict)
+    gates: dict[str, GateTable] = field(default_factory=dict)
 
     @property
     def scope_titles(self) -> tuple[str, ...]:
@@ -108,6 +114,9 @@ class Config(ConfigTable, frozen=True):
         """Yields the path of each value that looks like a key."""
         for name, agent in self.agents.items():
             yield from (("agents", name, *path) for path in agent.find_keys())
+        for kind, tables in (("checks", self.checks), ("gates", self.gates)):
+            for name, table in tables.items():
+                yield from ((kind, name, *path) for path in table.find_keys())
 
     def plan_options(
         self, phase: str = "", folder: str = "", protected: frozenset[str] = frozenset()
@@ -191,8 +200,10 @@ def read_config(source: bytes | None) -> ConfigReading:
         return ConfigReading(Config(), (ConfigProblem((), message, help_texts.FIX_LINE),))
     problems: list[ConfigProblem] = []
     agents = _read_agents(raw.pop("agents", {}), problems)
+    checks = read_named_tables(raw.pop("checks", {}), CheckTable, "checks", problems)
+    gates = read_named_tables(raw.pop("gates", {}), GateTable, "gates", problems)
     parsed = read_table(raw, Config, (), problems)
-    config = msgspec.structs.replace(parsed or Config(), agents=agents)
+    config = msgspec.structs.replace(parsed or Config(), agents=agents, checks=checks, gates=gates)
     problems = [_suggest_table(problem) if problem.is_of_name else problem for problem in problems]
     return ConfigReading(config, (*problems, *_find_senseless(config)))
 
@@ -200,10 +211,11 @@ def read_config(source: bytes | None) -> ConfigReading:
 def _suggest_table(problem: ConfigProblem) -> ConfigProblem:
     """Returns the problem of an unknown setting, with the table that has a setting of this name."""
     tables: list[tuple[str, type[Struct]]] = [
-        (field.encode_name, field.type) for field in fields(Config) if field.name != "agents"
+        (field.encode_name, field.type) for field in fields(Config) if field.name not in _NAMED
     ]
     command = find_kind("command")
     tables += [("agents.NAME", command.table)] if command else []
+    tables += [("checks.NAME", CheckTable), ("gates.NAME", GateTable)]
     name = str(problem.path[-1]).replace("_", "-")
     owner = next((table for table, kind in tables if name in {f.encode_name for f in fields(kind)}), None)
     is_meant = owner is not None and problem.advice == help_texts.SEE_SETTINGS
@@ -245,8 +257,9 @@ def _find_senseless(config: Config) -> Iterator[ConfigProblem]:
         (("batch", "retry-pause"), _pause_problem(batch.retry_pause)),
         (("project", "phase-folder"), _braces_problem(project.phase_folder, "{phase}")),
     ]
-    for name, agent in config.agents.items():
-        found += [(("agents", name, setting), problem) for setting, problem in agent.find_problems()]
+    for kind, tables in (("agents", config.agents), ("checks", config.checks), ("gates", config.gates)):
+        for name, table in tables.items():
+            found += [((kind, name, setting), problem) for setting, problem in table.find_problems()]
     yield from (ConfigProblem(path, problem) for path, problem in found if problem)
     condensed = (_braces_problem(path, "{name}", "{folder}") for path in project.condensed)
     for setting, problems in (("condensed", condensed), ("shared", map(_shared_problem, project.shared))):

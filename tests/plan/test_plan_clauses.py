@@ -73,6 +73,7 @@ def test_arrows_and_keys(arrow: str, key: str) -> None:
         (("Output", "Ausgabe", "OUTPUT"), "o/x.md"),
         (("Context", "Kontext", "kontext"), "o/x.md"),
         (("Agent",), "claude-code"),
+        (("Check", "Prüfung", "PRÜFUNG"), "links"),
         (("Id",), "X-1"),
     ],
 )
@@ -81,6 +82,8 @@ def test_every_key_in_every_form(form: str, keys: tuple[str, ...], value: str) -
         only = item(f"a {form.format(key, value)}")
         said = {"o": only.output, "c": "".join(only.context), "k": "".join(only.context), "i": only.id}
         said["a"] = only.hints.agent if key == "Agent" else only.output
+        if only.hints.checks:
+            said["c"] = said["p"] = "".join(only.hints.checks)
         assert (only.title, said[key[0].lower()]) == ("a", value)
 
 
@@ -268,3 +271,34 @@ def test_a_key_without_a_colon_is_text_where_no_value_follows(text: str) -> None
 @pytest.mark.parametrize("text", ["(after T1)", "(nach T1, T2)", "\u2192 After T1"])
 def test_a_key_without_a_colon_is_reported_where_ids_follow(text: str) -> None:
     assert codes(in_group(f"- [ ] T1 a\n- [ ] T2 b\n- [ ] c {text}")) == ["GB210"]
+
+
+@pytest.mark.parametrize(
+    ("text", "checks"),
+    [
+        ("a → Check: links, style", ("links", "style")),
+        ("a → Prüfung: `links`; style; links", ("links", "style")),
+        ("a (check: none)", ()),
+        ("a (check: links) <!-- check: links -->", ("links",)),
+        ("a <!-- check: style, links -->", ("style", "links")),
+        ("a", None),
+    ],
+)
+def test_checks_of_an_item(text: str, checks: tuple[str, ...] | None) -> None:
+    plan = in_group(f"- [ ] {text}")
+    assert (plan.items[0].hints.checks, plan.diagnostics) == (checks, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "place"),
+    [
+        ("a → Check: the links", "GB213", "the links"),
+        ("a → Check: links, none", "GB213", "none"),
+        ("a → Chek: links", "GB210", "Chek"),
+        ("a → Check: links <!-- check: style -->", "GB302", "links"),
+    ],
+)
+def test_checks_that_are_not_understood(text: str, code: str, place: str) -> None:
+    source = f"## Work Packages\n### G\n- [ ] {text}\n"
+    (found,) = parse(source).diagnostics
+    assert (found.code, marked(found, source)) == (code, place)

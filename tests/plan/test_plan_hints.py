@@ -27,6 +27,10 @@ from gitbatch.plan.model import Hints, ItemReference
         ("agent: claude-code", Hints(agent="claude-code")),
         ("agent: org/model:1.0", Hints(agent="org/model:1.0")),
         ("\n  max: 2\n", Hints(max=2)),
+        ("check: none", Hints(checks=())),
+        ("check: links", Hints(checks=("links",))),
+        ("gitbatch: check = links, style; links", Hints(checks=("links", "style"))),
+        ("check: none-at-all", Hints(checks=("none-at-all",))),
     ],
 )
 def test_what_hints_say(comment: str, hints: Hints) -> None:
@@ -41,6 +45,7 @@ def test_what_hints_say(comment: str, hints: Hints) -> None:
         *("timeout: 0", "timeout:", "timeout: 5 apples"),
         *("agent: a b", "agent: -x", "agent=", "after: ,"),
         *("output: a b", "output: ``", "sequential: yes", "parallel=no"),
+        *("check:", "check: a b", "check: a,, b", "check: none, a", "check: a, none", "gate: -x"),
     ],
 )
 def test_values_that_can_not_be(comment: str) -> None:
@@ -184,3 +189,15 @@ def test_clauses_are_stronger_than_hints() -> None:
     assert item("a → Agent: x (output: o.md) <!-- agent: x --> <!-- output: o.md -->").hints == Hints(
         agent="x"
     )
+
+
+def test_gates_are_of_groups_and_of_the_plan() -> None:
+    plan = parse(
+        "## Work Packages\n<!-- gate: all -->\n### G\n<!-- gate: tests, docs -->\n- [ ] a <!-- gate: x -->\n"
+        "### H\n<!-- gate: none -->\n- [ ] b\n"
+    )
+    assert [group.hints.gates for group in plan.groups] == [("tests", "docs"), ()]
+    assert plan.hints.gates == ("all",)
+    (found,) = plan.diagnostics
+    assert (found.code, found.line) == ("GB303", 5)
+    assert "a gate is for a group" in found.help

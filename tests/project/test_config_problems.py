@@ -2,12 +2,12 @@
 
 import pytest
 
-from gitbatch.agents.process.environment import looks_like_key
 from gitbatch.errors import PlanError
 from gitbatch.plan.help_texts import Language
 from gitbatch.plan.model import Severity
 from gitbatch.project.config import parse_config, read_config
 from gitbatch.project.config_diagnostics import find_config_diagnostics, find_key_diagnostics
+from gitbatch.project.key_values import looks_like_key
 
 MANY = b"""\
 [batch]

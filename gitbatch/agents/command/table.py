@@ -6,9 +6,9 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from gitbatch.agents.process.environment import find_variable_problem, looks_like_key
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.project.agent_kinds import AgentKind
+from gitbatch.project.key_values import find_variable_problem, looks_like_key
 
 BusyPattern = Annotated[str, Meta(pattern=r"[^\s_-]", max_length=200)]
 FormatName = Literal["claude", "codex", "opencode", "gemini", "qwen"]

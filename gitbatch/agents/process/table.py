@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
-from gitbatch.agents.process.environment import is_passed_to_all
-from gitbatch.project.agent_table import AgentTable, Positive
+from gitbatch.agents.process.environment import secret_names
+from gitbatch.project.agent_table import AgentTable, Positive, host_path_problem
 
 
 class ProcessTable(AgentTable, frozen=True, kw_only=True):
@@ -40,16 +40,10 @@ class ProcessTable(AgentTable, frozen=True, kw_only=True):
     @property
     def secret_variables(self) -> tuple[str, ...]:
         """The variables of `pass_env` that are not passed to every program, nor said to be public."""
-        names = (name for name in self.pass_env if not is_passed_to_all(name))
-        return tuple(name for name in names if name not in self.public_env)
+        return secret_names(self.pass_env, self.public_env)
 
     def find_problems(self) -> Iterator[tuple[str, str | None]]:
         """Yields the settings to check: the paths too."""
         yield from super().find_problems()
         for name, paths in (("needs", self.needs), ("writable", self.writable)):
-            yield from ((name, _path_problem(path)) for path in paths)
-
-
-def _path_problem(path: str) -> str | None:
-    is_valid = (path == "~" or path.startswith(("/", "~/"))) and "\0" not in path
-    return None if is_valid else f"{path!r} is neither an absolute path nor one below ~"
+            yield from ((name, host_path_problem(path)) for path in paths)
