@@ -61,6 +61,7 @@ ORDER = (
         "agents.pool",
         "agents.survey",
     ),
+    "checks",
     "guard",
     *("batch.verdicts", "batch.model", "batch.events", "batch.notices", "batch.history", "batch.planning"),
     *(

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 from msgspec import field, json
 
+from gitbatch.agents.process.environment import secret_names
 from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import Agent
 from gitbatch.agents.secrets import Secrets
@@ -60,8 +61,10 @@ class AgentPool(AgentServices, frozen=True):
         return ", ".join(sorted({agent.sandbox_kind for agent in agents} - {""}))
 
     def find_secrets(self, config: Config) -> Secrets:
-        """Returns the values that no text and no output may hold: those of all agents of the configuration."""
-        names = (name for table in config.agents.values() for name in table.secret_variables)
+        """Returns the values that no text and no output may hold: those of all programs of the configuration."""
+        names = {name for table in config.agents.values() for name in table.secret_variables}
+        for program in (*config.checks.values(), *config.gates.values()):
+            names |= set(secret_names(program.pass_env, program.public_env))
         return Secrets.from_environment(self.environment, names)
 
     def read_in_checkouts(

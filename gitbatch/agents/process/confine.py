@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from gitbatch.agents.process.settings import ProgramSettings
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.agents.protocol import LocalPlace
 from gitbatch.project.agent_table import AgentTable
@@ -14,7 +15,7 @@ _DENIED = ("permission denied", "read-only file system", "resource busy", "eacce
 
 
 def confinement_of(
-    table: ProcessTable, environment: Mapping[str, str], place: LocalPlace, output: str
+    table: ProgramSettings, environment: Mapping[str, str], place: LocalPlace, output: str
 ) -> Confinement:
     """Returns the confinement of a program that works in a place on one output."""
     home = _home_folder(environment)
@@ -35,7 +36,10 @@ def confinement_of(
 
 
 def read_in_checkouts(
-    table: ProcessTable, command: tuple[str, ...], environment: Mapping[str, str], checkouts: tuple[Path, ...]
+    table: ProgramSettings,
+    command: tuple[str, ...],
+    environment: Mapping[str, str],
+    checkouts: tuple[Path, ...],
 ) -> tuple[Path, ...]:
     """Returns the paths in the user's checkouts that a sandboxed program may read: its installation, and listed ones."""
     home = _home_folder(environment)

@@ -151,9 +151,10 @@ def describe_exit(status: int, said: CleanText) -> str:
 
 def _close_pipes(transport: asyncio.SubprocessTransport) -> None:
     """Closes our ends of the pipes; what is left of the prompt is dropped, since no process reads it any more."""
-    stdin = get_stdin(transport)
-    if stdin.get_write_buffer_size():
-        stdin.abort()
+    if transport.get_pipe_transport(0) is not None:  # None: it reads a descriptor
+        stdin = get_stdin(transport)
+        if stdin.get_write_buffer_size():
+            stdin.abort()
     transport.close()
 
 
@@ -164,7 +165,7 @@ async def _wait_for(event: asyncio.Event, patience: float) -> None:
 
 
 def get_stdin(transport: asyncio.SubprocessTransport) -> asyncio.WriteTransport:
-    """Returns our end of the standard input of a program."""
+    """Returns our end of the standard input of a program that has a pipe there."""
     return cast("asyncio.WriteTransport", transport.get_pipe_transport(0))
 
 

@@ -10,6 +10,7 @@ import errno
 import os
 import signal
 import socket
+import subprocess
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -61,9 +62,21 @@ class Starter:
         return self._server
 
     async def start_program(
-        self, make: Callable[[], _P], command: Sequence[str], environment: Mapping[str, str], directory: Path
+        self,
+        make: Callable[[], _P],
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        directory: Path,
+        stdin: int | None = None,
     ) -> tuple[asyncio.SubprocessTransport, _P]:
         """Starts a program in a process group of its own, with a pipe for each of its standard streams.
+
+        Args:
+            make: makes the protocol that receives its output.
+            command: the command line, as a sandbox has wrapped it.
+            environment: its variables.
+            directory: its current folder.
+            stdin: a descriptor that it reads in the place of a pipe. The caller closes it.
 
         Raises:
             LauncherError: no program can be started.
@@ -73,11 +86,18 @@ class Starter:
         if asked is None:
             # A cancelled `subprocess_exec` kills the program alone, and waits until its children close the pipes.
             starting = asyncio.get_running_loop().subprocess_exec(
-                make, *command, cwd=directory, env=environment, start_new_session=True
+                make,
+                *command,
+                stdin=subprocess.PIPE if stdin is None else stdin,
+                cwd=directory,
+                env=environment,
+                start_new_session=True,
             )
             return await shielded(starting)
         protocol = make()
-        return await shielded(self._start_by_server(protocol, asked, environment, directory)), protocol
+        started = ServedProcess(protocol, self.give_up, stdin)
+        await shielded(self._start_by_server(started, asked, environment, directory))
+        return started, protocol
 
     def give_up(self) -> None:
         """Kills a server that does not answer."""
@@ -115,12 +135,11 @@ class Starter:
 
     async def _start_by_server(
         self,
-        protocol: asyncio.SubprocessProtocol,
+        started: "ServedProcess",
         asked: Sequence[str],
         environment: Mapping[str, str],
         directory: Path,
-    ) -> "ServedProcess":
-        started = ServedProcess(protocol, self.give_up)
+    ) -> None:
         async with self._one_at_a_time:
             with ExitStack() as theirs:
                 try:
@@ -138,7 +157,6 @@ class Starter:
                 except BaseException:
                     started.close()
                     raise
-        return started
 
     def _send_request(
         self, asked: Sequence[str], environment: Mapping[str, str], directory: Path, streams: Sequence[int]
@@ -188,8 +206,11 @@ class Starter:
 class ServedProcess(asyncio.SubprocessTransport):
     """A program that a server has started."""
 
-    def __init__(self, protocol: asyncio.SubprocessProtocol, give_up: Callable[[], None]) -> None:
+    def __init__(
+        self, protocol: asyncio.SubprocessProtocol, give_up: Callable[[], None], stdin: int | None = None
+    ) -> None:
         super().__init__()
+        self._stdin = stdin
         self._give_up = give_up
         self.has_started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Fails with an `OSError` if it cannot be started."""
@@ -197,13 +218,16 @@ class ServedProcess(asyncio.SubprocessTransport):
         self._protocol = protocol
         self._code: int | None = None
         self._pipes: dict[int, asyncio.BaseTransport] = {}
-        self._open = set(_STREAMS)
+        self._open = set(_STREAMS if stdin is None else _STREAMS[1:])
 
     async def open_pipes(self, theirs: ExitStack) -> list[int]:
         """Makes a pipe for each standard stream. Returns the ends of the program, to be closed once it has them."""
         loop = asyncio.get_running_loop()
         streams = []
         for stream in _STREAMS:
+            if stream == 0 and self._stdin is not None:
+                streams.append(self._stdin)  # its owner closes it
+                continue
             reading, writing = os.pipe()
             our, their = (reading, writing) if stream else (writing, reading)
             theirs.callback(os.close, their)

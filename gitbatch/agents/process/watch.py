@@ -69,6 +69,7 @@ class OutputWatch(asyncio.SubprocessProtocol):
         secrets: Secrets,
         show_line: ShowLine,
         line_bytes: int = TEXT_LINE,
+        tail_lines: int = _TAIL_LINES,
     ) -> None:
         self.exited = asyncio.Event()
         """The program has ended; its children may not have."""
@@ -78,12 +79,13 @@ class OutputWatch(asyncio.SubprocessProtocol):
         self._secrets = secrets
         self._show_line = show_line
         self._line_bytes = line_bytes
+        self._tail_lines = tail_lines
         self._file = progress_file
         self._file_at = 0
         self._rests = {stream: bytearray() for stream in OutputStream}
         """The beginning of a line that has no end yet: not masked."""
         self._shown = 0
-        self._tails = {stream: deque[CleanText](maxlen=_TAIL_LINES) for stream in OutputStream}
+        self._tails = {stream: deque[CleanText](maxlen=tail_lines) for stream in OutputStream}
         self._whole = {stream: deque[CleanText](maxlen=LOOKED_AT) for stream in OutputStream}
         """The last lines before they were shortened."""
         self._output = b""
@@ -137,6 +139,10 @@ class OutputWatch(asyncio.SubprocessProtocol):
         """Returns the last lines of standard error; of standard output if that is empty: many programs fail so."""
         return self.last_errors() or tuple(self._tails[OutputStream.OUTPUT])
 
+    def last_of(self, stream: OutputStream) -> tuple[CleanText, ...]:
+        """Returns the last lines of one stream."""
+        return tuple(self._tails[stream])
+
     def last_whole_lines(self) -> tuple[CleanText, ...]:
         """Returns the last few lines of both streams, not shortened: the error of a server may be in either."""
         return (*self._whole[OutputStream.ERROR], *self._whole[OutputStream.OUTPUT])
@@ -173,7 +179,7 @@ class OutputWatch(asyncio.SubprocessProtocol):
         self._rests[stream] = bytearray(rest[-_TAIL_BYTES:] if len(rest) > self._line_bytes else rest)
         # A program that floods us must not keep the other items waiting; but an event may be what it has spent.
         is_flood = self._shown > _SHOWN_LINES and self._line_bytes <= TEXT_LINE
-        self._show_lines(stream, lines[-_TAIL_LINES:] if is_flood else lines)
+        self._show_lines(stream, lines[-self._tail_lines :] if is_flood else lines)
 
     def _show_lines(self, stream: OutputStream, lines: list[bytes]) -> None:
         for raw in lines:

@@ -93,8 +93,14 @@ class AgentGit(Struct, frozen=True):
         """Returns the directories that git reads in a worktree."""
         return (self.shared(base), git_dir_of(worktree), *self.objects)
 
-    def make(self, worktree: Path, base: str, output: str) -> Path:
-        """Creates the git directory of a worktree that is at `base` (a commit id); the caller adds the index.
+    def make(self, worktree: Path, base: str, output: str, head: str = "") -> Path:
+        """Creates the git directory of a worktree; the caller adds the index.
+
+        Args:
+            worktree: the folder.
+            base: the commit whose refs it shares.
+            output: the path that may be committed there.
+            head: the commit that it is at; empty: `base`.
 
         Raises:
             OSError: it cannot be written.
@@ -103,7 +109,7 @@ class AgentGit(Struct, frozen=True):
         made.mkdir()
         shared = self._make_shared(base)
         for name, text in {
-            "HEAD": base,
+            "HEAD": head or base,
             "commondir": str(shared),
             "gitdir": f"{worktree}/.git",
             ASSIGNED: output,

@@ -83,6 +83,31 @@ def add_worktree(repo: Repository, agents: AgentGit, new: NewWorktree) -> Worktr
     return Worktree(path, new.branch, wait_for_ctime_tick(path), pointer)
 
 
+def make_detached(
+    repo: Repository, agents: AgentGit, path: Path, commit: str, base: str, paths: tuple[str, ...] | None
+) -> None:
+    """Creates a folder with files of a commit, whose git directory is private. The user's git does not know of it.
+
+    Args:
+        repo: the repository.
+        agents: the source of git directories.
+        path: the folder, which does not exist.
+        commit: the commit, which HEAD in the folder is.
+        base: the commit that the target branch is shown at.
+        paths: the only paths to check out; None: everything.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    git_dir = agents.make(path, base, "", head=commit)
+    path.mkdir()
+    (path / ".git").write_bytes(os.fsencode(f"gitdir: {git_dir}\n"))
+    if paths is None:
+        _check_out_all(repo, path, git_dir / "index", commit)
+    else:
+        (git_dir / "index").write_bytes(check_out(repo.objects, repo.objects.tree_of(commit), paths, path))
+
+
 def _check_out_all(repo: Repository, path: Path, index: Path, base: str) -> None:
     """Checks out every file of a commit, with the line ends that git gives them; no filter is run."""
     with private_git(repo, path, index=index) as git:
