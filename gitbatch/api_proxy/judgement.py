@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from gitbatch.api_proxy.rules import ProxyKey, ProxyRules, Route
+from gitbatch.api_proxy.routes import Route
+from gitbatch.api_proxy.rules import ProxyKey, ProxyRules
 
 Header = tuple[str, str]
 """Its name in lower case, and its value."""

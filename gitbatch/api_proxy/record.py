@@ -27,9 +27,9 @@ class ProxyRecord:
     _refusals: Counter[CleanText] = field(default_factory=Counter)
 
     @property
-    def usage(self) -> Usage:
-        """The tokens and requests of all answers, as far as they have come; empty if there were none."""
-        return sum((answer.usage for answer in self.answers), Usage())
+    def usages(self) -> tuple[Usage, ...]:
+        """The tokens of each answer, as far as they have come; no cost is known here."""
+        return tuple(answer.usage for answer in self.answers)
 
     @property
     def refusals(self) -> tuple[CleanText, ...]:

@@ -1,26 +1,14 @@
 """What one item may reach through the proxy, and the key that the proxy puts on. Values only."""
 
-import secrets
+import os
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from msgspec import Struct
 
+from gitbatch.api_proxy.routes import Route
 from gitbatch.api_proxy.user_proxy import UserProxies
 
 _RANDOM_BYTES = 32
-
-
-class Route(NamedTuple):
-    """A request that a kind of agent needs: the method and the path below the address of its server.
-
-    A `*` in the path stands for one part of it, such as the name of a model.
-    """
-
-    method: str
-    path: str
-    spends: bool = False
-    """Whether a model answers it, so that it costs something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +26,7 @@ class ProxyKey:
             value: the key.
             prefix: what the program expects at the beginning of a key: it decides by that how it sends it.
         """
-        return cls(value, f"{prefix}{secrets.token_urlsafe(_RANDOM_BYTES)}")
+        return cls(value, f"{prefix}{os.urandom(_RANDOM_BYTES).hex()}")
 
 
 class ProxyRules(Struct, frozen=True):

@@ -18,6 +18,7 @@ from gitbatch.api_proxy.tunnel import CHUNK, join_streams, open_tunnel
 from gitbatch.concurrency import shielded
 from gitbatch.limits.usage import Usage
 
+FindLimit = Callable[[tuple[Usage, ...]], str]
 _CONNECTIONS = 64
 """Connections of one item at the same time."""
 
@@ -27,7 +28,7 @@ async def serve_item(
     listener: socket.socket,
     rules: ProxyRules,
     record: ProxyRecord | None = None,
-    find_limit: Callable[[Usage], str] = lambda _usage: "",
+    find_limit: FindLimit = lambda _usages: "",
 ) -> AsyncIterator[ProxyRecord]:
     """Serves the program of one item while the block runs; after that, no connection is left.
 
@@ -35,8 +36,8 @@ async def serve_item(
         listener: a TCP socket that is bound; it is closed at the end.
         rules: what the item may reach.
         record: what is seen goes into it; None: a new one.
-        find_limit: called before each request that a model answers, with the usage of the item's attempt until
-            then; returns why no further one may be made, or an empty text.
+        find_limit: called before each request that a model answers, with the usage of each answer until then;
+            returns why no further request may be made, or an empty text.
     """
     seen = ProxyRecord() if record is None else record
     proxy = _ItemProxy(rules, seen, find_limit)
@@ -51,7 +52,7 @@ async def serve_item(
 class _ItemProxy:
     """The connections of one item."""
 
-    def __init__(self, rules: ProxyRules, record: ProxyRecord, find_limit: Callable[[Usage], str]) -> None:
+    def __init__(self, rules: ProxyRules, record: ProxyRecord, find_limit: FindLimit) -> None:
         self._rules = rules
         self._record = record
         self._find_limit = find_limit
@@ -109,7 +110,7 @@ class _ItemProxy:
                 return False
             await join_streams((client.reader, client.writer), theirs, await client.accept_tunnel())
             return False
-        if judged.route.spends and (limit := self._find_limit(self._record.usage)):
+        if judged.route.spends and (limit := self._find_limit(self._record.usages)):
             self._record.limit = limit
             await client.send_error(402, limit)
             return False

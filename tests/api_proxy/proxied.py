@@ -10,7 +10,8 @@ from typing import Any
 from waiting import DEADLINE
 
 from gitbatch.api_proxy.record import ProxyRecord
-from gitbatch.api_proxy.rules import ProxyKey, ProxyRules, Route
+from gitbatch.api_proxy.routes import Route
+from gitbatch.api_proxy.rules import ProxyKey, ProxyRules
 from gitbatch.api_proxy.server import serve_item
 
 KEY = ProxyKey("the-real-key-of-the-user", "sk-ant-api03-placeholder")

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from gitbatch.agents.claude_code.protected import find_protected_part
+from gitbatch.agents.process.api_programs import CLAUDE, ApiProgram
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.project.agent_kinds import AgentKind
 from gitbatch.project.agent_table import Amount, Positive
@@ -36,6 +37,11 @@ class ClaudeCodeAgent(ProcessTable, frozen=True, kw_only=True, tag="claude-code"
     base_url: str | None = None
     """The address of the server; if not set, that of ANTHROPIC_BASE_URL, else Claude Code's own."""
     network: bool = True
+
+    @property
+    def api_program(self) -> ApiProgram | None:
+        """What is known of Claude Code."""
+        return CLAUDE
 
     @property
     def secret_variables(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from gitbatch.agents.process.api_programs import PROGRAMS, ApiProgram
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.project.agent_kinds import AgentKind
 from gitbatch.project.key_values import find_variable_problem, looks_like_key
@@ -39,6 +40,11 @@ class CommandAgent(ProcessTable, frozen=True, kw_only=True, tag="command"):
     """Variables with their values, in which placeholders are filled; they replace those of the user's environment."""
     exit_codes: dict[str, ExitMeaning] = field(default_factory=dict)
     """The meaning of exit codes, by the code; 75 is `busy` and all others are `failed` if they are not listed."""
+
+    @property
+    def api_program(self) -> ApiProgram | None:
+        """What is known of the program whose format it is."""
+        return PROGRAMS[self.format] if self.format else None
 
     @property
     def fixed_variables(self) -> Mapping[str, str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
+from gitbatch.agents.process.api_programs import ApiProgram
 from gitbatch.agents.process.environment import secret_names
 from gitbatch.project.agent_table import AgentTable, Positive, host_path_problem
 
@@ -17,10 +18,20 @@ class ProcessTable(AgentTable, frozen=True, kw_only=True):
     sandbox: Literal["auto", "bubblewrap", "landlock", "none"] = "auto"
     """`auto`: the best that works here, and an error where none does; `none` must be asked for by name."""
     network: bool = False
+    allow_hosts: tuple[str, ...] = ()
+    """Hosts that a program with the network `api` may reach besides those of its kind: `name` or `name:port`."""
+    key: Literal["proxy", "environment"] | None = None
+    """`proxy`: the program gets a placeholder, and the proxy of the network `api` puts the key on its requests; None:
+    so where that is possible."""
     needs: tuple[str, ...] = ()
     """Paths that it may read besides the system's, the repository's and its tools'; `~` is the home folder."""
     max_file_bytes: Positive = 1024 * 1024 * 1024
     max_scratch_bytes: Positive = 4 * 1024 * 1024 * 1024
+
+    @property
+    def api_program(self) -> ApiProgram | None:
+        """What is known of how the program reaches its model; None: nothing."""
+        return None
 
     @property
     def strict(self) -> bool:
@@ -47,3 +58,14 @@ class ProcessTable(AgentTable, frozen=True, kw_only=True):
         yield from super().find_problems()
         for name, paths in (("needs", self.needs), ("writable", self.writable)):
             yield from ((name, host_path_problem(path)) for path in paths)
+        yield from (("allow-hosts", _host_problem(host)) for host in self.allow_hosts)
+
+
+def _host_problem(host: str) -> str | None:
+    from gitbatch.api_proxy.judgement import encode_host  # noqa: PLC0415 - most tables list no host
+
+    try:
+        encode_host(host)
+    except ValueError:
+        return f"{host!r} is not a host (write name, or name:port)"
+    return None
