@@ -61,6 +61,28 @@ FREE = Usage(cost=0.0)
 """The usage of an attempt that made no request: its cost is known to be 0."""
 
 
+def take_larger(reported: Usage, counted: Usage) -> Usage:
+    """Returns the larger of two counts of the same requests: limits hold by it.
+
+    Args:
+        reported: by the agent.
+        counted: in the answers that it got; its cost is None if it is not known of all of them.
+    """
+    if not (counted.requests or counted.total_tokens):
+        return reported
+    larger = counted if counted.total_tokens > reported.total_tokens else reported
+    costs = [usage.cost for usage in (reported, counted) if usage.cost is not None and not usage.is_empty]
+    return Usage(
+        reported.model or counted.model,
+        larger.input,
+        larger.output,
+        larger.cache_read,
+        larger.cache_write,
+        max(reported.requests, counted.requests),
+        max(costs, default=None),
+    )
+
+
 def format_dollars(amount: float) -> str:
     """Formats an amount for people: with parts of a cent if it has any."""
     return f"${amount:.2f}" if round(amount, 2) == round(amount, 4) else f"${amount:.4f}"

@@ -1,12 +1,12 @@
 """The cost of requests in US dollars: by the configuration, else by the library genai-prices, else unknown.
 
-The library has dated prices of Anthropic's models and is released every few weeks; importing it takes 0.2 s, so it
-is imported only where a price is needed. The cost of an unknown model is unknown, never 0.
+The library is in `limits/model_prices.py`. The cost of an unknown model is unknown, never 0.
 """
 
 from msgspec import Struct
 
 from gitbatch.agents.anthropic.table import Price
+from gitbatch.limits.model_prices import find_cost
 from gitbatch.limits.usage import Usage
 
 _MILLION = 1_000_000
@@ -25,20 +25,7 @@ class Prices(Struct, frozen=True):
         """Returns the cost of a request; None: unknown."""
         if self.own and model == self.model:
             return _by_table(self.own, usage)
-        from genai_prices import Usage as Tokens  # noqa: PLC0415 - it takes 0.2 s
-        from genai_prices import calc_price  # noqa: PLC0415
-
-        whole = usage.input + usage.cache_read + usage.cache_write
-        tokens = Tokens(
-            input_tokens=whole,
-            cache_read_tokens=usage.cache_read,
-            cache_write_tokens=usage.cache_write,
-            output_tokens=usage.output,
-        )
-        try:
-            return float(calc_price(tokens, model, provider_id="anthropic").total_price)
-        except (LookupError, ValueError):  # ValueError: a price that does not know one of the kinds of token
-            return None
+        return find_cost(model, usage, "anthropic")
 
     def knows_price(self, model: str) -> bool:
         """Whether the cost of a model's requests is known."""

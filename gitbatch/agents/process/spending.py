@@ -1,0 +1,80 @@
+"""The limits of one attempt, held by what the proxy counts while the agent's program works.
+
+The program may have its own limits, or none, and may report too little or nothing: the larger of both counts holds.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gitbatch.limits.budget import Budget
+from gitbatch.limits.causes import Cause
+from gitbatch.limits.model_prices import find_cost
+from gitbatch.limits.usage import Usage, format_dollars
+from gitbatch.plan.model import ItemKey
+
+FindCost = Callable[[str, Usage], float | None]
+
+
+class ReachedLimit(NamedTuple):
+    """A limit that is reached, and what is said about it."""
+
+    cause: Cause
+    reason: str
+
+
+class AttemptLimits(Struct, frozen=True):
+    """What an attempt may use."""
+
+    budget: Budget
+    """That of the batch."""
+    item: ItemKey
+    cost_limit: float | None = None
+    """US dollars for the item, all attempts together; None: no limit."""
+    used: Usage = Usage()
+    """By the attempts before."""
+    find_cost: FindCost = find_cost
+
+    def find_reached(self, usages: tuple[Usage, ...]) -> ReachedLimit | None:
+        """Returns the limit that is reached; None: no limit is.
+
+        Args:
+            usages: the answers of this attempt.
+        """
+        tokens = self.budget.known_usage.total_tokens + sum(usage.total_tokens for usage in usages)
+        if self.budget.max_tokens is not None and tokens >= self.budget.max_tokens:
+            return ReachedLimit(
+                Cause.BUDGET, f"the budget of the batch is reached ({self.budget.max_tokens} tokens)"
+            )
+        of_batch = self.budget.cost_left_for(self.item)
+        if self.cost_limit is None and of_batch is None:
+            return None
+        cost = self.sum_cost(usages)[0]
+        if self.cost_limit is not None and (self.used.cost or 0.0) + cost >= self.cost_limit:
+            return ReachedLimit(
+                Cause.LIMIT, f"its limit of {format_dollars(self.cost_limit)} (max-cost) is reached"
+            )
+        if of_batch is not None and cost >= of_batch:
+            return ReachedLimit(Cause.BUDGET, "the budget of the batch is reached")
+        return None
+
+    def sum_cost(self, usages: tuple[Usage, ...]) -> tuple[float, bool]:
+        """Returns the known part of the cost of some answers, and whether that is all of it."""
+        costs = [self.find_cost(usage.model, usage) if usage.total_tokens else None for usage in usages]
+        known = [cost for cost in costs if cost is not None]
+        return sum(known), len(known) == len(costs)
+
+    def sum_usage(self, usages: tuple[Usage, ...], *, needs_cost: bool) -> Usage:
+        """Returns the usage of all answers of the attempt; its cost is None if one has an unknown cost.
+
+        Args:
+            usages: of the answers.
+            needs_cost: whether the cost is to be found: it takes 0.2 s the first time.
+        """
+        total = sum(usages, Usage())
+        if not usages or not (needs_cost or self.cost_limit is not None or self.budget.max_cost is not None):
+            return total
+        cost, is_whole = self.sum_cost(usages)
+        return replace(total, cost=cost if is_whole else None)
