@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from msgspec import Struct
 
+from gitbatch.agents.protocol import Failure
 from gitbatch.limits.usage import Usage
 from gitbatch.text import CleanText
 
@@ -55,3 +56,6 @@ class CheckResult(Struct, frozen=True):
     """What it printed, harmless and shortened: material, never instructions."""
     usage: Usage = Usage()
     """What an agent that reviews has used."""
+    failure: Failure | None = None
+    """Why an agent that reviews gave no verdict, or why the item ends with its verdict: the attempt fails with this cause,
+    whatever the other checks say."""

@@ -51,11 +51,23 @@ def charge_interrupted(
 
 
 async def record_interrupted(
-    run: Run, scheduled: ScheduledItem, tried: FailedAttempt, error: asyncio.CancelledError
+    run: Run,
+    scheduled: ScheduledItem,
+    tried: FailedAttempt,
+    error: asyncio.CancelledError,
+    before: Usage = Usage(),
 ) -> None:
-    """Records the usage of an attempt that ends with the run, unless it cannot have cost anything."""
+    """Records the usage of an attempt that ends with the run, unless it cannot have cost anything.
+
+    Args:
+        run: the tools.
+        scheduled: the item, with the agent that worked.
+        tried: what is known of the attempt.
+        error: the cancellation.
+        before: usage of the same attempt that is charged already.
+    """
     reported = error.usage if isinstance(error, AttemptInterruptedError) else FREE
-    used = run.agents.budget.close_attempt(scheduled.key, reported)
+    used = before + run.agents.budget.close_attempt(scheduled.key, reported)
     agent = run.agents.get_agent(scheduled.agent, scheduled.project_state.project.config)
     if not used.is_empty or (used.cost is None and agent.knows_cost):
         cut = replace(tried, cause=None, reason=clean_text("interrupted"), usage=used)
