@@ -74,7 +74,7 @@ ORDER = (
         "batch.tally",
         "batch.loop",
     ),
-    *("batch.event_log", "batch.caller", "batch.opening", "batch.preview", "batch.session"),
+    *("batch.event_log", "batch.caller", "batch.opening", "batch.preview", "batch.session", "batch.trial"),
     *("view", "cli"),
 )
 """The units, each with what it may import above it."""

@@ -72,6 +72,12 @@ def _list_agents(folder: Path, _: str) -> Iterator[CompletionWord]:
         yield CompletionWord(name, f"kind {table.__struct_config__.tag}")
 
 
+def _list_agent_words(_: Path, __: str) -> Iterator[CompletionWord]:
+    from gitbatch.project.agent_scaffold import AGENT_WORDS
+
+    yield from map(CompletionWord, AGENT_WORDS)
+
+
 def _list_branches(folder: Path, _: str) -> Iterator[CompletionWord]:
     from gitbatch.repo.refs.names import HEADS, short
 
@@ -130,6 +136,8 @@ _VALUES: dict[tuple[str, str], Complete] = {
     ("run", "items"): _list_items,
     ("run", "checkpoint"): _list_modes,
     ("run", "agent"): _list_agents,
+    ("agents try", "name"): _list_agents,
+    ("init", "agent"): _list_agent_words,
     ("", "branch"): _list_branches,
     ("rescue take", "item"): _list_rescued,
     ("help", "topic"): _list_topics,

@@ -21,7 +21,9 @@ _KEPT = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_CONFIG")
 """Prefixes of the user's variables that are kept: their identity. Others name another repository."""
 
 
-def make_repository(place: Path, *trees: Path) -> None:
+def make_repository(
+    place: Path, *trees: Path, message: str = "A small package and a plan to document it"
+) -> None:
     """Copies trees to a new folder, later ones over earlier ones, and commits it as the first commit of a new repository.
 
     The commit is the user's if git knows their name; otherwise a name is configured in the repository.
@@ -33,7 +35,7 @@ def make_repository(place: Path, *trees: Path) -> None:
     inherited = {name: value for name, value in scrub_environment().items() if name.startswith(_KEPT)}
     place.mkdir(parents=True, exist_ok=True)
     try:
-        _create_repository(place.resolve(), trees, inherited)
+        _create_repository(place.resolve(), trees, inherited, message)
     except GitCommandNotFound as error:
         raise GitbatchError(*NO_GIT) from error
     except GitCommandError as error:
@@ -41,7 +43,7 @@ def make_repository(place: Path, *trees: Path) -> None:
         raise GitError(argv, error.status if isinstance(error.status, int) else 1, error.stderr) from error
 
 
-def _create_repository(place: Path, trees: tuple[Path, ...], inherited: dict[str, str]) -> None:
+def _create_repository(place: Path, trees: tuple[Path, ...], inherited: dict[str, str], message: str) -> None:
     def run_git(*arguments: str, **variables: str) -> None:
         # GitPython expands $NAME in its own path; in an argument it does not.
         Git().execute(["git", "-C", str(place), *arguments], env=variables)
@@ -59,6 +61,5 @@ def _create_repository(place: Path, trees: tuple[Path, ...], inherited: dict[str
     for tree in trees:
         shutil.copytree(tree, place, ignore=shutil.ignore_patterns("__pycache__", ".git"), dirs_exist_ok=True)
     run_git("add", "--all", "--force")  # also what the user's own ignore file excludes
-    message = "A small package and a plan to document it"
     unhooked = ("-c", "core.hooksPath=/dev/null", "commit", "--quiet", "--no-gpg-sign")
     run_git(*unhooked, "--message", message, **inherited)

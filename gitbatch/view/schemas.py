@@ -39,7 +39,7 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "dry-run": ("gitbatch.view.dry_run:DryRunOutput",),
         "lint": (f"{_OUTPUTS}.lint:LintOutput",),
         "verify": (f"{_OUTPUTS}.verify:VerifyOutput",),
-        "agents": (f"{_OUTPUTS}.agents:AgentsOutput",),
+        "agents": (f"{_OUTPUTS}.agents:AgentsOutput", f"{_OUTPUTS}.agents:TrialOutput"),
         "init": (f"{_OUTPUTS}.init:InitOutput",),
         "abort": (f"{_OUTPUTS}.abort:AbortOutput",),
         "rescue": (f"{_OUTPUTS}.rescue:RescueOutput",),

@@ -35,6 +35,8 @@ WORDS: tuple[tuple[str, list[str]], ...] = (
     ("gitbatch hooks un", ["uninstall"]),
     ("gitbatch hooks install --js", ["--json"]),
     ("gitbatch rescue take ", []),
+    ("gitbatch init --agent co", ["codex", "command"]),
+    ("gitbatch agents t", ["try"]),
     ("gitbatch schema stat", ["status"]),
     ("gitbatch help confi", ["configuration"]),
     ("gitbatch completion z", ["zsh"]),

@@ -44,6 +44,16 @@ class ClaudeCodeAgent(ProcessTable, frozen=True, kw_only=True, tag="claude-code"
         return CLAUDE
 
     @property
+    def command_line(self) -> tuple[str, ...]:
+        """The program; its arguments depend on the item."""
+        return (self.program,)
+
+    @property
+    def denies_other_files(self) -> bool:
+        """Whether its permissions cover all that it can do: not with a shell."""
+        return "Bash" not in self.tools
+
+    @property
     def secret_variables(self) -> tuple[str, ...]:
         """The variables that may have the key too."""
         return (*super().secret_variables, *self.api_key_env)

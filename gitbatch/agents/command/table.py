@@ -47,6 +47,11 @@ class CommandAgent(ProcessTable, frozen=True, kw_only=True, tag="command"):
         return PROGRAMS[self.format] if self.format else None
 
     @property
+    def command_line(self) -> tuple[str, ...]:
+        """The command."""
+        return self.command
+
+    @property
     def fixed_variables(self) -> Mapping[str, str]:
         """The variables of `env`."""
         return self.env

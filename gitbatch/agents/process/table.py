@@ -34,6 +34,16 @@ class ProcessTable(AgentTable, frozen=True, kw_only=True):
         return None
 
     @property
+    def command_line(self) -> tuple[str, ...]:
+        """The program and its arguments, as they are configured. A kind has settings for it."""
+        return ()
+
+    @property
+    def denies_other_files(self) -> bool:
+        """Whether the program has a rule of its own by which it writes its output only."""
+        return False
+
+    @property
     def strict(self) -> bool:
         """Whether its output is the only file of the worktree that it may write. A kind may make it a setting."""
         return False

@@ -42,6 +42,10 @@ class ProgramSearch(Struct, frozen=True):
             (file for file in files if _is_program(file) and not _is_inside(file, self.checkout)), None
         )
 
+    def may_start(self, file: Path) -> bool:
+        """Returns whether a program is outside of the repository, by its path and by its symlinks."""
+        return file.is_absolute() and not _is_inside(file, self.checkout)
+
     @property
     def path(self) -> str:
         """The PATH of the folders that are left."""

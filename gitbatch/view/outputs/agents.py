@@ -1,10 +1,12 @@
-"""The output of `gitbatch agents --json`."""
+"""The output of `gitbatch agents --json`, and of `gitbatch agents try --json`."""
 
 import msgspec
 
 from gitbatch.agents.survey.program_search import SkippedFolder
 from gitbatch.agents.survey.survey import AgentSurvey, ConfiguredAgent, InstalledProgram
-from gitbatch.view.envelope import Envelope
+from gitbatch.batch.trial.model import StepStatus, TrialStep
+from gitbatch.errors import ErrorKind
+from gitbatch.view.envelope import Envelope, make_report
 
 
 class AgentsOutput(Envelope, frozen=True):
@@ -22,3 +24,22 @@ class AgentsOutput(Envelope, frozen=True):
 def agents_output(survey: AgentSurvey) -> AgentsOutput:
     """Returns the output of a survey."""
     return msgspec.convert(survey, AgentsOutput, from_attributes=True)
+
+
+class TrialOutput(Envelope, frozen=True):
+    """A trial of an agent; `ok` is true if no step failed."""
+
+    agent: str
+    kind: str
+    steps: tuple[TrialStep, ...]
+    repository: str | None
+    """The path of the repository that it worked in, with `--keep`."""
+
+
+def trial_output(agent: str, kind: str, steps: tuple[TrialStep, ...], repository: str | None) -> TrialOutput:
+    """Returns the output of a trial. `repository`: its path, if it is kept."""
+    failed = next((step for step in steps if step.status is StepStatus.FAILED), None)
+    error = (
+        make_report(ErrorKind.FAILED, f"{failed.name}: {failed.detail}", failed.advice) if failed else None
+    )
+    return TrialOutput(agent, kind, steps, repository, ok=error is None, error=error)

@@ -1,0 +1,1 @@
+"""Trying an agent: one tiny item in a repository of its own, through the same session as any run."""
