@@ -19,7 +19,7 @@ from pathlib import Path
 
 from gitbatch.sandbox.command_line import launcher_command
 from gitbatch.sandbox.filesystem_view import Access, FilesystemView, access_at, build_view, strict_output
-from gitbatch.sandbox.model import Confinement, SandboxKind, Unavailable
+from gitbatch.sandbox.model import Confinement, Network, SandboxKind, Unavailable
 from gitbatch.sandbox.tools import real_path
 
 SEARCH_PATH = "/usr/bin:/bin:/usr/local/bin:/run/wrappers/bin:/run/current-system/sw/bin"
@@ -44,7 +44,7 @@ class Bubblewrap:
     def wrap_command(self, argv: Sequence[str], confinement: Confinement) -> list[str]:
         """Returns the command to start instead of `argv`; see `Sandbox.wrap_command`."""
         mounts = (*_fresh_mounts(sized=self.sized), *_view_mounts(build_view(argv, confinement), confinement))
-        network = ("--share-net",) if confinement.network else ()
+        network = ("--share-net",) if confinement.network is Network.ALL else ()
         folder = ("--chdir", str(real_path(confinement.worktree)))
         whole = [self.program, *_NAMESPACES, *network, *mounts, *folder, "--", *argv]
         return launcher_command(whole, confinement, "bubblewrap", "--status", "yes")

@@ -48,7 +48,7 @@ def _confinement_options(confinement: Confinement) -> Iterator[str]:
     limits = confinement.limits
     yield from ("--worktree", str(confinement.worktree))
     yield from ("--scratch", str(confinement.scratch))
-    yield from ("--network", "yes" if confinement.network else "no")
+    yield from ("--network", confinement.network.value)
     yield from ("--file-bytes", str(limits.file_bytes))
     yield from ("--scratch-bytes", str(limits.scratch_bytes))
     if limits.processes is not None:

@@ -23,6 +23,17 @@ class SandboxKind(StrEnum):
     NONE = "none"
 
 
+class Network(StrEnum):
+    """What a program may reach."""
+
+    NONE = "none"
+    """Nothing; there may be a loopback interface of its own."""
+    API = "api"
+    """One listener on a loopback interface of its own, on which gitbatch accepts connections from outside."""
+    ALL = "all"
+    """The network, the services of this machine included."""
+
+
 class ProcessLimits(NamedTuple):
     """How much of the machine a program may use. Its agent limits how long it may run."""
 
@@ -57,8 +68,7 @@ class Confinement(NamedTuple):
     """More paths that it may read."""
     writable: tuple[Path, ...] = ()
     """More paths that it may write."""
-    network: bool = False
-    """It may use the network, the services of this machine included."""
+    network: Network = Network.NONE
     strict_output: Path | None = None
     """The only file of its worktree that it may write; None if it may write all of it."""
     limits: ProcessLimits = ProcessLimits()

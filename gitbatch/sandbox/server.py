@@ -81,7 +81,7 @@ class LauncherServer:
             arguments: the arguments of the launcher's command line.
             environment: the program's environment.
             directory: the program's current folder.
-            streams: the program's standard input, output and error.
+            streams: the program's standard input, output and error, and the channel for a listener if it needs one.
 
         Raises:
             OSError: the server has ended, or too many descriptors are open.

@@ -33,7 +33,7 @@ from gitbatch.limits.usage import Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.project.context import ContextFile, ContextReason
 from gitbatch.sandbox.command_line import launcher_command
-from gitbatch.sandbox.model import Confinement, ProcessLimits, Sandbox, SandboxKind
+from gitbatch.sandbox.model import Confinement, Network, ProcessLimits, Sandbox, SandboxKind
 from gitbatch.sandbox.none import NoSandbox
 
 OUTPUT, ERROR, PROGRESS = OutputStream.OUTPUT, OutputStream.ERROR, OutputStream.PROGRESS
@@ -384,7 +384,7 @@ def test_the_sandbox_is_told_what_the_program_may_do(tmp_path: Path) -> None:
         path=os.environ["PATH"],
         needs=(Path("/home/me/.config/x"), Path("/home/me"), Path("/opt/~y")),
         writable=(Path("/var/cache/x"), Path("/home/me/.cache")),
-        network=True,
+        network=Network.ALL,
         strict_output=tmp_path / "tree/out/a.md",
         limits=ProcessLimits(file_bytes=1000, scratch_bytes=2000),
     )

@@ -7,7 +7,7 @@ import pytest
 from sandbox.arena import SECRET, Arena, Listeners, Wall, answers, behind, has_daemons
 from sandbox.attacks import ATTACKS, WON
 
-from gitbatch.sandbox.model import Confinement, ProcessLimits
+from gitbatch.sandbox.model import Confinement, Network, ProcessLimits
 
 WALLS = (Wall.CONTROL, Wall.BUBBLEWRAP, Wall.LANDLOCK)
 USERS_WALLS = (Wall.USERS_CONTROL, Wall.USERS_BUBBLEWRAP, Wall.USERS_LANDLOCK)
@@ -132,9 +132,16 @@ def test_no_network(arena: Arena, listeners: Listeners, name: str) -> None:
 @walls
 @pytest.mark.parametrize("name", OVER_SOCKETS)
 def test_network_only(arena: Arena, listeners: Listeners, name: str) -> None:
-    network = name in {"connect_by_tcp", "send_by_udp"}
-    lost = loss(arena, name, arena.usual._replace(network=True)) or listeners.reached()
-    expect(arena, name, str(lost or ""), LANDLOCKS | BUBBLEWRAPS if network else frozenset())
+    is_open = name in {"connect_by_tcp", "send_by_udp"}
+    lost = loss(arena, name, arena.usual._replace(network=Network.ALL)) or listeners.reached()
+    expect(arena, name, str(lost or ""), LANDLOCKS | BUBBLEWRAPS if is_open else frozenset())
+
+
+@behind(Wall.BUBBLEWRAP, Wall.LANDLOCK, Wall.USERS_LANDLOCK)
+@pytest.mark.parametrize("name", OVER_SOCKETS)
+def test_network_of_a_proxy(arena: Arena, listeners: Listeners, name: str) -> None:
+    lost = loss(arena, name, arena.usual._replace(network=Network.API)) or listeners.reached()
+    expect(arena, name, str(lost or ""))
 
 
 @behind(Wall.CONTROL, Wall.LANDLOCK)

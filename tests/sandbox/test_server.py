@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,6 +15,7 @@ from sandbox.arena import SERVED, Arena, Wall, behind
 from waiting import pass_moment, wait_until
 
 from gitbatch.sandbox.command_line import launcher_arguments
+from gitbatch.sandbox.model import Network
 from gitbatch.sandbox.server import LauncherEventKind, LauncherServer
 
 ROUNDS = 24
@@ -50,6 +52,12 @@ def afresh(arena: Arena) -> None:
         shutil.rmtree(arena.scratch / name, ignore_errors=True)
 
 
+def command_of(arena: Arena) -> list[str]:
+    """Returns the command line with the most processes in a start: one of them makes the listener."""
+    confinement = arena.usual._replace(network=Network.API)
+    return arena.command(*arena.wall.python, "-c", PROGRAM, str(arena.scratch), confinement=confinement)
+
+
 def spread(longest: float) -> Iterator[float]:
     """Yields moments from zero on, each in the largest gap between those before."""
     return (longest * (number * 0.618 % 1) for number in count())
@@ -58,13 +66,15 @@ def spread(longest: float) -> Iterator[float]:
 @confined
 @pytest.mark.parametrize("longest", [0.012, 0.1])
 def test_watch_is_killed_during_start(arena: Arena, longest: float) -> None:
-    asked = launcher_arguments(arena.command(*arena.wall.python, "-c", PROGRAM, str(arena.scratch)))
+    asked = launcher_arguments(command_of(arena))
     assert asked
     server, moments = LauncherServer(), spread(longest)
-    with Path(os.devnull).open("r+b") as null:
+    ours, theirs = socket.socketpair()
+    with Path(os.devnull).open("r+b") as null, ours, theirs:
+        streams = (*[null.fileno()] * 3, theirs.fileno())
         for _ in range(ROUNDS):
             afresh(arena)
-            server.start_program(asked, arena.environment, arena.worktree, [null.fileno()] * 3)
+            server.start_program(asked, arena.environment, arena.worktree, streams)
             started = server.receive_event()
             assert started
             pass_moment(next(moments))
@@ -80,15 +90,17 @@ def test_watch_is_killed_during_start(arena: Arena, longest: float) -> None:
 @confined
 @pytest.mark.parametrize("longest", [0.012, 0.1])
 def test_server_is_closed_or_orphaned(arena: Arena, longest: float) -> None:
-    command = arena.command(*arena.wall.python, "-c", PROGRAM, str(arena.scratch))
+    command = command_of(arena)
     asked = launcher_arguments(command)
     assert asked
     moments = spread(longest)
-    with Path(os.devnull).open("r+b") as null:
+    ours, theirs = socket.socketpair()
+    with Path(os.devnull).open("r+b") as null, ours, theirs:
+        streams = (*[null.fileno()] * 3, theirs.fileno())
         for _ in range(ROUNDS // 4):
             afresh(arena)
             server = LauncherServer()
-            server.start_program(asked, arena.environment, arena.worktree, [null.fileno()] * 3)
+            server.start_program(asked, arena.environment, arena.worktree, streams)
             server.receive_event()
             pass_moment(next(moments))
             server.close()

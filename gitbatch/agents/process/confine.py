@@ -7,7 +7,7 @@ from gitbatch.agents.process.settings import ProgramSettings
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.agents.protocol import LocalPlace
 from gitbatch.project.agent_table import AgentTable
-from gitbatch.sandbox.model import Confinement, ProcessLimits, SandboxKind
+from gitbatch.sandbox.model import Confinement, Network, ProcessLimits, SandboxKind
 from gitbatch.sandbox.tools import tools_in_checkouts
 
 _DENIED = ("permission denied", "read-only file system", "resource busy", "eacces", "erofs", "ebusy", "eperm")
@@ -29,7 +29,7 @@ def confinement_of(
         path=environment.get("PATH", ""),
         needs=_expand_paths(table.needs, home),
         writable=_expand_paths(table.writable, home),
-        network=table.network,
+        network=Network.ALL if table.network else Network.NONE,
         strict_output=place.worktree / output if table.strict else None,
         limits=ProcessLimits(file_bytes=table.max_file_bytes, scratch_bytes=table.max_scratch_bytes),
     )

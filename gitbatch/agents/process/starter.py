@@ -68,6 +68,7 @@ class Starter:
         environment: Mapping[str, str],
         directory: Path,
         stdin: int | None = None,
+        channel: int | None = None,
     ) -> tuple[asyncio.SubprocessTransport, _P]:
         """Starts a program in a process group of its own, with a pipe for each of its standard streams.
 
@@ -77,6 +78,7 @@ class Starter:
             environment: its variables.
             directory: its current folder.
             stdin: a descriptor that it reads in the place of a pipe. The caller closes it.
+            channel: a descriptor that its launcher gets, for the listener of a program with the network `api`.
 
         Raises:
             LauncherError: no program can be started.
@@ -95,7 +97,7 @@ class Starter:
             )
             return await shielded(starting)
         protocol = make()
-        started = ServedProcess(protocol, self.give_up, stdin)
+        started = ServedProcess(protocol, self.give_up, stdin, channel)
         await shielded(self._start_by_server(started, asked, environment, directory))
         return started, protocol
 
@@ -207,10 +209,15 @@ class ServedProcess(asyncio.SubprocessTransport):
     """A program that a server has started."""
 
     def __init__(
-        self, protocol: asyncio.SubprocessProtocol, give_up: Callable[[], None], stdin: int | None = None
+        self,
+        protocol: asyncio.SubprocessProtocol,
+        give_up: Callable[[], None],
+        stdin: int | None = None,
+        channel: int | None = None,
     ) -> None:
         super().__init__()
         self._stdin = stdin
+        self._given = () if channel is None else (channel,)
         self._give_up = give_up
         self.has_started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Fails with an `OSError` if it cannot be started."""
@@ -221,7 +228,7 @@ class ServedProcess(asyncio.SubprocessTransport):
         self._open = set(_STREAMS if stdin is None else _STREAMS[1:])
 
     async def open_pipes(self, theirs: ExitStack) -> list[int]:
-        """Makes a pipe for each standard stream. Returns the ends of the program, to be closed once it has them."""
+        """Makes a pipe for each standard stream. Returns what the program gets: the pipes' ends, then its channel."""
         loop = asyncio.get_running_loop()
         streams = []
         for stream in _STREAMS:
@@ -235,7 +242,7 @@ class ServedProcess(asyncio.SubprocessTransport):
             join = loop.connect_read_pipe if stream else loop.connect_write_pipe
             file = os.fdopen(our, "rb" if stream else "wb", 0)
             self._pipes[stream], _ = await join(partial(_ForkedStream, self, stream), file)
-        return streams
+        return [*streams, *self._given]
 
     def notify_started(self, process: int) -> None:
         """Notes that it has started. If its start was cancelled meanwhile, it is killed."""

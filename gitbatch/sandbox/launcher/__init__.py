@@ -12,4 +12,8 @@ CANNOT_RUN, NOT_FOUND = 126, 127
 """The exit codes of a shell for a program that cannot be started."""
 REQUEST = b"start"
 """The message of a request to the server. The rest is sent as descriptors: a file with the arguments, then the program's
-standard input, output and error."""
+standard input, output and error, and for the network `api` the channel on which gitbatch receives a listener."""
+CHANNEL = 3
+"""The number that the channel has in the launcher. It is closed before the program starts."""
+PORT = 3128
+"""The port of the listener: the same for all programs, since each has a network namespace of its own."""

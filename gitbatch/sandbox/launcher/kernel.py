@@ -16,6 +16,8 @@ PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+
 _CAPABILITY_VERSION_3 = 0x20080522
 
 
@@ -36,6 +38,24 @@ def syscall(number: int, *arguments: object) -> int:
         OSError: it fails.
     """
     return _check_result(_LIBC.syscall(ctypes.c_long(number), *arguments))
+
+
+def unshare(namespaces: int) -> None:
+    """Moves this process to new namespaces, of the kinds `CLONE_NEW…` (`os.unshare` needs Python 3.12).
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    _check_result(_LIBC.unshare(ctypes.c_int(namespaces)))
+
+
+def setns(namespace: int, kind: int) -> None:
+    """Moves this process to the namespace of a descriptor, of the kind `CLONE_NEW…` (`os.setns` needs Python 3.12).
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    _check_result(_LIBC.setns(ctypes.c_int(namespace), ctypes.c_int(kind)))
 
 
 def last_capability() -> int:

@@ -8,7 +8,7 @@ import sys
 from contextlib import suppress
 from functools import partial
 
-from gitbatch.sandbox.launcher import CANNOT_RUN, process
+from gitbatch.sandbox.launcher import CANNOT_RUN, CHANNEL, process
 from gitbatch.sandbox.launcher.confine import confine_process
 from gitbatch.sandbox.launcher.keeper import run_contained
 from gitbatch.sandbox.launcher.kernel import join_empty_keyring
@@ -36,9 +36,9 @@ class LauncherOptions:
         self._pairs = list(zip(arguments[0:end:2], arguments[1:end:2], strict=True))
 
     @property
-    def has_network(self) -> bool:
-        """Whether the program has access to the network."""
-        return self.get_one("--network") == "yes"
+    def network(self) -> str:
+        """The network of the program: the value of one of `sandbox.model.Network`."""
+        return self.get_one("--network")
 
     def get_all(self, name: str) -> list[str]:
         """Returns the values of an option that may be repeated."""
@@ -67,7 +67,8 @@ def main(arguments: list[str]) -> None:
 def run_launcher(arguments: list[str]) -> int:
     """Runs the command line's mode; returns the exit code."""
     options = LauncherOptions(arguments)
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))  # the program inherits none of gitbatch's descriptors
+    first = CHANNEL + 1 if options.network == "api" else CHANNEL
+    os.closerange(first, os.sysconf("SC_OPEN_MAX"))  # the program inherits none of gitbatch's descriptors
     try:
         _prepare_folders(options)
         return _run_mode(options)
@@ -116,27 +117,54 @@ def _run_mode(options: LauncherOptions) -> int:
     folders = [options.get_one("--worktree"), options.get_one("--scratch")]
     written = WrittenBytes(folders, int(options.get_one("--scratch-bytes")))
     if mode == "landlock":
+        if options.network == "api":
+            _enter_network_with_listener()
         program = partial(_execute_confined, options)
         return watch_wrapper(lambda: os._exit(run_contained(program)), written, on_our_death=signal.SIGTERM)
     join_empty_keyring()
-    if options.has_network:
+    if options.network == "all":
         deny_abstract_sockets()
     if options.get_all("--status"):
-        return _run_bubblewrap(options.argv, written)
+        return _run_bubblewrap(options, written)
     return watch_wrapper(lambda: process.execute_program(options.argv), written, on_our_death=signal.SIGKILL)
 
 
-def _run_bubblewrap(argv: list[str], written: WrittenBytes) -> int:
+def _run_bubblewrap(options: LauncherOptions, written: WrittenBytes) -> int:
     """Runs bubblewrap until it ends. If it reports no exit code of the program, it did not start it: that is an error."""
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
     os.set_inheritable(writing, True)  # bubblewrap has it closed before the program starts
-    command = [argv[0], "--json-status-fd", str(writing), *argv[1:]]
+    more = _wait_for_listener() if options.network == "api" else ()
+    command = [options.argv[0], "--json-status-fd", str(writing), *more, *options.argv[1:]]
     code = watch_wrapper(lambda: process.execute_program(command), written, on_our_death=signal.SIGKILL)
     if code == _NOT_SET_UP and b'"exit-code"' not in _read_available(reading):
         process.print_error("the sandbox: bubblewrap cannot set it up")
         return CANNOT_RUN
     return code
+
+
+def _enter_network_with_listener() -> None:
+    """Moves this process to a network of its own, of which gitbatch gets the listener."""
+    from gitbatch.sandbox.launcher.network import enter_new_network, lend_listener  # noqa: PLC0415 - takes long
+
+    enter_new_network()
+    lend_listener()
+
+
+def _wait_for_listener() -> tuple[str, ...]:
+    """Starts a process that makes the listener of the program; returns the options by which bubblewrap waits for it.
+
+    If that process fails, bubblewrap waits until it is ended: its program must not run without the listener.
+    """
+    from gitbatch.sandbox.launcher.network import lend_listener_of_bubblewrap as lend  # noqa: PLC0415 - takes long
+
+    reading, info = os.pipe()
+    waiting, block = os.pipe()
+    for descriptor in (info, waiting):
+        os.set_inheritable(descriptor, True)
+    process.fork_process(partial(lend, reading, block), on_our_death=signal.SIGKILL)
+    os.close(CHANNEL)
+    return ("--info-fd", str(info), "--block-fd", str(waiting))
 
 
 def _read_available(reading: int) -> bytes:
@@ -149,7 +177,7 @@ def _read_available(reading: int) -> bytes:
 
 def _execute_confined(options: LauncherOptions) -> None:
     """Confines this process with Landlock, and replaces it by the program."""
-    confine_process(_landlock_rules(options), network=options.has_network)
+    confine_process(_landlock_rules(options), network=options.network != "none")
     process.execute_program(options.argv)
 
 

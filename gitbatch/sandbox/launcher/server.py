@@ -17,6 +17,7 @@ from contextlib import suppress
 from functools import partial
 from typing import IO, NoReturn
 
+import gitbatch.sandbox.launcher.network  # noqa: F401 - for the processes that are forked, which would import it each
 from gitbatch.sandbox.launcher import CANNOT_RUN, REQUEST
 from gitbatch.sandbox.launcher.kernel import PR_SET_CHILD_SUBREAPER, prctl
 from gitbatch.sandbox.launcher.main import run_launcher
@@ -28,7 +29,7 @@ from gitbatch.sandbox.launcher.process import (
     print_error,
 )
 
-_DESCRIPTORS = 4
+_DESCRIPTORS = 5
 
 
 def serve_requests() -> NoReturn:
@@ -104,7 +105,10 @@ def _fork_child(descriptors: list[int]) -> int:
 
 
 def _run_request(writing: IO[bytes], descriptors: list[int]) -> NoReturn:
-    """Runs the launcher in the new process, with the arguments, environment and folder of a request."""
+    """Runs the launcher in the new process, with the arguments, environment and folder of a request.
+
+    The channel, if there is one, comes after the standard streams, and becomes CHANNEL.
+    """
     writing.close()
     signal.set_wakeup_fd(-1)
     request, *streams = descriptors

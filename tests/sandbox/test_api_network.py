@@ -1,0 +1,70 @@
+"""The network `api`: one listener, on which gitbatch accepts outside, and nothing else."""
+
+import socket
+from contextlib import suppress
+
+import pytest
+from sandbox.arena import Arena, Wall, behind
+
+from gitbatch.sandbox.launcher import PORT
+from gitbatch.sandbox.model import Network, SandboxKind
+from gitbatch.sandbox.network import find_network_problem
+from gitbatch.sandbox.selection import select_sandbox
+
+GREETING = "from outside"
+"""The answer of `served.py`."""
+confined = behind(Wall.BUBBLEWRAP, Wall.LANDLOCK, Wall.USERS_BUBBLEWRAP, Wall.USERS_LANDLOCK)
+CONNECT = """
+import os, socket
+def is_open(descriptor):
+    try:
+        return bool(os.fstat(descriptor))
+    except OSError:
+        return False
+def connect(*address):
+    try:
+        with socket.create_connection(address, timeout=2) as connection:
+            return connection.recv(99).decode()
+    except OSError as error:
+        return type(error).__name__ if error.errno is None else os.strerror(error.errno)
+"""
+
+
+@confined
+def test_listener(arena: Arena) -> None:
+    code = f"{CONNECT}\nprint(connect('127.0.0.1', {PORT}), connect('localhost', {PORT}))"
+    done = arena.python(code, arena.usual._replace(network=Network.API))
+    assert (done.stdout.strip(), done.stderr) == (f"{GREETING} {GREETING}", "")
+
+
+@confined
+def test_other_addresses(arena: Arena) -> None:
+    with socket.create_server(("0.0.0.0", 0)) as server:  # noqa: S104 - so that it would be reached by any address
+        own = {("169.254.169.254", 80), ("192.0.2.1", 443), ("127.0.0.1", server.getsockname()[1])}
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking, suppress(OSError):
+            asking.connect(("192.0.2.1", 9))
+            own.add((asking.getsockname()[0], server.getsockname()[1]))
+        code = f"{CONNECT}\nfor address in {sorted(own)}: print(connect(*address))\nprint([n for n in range(3, 99) if is_open(n)])"
+        done = arena.python(code, arena.usual._replace(network=Network.API))
+    *answers, descriptors = done.stdout.splitlines()
+    assert set(answers) <= {"Network is unreachable", "Connection refused"}
+    assert len(answers) == len(own)
+    assert descriptors == "[]", "it inherits its standard streams and nothing else"
+
+
+@confined
+def test_the_listener_is_not_on_the_host(arena: Arena) -> None:
+    with socket.create_server(("127.0.0.1", PORT)):  # else this would fail, or the launcher
+        done = arena.python(
+            f"{CONNECT}\nprint(connect('127.0.0.1', {PORT}))", arena.usual._replace(network=Network.API)
+        )
+    assert done.stdout.strip() == GREETING
+
+
+@pytest.mark.parametrize("kind", [SandboxKind.BUBBLEWRAP, SandboxKind.LANDLOCK])
+def test_probe(kind: SandboxKind) -> None:
+    assert find_network_problem(select_sandbox(kind)) == ""
+
+
+def test_no_sandbox_has_none() -> None:
+    assert find_network_problem(select_sandbox(SandboxKind.NONE)) == "no sandbox"
