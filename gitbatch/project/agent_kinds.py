@@ -17,6 +17,7 @@ from gitbatch.project.agent_table import AgentTable
 GROUP = "gitbatch.agents"
 KINDS: Mapping[str, str] = MappingProxyType(
     {
+        "acp": "gitbatch.agents.acp.table:KIND",
         "anthropic": "gitbatch.agents.anthropic.table:KIND",
         "claude-code": "gitbatch.agents.claude_code.table:KIND",
         "command": "gitbatch.agents.command.table:KIND",

@@ -91,7 +91,7 @@ def test_kind_is_required(line: str, message: str) -> None:
     with pytest.raises(PlanError) as raised:
         parse_config(f"[agents.a]\n{line}".encode())
     assert raised.value.message == f"gitbatch.toml: {message}"
-    assert raised.value.advice == "use one of the kinds of agent: anthropic, claude-code, command"
+    assert raised.value.advice == "use one of the kinds of agent: acp, anthropic, claude-code, command"
 
 
 def test_only_used_kinds_are_loaded() -> None:

@@ -136,6 +136,11 @@ async def end_program(transport: asyncio.SubprocessTransport, watch: OutputWatch
         watch.read_rest()
 
 
+def kill_program(transport: asyncio.SubprocessTransport) -> None:
+    """Kills the program and everything in its process group."""
+    _signal_group(transport.get_pid(), signal.SIGKILL)
+
+
 def describe_exit(status: int, said: CleanText) -> str:
     """Returns why a program failed: the last line that it printed, and how it ended.
 

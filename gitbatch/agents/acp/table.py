@@ -1,0 +1,90 @@
+"""The settings of the agent kind `acp`."""
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from msgspec import field
+
+from gitbatch.agents.acp.presets import OTHER, PRESETS, Preset, PresetName
+from gitbatch.agents.process.table import ProcessTable
+from gitbatch.project.agent_kinds import AgentKind
+from gitbatch.project.agent_table import Amount, Positive
+from gitbatch.project.key_values import find_variable_problem, looks_like_key
+
+
+class AcpAgent(ProcessTable, frozen=True, kw_only=True, tag="acp"):
+    """A program that speaks the Agent Client Protocol: it asks before it writes, and only its output is allowed."""
+
+    preset: PresetName | None = None
+    """Fills `command`, `mode`, `auth`, the variables and the names of the keys; what is set as well counts more."""
+    command: tuple[str, ...] = ()
+    """The command line; that of the preset if it is empty."""
+    mode: str | None = None
+    """Set in each session and read back; an empty text: the agent has no modes. Not set: as the preset, or `default`."""
+    auth: str | None = None
+    """The method for `authenticate`; not set: as the preset, or none."""
+    model: str | None = None
+    """The agent's own if not set."""
+    env: dict[str, str] = field(default_factory=dict)
+    """Variables with their values, in which placeholders are filled; they replace those of the user's environment."""
+    reads: Literal["worktree", "none"] = "worktree"
+    """The calls of tools that read and search, which are allowed."""
+    allow: tuple[Literal["execute"], ...] = ()
+    """`execute`: it may run commands, with a sandbox only."""
+    max_turns: Positive = 200
+    """Calls of tools in one attempt: the protocol has no limit of its own."""
+    max_cost: Amount | None = None
+    """US dollars for one item, all attempts together; for an agent that reports its cost."""
+    reports_usage: bool | None = None
+    """Whether the agent reports tokens and cost; not set: as is known of the preset, else not."""
+    network: bool = True
+
+    @property
+    def known(self) -> Preset:
+        """What the preset knows."""
+        return PRESETS[self.preset] if self.preset else OTHER
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The command line in effect, with the model if there is an option for it."""
+        option = self.known.model_option
+        chosen = (option, self.model) if option and self.model else ()
+        return (*(self.command or self.known.command), *chosen)
+
+    @property
+    def wanted_mode(self) -> str:
+        """The mode in effect; empty: none is set."""
+        return self.known.mode if self.mode is None else self.mode
+
+    @property
+    def auth_method(self) -> str:
+        """The method of authentication in effect; empty: none."""
+        return self.known.auth if self.auth is None else self.auth
+
+    @property
+    def fixed_variables(self) -> Mapping[str, str]:
+        """The variables of the preset, and those of `env`: with placeholders."""
+        variable = self.known.model_variable
+        chosen = {variable: self.model} if variable and self.model else {}
+        return {**self.known.variables, **chosen, **self.env}
+
+    @property
+    def secret_variables(self) -> tuple[str, ...]:
+        """The variables that may have a key of the preset too."""
+        return (*super().secret_variables, *self.known.keys)
+
+    def find_problems(self) -> Iterator[tuple[str, str | None]]:
+        """Yields the settings to check: the command too."""
+        yield from super().find_problems()
+        missing = None if self.arguments else 'missing: set it, or a preset such as "claude"'
+        yield "command", "an argument holds a NUL character" if "\0" in "".join(self.command) else missing
+        yield from (("env", find_variable_problem(name, value)) for name, value in self.env.items())
+
+    def find_keys(self) -> Iterator[tuple[str, ...]]:
+        """Yields the paths of the variables and arguments whose values look like keys."""
+        yield from (("env", name) for name, value in self.env.items() if looks_like_key(value))
+        if any(map(looks_like_key, self.command)):
+            yield ("command",)
+
+
+KIND = AgentKind(AcpAgent, "gitbatch.agents.acp.agent:make_acp_agent")

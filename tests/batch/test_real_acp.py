@@ -1,0 +1,76 @@
+"""Real agents that speak ACP against the scripted server, where they are installed on PATH."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from conftest import Place
+from history import assert_tidy, ticked
+from processes import agents_below
+from sessions import run_here
+
+from gitbatch.agents.anthropic.scripted.server import KEY, ScriptedServer
+from gitbatch.batch.loop import Ending, Result
+
+claude = pytest.mark.skipif(
+    shutil.which("claude-agent-acp") is None, reason="claude-agent-acp is not installed"
+)
+SAY = "say Wrote the page. It has one heading."
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[ScriptedServer]:
+    with ScriptedServer() as server:
+        yield server
+
+
+def write_call(path: str) -> str:
+    """Returns a step of a script: a call that writes a file."""
+    return f"Write {json.dumps({'file_path': path, 'content': '# Page'})}"
+
+
+def set_up(place: Place, server: ScriptedServer, items: tuple[tuple[str, str], ...], agent: str) -> None:
+    server.reset_state()
+    place.environment |= {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": server.url}
+    place.environment["PATH"] = os.environ["PATH"]
+    listed = "".join(
+        f"- [ ] T{index:02} Write it `script: {script}` → Output: `{output}`\n"
+        for index, (output, script) in enumerate(items, 1)
+    )
+    place.write("task.md", f"# P\n\n## Work Packages\n\n### Group 1\n\n{listed}")
+    place.write("rules.md", "# Rules\n\nWrite short pages.\n")
+    place.write(
+        "gitbatch.toml", f'[batch]\nretries = 0\n[agents.a]\nkind = "acp"\npreset = "claude"\n{agent}\n'
+    )
+    place.commit("The plan")
+
+
+def run(place: Place, patch: pytest.MonkeyPatch) -> tuple[Result, dict[str, Any], list[Any]]:
+    result, events = run_here(place, patch)
+    outcomes = [event["outcome"] for event in events if event["event"] == "item-finished"]
+    return result, {outcome["item"]["name"]: outcome for outcome in outcomes}, events
+
+
+@claude
+@pytest.mark.parametrize("sandbox", ["bubblewrap", "landlock"])
+def test_claude_adapter(
+    place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch, sandbox: str
+) -> None:
+    """It writes its outputs, a sibling's is denied, and its cost is known."""
+    items = (
+        ("out/a.md", f'say Reading + Read {{"file_path": "rules.md"}}; {write_call("out/a.md")}; {SAY}'),
+        ("out/b.md", f"{write_call('out/a.md')}; {write_call('out/b.md')}; {SAY}"),
+    )
+    set_up(place, running, items, f'sandbox = "{sandbox}"')
+    result, outcomes, events = run(place, monkeypatch)
+    assert (result.ending, result.succeeded) == (Ending.COMPLETE, 2), json.dumps(outcomes)
+    assert len(ticked(place)) == 2
+    assert_tidy(place)
+    shown = [event["line"] for event in events if event["event"] == "item-progress"]
+    assert {"Reading", "edit: out/a.md", "not allowed: edit: out/a.md"} <= set(shown), shown
+    assert all(outcome["reply"]["usage"]["cost"] > 0 for outcome in outcomes.values())
+    assert outcomes["T01"]["reply"]["summary"] == "Wrote the page. It has one heading."
+    assert not agents_below(place)
