@@ -7,15 +7,27 @@ from collections.abc import Iterator
 from typing import Annotated
 
 from msgspec import Meta, Struct
+from msgspec.structs import fields
 
 from gitbatch.plan.duration import EXAMPLES, parse_duration
+from gitbatch.project.key_values import find_key_paths
 
 Positive = Annotated[int, Meta(ge=1)]
 Amount = Annotated[float, Meta(gt=0)]
 
 
+_PATHS = frozenset({"needs", "writable"})
+"""Settings with paths of the machine: names in them may look like keys (`/nix/store/…`)."""
+
+
 class ConfigTable(Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """A table of gitbatch.toml."""
+
+    def find_keys(self) -> Iterator[tuple[str, ...]]:
+        """Yields the path of each value, below this table, that looks like a key: it must not be committed."""
+        for field in fields(self):
+            if field.name not in _PATHS:
+                yield from find_key_paths(field.encode_name, getattr(self, field.name))
 
 
 class AgentTable(ConfigTable, frozen=True, kw_only=True, tag_field="kind"):
@@ -32,10 +44,6 @@ class AgentTable(ConfigTable, frozen=True, kw_only=True, tag_field="kind"):
     def find_output_problem(self, path: str) -> str:  # noqa: ARG002 - a kind may have one
         """Returns why an agent with these settings cannot write an output; empty if it can."""
         return ""
-
-    def find_keys(self) -> Iterator[tuple[str, ...]]:
-        """Yields the path of each value, below the agent's table, that looks like a key: it must not be committed."""
-        yield from ()
 
     def find_problems(self) -> Iterator[tuple[str, str | None]]:
         """Yields the name of each setting whose value needs more than its type checked, and its problem or None."""

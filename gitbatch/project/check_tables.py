@@ -13,7 +13,7 @@ from msgspec import Meta, field
 from gitbatch.plan.hints import CHECK_NAME, NO_CHECKS
 from gitbatch.project.agent_table import ConfigTable, Positive, duration_problem, host_path_problem
 from gitbatch.project.config_tables import ConfigProblem, read_table, read_value
-from gitbatch.project.key_values import find_variable_problem, looks_like_key
+from gitbatch.project.key_values import find_variable_problem
 from gitbatch.project.path_patterns import pattern_problem
 
 
@@ -59,12 +59,6 @@ class ProgramTable(ConfigTable, frozen=True, kw_only=True):
         yield "command", "an argument holds a NUL character" if "\0" in "".join(self.command) else None
         yield from (("env", find_variable_problem(name, value)) for name, value in self.env.items())
         yield from (("needs", host_path_problem(path)) for path in self.needs)
-
-    def find_keys(self) -> Iterator[tuple[str, ...]]:
-        """Yields the path of each value, below this table, that looks like a key: it must not be committed."""
-        yield from (("env", name) for name, value in self.env.items() if looks_like_key(value))
-        if any(map(looks_like_key, self.command)):
-            yield ("command",)
 
 
 class CheckTable(ProgramTable, frozen=True, kw_only=True):

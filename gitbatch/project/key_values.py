@@ -1,6 +1,7 @@
 """Values of the configuration that must not be committed, and names of variables that cannot be set."""
 
 import re
+from collections.abc import Iterator, Mapping
 
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 OURS = "GITBATCH_"
@@ -17,6 +18,22 @@ _KEY = re.compile(
 def looks_like_key(value: str) -> bool:
     """Returns whether a value of the configuration looks like a key, which must not be committed."""
     return _KEY.search(value) is not None
+
+
+def find_key_paths(name: str, value: object) -> Iterator[tuple[str, ...]]:
+    """Yields the path of each text in a setting that looks like a key; in a list, that of the list.
+
+    Args:
+        name: of the setting.
+        value: a text, or texts in a list or in a table; all else has no key.
+    """
+    if isinstance(value, Mapping):
+        texts = ((key, inner) for key, inner in value.items() if isinstance(inner, str))
+        yield from ((name, str(key)) for key, inner in texts if looks_like_key(inner))
+    elif isinstance(value, str | tuple):
+        listed = (value,) if isinstance(value, str) else value
+        if any(isinstance(text, str) and looks_like_key(text) for text in listed):
+            yield (name,)
 
 
 def find_variable_problem(name: str, value: str) -> str | None:

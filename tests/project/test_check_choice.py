@@ -118,4 +118,4 @@ def test_what_checks_and_gates_run_is_fixed_when_a_batch_starts() -> None:
 
 def test_a_key_in_a_check_is_seen() -> None:
     text = b'[gates.a]\ncommand = ["x", "sk-abcdefghijklmnop1234"]\nenv = { T = "ghp_abcdefghijklm" }\n'
-    assert list(parse_config(text).find_keys()) == [("gates", "a", "env", "T"), ("gates", "a", "command")]
+    assert list(parse_config(text).find_keys()) == [("gates", "a", "command"), ("gates", "a", "env", "T")]

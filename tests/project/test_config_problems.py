@@ -1,10 +1,14 @@
 """Every problem of gitbatch.toml is found at once, at its line and column, with what was probably meant."""
 
+import json
+
 import pytest
+from msgspec.structs import fields
 
 from gitbatch.errors import PlanError
 from gitbatch.plan.help_texts import Language
 from gitbatch.plan.model import Severity
+from gitbatch.project.agent_kinds import find_kind
 from gitbatch.project.config import parse_config, read_config
 from gitbatch.project.config_diagnostics import find_config_diagnostics, find_key_diagnostics
 from gitbatch.project.key_values import looks_like_key
@@ -110,6 +114,30 @@ exit-codes = {0 = "busy", 256 = "fatal", x = "fatal", 41 = "fatal"}
 )
 def test_values_that_look_like_keys(value: str, *, is_key: bool) -> None:
     assert looks_like_key(value) == is_key
+
+
+@pytest.mark.parametrize("kind", ["command", "claude-code", "anthropic"])
+def test_keys_of_every_setting(kind: str) -> None:
+    key = "sk-ant-api03-abcdefghijklmnop"
+    found = find_kind(kind)
+    assert found
+    known = {field.encode_name for field in fields(found.table)}
+    settings = {
+        "base-url": f"https://me:{key}@host",
+        "model": key,
+        "command": ["x", key],
+        "pass-env": [key],
+        "public-env": ["A", key],
+        "api-key-env": key if kind == "anthropic" else ["A", key],
+    }
+    wanted = settings.keys() & known
+    lines = [f"{name} = {json.dumps(settings[name])}" for name in wanted]
+    paths = 'needs = ["/nix/store/a1b2c3d4e5f6a7b8c9d0e1f2-node"]\n' if "needs" in known else ""
+    text = "\n".join(["[agents.a]", f'kind = "{kind}"', paths, *lines])
+    reading = read_config(text.encode())
+    assert reading.problems == ()
+    assert set(reading.config.find_keys()) == {("agents", "a", name) for name in wanted}
+    assert wanted
 
 
 def test_a_key_in_the_configuration_is_a_warning_that_does_not_show_it() -> None:

@@ -9,7 +9,7 @@ from msgspec import Meta, field
 from gitbatch.agents.process.api_programs import PROGRAMS, ApiProgram
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.project.agent_kinds import AgentKind
-from gitbatch.project.key_values import find_variable_problem, looks_like_key
+from gitbatch.project.key_values import find_variable_problem
 
 BusyPattern = Annotated[str, Meta(pattern=r"[^\s_-]", max_length=200)]
 FormatName = Literal["claude", "codex", "opencode", "gemini", "qwen"]
@@ -70,12 +70,6 @@ class CommandAgent(ProcessTable, frozen=True, kw_only=True, tag="command"):
         yield "command", "an argument holds a NUL character" if has_nul else None
         yield from (("env", find_variable_problem(name, value)) for name, value in self.env.items())
         yield from (("exit-codes", _exit_code_problem(code)) for code in self.exit_codes)
-
-    def find_keys(self) -> Iterator[tuple[str, ...]]:
-        """Yields the paths of the variables and arguments whose values look like keys."""
-        yield from (("env", name) for name, value in self.env.items() if looks_like_key(value))
-        if any(map(looks_like_key, self.command)):
-            yield ("command",)
 
 
 def _exit_code_problem(code: str) -> str | None:
