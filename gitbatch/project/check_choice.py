@@ -20,6 +20,12 @@ def item_checks(config: Config, plan: Plan, group: Group, item: WorkItem) -> tup
     return tuple(name for name, check in config.checks.items() if matches_any(item.output, check.on))
 
 
+def item_reviewers(config: Config, plan: Plan, group: Group, item: WorkItem) -> frozenset[str]:
+    """Returns the names of the agents that review the output of an item."""
+    checks = (config.checks.get(name) for name in item_checks(config, plan, group, item))
+    return frozenset(check.agent for check in checks if check and check.agent is not None)
+
+
 def group_gates(config: Config, plan: Plan, group: Group) -> tuple[str, ...]:
     """Returns the names of the gates that a group must pass, in the order of the configuration."""
     said = _nearest(hints.gates for hints in (group.hints, plan.hints))

@@ -204,6 +204,9 @@ def read_config(source: bytes | None) -> ConfigReading:
     gates = read_named_tables(raw.pop("gates", {}), GateTable, "gates", problems)
     parsed = read_table(raw, Config, (), problems)
     config = msgspec.structs.replace(parsed or Config(), agents=agents, checks=checks, gates=gates)
+    problems += _find_unknown_reviewers(
+        config, {str(each.path[1]) for each in problems if len(each.path) > 1}
+    )
     problems = [_suggest_table(problem) if problem.is_of_name else problem for problem in problems]
     return ConfigReading(config, (*problems, *_find_senseless(config)))
 
@@ -267,6 +270,14 @@ def _find_senseless(config: Config) -> Iterator[ConfigProblem]:
         for number, problem in enumerate(problems):
             if problem:
                 yield ConfigProblem((*path, number), problem, shown=format_path(path))
+
+
+def _find_unknown_reviewers(config: Config, invalid: set[str]) -> Iterator[ConfigProblem]:
+    """Yields the agents of checks that are not configured; `invalid`: the names of tables that have other problems."""
+    for name, check in config.checks.items():
+        if check.agent is not None and check.agent not in {*config.agents, *invalid}:
+            path, advice = ("checks", name, "agent"), advise_names(check.agent, tuple(config.agents))
+            yield ConfigProblem(path, f"unknown agent {check.agent!r}", advice)
 
 
 def _template_problem(template: str) -> str | None:

@@ -3,7 +3,7 @@
 import pytest
 from plan.plan_samples import parse
 
-from gitbatch.project.check_choice import group_gates, item_checks, unknown_names
+from gitbatch.project.check_choice import group_gates, item_checks, item_reviewers, unknown_names
 from gitbatch.project.config import parse_config, read_config
 from gitbatch.project.fixed import fixed_lines
 from gitbatch.project.path_patterns import compile_pattern, pattern_problem
@@ -17,6 +17,10 @@ on = ["docs/**/*.md"]
 agent = "reviewer"
 prompt = "Is it short?"
 on = ["*.md", "!x"]
+
+[agents.reviewer]
+kind = "command"
+command = ["review"]
 
 [checks.spelling]
 command = ["aspell"]
@@ -106,7 +110,8 @@ def test_gates_by_the_title_the_slug_or_the_number_of_a_group() -> None:
     ],
 )
 def test_every_problem_of_a_check_has_its_place(text: str, problem: str) -> None:
-    (found,) = read_config(text.encode()).problems
+    agent = '[agents.y]\nkind = "command"\ncommand = ["x"]\n'
+    (found,) = read_config(f"{text}{agent}".encode()).problems
     assert problem in found.text
 
 
@@ -119,3 +124,33 @@ def test_what_checks_and_gates_run_is_fixed_when_a_batch_starts() -> None:
 def test_a_key_in_a_check_is_seen() -> None:
     text = b'[gates.a]\ncommand = ["x", "sk-abcdefghijklmnop1234"]\nenv = { T = "ghp_abcdefghijklm" }\n'
     assert list(parse_config(text).find_keys()) == [("gates", "a", "command"), ("gates", "a", "env", "T")]
+
+
+def test_the_agents_that_review_an_item() -> None:
+    config = parse_config(CONFIG)
+    plan = parse(
+        """
+# P
+
+## Work Packages
+
+### G
+
+- [ ] A → Output: a.md
+- [ ] B → Output: b.txt
+- [ ] C → Output: c.md → Check: spelling
+"""
+    )
+    (group,) = plan.groups
+    found = [item_reviewers(config, plan, group, item) for item in group.items]
+    assert found == [{"reviewer"}, frozenset(), frozenset()]
+
+
+def test_a_check_by_an_agent_that_is_not_configured() -> None:
+    source = CONFIG.replace(b"[agents.reviewer]", b"[agents.reviewers]")
+    (problem,) = read_config(source).problems
+    assert problem.text == "unknown agent 'reviewer' - at `$.checks.style.agent`"
+    assert problem.advice.english == "did you mean “reviewers”? use one of: reviewers"
+    broken = CONFIG.replace(b'kind = "command"', b'kind = "comand"')
+    (problem,) = read_config(broken).problems
+    assert problem.path == ("agents", "reviewer", "kind"), "it is configured, and has another problem"

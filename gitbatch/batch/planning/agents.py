@@ -10,6 +10,7 @@ from gitbatch.batch.planning.item_problems import agents_by_item, find_agent_pro
 from gitbatch.batch.planning.project_state import ProjectState, ProjectView
 from gitbatch.errors import UsageError
 from gitbatch.plan.model import ItemKey, WorkItem
+from gitbatch.project.check_choice import item_reviewers
 from gitbatch.project.config import Config
 
 
@@ -49,8 +50,13 @@ def require_agents_left(
 
 
 def wanted_agents(project_state: ProjectView, items: Iterable[WorkItem], default: str) -> frozenset[str]:
-    """Returns the names of the agents that items want."""
-    return frozenset(agent for _, agent in agents_by_item(project_state.plan, items, default))
+    """Returns the names of the agents that items want, and of those that review their outputs."""
+    plan, config = project_state.plan, project_state.project.config
+    groups = {group.number: group for group in plan.groups}
+    found: set[str] = set()
+    for item, agent in agents_by_item(plan, items, default):
+        found |= {agent, *item_reviewers(config, plan, groups[item.group], item)}
+    return frozenset(found)
 
 
 def recorded_agents(project_state: ProjectState, record: Record) -> frozenset[str]:
