@@ -19,7 +19,6 @@ from gitbatch.batch.trial.repository import OTHER_FILE, render_config
 from gitbatch.batch.trial.watching import TrialWatch
 from gitbatch.limits.causes import Cause
 from gitbatch.plan.help_texts import Language
-from gitbatch.project.agent_kinds import KINDS
 from gitbatch.project.agent_scaffold import AGENT_WORDS, render_agent_table
 from gitbatch.project.config import parse_config
 from gitbatch.text import clean_text
@@ -157,10 +156,7 @@ def test_unknown_agent(place: Place, here: Here) -> None:
     assert "use one of gitbatch.toml: writer" in errors
 
 
-WORDS = [word for word in AGENT_WORDS if not word.startswith("acp") or "acp" in KINDS]
-
-
-@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("word", AGENT_WORDS)
 def test_configuration_of_a_trial(word: str) -> None:
     table = parse_config(render_agent_table(word, "a", Language.EN).encode()).agents["a"]
     made = parse_config(render_config('a "b"', table).encode())

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from gitbatch.agents.acp.presets import PRESETS as KNOWN_PRESETS
 from gitbatch.errors import UsageError
 from gitbatch.plan.help_texts import Language
-from gitbatch.project.agent_kinds import KINDS
 from gitbatch.project.agent_scaffold import (
     AGENT_WORDS,
+    PRESETS,
     AgentChange,
     add_agent,
     add_agent_on_disk,
@@ -18,12 +19,11 @@ from gitbatch.project.agent_scaffold import (
 from gitbatch.project.config import parse_config, read_config
 from gitbatch.project.scaffold import scaffold_plan
 
-WORDS = [word for word in AGENT_WORDS if not word.startswith("acp") or "acp" in KINDS]
 TEMPLATES = Path(__file__).parents[2] / "gitbatch" / "project" / "templates"
 
 
 @pytest.mark.parametrize("language", Language)
-@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("word", AGENT_WORDS)
 def test_template_has_no_findings(word: str, language: Language) -> None:
     text = render_agent_table(word, "a-1", language)
     reading = read_config(text.encode())
@@ -34,18 +34,22 @@ def test_template_has_no_findings(word: str, language: Language) -> None:
     assert "{preset}" not in text
 
 
+def test_presets_are_those_of_the_kind() -> None:
+    assert set(PRESETS) == set(KNOWN_PRESETS)
+
+
 def test_languages_differ_in_comments_alone() -> None:
     english, german = (
         {path.name for path in (TEMPLATES / each / "agents").iterdir()} for each in ("en", "de")
     )
     assert english == german == {f"{word}.toml" for word in AGENT_WORDS if ":" not in word}
-    for word in set(WORDS) - {"command"}:
+    for word in set(AGENT_WORDS) - {"command"}:
         one, other = (parse_config(render_agent_table(word, "a", each).encode()) for each in Language)
         assert one == other
 
 
 @pytest.mark.parametrize("language", Language)
-@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("word", AGENT_WORDS)
 def test_new_project_with_an_agent(tmp_path: Path, word: str, language: Language) -> None:
     scaffold_plan(tmp_path, language)
     added = add_agent_on_disk(tmp_path, word, language, is_new=True)

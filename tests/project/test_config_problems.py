@@ -116,7 +116,7 @@ def test_values_that_look_like_keys(value: str, *, is_key: bool) -> None:
     assert looks_like_key(value) == is_key
 
 
-@pytest.mark.parametrize("kind", ["command", "claude-code", "anthropic"])
+@pytest.mark.parametrize("kind", ["command", "claude-code", "anthropic", "acp"])
 def test_keys_of_every_setting(kind: str) -> None:
     key = "sk-ant-api03-abcdefghijklmnop"
     found = find_kind(kind)

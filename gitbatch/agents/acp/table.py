@@ -9,7 +9,7 @@ from gitbatch.agents.acp.presets import OTHER, PRESETS, Preset, PresetName
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.project.agent_kinds import AgentKind
 from gitbatch.project.agent_table import Amount, Positive
-from gitbatch.project.key_values import find_variable_problem, looks_like_key
+from gitbatch.project.key_values import find_variable_problem
 
 
 class AcpAgent(ProcessTable, frozen=True, kw_only=True, tag="acp"):
@@ -52,6 +52,16 @@ class AcpAgent(ProcessTable, frozen=True, kw_only=True, tag="acp"):
         return (*(self.command or self.known.command), *chosen)
 
     @property
+    def command_line(self) -> tuple[str, ...]:
+        """The command line in effect."""
+        return self.arguments
+
+    @property
+    def denies_other_files(self) -> bool:
+        """Whether it asks before each write, or has rules of its own: not if it may run commands."""
+        return "execute" not in self.allow and not self.known.needs_sandbox
+
+    @property
     def wanted_mode(self) -> str:
         """The mode in effect; empty: none is set."""
         return self.known.mode if self.mode is None else self.mode
@@ -79,12 +89,6 @@ class AcpAgent(ProcessTable, frozen=True, kw_only=True, tag="acp"):
         missing = None if self.arguments else 'missing: set it, or a preset such as "claude"'
         yield "command", "an argument holds a NUL character" if "\0" in "".join(self.command) else missing
         yield from (("env", find_variable_problem(name, value)) for name, value in self.env.items())
-
-    def find_keys(self) -> Iterator[tuple[str, ...]]:
-        """Yields the paths of the variables and arguments whose values look like keys."""
-        yield from (("env", name) for name, value in self.env.items() if looks_like_key(value))
-        if any(map(looks_like_key, self.command)):
-            yield ("command",)
 
 
 KIND = AgentKind(AcpAgent, "gitbatch.agents.acp.agent:make_acp_agent")
