@@ -18,8 +18,9 @@ from gitbatch.batch.events import (
     GroupStarted,
     Notice,
 )
-from gitbatch.batch.group.checkpoint import GroupOutcomes, Unsound, checkpoint_group, drop_branches
+from gitbatch.batch.group.checkpoint import GroupOutcomes, Unsound, drop_branches
 from gitbatch.batch.group.merge import find_unsound
+from gitbatch.batch.group.record import find_gates, record_group
 from gitbatch.batch.group.run_group import run_group
 from gitbatch.batch.group.scheduled_items import GroupStart, pending_items
 from gitbatch.batch.group.set_aside import set_aside
@@ -226,12 +227,13 @@ def _emit_group(run: Run, start: GroupStart) -> None:
 async def _run_and_record(run: Run, start: GroupStart) -> Checkpoint | Unsound | None:
     """Runs a group and records it, unless it is unsound; None if the batch halts before it is complete."""
     boxes = {key: item.box for key, (_, item) in start.planned.items()}
+    gates = find_gates(start)
     outcomes = await run_group(run, start)
     if outcomes is None:
         return None
     finished = GroupOutcomes(start.group, outcomes, boxes, start.project_state.commit)
-    checkpoint = await run.git(checkpoint_group, run.repo, run.commit_context(), finished, run.clock())
-    if isinstance(checkpoint, Unsound):
+    checkpoint = await record_group(run, finished, gates)
+    if not isinstance(checkpoint, Checkpoint):
         return checkpoint
     kept = await run.git(drop_branches, run.repo, run.batch.id, checkpoint)
     run.emit(CheckpointReached(batch=run.batch.id, checkpoint=checkpoint))

@@ -48,11 +48,13 @@ from gitbatch.batch.planning.start_checks import Folders, StartChoice
 from gitbatch.batch.planning.target import Target, find_target
 from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
 from gitbatch.batch.workplace.local import LocalWorkplaces
+from gitbatch.checks.command import CheckTools
+from gitbatch.checks.tree import FreshTrees
 from gitbatch.concurrency import GitThread
 from gitbatch.errors import UsageError
 from gitbatch.plan.duration import require_duration
 from gitbatch.repo.fingerprint import Fingerprint, require_untouched, take_fingerprint
-from gitbatch.repo.refs.names import base_ref, limits_ref, record_ref
+from gitbatch.repo.refs.names import base_ref, gates_ref, limits_ref, record_ref
 from gitbatch.repo.refs.store import config_ref
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.settings import read_own_config
@@ -224,6 +226,8 @@ class Opening(Struct, frozen=True):
                 fingerprint=fingerprint,
                 workplaces=LocalWorkplaces(watched, git, folder, agent_git, checkouts.folders, fingerprint),
                 checkouts=checkouts,
+                trees=FreshTrees(watched, git, folder, agent_git, checkouts.folders, fingerprint),
+                check_tools=CheckTools(self.agents),
                 stop_switch=StopSwitch(),
                 ledger=ledger,
                 fixed=fixed,
@@ -250,7 +254,7 @@ class Opening(Struct, frozen=True):
 
 def _pinned_refs(batch: str) -> tuple[str, ...]:
     """Returns the refs of a batch that say what it runs with."""
-    return (record_ref(batch), base_ref(batch), config_ref(batch), limits_ref(batch))
+    return (record_ref(batch), base_ref(batch), config_ref(batch), limits_ref(batch), gates_ref(batch))
 
 
 def _apply_config(repo: Repository, state: ProjectState, tell: Callable[[str], None]) -> Repository:

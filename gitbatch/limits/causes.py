@@ -37,6 +37,10 @@ class Cause(StrEnum):
     """No reviewer gave a verdict on the output: that never passes."""
     DISK = "disk-error"
     """The disk that we write to has an error: that says nothing about the item."""
+    GATE = "gate-failed"
+    """A gate is red on the group with the output, and green without it."""
+    UNAVAILABLE = "check-unavailable"
+    """A check or a gate gave no verdict: that says nothing about the output."""
     FATAL = "agent-unusable"
     """No valid key, no credit, a request that the server will never accept, a missing program."""
 
@@ -119,6 +123,8 @@ TREATMENTS: Mapping[Cause, Treatment] = MappingProxyType(
         Cause.LIMIT: Treatment(Remedy.FAIL, "the limit of the item is reached"),
         Cause.UNREVIEWED: Treatment(Remedy.FAIL, "unreviewed"),
         Cause.DISK: Treatment(Remedy.STOP, "disk error"),
+        Cause.GATE: Treatment(Remedy.FAIL, "a gate is red", blames_output=True),
+        Cause.UNAVAILABLE: Treatment(Remedy.STOP, "no verdict"),
         Cause.FATAL: Treatment(Remedy.STOP, "the agent cannot work"),
     }
 )

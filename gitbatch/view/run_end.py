@@ -13,6 +13,7 @@ from gitbatch.view.ending import list_next_steps
 _HALTS = {
     Cause.BUSY: ExitCode.TRY_AGAIN,
     Cause.LATER: ExitCode.TRY_AGAIN,
+    Cause.UNAVAILABLE: ExitCode.TRY_AGAIN,
     Cause.BUDGET: ExitCode.PAUSED,
 }
 """The exit codes of a run that halts; for every other cause the user must fix something first."""

@@ -2,6 +2,9 @@
 
 All commits are built as objects on top of the target branch's tip; then the branch moves once, by compare-and-swap. If
 it moved meanwhile, they are built again on top of the new tip; no agent runs again for that.
+
+Gates run before, on a tree that is built in the same way (`record.py`), while nothing is locked: the branch, the plan and
+CLAUDE.md may change meanwhile. So all is checked and built again here, and only a tree that the gates have seen is recorded.
 """
 
 from collections.abc import Mapping
@@ -21,6 +24,7 @@ from gitbatch.batch.item.scheduled import CommitContext
 from gitbatch.batch.model import BatchGroup, Checkpoint, Outcome, Record
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state
 from gitbatch.batch.planning.required_objects import require_shared_files
+from gitbatch.batch.verdicts import GateVerdict
 from gitbatch.errors import BusyError, GitbatchError, GitError
 from gitbatch.plan.model import BoxPosition, ItemKey
 from gitbatch.repo.checkout.branch import require_movable
@@ -31,7 +35,8 @@ from gitbatch.repo.refs.names import building_ref, followed_ref, item_branch, sh
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees.branches import delete_branches
 
-_TRIES = 20
+TRIES = 20
+"""The number of times that a checkpoint is built before the run gives up."""
 
 
 class GroupOutcomes(Struct, frozen=True):
@@ -54,9 +59,34 @@ class Unsound(Struct, frozen=True):
     """The items that have to run again."""
 
 
+class BuiltGroup(Struct, frozen=True):
+    """A group whose checkpoint exists as objects."""
+
+    finished: GroupOutcomes
+    """With the commits that the items have now: some may have been written again on another base."""
+    checkpoint: Checkpoint
+    tree: str
+    """Of the checkpoint."""
+
+
+class GatedTree(Struct, frozen=True):
+    """What the gates of a group said of a tree."""
+
+    tree: str
+    verdicts: tuple[GateVerdict, ...]
+
+
+class NewTree(Struct, frozen=True):
+    """A group that was not recorded: its tree is another one than the gates have seen."""
+
+
 def checkpoint_group(
-    repo: Repository, commits: CommitContext, finished: GroupOutcomes, now: float
-) -> Checkpoint | Unsound:
+    repo: Repository,
+    commits: CommitContext,
+    finished: GroupOutcomes,
+    now: float,
+    gated: GatedTree | None = None,
+) -> Checkpoint | Unsound | NewTree:
     """Records a group on the target branch, and updates the checkout; if an item is unsound, nothing is changed.
 
     Args:
@@ -64,6 +94,7 @@ def checkpoint_group(
         commits: the values that commits need.
         finished: the group.
         now: seconds since the epoch, for the decisions log.
+        gated: what the gates said. No other tree is recorded. None: the group has no gates.
 
     Raises:
         GitbatchError: the branch has lost commits, or CLAUDE.md names another phase by now.
@@ -73,17 +104,16 @@ def checkpoint_group(
     """
     record = commits.batch.record
     target = record.target
-    require_movable(repo, target)
+    _require_target_free(repo, target)
     if repo.head_branch() == target:
         with index_lock(repo):
-            checkpoint = _move_target(repo, commits, finished, now)
-            if isinstance(checkpoint, Unsound):
+            checkpoint = _move_target(repo, commits, finished, now, gated)
+            if not isinstance(checkpoint, Checkpoint):
                 return checkpoint
             followed = follow_locked(repo, record, checkpoint.before, checkpoint.commit)
     else:
-        require_not_checked_out_elsewhere(repo, target)
-        checkpoint = _move_target(repo, commits, finished, now)
-        if isinstance(checkpoint, Unsound):
+        checkpoint = _move_target(repo, commits, finished, now, gated)
+        if not isinstance(checkpoint, Checkpoint):
             return checkpoint
         followed = follow_checkout(repo, record, checkpoint.before, checkpoint.commit)
     repo.point(followed_ref(commits.batch.id), checkpoint.commit)
@@ -91,35 +121,80 @@ def checkpoint_group(
     return add_line_counts(repo, checkpoint)
 
 
-def _move_target(
+def build_group(
     repo: Repository, commits: CommitContext, finished: GroupOutcomes, now: float
-) -> Checkpoint | Unsound:
+) -> BuiltGroup | Unsound:
+    """Builds the checkpoint of a group as objects, for its gates. No ref of the user moves. Arguments and errors: see above."""
+    target = commits.batch.record.target
+    _require_target_free(repo, target)
+    built = _build_safely(repo, commits, finished, now, ())
+    if isinstance(built, BuiltGroup):
+        _require_forward(repo, target, finished.base, built.checkpoint.before)
+    return built
+
+
+def _require_target_free(repo: Repository, target: str) -> None:
+    require_movable(repo, target)
+    if repo.head_branch() != target:
+        require_not_checked_out_elsewhere(repo, target)
+
+
+def _move_target(
+    repo: Repository, commits: CommitContext, finished: GroupOutcomes, now: float, gated: GatedTree | None
+) -> Checkpoint | Unsound | NewTree:
     """Builds the commits of a checkpoint, then moves the target branch once: the second commit point."""
-    target, held = commits.batch.record.target, building_ref(commits.batch.id)
-    problem: GitbatchError = BusyError(
-        f"branch {short(target)} keeps moving",
-        "retry when no other process updates it: gitbatch run (finished items are kept)",
-    )
-    for _ in range(_TRIES):
-        try:
-            tip = require_tip(repo, target)
-            outcomes = rebase_items(repo, commits, finished.group, finished.outcomes, tip)
-            finished = replace(finished, outcomes=outcomes)
-            checkpoint = _build_checkpoint(repo, commits, finished, now)
-            if isinstance(checkpoint, Unsound):
-                return checkpoint
-            # From here on a `git gc --prune=now` of another process keeps the new objects; did one run before?
-            repo.point(held, checkpoint.commit)
-            _require_objects(repo, checkpoint)
-        except GitError as error:  # as when objects are pruned before a ref has them
-            problem = error
-            continue
+    target = commits.batch.record.target
+    for _ in range(TRIES):
+        built = _build_safely(repo, commits, finished, now, gated.verdicts if gated else ())
+        if isinstance(built, Unsound):
+            return built
+        if gated and built.tree != gated.tree:
+            return NewTree()
+        checkpoint, finished = built.checkpoint, built.finished
         require_untouched(repo, commits.fingerprint)
         _require_forward(repo, target, finished.base, checkpoint.before)
         reason = f"gitbatch: checkpoint {checkpoint.number}/{checkpoint.of}"
         if repo.commit_point(target, checkpoint.commit, checkpoint.before, reason):
             return checkpoint
-    raise problem
+    raise keeps_moving(target)
+
+
+def keeps_moving(target: str) -> BusyError:
+    """Returns the error for a branch that other processes move each time before a group is recorded."""
+    return BusyError(
+        f"branch {short(target)} keeps moving",
+        "retry when no other process updates it: gitbatch run (finished items are kept)",
+    )
+
+
+def _build_safely(
+    repo: Repository,
+    commits: CommitContext,
+    finished: GroupOutcomes,
+    now: float,
+    verdicts: tuple[GateVerdict, ...],
+) -> BuiltGroup | Unsound:
+    """Builds a checkpoint, and again if objects vanish meanwhile.
+
+    Raises:
+        GitError: they vanish each time.
+    """
+    for left in reversed(range(TRIES)):
+        try:
+            tip = require_tip(repo, commits.batch.record.target)
+            outcomes = rebase_items(repo, commits, finished.group, finished.outcomes, tip)
+            finished = replace(finished, outcomes=outcomes)
+            checkpoint = _build_checkpoint(repo, commits, finished, now, verdicts)
+            if isinstance(checkpoint, Unsound):
+                return checkpoint
+            # From here on a `git gc --prune=now` of another process keeps the new objects; did one run before?
+            repo.point(building_ref(commits.batch.id), checkpoint.commit)
+            _require_objects(repo, checkpoint)
+            return BuiltGroup(finished, checkpoint, repo.objects.tree_of(checkpoint.commit))
+        except GitError:  # as when objects are pruned before a ref has them
+            if not left:
+                raise
+    raise AssertionError  # the last try returns or raises
 
 
 def _require_forward(repo: Repository, target: str, base: str, tip: str) -> None:
@@ -154,7 +229,11 @@ def _require_objects(repo: Repository, checkpoint: Checkpoint) -> None:
 
 
 def _build_checkpoint(
-    repo: Repository, commits: CommitContext, finished: GroupOutcomes, now: float
+    repo: Repository,
+    commits: CommitContext,
+    finished: GroupOutcomes,
+    now: float,
+    verdicts: tuple[GateVerdict, ...],
 ) -> Checkpoint | Unsound:
     record, group = commits.batch.record, finished.group
     tip = require_tip(repo, record.target)
@@ -167,7 +246,9 @@ def _build_checkpoint(
     shared = consolidate(record, group, merged.outcomes, finished.boxes, project_state, now)
     blobs = {path: repo.objects.write_blob(content) for path, content in shared.files}
     tree = repo.objects.write_tree(merged.tree, blobs)
-    message = render_checkpoint_message(record, group, merged.outcomes, shared.criteria, shared.notes)
+    message = render_checkpoint_message(
+        record, group, merged.outcomes, shared.criteria, shared.notes, verdicts
+    )
     return Checkpoint(
         batch=record.batch,
         number=record.groups.index(group) + 1,
@@ -178,6 +259,7 @@ def _build_checkpoint(
         before=tip,
         commit=repo.objects.write_commit(tree, (merged.commit,), message, commits.user, commits.user),
         notes=shared.notes,
+        gates=verdicts,
     )
 
 

@@ -1,11 +1,16 @@
-"""Setting items aside that stand on others which are not merged: their commits are kept, and they run again.
+"""Setting finished items aside that are not merged: their commits are kept under rescue refs.
 
-No attempt is counted for that; what it had cost stays in the ledger.
+An item that stands on another which is not merged runs again. No attempt is counted for that; what it had cost stays in
+the ledger. An item that makes a gate red fails: the ledger has its failed attempt before its branch is gone, so the next
+start of the batch neither merges it nor runs it again.
 """
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from gitbatch.batch.group.checkpoint import Unsound
+from gitbatch.batch.history.bases import BaseReader
 from gitbatch.batch.history.ledger import Ledger
 from gitbatch.batch.history.rescue import rescue_branches
 from gitbatch.batch.history.target import require_tip
@@ -32,6 +37,53 @@ def set_aside(repo: Repository, ledger: Ledger, unsound: Unsound) -> Mapping[Ite
     for outcome in lost:
         ledger.add_attempt(_as_attempt(outcome))
     return {o.item.key: o for o in unsound.outcomes if o.item.key not in unsound.keys}
+
+
+def set_guilty_aside(
+    repo: Repository,
+    ledger: Ledger,
+    outcomes: tuple[Outcome, ...],
+    failed: Mapping[ItemKey, Outcome],
+    tip: str,
+) -> tuple[Outcome, ...]:
+    """Moves the branches of guilty items to rescue refs; returns the outcomes of a group, in which they have failed.
+
+    Args:
+        repo: the repository.
+        ledger: gets a failed attempt for each.
+        outcomes: of all items of the group.
+        failed: the outcomes that guilty items get, by key.
+        tip: the commit of the target branch.
+    """
+    reader = BaseReader(repo.objects)
+    return tuple(
+        _set_one_aside(repo, ledger, outcome, failed[outcome.item.key], (reader, tip))
+        if outcome.item.key in failed
+        else outcome
+        for outcome in outcomes
+    )
+
+
+def _set_one_aside(
+    repo: Repository, ledger: Ledger, finished: Outcome, failed: Outcome, based: tuple[BaseReader, str]
+) -> Outcome:
+    reader, tip = based
+    commit = finished.commit
+    if commit is None:
+        return failed
+    branch = {item_branch(ledger.batch.id, finished.item.slug): str(commit)}
+    kept = rescue_branches(repo, ledger.batch.id, branch, tip)
+    base = repo.objects.tree_of(commit.base) if reader.parts_of(commit).merged else tip
+    tried = replace(
+        _as_attempt(finished),
+        base=base,
+        cause=failed.cause,
+        reason=failed.reason,
+        details=failed.details,
+    )
+    ledger.add_attempt(tried)
+    delete_branches(repo, branch)
+    return replace(failed, rescued=kept[0] if kept else "")
 
 
 def _as_attempt(outcome: Outcome) -> FailedAttempt:

@@ -252,7 +252,16 @@ def _item_name(outcome: Outcome) -> str:
 
 def _failure_reason(tried: FailedAttempt) -> str:
     """Returns why an attempt failed, with the cause if the reason alone does not state it."""
-    stated = {None, Cause.FAILED, Cause.TIMEOUT, Cause.REFUSED, Cause.NO_OUTPUT, Cause.UNCHANGED, Cause.LEAK}
+    stated = {
+        None,
+        Cause.FAILED,
+        Cause.TIMEOUT,
+        Cause.REFUSED,
+        Cause.NO_OUTPUT,
+        Cause.UNCHANGED,
+        Cause.LEAK,
+        Cause.GATE,
+    }
     needs_cause = tried.cause not in stated
     return (
         f"{TREATMENTS[tried.cause].description}: {tried.reason}"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # asyncio and all that agents need: a command that only reads
     from gitbatch.agents.pool import AgentPool
     from gitbatch.batch.item.stop import StopSwitch
     from gitbatch.batch.workplace.protocol import Workplaces
+    from gitbatch.checks.command import CheckTools
+    from gitbatch.checks.tree import FreshTrees
     from gitbatch.concurrency import GitThread
 
 
@@ -42,6 +44,9 @@ class Run(Struct, frozen=True):
     checkouts: Checkouts
     """The user's checkouts and git directories, which agents may not read."""
     ledger: Ledger
+    trees: "FreshTrees"
+    """Where checks and gates run."""
+    check_tools: "CheckTools"
     stop_switch: "StopSwitch"
     fixed: FixedConfig
 

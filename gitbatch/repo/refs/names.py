@@ -37,6 +37,11 @@ def ledger_refs(batch: str) -> str:
     return f"{BATCHES}{batch}/ledger/"
 
 
+def gates_ref(batch: str) -> str:
+    """Returns the ref of the results of the gates of a batch (a blob)."""
+    return f"{BATCHES}{batch}/gates"
+
+
 def limits_ref(batch: str) -> str:
     """Returns the ref of a batch's spending limits (a blob), if the user gave some on the command line."""
     return f"{BATCHES}{batch}/limits"
