@@ -6,9 +6,11 @@ A connection goes to the address that was judged, so a name that resolves differ
 import asyncio
 import socket
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 _Address = IPv4Address | IPv6Address
+_THIS_HOST = IPv4Network("0.0.0.0/8")
+"""Other names of this machine (RFC 6890)."""
 _TRANSLATED = IPv6Network("64:ff9b::/96")
 """IPv4 addresses behind a translator (RFC 6052)."""
 
@@ -56,7 +58,8 @@ def _is_allowed(address: _Address, *, is_named: bool) -> bool:
     inner = _inner_address(address)
     if inner is not None:
         return _is_allowed(inner, is_named=is_named)
-    if address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified:
+    is_ours = address.is_loopback or address.is_unspecified or address in _THIS_HOST
+    if is_ours or address.is_link_local or address.is_multicast:
         return False
     return address.is_global or (is_named and address.is_private and not address.is_reserved)
 

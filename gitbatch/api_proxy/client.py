@@ -169,7 +169,9 @@ class ClientConnection:
         self._http.receive_data(data)
 
     def _check_framing(self, head: Head) -> None:
-        """Refuses a request whose end two servers could see in different places."""
+        """Refuses a request that is too large, or whose end two servers could see in different places."""
+        if len(head.target) + sum(len(name) + len(value) for name, value in head.headers) > HEAD_BYTES:
+            raise ClientError(431, f"the head of the request is larger than {HEAD_BYTES} bytes")
         given = dict(head.headers)
         is_chunked, length = "transfer-encoding" in given, given.get("content-length")
         if is_chunked and length is not None:

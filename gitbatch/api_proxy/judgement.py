@@ -96,11 +96,11 @@ def split_host(name: str) -> tuple[str, int]:
     """
     found = _AUTHORITY.fullmatch(name if _has_port(name) else f"{name}:{_HTTPS}")
     if not found:
-        raise ValueError(name)
+        raise ValueError(f"not a host: {name!r}")
     port = int(found[2])
     host = found[1].lower().removesuffix(".")
     if not host or not 0 < port < 2**16:
-        raise ValueError(name)
+        raise ValueError(f"not a host: {name!r}")
     return host, port
 
 

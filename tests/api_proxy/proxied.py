@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +42,8 @@ class Origin:
                 head += await reader.readexactly(int(lengths[0].split(b":")[1]) if lengths else 0)
                 self.requests.append(head)
                 if isinstance(self.answer, bytes):
-                    writer.write(self.answer)
+                    end = self.answer.index(b"\r\n\r\n") + 4 if head.startswith(b"HEAD") else None
+                    writer.write(self.answer[:end])
                     await writer.drain()
                 else:
                     await self.answer(head, reader, writer)
@@ -103,9 +104,12 @@ class Proxied:
     origin: Origin
     record: ProxyRecord
     port: int
+    clients: list[Client] = field(default_factory=list)
 
     async def connect(self) -> Client:
-        return Client(*await asyncio.open_connection("127.0.0.1", self.port))
+        client = Client(*await asyncio.open_connection("127.0.0.1", self.port))
+        self.clients.append(client)
+        return client
 
     async def ask(self, data: bytes) -> tuple[int, dict[str, str], bytes]:
         client = await self.connect()
@@ -113,6 +117,10 @@ class Proxied:
         answer = await client.answer()
         client.writer.close()
         return answer
+
+    def close(self) -> None:
+        for client in self.clients:
+            client.writer.close()
 
 
 def post(path: str = "/v1/messages", *headers: str, body: bytes = b"{}", key: str = KEY.placeholder) -> bytes:
@@ -129,11 +137,16 @@ def post(path: str = "/v1/messages", *headers: str, body: bytes = b"{}", key: st
 
 @asynccontextmanager
 async def run_proxy(origin: Origin | None = None, **more: Any) -> AsyncIterator[Proxied]:  # noqa: ANN401 - of the rules
-    """Runs the server and the proxy; `find_limit` goes to the proxy, everything else to its rules."""
+    """Runs the server and the proxy; `find_limit` goes to the proxy, `url` is the server's, everything else to its rules."""
     find_limit = more.pop("find_limit", lambda _usage: "")
+    url = more.pop("url", "")
     async with run_origin(origin or Origin()) as running:
         listener = socket.create_server(("127.0.0.1", 0))
-        rules = ProxyRules(**{"origin": running.url, "routes": ROUTES, "key": KEY, **more})
+        rules = ProxyRules(**{"origin": url or running.url, "routes": ROUTES, "key": KEY, **more})
         port = listener.getsockname()[1]
-        async with serve_item(listener, rules, find_limit=find_limit) as record:
-            yield Proxied(running, record, port)
+        async with AsyncExitStack() as closing, serve_item(listener, rules, find_limit=find_limit) as record:
+            proxied = Proxied(running, record, port)
+            try:
+                yield proxied
+            finally:
+                closing.callback(proxied.close)  # after the proxy: its clients see how it ends

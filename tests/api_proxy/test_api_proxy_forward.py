@@ -1,8 +1,31 @@
-"""Requests for the kind's own server: what passes, with which key, and what is counted."""
+"""Requests for the kind's own server: bytes as they come, in both directions, and an end on both sides."""
 
 import asyncio
+import gzip
+import json
+import shutil
+import ssl
+import subprocess
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
 
-from api_proxy.proxied import KEY, post, run_proxy
+import pytest
+from api_proxy.proxied import KEY, Origin, post, run_origin, run_proxy
+from waiting import wait_until_async
+
+from gitbatch.api_proxy.user_proxy import UserProxies
+from gitbatch.limits.usage import Usage
+from gitbatch.text import clean_text
+
+Scene = Callable[[], Coroutine[Any, Any, None]]
+EVENT = b'event: message_start\ndata: {"message": {"model": "m", "usage": {"input_tokens": 9}}}\n\n'
+
+
+def http(status: str, *headers: str, body: bytes = b"") -> bytes:
+    return (
+        "\r\n".join([f"HTTP/1.1 {status}", *headers, f"content-length: {len(body)}", "", ""]).encode() + body
+    )
 
 
 def test_the_key_is_put_on_where_the_placeholder_stands() -> None:
@@ -14,5 +37,272 @@ def test_the_key_is_put_on_where_the_placeholder_stands() -> None:
             assert f"x-api-key: {KEY.value}\r\n".encode() in seen
             assert KEY.placeholder.encode() not in seen
             assert proxied.record.statuses == {200: 1}
+
+    asyncio.run(scene())
+
+
+def test_a_connection_serves_request_after_request_also_those_sent_at_once() -> None:
+    async def scene() -> None:
+        async with run_proxy() as proxied:
+            client = await proxied.connect()
+            client.send(post(body=b"1") + b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n" + post(body=b"3"))
+            assert await client.answer() == (200, {"content-length": "2"}, b"ok")
+            head = await client.reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200")
+            assert (await client.answer())[2] == b"ok"
+            assert [seen[-1:] for seen in proxied.origin.requests] == [b"1", b"\n", b"3"]
+            client.writer.write_eof()
+            assert await client.rest() == b""
+
+    asyncio.run(scene())
+
+
+def test_events_are_passed_on_as_they_come() -> None:
+    async def scene() -> None:
+        next_one = asyncio.Event()
+
+        async def play(_head: bytes, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(
+                b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+            )
+            for part in (EVENT, b"data: 2\n\n"):
+                writer.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+                await next_one.wait()
+            writer.write(b"0\r\n\r\n")
+
+        async with run_proxy(Origin(play)) as proxied:
+            client = await proxied.connect()
+            client.send(post())
+            seen = await client.reader.readuntil(EVENT)
+            assert b"data: 2" not in seen
+            assert proxied.record.usages == (Usage(clean_text("m"), input=9, requests=1),)
+            next_one.set()
+            assert b"data: 2\n\n" in await client.reader.readuntil(b"0\r\n\r\n")
+
+    asyncio.run(scene())
+
+
+def test_a_body_of_unknown_length_is_passed_on_as_it_comes() -> None:
+    async def scene() -> None:
+        async with run_proxy() as proxied:
+            client = await proxied.connect()
+            client.send(
+                f"POST /v1/messages HTTP/1.1\r\nHost: x\r\nx-api-key: {KEY.placeholder}\r\n".encode()
+                + b"Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"
+            )
+            assert (await client.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 100")
+            client.send(b"3\r\nabc\r\n0\r\n\r\n")
+            assert (await client.answer())[0] == 200
+            (seen,) = proxied.origin.requests
+            assert b"content-length" not in seen.lower()
+            assert seen.endswith(b"3\r\nabc\r\n0\r\n\r\n")
+            assert b"expect" not in seen.lower()
+
+    asyncio.run(scene())
+
+
+def test_a_large_answer_waits_for_its_reader() -> None:
+    async def scene() -> None:
+        sent = 0
+
+        async def play(_head: bytes, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal sent
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 67108864\r\n\r\n")
+            for _ in range(1024):
+                writer.write(b"x" * 65536)
+                await writer.drain()
+                sent += 65536
+
+        async with run_proxy(Origin(play)) as proxied:
+            client = await proxied.connect()
+            client.send(post())
+            before = -1  # nothing is read here: what does not fit into the buffers on the way has to wait
+            while sent != before:
+                before = sent
+                for _ in range(200):
+                    await asyncio.sleep(0)
+            assert sent < 32 * 1024 * 1024
+            assert len((await client.answer())[2]) == 64 * 1024 * 1024
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "body"),
+    [
+        (http("401 No", body=b"the key " + KEY.value.encode()), 401, f"the key {KEY.placeholder}".encode()),
+        (
+            http("429 No", "retry-after: 7", "content-encoding: gzip", body=gzip.compress(b"slow")),
+            429,
+            b"slow",
+        ),
+        (http("307 Go", "location: https://evil.example/", body=b"there"), 307, b"there"),
+        (http("500 No", f"x-echo: {KEY.value}", "set-cookie: a=b", body=b"no"), 500, b"no"),
+    ],
+)
+def test_answers_of_the_server(answer: bytes, status: int, body: bytes) -> None:
+    async def scene() -> None:
+        async with run_proxy(Origin(answer)) as proxied:
+            found, headers, text = await proxied.ask(post())
+            assert (found, text) == (status, body)
+            assert headers.get("retry-after") == ("7" if status == 429 else None)
+            assert headers.keys().isdisjoint({"location", "set-cookie", "x-echo", "content-encoding"})
+            assert len(proxied.origin.requests) == 1
+            assert proxied.record.statuses == {status: 1}
+            assert len(proxied.record.usages) == (status < 400)
+
+    asyncio.run(scene())
+
+
+def test_an_error_without_an_end_is_cut() -> None:
+    long = http("500 No", body=b"x" * 3_000_000)
+
+    async def scene() -> None:
+        async with run_proxy(Origin(long)) as proxied:
+            assert len((await proxied.ask(post()))[2]) == 1024 * 1024
+
+    asyncio.run(scene())
+
+
+def test_a_server_that_cannot_be_reached_is_said() -> None:
+    async def scene() -> None:
+        async with run_proxy(url="http://127.0.0.1:9") as proxied:
+            status, _, body = await proxied.ask(post())
+            assert status == 502
+            said = "the server cannot be reached (Connection refused)"
+            assert json.loads(body)["error"]["message"] == f"gitbatch: {said}"
+            assert proxied.record.refusals == (f"the proxy: {said}",)
+
+    asyncio.run(scene())
+
+
+def test_an_answer_that_is_cut_is_cut_for_the_program_too() -> None:
+    async def scene() -> None:
+        async def play(_head: bytes, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(
+                b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 999\r\n\r\n" + EVENT
+            )
+            await writer.drain()
+            raise ConnectionError
+
+        async with run_proxy(Origin(play)) as proxied:
+            client = await proxied.connect()
+            client.send(post())
+            assert b"HTTP/1.1 200" not in (await client.rest())[20:]
+            assert proxied.record.usages == (Usage(clean_text("m"), input=9, requests=1),)
+
+    asyncio.run(scene())
+
+
+def test_a_request_ends_when_the_program_closes_its_connection() -> None:
+    """Nothing is paid for that has no reader."""
+
+    async def scene() -> None:
+        asked = asyncio.Event()
+
+        async def play(_head: bytes, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+            asked.set()
+            await reader.read()  # until the proxy closes it
+            raise ConnectionError
+
+        async with run_proxy(Origin(play)) as proxied:
+            client = await proxied.connect()
+            client.send(post())
+            await asked.wait()
+            client.writer.close()
+            await wait_until_async(lambda: proxied.origin.closed, "the end of the request")
+
+    asyncio.run(scene())
+
+
+def test_nothing_is_served_after_the_item() -> None:
+    async def scene() -> None:
+        async def play(_head: bytes, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            raise ConnectionError
+
+        async with run_proxy(Origin(play)) as proxied:
+            client = await proxied.connect()
+            client.send(post())
+            await wait_until_async(lambda: proxied.origin.requests, "the request")
+        assert await client.rest() == b""
+        with pytest.raises(ConnectionRefusedError):
+            await proxied.connect()
+
+    asyncio.run(scene())
+
+
+def test_a_limit_is_held_before_the_next_request() -> None:
+    answer = http(
+        "200 OK",
+        "content-type: application/json",
+        body=b'{"model": "m", "usage": {"input_tokens": 9}}',
+    )
+
+    def find_limit(usages: tuple[Usage, ...]) -> str:
+        return "the limit is reached" if sum(usage.total_tokens for usage in usages) > 10 else ""
+
+    async def scene() -> None:
+        async with run_proxy(Origin(answer), find_limit=find_limit) as proxied:
+            assert [(await proxied.ask(post()))[0] for _ in range(2)] == [200, 200]
+            status, _, body = await proxied.ask(post())
+            assert (status, json.loads(body)["error"]["message"]) == (402, "gitbatch: the limit is reached")
+            assert (await proxied.ask(post("/v1/messages/count_tokens")))[0] == 200
+            assert len(proxied.origin.requests) == 3
+            assert len(proxied.record.usages) == 2
+
+    asyncio.run(scene())
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate of 127.0.0.1, and its private key."""
+    openssl = shutil.which("openssl")
+    if not openssl:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    made = (folder / "certificate.pem", folder / "key.pem")
+    subprocess.run(
+        [
+            *(openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+            *("-days", "2", "-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"),
+            *("-out", str(made[0]), "-keyout", str(made[1])),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return made
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_https(certificate: tuple[Path, Path], is_trusted: bool) -> None:  # noqa: FBT001 - a row
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    trusted = (str(certificate[0]),) if is_trusted else ()
+
+    async def scene() -> None:
+        origin = Origin()
+        server = await asyncio.start_server(origin.serve, "127.0.0.1", 0, ssl=context)
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with server, run_proxy(url=url, certificates=trusted) as proxied:
+            status, _, body = await proxied.ask(post())
+            assert (status, b"certificate is not valid" in body) == (
+                (200, False) if is_trusted else (502, True)
+            )
+            assert (KEY.value.encode() in b"".join(origin.requests)) is is_trusted
+
+    asyncio.run(scene())
+
+
+def test_requests_go_through_the_proxy_of_the_user() -> None:
+    async def scene() -> None:
+        theirs = Origin()
+        async with run_origin(theirs):
+            proxies = UserProxies(http=theirs.url.replace("//", "//user:word@"))
+            async with run_proxy(url="http://api.example", proxies=proxies) as proxied:
+                assert (await proxied.ask(post()))[0] == 200
+        (seen,) = theirs.requests
+        assert seen.startswith(b"POST http://api.example/v1/messages HTTP/1.1\r\n")
+        assert b"Proxy-Authorization: Basic dXNlcjp3b3Jk\r\n" in seen
 
     asyncio.run(scene())
