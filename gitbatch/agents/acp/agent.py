@@ -97,9 +97,9 @@ def make_program(
     rule = PermissionRule(
         worktrees=tuple(dict.fromkeys((place.worktree, place.worktree.resolve()))),
         scratch=tuple(dict.fromkeys((place.scratch, place.scratch.resolve()))),
-        output=assignment.output,
+        output=None if assignment.review else assignment.output,
         may_read=table.reads == "worktree",
-        may_execute=sandbox is not SandboxKind.NONE and "execute" in table.allow,
+        may_execute=sandbox is not SandboxKind.NONE and "execute" in table.allow and not assignment.review,
     )
     turn = Turn(table, assignment, place, rule, Money(budget, own, limit or 0.0))
     return AcpProgram(table, assignment, place, files, turn)

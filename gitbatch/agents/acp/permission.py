@@ -4,8 +4,8 @@
 |---|---|
 | read, search | reads are configured, and each path that it names is in the worktree or the scratch folder |
 | think | always |
-| edit | it names a path, and each path that it names is the output |
-| execute | it is configured, and there is a sandbox |
+| edit | it names a path, and each path that it names is the output; never in a review |
+| execute | it is configured, and there is a sandbox; never in a review |
 | any other, or none | never |
 
 Paths are compared as texts: the links that an agent makes are not followed. A path with `..` in it names nothing, since
@@ -53,8 +53,8 @@ class PermissionRule(Struct, frozen=True):
     """The worktree, by each path that it has."""
     scratch: tuple[Path, ...]
     """Folders of the attempt, which it may read too."""
-    output: str
-    """The repository path that it may write."""
+    output: str | None
+    """The repository path that it may write; None: it reviews, and may write nothing."""
     may_read: bool = True
     may_execute: bool = False
 
@@ -83,8 +83,8 @@ class PermissionRule(Struct, frozen=True):
         return False
 
     def _is_output(self, path: str) -> bool:
-        absolute = self._find_absolute(path)
-        return absolute is not None and any(absolute == root / self.output for root in self.worktrees)
+        absolute, output = self._find_absolute(path), self.output
+        return bool(absolute and output) and any(absolute == root / str(output) for root in self.worktrees)
 
     def _is_inside(self, path: str) -> bool:
         absolute = self._find_absolute(path)

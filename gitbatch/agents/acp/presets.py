@@ -14,6 +14,15 @@ PresetName = Literal["claude", "opencode", "gemini", "qwen", "codex"]
 _ANTHROPIC = ("ANTHROPIC_API_KEY", "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_AUTH_TOKEN")
 
 
+_OUTPUT = "{output}"
+_MAY_EDIT, _MAY_NOT = f'"{_OUTPUT}": "allow"', f'"{_OUTPUT}": "deny"'
+
+
+def deny_output(variable: str) -> str:
+    """Returns the value of a variable of a preset for a review, which may not write the output either."""
+    return variable.replace(_MAY_EDIT, _MAY_NOT)
+
+
 class Preset(Struct, frozen=True):
     """What is known of one agent."""
 
@@ -40,7 +49,7 @@ class Preset(Struct, frozen=True):
 def _opencode_settings() -> str:
     """Returns the settings of OpenCode, with a placeholder for the output: it asks for nothing, but keeps its rules."""
     rules = {
-        "edit": {"*": "deny", "{output}": "allow"},
+        "edit": {"*": "deny", _OUTPUT: "allow"},
         "bash": "deny",
         "webfetch": "deny",
         "external_directory": "deny",

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from gitbatch.agents.acp.failure import NOT_SPOKEN, describe_error, find_wait, judge_rpc_error
 from gitbatch.agents.acp.inbox import LINE_BYTES
 from gitbatch.agents.acp.outcome import Stage, Stop, judge_stop_reason
+from gitbatch.agents.acp.presets import deny_output
 from gitbatch.agents.acp.table import AcpAgent
 from gitbatch.agents.acp.turn import Turn
 from gitbatch.agents.last_message import INSTRUCTION, read_last_message
@@ -21,7 +22,7 @@ from gitbatch.agents.process.placeholders import fill_placeholders
 from gitbatch.agents.process.program import ProgramExit, describe_exit, get_stdin, kill_program
 from gitbatch.agents.process.watch import ExitWait, OutputWatch, ShownLine
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
-from gitbatch.agents.reply import PartialReply
+from gitbatch.agents.reply import PartialReply, make_review
 from gitbatch.limits.causes import Cause
 from gitbatch.text import CleanText, clean_text
 
@@ -50,7 +51,10 @@ class AcpProgram(Struct, frozen=True):
 
     def environment(self) -> dict[str, str]:
         """Returns the variables of the preset and of the table, with their placeholders filled."""
-        return {name: self._fill(value) for name, value in self.table.fixed_variables.items()}
+        variables = self.table.fixed_variables
+        if self.assignment.review:
+            variables = {name: deny_output(value) for name, value in variables.items()}
+        return {name: self._fill(value) for name, value in variables.items()}
 
     def show_line(self, stream: OutputStream, line: str) -> ShownLine | None:
         """Shows what a message says to people."""
@@ -84,6 +88,8 @@ class AcpProgram(Struct, frozen=True):
         failure = self._find_failure(ended)
         if failure is not None:
             return replace(failure, usage=self.turn.usage, retry_after=self._wait())
+        if self.assignment.review:
+            return make_review(self.turn.events.summary, self.assignment.review, self.turn.usage)
         denials = tuple(self.turn.denials)
         if denials and not os.path.lexists(self.place.worktree / self.assignment.output):
             reason = clean_text(f"no output file was written ({denials[-1]})")
@@ -119,7 +125,7 @@ class AcpProgram(Struct, frozen=True):
             await asyncio.wait({talking})
 
     def _prompt_text(self) -> str:
-        instruction = f"\n{INSTRUCTION}\n" if self.assignment.artifacts else ""
+        instruction = f"\n{INSTRUCTION}\n" if self.assignment.artifacts and not self.assignment.review else ""
         return self.assignment.prompt + instruction
 
     def _fill(self, text: str) -> str:
