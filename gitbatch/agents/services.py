@@ -24,13 +24,13 @@ class AgentServices(Struct, frozen=True):
     budget: Budget = field(default_factory=Budget)
 
     def open_sandbox(self, configured: str) -> Sandbox:
-        """Returns the sandbox for an agent that is a process, and starts the server that starts its programs.
+        """Returns the sandbox for an agent that is a process, and starts the server that starts its programs, if one does.
 
         Raises:
             GitbatchError: it does not work here.
         """
         sandbox = select_sandbox(self.sandbox or SandboxKind(configured))
-        if sandbox.kind is not SandboxKind.NONE:
+        if sandbox.kind.has_launcher:
             with suppress(OSError):  # the first item tries again, and reports the error
                 self.starter.start_server()
         return sandbox

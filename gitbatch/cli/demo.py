@@ -127,7 +127,7 @@ _NEXT = {
     DemoAgent.COMMAND: f"""{_LOOK}
 One module is Python 2, so its page failed, and what needs that page was not started.
 Fix it and run again; only what is open runs:
-  sed -i 's/^\\( *\\)print \\(.*\\)$/\\1print(\\2)/' almanac/yearsheet.py
+  sed -i.bak 's/^\\( *\\)print \\(.*\\)$/\\1print(\\2)/' almanac/yearsheet.py
   git commit -am "Make yearsheet Python 3"
   {{gitbatch}} run --items failed --checkpoint at-end""",
     DemoAgent.ANTHROPIC: f"""{_LOOK}

@@ -63,11 +63,15 @@ def end_session(process: "subprocess.Popen[bytes]") -> None:
 
     A process whose parent was killed with it is not reaped by the first process of a container if that is not an init.
     """
-    with _adopting(), suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+    with _adopting():
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        except PermissionError:  # macOS: all processes of the group have ended, and were not reaped
+            process.kill()
         process.wait()
         _reap_group(process.pid)
-    process.wait()
     for stream in (process.stdin, process.stdout, process.stderr):
         with suppress(BrokenPipeError):
             if stream:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from gitbatch.sandbox.model import Confinement
-from gitbatch.sandbox.tools import SYSTEM_FOLDERS, path_exists, real_path, tool_paths
+from gitbatch.sandbox.tools import HIDDEN_FOLDERS, SYSTEM_FOLDERS, path_exists, real_path, tool_paths
 
 _LINK_TARGETS = (Path("/etc/resolv.conf"),)
 """Files that the system's folders link to and programs need, outside of those folders."""
@@ -96,7 +96,7 @@ def _common_view(tools: frozenset[Path]) -> FilesystemView:
     """Builds the part of the view that all items share. Cached: it takes longer than the rest."""
     readable = ((path, Access.READ) for path in (*SYSTEM_FOLDERS, *_LINK_TARGETS, *tools))
     closed = _root_only_paths(Path("/etc")) if os.geteuid() == 0 else ()
-    return _resolve_rules((*readable, *((path, Access.HIDDEN) for path in closed)))
+    return _resolve_rules((*readable, *((path, Access.HIDDEN) for path in (*closed, *HIDDEN_FOLDERS))))
 
 
 def _item_rules(confinement: Confinement) -> Iterator[tuple[Path, Access]]:

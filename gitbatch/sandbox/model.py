@@ -20,7 +20,13 @@ class SandboxKind(StrEnum):
     AUTO = "auto"
     BUBBLEWRAP = "bubblewrap"
     LANDLOCK = "landlock"
+    SEATBELT = "seatbelt"
     NONE = "none"
+
+    @property
+    def has_launcher(self) -> bool:
+        """Whether the launcher (`launcher/`) starts its programs."""
+        return self in {SandboxKind.BUBBLEWRAP, SandboxKind.LANDLOCK}
 
 
 class Network(StrEnum):
@@ -86,7 +92,7 @@ class Sandbox(Protocol):
         """Returns the command to start instead of `argv`, with the environment and the descriptors of the program.
 
         It ends when the program ends, with the program's exit code, or 128 + n if signal n ended the program. By
-        then no process of the program is left, unless the kind is `NONE`. No shell interprets the command line.
+        then no process of the program is left, if the kind has the launcher. No shell interprets the command line.
         The thread that starts it must live as long as it does: it ends when that thread ends.
 
         Raises:

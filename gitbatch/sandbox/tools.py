@@ -17,8 +17,13 @@ SYSTEM_FOLDERS = (
     *map(Path, ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc", "/opt", "/snap")),
     *map(Path, ("/nix", "/gnu")),  # NixOS, Guix
     *map(Path, ("/sys/devices/system", "/sys/fs/cgroup")),  # how many processors there are, how much memory
+    *map(Path, ("/System", "/System/Volumes/Preboot/Cryptexes", "/Applications/Xcode.app")),  # macOS
+    *(Path("/Library", name) for name in ("Apple", "Developer", "Frameworks", "Java", "Perl")),
+    *(Path("/private/var", name) for name in ("db/dyld", "db/timezone", "db/xcode_select_link", "select")),
 )
-"""The folders that every program may read, as far as the user may."""
+"""The folders that every program may read, as far as the user may. Those of the other systems do not exist."""
+HIDDEN_FOLDERS = (Path("/System/Volumes"),)
+"""Folders below those that it may not read: macOS shows all files of the user there once more."""
 
 _VIRTUAL = (Path("/proc"), Path("/dev"), Path("/sys"))
 """File systems that are not on a disk: every sandbox mounts its own."""

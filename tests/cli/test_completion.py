@@ -42,7 +42,7 @@ WORDS: tuple[tuple[str, list[str]], ...] = (
     ("gitbatch completion z", ["zsh"]),
     ("gitbatch init --lang d", ["de"]),
     ("gitbatch run ", []),
-    ("gitbatch run --sandbox ", ["auto", "bubblewrap", "landlock", "none"]),
+    ("gitbatch run --sandbox ", ["auto", "bubblewrap", "landlock", "seatbelt", "none"]),
     ("gitbatch nonsense ", []),
     ("gitbatch run --items \"T101' '", []),
 )

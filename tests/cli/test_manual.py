@@ -29,7 +29,7 @@ def test_every_command_is_there(name: str) -> None:
 def test_options_and_exit_codes() -> None:
     text = render_manual()
     assert "\n.B \\-j, \\-\\-jobs JOBS\nItems that run at the same time.\n" in text
-    assert "\n.B \\-\\-sandbox auto|bubblewrap|landlock|none\n" in text
+    assert "\n.B \\-\\-sandbox auto|bubblewrap|landlock|seatbelt|none\n" in text
     assert text.count("\\-\\-quiet") == 1
     assert "\\-\\-line" not in text, "it is for the scripts of completion"
     assert "\n.B 75\n" in text

@@ -1,5 +1,7 @@
 """A program that signs and does not answer is reported, then ended with all that it has started."""
 
+import os
+import subprocess
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +12,7 @@ from waiting import wait_until
 
 from gitbatch.repo.objects.codec import Ident
 from gitbatch.repo.objects.store import Objects
-from gitbatch.repo.patience import Patience
+from gitbatch.repo.patience import Patience, end_session
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.settings import Setting
 from gitbatch.repo.signing import Signer, SigningError, UnansweredSigningError, find_signer
@@ -119,6 +121,19 @@ def test_what_was_killed_is_reaped(repo: Repository, objects: Objects, tmp_path:
         objects.write_commit(tree, (), "A message\n", WHO, WHO)
     for pid in (tmp_path / "pids").read_text(encoding="utf-8").split():
         assert not Path(f"/proc/{pid}").exists()
+
+
+def test_session_that_ended_on_macos(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There, a group cannot be signalled if all its processes have ended and were not reaped yet."""
+    process = subprocess.Popen(["true"], stdin=subprocess.PIPE, start_new_session=True)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+    def refuse(_group: int, _number: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "killpg", refuse)
+    end_session(process)
+    assert process.returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ The program runs in a process group of its own, which ends with it. A kind of ag
 
 import asyncio
 import errno
+import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -37,6 +38,10 @@ from gitbatch.text import CleanText, clean_text
 
 _COMPLAINT = "gitbatch: "
 """The beginning of each line that the launcher prints, or the shell without a sandbox."""
+
+_SANDBOX_EXEC = "sandbox-exec: "
+_NOT_STARTED = (CANNOT_RUN, NOT_FOUND, os.EX_DATAERR, os.EX_OSERR)
+"""The exit codes of what starts a program and cannot: of shells, and of `sandbox-exec`."""
 
 MakeProgram = Callable[[Assignment, LocalPlace, ExchangeFiles], Program | Failure]
 """Makes one start of the program; a failure: it is not started."""
@@ -127,7 +132,7 @@ class ProcessAgent(Struct, frozen=True):
 
     def _find_failure(self, program: Program, ended: ProgramExit, place: LocalPlace) -> Failure:
         """Returns why the program, or what starts it, failed."""
-        if ended.status in {CANNOT_RUN, NOT_FOUND} and (problem := _launcher_problem(ended.watch, place)):
+        if ended.status in _NOT_STARTED and (problem := _launcher_problem(ended.watch, place)):
             reason = clean_text(f"the agent cannot be started: {problem}")
             return Failure(reason, ended.watch.last_lines(), Cause.FATAL)
         failure = program.read_failure(ended)
@@ -155,6 +160,8 @@ def _launcher_problem(watch: OutputWatch, place: LocalPlace) -> str:
     A problem with a folder of the item is not a problem of the launcher, nor of another item.
     """
     *others, last = watch.last_errors() or ("",)
+    if last.startswith(_SANDBOX_EXEC):
+        return f"the sandbox: {last}"
     if not last.startswith(_COMPLAINT):
         return ""
     by_bubblewrap = others and others[-1].startswith("bwrap: ")

@@ -15,7 +15,7 @@ class ProcessTable(AgentTable, frozen=True, kw_only=True):
     """Names of environment variables that the program gets in addition to the usual ones; their values are secret."""
     public_env: tuple[str, ...] = ()
     """As `pass_env`, for values that are not secret: a model's name, a server's address."""
-    sandbox: Literal["auto", "bubblewrap", "landlock", "none"] = "auto"
+    sandbox: Literal["auto", "bubblewrap", "landlock", "seatbelt", "none"] = "auto"
     """`auto`: the best that works here, and an error where none does; `none` must be asked for by name."""
     network: bool = False
     allow_hosts: tuple[str, ...] = ()
