@@ -1,5 +1,6 @@
 """Gates of groups in whole runs: what reaches the branch, who is named, and how often a gate runs."""
 
+import json
 import math
 from typing import Any
 
@@ -9,12 +10,22 @@ from conftest import Place
 from sessions import run_here
 
 from gitbatch.batch.loop import Ending, Result
+from gitbatch.batch.verdicts import GateState
+from gitbatch.limits.causes import Cause
 
-GATE = '[gates.tests]\ncommand = ["sh", "-c", "{command}"]\nsandbox = "none"\n{more}'
+
+def gate(place: Place, script: str, more: str = "", name: str = "tests") -> str:
+    """Returns the settings of a gate, which also logs the outputs that it sees."""
+    path = place.home / f"{name}.sh"
+    path.write_text(f'echo $(ls out 2>/dev/null) >>"$HOME/{name}.log"\n{script}\n')
+    return f'[gates.{name}]\ncommand = {json.dumps(["sh", str(path)])}\nsandbox = "none"\n{more}\n'
 
 
-def gate(command: str, more: str = "") -> str:
-    return GATE.format(command=command, more=more)
+def seen(place: Place, name: str = "tests") -> list[list[str]]:
+    """The outputs that a gate saw at each of its runs, without their suffix."""
+    path = place.home / f"{name}.log"
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [line.replace(".md", "").split() for line in lines]
 
 
 def trailers(place: Place, name: str, commit: str = "main") -> list[str]:
@@ -22,34 +33,229 @@ def trailers(place: Place, name: str, commit: str = "main") -> list[str]:
     return list(filter(None, place.git("log", "-1", form, commit).splitlines()))
 
 
-def runs(events: list[Any]) -> int:
-    return sum(event["event"] == "gate-started" for event in events)
-
-
 def written(place: Place) -> list[str]:
-    return place.git("ls-tree", "--name-only", "-r", "main", "out/").splitlines()
+    return [path[4:-3] for path in place.git("ls-tree", "--name-only", "-r", "main", "out/").splitlines()]
 
 
-def run(place: Place, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> tuple[Result, list[Any]]:  # noqa: ANN401 - of SessionSettings
-    return run_here(place, monkeypatch, **settings)
+def failures(result: Result) -> dict[str, str]:
+    return {item.name: item.reason for item in result.failures}
+
+
+def of_kind(events: list[Any], kind: str) -> list[Any]:
+    return [event for event in events if event["event"] == kind]
 
 
 def test_one_guilty_item_of_16_is_named_and_the_others_are_recorded(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_up(place, *["ok"] * 16, agent=gate("test ! -e out/T11.md || { echo T11 breaks it; exit 1; }"))
-    result, events = run(place, monkeypatch)
+    script = "test ! -e out/T11.md || { echo T11 breaks it; exit 1; }"
+    set_up(place, *["ok"] * 16, agent=gate(place, script))
+    result, events = run_here(place, monkeypatch)
     assert result.ending is Ending.COMPLETE
     assert (result.succeeded, result.failed) == (15, 1)
-    (failed,) = result.failures
-    assert failed.name == "T11"
-    assert failed.reason == "gate tests is red with it: T11 breaks it (exit 1)"
-    assert "out/T11.md" not in written(place)
+    assert failures(result) == {"T11": "gate tests is red with it: T11 breaks it (exit 1)"}
+    assert "T11" not in written(place)
     assert len(written(place)) == 15
-    assert runs(events) <= 2 * math.log2(16) + 5
-    (verdict,) = trailers(place, "Gate")
-    assert verdict == f"tests pass {place.git('rev-parse', 'main^{tree}').strip()}"
+    assert len(seen(place)) == len(of_kind(events, "gate-started")) == len(of_kind(events, "gate-finished"))
+    assert len(seen(place)) <= 2 * math.log2(16) + 5
+    assert trailers(place, "Gate") == [f"tests pass {place.git('rev-parse', 'main^{tree}').strip()}"]
+    assert "\ngate       tests: pass (" in place.git("log", "-1", "--format=%B", "main")
     assert "- [ ] T11 " in place.read("task.md")
     assert place.git("status", "--porcelain") == ""
     assert place.gitbatch("verify").returncode == 0
+    status = json.loads(place.gitbatch("status", "--json").stdout)
+    assert [(shown["gate"], shown["state"]) for shown in status["gates"]] == [("tests", "pass")]
+    (kept,) = json.loads(place.gitbatch("rescue", "--json").stdout)["files"]
+    assert kept["path"] == "out/T11.md"
     assert starts(place, "T11") == 1
+
+
+def test_two_guilty_items_are_named(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(place, *["ok"] * 8, agent=gate(place, "test ! -e out/T2.md && test ! -e out/T7.md"))
+    result, _ = run_here(place, monkeypatch)
+    assert failures(result).keys() == {"T2", "T7"}
+    assert written(place) == ["T1", "T3", "T4", "T5", "T6", "T8"]
+    assert len(seen(place)) <= 20
+
+
+def test_all_items_are_guilty(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(place, *["ok"] * 4, agent=gate(place, "test ! -e out"))
+    result, _ = run_here(place, monkeypatch)
+    assert (result.succeeded, result.failed) == (0, 4)
+    assert "gitbatch: checkpoint 1/1: Group 1 (0 of 4 done)" in place.git("log", "-1", "--format=%s", "main")
+    assert len(seen(place)) <= 2 * 4 + 6
+
+
+def test_items_that_are_red_only_together_are_named_together(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(place, *["ok"] * 4, agent=gate(place, "test ! -e out/T1.md || test ! -e out/T4.md"))
+    result, _ = run_here(place, monkeypatch)
+    assert failures(result) == {"T4": "gate tests is red with it together with T1: exit code 1"}
+    assert written(place) == ["T1", "T2", "T3"]
+
+
+def test_who_stands_upon_a_guilty_item_runs_again(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(place, "ok", "ok", "ok", batch='on-missing = "tell"', agent=gate(place, "test ! -e out/T1.md"))
+    place.write("task.md", place.read("task.md").replace("→ Output: out/T2", "→ After: T1 → Output: out/T2"))
+    place.commit()
+    result, _ = run_here(place, monkeypatch)
+    assert failures(result).keys() == {"T1"}
+    assert [starts(place, name) for name in ("T1", "T2", "T3")] == [1, 2, 1]
+    assert written(place) == ["T2", "T3"]
+    assert place.gitbatch("verify").returncode == 0
+
+
+def test_a_gate_that_was_red_before_blocks_nothing_new(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    more = gate(place, "exit 0", 'groups = ["other"]', name="elsewhere")
+    set_up(place, "ok", "ok", agent=gate(place, "echo the base is broken; exit 3") + more)
+    result, events = run_here(place, monkeypatch)
+    assert (result.succeeded, result.failed) == (2, 0)
+    tree = place.git("rev-parse", "main^{tree}").strip()
+    assert trailers(place, "Gate") == [f"tests red-before {tree}"]
+    said = place.git("log", "-1", "--format=%B", "main")
+    assert "red before this group already" in said
+    assert "the base is broken (exit 3)" in said
+    assert seen(place) == [["T1", "T2"], ["T1", "T2"], [], []]
+    (checkpoint,) = of_kind(events, "checkpoint")
+    assert checkpoint["checkpoint"]["gates"][0]["state"] == GateState.RED_BEFORE
+
+
+def test_a_gate_that_must_pass_halts_the_batch_until_the_branch_is_good(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(place, "ok", agent=gate(place, "test -e good.txt", "must-pass = true"))
+    result, _ = run_here(place, monkeypatch)
+    assert result.halt
+    assert result.halt.cause is Cause.GATE
+    assert "gate tests must pass, and was red before this group" in result.halt.reason
+    assert written(place) == []
+    place.write("good.txt", "good\n")
+    place.commit("Make it good")
+    result, _ = run_here(place, monkeypatch)
+    assert (result.ending, result.succeeded) == (Ending.COMPLETE, 1)
+    assert starts(place, "T1") == 1
+
+
+def test_a_gate_that_is_red_once_is_said_to_be_flaky(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(place, "ok", "ok", agent=gate(place, 'mkdir "$HOME/ran" 2>/dev/null && exit 1; exit 0'))
+    result, events = run_here(place, monkeypatch)
+    assert (result.succeeded, result.failed) == (2, 0)
+    assert len(seen(place)) == 2
+    assert "gate tests is flaky" in "".join(event["text"] for event in of_kind(events, "notice"))
+    assert "flaky: it was red on the same tree before" in place.git("log", "-1", "--format=%B", "main")
+
+
+def test_a_gate_that_skips_lets_a_group_through(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(place, "ok", agent=gate(place, "echo nothing to test; exit 77"))
+    run_here(place, monkeypatch)
+    assert trailers(place, "Gate")[0].startswith("tests skip ")
+
+
+@pytest.mark.parametrize(
+    ("script", "more", "said"),
+    [
+        ("exit 75", 'timeout = "1s"', "it still asks to be run again after 1s"),
+        ("exit 127", "", "exit code 127"),
+        ("kill -9 $$", "", "ended by signal 9"),
+    ],
+)
+def test_a_gate_without_a_verdict_halts_the_batch(place: Place, script: str, more: str, said: str) -> None:
+    set_up(place, "ok", "ok", agent=gate(place, f'test -e "$HOME/fixed" || {script}', more))
+    run = ("run", "--items", "all", "--checkpoint", "at-end")
+    stopped = place.gitbatch(*run, code=75)
+    assert "gate tests gave no verdict: " in stopped.stderr
+    assert said in stopped.stderr
+    assert written(place) == []
+    (place.home / "fixed").touch()
+    place.gitbatch(*run)
+    assert written(place) == ["T1", "T2"]
+    assert starts(place, "T1") == 1
+
+
+def test_a_resume_repeats_only_the_run_of_a_gate_that_was_interrupted(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run that gives no verdict stands for one that is interrupted."""
+    script = 'n=$(wc -l <"$HOME/tests.log"); test "$n" -ne 6 || exit 126; test ! -e out/T3.md'
+    set_up(place, *["ok"] * 4, agent=gate(place, script))
+    stopped, _ = run_here(place, monkeypatch)
+    assert stopped.halt
+    assert stopped.halt.cause is Cause.UNAVAILABLE
+    first = len(seen(place))
+    result, events = run_here(place, monkeypatch)
+    assert failures(result).keys() == {"T3"}
+    assert first == 6
+    assert seen(place)[6] == seen(place)[5]
+    reds = [event["tree"] for event in of_kind(events, "gate-finished") if event["result"] == "red"]
+    assert len(reds) <= 2, "T3 alone, and once more"
+    assert len(seen(place)) <= 11
+
+
+def test_a_branch_that_moves_while_a_gate_runs_is_judged_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move = f'cd "{place.root}" && echo mine >mine.txt && git add mine.txt && git commit -qm Mine'
+    script = f'test -e mine.txt || ({move}); ls >>"$HOME/files.log"'
+    set_up(place, "ok", agent=gate(place, script, 'pass-env = ["GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL"]'))
+    place.git("config", "user.name", "U")
+    place.git("config", "user.email", "u@example.invalid")
+    result, _ = run_here(place, monkeypatch)
+    assert result.succeeded == 1
+    assert len(seen(place)) == 2
+    assert (place.home / "files.log").read_text().count("mine.txt") == 1
+    assert trailers(place, "Gate") == [f"tests pass {place.git('rev-parse', 'main^{tree}').strip()}"]
+    assert place.git("log", "--first-parent", "--format=%s").splitlines()[-2] == "Mine"
+
+
+def test_a_gate_that_is_red_on_shared_files_alone_blames_no_item(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(place, "ok", "ok", agent=gate(place, "! grep -q succeeded status.md"))
+    result, _ = run_here(place, monkeypatch)
+    assert result.halt
+    assert result.halt.cause is Cause.GATE
+    assert "red on the shared files that gitbatch writes" in result.halt.reason
+    assert written(place) == []
+
+
+def test_a_base_that_is_red_by_now_blames_no_item(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = 'test -e out || { mkdir "$HOME/ran" 2>/dev/null && exit 0; }; exit 1'
+    set_up(place, "ok", "ok", agent=gate(place, script))
+    result, _ = run_here(place, monkeypatch)
+    assert result.halt
+    assert result.halt.cause is Cause.UNAVAILABLE
+    assert "red by now also on the base" in result.halt.reason
+
+
+def test_each_of_several_gates_has_its_say(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    gates = (
+        gate(place, "test ! -e out/T1.md"),
+        gate(place, "test ! -e out/T3.md", name="links"),
+        gate(place, "exit 1", name="never"),
+    )
+    set_up(place, "ok", "ok", "ok", "ok", groups=2, batch='on-missing = "tell"', agent="".join(gates))
+    hint = "\n<!-- gate: tests, links -->\n"
+    place.write("task.md", place.read("task.md").replace("## Work Packages\n", f"## Work Packages\n{hint}"))
+    place.commit()
+    result, _ = run_here(place, monkeypatch)
+    assert failures(result) == {
+        "T1": "gate tests is red with it: exit code 1",
+        "T3": "gate links is red with it: exit code 1",
+    }
+    assert [verdict.split()[:2] for verdict in trailers(place, "Gate")] == [
+        ["tests", "pass"],
+        ["links", "pass"],
+    ]
+    assert seen(place, "never") == []
+
+
+def test_a_gate_that_is_not_configured_stops_the_run(place: Place) -> None:
+    set_up(place, "ok")
+    place.write(
+        "task.md", place.read("task.md").replace("### Group 1\n", "### Group 1\n<!-- gate: tets -->\n")
+    )
+    place.commit()
+    stopped = place.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=None)
+    assert stopped.returncode in {1, 2}
+    assert "tets" in stopped.stderr
