@@ -68,6 +68,8 @@ class CheckTable(ProgramTable, frozen=True, kw_only=True):
     """The name of an agent below `[agents]`, which gets the output as material and writes nothing."""
     prompt: str | None = None
     """What the agent is asked."""
+    rounds: Positive = 3
+    """How often the agent may send an output of an item back; after that, the item fails."""
     on: tuple[str, ...] = ()
     """Patterns of outputs; without any, it runs where the plan names it."""
     checkout: Literal["full", "context"] = "full"

@@ -52,7 +52,7 @@ def answer_of(program: AcpProgram, *texts: str) -> Reply | Failure:
     return asyncio.run(read())
 
 
-@pytest.mark.parametrize("path", ["docs/p1.md", "/worktree/docs/p1.md", "/worktree", "", "."])
+@pytest.mark.parametrize("path", ["docs/p1.md", "/worktree/docs/p1.md", "/worktree", "None", "", "."])
 def test_a_review_may_write_nothing(path: str) -> None:
     edit = ToolCall("1", "edit", locations=(Location(path),))
     rule = PermissionRule((Path("/worktree"),), (Path("/scratch"),), None)
