@@ -8,6 +8,7 @@ from msgspec import Struct
 from gitbatch.agents.process.api_programs import ApiProgram
 from gitbatch.agents.process.environment import passed_variables
 from gitbatch.agents.process.table import ProcessTable
+from gitbatch.agents.secrets import SHORTEST
 from gitbatch.api_proxy.judgement import encode_host
 from gitbatch.api_proxy.rules import ProxyKey, ProxyRules
 from gitbatch.api_proxy.user_proxy import read_user_proxies
@@ -72,11 +73,9 @@ class ApiAccess(Struct, frozen=True):
             return dict(variables)
         changed = {**variables, self.program.address_variable: address}
         if self.key and rules.key and self.is_hidden:
-            changed |= {
-                name: value.replace(self.key.value, rules.key.placeholder)
-                for name, value in changed.items()
-                if self.key.value in value
-            }
+            if len(self.key.value) >= SHORTEST:  # a shorter one is a word, which other values have too
+                hidden = rules.key.placeholder
+                changed = {name: value.replace(self.key.value, hidden) for name, value in changed.items()}
             changed[self.key.variable] = rules.key.placeholder
         return changed
 
