@@ -79,3 +79,13 @@ def acp(session: nox.Session) -> None:
     session.run(program, str(cli), "install", "--prefix", folder, *packages, external=True)
     path = f"{node / 'bin'}:{folder}/node_modules/.bin:{os.environ['PATH']}"
     session.run("pytest", "-q", "tests/batch/test_real_acp.py", *session.posargs, env={"PATH": path})
+
+
+@nox.session
+def aimock(session: nox.Session) -> None:
+    """Runs kind anthropic against the server of a package of npm (12 MB)."""
+    _install(session, "test")
+    folder = session.create_tmp()
+    session.run("npm", "install", "--prefix", folder, "@copilotkit/aimock", external=True)
+    path = f"{folder}/node_modules/.bin:{os.environ['PATH']}"
+    session.run("pytest", "-q", "tests/batch/test_aimock.py", *session.posargs, env={"PATH": path})
