@@ -134,8 +134,15 @@ def _become(request: dict[str, object], streams: Sequence[int]) -> None:
 
 
 if __name__ == "__main__":
+    import gitbatch.agents.command.agent
     import gitbatch.cli.batch
-    import gitbatch.cli.run  # noqa: F401  # imported before it forks
+    import gitbatch.cli.main
+    import gitbatch.cli.report_error
+    import gitbatch.cli.run
+    import gitbatch.sandbox.bubblewrap
+    import gitbatch.sandbox.landlock
+    import gitbatch.sandbox.none
+    import gitbatch.view.plain  # noqa: F401  # imported before it forks: what most runs need
     from gitbatch.__main__ import main
 
     gc.collect()

@@ -202,10 +202,13 @@ class Arena:
             output, errors = process.communicate(stdin, timeout=_PATIENCE)
         return subprocess.CompletedProcess(argv, process.returncode, output, errors)
 
-    def attack(self, name: str, confinement: Confinement | None = None) -> "subprocess.CompletedProcess[str]":
-        """Runs one of the attacks."""
-        done = self.run(*self.wall.python, str(ATTACKS), name, confinement=confinement)
-        assert TRIED in done.stderr, done
+    def attack(
+        self, *names: str, confinement: Confinement | None = None
+    ) -> "subprocess.CompletedProcess[str]":
+        """Runs attacks in a row; each must have begun."""
+        done = self.run(*self.wall.python, str(ATTACKS), *names, confinement=confinement)
+        for name in names:
+            assert f"{TRIED}: {name}\n" in done.stderr, done
         return done
 
     def python(self, code: str, confinement: Confinement | None = None) -> "subprocess.CompletedProcess[str]":

@@ -1,5 +1,7 @@
 """The attacks of a hostile agent. A test starts `python attacks.py NAME` in a sandbox or, as a control, without one.
 
+With several names, each attack runs in a process of its own, and what it made in the worktree is removed before the next.
+
 The environment has all paths: a sandbox must not depend on secret paths. An attack that
 reads returns what it got, which is printed; one that writes leaves a mark; the test checks the result from outside.
 """
@@ -8,6 +10,7 @@ import ctypes
 import fcntl
 import os
 import resource
+import shutil
 import signal
 import socket
 import stat
@@ -21,6 +24,8 @@ from pathlib import Path
 MARK = "overwritten by the agent"
 WON = "the agent has won"
 TRIED = "the agent has tried"
+ONE_NAME = 2
+"""Arguments of a command line with one name."""
 
 REPO, SIBLING, HOME, ELSEWHERE = (
     Path(os.environ.get(name, "/nowhere")) for name in ("REPO", "SIBLING", "USERS_HOME", "ELSEWHERE")
@@ -511,6 +516,40 @@ ATTACKS: dict[str, Callable[[], str | None]] = {
     if getattr(thing, "__module__", "") == __name__ and not name.startswith("_")
 }
 
+
+def _attack_in_a_row(names: list[str]) -> None:
+    """Runs attack after attack, and prints the name of each before what it says."""
+    own = set(HERE.iterdir())
+    for name in names:
+        sys.stdout.write(f"\n# {name}\n")
+        sys.stdout.flush()
+        process = os.fork()
+        if not process:
+            _attack(name)
+            sys.stdout.flush()
+            os._exit(0)
+        os.waitpid(process, 0)
+        for path in set(HERE.iterdir()) - own:
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # a sandbox may protect what it has put there
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def _attack(name: str) -> None:
+    os.write(2, f"{TRIED}: {name}\n".encode())
+    try:
+        sys.stdout.write(ATTACKS[name]() or "")
+    except Exception as error:  # noqa: BLE001 - most attacks end with one; the test looks for names that do not exist
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        if len(sys.argv) == ONE_NAME:
+            sys.exit(1)
+
+
 if __name__ == "__main__":
-    os.write(2, TRIED.encode())
-    sys.stdout.write(ATTACKS[sys.argv[1]]() or "")
+    if len(sys.argv) == ONE_NAME:
+        _attack(sys.argv[1])
+    else:
+        _attack_in_a_row(sys.argv[1:])

@@ -45,7 +45,7 @@ def test_deepest_rule_wins(arena: Arena, layout: Layout) -> None:
 def test_listed_socket_works(arena: Arena, listeners: Listeners) -> None:
     assert not listeners.reached()
     listed = arena.usual._replace(needs=(Path(arena.environment["SOCKET"]),))
-    assert SECRET in arena.attack("connect_by_path", listed).stdout
+    assert SECRET in arena.attack("connect_by_path", confinement=listed).stdout
 
 
 @behind(Wall.BUBBLEWRAP, Wall.LANDLOCK)
