@@ -37,7 +37,7 @@ FAILURES = Path(__file__).parents[2] / "docs" / "failures.md"
     ("word", "reason", "cause"),
     [
         ("3", "it broke (exit 3)", Cause.FAILED),
-        ("slow", "it took longer than 1 seconds", Cause.TIMEOUT),
+        ("slow", "it took longer than 1 seconds and printed nothing", Cause.TIMEOUT),
         ("shared", "the agent modified task.md outside its assigned output", Cause.REFUSED),
         ("nothing", "no output file was written", Cause.NO_OUTPUT),
     ],

@@ -13,7 +13,7 @@ from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.json_lines.claude import ClaudeEvents
 from gitbatch.agents.json_lines.claude_events import Event
 from gitbatch.agents.json_lines.claude_outcome import wait_for_server
-from gitbatch.agents.json_lines.verdict import CutAnswers, Verdict
+from gitbatch.agents.json_lines.verdict import CutAnswers, Verdict, find_usage_problem
 from gitbatch.agents.last_message import INSTRUCTION, read_last_message
 from gitbatch.agents.process.agent import ProcessAgent
 from gitbatch.agents.process.files import ExchangeFiles
@@ -31,8 +31,6 @@ from gitbatch.text import CleanText, clean_text
 
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _BATCH_LIMIT = "the budget of the batch is reached"
-_UNKNOWN_OPTION = "error: unknown option"
-"""The beginning of what a version prints that does not know an option."""
 
 
 class SharedState(Struct):
@@ -176,11 +174,10 @@ class ClaudeCodeProgram(Struct, frozen=True):
     def _fail_without_result(self, ended: ProgramExit) -> Failure:
         """Returns the failure of a program that did not come to its end, or is another one."""
         details = (*ended.watch.last_errors(), *self.stream.unread_lines)
-        unknown = next((line for line in details if line.startswith(_UNKNOWN_OPTION)), None)
+        unknown = "" if self.stream.has_started else find_usage_problem(details)
         if unknown:
-            reason = (
-                f"{self.table.program} is too old ({unknown.removeprefix('error: ')}): update Claude Code"
-            )
+            said = unknown.removeprefix("error: ")
+            reason = f"{self.table.program} is too old ({said}): update Claude Code"
             return Failure(clean_text(reason), details, Cause.FATAL)
         if ended.status == 0:
             why = (

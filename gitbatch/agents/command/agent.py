@@ -8,6 +8,7 @@ from gitbatch.agents.process.agent import MakeProgram, ProcessAgent
 from gitbatch.agents.services import AgentServices
 from gitbatch.errors import GitbatchError
 from gitbatch.sandbox.model import SandboxKind
+from gitbatch.text import CleanText, clean_text
 
 _UNCONFINED = ("danger-full-access", "--dangerously-bypass-approvals-and-sandbox", "--yolo")
 """Arguments that switch a program's own walls off."""
@@ -36,7 +37,17 @@ def make_command_agent(name: str, table: CommandAgent, services: AgentServices) 
         make_program=_find_program(table, services),
         knows_usage=table.reports_usage or table.format is not None,
         knows_cost=table.reports_usage or table.format in WITH_COST,
+        notes=_find_notes(name, table, services),
     )
+
+
+def _find_notes(name: str, table: CommandAgent, services: AgentServices) -> tuple[CleanText, ...]:
+    """Returns a line for the header of a run if a program that talks to a model has no key."""
+    keys = table.secret_variables if table.format else ()
+    if not keys or any(services.environment.get(key, "").strip() for key in keys):
+        return ()
+    verb = "is" if len(keys) == 1 else "are"
+    return (clean_text(f"agent {name}: {', '.join(keys)} {verb} not set"),)
 
 
 def _find_program(table: CommandAgent, services: AgentServices) -> MakeProgram:

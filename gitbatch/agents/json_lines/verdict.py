@@ -4,6 +4,7 @@ Only errors are judged by their words, never what a model says.
 """
 
 import re
+from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -12,7 +13,7 @@ from gitbatch.plan.model import ItemKey
 from gitbatch.text import CleanText, clean_text
 
 _BUSY = frozenset({408, 409, 429})
-_UNUSABLE = frozenset({401, 402, 403})
+_UNUSABLE = frozenset({401, 402, 403, 407})
 _NOT_FOUND, _TOO_LARGE, _SERVER_ERROR = 404, 413, 500
 _NUMBER = r"(40[0-9]|413|422|429|5\d\d)"
 _STATUS = re.compile(rf"\b(?:status|code|http|error)(?: code)?\W{{0,3}}{_NUMBER}\b", re.IGNORECASE)
@@ -28,7 +29,7 @@ _CONTEXT = re.compile(
 )
 _FATAL = re.compile(
     r"unauthenticated|unauthorized|permission_denied|invalid (?:api key|auth)|api key not valid|incorrect api key"
-    r"|(?:missing|specify) .{0,40}api[_ ]key|missing environment variable|not logged in|insufficient_quota"
+    r"|(?:missing|specify) .{0,40}api[_ ]key|missing environment variable|not logged in"
     r"|authentication (?:failed|required)|model.{0,60}(?:not found|does not exist)",
     re.IGNORECASE,
 )
@@ -37,7 +38,24 @@ _BUSY_WORDS = re.compile(
     r"|stream disconnected|socket hang up|fetch failed",
     re.IGNORECASE,
 )
-_WORDS = ((Cause.CONTEXT, _CONTEXT), (Cause.FATAL, _FATAL), (Cause.BUSY, _BUSY_WORDS))
+_NO_CREDIT = re.compile(
+    r"insufficient[_ ](?:quota|balance|credits?|funds)|credit balance is too low|out of credits?|billing_hard_limit",
+    re.IGNORECASE,
+)
+"""Errors that no wait ends, also where their status is that of a busy server or of a bad request."""
+_USAGE = re.compile(
+    r"(?:[\w./-]+: )?(?:error: )?(?:unknown (?:shorthand )?(?:option|argument|flag|command)s?\b"
+    r"|unexpected argument\b|unrecognized (?:option|argument|subcommand|command)s?\b|invalid option\b"
+    r"|invalid value\b.* for '|invalid values:|argument -.*: invalid choice|not enough arguments following)",
+    re.IGNORECASE,
+)
+"""Messages of the usual parsers of command lines: commander, yargs, clap, argparse, cobra, getopt."""
+_WORDS = (
+    (Cause.CONTEXT, _CONTEXT),
+    (Cause.FATAL, _NO_CREDIT),
+    (Cause.FATAL, _FATAL),
+    (Cause.BUSY, _BUSY_WORDS),
+)
 
 
 class Verdict(Struct, frozen=True):
@@ -74,6 +92,15 @@ def is_busy_number(status: int) -> bool:
     return status in _BUSY or status >= _SERVER_ERROR
 
 
+def find_usage_problem(lines: Iterable[str]) -> str:
+    """Returns the line in which a program says that it does not know its command line; empty if no line does.
+
+    Args:
+        lines: what a program printed that printed no event.
+    """
+    return next((line for line in lines if _USAGE.match(line)), "")
+
+
 def has_no_connection(text: str) -> bool:
     """Whether an error says that the server was not reached."""
     return bool(_NO_CONNECTION.search(text))
@@ -86,7 +113,7 @@ def no_connection(text: str) -> Verdict:
 
 def find_cause(status: int, text: str) -> Cause:
     """Returns the cause for an error with a status of HTTP."""
-    if status in _UNUSABLE or (status == _NOT_FOUND and "model" in text.lower()):
+    if status in _UNUSABLE or _NO_CREDIT.search(text) or (status == _NOT_FOUND and "model" in text.lower()):
         return Cause.FATAL
     if is_busy_number(status):
         return Cause.BUSY

@@ -27,7 +27,7 @@ from gitbatch.agents.process.start_problem import (
 from gitbatch.agents.process.starter import LauncherError, Starter
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.agents.process.watch import ExitWait, OutputWatch
-from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Progress, Reply
+from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Progress, Reply
 from gitbatch.agents.secrets import Secrets
 from gitbatch.concurrency import repeat_cancellation, shielded
 from gitbatch.fs.disk import is_of_disk
@@ -120,7 +120,7 @@ class ProcessAgent(Struct, frozen=True):
         if waited is ExitWait.FINISHED or (waited is ExitWait.EXITED and ended.status == 0):
             return program.read_reply(ended)
         failure = (
-            _timed_out(watch, assignment.timeout)
+            self._time_out(watch, assignment.timeout)
             if waited is ExitWait.TIMED_OUT
             else self._find_failure(program, ended, place)
         )
@@ -138,6 +138,14 @@ class ProcessAgent(Struct, frozen=True):
         failure = program.read_failure(ended)
         return replace(failure, details=failure.details + self._find_advice(failure.details))
 
+    def _time_out(self, watch: OutputWatch, timeout: float) -> Failure:
+        """Returns the failure of a program that took too long; one that showed nothing may wait for an answer."""
+        reason = f"it took longer than {timeout:g} seconds"
+        if any(map(watch.last_of, OutputStream)):
+            return Failure(clean_text(reason), watch.last_lines(), Cause.TIMEOUT)
+        hint = f"if it waits for an answer, such as a login, this shows it: gitbatch agents try {self.name}"
+        return Failure(clean_text(f"{reason} and printed nothing"), (clean_text(hint),), Cause.TIMEOUT)
+
     def _find_advice(self, details: tuple[CleanText, ...]) -> tuple[CleanText, ...]:
         """Returns a hint for the user if the program complains that it may not write."""
         advice = strict_advice(self.table, self.sandbox.kind)
@@ -148,10 +156,6 @@ class ProcessAgent(Struct, frozen=True):
         return isinstance(error, LauncherError) or (
             error.filename == self.command[0] and error.errno in {errno.ENOENT, errno.EACCES}
         )
-
-
-def _timed_out(watch: OutputWatch, timeout: float) -> Failure:
-    return Failure(clean_text(f"it took longer than {timeout:g} seconds"), watch.last_lines(), Cause.TIMEOUT)
 
 
 def _launcher_problem(watch: OutputWatch, place: LocalPlace) -> str:
