@@ -8,6 +8,7 @@ Only refs, commits and check boxes are read. The following holds wherever a run 
    below the commit are on the disk. It is deleted only when its group is done, or if it has no such commit; other
    commits on it are kept under a rescue ref. If the commit stands on an item that is not merged, the item is set aside when
    its group is to be recorded: a rescue ref keeps the commit, the branch is deleted, and it is not done (`group/set_aside.py`).
+   The same happens to an item that makes a gate red; before its branch is deleted, the ledger has its last, failed attempt.
 3. A group is done if and only if its orchestrator commit is reachable from the target branch, which moves to it once. So
    outputs, ticks and status are in history together or not at all.
 4. The checkout is up to date if and only if `followed` points to the last group's orchestrator commit. A path is updated

@@ -6,6 +6,7 @@ from gitbatch.agents.protocol import FLAG_DESCRIPTIONS
 from gitbatch.batch.history.messages import format_effort, format_gate_effort, format_usage
 from gitbatch.batch.model import Checkpoint, CriterionState, ItemStatus, LineCount, Outcome, describe_missing
 from gitbatch.batch.verdicts import GateState, GateVerdict, describe_state
+from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.paths import quote_path
 from gitbatch.text import clean_text, format_count
@@ -135,7 +136,8 @@ def _detail_lines(outcome: Outcome) -> Block:
     if not details:
         return (make_line(f"{outcome.item.name}:", indent=2), *effort) if effort else ()
     said = make_line(("\n".join(details), "dim"), indent=4)
-    return (make_line(f"{outcome.item.name} said:", indent=2), said, *effort)
+    who = f"the gate said of {outcome.item.name}" if outcome.cause is Cause.GATE else f"{outcome.item.name} said"
+    return (make_line(f"{who}:", indent=2), said, *effort)
 
 
 def _effort_lines(outcome: Outcome) -> tuple[str, ...]:

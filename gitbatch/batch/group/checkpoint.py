@@ -67,6 +67,8 @@ class BuiltGroup(Struct, frozen=True):
     checkpoint: Checkpoint
     tree: str
     """Of the checkpoint."""
+    tree_before: str
+    """Of the commit that it is built on."""
 
 
 class GatedTree(Struct, frozen=True):
@@ -190,7 +192,8 @@ def _build_safely(
             # From here on a `git gc --prune=now` of another process keeps the new objects; did one run before?
             repo.point(building_ref(commits.batch.id), checkpoint.commit)
             _require_objects(repo, checkpoint)
-            return BuiltGroup(finished, checkpoint, repo.objects.tree_of(checkpoint.commit))
+            tree, before = map(repo.objects.tree_of, (checkpoint.commit, checkpoint.before))
+            return BuiltGroup(finished, checkpoint, tree, before)
         except GitError:  # as when objects are pruned before a ref has them
             if not left:
                 raise

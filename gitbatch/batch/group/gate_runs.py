@@ -111,8 +111,7 @@ class GateRuns:
     @property
     def base(self) -> GatedCommit:
         """The commit of the branch that the group is built on."""
-        before = self.built.checkpoint.before
-        return GatedCommit(before, self.share.run.repo.objects.tree_of(before), ())
+        return GatedCommit(self.built.checkpoint.before, self.built.tree_before, ())
 
     @property
     def whole(self) -> GatedCommit:

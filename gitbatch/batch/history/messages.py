@@ -325,7 +325,8 @@ def _render_failure(outcome: Outcome) -> str:
     lines = (*outcome.details, *strays)
     if not lines:
         return ""
-    return f"{_item_name(outcome)} {outcome.status}, in its own words:\n" + "\n".join(
+    whose = "the gate's" if outcome.cause is Cause.GATE else "its own"
+    return f"{_item_name(outcome)} {outcome.status}, in {whose} words:\n" + "\n".join(
         f"    {line}" for line in lines
     )
 
