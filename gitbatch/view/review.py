@@ -136,7 +136,11 @@ def _detail_lines(outcome: Outcome) -> Block:
     if not details:
         return (make_line(f"{outcome.item.name}:", indent=2), *effort) if effort else ()
     said = make_line(("\n".join(details), "dim"), indent=4)
-    who = f"the gate said of {outcome.item.name}" if outcome.cause is Cause.GATE else f"{outcome.item.name} said"
+    who = (
+        f"the gate said of {outcome.item.name}"
+        if outcome.cause is Cause.GATE
+        else f"{outcome.item.name} said"
+    )
     return (make_line(f"{who}:", indent=2), said, *effort)
 
 
