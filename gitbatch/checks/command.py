@@ -39,6 +39,7 @@ from gitbatch.fs.disk import is_of_disk
 from gitbatch.plan.duration import require_duration
 from gitbatch.project.check_tables import ProgramTable
 from gitbatch.sandbox.launcher import CANNOT_RUN, NOT_FOUND
+from gitbatch.sandbox.model import Network
 from gitbatch.text import CleanText, clean_text
 
 SKIPPED = 77
@@ -138,7 +139,7 @@ async def _run_once(
     environment = services.environment
     sandbox = services.open_sandbox(table.sandbox)
     secrets = Secrets.from_environment(environment, secret_names(table.pass_env, table.public_env))
-    confinement = confinement_of(table, environment, place, subject.output)
+    confinement = confinement_of(table, environment, place, subject.output, Network.of_setting(table.network))
     variables = {
         **passed_variables(table, environment),
         **{name: _fill_placeholders(value, subject) for name, value in table.env.items()},

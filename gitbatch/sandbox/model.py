@@ -9,7 +9,7 @@ Nothing else exists for it.
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 _MEBIBYTE = 1024 * 1024
 
@@ -38,6 +38,13 @@ class Network(StrEnum):
     """One listener on a loopback interface of its own, on which gitbatch accepts connections from outside."""
     ALL = "all"
     """The network, the services of this machine included."""
+
+    @classmethod
+    def of_setting(cls, value: "Literal['api'] | bool") -> "Network":
+        """Returns the network that a setting `network` asks for."""
+        if value == "api":
+            return cls.API
+        return cls.ALL if value else cls.NONE
 
 
 class ProcessLimits(NamedTuple):

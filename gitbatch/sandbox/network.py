@@ -2,7 +2,6 @@
 
 import os
 import socket
-import sys
 import tempfile
 from contextlib import closing, suppress
 from functools import cache
@@ -13,6 +12,7 @@ from gitbatch.sandbox.model import Confinement, Network, Sandbox, SandboxKind
 from gitbatch.sandbox.selection import select_sandbox
 
 _PROGRAM = ("/bin/sh", "-c", ":")
+_WITH_LAUNCHER = (SandboxKind.BUBBLEWRAP, SandboxKind.LANDLOCK)
 _TIMEOUT = 20.0
 
 
@@ -28,7 +28,7 @@ def _can_lend_listener(kind: SandboxKind) -> bool:
     """Starts a program as the programs of agents are started, and returns whether its listener comes."""
     from gitbatch.sandbox.server import LauncherServer  # noqa: PLC0415 - most runs have no need of it here
 
-    if sys.platform != "linux":
+    if kind not in _WITH_LAUNCHER:
         return False
     sandbox, descriptors = select_sandbox(kind), list[int]()
     with tempfile.TemporaryDirectory() as made:

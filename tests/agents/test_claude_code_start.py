@@ -36,7 +36,7 @@ def parse_table(settings: str) -> ClaudeCodeAgent:
 def test_defaults() -> None:
     table = parse_table("")
     assert (table.program, table.max_turns, table.max_cost, table.settings) == ("claude", 50, None, "none")
-    assert (table.network, table.strict, table.writable, table.sandbox) == (True, False, (), "auto")
+    assert (table.wanted_network, table.strict, table.writable, table.sandbox) == ("api", False, (), "auto")
     assert table.secret_variables == (
         "ANTHROPIC_API_KEY",
         "CLAUDE_CODE_OAUTH_TOKEN",
@@ -209,18 +209,19 @@ def test_shell_needs_a_sandbox() -> None:
 @pytest.mark.parametrize(
     ("table", "environment", "notes"),
     [
-        (ClaudeCodeAgent(), {}, ["agent a: network: all"]),
-        (ClaudeCodeAgent(network=False), {"HTTPS_PROXY": "p"}, ["agent a: network: none"]),
+        (ClaudeCodeAgent(), {}, ["agent a: network: all (no sandbox)"]),
+        (ClaudeCodeAgent(network=True), {}, ["agent a: network: all"]),
+        (ClaudeCodeAgent(network=False), {}, ["agent a: network: all (no sandbox)"]),
         (
             ClaudeCodeAgent(),
             {"HTTPS_PROXY": "http://user:word@proxy"},
             [
-                "agent a: network: all",
+                "agent a: network: all (no sandbox)",
                 "agent a: HTTPS_PROXY is set and not passed: add it to public-env if it is needed",
             ],
         ),
         (
-            ClaudeCodeAgent(public_env=("HTTPS_PROXY",)),
+            ClaudeCodeAgent(network=True, public_env=("HTTPS_PROXY",)),
             {"HTTPS_PROXY": "http://proxy"},
             ["agent a: network: all"],
         ),

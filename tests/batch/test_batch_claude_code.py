@@ -116,7 +116,7 @@ def test_streams_in_a_whole_run(place: Place, monkeypatch: pytest.MonkeyPatch) -
     assert len(ticked(place)) == 7
     assert_tidy(place)
     assert lines_of(events, "T2")[:2] == ["Write: docs/other.md", "not allowed: Write docs/other.md"]
-    assert "agent claude: network: all" in [e.get("text") for e in events]
+    assert "agent claude: network: all (no sandbox)" in [e.get("text") for e in events]
     (denied, *_) = outcomes["T7"]["earlier"]
     assert (denied["cause"], denied["details"]) == ("no-usable-output", ["not allowed: Write docs/other.md"])
     environment = (place.home / "T1.environment.1").read_text(encoding="utf-8")

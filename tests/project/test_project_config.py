@@ -145,7 +145,7 @@ def test_every_setting_arrives(mark: bytes, newline: bytes) -> None:
                 timeout="30m",
                 pass_env=(),
                 sandbox="auto",
-                network=False,
+                network=None,
                 strict=False,
                 needs=(),
                 writable=(),

@@ -1,6 +1,8 @@
 """The network `api`: one listener, on which gitbatch accepts outside, and nothing else."""
 
 import socket
+import subprocess
+import sys
 from contextlib import suppress
 
 import pytest
@@ -68,3 +70,23 @@ def test_probe(kind: SandboxKind) -> None:
 
 def test_no_sandbox_has_none() -> None:
     assert find_network_problem(select_sandbox(SandboxKind.NONE)) == "no sandbox"
+
+
+def test_no_namespace_here() -> None:
+    """In a user namespace in which no network namespace can be made."""
+    code = """
+import os
+from pathlib import Path
+from gitbatch.sandbox.launcher.kernel import CLONE_NEWUSER, unshare
+from gitbatch.sandbox.model import SandboxKind
+from gitbatch.sandbox.network import find_network_problem
+from gitbatch.sandbox.selection import select_sandbox
+user, group = os.getuid(), os.getgid()
+unshare(CLONE_NEWUSER)
+for name, text in {"setgroups": "deny", "gid_map": f"0 {group} 1", "uid_map": f"0 {user} 1"}.items():
+    Path(f"/proc/self/{name}").write_text(text)
+Path("/proc/sys/user/max_net_namespaces").write_text("0")
+print(find_network_problem(select_sandbox(SandboxKind.LANDLOCK)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("no network namespace here\n", "")

@@ -13,6 +13,7 @@ from gitbatch.agents.acp.table import AcpAgent
 from gitbatch.agents.acp.turn import BATCH_LIMIT, Money, Turn, describe_limit
 from gitbatch.agents.process.agent import ProcessAgent
 from gitbatch.agents.process.files import ExchangeFiles
+from gitbatch.agents.process.network import open_network
 from gitbatch.agents.process.program import Program
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace
 from gitbatch.agents.services import AgentServices
@@ -45,6 +46,7 @@ def make_acp_agent(name: str, table: AcpAgent, services: AgentServices) -> Proce
             f"agent {name} does not report its cost, so max-cost cannot be enforced",
             f"remove max-cost from [agents.{name}], or set reports-usage = true if the agent reports its cost",
         )
+    network = open_network(name, known, services.environment, sandbox)
     return ProcessAgent(
         name=name,
         table=known,
@@ -56,7 +58,9 @@ def make_acp_agent(name: str, table: AcpAgent, services: AgentServices) -> Proce
         knows_usage=preset.knows_usage if reports is None else reports,
         knows_cost=knows_cost,
         cost_limit=table.max_cost,
-        notes=_find_notes(name, table),
+        notes=(*network.notes, *_find_notes(name, table)),
+        network=network,
+        budget=services.budget,
     )
 
 
@@ -106,8 +110,8 @@ def make_program(
 
 
 def _find_notes(name: str, table: AcpAgent) -> tuple[CleanText, ...]:
-    """Returns what the header of a run says about an agent: its network, and what it may do without being asked."""
-    notes = [f"agent {name}: network: {'all' if table.network else 'none'}"]
+    """Returns what the header of a run says about an agent: what it may do without being asked."""
+    notes = []
     if table.known.needs_sandbox:
         notes.append(
             f"agent {name}: mode {table.wanted_mode}: it asks for no permission, only its sandbox limits what it does"

@@ -6,6 +6,7 @@ from typing import Literal
 from msgspec import field
 
 from gitbatch.agents.acp.presets import OTHER, PRESETS, Preset, PresetName
+from gitbatch.agents.process.api_programs import PROGRAMS, ApiProgram
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.project.agent_kinds import AgentKind
 from gitbatch.project.agent_table import Amount, Positive
@@ -37,7 +38,16 @@ class AcpAgent(ProcessTable, frozen=True, kw_only=True, tag="acp"):
     """US dollars for one item, all attempts together; for an agent that reports its cost."""
     reports_usage: bool | None = None
     """Whether the agent reports tokens and cost; not set: as is known of the preset, else not."""
-    network: bool = True
+
+    @property
+    def default_network(self) -> Literal["api"]:
+        """It needs its model."""
+        return "api"
+
+    @property
+    def api_program(self) -> ApiProgram | None:
+        """What is known of the program of the preset."""
+        return PROGRAMS.get(self.preset) if self.preset else None
 
     @property
     def known(self) -> Preset:

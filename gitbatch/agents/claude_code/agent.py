@@ -16,8 +16,10 @@ from gitbatch.agents.json_lines.claude_outcome import wait_for_server
 from gitbatch.agents.json_lines.verdict import CutAnswers, Verdict, find_usage_problem
 from gitbatch.agents.last_message import INSTRUCTION, read_last_message
 from gitbatch.agents.process.agent import ProcessAgent
+from gitbatch.agents.process.api_access import FoundKey
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.last_lines import find_reason
+from gitbatch.agents.process.network import open_network
 from gitbatch.agents.process.program import Program, ProgramExit, describe_exit, feed_and_wait
 from gitbatch.agents.process.watch import EVENT_LINE, ExitWait, OutputWatch, ShownLine
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
@@ -27,9 +29,8 @@ from gitbatch.errors import GitbatchError
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import FREE, format_dollars
 from gitbatch.sandbox.model import SandboxKind
-from gitbatch.text import CleanText, clean_text
+from gitbatch.text import clean_text
 
-_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 _BATCH_LIMIT = "the budget of the batch is reached"
 
 
@@ -57,6 +58,9 @@ def make_claude_code_agent(name: str, table: ClaudeCodeAgent, services: AgentSer
             f"agent {name}: the tool Bash needs a sandbox",
             f'remove "Bash" from the tools of [agents.{name}], or let it run in a sandbox',
         )
+    address = _find_address(table, services)
+    found = FoundKey(key.name, key.value)
+    network = open_network(name, table, services.environment, sandbox, found, address)
     return ProcessAgent(
         name=name,
         table=table,
@@ -68,7 +72,9 @@ def make_claude_code_agent(name: str, table: ClaudeCodeAgent, services: AgentSer
         knows_usage=True,
         knows_cost=True,
         cost_limit=table.max_cost,
-        notes=_find_notes(name, table, services),
+        notes=network.notes,
+        network=network,
+        budget=services.budget,
     )
 
 
@@ -121,7 +127,7 @@ class ClaudeCodeProgram(Struct, frozen=True):
 
     def environment(self) -> dict[str, str]:
         """Returns the fixed variables, the key, and the address of the server."""
-        url = self.table.base_url or self.state.services.environment.get("ANTHROPIC_BASE_URL")
+        url = _find_address(self.table, self.state.services)
         address = {"ANTHROPIC_BASE_URL": url} if url else {}
         return {**fixed_variables(self.place.scratch), self.key.name: self.key.value, **address}
 
@@ -195,15 +201,6 @@ def _limit_reached(table: ClaudeCodeAgent) -> str:
     return f"its limit of {format_dollars(table.max_cost or 0.0)} (max-cost) is reached"
 
 
-def _find_notes(name: str, table: ClaudeCodeAgent, services: AgentServices) -> tuple[CleanText, ...]:
-    """Returns what the header of a run says about an agent: its network, and a proxy that it would need."""
-    environment = services.environment
-    proxies = [proxy for proxy in _PROXIES if environment.get(proxy)]
-    passed = {*table.pass_env, *table.public_env}
-    network = "all" if table.network else "none"
-    notes = [f"agent {name}: network: {network}"]
-    if table.network and proxies and passed.isdisjoint(proxies):
-        notes.append(
-            f"agent {name}: {proxies[0]} is set and not passed: add it to public-env if it is needed"
-        )
-    return tuple(map(clean_text, notes))
+def _find_address(table: ClaudeCodeAgent, services: AgentServices) -> str:
+    """Returns the address of the server; empty: Claude Code's own."""
+    return table.base_url or services.environment.get("ANTHROPIC_BASE_URL", "")

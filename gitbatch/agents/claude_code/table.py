@@ -36,7 +36,11 @@ class ClaudeCodeAgent(ProcessTable, frozen=True, kw_only=True, tag="claude-code"
     """The variables that may have the key: the first one that is set is passed."""
     base_url: str | None = None
     """The address of the server; if not set, that of ANTHROPIC_BASE_URL, else Claude Code's own."""
-    network: bool = True
+
+    @property
+    def default_network(self) -> Literal["api"]:
+        """It needs its model."""
+        return "api"
 
     @property
     def api_program(self) -> ApiProgram | None:

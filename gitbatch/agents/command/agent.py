@@ -5,6 +5,7 @@ from functools import partial
 from gitbatch.agents.command.program import CommandProgram, find_program_path
 from gitbatch.agents.command.table import WITH_COST, CommandAgent
 from gitbatch.agents.process.agent import MakeProgram, ProcessAgent
+from gitbatch.agents.process.network import open_network
 from gitbatch.agents.services import AgentServices
 from gitbatch.errors import GitbatchError
 from gitbatch.sandbox.model import SandboxKind
@@ -27,6 +28,7 @@ def make_command_agent(name: str, table: CommandAgent, services: AgentServices) 
             f"agent {name}: {unconfined} needs a sandbox",
             f"remove it from the command of [agents.{name}], or let it run in a sandbox",
         )
+    network = open_network(name, table, services.environment, sandbox)
     return ProcessAgent(
         name=name,
         table=table,
@@ -35,9 +37,11 @@ def make_command_agent(name: str, table: CommandAgent, services: AgentServices) 
         starter=services.starter,
         command=(find_program_path(table.command[0]), *table.command[1:]),
         make_program=_find_program(table, services),
+        network=network,
+        budget=services.budget,
         knows_usage=table.reports_usage or table.format is not None,
         knows_cost=table.reports_usage or table.format in WITH_COST,
-        notes=_find_notes(name, table, services),
+        notes=(*network.notes, *_find_notes(name, table, services)),
     )
 
 

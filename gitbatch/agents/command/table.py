@@ -42,6 +42,11 @@ class CommandAgent(ProcessTable, frozen=True, kw_only=True, tag="command"):
     """The meaning of exit codes, by the code; 75 is `busy` and all others are `failed` if they are not listed."""
 
     @property
+    def default_network(self) -> Literal["api"] | bool:
+        """A program whose format is known needs its model."""
+        return "api" if self.format else False
+
+    @property
     def api_program(self) -> ApiProgram | None:
         """What is known of the program whose format it is."""
         return PROGRAMS[self.format] if self.format else None

@@ -11,14 +11,17 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
+from gitbatch.agents.process.api_session import ApiSession
 from gitbatch.agents.process.confine import confinement_of, read_in_checkouts, strict_advice, was_denied
-from gitbatch.agents.process.environment import passed_variables
+from gitbatch.agents.process.environment import certificate_variables, passed_variables
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.interruption import AttemptInterruptedError
+from gitbatch.agents.process.network import AgentNetwork
 from gitbatch.agents.process.program import Program, ProgramExit, end_program, has_ended
+from gitbatch.agents.process.spending import AttemptLimits
 from gitbatch.agents.process.start_problem import (
     can_find_program,
     describe_start_problem,
@@ -31,9 +34,10 @@ from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStre
 from gitbatch.agents.secrets import Secrets
 from gitbatch.concurrency import repeat_cancellation, shielded
 from gitbatch.fs.disk import is_of_disk
+from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause
 from gitbatch.sandbox.launcher import CANNOT_RUN, NOT_FOUND
-from gitbatch.sandbox.model import Sandbox, SandboxKind
+from gitbatch.sandbox.model import Network, Sandbox, SandboxKind
 from gitbatch.text import CleanText, clean_text
 
 _COMPLAINT = "gitbatch: "
@@ -59,6 +63,9 @@ class ProcessAgent(Struct, frozen=True):
     command: tuple[str, ...]
     """The command line as it is configured: the program, and files that it needs, are found by it."""
     make_program: MakeProgram
+    network: AgentNetwork = AgentNetwork()
+    budget: Budget = field(default_factory=Budget)
+    """That of the batch."""
     knows_usage: bool = False
     knows_cost: bool = False
     cost_limit: float | None = None
@@ -84,6 +91,19 @@ class ProcessAgent(Struct, frozen=True):
 
     async def run(self, assignment: Assignment, place: LocalPlace, progress: Progress) -> Reply | Failure:
         """Runs the program until it ends; its last lines are the details of a failure."""
+        if self.network.access is None:
+            return await self._run_program(assignment, place, progress, None)
+        limits = AttemptLimits(self.budget, assignment.item, self.cost_limit, assignment.used)
+        with ApiSession(self.network.access, limits, progress) as session:
+            try:
+                answer = await self._run_program(assignment, place, progress, session)
+            except AttemptInterruptedError as error:
+                raise AttemptInterruptedError(session.add_usage(error.usage)) from error
+        return session.judge_answer(answer)
+
+    async def _run_program(
+        self, assignment: Assignment, place: LocalPlace, progress: Progress, session: ApiSession | None
+    ) -> Reply | Failure:
         secrets = Secrets.from_environment(self.environment, self.table.secret_variables)
         try:
             files = ExchangeFiles.prepare(assignment, place)
@@ -93,12 +113,15 @@ class ProcessAgent(Struct, frozen=True):
             passed = passed_variables(self.table, self.environment)
             if problem := find_format_problem(self.command[0], passed, place.worktree):
                 return Failure(clean_text(f"the agent cannot be started: {problem}"), cause=Cause.FATAL)
-            confinement = confinement_of(self.table, self.environment, place, assignment.output)
+            confinement = confinement_of(
+                self.table, self.environment, place, assignment.output, self.network.kind
+            )
             transport, watch = await self.starter.start_program(
                 lambda: OutputWatch(progress, files.progress, secrets, program.show_line, program.line_bytes),
                 self.sandbox.wrap_command(list(program.arguments()), confinement),
-                {**passed, **program.environment()},
+                self._set_variables({**passed, **program.environment()}, session),
                 place.worktree,
+                channel=session.channel if session else None,
             )
         except OSError as error:
             if is_of_disk(error):
@@ -106,7 +129,7 @@ class ProcessAgent(Struct, frozen=True):
             reason = clean_text(f"the agent cannot be started: {error.filename}: {error.strerror}")
             return Failure(reason, cause=Cause.FATAL if self._is_unusable(error) else Cause.FAILED)
         try:
-            waited = await program.work(transport, watch)
+            waited = await _work_through_proxy(program, transport, watch, session)
         except asyncio.CancelledError as error:
             if not has_ended(transport, watch):
                 with suppress(asyncio.CancelledError):  # when cancelled once more, it is killed
@@ -122,7 +145,7 @@ class ProcessAgent(Struct, frozen=True):
         failure = (
             self._time_out(watch, assignment.timeout)
             if waited is ExitWait.TIMED_OUT
-            else self._find_failure(program, ended, place)
+            else self._find_failure(program, ended, place, has_started=session is None or session.is_served)
         )
         known = program.read_partial_reply(ended)
         return replace(failure, retry_after=known.retry_after, usage=known.usage)
@@ -130,9 +153,19 @@ class ProcessAgent(Struct, frozen=True):
     async def close(self) -> None:
         """Nothing is kept between items."""
 
-    def _find_failure(self, program: Program, ended: ProgramExit, place: LocalPlace) -> Failure:
+    def _set_variables(self, variables: dict[str, str], session: ApiSession | None) -> dict[str, str]:
+        """Returns the variables of a program with those that its network needs."""
+        if self.network.kind is Network.NONE:
+            return variables
+        whole = {**certificate_variables(self.environment), **variables}
+        return session.set_variables(whole) if session else whole
+
+    def _find_failure(
+        self, program: Program, ended: ProgramExit, place: LocalPlace, *, has_started: bool
+    ) -> Failure:
         """Returns why the program, or what starts it, failed."""
-        if ended.status in _NOT_STARTED and (problem := _launcher_problem(ended.watch, place)):
+        may_be_ours = not has_started or ended.status in _NOT_STARTED
+        if may_be_ours and (problem := _launcher_problem(ended.watch, place)):
             reason = clean_text(f"the agent cannot be started: {problem}")
             return Failure(reason, ended.watch.last_lines(), Cause.FATAL)
         failure = program.read_failure(ended)
@@ -156,6 +189,16 @@ class ProcessAgent(Struct, frozen=True):
         return isinstance(error, LauncherError) or (
             error.filename == self.command[0] and error.errno in {errno.ENOENT, errno.EACCES}
         )
+
+
+async def _work_through_proxy(
+    program: Program, transport: asyncio.SubprocessTransport, watch: OutputWatch, session: ApiSession | None
+) -> ExitWait:
+    """Feeds a program and waits for it, while the proxy serves it; what could not be started is not waited for."""
+    if session is None:
+        return await program.work(transport, watch)
+    async with session.serve():
+        return await program.work(transport, watch) if session.is_served else ExitWait.EXITED
 
 
 def _launcher_problem(watch: OutputWatch, place: LocalPlace) -> str:

@@ -1,43 +1,79 @@
 """The proxy around one start of an agent's program: its rules, its variables, and what it saw of the attempt."""
 
-from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
-from socket import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Self
 
 from msgspec.structs import replace
 
 from gitbatch.agents.process.api_access import ApiAccess
+from gitbatch.agents.process.listener import ListenerChannel
 from gitbatch.agents.process.spending import AttemptLimits, ReachedLimit
 from gitbatch.agents.protocol import Failure, OutputStream, Progress, Reply
 from gitbatch.api_proxy.record import ProxyRecord
 from gitbatch.limits.usage import Usage, take_larger
+from gitbatch.sandbox.launcher import PORT
 from gitbatch.text import clean_text
+
+ADDRESS = f"http://127.0.0.1:{PORT}"
+"""The address of the proxy as the program sees it."""
+_THROUGH_PROXY = {
+    **{f"{scheme}_PROXY": ADDRESS for scheme in ("HTTPS", "HTTP", "ALL")},
+    **{f"{scheme}_proxy": ADDRESS for scheme in ("https", "http", "all")},
+    "NO_PROXY": "localhost,127.0.0.1,::1",
+    "no_proxy": "localhost,127.0.0.1,::1",
+    "NODE_USE_ENV_PROXY": "1",  # else Node (since 24) does not read the others
+}
 
 
 class ApiSession:
-    """One start of a program with the network `api`."""
+    """One start of a program with the network `api`. To be closed, by the end of a `with` block."""
 
     def __init__(self, access: ApiAccess, limits: AttemptLimits, progress: Progress) -> None:
         self._access = access
         self._limits = limits
         self._rules = access.make_rules()
         self._reached: ReachedLimit | None = None
+        self._channel = ListenerChannel()
         self.record = ProxyRecord(lambda line: progress(OutputStream.PROGRESS, line))
+        self.is_served = False
+        """Whether the launcher has made the listener."""
 
-    def set_variables(self, variables: Mapping[str, str], address: str) -> dict[str, str]:
-        """Returns the variables of the program: as they are but for its key and the address of its server.
+    def __enter__(self) -> Self:
+        """Returns itself."""
+        return self
 
-        Args:
-            variables: all that it would get.
-            address: of the proxy as it sees it, such as `http://127.0.0.1:3128`.
-        """
-        return self._access.hide_key(variables, self._rules, address)
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        """Closes the channel to the launcher."""
+        self._channel.close()
 
-    def serve(self, listener: socket) -> AbstractAsyncContextManager[ProxyRecord]:
-        """Serves the program within an `async with` block."""
+    @property
+    def channel(self) -> int:
+        """The descriptor that the launcher of the program gets."""
+        return self._channel.theirs.fileno()
+
+    def set_variables(self, variables: Mapping[str, str]) -> dict[str, str]:
+        """Returns the variables of the program: all that it would get, with the address of the proxy, without its key."""
+        return self._access.hide_key({**variables, **_THROUGH_PROXY}, self._rules, ADDRESS)
+
+    @asynccontextmanager
+    async def serve(self) -> AsyncIterator[None]:
+        """Serves the program, which was just started, within an `async with` block: if there is a listener."""
         from gitbatch.api_proxy.server import serve_item  # noqa: PLC0415 - only an agent with this network needs h11
 
-        return serve_item(listener, self._rules, self.record, self._find_limit)
+        listener = await self._channel.receive_listener()
+        if listener is None:
+            yield
+            return
+        self.is_served = True
+        async with serve_item(listener, self._rules, self.record, self._find_limit):
+            yield
 
     def add_usage(self, reported: Usage) -> Usage:
         """Returns the usage of the attempt: the larger of what the program reports and what was counted."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from gitbatch.agents.process.environment import certificate_variables
 from gitbatch.agents.process.settings import ProgramSettings
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.agents.protocol import LocalPlace
@@ -15,10 +16,24 @@ _DENIED = ("permission denied", "read-only file system", "resource busy", "eacce
 
 
 def confinement_of(
-    table: ProgramSettings, environment: Mapping[str, str], place: LocalPlace, output: str
+    table: ProgramSettings,
+    environment: Mapping[str, str],
+    place: LocalPlace,
+    output: str,
+    network: Network,
 ) -> Confinement:
-    """Returns the confinement of a program that works in a place on one output."""
+    """Returns the confinement of a program that works in a place on one output.
+
+    Args:
+        table: its settings.
+        environment: the user's.
+        place: where it works.
+        output: the path of the output.
+        network: what it may reach. If that is anything, it may read the certificates of the user's network.
+    """
     home = _home_folder(environment)
+    named = () if network is Network.NONE else certificate_variables(environment).values()
+    certificates = (Path(path) for path in named if path.startswith("/"))
     return Confinement(
         worktree=place.worktree,
         scratch=place.scratch,
@@ -27,9 +42,9 @@ def confinement_of(
         hidden=place.hidden,
         home=home,
         path=environment.get("PATH", ""),
-        needs=_expand_paths(table.needs, home),
+        needs=(*_expand_paths(table.needs, home), *certificates),
         writable=_expand_paths(table.writable, home),
-        network=Network.ALL if table.network else Network.NONE,
+        network=network,
         strict_output=place.worktree / output if table.strict else None,
         limits=ProcessLimits(file_bytes=table.max_file_bytes, scratch_bytes=table.max_scratch_bytes),
     )

@@ -19,6 +19,15 @@ PASSED = (
 )
 """The variables that every program gets, besides `LC_*`; the configuration names what else it needs."""
 
+CERTIFICATES = (
+    "NODE_EXTRA_CA_CERTS",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+)
+"""The variables that name certificates of the user's network: a program that has a network gets them, and may read them."""
+
 
 def is_passed_to_all(name: str) -> bool:
     """Whether every program gets a variable."""
@@ -30,6 +39,11 @@ def passed_variables(table: ProgramSettings, environment: Mapping[str, str]) -> 
     wanted = {*table.pass_env, *table.public_env}
     passed = {name: value for name, value in environment.items() if name in wanted or is_passed_to_all(name)}
     return {**passed, **table.fixed_variables}
+
+
+def certificate_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Returns the variables of the user's environment that name certificates."""
+    return {name: environment[name] for name in CERTIFICATES if environment.get(name)}
 
 
 def secret_names(pass_env: Iterable[str], public_env: Iterable[str]) -> tuple[str, ...]:

@@ -2,30 +2,19 @@
 
 import asyncio
 import socket
-from types import TracebackType
-from typing import Self
 
 _CLOSE_ON_EXEC = 0x40000000
 """MSG_CMSG_CLOEXEC: Python passes on what it receives as it is, and other programs must not inherit it."""
 
 
 class ListenerChannel:
-    """A pair of connected sockets, of which the launcher of one program gets one. Closed at the end of a `with` block."""
+    """A pair of connected sockets, of which the launcher of one program gets one."""
 
     def __init__(self) -> None:
         self._ours, self.theirs = socket.socketpair()
         self._ours.setblocking(False)
 
-    def __enter__(self) -> Self:
-        """Returns itself."""
-        return self
-
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """Closes both ends."""
         self._ours.close()
         self.theirs.close()

@@ -33,11 +33,6 @@ class ProgramSettings(Protocol):
         ...
 
     @property
-    def network(self) -> bool:
-        """Whether it may use the network."""
-        ...
-
-    @property
     def strict(self) -> bool:
         """Whether its output is the only file of the worktree that it may write."""
         ...

@@ -17,7 +17,8 @@ class ProcessTable(AgentTable, frozen=True, kw_only=True):
     """As `pass_env`, for values that are not secret: a model's name, a server's address."""
     sandbox: Literal["auto", "bubblewrap", "landlock", "seatbelt", "none"] = "auto"
     """`auto`: the best that works here, and an error where none does; `none` must be asked for by name."""
-    network: bool = False
+    network: Literal["api"] | bool | None = None
+    """`api`: the hosts of its kind only, by a proxy; `true`: everything; `false`: nothing; None: `default_network`."""
     allow_hosts: tuple[str, ...] = ()
     """Hosts that a program with the network `api` may reach besides those of its kind: `name` or `name:port`."""
     key: Literal["proxy", "environment"] | None = None
@@ -42,6 +43,16 @@ class ProcessTable(AgentTable, frozen=True, kw_only=True):
     def denies_other_files(self) -> bool:
         """Whether the program has a rule of its own by which it writes its output only."""
         return False
+
+    @property
+    def default_network(self) -> Literal["api"] | bool:
+        """The network if the table does not say it. A kind whose programs need a model has another."""
+        return False
+
+    @property
+    def wanted_network(self) -> Literal["api"] | bool:
+        """The network that is asked for."""
+        return self.default_network if self.network is None else self.network
 
     @property
     def strict(self) -> bool:

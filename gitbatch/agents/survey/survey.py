@@ -26,7 +26,7 @@ from gitbatch.plan.help_texts import Language
 from gitbatch.project.agent_scaffold import render_agent_table
 from gitbatch.project.agent_table import AgentTable
 from gitbatch.project.config import Config, read_config
-from gitbatch.sandbox.model import SandboxKind
+from gitbatch.sandbox.model import Network, SandboxKind
 from gitbatch.sandbox.selection import select_sandbox
 
 
@@ -148,7 +148,7 @@ def describe_network(table: AgentTable) -> str:
     """Returns which network an agent's program has: `all`, `none` or `api`; empty if it has no program."""
     if not isinstance(table, ProcessTable):
         return ""
-    return {True: "all", False: "none"}.get(table.network, str(table.network))
+    return Network.of_setting(table.wanted_network).value
 
 
 def _find_programs(

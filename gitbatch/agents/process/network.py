@@ -1,0 +1,108 @@
+"""The network of an agent's program: what its table asks for, what its sandbox can give, and what the header says of it."""
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from msgspec import Struct
+
+from gitbatch.agents.process.api_access import (
+    ApiAccess,
+    FoundKey,
+    find_api_access,
+    find_passed_address,
+    find_passed_key,
+)
+from gitbatch.agents.process.environment import passed_variables
+from gitbatch.agents.process.table import ProcessTable
+from gitbatch.errors import GitbatchError
+from gitbatch.sandbox.model import Network, Sandbox, SandboxKind
+from gitbatch.sandbox.network import find_network_problem
+from gitbatch.text import CleanText, clean_text
+
+_PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+
+
+class AgentNetwork(Struct, frozen=True):
+    """The network of the programs of one agent."""
+
+    kind: Network = Network.NONE
+    access: ApiAccess | None = None
+    """What a program with the network `api` may reach."""
+    notes: tuple[CleanText, ...] = ()
+    """Lines for the header of a run."""
+
+
+def open_network(
+    agent: str,
+    table: ProcessTable,
+    environment: Mapping[str, str],
+    sandbox: Sandbox,
+    key: FoundKey | None = None,
+    address: str = "",
+) -> AgentNetwork:
+    """Returns the network of an agent's programs.
+
+    Args:
+        agent: its name.
+        table: its settings.
+        environment: the user's.
+        sandbox: the sandbox of its programs.
+        key: its key; None: the one that its table passes, if it is known which that is.
+        address: of its server; empty: as its table passes it.
+
+    Raises:
+        GitbatchError: the table asks for `api` or a hidden key by name, which is impossible here; or the proxy cannot
+            be used with these settings.
+    """
+    kind, why = _choose_network(agent, table, sandbox)
+    if kind is not Network.API:
+        if table.key == "proxy":
+            raise GitbatchError(
+                f"agent {agent}: its key cannot be kept out: network = {kind}" + (f" ({why})" if why else ""),
+                'write key = "environment", or remove it',
+            )
+        return AgentNetwork(kind, None, tuple(_describe_open_network(agent, table, environment, kind, why)))
+    program = table.api_program
+    if program:
+        key = key or find_passed_key(program, table, environment)
+        address = address or find_passed_address(program, table, environment)
+    access = find_api_access(agent, table, environment, program, key, address)
+    note = clean_text(f"agent {agent}: network: api ({', '.join(_list_hosts(access)) or 'no host'})")
+    return AgentNetwork(kind, access, (note, *access.notes))
+
+
+def _choose_network(agent: str, table: ProcessTable, sandbox: Sandbox) -> tuple[Network, str]:
+    """Returns the network, and why it is not the one that the table asks for."""
+    wanted = Network.of_setting(table.wanted_network)
+    if wanted is Network.ALL:
+        return wanted, ""
+    problem = find_network_problem(sandbox) if wanted is Network.API else ""
+    if problem and table.network == "api":
+        raise GitbatchError(
+            f'agent {agent}: network = "api" is impossible: {problem}',
+            f"set network = true in [agents.{agent}] to let it reach everything, or false",
+        )
+    if problem or sandbox.kind is SandboxKind.NONE:
+        return Network.ALL, problem or "no sandbox"
+    return wanted, ""
+
+
+def _describe_open_network(
+    agent: str, table: ProcessTable, environment: Mapping[str, str], kind: Network, why: str
+) -> list[CleanText]:
+    """Returns the lines about a network without a proxy of ours; none for a program that asks for no network."""
+    if not (table.wanted_network or table.default_network):
+        return []
+    notes = [f"agent {agent}: network: {kind}" + (f" ({why})" if why else "")]
+    passed = passed_variables(table, environment)
+    proxy = next((name for name in _PROXIES if environment.get(name)), "")
+    if kind is Network.ALL and proxy and passed.keys().isdisjoint(_PROXIES):
+        notes.append(f"agent {agent}: {proxy} is set and not passed: add it to public-env if it is needed")
+    return list(map(clean_text, notes))
+
+
+def _list_hosts(access: ApiAccess) -> tuple[str, ...]:
+    """Returns the hosts that can be reached, without the path of an address."""
+    rules = access.base
+    origin = (urlsplit(rules.origin).netloc,) if rules.origin else ()
+    return tuple(dict.fromkeys((*origin, *rules.hosts, *rules.named_hosts)))

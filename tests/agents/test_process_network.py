@@ -1,0 +1,106 @@
+"""The network of an agent's program: what its settings ask for, what is possible, and what the header says."""
+
+from typing import Any
+
+import pytest
+
+from gitbatch.agents.acp.table import AcpAgent
+from gitbatch.agents.claude_code.table import ClaudeCodeAgent
+from gitbatch.agents.command.table import CommandAgent
+from gitbatch.agents.process import network
+from gitbatch.agents.process.network import open_network
+from gitbatch.agents.process.table import ProcessTable
+from gitbatch.errors import GitbatchError
+from gitbatch.sandbox.landlock import Landlock
+from gitbatch.sandbox.model import Network, Sandbox
+from gitbatch.sandbox.none import NoSandbox
+
+NO_NAMESPACE = "no network namespace here"
+KEY = {"ANTHROPIC_API_KEY": "sk-ant-api03-k"}
+
+
+def a_command(**settings: Any) -> CommandAgent:  # noqa: ANN401 - fields of a table
+    return CommandAgent(command=("agent",), **settings)
+
+
+def opened(
+    table: ProcessTable,
+    patch: pytest.MonkeyPatch,
+    problem: str = "",
+    environment: dict[str, str] | None = None,
+    sandbox: Sandbox | None = None,
+) -> tuple[Network, list[str]]:
+    """Returns the network and the notes on a machine with a problem, or none."""
+    patch.setattr(network, "find_network_problem", lambda _sandbox: problem)
+    found = open_network("a", table, environment or {}, sandbox or Landlock(6))
+    assert (found.access is not None) == (found.kind is Network.API)
+    return found.kind, [note.removeprefix("agent a: ") for note in found.notes]
+
+
+@pytest.mark.parametrize(
+    ("table", "kind", "notes"),
+    [
+        (a_command(), Network.NONE, []),
+        (a_command(network=False), Network.NONE, []),
+        (a_command(network=True), Network.ALL, ["network: all"]),
+        (a_command(network="api"), Network.API, ["network: api (no host)"]),
+        (
+            a_command(network="api", allow_hosts=("example.org",)),
+            Network.API,
+            ["network: api (example.org)"],
+        ),
+        (a_command(format="claude"), Network.API, ["network: api (api.anthropic.com)"]),
+        (a_command(format="claude", network=False), Network.NONE, ["network: none"]),
+        (AcpAgent(preset="claude"), Network.API, ["network: api (api.anthropic.com)"]),
+        (AcpAgent(command=("agent",)), Network.API, ["network: api (no host)"]),
+        (ClaudeCodeAgent(network=True), Network.ALL, ["network: all"]),
+    ],
+)
+def test_network(
+    monkeypatch: pytest.MonkeyPatch, table: ProcessTable, kind: Network, notes: list[str]
+) -> None:
+    assert opened(table, monkeypatch) == (kind, notes)
+
+
+def test_key_stays_out_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = a_command(format="claude", pass_env=("ANTHROPIC_API_KEY",))
+    assert opened(table, monkeypatch, environment=KEY)[1] == ["network: api (api.anthropic.com)"]
+    found = opened(
+        a_command(format="codex", pass_env=("OPENAI_API_KEY",)), monkeypatch, "", {"OPENAI_API_KEY": "k"}
+    )
+    assert found[1][1].startswith("key: in its environment")
+
+
+@pytest.mark.parametrize("table", [ClaudeCodeAgent(), AcpAgent(command=("a",)), a_command(format="qwen")])
+def test_default_that_is_impossible(monkeypatch: pytest.MonkeyPatch, table: ProcessTable) -> None:
+    assert opened(table, monkeypatch, NO_NAMESPACE) == (Network.ALL, [f"network: all ({NO_NAMESPACE})"])
+    found = opened(table, monkeypatch, "no sandbox", {"HTTPS_PROXY": "http://proxy"}, NoSandbox())
+    assert found == (
+        Network.ALL,
+        [
+            "network: all (no sandbox)",
+            "HTTPS_PROXY is set and not passed: add it to public-env if it is needed",
+        ],
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem", "message"),
+    [
+        ({"network": "api"}, NO_NAMESPACE, f'agent a: network = "api" is impossible: {NO_NAMESPACE}'),
+        ({"network": "api"}, "no sandbox", 'agent a: network = "api" is impossible: no sandbox'),
+        ({"key": "proxy", "network": True}, "", "agent a: its key cannot be kept out: network = all"),
+        (
+            {"key": "proxy"},
+            NO_NAMESPACE,
+            f"agent a: its key cannot be kept out: network = all ({NO_NAMESPACE})",
+        ),
+    ],
+)
+def test_asked_for_by_name(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], problem: str, message: str
+) -> None:
+    with pytest.raises(GitbatchError) as caught:
+        opened(ClaudeCodeAgent(**settings), monkeypatch, problem, KEY)
+    assert caught.value.message == message
+    assert caught.value.advice

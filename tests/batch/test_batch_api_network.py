@@ -1,0 +1,132 @@
+"""Whole runs with the network `api`: an agent reaches its model by the proxy, with a placeholder, and nothing else."""
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Place
+from history import assert_tidy, audit, trailers
+from sessions import run_here
+
+from gitbatch.batch.loop import Ending
+from gitbatch.errors import ExitCode, GitbatchError
+
+STREAM = Path(__file__).parent.parent / "agents/streams/claude-code/success.jsonl"
+KEY = "sk-ant-api03-the-real-key-of-the-user"
+PROGRAM = r"""#!/usr/bin/python3 -IS
+import http.client, os, re, sys
+from urllib.parse import urlsplit
+output = re.search(r"Edit\(/(.*)\)", " ".join(sys.argv))[1]
+def ask(address, method, path, headers={}):
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=10)
+    try:
+        connection.request(method, path, b"{}", headers)
+        return connection.getresponse().status
+    except OSError as error:
+        return os.strerror(error.errno)
+base = os.environ["ANTHROPIC_BASE_URL"]
+key = {"x-api-key": os.environ["ANTHROPIC_API_KEY"]}
+seen = [
+    ask(base, "POST", "/v1/messages", key),
+    ask(base, "POST", "/v1/files", key),
+    ask(base, "POST", "/v1/messages", {"x-api-key": "key-of-another"}),
+    ask(os.environ["HTTPS_PROXY"], "CONNECT", "example.org:443"),
+    ask("http://127.0.0.1:SERVER", "POST", "/v1/messages"),
+]
+with open(output, "w") as file:
+    print(*seen, file=file)
+    print(*(f"{name}={value}" for name, value in os.environ.items()), sep="\n", file=file)
+print(open(os.path.dirname(sys.argv[0]) + "/success.jsonl").read().replace("/worktree", os.getcwd()))
+"""
+
+
+class Server(ThreadingHTTPServer):
+    """The server of a model."""
+
+    keys: list[str | None]
+
+
+class Answer(BaseHTTPRequestHandler):
+    """Answers with a message, and notes the key."""
+
+    server: Server
+
+    def do_POST(self) -> None:
+        self.server.keys.append(self.headers["x-api-key"])
+        self.rfile.read(int(self.headers["content-length"]))
+        usage = {"input_tokens": 100_000, "output_tokens": 5}
+        body = json.dumps({"type": "message", "model": "claude-opus-5-5", "usage": usage}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Prints nothing."""
+
+
+@contextmanager
+def serve_model() -> Iterator[Server]:
+    with Server(("127.0.0.1", 0), Answer) as server:
+        server.keys = []
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def set_up(place: Place, port: int, settings: str) -> None:
+    programs = place.home / ".local/share/claude"
+    programs.mkdir(parents=True)
+    (programs / "claude").write_text(PROGRAM.replace("SERVER", str(port)), encoding="utf-8")
+    (programs / "claude").chmod(0o755)
+    shutil.copy(STREAM, programs)
+    place.environment |= {
+        "PATH": f"{programs}:{place.environment['PATH']}",
+        "ANTHROPIC_API_KEY": KEY,
+        "ANTHROPIC_BASE_URL": f"http://127.0.0.1:{port}",
+    }
+    place.write("task.md", "# Plan\n\n## Work Packages\n\n### Group\n\n- [ ] T1 Write → Output: T1.md\n")
+    place.write("rules.md", "# Rules\n")
+    place.write("gitbatch.toml", f'[agents.claude]\nkind = "claude-code"\n{settings}\n')
+    place.commit("The plan")
+
+
+def texts(events: list[Any]) -> list[str]:
+    return [event[name] for event in events for name in ("text", "line") if event.get(name)]
+
+
+@pytest.mark.parametrize("kind", ["bubblewrap", "landlock"])
+def test_model_is_reached_without_the_key(place: Place, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    with serve_model() as server:
+        port = server.server_port
+        set_up(place, port, f'sandbox = "{kind}"')
+        result, events = run_here(place, monkeypatch)
+    assert result.ending is Ending.COMPLETE
+    item = audit(place).items[0]
+    statuses, *environment = place.read("T1.md").splitlines()
+    assert statuses == "200 404 401 403 Connection refused"
+    assert server.keys == [KEY]
+    assert not [line for line in environment if KEY in line]
+    assert "HTTP_PROXY=http://127.0.0.1:3128" in environment
+    said = texts(events)
+    assert f"agent claude: network: api (127.0.0.1:{port})" in said
+    assert len([line for line in said if line.startswith("refused by the proxy: ")]) == 3
+    assert int(trailers(place, item, "Tokens")[0]) > 100_000, (
+        "the proxy has counted more than the program reports"
+    )
+    assert_tidy(place)
+
+
+def test_asked_for_by_name_where_it_is_impossible(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(place, 1, 'network = "api"\nsandbox = "none"')
+    with pytest.raises(GitbatchError) as caught:
+        run_here(place, monkeypatch)
+    assert caught.value.message == 'agent claude: network = "api" is impossible: no sandbox'
+    assert caught.value.code is ExitCode.FAILED
