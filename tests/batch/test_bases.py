@@ -104,17 +104,17 @@ def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
     made.close()
 
 
-def test_a_thousand_items_in_a_row_cost_one_merge_each(place: Place, repo: Repository) -> None:
-    shop = Shop(place, repo, 1000)
-    for number in range(1000):
+def test_items_in_a_row_cost_one_merge_each(place: Place, repo: Repository) -> None:
+    shop = Shop(place, repo, 300)
+    for number in range(300):
         shop.write(number, *range(number))
-    last = shop.outcomes[999]
+    last = shop.outcomes[299]
     assert last.commit
     repo.objects.writer.flush()
-    assert len(place.git("ls-tree", "--name-only", f"{last.commit}:out").split()) == 1000
+    assert len(place.git("ls-tree", "--name-only", f"{last.commit}:out").split()) == 300
     parents = place.git("log", "--format=%P", "--grep=gitbatch: base of", str(last.commit)).splitlines()
-    assert [len(line.split()) for line in parents] == [2] * 999
-    assert len(find_below((last.commit,), shop.reader.direct)) == 999
+    assert [len(line.split()) for line in parents] == [2] * 299
+    assert len(find_below((last.commit,), shop.reader.direct)) == 299
 
 
 def test_more_than_sixteen_heads_make_several_merges(place: Place, repo: Repository) -> None:

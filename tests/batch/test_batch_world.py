@@ -18,37 +18,58 @@ def with_agent(place: Place, letter: str, script: str) -> None:
     place.commit()
 
 
-@pytest.mark.parametrize(
-    ("script", "succeeds"),
-    [
-        ('git symbolic-ref "$(git symbolic-ref HEAD)" refs/heads/main; exit 3', False),
-        ('git symbolic-ref "$(git symbolic-ref HEAD)" refs/heads/main', True),
-        (
-            'own=$(git symbolic-ref --short HEAD); git checkout -q --detach; git branch -qD "$own"; git branch "$own/x"',
-            True,
-        ),
-        ('own=$(git symbolic-ref --short HEAD); git checkout -q --detach; git branch -qD "$own"', True),
-        ("git checkout -qb elsewhere", True),
-        ("git gc -q --prune=now", True),
-        ("rm -rf .git", True),
-        ("chmod -R 500 .", False),
-        (
-            'setsid sh -c "for i in 1 2 3 4 5 6 7 8 9; do mkdir -p $PWD/x$i/y; sleep 0.1; done" >/dev/null 2>&1 &',
-            True,
-        ),
-    ],
+OWN_GIT = (
+    'export GIT_INDEX_FILE="$(git rev-parse --absolute-git-dir)/index"; '
+    'export GIT_DIR="{root}/.git/worktrees/${{PWD##*/}}" GIT_WORK_TREE="$PWD"; own=$(git symbolic-ref --short HEAD)'
 )
+"""Lets the git of an agent work on the user's repository, as it can without a sandbox."""
+HARMLESS = (
+    'git symbolic-ref "$(git symbolic-ref HEAD)" refs/heads/main',
+    'git checkout -q --detach; git branch -qD "$own"; git branch "$own/x"',
+    'git checkout -q --detach; git branch -qD "$own"',
+    "git checkout -qb elsewhere",
+    "git gc -q --prune=now",
+    "rm -rf .git",
+    'setsid sh -c "for i in 1 2 3 4 5 6 7 8 9; do mkdir -p $PWD/x$i/y; sleep 0.1; done" >/dev/null 2>&1 &',
+)
+"""What an agent may do to its branch or worktree, and still its item succeeds."""
+FATAL = ('git symbolic-ref "$(git symbolic-ref HEAD)" refs/heads/main; exit 3', "chmod -R 500 .")
+
+
+@pytest.mark.parametrize("scripts", [HARMLESS[:4], HARMLESS[4:]])
 @pytest.mark.rule("E1", "S1")
-def test_what_an_agent_does_to_its_branch_or_worktree_costs_nobody_else(
-    three: Place, script: str, *, succeeds: bool
-) -> None:
-    index = 'export GIT_INDEX_FILE="$(git rev-parse --absolute-git-dir)/index"'
-    own = f'{index}; export GIT_DIR="{three.root}/.git/worktrees/${{PWD##*/}}" GIT_WORK_TREE="$PWD"'
-    with_agent(three, "b", f"{own}; {script}")
-    start = three.git("rev-parse", "main")
-    three.gitbatch(*RUN, "at-end", code=0 if succeeds else 1)
-    missing = set() if succeeds else {"T102", "T201", "T202"}
+def test_what_agents_do_to_branch_or_worktree_costs_nobody(three: Place, scripts: tuple[str, ...]) -> None:
+    start = _run_with_scripts(three, scripts, code=0)
+    assert set(ticked(three)) == {f"T{g}0{i}" for g in (1, 2, 3) for i in (1, 2, 3, 4)}
+    _require_unharmed(three, start)
+
+
+@pytest.mark.parametrize("script", FATAL)
+@pytest.mark.rule("E1", "S1")
+def test_an_agent_that_fails_by_what_it_does_costs_nobody_else(three: Place, script: str) -> None:
+    start = _run_with_scripts(three, ("true", script), code=1)
+    missing = {"T102", "T201", "T202"}
     assert set(ticked(three)) == {f"T{g}0{i}" for g in (1, 2, 3) for i in (1, 2, 3, 4)} - missing
+    _require_unharmed(three, start)
+
+
+def _run_with_scripts(three: Place, scripts: tuple[str, ...], code: int) -> str:
+    """Run everything, where the first items run a script each; the commit before it."""
+    for number, (letter, script) in enumerate(zip("abcd", scripts, strict=False)):
+        three.edit("task.md", f"Write {letter} →", f"Write {letter} do: special{number} →")
+        own = OWN_GIT.format(root=three.root)
+        three.edit(
+            "tools/agent.sh",
+            "fail) echo",
+            f'special{number}) page >"$output"; {own}; {script} ;;\nfail) echo',
+        )
+    three.commit()
+    start = three.git("rev-parse", "main")
+    three.gitbatch(*RUN, "at-end", code=code)
+    return start
+
+
+def _require_unharmed(three: Place, start: str) -> None:
     assert three.git("merge-base", "main", start) == start
     assert three.git("status", "--porcelain") == ""
     audit(three)
