@@ -186,6 +186,14 @@ def fork_server() -> Iterator[ForkServer]:
     server.close()
 
 
+@pytest.fixture(scope="session")
+def claude_fork_server() -> Iterator[ForkServer]:
+    """For runs of the kind `anthropic`: its library takes a second to import."""
+    server = ForkServer(base_environment(), "anthropic", "anthropic.resources.messages")
+    yield server
+    server.close()
+
+
 @pytest.fixture
 def place(
     tmp_path: Path, environment: dict[str, str], fork_server: ForkServer, request: pytest.FixtureRequest

@@ -5,6 +5,7 @@ forked is what `python -m gitbatch` would be by then: it has the environment, th
 """
 
 import gc
+import importlib
 import io
 import json
 import os
@@ -25,15 +26,18 @@ _DECIDED_AT_START = ("PYTHON", "LC_", "LANG", "COVERAGE_")
 
 
 class ForkServer:
-    """Runs gitbatch in forks of one process, which ends with this one."""
+    """Runs gitbatch in forks of one process, which ends with this one.
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    It imports `modules` besides what most runs need: a fork that does not need them would only be slower by them.
+    """
+
+    def __init__(self, environment: Mapping[str, str], *modules: str) -> None:
         self._environment = dict(environment)
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LARGEST)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, __file__], stdin=theirs.fileno(), env=self._environment, cwd="/"
+                [sys.executable, __file__, *modules], stdin=theirs.fileno(), env=self._environment, cwd="/"
             )
 
     def can_run(self, environment: Mapping[str, str]) -> bool:
@@ -145,6 +149,8 @@ if __name__ == "__main__":
     import gitbatch.view.plain  # noqa: F401  # imported before it forks: what most runs need
     from gitbatch.__main__ import main
 
+    for module in sys.argv[1:]:
+        importlib.import_module(module)
     gc.collect()
     gc.freeze()  # what a collection in a fork would write to, it would have to copy
     serve()

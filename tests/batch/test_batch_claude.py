@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from conftest import Place
+from fork_server import ForkServer
 from history import assert_tidy, audit, ticked, trailers
 from waiting import pass_moment, wait_until
 
@@ -20,6 +21,11 @@ from gitbatch.agents.anthropic.scripted.server import ScriptedServer
 KEY = "a-key-of-40-characters-that-nobody-sees-"
 PRICE = "price = {input = 1.0, output = 10.0, cache-read = 0.1, cache-write = 2.0}"
 WRITE = "say Reading. + read rules.md; write # Page; finish"
+
+
+@pytest.fixture(scope="session")
+def fork_server(claude_fork_server: ForkServer) -> ForkServer:
+    return claude_fork_server
 
 
 @pytest.fixture(scope="module")
