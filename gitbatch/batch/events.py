@@ -11,6 +11,7 @@ import msgspec
 
 from gitbatch.agents.protocol import OutputStream
 from gitbatch.batch.model import Checkpoint, FailedItem, Outcome
+from gitbatch.checks.verdict import CheckResult
 from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.plan.model import ItemKey
@@ -127,6 +128,22 @@ class ItemFinished(BaseEvent, frozen=True, tag="item-finished"):
     outcome: Outcome
 
 
+class CheckStarted(_BaseItemEvent, frozen=True, tag="check-started"):
+    """A check of an item's output starts."""
+
+    name: str
+    """The item's."""
+    check: str
+
+
+class CheckFinished(_BaseItemEvent, frozen=True, tag="check-finished"):
+    """A check of an item's output has ended; its verdict decides nothing before all checks have one."""
+
+    name: str
+    """The item's."""
+    result: CheckResult
+
+
 class GateStarted(BaseEvent, frozen=True, tag="gate-started"):
     """A gate starts to run on a tree."""
 
@@ -225,7 +242,9 @@ class Notice(BaseEvent, frozen=True, tag="notice"):
 BatchEvent: TypeAlias = (
     BatchStarted | BatchWaiting | GroupStarted | CheckpointReached | ConfigChanged | Notice
 )
-ItemEvent: TypeAlias = ItemStarted | ItemProgress | ItemWaiting | AttemptFailed | ItemFinished
+ItemEvent: TypeAlias = (
+    ItemStarted | ItemProgress | ItemWaiting | CheckStarted | CheckFinished | AttemptFailed | ItemFinished
+)
 GateEvent: TypeAlias = GateStarted | GateFinished
 EndEvent: TypeAlias = BatchPaused | BatchStopped | BatchHalted | BatchFinished
 """The last event of a run."""

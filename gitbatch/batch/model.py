@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from gitbatch.agents.protocol import Failure, Reply
 from gitbatch.batch.verdicts import GateVerdict
+from gitbatch.checks.verdict import CheckResult
 from gitbatch.errors import UsageError
 from gitbatch.limits.causes import TREATMENTS, Cause, Remedy, WaitReason
 from gitbatch.limits.usage import Spent, Usage
@@ -162,6 +163,8 @@ class FailedAttempt(Struct, frozen=True):
     """True if the cause is a guess (see `Failure`)."""
     wait_reason: WaitReason = WaitReason.SERVER_BUSY
     """What all items wait for, if the server is busy."""
+    checks: tuple[CheckResult, ...] = ()
+    """The results of the checks of its output, if they ran."""
 
     @property
     def remedy(self) -> Remedy | None:
@@ -250,6 +253,8 @@ class Outcome(Struct, frozen=True):
     """The lines that its commit changes, in a checkpoint; None: unknown, as for a binary file."""
     notes: tuple[CleanText, ...] = ()
     """Remarks on its reply: contributions to what is not a shared artifact."""
+    checks: tuple[CheckResult, ...] = ()
+    """The results of the checks of its output, or of the last attempt's."""
 
     @property
     def succeeded(self) -> bool:

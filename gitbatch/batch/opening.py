@@ -246,7 +246,7 @@ class Opening(Struct, frozen=True):
         ledger.set_limits(given)
         recorded = read_progress(self.repo, batch)
         if any(self.agents.get_agent(name, state.project.config).knows_cost for name in names):
-            for killed in find_killed_attempts(self.repo, batch, recorded):
+            for killed in find_killed_attempts(self.repo, batch, recorded, ledger.entries):
                 ledger.add_attempt(killed)
         self.agents.budget.spent = sum_spending(read_spending(self.repo, batch, recorded, ledger.entries))
         return ledger

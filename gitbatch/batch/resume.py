@@ -13,6 +13,7 @@ Only refs, commits and check boxes are read. The following holds wherever a run 
    outputs, ticks and status are in history together or not at all.
 4. The checkout is up to date if and only if `followed` points to the last group's orchestrator commit. A path is updated
    if it still has its old content; so an update can be repeated without effect, and `followed` moves last.
+   An output that waits for its checks is found by its ref alone (`unchecked.py`), and removed when its item is done.
    The output of an item's last failed attempt is found by its ref alone (`rescue.py`), and removed when its group is done.
 5. Worktrees and the item branches of done groups are of no further use: every start removes them. The batch has ended if
    and only if its end ref exists, which is created when none of those, and no `building` ref, is left.
@@ -34,16 +35,18 @@ from gitbatch.batch.history.worktree_folders import remove_leftovers
 from gitbatch.batch.model import Checkpoint, ItemStatus
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state
 from gitbatch.repo.checkout.follow import Followed
-from gitbatch.repo.refs.names import followed_ref, item_branches
+from gitbatch.repo.refs.names import followed_ref, item_branches, unchecked_ref, unchecked_refs
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees.branches import delete_branches
 
 
 def _superfluous_outputs(repo: Repository, batch: Batch, state: BatchProgress) -> dict[str, str]:
-    """Returns the refs of failed attempts' outputs that are not needed: the item is merged, or a later attempt has one."""
+    """Returns the refs of outputs that are not needed: the item is done, or a later attempt has one."""
     waiting = {outcome.item.slug for outcome in state.ready.values()}
     refs = rescued_refs(repo, batch.id, {i.slug for i in batch.record.items if i.slug not in waiting})
+    refs |= repo.refs.below(unchecked_refs(batch.id))
     needed = {rescued.ref for rescued in state.rescued.values()}
+    needed |= {unchecked_ref(batch.id, i.slug) for i in batch.record.items if i.key in state.unchecked}
     return {ref: oid for ref, oid in refs.items() if ref not in needed}
 
 

@@ -82,6 +82,7 @@ async def open_tree(trees: FreshTrees, name: str, content: TreeContent) -> Async
 def _make_folder(trees: FreshTrees, path: Path, content: TreeContent) -> CheckFolder:
     repo, scratch = trees.repo, _scratch_of(path)
     require_untouched(repo, trees.fingerprint)
+    repo.objects.writer.flush()  # other git processes read the objects
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         make_detached(repo, trees.agent_git, path, content.commit, content.base, content.paths)

@@ -33,6 +33,8 @@ class Cause(StrEnum):
     """A limit of the batch is reached."""
     LIMIT = "item-limit-reached"
     """A limit of cost or tokens for one item is reached: more attempts would only cost more."""
+    CHECK_FAILED = "check-failed"
+    """A check of the output is red."""
     UNREVIEWED = "unreviewed"
     """No reviewer gave a verdict on the output: that never passes."""
     DISK = "disk-error"
@@ -119,6 +121,12 @@ TREATMENTS: Mapping[Cause, Treatment] = MappingProxyType(
             blames_output=True,
         ),
         Cause.DECLINED: Treatment(Remedy.FAIL, "the model declined", blames_output=True),
+        Cause.CHECK_FAILED: Treatment(
+            Remedy.AGAIN,
+            "a check failed",
+            "Fix what the check reports in your file. Do not change what the check is or reads.",
+            blames_output=True,
+        ),
         Cause.BUDGET: Treatment(Remedy.PAUSE, "the budget is reached"),
         Cause.LIMIT: Treatment(Remedy.FAIL, "the limit of the item is reached"),
         Cause.UNREVIEWED: Treatment(Remedy.FAIL, "unreviewed"),

@@ -21,7 +21,9 @@ from gitbatch.batch.events import (
     BatchStarted,
     BatchStopped,
     BatchWaiting,
+    CheckFinished,
     CheckpointReached,
+    CheckStarted,
     ConfigChanged,
     EndEvent,
     Event,
@@ -96,6 +98,8 @@ class LiveView:
             case ItemProgress():
                 if event.slug in self._rows:
                     self._rows[event.slug].last = event.line
+            case CheckStarted() | CheckFinished():
+                self._follow_check(event)
             case ItemWaiting():
                 self._rows.pop(event.slug, None)
             case AttemptFailed():
@@ -106,6 +110,12 @@ class LiveView:
                 self._ended.add(event.outcome.item.key)
             case _:
                 assert_never(event)
+
+    def _follow_check(self, event: CheckStarted | CheckFinished) -> None:
+        if isinstance(event, CheckStarted):  # of an item that was held, its agent has no row
+            row = self._rows.setdefault(event.slug, _Row(event.name, self._monotonic()))
+            row.last = f"check {event.check}"
+            self._start_drawing()
 
     def _follow_batch(self, event: BatchEvent) -> None:
         match event:

@@ -13,7 +13,9 @@ from gitbatch.batch.events import (
     BatchStarted,
     BatchStopped,
     BatchWaiting,
+    CheckFinished,
     CheckpointReached,
+    CheckStarted,
     ConfigChanged,
     EndEvent,
     Event,
@@ -29,6 +31,7 @@ from gitbatch.batch.events import (
 )
 from gitbatch.batch.history.messages import format_cost, format_tokens, format_usage
 from gitbatch.batch.model import Outcome
+from gitbatch.checks.verdict import VERDICT_WORDS, CheckVerdict
 from gitbatch.limits.causes import TREATMENTS, WAIT_DESCRIPTIONS, Cause
 from gitbatch.limits.usage import Spent, Usage, format_dollars
 from gitbatch.repo.refs.names import short
@@ -117,6 +120,10 @@ class PlainView:
                 self._show_progress(event)
             case ItemWaiting():
                 self._show_item_waiting(event)
+            case CheckStarted():
+                self._names.setdefault(event.slug, event.name)
+            case CheckFinished():
+                self._show_check(event)
             case AttemptFailed():
                 self._show_failed_attempt(event)
             case ItemFinished():
@@ -206,6 +213,18 @@ class PlainView:
             ("  again     " if event.counts else "  not done  ", "yellow"),
             (outcome.item.name, "bold"),
             f": {what}{outcome.reason}{cause}; {event.left} left",
+        )
+
+    def _show_check(self, event: CheckFinished) -> None:
+        result = event.result
+        style = "green" if result.verdict.lets_through else "red"
+        said = f": {result.reason}" if result.reason else ""
+        words = f"check {result.name} {VERDICT_WORDS[result.verdict]}"
+        mark = "" if result.verdict is CheckVerdict.PASS else style
+        self.show_line(
+            (f"  {'checked':<9} ", mark),
+            (event.name, "bold"),
+            f": {words} ({result.seconds:.1f} s){said}",
         )
 
     def _show_item_waiting(self, event: ItemWaiting) -> None:

@@ -169,6 +169,7 @@ def test_what_the_user_changed_since_is_not_covered(place: Place) -> None:
 @pytest.mark.parametrize("cause", list(Cause))
 def test_only_a_cause_that_blames_the_output_makes_it_no_output_as_it_is(cause: Cause) -> None:
     blamed = {Cause.NO_OUTPUT, Cause.UNCHANGED, Cause.LEAK, Cause.DECLINED}
+    blamed |= {Cause.CHECK_FAILED, Cause.GATE}
     assert TREATMENTS[cause].blames_output == (cause in blamed)
     earlier = EarlierOutput("a" * 40, may_stay=cause not in blamed)
     same, other = Harvest("a" * 40, 1), Harvest("b" * 40, 1)

@@ -11,7 +11,9 @@ from gitbatch.batch.events import (
     BatchStarted,
     BatchStopped,
     BatchWaiting,
+    CheckFinished,
     CheckpointReached,
+    CheckStarted,
     ConfigChanged,
     Event,
     GateFinished,
@@ -33,10 +35,12 @@ from gitbatch.batch.model import (
     LineCount,
     Outcome,
 )
+from gitbatch.checks.verdict import CheckResult, CheckVerdict
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.text import clean_text
 
+RED = CheckResult("links", CheckVerdict.RED, 0.2, clean_text("b.md is missing (exit 1)"))
 LINES = LineCount(38, 2)
 ITEM = BatchItem("out/a.md", "T1", "Write a", "1-t1", 1)
 GROUP = BatchGroup(1, "Letters", (ITEM,))
@@ -135,6 +139,14 @@ EVENTS: tuple[tuple[Event, str], ...] = (
             usage=Usage(),
         ),
         "  busy      T1: busy; it starts again\n",
+    ),
+    (
+        CheckStarted(batch="b", slug=ITEM.key, group=1, item="out/a.md", name="T1", check="links"),
+        "",
+    ),
+    (
+        CheckFinished(batch="b", slug=ITEM.key, group=1, item="out/a.md", name="T1", result=RED),
+        "  checked   T1: check links failed (0.2 s): b.md is missing (exit 1)\n",
     ),
     (BatchWaiting(batch="b", seconds=12), "waiting   12 s: the server is busy\n"),
     (AttemptFailed(batch="b", outcome=BROKE, left=1), "  again     T1: attempt 1: it broke; 1 left\n"),

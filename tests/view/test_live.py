@@ -10,6 +10,7 @@ from view.events import EVENTS
 
 from gitbatch.batch.events import (
     BatchStarted,
+    CheckStarted,
     Event,
     GateFinished,
     GateStarted,
@@ -79,12 +80,19 @@ def test_running_gate_has_a_row(screen: Screen) -> None:
     assert len(screen.drawn().splitlines()) == 1
 
 
+def test_check_of_a_held_output_has_a_row(screen: Screen) -> None:
+    screen.view(of_kind(CheckStarted))
+    row, _ = screen.drawn().splitlines()
+    assert "T1" in row
+    assert "check links" in row
+
+
 @pytest.mark.parametrize(
     ("event", "expected"),
     [
         (event, lines)
         for event, lines in EVENTS
-        if not isinstance(event, ItemStarted | ItemProgress | GateStarted)
+        if not isinstance(event, ItemStarted | ItemProgress | CheckStarted | GateStarted)
     ],
     ids=lambda value: type(value).__name__,
 )

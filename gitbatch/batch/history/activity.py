@@ -87,6 +87,7 @@ class _LoggedEvent(Struct, frozen=True):
     slug: ItemKey = ItemKey("")
     attempt: int = 0
     line: str = ""
+    check: str = ""
     reason: str = ""
     seconds: float = 0.0
     outcome: _LoggedOutcome | None = None
@@ -150,6 +151,10 @@ def _add_event(found: dict[ItemKey, ItemActivity], event: _LoggedEvent) -> None:
             found[event.slug] = ItemActivity(ItemPhase.RUNNING, event.at, event.attempt, reason=reason)
         case "item-progress" if before and before.phase is ItemPhase.RUNNING and before.since <= event.at:
             found[event.slug] = replace(before, line=clean_text(event.line))
+        case "check-started":
+            line = clean_text(f"check {event.check}")
+            began = before or ItemActivity(ItemPhase.RUNNING, event.at, event.attempt)
+            found[event.slug] = replace(began, line=line)
         case "item-waiting":
             attempt = before.attempt if before else 0
             found[event.slug] = ItemActivity(

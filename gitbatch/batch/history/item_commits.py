@@ -84,4 +84,5 @@ def read_item_commit(repo: Repository, batch: str, item: BatchItem, oid: str | N
         waited=float(waited[0]) if waited else 0.0,
         spent=parse_spent(trailers, attempts),
         missing=trailers.missing,
+        checks=trailers.checks,
     )

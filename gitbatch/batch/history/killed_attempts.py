@@ -4,6 +4,7 @@ An item's branch begins with its attempt and is removed when that ends without a
 left, of items that are not done, are those of its running attempts. `resume_batch` removes them.
 """
 
+from gitbatch.batch.history.ledger import LedgerEntries
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.model import FailedAttempt, ItemStatus
@@ -12,10 +13,16 @@ from gitbatch.repo.repository import Repository
 from gitbatch.text import clean_text
 
 
-def find_killed_attempts(repo: Repository, batch: Batch, state: BatchProgress) -> tuple[FailedAttempt, ...]:
-    """Returns the attempts that were killed together with the last run, as entries of the ledger."""
+def find_killed_attempts(
+    repo: Repository, batch: Batch, state: BatchProgress, entries: LedgerEntries
+) -> tuple[FailedAttempt, ...]:
+    """Returns the attempts that were killed together with the last run, as entries of the ledger.
+
+    An attempt whose output is held for its checks had ended: its usage is known.
+    """
     left = repo.refs.below(item_branches(batch.id))
     done = {item.key for finished in state.finished for item in finished.group.items} | state.ready.keys()
+    done |= {key for key, held in state.unchecked.items() if not held.is_ended_by(entries.of_item(key))}
     reason = clean_text("interrupted: gitbatch was killed")
     return tuple(
         FailedAttempt(item.key, "", 0, ItemStatus.FAILED, None, reason)

@@ -27,6 +27,7 @@ from gitbatch.batch.model import (
     describe_missing,
 )
 from gitbatch.batch.verdicts import GateVerdict, describe_state
+from gitbatch.checks.verdict import VERDICT_WORDS, CheckResult
 from gitbatch.limits.causes import TREATMENTS, Cause
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.paths import quote_for_message
@@ -65,6 +66,7 @@ def render_item_message(  # each is a trailer
         *(("Decision", decision) for decision in reply.decisions),
         *(("Contribution", f"{c.artifact}: {c.text}") for c in reply.contributions),
         *(("Flag", flag) for flag in reply.flags),
+        *(("Check", f"{check.name} {check.verdict} ({check.seconds:.1f})") for check in outcome.checks),
     ]
     return _render_message(outcome.item.title, [_END.sub(" ", _wrap_text(reply.summary))], pairs)
 
@@ -253,14 +255,8 @@ def _item_name(outcome: Outcome) -> str:
 def _failure_reason(tried: FailedAttempt) -> str:
     """Returns why an attempt failed, with the cause if the reason alone does not state it."""
     stated = {
-        None,
-        Cause.FAILED,
-        Cause.TIMEOUT,
-        Cause.REFUSED,
-        Cause.NO_OUTPUT,
-        Cause.UNCHANGED,
-        Cause.LEAK,
-        Cause.GATE,
+        *(None, Cause.FAILED, Cause.TIMEOUT, Cause.REFUSED, Cause.NO_OUTPUT, Cause.UNCHANGED, Cause.LEAK),
+        *(Cause.GATE, Cause.CHECK_FAILED),
     }
     needs_cause = tried.cause not in stated
     return (
@@ -279,9 +275,16 @@ def format_effort(outcome: Outcome) -> tuple[str, ...]:
         f"{outcome.attempts} attempts; failed before: {failed}" if outcome.earlier else "",
         f"{waits}waited {outcome.waited:.1f} s" if outcome.waits or waited else "",
         f"{outcome.seconds:.1f} s, {format_usage(outcome.spent)}" if outcome.spent.usage != Usage() else "",
+        format_checks(outcome.checks),
         format_rescued(outcome.rescued),
     )
     return tuple(line for line in lines if line)
+
+
+def format_checks(checks: tuple[CheckResult, ...]) -> str:
+    """Returns the verdicts of the checks of an output, in words; empty if it has none."""
+    listed = (f"{check.name} {VERDICT_WORDS[check.verdict]} ({check.seconds:.1f} s)" for check in checks)
+    return f"checks: {', '.join(listed)}" if checks else ""
 
 
 def format_rescued(ref: str) -> str:

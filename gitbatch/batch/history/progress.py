@@ -10,6 +10,7 @@ from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.rescue import Rescued, read_rescued
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.history.trailers import Kind, parse_trailers
+from gitbatch.batch.history.unchecked import Unchecked, find_unchecked
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
 from gitbatch.batch.verdicts import GateVerdict
 from gitbatch.plan.model import ItemKey
@@ -40,6 +41,8 @@ class BatchProgress(Struct, frozen=True):
     """By key: items that are done and wait for the checkpoint of their group."""
     rescued: Mapping[ItemKey, Rescued] = {}
     """By key: the kept outputs of failed attempts, for items that are not done."""
+    unchecked: Mapping[ItemKey, Unchecked] = {}
+    """By key: the outputs of items that are not done, which are harvested and wait for their checks."""
 
     @property
     def failed(self) -> tuple[Outcome, ...]:
@@ -91,7 +94,11 @@ def _derive_progress(repo: Repository, batch: Batch, commits: Iterable[tuple[str
     finished = tuple(found[group] for group in batch.record.groups if group in found)
     state = BatchProgress(finished, _read_ready_items(repo, batch, finished))
     open_items = tuple(item for item in batch.record.items if not state.is_done(item))
-    return replace(state, rescued=read_rescued(repo, batch.id, open_items))
+    return replace(
+        state,
+        rescued=read_rescued(repo, batch.id, open_items),
+        unchecked=find_unchecked(repo, batch.id, open_items),
+    )
 
 
 def _read_finished_group(batch: Batch, oid: str, message: str) -> FinishedGroup | None:

@@ -34,6 +34,11 @@ def read_spending(
         counted = sum(tried.is_counted for tried in entries.of_item(key))
         took = sum(tried.seconds for tried in entries.of_item(key))
         found[key] = ItemSpent(counted, entries.spent_on(key), round(took, 1))
+    for key, held in state.unchecked.items():
+        if not held.is_ended_by(entries.of_item(key)):
+            known, tried = found.get(key, ItemSpent(0, Spent(), 0.0)), held.tried
+            spent = known.spent + Spent.of_attempt(held.usage)
+            found[key] = ItemSpent(known.attempts + 1, spent, round(known.seconds + tried.seconds, 1))
     merged = (
         outcome for finished in state.finished for outcome in read_merged_outcomes(repo, batch, finished)
     )

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from gitbatch.batch.model import ItemStatus
 from gitbatch.batch.verdicts import GateState, GateVerdict
+from gitbatch.checks.verdict import CheckResult, CheckVerdict
 from gitbatch.paths import quote_for_message, unquote_path
 from gitbatch.project.context import InputProblem, MissingInput
 from gitbatch.text import clean_text, neutralise_forge_commands
@@ -53,7 +54,9 @@ _SPENT = _OPTIONAL | {"Tokens", "Usage", "Cost", "Cost-Unknown"}
 _ATTEMPT = _SPENT | {"Model", "Waited", "DoD"}
 _REPLY = frozenset({"Earlier", "Context", "Missing", "Decision", "Contribution", "Flag"})
 _SHAPES = {
-    Kind.ITEM: _Shape(frozenset({"Batch", "Group", "Item", "Agent", "Attempt", "Seconds"}), _ATTEMPT, _REPLY),
+    Kind.ITEM: _Shape(
+        frozenset({"Batch", "Group", "Item", "Agent", "Attempt", "Seconds"}), _ATTEMPT, _REPLY | {"Check"}
+    ),
     Kind.MERGE: _Shape(frozenset({"Batch", "Group"}), _OPTIONAL),
     Kind.CHECKPOINT: _Shape(
         frozenset({"Batch", "Group", "Checkpoint"}),
@@ -80,6 +83,7 @@ _FORMS = {
     "Cost": r"[0-9]{1,9}[.][0-9]{6}",
     "Cost-Unknown": _NUMBER,
     "DoD": rf"#{_NUMBER}(?:, #{_NUMBER})*",
+    "Check": r"(\S+) (pass|skip) \(([0-9]{1,9}[.][0-9])\)",
     "Gate": rf"\S+ (?:{'|'.join(GateState)}) [0-9a-f]{{40}}(?:[0-9a-f]{{24}})?",
 }
 _STATUSES = "|".join(status for status in ItemStatus if status is not ItemStatus.SUCCEEDED)
@@ -169,6 +173,12 @@ class Trailers(Struct, frozen=True):
         """Returns the items that did not succeed, according to a checkpoint."""
         found = filter(None, map(_FAILED.fullmatch, self.values_of("Failed")))
         return tuple(Failed(unquote_path(f[1]), ItemStatus(f[2]), f[3] or "") for f in found)
+
+    @property
+    def checks(self) -> tuple[CheckResult, ...]:
+        """Returns the results of the checks that an item's output has passed or that skipped it."""
+        found = filter(None, (re.fullmatch(_FORMS["Check"], value) for value in self.values_of("Check")))
+        return tuple(CheckResult(f[1], CheckVerdict(f[2]), float(f[3])) for f in found)
 
     @property
     def gates(self) -> tuple[GateVerdict, ...]:

@@ -9,7 +9,9 @@ from msgspec.structs import replace
 from gitbatch.agents.prompt import render_artifacts, render_group, render_item, render_notes, render_prompt
 from gitbatch.agents.protocol import Assignment, Failure, OutputStream, Reply
 from gitbatch.batch.events import ItemProgress, ItemStarted, Notice
+from gitbatch.batch.history.unchecked import Unchecked
 from gitbatch.batch.item.charge import charge_answer, charge_interrupted, record_interrupted
+from gitbatch.batch.item.checking import check_output
 from gitbatch.batch.item.judge import judge_work, sum_spent
 from gitbatch.batch.item.rescue import keep_output
 from gitbatch.batch.item.run import Run
@@ -30,7 +32,7 @@ from gitbatch.text import CleanText, clean_text
 
 async def run_attempt(
     run: Run, scheduled: ScheduledItem, past: tuple[FailedAttempt, ...], waits: ServerWaits
-) -> Outcome | FailedAttempt:
+) -> Outcome | FailedAttempt | None:
     """Runs an item once. Every failure of the item is a value, also an internal error; an exception stops the batch.
 
     Args:
@@ -38,6 +40,9 @@ async def run_attempt(
         scheduled: the item.
         past: the attempts before.
         waits: its waits so far.
+
+    Returns:
+        The outcome, or the failed attempt; None if a check gives no verdict, which halts the batch.
     """
     began = time.monotonic()
     workplace = run.workplaces.open_workplace(run.batch.id, scheduled.batch_item.slug)
@@ -57,7 +62,9 @@ async def run_attempt(
         # The output of an agent that has ended is paid for: it is taken even if the run is stopping.
         keep = True  # if even that is interrupted, the next start reads the branch
         finished = FinishedWork(scheduled, start, past, waits, tried, answer)
-        result = await _judge_finished(run, workplace, finished)
+        judged = await _judge_finished(run, workplace, finished)
+        # From here on a ref keeps the output: its checks may be interrupted, and a resume asks them again.
+        result = await check_output(run, finished, judged) if isinstance(judged, Unchecked) else judged
         keep = isinstance(result, Outcome) and result.succeeded
     except BaseException as error:  # noqa: BLE001 - the one broad catch of an item: its error fails it alone (rule E1)
         if found := find_run_error(error):
@@ -166,7 +173,9 @@ async def _run_agent(
     return scheduled.secrets.mask_answer(answer)
 
 
-async def _judge_finished(run: Run, workplace: Workplace, finished: FinishedWork) -> Outcome | FailedAttempt:
+async def _judge_finished(
+    run: Run, workplace: Workplace, finished: FinishedWork
+) -> Outcome | FailedAttempt | Unchecked:
     """Returns the result of an attempt whose agent has ended; its usage is recorded even if the disk fails here."""
     try:
         return await shielded(_collect_and_judge(run, workplace, finished))
@@ -180,7 +189,7 @@ async def _judge_finished(run: Run, workplace: Workplace, finished: FinishedWork
 
 async def _collect_and_judge(
     run: Run, workplace: Workplace, finished: FinishedWork
-) -> Outcome | FailedAttempt:
+) -> Outcome | FailedAttempt | Unchecked:
     collected = await workplace.collect()
     return await run.git(judge_work, run.repo, run.commit_context(), finished, collected)
 

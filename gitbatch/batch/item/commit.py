@@ -3,13 +3,17 @@
 From then on the item is done, whatever happens; it is never run or paid for again (rule F4).
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from msgspec.structs import replace
 
 from gitbatch.agents.process.confine import strict_advice
 from gitbatch.agents.protocol import Failure
 from gitbatch.batch.history.item_commits import read_item_commit
 from gitbatch.batch.history.messages import render_item_message
-from gitbatch.batch.item.harvest import harvest_output, judge_change
+from gitbatch.batch.history.unchecked import Unchecked, write_unchecked
+from gitbatch.batch.item.harvest import Harvest, harvest_output, judge_change
 from gitbatch.batch.item.scheduled import CommitContext, ScheduledItem, StartingPoint
 from gitbatch.batch.model import Outcome
 from gitbatch.batch.workplace.protocol import OutputSource
@@ -20,6 +24,8 @@ from gitbatch.project.context import ContextFile
 from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.repository import Repository, VanishedObjectsError
 from gitbatch.text import clean_text
+
+_T = TypeVar("_T")
 
 
 def take_output(
@@ -38,18 +44,85 @@ def take_output(
     Raises:
         DiskError: our disk fails.
     """
-    limit, tree = scheduled.project_state.project.config.batch.max_output_bytes, scheduled.project_state.tree
 
     def write() -> Outcome | Failure:
-        taken = harvest_output(repo, source, scheduled.item.output, limit, tree, scheduled.secrets)
-        taken = judge_change(taken, scheduled.item.output, start.earlier_output)
+        taken = _harvest(repo, scheduled, start, source)
         if isinstance(taken, Failure):
-            return _add_advice(scheduled, taken)
-        commit = _commit_output(repo, commits, scheduled, outcome, taken.blob, start.context)
-        done = read_item_commit(repo, commits.batch.id, scheduled.batch_item, commit)
-        if done is None:
-            raise VanishedObjectsError
-        return replace(outcome, commit=done.commit)
+            return taken
+        return _write_commit(repo, commits, scheduled, outcome, taken.blob, start.context)
+
+    return _publish(repo, commits, scheduled, write)
+
+
+def hold_output(
+    repo: Repository,
+    commits: CommitContext,
+    scheduled: ScheduledItem,
+    held: Unchecked,
+    start: StartingPoint,
+    source: OutputSource,
+) -> Unchecked | Failure:
+    """Harvests the output and keeps it by a ref while it is checked. `held`: its state, still without the blob.
+
+    Raises:
+        DiskError: our disk fails.
+    """
+
+    def write() -> Unchecked | Failure:
+        taken = _harvest(repo, scheduled, start, source)
+        if isinstance(taken, Failure):
+            return taken
+        whole = replace(held, blob=taken.blob)
+        require_untouched(repo, commits.fingerprint)
+        write_unchecked(repo, commits.batch.id, scheduled.batch_item, whole)
+        return whole
+
+    return _publish(repo, commits, scheduled, write)
+
+
+def commit_held(
+    repo: Repository, commits: CommitContext, scheduled: ScheduledItem, outcome: Outcome, held: Unchecked
+) -> Outcome | Failure:
+    """Commits an output that its checks let through: the first commit point.
+
+    Raises:
+        DiskError: our disk fails.
+    """
+
+    def write() -> Outcome | Failure:
+        return _write_commit(repo, commits, scheduled, outcome, held.blob, held.context)
+
+    return _publish(repo, commits, scheduled, write)
+
+
+def _harvest(
+    repo: Repository, scheduled: ScheduledItem, start: StartingPoint, source: OutputSource
+) -> Harvest | Failure:
+    limit, tree = scheduled.project_state.project.config.batch.max_output_bytes, scheduled.project_state.tree
+    taken = harvest_output(repo, source, scheduled.item.output, limit, tree, scheduled.secrets)
+    taken = judge_change(taken, scheduled.item.output, start.earlier_output)
+    return _add_advice(scheduled, taken) if isinstance(taken, Failure) else taken
+
+
+def _write_commit(
+    repo: Repository,
+    commits: CommitContext,
+    scheduled: ScheduledItem,
+    outcome: Outcome,
+    blob: str,
+    context: tuple[ContextFile, ...],
+) -> Outcome:
+    commit = _commit_output(repo, commits, scheduled, outcome, blob, context)
+    done = read_item_commit(repo, commits.batch.id, scheduled.batch_item, commit)
+    if done is None:
+        raise VanishedObjectsError
+    return replace(outcome, commit=done.commit)
+
+
+def _publish(
+    repo: Repository, commits: CommitContext, scheduled: ScheduledItem, write: Callable[[], _T | Failure]
+) -> _T | Failure:
+    """Stores an output, again if its objects vanish. A failure of git is one of the attempt, unless our disk fails."""
 
     def remove_branches_below() -> None:  # they keep git from writing the item's own
         repo.refs.delete(repo.refs.below(f"{scheduled.branch_of(commits.batch.id)}/"))

@@ -6,23 +6,27 @@ Runs on the git thread, over a repository and values.
 from msgspec.structs import replace
 
 from gitbatch.agents.protocol import Failure, Reply
-from gitbatch.batch.item.commit import take_output
+from gitbatch.batch.history.unchecked import Unchecked, drop_unchecked
+from gitbatch.batch.item.commit import commit_held, hold_output, take_output
 from gitbatch.batch.item.contributions import describe_lost_contributions
-from gitbatch.batch.item.rescue import keep_output
+from gitbatch.batch.item.rescue import keep_blob, keep_output
 from gitbatch.batch.item.scheduled import CommitContext, FinishedWork
 from gitbatch.batch.item.strays import find_strays
 from gitbatch.batch.model import FailedAttempt, ItemStatus, Outcome
 from gitbatch.batch.workplace.protocol import Collected
+from gitbatch.checks.verdict import CheckResult, CheckVerdict
 from gitbatch.limits.causes import Cause
-from gitbatch.limits.usage import Spent
+from gitbatch.limits.usage import Spent, Usage
 from gitbatch.repo.repository import Repository
-from gitbatch.text import CleanText, clean_text
+from gitbatch.text import CleanText, clean_text, list_names
 
 
 def judge_work(
     repo: Repository, commits: CommitContext, finished: FinishedWork, collected: Collected | None
-) -> Outcome | FailedAttempt:
+) -> Outcome | FailedAttempt | Unchecked:
     """Takes the output of an attempt as the item's commit, or returns why it failed and keeps what it had written.
+
+    An output that is to be checked is only held.
 
     Args:
         repo: the repository.
@@ -41,7 +45,7 @@ def judge_work(
 
 def _judge_collected(
     repo: Repository, commits: CommitContext, finished: FinishedWork, collected: Collected
-) -> Outcome | FailedAttempt:
+) -> Outcome | FailedAttempt | Unchecked:
     scheduled, answer = finished.scheduled, finished.answer
     strays = find_strays(collected.changes, scheduled.item.output, scheduled.project_state.guarded)
     tried = replace(finished.tried, strays=scheduled.secrets.mask_lines(strays.others))
@@ -57,11 +61,85 @@ def _judge_collected(
         )
     if isinstance(answer, Failure):
         return fail_with(tried, answer)
-    outcome = _succeed(finished, tried, answer)
-    taken = take_output(repo, commits, scheduled, outcome, finished.start, collected.output)
+    taken = _take_or_hold(repo, commits, replace(finished, tried=tried), answer, collected)
     if isinstance(taken, Failure):
         return fail_with(tried, replace(taken, details=taken.details or _last_words(answer)))
     return taken
+
+
+def _take_or_hold(
+    repo: Repository, commits: CommitContext, finished: FinishedWork, reply: Reply, collected: Collected
+) -> Outcome | Unchecked | Failure:
+    """Commits the output of an item without checks; holds that of an item with checks."""
+    scheduled, start, tried = finished.scheduled, finished.start, finished.tried
+    if not scheduled.checks:
+        outcome = _succeed(finished, tried, reply)
+        return take_output(repo, commits, scheduled, outcome, start, collected.output)
+    held = Unchecked(
+        scheduled.key,
+        scheduled.project_state.commit,
+        "",
+        tried,
+        reply,
+        start.context,
+        finished.waits.count,
+        finished.waits.seconds,
+    )
+    return hold_output(repo, commits, scheduled, held, start, collected.output)
+
+
+def commit_checked(
+    repo: Repository,
+    commits: CommitContext,
+    finished: FinishedWork,
+    held: Unchecked,
+    results: tuple[CheckResult, ...],
+) -> Outcome | FailedAttempt:
+    """Commits an output that every check let through."""
+    outcome = replace(_succeed(finished, _add_usage(held.tried, results), held.reply), checks=results)
+    taken = commit_held(repo, commits, finished.scheduled, outcome, held)
+    if isinstance(taken, Failure):
+        return fail_with(held.tried, taken)
+    drop_unchecked(repo, commits.batch.id, finished.scheduled.batch_item)
+    return taken
+
+
+def fail_checked(
+    repo: Repository,
+    commits: CommitContext,
+    finished: FinishedWork,
+    held: Unchecked,
+    results: tuple[CheckResult, ...],
+) -> FailedAttempt:
+    """Returns the attempt whose output a check rejects, and keeps that output for the next one.
+
+    If a reviewer gave no verdict for a reason that halts the batch, the output stays held, and only that usage counts.
+    """
+    if failure := next((result.failure for result in results if result.failure), None):
+        tried = fail_with(_add_usage(held.tried, results), failure)
+        if not tried.is_counted:
+            lost = (r.usage for r in results if r.verdict is CheckVerdict.UNAVAILABLE)
+            return replace(tried, usage=sum(lost, Usage()))
+        tried = replace(tried, checks=results)
+        keep_blob(repo, commits, finished.scheduled, tried, finished.start, lambda: held.blob)
+        return tried
+    red = tuple(result for result in results if not result.verdict.lets_through)
+    names = f"{'check' if len(red) == 1 else 'checks'} {list_names(tuple(result.name for result in red))}"
+    tried = replace(
+        _add_usage(held.tried, results),
+        cause=Cause.CHECK_FAILED,
+        reason=clean_text(f"{names} failed: {red[0].reason}"),
+        details=tuple(clean_text(f"{result.name}: {line}") for result in red for line in result.findings),
+        checks=results,
+    )
+    keep_blob(repo, commits, finished.scheduled, tried, finished.start, lambda: held.blob)
+    return tried
+
+
+def _add_usage(tried: FailedAttempt, results: tuple[CheckResult, ...]) -> FailedAttempt:
+    """Returns an attempt with the usage of the agents that have reviewed its output."""
+    reviews = sum((result.usage for result in results), Usage())
+    return replace(tried, usage=reviews + tried.usage)
 
 
 def _succeed(finished: FinishedWork, tried: FailedAttempt, reply: Reply) -> Outcome:

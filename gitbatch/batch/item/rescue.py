@@ -17,6 +17,7 @@ attempt is compared with it (see `harvest.py`). Only the ref is read, and no led
 two finds it as well. It is removed when its item is merged, else with the record of its batch.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 
 from gitbatch.agents.protocol import Failure
@@ -46,23 +47,37 @@ def keep_output(
 
     Where it cannot be kept, the attempt has failed all the same.
     """
-    batch, state = commits.batch.id, scheduled.project_state
-    ref, limit = (
-        rescued_output_ref(batch, scheduled.batch_item.slug, tried.number),
-        state.project.config.batch,
-    )
+    state = scheduled.project_state
+    limit = state.project.config.batch.max_output_bytes
+
+    def take() -> str:
+        taken = harvest_output(repo, source, scheduled.item.output, limit, state.tree, scheduled.secrets)
+        return "" if isinstance(taken, Failure) else taken.blob
+
+    keep_blob(repo, commits, scheduled, tried, start, take)
+
+
+def keep_blob(
+    repo: Repository,
+    commits: CommitContext,
+    scheduled: ScheduledItem,
+    tried: FailedAttempt,
+    start: StartingPoint,
+    take: Callable[[], str],
+) -> None:
+    """Does the same with a blob that `take` returns; empty: none is kept."""
+    batch = commits.batch.id
+    ref = rescued_output_ref(batch, scheduled.batch_item.slug, tried.number)
     try:
         require_untouched(repo, commits.fingerprint)  # git is about to run, and an agent has been at work
     except TamperedError:  # the attempt is recorded all the same; the next step stops the batch
         return
 
     def write() -> None:
-        taken = harvest_output(
-            repo, source, scheduled.item.output, limit.max_output_bytes, state.tree, scheduled.secrets
-        )
-        if isinstance(taken, Failure):
+        blob = take()
+        if not blob:
             return
-        commit = _write_commit(repo, commits, scheduled, tried, start, taken.blob)
+        commit = _write_commit(repo, commits, scheduled, tried, start, blob)
         repo.point(ref, commit)
         if not read_rescue_ref(repo, batch, scheduled.batch_item, ref, commit):
             raise VanishedObjectsError

@@ -1,12 +1,15 @@
 """Running an item to its end: attempt after attempt, by the table of causes (rule F3). Waits and halts do not count."""
 
 import asyncio
+from collections.abc import Awaitable
 
 from msgspec.structs import replace
 
 from gitbatch.batch.events import AttemptFailed, ItemFinished, ItemWaiting
 from gitbatch.batch.history.rescue import find_rescued
+from gitbatch.batch.history.unchecked import record_attempt
 from gitbatch.batch.item.attempt import run_attempt
+from gitbatch.batch.item.checking import check_output, resume_checks
 from gitbatch.batch.item.judge import sum_seconds, sum_spent
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.scheduled import ScheduledItem, ServerWaits
@@ -31,41 +34,55 @@ async def run_item(run: Run, scheduled: ScheduledItem) -> Outcome | None:
         The outcome; None if the batch halts before there is one.
     """
     waits = ServerWaits()
+    held = await resume_checks(run, scheduled, run.ledger.entries.of_item(scheduled.key))
     while True:
         past = run.ledger.entries.of_item(scheduled.key)
         if _has_ended(past, scheduled):
-            kept = await run.git(find_rescued, run.repo, run.batch.id, scheduled.batch_item)
-            outcome = failed_outcome(scheduled.batch_item, past, waits)
-            kept_ref = kept.ref if kept else ""
-            return _emit_outcome(run, replace(outcome, rescued=kept_ref, missing=scheduled.missing))
-        waited = await _wait_for_start(run, scheduled)
-        if waited is None:
-            return None
-        waits = waits.add_seconds(waited)
-        tried = await _try_once(run, scheduled, past, waits)
+            return await _finish_failed(run, scheduled, past, waits)
+        if held:
+            work, waits, held = check_output(run, *held), held[0].waits, None
+        else:
+            waited = await _wait_for_start(run, scheduled)
+            if waited is None:
+                return None
+            waits = waits.add_seconds(waited)
+            work = run_attempt(run, scheduled, past, waits)
+        tried = await _try_once(run, scheduled, work, waits)
         if not isinstance(tried, FailedAttempt):
             return tried and _emit_outcome(run, tried)
-        if tried.is_counted or not tried.usage.is_empty:
-            await shielded(
-                run.git(run.ledger.add_attempt, tried)
-            )  # it is paid for, even if the run is stopping
-        if _start_wait(run, scheduled, tried):
-            waits = waits.add_one()
-        elif not _may_continue(run, scheduled, tried):
+        after = await _follow_failure(run, scheduled, tried, waits)
+        if after is None:
             return None
-        else:
-            await _pause_before_retry(run, scheduled, tried)
+        waits = after
+
+
+async def _follow_failure(
+    run: Run, scheduled: ScheduledItem, tried: FailedAttempt, waits: ServerWaits
+) -> ServerWaits | None:
+    """Records a failed attempt, and waits if it calls for that; returns the item's waits. None: the batch halts."""
+    if tried.is_counted or not tried.usage.is_empty:
+        # It is paid for, even if the run is stopping.
+        await shielded(run.git(record_attempt, run.ledger, scheduled.batch_item, tried))
+    if _start_wait(run, scheduled, tried):
+        return waits.add_one()
+    if not _may_continue(run, scheduled, tried):
+        return None
+    await _pause_before_retry(run, scheduled, tried)
+    return waits
 
 
 async def _try_once(
-    run: Run, scheduled: ScheduledItem, past: tuple[FailedAttempt, ...], waits: ServerWaits
+    run: Run,
+    scheduled: ScheduledItem,
+    work: Awaitable[Outcome | FailedAttempt | None],
+    waits: ServerWaits,
 ) -> Outcome | FailedAttempt | None:
-    """Returns the result of one attempt; None if our disk failed, which stops the batch and is not the item's fault.
+    """Returns the result of one attempt; None if our disk or a check failed: that stops the batch without a blame.
 
     A cause that is a guess counts only so often: the program may print something about limits for another reason.
     """
     try:
-        tried = await run_attempt(run, scheduled, past, waits)
+        tried = await work
     except (OSError, GitbatchError) as error:
         failed = disk_error_at(error, run.worktrees_dir, run.repo.common_dir)
         if failed is None:
@@ -77,6 +94,16 @@ async def _try_once(
     if isinstance(tried, FailedAttempt) and tried.is_guess and waits.count >= _GUESSES:
         return replace(tried, cause=Cause.FAILED)
     return tried
+
+
+async def _finish_failed(
+    run: Run, scheduled: ScheduledItem, past: tuple[FailedAttempt, ...], waits: ServerWaits
+) -> Outcome:
+    """Reports the outcome of an item whose attempts have all failed."""
+    kept = await run.git(find_rescued, run.repo, run.batch.id, scheduled.batch_item)
+    outcome = failed_outcome(scheduled.batch_item, past, waits)
+    kept_ref = kept.ref if kept else ""
+    return _emit_outcome(run, replace(outcome, rescued=kept_ref, missing=scheduled.missing))
 
 
 def _emit_outcome(run: Run, outcome: Outcome) -> Outcome:
@@ -183,4 +210,5 @@ def failed_outcome(item: BatchItem, past: tuple[FailedAttempt, ...], waits: Serv
         waits=waits.count,
         waited=waits.seconds,
         spent=sum_spent(past),
+        checks=last.checks,
     )

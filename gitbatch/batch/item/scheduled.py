@@ -10,6 +10,7 @@ from gitbatch.batch.history.rescue import Rescued
 from gitbatch.batch.model import BatchGroup, BatchItem, FailedAttempt
 from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.plan.model import Group, ItemKey, WorkItem
+from gitbatch.project.check_choice import item_checks
 from gitbatch.project.context import ContextFile, MissingInput
 from gitbatch.repo.fingerprint import Fingerprint
 from gitbatch.repo.objects.codec import Ident
@@ -45,6 +46,12 @@ class ScheduledItem(Struct, frozen=True):
     def base_name(self) -> str:
         """What the item's attempts are counted by: its base. A base merge has its tree: each start writes it again."""
         return self.project_state.tree if self.seen else self.project_state.commit
+
+    @property
+    def checks(self) -> tuple[str, ...]:
+        """The names of the checks that its output must pass."""
+        state = self.project_state
+        return item_checks(state.project.config, state.plan, self.group, self.item)
 
     @property
     def key(self) -> ItemKey:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
+from gitbatch.checks.verdict import CheckResult
 from gitbatch.fs.disk import DiskError
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import format_dollars
-from gitbatch.text import CleanText, clean_text, format_count
+from gitbatch.text import CleanText, clean_text, format_count, list_names
 
 MORE = "raise the limit: gitbatch run --max-cost USD"
 
@@ -107,6 +108,14 @@ def cost_unknown(agent: str, item: str) -> Halt:
 def disk_failed(error: DiskError) -> Halt:
     """Returns the halt for a disk on which nothing can be stored until the user has fixed it."""
     return Halt(Cause.DISK, clean_text(error.message), error.advice)
+
+
+def check_unavailable(item: str, results: tuple[CheckResult, ...]) -> Halt:
+    """Returns the halt for checks that gave no verdict: neither the item nor its agent is to blame."""
+    names, first = list_names(tuple(result.name for result in results)), results[0]
+    said = f"{item}: check {names} gave no verdict: {first.reason}"
+    advice = "fix the check, or what it waits for, then resume: gitbatch run (the output is kept, and only checked again)"
+    return Halt(Cause.UNAVAILABLE, clean_text(said), advice)
 
 
 def cannot_work(item: str, reason: CleanText) -> Halt:

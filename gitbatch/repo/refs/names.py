@@ -42,6 +42,16 @@ def gates_ref(batch: str) -> str:
     return f"{BATCHES}{batch}/gates"
 
 
+def unchecked_ref(batch: str, slug: str) -> str:
+    """Returns the ref of an item's output that is harvested and not checked yet (a tree, see `unchecked.py`)."""
+    return f"{unchecked_refs(batch)}{slug}"
+
+
+def unchecked_refs(batch: str) -> str:
+    """Returns the prefix of the refs of outputs that are not checked yet."""
+    return f"{BATCHES}{batch}/unchecked/"
+
+
 def limits_ref(batch: str) -> str:
     """Returns the ref of a batch's spending limits (a blob), if the user gave some on the command line."""
     return f"{BATCHES}{batch}/limits"

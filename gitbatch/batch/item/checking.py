@@ -1,0 +1,155 @@
+"""Checking an output between its harvest and its commit: every check on the blob, each in a fresh folder (rule F6).
+
+The checks of an item run side by side, in its job slot. A verdict is noted in git when it comes, unless it is the last
+one; so a killed run asks no check twice but the interrupted ones. Only when all of them let the output through is
+the item committed. One that gives no verdict halts the batch: that is not an attempt, and says nothing about the agent.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+from functools import partial
+
+from msgspec.structs import replace
+
+from gitbatch.agents.protocol import OutputStream, Progress
+from gitbatch.batch.events import CheckFinished, CheckStarted, ItemProgress
+from gitbatch.batch.history.ledger import Ledger
+from gitbatch.batch.history.unchecked import Unchecked, drop_unchecked, read_unchecked, write_unchecked
+from gitbatch.batch.item.check_folder import CheckedItem, find_content
+from gitbatch.batch.item.judge import commit_checked, fail_checked
+from gitbatch.batch.item.run import Run
+from gitbatch.batch.item.scheduled import FinishedWork, ScheduledItem, ServerWaits
+from gitbatch.batch.item.starting_point import find_starting_point
+from gitbatch.batch.item.stop import check_unavailable
+from gitbatch.batch.model import FailedAttempt, Outcome
+from gitbatch.checks.command import Subject, run_command
+from gitbatch.checks.tree import open_tree
+from gitbatch.checks.verdict import CheckResult, CheckVerdict
+from gitbatch.concurrency import shielded
+from gitbatch.text import CleanText, clean_text
+
+
+@dataclass(slots=True)
+class _Checking:
+    """The checks of one output while they run."""
+
+    run: Run
+    finished: FinishedWork
+    held: Unchecked
+    left: set[str] = field(default_factory=set)
+    """The names of the checks that have no verdict yet."""
+
+    async def note_verdict(self, result: CheckResult) -> None:
+        """Notes a verdict in git, unless it is the last one: the commit or the ledger follows at once."""
+        self.left.discard(result.name)
+        if result.verdict is CheckVerdict.UNAVAILABLE:
+            return
+        scheduled = self.finished.scheduled
+        table = scheduled.project_state.project.config.checks[result.name]
+        self.held = self.held.with_verdict(result, table)
+        if self.left:
+            write = partial(
+                write_unchecked, self.run.repo, self.run.batch.id, scheduled.batch_item, self.held
+            )
+            await shielded(self.run.git(self.run.repo.publish, write))
+
+
+async def check_output(run: Run, finished: FinishedWork, held: Unchecked) -> Outcome | FailedAttempt | None:
+    """Runs the checks of an output that is held, and commits it or fails its attempt.
+
+    Returns:
+        The outcome, or the failed attempt; None if a check gives no verdict, which halts the batch.
+    """
+    results = await _run_checks(run, finished, held)
+    name = finished.scheduled.batch_item.name
+    unavailable = tuple(result for result in results if result.verdict is CheckVerdict.UNAVAILABLE)
+    if unavailable and not any(result.failure for result in unavailable):
+        run.stop_switch.trip(check_unavailable(name, unavailable))
+        return None
+    commits = run.commit_context()
+    if all(result.verdict.lets_through for result in results):
+        return await shielded(run.git(commit_checked, run.repo, commits, finished, held, results))
+    return await shielded(run.git(fail_checked, run.repo, commits, finished, held, results))
+
+
+async def resume_checks(
+    run: Run, scheduled: ScheduledItem, past: tuple[FailedAttempt, ...]
+) -> tuple[FinishedWork, Unchecked] | None:
+    """Returns the output that an earlier run of the batch has harvested and not checked; None if nothing is held."""
+    if run.stop_switch.halt:
+        return None
+    held = await run.git(_find_held, run.ledger, scheduled, past)
+    if held is None:
+        return None
+    start = await run.git(find_starting_point, run.repo, run.batch.id, scheduled)
+    start = replace(start, context=held.context)
+    waits = ServerWaits(held.waits, held.waited)
+    return FinishedWork(scheduled, start, past, waits, held.tried, held.reply), held
+
+
+def _find_held(ledger: Ledger, scheduled: ScheduledItem, past: tuple[FailedAttempt, ...]) -> Unchecked | None:
+    """Returns the held output of an item, on the item's present base.
+
+    If another version of the file is there by now, the output is dropped, and only its usage is kept.
+    """
+    repo, batch, item, output = ledger.repo, ledger.batch.id, scheduled.batch_item, scheduled.item.output
+    held = read_unchecked(repo, batch, item)
+    if held is None:
+        return None
+    if not held.is_ended_by(past):
+        if held.tried.base == scheduled.base_name:
+            return replace(held, base=scheduled.project_state.commit)
+        find, now = repo.objects.find_entry, scheduled.project_state.tree
+        if find(repo.objects.tree_of(held.base), output) == find(now, output):
+            tried = replace(held.tried, base=scheduled.base_name)
+            return replace(held, base=scheduled.project_state.commit, tried=tried, verdicts=())
+        reason = clean_text(f"{output} was changed on the branch before it was checked")
+        ledger.add_attempt(replace(held.tried, cause=None, reason=reason))
+    drop_unchecked(repo, batch, item)
+    return None
+
+
+async def _run_checks(run: Run, finished: FinishedWork, held: Unchecked) -> tuple[CheckResult, ...]:
+    """Runs the checks that have no verdict yet, side by side; returns the results of all, in their order."""
+    names = finished.scheduled.checks
+    tables = finished.scheduled.project_state.project.config.checks
+    known = {name: held.find_verdict(name, tables[name]) for name in names}
+    checking = _Checking(run, finished, held, {name for name, result in known.items() if result is None})
+    async with asyncio.TaskGroup() as tasks:
+        running = {name: tasks.create_task(_run_check(checking, name)) for name in tuple(checking.left)}
+    return tuple(known[name] or running[name].result() for name in names)
+
+
+async def _run_check(checking: _Checking, name: str) -> CheckResult:
+    """Runs one check in a folder of its own, and reports it."""
+    run, scheduled = checking.run, checking.finished.scheduled
+    batch, key, number = run.batch.id, scheduled.key, scheduled.batch_item.group
+    item, shown = scheduled.item.output, scheduled.batch_item.name
+
+    def show_progress(stream: OutputStream, line: CleanText) -> None:
+        said = clean_text(f"{name}: {line}")
+        run.emit(ItemProgress(batch=batch, slug=key, group=number, item=item, stream=stream, line=said))
+
+    run.emit(CheckStarted(batch=batch, slug=key, group=number, item=item, name=shown, check=name))
+    result = await _judge_blob(checking, name, scheduled.secrets.mask_progress(show_progress))
+    result = replace(
+        result,
+        reason=scheduled.secrets.mask_line(result.reason),
+        findings=scheduled.secrets.mask_lines(result.findings),
+    )
+    run.emit(CheckFinished(batch=batch, slug=key, group=number, item=item, name=shown, result=result))
+    await checking.note_verdict(result)
+    return result
+
+
+async def _judge_blob(checking: _Checking, name: str, progress: Progress) -> CheckResult:
+    run, scheduled = checking.run, checking.finished.scheduled
+    table = scheduled.project_state.project.config.checks[name]
+    if table.agent is not None:
+        return CheckResult(name, CheckVerdict.UNAVAILABLE, reason=clean_text("no agent can review yet"))
+    checked = CheckedItem(scheduled, checking.held.blob, checking.held.context)
+    content, is_own = await run.git(find_content, run.repo, run.commit_context(), checked, table)
+    async with open_tree(run.trees, f"{scheduled.batch_item.slug}.check", content) as folder:
+        output = str(folder.blob) if is_own else scheduled.item.output
+        subject = Subject(folder.place, output, folder.blob)
+        return await run_command(run.check_tools, name, table, subject, progress)
