@@ -11,7 +11,9 @@ from msgspec import Struct
 from gitbatch.agents.claude_code.key import find_key
 from gitbatch.agents.claude_code.table import KEY_VARIABLES, ClaudeCodeAgent
 from gitbatch.agents.pool import make_idle_pool
+from gitbatch.agents.process.agent import ProcessAgent
 from gitbatch.agents.process.table import ProcessTable
+from gitbatch.agents.protocol import Agent
 from gitbatch.agents.survey.known_programs import (
     KNOWN_PROGRAMS,
     KeyState,
@@ -127,13 +129,13 @@ def describe_agents(project: SurveyedProject) -> Iterator[ConfiguredAgent]:
     default = config.batch.agent or (next(iter(config.agents)) if len(config.agents) == 1 else None)
     for name, table in config.agents.items():
         sandbox, notes, problem, advice = "", tuple[str, ...](), "", ""
+        network = describe_network(table)
         try:
             agent = pool.require_usable(name, config, project.has_file)
-            sandbox, notes = agent.sandbox_kind, agent.notes
+            sandbox, notes, network = agent.sandbox_kind, agent.notes, network_of(agent, table)
         except GitbatchError as error:
             problem, advice = error.message, error.advice
         kind = str(table.__struct_config__.tag)
-        network = describe_network(table)
         unset = find_unset_keys(table, project.environment)
         yield ConfiguredAgent(name, kind, name == default, sandbox, network, unset, notes, problem, advice)
 
@@ -145,10 +147,13 @@ def find_unset_keys(table: AgentTable, environment: Mapping[str, str]) -> tuple[
 
 
 def describe_network(table: AgentTable) -> str:
-    """Returns which network an agent's program has: `all`, `none` or `api`; empty if it has no program."""
-    if not isinstance(table, ProcessTable):
-        return ""
-    return Network.of_setting(table.wanted_network).value
+    """Returns which network an agent's program asks for: `all`, `none` or `api`; empty if it has no program."""
+    return Network.of_setting(table.wanted_network) if isinstance(table, ProcessTable) else ""
+
+
+def network_of(agent: Agent, table: AgentTable) -> str:
+    """Returns which network an agent's program gets here: without a network namespace, that is not what it asks for."""
+    return agent.network.kind if isinstance(agent, ProcessAgent) else describe_network(table)
 
 
 def _find_programs(

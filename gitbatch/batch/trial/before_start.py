@@ -10,7 +10,7 @@ from gitbatch.agents.process.table import ProcessTable
 from gitbatch.agents.protocol import Agent
 from gitbatch.agents.survey.known_programs import KNOWN_PROGRAMS, find_key_variable
 from gitbatch.agents.survey.program_search import ProgramSearch
-from gitbatch.agents.survey.survey import SurveyedProject, describe_network, find_unset_keys
+from gitbatch.agents.survey.survey import SurveyedProject, find_unset_keys, network_of
 from gitbatch.agents.survey.versions import ask_versions
 from gitbatch.batch.trial.model import StepList, StepName
 from gitbatch.errors import GitbatchError
@@ -47,7 +47,6 @@ def _check_process(project: SurveyedProject, name: str, table: ProcessTable, ste
     except GitbatchError as error:
         steps.note_failure(StepName.SANDBOX, error.message, error.advice)
         return False
-    steps.note_ok(StepName.NETWORK, describe_network(table))
     return True
 
 
@@ -87,9 +86,14 @@ def _check_key(project: SurveyedProject, name: str, table: AgentTable, steps: St
         step = StepName.KEY if is_of_key else StepName.SETTINGS
         steps.note_failure(step, error.message, error.advice)
         return None
+    said = [note.removeprefix(f"agent {name}: ") for note in agent.notes]
+    if network := network_of(agent, table):
+        shown = (note.removeprefix("network: ") for note in said if note.startswith("network: "))
+        steps.note_ok(StepName.NETWORK, next(shown, network))
     _note_key(table, project.environment, steps)
-    for note in agent.notes:
-        steps.note_ok(StepName.SETTINGS, note)
+    for note in said:
+        if not note.startswith("network: "):
+            steps.note_ok(StepName.SETTINGS, note)
     return agent
 
 
