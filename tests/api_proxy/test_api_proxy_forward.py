@@ -155,10 +155,13 @@ def test_answers_of_the_server(answer: bytes, status: int, body: bytes) -> None:
 
 
 def test_an_error_without_an_end_is_cut() -> None:
-    long = http("500 No", body=b"x" * 3_000_000)
+    async def play(_head: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 500 No\r\ncontent-length: 99999999\r\n\r\n" + b"x" * 3_000_000)
+        await reader.read()
+        raise ConnectionError
 
     async def scene() -> None:
-        async with run_proxy(Origin(long)) as proxied:
+        async with run_proxy(Origin(play)) as proxied:
             assert len((await proxied.ask(post()))[2]) == 1024 * 1024
 
     asyncio.run(scene())

@@ -49,6 +49,7 @@ def usage(
                 {"type": "message_start", "message": {"model": "m", "usage": ANTHROPIC}},
                 {"type": "content_block_delta", "delta": {"text": '"usage": {"output_tokens": 999}'}},
                 {"type": "message_delta", "usage": {"output_tokens": 42}},
+                {"type": "message_delta", "usage": {"output_tokens": 0}},
             ),
             usage(10, 42, 5, 7),
         ),
