@@ -11,6 +11,7 @@ from gitbatch.batch.planning.schedule import count_at_once, find_critical_path, 
 from gitbatch.paths import quote_path
 from gitbatch.plan.duration import parse_duration
 from gitbatch.plan.model import Group, WorkItem
+from gitbatch.project.check_choice import group_gates, item_checks
 from gitbatch.project.context import (
     ContextReason,
     find_files,
@@ -73,6 +74,8 @@ class PlannedItem(Struct, frozen=True):
     """Seconds that an attempt may take; None: the agent is not known yet."""
     attempts: int = 1
     """The most attempts."""
+    checks: tuple[str, ...] = ()
+    """What its output must pass, in order."""
 
     @property
     def name(self) -> str:
@@ -90,6 +93,8 @@ class PlannedGroup(Struct, frozen=True):
     """The names of the open items in the order in which they run, if each takes the same time."""
     at_once: int
     """How many of its items may run at the same time."""
+    gates: tuple[str, ...] = ()
+    """What its merged tree must pass, in order."""
 
 
 class PlannedLimits(Struct, frozen=True):
@@ -135,7 +140,14 @@ def plan_state(project_state: ProjectView) -> PlanState:
         order = plan_steps(group, plan, batch.jobs)
         named = tuple(tuple(item.name for item in step) for step in order)
         groups.append(
-            PlannedGroup(group.number, group.title, items, named, count_at_once(group, plan, batch.jobs))
+            PlannedGroup(
+                number=group.number,
+                title=group.title,
+                items=items,
+                steps=named,
+                at_once=count_at_once(group, plan, batch.jobs),
+                gates=group_gates(project.config, plan, group),
+            )
         )
         earlier = {item.output for before in plan.groups[: group.number - 1] for item in before.items}
         absent = {item.output for item in group.items if not blob(item.output)}
@@ -189,6 +201,7 @@ def _plan_item(
         awaited_from=inherited,
         timeout=said.timeout or (parse_duration(table.timeout) if table else None),
         attempts=1 + (config.batch.retries if said.retries is None else said.retries),
+        checks=item_checks(config, plan, group, item),
     )
 
 

@@ -24,6 +24,8 @@ def render_plan(shown: PlanState) -> Block:
     for group in shown.groups:
         limit = (f"  at most {group.at_once} at a time", "dim") if group.at_once < shown.jobs else ""
         parts.append(make_line("\n", (f"group {group.number}", "bold"), f"  {group.title}", limit))
+        if group.gates:
+            parts.append(make_line((_name_judges("gate", group.gates), "dim"), indent=2))
         parts += [part for item in group.items for part in _item_lines(item)]
         if len(group.steps) > 1:
             parts.append(make_line(f"  order: {' → '.join(' '.join(step) for step in group.steps)}"))
@@ -146,6 +148,13 @@ def _describe_item(item: PlannedItem) -> Iterator[str]:
     yield attempts if item.timeout is None else f"{attempts} of at most {format_seconds(item.timeout)}"
     if item.criteria:
         yield "DoD" + "".join(f" #{number}" for number in item.criteria)
+    if item.checks:
+        yield _name_judges("check", item.checks)
+
+
+def _name_judges(kind: str, names: tuple[str, ...]) -> str:
+    """Returns checks or gates by their names."""
+    return f"{kind}{'s' * (len(names) > 1)} {' '.join(names)}"
 
 
 def _describe_file(file: PlannedFile) -> str:

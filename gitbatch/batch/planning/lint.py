@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from gitbatch.agents.pool import make_idle_pool
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.history.record import unfinished_batch
+from gitbatch.batch.planning.check_problems import find_unmatched_patterns
 from gitbatch.batch.planning.checkout_files import find_checkout_files
 from gitbatch.batch.planning.item_problems import AGENT_UNKNOWN
 from gitbatch.batch.planning.project_state import ProjectState, ProjectView, read_project_state
@@ -113,7 +114,8 @@ def lint_plan(path: Path, settings: LintSettings, text: bytes | None = None) -> 
         view = ProjectView("", files, project, checked.plan, checked.source)
         unclear, choice = _choose_all(view, settings)
         refusals = find_refusals(machine_checks(repo, view, choice) if choice else ())
-        more = _place_in_config(view, (*unclear, *refusals), is_here=False)
+        placed = _place_in_config(view, (*unclear, *refusals), is_here=False)
+        more = (*placed, *find_unmatched_patterns(view))
         return _with_more(checked, found), *_report_config(files, more, shown, checked.plan.language)
 
 
@@ -166,7 +168,8 @@ def lint_start(
         unclear, of_all = _choose_all(state, settings)
         found = tuple(find_refusals(_find_checks(repo, target, state, of_all) if of_all else ()))
         refused += (error for check, error in found if not check.setting)
-        on_config = _place_in_config(state, (*unclear, *found), is_here=True)
+        placed = _place_in_config(state, (*unclear, *found), is_here=True)
+        on_config = (*placed, *find_unmatched_patterns(state))
     findings = Findings(read(state.source)[0])
     for error in refused:
         findings.error(CANNOT_START, Span(0, 0), error.message, Advice.in_english(error.advice))

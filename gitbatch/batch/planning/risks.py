@@ -9,6 +9,7 @@ from bisect import bisect_right
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gitbatch.batch.planning.check_problems import find_check_problems
 from gitbatch.batch.planning.item_problems import (
     OUTPUT_NESTED,
     OUTPUT_WITHOUT_PLACE,
@@ -102,7 +103,9 @@ def _report_problems(report: _Report, project: Project, around: Surroundings) ->
     """Reports what keeps open items from running; returns the outputs that cannot be written."""
     unplaced = set()
     default = find_default_agent(project.config)
-    for problem in find_item_problems(report.plan, project, report.open_items, default, around):
+    problems = find_item_problems(report.plan, project, report.open_items, default, around)
+    unknown = find_check_problems(report.plan, project.config, report.open_items)
+    for problem in (*problems, *unknown):
         if problem.code in {OUTPUT_NESTED, OUTPUT_WITHOUT_PLACE}:
             unplaced.add(problem.item.output)
         message = problem.describe(quoted(problem.item.name), quoted(problem.word))

@@ -6,6 +6,7 @@ from gitbatch.batch.events import BatchStopped
 from gitbatch.batch.history.record import Batch, new_batch_id, write_record
 from gitbatch.batch.history.trailers import FORMAT
 from gitbatch.batch.model import PHASE_COMPLETE, CheckpointMode, Record
+from gitbatch.batch.planning.check_problems import find_check_problems
 from gitbatch.batch.planning.item_problems import find_item_problems, require_no_problems
 from gitbatch.batch.planning.project_state import ProjectState, require_runnable
 from gitbatch.batch.planning.required_objects import require_objects
@@ -106,6 +107,7 @@ def _require_startable(
     around = CommitSurroundings(repo, project_state, target.followed)
     plan, project, choice = project_state.plan, project_state.project, options.start
     require_no_problems(plan, find_item_problems(plan, project, choice.items, choice.agent, around))
+    require_no_problems(plan, find_check_problems(plan, project.config, choice.items))
     for check in start_checks(repo, target, project_state, choice):
         check.refuse()
     require_objects(repo, project_state, ((plan.groups[item.group - 1], item) for item in choice.items))

@@ -13,6 +13,7 @@ from msgspec import Struct
 from gitbatch.agents.pool import AgentPool
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.planning.agents import require_measurable_limits, set_limits, wanted_agents
+from gitbatch.batch.planning.check_problems import require_program, wanted_programs
 from gitbatch.batch.planning.preflight import require_clean, require_no_gitbatch_branch
 from gitbatch.batch.planning.project_state import ProjectState, ProjectView
 from gitbatch.batch.planning.target import Target
@@ -70,7 +71,11 @@ def machine_checks(repo: Repository, view: ProjectView, choice: StartChoice) -> 
         )
         for name in names
     )
-    return (StartCheck(folder, ("batch", "worktrees")), *usable, *measurable)
+    programs = (
+        StartCheck(partial(require_program, setting, table, pool, partial(_has_file, repo, view)), setting)
+        for setting, table in wanted_programs(view, choice.items)
+    )
+    return (StartCheck(folder, ("batch", "worktrees")), *usable, *measurable, *programs)
 
 
 def start_checks(
@@ -106,8 +111,9 @@ def _require_measurable(config: Config, pool: AgentPool, name: str, limits: Spen
 
 def _require_usable(repo: Repository, view: ProjectView, pool: AgentPool, name: str) -> None:
     """Refuses an agent that cannot work here."""
-    pool.require_usable(
-        name,
-        view.project.config,
-        lambda path: view.snapshot.blob(path) is not None or (repo.root / path).is_file(),
-    )
+    pool.require_usable(name, view.project.config, partial(_has_file, repo, view))
+
+
+def _has_file(repo: Repository, view: ProjectView, path: str) -> bool:
+    """Returns whether a worktree can have a file at a path."""
+    return view.snapshot.blob(path) is not None or (repo.root / path).is_file()
