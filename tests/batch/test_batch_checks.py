@@ -1,10 +1,18 @@
 """Checks of items in whole runs: what passes, what is tried again, what halts, and what an agent cannot do about it."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
 
-from batch.programs import AGENT, found, prompt, run
+import pytest
+from batch.programs import AGENT, found, prompt, run, starts
 from conftest import Place
 from history import assert_tidy, audit, ticked, trailers
+from processes import agents_below
+from waiting import wait_until
 
 KEPT = "refs/gitbatch/*/unchecked/*"
 
@@ -87,3 +95,103 @@ def test_an_output_that_always_fails_its_checks_fails_its_item_alone(place: Plac
     kept = place.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/rescue/*").splitlines()
     assert [ref.rpartition("/")[2] for ref in kept] == ["1-t1-2", "1-t3-2"]
     assert place.git("for-each-ref", KEPT) == ""
+
+
+def counting(name: str, script: str) -> str:
+    """Returns a script that notes each of its runs in the test's home folder, and then does something."""
+    return f'echo run >>"$HOME/{name}.runs"; {script}'
+
+
+def runs(place: Place, name: str) -> int:
+    """How often such a script was run."""
+    path = place.home / f"{name}.runs"
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
+def test_a_check_without_a_verdict_halts_and_the_output_is_only_checked_again(place: Place) -> None:
+    waits = counting("waits", 'exit "$(cat "$HOME/code")"')
+    checks = check("good", counting("good", "exit 0"), on=["out/T1.md"])
+    checks += check("waits", waits, on=["out/T1.md"], timeout="5s")
+    set_up(place, checks, "- [ ] T1 do: paid → Output: out/T1.md\n- [ ] T2 b → Output: out/T2.md\n")
+    (place.home / "code").write_text("75")
+    told = run(place, code=75)
+    (halted,) = told.of("batch-halted")
+    assert halted["cause"] == "check-unavailable"
+    assert "T1: check waits gave no verdict: it still asks to be run again after 5s" in halted["reason"]
+    assert (starts(place, "T1"), ticked(place), told.of("attempt-failed")) == (1, [], [])
+    status = json.loads(place.gitbatch("status", "--json").stdout)
+    assert status["spent"]["usage"]["cost"] == 0.4
+    (place.home / "code").write_text("0")
+    again = run(place)
+    assert again.of("batch-started")[0]["spent"]["usage"]["cost"] == 0.4
+    assert (starts(place, "T1"), starts(place, "T2")) == (1, 1)
+    assert (runs(place, "good"), runs(place, "waits")) == (1, 2)
+    outcome = again.outcome("T1")
+    assert (outcome["attempts"], outcome["spent"]["usage"]["cost"], outcome["spent"]["unknown"]) == (
+        1,
+        0.4,
+        0,
+    )
+    assert outcome["reply"]["summary"] == "Wrote it. It is short."
+    assert ticked(place) == ["T1", "T2"]
+    audit(place)
+    assert_tidy(place)
+    assert place.git("for-each-ref", KEPT) == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "started", "checked"), [("other.md", 1, ["T1 1"] * 2), ("out/T1.md", 2, ["T1 1", "T1 2"])]
+)
+def test_a_held_output_is_checked_on_the_branch_as_it_is_by_then(
+    place: Place, path: str, started: int, checked: list[str]
+) -> None:
+    script = 'cat >>"$HOME/checked"; [ -e other.md ] || [ -s "$HOME/go" ] || exit 126'
+    set_up(place, check("other", script), "- [ ] T1 a → Output: out/T1.md\n")
+    run(place, code=75)
+    place.write(path, "by hand\n")
+    place.commit("By hand")
+    (place.home / "go").write_text("go" if path != "other.md" else "")
+    run(place)
+    assert starts(place, "T1") == started
+    assert (place.home / "checked").read_text().splitlines() == checked
+    assert place.git("for-each-ref", KEPT) == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_ends_in_a_check_asks_only_that_check_again(place: Place, number: signal.Signals) -> None:
+    slow = counting("slow", '[ -e "$HOME/go" ] || sleep 60')
+    checks = check("red", counting("red", "echo never good; exit 1")) + check("slow", slow)
+    set_up(place, checks, "- [ ] T1 do: paid nothing → Output: out/T1.md\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gitbatch", "run", "--items", "all", "--checkpoint", "at-end"],
+        cwd=place.root,
+        env=place.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(
+            lambda: runs(place, "slow") and "never good" in _held_state(place), "the verdict of one check"
+        )
+    finally:
+        below = agents_below(place)
+        process.send_signal(number)
+        process.wait(60)
+    for agent in below if number is signal.SIGKILL else ():
+        with suppress(ProcessLookupError):
+            os.kill(agent, signal.SIGKILL)
+    (place.home / "go").touch()
+    told = run(place, code=1)
+    assert (runs(place, "red"), runs(place, "slow")) == (1, 2)
+    (failed,) = told.of("attempt-failed")
+    assert failed["outcome"]["reason"] == "check red failed: never good (exit 1)"
+    outcome = told.outcome("T1")
+    assert (outcome["cause"], outcome["attempts"], starts(place, "T1")) == ("nothing-changed", 2, 2)
+    assert (outcome["spent"]["usage"]["cost"], outcome["spent"]["unknown"]) == (0.4, 1)
+    assert place.git("for-each-ref", KEPT) == ""
+
+
+def _held_state(place: Place) -> str:
+    """The state of the one output that is held; empty if none is."""
+    ref = place.git("for-each-ref", "--format=%(refname)", KEPT)
+    return place.git("show", f"{ref}:state.json", check=False) if ref else ""

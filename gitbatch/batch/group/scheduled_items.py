@@ -13,7 +13,8 @@ from gitbatch.batch.planning.missing_inputs import InputFinder, find_blocking_in
 from gitbatch.batch.planning.project_state import ProjectState, find_place_problem
 from gitbatch.batch.planning.schedule import find_earlier_versions, settings_of
 from gitbatch.plan.matching import PlannedItem
-from gitbatch.plan.model import ItemKey, Plan, WorkItem
+from gitbatch.plan.model import Group, ItemKey, Plan, WorkItem
+from gitbatch.project.check_choice import item_checks
 from gitbatch.repo.attributes import FilteredPathError, require_no_filter
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
@@ -188,8 +189,8 @@ def _schedule_item(
         return Outcome(batch_item, status, reason=clean_text(text))
     hints, config = settings_of(item, plan_group, state.plan), state.project.config
     agent = hints.agent or defaults.record.agent
-    if agent not in config.agents:
-        reason = clean_text(f"agent {agent} is no longer in gitbatch.toml")
+    if lost := _find_lost_table(state, plan_group, item, agent):
+        reason = clean_text(f"{lost} is no longer in gitbatch.toml")
         return Outcome(batch_item, ItemStatus.FAILED, reason=reason)
     return ScheduledItem(
         state,
@@ -204,3 +205,13 @@ def _schedule_item(
         defaults.sandbox,
         missing,
     )
+
+
+def _find_lost_table(state: ProjectState, group: Group, item: WorkItem, agent: str) -> str:
+    """Returns the agent or the check of an item that the configuration does not have any more; empty if it has all."""
+    config = state.project.config
+    checks = item_checks(config, state.plan, group, item)
+    lost = next((name for name in checks if name not in config.checks), None)
+    if agent not in config.agents:
+        return f"agent {agent}"
+    return "" if lost is None else f"check {lost}"

@@ -38,16 +38,19 @@ class _Checking:
     held: Unchecked
     left: set[str] = field(default_factory=set)
     """The names of the checks that have no verdict yet."""
+    will_halt: bool = False
+    """Whether one of them has ended without a verdict."""
 
     async def note_verdict(self, result: CheckResult) -> None:
         """Notes a verdict in git, unless it is the last one: the commit or the ledger follows at once."""
         self.left.discard(result.name)
         if result.verdict is CheckVerdict.UNAVAILABLE:
+            self.will_halt = True
             return
         scheduled = self.finished.scheduled
         table = scheduled.project_state.project.config.checks[result.name]
         self.held = self.held.with_verdict(result, table)
-        if self.left:
+        if self.left or self.will_halt:
             write = partial(
                 write_unchecked, self.run.repo, self.run.batch.id, scheduled.batch_item, self.held
             )
