@@ -48,6 +48,10 @@ def pytest_xdist_auto_num_workers() -> int:
     return 2 * len(os.sched_getaffinity(0))
 
 
+Running = subprocess.Popen[str] | Started
+"""A gitbatch that runs."""
+
+
 @dataclass
 class Place:
     """A repository of a test, with a home of its own."""
@@ -114,6 +118,26 @@ class Place:
             f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         )
         return done
+
+    def start(self, *arguments: str, is_heard: bool = True) -> Running:
+        """Start gitbatch without a terminal; what it says, errors too, is in `stdout`, or nowhere."""
+        if not (self.server and self.server.can_run(self.environment)):
+            return subprocess.Popen(
+                [sys.executable, "-m", "gitbatch", *arguments],
+                cwd=self.root,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if is_heard else subprocess.DEVNULL,
+                stderr=subprocess.STDOUT,
+                text=True,
+                bufsize=1,
+            )
+        reader, writer = os.pipe() if is_heard else (-1, os.open(os.devnull, os.O_WRONLY))
+        started = self.server.start(arguments, self.root, self.environment, writer, writer)
+        os.close(writer)
+        if is_heard:
+            started.stdout = os.fdopen(reader, encoding="utf-8")
+        return started
 
     def run_json(self, *arguments: str, code: int | None = None) -> tuple[list[Any], Any]:
         """Run `gitbatch run --json`: the events, and the envelope that is printed last."""

@@ -9,6 +9,7 @@ import importlib
 import io
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -48,21 +49,30 @@ class ForkServer:
             if name.startswith(_DECIDED_AT_START)
         )
 
+    def start(
+        self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], out: int, err: int
+    ) -> "Started":
+        """Start gitbatch without input; `out` and `err` are descriptors, which the caller closes."""
+        request = json.dumps(
+            {"arguments": arguments, "folder": str(folder), "environment": dict(environment)}
+        )
+        ours, theirs = socket.socketpair()
+        with Path(os.devnull).open() as null, theirs:
+            socket.send_fds(self._socket, [request.encode()], [null.fileno(), out, err, theirs.fileno()])
+        return Started(arguments, ours)
+
     def run(
         self, arguments: Sequence[str], folder: Path, environment: Mapping[str, str], timeout: float
     ) -> subprocess.CompletedProcess[str]:
         """Run gitbatch to its end, as `subprocess.run` with captured output and no input."""
-        request = json.dumps(
-            {"arguments": arguments, "folder": str(folder), "environment": dict(environment)}
-        )
         with ExitStack() as files:
             out, err = (files.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8")) for _ in "oe")
-            null = files.enter_context(Path(os.devnull).open())
-            ours, theirs = map(files.enter_context, socket.socketpair())
-            streams = [file.fileno() for file in (null, out, err, theirs)]
-            socket.send_fds(self._socket, [request.encode()], streams)
-            theirs.close()
-            status = _wait_for_end(files.enter_context(ours.makefile()), ours, timeout)
+            started = self.start(arguments, folder, environment, out.fileno(), err.fileno())
+            try:
+                status = started.wait(timeout)
+            except subprocess.TimeoutExpired:
+                started.kill()
+                raise
             for file in (out, err):
                 file.seek(0)
             return subprocess.CompletedProcess(["gitbatch", *arguments], status, out.read(), err.read())
@@ -73,15 +83,50 @@ class ForkServer:
         self._process.wait()
 
 
-def _wait_for_end(answers: TextIO, connection: socket.socket, timeout: float) -> int:
-    """Return the exit code of a process; kill it if it takes too long."""
-    process = int(answers.readline())
-    connection.settimeout(timeout)
-    try:
-        return int(answers.readline())
-    except TimeoutError:
-        os.kill(process, signal.SIGKILL)
-        raise
+class Started:
+    """A gitbatch that runs: what `subprocess.Popen` is for a child of this process."""
+
+    def __init__(self, arguments: Sequence[str], connection: socket.socket) -> None:
+        self._arguments = arguments
+        self._connection = connection
+        self._answers = connection.makefile()
+        self.pid = int(self._answers.readline())
+        self.stdout: TextIO | None = None
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """The exit code, or None while it runs."""
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end; returns the exit code, which is negative after a signal."""
+        if self.returncode is None:
+            if not select.select([self._connection], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(["gitbatch", *self._arguments], timeout or 0)
+            self.returncode = int(self._answers.readline())
+            self._answers.close()
+            self._connection.close()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            with suppress(ProcessLookupError):  # it has ended in this moment
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill it, unless it has ended."""
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, timeout: float | None = None) -> tuple[str, None]:
+        """Read what it says until its end."""
+        said = self.stdout.read() if self.stdout and not self.stdout.closed else ""
+        if self.stdout:
+            self.stdout.close()
+        self.wait(timeout)
+        return said, None
 
 
 def serve() -> None:

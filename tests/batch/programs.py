@@ -6,8 +6,6 @@ started when, and each prompt, is kept in the test's home folder.
 
 import os
 import signal
-import subprocess
-import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -136,13 +134,7 @@ def found(place: Place, name: str, start: int) -> str | None:
 
 def killed_when(place: Place, name: str, start: int, *arguments: str) -> None:
     """Run until an attempt has failed and the program is started so often for an item; then kill it, agents and all."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gitbatch", "run", "--items", "all", "--checkpoint", "at-end", *arguments],
-        cwd=place.root,
-        env=place.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = place.start("run", "--items", "all", "--checkpoint", "at-end", *arguments, is_heard=False)
     try:
         wait_until(
             lambda: (

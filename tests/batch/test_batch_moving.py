@@ -4,8 +4,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -40,14 +38,7 @@ def waiting(three: Place) -> Place:
 def in_mid_run(place: Place, *arguments: str, code: int = 0) -> Iterator[list[str]]:
     """Do something while item a runs; what the run says is in the list afterwards."""
     said: list[str] = []
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gitbatch", *(arguments or GROUP)],
-        cwd=place.root,
-        env=place.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    process = place.start(*(arguments or GROUP))
     try:
         wait_until(
             lambda: list(place.home.glob("ready.*")) or process.poll() is not None, "item a's program runs"
@@ -66,13 +57,7 @@ def kill_in_mid_run(place: Place) -> None:
     """A run that is killed, agents and all, while item a runs and the others are done."""
     place.edit("task.md", "do: wait", "do: hang")
     place.commit()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gitbatch", *GROUP],
-        cwd=place.root,
-        env=place.environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    process = place.start(*GROUP)
     assert process.stdout is not None
     left = {"T102", "T103", "T104"}
     for line in process.stdout:

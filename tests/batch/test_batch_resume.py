@@ -3,12 +3,10 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from contextlib import suppress
 
 import pytest
-from conftest import Place
+from conftest import Place, Running
 from history import assert_tidy, audit, ticked
 from processes import agents_below
 from waiting import wait_until
@@ -16,16 +14,9 @@ from waiting import wait_until
 ARGUMENTS = ("run", "--items", "all", "--checkpoint", "at-end")
 
 
-def start(place: Place, done: int = 3, word: str = "  succeeded") -> "subprocess.Popen[str]":
+def start(place: Place, done: int = 3, word: str = "  succeeded") -> Running:
     """Start a run and wait until so many items have succeeded, or something else has happened so often."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gitbatch", *ARGUMENTS],
-        cwd=place.root,
-        env=place.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    process = place.start(*ARGUMENTS)
     assert process.stdout is not None
     for line in process.stdout:
         done -= line.startswith(word)
@@ -34,7 +25,7 @@ def start(place: Place, done: int = 3, word: str = "  succeeded") -> "subprocess
     raise AssertionError("it ended too early")
 
 
-def kill(process: "subprocess.Popen[str]", place: Place) -> None:
+def kill(process: Running, place: Place) -> None:
     """End a run as a power cut does: without a word, agents and all."""
     process.kill()
     for pid in agents_below(place):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import Place
+from conftest import Place, Running
 from history import assert_tidy, audit, ticked
 from processes import agents_below, is_below
 from waiting import pass_moment, wait_until
@@ -32,12 +32,10 @@ def with_agent(place: Place, letter: str, script: str) -> None:
     place.commit()
 
 
-@contextmanager
-def running(
-    place: Place, *more: str, by: Sequence[str] = ("-m", "gitbatch")
-) -> Iterator["subprocess.Popen[str]"]:
-    process = subprocess.Popen(
-        [sys.executable, *by, "run", "--items", "group:1", "--checkpoint", "at-end", *more],
+def _start_by(place: Place, *command: str) -> "subprocess.Popen[str]":
+    """Start gitbatch by a Python program that does something before."""
+    return subprocess.Popen(
+        [sys.executable, *command],
         cwd=place.root,
         env=place.environment,
         stdout=subprocess.PIPE,
@@ -45,6 +43,12 @@ def running(
         text=True,
         bufsize=1,
     )
+
+
+@contextmanager
+def running(place: Place, *more: str, by: Sequence[str] = ()) -> Iterator[Running]:
+    arguments = ("run", "--items", "group:1", "--checkpoint", "at-end", *more)
+    process = _start_by(place, *by, *arguments) if by else place.start(*arguments)
     try:
         yield process
     finally:
@@ -54,7 +58,7 @@ def running(
             os.kill(pid, signal.SIGKILL)
 
 
-def read_until(process: "subprocess.Popen[str]", *wanted: str) -> None:
+def read_until(process: Running, *wanted: str) -> None:
     """Read what it says until each of these has been seen."""
     left = set(wanted)
     assert process.stdout is not None
