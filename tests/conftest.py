@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from fork_server import ForkServer
+from fork_server import ForkServer, Started
 
 from gitbatch.batch.events import Event
 from gitbatch.batch.history.verify.audit import audit_history
