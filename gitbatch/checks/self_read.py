@@ -1,7 +1,7 @@
 """Outputs that a check would load: its own program, and files that tools read by themselves, such as `conftest.py`.
 
 An item with such an output would be judged by what its agent wrote. So its checks run with the base's version of that
-file, and `{output}` is a copy outside of the worktree. What a tool imports under another name is not known here.
+file, and `{output}` is a copy outside of the worktree. The same for files that an agent that reviews would obey. What a tool imports under another name is not known here.
 """
 
 import re
@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from itertools import pairwise
 from pathlib import PurePosixPath
 
-from gitbatch.project.check_tables import ProgramTable
+from gitbatch.project.check_tables import CheckTable, ProgramTable
 
 READ_BY_TOOLS = (
     *("conftest.py", "pytest.ini", ".pytest.ini", "pyproject.toml", "setup.cfg", "setup.py", "tox.ini"),
@@ -61,18 +61,42 @@ READ_BY_TOOLS = (
 )
 """Names that tools look for by themselves, in any folder; `*` stands for any characters."""
 
+READ_BY_AGENTS = (
+    *("AGENTS.md", "AGENTS.override.md", "CLAUDE.md", "CLAUDE.local.md", "GEMINI.md", "QWEN.md", "CODEX.md"),
+    *(
+        "CONTEXT.md",
+        ".cursorrules",
+        ".windsurfrules",
+        ".clinerules",
+        ".goosehints",
+        "copilot-instructions.md",
+    ),
+    *(".mcp.json", "opencode.json", "opencode.jsonc", ".aider.conf.yml", "CONVENTIONS.md"),
+)
+"""Names of files that agents take for instructions or settings, in any folder."""
+_AGENT_FOLDERS = frozenset(
+    {".claude", ".codex", ".gemini", ".qwen", ".opencode", ".cursor", ".agents", ".aider", ".goose"}
+)
 _PYTHON = re.compile(r"python[0-9.]*|py\.test|pytest|tox|nox|mypy|pylint|sphinx-build")
 _PARTS = re.compile(r"[=:,]")
 
 
 def is_self_read(table: ProgramTable, output: str) -> bool:
-    """Returns whether a check loads an output as its program, its module, or its configuration."""
+    """Returns whether a check loads an output as its program, its module, its configuration or its instructions."""
+    if isinstance(table, CheckTable) and table.agent is not None:
+        return _is_read_by_agents(output)
     name = PurePosixPath(output).name
     if any(fnmatchcase(name, pattern) for pattern in READ_BY_TOOLS):
         return True
     if any(output == path or output.startswith(f"{path}/") for path in _named_paths(table)):
         return True
     return name.endswith(".py") and _shadows_library(table, output)
+
+
+def _is_read_by_agents(output: str) -> bool:
+    *folders, name = output.lower().split("/")
+    names = (each.lower() for each in READ_BY_AGENTS)
+    return not _AGENT_FOLDERS.isdisjoint(folders) or name in names
 
 
 def _named_paths(table: ProgramTable) -> Iterator[str]:

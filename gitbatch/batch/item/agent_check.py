@@ -22,13 +22,11 @@ from gitbatch.batch.item.scheduled import ScheduledItem
 from gitbatch.batch.item.unexpected import is_cancelled
 from gitbatch.batch.model import FailedAttempt
 from gitbatch.checks.review import ReviewTask, ask_reviewer, make_review_result
-from gitbatch.checks.tree import FreshTrees
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
 from gitbatch.errors import GitbatchError
-from gitbatch.fs.disk import disk_error
 from gitbatch.limits.causes import TREATMENTS, Cause, Remedy
 from gitbatch.limits.usage import Usage
-from gitbatch.text import CleanText, clean_text, format_count
+from gitbatch.text import clean_text, format_count
 
 _GUESSES = 10
 """How often a reviewer waits for a server that seems busy by its program's output."""
@@ -40,7 +38,6 @@ class ReviewRun(Struct, frozen=True):
     """One review of an output, with all of its tries."""
 
     run: Run
-    trees: FreshTrees
     scheduled: ScheduledItem
     """The item, with the reviewer as its agent: what is charged and masked is the reviewer's."""
     name: str
@@ -65,7 +62,7 @@ async def run_agent_check(review: ReviewRun) -> CheckResult:
     try:
         agent = run.agents.get_agent(review.scheduled.agent, config)
     except GitbatchError as error:
-        return _fail_check(review, Failure(clean_text(error.message), cause=Cause.FATAL), 0.0)
+        return fail_check(review.name, Failure(clean_text(error.message), cause=Cause.FATAL), 0.0)
     while True:
         answer = await _ask_once(review, agent, used)
         used = answer.usage + used
@@ -77,10 +74,10 @@ async def run_agent_check(review: ReviewRun) -> CheckResult:
             waits += 1
             continue
         if not _is_tried_again(answer):
-            return _fail_check(review, answer, seconds)
+            return fail_check(review.name, answer, seconds)
         tries += 1
         if tries > review.scheduled.retries or answer.cause in _FINAL:
-            return _fail_check(review, _give_up(review, answer, tries), seconds)
+            return fail_check(review.name, _give_up(review, answer, tries), seconds)
         said = f"no verdict, asking again ({tries} of {review.scheduled.retries}): {answer.reason}"
         review.progress(OutputStream.PROGRESS, clean_text(said))
 
@@ -92,15 +89,11 @@ async def _ask_once(review: ReviewRun, agent: Agent, used: Usage) -> Reply | Fai
         return problem
     progress = scheduled.secrets.mask_progress(review.progress)
     try:
-        answer = await ask_reviewer(review.trees, agent, review.task, secrets.token_hex(8), used, progress)
+        answer = await ask_reviewer(run.trees, agent, review.task, secrets.token_hex(8), used, progress)
     except asyncio.CancelledError as error:
         if is_cancelled():
             await record_interrupted(run, scheduled, review.tried, error, used)
         raise
-    except (OSError, GitbatchError) as error:
-        if disk_error(error):
-            raise
-        answer = Failure(clean_text(f"the reviewer cannot be asked: {error}"))
     if isinstance(answer, Reply):
         run.agents.rate_limit.note_success()
     answer = scheduled.secrets.mask_answer(answer)
@@ -155,13 +148,9 @@ def _give_up(review: ReviewRun, answer: Failure, tries: int) -> Failure:
     return replace(answer, reason=clean_text(said), cause=Cause.UNREVIEWED)
 
 
-def _fail_check(review: ReviewRun, failure: Failure, seconds: float) -> CheckResult:
-    name = review.name
-    failure = replace(failure, reason=_name_check(name, failure.reason))
+def fail_check(name: str, failure: Failure, seconds: float) -> CheckResult:
+    """Returns the result of a check whose reviewer gave no verdict."""
+    failure = replace(failure, reason=clean_text(f"check {name}: {failure.reason}"))
     return CheckResult(
         name, CheckVerdict.UNAVAILABLE, seconds, failure.reason, usage=failure.usage, failure=failure
     )
-
-
-def _name_check(name: str, reason: CleanText) -> CleanText:
-    return clean_text(f"check {name}: {reason}")

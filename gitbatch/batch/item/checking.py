@@ -1,6 +1,6 @@
 """Checking an output between its harvest and its commit: every check on the blob, each in a fresh folder (rule F6).
 
-The checks of an item run side by side, in its job slot. A verdict is noted in git when it comes, unless it is the last
+The checks of an item run in its job slot: programs side by side, then agents that review (`review_output.py`). A verdict is noted in git when it comes, unless it is the last
 one; so a killed run asks no check twice but the interrupted ones. Only when all of them let the output through is
 the item committed. One that gives no verdict halts the batch: that is not an attempt, and says nothing about the agent.
 """
@@ -17,6 +17,7 @@ from gitbatch.batch.history.ledger import Ledger
 from gitbatch.batch.history.unchecked import Unchecked, drop_unchecked, read_unchecked, write_unchecked
 from gitbatch.batch.item.check_folder import CheckedItem, find_content
 from gitbatch.batch.item.judge import commit_checked, fail_checked
+from gitbatch.batch.item.review_output import review_output
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.scheduled import FinishedWork, ScheduledItem, ServerWaits
 from gitbatch.batch.item.starting_point import find_starting_point
@@ -113,14 +114,28 @@ def _find_held(ledger: Ledger, scheduled: ScheduledItem, past: tuple[FailedAttem
 
 
 async def _run_checks(run: Run, finished: FinishedWork, held: Unchecked) -> tuple[CheckResult, ...]:
-    """Runs the checks that have no verdict yet, side by side; returns the results of all, in their order."""
+    """Runs the checks that have no verdict yet; returns the results of those that ran, in their order.
+
+    The programs run side by side. If all of them let the output through, the agents that review are asked, one after
+    the other: they cost money, and what they use is charged to the one item.
+    """
     names = finished.scheduled.checks
     tables = finished.scheduled.project_state.project.config.checks
     known = {name: held.find_verdict(name, tables[name]) for name in names}
-    checking = _Checking(run, finished, held, {name for name, result in known.items() if result is None})
+    found = {name: result for name, result in known.items() if result is not None}
+    checking = _Checking(run, finished, held, set(names) - found.keys())
+    programs = tuple(name for name in names if tables[name].agent is None)
     async with asyncio.TaskGroup() as tasks:
-        running = {name: tasks.create_task(_run_check(checking, name)) for name in tuple(checking.left)}
-    return tuple(known[name] or running[name].result() for name in names)
+        running = {
+            name: tasks.create_task(_run_check(checking, name)) for name in programs if name not in found
+        }
+    found |= {name: task.result() for name, task in running.items()}
+    if all(found[name].verdict.lets_through for name in programs):
+        for name in (name for name in names if name not in found):
+            found[name] = await _run_check(checking, name)
+            if found[name].failure:
+                break
+    return tuple(found[name] for name in names if name in found)
 
 
 async def _run_check(checking: _Checking, name: str) -> CheckResult:
@@ -148,9 +163,9 @@ async def _run_check(checking: _Checking, name: str) -> CheckResult:
 async def _judge_blob(checking: _Checking, name: str, progress: Progress) -> CheckResult:
     run, scheduled = checking.run, checking.finished.scheduled
     table = scheduled.project_state.project.config.checks[name]
-    if table.agent is not None:
-        return CheckResult(name, CheckVerdict.UNAVAILABLE, reason=clean_text("no agent can review yet"))
     checked = CheckedItem(scheduled, checking.held.blob, checking.held.context)
+    if table.agent is not None:
+        return await review_output(run, checking.finished, checked, name, progress)
     content, is_own = await run.git(find_content, run.repo, run.commit_context(), checked, table)
     async with open_tree(run.trees, f"{scheduled.batch_item.slug}.check", content) as folder:
         output = str(folder.blob) if is_own else scheduled.item.output

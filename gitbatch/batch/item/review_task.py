@@ -34,6 +34,8 @@ class ReviewedOutput(Struct, frozen=True):
     """The files that the author was to read."""
     attempt: int
     """The number of the attempt."""
+    is_quoted_only: bool = False
+    """The content has the base's version of the output."""
     before: SentBack | None = None
     """The review before, if that sent the output back."""
 
@@ -59,6 +61,7 @@ def find_review_task(
         group=render_group(scheduled.group),
         criteria=tuple((each.number, each.text) for each in criteria if each.number in named),
         context=reviewed.context,
+        is_quoted_only=reviewed.is_quoted_only,
         earlier=EarlierReview(before.findings, find_changed_lines(old, lines)) if before else None,
     )
     return ReviewTask(
