@@ -4,12 +4,14 @@ Interpreters and tools are below $HOME (pyenv, nvm, virtual environments, pipx),
 only these become readable: the folder itself; if it is called `bin` or the like, the folders next to it that hold code
 (`lib`, `versions`, …); and the targets of its symlinks, by the same rule. Never `share` or a whole prefix:
 ~/.local/share has keyrings, ~/.cargo has a token. But `node_modules` is code as a whole, and its programs need all of it.
+Of the program itself, the package is readable too (the folder that has its package.json), and the interpreter in its first line.
 A checkout is never taken for a prefix: of its own `bin`, only that folder is readable. The user lists what else a tool needs.
 """
 
 import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -32,11 +34,14 @@ _BIN = frozenset({"bin", "sbin", "shims", ".bin"})
 _CODE = (
     *("bin", "sbin", "include", "lib", "lib32", "lib64", "libexec"),
     *("installs", "plugins", "tools", "version", "versions"),  # pyenv, rbenv, asdf, mise, volta
+    "global",  # pnpm
     "pyvenv.cfg",
 )
 """The parts of a prefix that hold code, and neither settings nor keys."""
 _PACKAGES = "node_modules"
 """The folder of Node's packages; their programs are in `.bin` in it."""
+_PACKAGE_FILE = "package.json"
+_FIRST_LINE = 512
 _MOST_LINKS = 40
 """As in the kernel: more symlinks in a row are a loop."""
 
@@ -52,9 +57,11 @@ def tool_paths(
     Raises:
         FileNotFoundError: the program does not exist.
     """
-    files = [_find_program(argv[0], path, worktree), *_files_named_in(argv[1:])]
+    program = _find_program(argv[0], path, worktree)
+    files = [program, *_files_named_in(argv[1:])]
     closed = (home, *checkouts)
-    return _on_path(path, closed) | _follow_links(map(_tool_folder, files), closed)
+    installed = () if _is_below(program, (worktree,)) else _installed_with(program, closed)
+    return _on_path(path, closed) | _follow_links((*map(_tool_folder, files), *installed), closed)
 
 
 def tools_in_checkouts(
@@ -71,6 +78,30 @@ def _files_named_in(arguments: Sequence[str]) -> list[Path]:
     """Returns the files that arguments name by absolute paths."""
     paths = (Path(argument) for argument in arguments if argument.startswith("/"))
     return [path for path in paths if os.path.isfile(path)]  # noqa: PTH113 - see _is_program
+
+
+def _installed_with(program: Path, closed: tuple[Path, ...]) -> Iterator[Path]:
+    """Yields what a program needs that is not on PATH: its package, and the folder of its interpreter.
+
+    Not for a program in the worktree: an item may have written it.
+    """
+    for file in {program, real_path(program)}:
+        folders = (folder for folder in file.parents if path_exists(folder / _PACKAGE_FILE))
+        package = next(folders, None)
+        if package and not _is_system(package) and not _would_expose(package, closed):
+            yield package
+    interpreter = _read_interpreter(program)
+    if interpreter and interpreter.parent.name in _BIN and _is_program(interpreter):
+        yield interpreter.parent
+
+
+def _read_interpreter(program: Path) -> Path | None:
+    """Returns the interpreter that the first line of a script names; None if there is none."""
+    first = b""
+    with suppress(OSError), program.open("rb") as opened:  # a program that may be executed and not read
+        first = opened.read(_FIRST_LINE).partition(b"\n")[0]
+    words = first.removeprefix(b"#!").split() if first.startswith(b"#!/") else []
+    return Path(os.fsdecode(words[0])) if words else None
 
 
 def _prefix_of(path: Path, closed: tuple[Path, ...]) -> Path:
@@ -115,7 +146,10 @@ def _follow_links(paths: Iterable[Path], closed: tuple[Path, ...]) -> frozenset[
 
 
 def _tool_folder(file: Path) -> Path:
-    """Returns the folder of a program if it is a folder of programs, else the file."""
+    """Returns the folder of packages that a program is in, else its folder if that is one of programs, else the file."""
+    packages = [folder for folder in file.parents if folder.name == _PACKAGES]
+    if packages:
+        return packages[-1]
     return file.parent if file.parent.name in _BIN else file
 
 

@@ -116,6 +116,37 @@ def test_program_is_visible(home: Path) -> None:
     assert needed(home, argv=(str(home / ".cargo/bin/cargo"),)) == {".cargo/bin"}
 
 
+def test_package_of_the_program_is_visible(home: Path) -> None:
+    for name in ("src/agent/dist/cli.js", "src/agent/package.json", "src/other.js", "package.json"):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).touch(0o755)
+    (home / "src/linked.js").symlink_to("agent/dist/cli.js")
+    found = {"src/agent", "src/agent/dist/cli.js"}
+    assert needed(home, argv=(str(home / "src/agent/dist/cli.js"),)) == found
+    assert needed(home, argv=(str(home / "src/linked.js"),)) == {*found, "src/linked.js"}
+    assert needed(home, argv=(str(home / "src/other.js"),)) == {"src/other.js"}, "never all of $HOME"
+
+
+@pytest.mark.parametrize(
+    ("interpreter", "seen"),
+    [
+        (".pyenv/versions/3.12/bin/python3", {f".pyenv/versions/3.12/{name}" for name in ("bin", "lib")}),
+        (".ssh/id_ed25519", set()),
+        ("scripts/mine", set()),
+        ("none/bin/python3", set()),
+    ],
+)
+def test_interpreter_of_the_program_is_visible(home: Path, interpreter: str, seen: set[str]) -> None:
+    for script, found in {
+        home / "scripts/mine": {"scripts/mine", *seen},
+        home / "worktree/x": {"worktree/x"},
+    }.items():
+        script.parent.mkdir(exist_ok=True)
+        script.write_text(f"#!{home / interpreter} -u\n")
+        script.chmod(0o755)
+        assert needed(home, argv=(str(script),)) == found
+
+
 def test_program_in_worktree(home: Path) -> None:
     (home / "worktree/tools").mkdir(parents=True)
     (home / "worktree/tools/agent").touch(0o755)
