@@ -59,7 +59,8 @@ class Gate:
         rest = (i for i in self.items if i not in gone and not self.below.get(i, frozenset()) & gone)
         return await self.is_red(frozenset(rest))
 
-    async def is_base_red(self) -> bool:
+    async def is_base_red(self, found: tuple[Guilty, ...]) -> bool:
+        assert found
         return self.run_once(frozenset())
 
     def search(self) -> GuiltSearch:

@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -178,6 +178,9 @@ class Bench:
     folder: Path
     environment: dict[str, str]
     agent: str = AGENT
+    plan: str = PLAN
+    more: Mapping[str, str] = field(default_factory=dict)
+    """Further files of the repository, or others in the place of the usual ones."""
     also: "Callable[[Place, Committed], None]" = lambda _place, _now: None
     """What else must hold at every instant."""
     expected: Snapshot | None = None
@@ -202,12 +205,13 @@ class Bench:
         place.home.mkdir()
         place.git("init", "--quiet", "--initial-branch=main", "--template=")
         for path, text in {
-            "task.md": PLAN,
+            "task.md": self.plan,
             "agent.sh": self.agent,
             "gitbatch.toml": CONFIG,
             "mine.txt": "one\n",
             "status.md": "# Status\n",
             ".gitattributes": "*.md text\n",
+            **self.more,
         }.items():
             place.write(path, text)
         place.commit("The plan")
@@ -234,12 +238,20 @@ def make_bench(server: Server, folder: Path, environment: dict[str, str], agent:
 
 @contextmanager
 def open_bench(fallback: Path, source: str = "shim.c", agent: str = AGENT) -> Iterator[Bench]:
-    """A bench in memory, or below a folder where that is not possible. Skips the test where a bench can't be.
+    """A bench; see `open_server`. `agent`: the script."""
+    with open_server(fallback, source) as (server, folder, environment):
+        yield make_bench(server, folder, environment, agent)
+
+
+@contextmanager
+def open_server(fallback: Path, source: str = "shim.c") -> Iterator[tuple[Server, Path, dict[str, str]]]:
+    """A server, a folder in memory (or below another where that is not possible), and the variables of its runs.
+
+    Skips the test where a bench can't be.
 
     Args:
-        fallback: the folder.
+        fallback: the other folder.
         source: of the library that is preloaded.
-        agent: the script.
     """
     if sys.platform != "linux" or not shutil.which("cc"):
         pytest.skip("needs Linux and a C compiler")
@@ -258,7 +270,7 @@ def open_bench(fallback: Path, source: str = "shim.c", agent: str = AGENT) -> It
     }
     try:
         with serving(folder, environment, source) as server:
-            yield make_bench(server, folder, environment, agent)
+            yield server, folder, environment
     finally:
         shutil.rmtree(folder)
 

@@ -146,11 +146,16 @@ class GateRuns:
         commit = GatedCommit(built.checkpoint.commit, built.tree, outputs)
         return (await self.judge(commit)).passed is None
 
-    async def is_base_red(self) -> bool:
-        """Whether the gate is red on the base, by a new run."""
-        commit = self.base
+    async def is_base_red(self, found: tuple[Guilty, ...]) -> bool:
+        """Whether the gate is red on the base, by a run after those that were red on some items."""
+        run, results, commit = self.share.run, self.share.results, self.base
+        trees = frozenset(self._find_red(one).tree for one in found)
+        result = results.find(self.name, digest_settings(self.table), commit.tree)
+        if trees <= result.green_after:
+            return False
         for _ in range(self.table.retries_of_gate + 1):
             if (await self._run_once(commit)).verdict is not CheckVerdict.RED:
+                await run.git(results.store, replace(result, green_after=result.green_after | trees))
                 return False
         self.base_broke = True
         return True
@@ -227,7 +232,7 @@ class GateRuns:
 
     def _fail(self, guilty: Guilty) -> Outcome:
         outcome = self.merged.outcomes[guilty.item]
-        said = self._reds[self.merged.close((guilty.item, *guilty.partners))]
+        said = self._find_red(guilty)
         return replace(
             outcome,
             status=ItemStatus.FAILED,
@@ -236,6 +241,10 @@ class GateRuns:
             reason=self._describe(guilty, said.reason),
             details=said.findings[-_DETAILS:],
         )
+
+    def _find_red(self, guilty: Guilty) -> GateResult:
+        """Returns what the gate said of an item, with those that it is red together with."""
+        return self._reds[self.merged.close((guilty.item, *guilty.partners))]
 
     def _describe(self, guilty: Guilty, said: CleanText) -> CleanText:
         names = tuple(self.merged.outcomes[item].item.name for item in guilty.partners)

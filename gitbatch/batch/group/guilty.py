@@ -49,8 +49,8 @@ class GateTrials(Protocol):
     async def is_rest_red(self, guilty: tuple[Guilty, ...]) -> bool:
         """Whether a gate is red on what would be recorded without some items and without those that stand on them."""
 
-    async def is_base_red(self) -> bool:
-        """Whether a gate is red on the base, by a new run."""
+    async def is_base_red(self, found: tuple[Guilty, ...]) -> bool:
+        """Whether a gate is red on the base, by a run after those that were red on some items."""
 
 
 async def find_guilty(
@@ -70,7 +70,7 @@ async def find_guilty(
         rounds += 1
         width = _ALONE if rounds <= _HALVINGS else len(left)
         found, start = await _Round(left, below, trials, width).find_some(start)
-        if not found or await trials.is_base_red():
+        if not found or await trials.is_base_red(found):
             return GuiltSearch(guilty, is_resolved=False)
         guilty = (*guilty, *found)
         left = _remove_with_dependants(left, below, found)

@@ -35,6 +35,8 @@ class GateResult(Struct, frozen=True):
     """Of the last result that is not a pass."""
     findings: tuple[CleanText, ...] = ()
     """What it printed then."""
+    green_after: frozenset[str] = frozenset()
+    """The trees on which it was red before it was run on this one once more, and was not red."""
 
     @property
     def is_flaky(self) -> bool:

@@ -1,0 +1,116 @@
+"""Killed anywhere while the gates of a group run: no verdict is lost, and only the interrupted run is repeated.
+
+Every step after the first run of a gate has begun is known (`shim.c`). The usual round takes a sample of them, the long
+one all: `GITBATCH_FAULTS=long`.
+"""
+
+import random
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from conftest import Place
+from faults.test_faults import LONG, READING, SEED, tell
+from faults.trials import CONFIG, Bench, agents, fsck, open_server, snapshot
+
+RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--jobs", "1")
+RESUME = ("run", "--continue")
+SAMPLE = 4
+"""Trials of the usual round."""
+
+PLAN = """# One group
+
+## Work Packages
+
+### Letters
+
+- [ ] T1 Write a → Output: out/a.md
+- [ ] T2 Write b → Output: out/b.md
+- [ ] T3 Write c → Output: out/c.md
+- [ ] T4 Write d → After: T2 → Output: out/d.md
+"""
+"""T2 makes the gate red, and T4 stands on it."""
+
+AGENT = """echo "$GITBATCH_ITEM" >>"$HOME/agents.log"
+echo "# $1" >"$1"
+printf '{"summary": "Wrote %s. It is a page.", "decisions": ["One heading in %s"]}' "$1" "$1" >"$GITBATCH_REPLY"
+"""
+GATE = """echo $(cat out/* task.md | cksum) >>"$HOME/gates.log"
+test ! -e out/b.md || { echo b breaks it; exit 1; }
+"""
+GATE_CONFIG = """on-missing = "tell"
+[gates.tests]
+command = ["sh", "gate.sh"]
+sandbox = "none"
+"""
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    """Where trials are made."""
+    with open_server(tmp_path_factory.getbasetemp()) as (server, folder, environment):
+        more = {"gitbatch.toml": CONFIG + GATE_CONFIG, "gate.sh": GATE}
+        made = Bench(server, folder, environment, AGENT, PLAN, more)
+        made.make_template()
+        yield made
+
+
+def judged(place: Place) -> Counter[str]:
+    """How often the gate ran on each tree."""
+    return Counter((place.home / "gates.log").read_text().splitlines())
+
+
+def check_instant(place: Place) -> bool:
+    """What must hold whenever a run is cut; whether the group is recorded."""
+    assert fsck(place) == []
+    there = place.git("ls-tree", "-r", "--name-only", "main", "out/").split()
+    assert there in ([], ["out/a.md", "out/c.md", "out/d.md"]), there
+    if there:
+        commit, tree = place.git("log", "-1", "--format=%H %T", "main").split()
+        said = place.git("log", "-1", "--format=%(trailers:key=Gitbatch-Gate,valueonly)", commit)
+        assert said.strip() == f"tests pass {tree}"
+    return bool(there)
+
+
+def trial(bench: Bench, step: int, expected: Place) -> None:
+    """Kill a run at a step, and let the batch end."""
+    place = bench.place()
+    ran = bench.server.run(place, *RUN, at=step)
+    assert ran.killed, ran.said
+    before = judged(place) if (place.home / "gates.log").exists() else Counter[str]()
+    was_recorded = check_instant(place)
+    again = bench.server.run(place, *RESUME)
+    assert again.status in {1, 2}, f"exit {again.status}: {again.said}"
+    assert again.status == 1 or was_recorded, again.said
+    check_instant(place)
+    assert snapshot(place) == snapshot(expected)
+    assert sum((judged(place) - judged(expected)).values()) <= 1, "a known verdict was asked for again"
+    assert not was_recorded or judged(place) == before
+    started = Counter(agents(place))
+    assert [started[f"1-t{number}"] for number in (1, 2, 3)] == [1, 1, 1]
+    assert started["1-t4"] <= 3
+    left = [path for path in (place.home / "cache").rglob("*") if path.is_file()]
+    left += list((place.root / ".git").rglob("*.lock"))
+    assert left == []
+    shutil.rmtree(place.root.parent)
+
+
+def test_what_gates_have_said_outlives_any_kill(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    expected = bench.place()
+    ran = bench.server.run(expected, *RUN, record=True)
+    assert ran.status == 1, ran.said
+    assert check_instant(expected)
+    lines = [line.split(" ", 3) for line in bench.server.recorded()]
+    first = next(int(number) for number, _, _, path in lines if "/gate-" in path)
+    trials = [int(number) for number, _, call, _ in lines if int(number) >= first and call not in READING]
+    random.Random(SEED).shuffle(trials)  # noqa: S311 - to be the same each time
+    failed = []
+    for step in trials if LONG else trials[:SAMPLE]:
+        try:
+            trial(bench, step, expected)
+        except AssertionError as error:
+            failed.append(f"step {step}: {error}")
+            tell(capsys, failed[-1])
+    tell(capsys, f"{len(failed)} of {len(trials)} steps failed")
+    assert failed == []
