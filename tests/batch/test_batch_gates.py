@@ -261,3 +261,16 @@ def test_a_gate_that_is_not_configured_stops_the_run(place: Place) -> None:
     stopped = place.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=None)
     assert stopped.returncode in {1, 2}
     assert "tets" in stopped.stderr
+
+
+def test_a_kill_in_the_middle_of_a_gate_loses_no_verdict(place: Place) -> None:
+    script = 'n=$(wc -l <"$HOME/tests.log"); test "$n" -ne 5 || kill -9 $PPID; test ! -e out/T3.md'
+    set_up(place, *["ok"] * 4, agent=gate(place, script))
+    run = ("run", "--items", "all", "--checkpoint", "at-end")
+    place.gitbatch(*run, code=-9)
+    assert len(seen(place)) == 5
+    place.gitbatch(*run, code=1)
+    assert seen(place)[5] == seen(place)[4]
+    assert len(seen(place)) <= 11
+    assert written(place) == ["T1", "T2", "T4"]
+    assert [starts(place, f"T{number}") for number in range(1, 5)] == [1, 1, 1, 1]
