@@ -13,8 +13,8 @@ from conftest import Place
 from history import ticked
 
 PLANTS = {
-    "conftest": ("conftest.py", "import os\nos._exit(0)\n"),
-    "ini": ("pytest.ini", "[pytest]\naddopts = --version\n"),
+    "conftest": ("tests/conftest.py", "import os\nos._exit(0)\n"),
+    "ini": ("pytest.ini", "[pytest]\naddopts = --collect-only\n"),
     "lychee": (".lychee.toml", "exclude = ['.*']\n"),
     "program": ("tools/check.sh", "exit 0\n"),
     "shadow": ("pytest.py", "raise SystemExit(0)\n"),
