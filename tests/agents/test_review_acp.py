@@ -68,10 +68,10 @@ def test_the_start_of_a_review() -> None:
     run = ToolCall("1", "execute", raw_input={"command": "rm -rf ."})
     edit = ToolCall("2", "edit", locations=(Location("docs/p1.md"),))
     for program, decision in ((review, PermissionDecision.REJECT), (author, PermissionDecision.ALLOW)):
-        rule = program.turn._rule
+        rule = program.turn.rule
         assert [rule.judge_calls([call]) for call in (run, edit)] == [decision, decision]
-    allowed = [json.loads(each.environment()["OPENCODE_CONFIG_CONTENT"]) for each in (author, review)]
-    assert [each["permission"]["edit"]["docs/p1.md"] for each in allowed] == ["allow", "deny"]
+    allowed = [json.loads(each.environment()["OPENCODE_PERMISSION"]) for each in (author, review)]
+    assert [each["edit"]["docs/p1.md"] for each in allowed] == ["allow", "deny"]
     assert review._prompt_text() == review.assignment.prompt
 
 

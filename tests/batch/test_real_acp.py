@@ -18,6 +18,7 @@ from gitbatch.batch.loop import Ending, Result
 claude = pytest.mark.skipif(
     shutil.which("claude-agent-acp") is None, reason="claude-agent-acp is not installed"
 )
+opencode = pytest.mark.skipif(shutil.which("opencode") is None, reason="OpenCode is not installed")
 SAY = "say Wrote the page. It has one heading."
 
 
@@ -32,7 +33,13 @@ def write_call(path: str) -> str:
     return f"Write {json.dumps({'file_path': path, 'content': '# Page'})}"
 
 
-def set_up(place: Place, server: ScriptedServer, items: tuple[tuple[str, str], ...], agent: str) -> None:
+def set_up(
+    place: Place,
+    server: ScriptedServer,
+    items: tuple[tuple[str, str], ...],
+    agent: str,
+    preset: str = "claude",
+) -> None:
     server.reset_state()
     place.environment |= {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": server.url}
     place.environment["PATH"] = os.environ["PATH"]
@@ -43,7 +50,7 @@ def set_up(place: Place, server: ScriptedServer, items: tuple[tuple[str, str], .
     place.write("task.md", f"# P\n\n## Work Packages\n\n### Group 1\n\n{listed}")
     place.write("rules.md", "# Rules\n\nWrite short pages.\n")
     place.write(
-        "gitbatch.toml", f'[batch]\nretries = 0\n[agents.a]\nkind = "acp"\npreset = "claude"\n{agent}\n'
+        "gitbatch.toml", f'[batch]\nretries = 0\n[agents.a]\nkind = "acp"\npreset = "{preset}"\n{agent}\n'
     )
     place.commit("The plan")
 
@@ -74,3 +81,20 @@ def test_claude_adapter(
     assert all(outcome["reply"]["usage"]["cost"] > 0 for outcome in outcomes.values())
     assert outcomes["T01"]["reply"]["summary"] == "Wrote the page. It has one heading."
     assert not agents_below(place)
+
+
+@opencode
+def test_opencode(place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It asks for nothing, but keeps the rules of its preset."""
+    sibling = json.dumps({"filePath": "out/b.md", "content": "# No"})
+    own = json.dumps({"filePath": "out/a.md", "content": "# Page"})
+    shell = json.dumps({"command": "touch x", "description": "d"})
+    script = f"raw write {sibling}; raw bash {shell}; raw write {own}; {SAY}"
+    settings = json.dumps({"provider": {"anthropic": {"options": {"baseURL": f"{running.url}/v1"}}}})
+    agent = f'sandbox = "bubblewrap"\nmodel = "anthropic/claude-sonnet-4-5"\nenv = {{OPENCODE_CONFIG_CONTENT = \'{settings}\'}}'
+    set_up(place, running, (("out/a.md", script),), agent, "opencode")
+    result, outcomes, events = run(place, monkeypatch)
+    shown = [event["line"] for event in events if event["event"] == "item-progress"]
+    assert (result.ending, result.succeeded) == (Ending.COMPLETE, 1), (outcomes, shown)
+    assert any(line.startswith("edit: out/b.md failed") for line in shown), shown
+    assert outcomes["T01"]["reply"]["usage"]["cost"] > 0

@@ -80,9 +80,9 @@ class Dialogue:
 
     async def _open_session(self, folder: str) -> NewSession:
         session = await self._ask("session/new", session_parameters(folder), NewSession)
-        if session.modes:
-            self._events.report_mode(session.modes.current_mode_id)
-        self._events.take_options(session.config_options or ())
+        if not self._events.mode:  # else it was reported since: a notification is read before this
+            self._events.report_mode(session.modes.current_mode_id if session.modes else "")
+            self._events.take_options(session.config_options or ())
         return session
 
     async def _set_model(self, session: NewSession) -> None:

@@ -5,6 +5,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Raw, Struct
 
@@ -37,6 +38,14 @@ class Counts(Struct):
     """Notifications that are not known, or have another form."""
     not_json: int = 0
     """Lines that are not a message."""
+
+
+class _DescribedCall(NamedTuple):
+    """The line for a call."""
+
+    text: str
+    is_telling: bool
+    """It names a file, or what it is called with."""
 
 
 class SessionEvents:
@@ -101,7 +110,7 @@ class SessionEvents:
 
     def describe_denial(self, call: ToolCall) -> str:
         """Returns the line for a call that was not allowed."""
-        return f"not allowed: {self._describe_call(call)}"
+        return f"not allowed: {self._describe_call(call).text}"
 
     def flush_text(self) -> str:
         """Returns the text that is not shown yet, since its line has no end."""
@@ -129,11 +138,13 @@ class SessionEvents:
             self._said = ""
         shown = self._describe_call(call)
         if call.status == "failed":
-            return self._show_line(describe_failure(shown, _find_text(call.content)))
-        if self._shown.get(call.tool_call_id) == shown or len(self._shown) > _CALLS:
+            return self._show_line(describe_failure(shown.text, _find_text(call.content)))
+        if call.status == "pending" and not shown.is_telling:  # what it is about comes with the next update
             return None
-        self._shown[call.tool_call_id] = shown
-        return self._show_line(shown)
+        if self._shown.get(call.tool_call_id) == shown.text or len(self._shown) > _CALLS:
+            return None
+        self._shown[call.tool_call_id] = shown.text
+        return self._show_line(shown.text)
 
     def _remember_call(self, call: ToolCall) -> bool:
         """Keeps the paths of a call, and returns whether it is the first that is heard of it."""
@@ -143,15 +154,18 @@ class SessionEvents:
             self._calls[call.tool_call_id] = merge_calls(known, keep_paths(call))
         return known is None
 
-    def _describe_call(self, call: ToolCall) -> str:
-        """Returns `edit: docs/page.md`, or the title of a call that names no file."""
+    def _describe_call(self, call: ToolCall) -> "_DescribedCall":
+        """Returns `edit: docs/page.md`, `execute: make`, or the title of a call that names nothing."""
         known = merge_calls(self._calls.get(call.tool_call_id), call)
-        path = next((location.path for location in known.locations or () if location.path), "")
         kind = known.kind or "tool"
-        if path:
-            return f"{kind}: {self._paths.shorten_path(path)}"
-        described = self._paths.describe_call(kind, known.raw_input)
-        return described if described != kind or not known.title else f"{kind}: {known.title}"
+        path = next((location.path for location in known.locations or () if location.path), "")
+        given = known.raw_input if isinstance(known.raw_input, dict) else {}
+        if path and "command" not in given:
+            return _DescribedCall(f"{kind}: {self._paths.shorten_path(path)}", is_telling=True)
+        described = self._paths.describe_call(kind, given)
+        if described != kind or not known.title:
+            return _DescribedCall(described, is_telling=described != kind)
+        return _DescribedCall(f"{kind}: {known.title}", is_telling=False)
 
     def _show_plan(self, update: SessionUpdate) -> ShownLine | None:
         done = sum(entry.status == "completed" for entry in update.entries)
@@ -165,7 +179,7 @@ class SessionEvents:
         cost = update.cost
         if cost is None or cost.currency.upper() != "USD" or not math.isfinite(cost.amount):
             return
-        if cost.amount >= (self.cost or 0.0):  # it is the sum so far
+        if cost.amount > (self.cost or 0.0):  # it is the sum so far; 0 is said of a model without a price
             self.cost = cost.amount
             self._notify_cost(cost.amount)
 

@@ -20,9 +20,12 @@ _KINDS = {
     "billing_error": Cause.FATAL,
     "model_not_found": Cause.FATAL,
     "oauth_org_not_allowed": Cause.FATAL,
+    "ProviderAuthError": Cause.FATAL,
+    "ProviderModelNotFoundError": Cause.FATAL,
+    "ContextOverflowError": Cause.CONTEXT,
 }
-"""The values of `data.errorKind` that decide by themselves (claude-agent-acp)."""
-_AUTH = re.compile(r"\b(?:un)?auth(?:enticat\w*|ori[sz]\w*)?\b", re.IGNORECASE)
+"""The values of `data.errorKind` (claude-agent-acp) and `data.errorName` (OpenCode) that decide by themselves."""
+_AUTH = re.compile(r"\b(?:un)?auth(?:enticat\w*|ori[sz]\w*)?\b|\bapi[ _-]key\b", re.IGNORECASE)
 _LONGEST_WAIT = 10**6
 
 
@@ -32,7 +35,8 @@ def judge_rpc_error(error: RpcError) -> Verdict:
     if error.code == _AUTH_REQUIRED:
         return Verdict(Cause.FATAL, clean_text(text))
     verdict = judge_error(text)
-    kind = error.data.get("errorKind") if isinstance(error.data, dict) else None
+    data = error.data if isinstance(error.data, dict) else {}
+    kind = data.get("errorKind", data.get("errorName"))
     cause = _KINDS.get(kind) if isinstance(kind, str) else None
     if cause is None and verdict.cause is Cause.FAILED and _AUTH.search(text):
         cause = Cause.FATAL

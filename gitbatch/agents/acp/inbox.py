@@ -1,6 +1,7 @@
 """What an agent prints, line by line: notifications are taken at once, responses and requests wait for the connection."""
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -40,9 +41,12 @@ class Decided(NamedTuple):
 class Inbox:
     """The lines of one attempt."""
 
-    def __init__(self, events: SessionEvents, decide: Callable[[PermissionRequest], Decided]) -> None:
+    def __init__(
+        self, events: SessionEvents, decide: Callable[[PermissionRequest], Decided], noise: str = ""
+    ) -> None:
         self.events = events
         self._decide = decide
+        self._noise = re.compile(noise) if noise else None
         self._waiting: deque[dict[str, Any] | None] = deque()
         self._has_more = asyncio.Event()
         self._unread: deque[CleanText] = deque(maxlen=_UNREAD_LINES)
@@ -55,7 +59,8 @@ class Inbox:
     def take_line(self, stream: OutputStream, line: str) -> ShownLine | None:
         """Returns how a line is shown; None: it is not. What is not standard output is shown as it is."""
         if stream is not OutputStream.OUTPUT:
-            return ShownLine(stream, line)
+            is_noise = self._noise is not None and self._noise.match(line)
+            return None if is_noise else ShownLine(stream, line)
         message = decode_message(line)
         if message is None:
             self.events.counts.not_json += 1

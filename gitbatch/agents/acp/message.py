@@ -205,10 +205,17 @@ class TokenCount(Struct, frozen=True):
     output_tokens: int = 0
 
 
+class ModelUsage(Struct, frozen=True):
+    """A model that a turn has used."""
+
+    model: str = ""
+
+
 class Quota(Struct, frozen=True):
-    """What Gemini CLI adds to the result of a turn."""
+    """What Gemini CLI and claude-agent-acp add to the result of a turn."""
 
     token_count: TokenCount | None = None
+    model_usage: tuple[ModelUsage, ...] = ()
 
 
 class PromptMeta(Struct, frozen=True):

@@ -7,7 +7,7 @@ from msgspec import Struct
 from gitbatch.agents.acp.message import Initialized, PromptResult, RpcError
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Usage
-from gitbatch.text import clean_text
+from gitbatch.text import CleanText, clean_text
 
 
 class Stage(Enum):
@@ -38,12 +38,6 @@ class TurnRecord(Struct):
     failed_request: str = ""
     stop: Stop | None = None
 
-    @property
-    def program_name(self) -> str:
-        """The name and version that the agent gives itself."""
-        info = self.agent.agent_info if self.agent else None
-        return f"{info.name} {info.version}".strip() if info else ""
-
 
 def count_usage(result: PromptResult | None, cost: float | None) -> Usage:
     """Returns the usage of an attempt, as far as it was reported.
@@ -53,12 +47,15 @@ def count_usage(result: PromptResult | None, cost: float | None) -> Usage:
         cost: US dollars; None: unknown.
     """
     used = result.usage if result else None
+    quota = result.meta.quota if result and result.meta else None
+    model = clean_text(quota.model_usage[0].model) if quota and quota.model_usage else CleanText("")
     if used is not None:
         counted = used.input_tokens + used.output_tokens
         cached = (used.cached_read_tokens or 0) + (used.cached_write_tokens or 0)
         thought = used.thought_tokens or 0
         is_apart = thought > 0 and used.total_tokens == counted + cached + thought
         return Usage(
+            model=model,
             input=max(used.input_tokens, 0),
             output=max(used.output_tokens, 0) + (thought if is_apart else 0),
             cache_read=max(used.cached_read_tokens or 0, 0),
@@ -66,11 +63,14 @@ def count_usage(result: PromptResult | None, cost: float | None) -> Usage:
             requests=1,
             cost=cost,
         )
-    quota = result.meta.quota if result and result.meta else None
     if quota is not None and quota.token_count is not None:
         tokens = quota.token_count
         return Usage(
-            input=max(tokens.input_tokens, 0), output=max(tokens.output_tokens, 0), requests=1, cost=cost
+            model=model,
+            input=max(tokens.input_tokens, 0),
+            output=max(tokens.output_tokens, 0),
+            requests=1,
+            cost=cost,
         )
     return Usage(cost=cost)
 

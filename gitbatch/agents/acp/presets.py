@@ -40,21 +40,23 @@ class Preset(Struct, frozen=True):
     model_variable: str = ""
     """The variable for the model."""
     variables: Mapping[str, str] = MappingProxyType({})
+    noise: str = ""
+    """A pattern of lines on standard error that say nothing to people."""
     knows_cost: bool = False
     knows_usage: bool = False
     needs_sandbox: bool = False
     """It asks for no permission at all: nothing but the sandbox limits what it does."""
 
 
-def _opencode_settings() -> str:
-    """Returns the settings of OpenCode, with a placeholder for the output: it asks for nothing, but keeps its rules."""
+def _opencode_rules() -> str:
+    """Returns the rules of OpenCode, with a placeholder for the output: it asks for nothing, but keeps them."""
     rules = {
         "edit": {"*": "deny", _OUTPUT: "allow"},
         "bash": "deny",
         "webfetch": "deny",
         "external_directory": "deny",
     }
-    return json.dumps({"permission": rules, "share": "disabled", "autoupdate": False})
+    return json.dumps(rules)
 
 
 PRESETS: Mapping[PresetName, Preset] = MappingProxyType(
@@ -74,6 +76,7 @@ PRESETS: Mapping[PresetName, Preset] = MappingProxyType(
                 "DISABLE_TELEMETRY": "1",
                 "IS_SANDBOX": "1",  # as root it does not start without; its mode is ours all the same
             },
+            noise=r"\[[a-z-]+(?:/[a-z-]+)?\] ",  # its log: `[session/create] sessionId=…`
             knows_cost=True,
             knows_usage=True,
         ),
@@ -81,8 +84,10 @@ PRESETS: Mapping[PresetName, Preset] = MappingProxyType(
             command=("opencode", "acp"),
             mode="",
             keys=("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"),
+            public=("OPENCODE_CONFIG_CONTENT",),
             variables={
-                "OPENCODE_CONFIG_CONTENT": _opencode_settings(),
+                "OPENCODE_PERMISSION": _opencode_rules(),  # counts more than any file of settings
+                "OPENCODE_DISABLE_PROJECT_CONFIG": "1",
                 "OPENCODE_DISABLE_AUTOUPDATE": "1",
                 "OPENCODE_DISABLE_MODELS_FETCH": "1",
                 **{

@@ -41,14 +41,14 @@ class Turn:
     ) -> None:
         self.known = TurnRecord()
         self.events = SessionEvents(place.worktree, self._charge_cost)
-        self.inbox = Inbox(self.events, self._decide)
+        self.inbox = Inbox(self.events, self._decide, table.known.noise)
         self.denials: deque[CleanText] = deque(maxlen=_DENIALS)
         self.dialogue: Any = None
         """The conversation, once the program has started. Its module imports the library."""
         self._table = table
         self._assignment = assignment
         self._place = place
-        self._rule = rule
+        self.rule = rule
         self._money = money
         self._charged = 0.0
         self._is_settled = False
@@ -109,7 +109,7 @@ class Turn:
             return Decided(None)
         call = request.tool_call
         calls = self.events.find_call(call)
-        decision = self._rule.judge_calls(calls)
+        decision = self.rule.judge_calls(calls)
         if (
             decision is PermissionDecision.ALLOW
             and any(each.kind == "edit" for each in calls)
