@@ -30,6 +30,7 @@ elsewhere) give '"verdict": "revise", "findings": [{"line": 2, "text": "A new wi
 crash) accept; kill -9 $$ ;;
 fail) accept; exit 3 ;;
 slow) accept; sleep 600 ;;
+hold) accept; touch "$HOME/$name.holding"; sleep 600 ;;
 said) echo '{"verdict": "accept", "findings": []}'; echo "I accept it. Verdict: accept." ;;
 empty) give '"verdict": "revise", "findings": []' ;;
 both) give '"verdict": "revise", "verdict": "accept"' ;;

@@ -1,11 +1,16 @@
 """Agents that review, in whole runs: what is sent back, what is never passed, what halts, and what it costs."""
 
+import os
+import signal
+
 import pytest
 from batch.programs import prompt, starts
 from batch.reviewers import outcomes_of, review_prompt, reviews, set_up
 from conftest import Place
 from history import assert_tidy, audit, ticked, trailers
+from processes import agents_below
 from sessions import run_here
+from waiting import wait_until
 
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.loop import Ending
@@ -105,6 +110,7 @@ def test_a_busy_reviewer_waits_and_an_unusable_one_halts_the_batch(
     assert result.halt.cause is Cause.FATAL
     assert reviews(place, "T1") == 2
     assert [event["name"] for event in events if event["event"] == "item-waiting"] == ["T1"]
+    assert [event["name"] for event in events if event["event"] == "check-started"] == ["T1", "T2"]
     assert (starts(place, "T2"), reviews(place, "T2")) == (1, 1)
     result, _ = run_here(place, monkeypatch, items=None, checkpoint=None)
     assert result.ending is Ending.COMPLETE
@@ -149,3 +155,24 @@ def test_programs_are_asked_first_and_an_output_that_they_refuse_is_not_reviewed
         ("words", "pass"),
         ("style", "pass"),
     ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_that_ends_in_a_review_repeats_that_review_only(place: Place, number: signal.Signals) -> None:
+    set_up(place, "do: paid; judge: hold accept", agent="reports-usage = true")
+    process = place.start("run", "--items", "all", "--checkpoint", "at-end")
+    try:
+        wait_until((place.home / "T1.holding").exists, "the reviewer has not started")
+        process.send_signal(number)
+        process.communicate()
+    finally:
+        for pid in agents_below(place):
+            os.kill(pid, signal.SIGKILL)
+    place.gitbatch("run", code=0)
+    assert ticked(place) == ["T1"]
+    assert (starts(place, "T1"), reviews(place, "T1")) == (1, 2)
+    item = place.git("log", "--all", "--format=%H", "--grep", "Gitbatch-Item: out/T1.md")
+    if number is signal.SIGINT:  # what it had reported is known
+        assert float(trailers(place, item, "Cost")[0]) == 0.6
+    audit(place)
+    assert_tidy(place)
