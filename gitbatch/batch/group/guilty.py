@@ -6,6 +6,10 @@ of four cost more by halving. The answers on prefixes only guide the search. An 
 twice on that item alone (with what it stands on), and the base is still green afterwards; so neither a flaky gate nor a
 machine on which everything fails by now puts the blame on an innocent item.
 
+A gate may also be red because something is missing: a page links to another page of its group. An item can be red alone for
+that, and green with the others. So when several items have been found, they are put back one by one: one with which the
+rest stays green is innocent.
+
 An item that is red only together with others is named with them. Only the last of them is guilty: it came in on top of
 the others, and these can be recorded without it.
 """
@@ -19,7 +23,7 @@ from msgspec import Struct
 from gitbatch.plan.model import ItemKey
 
 _ALONE = 4
-"""The number of items from which each is tested alone."""
+"""The number of items from which each is tested alone; also that of items that are put back in vain."""
 _HALVINGS = 2
 """The number of searches by halving. If more items are guilty, all that are left are tested alone."""
 
@@ -75,7 +79,20 @@ async def find_guilty(
         guilty = (*guilty, *found)
         left = _remove_with_dependants(left, below, found)
         if not await trials.is_rest_red(guilty):
-            return GuiltSearch(guilty, is_resolved=True)
+            return GuiltSearch(await _put_back(guilty, trials), is_resolved=True)
+
+
+async def _put_back(guilty: tuple[Guilty, ...], trials: GateTrials) -> tuple[Guilty, ...]:
+    """Returns the guilty items without those with which the rest is green; gives up after some that are all guilty."""
+    reds, to_do = 0, list(guilty)
+    while to_do and len(guilty) > 1 and reds < _ALONE:
+        one = to_do.pop(0)
+        others = tuple(other for other in guilty if other != one)
+        if await trials.is_rest_red(others):
+            reds += 1
+        else:  # with it, another one may be green too
+            guilty, reds, to_do = others, 0, list(others)
+    return guilty
 
 
 def sort_by_base(
