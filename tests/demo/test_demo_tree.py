@@ -340,6 +340,18 @@ def test_every_link_of_every_page_leads_somewhere(batch: Batch) -> None:
     assert links > 80
 
 
+def test_the_gate_finds_a_link_that_leads_nowhere(batch: Batch, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    shutil.copytree(batch.tree, tree)
+    command = [sys.executable, *CONFIG["gates"]["links"]["command"][1:]]
+    done = subprocess.run(command, cwd=tree, capture_output=True, encoding="utf-8", check=False)
+    assert (done.returncode, done.stdout) == (0, "every link leads to a file\n")
+    (tree / "docs/reference/months.md").unlink()
+    done = subprocess.run(command, cwd=tree, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 1
+    assert "docs/reference/weekdays.md:143: months.md does not exist\n" in done.stdout
+
+
 def test_a_page_shows_signature_docstring_and_examples_of_a_function(batch: Batch) -> None:
     page = (batch.tree / "docs/reference/months.md").read_text(encoding="utf-8")
     assert (
