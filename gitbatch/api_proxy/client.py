@@ -143,6 +143,13 @@ class ClientConnection:
         await self._send(h11.Response(status_code=200, headers=[], reason=b"Connection established"))
         return bytes(self._http.trailing_data[0])
 
+    async def enter_tunnel(self) -> None:
+        """Says that a tunnel is there, and reads what the program sends into it as requests of its own."""
+        sent = await self.accept_tunnel()
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
+        if sent:
+            self._feed(sent)
+
     def start_next(self) -> bool:
         """Prepares for the next request; false: the connection ends."""
         if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:

@@ -40,7 +40,7 @@ async def serve_item(
             returns why no further request may be made, or an empty text.
     """
     seen = ProxyRecord() if record is None else record
-    proxy = _ItemProxy(rules, seen, find_limit)
+    proxy = _ItemProxy(rules, seen, find_limit, listener.getsockname()[1])
     listening = await asyncio.start_server(proxy.serve_connection, sock=listener, limit=CHUNK)
     try:
         yield seen
@@ -52,11 +52,13 @@ async def serve_item(
 class _ItemProxy:
     """The connections of one item."""
 
-    def __init__(self, rules: ProxyRules, record: ProxyRecord, find_limit: FindLimit) -> None:
+    def __init__(self, rules: ProxyRules, record: ProxyRecord, find_limit: FindLimit, port: int) -> None:
         self._rules = rules
         self._record = record
         self._find_limit = find_limit
         self._upstream = Upstream(rules, record)
+        self._own_names = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
+        """Where it is itself: some programs send all of their requests through a proxy, also those to this address."""
         self._connections: set[asyncio.Task[None]] = set()
 
     async def serve_connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -95,6 +97,9 @@ class _ItemProxy:
 
     async def _serve_request(self, client: ClientConnection, head: Head) -> bool:
         """Serves one request. Returns false if the connection ends with it."""
+        if head.method == "CONNECT" and head.target in self._own_names:
+            await client.enter_tunnel()
+            return True
         judged = judge_request(self._rules, head)
         if isinstance(judged, Refusal):
             self._record.add_refusal(judged.record)

@@ -57,6 +57,28 @@ def test_a_connection_serves_request_after_request_also_those_sent_at_once() -> 
     asyncio.run(scene())
 
 
+def test_request_through_the_proxy_to_itself() -> None:
+    """Qwen Code and Gemini CLI know no NO_PROXY: they ask the proxy for a tunnel to its own address."""
+
+    async def scene() -> None:
+        async with run_proxy() as proxied:
+            client = await proxied.connect()
+            client.send(
+                f"CONNECT 127.0.0.1:{proxied.port} HTTP/1.1\r\nHost: x\r\n\r\n".encode() + post(body=b"1")
+            )
+            assert (await client.answer())[0] == 200
+            assert (await client.answer())[::2] == (200, b"ok")
+            client.send(post(body=b"2", key="another"))
+            assert (await client.answer())[0] == 401
+            assert [seen[-1:] for seen in proxied.origin.requests] == [b"1"]
+            assert (await proxied.ask(b"CONNECT 127.0.0.1:22 HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 403
+            assert (
+                await proxied.ask(f"CONNECT 127.0.0.2:{proxied.port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            )[0] == 403
+
+    asyncio.run(scene())
+
+
 def test_events_are_passed_on_as_they_come() -> None:
     async def scene() -> None:
         next_one = asyncio.Event()
