@@ -96,7 +96,7 @@ def _installed_with(program: Path, closed: tuple[Path, ...]) -> Iterator[Path]:
 
 
 def _read_interpreter(program: Path) -> Path | None:
-    """Returns the interpreter that the first line of a script names; None if there is none."""
+    """Returns the interpreter that the first line of a script names; None: it is not a script."""
     first = b""
     with suppress(OSError), program.open("rb") as opened:  # a program that may be executed and not read
         first = opened.read(_FIRST_LINE).partition(b"\n")[0]

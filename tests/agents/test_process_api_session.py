@@ -1,0 +1,94 @@
+"""The proxy around one start of a program: its variables, the listener, and a launcher that sends none."""
+
+import asyncio
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from gitbatch.agents.command.agent import make_command_agent
+from gitbatch.agents.command.table import CommandAgent
+from gitbatch.agents.process.api_access import ApiAccess, FoundKey
+from gitbatch.agents.process.api_programs import CLAUDE
+from gitbatch.agents.process.api_session import ADDRESS, ApiSession
+from gitbatch.agents.process.network import AgentNetwork
+from gitbatch.agents.process.spending import AttemptLimits
+from gitbatch.agents.process.starter import Starter
+from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream
+from gitbatch.agents.services import AgentServices
+from gitbatch.api_proxy.rules import ProxyRules
+from gitbatch.limits.budget import Budget
+from gitbatch.plan.model import ItemKey
+from gitbatch.sandbox.model import Network
+
+KEY = "sk-ant-api03-the-real-one"
+ACCESS = ApiAccess(
+    ProxyRules(origin="http://127.0.0.1:9", routes=CLAUDE.routes),
+    CLAUDE,
+    FoundKey("ANTHROPIC_API_KEY", KEY),
+    is_hidden=True,
+)
+
+
+def a_session(said: list[str]) -> ApiSession:
+    def note(stream: OutputStream, line: str) -> None:
+        said.append(f"{stream.value}: {line}")
+
+    return ApiSession(ACCESS, AttemptLimits(Budget(), ItemKey("a")), note)
+
+
+def test_variables() -> None:
+    with a_session([]) as session:
+        given = {"PATH": "/bin", "ANTHROPIC_API_KEY": KEY, "https_proxy": "http://users", "NO_PROXY": "*"}
+        variables = session.set_variables(given)
+    assert variables["ANTHROPIC_API_KEY"].startswith("sk-ant-api03-")
+    assert KEY not in variables.values()
+    named = {name for name, value in variables.items() if value == ADDRESS}
+    assert named == {
+        *("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy"),
+        "ANTHROPIC_BASE_URL",
+    }
+    assert variables["NO_PROXY"] == variables["no_proxy"] == "localhost,127.0.0.1,::1"
+    assert variables["PATH"] == "/bin"
+
+
+def test_listener_is_served_while_the_block_runs() -> None:
+    said: list[str] = []
+
+    async def connect(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n")
+        answer = await reader.readline()
+        writer.close()
+        return answer
+
+    async def play() -> bytes:
+        with a_session(said) as session, socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            with socket.socket(fileno=os.dup(session.channel)) as theirs:
+                socket.send_fds(theirs, [b"."], [listener.fileno()])
+            listener.close()
+            async with session.serve():
+                assert session.is_served
+                answer = await connect(port)
+            with pytest.raises(ConnectionRefusedError):
+                await connect(port)
+            return answer
+
+    assert b" 403 " in asyncio.run(play())
+    assert [line.partition(" (")[0] for line in said] == ["progress: refused by the proxy: example.org:443"]
+
+
+def test_launcher_that_sends_no_listener(tmp_path: Path) -> None:
+    """A program that waits for it is ended, and not waited for."""
+    table = CommandAgent(command=("sleep", "600"), sandbox="none")
+    services = AgentServices({"PATH": "/usr/bin:/bin"}, None, Starter())
+    made = make_command_agent("a", table, services)
+    agent = replace(made, network=AgentNetwork(Network.API, ACCESS))
+    place = LocalPlace(tmp_path, tmp_path / "scratch")
+    assignment = Assignment(item=ItemKey("a"), output="a", prompt="", context=(), timeout=600, attempt=1)
+    answer = asyncio.run(agent.run(assignment, place, lambda _stream, _line: None))
+    assert isinstance(answer, Failure)
+    assert answer.reason == "ended by signal 15"
