@@ -12,7 +12,7 @@ import pytest
 from agents.claude_code_values import a_program as a_claude
 from agents.claude_code_values import play_stream, read_stream
 from agents.event_programs import a_start, play, some_programs
-from agents.test_process_agent import Bench
+from agents.process_bench import Bench
 
 from gitbatch.agents.claude_code.agent import make_claude_code_agent
 from gitbatch.agents.claude_code.command_line import edit_rule

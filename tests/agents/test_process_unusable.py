@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from agents.test_process_agent import Bench
+from agents.process_bench import Bench
 from agents.test_process_starter import Stage
 from agents.values import a_failure
 
@@ -240,7 +240,7 @@ def test_a_program_that_nothing_can_start_is_unusable(bench: Bench, monkeypatch:
         starter = bench.starters[0]
         starter._has_launcher = True
         found.append(await started)
-        monkeypatch.setattr("agents.test_process_agent.Starter", lambda: starter)
+        monkeypatch.setattr("agents.process_bench.Starter", lambda: starter)
         found.append(await bench.start("true"))
         return found
 
