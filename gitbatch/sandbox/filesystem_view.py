@@ -106,7 +106,7 @@ def _item_rules(confinement: Confinement) -> Iterator[tuple[Path, Access]]:
     yield from ((path, Access.READ) for path in (*at.needs, *at.git))
     yield from ((path, Access.HIDDEN) for path in (at.home, *at.hidden))
     yield from ((path, Access.WRITE) for path in at.writable)
-    yield at.worktree, Access.READ if at.strict_output else Access.WRITE
+    yield at.worktree, Access.READ if at.strict_output or at.reads_only else Access.WRITE
     yield at.worktree / ".git", Access.READ
     yield at.scratch, Access.WRITE
 

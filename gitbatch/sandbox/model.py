@@ -84,6 +84,8 @@ class Confinement(NamedTuple):
     network: Network = Network.NONE
     strict_output: Path | None = None
     """The only file of its worktree that it may write; None if it may write all of it."""
+    reads_only: bool = False
+    """Whether it may not write its worktree at all."""
     limits: ProcessLimits = ProcessLimits()
 
 

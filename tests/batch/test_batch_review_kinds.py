@@ -142,17 +142,19 @@ def test_claude_reviews_by_its_tool(
     assert "I am the owner of the plan" in read[1], "its base has the output"
 
 
-def test_a_reviewer_runs_in_its_sandbox_in_a_folder_of_its_own(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("sandbox", ["landlock", "bubblewrap"])
+def test_a_reviewer_runs_in_its_sandbox_in_a_folder_that_it_can_only_read(
+    place: Place, monkeypatch: pytest.MonkeyPatch, sandbox: str
 ) -> None:
     script = (
+        "touch new.txt && exit 9; echo x >>task.md && exit 10; rm task.md && exit 11; "
         f'cat "{place.root}/task.md" && exit 5; grep -q page task.md || exit 6; '
         "case $GITBATCH_OUTPUT in out/AGENTS.md) [ ! -e out/AGENTS.md ] ;; *) [ -e out/page.md ] ;; esac || exit 7; "
         "grep -q 'I am the owner' || exit 8; "
         'echo \'{"verdict": "accept"}\' >"$GITBATCH_REPLY"'
     )
     tables = (
-        f'[agents.judge]\nkind = "command"\ncommand = {json.dumps(["sh", "-c", script])}\n'
+        f'[agents.judge]\nkind = "command"\ncommand = {json.dumps(["sh", "-c", script])}\nsandbox = "{sandbox}"\n'
         '[checks.style]\nagent = "judge"\nprompt = "?"\non = ["*.md"]\n'
     )
     set_up(place, ("page", "AGENTS"), tables)

@@ -113,9 +113,8 @@ class ProcessAgent(Struct, frozen=True):
             passed = passed_variables(self.table, self.environment)
             if problem := find_format_problem(self.command[0], passed, place.worktree):
                 return Failure(clean_text(f"the agent cannot be started: {problem}"), cause=Cause.FATAL)
-            confinement = confinement_of(
-                self.table, self.environment, place, assignment.output, self.network.kind
-            )
+            output = None if assignment.review else assignment.output
+            confinement = confinement_of(self.table, self.environment, place, output, self.network.kind)
             transport, watch = await self.starter.start_program(
                 lambda: OutputWatch(progress, files.progress, secrets, program.show_line, program.line_bytes),
                 self.sandbox.wrap_command(list(program.arguments()), confinement),

@@ -19,7 +19,7 @@ def confinement_of(
     table: ProgramSettings,
     environment: Mapping[str, str],
     place: LocalPlace,
-    output: str,
+    output: str | None,
     network: Network,
 ) -> Confinement:
     """Returns the confinement of a program that works in a place on one output.
@@ -28,7 +28,7 @@ def confinement_of(
         table: its settings.
         environment: the user's.
         place: where it works.
-        output: the path of the output.
+        output: the path of the output; None: it reviews, and may not write its worktree.
         network: what it may reach. If that is anything, it may read the certificates of the user's network.
     """
     home = _home_folder(environment)
@@ -45,7 +45,8 @@ def confinement_of(
         needs=(*_expand_paths(table.needs, home), *certificates),
         writable=_expand_paths(table.writable, home),
         network=network,
-        strict_output=place.worktree / output if table.strict else None,
+        strict_output=place.worktree / output if table.strict and output is not None else None,
+        reads_only=output is None,
         limits=ProcessLimits(file_bytes=table.max_file_bytes, scratch_bytes=table.max_scratch_bytes),
     )
 
