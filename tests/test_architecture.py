@@ -10,10 +10,9 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from inspect import signature
 from pathlib import Path
-
-import pytest
 
 PACKAGE = Path(__file__).parent.parent / "gitbatch"
 PAGE = PACKAGE.parent / "docs/development/architecture.md"
@@ -110,9 +109,15 @@ def unit_of(name: str) -> str:
     return max(inside, key=len, default="")
 
 
+@cache
+def parse_module(path: Path) -> ast.Module:
+    """The syntax tree of a module."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(path: Path) -> Iterator[str]:
     """The dotted names that a module imports."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parse_module(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -138,58 +143,63 @@ def between_units() -> Counter[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_module_imports_only_from_above(path: Path) -> None:
-    name = name_of(path)
-    if name in ROOTS:
-        return
-    here = unit_of(name)
-    assert here, f"{name} is in no unit"
-    for there in our_imports(path):
-        assert ORDER.index(unit_of(there)) <= ORDER.index(here), f"{name} imports {there}"
+def test_a_module_imports_only_from_above() -> None:
+    inner = {path: name for path in MODULES if (name := name_of(path)) not in ROOTS}
+    assert [name for name in inner.values() if not unit_of(name)] == [], "modules without a unit"
+    upwards = [
+        f"{name} imports {there}"
+        for path, name in inner.items()
+        for there in our_imports(path)
+        if ORDER.index(unit_of(there)) > ORDER.index(unit_of(name))
+    ]
+    assert upwards == []
 
 
-@pytest.mark.parametrize("path", MODULES, ids=name_of)
-def test_a_library_has_one_home(path: Path) -> None:
-    part = name_of(path).partition(".")[0]
-    for name in imports(path):
-        home = HOME_OF.get(name.split(".")[0])
-        if home == "view":
-            assert part in {"view", "cli"}, name
-        elif home:
-            assert part == home, name
+def test_a_library_has_one_home() -> None:
+    away = [
+        f"{name_of(path)} imports {name}"
+        for path in MODULES
+        for name in imports(path)
+        if not _is_at_home(name.split(".")[0], name_of(path).partition(".")[0])
+    ]
+    assert away == []
 
 
-def git_thread_calls(path: Path) -> Iterator[ast.Call]:
-    """The calls of a module that hand a function to the git thread: `run.git(function, ...)`."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "git":
-            yield node
+def _is_at_home(library: str, part: str) -> bool:
+    home = HOME_OF.get(library, part)
+    return part == home or (home == "view" and part == "cli")
 
 
-GIT_THREAD_CALLS = [
-    pytest.param(path, call, id=f"{name_of(path)}:{call.lineno}")
-    for path in MODULES
-    if name_of(path).startswith("batch.")
-    for call in git_thread_calls(path)
-]
+def git_thread_calls() -> Iterator[tuple[Path, ast.Call]]:
+    """The calls that hand a function to the git thread: `run.git(function, ...)`."""
+    for path in MODULES:
+        if name_of(path).startswith("batch."):
+            for node in ast.walk(parse_module(path)):
+                if (
+                    isinstance(node, ast.Call)
+                    and isinstance(node.func, ast.Attribute)
+                    and node.func.attr == "git"
+                ):
+                    yield path, node
 
 
-def test_calls_on_the_git_thread_are_found() -> None:
-    assert len(GIT_THREAD_CALLS) > 10
-
-
-@pytest.mark.parametrize(("path", "call"), GIT_THREAD_CALLS)
-def test_the_git_thread_gets_values(path: Path, call: ast.Call) -> None:
+def test_the_git_thread_gets_values() -> None:
     """A function on the git thread gets a repository and values: never the whole run, not by a closure either."""
-    given = [argument.id for argument in call.args if isinstance(argument, ast.Name)]
-    assert "run" not in given
+    calls = tuple(git_thread_calls())
+    assert len(calls) > 10
+    assert [f"{name_of(path)}:{call.lineno}" for path, call in calls if _gets_run(path, call)] == []
+
+
+def _gets_run(path: Path, call: ast.Call) -> bool:
     first = call.args[0]
-    assert not isinstance(first, ast.Lambda)
-    if isinstance(first, ast.Name):  # else it is a method of a value, such as the ledger
-        function = getattr(importlib.import_module(f"gitbatch.{name_of(path)}"), first.id)
-        annotations = [str(parameter.annotation) for parameter in signature(function).parameters.values()]
-        assert not [text for text in annotations if text.split(".")[-1].strip("'>\"") == "Run"]
+    given = [argument.id for argument in call.args if isinstance(argument, ast.Name)]
+    if "run" in given or isinstance(first, ast.Lambda):
+        return True
+    if not isinstance(first, ast.Name):  # a method of a value, such as the ledger
+        return False
+    function = getattr(importlib.import_module(f"gitbatch.{name_of(path)}"), first.id)
+    annotations = (str(parameter.annotation) for parameter in signature(function).parameters.values())
+    return any(text.split(".")[-1].strip("'>\"") == "Run" for text in annotations)
 
 
 def test_every_stage_on_the_page_exists() -> None:
