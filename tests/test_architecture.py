@@ -74,7 +74,15 @@ ORDER = (
         "batch.tally",
         "batch.loop",
     ),
-    *("batch.event_log", "batch.caller", "batch.opening", "batch.preview", "batch.session", "batch.trial"),
+    *(
+        "batch.event_log",
+        "batch.caller",
+        "batch.opening",
+        "batch.preview",
+        "batch.session",
+        "batch.trial",
+        "batch.by_hand",
+    ),
     *("view", "cli"),
 )
 """The units, each with what it may import above it."""

@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
 from gitbatch.errors import GitbatchError
 from gitbatch.text import clean_text
+
+if TYPE_CHECKING:
+    from gitbatch.project.config import Config
 
 _NOTE = 60
 """Characters of a note."""
@@ -56,6 +59,18 @@ def _list_items(folder: Path, typed: str) -> Iterator[CompletionWord]:
             yield CompletionWord(f"{before}{item.id or item.output}", item.title)
 
 
+def _list_names(folder: Path, _: str) -> Iterator[CompletionWord]:
+    from gitbatch.project.disk import DiskSnapshot
+    from gitbatch.project.lint import check_plan, find_active_plan
+
+    for item in check_plan(folder / find_active_plan(folder, DiskSnapshot), DiskSnapshot).plan.items:
+        yield CompletionWord(item.id or item.output, item.title)
+
+
+def _list_gates(folder: Path, _: str) -> Iterator[CompletionWord]:
+    yield from map(CompletionWord, _read_config(folder).gates)
+
+
 def _list_modes(_: Path, __: str) -> Iterator[CompletionWord]:
     yield CompletionWord("after-each", "pause after each group")
     yield CompletionWord("after-batch:2", "pause after every 2 groups")
@@ -63,13 +78,16 @@ def _list_modes(_: Path, __: str) -> Iterator[CompletionWord]:
 
 
 def _list_agents(folder: Path, _: str) -> Iterator[CompletionWord]:
+    for name, table in _read_config(folder).agents.items():
+        yield CompletionWord(name, f"kind {table.__struct_config__.tag}")
+
+
+def _read_config(folder: Path) -> "Config":
     from gitbatch.project.config import CONFIG_FILE, parse_config
     from gitbatch.project.disk import DiskSnapshot
     from gitbatch.project.lint import find_project_root
 
-    config = parse_config(DiskSnapshot(find_project_root(folder.resolve())).read(CONFIG_FILE))
-    for name, table in config.agents.items():
-        yield CompletionWord(name, f"kind {table.__struct_config__.tag}")
+    return parse_config(DiskSnapshot(find_project_root(folder.resolve())).read(CONFIG_FILE))
 
 
 def _list_agent_words(_: Path, __: str) -> Iterator[CompletionWord]:
@@ -137,6 +155,8 @@ _VALUES: dict[tuple[str, str], Complete] = {
     ("run", "checkpoint"): _list_modes,
     ("run", "agent"): _list_agents,
     ("agents try", "name"): _list_agents,
+    ("check", "names"): _list_names,
+    ("check", "gate"): _list_gates,
     ("init", "agent"): _list_agent_words,
     ("", "branch"): _list_branches,
     ("rescue take", "item"): _list_rescued,

@@ -23,6 +23,11 @@ VERBS = (
         "Check plans as the disk has them, with their configuration. Exits with 2 if there are errors.",
     ),
     (
+        "check",
+        "gitbatch.cli.check:check",
+        "Run checks and gates by hand, on the working tree or on a commit. Changes nothing. Exits with 1 if one is red.",
+    ),
+    (
         "init",
         "gitbatch.cli.init:init",
         "Write a plan and a configuration, or a phase with its files. Never overwrites a file.",

@@ -24,7 +24,7 @@ class ProgramTable(ConfigTable, frozen=True, kw_only=True):
     """The command line; `{worktree}` is the folder with the files, `{output}` the path of the output in it."""
     timeout: str = "10m"
     """Of one run, with all pauses after exit code 75."""
-    sandbox: Literal["auto", "bubblewrap", "landlock", "none"] = "auto"
+    sandbox: Literal["auto", "bubblewrap", "landlock", "seatbelt", "none"] = "auto"
     network: bool = False
     """Whether it may use the network."""
     needs: tuple[str, ...] = ()

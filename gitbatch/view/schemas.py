@@ -38,6 +38,7 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "events": ("gitbatch.batch.events:Event", f"{_OUTPUTS}.run:RunOutput"),
         "dry-run": ("gitbatch.view.dry_run:DryRunOutput",),
         "lint": (f"{_OUTPUTS}.lint:LintOutput",),
+        "check": (f"{_OUTPUTS}.check:CheckOutput",),
         "verify": (f"{_OUTPUTS}.verify:VerifyOutput",),
         "agents": (f"{_OUTPUTS}.agents:AgentsOutput", f"{_OUTPUTS}.agents:TrialOutput"),
         "init": (f"{_OUTPUTS}.init:InitOutput",),

@@ -28,6 +28,8 @@ WORDS: tuple[tuple[str, list[str]], ...] = (
     ("gitbatch run --checkpoint at", ["at-end"]),
     ("gitbatch run --progress l", ["live"]),
     ("gitbatch plan --branch ", ["main"]),
+    ("gitbatch check T20", [f"T20{n}" for n in (1, 2, 3, 4)]),
+    ("gitbatch check --gate ", []),
     ("gitbatch -C below run --items T1", []),
     ("gitbatch -C below -C ../below/.. run --items T104", ["T104"]),
     ("gitbatch run --no-i", ["--no-input"]),

@@ -11,6 +11,15 @@ from gitbatch.project.control import PlanChoice, find_project, plan_options
 from gitbatch.repo.repository import Repository
 
 
+def read_disk_view(repo: Repository, choice: PlanChoice) -> ProjectView:
+    """Returns the project and the plan of the checkout, with the diagnostics of the plan alone.
+
+    Raises:
+        PlanError: the configuration is wrong, or the project has no plan.
+    """
+    return _read_view(DiskSurroundings.of_checkout(repo), choice)
+
+
 def read_working_tree(repo: Repository, choice: PlanChoice) -> ProjectView:
     """Returns the project and the plan of the checkout, with the diagnostics that a commit of it would have.
 
@@ -18,9 +27,13 @@ def read_working_tree(repo: Repository, choice: PlanChoice) -> ProjectView:
         PlanError: the configuration is wrong, or the project has no plan.
     """
     around = DiskSurroundings.of_checkout(repo)
+    view = _read_view(around, choice)
+    risks = () if view.plan.errors else find_risks(view.plan, view.source, view.project, around)
+    return replace(view, plan=replace(view.plan, diagnostics=(*view.plan.diagnostics, *risks)))
+
+
+def _read_view(around: DiskSurroundings, choice: PlanChoice) -> ProjectView:
     files = around.snapshot
     project = find_project(files, parse_config(files.read(CONFIG_FILE)), choice)
     source = files.read(project.task) or b""
-    plan = read_plan(source, project.task, plan_options(project))
-    risks = () if plan.errors else find_risks(plan, source, project, around)
-    return ProjectView("", files, project, replace(plan, diagnostics=(*plan.diagnostics, *risks)), source)
+    return ProjectView("", files, project, read_plan(source, project.task, plan_options(project)), source)
