@@ -76,11 +76,19 @@ async def ask_reviewer(
         answer = await agent.run(assignment, replace(folder.place, base=base), progress)
         changed = find_changed_paths(before, await trees.git(read_tree_state, worktree))
     if not changed:
-        return answer
+        return _require_verdict(answer)
     names = list_names(tuple(map(quote_path, changed)))
     reason = clean_text(f"the reviewer changed {names}: a review changes nothing")
     details = answer.details if isinstance(answer, Failure) else ()
     return Failure(reason, details, Cause.REFUSED, usage=answer.usage)
+
+
+def _require_verdict(answer: Reply | Failure) -> Reply | Failure:
+    """Returns an answer; a failure in the place of a reply without a verdict: its kind of agent does not know reviews."""
+    if isinstance(answer, Failure) or answer.review is not None:
+        return answer
+    reason = clean_text("no verdict: this kind of agent does not review")
+    return Failure(reason, cause=Cause.UNREVIEWED, usage=answer.usage)
 
 
 def make_review_assignment(task: ReviewTask, nonce: str, used: Usage) -> Assignment:
@@ -107,7 +115,7 @@ def make_review_result(name: str, reply: Reply, material: ReviewMaterial, second
     review = reply.review
     if review is not None and review.decision is ReviewDecision.ACCEPT:
         return CheckResult(name, CheckVerdict.PASS, seconds, usage=reply.usage)
-    if review is None or not review.findings:  # no kind of agent returns that
+    if review is None or not review.findings:  # as in `answer.py` and `ask_reviewer`
         return CheckResult(name, CheckVerdict.UNAVAILABLE, seconds, clean_text("it gave no verdict"))
     findings = tuple(describe_finding(finding, material) for finding in review.findings)
     count = len(findings) + review.more

@@ -44,13 +44,15 @@ print(stream.replace(json.dumps("Wrote the page p1. It has one heading."), json.
 """
 
 
-def set_up(place: Place, names: tuple[str, ...], tables: str) -> None:
-    """Commits a plan whose author writes a hostile page for each name."""
-    (place.home / "page.md").write_text(HOSTILE, encoding="utf-8")
+def set_up(
+    place: Place, names: tuple[str, ...], tables: str, page: bytes = HOSTILE.encode(), retries: int = 0
+) -> None:
+    """Commits a plan whose author writes the page for each name."""
+    (place.home / "page.md").write_bytes(page)
     author = json.dumps(["sh", "-c", f'mkdir -p out && cp "{place.home}/page.md" "$GITBATCH_OUTPUT"'])
     place.write(
         "gitbatch.toml",
-        f'[batch]\nagent = "author"\nretries = 0\nretry-pause = "0s"\n'
+        f'[batch]\nagent = "author"\nretries = {retries}\nretry-pause = "0s"\n'
         f'[agents.author]\nkind = "command"\ncommand = {author}\nsandbox = "none"\n{tables}\n',
     )
     lines = "".join(f"- [ ] T{n} Write → Output: out/{name}.md\n" for n, name in enumerate(names, 1))
@@ -175,3 +177,28 @@ def test_a_reviewer_that_cannot_work_is_found_before_anything_starts(
     with pytest.raises(GitbatchError, match="agent judge needs a key"):
         run_here(place, monkeypatch)
     assert place.git("for-each-ref", "refs/gitbatch") == ""
+
+
+@pytest.mark.parametrize(
+    ("page", "problem"),
+    [
+        (b"x\0y", "out/page.md is a binary file"),
+        (
+            b"x" * 262_145,
+            "out/page.md has 262,145 bytes, more than the 262,144 that a reviewer is given",
+        ),
+    ],
+)
+def test_an_output_that_no_reviewer_can_be_given_is_unreviewed(
+    place: Place, monkeypatch: pytest.MonkeyPatch, page: bytes, problem: str
+) -> None:
+    reviewer = json.dumps(["sh", "-c", 'echo \'{"verdict": "accept"}\' >"$GITBATCH_REPLY"'])
+    tables = (
+        f'[agents.judge]\nkind = "command"\ncommand = {reviewer}\nsandbox = "none"\n'
+        '[checks.style]\nagent = "judge"\nprompt = "?"\non = ["*.md"]\n'
+    )
+    set_up(place, ("page",), tables, page, retries=2)
+    _, events = run_here(place, monkeypatch)
+    outcome = outcomes_of(events)["page"]
+    assert (outcome["cause"], outcome["attempts"]) == ("unreviewed", 1)
+    assert outcome["reason"] == f"check style: unreviewed: {problem}"
