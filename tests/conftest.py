@@ -25,7 +25,7 @@ from gitbatch.repo.repository import Repository
 from gitbatch.view.envelope import ErrorOutput
 from gitbatch.view.outputs.run import RunOutput
 
-pytest_plugins = ("agents.process_bench",)
+pytest_plugins = ("agents.process_bench", "batch.forger")
 """The modules of fixtures that several test modules of a folder use."""
 
 SAMPLES = Path(__file__).parent.parent / "fixtures" / "repos"

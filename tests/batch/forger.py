@@ -1,0 +1,197 @@
+"""Makes commits of any shape with git plumbing, as one could who has the repository and not gitbatch."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import pytest
+from conftest import IDENTITY, SAMPLES, Place
+
+from gitbatch.batch.history.verify.audit import AuditFinding, audit_history
+from gitbatch.project.edits import END
+from gitbatch.repo.opening import open_repository
+from gitbatch.repo.repository import Repository
+
+NEXT = "out/next.md"
+OUT = "out/new.md"
+ROWS = re.escape("|---|---|---|---|")
+BATCH = "20260102-030405-abcd"
+FORMAT_LINE = "Gitbatch-Format: 1\n"
+DELETED = ("0", "0" * 40)
+
+
+def item_trailers(key: str = OUT, batch: str = BATCH) -> str:
+    who = "Gitbatch-Agent: a\nGitbatch-Attempt: 1\nGitbatch-Seconds: 0.1"
+    return f"{FORMAT_LINE}Gitbatch-Batch: {batch}\nGitbatch-Group: 1 G\nGitbatch-Item: {key}\n{who}"
+
+
+@dataclass(frozen=True)
+class Forger:
+    """Makes commits of any shape; none of them moves a ref."""
+
+    place: Place
+    repo: Repository
+    tip: str
+    """A history of three checkpoints, and more open items of the user's."""
+    plan: str
+    """The commit before it: every box is open."""
+
+    def blob(self, text: str) -> str:
+        return self.git("hash-object", "-w", "--stdin", stdin=text)
+
+    def git(self, *arguments: str, stdin: str = "") -> str:
+        """What git says, with an index of the forger's own."""
+        environment = {**self.place.environment, "GIT_INDEX_FILE": str(self.place.home / "index")}
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=self.place.root,
+            env=environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    def commit(
+        self, message: str, parents: tuple[str, ...], changes: Mapping[str, str | tuple[str, str]]
+    ) -> str:
+        """A commit: its first parent's files with changes (a text, or mode and object)."""
+        self.git("read-tree", *(parents[:1] or ["--empty"]))
+        entries = {
+            p: ("100644", self.blob(new)) if isinstance(new, str) else new for p, new in changes.items()
+        }
+        lines = (f"{mode} {oid}\t{path}\0" for path, (mode, oid) in entries.items())
+        self.git("update-index", "--replace", "-z", "--index-info", stdin="".join(lines))
+        above = [part for parent in parents for part in ("-p", parent)]
+        return self.git("commit-tree", self.git("write-tree", "--missing-ok"), *above, "-m", message)
+
+    def item(
+        self,
+        changes: Mapping[str, str | tuple[str, str]],
+        key: str = OUT,
+        parents: tuple[str, ...] = (),
+        batch: str = BATCH,
+    ) -> str:
+        message = f"T1 Write\n\nDone.\n\n{item_trailers(key, batch)}"
+        return self.commit(message, parents or (self.tip,), changes)
+
+    def merge(
+        self, items: tuple[str, ...], changes: Mapping[str, str | tuple[str, str]], first: str = ""
+    ) -> str:
+        message = f"gitbatch: merge\n\n- it\n\n{FORMAT_LINE}Gitbatch-Batch: {BATCH}\nGitbatch-Group: 1 G"
+        return self.commit(message, (first or self.tip, *items), changes)
+
+    def checkpoint(
+        self,
+        changes: Mapping[str, str | tuple[str, str]],
+        parents: tuple[str, ...] = (),
+        succeeded: tuple[str, ...] = (),
+        batch: str = BATCH,
+    ) -> str:
+        trailers = f"{FORMAT_LINE}Gitbatch-Batch: {batch}\nGitbatch-Group: 1 G\nGitbatch-Checkpoint: 1/1"
+        said = [f"\nGitbatch-Succeeded: {key}" for key in succeeded]
+        failed = "" if succeeded else "\nGitbatch-Failed: out/failed.md: cancelled: it broke"
+        rows = [f"| x | {key} | succeeded |  |" for key in succeeded] or [
+            "| x | out/failed.md | cancelled | x |"
+        ]
+        changes = {
+            path: re.sub(rf"(?s)(?<={ROWS}\n).*?(?=\n\n|{re.escape(END)})", "\n".join(rows), new)
+            if isinstance(new, str) and f"more\n{END}" in new
+            else new
+            for path, new in changes.items()
+        }
+        message = f"gitbatch: checkpoint 1/1: G\n\nrows\n\n{trailers}{''.join(said)}{failed}"
+        return self.commit(message, parents or (self.tip,), changes)
+
+    def read(self, path: str, commit: str = "") -> str:
+        return self.place.git("show", f"{commit or self.tip}:{path}") + "\n"
+
+    def longer(self, path: str) -> str:
+        """The file of the tip as a checkpoint makes it longer."""
+        text = self.read(path)
+        return text.replace(END, f"more\n{END}") if END in text else f"{text}- more\n"
+
+    def ticked(self, *keys: str, text: str = "") -> str:
+        """The plan of the tip with the boxes of items ticked."""
+        lines = (text or self.read("task.md")).splitlines(keepends=True)
+        return "".join(
+            line.replace("[ ]", "[x]") if any(f"`{key}`" in line for key in keys) else line for line in lines
+        )
+
+    def recorded(self, *keys: str, tick: tuple[str, ...] | None = None) -> str:
+        """A group as gitbatch records it: items, a merge, a checkpoint that ticks them."""
+        items = tuple(self.item({key: "x"}, key) for key in keys)
+        merge = self.merge(items, dict.fromkeys(keys, "x"))
+        plan = self.ticked(*(keys if tick is None else tick))
+        changes = {"status.md": self.longer("status.md"), "task.md": plan}
+        return self.checkpoint(changes, parents=(merge,), succeeded=keys)
+
+    def of(self, key: str) -> str:
+        """The commit of an item of the batch that has run."""
+        return self.place.git("log", self.tip, "--format=%H", "--grep", f"^Gitbatch-Item: {key}$")
+
+    def findings(self, revisions: str) -> tuple[AuditFinding, ...]:
+        return audit_history(self.repo, revisions).findings
+
+
+@contextmanager
+def opened(place: Place) -> Iterator[Repository]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in place.environment.items():  # opening takes them out again
+            patch.setenv(name, value)
+        repo = open_repository(place.root)
+    yield repo
+    repo.close()
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    """A repository in which a batch has run."""
+    home = tmp_path_factory.mktemp("home")
+    root = home / "repo"
+    shutil.copytree(SAMPLES / "three-groups", root)
+    environment = {**IDENTITY, "PATH": os.environ["PATH"], "HOME": str(home), "GIT_CONFIG_GLOBAL": os.devnull}
+    place = Place(root, home, environment)
+    place.git("init", "--quiet", "--initial-branch=main")
+    place.commit("The plan")
+    place.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=0)
+    return place
+
+
+@contextmanager
+def forging_in(place: Place) -> Iterator[Forger]:
+    plan = place.git("rev-list", "--max-parents=0", "main")
+    keys = [
+        OUT,
+        "out/next.md",
+        *(f"out/ü {number}.md" for number in range(16)),
+        *(f"out/{n}.md" for n in range(17)),
+    ]
+    with opened(place) as repo:
+        made = Forger(place, repo, place.git("rev-parse", "main"), plan)
+        more = "".join(f"- [ ] Write more → Output: `{key}`\n" for key in keys)
+        items = f"{made.read('task.md').rstrip()}\n\n### More\n\n{more}"
+        yield replace(made, tip=made.commit("More to do", (made.tip,), {"task.md": items}))
+
+
+@pytest.fixture(scope="module")
+def forger(recorded: Place) -> Iterator[Forger]:
+    """For tests that only add objects."""
+    with forging_in(recorded) as made:
+        yield made
+    said = recorded.git("fsck", "--strict", "--no-dangling", check=False)
+    assert said == "", "git says what is wrong with a forged tree on the other stream"
+
+
+@pytest.fixture
+def owner(place: Place, recorded: Place) -> Iterator[Forger]:
+    """For tests that move refs: a copy of the repository."""
+    shutil.rmtree(place.root)
+    shutil.copytree(recorded.root, place.root)
+    with forging_in(place) as made:
+        yield made
