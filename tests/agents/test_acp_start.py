@@ -198,6 +198,8 @@ def test_notes_for_the_header() -> None:
     agent = make_acp_agent("a", AcpAgent(preset="claude"), services_of(KEYS))
     assert agent.notes == ("agent a: network: all (no sandbox)",)
     table = AcpAgent(preset="codex", allow=("execute",), network=False)
-    notes = make_acp_agent("a", table, services_of(KEYS, SandboxKind.LANDLOCK)).notes
+    services = services_of(KEYS, SandboxKind.LANDLOCK)
+    notes = make_acp_agent("a", table, services).notes
+    services.starter.close()
     assert "agent a: it may run commands in its sandbox" in notes
     assert any("mode agent-full-access: it asks for no permission" in note for note in notes)

@@ -205,7 +205,7 @@ class TokenCount(Struct, frozen=True):
     output_tokens: int = 0
 
 
-class ModelUsage(Struct, frozen=True):
+class UsedModel(Struct, frozen=True):
     """A model that a turn has used."""
 
     model: str = ""
@@ -215,7 +215,7 @@ class Quota(Struct, frozen=True):
     """What Gemini CLI and claude-agent-acp add to the result of a turn."""
 
     token_count: TokenCount | None = None
-    model_usage: tuple[ModelUsage, ...] = ()
+    model_usage: tuple[UsedModel, ...] = ()
 
 
 class PromptMeta(Struct, frozen=True):
