@@ -274,3 +274,18 @@ def test_a_kill_in_the_middle_of_a_gate_loses_no_verdict(place: Place) -> None:
     assert len(seen(place)) <= 11
     assert written(place) == ["T1", "T2", "T4"]
     assert [starts(place, f"T{number}") for number in range(1, 5)] == [1, 1, 1, 1]
+
+
+def test_a_guilty_item_that_stands_on_another_fails_also_after_a_kill(place: Place) -> None:
+    script = 'test ! -e out/T2.md || exit 1; test ! -e out/T3.md || ! mkdir "$HOME/cut" 2>/dev/null || kill -9 $PPID'
+    set_up(place, "ok", "ok", "ok", batch='on-missing = "tell"', agent=gate(place, script))
+    plan = place.read("task.md").replace("→ Output: out/T2", "→ After: T1 → Output: out/T2")
+    place.write("task.md", plan.replace("→ Output: out/T3", "→ After: T2 → Output: out/T3"))
+    place.commit()
+    run = ("run", "--items", "all", "--checkpoint", "at-end")
+    place.gitbatch(*run, code=-9)
+    ended = place.gitbatch(*run, code=1)
+    assert [starts(place, name) for name in ("T1", "T2", "T3")] == [1, 1, 2]
+    assert written(place) == ["T1", "T3"]
+    assert "gate tests is red with it: exit code 1" in ended.stdout
+    assert place.gitbatch("verify").returncode == 0

@@ -72,6 +72,23 @@ def test_every_commit_of_ours_is_signed_with_ssh(signing: Place) -> None:
     assert_tidy(signing)
 
 
+def test_nothing_is_signed_for_a_gate_alone(signing: Place) -> None:
+    program = signing.home / "counting"
+    program.write_text(
+        f'#!/bin/sh\necho "$2" >>{signing.home}/signed\nexec ssh-keygen "$@"\n', encoding="utf-8"
+    )
+    program.chmod(0o755)
+    user_setting(signing, "gpg.ssh.program", str(program))
+    config = signing.read("gitbatch.toml")
+    gate = '\n[gates.one]\ncommand = ["sh", "-c", "test ! -e out/letters/c.md"]\nsandbox = "none"\n'
+    signing.write("gitbatch.toml", config + gate)
+    signing.git("commit", "-qam", "A gate")
+    signing.gitbatch(*GROUP, code=1)
+    assert signatures(signing) == ["G"] * 5
+    signed = (signing.home / "signed").read_text(encoding="utf-8").splitlines().count("sign")
+    assert signed == 2 + 4 + 2, "two trials, the items, the merge and the checkpoint"
+
+
 def test_an_item_commit_says_the_same_with_a_signature(signing: Place) -> None:
     signing.gitbatch(*GROUP, code=0)
     head, _, message = signing.git("cat-file", "commit", "HEAD^^2").partition("\n\n")

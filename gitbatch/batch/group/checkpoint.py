@@ -129,7 +129,7 @@ def build_group(
     """Builds the checkpoint of a group as objects, for its gates. No ref of the user moves. Arguments and errors: see above."""
     target = commits.batch.record.target
     _require_target_free(repo, target)
-    built = _build_safely(repo, commits, finished, now, ())
+    built = _build_safely(repo, replace(commits, signs=False), finished, now, ())
     if isinstance(built, BuiltGroup):
         _require_forward(repo, target, finished.base, built.checkpoint.before)
     return built
@@ -252,6 +252,7 @@ def _build_checkpoint(
     message = render_checkpoint_message(
         record, group, merged.outcomes, shared.criteria, shared.notes, verdicts
     )
+    write = repo.objects.write_commit if commits.signs else repo.objects.write_unsigned
     return Checkpoint(
         batch=record.batch,
         number=record.groups.index(group) + 1,
@@ -260,7 +261,7 @@ def _build_checkpoint(
         outcomes=merged.outcomes,
         criteria=shared.criteria,
         before=tip,
-        commit=repo.objects.write_commit(tree, (merged.commit,), message, commits.user, commits.user),
+        commit=write(tree, (merged.commit,), message, commits.user, commits.user),
         notes=shared.notes,
         gates=verdicts,
     )

@@ -47,7 +47,8 @@ def merge_items(
             tree, {o.item.output: commit.blob for o, commit in zip(part, made, strict=True)}
         )
         message = render_merge_message(commits.batch.record, group, part)
-        last = objects.write_commit(tree, (last, *made), message, commits.user, commits.user)
+        write = objects.write_commit if commits.signs else objects.write_unsigned
+        last = write(tree, (last, *made), message, commits.user, commits.user)
     return Merged(last, tree, judged)
 
 

@@ -113,6 +113,8 @@ class CommitContext(Struct, frozen=True):
     """The repository's control files when the run began: compared before each commit point."""
     user: Ident
     """The user, with the time of the commit."""
+    signs: bool = True
+    """Whether merges and checkpoints are signed, if the user signs; not if they are only built for a gate."""
 
     def ident_of(self, agent: str) -> Ident:
         """Returns the author of an item's commit, with the time of the commit."""
