@@ -8,6 +8,7 @@ may write its item's branch.
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import msgspec
 from msgspec import Struct
@@ -17,6 +18,7 @@ from gitbatch.agents.protocol import Reply
 from gitbatch.batch.history.ledger import Ledger
 from gitbatch.batch.model import BatchItem, FailedAttempt
 from gitbatch.checks.verdict import CheckResult
+from gitbatch.errors import BusyError, GitError
 from gitbatch.limits.usage import Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.project.check_tables import CheckTable
@@ -116,8 +118,11 @@ def record_attempt(ledger: Ledger, item: BatchItem, tried: FailedAttempt) -> Non
 
 
 def drop_unchecked(repo: Repository, batch: str, item: BatchItem) -> None:
-    """Removes the ref of an output that has its commit, or whose attempt has failed."""
-    repo.refs.remove(unchecked_ref(batch, item.slug))
+    """Removes the ref of an output that has its commit, or whose attempt has failed. What stays, the next start removes."""
+    ref = unchecked_ref(batch, item.slug)
+    with suppress(GitError, BusyError):
+        if oid := repo.refs.read(ref):
+            repo.refs.delete({ref: oid})  # not `remove`: its locks are those of a dead run, if it is killed
 
 
 def _read_tree(repo: Repository, tree: str, item: BatchItem) -> Unchecked | None:
