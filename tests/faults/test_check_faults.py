@@ -15,7 +15,7 @@ from faults.test_faults import LONG, READING, SEED, tell
 from faults.trials import CONFIG, Bench, agents, fsck, open_server, snapshot
 
 RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--jobs", "1")
-SAMPLE = 40
+SAMPLE = 4
 """Trials of the usual round."""
 
 PLAN = """# One group

@@ -215,7 +215,9 @@ class Refs:
 
     def remove(self, ref: str) -> bool:
         """Deletes a ref wherever it points, even to a missing object. Returns whether it no longer exists."""
-        return self.git.run("update-ref", "--no-deref", "-d", ref, check=False).status == 0
+        done = self._git_to_delete((ref,)).run("update-ref", "--no-deref", "-d", ref, check=False)
+        clear_mark(self.common_dir / "packed-refs")
+        return done.status == 0
 
     def delete(self, refs: dict[str, str]) -> None:
         """Deletes refs that still point where the caller saw them. Not atomic: the rest can be deleted later.
@@ -257,14 +259,18 @@ class Refs:
     def _delete_refs(self, refs: dict[str, str]) -> GitResult:
         if not refs:
             return GitResult(0, b"", "")
-        git = self.git
-        if self.lock_umask is not None and not self.is_reftable:
-            git = git.with_umask(self.lock_umask)  # git takes the lock of packed-refs, which has to be marked
-            self._make_folders(refs)
+        git = self._git_to_delete(refs)
         lines = "".join(f"option no-deref\ndelete {ref} {oid}\n" for ref, oid in refs.items())
         done = _run_update_ref(git, "--stdin", stdin=os.fsencode(lines))
         clear_mark(self.common_dir / "packed-refs")
         return done
+
+    def _git_to_delete(self, refs: Iterable[str]) -> Git:
+        """Returns the git to delete refs with: it takes the lock of packed-refs, which has to be marked."""
+        if self.lock_umask is None or self.is_reftable:
+            return self.git
+        self._make_folders(refs)
+        return self.git.with_umask(self.lock_umask)
 
     def _git_for(self, ref: str) -> Git:
         """Returns the git to move a ref with: one that marks its locks where the user's git may take the same ones."""
