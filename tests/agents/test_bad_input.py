@@ -24,7 +24,7 @@ from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import Failure
 from gitbatch.agents.services import AgentServices
 from gitbatch.errors import GitbatchError
-from gitbatch.limits.causes import TREATMENTS, Cause, Remedy
+from gitbatch.limits.causes import TREATMENTS, Cause, Remedy, WaitReason
 from gitbatch.sandbox.model import SandboxKind
 
 FORMATS: tuple[FormatName, ...] = ("claude", "codex", "opencode", "gemini", "qwen")
@@ -160,12 +160,16 @@ def test_program_of_another_kind(name: FormatName) -> None:
         ("usage limit reached", None, Cause.BUSY),
         ("connect ECONNREFUSED 127.0.0.1:443", None, Cause.BUSY),
         ("getaddrinfo EAI_AGAIN api.openai.com", None, Cause.BUSY),
+        ("Connection error. (cause: fetch failed)", None, Cause.BUSY),
         ("407 Proxy Authentication Required", 407, Cause.FATAL),
         ("status 407 Proxy Authentication Required", None, Cause.FATAL),
     ],
 )
 def test_errors_of_a_server(said: str, status: int | None, cause: Cause) -> None:
-    assert judge_error(said, status).cause is cause
+    verdict = judge_error(said, status)
+    assert verdict.cause is cause
+    is_offline = any(word in said for word in ("ECONNREFUSED", "EAI_AGAIN", "fetch failed"))
+    assert (verdict.wait_reason is WaitReason.NO_CONNECTION) == is_offline
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from gitbatch.agents.process.api_access import (
     find_passed_address,
     find_passed_key,
 )
-from gitbatch.agents.process.api_programs import CLAUDE, PROGRAMS
+from gitbatch.agents.process.api_programs import CLAUDE, FORMATS, PROGRAMS
 from gitbatch.api_proxy.user_proxy import UserProxies
 from gitbatch.errors import GitbatchError
 
@@ -102,7 +102,7 @@ def test_an_address_that_cannot_be_used_is_said_at_the_start(address: str) -> No
     ("name", "passed", "is_hidden"),
     [
         ("claude", "ANTHROPIC_API_KEY", True),
-        ("gemini", "GEMINI_API_KEY", True),
+        ("gemini", "GEMINI_API_KEY", False),
         ("qwen", "OPENAI_API_KEY", True),
         ("codex", "OPENAI_API_KEY", False),
         ("opencode", "ANTHROPIC_API_KEY", False),
@@ -112,7 +112,7 @@ def test_programs_by_their_format(name: FormatName, passed: str, is_hidden: bool
     table = CommandAgent(command=(name,), format=name, pass_env=(passed,))
     environment = {passed: "the-key-of-the-user", "UNRELATED_API_KEY": "x"}
     program = table.api_program
-    assert program is PROGRAMS[name]
+    assert program is FORMATS[name]
     key = find_passed_key(program, table, environment)
     access = find_api_access("a", table, environment, program, key)
     changed = access.hide_key({passed: "the-key-of-the-user"}, access.make_rules(), PROXY)

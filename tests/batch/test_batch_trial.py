@@ -199,6 +199,14 @@ def test_tools_are_counted() -> None:
     assert (first.detail, tools.detail) == ("I begin", "Read: 0, Read: 1, Read: 2 and 2 more")
 
 
+def test_refused_hosts_are_no_tools() -> None:
+    said = "refused by the proxy: a.example:443 (allow-hosts adds hosts)"
+    refused, output, tools, *_ = watched([(OutputStream.PROGRESS, said), (OutputStream.PROGRESS, said)])
+    assert (refused.name, refused.status) == ("refused", "unknown")
+    assert refused.detail == "a.example:443 (allow-hosts adds hosts)"
+    assert (output.detail, tools.detail) == ("it showed nothing while it worked", "none was shown")
+
+
 @pytest.mark.parametrize("cause", Cause)
 def test_every_failure_has_an_advice(cause: Cause) -> None:
     reason, details = clean_text("no"), (clean_text("a line"),)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from gitbatch.agents.process.api_programs import PROGRAMS, ApiProgram
+from gitbatch.agents.process.api_programs import FORMATS, ApiProgram
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.project.agent_kinds import AgentKind
 from gitbatch.project.key_values import find_variable_problem
@@ -49,7 +49,7 @@ class CommandAgent(ProcessTable, frozen=True, kw_only=True, tag="command"):
     @property
     def api_program(self) -> ApiProgram | None:
         """What is known of the program whose format it is."""
-        return PROGRAMS[self.format] if self.format else None
+        return FORMATS[self.format] if self.format else None
 
     @property
     def command_line(self) -> tuple[str, ...]:

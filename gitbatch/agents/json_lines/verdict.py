@@ -19,7 +19,7 @@ _NUMBER = r"(40[0-9]|413|422|429|5\d\d)"
 _STATUS = re.compile(rf"\b(?:status|code|http|error)(?: code)?\W{{0,3}}{_NUMBER}\b", re.IGNORECASE)
 _LONE_NUMBER = re.compile(rf"(?<![\w.,/#:-]){_NUMBER}(?![\w/-]|[.,:]\d|\s*tokens)")
 _NO_CONNECTION = re.compile(
-    r"Connection refused|Unable to connect|waiting for network"
+    r"Connection refused|Unable to connect|waiting for network|fetch failed|Name or service not known"
     r"|ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH"
 )
 _CONTEXT = re.compile(
@@ -35,7 +35,7 @@ _FATAL = re.compile(
 )
 _BUSY_WORDS = re.compile(
     r"rate.?limit|overloaded|resource_exhausted|usage limit|too many requests|service unavailable"
-    r"|stream disconnected|socket hang up|fetch failed",
+    r"|stream disconnected|socket hang up",
     re.IGNORECASE,
 )
 _NO_CREDIT = re.compile(

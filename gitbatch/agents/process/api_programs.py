@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.api_proxy.routes import Route
 
@@ -88,3 +89,12 @@ PROGRAMS: Mapping[str, ApiProgram] = MappingProxyType(
     }
 )
 """By the name of the format or the preset."""
+FORMATS: Mapping[str, ApiProgram] = MappingProxyType(
+    {
+        **PROGRAMS,
+        # With that variable, Gemini CLI 0.61 takes its method of authentication to be "gateway", which it then refuses
+        # if it has no terminal: "Invalid auth method selected." By ACP the method is named.
+        "gemini": replace(PROGRAMS["gemini"], address_variable=""),
+    }
+)
+"""Those of programs that are started with a format, by its name."""

@@ -23,6 +23,8 @@ class StepName(StrEnum):
     STARTED = "started"
     WAITING = "waiting"
     """The server is busy."""
+    REFUSED = "refused"
+    """The proxy refused a host."""
     OUTPUT = "first output"
     TOOLS = "tools"
     FILE = "wrote its file"
@@ -87,11 +89,12 @@ class StepList:
         return tuple(step for step in self.steps if step.status is StepStatus.FAILED)
 
 
+_LATER = "the server is busy or out of reach, or a limit of your account is reached: try again later"
 _BY_HAND = "run its program by hand, with the command of its table, and see what it says"
 ADVICE: Mapping[Cause, str] = MappingProxyType(
     {
-        Cause.BUSY: "the server is busy, or a limit of your account is reached: try again later",
-        Cause.LATER: "the server is busy, or a limit of your account is reached: try again later",
+        Cause.BUSY: _LATER,
+        Cause.LATER: _LATER,
         Cause.CONTEXT: "the context of the model is too small for a tiny item: choose another model",
         Cause.TIMEOUT: "it may wait for an answer, such as a login or a permission: let its command ask nothing",
         Cause.REFUSED: "let its command allow the one output only",

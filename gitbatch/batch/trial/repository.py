@@ -26,7 +26,8 @@ OTHER_FILE = "trial/other.md"
 MAX_COST = 0.25
 """US dollars that a trial may cost, if its agent reports its cost."""
 _TIMEOUT = "5m"
-_LONGEST_WAIT = 10.0
+_LONGEST_WAIT = 1.5
+"""Seconds: a server that is busy is asked twice."""
 _MOST_BYTES = 4 * 1024 * 1024
 """The size of a program in the user's repository that is copied."""
 _PLAN = f"""\

@@ -20,6 +20,7 @@ from gitbatch.limits.usage import Usage
 from gitbatch.text import CleanText
 
 _SHOWN_TOOLS = 3
+_REFUSED = "refused by the proxy: "
 
 
 class TrialWatch:
@@ -37,6 +38,7 @@ class TrialWatch:
         self._began: float | None = None
         self._has_output = False
         self._tools = list[CleanText]()
+        self._refused = set[str]()
         self._outcome: Outcome | None = None
         self._advice = ""
 
@@ -79,11 +81,19 @@ class TrialWatch:
         self._note_reply(outcome)
 
     def _take_line(self, event: ItemProgress) -> None:
+        if event.line.startswith(_REFUSED):
+            self._note_refusal(event.line.removeprefix(_REFUSED))
+            return
         if not self._has_output:
             self._has_output = True
             self._steps.note_ok(StepName.OUTPUT, event.line, round(event.at - (self._began or event.at), 1))
         if event.stream is OutputStream.PROGRESS:
             self._tools.append(event.line)
+
+    def _note_refusal(self, what: str) -> None:
+        if what not in self._refused:
+            self._refused.add(what)
+            self._steps.note_unknown(StepName.REFUSED, what)
 
     def _note_file(self, outcome: Outcome) -> None:
         if outcome.succeeded:
