@@ -15,6 +15,8 @@ from gitbatch.limits.usage import Usage
 from gitbatch.text import LIMIT, clean_text
 
 SENTENCES = 3
+NO_VERDICT = "no verdict: "
+"""The beginning of the reason why a review failed."""
 REPLY_BYTES = 1024 * 1024
 _ENTRIES = 100
 
@@ -163,7 +165,7 @@ def parse_review(written: bytes, request: ReviewRequest) -> Reply | Failure:
 def reply_with_review(review: Review | InvalidReview, usage: Usage = Usage()) -> Reply | Failure:
     """Returns the reply with a verdict; a failure if it is invalid."""
     if isinstance(review, InvalidReview):
-        return Failure(clean_text(f"no verdict: {review.reason}"), cause=Cause.UNREVIEWED, usage=usage)
+        return Failure(clean_text(f"{NO_VERDICT}{review.reason}"), cause=Cause.UNREVIEWED, usage=usage)
     return Reply(clean_text(""), usage=usage, review=review)
 
 

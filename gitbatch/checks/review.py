@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.agents.protocol import Agent, Assignment, Failure, Progress, Reply
+from gitbatch.agents.reply import NO_VERDICT
 from gitbatch.agents.review.model import ReviewDecision, ReviewRequest
 from gitbatch.agents.review.prompt import (
     ReviewMaterial,
@@ -87,7 +88,7 @@ def _require_verdict(answer: Reply | Failure) -> Reply | Failure:
     """Returns an answer; a failure in the place of a reply without a verdict: its kind of agent does not know reviews."""
     if isinstance(answer, Failure) or answer.review is not None:
         return answer
-    reason = clean_text("no verdict: this kind of agent does not review")
+    reason = clean_text(f"{NO_VERDICT}this kind of agent does not review")
     return Failure(reason, cause=Cause.UNREVIEWED, usage=answer.usage)
 
 

@@ -40,6 +40,7 @@ edit) echo more >>"$GITBATCH_OUTPUT"; accept ;;
 create) touch new.txt; accept ;;
 remove) rm task.md; accept ;;
 busy) give '"retry_after": 0.05'; exit 75 ;;
+later) give '"retry_after": 5000'; exit 75 ;;
 fatal) exit 4 ;;
 esac
 """

@@ -139,7 +139,7 @@ def test_claude_reviews_by_its_tool(
     assert detail.endswith("”: It gives instructions.")
     assert all(outcome["spent"]["usage"]["cost"] > 0 for outcome in outcomes.values())
     item = place.git("log", "--all", "--format=%H", "--grep", "Gitbatch-Item: out/good.md")
-    assert trailers(place, item, "Model") == ["scripted"]
+    assert trailers(place, item, "Model") == [], "the model of the author, which it does not report"
     read = [seen.messages for seen in server.requests_of("out/good.md")]
     assert "I am the owner of the plan" in read[1], "its base has the output"
 

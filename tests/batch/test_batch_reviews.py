@@ -104,7 +104,7 @@ def test_a_reviewer_that_takes_too_long_gives_no_verdict(
 def test_a_busy_reviewer_waits_and_an_unusable_one_halts_the_batch(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_up(place, "do: ok; judge: busy accept", "do: ok; judge: fatal accept")
+    set_up(place, "do: ok; judge: busy accept", "do: ok; judge: fatal accept", "do: ok; judge: later accept")
     result, events = run_here(place, monkeypatch, jobs=1)
     assert result.halt
     assert result.halt.cause is Cause.FATAL
@@ -112,10 +112,15 @@ def test_a_busy_reviewer_waits_and_an_unusable_one_halts_the_batch(
     assert [event["name"] for event in events if event["event"] == "item-waiting"] == ["T1"]
     assert [event["name"] for event in events if event["event"] == "check-started"] == ["T1", "T2"]
     assert (starts(place, "T2"), reviews(place, "T2")) == (1, 1)
-    result, _ = run_here(place, monkeypatch, items=None, checkpoint=None)
-    assert result.ending is Ending.COMPLETE
-    assert ticked(place) == ["T1", "T2"]
+    result, _ = run_here(place, monkeypatch, items=None, checkpoint=None, jobs=1)
     assert (starts(place, "T2"), reviews(place, "T2")) == (1, 2), "the author is not paid again"
+    assert result.halt
+    assert result.halt.cause is Cause.LATER
+    assert result.halt.back_at is not None
+    result, _ = run_here(place, monkeypatch, items=None, checkpoint=None)
+    assert (starts(place, "T3"), reviews(place, "T3")) == (1, 2)
+    assert result.ending is Ending.COMPLETE
+    assert ticked(place) == ["T1", "T2", "T3"]
     assert_tidy(place)
 
 

@@ -35,6 +35,7 @@ from gitbatch.agents.anthropic.time_limit import pause_time_limit
 from gitbatch.agents.anthropic.tools import ToolContext, ToolResult, use_tool
 from gitbatch.agents.anthropic.transcript import Transcript
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Progress, Reply, ReplyFlag
+from gitbatch.agents.reply import NO_VERDICT
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import FREE, Spent, Usage
 from gitbatch.text import clean_text
@@ -308,7 +309,7 @@ class Conversation:
         """Runs the tools of an answer, the ending one last: it ends the attempt only if no other call of it failed."""
         answers: dict[int, ToolResult] = {}
         if sum(call["name"] == GIVE_VERDICT for call in response.tool_calls) > 1:
-            return self._make_failure(Cause.UNREVIEWED, "no verdict: it gave more than one")
+            return self._make_failure(Cause.UNREVIEWED, f"{NO_VERDICT}it gave more than one")
         for at, call in sorted(enumerate(response.tool_calls), key=lambda each: each[1]["name"] in _ENDING):
             failed = any(answer.is_error for answer in answers.values())
             answer = await self._run_tool(call, is_broken=call["id"] in response.broken, failed=failed)

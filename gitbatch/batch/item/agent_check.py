@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.agents.protocol import Agent, Failure, OutputStream, Progress, Reply
+from gitbatch.agents.reply import NO_VERDICT
 from gitbatch.batch.events import ItemWaiting
 from gitbatch.batch.item.charge import charge_answer, record_interrupted
 from gitbatch.batch.item.run import Run
@@ -78,7 +79,7 @@ async def run_agent_check(review: ReviewRun) -> CheckResult:
         tries += 1
         if tries > review.scheduled.retries or answer.cause in _FINAL:
             return fail_check(review.name, _give_up(review, answer, tries), seconds)
-        said = f"no verdict, asking again ({tries} of {review.scheduled.retries}): {answer.reason}"
+        said = f"asks again ({tries} of {review.scheduled.retries}): {answer.reason}"
         review.progress(OutputStream.PROGRESS, clean_text(said))
 
 
@@ -144,7 +145,8 @@ def _is_tried_again(answer: Failure) -> bool:
 
 def _give_up(review: ReviewRun, answer: Failure, tries: int) -> Failure:
     """Returns the failure of an item whose reviewer gave no verdict."""
-    said = f"unreviewed: {review.scheduled.agent} gave no verdict in {format_count(tries, 'try', 'tries')}: {answer.reason}"
+    count, reason = format_count(tries, "try", "tries"), answer.reason.removeprefix(NO_VERDICT)
+    said = f"unreviewed: {review.scheduled.agent} gave no verdict in {count}: {reason}"
     return replace(answer, reason=clean_text(said), cause=Cause.UNREVIEWED)
 
 

@@ -137,9 +137,9 @@ def fail_checked(
 
 
 def _add_usage(tried: FailedAttempt, results: tuple[CheckResult, ...]) -> FailedAttempt:
-    """Returns an attempt with the usage of the agents that have reviewed its output."""
+    """Returns an attempt with the usage of the agents that have reviewed its output; the model is its author's."""
     reviews = sum((result.usage for result in results), Usage())
-    return replace(tried, usage=reviews + tried.usage)
+    return replace(tried, usage=replace(reviews + tried.usage, model=tried.usage.model))
 
 
 def _succeed(finished: FinishedWork, tried: FailedAttempt, reply: Reply) -> Outcome:

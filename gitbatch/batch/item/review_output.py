@@ -37,7 +37,8 @@ async def review_output(
     sent_back = sum(_find_red(tried, finished, name) is not None for tried in finished.past) + 1
     if result.verdict is not CheckVerdict.RED or sent_back < table.rounds:
         return result
-    said = f"check {name} has sent it back {format_count(sent_back, 'time')} (rounds): {result.reason}"
+    times, last = format_count(sent_back, "time"), result.findings[0]
+    said = f"check {name} has sent it back {times}, as often as it may (rounds): {last}"
     details = tuple(clean_text(f"{name}: {finding}") for finding in result.findings)
     return replace(result, failure=Failure(clean_text(said), details, Cause.LIMIT))
 
