@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Place
+from conftest import Here, Place
 from history import assert_tidy, ticked
 from processes import agents_below
 from sessions import run_here
@@ -22,6 +22,7 @@ from waiting import wait_until
 
 from gitbatch.agents.anthropic.scripted.server import KEY, ScriptedServer
 from gitbatch.batch.loop import Ending, Result
+from gitbatch.batch.trial import repository
 
 
 def find_claude() -> Path | None:
@@ -197,3 +198,21 @@ def test_interrupt_leaves_no_process(place: Place, running: ScriptedServer) -> N
     finally:
         process.kill()
     assert not agents_below(place)
+
+
+@pytest.mark.parametrize("sandbox", ["bubblewrap", "landlock"])
+def test_trial(
+    place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch, here: Here, sandbox: str
+) -> None:
+    """`gitbatch agents try` finds out whether this version keeps the rule for the one file."""
+    set_up(place, running, agent=f'sandbox = "{sandbox}"')
+    script = (
+        f"{write_call(repository.OTHER_FILE)}; {write_call(repository.OUTPUT)}; say Wrote it. It is short."
+    )
+    plan = repository._PLAN.replace("T1 Say hello", f"T1 Say hello `script: {script}`")
+    monkeypatch.setattr(repository, "_PLAN", plan)
+    code, said, _ = here("agents", "try", "claude", "--json")
+    steps = {step["name"]: step for step in json.loads(said)["steps"]}
+    assert (code, {step["status"] for step in steps.values()}) == (0, {"ok"}), steps
+    assert steps["version"]["detail"]
+    assert steps["other file"]["detail"] == f"not allowed: Write {repository.OTHER_FILE}"
