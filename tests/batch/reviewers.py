@@ -40,6 +40,7 @@ edit) echo more >>"$GITBATCH_OUTPUT"; accept ;;
 create) touch new.txt; accept ;;
 remove) rm task.md; accept ;;
 busy) give '"retry_after": 0.05'; exit 75 ;;
+minute) give '"retry_after": 60'; exit 75 ;;
 later) give '"retry_after": 5000'; exit 75 ;;
 fatal) exit 4 ;;
 esac
@@ -67,7 +68,8 @@ def set_up(
     place.write(
         "gitbatch.toml",
         f'[batch]\nagent = "told"\nretry-pause = "0s"\n{batch}\n'
-        f'[agents.told]\nkind = "command"\ncommand = {commands["told"]}\nsandbox = "none"\n{agent}\n'
+        f'[agents.told]\nkind = "command"\ncommand = {commands["told"]}\nsandbox = "none"\n'
+        f'exit-codes = {{5 = "fatal"}}\n{agent}\n'
         f'[agents.judge]\nkind = "command"\ncommand = {commands["judge"]}\nsandbox = "none"\n'
         f'exit-codes = {{4 = "fatal"}}\n{agent}\n'
         f'[checks.style]\nagent = "judge"\nprompt = "Is it short?"\non = ["out/*.md"]\n{review}\n{more}\n',

@@ -124,6 +124,19 @@ def test_a_busy_reviewer_waits_and_an_unusable_one_halts_the_batch(
     assert_tidy(place)
 
 
+def test_a_batch_that_halts_does_not_wait_for_the_server_of_a_reviewer(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(place, "do: ok; judge: minute accept", "do: 5 ok; judge: accept")
+    result, _ = run_here(place, monkeypatch, jobs=2)
+    assert result.halt
+    assert result.halt.cause is Cause.FATAL
+    assert (reviews(place, "T1"), ticked(place)) == (1, [])
+    result, _ = run_here(place, monkeypatch, items=None, checkpoint=None)
+    assert ticked(place) == ["T1", "T2"]
+    assert (starts(place, "T1"), reviews(place, "T1")) == (1, 2)
+
+
 def test_what_reviewers_cost_counts_for_the_limits(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     set_up(
         place,

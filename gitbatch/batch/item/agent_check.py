@@ -24,7 +24,6 @@ from gitbatch.batch.item.unexpected import is_cancelled
 from gitbatch.batch.model import FailedAttempt
 from gitbatch.checks.review import ReviewTask, ask_reviewer, make_review_result
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
-from gitbatch.errors import GitbatchError
 from gitbatch.limits.causes import TREATMENTS, Cause, Remedy
 from gitbatch.limits.usage import Usage
 from gitbatch.text import clean_text, format_count
@@ -60,10 +59,7 @@ async def run_agent_check(review: ReviewRun) -> CheckResult:
     run, config = review.run, review.scheduled.project_state.project.config
     began, used = review.clock(), Usage()
     tries = waits = 0
-    try:
-        agent = run.agents.get_agent(review.scheduled.agent, config)
-    except GitbatchError as error:
-        return fail_check(review.name, Failure(clean_text(error.message), cause=Cause.FATAL), 0.0)
+    agent = run.agents.get_agent(review.scheduled.agent, config)
     while True:
         answer = await _ask_once(review, agent, used)
         used = answer.usage + used
