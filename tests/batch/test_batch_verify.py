@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from batch import group_forgeries, item_forgeries
+from batch import check_forgeries, group_forgeries, item_forgeries
 from batch.forger import (
     BATCH,
     DELETED,
@@ -27,6 +27,18 @@ from gitbatch.errors import GitbatchError, UsageError
 from gitbatch.project.edits import BEGIN, END
 
 FORGERIES: dict[Callable[[Forger], str], tuple[Check, str]] = {
+    check_forgeries.item_without_its_check: (Check.ITEM_CHECKS, "does not say that it passed links"),
+    check_forgeries.item_with_another_check: (Check.ITEM_CHECKS, "does not say that it passed links"),
+    check_forgeries.item_with_a_red_check: (Check.TRAILERS, "Gitbatch-Check cannot be read"),
+    check_forgeries.checkpoint_without_its_gate: (
+        Check.CHECKPOINT_GATES,
+        "does not say that it passed tests",
+    ),
+    check_forgeries.checkpoint_with_a_gate_of_another_tree: (Check.CHECKPOINT_GATES, "on another tree"),
+    check_forgeries.checkpoint_with_a_gate_that_must_pass: (
+        Check.CHECKPOINT_GATES,
+        "although tests was red, which must pass",
+    ),
     item_forgeries.item_that_is_empty: (Check.ITEM_FILE, "is empty"),
     item_forgeries.item_that_is_too_large: (Check.ITEM_FILE, "has 4 bytes, more than the limit of 3"),
     item_forgeries.item_of_a_missing_blob: (Check.ITEM_FILE, "is not a blob, or the blob is missing"),
@@ -302,6 +314,10 @@ GOOD: tuple[Callable[[Forger], str], ...] = (
     user_picks_an_item,
     a_batch_of_sixteen,
     an_item_that_a_reviewer_has_signed,
+    check_forgeries.item_with_its_check,
+    check_forgeries.item_for_which_the_plan_asks_none,
+    check_forgeries.item_with_its_checks_own_file,
+    check_forgeries.checkpoint_with_its_gate,
 )
 
 

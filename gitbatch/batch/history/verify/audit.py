@@ -29,6 +29,8 @@ each name once, in git's order. Beyond that:
   meanwhile; a criterion's, when its items are done), our section of the status, with a row for each of its items, and
   the entries that its items gave for the log and the artifacts. A batch has each checkpoint and each group once on a
   line, in order; what has failed is in the plan, unless it was cancelled; items stand on the last checkpoint or later.
+- What the project of the base asks for, the commit says: an item's commit has a `Gitbatch-Check` for each of its checks, a
+  checkpoint a `Gitbatch-Gate` for each gate of its group, on its own tree. Whether they did pass is judged by running them again.
 - A rescue commit (`Gitbatch-Rescued`), which keeps the output of a failed attempt, is never part of a history.
 
 Not judged are: commits of the user's own, of which a merge may bring an item's commit (a conflict that they resolved);

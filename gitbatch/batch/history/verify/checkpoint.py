@@ -1,6 +1,7 @@
 """Judging a checkpoint: it names the items of the merges below it, and changes only shared files."""
 
 from gitbatch.batch.history.trailers import Kind, Trailers
+from gitbatch.batch.history.verify.checked import judge_gates
 from gitbatch.batch.history.verify.graph import History, Ours
 from gitbatch.batch.history.verify.rules import Check, Complaints
 from gitbatch.batch.history.verify.texts import judge_entries, judge_texts
@@ -25,6 +26,7 @@ def judge_checkpoint(history: History, trees: Trees, ours: Ours) -> Complaints:
     brought = _brought_items(history, ours)
     yield from _judge_items(ours, brought)
     yield from _judge_bases(history, ours, brought or {})
+    yield from judge_gates(history, trees, ours, brought)
     yield from _judge_failed(trees, ours, history.plan_of(ours))
     changes = trees.find_changes(commit)
     shared = trees.shared_files(commit.parents[0], history.plan_of(ours))

@@ -1,6 +1,7 @@
 """Judging an item's commit: one parent on the branch's line, one file, named by an open item of the plan."""
 
 from gitbatch.batch.history.trailers import Kind
+from gitbatch.batch.history.verify.checked import judge_checks
 from gitbatch.batch.history.verify.graph import History, Ours
 from gitbatch.batch.history.verify.rules import Check, Complaints
 from gitbatch.batch.history.verify.trees import Trees, format_paths, is_regular
@@ -22,6 +23,7 @@ def judge_item(history: History, trees: Trees, ours: Ours) -> Complaints:
             Check.ITEM_PLAN,
             f"its output {key} is not that of an open item of the plan as its parent has it",
         )
+    yield from judge_checks(history, trees, ours)
     read = dict(ours.trailers.context)
     wrong = {path for path, blob in read.items() if getattr(trees.entry_at(base, path), "oid", "") != blob}
     if wrong:

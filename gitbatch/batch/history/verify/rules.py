@@ -29,6 +29,7 @@ class Check(StrEnum):
     ITEM_CHANGES = "item-changes", "S1"
     ITEM_SHARED = "item-shared", "S2"
     ITEM_CONTEXT = "item-context", "C3"
+    ITEM_CHECKS = "item-checks", "F6"
     MERGE_PLACE = "merge-place", "O3"
     MERGE_PARENTS = "merge-parents", "S1"
     MERGE_REPEATED = "merge-repeated", "F4"
@@ -41,6 +42,7 @@ class Check(StrEnum):
     CHECKPOINT_PLAN = "checkpoint-plan", "O3"
     CHECKPOINT_ITEMS = "checkpoint-items", "E2"
     CHECKPOINT_TEXTS = "checkpoint-texts", "O3"
+    CHECKPOINT_GATES = "checkpoint-gates", "F6"
     TICK = "tick", "E2"
 
 
