@@ -1,15 +1,11 @@
 """Whole runs with the network `api`: an agent reaches its model by the proxy, with a placeholder, and nothing else."""
 
-import json
 import shutil
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+from batch.model_server import serve_model
 from conftest import Place
 from history import assert_tidy, audit, trailers
 from sessions import run_here
@@ -44,41 +40,6 @@ with open(output, "w") as file:
     print(*(f"{name}={value}" for name, value in os.environ.items()), sep="\n", file=file)
 print(open(os.path.dirname(sys.argv[0]) + "/success.jsonl").read().replace("/worktree", os.getcwd()))
 """
-
-
-class Server(ThreadingHTTPServer):
-    """The server of a model."""
-
-    keys: list[str | None]
-
-
-class Answer(BaseHTTPRequestHandler):
-    """Answers with a message, and notes the key."""
-
-    server: Server
-
-    def do_POST(self) -> None:
-        self.server.keys.append(self.headers["x-api-key"])
-        self.rfile.read(int(self.headers["content-length"]))
-        usage = {"input_tokens": 100_000, "output_tokens": 5}
-        body = json.dumps({"type": "message", "model": "claude-opus-5-5", "usage": usage}).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_arguments: object) -> None:
-        """Prints nothing."""
-
-
-@contextmanager
-def serve_model() -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), Answer) as server:
-        server.keys = []
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
 
 
 def set_up(place: Place, port: int, settings: str) -> None:
