@@ -196,7 +196,7 @@ def test_nothing_is_started_without_money(budget: Budget, used: float, cause: Ca
 
 def test_notes_for_the_header() -> None:
     agent = make_acp_agent("a", AcpAgent(preset="claude"), services_of(KEYS))
-    assert agent.notes == ("agent a: network: all (no sandbox)",)
+    assert agent.notes == ("agent a: network: all (no sandbox)", "agent a: key: in its environment")
     table = AcpAgent(preset="codex", allow=("execute",), network=False)
     services = services_of(KEYS, SandboxKind.LANDLOCK)
     notes = make_acp_agent("a", table, services).notes

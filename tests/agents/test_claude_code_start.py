@@ -229,7 +229,7 @@ def test_shell_needs_a_sandbox() -> None:
 )
 def test_notes_for_the_header(table: ClaudeCodeAgent, environment: dict[str, str], notes: list[str]) -> None:
     agent = make_claude_code_agent("a", table, services_of({"ANTHROPIC_API_KEY": "k", **environment}))
-    assert list(agent.notes) == notes
+    assert list(agent.notes) == [*notes, "agent a: key: in its environment"]
 
 
 # money

@@ -6,7 +6,7 @@ import pytest
 
 from gitbatch.agents.acp.table import AcpAgent
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
-from gitbatch.agents.command.table import CommandAgent
+from gitbatch.agents.command.table import CommandAgent, FormatName
 from gitbatch.agents.process import network
 from gitbatch.agents.process.network import open_network
 from gitbatch.agents.process.table import ProcessTable
@@ -69,6 +69,24 @@ def test_key_stays_out_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
         a_command(format="codex", pass_env=("OPENAI_API_KEY",)), monkeypatch, "", {"OPENAI_API_KEY": "k"}
     )
     assert found[1][1].startswith("key: in its environment")
+
+
+@pytest.mark.parametrize(
+    ("format_name", "key", "counted"),
+    [
+        ("gemini", "GEMINI_API_KEY", (True, True)),
+        ("qwen", "OPENAI_API_KEY", (True, False)),  # the prices of its models are not known
+        ("codex", "OPENAI_API_KEY", (False, False)),
+    ],
+)
+def test_what_the_proxy_counts(
+    monkeypatch: pytest.MonkeyPatch, format_name: FormatName, key: str, counted: tuple[bool, bool]
+) -> None:
+    monkeypatch.setattr(network, "find_network_problem", lambda _sandbox: "")
+    table = a_command(format=format_name, pass_env=(key,))
+    found = open_network("a", table, {key: "k"}, Landlock(6))
+    assert (found.counts_usage, found.counts_cost) == counted
+    assert not open_network("a", a_command(network=True), {}, Landlock(6)).counts_cost
 
 
 @pytest.mark.parametrize("table", [ClaudeCodeAgent(), AcpAgent(command=("a",)), a_command(format="qwen")])

@@ -40,13 +40,13 @@ def make_acp_agent(name: str, table: AcpAgent, services: AgentServices) -> Proce
             f"agent {name} needs a sandbox: {why}",
             f'remove sandbox = "none" from [agents.{name}], and --sandbox none from the command line',
         )
-    knows_cost = preset.knows_cost if reports is None else reports
+    network = open_network(name, known, services.environment, sandbox)
+    knows_cost = network.counts_cost or (preset.knows_cost if reports is None else reports)
     if table.max_cost is not None and not knows_cost:
         raise GitbatchError(
             f"agent {name} does not report its cost, so max-cost cannot be enforced",
             f"remove max-cost from [agents.{name}], or set reports-usage = true if the agent reports its cost",
         )
-    network = open_network(name, known, services.environment, sandbox)
     return ProcessAgent(
         name=name,
         table=known,
@@ -55,7 +55,7 @@ def make_acp_agent(name: str, table: AcpAgent, services: AgentServices) -> Proce
         starter=services.starter,
         command=table.arguments,
         make_program=partial(make_program, known, services.budget, sandbox.kind),
-        knows_usage=preset.knows_usage if reports is None else reports,
+        knows_usage=network.counts_usage or (preset.knows_usage if reports is None else reports),
         knows_cost=knows_cost,
         cost_limit=table.max_cost,
         notes=(*network.notes, *_find_notes(name, table)),

@@ -39,8 +39,8 @@ def make_command_agent(name: str, table: CommandAgent, services: AgentServices) 
         make_program=_find_program(table, services),
         network=network,
         budget=services.budget,
-        knows_usage=table.reports_usage or table.format is not None,
-        knows_cost=table.reports_usage or table.format in WITH_COST,
+        knows_usage=table.reports_usage or table.format is not None or network.counts_usage,
+        knows_cost=table.reports_usage or table.format in WITH_COST or network.counts_cost,
         notes=(*network.notes, *_find_notes(name, table, services)),
     )
 

@@ -133,11 +133,11 @@ def find_api_access(
     else:
         of_address = (host,) if address else ()
         rules = ProxyRules(program.hosts, (*named, *of_address), "", (), None, proxies, certificates)
-    notes = () if is_hidden or key is None else (_describe_place(agent, problem),)
+    notes = () if is_hidden or key is None else (describe_given_key(agent, problem),)
     return ApiAccess(rules, program, key, is_hidden, notes)
 
 
-def _describe_place(agent: str, problem: str) -> CleanText:
+def describe_given_key(agent: str, problem: str = "") -> CleanText:
     """Returns a line about a key that is given to the program."""
     return clean_text(f"agent {agent}: key: in its environment" + (f" ({problem})" if problem else ""))
 

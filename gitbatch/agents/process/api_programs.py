@@ -22,6 +22,8 @@ class ApiProgram(Struct, frozen=True):
     """The address without that variable."""
     routes: tuple[Route, ...] = ()
     """The requests that it needs, below its address."""
+    has_prices: bool = False
+    """Whether the list prices of its models are known."""
 
     @property
     def can_hide_key(self) -> bool:
@@ -55,6 +57,7 @@ CLAUDE = ApiProgram(
     address_variable="ANTHROPIC_BASE_URL",
     address="https://api.anthropic.com",
     routes=_MESSAGES,
+    has_prices=True,
 )
 PROGRAMS: Mapping[str, ApiProgram] = MappingProxyType(
     {
@@ -70,6 +73,7 @@ PROGRAMS: Mapping[str, ApiProgram] = MappingProxyType(
             address_variable="GOOGLE_GEMINI_BASE_URL",
             address="https://generativelanguage.googleapis.com",
             routes=_GEMINI,
+            has_prices=True,
         ),
         # It has many providers, each with an address of its own.
         "opencode": ApiProgram(

@@ -8,6 +8,7 @@ from msgspec import Struct
 from gitbatch.agents.process.api_access import (
     ApiAccess,
     FoundKey,
+    describe_given_key,
     find_api_access,
     find_passed_address,
     find_passed_key,
@@ -30,6 +31,17 @@ class AgentNetwork(Struct, frozen=True):
     """What a program with the network `api` may reach."""
     notes: tuple[CleanText, ...] = ()
     """Lines for the header of a run."""
+
+    @property
+    def counts_usage(self) -> bool:
+        """Whether the proxy reads the answers of the model, and counts what they used."""
+        return self.access is not None and bool(self.access.base.origin)
+
+    @property
+    def counts_cost(self) -> bool:
+        """Whether the cost of what is counted is known too."""
+        program = self.access.program if self.access else None
+        return self.counts_usage and program is not None and program.has_prices
 
 
 def open_network(
@@ -55,16 +67,19 @@ def open_network(
             be used with these settings.
     """
     kind, why = _choose_network(agent, table, sandbox)
+    program = table.api_program
+    if program:
+        key = key or find_passed_key(program, table, environment)
     if kind is not Network.API:
         if table.key == "proxy":
             raise GitbatchError(
                 f"agent {agent}: its key cannot be kept out: network = {kind}" + (f" ({why})" if why else ""),
                 'write key = "environment", or remove it',
             )
-        return AgentNetwork(kind, None, tuple(_describe_open_network(agent, table, environment, kind, why)))
-    program = table.api_program
+        notes = _describe_open_network(agent, table, environment, kind, why)
+        is_given = key is not None and kind is Network.ALL
+        return AgentNetwork(kind, None, (*notes, *((describe_given_key(agent),) if is_given else ())))
     if program:
-        key = key or find_passed_key(program, table, environment)
         address = address or find_passed_address(program, table, environment)
     access = find_api_access(agent, table, environment, program, key, address)
     note = clean_text(f"agent {agent}: network: api ({', '.join(_list_hosts(access)) or 'no host'})")
