@@ -207,7 +207,9 @@ class PlainView:
         outcome = event.outcome
         what = f"attempt {outcome.attempts}: " if event.counts else ""
         cause = (
-            f" ({TREATMENTS[outcome.cause].description})" if outcome.cause not in {None, Cause.FAILED} else ""
+            f" ({TREATMENTS[outcome.cause].description})"
+            if outcome.cause not in {None, Cause.FAILED, Cause.CHECK_FAILED}
+            else ""
         )
         self.show_line(
             ("  again     " if event.counts else "  not done  ", "yellow"),

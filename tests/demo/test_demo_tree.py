@@ -100,13 +100,13 @@ def read_context(item: Item, tree: Path) -> tuple[str, ...]:
     return (*base, *re.findall(r"`(\S+)`", section), *given)
 
 
-def start(item: Item, tree: Path, outside: Path, *, watched: bool = True) -> Attempt:
-    """Start the item's agent and wait for it. Files that are not in the worktree go to the folder `outside`."""
+def start(item: Item, tree: Path, outside: Path, *, watched: bool = True, said: str = "") -> Attempt:
+    """Start the item's agent and wait for it; `said` is what a check has said of the attempt before. Files that are not in the worktree go to the folder `outside`."""
     outside.mkdir(parents=True, exist_ok=True)
     manifest, progress, reply = outside / "context", outside / "progress", outside / "reply.json"
     prompt = outside / "prompt.md"
     manifest.write_text("".join(f"{path}\n" for path in read_context(item, tree)), encoding="utf-8")
-    prompt.write_text("Do it.\n", encoding="utf-8")
+    prompt.write_text(f"Do it.\n{said}", encoding="utf-8")
     program, *arguments = CONFIG["agents"][item.agent]["command"]
     assert program == "python3"
     before = snapshot(tree)
@@ -350,6 +350,22 @@ def test_the_gate_finds_a_link_that_leads_nowhere(batch: Batch, tmp_path: Path) 
     done = subprocess.run(command, cwd=tree, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 1
     assert "docs/reference/weekdays.md:143: months.md does not exist\n" in done.stdout
+
+
+def test_the_check_sends_the_baseline_back_and_lets_the_second_one_through(
+    batch: Batch, tmp_path: Path
+) -> None:
+    tree, item = tmp_path / "tree", BY_ID["T302"]
+    shutil.copytree(batch.tree, tree)
+    command = [sys.executable, *CONFIG["checks"]["width"]["command"][1:-1], item.output]
+    done = subprocess.run(command, cwd=tree, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 1
+    assert done.stdout == "docs/release/api.txt:3: 168 characters, more than 120\n"
+    assert start(item, tree, tmp_path / "outside", said=done.stdout).status == 0
+    done = subprocess.run(command, cwd=tree, capture_output=True, encoding="utf-8", check=False)
+    assert done.returncode == 0, done.stdout
+    line = (tree / item.output).read_text(encoding="utf-8").splitlines()[2]
+    assert (len(line), line[-1]) == (120, "…")
 
 
 def test_a_page_shows_signature_docstring_and_examples_of_a_function(batch: Batch) -> None:
