@@ -5,12 +5,13 @@ Each says in one line what happened, with the cause that decides what is done: `
 """
 
 import asyncio
+import json
 import os
 from pathlib import Path
 
 import pytest
+from agents.claude_code_values import FILES, an_assignment, play_stream, read_stream
 from agents.claude_code_values import a_program as a_claude
-from agents.claude_code_values import play_stream, read_stream
 from agents.event_programs import a_start, play, some_programs
 from agents.process_bench import Bench
 
@@ -18,13 +19,18 @@ from gitbatch.agents.claude_code.agent import make_claude_code_agent
 from gitbatch.agents.claude_code.command_line import edit_rule
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.command.agent import make_command_agent
+from gitbatch.agents.command.program import CommandProgram
 from gitbatch.agents.command.table import CommandAgent, FormatName
 from gitbatch.agents.json_lines.verdict import find_usage_problem, judge_error
+from gitbatch.agents.process.placeholders import fill_placeholders
 from gitbatch.agents.process.starter import Starter
-from gitbatch.agents.protocol import Failure
+from gitbatch.agents.protocol import Failure, LocalPlace
 from gitbatch.agents.services import AgentServices
 from gitbatch.errors import GitbatchError
 from gitbatch.limits.causes import TREATMENTS, Cause, Remedy, WaitReason
+from gitbatch.plan.help_texts import Language
+from gitbatch.project.agent_scaffold import render_agent_table
+from gitbatch.project.config import parse_config
 from gitbatch.sandbox.model import SandboxKind
 
 FORMATS: tuple[FormatName, ...] = ("claude", "codex", "opencode", "gemini", "qwen")
@@ -206,6 +212,16 @@ def test_no_key_for_a_program_with_a_format(variables: dict[str, str], notes: li
 )
 def test_odd_names_of_outputs(output: str, rule: str) -> None:
     assert edit_rule(output) == rule
+
+
+@pytest.mark.parametrize("output", ['a "b" [x]*?!#(1).md', "docs/ü.md"])
+def test_odd_names_in_rules_that_are_json(output: str) -> None:
+    table = parse_config(render_agent_table("opencode", "a", Language.EN).encode()).agents["a"]
+    assert isinstance(table, CommandAgent)
+    program = CommandProgram(table, an_assignment(output=output), LocalPlace(Path("/w"), Path("/s")), FILES)
+    rules = json.loads(program.environment()["OPENCODE_CONFIG_CONTENT"])
+    assert rules["permission"]["edit"] == {"*": "deny", output: "allow"}
+    assert fill_placeholders("{output} {x}", program.assignment, program.place, FILES) == f"{output} {{x}}"
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Agents that `gitbatch init --agent` adds: each template is valid, and an edit keeps everything else."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from gitbatch.project.agent_scaffold import (
 from gitbatch.project.config import parse_config, read_config
 from gitbatch.project.scaffold import scaffold_plan
 
+DOCS = Path(__file__).parents[2] / "docs" / "agents"
 TEMPLATES = Path(__file__).parents[2] / "gitbatch" / "project" / "templates"
 
 
@@ -46,6 +48,16 @@ def test_languages_differ_in_comments_alone() -> None:
     for word in set(AGENT_WORDS) - {"command"}:
         one, other = (parse_config(render_agent_table(word, "a", each).encode()) for each in Language)
         assert one == other
+
+
+@pytest.mark.parametrize("word", ["claude-code", "codex", "opencode", "gemini", "qwen"])
+def test_pages_have_the_same_table(word: str) -> None:
+    name = word.partition("-")[0]
+    wanted = parse_config(render_agent_table(word, name, Language.EN).encode()).agents[name]
+    page = "claude-code" if word == "claude-code" else "other-programs"
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    blocks = (read_config(each.encode()).config for each in re.findall(r"(?ms)^```toml\n(.*?)^```", text))
+    assert wanted in [config.agents[name] for config in blocks if name in config.agents]
 
 
 @pytest.mark.parametrize("language", Language)

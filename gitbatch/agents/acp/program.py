@@ -1,7 +1,6 @@
 """One start of an agent that speaks the protocol: what it may do, when it is stopped, and what its end means."""
 
 import asyncio
-import json
 import os
 from importlib import import_module
 from typing import Any
@@ -129,10 +128,7 @@ class AcpProgram(Struct, frozen=True):
         return self.assignment.prompt + instruction
 
     def _fill(self, text: str) -> str:
-        """Fills placeholders; in JSON, the output as JSON writes it."""
-        written = self.assignment.output
-        escaped = json.dumps(written, ensure_ascii=False)[1:-1] if text.startswith('{"') else written
-        return fill_placeholders(text, replace(self.assignment, output=escaped), self.place, self.files)
+        return fill_placeholders(text, self.assignment, self.place, self.files)
 
     def _find_failure(self, ended: ProgramExit) -> Failure | None:
         """Returns why the conversation failed; None if it did not."""

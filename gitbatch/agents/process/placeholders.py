@@ -1,5 +1,6 @@
 """The placeholders in the settings of an agent that is a process: `{output}` and others, filled for each attempt."""
 
+import json
 import re
 
 from gitbatch.agents.process.files import ExchangeFiles
@@ -10,6 +11,8 @@ _PLACEHOLDER = re.compile(r"\{(?:output|item|prompt_file|worktree|scratch)\}")
 
 def fill_placeholders(text: str, assignment: Assignment, place: LocalPlace, files: ExchangeFiles) -> str:
     """Returns an argument, or the value of a variable, with the values of an attempt in it; other braces stay.
+
+    In JSON, values are written as JSON writes them: a quotation mark in the name of an output must not end its string.
 
     Args:
         text: as it is configured.
@@ -24,4 +27,6 @@ def fill_placeholders(text: str, assignment: Assignment, place: LocalPlace, file
         "{worktree}": str(place.worktree),
         "{scratch}": str(place.scratch),
     }
+    if text.startswith('{"'):
+        values = {name: json.dumps(value, ensure_ascii=False)[1:-1] for name, value in values.items()}
     return _PLACEHOLDER.sub(lambda match: values[match[0]], text)
