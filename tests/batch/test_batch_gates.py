@@ -85,7 +85,7 @@ def test_all_items_are_guilty(place: Place, monkeypatch: pytest.MonkeyPatch) -> 
     result, _ = run_here(place, monkeypatch)
     assert (result.succeeded, result.failed) == (0, 4)
     assert "gitbatch: checkpoint 1/1: Group 1 (0 of 4 done)" in place.git("log", "-1", "--format=%s", "main")
-    assert len(seen(place)) <= 2 * 4 + 6
+    assert len(seen(place)) <= 4 * 4 + 1
 
 
 def test_items_that_are_red_only_together_are_named_together(
@@ -208,6 +208,22 @@ def test_a_branch_that_moves_while_a_gate_runs_is_judged_again(
     assert (place.home / "files.log").read_text().count("mine.txt") == 1
     assert trailers(place, "Gate") == [f"tests pass {place.git('rev-parse', 'main^{tree}').strip()}"]
     assert place.git("log", "--first-parent", "--format=%s").splitlines()[-2] == "Mine"
+
+
+def test_what_an_agent_plants_next_to_its_output_has_no_effect_on_a_gate(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate_of_the_tree = '[gates.tests]\ncommand = ["sh", "check.sh"]\nsandbox = "none"\n'
+    set_up(place, "ok", "ok", agent=gate_of_the_tree)
+    plant = "echo exit 0 >check.sh\necho exit 0 >check.conf\n"
+    place.write(
+        "agent.sh", plant + place.read("agent.sh").replace("page() {", "page() { sh check.sh || exit 4;")
+    )
+    place.write("check.sh", "[ ! -e check.conf ] || . ./check.conf\ntest ! -e out/T2.md\n")
+    place.commit()
+    result, _ = run_here(place, monkeypatch)
+    assert failures(result).keys() == {"T2"}
+    assert starts(place, "T2") == 1, "where it was planted, it had its effect"
 
 
 def test_a_gate_that_is_red_on_shared_files_alone_blames_no_item(
