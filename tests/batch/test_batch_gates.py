@@ -305,3 +305,65 @@ def test_a_guilty_item_that_stands_on_another_fails_also_after_a_kill(place: Pla
     assert written(place) == ["T1", "T3"]
     assert "gate tests is red with it: exit code 1" in ended.stdout
     assert place.gitbatch("verify").returncode == 0
+
+
+def test_a_branch_that_moves_during_the_search_is_searched_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move = f'(cd "{place.root}" && echo mine >mine.txt && git add mine.txt && git commit -qm Mine)'
+    script = f'n=$(wc -l <"$HOME/tests.log"); test "$n" -ne 4 || {move}; test ! -e out/T2.md'
+    set_up(place, *["ok"] * 3, agent=gate(place, script))
+    place.git("config", "user.name", "U")
+    place.git("config", "user.email", "u@example.invalid")
+    result, _ = run_here(place, monkeypatch)
+    assert failures(result).keys() == {"T2"}
+    assert written(place) == ["T1", "T3"]
+    assert trailers(place, "Gate") == [f"tests pass {place.git('rev-parse', 'main^{tree}').strip()}"]
+    assert place.read("mine.txt") == "mine\n"
+
+
+def test_results_that_do_not_agree_blame_no_item(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(place, "ok", "ok", agent=gate(place, "test ! -e out/T1.md && ! grep -q succeeded status.md"))
+    result, _ = run_here(place, monkeypatch)
+    assert result.halt
+    assert result.halt.cause is Cause.UNAVAILABLE
+    assert "contradict" in result.halt.reason
+    assert failures(result) == {}
+
+
+def test_results_that_cannot_be_read_are_asked_for_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = 'n=$(wc -l <"$HOME/tests.log"); test "$n" -ne 2 || exit 126; exit 1'
+    set_up(place, "ok", agent=gate(place, script))
+    stopped, _ = run_here(place, monkeypatch)
+    assert stopped.halt
+    (ref,) = place.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/gates").splitlines()
+    place.git("update-ref", ref, place.git("rev-parse", "main:task.md").strip())
+    result, _ = run_here(place, monkeypatch)
+    assert result.succeeded == 1
+    assert seen(place) == [["T1"], ["T1"], ["T1"], ["T1"], [], []]
+
+
+def test_a_forged_result_stops_the_run(place: Place) -> None:
+    set_up(place, "ok", agent=gate(place, "exit 0"))
+    find = f"git -C '{place.root}' for-each-ref --format='%(refname)' 'refs/gitbatch/*/record'"
+    forge = f"git -C '{place.root}' update-ref $({find} | sed s/record/gates/) main:task.md"
+    place.write("agent.sh", f"{forge}\n{place.read('agent.sh')}")
+    place.commit()
+    stopped = place.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=1)
+    assert "another process changed refs/gitbatch/" in stopped.stderr
+    assert seen(place) == []
+
+
+def test_an_unknown_gate_that_the_plan_names_later_stops_the_batch(place: Place) -> None:
+    set_up(place, "ok", "ok", groups=2)
+    place.gitbatch("run", "--items", "all", "--checkpoint", "after-each", code=3)
+    place.write(
+        "task.md", place.read("task.md").replace("### Group 2\n", "### Group 2\n<!-- gate: tets -->\n")
+    )
+    place.commit("A gate")
+    stopped = place.gitbatch("run", code=None)
+    assert stopped.returncode in {1, 2}
+    assert "tets" in stopped.stderr
+    assert written(place) == ["T1"]
