@@ -9,6 +9,7 @@ import pytest
 from anthropic import Anthropic, APIConnectionError, APIStatusError
 from anthropic.types import Message
 
+from gitbatch.agents.anthropic.scripted.script import next_step
 from gitbatch.agents.anthropic.scripted.server import KEY, ScriptedServer
 
 
@@ -112,3 +113,9 @@ def test_a_client_may_ask_whether_there_is_a_server(server: ScriptedServer) -> N
 def test_what_is_not_json_is_refused(server: ScriptedServer) -> None:
     status, body = asked(server, "POST", "/v1/messages?beta=true", b"{bad")
     assert (status, json.loads(body)["error"]["type"]) == (400, "invalid_request_error")
+
+
+def test_the_script_knows_the_code_of_a_review() -> None:
+    text = '`script: say {"review": "\\c"}` {"review": "00ff", "verdict": "accept"} {"review": "0f1e", "verdict": "revise"}'
+    step = next_step({"messages": [{"role": "user", "content": text}]})
+    assert step.blocks == ({"type": "text", "text": '{"review": "0f1e"}'},)

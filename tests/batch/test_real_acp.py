@@ -83,6 +83,33 @@ def test_claude_adapter(
     assert not agents_below(place)
 
 
+@claude
+def test_claude_adapter_reviews_and_writes_nothing(
+    place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its edit is not allowed and changes nothing; the verdict is at the end of its last message."""
+    verdict = r'say Looked. {"review": "\c", "verdict": '
+    finding = '[{"line": 1, "text": "No."}]'
+    scripts = {
+        "a": f'Read {{"file_path": "out/a.md"}}; {write_call("out/a.md")}; {verdict}"accept", "findings": []}}',
+        "b": f'{verdict}"revise", "findings": {finding}}}',
+        "c": 'say {"verdict": "accept", "findings": []}',
+    }
+    checks = "".join(
+        f"[checks.{name}]\nagent = \"a\"\nprompt = '''`script: {script}`'''\non = [\"out/{name}.md\"]\n"
+        for name, script in scripts.items()
+    )
+    items = tuple((f"out/{name}.md", f"{write_call(f'out/{name}.md')}; {SAY}") for name in scripts)
+    set_up(place, running, items, checks)
+    _, outcomes, events = run(place, monkeypatch)
+    shown = [event["line"] for event in events if event["event"] == "item-progress"]
+    assert ticked(place) == ["T01"], (outcomes, shown)
+    assert "a: not allowed: edit: out/a.md" in shown, shown
+    assert outcomes["T02"]["details"] == ["b: line 1 “# Page”: No."]
+    assert outcomes["T03"]["cause"] == "unreviewed"
+    assert not agents_below(place)
+
+
 @opencode
 def test_opencode(place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """It asks for nothing, but keeps the rules of its preset."""

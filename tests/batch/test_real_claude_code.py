@@ -216,3 +216,31 @@ def test_trial(
     assert (code, {step["status"] for step in steps.values()}) == (0, {"ok"}), steps
     assert steps["version"]["detail"]
     assert steps["other file"]["detail"] == f"not allowed: Write {repository.OTHER_FILE}"
+
+
+@pytest.mark.parametrize("sandbox", ["bubblewrap", "landlock"])
+def test_it_reviews_and_writes_nothing(
+    place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch, sandbox: str
+) -> None:
+    """One item is accepted after attempts to write, one is sent back, and one has a verdict without its code."""
+    verdict = r'say Looked. {"review": "\c", "verdict": '
+    accept, revise = (
+        f'{verdict}"accept", "findings": []}}',
+        f'{verdict}"revise", "findings": [{{"line": 1, "text": "No."}}]}}',
+    )
+    tries = f'{write_call("out/a.md")} + Bash {{"command": "touch new"}}; Read {{"file_path": "out/a.md"}}; {accept}'
+    scripts = {"a": tries, "b": revise, "c": 'say {"verdict": "accept", "findings": []}'}
+    checks = "".join(
+        f"[checks.{name}]\nagent = \"claude\"\nprompt = '''`script: {script}`'''\non = [\"out/{name}.md\"]\n"
+        for name, script in scripts.items()
+    )
+    items = tuple((f"out/{name}.md", f"{write_call(f'out/{name}.md')}; {SAY}") for name in scripts)
+    set_up(place, running, items, agent=f'sandbox = "{sandbox}"\n{checks}')
+    _, outcomes, events = run(place, monkeypatch)
+    assert ticked(place) == ["T101"], json.dumps(outcomes)
+    assert outcomes["T102"]["details"] == ["b: line 1 “# Page”: No."]
+    assert outcomes["T103"]["cause"] == "unreviewed"
+    shown = [event["line"] for event in events if event["event"] == "item-progress"]
+    assert "a: Read: out/a.md" in shown
+    assert place.git("show", "HEAD:out/a.md") == "# Page"
+    assert not agents_below(place)

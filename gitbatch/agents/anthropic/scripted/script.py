@@ -16,8 +16,8 @@ server needs no memory of a conversation. Parts of a step stand between plus sig
     overflow N       an error while the request has more than N bytes
     leak             an error that quotes the key
 
-In first_message_text, \n is a line end and \k the server's key. Without a script, it writes a page about what it was given and says
-that it is scripted.
+In first_message_text, \n is a line end, \k the server's key and \c the code of a review. Without a script, it writes a page about
+what it was given and says that it is scripted.
 """
 
 import json
@@ -29,6 +29,7 @@ from msgspec import Struct
 _SCRIPT = re.compile(r"`script: ([^`\n]*)`")
 _FILE = re.compile(r'^<file-[0-9a-f]+ path="([^"\n]*)"[^>\n]*>\n(.*)$', re.MULTILINE)
 _OUTPUT = re.compile(r"^(?:Your file: |# Review of )(.+)$", re.MULTILINE)
+_CODE = re.compile(r'"review": "([0-9a-f]+)"')
 _FAULTS = ("fail", "cut", "overflow", "leak")
 SUMMARY = "Wrote the page from what was given. It was written by the scripted server, not by a model."
 
@@ -60,13 +61,20 @@ def next_step(request: dict[str, Any]) -> Step:
     number = sum(message["role"] == "assistant" for message in request["messages"])
     found = _SCRIPT.findall(said)
     steps = found[0].split(";") if found else _default_steps("\n".join((_system_text(request), said)))
-    return _parse_step(steps[min(number, len(steps) - 1)], number)
+    step = steps[min(number, len(steps) - 1)]
+    return _parse_step(step.replace("\\c", _review_code(said)), number)
 
 
 def output_of(request: dict[str, Any]) -> str:
     """Returns the output path of the item that a request belongs to."""
     found = _OUTPUT.findall(first_message_text(request))
     return found[-1].strip() if found else ""
+
+
+def _review_code(said: str) -> str:
+    """Returns the code that a verdict in a text must have; empty if a request is not for a review."""
+    found = _CODE.findall(said)
+    return found[-1] if found else ""
 
 
 def first_message_text(request: dict[str, Any]) -> str:
