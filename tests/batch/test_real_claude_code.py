@@ -175,6 +175,28 @@ def test_batch_halts(
     assert (result.halt.cause, reason in result.halt.reason) == (cause, True), result.halt
 
 
+def test_environment_has_no_key(
+    place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its shell finds a placeholder; the requests that reach the server have the key."""
+    show = f"Bash {json.dumps({'command': 'env && cat /proc/self/environ', 'description': 'Show it'})}"
+    set_up(
+        place,
+        running,
+        (("out/a.md", f"{show}; {write_call('out/a.md')}; {SAY}"),),
+        agent='tools = ["Read", "Write", "Bash"]',
+    )
+    result, _, events = run(place, monkeypatch)
+    assert (result.ending, result.succeeded) == (Ending.COMPLETE, 1), json.dumps(events)
+    assert f"agent claude: network: api ({running.url.removeprefix('http://')})" in [
+        e.get("text") for e in events
+    ]
+    shown = "".join(seen.messages for seen in running.seen)
+    assert "ANTHROPIC_API_KEY=sk-ant-api03-" in shown
+    assert KEY not in shown
+    assert {seen.status for seen in running.seen} == {200}
+
+
 def test_time_out_leaves_no_process(
     place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
