@@ -1,0 +1,51 @@
+"""`gitbatch agents` as a user meets it; what it finds is tested in `tests/agents/test_survey.py`."""
+
+import json
+
+import pytest
+from conftest import Here, Place
+
+from gitbatch.agents.survey.known_programs import KNOWN_PROGRAMS
+
+CONFIG = '[agents.writer]\nkind = "command"\ncommand = ["sh"]\npass-env = ["A_KEY"]\n'
+
+
+def test_list_below_a_repository(place: Place, here: Here) -> None:
+    place.write("gitbatch.toml", CONFIG)
+    place.write("below/a", "")
+    program = place.root / "codex"
+    program.write_text("#!/bin/sh\ntouch started\necho codex-cli 1.0\n")
+    program.chmod(0o755)
+    place.environment["PATH"] = f"{place.root}:{place.environment['PATH']}"
+    code, said, errors = here("agents", "-C", "below")
+    assert (code, errors) == (0, "")
+    assert "writer (default)  command" in said
+    assert "not set: A_KEY" in said
+    assert f"not looked into: {place.root} on PATH (it is in the repository)" in said
+    assert not (place.root / "started").exists()
+    assert place.git("status", "--porcelain") == "?? below/\n?? codex\n?? gitbatch.toml"
+
+
+def test_list_outside_of_a_repository(place: Place, here: Here) -> None:
+    code, said, _ = here("agents", "list", "-C", str(place.home), "--json")
+    found = json.loads(said)
+    assert (code, found["ok"], found["agents"]) == (0, True, [])
+    assert [program["name"] for program in found["programs"]] == list(KNOWN_PROGRAMS)
+
+
+@pytest.mark.parametrize("words", [(), ("try", "writer")])
+def test_configuration_that_is_not_valid(place: Place, here: Here, words: tuple[str, ...]) -> None:
+    place.write("gitbatch.toml", CONFIG.replace("command =", "comand ="))
+    code, said, errors = here("agents", *words)
+    assert (code, said) == (2, "")
+    assert "unknown field `comand`" in errors
+
+
+def test_quiet_trial_shows_failures_alone(place: Place, here: Here) -> None:
+    place.write("gitbatch.toml", CONFIG.replace('["sh"]', '["no-such-program"]'))
+    code, said, errors = here("agents", "try", "writer", "-q")
+    assert code == 1
+    first = " ".join(said.splitlines()[0].split())
+    assert first == "failed program no-such-program is not found on PATH, or cannot be executed"
+    assert "trying agent" not in said
+    assert errors == "agent writer cannot work like this: program\n"
