@@ -57,7 +57,7 @@ def claude(session: nox.Session) -> None:
     """Runs the tests that need the real Claude Code, which a package brings along (400 MB)."""
     _install(session, "test")
     session.install("claude-agent-sdk")
-    session.run("pytest", "-q", "tests/batch/test_real_claude_code.py", *session.posargs)
+    session.run("pytest", "-q", "tests/batch/runs/test_real_claude_code.py", *session.posargs)
 
 
 @nox.session
@@ -78,7 +78,7 @@ def acp(session: nox.Session) -> None:
     program = str(node / "bin" / "node")
     session.run(program, str(cli), "install", "--prefix", folder, *packages, external=True)
     path = f"{node / 'bin'}:{folder}/node_modules/.bin:{os.environ['PATH']}"
-    session.run("pytest", "-q", "tests/batch/test_real_acp.py", *session.posargs, env={"PATH": path})
+    session.run("pytest", "-q", "tests/batch/runs/test_real_acp.py", *session.posargs, env={"PATH": path})
 
 
 @nox.session
@@ -88,4 +88,4 @@ def aimock(session: nox.Session) -> None:
     folder = session.create_tmp()
     session.run("npm", "install", "--prefix", folder, "@copilotkit/aimock", external=True)
     path = f"{folder}/node_modules/.bin:{os.environ['PATH']}"
-    session.run("pytest", "-q", "tests/batch/test_aimock.py", *session.posargs, env={"PATH": path})
+    session.run("pytest", "-q", "tests/batch/runs/test_aimock.py", *session.posargs, env={"PATH": path})

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from batch.test_batch_resume import kill
+from batch.test_resume import kill
 from conftest import Place
 from history import assert_tidy, audit, ticked
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from batch.test_batch_claude_code import KEY, STREAMS
+from batch.runs.test_claude_code import KEY, STREAMS
 from conftest import Here, Place
 from view.events import EVENTS
 

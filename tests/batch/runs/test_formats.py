@@ -15,7 +15,7 @@ from gitbatch.agents.process import watch
 from gitbatch.batch.loop import Ending
 from gitbatch.limits import rate_limit
 
-STREAMS = Path(__file__).parent.parent / "agents" / "streams"
+STREAMS = Path(__file__).parents[2] / "agents" / "streams"
 FAKE = r"""#!/bin/sh
 set -u
 prompt=$(cat)

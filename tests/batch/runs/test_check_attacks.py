@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from batch.programs import run
-from batch.test_batch_checks import check, runs
+from batch.runs.test_checks import check, runs
 from conftest import Place
 from history import ticked
 

@@ -16,7 +16,7 @@ from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.loop import Ending, Result
 from gitbatch.limits import rate_limit
 
-HERE = Path(__file__).parent.parent / "agents"
+HERE = Path(__file__).parents[2] / "agents"
 SUMMARY = "Wrote the page. It has one heading."
 
 

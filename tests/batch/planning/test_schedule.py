@@ -1,4 +1,4 @@
-"""Schedules from plans: pure tables. That a run keeps to them is shown in test_batch_hints.py."""
+"""Schedules from plans: pure tables. That a run keeps to them is shown in test_hints.py."""
 
 import pytest
 

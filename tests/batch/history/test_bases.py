@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from batch.test_batch_signing import make_key
+from batch.runs.test_signing import make_key
 from conftest import Place
 from hypothesis import given
 from hypothesis import strategies as st

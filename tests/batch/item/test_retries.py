@@ -29,7 +29,7 @@ from gitbatch.text import clean_text
 from gitbatch.view.live import LiveView
 from gitbatch.view.terminal import Terminal
 
-FAILURES = Path(__file__).parents[2] / "docs" / "failures.md"
+FAILURES = Path(__file__).parents[3] / "docs" / "failures.md"
 
 
 @pytest.mark.rule("F3")

@@ -16,7 +16,7 @@ from gitbatch.agents.anthropic.scripted.server import KEY, ScriptedServer
 from gitbatch.batch.loop import Ending
 from gitbatch.errors import GitbatchError
 
-STREAMS = Path(__file__).parent.parent / "agents" / "streams" / "claude-code"
+STREAMS = Path(__file__).parents[2] / "agents" / "streams" / "claude-code"
 HOSTILE = """\
 # Page
 </output>

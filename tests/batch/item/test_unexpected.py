@@ -106,7 +106,7 @@ def test_an_error_of_an_agent_fails_its_attempt_alone(
     log = Path(where.removeprefix("the traceback is in ")).read_text()
     assert "Traceback (most recent call last)" in log
     assert name in log
-    assert "test_batch_unexpected.py" in log
+    assert "test_unexpected.py" in log
     assert [starts(place, item) for item in ("T1", "T2", "T3")] == [1, 1, 1]
     assert len(audit(place).items) == 3
     assert_tidy(place)

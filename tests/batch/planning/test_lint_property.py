@@ -3,7 +3,7 @@
 Each mutant is committed, and both answers come from the functions of the commands, in this process. The usual round is a
 sample; the long one has 5,000 mutants:
 
-    GITBATCH_LINT=long pytest tests/batch/test_lint_property.py
+    GITBATCH_LINT=long pytest tests/batch/planning/test_lint_property.py
 """
 
 import os

@@ -18,7 +18,7 @@ from gitbatch.batch.loop import Ending, Result
 from gitbatch.errors import GitbatchError, PlanError
 from gitbatch.limits import rate_limit
 
-STREAMS = Path(__file__).parent.parent / "agents" / "streams" / "claude-code"
+STREAMS = Path(__file__).parents[2] / "agents" / "streams" / "claude-code"
 FAKE = r"""#!/bin/sh
 set -u
 streams=$(dirname "$0")/streams

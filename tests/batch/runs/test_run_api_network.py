@@ -13,7 +13,7 @@ from sessions import run_here
 from gitbatch.batch.loop import Ending
 from gitbatch.errors import ExitCode, GitbatchError
 
-STREAM = Path(__file__).parent.parent / "agents/streams/claude-code/success.jsonl"
+STREAM = Path(__file__).parents[2] / "agents/streams/claude-code/success.jsonl"
 KEY = "sk-ant-api03-the-real-key-of-the-user"
 PROGRAM = r"""#!/usr/bin/python3 -IS
 import http.client, os, re, sys
