@@ -6,8 +6,9 @@ import pytest
 
 from gitbatch.agents.acp.table import AcpAgent
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
-from gitbatch.agents.command.table import CommandAgent, FormatName
+from gitbatch.agents.command.table import CommandAgent
 from gitbatch.agents.process import network
+from gitbatch.agents.process.api_access import FoundKey
 from gitbatch.agents.process.network import open_network
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.errors import GitbatchError
@@ -72,21 +73,20 @@ def test_key_stays_out_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("format_name", "key", "counted"),
+    ("table", "counted"),
     [
-        ("gemini", "GEMINI_API_KEY", (True, True)),
-        ("qwen", "OPENAI_API_KEY", (True, False)),  # the prices of its models are not known
-        ("codex", "OPENAI_API_KEY", (False, False)),
+        (AcpAgent(preset="gemini", pass_env=("KEY",)), (True, True)),
+        (a_command(format="qwen"), (True, False)),  # the prices of its models are not known
+        (a_command(format="codex"), (False, False)),
+        (a_command(network=True), (False, False)),
     ],
 )
 def test_what_the_proxy_counts(
-    monkeypatch: pytest.MonkeyPatch, format_name: FormatName, key: str, counted: tuple[bool, bool]
+    monkeypatch: pytest.MonkeyPatch, table: ProcessTable, counted: tuple[bool, bool]
 ) -> None:
     monkeypatch.setattr(network, "find_network_problem", lambda _sandbox: "")
-    table = a_command(format=format_name, pass_env=(key,))
-    found = open_network("a", table, {key: "k"}, Landlock(6))
+    found = open_network("a", table, {}, Landlock(6), FoundKey("KEY", "k"))
     assert (found.counts_usage, found.counts_cost) == counted
-    assert not open_network("a", a_command(network=True), {}, Landlock(6)).counts_cost
 
 
 @pytest.mark.parametrize("table", [ClaudeCodeAgent(), AcpAgent(command=("a",)), a_command(format="qwen")])
