@@ -9,6 +9,7 @@ import msgspec
 import pytest
 import typer
 
+from gitbatch.agents.acp.table import AcpAgent
 from gitbatch.agents.anthropic.table import AnthropicAgent
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.command.table import CommandAgent
@@ -24,7 +25,7 @@ TABLES: dict[str, tuple[type[msgspec.Struct], ...]] = {
     "batch": (BatchTable,),
     "project": (ProjectTable,),
     "titles": (TitlesTable,),
-    "agents.NAME": (CommandAgent, AnthropicAgent, ClaudeCodeAgent),
+    "agents.NAME": (CommandAgent, AnthropicAgent, ClaudeCodeAgent, AcpAgent),
 }
 
 

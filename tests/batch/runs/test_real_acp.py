@@ -118,7 +118,10 @@ def test_opencode(place: Place, running: ScriptedServer, monkeypatch: pytest.Mon
     shell = json.dumps({"command": "touch x", "description": "d"})
     script = f"raw write {sibling}; raw bash {shell}; raw write {own}; {SAY}"
     settings = json.dumps({"provider": {"anthropic": {"options": {"baseURL": f"{running.url}/v1"}}}})
-    agent = f'sandbox = "bubblewrap"\nmodel = "anthropic/claude-sonnet-4-5"\nenv = {{OPENCODE_CONFIG_CONTENT = \'{settings}\'}}'
+    agent = (
+        f'sandbox = "bubblewrap"\nmodel = "anthropic/claude-sonnet-4-5"\nnetwork = true\n'
+        f"env = {{OPENCODE_CONFIG_CONTENT = '{settings}'}}"
+    )
     set_up(place, running, (("out/a.md", script),), agent, "opencode")
     result, outcomes, events = run(place, monkeypatch)
     shown = [event["line"] for event in events if event["event"] == "item-progress"]
