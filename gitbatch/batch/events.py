@@ -178,6 +178,21 @@ class CheckpointReached(BaseEvent, frozen=True, tag="checkpoint"):
     checkpoint: Checkpoint
 
 
+class CheckTime(msgspec.Struct, frozen=True):
+    """The time of the items whose outputs were checked. Checks that run side by side count once."""
+
+    agents: float = 0.0
+    checks: float = 0.0
+
+    def add_outcome(self, outcome: Outcome) -> "CheckTime":
+        """Returns the time with that of an item, all of its attempts together; the same for one without checks."""
+        attempts = (*(tried.checks for tried in outcome.earlier), outcome.checks)
+        slowest = sum(max((result.seconds for result in results), default=0.0) for results in attempts)
+        if not any(attempts):
+            return self
+        return CheckTime(round(self.agents + outcome.seconds, 3), round(self.checks + slowest, 3))
+
+
 class FinalEvent(BaseEvent, frozen=True, kw_only=True):
     """The end of a run, with what is left for the user to look at."""
 
@@ -187,6 +202,8 @@ class FinalEvent(BaseEvent, frozen=True, kw_only=True):
     """The time that this start of the batch took."""
     spent: Spent = Spent()
     """By all starts."""
+    check_time: CheckTime = CheckTime()
+    """Of the groups that this start has recorded."""
 
 
 class BatchPaused(FinalEvent, frozen=True, tag="batch-paused"):

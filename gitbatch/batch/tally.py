@@ -1,11 +1,11 @@
 """The counts of a running batch: what succeeded, and what failed and why, over all of its starts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
-from gitbatch.batch.events import EndEvent
+from gitbatch.batch.events import CheckTime, EndEvent
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.rescue import Rescued
 from gitbatch.batch.item.run import Run
@@ -24,6 +24,7 @@ class Tally:
     """The same, as the end of the run reports them."""
     began: float
     """Seconds since the epoch."""
+    check_time: CheckTime = field(default_factory=CheckTime)
 
     @classmethod
     def of_progress(cls, state: BatchProgress, began: float) -> "Tally":
@@ -41,10 +42,19 @@ class Tally:
         self.failed += checkpoint.failures
         self.failures += tuple(_as_failed(o, checkpoint.commit, {}) for o in checkpoint.failures)
 
+        for outcome in checkpoint.outcomes:
+            self.check_time = self.check_time.add_outcome(outcome)
+
     def complete_end(self, run: Run, event: EndEvent) -> EndEvent:
         """Returns the end of a run with what is left for the user to look at."""
         seconds = round(max(0.0, run.clock() - self.began), 1)
-        return replace(event, failures=self.failures, seconds=seconds, spent=run.agents.budget.spent)
+        return replace(
+            event,
+            failures=self.failures,
+            seconds=seconds,
+            spent=run.agents.budget.spent,
+            check_time=self.check_time,
+        )
 
 
 def _as_failed(outcome: Outcome, commit: str, rescued: Mapping[ItemKey, Rescued]) -> FailedItem:

@@ -15,10 +15,19 @@ def render_end(event: EndEvent) -> Block:
     """Returns the failures of a batch by id and reason, then the time of this run and the usage of the batch."""
     rows = tuple((((f.status, STYLES[f.status]),), (f.name,), (f.reason,)) for f in event.failures)
     table = (TextTable(rows, is_cut=True),) if rows else ()  # the checkpoints had the reasons in full
-    took = make_line(("took", "bold"), f"      {format_seconds(event.seconds)}")
+    took = make_line(("took", "bold"), f"      {format_seconds(event.seconds)}{_describe_checks(event)}")
     if event.spent.usage == Usage():
         return (*table, took)
     return (*table, took, make_line(("total", "bold"), f"     {format_usage(event.spent)}"))
+
+
+def _describe_checks(event: EndEvent) -> str:
+    """Returns that the checks took longer than the agents whose outputs they judged; empty if they did not."""
+    time = event.check_time
+    if time.checks <= time.agents:
+        return ""
+    share = time.checks / (time.agents + time.checks)
+    return f"; checks took {share:.0%} of the time of the items that they judged"
 
 
 def list_next_steps(failures: tuple[FailedItem, ...], place: str, plan: str = "") -> Iterator[str]:

@@ -8,6 +8,7 @@ import pytest
 from plan.plan_samples import parse
 from plan.test_plan_diagnostics import ALL_CODES, CASES, Case
 
+from gitbatch.batch.planning import check_problems
 from gitbatch.plan import help_texts
 from gitbatch.plan.help_texts import Advice, Language
 from gitbatch.plan.model import Diagnostic
@@ -15,7 +16,7 @@ from gitbatch.project import control, scope
 
 TABLE = {
     name: value
-    for module in (help_texts, scope, control)
+    for module in (help_texts, scope, control, check_problems)
     for name, value in vars(module).items()
     if isinstance(value, Advice)
 }
@@ -42,7 +43,10 @@ def test_every_help_text_of_the_package_is_in_the_table() -> None:
     package = Path(help_texts.__file__).parents[1]
     texts = {path.relative_to(package).as_posix(): path.read_text("utf-8") for path in package.rglob("*.py")}
     tables = {path for path, text in texts.items() if re.search(r"\bAdvice\(", text)}
-    assert tables == {"plan/help_texts.py", "project/scope.py", "project/control.py"}
+    assert tables == {
+        *("plan/help_texts.py", "project/scope.py", "project/control.py"),
+        "batch/planning/check_problems.py",
+    }
     passed_on = [
         found for text in texts.values() for found in re.findall(r"Advice\.in_english\((.*?)\)", text)
     ]

@@ -3,8 +3,12 @@
 from msgspec.structs import replace
 from view.events import LOST
 
-from gitbatch.batch.events import BatchFinished
+from gitbatch.batch.events import BatchFinished, CheckTime
+from gitbatch.batch.model import BatchItem, FailedAttempt, ItemStatus, Outcome
+from gitbatch.checks.verdict import CheckResult, CheckVerdict
+from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Spent, Usage
+from gitbatch.text import clean_text
 from gitbatch.view.block import StyledLine, plain_text
 from gitbatch.view.ending import list_next_steps, render_end
 
@@ -31,3 +35,25 @@ def test_time_and_usage() -> None:
     assert isinstance(total, StyledLine)
     assert plain_text(took.parts) == "took      1 min 1 s"
     assert plain_text(total.parts).startswith("total     15 tokens in 1 request")
+
+
+def test_checks_that_are_slower_than_their_agents_are_named() -> None:
+    item = BatchItem("out/a.md", "T1", "Write a", "1-t1", 1)
+    fast, slow = (CheckResult(name, CheckVerdict.PASS, seconds) for name, seconds in (("a", 1.0), ("b", 4.0)))
+    tried = FailedAttempt(
+        item.key, "", 1, ItemStatus.FAILED, Cause.CHECK_FAILED, clean_text(""), checks=(fast,)
+    )
+    done = Outcome(item, ItemStatus.SUCCEEDED, seconds=3.0, checks=(fast, slow), earlier=(tried,))
+    plain = Outcome(item, ItemStatus.SUCCEEDED, seconds=60.0)
+    time = CheckTime().add_outcome(plain).add_outcome(done)
+    assert time == CheckTime(3.0, 5.0)
+    (took,) = render_end(BatchFinished(batch="b", succeeded=2, failed=0, seconds=61, check_time=time))
+    assert isinstance(took, StyledLine)
+    assert plain_text(took.parts) == (
+        "took      1 min 1 s; checks took 62% of the time of the items that they judged"
+    )
+    (took,) = render_end(
+        BatchFinished(batch="b", succeeded=2, failed=0, seconds=61, check_time=CheckTime(5.0, 3.0))
+    )
+    assert isinstance(took, StyledLine)
+    assert plain_text(took.parts) == "took      1 min 1 s"

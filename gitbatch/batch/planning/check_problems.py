@@ -7,6 +7,7 @@ from gitbatch.agents.services import AgentServices
 from gitbatch.batch.planning.item_problems import ItemProblem
 from gitbatch.batch.planning.project_state import ProjectView
 from gitbatch.checks.command import find_missing_program
+from gitbatch.checks.self_read import is_self_read
 from gitbatch.errors import GitbatchError
 from gitbatch.plan import help_texts
 from gitbatch.plan.findings import Findings, quoted
@@ -18,6 +19,7 @@ from gitbatch.project.check_tables import ProgramTable
 from gitbatch.project.config import CONFIG_FILE, Config
 from gitbatch.project.config_diagnostics import locate_setting
 from gitbatch.project.config_tables import suggest_name
+from gitbatch.text import list_names
 
 CHECK_UNKNOWN = "GB420"
 """A check or gate that the plan names is not configured."""
@@ -29,6 +31,12 @@ _MEANT_CHECK = Advice(
     "ist {near} gemeint? Nimm eine aus gitbatch.toml: {names}",
 )
 _OTHER_PATTERN = Advice("correct the pattern, or remove it", "berichtige das Muster, oder entferne es")
+_SELF_READ = Advice(
+    "its checks run with the file as the base has it, and its gates with what the agent writes: review it yourself",
+    "seine Prüfungen laufen mit der Datei der Basis, seine Gates mit der des Agenten: sieh sie selbst durch",
+)
+OUTPUT_SELF_READ = "GB422"
+"""An output is a file that one of its checks, or a gate of its group, loads by itself."""
 _WILDCARD = re.compile(r"[*?[]")
 
 
@@ -44,6 +52,21 @@ def find_check_problems(plan: Plan, config: Config, items: Iterable[WorkItem]) -
             if (kind, name, place) not in seen:
                 seen.add((kind, name, place))
                 yield _unknown_problem(config, item, kind, name)
+
+
+def find_self_read(plan: Plan, config: Config, items: Iterable[WorkItem]) -> Iterator[ItemProblem]:
+    """Yields the outputs that a check or gate would load: as its program, or as a file that its tool reads by itself."""
+    for item in items:
+        group = plan.groups[item.group - 1]
+        checks = (name for name in item_checks(config, plan, group, item) if name in config.checks)
+        gates = (name for name in group_gates(config, plan, group) if name in config.gates)
+        loading = (
+            *(f"check {name}" for name in checks if is_self_read(config.checks[name], item.output)),
+            *(f"gate {name}" for name in gates if is_self_read(config.gates[name], item.output)),
+        )
+        if loading:
+            reason = f" is read by {list_names(loading)} itself"
+            yield ItemProblem(OUTPUT_SELF_READ, item, item.output, "the output ", reason, _SELF_READ)
 
 
 def _find_unknown(plan: Plan, config: Config, group: Group, item: WorkItem) -> Iterator[tuple[str, str, str]]:

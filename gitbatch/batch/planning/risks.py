@@ -9,7 +9,7 @@ from bisect import bisect_right
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.batch.planning.check_problems import find_check_problems
+from gitbatch.batch.planning.check_problems import find_check_problems, find_self_read
 from gitbatch.batch.planning.item_problems import (
     OUTPUT_NESTED,
     OUTPUT_WITHOUT_PLACE,
@@ -111,6 +111,10 @@ def _report_problems(report: _Report, project: Project, around: Surroundings) ->
         message = problem.describe(quoted(problem.item.name), quoted(problem.word))
         span = report.span_of(problem.item, problem.word)
         report.findings.error(problem.code, span, message, problem.advice)
+    for problem in find_self_read(report.plan, project.config, report.open_items):
+        span = report.span_of(problem.item, problem.word)
+        message = problem.describe(quoted(problem.item.name), quoted(problem.word))
+        report.findings.warning(problem.code, span, message, problem.advice)
     return frozenset(unplaced)
 
 

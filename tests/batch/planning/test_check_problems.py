@@ -122,3 +122,18 @@ def test_plan_shows_checks_and_gates(place: Place, here: Here) -> None:
     assert [item["checks"] for group in groups for item in group["items"]] == [["links"]] * 2 + [
         ["links", "style"]
     ] * 2
+
+
+def test_outputs_that_their_checks_read(place: Place, here: Here) -> None:
+    config = CONFIG.replace("docs/*.md", "docs/*") + (
+        '[gates.tests]\ncommand = ["true", "src/d.txt"]\n\n'
+        '[checks.style]\ncommand = ["true", "--config=docs/b.md", "{output}"]\non = ["docs/*", "*.txt"]\n'
+    )
+    set_up(place, PLAN.replace("docs/a.md", "docs/conftest.py"), config)
+    said = here("lint")[1]
+    assert [line for line in said.splitlines() if "GB422" in line] == [
+        "task.md:7:41: GB422 warning: the output “docs/conftest.py” is read by check links, gate tests itself",
+        "task.md:8:25: GB422 warning: the output “docs/b.md” is read by check style itself",
+        "task.md:16:25: GB422 warning: the output “src/d.txt” is read by gate tests itself",
+    ]
+    assert "its checks run with the file as the base has it" in said
