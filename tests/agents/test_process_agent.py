@@ -19,6 +19,7 @@ from agents.process_bench import (
 from agents.values import a_failure, a_reply
 
 from gitbatch.agents.command.table import CommandAgent, ExitMeaning
+from gitbatch.agents.process.confine import confinement_of
 from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Reply, ReplyFlag
 from gitbatch.limits.causes import Cause
@@ -195,7 +196,8 @@ def test_the_sandbox_is_told_what_the_program_may_do(tmp_path: Path) -> None:
         max_file_bytes=1000,
         max_scratch_bytes=2000,
     )
-    environment = {"PATH": os.environ["PATH"], "HOME": "/home/me"}
+    certificates = {"SSL_CERT_FILE": "/home/me/ca.pem", "NODE_EXTRA_CA_CERTS": "relative.pem"}
+    environment = {"PATH": os.environ["PATH"], "HOME": "/home/me", **certificates}
 
     def told(**changes: Any) -> Confinement:  # noqa: ANN401  # fields of a table
         runner = an_agent(msgspec.structs.replace(table, **changes), environment, sandbox, Starter())
@@ -210,13 +212,20 @@ def test_the_sandbox_is_told_what_the_program_may_do(tmp_path: Path) -> None:
         hidden=place.hidden,
         home=Path("/home/me"),
         path=os.environ["PATH"],
-        needs=(Path("/home/me/.config/x"), Path("/home/me"), Path("/opt/~y")),
+        needs=(Path("/home/me/.config/x"), Path("/home/me"), Path("/opt/~y"), Path("/home/me/ca.pem")),
         writable=(Path("/var/cache/x"), Path("/home/me/.cache")),
         network=Network.ALL,
         strict_output=tmp_path / "tree/out/a.md",
         limits=ProcessLimits(file_bytes=1000, scratch_bytes=2000),
     )
     assert told(strict=False).strict_output is None
+    without = confinement_of(table, environment, place, "out/a.md", Network.NONE)
+    assert Path("/home/me/ca.pem") not in without.needs
+
+
+def test_program_with_a_network_gets_its_certificates(bench: Bench) -> None:
+    bench.environment |= {"SSL_CERT_FILE": "/ca.pem"}
+    assert bench.sh('echo "$SSL_CERT_FILE"') == a_reply("/ca.pem")
 
 
 @pytest.mark.parametrize(

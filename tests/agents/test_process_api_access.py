@@ -12,6 +12,7 @@ from gitbatch.agents.process.api_access import (
     find_passed_key,
 )
 from gitbatch.agents.process.api_programs import CLAUDE, FORMATS, PROGRAMS
+from gitbatch.agents.process.table import ProcessTable
 from gitbatch.api_proxy.user_proxy import UserProxies
 from gitbatch.errors import GitbatchError
 
@@ -167,6 +168,19 @@ def test_a_key_that_is_a_word_is_replaced_in_its_variable_only() -> None:
 
 @pytest.mark.parametrize(("host", "is_valid"), [("a.example:8443", True), ("https://a.example", False)])
 def test_hosts_are_checked_with_the_configuration(host: str, is_valid: bool) -> None:  # noqa: FBT001 - a row
-    table = CommandAgent(command=("x",), allow_hosts=(host,))
+    table = CommandAgent(command=("x",), network="api", allow_hosts=(host,))
     problems = dict(table.find_problems())
     assert (problems["allow-hosts"] is None) is is_valid
+
+
+@pytest.mark.parametrize(
+    ("table", "problems"),
+    [
+        (CommandAgent(command=("x",), allow_hosts=("a.example",)), {"allow-hosts"}),
+        (CommandAgent(command=("x",), format="qwen", network=True, key="proxy"), {"key"}),
+        (CommandAgent(command=("x",), format="qwen", key="proxy", allow_hosts=("a.example",)), set()),
+        (ClaudeCodeAgent(network=False, key="environment"), set()),
+    ],
+)
+def test_settings_of_the_proxy_need_it(table: ProcessTable, problems: set[str]) -> None:
+    assert {name for name, problem in table.find_problems() if problem} == problems

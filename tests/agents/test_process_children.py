@@ -59,7 +59,7 @@ print(hard)
 """
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     few, some, most, hard = map(int, said.split())
-    assert (few, some) == (140, 368)
+    assert (few, some) == (160, 768)
     assert most == hard
 
 
@@ -67,7 +67,7 @@ def test_where_there_is_no_room_fewer_run_at_a_time() -> None:
     code = """
 import resource
 from gitbatch.agents.process.children import make_room
-resource.setrlimit(resource.RLIMIT_NOFILE, (64, 188))
+resource.setrlimit(resource.RLIMIT_NOFILE, (64, 288))
 print(make_room(60), make_room(5))
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 print(make_room(60))

@@ -16,6 +16,7 @@ from gitbatch.sandbox.landlock import Landlock
 from gitbatch.sandbox.model import Network, Sandbox
 from gitbatch.sandbox.none import NoSandbox
 
+NO_HOST = "network: api (no host: list those that it needs in allow-hosts)"
 NO_NAMESPACE = "no network namespace here"
 KEY = {"ANTHROPIC_API_KEY": "sk-ant-api03-k"}
 
@@ -44,7 +45,7 @@ def opened(
         (a_command(), Network.NONE, []),
         (a_command(network=False), Network.NONE, []),
         (a_command(network=True), Network.ALL, ["network: all"]),
-        (a_command(network="api"), Network.API, ["network: api (no host)"]),
+        (a_command(network="api"), Network.API, [NO_HOST]),
         (
             a_command(network="api", allow_hosts=("example.org",)),
             Network.API,
@@ -53,7 +54,7 @@ def opened(
         (a_command(format="claude"), Network.API, ["network: api (api.anthropic.com)"]),
         (a_command(format="claude", network=False), Network.NONE, ["network: none"]),
         (AcpAgent(preset="claude"), Network.API, ["network: api (api.anthropic.com)"]),
-        (AcpAgent(command=("agent",)), Network.API, ["network: api (no host)"]),
+        (AcpAgent(command=("agent",)), Network.API, [NO_HOST]),
         (ClaudeCodeAgent(network=True), Network.ALL, ["network: all"]),
     ],
 )

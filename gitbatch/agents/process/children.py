@@ -10,8 +10,8 @@ import signal
 import sys
 from contextlib import suppress
 
-_EACH, _OURS = 6, 128
-"""Descriptors of an agent (its pipes, what it is watched by, files that come and go), and of everything else."""
+_EACH, _OURS = 16, 128
+"""Descriptors of an agent (its pipes, what it is watched by, connections of its proxy, files that come and go), and of everything else."""
 
 
 def make_room(agents: int) -> int:

@@ -21,6 +21,7 @@ from gitbatch.sandbox.network import find_network_problem
 from gitbatch.text import CleanText, clean_text
 
 _PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+_NO_HOST = "no host: list those that it needs in allow-hosts"
 
 
 class AgentNetwork(Struct, frozen=True):
@@ -82,7 +83,8 @@ def open_network(
     if program:
         address = address or find_passed_address(program, table, environment)
     access = find_api_access(agent, table, environment, program, key, address)
-    note = clean_text(f"agent {agent}: network: api ({', '.join(_list_hosts(access)) or 'no host'})")
+    hosts = ", ".join(_list_hosts(access)) or _NO_HOST
+    note = clean_text(f"agent {agent}: network: api ({hosts})")
     return AgentNetwork(kind, access, (note, *access.notes))
 
 

@@ -7,6 +7,8 @@ from gitbatch.agents.process.api_programs import ApiProgram
 from gitbatch.agents.process.environment import secret_names
 from gitbatch.project.agent_table import AgentTable, Positive, host_path_problem
 
+_WITHOUT_PROXY = 'it has a meaning with network = "api" only'
+
 
 class ProcessTable(AgentTable, frozen=True, kw_only=True):
     """An agent that is a program: it is started once for each item, in the item's worktree."""
@@ -80,6 +82,9 @@ class ProcessTable(AgentTable, frozen=True, kw_only=True):
         for name, paths in (("needs", self.needs), ("writable", self.writable)):
             yield from ((name, host_path_problem(path)) for path in paths)
         yield from (("allow-hosts", _host_problem(host)) for host in self.allow_hosts)
+        if self.wanted_network != "api":
+            yield "allow-hosts", _WITHOUT_PROXY if self.allow_hosts else None
+            yield "key", _WITHOUT_PROXY if self.key == "proxy" else None
 
 
 def _host_problem(host: str) -> str | None:
