@@ -25,7 +25,7 @@ PROGRAM = Path(__file__).parent / "acp_agent.py"
 
 async def cancel_twice(folder: Path, services: AgentServices, times: int) -> AttemptInterruptedError:
     """Returns the error of an attempt that is cancelled when it hangs."""
-    table = AcpAgent(command=(sys.executable, "-ES", str(PROGRAM)))
+    table = AcpAgent(command=(sys.executable, "-ES", str(PROGRAM), str(folder)))
     agent = make_acp_agent("a", table, services)
     prompt = "- Write one file: docs/p1.md. It is the only thing.\nact: hang\n"
     place = LocalPlace(folder / "tree", folder / "scratch")
@@ -51,7 +51,7 @@ def test_cancellation_keeps_what_it_has_cost(
     error = asyncio.run(cancel_twice(tmp_path, services, times))
     assert error.usage.cost == 0.5
     assert services.budget.close_attempt(ItemKey("1-t1"), error.usage).cost == 0.5
-    running = subprocess.run(["pgrep", "-f", str(PROGRAM)], capture_output=True, text=True, check=False)
+    running = subprocess.run(["pgrep", "-f", str(tmp_path)], capture_output=True, text=True, check=False)
     assert running.stdout == ""
 
 
