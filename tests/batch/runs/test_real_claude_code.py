@@ -124,6 +124,8 @@ def test_five_items_in_two_groups(
     )
     assert outcomes["T101"]["reply"]["summary"] == "Wrote the page. It has one heading."
     assert "A hammer" in place.git("show", "HEAD:tool-inventory.md")
+    header = f"agent claude: network: api ({running.url.removeprefix('http://')})"
+    assert header in [event.get("text") for event in events]
     assert not agents_below(place)
 
 
