@@ -32,6 +32,14 @@ class ProxyRecord:
         return tuple(answer.usage for answer in self.answers)
 
     @property
+    def errors(self) -> tuple[CleanText, ...]:
+        """One line with the errors that the server answered, if it answered any."""
+        found = [
+            f"{status} ({count} times)" for status, count in sorted(self.statuses.items()) if status >= 400
+        ]
+        return (clean_text(f"the server answered {', '.join(found)}"),) if found else ()
+
+    @property
     def refusals(self) -> tuple[CleanText, ...]:
         """A line for each kind of refusal, with how often it happened."""
         return tuple(

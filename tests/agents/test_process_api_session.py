@@ -17,11 +17,15 @@ from gitbatch.agents.process.network import AgentNetwork
 from gitbatch.agents.process.spending import AttemptLimits
 from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream
+from gitbatch.agents.reply import make_reply
 from gitbatch.agents.services import AgentServices
 from gitbatch.api_proxy.rules import ProxyRules
 from gitbatch.limits.budget import Budget
+from gitbatch.limits.causes import Cause
+from gitbatch.limits.usage import Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.sandbox.model import Network
+from gitbatch.text import clean_text
 
 KEY = "sk-ant-api03-the-real-one"
 ACCESS = ApiAccess(
@@ -79,6 +83,32 @@ def test_listener_is_served_while_the_block_runs() -> None:
 
     assert b" 403 " in asyncio.run(play())
     assert [line.partition(" (")[0] for line in said] == ["progress: refused by the proxy: example.org:443"]
+
+
+def test_answer_of_the_program() -> None:
+    """The larger count is charged; a limit is the cause of a failure, and what was refused is in its details."""
+    reported = Usage(clean_text("m"), input=1, requests=1, cost=0.5)
+    with ApiSession(
+        ACCESS, AttemptLimits(Budget(max_tokens=9), ItemKey("a")), lambda _stream, _line: None
+    ) as session:
+        session.record.open_answer("application/json").feed_bytes(
+            b'{"model": "m", "usage": {"input_tokens": 9}}'
+        )
+        session.record.answers[0].finish()
+        session.record.statuses[429] += 2
+        session.record.add_refusal("evil.example:443")
+        counted = Usage(clean_text("m"), input=9, requests=1, cost=0.5)
+        assert session.judge_answer(make_reply("Done.", usage=reported)).usage == counted
+        failure = Failure(
+            clean_text("no"), (clean_text("last line"),), Cause.FATAL, retry_after=3.0, usage=reported
+        )
+        details = ("last line", "the server answered 429 (2 times)", "refused by the proxy: evil.example:443")
+        assert session.judge_answer(failure) == replace(failure, details=details, usage=counted)
+        why = "the budget of the batch is reached (9 tokens)"
+        assert session._find_limit(session.record.usages) == why
+        limited = Failure(clean_text(why), tuple(map(clean_text, details)), Cause.BUDGET, usage=counted)
+        assert session.judge_answer(failure) == limited
+        assert session.judge_answer(make_reply("Done.", usage=reported)).usage == counted
 
 
 def test_launcher_that_sends_no_listener(tmp_path: Path) -> None:

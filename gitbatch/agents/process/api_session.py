@@ -86,7 +86,7 @@ class ApiSession:
         usage = self.add_usage(answer.usage)
         if isinstance(answer, Reply):
             return replace(answer, usage=usage)
-        details = (*answer.details, *self.record.refusals)
+        details = (*answer.details, *self.record.errors, *self.record.refusals)
         if self._reached is None:
             return replace(answer, usage=usage, details=details)
         return Failure(clean_text(self._reached.reason), details, self._reached.cause, usage=usage)

@@ -54,7 +54,8 @@ def add_program(place: Place, name: str, text: str) -> Path:
     return path
 
 
-def test_hostile_agents(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("sandbox", ["bubblewrap", "landlock"])
+def test_hostile_agents(place: Place, monkeypatch: pytest.MonkeyPatch, sandbox: str) -> None:
     """One searches everything that it can read for the key, one spends what it can and reports nothing."""
     search, spend = add_program(place, "search", SEARCH), add_program(place, "spend", SPEND)
     place.environment |= {"CLAUDE_CODE_OAUTH_TOKEN": KEY, "ANTHROPIC_API_KEY": f"{KEY}-of-another-kind"}
@@ -68,7 +69,7 @@ def test_hostile_agents(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
         place.write(
             "gitbatch.toml",
             '[batch]\nagent = "search"\nretries = 3\nmax-cost = 1.4\n'
-            f'[agents.search]\nkind = "command"\nformat = "claude"\ncommand = ["{search}"]\n'
+            f'[agents.search]\nkind = "command"\nformat = "claude"\nsandbox = "{sandbox}"\ncommand = ["{search}"]\n'
             f'pass-env = ["CLAUDE_CODE_OAUTH_TOKEN"]\n{address}\n'
             f'[agents.spend]\nkind = "command"\nformat = "claude"\ncommand = ["{spend}"]\n'
             f'pass-env = ["ANTHROPIC_API_KEY"]\n{address}\n',
