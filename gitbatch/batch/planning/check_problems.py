@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from gitbatch.agents.services import AgentServices
-from gitbatch.batch.planning.item_problems import ItemProblem
+from gitbatch.batch.planning.item_problems import ItemProblem, agents_by_item
 from gitbatch.batch.planning.project_state import ProjectView
 from gitbatch.checks.command import find_missing_program
 from gitbatch.checks.self_read import is_self_read
@@ -37,6 +37,12 @@ _SELF_READ = Advice(
 )
 OUTPUT_SELF_READ = "GB422"
 """An output is a file that one of its checks, or a gate of its group, loads by itself."""
+SELF_REVIEWED = "GB423"
+"""A reviewer has the model of the agent whose outputs it judges."""
+_OTHER_MODEL = Advice(
+    "let an agent with another model review it: a model finds its own mistakes plausible",
+    "lass einen Agenten mit einem anderen Modell urteilen: ein Modell hält seine eigenen Fehler für richtig",
+)
 _WILDCARD = re.compile(r"[*?[]")
 
 
@@ -67,6 +73,26 @@ def find_self_read(plan: Plan, config: Config, items: Iterable[WorkItem]) -> Ite
         if loading:
             reason = f" is read by {list_names(loading)} itself"
             yield ItemProblem(OUTPUT_SELF_READ, item, item.output, "the output ", reason, _SELF_READ)
+
+
+def find_self_reviews(
+    plan: Plan, config: Config, items: Iterable[WorkItem], default: str
+) -> Iterator[ItemProblem]:
+    """Yields the checks whose reviewer is the author, or has its model: each once, for the first item of that author."""
+    seen = set[tuple[str, str]]()
+    for item, author in agents_by_item(plan, items, default):
+        for name in item_checks(config, plan, plan.groups[item.group - 1], item):
+            reviewer = config.checks[name].agent if name in config.checks else None
+            if reviewer and (name, author) not in seen and _has_same_model(config, author, reviewer):
+                seen.add((name, author))
+                before = "{item} is judged by its own model in check "
+                yield ItemProblem(SELF_REVIEWED, item, name, before, "", _OTHER_MODEL)
+
+
+def _has_same_model(config: Config, author: str, reviewer: str) -> bool:
+    """Whether two agents are one, or name the same model."""
+    models = [getattr(config.agents.get(name), "model", None) for name in (author, reviewer)]
+    return author == reviewer or (models[0] is not None and models[0] == models[1])
 
 
 def _find_unknown(plan: Plan, config: Config, group: Group, item: WorkItem) -> Iterator[tuple[str, str, str]]:

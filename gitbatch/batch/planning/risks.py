@@ -9,7 +9,7 @@ from bisect import bisect_right
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.batch.planning.check_problems import find_check_problems, find_self_read
+from gitbatch.batch.planning.check_problems import find_check_problems, find_self_read, find_self_reviews
 from gitbatch.batch.planning.item_problems import (
     OUTPUT_NESTED,
     OUTPUT_WITHOUT_PLACE,
@@ -111,7 +111,11 @@ def _report_problems(report: _Report, project: Project, around: Surroundings) ->
         message = problem.describe(quoted(problem.item.name), quoted(problem.word))
         span = report.span_of(problem.item, problem.word)
         report.findings.error(problem.code, span, message, problem.advice)
-    for problem in find_self_read(report.plan, project.config, report.open_items):
+    plan, config, items = report.plan, project.config, report.open_items
+    for problem in (
+        *find_self_read(plan, config, items),
+        *find_self_reviews(plan, config, items, default or ""),
+    ):
         span = report.span_of(problem.item, problem.word)
         message = problem.describe(quoted(problem.item.name), quoted(problem.word))
         report.findings.warning(problem.code, span, message, problem.advice)

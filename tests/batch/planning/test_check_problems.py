@@ -137,3 +137,21 @@ def test_outputs_that_their_checks_read(place: Place, here: Here) -> None:
         "task.md:16:25: GB422 warning: the output “src/d.txt” is read by gate tests itself",
     ]
     assert "its checks run with the file as the base has it" in said
+
+
+def test_reviewers_with_the_model_of_the_author(place: Place, here: Here) -> None:
+    agents = "".join(
+        f'[agents.{name}]\nkind = "claude-code"\nmodel = "{model}"\n'
+        for name, model in (("a", "opus"), ("b", "opus"), ("c", "haiku"))
+    )
+    checks = "".join(
+        f'[checks.by-{name}]\nagent = "{name}"\nprompt = "?"\non = ["docs/*"]\n' for name in "abc"
+    )
+    plan = PLAN.replace("→ Check: links ", "").replace(
+        "<!-- gate: tests -->\n<!-- check: links, style -->", ""
+    )
+    set_up(place, plan, f'[batch]\nagent = "a"\n{agents}{checks}')
+    assert [line for line in here("lint")[1].splitlines() if "GB423" in line] == [
+        "task.md:7:1: GB423 warning: “T1” is judged by its own model in check “by-a”",
+        "task.md:7:1: GB423 warning: “T1” is judged by its own model in check “by-b”",
+    ]
