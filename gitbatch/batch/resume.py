@@ -102,6 +102,7 @@ def read_unreviewed(repo: Repository, batch: Batch, state: BatchProgress) -> Che
         criteria=(),
         before=_commit_before(repo, batch.id, first.commit),
         commit=last.commit,
+        gates=tuple(gate for each in waiting for gate in each.gates),
     )
     return add_line_counts(repo, checkpoint)
 

@@ -45,7 +45,8 @@ class Reviews:
         """Adds a checkpoint to what the next review covers."""
         if self.waiting:
             outcomes = (*self.waiting.outcomes, *checkpoint.outcomes)
-            checkpoint = replace(checkpoint, before=self.waiting.before, outcomes=outcomes)
+            gates = (*self.waiting.gates, *checkpoint.gates)
+            checkpoint = replace(checkpoint, before=self.waiting.before, outcomes=outcomes, gates=gates)
         self.waiting, self.is_earlier = checkpoint, False
 
     async def pause_after(self, checkpoint: Checkpoint) -> bool:

@@ -68,6 +68,7 @@ def render_review(checkpoint: Checkpoint) -> Block:
         *_render_failures(checkpoint.failures),
         *((TextTable(tuple(map(_done_row, done)), is_cut=True),) if done else ()),
         *_render_missing(checkpoint.outcomes),
+        *(line for gate in checkpoint.gates for line in _render_gate(gate)),
     )
 
 

@@ -13,6 +13,7 @@ from gitbatch.batch.history.record import all_batches
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.resume import read_unreviewed
 from gitbatch.batch.reviewing import Reviews
+from gitbatch.batch.verdicts import GateState, GateVerdict
 from gitbatch.repo.opening import open_repository
 
 
@@ -24,6 +25,7 @@ class Recorder:
         self.earlier = True
 
     async def review_checkpoint(self, checkpoint: Checkpoint) -> bool:
+        assert [gate.name for gate in checkpoint.gates] == ["tests"] * len(checkpoint.outcomes)
         self.asked.append(("pause", checkpoint.number, checkpoint.before, len(checkpoint.outcomes)))
         return True
 
@@ -52,7 +54,9 @@ def test_a_review_covers_everything_since_the_last_one(
     reviews = Reviews(recorder, CheckpointMode.parse(mode))
     for number in (1, 2, 3):
         outcomes = CHECKPOINT.outcomes[:1]
-        checkpoint = replace(CHECKPOINT, number=number, before=f"c{number - 1}", outcomes=outcomes)
+        gates = (GateVerdict("tests", GateState.PASSED, "2" * 40),)
+        before = f"c{number - 1}"
+        checkpoint = replace(CHECKPOINT, number=number, before=before, outcomes=outcomes, gates=gates)
         reviews.add_checkpoint(checkpoint)
         assert number == 3 or asyncio.run(reviews.pause_after(checkpoint))
     assert not asyncio.run(reviews.pause_at_end())
@@ -68,6 +72,9 @@ def test_what_earlier_starts_left_to_review_is_read_from_git(
 ) -> None:
     """A pause after which the batch was resumed is over; after the last group, the review is still to come."""
     three.edit("task.md", "Write c →", "Write c do: fail →")
+    three.write(
+        "gitbatch.toml", f'{three.read("gitbatch.toml")}\n[gates.one]\ncommand = ["true"]\nsandbox = "none"\n'
+    )
     base = three.commit()
     run_here(three, monkeypatch, items="T101,T103,T304", checkpoint=CheckpointMode.parse("after-batch:1"))
     repo = open_repository(three.root, read_only=True)
@@ -88,6 +95,7 @@ def test_what_earlier_starts_left_to_review_is_read_from_git(
         1,
         2,
     )
+    assert [(gate.name, gate.state) for gate in waiting.gates] == [("one", GateState.PASSED)]
     assert [(o.item.name, str(o.status), str(o.lines or "")) for o in waiting.outcomes] == [
         ("T101", "succeeded", "+1 \N{MINUS SIGN}0"),
         ("T103", "failed", ""),

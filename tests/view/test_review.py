@@ -131,7 +131,8 @@ def test_many_missing_inputs_are_counted() -> None:
 @pytest.mark.rule("K3")
 def test_a_review_of_several_groups_shows_failures_first() -> None:
     other = replace(WROTE, item=replace(WROTE.item, name="T9", group=WROTE.item.group + 1))
-    review = replace(CHECKPOINT, outcomes=(WROTE, other, BROKE))
+    gates = (GateVerdict("tests", GateState.PASSED, "2" * 40),)
+    review = replace(CHECKPOINT, outcomes=(WROTE, other, BROKE), gates=gates)
     shown = [
         plain_text(row[1])
         for part in render_review(review)
@@ -139,6 +140,9 @@ def test_a_review_of_several_groups_shows_failures_first() -> None:
         for row in part.rows
     ]
     assert shown == [BROKE.item.name, WROTE.item.name, "T9"]
+    last = render_review(review)[-1]
+    assert isinstance(last, StyledLine)
+    assert plain_text(last.parts) == "gate tests: pass"
     assert "2 groups up to checkpoint" in format_review(review)
     assert format_review(review).endswith(": 2 of 3 items done")
     assert format_review(CHECKPOINT).startswith("Checkpoint 1/")
