@@ -133,8 +133,8 @@ def test_outputs_that_their_checks_read(place: Place, here: Here) -> None:
     said = here("lint")[1]
     assert [line for line in said.splitlines() if "GB422" in line] == [
         "task.md:7:41: GB422 warning: the output “docs/conftest.py” is read by check links, gate tests itself",
-        "task.md:8:25: GB422 warning: the output “docs/b.md” is read by check style itself",
-        "task.md:16:25: GB422 warning: the output “src/d.txt” is read by gate tests itself",
+        "task.md:8:26: GB422 warning: the output “docs/b.md” is read by check style itself",
+        "task.md:16:26: GB422 warning: the output “src/d.txt” is read by gate tests itself",
     ]
     assert "its checks run with the file as the base has it" in said
 
