@@ -38,16 +38,28 @@ def find_format_problem(program: str, environment: Mapping[str, str], directory:
 
     Bubblewrap (by `execvp`) and a shell run such a file as a script, which then fails in ways of its own.
     """
-    name = str(directory / program) if "/" in program else program
-    path = shutil.which(name, path=environment.get("PATH", os.defpath))
-    if path is None or _has_other_formats():
-        return ""
+    path = environment.get("PATH", os.defpath)
+    if "/" in program and not program.startswith("/"):  # a file of the worktree: each item has its own
+        is_unknown = _has_unknown_format(str(directory / program), path)
+    else:
+        is_unknown = _has_unknown_format_cached(program, path)
+    return f"{program}: Exec format error" if is_unknown else ""
+
+
+def _has_unknown_format(program: str, path: str) -> bool:
+    """Returns whether the kernel knows no way to execute a file."""
+    found = shutil.which(program, path=path)
+    if found is None or _has_other_formats():
+        return False
     try:
-        with Path(path).open("rb") as file:
-            start = file.read(4)
+        with Path(found).open("rb") as file:
+            return not file.read(4).startswith(_MAGIC)
     except OSError:
-        return ""
-    return "" if start.startswith(_MAGIC) else f"{program}: Exec format error"
+        return False
+
+
+_has_unknown_format_cached = cache(_has_unknown_format)
+"""A batch starts one program many times."""
 
 
 def can_find_program(program: str, environment: Mapping[str, str], has_file: Callable[[str], bool]) -> bool:
