@@ -34,7 +34,7 @@ _BIN = frozenset({"bin", "sbin", "shims", ".bin"})
 _CODE = (
     *("bin", "sbin", "include", "lib", "lib32", "lib64", "libexec"),
     *("installs", "plugins", "tools", "version", "versions"),  # pyenv, rbenv, asdf, mise, volta
-    "global",  # pnpm
+    *("global", "store"),  # pnpm
     "pyvenv.cfg",
 )
 """The parts of a prefix that hold code, and neither settings nor keys."""

@@ -142,8 +142,9 @@ INSTALLS = {
     ),
     "pnpm-bin": Install(
         (".local/share/pnpm/bin", "node/bin"),
-        f".local/share/pnpm/global/v11/{_PACKAGE}/cli.js",
-        shims={".local/share/pnpm/bin/agent": f".local/share/pnpm/global/v11/{_PACKAGE}/cli.js"},
+        f".local/share/pnpm/store/v11/links/1a2b/{_PACKAGE}/cli.js",
+        {f".local/share/pnpm/global/v11/3c4d/{_PACKAGE}": f"../../../../../store/v11/links/1a2b/{_PACKAGE}"},
+        {".local/share/pnpm/bin/agent": f".local/share/pnpm/global/v11/3c4d/{_PACKAGE}/cli.js"},
         node="node/bin/node",
     ),
     "yarn": Install(
