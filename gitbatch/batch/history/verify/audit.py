@@ -85,7 +85,7 @@ def audit_history(repo: Repository, revisions: str) -> Audit:
         UsageError: the revisions name no commit.
         GitbatchError: the repository lacks objects that have to be read.
     """
-    named = _resolve_revisions(repo, revisions)
+    named = resolve_revisions(repo, revisions)
     tips = [oid for oid in named if not oid.startswith("^")]
     history = read_history(repo, tips)
     if not history.parents:
@@ -111,6 +111,16 @@ def audit_history(repo: Repository, revisions: str) -> Audit:
     return Audit(len(judged), len(found) - len(judged), findings, tuple(sorted(history.ends)))
 
 
+def find_judged(repo: Repository, revisions: str) -> tuple[History, tuple[Ours, ...]]:
+    """Returns the history of some revisions, and those of its commits in the range that gitbatch says it has made."""
+    named = resolve_revisions(repo, revisions)
+    tips = [oid for oid in named if not oid.startswith("^")]
+    history = read_history(repo, tips)
+    wanted = frozenset(history.parents if tips == named else repo.git.read_output("rev-list", *named).split())
+    found = (ours for oid, ours in history.ours.items() if oid in wanted and oid not in history.ends)
+    return history, tuple(ours for ours in found if not history.is_unversioned(ours.commit.oid))
+
+
 _CUT = "this clone ends here and older commits cannot be judged: fetch the whole history"
 
 
@@ -118,7 +128,7 @@ def _make_finding(oid: str, check: Check, message: str) -> AuditFinding:
     return AuditFinding(oid, check.rule, check, clean_text(message))
 
 
-def _resolve_revisions(repo: Repository, revisions: str) -> list[str]:
+def resolve_revisions(repo: Repository, revisions: str) -> list[str]:
     """Returns the object ids of revisions; ids to exclude begin with `^`."""
     if revisions.startswith("-"):  # git would read an option
         return []

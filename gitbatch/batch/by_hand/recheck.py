@@ -1,0 +1,173 @@
+"""The service of `gitbatch verify --checks`: runs the checks and gates of a history again, on the trees that it records.
+
+They run in a sandbox and without a network, whatever their tables say: the files that they judge are not trusted. Checks
+of agents are counted and not run.
+"""
+
+import asyncio
+import os
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gitbatch.agents.protocol import OutputStream
+from gitbatch.batch.by_hand.check import find_commit
+from gitbatch.batch.by_hand.recorded import RecordedRun, TrustedSource, find_own_program, find_recorded_runs
+from gitbatch.batch.by_hand.trees import CheckHost, CheckPlace, open_check_place
+from gitbatch.batch.history.verify.audit import AuditFinding, find_judged, resolve_revisions
+from gitbatch.batch.history.verify.rules import Check
+from gitbatch.batch.history.verify.trees import is_regular
+from gitbatch.batch.planning.check_problems import require_program
+from gitbatch.checks.command import Subject, run_command
+from gitbatch.checks.tree import open_tree
+from gitbatch.checks.verdict import CheckResult, CheckVerdict
+from gitbatch.errors import UsageError
+from gitbatch.fs.nofollow import directory
+from gitbatch.project.check_tables import GateTable, ProgramTable
+from gitbatch.repo.repository import Repository
+from gitbatch.text import CleanText, clean_text
+
+
+class Recheck(Struct, frozen=True):
+    """What the checks and gates of a history say now."""
+
+    source: str
+    """The commit whose configuration and plan said which they are."""
+    runs: int = 0
+    findings: tuple[AuditFinding, ...] = ()
+    """The red ones."""
+    no_verdict: tuple[AuditFinding, ...] = ()
+    """Those that could not judge."""
+    not_run: int = 0
+    """The number of checks of agents."""
+
+
+def recheck_history(repo: Repository, revisions: str, trusted: str | None, host: CheckHost) -> Recheck:
+    """Runs the checks and gates again. Call it outside an event loop.
+
+    Args:
+        repo: the repository.
+        revisions: a range `A..B`, or a revision with `trusted`.
+        trusted: the revision whose configuration and plan are used; None: the start of the range.
+        host: environment and folders.
+
+    Raises:
+        UsageError: it is not known which configuration to use.
+        PlanError: that configuration is invalid.
+        GitbatchError: no sandbox works here, or a program is missing.
+    """
+    source = TrustedSource(repo, _find_source(repo, revisions, trusted))
+    history, judged = find_judged(repo, revisions)
+    found = tuple(find_recorded_runs(source, history, judged))
+    wanted = tuple(replace(run, table=confine_table(run.table)) for run in found if run.table.command)
+    if not wanted:
+        return Recheck(source.commit, not_run=len(found))
+    config = source.read_config()
+    with open_check_place(repo, config, host) as place:
+        for run in {(type(run.table), run.name): run for run in wanted}.values():
+            setting = ("gates" if isinstance(run.table, GateTable) else "checks", run.name)
+            require_program(setting, run.table, place.tools.services, partial(_has_file, source))
+        results = asyncio.run(_run_all(place, source, wanted, config.batch.jobs))
+    judgements = tuple(zip(wanted, results, strict=True))
+    return Recheck(
+        source.commit,
+        len(wanted),
+        tuple(_make_finding(run, said) for run, said in judgements if _is_red(run, said)),
+        tuple(
+            _make_finding(run, said) for run, said in judgements if said.verdict is CheckVerdict.UNAVAILABLE
+        ),
+        len(found) - len(wanted),
+    )
+
+
+def confine_table(table: ProgramTable) -> ProgramTable:
+    """Returns the settings of a program that judges files that are not trusted."""
+    return replace(table, sandbox="auto" if table.sandbox == "none" else table.sandbox, network=False)
+
+
+def _find_source(repo: Repository, revisions: str, trusted: str | None) -> str:
+    """Returns the commit whose configuration is trusted."""
+    if trusted is not None:
+        return find_commit(repo, trusted)
+    starts = [oid.removeprefix("^") for oid in resolve_revisions(repo, revisions) if oid.startswith("^")]
+    if len(starts) != 1:
+        raise UsageError(
+            "--checks needs to know whose checks to run",
+            "name a range with one start (main..HEAD), or a commit: --config REV",
+        )
+    return starts[0]
+
+
+def _has_file(source: TrustedSource, path: str) -> bool:
+    return source.snapshot.blob(path) is not None
+
+
+async def _run_all(
+    place: CheckPlace, source: TrustedSource, runs: tuple[RecordedRun, ...], jobs: int
+) -> tuple[CheckResult, ...]:
+    slots = asyncio.Semaphore(jobs)
+
+    async def run_one(run: RecordedRun) -> CheckResult:
+        async with slots:
+            result = await _run_again(place, source, run)
+            left = run.table.retries_of_gate if isinstance(run.table, GateTable) else 0
+            while result.verdict is CheckVerdict.RED and left:
+                result, left = await _run_again(place, source, run), left - 1
+            return result
+
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(run_one(run)) for run in runs]
+    return tuple(task.result() for task in running)
+
+
+async def _run_again(place: CheckPlace, source: TrustedSource, recorded: RecordedRun) -> CheckResult:
+    async with open_tree(place.trees, "verify", recorded.content) as folder:
+        await place.trees.git(_put_program, source, recorded, folder.place.worktree)
+        output = str(folder.blob) if recorded.is_own else recorded.output
+        return await run_command(
+            place.tools,
+            recorded.name,
+            recorded.table,
+            Subject(folder.place, output, folder.blob),
+            _show_nothing,
+        )
+
+
+def _put_program(source: TrustedSource, recorded: RecordedRun, folder: Path) -> None:
+    """Writes the trusted version of the program, without following a link of the history's tree."""
+    path = find_own_program(source, recorded)
+    if path is None:
+        return
+    objects = source.repo.objects
+    *above, name = path.split("/")
+    entry = objects.find_entry(objects.tree_of(source.commit), path)
+    with directory(folder, tuple(above), create=True) as parent:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=parent)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        mode = 0o644 if is_regular(entry) else 0o755
+        with os.fdopen(os.open(name, flags, mode, dir_fd=parent), "wb") as file:
+            file.write(objects.read_blob(entry.oid if entry else ""))
+
+
+def _is_red(run: RecordedRun, said: CheckResult) -> bool:
+    """Whether a result contradicts what is recorded: a gate that was red before its group may be red."""
+    is_known = run.was_red and isinstance(run.table, GateTable) and not run.table.must_pass
+    return said.verdict is CheckVerdict.RED and not is_known
+
+
+def _make_finding(run: RecordedRun, said: CheckResult) -> AuditFinding:
+    check = Check.ITEM_CHECKS if run.output else Check.CHECKPOINT_GATES
+    kind = "check" if run.output else "gate"
+    state = "is red" if said.verdict is CheckVerdict.RED else "gave no verdict"
+    what = f" on {run.output}" if run.output else ""
+    return AuditFinding(
+        run.commit, check.rule, check, clean_text(f"{kind} {run.name} {state}{what}: {said.reason}")
+    )
+
+
+def _show_nothing(_stream: OutputStream, _line: CleanText) -> None:
+    """Shows no line while a program runs."""

@@ -1,0 +1,157 @@
+"""`gitbatch verify --checks`: the checks and gates of a trusted commit again, on the trees that a history records."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import IDENTITY, Here, Place, base_environment
+from sessions import run_here
+
+from gitbatch.batch.by_hand.recheck import confine_table
+from gitbatch.project.check_tables import CheckTable
+
+PLAN = """# P
+
+## Work Packages
+
+### One
+
+- [ ] T1 Write good → Output: docs/a.md
+- [ ] T2 Write good → Output: docs/b.md
+
+### Two
+
+- [ ] T3 Write good → Output: docs/c.md
+"""
+CONFIG = """[agents.one]
+kind = "command"
+command = ["sh", "-c", "echo good >$0; echo Wrote it. Nothing is open.", "{output}"]
+sandbox = "none"
+
+[checks.good]
+command = ["sh", "tools/good.sh", "{output}"]
+on = ["docs/*.md"]
+sandbox = "none"
+
+[gates.clean]
+command = ["sh", "-c", "! grep -rn bad docs"]
+sandbox = "none"
+"""
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a repository in which a batch with checks and gates has run."""
+    home = tmp_path_factory.mktemp("home")
+    environment = {**base_environment(), **IDENTITY, "HOME": str(home), "GIT_CONFIG_GLOBAL": os.devnull}
+    place = Place(home / "repo", home, environment)
+    place.root.mkdir()
+    place.git("init", "--quiet", "--initial-branch=main")
+    place.write("task.md", PLAN)
+    place.write("gitbatch.toml", CONFIG)
+    place.write("tools/good.sh", "grep -q good $1\n")
+    place.commit()
+    place.git("tag", "start")
+    place.gitbatch("run", "--items", "all", "--checkpoint", "at-end", code=0)
+    return place.root
+
+
+@pytest.fixture
+def recorded(place: Place, template: Path) -> Place:
+    """A copy of it."""
+    shutil.rmtree(place.root)
+    shutil.copytree(template, place.root, symlinks=True)
+    return place
+
+
+def verify(here: Here, *arguments: str, code: int) -> dict[str, Any]:
+    ended, said, errors = here("verify", "--json", "--checks", *arguments)
+    assert ended == code, said + errors
+    return dict(json.loads(said))
+
+
+def test_recorded_batch(recorded: Place, here: Here) -> None:
+    before = recorded.state()
+    found = verify(here, "start..main", code=0)
+    assert (found["checks_run"], found["findings"]) == (5, [])
+    assert found["checked_by"] == recorded.git("rev-parse", "start")
+    assert recorded.state() == before
+    assert not list((recorded.home / "cache").rglob("check-*"))
+    start = recorded.git("rev-parse", "--short=12", "start")
+    assert here("verify", "--checks", "start..main")[1].splitlines() == [
+        f"5 checks and gates run again by {start}",
+        "7 commits of gitbatch judged, nothing found",
+    ]
+
+
+@pytest.mark.usefixtures("recorded")
+def test_range_needs_a_start(here: Here) -> None:
+    code, _, said = here("verify", "--checks")
+    assert (code, "--config REV" in said) == (2, True)
+    assert verify(here, "--config", "start", code=0)["checks_run"] == 5
+    assert here("verify", "--config", "start")[0] == 2
+
+
+@pytest.mark.forged
+def test_output_that_a_check_refuses(recorded: Place, here: Here) -> None:
+    """A history that nobody checked: the commits say `pass`, and the check of the start says otherwise."""
+    recorded.edit("tools/good.sh", "good", "excellent")
+    recorded.commit("Stricter")
+    found = verify(here, "start..main", "--config", "main", code=1)
+    assert [each["message"] for each in found["findings"]] == [
+        f"check good is red on docs/{name}.md: exit code 1" for name in ("a", "b", "c")
+    ]
+    assert {each["rule"] for each in found["findings"]} == {"F6"}
+
+
+@pytest.mark.forged
+def test_range_decides_nothing(recorded: Place, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the range brings of checks, hints and programs has no effect, for better or worse."""
+    recorded.git("reset", "--quiet", "--hard", "start")
+    recorded.write("tools/good.sh", "exit 0\n")
+    recorded.write("gitbatch.toml", CONFIG.replace("echo good", "echo poor"))
+    recorded.edit("task.md", "T3 Write good → Output", "T3 Write good → Check: none → Output")
+    recorded.commit("Pass whatever comes")
+    result, _ = run_here(recorded, monkeypatch)
+    assert result.succeeded == 3
+    found = verify(here, "start..main", code=1)
+    assert [each["message"].partition(":")[0] for each in found["findings"]] == [
+        f"check good is red on docs/{name}.md" for name in ("a", "b", "c")
+    ]
+    assert verify(here, "start..main", "--config", "main", code=0)["checks_run"] == 4
+
+
+def test_confined_table() -> None:
+    table = CheckTable(command=("true",), sandbox="none", network=True, needs=("/opt/x",))
+    confined = confine_table(table)
+    assert (confined.sandbox, confined.network, confined.needs) == ("auto", False, ("/opt/x",))
+    assert confine_table(CheckTable(command=("true",), sandbox="landlock")).sandbox == "landlock"
+
+
+def test_sandboxed_without_network(recorded: Place, here: Here) -> None:
+    """Whatever the table says, a program of a history is confined: here, it cannot read the checkout."""
+    secret = recorded.root / "secret"
+    secret.write_text("s3cret")
+    table = CONFIG.replace('["sh", "tools/good.sh", "{output}"]', f'["sh", "-c", "! cat {secret}"]')
+    recorded.write("gitbatch.toml", f"{table}network = true\n")
+    recorded.commit("Look around")
+    assert verify(here, "start..main", "--config", "main", code=0)["checks_run"] == 5
+
+
+@pytest.mark.parametrize(("status", "code"), [("exit 126", 75), ("exit 77", 0)])
+def test_no_verdict(recorded: Place, here: Here, status: str, code: int) -> None:
+    recorded.write("tools/good.sh", f"{status}\n")
+    recorded.commit("Another end")
+    found = verify(here, "start..main", "--config", "main", code=code)
+    assert (len(found["no_verdict"]), found["findings"], found["ok"]) == (3 if code else 0, [], not code)
+
+
+def test_red_gate(recorded: Place, here: Here) -> None:
+    recorded.edit("gitbatch.toml", "! grep -rn bad docs", "! grep -rn good docs")
+    recorded.commit("No good")
+    found = verify(here, "start..main", "--config", "main", code=1)
+    assert {each["message"].partition(":")[0] for each in found["findings"]} == {"gate clean is red"}
+    assert len(found["findings"]) == 2
