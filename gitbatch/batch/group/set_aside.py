@@ -81,7 +81,10 @@ def _set_one_aside(
         reason=failed.reason,
         details=failed.details,
     )
-    ledger.add_attempt(tried)
+    if not any(
+        (old.cause, old.base) == (tried.cause, tried.base) for old in ledger.entries.of_item(tried.slug)
+    ):
+        ledger.add_attempt(tried)  # else a kill came before the branch was deleted
     delete_branches(repo, branch)
     return replace(failed, rescued=kept[0] if kept else "")
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from sessions import run_here
 
 from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.verdicts import GateState
+from gitbatch.fs.disk import DiskError
 from gitbatch.limits.causes import Cause
 
 
@@ -367,3 +369,40 @@ def test_an_unknown_gate_that_the_plan_names_later_stops_the_batch(place: Place)
     assert stopped.returncode in {1, 2}
     assert "tets" in stopped.stderr
     assert written(place) == ["T1"]
+
+
+def test_a_full_disk_below_a_gate_halts_the_batch(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_folders: Path) -> None:
+        raise DiskError("the disk is full", "free disk space")
+
+    set_up(place, "ok", agent=gate(place, "exit 0"))
+    with monkeypatch.context() as full:
+        full.setattr("gitbatch.batch.group.gate_runs.require_room", fail)
+        stopped, _ = run_here(place, monkeypatch)
+    assert stopped.halt
+    assert stopped.halt.cause is Cause.DISK
+    result, _ = run_here(place, monkeypatch)
+    assert result.succeeded == 1
+    assert starts(place, "T1") == 1
+
+
+def test_a_guilty_item_whose_branch_outlived_a_kill_is_charged_once(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kill came after its failed attempt was written down, and before its branch was deleted."""
+    later = gate(place, 'test -e "$HOME/fixed" || exit 126', name="later")
+    set_up(place, "paid", "ok", agent=gate(place, "test ! -e out/T1.md") + later)
+    run_here(place, monkeypatch)
+    form = "--format=%(refname) %(objectname)"
+    refs = dict(line.split() for line in place.git("for-each-ref", form, "refs/gitbatch").splitlines())
+    assert [ref.rpartition("/")[2] for ref in refs if "/ledger/" in ref] == ["1-t1"]
+    (kept,) = (ref for ref in refs if "/rescue/" in ref)
+    place.git("update-ref", f"refs/heads/gitbatch/{kept.split('/')[2]}/1-t1", refs[kept])
+    (place.home / "fixed").touch()
+    result, _ = run_here(place, monkeypatch)
+    assert failures(result).keys() == {"T1"}
+    assert starts(place, "T1") == 1
+    items = json.loads(place.gitbatch("status", "--json").stdout)["items"]
+    assert [(item["status"], item["spent"]["usage"]["cost"]) for item in items if item["name"] == "T1"] == [
+        ("failed", 0.4)
+    ]
