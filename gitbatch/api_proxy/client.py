@@ -131,8 +131,6 @@ class ClientConnection:
             ("content-length", str(len(body))),
             ("connection", "close"),
         ]
-        if self._http.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
-            return
         reason = HTTPStatus(status).phrase.encode()
         await self._send(h11.Response(status_code=status, headers=headers, reason=reason))
         await self.send_body(body)
@@ -188,11 +186,15 @@ class ClientConnection:
             raise ClientError(413, f"the request is larger than {BODY_BYTES} bytes")
 
     async def _send(self, event: h11.Event) -> None:
-        data = self._http.send(event)
-        if data:
-            self.writer.write(data)
-            try:
+        try:
+            data = self._http.send(event)
+            if data:
+                self.writer.write(data)
                 async with asyncio.timeout(IDLE_PATIENCE):
                     await self.writer.drain()
-            except (OSError, TimeoutError) as error:
-                raise ClientGoneError from error
+        except (
+            OSError,
+            TimeoutError,
+            h11.LocalProtocolError,
+        ) as error:  # the last one: the server's answer is not valid
+            raise ClientGoneError from error

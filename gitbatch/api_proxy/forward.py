@@ -79,7 +79,8 @@ class Upstream:
         if self._client is None:
             self._client = self._open_client()
         length = body.client.content_length
-        headers = [*request.headers, *([("content-length", str(length))] if length else [])]
+        given = [*request.headers, *([("content-length", str(length))] if length else [])]
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in given]
         content = body.read_pieces() if length is None or length else await body.read_empty()
         sent = httpx2.Request(request.route.method, request.url, headers=headers, content=content)
         return await self._client.send(sent, stream=True)

@@ -1,6 +1,7 @@
 """No name leads into this machine or its network, and the user's own proxies are used as other programs use them."""
 
 import asyncio
+import socket
 
 import pytest
 
@@ -55,6 +56,20 @@ def test_a_literal_address_is_reached_if_the_user_lists_it() -> None:
 def test_a_name_that_leads_to_this_machine_is_refused_even_if_it_is_named() -> None:
     with pytest.raises(ForbiddenAddressError, match="localhost leads to this machine"):
         asyncio.run(resolve_host("localhost", 443, is_named=True))
+
+
+def test_a_name_is_resolved_once_and_to_what_may_be_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def resolve(*query: object, **_more: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        asked.append(query[0])
+        found = ("127.0.0.1", "93.184.216.34", "10.0.0.5", "93.184.216.34")
+        return [(2, 1, 6, "", (address, 443)) for address in found]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    assert asyncio.run(resolve_host("a.example", 443, is_named=False)) == ("93.184.216.34",)
+    assert asyncio.run(resolve_host("a.example", 443, is_named=True)) == ("93.184.216.34", "10.0.0.5")
+    assert asked == ["a.example", "a.example"]
 
 
 def test_proxies_of_the_environment() -> None:

@@ -222,6 +222,32 @@ def test_an_answer_that_is_cut_is_cut_for_the_program_too() -> None:
     asyncio.run(scene())
 
 
+def test_an_answer_with_two_ends_is_cut() -> None:
+    both = (
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    )
+
+    async def scene() -> None:
+        async with run_proxy(Origin(both)) as proxied:
+            client = await proxied.connect()
+            client.send(post())
+            assert b"hello" not in await client.rest()
+            proxied.origin.answer = http("200 OK", body=b"ok")
+            assert (await proxied.ask(post()))[2] == b"ok"
+
+    asyncio.run(scene())
+
+
+def test_headers_that_are_not_ascii_are_passed_on() -> None:
+    async def scene() -> None:
+        async with run_proxy(Origin(http("200 OK", body=b"ok"))) as proxied:
+            sent = post("/v1/messages", "X-Name: caf\xe9").decode().encode("latin-1")
+            assert (await proxied.ask(sent))[0] == 200
+            assert b"x-name: caf\xe9\r\n" in proxied.origin.requests[0].lower()
+
+    asyncio.run(scene())
+
+
 def test_a_request_ends_when_the_program_closes_its_connection() -> None:
     """Nothing is paid for that has no reader."""
 
