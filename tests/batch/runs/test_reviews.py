@@ -1,5 +1,6 @@
 """Agents that review, in whole runs: what is sent back, what is never passed, what halts, and what it costs."""
 
+import json
 import os
 import signal
 
@@ -135,6 +136,24 @@ def test_a_batch_that_halts_does_not_wait_for_the_server_of_a_reviewer(
     result, _ = run_here(place, monkeypatch, items=None, checkpoint=None)
     assert ticked(place) == ["T1", "T2"]
     assert (starts(place, "T1"), reviews(place, "T1")) == (1, 2)
+
+
+def test_a_verdict_is_not_asked_for_again_when_another_reviewer_has_halted_the_batch(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = '[ -e "$HOME/again" ] || { touch "$HOME/again"; exit 4; }; echo \'{"verdict": "accept"}\' >"$GITBATCH_REPLY"'
+    more = (
+        f'[agents.second]\nkind = "command"\ncommand = {json.dumps(["sh", "-c", script])}\nsandbox = "none"\n'
+        'exit-codes = {4 = "fatal"}\n[checks.second]\nagent = "second"\nprompt = "?"\non = ["out/*.md"]\n'
+    )
+    set_up(place, "do: ok; judge: accept", more=more)
+    result, _ = run_here(place, monkeypatch)
+    assert result.halt
+    assert result.halt.cause is Cause.FATAL
+    _, events = run_here(place, monkeypatch, items=None, checkpoint=None)
+    assert ticked(place) == ["T1"]
+    assert (starts(place, "T1"), reviews(place, "T1")) == (1, 1)
+    assert [event["check"] for event in events if event["event"] == "check-started"] == ["second"]
 
 
 def test_what_reviewers_cost_counts_for_the_limits(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
