@@ -109,8 +109,8 @@ class _ItemProxy:
             try:
                 theirs = await open_tunnel(self._rules, judged)
             except OSError as error:
-                what = str(error)
-                self._record.add_refusal(f"{judged.host}:{judged.port} ({what})")
+                what = f"no connection to {judged.host}: {error.strerror or error}"
+                self._record.add_refusal(f"{judged.host}:{judged.port} ({error.strerror or error})")
                 await client.send_error(502, what)
                 return False
             await join_streams((client.reader, client.writer), theirs, await client.accept_tunnel())

@@ -167,6 +167,8 @@ def test_program_of_another_kind(name: FormatName) -> None:
         ("connect ECONNREFUSED 127.0.0.1:443", None, Cause.BUSY),
         ("getaddrinfo EAI_AGAIN api.openai.com", None, Cause.BUSY),
         ("Connection error. (cause: fetch failed)", None, Cause.BUSY),
+        ("gitbatch: no connection to api.openai.com: refused", 502, Cause.BUSY),
+        ("ECONNRESET behind us: no connection to the database", 500, Cause.BUSY),
         ("407 Proxy Authentication Required", 407, Cause.FATAL),
         ("status 407 Proxy Authentication Required", None, Cause.FATAL),
     ],
@@ -174,7 +176,7 @@ def test_program_of_another_kind(name: FormatName) -> None:
 def test_errors_of_a_server(said: str, status: int | None, cause: Cause) -> None:
     verdict = judge_error(said, status)
     assert verdict.cause is cause
-    is_offline = any(word in said for word in ("ECONNREFUSED", "EAI_AGAIN", "fetch failed"))
+    is_offline = any(word in said for word in ("ECONNREFUSED", "EAI_AGAIN", "fetch failed", "gitbatch: "))
     assert (verdict.wait_reason is WaitReason.NO_CONNECTION) == is_offline
 
 

@@ -40,6 +40,8 @@ def test_programs_of_the_repository_are_not_found(tmp_path: Path) -> None:
     )
     assert search.find_program("codex") == found
     assert [search.find_program(name) for name in ("claude", "gemini", "qwen", "none")] == [None] * 4
+    assert search.may_start(found)
+    assert not any(map(search.may_start, (own, outside / "claude", Path("codex"))))
 
 
 @pytest.mark.parametrize(

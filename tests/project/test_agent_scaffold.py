@@ -36,6 +36,13 @@ def test_template_has_no_findings(word: str, language: Language) -> None:
     assert "{preset}" not in text
 
 
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("word", AGENT_WORDS)
+def test_settings_in_comments_are_valid(word: str, language: Language) -> None:
+    text = re.sub(r"(?m)^# (?=[a-z-]+ = )", "", render_agent_table(word, "a", language))
+    assert read_config(text.encode()).problems == ()
+
+
 def test_presets_are_those_of_the_kind() -> None:
     assert set(PRESETS) == set(KNOWN_PRESETS)
 

@@ -19,9 +19,11 @@ _NUMBER = r"(40[0-9]|413|422|429|5\d\d)"
 _STATUS = re.compile(rf"\b(?:status|code|http|error)(?: code)?\W{{0,3}}{_NUMBER}\b", re.IGNORECASE)
 _LONE_NUMBER = re.compile(rf"(?<![\w.,/#:-]){_NUMBER}(?![\w/-]|[.,:]\d|\s*tokens)")
 _NO_CONNECTION = re.compile(
-    r"Connection refused|Unable to connect|waiting for network|fetch failed|Name or service not known"
+    r"Connection refused|Unable to connect|gitbatch: no connection to |waiting for network|fetch failed|Name or service not known"
     r"|ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH"
 )
+_BY_PROXY = "gitbatch: no connection to "
+"""The beginning of what our proxy answers, with a status, where it does not reach a host."""
 _CONTEXT = re.compile(
     r"(?:prompt|input|request) is too long|too many (?:input )?tokens|context[ _](?:window|length)|maximum context"
     r"|token count.{0,40} exceeds",
@@ -124,7 +126,7 @@ def find_cause(status: int, text: str) -> Cause:
 
 def judge_error(text: str, status: int | None = None) -> Verdict:
     """Returns the verdict for an error: by its status, else by one that its text has, else by its words."""
-    if status is None and has_no_connection(text):
+    if has_no_connection(text) and (status is None or _BY_PROXY in text):
         return no_connection(text)
     if status is None:
         found = _STATUS.search(text) or _LONE_NUMBER.search(text)
