@@ -9,6 +9,7 @@ import pytest
 from sandbox.arena import Arena, Wall, behind
 
 from gitbatch.sandbox.launcher import PORT
+from gitbatch.sandbox.landlock import Landlock
 from gitbatch.sandbox.model import Network, SandboxKind
 from gitbatch.sandbox.network import find_network_problem
 from gitbatch.sandbox.selection import select_sandbox
@@ -70,6 +71,11 @@ def test_probe(kind: SandboxKind) -> None:
 
 def test_no_sandbox_has_none() -> None:
     assert find_network_problem(select_sandbox(SandboxKind.NONE)) == "no sandbox"
+
+
+def test_sandbox_without_a_launcher_has_none() -> None:
+    mac = Landlock(0, SandboxKind.SEATBELT)
+    assert find_network_problem(mac) == "no network namespace here"
 
 
 def test_no_namespace_here() -> None:
