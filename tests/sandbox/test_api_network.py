@@ -3,13 +3,13 @@
 import socket
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import pytest
 from sandbox.arena import Arena, Wall, behind
 
-from gitbatch.sandbox.launcher import PORT
 from gitbatch.sandbox.landlock import Landlock
+from gitbatch.sandbox.launcher import PORT
 from gitbatch.sandbox.model import Network, SandboxKind
 from gitbatch.sandbox.network import find_network_problem
 from gitbatch.sandbox.selection import select_sandbox
@@ -56,11 +56,13 @@ def test_other_addresses(arena: Arena) -> None:
 
 
 @confined
-def test_the_listener_is_not_on_the_host(arena: Arena) -> None:
-    with socket.create_server(("127.0.0.1", PORT)):  # else this would fail, or the launcher
-        done = arena.python(
-            f"{CONNECT}\nprint(connect('127.0.0.1', {PORT}))", arena.usual._replace(network=Network.API)
-        )
+def test_listener_is_not_on_the_host(arena: Arena) -> None:
+    """It has a port that is taken here: by this test, or by another process."""
+    with ExitStack() as stack:
+        with suppress(OSError):
+            stack.enter_context(socket.create_server(("127.0.0.1", PORT), reuse_port=True))
+        code = f"{CONNECT}\nprint(connect('127.0.0.1', {PORT}))"
+        done = arena.python(code, arena.usual._replace(network=Network.API))
     assert done.stdout.strip() == GREETING
 
 
