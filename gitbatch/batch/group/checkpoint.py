@@ -20,6 +20,7 @@ from gitbatch.batch.group.shared_files import consolidate
 from gitbatch.batch.history.messages import render_checkpoint_message
 from gitbatch.batch.history.rescue import rescued_refs
 from gitbatch.batch.history.target import require_not_checked_out_elsewhere, require_tip
+from gitbatch.batch.history.unchecked import find_unchecked_refs
 from gitbatch.batch.item.scheduled import CommitContext
 from gitbatch.batch.model import BatchGroup, Checkpoint, Outcome, Record
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state
@@ -287,7 +288,7 @@ def drop_branches(repo: Repository, batch: str, checkpoint: Checkpoint) -> tuple
     """Deletes the branches of the items that are merged; returns those that are checked out, which are kept.
 
     It also deletes the ref that held the checkpoint while it was built, since the target branch has it now, and the
-    kept outputs of failed attempts at items that are done.
+    kept outputs of failed attempts at items that are done, and the refs of outputs that were checked.
     """
     done = {outcome.item.slug for outcome in checkpoint.outcomes if outcome.commit}
     branches = {building_ref(batch): checkpoint.commit} | {
@@ -296,4 +297,5 @@ def drop_branches(repo: Repository, batch: str, checkpoint: Checkpoint) -> tuple
         if outcome.succeeded and outcome.commit
     }
     there = {ref: oid for ref, oid in branches.items() if repo.refs.read(ref) == oid}
-    return delete_branches(repo, there | rescued_refs(repo, batch, done))
+    checked = find_unchecked_refs(repo, batch, (outcome.item.slug for outcome in checkpoint.outcomes))
+    return delete_branches(repo, there | rescued_refs(repo, batch, done) | checked)

@@ -14,6 +14,7 @@ from gitbatch.batch.history.bases import BaseReader
 from gitbatch.batch.history.ledger import Ledger
 from gitbatch.batch.history.rescue import rescue_branches
 from gitbatch.batch.history.target import require_tip
+from gitbatch.batch.history.unchecked import find_unchecked_refs
 from gitbatch.batch.model import FailedAttempt, ItemStatus, Outcome
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.refs.names import item_branch
@@ -33,6 +34,8 @@ def set_aside(repo: Repository, ledger: Ledger, unsound: Unsound) -> Mapping[Ite
     lost = [outcome for outcome in unsound.outcomes if outcome.item.key in unsound.keys]
     branches = {item_branch(batch, o.item.slug): str(o.commit) for o in lost if o.commit}
     rescue_branches(repo, batch, branches, require_tip(repo, ledger.batch.record.target))
+    # First what was checked: without its branch, the item would be taken for one that is only to be checked again.
+    delete_branches(repo, find_unchecked_refs(repo, batch, (outcome.item.slug for outcome in lost)))
     delete_branches(repo, branches)
     for outcome in lost:
         ledger.add_attempt(_as_attempt(outcome))

@@ -1,8 +1,9 @@
 """Outputs that are harvested and whose checks have not all answered: kept by a ref, so that nothing is paid for twice.
 
-The ref points to a tree with the output and with the state of its attempt. It is written before the first check starts,
-and removed when the item has its commit, or when the ledger has its failed attempt. A run that is killed in between leaves
-it: the next start asks only the checks whose verdict is not noted. An agent without a sandbox may write refs too, as it
+The ref points to a tree with the output and with the state of its attempt. It is written before the first check starts.
+It counts as long as the item has no commit and the ledger does not have its attempt as a failed one, and is removed when the
+item's group is recorded, or when its commit is set aside. A killed run leaves it: the next start asks only the checks whose
+verdict is not noted. An agent without a sandbox may write refs too, as it
 may write its item's branch.
 """
 
@@ -15,7 +16,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.agents.protocol import Reply
-from gitbatch.batch.history.ledger import Ledger
 from gitbatch.batch.model import BatchItem, FailedAttempt
 from gitbatch.checks.verdict import CheckResult
 from gitbatch.errors import BusyError, GitError
@@ -110,15 +110,15 @@ def find_unchecked(repo: Repository, batch: str, items: Iterable[BatchItem]) -> 
     return {held.item: held for held in read if held}
 
 
-def record_attempt(ledger: Ledger, item: BatchItem, tried: FailedAttempt) -> None:
-    """Writes a failed attempt to the ledger. Its output, if it was checked, is kept by a rescue ref from now on."""
-    ledger.add_attempt(tried)
-    if tried.checks:
-        drop_unchecked(ledger.repo, ledger.batch.id, item)
+def find_unchecked_refs(repo: Repository, batch: str, slugs: Iterable[str]) -> dict[str, str]:
+    """Returns the refs of items, given by their slugs, with what they point to."""
+    there = repo.refs.below(unchecked_refs(batch))
+    wanted = {unchecked_ref(batch, slug) for slug in slugs} if there else ()
+    return {ref: oid for ref, oid in there.items() if ref in wanted}
 
 
 def drop_unchecked(repo: Repository, batch: str, item: BatchItem) -> None:
-    """Removes the ref of an output that has its commit, or whose attempt has failed. What stays, the next start removes."""
+    """Removes the ref of an output that does not count any more. What stays, the next start removes."""
     ref = unchecked_ref(batch, item.slug)
     with suppress(GitError, BusyError):
         if oid := repo.refs.read(ref):

@@ -6,7 +6,7 @@ Runs on the git thread, over a repository and values.
 from msgspec.structs import replace
 
 from gitbatch.agents.protocol import Failure, Reply
-from gitbatch.batch.history.unchecked import Unchecked, drop_unchecked
+from gitbatch.batch.history.unchecked import Unchecked
 from gitbatch.batch.item.commit import commit_held, hold_output, take_output
 from gitbatch.batch.item.contributions import describe_lost_contributions
 from gitbatch.batch.item.rescue import keep_blob, keep_output
@@ -100,7 +100,6 @@ def commit_checked(
     taken = commit_held(repo, commits, finished.scheduled, outcome, held)
     if isinstance(taken, Failure):
         return fail_with(held.tried, taken)
-    drop_unchecked(repo, commits.batch.id, finished.scheduled.batch_item)
     return taken
 
 

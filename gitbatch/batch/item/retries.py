@@ -7,7 +7,6 @@ from msgspec.structs import replace
 
 from gitbatch.batch.events import AttemptFailed, ItemFinished, ItemWaiting
 from gitbatch.batch.history.rescue import find_rescued
-from gitbatch.batch.history.unchecked import record_attempt
 from gitbatch.batch.item.attempt import run_attempt
 from gitbatch.batch.item.checking import check_output, resume_checks
 from gitbatch.batch.item.judge import sum_seconds, sum_spent
@@ -62,7 +61,7 @@ async def _follow_failure(
     """Records a failed attempt, and waits if it calls for that; returns the item's waits. None: the batch halts."""
     if tried.is_counted or not tried.usage.is_empty:
         # It is paid for, even if the run is stopping.
-        await shielded(run.git(record_attempt, run.ledger, scheduled.batch_item, tried))
+        await shielded(run.git(run.ledger.add_attempt, tried))
     if _start_wait(run, scheduled, tried):
         return waits.add_one()
     if not _may_continue(run, scheduled, tried):
