@@ -2,6 +2,7 @@
 
 import json
 import math
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ import pytest
 from batch.programs import set_up, starts
 from conftest import Place
 from sessions import run_here
+from waiting import wait_until
 
 from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.verdicts import GateState
+from gitbatch.errors import BusyError
 from gitbatch.fs.disk import DiskError
 from gitbatch.limits.causes import Cause
 
@@ -406,3 +409,37 @@ def test_a_guilty_item_whose_branch_outlived_a_kill_is_charged_once(
     assert [(item["status"], item["spent"]["usage"]["cost"]) for item in items if item["name"] == "T1"] == [
         ("failed", 0.4)
     ]
+
+
+def test_a_gate_ends_with_an_interrupted_run(place: Place) -> None:
+    script = 'test -e "$HOME/go" || { echo $$ >"$HOME/gate.pid"; while :; do sleep 0.05; done; }'
+    set_up(place, "ok", agent=gate(place, script))
+    run = place.start("run", "--items", "all", "--checkpoint", "at-end")
+    pid = place.home / "gate.pid"
+    try:
+        wait_until(lambda: pid.exists() and bool(pid.read_text().strip()), "the gate runs")
+        status = json.loads(place.gitbatch("status", "--json").stdout)
+        run.send_signal(signal.SIGINT)
+        run.communicate()
+        assert run.wait() == 130
+    finally:
+        run.kill()
+    assert status["process"]["pause"] == "gate"
+    assert not Path(f"/proc/{pid.read_text().strip()}").exists()
+    assert written(place) == []
+    (place.home / "go").touch()
+    place.gitbatch("run")
+    assert written(place) == ["T1"]
+    assert starts(place, "T1") == 1
+
+
+def test_a_branch_that_moves_each_time_is_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    move = f'(cd "{place.root}" && date +%N >mine.txt && git add mine.txt && git commit -qm Mine)'
+    set_up(place, "ok", agent=gate(place, move))
+    place.git("config", "user.name", "U")
+    place.git("config", "user.email", "u@example.invalid")
+    monkeypatch.setattr("gitbatch.batch.group.record.TRIES", 2)
+    with pytest.raises(BusyError, match="branch main keeps moving"):
+        run_here(place, monkeypatch)
+    assert len(seen(place)) == 2
+    assert written(place) == []
