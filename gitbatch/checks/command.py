@@ -24,7 +24,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.agents.process.confine import confinement_of
-from gitbatch.agents.process.environment import passed_variables, secret_names
+from gitbatch.agents.process.environment import certificate_variables, passed_variables, secret_names
 from gitbatch.agents.process.last_lines import find_reason
 from gitbatch.agents.process.program import describe_exit, end_program, show_shortened
 from gitbatch.agents.process.start_problem import can_find_program, describe_start_problem
@@ -141,6 +141,7 @@ async def _run_once(
     secrets = Secrets.from_environment(environment, secret_names(table.pass_env, table.public_env))
     confinement = confinement_of(table, environment, place, subject.output, Network.of_setting(table.network))
     variables = {
+        **(certificate_variables(environment) if table.network else {}),
         **passed_variables(table, environment),
         **{name: _fill_placeholders(value, subject) for name, value in table.env.items()},
         "GITBATCH_OUTPUT": subject.output,

@@ -38,7 +38,12 @@ class Bench:
         return self.run_table(table)
 
     def run_table(self, table: CheckTable) -> CheckResult:
-        environment = {"PATH": os.environ["PATH"], "TOKEN": "a-secret-token", "OTHER": "x"}
+        environment = {
+            "PATH": os.environ["PATH"],
+            "TOKEN": "a-secret-token",
+            "OTHER": "x",
+            "SSL_CERT_FILE": "/ca.pem",
+        }
         services = AgentServices(environment, SandboxKind.NONE, Starter())
         worktree, scratch = self.root / "tree", self.root / "io"
         for folder in (worktree, scratch):
@@ -116,6 +121,13 @@ def test_a_check_reads_the_output_and_gets_what_its_table_says(bench: Bench) -> 
         f"docs/a.md docs/a.md [value of TOKEN] {tree}/src",
         str(tree),
     )
+
+
+def test_a_check_with_a_network_gets_the_certificates(bench: Bench) -> None:
+    script = 'test "${SSL_CERT_FILE-none}" = "$0"'
+    for network, expected in ((False, "none"), (True, "/ca.pem")):
+        table = CheckTable(command=("sh", "-c", script, expected), network=network)
+        assert bench.run_table(table).verdict is CheckVerdict.PASS, network
 
 
 def test_what_a_check_prints_is_capped_and_cleaned(bench: Bench) -> None:
