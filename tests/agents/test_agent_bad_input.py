@@ -14,6 +14,8 @@ from agents.claude_code_values import FILES, an_assignment, play_stream, read_st
 from agents.claude_code_values import a_program as a_claude
 from agents.event_programs import a_start, play, some_programs
 from agents.process_bench import Bench
+from conftest import Place
+from sessions import run_here
 
 from gitbatch.agents.claude_code.agent import make_claude_code_agent
 from gitbatch.agents.claude_code.command_line import edit_rule
@@ -258,3 +260,35 @@ def test_program_that_waits_in_silence(bench: Bench) -> None:
     assert answer.details == (
         "if it waits for an answer, such as a login, this shows it: gitbatch agents try tester",
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (
+            "error: unexpected argument '--json' found",
+            "does not know its command line (error: unexpected argument",
+        ),
+        ("ERROR: 401 Incorrect API key provided: sk-w***", "401 Incorrect API key provided"),
+    ],
+)
+def test_what_concerns_all_items_costs_one_attempt(
+    place: Place, monkeypatch: pytest.MonkeyPatch, said: str, reason: str
+) -> None:
+    place.write("agent", f'#!/bin/sh\ncat >/dev/null; echo x >>"$HOME/starts"; echo "{said}" >&2; exit 2\n')
+    (place.root / "agent").chmod(0o755)
+    items = "".join(f"- [ ] T{n} Write → Output: {n}.md\n" for n in range(3))
+    place.write("task.md", f"# Plan\n\n## Work Packages\n\n### Group\n\n{items}")
+    place.write(
+        "gitbatch.toml",
+        '[agents.a]\nkind = "command"\nformat = "codex"\ncommand = ["./agent"]\nsandbox = "none"\n',
+    )
+    place.commit()
+    result, _ = run_here(place, monkeypatch, jobs=1)
+    assert result.halt
+    assert (result.halt.cause, reason in result.halt.reason) == (Cause.FATAL, True), result.halt
+    assert (
+        result.halt.advice
+        == "fix the agent in gitbatch.toml (API key, credit, model or program), then resume: gitbatch run"
+    )
+    assert (place.home / "starts").read_text() == "x\n"

@@ -13,7 +13,7 @@ from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.json_lines.claude import ClaudeEvents
 from gitbatch.agents.json_lines.claude_events import Event
 from gitbatch.agents.json_lines.claude_outcome import wait_for_server
-from gitbatch.agents.json_lines.verdict import CutAnswers, Verdict, find_usage_problem
+from gitbatch.agents.json_lines.verdict import CutAnswers, Verdict, find_usage_problem, judge_last_lines
 from gitbatch.agents.last_message import INSTRUCTION, read_last_message
 from gitbatch.agents.process.agent import ProcessAgent
 from gitbatch.agents.process.api_access import FoundKey
@@ -193,6 +193,14 @@ class ClaudeCodeProgram(Struct, frozen=True):
             )
             cause = Cause.FAILED if self.stream.has_started else Cause.FATAL
             return Failure(clean_text(f"{self.table.program} {why}"), details, cause)
+        if not self.stream.has_started and (verdict := judge_last_lines(details)):
+            return Failure(
+                verdict.reason,
+                details,
+                verdict.cause,
+                wait_reason=verdict.wait_reason,
+                is_guess=verdict.is_guess,
+            )
         reason = clean_text(describe_exit(ended.status, find_reason(details)))
         return Failure(reason, details or ended.watch.last_lines())
 

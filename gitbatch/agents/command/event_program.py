@@ -13,7 +13,7 @@ from gitbatch.agents.command.table import CommandAgent, FormatName
 from gitbatch.agents.json_lines.claude_outcome import wait_for_server
 from gitbatch.agents.json_lines.formats import open_reader
 from gitbatch.agents.json_lines.reader import JsonLinesReader
-from gitbatch.agents.json_lines.verdict import CutAnswers, Verdict, find_usage_problem
+from gitbatch.agents.json_lines.verdict import CutAnswers, Verdict, find_usage_problem, judge_last_lines
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.last_lines import LOOKED_AT
 from gitbatch.agents.process.program import ProgramExit, feed_and_wait
@@ -97,7 +97,7 @@ class EventProgram(Struct, frozen=True):
 
         A meaning that the table gives to the exit code counts more than its events, which then give the reason only.
         """
-        verdict = self._judge_exit(ended) or self._judge_usage(ended)
+        verdict = self._judge_exit(ended) or self._judge_start(ended)
         if verdict and str(ended.status) not in self.command.table.exit_codes:
             return self._fail(verdict, ended)
         lines = (*ended.watch.last_errors(), *self.events.unread_lines)
@@ -114,13 +114,17 @@ class EventProgram(Struct, frozen=True):
     def _judge_exit(self, ended: ProgramExit) -> Verdict | None:
         return self.events.judge_exit(ended.status, ended.watch.last_errors())
 
-    def _judge_usage(self, ended: ProgramExit) -> Verdict | None:
-        """Returns the verdict for a program that does not know its command line; no item can be worked on with it."""
+    def _judge_start(self, ended: ProgramExit) -> Verdict | None:
+        """Returns the verdict for a program that printed no event: no model has spoken, so what it says is its own."""
+        if self.events.has_started:
+            return None
         lines = (*ended.watch.last_errors(), *self.events.unread_lines)
-        unknown = "" if self.events.has_started else find_usage_problem(lines)
+        unknown = find_usage_problem(lines)
+        if not unknown:
+            return judge_last_lines(lines)
         program = self.command.table.command[0]
         reason = f"{program} does not know its command line ({unknown}): update it, or correct its command"
-        return Verdict(Cause.FATAL, clean_text(reason)) if unknown else None
+        return Verdict(Cause.FATAL, clean_text(reason))
 
     def _fail(self, verdict: Verdict, ended: ProgramExit) -> Failure:
         cause = self.cut_answers.decide_cause(self.command.assignment.item, verdict)

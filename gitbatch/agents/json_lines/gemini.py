@@ -6,11 +6,10 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from gitbatch.agents.json_lines.reader import JsonLinesReader
 from gitbatch.agents.json_lines.shown import ShownPaths, describe_failure
-from gitbatch.agents.json_lines.verdict import Verdict, judge_error
+from gitbatch.agents.json_lines.verdict import Verdict, judge_error, judge_last_lines
 from gitbatch.agents.process.watch import ShownLine
 from gitbatch.agents.protocol import OutputStream
 from gitbatch.limits.causes import Cause
@@ -117,10 +116,8 @@ class GeminiEvents(JsonLinesReader[GeminiEvent]):
         text = (error.message or error.type if error else "") or self._error
         if text:
             return judge_error(text, _find_status(status) if failed else None)
-        verdicts = (judge_error(line) for line in reversed(errors))
-        known = next((verdict for verdict in verdicts if verdict.cause is not Cause.FAILED), None)
-        if known:
-            return replace(known, is_guess=known.cause is Cause.BUSY)
+        if known := judge_last_lines(errors):
+            return known
         return Verdict(Cause.FAILED, clean_text(said or "it reports an error")) if failed else None
 
     def take_event(self, event: GeminiEvent) -> ShownLine | None:

@@ -4,9 +4,10 @@ Only errors are judged by their words, never what a model says.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.plan.model import ItemKey
@@ -135,3 +136,14 @@ def judge_error(text: str, status: int | None = None) -> Verdict:
         return Verdict(find_cause(status, text), clean_text(text or f"status {status}"))
     causes = (cause for cause, pattern in _WORDS if pattern.search(text))
     return Verdict(next(causes, Cause.FAILED), clean_text(text or "it reports an error"))
+
+
+def judge_last_lines(lines: Sequence[str]) -> Verdict | None:
+    """Returns the verdict of the last line that says more than that the program failed; None if no line does.
+
+    Args:
+        lines: what a program printed as text: of errors, not of a model. A busy server in it is a guess.
+    """
+    verdicts = (judge_error(line) for line in reversed(lines))
+    known = next((verdict for verdict in verdicts if verdict.cause is not Cause.FAILED), None)
+    return replace(known, is_guess=known.cause is Cause.BUSY) if known else None
