@@ -1,6 +1,7 @@
 """`gitbatch check`: checks and gates on the working tree or on a commit, without a batch."""
 
 import json
+import shutil
 from typing import Any
 
 import pytest
@@ -15,6 +16,10 @@ PLAN = """# P
 - [x] T1 Write → Output: docs/a.md
 - [ ] T2 Write → Output: docs/b.md (context: src/x.py)
 - [ ] T3 Write → Check: none → Output: docs/c.md
+
+### Two
+
+- [ ] T4 Write → Check: other → Output: docs/d.md
 """
 CONFIG = """[batch]
 jobs = 2
@@ -48,6 +53,7 @@ def written(place: Place) -> Place:
     place.write("docs/a.md", "good\n")
     place.write("docs/c.md", "whatever\n")
     place.write("src/x.py", "x = 1\n")
+    place.write("old/x", "x")
     place.commit()
     return place
 
@@ -72,6 +78,8 @@ def test_working_tree_and_commit(written: Place, here: Here) -> None:
     written.write("docs/b.md", "good\n")
     (written.root / "src/x.py").unlink()
     written.write("src/x.py/y", "a folder where a file was")
+    shutil.rmtree(written.root / "old")
+    written.write("old", "a file where a folder was")
     assert check(here, code=1) == [("docs/a.md", "good", "red"), ("docs/b.md", "good", "pass")]
     assert check(here, "--rev", "HEAD", code=0) == [("docs/a.md", "good", "pass")]
     assert check(here, "--gate", "clean", code=1) == [("", "clean", "red")]
@@ -109,11 +117,13 @@ def test_path_from_a_folder(written: Place, here: Here, monkeypatch: pytest.Monk
         (("T9",), "T9 is neither a file here nor an item of the plan"),
         (("docs/none.md",), "docs/none.md is neither a file here"),
         (("--gate", "other"), "gate other is not configured"),
+        (("T4",), "check other of docs/d.md is not configured"),
         (("--rev", "nowhere"), "nowhere names no commit here"),
         (("--rev", "--all"), "--all names no commit here"),
     ],
 )
-def test_invalid_names(here: Here, arguments: tuple[str, ...], message: str) -> None:
+def test_invalid_names(place: Place, here: Here, arguments: tuple[str, ...], message: str) -> None:
+    place.write("docs/d.md", "later\n")
     code, _, said = here("check", *arguments)
     assert (code, message in said) == (2, True), said
 

@@ -155,3 +155,19 @@ def test_red_gate(recorded: Place, here: Here) -> None:
     found = verify(here, "start..main", "--config", "main", code=1)
     assert {each["message"].partition(":")[0] for each in found["findings"]} == {"gate clean is red"}
     assert len(found["findings"]) == 2
+
+
+def test_trusted_commit_without_the_plan(recorded: Place, here: Here) -> None:
+    """Then the patterns alone decide, for outputs and for groups by their names."""
+    recorded.git("rm", "--quiet", "task.md")
+    recorded.edit("gitbatch.toml", "[gates.clean]", '[gates.clean]\ngroups = ["Two"]')
+    recorded.commit("Another phase")
+    assert verify(here, "start..main~1", "--config", "main", code=0)["checks_run"] == 4
+
+
+def test_agents_are_not_asked(recorded: Place, here: Here) -> None:
+    style = '\n[checks.style]\nagent = "one"\nprompt = "Good?"\non = ["docs/a.md"]\n'
+    recorded.write("gitbatch.toml", CONFIG.split("[checks", maxsplit=1)[0] + style)
+    recorded.commit("Review")
+    found = verify(here, "start..main", "--config", "main", code=0)
+    assert (found["checks_run"], found["checks_not_run"]) == (0, 1)
