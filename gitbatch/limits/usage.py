@@ -56,6 +56,18 @@ class Usage(Struct, frozen=True):
             cost=sum(costs) if costs and len(costs) == len(used) else None,
         )
 
+    def without(self, part: "Usage") -> "Usage":
+        """Returns what is left of a sum without a part of it."""
+        return Usage(
+            model=self.model,
+            input=max(0, self.input - part.input),
+            output=max(0, self.output - part.output),
+            cache_read=max(0, self.cache_read - part.cache_read),
+            cache_write=max(0, self.cache_write - part.cache_write),
+            requests=max(0, self.requests - part.requests),
+            cost=None if self.cost is None else max(0.0, round(self.cost - (part.cost or 0.0), 6)),
+        )
+
 
 FREE = Usage(cost=0.0)
 """The usage of an attempt that made no request: its cost is known to be 0."""

@@ -38,7 +38,7 @@ def set_aside(repo: Repository, ledger: Ledger, unsound: Unsound) -> Mapping[Ite
     delete_branches(repo, find_unchecked_refs(repo, batch, (outcome.item.slug for outcome in lost)))
     delete_branches(repo, branches)
     for outcome in lost:
-        ledger.add_attempt(_as_attempt(outcome))
+        ledger.add_attempt(_as_attempt(ledger, outcome))
     return {o.item.key: o for o in unsound.outcomes if o.item.key not in unsound.keys}
 
 
@@ -78,7 +78,7 @@ def _set_one_aside(
     kept = rescue_branches(repo, ledger.batch.id, branch, tip)
     base = repo.objects.tree_of(commit.base) if reader.parts_of(commit).merged else tip
     tried = replace(
-        _as_attempt(finished),
+        _as_attempt(ledger, finished),
         base=base,
         cause=failed.cause,
         reason=failed.reason,
@@ -88,20 +88,25 @@ def _set_one_aside(
         (old.cause, old.base) == (tried.cause, tried.base) for old in ledger.entries.of_item(tried.slug)
     ):
         ledger.add_attempt(tried)  # else a kill came before the branch was deleted
+    delete_branches(repo, find_unchecked_refs(repo, ledger.batch.id, (finished.item.slug,)))
     delete_branches(repo, branch)
     return replace(failed, rescued=kept[0] if kept else "")
 
 
-def _as_attempt(outcome: Outcome) -> FailedAttempt:
-    """Returns what is recorded of the work that is set aside: an attempt without a cause, which does not count."""
-    usage = outcome.reply.usage if outcome.reply else outcome.spent.usage
+def _as_attempt(ledger: Ledger, outcome: Outcome) -> FailedAttempt:
+    """Returns what is recorded of the work that is set aside: an attempt without a cause, which does not count.
+
+    Its time and usage are those of the last attempt: the ledger has those of the earlier ones.
+    """
+    key = outcome.item.key
+    earlier = sum(tried.seconds for tried in ledger.entries.of_item(key))
     return FailedAttempt(
-        outcome.item.key,
+        key,
         outcome.commit.base if outcome.commit else "",
         outcome.attempts,
         ItemStatus.FAILED,
         None,
         REASON,
-        seconds=outcome.seconds,
-        usage=usage,
+        seconds=round(max(0.0, outcome.seconds - earlier), 3),
+        usage=outcome.spent.usage.without(ledger.entries.spent_on(key).usage),
     )

@@ -443,3 +443,17 @@ def test_a_branch_that_moves_each_time_is_given_up(place: Place, monkeypatch: py
         run_here(place, monkeypatch)
     assert len(seen(place)) == 2
     assert written(place) == []
+
+
+def test_what_a_guilty_item_has_cost_is_the_same_after_a_resume(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = 'mkdir "$HOME/ran" 2>/dev/null && exit 126; test ! -e out/T1.md'
+    set_up(place, "paidfail paid", agent=gate(place, script))
+    stopped, _ = run_here(place, monkeypatch)
+    assert stopped.halt
+    result, _ = run_here(place, monkeypatch)
+    assert failures(result).keys() == {"T1"}
+    (item,) = json.loads(place.gitbatch("status", "--json").stdout)["items"]
+    usage = item["spent"]["usage"]
+    assert (item["attempts"], usage["requests"], round(usage["cost"], 6)) == (2, 4, 0.8)
