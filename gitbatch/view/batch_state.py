@@ -15,6 +15,7 @@ from gitbatch.batch.history.rescued_files import RescuedFile
 from gitbatch.batch.history.spending import ItemSpent, sum_spending
 from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, ItemStatus
 from gitbatch.batch.verdicts import GateState
+from gitbatch.checks.verdict import VERDICT_WORDS, CheckVerdict
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.holder import Holder
@@ -28,6 +29,7 @@ OPEN = "open"
 NOT_MERGED = "not-merged"
 RUNNING = "running"
 _STYLES = {**{str(status): style for status, style in STYLES.items()}, RUNNING: "cyan", NOT_MERGED: "green"}
+UNCHECKED = "its output is kept until its checks have answered"
 _WORDS = {NOT_MERGED: "done, not merged yet"}
 """What people read instead of a code."""
 
@@ -52,6 +54,14 @@ _PAUSES = {
     BatchPause.SERVER: "it waits for a server",
     BatchPause.GATE: "a gate runs",
 }
+
+
+class RecordedCheck(Struct, frozen=True):
+    """What a check said of the output of an item."""
+
+    check: str
+    verdict: CheckVerdict
+    seconds: float
 
 
 class ItemState(Struct, frozen=True):
@@ -79,6 +89,8 @@ class ItemState(Struct, frozen=True):
     """Seconds since the epoch: when the attempt began that runs; None if none does."""
     last_line: str = ""
     """The last line that the agent of the running attempt showed."""
+    checks: tuple[RecordedCheck, ...] = ()
+    """The checks of its output; of an item that is not done, the verdicts that there are so far."""
 
 
 class RecordedGate(Struct, frozen=True):
@@ -156,7 +168,10 @@ def batch_state(
 
 def _add_effort(shown: ItemState, spent: ItemSpent | None, kept: RescuedFile | None) -> ItemState:
     if spent:
-        shown = replace(shown, attempts=spent.attempts, spent=spent.spent, seconds=spent.seconds)
+        checks = tuple(RecordedCheck(each.name, each.verdict, each.seconds) for each in spent.checks)
+        shown = replace(
+            shown, attempts=spent.attempts, spent=spent.spent, seconds=spent.seconds, checks=checks
+        )
     if kept is None or shown.status in {ItemStatus.SUCCEEDED, NOT_MERGED}:
         return shown
     return replace(shown, rescued=kept.ref, reason=shown.reason or kept.reason)
@@ -198,9 +213,9 @@ def _item_state(group: BatchGroup, item: BatchItem, state: BatchProgress) -> Ite
         return ItemState(item.output, item.name, group.number, item.key, failed.status, failed.reason)
     if state.is_finished(group):
         return ItemState(item.output, item.name, group.number, item.key, ItemStatus.SUCCEEDED)
-    return ItemState(
-        item.output, item.name, group.number, item.key, NOT_MERGED if item.key in state.ready else OPEN
-    )
+    status = NOT_MERGED if item.key in state.ready else OPEN
+    reason = UNCHECKED if item.key in state.unchecked else ""
+    return ItemState(item.output, item.name, group.number, item.key, status, reason)
 
 
 def render_batch(shown: BatchState, now: float) -> Block:
@@ -271,4 +286,5 @@ def _format_work(item: ItemState) -> str:
     parts = [format_count(item.attempts, "attempt")] if item.attempts > 1 else []
     if item.spent and item.spent.usage != Usage():
         parts += [f"{item.seconds:.1f} s", format_tokens(item.spent.usage), format_cost(item.spent)]
+    parts += [f"{each.check} {VERDICT_WORDS[each.verdict]}" for each in item.checks]
     return f"  ({', '.join(parts)})" if parts else ""

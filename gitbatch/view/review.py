@@ -6,6 +6,7 @@ from gitbatch.agents.protocol import FLAG_DESCRIPTIONS
 from gitbatch.batch.history.messages import format_effort, format_gate_effort, format_usage
 from gitbatch.batch.model import Checkpoint, CriterionState, ItemStatus, LineCount, Outcome, describe_missing
 from gitbatch.batch.verdicts import GateState, GateVerdict, describe_state
+from gitbatch.checks.verdict import VERDICT_WORDS, CheckVerdict
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.paths import quote_path
@@ -112,6 +113,10 @@ def _done_row(outcome: Outcome) -> tuple[Cell, ...]:
         parts.append((f"[discarded: {', '.join(outcome.strays)}] ", "yellow"))
     if outcome.earlier:
         parts.append((f"[{format_count(outcome.attempts, 'attempt')}] ", "yellow"))
+    if outcome.checks:
+        is_skipped = any(check.verdict is CheckVerdict.SKIP for check in outcome.checks)
+        words = ", ".join(f"{check.name} {VERDICT_WORDS[check.verdict]}" for check in outcome.checks)
+        parts.append((f"[{words}] ", "yellow" if is_skipped else "green"))
     parts.append(outcome.reply.summary if outcome.reply else "")
     count = str(outcome.lines or "")
     return _status_cell(outcome), (outcome.item.name,), ((count, "cyan"),), tuple(parts)
@@ -137,11 +142,9 @@ def _detail_lines(outcome: Outcome) -> Block:
     if not details:
         return (make_line(f"{outcome.item.name}:", indent=2), *effort) if effort else ()
     said = make_line(("\n".join(details), "dim"), indent=4)
-    who = (
-        f"the gate said of {outcome.item.name}"
-        if outcome.cause is Cause.GATE
-        else f"{outcome.item.name} said"
-    )
+    judges = {Cause.GATE: "the gate", Cause.CHECK_FAILED: "the checks"}
+    judge = judges.get(outcome.cause) if outcome.cause else None
+    who = f"{judge} said of {outcome.item.name}" if judge else f"{outcome.item.name} said"
     return (make_line(f"{who}:", indent=2), said, *effort)
 
 

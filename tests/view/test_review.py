@@ -11,6 +11,8 @@ from gitbatch.agents.protocol import Reply, ReplyFlag
 from gitbatch.agents.reply import make_reply
 from gitbatch.batch.model import Checkpoint, CriterionState, FailedAttempt, ItemStatus
 from gitbatch.batch.verdicts import GateState, GateVerdict
+from gitbatch.checks.verdict import CheckResult, CheckVerdict
+from gitbatch.limits.causes import Cause
 from gitbatch.project.context import InputProblem, MissingInput
 from gitbatch.text import clean_text
 from gitbatch.view.block import StyledLine, TextTable, plain_text
@@ -38,6 +40,19 @@ def test_gates() -> None:
     said = text_of(replace(CHECKPOINT, gates=gates))
     assert "gate tests: pass (2 runs, 1.5 s)\n" in said
     assert "gate links: red before this group already\nexit code 1: 2 dead links\n" in said
+
+
+def test_checks() -> None:
+    passed, skipped = (
+        CheckResult("links", CheckVerdict.PASS, 0.4),
+        CheckResult("style", CheckVerdict.SKIP, 0.1),
+    )
+    said = text_of(replace(CHECKPOINT, outcomes=(replace(WROTE, checks=(passed, skipped)),)))
+    assert "[links passed, style skipped] It wrote a." in said
+    red = replace(
+        BROKE, cause=Cause.CHECK_FAILED, details=(clean_text("links: dead"), clean_text("links: gone"))
+    )
+    assert "the checks said of T1:\nlinks: dead\nlinks: gone" in text_of(replace(CHECKPOINT, outcomes=(red,)))
 
 
 def test_details_of_failures() -> None:

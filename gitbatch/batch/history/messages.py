@@ -328,7 +328,8 @@ def _render_failure(outcome: Outcome) -> str:
     lines = (*outcome.details, *strays)
     if not lines:
         return ""
-    whose = "the gate's" if outcome.cause is Cause.GATE else "its own"
+    judges = {Cause.GATE: "the gate's", Cause.CHECK_FAILED: "its checks'"}
+    whose = judges.get(outcome.cause, "its own") if outcome.cause else "its own"
     return f"{_item_name(outcome)} {outcome.status}, in {whose} words:\n" + "\n".join(
         f"    {line}" for line in lines
     )

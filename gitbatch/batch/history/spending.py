@@ -10,6 +10,7 @@ from gitbatch.batch.history.progress import BatchProgress, FinishedGroup
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.batch.model import BatchItem, Outcome
+from gitbatch.checks.verdict import CheckResult
 from gitbatch.limits.usage import Spent
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.refs.names import item_branch
@@ -23,6 +24,8 @@ class ItemSpent(Struct, frozen=True):
     spent: Spent
     seconds: float
     """The time of the attempts that ended."""
+    checks: tuple[CheckResult, ...] = ()
+    """The checks of its output: of a finished item all, of one that is not the verdicts so far."""
 
 
 def read_spending(
@@ -38,16 +41,17 @@ def read_spending(
         if not held.is_ended_by(entries.of_item(key)):
             known, tried = found.get(key, ItemSpent(0, Spent(), 0.0)), held.tried
             spent = known.spent + Spent.of_attempt(held.usage)
-            found[key] = ItemSpent(known.attempts + 1, spent, round(known.seconds + tried.seconds, 1))
+            took = round(known.seconds + tried.seconds, 1)
+            checks = tuple(noted.result for noted in held.verdicts)
+            found[key] = ItemSpent(known.attempts + 1, spent, took, checks)
     merged = (
         outcome for finished in state.finished for outcome in read_merged_outcomes(repo, batch, finished)
     )
     for outcome in (*merged, *state.ready.values(), *_conflicted_outcomes(repo, batch, state)):
         before = found[outcome.item.key].seconds if outcome.item.key in found else 0.0
         took = round(before + outcome.seconds, 1)
-        found[outcome.item.key] = ItemSpent(
-            outcome.attempts, outcome.spent, took
-        )  # it includes failed attempts
+        # What it has spent includes failed attempts.
+        found[outcome.item.key] = ItemSpent(outcome.attempts, outcome.spent, took, outcome.checks)
     return found
 
 

@@ -61,6 +61,16 @@ def test_a_red_check_sends_its_findings_and_the_output_to_the_next_attempt(place
     said = [value.partition(" (")[0] for value in trailers(place, item, "Check")]
     assert said == ["words pass", "never skip"]
     assert trailers(place, item, "Earlier") == ["1: check words failed: line 1: no more (exit 1)"]
+    (shown,) = [
+        each
+        for each in json.loads(place.gitbatch("status", "--json").stdout)["items"]
+        if each["name"] == "T1"
+    ]
+    assert [(each["check"], each["verdict"]) for each in shown["checks"]] == [
+        ("words", "pass"),
+        ("never", "skip"),
+    ]
+    assert "words passed, never skipped" in place.gitbatch("status").stdout
     body = place.git("log", "-1", "--format=%B")
     assert "checks: words passed" in body
     assert "never skipped" in body
@@ -87,6 +97,8 @@ def test_an_output_that_always_fails_its_checks_fails_its_item_alone(place: Plac
     outcome = told.outcome("T1")
     assert (outcome["status"], outcome["cause"], outcome["attempts"]) == ("failed", "check-failed", 2)
     assert "checks one, two failed: bad one (exit 1)" in prompt(place, "T1", 2)
+    body = place.git("log", "-1", "--format=%B")
+    assert "T1 failed, in its checks' words:\n    one: bad one\n    two: bad two\n" in body
     assert "> one: bad one\n> two: bad two" in prompt(place, "T1", 2)
     assert ticked(place) == ["T2"]
     unchanged = told.outcome("T3")
@@ -121,6 +133,9 @@ def test_a_check_without_a_verdict_halts_and_the_output_is_only_checked_again(pl
     assert (starts(place, "T1"), ticked(place), told.of("attempt-failed")) == (1, [], [])
     status = json.loads(place.gitbatch("status", "--json").stdout)
     assert status["spent"]["usage"]["cost"] == 0.4
+    (shown,) = [each for each in status["items"] if each["name"] == "T1"]
+    assert (shown["status"], shown["reason"]) == ("open", "its output is kept until its checks have answered")
+    assert [each["check"] for each in shown["checks"]] == ["good"]
     (place.home / "code").write_text("0")
     again = run(place)
     assert again.of("batch-started")[0]["spent"]["usage"]["cost"] == 0.4
