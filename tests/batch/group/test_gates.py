@@ -394,7 +394,8 @@ def test_a_guilty_item_whose_branch_outlived_a_kill_is_charged_once(
 ) -> None:
     """The kill came after its failed attempt was written down, and before its branch was deleted."""
     later = gate(place, 'test -e "$HOME/fixed" || exit 126', name="later")
-    set_up(place, "paid", "ok", agent=gate(place, "test ! -e out/T1.md") + later)
+    check = '[checks.ok]\ncommand = ["true"]\non = ["out/*"]\nsandbox = "none"\n'
+    set_up(place, "paid", "ok", agent=gate(place, "test ! -e out/T1.md") + later + check)
     run_here(place, monkeypatch)
     form = "--format=%(refname) %(objectname)"
     refs = dict(line.split() for line in place.git("for-each-ref", form, "refs/gitbatch").splitlines())
