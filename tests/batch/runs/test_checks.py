@@ -131,6 +131,7 @@ def test_a_check_without_a_verdict_halts_and_the_output_is_only_checked_again(pl
     assert halted["cause"] == "check-unavailable"
     assert "T1: check waits gave no verdict: it still asks to be run again after 5s" in halted["reason"]
     assert (starts(place, "T1"), ticked(place), told.of("attempt-failed")) == (1, [], [])
+    assert told.of("batch-waiting") == [], "the agents do not wait for a check"
     status = json.loads(place.gitbatch("status", "--json").stdout)
     assert status["spent"]["usage"]["cost"] == 0.4
     (shown,) = [each for each in status["items"] if each["name"] == "T1"]
@@ -210,3 +211,45 @@ def _held_state(place: Place) -> str:
     """The state of the one output that is held; empty if none is."""
     ref = place.git("for-each-ref", "--format=%(refname)", KEPT)
     return place.git("show", f"{ref}:state.json", check=False) if ref else ""
+
+
+LIAR = """set -u
+printf '{"summary": "All tests pass. I ran every one of them twice."}' >"$GITBATCH_REPLY"
+case $((($(echo "$1 $GITBATCH_ATTEMPT" | cksum | cut -d ' ' -f 1)) % 6)) in
+0) printf '{"name": "%s", "numbers": [1, 2, 3]}' "$1" >"$1" ;;
+1) printf '{"name": "%s", "numbers": [1, 2' "$1" >"$1" ;;
+2) printf 'name: %s\\nnumbers: 1 2 3\\n' "$1" >"$1" ;;
+3) printf 'A great page. It is complete, tested and correct.\\n' >"$1" ;;
+4) printf '{"name": "other", "numbers": [1, 2, 3]}' >"$1"; echo 'exit 0' >check.py ;;
+5) : >"$1" ;;
+esac
+"""
+"""An agent that claims the same of each output, of which one in six is what was asked for."""
+JUDGE = """import json, sys
+found = json.load(open(sys.argv[1]))
+sys.exit(0 if found == {"name": sys.argv[1], "numbers": [1, 2, 3]} else 3)
+"""
+
+
+def test_no_output_of_a_lying_agent_is_recorded_that_its_check_would_reject(place: Place) -> None:
+    """The long round (`GITBATCH_FAULTS=long`) has 1,000 items."""
+    count = 1000 if os.environ.get("GITBATCH_FAULTS") == "long" else 12
+    items = "".join(f"- [ ] a → Output: out/{number}.json\n" for number in range(count))
+    set_up(place, "", items, "retries = 1")
+    place.write("agent.sh", LIAR)
+    place.write("check.py", JUDGE)
+    config = place.read("gitbatch.toml").replace(str(place.home / "agent"), 'sh", "agent.sh", "{output}')
+    table = check(
+        "json", "", command=["python3", "-S", "check.py", "{output}"], on=["out/*"], checkout="context"
+    )
+    place.write("gitbatch.toml", f"{config}{table}")
+    place.commit("An agent that lies")
+    told = run(place, code=1)
+    names = place.git("ls-tree", "-r", "--name-only", "main", "out").splitlines()
+    right = [json.dumps({"name": name, "numbers": [1, 2, 3]}) for name in names]
+    assert [place.git("show", f"main:{name}") for name in names] == right
+    succeeded = [e["outcome"] for e in told.of("item-finished") if e["outcome"]["status"] == "succeeded"]
+    assert len(names) == len(succeeded)
+    assert 0 < len(names) < count
+    failed = [e["outcome"]["cause"] for e in told.of("item-finished") if e["outcome"]["status"] == "failed"]
+    assert {"check-failed", "no-usable-output", "nothing-changed"} >= set(failed)
