@@ -458,3 +458,13 @@ def test_what_a_guilty_item_has_cost_is_the_same_after_a_resume(
     (item,) = json.loads(place.gitbatch("status", "--json").stdout)["items"]
     usage = item["spent"]["usage"]
     assert (item["attempts"], usage["requests"], round(usage["cost"], 6)) == (2, 4, 0.8)
+
+
+def test_a_gate_that_is_red_twice_by_chance_blames_no_item(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(place, "ok", agent=gate(place, 'test "$(wc -l <"$HOME/tests.log")" -gt 2'))
+    result, events = run_here(place, monkeypatch)
+    assert result.succeeded == 1
+    assert seen(place) == [["T1"], ["T1"], [], ["T1"], ["T1"]]
+    assert "gate tests is flaky" in "".join(event["text"] for event in of_kind(events, "notice"))
