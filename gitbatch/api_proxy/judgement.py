@@ -76,6 +76,8 @@ def judge_request(rules: ProxyRules, head: Head) -> Forward | Tunnel | Refusal:
         what = _shorten(head.target)
         return Refusal(400, "only requests for this server are passed on", f"{head.method} {what}")
     path, _, query = head.target.partition("?")
+    if _asks_for_upgrade(head) and any(_is_covered(route, route.method, path) for route in rules.routes):
+        return Refusal(426, "requests are passed on by HTTP only", "")
     route = next((route for route in rules.routes if _is_covered(route, head.method, path)), None)
     if not rules.origin or route is None or not _QUERY.fullmatch(query):
         return Refusal(
@@ -136,6 +138,11 @@ def _judge_tunnel(rules: ProxyRules, target: str) -> Tunnel | Refusal:
     if asked in map(split_host, rules.named_hosts):
         return Tunnel(*asked, is_named=True)
     return Tunnel(*asked, is_named=False) if asked in map(split_host, rules.hosts) else refused
+
+
+def _asks_for_upgrade(head: Head) -> bool:
+    """Whether a request is to become a WebSocket: Codex sends its requests without one if it is answered 426."""
+    return head.method == "GET" and any(name == "upgrade" for name, _ in head.headers)
 
 
 def _is_covered(route: Route, method: str, path: str) -> bool:

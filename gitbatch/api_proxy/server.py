@@ -102,7 +102,8 @@ class _ItemProxy:
             return True
         judged = judge_request(self._rules, head)
         if isinstance(judged, Refusal):
-            self._record.add_refusal(judged.record)
+            if judged.record:
+                self._record.add_refusal(judged.record)
             await client.send_error(judged.status, judged.message)
             return False
         if not isinstance(judged, Forward):

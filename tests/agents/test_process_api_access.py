@@ -105,7 +105,7 @@ def test_an_address_that_cannot_be_used_is_said_at_the_start(address: str) -> No
         ("claude", "ANTHROPIC_API_KEY", True),
         ("gemini", "GEMINI_API_KEY", False),
         ("qwen", "OPENAI_API_KEY", True),
-        ("codex", "OPENAI_API_KEY", False),
+        ("codex", "CODEX_API_KEY", True),
         ("opencode", "ANTHROPIC_API_KEY", False),
     ],
 )
@@ -118,14 +118,39 @@ def test_programs_by_their_format(name: FormatName, passed: str, is_hidden: bool
     access = find_api_access("a", table, environment, program, key)
     changed = access.hide_key({passed: "the-key-of-the-user"}, access.make_rules(), PROXY)
     assert ("the-key-of-the-user" not in changed.values()) is is_hidden
-    assert (PROXY in changed.values()) is is_hidden
+    arguments = access.set_address(["/bin/x", "exec", "-"], access.make_rules(), PROXY)
+    assert (PROXY in "".join((*changed.values(), *arguments))) is is_hidden
+    assert (arguments[0], arguments[-2:]) == ("/bin/x", ["exec", "-"])
     said = f"agent a: key: in its environment ({'the address of its server cannot be set from outside'})"
     assert access.notes == (() if is_hidden else (said,))
     assert set(program.hosts) & set(access.make_rules().hosts) == (set() if is_hidden else set(program.hosts))
 
 
+@pytest.mark.parametrize(
+    ("command", "is_added"),
+    [
+        (("codex", "exec", "-"), True),
+        (("/opt/bin/codex", "exec", "-m", "gpt-5.5", "-"), True),
+        (("npx", "codex", "exec"), False),
+        (("sh", "-c", "codex exec -"), False),
+        (("codex", "exec", "-c", "model_provider=mine", "-"), False),
+        (("codex", "exec", "-c", 'openai_base_url="https://gw"', "-"), False),
+        (("codex", "exec", "--oss"), False),
+    ],
+)
+def test_arguments_are_added_to_known_command_lines(
+    command: tuple[str, ...],
+    is_added: bool,  # noqa: FBT001 - a row
+) -> None:
+    table = CommandAgent(command=command, format="codex")
+    access = find_api_access("a", table, {}, table.api_program, FoundKey("CODEX_API_KEY", "the-key"))
+    added = ["-c", f'openai_base_url="{PROXY}"'] if is_added else []
+    assert access.set_address(command, access.make_rules(), PROXY) == [command[0], *added, *command[1:]]
+    assert access.is_hidden is is_added
+
+
 def test_a_key_that_has_to_stay_out_and_cannot_is_an_error() -> None:
-    table = CommandAgent(command=("codex",), format="codex", key="proxy")
+    table = CommandAgent(command=("npx", "codex"), format="codex", key="proxy")
     with pytest.raises(GitbatchError, match="cannot be kept out: the address of its server"):
         find_api_access("a", table, {}, table.api_program, FoundKey("OPENAI_API_KEY", "x"))
     table = CommandAgent(command=("claude",), format="claude", key="proxy")

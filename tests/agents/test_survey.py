@@ -90,7 +90,7 @@ def test_programs_are_asked_without_the_users_environment(
         ("claude", {"ANTHROPIC_API_KEY": " "}, "", (KeyState.MISSING, "", "")),
         ("claude", {}, ".claude/.credentials.json", (KeyState.LOGIN, "", "")),
         ("codex", {}, ".codex/auth.json", (KeyState.LOGIN, "", "")),
-        ("codex", {"OPENAI_API_KEY": "sk"}, ".codex/auth.json", (KeyState.KEY, "OPENAI_API_KEY", "")),
+        ("codex", {"CODEX_API_KEY": "sk"}, ".codex/auth.json", (KeyState.KEY, "CODEX_API_KEY", "")),
         (
             "claude",
             {"ANTHROPIC_API_KEY": "sk-ant-oat01", "CLAUDE_CODE_OAUTH_TOKEN": "sk-ant-oat01"},

@@ -39,7 +39,7 @@ INNER = b"POST /v1/files HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400),
         (HEAD + b"X: " + b"x" * 70_000 + b"\r\n\r\n", 431),
         # Other ways.
-        (b"GET /v1/messages HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", 404),
+        (b"GET /v1/files HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", 404),
         (b"POST http://127.0.0.1/v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n", 400),
         (b"TRACE / HTTP/1.1\r\nHost: x\r\n\r\n", 404),
         (b"CONNECT 169.254.169.254:80 HTTP/1.1\r\nHost: x\r\n\r\n", 403),

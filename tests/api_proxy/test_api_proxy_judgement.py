@@ -95,6 +95,16 @@ def test_requests(method: str, target: str, status: int) -> None:
         assert judged.url == f"https://api.example.com/base{target}"
 
 
+def test_a_web_socket_is_answered_so_that_the_program_does_without() -> None:
+    upgrade = (("connection", "Upgrade"), ("upgrade", "websocket"))
+    assert judge_request(RULES, Head("GET", "/v1/messages", upgrade)) == Refusal(
+        426, "requests are passed on by HTTP only", ""
+    )
+    judged = judge_request(RULES, Head("GET", "/v1/files", upgrade))
+    assert isinstance(judged, Refusal)
+    assert judged.status == 404
+
+
 def test_without_a_server_only_hosts_pass() -> None:
     rules = ProxyRules(hosts=("a.example",), routes=ROUTES)
     assert isinstance(judge_request(rules, Head("POST", "/v1/messages")), Refusal)

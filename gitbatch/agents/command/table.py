@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 from typing import Annotated, Literal
 
 from msgspec import Meta, field
+from msgspec.structs import replace
 
 from gitbatch.agents.process.api_programs import FORMATS, ApiProgram
 from gitbatch.agents.process.table import ProcessTable
@@ -48,8 +50,11 @@ class CommandAgent(ProcessTable, frozen=True, kw_only=True, tag="command"):
 
     @property
     def api_program(self) -> ApiProgram | None:
-        """What is known of the program whose format it is."""
-        return FORMATS[self.format] if self.format else None
+        """What is known of the program whose format it is. Arguments are not added to the command line of another one."""
+        program = FORMATS[self.format] if self.format else None
+        if program and program.address_arguments and not _takes_arguments(self.command, self.format):
+            return replace(program, address_arguments=())
+        return program
 
     @property
     def command_line(self) -> tuple[str, ...]:
@@ -75,6 +80,12 @@ class CommandAgent(ProcessTable, frozen=True, kw_only=True, tag="command"):
         yield "command", "an argument holds a NUL character" if has_nul else None
         yield from (("env", find_variable_problem(name, value)) for name, value in self.env.items())
         yield from (("exit-codes", _exit_code_problem(code)) for code in self.exit_codes)
+
+
+def _takes_arguments(command: tuple[str, ...], name: str | None) -> bool:
+    """Returns whether a command line begins with a program of this name, and names no server of its own."""
+    own = ("model_provider", "base_url", "--oss", "--local-provider")
+    return PurePath(command[0]).name == name and not any(word in each for each in command for word in own)
 
 
 def _exit_code_problem(code: str) -> str | None:

@@ -117,7 +117,7 @@ class ProcessAgent(Struct, frozen=True):
             confinement = confinement_of(self.table, self.environment, place, output, self.network.kind)
             transport, watch = await self.starter.start_program(
                 lambda: OutputWatch(progress, files.progress, secrets, program.show_line, program.line_bytes),
-                self.sandbox.wrap_command(list(program.arguments()), confinement),
+                self.sandbox.wrap_command(_list_arguments(program, session), confinement),
                 self._set_variables({**passed, **program.environment()}, session),
                 place.worktree,
                 channel=session.channel if session else None,
@@ -198,6 +198,12 @@ async def _work_through_proxy(
         return await program.work(transport, watch)
     async with session.serve():
         return await program.work(transport, watch) if session.is_served else ExitWait.EXITED
+
+
+def _list_arguments(program: Program, session: ApiSession | None) -> list[str]:
+    """Returns the command line, with what its network needs."""
+    arguments = list(program.arguments())
+    return session.set_arguments(arguments) if session else arguments
 
 
 def _launcher_problem(watch: OutputWatch, place: LocalPlace) -> str:

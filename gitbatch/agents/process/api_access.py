@@ -1,6 +1,6 @@
 """How the programs of one agent reach their model through the proxy: by which rules, with the key or a placeholder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -71,13 +71,21 @@ class ApiAccess(Struct, frozen=True):
         """
         if not rules.origin or self.program is None:
             return dict(variables)
-        changed = {**variables, self.program.address_variable: address}
+        changed = dict(variables)
+        if self.program.address_variable:
+            changed[self.program.address_variable] = address
         if self.key and rules.key and self.is_hidden:
             if len(self.key.value) >= SHORTEST:  # a shorter one is a word, which other values have too
                 hidden = rules.key.placeholder
                 changed = {name: value.replace(self.key.value, hidden) for name, value in changed.items()}
             changed[self.key.variable] = rules.key.placeholder
         return changed
+
+    def set_address(self, arguments: Sequence[str], rules: ProxyRules, address: str) -> list[str]:
+        """Returns the command line of a program, with the address of the proxy if that is set by arguments."""
+        program, *rest = arguments
+        added = self.program.address_arguments if rules.origin and self.program else ()
+        return [program, *(each.replace("{address}", address) for each in added), *rest]
 
 
 def find_passed_key(

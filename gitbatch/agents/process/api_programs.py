@@ -18,8 +18,10 @@ class ApiProgram(Struct, frozen=True):
     """The variables that may have its key, and how a placeholder begins there: it is judged by that."""
     address_variable: str = ""
     """The variable that sets the address of its server; empty: it has none, so the key has to be in its environment."""
+    address_arguments: tuple[str, ...] = ()
+    """Arguments after its name that set that address, in the place of `{address}`; a program has these or a variable."""
     address: str = ""
-    """The address without that variable."""
+    """The address if it is not set."""
     routes: tuple[Route, ...] = ()
     """The requests that it needs, below its address."""
     has_prices: bool = False
@@ -28,7 +30,7 @@ class ApiProgram(Struct, frozen=True):
     @property
     def can_hide_key(self) -> bool:
         """Whether its address can be set, so that it can work with a placeholder."""
-        return bool(self.address_variable)
+        return bool(self.address_variable or self.address_arguments)
 
 
 _MESSAGES = (
@@ -62,10 +64,12 @@ CLAUDE = ApiProgram(
 PROGRAMS: Mapping[str, ApiProgram] = MappingProxyType(
     {
         "claude": CLAUDE,
-        # Its address is a part of its configuration file, and its first request is a WebSocket.
         "codex": ApiProgram(
             hosts=("api.openai.com", "chatgpt.com", "auth.openai.com"),
-            key_variables={"OPENAI_API_KEY": "sk-proj-", "CODEX_API_KEY": "sk-proj-"},
+            key_variables={"CODEX_API_KEY": "sk-proj-", "OPENAI_API_KEY": "sk-proj-"},
+            address="https://api.openai.com/v1",
+            routes=_OPENAI,
+            has_prices=True,
         ),
         "gemini": ApiProgram(
             hosts=("generativelanguage.googleapis.com",),
@@ -99,6 +103,7 @@ FORMATS: Mapping[str, ApiProgram] = MappingProxyType(
         # With that variable, Gemini CLI 0.61 takes its method of authentication to be "gateway", which it then refuses
         # if it has no terminal: "Invalid auth method selected." By ACP the method is named.
         "gemini": replace(PROGRAMS["gemini"], address_variable=""),
+        "codex": replace(PROGRAMS["codex"], address_arguments=("-c", 'openai_base_url="{address}"')),
     }
 )
 """Those of programs that are started with a format, by its name."""

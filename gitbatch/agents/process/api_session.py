@@ -1,6 +1,6 @@
 """The proxy around one start of an agent's program: its rules, its variables, and what it saw of the attempt."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
@@ -61,6 +61,10 @@ class ApiSession:
     def set_variables(self, variables: Mapping[str, str]) -> dict[str, str]:
         """Returns the variables of the program: all that it would get, with the address of the proxy, without its key."""
         return self._access.hide_key({**variables, **_THROUGH_PROXY}, self._rules, ADDRESS)
+
+    def set_arguments(self, arguments: Sequence[str]) -> list[str]:
+        """Returns the command line of the program, with the address of the proxy if that is set by arguments."""
+        return self._access.set_address(arguments, self._rules, ADDRESS)
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[None]:

@@ -45,7 +45,7 @@ KNOWN_PROGRAMS: Mapping[str, KnownProgram] = MappingProxyType(
         program.name: program
         for program in (
             KnownProgram("claude", "Claude Code", "claude-code", KEY_VARIABLES, _CLAUDE_LOGIN, "Claude Code"),
-            KnownProgram("codex", "Codex", "codex", (*_OPENAI, "CODEX_API_KEY"), _CODEX_LOGIN),
+            KnownProgram("codex", "Codex", "codex", ("CODEX_API_KEY",), _CODEX_LOGIN),
             KnownProgram(
                 "opencode",
                 "OpenCode",
