@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _CONNECT_PATIENCE = 30.0
 _ANSWER_PATIENCE = 900.0
 """Seconds without a byte of an answer: a model that thinks and does not stream is silent for minutes."""
+_CONNECTIONS = 16
+"""Connections to the server at the same time; further requests wait for one."""
 _ERROR_BYTES = 1024 * 1024
 """Bytes that are passed on of an answer that is an error."""
 
@@ -99,6 +101,7 @@ class Upstream:
             proxy=proxy or None,
             trust_env=False,
             follow_redirects=False,
+            limits=httpx2.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
             timeout=httpx2.Timeout(
                 connect=_CONNECT_PATIENCE, read=_ANSWER_PATIENCE, write=IDLE_PATIENCE, pool=None
             ),

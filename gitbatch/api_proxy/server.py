@@ -19,7 +19,7 @@ from gitbatch.concurrency import shielded
 from gitbatch.limits.usage import Usage
 
 FindLimit = Callable[[tuple[Usage, ...]], str]
-_CONNECTIONS = 64
+_CONNECTIONS = 32
 """Connections of one item at the same time."""
 
 

@@ -173,7 +173,7 @@ def test_a_git_that_is_no_program(three: Place, tmp_path: Path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="how many files are open is different elsewhere")
 def test_where_few_files_may_be_open_fewer_agents_run_at_a_time(three: Place) -> None:
     limited = (
-        f"ulimit -n 140; exec {sys.executable} -m gitbatch run --items all --checkpoint at-end --jobs 40"
+        f"ulimit -n 160; exec {sys.executable} -m gitbatch run --items all --checkpoint at-end --jobs 40"
     )
     done = subprocess.run(
         ["bash", "-c", limited],
