@@ -59,7 +59,8 @@ def _program_row(program: InstalledProgram) -> tuple[Cell, ...]:
 def describe_key(program: InstalledProgram) -> str:
     """Returns whether a program has a key, or which variable it needs."""
     if program.key is KeyState.KEY:
-        return f"key: {program.variable}"
+        unused = f" ({', '.join(program.unused)} set too, and not passed)" if program.unused else ""
+        return f"key: {program.variable}{unused}"
     needs = (
         _SUBSCRIPTION if program.kind in {"claude-code", "acp:claude"} else f"set {program.usual_variable}"
     )

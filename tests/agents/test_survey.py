@@ -112,6 +112,7 @@ def test_key_that_is_known_without_a_request(
     found = describe_program(known, Path("/x"), VersionReport("1.0"), {**environment, **home}, "bubblewrap")
     assert (found.key, found.variable, found.problem) == expected
     assert found.login == (f"~/{login}" if login else "")
+    assert found.unused == (("CLAUDE_CODE_OAUTH_TOKEN",) if len(environment) > 1 else ())
 
 
 CONFIG = """\
@@ -169,12 +170,15 @@ def test_default_agent(tmp_path: Path) -> None:
 def test_survey(tmp_path: Path) -> None:
     script(tmp_path / "bin/claude", 'echo "2.1.332 (Claude Code)"')
     script(tmp_path / "repo/codex", "touch started")
+    script(tmp_path / "bin/codex-acp", f"touch {tmp_path}/started")
     path = f"{tmp_path}/bin:{tmp_path}/repo:{os.environ['PATH']}"
     project = SurveyedProject(tmp_path / "repo", parse_config(b""), {"PATH": path, "HOME": str(tmp_path)})
     survey = survey_agents(project)
     found = {program.name: program for program in survey.programs}
     assert list(found) == list(KNOWN_PROGRAMS)
     assert (found["claude"].version, found["claude"].path) == ("2.1.332", f"{tmp_path}/bin/claude")
+    assert (found["codex-acp"].version, found["codex-acp"].problem) == ("", "")
+    assert not (tmp_path / "started").exists()
     assert found["codex"].path != f"{tmp_path}/repo/codex"
     assert [each.reason for each in survey.skipped] == ["it is in the repository"]
     assert survey.sandbox

@@ -14,7 +14,15 @@ def installed(name: str, key: KeyState, path: str | None = "/bin/x", problem: st
     kind = "claude-code" if name == "claude" else name
     login = f"~/.{name}/login" if key is KeyState.LOGIN else ""
     variable = "A_KEY" if key is KeyState.KEY else ""
-    more = (login, "USUAL_KEY", "landlock", "api", problem, "do this" if problem else "")
+    more = (
+        ("OTHER_KEY",) if problem else (),
+        login,
+        "USUAL_KEY",
+        "landlock",
+        "api",
+        problem,
+        "do this" if problem else "",
+    )
     return InstalledProgram(name, name.title(), kind, path, "1.0" if path else "", key, variable, *more)
 
 
@@ -43,7 +51,7 @@ def test_everything() -> None:
 installed
   Claude  1.0  logged in (~/.claude/login), which agents do not get: run claude setup-token, and set CLAUDE_CODE_OAUTH_TOKEN  sandbox landlock, network api  /bin/x
   Codex   1.0  logged in (~/.codex/login), which agents do not get: set USUAL_KEY                                             sandbox landlock, network api  /bin/x
-  Gemini  1.0  key: A_KEY                                                                                                     sandbox landlock, network api  /bin/x
+  Gemini  1.0  key: A_KEY (OTHER_KEY set too, and not passed)                                                                 sandbox landlock, network api  /bin/x
   Qwen    1.0  no key: set USUAL_KEY                                                                                          sandbox landlock, network api  /bin/x
   not found on PATH: opencode
   not looked into: x on PATH (it is relative)

@@ -39,6 +39,11 @@ class KnownProgram(Struct, frozen=True):
     version_mark: str = ""
     """A text that its version has: another program may have the same name."""
 
+    @property
+    def says_version(self) -> bool:
+        """Whether it knows `--version`: an adapter for ACP would wait for a client."""
+        return not self.name.endswith("-acp")
+
 
 KNOWN_PROGRAMS: Mapping[str, KnownProgram] = MappingProxyType(
     {
@@ -74,6 +79,13 @@ KNOWN_PROGRAMS: Mapping[str, KnownProgram] = MappingProxyType(
 def find_key_variable(keys: Iterable[str], environment: Mapping[str, str]) -> str:
     """Returns the first of some variables that is set; empty if none is."""
     return next((name for name in keys if environment.get(name, "").strip()), "")
+
+
+def find_unused_keys(keys: tuple[str, ...], environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Returns the variables for Claude Code that are set, and not passed because another one before them is set too."""
+    if keys[-len(KEY_VARIABLES) :] != KEY_VARIABLES:
+        return ()
+    return tuple(name for name in KEY_VARIABLES if environment.get(name, "").strip())[1:]
 
 
 def find_login(program: KnownProgram, home: Path) -> str:

@@ -20,6 +20,7 @@ from gitbatch.agents.survey.known_programs import (
     KnownProgram,
     find_key_variable,
     find_login,
+    find_unused_keys,
 )
 from gitbatch.agents.survey.program_search import ProgramSearch, SkippedFolder
 from gitbatch.agents.survey.versions import VersionReport, ask_versions
@@ -46,6 +47,8 @@ class InstalledProgram(Struct, frozen=True):
     key: KeyState
     variable: str
     """The variable that has its key; empty if none is set."""
+    unused: tuple[str, ...]
+    """Variables with keys that are set, too, and not passed: the first one counts."""
     login: str
     """The file of a login that exists, or an empty text."""
     usual_variable: str
@@ -161,10 +164,11 @@ def _find_programs(
 ) -> Iterator[InstalledProgram]:
     """Yields the known programs, each with its version and its key."""
     found = {known.name: search.find_program(known.name) for known in KNOWN_PROGRAMS.values()}
-    reports = ask_versions({path: KNOWN_PROGRAMS[name] for name, path in found.items() if path}, search.path)
+    asked = {p: KNOWN_PROGRAMS[name] for name, p in found.items() if p and KNOWN_PROGRAMS[name].says_version}
+    reports = ask_versions(asked, search.path)
     for name, known in KNOWN_PROGRAMS.items():
         path = found[name]
-        report = reports[path] if path else VersionReport("")
+        report = reports.get(path, VersionReport("")) if path else VersionReport("")
         yield describe_program(known, path, report, environment, sandbox)
 
 
@@ -199,6 +203,7 @@ def describe_program(
         report.version,
         KeyState.KEY if variable else KeyState.LOGIN if login else KeyState.MISSING,
         variable,
+        find_unused_keys(known.keys, environment),
         login,
         known.keys[0],
         sandbox,

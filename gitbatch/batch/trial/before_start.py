@@ -8,7 +8,7 @@ from pathlib import Path
 from gitbatch.agents.pool import make_idle_pool
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.agents.protocol import Agent
-from gitbatch.agents.survey.known_programs import KNOWN_PROGRAMS, find_key_variable
+from gitbatch.agents.survey.known_programs import KNOWN_PROGRAMS, find_key_variable, find_unused_keys
 from gitbatch.agents.survey.program_search import ProgramSearch
 from gitbatch.agents.survey.survey import SurveyedProject, find_unset_keys, network_of
 from gitbatch.agents.survey.versions import ask_versions
@@ -63,8 +63,8 @@ def _check_version(project: SurveyedProject, path: Path, steps: StepList) -> boo
     """Adds the step about the version of a known program; returns whether it is that program."""
     known = KNOWN_PROGRAMS.get(path.name)
     search = ProgramSearch.from_path(project.environment.get("PATH", ""), project.root)
-    if known is None or not search.may_start(path):
-        steps.note_unknown(StepName.VERSION, "not asked: it is not one of the programs that gitbatch knows")
+    if known is None or not known.says_version or not search.may_start(path):
+        steps.note_unknown(StepName.VERSION, "not asked: gitbatch does not know that it says its version")
         return True
     report = ask_versions({path: known}, search.path)[path]
     if known.version_mark and report.version and report.problem:
@@ -104,6 +104,8 @@ def _note_key(table: AgentTable, environment: Mapping[str, str], steps: StepList
             StepName.KEY, f"not set: {', '.join(unset)}", f"export {unset[0]}=… if it needs one"
         )
     elif variable := find_key_variable(table.secret_variables, environment):
-        steps.note_ok(StepName.KEY, f"in {variable}")
+        unused = find_unused_keys(table.secret_variables, environment)
+        also = f" ({', '.join(unused)} set too, and not passed)" if unused else ""
+        steps.note_ok(StepName.KEY, f"in {variable}{also}")
     else:
         steps.note_ok(StepName.KEY, "none: its table names no variable (pass-env)")
