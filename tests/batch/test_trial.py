@@ -11,10 +11,11 @@ from batch.runs.test_claude_code import KEY, STREAMS
 from conftest import Here, Place
 from view.events import EVENTS
 
-from gitbatch.agents.protocol import OutputStream
-from gitbatch.batch.events import ItemFinished, ItemProgress
+from gitbatch.agents.protocol import OutputStream, ReplyFlag
+from gitbatch.agents.reply import make_reply
+from gitbatch.batch.events import BatchWaiting, ItemFinished, ItemProgress, ItemWaiting
 from gitbatch.batch.model import ItemStatus
-from gitbatch.batch.trial.model import ADVICE, StepList, TrialStep, find_advice
+from gitbatch.batch.trial.model import ADVICE, StepList, StepName, TrialStep, find_advice
 from gitbatch.batch.trial.repository import OTHER_FILE, render_config
 from gitbatch.batch.trial.watching import TrialWatch
 from gitbatch.limits.causes import Cause
@@ -221,3 +222,67 @@ def test_item_that_did_not_start() -> None:
     steps = StepList(lambda _: None)
     TrialWatch(steps, denies_other_files=False).finish()
     assert [(step.name, step.status) for step in steps.failures] == [("started", "failed")]
+
+
+@pytest.mark.parametrize(
+    ("table", "step", "words"),
+    [
+        ('kind = "anthropic"', "key", "needs a key"),
+        ('kind = "claude-code"\nsandbox = "seatbelt"', "sandbox", "seatbelt"),
+        (
+            'kind = "claude-code"\ntools = ["Bash", "Write"]\nsandbox = "none"',
+            "settings",
+            "Bash needs a sandbox",
+        ),
+        ('kind = "command"\ncommand = ["./missing"]', "program", "./missing is not found"),
+    ],
+)
+def test_table_that_cannot_work(place: Place, here: Here, table: str, step: str, words: str) -> None:
+    set_up(place, "success")
+    if "anthropic" in table:
+        place.environment["ANTHROPIC_API_KEY"] = ""
+    place.write("gitbatch.toml", f"[agents.claude]\n{table}\n")
+    code, said, _ = here("agents", "try", "claude", "--json")
+    *_, last = json.loads(said)["steps"]
+    assert (code, last["name"], last["status"], words in last["detail"]) == (1, step, "failed", True), last
+
+
+def test_what_is_not_known_is_said_and_tried(place: Place, here: Here) -> None:
+    programs = place.home / "bin"
+    programs.mkdir()
+    (programs / "qwen").write_text(
+        "#!/bin/sh\n[ $1 = --version ] && exit 3\ncat >$GITBATCH_OUTPUT; echo Done\n"
+    )
+    (programs / "qwen").chmod(0o755)
+    place.environment["PATH"] = f"{programs}:{place.environment['PATH']}"
+    text = '[agents.q]\nkind = "command"\ncommand = ["qwen", "x"]\npass-env = ["A_KEY"]\nsandbox = "none"\n'
+    place.write("gitbatch.toml", text)
+    code, said, _ = here("agents", "try", "q")
+    assert code == 0
+    assert "  -      version         it does not work (exit code 3): it printed nothing\n" in said
+    assert "  -      key             not set: A_KEY\n         export A_KEY=… if it needs one\n" in said
+    assert "it has no limit in money" in said
+    assert "  -      summary         short summary: Done\n" in said
+    assert said.endswith("agent q works\n")
+
+
+def test_waits_are_shown() -> None:
+    steps = StepList(lambda _: None)
+    watch = TrialWatch(steps, denies_other_files=True)
+    for event, _ in EVENTS:
+        if isinstance(event, BatchWaiting | ItemWaiting):
+            watch(event)
+    watch.close()
+    assert {(step.name, step.status) for step in steps.steps} == {("waiting", "unknown")}
+
+
+def test_kept_rule_and_no_reply() -> None:
+    steps = StepList(lambda _: None)
+    watch = TrialWatch(steps, denies_other_files=True)
+    finished = next(event for event, _ in EVENTS if isinstance(event, ItemFinished))
+    flagged = msgspec.structs.replace(make_reply(""), flags=(ReplyFlag.SUMMARY_MISSING,))
+    watch(msgspec.structs.replace(finished, outcome=msgspec.structs.replace(finished.outcome, reply=flagged)))
+    watch.finish()
+    found = {step.name: (step.status, step.detail) for step in steps.steps}
+    assert found[StepName.SUMMARY] == ("unknown", "no summary")
+    assert found[StepName.OTHER_FILE][0] == "unknown"
