@@ -104,6 +104,7 @@ def test_what_was_said_before_counts_too() -> None:
     assert RULE.judge_calls((a_call("edit", OWN), request)) is ALLOW
     assert RULE.judge_calls((a_call("execute", OWN), a_call("edit", OWN))) is REJECT
     assert RULE.judge_calls((a_call("edit", "/w/tree/task.md"), a_call("edit", OWN))) is REJECT
+    assert RULE.judge_calls((a_call("think", OWN), a_call("read", OWN))) is REJECT
     assert RULE.judge_calls((request,)) is REJECT
     assert RULE.judge_calls(()) is REJECT
 

@@ -118,6 +118,42 @@ def test_failures_of_claude(stream: str, cause: Cause, reason: str) -> None:
     assert all(not line.startswith("[session") for line in played.failure.details)
 
 
+@pytest.mark.parametrize(
+    ("code", "message", "data", "cause"),
+    [
+        (-32000, "Please log in", None, Cause.FATAL),
+        (-32603, "Internal error", {"details": "401 Incorrect API key provided"}, Cause.FATAL),  # Qwen Code
+        (-32603, "Internal error", {"errorKind": "rate_limit"}, Cause.BUSY),
+        (-32603, "Internal error", {"errorKind": "overloaded"}, Cause.BUSY),
+        (-32603, "Internal error", {"errorKind": "billing_error"}, Cause.FATAL),
+        (-32603, "input is too long: context window exceeded", {"errorKind": "server_error"}, Cause.CONTEXT),
+        (-32603, "no", {"errorName": "ProviderAuthError"}, Cause.FATAL),
+        (-32603, "no", {"errorName": "ContextOverflowError"}, Cause.CONTEXT),
+        (-32603, "invalid x-api-key", {"errorName": "APIError"}, Cause.FATAL),
+        (-32603, "status 402", None, Cause.FATAL),
+        (-32603, "status 403: forbidden", None, Cause.FATAL),
+        (-32603, "HTTP 503", None, Cause.BUSY),
+        (-32603, "connect ECONNREFUSED 127.0.0.1:9", None, Cause.BUSY),
+        (-32603, "no", "more text", Cause.FAILED),
+        (429, "", [1], Cause.BUSY),  # Gemini CLI gives the status as the code
+        (401, "no", None, Cause.FATAL),
+        (400, "no", None, Cause.FAILED),
+    ],
+)
+def test_errors_of_a_turn(code: int, message: str, data: Any, cause: Cause) -> None:  # noqa: ANN401 - of any agent
+    played = play(a_program(PLAIN), [*START, said("API Error: 401"), failed(2, code, message, data)])
+    assert played.failure.cause is cause, played.failure
+    assert played.failure.reason
+
+
+def test_time_that_a_busy_server_asks_for() -> None:
+    stream = [*START, failed(2, -32603, "429", {"retryAfter": 7})]
+    assert play(a_program(PLAIN), stream).failure.retry_after == 7.0
+    for wrong in (True, -1, "7", 1e12):
+        stream = [*START, failed(2, -32603, "429", {"retryAfter": wrong})]
+        assert play(a_program(PLAIN), stream).failure.retry_after is None
+
+
 # the start
 
 

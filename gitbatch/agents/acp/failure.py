@@ -26,6 +26,8 @@ _KINDS = {
 }
 """The values of `data.errorKind` (claude-agent-acp) and `data.errorName` (OpenCode) that decide by themselves."""
 _AUTH = re.compile(r"\b(?:un)?auth(?:enticat\w*|ori[sz]\w*)?\b|\bapi[ _-]key\b", re.IGNORECASE)
+_STATUSES = range(400, 600)
+"""Codes that are statuses of HTTP (Gemini CLI)."""
 _LONGEST_WAIT = 10**6
 
 
@@ -34,7 +36,7 @@ def judge_rpc_error(error: RpcError) -> Verdict:
     text = describe_error(error)
     if error.code == _AUTH_REQUIRED:
         return Verdict(Cause.FATAL, clean_text(text))
-    verdict = judge_error(text)
+    verdict = judge_error(text, error.code if error.code in _STATUSES else None)
     data = error.data if isinstance(error.data, dict) else {}
     kind = data.get("errorKind", data.get("errorName"))
     cause = _KINDS.get(kind) if isinstance(kind, str) else None

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from batch.scripted_models import SUMMARY, serve_models
 from conftest import Place
 from history import assert_tidy, ticked
 from processes import agents_below
@@ -128,3 +129,36 @@ def test_opencode(place: Place, running: ScriptedServer, monkeypatch: pytest.Mon
     assert (result.ending, result.succeeded) == (Ending.COMPLETE, 1), (outcomes, shown)
     assert any(line.startswith("edit: out/b.md failed") for line in shown), shown
     assert outcomes["T01"]["reply"]["usage"]["cost"] > 0
+
+
+@pytest.mark.parametrize(
+    ("program", "variables", "goes_on"),
+    [
+        ("qwen", {"OPENAI_API_KEY": "key-of-a-test", "OPENAI_BASE_URL": "{url}/v1"}, False),
+        ("gemini", {"GEMINI_API_KEY": "key-of-a-test", "GOOGLE_GEMINI_BASE_URL": "{url}"}, True),
+    ],
+)
+def test_other_agents(
+    place: Place,
+    running: ScriptedServer,
+    monkeypatch: pytest.MonkeyPatch,
+    program: str,
+    variables: dict[str, str],
+    goes_on: bool,  # noqa: FBT001 - rows of a table
+) -> None:
+    """They ask for each write, and only the output is allowed. Qwen Code ends its turn when a call is denied."""
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    items = (
+        ("out/a.md", "x` write: out/a.md out/a.md `"),
+        ("out/b.md", "x` write: out/a.md out/b.md `"),
+    )
+    with serve_models() as url:
+        place.environment |= {name: value.format(url=url) for name, value in variables.items()}
+        set_up(place, running, items, 'model = "gemini-2.5-pro"\ntimeout = "2m"', program)
+        result, outcomes, events = run(place, monkeypatch)
+    shown = [event["line"] for event in events if event["event"] == "item-progress"]
+    assert (result.ending, result.succeeded) == (Ending.COMPLETE, 1 + goes_on), (outcomes, shown)
+    assert "not allowed: edit: out/a.md" in shown, shown
+    assert outcomes["T01"]["reply"]["summary"] == SUMMARY
+    assert outcomes["T02"].get("cause") == (None if goes_on else "no-usable-output")
