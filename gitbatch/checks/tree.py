@@ -7,7 +7,7 @@ is not seen by another; the folder is removed as files.
 
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from msgspec import Struct
@@ -74,7 +74,13 @@ async def open_tree(trees: FreshTrees, name: str, content: TreeContent) -> Async
     """
     path = trees.folder / f"{name}-{secrets.token_hex(4)}"
     try:
-        yield await trees.git(_make_folder, trees, path, content)
+        made = await trees.git(_make_folder, trees, path, content)
+    except BaseException:
+        with suppress(OSError):  # the first error is the one that counts
+            await shielded(trees.git(_remove_folder, path))
+        raise
+    try:
+        yield made
     finally:
         await shielded(trees.git(_remove_folder, path))
 

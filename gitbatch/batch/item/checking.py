@@ -27,6 +27,7 @@ from gitbatch.checks.command import Subject, run_command
 from gitbatch.checks.tree import open_tree
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
 from gitbatch.concurrency import shielded
+from gitbatch.errors import GitError
 from gitbatch.text import CleanText, clean_text
 
 
@@ -166,8 +167,11 @@ async def _judge_blob(checking: _Checking, name: str, progress: Progress) -> Che
     checked = CheckedItem(scheduled, checking.held.blob, checking.held.context)
     if table.agent is not None:
         return await review_output(run, checking.finished, checked, name, progress)
-    content, is_own = await run.git(find_content, run.repo, run.commit_context(), checked, table)
-    async with open_tree(run.trees, f"{scheduled.batch_item.slug}.check", content) as folder:
-        output = str(folder.blob) if is_own else scheduled.item.output
-        subject = Subject(folder.place, output, folder.blob)
-        return await run_command(run.check_tools, name, table, subject, progress)
+    try:
+        content, is_own = await run.git(find_content, run.repo, run.commit_context(), checked, table)
+        async with open_tree(run.trees, f"{scheduled.batch_item.slug}.check", content) as folder:
+            output = str(folder.blob) if is_own else scheduled.item.output
+            subject = Subject(folder.place, output, folder.blob)
+            return await run_command(run.check_tools, name, table, subject, progress)
+    except GitError as error:  # another process has removed the objects: no ref has those of the folder
+        return CheckResult(name, CheckVerdict.UNAVAILABLE, reason=clean_text(error.message))
