@@ -103,6 +103,8 @@ class AnswerUsage:
     def __init__(self, content_type: str) -> None:
         self.usage = Usage(requests=1)
         """As far as it has come; without tokens: the server does not report them, or in another form."""
+        self.is_finished = False
+        """Whether nothing more comes."""
         self._events = EventReader() if content_type.startswith("text/event-stream") else None
         self._is_read = self._events is not None or content_type.startswith("application/json")
         self._whole = bytearray()
@@ -124,6 +126,7 @@ class AnswerUsage:
 
     def finish(self) -> None:
         """Reads the rest when nothing more comes."""
+        self.is_finished = True
         if self._events is not None:
             self.feed_bytes(b"\n\n")  # the last event may lack its end
         elif self._is_read:

@@ -9,6 +9,8 @@ from gitbatch.limits.usage import Usage
 from gitbatch.text import CleanText, clean_text
 
 _KEPT_REFUSALS = 50
+_KEPT_ANSWERS = 1000
+_KEPT_MODELS = 50
 _LINE = 200
 
 
@@ -21,15 +23,17 @@ class ProxyRecord:
     statuses: Counter[int] = field(default_factory=Counter)
     """How often the server answered with each status."""
     answers: list[AnswerUsage] = field(default_factory=list)
-    """The answers of models, also those that have not come to their end."""
+    """The last answers of models, also those that have not come to their end."""
+    earlier: dict[str, Usage] = field(default_factory=dict)
+    """The usage of those before, by model."""
     limit: str = ""
     """Why no further request may be made; empty: none was refused for that."""
     _refusals: Counter[CleanText] = field(default_factory=Counter)
 
     @property
     def usages(self) -> tuple[Usage, ...]:
-        """The tokens of each answer, as far as they have come; no cost is known here."""
-        return tuple(answer.usage for answer in self.answers)
+        """The tokens of each answer, as far as they have come, and of the earlier ones by model; no cost is known here."""
+        return (*self.earlier.values(), *(answer.usage for answer in self.answers))
 
     @property
     def errors(self) -> tuple[CleanText, ...]:
@@ -49,9 +53,21 @@ class ProxyRecord:
 
     def open_answer(self, content_type: str) -> AnswerUsage:
         """Records that an answer of a model begins. Returns what reads its usage."""
+        if len(self.answers) >= _KEPT_ANSWERS:
+            self._sum_oldest()
         answer = AnswerUsage(content_type)
         self.answers.append(answer)
         return answer
+
+    def _sum_oldest(self) -> None:
+        """Replaces the oldest answer that has ended by its usage in a sum: a program can ask without end."""
+        oldest = next((answer for answer in self.answers if answer.is_finished), None)
+        if oldest is None:
+            return
+        self.answers.remove(oldest)
+        model = oldest.usage.model
+        name = model if model in self.earlier or len(self.earlier) < _KEPT_MODELS else ""
+        self.earlier[name] = self.earlier.get(name, Usage()) + oldest.usage
 
     def add_refusal(self, what: str) -> None:
         """Records that something was refused."""

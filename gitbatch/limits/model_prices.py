@@ -4,9 +4,12 @@ The library has dated prices and is released every few weeks; importing it takes
 price is needed. The cost of an unknown model is unknown, never 0.
 """
 
+from functools import lru_cache
+
 from gitbatch.limits.usage import Usage
 
 
+@lru_cache(4096)
 def find_cost(model: str, usage: Usage, provider: str | None = None) -> float | None:
     """Returns the cost of a request; None: unknown.
 
