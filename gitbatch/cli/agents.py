@@ -81,9 +81,9 @@ def try_agent(
     if json:
         from gitbatch.view.outputs.agents import trial_output
 
-        print_output(trial_output(name, kind, tuple(steps.steps), kept))
+        print_output(trial_output(name, kind, tuple(steps.steps), kept, is_interrupted=ended is not None))
     else:
-        _show_result(name, steps, kept)
+        _show_result(name, steps, kept, is_interrupted=ended is not None)
     raise typer.Exit(ended or (ExitCode.FAILED if steps.failures else ExitCode.DONE))
 
 
@@ -111,7 +111,7 @@ def _run_trial(
         steps.note_failure(StepName.STARTED, error.message, error.advice)
         return None
     if isinstance(result, signal.Signals):
-        steps.note_failure(StepName.FILE, "interrupted", "start it again")
+        steps.note_unknown(StepName.FILE, "interrupted")
         return ENDING_SIGNALS[result]
     watch.finish()
     return None
@@ -128,11 +128,13 @@ def _show_step(step: TrialStep) -> None:
         make_page().show_block(render_step(step))
 
 
-def _show_result(name: str, steps: StepList, kept: str | None) -> None:
+def _show_result(name: str, steps: StepList, kept: str | None, *, is_interrupted: bool) -> None:
     if kept:
         show_text(f"kept: {kept}")
     failed = ", ".join(step.name for step in steps.failures)
-    if failed:
+    if is_interrupted:
+        show_prose("interrupted", err=True)
+    elif failed:
         show_prose(f"agent {name} cannot work like this: {failed}", err=True)
     else:
         show_text(f"agent {name} works")

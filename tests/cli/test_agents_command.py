@@ -1,6 +1,10 @@
 """`gitbatch agents` as a user meets it; what it finds is tested in `tests/agents/test_survey.py`."""
 
 import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from conftest import Here, Place
@@ -49,3 +53,19 @@ def test_quiet_trial_shows_failures_alone(place: Place, here: Here) -> None:
     assert first == "failed program no-such-program is not found on PATH, or cannot be executed"
     assert "trying agent" not in said
     assert errors == "agent writer cannot work like this: program\n"
+
+
+def test_interrupted_trial_is_not_a_failed_one(place: Place) -> None:
+    place.write("gitbatch.toml", CONFIG.replace('["sh"]', '["sh", "-c", "echo here; exec sleep 600"]'))
+    command = [sys.executable, "-m", "gitbatch", "agents", "try", "writer"]
+    environment = {**place.environment, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, cwd=place.root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        next(line for line in process.stdout if "first output" in line)
+        process.send_signal(signal.SIGINT)
+        said, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (130, "interrupted\n")
+    assert "-      wrote its file  interrupted\n" in said
+    assert not [*(Path(place.environment["XDG_CACHE_HOME"]) / "gitbatch").glob("trial-*")]

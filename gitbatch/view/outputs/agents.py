@@ -36,10 +36,19 @@ class TrialOutput(Envelope, frozen=True):
     """The path of the repository that it worked in, with `--keep`."""
 
 
-def trial_output(agent: str, kind: str, steps: tuple[TrialStep, ...], repository: str | None) -> TrialOutput:
-    """Returns the output of a trial. `repository`: its path, if it is kept."""
+def trial_output(
+    agent: str,
+    kind: str,
+    steps: tuple[TrialStep, ...],
+    repository: str | None,
+    *,
+    is_interrupted: bool = False,
+) -> TrialOutput:
+    """Returns the output of a trial. `repository`: its path, if it is kept; `is_interrupted`: by a signal."""
     failed = next((step for step in steps if step.status is StepStatus.FAILED), None)
     error = (
         make_report(ErrorKind.FAILED, f"{failed.name}: {failed.detail}", failed.advice) if failed else None
     )
+    if is_interrupted:
+        error = make_report(ErrorKind.INTERRUPTED, "interrupted")
     return TrialOutput(agent, kind, steps, repository, ok=error is None, error=error)
