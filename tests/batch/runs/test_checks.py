@@ -12,6 +12,7 @@ from batch.programs import AGENT, found, prompt, run, starts
 from conftest import Place
 from history import assert_tidy, audit, ticked, trailers
 from processes import agents_below
+from sessions import run_here
 from waiting import wait_until
 
 KEPT = "refs/gitbatch/*/unchecked/*"
@@ -231,7 +232,9 @@ sys.exit(0 if found == {"name": sys.argv[1], "numbers": [1, 2, 3]} else 3)
 """
 
 
-def test_no_output_of_a_lying_agent_is_recorded_that_its_check_would_reject(place: Place) -> None:
+def test_no_output_of_a_lying_agent_is_recorded_that_its_check_would_reject(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The long round (`GITBATCH_FAULTS=long`) has 1,000 items."""
     count = 1000 if os.environ.get("GITBATCH_FAULTS") == "long" else 12
     items = "".join(f"- [ ] a → Output: out/{number}.json\n" for number in range(count))
@@ -244,12 +247,13 @@ def test_no_output_of_a_lying_agent_is_recorded_that_its_check_would_reject(plac
     )
     place.write("gitbatch.toml", f"{config}{table}")
     place.commit("An agent that lies")
-    told = run(place, code=1)
+    _, events = run_here(place, monkeypatch, jobs=4)
     names = place.git("ls-tree", "-r", "--name-only", "main", "out").splitlines()
     right = [json.dumps({"name": name, "numbers": [1, 2, 3]}) for name in names]
     assert [place.git("show", f"main:{name}") for name in names] == right
-    succeeded = [e["outcome"] for e in told.of("item-finished") if e["outcome"]["status"] == "succeeded"]
-    assert len(names) == len(succeeded)
+    outcomes = [event["outcome"] for event in events if event["event"] == "item-finished"]
+    assert len(outcomes) == count
+    assert len(names) == sum(outcome["status"] == "succeeded" for outcome in outcomes)
     assert 0 < len(names) < count
-    failed = [e["outcome"]["cause"] for e in told.of("item-finished") if e["outcome"]["status"] == "failed"]
-    assert {"check-failed", "no-usable-output", "nothing-changed"} >= set(failed)
+    causes = {outcome["cause"] for outcome in outcomes if outcome["status"] == "failed"}
+    assert causes <= {"check-failed", "no-usable-output", "nothing-changed"}
