@@ -28,6 +28,7 @@ from gitbatch.checks.tree import open_tree
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
 from gitbatch.concurrency import shielded
 from gitbatch.errors import GitError
+from gitbatch.repo.repository import Repository
 from gitbatch.text import CleanText, clean_text
 
 
@@ -95,7 +96,7 @@ async def resume_checks(
 def _find_held(ledger: Ledger, scheduled: ScheduledItem, past: tuple[FailedAttempt, ...]) -> Unchecked | None:
     """Returns the held output of an item, on the item's present base.
 
-    If another version of the file is there by now, the output is dropped, and only its usage is kept.
+    If the branch has another version of the file or of what the agent read by now, only its usage is kept.
     """
     repo, batch, item, output = ledger.repo, ledger.batch.id, scheduled.batch_item, scheduled.item.output
     held = read_unchecked(repo, batch, item)
@@ -104,14 +105,20 @@ def _find_held(ledger: Ledger, scheduled: ScheduledItem, past: tuple[FailedAttem
     if not held.is_ended_by(past):
         if held.tried.base == scheduled.base_name:
             return replace(held, base=scheduled.project_state.commit)
-        find, now = repo.objects.find_entry, scheduled.project_state.tree
-        if find(repo.objects.tree_of(held.base), output) == find(now, output):
+        if _still_fits(repo, scheduled, held):
             tried = replace(held.tried, base=scheduled.base_name)
             return replace(held, base=scheduled.project_state.commit, tried=tried, verdicts=())
-        reason = clean_text(f"{output} was changed on the branch before it was checked")
+        reason = clean_text(f"{output}, or what it read, was changed on the branch before it was checked")
         ledger.add_attempt(replace(held.tried, cause=None, reason=reason))
     drop_unchecked(repo, batch, item)
     return None
+
+
+def _still_fits(repo: Repository, scheduled: ScheduledItem, held: Unchecked) -> bool:
+    """Whether a new base has the same version of an item's file, and of all that the item read."""
+    state, output, find = scheduled.project_state, scheduled.item.output, repo.objects.find_entry
+    before, now = (find(tree, output) for tree in (repo.objects.tree_of(held.base), state.tree))
+    return before == now and all(state.snapshot.blob(file.path) == file.blob for file in held.context)
 
 
 async def _run_checks(run: Run, finished: FinishedWork, held: Unchecked) -> tuple[CheckResult, ...]:

@@ -157,13 +157,19 @@ def test_a_check_without_a_verdict_halts_and_the_output_is_only_checked_again(pl
 
 
 @pytest.mark.parametrize(
-    ("path", "started", "checked"), [("other.md", 1, ["T1 1"] * 2), ("out/T1.md", 2, ["T1 1", "T1 2"])]
+    ("path", "started", "checked"),
+    [
+        ("other.md", 1, ["T1 1"] * 2),
+        ("out/T1.md", 2, ["T1 1", "T1 2"]),
+        ("notes.md", 2, ["T1 1", "T1 2"]),
+    ],
 )
 def test_a_held_output_is_checked_on_the_branch_as_it_is_by_then(
     place: Place, path: str, started: int, checked: list[str]
 ) -> None:
+    place.write("notes.md", "What T1 reads.\n")
     script = 'cat >>"$HOME/checked"; [ -e other.md ] || [ -s "$HOME/go" ] || exit 126'
-    set_up(place, check("other", script), "- [ ] T1 a → Output: out/T1.md\n")
+    set_up(place, check("other", script), "- [ ] T1 a → Output: out/T1.md (context: notes.md)\n")
     run(place, code=75)
     place.write(path, "by hand\n")
     place.commit("By hand")
