@@ -1,7 +1,8 @@
 """Making text from agents harmless, before it reaches a file, a commit message or a terminal.
 
-Both functions give one line: no line break, no escape sequence, no invisible or unassigned character can
+`clean_text` and `markdown` give one line: no line break, no escape sequence, no invisible or unassigned character can
 come through, so text from an agent can neither start a Markdown block nor a commit trailer nor move a cursor.
+`clean_lines` keeps the lines of a person's comment: who writes it somewhere indents or quotes them.
 What they can't do: judge what the words say. Text stays untrusted when a later agent reads it.
 """
 
@@ -67,6 +68,21 @@ def clean_text(text: str, limit: int = LIMIT) -> CleanText:
     # It is quadratic in a pile of accents, so it gets no more than what can end up in the line.
     line = unicodedata.normalize("NFC", " ".join(visible.split())[: (limit + 1) * _LONGEST_COMPOSED])
     return CleanText(line if len(line) <= limit else line[: limit - 1].rstrip() + "…")
+
+
+def clean_lines(text: str, limit: int) -> str:
+    """Returns a text of several lines with nothing that a terminal hides or obeys; idempotent.
+
+    Line breaks and indentation stay. Blank lines at both ends, and what is beyond `limit` characters, are left out.
+    """
+    lines = _ESCAPES.sub("", text[: limit * 20]).expandtabs(4).splitlines()
+    cleaned = "\n".join(_clean_line(line) for line in lines).strip("\n")
+    return cleaned if len(cleaned) <= limit else f"{cleaned[: limit - 1].rstrip()}…"
+
+
+def _clean_line(line: str) -> str:
+    visible = (c for c in _IGNORABLE.sub("", line) if unicodedata.category(c) not in INVISIBLE)
+    return unicodedata.normalize("NFC", "".join(visible)).rstrip()
 
 
 def neutralise_forge_commands(message: str) -> str:

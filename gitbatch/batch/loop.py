@@ -214,7 +214,7 @@ def _emit_group(run: Run, start: GroupStart) -> None:
     run.emit(
         GroupStarted(
             batch=run.batch.id,
-            position=run.batch.record.groups.index(group) + 1,
+            position=run.batch.record.position_of(group),
             of=len(run.batch.record.groups),
             title=group.title,
             group=group.number,

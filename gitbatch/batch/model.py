@@ -130,6 +130,10 @@ class Record(Struct, frozen=True):
         """Returns all items, in plan order."""
         return tuple(item for group in self.groups for item in group.items)
 
+    def position_of(self, group: BatchGroup) -> int:
+        """Returns the position of a group in the batch, from 1. It may have only some of its items."""
+        return next(at for at, each in enumerate(self.groups, 1) if each.number == group.number)
+
     @property
     def plan(self) -> PlanChoice:
         """Returns the plan that the batch runs, as a choice for reading a commit."""

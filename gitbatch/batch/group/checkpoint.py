@@ -256,7 +256,7 @@ def _build_checkpoint(
     write = repo.objects.write_commit if commits.signs else repo.objects.write_unsigned
     return Checkpoint(
         batch=record.batch,
-        number=record.groups.index(group) + 1,
+        number=record.position_of(group),
         of=len(record.groups),
         group=group,
         outcomes=merged.outcomes,

@@ -158,7 +158,7 @@ def _find_unwritten(start: GroupStart, record: Record, item: WorkItem) -> WorkIt
     A box may be open although its item succeeded: its line was edited while the item ran.
     """
     failed = {outcome.item.key for outcome in start.failed}
-    ran = (each.key for group in record.groups[: record.groups.index(start.group)] for each in group.items)
+    ran = (each.key for group in record.groups[: record.position_of(start.group) - 1] for each in group.items)
     succeeded = (start.planned[key][1] for key in ran if key not in failed and key in start.planned)
     written = {other.reference for other in succeeded}
     earlier = find_earlier_versions(item, start.project_state.plan)

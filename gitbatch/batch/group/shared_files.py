@@ -157,7 +157,7 @@ def status_section(
     record: Record, group: BatchGroup, outcomes: tuple[Outcome, ...], criteria: tuple[CriterionState, ...]
 ) -> str:
     """Returns our section of status.md: the batch's position, the last group's items, the Definition of Done."""
-    number, of = record.groups.index(group) + 1, len(record.groups)
+    number, of = record.position_of(group), len(record.groups)
     rows = [
         f"| {markdown(o.item.name)} | {markdown(o.item.output)} | {o.status} | "
         f"{markdown(o.reply.summary if o.reply and o.succeeded else o.reason)} |"

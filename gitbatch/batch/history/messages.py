@@ -51,7 +51,7 @@ def render_item_message(  # each is a trailer
     """Returns the message of an item's commit."""
     reply, spent = outcome.reply or Reply(clean_text("")), outcome.spent
     pairs: list[tuple[str, object]] = [
-        *_batch_pairs(record, group),
+        *batch_pairs(record, group),
         ("Item", outcome.item.output),
         ("Agent", agent),
         ("Model", spent.usage.model),
@@ -68,7 +68,7 @@ def render_item_message(  # each is a trailer
         *(("Flag", flag) for flag in reply.flags),
         *(("Check", f"{check.name} {check.verdict} ({check.seconds:.1f})") for check in outcome.checks),
     ]
-    return _render_message(outcome.item.title, [_END.sub(" ", _wrap_text(reply.summary))], pairs)
+    return render_message(outcome.item.title, [_END.sub(" ", _wrap_text(reply.summary))], pairs)
 
 
 def render_rescue_message(
@@ -86,7 +86,7 @@ def render_rescue_message(
     item, spent = next(i for i in group.items if i.key == tried.slug), Spent.of_attempt(tried.usage)
     details = "\n".join(f"    {line}" for line in tried.details)
     pairs: list[tuple[str, object]] = [
-        *_batch_pairs(record, group),
+        *batch_pairs(record, group),
         ("Rescued", render_rescued(item.output, _failure_reason(tried))),
         ("Cause", cause),
         ("Agent", agent),
@@ -97,7 +97,7 @@ def render_rescue_message(
         *(("Context", f"{quote_for_message(file.path)}@{file.blob}") for file in context),
     ]
     said = _wrap_text(f"What attempt {tried.number} had written when it failed: {_failure_reason(tried)}")
-    return _render_message(f"Unfinished: {item.title}", [_END.sub(" ", said), details], pairs)
+    return render_message(f"Unfinished: {item.title}", [_END.sub(" ", said), details], pairs)
 
 
 def parse_item_message(message: str) -> tuple[Trailers, Reply]:
@@ -158,17 +158,17 @@ def render_merge_message(record: Record, group: BatchGroup, items: tuple[Outcome
     listed = "\n".join(
         f"- {_item_name(outcome)}: {quote_for_message(outcome.item.output)}" for outcome in items
     )
-    return _render_message(
+    return render_message(
         f"gitbatch: merge {format_count(len(items), 'item')} of “{group.title}”",
         [listed],
-        _batch_pairs(record, group),
+        batch_pairs(record, group),
     )
 
 
 def render_base_message(record: Record, group: BatchGroup, item: BatchItem) -> str:
     """Returns the message of a merge that an item starts from, because it waits for the items that are merged."""
     said = f"{item.name} starts from what it waits for. This merge is on no branch of its own."
-    return _render_message(f"gitbatch: base of {item.name}", [_wrap_text(said)], _batch_pairs(record, group))
+    return render_message(f"gitbatch: base of {item.name}", [_wrap_text(said)], batch_pairs(record, group))
 
 
 def render_checkpoint_message(
@@ -180,7 +180,7 @@ def render_checkpoint_message(
     gates: tuple[GateVerdict, ...] = (),
 ) -> str:
     """Returns the message of an orchestrator commit: items with summaries, gates, failures, cross-cutting criteria."""
-    number, of = record.groups.index(group) + 1, len(record.groups)
+    number, of = record.position_of(group), len(record.groups)
     done = sum(outcome.succeeded for outcome in outcomes)
     failures = [outcome for outcome in outcomes if not outcome.succeeded]
     crossing = [c for c in criteria if c.cross_cutting]
@@ -197,7 +197,7 @@ def render_checkpoint_message(
         "\n".join(f"Note: {note}" for note in notes),
     ]
     pairs = [
-        *_batch_pairs(record, group),
+        *batch_pairs(record, group),
         ("Plan", record.task),
         ("Checkpoint", f"{number}/{of}"),
         *(_spent_pairs(spent) if spent.usage != Usage() else ()),
@@ -206,10 +206,11 @@ def render_checkpoint_message(
         *(("Failed", render_failed(o.item.output, o.status, o.reason)) for o in failures),
     ]
     subject = f"gitbatch: checkpoint {number}/{of}: {group.title} ({done} of {len(outcomes)} done)"
-    return _render_message(subject, paragraphs, pairs)
+    return render_message(subject, paragraphs, pairs)
 
 
-def _batch_pairs(record: Record, group: BatchGroup) -> list[tuple[str, object]]:
+def batch_pairs(record: Record, group: BatchGroup) -> list[tuple[str, object]]:
+    """Returns the trailers that every commit of a batch has."""
     return [
         ("Format", record.format or ""),
         ("Batch", record.batch),
@@ -343,6 +344,7 @@ def _wrap_text(text: str, width: int = _WIDTH) -> str:
     return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
-def _render_message(subject: str, paragraphs: list[str], pairs: list[tuple[str, object]]) -> str:
+def render_message(subject: str, paragraphs: list[str], pairs: list[tuple[str, object]]) -> str:
+    """Returns a message: its subject, its paragraphs that are not empty, its trailers."""
     body = "\n\n".join([*map(neutralise_forge_commands, filter(None, paragraphs)), render_trailers(pairs)])
     return f"{neutralise_forge_commands(clean_text(subject, 100))}\n\n{body}\n"

@@ -11,6 +11,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from gitbatch.batch.history.decisions import ItemDecision, parse_decision
+from gitbatch.batch.history.trailer_lines import OURS, PREFIX, find_misplaced, split_paragraphs
 from gitbatch.batch.model import ItemStatus
 from gitbatch.batch.verdicts import GateState, GateVerdict
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
@@ -18,7 +20,6 @@ from gitbatch.paths import quote_for_message, unquote_path
 from gitbatch.project.context import InputProblem, MissingInput
 from gitbatch.text import clean_text, neutralise_forge_commands
 
-PREFIX = "Gitbatch-"
 FORMAT = 1
 """The version of the grammar of our commits, in `Gitbatch-Format`. All commits of a batch state the same one.
 
@@ -33,6 +34,7 @@ class Kind(StrEnum):
     ITEM = "item"
     MERGE = "merge"
     CHECKPOINT = "checkpoint"
+    REVIEW = "review"
     RESCUE = "rescue"
     """It keeps the output of a failed attempt (`rescue.py`), and is never merged."""
 
@@ -60,9 +62,10 @@ _SHAPES = {
     Kind.MERGE: _Shape(frozenset({"Batch", "Group"}), _OPTIONAL),
     Kind.CHECKPOINT: _Shape(
         frozenset({"Batch", "Group", "Checkpoint"}),
-        _SPENT | {"Plan"},
+        _SPENT | {"Plan", "Revision"},
         frozenset({"Gate", "Succeeded", "Failed"}),
     ),
+    Kind.REVIEW: _Shape(frozenset({"Batch", "Group", "Reviewed", "Plan"}), _OPTIONAL, frozenset({"Review"})),
     Kind.RESCUE: _Shape(
         frozenset({"Batch", "Group", "Rescued", "Cause", "Agent", "Attempt", "Seconds"}), _ATTEMPT, _REPLY
     ),
@@ -76,6 +79,8 @@ _FORMS = {
     "Batch": r"[0-9]{4}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])-(?:[01][0-9]|2[0-3])(?:[0-5][0-9]){2}-[0-9a-f]{4}",
     "Group": rf"{_NUMBER}(?: .*)?",
     "Checkpoint": rf"{_NUMBER}/{_NUMBER}",
+    "Reviewed": rf"{_NUMBER}/{_NUMBER}",
+    "Revision": _NUMBER,
     "Attempt": _NUMBER,
     "Seconds": r"[0-9]{1,9}[.][0-9]",
     "Waited": r"[0-9]{1,9}[.][0-9]",
@@ -89,13 +94,6 @@ _FORMS = {
 _STATUSES = "|".join(status for status in ItemStatus if status is not ItemStatus.SUCCEEDED)
 _FAILED = re.compile(rf"(.+?): ({_STATUSES}):(?: (.*))?")
 _MISSING = re.compile(rf"(.+?): ({'|'.join(InputProblem)}):(?: (.*))?")
-_OURS = re.compile(rf"{PREFIX}([A-Za-z-]+): (\S.*)")
-_SCISSORS = re.compile(r"(?m)^# -+ >8 -+$")
-_BLANK = " \t\r"
-"""What git takes for blank; `str.strip` takes far more."""
-_ANY_SPELLING = re.compile(rf"\s*{PREFIX}[\w-]*\s*[:=]", re.IGNORECASE)
-_TRAILER = re.compile(r"[\w-]+\s*:|\s+\S|\(cherry picked from |#|;|-{3}|Conflicts:")
-"""A line of a paragraph of trailers, as git reads them, or of what it leaves out when it looks for them."""
 
 
 class Failed(Struct, frozen=True):
@@ -143,13 +141,30 @@ class Trailers(Struct, frozen=True):
 
     @property
     def plan(self) -> str | None:
-        """Returns the path of the plan that a checkpoint belongs to; None if it states none."""
-        return unquote_path(self.first_value("Plan")) or None if self.kind is Kind.CHECKPOINT else None
+        """Returns the path of the plan that a checkpoint or review belongs to; None if it states none."""
+        has_plan = self.kind in {Kind.CHECKPOINT, Kind.REVIEW}
+        return unquote_path(self.first_value("Plan")) or None if has_plan else None
 
     @property
     def group(self) -> int:
         """Returns the number of the group in the plan."""
         return int(self.first_value("Group").partition(" ")[0])
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Returns the number of a checkpoint, or of the last one that a review covers, and the number of all."""
+        number, _, of = (self.first_value("Checkpoint") or self.first_value("Reviewed")).partition("/")
+        return int(number), int(of)
+
+    @property
+    def revision(self) -> int:
+        """Returns the number of a checkpoint among the revisions of its group; 0: it is the group's own."""
+        return int(self.first_value("Revision") or 0)
+
+    @property
+    def decisions(self) -> tuple[ItemDecision, ...]:
+        """Returns the decisions of a review, without their comments."""
+        return tuple(filter(None, map(parse_decision, self.values_of("Review"))))
 
     @property
     def output(self) -> str:
@@ -224,9 +239,9 @@ def render_rescued(output: str, reason: str) -> str:
 
 def parse_trailers(message: str) -> Trailers:
     """Returns the trailers of a message."""
-    paragraphs = _paragraphs(message.partition("\0")[0])
-    pairs = [match.groups() for line in paragraphs[-1] if (match := _OURS.fullmatch(line))]
-    problem = _find_misplaced(message, paragraphs, len(pairs))
+    paragraphs = split_paragraphs(message.partition("\0")[0])
+    pairs = [match.groups() for line in paragraphs[-1] if (match := OURS.fullmatch(line))]
+    problem = find_misplaced(message, paragraphs, len(pairs))
     found = Trailers(tuple((name, value) for name, value in pairs), problem)
     if problem or not pairs:
         return found
@@ -240,53 +255,19 @@ def _render_value(name: str, value: object) -> str:
         return quote_for_message(str(value))
     return (
         str(value)
-        if name in {"Failed", "Rescued", "Context", "Missing"}
+        if name in {"Failed", "Rescued", "Context", "Missing", "Review"}
         else neutralise_forge_commands(clean_text(str(value), 2000))
     )
 
 
-def _paragraphs(message: str) -> list[list[str]]:
-    """Returns the paragraphs of a message without the first, where git never reads trailers; at least an empty one."""
-    paragraphs: list[list[str]] = [[]]
-    for line in message.split("\n"):
-        if not line.strip(_BLANK):
-            paragraphs.append([])
-        else:
-            paragraphs[-1].append(line)
-    return list(filter(None, paragraphs))[1:] or [[]]
-
-
-def _find_misplaced(message: str, paragraphs: list[list[str]], read: int) -> str:
-    """Returns why lines that look like trailers of ours are not written as we write them; empty if they are."""
-    if "\0" in message and any(map(_ANY_SPELLING.match, re.split(r"[\n\0]", message))):
-        return "its message contains a NUL, after which git shows nothing"
-    if _SCISSORS.search(message) and any(map(_ANY_SPELLING.match, message.split("\n"))):
-        return "its message contains a line of scissors, after which git reads nothing"
-    if sum(1 for line in paragraphs[-1] if _ANY_SPELLING.match(line)) != read:
-        return "its trailers are not spelled as gitbatch spells them"
-    if not read:
-        return _find_elsewhere(message, paragraphs)
-    after = zip(paragraphs[-1], paragraphs[-1][1:], strict=False)
-    if any(_OURS.fullmatch(line) and below[0].isspace() for line, below in after):
-        return "one of its trailers has more than one line"
-    return ""
-
-
-def _find_elsewhere(message: str, paragraphs: list[list[str]]) -> str:
-    """Returns where trailers of ours stand outside of the last paragraph. A text that quotes some is not a finding."""
-    if _ANY_SPELLING.match(message):
-        return "its trailers are its subject"
-    for paragraph in reversed(paragraphs):
-        if not all(map(_TRAILER.match, paragraph)):
-            return ""
-        if any(map(_ANY_SPELLING.match, paragraph)):
-            return "its trailers are not its last paragraph"
-    return ""
-
-
 def _kind_of(trailers: Trailers) -> Kind:
     names = {name for name, _ in trailers.pairs}
-    marks = {"Item": Kind.ITEM, "Checkpoint": Kind.CHECKPOINT, "Rescued": Kind.RESCUE}
+    marks = {
+        "Item": Kind.ITEM,
+        "Checkpoint": Kind.CHECKPOINT,
+        "Reviewed": Kind.REVIEW,
+        "Rescued": Kind.RESCUE,
+    }
     return next((kind for name, kind in marks.items() if name in names), Kind.MERGE)
 
 
@@ -315,12 +296,11 @@ def _find_problem(trailers: Trailers) -> str:
 def _is_well_formed(name: str, value: str) -> bool:
     if name in _PATHS:
         return _is_path(value)
-    if name == "Failed":
-        found = _FAILED.fullmatch(value)
+    if form := {"Failed": _FAILED, "Missing": _MISSING}.get(name):
+        found = form.fullmatch(value)
         return bool(found and _is_path(found[1]))
-    if name == "Missing":
-        found = _MISSING.fullmatch(value)
-        return bool(found and _is_path(found[1]))
+    if name == "Review":
+        return parse_decision(value) is not None
     if name == "Rescued":
         return _is_path(value.partition(": ")[0])
     if name == "Context":

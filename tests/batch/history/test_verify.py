@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from batch import check_forgeries, group_forgeries, item_forgeries
+from batch import check_forgeries, group_forgeries, item_forgeries, review_forgeries
 from batch.forger import (
     BATCH,
     DELETED,
@@ -39,6 +39,10 @@ FORGERIES: dict[Callable[[Forger], str], tuple[Check, str]] = {
         Check.CHECKPOINT_GATES,
         "although tests was red, which must pass",
     ),
+    review_forgeries.review_that_merges: (Check.REVIEW_PLACE, "has 2 parents"),
+    review_forgeries.review_on_an_item: (Check.REVIEW_PLACE, "stands on the commit of an item"),
+    review_forgeries.review_of_nothing: (Check.REVIEW_ITEMS, "decides about no item"),
+    review_forgeries.review_in_another_spelling: (Check.TRAILERS, "Gitbatch-Review cannot be read"),
     item_forgeries.item_that_is_empty: (Check.ITEM_FILE, "is empty"),
     item_forgeries.item_that_is_too_large: (Check.ITEM_FILE, "has 4 bytes, more than the limit of 3"),
     item_forgeries.item_of_a_missing_blob: (Check.ITEM_FILE, "is not a blob, or the blob is missing"),

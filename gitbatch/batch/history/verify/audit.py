@@ -50,6 +50,7 @@ from gitbatch.batch.history.verify.checkpoint import judge_checkpoint
 from gitbatch.batch.history.verify.graph import History, Ours, read_history
 from gitbatch.batch.history.verify.item import judge_item
 from gitbatch.batch.history.verify.merge import judge_merge
+from gitbatch.batch.history.verify.review import judge_review
 from gitbatch.batch.history.verify.rules import Check, Complaints
 from gitbatch.batch.history.verify.trees import Trees
 from gitbatch.errors import GitbatchError, GitError, UsageError
@@ -121,6 +122,12 @@ def find_judged(repo: Repository, revisions: str) -> tuple[History, tuple[Ours, 
     return history, tuple(ours for ours in found if not history.is_unversioned(ours.commit.oid))
 
 
+_JUDGES = {
+    Kind.ITEM: judge_item,
+    Kind.MERGE: judge_merge,
+    Kind.CHECKPOINT: judge_checkpoint,
+    Kind.REVIEW: judge_review,
+}
 _CUT = "this clone ends here and older commits cannot be judged: fetch the whole history"
 
 
@@ -170,8 +177,7 @@ class _Auditor:
             return
         if ours.group and self.history.group_titles[ours.group] != ours.trailers.first_value("Group"):
             yield Check.TRAILERS, "calls its group otherwise than an earlier commit of its batch"
-        judge = {Kind.ITEM: judge_item, Kind.MERGE: judge_merge, Kind.CHECKPOINT: judge_checkpoint}[kind]
-        yield from judge(self.history, self.trees, ours)
+        yield from _JUDGES[kind](self.history, self.trees, ours)
         if kind is Kind.MERGE:
             yield from self._judge_others(ours)
         line = self.history.line_below(commit.oid) if commit.parents else ""

@@ -43,6 +43,8 @@ class Check(StrEnum):
     CHECKPOINT_ITEMS = "checkpoint-items", "E2"
     CHECKPOINT_TEXTS = "checkpoint-texts", "O3"
     CHECKPOINT_GATES = "checkpoint-gates", "F6"
+    REVIEW_PLACE = "review-place", "F7"
+    REVIEW_ITEMS = "review-items", "F7"
     TICK = "tick", "E2"
 
 
