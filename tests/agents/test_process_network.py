@@ -64,6 +64,30 @@ def test_network(
     assert opened(table, monkeypatch) == (kind, notes)
 
 
+@pytest.mark.parametrize(
+    ("passed", "notes"),
+    [
+        ({"ANTHROPIC_API_KEY": "k"}, ["network: api (api.anthropic.com)"]),
+        ({"ANTHROPIC_API_KEY": "k", "OPENAI_API_KEY": "k"}, ["key: in its environment"]),
+        ({"OPENAI_API_KEY": "k"}, ["key: in its environment"]),
+        (
+            {"ANTHROPIC_API_KEY": "k", "OPENCODE_CONFIG_CONTENT": '{"baseURL": "x"}'},
+            ["key: in its environment"],
+        ),
+        ({"ANTHROPIC_API_KEY": "k", "OPENCODE_CONFIG_CONTENT": "{}"}, ["network: api (api.anthropic.com)"]),
+    ],
+)
+@pytest.mark.parametrize("kind", ["command", "acp"])
+def test_program_with_several_providers(
+    monkeypatch: pytest.MonkeyPatch, passed: dict[str, str], notes: list[str], kind: str
+) -> None:
+    names = tuple(passed)
+    by_format = a_command(format="opencode", pass_env=names)
+    table = by_format if kind == "command" else AcpAgent(preset="opencode", pass_env=names)
+    found = opened(table, monkeypatch, environment=passed)[1]
+    assert [note.partition(" (")[0] if note.startswith("key") else note for note in found[-1:]] == notes
+
+
 def test_key_stays_out_where_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
     table = a_command(format="claude", pass_env=("ANTHROPIC_API_KEY",))
     assert opened(table, monkeypatch, environment=KEY)[1] == ["network: api (api.anthropic.com)"]

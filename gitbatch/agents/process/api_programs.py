@@ -26,11 +26,23 @@ class ApiProgram(Struct, frozen=True):
     """The requests that it needs, below its address."""
     has_prices: bool = False
     """Whether the list prices of its models are known."""
+    by_key: Mapping[str, "ApiProgram"] = MappingProxyType({})
+    """For a program with several providers: what it is if it has the key of one provider only, by that key's variable."""
+    own_settings: str = ""
+    """A variable with settings of the program, which may name a server of their own (`baseURL`)."""
 
     @property
     def can_hide_key(self) -> bool:
         """Whether its address can be set, so that it can work with a placeholder."""
         return bool(self.address_variable or self.address_arguments)
+
+
+def narrow_program(program: ApiProgram, passed: Mapping[str, str]) -> ApiProgram:
+    """Returns what is known of a program with these variables: more, if it has the key of one provider only."""
+    keys = [name for name in program.key_variables if passed.get(name, "").strip()]
+    if len(keys) != 1 or "baseURL" in passed.get(program.own_settings, ""):
+        return program
+    return program.by_key.get(keys[0], program)
 
 
 _MESSAGES = (
@@ -61,6 +73,14 @@ CLAUDE = ApiProgram(
     routes=_MESSAGES,
     has_prices=True,
 )
+_OPENCODE_WITH_CLAUDE = ApiProgram(
+    hosts=("api.anthropic.com",),
+    key_variables={"ANTHROPIC_API_KEY": "sk-ant-api03-"},
+    address_variable="ANTHROPIC_BASE_URL",
+    address="https://api.anthropic.com/v1",
+    routes=(Route("POST", "/messages", spends=True), Route("POST", "/messages/count_tokens")),
+    has_prices=True,
+)
 PROGRAMS: Mapping[str, ApiProgram] = MappingProxyType(
     {
         "claude": CLAUDE,
@@ -83,9 +103,17 @@ PROGRAMS: Mapping[str, ApiProgram] = MappingProxyType(
         "opencode": ApiProgram(
             hosts=(
                 *("api.anthropic.com", "api.openai.com", "generativelanguage.googleapis.com"),
-                *("opencode.ai", "openrouter.ai", "models.dev"),
+                *("opencode.ai", "openrouter.ai", "models.opencode.ai"),
             ),
-            key_variables={"ANTHROPIC_API_KEY": "", "OPENAI_API_KEY": "", "OPENCODE_API_KEY": ""},
+            key_variables=dict.fromkeys(
+                (
+                    *("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"),
+                    "OPENCODE_API_KEY",
+                ),
+                "",
+            ),
+            by_key={"ANTHROPIC_API_KEY": _OPENCODE_WITH_CLAUDE},
+            own_settings="OPENCODE_CONFIG_CONTENT",
         ),
         "qwen": ApiProgram(
             hosts=("api.openai.com", "dashscope.aliyuncs.com", "dashscope-intl.aliyuncs.com"),

@@ -13,6 +13,7 @@ from gitbatch.agents.process.api_access import (
     find_passed_address,
     find_passed_key,
 )
+from gitbatch.agents.process.api_programs import narrow_program
 from gitbatch.agents.process.environment import passed_variables
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.errors import GitbatchError
@@ -70,6 +71,7 @@ def open_network(
     kind, why = _choose_network(agent, table, sandbox)
     program = table.api_program
     if program:
+        program = narrow_program(program, passed_variables(table, environment))
         key = key or find_passed_key(program, table, environment)
     if kind is not Network.API:
         if table.key == "proxy":
