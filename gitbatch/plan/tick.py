@@ -1,4 +1,4 @@
-"""Ticking boxes: the only change that gitbatch makes to a task.md, one byte per box.
+"""Ticking boxes, and opening them again: the only change that gitbatch makes to a task.md, one byte per box.
 
 The user may have edited the file since the plan was read, so nothing is trusted but the bytes as they are now:
 a box is ticked where its line still stands, else where its line stands open exactly once, else not at all.
@@ -14,12 +14,13 @@ from gitbatch.plan.model import BoxPosition, Plan
 
 
 class Ticked(Struct, frozen=True):
-    """A task.md with its new ticks, and what became of each mark."""
+    """A task.md with its boxes ticked or open as wanted, and what became of each mark."""
 
     source: bytes
     ticked: tuple[BoxPosition, ...]
+    """Boxes that were changed."""
     already: tuple[BoxPosition, ...]
-    """Boxes that were ticked before."""
+    """Boxes that were so before."""
     refused: tuple[BoxPosition, ...]
     """Boxes that cannot be identified: the line is gone, or is there more than once."""
 
@@ -38,16 +39,25 @@ def tick(source: bytes, marks: Sequence[BoxPosition], plan: Plan) -> Ticked:
         marks: as `parse_plan` gave them for this or an earlier version of the file.
         plan: what `source` says.
     """
+    return _mark_boxes(source, marks, plan, is_done=True)
+
+
+def untick(source: bytes, marks: Sequence[BoxPosition], plan: Plan) -> Ticked:
+    """Opens the boxes of items and criteria again; arguments and result as with `tick`."""
+    return _mark_boxes(source, marks, plan, is_done=False)
+
+
+def _mark_boxes(source: bytes, marks: Sequence[BoxPosition], plan: Plan, *, is_done: bool) -> Ticked:
     places = _find(tuple(dict.fromkeys(marks)), _boxes(plan))
     ticked = bytearray(source)
     fates: list[tuple[BoxPosition, _Fate]] = []
     for mark, place in places:
         if place is None:
             fates.append((mark, _Fate.REFUSED))
-        elif is_ticked(source, place):
+        elif is_ticked(source, place) is is_done:
             fates.append((mark, _Fate.ALREADY))
         else:
-            ticked[place.offset] = ord("x")
+            ticked[place.offset] = ord("x" if is_done else " ")
             fates.append((mark, _Fate.TICKED))
     sorted_out = (tuple(mark for mark, fate in fates if fate is wanted) for wanted in _Fate)
     return Ticked(bytes(ticked), *sorted_out)

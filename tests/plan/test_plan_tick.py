@@ -7,7 +7,7 @@ from plan.plan_samples import DOD
 
 from gitbatch.plan.model import BoxPosition, PlanOptions
 from gitbatch.plan.parse import parse_plan
-from gitbatch.plan.tick import Ticked, tick
+from gitbatch.plan.tick import Ticked, tick, untick
 
 OPTIONS = PlanOptions()
 PLAN = f"{DOD}## Arbeitspakete\n### G\n- [ ] ä\n  - [ ] sub-step\n- [x] b\n- [X] c\n* [ ] d [ ] e\n"
@@ -144,3 +144,16 @@ def test_a_plan_with_errors_is_ticked_all_the_same() -> None:
 
 def test_no_marks_no_change() -> None:
     assert ticked(PLAN) == Ticked(PLAN.encode(), (), (), ())
+
+
+def test_opening_a_box_takes_one_tick_back() -> None:
+    """What was open already is said, and nothing else changes."""
+    done = ticked(PLAN, *marks(PLAN)).source
+    plan = parse_plan(done, "task.md", OPTIONS)
+    first, second, *_ = (item.box for item in plan.items)
+    opened = untick(done, (first,), plan)
+    different = [i for i, (a, b) in enumerate(zip(done, opened.source, strict=True)) if a != b]
+    assert different == [first.offset]
+    assert opened.source[first.offset : first.offset + 1] == b" "
+    again = untick(opened.source, (first, second), parse_plan(opened.source, "task.md", OPTIONS))
+    assert (again.ticked, again.already, again.refused) == ((second,), (first,), ())

@@ -88,6 +88,36 @@ def test_a_staged_version_of_the_user_stays(repo: Repository, place: Place) -> N
     assert place.git("show", ":old.md") == "mine"
 
 
+@pytest.mark.parametrize("kind", ["untouched", "edited", "staged", "deleted", "neighbour"])
+def test_a_file_that_is_taken_away_goes_with_its_empty_folders(
+    repo: Repository, place: Place, kind: str
+) -> None:
+    old, new = moved(repo, place)
+    update_checkout(repo, old, new, PATHS)
+    without = repo.objects.write_tree(new, {"new/file.md": None})
+    repo.objects.writer.flush()
+    commit = place.git("commit-tree", without, "-p", "HEAD", "-m", "without")
+    place.git("update-ref", "refs/heads/main", commit)
+    target = place.root / "new/file.md"
+    match kind:
+        case "edited":
+            target.write_text("mine\n", encoding="utf-8")
+        case "staged":
+            target.write_text("mine\n", encoding="utf-8")
+            place.git("add", "new/file.md")
+        case "deleted":
+            target.unlink()
+        case "neighbour":
+            place.write("new/mine.md", "mine\n")
+    for _ in range(2):  # again: nothing to do
+        kept = update_checkout(repo, new, without, ("new/file.md",)).kept
+        assert kept == (("new/file.md",) if kind in {"edited", "staged"} else ())
+    assert target.exists() is (kind in {"edited", "staged"})
+    assert target.parent.exists() is (kind != "untouched")
+    status = {"edited": "?? new/", "staged": "A  new/file.md", "neighbour": "?? new/"}
+    assert place.git("status", "--porcelain") == status.get(kind, "")
+
+
 @pytest.mark.parametrize("kind", ["file", "symlink", "folder", "fifo", "deleted"])
 def test_what_stands_in_the_way_stays(repo: Repository, place: Place, kind: str) -> None:
     target = place.root / "old.md"

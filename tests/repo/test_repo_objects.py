@@ -75,6 +75,19 @@ def test_modes_as_old_programs_wrote_them_are_read_as_git_reads_them(
         assert objects.write_tree(padded, {path: blob}) == place.git("write-tree")
 
 
+@pytest.mark.parametrize("gone", [("z",), ("a/b/c",), ("a/b/c", "z"), ("missing/x",), ("z/x",), ("a/b",)])
+def test_a_file_that_is_taken_away_takes_its_empty_folder_along(
+    place: Place, objects: Objects, tree: str, gone: tuple[str, ...]
+) -> None:
+    made = objects.write_tree(tree, dict.fromkeys(gone))
+    objects.writer.flush()
+    place.git("read-tree", tree)
+    place.git("update-index", "--force-remove", "--", *gone)
+    if gone == ("a/b",):  # git keeps the files of a folder, which here is taken as it is
+        place.git("rm", "--cached", "-rqf", "--ignore-unmatch", "a/b")
+    assert made == place.git("write-tree")
+
+
 def test_a_tree_without_a_base(place: Place, objects: Objects) -> None:
     blob = objects.write_blob(b"x")
     made = objects.write_tree(None, {"a/b": blob, "a/c": blob, "d": blob})

@@ -1,8 +1,8 @@
 """Updating the user's checkout after a checkpoint: unchanged files get the new version, the user's changes are kept.
 
-The plan gets more: where the user has a version of their own, staged or on disk, the boxes that the checkpoint ticked are
-ticked in it too, or the user's next commit would open them again. A box is found by its line; a box whose line has
-changed is reported and left as it is.
+The plan gets more: where the user has a version of their own, staged or on disk, the boxes that the checkpoint ticked, or
+that a review opened again, are changed in it too, or the user's next commit would change them back. A box is found by its
+line; a box whose line has changed is reported and left as it is.
 """
 
 from msgspec.structs import replace
@@ -15,12 +15,12 @@ from gitbatch.fs.disk import DiskError, expected_error
 from gitbatch.fs.room import disk_error_at
 from gitbatch.plan.model import BoxPosition, Plan
 from gitbatch.plan.parse import read_plan
-from gitbatch.plan.tick import tick
+from gitbatch.plan.tick import tick, untick
 from gitbatch.project.control import PlanChoice, plan_options
 from gitbatch.repo.checkout.follow import Followed, index_lock, rewrite_file, update_checkout
 from gitbatch.repo.refs.names import short
 from gitbatch.repo.repository import Repository
-from gitbatch.text import clean_text
+from gitbatch.text import CleanText, clean_text
 
 
 def follow_checkout(repo: Repository, record: Record, before: str, after: str) -> Followed:
@@ -60,14 +60,14 @@ def _update_paths(repo: Repository, record: Record, before: str, after: str) -> 
     tip = require_tip(repo, record.target)
     trees = (repo.objects.read_commit(commit).tree for commit in (before, after, tip))
     old, new, now = trees
-    changed = (change.path for change in repo.objects.diff_trees(old, new) if change.new)
+    changed = (change.path for change in repo.objects.diff_trees(old, new))
     paths = tuple(p for p in changed if repo.objects.find_entry(now, p) == repo.objects.find_entry(new, p))
     followed = update_checkout(repo, old, new, paths)
     return _add_ticks(repo, record.plan, (before, after), followed) if followed.kept else followed
 
 
 def _add_ticks(repo: Repository, plan: PlanChoice, commits: tuple[str, str], followed: Followed) -> Followed:
-    """Ticks the boxes that the checkpoint ticked in the user's own version of the plan."""
+    """Ticks and opens the boxes that a commit of ours ticked and opened in the user's own version of the plan."""
     before, after = commits
     try:
         project_state = read_project_state(repo, after, plan)
@@ -78,27 +78,31 @@ def _add_ticks(repo: Repository, plan: PlanChoice, commits: tuple[str, str], fol
     if path not in followed.kept or old is None:
         return followed
     options = plan_options(project_state.project)
-    names = _find_newly_ticked(read_plan(repo.objects.read_blob(old.oid), path, options), project_state.plan)
-    refused: list[BoxPosition] = []
-
-    def tick_boxes(content: bytes) -> bytes:
-        done = tick(content, tuple(names), read_plan(content, path, options))
-        refused.extend(done.refused)
-        return done.source
-
-    rewrite_file(repo, path, tick_boxes)
-    notes = tuple(
-        clean_text(
-            f"the box of {names[mark]} was not ticked in your own version of {path}: its line has changed"
-        )
-        for mark in dict.fromkeys(refused)
+    plan_before = read_plan(repo.objects.read_blob(old.oid), path, options)
+    done, opened = (
+        _find_changed(plan_before, project_state.plan, is_done=is_done) for is_done in (True, False)
     )
-    return replace(followed, notes=notes)
+    refused: list[CleanText] = []
+
+    def change_boxes(content: bytes) -> bytes:
+        ticked = tick(content, tuple(done), read_plan(content, path, options))
+        both = untick(ticked.source, tuple(opened), read_plan(ticked.source, path, options))
+        refused.extend(_describe_refused(done[mark], path, "ticked") for mark in ticked.refused)
+        refused.extend(_describe_refused(opened[mark], path, "opened") for mark in both.refused)
+        return both.source
+
+    rewrite_file(repo, path, change_boxes)
+    return replace(followed, notes=tuple(dict.fromkeys(refused)))
 
 
-def _find_newly_ticked(before: Plan, after: Plan) -> dict[BoxPosition, str]:
-    """Returns the boxes that are open in one version of the plan and ticked in the next, by position, with their names."""
-    done = {item.reference for item in after.items if item.done}
-    met = {criterion.number for criterion in after.criteria if criterion.done}
-    items = {i.box: i.name for i in before.items if not i.done and i.reference in done}
-    return items | {c.box: f"DoD #{c.number}" for c in before.criteria if not c.done and c.number in met}
+def _describe_refused(name: str, path: str, verb: str) -> CleanText:
+    return clean_text(f"the box of {name} was not {verb} in your own version of {path}: its line has changed")
+
+
+def _find_changed(before: Plan, after: Plan, *, is_done: bool) -> dict[BoxPosition, str]:
+    """Returns the boxes that are as wanted in one version of the plan and were not in the last, with their names."""
+    items = {item.reference for item in after.items if item.done is is_done}
+    met = {criterion.number for criterion in after.criteria if criterion.done is is_done}
+    return {i.box: i.name for i in before.items if i.done is not is_done and i.reference in items} | {
+        c.box: f"DoD #{c.number}" for c in before.criteria if c.done is not is_done and c.number in met
+    }

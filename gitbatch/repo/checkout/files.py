@@ -1,4 +1,4 @@
-"""Updates the files of the user's checkout that still equal their old versions.
+"""Updates the files of the user's checkout that still equal their old versions, or removes them.
 
 New versions are written to temporary files, which replace the old ones once they are synced; those of one folder are
 synced together. A file that the user saves in the meantime stays, and so does anything at a path that is not a file, or
@@ -6,6 +6,7 @@ not a folder. An error of the disk is raised: the same call, when the disk works
 """
 
 import os
+from contextlib import suppress
 from enum import Enum, auto
 
 from msgspec import Struct
@@ -35,6 +36,7 @@ class FileChange(Struct, frozen=True):
     path: str
     old: str | None
     new: str
+    """Empty: the file is to be removed."""
     converted: bool = False
     """Whether the file differs from the blob by a conversion, for example of line ends."""
     skipped: bool = False
@@ -68,14 +70,15 @@ class _ObservedFile(Struct, frozen=True):
     @property
     def is_old(self) -> bool:
         """Whether it equals the old version, and is to be updated."""
-        if self.change.skipped and self.state is _FileState.ABSENT:
+        if self.state is _FileState.ABSENT and (self.change.skipped or not self.change.new):
             return False
         return self.state is (_FileState.ABSENT if self.change.old is None else _FileState.OLD)
 
     @property
     def is_new(self) -> bool:
         """Whether it equals the new version."""
-        return self.state is _FileState.NEW or (self.change.skipped and self.state is _FileState.ABSENT)
+        may_be_absent = self.change.skipped or not self.change.new
+        return self.state is _FileState.NEW or (may_be_absent and self.state is _FileState.ABSENT)
 
 
 def update_files(repo: Repository, changes: list[FileChange], converting: Git | None = None) -> set[str]:
@@ -118,7 +121,34 @@ def _update_some(checkout: _Checkout, folder: tuple[str, ...], changes: list[Fil
             wanted.append(seen)
         elif not seen.is_new:
             left.add(seen.change.path)
-    return left | _replace_files(checkout, folder, wanted) if wanted else left
+    replaced = [seen for seen in wanted if seen.change.new]
+    left |= _replace_files(checkout, folder, replaced) if replaced else set()
+    removed = [seen for seen in wanted if not seen.change.new]
+    return left | _remove_files(checkout, folder, removed) if removed else left
+
+
+def _remove_files(checkout: _Checkout, folder: tuple[str, ...], wanted: list[_ObservedFile]) -> set[str]:
+    """Removes files, unless they were saved after they were read, and folders that are empty then, as git does.
+
+    Returns the paths of the files that stay.
+    """
+    root, saved = checkout.repo.root, set[str]()
+    try:
+        with naming(root.joinpath(*folder)), directory(root, folder) as parent:
+            for seen in wanted:
+                if _read_stamp(parent, seen.change.name) == seen.stamp:
+                    os.unlink(seen.change.name, dir_fd=parent)
+                else:
+                    saved.add(seen.change.path)
+    except OSError as error:
+        if not is_at_the_path(error):
+            raise
+        return {seen.change.path for seen in wanted}
+    with suppress(OSError):  # a folder that has other files in it stays
+        for depth in range(len(folder), 0, -1):
+            with directory(root, folder[: depth - 1]) as above:
+                os.rmdir(folder[depth - 1], dir_fd=above)
+    return saved
 
 
 def _replace_files(checkout: _Checkout, folder: tuple[str, ...], wanted: list[_ObservedFile]) -> set[str]:

@@ -287,8 +287,12 @@ def _update_index(repo: Repository, changes: list[FileChange]) -> None:
         shutil.copy2(index, copy)
     else:
         copy.unlink(missing_ok=True)
-    lines = b"".join(f"{REGULAR} {c.new} 0\t".encode() + encode_path(c.path) + b"\0" for c in changes)
-    skipped = b"".join(encode_path(c.path) + b"\0" for c in changes if c.skipped)
+    entries = (f"{REGULAR} {c.new} 0" if c.new else f"0 {'0' * 2 * repo.id_bytes}" for c in changes)
+    lines = b"".join(
+        entry.encode() + b"\t" + encode_path(c.path) + b"\0"
+        for c, entry in zip(changes, entries, strict=True)
+    )
+    skipped = b"".join(encode_path(c.path) + b"\0" for c in changes if c.skipped and c.new)
     with private_git(repo, repo.root, index=copy) as git:
         git.run("update-index", "-z", "--index-info", input=lines)
         if skipped:

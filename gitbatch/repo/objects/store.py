@@ -38,26 +38,37 @@ class Objects(ObjectReader):
             self.writer.write_fd(content) if isinstance(content, int) else self.writer.write("blob", content)
         )
 
-    def write_tree(self, base: str | None, blobs: Mapping[str, str]) -> str:
-        """Stores the tree `base` with the regular files `blobs` (path → blob id) put in. Returns its id.
+    def write_tree(self, base: str | None, blobs: Mapping[str, str | None]) -> str:
+        """Stores the tree `base` with the regular files `blobs` (path → blob id; None: no file) put in. Returns its id.
 
-        Missing folders are created. A file where a folder is needed is replaced: callers check that before.
+        Missing folders are created, and those that become empty are left out. A file where a folder is needed is
+        replaced: callers check that before.
         """
+        # Every entry exists: it was written here, or was in the tree before. git does not check that (`--literally`), so
+        # a folder of 10,000 files is cheap, and a partial clone fetches nothing.
+        return self.writer.write("tree", render_tree(self._put_in(base, blobs)))
+
+    def _put_in(self, base: str | None, blobs: Mapping[str, str | None]) -> tuple[TreeEntry, ...]:
+        """Returns the entries of such a tree; the folders below it are stored."""
         entries = dict(self.read_folder(base)) if base else {}
-        below: dict[str, dict[str, str]] = {}
+        below: dict[str, dict[str, str | None]] = {}
         for path, oid in blobs.items():
             name, _, rest = path.partition("/")
             if rest:
                 below.setdefault(name, {})[rest] = oid
+            elif oid is None:
+                entries.pop(name, None)
             else:
                 entries[name] = TreeEntry(REGULAR, name, oid)
         for name, inner in below.items():
             old = entries.get(name)
-            oid = self.write_tree(old.oid if old and old.is_tree else None, inner)
-            entries[name] = TreeEntry(TREE, name, oid)
-        # Every entry exists: it was written here, or was in the tree before. git does not check that (`--literally`), so
-        # a folder of 10,000 files is cheap, and a partial clone fetches nothing.
-        return self.writer.write("tree", render_tree(entries.values()))
+            if (old is None or not old.is_tree) and not any(inner.values()):
+                continue  # there is nothing below it that could be taken away
+            inside = self._put_in(old.oid if old and old.is_tree else None, inner)
+            entries.pop(name, None)
+            if inside:
+                entries[name] = TreeEntry(TREE, name, self.writer.write("tree", render_tree(inside)))
+        return tuple(entries.values())
 
     def write_commit(
         self, tree: str, parents: tuple[str, ...], message: str, author: Ident, committer: Ident
