@@ -48,7 +48,7 @@ from gitbatch.batch.planning.start_checks import Folders, StartChoice
 from gitbatch.batch.planning.target import Target, find_target
 from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
 from gitbatch.batch.workplace.local import LocalWorkplaces
-from gitbatch.checks.command import CheckTools
+from gitbatch.checks.command import SIDE_BY_SIDE, CheckTools
 from gitbatch.checks.tree import FreshTrees
 from gitbatch.concurrency import GitThread
 from gitbatch.errors import UsageError
@@ -214,10 +214,12 @@ class Opening(Struct, frozen=True):
             notices = Notices(emit, batch.id)
             watched = _guard_fetches(_apply_config(repo, state, notices), fingerprint, notices)
             checkouts = find_checkouts(repo, settings.environment.get("PATH", ""))
+            # While an item is checked, its agent has ended.
+            programs = min(SIDE_BY_SIDE, max(1, len(state.project.config.checks)))
             run = Run(
                 repo=watched,
                 batch=batch,
-                jobs=make_room(wanted),
+                jobs=make_room(wanted * programs) // programs or 1,
                 worktrees_dir=folder,
                 agents=self.agents,
                 emit=emit,

@@ -46,6 +46,8 @@ SKIPPED = 77
 """The exit code of a check that does not apply."""
 FINDING_LINES = 60
 """The most lines of a check's output that are kept: the last ones of each stream."""
+SIDE_BY_SIDE = 4
+"""The most checks of one item that run at the same time: each takes the open files that an agent takes."""
 _FIRST_PAUSE = 10.0
 _PLACEHOLDER = re.compile(r"\{(?:output|worktree)\}")
 _COMPLAINT = "gitbatch: "

@@ -23,7 +23,7 @@ from gitbatch.batch.item.scheduled import FinishedWork, ScheduledItem, ServerWai
 from gitbatch.batch.item.starting_point import find_starting_point
 from gitbatch.batch.item.stop import check_unavailable
 from gitbatch.batch.model import FailedAttempt, Outcome
-from gitbatch.checks.command import Subject, run_command
+from gitbatch.checks.command import SIDE_BY_SIDE, Subject, run_command
 from gitbatch.checks.tree import open_tree
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
 from gitbatch.concurrency import shielded
@@ -41,6 +41,7 @@ class _Checking:
     held: Unchecked
     left: set[str] = field(default_factory=set)
     """The names of the checks that have no verdict yet."""
+    slots: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, SIDE_BY_SIDE))
     will_halt: bool = False
     """Whether one of them has ended without a verdict."""
 
@@ -135,7 +136,7 @@ async def _run_checks(run: Run, finished: FinishedWork, held: Unchecked) -> tupl
     programs = tuple(name for name in names if tables[name].agent is None)
     async with asyncio.TaskGroup() as tasks:
         running = {
-            name: tasks.create_task(_run_check(checking, name)) for name in programs if name not in found
+            name: tasks.create_task(_run_in_turn(checking, name)) for name in programs if name not in found
         }
     found |= {name: task.result() for name, task in running.items()}
     if all(found[name].verdict.lets_through for name in programs):
@@ -144,6 +145,12 @@ async def _run_checks(run: Run, finished: FinishedWork, held: Unchecked) -> tupl
             if found[name].failure:
                 break
     return tuple(found[name] for name in names if name in found)
+
+
+async def _run_in_turn(checking: _Checking, name: str) -> CheckResult:
+    """Runs one check when fewer than `SIDE_BY_SIDE` of its item run."""
+    async with checking.slots:
+        return await _run_check(checking, name)
 
 
 async def _run_check(checking: _Checking, name: str) -> CheckResult:

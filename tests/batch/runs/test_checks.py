@@ -156,6 +156,17 @@ def test_a_check_without_a_verdict_halts_and_the_output_is_only_checked_again(pl
     assert place.git("for-each-ref", KEPT) == ""
 
 
+def test_four_checks_of_an_item_run_at_the_same_time(place: Place) -> None:
+    script = 'n=$(ls "$HOME"/now.* 2>/dev/null | wc -l); echo $n >>"$HOME/seen"; touch "$HOME/now.$$"; '
+    script += 'while [ $(cat "$HOME/seen" | wc -l) -lt 4 ]; do sleep 0.02; done; rm "$HOME/now.$$"'
+    set_up(place, "".join(check(f"c{n}", script) for n in range(6)), "- [ ] T1 a → Output: out/T1.md\n")
+    told = run(place)
+    assert len(told.of("check-finished")) == 6
+    seen = [int(line) for line in (place.home / "seen").read_text().split()]
+    assert len(seen) == 6
+    assert max(seen) <= 3, "more than four at once"
+
+
 @pytest.mark.parametrize(
     ("path", "started", "checked"),
     [
