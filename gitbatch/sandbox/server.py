@@ -110,6 +110,11 @@ class LauncherServer:
         kind, *numbers = answer.split()
         return LauncherEvent(LauncherEventKind(kind.decode()), *map(int, numbers))
 
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code of the server, or -n if signal n ended it; None: it runs."""
+        return self._process.poll()
+
     def kill(self) -> None:
         """Kills a server that does not answer."""
         self._process.kill()

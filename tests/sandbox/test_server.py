@@ -1,6 +1,7 @@
 """The server or the launcher is killed at any moment of a start: none of the program's processes is left."""
 
 import os
+import select
 import shutil
 import signal
 import socket
@@ -85,6 +86,20 @@ def test_watch_is_killed_during_start(arena: Arena, longest: float) -> None:
             assert ended[:2] == (LauncherEventKind.ENDED, started.number)
     wait_until_clean(arena)
     server.close()
+
+
+@behind(Wall.BUBBLEWRAP)
+def test_answer_that_was_not_read(arena: Arena) -> None:
+    """Gitbatch is killed before it has read an answer: the server's next call fails, which must not end it at once."""
+    asked = launcher_arguments(arena.command(*arena.wall.python, "-c", PROGRAM, str(arena.scratch)))
+    assert asked
+    server = LauncherServer()
+    with Path(os.devnull).open("r+b") as null:
+        server.start_program(asked, arena.environment, arena.worktree, [null.fileno()] * 3)
+    select.select([server.socket], [], [])
+    server.close()
+    assert server.exit_code == 0
+    assert left(arena) == []
 
 
 @confined

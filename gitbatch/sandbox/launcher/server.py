@@ -53,16 +53,25 @@ def serve_requests() -> NoReturn:
             os.read(wake, 4096)
             _report_ended(asked, running)
         if asked.fileno() in ready:
-            message, descriptors, _, _ = socket.recv_fds(asked, len(REQUEST), _DESCRIPTORS)
-            if message != REQUEST:
+            descriptors = _receive_request(asked)
+            if not descriptors:
                 break
             _start_program(asked, running, descriptors)
     end_children()
     os._exit(0)
 
 
+def _receive_request(asked: socket.socket) -> list[int]:
+    """Returns the descriptors of a request; none if gitbatch has ended."""
+    try:
+        message, descriptors, _, _ = socket.recv_fds(asked, len(REQUEST), _DESCRIPTORS)
+    except ConnectionResetError:  # it had not read an answer: then the end of a connection is an error once
+        return []
+    return descriptors if message == REQUEST else []
+
+
 def _send_answer(asked: socket.socket, answer: bytes) -> None:
-    with suppress(BrokenPipeError):  # gitbatch has ended: the loop sees that at the next request
+    with suppress(ConnectionError):  # gitbatch has ended: the loop sees that at the next request
         asked.send(answer)
 
 
