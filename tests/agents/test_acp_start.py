@@ -104,6 +104,14 @@ def test_presets(preset: PresetName, command: list[str], mode: str, auth: str) -
     assert folders, "its own files are in the folder of the attempt"
 
 
+def test_folders_of_a_preset_exist_when_it_starts(tmp_path: Path) -> None:
+    """Codex ends at once if its own does not."""
+    place = LocalPlace(tmp_path, tmp_path / "io")
+    place.scratch.mkdir()
+    make_program(AcpAgent(preset="codex"), Budget(), SandboxKind.LANDLOCK, an_assignment(), place, FILES)
+    assert (place.scratch / "codex").is_dir()
+
+
 def test_what_is_set_counts_more_than_the_preset() -> None:
     table = parse_table(
         'preset = "gemini"\ncommand = ["{scratch}/g", "--acp"]\nmode = "plan"\nauth = ""\nmodel = "m"\n'

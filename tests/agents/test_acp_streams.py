@@ -1,4 +1,5 @@
-"""Conversations of ACP: streams that real agents printed (claude-agent-acp 0.101, OpenCode 1.18), and made ones."""
+"""Conversations of ACP: streams that real agents printed (claude-agent-acp 0.101, OpenCode 1.18, Gemini CLI 0.61,
+Qwen Code 0.24), with shorter lists of models and commands; and made ones."""
 
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,11 @@ from agents.acp_values import (
 )
 
 from gitbatch.agents.acp import dialogue
+from gitbatch.agents.acp.presets import PresetName
 from gitbatch.agents.acp.table import AcpAgent
 from gitbatch.agents.protocol import ReplyFlag
 from gitbatch.limits.budget import Budget
-from gitbatch.limits.causes import Cause
+from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.usage import Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.text import clean_text
@@ -98,6 +100,40 @@ def test_opencode_asks_for_nothing_and_keeps_its_rules() -> None:
     assert played.reply.usage == Usage(input=209, output=9, cache_read=5993, requests=1, cost=0.02772255)
     played = play(a_program(table), read_stream("opencode-sibling-denied"))
     assert any(line.startswith("edit: docs/other.md failed: ") for _, line in played.shown)
+
+
+@pytest.mark.parametrize("preset", ["gemini", "qwen"])
+def test_other_agents_ask_for_each_write(preset: PresetName, tmp_path: Path) -> None:
+    table = AcpAgent(preset=preset)
+    played = play(a_program(table, tmp_path), read_stream(f"{preset}-success", tmp_path))
+    assert played.reply.summary == SUMMARY
+    chosen = played.player.answers()
+    assert len(chosen) == 2
+    assert "cancelled" not in chosen
+    assert (PROGRESS, "edit: docs/p1.md") in played.shown
+    denied = play(a_program(table, tmp_path), read_stream(f"{preset}-sibling-denied", tmp_path))
+    assert denied.player.answers()[0] not in {*chosen, "cancelled"}
+    assert (PROGRESS, "not allowed: edit: docs/other.md") in denied.shown
+    assert (denied.failure.cause, denied.failure.reason) == (
+        Cause.NO_OUTPUT,
+        "no output file was written (not allowed: edit: docs/other.md)",
+    )
+
+
+def test_codex_without_a_network() -> None:
+    """It says so in what it adds to notifications, and would wait for ever."""
+
+    def retried(message: str) -> Message:
+        error = {"message": message, "additionalDetails": "Connection failed", "willRetry": True}
+        return updated("session_info_update", _meta={"codex": {"error": error}})
+
+    waiting = "Reconnecting... waiting for network"
+    stream = [*START, PROMPTED, retried(waiting), retried("Reconnecting... 2/5"), *[retried(waiting)] * 3]
+    played = play(a_program(PLAIN), [*stream, ended(2, "cancelled")])
+    assert (played.failure.cause, played.failure.wait_reason) == (Cause.BUSY, WaitReason.NO_CONNECTION)
+    assert played.shown[1] == (PROGRESS, "Reconnecting... 2/5: Connection failed")
+    silent = [updated("session_info_update", _meta={"codex": {}}), updated("session_info_update")]
+    assert play(a_program(PLAIN), [*START, *silent, ended(2)]).shown == []
 
 
 @pytest.mark.parametrize(

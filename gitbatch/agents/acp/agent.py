@@ -105,6 +105,9 @@ def make_program(
         may_read=table.reads == "worktree",
         may_execute=sandbox is not SandboxKind.NONE and "execute" in table.allow and not assignment.review,
     )
+    if place.scratch.is_dir():  # Codex does not start with a folder of its own that does not exist
+        for path in table.known.folders:
+            (place.scratch / path).mkdir(parents=True, exist_ok=True)
     turn = Turn(table, assignment, place, rule, Money(budget, own, limit or 0.0))
     return AcpProgram(table, assignment, place, files, turn)
 

@@ -19,11 +19,12 @@ _SAID_CHARACTERS = 64 * 1024
 """Characters of the last text that are kept: a summary is much shorter."""
 _CALLS = 10_000
 """Calls that are remembered. Their limit stops an agent before, unless it is a high one."""
+_OFFLINE = "waiting for network"
 _ERROR_TEXT = re.compile(r"(?:API )?Error\b[:. ]|Failed to authenticate|Internal error\b", re.IGNORECASE)
 """The beginning of an error that an agent repeats as if the model had said it."""
 _IGNORED = frozenset(
     {
-        *("agent_thought_chunk", "user_message_chunk", "available_commands_update", "session_info_update"),
+        *("agent_thought_chunk", "user_message_chunk", "available_commands_update"),
         *("plan_update", "plan_removed"),
     }
 )
@@ -66,7 +67,10 @@ class SessionEvents:
             "usage_update": self._take_cost,
             "current_mode_update": self._take_mode,
             "config_option_update": self._take_options,
+            "session_info_update": self._take_retry,
         }
+        self.offline_reports = 0
+        """How often in a row the agent has reported that it waits for a network."""
         self._notify_cost = notify_cost
         self._paths = ShownPaths(worktree)
         self._calls: dict[str, ToolCall] = {}
@@ -131,6 +135,16 @@ class SessionEvents:
 
     def _take_options(self, update: SessionUpdate) -> None:
         self.take_options(update.config_options)
+
+    def _take_retry(self, update: SessionUpdate) -> ShownLine | None:
+        """Shows why Codex sends a request again: without a network, it does so for ever."""
+        codex = update.meta.codex if update.meta else None
+        if codex is None or codex.error is None:
+            return None
+        said = codex.error.message
+        self.offline_reports = self.offline_reports + 1 if _OFFLINE in said else 0
+        details = codex.error.additional_details
+        return self._show_line(f"{said}: {details}" if details else said)
 
     def _take_call(self, update: SessionUpdate) -> ShownLine | None:
         call = update.call

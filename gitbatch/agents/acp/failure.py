@@ -25,7 +25,7 @@ _KINDS = {
     "ContextOverflowError": Cause.CONTEXT,
 }
 """The values of `data.errorKind` (claude-agent-acp) and `data.errorName` (OpenCode) that decide by themselves."""
-_AUTH = re.compile(r"\b(?:un)?auth(?:enticat\w*|ori[sz]\w*)?\b|\bapi[ _-]key\b", re.IGNORECASE)
+_AUTH = re.compile(r"\b(?:un)?auth(?:enticat\w*|ori[sz]\w*)?\b|\bapi[ _-]key\b|\b401\b", re.IGNORECASE)
 _STATUSES = range(400, 600)
 """Codes that are statuses of HTTP (Gemini CLI)."""
 _LONGEST_WAIT = 10**6
@@ -45,6 +45,11 @@ def judge_rpc_error(error: RpcError) -> Verdict:
     if cause is None or verdict.cause in {Cause.CONTEXT, Cause.FATAL}:
         return verdict  # a server error that says that the prompt is too long
     return Verdict(cause, verdict.reason, wait_reason=verdict.wait_reason)
+
+
+def is_about_key(error: RpcError) -> bool:
+    """Whether an error says that the key is missing or wrong."""
+    return error.code == _AUTH_REQUIRED or bool(_AUTH.search(describe_error(error)))
 
 
 def describe_error(error: RpcError) -> str:

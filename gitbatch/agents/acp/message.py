@@ -87,6 +87,25 @@ class ConfigOption(Struct, frozen=True, rename="camel"):
     options: tuple[ModeOption, ...] = ()
 
 
+class CodexError(Struct, frozen=True, rename="camel"):
+    """A request of Codex that failed, and is sent again."""
+
+    message: str = ""
+    additional_details: str | None = None
+
+
+class CodexMeta(Struct, frozen=True):
+    """What codex-acp adds to a notification."""
+
+    error: CodexError | None = None
+
+
+class UpdateMeta(Struct, frozen=True):
+    """What an agent may add to a notification."""
+
+    codex: CodexMeta | None = None
+
+
 class SessionUpdate(Struct, frozen=True, rename="camel"):
     """Any notification about a session: which of the fields it has depends on its kind."""
 
@@ -102,6 +121,7 @@ class SessionUpdate(Struct, frozen=True, rename="camel"):
     entries: tuple[PlanEntry, ...] = ()
     current_mode_id: str | None = None
     config_options: tuple[ConfigOption, ...] = ()
+    meta: UpdateMeta | None = field(default=None, name="_meta")
 
     @property
     def call(self) -> ToolCall:

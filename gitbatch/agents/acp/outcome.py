@@ -5,7 +5,7 @@ from enum import Enum
 from msgspec import Struct
 
 from gitbatch.agents.acp.message import Initialized, PromptResult, RpcError
-from gitbatch.limits.causes import Cause
+from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.usage import Usage
 from gitbatch.text import CleanText, clean_text
 
@@ -25,6 +25,8 @@ class Stop(Struct, frozen=True):
 
     cause: Cause
     reason: str
+    wait_reason: WaitReason = WaitReason.SERVER_BUSY
+    """What all items wait for, if the cause is BUSY."""
 
 
 class TurnRecord(Struct):

@@ -23,6 +23,9 @@ def deny_output(variable: str) -> str:
     return variable.replace(_MAY_EDIT, _MAY_NOT)
 
 
+_SCRATCH = "{scratch}/"
+
+
 class Preset(Struct, frozen=True):
     """What is known of one agent."""
 
@@ -46,6 +49,12 @@ class Preset(Struct, frozen=True):
     knows_usage: bool = False
     needs_sandbox: bool = False
     """It asks for no permission at all: nothing but the sandbox limits what it does."""
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Its own folders in the scratch folder."""
+        values = self.variables.values()
+        return tuple(value.removeprefix(_SCRATCH) for value in values if value.startswith(_SCRATCH))
 
 
 def _opencode_rules() -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gitbatch.agents.acp.failure import NOT_SPOKEN, describe_error, find_wait, judge_rpc_error
+from gitbatch.agents.acp.failure import NOT_SPOKEN, describe_error, find_wait, is_about_key, judge_rpc_error
 from gitbatch.agents.acp.inbox import LINE_BYTES
 from gitbatch.agents.acp.outcome import Stage, Stop, judge_stop_reason
 from gitbatch.agents.acp.presets import deny_output
@@ -135,13 +135,14 @@ class AcpProgram(Struct, frozen=True):
         known = self.turn.known
         details = ended.watch.last_lines() or self.turn.inbox.unread_lines
         if known.stop:
-            return Failure(clean_text(known.stop.reason), details, known.stop.cause)
+            stop = known.stop
+            return Failure(clean_text(stop.reason), details, stop.cause, wait_reason=stop.wait_reason)
         if known.error:
             return self._judge_error(details)
         if known.result is None:
             return self._lost(ended)
-        stop = judge_stop_reason(known.result.stop_reason)
-        return Failure(clean_text(stop.reason), details, stop.cause) if stop else None
+        ended_by = judge_stop_reason(known.result.stop_reason)
+        return Failure(clean_text(ended_by.reason), details, ended_by.cause) if ended_by else None
 
     def _judge_error(self, details: tuple[CleanText, ...]) -> Failure:
         known = self.turn.known
@@ -155,7 +156,7 @@ class AcpProgram(Struct, frozen=True):
             cause = Cause.FATAL
         said = describe_error(error)
         reason = f"{request}: {said}" if is_of_start else said
-        if cause is Cause.FATAL and self.table.known.keys:
+        if cause is Cause.FATAL and self.table.known.keys and is_about_key(error):
             reason += f" (its key is looked for in {', '.join(self.table.known.keys)})"
         return Failure(clean_text(reason), details, cause, wait_reason=verdict.wait_reason)
 

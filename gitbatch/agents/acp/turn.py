@@ -14,12 +14,13 @@ from gitbatch.agents.acp.permission import PermissionDecision, PermissionRule, c
 from gitbatch.agents.acp.table import AcpAgent
 from gitbatch.agents.protocol import Assignment, LocalPlace
 from gitbatch.limits.budget import Budget
-from gitbatch.limits.causes import Cause
+from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.usage import Usage, format_dollars
 from gitbatch.paths import ancestors
 from gitbatch.text import CleanText, clean_text
 
 BATCH_LIMIT = "the budget of the batch is reached"
+_OFFLINE_REPORTS = 3
 _DENIALS = 20
 """Lines of calls that were not allowed, for the details of a failure."""
 
@@ -83,6 +84,8 @@ class Turn:
         if self.events.counts.calls > self._table.max_turns:
             said = f"it made more than {self._table.max_turns} calls of tools (max-turns)"
             self.stop(Stop(Cause.FAILED, said))
+        if self.events.offline_reports >= _OFFLINE_REPORTS:
+            self.stop(Stop(Cause.BUSY, "no connection: it waits for a network", WaitReason.NO_CONNECTION))
         mode = self._table.wanted_mode
         if mode and self.events.mode != mode:
             self.stop(Stop(Cause.FATAL, f"it left its mode {mode!r} for {self.events.mode!r}"))
