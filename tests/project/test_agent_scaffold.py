@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gitbatch.agents.acp.presets import PRESETS as KNOWN_PRESETS
+from gitbatch.agents.process.table import ProcessTable
 from gitbatch.errors import UsageError
 from gitbatch.plan.help_texts import Language
 from gitbatch.project.agent_scaffold import (
@@ -41,6 +42,20 @@ def test_template_has_no_findings(word: str, language: Language) -> None:
 def test_settings_in_comments_are_valid(word: str, language: Language) -> None:
     text = re.sub(r"(?m)^# (?=[a-z-]+ = )", "", render_agent_table(word, "a", language))
     assert read_config(text.encode()).problems == ()
+
+
+def test_agents_with_a_rule_about_their_output() -> None:
+    tables = (
+        (word, next(iter(parse_config(render_agent_table(word, "a", Language.EN).encode()).agents.values())))
+        for word in AGENT_WORDS
+    )
+    found = {word for word, table in tables if isinstance(table, ProcessTable) and table.denies_other_files}
+    assert found == {
+        "claude-code",
+        "opencode",
+        "acp",
+        *(f"acp:{each}" for each in PRESETS if each != "codex"),
+    }
 
 
 def test_presets_are_those_of_the_kind() -> None:

@@ -62,6 +62,11 @@ class CommandAgent(ProcessTable, frozen=True, kw_only=True, tag="command"):
         return self.command
 
     @property
+    def denies_other_files(self) -> bool:
+        """Whether it is OpenCode with a rule about the output."""
+        return self.format == "opencode" and "{output}" in self.env.get("OPENCODE_CONFIG_CONTENT", "")
+
+    @property
     def fixed_variables(self) -> Mapping[str, str]:
         """The variables of `env`."""
         return self.env
