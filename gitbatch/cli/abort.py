@@ -41,7 +41,13 @@ def abort(
         rescued = () if dry_run else abort_batch(repo, *found)
         if json:
             output = AbortOutput(
-                found[0], preview.merged, preview.kept, preview.lost, rescued, dry_run=dry_run
+                found[0],
+                preview.merged,
+                preview.kept,
+                preview.lost,
+                rescued,
+                preview.unchecked,
+                dry_run=dry_run,
             )
             print_output(output)
         if json or dry_run:
@@ -58,6 +64,8 @@ def _show_preview(batch: str, preview: AbortPreview, show: Callable[[str], None]
         show(f"batch {batch}: {format_count(preview.merged, 'item')} merged, which stay")
     if preview.kept:
         show(f"  keeps: {list_names(preview.kept)}: finished and not merged")
+    if preview.unchecked:
+        show(f"  keeps: {list_names(preview.unchecked)}: written and not checked")
     if preview.lost:
         show(f"  loses: {list_names(preview.lost)}: not finished; what their worktrees have is removed")
 

@@ -109,6 +109,16 @@ def test_a_program_that_cannot_be_started_gives_no_verdict(bench: Bench) -> None
     assert result.reason == "it cannot be started: no-such-program: No such file or directory"
 
 
+def test_a_folder_that_is_gone_gives_no_verdict(bench: Bench) -> None:
+    services = AgentServices({"PATH": os.environ["PATH"]}, SandboxKind.NONE, Starter())
+    subject = Subject(LocalPlace(bench.root / "gone", bench.root / "io"))
+    result = asyncio.run(
+        run_command(CheckTools(services), "links", CheckTable(command=("true",)), subject, bench.show)
+    )
+    assert (result.verdict, result.findings) == (CheckVerdict.UNAVAILABLE, ())
+    assert result.reason.startswith("it cannot be started: ")
+
+
 def test_a_check_reads_the_output_and_gets_what_its_table_says(bench: Bench) -> None:
     script = 'cat; echo "$1 $GITBATCH_OUTPUT $TOKEN $OTHER $WHERE"; pwd; exit 1'
     command = ("sh", "-c", script, "check", "{output}")

@@ -51,6 +51,7 @@ class Unchecked(Struct, frozen=True):
     reply: Reply
     context: tuple[ContextFile, ...]
     """The files that its agent was given."""
+    agent: str = ""
     waits: int = 0
     waited: float = 0.0
     verdicts: tuple[NotedVerdict, ...] = ()

@@ -82,6 +82,7 @@ def _take_or_hold(
         tried,
         reply,
         start.context,
+        scheduled.agent,
         finished.waits.count,
         finished.waits.seconds,
     )

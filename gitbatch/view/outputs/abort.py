@@ -14,5 +14,7 @@ class AbortOutput(Envelope, frozen=True):
     lost: tuple[str, ...]
     """The names of the items that did not finish."""
     refs: tuple[str, ...]
-    """The refs that keep the finished items."""
+    """The refs that keep the finished items, and the unchecked outputs."""
+    unchecked: tuple[str, ...] = ()
+    """The names of those that did not finish and whose output waits for its checks: it is kept."""
     dry_run: bool = False

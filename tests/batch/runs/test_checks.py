@@ -191,6 +191,23 @@ def test_a_held_output_is_checked_on_the_branch_as_it_is_by_then(
     assert place.git("for-each-ref", KEPT) == ""
 
 
+def test_an_aborted_batch_keeps_what_waits_for_its_checks(place: Place) -> None:
+    set_up(
+        place,
+        check("never", "exit 126"),
+        "- [ ] T1 do: paid → Output: out/T1.md\n- [ ] T2 b → Output: src/b.md\n",
+    )
+    run(place, code=75)
+    said = json.loads(place.gitbatch("abort", "--yes", "--json").stdout)
+    assert (said["kept"], said["lost"], said["unchecked"]) == (["T2"], ["T1"], ["T1"])
+    assert place.git("show", f"{said['refs'][1]}:out/T1.md") == "T1 1"
+    assert place.git("for-each-ref", KEPT) == ""
+    listed = place.gitbatch("rescue").stdout
+    assert "its checks had not answered when the batch was ended" in listed
+    place.gitbatch("rescue", "take", "T1", code=0)
+    assert place.read("out/T1.md") == "T1 1\n"
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_ends_in_a_check_asks_only_that_check_again(place: Place, number: signal.Signals) -> None:
     slow = counting("slow", '[ -e "$HOME/go" ] || sleep 60')
