@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from gitbatch.agents.anthropic.schemas import REVIEW_TOOLS, TOOLS
-from gitbatch.agents.prompt import render_earlier, render_missing, render_revised
+from gitbatch.agents.prompt import render_earlier, render_lesson, render_missing, render_revised
 from gitbatch.agents.protocol import Assignment
 from gitbatch.agents.review.prompt import REVIEW_RULES
-from gitbatch.limits.causes import TREATMENTS
+from gitbatch.limits.causes import TREATMENTS, Cause
 from gitbatch.paths import quote_path
 from gitbatch.project.context import ContextFile, ContextReason
 from gitbatch.repo.base import Base
@@ -164,7 +164,9 @@ def _render_task(assignment: Assignment) -> str:
     if assignment.missing:
         parts.append(render_missing(assignment.missing))
     failed = assignment.previous
-    if failed:
+    if failed and failed.cause is Cause.CHECK_FAILED:  # it has no other way to learn what the checks said
+        parts.append(render_lesson(failed))
+    elif failed:
         lesson = TREATMENTS[failed.cause].lesson
         parts.append(f"The last attempt at this item failed: {failed.reason}. {lesson}".rstrip())
     if assignment.earlier:
