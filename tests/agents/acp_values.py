@@ -28,6 +28,8 @@ FILES = ExchangeFiles(
 Message = dict[str, Any]
 PROMPTED: Message = {"wait for": "session/prompt"}
 """No message: what follows it comes after the prompt."""
+UNREAD: Message = {"note": "it reads nothing from now on"}
+CLOSED: Message = {"note": "it has closed its standard input"}
 
 
 def a_program(
@@ -65,16 +67,20 @@ class Player(asyncio.SubprocessTransport):
         self._own: set[Any] = set()
         """The ids of its requests that are not answered."""
         self.watch: OutputWatch | None = None
+        self.unread = 0
+        """Bytes that were written to it and that it does not read."""
+        self.has_closed = False
+        """Whether it has closed its standard input."""
 
     def get_pipe_transport(self, fd: int) -> asyncio.BaseTransport | None:
         assert fd == 0
         return cast("asyncio.BaseTransport", self)
 
     def is_closing(self) -> bool:
-        return False
+        return self.has_closed
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self.unread
 
     def write(self, data: bytes) -> None:
         for line in data.splitlines():
@@ -92,7 +98,11 @@ class Player(asyncio.SubprocessTransport):
                 continue
             line = message if isinstance(message, str) else json.dumps(message)
             self.watch.pipe_data_received(1, line.encode() + b"\n")
-            if isinstance(message, dict) and "method" in message and "id" in message:
+            if message == UNREAD:
+                self.unread = 2_000_000
+            elif message == CLOSED:
+                self.has_closed = True
+            elif isinstance(message, dict) and "method" in message and "id" in message:
                 self._own.add(message["id"])
         if not self._stream and self._status is not None:
             self.watch.process_exited()

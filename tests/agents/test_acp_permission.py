@@ -92,6 +92,12 @@ def test_table(call: ToolCall, decision: PermissionDecision) -> None:
     assert RULE.judge_calls((call,)) is decision
 
 
+def test_names_are_no_patterns() -> None:
+    odd = msgspec.structs.replace(RULE, output="docs/[x] a*b?!#(1).md")
+    assert odd.judge_calls((a_call("edit", "docs/[x] a*b?!#(1).md"),)) is ALLOW
+    assert odd.judge_calls((a_call("edit", "docs/x a--b-!#(1).md"),)) is REJECT
+
+
 def test_settings_of_the_rule() -> None:
     changed = msgspec.structs.replace(RULE, may_read=False, may_execute=True)
     calls = {kind: changed.judge_calls((a_call(kind, "rules.md"),)) for kind in ("read", "search", "execute")}

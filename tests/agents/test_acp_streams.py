@@ -4,9 +4,12 @@ Qwen Code 0.24), with shorter lists of models and commands; and made ones."""
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from agents.acp_values import (
+    CLOSED,
     PROMPTED,
+    UNREAD,
     Message,
     a_program,
     asked,
@@ -21,6 +24,7 @@ from agents.acp_values import (
 )
 
 from gitbatch.agents.acp import dialogue
+from gitbatch.agents.acp.message import decode_value
 from gitbatch.agents.acp.presets import PresetName
 from gitbatch.agents.acp.table import AcpAgent
 from gitbatch.agents.protocol import ReplyFlag
@@ -306,7 +310,8 @@ def test_model_is_set_where_it_is_offered() -> None:
     models = {"currentModelId": "m1", "availableModels": [{"modelId": "m1"}, {"modelId": "m2"}]}
     played = play(a_program(table), [initialized(), opened(models=models), {"id": 2, "result": {}}, ended(3)])
     assert played.player.heard[2]["params"] == {"sessionId": "s", "modelId": "m2"}
-    listed = [{"id": "model", "category": "model", "options": [{"value": "m2"}]}]
+    others = {"id": "speed", "category": {"own": 1}, "options": [{"value": "m2"}, {"name": "no value"}]}
+    listed = [others, {"id": "model", "category": "model", "options": [{}, {"value": "m2"}]}]
     played = play(
         a_program(table), [initialized(), opened(configOptions=listed), {"id": 2, "result": {}}, ended(3)]
     )
@@ -455,6 +460,25 @@ def test_end_in_the_middle_of_a_turn() -> None:
         "it ended in the middle of its turn: Segmentation fault (exit 3)",
     )
     assert play(a_program(PLAIN), START, 0).failure.cause is Cause.FAILED
+
+
+def test_agent_that_reads_no_answers() -> None:
+    """It is not answered: what it does not read would be kept in our memory."""
+    stream: list[Message | str] = [*START, PROMPTED, UNREAD, {"id": 1, "method": "fs/read_text_file"}]
+    played = play(a_program(PLAIN, timeout=0.3), stream)
+    assert played.failure.reason == "timed out"
+    assert not [each for each in played.player.heard if "error" in each]
+
+
+def test_agent_that_closes_its_standard_input() -> None:
+    played = play(a_program(PLAIN), [initialized(), CLOSED])
+    assert played.failure.reason.startswith("it ended in the middle of its turn")
+
+
+def test_answer_that_is_nested_too_deeply() -> None:
+    deep = '{"id": 1, "result": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    assert play(a_program(PLAIN), [initialized(), deep], 0).failure.cause is Cause.FAILED
+    assert decode_value(msgspec.Raw(b"[" * 100_000)) is None
 
 
 def test_answer_of_a_program_that_ends_at_once_counts() -> None:

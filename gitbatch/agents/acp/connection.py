@@ -87,11 +87,16 @@ class PipeTransport:
         self._inbox = inbox
 
     async def send(self, message: dict[str, Any]) -> None:
-        """Writes a message."""
-        if self._stdin.is_closing():
-            raise ConnectionError
-        if self._stdin.get_write_buffer_size() > _UNREAD_BYTES and "method" not in message:
+        """Writes a message. An answer that the agent will not read is dropped.
+
+        Raises:
+            ConnectionError: the agent does not read our request.
+        """
+        is_closed, is_answer = self._stdin.is_closing(), "method" not in message
+        if is_answer and (is_closed or self._stdin.get_write_buffer_size() > _UNREAD_BYTES):
             return
+        if is_closed:
+            raise ConnectionError
         self._stdin.write(json.dumps(message, separators=(",", ":")).encode() + b"\n")
 
     async def receive(self) -> dict[str, Any] | None:

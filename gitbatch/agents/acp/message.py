@@ -87,7 +87,7 @@ class ConfigOption(Struct, frozen=True, rename="camel"):
     options: tuple[ModeOption, ...] = ()
 
 
-class CodexError(Struct, frozen=True, rename="camel"):
+class CodexRetry(Struct, frozen=True, rename="camel"):
     """A request of Codex that failed, and is sent again."""
 
     message: str = ""
@@ -97,7 +97,7 @@ class CodexError(Struct, frozen=True, rename="camel"):
 class CodexMeta(Struct, frozen=True):
     """What codex-acp adds to a notification."""
 
-    error: CodexError | None = None
+    error: CodexRetry | None = None
 
 
 class UpdateMeta(Struct, frozen=True):
