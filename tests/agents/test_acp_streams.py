@@ -1,6 +1,7 @@
 """Conversations of ACP: streams that real agents printed (claude-agent-acp 0.101, OpenCode 1.18, Gemini CLI 0.61,
 Qwen Code 0.24), with shorter lists of models and commands; and made ones."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,11 @@ def test_errors_of_a_turn(code: int, message: str, data: Any, cause: Cause) -> N
 def test_time_that_a_busy_server_asks_for() -> None:
     stream = [*START, failed(2, -32603, "429", {"retryAfter": 7})]
     assert play(a_program(PLAIN), stream).failure.retry_after == 7.0
+    limit = {"errorKind": "rate_limit"}
+    stream = [*START, failed(2, -32603, f"limit reached|{int(time.time()) + 1000}", limit)]
+    failure = play(a_program(PLAIN), stream).failure
+    assert failure.cause is Cause.BUSY
+    assert 900 < (failure.retry_after or 0) <= 1000
     for wrong in (True, -1, "7", 1e12):
         stream = [*START, failed(2, -32603, "429", {"retryAfter": wrong})]
         assert play(a_program(PLAIN), stream).failure.retry_after is None
@@ -462,8 +468,9 @@ def test_end_in_the_middle_of_a_turn() -> None:
     assert play(a_program(PLAIN), START, 0).failure.cause is Cause.FAILED
 
 
-def test_agent_that_reads_no_answers() -> None:
+def test_agent_that_reads_no_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is not answered: what it does not read would be kept in our memory."""
+    monkeypatch.setattr(dialogue, "CANCEL_LIMIT", 0.01)
     stream: list[Message | str] = [*START, PROMPTED, UNREAD, {"id": 1, "method": "fs/read_text_file"}]
     played = play(a_program(PLAIN, timeout=0.3), stream)
     assert played.failure.reason == "timed out"

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from gitbatch.agents.acp.message import RpcError
+from gitbatch.agents.json_lines.limit_times import find_limit_end
 from gitbatch.agents.json_lines.verdict import Verdict, judge_error
 from gitbatch.limits.causes import Cause
 from gitbatch.text import clean_text
@@ -61,10 +62,15 @@ def describe_error(error: RpcError) -> str:
     return ": ".join(filter(None, (error.message.strip(), said))) or f"error {error.code}"
 
 
-def find_wait(error: RpcError) -> float | None:
-    """Returns the seconds that an error asks to wait; None: it does not say."""
+def find_wait(error: RpcError, now: float) -> float | None:
+    """Returns the seconds that an error asks to wait; None: it does not say.
+
+    Args:
+        error: of a server that is busy, or a limit of a subscription, whose end is in its text.
+        now: the time, in seconds since the epoch.
+    """
     data: dict[str, Any] = error.data if isinstance(error.data, dict) else {}
     found = next((data[key] for key in ("retryAfter", "retry_after") if key in data), None)
     is_number = isinstance(found, int | float) and not isinstance(found, bool)
     seconds = float(found or 0) if is_number else 0.0
-    return seconds if 0 < seconds <= _LONGEST_WAIT else None
+    return seconds if 0 < seconds <= _LONGEST_WAIT else find_limit_end(describe_error(error), now)

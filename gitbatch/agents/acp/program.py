@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from importlib import import_module
 from typing import Any
 
@@ -171,7 +172,7 @@ class AcpProgram(Struct, frozen=True):
 
     def _wait(self) -> float | None:
         error = self.turn.known.error
-        return find_wait(error) if error else None
+        return find_wait(error, time.time()) if error else None
 
 
 async def _wait_for_first(talking: "asyncio.Future[None]", event: asyncio.Event, seconds: float) -> bool:
