@@ -293,3 +293,23 @@ def test_what_concerns_all_items_costs_one_attempt(
     assert (result.halt.cause, reason in result.halt.reason) == (Cause.FATAL, True), result.halt
     assert result.halt.advice.startswith("fix the agent in gitbatch.toml (API key, credit, model or program)")
     assert (place.home / "starts").read_text() == "x\n"
+
+
+@pytest.mark.parametrize(
+    ("passed", "more"),
+    [
+        ((), ["agent a: HTTPS_PROXY is set and not passed: add it to public-env if it is needed"]),
+        (("HTTPS_PROXY",), []),
+    ],
+)
+def test_proxy_in_the_environment(passed: tuple[str, ...], more: list[str]) -> None:
+    """With the network `api`, our proxy uses it: `test_process_api_access.py`."""
+    around = services(HTTPS_PROXY="http://127.0.0.1:9", ANTHROPIC_API_KEY="x")
+    claude = make_claude_code_agent("a", ClaudeCodeAgent(network=True, public_env=passed), around)
+    table = CommandAgent(command=("sh",), format="qwen", network=True, public_env=passed)
+    other = make_command_agent("a", table, around)
+    key = "agent a: key: in its environment"
+    assert [list(agent.notes) for agent in (claude, other)] == [
+        ["agent a: network: all", *more, key],
+        ["agent a: network: all", *more],
+    ]
