@@ -1,197 +1,177 @@
-"""The live view: in a terminal, one line for each running item and a bar for the batch."""
+"""The live view: in a terminal, a line for the batch and one for each running item below everything that has ended.
 
+`screen.py` makes the lines; this module keeps them on the screen. What is printed above them is remembered for a
+while: when the terminal gets another size, the screen is printed again from it, as terminals differ in where they move the old lines.
+"""
+
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import assert_never
 
-from rich.console import Group, RenderableType
+from msgspec.structs import replace
+from rich.console import Console, Group, RenderableType
+from rich.control import Control
 from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.spinner import Spinner
-from rich.table import Table
 from rich.text import Text
 
 from gitbatch.batch.events import (
-    AttemptFailed,
-    BatchEvent,
-    BatchFinished,
-    BatchHalted,
-    BatchPaused,
-    BatchStarted,
-    BatchStopped,
-    BatchWaiting,
-    CheckFinished,
     CheckpointReached,
     CheckStarted,
     ConfigChanged,
     EndEvent,
     Event,
-    GateEvent,
     GateStarted,
-    GroupStarted,
-    ItemEvent,
-    ItemFinished,
     ItemProgress,
     ItemStarted,
-    ItemWaiting,
-    Notice,
 )
-from gitbatch.limits.causes import WAIT_DESCRIPTIONS
-from gitbatch.plan.model import ItemKey
-from gitbatch.text import format_count
+from gitbatch.view.block import Block, Part, StyledLine
+from gitbatch.view.live_state import LiveState, follow_event
 from gitbatch.view.plain import PlainView
+from gitbatch.view.screen import Asking, Look, render_screen
 from gitbatch.view.terminal import Terminal
 
-_REFRESH = 8
-"""Redraws per second."""
-_BAR = 30
-"""Columns of the bar."""
-
-
-@dataclass(slots=True)
-class _Row:
-    name: str
-    began: float
-    last: str = ""
-
-
-def _gate_key(gate: str) -> ItemKey:
-    """Returns the key of a gate's row; an item's key has no space."""
-    return ItemKey(f"gate {gate}")
+_REFRESH = 1 / 8
+"""Seconds between two frames."""
+_KEPT = 200
+"""Blocks above the frame that are printed again when the size of the terminal changes."""
 
 
 class LiveView:
-    """Redraws a line for each running item; everything that has ended is printed above, as in the line view."""
+    """Redraws the lines of what runs; everything that has ended is printed above, as in the line view."""
 
-    def __init__(self, terminal: Terminal, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._plain = PlainView(terminal)
+    def __init__(self, terminal: Terminal, clock: Callable[[], float] = time.time) -> None:
+        self.state = LiveState()
+        self.asking = Asking()
         self._terminal = terminal
         self._console = terminal.console
-        self._spinner = Spinner("line" if terminal.is_limited else "dots")
-        self._monotonic = monotonic
-        self._rows: dict[ItemKey, _Row] = {}
-        self._done = 0
-        self._ended: set[ItemKey] = set()
-        self._total = 0
-        self._opens, self._why = 0.0, ""
-        self._live: Live | None = None
+        self._printed = _PrintedBlocks(terminal)
+        self._plain = PlainView(self._printed)
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._frame: _Frame | None = None
 
     def __call__(self, event: Event) -> None:
         """Shows an event."""
-        if isinstance(event, ItemEvent):
-            self._follow_item(event)
-        elif isinstance(event, GateEvent):
-            self._follow_gate(event)
-        elif isinstance(event, EndEvent):
-            self._follow_end(event)
-        else:
-            self._follow_batch(event)
+        with self._lock:
+            self.state = follow_event(self.state, event)
+        if isinstance(event, CheckpointReached | ConfigChanged | EndEvent):
+            self.close()
+        if isinstance(event, ItemStarted | CheckStarted | GateStarted):
+            self.start_drawing()
         if not isinstance(event, ItemStarted | ItemProgress | GateStarted):  # these have a row of their own
-            self._plain(event)
+            with self._lock:
+                self._plain(event)
 
-    def _follow_item(self, event: ItemEvent) -> None:
-        match event:
-            case ItemStarted():
-                self._rows[event.slug] = _Row(event.name, self._monotonic())
-                self._start_drawing()
-            case ItemProgress():
-                if event.slug in self._rows:
-                    self._rows[event.slug].last = event.line
-            case CheckStarted() | CheckFinished():
-                self._follow_check(event)
-            case ItemWaiting():
-                self._rows.pop(event.slug, None)
-            case AttemptFailed():
-                self._rows.pop(event.outcome.item.key, None)
-            case ItemFinished():
-                self._rows.pop(event.outcome.item.key, None)
-                self._done += event.outcome.item.key not in self._ended  # it may run again
-                self._ended.add(event.outcome.item.key)
-            case _:
-                assert_never(event)
+    def set_asking(self, **changes: object) -> None:
+        """Changes what the keys are used for, and shows it at once."""
+        with self._lock:
+            self.asking = replace(self.asking, **changes)
+            if self._frame:
+                self._frame.draw()
 
-    def _follow_check(self, event: CheckStarted | CheckFinished) -> None:
-        if isinstance(event, CheckStarted):  # of an item that was held, its agent has no row
-            row = self._rows.setdefault(event.slug, _Row(event.name, self._monotonic()))
-            row.last = f"check {event.check}"
-            self._start_drawing()
-
-    def _follow_batch(self, event: BatchEvent) -> None:
-        match event:
-            case BatchStarted():
-                self._total, self._done = event.items, event.items_done
-            case GroupStarted():
-                self._done += len(event.already)
-            case BatchWaiting():
-                self._opens, self._why = self._monotonic() + event.seconds, WAIT_DESCRIPTIONS[event.reason]
-            case CheckpointReached() | ConfigChanged():
-                self.close()
-            case Notice():
-                pass
-            case _:
-                assert_never(event)
-
-    def _follow_gate(self, event: GateEvent) -> None:
-        if isinstance(event, GateStarted):
-            last = f"{len(event.items)} of {format_count(event.of, 'item')}"
-            self._rows[_gate_key(event.gate)] = _Row(f"gate {event.gate}", self._monotonic(), last)
-            self._start_drawing()
-        else:
-            self._rows.pop(_gate_key(event.gate), None)
-
-    def _follow_end(self, event: EndEvent) -> None:
-        match event:
-            case BatchHalted():
-                self.close()
-            case (
-                BatchPaused() | BatchStopped() | BatchFinished()
-            ):  # a checkpoint or the caller has closed the view
-                pass
-            case _:
-                assert_never(event)
+    def start_drawing(self) -> None:
+        """Draws the lines from now on, if they are not."""
+        with self._lock:
+            if self._frame is None:
+                self._frame = _Frame(self, self._console, self._lock)
 
     def close(self) -> None:
-        """Removes the redrawn part from the screen: before a prompt, and at the end."""
-        if self._live:
-            self._live.stop()
-            self._live = None
+        """Removes the redrawn lines from the screen: before a prompt, before the process is stopped, and at the end."""
+        with self._lock:
+            frame, self._frame = self._frame, None
+        if frame:
+            frame.close()
 
-    def _start_drawing(self) -> None:
-        if self._live is None:
-            self._live = Live(
-                console=self._console,
-                get_renderable=self._render_screen,
-                refresh_per_second=_REFRESH,
-                transient=True,
-                vertical_overflow="ellipsis",
-            )
-            self._live.start()
+    def render_lines(self) -> tuple[StyledLine, ...]:
+        """Returns the lines as they are now."""
+        console, terminal = self._console, self._terminal
+        has_colour = not console.no_color and console.color_system is not None
+        look = Look(console.width, console.height, terminal.is_limited, has_colour, terminal.fit)
+        return render_screen(self.state, look, self._clock(), self.asking)
 
-    def _render_screen(self) -> RenderableType:
-        table = Table.grid(padding=(0, 1))
-        table.add_column(width=1)
-        table.add_column(no_wrap=True)
-        table.add_column(justify="right", width=6)
-        table.add_column(no_wrap=True, overflow="crop" if self._terminal.is_limited else "ellipsis")
-        now = self._monotonic()
-        for row in list(self._rows.values()):
-            elapsed = f"{now - row.began:.0f} s"
-            name, last = self._terminal.fit(row.name), self._terminal.fit(row.last)
-            table.add_row(self._spinner, Text(name, "bold"), Text(elapsed, "dim"), Text(last, "dim"))
-        bar = Table.grid(padding=(0, 1))
-        waiting = f"  waiting {self._opens - now:.0f} s: {self._why}" if self._opens > now else ""
-        bar.add_row(
-            self._render_bar(),
-            Text(f"{self._done} of {format_count(self._total, 'item')}"),
-            Text(waiting, "yellow"),
+    def print_again(self) -> None:
+        """Prints the last lines above the frame on an empty screen."""
+        self._printed.print_again(self._console.height - len(self.render_lines()) - 1)
+
+
+class _PrintedBlocks:
+    """A page that remembers what it has shown last."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self._last: deque[Block] = deque(maxlen=_KEPT)
+
+    def show_line(self, *parts: Part) -> None:
+        self._last.append((StyledLine(parts),))
+        self._terminal.show_line(*parts)
+
+    def show_block(self, block: Block) -> None:
+        self._last.append(block)
+        self._terminal.show_block(block)
+
+    def print_again(self, room: int) -> None:
+        """Shows the last blocks that fit into a number of rows."""
+        chosen: list[Block] = []
+        for block in reversed(self._last):
+            room -= self._terminal.render_text(block).count("\n")
+            if room < 0:
+                break
+            chosen.append(block)
+        for block in reversed(chosen):
+            self._terminal.show_block(block)
+
+
+class _Frame:
+    """The lines on the screen: drawn at once, then by a thread of its own until it is closed."""
+
+    def __init__(self, view: LiveView, console: Console, lock: "threading.RLock") -> None:
+        self._view = view
+        self._console = console
+        self._lock = lock
+        self._size = self._console.size
+        self._live = self._start()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._redraw, name="live view", daemon=True)
+        self._thread.start()
+
+    def _start(self) -> Live:
+        live = Live(
+            console=self._console,
+            get_renderable=self._render,
+            auto_refresh=False,
+            transient=True,
+            vertical_overflow="crop",
         )
-        return Group(table, bar)
+        live.start(refresh=True)
+        return live
 
-    def _render_bar(self) -> RenderableType:
-        """Returns the bar of the batch; its two parts differ also without colour."""
-        total = self._total or 1
-        if self._terminal.is_limited or self._console.no_color or self._console.color_system is None:
-            done = min(_BAR, _BAR * self._done // total)
-            return Text(f"[{'#' * done}{'-' * (_BAR - done)}]")
-        return ProgressBar(total, self._done, width=_BAR)
+    def _render(self) -> RenderableType:
+        lines = (
+            Text.assemble(*line.parts, no_wrap=True, overflow="ignore") for line in self._view.render_lines()
+        )
+        return Group(*lines)
+
+    def _redraw(self) -> None:
+        while not self._closed.wait(_REFRESH):
+            with self._lock:
+                if not self._closed.is_set():
+                    self.draw()
+
+    def draw(self) -> None:
+        """Draws the lines as they are now."""
+        if self._console.size == self._size:
+            self._live.refresh()
+            return
+        self._size = self._console.size
+        self._live.stop()
+        self._console.control(Control.home(), Control.clear())
+        self._view.print_again()
+        self._live = self._start()
+
+    def close(self) -> None:
+        """Removes the lines from the screen; no thread draws any more afterwards."""
+        self._closed.set()
+        self._thread.join()
+        with self._lock:
+            self._live.stop()

@@ -1,23 +1,28 @@
 """The live view: rows for running items below everything that has ended."""
 
+import threading
 from collections.abc import Iterator
 from io import StringIO
 
 import pytest
+from pyte import Screen as Emulator
+from pyte import Stream
 from rich.console import Console
-from rich.progress_bar import ProgressBar
 from view.events import EVENTS
+from waiting import wait_until
 
 from gitbatch.batch.events import (
     BatchStarted,
+    CheckpointReached,
     CheckStarted,
     Event,
     GateFinished,
     GateStarted,
-    ItemFinished,
     ItemProgress,
     ItemStarted,
+    Notice,
 )
+from gitbatch.view.block import plain_text
 from gitbatch.view.live import LiveView
 from gitbatch.view.terminal import Terminal
 
@@ -25,16 +30,22 @@ from gitbatch.view.terminal import Terminal
 class Screen:
     """A live view on a terminal of its own, with a clock that stands."""
 
-    def __init__(self) -> None:
-        self.console = Console(file=StringIO(), force_terminal=True, color_system=None, width=120)
+    def __init__(self, width: int = 120, height: int = 24) -> None:
+        self.written = StringIO()
+        self.console = Console(
+            file=self.written, force_terminal=True, color_system=None, width=width, height=height
+        )
         self.view = LiveView(Terminal(self.console), lambda: 100.0)
 
-    def drawn(self) -> str:
+    def drawn(self) -> list[str]:
         """The part of the screen that is redrawn."""
-        paper = Console(file=StringIO(), width=120)
-        with paper.capture() as captured:
-            paper.print(self.view._render_screen())
-        return captured.get()
+        return [plain_text(line.parts) for line in self.view.render_lines()]
+
+    def shown(self, emulator: Emulator) -> list[str]:
+        """What a terminal shows that was written since the last call, without empty rows."""
+        text, _, _ = self.written.getvalue(), self.written.seek(0), self.written.truncate()
+        Stream(emulator).feed(text.replace("\n", "\r\n"))
+        return [row.rstrip() for row in emulator.display if row.strip()]
 
 
 @pytest.fixture
@@ -48,43 +59,16 @@ def of_kind(kind: type[Event]) -> Event:
     return next(event for event, _ in EVENTS if isinstance(event, kind))
 
 
-def test_running_item_has_a_row(screen: Screen) -> None:
-    for kind in (BatchStarted, ItemStarted, ItemProgress):
+def test_running_item_and_gate_have_a_row(screen: Screen) -> None:
+    for kind in (BatchStarted, ItemStarted, ItemProgress, GateStarted):
         screen.view(of_kind(kind))
-    row, bar = screen.drawn().splitlines()
+    overall, row, gate = screen.drawn()
+    assert "0 of 1 item " in overall
     assert "T1" in row
     assert "oh" in row
-    assert "0 of 1 item " in bar
-
-
-def test_item_that_runs_again_counts_once(screen: Screen) -> None:
-    for kind in (BatchStarted, ItemStarted, ItemFinished, ItemStarted, ItemFinished):
-        screen.view(of_kind(kind))
-    assert "1 of 1 item " in screen.drawn()
-
-
-@pytest.mark.parametrize("name", ["ItemFinished", "ItemWaiting", "AttemptFailed"])
-def test_row_goes_when_the_item_ends(screen: Screen, name: str) -> None:
-    screen.view(of_kind(ItemStarted))
-    screen.view(next(event for event, _ in EVENTS if type(event).__name__ == name))
-    assert len(screen.drawn().splitlines()) == 1
-
-
-def test_running_gate_has_a_row(screen: Screen) -> None:
-    for kind in (BatchStarted, GateStarted):
-        screen.view(of_kind(kind))
-    row, _ = screen.drawn().splitlines()
-    assert "gate tests" in row
-    assert "1 of 2 items" in row
+    assert "1 of 2 items" in gate
     screen.view(of_kind(GateFinished))
-    assert len(screen.drawn().splitlines()) == 1
-
-
-def test_check_of_a_held_output_has_a_row(screen: Screen) -> None:
-    screen.view(of_kind(CheckStarted))
-    row, _ = screen.drawn().splitlines()
-    assert "T1" in row
-    assert "check links" in row
+    assert len(screen.drawn()) == 2
 
 
 @pytest.mark.parametrize(
@@ -104,13 +88,57 @@ def test_everything_else_is_printed(event: Event, expected: str) -> None:
     assert printed == [line.strip() for line in expected.splitlines()]
 
 
-def test_bar_is_readable_without_colour(screen: Screen) -> None:
+@pytest.mark.parametrize("kind", [ItemStarted, CheckStarted, GateStarted])
+def test_drawing_starts_with_what_runs_and_ends_at_a_checkpoint(screen: Screen, kind: type[Event]) -> None:
+    emulator = Emulator(120, 24)
     screen.view(of_kind(BatchStarted))
-    screen.view._total, screen.view._done = 3, 1
-    assert f"[{'#' * 10}{'-' * 20}] 1 of 3 items" in screen.drawn()
+    screen.view(of_kind(kind))
+    assert "0 of 1 item" in screen.shown(emulator)[-2]
+    screen.view(of_kind(CheckpointReached))
+    assert not any("0 of 1 item" in row for row in screen.shown(emulator))
+    assert not any(thread.name == "live view" for thread in threading.enumerate())
 
 
-def test_bar_in_colour() -> None:
-    view = LiveView(Terminal(Console(file=StringIO(), force_terminal=True, color_system="standard")))
-    view._total, view._done = 3, 1
-    assert isinstance(view._render_bar(), ProgressBar)
+def test_frames_follow_by_themselves(screen: Screen) -> None:
+    now = [100.0]
+    screen.view = LiveView(Terminal(screen.console), lambda: now[0])
+    screen.view(of_kind(ItemStarted))
+    now[0] = 161.0
+    wait_until(lambda: "2:41" in screen.written.getvalue(), "a frame with the new time")
+
+
+@pytest.mark.parametrize(("width", "height"), [(40, 12), (160, 50), (80, 10)])
+def test_other_size_leaves_no_ghosts(width: int, height: int) -> None:
+    """Each row is there once; what was printed above is printed again in the new width."""
+    screen = Screen(80, 24)
+    emulator = Emulator(80, 24)
+    screen.view(of_kind(BatchStarted))
+    for number in range(30):
+        screen.view(Notice(batch="b", text=f"word {number}"))
+    for kind in (ItemStarted, ItemProgress, GateStarted):
+        screen.view(of_kind(kind))
+    assert "word 29" in "\n".join(screen.shown(emulator))
+    emulator.resize(height, width)
+    screen.console.size = (width, height)
+    screen.view.set_asking()
+    rows = screen.shown(emulator)
+    assert [row for row in rows if "gate tests" in row] == rows[-1:]
+    assert sum(" T1 " in row for row in rows) == 1
+    assert sum("0 of 1 item" in row for row in rows) == 1
+    words = [row for row in rows if row.startswith("note")]
+    assert words == [f"note  word {number}" for number in range(30 - min(30, height - 4), 30)]
+    screen.view.close()
+
+
+def test_what_the_keys_are_used_for_is_shown_at_once(screen: Screen) -> None:
+    screen.view(of_kind(ItemStarted))
+    screen.view.set_asking(question="stop which item? T")
+    assert "stop which item? T" in screen.written.getvalue()
+
+
+def test_closing_twice_and_drawing_again(screen: Screen) -> None:
+    screen.view.close()
+    screen.view.start_drawing()
+    screen.view.start_drawing()
+    screen.view.close()
+    screen.view.close()

@@ -1,0 +1,234 @@
+"""The state of a run while it goes, followed from its events or taken from `gitbatch status`: what the live views show.
+
+A value: each event gives a new one, so another thread may draw it at any time. Times are seconds since the epoch.
+"""
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gitbatch.batch.events import (
+    AttemptFailed,
+    BatchEvent,
+    BatchStarted,
+    BatchWaiting,
+    CheckFinished,
+    CheckStarted,
+    Event,
+    GateEvent,
+    GateFinished,
+    GroupStarted,
+    ItemFinished,
+    ItemProgress,
+    ItemStarted,
+    ItemWaiting,
+)
+from gitbatch.batch.model import ItemStatus, Outcome
+from gitbatch.limits.causes import WAIT_DESCRIPTIONS
+from gitbatch.limits.usage import Usage
+from gitbatch.plan.model import ItemKey
+from gitbatch.text import format_count
+from gitbatch.view.batch_state import NOT_MERGED, RUNNING, BatchState, ItemState
+
+
+class RunningItem(Struct, frozen=True):
+    """An item or a gate that runs."""
+
+    name: str
+    since: float
+    line: str = ""
+    """What its agent showed last, or the check that runs."""
+    heard: float | None = None
+    """When its agent showed something last; None: what runs now is a check or a gate, which show nothing."""
+    cost: float | None = None
+    """US dollars of its attempts that have ended; None: none is known."""
+
+
+class EndedItem(Struct, frozen=True):
+    """An item that did not succeed."""
+
+    name: str
+    status: ItemStatus
+    reason: str
+
+
+class LiveState(Struct, frozen=True):
+    """A run at one moment."""
+
+    items: int = 0
+    """Of the batch."""
+    done: int = 0
+    """Items that have an outcome, over all starts of the batch."""
+    jobs: int = 1
+    began: float | None = None
+    """When this start of the batch began."""
+    running: Mapping[ItemKey, RunningItem] = {}
+    """In the order in which they started."""
+    failures: Mapping[ItemKey, EndedItem] = {}
+    """Of this start, in the order in which they ended; one that runs again is taken out."""
+    ended: frozenset[ItemKey] = frozenset()
+    """The items that have an outcome from this start."""
+    costs: Mapping[ItemKey, float] = {}
+    """US dollars of the attempts of this start that have ended, as far as they are known."""
+    cost_before: float | None = None
+    """US dollars of earlier starts; None: none is known."""
+    opens: float = 0.0
+    """Until when the server is waited for."""
+    wait_reason: str = ""
+    seconds: float = 0.0
+    """Of all items that succeeded in this start, together."""
+    timed: int = 0
+    """The number of those items."""
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars of the whole batch, as far as they are known; None: nothing is."""
+        known = [*self.costs.values(), *(() if self.cost_before is None else (self.cost_before,))]
+        return sum(known) if known else None
+
+    def estimate_left(self, now: float) -> float | None:
+        """Returns the seconds that the rest probably takes; None: no item has been timed yet, or none is left.
+
+        Items that run are counted with what is left of the mean time.
+        """
+        agents = [each for key, each in self.running.items() if not is_gate(key)]
+        left = self.items - self.done
+        if not self.timed or left <= 0:
+            return None
+        mean = self.seconds / self.timed
+        begun = sum(max(0.0, mean - (now - each.since)) for each in agents)
+        work = begun + mean * max(0, left - len(agents))
+        return max(0.0, self.opens - now) + work / max(1, min(self.jobs, left))
+
+
+def is_gate(key: ItemKey) -> bool:
+    """Whether the key of something that runs is a gate's; an item's has no space."""
+    return " " in key
+
+
+def follow_event(state: LiveState, event: Event) -> LiveState:
+    """Returns the state after an event; what ends a run or a group, and what is only said, changes nothing."""
+    if isinstance(event, ItemStarted | ItemProgress | CheckStarted | CheckFinished):
+        return _follow_running_item(state, event)
+    if isinstance(event, ItemWaiting | AttemptFailed | ItemFinished):
+        return _follow_ended_attempt(state, event)
+    if isinstance(event, GateEvent):
+        return _follow_gate(state, event)
+    return _follow_batch(state, event) if isinstance(event, BatchEvent) else state
+
+
+def _follow_batch(state: LiveState, event: BatchEvent) -> LiveState:
+    match event:
+        case BatchStarted():
+            return LiveState(
+                items=event.items,
+                done=event.items_done,
+                jobs=event.jobs,
+                began=event.at,
+                cost_before=event.spent.usage.cost,
+            )
+        case GroupStarted():
+            return replace(state, done=state.done + len(event.already))
+        case BatchWaiting():
+            return replace(state, opens=event.at + event.seconds, wait_reason=WAIT_DESCRIPTIONS[event.reason])
+        case _:
+            return state
+
+
+def _follow_gate(state: LiveState, event: GateEvent) -> LiveState:
+    key = ItemKey(f"gate {event.gate}")
+    if isinstance(event, GateFinished):
+        return _drop(state, key)
+    line = f"{len(event.items)} of {format_count(event.of, 'item')}"
+    return _put(state, key, RunningItem(f"gate {event.gate}", event.at, line))
+
+
+def _put(state: LiveState, key: ItemKey, item: RunningItem) -> LiveState:
+    return replace(state, running={**state.running, key: item})
+
+
+def _drop(state: LiveState, key: ItemKey) -> LiveState:
+    return replace(state, running={k: each for k, each in state.running.items() if k != key})
+
+
+def _follow_running_item(
+    state: LiveState, event: ItemStarted | ItemProgress | CheckStarted | CheckFinished
+) -> LiveState:
+    match event:
+        case ItemStarted():
+            failures = {key: each for key, each in state.failures.items() if key != event.slug}
+            item = RunningItem(event.name, event.at, heard=event.at, cost=state.costs.get(event.slug))
+            return _put(replace(state, failures=failures), event.slug, item)
+        case ItemProgress() if item_now := state.running.get(event.slug):
+            return _put(state, event.slug, replace(item_now, line=event.line, heard=event.at))
+        case CheckStarted():  # of an output that was held, the agent has no row
+            item = state.running.get(event.slug) or RunningItem(event.name, event.at)
+            return _put(state, event.slug, replace(item, line=f"check {event.check}", heard=None))
+        case _:
+            return state
+
+
+def _follow_ended_attempt(state: LiveState, event: ItemWaiting | AttemptFailed | ItemFinished) -> LiveState:
+    match event:
+        case ItemWaiting():
+            return _drop(_add_cost(state, event.slug, event.usage.cost), event.slug)
+        case AttemptFailed():
+            key = event.outcome.item.key
+            return _drop(_add_cost(state, key, event.outcome.spent.usage.cost), key)
+        case ItemFinished():
+            return _finish_item(state, event.outcome)
+        case _:
+            assert_never(event)
+
+
+def _add_cost(state: LiveState, key: ItemKey, cost: float | None) -> LiveState:
+    if cost is None:
+        return state
+    return replace(state, costs={**state.costs, key: state.costs.get(key, 0.0) + cost})
+
+
+def _finish_item(state: LiveState, outcome: Outcome) -> LiveState:
+    key = outcome.item.key
+    state = _drop(_add_cost(state, key, _find_last_cost(outcome)), key)
+    is_again = key in state.ended  # it may run again, and counts once
+    state = replace(state, done=state.done + (not is_again), ended=state.ended | {key})
+    if not outcome.succeeded:
+        failed = EndedItem(outcome.item.name, outcome.status, outcome.reason)
+        return replace(state, failures={**state.failures, key: failed})
+    if not outcome.seconds:
+        return state
+    return replace(state, seconds=state.seconds + outcome.seconds, timed=state.timed + 1)
+
+
+def _find_last_cost(outcome: Outcome) -> float | None:
+    """Returns what the last attempt at an item cost: those before it have been reported as they failed."""
+    before = sum((tried.usage for tried in outcome.earlier), Usage())
+    return outcome.spent.usage.without(before).cost
+
+
+def live_state_of(shown: BatchState) -> LiveState:
+    """Returns the state of a batch that another process runs, from what `gitbatch status` shows of it."""
+    until = shown.process.until if shown.process else None
+    running = tuple(item for item in shown.items if item.status == RUNNING)
+    succeeded = tuple(item for item in shown.items if item.status in {ItemStatus.SUCCEEDED, NOT_MERGED})
+    failed = tuple(item for item in shown.items if item.status in set(ItemStatus) - {ItemStatus.SUCCEEDED})
+    return LiveState(
+        items=len(shown.items),
+        done=len(succeeded) + len(failed),
+        began=shown.process.since if shown.process else None,
+        jobs=max(1, len(running)),
+        running={item.slug: _running_item(item) for item in running},
+        failures={item.slug: EndedItem(item.name, ItemStatus(item.status), item.reason) for item in failed},
+        cost_before=shown.spent.usage.cost,
+        opens=until or 0.0,
+        wait_reason="" if until is None else "a server",
+        seconds=sum(item.seconds for item in succeeded),
+        timed=sum(item.seconds > 0 for item in succeeded),
+    )
+
+
+def _running_item(item: ItemState) -> RunningItem:
+    cost = item.spent.usage.cost if item.spent else None
+    return RunningItem(item.name, item.since or 0.0, item.last_line, None, cost)
