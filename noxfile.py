@@ -77,7 +77,10 @@ def acp(session: nox.Session) -> None:
     program = str(node / "bin" / "node")
     session.run(program, str(cli), "install", "--prefix", folder, *packages, external=True)
     path = f"{node / 'bin'}:{folder}/node_modules/.bin:{os.environ['PATH']}"
-    session.run("pytest", "-q", "tests/batch/runs/test_real_acp.py", *session.posargs, env={"PATH": path})
+    python = str(Path(session.bin).resolve() / "python")
+    # By `env`, since nox puts its folder first, where `node` is a script of Python that no sandbox knows.
+    run = ("env", f"PATH={path}", python, "-m", "pytest", "-q", "tests/batch/runs/test_real_acp.py")
+    session.run(*run, *session.posargs, external=True)
 
 
 @nox.session
