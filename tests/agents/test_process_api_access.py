@@ -1,5 +1,7 @@
 """How a program reaches its model: by which door, with the key or a placeholder, and what the header says."""
 
+import json
+
 import pytest
 
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
@@ -11,7 +13,13 @@ from gitbatch.agents.process.api_access import (
     find_passed_address,
     find_passed_key,
 )
-from gitbatch.agents.process.api_programs import CLAUDE, FORMATS, PROGRAMS
+from gitbatch.agents.process.api_programs import (
+    CLAUDE,
+    FORMATS,
+    PROGRAMS,
+    ApiProgram,
+    narrow_program,
+)
 from gitbatch.agents.process.table import ProcessTable
 from gitbatch.api_proxy.user_proxy import UserProxies
 from gitbatch.errors import GitbatchError
@@ -180,6 +188,42 @@ def test_a_local_server_that_needs_no_key() -> None:
     assert find_passed_address(program, table, {}) == "http://127.0.0.1:1"
     without = find_api_access("a", table, {}, program, None, "http://127.0.0.1:1")
     assert (without.make_rules().origin, without.notes) == ("http://127.0.0.1:1", ())
+
+
+def test_other_keys_of_the_same_program_are_left_out() -> None:
+    access = find_claude()
+    given = {"ANTHROPIC_API_KEY": KEY.value, "CLAUDE_CODE_OAUTH_TOKEN": "sk-ant-oat01-other", "OTHER": "x"}
+    changed = access.hide_key(given, access.make_rules(), PROXY)
+    assert changed.keys() == {"ANTHROPIC_API_KEY", "OTHER", "ANTHROPIC_BASE_URL"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_hidden"),
+    [
+        ("", True),
+        ('{"model": "m"}', True),
+        ("[1]", True),
+        ("no JSON", True),
+        ('{"model_provider": "mine"}', False),
+    ],
+)
+def test_an_address_in_a_variable_of_settings(settings: str, is_hidden: bool) -> None:  # noqa: FBT001 - a row
+    given = {"CODEX_API_KEY": "the-key-of-the-user", "CODEX_CONFIG": settings}
+    program = narrow_program(PROGRAMS["codex"], given)
+    access = find_api_access("a", CommandAgent(command=("x",)), {}, program, find_key(program, given))
+    changed = access.hide_key(given, access.make_rules(), PROXY)
+    assert access.is_hidden is is_hidden
+    assert ("the-key-of-the-user" in changed.values()) is not is_hidden
+    if is_hidden:
+        kept = {"model": "m"} if "model" in settings else {}
+        assert json.loads(changed["CODEX_CONFIG"]) == {**kept, "openai_base_url": PROXY}
+    else:
+        assert changed == given
+
+
+def find_key(program: ApiProgram, given: dict[str, str]) -> FoundKey | None:
+    table = CommandAgent(command=("x",), pass_env=tuple(given))
+    return find_passed_key(program, table, given)
 
 
 def test_a_key_that_is_a_word_is_replaced_in_its_variable_only() -> None:

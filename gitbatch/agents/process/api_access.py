@@ -1,10 +1,12 @@
 """How the programs of one agent reach their model through the proxy: by which rules, with the key or a placeholder."""
 
+import json
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from msgspec import Struct
 
+from gitbatch.agents.json_text import parse_json
 from gitbatch.agents.process.api_programs import ApiProgram
 from gitbatch.agents.process.environment import passed_variables
 from gitbatch.agents.process.table import ProcessTable
@@ -74,10 +76,17 @@ class ApiAccess(Struct, frozen=True):
         changed = dict(variables)
         if self.program.address_variable:
             changed[self.program.address_variable] = address
+        if self.program.address_setting:
+            name = self.program.own_settings
+            changed[name] = _add_setting(changed.get(name, ""), self.program.address_setting, address)
         if self.key and rules.key and self.is_hidden:
             if len(self.key.value) >= SHORTEST:  # a shorter one is a word, which other values have too
                 hidden = rules.key.placeholder
                 changed = {name: value.replace(self.key.value, hidden) for name, value in changed.items()}
+            others = self.program.key_variables.keys() - {
+                self.key.variable
+            }  # it could send one of these instead
+            changed = {name: value for name, value in changed.items() if name not in others}
             changed[self.key.variable] = rules.key.placeholder
         return changed
 
@@ -86,6 +95,12 @@ class ApiAccess(Struct, frozen=True):
         program, *rest = arguments
         added = self.program.address_arguments if rules.origin and self.program else ()
         return [program, *(each.replace("{address}", address) for each in added), *rest]
+
+
+def _add_setting(settings: str, name: str, value: str) -> str:
+    """Returns settings in JSON with one more; what is not an object of JSON is dropped."""
+    known = parse_json(settings)
+    return json.dumps({**(known if isinstance(known, dict) else {}), name: value})
 
 
 def find_passed_key(

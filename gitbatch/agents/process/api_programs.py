@@ -19,7 +19,9 @@ class ApiProgram(Struct, frozen=True):
     address_variable: str = ""
     """The variable that sets the address of its server; empty: it has none, so the key has to be in its environment."""
     address_arguments: tuple[str, ...] = ()
-    """Arguments after its name that set that address, in the place of `{address}`; a program has these or a variable."""
+    """Arguments after its name that set that address, in the place of `{address}`."""
+    address_setting: str = ""
+    """The name of that address among its settings in JSON, which the variable `own_settings` has."""
     address: str = ""
     """The address if it is not set."""
     routes: tuple[Route, ...] = ()
@@ -29,18 +31,27 @@ class ApiProgram(Struct, frozen=True):
     by_key: Mapping[str, "ApiProgram"] = MappingProxyType({})
     """For a program with several providers: what it is if it has the key of one provider only, by that key's variable."""
     own_settings: str = ""
-    """A variable with settings of the program, which may name a server of their own (`baseURL`)."""
+    """A variable with settings of the program in JSON, which may name a server of their own."""
 
     @property
     def can_hide_key(self) -> bool:
         """Whether its address can be set, so that it can work with a placeholder."""
-        return bool(self.address_variable or self.address_arguments)
+        return bool(self.address_variable or self.address_arguments or self.address_setting)
+
+
+_OWN_SERVER = ("baseURL", "base_url", "model_provider")
+"""Names of settings of OpenCode and of Codex."""
 
 
 def narrow_program(program: ApiProgram, passed: Mapping[str, str]) -> ApiProgram:
-    """Returns what is known of a program with these variables: more, if it has the key of one provider only."""
+    """Returns what is known of a program with these variables.
+
+    That is less, if its settings name a server of their own, and more, if it has the key of one provider only.
+    """
+    if any(word in passed.get(program.own_settings, "") for word in _OWN_SERVER):
+        return replace(program, address_variable="", address_arguments=(), address_setting="")
     keys = [name for name in program.key_variables if passed.get(name, "").strip()]
-    if len(keys) != 1 or "baseURL" in passed.get(program.own_settings, ""):
+    if len(keys) != 1:
         return program
     return program.by_key.get(keys[0], program)
 
@@ -87,6 +98,8 @@ PROGRAMS: Mapping[str, ApiProgram] = MappingProxyType(
         "codex": ApiProgram(
             hosts=("api.openai.com", "chatgpt.com", "auth.openai.com"),
             key_variables={"CODEX_API_KEY": "sk-proj-", "OPENAI_API_KEY": "sk-proj-"},
+            address_setting="openai_base_url",
+            own_settings="CODEX_CONFIG",  # of the adapter for ACP
             address="https://api.openai.com/v1",
             routes=_OPENAI,
             has_prices=True,
@@ -131,7 +144,12 @@ FORMATS: Mapping[str, ApiProgram] = MappingProxyType(
         # With that variable, Gemini CLI 0.61 takes its method of authentication to be "gateway", which it then refuses
         # if it has no terminal: "Invalid auth method selected." By ACP the method is named.
         "gemini": replace(PROGRAMS["gemini"], address_variable=""),
-        "codex": replace(PROGRAMS["codex"], address_arguments=("-c", 'openai_base_url="{address}"')),
+        "codex": replace(
+            PROGRAMS["codex"],
+            address_arguments=("-c", 'openai_base_url="{address}"'),
+            address_setting="",
+            own_settings="",
+        ),
     }
 )
 """Those of programs that are started with a format, by its name."""

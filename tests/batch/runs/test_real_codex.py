@@ -13,11 +13,11 @@ from conftest import Place
 from msgspec.structs import replace
 from sessions import run_here
 
-from gitbatch.agents.command import table as table_module
-from gitbatch.agents.process.api_programs import FORMATS
+from gitbatch.agents.acp import table as acp_table
+from gitbatch.agents.command import table as command_table
+from gitbatch.agents.process.api_programs import FORMATS, PROGRAMS
 from gitbatch.batch.loop import Ending
 
-pytestmark = pytest.mark.skipif(shutil.which("codex") is None, reason="Codex is not installed")
 KEY = "sk-proj-the-real-key-of-the-user"
 WRITE = {
     "type": "function_call",
@@ -65,20 +65,35 @@ class Responses(BaseHTTPRequestHandler):
         """Prints nothing."""
 
 
-def test_codex_has_a_placeholder(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+COMMAND = (
+    'kind = "command"\nformat = "codex"\npass-env = ["CODEX_API_KEY"]\n'
+    'command = ["codex", "exec", "--json", "--skip-git-repo-check", "-s", "danger-full-access", "-m", "gpt-5.5", "-"]\n'
+)
+ACP = 'kind = "acp"\npreset = "codex"\n'
+
+
+@pytest.mark.parametrize(
+    ("program", "settings"), [("codex", COMMAND), ("codex-acp", ACP)], ids=["command", "acp"]
+)
+def test_codex_has_a_placeholder(
+    place: Place, monkeypatch: pytest.MonkeyPatch, program: str, settings: str
+) -> None:
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    Responses.keys.clear()
     place.environment |= {"CODEX_API_KEY": KEY, "PATH": os.environ["PATH"]}
     place.write("task.md", "# P\n\n## Work Packages\n\n### Group\n\n- [ ] T1 Write it → Output: `out.md`\n")
     place.write(
         "gitbatch.toml",
-        '[batch]\nagent = "codex"\n[agents.codex]\nkind = "command"\nformat = "codex"\ntimeout = "60s"\n'
-        'command = ["codex", "exec", "--json", "--skip-git-repo-check", "-s", "danger-full-access", "-m", "gpt-5.5", "-"]\n'
-        'pass-env = ["CODEX_API_KEY"]\n',
+        f'[batch]\nagent = "codex"\nretries = 0\n[agents.codex]\n{settings}timeout = "60s"\n',
     )
     place.commit("The plan")
     with ThreadingHTTPServer(("127.0.0.1", 0), Responses) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        known = replace(FORMATS["codex"], address=f"http://127.0.0.1:{server.server_port}")
-        monkeypatch.setattr(table_module, "FORMATS", MappingProxyType({**FORMATS, "codex": known}))
+        address = f"http://127.0.0.1:{server.server_port}"
+        for module, name, known in ((command_table, "FORMATS", FORMATS), (acp_table, "PROGRAMS", PROGRAMS)):
+            changed = MappingProxyType({**known, "codex": replace(known["codex"], address=address)})
+            monkeypatch.setattr(module, name, changed)
         result, events = run_here(place, monkeypatch)
         server.shutdown()
     assert (result.ending, result.succeeded) == (Ending.COMPLETE, 1), json.dumps(events)
