@@ -9,11 +9,18 @@ import errno
 import fcntl
 import os
 import select
+import selectors
+import shutil
 import signal
 import socket
 import sys
 from functools import partial
+from importlib import reload
 from types import ModuleType
+from urllib.request import getproxies
+from zoneinfo import ZoneInfo
+
+from truststore import SSLContext
 
 MISSING: dict[ModuleType, tuple[str, ...]] = {
     os: (
@@ -75,15 +82,29 @@ CALLS = (
 """What the C library has on Linux, and not on a Mac."""
 
 
+IMPORTED = (ZoneInfo, getproxies, SSLContext)
+"""Of modules that on a Mac import what only a Mac has: they are imported before."""
+
+
 def hide_linux() -> None:
     """Takes Linux away from this process."""
     sys.platform = "darwin"
     real = os.uname()
     os.uname = lambda: os.uname_result(("Darwin", real.nodename, "24.0.0", "Darwin Kernel", "arm64"))
+    _delete_names()
+    _replace_calls()
+
+
+def _delete_names() -> None:
     for module, names in MISSING.items():
         for name in names:
             if hasattr(module, name):
                 delattr(module, name)
+    for module in (shutil, selectors):  # they have looked for these
+        reload(module)
+
+
+def _replace_calls() -> None:
     find, pair = ctypes.CDLL.__getattr__, socket.socketpair
 
     def find_call(library: ctypes.CDLL, name: str) -> object:

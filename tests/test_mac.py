@@ -5,6 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from batch.model_server import serve_model
+from batch.runs.test_run_api_network import KEY, set_up
 from batch.test_resume import kill
 from conftest import Place
 from history import assert_tidy, audit, ticked
@@ -70,3 +72,23 @@ def test_main_job_and_resume(three: Place, sandbox_exec: Path) -> None:
     assert len(profiles) == 13  # of which one is for the item that was killed
     audit(three)
     assert_tidy(three)
+
+
+def test_api_by_a_port_of_this_machine(place: Place, sandbox_exec: Path) -> None:
+    """There is no network namespace: the profile lets through the port of the proxy, and the key stays out as elsewhere."""
+    with serve_model() as server:
+        set_up(place, server.server_port, "")
+        running = start(
+            place, sandbox_exec, "run", "--items", "all", "--checkpoint", "at-end", "--sandbox", "auto"
+        )
+        said, _ = running.communicate(timeout=60)
+    assert running.returncode == 0, said
+    assert "network: api (" in said
+    statuses, *variables = place.read("T1.md").splitlines()
+    assert statuses.split()[:4] == ["200", "404", "401", "403"]
+    assert KEY not in "\n".join(variables)
+    assert server.keys[0] == KEY
+    (profile,) = sandbox_exec.with_name("profiles").read_text().split("(version 1)\n")[1:]
+    address = next(line for line in variables if line.startswith("HTTPS_PROXY="))
+    assert f'(remote ip "localhost:{address.rpartition(":")[2]}")' in profile
+    assert profile.count("network-") == 1

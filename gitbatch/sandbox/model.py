@@ -82,6 +82,8 @@ class Confinement(NamedTuple):
     writable: tuple[Path, ...] = ()
     """More paths that it may write."""
     network: Network = Network.NONE
+    api_port: int | None = None
+    """The port of this machine's loopback that it may connect to with the network `api`; None: it has an own loopback."""
     strict_output: Path | None = None
     """The only file of its worktree that it may write; None if it may write all of it."""
     reads_only: bool = False

@@ -12,7 +12,6 @@ from gitbatch.sandbox.model import Confinement, Network, Sandbox, SandboxKind
 from gitbatch.sandbox.selection import select_sandbox
 
 _PROGRAM = ("/bin/sh", "-c", ":")
-_WITH_LAUNCHER = (SandboxKind.BUBBLEWRAP, SandboxKind.LANDLOCK)
 _TIMEOUT = 20.0
 
 
@@ -20,6 +19,8 @@ def find_network_problem(sandbox: Sandbox) -> str:
     """Returns why a program in a sandbox cannot have the network `api`; empty if it can. Cached for each kind."""
     if sandbox.kind is SandboxKind.NONE:
         return "no sandbox"
+    if sandbox.kind is SandboxKind.SEATBELT:  # it lets one port of this machine through
+        return ""
     return "" if _can_lend_listener(sandbox.kind) else "no network namespace here"
 
 
@@ -28,8 +29,6 @@ def _can_lend_listener(kind: SandboxKind) -> bool:
     """Starts a program as the programs of agents are started, and returns whether its listener comes."""
     from gitbatch.sandbox.server import LauncherServer  # noqa: PLC0415 - most runs have no need of it here
 
-    if kind not in _WITH_LAUNCHER:
-        return False
     sandbox, descriptors = select_sandbox(kind), list[int]()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made).resolve()

@@ -5,8 +5,10 @@ Enforced by the profile (`seatbelt_profile.py`): a program reads the paths of it
 signal other processes, start services, or ask for the user's keys in the Keychain. $HOME names a folder of its own, in its
 scratch folder, with links to what it may read of the user's.
 
+With the network `api`, the proxy listens on a port of this machine's loopback, and the profile lets through that one.
+
 Not enforced: the existence, size and times of any file can be read; with `network`, servers on this machine can be
-reached; `max-scratch-bytes` and the number of processes are not limited; a process that leaves its process group is not
+reached; with `api`, other programs of this machine can connect to the proxy, but they do not know its placeholder; `max-scratch-bytes` and the number of processes are not limited; a process that leaves its process group is not
 ended with the program, though it stays confined. All this is written from documents: it has not run on a Mac yet.
 """
 
@@ -20,7 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gitbatch.sandbox.filesystem_view import Access, FilesystemView, build_view, names_in_home, strict_output
-from gitbatch.sandbox.model import Confinement, Network, SandboxKind, Unavailable
+from gitbatch.sandbox.model import Confinement, SandboxKind, Unavailable
 from gitbatch.sandbox.seatbelt_profile import render_profile
 from gitbatch.sandbox.shell import shell_command
 from gitbatch.sandbox.tools import SYSTEM_FOLDERS
@@ -49,7 +51,7 @@ class Seatbelt:
             output.parent.mkdir(parents=True, exist_ok=True)
             rules[output] = Access.WRITE
         home = _make_home(seen, confinement)
-        profile = render_profile(rules, network=confinement.network is Network.ALL)
+        profile = render_profile(rules, confinement.network, confinement.api_port)
         return [self.program, "-p", profile, *shell_command(argv, confinement, home)]
 
 
@@ -79,7 +81,7 @@ def find_seatbelt(program: str = PROGRAM, platform: str = sys.platform) -> Seatb
         trial = [
             program,
             "-p",
-            render_profile(readable, network=False),
+            render_profile(readable),
             "/bin/sh",
             "-c",
             _TRIAL,

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from gitbatch.sandbox.filesystem_view import Access
+from gitbatch.sandbox.model import Network
 
 _PRIVATE = ("/var", "/tmp", "/etc")  # noqa: S108 - names of macOS's symlinks, no file is made there
 """What macOS links to a folder of the same name in /private."""
@@ -35,9 +36,10 @@ _NETWORK_SERVICES = (
     "com.apple.SystemConfiguration.DNSConfiguration",
     "com.apple.SystemConfiguration.configd",
     "com.apple.networkd",
-    "com.apple.trustd.agent",
 )
-"""Name servers, proxies of the system, and the check of certificates."""
+"""Name servers, and proxies of the system."""
+_CERTIFICATES = '(allow mach-lookup (global-name "com.apple.trustd.agent"))\n'
+"""The service that checks certificates."""
 _KERNEL_NAMES = (
     *(
         "argmax",
@@ -87,14 +89,28 @@ _NETWORK = f"""\
 (allow system-socket (require-all (socket-domain AF_SYSTEM) (socket-protocol 2)))
 (allow sysctl-read (sysctl-name-prefix "net.routetable"))
 (allow mach-lookup {" ".join(f'(global-name "{name}")' for name in _NETWORK_SERVICES)})
-"""
+{_CERTIFICATES}"""
 
 
-def render_profile(rules: Mapping[Path, Access], *, network: bool) -> str:
-    """Returns the profile of a program that may access the paths of `rules`, the deepest of which wins."""
+def render_profile(
+    rules: Mapping[Path, Access], network: Network = Network.NONE, api_port: int | None = None
+) -> str:
+    """Returns the profile of a program.
+
+    Args:
+        rules: the access to paths; the deepest wins.
+        network: what it may reach.
+        api_port: with the network `api`, the one port of this machine's loopback; None: none.
+    """
     named = {_private_name(path): access for path, access in rules.items()}
     lines = (f"{line}\n" for path in sorted(named) for line in _allow_path(path, named))
-    return "".join((_START, *lines, _NETWORK if network else ""))
+    return "".join((_START, *lines, _render_network(network, api_port)))
+
+
+def _render_network(network: Network, api_port: int | None) -> str:
+    if network is Network.API and api_port is not None:
+        return f'(allow network-outbound (remote ip "localhost:{api_port}"))\n{_CERTIFICATES}'
+    return _NETWORK if network is Network.ALL else ""
 
 
 def _allow_path(path: Path, rules: Mapping[Path, Access]) -> Iterator[str]:

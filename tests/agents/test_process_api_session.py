@@ -12,7 +12,7 @@ from gitbatch.agents.command.agent import make_command_agent
 from gitbatch.agents.command.table import CommandAgent
 from gitbatch.agents.process.api_access import ApiAccess, FoundKey
 from gitbatch.agents.process.api_programs import CLAUDE
-from gitbatch.agents.process.api_session import ADDRESS, ApiSession
+from gitbatch.agents.process.api_session import ApiSession
 from gitbatch.agents.process.network import AgentNetwork
 from gitbatch.agents.process.spending import AttemptLimits
 from gitbatch.agents.process.starter import Starter
@@ -24,7 +24,7 @@ from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Usage
 from gitbatch.plan.model import ItemKey
-from gitbatch.sandbox.model import Network
+from gitbatch.sandbox.model import Network, SandboxKind
 from gitbatch.text import clean_text
 
 KEY = "sk-ant-api03-the-real-one"
@@ -49,7 +49,7 @@ def test_variables() -> None:
         variables = session.set_variables(given)
     assert variables["ANTHROPIC_API_KEY"].startswith("sk-ant-api03-")
     assert KEY not in variables.values()
-    named = {name for name, value in variables.items() if value == ADDRESS}
+    named = {name for name, value in variables.items() if value == "http://127.0.0.1:3128"}
     assert named == {
         *("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy"),
         "ANTHROPIC_BASE_URL",
@@ -71,7 +71,7 @@ def test_listener_is_served_while_the_block_runs() -> None:
     async def play() -> bytes:
         with a_session(said) as session, socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
-            with socket.socket(fileno=os.dup(session.channel)) as theirs:
+            with socket.socket(fileno=os.dup(session.channel or 0)) as theirs:
                 socket.send_fds(theirs, [b"."], [listener.fileno()])
             listener.close()
             async with session.serve():
@@ -83,6 +83,27 @@ def test_listener_is_served_while_the_block_runs() -> None:
 
     assert b" 403 " in asyncio.run(play())
     assert [line.partition(" (")[0] for line in said] == ["progress: refused by the proxy: example.org:443"]
+
+
+def test_listener_of_this_machine() -> None:
+    """Where the sandbox has no namespace: a port of its own for each start, which the sandbox is to let through."""
+
+    async def play() -> tuple[bytes, str]:
+        limits = AttemptLimits(Budget(), ItemKey("a"))
+        with ApiSession(ACCESS, limits, lambda _stream, _line: None, SandboxKind.SEATBELT) as session:
+            assert session.channel is None
+            assert session.address == f"http://127.0.0.1:{session.host_port}"
+            assert session.set_variables({})["HTTPS_PROXY"] == session.address
+            async with session.serve():
+                reader, writer = await asyncio.open_connection("127.0.0.1", session.host_port)
+                writer.write(b"CONNECT example.org:443 HTTP/1.1\r\nHost: example.org:443\r\n\r\n")
+                answer = await reader.readline()
+                writer.close()
+            return answer, session.address
+
+    first, second = asyncio.run(play()), asyncio.run(play())
+    assert b" 403 " in first[0]
+    assert first[1] != second[1]
 
 
 def test_answer_of_the_program() -> None:

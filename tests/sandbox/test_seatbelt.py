@@ -45,8 +45,8 @@ STRICT = {**RULES, WT: Access.READ, WT / "docs/a.md": Access.WRITE}
 
 def lines_of(*rules: tuple[str, Access]) -> list[str]:
     """Returns the lines of a profile that some rules add."""
-    common = render_profile({}, network=False).splitlines()
-    text = render_profile({Path(path): access for path, access in rules}, network=False)
+    common = render_profile({}, Network.NONE).splitlines()
+    text = render_profile({Path(path): access for path, access in rules}, Network.NONE)
     return [line for line in text.splitlines() if line not in common]
 
 
@@ -108,15 +108,15 @@ def test_nothing_is_allowed_for_hidden_folder() -> None:
 )
 def test_access_to_path(path: str, usual: str, strict: str) -> None:
     if path == "/dev/fd/3":  # may be read, and is no program
-        assert Profile(render_profile(RULES, network=False)).allows("file-read-data", path)
+        assert Profile(render_profile(RULES, Network.NONE)).allows("file-read-data", path)
         return
-    assert Profile(render_profile(RULES, network=False)).access(path) == usual
-    assert Profile(render_profile(STRICT, network=False)).access(path) == strict
+    assert Profile(render_profile(RULES, Network.NONE)).access(path) == usual
+    assert Profile(render_profile(STRICT, Network.NONE)).access(path) == strict
 
 
 def test_folder_above_exception_cannot_be_renamed() -> None:
     rules = {**RULES, Path("/w"): Access.WRITE, Path("/w/a/b/hidden"): Access.HIDDEN}
-    profile = Profile(render_profile(rules, network=False))
+    profile = Profile(render_profile(rules, Network.NONE))
     for folder in (str(WT), "/w", "/w/a", "/w/a/b"):
         assert not profile.allows("file-write-unlink", folder)
     for file in (f"{WT}/docs", "/w/a/x", "/w/a/b/x"):
@@ -130,7 +130,7 @@ _PATHS = st.lists(_NAMES, min_size=1, max_size=4).map(lambda names: Path("/", *n
 
 @given(st.dictionaries(_PATHS, st.sampled_from(Access), max_size=6), st.lists(_PATHS, max_size=6))
 def test_deepest_path_wins(rules: dict[Path, Access], asked: list[Path]) -> None:
-    profile = Profile(render_profile(rules, network=False))
+    profile = Profile(render_profile(rules, Network.NONE))
     for path in (*rules, *asked):
         wanted = access_at(path, rules)
         assert profile.allows("file-read-data", str(path)) == (wanted in {Access.READ, Access.WRITE})
@@ -140,20 +140,20 @@ def test_deepest_path_wins(rules: dict[Path, Access], asked: list[Path]) -> None
 
 
 def test_keys_are_out_of_reach() -> None:
-    services = Profile(render_profile(RULES, network=True)).strings("mach-lookup", "global-name")
+    services = Profile(render_profile(RULES, Network.ALL)).strings("mach-lookup", "global-name")
     assert "com.apple.system.opendirectoryd.libinfo" in services
     for name in services:
         assert not any(
             word in name.lower()
             for word in ("security", "keychain", "launchservices", "pasteboard", "appleevents")
         )
-    assert "kern.procargs2" not in Profile(render_profile(RULES, network=True)).strings(
+    assert "kern.procargs2" not in Profile(render_profile(RULES, Network.ALL)).strings(
         "sysctl-read", "sysctl-name"
     )
 
 
 def test_minimum_to_start() -> None:
-    profile = Profile(render_profile({}, network=False))
+    profile = Profile(render_profile({}, Network.NONE))
     assert profile.allows("file-read-data", "/")  # dyld of macOS 26 aborts without it
     assert profile.allows("file-read-metadata", "/Users/me")  # Node's realpath
     assert profile.allows("file-write-data", "/dev/null")
@@ -167,14 +167,24 @@ def test_minimum_to_start() -> None:
     "operation", ["network-outbound", "network-inbound", "network-bind", "system-socket"]
 )
 def test_no_network_by_default(operation: str) -> None:
-    assert not Profile(render_profile(RULES, network=False)).filters(operation)
-    (filters,) = Profile(render_profile(RULES, network=True)).filters(operation)
+    assert not Profile(render_profile(RULES, Network.NONE)).filters(operation)
+    (filters,) = Profile(render_profile(RULES, Network.ALL)).filters(operation)
     assert filters  # without one, Unix sockets would be allowed too
 
 
 def test_network_is_of_the_remote_end() -> None:
-    (filters,) = Profile(render_profile(RULES, network=True)).filters("network-outbound")
+    (filters,) = Profile(render_profile(RULES, Network.ALL)).filters("network-outbound")
     assert filters == [["remote", "ip", "*:*"], ["literal", "/private/var/run/mDNSResponder"]]
+
+
+def test_api_is_one_port() -> None:
+    profile = Profile(render_profile(RULES, Network.API, 4711))
+    assert profile.filters("network-outbound") == [[["remote", "ip", "localhost:4711"]]]
+    for operation in ("network-inbound", "network-bind", "system-socket"):
+        assert not profile.filters(operation)
+    assert "com.apple.trustd.agent" in profile.strings("mach-lookup", "global-name")
+    assert "com.apple.SystemConfiguration.configd" not in profile.strings("mach-lookup", "global-name")
+    assert not Profile(render_profile(RULES, Network.API)).filters("network-outbound")
 
 
 @pytest.fixture

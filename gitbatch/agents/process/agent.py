@@ -94,7 +94,7 @@ class ProcessAgent(Struct, frozen=True):
         if self.network.access is None:
             return await self._run_program(assignment, place, progress, None)
         limits = AttemptLimits(self.budget, assignment.item, self.cost_limit, assignment.used)
-        with ApiSession(self.network.access, limits, progress) as session:
+        with ApiSession(self.network.access, limits, progress, self.sandbox.kind) as session:
             try:
                 answer = await self._run_program(assignment, place, progress, session)
             except AttemptInterruptedError as error:
@@ -115,6 +115,7 @@ class ProcessAgent(Struct, frozen=True):
                 return Failure(clean_text(f"the agent cannot be started: {problem}"), cause=Cause.FATAL)
             output = None if assignment.review else assignment.output
             confinement = confinement_of(self.table, self.environment, place, output, self.network.kind)
+            confinement = confinement._replace(api_port=session.host_port if session else None)
             transport, watch = await self.starter.start_program(
                 lambda: OutputWatch(progress, files.progress, secrets, program.show_line, program.line_bytes),
                 self.sandbox.wrap_command(_list_arguments(program, session), confinement),

@@ -8,34 +8,43 @@ from typing import Self
 from msgspec.structs import replace
 
 from gitbatch.agents.process.api_access import ApiAccess
-from gitbatch.agents.process.listener import ListenerChannel
+from gitbatch.agents.process.listener import open_listener
 from gitbatch.agents.process.spending import AttemptLimits, ReachedLimit
 from gitbatch.agents.protocol import Failure, OutputStream, Progress, Reply
 from gitbatch.api_proxy.record import ProxyRecord
 from gitbatch.limits.usage import Usage, take_larger
-from gitbatch.sandbox.launcher import PORT
+from gitbatch.sandbox.model import SandboxKind
 from gitbatch.text import clean_text
 
-ADDRESS = f"http://127.0.0.1:{PORT}"
-"""The address of the proxy as the program sees it."""
-_THROUGH_PROXY = {
-    **{f"{scheme}_PROXY": ADDRESS for scheme in ("HTTPS", "HTTP", "ALL")},
-    **{f"{scheme}_proxy": ADDRESS for scheme in ("https", "http", "all")},
-    "NO_PROXY": "localhost,127.0.0.1,::1",
-    "no_proxy": "localhost,127.0.0.1,::1",
-    "NODE_USE_ENV_PROXY": "1",  # else Node (since 24) does not read the others
-}
+_NOT_THROUGH_PROXY = "localhost,127.0.0.1,::1"
+
+
+def proxy_variables(address: str) -> dict[str, str]:
+    """Returns the variables that name the proxy to a program."""
+    return {
+        **{f"{scheme}_PROXY": address for scheme in ("HTTPS", "HTTP", "ALL")},
+        **{f"{scheme}_proxy": address for scheme in ("https", "http", "all")},
+        "NO_PROXY": _NOT_THROUGH_PROXY,
+        "no_proxy": _NOT_THROUGH_PROXY,
+        "NODE_USE_ENV_PROXY": "1",  # else Node (since 24) does not read the others
+    }
 
 
 class ApiSession:
     """One start of a program with the network `api`. To be closed, by the end of a `with` block."""
 
-    def __init__(self, access: ApiAccess, limits: AttemptLimits, progress: Progress) -> None:
+    def __init__(
+        self,
+        access: ApiAccess,
+        limits: AttemptLimits,
+        progress: Progress,
+        sandbox: SandboxKind = SandboxKind.BUBBLEWRAP,
+    ) -> None:
         self._access = access
         self._limits = limits
         self._rules = access.make_rules()
         self._reached: ReachedLimit | None = None
-        self._channel = ListenerChannel()
+        self._listener = open_listener(sandbox)
         self.record = ProxyRecord(lambda line: progress(OutputStream.PROGRESS, line))
         self.is_served = False
         """Whether the launcher has made the listener."""
@@ -50,28 +59,39 @@ class ApiSession:
         _error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        """Closes the channel to the launcher."""
-        self._channel.close()
+        """Closes the listener, or the channel to the launcher."""
+        self._listener.close()
 
     @property
-    def channel(self) -> int:
-        """The descriptor that the launcher of the program gets."""
-        return self._channel.theirs.fileno()
+    def channel(self) -> int | None:
+        """The descriptor that the launcher of the program gets, if there is one."""
+        return self._listener.channel
+
+    @property
+    def host_port(self) -> int | None:
+        """The port of this machine that the sandbox must let through; None: the listener is in a namespace."""
+        return self._listener.host_port
+
+    @property
+    def address(self) -> str:
+        """The address of the proxy as the program sees it."""
+        return f"http://127.0.0.1:{self._listener.port}"
 
     def set_variables(self, variables: Mapping[str, str]) -> dict[str, str]:
         """Returns the variables of the program: all that it would get, with the address of the proxy, without its key."""
-        return self._access.hide_key({**variables, **_THROUGH_PROXY}, self._rules, ADDRESS)
+        through = proxy_variables(self.address)
+        return self._access.hide_key({**variables, **through}, self._rules, self.address)
 
     def set_arguments(self, arguments: Sequence[str]) -> list[str]:
         """Returns the command line of the program, with the address of the proxy if that is set by arguments."""
-        return self._access.set_address(arguments, self._rules, ADDRESS)
+        return self._access.set_address(arguments, self._rules, self.address)
 
     @asynccontextmanager
     async def serve(self) -> AsyncIterator[None]:
         """Serves the program, which was just started, within an `async with` block: if there is a listener."""
         from gitbatch.api_proxy.server import serve_item  # noqa: PLC0415 - only an agent with this network needs h11
 
-        listener = await self._channel.receive_listener()
+        listener = await self._listener.receive_listener()
         if listener is None:
             yield
             return
