@@ -60,16 +60,22 @@ class Budget:
 
         Args:
             item: the key of the item.
-            usage: the total that the agent reports; it counts only if no request was charged before.
+            usage: the total of the attempt; of it counts what was not charged before.
         """
-        if item not in self._charged:
-            self.charge_request(item, usage)
+        charged = self._charged.get(item)
+        rest = usage if charged is None else usage.find_rest(charged)
+        if charged is None or not rest.is_empty:
+            self.charge_request(item, rest)
         whole = self._charged.pop(item)
         attempt = Spent.of_attempt(whole)
         self.spent = Spent(
             self.spent.usage, self.spent.known + attempt.known, self.spent.unknown + attempt.unknown
         )
         return whole
+
+    def charged_cost(self, item: ItemKey) -> float:
+        """Returns the US dollars that were charged for the current attempt of an item."""
+        return self._charged.get(item, Usage()).cost or 0.0
 
     def is_charged(self, item: ItemKey) -> bool:
         """Whether the current attempt of an item has any charges."""

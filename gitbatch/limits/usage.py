@@ -42,6 +42,18 @@ class Usage(Struct, frozen=True):
         read = self.input + self.cache_read + self.cache_write
         return self.cache_read / read if read else 0.0
 
+    def find_rest(self, charged: "Usage") -> "Usage":
+        """Returns what this total has more than was charged already; its cost is unknown if the total's is."""
+        return Usage(
+            model=self.model,
+            input=max(0, self.input - charged.input),
+            output=max(0, self.output - charged.output),
+            cache_read=max(0, self.cache_read - charged.cache_read),
+            cache_write=max(0, self.cache_write - charged.cache_write),
+            requests=max(0, self.requests - charged.requests),
+            cost=None if self.cost is None else max(0.0, self.cost - (charged.cost or 0.0)),
+        )
+
     def __add__(self, other: "Usage") -> "Usage":
         """Returns the sum of both; its cost is unknown if either made requests of unknown cost."""
         used = [usage for usage in (self, other) if usage.requests or usage.cost is not None]

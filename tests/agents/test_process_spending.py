@@ -49,6 +49,15 @@ def test_a_limit_is_reached_by_what_the_proxy_counts(
     assert (reached and reached.cause) == cause
 
 
+def test_what_a_program_has_reported_is_not_counted_twice() -> None:
+    """It is charged while the program works, and is a part of what the proxy counts."""
+    checked = limits(max_cost=0.04)
+    checked.budget.charge_request(KEY, Usage(cost=0.02))
+    assert checked.find_reached((ONE, ONE)) is None
+    reached = checked.find_reached((ONE, ONE, ONE))
+    assert (reached and reached.cause) == Cause.BUDGET
+
+
 def test_an_unknown_price_counts_nothing_and_makes_the_sum_unknown() -> None:
     unknown = Usage(clean_text("other"), input=10**9, requests=1)
     assert limits(cost=0.03).find_reached((ONE, unknown)) is None

@@ -65,3 +65,22 @@ def test_amounts_for_people() -> None:
         "$0.0042",
         "$0.1250",
     ]
+
+
+def test_total_of_an_attempt_counts_beyond_what_was_charged() -> None:
+    """A program can report its cost while it works, and more at its end, or the proxy can have counted more."""
+    budget, item = Budget(max_cost=1.0), ItemKey("a")
+    budget.charge_request(item, Usage(cost=0.25))
+    budget.charge_request(item, Usage(cost=0.25))
+    assert budget.charged_cost(item) == 0.5
+    total = Usage(clean_text("m"), 100, 20, 3, 4, requests=1, cost=0.75)
+    assert budget.close_attempt(item, total) == total
+    assert budget.spent.usage == total
+    assert budget.charged_cost(item) == 0.0
+
+
+def test_total_that_is_less_or_unknown_changes_nothing() -> None:
+    for total in (Usage(), Usage(cost=0.0), a_request(0.1, tokens=50), a_request(None)):
+        budget, item = Budget(), ItemKey("a")
+        budget.charge_request(item, a_request())
+        assert budget.close_attempt(item, total) == a_request()

@@ -80,7 +80,6 @@ class AcpProgram(Struct, frozen=True):
             raise
         finally:
             talking.cancel()
-            turn.charge_rest()
             await connection.close()
 
     def read_reply(self, ended: ProgramExit) -> Reply | Failure:

@@ -4,7 +4,6 @@ from collections import deque
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from gitbatch.agents.acp.events import SessionEvents
 from gitbatch.agents.acp.inbox import Decided, Inbox
@@ -52,7 +51,6 @@ class Turn:
         self.rule = rule
         self._money = money
         self._charged = 0.0
-        self._is_settled = False
         self._is_stopping = False
 
     @property
@@ -89,12 +87,6 @@ class Turn:
         mode = self._table.wanted_mode
         if mode and self.events.mode != mode:
             self.stop(Stop(Cause.FATAL, f"it left its mode {mode!r} for {self.events.mode!r}"))
-
-    def charge_rest(self) -> None:
-        """Charges the tokens of the turn, if its cost was charged while it ran: the whole counts only if nothing was."""
-        if self._charged and not self._is_settled:
-            self._is_settled = True
-            self._money.budget.charge_request(self._assignment.item, replace(self.usage, cost=0.0))
 
     def _charge_cost(self, cost: float) -> None:
         """Charges what a turn has cost since it was charged last, and stops it at a limit."""

@@ -56,7 +56,8 @@ class AttemptLimits(Struct, frozen=True):
             return ReachedLimit(
                 Cause.LIMIT, f"its limit of {format_dollars(self.cost_limit)} (max-cost) is reached"
             )
-        if of_batch is not None and cost >= of_batch:
+        # What a program has reported while it works is charged already, and is a part of what was counted here.
+        if of_batch is not None and cost >= of_batch + self.budget.charged_cost(self.item):
             return ReachedLimit(Cause.BUDGET, "the budget of the batch is reached")
         return None
 
