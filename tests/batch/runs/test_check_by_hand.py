@@ -2,10 +2,15 @@
 
 import json
 import shutil
+import signal
+import subprocess
+import sys
 from typing import Any
 
 import pytest
 from conftest import Here, Place
+from processes import agents_below
+from waiting import wait_until
 
 PLAN = """# P
 
@@ -186,3 +191,18 @@ def test_sandbox(written: Place, here: Here) -> None:
     findings = "\n".join(shown["results"][0]["findings"])
     assert "changed\n1" in findings
     assert "s3cret" not in findings
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signal_leaves_nothing(written: Place, number: signal.Signals) -> None:
+    script = f"touch {written.home}/started; sleep 600 & wait"
+    written.edit("gitbatch.toml", '"grep", "-q", "good", "{output}"', f'"sh", "-c", "{script}"')
+    command = [sys.executable, "-m", "gitbatch", "check", "T1"]
+    with subprocess.Popen(command, cwd=written.root, env=written.environment) as running:
+        wait_until((written.home / "started").exists, "the check starts")
+        below = agents_below(written)
+        running.send_signal(number)
+        assert running.wait(30) == 128 + number
+    assert below
+    assert not agents_below(written)
+    assert not list((written.home / "cache").rglob("check-*"))

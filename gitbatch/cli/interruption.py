@@ -1,0 +1,26 @@
+"""Signals that end a command which runs programs and records nothing: they end it as Ctrl-C does, with its cleanup."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gitbatch.errors import ExitCode
+
+_CODES = {signal.SIGTERM: ExitCode.TERMINATED, signal.SIGHUP: ExitCode.HUNG_UP}
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Ends the block with its cleanup, and then the process, when a signal arrives. Ctrl-C does that by itself."""
+    before = {number: signal.signal(number, _end_command) for number in _CODES}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end_command(number: int, _frame: object) -> None:
+    for other in _CODES:
+        signal.signal(other, signal.SIG_IGN)  # the cleanup is not interrupted
+    raise SystemExit(_CODES[signal.Signals(number)])
