@@ -113,6 +113,21 @@ def _list_rescued(folder: Path, _: str) -> Iterator[CompletionWord]:
             yield CompletionWord(file.name, file.path)
 
 
+def _list_batches(folder: Path, _: str) -> Iterator[CompletionWord]:
+    """Yields the ids of batches, the last one first."""
+    from gitbatch.batch.history.record import all_batches
+
+    with _open_repository(folder) as repo:
+        for batch in reversed(all_batches(repo)):
+            yield CompletionWord(batch.id, batch.record.task)
+
+
+def _list_batches_by_digit(folder: Path, typed: str) -> Iterator[CompletionWord]:
+    """Yields the ids of batches once a digit is typed: a path may stand there too."""
+    if typed[:1].isdigit():
+        yield from _list_batches(folder, typed)
+
+
 def _list_topics(_: Path, __: str) -> Iterator[CompletionWord]:
     from gitbatch.cli.help import find_title, read_pages
     from gitbatch.cli.verbs import VERBS
@@ -160,6 +175,8 @@ _VALUES: dict[tuple[str, str], Complete] = {
     ("init", "agent"): _list_agent_words,
     ("", "branch"): _list_branches,
     ("rescue take", "item"): _list_rescued,
+    ("status", "wanted"): _list_batches_by_digit,
+    ("", "batch"): _list_batches,
     ("help", "topic"): _list_topics,
     ("schema", "name"): _list_schemas,
     ("completion", "shell"): _list_shells,

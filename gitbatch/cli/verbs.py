@@ -11,7 +11,16 @@ VERBS = (
         "gitbatch.cli.run:run",
         "Run the plan: one subagent for each item, one reviewed commit for each group.",
     ),
-    ("status", "gitbatch.cli.status:status", "Show the unfinished batch, or the last one. Changes nothing."),
+    (
+        "status",
+        "gitbatch.cli.status:status",
+        "Show the unfinished batch, or the last one, or any other. Changes nothing.",
+    ),
+    (
+        "batches",
+        "gitbatch.cli.batches:batches",
+        "List all batches of the repository that git knows, with their results and costs. Changes nothing.",
+    ),
     (
         "plan",
         "gitbatch.cli.plan:plan",

@@ -35,6 +35,7 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "plan": ("gitbatch.view.overview:PlanState",),
         "status": (f"{_STATE}:BatchState", f"{_STATE}:NoBatch"),
+        "batches": (f"{_OUTPUTS}.batches:BatchesOutput",),
         "events": ("gitbatch.batch.events:Event", f"{_OUTPUTS}.run:RunOutput"),
         "dry-run": ("gitbatch.view.dry_run:DryRunOutput",),
         "lint": (f"{_OUTPUTS}.lint:LintOutput",),

@@ -15,6 +15,7 @@ FOLDER = Path(__file__).parent.parent.parent / "gitbatch" / "cli"
 SHARED = {
     "questions",
     "batch",
+    "batch_reading",
     "common",
     "lazy",
     "main",
