@@ -99,6 +99,7 @@ INVALID = (
     (("init", "--lang", "fr"), "init"),
     (("lint", "missing.md"), "lint"),
     (("verify", "x..y"), "verify"),
+    (("verify", "--config", "HEAD"), "verify"),
 )
 
 
@@ -185,6 +186,12 @@ def test_batch(call: Call, three: Place) -> None:
     assert (code, bool(read_output(said, "gc")["removed"])) == (0, True)
     code, said = call("verify")
     audit = read_output(said, "verify")
+    assert (code, read_output(call("verify", "--checks", "--config", "HEAD")[1], "verify")["checks_run"]) == (
+        0,
+        0,
+    )
+    code, said = call("check")
+    assert (code, read_output(said, "check")["results"]) == (0, [])
     assert (code, audit["ok"], audit["findings"]) == (0, True, [])
     assert three.git("status", "--porcelain") == ""
 
