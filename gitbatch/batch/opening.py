@@ -22,7 +22,7 @@ from gitbatch.batch.history.spending import read_spending, sum_spending
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.history.worktree_folders import note_worktrees_dir
 from gitbatch.batch.item.run import Run
-from gitbatch.batch.item.stop import StopSwitch
+from gitbatch.batch.item.stop import RunningAgents, StopSwitch
 from gitbatch.batch.model import Record
 from gitbatch.batch.notices import Notices
 from gitbatch.batch.planning.agents import (
@@ -231,6 +231,7 @@ class Opening(Struct, frozen=True):
                 trees=FreshTrees(watched, git, folder, agent_git, checkouts.folders, fingerprint),
                 check_tools=CheckTools(self.agents),
                 stop_switch=StopSwitch(),
+                running_agents=RunningAgents(),
                 ledger=ledger,
                 fixed=fixed,
             )

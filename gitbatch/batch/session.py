@@ -18,6 +18,7 @@ from gitbatch.batch.events import BatchStopped, EventStream, Listener, Notice
 from gitbatch.batch.history.record import unfinished_batch
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.item.run import Run
+from gitbatch.batch.item.stop import pause_by_user
 from gitbatch.batch.loop import Ending, Result, run_batch
 from gitbatch.batch.model import Checkpoint
 from gitbatch.batch.notices import Notices
@@ -28,6 +29,7 @@ from gitbatch.batch.reviewing import Reviewer
 from gitbatch.errors import GitError, UsageError
 from gitbatch.fs.room import disk_error_at
 from gitbatch.limits.rate_limit import RateLimit
+from gitbatch.plan.model import ItemKey
 from gitbatch.repo.fingerprint import require_same_refs, require_untouched
 from gitbatch.repo.holder import name_plan
 from gitbatch.repo.lock import repository_lock
@@ -79,6 +81,15 @@ class Session:
         """Emits a notice about the batch."""
         if self.active:
             self.active.emit(Notice(batch=self.active.batch.id, text=text))
+
+    def request_pause(self) -> None:
+        """Starts no further item; the run ends when those that run have ended. The next run resumes the batch."""
+        if self.active:
+            self.active.stop_switch.trip(pause_by_user())
+
+    def stop_item(self, key: ItemKey) -> bool:
+        """Ends the agent of an item, which fails. Returns false if none works on it; call it on the event loop."""
+        return self.active is not None and self.active.running_agents.stop_item(key)
 
     def refuse_git(self) -> None:
         """Starts no further git command and no signature; the command that runs is finished."""

@@ -15,7 +15,7 @@ from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.history.record import Batch, unfinished_batch
 from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.model import CheckpointMode
-from gitbatch.batch.session import open_session
+from gitbatch.batch.session import Session, open_session
 from gitbatch.cli.common import (
     HERE,
     cache_dir,
@@ -26,6 +26,7 @@ from gitbatch.cli.common import (
     print_output,
 )
 from gitbatch.cli.frontend import PromptFrontend, PromptReviewer
+from gitbatch.cli.keys import TerminalKeys
 from gitbatch.cli.signals import ENDING_SIGNALS, Signals
 from gitbatch.cli.terminal import can_prompt
 from gitbatch.cli.unused_changes import tell_unused_changes
@@ -144,12 +145,22 @@ def run_session(
     """Runs a session that signals end in good order; returns its result, or the signal."""
     with open_session(repo, settings, (view,), prompts) as session:
         signals = Signals(session)
-        reviewer = PromptReviewer(session, view, signals, can_ask=prompts.can_ask)
+        keys = TerminalKeys(view, session, can_ask=prompts.can_ask)
+        reviewer = PromptReviewer(session, view, signals, keys, can_ask=prompts.can_ask)
         try:
-            return asyncio.run(signals.supervise(session.run(reviewer)))
+            return asyncio.run(signals.supervise(_run_with_keys(session, reviewer, keys)))
         finally:
             with suppress(OSError):  # the terminal may be gone
                 view.close()
+
+
+async def _run_with_keys(session: Session, reviewer: PromptReviewer, keys: TerminalKeys) -> Result:
+    """Runs a session, with the keys of its view as long as it runs."""
+    keys.start()
+    try:
+        return await session.run(reviewer)
+    finally:
+        keys.stop()
 
 
 def report_end(

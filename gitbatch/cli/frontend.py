@@ -3,6 +3,8 @@
 questionary is imported when the first question is asked.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,6 +24,18 @@ class Listening(Protocol):
 
     def listen(self) -> None:
         """Sets the handlers."""
+        ...
+
+
+class Keys(Protocol):
+    """Reads keys from the terminal; a prompt reads them itself."""
+
+    def start(self) -> None:
+        """Reads keys from now on."""
+        ...
+
+    def stop(self) -> None:
+        """Reads no key any more."""
         ...
 
 
@@ -61,11 +75,25 @@ class PromptFrontend:
 class PromptReviewer:
     """Asks at the pauses of a run. The view leaves the screen first; the signal handlers are set again afterwards."""
 
-    def __init__(self, session: Session, view: "EventView", signals: Listening, *, can_ask: bool) -> None:
+    def __init__(
+        self, session: Session, view: "EventView", signals: Listening, keys: Keys, *, can_ask: bool
+    ) -> None:
         self._session = session
         self._view = view
         self._listen = signals.listen
+        self._keys = keys
         self._can_ask = can_ask
+
+    @contextmanager
+    def _free_terminal(self) -> Iterator[None]:
+        """Leaves the terminal to a prompt: nothing else draws or reads keys meanwhile."""
+        self._keys.stop()
+        self._view.close()
+        try:
+            yield
+        finally:
+            self._listen()
+            self._keys.start()
 
     async def review_checkpoint(self, checkpoint: Checkpoint) -> bool:
         """Asks whether to continue after a checkpoint, and shows its diff on request."""
@@ -73,11 +101,8 @@ class PromptReviewer:
             return False
         from gitbatch.cli.questions import ask_to_continue
 
-        self._view.close()
-        try:
+        with self._free_terminal():
             return await ask_to_continue(checkpoint, partial(self._session.show_diff, checkpoint))
-        finally:
-            self._listen()
 
     async def review_last(self, checkpoint: Checkpoint, *, is_earlier: bool) -> bool:
         """Asks whether the batch ends after its last checkpoint. Without a terminal, it does."""
@@ -85,12 +110,9 @@ class PromptReviewer:
             return True
         from gitbatch.cli.questions import ask_to_end
 
-        self._view.close()
-        try:
+        with self._free_terminal():
             show_diff = partial(self._session.show_diff, checkpoint)
             return await ask_to_end(checkpoint, show_diff, is_shown=not is_earlier)
-        finally:
-            self._listen()
 
     async def accept_config(self) -> bool:
         """Asks whether to run with a changed configuration. `--accept-config` covers only the start of a run."""
@@ -98,8 +120,5 @@ class PromptReviewer:
             return False
         from gitbatch.cli.questions import ask_to_accept_now
 
-        self._view.close()
-        try:
+        with self._free_terminal():
             return await ask_to_accept_now()
-        finally:
-            self._listen()

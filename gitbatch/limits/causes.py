@@ -41,6 +41,10 @@ class Cause(StrEnum):
     """The disk that we write to has an error: that says nothing about the item."""
     GATE = "gate-failed"
     """A gate is red on the group with the output, and green without it."""
+    STOPPED = "stopped-by-user"
+    """The user has stopped the item while it ran."""
+    PAUSED = "paused-by-user"
+    """The user has asked for a pause of the batch while items ran; no attempt fails by it."""
     UNAVAILABLE = "check-unavailable"
     """A check or a gate gave no verdict: that says nothing about the output."""
     FATAL = "agent-unusable"
@@ -132,6 +136,8 @@ TREATMENTS: Mapping[Cause, Treatment] = MappingProxyType(
         Cause.UNREVIEWED: Treatment(Remedy.FAIL, "unreviewed"),
         Cause.DISK: Treatment(Remedy.STOP, "disk error"),
         Cause.GATE: Treatment(Remedy.FAIL, "a gate is red", blames_output=True),
+        Cause.STOPPED: Treatment(Remedy.FAIL, "stopped by the user"),
+        Cause.PAUSED: Treatment(Remedy.PAUSE, "paused by the user"),
         Cause.UNAVAILABLE: Treatment(Remedy.STOP, "no verdict"),
         Cause.FATAL: Treatment(Remedy.STOP, "the agent cannot work"),
     }

@@ -7,7 +7,7 @@ while: when the terminal gets another size, the screen is printed again from it,
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec.structs import replace
 from rich.console import Console, Group, RenderableType
@@ -25,8 +25,9 @@ from gitbatch.batch.events import (
     ItemProgress,
     ItemStarted,
 )
+from gitbatch.plan.model import ItemKey
 from gitbatch.view.block import Block, Part, StyledLine
-from gitbatch.view.live_state import LiveState, follow_event
+from gitbatch.view.live_state import LiveState, follow_event, is_gate
 from gitbatch.view.plain import PlainView
 from gitbatch.view.screen import Asking, Look, render_screen
 from gitbatch.view.terminal import Terminal
@@ -62,6 +63,16 @@ class LiveView:
         if not isinstance(event, ItemStarted | ItemProgress | GateStarted):  # these have a row of their own
             with self._lock:
                 self._plain(event)
+
+    @property
+    def running_names(self) -> Mapping[str, ItemKey]:
+        """The items that run, by name."""
+        return {item.name: key for key, item in self.state.running.items() if not is_gate(key)}
+
+    @property
+    def is_drawing(self) -> bool:
+        """Whether the lines are on the screen."""
+        return self._frame is not None
 
     def set_asking(self, **changes: object) -> None:
         """Changes what the keys are used for, and shows it at once."""

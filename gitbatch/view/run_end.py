@@ -15,6 +15,7 @@ _HALTS = {
     Cause.LATER: ExitCode.TRY_AGAIN,
     Cause.UNAVAILABLE: ExitCode.TRY_AGAIN,
     Cause.BUDGET: ExitCode.PAUSED,
+    Cause.PAUSED: ExitCode.PAUSED,
 }
 """The exit codes of a run that halts; for every other cause the user must fix something first."""
 

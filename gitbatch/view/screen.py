@@ -29,8 +29,8 @@ _SHARE = 3
 """The part of the rows that failures may take."""
 _MINUTE, _HOUR = 60, 3600
 HELP = (
-    "p  pause: what runs is finished, nothing else starts (p again: continue)",
-    "k  stop one item: it fails, the others continue",
+    "p  pause when the running items are done; gitbatch run resumes",
+    "k  stop one item: it fails, and the others continue",
     "?  show or hide this help; Ctrl-C interrupts the run",
 )
 

@@ -1,4 +1,4 @@
-"""The reviewer at the terminal: the view leaves the screen before a question, the signal handlers come back after it."""
+"""The reviewer at the terminal: keys and view leave it before a question, they and the signal handlers come back after."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ SETTLED = Session(None, None, None, resumed=False)
 
 
 class Recorder:
-    """A view and signal handlers that write down what they are called for."""
+    """A view, signal handlers and keys that write down what they are called for."""
 
     def __init__(self) -> None:
         self.calls: list[str] = []
@@ -28,6 +28,12 @@ class Recorder:
     def listen(self) -> None:
         self.calls.append("listen")
 
+    def start(self) -> None:
+        self.calls.append("start")
+
+    def stop(self) -> None:
+        self.calls.append("stop")
+
 
 @pytest.mark.parametrize("question", ["ask_to_continue", "ask_to_end", "ask_to_accept_now"])
 def test_screen_and_signals(question: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,19 +44,19 @@ def test_screen_and_signals(question: str, monkeypatch: pytest.MonkeyPatch) -> N
         return True
 
     monkeypatch.setattr(questions, question, answer)
-    reviewer = PromptReviewer(SETTLED, recorder, recorder, can_ask=True)
+    reviewer = PromptReviewer(SETTLED, recorder, recorder, recorder, can_ask=True)
     asked = {
         "ask_to_continue": lambda: reviewer.review_checkpoint(CHECKPOINT),
         "ask_to_end": lambda: reviewer.review_last(CHECKPOINT, is_earlier=False),
         "ask_to_accept_now": reviewer.accept_config,
     }
     assert asyncio.run(asked[question]())
-    assert recorder.calls == ["close", "ask", "listen"]
+    assert recorder.calls == ["stop", "close", "ask", "listen", "start"]
 
 
 def test_without_a_terminal_nothing_is_asked() -> None:
     recorder = Recorder()
-    reviewer = PromptReviewer(SETTLED, recorder, recorder, can_ask=False)
+    reviewer = PromptReviewer(SETTLED, recorder, recorder, recorder, can_ask=False)
     assert not asyncio.run(reviewer.review_checkpoint(CHECKPOINT))
     assert asyncio.run(reviewer.review_last(CHECKPOINT, is_earlier=False)), "the batch ends"
     assert not asyncio.run(reviewer.accept_config())

@@ -163,7 +163,8 @@ async def _run_agent(
         )
 
     try:
-        answer = await workplace.work(agent, assignment, scheduled.secrets.mask_progress(show_progress))
+        work = workplace.work(agent, assignment, scheduled.secrets.mask_progress(show_progress))
+        answer = await run.running_agents.run_stoppable(scheduled.key, work)
     except asyncio.CancelledError as error:
         if is_cancelled():  # if not, it was raised by the agent: an internal error
             await record_interrupted(run, scheduled, tried, error)

@@ -18,7 +18,7 @@ from gitbatch.repo.worktrees.checkouts import Checkouts
 
 if TYPE_CHECKING:  # asyncio and all that agents need: a command that only reads a batch does without them
     from gitbatch.agents.pool import AgentPool
-    from gitbatch.batch.item.stop import StopSwitch
+    from gitbatch.batch.item.stop import RunningAgents, StopSwitch
     from gitbatch.batch.workplace.protocol import Workplaces
     from gitbatch.checks.command import CheckTools
     from gitbatch.checks.tree import FreshTrees
@@ -48,6 +48,7 @@ class Run(Struct, frozen=True):
     """Where checks and gates run."""
     check_tools: "CheckTools"
     stop_switch: "StopSwitch"
+    running_agents: "RunningAgents"
     fixed: FixedConfig
 
     def commit_context(self) -> CommitContext:

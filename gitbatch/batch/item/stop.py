@@ -10,11 +10,14 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
+from gitbatch.agents.process.interruption import AttemptInterruptedError
+from gitbatch.agents.protocol import Failure, Reply
 from gitbatch.checks.verdict import CheckResult
 from gitbatch.fs.disk import DiskError
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause
-from gitbatch.limits.usage import format_dollars
+from gitbatch.limits.usage import FREE, format_dollars
+from gitbatch.plan.model import ItemKey
 from gitbatch.text import CleanText, clean_text, format_count, list_names
 
 MORE = "raise the limit: gitbatch run --max-cost USD"
@@ -56,6 +59,46 @@ class StopSwitch:
             for one in both:
                 one.cancel()
         return time.monotonic() - began
+
+
+@dataclass(slots=True)
+class RunningAgents:
+    """The agents that work on items at this moment, each of which can be stopped alone. Belongs to one event loop."""
+
+    _tasks: dict[ItemKey, asyncio.Task[object]] = field(default_factory=dict, init=False)
+    _stopped: set[ItemKey] = field(default_factory=set, init=False)
+
+    def stop_item(self, key: ItemKey) -> bool:
+        """Ends the agent of an item as a signal would. Returns false if none works on it, or it is ending already."""
+        task = self._tasks.get(key)
+        if task is None or key in self._stopped:
+            return False
+        self._stopped.add(key)
+        return task.cancel()
+
+    async def run_stoppable(self, key: ItemKey, work: Awaitable[Reply | Failure]) -> Reply | Failure:
+        """Returns the answer of an agent; a failure with what it had used if the item was stopped meanwhile."""
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a coroutine runs in a task
+        self._tasks[key] = task
+        try:
+            return await work
+        except asyncio.CancelledError as error:
+            if key not in self._stopped or task.cancelling() > 1:  # the run was cancelled (as well)
+                raise
+            usage = error.usage if isinstance(error, AttemptInterruptedError) else FREE
+            return Failure(clean_text("stopped by the user"), cause=Cause.STOPPED, usage=usage)
+        finally:
+            del self._tasks[key]
+            if key in self._stopped:
+                self._stopped.remove(key)
+                task.uncancel()
+
+
+def pause_by_user() -> Halt:
+    """Returns the halt that the user asked for while items ran."""
+    reason = "paused on request; every item that ran has ended"
+    return Halt(Cause.PAUSED, clean_text(reason), "resume: gitbatch run")
 
 
 def come_back_later(reason: CleanText, now: float, seconds: float | None) -> Halt:

@@ -1,0 +1,137 @@
+"""The live view in a real pseudo-terminal, read by a terminal emulator: sizes, keys, Ctrl-Z."""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pexpect
+import pyte
+import pytest
+from batch.programs import set_up
+from conftest import Place
+from history import assert_tidy
+from waiting import DEADLINE
+
+DOWN, ENTER = "\x1b[B", "\r"
+ROW = re.compile(r"^[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏!] +(T\d+) ", re.MULTILINE)
+
+
+class Eyes:
+    """What a person sees of a program in a terminal."""
+
+    def __init__(self, child: "pexpect.spawn[str]", width: int, height: int) -> None:
+        self.child = child
+        self.screen = pyte.Screen(width, height)
+        self.stream = pyte.Stream(self.screen)
+
+    @property
+    def text(self) -> str:
+        """The rows of the terminal that are not empty."""
+        return "\n".join(row.rstrip() for row in self.screen.display if row.strip())
+
+    def look_until(self, condition: Callable[[str], object]) -> str:
+        """Returns what is shown once a condition holds."""
+        while not condition(self.text):
+            try:
+                self.stream.feed(self.child.read_nonblocking(65536, timeout=DEADLINE))
+            except (pexpect.EOF, pexpect.TIMEOUT):
+                raise AssertionError(self.text) from None
+        return self.text
+
+    def look_for(self, pattern: str) -> str:
+        """Returns what is shown once it has a pattern in it."""
+        return self.look_until(lambda text: re.search(pattern, text))
+
+    def resize(self, width: int, height: int) -> None:
+        """Gives the terminal another size."""
+        self.screen.resize(height, width)
+        self.child.setwinsize(height, width)
+
+
+@contextmanager
+def watched(place: Place, command: list[str], width: int, height: int) -> Iterator[Eyes]:
+    environment = {
+        **place.environment,
+        "TERM": "xterm-256color",
+        "PROMPT_TOOLKIT_NO_CPR": "1",
+        "PAGER": "cat",
+    }
+    child: pexpect.spawn[str] = pexpect.spawn(
+        command[0],
+        command[1:],
+        cwd=str(place.root),
+        env=environment,
+        encoding="utf-8",
+        dimensions=(height, width),
+    )
+    try:
+        yield Eyes(child, width, height)
+    finally:
+        child.close(force=True)
+
+
+def run_of(jobs: int) -> list[str]:
+    options = ["--items", "all", "--checkpoint", "at-end", "--jobs", str(jobs)]
+    return [sys.executable, "-m", "gitbatch", "run", *options]
+
+
+def find_ids(text: str) -> list[str]:
+    return ROW.findall(text)
+
+
+@pytest.mark.rule("F1")
+def test_sizes_and_keys(place: Place) -> None:
+    """12 items in 40 by 12, 80 by 24 and 160 by 50; help, one item is stopped, a pause; failures stay, and no row is there twice."""
+    names = [f"T{number}" for number in range(1, 13)]
+    set_up(place, *("hold" for _ in names))
+    with watched(place, run_of(12), 40, 12) as eyes:
+        text = eyes.look_for(r"… and 6 more \(slowest: T\d+ \d:\d\d\)")
+        assert len(set(find_ids(text))) == 6
+        first = text
+        eyes.look_until(lambda text: find_ids(text) == find_ids(first) and text != first)
+        eyes.resize(80, 24)
+        text = eyes.look_until(lambda text: sorted(find_ids(text)) == sorted(names))
+        assert text.count("0 of 12 items") == 1
+        eyes.child.send("?")
+        eyes.look_for("p  pause when the running items are done")
+        eyes.child.send("?kT3")
+        eyes.look_for(r"stop which item\? T3_")
+        eyes.child.send(ENTER)
+        eyes.look_for(r"✗ +T3 +failed +stopped by the user")
+        eyes.child.send("p")
+        eyes.look_for(r"1 of 12 items +pausing +1 failed")
+        eyes.resize(160, 50)
+        text = eyes.look_until(lambda text: sorted(find_ids(text)) == sorted({*names} - {"T3"}))
+        assert len(re.findall("✗ +T3", text)) == 1
+        assert text.count("of 12 items") == 1
+        (place.home / "go").touch()
+        text = eyes.look_for("end the batch")
+        assert not find_ids(text)
+        eyes.child.send(DOWN + ENTER)
+        eyes.look_for("finished  11 done, 1 not done")
+        eyes.child.expect(pexpect.EOF)
+        eyes.child.close()
+        assert eyes.child.exitstatus == 1
+    assert_tidy(place)
+
+
+def test_ctrl_z_gives_the_terminal_back(place: Place) -> None:
+    """A shell without modes of its own has those of before, and the run reads keys again when it continues."""
+    set_up(place, "hold")
+    shell = f"set -m; {' '.join(run_of(1))}; stty -a; echo ready; read line; fg; stty -a; echo code $?"
+    with watched(place, ["sh", "-c", shell], 120, 40) as eyes:
+        eyes.look_until(find_ids)
+        eyes.child.send("\x1a")
+        text = eyes.look_for("ready")
+        assert re.search(r" icanon .*\n?.* echo ", text)
+        assert not find_ids(text), "nothing is drawn while it is stopped"
+        eyes.child.send(ENTER)
+        eyes.look_until(find_ids)
+        eyes.child.send("p")
+        eyes.look_for("pausing")
+        (place.home / "go").touch()
+        eyes.look_for("end the batch")
+        eyes.child.send(DOWN + ENTER)
+        text = eyes.look_for("code 0")
+        assert len(re.findall(r" icanon .*\n?.* echo ", text)) == 2
