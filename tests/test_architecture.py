@@ -71,6 +71,7 @@ ORDER = (
         "batch.resume",
         "batch.preconditions",
         "batch.reviewing",
+        "batch.deciding",
         "batch.tally",
         "batch.loop",
     ),

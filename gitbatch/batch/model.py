@@ -34,6 +34,8 @@ class ItemStatus(StrEnum):
     """The agent wrote outside its assigned output."""
     BLOCKED = "blocked"
     """Not started: a file that it declares as context, or one that its batch does not run without, is missing."""
+    REJECTED = "rejected"
+    """A person rejected it in a review, or undid it: its path is as it was before the item."""
     CANCELLED = "cancelled"
     """Not started: the plan no longer has it, or the batch ended before."""
 

@@ -19,6 +19,7 @@ STYLES = {
     ItemStatus.CONFLICTED: "magenta",
     ItemStatus.REFUSED: "bold red",
     ItemStatus.BLOCKED: "yellow",
+    ItemStatus.REJECTED: "magenta",
     ItemStatus.CANCELLED: "yellow",
 }
 

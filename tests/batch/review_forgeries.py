@@ -1,39 +1,126 @@
-"""Forged reviews. Each returns the commit that is wrong."""
+"""Forged reviews. Each returns the commit that is wrong, made from one that gitbatch has made."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from batch.forger import BATCH, FORMAT_LINE, OUT, Forger
+from batch.forger import DELETED, OUT, Forger
 
-from gitbatch.batch.history.decisions import DecisionKind, ItemDecision, ItemName, render_decision
-
-
-def review(
-    f: Forger,
-    *decisions: str,
-    changes: Mapping[str, str | tuple[str, str]] | None = None,
-    parents: tuple[str, ...] = (),
-) -> str:
-    """A review with decisions as their trailers say them."""
-    trailers = f"{FORMAT_LINE}Gitbatch-Batch: {BATCH}\nGitbatch-Group: 1 G\nGitbatch-Plan: task.md\nGitbatch-Reviewed: 1/1"
-    said = "".join(f"\nGitbatch-Review: {decision}" for decision in decisions)
-    return f.commit(f"gitbatch: review 1/1\n\nrows\n\n{trailers}{said}", parents or (f.tip,), changes or {})
+B = "out/letters/b.md"
 
 
-def approved(output: str = OUT) -> str:
-    return render_decision(ItemDecision(DecisionKind.APPROVE, ItemName(1, output), None))
+@dataclass(frozen=True)
+class ReviewForger:
+    """Makes reviews like a genuine one: it rejects T102, sends T103 back and approves T101."""
+
+    f: Forger
+    genuine: str
+
+    def forge(
+        self,
+        changes: Mapping[str, str | tuple[str, str]] | None = None,
+        message: tuple[str, str] | None = None,
+        parents: tuple[str, ...] = (),
+    ) -> str:
+        """The genuine review with other changes, with a part of its message replaced, or on other parents."""
+        git = self.f.place.git
+        said = git("log", "-1", "--format=%B", self.genuine)
+        if message:
+            assert message[0] in said
+            said = said.replace(*message)
+        kept = {
+            path: self.f.read(path, self.genuine) for path in ("task.md", "status.md", "decisions-log.md")
+        }
+        made: dict[str, str | tuple[str, str]] = {**kept, B: DELETED}
+        above = parents or (git("rev-parse", f"{self.genuine}~1"),)
+        return self.f.commit(said, above, {**made, **(changes or {})})
+
+    def blob(self, path: str) -> str:
+        return self.f.place.git("rev-parse", f"{self.genuine}~1:{path}")
 
 
-def review_that_merges(f: Forger) -> str:
-    return review(f, approved(), parents=(f.tip, f.plan))
+def review_that_merges(r: ReviewForger) -> str:
+    return r.forge(parents=(f"{r.genuine}~1", r.f.plan))
 
 
-def review_on_an_item(f: Forger) -> str:
-    return review(f, approved(), parents=(f.item({OUT: "x"}),))
+def review_on_an_item(r: ReviewForger) -> str:
+    return r.forge(parents=(r.f.item({OUT: "x"}, parents=(f"{r.genuine}~1",)),))
 
 
-def review_of_nothing(f: Forger) -> str:
-    return review(f)
+def review_on_a_merge(r: ReviewForger) -> str:
+    return r.forge(parents=(r.f.place.git("rev-parse", f"{r.genuine}~2"),))
 
 
-def review_in_another_spelling(f: Forger) -> str:
-    return review(f, approved().replace("approve", "praise"))
+def review_of_nothing(r: ReviewForger) -> str:
+    said = r.f.place.git("log", "-1", "--format=%B", r.genuine)
+    return r.forge(message=(said[said.index("\nGitbatch-Review:") :], ""))
+
+
+def review_in_another_spelling(r: ReviewForger) -> str:
+    return r.forge(message=("Gitbatch-Review: approve", "Gitbatch-Review: praise"))
+
+
+def review_of_an_item_twice(r: ReviewForger) -> str:
+    line = f"Gitbatch-Review: reject 1 {B} {r.blob(B)}"
+    return r.forge(message=(line, f"{line}\n{line}"))
+
+
+def review_of_another_version(r: ReviewForger) -> str:
+    return r.forge(message=(r.blob("out/letters/a.md"), r.blob("out/letters/d.md")))
+
+
+def review_of_an_item_that_has_no_checkpoint(r: ReviewForger) -> str:
+    blob = r.blob("out/letters/a.md")
+    return r.forge(message=(f"approve 1 out/letters/a.md {blob}", f"approve 1 {OUT} -"))
+
+
+def review_of_another_checkpoint(r: ReviewForger) -> str:
+    return r.forge(message=("Gitbatch-Reviewed: 3/3", "Gitbatch-Reviewed: 2/3"))
+
+
+def review_of_another_plan(r: ReviewForger) -> str:
+    return r.forge(message=("Gitbatch-Plan: task.md", "Gitbatch-Plan: other.md"))
+
+
+def review_with_a_stray(r: ReviewForger) -> str:
+    return r.forge({"tools/agent.sh": "rm -rf ~"})
+
+
+def review_with_a_file_that_it_approves(r: ReviewForger) -> str:
+    return r.forge({"out/letters/a.md": "x"})
+
+
+def review_that_leaves_what_it_rejects(r: ReviewForger) -> str:
+    return r.forge({B: r.f.read(B, f"{r.genuine}~1").rstrip() + "\n"})
+
+
+def review_that_rejects_what_the_user_wrote(r: ReviewForger) -> str:
+    above = r.f.commit("mine", (r.f.place.git("rev-parse", f"{r.genuine}~1"),), {B: "mine"})
+    return r.forge(message=(r.blob(B), r.f.blob("mine")), parents=(above,))
+
+
+def review_that_ticks_a_box(r: ReviewForger) -> str:
+    plan = r.f.read("task.md", r.genuine)
+    return r.forge({"task.md": plan.replace("- [ ] Somebody", "- [x] Somebody")})
+
+
+def review_that_leaves_a_box_ticked(r: ReviewForger) -> str:
+    plan = r.f.read("task.md", r.genuine)
+    return r.forge({"task.md": plan.replace("- [ ] T103", "- [x] T103")})
+
+
+def review_that_changes_the_plan(r: ReviewForger) -> str:
+    return r.forge({"task.md": r.f.read("task.md", r.genuine) + "- [ ] more\n"})
+
+
+def review_with_another_line_in_the_log(r: ReviewForger) -> str:
+    log = r.f.read("decisions-log.md", r.genuine)
+    return r.forge({"decisions-log.md": log.replace("rejected", "praised")})
+
+
+def review_that_rewrites_the_log(r: ReviewForger) -> str:
+    log = r.f.read("decisions-log.md", r.genuine)
+    return r.forge({"decisions-log.md": log.replace("Used one heading in out/letters/a.md", "Used two")})
+
+
+def review_with_another_status(r: ReviewForger) -> str:
+    return r.forge({"status.md": "mine\n"})

@@ -107,7 +107,7 @@ def checkpoint_group(
     """
     record = commits.batch.record
     target = record.target
-    _require_target_free(repo, target)
+    require_target_free(repo, target)
     if repo.head_branch() == target:
         with index_lock(repo):
             checkpoint = _move_target(repo, commits, finished, now, gated)
@@ -129,14 +129,19 @@ def build_group(
 ) -> BuiltGroup | Unsound:
     """Builds the checkpoint of a group as objects, for its gates. No ref of the user moves. Arguments and errors: see above."""
     target = commits.batch.record.target
-    _require_target_free(repo, target)
+    require_target_free(repo, target)
     built = _build_safely(repo, replace(commits, signs=False), finished, now, ())
     if isinstance(built, BuiltGroup):
         _require_forward(repo, target, finished.base, built.checkpoint.before)
     return built
 
 
-def _require_target_free(repo: Repository, target: str) -> None:
+def require_target_free(repo: Repository, target: str) -> None:
+    """Refuses to move a branch that is in the middle of a merge or rebase, or checked out elsewhere.
+
+    Raises:
+        GitbatchError: it is.
+    """
     require_movable(repo, target)
     if repo.head_branch() != target:
         require_not_checked_out_elsewhere(repo, target)
@@ -245,7 +250,7 @@ def _build_checkpoint(
     if merged.unsound:
         return Unsound(merged.outcomes, merged.unsound)
     project_state = read_project_state(repo, tip, record.plan)
-    _require_phase(record, project_state)
+    require_phase(record, project_state)
     require_shared_files(repo, project_state)
     shared = consolidate(record, group, merged.outcomes, finished.boxes, project_state, now)
     blobs = {path: repo.objects.write_blob(content) for path, content in shared.files}
@@ -268,7 +273,7 @@ def _build_checkpoint(
     )
 
 
-def _require_phase(record: Record, project_state: ProjectState) -> None:
+def require_phase(record: Record, project_state: ProjectState) -> None:
     """Refuses to write into the files of another phase (rules O5, K4).
 
     Raises:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from gitbatch.batch.item.contributions import describe_lost_contributions, group_contributions
-from gitbatch.batch.model import BatchGroup, CriterionState, Outcome, Record, describe_missing
+from gitbatch.batch.model import BatchGroup, BatchItem, CriterionState, Outcome, Record, describe_missing
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state
 from gitbatch.errors import PlanError
 from gitbatch.paths import quote_path
@@ -27,6 +27,14 @@ class Consolidation(Struct, frozen=True):
     """Path and new content of each that changes."""
     criteria: tuple[CriterionState, ...]
     notes: tuple[CleanText, ...]
+
+
+class StatusRow(Struct, frozen=True):
+    """A row of the table of items in status.md."""
+
+    item: BatchItem
+    status: str
+    said: str
 
 
 def consolidate(
@@ -61,7 +69,8 @@ def consolidate(
     files = {
         project.task: source,
         project.status: replace_section(
-            read(project.status) or b"# Status\n", status_section(record, group, outcomes, criteria)
+            read(project.status) or b"# Status\n",
+            status_section(_describe_checkpoint(record, group), _status_rows(outcomes), outcomes, criteria),
         ),
     }
     if decisions:
@@ -153,24 +162,36 @@ def _add_contributions(
     return files, tuple(dict.fromkeys(notes))
 
 
+def _describe_checkpoint(record: Record, group: BatchGroup) -> str:
+    number, of = record.position_of(group), len(record.groups)
+    return f"Batch {record.batch}, checkpoint {number} of {of}: {markdown(group.title)}."
+
+
+def _status_rows(outcomes: tuple[Outcome, ...]) -> tuple[StatusRow, ...]:
+    return tuple(
+        StatusRow(o.item, o.status, o.reply.summary if o.reply and o.succeeded else o.reason)
+        for o in outcomes
+    )
+
+
 def status_section(
-    record: Record, group: BatchGroup, outcomes: tuple[Outcome, ...], criteria: tuple[CriterionState, ...]
+    head: str,
+    rows: tuple[StatusRow, ...],
+    outcomes: tuple[Outcome, ...],
+    criteria: tuple[CriterionState, ...],
 ) -> str:
     """Returns our section of status.md: the batch's position, the last group's items, the Definition of Done."""
-    number, of = record.position_of(group), len(record.groups)
-    rows = [
-        f"| {markdown(o.item.name)} | {markdown(o.item.output)} | {o.status} | "
-        f"{markdown(o.reply.summary if o.reply and o.succeeded else o.reason)} |"
-        for o in outcomes
-    ]
     lines = [
         "## Batch status",
         "",
-        f"Batch {record.batch}, checkpoint {number} of {of}: {markdown(group.title)}.",
+        head,
         "",
         "| Item | Output | Status | Summary |",
         "|---|---|---|---|",
-        *rows,
+        *(
+            f"| {markdown(row.item.name)} | {markdown(row.item.output)} | {row.status} | {markdown(row.said)} |"
+            for row in rows
+        ),
     ]
     missing = [f"- {markdown(line)}" for line in describe_missing(outcomes, quote_path)]
     if missing:

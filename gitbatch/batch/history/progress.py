@@ -1,20 +1,30 @@
 """The progress of a batch, derived from git alone: refs, commits and check boxes."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gitbatch.batch.history.bases import read_base
+from gitbatch.batch.history.decided import (
+    ItemStanding,
+    LineCommit,
+    StandingDecision,
+    derive_standings,
+    select_line,
+)
+from gitbatch.batch.history.decisions import ItemName
 from gitbatch.batch.history.item_commits import read_item_commit
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.rescue import Rescued, read_rescued
 from gitbatch.batch.history.target import require_tip
-from gitbatch.batch.history.trailers import Kind, parse_trailers
+from gitbatch.batch.history.trailers import Failed, Kind
 from gitbatch.batch.history.unchecked import Unchecked, find_unchecked
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome
 from gitbatch.batch.verdicts import GateVerdict
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.log import read_first_parents
+from gitbatch.repo.objects.reader import MissingObjectError
 from gitbatch.repo.refs.names import end_ref, item_branch, item_branches
 from gitbatch.repo.repository import Repository
 from gitbatch.text import clean_text
@@ -24,12 +34,24 @@ _LOOKED_AT = 100
 
 
 class FinishedGroup(Struct, frozen=True):
-    """A group whose checkpoint is in history."""
+    """A group whose checkpoint is in history, with the later ones of its items that ran again."""
 
     group: BatchGroup
     commit: str
     failed: tuple[Outcome, ...]
+    """The items without an output of theirs in history: they did not succeed, or were taken back since."""
     gates: tuple[GateVerdict, ...] = ()
+    """Of its last checkpoint that has any."""
+    revisions: tuple[str, ...] = ()
+    """The checkpoints of its revisions, in order."""
+    standings: Mapping[ItemKey, ItemStanding] = {}
+    """By key: how each of its items stands."""
+
+    @property
+    def reopened(self) -> Mapping[ItemKey, StandingDecision]:
+        """The decisions, by key, about the items that a review sent back or retried and that have not run again yet."""
+        found = {key: standing.decided for key, standing in self.standings.items()}
+        return {key: decided for key, decided in found.items() if decided and decided.decision.kind.reopens}
 
 
 class BatchProgress(Struct, frozen=True):
@@ -43,6 +65,8 @@ class BatchProgress(Struct, frozen=True):
     """By key: the kept outputs of failed attempts, for items that are not done."""
     unchecked: Mapping[ItemKey, Unchecked] = {}
     """By key: the outputs of items that are not done, which are harvested and wait for their checks."""
+    last: str = ""
+    """The last commit of the batch on the branch, a checkpoint or a review; empty: nothing is recorded."""
 
     @property
     def failed(self) -> tuple[Outcome, ...]:
@@ -52,7 +76,13 @@ class BatchProgress(Struct, frozen=True):
     @property
     def succeeded(self) -> int:
         """Returns the number of items that are in the history of the target branch."""
-        return sum(len(finished.group.items) for finished in self.finished) - len(self.failed)
+        recorded = sum(len(finished.group.items) for finished in self.finished)
+        return recorded - len(self.failed) - len(self.reopened)
+
+    @property
+    def reopened(self) -> Mapping[ItemKey, StandingDecision]:
+        """The decisions, by key, about all items that run again before the next group starts."""
+        return {key: decided for group in self.finished for key, decided in group.reopened.items()}
 
     @property
     def failed_keys(self) -> frozenset[ItemKey]:
@@ -60,7 +90,9 @@ class BatchProgress(Struct, frozen=True):
         return frozenset(outcome.item.key for outcome in self.failed)
 
     def is_done(self, item: BatchItem) -> bool:
-        """Whether an item has its commit: merged, in conflict, or waiting for its group."""
+        """Whether an item has its commit: merged, in conflict, or waiting for its group or revision."""
+        if item.key in self.reopened:
+            return item.key in self.ready
         failed = {outcome.item: outcome.status for outcome in self.failed}
         if item in failed:
             return failed[item] is ItemStatus.CONFLICTED
@@ -88,11 +120,14 @@ def read_ended_progress(repo: Repository, batch: Batch) -> BatchProgress:
 
 def _derive_progress(repo: Repository, batch: Batch, commits: Iterable[tuple[str, str]]) -> BatchProgress:
     """Returns the progress that commits, each an id and a message, and the item branches show."""
-    found = {
-        group.group: group for oid, message in commits if (group := _read_finished_group(batch, oid, message))
-    }
-    finished = tuple(found[group] for group in batch.record.groups if group in found)
-    state = BatchProgress(finished, _read_ready_items(repo, batch, finished))
+    listed = tuple(commits)
+    line = select_line(batch.id, listed)
+    standings = derive_standings(line)
+    found = (_read_finished_group(group, line, standings) for group in batch.record.groups)
+    finished = tuple(group for group in found if group)
+    ours = [c.oid for c in line if c.trailers.kind in {Kind.CHECKPOINT, Kind.REVIEW}]
+    state = BatchProgress(finished, {}, last=ours[-1] if ours else "")
+    state = replace(state, ready=_read_ready_items(repo, batch, state, [oid for oid, _ in listed]))
     open_items = tuple(item for item in batch.record.items if not state.is_done(item))
     return replace(
         state,
@@ -101,31 +136,69 @@ def _derive_progress(repo: Repository, batch: Batch, commits: Iterable[tuple[str
     )
 
 
-def _read_finished_group(batch: Batch, oid: str, message: str) -> FinishedGroup | None:
-    trailers = parse_trailers(message)
-    if trailers.kind is not Kind.CHECKPOINT or trailers.batch != batch.id:
+def _read_finished_group(
+    group: BatchGroup, line: tuple[LineCommit, ...], standings: Mapping[ItemName, ItemStanding]
+) -> FinishedGroup | None:
+    kind, number = Kind.CHECKPOINT, group.number
+    checkpoints = [c for c in line if c.trailers.kind is kind and c.trailers.group == number]
+    own = [commit for commit in checkpoints if not commit.trailers.revision]
+    if not own:
         return None
-    group = next((group for group in batch.record.groups if group.number == trailers.group), None)
-    if group is None:
-        return None
-    items = {item.output: item for item in group.items}
-    failed = tuple(
-        Outcome(items[said.output], said.status, reason=clean_text(said.reason))
-        for said in trailers.failed
-        if said.output in items
+    here = {i.key: standings.get(ItemName(number, i.output), ItemStanding()) for i in group.items}
+    return FinishedGroup(
+        group,
+        own[-1].oid,
+        tuple(_find_failed(group, checkpoints, here)),
+        next((c.trailers.gates for c in reversed(checkpoints) if c.trailers.gates), ()),
+        tuple(commit.oid for commit in checkpoints if commit.trailers.revision),
+        here,
     )
-    return FinishedGroup(group, oid, failed, trailers.gates)
+
+
+def _find_failed(
+    group: BatchGroup, checkpoints: list[LineCommit], standings: Mapping[ItemKey, ItemStanding]
+) -> Iterator[Outcome]:
+    """Yields the outcomes of the items that failed at last, and of those that a review took back."""
+    last: dict[str, Failed | None] = {}
+    for commit in checkpoints:
+        last |= dict.fromkeys(commit.trailers.succeeded)
+        last |= {failed.output: failed for failed in commit.trailers.failed}
+    for item in group.items:
+        decided, failed = standings[item.key].decided, last.get(item.output)
+        kind = decided.decision.kind if decided else None
+        if decided and kind and kind.puts_back:
+            comment = f": {decided.decision.comment}" if decided.decision.comment else ""
+            yield Outcome(item, ItemStatus.REJECTED, reason=clean_text(f"{kind.word} in a review{comment}"))
+        elif failed and not (kind and kind.reopens):
+            yield Outcome(item, failed.status, reason=clean_text(failed.reason))
 
 
 def _read_ready_items(
-    repo: Repository, batch: Batch, finished: tuple[FinishedGroup, ...]
+    repo: Repository, batch: Batch, state: BatchProgress, line: list[str]
 ) -> dict[ItemKey, Outcome]:
+    """Returns the finished items that wait for a checkpoint, by key. `line`: the commits of the branch since the base."""
     branches = repo.refs.below(item_branches(batch.id))
-    done = {r.group for r in finished}
-    waiting = (item for group in batch.record.groups if group not in done for item in group.items)
-    found = ((item, branches.get(item_branch(batch.id, item.slug))) for item in waiting)
+    waiting = [i for g in batch.record.groups if not state.is_finished(g) for i in g.items]
+    again = [item for item in batch.record.items if item.key in state.reopened]
+    found = ((item, branches.get(item_branch(batch.id, item.slug))) for item in (*waiting, *again))
     outcomes = (_finished_below(repo, batch, item, oid) for item, oid in found if oid)
-    return {outcome.item.key: outcome for outcome in outcomes if outcome}
+    ready = {outcome.item.key: outcome for outcome in outcomes if outcome}
+    places = {oid: at for at, oid in enumerate((batch.base, *line))}
+    for key, decided in state.reopened.items():
+        if key in ready and not _is_based_after(repo, ready[key], places, decided.review):
+            del ready[key]
+    return ready
+
+
+def _is_based_after(repo: Repository, outcome: Outcome, places: Mapping[str, int], review: str) -> bool:
+    """Whether an item has run after a review. A base that is not on the line any more was: the branch was amended since."""
+    if outcome.commit is None:
+        return False
+    try:
+        line = read_base(repo.objects, outcome.commit.base).line
+    except MissingObjectError:
+        return False
+    return line not in places or places[line] >= places[review]
 
 
 def _finished_below(repo: Repository, batch: Batch, item: BatchItem, tip: str) -> Outcome | None:

@@ -9,7 +9,7 @@ from gitbatch.batch.history.ledger import LedgerEntries
 from gitbatch.batch.history.progress import BatchProgress, FinishedGroup
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.trailers import Kind, parse_trailers
-from gitbatch.batch.model import BatchItem, Outcome
+from gitbatch.batch.model import BatchGroup, BatchItem, Outcome
 from gitbatch.checks.verdict import CheckResult
 from gitbatch.limits.usage import Spent
 from gitbatch.plan.model import ItemKey
@@ -61,10 +61,26 @@ def sum_spending(spending: Mapping[ItemKey, ItemSpent]) -> Spent:
 
 
 def read_merged_outcomes(repo: Repository, batch: Batch, finished: FinishedGroup) -> list[Outcome]:
-    """Returns the outcomes of the items that a group's merges brought."""
+    """Returns the outcomes of the items whose outputs a group has in history: of several versions, the last."""
+    last = {outcome.item.key: outcome for outcome in read_versions(repo, batch, finished)}
+    gone = {outcome.item.key for outcome in finished.failed} | finished.reopened.keys()
+    return [outcome for key, outcome in last.items() if key not in gone]
+
+
+def read_versions(repo: Repository, batch: Batch, finished: FinishedGroup) -> list[Outcome]:
+    """Returns the outcomes of all items that the merges of a group and of its revisions brought, in order."""
+    return [
+        outcome
+        for checkpoint in (finished.commit, *finished.revisions)
+        for outcome in read_brought(repo, batch, finished.group, checkpoint)
+    ]
+
+
+def read_brought(repo: Repository, batch: Batch, group: BatchGroup, checkpoint: str) -> list[Outcome]:
+    """Returns the outcomes of the items that the merges below a checkpoint brought."""
     found = []
-    items = {item.output: item for item in finished.group.items}
-    commit = repo.objects.read_commit(repo.objects.read_commit(finished.commit).parents[0])
+    items = {item.output: item for item in group.items}
+    commit = repo.objects.read_commit(repo.objects.read_commit(checkpoint).parents[0])
     while _is_merge(commit.message, batch):
         found += [_read_outcome(repo, batch, items, parent) for parent in commit.parents[1:]]
         commit = repo.objects.read_commit(commit.parents[0])

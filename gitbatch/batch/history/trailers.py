@@ -91,7 +91,8 @@ _FORMS = {
     "Check": r"(\S+) (pass|skip) \(([0-9]{1,9}[.][0-9])\)",
     "Gate": rf"\S+ (?:{'|'.join(GateState)}) [0-9a-f]{{40}}(?:[0-9a-f]{{24}})?",
 }
-_STATUSES = "|".join(status for status in ItemStatus if status is not ItemStatus.SUCCEEDED)
+_NOT_FAILED = frozenset({ItemStatus.SUCCEEDED, ItemStatus.REJECTED})
+_STATUSES = "|".join(status for status in ItemStatus if status not in _NOT_FAILED)
 _FAILED = re.compile(rf"(.+?): ({_STATUSES}):(?: (.*))?")
 _MISSING = re.compile(rf"(.+?): ({'|'.join(InputProblem)}):(?: (.*))?")
 

@@ -5,8 +5,9 @@ trailers, in any spelling, are judged; the user's own commits are not. Nothing i
 
 The grammar of a valid history, as gitbatch writes it:
 
-    history     = { user commit | group }            on the line of the branch, by first parents
+    history     = { user commit | group | review }   on the line of the branch, by first parents
     group       = { merge } checkpoint               nothing stands between them; all of one batch and group
+    review      = its parent: a user commit, checkpoint or review of the line
     merge       = first parent: the merge below, or the branch as it was
                   other parents: 1 to 16 item commits of the group, in plan order; only the last may have fewer
     base merge  = a merge that an item stands on, and that is not on the line; its items may be of any group of the batch;
@@ -29,6 +30,12 @@ each name once, in git's order. Beyond that:
   meanwhile; a criterion's, when its items are done), our section of the status, with a row for each of its items, and
   the entries that its items gave for the log and the artifacts. A batch has each checkpoint and each group once on a
   line, in order; what has failed is in the plan, unless it was cancelled; items stand on the last checkpoint or later.
+- A checkpoint with `Gitbatch-Revision` records items of a group again, which reviews below it have made run again; the
+  revisions of a group are numbered from 1, after its own checkpoint.
+- A review names the last checkpoint of its batch below it, and decides once about each of its items, which have a
+  checkpoint and whose paths have the blobs that it names. It opens the boxes of what it sends back or takes back, and
+  of the criteria that name it; it puts back the path of what it rejects or undoes to what it was before the item, unless
+  the branch got another version since; it adds one line to the log. It changes nothing else.
 - What the project of the base asks for, the commit says: an item's commit has a `Gitbatch-Check` for each of its checks, a
   checkpoint a `Gitbatch-Gate` for each gate of its group, on its own tree. Whether they did pass is judged by running them again.
 - A rescue commit (`Gitbatch-Rescued`), which keeps the output of a failed attempt, is never part of a history.

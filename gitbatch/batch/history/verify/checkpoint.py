@@ -1,8 +1,9 @@
 """Judging a checkpoint: it names the items of the merges below it, and changes only shared files."""
 
-from gitbatch.batch.history.trailers import Kind, Trailers
+from gitbatch.batch.history.trailers import Kind
 from gitbatch.batch.history.verify.checked import judge_gates
 from gitbatch.batch.history.verify.graph import History, Ours
+from gitbatch.batch.history.verify.revision import judge_revision
 from gitbatch.batch.history.verify.rules import Check, Complaints
 from gitbatch.batch.history.verify.texts import judge_entries, judge_texts
 from gitbatch.batch.history.verify.trees import Changes, Trees, format_paths, is_regular
@@ -23,7 +24,7 @@ def judge_checkpoint(history: History, trees: Trees, ours: Ours) -> Complaints:
     if history.kind_of(commit.parents[0]) in {Kind.ITEM, Kind.RESCUE}:
         yield Check.CHECKPOINT_PARENT, "its parent is the commit of an item; items come in by merges"
     yield from _judge_number(history, ours)
-    brought = _brought_items(history, ours)
+    brought = find_brought_items(history, ours)
     yield from _judge_items(ours, brought)
     yield from _judge_bases(history, ours, brought or {})
     yield from judge_gates(history, trees, ours, brought)
@@ -57,18 +58,27 @@ def _judge_changes(shared: SharedFiles, changes: Changes) -> Complaints:
 
 
 def _judge_number(history: History, ours: Ours) -> Complaints:
-    """Checks that each checkpoint and each group of a batch is once on a line, in order, and that their number does not change."""
-    number, of = _number_of(ours.trailers), int(ours.trailers.first_value("Checkpoint").partition("/")[2])
+    """Checks that each checkpoint and each group of a batch is once on a line, in order, and that their number does not change.
+
+    The checkpoints of the revisions of a group are numbered by themselves, after the group's own.
+    """
+    number, of = ours.trailers.position
     if number > of:
         yield Check.CHECKPOINT_NUMBER, f"is checkpoint {number} of {of}"
     for what, others in history.checkpoints_like(ours).items():
         if ours.commit.oid in history.lines.find_repeated(other.commit.oid for other in others):
             yield Check.CHECKPOINT_NUMBER, f"its {what} is that of an earlier checkpoint of its batch"
-    earlier = history.last_checkpoint(ours.trailers.batch, ours.commit.parents[0])
-    if earlier:
+    if ours.trailers.revision:
+        yield from judge_revision(history, ours)
+    elif earlier := history.last_group_checkpoint(ours.trailers.batch, ours.commit.parents[0]):
         before = history.ours[earlier].trailers
-        if _number_of(before) >= number or before.group >= ours.trailers.group:
+        if before.position[0] >= number or before.group >= ours.trailers.group:
             yield Check.CHECKPOINT_NUMBER, "comes after a later checkpoint, or group, of its batch"
+    yield from _judge_batch(history, ours, of)
+
+
+def _judge_batch(history: History, ours: Ours, of: int) -> Complaints:
+    """Checks that a checkpoint says of its batch what the others say."""
     plan = ours.trailers.plan
     if plan and plan != history.plans[ours.trailers.batch]:
         yield Check.CHECKPOINT_NUMBER, f"is of the plan {plan}, and an earlier one of its batch is of another"
@@ -77,10 +87,6 @@ def _judge_number(history: History, ours: Ours) -> Complaints:
             Check.CHECKPOINT_NUMBER,
             f"is one of {of} checkpoints; the first of its batch states another number",
         )
-
-
-def _number_of(trailers: Trailers) -> int:
-    return int(trailers.first_value("Checkpoint").partition("/")[0])
 
 
 def _judge_failed(trees: Trees, ours: Ours, plan: str | None) -> Complaints:
@@ -94,7 +100,7 @@ def _judge_failed(trees: Trees, ours: Ours, plan: str | None) -> Complaints:
         )
 
 
-def _brought_items(history: History, ours: Ours) -> dict[str, str] | None:
+def find_brought_items(history: History, ours: Ours) -> dict[str, str] | None:
     """Returns the items of a group's merges, in order: key → commit. None if a shallow clone ends there."""
     merges = []
     oid = ours.commit.parents[0]

@@ -119,10 +119,10 @@ class History(Struct, frozen=True):
             tip != oid and self.lines.may_hold(oid, tip) and tip not in self.lines.cut for tip in self.tips
         )
 
-    def last_checkpoint(self, batch: str, oid: str) -> str | None:
-        """Returns the last checkpoint of a batch on the line of a commit, the commit itself included."""
-        found = (ours.commit.oid for ours in self.checkpoints_of.get(batch, ()))
-        on_line = [other for other in found if self.lines.is_on(other, oid)]
+    def last_group_checkpoint(self, batch: str, oid: str) -> str | None:
+        """Returns the last of those that record a whole group: those of revisions are left out."""
+        found = (ours for ours in self.checkpoints_of.get(batch, ()) if not ours.trailers.revision)
+        on_line = [other.commit.oid for other in found if self.lines.is_on(other.commit.oid, oid)]
         return max(on_line, key=self.lines.start.__getitem__, default=None)
 
     def checkpoints_like(self, ours: Ours) -> dict[str, list[Ours]]:
@@ -224,11 +224,13 @@ def _find_users_merges(parents: dict[str, tuple[str, ...]], ours: dict[str, Ours
 
 
 def _unique_places(ours: Ours) -> dict[str, tuple[str, str, int]]:
-    """Returns what a batch may have only once on a line: the number of a checkpoint, and its group."""
+    """Returns what a batch may have only once on a line: the number of a checkpoint, and its group, for each revision."""
     if ours.trailers.kind is not Kind.CHECKPOINT:
         return {}
-    number = int(ours.trailers.first_value("Checkpoint").partition("/")[0])
+    number, revision = ours.trailers.position[0], ours.trailers.revision
     batch = ours.trailers.batch
+    if revision:
+        return {"revision": (batch, f"revision {revision}", ours.trailers.group)}
     return {"number": (batch, "number", number), "group": (batch, "group", ours.trailers.group)}
 
 

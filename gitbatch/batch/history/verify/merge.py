@@ -72,8 +72,8 @@ def _judge_repetition(history: History, ours: Ours, items: dict[str, str]) -> Co
 
 
 def _judge_age(history: History, ours: Ours, items: dict[str, str]) -> Complaints:
-    """Checks that items started after the last checkpoint of their batch (rule P4)."""
-    last = history.last_checkpoint(ours.trailers.batch, ours.commit.parents[0])
+    """Checks that items started after the last group of their batch was recorded (rule P4)."""
+    last = history.last_group_checkpoint(ours.trailers.batch, ours.commit.parents[0])
     bases = {key: history.parents[oid][0] for key, oid in items.items() if history.parents[oid]}
     old = {key for key, base in bases.items() if last and not history.lines.may_hold(last, base)}
     if old:

@@ -45,6 +45,8 @@ class Check(StrEnum):
     CHECKPOINT_GATES = "checkpoint-gates", "F6"
     REVIEW_PLACE = "review-place", "F7"
     REVIEW_ITEMS = "review-items", "F7"
+    REVIEW_CHANGES = "review-changes", "O3"
+    REVIEW_PLAN = "review-plan", "F7"
     TICK = "tick", "E2"
 
 

@@ -65,16 +65,29 @@ def judge_entries(
                 expected.setdefault(spelt.setdefault(path_key(path), path), []).append(text)
     expected |= {path: [] for path in _created_inventories(project, changes) if path not in expected}
     for path, texts in expected.items():
-        old, new = (trees.read_file(oid, path) for oid in (ours.commit.parents[0], ours.commit.oid))
-        added = () if old == new else added_entries(old, new)
-        if added is None:
-            continue
-        if len(added) != len(texts):
-            yield Check.CHECKPOINT_TEXTS, f"adds {len(added)} entries to {path}; its items said {len(texts)}"
-        elif not all(map(_says, added, texts)):
-            yield Check.CHECKPOINT_TEXTS, f"adds to {path} what its items have not said"
+        yield from _judge_added(trees, ours, path, tuple(texts))
     yield from _judge_numbers(trees, ours, project)
     yield from _judge_status(history, trees, ours, project, brought)
+
+
+def judge_log(trees: Trees, ours: Ours, project: Project, texts: tuple[str, ...]) -> Complaints:
+    """Checks that the decisions log gets the lines of a review, numbered in sequence, and nothing else."""
+    yield from _judge_added(trees, ours, project.decisions, texts)
+    yield from _judge_numbers(trees, ours, project)
+
+
+def _judge_added(trees: Trees, ours: Ours, path: str, texts: tuple[str, ...]) -> Complaints:
+    old, new = (trees.read_file(oid, path) for oid in (ours.commit.parents[0], ours.commit.oid))
+    added = () if old == new else added_entries(old, new)
+    if added is None:
+        return
+    if len(added) != len(texts):
+        yield (
+            Check.CHECKPOINT_TEXTS,
+            f"adds {len(added)} entries to {path}; what it records said {len(texts)}",
+        )
+    elif not all(map(_says, added, texts)):
+        yield Check.CHECKPOINT_TEXTS, f"adds to {path} what was not said"
 
 
 def _judge_numbers(trees: Trees, ours: Ours, project: Project) -> Complaints:

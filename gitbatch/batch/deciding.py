@@ -1,0 +1,200 @@
+"""Decisions of a person about the items of a batch, from outside of a run: what is to be decided, and recording it.
+
+They go to the unfinished batch, else to the last one, as long as the branch still has where it ended. What makes an item
+run again opens an ended batch first: its end ref is removed before the review is recorded, so a kill in between leaves a
+batch whose next run has nothing to do and ends it again.
+"""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from gitbatch.batch.group.review import RecordedReview, preview_review, record_review
+from gitbatch.batch.history.decisions import DecisionKind, ItemDecision, ItemName, clean_comment
+from gitbatch.batch.history.progress import BatchProgress, read_progress
+from gitbatch.batch.history.record import Batch, all_batches
+from gitbatch.batch.history.target import require_tip
+from gitbatch.batch.item.scheduled import CommitContext
+from gitbatch.batch.model import BatchItem, ItemStatus
+from gitbatch.batch.resume import resume_batch
+from gitbatch.errors import GitbatchError, UsageError
+from gitbatch.plan.model import ItemKey
+from gitbatch.repo.fingerprint import take_fingerprint
+from gitbatch.repo.objects.codec import Ident
+from gitbatch.repo.refs.names import end_ref, short
+from gitbatch.repo.repository import Repository
+from gitbatch.text import CleanText, clean_text, list_names
+
+LIST = "see what is to be decided: gitbatch review --list"
+
+
+class ReviewItem(Struct, frozen=True):
+    """An item that has a checkpoint."""
+
+    group: int
+    """The number of its group in the plan."""
+    item: str
+    """Its output."""
+    name: str
+    slug: str
+    status: str
+    """succeeded, failed, rejected, … as in a checkpoint; `reopened`: it runs again before the next group starts."""
+    reason: CleanText
+    """Why it did not succeed; empty if it did."""
+    blob: str | None
+    """What the branch has at its path: a decision is refused if that changes. null: nothing."""
+    decision: DecisionKind | None
+    """The decision that stands; null: none does, or the item has run again since."""
+    comment: str
+    review: str
+    """The commit of that decision; empty if none stands."""
+
+
+REOPENED = "reopened"
+
+
+class Reviewable(Struct, frozen=True):
+    """The batch that decisions go to."""
+
+    batch: Batch
+    state: BatchProgress
+
+    @property
+    def items(self) -> dict[ItemKey, BatchItem]:
+        """The items that have a checkpoint, by key, in the order of the plan."""
+        return {item.key: item for finished in self.state.finished for item in finished.group.items}
+
+
+class Choice(Struct, frozen=True):
+    """What a person chose for an item."""
+
+    kind: DecisionKind
+    item: BatchItem
+    blob: str | None = None
+    """The blob that the person saw; None: what the branch has now."""
+    comment: str = ""
+
+
+def find_reviewable(repo: Repository) -> Reviewable:
+    """Returns the batch that decisions go to. Changes nothing.
+
+    Raises:
+        GitbatchError: no batch has run, or the branch does not have its last commit any more.
+    """
+    batches = all_batches(repo)
+    batch = next((each for each in batches if not each.ended), batches[-1] if batches else None)
+    if batch is None:
+        raise GitbatchError("no batch has run here", "start one: gitbatch run")
+    target, end = batch.record.target, repo.refs.read(end_ref(batch.id))
+    tip = require_tip(repo, target)
+    if end and repo.git.run("merge-base", "--is-ancestor", end, tip, check=False).status:
+        raise GitbatchError(
+            f"branch {short(target)} does not have the end of batch {batch.id} any more ({end[:12]})",
+            "nothing can be decided about that batch; start another: gitbatch run",
+        )
+    return Reviewable(batch, read_progress(repo, batch))
+
+
+def list_review_items(repo: Repository, found: Reviewable) -> tuple[ReviewItem, ...]:
+    """Returns the items that have a checkpoint, with what was decided about each."""
+    tree = repo.objects.tree_of(require_tip(repo, found.batch.record.target))
+    return tuple(_describe_item(repo, found.state, item, tree) for item in found.items.values())
+
+
+def _describe_item(repo: Repository, state: BatchProgress, item: BatchItem, tree: str) -> ReviewItem:
+    finished = next(f for f in state.finished if f.group.number == item.group)
+    failed = next((outcome for outcome in finished.failed if outcome.item == item), None)
+    decided, entry = finished.standings[item.key].decided, repo.objects.find_entry(tree, item.output)
+    status = REOPENED if item.key in finished.reopened else failed.status if failed else ItemStatus.SUCCEEDED
+    return ReviewItem(
+        item.group,
+        item.output,
+        item.name,
+        item.slug,
+        status,
+        failed.reason if failed else clean_text(""),
+        entry.oid if entry else None,
+        decided.decision.kind if decided else None,
+        decided.decision.comment if decided else "",
+        decided.review if decided else "",
+    )
+
+
+def select_review_items(found: Reviewable, words: tuple[str, ...]) -> tuple[tuple[BatchItem, str], ...]:
+    """Returns the items that words name, each with the blob that was named with it (`ITEM@BLOB`); empty: none was.
+
+    A word is the id of an item in any case, its slug, or its output.
+
+    Raises:
+        UsageError: a word names no item that has a checkpoint, or several.
+    """
+    return tuple(_select_item(found, word) for word in words)
+
+
+def _select_item(found: Reviewable, word: str) -> tuple[BatchItem, str]:
+    name, _, blob = word.rpartition("@")
+    for wanted, seen in ((word, ""), (name, blob)):
+        items = [
+            item
+            for item in found.items.values()
+            if wanted and (wanted in {item.output, item.slug} or wanted.casefold() == item.name.casefold())
+        ]
+        if len(items) > 1:
+            names = list_names(tuple(item.slug for item in items))
+            raise UsageError(f"{clean_text(word)} names several items", f"name one of: {names}")
+        if items:
+            return items[0], seen
+    raise UsageError(f"no item with a checkpoint is called {clean_text(word)}", LIST)
+
+
+def choose_rest(repo: Repository, found: Reviewable, chosen: frozenset[ItemKey]) -> tuple[Choice, ...]:
+    """Returns an approval of each item that succeeded, that no decision stands about, and that is not chosen."""
+    return tuple(
+        Choice(DecisionKind.APPROVE, found.items[ItemKey(shown.slug)])
+        for shown in list_review_items(repo, found)
+        if shown.status == ItemStatus.SUCCEEDED and shown.decision is None and shown.slug not in chosen
+    )
+
+
+def decide_items(
+    repo: Repository, found: Reviewable, choices: tuple[Choice, ...], clock: Callable[[], float]
+) -> RecordedReview:
+    """Records choices as one review.
+
+    Args:
+        repo: the repository, whose lock is held.
+        found: the batch, as `find_reviewable` gives it under that lock.
+        choices: each about another item.
+        clock: seconds since the epoch.
+
+    Raises:
+        UsageError: nothing is chosen, or an item twice.
+        GitbatchError: an item is not up for such a decision, or its file has changed since. Nothing has changed.
+    """
+    if not choices:
+        raise UsageError("there is nothing to decide", LIST)
+    if len({choice.item.key for choice in choices}) < len(choices):
+        raise UsageError("an item is decided twice", "name each item once")
+    batch = found.batch
+    resume_batch(repo, batch)
+    now = clock()
+    user = Ident(repo.identity.name, repo.identity.email, int(now))
+    commits = CommitContext(batch, take_fingerprint(repo, f"{batch.id}-"), user)
+    tree = repo.objects.tree_of(require_tip(repo, batch.record.target))
+    decisions = tuple(_as_decision(repo, choice, tree) for choice in choices)
+    preview_review(repo, commits, found.state, decisions, now)
+    end = repo.refs.read(end_ref(batch.id))
+    runs_again = any(choice.kind.reopens for choice in choices)
+    if end and runs_again:
+        repo.refs.delete({end_ref(batch.id): end})
+    made = record_review(repo, commits, found.state, decisions, now)
+    if end and not runs_again:
+        repo.commit_point(end_ref(batch.id), made.commit, end, "gitbatch: reviewed")
+    return made
+
+
+def _as_decision(repo: Repository, choice: Choice, tree: str) -> ItemDecision:
+    item = choice.item
+    entry = repo.objects.find_entry(tree, item.output)
+    seen = choice.blob or (entry.oid if entry else None)
+    return ItemDecision(choice.kind, ItemName(item.group, item.output), seen, clean_comment(choice.comment))

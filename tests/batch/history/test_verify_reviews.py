@@ -1,0 +1,71 @@
+"""The audit of reviews: a genuine one passes, and whatever is forged from it is found."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from batch import review_forgeries
+from batch.forger import forging_in
+from batch.review_forgeries import ReviewForger
+from conftest import Place
+from reviews import APPROVE, REJECT, REVISE, decide
+
+from gitbatch.batch.history.verify.rules import Check
+
+FORGERIES: dict[Callable[[ReviewForger], str], tuple[Check, str]] = {
+    review_forgeries.review_that_merges: (Check.REVIEW_PLACE, "has 2 parents"),
+    review_forgeries.review_on_an_item: (Check.REVIEW_PLACE, "of the kind item"),
+    review_forgeries.review_on_a_merge: (Check.REVIEW_PLACE, "of the kind merge"),
+    review_forgeries.review_of_another_checkpoint: (Check.REVIEW_PLACE, "does not name the last checkpoint"),
+    review_forgeries.review_of_another_plan: (Check.REVIEW_PLACE, "is of the plan other.md"),
+    review_forgeries.review_of_nothing: (Check.REVIEW_ITEMS, "does not decide about items"),
+    review_forgeries.review_of_an_item_twice: (Check.REVIEW_ITEMS, "each once"),
+    review_forgeries.review_of_another_version: (Check.REVIEW_ITEMS, "decides about another version"),
+    review_forgeries.review_of_an_item_that_has_no_checkpoint: (Check.REVIEW_ITEMS, "which no checkpoint"),
+    review_forgeries.review_in_another_spelling: (Check.TRAILERS, "Gitbatch-Review cannot be read"),
+    review_forgeries.review_with_a_stray: (Check.REVIEW_CHANGES, "changes tools/agent.sh"),
+    review_forgeries.review_with_a_file_that_it_approves: (Check.REVIEW_CHANGES, "changes out/letters/a.md"),
+    review_forgeries.review_that_leaves_what_it_rejects: (
+        Check.REVIEW_CHANGES,
+        "does not put out/letters/b.md",
+    ),
+    review_forgeries.review_that_rejects_what_the_user_wrote: (
+        Check.REVIEW_CHANGES,
+        "over a version that the branch got meanwhile",
+    ),
+    review_forgeries.review_that_ticks_a_box: (Check.REVIEW_PLAN, "otherwise than by opening"),
+    review_forgeries.review_that_leaves_a_box_ticked: (Check.REVIEW_PLAN, "otherwise than by opening"),
+    review_forgeries.review_that_changes_the_plan: (Check.REVIEW_PLAN, "otherwise than by opening"),
+    review_forgeries.review_with_another_line_in_the_log: (Check.CHECKPOINT_TEXTS, "what was not said"),
+    review_forgeries.review_that_rewrites_the_log: (Check.CHECKPOINT_TEXTS, "takes away or changes"),
+    review_forgeries.review_with_another_status: (Check.CHECKPOINT_TEXTS, "takes away or changes"),
+}
+
+
+@pytest.fixture(scope="module")
+def reviews(recorded: Place) -> Iterator[ReviewForger]:
+    made = decide(recorded, (APPROVE, "T101"), (REJECT, "T102"), (REVISE, "T103"))
+    with forging_in(recorded) as forger:
+        yield ReviewForger(replace(forger, tip=made.commit), made.commit)
+
+
+@pytest.mark.rule("F7")
+@pytest.mark.parametrize("forge", FORGERIES, ids=lambda forge: forge.__name__)
+def test_a_forged_review_is_found(reviews: ReviewForger, forge: Callable[[ReviewForger], str]) -> None:
+    forged = forge(reviews)
+    check, message = FORGERIES[forge]
+    findings = reviews.f.findings(forged)
+    assert any(found.check is check and message in found.message for found in findings), findings
+    below = reviews.f.place.git("rev-list", f"{forged}~1").split()[1:]  # the parent may be what is wrong
+    assert not {found.commit for found in findings} & set(below)
+
+
+def test_a_genuine_review_is_no_finding(reviews: ReviewForger) -> None:
+    assert reviews.f.findings(reviews.genuine) == ()
+    again = reviews.forge()
+    assert reviews.f.findings(again) == (), "the forger leaves out nothing"
+
+
+def test_the_checks_of_reviews_are_tested() -> None:
+    ours = {check for check in Check if check.startswith("review-")}
+    assert ours <= {check for check, _ in FORGERIES.values()}

@@ -1,0 +1,164 @@
+"""Decisions from outside of a run: each review is one commit that verify accepts, or nothing has changed."""
+
+import pytest
+from conftest import Place
+from history import ticked
+from reviews import APPROVE, REJECT, RETRY, REVISE, decide
+from sessions import run_here
+
+from gitbatch.batch.deciding import (
+    find_reviewable,
+    list_review_items,
+)
+from gitbatch.batch.group.review import ReviewConflictError
+from gitbatch.batch.history.decisions import DecisionKind
+from gitbatch.batch.model import CheckpointMode
+from gitbatch.errors import GitbatchError, UsageError
+from gitbatch.repo.opening import open_repository
+
+
+@pytest.fixture
+def paused(three: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """A batch that pauses after its first group."""
+    run_here(three, monkeypatch, checkpoint=CheckpointMode.parse("after-each"))
+    return three
+
+
+def list_items(place: Place) -> dict[str, tuple[str, DecisionKind | None]]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in place.environment.items():
+            patch.setenv(name, value)
+        repo = open_repository(place.root, read_only=True)
+    try:
+        return {i.name: (i.status, i.decision) for i in list_review_items(repo, find_reviewable(repo))}
+    finally:
+        repo.close()
+
+
+def test_a_review_is_one_commit_with_all_of_its_decisions(paused: Place) -> None:
+    before = paused.git("rev-parse", "main")
+    made = decide(paused, (REJECT, "t102"), (REVISE, "out/letters/c.md"), rest=True, comment="Say *more*.")
+    assert paused.subjects()[-1] == "gitbatch: review 1/3: 2 approved, 1 sent back, 1 rejected"
+    assert (made.before, made.commit) == (before, paused.git("rev-parse", "main"))
+    assert ticked(paused) == ["T101", "T104"]
+    plan = paused.git("show", "main:task.md")
+    assert "- [ ] Every letter has its page" in plan
+    changed = paused.git("diff", "--name-status", before, "main").splitlines()
+    assert changed == ["M\tdecisions-log.md", "D\tout/letters/b.md", "M\tstatus.md", "M\ttask.md"]
+    log = paused.git("show", "main:decisions-log.md").splitlines()[-1]
+    assert log.endswith(
+        r"Review 1/3: rejected out/letters/b.md (Say \*more\*.); sent back out/letters/c.md (Say \*more\*.); "
+        "approved out/letters/a.md; approved out/letters/d.md"
+    )
+    status = paused.git("show", "main:status.md")
+    assert "review 1 of 3: Letters." in status
+    assert r"| T103 | out/letters/c.md | sent back | Say \*more\*. |" in status
+    assert paused.git("status", "--porcelain") == "", "the checkout has followed"
+    assert not (paused.root / "out/letters/b.md").exists()
+    assert list_items(paused) == {
+        "T101": ("succeeded", APPROVE),
+        "T102": ("rejected", REJECT),
+        "T103": ("reopened", REVISE),
+        "T104": ("succeeded", APPROVE),
+    }
+
+
+def test_what_was_there_before_an_item_comes_back(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kept neighbour, a nested folder that is gone again, and an older version of the file."""
+    three.write("out/letters/a.md", "mine\n")
+    three.commit()
+    run_here(three, monkeypatch, checkpoint=CheckpointMode.parse("after-each"))
+    decide(three, (REJECT, "T101"), (REJECT, "T102"), (REJECT, "T103"), (REJECT, "T104"))
+    assert three.read("out/letters/a.md") == "mine\n"
+    assert three.git("ls-tree", "-r", "--name-only", "main", "out") == "out/letters/a.md"
+    assert three.git("status", "--porcelain") == ""
+    assert ticked(three) == []
+
+
+@pytest.mark.parametrize("how", ["committed", "other version"])
+def test_what_has_changed_since_is_a_conflict_and_nothing_moves(paused: Place, how: str) -> None:
+    seen = paused.git("rev-parse", "main:out/letters/a.md")
+    paused.write("out/letters/a.md", "mine\n")
+    paused.commit()
+    before = paused.state()
+    word = f"T101@{seen}" if how == "other version" else "T101"
+    with pytest.raises(ReviewConflictError, match=r"out/letters/a\.md"):
+        decide(paused, (REJECT, word), (REJECT, "T102"))
+    assert paused.state() == before
+    assert paused.read("out/letters/a.md") == "mine\n"
+
+
+def test_an_edit_of_the_users_stays(paused: Place) -> None:
+    """In the plan, whose own version gets the open box, and in the rejected file."""
+    paused.edit("task.md", "Write d", "Write d soon")
+    paused.write("out/letters/b.md", "mine\n")
+    made = decide(paused, (REJECT, "T102"))
+    assert made.kept == ("out/letters/b.md", "task.md")
+    assert paused.read("out/letters/b.md") == "mine\n"
+    assert "- [ ] T102" in paused.read("task.md")
+    assert "Write d soon" in paused.read("task.md")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "why"),
+    [
+        (((APPROVE, "T201"),), "no item with a checkpoint"),
+        (((APPROVE, "T101"), (REJECT, "T101")), "decided twice"),
+        ((), "nothing to decide"),
+        (((RETRY, "T101"),), "it has succeeded"),
+    ],
+)
+def test_what_is_not_up_for_a_decision_is_refused(
+    paused: Place, chosen: tuple[tuple[DecisionKind, str], ...], why: str
+) -> None:
+    before = paused.state()
+    with pytest.raises(GitbatchError, match=why):
+        decide(paused, *chosen)
+    assert paused.state() == before
+
+
+def test_a_rejected_item_is_not_decided_again(paused: Place) -> None:
+    decide(paused, (REJECT, "T101"), (REVISE, "T102"))
+    for kind, word, why in (
+        (APPROVE, "T101", "it is rejected"),
+        (REJECT, "T101", "nothing of it is in history"),
+        (APPROVE, "T102", "has not run again yet"),
+    ):
+        with pytest.raises(GitbatchError, match=why):
+            decide(paused, (kind, word))
+    decide(paused, (REJECT, "T102"))
+    assert list_items(paused)["T102"] == ("rejected", REJECT)
+
+
+def test_an_ended_batch_is_reviewed_until_its_branch_loses_it(
+    three: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_here(three, monkeypatch)
+    decide(three, (APPROVE, "T304"))
+    assert "refs/gitbatch" in three.git(
+        "for-each-ref", "--format=%(refname)", "--points-at", "main", "refs/gitbatch/*/end"
+    )
+    decide(three, (REJECT, "T304"))
+    assert list_items(three)["T304"] == ("rejected", REJECT)
+    three.git("reset", "--quiet", "--hard", "main~4")
+    with pytest.raises(GitbatchError, match="does not have the end of batch"):
+        decide(three, (APPROVE, "T101"))
+
+
+def test_without_a_batch_there_is_nothing_to_review(three: Place) -> None:
+    with pytest.raises(GitbatchError, match="no batch has run here"):
+        decide(three, (APPROVE, "T101"))
+
+
+def test_a_word_that_names_several_items_is_refused(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    three.edit("task.md", "out/words/two.md", "out/letters/b.md")
+    three.commit()
+    run_here(three, monkeypatch)
+    with pytest.raises(UsageError, match="names several items"):
+        decide(three, (APPROVE, "out/letters/b.md"))
+    with pytest.raises(ReviewConflictError, match="a later item"):
+        decide(three, (REJECT, "T102"))
+    decide(three, (REJECT, "T302"))
+    assert "from" not in three.read("out/letters/b.md")
+    decide(three, (REJECT, "T102"))
+    assert not (three.root / "out/letters/b.md").exists()

@@ -1,0 +1,43 @@
+"""Decisions about the items of a test's batch, recorded by the service that the command line uses."""
+
+import pytest
+from conftest import Place
+
+from gitbatch.batch.deciding import (
+    Choice,
+    choose_rest,
+    decide_items,
+    find_reviewable,
+    select_review_items,
+)
+from gitbatch.batch.group.review import RecordedReview
+from gitbatch.batch.history.decisions import DecisionKind
+from gitbatch.plan.model import ItemKey
+from gitbatch.repo.lock import repository_lock
+from gitbatch.repo.opening import open_repository
+
+APPROVE, REVISE, REJECT = DecisionKind.APPROVE, DecisionKind.REVISE, DecisionKind.REJECT
+RETRY, UNDO = DecisionKind.RETRY, DecisionKind.UNDO
+
+
+def decide(
+    place: Place, *chosen: tuple[DecisionKind, str], rest: bool = False, comment: str = ""
+) -> RecordedReview:
+    """Record decisions about items, given by their words."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in place.environment.items():
+            patch.setenv(name, value)
+        opened = open_repository(place.root)
+    try:
+        with repository_lock(opened, print) as repo:
+            found = find_reviewable(repo)
+            choices = tuple(
+                Choice(kind, item, seen or None, comment)
+                for kind, word in chosen
+                for item, seen in select_review_items(found, (word,))
+            )
+            if rest:
+                choices += choose_rest(repo, found, frozenset(ItemKey(c.item.slug) for c in choices))
+            return decide_items(repo, found, choices, lambda: 1767323045.0)
+    finally:
+        opened.close()
