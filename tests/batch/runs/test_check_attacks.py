@@ -6,7 +6,6 @@ Each has its control: the same check in the folder that the agent left behind is
 import json
 import sys
 
-import pytest
 from batch.programs import run
 from batch.runs.test_checks import check, runs
 from conftest import Place
@@ -23,67 +22,84 @@ PLANTS = {
 
 LINKS = 'grep -q "exclude" .lychee.toml 2>/dev/null || { echo dead link; exit 1; }\n'
 """A program that reads its configuration by itself."""
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
+COMMANDS = {
+    **dict.fromkeys(("conftest", "ini", "shadow"), PYTEST),
+    "lychee": ["sh", "tools/links.sh"],
+    "program": ["sh", "tools/check.sh", "calc.py"],
+}
+"""The check that each is to turn green."""
+BAD = "def one():\n    return 2\n"
 
 
-def set_up(place: Place, plant: str, output: str = "calc.py") -> None:
-    """Commits a plan whose agent plants a file, tries the checks in its folder, and writes a bad output."""
-    path, text = PLANTS[plant]
+def set_up(place: Place, agent: str, checks: str, plan: str) -> None:
+    """Commits a package with a test, two programs that check it, and an agent."""
     place.write("tests/test_calc.py", "from calc import one\n\ndef test_one():\n    assert one() == 1\n")
     place.write("tools/check.sh", 'grep -q "return 1" "$1" || { echo wrong; exit 1; }\n')
     place.write("tools/links.sh", LINKS)
-    pytest_command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"]
-    commands = {
-        "program": ["sh", "tools/check.sh", "{output}"],
-        "lychee": ["sh", "tools/links.sh"],
-    }
-    command = commands.get(plant, pytest_command)
-    in_folder = " ".join(part.replace("{output}", "calc.py") for part in command)
     (place.home / "agent").write_text(
-        "#!/bin/sh\n"
-        f"mkdir -p $(dirname {path}) && cat >{path} <<'END'\n{text}END\n"
-        "[ -e calc.py ] || printf 'def one():\\n    return 2  # %s\\n' \"$GITBATCH_ATTEMPT\" >calc.py\n"
-        f'{in_folder} >/dev/null 2>&1; echo $? >>"$HOME/naive"\n'
-        'echo "{\\"summary\\": \\"All tests pass. I ran them.\\"}" >"$GITBATCH_REPLY"\n'
+        f'#!/bin/sh\n{agent}echo "{{\\"summary\\": \\"All tests pass. I ran them.\\"}}" >"$GITBATCH_REPLY"\n'
     )
     (place.home / "agent").chmod(0o755)
-    table = check("it", "", command=command, on=[output])
-    agent = json.dumps([str(place.home / "agent")])
+    command = json.dumps([str(place.home / "agent")])
     place.write(
         "gitbatch.toml",
         '[batch]\nretries = 0\nretry-pause = "0s"\n[agents.told]\nkind = "command"\nsandbox = "none"\n'
-        f"command = {agent}\n{table}",
+        f"command = {command}\n{checks}",
     )
-    place.write("task.md", f"# Plan\n\n## Work Packages\n\n### One\n- [ ] T1 a → Output: {output}\n")
+    place.write("task.md", f"# Plan\n\n## Work Packages\n\n### One\n{plan}")
     place.commit("The plan")
 
 
-@pytest.mark.parametrize("plant", PLANTS)
-def test_what_an_agent_plants_next_to_its_output_has_no_effect(place: Place, plant: str) -> None:
-    set_up(place, plant)
+def plant_and_try(plant: str) -> str:
+    """Returns commands of a shell that plant a file, run the check in the agent's own folder, and note its exit code."""
+    path, text = PLANTS[plant]
+    command = " ".join(COMMANDS[plant])
+    return (
+        f"mkdir -p $(dirname {path}) && cat >{path} <<'END'\n{text}END\n"
+        f'{command} >/dev/null 2>&1; echo {plant} $? >>"$HOME/naive"\n'
+    )
+
+
+def naive(place: Place) -> set[str]:
+    """What the checks say in the folders of the agents."""
+    return set((place.home / "naive").read_text().splitlines())
+
+
+def test_what_an_agent_plants_next_to_its_output_has_no_effect(place: Place) -> None:
+    write = f"cat >calc.py <<'END'\n{BAD}END\n"
+    each = "".join(f"{plant_and_try(plant)}rm {PLANTS[plant][0]}\n" for plant in PLANTS if plant != "program")
+    again = "".join(
+        f"mkdir -p $(dirname {path}) && cat >{path} <<'END'\n{text}END\n" for path, text in PLANTS.values()
+    )
+    commands = {"pytest": PYTEST, "lychee": COMMANDS["lychee"], "program": COMMANDS["program"]}
+    checks = "".join(check(name, "", command=command, on=["calc.py"]) for name, command in commands.items())
+    set_up(place, write + each + plant_and_try("program") + again, checks, "- [ ] T1 a → Output: calc.py\n")
     told = run(place, code=1)
-    assert (place.home / "naive").read_text() == "0\n", "the control: in the agent's own folder, it is green"
+    assert naive(place) == {f"{plant} 0" for plant in PLANTS}, (
+        "the control: in the agent's own folder, all are green"
+    )
     outcome = told.outcome("T1")
     assert (outcome["status"], outcome["cause"]) == ("failed", "check-failed")
-    assert PLANTS[plant][0] in outcome["strays"]
+    assert [result["verdict"] for result in outcome["checks"]] == ["red"] * 3
+    assert set(outcome["strays"]) >= {path for path, _ in PLANTS.values()}
     assert ticked(place) == []
 
 
-@pytest.mark.parametrize("plant", ["conftest", "ini", "lychee", "program"])
-def test_an_output_that_the_check_loads_is_judged_with_the_bases_version_of_it(
-    place: Place, plant: str
-) -> None:
-    path, _ = PLANTS[plant]
-    set_up(place, plant, path)
-    place.write(
-        "calc.py", "def one():\n    return 2\n"
-    )  # red on the base: only the planted file makes it green
-    place.commit("Red")
-    if plant == "program":
-        place.edit("gitbatch.toml", '"{output}"', '"calc.py"')
-        place.commit("Check another file")
+def test_an_output_that_its_check_loads_is_judged_with_the_bases_version_of_it(place: Place) -> None:
+    """The base is red; each item writes a file that would make its check green."""
+    plants = [plant for plant in PLANTS if plant != "shadow"]
+    agent = "".join(
+        f'if [ "$GITBATCH_OUTPUT" = {PLANTS[plant][0]} ]; then\n{plant_and_try(plant)}fi\n'
+        for plant in plants
+    )
+    checks = "".join(check(plant, "", command=COMMANDS[plant], on=[PLANTS[plant][0]]) for plant in plants)
+    place.write("calc.py", BAD)
+    set_up(place, agent, checks, "".join(f"- [ ] a → Output: {PLANTS[plant][0]}\n" for plant in plants))
     told = run(place, code=1)
-    assert (place.home / "naive").read_text() == "0\n"
-    assert told.outcome("T1")["cause"] == "check-failed"
+    assert naive(place) == {f"{plant} 0" for plant in plants}
+    causes = [event["outcome"]["cause"] for event in told.of("item-finished")]
+    assert causes == ["check-failed"] * len(plants)
     assert ticked(place) == []
 
 
