@@ -108,7 +108,7 @@ class Upstream:
         )
 
     async def _send_back(self, client: ClientConnection, request: Forward, answer: "Response") -> None:
-        self._record.statuses[answer.status_code] += 1
+        self._record.add_answer(answer.status_code, answer.headers)
         if answer.status_code >= 400:
             await self._send_back_error(client, answer)
             return

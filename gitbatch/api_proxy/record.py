@@ -1,12 +1,14 @@
 """What the proxy of one item has seen: answers, their usage, and what it refused."""
 
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gitbatch.api_proxy.answer_usage import AnswerUsage
 from gitbatch.limits.usage import Usage
 from gitbatch.text import CleanText, clean_text
+from gitbatch.web.retry_after import read_retry_after
 
 _KEPT_REFUSALS = 50
 _KEPT_ANSWERS = 1000
@@ -26,6 +28,8 @@ class ProxyRecord:
     """The last answers of models, also those that have not come to their end."""
     earlier: dict[str, Usage] = field(default_factory=dict)
     """The usage of those before, by model."""
+    retry_after: float | None = None
+    """Seconds that the server asked to wait in its last answer; None: it did not."""
     limit: str = ""
     """Why no further request may be made; empty: none was refused for that."""
     _refusals: Counter[CleanText] = field(default_factory=Counter)
@@ -50,6 +54,11 @@ class ProxyRecord:
             clean_text(f"{line} ({count} times)") if count > 1 else line
             for line, count in self._refusals.items()
         )
+
+    def add_answer(self, status: int, headers: Mapping[str, str]) -> None:
+        """Records that the server has answered. A program that gives up does not say how long it was asked to wait."""
+        self.statuses[status] += 1
+        self.retry_after = read_retry_after(headers, time.time()) if status >= 400 else None
 
     def open_answer(self, content_type: str) -> AnswerUsage:
         """Records that an answer of a model begins. Returns what reads its usage."""

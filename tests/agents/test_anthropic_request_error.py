@@ -20,8 +20,9 @@ from httpx2 import (
     UnsupportedProtocol,
 )
 
-from gitbatch.agents.anthropic.request_error import make_request_error, parse_error_event, retry_after
+from gitbatch.agents.anthropic.request_error import make_request_error, parse_error_event
 from gitbatch.limits.causes import Cause, WaitReason
+from gitbatch.web.retry_after import read_retry_after
 
 ASKED = Request("POST", "http://127.0.0.1/v1/messages")
 
@@ -180,4 +181,4 @@ def test_what_is_not_about_a_connection_is_no_lack_of_one() -> None:
     ],
 )
 def test_how_long_a_server_wants_us_to_wait(headers: dict[str, str], expected: float | None) -> None:
-    assert retry_after(headers, 100.0) == expected
+    assert read_retry_after(headers, 100.0) == expected

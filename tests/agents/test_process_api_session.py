@@ -125,6 +125,16 @@ def test_answer_of_the_program() -> None:
         )
         details = ("last line", "the server answered 429 (2 times)", "refused by the proxy: evil.example:443")
         assert session.judge_answer(failure) == replace(failure, details=details, usage=counted)
+        session.record.add_answer(429, {"retry-after": "300"})
+        busy = replace(failure, cause=Cause.BUSY, retry_after=None)
+        for one, wait in ((busy, 300.0), (replace(busy, retry_after=3.0), 3.0), (failure, 3.0)):
+            judged = session.judge_answer(one)
+            assert isinstance(judged, Failure)
+            assert judged.retry_after == wait
+        session.record.add_answer(200, {})
+        assert session.record.retry_after is None
+        session.record.statuses.clear()
+        session.record.statuses[429] += 2
         why = "the budget of the batch is reached (9 tokens)"
         assert session._find_limit(session.record.usages) == why
         limited = Failure(clean_text(why), tuple(map(clean_text, details)), Cause.BUDGET, usage=counted)

@@ -172,6 +172,7 @@ def test_answers_of_the_server(answer: bytes, status: int, body: bytes) -> None:
             assert len(proxied.origin.requests) == 1
             assert proxied.record.statuses == {status: 1}
             assert len(proxied.record.usages) == (status < 400)
+            assert proxied.record.retry_after == (7.0 if status == 429 else None)
             assert proxied.record.errors == (
                 (f"the server answered {status} (1 times)",) if status >= 400 else ()
             )

@@ -8,7 +8,6 @@ are those of httpx2 and the layers below it.
 import json
 import re
 import time
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
@@ -17,11 +16,10 @@ from msgspec.structs import replace
 
 from gitbatch.limits.causes import WAIT_DESCRIPTIONS, Cause, WaitReason
 from gitbatch.web.connection_error import describe_connection_error
+from gitbatch.web.retry_after import read_retry_after
 from gitbatch.web.sse import BadStreamError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from anthropic import APIStatusError
     from httpx2 import Response
 
@@ -104,7 +102,9 @@ def make_request_error(error: Exception, *, began: bool) -> RequestError:
 def _classify_response(error: "APIStatusError") -> RequestError:
     if error.response.is_redirect:
         return _describe_redirect(error.response)
-    return _classify_status(error.status_code, error.body, retry_after(error.response.headers, time.time()))
+    return _classify_status(
+        error.status_code, error.body, read_retry_after(error.response.headers, time.time())
+    )
 
 
 def _describe_redirect(response: "Response") -> RequestError:
@@ -192,20 +192,3 @@ def _shorten_message(text: str) -> str:
         return text.strip()[:_LONGEST] or _NO_REASON
     title = _TITLE.search(text)
     return f"the server answers with a web page{f' ({title[1].strip()})' if title else ''}"
-
-
-def retry_after(headers: "Mapping[str, str]", now: float) -> float | None:
-    """Returns the seconds that the server asks to wait; None: it does not ask, or the value is invalid.
-
-    Args:
-        headers: the headers of its answer.
-        now: seconds since the epoch.
-    """
-    for name, unit in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        said = headers.get(name, "").strip()
-        if re.fullmatch(r"[0-9]{1,15}(?:\.[0-9]{1,9})?", said):
-            return float(said) * unit
-    try:
-        return max(0.0, parsedate_to_datetime(headers.get("retry-after", "")).timestamp() - now)
-    except (ValueError, TypeError, OverflowError):
-        return None

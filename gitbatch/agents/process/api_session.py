@@ -12,6 +12,7 @@ from gitbatch.agents.process.listener import open_listener
 from gitbatch.agents.process.spending import AttemptLimits, ReachedLimit
 from gitbatch.agents.protocol import Failure, OutputStream, Progress, Reply
 from gitbatch.api_proxy.record import ProxyRecord
+from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Usage, take_larger
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.text import clean_text
@@ -112,7 +113,9 @@ class ApiSession:
             return replace(answer, usage=usage)
         details = (*answer.details, *self.record.errors, *self.record.refusals)
         if self._reached is None:
-            return replace(answer, usage=usage, details=details)
+            is_busy = answer.cause is Cause.BUSY and answer.retry_after is None
+            wait = self.record.retry_after if is_busy else answer.retry_after
+            return replace(answer, usage=usage, details=details, retry_after=wait)
         return Failure(clean_text(self._reached.reason), details, self._reached.cause, usage=usage)
 
     def _find_limit(self, usages: tuple[Usage, ...]) -> str:

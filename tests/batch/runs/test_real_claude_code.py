@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -175,6 +176,8 @@ def test_batch_halts(
     assert result.halt
     cause, reason = halt
     assert (result.halt.cause, reason in result.halt.reason) == (cause, True), result.halt
+    asked = 300 if "after=300" in script else 0  # which Claude Code does not say: the proxy has read it
+    assert (result.halt.back_at or time.time()) > time.time() + asked - 100
 
 
 def test_environment_has_no_key(
