@@ -5,6 +5,7 @@ from msgspec import Struct
 from gitbatch.batch.item.scheduled import CommitContext, ScheduledItem
 from gitbatch.checks.self_read import is_self_read
 from gitbatch.checks.tree import TreeContent
+from gitbatch.project.check_choice import named_paths
 from gitbatch.project.check_tables import CheckTable
 from gitbatch.project.context import ContextFile
 from gitbatch.repo.repository import Repository
@@ -42,6 +43,6 @@ def _find_paths(checked: CheckedItem, table: CheckTable) -> tuple[str, ...]:
     """Returns the only paths that a check has: the output, what the item read, and what its command names."""
     scheduled = checked.scheduled
     reads = (file.path for file in checked.context)
-    named = (part.removeprefix("{worktree}/").removeprefix("./") for part in table.command)
-    programs = (path for path in named if scheduled.project_state.snapshot.blob(path) is not None)
+    snapshot = scheduled.project_state.snapshot
+    programs = (path for path in named_paths(table.command) if snapshot.blob(path) is not None)
     return tuple(dict.fromkeys((scheduled.item.output, *reads, *scheduled.seen, *programs)))

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.plan.model import Group, WorkItem
+from gitbatch.project.check_choice import group_gates, item_checks, named_paths
 from gitbatch.project.context import list_context
 from gitbatch.repo.path_rules import rule_files
 from gitbatch.repo.promised import require_present, require_whole
@@ -26,7 +27,8 @@ def require_objects(
     """
     if repo.promised is None:
         return
-    if project_state.project.config.batch.checkout == "full":
+    items = tuple(items)
+    if _needs_whole(project_state, items):
         require_whole(repo.objects, repo.promised, project_state.commit)
     else:
         require_present(
@@ -46,6 +48,17 @@ def require_shared_files(repo: Repository, project_state: ProjectState) -> None:
         )
 
 
+def _needs_whole(project_state: ProjectState, items: tuple[tuple[Group, WorkItem], ...]) -> bool:
+    """Whether anything checks out every file of a commit: an agent, a check of an output, or a gate."""
+    config, plan = project_state.project.config, project_state.plan
+    checks = {name for group, item in items for name in item_checks(config, plan, group, item)}
+    return (
+        config.batch.checkout == "full"
+        or any(table.checkout == "full" for name, table in config.checks.items() if name in checks)
+        or any(group_gates(config, plan, group) for group, _ in items)
+    )
+
+
 def _needed_blobs(
     repo: Repository, project_state: ProjectState, items: Iterable[tuple[Group, WorkItem]]
 ) -> Iterator[str]:
@@ -57,6 +70,10 @@ def _needed_blobs(
             file.path
             for file in list_context(item, group, project_state.plan, project_state.project, snapshot)
         }
+        config, plan = project_state.project.config, project_state.plan
+        checks = item_checks(config, plan, group, item)
+        tables = (config.checks[name] for name in checks if name in config.checks)
+        paths |= {path for table in tables for path in named_paths(table.command)}
         folder = item.output.rpartition("/")[0]
         paths |= {item.output, *(snapshot.files(folder) if folder else ())}
     yield from filter(None, map(snapshot.blob, paths))

@@ -76,6 +76,23 @@ def test_what_is_missing_is_fetched_once(upstream: Place, options: tuple[str, ..
     assert_tidy(place)
 
 
+@pytest.mark.parametrize("checkout", ["full", "context"])
+def test_what_checks_need_is_fetched_before_anything_runs(upstream: Place, checkout: str) -> None:
+    upstream.write("elsewhere/check.sh", '[ -s "$1" ] && ls elsewhere | wc -l >"$2"\n')
+    command = json.dumps(["sh", "elsewhere/check.sh", "{output}", str(upstream.home / "seen")])
+    upstream.edit("gitbatch.toml", "jobs = 4", 'jobs = 4\ncheckout = "context"')
+    config = upstream.read("gitbatch.toml")
+    table = f'\n[checks.it]\ncommand = {command}\ncheckout = "{checkout}"\nsandbox = "none"\non = ["out/letters/a.md"]\n'
+    upstream.write("gitbatch.toml", f"{config}{table}")
+    upstream.commit()
+    place = clone(upstream, *SPARSE)
+    place.gitbatch(*RUN, code=0)
+    assert fetches(place) == [], "nothing is fetched once agents run"
+    is_full = checkout == "full"
+    assert lacks(place) == (0 if is_full else FOREIGN)
+    assert (place.home / "seen").read_text().strip() == (str(FOREIGN) if is_full else "1")
+
+
 def test_a_clone_without_any_blob_runs_on_a_branch(upstream: Place) -> None:
     place = clone(upstream, *NOTHING)
     place.gitbatch(*RUN, "--branch", "work", code=0)
