@@ -22,6 +22,7 @@ from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.scheduled import FinishedWork, ScheduledItem, ServerWaits
 from gitbatch.batch.item.starting_point import find_starting_point
 from gitbatch.batch.item.stop import check_unavailable
+from gitbatch.batch.item.unexpected import find_run_error
 from gitbatch.batch.model import FailedAttempt, Outcome
 from gitbatch.checks.command import SIDE_BY_SIDE, Subject, run_command
 from gitbatch.checks.tree import open_tree
@@ -134,17 +135,23 @@ async def _run_checks(run: Run, finished: FinishedWork, held: Unchecked) -> tupl
     found = {name: result for name, result in known.items() if result is not None}
     checking = _Checking(run, finished, held, set(names) - found.keys())
     programs = tuple(name for name in names if tables[name].agent is None)
-    async with asyncio.TaskGroup() as tasks:
-        running = {
-            name: tasks.create_task(_run_in_turn(checking, name)) for name in programs if name not in found
-        }
-    found |= {name: task.result() for name, task in running.items()}
+    found |= await _run_programs(checking, tuple(name for name in programs if name not in found))
     if all(found[name].verdict.lets_through for name in programs):
         for name in (name for name in names if name not in found):
             found[name] = await _run_check(checking, name)
             if found[name].failure:
                 break
     return tuple(found[name] for name in names if name in found)
+
+
+async def _run_programs(checking: _Checking, names: tuple[str, ...]) -> dict[str, CheckResult]:
+    """Runs the checks that are programs, side by side. The first error ends the others, and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = {name: tasks.create_task(_run_in_turn(checking, name)) for name in names}
+    except ExceptionGroup as several:
+        raise find_run_error(several) or several.exceptions[0] from several
+    return {name: task.result() for name, task in running.items()}
 
 
 async def _run_in_turn(checking: _Checking, name: str) -> CheckResult:

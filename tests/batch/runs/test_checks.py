@@ -1,5 +1,6 @@
 """Checks of items in whole runs: what passes, what is tried again, what halts, and what an agent cannot do about it."""
 
+import errno
 import json
 import os
 import signal
@@ -14,6 +15,9 @@ from history import assert_tidy, audit, ticked, trailers
 from processes import agents_below
 from sessions import run_here
 from waiting import wait_until
+
+from gitbatch.checks import tree
+from gitbatch.limits.causes import Cause
 
 KEPT = "refs/gitbatch/*/unchecked/*"
 
@@ -154,6 +158,25 @@ def test_a_check_without_a_verdict_halts_and_the_output_is_only_checked_again(pl
     audit(place)
     assert_tidy(place)
     assert place.git("for-each-ref", KEPT) == ""
+
+
+def test_a_folder_that_cannot_be_made_halts_the_batch_and_costs_nothing_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up(place, check("a", "exit 0") + check("b", "exit 0"), "- [ ] T1 do: paid → Output: out/T1.md\n")
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fail(*_: object) -> None:
+        raise full
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tree, "make_detached", fail)
+        for _ in range(2):  # while the attempt is new, and when its output is held
+            result, _ = run_here(place, monkeypatch)
+            assert result.halt
+            assert result.halt.cause is Cause.DISK
+    result, _ = run_here(place, monkeypatch)
+    assert (result.succeeded, starts(place, "T1")) == (1, 1)
 
 
 def test_four_checks_of_an_item_run_at_the_same_time(place: Place) -> None:
