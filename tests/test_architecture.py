@@ -84,7 +84,7 @@ ORDER = (
         "batch.trial",
         "batch.by_hand",
     ),
-    *("view", "cli"),
+    *("notify", "view", "cli"),
 )
 """The units, each with what it may import above it."""
 

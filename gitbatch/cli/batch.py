@@ -15,6 +15,7 @@ from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.batch.history.record import Batch, unfinished_batch
 from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.model import CheckpointMode
+from gitbatch.batch.reviewing import Reviewer
 from gitbatch.batch.session import Session, open_session
 from gitbatch.cli.common import (
     HERE,
@@ -27,6 +28,7 @@ from gitbatch.cli.common import (
 )
 from gitbatch.cli.frontend import PromptFrontend, PromptReviewer
 from gitbatch.cli.keys import TerminalKeys
+from gitbatch.cli.notifier import NotifyingReviewer, make_notifier
 from gitbatch.cli.signals import ENDING_SIGNALS, Signals
 from gitbatch.cli.terminal import can_prompt
 from gitbatch.cli.unused_changes import tell_unused_changes
@@ -143,18 +145,25 @@ def run_session(
     repo: Repository, settings: SessionSettings, view: EventView, prompts: PromptFrontend
 ) -> Result | signal.Signals:
     """Runs a session that signals end in good order; returns its result, or the signal."""
-    with open_session(repo, settings, (view,), prompts) as session:
+    notifier = make_notifier(view, repo.root.resolve())
+    with open_session(repo, settings, (view, notifier), prompts) as session:
         signals = Signals(session)
         keys = TerminalKeys(view, session, can_ask=prompts.can_ask)
-        reviewer = PromptReviewer(session, view, signals, keys, can_ask=prompts.can_ask)
+        reviewer: Reviewer = PromptReviewer(session, view, signals, keys, can_ask=prompts.can_ask)
+        if prompts.can_ask:
+            reviewer = NotifyingReviewer(reviewer, notifier)
         try:
-            return asyncio.run(signals.supervise(_run_with_keys(session, reviewer, keys)))
+            result = asyncio.run(signals.supervise(_run_with_keys(session, reviewer, keys)))
+            if not isinstance(result, signal.Signals):
+                notifier.report_problems(session)
+            return result
         finally:
             with suppress(OSError):  # the terminal may be gone
                 view.close()
+                notifier.close()
 
 
-async def _run_with_keys(session: Session, reviewer: PromptReviewer, keys: TerminalKeys) -> Result:
+async def _run_with_keys(session: Session, reviewer: Reviewer, keys: TerminalKeys) -> Result:
     """Runs a session, with the keys of its view as long as it runs."""
     keys.start()
     try:

@@ -53,6 +53,11 @@ class Terminal:
         """Returns a text as the terminal shows it."""
         return fit_encoding(text, self.console.file)
 
+    def write_sequence(self, sequence: str) -> None:
+        """Writes what the terminal does not show: it moves no cursor, so it may come between two frames of a view."""
+        self.console.file.write(sequence)
+        self.console.file.flush()
+
     def show_line(self, *parts: Part) -> None:
         """Shows one line, wrapped at words."""
         self._print_line(StyledLine(parts))

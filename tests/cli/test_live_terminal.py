@@ -24,6 +24,8 @@ class Eyes:
         self.child = child
         self.screen = pyte.Screen(width, height)
         self.stream = pyte.Stream(self.screen)
+        self.heard = ""
+        """Everything that was written, with what is not shown."""
 
     @property
     def text(self) -> str:
@@ -34,9 +36,11 @@ class Eyes:
         """Returns what is shown once a condition holds."""
         while not condition(self.text):
             try:
-                self.stream.feed(self.child.read_nonblocking(65536, timeout=DEADLINE))
+                written = self.child.read_nonblocking(65536, timeout=DEADLINE)
             except (pexpect.EOF, pexpect.TIMEOUT):
                 raise AssertionError(self.text) from None
+            self.heard += written
+            self.stream.feed(written)
         return self.text
 
     def look_for(self, pattern: str) -> str:
@@ -54,6 +58,7 @@ def watched(place: Place, command: list[str], width: int, height: int) -> Iterat
     environment = {
         **place.environment,
         "TERM": "xterm-256color",
+        "TERM_PROGRAM": "ghostty",
         "PROMPT_TOOLKIT_NO_CPR": "1",
         "PAGER": "cat",
     }
@@ -108,6 +113,9 @@ def test_sizes_and_keys(place: Place) -> None:
         (place.home / "go").touch()
         text = eyes.look_for("end the batch")
         assert not find_ids(text)
+        calls = re.findall(r"\x1b\]9;gitbatch: (.*?)\x1b\\\a", eyes.heard)
+        assert calls == [f"{place.root.name}: checkpoint 1/1 waits for a review: 11 of 12 items done"]
+        assert "\x1b]9;4;1;0\x1b\\" in eyes.heard, "how far it is"
         eyes.child.send(DOWN + ENTER)
         eyes.look_for("finished  11 done, 1 not done")
         eyes.child.expect(pexpect.EOF)
