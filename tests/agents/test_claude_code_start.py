@@ -1,5 +1,6 @@
 """How Claude Code is started: its settings, its command line, its environment, its key, and what it may spend."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,14 @@ def test_command_line_with_every_setting() -> None:
 def test_command_line_with_shared_artifacts() -> None:
     arguments = a_program(assignment=an_assignment(artifacts=("docs/tool-inventory.md",))).arguments()
     assert arguments == [*USUAL, "--append-system-prompt", INSTRUCTION]
+
+
+def test_rule_that_the_list_of_tools_would_split() -> None:
+    """A list of rules ends one at its first `)`, escaped or not: `Edit` alone would be left, which allows all files."""
+    output = "docs/a) Edit b.md"
+    *_, allowed, option, settings = a_program(assignment=an_assignment(output=output)).arguments()[:15]
+    assert (allowed, option) == ("Grep", "--settings")
+    assert json.loads(settings) == {"permissions": {"allow": [r"Edit(.//docs/a\) Edit b.md)"]}}
 
 
 @pytest.mark.parametrize(

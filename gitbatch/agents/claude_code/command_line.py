@@ -4,6 +4,7 @@
 the syntax of gitignore: without the slash at its beginning, `Edit(a.md)` would allow `docs/a.md` too.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,9 @@ from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 _GLOB = re.compile(r"[\\*?\[\]!#]")
 _OF_RULE = re.compile(r"[\\()]")
 """The rule itself has escapes too, which are read first."""
+_LIST_END = ")"
+"""The list of `--allowedTools` is split at spaces and commas outside of parentheses, and knows no escapes: it takes the
+first `)` for the end of a rule. Of `a) Edit b.md` would be left `Edit`, which allows every file."""
 _WRITING = frozenset({"Edit", "Write"})
 _OF_REVIEW = ("Read", "Glob", "Grep")
 """The tools of a reviewer, which changes nothing: a shell could."""
@@ -26,10 +30,15 @@ FIXED = {
 """Variables of Claude Code that are the same for every item."""
 
 
-def edit_rule(output: str) -> str:
-    """Returns the rule that allows this path, relative to the worktree, and no other."""
+def edit_rule(output: str, root: str = "/") -> str:
+    """Returns the rule that allows this path, relative to the worktree, and no other.
+
+    Args:
+        output: the path.
+        root: the worktree, as the rule names it.
+    """
     pattern = _OF_RULE.sub(_escape_match, _GLOB.sub(_escape_match, output))
-    return f"Edit(/{pattern})"
+    return f"Edit({root}{pattern})"
 
 
 def _escape_match(found: re.Match[str]) -> str:
@@ -53,6 +62,7 @@ def build_arguments(
         *("--permission-mode", "dontAsk"),
         *("--tools", ",".join(_find_tools(table, output))),
         *("--allowedTools", *_allowed_tools(table, output)),
+        *_rule_settings(output),
         *("--setting-sources", "project" if table.settings == "project" else ""),
         *("--strict-mcp-config", "--no-session-persistence"),
         *_model_options(table),
@@ -79,8 +89,18 @@ def _find_tools(table: ClaudeCodeAgent, output: str | None) -> tuple[str, ...]:
 
 def _allowed_tools(table: ClaudeCodeAgent, output: str | None) -> Iterator[str]:
     yield from (tool for tool in _find_tools(table, output) if tool not in _WRITING)
-    if output is not None:
+    if output is not None and _LIST_END not in output:
         yield edit_rule(output)
+
+
+def _rule_settings(output: str | None) -> tuple[str, ...]:
+    """Returns the rule for an output as a setting, if it cannot be in the list of tools.
+
+    In a setting, `/` is the folder of the settings; `.//` is the worktree, and `./` would be any folder in it, too.
+    """
+    if output is None or _LIST_END not in output:
+        return ()
+    return ("--settings", json.dumps({"permissions": {"allow": [edit_rule(output, ".//")]}}))
 
 
 def _model_options(table: ClaudeCodeAgent) -> Iterator[str]:

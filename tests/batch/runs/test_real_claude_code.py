@@ -91,7 +91,7 @@ def test_five_items_in_two_groups(
     place: Place, running: ScriptedServer, monkeypatch: pytest.MonkeyPatch, sandbox: str
 ) -> None:
     """A sibling's output is denied, odd names are written, and a busy server makes the items wait."""
-    odd = "out/[x] a*b!#(1).md"
+    odd, top = "out/[x] a*b!#(1) c.md", "c (1) d.md"
     place.write("tool-inventory.md", "# Tools\n")
     set_up(
         place,
@@ -102,10 +102,10 @@ def test_five_items_in_two_groups(
                 f'say Reading + Read {{"file_path": "rules.md"}}; {write_call("out/a.md")}; {SAY}\\n{CONTRIBUTED}',
             ),
             ("out/b.md", f"{write_call('out/a.md')}; {write_call('out/b.md')}; {SAY}"),
-            (odd, f"{write_call('out/x aab!#(1).md')}; {write_call(odd)}; {SAY}"),
+            (odd, f"{write_call('out/x aab!#(1) c.md')}; {write_call(odd)}; {SAY}"),
         ),
         (
-            ("c.md", f"{write_call('out/c.md')}; {write_call('c.md')}; {SAY}"),
+            (top, f"{write_call(f'out/{top}')}; {write_call(top)}; {SAY}"),
             ("out/d.md", f"fail 429 after=1 + {write_call('out/d.md')}; {SAY}"),
         ),
         agent=f'sandbox = "{sandbox}"',
@@ -115,14 +115,17 @@ def test_five_items_in_two_groups(
     assert len(ticked(place)) == 5
     assert_tidy(place)
     paths = place.git("-c", "core.quotePath=false", "ls-tree", "-r", "--name-only", "HEAD").splitlines()
-    assert {"c.md", "out/a.md", "out/b.md", "out/d.md", odd} <= set(paths)
-    assert not {"out/c.md", "out/x aab!#(1).md"} & set(paths)
+    assert {top, "out/a.md", "out/b.md", "out/d.md", odd} <= set(paths)
+    assert not {f"out/{top}", "out/x aab!#(1) c.md"} & set(paths)
     assert {outcome["attempts"] for outcome in outcomes.values()} == {1}
     assert all(outcome["reply"]["usage"]["cost"] > 0 for outcome in outcomes.values())
     shown = [event["line"] for event in events if event["event"] == "item-progress"]
-    assert {"Reading", "Read: rules.md", "not allowed: Write out/a.md", "not allowed: Write out/c.md"} <= set(
-        shown
-    )
+    assert {
+        "Reading",
+        "Read: rules.md",
+        "not allowed: Write out/a.md",
+        f"not allowed: Write out/{top}",
+    } <= set(shown)
     assert outcomes["T101"]["reply"]["summary"] == "Wrote the page. It has one heading."
     assert "A hammer" in place.git("show", "HEAD:tool-inventory.md")
     header = f"agent claude: network: api ({running.url.removeprefix('http://')})"
