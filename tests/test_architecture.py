@@ -83,6 +83,7 @@ ORDER = (
         "batch.session",
         "batch.trial",
         "batch.by_hand",
+        "batch.report",
     ),
     *("notify", "view", "cli"),
 )

@@ -22,6 +22,11 @@ VERBS = (
         "List all batches of the repository that git knows, with their results and costs. Changes nothing.",
     ),
     (
+        "report",
+        "gitbatch.cli.report:report",
+        "Write what happened in a batch as one HTML page, from git alone: times, results, failures, decisions, costs.",
+    ),
+    (
         "plan",
         "gitbatch.cli.plan:plan",
         "Show what would run, as the commit has it: groups, items, outputs, what each reads, and the control files found.",

@@ -40,6 +40,7 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "dry-run": ("gitbatch.view.dry_run:DryRunOutput",),
         "lint": (f"{_OUTPUTS}.lint:LintOutput",),
         "check": (f"{_OUTPUTS}.check:CheckOutput",),
+        "report": (f"{_OUTPUTS}.report:ReportOutput",),
         "verify": (f"{_OUTPUTS}.verify:VerifyOutput",),
         "agents": (f"{_OUTPUTS}.agents:AgentsOutput", f"{_OUTPUTS}.agents:TrialOutput"),
         "init": (f"{_OUTPUTS}.init:InitOutput",),

@@ -1,0 +1,112 @@
+"""The items of a report: their outcomes in history, their own commits, and their failed attempts in the ledger."""
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gitbatch.batch.history.decisions import ItemDecision, ItemName
+from gitbatch.batch.history.ledger import LedgerEntries
+from gitbatch.batch.history.progress import BatchProgress
+from gitbatch.batch.history.record import Batch
+from gitbatch.batch.history.rescued_files import RescuedFile
+from gitbatch.batch.history.spending import ItemSpent, read_merged_outcomes
+from gitbatch.batch.history.trailers import parse_trailers
+from gitbatch.batch.model import BatchItem, Outcome
+from gitbatch.batch.report.branch_line import show_commit
+from gitbatch.batch.report.model import ModelSpent, ReportItem
+from gitbatch.limits.usage import Spent, Usage
+from gitbatch.plan.model import ItemKey
+from gitbatch.repo.repository import Repository
+from gitbatch.text import CleanText, clean_text
+
+
+class ItemSources(Struct, frozen=True):
+    """What git has about the items of a batch; all by key but the decisions."""
+
+    outcomes: Mapping[ItemKey, Outcome]
+    waiting: frozenset[ItemKey]
+    spending: Mapping[ItemKey, ItemSpent]
+    entries: LedgerEntries
+    rescued: Mapping[ItemKey, RescuedFile]
+    decisions: tuple[ItemDecision, ...] = ()
+    """The oldest first."""
+
+
+def read_outcomes(repo: Repository, batch: Batch, state: BatchProgress) -> dict[ItemKey, Outcome]:
+    """Returns the outcome of each item that has ended."""
+    merged = (o for finished in state.finished for o in read_merged_outcomes(repo, batch, finished))
+    outcomes = {outcome.item.key: outcome for outcome in (*merged, *state.ready.values())}
+    return {**outcomes, **{outcome.item.key: outcome for outcome in state.failed}}
+
+
+def read_item(repo: Repository, item: BatchItem, sources: ItemSources) -> ReportItem:
+    """Returns an item with all that git has about it."""
+    key = item.key
+    outcome, spending = sources.outcomes.get(key), sources.spending.get(key)
+    failed, kept = sources.entries.of_item(key), sources.rescued.get(key)
+    name = ItemName(item.group, item.output)
+    found = ReportItem(
+        item=item,
+        status=outcome.status if outcome else None,
+        is_waiting=key in sources.waiting,
+        reply=outcome.reply if outcome else None,
+        reason=_find_reason(outcome, sources.entries, key),
+        attempts=spending.attempts if spending else 0,
+        failed=failed,
+        spent=spending.spent if spending else Spent(),
+        seconds=spending.seconds if spending else 0.0,
+        waited=outcome.waited if outcome else 0.0,
+        checks=spending.checks if spending else (),
+        missing=outcome.missing if outcome else (),
+        kept=kept.ref if kept else "",
+        decisions=tuple(decision for decision in sources.decisions if decision.item == name),
+        model=clean_text(failed[-1].usage.model) if failed else clean_text(""),
+    )
+    return _add_commit(repo, found, outcome.commit) if outcome and outcome.commit else found
+
+
+def sum_models(items: Iterable[ReportItem]) -> tuple[ModelSpent, ...]:
+    """Returns the usage of each model: of failed attempts by their own, of the rest by the model of the item's commit."""
+    spent: dict[CleanText, Spent] = {}
+    used: dict[CleanText, set[ItemKey]] = {}
+    for item in items:
+        for model, part in _split_models(item):
+            spent[model] = spent.get(model, Spent()) + part
+            used.setdefault(model, set()).add(item.item.key)
+    return tuple(ModelSpent(model, len(used[model]), spent[model]) for model in sorted(spent))
+
+
+def _split_models(item: ReportItem) -> Iterator[tuple[CleanText, Spent]]:
+    """Yields the models of an item's attempts, each with a part of its usage."""
+    before = Spent()
+    for tried in item.failed:
+        if tried.usage != Usage():
+            part = Spent.of_attempt(tried.usage)
+            before += part
+            yield clean_text(tried.usage.model), part
+    rest = item.spent.usage.without(before.usage)
+    if not rest.is_empty:
+        known, unknown = item.spent.known - before.known, item.spent.unknown - before.unknown
+        yield item.model, Spent(rest, max(0, known), max(0, unknown))
+
+
+def _find_reason(outcome: Outcome | None, entries: LedgerEntries, key: ItemKey) -> CleanText:
+    """Returns why an item did not succeed, or why its last attempt failed; empty if it succeeded."""
+    if outcome:
+        return outcome.reason
+    failed = entries.of_item(key)
+    return failed[-1].reason if failed else clean_text("")
+
+
+def _add_commit(repo: Repository, found: ReportItem, oid: str) -> ReportItem:
+    """Returns an item with what its own commit says beyond its outcome."""
+    commit = repo.objects.read_commit(oid)
+    trailers = parse_trailers(commit.message)
+    return replace(
+        found,
+        commit=show_commit(commit, trailers),
+        agent=clean_text(trailers.first_value("Agent")),
+        model=clean_text(trailers.first_value("Model")),
+        context=trailers.context,
+    )
