@@ -19,6 +19,8 @@ SHARED = {
     "common",
     "lazy",
     "main",
+    "interruption",
+    "keys",
     "pager",
     "unused_changes",
     "plan_warnings",
