@@ -21,6 +21,7 @@ SHARED = {
     "main",
     "interruption",
     "keys",
+    "notifier",
     "pager",
     "unused_changes",
     "plan_warnings",

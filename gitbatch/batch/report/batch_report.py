@@ -10,7 +10,7 @@ from gitbatch.batch.history.trailers import Kind
 from gitbatch.batch.model import BatchGroup, Record
 from gitbatch.batch.planning.project_state import read_project_state
 from gitbatch.batch.report.branch_line import BranchCommit, read_branch_line
-from gitbatch.batch.report.items import ItemSources, read_item, read_outcomes, sum_models
+from gitbatch.batch.report.items import ItemSources, read_item, read_item_versions, read_outcomes, sum_models
 from gitbatch.batch.report.model import (
     BatchReport,
     CriterionItem,
@@ -57,6 +57,7 @@ def _read_groups(
     entries = read_ledger(repo, batch.id)
     sources = ItemSources(
         read_outcomes(repo, batch, state),
+        read_item_versions(repo, batch, state),
         frozenset(state.ready),
         read_spending(repo, batch, state, entries),
         entries,

@@ -10,7 +10,7 @@ from gitbatch.batch.history.ledger import LedgerEntries
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.rescued_files import RescuedFile
-from gitbatch.batch.history.spending import ItemSpent, read_merged_outcomes
+from gitbatch.batch.history.spending import ItemSpent, read_merged_outcomes, read_versions
 from gitbatch.batch.history.trailers import parse_trailers
 from gitbatch.batch.model import BatchItem, Outcome
 from gitbatch.batch.report.branch_line import show_commit
@@ -25,6 +25,7 @@ class ItemSources(Struct, frozen=True):
     """What git has about the items of a batch; all by key but the decisions."""
 
     outcomes: Mapping[ItemKey, Outcome]
+    versions: Mapping[ItemKey, tuple[Outcome, ...]]
     waiting: frozenset[ItemKey]
     spending: Mapping[ItemKey, ItemSpent]
     entries: LedgerEntries
@@ -36,8 +37,19 @@ class ItemSources(Struct, frozen=True):
 def read_outcomes(repo: Repository, batch: Batch, state: BatchProgress) -> dict[ItemKey, Outcome]:
     """Returns the outcome of each item that has ended."""
     merged = (o for finished in state.finished for o in read_merged_outcomes(repo, batch, finished))
-    outcomes = {outcome.item.key: outcome for outcome in (*merged, *state.ready.values())}
-    return {**outcomes, **{outcome.item.key: outcome for outcome in state.failed}}
+    outcomes = {outcome.item.key: outcome for outcome in merged}
+    return outcomes | {outcome.item.key: outcome for outcome in state.failed} | dict(state.ready)
+
+
+def read_item_versions(
+    repo: Repository, batch: Batch, state: BatchProgress
+) -> dict[ItemKey, tuple[Outcome, ...]]:
+    """Returns the versions of items that are in history, the oldest first."""
+    found: dict[ItemKey, tuple[Outcome, ...]] = {}
+    for finished in state.finished:
+        for outcome in read_versions(repo, batch, finished):
+            found[outcome.item.key] = (*found.get(outcome.item.key, ()), outcome)
+    return found
 
 
 def read_item(repo: Repository, item: BatchItem, sources: ItemSources) -> ReportItem:
@@ -63,7 +75,8 @@ def read_item(repo: Repository, item: BatchItem, sources: ItemSources) -> Report
         decisions=tuple(decision for decision in sources.decisions if decision.item == name),
         model=clean_text(failed[-1].usage.model) if failed else clean_text(""),
     )
-    return _add_commit(repo, found, outcome.commit) if outcome and outcome.commit else found
+    made = [version.commit for version in (*sources.versions.get(key, ()), outcome) if version]
+    return _add_commits(repo, found, tuple(dict.fromkeys(filter(None, made))))
 
 
 def sum_models(items: Iterable[ReportItem]) -> tuple[ModelSpent, ...]:
@@ -99,13 +112,17 @@ def _find_reason(outcome: Outcome | None, entries: LedgerEntries, key: ItemKey) 
     return failed[-1].reason if failed else clean_text("")
 
 
-def _add_commit(repo: Repository, found: ReportItem, oid: str) -> ReportItem:
-    """Returns an item with what its own commit says beyond its outcome."""
-    commit = repo.objects.read_commit(oid)
-    trailers = parse_trailers(commit.message)
+def _add_commits(repo: Repository, found: ReportItem, oids: tuple[str, ...]) -> ReportItem:
+    """Returns an item with its commits, and with what the last one says beyond the outcome."""
+    read = tuple((commit, parse_trailers(commit.message)) for commit in map(repo.objects.read_commit, oids))
+    if not read:
+        return found
+    shown = tuple(show_commit(commit, trailers) for commit, trailers in read)
+    _, trailers = read[-1]
     return replace(
         found,
-        commit=show_commit(commit, trailers),
+        commit=shown[-1],
+        earlier=shown[:-1],
         agent=clean_text(trailers.first_value("Agent")),
         model=clean_text(trailers.first_value("Model")),
         context=trailers.context,

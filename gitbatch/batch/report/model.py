@@ -34,7 +34,9 @@ class ReportItem(Struct, frozen=True, kw_only=True):
     is_waiting: bool = False
     """Whether it is done, and the checkpoint of its group is still to come."""
     commit: ReportCommit | None = None
-    """The item's own commit; None: it has none."""
+    """The item's own commit, of several the last one; None: it has none."""
+    earlier: tuple[ReportCommit, ...] = ()
+    """The item's commits before that one, which were sent back or undone."""
     agent: CleanText = CleanText("")
     model: CleanText = CleanText("")
     reply: Reply | None = None
@@ -65,8 +67,8 @@ class ReportItem(Struct, frozen=True, kw_only=True):
 
     @property
     def is_failure(self) -> bool:
-        """Whether it ended and did not succeed."""
-        return self.status not in {None, ItemStatus.SUCCEEDED}
+        """Whether it ended and did not succeed. What a person rejected is a decision, not a failure."""
+        return self.status not in {None, ItemStatus.SUCCEEDED, ItemStatus.REJECTED}
 
     @property
     def began(self) -> float:

@@ -96,7 +96,7 @@ def _make_title(item: ReportItem) -> Markup:
 
 def _describe_work(item: ReportItem) -> Iterator[Markup]:
     """Yields what an item's agent returned, and what its checks said."""
-    if item.is_failure or (item.status is None and item.reason):
+    if item.reason:
         yield make_element("p", item.reason)
     elif item.reply:
         yield make_element("p", item.reply.summary)
@@ -116,6 +116,8 @@ def _list_remarks(item: ReportItem) -> Iterator[Content]:
         yield from (f"agent's decision: {decision}" for decision in item.reply.decisions)
         yield from (f"for {given.artifact}: {given.text}" for given in item.reply.contributions)
         yield from (FLAG_DESCRIPTIONS[flag] for flag in item.reply.flags)
+    for commit in item.earlier:
+        yield join_markup(("earlier version: ", link_commit(commit.oid)))
     if round(item.waited, 1):
         yield f"waited {format_seconds(item.waited)}"
     if item.agent:

@@ -97,7 +97,7 @@ def _render_sections(report: BatchReport) -> Iterator[Markup]:
 
 def _render_commits(report: BatchReport) -> Markup:
     """Returns the section of the commits, to which the links of the page lead."""
-    items = [item.commit for item in report.items if item.commit]
+    items = [c for item in report.items for c in (*item.earlier, item.commit) if c]
     listed = {commit.oid: commit for commit in (*report.commits, *items)}
     base = make_element("p", "The batch began at ", make_element("code", report.base), ".")
     caption = f"{format_count(len(listed), 'commit')}; to see one: git show COMMIT"

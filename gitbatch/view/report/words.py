@@ -86,7 +86,7 @@ def describe_state(item: ReportItem) -> Markup:
     elif item.status is None:
         state = make_element("span", "open", class_="muted")
     else:
-        state = make_element("span", str(item.status), class_="bad" if item.is_failure else "good")
+        state = make_element("span", str(item.status), class_="good" if item.succeeded else "bad")
     if not item.decisions:
         return state
     last = item.decisions[-1].kind

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 import pytest
 from conftest import Place
+from reviews import APPROVE, REJECT, REVISE, decide
 
-from gitbatch.batch.history.decisions import DecisionKind, ItemDecision, ItemName
+from gitbatch.batch.history.decisions import ItemDecision, ItemName
 from gitbatch.batch.history.record import all_batches
-from gitbatch.batch.history.review_message import render_review_message
 from gitbatch.batch.history.trailers import Kind
 from gitbatch.batch.model import BatchItem, FailedAttempt, ItemStatus
 from gitbatch.batch.report.batch_report import read_report
@@ -52,15 +52,6 @@ def read_last(place: Place, monkeypatch: pytest.MonkeyPatch) -> BatchReport:
         return read_report(repo, all_batches(repo)[-1])
 
 
-def decide(place: Place, monkeypatch: pytest.MonkeyPatch, *decisions: ItemDecision) -> str:
-    """Commits a review of the last batch's first group; returns the commit."""
-    with opened(place, monkeypatch) as repo:
-        record = all_batches(repo)[-1].record
-    message = render_review_message(record, record.groups[0], decisions)
-    place.git("commit", "--quiet", "--allow-empty", "--cleanup=verbatim", "--message", message)
-    return place.git("rev-parse", "HEAD")
-
-
 def assert_items(place: Place, items: tuple[ReportItem, ...], base: str, decision: ItemDecision) -> None:
     """The items of the first group are as the run left them: the first one is done and approved, the second one failed."""
     done, failed = items
@@ -79,15 +70,14 @@ def assert_items(place: Place, items: tuple[ReportItem, ...], base: str, decisio
     assert len(failed.failed) == failed.attempts == 1
 
 
-@pytest.mark.forged  # the review changes no file
 def test_report(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     three.write("gitbatch.toml", three.read("gitbatch.toml") + CHECKS)
     three.edit("task.md", "Write b →", "Write b do: fail →")
     base = three.commit()
     three.gitbatch("run", "--items", "T101,T102,T301", "--checkpoint", "after-each", code=3)
     blob = three.git("rev-parse", "HEAD:out/letters/a.md")
-    decision = ItemDecision(DecisionKind.APPROVE, ItemName(1, "out/letters/a.md"), blob, "Good.\n\nKeep it.")
-    review = decide(three, monkeypatch, decision)
+    decision = ItemDecision(APPROVE, ItemName(1, "out/letters/a.md"), blob, "Good.\n\nKeep it.")
+    review = decide(three, (APPROVE, "T101"), comment=decision.comment).commit
     three.write("own.txt", "of the user")
     own = three.commit("A commit of the user")
     before = three.state()
@@ -127,13 +117,23 @@ def test_report(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.rmtree(three.root / ".git" / "gitbatch")
     assert read_last(three, monkeypatch) == report
     three.gitbatch("abort", "--yes", code=0)
-    after = decide(three, monkeypatch, decision)
+    after = decide(three, (APPROVE, "T101")).commit
     three.write("own.txt", "later")
     three.commit("A later commit of the user")
     ended = read_last(three, monkeypatch)
     assert ended.ended
     assert ended.tip == after
     assert len(ended.reviews) == 2
+
+
+def test_what_was_rejected_or_sent_back(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    three.gitbatch("run", "--items", "T101,T102,T301", "--checkpoint", "after-each", code=3)
+    before = read_last(three, monkeypatch).groups[0].items
+    decide(three, (REJECT, "T101"), (REVISE, "T102"), comment="Say more.")
+    rejected, revised = read_last(three, monkeypatch).groups[0].items
+    assert (rejected.status, rejected.is_failure, rejected.succeeded) == (ItemStatus.REJECTED, False, False)
+    assert (revised.status, [d.kind for d in revised.decisions]) == (None, [REVISE])
+    assert [item.commit for item in before] == [rejected.commit, revised.commit]
 
 
 def test_where_the_branch_is_gone_the_end_counts(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
