@@ -1,12 +1,18 @@
 """Shared by the commands that show batches: which one is meant, and its state with what a running process adds."""
 
+import shlex
+from pathlib import Path
+
 from gitbatch.batch.group.shared_files import read_criteria
 from gitbatch.batch.history.activity import read_activity
-from gitbatch.batch.history.batches import read_any_progress
+from gitbatch.batch.history.batches import find_batch, read_any_progress
+from gitbatch.batch.history.item_details import find_item
 from gitbatch.batch.history.ledger import read_ledger
-from gitbatch.batch.history.record import BATCH_ID, Batch
+from gitbatch.batch.history.record import BATCH_ID, Batch, all_batches
 from gitbatch.batch.history.rescued_files import map_rescued
 from gitbatch.batch.history.spending import read_spending
+from gitbatch.batch.model import BatchItem
+from gitbatch.cli.common import HERE
 from gitbatch.repo.holder import Holder, read_holder
 from gitbatch.repo.repository import Repository
 from gitbatch.view.batch_state import BatchState, add_activity, batch_state
@@ -28,9 +34,24 @@ def runs_batch(holder: Holder | None, batch: Batch) -> bool:
     return holder is not None and not batch.ended and holder.plan == batch.record.task
 
 
+def order_batches(batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
+    """Returns batches in the order in which they are meant: unfinished ones first, then the last one first."""
+    return tuple(sorted(batches, key=lambda batch: (not batch.ended, batch.id), reverse=True))
+
+
 def select_current(batches: tuple[Batch, ...]) -> Batch | None:
     """Returns the unfinished batch of some batches, else the last one; None if there are none."""
-    return next((batch for batch in batches if not batch.ended), batches[-1] if batches else None)
+    return next(iter(order_batches(batches)), None)
+
+
+def choose_item(repo: Repository, wanted: str, batch: str | None) -> tuple[Batch, BatchItem]:
+    """Returns the item that a word names, and its batch: that with an id, else the first one that has such an item.
+
+    Raises:
+        UsageError: the batch or the item is unknown, or the word names several items.
+    """
+    batches = all_batches(repo)
+    return find_item((find_batch(batches, batch),) if batch else order_batches(batches), wanted)
 
 
 def read_batch_state(repo: Repository, batch: Batch, holder: Holder | None) -> BatchState:
@@ -43,3 +64,13 @@ def read_batch_state(repo: Repository, batch: Batch, holder: Holder | None) -> B
     if holder and runs_batch(holder, batch):
         return add_activity(shown, holder, read_activity(repo.own_dir, batch.id, holder.since))
     return shown
+
+
+def name_folder(directory: Path) -> str:
+    """Returns the option that names a folder again, with a space before it; empty for the current one."""
+    return "" if directory == HERE else f" -C {shlex.quote(str(directory))}"
+
+
+def name_show(directory: Path, item: BatchItem) -> str:
+    """Returns the command that shows an item."""
+    return f"gitbatch show{name_folder(directory)} {shlex.quote(item.name)}"

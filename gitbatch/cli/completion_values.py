@@ -128,6 +128,17 @@ def _list_batches_by_digit(folder: Path, typed: str) -> Iterator[CompletionWord]
         yield from _list_batches(folder, typed)
 
 
+def _list_batch_items(folder: Path, _: str) -> Iterator[CompletionWord]:
+    """Yields the items of the unfinished batch, or of the last one."""
+    from gitbatch.batch.history.record import all_batches
+    from gitbatch.cli.batch_reading import order_batches
+
+    with _open_repository(folder) as repo:
+        for batch in order_batches(all_batches(repo))[:1]:
+            for item in batch.record.items:
+                yield CompletionWord(item.name, item.title)
+
+
 def _list_topics(_: Path, __: str) -> Iterator[CompletionWord]:
     from gitbatch.cli.help import find_title, read_pages
     from gitbatch.cli.verbs import VERBS
@@ -175,6 +186,8 @@ _VALUES: dict[tuple[str, str], Complete] = {
     ("init", "agent"): _list_agent_words,
     ("", "branch"): _list_branches,
     ("rescue take", "item"): _list_rescued,
+    ("show", "item"): _list_batch_items,
+    ("logs", "item"): _list_batch_items,
     ("status", "wanted"): _list_batches_by_digit,
     ("", "batch"): _list_batches,
     ("help", "topic"): _list_topics,

@@ -39,8 +39,18 @@ def show_in_pager(inherited: Mapping[str, str], block: Block) -> None:
     if isinstance(page, PlainPage) or not sys.stdout.isatty():
         page.show_block(block)
         return
-    text = page.render_text(block)
-    pager = find_pager(inherited) if text.count("\n") >= page.console.height else ""
+    show_text_in_pager(inherited, page.render_text(block), page.console.height)
+
+
+def show_text_in_pager(inherited: Mapping[str, str], text: str, height: int) -> None:
+    """Shows a text that may have colours; in the pager, if it has more lines than the terminal.
+
+    Args:
+        inherited: as above.
+        text: the output, with a line break at its end.
+        height: the rows of the terminal; 0: it is not a terminal.
+    """
+    pager = find_pager(inherited) if 0 < height <= text.count("\n") else ""
     if not pager or not _run_pager(pager, text):
         sys.stdout.write(text)
         sys.stdout.flush()

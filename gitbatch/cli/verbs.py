@@ -27,6 +27,16 @@ VERBS = (
         "Write what happened in a batch as one HTML page, from git alone: times, results, failures, decisions, costs.",
     ),
     (
+        "show",
+        "gitbatch.cli.show:show",
+        "Show an item in full: result, summary, files read, attempts, costs, checks. Changes nothing.",
+    ),
+    (
+        "logs",
+        "gitbatch.cli.logs:logs",
+        "Show what the agent of an item wrote, also while it runs. Changes nothing.",
+    ),
+    (
         "plan",
         "gitbatch.cli.plan:plan",
         "Show what would run, as the commit has it: groups, items, outputs, what each reads, and the control files found.",

@@ -113,3 +113,10 @@ def show_diff(repo: Repository, before: str, after: str, screen: TextIO | None =
         git = private if repo.pager is None else private.with_config({"core.pager": repo.pager})
         options = ("--stat", "--patch", "--no-ext-diff", "--no-textconv")
         git.run_in_pager("diff", *options, before, after, screen=screen)
+
+
+def read_diff(repo: Repository, before: str, after: str) -> bytes:
+    """Returns the changes between two commits as a patch without colours; no program of the user's or of the repository runs."""
+    with private_git(repo, repo.root) as private:
+        options = ("--stat", "--patch", "--no-color", "--no-ext-diff", "--no-textconv")
+        return private.run("diff", *options, before, after).stdout

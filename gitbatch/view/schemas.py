@@ -36,6 +36,8 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "plan": ("gitbatch.view.overview:PlanState",),
         "status": (f"{_STATE}:BatchState", f"{_STATE}:NoBatch"),
         "batches": (f"{_OUTPUTS}.batches:BatchesOutput",),
+        "show": (f"{_OUTPUTS}.show:ShowOutput",),
+        "logs": ("gitbatch.batch.history.item_log:LogLine", f"{_OUTPUTS}.logs:LogsOutput"),
         "events": ("gitbatch.batch.events:Event", f"{_OUTPUTS}.run:RunOutput"),
         "dry-run": ("gitbatch.view.dry_run:DryRunOutput",),
         "lint": (f"{_OUTPUTS}.lint:LintOutput",),
@@ -58,6 +60,7 @@ TITLES: Mapping[str, str] = MappingProxyType(
     {
         CONFIG: "gitbatch.toml",
         "dry-run": "gitbatch run --dry-run --json",
+        "logs": "one line of gitbatch logs --json",
         "events": "one line of gitbatch run --json or gitbatch demo --json",
     }
 )

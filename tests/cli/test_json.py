@@ -81,7 +81,8 @@ def test_every_verb_reports_errors(call: Call, verb: str, place: Place) -> None:
     """Here: no repository, or for the demo a folder that is not empty."""
     (place.root / ".git").rename(place.home / "git")
     place.write("a", "")
-    words = {"hooks": ("hooks", "status"), "demo": ("demo", ".")}.get(verb, (verb,))
+    given = {"hooks": ("status",), "demo": (".",), "show": ("T1",), "logs": ("T1",)}
+    words = (verb, *given.get(verb, ()))
     code, said = call(*words)
     found = read_output(said, {"run": "events", "demo": "events"}.get(verb, verb))
     assert code == (2 if verb == "demo" else 1)

@@ -44,15 +44,20 @@ def read_spending(
             took = round(known.seconds + tried.seconds, 1)
             checks = tuple(noted.result for noted in held.verdicts)
             found[key] = ItemSpent(known.attempts + 1, spent, took, checks)
-    merged = (
-        outcome for finished in state.finished for outcome in read_merged_outcomes(repo, batch, finished)
-    )
-    for outcome in (*merged, *state.ready.values(), *_conflicted_outcomes(repo, batch, state)):
+    for outcome in read_outcomes(repo, batch, state):
         before = found[outcome.item.key].seconds if outcome.item.key in found else 0.0
         took = round(before + outcome.seconds, 1)
         # What it has spent includes failed attempts.
         found[outcome.item.key] = ItemSpent(outcome.attempts, outcome.spent, took, outcome.checks)
     return found
+
+
+def read_outcomes(repo: Repository, batch: Batch, state: BatchProgress) -> tuple[Outcome, ...]:
+    """Returns the outcomes of all items that have a commit: merged, waiting for their group, or in conflict."""
+    merged = (
+        outcome for finished in state.finished for outcome in read_merged_outcomes(repo, batch, finished)
+    )
+    return (*merged, *state.ready.values(), *_conflicted_outcomes(repo, batch, state))
 
 
 def sum_spending(spending: Mapping[ItemKey, ItemSpent]) -> Spent:

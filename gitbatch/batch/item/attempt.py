@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from gitbatch.agents.prompt import render_artifacts, render_group, render_item, render_notes, render_prompt
 from gitbatch.agents.protocol import Assignment, Failure, OutputStream, Reply
 from gitbatch.batch.events import ItemProgress, ItemStarted, Notice
+from gitbatch.batch.history.kept_prompts import keep_prompt
 from gitbatch.batch.history.unchecked import Unchecked
 from gitbatch.batch.item.charge import charge_answer, charge_interrupted, record_interrupted
 from gitbatch.batch.item.checking import check_output
@@ -54,6 +55,7 @@ async def run_attempt(
         start = await run.git(find_starting_point, run.repo, run.batch.id, scheduled)
         await workplace.prepare(make_setup(run.batch.id, scheduled, start))
         assignment = make_assignment(scheduled, start, past)
+        _keep_prompt(run, scheduled, assignment)
         answer = await _run_agent(run, scheduled, workplace, assignment, tried)
         has_answer = True
         _require_room(run)
@@ -129,6 +131,11 @@ def make_assignment(
         missing=scheduled.missing,
         revised=start.revised,
     )
+
+
+def _keep_prompt(run: Run, scheduled: ScheduledItem, assignment: Assignment) -> None:
+    prompt = scheduled.secrets.mask_text(assignment.prompt)
+    keep_prompt(run.repo.own_dir, run.batch.id, scheduled.key, assignment.attempt, prompt)
 
 
 async def _run_agent(

@@ -1,0 +1,57 @@
+"""The prompts of attempts, kept as files with the log of a batch. No decision is made from them, and `gc` removes them.
+
+A process without a sandbox can write these files, so a prompt is read without following links and is cleaned.
+"""
+
+from contextlib import suppress
+from pathlib import Path
+
+from msgspec import Struct
+
+from gitbatch.fs.nofollow import read_small
+from gitbatch.plan.model import ItemKey
+from gitbatch.text import clean_lines
+
+_FOLDER = "prompts"
+_MOST = 1000
+"""The most attempts that are looked for: the number may come from a commit that another process made."""
+LONGEST = 2_000_000
+"""Characters of a prompt that are shown."""
+
+
+class KeptPrompt(Struct, frozen=True):
+    """The prompt of an attempt at an item."""
+
+    text: str
+    """Its lines, without what a terminal hides or obeys."""
+    attempt: int = 0
+    """The number of the attempt that was given it; 0: it was rendered again from git."""
+
+    @property
+    def is_rendered_again(self) -> bool:
+        """Returns true if the prompt itself was not kept."""
+        return not self.attempt
+
+
+def keep_prompt(own_dir: Path, batch: str, item: ItemKey, attempt: int, prompt: str) -> None:
+    """Writes the prompt of an attempt. An attempt that was interrupted has no number of its own: the next one replaces it."""
+    with suppress(OSError):  # only a view needs it
+        folder = own_dir / batch / _FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / _name_of(item, attempt)
+        path.unlink(missing_ok=True)
+        with path.open("x", encoding="utf-8", errors="replace") as file:
+            file.write(prompt)
+
+
+def read_prompt(own_dir: Path, batch: str, item: ItemKey, attempt: int) -> KeptPrompt | None:
+    """Returns the prompt of the last attempt at an item that has one, up to an attempt; None if none is kept."""
+    for number in range(min(attempt, _MOST), 0, -1):
+        with suppress(OSError):
+            content = read_small(own_dir, f"{batch}/{_FOLDER}/{_name_of(item, number)}", LONGEST * 4)
+            return KeptPrompt(clean_lines(content.decode(errors="replace"), LONGEST), number)
+    return None
+
+
+def _name_of(item: ItemKey, attempt: int) -> str:
+    return f"{item}.{attempt}.md"

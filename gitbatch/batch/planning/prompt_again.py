@@ -1,0 +1,113 @@
+"""The prompt of an item, rendered again from git where the one that its agent was given is gone.
+
+It may differ from that one: another version of gitbatch may have had other rules, and configuration such as a filter of the
+user's is not in git.
+"""
+
+from contextlib import suppress
+
+from msgspec.structs import replace
+
+from gitbatch.agents.prompt import render_artifacts, render_notes, render_prompt
+from gitbatch.batch.history.item_details import GivenFile, ItemDetails
+from gitbatch.batch.history.kept_prompts import LONGEST, KeptPrompt, read_prompt
+from gitbatch.batch.history.ledger import LedgerEntries
+from gitbatch.batch.history.record import Batch
+from gitbatch.batch.history.rescue import find_rescued
+from gitbatch.batch.model import BatchItem, FailedAttempt
+from gitbatch.batch.planning.project_state import ProjectState, read_project_state
+from gitbatch.batch.planning.risks import mark_filtered
+from gitbatch.batch.planning.schedule import find_earlier_versions
+from gitbatch.errors import GitbatchError
+from gitbatch.plan.model import Group, WorkItem
+from gitbatch.project.context import ContextFile, MissingInput, list_context
+from gitbatch.repo.objects.reader import MissingObjectError
+from gitbatch.repo.refs.names import end_ref
+from gitbatch.repo.repository import Repository
+from gitbatch.text import clean_lines
+
+_Planned = tuple[ProjectState, Group, WorkItem]
+"""An item of a plan in the project state of its base."""
+
+
+def find_prompt(
+    repo: Repository, batch: Batch, item: BatchItem, details: ItemDetails, entries: LedgerEntries
+) -> KeptPrompt | None:
+    """Returns the prompt of the last attempt at an item: as it was kept, else rendered again; None if that is impossible.
+
+    Args:
+        repo: the repository.
+        batch: the batch.
+        item: the item.
+        details: what git knows of the item.
+        entries: the failed attempts: the last one that counts is part of the prompt.
+    """
+    started = max((attempt.number for attempt in details.attempts), default=0) + 1
+    kept = read_prompt(repo.own_dir, batch.id, item.key, started)
+    if kept:
+        return kept
+    rendered = _render_at(repo, batch, item, _find_base(repo, batch, details, entries.of_item(item.key)))
+    if rendered is None:
+        return None
+    planned, context = rendered
+    counted = [tried for tried in entries.of_item(item.key) if tried.is_counted]
+    before = tuple(counted if details.is_finished else counted[:-1])
+    prompt = _render_planned(repo, batch, item, planned, (context, details.missing), before)
+    return KeptPrompt(clean_lines(prompt, LONGEST))
+
+
+def complete_context(
+    repo: Repository, batch: Batch, item: BatchItem, details: ItemDetails, entries: LedgerEntries
+) -> ItemDetails:
+    """Returns details with the files that an item without a commit reads at the commit that it starts from."""
+    if details.commit:
+        return details
+    rendered = _render_at(repo, batch, item, _find_base(repo, batch, details, entries.of_item(item.key)))
+    files = rendered[1] if rendered else ()
+    return replace(details, context=tuple(GivenFile(file.path, file.blob) for file in files))
+
+
+def _find_base(repo: Repository, batch: Batch, details: ItemDetails, tried: tuple[FailedAttempt, ...]) -> str:
+    """Returns the commit that the last attempt started from, or that the next one would."""
+    if details.base:
+        return details.base
+    last = tried[-1].base if tried else ""
+    with suppress(MissingObjectError):  # the base of an attempt may be named by its tree
+        return repo.objects.read_commit(last).oid
+    end = repo.refs.read(end_ref(batch.id)) if batch.ended else None
+    return end or repo.refs.read(batch.record.target) or batch.base
+
+
+def _render_at(
+    repo: Repository, batch: Batch, item: BatchItem, base: str
+) -> tuple[_Planned, tuple[ContextFile, ...]] | None:
+    """Returns an item in the plan at a commit, with the files that it reads; None if it is not there."""
+    with suppress(
+        GitbatchError, MissingObjectError
+    ):  # a commit that another process has made, or that is pruned
+        state = read_project_state(repo, base, batch.record.plan)
+        planned = state.find_items(batch.record).get(item.key)
+        if planned:
+            group, work = planned
+            listed = list_context(work, group, state.plan, state.project, state.snapshot)
+            return (state, group, work), mark_filtered(repo, state, listed)
+    return None
+
+
+def _render_planned(
+    repo: Repository,
+    batch: Batch,
+    item: BatchItem,
+    planned: _Planned,
+    files: tuple[tuple[ContextFile, ...], tuple[MissingInput, ...]],
+    before: tuple[FailedAttempt, ...],
+) -> str:
+    (state, group, work), (context, missing) = planned, files
+    is_there = state.snapshot.blob(work.output) is not None
+    versions = find_earlier_versions(work, state.plan) if is_there else ()
+    revised = tuple(other.unique_name for other in versions if other.done)
+    artifacts = render_artifacts(state.project.artifacts)
+    notes = (*((artifacts,) if artifacts else ()), *render_notes(work.output, revised, missing))
+    rescued = find_rescued(repo, batch.id, item) if before else None
+    previous = before[-1].failure if before else None
+    return render_prompt(work, group, context, previous, rescued.output if rescued else None, notes)

@@ -1,0 +1,127 @@
+"""`gitbatch show` and `gitbatch logs`: an item in full, from git and from the log of its batch."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from batch.programs import AGENT, prompt, run, set_up
+from cli.test_json import validate
+from conftest import Here, Place
+
+EVIL = r"""evil)
+    printf '\033[2Jpage\n\n+++ b/other\rx\n' >"$GITBATCH_OUTPUT"; printf '\033]0;t\007oops\n' >&2
+    say ', "decisions": ["see \u001b[31mred"]' ;;
+slow) sleep 600 ;;"""
+
+
+def own_folder(place: Place) -> Path:
+    """The folder with the log and the prompts of the only batch."""
+    (found,) = (path for path in (place.root / ".git/gitbatch").iterdir() if (path / "prompts").is_dir())
+    return found
+
+
+def make_batch(place: Place) -> None:
+    """A batch with an item that succeeds at its second attempt, one that fails, and one that writes escape sequences."""
+    set_up(place, "paidfail paid", "paidfail paidfail paidfail", "evil")
+    place.write("agent.sh", AGENT.replace("slow) sleep 600 ;;", EVIL, 1))
+    place.commit("evil")
+    run(place, code=1)
+
+
+def test_item_in_full(place: Place, here: Here) -> None:
+    make_batch(place)
+    before = place.state()
+    page = here("show", "t1")[1].splitlines()
+    commit, base = place.git("log", "-1", "--format=%H %P", "--grep=^Gitbatch-Item: out/T1.md").split()
+    assert page[0] == "T1  Write do: paidfail paid"
+    assert page[1].startswith("  succeeded in group 1 of batch ")
+    assert f"  commit {commit[:10]} on {base[:10]}" in page
+    assert "  agent told, model m-1" in page
+    assert page[page.index("summary") + 1] == "  Wrote it. It is short."
+    first, second = page[page.index("attempts") + 1 :][:2]
+    assert first.split()[:2] == ["1", "failed"]
+    assert first.endswith("it broke (exit 3)")
+    assert second.split()[:2] == ["2", "succeeded"]
+    assert second.endswith("420 tokens, $0.4000"), "its own cost, not that of all attempts"
+    assert page[-3:] == [f"{option}:  gitbatch show T1 --{option}" for option in ("diff", "prompt", "log")]
+
+    failed = here("show", "T2")[1]
+    assert "  reason: it broke (exit 3)\n" in failed
+    assert failed.count("420 tokens, $0.4000") == 3
+    assert "standard error, last lines\n  it broke\n" in failed
+    assert here("show", "T2", "--diff")[::2] == (
+        1,
+        "gitbatch: T2 has no output\n  see why: gitbatch show T2\n",
+    )
+
+    evil = here("show", "T3")[1] + here("show", "T3", "--diff")[1] + here("show", "T3", "--log")[1]
+    assert "\x1b" not in evil
+    assert "  see red\n" in evil, "a decision of the agent"
+    assert " ! oops\n" in evil
+    assert "\n+page\n+\n++++ b/other x\n" in evil
+
+    output: Any = json.loads(here("show", "T1", "--json")[1])
+    validate(output, "show")
+    assert output["details"]["commit"] == commit
+    assert [attempt["status"] for attempt in output["details"]["attempts"]] == ["failed", "succeeded"]
+    assert output["prompt"] == {"text": prompt(place, "T1", 2).rstrip("\n"), "attempt": 2}
+    assert "it broke" in [line["text"] for line in output["log"]]
+    assert place.state() == before
+
+
+def test_prompt_that_was_not_kept(place: Place, here: Here) -> None:
+    set_up(place, "half half half")
+    run(place, code=1)
+    given = prompt(place, "T1", 3)
+    assert here("show", "T1", "--prompt") == (0, given, "")
+    kept = own_folder(place) / "prompts/1-t1.3.md"
+    kept.unlink()
+    kept.symlink_to("/etc/hostname")  # as an agent without a sandbox could
+    assert here("show", "T1", "--prompt") == (0, prompt(place, "T1", 2), ""), "the last one that is kept"
+    shutil.rmtree(own_folder(place))
+    code, said, note = here("show", "T1", "--prompt")
+    assert (code, said) == (0, given)
+    assert note.startswith("note: this prompt was rendered again from git")
+    assert json.loads(here("show", "T1", "--json")[1])["prompt"]["attempt"] == 0
+    assert here("show", "T1", "--log")[0] == 1
+    assert "T1 has no log: it was removed" in here("logs", "T1")[2]
+    place.write("task.md", "# Plan\n\n## Work Packages\n")
+    place.commit("no plan")
+    assert here("show", "T1", "--prompt")[1] == given, "the plan is that of the attempt"
+
+
+def test_logs(place: Place, here: Here) -> None:
+    set_up(place, "half ok", "ok")
+    run(place)
+    last = here("logs", "T1")[1].splitlines()
+    assert [line[9:] for line in last[:1]] == ["  attempt 2 starts (agent told)"]
+    assert last[-1][9:].startswith("  succeeded after ")
+    first = here("logs", "out/T1.md", "--attempt", "1")[1].splitlines()
+    assert [line[9:] for line in first] == [
+        "  attempt 1 starts (agent told)",
+        "! it broke",
+        "  attempt 1 failed: it broke (exit 3)",
+    ]
+    code, _, error = here("logs", "T1", "--attempt", "7")
+    assert (code, error) == (1, "gitbatch: T1 has no attempt 7 in the log\n  attempts: 1, 2\n")
+    *lines, end = map(json.loads, here("logs", "T1", "-f", "--json")[1].splitlines())
+    for each in (*lines, end):
+        validate(each, "logs")
+    assert [line["attempt"] for line in lines] == [1, 1, 1, 2, 2]
+    assert (end["ok"], end["item"], end["lines"]) == (True, "out/T1.md", 5)
+
+
+def test_items_that_are_not_there(place: Place, here: Here) -> None:
+    set_up(place, "ok", "ok")
+    assert (
+        here("show", "T1")[2]
+        == "gitbatch: no batch has run here, so T1 is unknown\n  start one: gitbatch run\n"
+    )
+    run(place)
+    assert here("show", "nonsense")[2].startswith(
+        "gitbatch: nonsense is not an item of a batch\n  items of batch "
+    )
+    assert here("logs", "T3")[2] == "gitbatch: T3 is not an item of a batch\n  did you mean T1?\n"
+    assert here("show", "T1", "--batch", "20200101-000000-abcd")[0] == 2
+    assert here("show", "T1", "--diff", "--log")[0] == 2
