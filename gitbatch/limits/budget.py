@@ -73,9 +73,13 @@ class Budget:
         )
         return whole
 
+    def charged_usage(self, item: ItemKey) -> Usage:
+        """Returns what was charged for the current attempt of an item."""
+        return self._charged.get(item, Usage())
+
     def charged_cost(self, item: ItemKey) -> float:
         """Returns the US dollars that were charged for the current attempt of an item."""
-        return self._charged.get(item, Usage()).cost or 0.0
+        return self.charged_usage(item).cost or 0.0
 
     def is_charged(self, item: ItemKey) -> bool:
         """Whether the current attempt of an item has any charges."""
@@ -87,10 +91,21 @@ class Budget:
         self._freed.set()
 
     @property
+    def mean_cost(self) -> float:
+        """US dollars for an attempt: the mean of those that have ended and whose cost is known; 0 if there are none."""
+        running = sum(usage.cost or 0.0 for usage in self._charged.values())
+        ended = max(0.0, (self.spent.usage.cost or 0.0) - running)
+        return ended / self.spent.known if self.spent.known else 0.0
+
+    @property
     def is_reached(self) -> bool:
         """Whether a limit is reached, so that no further request may be made."""
-        over_cost = self.max_cost is not None and self.spent.estimated_cost >= self.max_cost
+        over_cost = self.max_cost is not None and self._estimated_cost() >= self.max_cost
         return over_cost or (self.max_tokens is not None and self.known_usage.total_tokens >= self.max_tokens)
 
     def _committed_cost(self) -> float:
-        return self.spent.estimated_cost + sum(self._reserved.values())
+        return self._estimated_cost() + sum(self._reserved.values())
+
+    def _estimated_cost(self) -> float:
+        """Returns the US dollars that are spent, with the mean for each attempt of unknown cost."""
+        return (self.spent.usage.cost or 0.0) + self.spent.unknown * self.mean_cost

@@ -153,8 +153,3 @@ class Spent(Struct, frozen=True):
     def mean_cost(self) -> float:
         """US dollars for an attempt: the mean of the known costs; 0 if none is known."""
         return (self.usage.cost or 0.0) / self.known if self.known else 0.0
-
-    @property
-    def estimated_cost(self) -> float:
-        """US dollars, with the mean cost for each attempt of unknown cost."""
-        return (self.usage.cost or 0.0) + self.unknown * self.mean_cost

@@ -108,10 +108,8 @@ def test_listener_of_this_machine() -> None:
 
 def test_answer_of_the_program() -> None:
     """The larger count is charged; a limit is the cause of a failure, and what was refused is in its details."""
-    reported = Usage(clean_text("m"), input=1, requests=1, cost=0.5)
-    with ApiSession(
-        ACCESS, AttemptLimits(Budget(max_tokens=9), ItemKey("a")), lambda _stream, _line: None
-    ) as session:
+    reported, budget = Usage(clean_text("m"), input=1, requests=1, cost=0.5), Budget(max_tokens=9)
+    with ApiSession(ACCESS, AttemptLimits(budget, ItemKey("a")), lambda _stream, _line: None) as session:
         session.record.open_answer("application/json").feed_bytes(
             b'{"model": "m", "usage": {"input_tokens": 9}}'
         )
@@ -137,6 +135,7 @@ def test_answer_of_the_program() -> None:
         session.record.statuses[429] += 2
         why = "the budget of the batch is reached (9 tokens)"
         assert session._find_limit(session.record.usages) == why
+        assert budget.known_usage.total_tokens == 9  # the items that run at the same time see it
         limited = Failure(clean_text(why), tuple(map(clean_text, details)), Cause.BUDGET, usage=counted)
         assert session.judge_answer(failure) == limited
         assert session.judge_answer(make_reply("Done.", usage=reported)).usage == counted

@@ -1,6 +1,7 @@
 """The limits that the proxy holds, and the larger of both counts: pure values."""
 
 import pytest
+from msgspec.structs import replace
 
 from gitbatch.agents.process.spending import AttemptLimits
 from gitbatch.limits.budget import Budget
@@ -56,6 +57,31 @@ def test_what_a_program_has_reported_is_not_counted_twice() -> None:
     assert checked.find_reached((ONE, ONE)) is None
     reached = checked.find_reached((ONE, ONE, ONE))
     assert (reached and reached.cause) == Cause.BUDGET
+
+
+def test_items_that_run_at_the_same_time_see_what_each_has_spent() -> None:
+    """Four of them with the whole budget each would spend it four times."""
+    first, other = limits(max_cost=0.05, max_tokens=500), ItemKey("1/b")
+    second = replace(first, item=other)
+    for checked, answers in ((first, 1), (second, 1), (first, 2)):
+        checked.charge_usages((ONE,) * answers)
+        assert checked.find_reached((ONE,) * answers) is None
+    assert first.budget.cost_left_for(other) == pytest.approx(0.005)
+    second.charge_usages((ONE, ONE))
+    reached = second.find_reached((ONE, ONE))
+    assert (reached and reached.cause) == Cause.BUDGET
+    assert first.budget.is_reached
+    first.budget.close_attempt(KEY, Usage(clean_text("m"), input=200, output=100, requests=2, cost=0.03))
+    assert (first.budget.spent.usage.total_tokens, first.budget.mean_cost) == (600, pytest.approx(0.03))
+
+
+def test_charges_of_an_unknown_price_leave_the_cost_to_the_program() -> None:
+    unknown = Usage(clean_text("other"), input=10, requests=1)
+    checked = limits(max_cost=1.0)
+    checked.charge_usages((unknown,))
+    assert checked.budget.known_usage.total_tokens == 10
+    whole = Usage(clean_text("other"), input=12, requests=1, cost=0.5)
+    assert checked.budget.close_attempt(KEY, whole) == whole
 
 
 def test_an_unknown_price_counts_nothing_and_makes_the_sum_unknown() -> None:

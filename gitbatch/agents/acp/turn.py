@@ -50,7 +50,6 @@ class Turn:
         self._place = place
         self.rule = rule
         self._money = money
-        self._charged = 0.0
         self._is_stopping = False
 
     @property
@@ -91,8 +90,9 @@ class Turn:
     def _charge_cost(self, cost: float) -> None:
         """Charges what a turn has cost since it was charged last, and stops it at a limit."""
         money = self._money
-        money.budget.charge_request(self._assignment.item, Usage(cost=cost - self._charged))
-        self._charged = cost
+        rest = cost - money.budget.charged_cost(self._assignment.item)  # the proxy may have charged it before
+        if rest > 0:
+            money.budget.charge_request(self._assignment.item, Usage(cost=rest))
         if money.own_left is not None and cost >= money.own_left:
             self.stop(Stop(Cause.LIMIT, describe_limit(money.own_limit)))
         elif money.budget.is_reached:

@@ -119,5 +119,6 @@ class ApiSession:
         return Failure(clean_text(self._reached.reason), details, self._reached.cause, usage=usage)
 
     def _find_limit(self, usages: tuple[Usage, ...]) -> str:
+        self._limits.charge_usages(usages)
         self._reached = self._limits.find_reached(usages) or self._reached
         return self._reached.reason if self._reached else ""

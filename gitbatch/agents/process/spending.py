@@ -37,13 +37,28 @@ class AttemptLimits(Struct, frozen=True):
     """By the attempts before."""
     find_cost: FindCost = find_cost
 
+    def charge_usages(self, usages: tuple[Usage, ...]) -> None:
+        """Charges what was counted since the last charge, so that the items that run at the same time see it.
+
+        The number of requests is left to the end of the attempt: with requests of unknown cost in it, the sum would have
+        no cost, also if the program reports one at its end.
+
+        Args:
+            usages: the answers of this attempt.
+        """
+        rest = self.sum_usage(usages, needs_cost=False).find_rest(self.budget.charged_usage(self.item))
+        if rest.total_tokens or rest.cost:
+            self.budget.charge_request(self.item, replace(rest, requests=0))
+
     def find_reached(self, usages: tuple[Usage, ...]) -> ReachedLimit | None:
         """Returns the limit that is reached; None: no limit is.
 
         Args:
             usages: the answers of this attempt.
         """
-        tokens = self.budget.known_usage.total_tokens + sum(usage.total_tokens for usage in usages)
+        counted = sum(usage.total_tokens for usage in usages)
+        uncharged = max(0, counted - self.budget.charged_usage(self.item).total_tokens)
+        tokens = self.budget.known_usage.total_tokens + uncharged
         if self.budget.max_tokens is not None and tokens >= self.budget.max_tokens:
             return ReachedLimit(
                 Cause.BUDGET, f"the budget of the batch is reached ({self.budget.max_tokens} tokens)"

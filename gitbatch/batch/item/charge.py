@@ -76,9 +76,9 @@ async def record_interrupted(
 
 def _hold_by_estimate(run: Run, scheduled: ScheduledItem, answer: Reply | Failure) -> None:
     """Reports that the cost limit is held by an estimate; stops the batch if nothing gives an estimate."""
-    spent, name = run.agents.budget.spent, scheduled.batch_item.name
-    if spent.mean_cost:  # 0: no attempt has made a request whose cost is known
-        mean = format_dollars(round(spent.mean_cost, 4))
+    mean_cost, name = run.agents.budget.mean_cost, scheduled.batch_item.name
+    if mean_cost:  # 0: no attempt has made a request whose cost is known
+        mean = format_dollars(round(mean_cost, 4))
         text = f"limit held by estimate: the cost of {name} is unknown and counts as the mean, {mean}"
         run.emit(Notice(batch=run.batch.id, text=text))
     elif isinstance(answer, Reply) or TREATMENTS[answer.cause].remedy in {Remedy.AGAIN, Remedy.FAIL}:

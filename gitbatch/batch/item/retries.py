@@ -127,7 +127,7 @@ async def _wait_for_start(run: Run, scheduled: ScheduledItem) -> float | None:
     if stop_switch.halt:
         return None
     limit = run.agents.get_agent(scheduled.agent, scheduled.project_state.project.config).cost_limit
-    if not await budget.wait_to_reserve(scheduled.key, budget.spent.mean_cost if limit is None else limit):
+    if not await budget.wait_to_reserve(scheduled.key, budget.mean_cost if limit is None else limit):
         stop_switch.trip(out_of_budget(budget))
         return None
     waited = await stop_switch.wait_unless_stopped(run.agents.rate_limit.wait())
