@@ -73,6 +73,8 @@ ORDER = (
         "batch.reviewing",
         "batch.deciding",
         "batch.tally",
+        "batch.revisions",
+        "batch.announcing",
         "batch.loop",
     ),
     *(

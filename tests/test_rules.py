@@ -14,6 +14,7 @@ RULES = (
     *(f"K{number}" for number in range(1, 5)),
     *(f"E{number}" for number in range(1, 4)),
     *(f"F{number}" for number in range(1, 6)),
+    "F7",
 )
 
 OPEN = {

@@ -147,6 +147,25 @@ def _select_item(found: Reviewable, word: str) -> tuple[BatchItem, str]:
     raise UsageError(f"no item with a checkpoint is called {clean_text(word)}", LIST)
 
 
+def select_failed(found: Reviewable) -> tuple[BatchItem, ...]:
+    """Returns the items with a checkpoint that did not succeed, without those that a review took back."""
+    return tuple(outcome.item for outcome in found.state.failed if outcome.status is not ItemStatus.REJECTED)
+
+
+def select_group(found: Reviewable, number: int | None) -> tuple[BatchItem, ...]:
+    """Returns the items of a checkpoint whose outputs are in history. `number`: its number; None: the last one.
+
+    Raises:
+        UsageError: the batch has no such checkpoint.
+    """
+    record, finished = found.batch.record, found.state.finished
+    wanted = [f for f in finished if number in {None, record.position_of(f.group)}][-1:]
+    if not wanted:
+        raise UsageError(f"batch {record.batch} has no checkpoint {number or ''}".rstrip(), LIST)
+    standings = wanted[0].standings
+    return tuple(item for item in wanted[0].group.items if standings[item.key].brought_by)
+
+
 def choose_rest(repo: Repository, found: Reviewable, chosen: frozenset[ItemKey]) -> tuple[Choice, ...]:
     """Returns an approval of each item that succeeded, that no decision stands about, and that is not chosen."""
     return tuple(

@@ -66,6 +66,8 @@ class GroupStarted(BaseEvent, frozen=True, tag="group-started"):
     """Outputs of the items that are still to run."""
     already: tuple[str, ...]
     """Outputs of items that an earlier start of the batch had finished."""
+    revision: int = 0
+    """The number of the revision, if items run again after a review; 0: the group runs for the first time."""
 
 
 class _BaseItemEvent(BaseEvent, frozen=True):

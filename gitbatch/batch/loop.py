@@ -6,16 +6,15 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gitbatch.batch.announcing import emit_group, emit_kept, emit_start
 from gitbatch.batch.events import (
     BatchFinished,
     BatchHalted,
     BatchPaused,
-    BatchStarted,
     BatchStopped,
     BatchWaiting,
     CheckpointReached,
     ConfigChanged,
-    GroupStarted,
     Notice,
 )
 from gitbatch.batch.group.checkpoint import GroupOutcomes, Unsound, drop_branches
@@ -33,17 +32,16 @@ from gitbatch.batch.planning.agents import require_agents_left
 from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.batch.planning.start import describe_open_items, stop_complete
 from gitbatch.batch.preconditions import (
-    AgentConfinement,
     describe_confinement,
     read_runnable_state,
     require_resumable,
 )
 from gitbatch.batch.resume import finish_batch, read_unreviewed, resume_batch
 from gitbatch.batch.reviewing import Reviewer, Reviews
+from gitbatch.batch.revisions import find_turn, prepare_revision
 from gitbatch.batch.tally import Tally
 from gitbatch.limits.causes import Cause
 from gitbatch.plan.model import ItemKey
-from gitbatch.repo.checkout.follow import Followed
 from gitbatch.repo.refs.names import short
 from gitbatch.repo.refs.store import config_ref
 from gitbatch.text import clean_text
@@ -91,28 +89,28 @@ async def run_batch(run: Run, reviewer: Reviewer, *, resumed: bool) -> Result:
     began = run.clock()
     state = await _resume(run, resumed=resumed)
     tally = Tally.of_progress(state, began)
-    record = run.batch.record
-    reviews = Reviews(
-        reviewer, record.checkpoint_mode, await run.git(read_unreviewed, run.repo, run.batch, state)
-    )
-    for group in record.groups:
-        if state.is_finished(group):
-            continue
-        checkpoint = await _finish_group(run, state, tally, reviews, group)
+    record, done = run.batch.record, set[tuple[int, int]]()
+    unreviewed = await run.git(read_unreviewed, run.repo, run.batch, state)
+    reviews = Reviews(reviewer, record.checkpoint_mode, unreviewed)
+    while turn := find_turn(record, state, done):
+        checkpoint = await _finish_group(run, state, tally, reviews, turn)
         if isinstance(checkpoint, Result):
             return checkpoint
+        done.add((turn.number, turn.revision))
+        if turn.revision:
+            state = await run.git(read_progress, run.repo, run.batch)
         if checkpoint is None:
             continue
         tally.add_checkpoint(checkpoint)
         reviews.add_checkpoint(checkpoint)
-        rest = record.groups[checkpoint.number :]
+        following = find_turn(record, state, done)
         if (
-            rest
+            following
             and not checkpoint.phase_complete
             and not run.stop_switch.halt
             and not await reviews.pause_after(checkpoint)
         ):
-            return _pause_batch(run, tally, rest[0].title)
+            return _pause_batch(run, tally, following.title)
     return await _end_batch(run, tally, reviews)
 
 
@@ -139,8 +137,8 @@ async def _resume(run: Run, *, resumed: bool) -> BatchProgress:
     """Completes what an interruption left undone, announces the batch, and returns its progress."""
     state, followed = await run.git(resume_batch, run.repo, run.batch)
     confined = await run.git(describe_confinement, run.repo, run.batch.record, run.agents, run.checkouts)
-    _emit_start(run, state, confined, resumed=resumed)
-    _emit_kept(run, followed)
+    emit_start(run, state, confined, resumed=resumed)
+    emit_kept(run, followed)
     if resumed:  # a batch that has only just begun was checked when it began
         await run.git(require_resumable, run.repo, run.batch, state)
     return state
@@ -165,9 +163,13 @@ async def _is_accepted(run: Run, project_state: ProjectState, tally: Tally, revi
 def _ready_outcomes(run: Run, group: BatchGroup, state: BatchProgress) -> Mapping[ItemKey, Outcome]:
     """Returns the outcomes, by key, of a group's items that an earlier start of the batch has finished."""
     ready = {key: outcome for key, outcome in state.ready.items() if outcome.item in group.items}
-    tried = run.ledger.entries.of_item
+    reviews = {key: decided.review for key, decided in state.reopened.items()}
+    tried = run.ledger.entries.since_review
     return {
-        key: replace(outcome, earlier=tuple(attempt for attempt in tried(key) if attempt.is_counted))
+        key: replace(
+            outcome,
+            earlier=tuple(attempt for attempt in tried(key, reviews.get(key, "")) if attempt.is_counted),
+        )
         for key, outcome in ready.items()
     }
 
@@ -176,6 +178,7 @@ async def _finish_group(
     run: Run, state: BatchProgress, tally: Tally, reviews: Reviews, group: BatchGroup
 ) -> Checkpoint | Result | None:
     """Runs a group until it is recorded. None: all of its items are ticked; a result: the run ends here."""
+    reopened = await run.git(prepare_revision, run.repo, run.batch, state, run.ledger, group)
     already, is_again = _ready_outcomes(run, group, state), False
     if lost := await run.git(find_unsound, tuple(already.values()), BaseReader(run.repo.objects)):
         already = await run.git(set_aside, run.repo, run.ledger, Unsound(tuple(already.values()), lost))
@@ -192,9 +195,9 @@ async def _finish_group(
             )
             run.emit(Notice(batch=run.batch.id, text=clean_text(text)))
             return None
-        start = GroupStart(project_state, group, planned, already, tally.failed)
+        start = GroupStart(project_state, group, planned, already, tally.failed, reopened)
         if not is_again:
-            _emit_group(run, start)
+            emit_group(run, start)
         recorded = None if run.stop_switch.halt else await _run_and_record(run, start)
         if recorded is None:
             return await _halt_batch(run, tally)
@@ -207,21 +210,6 @@ async def _finish_group(
         )
         text = f"again: {names}, {why}"
         run.emit(Notice(batch=run.batch.id, text=clean_text(text)))
-
-
-def _emit_group(run: Run, start: GroupStart) -> None:
-    group, already = start.group, start.already
-    run.emit(
-        GroupStarted(
-            batch=run.batch.id,
-            position=run.batch.record.position_of(group),
-            of=len(run.batch.record.groups),
-            title=group.title,
-            group=group.number,
-            items=tuple(item.output for item in group.items if item.key not in already),
-            already=tuple(outcome.item.output for outcome in already.values()),
-        )
-    )
 
 
 async def _run_and_record(run: Run, start: GroupStart) -> Checkpoint | Unsound | None:
@@ -240,38 +228,6 @@ async def _run_and_record(run: Run, start: GroupStart) -> Checkpoint | Unsound |
     for ref in kept:
         run.emit(Notice(batch=run.batch.id, text=f"kept: branch {short(ref)} (merged, but checked out)"))
     return checkpoint
-
-
-def _emit_start(run: Run, state: BatchProgress, confined: AgentConfinement, *, resumed: bool) -> None:
-    record = run.batch.record
-    run.emit(
-        BatchStarted(
-            batch=run.batch.id,
-            resumed=resumed,
-            target=record.target,
-            mode=record.mode,
-            agent=record.agent,
-            jobs=run.jobs,
-            sandbox=confined.sandboxes,
-            readable=confined.readable,
-            groups=len(record.groups),
-            items=len(record.items),
-            groups_done=len(state.finished),
-            items_done=state.succeeded + len(state.failed),
-            max_cost=run.agents.budget.max_cost,
-            max_tokens=run.agents.budget.max_tokens,
-            spent=run.agents.budget.spent,
-        )
-    )
-    for text in confined.advice:
-        run.emit(Notice(batch=run.batch.id, text=text))
-
-
-def _emit_kept(run: Run, followed: Followed) -> None:
-    for path in followed.kept:
-        run.emit(Notice(batch=run.batch.id, text=f"kept: your own version of {path} in the checkout"))
-    for note in followed.notes:
-        run.emit(Notice(batch=run.batch.id, text=note))
 
 
 async def _halt_batch(run: Run, tally: Tally) -> Result:

@@ -103,6 +103,8 @@ class BatchGroup(Struct, frozen=True):
     """The position in the plan, from 1."""
     title: str
     items: tuple[BatchItem, ...]
+    revision: int = 0
+    """Not 0: these are items of the group that run again after a review, and this is the number of their checkpoint."""
 
 
 class Record(Struct, frozen=True):

@@ -23,7 +23,13 @@ from gitbatch.text import clean_text
 
 
 def _remaining_items(record: Record, progress: BatchProgress) -> Iterator[BatchItem]:
-    return (item for group in record.groups if not progress.is_finished(group) for item in group.items)
+    """Returns the items that have no checkpoint, and those that a review made run again."""
+    return (
+        item
+        for group in record.groups
+        for item in group.items
+        if not progress.is_finished(group) or item.key in progress.reopened
+    )
 
 
 def require_resumable(repo: Repository, batch: Batch, progress: BatchProgress) -> None:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from gitbatch.batch.model import Checkpoint, CheckpointMode
+from gitbatch.batch.model import Checkpoint, CheckpointMode, PauseMode
 
 
 class Reviewer(Protocol):
@@ -50,8 +50,12 @@ class Reviews:
         self.waiting, self.is_earlier = checkpoint, False
 
     async def pause_after(self, checkpoint: Checkpoint) -> bool:
-        """Asks for a review if the mode has a pause after a checkpoint. Returns true if the batch continues."""
-        if not self.mode.pauses_after(checkpoint.number):
+        """Asks for a review if the mode has a pause after a checkpoint. Returns true if the batch continues.
+
+        What a person sent back is shown to them again, whatever the interval of the mode.
+        """
+        is_revision = checkpoint.group.revision > 0 and self.mode.pause is not PauseMode.AT_END
+        if not self.mode.pauses_after(checkpoint.number) and not is_revision:
             return True
         waiting, self.waiting = self.waiting, None
         return await self.reviewer.review_checkpoint(waiting or checkpoint)

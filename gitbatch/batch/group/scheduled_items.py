@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from gitbatch.agents.secrets import Secrets
 from gitbatch.batch.group.base import BaseBuilder
-from gitbatch.batch.item.scheduled import ScheduledItem
+from gitbatch.batch.item.scheduled import Reopening, ScheduledItem
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome, Record
 from gitbatch.batch.planning.missing_inputs import InputFinder, find_blocking_input
 from gitbatch.batch.planning.project_state import ProjectState, find_place_problem
@@ -34,6 +34,8 @@ class GroupStart(Struct, frozen=True):
     """Outcomes, by key, of items that an earlier start of the batch has finished."""
     failed: tuple[Outcome, ...]
     """Outcomes of items of earlier groups that did not succeed."""
+    reopened: Mapping[ItemKey, Reopening] = {}
+    """By key: why items run again. Empty: the group runs for the first time."""
 
     @property
     def items(self) -> tuple[BatchItem, ...]:
@@ -204,6 +206,7 @@ def _schedule_item(
         defaults.secrets,
         defaults.sandbox,
         missing,
+        reopening=start.reopened.get(batch_item.key),
     )
 
 

@@ -164,7 +164,8 @@ def _add_contributions(
 
 def _describe_checkpoint(record: Record, group: BatchGroup) -> str:
     number, of = record.position_of(group), len(record.groups)
-    return f"Batch {record.batch}, checkpoint {number} of {of}: {markdown(group.title)}."
+    again = f", revision {group.revision}" if group.revision else ""
+    return f"Batch {record.batch}, checkpoint {number} of {of}{again}: {markdown(group.title)}."
 
 
 def _status_rows(outcomes: tuple[Outcome, ...]) -> tuple[StatusRow, ...]:

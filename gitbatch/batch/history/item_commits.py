@@ -2,7 +2,7 @@
 
 import re
 
-from gitbatch.batch.history.messages import parse_item_message, parse_spent
+from gitbatch.batch.history.item_message import parse_item_message, parse_spent
 from gitbatch.batch.history.trailers import Kind, Trailers
 from gitbatch.batch.model import BatchItem, ItemCommit, ItemStatus, Outcome
 from gitbatch.repo.objects.codec import REGULAR, Commit, TreeEntry

@@ -21,7 +21,8 @@ def find_killed_attempts(
     An attempt whose output is held for its checks had ended: its usage is known.
     """
     left = repo.refs.below(item_branches(batch.id))
-    done = {item.key for finished in state.finished for item in finished.group.items} | state.ready.keys()
+    recorded = {item.key for finished in state.finished for item in finished.group.items}
+    done = (recorded - state.reopened.keys()) | state.ready.keys()
     done |= {key for key, held in state.unchecked.items() if not held.is_ended_by(entries.of_item(key))}
     reason = clean_text("interrupted: gitbatch was killed")
     return tuple(

@@ -13,12 +13,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.batch.history.record import Batch
-from gitbatch.batch.model import FailedAttempt
+from gitbatch.batch.model import FailedAttempt, ItemStatus
 from gitbatch.errors import GitbatchError
 from gitbatch.limits.usage import Spent
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.refs.names import ledger_refs, limits_ref
 from gitbatch.repo.repository import Repository
+from gitbatch.text import clean_text
 
 _T = TypeVar("_T")
 
@@ -50,6 +51,23 @@ class LedgerEntries(Struct, frozen=True):
         """Returns the attempts at an item, given by its key."""
         return tuple(attempt for attempt in self.attempts if attempt.slug == item)
 
+    def since_review(self, item: ItemKey, review: str) -> tuple[FailedAttempt, ...]:
+        """Returns the attempts at an item since a review made it run again; all of them if `review` is empty."""
+        attempts = self.of_item(item)
+        marks = [at for at, attempt in enumerate(attempts) if _is_mark(attempt, review)]
+        return (attempts[marks[-1] + 1 :] if marks else ()) if review else attempts
+
+    def split_item(self, item: ItemKey, reviews: tuple[str, ...]) -> tuple[tuple[FailedAttempt, ...], ...]:
+        """Returns the attempts at an item in parts: of its first run, and of that after each review that repeated it."""
+        parts: list[list[FailedAttempt]] = [[] for _ in (None, *reviews)]
+        at = 0
+        for attempt in self.of_item(item):
+            if attempt.number == 0 and attempt.base in reviews:
+                at = reviews.index(attempt.base) + 1
+            else:
+                parts[at].append(attempt)
+        return tuple(map(tuple, parts))
+
     def spent_on(self, item: ItemKey) -> Spent:
         """Returns the usage of the failed attempts at an item."""
         return sum((Spent.of_attempt(attempt.usage) for attempt in self.of_item(item)), Spent())
@@ -79,6 +97,12 @@ class Ledger:
         self._write_value(f"{ledger_refs(self.batch.id)}{attempt.slug}", entries.of_item(attempt.slug))
         self.entries = entries
 
+    def mark_review(self, item: ItemKey, review: str) -> None:
+        """Notes that a review makes an item run again: earlier attempts do not count any more. It may be repeated."""
+        if not any(_is_mark(attempt, review) for attempt in self.entries.of_item(item)):
+            reason = clean_text("a review made it run again")
+            self.add_attempt(FailedAttempt(item, review, 0, ItemStatus.FAILED, None, reason))
+
     def set_limits(self, given: SpendingLimits) -> None:
         """Writes the limits that were given to git; those that are None stay as they were."""
         limits = given.or_else(self.entries.limits)
@@ -88,6 +112,10 @@ class Ledger:
 
     def _write_value(self, ref: str, value: tuple[FailedAttempt, ...] | SpendingLimits) -> None:
         self.repo.publish_blob(ref, msgspec.json.encode(value))
+
+
+def _is_mark(attempt: FailedAttempt, review: str) -> bool:
+    return (attempt.number, attempt.base) == (0, review)
 
 
 def read_ledger(repo: Repository, batch: str) -> LedgerEntries:

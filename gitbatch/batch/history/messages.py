@@ -7,11 +7,9 @@ Texts of agents arrive here as single clean lines. Trailers are the last paragra
 import re
 import textwrap
 
-from gitbatch.agents.protocol import FLAG_DESCRIPTIONS, Contribution, Reply, ReplyFlag
-from gitbatch.agents.reply import SENTENCES
+from gitbatch.agents.protocol import FLAG_DESCRIPTIONS, Reply
+from gitbatch.batch.history.item_message import COUNTS
 from gitbatch.batch.history.trailers import (
-    Trailers,
-    parse_trailers,
     render_failed,
     render_missing_input,
     render_rescued,
@@ -32,10 +30,9 @@ from gitbatch.limits.causes import TREATMENTS, Cause
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.paths import quote_for_message
 from gitbatch.project.context import ContextFile
-from gitbatch.text import LIMIT, clean_text, format_count, neutralise_forge_commands
+from gitbatch.text import clean_text, format_count, neutralise_forge_commands
 
 _WIDTH = 72
-_COUNTS = ("input", "output", "cache_read", "cache_write", "requests")
 _END = re.compile(r"^(?=---|diff -|Index: )", re.MULTILINE)
 """Line beginnings at which `git interpret-trailers` and `git am` end a message."""
 
@@ -100,22 +97,6 @@ def render_rescue_message(
     return render_message(f"Unfinished: {item.title}", [_END.sub(" ", said), details], pairs)
 
 
-def parse_item_message(message: str) -> tuple[Trailers, Reply]:
-    """Returns the trailers and the reply that an item's commit records."""
-    trailers = parse_trailers(message)
-    body = message.rstrip("\n").rpartition("\n\n")[0].partition("\n\n")[2]
-    contributions = (text.partition(": ")[::2] for text in trailers.values_of("Contribution"))
-    return trailers, Reply(
-        summary=clean_text(body, LIMIT * SENTENCES),
-        decisions=tuple(map(clean_text, trailers.values_of("Decision"))),
-        contributions=tuple(
-            Contribution(clean_text(artifact), clean_text(text)) for artifact, text in contributions
-        ),
-        usage=_parse_usage(trailers),
-        flags=tuple(flag for flag in ReplyFlag if flag in trailers.values_of("Flag")),
-    )
-
-
 def _spent_pairs(spent: Spent) -> list[tuple[str, object]]:
     """Returns the trailers for the usage of all attempts, including failed ones. Unknown values have no trailer."""
     cost = spent.usage.cost
@@ -127,30 +108,9 @@ def _spent_pairs(spent: Spent) -> list[tuple[str, object]]:
     ]
 
 
-def parse_spent(trailers: Trailers, attempts: int) -> Spent:
-    """Returns the usage that the trailers of a commit record for a number of attempts."""
-    usage = _parse_usage(trailers)
-    if usage.cost is None:
-        return Spent(usage, 0, attempts)
-    said = re.fullmatch(r"[1-9][0-9]{0,5}", trailers.first_value("Cost-Unknown"))
-    unknown = int(said[0]) if said else 0
-    return Spent(usage, max(1, attempts - unknown), unknown)
-
-
 def _render_counts(usage: Usage) -> str:
     """Returns the counts of a usage, each as `name=number`; empty if the agent did not report any."""
-    return " ".join(f"{name}={getattr(usage, name)}" for name in _COUNTS) if usage.requests else ""
-
-
-def _parse_usage(trailers: Trailers) -> Usage:
-    """Returns the usage that a commit records. Malformed values count as unknown: an agent can create commits too."""
-    counts = dict(re.findall(r"(\w+)=([0-9]{1,15})(?![^ ])", trailers.first_value("Usage")))
-    cost = re.fullmatch(r"[0-9]{1,9}\.[0-9]{6}", trailers.first_value("Cost"))
-    return Usage(
-        clean_text(trailers.first_value("Model")),
-        **{name: int(counts.get(name, 0)) for name in _COUNTS},
-        cost=float(cost[0]) if cost else None,
-    )
+    return " ".join(f"{name}={getattr(usage, name)}" for name in COUNTS) if usage.requests else ""
 
 
 def render_merge_message(record: Record, group: BatchGroup, items: tuple[Outcome, ...]) -> str:
@@ -200,12 +160,14 @@ def render_checkpoint_message(
         *batch_pairs(record, group),
         ("Plan", record.task),
         ("Checkpoint", f"{number}/{of}"),
+        ("Revision", group.revision or ""),
         *(_spent_pairs(spent) if spent.usage != Usage() else ()),
         *(("Succeeded", outcome.item.output) for outcome in outcomes if outcome.succeeded),
         *(("Gate", f"{gate.name} {gate.state} {gate.tree}") for gate in gates),
         *(("Failed", render_failed(o.item.output, o.status, o.reason)) for o in failures),
     ]
-    subject = f"gitbatch: checkpoint {number}/{of}: {group.title} ({done} of {len(outcomes)} done)"
+    again = f", revision {group.revision}" if group.revision else ""
+    subject = f"gitbatch: checkpoint {number}/{of}{again}: {group.title} ({done} of {len(outcomes)} done)"
     return render_message(subject, paragraphs, pairs)
 
 

@@ -9,7 +9,7 @@ from gitbatch.batch.history.ledger import LedgerEntries
 from gitbatch.batch.history.progress import BatchProgress, FinishedGroup
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.trailers import Kind, parse_trailers
-from gitbatch.batch.model import BatchGroup, BatchItem, Outcome
+from gitbatch.batch.model import BatchGroup, BatchItem, FailedAttempt, Outcome
 from gitbatch.checks.verdict import CheckResult
 from gitbatch.limits.usage import Spent
 from gitbatch.plan.model import ItemKey
@@ -44,12 +44,41 @@ def read_spending(
             took = round(known.seconds + tried.seconds, 1)
             checks = tuple(noted.result for noted in held.verdicts)
             found[key] = ItemSpent(known.attempts + 1, spent, took, checks)
-    for outcome in read_outcomes(repo, batch, state):
-        before = found[outcome.item.key].seconds if outcome.item.key in found else 0.0
-        took = round(before + outcome.seconds, 1)
-        # What it has spent includes failed attempts.
-        found[outcome.item.key] = ItemSpent(outcome.attempts, outcome.spent, took, outcome.checks)
+    done: dict[ItemKey, list[Outcome]] = {}
+    for outcome in _read_all_versions(repo, batch, state):
+        done.setdefault(outcome.item.key, []).append(outcome)
+    for key, outcomes in done.items():
+        before = found[key].seconds if key in found else 0.0
+        found[key] = _sum_versions(outcomes, _find_unpaid(state, entries, key), before)
     return found
+
+
+def _find_unpaid(state: BatchProgress, entries: LedgerEntries, key: ItemKey) -> tuple[FailedAttempt, ...]:
+    """Returns the failed attempts at an item that no commit of it includes: those of runs without a success."""
+    standing = next((f.standings[key] for f in state.finished if key in f.standings), None)
+    if standing is None or not standing.reviews:
+        return ()
+    parts = entries.split_item(key, standing.reviews)
+    left = zip(parts, standing.phases, strict=True)
+    in_commits = parts[-1] if key in state.ready else None
+    return tuple(
+        attempt for part, brought in left if not brought and part is not in_commits for attempt in part
+    )
+
+
+def _sum_versions(outcomes: list[Outcome], unpaid: tuple[FailedAttempt, ...], before: float) -> ItemSpent:
+    """Returns the usage of an item with all versions of its output. Each includes the failed attempts of its run."""
+    spent = sum((o.spent for o in outcomes), Spent())
+    spent += sum((Spent.of_attempt(attempt.usage) for attempt in unpaid), Spent())
+    attempts = sum(o.attempts for o in outcomes) + sum(attempt.is_counted for attempt in unpaid)
+    seconds = round(before + sum(o.seconds for o in outcomes), 1)
+    return ItemSpent(attempts, spent, seconds, outcomes[-1].checks)
+
+
+def _read_all_versions(repo: Repository, batch: Batch, state: BatchProgress) -> tuple[Outcome, ...]:
+    """Returns the outcomes that commits of items record, of each item in order."""
+    versions = (outcome for finished in state.finished for outcome in read_versions(repo, batch, finished))
+    return (*versions, *state.ready.values(), *_conflicted_outcomes(repo, batch, state))
 
 
 def read_outcomes(repo: Repository, batch: Batch, state: BatchProgress) -> tuple[Outcome, ...]:

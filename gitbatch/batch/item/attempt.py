@@ -6,9 +6,17 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
-from gitbatch.agents.prompt import render_artifacts, render_group, render_item, render_notes, render_prompt
+from gitbatch.agents.prompt import (
+    render_artifacts,
+    render_group,
+    render_item,
+    render_notes,
+    render_prompt,
+    render_review_comment,
+)
 from gitbatch.agents.protocol import Assignment, Failure, OutputStream, Reply
 from gitbatch.batch.events import ItemProgress, ItemStarted, Notice
+from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.history.kept_prompts import keep_prompt
 from gitbatch.batch.history.unchecked import Unchecked
 from gitbatch.batch.item.charge import charge_answer, charge_interrupted, record_interrupted
@@ -114,7 +122,8 @@ def make_assignment(
     table = scheduled.project_state.project.config.agents[scheduled.agent]
     artifacts = render_artifacts(scheduled.project_state.project.artifacts)
     shared = (artifacts,) if artifacts else ()
-    notes = (*shared, *render_notes(scheduled.item.output, start.revised, scheduled.missing))
+    said = _render_reopening(scheduled)
+    notes = (*shared, *render_notes(scheduled.item.output, start.revised, scheduled.missing), *said)
     return Assignment(
         item=scheduled.key,
         output=scheduled.item.output,
@@ -126,7 +135,7 @@ def make_assignment(
         earlier=earlier,
         used=sum_spent(past).usage,
         group="\n\n".join((render_group(scheduled.group), *shared)),
-        task=render_item(scheduled.item),
+        task="\n\n".join((render_item(scheduled.item), *said)),
         artifacts=tuple(map(str, scheduled.project_state.project.artifacts)),
         missing=scheduled.missing,
         revised=start.revised,
@@ -136,6 +145,15 @@ def make_assignment(
 def _keep_prompt(run: Run, scheduled: ScheduledItem, assignment: Assignment) -> None:
     prompt = scheduled.secrets.mask_text(assignment.prompt)
     keep_prompt(run.repo.own_dir, run.batch.id, scheduled.key, assignment.attempt, prompt)
+
+
+def _render_reopening(scheduled: ScheduledItem) -> tuple[str, ...]:
+    """Returns what a review says to an item that runs again; nothing if it runs for the first time."""
+    again = scheduled.reopening
+    if again is None:
+        return ()
+    is_there = again.kind is DecisionKind.REVISE
+    return (render_review_comment(scheduled.item.output, again.comment, again.summary, is_there=is_there),)
 
 
 async def _run_agent(

@@ -33,9 +33,11 @@ async def run_item(run: Run, scheduled: ScheduledItem) -> Outcome | None:
         The outcome; None if the batch halts before there is one.
     """
     waits = ServerWaits()
-    held = await resume_checks(run, scheduled, run.ledger.entries.of_item(scheduled.key))
+    held = await resume_checks(
+        run, scheduled, run.ledger.entries.since_review(scheduled.key, scheduled.review)
+    )
     while True:
-        past = run.ledger.entries.of_item(scheduled.key)
+        past = run.ledger.entries.since_review(scheduled.key, scheduled.review)
         if _has_ended(past, scheduled):
             return await _finish_failed(run, scheduled, past, waits)
         if held:
@@ -161,7 +163,7 @@ def _may_continue(run: Run, scheduled: ScheduledItem, tried: FailedAttempt) -> b
     """Returns true if an item continues after a failure, with an attempt or its outcome; false: the batch halts."""
     if not tried.is_counted:
         run.stop_switch.trip(_make_halt(run, scheduled, tried))
-    past = run.ledger.entries.of_item(scheduled.key)
+    past = run.ledger.entries.since_review(scheduled.key, scheduled.review)
     if _has_ended(past, scheduled):
         return True  # it gets its outcome
     outcome = replace(failed_outcome(scheduled.batch_item, (tried,), ServerWaits()), attempts=tried.number)
@@ -172,7 +174,7 @@ def _may_continue(run: Run, scheduled: ScheduledItem, tried: FailedAttempt) -> b
 
 async def _pause_before_retry(run: Run, scheduled: ScheduledItem, tried: FailedAttempt) -> None:
     """Waits before the attempt that follows one without a known cause, unless the batch halts meanwhile."""
-    past = run.ledger.entries.of_item(scheduled.key)
+    past = run.ledger.entries.since_review(scheduled.key, scheduled.review)
     first = parse_duration(scheduled.project_state.project.config.batch.retry_pause)
     if first and tried.cause and TREATMENTS[tried.cause].pauses and not _has_ended(past, scheduled):
         seconds = min(first * 2 ** (len(_counted_attempts(past, scheduled)) - 1), _LONGEST_PAUSE)

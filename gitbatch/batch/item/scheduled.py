@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from gitbatch.agents.protocol import EarlierOutput, Failure, Reply
 from gitbatch.agents.secrets import Secrets
+from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.rescue import Rescued
 from gitbatch.batch.model import BatchGroup, BatchItem, FailedAttempt
@@ -16,9 +17,22 @@ from gitbatch.repo.fingerprint import Fingerprint
 from gitbatch.repo.objects.codec import Ident
 from gitbatch.repo.refs.names import item_branch
 from gitbatch.sandbox.model import SandboxKind
+from gitbatch.text import CleanText
 
 _SHORTEST_WAIT = 0.01
 """Seconds; a shorter time is not counted as a wait."""
+
+
+class Reopening(Struct, frozen=True):
+    """Why an item runs again after its checkpoint: what a person decided about it in a review."""
+
+    kind: DecisionKind
+    review: str
+    """The commit of the review."""
+    comment: str
+    """An instruction to the agent; may be empty, and may have several lines."""
+    summary: CleanText
+    """What the agent said of the version that is there; empty: none is."""
 
 
 class ScheduledItem(Struct, frozen=True):
@@ -41,6 +55,14 @@ class ScheduledItem(Struct, frozen=True):
     """Files that the item is meant to read and does not get."""
     seen: tuple[str, ...] = ()
     """The outputs of items of its group that it waited for and that its base has."""
+
+    reopening: Reopening | None = None
+    """Set if a review made it run again."""
+
+    @property
+    def review(self) -> str:
+        """The review that made it run again; empty: none did."""
+        return self.reopening.review if self.reopening else ""
 
     @property
     def base_name(self) -> str:

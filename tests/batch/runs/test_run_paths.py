@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from gitbatch.agents.protocol import Reply
+from gitbatch.batch.history.item_message import parse_item_message
 from gitbatch.batch.history.messages import (
-    parse_item_message,
     render_checkpoint_message,
     render_item_message,
     render_merge_message,

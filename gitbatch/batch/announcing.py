@@ -1,0 +1,59 @@
+"""Announcing the steps of a run to its listeners: its start, each group, and what the checkout keeps."""
+
+from gitbatch.batch.events import BatchStarted, GroupStarted, Notice
+from gitbatch.batch.group.scheduled_items import GroupStart
+from gitbatch.batch.history.progress import BatchProgress
+from gitbatch.batch.item.run import Run
+from gitbatch.batch.preconditions import AgentConfinement
+from gitbatch.repo.checkout.follow import Followed
+
+
+def emit_start(run: Run, state: BatchProgress, confined: AgentConfinement, *, resumed: bool) -> None:
+    """Announces the batch, with its progress so far."""
+    record = run.batch.record
+    run.emit(
+        BatchStarted(
+            batch=run.batch.id,
+            resumed=resumed,
+            target=record.target,
+            mode=record.mode,
+            agent=record.agent,
+            jobs=run.jobs,
+            sandbox=confined.sandboxes,
+            readable=confined.readable,
+            groups=len(record.groups),
+            items=len(record.items),
+            groups_done=len(state.finished),
+            items_done=state.succeeded + len(state.failed),
+            max_cost=run.agents.budget.max_cost,
+            max_tokens=run.agents.budget.max_tokens,
+            spent=run.agents.budget.spent,
+        )
+    )
+    for text in confined.advice:
+        run.emit(Notice(batch=run.batch.id, text=text))
+
+
+def emit_kept(run: Run, followed: Followed) -> None:
+    """Names the paths at which the checkout keeps the user's own version."""
+    for path in followed.kept:
+        run.emit(Notice(batch=run.batch.id, text=f"kept: your own version of {path} in the checkout"))
+    for note in followed.notes:
+        run.emit(Notice(batch=run.batch.id, text=note))
+
+
+def emit_group(run: Run, start: GroupStart) -> None:
+    """Announces a group, or the items of one that run again."""
+    group, already = start.group, start.already
+    run.emit(
+        GroupStarted(
+            batch=run.batch.id,
+            position=run.batch.record.position_of(group),
+            of=len(run.batch.record.groups),
+            title=group.title,
+            group=group.number,
+            revision=group.revision,
+            items=tuple(item.output for item in group.items if item.key not in already),
+            already=tuple(outcome.item.output for outcome in already.values()),
+        )
+    )

@@ -1,0 +1,120 @@
+"""Whole runs with reviews in between: what is sent back, retried or rejected, and what later groups build on."""
+
+import pytest
+from conftest import Place
+from history import ticked
+from reviews import APPROVE, REJECT, RETRY, REVISE, decide
+from sessions import run_here
+
+from gitbatch.batch.loop import Ending
+from gitbatch.batch.model import CheckpointMode
+
+AFTER_EACH = CheckpointMode.parse("after-each")
+AGENT = """\
+#!/bin/sh
+# Writes its prompt below what its file had before.
+set -eu
+prompt=$(cat)
+case $prompt in *FAIL*) exit 3 ;; esac
+mkdir -p "$(dirname "$1")"
+if [ -e "$1" ]; then echo "on top of $(head -n 1 "$1")" >"$1.new"; else echo "first" >"$1.new"; fi
+printf '%s\\n' "$prompt" >>"$1.new"
+mv "$1.new" "$1"
+echo '{"summary": "Wrote it. It has one heading."}' >"$GITBATCH_REPLY"
+"""
+
+
+@pytest.fixture
+def revised(three: Place) -> Place:
+    """A plan whose agent writes down its prompt."""
+    three.write("tools/agent.sh", AGENT)
+    three.commit()
+    return three
+
+
+@pytest.mark.rule("F7")
+def test_what_is_sent_back_runs_again_before_the_next_group(
+    revised: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On its own output, with the comment; the rejected one does not run, and the next group builds on what was decided."""
+    run_here(revised, monkeypatch, checkpoint=AFTER_EACH)
+    decide(revised, (REVISE, "T101"), rest=False, comment="Say more.\n\nGitbatch-Review: approve 1 x -")
+    decide(revised, (REJECT, "T102"), rest=True)
+    result, events = run_here(revised, monkeypatch, items=None, checkpoint=None)
+    assert result.ending is Ending.PAUSED
+    started = [event for event in events if event["event"] == "group-started"]
+    assert [(e["group"], e["revision"], e["items"]) for e in started] == [(1, 1, ["out/letters/a.md"])]
+    assert revised.subjects()[-2:] == [
+        "gitbatch: merge 1 item of “Letters”",
+        "gitbatch: checkpoint 1/3, revision 1: Letters (1 of 1 done)",
+    ]
+    text = revised.read("out/letters/a.md")
+    assert text.startswith("on top of first\n")
+    assert "\n> Say more.\n> \n> Gitbatch-Review: approve 1 x -\n" in text
+    assert "\n> Wrote it. It has one heading.\n" in text
+    assert "\n- [ ] T102" in revised.read("task.md")
+    assert ticked(revised) == ["T101", "T103", "T104"]
+    result, events = run_here(revised, monkeypatch, items=None, checkpoint=None)
+    started = [event for event in events if event["event"] == "group-started"]
+    assert [(e["group"], e["revision"]) for e in started] == [(2, 0)]
+    reasons = {failure.name: failure.reason for failure in result.failures}
+    assert reasons["T201"] == (
+        "required context not written: out/letters/b.md (rejected: rejected in a review)"
+    )
+    assert revised.git("show", "main:out/letters/a.md") == text.removesuffix("\n")
+
+
+@pytest.mark.rule("F7")
+def test_what_failed_is_retried_and_what_ended_is_opened_again(
+    revised: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failed item of an ended batch and a rejected one run again; then the batch ends again, and nothing is left."""
+    revised.edit("task.md", "Write two", "Write FAIL two")
+    revised.commit()
+    run_here(revised, monkeypatch)
+    assert "T302" not in ticked(revised)
+    decide(revised, (REJECT, "T101"))
+    revised.edit("task.md", "Write FAIL two", "Write two")
+    revised.commit("Do not fail")
+    decide(revised, (RETRY, "T101"), (RETRY, "T302"), comment="Now it works.")
+    result, events = run_here(revised, monkeypatch, items=None, checkpoint=None)
+    assert (result.ending, result.succeeded, result.failed) == (Ending.COMPLETE, 12, 0)
+    started = [event for event in events if event["event"] == "group-started"]
+    assert [(e["group"], e["revision"]) for e in started] == [(1, 1), (3, 1)]
+    assert revised.read("out/letters/a.md").startswith("first\n")
+    assert "> Now it works." in revised.read("out/words/two.md")
+    assert len(ticked(revised)) == 12
+    assert "3 of 3 groups, 12 of 12 items" in revised.gitbatch("status", code=0).stdout
+    decide(revised, (APPROVE, "T101"))
+
+
+@pytest.mark.rule("F7")
+def test_a_revision_that_fails_leaves_its_last_version(
+    revised: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its box is open; it can be rejected, and sent back again."""
+    run_here(revised, monkeypatch, checkpoint=AFTER_EACH)
+    before = revised.read("out/letters/a.md")
+    decide(revised, (REVISE, "T101"), comment="FAIL")
+    result, _ = run_here(revised, monkeypatch, items=None, checkpoint=None)
+    assert [failure.name for failure in result.failures] == ["T101"]
+    assert revised.read("out/letters/a.md") == before
+    assert ticked(revised) == ["T102", "T103", "T104"]
+    decide(revised, (REVISE, "T101"), comment="Better")
+    run_here(revised, monkeypatch, items=None, checkpoint=None)
+    assert revised.subjects()[-1] == "gitbatch: checkpoint 1/3, revision 2: Letters (1 of 1 done)"
+    assert ticked(revised) == ["T101", "T102", "T103", "T104"]
+    decide(revised, (REJECT, "T101"))
+    assert not (revised.root / "out/letters/a.md").exists()
+
+
+def test_an_item_that_the_user_ticks_instead_is_skipped(
+    revised: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_here(revised, monkeypatch, checkpoint=AFTER_EACH)
+    decide(revised, (REVISE, "T101"), comment="more")
+    revised.edit("task.md", "- [ ] T101", "- [x] T101")
+    revised.commit()
+    result, events = run_here(revised, monkeypatch, items=None, checkpoint=None)
+    assert result.ending is Ending.PAUSED
+    assert [e["group"] for e in events if e["event"] == "group-started"] == [2]
