@@ -4,6 +4,7 @@ import asyncio
 import os
 import shlex
 import signal
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from math import inf
 from pathlib import Path
@@ -92,11 +93,13 @@ class RunOptions(Struct, frozen=True, kw_only=True):
         )
 
 
-def run_command(options: RunOptions) -> ExitCode:
-    """Starts or resumes a batch; returns how it ended."""
+def run_command(options: RunOptions, prepare: Callable[[Repository], None] | None = None) -> ExitCode:
+    """Starts or resumes a batch; returns how it ended. `prepare` is called before, with the open repository."""
     view = make_view(json=options.json, progress=options.progress)
     prompts = PromptFrontend(can_ask=options.can_ask)
     with open_repository_of(options.directory) as repo:
+        if prepare:
+            prepare(repo)
         settings = options.make_settings(repo)
         unfinished = unfinished_batch(repo)
         plan = _choose_recorded(settings, unfinished)

@@ -62,6 +62,21 @@ VERBS = (
         "Show the agents of this machine and of gitbatch.toml, and whether they can work; try one of them.",
     ),
     (
+        "review",
+        "gitbatch.cli.review:review",
+        "Decide about items that have a checkpoint: approve, send back, reject; or list what is to be decided.",
+    ),
+    (
+        "retry",
+        "gitbatch.cli.retry:retry",
+        "Run items again that did not succeed or were rejected, before the next group starts.",
+    ),
+    (
+        "undo",
+        "gitbatch.cli.undo:undo",
+        "Take items back whose outputs are in history: their files are as they were before, their boxes open.",
+    ),
+    (
         "abort",
         "gitbatch.cli.abort:abort",
         "End the unfinished batch; finished items that were not merged are kept under refs/gitbatch/.",

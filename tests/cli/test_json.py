@@ -81,7 +81,7 @@ def test_every_verb_reports_errors(call: Call, verb: str, place: Place) -> None:
     """Here: no repository, or for the demo a folder that is not empty."""
     (place.root / ".git").rename(place.home / "git")
     place.write("a", "")
-    given = {"hooks": ("status",), "demo": (".",), "show": ("T1",), "logs": ("T1",)}
+    given = {"hooks": ("status",), "demo": (".",), "show": ("T1",), "logs": ("T1",), "retry": ("T1",)}
     words = (verb, *given.get(verb, ()))
     code, said = call(*words)
     found = read_output(said, {"run": "events", "demo": "events"}.get(verb, verb))

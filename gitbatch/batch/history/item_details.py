@@ -10,8 +10,8 @@ from msgspec import Struct
 
 from gitbatch.agents.protocol import Contribution, ReplyFlag
 from gitbatch.batch.history.decisions import DecisionKind, ItemName
+from gitbatch.batch.history.item_message import parse_item_message
 from gitbatch.batch.history.ledger import LedgerEntries
-from gitbatch.batch.history.messages import parse_item_message
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.rescue import find_rescued

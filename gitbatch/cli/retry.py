@@ -1,0 +1,51 @@
+"""`gitbatch retry`: items that did not succeed, or were rejected, run again."""
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from gitbatch.batch.deciding import Choice, Reviewable, select_failed, select_review_items
+from gitbatch.batch.history.decisions import DecisionKind
+from gitbatch.batch.history.ledger import SpendingLimits
+from gitbatch.cli.common import HERE, Directory, Json, open_repository_of
+from gitbatch.cli.review import ReviewItems, record_choices
+from gitbatch.cli.run import MaxCost
+from gitbatch.errors import UsageError
+from gitbatch.repo.repository import Repository
+
+
+def retry(
+    items: ReviewItems = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Every item that did not succeed.")] = False,
+    say: Annotated[
+        str, typer.Option("--say", metavar="TEXT", help="An instruction to the agents of these items.")
+    ] = "",
+    max_cost: MaxCost = None,
+    no_run: Annotated[
+        bool, typer.Option("--no-run", help="Only record it: they run at the next gitbatch run.")
+    ] = False,
+    json: Json = False,
+    directory: Directory = HERE,
+) -> None:
+    """Run items again that did not succeed or were rejected, before the next group starts.
+
+    Then the batch continues as with gitbatch run, until its next pause.
+    """
+    if bool(items) is failed:
+        raise UsageError("name items, or --failed", "for example: gitbatch retry --failed")
+
+    def choose(_: Repository, found: Reviewable) -> tuple[Choice, ...]:
+        named = select_review_items(found, tuple(items or ())) if items else ()
+        chosen = named or tuple((item, "") for item in select_failed(found))
+        return tuple(Choice(DecisionKind.RETRY, item, seen or None, say) for item, seen in chosen)
+
+    if no_run:
+        with open_repository_of(directory) as repo:
+            record_choices(repo, choose, "retry", json=json)
+        return
+    from gitbatch.cli.batch import RunOptions, run_command
+
+    prepare = partial(record_choices, choose=choose, verb="retry", json=json, is_reported=not json)
+    options = RunOptions(limits=SpendingLimits(max_cost), json=json, directory=directory)
+    raise typer.Exit(run_command(options, prepare))

@@ -1,0 +1,180 @@
+"""`gitbatch review`: decisions of a person about items, for scripts and from another terminal."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gitbatch.batch.deciding import (
+    Choice,
+    choose_rest,
+    decide_items,
+    find_reviewable,
+    list_review_items,
+    select_review_items,
+)
+from gitbatch.batch.history.decisions import DecisionKind
+from gitbatch.cli.common import (
+    HERE,
+    Directory,
+    Json,
+    make_page,
+    open_repository_of,
+    print_output,
+    tell_waiting,
+)
+from gitbatch.cli.verbosity import show_text
+from gitbatch.errors import UsageError
+from gitbatch.repo.lock import repository_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from gitbatch.batch.deciding import Reviewable
+    from gitbatch.batch.group.review import RecordedReview
+    from gitbatch.repo.repository import Repository
+
+ReviewItems = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[ITEM[@BLOB]]...",
+        help="Ids or outputs; with @BLOB the decision is refused for another version.",
+    ),
+]
+Say = Annotated[str, typer.Option("--say", metavar="TEXT", help="A comment for the record.")]
+
+
+def review(
+    items: ReviewItems = None,
+    approve: Annotated[bool, typer.Option("--approve", help="Looked at, good as it is.")] = False,
+    approve_rest: Annotated[
+        bool, typer.Option("--approve-rest", help="Approve every other item that succeeded and is undecided.")
+    ] = False,
+    revise: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="Send back: it runs again on its own output, with this instruction."
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file", "-F", metavar="FILE", help="The same, with a file's text (- reads the input)."
+        ),
+    ] = None,
+    reject: Annotated[
+        bool, typer.Option("--reject", help="Put the file back to what it was; the item does not run again.")
+    ] = False,
+    say: Say = "",
+    lists: Annotated[bool, typer.Option("--list", help="Only list the items and what was decided.")] = False,
+    json: Json = False,
+    directory: Directory = HERE,
+) -> None:
+    """Decide about items that have a checkpoint: approve, send back, reject; or list what is to be decided.
+
+    All decisions of one command are one commit. What is sent back runs again at the next gitbatch run.
+    """
+    comment = _read_comment(revise, file)
+    kinds = {
+        DecisionKind.APPROVE: approve,
+        DecisionKind.REVISE: comment is not None,
+        DecisionKind.REJECT: reject,
+    }
+    chosen = [kind for kind, is_chosen in kinds.items() if is_chosen]
+    words = tuple(items or ())
+    if lists or not (chosen or words or approve_rest):
+        _require_no_decision(bool(chosen or words or approve_rest))
+        show_items(directory, json=json)
+        return
+    if len(chosen) > 1 or bool(chosen) is not bool(words):
+        raise UsageError(
+            "name items and one of --approve, --revise, --reject",
+            "for example: gitbatch review T001 --approve",
+        )
+
+    def choose(repo: "Repository", found: "Reviewable") -> tuple[Choice, ...]:
+        picked = tuple(
+            Choice(chosen[0], item, seen or None, comment or say)
+            for item, seen in select_review_items(found, words)
+        )
+        rest = choose_rest(repo, found, frozenset(c.item.key for c in picked)) if approve_rest else ()
+        return (*picked, *rest)
+
+    with open_repository_of(directory) as repo:
+        record_choices(repo, choose, "review", json=json)
+
+
+def _read_comment(text: str | None, file: Path | None) -> str | None:
+    if file is None:
+        return text
+    if text is not None:
+        raise UsageError("--revise and -F both give the comment", "leave one of them out")
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {file}: {error}", "name a text file") from error
+
+
+def _require_no_decision(decides: bool) -> None:
+    if decides:
+        raise UsageError("--list decides nothing", "leave it out, or the decision")
+
+
+def show_items(directory: Path, *, json: bool) -> None:
+    """Lists the items that have a checkpoint, with what was decided. Changes nothing."""
+    from gitbatch.view.decided import render_review_items
+    from gitbatch.view.outputs.review import ReviewOutput
+
+    with open_repository_of(directory, read_only=True) as repo:
+        found = find_reviewable(repo)
+        shown = list_review_items(repo, found)
+    if json:
+        print_output(ReviewOutput(batch=found.batch.id, items=shown))
+    else:
+        make_page().show_block(render_review_items(shown))
+
+
+def record_choices(
+    unlocked: "Repository",
+    choose: "Callable[[Repository, Reviewable], tuple[Choice, ...]]",
+    verb: str,
+    *,
+    json: bool,
+    is_reported: bool = True,
+) -> None:
+    """Records the choices that `choose` returns as one review, under the lock of the repository, and reports it."""
+    with repository_lock(unlocked, tell_waiting, verb) as repo:
+        found = find_reviewable(repo)
+        choices = choose(repo, found)
+        made = decide_items(repo, found, choices, time.time)
+        if json and is_reported:
+            _print_recorded(repo, made)
+        elif is_reported:
+            _show_recorded(choices, made)
+
+
+def _print_recorded(repo: "Repository", made: "RecordedReview") -> None:
+    from gitbatch.view.outputs.review import ReviewOutput
+
+    after = find_reviewable(repo)
+    print_output(
+        ReviewOutput(
+            batch=after.batch.id,
+            items=list_review_items(repo, after),
+            commit=made.commit,
+            notes=made.notes,
+            kept=made.kept,
+        )
+    )
+
+
+def _show_recorded(choices: tuple[Choice, ...], made: "RecordedReview") -> None:
+    for choice in choices:
+        show_text(f"{choice.kind.word:<10} {choice.item.name}")
+    show_text(f"recorded: {made.commit[:10]}")
+    for note in (*made.notes, *(f"kept: your own version of {path} in the checkout" for path in made.kept)):
+        show_text(f"note: {note}")
+    if any(choice.kind.reopens for choice in choices):
+        show_text("run them: gitbatch run")

@@ -1,0 +1,40 @@
+"""`gitbatch undo`: takes items back whose outputs are in history."""
+
+from typing import Annotated
+
+import typer
+
+from gitbatch.batch.deciding import Choice, Reviewable, select_group, select_review_items
+from gitbatch.batch.history.decisions import DecisionKind
+from gitbatch.cli.common import HERE, Directory, Json, open_repository_of
+from gitbatch.cli.review import ReviewItems, Say, record_choices
+from gitbatch.errors import UsageError
+from gitbatch.repo.repository import Repository
+
+
+def undo(
+    items: ReviewItems = None,
+    checkpoint: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="All items of this checkpoint; the last one if nothing is named."
+        ),
+    ] = None,
+    say: Say = "",
+    json: Json = False,
+    directory: Directory = HERE,
+) -> None:
+    """Take items back whose outputs are in history: their files are as they were before, their boxes open.
+
+    It is one new commit. A file that you or a later item have changed since is a conflict, and nothing changes.
+    """
+    if items and checkpoint is not None:
+        raise UsageError("name items, or --checkpoint", "leave one of them out")
+
+    def choose(_: Repository, found: Reviewable) -> tuple[Choice, ...]:
+        named = select_review_items(found, tuple(items or ())) if items else ()
+        chosen = named or tuple((item, "") for item in select_group(found, checkpoint))
+        return tuple(Choice(DecisionKind.UNDO, item, seen or None, say) for item, seen in chosen)
+
+    with open_repository_of(directory) as repo:
+        record_choices(repo, choose, "undo", json=json)

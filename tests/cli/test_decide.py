@@ -1,0 +1,123 @@
+"""`gitbatch review`, `retry` and `undo` as a script uses them."""
+
+import json
+
+import pytest
+from conftest import Here, Place
+from history import ticked
+from sessions import run_here
+
+from gitbatch.batch.model import CheckpointMode
+from gitbatch.repo.lock import repository_lock
+from gitbatch.repo.opening import open_repository
+
+
+@pytest.fixture
+def paused(three: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
+    run_here(three, monkeypatch, checkpoint=CheckpointMode.parse("after-each"))
+    return three
+
+
+def test_a_script_lists_and_decides(paused: Place, here: Here) -> None:
+    code, said, _ = here("review", "--json")
+    listed = json.loads(said)
+    assert (code, listed["commit"]) == (0, None)
+    first = listed["items"][0]
+    assert (first["name"], first["status"], first["decision"]) == ("T101", "succeeded", None)
+    assert first["blob"] == paused.git("rev-parse", "main:out/letters/a.md")
+    code, said, _ = here("review", f"T101@{first['blob']}", "T102", "--reject", "--say", "Not now.", "--json")
+    made = json.loads(said)
+    assert (code, made["commit"]) == (0, paused.git("rev-parse", "main"))
+    assert made["items"][1]["comment"] == "Not now."
+    code, said, _ = here("review", "t103", "--revise", "Say more.", "--approve-rest")
+    assert code == 0
+    assert said.splitlines()[:2] == ["sent back  T103", "approved   T104"]
+    assert said.splitlines()[-1] == "run them: gitbatch run"
+    code, said, _ = here("review", "--list")
+    rows = [line.split() for line in said.splitlines()]
+    assert [row[:3] for row in rows[:3]] == [
+        ["T101", "rejected", "rejected"],
+        ["T102", "rejected", "rejected"],
+        ["T103", "reopened", "sent"],
+    ]
+    assert rows[-1] == ["every", "item", "is", "decided"]
+
+
+def test_a_comment_comes_from_a_file(paused: Place, here: Here) -> None:
+    paused.write("../comment.txt", "Line 1\n\nLine 2\n")
+    assert here("review", "T101", "-F", "../comment.txt")[0] == 0
+    body = paused.git("log", "-1", "--format=%B")
+    assert "\nrevise 1 out/letters/a.md:\n    Line 1\n\n    Line 2\n" in body
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("review", "T101"), 2, "name items and one of"),
+        (("review", "--approve"), 2, "name items and one of"),
+        (("review", "T101", "--approve", "--reject"), 2, "name items and one of"),
+        (("review", "--list", "--approve-rest"), 2, "--list decides nothing"),
+        (("review", "T101", "--revise", "x", "-F", "y"), 2, "both give the comment"),
+        (("review", "T101", "-F", "missing"), 2, "cannot read missing"),
+        (("review", "T999", "--approve"), 2, "no item with a checkpoint is called T999"),
+        (("review", "T101@abc", "--approve"), 1, "changed since it was looked at: out/letters/a.md"),
+        (("retry",), 2, "name items, or --failed"),
+        (("retry", "--failed", "--no-run"), 2, "nothing to decide"),
+        (("retry", "T101", "--no-run"), 1, "it has succeeded: send it back"),
+        (("undo", "T101", "--checkpoint", "1"), 2, "name items, or --checkpoint"),
+        (("undo", "--checkpoint", "3"), 2, "has no checkpoint 3"),
+    ],
+)
+def test_a_mistake_changes_nothing(
+    paused: Place, here: Here, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    before = paused.state()
+    found = here(*arguments)
+    assert found[0] == code
+    assert said in found[2]
+    assert paused.state() == before
+
+
+def test_while_another_gitbatch_runs_it_is_busy(
+    paused: Place, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in paused.environment.items():
+        monkeypatch.setenv(name, value)
+    repo = open_repository(paused.root)
+    with repository_lock(repo, print):
+        assert here("review", "T101", "--approve")[0] == 75
+        assert here("review", "--list")[0] == 0
+    repo.close()
+
+
+def test_a_retry_records_and_runs(three: Place, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An item that failed, of a batch that has ended."""
+    three.edit("task.md", "Write two", "Write two do: fail")
+    three.commit()
+    run_here(three, monkeypatch)
+    three.edit("task.md", " do: fail", "")
+    three.commit()
+    code, said, _ = here("retry", "--failed", "--say", "Again.")
+    assert code == 0, said
+    assert "retried    T302" in said
+    assert len(ticked(three)) == 12
+    assert three.subjects()[-1] == "gitbatch: checkpoint 3/3, revision 1: Words (1 of 1 done)"
+
+
+@pytest.mark.rule("F7")
+def test_a_checkpoint_is_undone_and_its_items_run_again(
+    three: Place, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_here(three, monkeypatch)
+    tree = three.git("rev-parse", "main:out")
+    assert here("undo")[0] == 0
+    assert not (three.root / "out/words").exists()
+    assert len(ticked(three)) == 8
+    assert here("undo", "T201", "--checkpoint", "2")[0] == 2
+    assert here("undo", "--checkpoint", "2", "--say", "All wrong.")[0] == 0
+    assert "undone" in here("review", "--list")[1]
+    code, said, _ = here("retry", "T201", "T202", "T203", "T204", "T301", "T302", "T303", "T304", "--json")
+    assert code == 0
+    assert json.loads(said.splitlines()[-1])["ending"] == "complete"
+    assert three.git("rev-parse", "main:out") == tree
+    assert len(ticked(three)) == 12
