@@ -64,7 +64,7 @@ class Upstream:
         try:
             answer = await self._send_request(request, body)
         except (httpx2.HTTPError, OSError) as error:
-            why = describe_connection_error(error) or "the connection was broken"
+            why = self._describe_failure(error)
             self._record.add_failure(why)
             await client.send_error(502, why)
             return
@@ -74,6 +74,13 @@ class Upstream:
             raise ClientGoneError from error  # the program has to see that the answer was cut
         finally:
             await answer.aclose()
+
+    def _describe_failure(self, error: Exception) -> str:
+        """Returns why there is no answer; what begins so is known as no connection, whatever program repeats it."""
+        why = describe_connection_error(error) or "the connection was broken"
+        if "certificate is not valid" in why:
+            why += " (SSL_CERT_FILE names a file with more certificates)"
+        return f"no connection to {urlsplit(self._rules.origin).netloc}: {why}"
 
     async def _send_request(self, request: Forward, body: "_RequestBody") -> "Response":
         import httpx2  # noqa: PLC0415 - imported by now

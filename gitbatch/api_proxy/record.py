@@ -30,6 +30,8 @@ class ProxyRecord:
     """The usage of those before, by model."""
     retry_after: float | None = None
     """Seconds that the server asked to wait in its last answer; None: it did not."""
+    is_unreachable: bool = False
+    """Whether the last request had no answer, because there was no connection to the server."""
     limit: str = ""
     """Why no further request may be made; empty: none was refused for that."""
     _refusals: Counter[CleanText] = field(default_factory=Counter)
@@ -58,6 +60,7 @@ class ProxyRecord:
     def add_answer(self, status: int, headers: Mapping[str, str]) -> None:
         """Records that the server has answered. A program that gives up does not say how long it was asked to wait."""
         self.statuses[status] += 1
+        self.is_unreachable = False
         self.retry_after = read_retry_after(headers, time.time()) if status >= 400 else None
 
     def open_answer(self, content_type: str) -> AnswerUsage:
@@ -83,7 +86,8 @@ class ProxyRecord:
         self._add_line(clean_text(f"refused by the proxy: {what}", _LINE))
 
     def add_failure(self, why: str) -> None:
-        """Records that a server could not be reached."""
+        """Records that the server could not be reached."""
+        self.is_unreachable = True
         self._add_line(clean_text(f"the proxy: {why}", _LINE))
 
     def _add_line(self, line: CleanText) -> None:

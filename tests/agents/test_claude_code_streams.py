@@ -248,6 +248,16 @@ def test_later_retries_start_no_further_wait() -> None:
     assert (seen, failure.retry_after) == ([1.0], 9.0)  # type: ignore[union-attr]
 
 
+def test_gateway_without_a_connection_is_no_busy_server() -> None:
+    """The proxy of the network `api` answers so, and Claude Code asks again."""
+    state = a_state()
+    seen: list[WaitReason] = []
+    state.services.rate_limit.listener = lambda _, reason: seen.append(reason)
+    event = {"type": "system", "subtype": "api_retry", "retry_delay_ms": 600, "error_status": 502}
+    play_stream(a_program(state=state), json.dumps(event).encode(), 1)
+    assert seen == [WaitReason.NO_CONNECTION]
+
+
 # streams that no version printed
 
 

@@ -1,6 +1,7 @@
 """How a program reaches its model: by which door, with the key or a placeholder, and what the header says."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -253,3 +254,16 @@ def test_hosts_are_checked_with_the_configuration(host: str, is_valid: bool) -> 
 )
 def test_settings_of_the_proxy_need_it(table: ProcessTable, problems: set[str]) -> None:
     assert {name for name, problem in table.find_problems() if problem} == problems
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"])
+def test_files_of_certificates_are_read_at_the_start(tmp_path: Path, variable: str) -> None:
+    """Without them no request succeeds, and a busy server would be waited for."""
+    empty = tmp_path / "empty.pem"
+    empty.touch()
+    for path in (empty, tmp_path, tmp_path / "missing.pem"):
+        environment = {variable: str(path)}
+        with pytest.raises(GitbatchError, match=f"agent c: {variable} names no certificates"):
+            find_api_access("c", ClaudeCodeAgent(), environment, CLAUDE, KEY)
+        find_api_access("c", DIRECT, environment, CLAUDE, KEY)  # the program's own matter
+        find_api_access("c", ClaudeCodeAgent(), environment, CLAUDE, KEY, "http://gw")

@@ -21,7 +21,7 @@ from gitbatch.agents.reply import make_reply
 from gitbatch.agents.services import AgentServices
 from gitbatch.api_proxy.rules import ProxyRules
 from gitbatch.limits.budget import Budget
-from gitbatch.limits.causes import Cause
+from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.usage import Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.sandbox.model import Network, SandboxKind
@@ -106,6 +106,11 @@ def test_listener_of_this_machine() -> None:
     assert first[1] != second[1]
 
 
+def _wait_reasons(session: ApiSession, *failures: Failure) -> list[WaitReason]:
+    judged = map(session.judge_answer, failures)
+    return [failure.wait_reason for failure in judged if isinstance(failure, Failure)]
+
+
 def test_answer_of_the_program() -> None:
     """The larger count is charged; a limit is the cause of a failure, and what was refused is in its details."""
     reported, budget = Usage(clean_text("m"), input=1, requests=1, cost=0.5), Budget(max_tokens=9)
@@ -131,6 +136,11 @@ def test_answer_of_the_program() -> None:
             assert judged.retry_after == wait
         session.record.add_answer(200, {})
         assert session.record.retry_after is None
+        assert _wait_reasons(session, busy, failure) == [WaitReason.SERVER_BUSY, WaitReason.SERVER_BUSY]
+        session.record.add_failure("no connection to a")
+        assert _wait_reasons(session, busy, failure) == [WaitReason.NO_CONNECTION, WaitReason.SERVER_BUSY]
+        session.record.add_answer(200, {})
+        session.record._refusals.popitem()
         session.record.statuses.clear()
         session.record.statuses[429] += 2
         why = "the budget of the batch is reached (9 tokens)"

@@ -198,9 +198,12 @@ def test_a_server_that_cannot_be_reached_is_said() -> None:
         async with run_proxy(url="http://127.0.0.1:9") as proxied:
             status, _, body = await proxied.ask(post())
             assert status == 502
-            said = "the server cannot be reached (Connection refused)"
+            said = "no connection to 127.0.0.1:9: the server cannot be reached (Connection refused)"
             assert json.loads(body)["error"]["message"] == f"gitbatch: {said}"
             assert proxied.record.refusals == (f"the proxy: {said}",)
+            assert proxied.record.is_unreachable
+            proxied.record.add_answer(529, {})
+            assert not proxied.record.is_unreachable
 
     asyncio.run(scene())
 
@@ -341,7 +344,7 @@ def test_https(certificate: tuple[Path, Path], is_trusted: bool) -> None:  # noq
         url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         async with server, run_proxy(url=url, certificates=trusted) as proxied:
             status, _, body = await proxied.ask(post())
-            assert (status, b"certificate is not valid" in body) == (
+            assert (status, b"(SSL_CERT_FILE names a file with more certificates)" in body) == (
                 (200, False) if is_trusted else (502, True)
             )
             assert (KEY.value.encode() in b"".join(origin.requests)) is is_trusted

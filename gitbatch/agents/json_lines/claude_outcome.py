@@ -4,6 +4,8 @@
 `api_error_status` and the error of the last assistant event, in this order.
 """
 
+from http import HTTPStatus
+
 from gitbatch.agents.json_lines.claude_events import Event, ModelUsage, TokenCounts
 from gitbatch.agents.json_lines.verdict import (
     Verdict,
@@ -83,9 +85,12 @@ def wait_for_server(rate_limit: RateLimit, event: Event) -> None:
     if event.retry_delay_ms is None:
         return
     seconds = max(event.retry_delay_ms, 0.0) / 1000
-    if is_busy_status(event.error_status, event.error_name):
+    is_gateway = (
+        event.error_status == HTTPStatus.BAD_GATEWAY
+    )  # our proxy answers so if there is no connection
+    if not is_gateway and is_busy_status(event.error_status, event.error_name):
         rate_limit.start_wait(seconds)
-    elif event.error_status is None:
+    elif is_gateway or event.error_status is None:
         rate_limit.start_wait(seconds, WaitReason.NO_CONNECTION)
 
 

@@ -1,6 +1,7 @@
 """How the programs of one agent reach their model through the proxy: by which rules, with the key or a placeholder."""
 
 import json
+import ssl
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
@@ -151,6 +152,8 @@ def find_api_access(
     is_hidden = table.key != "environment" and not problem
     server = address or program.address
     scheme, host = _split_address(agent, server) if server else ("", "")
+    if is_hidden and scheme == "https":
+        _require_certificates(agent, environment)
     if is_hidden or scheme == "http":
         rules = ProxyRules((), named, server, program.routes, None, proxies, certificates)
     else:
@@ -158,6 +161,20 @@ def find_api_access(
         rules = ProxyRules(program.hosts, (*named, *of_address), "", (), None, proxies, certificates)
     notes = () if is_hidden or key is None else (describe_given_key(agent, problem),)
     return ApiAccess(rules, program, key, is_hidden, notes)
+
+
+def _require_certificates(agent: str, environment: Mapping[str, str]) -> None:
+    """Raises an error if a file of certificates cannot be read: each request would fail, as if there were no connection."""
+    for name in _CERTIFICATES:
+        path = environment.get(name)
+        try:
+            if path:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+        except OSError as error:
+            raise GitbatchError(
+                f"agent {agent}: {name} names no certificates: {path}",
+                f"unset {name}, or let it name a file of certificates (PEM)",
+            ) from error
 
 
 def describe_given_key(agent: str, problem: str = "") -> CleanText:

@@ -12,7 +12,7 @@ from gitbatch.agents.process.listener import open_listener
 from gitbatch.agents.process.spending import AttemptLimits, ReachedLimit
 from gitbatch.agents.protocol import Failure, OutputStream, Progress, Reply
 from gitbatch.api_proxy.record import ProxyRecord
-from gitbatch.limits.causes import Cause
+from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.usage import Usage, take_larger
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.text import clean_text
@@ -113,10 +113,16 @@ class ApiSession:
             return replace(answer, usage=usage)
         details = (*answer.details, *self.record.errors, *self.record.refusals)
         if self._reached is None:
-            is_busy = answer.cause is Cause.BUSY and answer.retry_after is None
-            wait = self.record.retry_after if is_busy else answer.retry_after
-            return replace(answer, usage=usage, details=details, retry_after=wait)
+            return replace(self._judge_wait(answer), usage=usage, details=details)
         return Failure(clean_text(self._reached.reason), details, self._reached.cause, usage=usage)
+
+    def _judge_wait(self, failure: Failure) -> Failure:
+        """Returns the failure with what the proxy knows about a wait: the program may not say why, or how long."""
+        if failure.cause is not Cause.BUSY:
+            return failure
+        wait = self.record.retry_after if failure.retry_after is None else failure.retry_after
+        reason = WaitReason.NO_CONNECTION if self.record.is_unreachable else failure.wait_reason
+        return replace(failure, retry_after=wait, wait_reason=reason)
 
     def _find_limit(self, usages: tuple[Usage, ...]) -> str:
         self._limits.charge_usages(usages)
