@@ -58,6 +58,9 @@ def test_a_verdict_in_a_text(text: str, expected: Review) -> None:
         (ACCEPT.replace('"accept"', '"revise", "verdict": "accept"'), "a key twice"),
         ("[" * 100_000, "nested too deeply"),
         (f"{'[x ' * 2_000}{ACCEPT}", "nested too deeply"),
+        (f"{ACCEPT}\nBut no:\n{REVISE[:-9]}", "cut or malformed"),
+        (f'{{"verdict": "revise"\n{ACCEPT}', "cut or malformed"),
+        (f'{ACCEPT}\n{{"line": {"1" * 5_000}}}', "a number that is too long"),
     ],
 )
 def test_a_text_without_one_valid_verdict(text: str, reason: str) -> None:

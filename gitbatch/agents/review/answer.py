@@ -7,7 +7,7 @@ neither the output nor a quote of it can give one.
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from gitbatch.agents.review.model import InvalidReview, Review, ReviewDecision, ReviewFinding, ReviewRequest
 from gitbatch.text import clean_text
@@ -23,6 +23,8 @@ _LONGEST = 256 * 1024
 _STARTS = 1_000
 """The most brackets that could begin JSON: a text with more of them has no verdict."""
 _OPENING = re.compile(r"[{\[]")
+_CLAIM = re.compile(r"""["']verdict["']\s*:""")
+"""What begins a verdict: one outside of JSON that can be read is cut or malformed, and may be the last word."""
 _VERDICT, _FINDINGS, _NONCE = "verdict", "findings", "review"
 
 
@@ -43,19 +45,22 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_read_pairs)
 def read_review_text(text: str, request: ReviewRequest) -> Review | InvalidReview:
     """Returns the verdict of the last message of a reviewer."""
     try:
-        values = tuple(_find_values(text[-_LONGEST:]))
-    except (_RepeatedKeyError, RecursionError):
-        return _invalid("its JSON has a key twice, or is nested too deeply")
+        values, rest = _split_text(text[-_LONGEST:])
+    except (ValueError, RecursionError):
+        return _invalid("its JSON has a key twice, is nested too deeply, or has a number that is too long")
     verdicts = [value for value in values if isinstance(value, dict) and _VERDICT in value]
     if not verdicts:
         return _invalid("its last message has no verdict")
     if len(verdicts) > 1:
         return _invalid("its last message has more than one verdict")
-    if values[-1] is not verdicts[0]:
-        return _invalid("the verdict is not the last JSON object of its last message")
-    if verdicts[0].get(_NONCE) != request.nonce:
-        return _invalid("the verdict in its last message does not have the code of this review")
-    return read_review_object(verdicts[0], request)
+    problem = ""
+    if _CLAIM.search(rest):
+        problem = "its last message has a verdict that is cut or malformed"
+    elif values[-1] is not verdicts[0]:
+        problem = "the verdict is not the last JSON object of its last message"
+    elif verdicts[0].get(_NONCE) != request.nonce:
+        problem = "the verdict in its last message does not have the code of this review"
+    return _invalid(problem) if problem else read_review_object(verdicts[0], request)
 
 
 def read_review_file(written: bytes, request: ReviewRequest) -> Review | InvalidReview:
@@ -86,8 +91,14 @@ def read_review_object(value: object, request: ReviewRequest) -> Review | Invali
     return Review(decision, found[:FINDINGS], len(found[FINDINGS:]))
 
 
-def _find_values(text: str) -> Iterator[object]:
-    """Yields the objects and arrays of JSON in a text, without those inside others."""
+def _split_text(text: str) -> tuple[list[object], str]:
+    """Returns the objects and arrays of JSON in a text, without those inside others, and the text without them.
+
+    Raises:
+        ValueError: a key is there twice, or a number has thousands of digits.
+        RecursionError: they are nested too deeply, or there are too many brackets.
+    """
+    values, rest = list[object](), list[str]()
     end = starts = 0
     for opening in _OPENING.finditer(text):
         if opening.start() < end:
@@ -96,10 +107,13 @@ def _find_values(text: str) -> Iterator[object]:
         if starts > _STARTS:
             raise RecursionError
         try:
-            value, end = _DECODER.raw_decode(text, opening.start())
+            value, next_end = _DECODER.raw_decode(text, opening.start())
         except json.JSONDecodeError:
             continue
-        yield value
+        values.append(value)
+        rest.append(text[end : opening.start()])
+        end = next_end
+    return values, "".join((*rest, text[end:]))
 
 
 def _read_findings(written: object, request: ReviewRequest) -> tuple[ReviewFinding, ...] | InvalidReview:
