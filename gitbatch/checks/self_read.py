@@ -6,12 +6,10 @@ file, and `{output}` is a copy outside of the worktree. The same for files that 
 
 import re
 import sys
-from collections.abc import Iterator
 from fnmatch import fnmatchcase
-from itertools import pairwise
 from pathlib import PurePosixPath
-from posixpath import normpath
 
+from gitbatch.checks.named_paths import IMPORT_PATH, SUBJECT, find_named_paths, read_paths
 from gitbatch.project.check_tables import CheckTable, ProgramTable
 
 READ_BY_TOOLS = (
@@ -79,18 +77,8 @@ _AGENT_FOLDERS = frozenset(
     {".claude", ".codex", ".gemini", ".qwen", ".opencode", ".cursor", ".agents", ".aider", ".goose"}
 )
 _PYTHON = re.compile(r"python[0-9.]*|py\.test|pytest|tox|nox|mypy|pylint|sphinx-build")
-_PARTS = re.compile(r"[=:,]")
-_SHELL_WORDS = re.compile(r"[;&|(){}!\n]|[^\s;&|(){}!<>'\"`]+")
-_SHELL_OPERATORS = frozenset(";&|(){}!\n")
-_BEFORE_PROGRAM = re.compile(
-    r"(?:ba|da|k|z)?sh|python[0-9.]*|node|perl|ruby|env|exec|time|nice|\.|source|command|if|then|else|do|while|until|\w+=.*"
-)
-"""Words after which a shell, or the program that it starts, takes the next one for a program."""
-_IMPORT_PATH = "PYTHONPATH"
-_IMPORT_PATHS = frozenset({_IMPORT_PATH, "MYPYPATH", "NODE_PATH", "RUBYLIB", "PERL5LIB"})
 _USUAL_IMPORT_FOLDERS = frozenset({"", "src", "lib", "test", "tests"})
 """Folders that Python imports from in most projects, also where the command does not say so."""
-_SUBJECT = "{output}"
 
 
 def is_self_read(table: ProgramTable, output: str) -> bool:
@@ -100,7 +88,7 @@ def is_self_read(table: ProgramTable, output: str) -> bool:
     name = PurePosixPath(output).name
     if any(fnmatchcase(name, pattern) for pattern in READ_BY_TOOLS):
         return True
-    named = frozenset(_named_paths(table))
+    named = frozenset(find_named_paths(table))
     if output in named or (_names_subject(table) and _is_below(output, named)):
         return True
     return name.endswith(".py") and _shadows_library(table, output)
@@ -117,47 +105,11 @@ def _names_subject(table: ProgramTable) -> bool:
 
     Without that, the folder is what it judges, as in `mypy src`: with the base's version, it would judge nothing.
     """
-    return any(_SUBJECT in text for text in (*table.command, *table.env.values()))
+    return any(SUBJECT in text for text in (*table.command, *table.env.values()))
 
 
 def _is_below(output: str, folders: frozenset[str]) -> bool:
     return not folders.isdisjoint(str(folder) for folder in PurePosixPath(output).parents)
-
-
-def _named_paths(table: ProgramTable) -> Iterator[str]:
-    """Yields the paths that the command and the variables of a check may name, `{output}` excepted.
-
-    Folders that Python imports from are not among them: what is imported may be what is judged.
-    """
-    values = (value for name, value in table.env.items() if name not in _IMPORT_PATHS)
-    for text in (*table.command, *values):
-        yield from _read_paths(text)
-    for flag, module in pairwise(table.command):
-        if flag == "-m":
-            place = module.replace(".", "/")
-            yield from (f"{place}.py", f"{place}/__main__.py", f"{place}/__init__.py")
-
-
-def _read_paths(text: str) -> Iterator[str]:
-    """Yields the paths in the worktree that a text may name: as a whole, in its parts, or as the programs of a shell."""
-    is_shell = len(text.split()) > 1
-    for part in _read_programs(text) if is_shell else (text, *_PARTS.split(text)):
-        path = part.removeprefix("{worktree}")
-        if part.startswith("/") or not path.strip("/") or _SUBJECT in path:
-            continue
-        if (plain := normpath(path.strip("/"))) != ".":
-            yield plain
-
-
-def _read_programs(text: str) -> Iterator[str]:
-    """Yields the words of a shell command that stand where a program does. Other words may be what it judges."""
-    is_program = True
-    for word in _SHELL_WORDS.findall(text):
-        if word in _SHELL_OPERATORS:
-            is_program = True
-        elif is_program and not word.startswith("-"):
-            yield word
-            is_program = _BEFORE_PROGRAM.fullmatch(PurePosixPath(word).name or word) is not None
 
 
 def _shadows_library(table: ProgramTable, output: str) -> bool:
@@ -167,9 +119,9 @@ def _shadows_library(table: ProgramTable, output: str) -> bool:
     """
     if not table.command or _PYTHON.fullmatch(PurePosixPath(table.command[0]).name) is None:
         return False
-    scripts = (PurePosixPath(path) for text in table.command for path in _read_paths(text))
+    scripts = (PurePosixPath(path) for text in table.command for path in read_paths(text))
     folders = {str(part) for path in scripts for part in (path, path.parent)}
-    folders |= {*_read_paths(table.env.get(_IMPORT_PATH, "")), *_USUAL_IMPORT_FOLDERS}
+    folders |= {*read_paths(table.env.get(IMPORT_PATH, "")), *_USUAL_IMPORT_FOLDERS}
     return any(_imported_name(output, folder) in sys.stdlib_module_names for folder in folders)
 
 

@@ -45,11 +45,6 @@ def matches_group(group: Group, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern.casefold()) for pattern in patterns for name in names)
 
 
-def named_paths(command: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns the arguments of a check as repository paths, whether the repository has them or not."""
-    return tuple(part.removeprefix("{worktree}/").removeprefix("./") for part in command)
-
-
 def _nearest(said: Iterable[tuple[str, ...] | None]) -> tuple[str, ...] | None:
     return next((names for names in said if names is not None), None)
 

@@ -6,7 +6,6 @@ of agents are counted and not run.
 
 import asyncio
 import os
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from msgspec.structs import replace
 
 from gitbatch.agents.protocol import OutputStream
 from gitbatch.batch.by_hand.check import find_commit
-from gitbatch.batch.by_hand.recorded import RecordedRun, TrustedSource, find_own_program, find_recorded_runs
+from gitbatch.batch.by_hand.recorded import RecordedRun, TrustedSource, find_recorded_runs, find_trusted_files
 from gitbatch.batch.by_hand.trees import CheckHost, CheckPlace, open_check_place
 from gitbatch.batch.history.verify.audit import AuditFinding, find_judged, resolve_revisions
 from gitbatch.batch.history.verify.rules import Check
@@ -25,7 +24,7 @@ from gitbatch.checks.command import Subject, run_command
 from gitbatch.checks.tree import open_tree
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
 from gitbatch.errors import UsageError
-from gitbatch.fs.nofollow import directory
+from gitbatch.fs.removal import remove_anything
 from gitbatch.project.check_tables import GateTable, ProgramTable
 from gitbatch.repo.repository import Repository
 from gitbatch.text import CleanText, clean_text
@@ -125,7 +124,7 @@ async def _run_all(
 
 async def _run_again(place: CheckPlace, source: TrustedSource, recorded: RecordedRun) -> CheckResult:
     async with open_tree(place.trees, "verify", recorded.content) as folder:
-        await place.trees.git(_put_program, source, recorded, folder.place.worktree)
+        await place.trees.git(_put_trusted_files, source, recorded, folder.place.worktree)
         output = str(folder.blob) if recorded.is_own else recorded.output
         return await run_command(
             place.tools,
@@ -136,21 +135,26 @@ async def _run_again(place: CheckPlace, source: TrustedSource, recorded: Recorde
         )
 
 
-def _put_program(source: TrustedSource, recorded: RecordedRun, folder: Path) -> None:
-    """Writes the trusted version of the program, without following a link of the history's tree."""
-    path = find_own_program(source, recorded)
-    if path is None:
-        return
+def _put_trusted_files(source: TrustedSource, recorded: RecordedRun, folder: Path) -> None:
+    """Writes the trusted versions of what judges."""
+    for path in find_trusted_files(source, recorded):
+        _put_file(source, path, folder)
+
+
+def _put_file(source: TrustedSource, path: str, folder: Path) -> None:
+    """Writes the trusted version of a file in the place of whatever the history's tree has on the way to it."""
     objects = source.repo.objects
-    *above, name = path.split("/")
+    place = folder / path
+    for above in reversed(place.relative_to(folder).parents[:-1]):
+        if (folder / above).is_symlink() or not (folder / above).is_dir():
+            (folder / above).unlink(missing_ok=True)
+            (folder / above).mkdir()
+    remove_anything(place)
     entry = objects.find_entry(objects.tree_of(source.commit), path)
-    with directory(folder, tuple(above), create=True) as parent:
-        with suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=parent)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        mode = 0o644 if is_regular(entry) else 0o755
-        with os.fdopen(os.open(name, flags, mode, dir_fd=parent), "wb") as file:
-            file.write(objects.read_blob(entry.oid if entry else ""))
+    mode = 0o644 if is_regular(entry) else 0o755
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(place, flags, mode), "wb") as file:
+        file.write(objects.read_blob(entry.oid if entry else ""))
 
 
 def _is_red(run: RecordedRun, said: CheckResult) -> bool:

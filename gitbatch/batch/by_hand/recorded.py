@@ -3,10 +3,8 @@
 What the history itself brings decides nothing: neither its configuration nor its plans, nor the programs that they name.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 
 from msgspec import Struct
 
@@ -14,6 +12,7 @@ from gitbatch.batch.history.trailers import Kind
 from gitbatch.batch.history.verify.graph import History, Ours
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state
 from gitbatch.batch.verdicts import GateState
+from gitbatch.checks.named_paths import find_judges, find_named_paths
 from gitbatch.checks.self_read import is_self_read
 from gitbatch.checks.tree import TreeContent
 from gitbatch.errors import PlanError
@@ -26,8 +25,6 @@ from gitbatch.project.config import CONFIG_FILE, Config, parse_config
 from gitbatch.project.control import PlanChoice
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
-
-_INTERPRETER = re.compile(r"(?:ba|da|k|z)?sh|python[0-9.]*|node|perl|ruby")
 
 
 class RecordedRun(Struct, frozen=True):
@@ -110,21 +107,22 @@ def find_recorded_runs(
 def _find_checks(
     source: TrustedSource, config: Config, history: History, ours: Ours
 ) -> Iterator[RecordedRun]:
-    output, commit = ours.trailers.output, ours.commit
+    output, commit, objects = ours.trailers.output, ours.commit, source.repo.objects
     planned = source.find_planned(history, ours, (output,))
     state = source.read_state(history.plan_of(ours))
     if planned and state:
         names = item_checks(config, state.plan, *planned)
     else:
         names = tuple(name for name, check in config.checks.items() if matches_any(output, check.on))
-    entry = source.repo.objects.find_entry(commit.tree, output)
+    entry = objects.find_entry(commit.tree, output)
     for name in names if entry and entry.is_file else ():
         table = config.checks.get(name)
         if table is None:
             continue
         is_own, base = is_self_read(table, output), commit.parents[0]
         reads = (path for path, _ in ours.trailers.context)
-        paths = tuple(dict.fromkeys((output, *reads))) if table.checkout == "context" else None
+        named = (path for path in find_named_paths(table) if objects.find_entry(commit.tree, path))
+        paths = tuple(dict.fromkeys((output, *reads, *named))) if table.checkout == "context" else None
         content = TreeContent(base if is_own else commit.oid, base, paths, output, entry.oid if entry else "")
         yield RecordedRun(commit.oid, name, table, content, is_own=is_own)
 
@@ -146,13 +144,12 @@ def _find_gates(source: TrustedSource, config: Config, history: History, ours: O
             yield RecordedRun(commit.oid, name, config.gates[name], content, was_red=name in red)
 
 
-def find_own_program(source: TrustedSource, run: RecordedRun) -> str | None:
-    """Returns the program of a command, if it is a file of the trusted commit: the history's own version is not run.
+def find_trusted_files(source: TrustedSource, run: RecordedRun) -> tuple[str, ...]:
+    """Returns the files of the trusted commit that judge: the history's own versions of them are not used.
 
-    What else the command names may be what it judges, and stays as the history has it.
+    They are the program, and the rules that the command names; for an output that the check would load by itself, that
+    file too. What else a command names may be what it judges, and stays as the history has it.
     """
-    first, *rest = (part.removeprefix("{worktree}/").removeprefix("./") for part in run.table.command)
-    named = first
-    if _INTERPRETER.fullmatch(PurePosixPath(first).name):
-        named = next((part for part in rest if not part.startswith("-")), "")
-    return named if named != run.output and source.snapshot.blob(named) else None
+    judges = (*find_judges(run.table), *((run.output,) if run.is_own else ()))
+    wanted = dict.fromkeys(path for path in judges if run.is_own or path != run.output)
+    return tuple(path for path in wanted if source.snapshot.blob(path) is not None)

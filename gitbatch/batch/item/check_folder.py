@@ -3,9 +3,9 @@
 from msgspec import Struct
 
 from gitbatch.batch.item.scheduled import CommitContext, ScheduledItem
+from gitbatch.checks.named_paths import find_named_paths
 from gitbatch.checks.self_read import is_self_read
 from gitbatch.checks.tree import TreeContent
-from gitbatch.project.check_choice import named_paths
 from gitbatch.project.check_tables import CheckTable
 from gitbatch.project.context import ContextFile
 from gitbatch.repo.repository import Repository
@@ -44,5 +44,5 @@ def _find_paths(checked: CheckedItem, table: CheckTable) -> tuple[str, ...]:
     scheduled = checked.scheduled
     reads = (file.path for file in checked.context)
     snapshot = scheduled.project_state.snapshot
-    programs = (path for path in named_paths(table.command) if snapshot.blob(path) is not None)
+    programs = (path for path in find_named_paths(table) if snapshot.blob(path) is not None)
     return tuple(dict.fromkeys((scheduled.item.output, *reads, *scheduled.seen, *programs)))

@@ -9,8 +9,9 @@ asked again when a group starts.
 from collections.abc import Iterable, Iterator
 
 from gitbatch.batch.planning.project_state import ProjectState
+from gitbatch.checks.named_paths import find_named_paths
 from gitbatch.plan.model import Group, WorkItem
-from gitbatch.project.check_choice import group_gates, item_checks, named_paths
+from gitbatch.project.check_choice import group_gates, item_checks
 from gitbatch.project.context import list_context
 from gitbatch.repo.path_rules import rule_files
 from gitbatch.repo.promised import require_present, require_whole
@@ -73,7 +74,7 @@ def _needed_blobs(
         config, plan = project_state.project.config, project_state.plan
         checks = item_checks(config, plan, group, item)
         tables = (config.checks[name] for name in checks if name in config.checks)
-        paths |= {path for table in tables for path in named_paths(table.command)}
+        paths |= {path for table in tables for path in find_named_paths(table)}
         folder = item.output.rpartition("/")[0]
         paths |= {item.output, *(snapshot.files(folder) if folder else ())}
     yield from filter(None, map(snapshot.blob, paths))

@@ -40,6 +40,27 @@ sandbox = "none"
 command = ["sh", "-c", "! grep -rn bad docs"]
 sandbox = "none"
 """
+JUDGES = """
+[checks.text]
+command = ["sh", "-c", "true && sh tools/judge.sh $0", "{output}"]
+on = ["docs/a.md"]
+sandbox = "none"
+
+[checks.module]
+command = ["python3", "-S", "-m", "tools.judge", "{output}"]
+on = ["docs/b.md"]
+sandbox = "none"
+
+[checks.rules]
+command = ["env", "sh", "tools/apply.sh", "--rules", "tools/rules.txt", "{output}"]
+on = ["docs/c.md"]
+sandbox = "none"
+
+[gates.clean]
+command = ["sh", "tools/judge.sh"]
+groups = ["Two"]
+sandbox = "none"
+"""
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +143,57 @@ def test_range_decides_nothing(recorded: Place, here: Here, monkeypatch: pytest.
         f"check good is red on docs/{name}.md" for name in ("a", "b", "c")
     ]
     assert verify(here, "start..main", "--config", "main", code=0)["checks_run"] == 4
+
+
+@pytest.mark.forged
+def test_range_does_not_bring_what_judges(
+    recorded: Place, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module that Python runs, a script in the text of a shell, rules that an option names: all of the start."""
+    recorded.git("reset", "--quiet", "--hard", "start")
+    recorded.write("gitbatch.toml", CONFIG.split("[checks", maxsplit=1)[0] + JUDGES)
+    versions = {
+        "judge.sh": ("exit 1\n", "exit 0\n"),
+        "judge.py": ("raise SystemExit(1)\n", ""),
+        "rules.txt": ("good\n", "poor\n"),
+        "apply.sh": ('! grep -q -f "$2" "$3"\n',) * 2,
+    }
+    for name, (strict, _) in versions.items():
+        recorded.write(f"tools/{name}", strict)
+    recorded.commit("Strict")
+    recorded.git("tag", "--force", "start")
+    for name, (_, lax) in versions.items():
+        recorded.write(f"tools/{name}", lax)
+    recorded.commit("Pass whatever comes")
+    result, _ = run_here(recorded, monkeypatch)
+    assert result.succeeded == 3
+    found = verify(here, "start..main", code=1)
+    assert [each["message"].partition(":")[0] for each in found["findings"]] == [
+        "check text is red on docs/a.md",
+        "check module is red on docs/b.md",
+        "check rules is red on docs/c.md",
+        "gate clean is red",
+    ]
+
+
+@pytest.mark.forged
+@pytest.mark.parametrize("planted", ["link", "folder"])
+def test_range_with_something_in_the_place_of_the_program(
+    recorded: Place, here: Here, monkeypatch: pytest.MonkeyPatch, planted: str
+) -> None:
+    """What stands where the program of the start is to be written is replaced."""
+    recorded.git("reset", "--quiet", "--hard", "start")
+    shutil.rmtree(recorded.root / "tools")
+    if planted == "link":
+        recorded.write("else/good.sh", "exit 1\n")
+        (recorded.root / "tools").symlink_to("else")
+    else:
+        recorded.write("tools/good.sh/x", "x")
+    recorded.write("gitbatch.toml", CONFIG.split("[checks", maxsplit=1)[0])
+    recorded.commit("Planted")
+    result, _ = run_here(recorded, monkeypatch)
+    assert result.succeeded == 3
+    assert verify(here, "start..main", code=0)["checks_run"] == 5
 
 
 def test_confined_table() -> None:
