@@ -116,6 +116,9 @@ class Upstream:
 
     async def _send_back(self, client: ClientConnection, request: Forward, answer: "Response") -> None:
         self._record.add_answer(answer.status_code, answer.headers)
+        if answer.is_redirect and request.route.spends:  # `HEAD /` may lead to a page for people
+            await self._refuse_redirect(client, answer.headers.get("location", ""))
+            return
         if answer.status_code >= 400:
             await self._send_back_error(client, answer)
             return
@@ -137,6 +140,13 @@ class Upstream:
             if count:
                 count.finish()
         await client.finish_answer()
+
+    async def _refuse_redirect(self, client: ClientConnection, location: str) -> None:
+        """Answers that the address of the server is wrong: programs would repeat the number of a redirect, and try again."""
+        here = urlsplit(self._rules.origin).netloc
+        said = f"invalid base URL: {here} redirects to {_find_origin(location) or 'another address'}"
+        self._record.add_problem(said)
+        await client.send_error(403, said)
 
     async def _send_back_error(self, client: ClientConnection, answer: "Response") -> None:
         """Sends an answer that is an error: some servers repeat the key in it."""
@@ -163,6 +173,16 @@ class Upstream:
             for name, value in answer.headers.raw
             if keep_answer_header(name.decode("latin-1").lower()) and not (key and key in value)
         ]
+
+
+def _find_origin(address: str) -> str:
+    """Returns the scheme and the host of an address, without what may be secret in it; empty if it has none."""
+    try:
+        parts = urlsplit(address)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return ""
+    return f"{parts.scheme}://{parts.hostname}{port}" if parts.scheme and parts.hostname else ""
 
 
 class _RequestBody:

@@ -88,7 +88,11 @@ class ProxyRecord:
     def add_failure(self, why: str) -> None:
         """Records that the server could not be reached."""
         self.is_unreachable = True
-        self._add_line(clean_text(f"the proxy: {why}", _LINE))
+        self.add_problem(why)
+
+    def add_problem(self, what: str) -> None:
+        """Records that something is wrong with the server."""
+        self._add_line(clean_text(f"the proxy: {what}", _LINE))
 
     def _add_line(self, line: CleanText) -> None:
         if line not in self._refusals and len(self._refusals) >= _KEPT_REFUSALS:

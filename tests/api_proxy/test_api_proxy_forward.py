@@ -158,7 +158,6 @@ def test_a_large_answer_waits_for_its_reader() -> None:
             429,
             b"slow",
         ),
-        (http("307 Go", "location: https://evil.example/", body=b"there"), 307, b"there"),
         (http("500 No", f"x-echo: {KEY.value}", "set-cookie: a=b", body=b"no"), 500, b"no"),
     ],
 )
@@ -176,6 +175,36 @@ def test_answers_of_the_server(answer: bytes, status: int, body: bytes) -> None:
             assert proxied.record.errors == (
                 (f"the server answered {status} (1 times)",) if status >= 400 else ()
             )
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("location", "there"),
+    [
+        (f"https://user:{KEY.value}@gw.example/v1/messages?k={KEY.value}", "https://gw.example"),
+        ("/elsewhere", "another address"),
+        ("https://[", "another address"),
+    ],
+)
+def test_a_redirect_is_refused_and_said(location: str, there: str) -> None:
+    """Programs would only say its number, attempt after attempt; 403 is an error of all items to each of them."""
+
+    async def scene() -> None:
+        answer = http("307 Go", f"location: {location}", body=b"there")
+        async with run_proxy(Origin(answer)) as proxied:
+            status, headers, body = await proxied.ask(post())
+            assert (status, "location" in headers) == (403, False)
+            server = proxied.origin.url.removeprefix("http://")
+            said = f"invalid base URL: {server} redirects to {there}"
+            assert json.loads(body)["error"]["message"] == f"gitbatch: {said}"
+            assert proxied.record.refusals == (f"the proxy: {said}",)
+            assert (len(proxied.origin.requests), proxied.record.usages) == (1, ())
+            assert not proxied.record.is_unreachable
+            asked = b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n"
+            client = await proxied.connect()
+            client.send(asked)
+            assert b"HTTP/1.1 307" in await client.reader.readuntil(b"\r\n\r\n")
 
     asyncio.run(scene())
 
