@@ -91,3 +91,10 @@ def aimock(session: nox.Session) -> None:
     session.run("npm", "install", "--prefix", folder, "@copilotkit/aimock", external=True)
     path = f"{folder}/node_modules/.bin:{os.environ['PATH']}"
     session.run("pytest", "-q", "tests/batch/runs/test_aimock.py", *session.posargs, env={"PATH": path})
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Runs the tests that need a real Chromium, such as Debian's package (400 MB), against the page of a report."""
+    _install(session, "test")
+    session.run("pytest", "-q", "tests/view/report/test_report_in_chromium.py", *session.posargs)

@@ -10,6 +10,7 @@ body { margin: 0; background: var(--page); color: var(--text); font: 15px/1.5 sy
 main, header, footer { max-width: 76rem; margin: 0 auto; padding: 0 1.5rem; }
 header { padding-top: 2rem; }
 footer { padding-bottom: 3rem; color: var(--muted); }
+section { overflow-x: auto; }
 h1 { font-size: 1.6rem; margin: 0 0 .25rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.2rem; margin: 2.5rem 0 .75rem; padding-bottom: .3rem; border-bottom: 1px solid var(--line); }
 h3 { font-size: 1rem; margin: 1.5rem 0 .5rem; overflow-wrap: anywhere; }
@@ -52,6 +53,7 @@ svg rect.pause { fill: var(--pause); } svg rect.mark { fill: var(--text); } svg 
   --link: #000; --good: #1a7f37; --bad: #b3261e; --wait: #8a5a00; --bar: #2f7d4f; --pause: #c9d1d9; }
   body { font-size: 10pt; } main, header, footer { max-width: none; padding: 0; }
   tr, article { break-inside: avoid; } h2, h3 { break-after: avoid; } thead { display: table-header-group; }
-  figure { overflow: visible; } svg { max-width: 100%; height: auto; }
+  section, figure { overflow: visible; } table { font-size: 8.5pt; } th, td { padding: .2rem .35rem; }
+  td.number, td.id, td.short, thead th { white-space: normal; } td p { min-width: 0; } td.id { overflow-wrap: anywhere; } svg { max-width: 100%; height: auto; }
   rect, td { print-color-adjust: exact; -webkit-print-color-adjust: exact; } }
 """

@@ -1,5 +1,7 @@
 """Reports of any size, with the same text wherever a report has text."""
 
+from msgspec.structs import replace
+
 from gitbatch.agents.protocol import Contribution, Reply, ReplyFlag
 from gitbatch.batch.history.decisions import DecisionKind, ItemDecision, ItemName
 from gitbatch.batch.history.trailers import Kind
@@ -56,6 +58,18 @@ def make_report(said: str = "Wrote it.", groups: int = 3, items: int = 4) -> Bat
         models=(ModelSpent(text, 1, Spent(Usage(text, input=1, requests=1, cost=0.5), 1)),),
         commits=(*commits, _make_commit(text, 8, 0, None)),
     )
+
+
+def make_large_report() -> BatchReport:
+    """Returns the report of a thousand items in ten groups, each with a summary of 250 characters."""
+    report = make_report("Wrote the page of a module.", groups=10, items=100)
+    groups = (replace(group, items=tuple(map(_extend_summary, group.items))) for group in report.groups)
+    return replace(report, groups=tuple(groups))
+
+
+def _extend_summary(item: ReportItem) -> ReportItem:
+    summary = CleanText(("Wrote the page of a module. " * 9)[:250])
+    return replace(item, reply=item.reply and replace(item.reply, summary=summary))
 
 
 def _path(text: str, group: int, at: int) -> str:

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from msgspec.structs import replace
 from test_text import HOSTILE
-from view.report.sample_reports import make_report
+from view.report.sample_reports import make_large_report, make_report
 from view.report.test_markup import ATTACKS, Reader
 
 from gitbatch.view.report.page import DOCTYPE, POLICY, is_report, render_report
@@ -120,7 +120,7 @@ def test_open_item_of_a_group_that_has_begun() -> None:
 
 
 def test_large_batch_has_a_graph_of_its_groups() -> None:
-    page = render_report(make_report(groups=10, items=100))
+    page = render_report(make_large_report())
     assert len(page.encode()) < 2_000_000
     read = Reader(page)
     assert "The groups whose outputs others read" in read.text
