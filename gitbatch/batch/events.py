@@ -99,6 +99,13 @@ class ItemProgress(_BaseItemEvent, frozen=True, tag="item-progress"):
     line: CleanText
 
 
+class ItemCharged(_BaseItemEvent, frozen=True, tag="item-charged"):
+    """An item that runs has used something whose cost is known; the end of its attempt has the sum."""
+
+    usage: Usage
+    """Since the event before."""
+
+
 class AttemptFailed(BaseEvent, frozen=True, tag="attempt-failed"):
     """An attempt at an item failed, and the item is tried again, at once or when the batch resumes."""
 
@@ -262,7 +269,14 @@ BatchEvent: TypeAlias = (
     BatchStarted | BatchWaiting | GroupStarted | CheckpointReached | ConfigChanged | Notice
 )
 ItemEvent: TypeAlias = (
-    ItemStarted | ItemProgress | ItemWaiting | CheckStarted | CheckFinished | AttemptFailed | ItemFinished
+    ItemStarted
+    | ItemProgress
+    | ItemCharged
+    | ItemWaiting
+    | CheckStarted
+    | CheckFinished
+    | AttemptFailed
+    | ItemFinished
 )
 GateEvent: TypeAlias = GateStarted | GateFinished
 EndEvent: TypeAlias = BatchPaused | BatchStopped | BatchHalted | BatchFinished

@@ -25,6 +25,7 @@ from gitbatch.batch.group.scheduled_items import GroupStart, pending_items
 from gitbatch.batch.group.set_aside import set_aside
 from gitbatch.batch.history.bases import BaseReader
 from gitbatch.batch.history.progress import BatchProgress, read_progress
+from gitbatch.batch.item.charge import report_charges
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import Halt
 from gitbatch.batch.model import PHASE_COMPLETE, BatchGroup, Checkpoint, FailedItem, Outcome
@@ -86,6 +87,7 @@ async def run_batch(run: Run, reviewer: Reviewer, *, resumed: bool) -> Result:
     run.agents.rate_limit.listener = lambda wait, why: run.emit(
         BatchWaiting(batch=run.batch.id, seconds=round(wait, 1), reason=why)
     )
+    run.agents.budget.listener = report_charges(run)
     began = run.clock()
     state = await _resume(run, resumed=resumed)
     tally = Tally.of_progress(state, began)

@@ -1,6 +1,7 @@
 """The budget of a batch: cost is reserved before an item starts and charged with each request."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gitbatch.limits.usage import Spent, Usage
@@ -16,6 +17,8 @@ class Budget:
     max_tokens: int | None = None
     spent: Spent = Spent()
     """By all attempts so far, failed ones and those of earlier starts of the batch included."""
+    listener: Callable[[ItemKey, Usage], None] = field(default=lambda _, __: None)
+    """Called with each charge, before an attempt has ended too."""
     _reserved: dict[ItemKey, float] = field(default_factory=dict, init=False)
     _charged: dict[ItemKey, Usage] = field(default_factory=dict, init=False)
     """By item: the charges of its current attempt."""
@@ -54,6 +57,7 @@ class Budget:
         self._charged[item] = self._charged.get(item, Usage()) + usage
         if item in self._reserved and usage.cost is not None:
             self._reserved[item] = max(0.0, self._reserved[item] - usage.cost)
+        self.listener(item, usage)
 
     def close_attempt(self, item: ItemKey, usage: Usage) -> Usage:
         """Ends an attempt and returns its usage.

@@ -20,6 +20,7 @@ from gitbatch.batch.events import (
     GateEvent,
     GateFinished,
     GroupStarted,
+    ItemCharged,
     ItemFinished,
     ItemProgress,
     ItemStarted,
@@ -44,6 +45,14 @@ class RunningItem(Struct, frozen=True):
     """When its agent showed something last; None: what runs now is a check or a gate, which show nothing."""
     cost: float | None = None
     """US dollars of its attempts that have ended; None: none is known."""
+    charged: float | None = None
+    """US dollars of the attempt that runs, so far; None: none is known."""
+
+    @property
+    def whole_cost(self) -> float | None:
+        """US dollars of all its attempts so far; None: none is known."""
+        known = [cost for cost in (self.cost, self.charged) if cost is not None]
+        return sum(known) if known else None
 
 
 class EndedItem(Struct, frozen=True):
@@ -85,7 +94,8 @@ class LiveState(Struct, frozen=True):
     @property
     def cost(self) -> float | None:
         """US dollars of the whole batch, as far as they are known; None: nothing is."""
-        known = [*self.costs.values(), *(() if self.cost_before is None else (self.cost_before,))]
+        running = (each.charged for each in self.running.values())
+        known = [cost for cost in (self.cost_before, *self.costs.values(), *running) if cost is not None]
         return sum(known) if known else None
 
     def estimate_left(self, now: float) -> float | None:
@@ -110,7 +120,7 @@ def is_gate(key: ItemKey) -> bool:
 
 def follow_event(state: LiveState, event: Event) -> LiveState:
     """Returns the state after an event; what ends a run or a group, and what is only said, changes nothing."""
-    if isinstance(event, ItemStarted | ItemProgress | CheckStarted | CheckFinished):
+    if isinstance(event, ItemStarted | ItemProgress | ItemCharged | CheckStarted | CheckFinished):
         return _follow_running_item(state, event)
     if isinstance(event, ItemWaiting | AttemptFailed | ItemFinished):
         return _follow_ended_attempt(state, event)
@@ -154,7 +164,7 @@ def _drop(state: LiveState, key: ItemKey) -> LiveState:
 
 
 def _follow_running_item(
-    state: LiveState, event: ItemStarted | ItemProgress | CheckStarted | CheckFinished
+    state: LiveState, event: ItemStarted | ItemProgress | ItemCharged | CheckStarted | CheckFinished
 ) -> LiveState:
     match event:
         case ItemStarted():
@@ -163,6 +173,9 @@ def _follow_running_item(
             return _put(replace(state, failures=failures), event.slug, item)
         case ItemProgress() if item_now := state.running.get(event.slug):
             return _put(state, event.slug, replace(item_now, line=event.line, heard=event.at))
+        case ItemCharged() if (item_now := state.running.get(event.slug)) and event.usage.cost is not None:
+            charged = (item_now.charged or 0.0) + event.usage.cost
+            return _put(state, event.slug, replace(item_now, charged=charged))
         case CheckStarted():  # of an output that was held, the agent has no row
             item = state.running.get(event.slug) or RunningItem(event.name, event.at)
             return _put(state, event.slug, replace(item, line=f"check {event.check}", heard=None))

@@ -22,6 +22,7 @@ from gitbatch.batch.events import (
     GateFinished,
     GateStarted,
     GroupStarted,
+    ItemCharged,
     ItemEvent,
     ItemFinished,
     ItemProgress,
@@ -120,8 +121,8 @@ class PlainView:
                 self._show_progress(event)
             case ItemWaiting():
                 self._show_item_waiting(event)
-            case CheckStarted():
-                self._names.setdefault(event.slug, event.name)
+            case CheckStarted() | ItemCharged():
+                self._follow_silently(event)
             case CheckFinished():
                 self._show_check(event)
             case AttemptFailed():
@@ -130,6 +131,11 @@ class PlainView:
                 self._show_outcome(event.outcome)
             case _:
                 assert_never(event)
+
+    def _follow_silently(self, event: CheckStarted | ItemCharged) -> None:
+        """Shows nothing: the end of a check or of an item says it all."""
+        if isinstance(event, CheckStarted):
+            self._names.setdefault(event.slug, event.name)
 
     def _show_end(self, event: EndEvent) -> None:
         match event:

@@ -19,6 +19,7 @@ from gitbatch.batch.events import (
     GateFinished,
     GateStarted,
     GroupStarted,
+    ItemCharged,
     ItemFinished,
     ItemProgress,
     ItemStarted,
@@ -127,6 +128,10 @@ EVENTS: tuple[tuple[Event, str], ...] = (
             line=clean_text("oh"),
         ),
         "  !         T1: oh\n",
+    ),
+    (
+        ItemCharged(batch="b", slug=ITEM.key, group=1, item="out/a.md", usage=Usage(requests=1, cost=0.25)),
+        "",
     ),
     (
         ItemWaiting(

@@ -16,6 +16,7 @@ from gitbatch.batch.events import (
     GateFinished,
     GateStarted,
     GroupStarted,
+    ItemCharged,
     ItemFinished,
     ItemProgress,
     ItemStarted,
@@ -111,6 +112,14 @@ def test_each_attempt_is_paid_once() -> None:
     again = follow([of_kind(ItemStarted)], state)
     assert again.running[ITEM.key].cost == 0.25
     assert follow([ItemFinished(batch="b", outcome=last)], again).cost == 1.0
+
+
+def test_what_a_running_item_has_used_is_known_before_its_end() -> None:
+    state = follow([of_kind(BatchStarted), of_kind(ItemStarted), of_kind(ItemCharged), of_kind(ItemCharged)])
+    assert (state.running[ITEM.key].whole_cost, state.cost) == (0.5, 1.0)
+    done = replace(WROTE, spent=Spent.of_attempt(Usage(requests=2, cost=0.5)))
+    assert follow([ItemFinished(batch="b", outcome=done)], state).cost == 1.0
+    assert follow([of_kind(ItemCharged)]) == LiveState(), "of an item that has ended"
 
 
 def test_cost_that_is_unknown_is_none() -> None:

@@ -7,12 +7,13 @@ cost is known, a batch with a cost limit halts.
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
 from gitbatch.agents.process.interruption import AttemptInterruptedError
 from gitbatch.agents.protocol import Failure, Reply
-from gitbatch.batch.events import Notice
+from gitbatch.batch.events import ItemCharged, Notice
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.scheduled import ScheduledItem
 from gitbatch.batch.item.stop import cost_unknown
@@ -20,7 +21,22 @@ from gitbatch.batch.model import FailedAttempt
 from gitbatch.concurrency import shielded
 from gitbatch.limits.causes import TREATMENTS, Cause, Remedy
 from gitbatch.limits.usage import FREE, Usage, format_dollars
+from gitbatch.plan.model import ItemKey
 from gitbatch.text import clean_text
+
+
+def report_charges(run: Run) -> Callable[[ItemKey, Usage], None]:
+    """Returns the listener that emits what running items use, as far as its cost is known."""
+    items = {item.key: item for item in run.batch.record.items}
+
+    def report_charge(key: ItemKey, usage: Usage) -> None:
+        if usage.cost:
+            item = items[key]
+            run.emit(
+                ItemCharged(batch=run.batch.id, slug=key, group=item.group, item=item.output, usage=usage)
+            )
+
+    return report_charge
 
 
 def charge_answer(run: Run, scheduled: ScheduledItem, answer: Reply | Failure) -> Usage:

@@ -10,7 +10,7 @@ from history import assert_tidy, audit
 from sessions import session_settings
 
 from gitbatch.batch.caller import PauseAlways
-from gitbatch.batch.events import BatchHalted, Event, ItemFinished, ItemProgress, ItemStarted
+from gitbatch.batch.events import BatchHalted, Event, ItemCharged, ItemFinished, ItemProgress, ItemStarted
 from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.session import Session, open_session
 from gitbatch.errors import ExitCode
@@ -59,6 +59,7 @@ def test_stopping_one_item_fails_it_alone(place: Place, opened: Repository) -> N
     first = outcomes["T1"]
     assert (first.reason, first.cause, first.attempts) == ("stopped by the user", Cause.STOPPED, 1)
     assert first.spent.usage.cost == 0.4, "what it had used is paid for"
+    assert [(e.item, e.usage.cost) for e in events if isinstance(e, ItemCharged)] == [("out/T1.md", 0.4)]
     assert outcomes["T2"].succeeded
     assert (result.ending, result.succeeded, result.failed) == (Ending.COMPLETE, 1, 1)
     assert starts(place, "T1") == 1, "it is not tried again"
