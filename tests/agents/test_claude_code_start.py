@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from gitbatch.agents.claude_code.agent import make_claude_code_agent, make_program
 from gitbatch.agents.claude_code.command_line import edit_rule
+from gitbatch.agents.claude_code.key import find_key
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.last_message import INSTRUCTION
 from gitbatch.agents.process.starter import Starter
@@ -207,6 +208,19 @@ def test_key_variable_of_the_table() -> None:
     with pytest.raises(GitbatchError, match="MY_KEY is not set"):
         make_claude_code_agent("a", table, services_of({"ANTHROPIC_API_KEY": "k"}))
     assert make_claude_code_agent("a", table, services_of({"MY_KEY": "sk-ant-oat01"})).name == "a"
+
+
+@pytest.mark.parametrize(
+    ("value", "variable"),
+    [
+        ("sk-ant-api03-x", "ANTHROPIC_API_KEY"),
+        ("sk-ant-oat01-x", "CLAUDE_CODE_OAUTH_TOKEN"),
+        ("of-a-gateway", "ANTHROPIC_API_KEY"),
+    ],
+)
+def test_key_of_a_variable_that_claude_code_does_not_read(value: str, variable: str) -> None:
+    found = find_key("a", ClaudeCodeAgent(api_key_env=("MY_KEY",)), {"MY_KEY": value})
+    assert (found.name, found.value) == (variable, value)
 
 
 def test_shell_needs_a_sandbox() -> None:

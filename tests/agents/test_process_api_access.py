@@ -101,7 +101,7 @@ def test_a_server_of_the_user_s_own() -> None:
     assert changed == {"ANTHROPIC_API_KEY": KEY.value, "ANTHROPIC_BASE_URL": PROXY}
 
 
-@pytest.mark.parametrize("address", ["ftp://x", "https://", "x", "https://user:pw@x/", "http://x:0", "https://x?y", "https://x:y"])  # fmt: skip
+@pytest.mark.parametrize("address", ["ftp://x", "https://", "x", "https://user:pw@x/", "http://:pw@x", "http://x:0", "https://x?y", "https://x:y"])  # fmt: skip
 def test_an_address_that_cannot_be_used_is_said_at_the_start(address: str) -> None:
     with pytest.raises(GitbatchError, match="agent c: invalid base URL") as caught:
         find_claude(address)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from gitbatch.agents.claude_code.table import ClaudeCodeAgent
+from gitbatch.agents.claude_code.table import KEY_VARIABLES, ClaudeCodeAgent
 from gitbatch.errors import GitbatchError
 
 _TOKEN, _KEY = "CLAUDE_CODE_OAUTH_TOKEN", "ANTHROPIC_API_KEY"
@@ -13,7 +13,7 @@ _BELONGS = {"sk-ant-oat": _TOKEN, "sk-ant-api": _KEY}
 
 
 class KeyVariable(Struct, frozen=True):
-    """The variable that is passed."""
+    """The key, and the variable in which Claude Code gets it."""
 
     name: str
     value: str
@@ -24,7 +24,7 @@ class KeyVariable(Struct, frozen=True):
 
 
 def find_key(agent: str, table: ClaudeCodeAgent, environment: Mapping[str, str]) -> KeyVariable:
-    """Returns the first variable of the table that is set.
+    """Returns the value of the first variable of the table that is set.
 
     Args:
         agent: the agent's name, for errors.
@@ -50,6 +50,8 @@ def find_key(agent: str, table: ClaudeCodeAgent, environment: Mapping[str, str])
             f"agent {agent}: the value of {name} belongs in {belongs}",
             f"export {belongs}=…, and unset {name}",
         )
+    if name not in KEY_VARIABLES:  # one of the user's own, which Claude Code does not read
+        name = _KEY if belongs == name else belongs
     return KeyVariable(name, value)
 
 

@@ -195,7 +195,7 @@ def _split_address(agent: str, address: str) -> tuple[str, str]:
         parts = urlsplit(address)
         host = encode_host(parts.netloc) if parts.scheme == "https" else parts.hostname or ""
         is_valid = (
-            parts.scheme in {"http", "https"} and parts.port != 0 and not (parts.query or parts.username)
+            parts.scheme in {"http", "https"} and parts.port != 0 and not (parts.query or "@" in parts.netloc)
         )
         if host and is_valid:
             return parts.scheme, host
