@@ -76,7 +76,7 @@ class Upstream:
             await answer.aclose()
 
     def _describe_failure(self, error: Exception) -> str:
-        """Returns why there is no answer; what begins so is known as no connection, whatever program repeats it."""
+        """Returns why no answer came; what begins so counts as no connection, whatever program repeats it."""
         why = describe_connection_error(error) or "the connection was broken"
         if "certificate is not valid" in why:
             why += " (SSL_CERT_FILE names a file with more certificates)"

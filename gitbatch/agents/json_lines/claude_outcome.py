@@ -85,9 +85,7 @@ def wait_for_server(rate_limit: RateLimit, event: Event) -> None:
     if event.retry_delay_ms is None:
         return
     seconds = max(event.retry_delay_ms, 0.0) / 1000
-    is_gateway = (
-        event.error_status == HTTPStatus.BAD_GATEWAY
-    )  # our proxy answers so if there is no connection
+    is_gateway = event.error_status == HTTPStatus.BAD_GATEWAY  # our proxy answers so without a connection
     if not is_gateway and is_busy_status(event.error_status, event.error_name):
         rate_limit.start_wait(seconds)
     elif is_gateway or event.error_status is None:
