@@ -37,6 +37,11 @@ VERBS = (
         "Show what the agent of an item wrote, also while it runs. Changes nothing.",
     ),
     (
+        "watch",
+        "gitbatch.cli.watch:watch",
+        "Show the run that works here, as its own terminal does, until it ends. Changes nothing.",
+    ),
+    (
         "plan",
         "gitbatch.cli.plan:plan",
         "Show what would run, as the commit has it: groups, items, outputs, what each reads, and the control files found.",

@@ -37,6 +37,7 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "status": (f"{_STATE}:BatchState", f"{_STATE}:NoBatch"),
         "batches": (f"{_OUTPUTS}.batches:BatchesOutput",),
         "show": (f"{_OUTPUTS}.show:ShowOutput",),
+        "watch": ("gitbatch.batch.events:Event", f"{_OUTPUTS}.watch:WatchOutput"),
         "logs": ("gitbatch.batch.history.item_log:LogLine", f"{_OUTPUTS}.logs:LogsOutput"),
         "events": ("gitbatch.batch.events:Event", f"{_OUTPUTS}.run:RunOutput"),
         "dry-run": ("gitbatch.view.dry_run:DryRunOutput",),
@@ -63,6 +64,7 @@ TITLES: Mapping[str, str] = MappingProxyType(
     {
         CONFIG: "gitbatch.toml",
         "dry-run": "gitbatch run --dry-run --json",
+        "watch": "one line of gitbatch watch --json",
         "logs": "one line of gitbatch logs --json",
         "events": "one line of gitbatch run --json or gitbatch demo --json",
     }
