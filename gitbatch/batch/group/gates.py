@@ -68,7 +68,9 @@ async def _judge_gate(runs: GateRuns) -> GateVerdict | Blamed | BlockedGroup:
     if result.passed is None:
         base = await runs.judge(runs.base, twice=True)
         if base.passed is None:
-            return _judge_red_base(runs, result)
+            if runs.table.must_pass:
+                return await _block_red_base(runs, result)
+            return _record_red_base(runs, result)
         found = await find_guilty(runs.merged.outcomes, runs.merged.below, runs)
         if found.is_resolved:
             return Blamed(runs.blame(found.guilty))
@@ -90,16 +92,8 @@ def _make_verdict(runs: GateRuns, result: GateResult) -> GateVerdict:
     )
 
 
-def _judge_red_base(runs: GateRuns, result: GateResult) -> GateVerdict | BlockedGroup:
-    """Returns the verdict of a gate that was red before: it blocks nothing new, unless it must pass."""
-    before = runs.built.checkpoint.before
-    if runs.table.must_pass:
-        reason = (
-            f"gate {runs.name} must pass, and was red before this group (at {before[:12]}): {result.reason}"
-        )
-        return BlockedGroup(
-            Halt(Cause.GATE, clean_text(reason), f"fix the branch and commit; then {_RESUME}")
-        )
+def _record_red_base(runs: GateRuns, result: GateResult) -> GateVerdict:
+    """Returns the verdict of a gate that was red before: it blocks nothing new."""
     effort = runs.effort
     return GateVerdict(
         runs.name,
@@ -108,6 +102,23 @@ def _judge_red_base(runs: GateRuns, result: GateResult) -> GateVerdict | Blocked
         round(effort.seconds, 3),
         effort.runs,
         result.reason,
+    )
+
+
+async def _block_red_base(runs: GateRuns, result: GateResult) -> BlockedGroup:
+    """Returns why a gate that must pass, and was red before, blocks a group.
+
+    Its results are forgotten: what it lacks may be outside of the repository, so it runs again at the next start.
+    """
+    before = runs.built.checkpoint.before[:12]
+    reason = f"gate {runs.name} must pass, and was red before this group (at {before}): {result.reason}"
+    await runs.share.run.git(runs.share.results.forget, runs.name)
+    return BlockedGroup(
+        Halt(
+            Cause.GATE,
+            clean_text(reason),
+            f"fix the branch and commit, or what the gate lacks; then {_RESUME}",
+        )
     )
 
 

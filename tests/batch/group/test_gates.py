@@ -144,6 +144,19 @@ def test_a_gate_that_must_pass_halts_the_batch_until_the_branch_is_good(
     assert starts(place, "T1") == 1
 
 
+def test_what_a_gate_that_must_pass_lacks_can_come_from_outside(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that was not up: no commit is needed, the gate runs again at the next start."""
+    set_up(place, "ok", agent=gate(place, 'test -e "$HOME/up"', "must-pass = true"))
+    result, _ = run_here(place, monkeypatch)
+    assert result.halt
+    (place.home / "up").touch()
+    result, _ = run_here(place, monkeypatch)
+    assert (result.ending, result.succeeded, starts(place, "T1")) == (Ending.COMPLETE, 1, 1)
+    assert seen(place) == [["T1"], ["T1"], [], [], ["T1"]]
+
+
 def test_a_gate_that_is_red_once_is_said_to_be_flaky(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     set_up(place, "ok", "ok", agent=gate(place, 'mkdir "$HOME/ran" 2>/dev/null && exit 1; exit 0'))
     result, events = run_here(place, monkeypatch)
