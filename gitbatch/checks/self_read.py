@@ -56,7 +56,13 @@ READ_BY_TOOLS = (
         "build.gradle*",
         "pom.xml",
     ),
-    *("mkdocs.yml", "conf.py", "_config.yml"),
+    *("mkdocs.yml", "conf.py", "_config.yml", "_quarto.yml", "book.toml"),
+    *(".gitignore", ".gitattributes", ".ignore", ".rgignore", ".fdignore", ".*lintignore", ".prettierignore"),
+    *("pytest.toml", ".pytest.toml", "uv.toml", "hatch.toml", "pyrightconfig.json", ".python-version"),
+    *("biome.json*", "deno.json*", "jsconfig*.json", "tslint.json", ".swcrc", "bunfig.toml", ".nvmrc"),
+    *(".mocharc*", ".nycrc*", "*.config.[cm]js", "*.config.[jt]s", "*.config.mts", ".stylelintrc*", ".mdl*"),
+    *(".clang-tidy", ".clang-format", "meson.build", ".shellcheckrc", ".hadolint.y*ml", ".ansible-lint*"),
+    *("settings.gradle*", "gradle.properties", "rust-toolchain*", "Gemfile.lock", ".proselintrc*"),
 )
 """Names that tools look for by themselves, in any folder; `*` stands for any characters."""
 
@@ -73,6 +79,8 @@ READ_BY_AGENTS = (
     *(".mcp.json", "opencode.json", "opencode.jsonc", ".aider.conf.yml", "CONVENTIONS.md"),
 )
 """Names of files that agents take for instructions or settings, in any folder."""
+_TOOL_FOLDERS = frozenset({".cargo", ".config", ".mvn"})
+"""Folders in which tools look for their settings."""
 _AGENT_FOLDERS = frozenset(
     {".claude", ".codex", ".gemini", ".qwen", ".opencode", ".cursor", ".agents", ".aider", ".goose"}
 )
@@ -87,6 +95,8 @@ def is_self_read(table: ProgramTable, output: str) -> bool:
         return _is_read_by_agents(output)
     name = PurePosixPath(output).name
     if any(fnmatchcase(name, pattern) for pattern in READ_BY_TOOLS):
+        return True
+    if not _TOOL_FOLDERS.isdisjoint(output.split("/")):
         return True
     named = frozenset(find_named_paths(table))
     if output in named or (_names_subject(table) and _is_below(output, named)):
