@@ -1,12 +1,10 @@
 """Waiting is seeing: an item that waits for others of its group starts from a tree that has what they wrote."""
 
 import json
-import subprocess
-import sys
 from typing import Any
 
 import pytest
-from conftest import Place
+from conftest import Place, Running
 from waiting import wait_until
 
 AGENT = r"""
@@ -102,16 +100,8 @@ def test_with_block_an_item_does_not_run_without_what_it_waits_for(place: Place)
     assert done["T6"]["status"] == "blocked"
 
 
-def start(place: Place) -> subprocess.Popen[bytes]:
-    command = (sys.executable, "-m", "gitbatch", "run", "--items", "all", "--checkpoint", "after-batch:9")
-    return subprocess.Popen(
-        command,
-        cwd=place.root,
-        env=place.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+def start(place: Place) -> Running:
+    return place.start("run", "--items", "all", "--checkpoint", "after-batch:9")
 
 
 ROW = """\
@@ -135,7 +125,7 @@ def test_after_a_kill_what_is_done_is_seen_and_what_failed_has_no_more_attempts(
     process = start(place)
     wait_until(lambda: starts(place, 3) == 1 or process.poll() is not None, "the third item")
     process.kill()
-    process.wait()
+    process.communicate()
     (place.home / "go").touch()
     run(place, code=1)
     assert saw(place, 4) == ["1-t1", "1-t3"]
@@ -149,9 +139,9 @@ def test_what_stands_on_an_item_in_conflict_runs_again(place: Place) -> None:
     place.write("out/1.md", "by the user\n")
     place.commit("mine")
     (place.home / "go").touch()
-    process.wait()
+    said, _ = process.communicate()
     assert place.read("out/1.md") == "by the user\n"
-    assert [starts(place, number) for number in range(1, 5)] == [1, 2, 2, 2]
+    assert [starts(place, number) for number in range(1, 5)] == [1, 2, 2, 2], said
     assert saw(place, 2) == ["the", "user"]
     assert saw(place, 4)[-2:] == ["1-t2", "1-t3"]
     kept = place.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/rescue/*").splitlines()
