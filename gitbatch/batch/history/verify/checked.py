@@ -38,7 +38,10 @@ def judge_gates(history: History, trees: Trees, ours: Ours, brought: dict[str, s
         yield Check.CHECKPOINT_GATES, "has the verdict of a gate on another tree than its own"
     if not brought:
         return
-    bases = (ours.commit.parents[0], *(history.line_below(oid) for oid in brought.values()))
+    standing = (
+        oid for oid in brought.values() if history.parents[oid]
+    )  # one without a parent is judged itself
+    bases = (ours.commit.parents[0], *map(history.line_below, standing))
     asked = [_asked_gates(history, trees, ours, base) for base in dict.fromkeys(bases)]
     wanted = set.intersection(*({name for name, _ in gates} for gates in asked))
     must_pass = set.intersection(*({name for name, strict in gates if strict} for gates in asked))
