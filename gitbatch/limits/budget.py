@@ -101,15 +101,15 @@ class Budget:
         ended = max(0.0, (self.spent.usage.cost or 0.0) - running)
         return ended / self.spent.known if self.spent.known else 0.0
 
+    def estimate_cost(self, spent: Spent) -> float:
+        """Returns the US dollars of some attempts, with the mean for each one of unknown cost."""
+        return (spent.usage.cost or 0.0) + spent.unknown * self.mean_cost
+
     @property
     def is_reached(self) -> bool:
         """Whether a limit is reached, so that no further request may be made."""
-        over_cost = self.max_cost is not None and self._estimated_cost() >= self.max_cost
+        over_cost = self.max_cost is not None and self.estimate_cost(self.spent) >= self.max_cost
         return over_cost or (self.max_tokens is not None and self.known_usage.total_tokens >= self.max_tokens)
 
     def _committed_cost(self) -> float:
-        return self._estimated_cost() + sum(self._reserved.values())
-
-    def _estimated_cost(self) -> float:
-        """Returns the US dollars that are spent, with the mean for each attempt of unknown cost."""
-        return (self.spent.usage.cost or 0.0) + self.spent.unknown * self.mean_cost
+        return self.estimate_cost(self.spent) + sum(self._reserved.values())

@@ -178,6 +178,10 @@ def test_limit_that_cannot_be_kept() -> None:
     table = AcpAgent(preset="gemini", max_cost=1.0, reports_usage=True)
     agent = make_acp_agent("a", table, services_of(KEYS))
     assert (agent.knows_cost, agent.knows_usage, agent.cost_limit) == (True, True, 1.0)
+    with pytest.raises(GitbatchError, match="does not report its tokens"):
+        make_acp_agent("a", AcpAgent(preset="qwen", max_tokens=9), services_of(KEYS))
+    agent = make_acp_agent("a", AcpAgent(preset="gemini", max_tokens=9), services_of(KEYS))
+    assert agent.token_limit == 9
 
 
 @pytest.mark.parametrize(
@@ -191,11 +195,15 @@ def test_what_presets_report(preset: PresetName, cost: bool, usage: bool) -> Non
 
 @pytest.mark.parametrize(
     ("budget", "used", "cause"),
-    [(Budget(), 0.5, Cause.LIMIT), (Budget(0.0), 0.1, Cause.BUDGET)],
+    [
+        (Budget(), Usage(cost=0.5), Cause.LIMIT),
+        (Budget(), Usage(input=9), Cause.LIMIT),
+        (Budget(0.0), Usage(cost=0.1), Cause.BUDGET),
+    ],
 )
-def test_nothing_is_started_without_money(budget: Budget, used: float, cause: Cause) -> None:
-    table = AcpAgent(preset="claude", max_cost=0.5)
-    assignment = an_assignment(used=Usage(cost=used))
+def test_nothing_is_started_without_money(budget: Budget, used: Usage, cause: Cause) -> None:
+    table = AcpAgent(preset="claude", max_cost=0.5, max_tokens=9)
+    assignment = an_assignment(used=used)
     place = LocalPlace(Path("/worktree"), Path("/scratch"))
     made = make_program(table, budget, SandboxKind.NONE, assignment, place, FILES)
     assert isinstance(made, Failure)

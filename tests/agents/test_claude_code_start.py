@@ -290,13 +290,14 @@ def test_budget_leaves_what_other_items_have_reserved() -> None:
     ("table", "batch", "cause", "reason"),
     [
         (ClaudeCodeAgent(max_cost=0.5), None, Cause.LIMIT, "its limit of $0.50 (max-cost) is reached"),
+        (ClaudeCodeAgent(max_tokens=9), None, Cause.LIMIT, "its limit of 9 tokens (max-tokens) is reached"),
         (ClaudeCodeAgent(), 0.0, Cause.BUDGET, "the budget of the batch is reached"),
     ],
 )
 def test_nothing_is_started_without_money(
     table: ClaudeCodeAgent, batch: float | None, cause: Cause, reason: str
 ) -> None:
-    assignment = replace(an_assignment(), used=Usage(requests=1, cost=0.5))
+    assignment = replace(an_assignment(), used=Usage(input=9, requests=1, cost=0.5))
     place = LocalPlace(Path("/w"), Path("/scratch"))
     failure = make_program(table, KEY, a_state(max_cost=batch), assignment, place, FILES)
     assert isinstance(failure, Failure)

@@ -87,6 +87,26 @@ def test_limit_of_the_item_is_not_the_budget_of_the_batch() -> None:
     assert failure.usage == Usage("claude-opus-5-5", 507, 6, 0, 3810, 1, 0.021198)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("own", "batch", "cause", "reason"),
+    [
+        (5_000, None, Cause.LIMIT, "its limit of 5,000 tokens (max-tokens) is reached"),
+        (None, 5_000, Cause.BUDGET, "the budget of the batch is reached (5000 tokens)"),
+    ],
+)
+def test_limit_of_tokens_ends_it(own: int | None, batch: int | None, cause: Cause, reason: str) -> None:
+    """It has no such limit of its own: the tokens of its messages count as they come."""
+    state = a_state()
+    state.services.budget.max_tokens = batch
+    program = a_program(ClaudeCodeAgent(max_tokens=own), state)
+    *events, _ = read_stream("success").splitlines(keepends=True)
+    assert not program.must_end()
+    failure, _ = play_stream(program, b"".join(events), 0)
+    assert isinstance(failure, Failure)
+    assert (program.must_end(), failure.cause, failure.reason) == (True, cause, reason)
+    assert failure.usage.total_tokens >= 5_000
+
+
 def test_error_of_the_api_costs_nothing_if_no_request_was_answered() -> None:
     failure, _ = play_stream(a_program(), read_stream("status-429"), 1)
     assert failure == Failure(failure.reason, failure.details, Cause.BUSY, 0.596, FREE)  # type: ignore[union-attr]

@@ -23,10 +23,13 @@ def limits(
     *,
     cost: float | None = None,
     used: float = 0.0,
+    tokens: int | None = None,
     max_cost: float | None = None,
     max_tokens: int | None = None,
 ) -> AttemptLimits:
-    return AttemptLimits(Budget(max_cost, max_tokens), KEY, cost, Usage(cost=used), find_cost)
+    return AttemptLimits(
+        Budget(max_cost, max_tokens), KEY, cost, tokens, Usage(input=int(used * 10_000), cost=used), find_cost
+    )
 
 
 @pytest.mark.parametrize(
@@ -39,6 +42,9 @@ def limits(
         (limits(max_cost=0.04), 2, None),
         (limits(max_cost=0.03), 2, Cause.BUDGET),
         (limits(cost=0.03, max_cost=0.03), 2, Cause.LIMIT),
+        (limits(tokens=301), 2, None),
+        (limits(tokens=300), 2, Cause.LIMIT),
+        (limits(tokens=400, used=0.01), 2, Cause.LIMIT),
         (limits(max_tokens=301), 2, None),
         (limits(max_tokens=300), 2, Cause.BUDGET),
     ],

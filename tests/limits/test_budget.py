@@ -1,7 +1,9 @@
 """What a batch may spend."""
 
+import pytest
+
 from gitbatch.limits.budget import Budget
-from gitbatch.limits.usage import Usage, format_dollars
+from gitbatch.limits.usage import Spent, Usage, format_dollars
 from gitbatch.plan.model import ItemKey
 from gitbatch.text import clean_text
 
@@ -84,3 +86,14 @@ def test_total_that_is_less_or_unknown_changes_nothing() -> None:
         budget, item = Budget(), ItemKey("a")
         budget.charge_request(item, a_request())
         assert budget.close_attempt(item, total) == a_request()
+
+
+def test_an_attempt_of_unknown_cost_counts_as_the_mean_of_those_that_have_ended() -> None:
+    budget, spent = Budget(max_cost=1.0), Spent(a_request(0.1), known=1, unknown=2)
+    assert budget.estimate_cost(spent) == pytest.approx(0.1)
+    for item, cost in (("a", 0.2), ("b", 0.4)):
+        budget.close_attempt(ItemKey(item), a_request(cost))
+    budget.charge_request(ItemKey("c"), a_request(0.3))  # it still works
+    assert budget.estimate_cost(spent) == pytest.approx(0.7)
+    budget.close_attempt(ItemKey("d"), a_request(None))
+    assert budget.is_reached

@@ -15,6 +15,7 @@ from gitbatch.agents.process.agent import ProcessAgent
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.network import open_network
 from gitbatch.agents.process.program import Program
+from gitbatch.agents.process.spending import AttemptLimits
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace
 from gitbatch.agents.services import AgentServices
 from gitbatch.errors import GitbatchError
@@ -47,6 +48,12 @@ def make_acp_agent(name: str, table: AcpAgent, services: AgentServices) -> Proce
             f"agent {name} does not report its cost, so max-cost cannot be enforced",
             f"remove max-cost from [agents.{name}], or set reports-usage = true if the agent reports its cost",
         )
+    knows_usage = network.counts_usage or (preset.knows_usage if reports is None else reports)
+    if table.max_tokens is not None and not knows_usage:
+        raise GitbatchError(
+            f"agent {name} does not report its tokens, so max-tokens cannot be enforced",
+            f"remove max-tokens from [agents.{name}], or set reports-usage = true if the agent reports its tokens",
+        )
     return ProcessAgent(
         name=name,
         table=known,
@@ -55,9 +62,10 @@ def make_acp_agent(name: str, table: AcpAgent, services: AgentServices) -> Proce
         starter=services.starter,
         command=table.arguments,
         make_program=partial(make_program, known, services.budget, sandbox.kind),
-        knows_usage=network.counts_usage or (preset.knows_usage if reports is None else reports),
+        knows_usage=knows_usage,
         knows_cost=knows_cost,
         cost_limit=table.max_cost,
+        token_limit=table.max_tokens,
         notes=(*network.notes, *_find_notes(name, table)),
         network=network,
         budget=services.budget,
@@ -95,6 +103,9 @@ def make_program(
     own = None if limit is None else limit - (assignment.used.cost or 0.0)
     if own is not None and own <= 0:
         return Failure(clean_text(describe_limit(limit or 0.0)), cause=Cause.LIMIT, usage=FREE)
+    limits = AttemptLimits(budget, assignment.item, token_limit=table.max_tokens, used=assignment.used)
+    if reached := limits.find_reached_tokens(0):
+        return Failure(clean_text(reached.reason), cause=reached.cause, usage=FREE)
     of_batch = budget.cost_left_for(assignment.item)
     if of_batch is not None and of_batch <= 0:
         return Failure(clean_text(BATCH_LIMIT), cause=Cause.BUDGET, usage=FREE)

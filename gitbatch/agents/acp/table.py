@@ -36,6 +36,8 @@ class AcpAgent(ProcessTable, frozen=True, kw_only=True, tag="acp"):
     """Calls of tools in one attempt: the protocol has no limit of its own."""
     max_cost: Amount | None = None
     """US dollars for one item, all attempts together; for an agent that reports its cost."""
+    max_tokens: Positive | None = None
+    """Tokens for one item, all attempts together, those of the cache too; for an agent that reports them."""
     reports_usage: bool | None = None
     """Whether the agent reports tokens and cost; not set: as is known of the preset, else not."""
 

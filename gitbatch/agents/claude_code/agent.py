@@ -21,6 +21,7 @@ from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.last_lines import find_reason
 from gitbatch.agents.process.network import open_network
 from gitbatch.agents.process.program import Program, ProgramExit, describe_exit, feed_and_wait
+from gitbatch.agents.process.spending import AttemptLimits, ReachedLimit
 from gitbatch.agents.process.watch import EVENT_LINE, ExitWait, OutputWatch, ShownLine
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
 from gitbatch.agents.reply import PartialReply, make_review
@@ -72,6 +73,7 @@ def make_claude_code_agent(name: str, table: ClaudeCodeAgent, services: AgentSer
         knows_usage=True,
         knows_cost=True,
         cost_limit=table.max_cost,
+        token_limit=table.max_tokens,
         notes=network.notes,
         network=network,
         budget=services.budget,
@@ -93,10 +95,15 @@ def make_program(
         return Failure(clean_text(_limit_reached(table)), cause=Cause.LIMIT, usage=FREE)
     if of_batch is not None and of_batch <= 0:
         return Failure(clean_text(_BATCH_LIMIT), cause=Cause.BUDGET, usage=FREE)
+    limits = AttemptLimits(
+        state.services.budget, assignment.item, token_limit=table.max_tokens, used=assignment.used
+    )
+    if reached := limits.find_reached_tokens(0):
+        return Failure(clean_text(reached.reason), cause=reached.cause, usage=FREE)
     left = min((limit for limit in (own, of_batch) if limit is not None), default=None)
     stream = ClaudeEvents(place.worktree, state.wait_for_server)
     is_own = own is not None and left == own
-    return ClaudeCodeProgram(table, key, state, assignment, place, files, stream, left, is_own)
+    return ClaudeCodeProgram(table, key, state, assignment, place, files, stream, limits, left, is_own)
 
 
 class ClaudeCodeProgram(Struct, frozen=True):
@@ -109,6 +116,8 @@ class ClaudeCodeProgram(Struct, frozen=True):
     place: LocalPlace
     files: ExchangeFiles
     stream: ClaudeEvents
+    limits: AttemptLimits
+    """Of tokens: Claude Code has none of its own."""
     cost_left: float | None
     """US dollars that it may spend; None: no limit."""
     is_own_limit: bool
@@ -137,16 +146,26 @@ class ClaudeCodeProgram(Struct, frozen=True):
 
     async def work(self, transport: asyncio.SubprocessTransport, watch: OutputWatch) -> ExitWait:
         """Gives it the prompt, and waits for its end."""
-        return await feed_and_wait(transport, watch, self.assignment, self.has_finished)
+        return await feed_and_wait(transport, watch, self.assignment, self.has_finished, self.must_end)
 
     def has_finished(self) -> bool:
         """Whether its result has come: it was seen to hang after that."""
         return self.stream.result is not None
 
+    def must_end(self) -> bool:
+        """Whether it has used the tokens that it may use, and has more to do."""
+        return self.stream.result is None and self._find_reached() is not None
+
     def read_reply(self, ended: ProgramExit) -> Reply | Failure:
         """Returns the reply of the result."""
         if self.stream.result is None:
-            return replace(self._fail_without_result(ended), usage=self.stream.usage)
+            reached = self._find_reached()
+            failure = (
+                Failure(clean_text(reached.reason), ended.watch.last_lines(), reached.cause)
+                if reached
+                else self._fail_without_result(ended)
+            )
+            return replace(failure, usage=self.stream.usage)
         usage, review = self.stream.usage, self.assignment.review
         if verdict := self.stream.judge_exit(ended.status, ()):
             return replace(self._fail(verdict, ended), usage=usage, retry_after=self.stream.retry_after)
@@ -166,6 +185,9 @@ class ClaudeCodeProgram(Struct, frozen=True):
     def read_partial_reply(self, _ended: ProgramExit) -> PartialReply:
         """Returns the usage of the result; without one, the tokens that were reported until then, and no cost."""
         return PartialReply(self.stream.usage, self.stream.retry_after)
+
+    def _find_reached(self) -> ReachedLimit | None:
+        return self.limits.find_reached_tokens(self.stream.usage_so_far.total_tokens)
 
     def _fail(self, verdict: Verdict, ended: ProgramExit) -> Failure:
         cause, reason = verdict.cause, verdict.reason

@@ -28,6 +28,8 @@ class ClaudeCodeAgent(ProcessTable, frozen=True, kw_only=True, tag="claude-code"
     """Answers of the model in one attempt."""
     max_cost: Amount | None = None
     """US dollars for one item, all attempts together."""
+    max_tokens: Positive | None = None
+    """Tokens for one item, all attempts together, those of the cache too."""
     tools: Annotated[tuple[Tool, ...], Meta(min_length=1)] = ("Read", "Glob", "Grep", "Edit", "Write")
     """`Bash` may be added, with a sandbox only."""
     settings: Literal["none", "project"] = "none"

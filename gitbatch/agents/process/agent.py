@@ -69,6 +69,7 @@ class ProcessAgent(Struct, frozen=True):
     knows_usage: bool = False
     knows_cost: bool = False
     cost_limit: float | None = None
+    token_limit: int | None = None
     notes: tuple[CleanText, ...] = ()
     """Lines about it for the header of a run."""
 
@@ -93,7 +94,9 @@ class ProcessAgent(Struct, frozen=True):
         """Runs the program until it ends; its last lines are the details of a failure."""
         if self.network.access is None:
             return await self._run_program(assignment, place, progress, None)
-        limits = AttemptLimits(self.budget, assignment.item, self.cost_limit, assignment.used)
+        limits = AttemptLimits(
+            self.budget, assignment.item, self.cost_limit, self.token_limit, assignment.used
+        )
         with ApiSession(self.network.access, limits, progress, self.sandbox.kind) as session:
             try:
                 answer = await self._run_program(assignment, place, progress, session)

@@ -89,6 +89,7 @@ async def feed_and_wait(
     watch: OutputWatch,
     assignment: Assignment,
     has_finished: Callable[[], bool],
+    must_end: Callable[[], bool] = lambda: False,
 ) -> ExitWait:
     """Writes the prompt to standard input as fast as the program reads it, which it need not, and waits.
 
@@ -97,11 +98,12 @@ async def feed_and_wait(
         watch: receives its output.
         assignment: has the prompt, and the most seconds to wait.
         has_finished: whether it has printed its last line: if it does not end soon after that, it is ended.
+        must_end: whether it may work no longer: it is ended at once.
     """
     stdin = get_stdin(transport)
     stdin.write(assignment.prompt.encode(errors="surrogateescape"))
     stdin.write_eof()
-    return await watch.wait_for_exit(assignment.timeout, has_finished)
+    return await watch.wait_for_exit(assignment.timeout, has_finished, must_end)
 
 
 def has_ended(transport: asyncio.SubprocessTransport, watch: OutputWatch) -> bool:

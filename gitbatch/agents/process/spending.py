@@ -33,6 +33,8 @@ class AttemptLimits(Struct, frozen=True):
     item: ItemKey
     cost_limit: float | None = None
     """US dollars for the item, all attempts together; None: no limit."""
+    token_limit: int | None = None
+    """Tokens for the item, all attempts together; None: no limit."""
     used: Usage = Usage()
     """By the attempts before."""
     find_cost: FindCost = find_cost
@@ -56,13 +58,8 @@ class AttemptLimits(Struct, frozen=True):
         Args:
             usages: the answers of this attempt.
         """
-        counted = sum(usage.total_tokens for usage in usages)
-        uncharged = max(0, counted - self.budget.charged_usage(self.item).total_tokens)
-        tokens = self.budget.known_usage.total_tokens + uncharged
-        if self.budget.max_tokens is not None and tokens >= self.budget.max_tokens:
-            return ReachedLimit(
-                Cause.BUDGET, f"the budget of the batch is reached ({self.budget.max_tokens} tokens)"
-            )
+        if reached := self.find_reached_tokens(sum(usage.total_tokens for usage in usages)):
+            return reached
         of_batch = self.budget.cost_left_for(self.item)
         if self.cost_limit is None and of_batch is None:
             return None
@@ -74,6 +71,24 @@ class AttemptLimits(Struct, frozen=True):
         # What a program has reported while it works is charged already, and is a part of what was counted here.
         if of_batch is not None and cost >= of_batch + self.budget.charged_cost(self.item):
             return ReachedLimit(Cause.BUDGET, "the budget of the batch is reached")
+        return None
+
+    def find_reached_tokens(self, counted: int) -> ReachedLimit | None:
+        """Returns the limit of tokens that is reached; None: none is.
+
+        Args:
+            counted: the tokens of this attempt so far.
+        """
+        if self.token_limit is not None and self.used.total_tokens + counted >= self.token_limit:
+            return ReachedLimit(
+                Cause.LIMIT, f"its limit of {self.token_limit:,} tokens (max-tokens) is reached"
+            )
+        uncharged = max(0, counted - self.budget.charged_usage(self.item).total_tokens)
+        tokens = self.budget.known_usage.total_tokens + uncharged
+        if self.budget.max_tokens is not None and tokens >= self.budget.max_tokens:
+            return ReachedLimit(
+                Cause.BUDGET, f"the budget of the batch is reached ({self.budget.max_tokens} tokens)"
+            )
         return None
 
     def sum_cost(self, usages: tuple[Usage, ...]) -> tuple[float, bool]:

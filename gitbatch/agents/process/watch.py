@@ -105,22 +105,25 @@ class OutputWatch(asyncio.SubprocessProtocol):
         """Notes that its pipes are closed too."""
         self.closed.set()
 
-    async def wait_for_exit(self, patience: float, has_finished: Callable[[], bool]) -> ExitWait:
+    async def wait_for_exit(
+        self, patience: float, has_finished: Callable[[], bool], must_end: Callable[[], bool] = lambda: False
+    ) -> ExitWait:
         """Waits for the program to end, following its progress file.
 
         Args:
             patience: the most seconds to wait.
             has_finished: whether the program has printed its last line; some hang after that.
+            must_end: whether it may work no longer, whatever it has printed.
         """
         try:
             async with asyncio.timeout(patience) as limit:
-                following = asyncio.create_task(self._follow_progress(limit, has_finished))
+                following = asyncio.create_task(self._follow_progress(limit, has_finished, must_end))
                 try:
                     await self.exited.wait()
                 finally:
                     following.cancel()
         except TimeoutError:
-            return ExitWait.FINISHED if has_finished() else ExitWait.TIMED_OUT
+            return ExitWait.FINISHED if has_finished() or must_end() else ExitWait.TIMED_OUT
         return ExitWait.EXITED
 
     def read_rest(self) -> None:
@@ -151,12 +154,17 @@ class OutputWatch(asyncio.SubprocessProtocol):
         """Returns the end of standard output; empty for a program that prints events."""
         return self._output.decode(errors="replace")
 
-    async def _follow_progress(self, limit: asyncio.Timeout, has_finished: Callable[[], bool]) -> None:
+    async def _follow_progress(
+        self, limit: asyncio.Timeout, has_finished: Callable[[], bool], must_end: Callable[[], bool]
+    ) -> None:
         """Reads the progress file again and again, and shortens the wait once the program has finished."""
         loop, lingers = asyncio.get_running_loop(), False
         while True:
             await asyncio.sleep(_POLL)
             self._take_progress()
+            if must_end():
+                limit.reschedule(loop.time())
+                return
             if not lingers and has_finished():
                 lingers = True
                 limit.reschedule(min(limit.when() or inf, loop.time() + _LINGER))

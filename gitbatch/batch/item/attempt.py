@@ -33,6 +33,7 @@ from gitbatch.concurrency import repeat_cancellation, shielded
 from gitbatch.errors import GitbatchError
 from gitbatch.fs.disk import disk_error
 from gitbatch.fs.room import require_room
+from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause
 from gitbatch.paths import quote_path
 from gitbatch.plan.duration import require_duration
@@ -62,7 +63,7 @@ async def run_attempt(
         _require_room(run)
         start = await run.git(find_starting_point, run.repo, run.batch.id, scheduled)
         await workplace.prepare(make_setup(run.batch.id, scheduled, start))
-        assignment = make_assignment(scheduled, start, past)
+        assignment = make_assignment(scheduled, start, past, run.agents.budget)
         _keep_prompt(run, scheduled, assignment)
         answer = await _run_agent(run, scheduled, workplace, assignment, tried)
         has_answer = True
@@ -114,7 +115,7 @@ def _require_room(run: Run) -> None:
 
 
 def make_assignment(
-    scheduled: ScheduledItem, start: StartingPoint, past: tuple[FailedAttempt, ...]
+    scheduled: ScheduledItem, start: StartingPoint, past: tuple[FailedAttempt, ...], budget: Budget
 ) -> Assignment:
     """Returns the assignment of the next attempt at an item."""
     counted = tuple(tried for tried in past if tried.is_counted)
@@ -124,6 +125,8 @@ def make_assignment(
     shared = (artifacts,) if artifacts else ()
     said = _render_reopening(scheduled)
     notes = (*shared, *render_notes(scheduled.item.output, start.revised, scheduled.missing), *said)
+    spent = sum_spent(past)
+    used = replace(spent.usage, cost=budget.estimate_cost(spent)) if spent.unknown else spent.usage
     return Assignment(
         item=scheduled.key,
         output=scheduled.item.output,
@@ -133,7 +136,7 @@ def make_assignment(
         attempt=len(counted) + 1,
         previous=previous,
         earlier=earlier,
-        used=sum_spent(past).usage,
+        used=used,
         group="\n\n".join((render_group(scheduled.group), *shared)),
         task="\n\n".join((render_item(scheduled.item), *said)),
         artifacts=tuple(map(str, scheduled.project_state.project.artifacts)),

@@ -43,7 +43,7 @@ async def run_item(run: Run, scheduled: ScheduledItem) -> Outcome | None:
         if held:
             work, waits, held = check_output(run, *held), held[0].waits, None
         else:
-            waited = await _wait_for_start(run, scheduled)
+            waited = await _wait_for_start(run, scheduled, past)
             if waited is None:
                 return None
             waits = waits.add_seconds(waited)
@@ -123,13 +123,16 @@ def _has_ended(past: tuple[FailedAttempt, ...], scheduled: ScheduledItem) -> boo
     return bool(mine) and (mine[-1].remedy is Remedy.FAIL or len(mine) > scheduled.retries)
 
 
-async def _wait_for_start(run: Run, scheduled: ScheduledItem) -> float | None:
+async def _wait_for_start(
+    run: Run, scheduled: ScheduledItem, past: tuple[FailedAttempt, ...]
+) -> float | None:
     """Waits until an attempt may start. Returns the seconds of the wait for the server; None: the batch halts."""
     budget, stop_switch = run.agents.budget, run.stop_switch
     if stop_switch.halt:
         return None
     limit = run.agents.get_agent(scheduled.agent, scheduled.project_state.project.config).cost_limit
-    if not await budget.wait_to_reserve(scheduled.key, budget.mean_cost if limit is None else limit):
+    left = budget.mean_cost if limit is None else max(0.0, limit - budget.estimate_cost(sum_spent(past)))
+    if not await budget.wait_to_reserve(scheduled.key, left):
         stop_switch.trip(out_of_budget(budget))
         return None
     waited = await stop_switch.wait_unless_stopped(run.agents.rate_limit.wait())

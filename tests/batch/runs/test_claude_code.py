@@ -32,6 +32,7 @@ env >"$HOME/$name.environment.$count"
 words=$(printf '%s\n' "$prompt" | sed -n 's/^> .*play: \([a-z0-9 -]*[a-z0-9]\).*/\1/p' | head -n 1)
 word=$(echo "$words" | cut -d ' ' -f "$count")
 [ -n "$word" ] || word=${words##* }
+if [ "$word" = endless ]; then sed '$d' "$streams/success.jsonl"; exec sleep 600; fi
 sed "s#/worktree#$(pwd)#g" "$streams/$word.jsonl"
 case $word in
 success | sibling-denied | retried) mkdir -p "$(dirname "$output")"; echo "$name $count" >"$output" ;;
@@ -179,9 +180,18 @@ def test_agent_that_cannot_work_is_refused_before_the_batch(
 
 def test_limit_of_an_item_holds_over_attempts(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     set_up(place, "max-turns", agent='sandbox = "none"\nmax-cost = 0.06')
-    result, outcomes, _ = run(place, monkeypatch)
+    # Set aside is what is left of its limit: 0.06 for the third attempt would exceed the batch's.
+    result, outcomes, _ = run(place, monkeypatch, limits=SpendingLimits(0.1, None))
     assert (result.ending, outcomes["T1"]["cause"]) == (Ending.COMPLETE, "failed")
     assert [arguments(place, "T1", n)[-1] for n in (1, 2, 3)] == ["0.060000", "0.035782", "0.011563"]
+
+
+def test_limit_of_tokens_ends_a_program_that_works_on(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_up(place, "endless", agent='sandbox = "none"\nmax-tokens = 5000')
+    result, outcomes, _ = run(place, monkeypatch)
+    assert (result.ending, outcomes["T1"]["attempts"]) == (Ending.COMPLETE, 1)
+    assert outcomes["T1"]["reason"] == "its limit of 5,000 tokens (max-tokens) is reached"
+    assert outcomes["T1"]["spent"]["usage"]["input"] == 1738
 
 
 def test_limit_of_the_batch_holds_over_starts(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
