@@ -166,8 +166,12 @@ class _Frame:
     def _redraw(self) -> None:
         while not self._closed.wait(_REFRESH):
             with self._lock:
-                if not self._closed.is_set():
+                if self._closed.is_set():
+                    return
+                try:
                     self.draw()
+                except OSError:  # the terminal is gone, which stops no run
+                    return
 
     def draw(self) -> None:
         """Draws the lines as they are now."""

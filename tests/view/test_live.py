@@ -130,6 +130,28 @@ def test_other_size_leaves_no_ghosts(width: int, height: int) -> None:
     screen.view.close()
 
 
+class ClosedTerminal(StringIO):
+    """Raises what a terminal does that has been closed, after a while."""
+
+    is_closed = False
+
+    def write(self, text: str) -> int:
+        if self.is_closed:
+            raise OSError(5, "Input/output error")
+        return super().write(text)
+
+
+def test_terminal_that_is_gone_ends_the_drawing_alone() -> None:
+    """An error of the thread would be shown as a traceback."""
+    output = ClosedTerminal()
+    view = LiveView(Terminal(Console(file=output, force_terminal=True, width=80, height=24)))
+    view(of_kind(ItemStarted))
+    output.is_closed = True
+    wait_until(lambda: not any(t.name == "live view" for t in threading.enumerate()), "the thread has ended")
+    output.is_closed = False
+    view.close()
+
+
 def test_what_the_keys_are_used_for_is_shown_at_once(screen: Screen) -> None:
     screen.view(of_kind(ItemStarted))
     screen.view.set_asking(question="stop which item? T")

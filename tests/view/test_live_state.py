@@ -122,6 +122,14 @@ def test_what_a_running_item_has_used_is_known_before_its_end() -> None:
     assert follow([of_kind(ItemCharged)]) == LiveState(), "of an item that has ended"
 
 
+def test_wait_that_was_paid_counts_and_an_item_that_never_ran_is_not_timed() -> None:
+    waiting = of_kind(ItemWaiting)
+    assert isinstance(waiting, ItemWaiting)
+    assert follow([of_kind(ItemStarted), replace(waiting, usage=PAID)]).cost == 0.25
+    blocked = replace(WROTE, seconds=0.0)
+    assert follow([ItemFinished(batch="b", outcome=blocked)]).timed == 0
+
+
 def test_cost_that_is_unknown_is_none() -> None:
     assert follow([of_kind(ItemFinished)]).cost is None
 
