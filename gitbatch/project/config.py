@@ -106,6 +106,15 @@ class Config(ConfigTable, frozen=True):
     gates: dict[str, GateTable] = field(default_factory=dict)
 
     @property
+    def default_agent(self) -> str | None:
+        """Returns the agent of items that name none: the configured one, else the only one that does not only review."""
+        if self.batch.agent:
+            return self.batch.agent
+        reviewers = {check.agent for check in self.checks.values()}
+        authors = [name for name in self.agents if name not in reviewers] or list(self.agents)
+        return authors[0] if len(authors) == 1 else None
+
+    @property
     def scope_titles(self) -> tuple[str, ...]:
         """Returns the titles of the section of CLAUDE.md that names the phase."""
         return TITLES_SCOPE + self.titles.scope
@@ -132,13 +141,12 @@ class Config(ConfigTable, frozen=True):
         )
 
     def agent_name(self, wanted: str | None) -> str:
-        """Returns the name of the agent to use: the wanted one, else the configured one, else the only one.
+        """Returns the name of the agent to use: the wanted one, else the default one.
 
         Raises:
             PlanError: no agent has that name, or several could be meant.
         """
-        name = self.batch.agent or (next(iter(self.agents)) if len(self.agents) == 1 else None)
-        name = name if wanted is None else wanted
+        name = self.default_agent if wanted is None else wanted
         if name in self.agents:
             return name
         known = ", ".join(sorted(self.agents)) or "none"

@@ -178,9 +178,8 @@ def _plan_item(
     view: ProjectView, group: Group, item: WorkItem, awaited: tuple[AwaitedOutputs, ...]
 ) -> PlannedItem:
     project, plan, config = view.project, view.plan, view.project.config
-    agents = tuple(config.agents)
     said = settings_of(item, group, plan)
-    agent = said.agent or config.batch.agent or (agents[0] if len(agents) == 1 else None)
+    agent = said.agent or config.default_agent
     table = config.agents.get(agent or "")
     inherited = awaited if item.reads_earlier else ()
     return PlannedItem(

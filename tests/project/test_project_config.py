@@ -12,6 +12,7 @@ from gitbatch.plan.model import (
     PlanOptions,
 )
 from gitbatch.project.agent_table import AgentTable
+from gitbatch.project.check_tables import CheckTable
 from gitbatch.project.config import (
     EXAMPLE_AGENT,
     BatchTable,
@@ -298,6 +299,8 @@ TWO: dict[str, AgentTable] = {name: CommandAgent(command=(name,)) for name in "b
         (Config(agents=TWO), "b", "b"),
         (Config(agents=TWO, batch=BatchTable(agent="b")), None, "b"),
         (Config(agents=TWO, batch=BatchTable(agent="b")), "a", "a"),
+        (Config(agents=TWO, checks={"style": CheckTable(agent="a", prompt="Good?")}), None, "b"),
+        (Config(agents=ONE, checks={"style": CheckTable(agent="a", prompt="Good?")}), None, "a"),
     ],
 )
 def test_the_agent_is_the_wanted_the_configured_or_the_only_one(

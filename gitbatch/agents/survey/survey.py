@@ -129,7 +129,6 @@ def find_usual_sandbox() -> tuple[str, str]:
 def describe_agents(project: SurveyedProject) -> Iterator[ConfiguredAgent]:
     """Yields the configured agents. No program is started but what tries a sandbox."""
     pool, config = make_idle_pool(project.environment), project.config
-    default = config.batch.agent or (next(iter(config.agents)) if len(config.agents) == 1 else None)
     for name, table in config.agents.items():
         sandbox, notes, problem, advice = "", tuple[str, ...](), "", ""
         network = describe_network(table)
@@ -140,7 +139,9 @@ def describe_agents(project: SurveyedProject) -> Iterator[ConfiguredAgent]:
             problem, advice = error.message, error.advice
         kind = str(table.__struct_config__.tag)
         unset = find_unset_keys(table, project.environment)
-        yield ConfiguredAgent(name, kind, name == default, sandbox, network, unset, notes, problem, advice)
+        yield ConfiguredAgent(
+            name, kind, name == config.default_agent, sandbox, network, unset, notes, problem, advice
+        )
 
 
 def find_unset_keys(table: AgentTable, environment: Mapping[str, str]) -> tuple[str, ...]:
