@@ -100,7 +100,7 @@ class _ItemProxy:
         if head.method == "CONNECT" and head.target in self._own_names:
             await client.enter_tunnel()
             return True
-        judged = judge_request(self._rules, head)
+        judged = judge_request(self._rules, self._shorten_target(head))
         if isinstance(judged, Refusal):
             if judged.record:
                 self._record.add_refusal(judged.record)
@@ -122,3 +122,8 @@ class _ItemProxy:
             return False
         await self._upstream.pass_on(client, judged)
         return client.start_next()
+
+    def _shorten_target(self, head: Head) -> Head:
+        """Returns a request with its path only, if it names this proxy by its whole address."""
+        own = next((name for name in self._own_names if head.target.startswith(f"http://{name}/")), "")
+        return head._replace(target=head.target.removeprefix(f"http://{own}")) if own else head

@@ -79,6 +79,23 @@ def test_request_through_the_proxy_to_itself() -> None:
     asyncio.run(scene())
 
 
+def test_request_with_its_whole_address() -> None:
+    """As programs send it that know HTTP_PROXY and no NO_PROXY. It counts as one for the address that it names."""
+
+    async def scene() -> None:
+        async with run_proxy(named_hosts=("docs.example:80",)) as proxied:
+            own = f"http://127.0.0.1:{proxied.port}"
+            asked = (f"{own}/v1/messages", f"{own}/v1/files", f"{own}1/v1/messages", "http://docs.example/")
+            statuses = [(await proxied.ask(post(target)))[0] for target in asked]
+            assert statuses == [200, 404, 400, 400]
+            assert [seen.partition(b" HTTP")[0] for seen in proxied.origin.requests] == [b"POST /v1/messages"]
+            assert proxied.record.refusals[-1] == (
+                "refused by the proxy: POST http://docs.example/ (other hosts are reached by https only)"
+            )
+
+    asyncio.run(scene())
+
+
 def test_events_are_passed_on_as_they_come() -> None:
     async def scene() -> None:
         next_one = asyncio.Event()
