@@ -12,6 +12,7 @@ from gitbatch.agents.json_lines.verdict import (
     find_cause,
     has_no_connection,
     is_busy_number,
+    judge_words,
     no_connection,
 )
 from gitbatch.limits.causes import Cause, WaitReason
@@ -20,6 +21,9 @@ from gitbatch.limits.usage import FREE, Usage
 from gitbatch.text import CleanText, clean_text
 
 _LOGIN = "set ANTHROPIC_API_KEY, or run claude setup-token and set CLAUDE_CODE_OAUTH_TOKEN"
+
+_OF_ACCOUNT = frozenset({"billing_error", "model_not_found", "oauth_org_not_allowed"})
+"""Errors that no other item would be spared."""
 
 
 def read_usage(result: Event) -> Usage:
@@ -110,7 +114,7 @@ def _judge_status(result: Event, error: str) -> Verdict | None:
     status = result.api_error_status
     if status is None:
         return None
-    if error in {"billing_error", "model_not_found"}:
+    if error in _OF_ACCOUNT:
         return _verdict(Cause.FATAL, result)
     return _verdict(find_cause(status, text_of(result)), result)
 
@@ -120,12 +124,14 @@ def _judge_error(result: Event, error: str) -> Verdict:
     text = text_of(result)
     if error == "authentication_failed":
         return Verdict(Cause.FATAL, clean_text(f"Claude Code is not logged in ({text}): {_LOGIN}"))
-    if error == "billing_error":
+    if error in _OF_ACCOUNT:
         return _verdict(Cause.FATAL, result)
     if error in {"rate_limit", "overloaded"}:
         return _verdict(Cause.BUSY, result)
     if has_no_connection(text):
         return no_connection(text)
+    if by_words := judge_words(result.result or ""):  # older versions give a limit no name
+        return _verdict(by_words, result)
     is_cut = result.terminal_reason == "api_error"
     cause = Cause.BUSY if is_cut else Cause.FAILED
     return Verdict(cause, _reason(result), is_cut, WaitReason.ANSWER_CUT)

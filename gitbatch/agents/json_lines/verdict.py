@@ -26,7 +26,7 @@ _NO_CONNECTION = re.compile(
 _BY_PROXY = "gitbatch: no connection to "
 """The beginning of what our proxy answers, with a status, where it does not reach a host."""
 _CONTEXT = re.compile(
-    r"(?:prompt|input|request) is too long|too many (?:input )?tokens|context[ _](?:window|length)|maximum context"
+    r"(?:prompt|input|request) is too long|too many (?:input )?tokens|context[ _](?:window|length|limit)|maximum context"
     r"|token count.{0,40} exceeds",
     re.IGNORECASE,
 )
@@ -37,7 +37,7 @@ _FATAL = re.compile(
     re.IGNORECASE,
 )
 _BUSY_WORDS = re.compile(
-    r"rate.?limit|overloaded|resource_exhausted|usage limit|too many requests|service unavailable"
+    r"rate.?limit|overloaded|resource_exhausted|usage limit|limit reached|hit your [\w -]{0,20}limit|out of extra usage|too many requests|service unavailable"
     r"|stream disconnected|socket hang up",
     re.IGNORECASE,
 )
@@ -134,8 +134,12 @@ def judge_error(text: str, status: int | None = None) -> Verdict:
         status = int(found[1]) if found else None
     if status is not None:
         return Verdict(find_cause(status, text), clean_text(text or f"status {status}"))
-    causes = (cause for cause, pattern in _WORDS if pattern.search(text))
-    return Verdict(next(causes, Cause.FAILED), clean_text(text or "it reports an error"))
+    return Verdict(judge_words(text) or Cause.FAILED, clean_text(text or "it reports an error"))
+
+
+def judge_words(text: str) -> Cause | None:
+    """Returns the cause that an error has by its words; None: they say nothing that is known."""
+    return next((cause for cause, pattern in _WORDS if pattern.search(text)), None)
 
 
 def judge_last_lines(lines: Sequence[str]) -> Verdict | None:
