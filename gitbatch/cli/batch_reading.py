@@ -1,6 +1,7 @@
 """Shared by the commands that show batches: which one is meant, and its state with what a running process adds."""
 
 import shlex
+from contextlib import suppress
 from pathlib import Path
 
 from gitbatch.batch.group.shared_files import read_criteria
@@ -12,7 +13,9 @@ from gitbatch.batch.history.record import BATCH_ID, Batch, all_batches
 from gitbatch.batch.history.rescued_files import map_rescued
 from gitbatch.batch.history.spending import read_spending
 from gitbatch.batch.model import BatchItem
+from gitbatch.batch.planning.rebuilt import rebuild_batches
 from gitbatch.cli.common import HERE
+from gitbatch.errors import UsageError
 from gitbatch.repo.holder import Holder, read_holder
 from gitbatch.repo.repository import Repository
 from gitbatch.view.batch_state import BatchState, add_activity, batch_state
@@ -51,7 +54,30 @@ def choose_item(repo: Repository, wanted: str, batch: str | None) -> tuple[Batch
         UsageError: the batch or the item is unknown, or the word names several items.
     """
     batches = all_batches(repo)
-    return find_item((find_batch(batches, batch),) if batch else order_batches(batches), wanted)
+    if batch:
+        return find_item((find_any_batch(repo, batches, batch),), wanted)
+    try:
+        return find_item(order_batches(batches), wanted)
+    except UsageError:
+        rebuilt = order_batches(_rebuild_others(repo, batches))
+        with suppress(UsageError):
+            return find_item(rebuilt, wanted)
+        raise
+
+
+def find_any_batch(repo: Repository, batches: tuple[Batch, ...], wanted: str) -> Batch:
+    """Returns the batch with an id, also one whose record was removed.
+
+    Raises:
+        UsageError: no batch has this id.
+    """
+    if all(batch.id != wanted for batch in batches):
+        batches = (*batches, *_rebuild_others(repo, batches))
+    return find_batch(batches, wanted)
+
+
+def _rebuild_others(repo: Repository, batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
+    return rebuild_batches(repo, (batch.id for batch in batches))
 
 
 def read_batch_state(repo: Repository, batch: Batch, holder: Holder | None) -> BatchState:

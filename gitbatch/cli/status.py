@@ -7,9 +7,14 @@ from typing import Annotated
 
 import typer
 
-from gitbatch.batch.history.batches import find_batch
 from gitbatch.batch.history.record import Batch, all_batches
-from gitbatch.cli.batch_reading import names_batch, read_batch_state, read_runner, select_current
+from gitbatch.cli.batch_reading import (
+    find_any_batch,
+    names_batch,
+    read_batch_state,
+    read_runner,
+    select_current,
+)
 from gitbatch.cli.common import HERE, Directory, Json, choose_plan, open_repository_of, print_output
 from gitbatch.cli.pager import read_git_variables, show_in_pager
 from gitbatch.cli.unused_changes import tell_unused_changes
@@ -36,7 +41,7 @@ def status(
         named = wanted if names_batch(wanted) else None
         plan = choose_plan(repo, directory, Path(wanted) if wanted and not named else None)
         batches = all_batches(repo)
-        batches = (find_batch(batches, named),) if named else _select_batches(batches, plan.path)
+        batches = (find_any_batch(repo, batches, named),) if named else _select_batches(batches, plan.path)
         chosen = select_current(batches)
         tell_unused_changes(repo, chosen.record.plan if chosen else plan)
         holder = read_runner(repo)  # before the state: what it has done since is seen

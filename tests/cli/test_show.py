@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 from batch.programs import AGENT, prompt, run, set_up
 from cli.test_json import validate
 from conftest import Here, Place
@@ -125,3 +126,50 @@ def test_items_that_are_not_there(place: Place, here: Here) -> None:
     assert here("logs", "T3")[2] == "gitbatch: T3 is not an item of a batch\n  did you mean T1?\n"
     assert here("show", "T1", "--batch", "20200101-000000-abcd")[0] == 2
     assert here("show", "T1", "--diff", "--log")[0] == 2
+
+
+def test_batch_that_gc_has_removed(place: Place, here: Here) -> None:
+    """Everything is rebuilt from the commits alone."""
+    set_up(place, "paid", "3 3 3", "ok")
+    run(place, code=1)
+    before: Any = json.loads(here("show", "T1", "--json")[1])
+    given = here("show", "T1", "--prompt")[1]
+    place.gitbatch("gc", "--keep", "0", code=0)
+    assert place.git("for-each-ref", "refs/gitbatch/") == ""
+    after: Any = json.loads(here("show", "T1", "--json")[1])
+    assert after["batch"] == before["batch"]
+    assert (after["item"], after["details"]) == (before["item"], before["details"])
+    assert after["log"] == []
+    code, said, note = here("show", "T1", "--prompt")
+    assert (code, said, note.startswith("note: this prompt was rendered again")) == (0, given, True)
+    assert "  reason: it broke (exit 3)\n" in here("show", "t2", "--batch", before["batch"])[1]
+    assert (
+        f"batch {before['batch']} (ended) on main: 1 of 1 group, 2 of 3 items"
+        in here("status", before["batch"])[1]
+    )
+    assert here("show", "T4")[2].startswith("gitbatch: no batch has run here")
+
+
+@pytest.mark.forged
+def test_made_up_batch(place: Place, here: Here) -> None:
+    """A commit that only looks like a checkpoint of gitbatch, without a parent, on a day that does not exist."""
+    place.write("task.md", "# Plan\n\n## Work Packages\n\n### G\n\n- [ ] T1 Write → Output: out/a.md\n")
+    end = "Gitbatch-Batch: 20260231-000000-abcd\nGitbatch-Group: 1 G\n"
+    place.commit(f"x\n\n{end}Gitbatch-Checkpoint: 1/1\nGitbatch-Succeeded: out/a.md")
+    assert here("show", "T1")[0] == 2
+    place.git(
+        "commit",
+        "--quiet",
+        "--allow-empty",
+        "--message",
+        f"x\n\n{end}Gitbatch-Reviewed: 1/1\nGitbatch-Plan: task.md",
+    )
+    assert here("show", "T1")[0] == 2
+    place.git(
+        "commit",
+        "--quiet",
+        "--allow-empty",
+        "--message",
+        f"x\n\n{end}Gitbatch-Checkpoint: 1/1\nGitbatch-Plan: task.md\nGitbatch-Succeeded: out/a.md",
+    )
+    assert "T1  Write" in here("show", "T1")[1]

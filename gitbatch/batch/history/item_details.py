@@ -223,7 +223,7 @@ def _describe_last(outcome: Outcome, before: tuple[AttemptDetails, ...]) -> Atte
 
 def _find_reviews(repo: Repository, batch: Batch, item: BatchItem) -> Iterator[PersonDecision]:
     """Yields the decisions about an item that the target branch has, up to the end of the batch if it has ended."""
-    tip = repo.refs.read(end_ref(batch.id) if batch.ended else batch.record.target)
+    tip = batch.last or repo.refs.read(end_ref(batch.id) if batch.ended else batch.record.target)
     name = ItemName(item.group, item.output)
     with suppress(GitError, MissingObjectError):  # pruned: then nothing is known
         for entry in read_first_parents(repo.root, batch.base, tip) if tip else ():

@@ -113,7 +113,7 @@ def read_progress(repo: Repository, batch: Batch) -> BatchProgress:
 
 def read_ended_progress(repo: Repository, batch: Batch) -> BatchProgress:
     """Returns how far a batch came that has ended: from the commits up to its end, wherever its target is now."""
-    end = repo.refs.read(end_ref(batch.id))
+    end = batch.last or repo.refs.read(end_ref(batch.id))
     log = read_first_parents(repo.root, batch.base, end) if end else ()
     return _derive_progress(repo, batch, ((entry.oid, entry.message) for entry in log))
 

@@ -29,6 +29,8 @@ class Batch(Struct, frozen=True):
     base: str
     """The commit where it began."""
     ended: bool
+    last: str = ""
+    """The last commit of a batch that has no refs any more (see `rebuilt.py`); empty for every other."""
 
     @property
     def id(self) -> str:

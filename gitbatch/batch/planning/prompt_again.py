@@ -74,7 +74,7 @@ def _find_base(repo: Repository, batch: Batch, details: ItemDetails, tried: tupl
     last = tried[-1].base if tried else ""
     with suppress(MissingObjectError):  # the base of an attempt may be named by its tree
         return repo.objects.read_commit(last).oid
-    end = repo.refs.read(end_ref(batch.id)) if batch.ended else None
+    end = batch.last or (repo.refs.read(end_ref(batch.id)) if batch.ended else None)
     return end or repo.refs.read(batch.record.target) or batch.base
 
 
