@@ -14,6 +14,8 @@ _IMPORT_PATHS = frozenset({IMPORT_PATH, "MYPYPATH", "NODE_PATH", "RUBYLIB", "PER
 _PARTS = re.compile(r"[=:,]")
 _SHELL_WORDS = re.compile(r"[;&|(){}!\n]|[^\s;&|(){}!<>'\"`]+")
 _SHELL_OPERATORS = frozenset(";&|(){}!\n")
+_HERE = re.compile(r"\{worktree\}/|\$PWD/|\$\{PWD\}/|\$\(pwd\)/")
+"""The worktree, in the text of a shell command."""
 _BEFORE_PROGRAM = re.compile(
     r"(?:ba|da|k|z)?sh|python[0-9.]*|node|perl|ruby|env|exec|time|nice|timeout|uv|run|\.|source|command"
     r"|if|then|else|do|while|until|[0-9.]+[smh]?|\w+=.*"
@@ -39,7 +41,7 @@ def find_judges(table: ProgramTable) -> Iterator[str]:
     yield from _plain_paths(_find_programs(word for word in table.command if not _is_text(word)))
     for text in filter(_is_text, table.command):
         yield from read_paths(text)
-        yield from _find_modules(_SHELL_WORDS.findall(text))
+        yield from _find_modules(_split_text(text))
     yield from _find_modules(table.command)
     options = [part for word in table.command for part in word.split("=", 1)]
     yield from _plain_paths(value for option, value in pairwise(options) if _RULES.fullmatch(option))
@@ -47,13 +49,17 @@ def find_judges(table: ProgramTable) -> Iterator[str]:
 
 def read_paths(text: str) -> Iterator[str]:
     """Yields the paths that a text may name: as a whole, in its parts, or as the programs that a shell starts."""
-    words = _SHELL_WORDS.findall(text) if _is_text(text) else None
+    words = _split_text(text) if _is_text(text) else None
     yield from _plain_paths((text, *_PARTS.split(text)) if words is None else _find_programs(words))
 
 
 def _is_text(word: str) -> bool:
     """Whether an argument is several words: the text of a shell command."""
     return len(word.split()) > 1
+
+
+def _split_text(text: str) -> list[str]:
+    return _SHELL_WORDS.findall(_HERE.sub("./", text))
 
 
 def _find_programs(words: Iterable[str]) -> Iterator[str]:
