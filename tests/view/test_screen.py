@@ -45,6 +45,8 @@ def test_every_row_has_its_id_and_fits(width: int, height: int, count: int, line
     names = [row.split()[1] for row in (rows[:-1] if is_cut else rows)]
     assert names == [f"T{100 + number}" for number in range(len(names))]
     assert len(names) == min(count, height - 6 if is_cut else count)
+    whole = display_width(line) < width - 15
+    assert all(row.endswith(line if whole else "…") for row in rows[: len(names)])
     if is_cut:
         hidden = count - len(names)
         slowest = 100 + len(names)
