@@ -8,6 +8,7 @@ from gitbatch.batch.deciding import (
     choose_rest,
     decide_items,
     find_reviewable,
+    list_review_items,
     select_review_items,
 )
 from gitbatch.batch.group.review import RecordedReview
@@ -41,3 +42,15 @@ def decide(
             return decide_items(repo, found, choices, lambda: 1767323045.0)
     finally:
         opened.close()
+
+
+def list_items(place: Place) -> dict[str, tuple[str, DecisionKind | None]]:
+    """Returns the status of each item and the decision that stands, by name."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in place.environment.items():
+            patch.setenv(name, value)
+        repo = open_repository(place.root, read_only=True)
+    try:
+        return {i.name: (i.status, i.decision) for i in list_review_items(repo, find_reviewable(repo))}
+    finally:
+        repo.close()

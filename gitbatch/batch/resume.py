@@ -11,8 +11,9 @@ Only refs, commits and check boxes are read. The following holds wherever a run 
    The same happens to an item that makes a gate red; before its branch is deleted, the ledger has its last, failed attempt.
 3. A group is done if and only if its orchestrator commit is reachable from the target branch, which moves to it once. So
    outputs, ticks and status are in history together or not at all.
-4. The checkout is up to date if and only if `followed` points to the last group's orchestrator commit. A path is updated
-   if it still has its old content; so an update can be repeated without effect, and `followed` moves last.
+4. The checkout is up to date if and only if `followed` points to the last orchestrator commit, of a group, a revision or
+   a review. A path is updated if it still has its old content; so an update can be repeated without effect, and
+   `followed` moves last.
    An output that waits for its checks is found by its ref alone (`unchecked.py`), and removed when its item is done.
    The output of an item's last failed attempt is found by its ref alone (`rescue.py`), and removed when its group is done.
 5. Worktrees and the item branches of done groups are of no further use: every start removes them. The batch has ended if
@@ -57,7 +58,7 @@ def resume_batch(repo: Repository, batch: Batch) -> tuple[BatchProgress, Followe
     # Invariants 1 to 3: the commit points. Nothing below changes them.
     state = read_progress(repo, batch)
     followed = Followed()
-    last = state.finished[-1].commit if state.finished else None
+    last = state.last
     # Invariant 4: the checkout first, while the item branches still keep their commits.
     if last and repo.refs.read(followed_ref(batch.id)) != last:
         followed = follow_checkout(repo, batch.record, _commit_before(repo, batch.id, last), last)
@@ -101,7 +102,7 @@ def read_unreviewed(repo: Repository, batch: Batch, state: BatchProgress) -> Che
         outcomes,
         criteria=(),
         before=_commit_before(repo, batch.id, first.commit),
-        commit=last.commit,
+        commit=(last.commit, *last.revisions)[-1],
         gates=tuple(gate for each in waiting for gate in each.gates),
     )
     return add_line_counts(repo, checkpoint)

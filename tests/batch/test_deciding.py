@@ -3,18 +3,13 @@
 import pytest
 from conftest import Place
 from history import ticked
-from reviews import APPROVE, REJECT, RETRY, REVISE, decide
+from reviews import APPROVE, REJECT, RETRY, REVISE, decide, list_items
 from sessions import run_here
 
-from gitbatch.batch.deciding import (
-    find_reviewable,
-    list_review_items,
-)
 from gitbatch.batch.group.review import ReviewConflictError
 from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.model import CheckpointMode
 from gitbatch.errors import GitbatchError, UsageError
-from gitbatch.repo.opening import open_repository
 
 
 @pytest.fixture
@@ -22,17 +17,6 @@ def paused(three: Place, monkeypatch: pytest.MonkeyPatch) -> Place:
     """A batch that pauses after its first group."""
     run_here(three, monkeypatch, checkpoint=CheckpointMode.parse("after-each"))
     return three
-
-
-def list_items(place: Place) -> dict[str, tuple[str, DecisionKind | None]]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in place.environment.items():
-            patch.setenv(name, value)
-        repo = open_repository(place.root, read_only=True)
-    try:
-        return {i.name: (i.status, i.decision) for i in list_review_items(repo, find_reviewable(repo))}
-    finally:
-        repo.close()
 
 
 def test_a_review_is_one_commit_with_all_of_its_decisions(paused: Place) -> None:
