@@ -43,6 +43,11 @@ def find_judges(table: ProgramTable) -> Iterator[str]:
         yield from read_paths(text)
         yield from _find_modules(_split_text(text))
     yield from _find_modules(table.command)
+    yield from find_rules(table)
+
+
+def find_rules(table: ProgramTable) -> Iterator[str]:
+    """Yields the files and folders with rules that a command names by options."""
     options = [part for word in table.command for part in word.split("=", 1)]
     yield from _plain_paths(value for option, value in pairwise(options) if _RULES.fullmatch(option))
 

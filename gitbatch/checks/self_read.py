@@ -9,7 +9,7 @@ import sys
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from gitbatch.checks.named_paths import IMPORT_PATH, SUBJECT, find_judges, find_named_paths, read_paths
+from gitbatch.checks.named_paths import IMPORT_PATH, SUBJECT, find_named_paths, find_rules, read_paths
 from gitbatch.project.check_tables import CheckTable, ProgramTable
 
 READ_BY_TOOLS = (
@@ -99,7 +99,7 @@ def is_self_read(table: ProgramTable, output: str) -> bool:
     if not _TOOL_FOLDERS.isdisjoint(output.split("/")):
         return True
     named = frozenset(find_named_paths(table))
-    folders = named if _names_subject(table) else frozenset(find_judges(table))
+    folders = named if _names_subject(table) else frozenset(find_rules(table))
     if output in named or _is_below(output, folders):
         return True
     return name.endswith(".py") and _shadows_library(table, output)
