@@ -1,4 +1,4 @@
-"""The state of a run while it goes, followed from its events or taken from `gitbatch status`: what the live views show.
+"""The state of a run, followed from its events: what its own terminal shows, and `gitbatch watch` in another one.
 
 A value: each event gives a new one, so another thread may draw it at any time. Times are seconds since the epoch.
 """
@@ -31,7 +31,6 @@ from gitbatch.limits.causes import WAIT_DESCRIPTIONS
 from gitbatch.limits.usage import Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.text import format_count
-from gitbatch.view.batch_state import NOT_MERGED, RUNNING, BatchState, ItemState
 
 
 class RunningItem(Struct, frozen=True):
@@ -219,29 +218,3 @@ def _find_last_cost(outcome: Outcome) -> float | None:
     """Returns what the last attempt at an item cost: those before it have been reported as they failed."""
     before = sum((tried.usage for tried in outcome.earlier), Usage())
     return outcome.spent.usage.without(before).cost
-
-
-def live_state_of(shown: BatchState) -> LiveState:
-    """Returns the state of a batch that another process runs, from what `gitbatch status` shows of it."""
-    until = shown.process.until if shown.process else None
-    running = tuple(item for item in shown.items if item.status == RUNNING)
-    succeeded = tuple(item for item in shown.items if item.status in {ItemStatus.SUCCEEDED, NOT_MERGED})
-    failed = tuple(item for item in shown.items if item.status in set(ItemStatus) - {ItemStatus.SUCCEEDED})
-    return LiveState(
-        items=len(shown.items),
-        done=len(succeeded) + len(failed),
-        began=shown.process.since if shown.process else None,
-        jobs=max(1, len(running)),
-        running={item.slug: _running_item(item) for item in running},
-        failures={item.slug: EndedItem(item.name, ItemStatus(item.status), item.reason) for item in failed},
-        cost_before=shown.spent.usage.cost,
-        opens=until or 0.0,
-        wait_reason="" if until is None else "a server",
-        seconds=sum(item.seconds for item in succeeded),
-        timed=sum(item.seconds > 0 for item in succeeded),
-    )
-
-
-def _running_item(item: ItemState) -> RunningItem:
-    cost = item.spent.usage.cost if item.spent else None
-    return RunningItem(item.name, item.since or 0.0, item.last_line, None, cost)

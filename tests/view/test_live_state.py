@@ -27,8 +27,7 @@ from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.text import clean_text
-from gitbatch.view.batch_state import BatchState, ItemState, RunningProcess
-from gitbatch.view.live_state import EndedItem, LiveState, RunningItem, follow_event, live_state_of
+from gitbatch.view.live_state import EndedItem, LiveState, RunningItem, follow_event
 
 PAID = Usage(input=5, requests=1, cost=0.25)
 
@@ -146,39 +145,6 @@ def test_rest_is_estimated_from_the_mean_time() -> None:
 @pytest.mark.parametrize("state", [LiveState(items=4), LiveState(items=2, done=2, seconds=1.0, timed=2)])
 def test_no_estimate_without_a_timed_item_or_a_rest(state: LiveState) -> None:
     assert state.estimate_left(0.0) is None
-
-
-def test_state_of_another_process() -> None:
-    """`gitbatch watch` shows the same from what git and the log say."""
-    items = tuple(
-        ItemState(f"{name}.md", name, 1, ItemKey(name), status, seconds=10.0, since=since, last_line=line)
-        for name, status, since, line in (
-            ("T1", "succeeded", None, ""),
-            ("T2", "not-merged", None, ""),
-            ("T3", "failed", None, ""),
-            ("T4", "running", 5.0, "reading"),
-            ("T5", "open", None, ""),
-        )
-    )
-    shown = BatchState(
-        batch="b",
-        state="running",
-        target="refs/heads/main",
-        mode="at-end",
-        agent="writer",
-        groups=1,
-        groups_done=0,
-        items=items,
-        criteria=(),
-        process=RunningProcess(1, "u", "h", 2.0, until=9.0),
-        spent=Spent.of_attempt(PAID),
-    )
-    state = live_state_of(shown)
-    assert (state.items, state.done, state.began, state.jobs, state.cost) == (5, 3, 2.0, 1, 0.25)
-    assert dict(state.running) == {ItemKey("T4"): RunningItem("T4", 5.0, "reading")}
-    assert [each.name for each in state.failures.values()] == ["T3"]
-    assert (state.opens, state.wait_reason, state.timed) == (9.0, "a server", 2)
-    assert live_state_of(replace(shown, process=None)).began is None
 
 
 def test_other_streams_count_as_signs_of_life() -> None:
