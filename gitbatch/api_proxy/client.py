@@ -27,6 +27,7 @@ _TYPES = {
     402: "billing_error",
     403: "permission_error",
     404: "not_found_error",
+    407: "authentication_error",
     408: "timeout_error",
     413: "request_too_large",
 }

@@ -11,6 +11,7 @@ from gitbatch.api_proxy.client import IDLE_PATIENCE, ClientConnection, ClientGon
 from gitbatch.api_proxy.judgement import Forward, keep_answer_header
 from gitbatch.api_proxy.record import ProxyRecord
 from gitbatch.api_proxy.rules import ProxyRules
+from gitbatch.api_proxy.user_proxy import LOGIN_WANTED
 from gitbatch.web.connection_error import describe_connection_error
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ _ANSWER_PATIENCE = 900.0
 """Seconds without a byte of an answer: a model that thinks and does not stream is silent for minutes."""
 _CONNECTIONS = 16
 """Connections to the server at the same time; further requests wait for one."""
+_REFUSAL = 60
+"""Characters of what the user's proxy says that are repeated."""
 _ERROR_BYTES = 1024 * 1024
 """Bytes that are passed on of an answer that is an error."""
 
@@ -64,9 +67,7 @@ class Upstream:
         try:
             answer = await self._send_request(request, body)
         except (httpx2.HTTPError, OSError) as error:
-            why = self._describe_failure(error)
-            self._record.add_failure(why)
-            await client.send_error(502, why)
+            await self._send_failure(client, error)
             return
         try:
             await self._send_back(client, request, answer)
@@ -75,9 +76,21 @@ class Upstream:
         finally:
             await answer.aclose()
 
+    async def _send_failure(self, client: ClientConnection, error: Exception) -> None:
+        """Answers that the server cannot be reached, or that the user's proxy wants a login."""
+        if _find_proxy_refusal(error).startswith("407"):
+            self._record.add_login_problem()
+            await client.send_error(407, LOGIN_WANTED)
+            return
+        why = self._describe_failure(error)
+        self._record.add_failure(why)
+        await client.send_error(502, why)
+
     def _describe_failure(self, error: Exception) -> str:
         """Returns why no answer came; what begins so counts as no connection, whatever program repeats it."""
         why = describe_connection_error(error) or "the connection was broken"
+        if refusal := _find_proxy_refusal(error):
+            why += f" ({refusal})"
         if "certificate is not valid" in why:
             why += " (SSL_CERT_FILE names a file with more certificates)"
         return f"no connection to {urlsplit(self._rules.origin).netloc}: {why}"
@@ -173,6 +186,13 @@ class Upstream:
             for name, value in answer.headers.raw
             if keep_answer_header(name.decode("latin-1").lower()) and not (key and key in value)
         ]
+
+
+def _find_proxy_refusal(error: Exception) -> str:
+    """Returns the status with which the user's proxy refuses a tunnel; empty if that is not the error."""
+    import httpx2  # noqa: PLC0415 - imported by now
+
+    return str(error)[:_REFUSAL].strip() if isinstance(error, httpx2.ProxyError) else ""
 
 
 def _find_origin(address: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from gitbatch.api_proxy.answer_usage import AnswerUsage
+from gitbatch.api_proxy.user_proxy import LOGIN_WANTED
 from gitbatch.limits.usage import Usage
 from gitbatch.text import CleanText, clean_text
 from gitbatch.web.retry_after import read_retry_after
@@ -32,6 +33,8 @@ class ProxyRecord:
     """Seconds that the server asked to wait in its last answer; None: it did not."""
     is_unreachable: bool = False
     """Whether the last request had no answer, because there was no connection to the server."""
+    wants_login: bool = False
+    """Whether the proxy in the user's environment has refused, because it wants a login."""
     limit: str = ""
     """Why no further request may be made; empty: none was refused for that."""
     _refusals: Counter[CleanText] = field(default_factory=Counter)
@@ -60,7 +63,7 @@ class ProxyRecord:
     def add_answer(self, status: int, headers: Mapping[str, str]) -> None:
         """Records that the server has answered. A program that gives up does not say how long it was asked to wait."""
         self.statuses[status] += 1
-        self.is_unreachable = False
+        self.is_unreachable = self.wants_login = False
         self.retry_after = read_retry_after(headers, time.time()) if status >= 400 else None
 
     def open_answer(self, content_type: str) -> AnswerUsage:
@@ -89,6 +92,11 @@ class ProxyRecord:
         """Records that the server could not be reached."""
         self.is_unreachable = True
         self.add_problem(why)
+
+    def add_login_problem(self) -> None:
+        """Records that the proxy in the user's environment wants a login."""
+        self.wants_login = True
+        self.add_problem(LOGIN_WANTED)
 
     def add_problem(self, what: str) -> None:
         """Records that something is wrong with the server."""

@@ -11,10 +11,11 @@ from contextlib import asynccontextmanager, suppress
 
 from gitbatch.api_proxy.client import ClientConnection, ClientError, ClientGoneError
 from gitbatch.api_proxy.forward import Upstream
-from gitbatch.api_proxy.judgement import Forward, Head, Refusal, judge_request
+from gitbatch.api_proxy.judgement import Forward, Head, Refusal, Tunnel, judge_request
 from gitbatch.api_proxy.record import ProxyRecord
 from gitbatch.api_proxy.rules import ProxyRules
 from gitbatch.api_proxy.tunnel import CHUNK, join_streams, open_tunnel
+from gitbatch.api_proxy.user_proxy import LOGIN_WANTED, ProxyLoginError
 from gitbatch.concurrency import shielded
 from gitbatch.limits.usage import Usage
 
@@ -107,14 +108,7 @@ class _ItemProxy:
             await client.send_error(judged.status, judged.message)
             return False
         if not isinstance(judged, Forward):
-            try:
-                theirs = await open_tunnel(self._rules, judged)
-            except OSError as error:
-                what = f"no connection to {judged.host}: {error.strerror or error}"
-                self._record.add_refusal(f"{judged.host}:{judged.port} ({error.strerror or error})")
-                await client.send_error(502, what)
-                return False
-            await join_streams((client.reader, client.writer), theirs, await client.accept_tunnel())
+            await self._serve_tunnel(client, judged)
             return False
         if judged.route.spends and (limit := self._find_limit(self._record.usages)):
             self._record.limit = limit
@@ -122,6 +116,19 @@ class _ItemProxy:
             return False
         await self._upstream.pass_on(client, judged)
         return client.start_next()
+
+    async def _serve_tunnel(self, client: ClientConnection, tunnel: Tunnel) -> None:
+        try:
+            theirs = await open_tunnel(self._rules, tunnel)
+        except ProxyLoginError:
+            self._record.add_login_problem()
+            await client.send_error(407, LOGIN_WANTED)
+        except OSError as error:
+            why = error.strerror or error
+            self._record.add_refusal(f"{tunnel.host}:{tunnel.port} ({why})")
+            await client.send_error(502, f"no connection to {tunnel.host}: {why}")
+        else:
+            await join_streams((client.reader, client.writer), theirs, await client.accept_tunnel())
 
     def _shorten_target(self, head: Head) -> Head:
         """Returns a request with its path only, if it names this proxy by its whole address."""

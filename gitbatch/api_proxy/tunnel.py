@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from gitbatch.api_proxy.addresses import resolve_host
 from gitbatch.api_proxy.judgement import Tunnel
 from gitbatch.api_proxy.rules import ProxyRules
+from gitbatch.api_proxy.user_proxy import ProxyLoginError
 
 CHUNK = 64 * 1024
 CONNECT_PATIENCE = 30.0
@@ -105,6 +106,8 @@ async def _connect_by_proxy(proxy: str, target: str) -> Streams:
 def _require_tunnel(head: bytes, target: str) -> None:
     """Raises an error if the answer of the user's proxy is not that the tunnel is there."""
     status = head.split(b" ", 2)[1:2]
+    if status == [b"407"]:
+        raise ProxyLoginError
     if status != [b"200"]:
         said = status[0][:3].decode("latin-1") if status else "no answer of HTTP"
         raise OSError(f"the proxy in the environment refuses {target} ({said})")

@@ -8,7 +8,15 @@ from msgspec import Struct
 
 from gitbatch.errors import GitbatchError
 
+LOGIN_WANTED = "the proxy in the environment wants a login (407): HTTPS_PROXY=http://user:password@host:port"
 _SCHEMES = frozenset({"http", "https"})
+
+
+class ProxyLoginError(OSError):
+    """The user's proxy wants a login, which no wait gives it."""
+
+    def __init__(self) -> None:
+        super().__init__(LOGIN_WANTED)
 
 
 class UserProxies(Struct, frozen=True):

@@ -141,6 +141,15 @@ def test_answer_of_the_program() -> None:
         assert _wait_reasons(session, busy, failure) == [WaitReason.NO_CONNECTION, WaitReason.SERVER_BUSY]
         session.record.add_answer(200, {})
         session.record._refusals.popitem()
+        session.record.wants_login = True
+        for one in (busy, replace(busy, cause=Cause.FAILED), replace(busy, cause=Cause.TIMEOUT)):
+            judged = session.judge_answer(one)
+            assert isinstance(judged, Failure)
+            assert (judged.cause, judged.reason.partition(":")[0]) == (
+                Cause.FATAL,
+                "the proxy in the environment wants a login (407)",
+            )
+        session.record.wants_login = False
         session.record.statuses.clear()
         session.record.statuses[429] += 2
         why = "the budget of the batch is reached (9 tokens)"

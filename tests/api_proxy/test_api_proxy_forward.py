@@ -410,3 +410,23 @@ def test_requests_go_through_the_proxy_of_the_user() -> None:
         assert b"Proxy-Authorization: Basic dXNlcjp3b3Jk\r\n" in seen
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize(
+    ("refused", "status", "said"),
+    [
+        ("407 Login", 407, "the proxy in the environment wants a login (407): HTTPS_PROXY=http://user:password@host:port"),
+        ("403 No", 502, "no connection to api.example: the proxy refuses (403 No)"),
+    ],
+)  # fmt: skip
+def test_proxy_of_the_user_that_refuses(refused: str, status: int, said: str) -> None:
+    async def scene() -> None:
+        async with run_origin(Origin(http(refused))) as theirs:
+            proxies = UserProxies(https=theirs.url.replace("//", "//user:word@"))
+            async with run_proxy(url="https://api.example", proxies=proxies) as proxied:
+                found, _, body = await proxied.ask(post())
+                assert (found, json.loads(body)["error"]["message"]) == (status, f"gitbatch: {said}")
+                assert proxied.record.wants_login is (status == 407)
+                assert proxied.record.is_unreachable is (status == 502)
+
+    asyncio.run(scene())

@@ -269,7 +269,8 @@ def test_a_tunnel_ends_with_its_item() -> None:
     ("answer", "status"),
     [
         (b"HTTP/1.1 200 OK\r\n\r\n", 200),
-        (b"HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n", 502),
+        (b"HTTP/1.1 407 No\r\ncontent-length: 0\r\n\r\n", 407),
+        (b"HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n", 502),
         (b"SSH-2.0-x\r\n\r\n", 502),
         (b"", 502),
         (b"x" * 200_000, 502),
@@ -293,6 +294,7 @@ def test_a_tunnel_goes_through_the_proxy_of_the_user(answer: bytes, status: int)
             client.send(b"CONNECT nowhere.invalid:443 HTTP/1.1\r\nHost: x\r\n\r\nhello")
             assert (await client.reader.readuntil(b"\r\n"))[9:12] == str(status).encode()
             assert (b"hello" in await client.rest()) is (status == 200)
+            assert proxied.record.wants_login is (status == 407)
         (head,) = asked
         assert head.startswith(b"CONNECT nowhere.invalid:443 HTTP/1.1\r\nHost: nowhere.invalid:443\r\n")
         assert head.endswith(b"\r\nProxy-Authorization: Basic dXNAZXI6d29yZA==\r\n\r\n")

@@ -12,6 +12,7 @@ from gitbatch.agents.process.listener import open_listener
 from gitbatch.agents.process.spending import AttemptLimits, ReachedLimit
 from gitbatch.agents.protocol import Failure, OutputStream, Progress, Reply
 from gitbatch.api_proxy.record import ProxyRecord
+from gitbatch.api_proxy.user_proxy import LOGIN_WANTED
 from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.usage import Usage, take_larger
 from gitbatch.sandbox.model import SandboxKind
@@ -113,11 +114,13 @@ class ApiSession:
             return replace(answer, usage=usage)
         details = (*answer.details, *self.record.errors, *self.record.refusals)
         if self._reached is None:
-            return replace(self._judge_wait(answer), usage=usage, details=details)
+            return replace(self._judge_failure(answer), usage=usage, details=details)
         return Failure(clean_text(self._reached.reason), details, self._reached.cause, usage=usage)
 
-    def _judge_wait(self, failure: Failure) -> Failure:
-        """Returns the failure with what the proxy knows about a wait: the program may not say why, or how long."""
+    def _judge_failure(self, failure: Failure) -> Failure:
+        """Returns the failure with what the proxy knows: the program may not say why it waits, or for how long."""
+        if self.record.wants_login:
+            return replace(failure, reason=clean_text(LOGIN_WANTED), cause=Cause.FATAL)
         if failure.cause is not Cause.BUSY:
             return failure
         wait = self.record.retry_after if failure.retry_after is None else failure.retry_after
