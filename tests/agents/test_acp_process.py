@@ -12,6 +12,7 @@ from waiting import wait_until_async
 from gitbatch.agents.acp import dialogue, program
 from gitbatch.agents.acp.agent import make_acp_agent
 from gitbatch.agents.acp.table import AcpAgent
+from gitbatch.agents.process import agent as process_agent
 from gitbatch.agents.process.interruption import AttemptInterruptedError
 from gitbatch.agents.process.starter import Starter
 from gitbatch.agents.protocol import Failure, LocalPlace, Reply
@@ -70,6 +71,13 @@ def test_cancellation_keeps_what_it_has_cost(
     assert error.usage.cost == 0.5
     assert services.budget.close_attempt(ItemKey("1-t1"), error.usage).cost == 0.5
     assert_nothing_runs(folder)
+
+
+def test_program_that_was_stopped_has_no_answer(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have ended before that is looked at: it was asked to."""
+    monkeypatch.setattr(dialogue, "CANCEL_LIMIT", 0.1)
+    monkeypatch.setattr(process_agent, "has_ended", lambda _transport, _watch: True)
+    assert asyncio.run(cancel(folder, services_in(folder), 1)).usage.cost == 0.5
 
 
 def test_time_out_keeps_what_it_has_cost(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

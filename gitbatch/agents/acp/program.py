@@ -17,6 +17,7 @@ from gitbatch.agents.acp.table import AcpAgent
 from gitbatch.agents.acp.turn import Turn
 from gitbatch.agents.last_message import INSTRUCTION, read_last_message
 from gitbatch.agents.process.files import ExchangeFiles
+from gitbatch.agents.process.interruption import ProgramStoppedError
 from gitbatch.agents.process.last_lines import find_reason
 from gitbatch.agents.process.placeholders import fill_placeholders
 from gitbatch.agents.process.program import ProgramExit, describe_exit, get_stdin, kill_program
@@ -72,12 +73,14 @@ class AcpProgram(Struct, frozen=True):
         talking = asyncio.ensure_future(turn.dialogue.hold(str(self.place.worktree), self._prompt_text()))
         try:
             return await self._wait_for_end(talking, watch)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            if self.turn.has_ended:
+                raise
             try:
                 await self._end_turn(talking)
             except asyncio.CancelledError:  # once more
                 kill_program(transport)
-            raise
+            raise ProgramStoppedError from error
         finally:
             talking.cancel()
             await connection.close()

@@ -18,7 +18,7 @@ from gitbatch.agents.process.api_session import ApiSession
 from gitbatch.agents.process.confine import confinement_of, read_in_checkouts, strict_advice, was_denied
 from gitbatch.agents.process.environment import certificate_variables, passed_variables
 from gitbatch.agents.process.files import ExchangeFiles
-from gitbatch.agents.process.interruption import AttemptInterruptedError
+from gitbatch.agents.process.interruption import AttemptInterruptedError, ProgramStoppedError
 from gitbatch.agents.process.network import AgentNetwork
 from gitbatch.agents.process.program import Program, ProgramExit, end_program, has_ended
 from gitbatch.agents.process.spending import AttemptLimits
@@ -134,7 +134,7 @@ class ProcessAgent(Struct, frozen=True):
         try:
             waited = await _work_through_proxy(program, transport, watch, session)
         except asyncio.CancelledError as error:
-            if not has_ended(transport, watch):
+            if isinstance(error, ProgramStoppedError) or not has_ended(transport, watch):
                 with suppress(asyncio.CancelledError):  # when cancelled once more, it is killed
                     await end_program(transport, watch)
                 ended = ProgramExit(transport.get_returncode() or 0, watch, files, secrets)

@@ -12,3 +12,7 @@ class AttemptInterruptedError(asyncio.CancelledError):
         super().__init__("interrupted")
         self.usage = usage
         """As far as the agent had reported it; the rest is unknown."""
+
+
+class ProgramStoppedError(asyncio.CancelledError):
+    """A cancellation for which the program was asked to end, or killed: how it has ended says nothing about its work."""
