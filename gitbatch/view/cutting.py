@@ -32,6 +32,8 @@ def pad_end(text: str, width: int) -> str:
 
 def _take_columns(text: str, width: int) -> str:
     """Returns the longest beginning of a text that fits; a wide character that does not fit is left out."""
+    if text.isascii():  # most are
+        return text[: max(0, width)]
     taken = 0
     for end, character in enumerate(text):
         taken += display_width(character)
