@@ -10,7 +10,13 @@ from gitbatch.batch.history.trailers import Kind
 from gitbatch.batch.model import BatchGroup, Record
 from gitbatch.batch.planning.project_state import read_project_state
 from gitbatch.batch.report.branch_line import BranchCommit, read_branch_line
-from gitbatch.batch.report.items import ItemSources, read_item, read_item_versions, read_outcomes, sum_models
+from gitbatch.batch.report.items import (
+    ItemSources,
+    read_item,
+    read_item_versions,
+    select_outcomes,
+    sum_models,
+)
 from gitbatch.batch.report.model import (
     BatchReport,
     CriterionItem,
@@ -55,9 +61,10 @@ def _read_groups(
 ) -> tuple[ReportGroup, ...]:
     state = read_any_progress(repo, batch)
     entries = read_ledger(repo, batch.id)
+    versions = read_item_versions(repo, batch, state)
     sources = ItemSources(
-        read_outcomes(repo, batch, state),
-        read_item_versions(repo, batch, state),
+        select_outcomes(state, versions),
+        versions,
         frozenset(state.ready),
         read_spending(repo, batch, state, entries),
         entries,
@@ -84,7 +91,6 @@ def _read_checkpoints(line: tuple[BranchCommit, ...], group: BatchGroup) -> tupl
             succeeded=len(commit.trailers.succeeded),
             failed=len(commit.trailers.failed),
             gates=commit.trailers.gates,
-            text=commit.message.rstrip("\n").partition("\n\n")[2].rpartition("\n\n")[0],
         )
         for commit in line
         if commit.trailers.kind is Kind.CHECKPOINT and commit.trailers.group == group.number

@@ -10,7 +10,7 @@ from gitbatch.batch.history.ledger import LedgerEntries
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.rescued_files import RescuedFile
-from gitbatch.batch.history.spending import ItemSpent, read_merged_outcomes, read_versions
+from gitbatch.batch.history.spending import ItemSpent, read_versions
 from gitbatch.batch.history.trailers import parse_trailers
 from gitbatch.batch.model import BatchItem, Outcome
 from gitbatch.batch.report.branch_line import show_commit
@@ -34,11 +34,13 @@ class ItemSources(Struct, frozen=True):
     """The oldest first."""
 
 
-def read_outcomes(repo: Repository, batch: Batch, state: BatchProgress) -> dict[ItemKey, Outcome]:
-    """Returns the outcome of each item that has ended."""
-    merged = (o for finished in state.finished for o in read_merged_outcomes(repo, batch, finished))
-    outcomes = {outcome.item.key: outcome for outcome in merged}
-    return outcomes | {outcome.item.key: outcome for outcome in state.failed} | dict(state.ready)
+def select_outcomes(
+    state: BatchProgress, versions: Mapping[ItemKey, tuple[Outcome, ...]]
+) -> dict[ItemKey, Outcome]:
+    """Returns the outcome of each item that has ended; none of an item that runs again."""
+    failed = {outcome.item.key: outcome for outcome in state.failed}
+    merged = {key: made[-1] for key, made in versions.items() if key not in state.reopened}
+    return merged | failed | dict(state.ready)
 
 
 def read_item_versions(

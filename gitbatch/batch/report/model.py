@@ -87,8 +87,6 @@ class ReportCheckpoint(Struct, frozen=True):
     succeeded: int
     failed: int
     gates: tuple[GateVerdict, ...]
-    text: str
-    """What its message says, without subject and trailers."""
 
 
 class ReportReview(Struct, frozen=True):

@@ -90,9 +90,9 @@ def _make_group(text: CleanText, number: int, groups: int, items: int) -> Report
     made = (*(_make_done(text, number, at) for at in range(1, items)), _make_failed(text, number, items))
     commit = _make_commit(text, number, 0, Kind.CHECKPOINT)
     gate = GateVerdict(text, GateState.RED_BEFORE, "c" * 40, 1.0, 1, text)
-    checkpoint = ReportCheckpoint(commit, (number, groups), 0, items - 1, 1, (gate,), text)
+    checkpoint = ReportCheckpoint(commit, (number, groups), 0, items - 1, 1, (gate,))
     revision = ReportCheckpoint(
-        _make_commit(text, number + 100, 0, Kind.CHECKPOINT), (number, groups), 1, 1, 0, (), text
+        _make_commit(text, number + 100, 0, Kind.CHECKPOINT), (number, groups), 1, 1, 0, ()
     )
     return ReportGroup(number, text, made, (checkpoint, revision) if number == 1 else (checkpoint,))
 
@@ -105,6 +105,7 @@ def _make_done(text: CleanText, group: int, at: int) -> ReportItem:
         item=BatchItem(_path(text, group, at), f"{text}{at}", text, f"{group}-{at}", group),
         status=ItemStatus.SUCCEEDED,
         commit=_make_commit(text, group, at, Kind.ITEM),
+        earlier=(_make_commit(text, group + 50, at, Kind.ITEM),) if at == 1 else (),
         agent=text,
         model=text,
         reply=Reply(text, (text,), (Contribution(text, text),), flags=flags),

@@ -80,7 +80,13 @@ def test_every_part_is_there() -> None:
             "Attempt 1 after 1.0 s",
             "9 of 12 items done, 3 not",
         ),
-        *("named by no item", "18 reads", "until the next group began", "agent's decision: The text."),
+        *(
+            "named by no item",
+            "18 reads",
+            "until the next group began",
+            "earlier version: 00000",
+            "agent's decision: The text.",
+        ),
     ):
         assert said in page.text, said
 
