@@ -139,6 +139,15 @@ def _list_batch_items(folder: Path, _: str) -> Iterator[CompletionWord]:
                 yield CompletionWord(item.name, item.title)
 
 
+def _list_reviewable(folder: Path, _: str) -> Iterator[CompletionWord]:
+    """Yields the items that have a checkpoint."""
+    from gitbatch.batch.deciding import find_reviewable, list_review_items
+
+    with _open_repository(folder) as repo:
+        for item in list_review_items(repo, find_reviewable(repo)):
+            yield CompletionWord(item.name, item.decision.word if item.decision else item.status)
+
+
 def _list_topics(_: Path, __: str) -> Iterator[CompletionWord]:
     from gitbatch.cli.help import find_title, read_pages
     from gitbatch.cli.verbs import VERBS
@@ -186,6 +195,9 @@ _VALUES: dict[tuple[str, str], Complete] = {
     ("init", "agent"): _list_agent_words,
     ("", "branch"): _list_branches,
     ("rescue take", "item"): _list_rescued,
+    ("review", "items"): _list_reviewable,
+    ("retry", "items"): _list_reviewable,
+    ("undo", "items"): _list_reviewable,
     ("show", "item"): _list_batch_items,
     ("logs", "item"): _list_batch_items,
     ("status", "wanted"): _list_batches_by_digit,

@@ -46,6 +46,8 @@ def retry(
         return
     from gitbatch.cli.batch import RunOptions, run_command
 
-    prepare = partial(record_choices, choose=choose, verb="retry", json=json, is_reported=not json)
+    prepare = partial(
+        record_choices, choose=choose, verb="retry", json=json, is_reported=not json, waits=False
+    )
     options = RunOptions(limits=SpendingLimits(max_cost), json=json, directory=directory)
     raise typer.Exit(run_command(options, prepare))

@@ -143,8 +143,12 @@ def record_choices(
     *,
     json: bool,
     is_reported: bool = True,
+    waits: bool = True,
 ) -> None:
-    """Records the choices that `choose` returns as one review, under the lock of the repository, and reports it."""
+    """Records the choices that `choose` returns as one review, under the lock of the repository, and reports it.
+
+    `waits`: whether what runs again waits for the next `gitbatch run`.
+    """
     with repository_lock(unlocked, tell_waiting, verb) as repo:
         found = find_reviewable(repo)
         choices = choose(repo, found)
@@ -153,6 +157,8 @@ def record_choices(
             _print_recorded(repo, made)
         elif is_reported:
             _show_recorded(choices, made)
+            if waits and any(choice.kind.reopens for choice in choices):
+                show_text("run them: gitbatch run")
 
 
 def _print_recorded(repo: "Repository", made: "RecordedReview") -> None:
@@ -176,5 +182,3 @@ def _show_recorded(choices: tuple[Choice, ...], made: "RecordedReview") -> None:
     show_text(f"recorded: {made.commit[:10]}")
     for note in (*made.notes, *(f"kept: your own version of {path} in the checkout" for path in made.kept)):
         show_text(f"note: {note}")
-    if any(choice.kind.reopens for choice in choices):
-        show_text("run them: gitbatch run")

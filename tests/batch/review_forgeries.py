@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from batch.forger import DELETED, OUT, Forger
+from batch.forger import DELETED, FORMAT_LINE, OUT, Forger
 
 B = "out/letters/b.md"
 
@@ -124,3 +124,45 @@ def review_that_rewrites_the_log(r: ReviewForger) -> str:
 
 def review_with_another_status(r: ReviewForger) -> str:
     return r.forge({"status.md": "mine\n"})
+
+
+def revise(
+    r: ReviewForger, trailers: str = "1/3\nGitbatch-Revision: 1", key: str = "out/letters/c.md"
+) -> str:
+    """A revision of an item that the genuine review sent back: an item, a merge and a checkpoint."""
+    f, git = r.f, r.f.place.git
+    batch = git("log", "-1", "--format=%(trailers:key=Gitbatch-Batch,valueonly)", r.genuine).strip()
+    head = f"{FORMAT_LINE}Gitbatch-Batch: {batch}\nGitbatch-Group: 1 Letters"
+    who = "Gitbatch-Agent: a\nGitbatch-Attempt: 1\nGitbatch-Seconds: 0.1"
+    item = f.commit(f"T103\n\nAgain.\n\n{head}\nGitbatch-Item: {key}\n{who}", (r.genuine,), {key: "again"})
+    merge = f.commit(f"gitbatch: merge\n\n- it\n\n{head}", (r.genuine, item), {key: "again"})
+    status = f.read("status.md", r.genuine)
+    row = next(line for line in status.splitlines() if f"| {key} |" in line)
+    section = status[status.index(ROWS_HEAD) + len(ROWS_HEAD) : status.index("\n\n| DoD")]
+    changes = {
+        "task.md": f.ticked(key, text=f.read("task.md", r.genuine).replace(key, f"`{key}`")).replace("`", ""),
+        "status.md": status.replace(
+            section, f"{row.rpartition(' | ')[0].rpartition(' | ')[0]} | succeeded | Again. |"
+        ),
+    }
+    said = f"{head}\nGitbatch-Plan: task.md\nGitbatch-Checkpoint: {trailers}\nGitbatch-Succeeded: {key}"
+    return f.commit(f"gitbatch: checkpoint\n\nrows\n\n{said}", (merge,), changes)
+
+
+ROWS_HEAD = "| Item | Output | Status | Summary |\n|---|---|---|---|\n"
+
+
+def revision_of_another_number(r: ReviewForger) -> str:
+    return revise(r, "1/3\nGitbatch-Revision: 2")
+
+
+def revision_of_another_checkpoint(r: ReviewForger) -> str:
+    return revise(r, "2/3\nGitbatch-Revision: 1")
+
+
+def revision_of_an_item_that_was_approved(r: ReviewForger) -> str:
+    return revise(r, key="out/letters/a.md")
+
+
+def checkpoint_of_a_group_for_a_second_time(r: ReviewForger) -> str:
+    return revise(r, "1/3")

@@ -38,6 +38,19 @@ FORGERIES: dict[Callable[[ReviewForger], str], tuple[Check, str]] = {
     review_forgeries.review_that_changes_the_plan: (Check.REVIEW_PLAN, "otherwise than by opening"),
     review_forgeries.review_with_another_line_in_the_log: (Check.CHECKPOINT_TEXTS, "what was not said"),
     review_forgeries.review_that_rewrites_the_log: (Check.CHECKPOINT_TEXTS, "takes away or changes"),
+    review_forgeries.revision_of_another_number: (Check.CHECKPOINT_NUMBER, "does not follow the last one"),
+    review_forgeries.revision_of_another_checkpoint: (
+        Check.CHECKPOINT_NUMBER,
+        "of a checkpoint that is not below it",
+    ),
+    review_forgeries.revision_of_an_item_that_was_approved: (
+        Check.CHECKPOINT_ITEMS,
+        "which no review below it",
+    ),
+    review_forgeries.checkpoint_of_a_group_for_a_second_time: (
+        Check.CHECKPOINT_NUMBER,
+        "its number is that of an earlier checkpoint",
+    ),
     review_forgeries.review_with_another_status: (Check.CHECKPOINT_TEXTS, "takes away or changes"),
 }
 
@@ -56,14 +69,17 @@ def test_a_forged_review_is_found(reviews: ReviewForger, forge: Callable[[Review
     check, message = FORGERIES[forge]
     findings = reviews.f.findings(forged)
     assert any(found.check is check and message in found.message for found in findings), findings
-    below = reviews.f.place.git("rev-list", f"{forged}~1").split()[1:]  # the parent may be what is wrong
-    assert not {found.commit for found in findings} & set(below)
+    git = reviews.f.place.git
+    real = set(git("rev-list", reviews.genuine).split())
+    real.discard(git("rev-parse", f"{forged}~1"))  # the parent may be what is wrong
+    assert not {found.commit for found in findings} & real
 
 
 def test_a_genuine_review_is_no_finding(reviews: ReviewForger) -> None:
     assert reviews.f.findings(reviews.genuine) == ()
     again = reviews.forge()
     assert reviews.f.findings(again) == (), "the forger leaves out nothing"
+    assert reviews.f.findings(review_forgeries.revise(reviews)) == ()
 
 
 def test_the_checks_of_reviews_are_tested() -> None:

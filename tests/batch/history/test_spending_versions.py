@@ -1,0 +1,50 @@
+"""The usage of an item that ran several times: every run counts once."""
+
+import pytest
+from conftest import Place
+from reviews import REJECT, RETRY, REVISE, decide
+from sessions import run_here
+
+from gitbatch.batch.history.ledger import read_ledger
+from gitbatch.batch.history.progress import read_ended_progress, read_progress
+from gitbatch.batch.history.record import all_batches
+from gitbatch.batch.history.spending import read_spending
+from gitbatch.repo.opening import open_repository
+
+AGENT = """\
+set -eu
+cat >/dev/null
+echo "$1" >>"$HOME/tries.log"
+tries=$(grep -cx "$1" "$HOME/tries.log")
+mkdir -p "$(dirname "$1")"
+echo "version $tries" >"$1"
+case $1 in *a.md) test $tries -ne 1 && test $tries -ne 3 || exit 3 ;; *b.md) test $tries -ge 3 || exit 3 ;; esac
+echo '{"summary": "Wrote it. It is good.", "usage": {"input": 10, "output": 1, "requests": 1, "cost": 0.5}}' >"$GITBATCH_REPLY"
+"""
+
+
+def read_attempts(place: Place, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    repo = open_repository(place.root, read_only=True)
+    (batch,) = all_batches(repo)
+    state = (read_ended_progress if batch.ended else read_progress)(repo, batch)
+    spent = read_spending(repo, batch, state, read_ledger(repo, batch.id))
+    repo.close()
+    return {key: item.attempts for key, item in spent.items()}
+
+
+def test_every_run_counts_once(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T101 fails once in each of its two runs; T102 fails twice, and then succeeds in its second run."""
+    three.write("tools/agent.sh", AGENT)
+    three.edit("gitbatch.toml", "retries = 0", 'retries = 1\nretry-pause = "0s"')
+    three.commit()
+    run_here(three, monkeypatch, items="T101,T102")
+    assert read_attempts(three, monkeypatch) == {"1-t101": 2, "1-t102": 2}
+    decide(three, (REVISE, "T101"), (RETRY, "T102"))
+    run_here(three, monkeypatch, items=None, checkpoint=None)
+    assert read_attempts(three, monkeypatch) == {"1-t101": 4, "1-t102": 3}
+    said = three.git("log", "main", "--format=%(trailers:key=Gitbatch-Attempt,valueonly)").split()
+    assert sorted(said) == ["1", "2", "2"], "each run counts its own attempts"
+    decide(three, (REJECT, "T101"))
+    assert read_attempts(three, monkeypatch) == {"1-t101": 4, "1-t102": 3}
