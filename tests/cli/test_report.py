@@ -34,6 +34,26 @@ def test_report(three: Place, here: Here, tmp_path: Path) -> None:
     assert here("report", "--html", str(named))[0] == 0
 
 
+def test_batch_that_gc_has_removed(three: Place, here: Here) -> None:
+    """Its record and its ledger are gone; what its commits say is still there."""
+    three.edit("task.md", "Write b →", "Write b do: fail →")
+    three.commit()
+    three.gitbatch("run", "--items", "T101,T102", "--checkpoint", "at-end", code=1)
+    batch = json.loads(here("batches", "--json")[1])["batches"][0]["batch"]
+    three.gitbatch("gc", "--keep", "0", code=0)
+    assert three.git("for-each-ref", "refs/gitbatch/") == ""
+    code, page, _ = here("report", batch, "--html", "-")
+    assert code == 0
+    for said in (
+        "1 of 2 items done, 1 not",
+        "Wrote out/letters/a.md.",
+        "Recorded in",
+        "checkpoint 1/1: 1 done, 1 not",
+    ):
+        assert said in page
+    assert "Attempt 1" not in page
+
+
 def test_other_files_stay(three: Place, here: Here) -> None:
     three.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", code=0)
     for name in ("task.md", "out", "missing/report.html"):

@@ -31,7 +31,7 @@ def read_branch_line(repo: Repository, batch: Batch) -> tuple[BranchCommit, ...]
 
     Of a batch that has ended, up to its end, and then as long as the commits decide about its items.
     """
-    end = repo.refs.read(end_ref(batch.id)) if batch.ended else None
+    end = (repo.refs.read(end_ref(batch.id)) or batch.last) if batch.ended else None
     tip = repo.refs.read(batch.record.target)
     listed = _list_commits(repo, batch.base, tip)
     if end and end not in listed:  # the branch was moved, or is gone

@@ -81,7 +81,7 @@ def _list_facts(report: BatchReport) -> Iterator[tuple[str, Content]]:
     yield "Cost", format_spent_cost(report.spent)
     yield "Tokens", format_spent_tokens(report.spent)
     yield "Checkpoints", report.mode
-    yield "Agent", report.agent
+    yield "Agent", report.agent or "unknown"
 
 
 def _render_sections(report: BatchReport) -> Iterator[Markup]:

@@ -167,3 +167,21 @@ def test_usage_by_model() -> None:
     )
     assert (large.spent.known, large.spent.unknown) == (1, 0)
     assert (small.model, small.items, small.spent.usage.input, small.spent.unknown) == ("small", 1, 15, 1)
+
+
+def test_revision(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An item that was sent back has two commits, and its group two checkpoints."""
+    three.gitbatch("run", "--items", "T101,T102,T301", "--checkpoint", "after-each", code=3)
+    (first, _), _ = (group.items for group in read_last(three, monkeypatch).groups)
+    decide(three, (REVISE, "T101"), comment="Say more.")
+    three.edit("tools/agent.sh", "printf '# %s", "printf '# More of %s")
+    three.commit()
+    three.gitbatch("run", "--continue", code=3)
+    (letters, _) = read_last(three, monkeypatch).groups
+    assert [checkpoint.revision for checkpoint in letters.checkpoints] == [0, 1]
+    revised, other = letters.items
+    assert (revised.status, [d.kind for d in revised.decisions]) == (ItemStatus.SUCCEEDED, [REVISE])
+    assert revised.commit
+    assert revised.earlier == (first.commit,)
+    assert revised.commit.oid != revised.earlier[0].oid
+    assert other.earlier == ()
