@@ -11,6 +11,7 @@ from gitbatch.agents.protocol import OutputStream
 from gitbatch.batch.by_hand.choice import CheckChoice, ChosenCheck
 from gitbatch.batch.by_hand.trees import CheckPlace
 from gitbatch.checks.command import Subject, run_command
+from gitbatch.checks.named_paths import find_named_paths
 from gitbatch.checks.tree import CheckFolder, TreeContent, open_tree
 from gitbatch.checks.verdict import CheckResult
 from gitbatch.project.check_tables import ProgramTable
@@ -85,10 +86,9 @@ def programs_of(choice: CheckChoice) -> tuple[ChosenCheck, ...]:
 def _plan_job(place: CheckPlace, files: CheckedFiles, check: ChosenCheck) -> _Job:
     paths = None
     if check.table.checkout == "context":
-        named = (part.removeprefix("{worktree}/").removeprefix("./") for part in check.table.command)
         objects = place.trees.repo.objects
         there = TreeSnapshot(objects, objects.tree_of(files.commit))
-        wanted = dict.fromkeys((check.output, *check.reads, *named))
+        wanted = dict.fromkeys((check.output, *check.reads, *find_named_paths(check.table)))
         paths = tuple(path for path in wanted if path and (there.blob(path) or path in files.changed))
     return _Job(check.name, check.table, check.output, paths)
 

@@ -172,7 +172,7 @@ def test_context_checkout(written: Place, here: Here) -> None:
     written.edit(
         "gitbatch.toml",
         'command = ["grep", "-q", "good", "{output}"]',
-        'command = ["sh", "tools/list.sh"]\ncheckout = "context"',
+        'command = ["sh", "-c", "sh tools/list.sh"]\ncheckout = "context"',
     )
     written.write("tools/list.sh", "find . -type f -not -path './.git*' | sort; cat; exit 1\n")
     written.write("docs/b.md", "new\n")
