@@ -21,7 +21,7 @@ from gitbatch.batch.history.verify.rules import Check
 from gitbatch.batch.history.verify.trees import is_regular
 from gitbatch.batch.planning.check_problems import require_program
 from gitbatch.checks.command import Subject, run_command
-from gitbatch.checks.tree import open_tree
+from gitbatch.checks.tree import TreeContent, open_tree
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
 from gitbatch.errors import UsageError
 from gitbatch.fs.removal import remove_anything
@@ -74,7 +74,7 @@ def recheck_history(repo: Repository, revisions: str, trusted: str | None, host:
     return Recheck(
         source.commit,
         len(wanted),
-        tuple(_make_finding(run, said) for run, said in judgements if _is_red(run, said)),
+        tuple(_make_finding(run, said) for run, said in judgements if said.verdict is CheckVerdict.RED),
         tuple(
             _make_finding(run, said) for run, said in judgements if said.verdict is CheckVerdict.UNAVAILABLE
         ),
@@ -111,15 +111,36 @@ async def _run_all(
 
     async def run_one(run: RecordedRun) -> CheckResult:
         async with slots:
-            result = await _run_again(place, source, run)
-            left = run.table.retries_of_gate if isinstance(run.table, GateTable) else 0
-            while result.verdict is CheckVerdict.RED and left:
-                result, left = await _run_again(place, source, run), left - 1
-            return result
+            result = await _run_until_sure(place, source, run)
+            if result.verdict is not CheckVerdict.RED or not _may_be_red(run):
+                return result
+            return await _judge_below(place, source, run, result)
 
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(run_one(run)) for run in runs]
     return tuple(task.result() for task in running)
+
+
+async def _run_until_sure(place: CheckPlace, source: TrustedSource, run: RecordedRun) -> CheckResult:
+    """Returns what a check or gate says; a red gate runs again before it is believed."""
+    result = await _run_again(place, source, run)
+    left = run.table.retries_of_gate if isinstance(run.table, GateTable) else 0
+    while result.verdict is CheckVerdict.RED and left:
+        result, left = await _run_again(place, source, run), left - 1
+    return result
+
+
+async def _judge_below(
+    place: CheckPlace, source: TrustedSource, run: RecordedRun, red: CheckResult
+) -> CheckResult:
+    """Returns the result of a gate that is red and is recorded as red before: a skip if it is, by a run below its group."""
+    base = run.content.base
+    below = await _run_until_sure(place, source, replace(run, content=TreeContent(base, base)))
+    if below.verdict is CheckVerdict.RED:
+        return replace(red, verdict=CheckVerdict.SKIP)
+    if below.verdict is CheckVerdict.UNAVAILABLE:
+        return below
+    return red
 
 
 async def _run_again(place: CheckPlace, source: TrustedSource, recorded: RecordedRun) -> CheckResult:
@@ -157,16 +178,16 @@ def _put_file(source: TrustedSource, path: str, folder: Path) -> None:
         file.write(objects.read_blob(entry.oid if entry else ""))
 
 
-def _is_red(run: RecordedRun, said: CheckResult) -> bool:
-    """Whether a result contradicts what is recorded: a gate that was red before its group may be red."""
-    is_known = run.was_red and isinstance(run.table, GateTable) and not run.table.must_pass
-    return said.verdict is CheckVerdict.RED and not is_known
+def _may_be_red(run: RecordedRun) -> bool:
+    """Whether a red result is no surprise, if the gate is red below its group too."""
+    return run.was_red and isinstance(run.table, GateTable) and not run.table.must_pass
 
 
 def _make_finding(run: RecordedRun, said: CheckResult) -> AuditFinding:
     check = Check.ITEM_CHECKS if run.output else Check.CHECKPOINT_GATES
     kind = "check" if run.output else "gate"
-    state = "is red" if said.verdict is CheckVerdict.RED else "gave no verdict"
+    red = "is red, and was not red before" if _may_be_red(run) else "is red"
+    state = red if said.verdict is CheckVerdict.RED else "gave no verdict"
     what = f" on {run.output}" if run.output else ""
     return AuditFinding(
         run.commit, check.rule, check, clean_text(f"{kind} {run.name} {state}{what}: {said.reason}")

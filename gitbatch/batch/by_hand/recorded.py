@@ -140,8 +140,16 @@ def _find_gates(source: TrustedSource, config: Config, history: History, ours: O
     red = {verdict.name for verdict in trailers.gates if verdict.state is GateState.RED_BEFORE}
     for name in names:
         if name in config.gates:
-            content = TreeContent(commit.oid, commit.parents[0])
+            content = TreeContent(commit.oid, _find_below(history, commit.oid))
             yield RecordedRun(commit.oid, name, config.gates[name], content, was_red=name in red)
+
+
+def _find_below(history: History, checkpoint: str) -> str:
+    """Returns the commit that a checkpoint's group was built on: the merges of its items are between them."""
+    below = history.parents[checkpoint][0]
+    while history.kind_of(below) is Kind.MERGE and below not in history.ends:
+        below = history.parents[below][0]
+    return below
 
 
 def find_trusted_files(source: TrustedSource, run: RecordedRun) -> tuple[str, ...]:

@@ -196,6 +196,26 @@ def test_range_with_something_in_the_place_of_the_program(
     assert verify(here, "start..main", code=0)["checks_run"] == 5
 
 
+@pytest.mark.forged
+def test_gate_that_the_range_calls_red_before(
+    recorded: Place, here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be red if it is red below the group too, and not because the range says so."""
+    recorded.git("reset", "--quiet", "--hard", "start")
+    recorded.edit("gitbatch.toml", "! grep -rn bad docs", "! grep -rn good docs")
+    recorded.commit("No good")
+    recorded.git("tag", "--force", "start")
+    recorded.edit("gitbatch.toml", '"sh", "-c", "! grep -rn good docs"', '"false"')
+    recorded.commit("Always red")
+    result, _ = run_here(recorded, monkeypatch)
+    assert result.succeeded == 3
+    assert recorded.git("log", "--format=%B").count("clean red-before ") == 2
+    found = verify(here, "start..main", code=1)
+    assert [each["message"] for each in found["findings"]] == [
+        "gate clean is red, and was not red before: docs/a.md:1:good (exit 1)"
+    ]
+
+
 def test_confined_table() -> None:
     table = CheckTable(command=("true",), sandbox="none", network=True, needs=("/opt/x",))
     confined = confine_table(table)
