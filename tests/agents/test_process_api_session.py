@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from waiting import DEADLINE
 
 from gitbatch.agents.command.agent import make_command_agent
 from gitbatch.agents.command.table import CommandAgent
+from gitbatch.agents.process import listener as listener_module
 from gitbatch.agents.process.api_access import ApiAccess, FoundKey
 from gitbatch.agents.process.api_programs import CLAUDE
 from gitbatch.agents.process.api_session import ApiSession
@@ -171,3 +173,15 @@ def test_launcher_that_sends_no_listener(tmp_path: Path) -> None:
     answer = asyncio.run(agent.run(assignment, place, lambda _stream, _line: None))
     assert isinstance(answer, Failure)
     assert answer.reason == "ended by signal 15"
+
+
+def test_launcher_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Setting up a sandbox can hang, at a file system that does not answer; the time of the item has not begun then."""
+    monkeypatch.setattr(listener_module, "_PATIENCE", 0.01)
+
+    async def play() -> bool:
+        with a_session([]) as session, socket.socket(fileno=os.dup(session.channel or 0)):
+            async with asyncio.timeout(DEADLINE), session.serve():
+                return session.is_served
+
+    assert not asyncio.run(play())

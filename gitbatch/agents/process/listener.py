@@ -13,6 +13,10 @@ _CLOSE_ON_EXEC = 0x40000000
 """MSG_CMSG_CLOEXEC: Python passes on what it receives as it is, and other programs must not inherit it."""
 
 
+_PATIENCE = 120.0
+"""Seconds for a launcher to set up its sandbox: it takes milliseconds, on a busy machine a few seconds."""
+
+
 class ListenerChannel:
     """A pair of connected sockets, of which the launcher of one program gets one."""
 
@@ -36,7 +40,7 @@ class ListenerChannel:
         self.theirs.close()
 
     async def receive_listener(self) -> socket.socket | None:
-        """Returns the listener once it has come; None if the launcher has ended without sending it.
+        """Returns the listener once it has come; None if the launcher has ended without sending it, or hangs.
 
         Called once, after the start of the program.
         """
@@ -45,7 +49,10 @@ class ListenerChannel:
         came = asyncio.Event()
         loop.add_reader(self._ours, came.set)
         try:
-            await came.wait()
+            async with asyncio.timeout(_PATIENCE):
+                await came.wait()
+        except TimeoutError:
+            return None
         finally:
             loop.remove_reader(self._ours)
         _, descriptors, _, _ = socket.recv_fds(self._ours, 1, 1, _CLOSE_ON_EXEC)
