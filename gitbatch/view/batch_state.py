@@ -211,10 +211,12 @@ def _item_state(group: BatchGroup, item: BatchItem, state: BatchProgress) -> Ite
     failed = next((outcome for outcome in state.failed if outcome.item == item), None)
     if failed:
         return ItemState(item.output, item.name, group.number, item.key, failed.status, failed.reason)
-    if state.is_finished(group):
+    reopened = state.reopened.get(item.key)
+    if state.is_finished(group) and reopened is None:
         return ItemState(item.output, item.name, group.number, item.key, ItemStatus.SUCCEEDED)
     status = NOT_MERGED if item.key in state.ready else OPEN
-    reason = UNCHECKED if item.key in state.unchecked else ""
+    again = f"{reopened.decision.kind.word} in a review: it runs again" if reopened else ""
+    reason = UNCHECKED if item.key in state.unchecked else again
     return ItemState(item.output, item.name, group.number, item.key, status, reason)
 
 

@@ -59,6 +59,9 @@ def _render_head(batch: str, item: ItemState, details: ItemDetails) -> Iterator[
         yield make_line(
             f"{what} {details.commit[:_SHORT]}", (f" on {details.base[:_SHORT]}", "dim"), indent=2
         )
+    if len(details.versions) > 1:
+        earlier = ", ".join(commit[:_SHORT] for commit in details.versions[:-1])
+        yield make_line((f"earlier versions: {earlier}", "dim"), indent=2)
     if details.agent:
         model = details.attempts[-1].usage.model if details.attempts else ""
         yield make_line(f"agent {details.agent}{f', model {clean_text(model)}' * bool(model)}", indent=2)
@@ -113,7 +116,7 @@ def _attempt_row(attempt: AttemptDetails) -> tuple[Cell, ...]:
     spent = Spent.of_attempt(attempt.usage)
     cost = f"{format_tokens(spent.usage)}, {format_cost(spent)}" if spent.usage != Usage() else ""
     return (
-        (str(attempt.number),),
+        (f"{attempt.number}{f' after review {attempt.repetition}' * bool(attempt.repetition)}",),
         ((attempt.status, STYLES[attempt.status]),),
         (format_seconds(attempt.seconds),),
         ((cost, "dim"),),

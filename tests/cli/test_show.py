@@ -173,3 +173,34 @@ def test_made_up_batch(place: Place, here: Here) -> None:
         f"x\n\n{end}Gitbatch-Checkpoint: 1/1\nGitbatch-Plan: task.md\nGitbatch-Succeeded: out/a.md",
     )
     assert "T1  Write" in here("show", "T1")[1]
+
+
+def test_item_that_was_sent_back(place: Place, here: Here) -> None:
+    """Both versions, both prompts and the comment are seen; the last one is what is meant."""
+    set_up(place, "half paid ok", "ok", groups=2)
+    place.gitbatch("run", "--items", "all", "--checkpoint", "after-each", code=3)
+    assert here("review", "T1", "--revise", "Say\n*more*.")[0] == 0
+    waiting: Any = json.loads(here("show", "T1", "--json")[1])
+    state = waiting["item"]
+    assert (state["status"], state["reason"]) == ("open", "sent back in a review: it runs again")
+    assert waiting["prompt"] == {"text": prompt(place, "T1", 2).rstrip("\n"), "attempt": 2}
+    place.gitbatch("run", "--no-input", code=3)
+    after: Any = json.loads(here("show", "T1", "--json")[1])
+    validate(after, "show")
+    details = after["details"]
+    first, second = details["versions"]
+    assert (first, second) == (waiting["details"]["commit"], details["commit"])
+    assert [(a["repetition"], a["number"], a["status"]) for a in details["attempts"]] == [
+        (0, 1, "failed"),
+        (0, 2, "succeeded"),
+        (1, 1, "succeeded"),
+    ]
+    assert [(each["kind"], each["comment"]) for each in details["reviews"]] == [("revise", "Say\n*more*.")]
+    assert after["prompt"] == {"text": prompt(place, "T1", 3).rstrip("\n"), "attempt": 1}
+    assert "*more*." in after["prompt"]["text"]
+    page = here("show", "T1")[1]
+    assert f"  earlier versions: {first[:10]}\n" in page
+    assert "\n  1 after review 1  succeeded" in page
+    assert "\n-T1 2\n+T1 3\n" in here("show", "T1", "--diff")[1]
+    assert here("logs", "T1")[1].splitlines()[0].endswith("attempt 1 starts (agent told)")
+    assert len(here("logs", "T1", "--attempt", "1")[1].splitlines()) == 5

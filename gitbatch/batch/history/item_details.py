@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gitbatch.agents.protocol import Contribution, ReplyFlag
+from gitbatch.batch.history.decided import ItemStanding
 from gitbatch.batch.history.decisions import DecisionKind, ItemName
 from gitbatch.batch.history.item_message import parse_item_message
 from gitbatch.batch.history.ledger import LedgerEntries
@@ -16,7 +18,7 @@ from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.rescue import find_rescued
 from gitbatch.batch.history.review_message import parse_review_message
-from gitbatch.batch.history.spending import read_outcomes
+from gitbatch.batch.history.spending import read_all_versions
 from gitbatch.batch.history.trailers import Trailers
 from gitbatch.batch.model import BatchItem, FailedAttempt, ItemCommit, ItemStatus, Outcome
 from gitbatch.checks.verdict import CheckResult
@@ -58,6 +60,8 @@ class AttemptDetails(Struct, frozen=True):
     seconds: float
     usage: Usage
     checks: tuple[CheckResult, ...]
+    repetition: int = 0
+    """0: of the item's first run; else how often a review had made it run again."""
 
 
 class PersonDecision(Struct, frozen=True):
@@ -100,6 +104,10 @@ class ItemDetails(Struct, frozen=True):
     """Of its output."""
     reviews: tuple[PersonDecision, ...] = ()
     """Of a person, the oldest first."""
+    versions: tuple[str, ...] = ()
+    """The item's commits, the oldest first: more than one if it was sent back or run again."""
+    repeated_by: tuple[str, ...] = ()
+    """The reviews that made it run again, the oldest first."""
 
 
 def find_item(batches: tuple[Batch, ...], wanted: str) -> tuple[Batch, BatchItem]:
@@ -140,37 +148,45 @@ def read_item_details(
     repo: Repository, batch: Batch, item: BatchItem, state: BatchProgress, entries: LedgerEntries
 ) -> ItemDetails:
     """Returns an item in full, from git alone."""
-    outcome = _find_outcome(repo, batch, item, state)
+    standing = next(
+        (g.standings[item.key] for g in state.finished if item.key in g.standings), ItemStanding()
+    )
+    parts = entries.split_item(item.key, standing.reviews)
+    versions = [each for each in read_all_versions(repo, batch, state) if each.item == item and each.commit]
+    outcome = versions[-1] if versions else None
     rescued = None if outcome else find_rescued(repo, batch.id, item)
     commit = outcome.commit if outcome else rescued.commit if rescued else None
-    attempts = tuple(_describe_failed(tried) for tried in entries.of_item(item.key))
-    last = (_describe_last(outcome, attempts),) if outcome else ()
+    attempts = tuple(_list_attempts(parts, standing.phases, versions))
     found = ItemDetails(
         title=clean_text(item.title),
-        attempts=(*attempts, *last),
-        checks=outcome.checks if outcome else attempts[-1].checks if attempts else (),
+        attempts=attempts,
+        checks=attempts[-1].checks if attempts else (),
         reviews=tuple(_find_reviews(repo, batch, item)),
+        versions=tuple(str(each.commit) for each in versions),
+        repeated_by=standing.reviews,
         is_finished=outcome is not None,
     )
     return _add_commit(repo, found, commit) if commit else found
 
 
-def _find_outcome(repo: Repository, batch: Batch, item: BatchItem, state: BatchProgress) -> Outcome | None:
-    """Returns the last outcome of an item that has a commit; a revision comes after what it revises."""
-    found = [outcome for outcome in read_outcomes(repo, batch, state) if outcome.item == item]
-    return found[-1] if found and found[-1].commit else None
+def _list_attempts(
+    parts: tuple[tuple[FailedAttempt, ...], ...], phases: tuple[str, ...], versions: list[Outcome]
+) -> Iterator[AttemptDetails]:
+    """Yields the attempts at an item: those that failed, and for each run that has a version, the one that made it."""
+    left = list(versions)
+    for number, (part, brought) in enumerate(zip(parts, phases, strict=True)):
+        failed = tuple(map(_describe_failed, part))
+        is_last = number == len(phases) - 1  # its version may not be merged
+        made = (_describe_last(left.pop(0), failed),) if left and (brought or is_last) else ()
+        yield from (replace(each, repetition=number) for each in (*failed, *made))
 
 
 def _add_commit(repo: Repository, details: ItemDetails, commit: ItemCommit) -> ItemDetails:
     """Returns details with what the message of a commit states."""
     trailers, reply = parse_item_message(repo.objects.read_commit(commit).message)
     said = reply if details.is_finished else None
-    return ItemDetails(
-        title=details.title,
-        attempts=details.attempts,
-        checks=details.checks,
-        reviews=details.reviews,
-        is_finished=details.is_finished,
+    return replace(
+        details,
         commit=str(commit),
         base=commit.base,
         blob=commit.blob,

@@ -207,10 +207,15 @@ def follow_item_log(
 
 
 def select_attempt(lines: Iterable[LogLine], attempt: int | None) -> tuple[LogLine, ...]:
-    """Returns the lines of an attempt, or of the last one if none is named."""
+    """Returns the lines of the attempts with a number; if none is named, of the one that started last.
+
+    Numbers start again when an item was sent back.
+    """
     listed = tuple(lines)
-    wanted = attempt or max((line.attempt for line in listed), default=0)
-    return tuple(line for line in listed if line.attempt == wanted)
+    if attempt is not None:
+        return tuple(line for line in listed if line.attempt == attempt)
+    starts = [at for at, line in enumerate(listed) if line.kind is LogKind.START]
+    return listed[starts[-1] :] if starts else listed
 
 
 def list_last_errors(lines: Iterable[LogLine], most: int) -> tuple[CleanText, ...]:

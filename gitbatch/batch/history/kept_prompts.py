@@ -5,6 +5,7 @@ A process without a sandbox can write these files, so a prompt is read without f
 
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -13,6 +14,7 @@ from gitbatch.plan.model import ItemKey
 from gitbatch.text import clean_lines
 
 _FOLDER = "prompts"
+_SHORT = 10
 _MOST = 1000
 """The most attempts that are looked for: the number may come from a commit that another process made."""
 LONGEST = 2_000_000
@@ -33,25 +35,36 @@ class KeptPrompt(Struct, frozen=True):
         return not self.attempt
 
 
-def keep_prompt(own_dir: Path, batch: str, item: ItemKey, attempt: int, prompt: str) -> None:
+class AttemptName(NamedTuple):
+    """What an attempt is known by: its item, the review that made it run again, and its number since that."""
+
+    item: ItemKey
+    review: str
+    """The commit; empty: none did."""
+    number: int
+
+    @property
+    def file(self) -> str:
+        """The name of the file of its prompt."""
+        return ".".join(filter(None, (self.item, self.review[:_SHORT], f"{self.number}.md")))
+
+
+def keep_prompt(own_dir: Path, batch: str, attempt: AttemptName, prompt: str) -> None:
     """Writes the prompt of an attempt. An attempt that was interrupted has no number of its own: the next one replaces it."""
     with suppress(OSError):  # only a view needs it
         folder = own_dir / batch / _FOLDER
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / _name_of(item, attempt)
+        path = folder / attempt.file
         path.unlink(missing_ok=True)
         with path.open("x", encoding="utf-8", errors="replace") as file:
             file.write(prompt)
 
 
-def read_prompt(own_dir: Path, batch: str, item: ItemKey, attempt: int) -> KeptPrompt | None:
+def read_prompt(own_dir: Path, batch: str, attempt: AttemptName) -> KeptPrompt | None:
     """Returns the prompt of the last attempt at an item that has one, up to an attempt; None if none is kept."""
-    for number in range(min(attempt, _MOST), 0, -1):
+    for number in range(min(attempt.number, _MOST), 0, -1):
         with suppress(OSError):
-            content = read_small(own_dir, f"{batch}/{_FOLDER}/{_name_of(item, number)}", LONGEST * 4)
+            path = f"{batch}/{_FOLDER}/{attempt._replace(number=number).file}"
+            content = read_small(own_dir, path, LONGEST * 4)
             return KeptPrompt(clean_lines(content.decode(errors="replace"), LONGEST), number)
     return None
-
-
-def _name_of(item: ItemKey, attempt: int) -> str:
-    return f"{item}.{attempt}.md"

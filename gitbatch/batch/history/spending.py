@@ -45,7 +45,7 @@ def read_spending(
             checks = tuple(noted.result for noted in held.verdicts)
             found[key] = ItemSpent(known.attempts + 1, spent, took, checks)
     done: dict[ItemKey, list[Outcome]] = {}
-    for outcome in _read_all_versions(repo, batch, state):
+    for outcome in read_all_versions(repo, batch, state):
         done.setdefault(outcome.item.key, []).append(outcome)
     for key, outcomes in done.items():
         before = found[key].seconds if key in found else 0.0
@@ -75,7 +75,7 @@ def _sum_versions(outcomes: list[Outcome], unpaid: tuple[FailedAttempt, ...], be
     return ItemSpent(attempts, spent, seconds, outcomes[-1].checks)
 
 
-def _read_all_versions(repo: Repository, batch: Batch, state: BatchProgress) -> tuple[Outcome, ...]:
+def read_all_versions(repo: Repository, batch: Batch, state: BatchProgress) -> tuple[Outcome, ...]:
     """Returns the outcomes that commits of items record, of each item in order."""
     versions = (outcome for finished in state.finished for outcome in read_versions(repo, batch, finished))
     return (*versions, *state.ready.values(), *_conflicted_outcomes(repo, batch, state))

@@ -17,7 +17,7 @@ from gitbatch.agents.prompt import (
 from gitbatch.agents.protocol import Assignment, Failure, OutputStream, Reply
 from gitbatch.batch.events import ItemProgress, ItemStarted, Notice
 from gitbatch.batch.history.decisions import DecisionKind
-from gitbatch.batch.history.kept_prompts import keep_prompt
+from gitbatch.batch.history.kept_prompts import AttemptName, keep_prompt
 from gitbatch.batch.history.unchecked import Unchecked
 from gitbatch.batch.item.charge import charge_answer, charge_interrupted, record_interrupted
 from gitbatch.batch.item.checking import check_output
@@ -147,7 +147,8 @@ def make_assignment(
 
 def _keep_prompt(run: Run, scheduled: ScheduledItem, assignment: Assignment) -> None:
     prompt = scheduled.secrets.mask_text(assignment.prompt)
-    keep_prompt(run.repo.own_dir, run.batch.id, scheduled.key, assignment.attempt, prompt)
+    name = AttemptName(scheduled.key, scheduled.review, assignment.attempt)
+    keep_prompt(run.repo.own_dir, run.batch.id, name, prompt)
 
 
 def _render_reopening(scheduled: ScheduledItem) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from gitbatch.agents.prompt import render_artifacts, render_notes, render_prompt
 from gitbatch.batch.history.item_details import GivenFile, ItemDetails
-from gitbatch.batch.history.kept_prompts import LONGEST, KeptPrompt, read_prompt
+from gitbatch.batch.history.kept_prompts import LONGEST, AttemptName, KeptPrompt, read_prompt
 from gitbatch.batch.history.ledger import LedgerEntries
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.rescue import find_rescued
@@ -42,10 +42,10 @@ def find_prompt(
         details: what git knows of the item.
         entries: the failed attempts: the last one that counts is part of the prompt.
     """
-    started = max((attempt.number for attempt in details.attempts), default=0) + 1
-    kept = read_prompt(repo.own_dir, batch.id, item.key, started)
-    if kept:
-        return kept
+    for review in reversed(("", *details.repeated_by)):
+        last = AttemptName(item.key, review, len(details.attempts) + 1)
+        if kept := read_prompt(repo.own_dir, batch.id, last):
+            return kept
     rendered = _render_at(repo, batch, item, _find_base(repo, batch, details, entries.of_item(item.key)))
     if rendered is None:
         return None
