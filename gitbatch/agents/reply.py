@@ -162,6 +162,15 @@ def parse_review(written: bytes, request: ReviewRequest) -> Reply | Failure:
     return reply_with_review(read_review_file(written, request), parse_partial_reply(written).usage)
 
 
+def require_one_verdict(reply: Reply, text: str, request: ReviewRequest) -> Reply | Failure:
+    """Returns the reply of a reviewer; a failure if its last message has another verdict: that is none."""
+    said = read_review_text(text, request)
+    if isinstance(said, InvalidReview) or reply.review is None or said.decision is reply.review.decision:
+        return reply
+    problem = InvalidReview(clean_text("its last message has another verdict than its reply"))
+    return reply_with_review(problem, reply.usage)
+
+
 def reply_with_review(review: Review | InvalidReview, usage: Usage = Usage()) -> Reply | Failure:
     """Returns the reply with a verdict; a failure if it is invalid."""
     if isinstance(review, InvalidReview):

@@ -93,8 +93,12 @@ def test_the_last_message_of_every_format_has_its_verdict(
     (tmp_path / "reply.json").write_text('{"verdict": "accept"}', encoding="utf-8")
     start = replace(start, events=a_start(some_programs(name)).events)
     answer, _ = play(start, with_words(printed, json.dumps(VERDICT)))
-    assert isinstance(answer, Reply)
-    assert answer.review == Review(ReviewDecision.ACCEPT), "the reply file counts more than the message"
+    assert "another verdict than its reply" in reason_of(answer)
+    for words in ("That is all.", json.dumps({"review": "0f1e", "verdict": "accept"})):
+        start = replace(start, events=a_start(some_programs(name)).events)
+        answer, _ = play(start, with_words(printed, words))
+        assert isinstance(answer, Reply)
+        assert answer.review == Review(ReviewDecision.ACCEPT), "the reply file counts more than the message"
 
 
 def test_a_command_gives_its_verdict_in_its_reply_only(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from gitbatch.agents.process.last_lines import LOOKED_AT
 from gitbatch.agents.process.program import ProgramExit, feed_and_wait
 from gitbatch.agents.process.watch import EVENT_LINE, ExitWait, OutputWatch, ShownLine
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, OutputStream, Reply
-from gitbatch.agents.reply import PartialReply, make_reply, make_review
+from gitbatch.agents.reply import PartialReply, make_reply, make_review, require_one_verdict
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.rate_limit import RateLimit
 from gitbatch.limits.usage import Usage
@@ -90,6 +90,8 @@ class EventProgram(Struct, frozen=True):
             return make_review(self.events.summary, assignment.review, usage)
         if written is None:
             return make_reply(self.events.summary, usage=usage)
+        if assignment.review and isinstance(written, Reply):
+            written = require_one_verdict(written, self.events.summary, assignment.review)
         return replace(written, usage=_prefer(written.usage, usage))
 
     def read_failure(self, ended: ProgramExit) -> Failure:
