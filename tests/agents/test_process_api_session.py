@@ -162,6 +162,23 @@ def test_answer_of_the_program() -> None:
         assert session.judge_answer(make_reply("Done.", usage=reported)).usage == counted
 
 
+@pytest.mark.parametrize(
+    ("reported", "cost"),
+    [
+        (Usage(input=1, requests=1, cost=0.0), 0.25),
+        (Usage(cost=0.0), 0.25),
+        (Usage(input=9, requests=1, cost=0.1), 0.1),
+    ],
+)
+def test_program_that_reports_too_little(reported: Usage, cost: float) -> None:
+    """Its tokens show that; else the price, which takes time to find, is its own."""
+    limits = AttemptLimits(Budget(), ItemKey("a"), find_cost=lambda _model, _usage: 0.25)
+    with ApiSession(ACCESS, limits, lambda _stream, _line: None) as session:
+        session.record.open_answer("application/json").feed_bytes(b'{"usage": {"input_tokens": 9}}')
+        session.record.answers[0].finish()
+        assert session.add_usage(reported) == Usage(input=9, requests=1, cost=cost)
+
+
 def test_launcher_that_sends_no_listener(tmp_path: Path) -> None:
     """A program that waits for it is ended, and not waited for."""
     table = CommandAgent(command=("sleep", "600"), sandbox="none")

@@ -104,7 +104,9 @@ class ApiSession:
     def add_usage(self, reported: Usage) -> Usage:
         """Returns the usage of the attempt: the larger of what the program reports and what was counted."""
         usages = self.record.usages
-        counted = self._limits.sum_usage(usages, needs_cost=reported.cost is None)
+        tokens = sum(usage.total_tokens for usage in usages)
+        needs_cost = reported.cost is None or tokens > reported.total_tokens
+        counted = self._limits.sum_usage(usages, needs_cost=needs_cost)
         return take_larger(reported, counted)
 
     def judge_answer(self, answer: Reply | Failure) -> Reply | Failure:
