@@ -74,6 +74,7 @@ ORDER = (
         "batch.deciding",
         "batch.tally",
         "batch.revisions",
+        "batch.approval",
         "batch.announcing",
         "batch.loop",
     ),

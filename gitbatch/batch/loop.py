@@ -7,6 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.batch.announcing import emit_group, emit_kept, emit_start
+from gitbatch.batch.approval import find_unapproved
 from gitbatch.batch.events import (
     BatchFinished,
     BatchHalted,
@@ -45,7 +46,7 @@ from gitbatch.limits.causes import Cause
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.refs.names import short
 from gitbatch.repo.refs.store import config_ref
-from gitbatch.text import clean_text
+from gitbatch.text import clean_text, list_names
 
 
 class Ending(StrEnum):
@@ -95,6 +96,8 @@ async def run_batch(run: Run, reviewer: Reviewer, *, resumed: bool) -> Result:
     unreviewed = await run.git(read_unreviewed, run.repo, run.batch, state)
     reviews = Reviews(reviewer, record.checkpoint_mode, unreviewed)
     while turn := find_turn(record, state, done):
+        if not turn.revision and await _is_unapproved(run):
+            return _pause_batch(run, tally, turn.title)
         checkpoint = await _finish_group(run, state, tally, reviews, turn)
         if isinstance(checkpoint, Result):
             return checkpoint
@@ -118,7 +121,7 @@ async def run_batch(run: Run, reviewer: Reviewer, *, resumed: bool) -> Result:
 
 async def _end_batch(run: Run, tally: Tally, reviews: Reviews) -> Result:
     """Ends a batch of which no group is left, once its last checkpoint is reviewed (rule K1)."""
-    if not await reviews.pause_at_end():
+    if not await reviews.pause_at_end() or await _is_unapproved(run):
         return _pause_batch(run, tally, "")
     project_state = await run.git(finish_batch, run.repo, run.batch)
     if project_state.is_complete:
@@ -128,6 +131,16 @@ async def _end_batch(run: Run, tally: Tally, reviews: Reviews) -> Result:
     finished = BatchFinished(batch=run.batch.id, succeeded=result.succeeded, failed=result.failed)
     run.emit(tally.complete_end(run, finished))
     return result
+
+
+async def _is_unapproved(run: Run) -> bool:
+    """Whether items wait for a decision without which the batch must not continue; says which."""
+    waiting = await run.git(find_unapproved, run.repo, run.batch)
+    if waiting:
+        names = list_names(tuple(item.name for item in waiting))
+        text = f"undecided (review.require-approval): {names}; decide with gitbatch review"
+        run.emit(Notice(batch=run.batch.id, text=clean_text(text)))
+    return bool(waiting)
 
 
 def _pause_batch(run: Run, tally: Tally, next_group: str) -> Result:

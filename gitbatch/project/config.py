@@ -95,12 +95,20 @@ class TitlesTable(ConfigTable, frozen=True):
     scope: tuple[str, ...] = ()
 
 
+class ReviewTable(ConfigTable, frozen=True):
+    """Reviews of a person."""
+
+    require_approval: bool = False
+    """Whether a batch continues and ends only when a decision stands about every item that succeeded."""
+
+
 class Config(ConfigTable, frozen=True):
     """The whole file."""
 
     batch: BatchTable = BatchTable()
     project: ProjectTable = ProjectTable()
     titles: TitlesTable = TitlesTable()
+    review: ReviewTable = ReviewTable()
     agents: dict[str, AgentTable] = field(default_factory=dict)
     checks: dict[str, CheckTable] = field(default_factory=dict)
     gates: dict[str, GateTable] = field(default_factory=dict)

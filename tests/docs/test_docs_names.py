@@ -15,7 +15,7 @@ from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.command.table import CommandAgent
 from gitbatch.cli.lazy import load_command
 from gitbatch.cli.verbs import VERBS
-from gitbatch.project.config import BatchTable, ProjectTable, TitlesTable, parse_config
+from gitbatch.project.config import BatchTable, ProjectTable, ReviewTable, TitlesTable, parse_config
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -25,6 +25,7 @@ TABLES: dict[str, tuple[type[msgspec.Struct], ...]] = {
     "batch": (BatchTable,),
     "project": (ProjectTable,),
     "titles": (TitlesTable,),
+    "review": (ReviewTable,),
     "agents.NAME": (CommandAgent, AnthropicAgent, ClaudeCodeAgent, AcpAgent),
 }
 

@@ -118,3 +118,23 @@ def test_an_item_that_the_user_ticks_instead_is_skipped(
     result, events = run_here(revised, monkeypatch, items=None, checkpoint=None)
     assert result.ending is Ending.PAUSED
     assert [e["group"] for e in events if e["event"] == "group-started"] == [2]
+
+
+@pytest.mark.rule("F7")
+def test_where_approval_is_required_nothing_continues_without_it(
+    revised: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the next group, and not the end of the batch."""
+    revised.write("gitbatch.toml", f"{revised.read('gitbatch.toml')}\n[review]\nrequire-approval = true\n")
+    revised.commit()
+    run_here(revised, monkeypatch, items="T101,T102,T301", checkpoint=AFTER_EACH)
+    result, events = run_here(revised, monkeypatch, items=None, checkpoint=None)
+    notices = [event["text"] for event in events if event["event"] == "notice"]
+    assert result.ending is Ending.PAUSED
+    assert notices == ["undecided (review.require-approval): T101, T102; decide with gitbatch review"]
+    decide(revised, (REJECT, "T101"), rest=True)
+    result, events = run_here(revised, monkeypatch, items=None, checkpoint=None)
+    assert result.ending is Ending.PAUSED, "the last group is undecided"
+    assert [event["group"] for event in events if event["event"] == "group-started"] == [3]
+    decide(revised, rest=True)
+    assert run_here(revised, monkeypatch, items=None, checkpoint=None)[0].ending is Ending.COMPLETE
