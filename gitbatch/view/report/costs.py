@@ -32,6 +32,7 @@ def render_costs(report: BatchReport) -> Markup:
 def _list_rows(counted: Iterable[tuple[str, int, Spent]]) -> Iterator[Markup]:
     for title, items, spent in counted:
         usage = spent.usage
-        counts = (items, usage.input, usage.output, usage.cache_read, usage.cache_write)
-        texts = (*(f"{count:,}" for count in counts), format_spent_tokens(spent), format_spent_cost(spent))
+        kinds = (usage.input, usage.output, usage.cache_read, usage.cache_write)
+        counts = (format_spent_tokens(spent, count) for count in kinds)
+        texts = (f"{items:,}", *counts, format_spent_tokens(spent), format_spent_cost(spent))
         yield make_row(title, *(make_cell(text, kind="number") for text in texts))

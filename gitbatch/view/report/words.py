@@ -7,7 +7,7 @@ from itertools import accumulate
 from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.history.messages import format_cost
 from gitbatch.batch.report.model import ReportItem
-from gitbatch.limits.usage import Spent, Usage
+from gitbatch.limits.usage import Spent
 from gitbatch.paths import quote_for_message
 from gitbatch.text import display_width
 from gitbatch.view.report.markup import Content, Markup, join_markup, make_element
@@ -71,12 +71,13 @@ def format_spent_cost(spent: Spent) -> str:
     return "unknown" if spent.usage.cost is None else format_cost(spent)
 
 
-def format_spent_tokens(spent: Spent) -> str:
-    """Returns a number of tokens for people; a dash if nothing was used."""
+def format_spent_tokens(spent: Spent, count: int | None = None) -> str:
+    """Returns a number of tokens for people; a dash if nothing was used. `count`: those of one kind; None: all."""
     if spent == Spent():
         return DASH
-    unknown = spent.usage == Usage() or spent.usage.is_uncounted
-    return "unknown" if unknown else f"{spent.usage.total_tokens:,}"
+    if spent.usage.is_empty or spent.usage.is_uncounted:
+        return "unknown"
+    return f"{spent.usage.total_tokens if count is None else count:,}"
 
 
 def describe_state(item: ReportItem) -> Markup:

@@ -146,6 +146,16 @@ def test_where_the_branch_is_gone_the_end_counts(three: Place, monkeypatch: pyte
     assert [criterion.number for criterion in report.criteria] == [1, 2, 3]
 
 
+def test_plan_that_cannot_be_read(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch is as it was; only its Definition of Done is unknown."""
+    three.gitbatch("run", "--items", "T101,T301", "--checkpoint", "after-each", code=3)
+    before = read_last(three, monkeypatch)
+    three.git("rm", "--quiet", "task.md")
+    three.git("commit", "--quiet", "--message", "Without a plan")
+    after = read_last(three, monkeypatch)
+    assert (after.criteria, after.groups) == ((), before.groups)
+
+
 def attempt(cost: float | None, model: str, tokens: int) -> FailedAttempt:
     usage = Usage(clean_text(model), input=tokens, requests=1, cost=cost)
     return FailedAttempt(ItemKey("1-a"), "", 1, ItemStatus.FAILED, None, clean_text("it broke"), usage=usage)

@@ -10,8 +10,9 @@ from test_text import HOSTILE
 from view.report.sample_reports import make_large_report, make_report
 from view.report.test_markup import ATTACKS, Reader
 
+from gitbatch.limits.usage import Spent, Usage
 from gitbatch.view.report.page import DOCTYPE, POLICY, is_report, render_report
-from gitbatch.view.report.words import shorten_name
+from gitbatch.view.report.words import DASH, format_spent_tokens, make_time, shorten_name
 
 PLAIN = Reader(render_report(make_report("plain")))
 
@@ -132,6 +133,18 @@ def test_large_batch_has_a_graph_of_its_groups() -> None:
     assert "The groups whose outputs others read" in read.text
     assert "2,673 reads" in read.text
     assert "… and" not in read.text
+
+
+def test_what_is_unknown_is_not_zero() -> None:
+    report = make_report()
+    items = tuple(replace(item, spent=Spent(Usage(), 0, 1)) for item in report.groups[0].items)
+    group = replace(report.groups[0], items=items)
+    (row,) = re.findall("All groups.*?</tr>", render_report(replace(report, groups=(group,))))
+    assert re.findall("<td[^>]*>([^<]*)", row) == ["4", *["unknown"] * 6]
+    used = Usage(input=7, requests=1, cost=0.5)
+    assert [format_spent_tokens(Spent(used, 1), count) for count in (None, 0)] == ["7", "0"]
+    assert format_spent_tokens(Spent()) == DASH
+    assert make_time(0.0) == "time unknown"
 
 
 def test_names_are_shortened_by_columns() -> None:
