@@ -219,3 +219,22 @@ def test_notes_for_the_header() -> None:
     services.starter.close()
     assert "agent a: it may run commands in its sandbox" in notes
     assert any("mode agent-full-access: it asks for no permission" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("model", "keys"),
+    [
+        ("anthropic/claude-sonnet-4-5", {"ANTHROPIC_API_KEY"}),
+        ("google/gemini-2.5-pro", {"GEMINI_API_KEY"}),
+        ("my-provider/m", {"ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY"}),
+    ],
+)
+def test_opencode_gets_the_key_of_the_provider_of_its_model(model: str, keys: set[str]) -> None:
+    """The key of one provider only can be kept out."""
+    agent = make_acp_agent("a", AcpAgent(preset="opencode", model=model), services_of(KEYS))
+    passed = passed_variables(agent.table, KEYS)
+    assert {name for name in passed if name.endswith("_KEY")} == keys
+    unset = {"PATH": "/bin", "OPENAI_API_KEY": "k"}
+    if len(keys) == 1:
+        with pytest.raises(GitbatchError, match=f"needs a key, and {next(iter(keys))} is not set"):
+            make_acp_agent("a", AcpAgent(preset="opencode", model=model), services_of(unset))

@@ -79,13 +79,14 @@ def with_preset(name: str, table: AcpAgent, services: AgentServices) -> AcpAgent
         GitbatchError: none of its keys is set, and no variable is named instead.
     """
     preset, environment = table.known, services.environment
-    keys = tuple(key for key in preset.keys if environment.get(key, "").strip())
-    if preset.keys and not keys and not table.pass_env:
-        listed = ", ".join(preset.keys)
-        missing = f"{listed} is not set" if len(preset.keys) == 1 else f"none of {listed} is set"
+    wanted = table.key_variables
+    keys = tuple(key for key in wanted if environment.get(key, "").strip())
+    if wanted and not keys and not table.pass_env:
+        listed = ", ".join(wanted)
+        missing = f"{listed} is not set" if len(wanted) == 1 else f"none of {listed} is set"
         raise GitbatchError(
             f"agent {name} needs a key, and {missing}",
-            f"export {preset.keys[0]}=…, or name another variable in pass-env of [agents.{name}]",
+            f"export {wanted[0]}=…, or name another variable in pass-env of [agents.{name}]",
         )
     return replace(table, pass_env=(*table.pass_env, *keys), public_env=(*table.public_env, *preset.public))
 

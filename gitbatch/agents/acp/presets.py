@@ -34,6 +34,8 @@ class Preset(Struct, frozen=True):
     """Set in each session; empty: the agent has none."""
     keys: tuple[str, ...]
     """The variables that may have the key: the first that is set is passed, and one has to be."""
+    provider_keys: Mapping[str, str] = MappingProxyType({})
+    """For an agent with several providers: the variable of the key by the provider, the first part of the model's name."""
     public: tuple[str, ...] = ()
     """Variables that are passed and are not secret."""
     auth: str = ""
@@ -93,6 +95,12 @@ PRESETS: Mapping[PresetName, Preset] = MappingProxyType(
             command=("opencode", "acp"),
             mode="",
             keys=("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"),
+            provider_keys={
+                "anthropic": "ANTHROPIC_API_KEY",
+                "openai": "OPENAI_API_KEY",
+                "google": "GEMINI_API_KEY",
+                "openrouter": "OPENROUTER_API_KEY",
+            },
             public=("OPENCODE_CONFIG_CONTENT",),
             variables={
                 "OPENCODE_PERMISSION": _opencode_rules(),  # counts more than any file of settings

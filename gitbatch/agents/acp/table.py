@@ -57,6 +57,13 @@ class AcpAgent(ProcessTable, frozen=True, kw_only=True, tag="acp"):
         return PRESETS[self.preset] if self.preset else OTHER
 
     @property
+    def key_variables(self) -> tuple[str, ...]:
+        """The variables that may have its key: of several providers, that of its model only."""
+        provider = (self.model or "").partition("/")[0]
+        known = self.known
+        return (known.provider_keys[provider],) if provider in known.provider_keys else known.keys
+
+    @property
     def arguments(self) -> tuple[str, ...]:
         """The command line in effect, with the model if there is an option for it."""
         option = self.known.model_option
