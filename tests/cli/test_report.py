@@ -7,6 +7,18 @@ from cli.test_json import validate
 from conftest import Here, Place
 
 
+def assert_other_files_stay(three: Place, here: Here) -> None:
+    """What is at the name and is not a report is not written over."""
+    for name in ("task.md", "out", "missing/report.html"):
+        code, _, error = here("report", "--html", name)
+        assert code == 1
+        assert "name another file" in error
+    assert three.git("status", "--porcelain") == ""
+    code, _, error = here("report", "--html", "-", "--open")
+    assert (code, "leaves no file" in error) == (2, True)
+    assert here("report", "20200101-000000-abcd")[0] == 2
+
+
 def test_report(three: Place, here: Here, tmp_path: Path) -> None:
     assert here("report")[0] == 2
     assert "no batch has run here yet" in here("report")[2]
@@ -32,6 +44,7 @@ def test_report(three: Place, here: Here, tmp_path: Path) -> None:
     assert (code, output["file"], output["bytes"]) == (0, str(named), named.stat().st_size)
     assert named.read_text(encoding="utf-8") == page
     assert here("report", "--html", str(named))[0] == 0
+    assert_other_files_stay(three, here)
 
 
 def test_batch_that_gc_has_removed(three: Place, here: Here) -> None:
@@ -52,18 +65,6 @@ def test_batch_that_gc_has_removed(three: Place, here: Here) -> None:
     ):
         assert said in page
     assert "Attempt 1" not in page
-
-
-def test_other_files_stay(three: Place, here: Here) -> None:
-    three.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", code=0)
-    for name in ("task.md", "out", "missing/report.html"):
-        code, _, error = here("report", "--html", name)
-        assert code == 1
-        assert "name another file" in error
-    assert three.git("status", "--porcelain") == ""
-    code, _, error = here("report", "--html", "-", "--open")
-    assert (code, "leaves no file" in error) == (2, True)
-    assert here("report", "20200101-000000-abcd")[0] == 2
 
 
 def test_open(three: Place, tmp_path: Path) -> None:
