@@ -40,3 +40,16 @@ def test_unknown_batch(three: Place, here: Here) -> None:
     assert "list the batches: gitbatch batches" in error
     typo = known[:-1] + ("0" if known[-1] != "0" else "1")
     assert f"did you mean {known}?" in here("status", typo)[2]
+
+
+def test_completion(three: Place, here: Here) -> None:
+    def complete(line: str) -> list[str]:
+        return here("completion", "bash", "--line", line)[1].splitlines()
+
+    assert complete("gitbatch show ") == []
+    three.gitbatch("run", "--items", "T101,T102", "--checkpoint", "at-end", code=0)
+    (batch,) = (each["batch"] for each in json.loads(here("batches", "--json")[1])["batches"])
+    assert complete("gitbatch show ") == ["T101", "T102"]
+    assert complete("gitbatch logs T101 --batch ") == [batch]
+    assert complete("gitbatch status 2") == [batch]
+    assert complete("gitbatch status ") == [], "a path may stand there: the shell completes it"

@@ -199,6 +199,8 @@ def test_item_that_was_sent_back(place: Place, here: Here) -> None:
     assert after["prompt"] == {"text": prompt(place, "T1", 3).rstrip("\n"), "attempt": 1}
     assert "*more*." in after["prompt"]["text"]
     page = here("show", "T1")[1]
+    shutil.rmtree(own_folder(place) / "prompts")
+    assert here("show", "T1", "--prompt")[1] == prompt(place, "T1", 3), "rendered again, with the comment"
     assert f"  earlier versions: {first[:10]}\n" in page
     assert "\n  1 after review 1  succeeded" in page
     assert "\n-T1 2\n+T1 3\n" in here("show", "T1", "--diff")[1]

@@ -8,8 +8,10 @@ from contextlib import suppress
 
 from msgspec.structs import replace
 
-from gitbatch.agents.prompt import render_artifacts, render_notes, render_prompt
+from gitbatch.agents.prompt import render_artifacts, render_notes, render_prompt, render_review_comment
+from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.history.item_details import GivenFile, ItemDetails
+from gitbatch.batch.history.item_message import parse_item_message
 from gitbatch.batch.history.kept_prompts import LONGEST, AttemptName, KeptPrompt, read_prompt
 from gitbatch.batch.history.ledger import LedgerEntries
 from gitbatch.batch.history.record import Batch
@@ -20,7 +22,7 @@ from gitbatch.batch.planning.risks import mark_filtered
 from gitbatch.batch.planning.schedule import find_earlier_versions
 from gitbatch.errors import GitbatchError
 from gitbatch.plan.model import Group, WorkItem
-from gitbatch.project.context import ContextFile, MissingInput, list_context
+from gitbatch.project.context import ContextFile, list_context
 from gitbatch.repo.objects.reader import MissingObjectError
 from gitbatch.repo.refs.names import end_ref
 from gitbatch.repo.repository import Repository
@@ -50,9 +52,14 @@ def find_prompt(
     if rendered is None:
         return None
     planned, context = rendered
-    counted = [tried for tried in entries.of_item(item.key) if tried.is_counted]
-    before = tuple(counted if details.is_finished else counted[:-1])
-    prompt = _render_planned(repo, batch, item, planned, (context, details.missing), before)
+    last_run = entries.split_item(item.key, details.repeated_by)[-1]
+    counted = tuple(tried for tried in last_run if tried.is_counted)
+    before = counted if details.is_finished else counted[:-1]
+    notes = _render_notes(repo, planned, details)
+    rescued = find_rescued(repo, batch.id, item) if before else None
+    previous = before[-1].failure if before else None
+    _, group, work = planned
+    prompt = render_prompt(work, group, context, previous, rescued.output if rescued else None, notes)
     return KeptPrompt(clean_lines(prompt, LONGEST))
 
 
@@ -94,20 +101,22 @@ def _render_at(
     return None
 
 
-def _render_planned(
-    repo: Repository,
-    batch: Batch,
-    item: BatchItem,
-    planned: _Planned,
-    files: tuple[tuple[ContextFile, ...], tuple[MissingInput, ...]],
-    before: tuple[FailedAttempt, ...],
-) -> str:
-    (state, group, work), (context, missing) = planned, files
+def _render_notes(repo: Repository, planned: _Planned, details: ItemDetails) -> tuple[str, ...]:
+    """Returns the remarks in the prompt: on its files, and of the review that made the item run again."""
+    state, _, work = planned
     is_there = state.snapshot.blob(work.output) is not None
     versions = find_earlier_versions(work, state.plan) if is_there else ()
     revised = tuple(other.unique_name for other in versions if other.done)
     artifacts = render_artifacts(state.project.artifacts)
-    notes = (*((artifacts,) if artifacts else ()), *render_notes(work.output, revised, missing))
-    rescued = find_rescued(repo, batch.id, item) if before else None
-    previous = before[-1].failure if before else None
-    return render_prompt(work, group, context, previous, rescued.output if rescued else None, notes)
+    notes = (*((artifacts,) if artifacts else ()), *render_notes(work.output, revised, details.missing))
+    has_run = details.attempts and details.attempts[-1].repetition == len(details.repeated_by)
+    said = next((each for each in details.reviews if each.commit in details.repeated_by[-1:]), None)
+    if said is None or not has_run:
+        return notes
+    is_sent_back = said.kind is DecisionKind.REVISE
+    before = details.versions[:-1][-1:]
+    summaries = (parse_item_message(repo.objects.read_commit(oid).message)[1].summary for oid in before)
+    return (
+        *notes,
+        render_review_comment(work.output, said.comment, next(summaries, ""), is_there=is_sent_back),
+    )
