@@ -163,7 +163,7 @@ def parse_review(written: bytes, request: ReviewRequest) -> Reply | Failure:
 
 
 def require_one_verdict(reply: Reply, text: str, request: ReviewRequest) -> Reply | Failure:
-    """Returns the reply of a reviewer; a failure if its last message has another verdict: that is none."""
+    """Returns the reply of a reviewer; a failure if its last message has another verdict."""
     said = read_review_text(text, request)
     if isinstance(said, InvalidReview) or reply.review is None or said.decision is reply.review.decision:
         return reply

@@ -76,8 +76,7 @@ def test_languages_differ_in_comments_alone() -> None:
 def test_pages_have_the_same_table(word: str) -> None:
     name = word.partition("-")[0]
     wanted = parse_config(render_agent_table(word, name, Language.EN).encode()).agents[name]
-    page = "claude-code" if word == "claude-code" else "other-programs"
-    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    text = (DOCS / f"{word}.md").read_text(encoding="utf-8")
     blocks = (read_config(each.encode()).config for each in re.findall(r"(?ms)^```toml\n(.*?)^```", text))
     assert wanted in [config.agents[name] for config in blocks if name in config.agents]
 
