@@ -108,6 +108,10 @@ class AnswerUsage:
         self._events = EventReader() if content_type.startswith("text/event-stream") else None
         self._is_read = self._events is not None or content_type.startswith("application/json")
         self._whole = bytearray()
+        self._pieces = 0
+        """The pieces of text of Anthropic's Messages, of which each has a token at least."""
+        self._has_end = False
+        """Whether the server has said how many tokens it has written."""
 
     def feed_bytes(self, data: bytes) -> None:
         """Reads a further piece."""
@@ -119,7 +123,10 @@ class AnswerUsage:
             return
         try:
             for event in self._events.feed_bytes(data):
-                if "sage" in event.data:  # usage, usageMetadata
+                if event.name == "content_block_delta":
+                    self._pieces += 1
+                elif "sage" in event.data:  # usage, usageMetadata
+                    self._has_end |= event.name == "message_delta"
                     self._take_part(event.data)
         except BadStreamError:
             self._is_read = False
@@ -129,9 +136,15 @@ class AnswerUsage:
         self.is_finished = True
         if self._events is not None:
             self.feed_bytes(b"\n\n")  # the last event may lack its end
+            self._count_pieces()
         elif self._is_read:
             self._take_whole(bytes(self._whole))
             self._whole.clear()
+
+    def _count_pieces(self) -> None:
+        """Counts what was written in an answer that was cut, perhaps by the program: the server has not said it."""
+        if self.usage.total_tokens and not self._has_end:
+            self._add_usage(Usage(output=self._pieces))
 
     def _take_whole(self, text: bytes) -> None:
         if text.lstrip().startswith(b"["):  # Gemini streams a list without `alt=sse`

@@ -118,3 +118,19 @@ def test_what_has_come_of_an_answer_that_is_cut_counts() -> None:
     answer = AnswerUsage(EVENTS)
     answer.feed_bytes(sse({"type": "message_start", "message": {"model": "m", "usage": ANTHROPIC}}) + b"da")
     assert answer.usage == usage(10, 1, 5, 7)
+
+
+def test_answer_that_is_cut_counts_its_pieces() -> None:
+    """A program could close each answer just before the server says how much it has written."""
+    start = b'event: message_start\ndata: {"message": {"model": "m", "usage": {"input_tokens": 9, "output_tokens": 1}}}\n\n'
+    piece = b'event: content_block_delta\ndata: {"delta": {"text": "a usage"}}\n\n'
+    end = b'event: message_delta\ndata: {"usage": {"output_tokens": 4}}\n\n'
+    for pieces, output in ((b"", 1), (piece * 7, 7), (piece * 7 + piece[:-9], 8), (piece * 7 + end, 4)):
+        answer = AnswerUsage("text/event-stream")
+        answer.feed_bytes(start + pieces)
+        answer.finish()
+        assert (answer.usage.input, answer.usage.output) == (9, output)
+    unknown = AnswerUsage("text/event-stream")  # one that does not say what it read has no known cost
+    unknown.feed_bytes(piece * 7)
+    unknown.finish()
+    assert unknown.usage.total_tokens == 0
