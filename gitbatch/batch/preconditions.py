@@ -14,7 +14,7 @@ from gitbatch.batch.planning.agents import recorded_agents
 from gitbatch.batch.planning.preflight import require_clean, require_no_nested_repositories
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state, require_runnable
 from gitbatch.batch.planning.required_objects import require_objects
-from gitbatch.project.config import CONFIG_FILE
+from gitbatch.project.config import CONFIG_FILE, Config
 from gitbatch.repo.checkout.branch import require_nothing_under_way
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.unlocked import require_unlocked
@@ -80,6 +80,14 @@ class AgentConfinement(Struct, frozen=True):
     advice: tuple[str, ...]
 
 
+def advise_on_programs(config: Config) -> tuple[str, ...]:
+    """Returns a line about each check and gate without a sandbox: it runs what the agents wrote in theirs."""
+    checks = (f"check {name}" for name, table in config.checks.items() if table.sandbox == "none")
+    gates = (f"gate {name}" for name, table in config.gates.items() if table.sandbox == "none")
+    risk = "runs without a sandbox: what it starts of the files that agents write has your rights"
+    return tuple(f"{each} {risk}" for each in (*checks, *gates))
+
+
 def describe_confinement(
     repo: Repository, record: Record, agents: AgentPool, checkouts: Checkouts
 ) -> AgentConfinement:
@@ -95,6 +103,7 @@ def describe_confinement(
     sandboxes = agents.sandbox_kinds(names, config)
     strict = ((name, strict_advice(config.agents[name], agents.sandbox)) for name in sorted(names))
     unknown = () if sandboxes in {"", "none"} else tuple(map(unknown_advice, checkouts.unknown))
-    advice = (*unknown, *(f"agent {name}: {text}" for name, text in strict if text))
+    open_programs = () if "none" in sandboxes else advise_on_programs(config)
+    advice = (*unknown, *open_programs, *(f"agent {name}: {text}" for name, text in strict if text))
     notes = (note for name in sorted(names) for note in agents.get_agent(name, config).notes)
     return AgentConfinement(sandboxes, shown, (*map(clean_text, advice), *notes))
