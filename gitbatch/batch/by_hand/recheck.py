@@ -179,7 +179,7 @@ def _put_file(source: TrustedSource, path: str, folder: Path) -> None:
 
 
 def _may_be_red(run: RecordedRun) -> bool:
-    """Whether a red result was to be expected, if the gate is red below its group too."""
+    """Whether a red result was to be expected, if it is red below its group too."""
     return run.was_red and isinstance(run.table, GateTable) and not run.table.must_pass
 
 
