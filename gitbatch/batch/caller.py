@@ -44,6 +44,8 @@ class SessionSettings(Struct, frozen=True, kw_only=True):
     limits: SpendingLimits = SpendingLimits()
     longest_wait: float | None = None
     """Seconds that a server may make the batch wait before it halts; None: as long as `RateLimit` says."""
+    patience: float | None = None
+    """Seconds of waits in a row, without any success, before it halts; None: as long as `RateLimit` says."""
     fetch: bool = True
     """Whether a partial clone may fetch what it lacks."""
     accept_config: bool = False

@@ -118,8 +118,9 @@ def open_session(
     """
     frontend = frontend or Unattended()
     watch_by_descriptor()
-    wait = settings.longest_wait
-    limit = RateLimit() if wait is None else RateLimit(cap=wait)
+    limit = RateLimit()
+    limit.cap = limit.cap if settings.longest_wait is None else settings.longest_wait
+    limit.patience = limit.patience if settings.patience is None else settings.patience
     with repository_lock(repo, frontend.report_waiting) as locked, closing(Starter()) as starter:
         opening = Opening(
             locked.fetching(frontend.report_waiting if settings.fetch else None),

@@ -94,6 +94,18 @@ def test_wrong_key_says_so_after_one_attempt(place: Place, here: Here) -> None:
     assert kept_folders(place) == []
 
 
+def test_server_that_cannot_be_reached_is_not_asked_for_long(place: Place, here: Here) -> None:
+    """Claude Code names a wait of half a second each time, which is shorter than the longest one."""
+    set_up(place, "no-connection", "exit 1")
+    code, said, _ = here("agents", "try", "claude", "--json")
+    found = json.loads(said)
+    assert (code, statuses(found)["wrote its file"]) == (1, "failed")
+    assert 2 <= [step["name"] for step in found["steps"]].count("started") <= 5
+    failed = next(step for step in found["steps"] if step["name"] == "wrote its file")
+    assert failed["detail"].startswith("no connection: ")
+    assert "out of reach" in failed["advice"]
+
+
 @pytest.mark.parametrize(
     ("change", "step", "words"),
     [

@@ -28,6 +28,8 @@ MAX_COST = 0.25
 _TIMEOUT = "5m"
 _LONGEST_WAIT = 1.5
 """Seconds: a server that is busy is asked twice."""
+_PATIENCE = 2.0
+"""Seconds: some programs name such a short wait each time that it would be asked for half an hour."""
 _MOST_BYTES = 4 * 1024 * 1024
 """The size of a program in the user's repository that is copied."""
 _PLAN = f"""\
@@ -75,6 +77,7 @@ class TrialPlace(Struct, frozen=True):
             checkpoint=CheckpointMode(PauseMode.AT_END),
             limits=SpendingLimits(max_cost=MAX_COST) if knows_cost else SpendingLimits(),
             longest_wait=_LONGEST_WAIT,
+            patience=_PATIENCE,
         )
 
 
