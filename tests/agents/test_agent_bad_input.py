@@ -229,6 +229,8 @@ def test_odd_names_in_rules_that_are_json(output: str) -> None:
     program = CommandProgram(table, an_assignment(output=output), LocalPlace(Path("/w"), Path("/s")), FILES)
     rules = json.loads(program.environment()["OPENCODE_CONFIG_CONTENT"])
     assert rules["permission"]["edit"] == {"*": "deny", output: "allow"}
+    filled = fill_placeholders('\n{ "edit": [\n  "{output}"\n]}', program.assignment, program.place, FILES)
+    assert json.loads(filled) == {"edit": [output]}
     assert fill_placeholders("{output} {x}", program.assignment, program.place, FILES) == f"{output} {{x}}"
 
 

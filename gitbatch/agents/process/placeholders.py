@@ -3,6 +3,7 @@
 import json
 import re
 
+from gitbatch.agents.json_text import parse_json
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.protocol import Assignment, LocalPlace
 
@@ -27,6 +28,6 @@ def fill_placeholders(text: str, assignment: Assignment, place: LocalPlace, file
         "{worktree}": str(place.worktree),
         "{scratch}": str(place.scratch),
     }
-    if text.startswith('{"'):
+    if parse_json(text) is not None:
         values = {name: json.dumps(value, ensure_ascii=False)[1:-1] for name, value in values.items()}
     return _PLACEHOLDER.sub(lambda match: values[match[0]], text)
