@@ -1,5 +1,7 @@
 """Whole runs with reviews in between: what is sent back, retried or rejected, and what later groups build on."""
 
+import json
+
 import pytest
 from conftest import Place
 from history import ticked
@@ -39,7 +41,13 @@ def test_what_is_sent_back_runs_again_before_the_next_group(
     """On its own output, with the comment; the rejected one does not run, and the next group builds on what was decided."""
     run_here(revised, monkeypatch, checkpoint=AFTER_EACH)
     decide(revised, (REVISE, "T101"), rest=False, comment="Say more.\n\nGitbatch-Review: approve 1 x -")
-    decide(revised, (REJECT, "T102"), rest=True)
+    decide(revised, (REJECT, "T102"), rest=True, comment="No.")
+    shown = json.loads(revised.gitbatch("status", "--json", code=0).stdout)["items"]
+    assert [(item["status"], item["reason"]) for item in shown[:3]] == [
+        ("open", "sent back in a review: it runs again"),
+        ("rejected", "rejected in a review: No."),
+        ("succeeded", ""),
+    ]
     result, events = run_here(revised, monkeypatch, items=None, checkpoint=None)
     assert result.ending is Ending.PAUSED
     started = [event for event in events if event["event"] == "group-started"]
@@ -59,7 +67,7 @@ def test_what_is_sent_back_runs_again_before_the_next_group(
     assert [(e["group"], e["revision"]) for e in started] == [(2, 0)]
     reasons = {failure.name: failure.reason for failure in result.failures}
     assert reasons["T201"] == (
-        "required context not written: out/letters/b.md (rejected: rejected in a review)"
+        "required context not written: out/letters/b.md (rejected: rejected in a review: No.)"
     )
     assert revised.git("show", "main:out/letters/a.md") == text.removesuffix("\n")
 
