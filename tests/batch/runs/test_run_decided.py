@@ -146,3 +146,16 @@ def test_where_approval_is_required_nothing_continues_without_it(
     assert [event["group"] for event in events if event["event"] == "group-started"] == [3]
     decide(revised, rest=True)
     assert run_here(revised, monkeypatch, items=None, checkpoint=None)[0].ending is Ending.COMPLETE
+
+
+def test_a_branch_that_a_killed_run_left_is_not_the_revision(
+    revised: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The item's first commit, on its branch again after the review, was made before it: the item runs."""
+    run_here(revised, monkeypatch, checkpoint=AFTER_EACH)
+    old = revised.git("log", "main", "--format=%H", "--grep", "^Gitbatch-Item: out/letters/a.md$")
+    batch = revised.git("log", "-1", "--format=%(trailers:key=Gitbatch-Batch,valueonly)", old).strip()
+    decide(revised, (REVISE, "T101"), comment="More.")
+    revised.git("branch", f"gitbatch/{batch}/1-t101", old)
+    run_here(revised, monkeypatch, items=None, checkpoint=None)
+    assert revised.read("out/letters/a.md").startswith("on top of first\n")
