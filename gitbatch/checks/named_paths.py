@@ -9,7 +9,7 @@ from posixpath import normpath
 from gitbatch.project.check_tables import ProgramTable
 
 IMPORT_PATH = "PYTHONPATH"
-SUBJECT = "{output}"
+_SUBJECT = "{output}"
 _IMPORT_PATHS = frozenset({IMPORT_PATH, "MYPYPATH", "NODE_PATH", "RUBYLIB", "PERL5LIB"})
 _PARTS = re.compile(r"[=:,]")
 _SHELL_WORDS = re.compile(r"[;&|(){}!\n]|[^\s;&|(){}!<>'\"`]+")
@@ -30,10 +30,11 @@ def find_named_paths(table: ProgramTable) -> Iterator[str]:
 
     Folders that programs import from are not among them: what is imported may be what is judged.
     """
-    values = (value for name, value in table.env.items() if name not in _IMPORT_PATHS)
-    for text in (*table.command, *values):
+    for text in table.command:
         yield from read_paths(text)
+        yield from _find_modules(_split_text(text))
     yield from _find_modules(table.command)
+    yield from find_rules(table)
 
 
 def find_judges(table: ProgramTable) -> Iterator[str]:
@@ -47,9 +48,12 @@ def find_judges(table: ProgramTable) -> Iterator[str]:
 
 
 def find_rules(table: ProgramTable) -> Iterator[str]:
-    """Yields the files and folders with rules that a command names by options."""
+    """Yields the files and folders with rules that a command names by options, and what its variables name."""
     options = [part for word in table.command for part in word.split("=", 1)]
     yield from _plain_paths(value for option, value in pairwise(options) if _RULES.fullmatch(option))
+    for name, text in table.env.items():
+        if name not in _IMPORT_PATHS:
+            yield from read_paths(text)
 
 
 def read_paths(text: str) -> Iterator[str]:
@@ -90,7 +94,7 @@ def _plain_paths(words: Iterable[str]) -> Iterator[str]:
     """Yields those of some words that can be paths in the worktree, in git's form."""
     for word in words:
         path = word.removeprefix("{worktree}")
-        if word.startswith("/") or not path.strip("/") or SUBJECT in path:
+        if word.startswith("/") or not path.strip("/") or _SUBJECT in path:
             continue
         if (plain := normpath(path.strip("/"))) != ".":
             yield plain

@@ -9,7 +9,7 @@ import sys
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
-from gitbatch.checks.named_paths import IMPORT_PATH, SUBJECT, find_named_paths, find_rules, read_paths
+from gitbatch.checks.named_paths import IMPORT_PATH, find_named_paths, find_rules, read_paths
 from gitbatch.project.check_tables import CheckTable, ProgramTable
 
 READ_BY_TOOLS = (
@@ -98,9 +98,7 @@ def is_self_read(table: ProgramTable, output: str) -> bool:
         return True
     if not _TOOL_FOLDERS.isdisjoint(output.split("/")):
         return True
-    named = frozenset(find_named_paths(table))
-    folders = named if _names_subject(table) else frozenset(find_rules(table))
-    if output in named or _is_below(output, folders):
+    if output in find_named_paths(table) or _is_below(output, frozenset(find_rules(table))):
         return True
     return name.endswith(".py") and _shadows_library(table, output)
 
@@ -111,15 +109,8 @@ def _is_read_by_agents(output: str) -> bool:
     return not _AGENT_FOLDERS.isdisjoint(folders) or name in names
 
 
-def _names_subject(table: ProgramTable) -> bool:
-    """Whether a command says what it judges: then a folder that it names is something else, such as its rules.
-
-    Without that, the folder is what it judges, as in `mypy src`: with the base's version, it would judge nothing.
-    """
-    return any(SUBJECT in text for text in (*table.command, *table.env.values()))
-
-
 def _is_below(output: str, folders: frozenset[str]) -> bool:
+    """Whether an output is in one of some folders with rules. Any other folder may be what is judged, as in `mypy src`."""
     return not folders.isdisjoint(str(folder) for folder in PurePosixPath(output).parents)
 
 
