@@ -60,6 +60,14 @@ def test_variables() -> None:
     assert variables["PATH"] == "/bin"
 
 
+def test_addresses_of_this_machine_that_are_allowed_go_through_the_proxy() -> None:
+    rules = ProxyRules(named_hosts=("127.0.0.1:8443", "docs.example"))
+    limits = AttemptLimits(Budget(), ItemKey("a"))
+    with ApiSession(ApiAccess(rules), limits, lambda _stream, _line: None) as session:
+        variables = session.set_variables({})
+    assert variables["NO_PROXY"] == variables["no_proxy"] == "localhost,::1"
+
+
 def test_listener_is_served_while_the_block_runs() -> None:
     said: list[str] = []
 

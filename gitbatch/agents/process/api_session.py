@@ -1,6 +1,6 @@
 """The proxy around one start of an agent's program: its rules, its variables, and what it saw of the attempt."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Self
@@ -11,6 +11,7 @@ from gitbatch.agents.process.api_access import ApiAccess
 from gitbatch.agents.process.listener import open_listener
 from gitbatch.agents.process.spending import AttemptLimits, ReachedLimit
 from gitbatch.agents.protocol import Failure, OutputStream, Progress, Reply
+from gitbatch.api_proxy.judgement import split_host
 from gitbatch.api_proxy.record import ProxyRecord
 from gitbatch.api_proxy.user_proxy import LOGIN_WANTED
 from gitbatch.limits.causes import Cause, WaitReason
@@ -18,16 +19,24 @@ from gitbatch.limits.usage import Usage, take_larger
 from gitbatch.sandbox.model import SandboxKind
 from gitbatch.text import clean_text
 
-_NOT_THROUGH_PROXY = "localhost,127.0.0.1,::1"
+_OWN_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""The names of the loopback interface that the program has."""
 
 
-def proxy_variables(address: str) -> dict[str, str]:
-    """Returns the variables that name the proxy to a program."""
+def proxy_variables(address: str, allowed: Iterable[str] = ()) -> dict[str, str]:
+    """Returns the variables that name the proxy to a program.
+
+    Args:
+        address: that of the proxy.
+        allowed: the hosts that the user has named; those of this machine are reached through the proxy.
+    """
+    named = {split_host(name)[0].strip("[]") for name in allowed}
+    direct = ",".join(name for name in _OWN_LOOPBACK if name not in named)
     return {
         **{f"{scheme}_PROXY": address for scheme in ("HTTPS", "HTTP", "ALL")},
         **{f"{scheme}_proxy": address for scheme in ("https", "http", "all")},
-        "NO_PROXY": _NOT_THROUGH_PROXY,
-        "no_proxy": _NOT_THROUGH_PROXY,
+        "NO_PROXY": direct,
+        "no_proxy": direct,
         "NODE_USE_ENV_PROXY": "1",  # else Node (since 24) does not read the others
     }
 
@@ -81,7 +90,7 @@ class ApiSession:
 
     def set_variables(self, variables: Mapping[str, str]) -> dict[str, str]:
         """Returns the variables of the program: all that it would get, with the address of the proxy, without its key."""
-        through = proxy_variables(self.address)
+        through = proxy_variables(self.address, self._rules.named_hosts)
         return self._access.hide_key({**variables, **through}, self._rules, self.address)
 
     def set_arguments(self, arguments: Sequence[str]) -> list[str]:
