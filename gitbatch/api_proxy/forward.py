@@ -91,6 +91,9 @@ class Upstream:
         why = describe_connection_error(error) or "the connection was broken"
         if refusal := _find_proxy_refusal(error):
             why += f" ({refusal})"
+        elif proxy := self._find_proxy():
+            where = urlsplit(proxy).netloc.rpartition("@")[2]  # what is before may be a password
+            why += f" by the proxy of your environment, {where}"
         if "certificate is not valid" in why:
             why += " (SSL_CERT_FILE names a file with more certificates)"
         return f"no connection to {urlsplit(self._rules.origin).netloc}: {why}"
@@ -111,11 +114,7 @@ class Upstream:
         """Opens the connections, which follow no redirect and read no variable of the environment."""
         import httpx2  # noqa: PLC0415 - imported by now
 
-        origin = urlsplit(self._rules.origin)
-        is_tls = origin.scheme == "https"
-        proxy = self._rules.proxies.find_proxy(
-            origin.scheme, origin.hostname or "", origin.port or (443 if is_tls else 80)
-        )
+        is_tls, proxy = urlsplit(self._rules.origin).scheme == "https", self._find_proxy()
         return httpx2.AsyncClient(
             verify=make_tls_context(self._rules.certificates) if is_tls or proxy else False,
             proxy=proxy or None,
@@ -126,6 +125,12 @@ class Upstream:
                 connect=_CONNECT_PATIENCE, read=_ANSWER_PATIENCE, write=IDLE_PATIENCE, pool=None
             ),
         )
+
+    def _find_proxy(self) -> str:
+        """Returns the address of the user's proxy for the server; empty: it is reached without one."""
+        origin = urlsplit(self._rules.origin)
+        port = origin.port or (443 if origin.scheme == "https" else 80)
+        return self._rules.proxies.find_proxy(origin.scheme, origin.hostname or "", port)
 
     async def _send_back(self, client: ClientConnection, request: Forward, answer: "Response") -> None:
         self._record.add_answer(answer.status_code, answer.headers)

@@ -412,6 +412,20 @@ def test_requests_go_through_the_proxy_of_the_user() -> None:
     asyncio.run(scene())
 
 
+def test_proxy_of_the_user_that_is_not_there_is_named_without_its_password() -> None:
+    async def scene() -> None:
+        proxies = UserProxies(https="http://user:word@127.0.0.1:9")
+        async with run_proxy(url="https://api.example", proxies=proxies) as proxied:
+            status, _, body = await proxied.ask(post())
+        said = (
+            "the server cannot be reached (Connection refused) by the proxy of your environment, 127.0.0.1:9"
+        )
+        found = json.loads(body)["error"]["message"]
+        assert (status, found) == (502, f"gitbatch: no connection to api.example: {said}")
+
+    asyncio.run(scene())
+
+
 @pytest.mark.parametrize(
     ("refused", "status", "said"),
     [
