@@ -100,8 +100,16 @@ def _harvest(
 ) -> Harvest | Failure:
     limit, tree = scheduled.project_state.project.config.batch.max_output_bytes, scheduled.project_state.tree
     taken = harvest_output(repo, source, scheduled.item.output, limit, tree, scheduled.secrets)
-    taken = judge_change(taken, scheduled.item.output, start.earlier_output)
-    return _add_advice(scheduled, taken) if isinstance(taken, Failure) else taken
+    changed = judge_change(taken, scheduled.item.output, start.earlier_output)
+    if isinstance(changed, Failure) and changed is not taken and _is_rejected(start):
+        reason = f"{scheduled.item.output} is as the last attempt left it, and its checks have rejected that"
+        return replace(changed, reason=clean_text(f"the agent changed nothing: {reason}"))
+    return _add_advice(scheduled, changed) if isinstance(changed, Failure) else changed
+
+
+def _is_rejected(start: StartingPoint) -> bool:
+    """Whether checks have rejected the earlier output: then no advice to accept it as it is."""
+    return start.earlier is not None and start.earlier.cause is Cause.CHECK_FAILED
 
 
 def _write_commit(

@@ -108,7 +108,7 @@ def test_an_output_that_always_fails_its_checks_fails_its_item_alone(place: Plac
     assert ticked(place) == ["T2"]
     unchanged = told.outcome("T3")
     assert (unchanged["cause"], unchanged["attempts"]) == ("nothing-changed", 2)
-    assert "is as the last attempt left it" in unchanged["reason"]
+    assert unchanged["reason"].endswith("is as the last attempt left it, and its checks have rejected that")
     kept = place.git("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/rescue/*").splitlines()
     assert [ref.rpartition("/")[2] for ref in kept] == ["1-t1-2", "1-t3-2"]
     assert place.git("for-each-ref", KEPT) == ""
