@@ -91,9 +91,8 @@ class Upstream:
         why = describe_connection_error(error) or "the connection was broken"
         if refusal := _find_proxy_refusal(error):
             why += f" ({refusal})"
-        elif proxy := self._find_proxy():
-            where = urlsplit(proxy).netloc.rpartition("@")[2]  # what is before may be a password
-            why += f" by the proxy of your environment, {where}"
+        else:
+            why += self._rules.proxies.describe_way(*self._find_server())
         if "certificate is not valid" in why:
             why += " (SSL_CERT_FILE names a file with more certificates)"
         return f"no connection to {urlsplit(self._rules.origin).netloc}: {why}"
@@ -114,7 +113,8 @@ class Upstream:
         """Opens the connections, which follow no redirect and read no variable of the environment."""
         import httpx2  # noqa: PLC0415 - imported by now
 
-        is_tls, proxy = urlsplit(self._rules.origin).scheme == "https", self._find_proxy()
+        server = self._find_server()
+        is_tls, proxy = server[0] == "https", self._rules.proxies.find_proxy(*server)
         return httpx2.AsyncClient(
             verify=make_tls_context(self._rules.certificates) if is_tls or proxy else False,
             proxy=proxy or None,
@@ -126,11 +126,11 @@ class Upstream:
             ),
         )
 
-    def _find_proxy(self) -> str:
-        """Returns the address of the user's proxy for the server; empty: it is reached without one."""
+    def _find_server(self) -> tuple[str, str, int]:
+        """Returns the scheme, the host and the port of the server."""
         origin = urlsplit(self._rules.origin)
         port = origin.port or (443 if origin.scheme == "https" else 80)
-        return self._rules.proxies.find_proxy(origin.scheme, origin.hostname or "", port)
+        return origin.scheme, origin.hostname or "", port
 
     async def _send_back(self, client: ClientConnection, request: Forward, answer: "Response") -> None:
         self._record.add_answer(answer.status_code, answer.headers)

@@ -124,7 +124,8 @@ class _ItemProxy:
             self._record.add_login_problem()
             await client.send_error(407, LOGIN_WANTED)
         except OSError as error:
-            why = error.strerror or error
+            way = self._rules.proxies.describe_way("https", tunnel.host, tunnel.port)
+            why = f"{error.strerror}{way}" if error.strerror else error
             self._record.add_refusal(f"{tunnel.host}:{tunnel.port} ({why})")
             await client.send_error(502, f"no connection to {tunnel.host}: {why}")
         else:

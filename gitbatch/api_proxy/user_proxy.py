@@ -33,6 +33,11 @@ class UserProxies(Struct, frozen=True):
         proxy = self.https if scheme == "https" else self.http
         return "" if not proxy or any(_is_bypassed(entry, host, port) for entry in self.bypass) else proxy
 
+    def describe_way(self, scheme: str, host: str, port: int) -> str:
+        """Returns by which proxy a server is reached, for an error; empty if without one. What is before `@` is secret."""
+        where = urlsplit(self.find_proxy(scheme, host, port)).netloc.rpartition("@")[2]
+        return f" by the proxy of your environment, {where}" if where else ""
+
 
 def read_user_proxies(environment: Mapping[str, str]) -> UserProxies:
     """Returns the proxies that an environment names; the variable in lower case counts first, as in curl.

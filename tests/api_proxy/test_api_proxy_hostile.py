@@ -302,6 +302,17 @@ def test_a_tunnel_goes_through_the_proxy_of_the_user(answer: bytes, status: int)
     asyncio.run(scene())
 
 
+def test_a_proxy_of_the_user_that_is_not_there_is_named() -> None:
+    async def scene() -> None:
+        proxies = UserProxies(https="http://user:word@127.0.0.1:9")
+        async with run_proxy(named_hosts=("nowhere.invalid",), proxies=proxies) as proxied:
+            await proxied.ask(b"CONNECT nowhere.invalid:443 HTTP/1.1\r\nHost: x\r\n\r\n")
+        (line,) = proxied.record.refusals
+        assert line.endswith(" by the proxy of your environment, 127.0.0.1:9)")
+
+    asyncio.run(scene())
+
+
 def test_a_host_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tunnel_module, "CONNECT_PATIENCE", 0.05)
 
