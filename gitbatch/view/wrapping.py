@@ -30,8 +30,11 @@ def find_breaks(line: str, width: int) -> tuple[int, ...]:
     breaks = []
     start, room = 0, width
     for token in _TOKEN.finditer(line):
-        is_first = not line[start : token.start()].strip()
-        if not is_first and display_width(line[start : token.end()]) > room:
+        before = line[start : token.start()]
+        is_word = (
+            before[-1:].isspace() and before.strip()
+        )  # not the first, nor the rest of one with odd backticks
+        if is_word and display_width(line[start : token.end()]) > room:
             breaks.append(token.start())
             start, room = token.start(), width - find_indent(line)
     return tuple(breaks)

@@ -51,6 +51,11 @@ def test_wrapped(text: str, expected: str) -> None:
     assert wrap_text(text, 30) == expected
 
 
+def test_word_with_odd_backticks_is_whole() -> None:
+    word = "`" * 17 + "漢漢"
+    assert wrap_text(word, 20) == word
+
+
 def test_width_that_is_unknown() -> None:
     assert wrap_text(WORDS, 0) == WORDS
 
