@@ -48,8 +48,7 @@ def read_spending(
     for outcome in read_all_versions(repo, batch, state):
         done.setdefault(outcome.item.key, []).append(outcome)
     for key, outcomes in done.items():
-        before = found[key].seconds if key in found else 0.0
-        found[key] = _sum_versions(outcomes, _find_unpaid(state, entries, key), before)
+        found[key] = _sum_versions(outcomes, _find_unpaid(state, entries, key))
     return found
 
 
@@ -66,12 +65,12 @@ def _find_unpaid(state: BatchProgress, entries: LedgerEntries, key: ItemKey) -> 
     )
 
 
-def _sum_versions(outcomes: list[Outcome], unpaid: tuple[FailedAttempt, ...], before: float) -> ItemSpent:
+def _sum_versions(outcomes: list[Outcome], unpaid: tuple[FailedAttempt, ...]) -> ItemSpent:
     """Returns the usage of an item with all versions of its output. Each includes the failed attempts of its run."""
     spent = sum((o.spent for o in outcomes), Spent())
     spent += sum((Spent.of_attempt(attempt.usage) for attempt in unpaid), Spent())
     attempts = sum(o.attempts for o in outcomes) + sum(attempt.is_counted for attempt in unpaid)
-    seconds = round(before + sum(o.seconds for o in outcomes), 1)
+    seconds = round(sum(o.seconds for o in outcomes) + sum(attempt.seconds for attempt in unpaid), 1)
     return ItemSpent(attempts, spent, seconds, outcomes[-1].checks)
 
 

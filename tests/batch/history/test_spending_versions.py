@@ -1,5 +1,7 @@
 """The usage of an item that ran several times: every run counts once."""
 
+from collections.abc import Mapping
+
 import pytest
 from conftest import Place
 from reviews import REJECT, RETRY, REVISE, decide
@@ -8,7 +10,8 @@ from sessions import run_here
 from gitbatch.batch.history.ledger import read_ledger
 from gitbatch.batch.history.progress import read_ended_progress, read_progress
 from gitbatch.batch.history.record import all_batches
-from gitbatch.batch.history.spending import read_spending
+from gitbatch.batch.history.spending import ItemSpent, read_spending
+from gitbatch.plan.model import ItemKey
 from gitbatch.repo.opening import open_repository
 
 AGENT = """\
@@ -23,7 +26,7 @@ echo '{"summary": "Wrote it. It is good.", "usage": {"input": 10, "output": 1, "
 """
 
 
-def read_attempts(place: Place, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+def read_spent(place: Place, monkeypatch: pytest.MonkeyPatch) -> Mapping[ItemKey, ItemSpent]:
     for name, value in place.environment.items():
         monkeypatch.setenv(name, value)
     repo = open_repository(place.root, read_only=True)
@@ -31,7 +34,11 @@ def read_attempts(place: Place, monkeypatch: pytest.MonkeyPatch) -> dict[str, in
     state = (read_ended_progress if batch.ended else read_progress)(repo, batch)
     spent = read_spending(repo, batch, state, read_ledger(repo, batch.id))
     repo.close()
-    return {key: item.attempts for key, item in spent.items()}
+    return spent
+
+
+def read_attempts(place: Place, monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    return {key: item.attempts for key, item in read_spent(place, monkeypatch).items()}
 
 
 def test_every_run_counts_once(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,6 +48,8 @@ def test_every_run_counts_once(three: Place, monkeypatch: pytest.MonkeyPatch) ->
     three.commit()
     run_here(three, monkeypatch, items="T101,T102")
     assert read_attempts(three, monkeypatch) == {"1-t101": 2, "1-t102": 2}
+    took = three.git("log", "main", "--format=%(trailers:key=Gitbatch-Seconds,valueonly)").split()
+    assert [read_spent(three, monkeypatch)[ItemKey("1-t101")].seconds] == [round(float(took[0]), 1)]
     decide(three, (REVISE, "T101"), (RETRY, "T102"))
     run_here(three, monkeypatch, items=None, checkpoint=None)
     assert read_attempts(three, monkeypatch) == {"1-t101": 4, "1-t102": 3}
