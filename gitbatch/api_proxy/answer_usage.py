@@ -113,6 +113,11 @@ class AnswerUsage:
         self._has_end = False
         """Whether the server has said how many tokens it has written."""
 
+    @property
+    def is_stream(self) -> bool:
+        """Whether its parts are counted as they come; else its end says what it costs."""
+        return self._events is not None
+
     def feed_bytes(self, data: bytes) -> None:
         """Reads a further piece."""
         if not self._is_read:

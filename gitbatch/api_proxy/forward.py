@@ -2,11 +2,12 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from gitbatch.api_proxy.answer_usage import AnswerUsage
 from gitbatch.api_proxy.client import IDLE_PATIENCE, ClientConnection, ClientGoneError
 from gitbatch.api_proxy.judgement import Forward, keep_answer_header
 from gitbatch.api_proxy.record import ProxyRecord
@@ -24,6 +25,8 @@ _CONNECTIONS = 16
 """Connections to the server at the same time; further requests wait for one."""
 _REFUSAL = 60
 """Characters of what the user's proxy says that are repeated."""
+_REST_PATIENCE = 5.0
+"""Seconds for the rest of an answer whose program has gone: its end says what has to be paid."""
 _ERROR_BYTES = 1024 * 1024
 """Bytes that are passed on of an answer that is an error."""
 
@@ -52,6 +55,8 @@ class Upstream:
                 raise ClientGoneError
             passing.result()
         finally:
+            if body.has_bill_coming:
+                await asyncio.wait({passing}, timeout=_REST_PATIENCE)
             passing.cancel()
             watching.cancel()
             await asyncio.gather(passing, watching, return_exceptions=True)
@@ -70,7 +75,7 @@ class Upstream:
             await self._send_failure(client, error)
             return
         try:
-            await self._send_back(client, request, answer)
+            await self._send_back(client, request, answer, body)
         except (httpx2.HTTPError, OSError) as error:
             raise ClientGoneError from error  # the program has to see that the answer was cut
         finally:
@@ -132,7 +137,9 @@ class Upstream:
         port = origin.port or (443 if origin.scheme == "https" else 80)
         return origin.scheme, origin.hostname or "", port
 
-    async def _send_back(self, client: ClientConnection, request: Forward, answer: "Response") -> None:
+    async def _send_back(
+        self, client: ClientConnection, request: Forward, answer: "Response", body: "_RequestBody"
+    ) -> None:
         self._record.add_answer(answer.status_code, answer.headers)
         if answer.is_redirect and request.route.spends:  # `HEAD /` may lead to a page for people
             await self._refuse_redirect(client, answer.headers.get("location", ""))
@@ -145,17 +152,16 @@ class Upstream:
             headers.append((b"content-length", answer.headers["content-length"].encode("latin-1")))
         if "content-encoding" in answer.headers:
             headers.append((b"content-encoding", answer.headers["content-encoding"].encode("latin-1")))
-        await client.start_answer(answer.status_code, headers)
-        count = (
-            self._record.open_answer(answer.headers.get("content-type", "")) if request.route.spends else None
-        )
-        try:
+        if not request.route.spends:
+            await client.start_answer(answer.status_code, headers)
             async for data in answer.aiter_raw():
-                if count:
-                    count.feed_bytes(data)
                 await client.send_body(data)
-        finally:
-            if count:
+        else:
+            count = self._record.open_answer(answer.headers.get("content-type", ""))
+            body.has_bill_coming = not count.is_stream
+            try:
+                await _send_counted(client, answer, headers, count)
+            finally:
                 count.finish()
         await client.finish_answer()
 
@@ -193,6 +199,30 @@ class Upstream:
         ]
 
 
+async def _send_counted(
+    client: ClientConnection, answer: "Response", headers: list[tuple[bytes, bytes]], count: AnswerUsage
+) -> None:
+    """Sends an answer back, and counts it.
+
+    A program that closes the connection ends a stream. The tokens of any other answer are in its end: that is read.
+    """
+    is_there = await _is_taken(client.start_answer(answer.status_code, headers), count)
+    async for data in answer.aiter_raw():
+        count.feed_bytes(data)
+        is_there = is_there and await _is_taken(client.send_body(data), count)
+
+
+async def _is_taken(sending: Awaitable[None], count: AnswerUsage) -> bool:
+    """Sends a part; returns false if the program has gone and the answer is read to its end without it."""
+    try:
+        await sending
+    except ClientGoneError:
+        if count.is_stream:
+            raise
+        return False
+    return True
+
+
 def _find_proxy_refusal(error: Exception) -> str:
     """Returns the status with which the user's proxy refuses a tunnel; empty if that is not the error."""
     import httpx2  # noqa: PLC0415 - imported by now
@@ -215,6 +245,8 @@ class _RequestBody:
 
     def __init__(self, client: ClientConnection) -> None:
         self.client = client
+        self.has_bill_coming = False
+        """Whether the answer has begun, and says at its end what it costs."""
         self._is_whole = asyncio.Event()
 
     async def read_pieces(self) -> AsyncIterator[bytes]:

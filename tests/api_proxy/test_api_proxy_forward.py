@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from api_proxy.proxied import KEY, Origin, post, run_origin, run_proxy
-from waiting import wait_until_async
+from waiting import loop_turns, wait_until_async
 
 from gitbatch.api_proxy.user_proxy import UserProxies
 from gitbatch.limits.usage import Usage
@@ -442,5 +442,35 @@ def test_proxy_of_the_user_that_refuses(refused: str, status: int, said: str) ->
                 assert (found, json.loads(body)["error"]["message"]) == (status, f"gitbatch: {said}")
                 assert proxied.record.wants_login is (status == 407)
                 assert proxied.record.is_unreachable is (status == 502)
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("is_item_over", [False, True])
+def test_answer_that_the_program_does_not_read(*, is_item_over: bool) -> None:
+    """It reads the head only, and closes the connection or ends: the server has done the work, and says so at the end."""
+
+    async def scene() -> None:
+        is_gone = asyncio.Event()
+        body = b'{"type": "message", "model": "m", "usage": {"input_tokens": 100000, "output_tokens": 5}}'
+
+        async def play(_head: bytes, _reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            length = str(len(body)).encode()
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: " + length)
+            writer.write(b"\r\n\r\n")
+            await is_gone.wait()
+            await loop_turns(20)
+            writer.write(body)
+            await writer.drain()
+
+        async with run_proxy(Origin(play)) as proxied:
+            client = await proxied.connect()
+            client.send(post())
+            await client.reader.readuntil(b"\r\n\r\n")
+            is_gone.set()
+            if not is_item_over:
+                client.writer.close()
+                await wait_until_async(lambda: proxied.record.usages[0].input, "the end of the answer")
+        assert proxied.record.usages[0].input == 100_000
 
     asyncio.run(scene())
