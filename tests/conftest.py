@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -38,6 +39,30 @@ IDENTITY = {
     "GIT_COMMITTER_EMAIL": "user@example.org",
     "GIT_COMMITTER_DATE": "2026-01-02T03:04:05Z",
 }
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out cases of tests with many costly ones: the usual round runs a sample, which is the same everywhere."""
+    if os.environ.get("GITBATCH_FAULTS") == "long":
+        return
+    cases: dict[tuple[str, str], list[pytest.Item]] = {}
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("sample"):
+            cases.setdefault((str(item.path), item.originalname), []).append(item)
+    left_out: set[pytest.Item] = set()
+    for (_, name), found in cases.items():
+        marker = found[0].get_closest_marker("sample")
+        kept = min(marker.args[0], len(found)) if marker and not _is_chosen(config, found) else len(found)
+        left_out.update(found)
+        left_out.difference_update(random.Random(name).sample(found, kept))  # noqa: S311 - a fixed sample
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
+
+
+def _is_chosen(config: pytest.Config, cases: list[pytest.Item]) -> bool:
+    """Whether a case was asked for by its name, or its module."""
+    asked = [argument for argument in config.args if argument.split("::")[0].endswith(".py")]
+    return any(str(cases[0].path).endswith(argument.split("::")[0].removeprefix("./")) for argument in asked)
 
 
 def pytest_collection_finish() -> None:

@@ -68,6 +68,7 @@ def test_a_comment_comes_from_a_file(paused: Place, here: Here) -> None:
         (("undo", "--checkpoint", "3"), 2, "has no checkpoint 3"),
     ],
 )
+@pytest.mark.sample(6)
 def test_a_mistake_changes_nothing(
     paused: Place, here: Here, arguments: tuple[str, ...], code: int, said: str
 ) -> None:

@@ -165,6 +165,7 @@ FOLLOWING = (
 
 
 @pytest.mark.parametrize("which", FOLLOWING, ids=lambda which: f"{which.only} {errno.errorcode[which.error]}")
+@pytest.mark.sample(5)
 def test_what_the_disk_kept_from_following_follows_at_the_next_start(bench: Bench, which: At) -> None:
     place = bench.place()
     ran = fail(bench, place, which)
@@ -199,6 +200,7 @@ OURS = (
 
 
 @pytest.mark.parametrize("which", OURS, ids=lambda which: f"{which.only} {errno.errorcode[which.error]}")
+@pytest.mark.sample(6)
 def test_a_disk_that_fails_us_is_an_expected_error_and_no_attempt(bench: Bench, which: At) -> None:
     place = bench.place()
     fail(bench, place, which)

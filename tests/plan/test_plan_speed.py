@@ -48,6 +48,7 @@ def test_ten_thousand_items() -> None:
         "# a" + " " * 4000 + "b\n",
     ],
 )
+@pytest.mark.sample(6)
 def test_eight_times_the_text_takes_about_eight_times_as_long(unit: str) -> None:
     """What is quadratic takes 64 times as long."""
     small, big = (HEAD + unit * (size // len(unit)) for size in (8_000, 64_000))

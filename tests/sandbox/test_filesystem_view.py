@@ -24,6 +24,7 @@ json.dump(seen, sys.stdout)
 
 @behind(Wall.BUBBLEWRAP, Wall.LANDLOCK)
 @pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.sample(12)
 def test_deepest_rule_wins(arena: Arena, layout: Layout) -> None:
     (arena.home / ".bashrc").write_text("# mine")
     confined, expected = layout(arena.usual, arena.base)

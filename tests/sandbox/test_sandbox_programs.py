@@ -323,6 +323,7 @@ HIDES = {
 
 @behind(*CONFINED, Wall.USERS_LANDLOCK)
 @pytest.mark.parametrize("how", HIDES)
+@pytest.mark.sample(5)
 def test_hidden_bytes_are_counted(arena: Arena, how: str) -> None:
     write = "[open(f'part{n}', 'wb').write(bytes(1024 * 1024)) for n in range(8)]"
     steps = [write, HIDES[how]] if how == "closed" else [HIDES[how], write]
@@ -337,6 +338,7 @@ def test_hidden_bytes_are_counted(arena: Arena, how: str) -> None:
 
 @confined
 @pytest.mark.parametrize("how", ["deep", "deeper"])
+@pytest.mark.sample(2)
 def test_depth_alone_is_allowed(arena: Arena, how: str) -> None:
     code = f"import os, time\n{HIDES[how]}\ntime.sleep(3)"
     done = arena.python(code, arena.usual._replace(limits=ProcessLimits(scratch_bytes=4 * 1024 * 1024)))

@@ -107,6 +107,7 @@ def test_control_runs_planted_filter(lay: Lay, where: str) -> None:
 @pytest.mark.rule("S1", "F4")
 @pytest.mark.parametrize("seconds", ["1", "soon"])
 @pytest.mark.parametrize("retries", [0, 1])
+@pytest.mark.sample(2)
 def test_forged_item_branch_is_not_trusted(lay: Lay, seconds: str, retries: int) -> None:
     script = f"{FORGE}forge 1-t1 out/first.md {seconds}; exit 1"
     grounds = lay({"first": script, "second": "page"}, TWO_GROUPS, f"retries = {retries}")

@@ -64,6 +64,7 @@ def test_attacks_inside_worktree(grounds: Grounds) -> None:
 
 @pytest.mark.rule("S1")
 @pytest.mark.parametrize("name", WORLD)
+@pytest.mark.sample(8)
 def test_attacks_outside_worktree(grounds: Grounds, name: str) -> None:
     attack = WORLD[name]
     became, done = run(grounds, "none", [name])
@@ -80,6 +81,7 @@ def test_attacks_outside_worktree(grounds: Grounds, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ATTACKS)
+@pytest.mark.sample(18)
 def test_control_falls_for_attack(grounds: Grounds, name: str) -> None:
     attack = ATTACKS[name]
     try:

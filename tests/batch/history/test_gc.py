@@ -178,6 +178,7 @@ def repo(run: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
 
 
 @pytest.mark.parametrize("step", range(4))
+@pytest.mark.sample(2)
 def test_cut_anywhere_it_loses_nothing_and_is_done_again(
     run: Place, repo: Repository, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:

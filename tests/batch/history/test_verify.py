@@ -236,6 +236,7 @@ FORGERIES: dict[Callable[[Forger], str], tuple[Check, str]] = {
 
 @pytest.mark.rule("S1", "S2", "O3", "O4", "E2")
 @pytest.mark.parametrize("forge", FORGERIES, ids=lambda forge: forge.__name__)
+@pytest.mark.sample(48)
 def test_a_forgery_is_found_and_nothing_else(forger: Forger, forge: Callable[[Forger], str]) -> None:
     forged = forge(forger)
     check, message = FORGERIES[forge]

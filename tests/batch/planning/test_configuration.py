@@ -144,6 +144,7 @@ FORGERIES = {
 
 
 @pytest.mark.parametrize("ref", FORGERIES)
+@pytest.mark.sample(2)
 def test_a_forged_acceptance_stops_the_run_and_is_taken_back(three: Place, tmp_path: Path, ref: str) -> None:
     """The agent of an item, which has no sandbox, accepts its own change of the configuration."""
     commits_in_mid_run(three, tmp_path)

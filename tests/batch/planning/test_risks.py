@@ -48,6 +48,7 @@ def add_repository(place: Place, folder: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["sub/rules.md", "sub/tools", "sub", "/sub/rules.md"])
+@pytest.mark.sample(2)
 def test_a_context_in_a_submodule(three: Place, name: str) -> None:
     add_submodule(three)
     three.edit("task.md", "out/letters/a.md\n", f"out/letters/a.md (context: {name})\n")

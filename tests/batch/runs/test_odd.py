@@ -166,6 +166,7 @@ WORKING = {
 
 
 @pytest.mark.parametrize("odd", WORKING.values(), ids=WORKING.keys())
+@pytest.mark.sample(8)
 def test_it_works(three: Place, odd: Odd) -> None:
     place = odd(three)
     clean = {name: value for name, value in place.environment.items() if name in three.environment}

@@ -27,6 +27,7 @@ def run(place: Place, *arguments: str, code: int = 0, mode: str = "at-end") -> s
     ("mode", "codes"),
     [("after-each", [3, 3, 0]), ("after-batch:2", [3, 0]), ("after-batch:9", [0]), ("at-end", [0])],
 )
+@pytest.mark.sample(2)
 def test_every_mode_ends_with_the_same_history(three: Place, mode: str, codes: list[int]) -> None:
     three.write("notes.txt", "untracked")
     three.write("rules.md", "staged\n")
@@ -199,6 +200,7 @@ def test_names_of_batches_sort_by_age_within_a_second_too() -> None:
     ],
 )
 @pytest.mark.rule("S1", "S2")
+@pytest.mark.sample(3)
 def test_what_an_agent_must_not_do_costs_it_its_item(
     three: Place, what: str, status: str, reason: str
 ) -> None:

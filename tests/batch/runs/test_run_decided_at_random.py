@@ -38,6 +38,7 @@ def choose(
 
 @pytest.mark.rule("F7")
 @pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.sample(1)
 def test_any_decisions_leave_a_valid_history(
     three: Place, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:

@@ -67,6 +67,7 @@ def reached(place: Place, attack: str) -> bool:
 @pytest.mark.rule("S1", "S2")
 @pytest.mark.parametrize("attack", ATTACKS)
 @pytest.mark.parametrize("kind", WALLS)
+@pytest.mark.sample(6)
 def test_behind_a_wall_an_attack_reaches_nothing(three: Place, attack: str, kind: str) -> None:
     said = run(three, ATTACKS[attack], kind)
     assert said.startswith("0\n")
@@ -205,6 +206,7 @@ def layout(three: Place, how: str) -> Place:
 
 @pytest.mark.parametrize("how", ["main", "linked", "separate", "home"])
 @pytest.mark.parametrize("kind", [*WALLS, "none"])
+@pytest.mark.sample(6)
 def test_an_agent_reads_its_worktree_and_history_and_nothing_of_the_checkout(
     three: Place, kind: str, how: str
 ) -> None:
