@@ -49,6 +49,7 @@ def hanging(three: Place) -> Place:
 
 @pytest.mark.rule("F4")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.sample(2)
 def test_a_signal_ends_in_good_order(hanging: Place, number: signal.Signals) -> None:
     process = start(hanging)
     process.send_signal(number)

@@ -293,6 +293,7 @@ def another_program(three: Place) -> None:
 
 
 @pytest.mark.parametrize(("answer", "code", "done"), [("n", 3, 4), ("y", 3, 8), ("\x03", 3, 4)])
+@pytest.mark.sample(2)
 def test_a_resume_by_another_program_is_asked_about_once(
     three: Place, answer: str, code: int, done: int
 ) -> None:
@@ -333,6 +334,7 @@ def test_a_change_between_groups_is_asked_about(three: Place, answer: str, code:
 
 @pytest.mark.rule("K1", "K2", "K3")
 @pytest.mark.parametrize("mode", ["after-each", "after-batch:2", "at-end"])
+@pytest.mark.sample(2)
 def test_the_last_checkpoint_is_reviewed_in_every_mode(three: Place, mode: str) -> None:
     """In the mode at-end, the one review shows the changes of every group."""
     choice = "T101,T201" if mode == "at-end" else "T101"

@@ -38,6 +38,7 @@ def terminal(place: Place) -> Iterator[Terminal]:
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.sample(1)
 def test_walk(place: Place, terminal: Terminal, language: str) -> None:
     try:
         walk(place, terminal, language)

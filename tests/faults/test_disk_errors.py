@@ -23,7 +23,7 @@ from faults.trials import AT_ONCE, RUN, Bench, Ran, agents, check_end, check_ins
 LONG = os.environ.get("GITBATCH_FAULTS") == "long"
 
 SEED = 13
-SAMPLE = 6
+SAMPLE = 3
 """Trials of the usual round."""
 MANY = 400
 """Trials of the long one."""

@@ -7,6 +7,7 @@ from sandbox.installs import INSTALLS, PART, SECRETS
 
 @behind(Wall.BUBBLEWRAP, Wall.LANDLOCK)
 @pytest.mark.parametrize("name", INSTALLS)
+@pytest.mark.sample(14)
 def test_install(arena: Arena, name: str) -> None:
     install = INSTALLS[name]
     program = install.build(arena.home)

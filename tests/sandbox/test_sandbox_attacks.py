@@ -140,6 +140,7 @@ def test_attacks_in_a_row_without_sandbox(arena: Arena) -> None:
 
 @behind(*sorted(LANDLOCKS, key=lambda wall: wall.name))
 @pytest.mark.parametrize("name", HOLES)
+@pytest.mark.sample(6)
 def test_a_known_hole(arena: Arena, name: str) -> None:
     expect(arena, name, loss(arena, name), HOLES[name])
 

@@ -24,6 +24,7 @@ everywhere = behind(*CONFINED, Wall.NONE, *USERS)
 @pytest.mark.parametrize(
     ("end", "code"), [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 143), ("kill -KILL $$", 137)]
 )
+@pytest.mark.sample(8)
 def test_exit_codes(arena: Arena, end: str, code: int) -> None:
     done = arena.run("sh", "-c", end)
     assert done.returncode in {code, 128 - code if arena.wall is Wall.NONE else code}

@@ -140,6 +140,7 @@ def with_hooks(grounds: Grounds, where: str) -> Grounds:
 @pytest.mark.rule("S1")
 @pytest.mark.parametrize("where", ["git", "checkout"])
 @pytest.mark.parametrize("kind", ["bubblewrap", "landlock", "none"])
+@pytest.mark.sample(3)
 def test_existing_hooks_never_run(grounds: Grounds, where: str, kind: str) -> None:
     made = with_hooks(grounds, where)
     made.place.gitbatch(*RUN, "--sandbox", kind, code=0)

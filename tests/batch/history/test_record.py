@@ -93,6 +93,7 @@ def rewrite_record(place: Place, changes: Mapping[str, object]) -> str:
         ({"format": 2}, "record 1, format 2"),
     ],
 )
+@pytest.mark.sample(2)
 def test_another_version(three: Place, changes: Mapping[str, object], stated: str) -> None:
     """It is refused in one line, and can be aborted."""
     three.gitbatch("run", "--items", "all", "--checkpoint", "after-each", code=3)

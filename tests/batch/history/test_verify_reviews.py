@@ -64,6 +64,7 @@ def reviews(recorded: Place) -> Iterator[ReviewForger]:
 
 @pytest.mark.rule("F7")
 @pytest.mark.parametrize("forge", FORGERIES, ids=lambda forge: forge.__name__)
+@pytest.mark.sample(12)
 def test_a_forged_review_is_found(reviews: ReviewForger, forge: Callable[[ReviewForger], str]) -> None:
     forged = forge(reviews)
     check, message = FORGERIES[forge]

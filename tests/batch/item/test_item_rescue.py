@@ -76,6 +76,7 @@ def test_the_view_names_it(place: Place) -> None:
 
 @pytest.mark.parametrize("checkout", ["full", "context"])
 @pytest.mark.parametrize("word", ["half", "halfslow", "halfshared"])
+@pytest.mark.sample(3)
 def test_a_retry_finds_it_at_its_path_and_is_told(place: Place, word: str, checkout: str) -> None:
     set_up(place, f"{word} more", batch=f'checkout = "{checkout}"')
     place.edit("gitbatch.toml", '"agent.sh"', f'"{place.root}/agent.sh"')

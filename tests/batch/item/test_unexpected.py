@@ -93,6 +93,7 @@ def raising(monkeypatch: pytest.MonkeyPatch, error: BaseException, times: int) -
 
 @pytest.mark.rule("E1")
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.sample(5)
 def test_an_error_of_an_agent_fails_its_attempt_alone(
     place: Place, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

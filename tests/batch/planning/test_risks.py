@@ -99,6 +99,7 @@ def test_a_large_file_under_the_lfs_attribute_is_no_pointer(three: Place) -> Non
 
 
 @pytest.mark.parametrize("where", [".gitignore", "out/.gitignore", ".git/info/exclude"])
+@pytest.mark.sample(2)
 def test_an_output_that_is_ignored(three: Place, where: str) -> None:
     pattern = "*.md" if where == "out/.gitignore" else "out/letters/a.md"
     three.write(where, f"{pattern}\n!b.md\n")

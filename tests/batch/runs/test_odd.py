@@ -226,6 +226,7 @@ FORMATS = {"sha256": ("--object-format=sha256",), "reftable": ("--ref-format=ref
 
 @pytest.mark.parametrize("checkout", ["full", "context"])
 @pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.sample(2)
 def test_other_formats(tmp_path: Path, environment: dict[str, str], form: str, checkout: str) -> None:
     place = Place(tmp_path / "repo", tmp_path / "home", environment)
     place.root.mkdir()

@@ -58,6 +58,7 @@ NOTHING = ("--filter=blob:none", "--no-checkout")
     ("options", "checkout"),
     [(SPARSE, "full"), (SPARSE, "context"), ((*SPARSE, "--filter=tree:0"), "context")],
 )
+@pytest.mark.sample(2)
 def test_what_is_missing_is_fetched_once(upstream: Place, options: tuple[str, ...], checkout: str) -> None:
     upstream.edit("gitbatch.toml", "jobs = 4", f'jobs = 4\ncheckout = "{checkout}"')
     upstream.commit()

@@ -80,6 +80,7 @@ def test_behind_a_wall_an_attack_reaches_nothing(three: Place, attack: str, kind
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
+@pytest.mark.sample(3)
 def test_without_one_it_does_and_history_is_right_all_the_same(three: Place, attack: str) -> None:
     run(three, ATTACKS[attack], "none")
     assert reached(three, attack), "else the test above proves nothing"
@@ -88,6 +89,7 @@ def test_without_one_it_does_and_history_is_right_all_the_same(three: Place, att
 
 
 @pytest.mark.parametrize(("network", "kind"), [(n, k) for n in (False, True) for k in WALLS])
+@pytest.mark.sample(2)
 def test_the_network_is_there_only_when_it_is_asked_for(three: Place, *, network: bool, kind: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
@@ -245,6 +247,7 @@ def further_checkout(three: Place, how: str) -> tuple[Place, Path]:
 
 @pytest.mark.parametrize("how", ["separate", "relative", "superproject"])
 @pytest.mark.parametrize("kind", WALLS)
+@pytest.mark.sample(3)
 def test_a_further_checkout_is_closed(three: Place, kind: str, how: str) -> None:
     """Its `bin` is on PATH: of another folder there, an agent would see what is next to it as well."""
     place, other = further_checkout(three, how)

@@ -77,6 +77,7 @@ def done_items(place: Place) -> list[str]:
 
 @pytest.mark.rule("F4")
 @pytest.mark.parametrize("sandbox", ["none", "landlock", "bubblewrap"])
+@pytest.mark.sample(2)
 def test_the_second_signal_does_not_wait_for_an_agent_that_does_not_listen(
     three: Place, sandbox: str
 ) -> None:
