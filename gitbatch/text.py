@@ -45,6 +45,8 @@ _AROUND = "()[]{}\"'*_~.,;:!?"
 """What may stand around an address and is not part of it."""
 _ADDRESS = re.compile(r".@.|://|www\.", re.IGNORECASE)
 """What every automatic link of GitHub Flavored Markdown has: URLs, `www.`, mail addresses, `mailto:`, `xmpp:`."""
+_IN_NAME = "_."
+"""What may stand around an address, and may also begin the name of a mail address: `_@a.b`."""
 _RUNS = r"(?:ci|actions?|builds?|checks?|pipelines?|deploy|tests?|travis|circleci|jenkins|azurepipelines)"
 _SKIPPING = re.compile(
     rf"(?:\[|\*{{3}})\s*((?:skip|no)[ _-]{_RUNS}|{_RUNS}[ _-]skip)\s*(?:\]|\*{{3}})", re.IGNORECASE
@@ -143,6 +145,9 @@ def _columns(character: str) -> int:
 def _escape(piece: str) -> str:
     """The Markdown of a text without spaces."""
     core = piece.strip(_AROUND)
+    if core.startswith("@"):
+        before = piece[: piece.index(core)]
+        core = before[len(before.rstrip(_IN_NAME)) :] + core
     if not _ADDRESS.search(core):
         return _MARKDOWN.sub(r"\\\g<0>", piece)
     before, _, after = piece.partition(core)

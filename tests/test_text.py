@@ -106,6 +106,9 @@ HOSTILE = [
     "<?php",
     "<![CDATA[",
     "</table></td></tr>",
+    "_@.A",
+    "(_.@a.b)",
+    "~._@example.org",
     "<https://example.org>",
     "&lt;b&gt; &#35; &nbsp;",
     # inline
