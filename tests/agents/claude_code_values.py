@@ -1,22 +1,19 @@
 """Assignments, agents and recorded streams of Claude Code, for tests without a process."""
 
-import asyncio
 from pathlib import Path
 from typing import Any
+
+from agents.stream_player import judge_printed
 
 from gitbatch.agents.claude_code.agent import ClaudeCodeProgram, SharedState, make_program
 from gitbatch.agents.claude_code.key import KeyVariable
 from gitbatch.agents.claude_code.table import ClaudeCodeAgent
 from gitbatch.agents.process.files import ExchangeFiles
-from gitbatch.agents.process.program import ProgramExit
 from gitbatch.agents.process.starter import Starter
-from gitbatch.agents.process.watch import OutputWatch
 from gitbatch.agents.protocol import Assignment, Failure, LocalPlace, Reply
-from gitbatch.agents.secrets import Secrets
 from gitbatch.agents.services import AgentServices
 from gitbatch.limits.budget import Budget
 from gitbatch.plan.model import ItemKey
-from gitbatch.text import CleanText
 
 STREAMS = Path(__file__).parent / "streams" / "claude-code"
 WORKTREE = Path("/worktree")
@@ -53,31 +50,8 @@ def a_program(
 def play_stream(
     program: ClaudeCodeProgram, printed: bytes, status: int, errors: bytes = b""
 ) -> tuple[Reply | Failure, list[tuple[str, str]]]:
-    """Returns the answer of a program that prints this and exits, judged as in `ProcessAgent`, and what was shown."""
-    shown: list[tuple[str, str]] = []
-
-    def show(stream: str, line: CleanText) -> None:
-        shown.append((stream, line))
-
-    async def play() -> Reply | Failure:
-        watch = OutputWatch(show, Path("/nonexistent"), Secrets(), program.show_line, program.line_bytes)
-        watch.pipe_data_received(2, errors)
-        watch.pipe_data_received(1, printed)
-        watch.read_rest()
-        ended = ProgramExit(status, watch, FILES, Secrets())
-        if status == 0:
-            return program.read_reply(ended)
-        failure, known = program.read_failure(ended), program.read_partial_reply(ended)
-        return Failure(
-            failure.reason,
-            failure.details,
-            failure.cause,
-            known.retry_after,
-            known.usage,
-            failure.wait_reason,
-        )
-
-    return asyncio.run(play()), shown
+    """Returns the answer of a program that prints this and exits, and what was shown."""
+    return judge_printed(program, FILES, printed, status=status, errors=errors)
 
 
 def read_stream(name: str) -> bytes:

@@ -1,19 +1,15 @@
 """Plays streams of events through the program of a `command` agent with a format, without a process."""
 
-import asyncio
 from pathlib import Path
 
 from agents.claude_code_values import an_assignment
+from agents.stream_player import judge_printed
 
 from gitbatch.agents.command.event_program import EventProgram, EventPrograms
 from gitbatch.agents.command.table import CommandAgent, ExitMeaning, FormatName
 from gitbatch.agents.process.files import ExchangeFiles
-from gitbatch.agents.process.program import ProgramExit
-from gitbatch.agents.process.watch import OutputWatch
 from gitbatch.agents.protocol import Failure, LocalPlace, Reply
-from gitbatch.agents.secrets import Secrets
 from gitbatch.limits.rate_limit import RateLimit
-from gitbatch.text import CleanText
 
 STREAMS = Path(__file__).parent / "streams"
 
@@ -36,33 +32,8 @@ def a_start(
 def play(
     program: EventProgram, printed: bytes, status: int = 0, errors: bytes = b"", rest: bytes = b""
 ) -> tuple[Reply | Failure, list[tuple[str, str]]]:
-    """Returns the answer of a program that prints this and exits, judged as in `ProcessAgent`, and what was shown."""
-    shown: list[tuple[str, str]] = []
-
-    def show(stream: str, line: CleanText) -> None:
-        shown.append((stream, line))
-
-    async def run() -> Reply | Failure:
-        watch = OutputWatch(show, Path("/nonexistent"), Secrets(), program.show_line, program.line_bytes)
-        watch.pipe_data_received(2, errors)
-        watch.pipe_data_received(1, printed)
-        watch.pipe_data_received(1, rest)
-        watch.read_rest()
-        ended = ProgramExit(status, watch, program.command.files, Secrets())
-        if status == 0:
-            return program.read_reply(ended)
-        failure, known = program.read_failure(ended), program.read_partial_reply(ended)
-        return Failure(
-            failure.reason,
-            failure.details,
-            failure.cause,
-            known.retry_after,
-            known.usage,
-            failure.wait_reason,
-            failure.is_guess,
-        )
-
-    return asyncio.run(run()), shown
+    """Returns the answer of a program that prints this and exits, and what was shown."""
+    return judge_printed(program, program.command.files, printed, rest, status=status, errors=errors)
 
 
 def read_stream(name: str) -> bytes:
