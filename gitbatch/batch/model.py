@@ -208,10 +208,6 @@ class ItemCommit(str):
     trees: tuple[str, ...]
     blob: str
 
-    def with_signature(self, oid: str) -> "ItemCommit":
-        """Returns the same commit under the id that it has with a signature."""
-        return ItemCommit(oid, self.base, self.trees, self.blob)
-
 
 class LineCount(Struct, frozen=True):
     """The lines that a commit adds and removes, as `git diff` counts them."""

@@ -4,10 +4,10 @@ The nearest place that says something decides alone: the item, its group, the pl
 Names of the plan that are not configured stay in the result; `find_unknown_checks` finds them before a batch starts.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from gitbatch.plan.model import Group, Hints, Plan, WorkItem
+from gitbatch.plan.model import Group, Plan, WorkItem
 from gitbatch.project.config import Config
 from gitbatch.project.path_patterns import compile_pattern
 
@@ -52,9 +52,3 @@ def _nearest(said: Iterable[tuple[str, ...] | None]) -> tuple[str, ...] | None:
 def _in_order(names: tuple[str, ...], known: Iterable[str]) -> tuple[str, ...]:
     order = {name: at for at, name in enumerate(known)}
     return tuple(sorted(names, key=lambda name: order.get(name, len(order))))
-
-
-def unknown_names(hints: Hints, config: Config) -> Iterator[tuple[str, bool]]:
-    """Yields each name of a check or gate in hints that is not configured, and whether it is one of a gate."""
-    yield from ((name, False) for name in hints.checks or () if name not in config.checks)
-    yield from ((name, True) for name in hints.gates or () if name not in config.gates)

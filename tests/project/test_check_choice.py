@@ -3,7 +3,7 @@
 import pytest
 from plan.plan_samples import parse
 
-from gitbatch.project.check_choice import group_gates, item_checks, item_reviewers, unknown_names
+from gitbatch.project.check_choice import group_gates, item_checks, item_reviewers
 from gitbatch.project.config import parse_config, read_config
 from gitbatch.project.fixed import fixed_lines
 from gitbatch.project.path_patterns import compile_pattern, pattern_problem
@@ -74,7 +74,6 @@ def test_the_nearest_place_that_names_checks_decides() -> None:
     found = [item_checks(config, plan, group, item) for group in plan.groups for item in group.items]
     assert found == [("links", "style"), ("links", "spelling"), (), (), ("spelling",), ("linkz",)]
     assert [group_gates(config, plan, group) for group in plan.groups] == [("tests",), ()]
-    assert list(unknown_names(plan.items[-1].hints, config)) == [("linkz", False)]
 
 
 def test_gates_by_the_title_the_slug_or_the_number_of_a_group() -> None:

@@ -51,13 +51,6 @@ def find_below(commits: Iterable[str], direct: Callable[[str], tuple[str, ...]])
     return frozenset(found)
 
 
-def find_heads(commits: Iterable[str], direct: Callable[[str], tuple[str, ...]]) -> tuple[str, ...]:
-    """Returns those of some item commits that no other of them has below it, in the same order. Pure."""
-    listed = tuple(dict.fromkeys(commits))
-    below = find_below(listed, direct)
-    return tuple(oid for oid in listed if oid not in below)
-
-
 class BaseReader:
     """Reads bases, each once."""
 

@@ -80,14 +80,6 @@ def read_all_versions(repo: Repository, batch: Batch, state: BatchProgress) -> t
     return (*versions, *state.ready.values(), *_conflicted_outcomes(repo, batch, state))
 
 
-def read_outcomes(repo: Repository, batch: Batch, state: BatchProgress) -> tuple[Outcome, ...]:
-    """Returns the outcomes of all items that have a commit: merged, waiting for their group, or in conflict."""
-    merged = (
-        outcome for finished in state.finished for outcome in read_merged_outcomes(repo, batch, finished)
-    )
-    return (*merged, *state.ready.values(), *_conflicted_outcomes(repo, batch, state))
-
-
 def sum_spending(spending: Mapping[ItemKey, ItemSpent]) -> Spent:
     """Returns the usage of all items together."""
     return sum((item.spent for item in spending.values()), Spent())
