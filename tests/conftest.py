@@ -41,10 +41,22 @@ IDENTITY = {
 }
 
 
+LONG_FIRST = ("wall", "faults", "demo", "bench", "sandbox")
+"""The folders with the longest tests: at the end of a round on several processors, one would work and all others wait."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out cases of tests with many costly ones: the usual round runs a sample, which is the same everywhere."""
-    if os.environ.get("GITBATCH_FAULTS") == "long":
-        return
+    """Leave out some cases of costly tests in the usual round, and begin with the folders that take longest."""
+    if os.environ.get("GITBATCH_FAULTS") != "long":
+        left_out = _choose_cases(config, items)
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
+    root = Path(__file__).parent
+    items.sort(key=lambda item: item.path.relative_to(root).parts[0] not in LONG_FIRST)
+
+
+def _choose_cases(config: pytest.Config, items: list[pytest.Item]) -> set[pytest.Item]:
+    """The cases to leave out of tests with the mark `sample`: the same ones everywhere, and in each process."""
     cases: dict[tuple[str, str], list[pytest.Item]] = {}
     for item in items:
         if isinstance(item, pytest.Function) and item.get_closest_marker("sample"):
@@ -55,8 +67,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = min(marker.args[0], len(found)) if marker and not _is_chosen(config, found) else len(found)
         left_out.update(found)
         left_out.difference_update(random.Random(name).sample(found, kept))  # noqa: S311 - a fixed sample
-    config.hook.pytest_deselected(items=list(left_out))
-    items[:] = [item for item in items if item not in left_out]
+    return left_out
 
 
 def _is_chosen(config: pytest.Config, cases: list[pytest.Item]) -> bool:

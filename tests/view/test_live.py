@@ -162,5 +162,7 @@ def test_closing_twice_and_drawing_again(screen: Screen) -> None:
     screen.view.close()
     screen.view.start_drawing()
     screen.view.start_drawing()
+    assert sum(thread.name == "live view" for thread in threading.enumerate()) == 1
     screen.view.close()
     screen.view.close()
+    assert not any(thread.name == "live view" for thread in threading.enumerate())
