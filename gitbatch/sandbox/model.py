@@ -60,11 +60,29 @@ class ProcessLimits(NamedTuple):
     """Processor time of any one process."""
 
 
+class Overlay(NamedTuple):
+    """A worktree that the launcher mounts, where only the program and what it starts see it: layers, with changes on top."""
+
+    lower: tuple[Path, ...]
+    """Folders that nothing changes while they are mounted, the uppermost first; they belong to the user and its group."""
+    upper: Path
+    """The folder that receives all changes; files may be in it from the beginning."""
+    work: Path
+    """An empty folder on the same file system, for the kernel alone."""
+    git: "Overlay | None" = None
+    """The git directory of the worktree, which is mounted over its own upper folder: so an index can be shared."""
+    binds: tuple[tuple[Path, Path], ...] = ()
+    """Folders (source, place) that are shown at another place too, because the worktree hides them at their own."""
+
+
 class Confinement(NamedTuple):
     """The permissions of one program. Paths are absolute; a path that does not exist is ignored unless it is required."""
 
     worktree: Path
-    """Its current folder. It may write there, except to the pointer file `.git` (with Landlock see `landlock.py`)."""
+    """Its current folder. It may write there, except to the pointer file `.git` (with Landlock see `landlock.py`).
+
+    With an overlay: the folder that it is mounted on, whose own content the program does not see.
+    """
     scratch: Path
     """Its private, writable folder; its TMPDIR is created there. It must exist."""
     git: tuple[Path, ...]
@@ -89,6 +107,8 @@ class Confinement(NamedTuple):
     reads_only: bool = False
     """Whether it may not write its worktree at all."""
     limits: ProcessLimits = ProcessLimits()
+    overlay: Overlay | None = None
+    """The layers that are mounted at the worktree; None: the worktree is a plain folder."""
 
 
 class Sandbox(Protocol):
