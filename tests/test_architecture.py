@@ -37,7 +37,14 @@ ORDER = (
         "repo.private_dir",
         "repo.path_rules",
     ),
-    *("repo.attributes", "repo.base", "repo.checkout", "repo.worktrees", "repo.fingerprint"),
+    *(
+        "repo.attributes",
+        "repo.base",
+        "repo.checkout",
+        "repo.worktrees",
+        "repo.templates",
+        "repo.fingerprint",
+    ),
     *("repo.unlocked", "repo.holder", "repo.lock", "repo.sample", "repo.log"),
     *("sandbox", "limits", "web", "api_proxy"),
     *(

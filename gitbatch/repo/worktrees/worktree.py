@@ -19,6 +19,7 @@ from gitbatch.errors import GitError
 from gitbatch.fs.removal import remove_anything, remove_tree
 from gitbatch.fs.room import disk_error_at
 from gitbatch.repo.private_dir import private_git
+from gitbatch.repo.process import Git
 from gitbatch.repo.refs.lock_files import TEMPORARY
 from gitbatch.repo.refs.names import short
 from gitbatch.repo.repository import Repository
@@ -78,7 +79,7 @@ def add_worktree(repo: Repository, agents: AgentGit, new: NewWorktree) -> Worktr
                 (git_dir / "index").write_bytes(index)
         _put_entry(repo, path, new.branch)
     if new.sparse is None or repo.refs.is_reftable:
-        _check_out_all(repo, path, git_dir / "index", new.base)
+        check_out_all(repo, path, git_dir / "index", new.base)
     (path / new.output).parent.mkdir(parents=True, exist_ok=True)
     return Worktree(path, new.branch, wait_for_ctime_tick(path), pointer)
 
@@ -103,16 +104,26 @@ def make_detached(
     path.mkdir()
     (path / ".git").write_bytes(os.fsencode(f"gitdir: {git_dir}\n"))
     if paths is None:
-        _check_out_all(repo, path, git_dir / "index", commit)
+        check_out_all(repo, path, git_dir / "index", commit)
     else:
         (git_dir / "index").write_bytes(check_out(repo.objects, repo.objects.tree_of(commit), paths, path))
 
 
-def _check_out_all(repo: Repository, path: Path, index: Path, base: str) -> None:
-    """Checks out every file of a commit, with the line ends that git gives them; no filter is run."""
+def check_out_all(
+    repo: Repository, path: Path, index: Path, base: str, configure: Callable[[Git], Git] = lambda git: git
+) -> None:
+    """Checks out every file of a commit, with the line ends that git gives them; no filter is run.
+
+    Args:
+        repo: the repository.
+        path: the folder of the files.
+        index: the file of the new index.
+        base: the commit.
+        configure: returns the git that does it, with further settings.
+    """
     with private_git(repo, path, index=index) as git:
         try:
-            git.run(*_EVERYTHING, "read-tree", "--reset", "-u", base)
+            configure(git).run(*_EVERYTHING, "read-tree", "--reset", "-u", base)
         except GitError as error:
             if failed := disk_error_at(error, path):  # before the folder is removed, and has room again
                 raise failed from error

@@ -1,0 +1,329 @@
+"""Layers on the disk: folders of files that many worktrees share, each complete or not there at all.
+
+A layer is a folder with the files (`tree/`), for some an index of git (`index`), a lock, and a marker that is written
+last and synced. It is made under another name and renamed, so a killed process never leaves a part of one; what it
+leaves is removed later. A complete layer is never changed. It is removed by a process that has its lock exclusively,
+and used by those that share it (a lease), so that nothing is removed while a worktree needs it.
+
+The files themselves are not synced, because that would cost more than making them. So a marker names the boot of the
+machine in which it was written: after another boot, the number and the sizes of the files are compared before use, which
+finds what a power cut has lost.
+
+Not thread-safe: a run has one thread for git.
+"""
+
+import errno
+import fcntl
+import os
+import secrets
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gitbatch.fs.durable import sync_file, write_file
+from gitbatch.fs.removal import remove_anything
+
+FORMAT = 1
+"""The version of the folders' form; layers of another version are not used."""
+_NEW, _GONE = ".new-", ".gone-"
+_MARKER, _LOCK = "complete", "lock"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_FOLDER_MODE = 0o700
+
+
+class LayerMarker(Struct, frozen=True):
+    """The content of a layer, as it was when it was complete."""
+
+    version: int
+    purpose: str
+    """What it is for, in a word: `template`, `delta`, `include`, …"""
+    key: str
+    """What it holds: the id of a tree, or whatever its maker compares."""
+    files: int
+    """The number of files, links and whiteouts in it."""
+    size: int
+    """The sum of their sizes in bytes, with the index."""
+    below: tuple[str, ...] = ()
+    """The names of the layers that it lies upon, the uppermost first."""
+    boot: str = ""
+    """The boot of the machine in which its files were last known to be there."""
+
+
+class LayerInfo(Struct, frozen=True):
+    """What the maker of a layer says about it."""
+
+    purpose: str
+    key: str
+    below: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Lease:
+    """The right to use a complete layer until it is closed."""
+
+    store: "LayerStore"
+    name: str
+    marker: LayerMarker
+    is_open: bool = True
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the layer."""
+        return self.store.root / self.name
+
+    @property
+    def tree(self) -> Path:
+        """The folder of its files, which may be a lower layer of an overlay."""
+        return self.folder / "tree"
+
+    @property
+    def index(self) -> Path:
+        """The index of its files, if its maker wrote one."""
+        return self.folder / "index"
+
+    def close(self) -> None:
+        """Ends the right; afterwards another process may remove the layer."""
+        if self.is_open:
+            self.is_open = False
+            self.store.release(self.name)
+
+
+@dataclass(slots=True)
+class _Held:
+    descriptor: int
+    leases: int = 0
+
+
+@dataclass(slots=True)
+class LayerStore:
+    """The layers in one folder. Close it when no lease is needed any more."""
+
+    root: Path
+    _held: dict[str, _Held] = field(init=False, default_factory=dict)
+
+    def find(self, name: str) -> Lease | None:
+        """Returns a lease of the complete layer with a name; None: it does not exist, or it has lost files."""
+        descriptor = self._share(name)
+        if descriptor is None:
+            return None
+        marker = _read_marker(self.root / name)
+        if marker is not None and marker.boot != boot_id():
+            marker = _check_files(self.root / name, marker)
+        if marker is None:
+            self.release(name)
+            return None
+        os.utime(descriptor)  # the last use, for `expiry.py`
+        return Lease(self, name, marker)
+
+    def make(self, name: str, fill: Callable[[Path], LayerInfo]) -> Lease:
+        """Makes a layer, unless it exists; returns a lease of it.
+
+        Args:
+            name: of the layer, without a slash.
+            fill: puts the files below `tree/` in the folder that it is given, where that folder is empty.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        existing = self.find(name)
+        if existing:
+            return existing
+        made, descriptor = self._make_folder()
+        try:
+            marker = _write_marker(made, fill(made))
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+            existing = self._publish(made, name)
+        except BaseException:
+            self._drop(made, descriptor)
+            raise
+        if existing:
+            self._drop(made, descriptor)
+            return existing
+        self._held[name] = _Held(descriptor, leases=1)
+        return Lease(self, name, marker)
+
+    def _publish(self, made: Path, name: str) -> Lease | None:
+        """Gives a complete layer its name; returns the lease of another process's, if that was quicker."""
+        try:
+            made.rename(self.root / name)
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                raise
+            if existing := self.find(name):
+                return existing
+            remove_layer(self.root, name)  # it has lost files, or has another version
+            made.rename(self.root / name)
+        sync_file(self.root)
+        return None
+
+    def _drop(self, made: Path, descriptor: int) -> None:
+        os.close(descriptor)
+        with suppress(OSError):  # another error is the one that counts; what is left is removed later
+            remove_anything(made)
+
+    def release(self, name: str) -> None:
+        """Ends one use of a layer; see `Lease.close`."""
+        held = self._held.get(name)
+        if held is None:
+            return
+        held.leases -= 1
+        if not held.leases:
+            os.close(held.descriptor)
+            del self._held[name]
+
+    def close(self) -> None:
+        """Ends all uses."""
+        for held in self._held.values():
+            os.close(held.descriptor)
+        self._held.clear()
+
+    def list_names(self) -> tuple[str, ...]:
+        """Returns the names of the layers, the one that was used last first; some may be incomplete."""
+        found = [(_last_use(path), path.name) for path in _folders_in(self.root)]
+        return tuple(name for _, name in sorted(found, reverse=True) if not name.startswith((_NEW, _GONE)))
+
+    def _share(self, name: str) -> int | None:
+        held = self._held.get(name)
+        if held is None:
+            descriptor = _open_lock(self.root / name, fcntl.LOCK_SH)
+            if descriptor is None:
+                return None
+            held = self._held[name] = _Held(descriptor)
+        held.leases += 1
+        return held.descriptor
+
+    def _make_folder(self) -> tuple[Path, int]:
+        """Creates an empty folder for a new layer, and returns it with its lock, which is held."""
+        prepare_folder(self.root)
+        made = self.root / f"{_NEW}{secrets.token_hex(4)}"
+        made.mkdir(mode=_FOLDER_MODE)
+        descriptor = os.open(made / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        (made / "tree").mkdir()
+        return made, descriptor
+
+
+def prepare_folder(root: Path) -> None:
+    """Creates a folder of the cache, whose new files have this process's primary group.
+
+    In a user namespace with one id, a file of another group cannot be written, even by its owner.
+    """
+    root.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+    status = root.stat()
+    if status.st_uid == os.geteuid() and (status.st_mode & stat.S_ISGID or status.st_gid != os.getegid()):
+        os.chown(root, -1, os.getegid())
+        root.chmod(stat.S_IMODE(status.st_mode) & ~stat.S_ISGID)
+
+
+def remove_layer(root: Path, name: str) -> bool:
+    """Removes a layer, or the remains of one; false: a process uses it."""
+    path = root / name
+    descriptor = _open_lock(path, fcntl.LOCK_EX)
+    if descriptor is None and (path / _LOCK).exists():
+        return False
+    try:
+        gone = path if name.startswith(_GONE) else root / f"{_GONE}{secrets.token_hex(4)}"
+        with suppress(FileNotFoundError):
+            path.rename(gone)
+        return remove_anything(gone)
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def list_remains(root: Path) -> tuple[str, ...]:
+    """Returns the names of folders that a process has begun to make or to remove, dead or alive."""
+    return tuple(sorted(path.name for path in _folders_in(root) if path.name.startswith((_NEW, _GONE))))
+
+
+def read_layer(root: Path, name: str) -> tuple[LayerMarker | None, float]:
+    """Returns the marker of a layer, None if it is incomplete, and the time of its last use (seconds since the epoch)."""
+    return _read_marker(root / name), _last_use(root / name)
+
+
+def measure_files(folder: Path) -> tuple[int, int]:
+    """Returns the number and the sum of sizes of what is below a folder, without folders; no link is followed."""
+    count = size = 0
+    waiting = [os.fspath(folder)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    count += 1
+                    size += entry.stat(follow_symlinks=False).st_size
+    return count, size
+
+
+@cache
+def boot_id() -> str:
+    """Returns the id of this boot of the machine; where the system has none, the time of it to the minute."""
+    with suppress(OSError):
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    return str(round((time.time() - time.monotonic()) / 60))
+
+
+def _open_lock(folder: Path, kind: int) -> int | None:
+    """Returns the descriptor of a layer's lock, which is held; None: another process holds it, or it is gone."""
+    try:
+        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    with suppress(OSError):
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        # Between the two calls, another process may have removed the folder, and made it again.
+        if os.path.samestat(os.fstat(descriptor), os.lstat(folder / _LOCK)):
+            return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _read_marker(folder: Path) -> LayerMarker | None:
+    with suppress(OSError, msgspec.DecodeError):
+        marker = msgspec.json.decode((folder / _MARKER).read_bytes(), type=LayerMarker)
+        return marker if marker.version == FORMAT else None
+    return None
+
+
+def _write_marker(folder: Path, info: LayerInfo) -> LayerMarker:
+    files, size = measure_files(folder / "tree")
+    index = folder / "index"
+    if index.exists():
+        sync_file(index)
+        size += index.stat().st_size
+    marker = LayerMarker(FORMAT, info.purpose, info.key, files, size, info.below, boot_id())
+    write_file(folder / _MARKER, msgspec.json.encode(marker))
+    return marker
+
+
+def _check_files(folder: Path, marker: LayerMarker) -> LayerMarker | None:
+    """Returns the marker of a layer for this boot; None: it has lost files since another boot."""
+    index = folder / "index"
+    with suppress(OSError):
+        files, size = measure_files(folder / "tree")
+        size += index.stat().st_size if index.exists() else 0
+        if (files, size) == (marker.files, marker.size):
+            known = replace(marker, boot=boot_id())
+            write_file(folder / _MARKER, msgspec.json.encode(known))
+            return known
+    return None
+
+
+def _folders_in(root: Path) -> Iterator[Path]:
+    with suppress(OSError):
+        yield from (path for path in root.iterdir() if path.is_dir() and not path.is_symlink())
+
+
+def _last_use(folder: Path) -> float:
+    with suppress(OSError):
+        return (folder / _LOCK).stat().st_mtime
+    return 0.0

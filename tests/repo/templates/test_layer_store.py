@@ -1,0 +1,108 @@
+"""Layers in the cache: complete or not there, held while they are used, checked after another boot."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from gitbatch.repo.templates import store as module
+from gitbatch.repo.templates.store import (
+    LayerInfo,
+    LayerStore,
+    list_remains,
+    prepare_folder,
+    read_layer,
+    remove_layer,
+)
+
+
+def fill(folder: Path) -> LayerInfo:
+    (folder / "tree/a").mkdir()
+    (folder / "tree/a/b.md").write_text("text")
+    return LayerInfo("test", "key")
+
+
+def test_a_layer_is_made_once(tmp_path: Path) -> None:
+    store = LayerStore(tmp_path / "layers")
+    with pytest.raises(ZeroDivisionError):
+        store.make("one", lambda _: LayerInfo("test", str(1 // 0)))
+    assert list_remains(store.root) == ()
+    made = store.make("one", fill)
+    assert (made.tree / "a/b.md").read_text() == "text"
+    assert (made.marker.files, made.marker.size, made.marker.key) == (1, 4, "key")
+    again = store.make("one", lambda _: LayerInfo("never", str(1 // 0)))
+    assert again.marker == made.marker
+    assert store.list_names() == ("one",)
+
+
+def test_a_layer_in_use_is_not_removed(tmp_path: Path) -> None:
+    store, other = LayerStore(tmp_path), LayerStore(tmp_path)
+    leases = [store.make("one", fill), store.make("one", fill), other.make("one", fill)]
+    for lease in leases:
+        assert not remove_layer(tmp_path, "one")
+        lease.close()
+        lease.close()
+    assert remove_layer(tmp_path, "one")
+    assert list(tmp_path.iterdir()) == []
+    assert store.find("one") is None
+
+
+def test_a_killed_maker_leaves_nothing_that_is_used(tmp_path: Path) -> None:
+    store = LayerStore(tmp_path)
+    made, descriptor = store._make_folder()
+    fill(made)
+    (name,) = list_remains(tmp_path)
+    assert not remove_layer(tmp_path, name), "its maker lives"
+    os.close(descriptor)
+    made.rename(tmp_path / "one")
+    assert store.find("one") is None, "it has no marker"
+    assert store.make("one", fill).marker.purpose == "test"
+    assert remove_layer(tmp_path, name)
+
+
+def test_two_makers_at_once_share_one_layer(tmp_path: Path) -> None:
+    store, other = LayerStore(tmp_path), LayerStore(tmp_path)
+
+    def fill_slowly(folder: Path) -> LayerInfo:
+        other.make("one", fill)
+        return fill(folder)
+
+    made = store.make("one", fill_slowly)
+    assert [path.name for path in tmp_path.iterdir()] == ["one"]
+    other.close()
+    assert not remove_layer(tmp_path, "one")
+    made.close()
+    assert remove_layer(tmp_path, "one")
+
+
+def test_a_layer_that_lost_bytes_in_a_power_cut_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LayerStore(tmp_path)
+    store.make("one", fill).close()
+    (tmp_path / "one/tree/a/b.md").write_text("")
+    found = store.find("one")
+    assert found, "within one boot, files are not looked at"
+    found.close()
+    monkeypatch.setattr(module, "boot_id", lambda: "another")
+    assert store.find("one") is None
+    store.make("one", fill).close()
+    monkeypatch.setattr(module, "boot_id", lambda: "a third")
+    found = store.find("one")
+    assert found
+    assert read_layer(tmp_path, "one")[0] == found.marker
+
+
+def test_files_of_the_cache_have_the_group_of_the_runner(tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root can give a folder to another group")
+    root = tmp_path / "layers"
+    root.mkdir()
+    os.chown(root, -1, 12345)
+    root.chmod(0o2775)
+    (root / "naive").touch()
+    assert (root / "naive").stat().st_gid == 12345
+    prepare_folder(root)
+    (root / "new").mkdir()
+    assert (root / "new").stat().st_gid == os.getegid()
+    assert not (root / "new").stat().st_mode & 0o2000
