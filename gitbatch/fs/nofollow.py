@@ -30,13 +30,15 @@ def describe_open_error(error: OSError) -> str:
 
 
 @contextmanager
-def directory(root: Path, parts: tuple[str, ...], *, create: bool = False) -> Iterator[int]:
+def directory(root: Path | int, parts: tuple[str, ...], *, create: bool = False) -> Iterator[int]:
     """Yields a descriptor of the directory `parts` below `root`; with `create`, missing ones are created.
+
+    `root` may be a descriptor, which stays open.
 
     Raises:
         OSError: a component is missing, a link, or not a directory.
     """
-    current = os.open(root, _DIRECTORY)
+    current = os.open(".", _DIRECTORY, dir_fd=root) if isinstance(root, int) else os.open(root, _DIRECTORY)
     try:
         for part in parts:
             if create:

@@ -28,6 +28,8 @@ def find_strays(changes: WorkplaceChanges, output: str, guarded: frozenset[str])
     forbidden = {path for path in changes.written if path != output and is_shared(path, guarded)}
     forbidden.update(changes.removed)
     others = [path for path in changes.written if path not in forbidden and path != output]
+    others += [f"{path} (deleted)" for path in changes.deleted if path not in forbidden and path != output]
+    others += [f"{path} (replaced)" for path in changes.replaced]
     named = [clean_text(path) for path in others[:_NAMED_STRAYS]]
     more = [clean_text(f"and {len(others) - _NAMED_STRAYS} more")] if len(others) > _NAMED_STRAYS else []
     return Strays(tuple(sorted(map(clean_text, forbidden))), tuple(named + more))

@@ -57,6 +57,10 @@ class WorkplaceChanges(Struct, frozen=True):
     """Files that were created or written, the output among them."""
     removed: tuple[str, ...] = ()
     """Guarded files that are missing."""
+    deleted: tuple[str, ...] = ()
+    """Other files and folders that are missing, as far as the kind of workplace sees it."""
+    replaced: tuple[str, ...] = ()
+    """Folders that were deleted and made again: what is in them is written, the rest is missing."""
 
 
 class Collected(Struct, frozen=True):

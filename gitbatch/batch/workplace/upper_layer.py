@@ -1,0 +1,124 @@
+"""Taking an agent's changes and its output from the upper layer of an overlay worktree, and from nothing else.
+
+The orchestrator never mounts the overlay: it reads the upper folder as files, by descriptors and without following
+links (`fs/layers.py`). The folder is opened by its path and compared with the one that was made, so another folder, or
+a link, in its place is not read.
+
+| in the upper layer | means |
+|---|---|
+| a regular file, a link, a FIFO, a socket, a device | written: also if only its mode was changed, or it was opened for writing |
+| a whiteout | deleted |
+| an opaque folder where the lower layers have something | replaced; what is in it is written |
+| another folder | nothing: its mode is not looked at |
+| the pointer `.git` as it was made | nothing |
+| at the output's path: nothing | the base's version, unchanged |
+| at the output's path: a whiteout, or an opaque folder above it | no output was written |
+"""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from msgspec import Struct
+
+from gitbatch.batch.workplace.protocol import Collected, OpenOutput, WorkplaceChanges
+from gitbatch.fs.layers import EntryKind, LayerLookup, file_in_layers, find_in_layer, is_in_layers, walk_layer
+from gitbatch.fs.nofollow import regular_file_in
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class UpperLayer(Struct, frozen=True):
+    """The upper layer of an overlay worktree as it was made, before its agent started."""
+
+    folder: Path
+    lower: tuple[Path, ...]
+    """The layers below it, the uppermost first. Agents cannot write them."""
+    device: int
+    inode: int
+    pointer: bytes = b""
+    """The content of the `.git` in it."""
+    guarded: tuple[str, ...] = ()
+    """Paths that the agent must leave as they are; one that the lower layers do not have is ignored."""
+
+
+def note_upper(
+    folder: Path, lower: tuple[Path, ...], *, pointer: bytes = b"", guarded: tuple[str, ...] = ()
+) -> UpperLayer:
+    """Returns what is to be known of an upper layer before its agent starts."""
+    status = folder.lstat()
+    return UpperLayer(folder, lower, status.st_dev, status.st_ino, pointer, guarded)
+
+
+def collect_from_upper(upper: UpperLayer, output: str) -> Collected | None:
+    """Lists the changes in an upper layer; None if it is gone, or another folder is in its place.
+
+    Raises:
+        OSError: the disk fails.
+    """
+    try:
+        with _open_upper(upper) as top:
+            changes = list_upper_changes(top, upper)
+    except _ReplacedError:
+        return None
+    return Collected(changes, partial(_open_upper_output, upper, output))
+
+
+def list_upper_changes(top: int, upper: UpperLayer) -> WorkplaceChanges:
+    """Returns the changes in an upper layer that is open at a descriptor."""
+    written, deleted, replaced = [], [], []
+    for path, kind in walk_layer(top):
+        if kind is EntryKind.WHITEOUT:
+            deleted.append(path)
+        elif kind is EntryKind.OPAQUE:
+            if is_in_layers(upper.lower, path.rstrip("/")):
+                replaced.append(path)
+        elif path != ".git" or not _is_original_pointer(top, upper.pointer):
+            written.append(path)
+    missing = tuple(path for path in upper.guarded if _is_removed(top, upper.lower, path))
+    return WorkplaceChanges(tuple(written), missing, tuple(deleted), tuple(replaced))
+
+
+def _is_removed(top: int, lower: tuple[Path, ...], path: str) -> bool:
+    """Whether a path of the lower layers is missing, or in a folder that was made unreadable."""
+    try:
+        seen = find_in_layer(top, path)
+    except PermissionError:
+        seen = LayerLookup.HIDDEN
+    return seen in {LayerLookup.HIDDEN, LayerLookup.BLOCKED} and is_in_layers(lower, path)
+
+
+def _is_original_pointer(top: int, pointer: bytes) -> bool:
+    try:
+        with regular_file_in(top, ".git") as (descriptor, _), open(descriptor, "rb", closefd=False) as stream:
+            return stream.read(len(pointer) + 1) == pointer
+    except OSError:
+        return False
+
+
+@contextmanager
+def _open_upper_output(upper: UpperLayer, output: str) -> Iterator[OpenOutput]:
+    with _open_upper(upper) as top, file_in_layers((top, *upper.lower), output) as (descriptor, status):
+        yield OpenOutput(descriptor, status.st_size)
+
+
+class _ReplacedError(OSError):
+    """An upper layer is gone, or another folder or a link is in its place."""
+
+
+@contextmanager
+def _open_upper(upper: UpperLayer) -> Iterator[int]:
+    try:
+        top = os.open(upper.folder, _FOLDER)
+    except (FileNotFoundError, NotADirectoryError) as error:  # a link is not a folder either
+        raise _ReplacedError(error.errno, f"{upper.folder} is gone") from error
+    try:
+        status = os.fstat(top)
+        if (status.st_dev, status.st_ino) != (upper.device, upper.inode):
+            raise _ReplacedError(errno.ENOENT, f"{upper.folder} is not the folder that was made")
+        yield top
+    finally:
+        os.close(top)
