@@ -11,7 +11,7 @@ kernel lacks Landlock ABI 6. Memory is not limited, nor is the number of root's 
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -104,9 +104,7 @@ def _view_mounts(seen: FilesystemView, confinement: Confinement) -> Iterator[str
     output = strict_output(confinement)
     if output:
         rules[output] = Access.WRITE
-    for socket in _listening_sockets():
-        if socket not in rules and access_at(socket, rules) is Access.READ:
-            rules[socket] = Access.HIDDEN
+    rules |= dict.fromkeys(_readable_sockets(rules, confinement), Access.HIDDEN)
     steps: dict[Path, tuple[str, ...]] = {link: ("--symlink", str(target)) for link, target in seen.links}
     for path, access in rules.items():
         around = next((rules[folder] for folder in path.parents if folder in rules), Access.HIDDEN)
@@ -117,6 +115,18 @@ def _view_mounts(seen: FilesystemView, confinement: Confinement) -> Iterator[str
         yield from (*steps[path], str(path))
     for path in (Path("/"), *(mask for mask in masks if steps.get(mask) == _EMPTY)):
         yield from ("--remount-ro", str(path))
+
+
+def _readable_sockets(rules: Mapping[Path, Access], confinement: Confinement) -> list[Path]:
+    """Returns the sockets with a listener that a program sees and may not write; a mounted worktree hides those below it."""
+    mounted = (real_path(confinement.worktree),) if confinement.overlay else ()
+    return [
+        socket
+        for socket in _listening_sockets()
+        if socket not in rules
+        and access_at(socket, rules) is Access.READ
+        and not any(map(socket.is_relative_to, mounted))
+    ]
 
 
 def _listening_sockets() -> Iterator[Path]:

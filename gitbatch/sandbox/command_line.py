@@ -1,11 +1,11 @@
 """The command line of the launcher: how the orchestrator starts the process in `launcher/`, for every kind of sandbox."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from gitbatch.sandbox.filesystem_view import strict_output
-from gitbatch.sandbox.model import Confinement
+from gitbatch.sandbox.model import Confinement, Overlay
 from gitbatch.sandbox.tools import SYSTEM_FOLDERS
 
 _PYTHON = (sys.executable, "-I", "-S", "-c")
@@ -58,3 +58,21 @@ def _confinement_options(confinement: Confinement) -> Iterator[str]:
     output = strict_output(confinement)
     if output:
         yield from ("--output", str(output))
+    if confinement.overlay:
+        yield from _overlay_options(confinement.overlay)
+
+
+def _overlay_options(overlay: Overlay) -> Iterator[str]:
+    """Yields the options for the mounts of a worktree; of the two upper folders, that of the worktree is the first."""
+    yield from _repeat_option("--lower", overlay.lower)
+    git = overlay.git
+    yield from _repeat_option("--git-lower", git.lower if git else ())
+    yield from _repeat_option("--upper", (overlay.upper, *((git.upper,) if git else ())))
+    yield from _repeat_option("--work", (overlay.work, *((git.work,) if git else ())))
+    for source, place in overlay.binds:
+        yield from ("--bind-source", str(source), "--bind-place", str(place))
+
+
+def _repeat_option(name: str, paths: Iterable[Path]) -> Iterator[str]:
+    for path in paths:
+        yield from (name, str(path))

@@ -41,14 +41,25 @@ def build_view(argv: Sequence[str], confinement: Confinement) -> FilesystemView:
         OSError: the program does not exist, or the strict output is not in the worktree.
     """
     at = confinement
-    tools = tool_paths(argv, at.path, at.home, at.worktree, at.checkouts)
-    standing = _common_view(
-        frozenset(tool for tool in tools if not _is_within(tool, (at.worktree, at.scratch)))
-    )
+    tools = tool_paths(argv, at.path, at.home, at.program_folders, at.checkouts)
+    inside = (at.worktree, at.scratch, *at.program_folders)
+    standing = _common_view(frozenset(tool for tool in tools if not _is_within(tool, inside)))
     own = _resolve_rules(_item_rules(at))
     rules = dict((*standing.rules, *own.rules))
+    if at.overlay:
+        rules = _with_overlay(rules, at)
     links = {link: to for link, to in (*standing.links, *own.links) if not _is_shown(link, rules)}
     return FilesystemView(tuple(sorted(rules.items())), tuple(sorted(links.items())))
+
+
+def _with_overlay(rules: dict[Path, Access], confinement: Confinement) -> dict[Path, Access]:
+    """Returns rules of which none is for what the worktree hides at its place: nothing but the worktree is there."""
+    worktree = real_path(confinement.worktree)
+    outside = {path: access for path, access in rules.items() if not path.is_relative_to(worktree)}
+    own = Access.READ if confinement.strict_output or confinement.reads_only else Access.WRITE
+    git = confinement.overlay.git if confinement.overlay else None
+    index = {real_path(git.upper): own} if git else {}
+    return {**outside, **index, worktree: own, worktree / ".git": Access.READ}
 
 
 def access_at(path: Path, rules: Mapping[Path, Access]) -> Access | None:
@@ -81,6 +92,8 @@ def strict_output(confinement: Confinement) -> Path | None:
     output = confinement.strict_output
     if output is None:
         return None
+    if confinement.overlay:  # only the launcher sees what is in the worktree, and refuses links
+        return real_path(confinement.worktree) / output.relative_to(confinement.worktree)
     real = real_path(output.parent) / output.name
     if not real.is_relative_to(real_path(confinement.worktree)) or real.is_symlink():
         raise OSError(errno.ELOOP, "the output is outside the worktree", str(output))

@@ -110,6 +110,12 @@ class Confinement(NamedTuple):
     overlay: Overlay | None = None
     """The layers that are mounted at the worktree; None: the worktree is a plain folder."""
 
+    @property
+    def program_folders(self) -> tuple[Path, ...]:
+        """The folders outside of the launcher that have the files of the worktree, the first first."""
+        overlay = self.overlay
+        return (overlay.upper, *overlay.lower) if overlay else (self.worktree,)
+
 
 class Sandbox(Protocol):
     """A kind of sandbox that works on this machine."""

@@ -47,12 +47,23 @@ _MOST_LINKS = 40
 
 
 def tool_paths(
-    argv: Sequence[str], path: str, home: Path, worktree: Path, checkouts: tuple[Path, ...] = ()
+    argv: Sequence[str],
+    path: str,
+    home: Path,
+    worktree: tuple[Path, ...],
+    checkouts: tuple[Path, ...] = (),
 ) -> frozenset[Path]:
     """Returns the existing paths that a program which is started by `argv` with this PATH must be able to read.
 
     A file that the command line names by an absolute path is among them: an agent is often a script. A path that would
     expose `home` or one of the `checkouts` as a whole is not.
+
+    Args:
+        argv: the command line.
+        path: the PATH.
+        home: the user's home folder.
+        worktree: the folder with the files of the worktree, or its layers.
+        checkouts: the user's checkouts and git directories.
 
     Raises:
         FileNotFoundError: the program does not exist.
@@ -60,7 +71,7 @@ def tool_paths(
     program = _find_program(argv[0], path, worktree)
     files = [program, *_files_named_in(argv[1:])]
     closed = (home, *checkouts)
-    installed = () if _is_below(program, (worktree,)) else _installed_with(program, closed)
+    installed = () if _is_below(program, worktree) else _installed_with(program, closed)
     return _on_path(path, closed) | _follow_links((*map(_tool_folder, files), *installed), closed)
 
 
@@ -110,12 +121,13 @@ def _prefix_of(path: Path, closed: tuple[Path, ...]) -> Path:
     return path.parent if is_part else path
 
 
-def _find_program(name: str, path: str, worktree: Path) -> Path:
+def _find_program(name: str, path: str, worktree: tuple[Path, ...]) -> Path:
     """Finds the program's file; a relative path starts in the worktree, as the program does."""
     for folder in [""] if "/" in name else path.split(":"):
-        file = worktree / folder / name
-        if _is_program(file):
-            return file
+        for layer in worktree:
+            file = layer / folder / name
+            if _is_program(file):
+                return file
     raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
 
 

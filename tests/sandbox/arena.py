@@ -49,6 +49,7 @@ class Wall(enum.Enum):
     USERS_CONTROL = enum.auto()
     USERS_BUBBLEWRAP = enum.auto()
     USERS_LANDLOCK = enum.auto()
+    USERS_NONE = enum.auto()
 
     @property
     def kind(self) -> SandboxKind | None:

@@ -67,7 +67,7 @@ def home(tmp_path: Path) -> Path:
 def needed(home: Path, *folders: str, argv: tuple[str, ...] = ("sh",)) -> set[str]:
     """Returns the paths below $HOME that become readable."""
     path = ":".join([*(str(home / folder) for folder in folders), "/usr/bin", "/bin"])
-    return {str(place.relative_to(home)) for place in tool_paths(argv, path, home, home / "worktree")}
+    return {str(place.relative_to(home)) for place in tool_paths(argv, path, home, (home / "worktree",))}
 
 
 TABLE = {
@@ -94,14 +94,14 @@ def test_only_code_of_tools_is_visible(home: Path, folders: tuple[str, ...]) -> 
 
 @pytest.mark.parametrize("folder", ["", "..", "../..", ".ssh/..", "/", "none", ".netrc"])
 def test_path_never_exposes_home(home: Path, folder: str) -> None:
-    seen = tool_paths(["sh"], f"{home / folder}:/usr/bin:/bin", home, home)
+    seen = tool_paths(["sh"], f"{home / folder}:/usr/bin:/bin", home, (home,))
     assert not [place for place in seen if home.is_relative_to(place)]
     assert home / ".ssh/id_ed25519" not in seen
 
 
 @pytest.mark.parametrize("path", ["", ":", ".", "bin:relative", "/usr/bin:/bin:/proc/self/cwd:/dev"])
 def test_invalid_path_entries_are_ignored(home: Path, path: str) -> None:
-    assert tool_paths(["/bin/sh"], path, home, home) == frozenset()
+    assert tool_paths(["/bin/sh"], path, home, (home,)) == frozenset()
 
 
 def test_named_files_are_visible(home: Path) -> None:

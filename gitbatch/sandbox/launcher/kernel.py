@@ -16,7 +16,9 @@ PR_SET_NO_NEW_PRIVS = 38
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_CLEAR_ALL = 4
 
-CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x20000, 0x10000000, 0x40000000
+
+MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 0x1000, 0x4000, 0x40000
 
 _CAPABILITY_VERSION_3 = 0x20080522
 
@@ -56,6 +58,20 @@ def setns(namespace: int, kind: int) -> None:
         OSError: the kernel refuses.
     """
     _check_result(_LIBC.setns(ctypes.c_int(namespace), ctypes.c_int(kind)))
+
+
+def mount_filesystem(source: str, place: str, kind: str | None, flags: int, options: str = "") -> None:
+    """Mounts a file system, or changes a mount; see mount(2).
+
+    Raises:
+        OSError: the kernel refuses.
+    """
+    encoded = None if kind is None else kind.encode()
+    _check_result(
+        _LIBC.mount(
+            os.fsencode(source), os.fsencode(place), encoded, ctypes.c_ulong(flags), os.fsencode(options)
+        )
+    )
 
 
 def last_capability() -> int:

@@ -2,6 +2,7 @@
 
 # ruff: noqa: PTH103, PTH110, PTH120, PTH123, PTH211 - pathlib takes longer to import than the launcher to do its work
 
+import errno
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from gitbatch.sandbox.launcher.keeper import run_contained
 from gitbatch.sandbox.launcher.kernel import join_empty_keyring
 from gitbatch.sandbox.launcher.landlock import DEVICE, READ, WRITE, deny_abstract_sockets
 from gitbatch.sandbox.launcher.limits import WrittenBytes, set_limits
+from gitbatch.sandbox.launcher.overlay import OverlayMount, mount_worktree
 from gitbatch.sandbox.launcher.probe import probe_landlock
 from gitbatch.sandbox.launcher.watch import watch_wrapper
 
@@ -85,15 +87,40 @@ def _prepare_folders(options: LauncherOptions) -> None:
     os.environ["TMPDIR"] = f"{scratch}/tmp"  # noqa: S108 - its own
     for home in options.get_all("--home"):
         _make_home(home, f"{scratch}/home", options.get_all("--home-link"))
-    for output in options.get_all("--output"):
-        os.makedirs(os.path.dirname(output), exist_ok=True)
-        os.close(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644))
-    os.chdir(options.get_one("--worktree"))
+    if not options.get_all("--upper"):
+        _enter_worktree(options)
     set_limits(
         file_bytes=int(options.get_one("--file-bytes")),
         processes=options.get_number("--processes"),
         cpu_seconds=options.get_number("--cpu-seconds"),
     )
+
+
+def _enter_worktree(options: LauncherOptions) -> None:
+    """Makes the output file, if the program may write nothing else in its worktree, which becomes the current folder."""
+    worktree = options.get_one("--worktree")
+    for output in options.get_all("--output"):
+        folder = os.path.dirname(output)
+        if not f"{os.path.realpath(folder)}/".startswith(f"{os.path.realpath(worktree)}/"):
+            raise OSError(errno.ELOOP, "the output is outside the worktree", output)
+        os.makedirs(folder, exist_ok=True)
+        os.close(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o644))
+    os.chdir(worktree)
+
+
+def _mount_layers(options: LauncherOptions, on_our_death: signal.Signals) -> None:
+    """Mounts the worktree, if it is made of layers, for this process and its children."""
+    uppers, works = options.get_all("--upper"), options.get_all("--work")
+    if not uppers:
+        return
+    git = options.get_all("--git-lower")
+    overlays = [OverlayMount(git, uppers[1], works[1], uppers[1])] if git else []
+    overlays.append(
+        OverlayMount(options.get_all("--lower"), uppers[0], works[0], options.get_one("--worktree"))
+    )
+    binds = zip(options.get_all("--bind-source"), options.get_all("--bind-place"), strict=True)
+    mount_worktree(overlays, binds, on_our_death)
+    _enter_worktree(options)
 
 
 def _make_home(home: str, own: str, shown: list[str]) -> None:
@@ -114,19 +141,24 @@ def _undo_locale_coercion() -> None:
 
 def _run_mode(options: LauncherOptions) -> int:
     mode = options.get_one("--mode")
-    folders = [options.get_one("--worktree"), options.get_one("--scratch")]
+    folders = [*(options.get_all("--upper") or options.get_all("--worktree")), options.get_one("--scratch")]
     written = WrittenBytes(folders, int(options.get_one("--scratch-bytes")))
-    if mode == "landlock":
+    if mode in {"landlock", "none"}:
         if options.network == "api":
             _enter_network_with_listener()
-        program = partial(_execute_confined, options)
-        return watch_wrapper(lambda: os._exit(run_contained(program)), written, on_our_death=signal.SIGTERM)
+        return watch_wrapper(partial(_keep_program, options), written, on_our_death=signal.SIGTERM)
     join_empty_keyring()
     if options.network == "all":
         deny_abstract_sockets()
-    if options.get_all("--status"):
-        return _run_bubblewrap(options, written)
-    return watch_wrapper(lambda: process.execute_program(options.argv), written, on_our_death=signal.SIGKILL)
+    return _run_bubblewrap(options, written)
+
+
+def _keep_program(options: LauncherOptions) -> None:
+    """Runs the program until it ends, as the wrapper of it, and ends this process."""
+    _mount_layers(options, signal.SIGTERM)
+    confined = options.get_one("--mode") == "landlock"
+    program = partial(_execute_confined, options) if confined else partial(_execute_program, options)
+    os._exit(run_contained(program))
 
 
 def _run_bubblewrap(options: LauncherOptions, written: WrittenBytes) -> int:
@@ -136,11 +168,22 @@ def _run_bubblewrap(options: LauncherOptions, written: WrittenBytes) -> int:
     os.set_inheritable(writing, True)  # bubblewrap has it closed before the program starts
     more = _wait_for_listener() if options.network == "api" else ()
     command = [options.argv[0], "--json-status-fd", str(writing), *more, *options.argv[1:]]
-    code = watch_wrapper(lambda: process.execute_program(command), written, on_our_death=signal.SIGKILL)
+    code = watch_wrapper(partial(_execute_bubblewrap, options, command), written, on_our_death=signal.SIGKILL)
     if code == _NOT_SET_UP and b'"exit-code"' not in _read_available(reading):
         process.print_error("the sandbox: bubblewrap cannot set it up")
         return CANNOT_RUN
     return code
+
+
+def _execute_bubblewrap(options: LauncherOptions, command: list[str]) -> None:
+    """Replaces this process by bubblewrap, which sees the worktree that is mounted for it."""
+    _mount_layers(options, signal.SIGKILL)
+    process.execute_program(command)
+
+
+def _execute_program(options: LauncherOptions) -> None:
+    """Replaces this process by the program, which no sandbox confines."""
+    process.execute_program(options.argv)
 
 
 def _enter_network_with_listener() -> None:

@@ -4,17 +4,15 @@ The listener is made in the namespace, and its descriptor is sent to gitbatch, w
 stays in the namespace in which it was made. So no process of ours runs next to the program, and no Unix socket is visible.
 """
 
-# ruff: noqa: PTH123 - pathlib takes longer to import than the launcher to do its work
-
 import fcntl
 import json
 import os
 import socket
 import struct
-from contextlib import suppress
 
 from gitbatch.sandbox.launcher import CHANNEL, PORT
 from gitbatch.sandbox.launcher.kernel import CLONE_NEWNET, CLONE_NEWUSER, setns, unshare
+from gitbatch.sandbox.launcher.overlay import write_id_maps
 
 _NS_GET_USERNS = 0xB701
 _SIOCGIFFLAGS, _SIOCSIFFLAGS = 0x8913, 0x8914
@@ -36,9 +34,7 @@ def enter_new_network() -> None:
         unshare(CLONE_NEWNET)
     except PermissionError:
         unshare(CLONE_NEWUSER | CLONE_NEWNET)
-        _write_file("/proc/self/setgroups", "deny")
-        _write_file("/proc/self/gid_map", f"{group} {group} 1")
-        _write_file("/proc/self/uid_map", f"{user} {user} 1")
+        write_id_maps(user, group)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         asked = struct.pack(_IFREQ, _LOOPBACK, 0)
         _, flags = struct.unpack(_IFREQ, fcntl.ioctl(any_socket, _SIOCGIFFLAGS, asked))
@@ -88,8 +84,3 @@ def _join_network(process: int) -> None:
     if os.fstat(owner).st_ino != os.stat("/proc/self/ns/user").st_ino:  # noqa: PTH116 - see above
         setns(owner, CLONE_NEWUSER)
     setns(network, CLONE_NEWNET)
-
-
-def _write_file(path: str, text: str) -> None:
-    with suppress(FileNotFoundError), open(path, "w", encoding="ascii") as file:
-        file.write(text)

@@ -1,0 +1,120 @@
+"""Mounts the worktree of a program that is made of layers, in a mount namespace of this process and its children.
+
+Only the kernel refers to the layers: no process of the program finds them by their own paths there. When the last process in the
+namespace ends, however that happens, the kernel unmounts everything. No other process of the machine sees a mount.
+"""
+
+# ruff: noqa: PTH123 - pathlib takes longer to import than the launcher to do its work
+
+import errno
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+
+from gitbatch.sandbox.launcher.kernel import (
+    CLONE_NEWNS,
+    CLONE_NEWUSER,
+    MS_BIND,
+    MS_NODEV,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_REC,
+    PR_SET_PDEATHSIG,
+    mount_filesystem,
+    prctl,
+    unshare,
+)
+
+_NAME = "the overlay worktree"
+_FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class OverlayMount:
+    """The folders of one overlay and the place where it is mounted."""
+
+    def __init__(self, lower: list[str], upper: str, work: str, place: str) -> None:
+        self.lower = lower
+        """The uppermost first."""
+        self.upper = upper
+        self.work = work
+        self.place = place
+
+
+def enter_namespace(on_parent_death: int) -> None:
+    """Moves this process to a mount namespace of its own, in a user namespace if that is needed.
+
+    Raises:
+        OSError: the kernel, or a sandbox around us, refuses.
+    """
+    user, group = os.geteuid(), os.getegid()
+    try:
+        unshare(CLONE_NEWNS)
+    except PermissionError:
+        unshare(CLONE_NEWUSER | CLONE_NEWNS)
+        write_id_maps(user, group)
+        prctl(PR_SET_PDEATHSIG, on_parent_death)  # a change of rights may have cleared it
+    mount_filesystem("none", "/", None, MS_REC | MS_PRIVATE)
+
+
+def write_id_maps(user: int, group: int) -> None:
+    """Maps the user and its group to themselves in a new user namespace of this process."""
+    for path, text in (
+        ("/proc/self/setgroups", "deny"),
+        ("/proc/self/gid_map", f"{group} {group} 1"),
+        ("/proc/self/uid_map", f"{user} {user} 1"),
+    ):
+        with suppress(FileNotFoundError), open(path, "w", encoding="ascii") as file:
+            file.write(text)
+
+
+def mount_worktree(
+    overlays: Iterable[OverlayMount], binds: Iterable[tuple[str, str]], on_parent_death: int
+) -> None:
+    """Mounts overlays, after folders (source, place) that one of them would hide; checks that they are there.
+
+    Raises:
+        OSError: that is not possible here.
+    """
+    try:
+        enter_namespace(on_parent_death)
+        for source, place in binds:
+            mount_filesystem(source, place, None, MS_BIND | MS_REC)
+        for overlay in overlays:
+            _mount_overlay(overlay)
+            _require_overlay(overlay.place)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, error.filename or _NAME) from error
+
+
+def _mount_overlay(overlay: OverlayMount) -> None:
+    """Mounts one overlay. Folders are named by descriptors: their paths may be too long, or have a `:` or `,` in them."""
+    paths = (*overlay.lower, overlay.upper, overlay.work)
+    opened = [os.open(path, _FOLDER) for path in paths]
+    try:
+        *lower, upper, work = (f"/proc/self/fd/{descriptor}" for descriptor in opened)
+        options = f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work},userxattr,index=on"
+        mount_filesystem("overlay", overlay.place, "overlay", MS_NOSUID | MS_NODEV, options)
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
+def _require_overlay(place: str) -> None:
+    """Raises an error unless an overlay is mounted at a place: a program must never write in the bare folder.
+
+    Raises:
+        OSError: none is.
+    """
+    descriptor = os.open(place, _FOLDER)
+    try:
+        with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as file:
+            number = next(line.split()[1] for line in file if line.startswith("mnt_id:"))
+    finally:
+        os.close(descriptor)
+    with open("/proc/self/mountinfo", "rb") as table:
+        found = any(
+            row.startswith(b"%s " % number.encode()) and row.partition(b" - ")[2].startswith(b"overlay ")
+            for row in table
+        )
+    if not found:
+        raise OSError(errno.ENODEV, "it is not mounted", _NAME)

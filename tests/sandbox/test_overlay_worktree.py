@@ -1,0 +1,149 @@
+"""A worktree that is made of layers, as its program sees it, and what is left of it outside."""
+
+import os
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+from sandbox.arena import Arena, Wall, behind
+
+from gitbatch.sandbox.model import Confinement, Overlay
+
+EVERYWHERE = (
+    *(Wall.BUBBLEWRAP, Wall.LANDLOCK, Wall.NONE),
+    *(Wall.USERS_BUBBLEWRAP, Wall.USERS_LANDLOCK, Wall.USERS_NONE),
+)
+everywhere = behind(*EVERYWHERE)
+WORK = """
+set -e
+pwd -P; cat README.md; ls -A; test -f .git
+test ! -e .env; test ! -e .git/config
+git status --porcelain; git log -1 --format=%s; git ls-files | wc -l
+rm CLAUDE.md; rm -r docs; mkdir docs; echo new > docs/own; echo more >> README.md; echo done > output.md
+git status --porcelain; git mv README.md READ.md; git ls-files
+"""
+
+
+def make_layers(arena: Arena, place: Path) -> Confinement:
+    """Returns a confinement with a worktree of layers at a place; its upper folder is the arena's worktree."""
+    base = arena.base / "layers, one: two"
+    shutil.rmtree(base, ignore_errors=True)
+    template, delta, index, upper = (base / name for name in ("template", "delta", "index", "item"))
+    objects = base / "objects"
+    for folder in (template / "docs", delta, index, upper, base / "work", base / "git-work", objects):
+        folder.mkdir(parents=True)
+    for name in ("README.md", ".gitignore"):
+        shutil.copy2(arena.worktree / name, template)
+    shutil.copy2(arena.worktree / "CLAUDE.md", delta)
+    (template / "docs/old").write_text("old\n")
+    shutil.move(arena.base / "shop/item.git/index", index / "index")
+    (upper / ".git").write_text(f"gitdir: {arena.base}/shop/item.git\n")
+    (shared,) = (arena.base / "shop").glob("*.common")
+    (shared / "objects/info/alternates").write_text(f"{objects}\n")
+    if arena.wall.user:
+        for file in (*base.rglob("*"), base):
+            os.chown(file, arena.wall.user, arena.wall.user, follow_symlinks=False)
+    git = Overlay((index,), arena.base / "shop/item.git", base / "git-work")
+    binds = ((arena.repo / ".git/objects", objects),)
+    overlay = Overlay((delta, template), upper, base / "work", git, binds)
+    usual = arena.usual
+    return usual._replace(worktree=place, git=(*usual.git, objects), hidden=(*usual.hidden, base), overlay=overlay)
+
+
+def list_state(folder: Path) -> dict[str, tuple[int, int]]:
+    """Returns the files of a folder with their sizes and times."""
+    return {
+        str(file.relative_to(folder)): (file.lstat().st_size, file.lstat().st_mtime_ns)
+        for file in folder.rglob("*")
+        if not file.is_dir()
+    }
+
+
+@everywhere
+def test_program_sees_layers_at_the_place_of_the_checkout(arena: Arena) -> None:
+    confinement = make_layers(arena, arena.repo)
+    overlay = confinement.overlay
+    assert overlay
+    before = [list_state(folder) for folder in (*overlay.lower, arena.repo)]
+    done = arena.run("sh", "-c", WORK, confinement=confinement)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        *(str(arena.repo), "# Project", ".git", ".gitignore", "CLAUDE.md", "README.md", "docs"),
+        *("?? docs/", "The plan", "3"),
+        *(" D CLAUDE.md", " M README.md", "?? docs/", "?? output.md"),
+        *(".gitignore", "CLAUDE.md", "READ.md"),
+    ]
+    assert [list_state(folder) for folder in (*overlay.lower, arena.repo)] == before
+    gone = (overlay.upper / "CLAUDE.md").lstat()
+    assert stat.S_ISCHR(gone.st_mode)
+    assert gone.st_rdev == 0
+    kept = {str(file.relative_to(overlay.upper)) for file in overlay.upper.rglob("*") if file.is_file()}
+    assert kept == {".git", "READ.md", "docs/own", "output.md"}
+    assert str(arena.base) not in Path("/proc/self/mountinfo").read_text()
+
+
+@behind(Wall.BUBBLEWRAP, Wall.LANDLOCK)
+def test_other_files_stay_hidden(arena: Arena) -> None:
+    """Neither the layers nor the user's git directory have a path for the program."""
+    confinement = make_layers(arena, arena.repo)
+    seek = 'for path in "$@"; do ! ls "$path" 2> /dev/null; done'
+    hidden = (str(arena.base / "layers, one: two/template"), str(arena.repo / ".git/refs"), str(arena.sibling))
+    done = arena.run("sh", "-c", seek, "sh", *hidden, confinement=confinement)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@everywhere
+def test_own_folder_is_a_place_too(arena: Arena) -> None:
+    """The upper folder and the place may be the same."""
+    confinement = make_layers(arena, arena.base / "layers, one: two/item")
+    done = arena.run("sh", "-c", "cat README.md; echo new > output.md; git status -s", confinement=confinement)
+    assert done.stdout.splitlines() == ["# Project", "?? docs/", "?? output.md"]
+    assert (confinement.worktree / "output.md").read_text() == "new\n"
+
+
+@everywhere
+def test_worktree_that_cannot_be_mounted_starts_no_program(arena: Arena) -> None:
+    confinement = make_layers(arena, arena.repo)
+    assert confinement.overlay
+    missing = confinement.overlay._replace(work=arena.base / "nowhere")
+    done = arena.run("sh", "-c", "echo bad > output.md", confinement=confinement._replace(overlay=missing))
+    assert done.returncode == 126
+    assert "nowhere: No such file or directory" in done.stderr
+    assert not (arena.repo / "output.md").exists()
+
+
+@behind(Wall.BUBBLEWRAP, Wall.LANDLOCK)
+@pytest.mark.parametrize("target", ["", "docs/linked/"])
+def test_strict_output_is_not_behind_a_link(arena: Arena, target: str) -> None:
+    confinement = make_layers(arena, arena.repo)
+    assert confinement.overlay
+    (confinement.overlay.lower[-1] / "docs/linked").symlink_to(arena.elsewhere)
+    strict = confinement._replace(strict_output=arena.repo / f"{target}output.md")
+    done = arena.run("sh", "-c", f"echo yes > {target}output.md; echo no > other", confinement=strict)
+    upper = confinement.overlay.upper
+    assert not (upper / "other").exists()
+    assert not (arena.elsewhere / "output.md").exists()
+    assert (upper / "output.md").exists() != bool(target)
+    assert (done.returncode == 126) == bool(target)
+
+
+@behind(Wall.NONE)
+def test_processes_left_behind_are_ended(arena: Arena) -> None:
+    """Nothing writes in the upper folder after its program has ended."""
+    confinement = make_layers(arena, arena.repo)
+    done = arena.run("sh", "-c", "setsid sleep 600 & echo $!", confinement=confinement)
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(done.stdout), 0)
+
+
+@behind(Wall.NONE)
+def test_killed_launcher_leaves_nothing(arena: Arena) -> None:
+    confinement = make_layers(arena, arena.repo)
+    with arena.start("sh", "-c", "echo $$; exec sleep 600", confinement=confinement) as process:
+        assert process.stdout
+        program = int(process.stdout.readline())
+        assert " overlay " in Path(f"/proc/{program}/mountinfo").read_text()
+        process.kill()
+    subprocess.run(["tail", "--pid", str(program), "-f", "/dev/null"], check=True, timeout=30)
