@@ -49,7 +49,9 @@ def make_layers(arena: Arena, place: Path) -> Confinement:
     binds = ((arena.repo / ".git/objects", objects),)
     overlay = Overlay((delta, template), upper, base / "work", git, binds)
     usual = arena.usual
-    return usual._replace(worktree=place, git=(*usual.git, objects), hidden=(*usual.hidden, base), overlay=overlay)
+    return usual._replace(
+        worktree=place, git=(*usual.git, objects), hidden=(*usual.hidden, base), overlay=overlay
+    )
 
 
 def list_state(folder: Path) -> dict[str, tuple[int, int]]:
@@ -89,7 +91,11 @@ def test_other_files_stay_hidden(arena: Arena) -> None:
     """Neither the layers nor the user's git directory have a path for the program."""
     confinement = make_layers(arena, arena.repo)
     seek = 'for path in "$@"; do ! ls "$path" 2> /dev/null; done'
-    hidden = (str(arena.base / "layers, one: two/template"), str(arena.repo / ".git/refs"), str(arena.sibling))
+    hidden = (
+        str(arena.base / "layers, one: two/template"),
+        str(arena.repo / ".git/refs"),
+        str(arena.sibling),
+    )
     done = arena.run("sh", "-c", seek, "sh", *hidden, confinement=confinement)
     assert (done.returncode, done.stdout) == (0, "")
 
@@ -98,7 +104,9 @@ def test_other_files_stay_hidden(arena: Arena) -> None:
 def test_own_folder_is_a_place_too(arena: Arena) -> None:
     """The upper folder and the place may be the same."""
     confinement = make_layers(arena, arena.base / "layers, one: two/item")
-    done = arena.run("sh", "-c", "cat README.md; echo new > output.md; git status -s", confinement=confinement)
+    done = arena.run(
+        "sh", "-c", "cat README.md; echo new > output.md; git status -s", confinement=confinement
+    )
     assert done.stdout.splitlines() == ["# Project", "?? docs/", "?? output.md"]
     assert (confinement.worktree / "output.md").read_text() == "new\n"
 
