@@ -1,6 +1,7 @@
 """The edits of shared files: the content of a file in, the new content out. Rules O3 and O4.
 
-An edit only inserts, except in our own section, which it replaces: the user's text stays byte for byte.
+An edit only inserts, except in our own section, which it replaces, and where contributions are taken back: the user's
+text stays byte for byte.
 Text that comes from agents arrives here as one clean line and is escaped for Markdown on its way in.
 """
 
@@ -111,6 +112,48 @@ def append_contributions(source: bytes, heading: str, lines: tuple[str, ...]) ->
     if rest and not after:  # a heading right below would become a part of the last entry
         before += newline
     return (before + after + rest).encode()
+
+
+class Removed(Struct, frozen=True):
+    """A shared artifact from which contributions were removed."""
+
+    source: bytes
+    left: tuple[str, ...]
+    """The contributions that are not there any more as they were written."""
+
+
+def remove_contributions(source: bytes, heading: str, lines: tuple[str, ...]) -> Removed:
+    """Returns a shared artifact without contributions that the section called `heading` has; its heading stays.
+
+    They are compared by their letters and digits. An entry with a continuation line is text of the user's: it stays.
+    """
+    section = next((h for h in outline(source) if matches(h.title, (heading, markdown(heading)))), None)
+    if section is None:
+        return Removed(source, lines)
+    text = source[section.body : section.end].decode(errors="surrogateescape").splitlines(keepends=True)
+    left = []
+    for line in reversed(lines):
+        found = [at for at, entry in enumerate(text) if _is_entry(entry, line) and not _continues(text, at)]
+        if found:
+            del text[found[-1]]
+        else:
+            left.append(line)
+    kept = "".join(text).encode(errors="surrogateescape")
+    return Removed(source[: section.body] + kept + source[section.end :], tuple(reversed(left)))
+
+
+def _is_entry(line: str, said: str) -> bool:
+    """Whether a line is the entry of a contribution."""
+    return line.startswith("- ") and bool(_letters(said)) and _letters(line) == _letters(said)
+
+
+def _continues(text: list[str], at: int) -> bool:
+    """Whether the entry at a line has more than that line."""
+    return at + 1 < len(text) and text[at + 1].strip() != "" and text[at + 1].startswith((" ", "\t"))
+
+
+def _letters(text: str) -> str:
+    return "".join(filter(str.isalnum, text)).casefold()
 
 
 def _line_end(text: str) -> str:

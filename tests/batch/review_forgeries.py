@@ -27,9 +27,8 @@ class ReviewForger:
         if message:
             assert message[0] in said
             said = said.replace(*message)
-        kept = {
-            path: self.f.read(path, self.genuine) for path in ("task.md", "status.md", "decisions-log.md")
-        }
+        shared = ("task.md", "status.md", "decisions-log.md", "inventory.md")
+        kept = {path: self.f.read(path, self.genuine) for path in shared}
         made: dict[str, str | tuple[str, str]] = {**kept, B: DELETED}
         above = parents or (git("rev-parse", f"{self.genuine}~1"),)
         return self.f.commit(said, above, {**made, **(changes or {})})
@@ -115,6 +114,20 @@ def review_that_changes_the_plan(r: ReviewForger) -> str:
 def review_with_another_line_in_the_log(r: ReviewForger) -> str:
     log = r.f.read("decisions-log.md", r.genuine)
     return r.forge({"decisions-log.md": log.replace("rejected", "praised")})
+
+
+def review_that_withdraws_no_decision(r: ReviewForger) -> str:
+    *kept, _ = r.f.read("decisions-log.md", r.genuine).splitlines(keepends=True)
+    return r.forge({"decisions-log.md": "".join(kept)})
+
+
+def review_that_leaves_a_line_of_what_it_rejects(r: ReviewForger) -> str:
+    return r.forge({"inventory.md": r.f.read("inventory.md", f"{r.genuine}~1")})
+
+
+def review_that_takes_a_line_of_another_item(r: ReviewForger) -> str:
+    text = r.f.read("inventory.md", r.genuine)
+    return r.forge({"inventory.md": text.replace("- out/letters/a.md exists\n", "")})
 
 
 def review_that_rewrites_the_log(r: ReviewForger) -> str:

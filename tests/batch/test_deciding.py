@@ -1,12 +1,14 @@
 """Decisions from outside of a run: each review is one commit that verify accepts, or nothing has changed."""
 
+import subprocess
+
 import pytest
 from conftest import Place
 from history import ticked
-from reviews import APPROVE, REJECT, RETRY, REVISE, decide, list_items
+from reviews import APPROVE, REJECT, RETRY, REVISE, UNDO, decide, list_items
 from sessions import run_here
 
-from gitbatch.batch.group.review import ReviewConflictError
+from gitbatch.batch.group.put_back import ReviewConflictError
 from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.model import CheckpointMode
 from gitbatch.errors import GitbatchError, UsageError
@@ -28,8 +30,17 @@ def test_a_review_is_one_commit_with_all_of_its_decisions(paused: Place) -> None
     plan = paused.git("show", "main:task.md")
     assert "- [ ] Every letter has its page" in plan
     changed = paused.git("diff", "--name-status", before, "main").splitlines()
-    assert changed == ["M\tdecisions-log.md", "D\tout/letters/b.md", "M\tstatus.md", "M\ttask.md"]
-    log = paused.git("show", "main:decisions-log.md").splitlines()[-1]
+    assert changed == [
+        "M\tdecisions-log.md",
+        "M\tinventory.md",
+        "D\tout/letters/b.md",
+        "M\tstatus.md",
+        "M\ttask.md",
+    ]
+    *_, log, withdrawn = paused.git("show", "main:decisions-log.md").splitlines()
+    assert withdrawn.endswith("T102: rejected: Used one heading in out/letters/b.md")
+    removed = paused.git("diff", "--unified=0", before, "main", "--", "inventory.md").splitlines()
+    assert [line for line in removed if line[0] in "+-"][2:] == ["-- out/letters/b.md exists"]
     assert log.endswith(
         r"Review 1/3: rejected out/letters/b.md (Say \*more\*.); sent back out/letters/c.md (Say \*more\*.); "
         "approved out/letters/a.md; approved out/letters/d.md"
@@ -72,15 +83,41 @@ def test_what_has_changed_since_is_a_conflict_and_nothing_moves(paused: Place, h
     assert paused.read("out/letters/a.md") == "mine\n"
 
 
-def test_an_edit_of_the_users_stays(paused: Place) -> None:
-    """In the plan, whose own version gets the open box, and in the rejected file."""
+def test_a_path_that_changed_in_any_way_is_a_conflict(paused: Place) -> None:
+    """Its mode, its name, its place; committed, staged or only in the checkout."""
+    path = paused.root / "out/letters/b.md"
+    for change in (
+        "chmod +x b.md && git commit -qam mine",
+        "git rm -q b.md && git commit -qm mine",
+        "git mv b.md e.md && git commit -qm mine",
+        "rm b.md && mkdir b.md && echo x >b.md/x && git add . && git commit -qm mine",
+        "echo mine >b.md && git add b.md",
+        "echo mine >b.md",
+        "rm b.md",
+    ):
+        folder, environment = paused.root / "out/letters", paused.environment
+        subprocess.run(["sh", "-c", change], check=True, cwd=folder, env=environment)
+        before = paused.state(), path.is_file() and path.read_bytes()
+        with pytest.raises(ReviewConflictError, match=r"changed by you.*: out/letters/b\.md$"):
+            decide(paused, (UNDO, "T102"), (REJECT, "T101"))
+        assert (paused.state(), path.is_file() and path.read_bytes()) == before
+        recorded = paused.git("log", "-1", "--format=%H", "--grep=^Gitbatch-Checkpoint")
+        paused.git("reset", "--quiet", "--hard", recorded)
+
+
+def test_an_edit_of_the_plan_and_of_an_artifact_stays(paused: Place) -> None:
+    """The user's own version of the plan gets the open box; a line that they have changed is named."""
+    paused.edit("inventory.md", "- out/letters/b.md exists", "- out/letters/b.md exists (read it)")
+    paused.commit()
     paused.edit("task.md", "Write d", "Write d soon")
-    paused.write("out/letters/b.md", "mine\n")
-    made = decide(paused, (REJECT, "T102"))
-    assert made.kept == ("out/letters/b.md", "task.md")
-    assert paused.read("out/letters/b.md") == "mine\n"
+    made = decide(paused, (REJECT, "T102"), (UNDO, "T101"))
+    assert made.kept == ("task.md",)
+    assert made.notes[0] == ("inventory.md does not have this line of T102 any more: out/letters/b.md exists")
     assert "- [ ] T102" in paused.read("task.md")
     assert "Write d soon" in paused.read("task.md")
+    assert "(read it)" in paused.git("show", "main:inventory.md")
+    assert "a.md exists" not in paused.git("show", "main:inventory.md")
+    assert paused.gitbatch("verify", code=0).stdout.endswith("nothing found\n")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from gitbatch.project.edits import (
     Decision,
     append_contributions,
     append_decisions,
+    remove_contributions,
     replace_section,
 )
 from gitbatch.text import clean_text
@@ -306,3 +307,25 @@ def test_a_hostile_title_is_one_heading(text: str) -> None:
     new = append_contributions(b"# I\n", text, ("one",))
     assert len(titles(new)) == 2
     assert entries(new) == ["one"]
+
+
+def test_contributions_are_taken_out_again() -> None:
+    """Of equal ones one; what the user has changed, continued or moved to another section stays and is named."""
+    source = append_contributions(b"# Inventory\n\ntext\n", "Letters", ("one *a*", "two", "two", "three"))
+    text = source.replace(b"- three\n", b"- three\n  and more\n") + b"\n## Other\n\n- four\n"
+    removed = remove_contributions(text, "Letters", ("one *a*", "two", "three", "four", "five"))
+    assert removed.source == text.replace(b"- one \\*a\\*\n", b"").replace(b"- two\n", b"", 1)
+    assert removed.left == ("three", "four", "five")
+    assert remove_contributions(b"text\n", "Letters", ("two",)).left == ("two",)
+    windows = append_contributions(b"# I\r\n", "Letters", ("one",))
+    assert remove_contributions(windows, "Letters", ("one",)).source == b"# I\r\n\r\n## Letters\r\n\r\n"
+
+
+@MANY
+@given(st.lists(LINES, max_size=12).map("\n".join), st.lists(st.sampled_from(["x", "yy", "zzz"]), max_size=3))
+def test_what_is_added_and_taken_out_leaves_what_was_there(text: str, lines: list[str]) -> None:
+    source = append_contributions(text.encode(), "Letters", ("before",))
+    again = remove_contributions(
+        append_contributions(source, "Letters", tuple(lines)), "Letters", tuple(lines)
+    )
+    assert (again.source, again.left) == (source, ())

@@ -1,21 +1,24 @@
 """Recording a review: all of its decisions are one commit, built as objects; then the branch moves once.
 
-An item's path is put back blob by blob: never by `git revert`, as a branch whose merge was reverted loses changes when it
-is merged again. A path that the user or a later item has changed since is a conflict: it is named, and nothing moves.
+What a review takes back is put back by `put_back.py`; what it writes into the shared files stands in `review_files.py`.
 """
-
-from collections.abc import Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.batch.group.checkpoint import TRIES, keeps_moving, require_phase, require_target_free
 from gitbatch.batch.group.follow import follow_checkout, follow_locked
-from gitbatch.batch.group.review_files import consolidate_review
+from gitbatch.batch.group.put_back import (
+    ReviewConflictError,
+    find_put_back,
+    find_taken_back,
+    require_committed,
+)
+from gitbatch.batch.group.review_files import ReviewContent, consolidate_review
 from gitbatch.batch.history.decisions import DecisionKind, ItemDecision, ItemName
-from gitbatch.batch.history.progress import BatchProgress, FinishedGroup
+from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.review_message import render_review_message
-from gitbatch.batch.history.spending import read_brought, read_merged_outcomes, read_versions
+from gitbatch.batch.history.spending import read_merged_outcomes, read_versions
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.item.scheduled import CommitContext
 from gitbatch.batch.model import BatchItem, Outcome
@@ -25,7 +28,6 @@ from gitbatch.errors import GitbatchError
 from gitbatch.paths import quote_path
 from gitbatch.repo.checkout.follow import Followed, index_lock
 from gitbatch.repo.fingerprint import require_untouched
-from gitbatch.repo.objects.codec import REGULAR
 from gitbatch.repo.refs.names import building_ref, followed_ref
 from gitbatch.repo.repository import Repository, VanishedObjectsError
 from gitbatch.text import CleanText, list_names
@@ -40,10 +42,6 @@ class RecordedReview(Struct, frozen=True):
     notes: tuple[CleanText, ...] = ()
     kept: tuple[str, ...] = ()
     """Paths at which the checkout keeps the user's own version."""
-
-
-class ReviewConflictError(GitbatchError):
-    """A decision cannot be carried out, because the item's path has changed since."""
 
 
 def record_review(
@@ -71,6 +69,7 @@ def record_review(
     _require_possible(state, batch.record.items, decisions)
     target = batch.record.target
     require_target_free(repo, target)
+    require_committed(repo, target, decisions)
     if repo.head_branch() == target:
         with index_lock(repo):
             made = _move_target(repo, commits, state, decisions, now)
@@ -91,6 +90,7 @@ def preview_review(
     """Raises the errors that recording a review would raise. No ref moves; arguments and errors: see above."""
     _require_possible(state, commits.batch.record.items, decisions)
     require_target_free(repo, commits.batch.record.target)
+    require_committed(repo, commits.batch.record.target, decisions)
     _build_review(repo, replace(commits, signs=False), state, decisions, now)
 
 
@@ -142,9 +142,10 @@ def _build_review(
     require_phase(record, project_state)
     require_shared_files(repo, project_state)
     _require_as_seen(repo, project_state.tree, decisions)
-    paths = _find_put_back(repo, commits, state, project_state.tree, decisions)
-    outcomes = _shown_outcomes(repo, commits, state, decisions)
-    shared = consolidate_review(record, group, outcomes, decisions, project_state, now)
+    taken = find_taken_back(repo, batch, state, decisions)
+    paths = find_put_back(repo, project_state.tree, taken)
+    decided = ReviewContent(group, _shown_outcomes(repo, commits, state, decisions), decisions, taken)
+    shared = consolidate_review(record, decided, project_state, now)
     blobs = {path: repo.objects.write_blob(content) for path, content in shared.files}
     tree = repo.objects.write_tree(project_state.tree, {**paths, **blobs})
     message = render_review_message(record, group, decisions)
@@ -205,55 +206,6 @@ def _require_as_seen(repo: Repository, tree: str, decisions: tuple[ItemDecision,
             f"changed since it was looked at: {names}",
             "nothing was decided. Look again: gitbatch review --list",
         )
-
-
-def _find_put_back(
-    repo: Repository,
-    commits: CommitContext,
-    state: BatchProgress,
-    tree: str,
-    decisions: tuple[ItemDecision, ...],
-) -> Mapping[str, str | None]:
-    """Returns the paths of rejected and undone items with the blobs that they had before; None: no file was there.
-
-    Raises:
-        ReviewConflictError: the user or a later item has changed one of them since. The message names them.
-    """
-    found: dict[str, str | None] = {}
-    changed: list[str] = []
-    for decision in decisions:
-        if not decision.kind.puts_back:
-            continue
-        finished = next(f for f in state.finished if f.group.number == decision.item.group)
-        versions = find_own_versions(repo, commits, finished, decision.item)
-        now = repo.objects.find_entry(tree, decision.item.output)
-        first, last = versions[0].commit, versions[-1].commit
-        assert first, last  # noqa: S101 - what a merge brings has a commit
-        before = repo.objects.find_entry(repo.objects.tree_of(first.base), decision.item.output)
-        if last is None or now is None or now.oid != last.blob or (before and before.mode != REGULAR):
-            changed.append(decision.item.output)
-        else:
-            found[decision.item.output] = before.oid if before else None
-    if changed:
-        names = list_names(tuple(map(quote_path, changed)))
-        raise ReviewConflictError(
-            f"changed by you or by a later item since the item wrote it: {names}",
-            "nothing was decided. Put that file back yourself, or send the item back: gitbatch review ITEM --revise …",
-        )
-    return found
-
-
-def find_own_versions(
-    repo: Repository, commits: CommitContext, finished: FinishedGroup, name: ItemName
-) -> list[Outcome]:
-    """Returns the versions of an item's output that are in history since its path was last put back, in order."""
-    item = next(item for item in finished.group.items if item.output == name.output)
-    brought = (
-        outcome
-        for checkpoint in finished.standings[item.key].brought_by
-        for outcome in read_brought(repo, commits.batch, finished.group, checkpoint)
-    )
-    return [outcome for outcome in brought if outcome.item == item]
 
 
 def _shown_outcomes(

@@ -5,6 +5,7 @@ another comment. The trailers are the last paragraph, as in all of our commits (
 """
 
 from collections import Counter
+from collections.abc import Iterable
 
 from msgspec.structs import replace
 
@@ -75,6 +76,11 @@ def describe_decisions(decisions: tuple[ItemDecision, ...]) -> CleanText:
         for d in decisions
     )
     return clean_text("; ".join(said))
+
+
+def describe_taken_back(decision: ItemDecision, texts: Iterable[str]) -> tuple[CleanText, ...]:
+    """Returns the lines in the decisions log about the decisions of an agent whose item is taken back."""
+    return tuple(clean_text(f"{decision.kind.word}: {text}") for text in texts)
 
 
 def _render_head(decision: ItemDecision) -> str:

@@ -37,6 +37,15 @@ FORGERIES: dict[Callable[[ReviewForger], str], tuple[Check, str]] = {
     review_forgeries.review_that_leaves_a_box_ticked: (Check.REVIEW_PLAN, "otherwise than by opening"),
     review_forgeries.review_that_changes_the_plan: (Check.REVIEW_PLAN, "otherwise than by opening"),
     review_forgeries.review_with_another_line_in_the_log: (Check.CHECKPOINT_TEXTS, "what was not said"),
+    review_forgeries.review_that_withdraws_no_decision: (Check.CHECKPOINT_TEXTS, "adds 1 entries"),
+    review_forgeries.review_that_leaves_a_line_of_what_it_rejects: (
+        Check.CHECKPOINT_TEXTS,
+        "takes other lines out of inventory.md",
+    ),
+    review_forgeries.review_that_takes_a_line_of_another_item: (
+        Check.CHECKPOINT_TEXTS,
+        "takes other lines out of inventory.md",
+    ),
     review_forgeries.review_that_rewrites_the_log: (Check.CHECKPOINT_TEXTS, "takes away or changes"),
     review_forgeries.revision_of_another_number: (Check.CHECKPOINT_NUMBER, "does not follow the last one"),
     review_forgeries.revision_of_another_checkpoint: (

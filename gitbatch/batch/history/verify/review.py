@@ -3,11 +3,18 @@
 The decisions are judged by what stood before: checkpoints and earlier reviews of the batch on the same line.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
 
 from gitbatch.batch.history.decided import ItemStanding
 from gitbatch.batch.history.decisions import DecisionKind, ItemDecision, ItemName
-from gitbatch.batch.history.review_message import describe_decisions, parse_review_message
+from gitbatch.batch.history.put_back import BroughtVersion, unwind_versions
+from gitbatch.batch.history.review_message import (
+    describe_decisions,
+    describe_taken_back,
+    parse_review_message,
+)
 from gitbatch.batch.history.trailers import Kind
 from gitbatch.batch.history.verify.checkpoint import find_brought_items
 from gitbatch.batch.history.verify.graph import History, Ours
@@ -19,10 +26,15 @@ from gitbatch.guard.shared import SharedFiles
 from gitbatch.plan.matching import ItemPlace, match_items
 from gitbatch.plan.model import Plan
 from gitbatch.project.control import Project
-from gitbatch.repo.objects.codec import TreeEntry
+from gitbatch.project.edits import remove_contributions
 
-PutBack = tuple[TreeEntry | None, TreeEntry | None]
-"""What was at an item's path before it, and what the item left there."""
+
+class RevertedItem(Struct, frozen=True):
+    """An item that a review takes back, with the commits that brought its output."""
+
+    decision: ItemDecision
+    commits: tuple[str, ...]
+    """Empty: the clone does not have them."""
 
 
 def judge_review(history: History, trees: Trees, ours: Ours) -> Complaints:
@@ -46,17 +58,26 @@ def judge_review(history: History, trees: Trees, ours: Ours) -> Complaints:
     yield from _judge_decisions(trees, ours, decisions, standings)
     changes = trees.find_changes(commit)
     shared = trees.shared_files(parent, history.plan_of(ours))
-    put_back = {
-        d.item.output: _find_entries(history, trees, d.item, standings[d.item])
+    taken = tuple(
+        RevertedItem(d, _find_versions(history, d.item, standings[d.item]))
         for d in decisions
         if d.kind.puts_back and d.item in standings and standings[d.item].brought_by
-    }
-    yield from _judge_changes(trees, ours, shared, changes, put_back)
+    )
+    yield from _judge_changes(trees, ours, shared, changes, taken)
     for project in shared.projects:
         yield from _judge_plan(history, trees, ours, project, decisions)
-        yield from judge_texts(trees, ours, project, changes)
-        if len(shared.projects) == 1:
-            yield from judge_log(trees, ours, project, (describe_decisions(decisions),))
+        yield from judge_texts(trees, ours, project, changes, is_review=True)
+        if len(shared.projects) == 1 and all(each.commits for each in taken):
+            said = (describe_decisions(decisions), *_list_withdrawn(history, taken))
+            yield from judge_log(trees, ours, project, said)
+            yield from _judge_artifacts(history, trees, ours, project, taken)
+
+
+def _list_withdrawn(history: History, taken: tuple[RevertedItem, ...]) -> Iterator[str]:
+    """Yields the lines of the log about the decisions of agents whose items are taken back."""
+    for each in taken:
+        texts = (text for oid in each.commits for text in history.ours[oid].trailers.values_of("Decision"))
+        yield from describe_taken_back(each.decision, texts)
 
 
 def _judge_number(history: History, ours: Ours) -> Complaints:
@@ -92,31 +113,55 @@ def _judge_decisions(
 
 
 def _judge_changes(
-    trees: Trees, ours: Ours, shared: SharedFiles, changes: Changes, put_back: Mapping[str, PutBack | None]
+    trees: Trees, ours: Ours, shared: SharedFiles, changes: Changes, taken: tuple[RevertedItem, ...]
 ) -> Complaints:
-    """Checks that a review changes plan, status and log, and puts back the paths that it says, and nothing else."""
+    """Checks that a review changes shared files, and puts back the paths that it says, and nothing else."""
     if changes.malformed:
         yield Check.TREE, f"{format_paths(changes.malformed)} is not a folder that git writes"
-    own = {path for p in shared.projects for path in (p.task, p.status, p.decisions)}
-    if strays := changes.paths.keys() - own - put_back.keys():
+    own = {path for p in shared.projects for path in p.shared_files}
+    paths = dict.fromkeys(each.decision.item.output for each in taken)
+    if strays := changes.paths.keys() - own - paths.keys():
         yield Check.REVIEW_CHANGES, f"changes {format_paths(strays)}, which it does not decide"
-    for path, found in put_back.items():
-        if found is None:
+    for path in paths:
+        items = [each.commits for each in taken if each.decision.item.output == path]
+        if not all(items):
             continue
-        before, last = found
-        if trees.entry_at(ours.commit.parents[0], path) != last:
+        versions = (tuple(_as_version(trees, oid, path) for oid in commits) for commits in items)
+        before = unwind_versions(trees.entry_at(ours.commit.parents[0], path), versions)
+        if before is None:
             yield Check.REVIEW_CHANGES, f"takes {path} back over a version that the branch got meanwhile"
-        if trees.entry_at(ours.commit.oid, path) != before:
+        elif trees.entry_at(ours.commit.oid, path) != before.entry:
             yield Check.REVIEW_CHANGES, f"does not put {path} back to what it was before its item"
 
 
-def _find_entries(history: History, trees: Trees, item: ItemName, standing: ItemStanding) -> PutBack | None:
-    """Returns what was at an item's path before it, and what the item left there; None if the clone does not have that."""
+def _find_versions(history: History, item: ItemName, standing: ItemStanding) -> tuple[str, ...]:
+    """Returns the commits that brought an item's output; none if the clone does not have all of them."""
     brought = [find_brought_items(history, history.ours[oid]) for oid in standing.brought_by]
-    commits = [items[item.output] for items in brought if items and item.output in items]
-    if not commits:
-        return None
-    return trees.base_entry(commits[0], item.output), trees.entry_at(commits[-1], item.output)
+    found = [items[item.output] for items in brought if items and item.output in items]
+    return tuple(found) if len(found) == len(brought) else ()
+
+
+def _as_version(trees: Trees, oid: str, path: str) -> BroughtVersion:
+    return BroughtVersion(trees.base_entry(oid, path), trees.entry_at(oid, path))
+
+
+def _judge_artifacts(
+    history: History, trees: Trees, ours: Ours, project: Project, taken: tuple[RevertedItem, ...]
+) -> Complaints:
+    """Checks that the artifacts lose exactly the lines of the items that are taken back."""
+    parent, expected = ours.commit.parents[0], dict[str, bytes]()
+    for each in taken:
+        title = history.group_titles[ours.trailers.batch, each.decision.item.group].partition(" ")[2]
+        said = [t for oid in each.commits for t in history.ours[oid].trailers.values_of("Contribution")]
+        given = [(project.find_artifact(name), text) for name, _, text in (t.partition(": ") for t in said)]
+        for path in dict.fromkeys(path for path, _ in given if path):
+            source = expected.get(path, trees.read_file(parent, path))
+            texts = tuple(text for other, text in given if other == path)
+            expected[path] = remove_contributions(source, title, texts).source
+    for path in project.artifacts:
+        old = trees.read_file(parent, path)
+        if trees.read_file(ours.commit.oid, path) != expected.get(path, old):
+            yield Check.CHECKPOINT_TEXTS, f"takes other lines out of {path} than those of its items"
 
 
 def _judge_plan(

@@ -22,10 +22,15 @@ _COLUMNS = 4
 _STATUSES = frozenset(ItemStatus)
 
 
-def judge_texts(trees: Trees, ours: Ours, project: Project, changes: Changes) -> Complaints:
-    """Checks that only our section of the status is replaced, and that the log and the artifacts only get entries."""
-    inventories = _created_inventories(project, changes)
-    for path in (project.status, project.decisions, *project.artifacts, *inventories):
+def judge_texts(
+    trees: Trees, ours: Ours, project: Project, changes: Changes, *, is_review: bool = False
+) -> Complaints:
+    """Checks that only our section of the status is replaced, and that the log and the artifacts only get entries.
+
+    A review may take entries out of the artifacts, which is judged elsewhere.
+    """
+    artifacts = () if is_review else (*project.artifacts, *_created_inventories(project, changes))
+    for path in (project.status, project.decisions, *artifacts):
         if not is_regular(changes.paths.get(path)):
             continue
         old, new = trees.read_file(ours.commit.parents[0], path), trees.read_file(ours.commit.oid, path)
