@@ -110,6 +110,8 @@ class Unattended:
 class PauseAlways:
     """A reviewer that stops the run at each pause; the next session resumes the batch."""
 
+    takes_time = False
+
     async def review_checkpoint(self, checkpoint: Checkpoint) -> bool:  # noqa: ARG002 - the protocol's parameter
         """Stops after the checkpoint."""
         return False

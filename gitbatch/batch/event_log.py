@@ -1,5 +1,7 @@
 """Events written as JSON, one object a line: the log of a batch, and what `--json` prints."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -17,6 +19,28 @@ class EventWriter:
         """Writes an event."""
         self._stream.write(encode_event(event) + "\n")
         self._stream.flush()
+
+
+class BatchLog:
+    """The log of a batch as a listener. It is written only while it is open: while this process holds the lock."""
+
+    def __init__(self) -> None:
+        self._writer: EventWriter | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Writes an event if the log is open."""
+        if self._writer:
+            self._writer(event)
+
+    @contextmanager
+    def open(self, own_dir: Path, batch: str) -> Iterator[None]:
+        """Opens the log of a batch for appending."""
+        with open_log(own_dir, batch) as stream:
+            self._writer = EventWriter(stream)
+            try:
+                yield
+            finally:
+                self._writer = None
 
 
 def open_log(own_dir: Path, batch: str) -> IO[str]:

@@ -15,6 +15,7 @@ from gitbatch.batch.events import (
     BatchStopped,
     BatchWaiting,
     CheckpointReached,
+    CheckTime,
     ConfigChanged,
     Notice,
 )
@@ -39,7 +40,7 @@ from gitbatch.batch.preconditions import (
     require_resumable,
 )
 from gitbatch.batch.resume import finish_batch, read_unreviewed, resume_batch
-from gitbatch.batch.reviewing import Reviewer, Reviews
+from gitbatch.batch.reviewing import Answer, Reviewer, Reviews
 from gitbatch.batch.revisions import find_turn, prepare_revision
 from gitbatch.batch.tally import Tally
 from gitbatch.limits.causes import Cause
@@ -78,28 +79,53 @@ class Result(Struct, frozen=True):
     """Why open items of a complete phase do not run (rule O6); empty if the run was not stopped by that."""
 
 
+class Continuation(Struct, frozen=True):
+    """What a run keeps over a pause at which its state has to be read again, as the lock was given back meanwhile."""
+
+    began: float
+    """Seconds since the epoch."""
+    check_time: CheckTime
+    reviewed: frozenset[str]
+    """The checkpoints that no later review covers."""
+
+
 def _make_result(tally: Tally, ending: Ending, *, has_ended: bool = False) -> Result:
     failures = tally.failures
     return Result(ending, tally.succeeded, len(failures), has_ended, failures=failures)
 
 
-async def run_batch(run: Run, reviewer: Reviewer, *, resumed: bool) -> Result:
-    """Runs a batch from its present state to its end, a pause, or a hard stop."""
+async def run_batch(
+    run: Run, reviewer: Reviewer, *, resumed: bool, after: Continuation | None = None
+) -> Result | Continuation:
+    """Runs a batch from its present state to its end, a pause, or a hard stop.
+
+    Args:
+        run: the tools.
+        reviewer: decides at the pauses.
+        resumed: whether an earlier process began the batch.
+        after: what an earlier call returned at a pause after which this one continues.
+
+    Returns:
+        The end of the run; or what the next call needs, once the lock is taken again.
+    """
     run.agents.rate_limit.listener = lambda wait, why: run.emit(
         BatchWaiting(batch=run.batch.id, seconds=round(wait, 1), reason=why)
     )
     run.agents.budget.listener = report_charges(run)
-    began = run.clock()
-    state = await _resume(run, resumed=resumed)
+    began = after.began if after else run.clock()
+    state = await _resume(run, resumed=resumed, is_continued=after is not None)
     tally = Tally.of_progress(state, began)
+    tally.check_time = after.check_time if after else tally.check_time
     record, done = run.batch.record, set[tuple[int, int]]()
-    unreviewed = await run.git(read_unreviewed, run.repo, run.batch, state)
+    reviewed = after.reviewed if after else frozenset[str]()
+    unreviewed = await run.git(read_unreviewed, run.repo, run.batch, state, reviewed)
     reviews = Reviews(reviewer, record.checkpoint_mode, unreviewed)
+    reviews.recorded.update(finished.last for finished in state.finished)
     while turn := find_turn(record, state, done):
         if not turn.revision and await _is_unapproved(run):
             return _pause_batch(run, tally, turn.title)
         checkpoint = await _finish_group(run, state, tally, reviews, turn)
-        if isinstance(checkpoint, Result):
+        if isinstance(checkpoint, Result | Continuation):
             return checkpoint
         done.add((turn.number, turn.revision))
         if turn.revision:
@@ -109,19 +135,28 @@ async def run_batch(run: Run, reviewer: Reviewer, *, resumed: bool) -> Result:
         tally.add_checkpoint(checkpoint)
         reviews.add_checkpoint(checkpoint)
         following = find_turn(record, state, done)
-        if (
-            following
-            and not checkpoint.phase_complete
-            and not run.stop_switch.halt
-            and not await reviews.pause_after(checkpoint)
-        ):
-            return _pause_batch(run, tally, following.title)
+        if following and not checkpoint.phase_complete and not run.stop_switch.halt:
+            answer = await reviews.pause_after(checkpoint)
+            if answer is not Answer.CONTINUE:
+                return _leave_pause(run, tally, reviews, answer, following.title)
     return await _end_batch(run, tally, reviews)
 
 
-async def _end_batch(run: Run, tally: Tally, reviews: Reviews) -> Result:
+def _leave_pause(
+    run: Run, tally: Tally, reviews: Reviews, answer: Answer, next_group: str
+) -> Result | Continuation:
+    """Returns what follows a pause at which the run stops, or after which it reads its state again."""
+    if answer is Answer.STOP:
+        return _pause_batch(run, tally, next_group)
+    return Continuation(tally.began, tally.check_time, frozenset(reviews.recorded))
+
+
+async def _end_batch(run: Run, tally: Tally, reviews: Reviews) -> Result | Continuation:
     """Ends a batch of which no group is left, once its last checkpoint is reviewed (rule K1)."""
-    if not await reviews.pause_at_end() or await _is_unapproved(run):
+    answer = await reviews.pause_at_end()
+    if answer is not Answer.CONTINUE:
+        return _leave_pause(run, tally, reviews, answer, "")
+    if await _is_unapproved(run):
         return _pause_batch(run, tally, "")
     project_state = await run.git(finish_batch, run.repo, run.batch)
     if project_state.is_complete:
@@ -148,13 +183,14 @@ def _pause_batch(run: Run, tally: Tally, next_group: str) -> Result:
     return _make_result(tally, Ending.PAUSED)
 
 
-async def _resume(run: Run, *, resumed: bool) -> BatchProgress:
-    """Completes what an interruption left undone, announces the batch, and returns its progress."""
+async def _resume(run: Run, *, resumed: bool, is_continued: bool) -> BatchProgress:
+    """Completes what an interruption left undone, announces the batch once, and returns its progress."""
     state, followed = await run.git(resume_batch, run.repo, run.batch)
-    confined = await run.git(describe_confinement, run.repo, run.batch.record, run.agents, run.checkouts)
-    emit_start(run, state, confined, resumed=resumed)
+    if not is_continued:
+        confined = await run.git(describe_confinement, run.repo, run.batch.record, run.agents, run.checkouts)
+        emit_start(run, state, confined, resumed=resumed)
     emit_kept(run, followed)
-    if resumed:  # a batch that has only just begun was checked when it began
+    if resumed or is_continued:  # a batch that has only just begun was checked when it began
         await run.git(require_resumable, run.repo, run.batch, state)
     return state
 
@@ -191,7 +227,7 @@ def _ready_outcomes(run: Run, group: BatchGroup, state: BatchProgress) -> Mappin
 
 async def _finish_group(
     run: Run, state: BatchProgress, tally: Tally, reviews: Reviews, group: BatchGroup
-) -> Checkpoint | Result | None:
+) -> Checkpoint | Result | Continuation | None:
     """Runs a group until it is recorded. None: all of its items are ticked; a result: the run ends here."""
     reopened = await run.git(prepare_revision, run.repo, run.batch, state, run.ledger, group)
     already, is_again = _ready_outcomes(run, group, state), False
@@ -268,14 +304,17 @@ async def _halt_batch(run: Run, tally: Tally) -> Result:
     return replace(_make_result(tally, Ending.HALTED), halt=halt)
 
 
-async def _hard_stop(run: Run, project_state: ProjectState, tally: Tally, reviews: Reviews) -> Result | None:
+async def _hard_stop(
+    run: Run, project_state: ProjectState, tally: Tally, reviews: Reviews
+) -> Result | Continuation | None:
     """Returns the end of a run where only the user can continue; None: the next group may start."""
     if project_state.project.phase.name != run.batch.record.phase:
         return _stop_at_boundary(run, project_state, tally)
     if project_state.is_complete:
-        return (
-            await _stop_complete(run, tally) if await reviews.pause_at_end() else _pause_batch(run, tally, "")
-        )
+        answer = await reviews.pause_at_end()
+        if answer is not Answer.CONTINUE:
+            return _leave_pause(run, tally, reviews, answer, "")
+        return await _stop_complete(run, tally)
     accepted = await _is_accepted(run, project_state, tally, reviews.reviewer)
     return None if accepted else _make_result(tally, Ending.CONFIG_CHANGED)
 

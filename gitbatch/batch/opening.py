@@ -12,8 +12,7 @@ from msgspec.structs import replace
 from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.process.children import make_room
 from gitbatch.batch.caller import Frontend, SessionSettings
-from gitbatch.batch.event_log import EventWriter, open_log
-from gitbatch.batch.events import BatchStopped, ConfigChanged, EventStream, Listener, Notice
+from gitbatch.batch.events import BatchStopped, ConfigChanged, EventStream, Notice
 from gitbatch.batch.history.killed_attempts import find_killed_attempts
 from gitbatch.batch.history.ledger import Ledger, SpendingLimits, read_ledger
 from gitbatch.batch.history.progress import read_progress
@@ -79,7 +78,7 @@ class Opening(Struct, frozen=True):
     settings: SessionSettings
     frontend: Frontend
     agents: AgentPool
-    tell: EventStream
+    emit: EventStream
 
     def begin_batch(self) -> Batch | BatchStopped:
         """Checks everything, asks for missing choices and starts a batch, or returns why nothing runs."""
@@ -99,7 +98,7 @@ class Opening(Struct, frozen=True):
         self.frontend.report_warnings(add_risks(repo, state, followed=target.followed))
         idle = find_reason_not_to_start(state)
         if idle:
-            self.tell(idle)
+            self.emit(idle)
             return idle
         agent = config.agent_name(settings.agent)
         self._require_answers()
@@ -141,7 +140,7 @@ class Opening(Struct, frozen=True):
         changed, said = self.plan_rest(batch)
         if not said:
             return batch
-        self.tell(Notice(batch=batch.id, text=said))
+        self.emit(Notice(batch=batch.id, text=said))
         return rewrite_record(self.repo, batch, changed)
 
     def plan_rest(self, batch: Batch) -> tuple[Record, str]:
@@ -184,20 +183,20 @@ class Opening(Struct, frozen=True):
         change = fixed.find_change(state)
         if change is None:
             return True
-        self.tell(ConfigChanged(batch=batch.id, difference=change.difference))
+        self.emit(ConfigChanged(batch=batch.id, difference=change.difference))
         require_agents_left(state, batch.record, read_progress(self.repo, batch).failed_keys, self.agents)
         if not self.settings.accept_config and not (self.frontend.can_ask and self.frontend.accept_config()):
             return False
         fixed.accept_change(self.repo, batch.id, change)
-        self.tell(Notice(batch=batch.id, text=ACCEPTED))
+        self.emit(Notice(batch=batch.id, text=ACCEPTED))
         return True
 
     @contextmanager
     def prepare_run(
-        self, batch: Batch, state: ProjectState, fixed: FixedConfig, listeners: tuple[Listener, ...]
-    ) -> Iterator[tuple[Run, Notices]]:
+        self, batch: Batch, state: ProjectState, fixed: FixedConfig, git: GitThread, notices: Notices
+    ) -> Iterator[Run]:
         """Yields what a run of the batch needs, and closes it."""
-        settings, repo = self.settings, self.repo
+        settings, repo, emit = self.settings, self.repo, self.emit
         folder = (
             find_worktrees_dir(repo, state.project.config, settings.worktrees, settings.cache_dir) / batch.id
         )
@@ -205,13 +204,7 @@ class Opening(Struct, frozen=True):
         note_worktrees_dir(repo, batch.id, folder)
         fingerprint = take_fingerprint(repo, f"{batch.id}-", _pinned_refs(batch.id))
         wanted = settings.jobs or batch.record.jobs
-        with (
-            open_log(repo.own_dir, batch.id) as log,
-            closing(read_agent_git(repo, folder, batch.record.target)) as agent_git,
-            closing(GitThread()) as git,
-        ):
-            emit = EventStream(settings.clock, (EventWriter(log), *listeners))
-            notices = Notices(emit, batch.id)
+        with closing(read_agent_git(repo, folder, batch.record.target)) as agent_git:
             watched = _guard_fetches(_apply_config(repo, state, notices), fingerprint, notices)
             checkouts = find_checkouts(repo, settings.environment.get("PATH", ""))
             # While an item is checked, its agent has ended.
@@ -238,7 +231,7 @@ class Opening(Struct, frozen=True):
             if run.jobs < wanted:
                 text = f"the open-file limit allows {run.jobs} agents at a time, not {wanted} (ulimit -n)"
                 emit(Notice(batch=batch.id, text=text))
-            yield run, notices
+            yield run
 
     def _open_ledger(self, batch: Batch, state: ProjectState) -> Ledger:
         """Returns the ledger; sets the budget's limits (the last that were given) and what has been spent."""

@@ -24,6 +24,8 @@ Only refs, commits and check boxes are read. The following holds wherever a run 
 Each step depends only on the state that it finds, not on how it came about: a resume may be interrupted or repeated.
 """
 
+from collections.abc import Set as AbstractSet
+
 from gitbatch.batch.group.follow import follow_checkout
 from gitbatch.batch.group.line_counts import add_line_counts
 from gitbatch.batch.history.progress import BatchProgress, read_progress
@@ -75,16 +77,18 @@ def resume_batch(repo: Repository, batch: Batch) -> tuple[BatchProgress, Followe
     return state, followed
 
 
-def read_unreviewed(repo: Repository, batch: Batch, state: BatchProgress) -> Checkpoint | None:
+def read_unreviewed(
+    repo: Repository, batch: Batch, state: BatchProgress, seen: AbstractSet[str] = frozenset()
+) -> Checkpoint | None:
     """Returns what the next review covers of the finished groups, as one checkpoint; None: nothing.
 
     A pause of the mode before the last group counts as reviewed: the user has resumed the batch after it. The last
-    checkpoint does not, as the batch ends after its review.
+    checkpoint does not, as the batch ends after its review; but those in `seen` do.
     """
     groups, mode = batch.record.groups, batch.record.checkpoint_mode
     numbers = {finished.group: groups.index(finished.group) + 1 for finished in state.finished}
     reviewed = max((n for n in numbers.values() if mode.pauses_after(n) and n < len(groups)), default=0)
-    waiting = tuple(finished for finished in state.finished if numbers[finished.group] > reviewed)
+    waiting = tuple(f for f in state.finished if numbers[f.group] > reviewed and f.last not in seen)
     if not waiting:
         return None
     first, last = waiting[0], waiting[-1]
@@ -102,7 +106,7 @@ def read_unreviewed(repo: Repository, batch: Batch, state: BatchProgress) -> Che
         outcomes,
         criteria=(),
         before=_commit_before(repo, batch.id, first.commit),
-        commit=(last.commit, *last.revisions)[-1],
+        commit=last.last,
         gates=tuple(gate for each in waiting for gate in each.gates),
     )
     return add_line_counts(repo, checkpoint)

@@ -1,6 +1,8 @@
 """Reviews of checkpoints: who decides, and which checkpoints wait for a review (rules K1 to K3)."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -10,6 +12,11 @@ from gitbatch.batch.model import Checkpoint, CheckpointMode, PauseMode
 
 class Reviewer(Protocol):
     """Decides at the pauses of a running batch."""
+
+    @property
+    def takes_time(self) -> bool:
+        """Whether a person answers: the lock of the repository is given back while they are asked about a checkpoint."""
+        ...
 
     async def review_checkpoint(self, checkpoint: Checkpoint) -> bool:
         """Returns true if the batch continues with its next group."""
@@ -27,6 +34,15 @@ class Reviewer(Protocol):
         ...
 
 
+class Answer(StrEnum):
+    """How a run continues at a pause."""
+
+    CONTINUE = "continue"
+    READ_AGAIN = "read-again"
+    """It continues, with a state that is read again: the lock was given back while the person was asked."""
+    STOP = "stop"
+
+
 @dataclass(slots=True)
 class Reviews:
     """The reviews of a run. A review covers every group since the one before, also those of earlier starts of the batch."""
@@ -37,30 +53,40 @@ class Reviews:
     """The last checkpoint, with the outcomes of all groups that were not reviewed yet, and the commit before them."""
     is_earlier: bool = field(init=False)
     """Whether earlier starts of the batch recorded all of these groups."""
+    recorded: set[str] = field(default_factory=set)
+    """The checkpoints that are in history."""
 
     def __post_init__(self) -> None:
         self.is_earlier = self.waiting is not None
 
     def add_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Adds a checkpoint to what the next review covers."""
+        self.recorded.add(checkpoint.commit)
         if self.waiting:
             outcomes = (*self.waiting.outcomes, *checkpoint.outcomes)
             gates = (*self.waiting.gates, *checkpoint.gates)
             checkpoint = replace(checkpoint, before=self.waiting.before, outcomes=outcomes, gates=gates)
         self.waiting, self.is_earlier = checkpoint, False
 
-    async def pause_after(self, checkpoint: Checkpoint) -> bool:
-        """Asks for a review if the mode has a pause after a checkpoint. Returns true if the batch continues.
+    async def pause_after(self, checkpoint: Checkpoint) -> Answer:
+        """Asks for a review if the mode has a pause after a checkpoint.
 
         What a person sent back is shown to them again, whatever the interval of the mode.
         """
         is_revision = checkpoint.group.revision > 0 and self.mode.pause is not PauseMode.AT_END
         if not self.mode.pauses_after(checkpoint.number) and not is_revision:
-            return True
+            return Answer.CONTINUE
         waiting, self.waiting = self.waiting, None
-        return await self.reviewer.review_checkpoint(waiting or checkpoint)
+        return await self._wait_for(self.reviewer.review_checkpoint(waiting or checkpoint))
 
-    async def pause_at_end(self) -> bool:
-        """Asks for a review of the last checkpoint, in every mode. Returns true if the batch ends."""
+    async def pause_at_end(self) -> Answer:
+        """Asks for a review of the last checkpoint, in every mode. The batch ends if the run continues."""
         waiting, self.waiting = self.waiting, None
-        return waiting is None or await self.reviewer.review_last(waiting, is_earlier=self.is_earlier)
+        if waiting is None:
+            return Answer.CONTINUE
+        return await self._wait_for(self.reviewer.review_last(waiting, is_earlier=self.is_earlier))
+
+    async def _wait_for(self, consent: Awaitable[bool]) -> Answer:
+        if not await consent:
+            return Answer.STOP
+        return Answer.READ_AGAIN if self.reviewer.takes_time else Answer.CONTINUE

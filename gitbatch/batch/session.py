@@ -1,12 +1,12 @@
 """Running a batch as a service: open a session, run it, close it.
 
-A session holds the repository's lock from its opening to its closing. It starts a batch, or resumes the unfinished
-one, and reports all that happens as events. It prints nothing, reads no environment variable and no current
-directory, and installs no signal handler: its caller does.
+A session holds the repository's lock from its opening to its closing, except while it waits for a person at a pause
+(`hold.py`). It starts a batch, or resumes the unfinished one, and reports all that happens as events. It prints nothing,
+reads no environment variable and no current directory, and installs no signal handler: its caller does.
 """
 
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -14,24 +14,25 @@ from gitbatch.agents.pool import AgentPool
 from gitbatch.agents.process.children import watch_by_descriptor
 from gitbatch.agents.process.starter import Starter
 from gitbatch.batch.caller import Frontend, SessionSettings, Unattended
+from gitbatch.batch.deciding import Choice
+from gitbatch.batch.event_log import BatchLog
 from gitbatch.batch.events import BatchStopped, EventStream, Listener, Notice
+from gitbatch.batch.group.review import RecordedReview
 from gitbatch.batch.history.record import unfinished_batch
-from gitbatch.batch.history.target import require_tip
+from gitbatch.batch.hold import Hold
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import pause_by_user
-from gitbatch.batch.loop import Ending, Result, run_batch
+from gitbatch.batch.loop import Continuation, Ending, Result, run_batch
 from gitbatch.batch.model import Checkpoint
 from gitbatch.batch.notices import Notices
 from gitbatch.batch.opening import HOW_TO_START, Opening
-from gitbatch.batch.planning.configuration import read_fixed_config
-from gitbatch.batch.planning.project_state import read_project_state
 from gitbatch.batch.reviewing import Reviewer
+from gitbatch.concurrency import GitThread
 from gitbatch.errors import GitError, UsageError
 from gitbatch.fs.room import disk_error_at
 from gitbatch.limits.rate_limit import RateLimit
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.fingerprint import require_same_refs, require_untouched
-from gitbatch.repo.holder import name_plan
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.private_dir import show_diff
 from gitbatch.repo.repository import Repository
@@ -43,10 +44,14 @@ class Session:
 
     settled: Result | None
     """The result of a session that has nothing to run."""
-    active: Run | None
-    """What a run needs; None if there is a result already."""
-    notices: Notices | None
+    hold: Hold | None
+    """Its hold on the repository; None if there is a result already."""
     resumed: bool
+
+    @property
+    def active(self) -> Run | None:
+        """The tools of the run; None if nothing runs. At a pause, their repository can only be read."""
+        return self.hold.run if self.hold else None
 
     async def run(self, reviewer: Reviewer) -> Result:
         """Runs the batch until it is complete, paused, halted or stopped. Finished items are in git at any time.
@@ -54,23 +59,47 @@ class Session:
         Raises:
             GitbatchError: the run cannot continue.
         """
-        if self.active is None or self.notices is None:
+        hold = self.hold
+        if hold is None:
             return self.settled or Result(Ending.COMPLETE, succeeded=0, failed=0, has_ended=True)
-        self.notices.attach_loop()
+        hold.notices.attach_loop()
         try:
-            result = await run_batch(self.active, reviewer, resumed=self.resumed)
-            require_same_refs(self.active.repo, self.active.fingerprint)
+            result = await self._run_to_end(hold, _GivingBack(hold, reviewer))
+            require_same_refs(hold.run.repo, hold.run.fingerprint)
         except GitError as error:  # a tampered repository or a full disk explains it better
-            repo = self.active.repo
-            require_untouched(repo, self.active.fingerprint)
-            if failed := disk_error_at(error, self.active.worktrees_dir, repo.common_dir):
+            run = hold.run
+            require_untouched(run.repo, run.fingerprint)
+            if failed := disk_error_at(error, run.worktrees_dir, run.repo.common_dir):
                 raise failed from error
             raise
         else:
             return result
         finally:
-            await self.active.agents.close()
-            self.active.fingerprint.pinned.restore(self.active.repo.refs)
+            await hold.run.agents.close()
+            hold.run.fingerprint.pinned.restore(hold.run.repo.refs)
+
+    async def _run_to_end(self, hold: Hold, reviewer: Reviewer) -> Result:
+        """Runs the batch from pause to pause."""
+        part = await run_batch(hold.run, reviewer, resumed=self.resumed)
+        while isinstance(part, Continuation):
+            ended = await hold.take_again()
+            if ended:
+                return ended
+            part = await run_batch(hold.run, reviewer, resumed=self.resumed, after=part)
+        return part
+
+    async def decide(self, choices: tuple[Choice, ...]) -> RecordedReview:
+        """Records a person's decisions at a pause, as one review. The run continues by them.
+
+        It takes the lock for this moment. What was decided elsewhere meanwhile counts: a decision about another version
+        of a file, or about an item that is not up for it any more, is refused, and then nothing is recorded.
+
+        Raises:
+            BusyError: another process keeps the lock: it may be tried again.
+            GitbatchError: what is in the way. Nothing has changed.
+        """
+        assert self.hold is not None  # noqa: S101 - a reviewer is asked by a run
+        return await self.hold.decide(choices)
 
     def show_diff(self, checkpoint: Checkpoint, screen: TextIO | None = None) -> None:
         """Shows a checkpoint's changes on a terminal by `git diff`, in the user's pager."""
@@ -121,32 +150,62 @@ def open_session(
     limit = RateLimit()
     limit.cap = limit.cap if settings.longest_wait is None else settings.longest_wait
     limit.patience = limit.patience if settings.patience is None else settings.patience
-    with repository_lock(repo, frontend.report_waiting) as locked, closing(Starter()) as starter:
+    log = BatchLog()
+    emit = EventStream(settings.clock, (log, *listeners))
+    with ExitStack() as held, closing(Starter()) as starter, closing(GitThread()) as git:
+        locked = held.enter_context(repository_lock(repo, frontend.report_waiting))
         opening = Opening(
             locked.fetching(frontend.report_waiting if settings.fetch else None),
             settings,
             frontend,
             AgentPool(dict(settings.environment), settings.sandbox, starter, limit),
-            EventStream(settings.clock, listeners),
+            emit,
         )
         unfinished = unfinished_batch(opening.repo)
         if settings.continues and unfinished is None:
             raise UsageError("there is nothing to continue: no batch is unfinished", HOW_TO_START)
         batch = opening.continue_batch(unfinished) if unfinished else opening.begin_batch()
         if isinstance(batch, BatchStopped):
-            yield Session(_nothing_left(batch), None, None, resumed=False)
+            yield Session(_nothing_left(batch), None, resumed=False)
             return
-        name_plan(opening.repo.own_dir, batch.record.task)
-        state = read_project_state(
-            opening.repo, require_tip(opening.repo, batch.record.target), batch.record.plan
-        )
-        fixed = read_fixed_config(opening.repo, batch, state)
-        if not opening.accept_config(batch, state, fixed):
+        hold = Hold(repo, opening, git, log, Notices(emit, batch.id), held)
+        if not hold.open_run(batch, opening.accept_config):
             result = Result(Ending.CONFIG_CHANGED, succeeded=0, failed=0, has_ended=False)
-            yield Session(result, None, None, resumed=True)
+            yield Session(result, None, resumed=True)
             return
-        with opening.prepare_run(batch, state, fixed, listeners) as (run, notices):
-            yield Session(None, run, notices, resumed=unfinished is not None)
+        yield Session(None, hold, resumed=unfinished is not None)
+
+
+class _GivingBack:
+    """A reviewer that gives the lock back before a person is asked."""
+
+    def __init__(self, hold: Hold, reviewer: Reviewer) -> None:
+        self._hold = hold
+        self._reviewer = reviewer
+        self.takes_time = reviewer.takes_time
+
+    async def review_checkpoint(self, checkpoint: Checkpoint) -> bool:
+        """Asks whether the batch continues after a checkpoint."""
+        await self._give_back()
+        return self._note_answer(await self._reviewer.review_checkpoint(checkpoint))
+
+    async def review_last(self, checkpoint: Checkpoint, *, is_earlier: bool) -> bool:
+        """Asks whether the batch ends after its last checkpoint."""
+        await self._give_back()
+        return self._note_answer(await self._reviewer.review_last(checkpoint, is_earlier=is_earlier))
+
+    async def accept_config(self) -> bool:
+        """Asks whether the batch may run with a changed configuration; the lock is kept."""
+        return await self._reviewer.accept_config()
+
+    async def _give_back(self) -> None:
+        if self.takes_time:
+            await self._hold.give_back()
+
+    def _note_answer(self, consent: bool) -> bool:  # noqa: FBT001 - the answer itself
+        if self.takes_time and not consent:
+            self._hold.take_for_the_end()
+        return consent
 
 
 def _nothing_left(stopped: BatchStopped) -> Result:

@@ -84,6 +84,11 @@ class PromptReviewer:
         self._keys = keys
         self._can_ask = can_ask
 
+    @property
+    def takes_time(self) -> bool:
+        """Whether a person answers."""
+        return self._can_ask
+
     @contextmanager
     def _free_terminal(self) -> Iterator[None]:
         """Leaves the terminal to a prompt: nothing else draws or reads keys meanwhile."""

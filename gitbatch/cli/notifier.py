@@ -106,6 +106,11 @@ class NotifyingReviewer:
         self._reviewer = reviewer
         self._notifier = notifier
 
+    @property
+    def takes_time(self) -> bool:
+        """Whether a person answers."""
+        return self._reviewer.takes_time
+
     async def review_checkpoint(self, checkpoint: Checkpoint) -> bool:
         """Asks whether to continue after a checkpoint."""
         self._notifier.call_to_review(checkpoint)

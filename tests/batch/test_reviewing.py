@@ -12,13 +12,15 @@ from gitbatch.batch.history.progress import read_progress
 from gitbatch.batch.history.record import all_batches
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.resume import read_unreviewed
-from gitbatch.batch.reviewing import Reviews
+from gitbatch.batch.reviewing import Answer, Reviews
 from gitbatch.batch.verdicts import GateState, GateVerdict
 from gitbatch.repo.opening import open_repository
 
 
 class Recorder:
     """A reviewer that writes down what it is asked about, and consents."""
+
+    takes_time = False
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, int, str, int]] = []
@@ -58,12 +60,13 @@ def test_a_review_covers_everything_since_the_last_one(
         before = f"c{number - 1}"
         checkpoint = replace(CHECKPOINT, number=number, before=before, outcomes=outcomes, gates=gates)
         reviews.add_checkpoint(checkpoint)
-        assert number == 3 or asyncio.run(reviews.pause_after(checkpoint))
-    assert not asyncio.run(reviews.pause_at_end())
+        assert number == 3 or asyncio.run(reviews.pause_after(checkpoint)) is Answer.CONTINUE
+    assert asyncio.run(reviews.pause_at_end()) is Answer.STOP
     assert recorder.asked == asked
     assert not recorder.earlier, "each was shown"
-    assert asyncio.run(reviews.pause_at_end()), "nothing is left to review"
-    assert not asyncio.run(Reviews(recorder, CheckpointMode.parse(mode), CHECKPOINT).pause_at_end())
+    assert asyncio.run(reviews.pause_at_end()) is Answer.CONTINUE, "nothing is left to review"
+    later = Reviews(recorder, CheckpointMode.parse(mode), CHECKPOINT)
+    assert asyncio.run(later.pause_at_end()) is Answer.STOP
     assert recorder.earlier
 
 

@@ -10,7 +10,7 @@ from gitbatch.batch.session import Session
 from gitbatch.cli import questions
 from gitbatch.cli.frontend import PromptReviewer
 
-SETTLED = Session(None, None, None, resumed=False)
+SETTLED = Session(None, None, resumed=False)
 
 
 class Recorder:

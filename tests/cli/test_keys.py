@@ -111,7 +111,7 @@ def test_nothing_is_asked_where_nothing_runs() -> None:
 @pytest.mark.parametrize("can_ask", [False, True])
 def test_views_without_keys_read_none(*, can_ask: bool) -> None:
     """Not even a terminal or an event loop is needed."""
-    session = Session(None, None, None, resumed=False)
+    session = Session(None, None, resumed=False)
     view = BriefView(PlainPage(StringIO()))
     keys = TerminalKeys(view, session, can_ask=can_ask)
     keys.start()

@@ -48,6 +48,11 @@ class FinishedGroup(Struct, frozen=True):
     """By key: how each of its items stands."""
 
     @property
+    def last(self) -> str:
+        """Its last checkpoint: its own, or that of its last revision."""
+        return (self.commit, *self.revisions)[-1]
+
+    @property
     def reopened(self) -> Mapping[ItemKey, StandingDecision]:
         """The decisions, by key, about the items that a review sent back or retried and that have not run again yet."""
         found = {key: standing.decided for key, standing in self.standings.items()}
