@@ -8,6 +8,7 @@ the last message of a model, `reply.parse_review` for a reply file; it gives its
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
@@ -16,10 +17,12 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec import Struct
 
 from gitbatch.agents.review.model import Review, ReviewRequest
+from gitbatch.fs.layers import is_in_layers
 from gitbatch.limits.causes import Cause, WaitReason
 from gitbatch.limits.usage import Usage
 from gitbatch.plan.model import ItemKey
 from gitbatch.project.context import ContextFile, MissingInput
+from gitbatch.sandbox.model import Overlay
 from gitbatch.text import CleanText
 
 if TYPE_CHECKING:  # it brings asyncio, and this module is imported by everything that knows an outcome
@@ -137,6 +140,7 @@ class LocalPlace(Struct, frozen=True):
     """The folders of this machine that an agent uses for one attempt; it gets them together with its assignment."""
 
     worktree: Path
+    """As the program sees it."""
     scratch: Path
     """A private folder outside the worktree, for files that the agent receives and returns."""
     git: tuple[Path, ...] = ()
@@ -147,6 +151,21 @@ class LocalPlace(Struct, frozen=True):
     """Folders that the agent may not read: the worktrees of the other items."""
     base: "Base | None" = None
     """Reads the commit that the item starts from, for an agent without a process."""
+    overlay: Overlay | None = None
+    """What is mounted at `worktree` for programs, and for nothing else; None: `worktree` has the files."""
+    slot: int = 0
+    """A number that no other attempt has at the same time, from 0 on, for ports and databases."""
+
+    @property
+    def layers(self) -> tuple[Path, ...]:
+        """The folders with the files of the worktree, the uppermost first; all changes are in the first."""
+        return (self.overlay.upper, *self.overlay.lower) if self.overlay else (self.worktree,)
+
+    def has_file(self, path: str) -> bool:
+        """Whether something is at a path of the worktree; no link on the way is followed."""
+        with suppress(OSError):
+            return is_in_layers(self.layers, path)
+        return False
 
 
 class Agent(Protocol):
@@ -184,6 +203,10 @@ class Agent(Protocol):
 
     def read_in_checkouts(self, checkouts: tuple[Path, ...]) -> tuple[Path, ...]:
         """Returns the paths in the user's checkouts that its processes may read."""
+        ...
+
+    def find_used_in(self, checkouts: tuple[Path, ...]) -> tuple[Path, ...]:
+        """Returns the paths in the user's checkouts that its processes need at their own places, sandbox or not."""
         ...
 
     def find_missing_program(self, has_file: Callable[[str], bool]) -> str:

@@ -36,7 +36,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Base]:
 @pytest.fixture
 def bench(base: Base, tmp_path: Path) -> ToolContext:
     (tmp_path / "worktree").mkdir()
-    return ToolContext(base, OutputFile(tmp_path / "worktree", "out/x.md"), ApiKey(KEY))
+    return ToolContext(base, OutputFile((tmp_path / "worktree",), "out/x.md"), ApiKey(KEY))
 
 
 def use(bench: ToolContext, name: str, **arguments: object) -> ToolResult:
@@ -44,7 +44,7 @@ def use(bench: ToolContext, name: str, **arguments: object) -> ToolResult:
 
 
 def written(bench: ToolContext) -> str:
-    return (bench.output.worktree / "out/x.md").read_text(encoding="utf-8")
+    return (bench.output.layers[0] / "out/x.md").read_text(encoding="utf-8")
 
 
 def test_a_file_is_read_in_pages(bench: ToolContext) -> None:
@@ -110,7 +110,7 @@ def test_the_output_is_written_edited_and_read_back(bench: ToolContext) -> None:
     assert not use(bench, "edit_output", old="a", new="c", everywhere=True).is_error
     assert use(bench, "read_file", path="out/x.md").text.endswith("\nc ä c\nb")
     assert written(bench) == "c ä c\nb\n"
-    assert [path.name for path in (bench.output.worktree / "out").iterdir()] == ["x.md"]
+    assert [path.name for path in (bench.output.layers[0] / "out").iterdir()] == ["x.md"]
 
 
 def test_what_was_there_before_is_not_added_to(bench: ToolContext) -> None:
@@ -135,7 +135,7 @@ def test_a_wrong_call_is_an_error_and_writes_nothing(
     bench: ToolContext, name: str, arguments: object
 ) -> None:
     assert asyncio.run(use_tool(bench, name, arguments)).is_error
-    assert list(bench.output.worktree.iterdir()) == []
+    assert list(bench.output.layers[0].iterdir()) == []
 
 
 def test_an_edit_can_not_grow_without_end(bench: ToolContext, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,13 +149,13 @@ def test_an_edit_can_not_grow_without_end(bench: ToolContext, monkeypatch: pytes
 @pytest.mark.rule("S1")
 def test_no_link_on_the_way_to_the_output_is_followed(bench: ToolContext, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
-    (bench.output.worktree / "out").symlink_to(tmp_path / "elsewhere")
+    (bench.output.layers[0] / "out").symlink_to(tmp_path / "elsewhere")
     assert use(bench, "write_output", content="x").is_error
     assert list((tmp_path / "elsewhere").iterdir()) == []
-    (bench.output.worktree / "out").unlink()
-    (bench.output.worktree / "out").mkdir()
+    (bench.output.layers[0] / "out").unlink()
+    (bench.output.layers[0] / "out").mkdir()
     (tmp_path / "victim").write_text("victim", encoding="utf-8")
-    (bench.output.worktree / "out/x.md").symlink_to(tmp_path / "victim")
+    (bench.output.layers[0] / "out/x.md").symlink_to(tmp_path / "victim")
     assert use(bench, "edit_output", old="victim", new="x").is_error
     assert not use(bench, "write_output", content="x").is_error  # the link itself is replaced
     assert (tmp_path / "victim").read_text(encoding="utf-8") == "victim"
@@ -234,7 +234,7 @@ def test_the_model_is_not_asked_to_help_with_a_disk_that_fails(
         return
     with pytest.raises(OSError, match=os.strerror(number)):
         use(bench, "write_output", content="x")
-    assert not list((bench.output.worktree / "out").iterdir())
+    assert not list((bench.output.layers[0] / "out").iterdir())
 
 
 @pytest.mark.parametrize("number", [99999999999999999999, -1, 10**400])

@@ -47,12 +47,14 @@ def test_what_the_kernel_cannot_execute(tmp_path: Path, content: bytes, problem:
     program = tmp_path / "program"
     program.write_bytes(content)
     program.chmod(0o755)
-    assert find_format_problem("program", {"PATH": str(tmp_path)}, Path("/")) == problem
-    assert find_format_problem("./program", {}, tmp_path) == problem.replace("program", "./program")
+    assert find_format_problem("program", {"PATH": str(tmp_path)}, ()) == problem
+    assert find_format_problem("./program", {}, (tmp_path / "none", tmp_path)) == problem.replace(
+        "program", "./program"
+    )
 
 
 def test_a_program_that_is_not_there_has_no_format(tmp_path: Path) -> None:
-    assert find_format_problem("program", {"PATH": str(tmp_path)}, tmp_path) == ""
+    assert find_format_problem("program", {"PATH": str(tmp_path)}, (tmp_path,)) == ""
 
 
 @pytest.mark.parametrize(

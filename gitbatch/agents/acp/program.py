@@ -1,7 +1,6 @@
 """One start of an agent that speaks the protocol: what it may do, when it is stopped, and what its end means."""
 
 import asyncio
-import os
 import time
 from importlib import import_module
 from typing import Any
@@ -93,7 +92,7 @@ class AcpProgram(Struct, frozen=True):
         if self.assignment.review:
             return make_review(self.turn.events.summary, self.assignment.review, self.turn.usage)
         denials = tuple(self.turn.denials)
-        if denials and not os.path.lexists(self.place.worktree / self.assignment.output):
+        if denials and not self.place.has_file(self.assignment.output):
             reason = clean_text(f"no output file was written ({denials[-1]})")
             return Failure(reason, denials, Cause.NO_OUTPUT, usage=self.turn.usage)
         return read_last_message(self.turn.events.summary, self.turn.usage)

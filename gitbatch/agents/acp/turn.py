@@ -125,7 +125,8 @@ class Turn:
     def _has_link(self) -> bool:
         """Whether a part of the path of the output is a link by now."""
         output = self._assignment.output
-        return any((self._place.worktree / path).is_symlink() for path in (*ancestors(output), output))
+        paths = (*ancestors(output), output)
+        return any((layer / path).is_symlink() for layer in self._place.layers for path in paths)
 
 
 def describe_limit(dollars: float) -> str:

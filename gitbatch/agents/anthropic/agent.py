@@ -80,6 +80,10 @@ class ClaudeAgent:
         """Returns nothing: it has no process."""
         return ()
 
+    def find_used_in(self, _checkouts: tuple[Path, ...]) -> tuple[Path, ...]:
+        """Returns nothing: it has no process."""
+        return ()
+
     @property
     def knows_usage(self) -> bool:
         """True: the server reports it with each answer."""

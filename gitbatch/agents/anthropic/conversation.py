@@ -68,7 +68,7 @@ async def hold_conversation(
             usage=FREE,
         )
     key = ApiKey(agent.key)
-    output = OutputFile(place.worktree, assignment.output)
+    output = OutputFile(place.layers, assignment.output)
     tool_context = ToolContext(place.base, output, key, assignment.earlier, review=assignment.review)
     transcript = Transcript(progress, key)
     files = await read_context(assignment, place.base, _LARGEST_QUOTE)

@@ -5,7 +5,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.fs.durable import replacing_unsynced
-from gitbatch.fs.nofollow import directory, read_small
+from gitbatch.fs.layers import file_in_layers
+from gitbatch.fs.nofollow import directory
 
 LARGEST = 16 * 1024 * 1024
 """Bytes that a write may have: edits could double a file again and again."""
@@ -14,7 +15,8 @@ LARGEST = 16 * 1024 * 1024
 class OutputFile(Struct, frozen=True):
     """The assigned path below the worktree: no other path can be named."""
 
-    worktree: Path
+    layers: tuple[Path, ...]
+    """The folders with the files of the worktree, the uppermost first."""
     path: str
 
     def read(self) -> bytes | None:
@@ -24,7 +26,11 @@ class OutputFile(Struct, frozen=True):
             OSError: it is not a regular file.
         """
         try:
-            return read_small(self.worktree, self.path, LARGEST)
+            with (
+                file_in_layers(self.layers, self.path) as (descriptor, _),
+                open(descriptor, "rb", closefd=False) as stream,
+            ):
+                return stream.read(LARGEST)
         except FileNotFoundError:
             return None
 
@@ -36,7 +42,7 @@ class OutputFile(Struct, frozen=True):
         """
         *parents, name = self.path.split("/")
         with (
-            directory(self.worktree, tuple(parents), create=True) as folder,
+            directory(self.layers[0], tuple(parents), create=True) as folder,
             replacing_unsynced(folder, name, 0o644) as descriptor,
             open(descriptor, "wb", closefd=False) as stream,
         ):

@@ -1,7 +1,6 @@
 """The agent kind `claude-code`: Claude Code, started for each attempt, with its events read as they come."""
 
 import asyncio
-import os
 from functools import partial
 
 from msgspec import Struct, field
@@ -172,7 +171,7 @@ class ClaudeCodeProgram(Struct, frozen=True):
         if review:
             return make_review(self.stream.summary, review, usage)
         denials = self.stream.denials
-        if denials and not os.path.lexists(self.place.worktree / self.assignment.output):
+        if denials and not self.place.has_file(self.assignment.output):
             reason = clean_text(f"no output file was written ({denials[-1]})")
             return Failure(reason, denials, Cause.NO_OUTPUT, usage=usage)
         return read_last_message(self.stream.summary, usage)

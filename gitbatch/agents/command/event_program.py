@@ -1,7 +1,6 @@
 """A program of the user's choice that prints its events in a known format (the setting `format`)."""
 
 import asyncio
-import os
 from functools import partial
 from typing import Any
 
@@ -82,7 +81,7 @@ class EventProgram(Struct, frozen=True):
             return replace(self._fail_without_end(ended), usage=usage)
         denials = self.events.denials
         assignment, place = self.command.assignment, self.command.place
-        if denials and not os.path.lexists(place.worktree / assignment.output):
+        if denials and not place.has_file(assignment.output):
             reason = clean_text(f"no output file was written ({denials[-1]})")
             return Failure(reason, denials, Cause.NO_OUTPUT, usage=usage)
         written = self.command.files.read_written_reply(ended.watch, ended.secrets, assignment.review)

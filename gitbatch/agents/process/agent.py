@@ -82,6 +82,10 @@ class ProcessAgent(Struct, frozen=True):
         """Returns the paths in the user's checkouts that the program may read: its installation, and listed ones."""
         if self.sandbox.kind is SandboxKind.NONE:
             return ()
+        return self.find_used_in(checkouts)
+
+    def find_used_in(self, checkouts: tuple[Path, ...]) -> tuple[Path, ...]:
+        """Returns the paths in the user's checkouts that the program needs at their own places, sandbox or not."""
         return read_in_checkouts(self.table, self.command, self.environment, checkouts)
 
     def find_missing_program(self, has_file: Callable[[str], bool]) -> str:
@@ -114,7 +118,7 @@ class ProcessAgent(Struct, frozen=True):
             if isinstance(program, Failure):
                 return program
             passed = passed_variables(self.table, self.environment)
-            if problem := find_format_problem(self.command[0], passed, place.worktree):
+            if problem := find_format_problem(self.command[0], passed, place.layers):
                 return Failure(clean_text(f"the agent cannot be started: {problem}"), cause=Cause.FATAL)
             output = None if assignment.review else assignment.output
             confinement = confinement_of(self.table, self.environment, place, output, self.network.kind)

@@ -47,6 +47,7 @@ def confinement_of(
         network=network,
         strict_output=place.worktree / output if table.strict and output is not None else None,
         reads_only=output is None,
+        overlay=place.overlay,
         limits=ProcessLimits(file_bytes=table.max_file_bytes, scratch_bytes=table.max_scratch_bytes),
     )
 

@@ -33,14 +33,20 @@ def describe_start_problem(said: str) -> str:
     return f"{program}: {where} in its first line (#!) cannot be found"
 
 
-def find_format_problem(program: str, environment: Mapping[str, str], directory: Path) -> str:
+def find_format_problem(program: str, environment: Mapping[str, str], layers: tuple[Path, ...]) -> str:
     """Returns why the kernel cannot execute a file; empty if it can, or if that is unknown.
 
     Bubblewrap (by `execvp`) and a shell run such a file as a script, which then fails in ways of its own.
+
+    Args:
+        program: as the command line has it.
+        environment: the program's.
+        layers: the folders with the files of the worktree, the uppermost first.
     """
     path = environment.get("PATH", os.defpath)
     if "/" in program and not program.startswith("/"):  # a file of the worktree: each item has its own
-        is_unknown = _has_unknown_format(str(directory / program), path)
+        found = (str(folder / program) for folder in layers if (folder / program).is_file())
+        is_unknown = _has_unknown_format(next(found, program), path)
     else:
         is_unknown = _has_unknown_format_cached(program, path)
     return f"{program}: Exec format error" if is_unknown else ""

@@ -5,7 +5,7 @@ and removed as files.
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -28,9 +28,10 @@ from gitbatch.repo.fingerprint import Fingerprint, require_untouched
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
 from gitbatch.repo.worktrees.agent_git import AgentGit
+from gitbatch.repo.worktrees.layered import remove_layered_worktree
 from gitbatch.repo.worktrees.worktree import NewWorktree, Worktree, add_worktree, remove_worktree
 
-_PROCESS = secrets.token_hex(2)
+PROCESS = secrets.token_hex(2)
 """In the names of this process's folders: without a sandbox, agents of a killed run may still write into theirs."""
 
 
@@ -50,8 +51,8 @@ class LocalWorkplaces(Struct, frozen=True):
 
     def open_workplace(self, batch: str, slug: str) -> "LocalWorkplace":
         """Returns a workplace, not yet prepared, for an attempt at the item with a slug."""
-        worktree = self.folder / f"{batch}-{slug}-{_PROCESS}"
-        return LocalWorkplace(self, worktree, self.folder / f"{slug}-{_PROCESS}.io")
+        worktree = self.folder / f"{batch}-{slug}-{PROCESS}"
+        return LocalWorkplace(self, worktree, self.folder / f"{slug}-{PROCESS}.io")
 
 
 @dataclass(slots=True)
@@ -106,31 +107,37 @@ def make_worktree(shared: LocalWorkplaces, path: Path, setup: WorkplaceSetup) ->
     Raises:
         DiskError: it cannot be written.
     """
-    repo = shared.repo
-    try:
-        made = _add_worktree(shared, path, setup)
+    repo, new = shared.repo, NewWorktree(path, setup.branch, setup.commit, setup.output, setup.paths)
+    with raising_disk_errors(path.parent):
+        require_untouched(repo, shared.fingerprint)  # git runs filters when it fills a worktree
+        made = put_on_new_branch(repo, new, partial(add_worktree, repo, shared.agent_git, new))
         if setup.earlier:
             put_output(repo, path, setup.output, setup.earlier, setup.tree)
+    return replace(made, guarded=tuple(guarded for guarded in setup.guarded if (path / guarded).exists()))
+
+
+@contextmanager
+def raising_disk_errors(folder: Path) -> Iterator[None]:
+    """Raises a `DiskError` with advice for an `OSError` while a worktree is made in a folder."""
+    try:
+        yield
     except OSError as error:
         raise DiskError(
-            f"cannot make a worktree in {path.parent}: {error.strerror}",
+            f"cannot make a worktree in {folder}: {error.strerror}",
             "free disk space, make the folder writable, or set GITBATCH_WORKTREES to another folder; "
             "then resume: gitbatch run",
         ) from error
-    return made
 
 
-def _add_worktree(shared: LocalWorkplaces, path: Path, setup: WorkplaceSetup) -> Worktree:
-    repo, new = shared.repo, NewWorktree(path, setup.branch, setup.commit, setup.output, setup.paths)
-    require_untouched(repo, shared.fingerprint)  # git runs filters when it fills a worktree
+def put_on_new_branch(repo: Repository, new: NewWorktree, add: Callable[[], Worktree]) -> Worktree:
+    """Returns a new worktree, after a second try without what an agent may have put where its branch belongs."""
     try:
-        made = add_worktree(repo, shared.agent_git, new)
+        return add()
     except GitError:  # an agent without a sandbox has put something where the branch belongs
-        remove_worktree(repo, path)
-        repo.refs.remove(setup.branch)
-        repo.refs.delete(repo.refs.below(f"{setup.branch}/"))
-        made = add_worktree(repo, shared.agent_git, new)
-    return replace(made, guarded=tuple(guarded for guarded in setup.guarded if (path / guarded).exists()))
+        remove_layered_worktree(repo, new.path)
+        repo.refs.remove(new.branch)
+        repo.refs.delete(repo.refs.below(f"{new.branch}/"))
+        return add()
 
 
 def collect_from(worktree: Worktree, output: str) -> Collected | None:

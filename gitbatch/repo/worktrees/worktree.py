@@ -28,6 +28,8 @@ from gitbatch.repo.worktrees.sparse import check_out
 
 _EVERYTHING = ("-c", "core.sparseCheckout=false")
 """A full worktree has all files, also if the user's own checkout is sparse."""
+_LOCKED = "gitbatch works in it; gitbatch removes it"
+"""Why git does not prune it: `git worktree list --verbose` shows this."""
 
 
 class Worktree(Struct, frozen=True):
@@ -64,24 +66,43 @@ def add_worktree(repo: Repository, agents: AgentGit, new: NewWorktree) -> Worktr
     path = new.path
     path.parent.mkdir(parents=True, exist_ok=True)
     git_dir = agents.make(path, new.base, new.output)
-    pointer = os.fsencode(f"gitdir: {git_dir}\n")
-    if repo.refs.is_reftable:
-        # With a reftable, HEAD is not a plain file that could be written here.
-        options = ("--quiet", "--no-checkout", "-b", short(new.branch))
-        repo.git.run(*_EVERYTHING, "worktree", "add", *options, "--", str(path), new.base)
-        (path / ".git").write_bytes(pointer)
-    else:
-        path.mkdir()
-        (path / ".git").write_bytes(pointer)
-        with repo.refs.creating(new.branch, new.base):
-            if new.sparse is not None:
-                index = check_out(repo.objects, repo.objects.tree_of(new.base), new.sparse, path)
-                (git_dir / "index").write_bytes(index)
-        _put_entry(repo, path, new.branch)
+
+    def fill() -> None:
+        if new.sparse is not None:
+            index = check_out(repo.objects, repo.objects.tree_of(new.base), new.sparse, path)
+            (git_dir / "index").write_bytes(index)
+
+    pointer = put_empty_worktree(repo, git_dir, new, fill)
     if new.sparse is None or repo.refs.is_reftable:
         check_out_all(repo, path, git_dir / "index", new.base)
     (path / new.output).parent.mkdir(parents=True, exist_ok=True)
     return Worktree(path, new.branch, wait_for_ctime_tick(path), pointer)
+
+
+def put_empty_worktree(
+    repo: Repository, git_dir: Path, new: NewWorktree, fill: Callable[[], None] = lambda: None
+) -> bytes:
+    """Creates the folder of a worktree, its branch, and git's entry for it; returns the content of its `.git`.
+
+    Args:
+        repo: the repository.
+        git_dir: the git directory that it names.
+        new: its specification.
+        fill: puts files in it while the branch is being created; not called with a reftable.
+    """
+    pointer = os.fsencode(f"gitdir: {git_dir}\n")
+    if repo.refs.is_reftable:
+        # With a reftable, HEAD is not a plain file that could be written here.
+        options = ("--quiet", "--no-checkout", "--lock", "--reason", _LOCKED, "-b", short(new.branch))
+        repo.git.run(*_EVERYTHING, "worktree", "add", *options, "--", str(new.path), new.base)
+        (new.path / ".git").write_bytes(pointer)
+        return pointer
+    new.path.mkdir()
+    (new.path / ".git").write_bytes(pointer)
+    with repo.refs.creating(new.branch, new.base):
+        fill()
+    _put_entry(repo, new.path, new.branch)
+    return pointer
 
 
 def make_detached(
@@ -139,7 +160,12 @@ def _put_entry(repo: Repository, path: Path, branch: str) -> None:
     entry = repo.common_dir / "worktrees" / path.name
     new = _temporary_folder(repo)
     new.mkdir()
-    for name, text in {"gitdir": str(path / ".git"), "commondir": "../..", "HEAD": f"ref: {branch}"}.items():
+    for name, text in {
+        "gitdir": str(path / ".git"),
+        "commondir": "../..",
+        "HEAD": f"ref: {branch}",
+        "locked": _LOCKED,
+    }.items():
         (new / name).write_bytes(os.fsencode(f"{text}\n"))
     entry.parent.mkdir(exist_ok=True)
     new.rename(entry)

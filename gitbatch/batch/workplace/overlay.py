@@ -1,0 +1,192 @@
+"""Workplaces whose files are layers that they share: the launcher mounts them for the programs of an agent, and only for those.
+
+The folder of the worktree is the upper layer: it has the pointer `.git`, and then what the agent changes. Nothing is ever
+mounted where the orchestrator is. It reads the upper layer as files, without following links, and never walks the rest.
+
+Programs see the worktree at the place of the user's checkout: a virtual environment with absolute paths in it, and
+caches that name files, then refer to the worktree. They see it at the place of its own folder if they need something of
+the checkout itself, or if the checkout is $HOME.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from msgspec import Struct
+
+from gitbatch.agents.protocol import Agent, Assignment, Failure, LocalPlace, Progress, Reply
+from gitbatch.batch.workplace.local import PROCESS, LocalWorkplaces, put_on_new_branch, raising_disk_errors
+from gitbatch.batch.workplace.protocol import Collected, WorkplaceSetup
+from gitbatch.batch.workplace.upper_layer import UpperLayer, collect_from_upper, note_upper
+from gitbatch.fs.layers import is_in_layers
+from gitbatch.fs.removal import remove_tree
+from gitbatch.paths import ancestors
+from gitbatch.repo.attributes import put_output
+from gitbatch.repo.base import Base
+from gitbatch.repo.fingerprint import require_untouched
+from gitbatch.repo.repository import Repository
+from gitbatch.repo.snapshot import TreeSnapshot
+from gitbatch.repo.templates.layers import Layers
+from gitbatch.repo.templates.templates import Templates
+from gitbatch.repo.worktrees.agent_git import git_dir_of
+from gitbatch.repo.worktrees.layered import (
+    LayeredGit,
+    add_layered_worktree,
+    remove_layered_worktree,
+    work_folders_of,
+)
+from gitbatch.repo.worktrees.sparse import check_out
+from gitbatch.repo.worktrees.worktree import NewWorktree
+from gitbatch.sandbox.model import Overlay
+
+
+class SharedLayers(Struct, frozen=True):
+    """The layers of the worktrees of a run."""
+
+    templates: Templates
+    git: LayeredGit
+    home: Path
+    """The user's."""
+    extra: tuple[Path, ...] = ()
+    """Layers on top of every template, the uppermost first."""
+
+
+class OverlayWorkplaces(Struct, frozen=True):
+    """The workplaces of a run, each a worktree of layers."""
+
+    plain: LocalWorkplaces
+    """What they share with workplaces of the kind `copy`."""
+    layers: SharedLayers
+
+    def open_workplace(self, batch: str, slug: str) -> "OverlayWorkplace":
+        """Returns a workplace, not yet prepared, for an attempt at the item with a slug."""
+        folder = self.plain.folder
+        return OverlayWorkplace(self, folder / f"{batch}-{slug}-{PROCESS}", folder / f"{slug}-{PROCESS}.io")
+
+
+class _Made(Struct, frozen=True):
+    """A workplace that is prepared."""
+
+    setup: WorkplaceSetup
+    upper: UpperLayer
+    overlay: Overlay
+    held: Layers | None
+    """The layers that must not be removed while it is used."""
+
+
+@dataclass(slots=True)
+class OverlayWorkplace:
+    """A worktree of layers with the item's branch, and a scratch folder: a `protocol.Workplace`."""
+
+    shared: OverlayWorkplaces
+    path: Path
+    """The worktree's folder, which is the upper layer."""
+    scratch: Path
+    made: _Made | None = None
+
+    async def prepare(self, setup: WorkplaceSetup) -> None:
+        """Makes the worktree and the item's branch.
+
+        Raises:
+            DiskError: the folder, or the cache folder, cannot be written.
+        """
+        self.made = await self.shared.plain.git(_make_workplace, self.shared, self.path, setup)
+
+    async def work(self, agent: Agent, assignment: Assignment, progress: Progress) -> Reply | Failure:
+        """Runs an agent in the worktree until it has ended."""
+        made = self.made
+        assert made is not None  # noqa: S101 - the order of calls that the protocol demands
+        plain, layers = self.shared.plain, self.shared.layers
+        snapshot = TreeSnapshot(plain.repo.objects, made.setup.tree)
+        place = LocalPlace(
+            worktree=choose_place(plain.repo, layers, agent.find_used_in(plain.checkouts), self.path),
+            scratch=self.scratch,
+            git=layers.git.agents.readable(self.path, made.setup.commit),
+            checkouts=plain.checkouts,
+            hidden=(plain.folder.parent.parent,),
+            base=Base(made.setup.commit, snapshot, plain.git, plain.repo.git),
+            overlay=made.overlay,
+        )
+        return await agent.run(assignment, place, progress)
+
+    async def collect(self) -> Collected | None:
+        """Lists the changes; None: the worktree was removed while the agent ran, or was never made."""
+        if self.made is None:
+            return None
+        return await self.shared.plain.git(collect_from_upper, self.made.upper, self.made.setup.output)
+
+    async def discard(self) -> bool:
+        """Removes the worktree and the scratch folder. The item's branch is left alone."""
+        return await self.shared.plain.git(self._remove)
+
+    def _remove(self) -> bool:
+        gone = [remove_layered_worktree(self.shared.plain.repo, self.path), remove_tree(self.scratch)]
+        if self.made and self.made.held:
+            self.made.held.close()
+        return all(gone)
+
+
+def choose_place(repo: Repository, layers: SharedLayers, used: Sequence[Path], own: Path) -> Path:
+    """Returns where a worktree is mounted: at the checkout's place, if nothing there is needed besides it.
+
+    Args:
+        repo: has the checkout.
+        layers: of the worktree.
+        used: what the program uses of the user's checkouts.
+        own: the worktree's folder.
+    """
+    root = repo.root.resolve()
+    needed = (path.resolve() for path in used)
+    inside = [str(path.relative_to(root)) for path in needed if path.is_relative_to(root)]
+    is_there = all(path != "." and is_in_layers(layers.extra, path) for path in inside)
+    is_home = layers.home.resolve().is_relative_to(root)
+    return root if is_there and not is_home and not own.resolve().is_relative_to(root) else own
+
+
+def _make_workplace(shared: OverlayWorkplaces, path: Path, setup: WorkplaceSetup) -> _Made:
+    plain, repo = shared.plain, shared.plain.repo
+    with raising_disk_errors(path.parent):
+        require_untouched(repo, plain.fingerprint)
+        repo.objects.writer.flush()  # git reads them in the worktree
+        held = None if setup.paths is not None else shared.layers.templates.layers(setup.commit)
+        try:
+            return _fill_workplace(shared, path, setup, held)
+        except BaseException:
+            if held:
+                held.close()
+            raise
+
+
+def _fill_workplace(
+    shared: OverlayWorkplaces, path: Path, setup: WorkplaceSetup, held: Layers | None
+) -> _Made:
+    repo, git = shared.plain.repo, shared.layers.git
+    new = NewWorktree(path, setup.branch, setup.commit, setup.output, setup.paths)
+    made = put_on_new_branch(repo, new, partial(add_layered_worktree, repo, git, new))
+    lower, index = _take_layers(shared, path, setup, held)
+    below = (*shared.layers.extra, *lower)
+    for folder in ancestors(setup.output):
+        if not is_in_layers(below, folder):
+            (path / folder).mkdir(exist_ok=True)
+    if setup.earlier:
+        put_output(repo, path, setup.output, setup.earlier, setup.tree)
+    work, git_work = work_folders_of(path)
+    of_git = Overlay((index,), git_dir_of(path), git_work)
+    upper = note_upper(path, below, pointer=made.pointer, guarded=setup.guarded)
+    return _Made(setup, upper, Overlay(below, path, work, of_git, git.binds), held)
+
+
+def _take_layers(
+    shared: OverlayWorkplaces, path: Path, setup: WorkplaceSetup, held: Layers | None
+) -> tuple[tuple[Path, ...], Path]:
+    """Returns the layers with the files of the base, and a folder with their index; for some paths only, new ones."""
+    if held:
+        return held.lower, shared.layers.git.share_index(held.index)
+    objects = shared.plain.repo.objects
+    files, index = (work_folders_of(path)[0].with_name(name) for name in ("base", "index"))
+    for folder in (files, index):
+        folder.mkdir()
+    paths = setup.paths or ()
+    (index / "index").write_bytes(check_out(objects, objects.tree_of(setup.commit), paths, files))
+    return (files,), index
