@@ -1,4 +1,4 @@
-"""What a worktree of a base commit lies upon: folders of files in an order, and the index that belongs to them."""
+"""The lower layers of a worktree: folders of files in an order, and the index that belongs to them."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Layers on the disk: folders of files that many worktrees share, each complete or not there at all.
 
-A layer is a folder with the files (`tree/`), for some an index of git (`index`), a lock, and a marker that is written
+A layer is a folder with the files (`tree/`), for some an index of git (`git/index`), a lock, and a marker that is written
 last and synced. It is made under another name and renamed, so a killed process never leaves a part of one; what it
 leaves is removed later. A complete layer is never changed. It is removed by a process that has its lock exclusively,
 and used by those that share it (a lease), so that nothing is removed while a worktree needs it.
@@ -33,6 +33,8 @@ from gitbatch.fs.removal import remove_anything
 
 FORMAT = 1
 """The version of the folders' form; layers of another version are not used."""
+INDEX = "git/index"
+"""The path of the index in the folder of a layer."""
 _NEW, _GONE = ".new-", ".gone-"
 _MARKER, _LOCK = "complete", "lock"
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -52,7 +54,7 @@ class LayerMarker(Struct, frozen=True):
     size: int
     """The sum of their sizes in bytes, with the index."""
     below: tuple[str, ...] = ()
-    """The names of the layers that it lies upon, the uppermost first."""
+    """The names of the layers below it, the uppermost first."""
     boot: str = ""
     """The boot of the machine in which its files were last known to be there."""
 
@@ -86,8 +88,8 @@ class Lease:
 
     @property
     def index(self) -> Path:
-        """The index of its files, if its maker wrote one."""
-        return self.folder / "index"
+        """The index of its files, if its maker wrote one. Nothing else is in its folder, which an overlay may have below."""
+        return self.folder / INDEX
 
     def close(self) -> None:
         """Ends the right; afterwards another process may remove the layer."""
@@ -109,8 +111,13 @@ class LayerStore:
     root: Path
     _held: dict[str, _Held] = field(init=False, default_factory=dict)
 
-    def find(self, name: str) -> Lease | None:
-        """Returns a lease of the complete layer with a name; None: it does not exist, or it has lost files."""
+    def find(self, name: str, *, is_below: bool = False) -> Lease | None:
+        """Returns a lease of the complete layer with a name; None: it does not exist, or it has lost files.
+
+        Args:
+            name: of the layer.
+            is_below: another layer needs it, whose last use counts.
+        """
         descriptor = self._share(name)
         if descriptor is None:
             return None
@@ -120,7 +127,8 @@ class LayerStore:
         if marker is None:
             self.release(name)
             return None
-        os.utime(descriptor)  # the last use, for `expiry.py`
+        if not is_below:
+            _note_use(descriptor)
         return Lease(self, name, marker)
 
     def make(self, name: str, fill: Callable[[Path], LayerInfo]) -> Lease:
@@ -148,6 +156,7 @@ class LayerStore:
             self._drop(made, descriptor)
             return existing
         self._held[name] = _Held(descriptor, leases=1)
+        _note_use(descriptor)
         return Lease(self, name, marker)
 
     def _publish(self, made: Path, name: str) -> Lease | None:
@@ -187,7 +196,7 @@ class LayerStore:
 
     def list_names(self) -> tuple[str, ...]:
         """Returns the names of the layers, the one that was used last first; some may be incomplete."""
-        found = [(_last_use(path), path.name) for path in _folders_in(self.root)]
+        found = [(_read_last_use(path), path.name) for path in _folders_in(self.root)]
         return tuple(name for _, name in sorted(found, reverse=True) if not name.startswith((_NEW, _GONE)))
 
     def _share(self, name: str) -> int | None:
@@ -208,6 +217,7 @@ class LayerStore:
         descriptor = os.open(made / _LOCK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         (made / "tree").mkdir()
+        (made / INDEX).parent.mkdir()
         return made, descriptor
 
 
@@ -246,7 +256,7 @@ def list_remains(root: Path) -> tuple[str, ...]:
 
 def read_layer(root: Path, name: str) -> tuple[LayerMarker | None, float]:
     """Returns the marker of a layer, None if it is incomplete, and the time of its last use (seconds since the epoch)."""
-    return _read_marker(root / name), _last_use(root / name)
+    return _read_marker(root / name), _read_last_use(root / name)
 
 
 def measure_files(folder: Path) -> tuple[int, int]:
@@ -296,7 +306,7 @@ def _read_marker(folder: Path) -> LayerMarker | None:
 
 def _write_marker(folder: Path, info: LayerInfo) -> LayerMarker:
     files, size = measure_files(folder / "tree")
-    index = folder / "index"
+    index = folder / INDEX
     if index.exists():
         sync_file(index)
         size += index.stat().st_size
@@ -307,7 +317,7 @@ def _write_marker(folder: Path, info: LayerInfo) -> LayerMarker:
 
 def _check_files(folder: Path, marker: LayerMarker) -> LayerMarker | None:
     """Returns the marker of a layer for this boot; None: it has lost files since another boot."""
-    index = folder / "index"
+    index = folder / INDEX
     with suppress(OSError):
         files, size = measure_files(folder / "tree")
         size += index.stat().st_size if index.exists() else 0
@@ -323,7 +333,13 @@ def _folders_in(root: Path) -> Iterator[Path]:
         yield from (path for path in root.iterdir() if path.is_dir() and not path.is_symlink())
 
 
-def _last_use(folder: Path) -> float:
+def _note_use(lock: int) -> None:
+    """Makes now the last use of a layer, in nanoseconds: the system's own clock of files has steps of up to 10 ms."""
+    now = time.time_ns()
+    os.utime(lock, ns=(now, now))
+
+
+def _read_last_use(folder: Path) -> float:
     with suppress(OSError):
         return (folder / _LOCK).stat().st_mtime
     return 0.0

@@ -6,25 +6,36 @@ user; no filter is run. A later base that differs little is a thin layer on the 
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 
 import msgspec
 
+from gitbatch.repo.objects.reader import MissingObjectError, PathChange
 from gitbatch.repo.process import Git
 from gitbatch.repo.repository import Repository
+from gitbatch.repo.templates.delta import Delta, changes_attributes, fill_delta, index_changes
+from gitbatch.repo.templates.index_file import UnknownIndexError, splice_index, write_offsets
 from gitbatch.repo.templates.layers import Layers
-from gitbatch.repo.templates.store import FORMAT, LayerInfo, LayerStore
+from gitbatch.repo.templates.store import FORMAT, INDEX, LayerInfo, LayerStore, Lease, remove_layer
 from gitbatch.repo.worktrees.sparse import check_out
 from gitbatch.repo.worktrees.worktree import check_out_all
 
 LAYERS = "layers"
 """The folder of all repositories' layers in the cache folder."""
 
-_TEMPLATE, _CONTEXT = "template", "context"
+_TEMPLATE, _DELTA, _CONTEXT = "template", "delta", "context"
+_OFFSETS = "offsets"
+_MOST_LAYERS = 16
+"""More are joined: some 40 can be mounted, 60 cannot."""
+_CANDIDATES = 4
+"""How many layers, the last used ones, are compared with a new base."""
+_FEW, _MANY = 64, 2000
+"""So many paths may differ in a thin layer: in a small repository, in any."""
 
 
 @dataclass(slots=True)
@@ -35,6 +46,11 @@ class Templates:
     store: LayerStore
     guard: Callable[[], None]
     """Called before git converts files; raises an error if the repository's control files were changed."""
+    settings: str = field(init=False)
+    """A digest of the settings by which files are checked out, the last part of the layers' names."""
+
+    def __post_init__(self) -> None:
+        self.settings = _hash_settings(self.repo)[:12]
 
     def layers(self, commit: str, paths: tuple[str, ...] | None = None) -> Layers:
         """Returns the layers that have the files of a commit, and makes them if they are missing.
@@ -51,16 +67,104 @@ class Templates:
         tree = self.repo.objects.tree_of(commit)
         if paths is not None:
             return self._layers_of_paths(tree, paths)
-        lease = self.store.make(self._name_of(tree), partial(self._fill, commit, tree))
-        return Layers((lease,), tree, lease.index)
+        return self._find(self._name_of(tree)) or self._make_delta(tree) or self._make_template(commit, tree)
 
     def _name_of(self, tree: str) -> str:
-        return f"{tree[:20]}-{_hash_settings(self.repo)[:12]}"
+        return f"{tree[:20]}-{self.settings}"
 
-    def _fill(self, commit: str, tree: str, folder: Path) -> LayerInfo:
+    def _find(self, name: str) -> Layers | None:
+        """Returns existing layers by the name of the uppermost one."""
+        first = self.store.find(name)
+        if first is None:
+            return None
+        leases = [first]
+        for below in first.marker.below:
+            lease = self.store.find(below, is_below=True)
+            if lease is None:  # it was removed, so nothing uses those that need it
+                _close_all(leases)
+                remove_layer(self.store.root, name)
+                return None
+            leases.append(lease)
+        return Layers(tuple(leases), first.marker.key, first.index)
+
+    def _make_template(self, commit: str, tree: str) -> Layers:
+        lease = self.store.make(self._name_of(tree), partial(self._fill_template, commit, tree))
+        return Layers((lease,), tree, lease.index)
+
+    def _fill_template(self, commit: str, tree: str, folder: Path) -> LayerInfo:
         self.guard()
-        check_out_all(self.repo, folder / "tree", folder / "index", commit, plain_index)
+        check_out_all(self.repo, folder / "tree", folder / INDEX, commit, plain_index)
+        write_offsets(folder / INDEX, folder / _OFFSETS, self.repo.id_bytes)
+        wait_for_tick(folder / INDEX)
         return LayerInfo(_TEMPLATE, tree)
+
+    def _make_delta(self, tree: str) -> Layers | None:
+        """Returns layers that add a thin one to existing ones; None: no existing ones are similar."""
+        below, changes = self._find_similar(tree)
+        if below is None:
+            return None
+        try:
+            fill = partial(self._fill_delta, below, Delta(tree, changes))
+            lease = self.store.make(self._name_of(tree), fill)
+        except (PermissionError, UnknownIndexError):  # no whiteouts here; a template of another program
+            below.close()
+            return None
+        except BaseException:
+            below.close()
+            raise
+        return Layers((lease, *below.leases), tree, lease.index)
+
+    def _find_similar(self, tree: str) -> tuple[Layers | None, tuple[PathChange, ...]]:
+        """Returns layers with few differences to a tree, and these; None: all have too many."""
+        best: Layers | None = None
+        fewest: tuple[PathChange, ...] = ()
+        names = [name for name in self.store.list_names() if name.endswith(self.settings)]
+        for name in names[:_CANDIDATES]:
+            layers = self._find_extensible(name)
+            changes = self._list_changes(layers, tree) if layers else None
+            if changes is not None and (best is None or len(changes) < len(fewest)):
+                best, layers, fewest = layers, best, changes
+            if layers:
+                layers.close()
+            if best and len(fewest) <= _FEW:
+                break
+        return best, fewest
+
+    def _find_extensible(self, name: str) -> Layers | None:
+        """Returns existing layers on which another one may lie: of too many, the template alone, so they are joined."""
+        layers = self._find(name)
+        if layers is None or len(layers.leases) < _MOST_LAYERS:
+            return layers
+        template = self._find(layers.leases[-1].name)
+        layers.close()
+        return template
+
+    def _list_changes(self, layers: Layers, tree: str) -> tuple[PathChange, ...] | None:
+        """Returns how a tree differs from that of layers; None: too much for a thin layer, or the old tree is gone."""
+        files = layers.leases[-1].marker.files
+        most = max(_FEW, min(_MANY, files // 4))
+        try:
+            found = tuple(islice(self.repo.objects.diff_trees(layers.tree, tree), most + 1))
+        except MissingObjectError:
+            return None
+        return None if len(found) > most or changes_attributes(found) else found
+
+    def _fill_delta(self, below: Layers, delta: Delta, folder: Path) -> LayerInfo:
+        self.guard()
+        fill_delta(self.repo, delta, folder / "tree")
+        template = below.leases[-1]
+        changes = self.repo.objects.diff_trees(template.marker.key, delta.tree)
+        if below.tree != template.marker.key:
+            changes = chain(changes, delta.changes)
+        splice_index(
+            template.index,
+            template.folder / _OFFSETS,
+            folder / INDEX,
+            index_changes(changes, (folder / "tree", *below.lower)),
+            self.repo.id_bytes,
+        )
+        wait_for_tick(folder / INDEX)
+        return LayerInfo(_DELTA, delta.tree, tuple(lease.name for lease in below.leases))
 
     def _layers_of_paths(self, tree: str, paths: tuple[str, ...]) -> Layers:
         wanted = hashlib.sha256(b"\0".join(map(os.fsencode, sorted(paths)))).hexdigest()
@@ -70,7 +174,7 @@ class Templates:
 
     def _fill_paths(self, tree: str, paths: tuple[str, ...], folder: Path) -> LayerInfo:
         index = check_out(self.repo.objects, tree, paths, folder / "tree")
-        (folder / "index").write_bytes(index)
+        (folder / INDEX).write_bytes(index)
         return LayerInfo(_CONTEXT, tree)
 
     def close(self) -> None:
@@ -109,6 +213,18 @@ def plain_index(git: Git) -> Git:
         "feature.manyFiles": "false",
     }
     return git.with_config(settings)
+
+
+def wait_for_tick(index: Path) -> None:
+    """Makes an index newer than the files in it: git reads files again that are not older than the index."""
+    before = index.stat().st_mtime_ns
+    while index.stat().st_mtime_ns <= before:
+        os.utime(index)
+
+
+def _close_all(leases: Iterable[Lease]) -> None:
+    for lease in leases:
+        lease.close()
 
 
 def _hash_settings(repo: Repository) -> str:

@@ -1,6 +1,12 @@
 """Templates: what git checks out, made once for each tree."""
 
+import os
+import random
+import shutil
+import stat
+import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,6 +14,9 @@ from conftest import Place
 
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
+from gitbatch.repo.templates import templates as module
+from gitbatch.repo.templates.layers import Layers
+from gitbatch.repo.templates.store import remove_layer
 from gitbatch.repo.templates.templates import Templates, open_templates
 
 
@@ -25,7 +34,8 @@ def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
 
 
 @pytest.fixture
-def templates(repo: Repository, tmp_path: Path) -> Iterator[Templates]:
+def templates(repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Templates]:
+    monkeypatch.setattr(module, "_MOST_LAYERS", 4)
     with open_templates(repo, tmp_path / "cache") as opened:
         yield opened
 
@@ -45,8 +55,178 @@ def test_a_template_is_made_once_by_git(repo: Repository, place: Place, template
 
 
 def test_a_template_of_some_paths(repo: Repository, templates: Templates) -> None:
-    layers = templates.layers(head(repo), ("a b/", "c/deep/x.md"))
+    layers = templates.layers(head(repo), ("a b/", "c/deep/x.md", "c"))
     (tree,) = layers.lower
     found = sorted(str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file())
     assert found == ["a b/ü.md", "c/deep/x.md"]
     assert layers.index.read_bytes()[:4] == b"DIRC"
+
+
+Shown = dict[str, tuple[int, bytes]]
+"""The mode and the content of each path."""
+
+
+def read_folder(folder: Path) -> Shown:
+    """Returns what is below a folder; empty folders too, without its `.git`."""
+    found: Shown = {}
+    for path in sorted(folder.rglob("*")):
+        name, status = str(path.relative_to(folder)), path.lstat()
+        if name == ".git":
+            continue
+        if stat.S_ISLNK(status.st_mode):
+            found[name] = (stat.S_IFLNK, os.fsencode(path.readlink()))
+        elif stat.S_ISCHR(status.st_mode):
+            found[name] = (stat.S_IFCHR, str(status.st_rdev).encode())
+        else:
+            found[name] = (status.st_mode, path.read_bytes() if stat.S_ISREG(status.st_mode) else b"")
+    return found
+
+
+def merge_layers(lower: tuple[Path, ...]) -> Shown:
+    """Returns what an overlay of layers shows."""
+    found: Shown = {}
+    for layer in reversed(lower):
+        for name, (mode, content) in read_folder(layer).items():
+            if not (stat.S_ISDIR(mode) and stat.S_ISDIR(found.get(name, (0, b""))[0])):
+                for hidden in [path for path in found if path == name or path.startswith(f"{name}/")]:
+                    del found[hidden]
+            if not stat.S_ISCHR(mode):
+                found[name] = (mode, content)
+    return found
+
+
+def edit_files(place: Place, dice: random.Random) -> None:
+    """Makes a few random changes: files, links, folders in place of files, and the reverse."""
+    names = ("a", "a/b", "a/b/c", "d/e", "f", "f/g", "top.md", "a-b", "a.b/x", "ü/y", "c/deep/x.md", "c")
+    place.write("d/always.txt", f"$Id$ {dice.random()}\n")
+    for _ in range(dice.randint(1, 4)):
+        path = place.root / dice.choice(names)
+        place.git("rm", "-rq", "--cached", "--ignore-unmatch", "--", str(path.relative_to(place.root)))
+        subprocess.run(["rm", "-rf", path], check=True)
+        if dice.random() < 0.3:
+            continue
+        blocked = [above for above in path.parents if above.is_file() or above.is_symlink()]
+        for above in blocked:
+            above.unlink()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if dice.random() < 0.2:
+            path.symlink_to("top.md")
+        else:
+            path.write_text(f"{dice.random()}\n")
+            path.chmod(dice.choice((0o644, 0o755)))
+    place.commit()
+
+
+@pytest.mark.parametrize("attributes", ["", "*.md text eol=crlf\n*.txt ident\n"])
+def test_layers_show_what_a_checkout_has(
+    repo: Repository, place: Place, templates: Templates, tmp_path: Path, attributes: str
+) -> None:
+    dice = random.Random(attributes)  # noqa: S311 - the same edits each time
+    if attributes:
+        place.write(".gitattributes", attributes)
+        place.commit()
+    depths = []
+    for number in range(7):
+        layers = templates.layers(head(repo))
+        depths.append(len(layers.lower))
+        checkout = tmp_path / f"checkout-{number}"
+        place.git("worktree", "add", "-q", "--detach", str(checkout), "HEAD")
+        assert merge_layers(layers.lower) == read_folder(checkout)
+        require_right_index(place, layers)
+        layers.close()
+        edit_files(place, dice)
+    assert depths == [1, 2, 3, 4, 2, 3, 4]
+
+
+def require_right_index(place: Place, layers: Layers) -> None:
+    """Requires that the index has the tree, the tree in its cache, and the status of each file."""
+    environment = {**place.environment, "GIT_INDEX_FILE": str(layers.index)}
+
+    def run_git(*arguments: str) -> str:
+        command = ["git", "-C", str(place.root), *arguments]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert run_git("write-tree").strip() == layers.tree, "an invalid cache of trees gives another one"
+    listed = run_git("ls-files", "--debug", "-z").split("\0")
+    for path, told in zip(
+        [listed[0], *(part.rpartition("\n")[2] for part in listed[1:])], listed[1:], strict=False
+    ):
+        status = next(layer / path for layer in layers.lower if os.path.lexists(layer / path)).lstat()
+        assert f"ino: {status.st_ino}" in told, path
+        assert f"size: {status.st_size}" in told, path
+        assert f"mtime: {status.st_mtime_ns // 10**9}:{status.st_mtime_ns % 10**9}" in told, path
+        assert status.st_mtime_ns < layers.index.stat().st_mtime_ns, "git would read the file again"
+
+
+def commit_one(place: Place, path: str, text: str) -> None:
+    place.write(path, text)
+    place.commit()
+
+
+def test_other_attributes_make_a_new_template(repo: Repository, place: Place, templates: Templates) -> None:
+    templates.layers(head(repo))
+    commit_one(place, "c/.gitattributes", "*.md eol=crlf")
+    layers = templates.layers(head(repo))
+    assert [lease.marker.purpose for lease in layers.leases] == ["template"]
+
+
+def test_a_base_that_differs_much_makes_a_new_template(
+    repo: Repository, place: Place, templates: Templates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    templates.layers(head(repo))
+    monkeypatch.setattr(module, "_FEW", 1)
+    place.write("new/1.md", "1")
+    commit_one(place, "new/2.md", "2")
+    assert len(templates.layers(head(repo)).lower) == 1
+
+
+def test_without_whiteouts_each_base_has_a_template(
+    repo: Repository, place: Place, templates: Templates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "mknod", refuse)
+    templates.layers(head(repo))
+    place.git("rm", "-q", "top.md")
+    place.git("commit", "-qm", "less")
+    layers = templates.layers(head(repo))
+    assert [lease.marker.purpose for lease in layers.leases] == ["template"]
+    assert not (layers.lower[0] / "top.md").exists()
+
+
+def test_a_thin_layer_without_what_it_lies_on_is_made_again(
+    repo: Repository, place: Place, templates: Templates
+) -> None:
+    template = templates.layers(head(repo))
+    commit_one(place, "top.md", "new")
+    thin = templates.layers(head(repo))
+    (name,) = {lease.name for lease in template.leases}
+    thin.close()
+    template.close()
+    assert remove_layer(templates.store.root, name)
+    layers = templates.layers(head(repo))
+    assert merge_layers(layers.lower)["top.md"][1] == b"new"
+    assert len(layers.lower) == 1
+
+
+def test_changed_control_files_stop_the_making(repo: Repository, tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise ZeroDivisionError
+
+    with open_templates(repo, tmp_path, refuse) as templates, pytest.raises(ZeroDivisionError):
+        templates.layers(head(repo))
+    assert templates.store.list_names() == ()
+
+
+def test_layers_of_a_repository_with_sha256(place: Place, tmp_path: Path) -> None:
+    shutil.rmtree(place.root / ".git")
+    place.git("init", "-q", "-b", "main", "--object-format=sha256")
+    commit_one(place, "b/new.md", "1")
+    opened = open_repository(place.root)
+    with closing(opened), open_templates(opened, tmp_path / "cache") as templates:
+        templates.layers(head(opened))
+        commit_one(place, "b/new.md", "2")
+        layers = templates.layers(head(opened))
+        assert len(layers.lower) == 2
+        require_right_index(place, layers)

@@ -1,0 +1,189 @@
+"""The index of a template, and that of a later base, which is made from it without git.
+
+git would read and write an entry for every file. Here, the entries of the few files that differ are put into a copy of the
+bytes of the old index, found by a table of offsets that was made with the template. Only an index of version 2 in one
+file is read (gitformat-index(5)), as `plain_index` makes git write it.
+
+An index also caches the trees of folders. Those of folders with other files than before are marked invalid, as git marks
+them when it adds a file; the others stay, so that `git status` need not read every tree of the commit.
+"""
+
+import hashlib
+import mmap
+import struct
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from gitbatch.paths import encode_path
+from gitbatch.repo.worktrees.sparse import IndexEntry, render_entry
+
+_HEADER = struct.Struct(">4sII")
+_STEP = 64
+"""An offset is kept for each 64th entry."""
+_STAT_BYTES = 40
+_SAME_NAME = b"\0"
+
+
+class UnknownIndexError(Exception):
+    """The index has another form than the one that is read here."""
+
+
+class IndexChange(NamedTuple):
+    """A path whose entry in the index changes."""
+
+    path: str
+    entry: IndexEntry | None
+    """None: the path is not in the index any more."""
+
+
+def write_offsets(index: Path, table: Path, id_bytes: int) -> None:
+    """Writes the table of offsets of an index."""
+    with _open_bytes(index) as data:
+        count = _read_count(data)
+        offsets, at = array("Q"), _HEADER.size
+        fixed = _STAT_BYTES + id_bytes + 2
+        find = data.find
+        for number in range(count):
+            if number % _STEP == 0:
+                offsets.append(at)
+            length = find(_SAME_NAME, at + fixed) - at
+            at += length + 8 - length % 8
+        offsets.append(at)
+        table.write_bytes(offsets.tobytes())
+
+
+def splice_index(index: Path, table: Path, made: Path, changes: Iterable[IndexChange], id_bytes: int) -> None:
+    """Writes the index that has the entries of an old one, with changes.
+
+    Args:
+        index: the old one.
+        table: its table of offsets.
+        made: the file of the new one.
+        changes: by path; entries of all other paths are kept.
+        id_bytes: the length of a raw object id.
+
+    Raises:
+        UnknownIndexError: the old one has another form.
+    """
+    offsets = array("Q")
+    offsets.frombytes(table.read_bytes())
+    by_path = {encode_path(change.path): change for change in changes}
+    with _open_bytes(index) as data:
+        old = _OldIndex(data, offsets, _read_count(data), id_bytes)
+        parts, count = old.replace_entries(by_path)
+        digest = hashlib.sha1(usedforsecurity=False) if id_bytes == 20 else hashlib.sha256()
+        with made.open("wb") as file, memoryview(data) as view:
+            for part in (_HEADER.pack(b"DIRC", 2, count), *parts, old.render_extensions(by_path)):
+                with view[part] if isinstance(part, slice) else memoryview(part) as content:
+                    digest.update(content)
+                    file.write(content)
+            file.write(digest.digest())
+
+
+@dataclass(slots=True, frozen=True)
+class _OldIndex:
+    data: mmap.mmap
+    offsets: "array[int]"
+    count: int
+    id_bytes: int
+
+    def replace_entries(self, changes: dict[bytes, IndexChange]) -> tuple[list[slice | bytes], int]:
+        """Returns the parts of the new entries, in order, and their number."""
+        parts: list[slice | bytes] = []
+        start, count = _HEADER.size, self.count
+        for name in sorted(changes):
+            at, end = self._locate(name)
+            parts.append(slice(start, at))
+            entry = changes[name].entry
+            if entry is not None:
+                parts.append(render_entry(entry))
+            count += (entry is not None) - (end > at)
+            start = end
+        parts.append(slice(start, self.offsets[-1]))
+        return parts, count
+
+    def _locate(self, name: bytes) -> tuple[int, int]:
+        """Returns where the entry of a path begins and ends; twice where it would begin, if there is none."""
+        step = bisect_right(self.offsets, name, hi=len(self.offsets) - 1, key=self._name_at)
+        at = self.offsets[max(0, step - 1)]
+        last = self.offsets[-1]
+        while at < last:
+            found = self._name_at(at)
+            length = _STAT_BYTES + self.id_bytes + 2 + len(found)
+            end = at + length + 8 - length % 8
+            if found == name:
+                return at, end
+            if found > name:
+                break
+            at = end
+        return at, at
+
+    def _name_at(self, at: int) -> bytes:
+        start = at + _STAT_BYTES + self.id_bytes + 2
+        return self.data[start : self.data.find(_SAME_NAME, start)]
+
+    def render_extensions(self, changes: Iterable[bytes]) -> bytes:
+        """Returns the extensions of the new index: the cached trees, without those that have changed."""
+        at, end = self.offsets[-1], len(self.data) - self.id_bytes
+        while at + 8 <= end:
+            kind, size = struct.unpack_from(">4sI", self.data, at)
+            if kind == b"TREE":
+                trees = invalidate_trees(self.data[at + 8 : at + 8 + size], changes, self.id_bytes)
+                return struct.pack(">4sI", kind, len(trees)) + trees
+            if kind[:1].islower():
+                raise UnknownIndexError(f"extension {kind!r}")
+            at += 8 + size
+        return b""
+
+
+def invalidate_trees(content: bytes, changes: Iterable[bytes], id_bytes: int) -> bytes:
+    """Returns the cached trees of an index, with the folders of changed paths marked invalid.
+
+    Each folder has a name, the number of its entries (-1: invalid, then without an id) and of its folders, and its id;
+    its folders follow it.
+    """
+    changed = {b""}
+    for path in changes:
+        above = path
+        while above:
+            changed.add(above)
+            above = above.rpartition(b"/")[0]
+    parts: list[bytes] = []
+    start = at = 0
+    left = [(b"", 1)]
+    """The prefix of the folders that are read, and how many of them are to come."""
+    while left:
+        prefix, count = left.pop()
+        if not count:
+            continue
+        left.append((prefix, count - 1))
+        nul = content.index(b"\0", at)
+        line = content.index(b"\n", nul)
+        entries, _, folders = content[nul + 1 : line].partition(b" ")
+        path = prefix + content[at:nul]
+        end = line + 1 + (id_bytes if entries[:1] != b"-" else 0)
+        if path in changed:
+            parts += (content[start : nul + 1], b"-1 ", folders, b"\n")
+            start = end
+        at = end
+        left.append((path + b"/" if path else b"", int(folders)))
+    parts.append(content[start:])
+    return b"".join(parts)
+
+
+def _read_count(data: mmap.mmap) -> int:
+    signature, version, count = _HEADER.unpack_from(data)
+    if (signature, version) != (b"DIRC", 2):
+        raise UnknownIndexError(f"version {version}")
+    return int(count)
+
+
+@contextmanager
+def _open_bytes(path: Path) -> Iterator[mmap.mmap]:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield data
