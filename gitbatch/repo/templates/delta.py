@@ -22,7 +22,7 @@ from gitbatch.repo.path_rules import ATTRIBUTES, rule_files
 from gitbatch.repo.private_dir import private_git
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.templates.index_file import IndexChange
-from gitbatch.repo.worktrees.sparse import IndexEntry, write_entry
+from gitbatch.repo.worktrees.sparse import IndexRecord, write_entry
 
 
 class Delta(Struct, frozen=True):
@@ -72,7 +72,7 @@ def index_changes(changes: Iterable[PathChange], layers: tuple[Path, ...]) -> It
         if new.is_file:
             mode = stat.S_IFREG | (0o755 if mode & stat.S_IXUSR else 0o644)
         status = None if new.mode == SUBMODULE else _read_status(change.path, layers)
-        yield IndexChange(change.path, IndexEntry(change.path, mode, new.oid, True, status))
+        yield IndexChange(change.path, IndexRecord(change.path, mode, new.oid, True, status))
 
 
 def _read_status(path: str, layers: tuple[Path, ...]) -> os.stat_result | None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gitbatch.paths import encode_path
-from gitbatch.repo.worktrees.sparse import IndexEntry, render_entry
+from gitbatch.repo.worktrees.sparse import IndexRecord, render_entry
 
 _HEADER = struct.Struct(">4sII")
 _STEP = 64
@@ -37,7 +37,7 @@ class IndexChange(NamedTuple):
     """A path whose entry in the index changes."""
 
     path: str
-    entry: IndexEntry | None
+    entry: IndexRecord | None
     """None: the path is not in the index any more."""
 
 
@@ -108,7 +108,7 @@ class _OldIndex:
         return parts, count
 
     def _locate(self, name: bytes) -> tuple[int, int]:
-        """Returns where the entry of a path begins and ends; twice where it would begin, if there is none."""
+        """Returns where the entry of a path begins and ends; twice where it would begin, if the path is not in it."""
         step = bisect_right(self.offsets, name, hi=len(self.offsets) - 1, key=self._name_at)
         at = self.offsets[max(0, step - 1)]
         last = self.offsets[-1]

@@ -22,20 +22,19 @@ from gitbatch.repo.templates.delta import Delta, changes_attributes, fill_delta,
 from gitbatch.repo.templates.index_file import UnknownIndexError, splice_index, write_offsets
 from gitbatch.repo.templates.layers import Layers
 from gitbatch.repo.templates.store import FORMAT, INDEX, LayerInfo, LayerStore, Lease, remove_layer
-from gitbatch.repo.worktrees.sparse import check_out
 from gitbatch.repo.worktrees.worktree import check_out_all
 
 LAYERS = "layers"
 """The folder of all repositories' layers in the cache folder."""
 
-_TEMPLATE, _DELTA, _CONTEXT = "template", "delta", "context"
+_TEMPLATE, _DELTA = "template", "delta"
 _OFFSETS = "offsets"
 _MOST_LAYERS = 16
 """More are joined: some 40 can be mounted, 60 cannot."""
 _CANDIDATES = 4
 """How many layers, the last used ones, are compared with a new base."""
 _FEW, _MANY = 64, 2000
-"""So many paths may differ in a thin layer: in a small repository, in any."""
+"""The most paths that differ in a thin layer, in a small repository and in any."""
 
 
 @dataclass(slots=True)
@@ -52,12 +51,8 @@ class Templates:
     def __post_init__(self) -> None:
         self.settings = _hash_settings(self.repo)[:12]
 
-    def layers(self, commit: str, paths: tuple[str, ...] | None = None) -> Layers:
+    def layers(self, commit: str) -> Layers:
         """Returns the layers that have the files of a commit, and makes them if they are missing.
-
-        Args:
-            commit: the commit.
-            paths: the only paths that they have (a folder ends in a slash); None: all.
 
         Raises:
             OSError: they cannot be written.
@@ -65,8 +60,6 @@ class Templates:
             TamperedError: see `guard`.
         """
         tree = self.repo.objects.tree_of(commit)
-        if paths is not None:
-            return self._layers_of_paths(tree, paths)
         return self._find(self._name_of(tree)) or self._make_delta(tree) or self._make_template(commit, tree)
 
     def _name_of(self, tree: str) -> str:
@@ -165,17 +158,6 @@ class Templates:
         )
         wait_for_tick(folder / INDEX)
         return LayerInfo(_DELTA, delta.tree, tuple(lease.name for lease in below.leases))
-
-    def _layers_of_paths(self, tree: str, paths: tuple[str, ...]) -> Layers:
-        wanted = hashlib.sha256(b"\0".join(map(os.fsencode, sorted(paths)))).hexdigest()
-        name = f"{self._name_of(tree)}-{wanted[:12]}"
-        lease = self.store.make(name, partial(self._fill_paths, tree, paths))
-        return Layers((lease,), tree, lease.index)
-
-    def _fill_paths(self, tree: str, paths: tuple[str, ...], folder: Path) -> LayerInfo:
-        index = check_out(self.repo.objects, tree, paths, folder / "tree")
-        (folder / INDEX).write_bytes(index)
-        return LayerInfo(_CONTEXT, tree)
 
     def close(self) -> None:
         """Ends the use of all layers."""

@@ -30,7 +30,7 @@ _SKIP_WORKTREE = 0x4000
 _NO_STAT = struct.pack(">10I", *(0,) * 10)
 
 
-class IndexEntry(Struct, frozen=True):
+class IndexRecord(Struct, frozen=True):
     """An entry of the index; `status`: of the file, where it is checked out."""
 
     path: str
@@ -71,7 +71,7 @@ def _add_wanted(wanted: dict[str, _Wanted], parts: list[str]) -> None:
 
 def _check_out_folder(
     objects: Objects, tree: str, prefix: str, wanted: _Wanted | None, folder: Path
-) -> Iterator[IndexEntry]:
+) -> Iterator[IndexRecord]:
     """Yields the entries of the index below a folder, in git's order; `wanted` None: everything is wanted."""
     for entry in objects.read_folder(tree).values():
         if entry.name in {"", ".", ".."} or "/" in entry.name:
@@ -84,13 +84,13 @@ def _check_out_folder(
         if entry.is_file:
             mode = stat.S_IFREG | (0o755 if mode & stat.S_IXUSR else 0o644)
         if entry.is_tree and below is None:
-            yield IndexEntry(f"{path}/", mode, entry.oid, present=False)
+            yield IndexRecord(f"{path}/", mode, entry.oid, present=False)
         elif entry.is_tree:
             yield from _check_out_folder(objects, entry.oid, f"{path}/", below or None, folder)
         else:
             present = below == {}
             status = write_entry(objects, folder, path, entry) if present else None
-            yield IndexEntry(path, mode, entry.oid, present, status)
+            yield IndexRecord(path, mode, entry.oid, present, status)
 
 
 def write_entry(objects: Objects, folder: Path, path: str, entry: TreeEntry) -> os.stat_result | None:
@@ -116,7 +116,7 @@ def write_entry(objects: Objects, folder: Path, path: str, entry: TreeEntry) -> 
     return None
 
 
-def _render_index(entries: list[IndexEntry], id_bytes: int) -> bytes:
+def _render_index(entries: list[IndexRecord], id_bytes: int) -> bytes:
     """Returns the content of the index file, in version 3."""
     parts = [struct.pack(">4sII", b"DIRC", 3, len(entries))]
     parts += [render_entry(entry) for entry in entries]
@@ -127,7 +127,7 @@ def _render_index(entries: list[IndexEntry], id_bytes: int) -> bytes:
     return content + digest(content).digest()
 
 
-def render_entry(entry: IndexEntry) -> bytes:
+def render_entry(entry: IndexRecord) -> bytes:
     """Returns the bytes of an entry."""
     name = encode_path(entry.path)
     length = min(len(name), _LONGEST_NAME)
@@ -138,7 +138,7 @@ def render_entry(entry: IndexEntry) -> bytes:
     return raw + b"\0" * (8 - len(raw) % 8)
 
 
-def _render_stat(entry: IndexEntry) -> bytes:
+def _render_stat(entry: IndexRecord) -> bytes:
     """Returns the part of an entry that git compares with a file's status; zeros make git read the file."""
     status = entry.status
     if status is None:

@@ -54,14 +54,6 @@ def test_a_template_is_made_once_by_git(repo: Repository, place: Place, template
     assert templates.layers(head(repo)).lower == (tree,)
 
 
-def test_a_template_of_some_paths(repo: Repository, templates: Templates) -> None:
-    layers = templates.layers(head(repo), ("a b/", "c/deep/x.md", "c"))
-    (tree,) = layers.lower
-    found = sorted(str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_file())
-    assert found == ["a b/ü.md", "c/deep/x.md"]
-    assert layers.index.read_bytes()[:4] == b"DIRC"
-
-
 Shown = dict[str, tuple[int, bytes]]
 """The mode and the content of each path."""
 
