@@ -12,10 +12,14 @@ from msgspec import Struct
 from gitbatch.batch.group.review import RecordedReview, preview_review, record_review
 from gitbatch.batch.history.decisions import DecisionKind, ItemDecision, ItemName, clean_comment
 from gitbatch.batch.history.progress import BatchProgress, read_progress
+from gitbatch.batch.history.reads import find_dependants, read_recorded_items
 from gitbatch.batch.history.record import Batch, all_batches
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.item.scheduled import CommitContext
 from gitbatch.batch.model import BatchItem, ItemStatus
+from gitbatch.batch.planning.freed import find_freed_items
+from gitbatch.batch.planning.project_state import read_project_state
+from gitbatch.batch.planning.stale import find_stale_items
 from gitbatch.batch.resume import resume_batch
 from gitbatch.errors import GitbatchError, UsageError
 from gitbatch.plan.model import ItemKey
@@ -73,6 +77,15 @@ class Choice(Struct, frozen=True):
     blob: str | None = None
     """The blob that the person saw; None: what the branch has now."""
     comment: str = ""
+    agent: str | None = None
+    """The agent of the next run; None: the one that the plan or the batch names."""
+    runs_again: bool = False
+    """Whether an item that is undone runs again."""
+
+    @property
+    def reopens(self) -> bool:
+        """Whether the item runs again."""
+        return self.kind.reopens or self.runs_again
 
 
 def find_reviewable(repo: Repository) -> Reviewable:
@@ -152,6 +165,25 @@ def select_failed(found: Reviewable) -> tuple[BatchItem, ...]:
     return tuple(outcome.item for outcome in found.state.failed if outcome.status is not ItemStatus.REJECTED)
 
 
+def select_stale(repo: Repository, found: Reviewable) -> tuple[BatchItem, ...]:
+    """Returns the items that were written from other versions of files than the branch has by now."""
+    return tuple(found.items[stale.slug] for stale in find_stale_items(repo, found.batch, found.state))
+
+
+def choose_freed(repo: Repository, found: Reviewable, retried: tuple[Choice, ...]) -> tuple[Choice, ...]:
+    """Returns choices for the blocked items that lack nothing but what items write that run again: they run too."""
+    items = tuple(choice.item for choice in retried)
+    freed = find_freed_items(repo, found.batch, found.state, items)
+    return tuple(Choice(DecisionKind.RETRY, item) for item in freed)
+
+
+def choose_dependants(repo: Repository, found: Reviewable, undone: tuple[Choice, ...]) -> tuple[Choice, ...]:
+    """Returns choices for the items that have read what is undone, or what those wrote: undone too, to run again."""
+    recorded = read_recorded_items(repo, found.batch, found.state)
+    items = find_dependants(recorded, (choice.item.key for choice in undone))
+    return tuple(Choice(DecisionKind.UNDO, item, runs_again=True) for item in items)
+
+
 def select_group(found: Reviewable, number: int | None) -> tuple[BatchItem, ...]:
     """Returns the items of a checkpoint whose outputs are in history. `number`: its number; None: the last one.
 
@@ -199,11 +231,13 @@ def decide_items(
     now = clock()
     user = Ident(repo.identity.name, repo.identity.email, int(now))
     commits = CommitContext(batch, take_fingerprint(repo, f"{batch.id}-"), user)
-    tree = repo.objects.tree_of(require_tip(repo, batch.record.target))
-    decisions = tuple(_as_decision(repo, choice, tree) for choice in choices)
+    tip = require_tip(repo, batch.record.target)
+    _require_agents(repo, batch, tip, choices)
+    tree = repo.objects.tree_of(tip)
+    decisions = tuple(each for choice in choices for each in _as_decisions(repo, choice, tree))
     preview_review(repo, commits, found.state, decisions, now)
     end = repo.refs.read(end_ref(batch.id))
-    runs_again = any(choice.kind.reopens for choice in choices)
+    runs_again = any(choice.reopens for choice in choices)
     if end and runs_again:
         repo.refs.delete({end_ref(batch.id): end})
     made = record_review(repo, commits, found.state, decisions, now)
@@ -212,8 +246,23 @@ def decide_items(
     return made
 
 
-def _as_decision(repo: Repository, choice: Choice, tree: str) -> ItemDecision:
+def _require_agents(repo: Repository, batch: Batch, tip: str, choices: tuple[Choice, ...]) -> None:
+    """Refuses an agent that is not configured.
+
+    Raises:
+        PlanError: the message names those that are.
+    """
+    names = {choice.agent for choice in choices if choice.agent is not None}
+    if names:
+        config = read_project_state(repo, tip, batch.record.plan).project.config
+        for name in sorted(names):
+            config.agent_name(name)
+
+
+def _as_decisions(repo: Repository, choice: Choice, tree: str) -> tuple[ItemDecision, ...]:
     item = choice.item
     entry = repo.objects.find_entry(tree, item.output)
-    seen = choice.blob or (entry.oid if entry else None)
-    return ItemDecision(choice.kind, ItemName(item.group, item.output), seen, clean_comment(choice.comment))
+    name, seen = ItemName(item.group, item.output), choice.blob or (entry.oid if entry else None)
+    agent = choice.agent or ""
+    decided = ItemDecision(choice.kind, name, seen, clean_comment(choice.comment), agent)
+    return (decided, ItemDecision(DecisionKind.RETRY, name, seen)) if choice.runs_again else (decided,)

@@ -237,10 +237,11 @@ class Opening(Struct, frozen=True):
         """Returns the ledger; sets the budget's limits (the last that were given) and what has been spent."""
         ledger = Ledger.open(self.repo, batch)
         given = self.settings.limits.or_else(ledger.entries.limits)
-        names = recorded_agents(state, batch.record)
+        recorded = read_progress(self.repo, batch)
+        chosen = {decided.decision.agent for decided in recorded.reopened.values()}
+        names = recorded_agents(state, batch.record) | (chosen & state.project.config.agents.keys())
         self._set_limits(state, names, given)
         ledger.set_limits(given)
-        recorded = read_progress(self.repo, batch)
         if any(self.agents.get_agent(name, state.project.config).knows_cost for name in names):
             for killed in find_killed_attempts(self.repo, batch, recorded, ledger.entries):
                 ledger.add_attempt(killed)

@@ -13,6 +13,7 @@ from gitbatch.batch.history.ledger import Ledger
 from gitbatch.batch.history.progress import BatchProgress, FinishedGroup
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.spending import read_versions
+from gitbatch.batch.history.trailers import parse_trailers
 from gitbatch.batch.item.scheduled import Reopening
 from gitbatch.batch.model import BatchGroup, Outcome, Record
 from gitbatch.plan.model import ItemKey
@@ -47,10 +48,21 @@ def prepare_revision(
     last = {outcome.item.key: outcome for outcome in read_versions(repo, batch, finished)}
     for key, decided in finished.reopened.items():
         ledger.mark_review(key, decided.review)
-    return {key: _find_reopening(finished, key, last.get(key)) for key in finished.reopened}
+    return {key: _find_reopening(repo, finished, key, last.get(key)) for key in finished.reopened}
 
 
-def _find_reopening(finished: FinishedGroup, key: ItemKey, last: Outcome | None) -> Reopening:
-    decided = finished.reopened[key]
-    summary = last.reply.summary if last and last.reply else clean_text("")
-    return Reopening(decided.decision.kind, decided.review, decided.decision.comment, summary)
+def _find_reopening(
+    repo: Repository, finished: FinishedGroup, key: ItemKey, last: Outcome | None
+) -> Reopening:
+    review, decision = finished.reopened[key].review, finished.reopened[key].decision
+    is_there = bool(finished.standings[key].brought_by)
+    made = repo.objects.read_commit(last.commit) if is_there and last and last.commit else None
+    return Reopening(
+        decision.kind,
+        review,
+        decision.comment,
+        last.reply.summary if last and last.reply else clean_text(""),
+        agent=decision.agent,
+        is_there=is_there,
+        read=parse_trailers(made.message).context if made else (),
+    )

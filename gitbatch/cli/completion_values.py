@@ -189,6 +189,7 @@ _VALUES: dict[tuple[str, str], Complete] = {
     ("run", "items"): _list_items,
     ("run", "checkpoint"): _list_modes,
     ("run", "agent"): _list_agents,
+    ("retry", "agent"): _list_agents,
     ("agents try", "name"): _list_agents,
     ("check", "names"): _list_names,
     ("check", "gate"): _list_gates,

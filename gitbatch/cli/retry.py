@@ -5,7 +5,14 @@ from typing import Annotated
 
 import typer
 
-from gitbatch.batch.deciding import Choice, Reviewable, select_failed, select_review_items
+from gitbatch.batch.deciding import (
+    Choice,
+    Reviewable,
+    choose_freed,
+    select_failed,
+    select_review_items,
+    select_stale,
+)
 from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.history.ledger import SpendingLimits
 from gitbatch.cli.common import HERE, Directory, Json, open_repository_of
@@ -18,6 +25,14 @@ from gitbatch.repo.repository import Repository
 def retry(
     items: ReviewItems = None,
     failed: Annotated[bool, typer.Option("--failed", help="Every item that did not succeed.")] = False,
+    stale: Annotated[
+        bool,
+        typer.Option("--stale", help="Every item that read other versions than the branch has by now."),
+    ] = False,
+    agent: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The agent of these items, for this run of them."),
+    ] = None,
     say: Annotated[
         str, typer.Option("--say", metavar="TEXT", help="An instruction to the agents of these items.")
     ] = "",
@@ -28,17 +43,21 @@ def retry(
     json: Json = False,
     directory: Directory = HERE,
 ) -> None:
-    """Run items again that did not succeed or were rejected, before the next group starts.
+    """Run items again that did not succeed, were rejected or are stale, before the next group starts.
 
-    Then the batch continues as with gitbatch run, until its next pause.
+    Items that are blocked by nothing but these run too. Then the batch continues as with gitbatch run, until its next pause.
     """
-    if bool(items) is failed:
-        raise UsageError("name items, or --failed", "for example: gitbatch retry --failed")
+    if bool(items) is (failed or stale):
+        raise UsageError("name items, --failed or --stale", "for example: gitbatch retry --failed")
+    if no_run and max_cost is not None:
+        raise UsageError("--max-cost is of the run, and --no-run starts none", "leave one of them out")
 
-    def choose(_: Repository, found: Reviewable) -> tuple[Choice, ...]:
-        named = select_review_items(found, tuple(items or ())) if items else ()
-        chosen = named or tuple((item, "") for item in select_failed(found))
-        return tuple(Choice(DecisionKind.RETRY, item, seen or None, say) for item, seen in chosen)
+    def choose(repo: Repository, found: Reviewable) -> tuple[Choice, ...]:
+        chosen = select_review_items(found, tuple(items or ())) if items else ()
+        chosen += tuple((item, "") for item in select_failed(found) if failed)
+        chosen += tuple((item, "") for item in select_stale(repo, found) if stale)
+        again = tuple(Choice(DecisionKind.RETRY, item, seen or None, say, agent) for item, seen in chosen)
+        return (*again, *choose_freed(repo, found, again))
 
     if no_run:
         with open_repository_of(directory) as repo:

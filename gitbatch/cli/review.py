@@ -14,6 +14,7 @@ from gitbatch.batch.deciding import (
     find_reviewable,
     list_review_items,
     select_review_items,
+    select_stale,
 )
 from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.cli.common import (
@@ -28,6 +29,7 @@ from gitbatch.cli.common import (
 from gitbatch.cli.verbosity import show_text
 from gitbatch.errors import UsageError
 from gitbatch.repo.lock import repository_lock
+from gitbatch.text import list_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,7 +159,8 @@ def record_choices(
             _print_recorded(repo, made)
         elif is_reported:
             _show_recorded(choices, made)
-            if waits and any(choice.kind.reopens for choice in choices):
+            _show_stale(repo, choices)
+            if waits and any(choice.reopens for choice in choices):
                 show_text("run them: gitbatch run")
 
 
@@ -176,9 +179,19 @@ def _print_recorded(repo: "Repository", made: "RecordedReview") -> None:
     )
 
 
+def _show_stale(repo: "Repository", choices: tuple[Choice, ...]) -> None:
+    """Names the items that have read what is taken back."""
+    if any(choice.kind.puts_back for choice in choices):
+        stale = select_stale(repo, find_reviewable(repo))
+        if stale:
+            names = list_names(tuple(item.name for item in stale))
+            show_text(f"stale: {names} (see gitbatch status --stale; run them again: gitbatch retry --stale)")
+
+
 def _show_recorded(choices: tuple[Choice, ...], made: "RecordedReview") -> None:
     for choice in choices:
-        show_text(f"{choice.kind.word:<10} {choice.item.name}")
+        again = ", and runs again" if choice.runs_again else ""
+        show_text(f"{choice.kind.word:<10} {choice.item.name}{again}")
     show_text(f"recorded: {made.commit[:10]}")
     for note in (*made.notes, *(f"kept: your own version of {path} in the checkout" for path in made.kept)):
         show_text(f"note: {note}")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from gitbatch.batch.history.batches import read_any_progress
 from gitbatch.batch.history.record import Batch, all_batches
 from gitbatch.cli.batch_reading import (
     find_any_batch,
@@ -15,11 +16,20 @@ from gitbatch.cli.batch_reading import (
     read_runner,
     select_current,
 )
-from gitbatch.cli.common import HERE, Directory, Json, choose_plan, open_repository_of, print_output
+from gitbatch.cli.common import (
+    HERE,
+    Directory,
+    Json,
+    choose_plan,
+    make_page,
+    open_repository_of,
+    print_output,
+)
 from gitbatch.cli.pager import read_git_variables, show_in_pager
 from gitbatch.cli.unused_changes import tell_unused_changes
 from gitbatch.cli.verbosity import show_prose
 from gitbatch.repo.holder import Holder
+from gitbatch.repo.repository import Repository
 from gitbatch.text import clean_text
 from gitbatch.view.batch_state import BatchState, NoBatch, find_next_step, render_batch
 from gitbatch.view.block import make_line
@@ -32,6 +42,12 @@ def status(
             metavar="[TASK_MD|BATCH]", help="Show the last batch of this plan, or the batch with this id."
         ),
     ] = None,
+    stale: Annotated[
+        bool,
+        typer.Option(
+            "--stale", help="Show the items that were written from other versions than the branch has by now."
+        ),
+    ] = False,
     json: Json = False,
     directory: Directory = HERE,
 ) -> None:
@@ -47,6 +63,9 @@ def status(
         holder = read_runner(repo)  # before the state: what it has done since is seen
         if chosen is None:
             _show_none(plan.path, holder, json=json)
+            return
+        if stale:
+            _show_stale(repo, chosen, json=json)
             return
         shown = read_batch_state(repo, chosen, holder)
         if json:
@@ -80,6 +99,18 @@ def _advise(shown: BatchState, holder: Holder | None) -> Iterator[str]:
         yield "resume: gitbatch run   (or end it: gitbatch abort)"
     elif step := find_next_step(shown):
         yield step
+
+
+def _show_stale(repo: Repository, batch: Batch, *, json: bool) -> None:
+    from gitbatch.batch.planning.stale import find_stale_items
+    from gitbatch.view.outputs.stale import StaleOutput
+    from gitbatch.view.stale import render_stale
+
+    found = find_stale_items(repo, batch, read_any_progress(repo, batch))
+    if json:
+        print_output(StaleOutput(batch=batch.id, stale=found))
+    else:
+        make_page().show_block(render_stale(found))
 
 
 def _describe_other(holder: Holder) -> str:

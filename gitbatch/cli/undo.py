@@ -4,7 +4,13 @@ from typing import Annotated
 
 import typer
 
-from gitbatch.batch.deciding import Choice, Reviewable, select_group, select_review_items
+from gitbatch.batch.deciding import (
+    Choice,
+    Reviewable,
+    choose_dependants,
+    select_group,
+    select_review_items,
+)
 from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.cli.common import HERE, Directory, Json, open_repository_of
 from gitbatch.cli.review import ReviewItems, Say, record_choices
@@ -20,21 +26,28 @@ def undo(
             min=1, metavar="N", help="All items of this checkpoint; the last one if nothing is named."
         ),
     ] = None,
+    with_dependants: Annotated[
+        bool,
+        typer.Option(
+            "--with-dependants", help="Also all that has read what is undone; it runs again at the next run."
+        ),
+    ] = False,
     say: Say = "",
     json: Json = False,
     directory: Directory = HERE,
 ) -> None:
     """Take items back whose outputs are in history: their files are as they were before, their boxes open.
 
-    It is one new commit. A file that you or a later item have changed since is a conflict, and nothing changes.
+    It is one new commit. Their lines in shared artifacts are removed. A file that you or a later item have changed since is a conflict, and nothing changes.
     """
     if items and checkpoint is not None:
         raise UsageError("name items, or --checkpoint", "leave one of them out")
 
-    def choose(_: Repository, found: Reviewable) -> tuple[Choice, ...]:
+    def choose(repo: Repository, found: Reviewable) -> tuple[Choice, ...]:
         named = select_review_items(found, tuple(items or ())) if items else ()
         chosen = named or tuple((item, "") for item in select_group(found, checkpoint))
-        return tuple(Choice(DecisionKind.UNDO, item, seen or None, say) for item, seen in chosen)
+        undone = tuple(Choice(DecisionKind.UNDO, item, seen or None, say) for item, seen in chosen)
+        return (*undone, *(choose_dependants(repo, found, undone) if with_dependants else ()))
 
     with open_repository_of(directory) as repo:
         record_choices(repo, choose, "undo", json=json)

@@ -34,7 +34,7 @@ _OUTPUTS = "gitbatch.view.outputs"
 OUTPUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "plan": ("gitbatch.view.overview:PlanState",),
-        "status": (f"{_STATE}:BatchState", f"{_STATE}:NoBatch"),
+        "status": (f"{_STATE}:BatchState", f"{_STATE}:NoBatch", f"{_OUTPUTS}.stale:StaleOutput"),
         "batches": (f"{_OUTPUTS}.batches:BatchesOutput",),
         "show": (f"{_OUTPUTS}.show:ShowOutput",),
         "watch": ("gitbatch.batch.events:Event", f"{_OUTPUTS}.watch:WatchOutput"),

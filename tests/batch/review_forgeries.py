@@ -116,6 +116,33 @@ def review_with_another_line_in_the_log(r: ReviewForger) -> str:
     return r.forge({"decisions-log.md": log.replace("rejected", "praised")})
 
 
+AGENT_LINE = "Gitbatch-Review-Agent: 1 out/letters/c.md a"
+"""T103 runs again."""
+
+
+def _name_agents(r: ReviewForger, lines: str) -> str:
+    line = f"Gitbatch-Review: revise 1 out/letters/c.md {r.blob('out/letters/c.md')}"
+    return r.forge(message=(line, f"{line}\n{lines}"))
+
+
+def review_with_an_agent_of_what_it_rejects(r: ReviewForger) -> str:
+    return _name_agents(r, AGENT_LINE.replace("out/letters/c.md", B))
+
+
+def review_with_two_agents_of_an_item(r: ReviewForger) -> str:
+    return _name_agents(r, f"{AGENT_LINE}\n{AGENT_LINE}2")
+
+
+def review_with_an_agent_that_has_no_name(r: ReviewForger) -> str:
+    return _name_agents(r, AGENT_LINE.removesuffix(" a"))
+
+
+def review_that_retries_before_it_undoes(r: ReviewForger) -> str:
+    line = f"Gitbatch-Review: reject 1 {B} {r.blob(B)}"
+    both = f"{line.replace('reject', 'retry')}\n{line.replace('reject', 'undo')}"
+    return r.forge(message=(line, both))
+
+
 def review_that_withdraws_no_decision(r: ReviewForger) -> str:
     *kept, _ = r.f.read("decisions-log.md", r.genuine).splitlines(keepends=True)
     return r.forge({"decisions-log.md": "".join(kept)})

@@ -17,6 +17,7 @@ from gitbatch.batch.group.put_back import (
 from gitbatch.batch.group.review_files import ReviewContent, consolidate_review
 from gitbatch.batch.history.decisions import DecisionKind, ItemDecision, ItemName
 from gitbatch.batch.history.progress import BatchProgress
+from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.review_message import render_review_message
 from gitbatch.batch.history.spending import read_merged_outcomes, read_versions
 from gitbatch.batch.history.target import require_tip
@@ -24,6 +25,7 @@ from gitbatch.batch.item.scheduled import CommitContext
 from gitbatch.batch.model import BatchItem, Outcome
 from gitbatch.batch.planning.project_state import read_project_state
 from gitbatch.batch.planning.required_objects import require_shared_files
+from gitbatch.batch.planning.stale import find_stale_items
 from gitbatch.errors import GitbatchError
 from gitbatch.paths import quote_path
 from gitbatch.repo.checkout.follow import Followed, index_lock
@@ -57,7 +59,7 @@ def record_review(
         repo: the repository.
         commits: the values that commits need.
         state: the progress of the batch; the checkout has followed all of it.
-        decisions: each about another item.
+        decisions: each about another item; one that is undone may also be retried.
         now: seconds since the epoch.
 
     Raises:
@@ -66,7 +68,7 @@ def record_review(
         BusyError: the branch keeps moving.
     """
     batch = commits.batch
-    _require_possible(state, batch.record.items, decisions)
+    _require_possible(repo, batch, state, decisions)
     target = batch.record.target
     require_target_free(repo, target)
     require_committed(repo, target, decisions)
@@ -88,7 +90,7 @@ def preview_review(
     now: float,
 ) -> None:
     """Raises the errors that recording a review would raise. No ref moves; arguments and errors: see above."""
-    _require_possible(state, commits.batch.record.items, decisions)
+    _require_possible(repo, commits.batch, state, decisions)
     require_target_free(repo, commits.batch.record.target)
     require_committed(repo, commits.batch.record.target, decisions)
     _build_review(repo, replace(commits, signs=False), state, decisions, now)
@@ -155,20 +157,27 @@ def _build_review(
 
 
 def _require_possible(
-    state: BatchProgress, items: tuple[BatchItem, ...], decisions: tuple[ItemDecision, ...]
+    repo: Repository, batch: Batch, state: BatchProgress, decisions: tuple[ItemDecision, ...]
 ) -> None:
     """Refuses decisions about items that are not up for them.
 
     Raises:
         GitbatchError: the message names the first such item.
     """
-    known = {ItemName(item.group, item.output): item for item in items}
+    known = {ItemName(item.group, item.output): item for item in batch.record.items}
+    taken = {decision.item for decision in decisions if decision.kind is DecisionKind.UNDO}
     for decision in decisions:
-        if problem := _find_problem(state, known[decision.item], decision.kind):
-            name = known[decision.item].name
+        item, kind = known[decision.item], decision.kind
+        is_retry = kind is DecisionKind.RETRY
+        problem = "" if is_retry and decision.item in taken else _find_problem(state, item, kind)
+        if problem and not (is_retry and _is_stale(repo, batch, state, item)):
             raise GitbatchError(
-                f"{name} cannot be {decision.kind.word}: {problem}", "see what can: gitbatch review --list"
+                f"{item.name} cannot be {kind.word}: {problem}", "see what can: gitbatch review --list"
             )
+
+
+def _is_stale(repo: Repository, batch: Batch, state: BatchProgress, item: BatchItem) -> bool:
+    return any(each.slug == item.key for each in find_stale_items(repo, batch, state))
 
 
 def _find_problem(state: BatchProgress, item: BatchItem, kind: DecisionKind) -> str:
@@ -179,7 +188,8 @@ def _find_problem(state: BatchProgress, item: BatchItem, kind: DecisionKind) -> 
     failed = next((outcome for outcome in finished.failed if outcome.item == item), None)
     is_again = item.key in finished.reopened
     if kind is DecisionKind.RETRY:
-        return "" if failed else "it runs again already" if is_again else "it has succeeded: send it back"
+        fine = "it has succeeded, and what it read has not changed: send it back"
+        return "" if failed else "it runs again already" if is_again else fine
     if kind is DecisionKind.APPROVE and is_again:
         return "it was sent back and has not run again yet"
     if kind is DecisionKind.APPROVE and failed:

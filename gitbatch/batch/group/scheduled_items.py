@@ -190,7 +190,8 @@ def _schedule_item(
         status, text = problem
         return Outcome(batch_item, status, reason=clean_text(text))
     hints, config = settings_of(item, plan_group, state.plan), state.project.config
-    agent = hints.agent or defaults.record.agent
+    again = start.reopened.get(batch_item.key)
+    agent = (again.agent if again else "") or hints.agent or defaults.record.agent
     if lost := _find_lost_table(state, plan_group, item, agent):
         reason = clean_text(f"{lost} is no longer in gitbatch.toml")
         return Outcome(batch_item, ItemStatus.FAILED, reason=reason)
@@ -206,7 +207,7 @@ def _schedule_item(
         defaults.secrets,
         defaults.sandbox,
         missing,
-        reopening=start.reopened.get(batch_item.key),
+        reopening=again,
     )
 
 

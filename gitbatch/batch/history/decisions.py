@@ -10,6 +10,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from gitbatch.paths import quote_for_message, unquote_path
+from gitbatch.plan.hints import AGENT
 from gitbatch.text import clean_lines, neutralise_forge_commands
 
 LONGEST_COMMENT = 20_000
@@ -17,6 +18,7 @@ LONGEST_COMMENT = 20_000
 _NOTHING = "-"
 """Stands for the blob where the item's path has no file."""
 _FORM = re.compile(r"(\w+) ([1-9][0-9]{0,5}) (.+) (-|[0-9a-f]{40}(?:[0-9a-f]{24})?)")
+_AGENT_FORM = re.compile(rf"([1-9][0-9]{{0,5}}) (.+) ({AGENT.pattern})")
 
 
 class DecisionKind(StrEnum):
@@ -77,6 +79,8 @@ class ItemDecision(Struct, frozen=True):
     """The blob at the item's path that the person saw; None: no file was there."""
     comment: str = ""
     """Of the person, for the agent or for the record, as `clean_comment` gives it; may have several lines."""
+    agent: str = ""
+    """The agent of the next run, if the item runs again; empty: the one that the plan or the batch names."""
 
 
 def clean_comment(text: str) -> str:
@@ -98,3 +102,22 @@ def parse_decision(value: str) -> ItemDecision | None:
     blob = None if found[4] == _NOTHING else found[4]
     decision = ItemDecision(DecisionKind(found[1]), item, blob)
     return decision if item.output and render_decision(decision) == value else None
+
+
+class ChosenAgent(NamedTuple):
+    """The agent of an item's next run, as a review states it: `Gitbatch-Review-Agent: KEY AGENT`."""
+
+    item: ItemName
+    agent: str
+
+
+def render_chosen_agent(decision: ItemDecision) -> str:
+    """Returns the value of the trailer for the agent of a decision; empty if it names none."""
+    return f"{decision.item} {decision.agent}" if decision.agent else ""
+
+
+def parse_chosen_agent(value: str) -> ChosenAgent | None:
+    """Returns the agent that a trailer states for an item; None if it is not written as we write it."""
+    found = _AGENT_FORM.fullmatch(value)
+    chosen = ChosenAgent(ItemName(int(found[1]), unquote_path(found[2])), found[3]) if found else None
+    return chosen if chosen and chosen.item.output and f"{chosen.item} {chosen.agent}" == value else None

@@ -9,7 +9,13 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from gitbatch.batch.history.decisions import DecisionKind, ItemDecision, clean_comment, render_decision
+from gitbatch.batch.history.decisions import (
+    DecisionKind,
+    ItemDecision,
+    clean_comment,
+    render_chosen_agent,
+    render_decision,
+)
 from gitbatch.batch.history.messages import batch_pairs, render_message
 from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.batch.model import BatchGroup, Record
@@ -27,11 +33,11 @@ def render_review_message(record: Record, group: BatchGroup, decisions: tuple[It
     Args:
         record: the batch.
         group: the group of the last checkpoint that the review covers.
-        decisions: all that was decided, each about another item.
+        decisions: all that was decided, each about another item; one that is undone may also be retried.
     """
     number, of = record.position_of(group), len(record.groups)
     paragraphs = [
-        "\n".join(f"{d.kind.word:<10} {quote_for_message(d.item.output)}" for d in decisions),
+        "\n".join(map(_render_line, decisions)),
         *(f"{_render_head(d)}\n{_indent(d.comment)}" for d in decisions if d.comment),
     ]
     pairs: list[tuple[str, object]] = [
@@ -39,6 +45,7 @@ def render_review_message(record: Record, group: BatchGroup, decisions: tuple[It
         ("Plan", record.task),
         ("Reviewed", f"{number}/{of}"),
         *(("Review", render_decision(decision)) for decision in decisions),
+        *(("Review-Agent", render_chosen_agent(decision)) for decision in decisions),
     ]
     return render_message(f"gitbatch: review {number}/{of}: {count_decisions(decisions)}", paragraphs, pairs)
 
@@ -56,8 +63,13 @@ def parse_review_message(message: str) -> tuple[ItemDecision, ...]:
         else:
             current = comments.setdefault(line, [])
     said = {head: clean_comment("\n".join(lines)) for head, lines in comments.items()}
+    agents = {chosen.item: chosen.agent for chosen in trailers.chosen_agents}
     return tuple(
-        replace(decision, comment=said.get(neutralise_forge_commands(_render_head(decision)), ""))
+        replace(
+            decision,
+            comment=said.get(neutralise_forge_commands(_render_head(decision)), ""),
+            agent=agents.get(decision.item, "") if decision.kind.reopens else "",
+        )
         for decision in trailers.decisions
     )
 
@@ -81,6 +93,11 @@ def describe_decisions(decisions: tuple[ItemDecision, ...]) -> CleanText:
 def describe_taken_back(decision: ItemDecision, texts: Iterable[str]) -> tuple[CleanText, ...]:
     """Returns the lines in the decisions log about the decisions of an agent whose item is taken back."""
     return tuple(clean_text(f"{decision.kind.word}: {text}") for text in texts)
+
+
+def _render_line(decision: ItemDecision) -> str:
+    by = f" by {decision.agent}" if decision.agent else ""
+    return f"{decision.kind.word:<10} {quote_for_message(decision.item.output)}{by}"
 
 
 def _render_head(decision: ItemDecision) -> str:

@@ -6,12 +6,17 @@ finding of `gitbatch verify`: two readers must never disagree on what a commit s
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 
 from msgspec import Struct
 
-from gitbatch.batch.history.decisions import ItemDecision, parse_decision
+from gitbatch.batch.history.decisions import (
+    ChosenAgent,
+    ItemDecision,
+    parse_chosen_agent,
+    parse_decision,
+)
 from gitbatch.batch.history.trailer_lines import OURS, PREFIX, find_misplaced, split_paragraphs
 from gitbatch.batch.model import ItemStatus
 from gitbatch.batch.verdicts import GateState, GateVerdict
@@ -65,13 +70,19 @@ _SHAPES = {
         _SPENT | {"Plan", "Revision"},
         frozenset({"Gate", "Succeeded", "Failed"}),
     ),
-    Kind.REVIEW: _Shape(frozenset({"Batch", "Group", "Reviewed", "Plan"}), _OPTIONAL, frozenset({"Review"})),
+    Kind.REVIEW: _Shape(
+        frozenset({"Batch", "Group", "Reviewed", "Plan"}), _OPTIONAL, frozenset({"Review", "Review-Agent"})
+    ),
     Kind.RESCUE: _Shape(
         frozenset({"Batch", "Group", "Rescued", "Cause", "Agent", "Attempt", "Seconds"}), _ATTEMPT, _REPLY
     ),
 }
 _NAMES = frozenset[str]().union(*(shape.names for shape in _SHAPES.values()))
 _PATHS = frozenset({"Item", "Succeeded", "Plan"})
+_PARSERS: Mapping[str, Callable[[str], object]] = {
+    "Review": parse_decision,
+    "Review-Agent": parse_chosen_agent,
+}
 _NUMBER = r"[1-9][0-9]{0,5}"
 """Bounded, as `int` raises `ValueError` for more than 4,300 digits."""
 _FORMS = {
@@ -168,6 +179,11 @@ class Trailers(Struct, frozen=True):
         return tuple(filter(None, map(parse_decision, self.values_of("Review"))))
 
     @property
+    def chosen_agents(self) -> tuple[ChosenAgent, ...]:
+        """Returns the agents that a review chose for items that run again."""
+        return tuple(filter(None, map(parse_chosen_agent, self.values_of("Review-Agent"))))
+
+    @property
     def output(self) -> str:
         """Returns the path of an item's output; empty if the commit is not an item's."""
         return unquote_path(self.first_value("Item")) if self.kind is Kind.ITEM else ""
@@ -256,7 +272,7 @@ def _render_value(name: str, value: object) -> str:
         return quote_for_message(str(value))
     return (
         str(value)
-        if name in {"Failed", "Rescued", "Context", "Missing", "Review"}
+        if name in {"Failed", "Rescued", "Context", "Missing", "Review", "Review-Agent"}
         else neutralise_forge_commands(clean_text(str(value), 2000))
     )
 
@@ -300,8 +316,8 @@ def _is_well_formed(name: str, value: str) -> bool:
     if form := {"Failed": _FAILED, "Missing": _MISSING}.get(name):
         found = form.fullmatch(value)
         return bool(found and _is_path(found[1]))
-    if name == "Review":
-        return parse_decision(value) is not None
+    if name in _PARSERS:
+        return _PARSERS[name](value) is not None
     if name == "Rescued":
         return _is_path(value.partition(": ")[0])
     if name == "Context":

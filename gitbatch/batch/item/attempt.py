@@ -16,8 +16,8 @@ from gitbatch.agents.prompt import (
 )
 from gitbatch.agents.protocol import Assignment, Failure, OutputStream, Reply
 from gitbatch.batch.events import ItemProgress, ItemStarted, Notice
-from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.history.kept_prompts import AttemptName, keep_prompt
+from gitbatch.batch.history.reads import list_changed
 from gitbatch.batch.history.unchecked import Unchecked
 from gitbatch.batch.item.charge import charge_answer, charge_interrupted, record_interrupted
 from gitbatch.batch.item.checking import check_output
@@ -123,7 +123,7 @@ def make_assignment(
     table = scheduled.project_state.project.config.agents[scheduled.agent]
     artifacts = render_artifacts(scheduled.project_state.project.artifacts)
     shared = (artifacts,) if artifacts else ()
-    said = _render_reopening(scheduled)
+    said = _render_reopening(scheduled, start)
     notes = (*shared, *render_notes(scheduled.item.output, start.revised, scheduled.missing), *said)
     spent = sum_spent(past)
     used = replace(spent.usage, cost=budget.estimate_cost(spent)) if spent.unknown else spent.usage
@@ -151,13 +151,18 @@ def _keep_prompt(run: Run, scheduled: ScheduledItem, assignment: Assignment) -> 
     keep_prompt(run.repo.own_dir, run.batch.id, name, prompt)
 
 
-def _render_reopening(scheduled: ScheduledItem) -> tuple[str, ...]:
+def _render_reopening(scheduled: ScheduledItem, start: StartingPoint) -> tuple[str, ...]:
     """Returns what a review says to an item that runs again; nothing if it runs for the first time."""
     again = scheduled.reopening
     if again is None:
         return ()
-    is_there = again.kind is DecisionKind.REVISE
-    return (render_review_comment(scheduled.item.output, again.comment, again.summary, is_there=is_there),)
+    given = ((file.path, file.blob) for file in start.context)
+    changed = list_changed(again.read, given, scheduled.project_state.project.shared_files)
+    output = scheduled.item.output
+    said = render_review_comment(
+        output, again.comment, again.summary, is_there=again.is_there, changed=changed
+    )
+    return (said,)
 
 
 async def _run_agent(

@@ -33,6 +33,12 @@ class Reopening(Struct, frozen=True):
     """An instruction to the agent; may be empty, and may have several lines."""
     summary: CleanText
     """What the agent said of the version that is there; empty: none is."""
+    agent: str = ""
+    """The agent that the review chose for this run; empty: that of the plan."""
+    is_there: bool = True
+    """Whether the output of its last run is at its path."""
+    read: tuple[tuple[str, str], ...] = ()
+    """Path and blob of each file that this version was written from."""
 
 
 class ScheduledItem(Struct, frozen=True):

@@ -14,9 +14,10 @@ from gitbatch.batch.history.item_details import GivenFile, ItemDetails
 from gitbatch.batch.history.item_message import parse_item_message
 from gitbatch.batch.history.kept_prompts import LONGEST, AttemptName, KeptPrompt, read_prompt
 from gitbatch.batch.history.ledger import LedgerEntries
+from gitbatch.batch.history.reads import list_changed
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.rescue import find_rescued
-from gitbatch.batch.model import BatchItem, FailedAttempt
+from gitbatch.batch.model import BatchItem, FailedAttempt, ItemStatus
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state
 from gitbatch.batch.planning.risks import mark_filtered
 from gitbatch.batch.planning.schedule import find_earlier_versions
@@ -55,7 +56,7 @@ def find_prompt(
     last_run = entries.split_item(item.key, details.repeated_by)[-1]
     counted = tuple(tried for tried in last_run if tried.is_counted)
     before = counted if details.is_finished else counted[:-1]
-    notes = _render_notes(repo, planned, details)
+    notes = _render_notes(repo, planned, details, context)
     rescued = find_rescued(repo, batch.id, item) if before else None
     previous = before[-1].failure if before else None
     _, group, work = planned
@@ -101,7 +102,9 @@ def _render_at(
     return None
 
 
-def _render_notes(repo: Repository, planned: _Planned, details: ItemDetails) -> tuple[str, ...]:
+def _render_notes(
+    repo: Repository, planned: _Planned, details: ItemDetails, context: tuple[ContextFile, ...]
+) -> tuple[str, ...]:
     """Returns the remarks in the prompt: on its files, and of the review that made the item run again."""
     state, _, work = planned
     is_there = state.snapshot.blob(work.output) is not None
@@ -113,10 +116,15 @@ def _render_notes(repo: Repository, planned: _Planned, details: ItemDetails) -> 
     said = next((each for each in details.reviews if each.commit in details.repeated_by[-1:]), None)
     if said is None or not has_run:
         return notes
-    is_sent_back = said.kind is DecisionKind.REVISE
-    before = details.versions[:-1][-1:]
-    summaries = (parse_item_message(repo.objects.read_commit(oid).message)[1].summary for oid in before)
-    return (
-        *notes,
-        render_review_comment(work.output, said.comment, next(summaries, ""), is_there=is_sent_back),
-    )
+    is_done = details.attempts[-1].status is ItemStatus.SUCCEEDED
+    before = details.versions[: -1 if is_done else None][-1:]
+    summary, read, is_there = "", tuple[tuple[str, str], ...](), said.kind is DecisionKind.REVISE
+    for commit in map(repo.objects.read_commit, before):
+        trailers, reply = parse_item_message(commit.message)
+        summary, read = reply.summary, trailers.context
+        made = repo.objects.find_entry(commit.tree, work.output)
+        is_there = is_there or (made is not None and made.oid == state.snapshot.blob(work.output))
+    given = ((file.path, file.blob) for file in context)
+    changed = list_changed(read, given, state.project.shared_files)
+    text = render_review_comment(work.output, said.comment, summary, is_there=is_there, changed=changed)
+    return (*notes, text)

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gitbatch.batch.history.decisions import (
     LONGEST_COMMENT,
@@ -10,7 +11,9 @@ from gitbatch.batch.history.decisions import (
     ItemDecision,
     ItemName,
     clean_comment,
+    parse_chosen_agent,
     parse_decision,
+    render_chosen_agent,
     render_decision,
 )
 from gitbatch.batch.history.review_message import (
@@ -20,6 +23,7 @@ from gitbatch.batch.history.review_message import (
 )
 from gitbatch.batch.history.trailers import Kind, parse_trailers
 from gitbatch.batch.model import BatchGroup, BatchItem, Record
+from gitbatch.paths import quote_for_message
 
 BLOB = "a" * 40
 GROUP = BatchGroup(2, "Letters", (BatchItem(output="out/a.md", slug="2-a", name="T1", title="A", group=2),))
@@ -109,6 +113,19 @@ def test_a_review_says_who_is_sent_back_and_why() -> None:
     )
     assert parse_review_message(message_of(*decisions)) == decisions
     assert describe_decisions(decisions) == "approved out/a.md; sent back out/b.md (Say more. Two lines.)"
+
+
+@pytest.mark.parametrize("output", ["out/a.md", "with space.md", 'quo"te.md', "x strong", "ünï.md"])
+def test_a_chosen_agent_is_read_as_it_was_written(output: str) -> None:
+    """With the item that it is for; on nothing that does not run again."""
+    again = replace(decide(DecisionKind.RETRY, output, "Well."), agent="strong:1/x")
+    found = parse_chosen_agent(render_chosen_agent(again))
+    assert found == (again.item, again.agent)
+    undone = decide(DecisionKind.UNDO, output)
+    message = message_of(undone, again, decide(DecisionKind.APPROVE, "out/b.md"))
+    assert f"retried    {quote_for_message(output)} by strong:1/x\n" in message
+    assert parse_review_message(message)[:2] == (undone, again)
+    assert parse_trailers(message.replace(" strong:1/x", " -x")).kind is None
 
 
 def test_a_hostile_comment_decides_nothing() -> None:

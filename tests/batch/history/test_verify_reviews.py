@@ -37,6 +37,10 @@ FORGERIES: dict[Callable[[ReviewForger], str], tuple[Check, str]] = {
     review_forgeries.review_that_leaves_a_box_ticked: (Check.REVIEW_PLAN, "otherwise than by opening"),
     review_forgeries.review_that_changes_the_plan: (Check.REVIEW_PLAN, "otherwise than by opening"),
     review_forgeries.review_with_another_line_in_the_log: (Check.CHECKPOINT_TEXTS, "what was not said"),
+    review_forgeries.review_with_an_agent_of_what_it_rejects: (Check.REVIEW_ITEMS, "names an agent"),
+    review_forgeries.review_with_two_agents_of_an_item: (Check.REVIEW_ITEMS, "names an agent"),
+    review_forgeries.review_with_an_agent_that_has_no_name: (Check.TRAILERS, "Review-Agent cannot be read"),
+    review_forgeries.review_that_retries_before_it_undoes: (Check.REVIEW_ITEMS, "each once"),
     review_forgeries.review_that_withdraws_no_decision: (Check.CHECKPOINT_TEXTS, "adds 1 entries"),
     review_forgeries.review_that_leaves_a_line_of_what_it_rejects: (
         Check.CHECKPOINT_TEXTS,

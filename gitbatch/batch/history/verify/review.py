@@ -3,6 +3,7 @@
 The decisions are judged by what stood before: checkpoints and earlier reviews of the batch on the same line.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
@@ -48,9 +49,12 @@ def judge_review(history: History, trees: Trees, ours: Ours) -> Complaints:
     if kind in {Kind.ITEM, Kind.MERGE, Kind.RESCUE}:
         yield Check.REVIEW_PLACE, f"stands on a commit of the kind {kind}, not on the branch"
     decisions = parse_review_message(commit.message)
-    if not decisions or len({decision.item for decision in decisions}) < len(decisions):
+    if not decisions or not _is_each_once(decisions):
         yield Check.REVIEW_ITEMS, "does not decide about items, each once"
         return
+    chosen = Counter(each.item for each in ours.trailers.chosen_agents)
+    if chosen - Counter(decision.item for decision in decisions if decision.agent):
+        yield Check.REVIEW_ITEMS, "names an agent for an item that it does not make run again, or several"
     if parent in history.lines.cut:  # what it decides about may be on a part of the line that the clone lacks
         return
     yield from _judge_number(history, ours)
@@ -71,6 +75,14 @@ def judge_review(history: History, trees: Trees, ours: Ours) -> Complaints:
             said = (describe_decisions(decisions), *_list_withdrawn(history, taken))
             yield from judge_log(trees, ours, project, said)
             yield from _judge_artifacts(history, trees, ours, project, taken)
+
+
+def _is_each_once(decisions: tuple[ItemDecision, ...]) -> bool:
+    """Whether decisions are about different items; one that is taken back may run again by the same review."""
+    found: dict[ItemName, list[DecisionKind]] = {}
+    for decision in decisions:
+        found.setdefault(decision.item, []).append(decision.kind)
+    return all(len(k) == 1 or k == [DecisionKind.UNDO, DecisionKind.RETRY] for k in found.values())
 
 
 def _list_withdrawn(history: History, taken: tuple[RevertedItem, ...]) -> Iterator[str]:

@@ -1,0 +1,168 @@
+"""The files that the recorded items of a batch were written from, derived from the trailers of their commits alone.
+
+An item is stale if the branch has another version of a file that it read than the one that it read. A later item that
+wrote the same path by plan makes no earlier reader stale: its versions are looked through.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
+
+from msgspec import Struct
+
+from gitbatch.batch.history.progress import BatchProgress
+from gitbatch.batch.history.record import Batch
+from gitbatch.batch.history.spending import read_brought
+from gitbatch.batch.history.trailers import parse_trailers
+from gitbatch.batch.model import BatchItem, ItemCommit
+from gitbatch.plan.model import ItemKey
+from gitbatch.repo.repository import Repository
+
+
+class RecordedVersion(Struct, frozen=True):
+    """A version of an item's output that is in history."""
+
+    commit: str
+    blob: str
+    before: str | None
+    """What its path had where the item started; None: no file."""
+    read: Mapping[str, str]
+    """The blobs of the files that its agent was given, by path."""
+    lacked: tuple[str, ...] = ()
+    """The files that it was to read and that were missing."""
+
+
+class RecordedItem(Struct, frozen=True):
+    """An item whose output is in history, with its versions since its path was last put back, in order."""
+
+    item: BatchItem
+    versions: tuple[RecordedVersion, ...]
+    is_settled: bool = True
+    """Whether it succeeded at last, and does not run again."""
+
+    @property
+    def last(self) -> RecordedVersion:
+        """The version that is in history now."""
+        return self.versions[-1]
+
+
+class StaleInput(Struct, frozen=True):
+    """A file that an item read, of which the branch has another version by now."""
+
+    path: str
+    read: str | None
+    """The blob that the item read; null: the file was missing."""
+    now: str | None
+    """The blob that the item would read now; null: the file is missing."""
+
+
+class StaleItem(Struct, frozen=True):
+    """An item whose output was written from other versions of files than the branch has by now."""
+
+    group: int
+    """The number of its group in the plan."""
+    item: str
+    """Its output."""
+    name: str
+    slug: ItemKey
+    commit: str
+    """The item's commit."""
+    inputs: tuple[StaleInput, ...]
+
+
+def read_recorded_items(repo: Repository, batch: Batch, state: BatchProgress) -> tuple[RecordedItem, ...]:
+    """Returns the items of a batch whose outputs are in history, in the order of the plan."""
+    found = []
+    for finished in state.finished:
+        checkpoints = (finished.commit, *finished.revisions)
+        brought = {oid: read_brought(repo, batch, finished.group, oid) for oid in checkpoints}
+        failed = {outcome.item.key for outcome in finished.failed}
+        for item in finished.group.items:
+            own = (o for oid in finished.standings[item.key].brought_by for o in brought.get(oid, ()))
+            commits = (o.commit for o in own if o.item == item and o.commit)
+            versions = tuple(_read_version(repo, item, commit) for commit in commits)
+            is_settled = item.key not in failed and item.key not in finished.reopened
+            found.append(RecordedItem(item, versions, is_settled))
+    return tuple(each for each in found if each.versions)
+
+
+def _read_version(repo: Repository, item: BatchItem, commit: ItemCommit) -> RecordedVersion:
+    trailers = parse_trailers(repo.objects.read_commit(commit).message)
+    before = repo.objects.find_entry(repo.objects.tree_of(commit.base), item.output)
+    read = dict(trailers.context)
+    lacked = tuple(missing.path for missing in trailers.missing if missing.path not in read)
+    return RecordedVersion(str(commit), commit.blob, before.oid if before else None, read, lacked)
+
+
+def find_stale(
+    items: tuple[RecordedItem, ...], find_blob: Callable[[str], str | None], ignored: AbstractSet[str]
+) -> tuple[StaleItem, ...]:
+    """Returns the items that are stale. Pure.
+
+    Args:
+        items: the recorded items of a batch.
+        find_blob: returns the blob that the branch has at a path; None: no file is there.
+        ignored: the paths of files that every checkpoint changes.
+    """
+    found = []
+    for each in items:
+        wanted = (*each.last.read.items(), *((path, None) for path in each.last.lacked))
+        compared = ((path, blob, _unwind(items, each, path, find_blob(path))) for path, blob in wanted)
+        inputs = tuple(
+            StaleInput(path, blob, now[0])
+            for path, blob, now in compared
+            if path not in ignored and blob not in now
+        )
+        if each.is_settled and inputs:
+            item = each.item
+            found.append(StaleItem(item.group, item.output, item.name, item.key, each.last.commit, inputs))
+    return tuple(found)
+
+
+def list_changed(
+    read: Iterable[tuple[str, str]], given: Iterable[tuple[str, str]], ignored: Iterable[str]
+) -> tuple[str, ...]:
+    """Returns the paths of given files, each with its blob, that were read in another version, or not at all. Pure."""
+    known, left_out = dict(read), frozenset(ignored)
+    if not known:
+        return ()
+    return tuple(path for path, blob in given if path not in left_out and known.get(path) != blob)
+
+
+def _unwind(
+    items: tuple[RecordedItem, ...], reader: RecordedItem, path: str, now: str | None
+) -> tuple[str | None, ...]:
+    """Returns the versions of a file that a reader may have read: without those that it and later items wrote.
+
+    The first is without those of later groups; the others are without those of its own group too, which it reads only
+    if it waited for them.
+    """
+    writers = [each for each in items if each.item.output == path]
+    later = [each for each in writers if each is reader or each.item.group > reader.item.group]
+    own = [each for each in writers if each not in later and each.item.group == reader.item.group]
+    first = _look_through(later, now)
+    return (first, _look_through(own, first))
+
+
+def _look_through(writers: list[RecordedItem], now: str | None) -> str | None:
+    """Returns what was at a path before items wrote it, as far as their versions are on top."""
+    left = list(writers)
+    while top := next((each for each in left if each.last.blob == now), None):
+        left.remove(top)
+        now = top.versions[0].before
+    return now
+
+
+def find_dependants(items: tuple[RecordedItem, ...], keys: Iterable[ItemKey]) -> tuple[BatchItem, ...]:
+    """Returns the items whose outputs were written from those of some items, or on top of them, transitively. Pure."""
+    given = frozenset(keys)
+    taken = {each.item.key: each for each in items if each.item.key in given}
+    todo = list(taken.values())
+    while todo:
+        written = todo.pop()
+        made = {(written.item.output, version.blob) for version in written.versions}
+        for each in items:
+            bases = ((each.item.output, version.before) for version in each.versions)
+            if each.item.key not in taken and not made.isdisjoint((*each.last.read.items(), *bases)):
+                taken[each.item.key] = each
+                todo.append(each)
+    return tuple(each.item for each in items if each.item.key in taken.keys() - given)
