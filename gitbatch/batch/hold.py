@@ -33,7 +33,7 @@ from gitbatch.batch.tally import Tally
 from gitbatch.concurrency import GitThread
 from gitbatch.errors import BusyError, GitbatchError
 from gitbatch.repo.fingerprint import require_same_refs
-from gitbatch.repo.holder import name_plan
+from gitbatch.repo.holder import name_plan, name_waiting, read_holder
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.repository import Repository
 
@@ -58,12 +58,15 @@ class Hold:
     notices: Notices
     held: ExitStack
     """The lock, and what is read under it; closed while the lock is given back."""
+    waiting: ExitStack
+    """Names this process for others while the lock is given back."""
     run: Run = field(init=False)
     """The tools of the run. While the lock is given back, they have the repository without it."""
-    is_given_back: bool = False
     patience: float = _PATIENCE
     own: set[str] = field(default_factory=set)
     """The reviews that this session has recorded."""
+    _since: float | None = None
+    """When the session took the lock first, in seconds since the epoch."""
     _last: str = ""
     """The last commit of the batch on its branch when the lock was given back."""
 
@@ -91,7 +94,9 @@ class Hold:
         await self.git(require_same_refs, run.repo, run.fingerprint)
         run.fingerprint.pinned.values.clear()  # other processes of gitbatch may write them now
         self.run = replace(run, repo=self.unlocked)
-        self.is_given_back = True
+        if holder := read_holder(run.repo.own_dir):
+            self._since = holder.since
+            self.waiting.enter_context(name_waiting(run.repo.own_dir, holder))
         self.held.close()
 
     async def take_again(self) -> Result | None:
@@ -105,7 +110,7 @@ class Hold:
             GitbatchError: the batch cannot continue by what the branch has now.
         """
         await self._take_lock()
-        self.is_given_back = False
+        self._end_waiting()
         repo, before = self.opening.repo, self.run.batch
         batch = next((each for each in all_batches(repo) if each.id == before.id), None)
         if batch is None or batch.ended:
@@ -155,6 +160,7 @@ class Hold:
         """Takes the lock if it is free, so that the end of the run is logged."""
         with suppress(GitbatchError):
             self._enter_lock()
+            self._end_waiting()
             self.held.enter_context(self.log.open(self.opening.repo.own_dir, self.run.batch.id))
 
     async def decide(self, choices: tuple[Choice, ...]) -> RecordedReview:
@@ -188,6 +194,10 @@ class Hold:
         self.own.add(made.commit)
         return made
 
+    def _end_waiting(self) -> None:
+        name_plan(self.unlocked.own_dir, self.run.batch.record.task)
+        self.waiting.close()
+
     def _tell(self, text: str) -> None:
         self.opening.emit(Notice(batch=self.run.batch.id, text=text))
 
@@ -208,6 +218,8 @@ class Hold:
     def _enter_lock(self, verb: str = "run") -> None:
         self.unlocked.close()  # its git processes may have started in this pause
         settings, frontend = self.opening.settings, self.opening.frontend
-        locked = self.held.enter_context(repository_lock(self.unlocked, frontend.report_waiting, verb))
+        locked = self.held.enter_context(
+            repository_lock(self.unlocked, frontend.report_waiting, verb, self._since)
+        )
         fetching = locked.fetching(frontend.report_waiting if settings.fetch else None)
         self.opening = replace(self.opening, repo=fetching)

@@ -152,7 +152,12 @@ def open_session(
     limit.patience = limit.patience if settings.patience is None else settings.patience
     log = BatchLog()
     emit = EventStream(settings.clock, (log, *listeners))
-    with ExitStack() as held, closing(Starter()) as starter, closing(GitThread()) as git:
+    with (
+        ExitStack() as held,
+        ExitStack() as waiting,
+        closing(Starter()) as starter,
+        closing(GitThread()) as git,
+    ):
         locked = held.enter_context(repository_lock(repo, frontend.report_waiting))
         opening = Opening(
             locked.fetching(frontend.report_waiting if settings.fetch else None),
@@ -168,7 +173,7 @@ def open_session(
         if isinstance(batch, BatchStopped):
             yield Session(_nothing_left(batch), None, resumed=False)
             return
-        hold = Hold(repo, opening, git, log, Notices(emit, batch.id), held)
+        hold = Hold(repo, opening, git, log, Notices(emit, batch.id), held, waiting)
         if not hold.open_run(batch, opening.accept_config):
             result = Result(Ending.CONFIG_CHANGED, succeeded=0, failed=0, has_ended=False)
             yield Session(result, None, resumed=True)

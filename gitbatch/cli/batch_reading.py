@@ -16,7 +16,7 @@ from gitbatch.batch.model import BatchItem
 from gitbatch.batch.planning.rebuilt import rebuild_batches
 from gitbatch.cli.common import HERE
 from gitbatch.errors import UsageError
-from gitbatch.repo.holder import Holder, read_holder
+from gitbatch.repo.holder import Holder, read_holder, read_waiting
 from gitbatch.repo.repository import Repository
 from gitbatch.view.batch_state import BatchState, add_activity, batch_state
 
@@ -26,10 +26,16 @@ def names_batch(word: str | None) -> bool:
     return bool(word and BATCH_ID.fullmatch(word))
 
 
+def list_runners(repo: Repository) -> tuple[Holder, ...]:
+    """Returns the processes that run batches of the repository: the one that has the lock, then those that wait at a pause."""
+    holder, waiting = read_holder(repo.own_dir), read_waiting(repo.own_dir)
+    holder = holder or read_holder(repo.own_dir)  # it may have taken the lock again between the two
+    return ((holder,) if holder and holder.verb == "run" else ()) + waiting
+
+
 def read_runner(repo: Repository) -> Holder | None:
     """Returns the process that runs a batch of the repository, or is about to start one; None if none does."""
-    holder = read_holder(repo.own_dir)
-    return holder if holder and holder.verb == "run" else None
+    return next(iter(list_runners(repo)), None)
 
 
 def runs_batch(holder: Holder | None, batch: Batch) -> bool:

@@ -8,7 +8,7 @@ import typer
 from gitbatch.batch.events import EndEvent, Event
 from gitbatch.batch.history.logged_events import find_last_end, follow_events
 from gitbatch.batch.history.record import Batch, all_batches
-from gitbatch.cli.batch_reading import name_folder, read_runner, runs_batch, select_current
+from gitbatch.cli.batch_reading import list_runners, name_folder, read_runner, runs_batch, select_current
 from gitbatch.cli.common import HERE, Directory, Json, open_repository_of, print_output
 from gitbatch.cli.verbosity import show_note
 from gitbatch.cli.views import EventView, Progress, ProgressKind, make_view
@@ -65,8 +65,8 @@ def _watch_run(repo: Repository, view: EventView) -> tuple[Batch, EndEvent | Non
         return batch, ended
 
     def is_running() -> bool:
-        found = read_runner(repo)
-        return found is not None and (found.process, found.since) == (holder.process, holder.since)
+        running = ((found.process, found.since) for found in list_runners(repo))
+        return (holder.process, holder.since) in running
 
     last: Event | None = None
     for event in follow_events(repo.own_dir, batch.id, holder.since, is_running, _wait):

@@ -1,6 +1,6 @@
 """The file that names the process which holds a repository's lock, for other processes and for people.
 
-The process keeps a lock on the file itself, which the operating system releases when it ends. So a reader learns
+A run that has given the lock back, and waits for a person, has a file of its own (`waiting-PROCESS`). The process keeps a lock on the file itself, which the operating system releases when it ends. So a reader learns
 whether that process is still alive without touching the repository's own lock, which it might keep from a run that
 starts at that moment.
 """
@@ -11,7 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -22,6 +22,7 @@ from gitbatch.fs.nofollow import regular_file
 from gitbatch.text import clean_text
 
 _FILE = "holder"
+_WAITING = "waiting-"
 _BYTES = 16384
 """The most bytes of the file: each of its two paths may have 4,096, and JSON may need more."""
 
@@ -49,15 +50,42 @@ class Holder(Struct, frozen=True):
 
 
 @contextmanager
-def name_holder(own_dir: Path, folder: Path, verb: str) -> Iterator[None]:
+def name_holder(own_dir: Path, folder: Path, verb: str, since: float | None = None) -> Iterator[None]:
     """Names this process as the holder of the lock, while the caller holds it.
+
+    Args:
+        own_dir: gitbatch's own folder in the repository.
+        folder: the top folder of the checkout.
+        verb: the command that needs the lock.
+        since: when the run began, if it takes the lock again (seconds since the epoch); None: now.
 
     Raises:
         OSError: the file cannot be written.
     """
-    holder = Holder(str(folder), os.getpid(), _user_name(), socket.gethostname(), time.time(), verb)
+    began = time.time() if since is None else since
+    holder = Holder(str(folder), os.getpid(), _user_name(), socket.gethostname(), began, verb)
     path = own_dir / _FILE
     path.unlink(missing_ok=True)  # of a process that was killed
+    with _write_locked(path, holder):
+        yield
+
+
+@contextmanager
+def name_waiting(own_dir: Path, holder: Holder) -> Iterator[None]:
+    """Names this process, as it held the lock, while it waits for a person. Nothing depends on it but what others are shown."""
+    with suppress(OSError):
+        for path in own_dir.glob(f"{_WAITING}*"):
+            if not _read_locked(own_dir, path.name):  # of a process that was killed
+                path.unlink(missing_ok=True)
+    with ExitStack() as named:
+        with suppress(OSError):
+            named.enter_context(_write_locked(own_dir / f"{_WAITING}{holder.process}", holder))
+        yield
+
+
+@contextmanager
+def _write_locked(path: Path, holder: Holder) -> Iterator[None]:
+    """Writes a file that names this process, and keeps a lock on it."""
     with path.open("xb") as file:  # not synced: after a power cut the lock is free
         fcntl.flock(file, fcntl.LOCK_EX)
         file.write(msgspec.json.encode(holder))
@@ -83,7 +111,19 @@ def name_plan(own_dir: Path, plan: str) -> None:
 
 def read_holder(own_dir: Path) -> Holder | None:
     """Returns the process that holds the lock; None if none does, or if it cannot be known."""
-    with suppress(OSError, msgspec.DecodeError), regular_file(own_dir, _FILE) as (file, _):
+    return _read_locked(own_dir, _FILE)
+
+
+def read_waiting(own_dir: Path) -> tuple[Holder, ...]:
+    """Returns the processes that have given the lock back and wait for a person, the oldest first."""
+    with suppress(OSError):
+        found = (_read_locked(own_dir, path.name) for path in own_dir.glob(f"{_WAITING}*"))
+        return tuple(sorted(filter(None, found), key=lambda holder: holder.since))
+    return ()
+
+
+def _read_locked(own_dir: Path, name: str) -> Holder | None:
+    with suppress(OSError, msgspec.DecodeError), regular_file(own_dir, name) as (file, _):
         if _is_locked(file):
             return msgspec.json.decode(os.read(file, _BYTES), type=Holder)
     return None

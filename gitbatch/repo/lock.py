@@ -32,13 +32,16 @@ _SILENCE = 0.3
 
 
 @contextmanager
-def repository_lock(repo: Repository, tell: Callable[[str], None], verb: str = "run") -> Iterator[Repository]:
+def repository_lock(
+    repo: Repository, tell: Callable[[str], None], verb: str = "run", since: float | None = None
+) -> Iterator[Repository]:
     """Holds the locks of a repository; yields the repository to use while they are held.
 
     Args:
         repo: the repository.
         tell: called with a notice before a longer wait.
         verb: the command that needs it, for those who find it held.
+        since: when the run began, if it takes the locks again.
 
     Raises:
         BusyError: another gitbatch is running, or a git process of a killed one does not end.
@@ -56,7 +59,7 @@ def repository_lock(repo: Repository, tell: Callable[[str], None], verb: str = "
     except OSError as error:
         raise _unwritable_error(repo, error) from error
     try:
-        with _children_lock(repo, tell) as descriptor, _name_holder(repo, verb):
+        with _children_lock(repo, tell) as descriptor, _name_holder(repo, verb, since):
             held = repo.with_lock(descriptor, lock_umask())
             try:
                 yield held
@@ -117,10 +120,10 @@ def _list_pids(path: Path) -> str:
 
 
 @contextmanager
-def _name_holder(repo: Repository, verb: str) -> Iterator[None]:
+def _name_holder(repo: Repository, verb: str, since: float | None) -> Iterator[None]:
     with ExitStack() as named:
         try:
-            named.enter_context(name_holder(repo.own_dir, repo.root, verb))
+            named.enter_context(name_holder(repo.own_dir, repo.root, verb, since))
         except OSError as error:
             raise _unwritable_error(repo, error) from error
         yield

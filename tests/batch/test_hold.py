@@ -1,7 +1,12 @@
 """A run that waits at a pause: the lock is free meanwhile, and what others did counts when it continues."""
 
 import asyncio
+import os
+import re
+import subprocess
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 from conftest import Place
@@ -11,11 +16,13 @@ from sessions import session_settings
 
 from gitbatch.batch.caller import PauseAlways
 from gitbatch.batch.deciding import Choice, find_reviewable, list_review_items
-from gitbatch.batch.events import CheckpointReached, Event, GroupStarted, Notice
+from gitbatch.batch.events import CheckpointReached, Event, GroupStarted, Listener, Notice
 from gitbatch.batch.hold import DecidedElsewhereError
 from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.session import Session, open_session
+from gitbatch.errors import BusyError, GitbatchError
+from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.opening import open_repository
 
 Meanwhile = Callable[[Session], Awaitable[bool] | bool]
@@ -42,7 +49,11 @@ class Person(PauseAlways):
 
 
 def run_with(
-    place: Place, monkeypatch: pytest.MonkeyPatch, *pauses: Meanwhile, items: str
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+    *pauses: Meanwhile,
+    items: str,
+    listener: Listener = lambda _: None,
 ) -> tuple[Result, list[Event], Person]:
     """Runs a batch that pauses after each group, with what happens at its pauses."""
     for name, value in place.environment.items():
@@ -52,7 +63,7 @@ def run_with(
     repo = open_repository(place.root)
     settings = session_settings(place, checkpoint=CheckpointMode.parse("after-each"), items=items)
     try:
-        with open_session(repo, settings, (events.append,)) as session:
+        with open_session(repo, settings, (events.append, listener)) as session:
             person.session = session
             result = asyncio.run(session.run(person))
     finally:
@@ -126,3 +137,119 @@ def test_who_decides_second_is_told(three: Place, monkeypatch: pytest.MonkeyPatc
     assert [text for text in notices(events) if "decided" in text] == []
     assert sum(isinstance(event, CheckpointReached) for event in events) == 1
     assert len(three.git("log", "--format=%h", "--grep", "^gitbatch: review").split()) == 2
+
+
+def holders(place: Place) -> set[int]:
+    """The processes that have one of the repository's locks open, whether they took it or inherited it."""
+    locks = {place.root / ".git/gitbatch" / name for name in ("lock", "children")}
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if link.readlink() in locks:
+                found.add(int(link.parts[2]))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_nothing_keeps_the_lock_at_a_pause(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not a git process that stays open, and not a process that an agent has left; the run takes the lock again."""
+    three.edit(
+        "tools/agent.sh", "set -", "setsid sleep 60 </dev/null >/dev/null 2>&1 & echo $! >$HOME/left\nset -"
+    )
+    three.commit("An agent that leaves a process")
+    seen: list[set[int]] = []
+
+    async def look(session: Session) -> bool:
+        run = session.active
+        assert run
+        await run.git(find_reviewable, run.repo)
+        os.kill(int((three.home / "left").read_text()), 0)
+        seen.append(holders(three))
+        return True
+
+    def look_while_it_runs(event: Event) -> None:
+        if isinstance(event, GroupStarted):
+            seen.append(holders(three))
+
+    try:
+        run_with(three, monkeypatch, look, items="T101,T301", listener=look_while_it_runs)
+    finally:
+        subprocess.run(["kill", (three.home / "left").read_text().strip()], check=False)
+    assert os.getpid() in seen[0]
+    assert seen[1] == set()
+    assert os.getpid() in seen[2]
+
+
+def test_another_run_ends_the_batch_meanwhile(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_elsewhere(_: Session) -> bool:
+        three.gitbatch("run", code=0)
+        return True
+
+    result, events, _ = run_with(three, monkeypatch, run_elsewhere, items="T101,T301")
+    assert (result.ending, result.succeeded, result.has_ended) == (Ending.COMPLETE, 2, True)
+    assert notices(events)[-1].endswith(" was ended elsewhere while this run waited")
+    assert groups(events) == [(1, 0)]
+
+
+def test_another_run_continues_the_batch_meanwhile(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_elsewhere(_: Session) -> bool:
+        three.gitbatch("run", code=3)
+        return True
+
+    result, events, person = run_with(three, monkeypatch, run_elsewhere, items="T101,T102,T201,T301")
+    assert (result.ending, result.has_ended, person.seen) == (Ending.PAUSED, False, [1])
+    assert notices(events)[-1].startswith("another run has continued the batch meanwhile (")
+    assert groups(events) == [(1, 0)]
+
+
+def end_it(place: Place) -> None:
+    place.gitbatch("abort", "--yes", code=0)
+
+
+def rewrite_history(place: Place) -> None:
+    place.git("reset", "-q", "--hard", "HEAD~2")
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "said"),
+    [
+        (end_it, r"batch \S+ was ended elsewhere while this run waited"),
+        (rewrite_history, r"branch main does not have \w{12} any more, where this run waited"),
+    ],
+)
+def test_what_happened_meanwhile_ends_the_run(
+    three: Place, monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[Place], None], said: str
+) -> None:
+    """It says why; the other item was not started, and the history is as it was left."""
+    kept: list[str] = []
+
+    def leave(_: Session) -> bool:
+        meanwhile(three)
+        kept.append(three.git("for-each-ref", "refs/heads", "refs/gitbatch"))
+        return True
+
+    with pytest.raises(GitbatchError, match=said):
+        run_with(three, monkeypatch, leave, items="T101,T301")
+    assert kept == [three.git("for-each-ref", "refs/heads", "refs/gitbatch")]
+
+
+def test_a_lock_that_is_kept_elsewhere(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is waited for with words; then the run ends with exit code 75, and its own end is another's to record."""
+
+    async def keep_lock(session: Session) -> bool:
+        assert session.hold
+        session.hold.patience = 0.2
+        other.enter_context(repository_lock(session.hold.unlocked, print, "gc"))
+        return True
+
+    with ExitStack() as other:
+        said: list[str] = []
+
+        def note(event: Event) -> None:
+            said.extend(notices([event]))
+
+        with pytest.raises(BusyError):
+            run_with(three, monkeypatch, keep_lock, items="T101,T301", listener=note)
+    assert len(said) == 1
+    assert re.fullmatch(r"another gitbatch is running in .*: waiting for it", said[0])
+    three.gitbatch("run", code=0)

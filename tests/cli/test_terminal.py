@@ -88,6 +88,28 @@ def test_asking_pausing_and_going_on(three: Place) -> None:
     assert_tidy(three)
 
 
+@pytest.mark.rule("F7")
+def test_other_terminals_decide_while_one_waits(three: Place) -> None:
+    """Of two that decide at once, one wins and the other is told; the first terminal continues by what was decided."""
+    with terminal(three, "run", "--items", "T101,T102,T301", "--checkpoint", "after-each") as child:
+        child.expect("continue with the next group")
+        watching = three.start("watch")
+        assert "it waits for a review in its terminal" in three.gitbatch("status", code=0).stdout
+        two = [three.start("review", "T101", "--reject", is_heard=False) for _ in range(2)]
+        codes = sorted(process.wait() for process in two)
+        assert codes in ([0, 1], [0, 75]), "the other is refused, or finds the lock held"
+        assert len(three.git("log", "--format=%h", "--grep", "^gitbatch: review").split()) == 1
+        child.send(DOWN + ENTER)
+        child.expect("decided elsewhere: T101 rejected by Test User")
+        approve(child)
+        assert end(child) == 1
+        assert watching.stdout
+        with watching.stdout as watched:
+            assert "finished  " in watched.read()
+        assert watching.wait() == 0
+    assert_tidy(three)
+
+
 @pytest.mark.rule("O7")
 def test_choosing_single_items_and_a_number_of_groups(three: Place) -> None:
     with terminal(three, "run") as child:
