@@ -85,8 +85,9 @@ def chosen_worktrees() -> Path | None:
 
 
 def cache_dir() -> Path:
-    """Returns the user's cache folder for gitbatch."""
-    return user_cache_path("gitbatch")
+    """Returns the user's cache folder for gitbatch, or the one that the environment names."""
+    named = os.environ.get("GITBATCH_CACHE")
+    return Path(named).expanduser().absolute() if named else user_cache_path("gitbatch")
 
 
 def tell_waiting(text: str) -> None:

@@ -4,12 +4,23 @@ from contextlib import nullcontext
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
-from gitbatch.batch.history.gc import Garbage, find_garbage, remove_garbage
-from gitbatch.cli.common import HERE, Directory, Json, open_repository_of, print_output, tell_waiting
+from gitbatch.batch.history.gc import Garbage, LeftoverKind, Removal, find_garbage, remove_garbage
+from gitbatch.batch.planning.cache_limits import find_expired_layers
+from gitbatch.cli.common import (
+    HERE,
+    Directory,
+    Json,
+    cache_dir,
+    open_repository_of,
+    print_output,
+    tell_waiting,
+)
 from gitbatch.cli.verbosity import show_text
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.refs.names import short
+from gitbatch.repo.templates.expiry import find_layer, remove_layers
 from gitbatch.text import clean_text
 from gitbatch.view.outputs.gc import GcOutput
 
@@ -29,9 +40,13 @@ def gc(
         open_repository_of(directory) as found,
         nullcontext(found) if dry_run else repository_lock(found, tell_waiting, "gc") as repo,
     ):
-        garbage = find_garbage(repo, keep)
+        garbage, cache = find_garbage(repo, keep), cache_dir()
+        layers = find_expired_layers(repo, cache)
         if not dry_run:
             remove_garbage(repo, garbage)
+            layers = remove_layers(cache, layers)
+    removed = tuple(Removal(LeftoverKind.LAYER, str(find_layer(cache, layer))) for layer in layers)
+    garbage = replace(garbage, removed=(*garbage.removed, *removed))
     if json:
         print_output(GcOutput(dry_run, garbage.removed, garbage.rescued, garbage.kept))
     else:

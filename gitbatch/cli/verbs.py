@@ -97,6 +97,11 @@ VERBS = (
         "Remove what finished batches have left: worktrees, branches, refs, logs. What is unmerged is kept.",
     ),
     (
+        "cache",
+        "gitbatch.cli.cache:cache",
+        "Show what the cache folder keeps for worktrees, of all repositories, or remove it.",
+    ),
+    (
         "demo",
         "gitbatch.cli.demo:demo",
         "Make a sample repository and run its plan: three groups of a package's documentation.",

@@ -73,6 +73,10 @@ class BatchTable(ConfigTable, frozen=True):
     max_output_bytes: Positive = 10 * 1024 * 1024
     worktrees: str | None = None
     """Where worktrees are made; the user's cache folder if not set."""
+    cache_max_bytes: Positive = 20 * 1024 * 1024 * 1024
+    """The most that the layers of all repositories may take in the cache folder; those used last longest ago go first."""
+    cache_max_days: Positive = 30
+    """Layers in the cache folder that were not used for so long are removed."""
 
 
 class ProjectTable(ConfigTable, frozen=True):

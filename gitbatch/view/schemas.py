@@ -53,6 +53,7 @@ OUTPUTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "abort": (f"{_OUTPUTS}.abort:AbortOutput",),
         "rescue": (f"{_OUTPUTS}.rescue:RescueOutput",),
         "gc": (f"{_OUTPUTS}.gc:GcOutput",),
+        "cache": (f"{_OUTPUTS}.cache:CacheOutput",),
         "hooks": (f"{_OUTPUTS}.hooks:HookOutput",),
         "help": (f"{_OUTPUTS}.help:HelpOutput",),
     }

@@ -46,6 +46,8 @@ class LeftoverKind(StrEnum):
     BRANCH = "branch"
     REF = "ref"
     FOLDER = "folder"
+    LAYER = "layer"
+    """Files of a base commit in the cache folder, of any repository."""
 
 
 class Removal(Struct, frozen=True):

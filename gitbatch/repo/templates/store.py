@@ -5,10 +5,6 @@ last and synced. It is made under another name and renamed, so a killed process 
 leaves is removed later. A complete layer is never changed. It is removed by a process that has its lock exclusively,
 and used by those that share it (a lease), so that nothing is removed while a worktree needs it.
 
-The files themselves are not synced, because that would cost more than making them. So a marker names the boot of the
-machine in which it was written: after another boot, the number and the sizes of the files are compared before use, which
-finds what a power cut has lost.
-
 Not thread-safe: a run has one thread for git.
 """
 
@@ -21,50 +17,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
-import msgspec
-from msgspec import Struct
-from msgspec.structs import replace
-
-from gitbatch.fs.durable import sync_file, write_file
+from gitbatch.fs.durable import sync_file
 from gitbatch.fs.removal import remove_anything
+from gitbatch.repo.templates.marker import (
+    INDEX,
+    LayerInfo,
+    LayerMarker,
+    boot_id,
+    check_files,
+    read_marker,
+    write_marker,
+)
 
-FORMAT = 1
-"""The version of the folders' form; layers of another version are not used."""
-INDEX = "git/index"
-"""The path of the index in the folder of a layer."""
 _NEW, _GONE = ".new-", ".gone-"
-_MARKER, _LOCK = "complete", "lock"
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_LOCK = "lock"
 _FOLDER_MODE = 0o700
-
-
-class LayerMarker(Struct, frozen=True):
-    """The content of a layer, as it was when it was complete."""
-
-    version: int
-    purpose: str
-    """What it is for, in a word: `template`, `delta`, `include`, …"""
-    key: str
-    """What it holds: the id of a tree, or whatever its maker compares."""
-    files: int
-    """The number of files, links and whiteouts in it."""
-    size: int
-    """The sum of their sizes in bytes, with the index."""
-    below: tuple[str, ...] = ()
-    """The names of the layers below it, the uppermost first."""
-    boot: str = ""
-    """The boot of the machine in which its files were last known to be there."""
-
-
-class LayerInfo(Struct, frozen=True):
-    """What the maker of a layer says about it."""
-
-    purpose: str
-    key: str
-    below: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -121,9 +90,9 @@ class LayerStore:
         descriptor = self._share(name)
         if descriptor is None:
             return None
-        marker = _read_marker(self.root / name)
+        marker = read_marker(self.root / name)
         if marker is not None and marker.boot != boot_id():
-            marker = _check_files(self.root / name, marker)
+            marker = check_files(self.root / name, marker)
         if marker is None:
             self.release(name)
             return None
@@ -146,7 +115,7 @@ class LayerStore:
             return existing
         made, descriptor = self._make_folder()
         try:
-            marker = _write_marker(made, fill(made))
+            marker = write_marker(made, fill(made))
             fcntl.flock(descriptor, fcntl.LOCK_SH)
             existing = self._publish(made, name)
         except BaseException:
@@ -196,8 +165,7 @@ class LayerStore:
 
     def list_names(self) -> tuple[str, ...]:
         """Returns the names of the layers, the one that was used last first; some may be incomplete."""
-        found = [(_read_last_use(path), path.name) for path in _folders_in(self.root)]
-        return tuple(name for _, name in sorted(found, reverse=True) if not name.startswith((_NEW, _GONE)))
+        return list_names(self.root)
 
     def _share(self, name: str) -> int | None:
         held = self._held.get(name)
@@ -249,6 +217,12 @@ def remove_layer(root: Path, name: str) -> bool:
             os.close(descriptor)
 
 
+def list_names(root: Path) -> tuple[str, ...]:
+    """Returns the names of the layers in a folder, the one that was used last first; some may be incomplete."""
+    found = [(_read_last_use(path), path.name) for path in _folders_in(root)]
+    return tuple(name for _, name in sorted(found, reverse=True) if not name.startswith((_NEW, _GONE)))
+
+
 def list_remains(root: Path) -> tuple[str, ...]:
     """Returns the names of folders that a process has begun to make or to remove, dead or alive."""
     return tuple(sorted(path.name for path in _folders_in(root) if path.name.startswith((_NEW, _GONE))))
@@ -256,30 +230,7 @@ def list_remains(root: Path) -> tuple[str, ...]:
 
 def read_layer(root: Path, name: str) -> tuple[LayerMarker | None, float]:
     """Returns the marker of a layer, None if it is incomplete, and the time of its last use (seconds since the epoch)."""
-    return _read_marker(root / name), _read_last_use(root / name)
-
-
-def measure_files(folder: Path) -> tuple[int, int]:
-    """Returns the number and the sum of sizes of what is below a folder, without folders; no link is followed."""
-    count = size = 0
-    waiting = [os.fspath(folder)]
-    while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-                else:
-                    count += 1
-                    size += entry.stat(follow_symlinks=False).st_size
-    return count, size
-
-
-@cache
-def boot_id() -> str:
-    """Returns the id of this boot of the machine; where the system has none, the time of it to the minute."""
-    with suppress(OSError):
-        return _BOOT_ID.read_text(encoding="ascii").strip()
-    return str(round((time.time() - time.monotonic()) / 60))
+    return read_marker(root / name), _read_last_use(root / name)
 
 
 def _open_lock(folder: Path, kind: int) -> int | None:
@@ -294,37 +245,6 @@ def _open_lock(folder: Path, kind: int) -> int | None:
         if os.path.samestat(os.fstat(descriptor), os.lstat(folder / _LOCK)):
             return descriptor
     os.close(descriptor)
-    return None
-
-
-def _read_marker(folder: Path) -> LayerMarker | None:
-    with suppress(OSError, msgspec.DecodeError):
-        marker = msgspec.json.decode((folder / _MARKER).read_bytes(), type=LayerMarker)
-        return marker if marker.version == FORMAT else None
-    return None
-
-
-def _write_marker(folder: Path, info: LayerInfo) -> LayerMarker:
-    files, size = measure_files(folder / "tree")
-    index = folder / INDEX
-    if index.exists():
-        sync_file(index)
-        size += index.stat().st_size
-    marker = LayerMarker(FORMAT, info.purpose, info.key, files, size, info.below, boot_id())
-    write_file(folder / _MARKER, msgspec.json.encode(marker))
-    return marker
-
-
-def _check_files(folder: Path, marker: LayerMarker) -> LayerMarker | None:
-    """Returns the marker of a layer for this boot; None: it has lost files since another boot."""
-    index = folder / INDEX
-    with suppress(OSError):
-        files, size = measure_files(folder / "tree")
-        size += index.stat().st_size if index.exists() else 0
-        if (files, size) == (marker.files, marker.size):
-            known = replace(marker, boot=boot_id())
-            write_file(folder / _MARKER, msgspec.json.encode(known))
-            return known
     return None
 
 

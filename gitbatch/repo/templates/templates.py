@@ -19,13 +19,12 @@ from gitbatch.repo.objects.reader import MissingObjectError, PathChange
 from gitbatch.repo.process import Git
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.templates.delta import Delta, changes_attributes, fill_delta, index_changes
+from gitbatch.repo.templates.expiry import LAYERS, UNLIMITED, CacheLimits, remove_expired
 from gitbatch.repo.templates.index_file import UnknownIndexError, splice_index, write_offsets
 from gitbatch.repo.templates.layers import Layers
-from gitbatch.repo.templates.store import FORMAT, INDEX, LayerInfo, LayerStore, Lease, remove_layer
+from gitbatch.repo.templates.marker import FORMAT, INDEX, LayerInfo
+from gitbatch.repo.templates.store import LayerStore, Lease, remove_layer
 from gitbatch.repo.worktrees.worktree import check_out_all
-
-LAYERS = "layers"
-"""The folder of all repositories' layers in the cache folder."""
 
 _TEMPLATE, _DELTA = "template", "delta"
 _OFFSETS = "offsets"
@@ -166,17 +165,22 @@ class Templates:
 
 @contextmanager
 def open_templates(
-    repo: Repository, cache: Path, guard: Callable[[], None] = lambda: None
+    repo: Repository,
+    cache: Path,
+    guard: Callable[[], None] = lambda: None,
+    limits: CacheLimits = UNLIMITED,
 ) -> Iterator[Templates]:
-    """Yields the templates of a repository, and closes them.
+    """Yields the templates of a repository; at the end, closes them and removes what the cache has too much of.
 
     Args:
         repo: the repository, which this process has locked.
         cache: the user's cache folder for gitbatch.
         guard: see `Templates.guard`.
+        limits: what the cache may keep.
     """
     with closing(Templates(repo, LayerStore(layers_dir(repo, cache)), guard)) as templates:
         yield templates
+    remove_expired(cache, limits)
 
 
 def layers_dir(repo: Repository, cache: Path) -> Path:

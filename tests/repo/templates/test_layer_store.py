@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from gitbatch.repo.templates import store as module
+from gitbatch.repo.templates import marker as marker_module
+from gitbatch.repo.templates import store as store_module
+from gitbatch.repo.templates.marker import LayerInfo
 from gitbatch.repo.templates.store import (
-    LayerInfo,
     LayerStore,
     list_remains,
     prepare_folder,
@@ -29,7 +30,7 @@ def test_a_layer_is_made_once(tmp_path: Path) -> None:
     assert list_remains(store.root) == ()
     made = store.make("one", fill)
     assert (made.tree / "a/b.md").read_text() == "text"
-    assert (made.marker.files, made.marker.size, made.marker.key) == (1, 4, "key")
+    assert (made.marker.files, made.marker.size, made.marker.disk, made.marker.key) == (1, 4, 4096, "key")
     again = store.make("one", lambda _: LayerInfo("never", str(1 // 0)))
     assert again.marker == made.marker
     assert store.list_names() == ("one",)
@@ -75,6 +76,11 @@ def test_two_makers_at_once_share_one_layer(tmp_path: Path) -> None:
     assert remove_layer(tmp_path, "one")
 
 
+def boot_again(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for module in (marker_module, store_module):
+        monkeypatch.setattr(module, "boot_id", lambda: name)
+
+
 def test_a_layer_that_lost_bytes_in_a_power_cut_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -84,10 +90,10 @@ def test_a_layer_that_lost_bytes_in_a_power_cut_is_made_again(
     found = store.find("one")
     assert found, "within one boot, files are not looked at"
     found.close()
-    monkeypatch.setattr(module, "boot_id", lambda: "another")
+    boot_again(monkeypatch, "another")
     assert store.find("one") is None
     store.make("one", fill).close()
-    monkeypatch.setattr(module, "boot_id", lambda: "a third")
+    boot_again(monkeypatch, "a third")
     found = store.find("one")
     assert found
     assert read_layer(tmp_path, "one")[0] == found.marker

@@ -1,0 +1,123 @@
+"""What a layer holds: the marker that makes it complete, and the size of its files.
+
+The files themselves are not synced, because that would cost more than making them. So a marker names the boot of the
+machine in which it was written: after another boot, the number and the sizes of the files are compared before use, which
+finds what a power cut has lost.
+"""
+
+import os
+import time
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gitbatch.fs.durable import sync_file, write_file
+
+FORMAT = 1
+"""The version of the folders' form; layers of another version are not used."""
+INDEX = "git/index"
+"""The path of the index in the folder of a layer."""
+_MARKER = "complete"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_BLOCK = 4096
+"""The unit in which most file systems store a file."""
+
+
+class LayerMarker(Struct, frozen=True):
+    """The content of a layer, as it was when it was complete."""
+
+    version: int
+    purpose: str
+    """What it is for, in a word: `template`, `delta`, `include`, …"""
+    key: str
+    """What it holds: the id of a tree, or whatever its maker compares."""
+    files: int
+    """The number of files, links and whiteouts in it, with the index."""
+    size: int
+    """The sum of their sizes in bytes, with the index."""
+    disk: int
+    """About the bytes that they take on the disk."""
+    below: tuple[str, ...] = ()
+    """The names of the layers below it, the uppermost first."""
+    boot: str = ""
+    """The boot of the machine in which its files were last known to be there."""
+
+
+class LayerInfo(Struct, frozen=True):
+    """What the maker of a layer says about it."""
+
+    purpose: str
+    key: str
+    below: tuple[str, ...] = ()
+
+
+class FilesSize(NamedTuple):
+    """The number of files, the sum of their sizes in bytes, and about the bytes that they take on the disk."""
+
+    files: int
+    size: int
+    disk: int
+
+
+def measure_files(*folders: Path) -> FilesSize:
+    """Returns the size of what is below folders, without folders; no link is followed."""
+    files = size = blocks = 0
+    waiting = [os.fspath(folder) for folder in folders]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+                else:
+                    length = entry.stat(follow_symlinks=False).st_size
+                    files += 1
+                    size += length
+                    blocks += -(-length // _BLOCK)
+    return FilesSize(files, size, blocks * _BLOCK)
+
+
+@cache
+def boot_id() -> str:
+    """Returns the id of this boot of the machine; where the system has none, the time of it to the minute."""
+    with suppress(OSError):
+        return _BOOT_ID.read_text(encoding="ascii").strip()
+    return str(round((time.time() - time.monotonic()) / 60))
+
+
+def read_marker(folder: Path) -> LayerMarker | None:
+    """Returns the marker of a layer; None: it is incomplete, or of another version."""
+    with suppress(OSError, msgspec.DecodeError):
+        marker = msgspec.json.decode((folder / _MARKER).read_bytes(), type=LayerMarker)
+        return marker if marker.version == FORMAT else None
+    return None
+
+
+def write_marker(folder: Path, info: LayerInfo) -> LayerMarker:
+    """Makes a layer complete, durably."""
+    with suppress(FileNotFoundError):
+        sync_file(folder / INDEX)
+    found = _measure_layer(folder)
+    marker = LayerMarker(
+        FORMAT, info.purpose, info.key, found.files, found.size, found.disk, info.below, boot_id()
+    )
+    write_file(folder / _MARKER, msgspec.json.encode(marker))
+    return marker
+
+
+def _measure_layer(folder: Path) -> FilesSize:
+    return measure_files(folder / "tree", (folder / INDEX).parent)
+
+
+def check_files(folder: Path, marker: LayerMarker) -> LayerMarker | None:
+    """Returns the marker of a layer for this boot; None: it has lost files since another boot."""
+    with suppress(OSError):
+        if _measure_layer(folder) == (marker.files, marker.size, marker.disk):
+            known = replace(marker, boot=boot_id())
+            write_file(folder / _MARKER, msgspec.json.encode(known))
+            return known
+    return None
