@@ -213,7 +213,7 @@ async def _is_accepted(run: Run, project_state: ProjectState, tally: Tally, revi
 
 def _ready_outcomes(run: Run, group: BatchGroup, state: BatchProgress) -> Mapping[ItemKey, Outcome]:
     """Returns the outcomes, by key, of a group's items that an earlier start of the batch has finished."""
-    ready = {key: outcome for key, outcome in state.ready.items() if outcome.item in group.items}
+    ready = {item.key: state.ready[item.key] for item in group.items if item.key in state.ready}
     reviews = {key: decided.review for key, decided in state.reopened.items()}
     tried = run.ledger.entries.since_review
     return {

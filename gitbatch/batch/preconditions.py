@@ -23,13 +23,11 @@ from gitbatch.text import clean_text
 
 
 def _remaining_items(record: Record, progress: BatchProgress) -> Iterator[BatchItem]:
-    """Returns the items that have no checkpoint, and those that a review made run again."""
-    return (
-        item
-        for group in record.groups
-        for item in group.items
-        if not progress.is_finished(group) or item.key in progress.reopened
-    )
+    """Yields the items that have no checkpoint, and those that a review made run again."""
+    reopened = progress.reopened
+    for group in record.groups:
+        is_finished = progress.is_finished(group)
+        yield from (item for item in group.items if not is_finished or item.key in reopened)
 
 
 def require_resumable(repo: Repository, batch: Batch, progress: BatchProgress) -> None:

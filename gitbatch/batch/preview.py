@@ -46,7 +46,7 @@ def preview_batch(repo: Repository, settings: SessionSettings, frontend: Fronten
         if batch:
             record, changes = opening.plan_rest(batch)
             progress = read_progress(repo, batch)
-            left = ((g, tuple(item for item in g.items if not progress.is_done(item))) for g in record.groups)
+            left = ((g, tuple(progress.find_open(g.items))) for g in record.groups)
             groups = tuple(BatchGroup(g.number, g.title, items) for g, items in left if items)
             record = replace(record, jobs=settings.jobs or record.jobs)
             return Preview(record, is_resumed=True, groups=groups, changes=changes)

@@ -9,8 +9,9 @@ from collections.abc import Set as AbstractSet
 
 from msgspec.structs import replace
 
+from gitbatch.batch.history.decided import ItemStanding, StandingDecision
 from gitbatch.batch.history.ledger import Ledger
-from gitbatch.batch.history.progress import BatchProgress, FinishedGroup
+from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.spending import read_versions
 from gitbatch.batch.history.trailers import parse_trailers
@@ -31,8 +32,9 @@ def find_turn(record: Record, state: BatchProgress, done: AbstractSet[tuple[int,
     """
     for finished in state.finished:
         revision = len(finished.revisions) + 1
-        if finished.reopened and (finished.group.number, revision) not in done:
-            items = tuple(item for item in finished.group.items if item.key in finished.reopened)
+        reopened = finished.reopened
+        if reopened and (finished.group.number, revision) not in done:
+            items = tuple(item for item in finished.group.items if item.key in reopened)
             return replace(finished.group, items=items, revision=revision)
     left = (g for g in record.groups if not state.is_finished(g) and (g.number, 0) not in done)
     return next(left, None)
@@ -46,20 +48,23 @@ def prepare_revision(
         return {}
     finished = next(each for each in state.finished if each.group.number == group.number)
     last = {outcome.item.key: outcome for outcome in read_versions(repo, batch, finished)}
-    for key, decided in finished.reopened.items():
+    reopened = finished.reopened
+    for key, decided in reopened.items():
         ledger.mark_review(key, decided.review)
-    return {key: _find_reopening(repo, finished, key, last.get(key)) for key in finished.reopened}
+    return {
+        key: _find_reopening(repo, finished.standings[key], decided, last.get(key))
+        for key, decided in reopened.items()
+    }
 
 
 def _find_reopening(
-    repo: Repository, finished: FinishedGroup, key: ItemKey, last: Outcome | None
+    repo: Repository, standing: ItemStanding, decided: StandingDecision, last: Outcome | None
 ) -> Reopening:
-    review, decision = finished.reopened[key].review, finished.reopened[key].decision
-    is_there = bool(finished.standings[key].brought_by)
+    decision, is_there = decided.decision, bool(standing.brought_by)
     made = repo.objects.read_commit(last.commit) if is_there and last and last.commit else None
     return Reopening(
         decision.kind,
-        review,
+        decided.review,
         decision.comment,
         last.reply.summary if last and last.reply else clean_text(""),
         agent=decision.agent,

@@ -6,7 +6,9 @@ neither, as it can be that of one only.
 """
 
 import posixpath
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from msgspec import Struct
 
@@ -48,18 +50,33 @@ def find_condensed(path: str, patterns: Iterable[str], snapshot: Snapshot) -> Co
     return None
 
 
-def choose_forms(
-    paths: Iterable[str], patterns: tuple[str, ...], snapshot: Snapshot
-) -> Mapping[str, ChosenForm]:
-    """Returns the form in which each of an item's documents is read; none for a document without any."""
-    forms = {path: find_condensed(path, patterns, snapshot) for path in dict.fromkeys(paths)}
-    taken = [form.path for form in forms.values() if form]
-    chosen: dict[str, ChosenForm] = {}
-    for path, form in forms.items():
-        raw = snapshot.blob(path)
-        is_shared = form is not None and taken.count(form.path) > 1
-        if form and not (is_shared and raw):
-            chosen[path] = ChosenForm(form.path, form.blob, form.pattern)
-        elif raw:
-            chosen[path] = ChosenForm(path, raw, not_taken=form.path if form else "")
-    return chosen
+@dataclass(frozen=True, slots=True)
+class FormFinder:
+    """Finds the forms in which documents of one commit are read. Each document is looked for once."""
+
+    patterns: tuple[str, ...]
+    snapshot: Snapshot
+    _found: dict[str, tuple[CondensedForm | None, str | None]] = field(default_factory=dict)
+    """By document: its condensed form, and its own blob."""
+
+    def choose_forms(self, paths: Iterable[str]) -> Mapping[str, ChosenForm]:
+        """Returns the form in which each of an item's documents is read; none for a document without any."""
+        found = {path: self._find_both(path) for path in dict.fromkeys(paths)}
+        uses = Counter(form.path for form, _ in found.values() if form)
+        chosen: dict[str, ChosenForm] = {}
+        for path, (form, raw) in found.items():
+            if form and not (uses[form.path] > 1 and raw):
+                chosen[path] = ChosenForm(form.path, form.blob, form.pattern)
+            elif raw:
+                chosen[path] = ChosenForm(path, raw, not_taken=form.path if form else "")
+        return chosen
+
+    def has_condensed(self, path: str) -> bool:
+        """Whether a document has a condensed form."""
+        return self._find_both(path)[0] is not None
+
+    def _find_both(self, path: str) -> tuple[CondensedForm | None, str | None]:
+        if path not in self._found:
+            form = find_condensed(path, self.patterns, self.snapshot)
+            self._found[path] = (form, self.snapshot.blob(path))
+        return self._found[path]

@@ -2,17 +2,17 @@
 
 import posixpath
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
 
 from msgspec import Struct
 
 from gitbatch.paths import quote_path
 from gitbatch.plan.inline import Inline, SpanKind
-from gitbatch.plan.model import Group, Plan, WorkItem
+from gitbatch.plan.model import Group
 from gitbatch.plan.outline import outline
 from gitbatch.plan.titles import matches
-from gitbatch.project.condensed import choose_forms
+from gitbatch.project.condensed import FormFinder
 from gitbatch.project.control import Project
 from gitbatch.project.sections import decode_link, read_section
 from gitbatch.project.snapshot import Snapshot
@@ -108,41 +108,6 @@ def describe_filter(name: str) -> str:
     )
 
 
-def list_context(
-    item: WorkItem, group: Group, plan: Plan, project: Project, snapshot: Snapshot
-) -> tuple[ContextFile, ...]:
-    """Returns the files that an item's agent reads, in order, each once, condensed if a condensed form exists."""
-    wanted = tuple(_wanted_paths(item, group, plan, project, snapshot))
-    forms = choose_forms((path for path, _ in wanted), project.config.project.condensed, snapshot)
-    found: dict[str, ContextFile] = {}
-    for path, reason in wanted:
-        form = forms.get(path)
-        if form:
-            raw = path if form.pattern else None
-            file = ContextFile(form.path, form.blob, reason, raw, None, form.pattern, form.not_taken)
-            found.setdefault(file.path, file)
-    return tuple(found.values())
-
-
-def _wanted_paths(
-    item: WorkItem, group: Group, plan: Plan, project: Project, snapshot: Snapshot
-) -> Iterable[tuple[str, ContextReason]]:
-    if project.rules:
-        yield project.rules, ContextReason.RULES
-    yield project.status, ContextReason.STATUS
-    for path in phase_context(group, project, snapshot):
-        yield path, ContextReason.PHASE
-    for name in item.context:
-        for path in find_files(name, project, snapshot):
-            yield path, ContextReason.DECLARED
-    if item.reads_earlier:
-        before = (other for earlier in plan.groups[: group.number - 1] for other in earlier.items)
-        # Its own file is what it revises, and no context.
-        yield from ((other.output, ContextReason.EARLIER) for other in before if other.output != item.output)
-        awaited = (other for other in group.items if other.reference in item.hints.after)
-        yield from ((other.output, ContextReason.AWAITED) for other in awaited)
-
-
 def phase_context(group: Group, project: Project, snapshot: Snapshot) -> tuple[str, ...]:
     """Returns the files that the phase's documents name under the group's title (rule C2)."""
     return tuple(find_phase_origins(group, project, snapshot))
@@ -210,4 +175,4 @@ def possible_paths(name: str, project: Project) -> tuple[str, ...]:
 
 def has_form(path: str, project: Project, snapshot: Snapshot) -> bool:
     """Whether a file can be read, itself or in its condensed form."""
-    return bool(choose_forms((path,), project.config.project.condensed, snapshot))
+    return bool(FormFinder(project.config.project.condensed, snapshot).choose_forms((path,)))

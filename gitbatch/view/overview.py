@@ -1,6 +1,8 @@
 """The plan as `gitbatch plan` shows it: values for programs, of which `plan_text.py` makes blocks for people."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from msgspec import Struct
 
@@ -13,12 +15,13 @@ from gitbatch.plan.duration import parse_duration
 from gitbatch.plan.model import Group, WorkItem
 from gitbatch.project.check_choice import group_gates, item_checks
 from gitbatch.project.context import (
+    ContextFile,
     ContextReason,
     find_files,
     find_phase_origins,
-    list_context,
     possible_paths,
 )
+from gitbatch.project.manifest import LISTED, Manifest, ManifestBuilder
 from gitbatch.view.envelope import Envelope
 
 
@@ -53,6 +56,14 @@ class AwaitedOutputs(Struct, frozen=True):
     outputs: int
 
 
+class ReadOutputs(Struct, frozen=True):
+    """Outputs of an earlier group that an item reads and that are too many to list for each item."""
+
+    group: int
+    title: str
+    outputs: int
+
+
 class PlannedItem(Struct, frozen=True):
     """An item of the plan, with what its agent reads."""
 
@@ -64,6 +75,7 @@ class PlannedItem(Struct, frozen=True):
     criteria: tuple[int, ...]
     agent: str | None
     context: tuple[PlannedFile, ...]
+    """What its agent reads, without the outputs that `reads_from` counts."""
     absent: tuple[AbsentFile, ...]
     """Declared context that is not in the commit yet."""
     awaited: int = 0
@@ -76,6 +88,8 @@ class PlannedItem(Struct, frozen=True):
     """The most attempts."""
     checks: tuple[str, ...] = ()
     """What its output must pass, in order."""
+    reads_from: tuple[ReadOutputs, ...] = ()
+    """The outputs of earlier groups that it reads, by group, if they are more than 50."""
 
     @property
     def name(self) -> str:
@@ -133,26 +147,19 @@ def plan_state(project_state: ProjectView) -> PlanState:
     """Returns what would run, as values."""
     project, plan, blob = project_state.project, project_state.plan, project_state.snapshot.blob
     batch = project.config.batch
-    groups = []
-    awaited: tuple[AwaitedOutputs, ...] = ()
-    for group in plan.groups:
-        items = tuple(_plan_item(project_state, group, item, awaited) for item in group.items)
-        order = plan_steps(group, plan, batch.jobs)
-        named = tuple(tuple(item.name for item in step) for step in order)
-        groups.append(
-            PlannedGroup(
-                number=group.number,
-                title=group.title,
-                items=items,
-                steps=named,
-                at_once=count_at_once(group, plan, batch.jobs),
-                gates=group_gates(project.config, plan, group),
-            )
+    inputs = _Inputs.of_view(project_state)
+    steps = tuple(plan_steps(group, plan, batch.jobs) for group in plan.groups)
+    groups = tuple(
+        PlannedGroup(
+            number=group.number,
+            title=group.title,
+            items=tuple(_plan_item(project_state, inputs, group, item) for item in group.items),
+            steps=tuple(tuple(item.name for item in step) for step in order),
+            at_once=count_at_once(group, plan, batch.jobs),
+            gates=group_gates(project.config, plan, group),
         )
-        earlier = {item.output for before in plan.groups[: group.number - 1] for item in before.items}
-        absent = {item.output for item in group.items if not blob(item.output)}
-        missing = len(absent - earlier)
-        awaited += (AwaitedOutputs(group.number, group.title, missing),) if missing else ()
+        for group, order in zip(plan.groups, steps, strict=True)
+    )
     return PlanState(
         plan=plan.path,
         commit=project_state.commit,
@@ -163,10 +170,10 @@ def plan_state(project_state: ProjectView) -> PlanState:
         context_documents=project.contexts,
         artifacts=project.artifacts,
         agents=tuple(project.config.agents),
-        groups=tuple(groups),
+        groups=groups,
         criteria=criteria_of(plan, project_state.source),
         jobs=batch.jobs,
-        critical_path=tuple(item.name for item in find_critical_path(plan, batch.jobs)),
+        critical_path=tuple(item.name for item in find_critical_path(plan, steps)),
         limits=PlannedLimits(batch.max_cost, batch.max_tokens, batch.max_output_bytes),
         absent=tuple(
             path for path in (project.status, project.decisions, *project.artifacts) if not blob(path)
@@ -174,14 +181,71 @@ def plan_state(project_state: ProjectView) -> PlanState:
     )
 
 
-def _plan_item(
-    view: ProjectView, group: Group, item: WorkItem, awaited: tuple[AwaitedOutputs, ...]
-) -> PlannedItem:
-    project, plan, config = view.project, view.plan, view.project.config
+@dataclass(frozen=True, slots=True)
+class _Inputs:
+    """What the items of a plan read. What those of a group share is found once."""
+
+    manifests: ManifestBuilder
+    writers: Mapping[str, tuple[WorkItem, ...]]
+    """The items by the paths that they write, in the order of the plan."""
+    awaited: Mapping[int, tuple[AwaitedOutputs, ...]]
+    """By group: the outputs of the groups before it that are not in the commit yet."""
+    origins: dict[int, Mapping[str, str]] = field(default_factory=dict)
+    counts: dict[int, tuple[ReadOutputs, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of_view(cls, view: ProjectView) -> "_Inputs":
+        """Returns the inputs in a project state."""
+        writers: dict[str, list[WorkItem]] = {}
+        for item in view.plan.items:
+            writers.setdefault(item.output, []).append(item)
+        awaited: dict[int, tuple[AwaitedOutputs, ...]] = {}
+        found: tuple[AwaitedOutputs, ...] = ()
+        for group in view.plan.groups:
+            awaited[group.number] = found
+            new = (item.output for item in group.items if writers[item.output][0].group == group.number)
+            missing = sum(not view.snapshot.blob(output) for output in dict.fromkeys(new))
+            found += (AwaitedOutputs(group.number, group.title, missing),) if missing else ()
+        manifests = ManifestBuilder(view.plan, view.project, view.snapshot)
+        return cls(manifests, {path: tuple(items) for path, items in writers.items()}, awaited)
+
+    def find_writer(self, path: str, last: int) -> str:
+        """Returns the last item of the groups up to a number that writes a path; empty if none does."""
+        found = (item for item in reversed(self.writers.get(path, ())) if item.group <= last)
+        return next((f"{item.name} of group {item.group}" for item in found), "")
+
+    def find_origin(self, group: Group, path: str, reason: ContextReason) -> str:
+        """Returns where an item of a group has a file from that it does not declare itself."""
+        if reason is not ContextReason.PHASE:
+            return self.find_writer(path, group.number - 1)
+        if group.number not in self.origins:
+            manifests = self.manifests
+            self.origins[group.number] = find_phase_origins(group, manifests.project, manifests.snapshot)
+        return self.origins[group.number].get(path, "")
+
+    def count_outputs(self, group: Group, manifest: Manifest) -> tuple[ReadOutputs, ...]:
+        """Returns the outputs of earlier groups in a manifest, by group; none if they are few enough to be listed."""
+        if len(manifest.earlier.files) <= LISTED:
+            return ()
+        if group.number not in self.counts:
+            groups = self.manifests.plan.groups
+            firsts = (self.writers[f.condensed_from or f.path][0] for f in manifest.earlier.files)
+            counted = Counter(item.group for item in firsts)
+            self.counts[group.number] = tuple(
+                ReadOutputs(number, groups[number - 1].title, count)
+                for number, count in sorted(counted.items())
+            )
+        return self.counts[group.number]
+
+
+def _plan_item(view: ProjectView, inputs: _Inputs, group: Group, item: WorkItem) -> PlannedItem:
+    plan, config = view.plan, view.project.config
     said = settings_of(item, group, plan)
     agent = said.agent or config.default_agent
     table = config.agents.get(agent or "")
-    inherited = awaited if item.reads_earlier else ()
+    inherited = inputs.awaited[group.number] if item.reads_earlier else ()
+    manifest = inputs.manifests.list_context(item, group)
+    counted = inputs.count_outputs(group, manifest)
     return PlannedItem(
         item=item.output,
         id=item.id,
@@ -190,46 +254,32 @@ def _plan_item(
         line=item.line,
         criteria=item.criteria,
         agent=agent,
-        context=tuple(_plan_files(view, group, item)),
-        absent=tuple(
-            AbsentFile(name, _find_writer(view, group, name))
-            for name in item.context
-            if not find_files(name, project, view.snapshot)
-        ),
+        context=tuple(_plan_file(inputs, group, file) for file in (manifest.own if counted else manifest)),
+        absent=tuple(_find_absent(view, inputs, group, item)),
         awaited=sum(each.outputs for each in inherited),
         awaited_from=inherited,
         timeout=said.timeout or (parse_duration(table.timeout) if table else None),
         attempts=1 + (config.batch.retries if said.retries is None else said.retries),
         checks=item_checks(config, plan, group, item),
+        reads_from=counted,
     )
 
 
-def _name_writers(view: ProjectView, groups: int) -> dict[str, str]:
-    """Returns the items of the first groups by the paths that they write; of several, the last one."""
-    first = view.plan.groups[:groups]
-    return {item.output: f"{item.name} of group {group.number}" for group in first for item in group.items}
+def _find_absent(view: ProjectView, inputs: _Inputs, group: Group, item: WorkItem) -> Iterator[AbsentFile]:
+    """Yields the declared context that is not in the commit yet."""
+    for name in item.context:
+        if not find_files(name, view.project, view.snapshot):
+            written = (inputs.find_writer(path, group.number) for path in possible_paths(name, view.project))
+            yield AbsentFile(name, next(filter(None, written), ""))
 
 
-def _find_writer(view: ProjectView, group: Group, name: str) -> str:
-    """Returns the item that writes a declared context; empty if none does."""
-    writers = _name_writers(view, group.number)
-    paths = possible_paths(name, view.project)
-    return next((writers[path] for path in paths if path in writers), "")
-
-
-def _plan_files(view: ProjectView, group: Group, item: WorkItem) -> Iterator[PlannedFile]:
-    """Yields the files that an item reads; those that it does not declare itself with their origin."""
-    writers = _name_writers(view, group.number - 1)
-    origins = find_phase_origins(group, view.project, view.snapshot)
-    for file in list_context(item, group, view.plan, view.project, view.snapshot):
-        origin = writers.get(file.condensed_from or file.path, "")
-        if file.reason is ContextReason.PHASE:
-            origin = origins.get(file.condensed_from or file.path, "")
-        yield PlannedFile(
-            quote_path(file.path),
-            file.reason,
-            quote_path(file.condensed_from or "") or None,
-            origin,
-            file.condensed_by,
-            quote_path(file.form_not_taken),
-        )
+def _plan_file(inputs: _Inputs, group: Group, file: ContextFile) -> PlannedFile:
+    """Returns a file that an item reads; one that it does not declare itself with its origin."""
+    return PlannedFile(
+        quote_path(file.path),
+        file.reason,
+        quote_path(file.condensed_from or "") or None,
+        inputs.find_origin(group, file.condensed_from or file.path, file.reason),
+        file.condensed_by,
+        quote_path(file.form_not_taken),
+    )

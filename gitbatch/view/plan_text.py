@@ -7,7 +7,14 @@ from gitbatch.limits.usage import format_dollars
 from gitbatch.project.context import ContextReason
 from gitbatch.text import format_count, format_seconds
 from gitbatch.view.block import Block, Cell, StyledLine, TextTable, make_line
-from gitbatch.view.overview import PlannedFile, PlannedGroup, PlannedItem, PlanState
+from gitbatch.view.overview import (
+    AwaitedOutputs,
+    PlannedFile,
+    PlannedGroup,
+    PlannedItem,
+    PlanState,
+    ReadOutputs,
+)
 from gitbatch.view.review import render_criteria
 
 _FOR_ALL = frozenset({ContextReason.RULES, ContextReason.STATUS})
@@ -15,6 +22,8 @@ _FOR_ALL = frozenset({ContextReason.RULES, ContextReason.STATUS})
 _NUMBERED = re.compile(r"(.*?)([0-9]{1,9})")
 _RANGE = 3
 """The fewest ids that are shown as a range."""
+_GROUPS = 5
+"""The most groups whose outputs have a line each under every item that reads them."""
 _MEGABYTE = 1024 * 1024
 
 
@@ -137,9 +146,20 @@ def _item_lines(item: PlannedItem) -> Iterator[StyledLine]:
     for absent in item.absent:
         writer = f": {absent.writer} writes it" if absent.writer else ""
         yield make_line((f"reads {absent.path} (not there yet{writer})", "dim"), indent=8)
-    for awaited in item.awaited_from:
-        outputs = f"{format_count(awaited.outputs, 'output')} of group {awaited.group} “{awaited.title}”"
+    for outputs in _describe_outputs(item.reads_from):
+        yield make_line((f"reads {outputs}", "dim"), indent=8)
+    for outputs in _describe_outputs(item.awaited_from):
         yield make_line((f"reads {outputs} (not there yet)", "dim"), indent=8)
+
+
+def _describe_outputs(counted: tuple[AwaitedOutputs | ReadOutputs, ...]) -> Iterator[str]:
+    """Yields the outputs of earlier groups, by group; those of many groups in one line."""
+    if len(counted) > _GROUPS:
+        together = format_count(sum(each.outputs for each in counted), "output")
+        yield f"{together} of {len(counted)} groups, {counted[0].group} to {counted[-1].group}"
+        return
+    for each in counted:
+        yield f"{format_count(each.outputs, 'output')} of group {each.group} “{each.title}”"
 
 
 def _describe_item(item: PlannedItem) -> Iterator[str]:

@@ -28,6 +28,8 @@ class Work:
     """In each group."""
     checkout: str = "context"
     agent: str = AGENT
+    declares: bool = True
+    """Whether each item names the files that it reads; else it reads the outputs of all earlier groups."""
 
     @property
     def total(self) -> int:
@@ -178,9 +180,10 @@ def _plan_files(work: Work, files: int) -> Mapping[str, str]:
     for group in range(1, work.groups + 1):
         lines += ["", f"### Group {group}", ""]
         for item in range(1, work.items + 1):
-            number = group * 10_000 + item
+            number = group * 100_000 + item
             reads = ", ".join(file_name(number * factor % files, files) for factor in (7, 31))
-            lines.append(f"- [ ] T{number:06} Write → Output: {output_name(group, item)} (context: {reads})")
+            declared = f" (context: {reads})" if work.declares else ""
+            lines.append(f"- [ ] T{number:06} Write → Output: {output_name(group, item)}{declared}")
     config = [
         "[batch]",
         f'checkout = "{work.checkout}"',

@@ -12,11 +12,11 @@ from gitbatch.project.context import (
     ContextFile,
     ContextReason,
     find_files,
-    list_context,
     phase_context,
     possible_paths,
 )
 from gitbatch.project.control import Project, find_project
+from gitbatch.project.manifest import list_context
 
 HOME = "docs/phases/one/"
 RULES, STATUS = (f"{HOME}rules.md", ContextReason.RULES), (f"{HOME}status.md", ContextReason.STATUS)

@@ -11,7 +11,7 @@ from gitbatch.plan.model import WorkItem
 from gitbatch.plan.spelling import nearest
 from gitbatch.project.check_choice import item_checks, matches_any
 from gitbatch.project.check_tables import CheckTable, GateTable, ProgramTable
-from gitbatch.project.context import list_context
+from gitbatch.project.manifest import list_context
 from gitbatch.text import clean_text
 
 _EDITS = 2

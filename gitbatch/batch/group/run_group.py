@@ -28,7 +28,8 @@ async def run_group(run: Run, start: GroupStart) -> tuple[Outcome, ...] | None:
     secrets = run.agents.find_secrets(start.project_state.project.config)
     defaults = ItemDefaults(run.batch.record, run.agents.sandbox, secrets)
     group = _RunningGroup(run, start, defaults, _find_awaited(start))
-    at_once = tuple(item for item in start.items if item.key not in (start.already.keys() | group.awaited))
+    later = start.already.keys() | group.awaited.keys()
+    at_once = tuple(item for item in start.items if item.key not in later)
     group.scheduled.update(await run.git(schedule_items, run.repo, start, defaults, at_once))
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -98,7 +99,8 @@ def _find_awaited(start: GroupStart) -> dict[ItemKey, tuple[ItemKey, ...]]:
     members = {item.key for item in start.items}
     there = {key: start.planned[key] for key in members if key in start.planned}
     keys = {item.reference: key for key, (_, item) in there.items()}
-    waits = {group.number: find_waits(group, start.project_state.plan) for group, _ in there.values()}
+    groups = {group.number: group for group, _ in there.values()}
+    waits = {number: find_waits(group, start.project_state.plan) for number, group in groups.items()}
     found = {
         key: tuple(keys[o.reference] for o in waits[group.number].find_all(item) if o.reference in keys)
         for key, (group, item) in there.items()

@@ -1,6 +1,7 @@
 """Scheduling the items of a group: which of them run, and with which settings. Runs on the git thread."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -11,10 +12,12 @@ from gitbatch.batch.item.scheduled import Reopening, ScheduledItem
 from gitbatch.batch.model import BatchGroup, BatchItem, ItemStatus, Outcome, Record
 from gitbatch.batch.planning.missing_inputs import InputFinder, find_blocking_input
 from gitbatch.batch.planning.project_state import ProjectState, find_place_problem
-from gitbatch.batch.planning.schedule import find_earlier_versions, settings_of
+from gitbatch.batch.planning.risks import mark_filtered
+from gitbatch.batch.planning.schedule import settings_of
 from gitbatch.plan.matching import PlannedItem
 from gitbatch.plan.model import Group, ItemKey, Plan, WorkItem
 from gitbatch.project.check_choice import item_checks
+from gitbatch.project.manifest import ManifestBuilder
 from gitbatch.repo.attributes import FilteredPathError, require_no_filter
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
@@ -61,6 +64,15 @@ class ItemDefaults(Struct, frozen=True):
     """Values that no text and no output may hold."""
 
 
+class _GroupInputs(Struct, frozen=True):
+    """What is found once for all items that are scheduled together."""
+
+    inputs: InputFinder
+    manifests: ManifestBuilder
+    unwritten: Mapping[str, list[WorkItem]]
+    """By output: the open items that no earlier group of the batch has written, in the order of the plan."""
+
+
 def pending_items(
     planned: Mapping[ItemKey, PlannedItem], group: BatchGroup, already: Mapping[ItemKey, Outcome]
 ) -> tuple[BatchItem, ...]:
@@ -83,8 +95,12 @@ def schedule_items(
     chosen = frozenset(item.output for item in defaults.record.items)
     failed = _find_unwritten_files(start, awaited)
     state = start.project_state
-    inputs = InputFinder(state.plan, state.project, state.snapshot, failed, chosen)
-    return {item.key: _schedule_item(repo, start, item, defaults, inputs) for item in items}
+    shared = _GroupInputs(
+        InputFinder(state.plan, state.project, state.snapshot, failed, chosen),
+        ManifestBuilder(state.plan, state.project, state.snapshot, partial(mark_filtered, repo, state)),
+        _find_unwritten(start, defaults.record),
+    )
+    return {item.key: _schedule_item(repo, start, item, defaults, shared) for item in items}
 
 
 def schedule_waiting(
@@ -140,10 +156,11 @@ def _describe_loss(plan: Plan, group: BatchGroup, item: BatchItem) -> str:
 
 
 def _find_output_problem(
-    repo: Repository, start: GroupStart, record: Record, item: WorkItem
+    repo: Repository, start: GroupStart, shared: _GroupInputs, item: WorkItem
 ) -> tuple[ItemStatus, str] | None:
     """Returns why an item cannot write its output now, with the status that it gets; None if it can."""
-    if unwritten := _find_unwritten(start, record, item):
+    writers = shared.unwritten.get(item.output, ())
+    if unwritten := next((other for other in writers if other.group < item.group), None):
         return ItemStatus.BLOCKED, f"it revises {item.output}, which {unwritten.unique_name} did not write"
     if problem := find_place_problem(start.project_state, item.output):
         return ItemStatus.CONFLICTED, f"cannot write the output: {problem}"
@@ -154,8 +171,8 @@ def _find_output_problem(
     return None
 
 
-def _find_unwritten(start: GroupStart, record: Record, item: WorkItem) -> WorkItem | None:
-    """Returns an open item of an earlier group that was to write the file of an item and did not succeed; else None.
+def _find_unwritten(start: GroupStart, record: Record) -> Mapping[str, list[WorkItem]]:
+    """Returns, by output, the open items that no earlier group of the batch has written, in the order of the plan.
 
     A box may be open although its item succeeded: its line was edited while the item ran.
     """
@@ -163,8 +180,11 @@ def _find_unwritten(start: GroupStart, record: Record, item: WorkItem) -> WorkIt
     ran = (each.key for group in record.groups[: record.position_of(start.group) - 1] for each in group.items)
     succeeded = (start.planned[key][1] for key in ran if key not in failed and key in start.planned)
     written = {other.reference for other in succeeded}
-    earlier = find_earlier_versions(item, start.project_state.plan)
-    return next((other for other in earlier if not other.done and other.reference not in written), None)
+    found: dict[str, list[WorkItem]] = {}
+    for item in start.project_state.plan.items:
+        if not item.done and item.reference not in written:
+            found.setdefault(item.output, []).append(item)
+    return found
 
 
 def _schedule_item(
@@ -172,7 +192,7 @@ def _schedule_item(
     start: GroupStart,
     batch_item: BatchItem,
     defaults: ItemDefaults,
-    inputs: InputFinder,
+    shared: _GroupInputs,
 ) -> ScheduledItem | Outcome:
     state = start.project_state
     found = start.planned.get(batch_item.key)
@@ -180,13 +200,13 @@ def _schedule_item(
         reason = clean_text(_describe_loss(state.plan, start.group, batch_item))
         return Outcome(batch_item, ItemStatus.CANCELLED, reason=reason)
     plan_group, item = found
-    missing = inputs.find_missing(item, plan_group)
+    missing = shared.inputs.find_missing(item, plan_group)
     table, mode = state.project.config.batch, defaults.record.checkpoint_mode
     if blocking := find_blocking_input(missing, table, mode):
         others = tuple(each for each in missing if each is not blocking)
         reason = clean_text(f"{'required context' if blocking.is_required else 'input'} {blocking}")
         return Outcome(batch_item, ItemStatus.BLOCKED, reason=reason, missing=others)
-    if problem := _find_output_problem(repo, start, defaults.record, item):
+    if problem := _find_output_problem(repo, start, shared, item):
         status, text = problem
         return Outcome(batch_item, status, reason=clean_text(text))
     hints, config = settings_of(item, plan_group, state.plan), state.project.config
@@ -204,6 +224,7 @@ def _schedule_item(
         agent,
         hints.timeout,
         config.batch.retries if hints.retries is None else hints.retries,
+        shared.manifests,
         defaults.secrets,
         defaults.sandbox,
         missing,

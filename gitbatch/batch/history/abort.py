@@ -52,7 +52,7 @@ def preview_abort(repo: Repository, batch: str) -> AbortPreview:
             conflicts = {outcome.item for outcome in progress.failed} - failed
             items = found.record.items
             kept = tuple(item.name for item in items if item.key in progress.ready or item in conflicts)
-            lost = tuple(item.name for item in items if not progress.is_done(item) and item not in failed)
+            lost = tuple(item.name for item in progress.find_open(items) if item not in failed)
             held = tuple(item.name for item in items if item.key in progress.unchecked)
             return AbortPreview(progress.succeeded, kept, lost, held)
     prefix = item_branches(batch)

@@ -94,14 +94,18 @@ class BatchProgress(Struct, frozen=True):
         """Returns the keys of the items in finished groups that did not succeed."""
         return frozenset(outcome.item.key for outcome in self.failed)
 
-    def is_done(self, item: BatchItem) -> bool:
-        """Whether an item has its commit: merged, in conflict, or waiting for its group or revision."""
-        if item.key in self.reopened:
-            return item.key in self.ready
-        failed = {outcome.item: outcome.status for outcome in self.failed}
-        if item in failed:
-            return failed[item] is ItemStatus.CONFLICTED
-        return item.key in self.ready or any(item in finished.group.items for finished in self.finished)
+    def find_open(self, items: Iterable[BatchItem]) -> Iterator[BatchItem]:
+        """Yields those of some items without a commit: neither merged, nor in conflict, nor waiting for group or revision."""
+        reopened = self.reopened
+        failed = {outcome.item.key: outcome.status for outcome in self.failed}
+        recorded = {item.key for finished in self.finished for item in finished.group.items}
+        for item in items:
+            if item.key in reopened or item.key not in recorded:
+                is_done = item.key in self.ready
+            else:
+                is_done = failed.get(item.key, ItemStatus.CONFLICTED) is ItemStatus.CONFLICTED
+            if not is_done:
+                yield item
 
     def is_finished(self, group: BatchGroup) -> bool:
         """Whether a group's checkpoint is in history."""
@@ -133,7 +137,7 @@ def _derive_progress(repo: Repository, batch: Batch, commits: Iterable[tuple[str
     ours = [c.oid for c in line if c.trailers.kind in {Kind.CHECKPOINT, Kind.REVIEW}]
     state = BatchProgress(finished, {}, last=ours[-1] if ours else "")
     state = replace(state, ready=_read_ready_items(repo, batch, state, [oid for oid, _ in listed]))
-    open_items = tuple(item for item in batch.record.items if not state.is_done(item))
+    open_items = tuple(state.find_open(batch.record.items))
     return replace(
         state,
         rescued=read_rescued(repo, batch.id, open_items),
@@ -184,12 +188,13 @@ def _read_ready_items(
     """Returns the finished items that wait for a checkpoint, by key. `line`: the commits of the branch since the base."""
     branches = repo.refs.below(item_branches(batch.id))
     waiting = [i for g in batch.record.groups if not state.is_finished(g) for i in g.items]
-    again = [item for item in batch.record.items if item.key in state.reopened]
+    reopened = state.reopened
+    again = [item for item in batch.record.items if item.key in reopened]
     found = ((item, branches.get(item_branch(batch.id, item.slug))) for item in (*waiting, *again))
     outcomes = (_finished_below(repo, batch, item, oid) for item, oid in found if oid)
     ready = {outcome.item.key: outcome for outcome in outcomes if outcome}
     places = {oid: at for at, oid in enumerate((batch.base, *line))}
-    for key, decided in state.reopened.items():
+    for key, decided in reopened.items():
         if key in ready and not _is_based_after(repo, ready[key], places, decided.review):
             del ready[key]
     return ready

@@ -29,6 +29,7 @@ from gitbatch.checks.tree import open_tree
 from gitbatch.checks.verdict import CheckResult, CheckVerdict
 from gitbatch.concurrency import shielded
 from gitbatch.errors import GitError
+from gitbatch.project.manifest import Manifest
 from gitbatch.repo.repository import Repository
 from gitbatch.text import CleanText, clean_text
 
@@ -90,7 +91,8 @@ async def resume_checks(
     if held is None:
         return None
     start = await run.git(find_starting_point, run.repo, run.batch.id, scheduled)
-    start = replace(start, context=held.context)
+    if start.context != held.context:
+        start = replace(start, context=Manifest(held.context))
     waits = ServerWaits(held.waits, held.waited)
     return FinishedWork(scheduled, start, past, waits, held.tried, held.reply), held
 

@@ -12,7 +12,8 @@ from gitbatch.batch.model import BatchGroup, BatchItem, FailedAttempt
 from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.plan.model import Group, ItemKey, WorkItem
 from gitbatch.project.check_choice import item_checks
-from gitbatch.project.context import ContextFile, MissingInput
+from gitbatch.project.context import MissingInput
+from gitbatch.project.manifest import Manifest, ManifestBuilder
 from gitbatch.repo.fingerprint import Fingerprint
 from gitbatch.repo.objects.codec import Ident
 from gitbatch.repo.refs.names import item_branch
@@ -53,6 +54,8 @@ class ScheduledItem(Struct, frozen=True):
     timeout: float | None
     """Seconds, where a hint gives them."""
     retries: int
+    manifests: ManifestBuilder
+    """Lists what the items of the group read in that project state."""
     secrets: Secrets
     """Values that no text and no output may hold."""
     sandbox: SandboxKind | None
@@ -94,7 +97,7 @@ class ScheduledItem(Struct, frozen=True):
 class StartingPoint(Struct, frozen=True):
     """The material that an agent starts from."""
 
-    context: tuple[ContextFile, ...]
+    context: Manifest
     earlier: Rescued | None
     """The output of an earlier attempt, which is put into the workplace."""
     revised: tuple[str, ...] = ()

@@ -3,10 +3,8 @@
 from gitbatch.batch.history.rescue import Rescued
 from gitbatch.batch.item.rescue import find_usable
 from gitbatch.batch.item.scheduled import ScheduledItem, StartingPoint
-from gitbatch.batch.planning.risks import mark_filtered
 from gitbatch.batch.planning.schedule import find_earlier_versions
 from gitbatch.batch.workplace.protocol import WorkplaceSetup
-from gitbatch.project.context import list_context
 from gitbatch.project.scope import SCOPE_FILE
 from gitbatch.repo.attributes import FilteredPathError, require_no_filter
 from gitbatch.repo.repository import Repository
@@ -15,11 +13,10 @@ from gitbatch.repo.repository import Repository
 def find_starting_point(repo: Repository, batch: str, scheduled: ScheduledItem) -> StartingPoint:
     """Returns the context of an item, and what an earlier attempt in a batch had written."""
     state = scheduled.project_state
-    listed = list_context(scheduled.item, scheduled.group, state.plan, state.project, state.snapshot)
     is_there = state.snapshot.blob(scheduled.item.output) is not None
     versions = find_earlier_versions(scheduled.item, state.plan) if is_there else ()
     return StartingPoint(
-        mark_filtered(repo, state, listed),
+        scheduled.manifests.list_context(scheduled.item, scheduled.group),
         _find_earlier(repo, batch, scheduled),
         tuple(other.unique_name for other in versions if other.done),
     )
@@ -41,7 +38,7 @@ def make_setup(batch: str, scheduled: ScheduledItem, start: StartingPoint) -> Wo
     state, output, paths = scheduled.project_state, scheduled.item.output, None
     if state.project.config.batch.checkout == "context":
         folder = output.rpartition("/")[0]
-        reads = (file.path for file in start.context)
+        reads = start.context.paths
         paths = (*reads, *scheduled.seen, f"{folder}/" if folder else output)
     return WorkplaceSetup(
         branch=scheduled.branch_of(batch),

@@ -23,7 +23,8 @@ from gitbatch.batch.planning.risks import mark_filtered
 from gitbatch.batch.planning.schedule import find_earlier_versions
 from gitbatch.errors import GitbatchError
 from gitbatch.plan.model import Group, WorkItem
-from gitbatch.project.context import ContextFile, list_context
+from gitbatch.project.context import ContextFile
+from gitbatch.project.manifest import list_context
 from gitbatch.repo.objects.reader import MissingObjectError
 from gitbatch.repo.refs.names import end_ref
 from gitbatch.repo.repository import Repository

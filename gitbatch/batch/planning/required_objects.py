@@ -12,7 +12,7 @@ from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.checks.named_paths import find_named_paths
 from gitbatch.plan.model import Group, WorkItem
 from gitbatch.project.check_choice import group_gates, item_checks
-from gitbatch.project.context import list_context
+from gitbatch.project.manifest import ManifestBuilder
 from gitbatch.repo.path_rules import rule_files
 from gitbatch.repo.promised import require_present, require_whole
 from gitbatch.repo.repository import Repository
@@ -66,11 +66,9 @@ def _needed_blobs(
     """Yields the blobs that shared files and items need."""
     snapshot = project_state.snapshot
     paths = {*project_state.project.shared_files}
+    manifests = ManifestBuilder(project_state.plan, project_state.project, snapshot)
     for group, item in items:
-        paths |= {
-            file.path
-            for file in list_context(item, group, project_state.plan, project_state.project, snapshot)
-        }
+        paths |= {file.path for file in manifests.list_context(item, group)}
         config, plan = project_state.project.config, project_state.plan
         checks = item_checks(config, plan, group, item)
         tables = (config.checks[name] for name in checks if name in config.checks)

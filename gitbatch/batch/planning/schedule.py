@@ -3,10 +3,13 @@
 Pure: the loop follows this order, and `gitbatch plan` shows it.
 """
 
+from collections.abc import Iterable
+from heapq import heappop, heappush
+
 from msgspec import Struct
 
 from gitbatch.batch.planning.waits import Waits, find_waits
-from gitbatch.plan.model import Group, Hints, Plan, WorkItem
+from gitbatch.plan.model import Group, Hints, ItemReference, Plan, WorkItem
 
 
 class ItemSettings(Struct, frozen=True):
@@ -47,27 +50,59 @@ def find_earlier_versions(item: WorkItem, plan: Plan) -> tuple[WorkItem, ...]:
 
 
 def plan_steps(group: Group, plan: Plan, jobs: int) -> tuple[tuple[WorkItem, ...], ...]:
-    """Returns the open items of a group in the steps in which they run, if each takes the same time."""
-    waiting = [item for item in group.items if not item.done]
-    found: list[tuple[WorkItem, ...]] = []
+    """Returns the open items of a group in the steps in which they run, if each takes the same time.
+
+    Linear in the items and in what they wait for, but for a logarithm: each is looked at when the last that it waits for ends.
+    """
     most, waits = count_at_once(group, plan, jobs), find_waits(group, plan)
-    awaited = {item.reference: [o.reference for o in waits.find_all(item)] for item in waiting}
-    while waiting:
-        left = {item.reference for item in waiting}
-        ready = [item for item in waiting if left.isdisjoint(awaited[item.reference])]
-        step = tuple(ready[:most])
-        if not step:  # a cycle; the plan has an error for it
-            break
+    place = {item.reference: at for at, item in enumerate(group.items)}
+    left = {reference: len(before) for reference, before in waits.direct.items()}
+    behind: dict[ItemReference, list[WorkItem]] = {}
+    for reference, before in waits.direct.items():
+        for other in before:
+            behind.setdefault(other.reference, []).append(group.items[place[reference]])
+    ready: list[int] = []
+
+    def release(items: Iterable[WorkItem]) -> None:
+        """Notes those that wait for nothing more as ready; a ticked one ends at once."""
+        to_do = list(items)
+        while to_do:
+            item = to_do.pop()
+            if item.done:
+                to_do += _count_down(behind.get(item.reference, ()), left)
+            else:
+                heappush(ready, place[item.reference])
+
+    release(item for item in group.items if not left[item.reference])
+    found: list[tuple[WorkItem, ...]] = []
+    while ready:  # items that wait in a circle never are; the plan has an error for them
+        step = tuple(group.items[heappop(ready)] for _ in range(min(most, len(ready))))
         found.append(step)
-        waiting = [item for item in waiting if item not in step]
+        for item in step:
+            release(_count_down(behind.get(item.reference, ()), left))
     return tuple(found)
 
 
-def find_critical_path(plan: Plan, jobs: int) -> tuple[WorkItem, ...]:
-    """Returns the longest chain of open items in which each waits for the one before."""
+def _count_down(items: Iterable[WorkItem], left: dict[ItemReference, int]) -> list[WorkItem]:
+    """Counts one less that each of some items waits for, and returns those that wait for nothing more."""
+    free = []
+    for item in items:
+        left[item.reference] -= 1
+        if not left[item.reference]:
+            free.append(item)
+    return free
+
+
+def find_critical_path(plan: Plan, steps: Iterable[tuple[tuple[WorkItem, ...], ...]]) -> tuple[WorkItem, ...]:
+    """Returns the longest chain of open items in which each waits for the one before.
+
+    Args:
+        plan: the plan.
+        steps: those of each of its groups, as `plan_steps` returns them.
+    """
     path: list[WorkItem] = []
-    for group in plan.groups:
-        path += _find_chain(find_waits(group, plan), plan_steps(group, plan, jobs))
+    for group, found in zip(plan.groups, steps, strict=True):
+        path += _find_chain(find_waits(group, plan), found)
     return tuple(path)
 
 
@@ -75,6 +110,23 @@ def _find_chain(waits: Waits, found: tuple[tuple[WorkItem, ...], ...]) -> list[W
     """Returns one item for each step, from the last back: one that the next item waits for, else the step's first."""
     chain: list[WorkItem] = []
     for step in reversed(found):
-        waited = waits.find_all(chain[0]) if chain else ()
-        chain.insert(0, next((item for item in step if item in waited), step[0]))
-    return chain
+        waited = _find_open_before(waits, chain[-1]) if chain else frozenset[ItemReference]()
+        chain.append(next((item for item in step if item.reference in waited), step[0]))
+    return chain[::-1]
+
+
+def _find_open_before(waits: Waits, item: WorkItem) -> frozenset[ItemReference]:
+    """Returns the open items that an item waits for itself, or by way of ticked ones.
+
+    What these wait for in turn ran in an earlier step than they.
+    """
+    found: set[ItemReference] = set()
+    to_do, seen = [item.reference], set[ItemReference]()
+    while to_do:
+        for other in waits.direct[to_do.pop()]:
+            if not other.done:
+                found.add(other.reference)
+            elif other.reference not in seen:
+                seen.add(other.reference)
+                to_do.append(other.reference)
+    return frozenset(found)

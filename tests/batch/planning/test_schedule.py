@@ -1,6 +1,9 @@
 """Schedules from plans: pure tables. That a run keeps to them is shown in test_hints.py."""
 
+from collections.abc import Callable
+
 import pytest
+from counting import growth_of
 
 from gitbatch.batch.planning.schedule import count_at_once, find_critical_path, plan_steps, settings_of
 from gitbatch.plan.model import Plan, PlanOptions
@@ -36,6 +39,7 @@ A, B, C, D = (f"{name} Write {name}" for name in ("A1", "B1", "C1", "D1"))
         (f"### G\n\n{items(A, B + ' → After: A1', C + ' → After: B1', D)}", 9, "A1 D1 → B1 → C1"),
         (f"### G\n\n{items(A, B + ' <!-- sequential -->', C)}", 9, "A1 → B1 → C1"),
         (f"### G\n\n- [x] A1 done\n{items(B, C + ' → After: A1')}", 9, "B1 C1"),
+        (f"### G\n\n{items(A)}- [x] B1 done → After: A1\n{items(C + ' → After: B1', D)}", 9, "A1 D1 → C1"),
     ],
 )
 @pytest.mark.rule("F5")
@@ -47,8 +51,20 @@ def test_steps(text: str, jobs: int, expected: str) -> None:
 
 def test_the_critical_path_goes_through_the_groups() -> None:
     plan = plan_of(f"### G\n\n{items(A, B + ' → After: A1')}\n### H\n\n{items(C, D)}")
-    assert [item.name for item in find_critical_path(plan, 9)] == ["A1", "B1", "C1"]
-    assert [item.name for item in find_critical_path(plan, 1)] == ["A1", "B1", "C1", "D1"]
+    chains = {
+        jobs: find_critical_path(plan, [plan_steps(g, plan, jobs) for g in plan.groups]) for jobs in (9, 1)
+    }
+    assert [item.name for item in chains[9]] == ["A1", "B1", "C1"]
+    assert [item.name for item in chains[1]] == ["A1", "B1", "C1", "D1"]
+
+
+@pytest.mark.parametrize("hint", ["", "<!-- sequential -->\n\n", "<!-- max: 3 -->\n\n"])
+def test_a_step_costs_the_same_for_each_item(hint: str) -> None:
+    def prepare(count: int) -> Callable[[], object]:
+        plan = plan_of(f"### G\n\n{hint}{items(*(f'T{n} Write T{n}' for n in range(count)))}")
+        return lambda: find_critical_path(plan, [plan_steps(plan.groups[0], plan, 4)])
+
+    assert growth_of(prepare, 100) < 2.2
 
 
 def test_the_nearest_hint_holds() -> None:
