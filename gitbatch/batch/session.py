@@ -117,7 +117,7 @@ class Session:
             self.active.stop_switch.trip(pause_by_user())
 
     def stop_item(self, key: ItemKey) -> bool:
-        """Ends the agent of an item, which fails. Returns false if none works on it; call it on the event loop."""
+        """Ends the agent or the checks of an item, which fails. Returns false if none runs; call it on the event loop."""
         return self.active is not None and self.active.running_agents.stop_item(key)
 
     def refuse_git(self) -> None:

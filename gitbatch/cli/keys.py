@@ -104,8 +104,8 @@ class KeyCommands:
         else:
             self._ask(None)
             stopped = self._session.stop_item(names[found[0]])
-            cannot = "cannot be stopped now: no agent works on it"
-            self._session.notify(f"{found[0]}: {'stopping its agent' if stopped else cannot}")
+            cannot = "cannot be stopped now: neither its agent nor a check runs"
+            self._session.notify(f"{found[0]}: {'stopping it' if stopped else cannot}")
 
 
 class TerminalKeys:

@@ -72,7 +72,7 @@ def test_help_is_shown_and_hidden() -> None:
 def test_one_item_is_stopped(keys: str, key: str) -> None:
     heard = press(Heard(), keys)
     assert heard.asked[0] == f"stop {key}"
-    assert heard.asked[1].endswith(": stopping its agent")
+    assert heard.asked[1].endswith(": stopping it")
     assert heard.shown["question"] is None
 
 
@@ -95,7 +95,7 @@ def test_question(keys: str, question: str) -> None:
 
 def test_item_without_an_agent_cannot_be_stopped() -> None:
     heard = press(Heard(can_stop=False), "kT11\r")
-    assert heard.asked == ["stop 1-t11", "T11: cannot be stopped now: no agent works on it"]
+    assert heard.asked == ["stop 1-t11", "T11: cannot be stopped now: neither its agent nor a check runs"]
 
 
 @pytest.mark.parametrize("keys", ["x", "\r", "\x1b", "\x1b[B", "\x1bOP", "\x1b[200~"])

@@ -11,10 +11,11 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from gitbatch.agents.protocol import OutputStream, Progress
+from gitbatch.agents.protocol import Failure, OutputStream, Progress
 from gitbatch.batch.events import CheckFinished, CheckStarted, ItemProgress
 from gitbatch.batch.history.ledger import Ledger
 from gitbatch.batch.history.unchecked import Unchecked, drop_unchecked, read_unchecked, write_unchecked
+from gitbatch.batch.item.agent_check import fail_check
 from gitbatch.batch.item.check_folder import CheckedItem, find_content
 from gitbatch.batch.item.judge import commit_checked, fail_checked
 from gitbatch.batch.item.review_output import review_output
@@ -69,7 +70,11 @@ async def check_output(run: Run, finished: FinishedWork, held: Unchecked) -> Out
     Returns:
         The outcome, or the failed attempt; None if a check gives no verdict, which halts the batch.
     """
-    results = await _run_checks(run, finished, held)
+    checking = _Checking(run, finished, held)
+    results = await run.running_agents.run_task(finished.scheduled.key, _run_checks(checking))
+    if isinstance(results, Failure):
+        first = next(name for name in finished.scheduled.checks if name in checking.left)
+        results = (fail_check(first, results, 0.0),)
     name = finished.scheduled.batch_item.name
     unavailable = tuple(result for result in results if result.verdict is CheckVerdict.UNAVAILABLE)
     if unavailable and not any(result.failure for result in unavailable):
@@ -125,17 +130,18 @@ def _still_fits(repo: Repository, scheduled: ScheduledItem, held: Unchecked) -> 
     return before == now and all(state.snapshot.blob(file.path) == file.blob for file in held.context)
 
 
-async def _run_checks(run: Run, finished: FinishedWork, held: Unchecked) -> tuple[CheckResult, ...]:
+async def _run_checks(checking: _Checking) -> tuple[CheckResult, ...]:
     """Runs the checks that have no verdict yet; returns the results of those that ran, in their order.
 
     The programs run side by side. If all of them let the output through, the agents that review are asked, one after
     the other: they cost money, and what they use is charged to the one item.
     """
+    finished, held = checking.finished, checking.held
     names = finished.scheduled.checks
     tables = finished.scheduled.project_state.project.config.checks
     known = {name: held.find_verdict(name, tables[name]) for name in names}
     found = {name: result for name, result in known.items() if result is not None}
-    checking = _Checking(run, finished, held, set(names) - found.keys())
+    checking.left.update(set(names) - found.keys())
     programs = tuple(name for name in names if tables[name].agent is None)
     found |= await _run_programs(checking, tuple(name for name in programs if name not in found))
     if all(found[name].verdict.lets_through for name in programs):

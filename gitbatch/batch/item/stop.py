@@ -5,8 +5,9 @@ The code that finds a reason trips the switch; every step checks it before it st
 
 import asyncio
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -22,6 +23,8 @@ from gitbatch.text import CleanText, clean_text, format_count, list_names
 
 MORE = "raise the limit: gitbatch run --max-cost USD"
 
+_STOPPED = clean_text("stopped by the user")
+_T = TypeVar("_T")
 _NEVER = 366 * 24 * 3600.0
 """Seconds; a later date is of no use to a reader, and may be out of the range of a clock."""
 
@@ -63,13 +66,16 @@ class StopSwitch:
 
 @dataclass(slots=True)
 class RunningAgents:
-    """The agents that work on items at this moment, each of which can be stopped alone. Belongs to one event loop."""
+    """The agents that work on items at this moment, and the checks of outputs, each of which can be stopped alone.
+
+    Belongs to one event loop.
+    """
 
     _tasks: dict[ItemKey, asyncio.Task[object]] = field(default_factory=dict, init=False)
     _stopped: set[ItemKey] = field(default_factory=set, init=False)
 
     def stop_item(self, key: ItemKey) -> bool:
-        """Ends the agent of an item as a signal would. Returns false if none works on it, or it is ending already."""
+        """Ends the agent of an item, or its checks, as a signal would. Returns false if none runs, or it is ending already."""
         task = self._tasks.get(key)
         if task is None or key in self._stopped:
             return False
@@ -87,12 +93,33 @@ class RunningAgents:
             if key not in self._stopped or task.cancelling() > 1:  # the run was cancelled (as well)
                 raise
             usage = error.usage if isinstance(error, AttemptInterruptedError) else FREE
-            return Failure(clean_text("stopped by the user"), cause=Cause.STOPPED, usage=usage)
+            return Failure(_STOPPED, cause=Cause.STOPPED, usage=usage)
         finally:
             del self._tasks[key]
             if key in self._stopped:
                 self._stopped.remove(key)
                 task.uncancel()
+
+    async def run_task(self, key: ItemKey, work: Coroutine[None, None, _T]) -> _T | Failure:
+        """Returns the result of work that shields steps of its own, such as checks; a failure if the item was stopped.
+
+        It runs in a task of its own: a step that is completed under a cancellation cancels its task once more, so the
+        number of cancellations does not say who asked for one.
+        """
+        task = asyncio.create_task(work)
+        self._tasks[key] = task
+        try:
+            return await task
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if key not in self._stopped or (
+                caller and caller.cancelling()
+            ):  # the run was cancelled (as well)
+                raise
+            return Failure(_STOPPED, cause=Cause.STOPPED)
+        finally:
+            del self._tasks[key]
+            self._stopped.discard(key)
 
 
 def pause_by_user() -> Halt:

@@ -8,6 +8,7 @@ from waiting import loop_turns
 from gitbatch.agents.process.interruption import AttemptInterruptedError
 from gitbatch.agents.protocol import Failure, Reply
 from gitbatch.batch.item.stop import RunningAgents
+from gitbatch.concurrency import shielded
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import FREE, Usage
 from gitbatch.plan.model import ItemKey
@@ -80,6 +81,35 @@ def test_cancelled_run_ends_the_item_without_an_answer(*, is_stopped: bool) -> N
             await task
 
     asyncio.run(scene())
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_work_with_shielded_steps(*, is_cancelled: bool) -> None:
+    """A step that is completed although its task is cancelled makes a stop no cancellation of the run."""
+
+    async def scene() -> object:
+        agents, step = RunningAgents(), asyncio.Event()
+
+        async def work() -> Reply:
+            await shielded(step.wait())
+            await asyncio.Event().wait()
+            return DONE
+
+        task = asyncio.create_task(agents.run_task(KEY, work()))
+        await loop_turns(3)
+        assert agents.stop_item(KEY)
+        if is_cancelled:
+            task.cancel()
+        step.set()
+        answer = await task
+        assert not agents.stop_item(KEY)
+        return answer
+
+    if is_cancelled:
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(scene())
+    else:
+        assert asyncio.run(scene()) == Failure(clean_text("stopped by the user"), cause=Cause.STOPPED)
 
 
 def test_item_that_does_not_run_is_not_stopped() -> None:

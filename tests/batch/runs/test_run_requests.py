@@ -67,6 +67,36 @@ def test_stopping_one_item_fails_it_alone(place: Place, opened: Repository) -> N
     assert_tidy(place)
 
 
+@pytest.mark.rule("F6")
+def test_stopping_an_item_ends_its_checks(place: Place, opened: Repository) -> None:
+    """Its agent has ended and is paid for; what it wrote is kept as that of a failed attempt, and no check runs again."""
+    set_up(place, "ok", "ok")
+    script = (
+        'echo "$1" >>"$HOME/checked"; [ "$GITBATCH_OUTPUT" = out/T2.md ] || { echo here; exec sleep 600; }'
+    )
+    place.write("check.sh", script)
+    check = '[checks.one]\ncommand = ["sh", "check.sh", "one"]\non = ["out/*.md"]\nsandbox = "none"\ntimeout = "9s"\n'
+    place.write("gitbatch.toml", place.read("gitbatch.toml") + check)
+    place.commit("Checks")
+    stopped: list[bool] = []
+
+    def stop_first(session: Session, event: Event) -> None:
+        if isinstance(event, ItemProgress) and event.line.endswith(": here"):
+            stopped.append(session.stop_item(event.slug))
+
+    result, events = run_asking(place, opened, stop_first)
+    outcomes = {e.outcome.item.name: e.outcome for e in events if isinstance(e, ItemFinished)}
+    first = outcomes["T1"]
+    assert stopped == [True]
+    assert (first.cause, first.attempts) == (Cause.STOPPED, 1)
+    assert first.reason == "check one: stopped by the user"
+    assert first.rescued
+    assert (result.ending, result.succeeded, result.failed) == (Ending.COMPLETE, 1, 1)
+    assert starts(place, "T1") == 1
+    assert sorted((place.home / "checked").read_text().split()) == ["one", "one"]
+    assert_tidy(place)
+
+
 def test_pause_lets_running_items_end_and_starts_no_other(place: Place, opened: Repository) -> None:
     set_up(place, "ok", "ok", "ok")
 
