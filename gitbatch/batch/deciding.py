@@ -1,6 +1,6 @@
 """Decisions of a person about the items of a batch, from outside of a run: what is to be decided, and recording it.
 
-They go to the unfinished batch, else to the last one, as long as the branch still has where it ended. What makes an item
+They go to the unfinished batch, else to the last one, as long as the branch still has its checkpoints. What makes an item
 run again opens an ended batch first: its end ref is removed before the review is recorded, so a kill in between leaves a
 batch whose next run has nothing to do and ends it again.
 """
@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from gitbatch.batch.group.review import RecordedReview, preview_review, record_review
 from gitbatch.batch.history.decisions import DecisionKind, ItemDecision, ItemName, clean_comment
-from gitbatch.batch.history.progress import BatchProgress, read_progress
+from gitbatch.batch.history.progress import BatchProgress, read_ended_progress, read_progress
 from gitbatch.batch.history.reads import find_dependants, read_recorded_items
 from gitbatch.batch.history.record import Batch, all_batches
 from gitbatch.batch.history.target import require_tip
@@ -92,20 +92,27 @@ def find_reviewable(repo: Repository) -> Reviewable:
     """Returns the batch that decisions go to. Changes nothing.
 
     Raises:
-        GitbatchError: no batch has run, or the branch does not have its last commit any more.
+        GitbatchError: no batch has run, or the branch does not have its checkpoints any more.
     """
     batches = all_batches(repo)
     batch = next((each for each in batches if not each.ended), batches[-1] if batches else None)
     if batch is None:
         raise GitbatchError("no batch has run here", "start one: gitbatch run")
-    target, end = batch.record.target, repo.refs.read(end_ref(batch.id))
-    tip = require_tip(repo, target)
-    if end and repo.git.run("merge-base", "--is-ancestor", end, tip, check=False).status:
-        raise GitbatchError(
-            f"branch {short(target)} does not have the end of batch {batch.id} any more ({end[:12]})",
-            "nothing can be decided about that batch; start another: gitbatch run",
-        )
-    return Reviewable(batch, read_progress(repo, batch))
+    state = read_progress(repo, batch)
+    if batch.ended:
+        there = _list_checkpoints(state)
+        lost = [oid for oid in _list_checkpoints(read_ended_progress(repo, batch)) if oid not in there]
+        if lost:
+            name, last = short(batch.record.target), lost[-1][:12]
+            raise GitbatchError(
+                f"branch {name} does not have the last checkpoint of batch {batch.id} any more ({last})",
+                "nothing can be decided about that batch; start another: gitbatch run",
+            )
+    return Reviewable(batch, state)
+
+
+def _list_checkpoints(state: BatchProgress) -> tuple[str, ...]:
+    return tuple(oid for finished in state.finished for oid in (finished.commit, *finished.revisions))
 
 
 def list_review_items(repo: Repository, found: Reviewable) -> tuple[ReviewItem, ...]:

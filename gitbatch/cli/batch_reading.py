@@ -82,6 +82,12 @@ def find_any_batch(repo: Repository, batches: tuple[Batch, ...], wanted: str) ->
     return find_batch(batches, wanted)
 
 
+def list_batches(repo: Repository) -> tuple[Batch, ...]:
+    """Returns all batches, the oldest first: those with a record, and those whose record was removed."""
+    batches = all_batches(repo)
+    return tuple(sorted((*batches, *_rebuild_others(repo, batches)), key=lambda batch: batch.id))
+
+
 def _rebuild_others(repo: Repository, batches: tuple[Batch, ...]) -> tuple[Batch, ...]:
     return rebuild_batches(repo, (batch.id for batch in batches))
 

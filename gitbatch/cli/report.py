@@ -8,7 +8,7 @@ import typer
 
 from gitbatch.batch.history.record import Batch, all_batches
 from gitbatch.batch.report.batch_report import read_report
-from gitbatch.cli.batch_reading import find_any_batch, select_current
+from gitbatch.cli.batch_reading import find_any_batch, list_batches, select_current
 from gitbatch.cli.common import HERE, Directory, Json, open_repository_of, print_output, use_utf_8
 from gitbatch.cli.verbosity import show_prose
 from gitbatch.errors import GitbatchError, UsageError
@@ -68,7 +68,7 @@ def _choose_batch(repo: Repository, name: str) -> Batch:
         UsageError: no batch has run, or none has this id.
     """
     batches = all_batches(repo)
-    chosen = find_any_batch(repo, batches, name) if name else select_current(batches)
+    chosen = find_any_batch(repo, batches, name) if name else select_current(batches or list_batches(repo))
     if chosen is None:
         raise UsageError("no batch has run here yet", "start one: gitbatch run")
     return chosen

@@ -74,7 +74,7 @@ VERBS = (
     (
         "retry",
         "gitbatch.cli.retry:retry",
-        "Run items again that did not succeed or were rejected, before the next group starts.",
+        "Run items again that did not succeed, were rejected or are stale, before the next group starts.",
     ),
     (
         "undo",

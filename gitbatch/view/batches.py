@@ -27,11 +27,12 @@ def _batch_row(batch: BatchSummary, *, is_running: bool) -> tuple[Cell, ...]:
     groups = f"{batch.groups_done} of {format_count(batch.groups, 'group')}"
     items = f"{batch.succeeded} of {format_count(batch.items, 'item')}"
     failed = f", {batch.failed} not done" if batch.failed else ""
+    rebuilt = ", known by its commits alone" if batch.rebuilt else ""
     cost = f", {format_cost(batch.spent)}" if batch.spent.usage != Usage() else ""
     return (
         ((batch.batch, "bold"),),
         ((state, _STYLES[state]),),
         (began,),
         (f"{clean_text(batch.plan)} on {clean_text(short(batch.target))}",),
-        (f"{groups}, {items}", (failed, "red"), (cost, "dim")),
+        (f"{groups}, {items}", (failed, "red"), (f"{cost}{rebuilt}", "dim")),
     )

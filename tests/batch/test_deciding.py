@@ -159,11 +159,30 @@ def test_an_ended_batch_is_reviewed_until_its_branch_loses_it(
     assert "refs/gitbatch" in three.git(
         "for-each-ref", "--format=%(refname)", "--points-at", "main", "refs/gitbatch/*/end"
     )
+    three.git("reset", "--quiet", "--hard", "main~1")
     decide(three, (REJECT, "T304"))
-    assert list_items(three)["T304"] == ("rejected", REJECT)
-    three.git("reset", "--quiet", "--hard", "main~4")
-    with pytest.raises(GitbatchError, match="does not have the end of batch"):
+    assert list_items(three)["T304"] == ("rejected", REJECT), "a review that is lost is no obstacle"
+    ends = ("for-each-ref", "--format=%(refname)", "refs/gitbatch/*/end")
+    assert three.git(*ends)
+    decide(three, (RETRY, "T304"))
+    assert not three.git(*ends), "what makes an item run again opens the batch"
+    run_here(three, monkeypatch, items=None, checkpoint=None)
+    assert three.git(*ends)
+    three.git("reset", "--quiet", "--hard", "main~2")
+    with pytest.raises(GitbatchError, match="does not have the last checkpoint of batch"):
         decide(three, (APPROVE, "T101"))
+
+
+def test_decisions_go_to_the_batch_that_began_last(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_here(three, monkeypatch, items="T101")
+    run_here(three, monkeypatch, items="T102")
+    assert list(list_items(three)) == ["T102"]
+    run_here(three, monkeypatch, items="T103,T301", checkpoint=CheckpointMode.parse("after-each"))
+    assert list(list_items(three)) == ["T103"], "an unfinished one goes first"
+    three.gitbatch("abort", "--yes", code=0)
+    decide(three, (REJECT, "T103"))
+    with pytest.raises(UsageError, match="no item with a checkpoint is called T102"):
+        decide(three, (APPROVE, "T102"))
 
 
 def test_without_a_batch_there_is_nothing_to_review(three: Place) -> None:

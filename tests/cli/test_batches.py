@@ -31,6 +31,29 @@ def test_all_batches(three: Place, here: Here) -> None:
     assert json.loads(here("status", second["batch"], "--json")[1])["state"] == "unfinished"
 
 
+def test_batches_without_a_record_are_listed_too(three: Place, here: Here) -> None:
+    """As history has them, also if it was written again on another base."""
+    three.gitbatch("run", "--items", "T101,T102", "--checkpoint", "at-end", code=0)
+    (known,) = json.loads(here("batches", "--json")[1])["batches"]
+    assert not known["rebuilt"]
+    three.gitbatch("gc", "--keep", "0", code=0)
+    three.git("branch", "kept")
+    three.git("reset", "--quiet", "--hard", "kept~2")
+    three.write("more.txt", "more\n")
+    base = three.commit()
+    for options in (None, ("--quiet",), ("--quiet", "--rebase-merges")):
+        three.git("reset", "--quiet", "--hard", "kept")
+        if options:
+            three.git("rebase", *options, base)
+        output = json.loads(here("batches", "--json")[1])
+        (found,) = output["batches"]
+        validate(output, "batches")
+        assert {**found, "spent": known["spent"], "rebuilt": False} == known
+        assert found["rebuilt"]
+        assert here("batches")[1].splitlines()[0].endswith("2 of 2 items, known by its commits alone")
+        assert here("report", "--html", "-")[1].count("T102") >= 1
+
+
 def test_unknown_batch(three: Place, here: Here) -> None:
     three.gitbatch("run", "--items", "T101", "--checkpoint", "at-end", code=0)
     known = json.loads(here("batches", "--json")[1])["batches"][0]["batch"]

@@ -36,6 +36,8 @@ class BatchSummary(Struct, frozen=True):
     """Items of finished groups that did not succeed."""
     spent: Spent
     """The usage of all items, over all starts."""
+    rebuilt: bool = False
+    """Whether git has no record of it: it is known by the commits that it left in the history of HEAD."""
 
 
 def read_any_progress(repo: Repository, batch: Batch) -> BatchProgress:
@@ -60,6 +62,7 @@ def summarize_batch(repo: Repository, batch: Batch) -> BatchSummary:
         succeeded=state.succeeded,
         failed=len(state.failed),
         spent=sum_spending(spending),
+        rebuilt=bool(batch.last),
     )
 
 
