@@ -5,20 +5,94 @@ look for, list and describe for each item: the items of a group share one list, 
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
 
+from msgspec import Struct
+
+from gitbatch.paths import quote_path
 from gitbatch.plan.model import Group, ItemReference, Plan, WorkItem
 from gitbatch.project.condensed import FormFinder
 from gitbatch.project.context import ContextFile, ContextReason, find_files, phase_context
 from gitbatch.project.control import Project
 from gitbatch.project.snapshot import Snapshot
+from gitbatch.text import format_count
 
 LISTED = 50
 """The most outputs of earlier groups that a prompt, an event or a view lists; more are counted by their folders or groups."""
+_FOLDERS = 20
+"""The most folders by which they are counted."""
 _Wanted = tuple[str, ContextReason]
+
+
+class OutlineEntry(Struct, frozen=True):
+    """A line about what an agent reads: a file, or the files of a folder that are too many to name."""
+
+    path: str
+    """A folder ends in a slash; the top folder is empty."""
+    reason: ContextReason
+    note: str = ""
+    """A remark on how the content is stored."""
+    files: int | None = None
+    """The number of files; None: it is one file."""
+
+    def __str__(self) -> str:
+        if self.files is None:
+            return quote_path(self.path)
+        return f"{quote_path(self.path or './')}: {format_count(self.files, 'file')}"
+
+
+def outline_files(files: tuple[ContextFile, ...]) -> tuple[OutlineEntry, ...]:
+    """Returns what an agent reads, in order: outputs of earlier groups by folders, if they are more than `LISTED`."""
+    return files.outline if isinstance(files, Manifest) else _outline(files)
+
+
+def _outline(files: tuple[ContextFile, ...]) -> tuple[OutlineEntry, ...]:
+    earlier = [file for file in files if file.reason is ContextReason.EARLIER]
+    if len(earlier) <= LISTED:
+        return tuple(OutlineEntry(file.path, file.reason, file.note) for file in files)
+    found = {file.path: OutlineEntry(file.path, file.reason, file.note) for file in files}
+    first = earlier[0].path
+    parts = {
+        note: [f.path for f in earlier if f.note == note] for note in dict.fromkeys(f.note for f in earlier)
+    }
+    folders = [
+        OutlineEntry(folder, ContextReason.EARLIER, note, count)
+        for note, paths in parts.items()
+        for folder, count in count_by_folder(paths, _FOLDERS).items()
+    ]
+    lines: list[OutlineEntry] = []
+    for path, entry in found.items():
+        if entry.reason is not ContextReason.EARLIER:
+            lines.append(entry)
+        elif path == first:
+            lines += folders
+    return tuple(lines)
+
+
+def count_by_folder(paths: Iterable[str], most: int) -> dict[str, int]:
+    """Returns the number of paths in each folder; where there are too many folders, the deepest count for those above."""
+    counted = Counter(path[: path.rfind("/") + 1] for path in paths)
+    while len(counted) > most:
+        deepest = max(folder.count("/") for folder in counted)
+        above: Counter[str] = Counter()
+        for folder, count in counted.items():
+            is_deep = folder.count("/") == deepest
+            above[folder[: folder.rfind("/", 0, -1) + 1] if is_deep else folder] += count
+        counted = above
+    return dict(counted)
+
+
+def list_paths(files: tuple[ContextFile, ...]) -> str:
+    """Returns the paths of all files that an agent reads, quoted, a line for each."""
+    return files.listing if isinstance(files, Manifest) else _list_paths(files)
+
+
+def _list_paths(files: tuple[ContextFile, ...]) -> str:
+    return "".join(f"{quote_path(file.path)}\n" for file in files)
 
 
 @dataclass(frozen=True)
@@ -68,6 +142,16 @@ class Manifest(tuple[ContextFile, ...]):  # noqa: SLOT001 - what is derived from
     def paths(self) -> tuple[str, ...]:
         """Returns the paths of the files."""
         return tuple(file.path for file in self)
+
+    @cached_property
+    def outline(self) -> tuple[OutlineEntry, ...]:
+        """Returns the files, or their folders; see `outline_files`."""
+        return _outline(self)
+
+    @cached_property
+    def listing(self) -> str:
+        """Returns the paths as text; see `list_paths`."""
+        return _list_paths(self)
 
 
 @dataclass(frozen=True, slots=True)

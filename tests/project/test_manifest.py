@@ -6,6 +6,7 @@ import pytest
 from counting import growth_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from project.file_tree import FileTree
 
 from gitbatch.plan.model import Group, Plan, PlanOptions, WorkItem
@@ -13,7 +14,14 @@ from gitbatch.plan.parse import parse_plan
 from gitbatch.project.config import Config
 from gitbatch.project.context import ContextReason, find_files, phase_context
 from gitbatch.project.control import Project, find_project
-from gitbatch.project.manifest import EarlierOutputs, Manifest, ManifestBuilder
+from gitbatch.project.manifest import (
+    EarlierOutputs,
+    Manifest,
+    ManifestBuilder,
+    count_by_folder,
+    list_paths,
+    outline_files,
+)
 
 RULES = "# Rules\n\n## G2\n\n- out/1.md\n"
 
@@ -105,6 +113,45 @@ def test_the_items_of_a_group_share_a_list() -> None:
     assert [file.path for file in first.earlier.files] == list(outputs[:6])
     assert builder.list_context(middle.items[0], middle).earlier.digest != first.earlier.digest
     assert EarlierOutputs(first.earlier.files).digest == first.earlier.digest
+
+
+def test_a_long_list_is_counted_by_folders() -> None:
+    text, outputs = many_items(3, 40)
+    builder, plan = build(text, outputs)
+    _, second, last = plan.groups
+    short, long = (builder.list_context(group.items[0], group) for group in (second, last))
+    assert list(map(str, outline_files(short))) == list(short.paths)
+    assert list(map(str, outline_files(long))) == [
+        "rules.md",
+        "status.md",
+        "out/g1/: 40 files",
+        "out/g2/: 40 files",
+    ]
+    assert outline_files(tuple(long)) == outline_files(long) is outline_files(long)
+    assert list_paths(tuple(long)) == list_paths(long) == "".join(f"{path}\n" for path in long.paths)
+    pointers = tuple(replace(file, filter="lfs") if file.path.endswith("1.md") else file for file in long)
+    assert sorted((entry.note, str(entry)) for entry in outline_files(pointers)[2:]) == [
+        ("", "out/g1/: 36 files"),
+        ("", "out/g2/: 36 files"),
+        ("a Git LFS pointer, not the content", "out/g1/: 4 files"),
+        ("a Git LFS pointer, not the content", "out/g2/: 4 files"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("most", "counted"),
+    [
+        (4, {"": 1, "a/": 1, "a/b/": 2, "a/c/d/": 1}),
+        (3, {"": 1, "a/": 2, "a/b/": 2, "a/c/": 0}),
+        (2, {"": 1, "a/": 4}),
+        (1, {"": 5}),
+    ],
+)
+def test_too_many_folders_count_for_those_above(most: int, counted: dict[str, int]) -> None:
+    found = count_by_folder(["top.md", "a/1.md", "a/b/1.md", "a/b/2.md", "a/c/d/1.md"], most)
+    assert sum(found.values()) == 5
+    assert len(found) <= most
+    assert most == 3 or found == counted
 
 
 def test_a_manifest_without_earlier_outputs() -> None:

@@ -22,7 +22,7 @@ from gitbatch.agents.secrets import Secrets
 from gitbatch.fs.disk import is_of_disk
 from gitbatch.fs.nofollow import describe_open_error, read_small
 from gitbatch.fs.removal import remove_tree
-from gitbatch.paths import quote_path
+from gitbatch.project.manifest import list_paths
 from gitbatch.text import clean_text
 
 
@@ -43,8 +43,7 @@ class ExchangeFiles(Struct, frozen=True):
         scratch.mkdir(parents=True)
         files = cls(scratch / "prompt.md", scratch / "context", scratch / "progress", scratch / "reply.json")
         files.prompt.write_text(assignment.prompt, encoding="utf-8")
-        listed = "".join(f"{quote_path(file.path)}\n" for file in assignment.context)
-        files.context.write_text(listed, encoding="utf-8")
+        files.context.write_text(list_paths(assignment.context), encoding="utf-8")
         files.progress.write_text("", encoding="utf-8")
         return files
 

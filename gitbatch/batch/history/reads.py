@@ -4,7 +4,7 @@ An item is stale if the branch has another version of a file that it read than t
 wrote the same path by plan makes no earlier reader stale: its versions are looked through.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
 from msgspec import Struct
@@ -74,13 +74,16 @@ def read_recorded_items(repo: Repository, batch: Batch, state: BatchProgress) ->
     found = []
     for finished in state.finished:
         checkpoints = (finished.commit, *finished.revisions)
-        brought = {oid: read_brought(repo, batch, finished.group, oid) for oid in checkpoints}
-        failed = {outcome.item.key for outcome in finished.failed}
+        brought: dict[tuple[str, ItemKey], list[ItemCommit]] = {}
+        for oid in checkpoints:
+            for outcome in read_brought(repo, batch, finished.group, oid):
+                if outcome.commit:
+                    brought.setdefault((oid, outcome.item.key), []).append(outcome.commit)
+        failed, reopened = {outcome.item.key for outcome in finished.failed}, finished.reopened
         for item in finished.group.items:
-            own = (o for oid in finished.standings[item.key].brought_by for o in brought.get(oid, ()))
-            commits = (o.commit for o in own if o.item == item and o.commit)
-            versions = tuple(_read_version(repo, item, commit) for commit in commits)
-            is_settled = item.key not in failed and item.key not in finished.reopened
+            own = (brought.get((oid, item.key), ()) for oid in finished.standings[item.key].brought_by)
+            versions = tuple(_read_version(repo, item, commit) for commits in own for commit in commits)
+            is_settled = item.key not in failed and item.key not in reopened
             found.append(RecordedItem(item, versions, is_settled))
     return tuple(each for each in found if each.versions)
 
@@ -104,9 +107,14 @@ def find_stale(
         ignored: the paths of files that every checkpoint changes.
     """
     found = []
+    writers: dict[str, list[RecordedItem]] = {}
+    for each in items:
+        writers.setdefault(each.item.output, []).append(each)
     for each in items:
         wanted = (*each.last.read.items(), *((path, None) for path in each.last.lacked))
-        compared = ((path, blob, _unwind(items, each, path, find_blob(path))) for path, blob in wanted)
+        compared = (
+            (path, blob, _unwind(writers.get(path, ()), each, find_blob(path))) for path, blob in wanted
+        )
         inputs = tuple(
             StaleInput(path, blob, now[0])
             for path, blob, now in compared
@@ -128,15 +136,14 @@ def list_changed(
     return tuple(path for path, blob in given if path not in left_out and known.get(path) != blob)
 
 
-def _unwind(
-    items: tuple[RecordedItem, ...], reader: RecordedItem, path: str, now: str | None
-) -> tuple[str | None, ...]:
+def _unwind(writers: Sequence[RecordedItem], reader: RecordedItem, now: str | None) -> tuple[str | None, ...]:
     """Returns the versions of a file that a reader may have read: without those that it and later items wrote.
 
-    The first is without those of later groups; the others are without those of its own group too, which it reads only
+    `writers` are the items that write it. The first is without those of later groups; the others are without those of its own group too, which it reads only
     if it waited for them.
     """
-    writers = [each for each in items if each.item.output == path]
+    if not writers:
+        return (now,)
     later = [each for each in writers if each is reader or each.item.group > reader.item.group]
     own = [each for each in writers if each not in later and each.item.group == reader.item.group]
     first = _look_through(later, now)
@@ -155,14 +162,19 @@ def _look_through(writers: list[RecordedItem], now: str | None) -> str | None:
 def find_dependants(items: tuple[RecordedItem, ...], keys: Iterable[ItemKey]) -> tuple[BatchItem, ...]:
     """Returns the items whose outputs were written from those of some items, or on top of them, transitively. Pure."""
     given = frozenset(keys)
+    readers: dict[tuple[str, str | None], list[RecordedItem]] = {}
+    for each in items:
+        bases = ((each.item.output, version.before) for version in each.versions)
+        for read in {*each.last.read.items(), *bases}:
+            readers.setdefault(read, []).append(each)
     taken = {each.item.key: each for each in items if each.item.key in given}
     todo = list(taken.values())
     while todo:
         written = todo.pop()
-        made = {(written.item.output, version.blob) for version in written.versions}
-        for each in items:
-            bases = ((each.item.output, version.before) for version in each.versions)
-            if each.item.key not in taken and not made.isdisjoint((*each.last.read.items(), *bases)):
-                taken[each.item.key] = each
-                todo.append(each)
-    return tuple(each.item for each in items if each.item.key in taken.keys() - given)
+        for made in {(written.item.output, version.blob) for version in written.versions}:
+            for each in readers.get(made, ()):
+                if each.item.key not in taken:
+                    taken[each.item.key] = each
+                    todo.append(each)
+    found = taken.keys() - given
+    return tuple(each.item for each in items if each.item.key in found)

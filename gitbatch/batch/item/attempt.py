@@ -35,8 +35,8 @@ from gitbatch.fs.disk import disk_error
 from gitbatch.fs.room import require_room
 from gitbatch.limits.budget import Budget
 from gitbatch.limits.causes import Cause
-from gitbatch.paths import quote_path
 from gitbatch.plan.duration import require_duration
+from gitbatch.project.manifest import outline_files
 from gitbatch.text import CleanText, clean_text
 
 
@@ -179,7 +179,7 @@ async def _run_agent(
             name=scheduled.batch_item.name,
             agent=scheduled.agent,
             attempt=assignment.attempt,
-            context=tuple(quote_path(file.path) for file in assignment.context),
+            context=tuple(map(str, outline_files(assignment.context))),
             missing=tuple(map(str, assignment.missing)),
         )
     )
