@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 from fork_server import ForkServer, Started
+from round import keep_files_in_memory
 
 from gitbatch.batch.events import Event
 from gitbatch.batch.history.verify.audit import audit_history
@@ -39,6 +40,13 @@ IDENTITY = {
     "GIT_COMMITTER_EMAIL": "user@example.org",
     "GIT_COMMITTER_DATE": "2026-01-02T03:04:05Z",
 }
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Prepare what the workers of a round share, before they start; `--basetemp` keeps the files of tests."""
+    starts_workers = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
+    if starts_workers and not config.option.basetemp:
+        keep_files_in_memory()
 
 
 LONG_FIRST = ("wall", "faults", "demo", "bench", "sandbox")
