@@ -10,7 +10,9 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from gitbatch.batch.group.review import RecordedReview, preview_review, record_review
+from gitbatch.batch.group.set_aside import note_conflicts
 from gitbatch.batch.history.decisions import DecisionKind, ItemDecision, ItemName, clean_comment
+from gitbatch.batch.history.ledger import Ledger
 from gitbatch.batch.history.progress import BatchProgress, read_ended_progress, read_progress
 from gitbatch.batch.history.reads import find_dependants, read_recorded_items
 from gitbatch.batch.history.record import Batch, all_batches
@@ -243,6 +245,9 @@ def decide_items(
     tree = repo.objects.tree_of(tip)
     decisions = tuple(each for choice in choices for each in _as_decisions(repo, choice, tree))
     preview_review(repo, commits, found.state, decisions, now)
+    decided = {choice.item for choice in choices}
+    conflicts = (o for o in found.state.failed if o.status is ItemStatus.CONFLICTED and o.item in decided)
+    note_conflicts(repo, Ledger.open(repo, batch), tuple(conflicts))
     end = repo.refs.read(end_ref(batch.id))
     runs_again = any(choice.reopens for choice in choices)
     if end and runs_again:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from gitbatch.batch.group.checkpoint import Unsound
 from gitbatch.batch.history.bases import BaseReader
+from gitbatch.batch.history.item_commits import read_item_commit
 from gitbatch.batch.history.ledger import Ledger
 from gitbatch.batch.history.rescue import rescue_branches
 from gitbatch.batch.history.target import require_tip
@@ -91,6 +92,22 @@ def _set_one_aside(
     delete_branches(repo, find_unchecked_refs(repo, ledger.batch.id, (finished.item.slug,)))
     delete_branches(repo, branch)
     return replace(failed, rescued=kept[0] if kept else "")
+
+
+def note_conflicts(repo: Repository, ledger: Ledger, outcomes: tuple[Outcome, ...]) -> None:
+    """Notes in the ledger what conflicted items cost, about which a review decides: it takes their branches away.
+
+    It may be repeated: what is noted already is not noted again.
+    """
+    for outcome in outcomes:
+        key = outcome.item.key
+        tip = repo.refs.read(item_branch(ledger.batch.id, outcome.item.slug))
+        finished = read_item_commit(repo, ledger.batch.id, outcome.item, tip) if tip else None
+        if finished is None or finished.commit is None:
+            continue
+        made = (finished.commit.base, finished.attempts)
+        if all((tried.base, tried.number) != made for tried in ledger.entries.of_item(key)):
+            ledger.add_attempt(replace(_as_attempt(ledger, finished), reason=outcome.reason))
 
 
 def _as_attempt(ledger: Ledger, outcome: Outcome) -> FailedAttempt:

@@ -1,6 +1,7 @@
 """The usage of a batch over all its starts, read from git: from items' commits, and from the ledger for the rest."""
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 from msgspec import Struct
 
@@ -9,7 +10,7 @@ from gitbatch.batch.history.ledger import LedgerEntries
 from gitbatch.batch.history.progress import BatchProgress, FinishedGroup
 from gitbatch.batch.history.record import Batch
 from gitbatch.batch.history.trailers import Kind, parse_trailers
-from gitbatch.batch.model import BatchGroup, BatchItem, FailedAttempt, Outcome
+from gitbatch.batch.model import BatchGroup, BatchItem, FailedAttempt, ItemStatus, Outcome
 from gitbatch.checks.verdict import CheckResult
 from gitbatch.limits.usage import Spent
 from gitbatch.plan.model import ItemKey
@@ -47,19 +48,26 @@ def read_spending(
     done: dict[ItemKey, list[Outcome]] = {}
     for outcome in read_all_versions(repo, batch, state):
         done.setdefault(outcome.item.key, []).append(outcome)
+    waiting = (*state.ready.values(), *_conflicted_outcomes(repo, batch, state))
+    on_branches = frozenset(outcome.item.key for outcome in waiting)
     for key, outcomes in done.items():
-        found[key] = _sum_versions(outcomes, _find_unpaid(state, entries, key))
+        found[key] = _sum_versions(outcomes, _find_unpaid(state, entries, key, on_branches))
     return found
 
 
-def _find_unpaid(state: BatchProgress, entries: LedgerEntries, key: ItemKey) -> tuple[FailedAttempt, ...]:
-    """Returns the failed attempts at an item that no commit of it includes: those of runs without a success."""
+def _find_unpaid(
+    state: BatchProgress, entries: LedgerEntries, key: ItemKey, on_branches: AbstractSet[ItemKey]
+) -> tuple[FailedAttempt, ...]:
+    """Returns the failed attempts at an item that no commit of it includes: those of runs without a success.
+
+    `on_branches`: the items whose last run has a commit that is not merged.
+    """
     standing = next((f.standings[key] for f in state.finished if key in f.standings), None)
     if standing is None or not standing.reviews:
         return ()
     parts = entries.split_item(key, standing.reviews)
     left = zip(parts, standing.phases, strict=True)
-    in_commits = parts[-1] if key in state.ready else None
+    in_commits = parts[-1] if key in on_branches else None
     return tuple(
         attempt for part, brought in left if not brought and part is not in_commits for attempt in part
     )
@@ -124,5 +132,6 @@ def _read_outcome(repo: Repository, batch: Batch, items: Mapping[str, BatchItem]
 
 def _conflicted_outcomes(repo: Repository, batch: Batch, state: BatchProgress) -> list[Outcome]:
     """Returns the outcomes of conflicted items, whose commits stay on their branches."""
-    branches = ((o.item, repo.refs.read(item_branch(batch.id, o.item.slug))) for o in state.failed)
+    conflicted = (o.item for o in state.failed if o.status is ItemStatus.CONFLICTED)
+    branches = ((item, repo.refs.read(item_branch(batch.id, item.slug))) for item in conflicted)
     return [found for item, oid in branches if oid and (found := read_item_commit(repo, batch.id, item, oid))]

@@ -57,3 +57,26 @@ def test_every_run_counts_once(three: Place, monkeypatch: pytest.MonkeyPatch) ->
     assert sorted(said) == ["1", "2", "2"], "each run counts its own attempts"
     decide(three, (REJECT, "T101"))
     assert read_attempts(three, monkeypatch) == {"1-t101": 4, "1-t102": 3}
+
+
+def test_what_a_conflicted_item_cost_stays_known(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its commit is on its branch until it is retried; then the ledger has its cost, and once."""
+    script = AGENT.replace(
+        "case $1 in", 'test $tries -ne 1 || (cd "$HOME/../repo" && sh change.sh)\ncase $1 in'
+    )
+    three.write("tools/agent.sh", script)
+    three.write(
+        "change.sh",
+        "mkdir -p out/words && echo mine >out/words/one.md\ngit add out\ngit -c user.name=Me -c user.email=me@example.org commit -qm Mine out\n",
+    )
+    three.commit()
+    run_here(three, monkeypatch, items="T301")
+    key = ItemKey("3-t301")
+    assert read_spent(three, monkeypatch)[key].spent.usage.cost == 0.5
+    decide(three, (RETRY, "T301"))
+    assert read_spent(three, monkeypatch)[key].spent.usage.cost == 0.5, (
+        "once, while its branch is still there"
+    )
+    run_here(three, monkeypatch, items=None, checkpoint=None)
+    assert read_spent(three, monkeypatch)[key].spent.usage.cost == 1.0
+    assert three.read("out/words/one.md") == "version 2\n"
