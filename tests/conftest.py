@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 from fork_server import ForkServer, Started
-from round import keep_files_in_memory
+from round import compile_modules, keep_files_in_memory
 
 from gitbatch.batch.events import Event
 from gitbatch.batch.history.verify.audit import audit_history
@@ -45,8 +45,11 @@ IDENTITY = {
 def pytest_configure(config: pytest.Config) -> None:
     """Prepare what the workers of a round share, before they start; `--basetemp` keeps the files of tests."""
     starts_workers = config.getoption("numprocesses", None) and not hasattr(config, "workerinput")
-    if starts_workers and not config.option.basetemp:
+    if not starts_workers:
+        return
+    if not config.option.basetemp:
         keep_files_in_memory()
+    compile_modules()
 
 
 LONG_FIRST = ("wall", "faults", "demo", "bench", "sandbox")
