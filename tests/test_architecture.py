@@ -82,6 +82,7 @@ ORDER = (
         "batch.deciding",
         "batch.tally",
         "batch.revisions",
+        "batch.ready",
         "batch.approval",
         "batch.announcing",
         "batch.loop",

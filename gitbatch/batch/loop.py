@@ -1,6 +1,5 @@
 """Running a batch: group after group (rule P4), a checkpoint after each, a pause where the mode asks for one."""
 
-from collections.abc import Mapping
 from enum import StrEnum
 
 from msgspec import Struct
@@ -20,17 +19,15 @@ from gitbatch.batch.events import (
     Notice,
 )
 from gitbatch.batch.group.checkpoint import GroupOutcomes, Unsound, drop_branches
-from gitbatch.batch.group.merge import find_unsound
 from gitbatch.batch.group.record import find_gates, record_group
 from gitbatch.batch.group.run_group import run_group
 from gitbatch.batch.group.scheduled_items import GroupStart, pending_items
 from gitbatch.batch.group.set_aside import set_aside
-from gitbatch.batch.history.bases import BaseReader
 from gitbatch.batch.history.progress import BatchProgress, read_progress
 from gitbatch.batch.item.charge import report_charges
 from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import Halt
-from gitbatch.batch.model import PHASE_COMPLETE, BatchGroup, Checkpoint, FailedItem, Outcome
+from gitbatch.batch.model import PHASE_COMPLETE, BatchGroup, Checkpoint, FailedItem
 from gitbatch.batch.planning.agents import require_agents_left
 from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.batch.planning.start import describe_open_items, stop_complete
@@ -39,12 +36,12 @@ from gitbatch.batch.preconditions import (
     read_runnable_state,
     require_resumable,
 )
+from gitbatch.batch.ready import take_ready
 from gitbatch.batch.resume import finish_batch, read_unreviewed, resume_batch
 from gitbatch.batch.reviewing import Answer, Reviewer, Reviews
 from gitbatch.batch.revisions import find_turn, prepare_revision
 from gitbatch.batch.tally import Tally
 from gitbatch.limits.causes import Cause
-from gitbatch.plan.model import ItemKey
 from gitbatch.repo.refs.names import short
 from gitbatch.repo.refs.store import config_ref
 from gitbatch.text import clean_text, list_names
@@ -211,28 +208,15 @@ async def _is_accepted(run: Run, project_state: ProjectState, tally: Tally, revi
     return True
 
 
-def _ready_outcomes(run: Run, group: BatchGroup, state: BatchProgress) -> Mapping[ItemKey, Outcome]:
-    """Returns the outcomes, by key, of a group's items that an earlier start of the batch has finished."""
-    ready = {item.key: state.ready[item.key] for item in group.items if item.key in state.ready}
-    reviews = {key: decided.review for key, decided in state.reopened.items()}
-    tried = run.ledger.entries.since_review
-    return {
-        key: replace(
-            outcome,
-            earlier=tuple(attempt for attempt in tried(key, reviews.get(key, "")) if attempt.is_counted),
-        )
-        for key, outcome in ready.items()
-    }
-
-
 async def _finish_group(
     run: Run, state: BatchProgress, tally: Tally, reviews: Reviews, group: BatchGroup
 ) -> Checkpoint | Result | Continuation | None:
     """Runs a group until it is recorded. None: all of its items are ticked; a result: the run ends here."""
     reopened = await run.git(prepare_revision, run.repo, run.batch, state, run.ledger, group)
-    already, is_again = _ready_outcomes(run, group, state), False
-    if lost := await run.git(find_unsound, tuple(already.values()), BaseReader(run.repo.objects)):
-        already = await run.git(set_aside, run.repo, run.ledger, Unsound(tuple(already.values()), lost))
+    ready = await run.git(take_ready, run.repo, run.ledger, state, group)
+    for text in ready.notices:
+        run.emit(Notice(batch=run.batch.id, text=text))
+    already, is_again = ready.outcomes, False
     while True:
         project_state = await run.git(read_runnable_state, run.repo, run.batch.record, state)
         stopped = await _hard_stop(run, project_state, tally, reviews)
@@ -241,10 +225,8 @@ async def _finish_group(
         planned = project_state.find_items(run.batch.record)
         if not pending_items(planned, group, already):
             tally.succeeded += len(group.items)
-            text = (
-                f"every item of “{group.title}” is ticked in {project_state.plan.path}: the group is skipped"
-            )
-            run.emit(Notice(batch=run.batch.id, text=clean_text(text)))
+            said = f"every item of “{group.title}” is ticked in {project_state.plan.path}"
+            run.emit(Notice(batch=run.batch.id, text=clean_text(f"{said}: the group is skipped")))
             return None
         start = GroupStart(project_state, group, planned, already, tally.failed, reopened)
         if not is_again:
@@ -259,8 +241,7 @@ async def _finish_group(
         why = (
             "written on top of the file of an item that is not merged; what it was is kept under rescue refs"
         )
-        text = f"again: {names}, {why}"
-        run.emit(Notice(batch=run.batch.id, text=clean_text(text)))
+        run.emit(Notice(batch=run.batch.id, text=clean_text(f"again: {names}, {why}")))
 
 
 async def _run_and_record(run: Run, start: GroupStart) -> Checkpoint | Unsound | None:

@@ -21,12 +21,14 @@ from gitbatch.plan.model import ItemKey
 from gitbatch.repo.refs.names import item_branch
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees.branches import delete_branches
-from gitbatch.text import clean_text
+from gitbatch.text import CleanText, clean_text
 
 REASON = clean_text("it was written on the file of an item that is not merged")
 
 
-def set_aside(repo: Repository, ledger: Ledger, unsound: Unsound) -> Mapping[ItemKey, Outcome]:
+def set_aside(
+    repo: Repository, ledger: Ledger, unsound: Unsound, reason: CleanText = REASON
+) -> Mapping[ItemKey, Outcome]:
     """Moves the branches of unsound items to rescue refs, and returns the outcomes that stay, by key.
 
     It may be repeated: the refs are moved first, and an item whose branch is gone runs again.
@@ -39,7 +41,7 @@ def set_aside(repo: Repository, ledger: Ledger, unsound: Unsound) -> Mapping[Ite
     delete_branches(repo, find_unchecked_refs(repo, batch, (outcome.item.slug for outcome in lost)))
     delete_branches(repo, branches)
     for outcome in lost:
-        ledger.add_attempt(_as_attempt(ledger, outcome))
+        ledger.add_attempt(replace(_as_attempt(ledger, outcome), reason=reason))
     return {o.item.key: o for o in unsound.outcomes if o.item.key not in unsound.keys}
 
 

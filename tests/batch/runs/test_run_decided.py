@@ -1,15 +1,21 @@
 """Whole runs with reviews in between: what is sent back, retried or rejected, and what later groups build on."""
 
+import asyncio
 import json
 
 import pytest
 from conftest import Place
-from history import ticked
-from reviews import APPROVE, REJECT, RETRY, REVISE, decide
-from sessions import run_here
+from history import ticked, trailers
+from reviews import APPROVE, REJECT, RETRY, REVISE, UNDO, decide
+from sessions import run_here, session_settings
 
+from gitbatch.batch.caller import PauseAlways
+from gitbatch.batch.events import Event, ItemFinished
+from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.batch.loop import Ending
 from gitbatch.batch.model import CheckpointMode
+from gitbatch.batch.session import Session, open_session
+from gitbatch.repo.opening import open_repository
 
 AFTER_EACH = CheckpointMode.parse("after-each")
 AGENT = """\
@@ -159,3 +165,69 @@ def test_a_branch_that_a_killed_run_left_is_not_the_revision(
     revised.git("branch", f"gitbatch/{batch}/1-t101", old)
     run_here(revised, monkeypatch, items=None, checkpoint=None)
     assert revised.read("out/letters/a.md").startswith("on top of first\n")
+
+
+READERS = """\
+# Plan
+
+## Work Packages
+
+### One
+- [ ] T1 Write → Output: out/a.md
+- [ ] T2 Write → Output: out/b.md
+### Two
+- [ ] T3 Read (context: out/a.md) → Output: out/c.md
+- [ ] T4 Read (context: out/b.md) → Output: out/d.md
+- [ ] T5 Read (context: out/b.md) → Output: out/e.md
+"""
+
+
+@pytest.mark.rule("F7")
+@pytest.mark.parametrize(("kind", "ran"), [(REVISE, "aabccde"), (UNDO, "abcde")])
+def test_a_finished_item_that_read_what_a_review_changed_runs_again(
+    three: Place, monkeypatch: pytest.MonkeyPatch, kind: DecisionKind, ran: str
+) -> None:
+    """It waits on its branch for its group; another one, which read another file, is kept and not paid for again."""
+    script = (
+        'set -eu\ncat >/dev/null\nbasename "$1" .md >>"$HOME/ran"\nmkdir -p out\nwc -l <"$HOME/ran" >"$1"\n'
+    )
+    three.write(
+        "tools/agent.sh", f'{script}echo \'{{"summary": "Wrote it. It is short."}}\' >"$GITBATCH_REPLY"\n'
+    )
+    three.write("task.md", READERS)
+    three.commit("Readers")
+    run_here(three, monkeypatch, checkpoint=AFTER_EACH, jobs=1)
+    pause_after(three, monkeypatch, "T4")
+    decide(three, (kind, "T1"))
+    _, events = run_here(three, monkeypatch, items=None, checkpoint=None)
+    if kind is REVISE:
+        _, more = run_here(three, monkeypatch, items=None, checkpoint=None)
+        events += more
+    again = [event["text"] for event in events if event["event"] == "notice"]
+    assert again == ["again: T3, a review has since changed what it read: out/a.md"]
+    assert "".join(sorted((three.home / "ran").read_text().split())) == ran
+    assert ticked(three) == (["T1", "T2", "T3", "T4", "T5"] if kind is REVISE else ["T2", "T4", "T5"])
+    if kind is REVISE:
+        item = three.git("log", "main", "--format=%H", "--grep", "^Gitbatch-Item: out/c.md$").strip()
+        blob = three.git("rev-parse", "main:out/a.md").strip()
+        assert f"out/a.md@{blob}" in trailers(three, item, "Context")
+
+
+def pause_after(place: Place, monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
+    """Runs a batch until an item has finished, and pauses it then."""
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    sessions: list[Session] = []
+
+    def pause(event: Event) -> None:
+        if isinstance(event, ItemFinished) and event.outcome.item.name == wanted:
+            sessions[0].request_pause()
+
+    repo = open_repository(place.root)
+    try:
+        settings = session_settings(place, items=None, checkpoint=None, jobs=1)
+        with open_session(repo, settings, (pause,)) as session:
+            sessions.append(session)
+            assert asyncio.run(session.run(PauseAlways())).ending is Ending.HALTED
+    finally:
+        repo.close()

@@ -1,0 +1,93 @@
+"""The items of a group that an earlier start of the batch has finished: which are taken, and which have to run again.
+
+An item runs again if it stands on an item that is not merged, or if a review has since changed what it read: its output
+would be recorded as written from a file that history does not have.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gitbatch.batch.group.checkpoint import Unsound
+from gitbatch.batch.group.merge import find_unsound
+from gitbatch.batch.group.set_aside import set_aside
+from gitbatch.batch.history.bases import BaseReader
+from gitbatch.batch.history.ledger import Ledger
+from gitbatch.batch.history.progress import BatchProgress
+from gitbatch.batch.history.target import require_tip
+from gitbatch.batch.history.trailers import parse_trailers
+from gitbatch.batch.model import BatchGroup, Outcome
+from gitbatch.plan.model import ItemKey
+from gitbatch.repo.repository import Repository
+from gitbatch.text import CleanText, clean_text, list_names
+
+_REASON = clean_text("a review has changed what it read before it was recorded")
+
+
+class ReadyItems(Struct, frozen=True):
+    """The finished items of a group."""
+
+    outcomes: Mapping[ItemKey, Outcome]
+    """By key: those that are taken."""
+    notices: tuple[CleanText, ...] = ()
+    """What is said about those that run again."""
+
+
+def take_ready(repo: Repository, ledger: Ledger, state: BatchProgress, group: BatchGroup) -> ReadyItems:
+    """Returns the finished items of a group, without those that run again, whose commits are kept under rescue refs."""
+    already = _read_outcomes(ledger, state, group)
+    outdated, notices = _find_outdated(repo, ledger, state, already), []
+    if outdated:
+        outcomes = tuple(already.values())
+        already = set_aside(repo, ledger, Unsound(outcomes, frozenset(outdated)), _REASON)
+        for outcome in outcomes:
+            if paths := outdated.get(outcome.item.key):
+                said = f"again: {outcome.item.name}, a review has since changed what it read: {list_names(paths)}"
+                notices.append(clean_text(said))
+    if lost := find_unsound(tuple(already.values()), BaseReader(repo.objects)):
+        already = set_aside(repo, ledger, Unsound(tuple(already.values()), lost))
+    return ReadyItems(already, tuple(notices))
+
+
+def _read_outcomes(ledger: Ledger, state: BatchProgress, group: BatchGroup) -> Mapping[ItemKey, Outcome]:
+    ready = {key: outcome for key, outcome in state.ready.items() if outcome.item in group.items}
+    reviews = {key: decided.review for key, decided in state.reopened.items()}
+    tried = ledger.entries.since_review
+    return {
+        key: replace(
+            outcome,
+            earlier=tuple(attempt for attempt in tried(key, reviews.get(key, "")) if attempt.is_counted),
+        )
+        for key, outcome in ready.items()
+    }
+
+
+def _find_outdated(
+    repo: Repository, ledger: Ledger, state: BatchProgress, ready: Mapping[ItemKey, Outcome]
+) -> Mapping[ItemKey, tuple[str, ...]]:
+    """Returns the items, by key, that read other versions of reviewed outputs than the branch has, with their paths."""
+    reviewed = frozenset(_list_reviewed(state))
+    if not reviewed:
+        return {}
+    tree = repo.objects.tree_of(require_tip(repo, ledger.batch.record.target))
+    found = {}
+    for key, outcome in ready.items():
+        message = repo.objects.read_commit(outcome.commit).message if outcome.commit else ""
+        trailers = parse_trailers(message)
+        read: dict[str, str | None] = {missing.path: None for missing in trailers.missing}
+        read |= dict(trailers.context)
+        now = {path: repo.objects.find_entry(tree, path) for path in read.keys() & reviewed}
+        changed = (path for path, entry in now.items() if (entry.oid if entry else None) != read[path])
+        if paths := tuple(sorted(path for path in changed if path != outcome.item.output)):
+            found[key] = paths
+    return found
+
+
+def _list_reviewed(state: BatchProgress) -> Iterator[str]:
+    """Yields the outputs of the items that a review has made run again, or taken back."""
+    for finished in state.finished:
+        for item in finished.group.items:
+            standing = finished.standings[item.key]
+            if standing.reviews or (standing.decided and standing.decided.decision.kind.puts_back):
+                yield item.output
