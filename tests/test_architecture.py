@@ -36,6 +36,7 @@ ORDER = (
         "repo.snapshot",
         "repo.private_dir",
         "repo.path_rules",
+        "repo.ignored",
     ),
     *(
         "repo.attributes",
@@ -72,6 +73,7 @@ ORDER = (
     "guard",
     *("batch.verdicts", "batch.model", "batch.events", "batch.notices", "batch.history", "batch.planning"),
     *(
+        "batch.extras",
         "batch.workplace",
         "batch.item",
         "batch.group",

@@ -28,11 +28,15 @@ from gitbatch.project.config_tables import (
     read_table,
     read_value,
 )
+from gitbatch.project.extras_table import ExtrasTable
 from gitbatch.project.toml_places import Path
 
 CONFIG_FILE = CONFIG_NAME
 
-FIXED = ("agents", "checks", "gates", "batch.worktrees")
+FIXED = (
+    *("agents", "checks", "gates", "batch.worktrees"),
+    *("batch.include", "batch.prepare", "batch.prepare-network", "batch.prepare-sandbox"),
+)
 """The tables and keys that name a program, a host, a key or a path outside the repository, by the file's own names.
 
 A batch runs by what they said when it started (`fixed.py`). A setting of that kind that is added is added here.
@@ -42,7 +46,7 @@ _NAMED = frozenset({"agents", "checks", "gates"})
 """The settings that are tables of named tables."""
 
 
-class BatchTable(ConfigTable, frozen=True):
+class BatchTable(ExtrasTable, frozen=True):
     """The settings of a batch; options of the command line override them."""
 
     jobs: Positive = 4
@@ -278,6 +282,7 @@ def _find_senseless(config: Config) -> Iterator[ConfigProblem]:
         (("batch", "output"), _template_problem(batch.output)),
         (("batch", "sign-timeout"), duration_problem(batch.sign_timeout)),
         (("batch", "retry-pause"), _pause_problem(batch.retry_pause)),
+        *((("batch", setting), problem) for setting, problem in batch.find_extra_problems()),
         (("project", "phase-folder"), _braces_problem(project.phase_folder, "{phase}")),
     ]
     for kind, tables in (("agents", config.agents), ("checks", config.checks), ("gates", config.gates)):

@@ -1,7 +1,8 @@
 """The settings of gitbatch.toml that are fixed when a batch starts, as lines that can be compared and shown.
 
-A line is a key and its value, nearly as TOML has them. Every key is there, with its default where the file does not
-have it, so that to write a default down changes nothing. All characters but ASCII are escaped: what an agent has
+A line is a key and its value, nearly as TOML has them. Every key of a table of a name (an agent, a check) is there, with
+its default where the file does not have it; of `[batch]`, the settings that differ from their defaults. So to write a
+default down changes nothing. All characters but ASCII are escaped: what an agent has
 committed cannot control a terminal.
 """
 
@@ -18,8 +19,16 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 def fixed_lines(config: Config) -> tuple[str, ...]:
     """Returns the settings of a configuration below `FIXED`, one line for each key, sorted."""
-    said = msgspec.to_builtins(config)
-    return tuple(sorted(line for name in FIXED for line in _key_lines(name, _value_at(said, name))))
+    said, usual = msgspec.to_builtins(config), msgspec.to_builtins(Config())
+    changed = ((name, _value_at(said, name)) for name in FIXED)
+    return tuple(
+        sorted(
+            line
+            for name, value in changed
+            if isinstance(value, Mapping) or value != _value_at(usual, name)
+            for line in _key_lines(name, value)
+        )
+    )
 
 
 def diff_lines(before: tuple[str, ...], after: tuple[str, ...]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gitbatch.agents.protocol import Agent, Assignment, Failure, LocalPlace, Progress, Reply
+from gitbatch.batch.extras.extras import WorktreeExtras, copy_layers
 from gitbatch.batch.workplace.changes import list_changes
 from gitbatch.batch.workplace.protocol import Collected, OpenOutput, OutputSource, WorkplaceSetup
 from gitbatch.concurrency import GitThread
@@ -29,7 +30,13 @@ from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
 from gitbatch.repo.worktrees.agent_git import AgentGit
 from gitbatch.repo.worktrees.layered import remove_layered_worktree
-from gitbatch.repo.worktrees.worktree import NewWorktree, Worktree, add_worktree, remove_worktree
+from gitbatch.repo.worktrees.worktree import (
+    NewWorktree,
+    Worktree,
+    add_worktree,
+    remove_worktree,
+    wait_for_ctime_tick,
+)
 
 PROCESS = secrets.token_hex(2)
 """In the names of this process's folders: without a sandbox, agents of a killed run may still write into theirs."""
@@ -48,6 +55,14 @@ class LocalWorkplaces(Struct, frozen=True):
     """The user's checkouts and git directories, which agents may not read."""
     fingerprint: Fingerprint
     """The repository's control files when the run began."""
+    hidden: tuple[Path, ...] = ()
+    """Folders that agents may not read: those of all worktrees, and what these share."""
+    extras: WorktreeExtras | None = None
+    """The layers that worktrees have on top of a commit's files; None: none."""
+
+    async def list_extra_layers(self, commit: str) -> tuple[Path, ...]:
+        """Returns the layers on top of a commit's files, the uppermost first; see `WorktreeExtras.list_layers`."""
+        return await self.extras.list_layers(commit) if self.extras else ()
 
     def open_workplace(self, batch: str, slug: str) -> "LocalWorkplace":
         """Returns a workplace, not yet prepared, for an attempt at the item with a slug."""
@@ -71,8 +86,10 @@ class LocalWorkplace:
 
         Raises:
             DiskError: the folder cannot be written.
+            PrepareError: a command of `batch.prepare` failed.
         """
-        self.made = await self.shared.git(make_worktree, self.shared, self.path, setup)
+        extra = await self.shared.list_extra_layers(setup.commit)
+        self.made = await self.shared.git(make_worktree, self.shared, self.path, setup, extra)
         self.setup = setup
 
     async def work(self, agent: Agent, assignment: Assignment, progress: Progress) -> Reply | Failure:
@@ -85,7 +102,7 @@ class LocalWorkplace:
             scratch=self.scratch,
             git=shared.agent_git.readable(self.path, setup.commit),
             checkouts=shared.checkouts,
-            hidden=(shared.folder.parent.parent,),
+            hidden=(shared.folder.parent.parent, *shared.hidden),
             base=Base(setup.commit, snapshot, shared.git, shared.repo.git),
         )
         return await agent.run(assignment, place, progress)
@@ -101,7 +118,9 @@ class LocalWorkplace:
         return await self.shared.git(_remove_folders, self.shared.repo, self.path, self.scratch)
 
 
-def make_worktree(shared: LocalWorkplaces, path: Path, setup: WorkplaceSetup) -> Worktree:
+def make_worktree(
+    shared: LocalWorkplaces, path: Path, setup: WorkplaceSetup, extra: tuple[Path, ...] = ()
+) -> Worktree:
     """Makes a worktree, with the output of an earlier attempt in it where there is one.
 
     Raises:
@@ -111,6 +130,9 @@ def make_worktree(shared: LocalWorkplaces, path: Path, setup: WorkplaceSetup) ->
     with raising_disk_errors(path.parent):
         require_untouched(repo, shared.fingerprint)  # git runs filters when it fills a worktree
         made = put_on_new_branch(repo, new, partial(add_worktree, repo, shared.agent_git, new))
+        if extra:
+            copy_layers(extra, path)
+            made = replace(made, made=wait_for_ctime_tick(path))
         if setup.earlier:
             put_output(repo, path, setup.output, setup.earlier, setup.tree)
     return replace(made, guarded=tuple(guarded for guarded in setup.guarded if (path / guarded).exists()))

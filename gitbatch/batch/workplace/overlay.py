@@ -25,7 +25,6 @@ from gitbatch.paths import ancestors
 from gitbatch.repo.attributes import put_output
 from gitbatch.repo.base import Base
 from gitbatch.repo.fingerprint import require_untouched
-from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
 from gitbatch.repo.templates.layers import Layers
 from gitbatch.repo.templates.templates import Templates
@@ -48,8 +47,6 @@ class SharedLayers(Struct, frozen=True):
     git: LayeredGit
     home: Path
     """The user's."""
-    extra: tuple[Path, ...] = ()
-    """Layers on top of every template, the uppermost first."""
 
 
 class OverlayWorkplaces(Struct, frozen=True):
@@ -71,6 +68,8 @@ class _Made(Struct, frozen=True):
     setup: WorkplaceSetup
     upper: UpperLayer
     overlay: Overlay
+    extra: tuple[Path, ...]
+    """The layers on top of the commit's files."""
     held: Layers | None
     """The layers that must not be removed while it is used."""
 
@@ -90,8 +89,11 @@ class OverlayWorkplace:
 
         Raises:
             DiskError: the folder, or the cache folder, cannot be written.
+            PrepareError: a command of `batch.prepare` failed.
         """
-        self.made = await self.shared.plain.git(_make_workplace, self.shared, self.path, setup)
+        plain = self.shared.plain
+        extra = await plain.list_extra_layers(setup.commit)
+        self.made = await plain.git(_make_workplace, self.shared, self.path, setup, extra)
 
     async def work(self, agent: Agent, assignment: Assignment, progress: Progress) -> Reply | Failure:
         """Runs an agent in the worktree until it has ended."""
@@ -100,11 +102,13 @@ class OverlayWorkplace:
         plain, layers = self.shared.plain, self.shared.layers
         snapshot = TreeSnapshot(plain.repo.objects, made.setup.tree)
         place = LocalPlace(
-            worktree=choose_place(plain.repo, layers, agent.find_used_in(plain.checkouts), self.path),
+            worktree=choose_place(
+                (plain.repo.root, layers.home), made.extra, agent.find_used_in(plain.checkouts), self.path
+            ),
             scratch=self.scratch,
             git=layers.git.agents.readable(self.path, made.setup.commit),
             checkouts=plain.checkouts,
-            hidden=(plain.folder.parent.parent,),
+            hidden=(plain.folder.parent.parent, *plain.hidden),
             base=Base(made.setup.commit, snapshot, plain.git, plain.repo.git),
             overlay=made.overlay,
         )
@@ -127,31 +131,33 @@ class OverlayWorkplace:
         return all(gone)
 
 
-def choose_place(repo: Repository, layers: SharedLayers, used: Sequence[Path], own: Path) -> Path:
+def choose_place(places: tuple[Path, Path], extra: tuple[Path, ...], used: Sequence[Path], own: Path) -> Path:
     """Returns where a worktree is mounted: at the checkout's place, if nothing there is needed besides it.
 
     Args:
-        repo: has the checkout.
-        layers: of the worktree.
+        places: the checkout, and the user's home folder.
+        extra: layers of the worktree, which have copies of files of the checkout.
         used: what the program uses of the user's checkouts.
         own: the worktree's folder.
     """
-    root = repo.root.resolve()
+    root, home = (path.resolve() for path in places)
     needed = (path.resolve() for path in used)
     inside = [str(path.relative_to(root)) for path in needed if path.is_relative_to(root)]
-    is_there = all(path != "." and is_in_layers(layers.extra, path) for path in inside)
-    is_home = layers.home.resolve().is_relative_to(root)
+    is_there = all(path != "." and is_in_layers(extra, path) for path in inside)
+    is_home = home.is_relative_to(root)
     return root if is_there and not is_home and not own.resolve().is_relative_to(root) else own
 
 
-def _make_workplace(shared: OverlayWorkplaces, path: Path, setup: WorkplaceSetup) -> _Made:
+def _make_workplace(
+    shared: OverlayWorkplaces, path: Path, setup: WorkplaceSetup, extra: tuple[Path, ...]
+) -> _Made:
     plain, repo = shared.plain, shared.plain.repo
     with raising_disk_errors(path.parent):
         require_untouched(repo, plain.fingerprint)
         repo.objects.writer.flush()  # git reads them in the worktree
         held = None if setup.paths is not None else shared.layers.templates.layers(setup.commit)
         try:
-            return _fill_workplace(shared, path, setup, held)
+            return _fill_workplace(shared, path, setup, extra, held)
         except BaseException:
             if held:
                 held.close()
@@ -159,22 +165,25 @@ def _make_workplace(shared: OverlayWorkplaces, path: Path, setup: WorkplaceSetup
 
 
 def _fill_workplace(
-    shared: OverlayWorkplaces, path: Path, setup: WorkplaceSetup, held: Layers | None
+    shared: OverlayWorkplaces,
+    path: Path,
+    setup: WorkplaceSetup,
+    extra: tuple[Path, ...],
+    held: Layers | None,
 ) -> _Made:
     repo, git = shared.plain.repo, shared.layers.git
     new = NewWorktree(path, setup.branch, setup.commit, setup.output, setup.paths)
     made = put_on_new_branch(repo, new, partial(add_layered_worktree, repo, git, new))
     lower, index = _take_layers(shared, path, setup, held)
-    below = (*shared.layers.extra, *lower)
     for folder in ancestors(setup.output):
-        if not is_in_layers(below, folder):
+        if not is_in_layers((*extra, *lower), folder):
             (path / folder).mkdir(exist_ok=True)
     if setup.earlier:
         put_output(repo, path, setup.output, setup.earlier, setup.tree)
     work, git_work = work_folders_of(path)
     of_git = Overlay((index,), git_dir_of(path), git_work)
-    upper = note_upper(path, below, pointer=made.pointer, guarded=setup.guarded)
-    return _Made(setup, upper, Overlay(below, path, work, of_git, git.binds), held)
+    upper = note_upper(path, lower, extra=extra, pointer=made.pointer, guarded=setup.guarded)
+    return _Made(setup, upper, Overlay(upper.lower, path, work, of_git, git.binds), extra, held)
 
 
 def _take_layers(

@@ -37,20 +37,35 @@ class UpperLayer(Struct, frozen=True):
     folder: Path
     lower: tuple[Path, ...]
     """The layers below it, the uppermost first. Agents cannot write them."""
+    base: tuple[Path, ...]
+    """Those of them that have the files of the commit: an output that only another one has was not written."""
     device: int
     inode: int
     pointer: bytes = b""
     """The content of the `.git` in it."""
     guarded: tuple[str, ...] = ()
-    """Paths that the agent must leave as they are; one that the lower layers do not have is ignored."""
+    """Paths that the agent must leave as they are; one that the commit does not have is ignored."""
 
 
 def note_upper(
-    folder: Path, lower: tuple[Path, ...], *, pointer: bytes = b"", guarded: tuple[str, ...] = ()
+    folder: Path,
+    base: tuple[Path, ...],
+    *,
+    extra: tuple[Path, ...] = (),
+    pointer: bytes = b"",
+    guarded: tuple[str, ...] = (),
 ) -> UpperLayer:
-    """Returns what is to be known of an upper layer before its agent starts."""
+    """Returns what is to be known of an upper layer before its agent starts.
+
+    Args:
+        folder: the layer.
+        base: the layers with the files of the commit, the uppermost first.
+        extra: the layers on top of those.
+        pointer: the content of its `.git`.
+        guarded: see `UpperLayer`.
+    """
     status = folder.lstat()
-    return UpperLayer(folder, lower, status.st_dev, status.st_ino, pointer, guarded)
+    return UpperLayer(folder, (*extra, *base), base, status.st_dev, status.st_ino, pointer, guarded)
 
 
 def collect_from_upper(upper: UpperLayer, output: str) -> Collected | None:
@@ -78,17 +93,17 @@ def list_upper_changes(top: int, upper: UpperLayer) -> WorkplaceChanges:
                 replaced.append(path)
         elif path != ".git" or not _is_original_pointer(top, upper.pointer):
             written.append(path)
-    missing = tuple(path for path in upper.guarded if _is_removed(top, upper.lower, path))
+    missing = tuple(path for path in upper.guarded if _is_removed(top, upper.base, path))
     return WorkplaceChanges(tuple(written), missing, tuple(deleted), tuple(replaced))
 
 
-def _is_removed(top: int, lower: tuple[Path, ...], path: str) -> bool:
-    """Whether a path of the lower layers is missing, or in a folder that was made unreadable."""
+def _is_removed(top: int, base: tuple[Path, ...], path: str) -> bool:
+    """Whether a path of the commit is missing, or in a folder that was made unreadable."""
     try:
         seen = find_in_layer(top, path)
     except PermissionError:
         seen = LayerLookup.HIDDEN
-    return seen in {LayerLookup.HIDDEN, LayerLookup.BLOCKED} and is_in_layers(lower, path)
+    return seen in {LayerLookup.HIDDEN, LayerLookup.BLOCKED} and is_in_layers(base, path)
 
 
 def _is_original_pointer(top: int, pointer: bytes) -> bool:
@@ -101,7 +116,7 @@ def _is_original_pointer(top: int, pointer: bytes) -> bool:
 
 @contextmanager
 def _open_upper_output(upper: UpperLayer, output: str) -> Iterator[OpenOutput]:
-    with _open_upper(upper) as top, file_in_layers((top, *upper.lower), output) as (descriptor, status):
+    with _open_upper(upper) as top, file_in_layers((top, *upper.base), output) as (descriptor, status):
         yield OpenOutput(descriptor, status.st_size)
 
 

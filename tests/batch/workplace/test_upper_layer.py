@@ -85,9 +85,9 @@ def note(layers: Layers, *guarded: str) -> UpperLayer:
     return note_upper(layers.upper, (layers.lower,), pointer=POINTER, guarded=guarded)
 
 
-def take(upper: UpperLayer) -> str:
+def take(upper: UpperLayer, output: str = OUTPUT) -> str:
     """Returns the first bytes of what the harvest would store, or why it takes nothing."""
-    collected = collect_from_upper(upper, OUTPUT)
+    collected = collect_from_upper(upper, output)
     if collected is None:
         return "gone"
     try:
@@ -368,8 +368,31 @@ rm -r folder
 mkdir empty
 setfattr -n user.overlay.opaque -v y kept 2>/dev/null
 python3 -c 'import os; os.setxattr("kept", "user.overlay.opaque", b"y"); os.setxattr("mode.md", "user.overlay.metacopy", b"")'
-mkdir out2 && echo work >out/page.md
+echo work >out/page.md
+cd out
+ln ../kept/old.md hard.md; ln -s ../kept/old.md link.md; mkfifo fifo.md; mkdir folder.md; echo x >folder.md/x
+rm deleted.md; chmod 755 mode.md; truncate -s 1T sparse.md; echo work >marked.md
+mknod device.md c 1 5; mknod faked.md c 0 0
+python3 -c 'import os; os.setxattr("marked.md", "user.overlay.metacopy", b""); os.setxattr("marked.md", "user.overlay.redirect", b"/docs")'
+rm -r opaque && mkdir opaque; rm -r swapped && ln -s "$1/user" swapped
+exit 0
 """
+TAKEN = {
+    "hard.md": "hard.md has 2 names (hard links)",
+    "link.md": "Too many levels of symbolic links",
+    "fifo.md": "fifo.md is not a regular file",
+    "folder.md": "folder.md is not a regular file",
+    "deleted.md": "not written",
+    "mode.md": "4: base",
+    "untouched.md": "4: base",
+    "sparse.md": f"{1 << 40}: ",
+    "marked.md": "5: work\n",
+    "device.md": "not written",
+    "faked.md": "not written",
+    "opaque/page.md": "not written",
+    "swapped/page.md": "Not a directory",
+}
+"""What is taken at each path below `out/` after the changes; the attributes of the agent are not those of the kernel."""
 
 
 def _become_nobody() -> None:
@@ -383,8 +406,12 @@ def test_layer_of_the_kernel(layers: Layers, user: str) -> None:
     """The kernel's own layer says what a program changed; the attributes that the program sets are not the kernel's."""
     if user == "nobody" and os.geteuid() != 0:
         pytest.skip("only root can become another user")
-    for path in ("gone.md", "mode.md", "renamed.md", "kept/added.md", "kept/old.md", "linked.md", "folder/x"):
-        (layers.lower / path).parent.mkdir(exist_ok=True)
+    outputs = ("deleted.md", "mode.md", "untouched.md", "opaque/page.md", "swapped/page.md")
+    for path in (
+        *("gone.md", "mode.md", "renamed.md", "kept/added.md", "kept/old.md", "linked.md", "folder/x"),
+        *(f"out/{name}" for name in outputs),
+    ):
+        (layers.lower / path).parent.mkdir(parents=True, exist_ok=True)
         (layers.lower / path).write_text("base")
     for name in ("work", "seen"):
         (layers.base / name).mkdir()
@@ -402,14 +429,16 @@ def test_layer_of_the_kernel(layers: Layers, user: str) -> None:
     if done.returncode != 0:
         pytest.skip(f"no overlay here: {done.stderr}")
     changes = collect_from_upper(note(layers, "kept/old.md", "docs/a.md"), OUTPUT).changes  # type: ignore[union-attr]
-    assert sorted(changes.written) == sorted(
+    upper = note(layers)
+    assert {name: take(upper, f"out/{name}")[: len(said)] for name, said in TAKEN.items()} == TAKEN
+    assert sorted(path for path in changes.written if not path.startswith("out/")) == sorted(
         [
             *("docs/new.md", "made/below/file", "mode.md", "name.md", "kept/added.md"),
-            *("linked.md", "twin.md", OUTPUT),
+            *("linked.md", "twin.md", "kept/old.md"),
         ]
     )
-    assert sorted(changes.deleted) == ["folder", "gone.md", "renamed.md"]
-    assert changes.replaced == ("docs/",)
+    assert sorted(changes.deleted) == ["folder", "gone.md", "out/deleted.md", "renamed.md"]
+    assert sorted(changes.replaced) == ["docs/", "out/opaque/"]
     assert changes.removed == ("docs/a.md",)
     assert take(note(layers)) == "5: work\n"
 

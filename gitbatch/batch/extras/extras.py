@@ -1,0 +1,166 @@
+"""The layers that all worktrees of a run have on top of a commit's files: included files, and what commands prepared."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from shlex import join
+from time import monotonic
+
+from msgspec import Struct
+
+from gitbatch.batch.extras.include import IncludedFiles, find_included
+from gitbatch.batch.extras.include_layer import make_include_layer
+from gitbatch.batch.extras.prepare import PURPOSE, PreparePlaces, PrepareRunner
+from gitbatch.batch.extras.prepare_key import hash_settings, list_deciding_files, name_layer
+from gitbatch.concurrency import GitThread
+from gitbatch.fs.copying import copy_sources, list_sources
+from gitbatch.fs.disk import DiskError
+from gitbatch.paths import path_key
+from gitbatch.project.extras_table import ExtrasTable
+from gitbatch.repo.repository import Repository
+from gitbatch.repo.snapshot import TreeSnapshot
+from gitbatch.repo.templates.marker import LayerInfo
+from gitbatch.repo.templates.store import LayerStore, Lease
+from gitbatch.text import clean_text, list_names
+
+Tell = Callable[[str], None]
+
+
+class ExtraSources(Struct, frozen=True):
+    """What the layers of a run are made from."""
+
+    repo: Repository
+    batch: str
+    base: str
+    """The commit where the batch began."""
+    table: ExtrasTable
+    guarded: frozenset[str]
+    """The paths, by `path_key`, that have one writer: no layer has them."""
+
+
+@dataclass(slots=True)
+class WorktreeExtras:
+    """The layers of a run, made when they are needed first."""
+
+    sources: ExtraSources
+    git: GitThread
+    store: LayerStore
+    runner: PrepareRunner
+    places: PreparePlaces
+    tell: Tell
+    include: Lease | None = None
+    _prepared: dict[str, Lease] = field(default_factory=dict)
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def make_ready(self, *, announce: bool) -> None:
+        """Makes the layers of the commit where the batch began; with `announce`, says what they have.
+
+        Raises:
+            UsageError: the files to include are too large.
+            PrepareError: a command of `batch.prepare` failed.
+            DiskError: they cannot be written.
+        """
+        included, self.include = await self.git(_include_files, self.sources, self.store)
+        for line in included.describe() if announce else ():
+            self.tell(line)
+        await self.list_layers(self.sources.base)
+
+    async def list_layers(self, commit: str) -> tuple[Path, ...]:
+        """Returns the layers on top of a commit's files, the uppermost first.
+
+        Raises:
+            PrepareError: a command of `batch.prepare` failed.
+            DiskError: they cannot be written.
+        """
+        include = (self.include.tree,) if self.include else ()
+        if not self.sources.table.prepare:
+            return include
+        async with self._lock:
+            return ((await self._prepare(commit, include)).tree, *include)
+
+    async def _prepare(self, commit: str, include: tuple[Path, ...]) -> Lease:
+        """Returns a lease of the layer that the commands make on a commit."""
+        table, repo = self.sources.table, self.sources.repo
+        first = await self.git(_list_files_on, repo, self.sources.base, table)
+        files = await self.git(_list_files_on, repo, commit, table) if table.prepare_on else first
+        settings = hash_settings(table, self.runner.variables(), self.places.seen_at)
+        below = self.include.name if self.include else ""
+        is_again = files != first
+        name = name_layer(settings, files, below, self.sources.batch if is_again else "")
+        lease = self._prepared.get(name) or await self.git(self.store.find, name)
+        if lease is None:
+            if is_again:
+                self.tell(_describe_again(files, first))
+            lease = await self._run_commands(
+                commit if is_again else self.sources.base, include, name, is_again=is_again
+            )
+        self._prepared[name] = lease
+        return lease
+
+    async def _run_commands(
+        self, commit: str, include: tuple[Path, ...], name: str, *, is_again: bool
+    ) -> Lease:
+        table, began = self.sources.table, monotonic()
+        shown = "; ".join(map(join, table.prepare_commands))
+        self.tell(clean_text(f"preparing worktrees, once for all: {shown}"))
+        async with self.places.open_place(commit, include) as opened:
+            await self.runner.run_in(opened.place, network=table.prepare_network and not is_again)
+            keep = partial(_fill_with_result, opened.take, self.sources.guarded, name)
+            lease = await self.git(self.store.make, name, keep)
+        self.tell(f"worktrees are prepared ({monotonic() - began:.1f} s)")
+        return lease
+
+
+def copy_layers(layers: tuple[Path, ...], worktree: Path) -> None:
+    """Copies layers, the uppermost first, into a worktree without mounts.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    for layer in reversed(layers):
+        for top in sorted(path.name for path in layer.iterdir()):
+            copy_sources(layer, list_sources(layer, top, lambda _: False), worktree, replace=True)
+
+
+def _include_files(sources: ExtraSources, store: LayerStore) -> tuple[IncludedFiles, Lease | None]:
+    repo = sources.repo
+    snapshot = TreeSnapshot(repo.objects, repo.objects.tree_of(sources.base))
+    find = partial(find_included, repo, snapshot, sources.table, sources.guarded)
+    try:
+        return make_include_layer(store, repo.root, find)
+    except OSError as error:
+        raise DiskError(
+            f"cannot include files of the checkout: {error.filename or ''}: {error.strerror}".replace(
+                ": :", ":"
+            ),
+            "make them readable and free disk space, or narrow .worktreeinclude or batch.include",
+        ) from error
+
+
+def _list_files_on(repo: Repository, commit: str, table: ExtrasTable) -> tuple[tuple[str, str], ...]:
+    """Returns the files that decide whether the commands must run; without `prepare-on`, the whole tree."""
+    tree = repo.objects.tree_of(commit)
+    if not table.prepare_on:
+        return (("", tree),)
+    return list_deciding_files(TreeSnapshot(repo.objects, tree), table.prepare_on)
+
+
+def _describe_again(files: tuple[tuple[str, str], ...], first: tuple[tuple[str, str], ...]) -> str:
+    changed = tuple(sorted({path for path, _ in set(files) ^ set(first)}))
+    text = f"{list_names(changed)} changed in this batch: batch.prepare runs again, for this batch alone and without a network"
+    return clean_text(text)
+
+
+def _fill_with_result(
+    take: Callable[[Path], None], guarded: frozenset[str], name: str, folder: Path
+) -> LayerInfo:
+    """Makes a layer of what commands changed; shared files and outputs are not in it."""
+    tree = folder / "tree"
+    take(tree)
+    for top in sorted(path.name for path in tree.iterdir()):
+        for file in list_sources(tree, top, lambda _: False):
+            if not file.is_folder and path_key(file.path) in guarded:
+                (tree / file.path).unlink()
+    return LayerInfo(PURPOSE, name)

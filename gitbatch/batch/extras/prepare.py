@@ -1,0 +1,103 @@
+"""Running the commands of `batch.prepare` once, in the sandbox, for all worktrees: their result is a layer in the cache.
+
+They run on the batch's first commit, which the user has made, so only there may they have a network. If an item of the
+batch changes a file that `batch.prepare-on` names, they run again on a commit of the batch, without one, and the result is
+for that batch alone. $HOME and TMPDIR are folders of their own, removed afterwards.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from shlex import join
+from typing import NamedTuple, Protocol
+
+from msgspec import Struct
+
+from gitbatch.agents.process.environment import passed_variables
+from gitbatch.agents.protocol import LocalPlace, OutputStream
+from gitbatch.checks.command import CheckTools, Subject, run_command
+from gitbatch.checks.verdict import CheckResult, CheckVerdict
+from gitbatch.errors import GitbatchError
+from gitbatch.project.check_tables import ProgramTable
+from gitbatch.project.extras_table import ExtrasTable
+from gitbatch.text import CleanText, clean_text
+
+PURPOSE = "prepare"
+_LAST_LINES = 20
+
+
+class PrepareError(GitbatchError):
+    """A command of `batch.prepare` failed: no agent has started."""
+
+
+class PreparePlace(NamedTuple):
+    """A worktree for the commands."""
+
+    place: LocalPlace
+    take: Callable[[Path], None]
+    """Moves what they changed into an empty folder, which becomes a layer."""
+
+
+class PreparePlaces(Protocol):
+    """A supply of worktrees for the commands, of the kind that the items of the run have."""
+
+    @property
+    def seen_at(self) -> str:
+        """Returns the folder in which the commands run, as they see it; empty: each time another one."""
+        ...
+
+    def open_place(self, commit: str, below: tuple[Path, ...]) -> AbstractAsyncContextManager[PreparePlace]:
+        """Makes a worktree with the files of a commit, and removes it at the end.
+
+        Args:
+            commit: the commit.
+            below: layers on top of its files, the uppermost first.
+        """
+        ...
+
+
+class PrepareRunner(Struct, frozen=True):
+    """Runs the commands."""
+
+    tools: CheckTools
+    table: ExtrasTable
+
+    def variables(self) -> dict[str, str]:
+        """Returns the variables that the commands get, without those of one run."""
+        program = ProgramTable(command=("",))
+        given = passed_variables(program, self.tools.services.environment)
+        return {name: value for name, value in given.items() if name != "HOME"}
+
+    async def run_in(self, place: LocalPlace, *, network: bool) -> None:
+        """Runs the commands in a worktree, one after another.
+
+        Raises:
+            PrepareError: one failed.
+        """
+        home = place.scratch / "home"
+        home.mkdir(parents=True, exist_ok=True)
+        for command in self.table.prepare_commands:
+            program = ProgramTable(
+                command=command,
+                timeout=self.table.prepare_timeout,
+                sandbox=self.table.prepare_sandbox,
+                network=network,
+                env={"HOME": str(home)},
+            )
+            result = await run_command(self.tools, PURPOSE, program, Subject(place), _ignore_line)
+            if result.verdict is not CheckVerdict.PASS:
+                raise _describe_failure(command, result, network=network)
+
+
+def _describe_failure(command: tuple[str, ...], result: CheckResult, *, network: bool) -> PrepareError:
+    hint = "" if network else "; it has no network (batch.prepare-network)"
+    return PrepareError(
+        clean_text(f"batch.prepare failed: {join(command)}: {result.reason}"),
+        "fix the command and resume: gitbatch run --accept-config; if a committed file is wrong, "
+        f"end the batch (gitbatch abort), commit and start again{hint}",
+        "\n".join(result.findings[-_LAST_LINES:]),
+    )
+
+
+def _ignore_line(_stream: OutputStream, _line: CleanText) -> None:
+    """Shows nothing: only if a command fails, its last lines matter."""

@@ -1,0 +1,73 @@
+"""What the result of `batch.prepare` depends on, as the name of its layer says it.
+
+| part | changes when |
+|---|---|
+| the commands | they are edited |
+| the blobs of `batch.prepare-on` | one of these files has other content in a commit; without any, the batch's first commit is another one |
+| the layer of included files | they change: the commands ran on top of them |
+| environment and platform | a variable that the commands get has another value; another system or processor |
+| the place | the commands saw their folder at another path, which may be written into the result |
+"""
+
+import platform
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+
+from gitbatch.project.extras_table import ExtrasTable
+from gitbatch.project.path_patterns import compile_pattern
+from gitbatch.repo.snapshot import TreeSnapshot
+
+_FORMAT = 1
+_GLOB = re.compile(r"[*?\[]")
+_OF_TERMINAL = frozenset({"TERM", "TMPDIR"})
+
+
+def list_deciding_files(snapshot: TreeSnapshot, patterns: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Returns path and blob of the files of a commit that `batch.prepare-on` names, sorted.
+
+    A name without a pattern is a path from the top folder; only for others are all files of the commit listed.
+    """
+    return tuple(sorted(set(_find_files(snapshot, patterns))))
+
+
+def _find_files(snapshot: TreeSnapshot, patterns: Sequence[str]) -> Iterator[tuple[str, str]]:
+    globs = tuple(compile_pattern(pattern) for pattern in patterns if _GLOB.search(pattern))
+    for path in patterns:
+        if not _GLOB.search(path) and (blob := snapshot.blob(path.strip("/"))):
+            yield path.strip("/"), blob
+    if globs:
+        for path, entry in snapshot.objects.list_files(snapshot.tree):
+            if entry.is_file and any(each.fullmatch(path) for each in globs):
+                yield path, entry.oid
+
+
+def hash_settings(table: ExtrasTable, variables: Mapping[str, str], place: str) -> str:
+    """Returns a digest of everything that the result depends on besides the files.
+
+    Args:
+        table: the settings.
+        variables: those that the commands get.
+        place: the folder in which they run, as they see it.
+    """
+    kept = sorted((name, value) for name, value in variables.items() if name not in _OF_TERMINAL)
+    machine = (sys.platform, platform.machine(), *platform.libc_ver())
+    parts = (_FORMAT, table.prepare_commands, table.prepare_sandbox, kept, machine, place)
+    return _digest(parts)
+
+
+def name_layer(settings: str, files: tuple[tuple[str, str], ...], include: str, batch: str = "") -> str:
+    """Returns the name of the layer with the result.
+
+    Args:
+        settings: see `hash_settings`.
+        files: see `list_deciding_files`.
+        include: the name of the layer of included files; empty if no file is included.
+        batch: the only batch that may use it; empty: any.
+    """
+    return f"prepare-{_digest((settings, files, include, batch))[:24]}"
+
+
+def _digest(parts: object) -> str:
+    return sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,66 @@
+"""The settings of `[batch]` about what worktrees have besides the files of a commit: included files, prepared ones."""
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+from gitbatch.project.agent_table import ConfigTable, Positive, duration_problem
+from gitbatch.project.path_patterns import pattern_problem
+
+_GLOB = re.compile(r"[*?\[\]!\\]")
+
+
+class ExtrasTable(ConfigTable, frozen=True):
+    """What worktrees have besides the files of a commit."""
+
+    include: tuple[str, ...] = ()
+    """Patterns, as in a `.gitignore`, of ignored paths of the checkout that worktrees get, besides `.worktreeinclude`."""
+    include_max: Positive = 2 * 1024**3
+    """Bytes that they may have together."""
+    prepare: tuple[str | tuple[str, ...], ...] = ()
+    """A command, or a list of commands, whose results in a worktree every worktree of the batch gets."""
+    prepare_on: tuple[str, ...] = ()
+    """The tracked files that they depend on; none: all of the commit that the batch starts from."""
+    prepare_network: bool = False
+    """Whether they may use the network."""
+    prepare_timeout: str = "30m"
+    """Of each command."""
+    prepare_sandbox: Literal["auto", "bubblewrap", "landlock", "seatbelt", "none"] = "auto"
+
+    @property
+    def prepare_commands(self) -> tuple[tuple[str, ...], ...]:
+        """Returns the commands, each as an argument list."""
+        if not self.prepare:
+            return ()
+        lists = tuple(part for part in self.prepare if isinstance(part, tuple))
+        return lists or (tuple(part for part in self.prepare if isinstance(part, str)),)
+
+    @property
+    def included_paths(self) -> frozenset[str]:
+        """Returns what `include` names without a pattern: a path that may have a name that looks like a secret."""
+        return frozenset(each.strip("/") for each in self.include if not _GLOB.search(each))
+
+    def find_extra_problems(self) -> Iterator[tuple[str, str | None]]:
+        """Yields the name of each of these settings whose value needs more than its type checked, and its problem or None."""
+        for pattern in self.include:
+            yield "include", _include_problem(pattern)
+        yield "prepare", _commands_problem(self.prepare)
+        for pattern in self.prepare_on:
+            yield "prepare-on", pattern_problem(pattern)
+        yield "prepare-timeout", duration_problem(self.prepare_timeout)
+
+
+def _include_problem(pattern: str) -> str | None:
+    is_valid = pattern.strip("/ ") and not {"\n", "\0"} & set(pattern) and not pattern.startswith("#")
+    return None if is_valid else f"{pattern!r} is not a pattern of ignored paths"
+
+
+def _commands_problem(prepare: tuple[str | tuple[str, ...], ...]) -> str | None:
+    words = [part for part in prepare if isinstance(part, str)]
+    if words and len(words) < len(prepare):
+        return "write one command as a list of arguments, or several as a list of such lists"
+    lists = [part for part in prepare if isinstance(part, tuple)]
+    if any(not command or not command[0] for command in lists) or (words and not words[0]):
+        return "a command is empty"
+    named = [*words, *(word for command in lists for word in command)]
+    return "an argument holds a NUL character" if "\0" in "".join(named) else None

@@ -1,0 +1,200 @@
+"""The ignored files of the checkout that worktrees get, and their layer in the cache."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Place
+
+from gitbatch.batch.extras.include import (
+    IncludedFiles,
+    IncludeSizeError,
+    find_included,
+    format_size,
+    looks_secret,
+)
+from gitbatch.batch.extras.include_layer import ChangingFilesError, make_include_layer
+from gitbatch.fs import copying
+from gitbatch.project.extras_table import ExtrasTable
+from gitbatch.repo.ignored import split_patterns
+from gitbatch.repo.opening import open_repository
+from gitbatch.repo.repository import Repository
+from gitbatch.repo.snapshot import TreeSnapshot
+from gitbatch.repo.templates.store import LayerStore
+
+IGNORED = "node_modules\n.env*\n*.pem\nbuild/\n/local/\ndata/*.bin\nout/ignored.md\n"
+INCLUDED = """# what agents need
+node_modules/
+.venv
+data
+.env*
+*.pem
+build/cache/*
+not-ignored.txt
+out/
+committed.txt
+!build/cache/big
+"""
+FILES = {
+    "node_modules/a/index.js": "code",
+    "node_modules/a/credentials.js": "code",
+    "node_modules/a/.npmrc": "token",
+    "node_modules/a/.git/config": "evil",
+    "packages/b/node_modules/c/index.js": "code",
+    ".venv/.gitignore": "*",
+    ".venv/bin/tool": "#!/bin/sh",
+    ".env": "KEY=1",
+    ".env.test": "KEY=2",
+    "server.pem": "secret",
+    "build/cache/one": "1",
+    "build/cache/big": "22",
+    "build/other": "3",
+    "data/x.bin": "x",
+    "data/\udcff.bin": "",
+    "data/y.txt": "y",
+    "not-ignored.txt": "mine",
+    "out/ignored.md": "done already",
+}
+
+
+@pytest.fixture
+def checkout(place: Place) -> Place:
+    place.write(".gitignore", IGNORED)
+    place.write(".worktreeinclude", INCLUDED)
+    place.write("committed.txt", "base")
+    place.commit()
+    for path, text in FILES.items():
+        place.write(path, text)
+    (place.root / ".venv/bin/python").symlink_to("/usr/bin/python3")
+    (place.root / "node_modules/loop").symlink_to("..")
+    os.mkfifo(place.root / "build/cache/queue")
+    return place
+
+
+@pytest.fixture
+def repo(checkout: Place) -> Iterator[Repository]:
+    opened = open_repository(checkout.root)
+    yield opened
+    opened.close()
+
+
+def find(repo: Repository, *guarded: str, **settings: object) -> IncludedFiles:
+    commit = repo.refs.commit("HEAD")
+    assert commit
+    snapshot = TreeSnapshot(repo.objects, repo.objects.tree_of(commit))
+    return find_included(repo, snapshot, ExtrasTable(**settings), frozenset(guarded))  # type: ignore[arg-type]
+
+
+def names_of(included: IncludedFiles) -> set[str]:
+    return {file.path for file in included.files if not file.is_folder}
+
+
+def test_choice(repo: Repository) -> None:
+    included = find(repo, "out/ignored.md", include=(".env.test", "local"))
+    assert names_of(included) == {
+        *("node_modules/a/index.js", "node_modules/a/credentials.js", "node_modules/loop"),
+        "packages/b/node_modules/c/index.js",
+        *(".venv/.gitignore", ".venv/bin/tool", ".venv/bin/python"),
+        *(".env.test", "build/cache/one", "data/x.bin", "data/\udcff.bin"),
+    }
+    assert included.named == (".env.test",)
+    assert set(included.left_out) == {".env", "server.pem", "node_modules/a/.npmrc"}
+    lines = included.describe()
+    assert lines[0].startswith("worktrees get .env.test, .venv/, build/cache/one")
+    assert lines[1] == "agents can read .env.test, which batch.include names"
+    assert lines[2].startswith("not included, as the names look like secrets: .env")
+
+
+def test_nothing_to_include(repo: Repository, checkout: Place) -> None:
+    checkout.write(".worktreeinclude", "# nothing\n")
+    checkout.commit()
+    included = find(repo)
+    assert (included, included.describe()) == (IncludedFiles(), ())
+    store = LayerStore(checkout.root.parent / "layers")
+    assert make_include_layer(store, checkout.root, lambda: included) == (included, None)
+
+
+def test_size_limit(repo: Repository) -> None:
+    with pytest.raises(IncludeSizeError) as caught:
+        find(repo, include_max=20)
+    assert (
+        "have 54 bytes, more than batch.include-max allows (20 bytes); the largest: " in caught.value.message
+    )
+    assert ".venv/ (" in caught.value.message
+
+
+def test_layer_is_reused_until_a_file_changes(repo: Repository, checkout: Place, tmp_path: Path) -> None:
+    source = checkout.root / ".venv/bin/tool"
+    source.chmod(0o4755)
+    os.link(source, checkout.root / ".venv/bin/twin")
+    store = LayerStore(tmp_path / "layers")
+    included, lease = make_include_layer(store, checkout.root, lambda: find(repo))
+    assert lease
+    copy = lease.tree / ".venv/bin/tool"
+    assert copy.read_text() == "#!/bin/sh"
+    assert copy.stat().st_mtime_ns == source.stat().st_mtime_ns
+    assert copy.stat().st_mode & 0o7777 == 0o755
+    assert (copy.stat().st_nlink, copy.with_name("twin").stat().st_nlink) == (1, 1), "never hard links"
+    assert copy.with_name("python").readlink() == Path("/usr/bin/python3")
+    assert make_include_layer(store, checkout.root, lambda: find(repo))[1].name == lease.name  # type: ignore[union-attr]
+    checkout.write("node_modules/a/index.js", "CODE")
+    changed, other = make_include_layer(store, checkout.root, lambda: find(repo))
+    assert other
+    assert other.name != lease.name
+    assert (other.tree / "node_modules/a/index.js").read_text() == "CODE"
+    assert len(changed.files) == len(included.files)
+    assert (lease.tree / "node_modules/a/index.js").read_text() == "code", "nobody changes a complete layer"
+    store.close()
+
+
+def test_file_that_changes_all_the_time(repo: Repository, checkout: Place, tmp_path: Path) -> None:
+    included, store = find(repo), LayerStore(tmp_path / "layers")
+    checkout.write("data/x.bin", "longer")
+    with pytest.raises(ChangingFilesError, match=r"data/x\.bin was changed while it was copied"):
+        make_include_layer(store, checkout.root, lambda: included)
+    (checkout.root / "data/x.bin").unlink()
+    with pytest.raises(ChangingFilesError, match=r"data/x\.bin was removed"):
+        make_include_layer(store, checkout.root, lambda: included)
+    assert not list((tmp_path / "layers").glob("include-*"))
+
+
+def test_copy_without_reflinks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    (tmp_path / "from/deep").mkdir(parents=True)
+    (tmp_path / "from/deep/file").write_bytes(b"x" * 3_000_000)
+    (tmp_path / "to").mkdir()
+    files = tuple(copying.list_sources(tmp_path / "from", "deep/", lambda _: False))
+    for _ in range(2):  # what is there already stays
+        copying.copy_sources(tmp_path / "from", files, tmp_path / "to")
+    assert (tmp_path / "to/deep/file").stat().st_size == 3_000_000
+
+
+@pytest.mark.parametrize(
+    ("path", "is_secret"),
+    [
+        (".env", True),
+        ("config/.ENV.local", True),
+        ("id_rsa", True),
+        ("credentials.json", True),
+        ("tls/site.key", True),
+        (".venv/lib/python3/site-packages/botocore/credentials.py", False),
+        (".venv/lib/python3/site-packages/certifi/cacert.pem", False),
+        ("node_modules/x/.npmrc", True),
+        (".venv", False),
+        ("node_modules", False),
+    ],
+)
+def test_secret_names(path: str, *, is_secret: bool) -> None:
+    assert looks_secret(path) is is_secret
+
+
+def test_words() -> None:
+    assert split_patterns("a\r\n\n# b\n\\#c\n d/ \n") == ("a", "\\#c", " d/ ")
+    assert [format_size(n) for n in (5, 2048, 3 * 1024**2, 2 * 1024**3)] == [
+        "5 bytes",
+        "2.0 KiB",
+        "3.0 MiB",
+        "2.0 GiB",
+    ]
