@@ -1,10 +1,13 @@
 """Decisions about the items of a test's batch, recorded by the service that the command line uses."""
 
+from collections.abc import Callable
+
 import pytest
 from conftest import Place
 
 from gitbatch.batch.deciding import (
     Choice,
+    Reviewable,
     choose_rest,
     decide_items,
     find_reviewable,
@@ -16,15 +19,16 @@ from gitbatch.batch.history.decisions import DecisionKind
 from gitbatch.plan.model import ItemKey
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.opening import open_repository
+from gitbatch.repo.repository import Repository
 
 APPROVE, REVISE, REJECT = DecisionKind.APPROVE, DecisionKind.REVISE, DecisionKind.REJECT
 RETRY, UNDO = DecisionKind.RETRY, DecisionKind.UNDO
 
 
-def decide(
-    place: Place, *chosen: tuple[DecisionKind, str], rest: bool = False, comment: str = ""
-) -> RecordedReview:
-    """Record decisions about items, given by their words."""
+def record_choices(
+    place: Place, choose: Callable[[Repository, Reviewable], tuple[Choice, ...]]
+) -> tuple[RecordedReview, tuple[Choice, ...]]:
+    """Record what `choose` returns as one review; returns the review and the choices."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in place.environment.items():
             patch.setenv(name, value)
@@ -32,16 +36,27 @@ def decide(
     try:
         with repository_lock(opened, print) as repo:
             found = find_reviewable(repo)
-            choices = tuple(
-                Choice(kind, item, seen or None, comment)
-                for kind, word in chosen
-                for item, seen in select_review_items(found, (word,))
-            )
-            if rest:
-                choices += choose_rest(repo, found, frozenset(ItemKey(c.item.slug) for c in choices))
-            return decide_items(repo, found, choices, lambda: 1767323045.0)
+            choices = choose(repo, found)
+            return decide_items(repo, found, choices, lambda: 1767323045.0), choices
     finally:
         opened.close()
+
+
+def decide(
+    place: Place, *chosen: tuple[DecisionKind, str], rest: bool = False, comment: str = ""
+) -> RecordedReview:
+    """Record decisions about items, given by their words."""
+
+    def choose(repo: Repository, found: Reviewable) -> tuple[Choice, ...]:
+        choices = tuple(
+            Choice(kind, item, seen or None, comment)
+            for kind, word in chosen
+            for item, seen in select_review_items(found, (word,))
+        )
+        keys = frozenset(ItemKey(c.item.slug) for c in choices)
+        return (*choices, *(choose_rest(repo, found, keys) if rest else ()))
+
+    return record_choices(place, choose)[0]
 
 
 def list_items(place: Place) -> dict[str, tuple[str, DecisionKind | None]]:
