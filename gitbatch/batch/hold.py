@@ -29,6 +29,7 @@ from gitbatch.batch.notices import Notices
 from gitbatch.batch.opening import Opening
 from gitbatch.batch.planning.configuration import read_fixed_config
 from gitbatch.batch.planning.project_state import read_project_state
+from gitbatch.batch.resume import require_genuine_reviews
 from gitbatch.batch.tally import Tally
 from gitbatch.concurrency import GitThread
 from gitbatch.errors import BusyError, GitbatchError
@@ -116,6 +117,8 @@ class Hold:
         if batch is None or batch.ended:
             return self._end_elsewhere(batch)
         elsewhere = read_elsewhere(repo, batch, self._last, self.own)
+        if elsewhere.decided:  # before they are reported
+            require_genuine_reviews(repo, batch, read_progress(repo, batch))
         for decided in elsewhere.decided:
             self._tell(decided.text)
         if elsewhere.checkpoints:

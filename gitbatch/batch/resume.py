@@ -11,6 +11,7 @@ Only refs, commits and check boxes are read. The following holds wherever a run 
    The same happens to an item that makes a gate red; before its branch is deleted, the ledger has its last, failed attempt.
 3. A group is done if and only if its orchestrator commit is reachable from the target branch, which moves to it once. So
    outputs, ticks and status are in history together or not at all.
+   A person's decisions are taken from reviews on the branch; one that breaks a rule of `gitbatch verify` ends the resume.
 4. The checkout is up to date if and only if `followed` points to the last orchestrator commit, of a group, a revision or
    a review. A path is updated if it still has its old content; so an update can be repeated without effect, and
    `followed` moves last.
@@ -34,11 +35,13 @@ from gitbatch.batch.history.rescue import rescue_branches, rescued_refs
 from gitbatch.batch.history.spending import read_merged_outcomes
 from gitbatch.batch.history.target import require_tip
 from gitbatch.batch.history.trailers import Kind, parse_trailers
+from gitbatch.batch.history.verify.audit import audit_reviews
 from gitbatch.batch.history.worktree_folders import remove_leftovers
 from gitbatch.batch.model import Checkpoint, ItemStatus
 from gitbatch.batch.planning.project_state import ProjectState, read_project_state
+from gitbatch.errors import GitbatchError
 from gitbatch.repo.checkout.follow import Followed
-from gitbatch.repo.refs.names import followed_ref, item_branches, unchecked_ref, unchecked_refs
+from gitbatch.repo.refs.names import followed_ref, item_branches, short, unchecked_ref, unchecked_refs
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees.branches import delete_branches
 
@@ -59,6 +62,7 @@ def resume_batch(repo: Repository, batch: Batch) -> tuple[BatchProgress, Followe
     repo.refs.clear_mark(target)
     # Invariants 1 to 3: the commit points. Nothing below changes them.
     state = read_progress(repo, batch)
+    require_genuine_reviews(repo, batch, state)
     followed = Followed()
     last = state.last
     # Invariant 4: the checkout first, while the item branches still keep their commits.
@@ -75,6 +79,24 @@ def resume_batch(repo: Repository, batch: Batch) -> tuple[BatchProgress, Followe
     rescue_branches(repo, batch.id, left, require_tip(repo, target))
     delete_branches(repo, left | _superfluous_outputs(repo, batch, state))
     return state, followed
+
+
+def require_genuine_reviews(repo: Repository, batch: Batch, state: BatchProgress) -> None:
+    """Refuses decisions that the branch has otherwise than gitbatch records them: by the rules of `gitbatch verify`.
+
+    Raises:
+        GitbatchError: the message names the commit and what is wrong with it.
+    """
+    standings = (standing for finished in state.finished for standing in finished.standings.values())
+    if not any(standing.decided or standing.reviews for standing in standings):
+        return
+    target = batch.record.target
+    for finding in audit_reviews(repo, batch.id, require_tip(repo, target)):
+        raise GitbatchError(
+            f"{finding.commit[:12]} on {short(target)} is not a review as gitbatch records it: {finding.message}",
+            f"take that commit off the branch (see gitbatch verify {batch.base[:12]}..{short(target)}), then resume: "
+            "gitbatch run",
+        )
 
 
 def read_unreviewed(

@@ -210,6 +210,31 @@ def rewrite_history(place: Place) -> None:
     place.git("reset", "-q", "--hard", "HEAD~2")
 
 
+@pytest.mark.rule("F7")
+def test_a_forged_decision_is_none(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit with the trailers of a review that changes more than it decides: nothing runs by it, and it is named."""
+
+    def forge(_: Session) -> bool:
+        decide(three, (REVISE, "T101"), comment="More.")
+        three.write("stray.md", "mine\n")
+        three.git("add", "stray.md")
+        three.git("commit", "-q", "--amend", "--no-edit")
+        return True
+
+    events: list[Event] = []
+    said = (
+        r"\w{12} on main is not a review as gitbatch records it: changes stray.md, which it does not decide"
+    )
+    with pytest.raises(GitbatchError, match=said):
+        run_with(three, monkeypatch, forge, items="T101,T301", listener=events.append)
+    assert groups(events) == [(1, 0)]
+    assert notices(events) == []
+    assert re.search(said, three.gitbatch("run", code=1).stderr)
+    assert re.search(said, three.gitbatch("review", "T101", "--approve", code=1).stderr)
+    three.git("reset", "-q", "--hard", "HEAD~1")
+    three.gitbatch("run", code=0)
+
+
 @pytest.mark.parametrize(
     ("meanwhile", "said"),
     [

@@ -129,6 +129,23 @@ def find_judged(repo: Repository, revisions: str) -> tuple[History, tuple[Ours, 
     return history, tuple(ours for ours in found if not history.is_unversioned(ours.commit.oid))
 
 
+def audit_reviews(repo: Repository, batch: str, tip: str) -> tuple[AuditFinding, ...]:
+    """Judges the reviews of a batch in the history of a commit, and no other commits."""
+    history = read_history(repo, [tip])
+    reviews = frozenset(
+        oid
+        for oid, ours in history.ours.items()
+        if ours.trailers.kind is Kind.REVIEW and ours.trailers.batch == batch
+    )
+    auditor = _Auditor(history, Trees(repo.objects), reviews)
+    return tuple(
+        _make_finding(oid, check, message)
+        for oid in history.ours
+        if oid in reviews
+        for check, message in auditor.judge_commit(oid)
+    )
+
+
 _JUDGES = {
     Kind.ITEM: judge_item,
     Kind.MERGE: judge_merge,
