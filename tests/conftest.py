@@ -243,6 +243,9 @@ def environment(tmp_path: Path) -> dict[str, str]:
     home.mkdir()
     return {
         **base_environment(),
+        "GITBATCH_WORKTREE": os.environ.get(
+            "GITBATCH_WORKTREE", "copy"
+        ),  # that of small checkouts costs least
         **IDENTITY,
         "HOME": str(home),
         "XDG_CACHE_HOME": str(home / "cache"),

@@ -1,6 +1,7 @@
 """Auditing a history with git alone: what must hold after any run, however it went."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from conftest import Place
 
@@ -61,7 +62,10 @@ def assert_tidy(place: Place) -> None:
     assert place.git("worktree", "list", "--porcelain").count("worktree ") == 1
     assert place.git("for-each-ref", "--format=%(refname)", "refs/heads/gitbatch/") == ""
     assert not list((place.root / ".git").rglob("*.lock"))
-    assert [p for p in (place.home / "cache").rglob("*") if p.is_file()] == []
+    layers = place.home / "cache/gitbatch/layers"
+    left = (path for path in (place.home / "cache").rglob("*") if path.is_file())
+    assert [path for path in left if not path.is_relative_to(layers)] == []
+    assert str(place.home) not in Path("/proc/self/mountinfo").read_text(encoding="utf-8")
 
 
 def ticked(place: Place, path: str = "task.md", branch: str = "main") -> list[str]:

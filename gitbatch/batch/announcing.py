@@ -20,6 +20,7 @@ def emit_start(run: Run, state: BatchProgress, confined: AgentConfinement, *, re
             agent=record.agent,
             jobs=run.jobs,
             sandbox=confined.sandboxes,
+            worktrees=run.worktrees,
             readable=confined.readable,
             groups=len(record.groups),
             items=len(record.items),

@@ -42,6 +42,8 @@ class BatchStarted(BaseEvent, frozen=True, tag="batch-started"):
     """The kinds of sandbox that the agents run in; empty: none of them is a process."""
     groups: int
     items: int
+    worktrees: str = ""
+    """The kind of worktree, and why it is not a better one."""
     readable: tuple[str, ...] = ()
     """What of the user's checkout the programs of agents may read."""
     groups_done: int = 0

@@ -4,7 +4,8 @@ Nothing here waits for an agent. Where a step refuses, a new batch has not been 
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -46,7 +47,9 @@ from gitbatch.batch.planning.start import begin_batch as start_batch
 from gitbatch.batch.planning.start_checks import Folders, StartChoice
 from gitbatch.batch.planning.target import Target, find_target
 from gitbatch.batch.planning.worktrees_dir import find_worktrees_dir
+from gitbatch.batch.workplace.kinds import KindChoice, WorktreeKind, choose_kind
 from gitbatch.batch.workplace.local import LocalWorkplaces
+from gitbatch.batch.workplace.supply import UserFolders, open_workplaces
 from gitbatch.checks.command import SIDE_BY_SIDE, CheckTools
 from gitbatch.checks.tree import FreshTrees
 from gitbatch.concurrency import GitThread
@@ -57,8 +60,10 @@ from gitbatch.repo.refs.names import base_ref, gates_ref, limits_ref, record_ref
 from gitbatch.repo.refs.store import config_ref
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.settings import read_own_config
+from gitbatch.repo.templates.templates import layers_dir
 from gitbatch.repo.worktrees.agent_git import read_agent_git
 from gitbatch.repo.worktrees.checkouts import find_checkouts
+from gitbatch.sandbox.model import SandboxKind
 
 HOW_TO_START = "for example: gitbatch run --items all --checkpoint after-each"
 ACCEPTED = "accepted: the batch runs with this configuration from now on"
@@ -204,9 +209,18 @@ class Opening(Struct, frozen=True):
         note_worktrees_dir(repo, batch.id, folder)
         fingerprint = take_fingerprint(repo, f"{batch.id}-", _pinned_refs(batch.id))
         wanted = settings.jobs or batch.record.jobs
-        with closing(read_agent_git(repo, folder, batch.record.target)) as agent_git:
-            watched = _guard_fetches(_apply_config(repo, state, notices), fingerprint, notices)
-            checkouts = find_checkouts(repo, settings.environment.get("PATH", ""))
+        watched = _guard_fetches(_apply_config(repo, state, notices), fingerprint, notices)
+        checkouts = find_checkouts(repo, settings.environment.get("PATH", ""))
+        kind = self._choose_worktrees(state, batch.record, folder)
+        around = UserFolders(settings.cache_dir, Path(settings.environment.get("HOME", "/nonexistent")))
+        with (
+            closing(read_agent_git(repo, folder, batch.record.target)) as agent_git,
+            open_workplaces(
+                LocalWorkplaces(watched, git, folder, agent_git, checkouts.folders, fingerprint),
+                kind.kind,
+                around,
+            ) as workplaces,
+        ):
             # While an item is checked, its agent has ended.
             programs = min(SIDE_BY_SIDE, max(1, len(state.project.config.checks)))
             run = Run(
@@ -219,7 +233,8 @@ class Opening(Struct, frozen=True):
                 clock=settings.clock,
                 git=git,
                 fingerprint=fingerprint,
-                workplaces=LocalWorkplaces(watched, git, folder, agent_git, checkouts.folders, fingerprint),
+                workplaces=workplaces,
+                worktrees=kind.text,
                 checkouts=checkouts,
                 trees=FreshTrees(watched, git, folder, agent_git, checkouts.folders, fingerprint),
                 check_tools=CheckTools(self.agents),
@@ -232,6 +247,20 @@ class Opening(Struct, frozen=True):
                 text = f"the open-file limit allows {run.jobs} agents at a time, not {wanted} (ulimit -n)"
                 emit(Notice(batch=batch.id, text=text))
             yield run
+
+    def _choose_worktrees(self, state: ProjectState, record: Record, folder: Path) -> KindChoice:
+        """Returns the kind of worktree of a run, and starts the server that mounts them where no sandbox needs it."""
+        config, settings = state.project.config, self.settings
+        names = recorded_agents(state, record)
+        found = (self.agents.get_agent(name, config).sandbox_kind for name in names)
+        wanted = settings.environment.get("GITBATCH_WORKTREE") or config.batch.worktree
+        layers = layers_dir(self.repo, settings.cache_dir)
+        sandboxes = frozenset(map(SandboxKind, filter(None, found)))
+        choice = choose_kind(wanted, sandboxes, folder, layers)
+        if sandboxes and choice.kind is WorktreeKind.OVERLAY:
+            with suppress(OSError):  # the first item tries again, and reports the error
+                self.agents.starter.start_server()
+        return choice
 
     def _open_ledger(self, batch: Batch, state: ProjectState) -> Ledger:
         """Returns the ledger; sets the budget's limits (the last that were given) and what has been spent."""

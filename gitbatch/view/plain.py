@@ -164,6 +164,8 @@ class PlainView:
             self.show_line((f"  sandbox {event.sandbox}{_UNCONFINED}", "yellow"))
         elif event.sandbox:
             self.show_line(f"  sandbox {event.sandbox}")
+        if event.worktrees:
+            self.show_line(f"  worktrees {event.worktrees}")
         if event.readable:
             self.show_line(f"  agents can read of this checkout: {', '.join(event.readable)}")
         if event.max_cost is not None or event.max_tokens is not None:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from gitbatch.agents.process.api_session import ApiSession
 from gitbatch.agents.process.confine import confinement_of, read_in_checkouts, strict_advice, was_denied
-from gitbatch.agents.process.environment import certificate_variables, passed_variables
+from gitbatch.agents.process.environment import SLOT, certificate_variables, passed_variables
 from gitbatch.agents.process.files import ExchangeFiles
 from gitbatch.agents.process.interruption import AttemptInterruptedError, ProgramStoppedError
 from gitbatch.agents.process.network import AgentNetwork
@@ -126,7 +126,7 @@ class ProcessAgent(Struct, frozen=True):
             transport, watch = await self.starter.start_program(
                 lambda: OutputWatch(progress, files.progress, secrets, program.show_line, program.line_bytes),
                 self.sandbox.wrap_command(_list_arguments(program, session), confinement),
-                self._set_variables({**passed, **program.environment()}, session),
+                self._set_variables({SLOT: str(place.slot), **passed, **program.environment()}, session),
                 place.worktree,
                 channel=session.channel if session else None,
             )

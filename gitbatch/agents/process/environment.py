@@ -19,6 +19,9 @@ PASSED = (
 )
 """The variables that every program gets, besides `LC_*`; the configuration names what else it needs."""
 
+SLOT = "GITBATCH_SLOT"
+"""A number from 0 on that no other agent has at the same time: for ports and databases."""
+
 CERTIFICATES = (
     "NODE_EXTRA_CA_CERTS",
     "SSL_CERT_FILE",

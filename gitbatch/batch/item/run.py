@@ -41,6 +41,8 @@ class Run(Struct, frozen=True):
     fingerprint: Fingerprint
     """The repository's control files when the run began."""
     workplaces: "Workplaces"
+    worktrees: str
+    """The kind of worktree, and why it is not a better one."""
     checkouts: Checkouts
     """The user's checkouts and git directories, which agents may not read."""
     ledger: Ledger

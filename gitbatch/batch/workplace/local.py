@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from gitbatch.agents.protocol import Agent, Assignment, Failure, LocalPlace, Progress, Reply
 from gitbatch.batch.extras.extras import WorktreeExtras, copy_layers
 from gitbatch.batch.workplace.changes import list_changes
 from gitbatch.batch.workplace.protocol import Collected, OpenOutput, OutputSource, WorkplaceSetup
+from gitbatch.batch.workplace.slots import Slots
 from gitbatch.concurrency import GitThread
 from gitbatch.errors import GitError
 from gitbatch.fs.disk import DiskError
@@ -56,7 +57,8 @@ class LocalWorkplaces(Struct, frozen=True):
     fingerprint: Fingerprint
     """The repository's control files when the run began."""
     hidden: tuple[Path, ...] = ()
-    """Folders that agents may not read: those of all worktrees, and what these share."""
+    """More folders that agents may not read."""
+    slots: Slots = field(default_factory=Slots)
     extras: WorktreeExtras | None = None
     """The layers that worktrees have on top of a commit's files; None: none."""
 
@@ -80,6 +82,7 @@ class LocalWorkplace:
     scratch: Path
     made: Worktree | None = None
     setup: WorkplaceSetup | None = None
+    slot: int | None = None
 
     async def prepare(self, setup: WorkplaceSetup) -> None:
         """Makes the worktree and the item's branch.
@@ -88,6 +91,7 @@ class LocalWorkplace:
             DiskError: the folder cannot be written.
             PrepareError: a command of `batch.prepare` failed.
         """
+        self.slot = self.shared.slots.take()
         extra = await self.shared.list_extra_layers(setup.commit)
         self.made = await self.shared.git(make_worktree, self.shared, self.path, setup, extra)
         self.setup = setup
@@ -104,6 +108,7 @@ class LocalWorkplace:
             checkouts=shared.checkouts,
             hidden=(shared.folder.parent.parent, *shared.hidden),
             base=Base(setup.commit, snapshot, shared.git, shared.repo.git),
+            slot=self.slot or 0,
         )
         return await agent.run(assignment, place, progress)
 
@@ -115,6 +120,7 @@ class LocalWorkplace:
 
     async def discard(self) -> bool:
         """Removes the worktree and the scratch folder. The item's branch is left alone."""
+        self.shared.slots.give_back(self.slot)
         return await self.shared.git(_remove_folders, self.shared.repo, self.path, self.scratch)
 
 

@@ -21,7 +21,6 @@ from gitbatch.batch.workplace.protocol import Collected, WorkplaceSetup
 from gitbatch.batch.workplace.upper_layer import UpperLayer, collect_from_upper, note_upper
 from gitbatch.fs.layers import is_in_layers
 from gitbatch.fs.removal import remove_tree
-from gitbatch.paths import ancestors
 from gitbatch.repo.attributes import put_output
 from gitbatch.repo.base import Base
 from gitbatch.repo.fingerprint import require_untouched
@@ -62,7 +61,7 @@ class OverlayWorkplaces(Struct, frozen=True):
         return OverlayWorkplace(self, folder / f"{batch}-{slug}-{PROCESS}", folder / f"{slug}-{PROCESS}.io")
 
 
-class _Made(Struct, frozen=True):
+class PreparedWorkplace(Struct, frozen=True):
     """A workplace that is prepared."""
 
     setup: WorkplaceSetup
@@ -82,7 +81,8 @@ class OverlayWorkplace:
     path: Path
     """The worktree's folder, which is the upper layer."""
     scratch: Path
-    made: _Made | None = None
+    made: PreparedWorkplace | None = None
+    slot: int | None = None
 
     async def prepare(self, setup: WorkplaceSetup) -> None:
         """Makes the worktree and the item's branch.
@@ -92,6 +92,7 @@ class OverlayWorkplace:
             PrepareError: a command of `batch.prepare` failed.
         """
         plain = self.shared.plain
+        self.slot = plain.slots.take()
         extra = await plain.list_extra_layers(setup.commit)
         self.made = await plain.git(_make_workplace, self.shared, self.path, setup, extra)
 
@@ -111,6 +112,7 @@ class OverlayWorkplace:
             hidden=(plain.folder.parent.parent, *plain.hidden),
             base=Base(made.setup.commit, snapshot, plain.git, plain.repo.git),
             overlay=made.overlay,
+            slot=self.slot or 0,
         )
         return await agent.run(assignment, place, progress)
 
@@ -122,6 +124,7 @@ class OverlayWorkplace:
 
     async def discard(self) -> bool:
         """Removes the worktree and the scratch folder. The item's branch is left alone."""
+        self.shared.plain.slots.give_back(self.slot)
         return await self.shared.plain.git(self._remove)
 
     def _remove(self) -> bool:
@@ -150,7 +153,7 @@ def choose_place(places: tuple[Path, Path], extra: tuple[Path, ...], used: Seque
 
 def _make_workplace(
     shared: OverlayWorkplaces, path: Path, setup: WorkplaceSetup, extra: tuple[Path, ...]
-) -> _Made:
+) -> PreparedWorkplace:
     plain, repo = shared.plain, shared.plain.repo
     with raising_disk_errors(path.parent):
         require_untouched(repo, plain.fingerprint)
@@ -170,20 +173,21 @@ def _fill_workplace(
     setup: WorkplaceSetup,
     extra: tuple[Path, ...],
     held: Layers | None,
-) -> _Made:
+) -> PreparedWorkplace:
     repo, git = shared.plain.repo, shared.layers.git
     new = NewWorktree(path, setup.branch, setup.commit, setup.output, setup.paths)
     made = put_on_new_branch(repo, new, partial(add_layered_worktree, repo, git, new))
     lower, index = _take_layers(shared, path, setup, held)
-    for folder in ancestors(setup.output):
-        if not is_in_layers((*extra, *lower), folder):
-            (path / folder).mkdir(exist_ok=True)
+    folder = setup.output.rpartition("/")[0]
+    if folder and not is_in_layers((*extra, *lower), folder):
+        (path / folder).mkdir(parents=True)
     if setup.earlier:
         put_output(repo, path, setup.output, setup.earlier, setup.tree)
     work, git_work = work_folders_of(path)
     of_git = Overlay((index,), git_dir_of(path), git_work)
     upper = note_upper(path, lower, extra=extra, pointer=made.pointer, guarded=setup.guarded)
-    return _Made(setup, upper, Overlay(upper.lower, path, work, of_git, git.binds), extra, held)
+    overlay = Overlay(upper.lower, path, work, of_git, git.binds)
+    return PreparedWorkplace(setup, upper, overlay, extra, held)
 
 
 def _take_layers(

@@ -59,18 +59,13 @@ def open_layered_git(agents: AgentGit, hidden: Path) -> LayeredGit:
     Args:
         agents: the maker for plain worktrees.
         hidden: the folder.
-
-    Raises:
-        OSError: the folder of the worktrees cannot be written.
     """
     mark = secrets.token_hex(2)
     top = Path(os.path.realpath(hidden))
     binds = []
     for number, objects in enumerate(agents.objects):
         if objects.is_relative_to(top):
-            place = agents.folder / f"{mark}.objects" / str(number)
-            place.mkdir(parents=True)
-            binds.append((objects, place))
+            binds.append((objects, agents.folder / f"{mark}.objects" / str(number)))
     places = dict(binds)
     shown = tuple(places.get(objects, objects) for objects in agents.objects)
     return LayeredGit(replace(agents, mark=mark, objects=shown), tuple(binds))
@@ -88,6 +83,8 @@ def add_layered_worktree(repo: Repository, git: LayeredGit, new: NewWorktree) ->
     pointer = put_empty_worktree(repo, git_dir, new)
     for folder in work_folders_of(new.path):
         folder.mkdir(parents=True)
+    for _, place in git.binds:
+        place.mkdir(parents=True, exist_ok=True)
     return Worktree(new.path, new.branch, 0, pointer)
 
 

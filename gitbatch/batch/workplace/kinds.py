@@ -1,0 +1,80 @@
+"""The kinds of worktree, and the choice of the one that a run uses: the first that works here, or the one that is set."""
+
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+
+from msgspec import Struct
+
+from gitbatch.errors import GitbatchError, UsageError
+from gitbatch.sandbox.model import SandboxKind
+
+
+class WorktreeKind(StrEnum):
+    """How a worktree gets its files; the one that costs least first."""
+
+    OVERLAY = "overlay"
+    """Layers that all worktrees share, mounted for the programs of an agent."""
+    COPY = "copy"
+    """Git's checkout."""
+
+
+AUTO = "auto"
+
+
+class KindChoice(Struct, frozen=True):
+    """The kind of worktree of a run."""
+
+    kind: WorktreeKind
+    why_not: tuple[str, ...] = ()
+    """Why the kinds before it do not work here: `KIND: reason`."""
+
+    @property
+    def text(self) -> str:
+        """The kind, and why it is not a better one, in a line."""
+        return f"{self.kind} ({'; '.join(self.why_not)})" if self.why_not else str(self.kind)
+
+
+def choose_kind(wanted: str, sandboxes: Iterable[SandboxKind], worktrees: Path, layers: Path) -> KindChoice:
+    """Returns the kind of worktree to use. The first call in a process makes a trial of it.
+
+    Args:
+        wanted: the setting `batch.worktree`, or what GITBATCH_WORKTREE has instead.
+        sandboxes: those that programs will run in.
+        worktrees: the folder for worktrees, which is created.
+        layers: the folder for layers, which is created.
+
+    Raises:
+        GitbatchError: the wanted kind does not work here, or does not exist.
+        OSError: a folder cannot be created.
+    """
+    if wanted == WorktreeKind.COPY:
+        return KindChoice(WorktreeKind.COPY)
+    for folder in (worktrees, layers):
+        folder.mkdir(parents=True, exist_ok=True)
+    if wanted not in {AUTO, *WorktreeKind}:
+        raise UsageError(f"GITBATCH_WORKTREE is {wanted}", f"use one of {', '.join((AUTO, *WorktreeKind))}")
+    problems: Mapping[WorktreeKind, Callable[[], str]] = {
+        WorktreeKind.OVERLAY: partial(_find_overlay_problem, tuple(sandboxes), worktrees, layers),
+        WorktreeKind.COPY: str,
+    }
+    why_not: list[str] = []
+    for kind, find_problem in problems.items():
+        if wanted not in {AUTO, kind}:
+            continue
+        problem = find_problem()
+        if not problem:
+            return KindChoice(kind, tuple(why_not))
+        why_not.append(f"{kind}: {problem}")
+    raise GitbatchError(
+        f"cannot make worktrees of the kind {why_not[0]}",
+        f'set worktree = "{AUTO}" under [batch] to use the first kind that works here',
+    )
+
+
+def _find_overlay_problem(sandboxes: tuple[SandboxKind, ...], worktrees: Path, layers: Path) -> str:
+    from gitbatch.sandbox.overlay import find_overlay_problem  # noqa: PLC0415 - not for runs of the kind copy
+
+    found = (find_overlay_problem(kind, worktrees.resolve(), layers.resolve()) for kind in sorted(sandboxes))
+    return next(filter(None, found), "")

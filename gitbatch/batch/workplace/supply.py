@@ -1,0 +1,46 @@
+"""Opens the workplaces of a run, of the kind that is chosen for it."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gitbatch.batch.workplace.kinds import WorktreeKind
+from gitbatch.batch.workplace.local import LocalWorkplaces
+from gitbatch.batch.workplace.overlay import OverlayWorkplaces, SharedLayers
+from gitbatch.batch.workplace.protocol import Workplaces
+from gitbatch.repo.fingerprint import require_untouched
+from gitbatch.repo.templates.expiry import LAYERS
+from gitbatch.repo.templates.templates import open_templates
+from gitbatch.repo.worktrees.layered import open_layered_git
+
+
+class UserFolders(Struct, frozen=True):
+    """The user's folders that matter for where a worktree is."""
+
+    cache: Path
+    """The cache folder of gitbatch."""
+    home: Path
+
+
+@contextmanager
+def open_workplaces(plain: LocalWorkplaces, kind: WorktreeKind, around: UserFolders) -> Iterator[Workplaces]:
+    """Yields the workplaces of a kind, and closes them.
+
+    Args:
+        plain: the workplaces of the kind `copy`.
+        kind: the kind.
+        around: the user's folders.
+    """
+    if kind is WorktreeKind.COPY:
+        yield plain
+        return
+    repo = plain.repo
+    hidden = replace(plain, hidden=(*plain.hidden, around.cache / LAYERS))
+    with (
+        open_templates(repo, around.cache, lambda: require_untouched(repo, plain.fingerprint)) as templates,
+        closing(open_layered_git(plain.agent_git, repo.root)) as git,
+    ):
+        yield OverlayWorkplaces(hidden, SharedLayers(templates, git, around.home))

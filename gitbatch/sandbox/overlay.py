@@ -1,0 +1,117 @@
+"""Whether programs can have a worktree that is made of layers: found out by mounting one and writing in it."""
+
+import platform
+import re
+import stat
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from gitbatch.errors import GitbatchError
+from gitbatch.fs.removal import remove_tree
+from gitbatch.sandbox.model import Confinement, Overlay, SandboxKind
+from gitbatch.sandbox.selection import select_sandbox
+
+_NEEDED = (5, 19)
+"""Older kernels fail to rename in an overlay with RENAME_NOREPLACE, which package managers use."""
+_WORK = """
+set -e
+test "$(cat given)" = given; echo more >> given; rm -r old; mkdir old; echo new > old/new; mv old other
+"""
+_TIMEOUT = 20.0
+_KNOWN: dict[tuple[SandboxKind, tuple[tuple[int, int, int], ...]], str] = {}
+"""The answers of this process."""
+
+
+def find_overlay_problem(kind: SandboxKind, worktrees: Path, layers: Path) -> str:
+    """Returns why a program in a kind of sandbox cannot have an overlay worktree; empty if it can. Cached for the process.
+
+    Args:
+        kind: of the sandbox; never `AUTO`.
+        worktrees: an existing folder, on whose file system the changes are.
+        layers: an existing folder, on whose file system the layers are.
+    """
+    if sys.platform != "linux":
+        return "it needs Linux"
+    marks = tuple(_mark_of(folder) for folder in (worktrees, layers))
+    if (kind, marks) not in _KNOWN:
+        _KNOWN[kind, marks] = _find_problem(kind, worktrees, layers)
+    return _KNOWN[kind, marks]
+
+
+def _mark_of(folder: Path) -> tuple[int, int, int]:
+    """Returns what an overlay in a folder depends on: its file system, and the group that new files get."""
+    status = folder.stat()
+    return status.st_dev, status.st_gid, status.st_mode & stat.S_ISGID
+
+
+def _find_problem(kind: SandboxKind, worktrees: Path, layers: Path) -> str:
+    if _kernel_version() < _NEEDED:
+        return f"it needs Linux {_NEEDED[0]}.{_NEEDED[1]}, and this is {platform.release()}"
+    try:
+        return _try_overlay(kind, worktrees, layers)
+    except OSError as error:
+        return f"{error.filename}: {error.strerror}"
+    except GitbatchError as error:
+        return error.message
+    except subprocess.TimeoutExpired:
+        return f"a program in one took longer than {_TIMEOUT:g} seconds"
+
+
+def _kernel_version() -> tuple[int, ...]:
+    numbers = re.match(r"(\d+)\.(\d+)", platform.release())
+    return tuple(map(int, numbers.groups())) if numbers else ()
+
+
+def _try_overlay(kind: SandboxKind, worktrees: Path, layers: Path) -> str:
+    """Lets a program write in an overlay, and reads what it left there; returns what is wrong."""
+    with (
+        tempfile.TemporaryDirectory(prefix=".probe-", dir=layers) as lower,
+        tempfile.TemporaryDirectory(prefix=".probe-", dir=worktrees) as made,
+    ):
+        folder, template = Path(made).resolve(), Path(lower).resolve()
+        (template / "given").write_text("given\n", encoding="ascii")
+        (template / "old").mkdir()
+        (template / "old/file").write_text("", encoding="ascii")
+        upper, work, scratch = (folder / name for name in ("upper", "work", "scratch"))
+        for each in (upper, work, scratch):
+            each.mkdir()
+        (upper / ".git").write_text("", encoding="ascii")
+        confinement = Confinement(
+            worktree=upper,
+            scratch=scratch,
+            git=(),
+            home=folder / "home",
+            overlay=Overlay((template,), upper, work),
+        )
+        command = select_sandbox(kind).wrap_command(("/bin/sh", "-c", _WORK), confinement)
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            timeout=_TIMEOUT,
+            env={},
+        )
+        remove_tree(work)  # the kernel's folder in it has the mode 000
+        if done.returncode:
+            said = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+            return said.removeprefix("gitbatch: ")
+        return "" if _is_written(upper, template) else "what a program writes in one is lost"
+
+
+def _is_written(upper: Path, template: Path) -> bool:
+    """Whether the changes of the program are in the upper folder, and the layer is as it was."""
+    expected = {
+        upper / "given": "given\nmore\n",
+        upper / "other/new": "new\n",
+        template / "given": "given\n",
+        template / "old/file": "",
+    }
+    with suppress(OSError):
+        return all(path.read_text(encoding="utf-8") == text for path, text in expected.items())
+    return False
