@@ -4,6 +4,7 @@
 forked is what `python -m gitbatch` would be by then: it has the environment, the folder and the streams of the request.
 """
 
+import atexit
 import gc
 import importlib
 import io
@@ -15,6 +16,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -130,37 +132,63 @@ class Started:
 
 
 def serve() -> None:
-    """Fork for each request: what reports its end, and gitbatch itself, in which this returns."""
+    """Fork for each request, and report each end; returns in gitbatch itself."""
     requests = socket.socket(fileno=os.dup(0))
+    ended, ending = socket.socketpair()
+    ending.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(ending.fileno())
+    connections: dict[int, int] = {}
     while True:
-        request, streams, _, _ = socket.recv_fds(requests, _LARGEST, 4)
+        request, streams = _receive_request(requests, ended, connections)
         if not request:
             os._exit(0)
-        waiter = os.fork()
-        if not waiter:
+        process = os.fork()
+        if not process:
             break
+        connections[process] = streams.pop()
+        os.write(connections[process], f"{process}\n".encode())
         for stream in streams:
             os.close(stream)
-        _reap_ended()
-    requests.close()
-    process = os.fork()
-    if process:
-        _report(process, streams[3])
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for connection in (requests, ended, ending):
+        connection.close()
+    for stream in connections.values():
+        os.close(stream)
     _become(json.loads(request), streams)
 
 
-def _reap_ended() -> None:
+def _receive_request(
+    requests: socket.socket, ended: socket.socket, connections: dict[int, int]
+) -> tuple[bytes, list[int]]:
+    """Wait for the next request; returns it with its streams. At the end of all requests it is empty."""
+    while True:
+        readable = select.select([requests, ended], [], [])[0]
+        if ended in readable:
+            ended.recv(_LARGEST)
+            _report_ended(connections)
+        if requests in readable:
+            return socket.recv_fds(requests, _LARGEST, 4)[:2]
+
+
+def _report_ended(connections: dict[int, int]) -> None:
+    """Say of each process that has ended how it ended."""
     with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+        while (found := os.waitpid(-1, os.WNOHANG))[0]:
+            stream = connections.pop(found[0])
+            with suppress(BrokenPipeError):  # the test has ended before
+                os.write(stream, f"{os.waitstatus_to_exitcode(found[1])}\n".encode())
+            os.close(stream)
 
 
-def _report(process: int, stream: int) -> None:
-    """Say which process it is, and how it ended."""
-    os.write(stream, f"{process}\n".encode())
-    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-    os.write(stream, f"{status}\n".encode())
-    os._exit(0)
+def _leave(code: int) -> None:
+    """End as Python does, without freeing each object, which would copy most memory that the server shares."""
+    if threading.active_count() == 1:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _become(request: dict[str, object], streams: Sequence[int]) -> None:
@@ -199,4 +227,9 @@ if __name__ == "__main__":
     gc.collect()
     gc.freeze()  # what a collection in a fork would write to, it would have to copy
     serve()
-    main()
+    try:
+        main()
+    except SystemExit as ended:
+        if isinstance(ended.code, int):
+            _leave(ended.code)
+        raise
