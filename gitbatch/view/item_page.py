@@ -141,7 +141,8 @@ def _render_reviews(reviews: tuple[PersonDecision, ...]) -> Iterator[StyledLine]
     if reviews:
         yield make_line(("decisions of a person", "bold"))
     for each in reviews:
-        yield make_line(each.kind.word, (f"  commit {each.commit[:_SHORT]}", "dim"), indent=2)
+        by = f" by {each.agent}" if each.agent else ""
+        yield make_line(f"{each.kind.word}{by}", (f"  commit {each.commit[:_SHORT]}", "dim"), indent=2)
         yield from (make_line(line, indent=4) for line in each.comment.splitlines())
 
 

@@ -72,6 +72,8 @@ class PersonDecision(Struct, frozen=True):
     """May have several lines."""
     commit: str
     """The commit of the review."""
+    agent: str = ""
+    """The agent that was chosen for the next run; empty: none was."""
 
 
 class ItemDetails(Struct, frozen=True):
@@ -247,4 +249,4 @@ def _find_reviews(repo: Repository, batch: Batch, item: BatchItem) -> Iterator[P
                 continue
             for decision in parse_review_message(entry.message):
                 if decision.item == name:
-                    yield PersonDecision(decision.kind, decision.comment, entry.oid)
+                    yield PersonDecision(decision.kind, decision.comment, entry.oid, decision.agent)

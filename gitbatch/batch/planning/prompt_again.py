@@ -114,7 +114,8 @@ def _render_notes(
     artifacts = render_artifacts(state.project.artifacts)
     notes = (*((artifacts,) if artifacts else ()), *render_notes(work.output, revised, details.missing))
     has_run = details.attempts and details.attempts[-1].repetition == len(details.repeated_by)
-    said = next((each for each in details.reviews if each.commit in details.repeated_by[-1:]), None)
+    last = details.repeated_by[-1:]
+    said = next((each for each in details.reviews if each.commit in last and each.kind.reopens), None)
     if said is None or not has_run:
         return notes
     is_done = details.attempts[-1].status is ItemStatus.SUCCEEDED

@@ -1,6 +1,7 @@
 """Whole runs after an undo, a retry with another agent, and a change of what items have read."""
 
 import json
+import shutil
 
 import pytest
 from conftest import Here, Place
@@ -74,6 +75,10 @@ def test_what_read_an_undone_output_is_undone_and_runs_again(
     assert "It has been" not in place.read("out/pairs/ab.md")
     assert here("status", "--stale")[1] == "no item is stale: what each has read is what the branch has\n"
     assert here("retry", "T101", "--no-run")[0] == 1, "nothing of it is stale"
+    prompts = next((place.root / ".git/gitbatch").glob("*/prompts"))
+    kept = here("show", "T201", "--prompt")[1]
+    prompts.rename(prompts.with_name("hidden"))
+    assert here("show", "T201", "--prompt")[1] == kept, "rendered again, without a word of the undo"
 
     read = place.git("rev-parse", "main:out/letters/b.md")
     place.write("out/letters/b.md", "mine\n")
@@ -90,6 +95,11 @@ def test_what_read_an_undone_output_is_undone_and_runs_again(
     assert agent_of(place, "out/pairs/bc.md") == ["strong"]
     assert "or have changed: out/letters/b.md. Bring" in place.read("out/pairs/bc.md")
     assert "out/pairs/bc.md is there as the last run" in place.read("out/pairs/bc.md")
+    assert "retried by strong" in here("show", "T202")[1]
+    kept = here("show", "T202", "--prompt")[1]
+    assert f"{place.read('out/pairs/bc.md')}".rstrip() == kept.rstrip()
+    shutil.rmtree(next((place.root / ".git/gitbatch").glob("*/prompts")))
+    assert here("show", "T202", "--prompt")[1] == kept
     assert agent_of(place, "out/pairs/ab.md") == ["scripted"]
     changed = "or have changed: out/letters/b.md, out/pairs/ab.md, out/pairs/bc.md. Bring"
     assert changed in place.read("out/words/one.md")
