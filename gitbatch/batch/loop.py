@@ -184,7 +184,8 @@ async def _resume(run: Run, *, resumed: bool, is_continued: bool) -> BatchProgre
     """Completes what an interruption left undone, announces the batch once, and returns its progress."""
     state, followed = await run.git(resume_batch, run.repo, run.batch)
     if not is_continued:
-        confined = await run.git(describe_confinement, run.repo, run.batch.record, run.agents, run.checkouts)
+        record = run.batch.record
+        confined = await run.git(describe_confinement, run.repo, record, state, run.agents, run.checkouts)
         emit_start(run, state, confined, resumed=resumed)
     emit_kept(run, followed)
     if resumed or is_continued:  # a batch that has only just begun was checked when it began

@@ -16,7 +16,7 @@ from gitbatch.batch.caller import Frontend, SessionSettings
 from gitbatch.batch.events import BatchStopped, ConfigChanged, EventStream, Notice
 from gitbatch.batch.history.killed_attempts import find_killed_attempts
 from gitbatch.batch.history.ledger import Ledger, SpendingLimits, read_ledger
-from gitbatch.batch.history.progress import read_progress
+from gitbatch.batch.history.progress import BatchProgress, read_progress
 from gitbatch.batch.history.record import Batch, rewrite_record
 from gitbatch.batch.history.spending import read_spending, sum_spending
 from gitbatch.batch.history.target import require_tip
@@ -205,13 +205,15 @@ class Opening(Struct, frozen=True):
         folder = (
             find_worktrees_dir(repo, state.project.config, settings.worktrees, settings.cache_dir) / batch.id
         )
-        ledger = self._open_ledger(batch, state)
+        recorded = read_progress(repo, batch)
+        names = recorded_agents(state, batch.record, recorded.chosen_agents)
+        ledger = self._open_ledger(batch, state, recorded, names)
         note_worktrees_dir(repo, batch.id, folder)
         fingerprint = take_fingerprint(repo, f"{batch.id}-", _pinned_refs(batch.id))
         wanted = settings.jobs or batch.record.jobs
         watched = _guard_fetches(_apply_config(repo, state, notices), fingerprint, notices)
         checkouts = find_checkouts(repo, settings.environment.get("PATH", ""))
-        kind = self._choose_worktrees(state, batch.record, folder)
+        kind = self._choose_worktrees(state, names, folder)
         around = UserFolders(settings.cache_dir, Path(settings.environment.get("HOME", "/nonexistent")))
         with (
             closing(read_agent_git(repo, folder, batch.record.target)) as agent_git,
@@ -248,10 +250,9 @@ class Opening(Struct, frozen=True):
                 emit(Notice(batch=batch.id, text=text))
             yield run
 
-    def _choose_worktrees(self, state: ProjectState, record: Record, folder: Path) -> KindChoice:
+    def _choose_worktrees(self, state: ProjectState, names: frozenset[str], folder: Path) -> KindChoice:
         """Returns the kind of worktree of a run, and starts the server that mounts them where no sandbox needs it."""
         config, settings = state.project.config, self.settings
-        names = recorded_agents(state, record)
         found = (self.agents.get_agent(name, config).sandbox_kind for name in names)
         wanted = settings.environment.get("GITBATCH_WORKTREE") or config.batch.worktree
         layers = layers_dir(self.repo, settings.cache_dir)
@@ -262,13 +263,12 @@ class Opening(Struct, frozen=True):
                 self.agents.starter.start_server()
         return choice
 
-    def _open_ledger(self, batch: Batch, state: ProjectState) -> Ledger:
+    def _open_ledger(
+        self, batch: Batch, state: ProjectState, recorded: BatchProgress, names: frozenset[str]
+    ) -> Ledger:
         """Returns the ledger; sets the budget's limits (the last that were given) and what has been spent."""
         ledger = Ledger.open(self.repo, batch)
         given = self.settings.limits.or_else(ledger.entries.limits)
-        recorded = read_progress(self.repo, batch)
-        chosen = {decided.decision.agent for decided in recorded.reopened.values()}
-        names = recorded_agents(state, batch.record) | (chosen & state.project.config.agents.keys())
         self._set_limits(state, names, given)
         ledger.set_limits(given)
         if any(self.agents.get_agent(name, state.project.config).knows_cost for name in names):

@@ -87,7 +87,7 @@ def advise_on_programs(config: Config) -> tuple[str, ...]:
 
 
 def describe_confinement(
-    repo: Repository, record: Record, agents: AgentPool, checkouts: Checkouts
+    repo: Repository, record: Record, progress: BatchProgress, agents: AgentPool, checkouts: Checkouts
 ) -> AgentConfinement:
     """Returns the sandboxes of a batch's agents.
 
@@ -95,7 +95,8 @@ def describe_confinement(
         GitbatchError: an agent cannot work here.
     """
     project_state = read_project_state(repo, require_tip(repo, record.target), record.plan)
-    names, config = recorded_agents(project_state, record), project_state.project.config
+    names = recorded_agents(project_state, record, progress.chosen_agents)
+    config = project_state.project.config
     readable = agents.read_in_checkouts(names, config, checkouts.folders)
     shown = tuple(clean_text(name_in_checkout(path, repo.root)) for path in readable)
     sandboxes = agents.sandbox_kinds(names, config)

@@ -90,6 +90,11 @@ class BatchProgress(Struct, frozen=True):
         return {key: decided for group in self.finished for key, decided in group.reopened.items()}
 
     @property
+    def chosen_agents(self) -> frozenset[str]:
+        """The agents that reviews chose for items that run again."""
+        return frozenset(d.decision.agent for d in self.reopened.values() if d.decision.agent)
+
+    @property
     def failed_keys(self) -> frozenset[ItemKey]:
         """Returns the keys of the items in finished groups that did not succeed."""
         return frozenset(outcome.item.key for outcome in self.failed)

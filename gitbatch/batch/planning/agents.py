@@ -59,11 +59,13 @@ def wanted_agents(project_state: ProjectView, items: Iterable[WorkItem], default
     return frozenset(found)
 
 
-def recorded_agents(project_state: ProjectState, record: Record) -> frozenset[str]:
-    """Returns the names of the configured agents that a batch's items want."""
+def recorded_agents(
+    project_state: ProjectState, record: Record, chosen: Iterable[str] = ()
+) -> frozenset[str]:
+    """Returns the names of the configured agents that a batch's items want. `chosen`: further ones, by reviews."""
     found = project_state.find_items(record)
     wanted = wanted_agents(project_state, (item for _, item in found.values()), record.agent)
-    return wanted & project_state.project.config.agents.keys()
+    return (wanted | frozenset(chosen)) & project_state.project.config.agents.keys()
 
 
 def set_limits(pool: AgentPool, config: Config, given: SpendingLimits) -> SpendingLimits:

@@ -37,7 +37,7 @@ def place_of_runs(three: Place) -> Place:
     """A plan with two agents that write down their prompts."""
     three.write("tools/agent.sh", AGENT.replace("PLACE", f"'{three.root}'"))
     default = three.read("gitbatch.toml").replace("[batch]", '[batch]\nagent = "scripted"')
-    three.write("gitbatch.toml", default + STRONG)
+    three.write("gitbatch.toml", default.replace("timeout", "reports-usage = true\ntimeout") + STRONG)
     three.git("config", "user.name", "Test User")
     three.git("config", "user.email", "user@example.org")
     three.commit()
@@ -72,7 +72,6 @@ def test_what_read_an_undone_output_is_undone_and_runs_again(
     result, events = run_here(place, monkeypatch, items=None, checkpoint=None)
     started = [(e["group"], e["revision"]) for e in events if e["event"] == "group-started"]
     assert (result.ending, result.succeeded, started) == (Ending.COMPLETE, 12, [(1, 1), (2, 1), (3, 1)])
-    assert "It has been" not in place.read("out/pairs/ab.md")
     assert here("status", "--stale")[1] == "no item is stale: what each has read is what the branch has\n"
     assert here("retry", "T101", "--no-run")[0] == 1, "nothing of it is stale"
     prompts = next((place.root / ".git/gitbatch").glob("*/prompts"))
@@ -89,6 +88,11 @@ def test_what_read_an_undone_output_is_undone_and_runs_again(
     assert found[1]["inputs"] == [{"path": "out/letters/b.md", "read": read, "now": now}]
     assert "  out/letters/b.md  read" in here("status", "--stale")[1]
     assert here("retry", "T202", "--agent", "strong", "--no-run")[0] == 0
+    code, _, error = here("run", "--max-cost", "1")
+    assert (code, error.splitlines()[0].partition(",")[0]) == (
+        2,
+        "gitbatch: agent strong does not report its cost",
+    ), "the limits of a run are those of the agents that reviews have chosen too"
     code, said, _ = here("retry", "--stale")
     assert code == 0, said
     assert said.splitlines()[0] == "retried    T201"
