@@ -31,6 +31,7 @@ from gitbatch.batch.planning.agents import (
     require_measurable_limits,
     set_limits,
 )
+from gitbatch.batch.planning.cache_limits import cache_limits
 from gitbatch.batch.planning.configuration import FixedConfig
 from gitbatch.batch.planning.continuation import (
     CHANGEABLE,
@@ -214,7 +215,8 @@ class Opening(Struct, frozen=True):
         watched = _guard_fetches(_apply_config(repo, state, notices), fingerprint, notices)
         checkouts = find_checkouts(repo, settings.environment.get("PATH", ""))
         kind = self._choose_worktrees(state, names, folder)
-        around = UserFolders(settings.cache_dir, Path(settings.environment.get("HOME", "/nonexistent")))
+        home = Path(settings.environment.get("HOME", "/nonexistent"))
+        around = UserFolders(settings.cache_dir, home, cache_limits(state.project.config))
         with (
             closing(read_agent_git(repo, folder, batch.record.target)) as agent_git,
             open_workplaces(

@@ -24,11 +24,13 @@ from gitbatch.errors import GitError
 from gitbatch.fs.disk import DiskError
 from gitbatch.fs.nofollow import regular_file
 from gitbatch.fs.removal import remove_tree
+from gitbatch.paths import ancestors
 from gitbatch.repo.attributes import put_output
 from gitbatch.repo.base import Base
 from gitbatch.repo.fingerprint import Fingerprint, require_untouched
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
+from gitbatch.repo.templates.kept import KeptCheckouts
 from gitbatch.repo.worktrees.agent_git import AgentGit
 from gitbatch.repo.worktrees.layered import remove_layered_worktree
 from gitbatch.repo.worktrees.worktree import (
@@ -59,6 +61,8 @@ class LocalWorkplaces(Struct, frozen=True):
     hidden: tuple[Path, ...] = ()
     """More folders that agents may not read."""
     slots: Slots = field(default_factory=Slots)
+    kept: KeptCheckouts | None = None
+    """The checkouts that worktrees leave and take; None: git makes each. Its owner closes it."""
     extras: WorktreeExtras | None = None
     """The layers that worktrees have on top of a commit's files; None: none."""
 
@@ -83,6 +87,8 @@ class LocalWorkplace:
     made: Worktree | None = None
     setup: WorkplaceSetup | None = None
     slot: int | None = None
+    has_ended: bool = False
+    """Whether an agent has worked here and has ended by itself."""
 
     async def prepare(self, setup: WorkplaceSetup) -> None:
         """Makes the worktree and the item's branch.
@@ -116,12 +122,13 @@ class LocalWorkplace:
         """Lists the changes; None: the worktree was removed while the agent ran, or was never made."""
         if self.made is None or self.setup is None:
             return None
+        self.has_ended = True
         return await self.shared.git(collect_from, self.made, self.setup.output)
 
     async def discard(self) -> bool:
         """Removes the worktree and the scratch folder. The item's branch is left alone."""
         self.shared.slots.give_back(self.slot)
-        return await self.shared.git(_remove_folders, self.shared.repo, self.path, self.scratch)
+        return await self.shared.git(_remove_folders, self)
 
 
 def make_worktree(
@@ -133,9 +140,10 @@ def make_worktree(
         DiskError: it cannot be written.
     """
     repo, new = shared.repo, NewWorktree(path, setup.branch, setup.commit, setup.output, setup.paths)
+    check_out = shared.kept.check_out if shared.kept and not extra else None
     with raising_disk_errors(path.parent):
         require_untouched(repo, shared.fingerprint)  # git runs filters when it fills a worktree
-        made = put_on_new_branch(repo, new, partial(add_worktree, repo, shared.agent_git, new))
+        made = put_on_new_branch(repo, new, partial(add_worktree, repo, shared.agent_git, new, check_out))
         if extra:
             copy_layers(extra, path)
             made = replace(made, made=wait_for_ctime_tick(path))
@@ -186,5 +194,9 @@ def _open_output(folder: Path, output: str) -> Iterator[OpenOutput]:
         yield OpenOutput(descriptor, status.st_size)
 
 
-def _remove_folders(repo: Repository, worktree: Path, scratch: Path) -> bool:
-    return all([remove_worktree(repo, worktree), remove_tree(scratch)])
+def _remove_folders(workplace: LocalWorkplace) -> bool:
+    """Removes the folders of a workplace; keeps the files, if its agent has ended and they can be used again."""
+    shared, made, setup = workplace.shared, workplace.made, workplace.setup
+    if shared.kept and made and setup and workplace.has_ended:
+        shared.kept.keep(made, ancestors(setup.output))
+    return all([remove_worktree(shared.repo, workplace.path), remove_tree(workplace.scratch)])

@@ -12,7 +12,8 @@ from gitbatch.batch.workplace.local import LocalWorkplaces
 from gitbatch.batch.workplace.overlay import OverlayWorkplaces, SharedLayers
 from gitbatch.batch.workplace.protocol import Workplaces
 from gitbatch.repo.fingerprint import require_untouched
-from gitbatch.repo.templates.expiry import LAYERS
+from gitbatch.repo.templates.expiry import LAYERS, CacheLimits
+from gitbatch.repo.templates.kept import KeptCheckouts
 from gitbatch.repo.templates.templates import open_templates
 from gitbatch.repo.worktrees.layered import open_layered_git
 
@@ -23,6 +24,8 @@ class UserFolders(Struct, frozen=True):
     cache: Path
     """The cache folder of gitbatch."""
     home: Path
+    limits: CacheLimits
+    """What the cache folder may keep."""
 
 
 @contextmanager
@@ -34,13 +37,16 @@ def open_workplaces(plain: LocalWorkplaces, kind: WorktreeKind, around: UserFold
         kind: the kind.
         around: the user's folders.
     """
-    if kind is WorktreeKind.COPY:
-        yield plain
-        return
     repo = plain.repo
+    if kind is WorktreeKind.COPY:
+        with closing(KeptCheckouts(repo, plain.folder / ".kept")) as kept:
+            yield replace(plain, kept=kept)
+        return
     hidden = replace(plain, hidden=(*plain.hidden, around.cache / LAYERS))
     with (
-        open_templates(repo, around.cache, lambda: require_untouched(repo, plain.fingerprint)) as templates,
+        open_templates(
+            repo, around.cache, lambda: require_untouched(repo, plain.fingerprint), around.limits
+        ) as templates,
         closing(open_layered_git(plain.agent_git, repo.root)) as git,
     ):
         yield OverlayWorkplaces(hidden, SharedLayers(templates, git, around.home))

@@ -115,7 +115,8 @@ def _check_out_by_git(repo: Repository, tree: str, new: dict[str, TreeEntry], fo
         f"{entry.mode:0>6} {entry.oid} 0\t".encode() + encode_path(path) + b"\0"
         for path, entry in sorted({**rules, **new}.items())
     )
-    index = folder.with_name("delta.index")
+    repo.objects.writer.flush()  # the other git reads the objects
+    index = folder.with_name(f"{folder.name}.index")
     with private_git(repo, folder, index=index) as git:
         git.run("update-index", "-z", "--index-info", input=listed)
         paths = b"".join(encode_path(path) + b"\0" for path in new)

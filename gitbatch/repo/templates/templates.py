@@ -85,6 +85,7 @@ class Templates:
 
     def _fill_template(self, commit: str, tree: str, folder: Path) -> LayerInfo:
         self.guard()
+        self.repo.objects.writer.flush()  # the other git reads the objects
         check_out_all(self.repo, folder / "tree", folder / INDEX, commit, plain_index)
         write_offsets(folder / INDEX, folder / _OFFSETS, self.repo.id_bytes)
         wait_for_tick(folder / INDEX)

@@ -107,7 +107,9 @@ def write_entry(objects: Objects, folder: Path, path: str, entry: TreeEntry) -> 
             os.symlink(os.fsdecode(objects.read_blob(entry.oid)), name, dir_fd=parent)
         else:
             allowed = 0o777 if int(entry.mode, 8) & stat.S_IXUSR else 0o666
-            descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, allowed, dir_fd=parent)
+            descriptor = os.open(
+                name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, allowed, dir_fd=parent
+            )
             try:
                 objects.copy_to_fd(entry.oid, descriptor)
             finally:

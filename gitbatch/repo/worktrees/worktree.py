@@ -11,6 +11,7 @@ import os
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -61,8 +62,21 @@ class NewWorktree(Struct, frozen=True):
     """The only paths to check out, where that is possible (a folder ends in a slash); None: everything."""
 
 
-def add_worktree(repo: Repository, agents: AgentGit, new: NewWorktree) -> Worktree:
-    """Creates a worktree and its branch; `agents`: the source of its git directory."""
+CheckOut = Callable[[Path, Path, str], None]
+"""Puts the files of a commit (the last argument) into a folder that has a `.git` at most, and writes their index (the second)."""
+
+
+def add_worktree(
+    repo: Repository, agents: AgentGit, new: NewWorktree, check_out_files: CheckOut | None = None
+) -> Worktree:
+    """Creates a worktree and its branch.
+
+    Args:
+        repo: the repository.
+        agents: the source of its git directory.
+        new: its specification.
+        check_out_files: checks everything out; None: git does.
+    """
     path = new.path
     path.parent.mkdir(parents=True, exist_ok=True)
     git_dir = agents.make(path, new.base, new.output)
@@ -74,7 +88,8 @@ def add_worktree(repo: Repository, agents: AgentGit, new: NewWorktree) -> Worktr
 
     pointer = put_empty_worktree(repo, git_dir, new, fill)
     if new.sparse is None or repo.refs.is_reftable:
-        check_out_all(repo, path, git_dir / "index", new.base)
+        check_out_now = check_out_files or partial(check_out_all, repo)
+        check_out_now(path, git_dir / "index", new.base)
     (path / new.output).parent.mkdir(parents=True, exist_ok=True)
     return Worktree(path, new.branch, wait_for_ctime_tick(path), pointer)
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,7 +78,7 @@ class RemoteWorkplaces:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, remote: RemoteWorkplaces) -> None:
-    monkeypatch.setattr("gitbatch.batch.opening.LocalWorkplaces", lambda *_: remote)
+    monkeypatch.setattr("gitbatch.batch.opening.open_workplaces", lambda *_: nullcontext(remote))
 
 
 def test_a_run_needs_no_folder(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:

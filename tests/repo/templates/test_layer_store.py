@@ -31,6 +31,7 @@ def test_a_layer_is_made_once(tmp_path: Path) -> None:
     made = store.make("one", fill)
     assert (made.tree / "a/b.md").read_text() == "text"
     assert (made.marker.files, made.marker.size, made.marker.disk, made.marker.key) == (1, 4, 4096, "key")
+    assert not remove_layer(store.root, "one")
     again = store.make("one", lambda _: LayerInfo("never", str(1 // 0)))
     assert again.marker == made.marker
     assert store.list_names() == ("one",)

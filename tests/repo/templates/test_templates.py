@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 from conftest import Place
+from shown import Shown, read_folder, require_right_index
 
 from gitbatch.repo.opening import open_repository
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.templates import templates as module
-from gitbatch.repo.templates.layers import Layers
 from gitbatch.repo.templates.store import remove_layer
 from gitbatch.repo.templates.templates import Templates, open_templates
 
@@ -52,26 +52,6 @@ def test_a_template_is_made_once_by_git(repo: Repository, place: Place, template
     assert status == ""
     templates.guard = lambda: pytest.fail("git is started again")
     assert templates.layers(head(repo)).lower == (tree,)
-
-
-Shown = dict[str, tuple[int, bytes]]
-"""The mode and the content of each path."""
-
-
-def read_folder(folder: Path) -> Shown:
-    """Returns what is below a folder; empty folders too, without its `.git`."""
-    found: Shown = {}
-    for path in sorted(folder.rglob("*")):
-        name, status = str(path.relative_to(folder)), path.lstat()
-        if name == ".git":
-            continue
-        if stat.S_ISLNK(status.st_mode):
-            found[name] = (stat.S_IFLNK, os.fsencode(path.readlink()))
-        elif stat.S_ISCHR(status.st_mode):
-            found[name] = (stat.S_IFCHR, str(status.st_rdev).encode())
-        else:
-            found[name] = (status.st_mode, path.read_bytes() if stat.S_ISREG(status.st_mode) else b"")
-    return found
 
 
 def merge_layers(lower: tuple[Path, ...]) -> Shown:
@@ -124,30 +104,10 @@ def test_layers_show_what_a_checkout_has(
         checkout = tmp_path / f"checkout-{number}"
         place.git("worktree", "add", "-q", "--detach", str(checkout), "HEAD")
         assert merge_layers(layers.lower) == read_folder(checkout)
-        require_right_index(place, layers)
+        require_right_index(place, layers.index, layers.tree, layers.lower)
         layers.close()
         edit_files(place, dice)
     assert depths == [1, 2, 3, 4, 2, 3, 4]
-
-
-def require_right_index(place: Place, layers: Layers) -> None:
-    """Requires that the index has the tree, the tree in its cache, and the status of each file."""
-    environment = {**place.environment, "GIT_INDEX_FILE": str(layers.index)}
-
-    def run_git(*arguments: str) -> str:
-        command = ["git", "-C", str(place.root), *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-
-    assert run_git("write-tree").strip() == layers.tree, "an invalid cache of trees gives another one"
-    listed = run_git("ls-files", "--debug", "-z").split("\0")
-    for path, told in zip(
-        [listed[0], *(part.rpartition("\n")[2] for part in listed[1:])], listed[1:], strict=False
-    ):
-        status = next(layer / path for layer in layers.lower if os.path.lexists(layer / path)).lstat()
-        assert f"ino: {status.st_ino}" in told, path
-        assert f"size: {status.st_size}" in told, path
-        assert f"mtime: {status.st_mtime_ns // 10**9}:{status.st_mtime_ns % 10**9}" in told, path
-        assert status.st_mtime_ns < layers.index.stat().st_mtime_ns, "git would read the file again"
 
 
 def commit_one(place: Place, path: str, text: str) -> None:
@@ -198,7 +158,8 @@ def test_a_thin_layer_without_what_it_lies_on_is_made_again(
     template.close()
     assert remove_layer(templates.store.root, name)
     layers = templates.layers(head(repo))
-    assert merge_layers(layers.lower)["top.md"][1] == b"new"
+    shown = merge_layers(layers.lower)
+    assert (shown["top.md"][1], shown["a b/ü.md"][1]) == (b"new", b"1")
     assert len(layers.lower) == 1
 
 
@@ -221,4 +182,4 @@ def test_layers_of_a_repository_with_sha256(place: Place, tmp_path: Path) -> Non
         commit_one(place, "b/new.md", "2")
         layers = templates.layers(head(opened))
         assert len(layers.lower) == 2
-        require_right_index(place, layers)
+        require_right_index(place, layers.index, layers.tree, layers.lower)

@@ -1,0 +1,146 @@
+"""Checkouts that are kept for the next worktree, where worktrees are copies.
+
+To make a checkout and to remove it costs more than all else that an item does, and a file system may avoid the place of
+files that were just removed (ext4 does for five seconds). So what an agent leaves is made equal to a checkout again, as
+files, and the next worktree takes it; if that has another base, the files that differ are replaced. A folder that cannot
+be restored is removed.
+
+No git runs in such a folder, and none reads an index that an agent could write: a copy of each is kept next to it.
+A folder in which a process still works, which an agent without a sandbox may have left behind, is not kept; such a process
+finds its files under no name that the next agent has. Not thread-safe: a run has one thread for git.
+"""
+
+import secrets
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+from msgspec import Struct
+
+from gitbatch.errors import GitError
+from gitbatch.fs.holders import is_in_use
+from gitbatch.fs.removal import remove_anything
+from gitbatch.fs.touched import Touched, find_touched
+from gitbatch.repo.objects.reader import MissingObjectError, PathChange
+from gitbatch.repo.repository import Repository
+from gitbatch.repo.templates.delta import Delta, changes_attributes, index_changes
+from gitbatch.repo.templates.index_file import UnknownIndexError, splice_index, write_offsets
+from gitbatch.repo.templates.restoring import NotRestorableError, restore_checkout, write_changes
+from gitbatch.repo.templates.templates import plain_index
+from gitbatch.repo.worktrees.worktree import Worktree, check_out_all
+
+_MANY = 1000
+"""The most paths that are replaced for another base."""
+
+
+class _WaitingCheckout(Struct, frozen=True):
+    """A checkout: in use, or free and at `folder`."""
+
+    folder: Path
+    index: Path
+    """Its index; next to the folder, where no agent writes."""
+    tree: str
+
+
+@dataclass(slots=True)
+class KeptCheckouts:
+    """The checkouts of a run that wait for a worktree, and those that are in one. Close it at the end of the run."""
+
+    repo: Repository
+    folder: Path
+    """In which they wait: on the file system of the worktrees."""
+    _free: list[_WaitingCheckout] = field(init=False, default_factory=list)
+    _used: dict[Path, _WaitingCheckout] = field(init=False, default_factory=dict)
+
+    def check_out(self, path: Path, index: Path, commit: str) -> None:
+        """Puts the files of a commit into a new worktree, whose folder has a `.git` and nothing else, and its index.
+
+        Raises:
+            OSError: it cannot be written.
+            GitError: git cannot check the commit out.
+        """
+        tree = self.repo.objects.tree_of(commit)
+        kept = self._take(tree)
+        if kept:
+            (path / ".git").rename(kept.folder / ".git")
+            path.rmdir()
+            kept.folder.rename(path)
+            shutil.copyfile(kept.index, index)
+        else:
+            check_out_all(self.repo, path, index, commit, plain_index)
+            self.folder.mkdir(exist_ok=True)
+            kept = self._new(tree)
+            shutil.copyfile(index, kept.index)
+        self._used[path] = kept
+
+    def keep(self, worktree: Worktree, own_folders: Iterable[str] = ()) -> None:
+        """Takes the files of a worktree whose agent has ended, and keeps them if they can be made a checkout again.
+
+        Args:
+            worktree: the worktree.
+            own_folders: folders that were made for the agent, so that it need not have touched them.
+        """
+        kept = self._used.pop(worktree.path, None)
+        if kept is None:
+            return
+        with suppress(OSError, GitError, NotRestorableError, UnknownIndexError):
+            worktree.path.rename(kept.folder)
+            if is_in_use(kept.folder):
+                raise NotRestorableError
+            (kept.folder / ".git").unlink(missing_ok=True)
+            touched = find_touched(kept.folder, worktree.made)
+            found = Touched(touched.files, (*touched.folders, *own_folders))
+            usual = self.folder.stat()
+            changes = restore_checkout(self.repo, kept.folder, kept.tree, found, usual)
+            self._update_index(kept, changes)
+            self._free.append(kept)
+            return
+        self._remove(kept)
+
+    def close(self) -> None:
+        """Removes the checkouts that wait."""
+        self._free.clear()
+        self._used.clear()
+        remove_anything(self.folder)
+
+    def _take(self, tree: str) -> _WaitingCheckout | None:
+        """Returns a waiting checkout that has the files of a tree now; None: none can have them."""
+        self._free.sort(key=lambda kept: kept.tree == tree)
+        while self._free:
+            kept = self._free.pop()
+            with suppress(OSError, GitError, UnknownIndexError, NotRestorableError):
+                return kept if kept.tree == tree else self._change_base(kept, tree)
+            self._remove(kept)
+        return None
+
+    def _remove(self, kept: _WaitingCheckout) -> None:
+        remove_anything(kept.folder)
+        kept.index.unlink(missing_ok=True)
+
+    def _change_base(self, kept: _WaitingCheckout, tree: str) -> _WaitingCheckout:
+        try:
+            changes = tuple(islice(self.repo.objects.diff_trees(kept.tree, tree), _MANY + 1))
+        except MissingObjectError as error:
+            raise NotRestorableError from error
+        if len(changes) > _MANY or changes_attributes(changes):
+            raise NotRestorableError
+        write_changes(self.repo, kept.folder, Delta(tree, changes))
+        self._update_index(kept, changes)
+        return _WaitingCheckout(kept.folder, kept.index, tree)
+
+    def _update_index(self, kept: _WaitingCheckout, changes: tuple[PathChange, ...]) -> None:
+        """Puts the status of files that were written into the kept index."""
+        if not changes:
+            return
+        table, made = (kept.index.with_suffix(end) for end in (".offsets", ".made"))
+        write_offsets(kept.index, table, self.repo.id_bytes)
+        splice_index(kept.index, table, made, index_changes(changes, (kept.folder,)), self.repo.id_bytes)
+        table.unlink()
+        made.replace(kept.index)
+
+    def _new(self, tree: str) -> _WaitingCheckout:
+        name = secrets.token_hex(4)
+        return _WaitingCheckout(self.folder / name, self.folder / f"{name}.index", tree)

@@ -1,0 +1,201 @@
+"""Checkouts that are kept: whatever an agent did, the next worktree has what git's own checkout has."""
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from conftest import Place
+from shown import read_folder, require_right_index
+
+from gitbatch.fs.holders import is_in_use
+from gitbatch.paths import ancestors
+from gitbatch.repo.opening import open_repository
+from gitbatch.repo.repository import Repository
+from gitbatch.repo.templates.kept import KeptCheckouts
+from gitbatch.repo.worktrees.agent_git import AgentGit, git_dir_of, read_agent_git
+from gitbatch.repo.worktrees.worktree import NewWorktree, Worktree, add_worktree, remove_worktree
+
+OUTPUT = "out/deep/x.md"
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="open files are shown on Linux alone")
+
+
+@pytest.fixture
+def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    for name, value in place.environment.items():
+        monkeypatch.setenv(name, value)
+    for number, path in enumerate(("a/1.md", "a/2.txt", "a/b/3.md", "c/4.md", "d e/ü.md", "top.md")):
+        place.write(path, f"text {number}\n")
+    (place.root / "link").symlink_to("a/1.md")
+    (place.root / "c/4.md").chmod(0o755)
+    place.commit()
+    opened = open_repository(place.root)
+    yield opened
+    opened.close()
+
+
+class Desk:
+    """Makes worktrees, one after the other."""
+
+    def __init__(self, repo: Repository, folder: Path) -> None:
+        self.repo, self.folder = repo, folder
+        folder.mkdir()
+        self.kept = KeptCheckouts(repo, folder / ".kept")
+        self.agents: AgentGit = read_agent_git(repo, folder, "refs/heads/main")
+        self.count = 0
+        self.output = OUTPUT
+
+    def open(self) -> Worktree:
+        self.count += 1
+        branch = f"refs/heads/gitbatch/b/1-{self.count}"
+        base = self.repo.refs.commit("HEAD") or ""
+        new = NewWorktree(self.folder / f"b-1-{self.count}", branch, base, self.output, None)
+        return add_worktree(self.repo, self.agents, new, self.kept.check_out)
+
+    def leave(self, worktree: Worktree) -> None:
+        self.kept.keep(worktree, ancestors(self.output))
+        assert remove_worktree(self.repo, worktree.path)
+
+    def waiting(self) -> int:
+        folder = self.folder / ".kept"
+        return sum(path.is_dir() for path in folder.iterdir()) if folder.exists() else 0
+
+
+@pytest.fixture
+def desk(repo: Repository, tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(repo, tmp_path / "worktrees")
+    with closing(made.kept):
+        yield made
+    assert not (tmp_path / "worktrees/.kept").exists()
+
+
+def require_checkout(place: Place, desk: Desk, worktree: Worktree, tmp_path: Path) -> None:
+    """Requires that a worktree is what git would make, for files and for git in it."""
+    checkout = tmp_path / f"checkout-{desk.count}"
+    place.git("worktree", "add", "-q", "--detach", str(checkout), "HEAD")
+    (checkout / OUTPUT).parent.mkdir(parents=True, exist_ok=True)
+    assert read_folder(worktree.path) == read_folder(checkout)
+    status = ["git", "-C", str(worktree.path), "status", "--porcelain", "--ignored"]
+    said = subprocess.run(status, env=place.environment, capture_output=True, text=True, check=True)
+    assert said.stdout == ""
+    tree = place.git("rev-parse", "HEAD^{tree}")
+    require_right_index(place, git_dir_of(worktree.path) / "index", tree, (worktree.path,))
+
+
+def test_a_checkout_is_used_again(desk: Desk, place: Place, tmp_path: Path) -> None:
+    first = desk.open()
+    inode = (first.path / "a/1.md").stat().st_ino
+    (first.path / OUTPUT).write_text("written\n")
+    desk.leave(first)
+    assert desk.waiting() == 1
+    second = desk.open()
+    assert (second.path / "a/1.md").stat().st_ino == inode
+    require_checkout(place, desk, second, tmp_path)
+
+
+def test_a_folder_that_was_made_for_an_output_goes(desk: Desk) -> None:
+    desk.output = "a/new/x.md"
+    desk.leave(desk.open())
+    (kept,) = (path for path in (desk.folder / ".kept").iterdir() if path.is_dir())
+    assert sorted(path.name for path in (kept / "a").iterdir()) == ["1.md", "2.txt", "b"]
+
+
+def _put(path: str, text: str = "new\n") -> Callable[[Path], object]:
+    def write(root: Path) -> None:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+
+    return write
+
+
+def _shell(command: str) -> Callable[[Path], object]:
+    return lambda root: subprocess.run(
+        ["sh", "-c", command], cwd=root, check=False, stderr=subprocess.DEVNULL
+    )
+
+
+DEEDS = (
+    _put("a/1.md"),
+    _put("new/folder/file"),
+    _put("out/deep/other"),
+    _put(".gitignore", "*\n"),
+    _put(".gitattributes", "* text eol=crlf\n"),
+    _shell("rm -r a/b"),
+    _shell("rm -rf a"),
+    _shell("rm -rf out"),
+    _shell("rm -f top.md; mkdir top.md; echo x > top.md/y"),
+    _shell("rm -rf c; ln -s /etc c"),
+    _shell("rm -f link; ln -s /etc/passwd link"),
+    _shell("mv a z"),
+    _shell("chmod 600 c/4.md a/1.md"),
+    _shell("chmod 700 'd e'; chmod 1777 ."),
+    _shell("ln -f top.md hard 2>/dev/null; mkfifo fifo; true"),
+    _shell("touch -d @1 a/1.md 'd e/ü.md'"),
+    _shell("mkdir -p empty/folders/only"),
+    _shell("echo '!' > 'd e/ü.md'; touch -d @1700000000 'd e/ü.md'"),
+)
+
+
+@pytest.mark.parametrize("attributes", ["", "*.md text eol=crlf\n*.txt ident\n"])
+def test_whatever_was_done_the_next_worktree_is_a_checkout(
+    desk: Desk, place: Place, tmp_path: Path, attributes: str
+) -> None:
+    dice = random.Random(attributes)  # noqa: S311 - the same deeds each time
+    if attributes:
+        place.write(".gitattributes", attributes)
+        place.commit()
+    deeds = dice.sample(DEEDS, len(DEEDS))
+    worktree = desk.open()
+    while deeds:
+        for deed in [deeds.pop() for _ in range(min(len(deeds), 3))]:
+            deed(worktree.path)
+        desk.leave(worktree)
+        assert desk.waiting() == 1
+        if dice.random() < 0.5:  # a later base
+            place.write("a/1.md", f"{len(deeds)}\n")
+            place.write(f"later/{len(deeds)}.txt", "$Id$\n")
+            place.git("rm", "-rq", "--ignore-unmatch", "a/b")
+            place.commit()
+        worktree = desk.open()
+        assert desk.waiting() == 0
+        require_checkout(place, desk, worktree, tmp_path)
+
+
+def _set_attribute(root: Path) -> None:
+    os.setxattr(root / "a", "user.mark", b"1")
+
+
+@pytest.mark.parametrize("deed", [_set_attribute, _shell("rm .git; mkdir -p .git/x")])
+def test_what_cannot_be_restored_is_removed(
+    desk: Desk, place: Place, tmp_path: Path, deed: Callable[[Path], object]
+) -> None:
+    worktree = desk.open()
+    deed(worktree.path)
+    desk.leave(worktree)
+    assert desk.waiting() == 0
+    worktree = desk.open()
+    require_checkout(place, desk, worktree, tmp_path)
+
+
+def test_a_folder_in_which_a_process_works_is_not_kept(desk: Desk) -> None:
+    worktree = desk.open()
+    assert not is_in_use(worktree.path)
+    with subprocess.Popen(["cat"], cwd=worktree.path / "a", stdin=subprocess.PIPE):
+        assert is_in_use(worktree.path)
+        desk.leave(worktree)
+        assert desk.waiting() == 0
+    with (worktree.path.parent / "x").open("w"):
+        assert is_in_use(worktree.path.parent)
+
+
+def test_another_attribute_file_makes_a_new_checkout(desk: Desk, place: Place, tmp_path: Path) -> None:
+    desk.leave(desk.open())
+    place.write("a/.gitattributes", "*.md eol=crlf")
+    place.commit()
+    worktree = desk.open()
+    assert desk.waiting() == 0
+    require_checkout(place, desk, worktree, tmp_path)
