@@ -13,11 +13,14 @@ import signal
 import struct
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+import gitbatch.cli.batch
 import gitbatch.cli.main
 import gitbatch.sandbox.none
 from gitbatch.cli.verbs import VERBS
@@ -31,6 +34,8 @@ PRELOADED = (
 """Imports of a run happen in this process, so that its steps are those of its work."""
 
 _HEAD = struct.Struct("IIIIii")
+_PID = slice(16, 20)
+"""The process that counts as gitbatch."""
 _VICTIMS = {"everything": 1, "gitbatch": 2, "git": 3, "once": 1, "from there on": 2}
 """Who is killed; which calls fail."""
 _FAULT = struct.Struct("i1024s1024s256s")
@@ -82,6 +87,9 @@ def become_gitbatch(page: mmap.mmap, asked: "dict[str, Any]", output: Path) -> N
     if "error" in asked:
         named = (text.encode() for text in (*asked["below"], asked["only"]))
         page[256 : 256 + _FAULT.size] = _FAULT.pack(asked["error"], *named)
+    if asked["elsewhere"]:
+        person = partial(Person, start_elsewhere(page, asked["elsewhere"]))
+        vars(gitbatch.cli.batch)["PromptReviewer"] = person
     code = 70
     try:
         gitbatch.cli.main.main()
@@ -92,6 +100,66 @@ def become_gitbatch(page: mmap.mmap, asked: "dict[str, Any]", output: Path) -> N
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+class Person:
+    """Is asked at the pauses of a run: at the first one, other processes run commands meanwhile. Continues always."""
+
+    takes_time = True
+
+    def __init__(self, ask: Callable[[], None], *_: object, **__: object) -> None:
+        self.ask = ask
+
+    async def review_checkpoint(self, _checkpoint: object) -> bool:
+        self.ask()
+        return True
+
+    async def review_last(self, checkpoint: object, *, is_earlier: bool) -> bool:  # noqa: ARG002 - the protocol's
+        return await self.review_checkpoint(checkpoint)
+
+    async def accept_config(self) -> bool:
+        return True
+
+
+def start_elsewhere(page: mmap.mmap, commands: list[list[str]]) -> Callable[[], None]:
+    """Start a process that runs commands, once, when the returned function is called, which waits for their end."""
+    asked, ask = os.pipe()
+    ended, end = os.pipe()
+    gitbatch_pid = os.getpid()
+    if not os.fork():
+        os.close(ask)
+        for _ in range(1 if os.read(asked, 1) else 0):
+            for command in commands:
+                run_elsewhere(page, command)
+                page[_PID] = struct.pack("i", gitbatch_pid)
+            os.write(end, b".")
+        os._exit(0)
+    os.close(asked)
+    os.close(end)
+    left = [None]
+
+    def ask_once() -> None:
+        for _ in left:
+            os.write(ask, b".")
+            os.read(ended, 1)
+        left.clear()
+
+    return ask_once
+
+
+def run_elsewhere(page: mmap.mmap, command: list[str]) -> None:
+    """Run gitbatch in a process of its own, whose steps are those of gitbatch until it ends."""
+    child = os.fork()
+    if not child:
+        page[_PID] = struct.pack("i", os.getpid())
+        sys.argv = ["gitbatch", *command]
+        try:
+            gitbatch.cli.main.main()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)
+    os.waitpid(child, 0)
 
 
 def wait(child: int, patience: float) -> int:

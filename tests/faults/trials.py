@@ -96,6 +96,7 @@ class Server:
         record: bool = False,
         error: int = 0,
         only: str = "",
+        elsewhere: tuple[tuple[str, ...], ...] = (),
     ) -> Ran:
         """Run gitbatch.
 
@@ -107,6 +108,7 @@ class Server:
             record: whether the log has every step.
             error: of the calls that fail.
             only: with `errors.c`, only calls in whose record this stands are counted.
+            elsewhere: commands of other processes at the first pause, where a person is asked, who always continues.
         """
         asked = {
             "arguments": arguments,
@@ -119,6 +121,7 @@ class Server:
             "output": str(self.page.with_suffix(".out")),
             "error": error,
             "only": only,
+            "elsewhere": elsewhere,
             "below": [str(place.root), place.environment["XDG_CACHE_HOME"]],
         }
         assert self.process.stdin

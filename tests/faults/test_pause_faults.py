@@ -1,0 +1,100 @@
+"""Killed anywhere while a run waits at a pause: as it gives the lock back, as others decide, as it takes the lock again.
+
+Whoever is killed, the history is valid at once, and unattended runs complete the batch by what was decided. The usual
+round takes a sample of the steps, the long one all: `GITBATCH_FAULTS=long`.
+"""
+
+import random
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from conftest import assert_valid
+from faults.test_faults import LONG, READING, SEED, VICTIMS, tell
+from faults.test_review_faults import AGENT, PLAN, check_instant
+from faults.trials import Bench, fsck, open_server
+from history import ticked
+
+RUN = ("run", "--items", "all", "--checkpoint", "after-each", "--jobs", "1")
+ELSEWHERE = (
+    ("review", "T1", "--revise", "More.", "--approve-rest"),
+    ("undo", "T2"),
+    ("retry", "T2", "--no-run"),
+)
+SAMPLE = 4
+"""Trials of the usual round."""
+
+
+@dataclass(frozen=True)
+class Unharmed:
+    """A run during whose pause others decide, if nothing is killed."""
+
+    bench: Bench
+    trials: tuple[tuple[int, str], ...]
+    """Each possible kill from the first checkpoint on: the step, and who is killed."""
+    story: tuple[str, ...]
+
+
+@pytest.fixture(scope="module")
+def unharmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unharmed]:
+    """A batch that nobody kills."""
+    with open_server(tmp_path_factory.getbasetemp()) as (server, folder, environment):
+        bench = Bench(server, folder, environment, AGENT, PLAN)
+        bench.make_template()
+        place = bench.place()
+        ran = server.run(place, *RUN, record=True, elsewhere=ELSEWHERE)
+        assert ran.status == 0, ran.said
+        assert "decided elsewhere: T1 sent back by" in ran.said, ran.said
+        lines = [line.split(" ", 3) for line in server.recorded()]
+        first = next(int(n) for n, _, call, path in lines if "refs/gitbatch/" in path and "/followed" in path)
+        trials = tuple(
+            (int(number), victim)
+            for number, process, call, _ in lines
+            for victim in VICTIMS
+            if int(number) >= first and call not in READING and victim in {"everything", process}
+        )
+        yield Unharmed(bench, trials, tuple(place.subjects()))
+
+
+def trial(unharmed: Unharmed, step: int, victim: str) -> bool:
+    """Kill at a step, and let the batch end; false: the run ended before that step."""
+    bench = unharmed.bench
+    place = bench.place()
+    ran = bench.server.run(place, *RUN, at=step, victim=victim, elsewhere=ELSEWHERE)
+    assert ran.status in {0, 1, 3, 75, -9}, f"exit {ran.status}: {ran.said}"
+    check_instant(place)
+    for _ in range(6):
+        again = bench.server.run(place, "run")
+        assert again.status in {0, 3} or "nothing to run" in again.said, f"exit {again.status}: {again.said}"
+        check_instant(place)
+        if again.status != 3:
+            break
+    assert ticked(place) == ["T1", "T2", "T3"]
+    assert fsck(place) == []
+    assert_valid(place)
+    found = tuple(place.subjects())
+    reviews = [text for text in found if text.startswith("gitbatch: review")]
+    if len(reviews) == len(ELSEWHERE):
+        assert sorted(found) == sorted(unharmed.story)
+    left = [path for path in (place.home / "cache").rglob("*") if path.is_file()]
+    left += list((place.root / ".git").rglob("*.lock"))
+    assert left == []
+    shutil.rmtree(place.root.parent)
+    return ran.killed
+
+
+@pytest.mark.rule("F7")
+def test_a_pause_outlives_any_kill(unharmed: Unharmed, capsys: pytest.CaptureFixture[str]) -> None:
+    trials = list(unharmed.trials)
+    random.Random(SEED).shuffle(trials)  # noqa: S311 - to be the same each time
+    held, failed = 0, []
+    for step, victim in trials if LONG else trials[:SAMPLE]:
+        try:
+            held += trial(unharmed, step, victim)
+        except AssertionError as error:
+            failed.append(f"{victim} at {step}: {error}")
+            tell(capsys, failed[-1])
+    tell(capsys, f"held {held} of {len(trials)}")
+    assert failed == []
+    assert held >= (len(trials) * 8 // 10 if LONG else SAMPLE // 2)
