@@ -29,6 +29,7 @@ from gitbatch.batch.item.run import Run
 from gitbatch.batch.item.stop import Halt
 from gitbatch.batch.model import PHASE_COMPLETE, BatchGroup, Checkpoint, FailedItem
 from gitbatch.batch.planning.agents import require_agents_left
+from gitbatch.batch.planning.configuration import ConfigChange
 from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.batch.planning.start import describe_open_items, stop_complete
 from gitbatch.batch.preconditions import (
@@ -84,6 +85,8 @@ class Continuation(Struct, frozen=True):
     check_time: CheckTime
     reviewed: frozenset[str]
     """The checkpoints that no later review covers."""
+    accepted: ConfigChange | None = None
+    """The change of the configuration that the user has accepted at that moment."""
 
 
 def _make_result(tally: Tally, ending: Ending, *, has_ended: bool = False) -> Result:
@@ -116,8 +119,9 @@ async def run_batch(
     record, done = run.batch.record, set[tuple[int, int]]()
     reviewed = after.reviewed if after else frozenset[str]()
     unreviewed = await run.git(read_unreviewed, run.repo, run.batch, state, reviewed)
-    reviews = Reviews(reviewer, record.checkpoint_mode, unreviewed)
+    reviews = Reviews(reviewer, record.checkpoint_mode, unreviewed, after.accepted if after else None)
     reviews.recorded.update(finished.last for finished in state.finished)
+    reviews.reviewed = reviewed
     while turn := find_turn(record, state, done):
         if not turn.revision and await _is_unapproved(run):
             return _pause_batch(run, tally, turn.title)
@@ -145,7 +149,7 @@ def _leave_pause(
     """Returns what follows a pause at which the run stops, or after which it reads its state again."""
     if answer is Answer.STOP:
         return _pause_batch(run, tally, next_group)
-    return Continuation(tally.began, tally.check_time, frozenset(reviews.recorded))
+    return Continuation(tally.began, tally.check_time, reviews.reviewed, reviews.accepted)
 
 
 async def _end_batch(run: Run, tally: Tally, reviews: Reviews) -> Result | Continuation:
@@ -193,20 +197,22 @@ async def _resume(run: Run, *, resumed: bool, is_continued: bool) -> BatchProgre
     return state
 
 
-async def _is_accepted(run: Run, project_state: ProjectState, tally: Tally, reviewer: Reviewer) -> bool:
-    """Whether a group may start by the configuration that its base has."""
+async def _accept_config(run: Run, project_state: ProjectState, tally: Tally, reviews: Reviews) -> Answer:
+    """Returns whether a group may start by the configuration that its base has."""
     change = run.fixed.find_change(project_state)
     if change is None:
-        return True
-    run.emit(ConfigChanged(batch=run.batch.id, difference=change.difference))
-    failed = frozenset(outcome.item.key for outcome in tally.failed)
-    require_agents_left(project_state, run.batch.record, failed, run.agents)
-    if not await reviewer.accept_config():
-        return False
+        return Answer.CONTINUE
+    if change != reviews.accepted:
+        run.emit(ConfigChanged(batch=run.batch.id, difference=change.difference))
+        failed = frozenset(outcome.item.key for outcome in tally.failed)
+        require_agents_left(project_state, run.batch.record, failed, run.agents)
+        answer = await reviews.accept_config(change)
+        if answer is not Answer.CONTINUE:
+            return answer
     await run.git(run.fixed.accept_change, run.repo, run.batch.id, change)
     if change.blob:
         run.fingerprint.pinned.values[config_ref(run.batch.id)] = change.blob
-    return True
+    return Answer.CONTINUE
 
 
 async def _finish_group(
@@ -297,8 +303,10 @@ async def _hard_stop(
         if answer is not Answer.CONTINUE:
             return _leave_pause(run, tally, reviews, answer, "")
         return await _stop_complete(run, tally)
-    accepted = await _is_accepted(run, project_state, tally, reviews.reviewer)
-    return None if accepted else _make_result(tally, Ending.CONFIG_CHANGED)
+    answer = await _accept_config(run, project_state, tally, reviews)
+    if answer is Answer.STOP:
+        return _make_result(tally, Ending.CONFIG_CHANGED)
+    return None if answer is Answer.CONTINUE else _leave_pause(run, tally, reviews, answer, "")
 
 
 def _stop_at_boundary(run: Run, project_state: ProjectState, tally: Tally) -> Result:

@@ -8,6 +8,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from gitbatch.batch.model import Checkpoint, CheckpointMode, PauseMode
+from gitbatch.batch.planning.configuration import ConfigChange
 
 
 class Reviewer(Protocol):
@@ -15,7 +16,7 @@ class Reviewer(Protocol):
 
     @property
     def takes_time(self) -> bool:
-        """Whether a person answers: the lock of the repository is given back while they are asked about a checkpoint."""
+        """Whether a person answers: the lock of the repository is given back while they are asked."""
         ...
 
     async def review_checkpoint(self, checkpoint: Checkpoint) -> bool:
@@ -51,10 +52,14 @@ class Reviews:
     mode: CheckpointMode
     waiting: Checkpoint | None = None
     """The last checkpoint, with the outcomes of all groups that were not reviewed yet, and the commit before them."""
+    accepted: ConfigChange | None = None
+    """The change of the configuration that was accepted last."""
     is_earlier: bool = field(init=False)
     """Whether earlier starts of the batch recorded all of these groups."""
     recorded: set[str] = field(default_factory=set)
     """The checkpoints that are in history."""
+    reviewed: frozenset[str] = frozenset()
+    """Those of them that were shown to the reviewer."""
 
     def __post_init__(self) -> None:
         self.is_earlier = self.waiting is not None
@@ -76,7 +81,7 @@ class Reviews:
         is_revision = checkpoint.group.revision > 0 and self.mode.pause is not PauseMode.AT_END
         if not self.mode.pauses_after(checkpoint.number) and not is_revision:
             return Answer.CONTINUE
-        waiting, self.waiting = self.waiting, None
+        waiting, self.waiting, self.reviewed = self.waiting, None, frozenset(self.recorded)
         return await self._wait_for(self.reviewer.review_checkpoint(waiting or checkpoint))
 
     async def pause_at_end(self) -> Answer:
@@ -84,7 +89,13 @@ class Reviews:
         waiting, self.waiting = self.waiting, None
         if waiting is None:
             return Answer.CONTINUE
+        self.reviewed = frozenset(self.recorded)
         return await self._wait_for(self.reviewer.review_last(waiting, is_earlier=self.is_earlier))
+
+    async def accept_config(self, change: ConfigChange) -> Answer:
+        """Asks whether the run continues with a changed configuration."""
+        self.accepted = change
+        return await self._wait_for(self.reviewer.accept_config())
 
     async def _wait_for(self, consent: Awaitable[bool]) -> Answer:
         if not await consent:

@@ -200,8 +200,9 @@ class _GivingBack:
         return self._note_answer(await self._reviewer.review_last(checkpoint, is_earlier=is_earlier))
 
     async def accept_config(self) -> bool:
-        """Asks whether the batch may run with a changed configuration; the lock is kept."""
-        return await self._reviewer.accept_config()
+        """Asks whether the batch may run with a changed configuration."""
+        await self._give_back()
+        return self._note_answer(await self._reviewer.accept_config())
 
     async def _give_back(self) -> None:
         if self.takes_time:

@@ -16,7 +16,7 @@ from sessions import session_settings
 
 from gitbatch.batch.caller import PauseAlways
 from gitbatch.batch.deciding import Choice, find_reviewable, list_review_items
-from gitbatch.batch.events import CheckpointReached, Event, GroupStarted, Listener, Notice
+from gitbatch.batch.events import CheckpointReached, ConfigChanged, Event, GroupStarted, Listener, Notice
 from gitbatch.batch.hold import DecidedElsewhereError
 from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.model import Checkpoint, CheckpointMode
@@ -141,7 +141,7 @@ def test_who_decides_second_is_told(three: Place, monkeypatch: pytest.MonkeyPatc
 
 def holders(place: Place) -> set[int]:
     """The processes that have one of the repository's locks open, whether they took it or inherited it."""
-    locks = {place.root / ".git/gitbatch" / name for name in ("lock", "children")}
+    locks = {(place.root / ".git/gitbatch" / name).resolve() for name in ("lock", "children")}
     found = set()
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         with suppress(OSError):
@@ -208,6 +208,33 @@ def end_it(place: Place) -> None:
 
 def rewrite_history(place: Place) -> None:
     place.git("reset", "-q", "--hard", "HEAD~2")
+
+
+def test_a_changed_configuration_is_asked_about_without_the_lock(
+    three: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is for the change that was shown; what was decided meanwhile counts."""
+
+    def change_program(_: Session) -> bool:
+        three.edit("gitbatch.toml", 'command = ["', 'command = ["env", "')
+        three.commit("Another program")
+        return True
+
+    asked: list[bool] = []
+
+    async def decide_meanwhile(_: Person) -> bool:
+        asked.append(not holders(three))
+        if len(asked) == 1:
+            decide(three, (REVISE, "T101"), comment="More.")
+        return True
+
+    monkeypatch.setattr(Person, "accept_config", decide_meanwhile)
+    agree: Meanwhile = lambda _: True  # noqa: E731 - one word
+    result, events, person = run_with(three, monkeypatch, change_program, agree, agree, items="T101,T301")
+    assert (result.ending, person.seen, asked) == (Ending.COMPLETE, [1, 1, 2], [True])
+    assert groups(events) == [(1, 0), (1, 1), (3, 0)]
+    assert sum(isinstance(event, ConfigChanged) for event in events) == 1
+    assert notices(events)[-1].startswith("decided elsewhere: T101 sent back")
 
 
 @pytest.mark.rule("F7")
