@@ -6,9 +6,10 @@ is not seen by another; the folder is removed as files.
 """
 
 import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -20,6 +21,22 @@ from gitbatch.repo.fingerprint import Fingerprint, require_untouched
 from gitbatch.repo.repository import Repository
 from gitbatch.repo.worktrees.agent_git import AgentGit, git_dir_of
 from gitbatch.repo.worktrees.worktree import make_detached
+
+
+class TreeSource(Protocol):
+    """Another way to make fresh folders than by a checkout of their own."""
+
+    def open_place(self, path: Path, content: "TreeContent") -> AbstractAsyncContextManager[LocalPlace]:
+        """Makes a folder with the files of a commit, all of them, and removes it at the end.
+
+        Args:
+            path: where it is made; no such folder exists.
+            content: what is in it, without its blob.
+
+        Raises:
+            DiskError: it cannot be made.
+        """
+        ...
 
 
 class FreshTrees(Struct, frozen=True):
@@ -35,6 +52,8 @@ class FreshTrees(Struct, frozen=True):
     """The user's checkouts and git directories, which no check may read."""
     fingerprint: Fingerprint
     """The repository's control files when the run began."""
+    source: TreeSource | None = None
+    """Makes the folders that have all files of a commit; None: they are made as the others are."""
 
 
 class TreeContent(Struct, frozen=True):
@@ -73,6 +92,10 @@ async def open_tree(trees: FreshTrees, name: str, content: TreeContent) -> Async
         DiskError: it cannot be made.
     """
     path = trees.folder / f"{name}-{secrets.token_hex(4)}"
+    if trees.source is not None and content.paths is None:
+        async with trees.source.open_place(path, content) as place:
+            yield CheckFolder(place, await trees.git(_put_blob, trees.repo, place.scratch, content))
+        return
     try:
         made = await trees.git(_make_folder, trees, path, content)
     except BaseException:
@@ -89,20 +112,10 @@ def _make_folder(trees: FreshTrees, path: Path, content: TreeContent) -> CheckFo
     repo, scratch = trees.repo, _scratch_of(path)
     require_untouched(repo, trees.fingerprint)
     repo.objects.writer.flush()  # other git processes read the objects
-    try:
+    with _raising_disk_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         make_detached(repo, trees.agent_git, path, content.commit, content.base, content.paths)
         scratch.mkdir()
-        blob = scratch / "output" / PurePosixPath(content.output).name if content.blob else None
-        if blob:
-            blob.parent.mkdir()
-            with blob.open("wb") as file:
-                repo.objects.copy_to_fd(content.blob, file.fileno())
-    except OSError as error:
-        raise DiskError(
-            f"cannot make a folder for a check in {path.parent}: {error.strerror}",
-            "free disk space, or make the folder writable; then resume: gitbatch run",
-        ) from error
     place = LocalPlace(
         worktree=path,
         scratch=scratch,
@@ -110,7 +123,30 @@ def _make_folder(trees: FreshTrees, path: Path, content: TreeContent) -> CheckFo
         checkouts=trees.checkouts,
         hidden=(trees.folder.parent.parent,),
     )
-    return CheckFolder(place, blob)
+    return CheckFolder(place, _put_blob(repo, scratch, content))
+
+
+def _put_blob(repo: Repository, scratch: Path, content: TreeContent) -> Path | None:
+    """Puts the output into a file of its own, if there is one."""
+    if not content.blob:
+        return None
+    blob = scratch / "output" / PurePosixPath(content.output).name
+    with _raising_disk_errors(scratch.parent):
+        blob.parent.mkdir()
+        with blob.open("wb") as file:
+            repo.objects.copy_to_fd(content.blob, file.fileno())
+    return blob
+
+
+@contextmanager
+def _raising_disk_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DiskError(
+            f"cannot make a folder for a check in {folder}: {error.strerror}",
+            "free disk space, or make the folder writable; then resume: gitbatch run",
+        ) from error
 
 
 def _remove_folder(path: Path) -> None:

@@ -1,6 +1,7 @@
 """The layers that all worktrees of a run have on top of a commit's files: included files, and what commands prepared."""
 
 import asyncio
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,7 +13,7 @@ from msgspec import Struct
 
 from gitbatch.batch.extras.include import IncludedFiles, find_included
 from gitbatch.batch.extras.include_layer import make_include_layer
-from gitbatch.batch.extras.prepare import PURPOSE, PreparePlaces, PrepareRunner
+from gitbatch.batch.extras.prepare import PURPOSE, NewPlace, PreparePlaces, PrepareRunner
 from gitbatch.batch.extras.prepare_key import hash_settings, list_deciding_files, name_layer
 from gitbatch.concurrency import GitThread
 from gitbatch.fs.copying import copy_sources, list_sources
@@ -35,6 +36,8 @@ class ExtraSources(Struct, frozen=True):
     batch: str
     base: str
     """The commit where the batch began."""
+    folder: Path
+    """The batch's folder for worktrees."""
     table: ExtrasTable
     guarded: frozenset[str]
     """The paths, by `path_key`, that have one writer: no layer has them."""
@@ -105,7 +108,8 @@ class WorktreeExtras:
         table, began = self.sources.table, monotonic()
         shown = "; ".join(map(join, table.prepare_commands))
         self.tell(clean_text(f"preparing worktrees, once for all: {shown}"))
-        async with self.places.open_place(commit, include) as opened:
+        new = NewPlace(self.sources.folder / f"{PURPOSE}-{secrets.token_hex(4)}", commit, commit, include)
+        async with self.places.open_place(new) as opened:
             await self.runner.run_in(opened.place, network=table.prepare_network and not is_again)
             keep = partial(_fill_with_result, opened.take, self.sources.guarded, name)
             lease = await self.git(self.store.make, name, keep)

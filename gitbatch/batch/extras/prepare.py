@@ -30,6 +30,21 @@ class PrepareError(GitbatchError):
     """A command of `batch.prepare` failed: no agent has started."""
 
 
+class NewPlace(NamedTuple):
+    """The specification of a worktree without a branch."""
+
+    path: Path
+    """Its folder, which does not exist."""
+    commit: str
+    """The commit whose files it has."""
+    base: str
+    """The commit that the target branch is shown at."""
+    layers: tuple[Path, ...]
+    """What is on top of the files, the uppermost first."""
+    is_rare: bool = False
+    """Whether no other worktree will have the files of the commit."""
+
+
 class PreparePlace(NamedTuple):
     """A worktree for the commands."""
 
@@ -46,12 +61,11 @@ class PreparePlaces(Protocol):
         """Returns the folder in which the commands run, as they see it; empty: each time another one."""
         ...
 
-    def open_place(self, commit: str, below: tuple[Path, ...]) -> AbstractAsyncContextManager[PreparePlace]:
-        """Makes a worktree with the files of a commit, and removes it at the end.
+    def open_place(self, new: NewPlace) -> AbstractAsyncContextManager[PreparePlace]:
+        """Makes a worktree, and removes it at the end.
 
-        Args:
-            commit: the commit.
-            below: layers on top of its files, the uppermost first.
+        Raises:
+            DiskError: it cannot be made.
         """
         ...
 

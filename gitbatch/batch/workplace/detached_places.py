@@ -1,7 +1,6 @@
-"""Worktrees for the commands of `batch.prepare`: of the kind that the items have, but without a branch."""
+"""Worktrees without a branch, of the kind that the items have: for the commands of `batch.prepare`, and for checks."""
 
 import os
-import secrets
 import stat
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -11,17 +10,19 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.agents.protocol import LocalPlace
-from gitbatch.batch.extras.extras import copy_layers
-from gitbatch.batch.extras.prepare import PreparePlace
+from gitbatch.batch.extras.extras import WorktreeExtras, copy_layers
+from gitbatch.batch.extras.prepare import NewPlace, PreparePlace, PreparePlaces
 from gitbatch.batch.workplace.changes import list_changes
 from gitbatch.batch.workplace.local import LocalWorkplaces, raising_disk_errors
 from gitbatch.batch.workplace.overlay import SharedLayers, choose_place
+from gitbatch.checks.tree import TreeContent
 from gitbatch.concurrency import shielded
 from gitbatch.fs.copying import SourceFile, copy_sources, list_sources
 from gitbatch.fs.layers import EntryKind, walk_layer
 from gitbatch.fs.removal import remove_anything, remove_tree
 from gitbatch.repo.fingerprint import require_untouched
 from gitbatch.repo.templates.layers import Layers
+from gitbatch.repo.templates.store import LayerStore, remove_layer
 from gitbatch.repo.worktrees.agent_git import git_dir_of
 from gitbatch.repo.worktrees.layered import work_folders_of
 from gitbatch.repo.worktrees.worktree import Worktree, make_detached, wait_for_ctime_tick
@@ -30,8 +31,8 @@ from gitbatch.sandbox.model import Overlay
 _OPAQUE = "user.overlay.opaque"
 
 
-class CopyPreparePlaces(Struct, frozen=True):
-    """Plain worktrees: `extras.PreparePlaces`."""
+class CopyPlaces(Struct, frozen=True):
+    """Plain worktrees: `prepare.PreparePlaces`."""
 
     plain: LocalWorkplaces
 
@@ -41,15 +42,15 @@ class CopyPreparePlaces(Struct, frozen=True):
         return ""
 
     @asynccontextmanager
-    async def open_place(self, commit: str, below: tuple[Path, ...]) -> AsyncIterator[PreparePlace]:
+    async def open_place(self, new: NewPlace) -> AsyncIterator[PreparePlace]:
         """Makes a worktree, and removes it at the end."""
-        plain, path = self.plain, _new_path(self.plain)
+        plain, path = self.plain, new.path
         try:
-            made = await plain.git(_make_copy, plain, path, commit, below)
+            made = await plain.git(_make_copy, plain, new)
             place = LocalPlace(
                 worktree=path,
                 scratch=_scratch_of(path),
-                git=plain.agent_git.readable(path, commit),
+                git=plain.agent_git.readable(path, new.base),
                 checkouts=plain.checkouts,
                 hidden=(plain.folder.parent.parent, *plain.hidden),
             )
@@ -58,8 +59,8 @@ class CopyPreparePlaces(Struct, frozen=True):
             await shielded(plain.git(_remove_folders, path))
 
 
-class OverlayPreparePlaces(Struct, frozen=True):
-    """Worktrees of layers: `extras.PreparePlaces`."""
+class OverlayPlaces(Struct, frozen=True):
+    """Worktrees of layers: `prepare.PreparePlaces`."""
 
     plain: LocalWorkplaces
     layers: SharedLayers
@@ -75,16 +76,16 @@ class OverlayPreparePlaces(Struct, frozen=True):
         return choose_place((self.plain.repo.root, self.layers.home), (), (), own)
 
     @asynccontextmanager
-    async def open_place(self, commit: str, below: tuple[Path, ...]) -> AsyncIterator[PreparePlace]:
+    async def open_place(self, new: NewPlace) -> AsyncIterator[PreparePlace]:
         """Makes a worktree of layers, and removes it at the end."""
-        plain, path, held = self.plain, _new_path(self.plain), None
+        plain, path, held, is_new = self.plain, new.path, None, False
         try:
-            held = await plain.git(_find_layers, plain, self.layers, commit)
-            overlay = await plain.git(_make_overlay, self.layers, path, commit, (held, below))
+            held, is_new = await plain.git(_find_layers, plain, self.layers, new.commit)
+            overlay = await plain.git(_make_overlay, self.layers, new, held)
             place = LocalPlace(
                 worktree=self._choose_place(path),
                 scratch=_scratch_of(path),
-                git=self.layers.git.agents.readable(path, commit),
+                git=self.layers.git.agents.readable(path, new.base),
                 checkouts=plain.checkouts,
                 hidden=(plain.folder.parent.parent, *plain.hidden),
                 overlay=overlay,
@@ -93,25 +94,42 @@ class OverlayPreparePlaces(Struct, frozen=True):
         finally:
             await shielded(plain.git(_remove_folders, path))
             if held is not None:
-                held.close()
+                await shielded(
+                    plain.git(_release_layers, self.layers.templates.store, held, is_new and new.is_rare)
+                )
 
 
-def _new_path(plain: LocalWorkplaces) -> Path:
-    return plain.folder / f"prepare-{secrets.token_hex(4)}"
+class CheckPlaces(Struct, frozen=True):
+    """The folders of checks, with the layers that worktrees have: `checks.tree.TreeSource`."""
+
+    places: PreparePlaces
+    extras: WorktreeExtras
+
+    @asynccontextmanager
+    async def open_place(self, path: Path, content: TreeContent) -> AsyncIterator[LocalPlace]:
+        """Makes a folder with the files of a commit, and removes it at the end.
+
+        The layers are those of the branch's tip: what the checked output would change in them is not prepared yet.
+        """
+        layers = await self.extras.list_layers(content.base)
+        async with self.places.open_place(
+            NewPlace(path, content.commit, content.base, layers, is_rare=True)
+        ) as opened:
+            yield opened.place
 
 
 def _scratch_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.io")
 
 
-def _make_copy(plain: LocalWorkplaces, path: Path, commit: str, below: tuple[Path, ...]) -> Worktree:
-    repo = plain.repo
+def _make_copy(plain: LocalWorkplaces, new: NewPlace) -> Worktree:
+    repo, path = plain.repo, new.path
     with raising_disk_errors(path.parent):
         require_untouched(repo, plain.fingerprint)
         repo.objects.writer.flush()
         path.parent.mkdir(parents=True, exist_ok=True)
-        make_detached(repo, plain.agent_git, path, commit, commit, None)
-        copy_layers(below, path)
+        make_detached(repo, plain.agent_git, path, new.commit, new.base, None)
+        copy_layers(new.layers, path)
         _scratch_of(path).mkdir()
         return Worktree(path, "", wait_for_ctime_tick(path), (path / ".git").read_bytes())
 
@@ -127,28 +145,37 @@ def _take_written(made: Worktree, target: Path) -> None:
         copy_sources(made.path, filter(is_wanted, list_sources(made.path, top, lambda _: False)), target)
 
 
-def _find_layers(plain: LocalWorkplaces, layers: SharedLayers, commit: str) -> Layers:
+def _find_layers(plain: LocalWorkplaces, layers: SharedLayers, commit: str) -> tuple[Layers, bool]:
+    """Returns the layers with the files of a commit, and whether the uppermost one was made for it now."""
     with raising_disk_errors(plain.folder):
         require_untouched(plain.repo, plain.fingerprint)
         plain.repo.objects.writer.flush()
-        return layers.templates.layers(commit)
+        known = frozenset(layers.templates.store.list_names())
+        held = layers.templates.layers(commit)
+        return held, held.leases[0].name not in known
 
 
-def _make_overlay(
-    layers: SharedLayers, path: Path, commit: str, under: tuple[Layers, tuple[Path, ...]]
-) -> Overlay:
-    held, below = under
+def _release_layers(store: LayerStore, held: Layers, is_useless: bool) -> None:  # noqa: FBT001 - on the git thread
+    """Ends the use of layers; removes the uppermost one if no other worktree will need it."""
+    name = held.leases[0].name
+    held.close()
+    if is_useless:
+        remove_layer(store.root, name)
+
+
+def _make_overlay(layers: SharedLayers, new: NewPlace, held: Layers) -> Overlay:
+    path = new.path
     with raising_disk_errors(path.parent):
         path.mkdir(parents=True)
-        git_dir = layers.git.agents.make(path, commit, "", head=commit)
+        git_dir = layers.git.agents.make(path, new.base, "", head=new.commit)
         (path / ".git").write_bytes(os.fsencode(f"gitdir: {git_dir}\n"))
-        for folder in (*work_folders_of(path), _scratch_of(path)):
+        work, git_work = work_folders_of(path)
+        for folder in (work, git_work, _scratch_of(path)):
             folder.mkdir(parents=True)
         for _, shown in layers.git.binds:
             shown.mkdir(parents=True, exist_ok=True)
-        work, git_work = work_folders_of(path)
         of_git = Overlay((layers.git.share_index(held.index),), git_dir_of(path), git_work)
-        return Overlay((*below, *held.lower), path, work, of_git, layers.git.binds)
+        return Overlay((*new.layers, *held.lower), path, work, of_git, layers.git.binds)
 
 
 def _take_upper(upper: Path, target: Path) -> None:
