@@ -183,12 +183,12 @@ def _report_ended(connections: dict[int, int]) -> None:
 
 
 def _leave(code: int) -> None:
-    """End as Python does, without freeing each object, which would copy most memory that the server shares."""
-    if threading.active_count() == 1:
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    """End as Python does, but do not free each object, which would copy most memory that the server shares."""
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads, as Python does first
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _become(request: dict[str, object], streams: Sequence[int]) -> None:
@@ -213,9 +213,13 @@ def _become(request: dict[str, object], streams: Sequence[int]) -> None:
 if __name__ == "__main__":
     import gitbatch.agents.command.agent
     import gitbatch.cli.batch
+    import gitbatch.cli.lint
     import gitbatch.cli.main
+    import gitbatch.cli.plan
     import gitbatch.cli.report_error
     import gitbatch.cli.run
+    import gitbatch.cli.status
+    import gitbatch.cli.verify
     import gitbatch.sandbox.bubblewrap
     import gitbatch.sandbox.landlock
     import gitbatch.sandbox.none

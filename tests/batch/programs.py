@@ -16,17 +16,24 @@ from waiting import wait_until
 
 AGENT = r"""
 set -u
-name=$(basename "$GITBATCH_OUTPUT" .md)
-count=$(($(cat "$HOME/$name.starts" 2>/dev/null || echo 0) + 1))
+name=${GITBATCH_OUTPUT##*/}
+name=${name%.md}
+count=0
+[ ! -e "$HOME/$name.starts" ] || read -r count <"$HOME/$name.starts"
+count=$((count + 1))
 echo "$count" >"$HOME/$name.starts"
 cat >"$HOME/$name.prompt.$count"
 [ ! -e "$GITBATCH_OUTPUT" ] || cp "$GITBATCH_OUTPUT" "$HOME/$name.found.$count"
-words=$(sed -n 's/^> .*do: \([a-z0-9 .]*[a-z0-9]\).*/\1/p' "$HOME/$name.prompt.$count" | head -n 1)
-word=$(echo "$words" | cut -d ' ' -f "$count")
-[ -n "$word" ] || word=ok
+words=$(sed -n '/^> .*do: [a-z0-9]/{s/^> .*do: \([a-z0-9 .]*[a-z0-9]\).*/\1/p;q;}' "$HOME/$name.prompt.$count")
+word=ok
+number=0
+for each in $words; do
+    number=$((number + 1))
+    [ "$number" != "$count" ] || word=$each
+done
 say() { echo "{\"summary\": \"Wrote it. It is short.\"${1:-}}" >"$GITBATCH_REPLY"; }
 usage=", \"usage\": {\"model\": \"m-1\", \"input\": 100, \"output\": 20, \"cache_read\": 300, \"requests\": 2, \"cost\": 0.4}"
-page() { mkdir -p "$(dirname "$GITBATCH_OUTPUT")"; echo "$name $count" >"$GITBATCH_OUTPUT"; }
+page() { [ -d "${GITBATCH_OUTPUT%/*}" ] || mkdir -p "${GITBATCH_OUTPUT%/*}"; echo "$name $count" >"$GITBATCH_OUTPUT"; }
 case $word in
 75) say ', "retry_after": 0.05'; exit 75 ;;
 minute) say ', "retry_after": 60'; exit 75 ;;

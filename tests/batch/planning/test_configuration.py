@@ -108,7 +108,7 @@ def commits_in_mid_run(place: Place, tmp_path: Path) -> None:
         "git -c user.name=a -c user.email=a@example.org commit -qm mine\n",
         encoding="utf-8",
     )
-    reply = 'cat >"$GITBATCH_REPLY"'
+    reply = "printf '%s\\n' \"{"
     place.edit("tools/agent.sh", reply, f"case $output in */a.md) sh {script} ;; esac\n{reply}")
     place.commit("An agent that goes too far")
 
