@@ -57,14 +57,19 @@ def audit(place: Place, branch: str = "main") -> Story:
     return Story(tuple(items), tuple(merges), tuple(checkpoints))
 
 
+def list_cached(place: Place) -> list[Path]:
+    """The files in the cache folder, without those of layers, which stay for later runs."""
+    cache = place.home / "cache"
+    files = (path for path in cache.rglob("*") if path.is_file())
+    return [path for path in files if not path.is_relative_to(cache / "gitbatch/layers")]
+
+
 def assert_tidy(place: Place) -> None:
     """Nothing of a batch is left over but what is meant to stay: no worktree, no item branch, no lock."""
     assert place.git("worktree", "list", "--porcelain").count("worktree ") == 1
     assert place.git("for-each-ref", "--format=%(refname)", "refs/heads/gitbatch/") == ""
     assert not list((place.root / ".git").rglob("*.lock"))
-    layers = place.home / "cache/gitbatch/layers"
-    left = (path for path in (place.home / "cache").rglob("*") if path.is_file())
-    assert [path for path in left if not path.is_relative_to(layers)] == []
+    assert list_cached(place) == []
     assert str(place.home) not in Path("/proc/self/mountinfo").read_text(encoding="utf-8")
 
 

@@ -13,6 +13,7 @@ import pytest
 from conftest import Place
 from faults.test_faults import LONG, READING, SEED, tell
 from faults.trials import CONFIG, Bench, agents, fsck, open_server, snapshot
+from history import list_cached
 
 RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--jobs", "1")
 SAMPLE = 4
@@ -95,7 +96,7 @@ def trial(bench: Bench, step: int, expected: Place) -> None:
         assert started - before == Counter(agents(expected)) - before, "what is held was paid for again"
         assert costs(place) == costs(expected)
     assert before["1-t1"] >= 1
-    left = [path for path in (place.home / "cache").rglob("*") if path.is_file()]
+    left = list_cached(place)
     left += list((place.root / ".git").rglob("*.lock"))
     assert left == []
     assert place.git("for-each-ref", "refs/gitbatch/*/unchecked/") == ""

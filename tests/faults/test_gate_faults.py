@@ -13,6 +13,7 @@ import pytest
 from conftest import Place
 from faults.test_faults import LONG, READING, SEED, VICTIMS, tell
 from faults.trials import CONFIG, Bench, agents, fsck, open_server, snapshot
+from history import list_cached
 
 RUN = ("run", "--items", "all", "--checkpoint", "at-end", "--jobs", "1")
 RESUME = ("run", "--continue")
@@ -93,7 +94,7 @@ def trial(bench: Bench, step: int, victim: str, expected: Place) -> bool:
     started = Counter(agents(place))
     assert [started[f"1-t{number}"] for number in (1, 2, 3)] == [1, 1, 1]
     assert started["1-t4"] <= 3
-    left = [path for path in (place.home / "cache").rglob("*") if path.is_file()]
+    left = list_cached(place)
     left += list((place.root / ".git").rglob("*.lock"))
     assert left == []
     shutil.rmtree(place.root.parent)

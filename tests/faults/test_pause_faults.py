@@ -14,7 +14,7 @@ from conftest import Place, assert_valid
 from faults.test_faults import LONG, READING, SEED, VICTIMS, tell
 from faults.test_review_faults import AGENT, PLAN
 from faults.trials import Bench, fsck, open_server
-from history import ticked
+from history import list_cached, ticked
 
 RUN = ("run", "--items", "all", "--checkpoint", "after-each", "--jobs", "1")
 ELSEWHERE = (
@@ -88,9 +88,7 @@ def trial(unharmed: Unharmed, step: int, victim: str) -> bool:
     if len(reviews) == len(ELSEWHERE) and ran.killed:
         assert sorted(found) == sorted(unharmed.story)
     assert_valid(place)
-    left = [
-        path for path in (place.home / "cache").rglob("*") if path.is_file() and "layers" not in path.parts
-    ]
+    left = list_cached(place)
     left += list((place.root / ".git").rglob("*.lock"))
     assert left == []
     shutil.rmtree(place.root.parent)

@@ -12,6 +12,7 @@ import pytest
 from conftest import Place
 from faults.test_faults import LONG, READING, SEED, VICTIMS, tell
 from faults.trials import Bench, Snapshot, fsck, open_server, snapshot
+from history import list_cached
 
 COMMANDS = (
     ("review", "T1", "--revise", "More.", "--approve-rest"),
@@ -119,7 +120,7 @@ def trial(unharmed: Unharmed, number: int, step: int, victim: str) -> bool:
             assert tuple(place.subjects()) == story, f"{command}: {said}"
         bench.server.run(place, "run", "--continue")  # ends the batch, if a kill was just before that
         assert snapshot(place) == unharmed.end
-        left = [path for path in (place.home / "cache").rglob("*") if path.is_file()]
+        left = list_cached(place)
         left += list((place.root / ".git").rglob("*.lock"))
         assert left == []
     shutil.rmtree(place.root.parent)

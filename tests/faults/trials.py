@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from conftest import IDENTITY, Place
+from history import list_cached
 
 HERE = Path(__file__).parent
 
@@ -370,7 +371,7 @@ def check_end(bench: Bench, place: Place) -> None:
     left = [p for p in git.rglob("*") if p.name.endswith(".lock") or p.name.endswith(".new")]
     left += [p for p in (git / "refs").rglob("*") if p.is_file() and not p.stat().st_mode & 0o200]
     left += [p for p in (git / "worktrees", git / "index.gitbatch") if p.exists()]
-    left += [p for p in (place.home / "cache").rglob("*") if p.is_file()]
+    left += list_cached(place)
     assert left == []
     own = {p.name for p in (git / "gitbatch").iterdir() if p.is_file()}
     assert own <= {"lock", "children"}, own
