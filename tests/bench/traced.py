@@ -19,12 +19,20 @@ from gitbatch.__main__ import main as gitbatch
 from gitbatch.batch.events import EventStream, ItemFinished, ItemStarted
 
 STEPS = {
-    "worktree": ("batch.workplace.local.make_worktree",),
+    "worktree": ("batch.workplace.local.make_worktree", "batch.workplace.overlay._make_workplace"),
     "agent": ("batch.item.attempt._run_agent",),
-    "harvest": ("batch.workplace.local.list_changes", "batch.item.judge.take_output"),
+    "harvest": (
+        "batch.workplace.local.list_changes",
+        "batch.workplace.overlay.collect_from_upper",
+        "batch.item.judge.take_output",
+    ),
     "merge": ("batch.group.checkpoint._move_target",),
     "follow": ("batch.group.checkpoint.follow_locked",),
-    "clean-up": ("batch.workplace.local._remove_folders", "batch.loop.drop_branches"),
+    "clean-up": (
+        "batch.workplace.local._remove_folders",
+        "batch.workplace.overlay._remove_folders",
+        "batch.loop.drop_branches",
+    ),
 }
 """Phase → the functions that do it; what of a batch is in none of them is start-up, planning and events."""
 

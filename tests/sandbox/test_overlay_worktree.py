@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sandbox.arena import Arena, Wall, behind
 
-from gitbatch.sandbox.model import Confinement, Overlay
+from gitbatch.sandbox.model import Confinement, Overlay, ProcessLimits
 
 EVERYWHERE = (
     *(Wall.BUBBLEWRAP, Wall.LANDLOCK, Wall.NONE),
@@ -155,3 +155,24 @@ def test_killed_launcher_leaves_nothing(arena: Arena) -> None:
         assert " overlay " in Path(f"/proc/{program}/mountinfo").read_text()
         process.kill()
     subprocess.run(["tail", "--pid", str(program), "-f", "/dev/null"], check=True, timeout=30)
+
+
+@behind(Wall.NONE)
+def test_program_is_ended_by_a_signal(arena: Arena) -> None:
+    confinement = make_layers(arena, arena.repo)
+    with arena.start(
+        "sh", "-c", "trap 'echo bye; exit 3' TERM; echo $$; sleep 600 & wait", confinement=confinement
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()
+        process.terminate()
+        assert process.stdout.read() == "bye\n"
+        assert process.wait(30) == 3
+
+
+@behind(Wall.NONE)
+def test_changes_are_limited(arena: Arena) -> None:
+    """A program without a sandbox otherwise has no such limit."""
+    limited = make_layers(arena, arena.repo)._replace(limits=ProcessLimits(scratch_bytes=1_000_000))
+    done = arena.run("sh", "-c", "head -c 9000000 /dev/zero > big; sleep 600", confinement=limited)
+    assert "max-scratch-bytes" in done.stderr

@@ -24,6 +24,7 @@ from gitbatch.fs.removal import remove_tree
 from gitbatch.repo.attributes import put_output
 from gitbatch.repo.base import Base
 from gitbatch.repo.fingerprint import require_untouched
+from gitbatch.repo.repository import Repository
 from gitbatch.repo.snapshot import TreeSnapshot
 from gitbatch.repo.templates.layers import Layers
 from gitbatch.repo.templates.templates import Templates
@@ -125,13 +126,17 @@ class OverlayWorkplace:
     async def discard(self) -> bool:
         """Removes the worktree and the scratch folder. The item's branch is left alone."""
         self.shared.plain.slots.give_back(self.slot)
-        return await self.shared.plain.git(self._remove)
+        held = self.made.held if self.made else None
+        return await self.shared.plain.git(
+            _remove_folders, self.shared.plain.repo, self.path, self.scratch, held
+        )
 
-    def _remove(self) -> bool:
-        gone = [remove_layered_worktree(self.shared.plain.repo, self.path), remove_tree(self.scratch)]
-        if self.made and self.made.held:
-            self.made.held.close()
-        return all(gone)
+
+def _remove_folders(repo: Repository, worktree: Path, scratch: Path, held: Layers | None) -> bool:
+    gone = [remove_layered_worktree(repo, worktree), remove_tree(scratch)]
+    if held:
+        held.close()
+    return all(gone)
 
 
 def choose_place(places: tuple[Path, Path], extra: tuple[Path, ...], used: Sequence[Path], own: Path) -> Path:

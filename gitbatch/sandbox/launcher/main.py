@@ -143,7 +143,11 @@ def _run_mode(options: LauncherOptions) -> int:
     mode = options.get_one("--mode")
     folders = [*(options.get_all("--upper") or options.get_all("--worktree")), options.get_one("--scratch")]
     written = WrittenBytes(folders, int(options.get_one("--scratch-bytes")))
-    if mode in {"landlock", "none"}:
+    if mode == "none":
+        return watch_wrapper(
+            partial(_execute_program, options), written, on_our_death=signal.SIGKILL, is_program=True
+        )
+    if mode == "landlock":
         if options.network == "api":
             _enter_network_with_listener()
         return watch_wrapper(partial(_keep_program, options), written, on_our_death=signal.SIGTERM)
@@ -156,9 +160,7 @@ def _run_mode(options: LauncherOptions) -> int:
 def _keep_program(options: LauncherOptions) -> None:
     """Runs the program until it ends, as the wrapper of it, and ends this process."""
     _mount_layers(options, signal.SIGTERM)
-    confined = options.get_one("--mode") == "landlock"
-    program = partial(_execute_confined, options) if confined else partial(_execute_program, options)
-    os._exit(run_contained(program))
+    os._exit(run_contained(partial(_execute_confined, options)))
 
 
 def _run_bubblewrap(options: LauncherOptions, written: WrittenBytes) -> int:
@@ -182,7 +184,8 @@ def _execute_bubblewrap(options: LauncherOptions, command: list[str]) -> None:
 
 
 def _execute_program(options: LauncherOptions) -> None:
-    """Replaces this process by the program, which no sandbox confines."""
+    """Replaces this process by the program, which no sandbox confines, in its worktree of layers."""
+    _mount_layers(options, signal.SIGKILL)
     process.execute_program(options.argv)
 
 

@@ -92,7 +92,7 @@ def _mount_overlay(overlay: OverlayMount) -> None:
     opened = [os.open(path, _FOLDER) for path in paths]
     try:
         *lower, upper, work = (f"/proc/self/fd/{descriptor}" for descriptor in opened)
-        options = f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work},userxattr,index=on"
+        options = f"lowerdir={':'.join(lower)},upperdir={upper},workdir={work},userxattr,index=on,volatile"
         mount_filesystem("overlay", overlay.place, "overlay", MS_NOSUID | MS_NODEV, options)
     finally:
         for descriptor in opened:

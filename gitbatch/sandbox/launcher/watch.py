@@ -19,13 +19,20 @@ _SHARE = 50
 _TOO_MUCH = 128 + signal.SIGXFSZ
 
 
-def watch_wrapper(wrapper: Callable[[], None], written: WrittenBytes, on_our_death: signal.Signals) -> int:
+def watch_wrapper(
+    wrapper: Callable[[], None],
+    written: WrittenBytes,
+    on_our_death: signal.Signals,
+    *,
+    is_program: bool = False,
+) -> int:
     """Runs a wrapper until it ends; returns its exit code.
 
     Args:
         wrapper: ends with the exit code of its program; SIGTERM ends it and all its processes.
         written: the bytes that the program has written.
         on_our_death: the signal that the wrapper gets if this process is killed.
+        is_program: whether the wrapper is replaced by the program itself, which leads its own process group.
     """
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     prctl(PR_SET_CHILD_SUBREAPER, 1)
@@ -40,7 +47,7 @@ def watch_wrapper(wrapper: Callable[[], None], written: WrittenBytes, on_our_dea
                 process.end_children()  # of a wrapper that was killed before it did
                 return _TOO_MUCH if is_stopped else ended[child]
         elif came:
-            _forward_signal(came, child)
+            _forward_signal(came, child, [child] if is_program else process.list_children(child))
         else:
             began = time.monotonic()
             if not is_stopped and written.is_exceeded():
@@ -50,9 +57,9 @@ def watch_wrapper(wrapper: Callable[[], None], written: WrittenBytes, on_our_dea
             pause = max(_PERIOD, _SHARE * (time.monotonic() - began))
 
 
-def _forward_signal(number: int, wrapper: int) -> None:
-    """Sends a signal to the program's process group."""
-    for leader in process.list_children(wrapper):
+def _forward_signal(number: int, wrapper: int, leaders: list[int]) -> None:
+    """Sends a signal to the program's process group; if it has none yet, SIGTERM to the wrapper."""
+    for leader in leaders:
         try:
             os.killpg(leader, number)
         except ProcessLookupError:
