@@ -174,7 +174,7 @@ def _make_overlay(layers: SharedLayers, new: NewPlace, held: Layers) -> Overlay:
             folder.mkdir(parents=True)
         for _, shown in layers.git.binds:
             shown.mkdir(parents=True, exist_ok=True)
-        of_git = Overlay((layers.git.share_index(held.index),), git_dir_of(path), git_work)
+        of_git = Overlay((layers.git.share_index(held.index, path),), git_dir_of(path), git_work)
         return Overlay((*new.layers, *held.lower), path, work, of_git, layers.git.binds)
 
 

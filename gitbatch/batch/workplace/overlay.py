@@ -200,7 +200,7 @@ def _take_layers(
 ) -> tuple[tuple[Path, ...], Path]:
     """Returns the layers with the files of the base, and a folder with their index; for some paths only, new ones."""
     if held:
-        return held.lower, shared.layers.git.share_index(held.index)
+        return held.lower, shared.layers.git.share_index(held.index, path)
     objects = shared.plain.repo.objects
     files, index = (work_folders_of(path)[0].with_name(name) for name in ("base", "index"))
     for folder in (files, index):

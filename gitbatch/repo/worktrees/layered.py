@@ -28,20 +28,26 @@ class LayeredGit(Struct, frozen=True):
     binds: tuple[tuple[Path, Path], ...]
     """Object directories, and where they are shown too."""
 
-    def share_index(self, index: Path) -> Path:
-        """Returns a folder that has an index and nothing else, for all worktrees of a base.
+    def share_index(self, index: Path, worktree: Path) -> Path:
+        """Returns a folder that has an index and nothing else, for a worktree whose work folders exist.
 
         Raises:
             OSError: it cannot be written.
         """
+        own = work_folders_of(worktree)[0].with_name("index")
+        own.mkdir()
+        try:
+            os.link(index, own / "index")
+        except OSError:  # another file system, or one without hard links: one copy for all worktrees
+            return self._copy_index(index)
+        return own
+
+    def _copy_index(self, index: Path) -> Path:
         shared = self.agents.folder / f"{index.parent.name}-{self.agents.mark}.index"
         if not shared.is_dir():
             made = shared.with_name(f"{TEMPORARY}{secrets.token_hex(4)}")
             made.mkdir()
-            try:
-                os.link(index, made / "index")
-            except OSError:  # another file system, or one without hard links
-                shutil.copyfile(index, made / "index")
+            shutil.copyfile(index, made / "index")
             made.rename(shared)
         return shared
 
