@@ -1,9 +1,11 @@
 """The attempts that ran when gitbatch itself was killed: they may have cost something, and did not come to report it.
 
 An item's branch begins with its attempt and is removed when that ends without a commit. So the branches that a dead run has
-left, of items that are not done, are those of its running attempts. `resume_batch` removes them.
+left, of items that are not done, are those of its running attempts, unless they have a commit of the item: one in conflict,
+which a review has made run again. `resume_batch` removes them.
 """
 
+from gitbatch.batch.history.item_commits import read_item_commit
 from gitbatch.batch.history.ledger import LedgerEntries
 from gitbatch.batch.history.progress import BatchProgress
 from gitbatch.batch.history.record import Batch
@@ -25,8 +27,9 @@ def find_killed_attempts(
     done = (recorded - state.reopened.keys()) | state.ready.keys()
     done |= {key for key, held in state.unchecked.items() if not held.is_ended_by(entries.of_item(key))}
     reason = clean_text("interrupted: gitbatch was killed")
+    branches = ((i, left.get(item_branch(batch.id, i.slug))) for i in batch.record.items if i.key not in done)
     return tuple(
         FailedAttempt(item.key, "", 0, ItemStatus.FAILED, None, reason)
-        for item in batch.record.items
-        if item.key not in done and item_branch(batch.id, item.slug) in left
+        for item, tip in branches
+        if tip and read_item_commit(repo, batch.id, item, tip) is None
     )
