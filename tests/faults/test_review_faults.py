@@ -22,6 +22,8 @@ COMMANDS = (
     ("retry", "T2", "--no-run"),
     ("run", "--continue"),
     ("run", "--continue"),
+    ("undo", "T2", "--with-dependants"),
+    ("run", "--continue"),
 )
 """After a batch has paused behind its first group."""
 SAMPLE = 4
@@ -86,7 +88,7 @@ def unharmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unharmed]:
                 for victim in VICTIMS
                 if call not in READING and (victim == "everything" or process == "git")
             ]
-        assert [len(story) for story in stories] == [4, 6, 7, 8, 9, 11, 13]
+        assert [len(story) for story in stories] == [4, 6, 7, 8, 9, 11, 13, 14, 16]
         yield Unharmed(bench, tuple(stories), tuple(trials), snapshot(place))
 
 

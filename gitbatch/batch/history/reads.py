@@ -139,8 +139,8 @@ def list_changed(
 def _unwind(writers: Sequence[RecordedItem], reader: RecordedItem, now: str | None) -> tuple[str | None, ...]:
     """Returns the versions of a file that a reader may have read: without those that it and later items wrote.
 
-    `writers` are the items that write it. The first is without those of later groups; the others are without those of its own group too, which it reads only
-    if it waited for them.
+    `writers` are the items that write it. The first is without those of later groups; the others are without those of its
+    own group too, which it reads only if it waited for them.
     """
     if not writers:
         return (now,)
