@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from gitbatch.fs.nofollow import directory
 
-_FICLONE = 0x40049409
+FICLONE = 0x40049409
 """The request of `linux/fs.h`: another file gets the same content, and shares the blocks until one of them is written."""
 _OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -143,7 +143,7 @@ def clone_or_copy(reading: int, writing: int) -> None:
     """Copies the content of a file into an empty one; as a reflink, where the file system has those."""
     if sys.platform == "linux":
         with suppress(OSError):
-            fcntl.ioctl(writing, _FICLONE, reading)
+            fcntl.ioctl(writing, FICLONE, reading)
             return
     with open(reading, "rb", closefd=False) as source, open(writing, "wb", closefd=False) as target:
         shutil.copyfileobj(source, target, 1024 * 1024)

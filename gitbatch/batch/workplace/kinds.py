@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from gitbatch.errors import GitbatchError, UsageError
+from gitbatch.fs.cloning import find_clone_problem
 from gitbatch.sandbox.model import SandboxKind
 
 
@@ -16,6 +17,8 @@ class WorktreeKind(StrEnum):
 
     OVERLAY = "overlay"
     """Layers that all worktrees share, mounted for the programs of an agent."""
+    CLONE = "clone"
+    """Clones of a template's files, which share its blocks on the disk (reflinks)."""
     COPY = "copy"
     """Git's checkout."""
 
@@ -57,6 +60,7 @@ def choose_kind(wanted: str, sandboxes: Iterable[SandboxKind], worktrees: Path, 
         raise UsageError(f"GITBATCH_WORKTREE is {wanted}", f"use one of {', '.join((AUTO, *WorktreeKind))}")
     problems: Mapping[WorktreeKind, Callable[[], str]] = {
         WorktreeKind.OVERLAY: partial(_find_overlay_problem, tuple(sandboxes), worktrees, layers),
+        WorktreeKind.CLONE: partial(find_clone_problem, layers, worktrees),
         WorktreeKind.COPY: str,
     }
     why_not: list[str] = []

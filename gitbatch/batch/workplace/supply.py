@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -12,6 +13,7 @@ from gitbatch.batch.workplace.local import LocalWorkplaces
 from gitbatch.batch.workplace.overlay import OverlayWorkplaces, SharedLayers
 from gitbatch.batch.workplace.protocol import Workplaces
 from gitbatch.repo.fingerprint import require_untouched
+from gitbatch.repo.templates.cloned import clone_checkout
 from gitbatch.repo.templates.expiry import LAYERS, CacheLimits
 from gitbatch.repo.templates.kept import KeptCheckouts
 from gitbatch.repo.templates.templates import open_templates
@@ -37,16 +39,17 @@ def open_workplaces(plain: LocalWorkplaces, kind: WorktreeKind, around: UserFold
         kind: the kind.
         around: the user's folders.
     """
-    repo = plain.repo
+    repo, waiting = plain.repo, plain.folder / ".kept"
     if kind is WorktreeKind.COPY:
-        with closing(KeptCheckouts(repo, plain.folder / ".kept")) as kept:
+        with closing(KeptCheckouts(repo, waiting)) as kept:
             yield replace(plain, kept=kept)
         return
     hidden = replace(plain, hidden=(*plain.hidden, around.cache / LAYERS))
-    with (
-        open_templates(
-            repo, around.cache, lambda: require_untouched(repo, plain.fingerprint), around.limits
-        ) as templates,
-        closing(open_layered_git(plain.agent_git, repo.root)) as git,
-    ):
-        yield OverlayWorkplaces(hidden, SharedLayers(templates, git, around.home))
+    guard = partial(require_untouched, repo, plain.fingerprint)
+    with open_templates(repo, around.cache, guard, around.limits) as templates:
+        if kind is WorktreeKind.CLONE:
+            with closing(KeptCheckouts(repo, waiting, partial(clone_checkout, templates))) as kept:
+                yield replace(hidden, kept=kept)
+        else:
+            with closing(open_layered_git(plain.agent_git, repo.root)) as git:
+                yield OverlayWorkplaces(hidden, SharedLayers(templates, git, around.home))

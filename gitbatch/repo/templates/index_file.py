@@ -10,6 +10,7 @@ them when it adds a file; the others stay, so that `git status` need not read ev
 
 import hashlib
 import mmap
+import os
 import struct
 from array import array
 from bisect import bisect_right
@@ -17,16 +18,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from gitbatch.paths import encode_path
-from gitbatch.repo.worktrees.sparse import IndexRecord, render_entry
+from gitbatch.repo.worktrees.sparse import IndexRecord, render_entry, render_status
 
 _HEADER = struct.Struct(">4sII")
 _STEP = 64
 """An offset is kept for each 64th entry."""
 _STAT_BYTES = 40
-_SAME_NAME = b"\0"
+_NUL = b"\0"
+_MOST_PARTS = 10_000
 
 
 class UnknownIndexError(Exception):
@@ -51,7 +53,7 @@ def write_offsets(index: Path, table: Path, id_bytes: int) -> None:
         for number in range(count):
             if number % _STEP == 0:
                 offsets.append(at)
-            length = find(_SAME_NAME, at + fixed) - at
+            length = find(_NUL, at + fixed) - at
             at += length + 8 - length % 8
         offsets.append(at)
         table.write_bytes(offsets.tobytes())
@@ -83,6 +85,42 @@ def splice_index(index: Path, table: Path, made: Path, changes: Iterable[IndexCh
                     digest.update(content)
                     file.write(content)
             file.write(digest.digest())
+
+
+def renew_status(index: Path, made: Path, folder: Path, id_bytes: int) -> None:
+    """Writes the index that has the entries of an old one, with the status of the files in a folder.
+
+    Raises:
+        UnknownIndexError: the old one has another form.
+        OSError: a file is missing.
+    """
+    digest = hashlib.sha1(usedforsecurity=False) if id_bytes == 20 else hashlib.sha256()
+    root = f"{folder}/".encode()
+    with _open_bytes(index) as data, made.open("wb") as file:
+        at, fixed = _HEADER.size, _STAT_BYTES + id_bytes + 2
+        parts = [data[:at]]
+        for _ in range(_read_count(data)):
+            end = data.find(_NUL, at + fixed)
+            length = end - at
+            mode = data[at + 24 : at + 28]
+            status = os.lstat(root + data[at + fixed : end])
+            parts += (
+                render_status(status, int.from_bytes(mode)),
+                data[at + _STAT_BYTES : at + length + 8 - length % 8],
+            )
+            at += length + 8 - length % 8
+            if len(parts) > _MOST_PARTS:
+                _write_parts(file, digest, parts)
+        parts.append(data[at:-id_bytes])
+        _write_parts(file, digest, parts)
+        file.write(digest.digest())
+
+
+def _write_parts(file: BinaryIO, digest: "hashlib._Hash", parts: list[bytes]) -> None:
+    content = b"".join(parts)
+    digest.update(content)
+    file.write(content)
+    parts.clear()
 
 
 @dataclass(slots=True, frozen=True)
@@ -125,7 +163,7 @@ class _OldIndex:
 
     def _name_at(self, at: int) -> bytes:
         start = at + _STAT_BYTES + self.id_bytes + 2
-        return self.data[start : self.data.find(_SAME_NAME, start)]
+        return self.data[start : self.data.find(_NUL, start)]
 
     def render_extensions(self, changes: Iterable[bytes]) -> bytes:
         """Returns the extensions of the new index: the cached trees, without those that have changed."""

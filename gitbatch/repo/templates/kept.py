@@ -30,7 +30,7 @@ from gitbatch.repo.templates.delta import Delta, changes_attributes, index_chang
 from gitbatch.repo.templates.index_file import UnknownIndexError, splice_index, write_offsets
 from gitbatch.repo.templates.restoring import NotRestorableError, restore_checkout, write_changes
 from gitbatch.repo.templates.templates import plain_index
-from gitbatch.repo.worktrees.worktree import Worktree, check_out_all
+from gitbatch.repo.worktrees.worktree import CheckOut, Worktree, check_out_all
 
 _MANY = 1000
 """The most paths that are replaced for another base."""
@@ -52,6 +52,8 @@ class KeptCheckouts:
     repo: Repository
     folder: Path
     """In which they wait: on the file system of the worktrees."""
+    make: CheckOut | None = None
+    """Makes a new checkout, with an index of version 2; None: git does."""
     _free: list[_WaitingCheckout] = field(init=False, default_factory=list)
     _used: dict[Path, _WaitingCheckout] = field(init=False, default_factory=dict)
 
@@ -70,7 +72,10 @@ class KeptCheckouts:
             kept.folder.rename(path)
             shutil.copyfile(kept.index, index)
         else:
-            check_out_all(self.repo, path, index, commit, plain_index)
+            if self.make:
+                self.make(path, index, commit)
+            else:
+                check_out_all(self.repo, path, index, commit, plain_index)
             self.folder.mkdir(exist_ok=True)
             kept = self._new(tree)
             shutil.copyfile(index, kept.index)

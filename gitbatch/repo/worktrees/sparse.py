@@ -142,12 +142,16 @@ def render_entry(entry: IndexRecord) -> bytes:
 
 def _render_stat(entry: IndexRecord) -> bytes:
     """Returns the part of an entry that git compares with a file's status; zeros make git read the file."""
-    status = entry.status
-    if status is None:
+    if entry.status is None:
         return _NO_STAT[:24] + struct.pack(">I", entry.mode) + _NO_STAT[28:]
+    return render_status(entry.status, entry.mode)
+
+
+def render_status(status: os.stat_result, mode: int) -> bytes:
+    """Returns the status of a file as an entry has it; `mode`: the one that git gives the file."""
     numbers = (
         *divmod(status.st_ctime_ns, 1_000_000_000),
         *divmod(status.st_mtime_ns, 1_000_000_000),
-        *(status.st_dev, status.st_ino, entry.mode, status.st_uid, status.st_gid, status.st_size),
+        *(status.st_dev, status.st_ino, mode, status.st_uid, status.st_gid, status.st_size),
     )
     return struct.pack(">10I", *(number & 0xFFFFFFFF for number in numbers))
