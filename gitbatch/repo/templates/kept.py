@@ -34,6 +34,8 @@ from gitbatch.repo.worktrees.worktree import CheckOut, Worktree, check_out_all
 
 _MANY = 1000
 """The most paths that are replaced for another base."""
+_FEW = 64
+"""The most files of a checkout that is not kept: to make it costs less than to look through all processes."""
 
 
 class _WaitingCheckout(Struct, frozen=True):
@@ -76,6 +78,8 @@ class KeptCheckouts:
                 self.make(path, index, commit)
             else:
                 check_out_all(self.repo, path, index, commit, plain_index)
+            if _count_files(index) <= _FEW:
+                return
             self.folder.mkdir(exist_ok=True)
             kept = self._new(tree)
             shutil.copyfile(index, kept.index)
@@ -149,3 +153,9 @@ class KeptCheckouts:
     def _new(self, tree: str) -> _WaitingCheckout:
         name = secrets.token_hex(4)
         return _WaitingCheckout(self.folder / name, self.folder / f"{name}.index", tree)
+
+
+def _count_files(index: Path) -> int:
+    """Returns how many entries an index has, from its header."""
+    with index.open("rb") as file:
+        return int.from_bytes(file.read(12)[8:])

@@ -38,6 +38,11 @@ def repo(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
     opened.close()
 
 
+@pytest.fixture(autouse=True)
+def _keep_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gitbatch.repo.templates.kept._FEW", 0)
+
+
 class Desk:
     """Makes worktrees, one after the other."""
 
@@ -95,6 +100,12 @@ def test_a_checkout_is_used_again(desk: Desk, place: Place, tmp_path: Path) -> N
     second = desk.open()
     assert (second.path / "a/1.md").stat().st_ino == inode
     require_checkout(place, desk, second, tmp_path)
+
+
+def test_a_small_checkout_is_not_kept(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gitbatch.repo.templates.kept._FEW", 64)
+    desk.leave(desk.open())
+    assert desk.waiting() == 0
 
 
 def test_a_folder_that_was_made_for_an_output_goes(desk: Desk) -> None:
