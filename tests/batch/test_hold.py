@@ -16,12 +16,21 @@ from sessions import session_settings
 
 from gitbatch.batch.caller import PauseAlways
 from gitbatch.batch.deciding import Choice, find_reviewable, list_review_items
-from gitbatch.batch.events import CheckpointReached, ConfigChanged, Event, GroupStarted, Listener, Notice
+from gitbatch.batch.events import (
+    BatchPaused,
+    CheckpointReached,
+    ConfigChanged,
+    Event,
+    GroupStarted,
+    Listener,
+    Notice,
+)
 from gitbatch.batch.hold import DecidedElsewhereError
 from gitbatch.batch.loop import Ending, Result
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.session import Session, open_session
 from gitbatch.errors import BusyError, GitbatchError
+from gitbatch.repo.holder import read_waiting
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.opening import open_repository
 
@@ -208,6 +217,45 @@ def end_it(place: Place) -> None:
 
 def rewrite_history(place: Place) -> None:
     place.git("reset", "-q", "--hard", "HEAD~2")
+
+
+def test_stopping_needs_no_lock(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What another process holds is not waited for; decisions cannot be recorded then, and nothing has changed."""
+
+    async def stop_while_another_works(session: Session) -> bool:
+        assert session.hold
+        session.hold.patience = 0.0
+        other.enter_context(repository_lock(session.hold.unlocked, print, "gc"))
+        before = three.git("for-each-ref")
+        found = find_reviewable(session.hold.unlocked)
+        with pytest.raises(BusyError):
+            await session.decide((Choice(APPROVE, next(iter(found.items.values()))),))
+        assert three.git("for-each-ref") == before
+        return False
+
+    with ExitStack() as other:
+        result, events, _ = run_with(three, monkeypatch, stop_while_another_works, items="T101,T301")
+    assert result.ending is Ending.PAUSED
+    assert isinstance(events[-1], BatchPaused)
+    (log,) = three.root.glob(".git/gitbatch/*/events.jsonl")
+    assert "batch-paused" not in log.read_text(encoding="utf-8"), "the log belongs to who holds the lock"
+    assert read_waiting(three.root / ".git/gitbatch") == ()
+
+
+def test_the_rest_of_the_batch_is_changed_elsewhere(three: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a run that refuses to start afterwards: what it has changed is said, and counts."""
+
+    def change_mode(_: Session) -> bool:
+        three.write("out/words/one.md", "mine\n")
+        three.gitbatch("run", "--continue", "--checkpoint", "at-end", code=1)
+        (three.root / "out/words/one.md").unlink()
+        return True
+
+    agree: Meanwhile = lambda _: True  # noqa: E731 - one word
+    items = "T101,T102,T201,T301"
+    result, events, person = run_with(three, monkeypatch, change_mode, agree, items=items)
+    assert (result.ending, person.seen) == (Ending.COMPLETE, [1, 3])
+    assert "changed elsewhere: for the rest, mode at-end and agent scripted" in notices(events)
 
 
 def test_a_changed_configuration_is_asked_about_without_the_lock(

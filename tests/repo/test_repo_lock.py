@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 from conftest import Place
 
 from gitbatch.errors import BusyError, GitError
 from gitbatch.repo import lock
-from gitbatch.repo.holder import read_holder
+from gitbatch.repo.holder import name_waiting, read_holder, read_waiting
 from gitbatch.repo.lock import repository_lock
 from gitbatch.repo.repository import Repository
 
@@ -251,3 +252,23 @@ def test_a_ref_that_a_killed_git_has_moved_is_moved(
     shim(place, monkeypatch, case)
     assert repo.refs.swap(TARGET, new, head, "x")
     assert repo.refs.read(TARGET) == new
+
+
+def test_who_waits_without_the_lock_is_named(repo: Repository) -> None:
+    """As it held the lock, from its first moment; what a killed process has left names none, and is removed."""
+    with repository_lock(repo, silent, since=5.0):
+        holder = read_holder(repo.own_dir)
+    assert holder
+    assert (holder.since, holder.process) == (5.0, os.getpid())
+    killed = repo.own_dir / "waiting-1"
+    killed.write_bytes(msgspec.json.encode(holder))
+    assert read_waiting(repo.own_dir) == ()
+    with name_waiting(repo.own_dir, holder):
+        assert read_waiting(repo.own_dir) == (holder,)
+        assert not killed.exists()
+    assert read_waiting(repo.own_dir) == ()
+    repo.own_dir.chmod(0o500)
+    with name_waiting(repo.own_dir, holder):
+        pass
+    repo.own_dir.chmod(0o700)
+    assert sorted(path.name for path in repo.own_dir.iterdir()) == ["children", "lock"]
