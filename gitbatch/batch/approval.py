@@ -12,12 +12,17 @@ from gitbatch.repo.snapshot import TreeSnapshot
 
 def find_unapproved(repo: Repository, batch: Batch) -> tuple[BatchItem, ...]:
     """Returns the items that a person has to decide about before the batch continues, by the branch's configuration."""
+    return (
+        select_undecided(batch.record, read_progress(repo, batch)) if requires_approval(repo, batch) else ()
+    )
+
+
+def requires_approval(repo: Repository, batch: Batch) -> bool:
+    """Returns true if the configuration of a batch's branch has `review.require-approval`."""
     tip = require_tip(repo, batch.record.target)
     snapshot = TreeSnapshot(repo.objects, repo.objects.tree_of(tip))
     config = read_with_objects(repo, tip, lambda: parse_config(snapshot.read(CONFIG_FILE)))
-    return (
-        select_undecided(batch.record, read_progress(repo, batch)) if config.review.require_approval else ()
-    )
+    return config.review.require_approval
 
 
 def select_undecided(record: Record, state: BatchProgress) -> tuple[BatchItem, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
+from gitbatch.batch.group.put_back import ReviewConflictError
 from gitbatch.batch.group.review import RecordedReview, preview_review, record_review
 from gitbatch.batch.group.set_aside import note_conflicts
 from gitbatch.batch.history.decisions import DecisionKind, ItemDecision, ItemName, clean_comment
@@ -83,6 +84,8 @@ class Choice(Struct, frozen=True):
     """The agent of the next run; None: the one that the plan or the batch names."""
     runs_again: bool = False
     """Whether an item that is undone runs again."""
+    review: str | None = None
+    """The review whose decision the person saw, empty if none stood; None: whatever stands now."""
 
     @property
     def reopens(self) -> bool:
@@ -235,6 +238,7 @@ def decide_items(
         raise UsageError("there is nothing to decide", LIST)
     if len({choice.item.key for choice in choices}) < len(choices):
         raise UsageError("an item is decided twice", "name each item once")
+    _require_seen(repo, found, choices)
     batch = found.batch
     resume_batch(repo, batch)
     now = clock()
@@ -269,6 +273,27 @@ def _require_agents(repo: Repository, batch: Batch, tip: str, choices: tuple[Cho
         config = read_project_state(repo, tip, batch.record.plan).project.config
         for name in sorted(names):
             config.agent_name(name)
+
+
+def _require_seen(repo: Repository, found: Reviewable, choices: tuple[Choice, ...]) -> None:
+    """Refuses choices about items that were decided about since the person looked, or that have run again.
+
+    Raises:
+        ReviewConflictError: the message names them, with what was decided.
+    """
+    seen = {choice.item.key: choice.review for choice in choices if choice.review is not None}
+    if not seen:
+        return
+    changed = tuple(
+        f"{item.name} ({item.decision.word if item.decision else 'has run again'})"
+        for item in list_review_items(repo, found)
+        if item.review != seen.get(ItemKey(item.slug), item.review)
+    )
+    if changed:
+        raise ReviewConflictError(
+            f"decided elsewhere meanwhile: {list_names(changed)}",
+            "nothing was decided. Look again: gitbatch review --list",
+        )
 
 
 def _as_decisions(repo: Repository, choice: Choice, tree: str) -> tuple[ItemDecision, ...]:

@@ -67,7 +67,7 @@ def resume_batch(repo: Repository, batch: Batch) -> tuple[BatchProgress, Followe
     last = state.last
     # Invariant 4: the checkout first, while the item branches still keep their commits.
     if last and repo.refs.read(followed_ref(batch.id)) != last:
-        followed = follow_checkout(repo, batch.record, _commit_before(repo, batch.id, last), last)
+        followed = follow_checkout(repo, batch.record, find_commit_before(repo, batch.id, last), last)
         repo.point(followed_ref(batch.id), last)
     # Invariant 5: leftovers of dead runs. A branch at its item's commit is kept until its group is done.
     remove_leftovers(repo, batch.id)
@@ -127,7 +127,7 @@ def read_unreviewed(
         last.group,
         outcomes,
         criteria=(),
-        before=_commit_before(repo, batch.id, first.commit),
+        before=find_commit_before(repo, batch.id, first.commit),
         commit=last.last,
         gates=tuple(gate for each in waiting for gate in each.gates),
     )
@@ -142,7 +142,7 @@ def finish_batch(repo: Repository, batch: Batch) -> ProjectState:
     return read_project_state(repo, tip, batch.record.plan)
 
 
-def _commit_before(repo: Repository, batch: str, last: str) -> str:
+def find_commit_before(repo: Repository, batch: str, last: str) -> str:
     """Returns the target's commit before a checkpoint: below the orchestrator commit and the merges under it."""
     objects = repo.objects
     commit = objects.read_commit(objects.read_commit(last).parents[0])

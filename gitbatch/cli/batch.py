@@ -30,6 +30,7 @@ from gitbatch.cli.common import (
 from gitbatch.cli.frontend import PromptFrontend, PromptReviewer
 from gitbatch.cli.keys import TerminalKeys
 from gitbatch.cli.notifier import NotifyingReviewer, make_notifier
+from gitbatch.cli.pager import read_git_variables
 from gitbatch.cli.signals import ENDING_SIGNALS, Signals
 from gitbatch.cli.terminal import can_prompt
 from gitbatch.cli.unused_changes import tell_unused_changes
@@ -96,7 +97,12 @@ class RunOptions(Struct, frozen=True, kw_only=True):
 def run_command(options: RunOptions, prepare: Callable[[Repository], None] | None = None) -> ExitCode:
     """Starts or resumes a batch; returns how it ended. `prepare` is called before, with the open repository."""
     view = make_view(json=options.json, progress=options.progress)
-    prompts = PromptFrontend(can_ask=options.can_ask)
+    prompts = PromptFrontend(
+        can_ask=options.can_ask,
+        progress=options.progress,
+        inherited=read_git_variables(),
+        directory=options.directory,
+    )
     with open_repository_of(options.directory) as repo:
         if prepare:
             prepare(repo)
@@ -152,7 +158,7 @@ def run_session(
     with open_session(repo, settings, (view, notifier), prompts) as session:
         signals = Signals(session)
         keys = TerminalKeys(view, session, can_ask=prompts.can_ask)
-        reviewer: Reviewer = PromptReviewer(session, view, signals, keys, can_ask=prompts.can_ask)
+        reviewer: Reviewer = PromptReviewer(session, view, signals, keys, prompts)
         if prompts.can_ask:
             reviewer = NotifyingReviewer(reviewer, notifier)
         try:

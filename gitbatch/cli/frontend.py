@@ -3,20 +3,18 @@
 questionary is imported when the first question is asked.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import Protocol
 
 from gitbatch.batch.model import Checkpoint, CheckpointMode
 from gitbatch.batch.planning.project_state import ProjectState
 from gitbatch.batch.session import Session
-from gitbatch.cli.common import tell_waiting
+from gitbatch.cli.common import HERE, tell_waiting
 from gitbatch.cli.plan_warnings import tell_warnings
+from gitbatch.cli.views import EventView, ProgressKind
 from gitbatch.plan.model import Plan
-
-if TYPE_CHECKING:
-    from gitbatch.cli.views import EventView
 
 
 class Listening(Protocol):
@@ -39,11 +37,54 @@ class Keys(Protocol):
         ...
 
 
+class Prompts(Protocol):
+    """Asks the user during a run."""
+
+    @property
+    def can_ask(self) -> bool:
+        """Whether the user can answer a question."""
+        ...
+
+    async def hold_review(self, session: Session, consent: str) -> bool:
+        """Holds a review; returns true if the run continues."""
+        ...
+
+
 class PromptFrontend:
     """Asks for what the options leave out (rule O7)."""
 
-    def __init__(self, *, can_ask: bool) -> None:
+    def __init__(
+        self,
+        *,
+        can_ask: bool,
+        progress: ProgressKind = ProgressKind.AUTO,
+        inherited: Mapping[str, str] | None = None,
+        directory: Path = HERE,
+    ) -> None:
+        """Prepares the questions.
+
+        Args:
+            can_ask: whether the user can answer one.
+            progress: what is shown while items run: with `plain`, a review is asked in lines.
+            inherited: the GIT_* variables that the process was started with.
+            directory: the folder that the user named.
+        """
         self.can_ask = can_ask
+        self._progress = progress
+        self._inherited = inherited or {}
+        self._directory = directory
+
+    async def hold_review(self, session: Session, consent: str) -> bool:
+        """Holds a review at a pause of a run; returns true if it continues. What was decided is recorded, and reported."""
+        from gitbatch.cli.review_desk import ReviewDesk
+        from gitbatch.cli.reviewing import choose_form, describe_recorded, hold_review
+
+        assert session.hold  # noqa: S101 - a run asks
+        desk = ReviewDesk(session.hold.unlocked, self._inherited, self._directory, session.decide)
+        held = await hold_review(desk, consent, choose_form(self._progress))
+        for text in describe_recorded(held):
+            session.notify(text)
+        return held.continues
 
     def report_waiting(self, text: str) -> None:
         """Shows what the command waits for."""
@@ -76,18 +117,18 @@ class PromptReviewer:
     """Asks at the pauses of a run. The view leaves the screen first; the signal handlers are set again afterwards."""
 
     def __init__(
-        self, session: Session, view: "EventView", signals: Listening, keys: Keys, *, can_ask: bool
+        self, session: Session, view: EventView, signals: Listening, keys: Keys, prompts: Prompts
     ) -> None:
         self._session = session
         self._view = view
         self._listen = signals.listen
         self._keys = keys
-        self._can_ask = can_ask
+        self._prompts = prompts
 
     @property
     def takes_time(self) -> bool:
         """Whether a person answers."""
-        return self._can_ask
+        return self._prompts.can_ask
 
     @contextmanager
     def _free_terminal(self) -> Iterator[None]:
@@ -100,28 +141,21 @@ class PromptReviewer:
             self._listen()
             self._keys.start()
 
-    async def review_checkpoint(self, checkpoint: Checkpoint) -> bool:
-        """Asks whether to continue after a checkpoint, and shows its diff on request."""
-        if not self._can_ask:
-            return False
-        from gitbatch.cli.questions import ask_to_continue
+    async def review_checkpoint(self, checkpoint: Checkpoint) -> bool:  # noqa: ARG002 - the review reads all from git
+        """Asks for decisions, and whether to continue after a checkpoint."""
+        return self._prompts.can_ask and await self._hold_review("continue with the next group")
 
+    async def review_last(self, checkpoint: Checkpoint, *, is_earlier: bool) -> bool:  # noqa: ARG002 - as above
+        """Asks for decisions, and whether the batch ends after its last checkpoint. Without a terminal, it does."""
+        return not self._prompts.can_ask or await self._hold_review("end the batch")
+
+    async def _hold_review(self, consent: str) -> bool:
         with self._free_terminal():
-            return await ask_to_continue(checkpoint, partial(self._session.show_diff, checkpoint))
-
-    async def review_last(self, checkpoint: Checkpoint, *, is_earlier: bool) -> bool:
-        """Asks whether the batch ends after its last checkpoint. Without a terminal, it does."""
-        if not self._can_ask:
-            return True
-        from gitbatch.cli.questions import ask_to_end
-
-        with self._free_terminal():
-            show_diff = partial(self._session.show_diff, checkpoint)
-            return await ask_to_end(checkpoint, show_diff, is_shown=not is_earlier)
+            return await self._prompts.hold_review(self._session, consent)
 
     async def accept_config(self) -> bool:
         """Asks whether to run with a changed configuration. `--accept-config` covers only the start of a run."""
-        if not self._can_ask:
+        if not self._prompts.can_ask:
             return False
         from gitbatch.cli.questions import ask_to_accept_now
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from gitbatch.cli.common import make_page
 from gitbatch.repo.process import Git
 from gitbatch.repo.settings import read_user_setting
+from gitbatch.repo.user_commit import select_user_variables
 from gitbatch.view.block import Block
 from gitbatch.view.encoding import ASCII_FORMS
 from gitbatch.view.page import PlainPage
@@ -24,8 +25,9 @@ _VARIABLES = {"LESS": "FRX", "LV": "-c"}
 
 
 def read_git_variables() -> dict[str, str]:
-    """Returns the variables that name git's pager and configuration; opening a repository removes them."""
-    return {name: value for name, value in os.environ.items() if name.startswith(("GIT_CONFIG", "GIT_PAGER"))}
+    """Returns the variables that say who the user is to git, and its programs; opening a repository removes them."""
+    pager = {name: value for name, value in os.environ.items() if name == "GIT_PAGER"}
+    return pager | select_user_variables(os.environ)
 
 
 def show_in_pager(inherited: Mapping[str, str], block: Block) -> None:

@@ -1,22 +1,18 @@
-"""The questions at the terminal: for options that are missing before a batch (rule O7), and the decision at a pause."""
+"""The questions at the terminal: for options that are missing before a batch (rule O7), and about a changed configuration."""
 
-import asyncio
 import re
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any
 
 import questionary
 
-from gitbatch.batch.model import Checkpoint, CheckpointMode, PauseMode
+from gitbatch.batch.model import CheckpointMode, PauseMode
 from gitbatch.batch.planning.selection import select_items
-from gitbatch.cli.terminal import choose_pointer, open_prompt, open_screen
+from gitbatch.cli.terminal import choose_pointer, open_prompt
 from gitbatch.errors import DeclinedError, UsageError
 from gitbatch.plan.model import Plan
-from gitbatch.view.review import count_groups, format_review, render_review
-from gitbatch.view.terminal import Terminal
 
 _RUN_CHANGED = "Run the batch with the changed configuration?"
-_DIFF, _CONTINUE, _END, _STOP = "show the diff", "continue with the next group", "end the batch", "stop here"
 
 
 def ask_items(plan: Plan) -> str:
@@ -117,35 +113,3 @@ def _ask_to_confirm(message: str, *, default: bool) -> bool:
     with open_prompt() as output:
         question = questionary.confirm(message, default=default, auto_enter=False, output=output)
         return bool(question.ask(kbi_msg=""))
-
-
-async def ask_to_continue(checkpoint: Checkpoint, show_diff: Callable[[TextIO], None]) -> bool:
-    """Asks at a pause: show the diff, continue, or stop. Returns true to continue."""
-    return await _ask_for_review(checkpoint, show_diff, _CONTINUE, is_shown=True)
-
-
-async def ask_to_end(checkpoint: Checkpoint, show_diff: Callable[[TextIO], None], *, is_shown: bool) -> bool:
-    """Asks after the last checkpoint: show the diff, end the batch, or stop. Returns true to end it."""
-    return await _ask_for_review(checkpoint, show_diff, _END, is_shown=is_shown)
-
-
-async def _ask_for_review(
-    checkpoint: Checkpoint, show_diff: Callable[[TextIO], None], consent: str, *, is_shown: bool
-) -> bool:
-    """Asks until the answer is not the diff, which comes first: what is pressed without a look approves nothing."""
-    if count_groups(checkpoint) > 1 or not is_shown:
-        with open_screen() as screen:
-            Terminal.of_screen(screen).show_block(render_review(checkpoint))
-    while True:
-        with open_prompt() as output:
-            question = questionary.select(
-                f"{format_review(checkpoint)}:",
-                [_DIFF, consent, _STOP],
-                pointer=choose_pointer(),
-                output=output,
-            )
-            answer: str | None = await question.ask_async(kbi_msg="")
-        if answer != _DIFF:
-            return answer == consent
-        with open_screen() as screen:
-            await asyncio.to_thread(show_diff, screen)

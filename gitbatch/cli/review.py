@@ -26,7 +26,9 @@ from gitbatch.cli.common import (
     print_output,
     tell_waiting,
 )
+from gitbatch.cli.terminal import can_prompt
 from gitbatch.cli.verbosity import show_text
+from gitbatch.cli.views import Progress, ProgressKind
 from gitbatch.errors import UsageError
 from gitbatch.repo.lock import repository_lock
 from gitbatch.text import list_names
@@ -48,37 +50,50 @@ ReviewItems = Annotated[
 Say = Annotated[str, typer.Option("--say", metavar="TEXT", help="A comment for the record.")]
 
 
+Approve = Annotated[bool, typer.Option("--approve", help="Looked at, good as it is.")]
+ApproveRest = Annotated[
+    bool, typer.Option("--approve-rest", help="Approve every other item that succeeded and is undecided.")
+]
+Revise = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="Send back: it runs again on its own output, with this instruction."),
+]
+CommentFile = Annotated[
+    Path | None,
+    typer.Option("--file", "-F", metavar="FILE", help="The same, with a file's text (- reads the input)."),
+]
+Edit = Annotated[bool, typer.Option("--edit", "-e", help="The same, with a text that you write in $EDITOR.")]
+Reject = Annotated[
+    bool, typer.Option("--reject", help="Put the file back to what it was; the item does not run again.")
+]
+Lists = Annotated[bool, typer.Option("--list", help="Only list the items and what was decided.")]
+
+
 def review(
     items: ReviewItems = None,
-    approve: Annotated[bool, typer.Option("--approve", help="Looked at, good as it is.")] = False,
-    approve_rest: Annotated[
-        bool, typer.Option("--approve-rest", help="Approve every other item that succeeded and is undecided.")
-    ] = False,
-    revise: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TEXT", help="Send back: it runs again on its own output, with this instruction."
-        ),
-    ] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option(
-            "--file", "-F", metavar="FILE", help="The same, with a file's text (- reads the input)."
-        ),
-    ] = None,
-    reject: Annotated[
-        bool, typer.Option("--reject", help="Put the file back to what it was; the item does not run again.")
-    ] = False,
+    approve: Approve = False,
+    approve_rest: ApproveRest = False,
+    revise: Revise = None,
+    file: CommentFile = None,
+    edit: Edit = False,
+    reject: Reject = False,
     say: Say = "",
-    lists: Annotated[bool, typer.Option("--list", help="Only list the items and what was decided.")] = False,
+    lists: Lists = False,
+    progress: Progress = ProgressKind.AUTO,
     json: Json = False,
     directory: Directory = HERE,
 ) -> None:
     """Decide about items that have a checkpoint: approve, send back, reject; or list what is to be decided.
 
-    All decisions of one command are one commit. What is sent back runs again at the next gitbatch run.
+    In a terminal without options: the review screen, or plain questions with --progress plain. All decisions of one
+    command are one commit. What is sent back runs again at the next gitbatch run.
     """
-    comment = _read_comment(revise, file)
+    has_options = bool(items or approve or approve_rest or reject or lists or json or revise or file or edit)
+    if not has_options and can_prompt():
+        from gitbatch.cli.reviewing import review_here
+
+        raise typer.Exit(review_here(directory, progress))
+    comment = _read_comment(revise, file, edit_for=tuple(items or ()) if edit else None, directory=directory)
     kinds = {
         DecisionKind.APPROVE: approve,
         DecisionKind.REVISE: comment is not None,
@@ -108,11 +123,18 @@ def review(
         record_choices(repo, choose, "review", json=json)
 
 
-def _read_comment(text: str | None, file: Path | None) -> str | None:
+def _read_comment(
+    text: str | None, file: Path | None, edit_for: tuple[str, ...] | None, directory: Path
+) -> str | None:
+    """Returns the comment that is given, None if none is. `edit_for`: the items that it is written for in an editor."""
+    if sum(given is not None for given in (text, file, edit_for)) > 1:
+        raise UsageError("--revise, -F and --edit each give the comment", "leave all but one of them out")
+    if edit_for is not None:
+        from gitbatch.cli.reviewing import write_comment_for
+
+        return write_comment_for(edit_for, directory)
     if file is None:
         return text
-    if text is not None:
-        raise UsageError("--revise and -F both give the comment", "leave one of them out")
     try:
         return sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -115,8 +115,11 @@ def show_diff(repo: Repository, before: str, after: str, screen: TextIO | None =
         git.run_in_pager("diff", *options, before, after, screen=screen)
 
 
-def read_diff(repo: Repository, before: str, after: str) -> bytes:
-    """Returns the changes between two commits as a patch without colours; no program of the user's or of the repository runs."""
+def read_diff(repo: Repository, before: str, after: str, *paths: str) -> bytes:
+    """Returns the changes between two commits as a patch without colours; no program of the user's or of the repository runs.
+
+    Without paths: all changes.
+    """
     with private_git(repo, repo.root) as private:
         options = ("--stat", "--patch", "--no-color", "--no-ext-diff", "--no-textconv")
-        return private.run("diff", *options, before, after).stdout
+        return private.run("diff", *options, before, after, "--", *paths).stdout

@@ -210,6 +210,24 @@ class Git(Struct, frozen=True):
             check=False,
         )
 
+    def run_as_user(self, *arguments: str, extra: Mapping[str, str]) -> GitResult:
+        """Runs a command as the user would: with their configuration, hooks, programs and terminal.
+
+        Only what the user has asked for is run like this. What it prints is all in `stdout`, in one order.
+        """
+        try:
+            done = subprocess.run(
+                ["git", *arguments],  # noqa: S607
+                cwd=self.directory,
+                env={**os.environ, **extra},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                check=False,
+            )
+        except _NO_PROGRAM as error:
+            raise self._not_started(error) from error
+        return GitResult(done.returncode, done.stdout, "")
+
     def run_with_user_config(self, *arguments: str, extra: Mapping[str, str]) -> str:
         """Returns the output of a command that reads the user's own configuration.
 

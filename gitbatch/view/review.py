@@ -10,7 +10,7 @@ from gitbatch.checks.verdict import VERDICT_WORDS, CheckVerdict
 from gitbatch.limits.causes import Cause
 from gitbatch.limits.usage import Spent, Usage
 from gitbatch.paths import quote_path
-from gitbatch.text import clean_text, format_count
+from gitbatch.text import format_count
 from gitbatch.view.block import Block, Cell, Part, TextTable, make_line
 
 STYLES = {
@@ -45,32 +45,6 @@ def render_checkpoint(checkpoint: Checkpoint) -> Block:
         make_line((_format_sums(checkpoint, done), "dim"), indent=2),
         *render_criteria(checkpoint.criteria),
         *(make_line((f"note: {note}", "yellow")) for note in (*checkpoint.notes, *kept)),
-    )
-
-
-def format_review(checkpoint: Checkpoint) -> str:
-    """Returns what a review is about, in a line: a checkpoint, or several with the outcomes of all their groups."""
-    groups, number = count_groups(checkpoint), f"{checkpoint.number}/{checkpoint.of}"
-    single = f"Checkpoint {number}, {clean_text(checkpoint.group.title)}"
-    what = f"{groups} groups up to checkpoint {number}" if groups > 1 else single
-    done = len(checkpoint.outcomes) - len(checkpoint.failures)
-    return f"{what}: {done} of {format_count(len(checkpoint.outcomes), 'item')} done"
-
-
-def count_groups(checkpoint: Checkpoint) -> int:
-    """Returns how many groups a review covers."""
-    return len({outcome.item.group for outcome in checkpoint.outcomes})
-
-
-def render_review(checkpoint: Checkpoint) -> Block:
-    """Returns what a review is about where no checkpoint shows it: failures first, then a line for each item."""
-    done = tuple(outcome for outcome in checkpoint.outcomes if outcome.succeeded)
-    return (
-        make_line((format_review(checkpoint), "bold")),
-        *_render_failures(checkpoint.failures),
-        *((TextTable(tuple(map(_done_row, done)), is_cut=True),) if done else ()),
-        *_render_missing(checkpoint.outcomes),
-        *(line for gate in checkpoint.gates for line in _render_gate(gate)),
     )
 
 

@@ -35,28 +35,41 @@ class Recorder:
         self.calls.append("stop")
 
 
-@pytest.mark.parametrize("question", ["ask_to_continue", "ask_to_end", "ask_to_accept_now"])
+class Answering:
+    """Prompts that a person answers with yes."""
+
+    def __init__(self, recorder: Recorder, *, can_ask: bool = True) -> None:
+        self.can_ask = can_ask
+        self._recorder = recorder
+
+    async def hold_review(self, _: Session, consent: str) -> bool:
+        self._recorder.calls.append(consent)
+        return True
+
+
+@pytest.mark.parametrize("question", ["continue with the next group", "end the batch", "accept"])
 def test_screen_and_signals(question: str, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder()
 
-    async def answer(*_: object, **__: object) -> bool:
-        recorder.calls.append("ask")
+    async def accept() -> bool:
+        recorder.calls.append("accept")
         return True
 
-    monkeypatch.setattr(questions, question, answer)
-    reviewer = PromptReviewer(SETTLED, recorder, recorder, recorder, can_ask=True)
+    monkeypatch.setattr(questions, "ask_to_accept_now", accept)
+    reviewer = PromptReviewer(SETTLED, recorder, recorder, recorder, Answering(recorder))
     asked = {
-        "ask_to_continue": lambda: reviewer.review_checkpoint(CHECKPOINT),
-        "ask_to_end": lambda: reviewer.review_last(CHECKPOINT, is_earlier=False),
-        "ask_to_accept_now": reviewer.accept_config,
+        "continue with the next group": lambda: reviewer.review_checkpoint(CHECKPOINT),
+        "end the batch": lambda: reviewer.review_last(CHECKPOINT, is_earlier=False),
+        "accept": reviewer.accept_config,
     }
     assert asyncio.run(asked[question]())
-    assert recorder.calls == ["stop", "close", "ask", "listen", "start"]
+    assert recorder.calls == ["stop", "close", question, "listen", "start"]
 
 
 def test_without_a_terminal_nothing_is_asked() -> None:
     recorder = Recorder()
-    reviewer = PromptReviewer(SETTLED, recorder, recorder, recorder, can_ask=False)
+    prompts = Answering(recorder, can_ask=False)
+    reviewer = PromptReviewer(SETTLED, recorder, recorder, recorder, prompts)
     assert not asyncio.run(reviewer.review_checkpoint(CHECKPOINT))
     assert asyncio.run(reviewer.review_last(CHECKPOINT, is_earlier=False)), "the batch ends"
     assert not asyncio.run(reviewer.accept_config())

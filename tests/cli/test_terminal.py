@@ -51,9 +51,17 @@ def pid_of(child: "pexpect.spawn[str]") -> int:
 
 
 def approve(child: "pexpect.spawn[str]", question: str = "end the batch") -> None:
-    """Chooses the answer below “show the diff”, which comes first."""
+    """Continues from the review screen, with all items undecided."""
     child.expect(question)
-    child.send(DOWN + ENTER)
+    child.send("c")
+    child.expect(r"\(y, n\)")
+    child.send("y")
+
+
+def stop(child: "pexpect.spawn[str]", shown: str = "stop here") -> None:
+    """Stops at the review screen."""
+    child.expect(shown)
+    child.send("q")
 
 
 def end(child: "pexpect.spawn[str]") -> int | None:
@@ -72,12 +80,12 @@ def test_asking_pausing_and_going_on(three: Place) -> None:
         child.send(ENTER)
         child.expect("Checkpoint 1/3, Letters: 4 of 4 items done")
         child.expect("continue with the next group")
-        child.send(ENTER)
-        child.expect("out/letters/a.md")
-        approve(child, "continue with the next group")
+        child.send(ENTER + ENTER + "d")
+        child.expect("diff --git a/out/letters/a.md")
+        child.send("q")
+        approve(child, "Enter decides nothing|a approve")
         child.expect("checkpoint 2/3")
-        child.expect("stop here")
-        child.send(DOWN + DOWN + ENTER)
+        stop(child)
         assert end(child) == 3
     assert len(ticked(three)) == 8
     with terminal(three, "run") as child:
@@ -162,7 +170,6 @@ def test_a_terminal_without_colours_and_without_unicode(three: Place) -> None:
         child.expect(r"\[#+-+\] [123] of 4 items")
         child.expect("checkpoint 1/1")
         child.expect('Checkpoint 1/1, "Letters"')
-        child.expect("> show the diff")
         approve(child)
         assert end(child) == 0
     assert said.getvalue().isascii()
@@ -327,8 +334,7 @@ def test_a_resume_by_another_program_is_asked_about_once(
         child.send(answer if answer == "\x03" else answer + ENTER)
         if done == 8:
             child.expect("accepted: the batch runs with this configuration")
-            child.expect("stop here")
-            child.send(DOWN + DOWN + ENTER)
+            stop(child)
         else:
             child.expect("to accept it: gitbatch run --accept-config")
         assert end(child) == code
@@ -341,7 +347,7 @@ def test_a_change_between_groups_is_asked_about(three: Place, answer: str, code:
         child.expect("checkpoint 1/3")
         child.expect("continue with the next group")
         another_program(three)
-        child.send(DOWN + ENTER)
+        approve(child, "")
         child.expect("Run the batch with the changed configuration\\?")
         child.send(answer + ENTER)
         if done == 12:
@@ -365,18 +371,19 @@ def test_the_last_checkpoint_is_reviewed_in_every_mode(three: Place, mode: str) 
     with terminal(three, "run", "--items", choice, "--checkpoint", mode) as child:
         if mode == "at-end":
             child.expect("2 groups up to checkpoint 2/2: 2 of 2 items done")
-            child.expect("T101.*T201")
+            child.expect("T101(.|\n)*T201")
         child.expect("end the batch")
-        child.send(ENTER)
+        child.send("D")
         child.expect("out/letters/a.md")
         if mode == "at-end":
             child.expect("out/pairs/ab.md")
+        child.expect("back to the review")
+        child.send(ENTER)
         if mode == "after-each":
-            approve(child)
+            approve(child, "a approve")
             assert end(child) == 0
         else:
-            child.expect("stop here")
-            child.send(DOWN + DOWN + ENTER)
+            stop(child, "a approve")
             child.expect("next: the batch ends")
             assert end(child) == 3
     if mode != "after-each":
@@ -384,7 +391,7 @@ def test_the_last_checkpoint_is_reviewed_in_every_mode(three: Place, mode: str) 
         with terminal(three, "run") as child:  # what a review covers is read from git
             single, several = "Checkpoint 1/1, Letters: 1 of 1", "2 groups up to checkpoint 2/2: 2 of 2"
             child.expect(several if mode == "at-end" else single)
-            child.expect("T101.*T201" if mode == "at-end" else "T101")
+            child.expect("T101(.|\n)*T201" if mode == "at-end" else "T101")
             approve(child)
             child.expect("2 done" if mode == "at-end" else "1 done")
             assert end(child) == 0
@@ -392,7 +399,7 @@ def test_the_last_checkpoint_is_reviewed_in_every_mode(three: Place, mode: str) 
 
 
 def test_keys_typed_while_agents_run_answer_nothing(three: Place) -> None:
-    """Enter would show the diff, and the arrow with Enter would approve: all of it is typed before the question."""
+    """`A`, `c` and `y` would approve and continue: all of it is typed before the question."""
     three.edit("task.md", "Write a →", "Write a do: wait →")
     three.edit(
         "tools/agent.sh",
@@ -403,10 +410,9 @@ def test_keys_typed_while_agents_run_answer_nothing(three: Place) -> None:
     three.commit()
     with terminal(three, "run", "--items", "T101", "--checkpoint", "at-end") as child:
         child.expect("working on out/letters/a.md")
-        child.send(DOWN + ENTER + ENTER + "\n\n")
+        child.send("Acy" + ENTER + "\n\n")
         (three.home / "go").touch()
-        child.expect("stop here")
-        child.send(DOWN + DOWN + ENTER)
+        stop(child)
         child.expect("paused")
         assert end(child) == 3
 
@@ -414,9 +420,8 @@ def test_keys_typed_while_agents_run_answer_nothing(three: Place) -> None:
 def test_keys_that_come_with_an_answer_do_not_answer_the_next_question(three: Place) -> None:
     with terminal(three, "run", "--items", "T101") as child:
         child.expect("Pause for a review\\?")
-        child.send(ENTER + DOWN + ENTER)
-        child.expect("stop here")
-        child.send(DOWN + DOWN + ENTER)
+        child.send(ENTER + "Acy")
+        stop(child)
         assert end(child) == 3
 
 
@@ -427,14 +432,15 @@ def test_questions_go_to_the_terminal_where_output_is_redirected(three: Place) -
         child.expect("Pause for a review\\?")
         child.send(ENTER)
         child.expect("Checkpoint 1/1, Letters: 1 of 1 item done")
-        child.expect("show the diff")
-        child.send(ENTER)
+        child.expect("end the batch")
+        child.send("d")
         child.expect("# out/letters/a.md")
-        approve(child)
+        child.send("q")
+        approve(child, "a approve")
         child.expect("Checkpoint 1/1, Words")
         approve(child)
         child.expect("exit 0")
         child.expect(pexpect.EOF)
     for log in ("log", "log2"):
         assert "finished  1 done" in three.read(log)
-        assert not re.search("Pause for|show the diff|\x1b", three.read(log))
+        assert not re.search("Pause for|a approve|\x1b", three.read(log))

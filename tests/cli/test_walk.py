@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 from conftest import Place
-from screens import COLUMNS, DOWN, ENTER, Terminal
+from screens import COLUMNS, ENTER, Terminal
 
 AGENT = """\
 #!/bin/sh
@@ -99,13 +99,17 @@ def walk(place: Place, terminal: Terminal, language: str) -> None:
     look_from_another_terminal(place, terminal)
     (place.home / "go").touch()
     terminal.look("the review", "stop here")
-    terminal.type_keys(ENTER)
+    terminal.type_keys("jd")
     terminal.look("the diff", "diff --git")
     terminal.type_keys("q")
-    terminal.look("the review again", "stop here")
-    terminal.type_keys(DOWN + ENTER)
+    terminal.look("the review again", "a approve")
+    terminal.type_keys("c")
+    terminal.look("what will be recorded", "(y, n)")
+    terminal.type_keys("y")
     terminal.look("the last review", "end the batch")
-    terminal.type_keys(DOWN + ENTER)
+    terminal.type_keys("c")
+    terminal.look("the end is asked about", "(y, n)")
+    terminal.type_keys("y")
     terminal.finish("the end of the run")
     terminal.run("gitbatch status")
     terminal.finish("status")

@@ -16,7 +16,7 @@ from gitbatch.limits.causes import Cause
 from gitbatch.project.context import InputProblem, MissingInput
 from gitbatch.text import clean_text
 from gitbatch.view.block import StyledLine, TextTable, plain_text
-from gitbatch.view.review import cut_missing, format_review, render_checkpoint, render_criteria, render_review
+from gitbatch.view.review import cut_missing, render_checkpoint, render_criteria
 from gitbatch.view.terminal import Terminal
 
 TRIED = FailedAttempt(ITEM.key, "0" * 40, 1, ItemStatus.FAILED, None, clean_text("it broke"))
@@ -141,26 +141,6 @@ def test_many_missing_inputs_are_counted() -> None:
     lacking = tuple(MissingInput(f"{n}.md", InputProblem.NOT_WRITTEN, clean_text("failed")) for n in range(9))
     shown = text_of(replace(CHECKPOINT, outcomes=(replace(WROTE, missing=lacking),))).splitlines()
     assert [line for line in shown if "missing" in line] == ["and 4 more missing inputs"]
-
-
-@pytest.mark.rule("K3")
-def test_a_review_of_several_groups_shows_failures_first() -> None:
-    other = replace(WROTE, item=replace(WROTE.item, name="T9", group=WROTE.item.group + 1))
-    gates = (GateVerdict("tests", GateState.PASSED, "2" * 40),)
-    review = replace(CHECKPOINT, outcomes=(WROTE, other, BROKE), gates=gates)
-    shown = [
-        plain_text(row[1])
-        for part in render_review(review)
-        if isinstance(part, TextTable)
-        for row in part.rows
-    ]
-    assert shown == [BROKE.item.name, WROTE.item.name, "T9"]
-    last = render_review(review)[-1]
-    assert isinstance(last, StyledLine)
-    assert plain_text(last.parts) == "gate tests: pass"
-    assert "2 groups up to checkpoint" in format_review(review)
-    assert format_review(review).endswith(": 2 of 3 items done")
-    assert format_review(CHECKPOINT).startswith("Checkpoint 1/")
 
 
 def test_an_item_takes_one_line_of_a_terminal() -> None:

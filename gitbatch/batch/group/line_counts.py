@@ -1,6 +1,6 @@
 """The lines that each item of a checkpoint added and removed. git counts them: no output is read here (rule O1)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
 from msgspec.structs import replace
@@ -18,15 +18,20 @@ def add_line_counts(repo: Repository, checkpoint: Checkpoint) -> Checkpoint:
     commits = [str(outcome.commit) for outcome in checkpoint.outcomes if outcome.succeeded and outcome.commit]
     if not commits:
         return checkpoint
-    counts: Mapping[str, LineCount] = {}
-    with suppress(GitError), private_git(repo) as git:
-        stdout = git.run(*_COUNT, input="".join(f"{oid}\n" for oid in commits).encode()).stdout
-        counts = _parse_counts(stdout.decode(errors="replace").split("\0"))
+    counts = count_lines(repo, commits)
     outcomes = tuple(
         replace(outcome, lines=counts.get(str(outcome.commit))) if outcome.succeeded else outcome
         for outcome in checkpoint.outcomes
     )
     return replace(checkpoint, outcomes=outcomes)
+
+
+def count_lines(repo: Repository, commits: Sequence[str]) -> Mapping[str, LineCount]:
+    """Returns the lines that commits changed, by their ids. What git cannot count is left out."""
+    with suppress(GitError), private_git(repo) as git:
+        stdout = git.run(*_COUNT, input="".join(f"{oid}\n" for oid in commits).encode()).stdout
+        return _parse_counts(stdout.decode(errors="replace").split("\0"))
+    return {}
 
 
 def _parse_counts(tokens: Iterable[str]) -> dict[str, LineCount]:

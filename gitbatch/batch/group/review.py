@@ -169,7 +169,7 @@ def _require_possible(
     for decision in decisions:
         item, kind = known[decision.item], decision.kind
         is_retry = kind is DecisionKind.RETRY
-        problem = "" if is_retry and decision.item in taken else _find_problem(state, item, kind)
+        problem = "" if is_retry and decision.item in taken else find_decision_problem(state, item, kind)
         if problem and not (is_retry and _is_stale(repo, batch, state, item)):
             raise GitbatchError(
                 f"{item.name} cannot be {kind.word}: {problem}", "see what can: gitbatch review --list"
@@ -180,7 +180,7 @@ def _is_stale(repo: Repository, batch: Batch, state: BatchProgress, item: BatchI
     return any(each.slug == item.key for each in find_stale_items(repo, batch, state))
 
 
-def _find_problem(state: BatchProgress, item: BatchItem, kind: DecisionKind) -> str:
+def find_decision_problem(state: BatchProgress, item: BatchItem, kind: DecisionKind) -> str:
     """Returns why an item is not up for a decision; empty if it is."""
     finished = next((f for f in state.finished if f.group.number == item.group), None)
     if finished is None:

@@ -1,0 +1,71 @@
+"""A review by plain questions: a line is printed, a line is read. For small and dumb terminals and for screen readers.
+
+The letters are the keys of the review screen, with the items that they are about: `a T101 T102`, `v T101 Say more.`
+"""
+
+import asyncio
+import os
+import sys
+import termios
+from collections.abc import Callable
+
+from gitbatch.cli.terminal import open_screen
+from gitbatch.view.block import Block, make_line
+from gitbatch.view.review_screen.commands import (
+    LineAnswer,
+    follow_line,
+    list_notices,
+    render_overview,
+    render_prompt,
+)
+from gitbatch.view.review_screen.keys import Step
+from gitbatch.view.review_screen.state import ReviewState, ScreenRequest
+from gitbatch.view.terminal import Terminal
+
+_LONGEST = 1 << 16
+"""Bytes of a line; a terminal gives fewer."""
+
+
+class LineReview:
+    """Asks line by line. What was typed before a question is thrown away."""
+
+    def __init__(self) -> None:
+        self._has_begun = False
+
+    async def show_review(self, state: ReviewState, read: Callable[[ReviewState], Block]) -> Step:
+        """Asks until the person wants what the questions cannot do; returns the state by then, and what it is.
+
+        `read` returns what the mode of a state shows of the selected item.
+        """
+        if not self._has_begun:
+            _print_block(render_overview(state))
+        self._has_begun = True
+        answer = LineAnswer(state)
+        while answer.request is None:
+            _print_block((*answer.shown, *(make_line(text) for text in list_notices(answer.state))))
+            line = await ask_line(render_prompt(answer.state))
+            if line is None:
+                return answer.state, ScreenRequest.LEAVE
+            answer = follow_line(answer.state, line, read)
+        return answer.state, answer.request
+
+
+def _print_block(block: Block) -> None:
+    with open_screen() as screen:
+        Terminal.of_screen(screen).show_block(block)
+
+
+async def ask_line(prompt: str) -> str | None:
+    """Prints a prompt, and returns the line that is typed then; None: the input has ended."""
+    termios.tcflush(sys.stdin, termios.TCIFLUSH)
+    with open_screen() as screen:
+        screen.write(prompt)
+        screen.flush()
+    loop, typed = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), typed.set)
+    try:
+        await typed.wait()
+    finally:
+        loop.remove_reader(sys.stdin.fileno())
+    line = os.read(sys.stdin.fileno(), _LONGEST).decode(sys.stdin.encoding, errors="replace")
+    return line.rstrip("\r\n") if line else None

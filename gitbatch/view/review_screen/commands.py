@@ -1,0 +1,192 @@
+"""A review in lines: the letters of the keys, with the items that they are about. Pure, but for what is read of an item."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from gitbatch.batch.review_sheet import SheetItem
+from gitbatch.text import clean_text, format_count
+from gitbatch.view.block import Block, Cell, TextTable, make_line
+from gitbatch.view.review_screen.draw import (
+    format_decision,
+    format_item_cost,
+    format_question,
+    format_words,
+    render_plan,
+)
+from gitbatch.view.review_screen.keys import press_key, take_comment
+from gitbatch.view.review_screen.state import (
+    Mode,
+    ReviewState,
+    ScreenRequest,
+    format_left,
+    format_sheet,
+)
+
+LINES: tuple[tuple[str, str], ...] = (
+    ("a ITEM…", "approve: looked at, good as it is"),
+    ("A", "approve every other item that succeeded and is undecided"),
+    ("v ITEM TEXT", "send back with a comment; without a text it is asked for"),
+    ("x ITEM…", "reject: the file is put back, the item does not run again"),
+    ("r ITEM…", "retry: an item that did not succeed runs again"),
+    ("R", "retry every item that did not succeed"),
+    ("o ITEM", "open the output in your editor; what you change is your commit"),
+    ("u ITEM", "undo: the file is put back, as with reject"),
+    ("b ITEM…", "take back what is chosen about items"),
+    ("s ITEM", "the summary of an item, with reasons and checks"),
+    ("f ITEM", "an item in full"),
+    ("d ITEM", "the diff of an item"),
+    ("D", "all changes since the last pause, in the pager"),
+    ("l", "all items"),
+    ("c", "record what is chosen, and continue"),
+    ("q", "record what is chosen or not, and stop"),
+)
+"""What a line may be, and what it does."""
+_OF_ITEMS = {"a": "a", "x": "x", "r": "r", "b": "backspace"}
+_OF_ONE = {"v": "v", "o": "o", "u": "u", "s": "s", "f": "enter", "d": "d"}
+_ALONE = frozenset("ARDcq")
+_NOTHING = "."
+_SHOWN = 20
+"""Items that are listed before the first question; `l` lists all."""
+
+
+class LineAnswer(NamedTuple):
+    """What a line did."""
+
+    state: ReviewState
+    request: ScreenRequest | None = None
+    shown: Block = ()
+
+
+def follow_line(state: ReviewState, line: str, read: Callable[[ReviewState], Block]) -> LineAnswer:
+    """Returns what a line does. An empty one does nothing.
+
+    `read` returns what the mode of a state shows of the selected item.
+    """
+    state = replace(state, notice="")
+    if state.mode.is_question:
+        return _answer_question(state, line.strip().casefold())
+    if state.mode is Mode.COMMENT:
+        return _follow_comment(state, line)
+    letter, _, rest = line.strip().partition(" ")
+    if letter in _OF_ITEMS:
+        return _follow_items(state, letter, rest.split())
+    if letter in _OF_ONE:
+        return _follow_item(state, letter, rest.strip(), read)
+    return _follow_letter(state, line.strip())
+
+
+def _answer_question(state: ReviewState, word: str) -> LineAnswer:
+    key = {"y": "y", "yes": "y", "n": "n", "no": "n"}.get(word, "escape")
+    return LineAnswer(*press_key(state, key)) if word else LineAnswer(state)
+
+
+def _follow_letter(state: ReviewState, line: str) -> LineAnswer:
+    if line in _ALONE:
+        return _press(state, line)
+    if line in {"?", "help"}:
+        return LineAnswer(state, shown=render_lines())
+    if line == "l":
+        return LineAnswer(state, shown=render_overview(state, len(state.sheet.items)))
+    notice = f"unknown: {clean_text(line, 40)}; ? lists the answers" if line else ""
+    return LineAnswer(replace(state, notice=notice))
+
+
+def _follow_comment(state: ReviewState, line: str) -> LineAnswer:
+    if not line.strip():
+        return LineAnswer(state, ScreenRequest.WRITE_COMMENT)
+    return LineAnswer(take_comment(state, "" if line.strip() == _NOTHING else line))
+
+
+def _press(state: ReviewState, key: str) -> LineAnswer:
+    after, request = press_key(state, key)
+    return LineAnswer(after, request, render_plan(after) if after.mode in {Mode.CONTINUE, Mode.STOP} else ())
+
+
+def _follow_items(state: ReviewState, letter: str, words: list[str]) -> LineAnswer:
+    found = [_find_place(state, word) for word in words or [""]]
+    if unknown := next((word for word, at in zip(words or [""], found, strict=True) if at is None), None):
+        return LineAnswer(replace(state, notice=f"no item is called {clean_text(unknown, 40)}"))
+    notices = []
+    for at in found:
+        if at is None:
+            return LineAnswer(replace(state, notice=f"name an item: {letter} ITEM"))
+        state, _ = press_key(replace(state, selected=at), _OF_ITEMS[letter])
+        notices.append(state.notice)
+    return LineAnswer(replace(state, notice="\n".join(notices)))
+
+
+def _follow_item(
+    state: ReviewState, letter: str, rest: str, read: Callable[[ReviewState], Block]
+) -> LineAnswer:
+    word, _, text = rest.partition(" ")
+    at = _find_place(state, word)
+    if at is None:
+        missing = f"no item is called {clean_text(word, 40)}" if word else f"name an item: {letter} ITEM"
+        return LineAnswer(replace(state, notice=missing))
+    chosen = replace(state, selected=at)
+    if letter == "s":
+        return LineAnswer(chosen, shown=read(chosen))
+    if letter == "v" and text.strip():
+        return LineAnswer(take_comment(chosen, text.strip()))
+    after, request = press_key(chosen, _OF_ONE[letter])
+    if after.mode in {Mode.PAGE, Mode.DIFF}:
+        return LineAnswer(chosen, shown=read(after))
+    return LineAnswer(after, request)
+
+
+def _find_place(state: ReviewState, word: str) -> int | None:
+    """Returns the place of the item that a word names; without a word, of the only one."""
+    if not word and len(state.sheet.items) == 1:
+        return 0
+    return next((at for at, each in enumerate(state.sheet.items) if word and _is_named(each, word)), None)
+
+
+def _is_named(item: SheetItem, word: str) -> bool:
+    return word.casefold() == item.item.name.casefold() or word in {item.item.output, item.item.slug}
+
+
+def render_overview(state: ReviewState, most: int = _SHOWN) -> Block:
+    """Returns what the review is about, and a line for each of its first items."""
+    items = state.sheet.items
+    rows = tuple(_make_row(state, item) for item in items[:most])
+    more = len(items) - most
+    return (
+        make_line((format_sheet(state), "bold")),
+        *((TextTable(rows, is_cut=True),) if rows else ()),
+        *((make_line(f"and {format_count(more, 'more item')}; l lists all", indent=2),) if more > 0 else ()),
+        make_line(format_left(state)),
+    )
+
+
+def _make_row(state: ReviewState, item: SheetItem) -> tuple[Cell, ...]:
+    decision, style = format_decision(state, item)
+    numbers = " ".join(filter(None, (str(item.lines or ""), format_item_cost(item))))
+    return (
+        (item.item.name,),
+        (item.state.status,),
+        ((decision.strip(), style),),
+        (numbers,),
+        (format_words(item),),
+    )
+
+
+def render_lines() -> Block:
+    """Returns what a line may be, with what it does."""
+    widest = max(len(line) for line, _ in LINES)
+    return tuple(make_line((f"{line:<{widest + 2}}", "bold"), words, indent=2) for line, words in LINES)
+
+
+def render_prompt(state: ReviewState) -> str:
+    """Returns what is asked for, in front of the answer."""
+    name = state.item.item.name if state.item else ""
+    if state.mode is Mode.COMMENT:
+        return f"Comment for {name} (empty: in your editor; a dot: nothing): "
+    question = format_question(state)
+    return f"{question} " if question else f"Review (c {state.consent}, q stop here, ? what else): "
+
+
+def list_notices(state: ReviewState) -> Iterator[str]:
+    """Yields what is to be said about the last line."""
+    yield from filter(None, state.notice.split("\n"))

@@ -1,0 +1,182 @@
+"""The state of a review: which item is selected, what is chosen so far, and what the person is asked. Pure.
+
+The screen and the plain prompts share it. Nothing is chosen by itself.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gitbatch.batch.deciding import Choice
+from gitbatch.batch.history.decisions import DecisionKind
+from gitbatch.batch.review_sheet import ReviewSheet, SheetItem
+from gitbatch.plan.model import ItemKey
+from gitbatch.text import format_count
+
+
+class Mode(StrEnum):
+    """What the screen shows, and what keys are for."""
+
+    LIST = "list"
+    """The items, and the selected one in a pane."""
+    PAGE = "page"
+    """The selected item in full."""
+    DIFF = "diff"
+    """What the selected item changed."""
+    HELP = "help"
+    COMMENT = "comment"
+    """A comment for the agent is typed."""
+    UNDO = "undo"
+    """A question: take the selected item back?"""
+    CONTINUE = "continue"
+    """A question: record what is chosen, and continue?"""
+    STOP = "stop"
+    """A question: record what is chosen, and stop?"""
+
+    @property
+    def is_question(self) -> bool:
+        """Whether an answer is waited for: y, n or Escape, and nothing else."""
+        return self in {Mode.UNDO, Mode.CONTINUE, Mode.STOP}
+
+
+class ScreenRequest(StrEnum):
+    """What the person wants that the state alone cannot do."""
+
+    WRITE_COMMENT = "write-comment"
+    """Open an editor for the comment."""
+    SHOW_ALL = "show-all"
+    """Show the changes since the last pause in the pager."""
+    EDIT_OUTPUT = "edit-output"
+    """Open the selected item's output in an editor."""
+    CONTINUE = "continue"
+    """Record what is chosen, and continue."""
+    STOP = "stop"
+    """Record what is chosen, and stop."""
+    LEAVE = "leave"
+    """Record nothing, and stop."""
+
+
+class Chosen(Struct, frozen=True):
+    """A decision that is not recorded yet."""
+
+    kind: DecisionKind
+    comment: str = ""
+
+
+class ReviewState(Struct, frozen=True):
+    """A review that a person is at."""
+
+    sheet: ReviewSheet
+    consent: str
+    """What `c` does, for the person: “continue with the next group”."""
+    selected: int = 0
+    chosen: Mapping[ItemKey, Chosen] = {}
+    mode: Mode = Mode.LIST
+    typed: str = ""
+    """The comment as far as it is typed."""
+    scroll: int = 0
+    """The first line of the pane, or of the page, that is shown."""
+    notice: str = ""
+    """About the last key."""
+
+    @property
+    def item(self) -> SheetItem | None:
+        """The selected item; None: the review has no items."""
+        return self.sheet.items[self.selected] if self.sheet.items else None
+
+    @property
+    def runs_again(self) -> int:
+        """How many items run again by what is chosen."""
+        return sum(chosen.kind.reopens for chosen in self.chosen.values())
+
+    @property
+    def approvable(self) -> tuple[SheetItem, ...]:
+        """The items that succeeded, and that nothing is decided or chosen about."""
+        return tuple(i for i in self.sheet.items if i.is_undecided and i.key not in self.chosen)
+
+    @property
+    def undecided(self) -> tuple[SheetItem, ...]:
+        """Those of them that this review is about: all, where the batch needs a decision about each."""
+        return tuple(i for i in self.approvable if i.is_current or self.sheet.requires_approval)
+
+    @property
+    def left_failures(self) -> tuple[SheetItem, ...]:
+        """The items that did not succeed, and that nothing is chosen about."""
+        return tuple(i for i in self.sheet.items if i.is_failure and i.key not in self.chosen)
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """What is chosen, in the order of the items, each with the version that the person has seen."""
+        found = ((each, self.chosen[each.key]) for each in self.sheet.items if each.key in self.chosen)
+        return tuple(
+            Choice(c.kind, each.item, each.state.blob, c.comment, review=each.state.review)
+            for each, c in found
+        )
+
+
+def start_review(sheet: ReviewSheet, consent: str) -> ReviewState:
+    """Returns the state of a review that begins."""
+    return ReviewState(sheet, consent, notice=f"c: {consent}; q: stop here; Enter decides nothing")
+
+
+def refresh_sheet(state: ReviewState, sheet: ReviewSheet, notice: str) -> ReviewState:
+    """Returns a state with the sheet read again. What was chosen about another version or standing is dropped, and named."""
+    before = {each.key: each for each in state.sheet.items}
+    after = {each.key: each for each in sheet.items}
+    same = {key for key in state.chosen if key in after and _is_same(before[key], after[key])}
+    dropped = [before[key].item.name for key in state.chosen if key not in same]
+    more = f"; choose again: {', '.join(dropped)}" if dropped else ""
+    key = state.item.key if state.item else None
+    selected = next((at for at, each in enumerate(sheet.items) if each.key == key), 0)
+    chosen = {key: what for key, what in state.chosen.items() if key in same}
+    return replace(
+        state, sheet=sheet, chosen=chosen, selected=selected, mode=Mode.LIST, notice=f"{notice}{more}"
+    )
+
+
+def _is_same(before: SheetItem, after: SheetItem) -> bool:
+    return (before.state.blob, before.state.review, before.state.status) == (
+        after.state.blob,
+        after.state.review,
+        after.state.status,
+    )
+
+
+def choose_for(state: ReviewState, item: SheetItem, kind: DecisionKind, comment: str = "") -> ReviewState:
+    """Returns the state with a decision chosen about an item; or a notice why it is not possible."""
+    if problem := item.problems.get(kind):
+        return replace(state, notice=f"{item.item.name} cannot be {kind.word}: {problem}")
+    chosen = {**state.chosen, item.key: Chosen(kind, comment)}
+    return replace(state, chosen=chosen, notice=f"{item.item.name}: {kind.word}, not recorded yet")
+
+
+def drop_choice(state: ReviewState, item: SheetItem) -> ReviewState:
+    """Returns the state with nothing chosen about an item."""
+    chosen = {key: what for key, what in state.chosen.items() if key != item.key}
+    what = "nothing is chosen" if item.key not in state.chosen else "no longer chosen"
+    return replace(state, chosen=chosen, notice=f"{item.item.name}: {what}")
+
+
+def format_sheet(state: ReviewState) -> str:
+    """Returns what the review is about, in a line: a group, or all since the last pause."""
+    sheet = state.sheet
+    if not sheet.number:
+        return "No group has a checkpoint yet"
+    current = [each for each in sheet.items if each.is_current]
+    done = sum(not each.is_failure for each in current)
+    number = f"{sheet.number}/{sheet.of}"
+    single = f"Checkpoint {number}, {sheet.group}"
+    what = f"{sheet.groups} groups up to checkpoint {number}" if sheet.groups > 1 else single
+    return f"{what}: {done} of {format_count(len(current), 'item')} done"
+
+
+def format_left(state: ReviewState) -> str:
+    """Returns what is chosen and what is not, in a few words."""
+    parts = (
+        f"{len(state.chosen)} chosen" if state.chosen else "",
+        f"{len(state.undecided)} undecided" if state.undecided else "",
+        f"{len(state.left_failures)} failed" if state.left_failures else "",
+    )
+    return ", ".join(filter(None, parts)) or "all decided"
